@@ -1,0 +1,64 @@
+"""The values everything else is written in. Pure: no I/O, no clock, no environment."""
+
+from __future__ import annotations
+
+import re
+from typing import NewType
+
+from pydantic import BaseModel, ConfigDict
+
+CommitSha = NewType("CommitSha", str)
+"""A full, lower-case, hexadecimal object name of a commit."""
+
+TreeSha = NewType("TreeSha", str)
+"""A full, lower-case, hexadecimal object name of a tree."""
+
+RunId = NewType("RunId", str)
+"""Names a run everywhere: pages, trailers, markers, the hidden ref `refs/honk/<run id>`."""
+
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98})")
+_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
+
+
+class Value(BaseModel):
+    """What crosses a step or the database: typed, frozen, and plain JSON when written down."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RepoName(Value):
+    """`owner/name` as GitHub spells it. Both parts are safe as one path segment."""
+
+    owner: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> RepoName:
+        """Read `owner/name`. Raises ValueError for anything GitHub would not allow."""
+        owner, slash, name = text.partition("/")
+        if not slash or not _OWNER.fullmatch(owner) or not _NAME.fullmatch(name):
+            raise ValueError(f"{text!r} is not the name of a repository")
+        return cls(owner=owner, name=name)
+
+    def __str__(self) -> str:
+        return f"{self.owner}/{self.name}"
+
+
+def commit_sha(text: str) -> CommitSha:
+    """Check that the text is a full object name. Raises ValueError when it is not."""
+    if not _SHA.fullmatch(text):
+        raise ValueError(f"{text[:80]!r} is not a full commit SHA")
+    return CommitSha(text)
+
+
+def tree_sha(text: str) -> TreeSha:
+    """Check that the text is a full object name. Raises ValueError when it is not."""
+    if not _SHA.fullmatch(text):
+        raise ValueError(f"{text[:80]!r} is not a full tree SHA")
+    return TreeSha(text)
+
+
+def short(sha: str) -> str:
+    """The seven characters that GitHub shows."""
+    return sha[:7]

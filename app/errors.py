@@ -1,0 +1,35 @@
+"""The errors that the product knows, by who reads them.
+
+    HonkError
+    ├── UserError        shown where the person is: the issue, the check, the terminal
+    └── RetryableError   nobody's fault and likely to pass: tried again, later
+
+Everything else that is raised is our bug: it is logged with its context and ends the run honestly.
+"""
+
+
+class HonkError(Exception):
+    """What Honk itself raises; its message is a whole sentence."""
+
+
+class UserError(HonkError):
+    """A person can mend this. The message says what is wrong, `next_step` what to do about it."""
+
+    def __init__(self, message: str, *, next_step: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.next_step}".strip()
+
+
+class RetryableError(HonkError):
+    """A service is away or asks for patience.
+
+    `retry_after` is in seconds, or None where the service named no time.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
