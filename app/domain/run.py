@@ -1,0 +1,101 @@
+"""What a run is: its phases, outcomes, budget, and the names that are made from it. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import unicodedata
+from enum import StrEnum
+
+from app.domain.policy import Policy
+from app.domain.trigger import Trigger
+from app.domain.values import CommitSha, RepoName, RunId, Value
+
+
+class Phase(StrEnum):
+    """Where a run is; shown in the status comment, one after the other."""
+
+    QUEUED = "queued"  # heard, waiting for a slot
+    PREPARING = "preparing"  # mirror, workspace, set-up
+    WORKING = "working"  # the agent's turns
+    SEALING = "sealing"  # the signed commit is made
+    VERIFYING = "verifying"  # the tests run on that commit
+    PUBLISHING = "publishing"  # branch, checks, pull request
+    FINISHED = "finished"  # settled; the outcome tells how
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    DONE = "done"  # a pull request, with tests that are good
+    NOT_READY = "not-ready"  # a draft: the tests say no, or say nothing
+    QUESTION = "question"  # the agent needs an answer
+    NOTHING = "nothing"  # the agent changed no file, and said why
+    BUDGET = "budget"  # money, time or turns are spent; the work is kept
+    STOPPED = "stopped"  # a person stopped it; the work is kept
+    ERROR = "error"  # something failed; the status comment says what
+
+
+STATE_LABELS: dict[Outcome, str] = {
+    Outcome.DONE: "honk:done",
+    Outcome.NOT_READY: "honk:needs-you",
+    Outcome.QUESTION: "honk:needs-you",
+    Outcome.NOTHING: "honk:needs-you",
+    Outcome.BUDGET: "honk:needs-you",
+    Outcome.STOPPED: "honk:needs-you",
+    Outcome.ERROR: "honk:failed",
+}
+LABEL_QUEUED = "honk:queued"
+LABEL_RUNNING = "honk:running"
+
+
+class RunInput(Value):
+    """What a run was asked, as it was when it was asked: the webhook's own snapshot."""
+
+    id: RunId
+    trigger: Trigger
+    policy: Policy
+    base_branch: str
+    model: str
+    guidance: str = ""  # AGENTS.md or CLAUDE.md of the default branch
+
+
+class Preparation(Value):
+    """What `prepare` found: the commit that the work starts from."""
+
+    base: CommitSha
+
+
+def run_id(trigger_id: str) -> RunId:
+    """The run's name follows from its trigger, so that the same trigger is always the same run."""
+    digest = hashlib.sha256(trigger_id.encode()).digest()
+    return RunId(base64.b32encode(digest)[:10].decode().lower())
+
+
+def attempt_id(run: RunId, number: int) -> str:
+    """The engine's name for one attempt, `<run id>.<n>`."""
+    return f"{run}.{number}"
+
+
+def hidden_ref(run: RunId) -> str:
+    """Where the work is kept on GitHub before it is published."""
+    return f"refs/honk/{run}"
+
+
+def subject_key(repo: RepoName, number: int) -> str:
+    """One run at a time for each of these."""
+    return f"{repo}#{number}".lower()
+
+
+def slug(title: str, *, words: int = 6) -> str:
+    """The title's first words as they may stand in a branch name; `change` when none may."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    parts = [part for part in re.split(r"[^a-z0-9]+", plain) if part][:words]
+    return "-".join(parts)[:50].strip("-") or "change"
+
+
+def branch_name(policy: Policy, number: int, title: str, *, nth: int = 1) -> str:
+    """The branch that a run publishes to; later runs of the same issue get a number at the end."""
+    name = policy.branch.format(number=number, slug=slug(title))
+    return name if nth == 1 else f"{name}-{nth}"

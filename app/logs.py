@@ -1,0 +1,76 @@
+"""Structured logs with secrets taken out of every line, by value and by shape."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import structlog
+
+from app.domain.sanitize import redact
+
+Secrets = Callable[[], Iterable[str]]
+
+
+def configure(*, level: str, form: Literal["console", "json"], secrets: Secrets) -> None:
+    """Send every log line of this process to standard error, without the secrets."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Redacting(shared, form, secrets))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    _quieten(level)
+
+
+class _Redacting(structlog.stdlib.ProcessorFormatter):
+    """The last thing that touches a line: what it returns is what is written."""
+
+    def __init__(
+        self,
+        shared: list[structlog.typing.Processor],
+        form: Literal["console", "json"],
+        secrets: Secrets,
+    ) -> None:
+        colours = form == "console" and sys.stderr.isatty()
+        renderer: structlog.typing.Processor = (
+            structlog.processors.JSONRenderer()
+            if form == "json"
+            else structlog.dev.ConsoleRenderer(
+                colors=colours, exception_formatter=structlog.dev.plain_traceback
+            )
+        )
+        trace = [structlog.processors.format_exc_info] if form == "json" else []
+        super().__init__(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *trace,
+                renderer,
+            ],
+            foreign_pre_chain=shared,
+        )
+        self._secrets = secrets
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record), self._secrets())
+
+
+def _quieten(level: str) -> None:
+    """Libraries speak from warning upwards, unless the operator asked for everything."""
+    if level == "debug":
+        return
+    for name in ("dbos", "httpx", "httpcore", "anthropic", "githubkit", "alembic", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,84 @@
+"""A step of a run: done once and recorded, or, after a crash, done again until it is.
+
+What a step returns is a `Value` and is stored as plain JSON. What goes wrong in a step is stored too,
+as words, so that a replay tells the same story.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+from dbos import DBOS
+
+from app.domain.values import Value
+from app.errors import RetryableError, UserError
+
+log = structlog.get_logger()
+V = TypeVar("V", bound=Value)
+
+# Together about ten minutes: longer than a deployment of GitHub's, shorter than a person's patience.
+_WAITS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 180.0)
+
+
+class OurBug(Exception):
+    """A step failed in a way nobody foresaw. The log holds the traceback under `reference`."""
+
+    def __init__(self, step: str, reference: str) -> None:
+        super().__init__(f"{step} failed; reference {reference}")
+        self.step = step
+        self.reference = reference
+
+
+class Nothing(Value):
+    """What a step returns that is done for its effect."""
+
+
+async def step(name: str, returns: type[V], function: Callable[[], Awaitable[V]]) -> V:
+    """Do one recorded step of the workflow that is running.
+
+    Raises UserError as the step did, or OurBug for anything else.
+    """
+
+    async def recorded() -> dict[str, Any]:
+        return await _told(name, function)
+
+    answer = await DBOS.run_step_async({"name": name}, recorded)
+    if "value" in answer:
+        return returns.model_validate(answer["value"])
+    if "user_error" in answer:
+        raise UserError(answer["user_error"], next_step=answer["next_step"])
+    raise OurBug(name, answer["bug"])
+
+
+async def _told(name: str, function: Callable[[], Awaitable[V]]) -> dict[str, Any]:
+    try:
+        value = await _patiently(name, function)
+    except UserError as problem:
+        return {"user_error": problem.message, "next_step": problem.next_step}
+    except Exception as problem:
+        # The one place where the unforeseen ends: it is logged whole and told as ours.
+        reference = f"{type(problem).__name__} in {name}"
+        log.exception("a step failed", step=name)
+        return {"bug": reference}
+    return {"value": value.model_dump(mode="json")}
+
+
+async def _patiently(name: str, function: Callable[[], Awaitable[V]]) -> V:
+    """Try again while a service is away; in the end say so."""
+    for wait in _WAITS:
+        try:
+            return await function()
+        except RetryableError as problem:
+            pause = max(wait, problem.retry_after or 0)
+            log.warning("a step waits for a service", step=name, why=str(problem), seconds=pause)
+            await asyncio.sleep(pause)
+    try:
+        return await function()
+    except RetryableError as problem:
+        raise UserError(
+            f"{problem} It stayed away although Honk tried again for several minutes.",
+            next_step="Put the label `honk` on again later.",
+        ) from None

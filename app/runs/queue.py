@@ -1,0 +1,98 @@
+"""The two queues, and how a trigger gets into the first. Shared by web and worker; imports no workflow.
+
+Each trigger is one `intake` workflow, named by the trigger's id, so the same trigger twice is one
+intake. Each attempt of a run is one `attempt` workflow, one at a time per subject.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal, NoReturn
+
+from dbos import DBOSClient, EnqueueOptions
+from dbos import _error as dbos_error
+from dbos import _serialization as dbos_serialization
+from sqlalchemy.exc import DBAPIError
+
+from app.domain.trigger import Trigger
+from app.errors import RetryableError, UserError
+from app.store.database import Database
+
+APPLICATION = "honk"
+# Changes of a workflow go through DBOS.patch, so that runs under way survive a deployment.
+APPLICATION_VERSION = "honk-1"
+INTAKE = "intake"
+ATTEMPT = "attempt"
+INTAKE_QUEUE = "intake"
+RUNS_QUEUE = "runs"
+POLL_SECONDS = 0.1
+INTAKE_AT_ONCE = 32
+
+
+class _JsonOnly(dbos_serialization.DBOSPortableJSONSerializer):
+    """The engine's portable JSON; its name tells rows apart from any other format."""
+
+
+SERIALIZER = _JsonOnly()
+
+
+def refuse_pickle() -> None:
+    """Rows in the engine's default format are pickles: never read one, whoever wrote it."""
+
+    def refuse(_data: str) -> NoReturn:
+        raise ValueError("a pickled value in the database was refused")
+
+    dbos_serialization.DBOSDefaultSerializer.deserialize = refuse  # type: ignore[method-assign]
+
+
+class TriggerQueue:
+    """The web process's end of the engine: durable before it answers."""
+
+    def __init__(self, database: Database) -> None:
+        refuse_pickle()
+        self._client = DBOSClient(
+            system_database_engine=database.engine,
+            dbos_system_schema=None if database.is_sqlite else "dbos",
+            serializer=SERIALIZER,
+            application_name=APPLICATION,
+            lazy=True,
+            retry_connection_errors=False,
+        )
+        self._database = database
+
+    async def check(self) -> None:
+        """Raises UserError when the worker's queues are not there, RetryableError when the database is away."""
+        try:
+            found = await asyncio.to_thread(self._client.retrieve_queue, INTAKE_QUEUE)
+        except DBAPIError as problem:
+            raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
+        if found is None:
+            raise UserError(
+                "The queues are not in the database yet.", next_step="Run `honk migrate` first."
+            )
+
+    async def enqueue(self, trigger: Trigger) -> Literal["accepted", "known"]:
+        """One durable insert. Raises RetryableError when the database is away."""
+        options: EnqueueOptions = {
+            "workflow_name": INTAKE,
+            "queue_name": INTAKE_QUEUE,
+            "workflow_id": intake_id(trigger),
+            "workflow_id_reuse_policy": "reject",
+            "app_version": APPLICATION_VERSION,
+        }
+        payload: dict[str, Any] = trigger.model_dump(mode="json")
+        try:
+            await asyncio.to_thread(self._client.enqueue, options, payload)
+        except dbos_error.DBOSWorkflowIDInUseError:
+            return "known"
+        except DBAPIError as problem:
+            raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
+        return "accepted"
+
+    def close(self) -> None:
+        self._client.destroy()
+
+
+def intake_id(trigger: Trigger) -> str:
+    """The engine's name for the intake of this trigger."""
+    return f"intake:{trigger.id}"

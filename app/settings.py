@@ -1,0 +1,207 @@
+"""The only reader of the environment.
+
+Names and defaults are those of the table in docs/settings.md. A `.env` file in the working directory
+is read too, and every secret can be given as `NAME_FILE=path` instead.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from app.errors import UserError
+
+_SECRETS = (
+    "GITHUB_PRIVATE_KEY",
+    "GITHUB_WEBHOOK_SECRET",
+    "ANTHROPIC_API_KEY",
+)
+_OTHERS_MAY_READ = 0o077
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """`NAME_FILE=path`: the secret is the content of that file, without the newline at its end."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {}
+        for name in _SECRETS:
+            path = os.environ.get(f"{name}_FILE")
+            if path:
+                found[name.lower()] = read_secret_file(Path(path), setting=f"{name}_FILE")
+        return found
+
+
+class Settings(BaseSettings):
+    """What the operator decided. Secrets never show in a log, a `repr` or a traceback."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+    )
+
+    github_app_id: str | None = None
+    github_app_slug: str = "honk"
+    github_private_key: SecretStr | None = None
+    github_private_key_path: Path | None = None
+    github_webhook_secret: SecretStr | None = None
+    github_api_url: str = "https://api.github.com"
+    github_server_url: str = "https://github.com"
+
+    anthropic_api_key: SecretStr | None = None
+    anthropic_base_url: str | None = None
+    model: str = Field("claude-sonnet-5-5", validation_alias=AliasChoices("HONK_MODEL", "model"))
+    model_max: str = Field(
+        "claude-opus-5-5", validation_alias=AliasChoices("HONK_MODEL_MAX", "model_max")
+    )
+
+    home: Path = Field(
+        Path("~/.local/share/honk"), validation_alias=AliasChoices("HONK_HOME", "home")
+    )
+    database_url: str | None = None
+    sandbox: Literal["bubblewrap", "none"] = Field(
+        "bubblewrap", validation_alias=AliasChoices("HONK_SANDBOX", "sandbox")
+    )
+    allow_unsandboxed: str = Field(
+        "no", validation_alias=AliasChoices("HONK_ALLOW_UNSANDBOXED", "allow_unsandboxed")
+    )
+    concurrency: int = Field(
+        4 * (os.cpu_count() or 1),
+        ge=1,
+        le=1000,
+        validation_alias=AliasChoices("HONK_CONCURRENCY", "concurrency"),
+    )
+
+    host: str = Field("127.0.0.1", validation_alias=AliasChoices("HOST", "host"))
+    port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("PORT", "port"))
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        assert isinstance(env_settings, EnvSettingsSource)
+        assert isinstance(dotenv_settings, DotEnvSettingsSource)
+        return (init_settings, env_settings, _SecretFiles(settings_cls), dotenv_settings)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("github_api_url", "github_server_url")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @property
+    def home_path(self) -> Path:
+        """Where mirrors, workspaces and artefacts live, as an absolute path."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def database(self) -> str:
+        """`sqlite:///...` or `postgresql://...`; SQLite below the home when nothing is set."""
+        return self.database_url or f"sqlite:///{self.home_path / 'honk.db'}"
+
+    def webhook_secrets(self) -> tuple[bytes, ...]:
+        """One secret, or two while they are rotated. Raises UserError when there is none."""
+        value = self.github_webhook_secret
+        secrets = () if value is None else value.get_secret_value().split(",")
+        cleaned = tuple(part.strip().encode() for part in secrets if part.strip())
+        if not cleaned:
+            raise _missing("GITHUB_WEBHOOK_SECRET", "the web process checks every delivery with it")
+        if len(cleaned) > 2:
+            raise UserError(
+                "GITHUB_WEBHOOK_SECRET holds more than two secrets.",
+                next_step="Give one secret, or two separated by a comma during rotation.",
+            )
+        return cleaned
+
+    def app_id(self) -> str:
+        """The App's numeric id. Raises UserError when it is missing or no number."""
+        if not self.github_app_id:
+            raise _missing("GITHUB_APP_ID", "GitHub knows the App by it")
+        if not self.github_app_id.isdigit():
+            raise UserError(
+                "GITHUB_APP_ID is not a number.",
+                next_step="It is shown at the top of the App's settings page on GitHub.",
+            )
+        return self.github_app_id
+
+    def private_key(self) -> SecretStr:
+        """The App's private key in PEM. Raises UserError when it is missing or not readable."""
+        if self.github_private_key is not None:
+            return SecretStr(self.github_private_key.get_secret_value().replace("\\n", "\n"))
+        if self.github_private_key_path is not None:
+            return SecretStr(
+                read_secret_file(self.github_private_key_path, setting="GITHUB_PRIVATE_KEY_PATH")
+            )
+        raise _missing(
+            "GITHUB_PRIVATE_KEY or GITHUB_PRIVATE_KEY_PATH", "the worker speaks as the App with it"
+        )
+
+    def model_key(self) -> SecretStr:
+        """The key of the Anthropic API. Raises UserError when it is missing."""
+        if self.anthropic_api_key is None:
+            raise _missing("ANTHROPIC_API_KEY", "the agent thinks with it")
+        return self.anthropic_api_key
+
+
+def load() -> Settings:
+    """Read the environment. Raises UserError naming each setting that is wrong, never its value."""
+    try:
+        return Settings()
+    except ValidationError as problem:
+        lines = [
+            f"{'.'.join(str(part) for part in error['loc']).upper()}: {error['msg']}"
+            for error in problem.errors(include_input=False, include_url=False)
+        ]
+        raise UserError("Some settings are wrong: " + "; ".join(lines) + ".") from None
+
+
+def read_secret_file(path: Path, *, setting: str) -> str:
+    """Read a file that holds a secret. Raises UserError when others may read it or nobody can."""
+    path = path.expanduser()
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text("utf-8")
+    except OSError as problem:
+        raise UserError(f"{setting}: {path} cannot be read ({problem.strerror}).") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{setting}: {path} is not text.") from None
+    if mode & _OTHERS_MAY_READ:
+        raise UserError(
+            f"{setting}: others on this machine can read {path}.",
+            next_step=f"Close it with: chmod 600 {path}",
+        )
+    return text.rstrip("\n")
+
+
+def _missing(name: str, why: str) -> UserError:
+    return UserError(
+        f"{name} is not set; {why}.",
+        next_step="Set it in the environment or in .env (see .env.example).",
+    )

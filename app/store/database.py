@@ -1,0 +1,142 @@
+"""One SQLAlchemy engine for our tables and the workflow engine's, on SQLite or Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import event
+
+from app.errors import RetryableError, UserError
+
+T = TypeVar("T")
+
+_BUSY_MILLISECONDS = 30_000
+
+
+class Database:
+    """The product's database. Blocking calls; `run` takes one off the event loop."""
+
+    def __init__(self, url: str) -> None:
+        """`url` as in DATABASE_URL. Raises UserError for a kind of database Honk does not know."""
+        self.url = _driver_url(url)
+        self.engine = _engine(self.url)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    async def run(self, function: Callable[[sa.Connection], T]) -> T:
+        """Do the function in one transaction on a thread. Raises RetryableError when it is away."""
+        return await asyncio.to_thread(self.transact, function)
+
+    def transact(self, function: Callable[[sa.Connection], T]) -> T:
+        """Do the function in one transaction, here. Raises RetryableError when it is away."""
+        try:
+            with self.engine.begin() as connection:
+                return function(connection)
+        except sa.exc.OperationalError as problem:
+            raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
+
+    def migrate(self) -> None:
+        """Bring our tables to this version's schema. Raises UserError on a newer one."""
+        config = _alembic_config()
+        head = ScriptDirectory.from_config(config).get_current_head()
+        with self.engine.begin() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+            if current == head:
+                return
+            known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+            if current is not None and current not in known:
+                raise UserError(
+                    f"The database has the schema {current}, which is newer than this Honk.",
+                    next_step="Start the newer Honk again, or restore a backup made before it ran.",
+                )
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    @contextmanager
+    def only_worker(self) -> Iterator[None]:
+        """On SQLite one worker may run at a time; a second is refused with UserError."""
+        path = self.engine.url.database
+        if not self.is_sqlite or not path:
+            yield
+            return
+        with Path(f"{path}.worker").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(
+                    f"Another worker already works on {path}.",
+                    next_step="SQLite has room for one worker. Stop the other one, or set "
+                    "DATABASE_URL to a Postgres database for several.",
+                ) from None
+            yield
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def now() -> float:
+    """Seconds since 1970, UTC."""
+    return time.time()
+
+
+def _driver_url(url: str) -> str:
+    if url.startswith("sqlite:///"):
+        return url
+    for scheme in ("postgresql+psycopg://", "postgresql://", "postgres://"):
+        if url.startswith(scheme):
+            return "postgresql+psycopg://" + url.removeprefix(scheme)
+    raise UserError(
+        "DATABASE_URL is neither sqlite:///... nor postgresql://....",
+        next_step="Leave it out for a SQLite file below HONK_HOME.",
+    )
+
+
+def _engine(url: str) -> sa.Engine:
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_size=20, max_overflow=10, pool_pre_ping=True)
+    path = sa.make_url(url).database
+    if path:
+        directory = Path(path).absolute().parent
+        directory.mkdir(parents=True, exist_ok=True)
+        if not Path(path).exists():
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    engine = sa.create_engine(url, pool_size=20, max_overflow=10)
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = "IMMEDIATE"
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+    connection.execute("PRAGMA foreign_keys=ON")
+    if sqlite3.sqlite_version_info < (3, 42):
+        # The workflow engine asks for unixepoch('subsec'), which older libraries do not have.
+        connection.create_function("unixepoch", -1, _unixepoch)
+
+
+def _unixepoch(*arguments: str) -> float | int:
+    return time.time() if "subsec" in arguments else int(time.time())
+
+
+def _alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config

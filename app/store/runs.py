@@ -1,0 +1,151 @@
+"""The rows of `runs`: one a run, written by the run itself and read by everybody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.domain.run import Outcome, Phase, RunInput, subject_key
+from app.domain.values import RunId, Value
+from app.store.database import Database, now
+from app.store.schema import runs
+
+
+class RunRow(Value):
+    """One run as it stands now."""
+
+    id: RunId
+    trigger_id: str
+    subject: str
+    repository: str
+    number: int
+    installation_id: int
+    actor: str
+    input: RunInput
+    attempt: int
+    phase: Phase
+    outcome: Outcome | None
+    base_sha: str | None
+    head_sha: str | None
+    branch: str | None
+    pull_number: int | None
+    pull_url: str | None
+    status_comment_id: int | None
+    plan: list[dict[str, Any]] | None
+    model_turns: int
+    cost_usd: float
+    api_calls: int
+    status_edits: int
+    token_requests: int
+    created_at: float
+    updated_at: float
+    finished_at: float | None
+
+
+class Runs:
+    """Reads and writes rows of `runs`. Every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def open(self, run: RunInput) -> RunRow:
+        """The run's row, made when it is not there yet."""
+        moment = now()
+        row = {
+            "id": run.id,
+            "trigger_id": run.trigger.id,
+            "subject": subject_key(run.trigger.repository, run.trigger.number),
+            "repository": str(run.trigger.repository),
+            "number": run.trigger.number,
+            "installation_id": run.trigger.installation_id,
+            "actor": run.trigger.actor.login,
+            "input": run.model_dump(mode="json"),
+            "phase": Phase.QUEUED.value,
+            "created_at": moment,
+            "updated_at": moment,
+        }
+
+        def insert(connection: sa.Connection) -> None:
+            kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
+            connection.execute(kind(runs).values(**row).on_conflict_do_nothing())
+
+        await self._database.run(insert)
+        return await self.get(run.id)
+
+    async def get(self, run: RunId) -> RunRow:
+        """Raises KeyError when there is no such run."""
+        found = await self.find(run)
+        if found is None:
+            raise KeyError(run)
+        return found
+
+    async def find(self, run: str) -> RunRow | None:
+        rows = await self._select(sa.select(runs).where(runs.c.id == run))
+        return rows[0] if rows else None
+
+    async def alive_on(self, subject: str) -> list[RunRow]:
+        """Runs of this subject that have not finished, oldest first."""
+        return await self._select(
+            sa.select(runs)
+            .where(runs.c.subject == subject, runs.c.finished_at.is_(None))
+            .order_by(runs.c.created_at)
+        )
+
+    async def of_subject(self, subject: str) -> list[RunRow]:
+        """Every run of this subject, newest first."""
+        return await self._select(
+            sa.select(runs).where(runs.c.subject == subject).order_by(runs.c.created_at.desc())
+        )
+
+    async def alive(self) -> list[RunRow]:
+        """Every run that has not finished, oldest first."""
+        return await self._select(
+            sa.select(runs).where(runs.c.finished_at.is_(None)).order_by(runs.c.created_at)
+        )
+
+    async def latest(self, limit: int) -> list[RunRow]:
+        """The newest runs first."""
+        return await self._select(sa.select(runs).order_by(runs.c.created_at.desc()).limit(limit))
+
+    async def waiting_before(self, row: RunRow) -> int:
+        """How many runs wait for a slot that were asked earlier."""
+        query = sa.select(sa.func.count()).where(
+            runs.c.finished_at.is_(None),
+            runs.c.phase == Phase.QUEUED.value,
+            runs.c.created_at < row.created_at,
+        )
+        return await self._database.run(lambda connection: connection.execute(query).scalar_one())
+
+    async def update(self, run: RunId, **values: Any) -> RunRow:
+        """Set columns by name and return the row."""
+        change = sa.update(runs).where(runs.c.id == run).values(updated_at=now(), **values)
+        await self._database.run(lambda connection: connection.execute(change))
+        return await self.get(run)
+
+    async def finish(self, run: RunId, outcome: Outcome) -> RunRow:
+        """The run has ended; doing it again keeps the first time and takes the last outcome."""
+        moment = now()
+        change = (
+            sa.update(runs)
+            .where(runs.c.id == run)
+            .values(
+                phase=Phase.FINISHED.value,
+                outcome=outcome.value,
+                updated_at=moment,
+                finished_at=sa.func.coalesce(runs.c.finished_at, moment),
+            )
+        )
+        await self._database.run(lambda connection: connection.execute(change))
+        return await self.get(run)
+
+    async def count_call(self, run: RunId, column: str) -> None:
+        """Add one to `api_calls`, `status_edits` or `token_requests`."""
+        counter = runs.c[column]
+        change = sa.update(runs).where(runs.c.id == run).values({column: counter + 1})
+        await self._database.run(lambda connection: connection.execute(change))
+
+    async def _select(self, query: sa.Select[Any]) -> list[RunRow]:
+        rows = await self._database.run(lambda connection: connection.execute(query).mappings().all())
+        return [RunRow.model_validate(dict(row)) for row in rows]

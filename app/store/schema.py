@@ -1,0 +1,73 @@
+"""The tables that are ours; the engine's own live beside them in the same database.
+
+The same definitions serve SQLite and Postgres. Times are seconds since 1970, UTC.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("trigger_id", sa.String(200), nullable=False, unique=True),
+    # One subject is one issue or pull request: `owner/name#number` in lower case.
+    sa.Column("subject", sa.String(300), nullable=False),
+    sa.Column("repository", sa.String(210), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("installation_id", sa.BigInteger, nullable=False),
+    sa.Column("actor", sa.String(100), nullable=False),
+    sa.Column("input", sa.JSON, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("phase", sa.String(20), nullable=False),
+    sa.Column("outcome", sa.String(20)),
+    sa.Column("base_sha", sa.String(64)),
+    sa.Column("head_sha", sa.String(64)),
+    sa.Column("branch", sa.String(250)),
+    sa.Column("pull_number", sa.Integer),
+    sa.Column("pull_url", sa.Text),
+    sa.Column("status_comment_id", sa.BigInteger),
+    sa.Column("plan", sa.JSON),
+    sa.Column("model_turns", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("cost_usd", sa.Float, nullable=False, server_default="0"),
+    sa.Column("api_calls", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("status_edits", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("token_requests", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+    sa.Column("finished_at", sa.Float),
+)
+sa.Index("runs_by_subject", runs.c.subject, runs.c.created_at)
+sa.Index("runs_by_time", runs.c.created_at)
+sa.Index(
+    "runs_alive",
+    runs.c.subject,
+    sqlite_where=runs.c.finished_at.is_(None),
+    postgresql_where=runs.c.finished_at.is_(None),
+)
+
+turns = sa.Table(
+    "turns",
+    metadata,
+    sa.Column("run_id", sa.String(32), sa.ForeignKey("runs.id"), primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("record", sa.JSON, nullable=False),
+    sa.Column("cost_usd", sa.Float, nullable=False, server_default="0"),
+    # The tree of the work after this turn's tools: a resumed run starts from it.
+    sa.Column("snapshot", sa.String(64)),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+
+results = sa.Table(
+    "results",
+    metadata,
+    sa.Column("repository", sa.String(210), primary_key=True),
+    sa.Column("commit_sha", sa.String(64), primary_key=True),
+    # What else the results depend on: verifiers, commands, set-up, sandbox.
+    sa.Column("environment", sa.String(64), primary_key=True),
+    sa.Column("results", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+)

@@ -1,0 +1,74 @@
+"""The transcript of each run, in order, written down before the next turn begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.domain.values import RunId
+from app.store.database import Database, now
+from app.store.schema import runs, turns
+
+
+class Turns:
+    """The turns of one run."""
+
+    def __init__(self, database: Database, run: RunId) -> None:
+        self._database = database
+        self._run = run
+
+    async def load(self) -> list[dict[str, Any]]:
+        """Every record, first to last."""
+        query = sa.select(turns.c.record).where(turns.c.run_id == self._run).order_by(turns.c.seq)
+        return await self._database.run(
+            lambda connection: list(connection.execute(query).scalars().all())
+        )
+
+    async def record(
+        self,
+        seq: int,
+        record: dict[str, Any],
+        *,
+        cost_usd: float,
+        snapshot: str | None,
+        by_model: bool,
+    ) -> None:
+        """Write one turn down, once: the same `seq` again changes nothing and costs nothing."""
+
+        def insert(connection: sa.Connection) -> None:
+            here = (turns.c.run_id == self._run, turns.c.seq == seq)
+            if connection.execute(sa.select(turns.c.seq).where(*here)).first():
+                return
+            connection.execute(
+                sa.insert(turns).values(
+                    run_id=self._run,
+                    seq=seq,
+                    record=record,
+                    cost_usd=cost_usd,
+                    snapshot=snapshot,
+                    created_at=now(),
+                )
+            )
+            connection.execute(
+                sa.update(runs)
+                .where(runs.c.id == self._run)
+                .values(
+                    cost_usd=runs.c.cost_usd + cost_usd,
+                    model_turns=runs.c.model_turns + int(by_model),
+                )
+            )
+
+        await self._database.run(insert)
+
+    async def last_snapshot(self) -> str | None:
+        """The tree of the work after the last turn that kept one."""
+        query = (
+            sa.select(turns.c.snapshot)
+            .where(turns.c.run_id == self._run, turns.c.snapshot.is_not(None))
+            .order_by(turns.c.seq.desc())
+            .limit(1)
+        )
+        return await self._database.run(
+            lambda connection: connection.execute(query).scalar_one_or_none()
+        )
