@@ -1,0 +1,62 @@
+# Everything a contributor runs. The first run sets up what it needs; later runs start at once.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: demo test lint format lock bench clean
+
+PYTHON ?= $(shell .ci/find-python)
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+
+demo: .venv/runtime | system            ## a GitHub on this machine, an issue, and Honk at work on it
+	@$(BIN)/python -m app playground $(ARGS)
+
+test: .venv/dev tests/contract/node_modules/.stamp | system    ## lint, types, floors and every story; ARGS go to pytest
+ifeq ($(strip $(ARGS)),)
+	@$(MAKE) --no-print-directory lint
+endif
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: .venv/dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: .venv/dev | system               ## measures, never gates
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: .venv/dev                         ## bring both lock files up to the newest versions allowed
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 --extra dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+
+.PHONY: system
+system:
+	@.ci/system-packages $(if $(filter test,$(MAKECMDGOALS)),test,)
+
+.venv/bin/python: | system
+	@$(PYTHON) -m venv .venv
+
+.venv/runtime: requirements.lock | .venv/bin/python
+	@echo "Installing what Honk needs into .venv (once) ..."
+	@$(PIP_INSTALL) -r requirements.lock
+	@touch $@
+
+.venv/dev: requirements-dev.lock pyproject.toml | .venv/bin/python
+	@echo "Installing what Honk and its tests need into .venv (once) ..."
+	@$(PIP_INSTALL) -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@ .venv/runtime
+
+tests/contract/node_modules/.stamp: tests/contract/package-lock.json | system
+	@echo "Fetching GitHub's OpenAPI description (once) ..."
+	@cd tests/contract && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+clean:
+	rm -rf .venv .cache tests/contract/node_modules
