@@ -1,0 +1,274 @@
+"""The transcript, and the conversation with the model that follows from it.
+
+Pure functions over records: what was spent, which calls still wait for results, how the attempt
+ended, which messages go to the API. Because they look at records only, a run that is resumed sees
+exactly what the interrupted one saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Literal, Protocol
+
+from app.agent.model import Block
+from app.agent.tools import AskInput, FinishInput, PlanInput, PlanItem, ToolCall, understood
+from app.domain.values import Value
+
+DROPPED_RESULT = "[left out to save room; call the tool again if this is needed]"
+
+NUDGE: Block = {
+    "type": "text",
+    "text": "You called no tool. Go on with the work, or call finish when it is done, or ask when "
+    "an answer is needed.",
+}
+
+_THINKING = ("thinking", "redacted_thinking")
+
+
+class TurnRecord(Value):
+    """One recorded turn. `seq` counts from 0 without gaps.
+
+    An assistant's `usage` is the API's usage block with `model`, `stop_reason`, `refusal`,
+    `price_known`, `discarded` and, once the conversation was compacted, `compaction` added. A
+    user's is None, or holds the `feedback_id` of words from outside. `cost_usd` includes
+    discarded streams. `snapshot` names the tree of the work tree after a user turn's tools ran;
+    `seconds` is how long the turn took.
+    """
+
+    seq: int
+    role: Literal["user", "assistant"]
+    content: list[Block]
+    usage: dict[str, Any] | None = None
+    cost_usd: float = 0.0
+    snapshot: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the model stopped; empty for a user's turn."""
+        return str((self.usage or {}).get("stop_reason", ""))
+
+
+class Transcript(Protocol):
+    """Where turns are kept. What `record` has returned from is durable."""
+
+    async def load(self) -> list[TurnRecord]:
+        """All turns, in order of `seq`."""
+        ...
+
+    async def record(self, turn: TurnRecord) -> None:
+        """Keep one turn. The same `seq` again is the same turn again and changes nothing."""
+        ...
+
+
+class Done(Value):
+    """The agent says that it is finished, in the three parts of `finish`."""
+
+    kind: Literal["done"] = "done"
+    summary: str
+    not_done: str = ""
+    how_to_check: str = ""
+
+
+class Question(Value):
+    """The agent needs an answer; it comes back as `feedback`."""
+
+    kind: Literal["question"] = "question"
+    text: str
+
+
+class Stopped(Value):
+    """A person stopped the run."""
+
+    kind: Literal["stopped"] = "stopped"
+
+
+class BudgetSpent(Value):
+    """A limit was met. `words` says more where the limit alone does not explain it."""
+
+    kind: Literal["budget"] = "budget"
+    which: Literal["money", "time", "turns"]
+    words: str = ""
+
+
+class Refused(Value):
+    """The model declined to do this. `text` is the API's explanation, or empty."""
+
+    kind: Literal["refused"] = "refused"
+    text: str
+
+
+Ending = Done | Question | Stopped | BudgetSpent | Refused
+
+
+class Compaction(Value):
+    """How much of the past is left out of requests.
+
+    Results of turns before `results` are replaced by a line; thinking of turns before `thinking`
+    is left out, since the API refuses thinking whose own past was changed.
+    """
+
+    results: int = 0
+    thinking: int = 0
+
+
+def tool_calls(record: TurnRecord) -> list[ToolCall]:
+    """The calls of an assistant's turn, in order."""
+    return [
+        ToolCall(block["id"], block["name"], block.get("input"))
+        for block in record.content
+        if block["type"] == "tool_use"
+    ]
+
+
+def cut_off_call(record: TurnRecord) -> str | None:
+    """The id of the call that the token limit cut short, and that must not be executed."""
+    last = record.content[-1] if record.content else {}
+    if record.stop_reason == "max_tokens" and last.get("type") == "tool_use":
+        return str(last["id"])
+    return None
+
+
+def said(record: TurnRecord) -> str:
+    """The text of a turn."""
+    texts = (b["text"] for b in record.content if b["type"] == "text")
+    return "\n\n".join(texts).strip()
+
+
+def ending_of(calls: Sequence[ToolCall], results: Sequence[Block]) -> Ending | None:
+    """The ending that these calls brought about: the first finish or ask that was accepted."""
+    accepted = {r["tool_use_id"] for r in results if not r.get("is_error")}
+    for call in calls:
+        if call.id not in accepted:
+            continue
+        match understood(call):
+            case FinishInput() as finish:
+                return Done(
+                    summary=finish.summary,
+                    not_done=finish.not_done,
+                    how_to_check=finish.how_to_check,
+                )
+            case AskInput(question=question):
+                return Question(text=question)
+    return None
+
+
+def recorded_ending(records: Sequence[TurnRecord]) -> Ending | None:
+    """The ending that the last turn, when it answers calls, has recorded."""
+    if len(records) < 2 or records[-1].role != "user":
+        return None
+    return ending_of(tool_calls(records[-2]), results_of(records[-1]))
+
+
+def results_of(record: TurnRecord) -> list[Block]:
+    """The tool results of a user's turn."""
+    return [b for b in record.content if b["type"] == "tool_result"]
+
+
+def already_heard(records: Sequence[TurnRecord], feedback_id: str) -> bool:
+    """Whether the feedback with this id was recorded."""
+    return any((record.usage or {}).get("feedback_id") == feedback_id for record in records)
+
+
+def texts_in_a_row(records: Sequence[TurnRecord]) -> int:
+    """How many turns the assistant, only reminded in between, has ended without calling a tool."""
+    count = 0
+    for record in reversed(records):
+        if record.role == "user":
+            if record.content != [NUDGE]:
+                break
+        elif tool_calls(record) or record.stop_reason in ("max_tokens", "pause_turn"):
+            break
+        else:
+            count += 1
+    return count
+
+
+def latest_plan(records: Sequence[TurnRecord]) -> list[PlanItem]:
+    """The plan as the agent last told it."""
+    for record in reversed(records):
+        for call in reversed(tool_calls(record)):
+            match understood(call):
+                case PlanInput(items=items):
+                    return items
+    return []
+
+
+def repeats(records: Sequence[TurnRecord]) -> int:
+    """How often the latest call was made in a row with the same result; 0 without any call."""
+    latest: tuple[str, object, object] | None = None
+    count = 0
+    for each in _calls_backwards(records):
+        if latest is None:
+            latest = each
+        if each != latest:
+            break
+        count += 1
+    return count
+
+
+def _calls_backwards(records: Sequence[TurnRecord]) -> Iterator[tuple[str, object, object]]:
+    """Name, input and the result's first block of each answered call, the latest first."""
+    for answer, asked in pairwise(reversed(records)):
+        results = {r["tool_use_id"]: r["content"][0] for r in results_of(answer)}
+        for call in reversed(tool_calls(asked)):
+            if call.id in results:
+                yield call.name, call.input, results[call.id]
+
+
+def compaction_of(records: Sequence[TurnRecord]) -> Compaction:
+    """The compaction in force at the end of these records."""
+    for record in reversed(records):
+        if record.usage and "compaction" in record.usage:
+            return Compaction.model_validate(record.usage["compaction"])
+    return Compaction()
+
+
+def compacted_further(records: Sequence[TurnRecord], now: Compaction) -> Compaction | None:
+    """The next stronger compaction, or None when nothing is left to leave out.
+
+    First all but the latest eight answered turns lose their results, then all but four, two, one.
+    """
+    answered = [record.seq for record in records if results_of(record)]
+    for keep in (8, 4, 2, 1):
+        results = answered[-keep] if len(answered) > keep else 0
+        if results > now.results:
+            return Compaction(results=results, thinking=len(records))
+    return None
+
+
+def messages_of(
+    records: Sequence[TurnRecord], model: str, compaction: Compaction
+) -> tuple[Block, ...]:
+    """The conversation in the API's shape.
+
+    Refused turns are left out, user turns that follow each other become one, and thinking of
+    another model is left out (it is readable to its own model only).
+    """
+    messages: list[Block] = []
+    for record in records:
+        content = _content(record, model, compaction)
+        if record.stop_reason == "refusal" or not content:
+            continue
+        if record.role == "user" and messages and messages[-1]["role"] == "user":
+            content = [*messages.pop()["content"], *content]
+        messages.append({"role": record.role, "content": content})
+    return tuple(messages)
+
+
+def _content(record: TurnRecord, model: str, compaction: Compaction) -> list[Block]:
+    if record.role == "user":
+        short = record.seq < compaction.results
+        return [_shortened(b) if short else b for b in record.content]
+    thought_here = (record.usage or {}).get("model") == model
+    if thought_here and record.seq >= compaction.thinking:
+        return record.content
+    spoken = [b for b in record.content if b["type"] not in _THINKING]
+    return spoken or [{"type": "text", "text": "(thinking)"}]
+
+
+def _shortened(block: Block) -> Block:
+    if block["type"] != "tool_result":
+        return block
+    return {**block, "content": [{"type": "text", "text": DROPPED_RESULT}]}

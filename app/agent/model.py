@@ -1,0 +1,303 @@
+"""The model behind a small protocol, and its one implementation over the Messages API.
+
+The SDK retries nothing once a stream has begun, so all retrying is done here, in one place: a
+stream that ends badly is asked for again from the same messages and nothing half leaves this
+module. Outside contract: https://platform.claude.com/docs/en/api/errors and
+https://platform.claude.com/docs/en/build-with-claude/streaming.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn, Protocol, cast
+
+import anthropic
+import httpx2
+from anthropic.types import MessageParam, ToolUnionParam
+from anthropic.types.text_block_param import TextBlockParam
+
+from app.domain.values import Value
+from app.errors import HonkError, RetryableError, UserError
+
+Block = dict[str, Any]
+"""One content block of a message, as the API writes it: plain JSON."""
+
+DEFAULT_BASE_URL = "https://api.anthropic.com"
+MAX_OUTPUT_TOKENS = 32_000
+
+_EPHEMERAL = {"type": "ephemeral"}
+_NO_ADAPTIVE_THINKING = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5")
+_OUT_OF_MONEY = ("credit balance", "usage limit", "spend limit", "billing")
+_STATUS_OF = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+
+
+class PromptTooLongError(HonkError):
+    """The conversation does not fit the model's context window: compact it and ask again."""
+
+
+class StaleThinkingError(HonkError):
+    """The API no longer accepts recorded thinking: what came before it is not what it was."""
+
+
+class ModelRefusedRequestError(HonkError):
+    """The API calls the request malformed. That is our bug; the message is the API's own."""
+
+
+class ModelRequest(Value):
+    """One request for a turn. `messages` are in the API's shape, without cache marks."""
+
+    model: str
+    system: str
+    tools: tuple[Block, ...]
+    messages: tuple[Block, ...]
+    max_tokens: int = MAX_OUTPUT_TOKENS
+
+
+class ModelTurn(Value):
+    """One whole answer.
+
+    `content` is verbatim (signatures of thinking too), `usage` the API's block, `discarded` the
+    usage of streams that were begun, lost and asked for again: they cost money as well.
+    `refusal` is the API's explanation when `stop_reason` is `refusal`.
+    """
+
+    content: tuple[Block, ...]
+    stop_reason: str
+    usage: Block
+    discarded: tuple[Block, ...] = ()
+    refusal: str = ""
+
+
+class Model(Protocol):
+    """Whoever answers with a turn."""
+
+    async def turn(self, request: ModelRequest) -> ModelTurn:
+        """Ask for one turn.
+
+        Raises PromptTooLongError, StaleThinkingError, UserError (the operator must act) or
+        RetryableError (the service stayed away).
+        """
+        ...
+
+
+class AnthropicModel:
+    """The Messages API, streamed, with prompt caching and adaptive thinking.
+
+    One instance, and so one pool of connections, serves a whole worker; close it with `aclose`.
+    Times are in seconds: `read_timeout` is how long a stream may be silent (the API pings every
+    few seconds), `first_delay` the wait after the first failure, doubled each time up to
+    `longest_delay`. A `retry-after` longer than `longest_delay` is not waited for here.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        base_url: str | None = None,
+        *,
+        attempts: int = 6,
+        first_delay: float = 0.5,
+        longest_delay: float = 60.0,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 180.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        if not api_key:
+            _no_key()
+        self._api_key = api_key
+        self._attempts = attempts
+        self._first_delay = first_delay
+        self._longest_delay = longest_delay
+        self._sleep = sleep
+        timeout = httpx2.Timeout(read_timeout, connect=connect_timeout, write=60.0, pool=60.0)
+        self._client = anthropic.AsyncAnthropic(
+            api_key=api_key,
+            base_url=base_url or DEFAULT_BASE_URL,
+            max_retries=0,
+            timeout=timeout,
+            http_client=anthropic.DefaultAsyncHttpxClient(
+                timeout=timeout,
+                # A tool call often takes longer than the five seconds that are the default.
+                limits=httpx2.Limits(
+                    max_connections=200, max_keepalive_connections=50, keepalive_expiry=300
+                ),
+            ),
+        )
+
+    async def aclose(self) -> None:
+        """Close the pool of connections."""
+        await self._client.close()
+
+    async def turn(self, request: ModelRequest) -> ModelTurn:
+        """See `Model.turn`."""
+        discarded: list[Block] = []
+        for attempt in range(1, self._attempts + 1):
+            try:
+                return (await self._stream(request, discarded)).model_copy(
+                    update={"discarded": tuple(discarded)}
+                )
+            except RetryableError as failure:
+                delay = self._delay(attempt, failure.retry_after)
+                if attempt == self._attempts or delay > self._longest_delay:
+                    raise
+                await self._sleep(delay)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _stream(self, request: ModelRequest, discarded: list[Block]) -> ModelTurn:
+        """One attempt. What it cost in vain is added to `discarded`."""
+        begun: anthropic.types.Message | None = None
+        try:
+            async with self._client.messages.stream(**_parameters(request)) as stream:
+                async for event in stream:
+                    if event.type == "message_start":
+                        # One object, which the SDK completes in place as events come.
+                        begun = stream.current_message_snapshot
+        except anthropic.APIStatusError as error:
+            _keep_usage(begun, discarded)
+            self._raise_status(error)
+        except (anthropic.APIConnectionError, httpx2.TransportError) as error:
+            _keep_usage(begun, discarded)
+            raise RetryableError(f"The model cannot be reached ({type(error).__name__}).") from None
+        except ValueError:
+            # The SDK gives up on JSON that a broken stream left behind.
+            _keep_usage(begun, discarded)
+            raise RetryableError("The model's answer could not be read.") from None
+        if begun is None or begun.stop_reason is None:
+            _keep_usage(begun, discarded)
+            raise RetryableError("The model's answer ended before it was whole.")
+        return _whole_turn(begun)
+
+    def _raise_status(self, error: anthropic.APIStatusError) -> NoReturn:
+        """Turn an error of the API into one of ours, by whom it concerns.
+
+        An `event: error` inside a stream comes with status 200; its type tells what it is.
+        """
+        status = error.status_code
+        if status == 200:
+            status = _STATUS_OF.get(error.type or "", 500)
+        words = (error.api_message or "no explanation was given").replace(self._api_key, "[key]")
+        _raise_by_status(status, words, _retry_after(error.response))
+
+    def _delay(self, attempt: int, retry_after: float | None) -> float:
+        """Seconds to wait. Jitter keeps many runs from coming back in step."""
+        if retry_after is not None:
+            return retry_after
+        backoff: float = min(self._first_delay * 2 ** (attempt - 1), self._longest_delay)
+        share: float = random.uniform(0.5, 1.0)  # noqa: S311 - not a secret
+        return backoff * share
+
+
+def _raise_by_status(status: int, words: str, retry_after: float | None) -> NoReturn:
+    lowered = words.lower()
+    if status == 401:
+        raise UserError(
+            "The model's API refused the key.",
+            next_step="The operator of this Honk must set ANTHROPIC_API_KEY to a valid key.",
+        ) from None
+    if status == 402 or (status == 400 and any(each in lowered for each in _OUT_OF_MONEY)):
+        raise UserError(
+            "The account that pays for the model has no credit left or has met its spend limit.",
+            next_step="The operator of this Honk must add credit or raise the limit.",
+        ) from None
+    if status == 403:
+        raise UserError(
+            f"The model's key may not be used for this: {words}.",
+            next_step="The operator of this Honk must give the key access to the model.",
+        ) from None
+    if status == 404:
+        raise UserError(
+            f"The model's API does not know what was asked for: {words}.",
+            next_step="The operator of this Honk must check HONK_MODEL, HONK_MODEL_MAX and "
+            "ANTHROPIC_BASE_URL.",
+        ) from None
+    if status == 413 or (status == 400 and "too long" in lowered):
+        raise PromptTooLongError(words) from None
+    if status == 400 and "thinking" in lowered and _speaks_of_staleness(lowered):
+        raise StaleThinkingError(words) from None
+    if status in (408, 409, 429) or status >= 500:
+        raise RetryableError(
+            f"The model's API answered {status}: {words}", retry_after=retry_after
+        ) from None
+    raise ModelRefusedRequestError(f"The model's API answered {status}: {words}") from None
+
+
+def _speaks_of_staleness(lowered: str) -> bool:
+    signs = ("signature", "conversation", "cannot be modified", "different model")
+    return any(sign in lowered for sign in signs)
+
+
+def _no_key() -> NoReturn:
+    raise UserError(
+        "There is no key for the model.",
+        next_step="The operator of this Honk must set ANTHROPIC_API_KEY.",
+    )
+
+
+def _retry_after(response: httpx2.Response) -> float | None:
+    try:
+        return max(float(response.headers.get("retry-after", "")), 0.0)
+    except ValueError:
+        return None
+
+
+def _keep_usage(begun: anthropic.types.Message | None, discarded: list[Block]) -> None:
+    if begun is not None:
+        discarded.append(begun.usage.to_dict(mode="json"))
+
+
+def _whole_turn(message: anthropic.types.Message) -> ModelTurn:
+    details = message.stop_details
+    return ModelTurn(
+        content=tuple(block.to_dict(mode="json") for block in message.content),
+        stop_reason=message.stop_reason or "",
+        usage=message.usage.to_dict(mode="json"),
+        refusal=(details.explanation or details.category or "") if details else "",
+    )
+
+
+def _parameters(request: ModelRequest) -> dict[str, Any]:
+    """The request in the SDK's words, with its cache marks."""
+    system: list[TextBlockParam] = [
+        {"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}
+    ]
+    parameters: dict[str, Any] = {
+        "model": request.model,
+        "max_tokens": request.max_tokens,
+        "system": system,
+        "tools": cast("list[ToolUnionParam]", list(request.tools)),
+        "messages": cast("list[MessageParam]", marked_for_cache(request.messages)),
+    }
+    if not request.model.startswith(_NO_ADAPTIVE_THINKING):
+        # Newer models put what they say between tool calls into thinking and show it only when
+        # asked: https://platform.claude.com/docs/en/build-with-claude/thinking
+        parameters["thinking"] = {"type": "adaptive", "display": "summarized"}
+    return parameters
+
+
+def marked_for_cache(messages: tuple[Block, ...]) -> list[Block]:
+    """Mark the ends of the first and of the last two user messages.
+
+    With the mark on the system prompt (which covers the tools before it) that makes the four that
+    the API allows. The last but one is where the previous request wrote, so it is found again
+    even when a turn has more blocks than the API looks back (20).
+    """
+    users = [i for i, message in enumerate(messages) if message["role"] == "user"]
+    chosen = {*users[:1], *users[-2:]}
+    return [_marked(m) if i in chosen else m for i, m in enumerate(messages)]
+
+
+def _marked(message: Block) -> Block:
+    *before, last = message["content"]
+    return {**message, "content": [*before, {**last, "cache_control": _EPHEMERAL}]}

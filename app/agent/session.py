@@ -1,0 +1,444 @@
+"""The agent's loop: run, step, answer.
+
+A turn of the model is recorded before its tools run, and their results before the model is asked
+again. So whatever happens in between, the next `run` goes on from the transcript: calls without
+results are executed once more (the caller has put the work tree back to the last snapshot).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from app.agent import pricing
+from app.agent.conversation import (
+    NUDGE,
+    BudgetSpent,
+    Compaction,
+    Done,
+    Ending,
+    Question,
+    Refused,
+    Stopped,
+    Transcript,
+    TurnRecord,
+    already_heard,
+    compacted_further,
+    compaction_of,
+    cut_off_call,
+    ending_of,
+    latest_plan,
+    messages_of,
+    recorded_ending,
+    repeats,
+    said,
+    texts_in_a_row,
+    tool_calls,
+)
+from app.agent.model import (
+    Block,
+    Model,
+    ModelRequest,
+    ModelTurn,
+    PromptTooLongError,
+    StaleThinkingError,
+)
+from app.agent.prompt import SYSTEM_PROMPT, Assignment, first_message
+from app.agent.tools import (
+    TOOLS,
+    TOUCHES_THE_TREE,
+    Hands,
+    PlanItem,
+    Toolbox,
+    ToolCall,
+    ToolResult,
+)
+from app.domain.values import Value
+from app.errors import UserError
+
+__all__ = [
+    "Budget",
+    "BudgetSpent",
+    "Done",
+    "Ending",
+    "Progress",
+    "Question",
+    "Refused",
+    "Session",
+    "Stopped",
+    "Transcript",
+    "TurnRecord",
+]
+
+POLL_SECONDS = 0.2
+"""How often a stop and the clock are looked at while something is awaited."""
+
+NUDGES = 2
+"""How often a model that only talks is reminded of finish."""
+
+REPEATS_TOLD = 3
+REPEATS_ENDED = 6
+"""The same call with the same result, in a row: when the model is told, when the attempt ends."""
+
+_CANCEL_SECONDS = 5.0
+
+_GO_ON = "You were cut off at the limit of one answer. Go on from there, in smaller pieces."
+_CUT_CALL = "This call was cut off at the limit of one answer and was not executed. Send less."
+_NOT_YET = "Not accepted: another call of the same turn failed. Look at it first."
+_THRICE = (
+    "You have now made this very call several times in a row with the same result. Do something "
+    "else, or finish and say what is missing."
+)
+_IN_CIRCLES = "The agent made the same call over and over with the same result."
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a whole run may use, what earlier attempts used included: US dollars, seconds of
+    work, turns of the model. What is already used comes from the transcript."""
+
+    usd: float
+    seconds: float
+    turns: int
+
+
+class Progress(Value):
+    """What people are shown while the agent works. `doing` names the tools of the latest turn,
+    `saying` is the text that came with them (the model's: not to be trusted as Markdown)."""
+
+    turns: int
+    cost_usd: float
+    plan: tuple[PlanItem, ...] = ()
+    doing: tuple[str, ...] = ()
+    saying: str = ""
+
+
+class _InterruptedError(Exception):
+    def __init__(self, ending: Ending) -> None:
+        self.ending = ending
+
+
+T = TypeVar("T")
+
+
+class Session:
+    """One agent at work on one assignment.
+
+    `snapshot` names the work tree's present tree; `messages` returns what people wrote since it
+    was last called; `should_stop` is asked several times a second and must be cheap; `verify`
+    returns words for the model. `boundary` makes the random fence of the first message.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        hands: Hands,
+        transcript: Transcript,
+        assignment: Assignment,
+        *,
+        model_id: str,
+        budget: Budget,
+        verify: Callable[[], Awaitable[str]],
+        snapshot: Callable[[], Awaitable[str | None]],
+        messages: Callable[[], Awaitable[list[str]]],
+        should_stop: Callable[[], Awaitable[bool]],
+        on_progress: Callable[[Progress], Awaitable[None]],
+        clock: Callable[[], float] = time.monotonic,
+        boundary: Callable[[], str] = lambda: secrets.token_hex(16),
+    ) -> None:
+        self._model = model
+        self._transcript = transcript
+        self._assignment = assignment
+        self._model_id = model_id
+        self._budget = budget
+        self._tools = Toolbox(hands, verify)
+        self._snapshot = snapshot
+        self._hear = messages
+        self._should_stop = should_stop
+        self._on_progress = on_progress
+        self._clock = clock
+        self._boundary = boundary
+        self._records: list[TurnRecord] = []
+        self._compaction = Compaction()
+        self._started = 0.0
+        self._seconds_before = 0.0
+
+    async def run(self, feedback: str | None = None, *, feedback_id: str = "") -> Ending:
+        """Work until an ending. `feedback` continues an attempt that has ended.
+
+        Words with a `feedback_id` that the transcript already has are not recorded again: so a
+        caller that is itself resumed gets the ending that followed them. Without an id they are
+        recorded each time.
+
+        Raises UserError (the operator or the requester must act), RetryableError (the model's
+        service stayed away; running again goes on from here), and what a broken sandbox raises.
+        """
+        await self._load()
+        try:
+            ending = await self._settle()
+            if feedback is not None and not already_heard(self._records, feedback_id):
+                await self._record_words(feedback, feedback_id)
+                ending = None
+            while ending is None:
+                ending = await self._step()
+        except _InterruptedError as interruption:
+            return interruption.ending
+        return ending
+
+    async def _load(self) -> None:
+        self._started = self._clock()
+        self._records = await self._transcript.load()
+        self._seconds_before = sum(record.seconds for record in self._records)
+        self._compaction = compaction_of(self._records)
+        if not self._records:
+            await self._record_words(first_message(self._assignment, self._boundary()))
+
+    async def _settle(self) -> Ending | None:
+        """Finish what an interrupted run left half: tools without results, an ending unreported."""
+        if self._records[-1].role == "assistant":
+            return await self._answer(self._records[-1])
+        return recorded_ending(self._records)
+
+    async def _step(self) -> Ending | None:
+        await self._hear_people()
+        self._check_budget()
+        turn, seconds = await self._ask_model()
+        return await self._answer(await self._record_assistant(turn, seconds))
+
+    async def _hear_people(self) -> bool:
+        words = await self._hear()
+        for each in words:
+            await self._record_words(f"A person wrote while you worked:\n\n{each}")
+        return bool(words)
+
+    def _check_budget(self) -> None:
+        turns = sum(record.role == "assistant" for record in self._records)
+        if sum(record.cost_usd for record in self._records) >= self._budget.usd:
+            raise _InterruptedError(BudgetSpent(which="money"))
+        if self._seconds_left() <= 0:
+            raise _InterruptedError(BudgetSpent(which="time"))
+        if turns >= self._budget.turns:
+            raise _InterruptedError(BudgetSpent(which="turns"))
+
+    async def _ask_model(self) -> tuple[ModelTurn, float]:
+        """One turn, and how long it took. What does not fit is compacted and asked again."""
+        began = self._clock()
+        lost: list[Block] = []
+        while True:
+            try:
+                turn = await self._interruptible(self._model.turn(self._request()))
+            except PromptTooLongError:
+                self._compact()
+            except StaleThinkingError:
+                self._drop_thinking()
+            else:
+                if turn.stop_reason != "model_context_window_exceeded":
+                    turn = turn.model_copy(update={"discarded": (*lost, *turn.discarded)})
+                    return turn, self._clock() - began
+                lost += [turn.usage, *turn.discarded]
+                self._compact()
+
+    def _request(self) -> ModelRequest:
+        return ModelRequest(
+            model=self._model_id,
+            system=SYSTEM_PROMPT,
+            tools=TOOLS,
+            messages=messages_of(self._records, self._model_id, self._compaction),
+        )
+
+    def _compact(self) -> None:
+        stronger = compacted_further(self._records, self._compaction)
+        if stronger is None:
+            raise UserError(
+                "The conversation no longer fits the model.",
+                next_step="Ask for a smaller piece of the work in a new issue.",
+            )
+        self._compaction = stronger
+
+    def _drop_thinking(self) -> None:
+        if self._compaction.thinking == len(self._records):
+            raise UserError(
+                "The model's API no longer accepts the recorded conversation.",
+                next_step="Start the run again.",
+            )
+        self._compaction = self._compaction.model_copy(update={"thinking": len(self._records)})
+
+    async def _answer(self, record: TurnRecord) -> Ending | None:
+        """React to the model's turn: run its tools, or remind it to use them."""
+        if record.stop_reason == "refusal":
+            return Refused(text=str((record.usage or {}).get("refusal", "")))
+        if tool_calls(record):
+            return await self._run_tools(record)
+        if record.stop_reason == "pause_turn":
+            return None
+        if record.stop_reason == "max_tokens":
+            await self._record_words(_GO_ON)
+            return None
+        if texts_in_a_row(self._records) <= NUDGES:
+            await self._record_words(NUDGE["text"])
+            return None
+        if await self._hear_people():
+            return None
+        return Done(summary=said(record), not_done="The agent ended without calling finish.")
+
+    async def _run_tools(self, record: TurnRecord) -> Ending | None:
+        began = self._clock()
+        calls = tool_calls(record)
+        results, interruption = await self._execute_all(calls, cut_off_call(record))
+        await self._record(
+            TurnRecord(
+                seq=len(self._records),
+                role="user",
+                content=results,
+                snapshot=await self._snapshot_after(calls),
+                seconds=self._clock() - began,
+            )
+        )
+        if interruption is not None:
+            raise interruption
+        if ending := ending_of(calls, results):
+            return None if await self._hear_people() else ending
+        await self._report()
+        return await self._guard_against_circles()
+
+    async def _execute_all(
+        self, calls: list[ToolCall], cut_off: str | None
+    ) -> tuple[list[Block], _InterruptedError | None]:
+        """Every call gets a result, also those that an interruption leaves undone: without one
+        the API would refuse the conversation."""
+        results: list[Block] = []
+        interruption: _InterruptedError | None = None
+        for call in calls:
+            if interruption is not None:
+                result = ToolResult("Not executed: the work was interrupted.", is_error=True)
+            elif call.id == cut_off:
+                result = ToolResult(_CUT_CALL, is_error=True)
+            elif call.name in ("finish", "ask") and any(r["is_error"] for r in results):
+                result = ToolResult(_NOT_YET, is_error=True)
+            else:
+                try:
+                    result = await self._interruptible(
+                        self._tools.execute(call, seconds=self._seconds_left())
+                    )
+                except _InterruptedError as error:
+                    interruption = error
+                    result = ToolResult("Interrupted before it ended.", is_error=True)
+            results.append(_result(call, result))
+        return results, interruption
+
+    async def _snapshot_after(self, calls: list[ToolCall]) -> str | None:
+        if any(call.name in TOUCHES_THE_TREE for call in calls):
+            return await self._snapshot()
+        return next((r.snapshot for r in reversed(self._records) if r.snapshot), None)
+
+    async def _guard_against_circles(self) -> Ending | None:
+        count = repeats(self._records)
+        if count >= REPEATS_ENDED:
+            return BudgetSpent(which="turns", words=_IN_CIRCLES)
+        if count >= REPEATS_TOLD:
+            await self._record_words(_THRICE)
+        return None
+
+    async def _record_assistant(self, turn: ModelTurn, seconds: float) -> TurnRecord:
+        costs = [pricing.cost(self._model_id, each) for each in (turn.usage, *turn.discarded)]
+        usage = {
+            **turn.usage,
+            "model": self._model_id,
+            "stop_reason": turn.stop_reason,
+            "refusal": turn.refusal,
+            "price_known": all(each.known for each in costs),
+            "discarded": list(turn.discarded),
+        }
+        if self._compaction != Compaction():
+            usage["compaction"] = self._compaction.model_dump()
+        record = TurnRecord(
+            seq=len(self._records),
+            role="assistant",
+            content=_kept(turn),
+            usage=usage,
+            cost_usd=sum(each.usd for each in costs),
+            seconds=seconds,
+        )
+        await self._record(record)
+        await self._report()
+        return record
+
+    async def _record_words(self, text: str, feedback_id: str = "") -> None:
+        usage = {"feedback_id": feedback_id} if feedback_id else None
+        await self._record(
+            TurnRecord(seq=len(self._records), role="user", content=[_text(text)], usage=usage)
+        )
+
+    async def _record(self, record: TurnRecord) -> None:
+        await self._transcript.record(record)
+        self._records.append(record)
+
+    async def _report(self) -> None:
+        assistants = [record for record in self._records if record.role == "assistant"]
+        await self._on_progress(
+            Progress(
+                turns=len(assistants),
+                cost_usd=sum(record.cost_usd for record in assistants),
+                plan=tuple(latest_plan(self._records)),
+                doing=tuple(call.name for call in tool_calls(assistants[-1])),
+                saying=said(assistants[-1]),
+            )
+        )
+
+    def _seconds_left(self) -> float:
+        used = self._seconds_before + self._clock() - self._started
+        return self._budget.seconds - used
+
+    async def _interruptible(self, awaitable: Awaitable[T]) -> T:
+        """Await it, unless a stop or the end of the time comes first: then it is cancelled."""
+        task = asyncio.ensure_future(awaitable)
+        try:
+            while True:
+                if await self._should_stop():
+                    raise _InterruptedError(Stopped())
+                if self._seconds_left() <= 0:
+                    raise _InterruptedError(BudgetSpent(which="time"))
+                await asyncio.wait({task}, timeout=POLL_SECONDS)
+                if task.done():
+                    return task.result()
+        finally:
+            await _cancelled(task)
+
+
+async def _cancelled(task: asyncio.Future[T]) -> None:
+    """End a task that is no longer wanted, and look at what it raised so that nobody warns."""
+    if task.done():
+        return
+    task.cancel()
+    await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
+    if task.done() and not task.cancelled():
+        task.exception()
+
+
+def _kept(turn: ModelTurn) -> list[Block]:
+    """The turn's blocks verbatim, without thinking that was cut off before it was signed and
+    without empty text, both of which the API would refuse later."""
+    content = [block for block in turn.content if not _unusable(block)]
+    return content or [{"type": "text", "text": "(nothing was said)"}]
+
+
+def _unusable(block: Block) -> bool:
+    unsigned = block["type"] == "thinking" and not block.get("signature")
+    return unsigned or (block["type"] == "text" and not block["text"].strip())
+
+
+def _result(call: ToolCall, result: ToolResult) -> Block:
+    return {
+        "type": "tool_result",
+        "tool_use_id": call.id,
+        "content": [_text(result.text)],
+        "is_error": result.is_error,
+    }
+
+
+def _text(text: str) -> Block:
+    return {"type": "text", "text": text if text.strip() else "(empty)"}

@@ -1,0 +1,352 @@
+"""The agent's tools: what the model is told of them, and what happens when it calls one.
+
+Whatever the model sends is checked first; what is wrong becomes an error in plain words that the
+model can act on, never an exception. The first two tools are the API's own types:
+https://platform.claude.com/docs/en/agents-and-tools/tool-use/bash-tool and `/text-editor-tool`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from app.domain.values import Value
+
+BASH_SECONDS = 600.0
+"""The longest one command may take."""
+
+OUTPUT_CHARACTERS = 30_000
+"""How much of one tool's output the model is shown."""
+
+WORKSPACE = "/workspace"
+
+
+class Completed(Protocol):
+    """A command that has ended, however it ended. `seconds` is how long it took."""
+
+    @property
+    def exit_code(self) -> int | None: ...
+    @property
+    def output(self) -> bytes: ...
+    @property
+    def dropped_bytes(self) -> int: ...
+    @property
+    def timed_out(self) -> bool: ...
+    @property
+    def killed(self) -> str | None: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+class EditResult(Protocol):
+    """What an edit led to, in words for the model."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def is_error(self) -> bool: ...
+
+
+class Hands(Protocol):
+    """What a sandbox offers to the agent."""
+
+    async def bash(self, command: str, *, seconds: float) -> Completed: ...
+    async def restart_bash(self) -> None: ...
+    async def edit_file(self, request: Mapping[str, object]) -> EditResult: ...
+    async def search(self, pattern: str, path: str) -> Completed: ...
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class BashInput(_Input):
+    """Either a command or a restart of the shell."""
+
+    command: str | None = Field(default=None, max_length=200_000)
+    restart: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> BashInput:
+        if self.restart == bool(self.command and self.command.strip()):
+            raise ValueError("give either a command or restart: true")
+        return self
+
+
+class EditInput(_Input):
+    """A command of the text editor, as the API's tool type defines them."""
+
+    command: Literal["view", "create", "str_replace", "insert"]
+    path: str = Field(min_length=1, max_length=4096)
+    view_range: tuple[int, int] | None = Field(default=None, strict=False)
+    file_text: str | None = None
+    old_str: str | None = None
+    new_str: str | None = None
+    insert_line: int | None = Field(default=None, ge=0)
+    insert_text: str | None = None
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> EditInput:
+        needed = {
+            "view": (),
+            "create": ("file_text",),
+            "str_replace": ("old_str",),
+            "insert": ("insert_line", "insert_text"),
+        }[self.command]
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"{self.command} needs {' and '.join(missing)}")
+        if self.old_str == "":
+            raise ValueError("old_str must not be empty")
+        return self
+
+
+class SearchInput(_Input):
+    """A regular expression and where to look for it."""
+
+    pattern: str = Field(min_length=1, max_length=2000)
+    path: str = Field(default=WORKSPACE, min_length=1, max_length=4096)
+
+
+class VerifyInput(_Input):
+    """verify takes no words."""
+
+
+class PlanItem(Value):
+    """One step of the plan."""
+
+    text: str = Field(min_length=1, max_length=500)
+    done: bool = False
+
+
+class PlanInput(_Input):
+    """The whole plan, each time."""
+
+    items: list[PlanItem] = Field(max_length=50)
+
+
+class AskInput(_Input):
+    """The question that ends the attempt until somebody answers."""
+
+    question: str = Field(min_length=1, max_length=10_000)
+
+
+class FinishInput(_Input):
+    """The report that ends the work."""
+
+    summary: str = Field(min_length=1, max_length=20_000)
+    not_done: str = Field(default="", max_length=20_000)
+    how_to_check: str = Field(default="", max_length=20_000)
+
+
+def _custom(name: str, description: str, properties: dict[str, Any], *required: str) -> Any:
+    return {
+        "name": name,
+        "description": description,
+        "input_schema": {
+            "type": "object",
+            "properties": properties,
+            "required": list(required),
+            "additionalProperties": False,
+        },
+    }
+
+
+_TEXT = {"type": "string"}
+
+TOOLS: tuple[dict[str, Any], ...] = (
+    {"type": "bash_20250124", "name": "bash"},
+    {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"},
+    _custom(
+        "search",
+        "Search file contents with a regular expression; returns path:line:text. Faster than "
+        f"reading files. path is a file or folder, {WORKSPACE} when left out.",
+        {"pattern": _TEXT, "path": _TEXT},
+        "pattern",
+    ),
+    _custom(
+        "verify",
+        "Run the project's tests the way the pull request will be judged. Call it before finish.",
+        {},
+    ),
+    _custom(
+        "plan",
+        "Tell people what you are going to do and what is done. Send the whole plan each time.",
+        {
+            "items": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"text": _TEXT, "done": {"type": "boolean"}},
+                    "required": ["text", "done"],
+                    "additionalProperties": False,
+                },
+            }
+        },
+        "items",
+    ),
+    _custom(
+        "ask",
+        "Ask the requester one question and stop until it is answered. Only when the answer "
+        "changes the result and cannot be found in the repository.",
+        {"question": _TEXT},
+        "question",
+    ),
+    _custom(
+        "finish",
+        "End the work. summary: what was changed and why. not_done: what was asked and is "
+        "missing, untested or uncertain; empty when nothing. how_to_check: how a reviewer sees "
+        "that it works.",
+        {"summary": _TEXT, "not_done": _TEXT, "how_to_check": _TEXT},
+        "summary",
+        "not_done",
+        "how_to_check",
+    ),
+)
+"""The definitions that go to the API, always in this order: the prompt cache depends on it."""
+
+_INPUTS: dict[str, type[_Input]] = {
+    "bash": BashInput,
+    "str_replace_based_edit_tool": EditInput,
+    "search": SearchInput,
+    "verify": VerifyInput,
+    "plan": PlanInput,
+    "ask": AskInput,
+    "finish": FinishInput,
+}
+
+TOUCHES_THE_TREE = frozenset({"bash", "str_replace_based_edit_tool", "verify"})
+"""The tools after which the work tree may be another."""
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """One `tool_use` block. `input` is what the model sent, unchecked."""
+
+    id: str
+    name: str
+    input: object
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What the model is told about one call."""
+
+    text: str
+    is_error: bool = False
+
+
+def understood(call: ToolCall) -> _Input | str:
+    """The call's checked input, or words for the model about what is wrong with it."""
+    kind = _INPUTS.get(call.name)
+    if kind is None:
+        return f"There is no tool {call.name[:100]!r}. The tools are: {', '.join(_INPUTS)}."
+    try:
+        return kind.model_validate(call.input)
+    except ValidationError as error:
+        return f"The input of {call.name} is wrong: {_plainly(error)}"
+
+
+class Toolbox:
+    """Runs calls with the hands that were given."""
+
+    def __init__(self, hands: Hands, verify: Callable[[], Awaitable[str]]) -> None:
+        self._hands = hands
+        self._verify = verify
+
+    async def execute(self, call: ToolCall, *, seconds: float) -> ToolResult:
+        """Run one call, for at most `seconds` where the tool can take long.
+
+        Raises what the hands raise when the sandbox itself is broken.
+        """
+        match understood(call):
+            case str() as wrong:
+                return ToolResult(wrong, is_error=True)
+            case BashInput(restart=True):
+                await self._hands.restart_bash()
+                return ToolResult("The shell was restarted.")
+            case BashInput(command=str() as command):
+                allowed = max(min(BASH_SECONDS, seconds), 1.0)
+                return _told(await self._hands.bash(command, seconds=allowed))
+            case EditInput() as edit:
+                return await self._edit(edit)
+            case SearchInput(pattern=pattern, path=path):
+                return _found(await self._hands.search(pattern, path))
+            case VerifyInput():
+                return ToolResult(cut(cleaned(await self._verify())))
+            case PlanInput():
+                return ToolResult("The plan is shown.")
+            case AskInput():
+                return ToolResult("The question was put to the requester.")
+            case _:
+                return ToolResult("The work is finished.")
+
+    async def _edit(self, edit: EditInput) -> ToolResult:
+        request = edit.model_dump(mode="json", exclude_none=True)
+        result = await self._hands.edit_file(request)
+        return ToolResult(cut(cleaned(result.text)) or "(empty)", is_error=result.is_error)
+
+
+def _told(done: Completed) -> ToolResult:
+    """A command's end in words."""
+    notes = []
+    if done.timed_out:
+        notes.append(f"The command was ended after {done.seconds:.0f} seconds.")
+    if done.killed:
+        notes.append(f"The command was killed: {done.killed}.")
+    if done.exit_code:
+        notes.append(f"Exit code {done.exit_code}.")
+    failed = bool(done.exit_code) or done.timed_out or bool(done.killed)
+    return ToolResult("\n".join([_shown(done) or "(no output)", *notes]), is_error=failed)
+
+
+def _found(done: Completed) -> ToolResult:
+    """A search's end in words. As with grep, exit code 1 means that nothing was found."""
+    if done.exit_code == 1 and not done.output.strip():
+        return ToolResult("Nothing was found.")
+    return _told(done)
+
+
+def _shown(done: Completed) -> str:
+    text = cut(cleaned(done.output.decode("utf-8", errors="replace")).rstrip())
+    if done.dropped_bytes:
+        text += f"\n[{done.dropped_bytes} bytes more were not kept]"
+    return text
+
+
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours, cursor movements
+    r"|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)"  # titles, links, and other strings
+    r"|\x1b[ -/]*[0-~]?"
+    r"|\x9b[0-?]*[ -/]*[@-~]",
+    re.MULTILINE,
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def cleaned(text: str) -> str:
+    """Without terminal sequences and control characters; lines end with a newline alone."""
+    text = _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROLS.sub("", text)
+
+
+def cut(text: str, characters: int = OUTPUT_CHARACTERS) -> str:
+    """Head and tail of a long text, with a line between them that says how much is missing."""
+    if len(text) <= characters:
+        return text
+    half = characters // 2
+    dropped = len(text) - 2 * half
+    return f"{text[:half]}\n[... {dropped} characters left out ...]\n{text[-half:]}"
+
+
+def _plainly(error: ValidationError) -> str:
+    """Pydantic's findings in one line; the model's own input is not repeated."""
+    findings = []
+    for each in error.errors(include_url=False, include_input=False, include_context=False)[:5]:
+        where = ".".join(str(part) for part in each["loc"])
+        findings.append(f"{where}: {each['msg']}" if where else each["msg"])
+    return "; ".join(findings)
