@@ -58,13 +58,13 @@ class RunInput(Value):
     policy: Policy
     base_branch: str
     model: str
-    guidance: str = ""  # AGENTS.md or CLAUDE.md of the default branch
 
 
 class Preparation(Value):
     """What `prepare` found: the commit that the work starts from."""
 
     base: CommitSha
+    rules: CommitSha  # the default branch's head: guidance for agents is read from it
 
 
 def run_id(trigger_id: str) -> RunId:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -140,10 +141,10 @@ class Runs:
         await self._database.run(lambda connection: connection.execute(change))
         return await self.get(run)
 
-    async def count_call(self, run: RunId, column: str) -> None:
-        """Add one to `api_calls`, `status_edits` or `token_requests`."""
-        counter = runs.c[column]
-        change = sa.update(runs).where(runs.c.id == run).values({column: counter + 1})
+    async def count_calls(self, run: RunId, counted: Mapping[str, int]) -> None:
+        """Add to `api_calls`, `status_edits` and `token_requests`, by the column's name."""
+        values = {column: runs.c[column] + number for column, number in counted.items()}
+        change = sa.update(runs).where(runs.c.id == run).values(**values)
         await self._database.run(lambda connection: connection.execute(change))
 
     async def _select(self, query: sa.Select[Any]) -> list[RunRow]:

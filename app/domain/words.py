@@ -1,0 +1,384 @@
+"""Every text that people read on GitHub, one function each. Pure.
+
+Whatever came from the model, the repository or the issue goes through `sanitize` on its way in here.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from app.domain import sanitize
+from app.domain.run import Outcome, Phase
+from app.domain.trigger import Trigger
+from app.domain.values import RepoName, RunId, Value, short
+from app.domain.verdict import Verdict
+
+COMMENT_LIMIT = 65_536
+SUMMARY_LIMIT = 65_535
+TITLE_LIMIT = 256
+
+CHECK_TESTS = "honk / tests"
+
+_PHASES = {
+    Phase.QUEUED: "Waiting for a free slot",
+    Phase.PREPARING: "Getting the code ready",
+    Phase.WORKING: "Working",
+    Phase.SEALING: "Making the commit",
+    Phase.VERIFYING: "Running the tests on the commit",
+    Phase.PUBLISHING: "Opening the pull request",
+}
+_HEADLINES = {
+    Outcome.DONE: "Done",
+    Outcome.NOT_READY: "Not ready",
+    Outcome.QUESTION: "A question for you",
+    Outcome.NOTHING: "No change made",
+    Outcome.BUDGET: "The budget is spent",
+    Outcome.STOPPED: "Stopped",
+    Outcome.ERROR: "This did not work",
+}
+
+
+class PlanItem(Value):
+    """One line of the agent's own plan."""
+
+    text: str
+    done: bool
+
+
+class Usage(Value):
+    """What a run has used so far."""
+
+    cost_usd: float
+    model_turns: int
+    seconds: float
+
+
+class Work(Value):
+    """What the agent says it did, in its own words; never taken for the truth about the tests."""
+
+    ending: Literal["done", "question", "budget", "stopped", "refused"]
+    text: str = ""  # the summary, the question, or what the model said when it refused
+    not_done: str = ""
+    how_to_check: str = ""
+    spent: str = ""  # which part of the budget is spent: money, time or turns
+
+
+class Publication(Value):
+    """Where the change stands on GitHub."""
+
+    branch: str
+    pull_number: int
+    pull_url: str
+    draft: bool
+    titled_not_ready: bool = False  # drafts are refused by the plan, so the title says it
+    check_url: str = ""
+
+
+class Report(Value):
+    """How a run ended, with all that the last words are made of."""
+
+    outcome: Outcome
+    work: Work | None = None
+    verdict: Verdict | None = None
+    publication: Publication | None = None
+    head_sha: str | None = None
+    problem: str = ""
+    next_step: str = ""
+    kept_at: str = ""  # the hidden ref that keeps the work when nothing was published
+
+
+def marker(run: RunId) -> str:
+    """The line by which the status comment of a run is found again."""
+    return f"<!-- honk:run={run} -->"
+
+
+def last_words_marker(run: RunId, attempt: int) -> str:
+    """The line by which the last comment of an attempt is found again."""
+    return f"<!-- honk:end={run}.{attempt} -->"
+
+
+def refusal_marker(run: RunId) -> str:
+    """The line by which a refusal is found again."""
+    return f"<!-- honk:refused={run} -->"
+
+
+def status_waiting(run: RunId, requester: str, *, ahead: int) -> str:
+    """The first words: heard, and where it stands in the queue."""
+    place = "It starts now." if ahead == 0 else f"{_count(ahead, 'run')} ahead of it in the queue."
+    return _status(run, requester, f"**Heard.** {place}", [], None)
+
+
+def status_working(
+    run: RunId, requester: str, phase: Phase, plan: list[PlanItem], usage: Usage
+) -> str:
+    """What the run is doing now, with the agent's own checklist."""
+    return _status(run, requester, f"**{_PHASES[phase]} …**", plan, usage)
+
+
+def status_settled(
+    run: RunId, requester: str, report: Report, plan: list[PlanItem], usage: Usage
+) -> str:
+    """How it ended; this comment is not edited again."""
+    headline = f"**{_HEADLINES[report.outcome]}.** {_result_line(report)}"
+    return _status(run, requester, headline.strip(), plan, usage)
+
+
+def last_words(run: RunId, attempt: int, requester: str, report: Report) -> str:
+    """One short new comment at the end, since edits do not notify a phone."""
+    return _fit_comment(
+        f"@{requester} {_last_sentence(report)}\n\n{last_words_marker(run, attempt)}\n"
+    )
+
+
+def refused(run: RunId, requester: str, problem: str, next_step: str) -> str:
+    """Nothing was started, why, and what to do."""
+    return _fit_comment(
+        f"@{requester} Nothing was started. {sanitize.markdown(problem, limit=3000)} "
+        f"{sanitize.markdown(next_step, limit=1000)}".strip()
+        + f"\n\n{refusal_marker(run)}\n"
+    )
+
+
+def already_working(number: int) -> tuple[str, str]:
+    """Problem and next step when the subject has a live run."""
+    return (
+        f"Honk is already at work on #{number}.",
+        "Wait for its result; put the label `honk` on again afterwards for another try.",
+    )
+
+
+def only_issues() -> tuple[str, str]:
+    """Problem and next step for a command on a pull request."""
+    return (
+        "Honk takes its work from issues, and this is a pull request.",
+        "Open an issue that says what you want and put the label `honk` on it.",
+    )
+
+
+def pull_request_title(trigger: Trigger) -> str:
+    """The issue's title: the request is what the change is about."""
+    title = sanitize.plain(trigger.title, limit=TITLE_LIMIT - 20)
+    return title or f"Work on issue {trigger.number}"
+
+
+def pull_request_body(
+    run: RunId, trigger: Trigger, work: Work, verdict: Verdict, sha: str, usage: Usage
+) -> str:
+    """What was asked, what was done, what the tests say, and what it cost."""
+    parts = [
+        f"Closes #{trigger.number}",
+        "## What was asked",
+        _asked(trigger),
+        "## What was done",
+        sanitize.markdown(work.text, limit=15_000) or "The agent left no description.",
+    ]
+    if work.not_done.strip():
+        parts += ["## What was not done", sanitize.markdown(work.not_done, limit=5_000)]
+    if work.how_to_check.strip():
+        parts += ["## How to check it", sanitize.markdown(work.how_to_check, limit=5_000)]
+    parts += [
+        "## What the tests say",
+        f"**{verdict.title}** on {short(sha)}, from a clean checkout of that commit.",
+        *_reasons(verdict),
+        verdict_table(verdict),
+        f"<sub>{_usage_line(usage)} · run `{run}` · asked by {_login(trigger.actor.login)}. "
+        "The description is the agent's own; the test results are not.</sub>",
+        f"<!-- honk:pull={run} -->",
+    ]
+    return _fit_comment("\n\n".join(part for part in parts if part))
+
+
+def not_ready_title(title: str) -> str:
+    """The title of an ordinary pull request where drafts are refused."""
+    return f"Not ready: {title}"[:TITLE_LIMIT]
+
+
+def commit_message(
+    run: RunId, trigger: Trigger, work: Work, *, sign_off: bool, bot: str
+) -> str:
+    """Subject, body and trailers; the trailers are ours and nothing in the text can forge one."""
+    title = sanitize.plain(trigger.title, limit=100).lstrip("#") or f"Work on issue {trigger.number}"
+    subject = sanitize.fit(title, 72)
+    body = _indented_trailers(sanitize.markdown(work.text, limit=4_000))
+    trailers = [
+        f"Honk-Run: {run}",
+        f"Co-authored-by: {_address(trigger.actor.login, trigger.actor.id)}",
+    ]
+    if sign_off:
+        trailers.append(f"Signed-off-by: {bot}")
+    return "\n\n".join(part for part in (subject, body, "\n".join(trailers)) if part) + "\n"
+
+
+def check_waiting() -> tuple[str, str]:
+    """Title and summary of a check run that is queued or in progress."""
+    return ("Waiting for the tests", "The commit is checked out clean and its tests are run.")
+
+
+def check_summary(verdict: Verdict, details: str) -> str:
+    """The check run's page: what changed first, then the table, then what was run."""
+    parts = [f"### {verdict.title}", *_reasons(verdict), verdict_table(verdict), details]
+    return sanitize.fit("\n\n".join(part for part in parts if part), SUMMARY_LIMIT)
+
+
+def verdict_table(verdict: Verdict) -> str:
+    """Tests before and after, counted."""
+    rows = [
+        ("Fixed", verdict.fixed),
+        ("New failures", verdict.new_failures),
+        ("Failing before and after", verdict.still_failing),
+        ("Flaky", verdict.flaky),
+        ("Added", verdict.added),
+        ("Removed", verdict.removed),
+        ("Newly skipped", verdict.newly_skipped),
+    ]
+    lines = ["| tests | count | |", "|---|---|---|"]
+    for name, tests in rows:
+        if tests:
+            shown = ", ".join(sanitize.code(test.id, limit=120) for test in tests[:5])
+            more = f" and {len(tests) - 5:,} more" if len(tests) > 5 else ""
+            lines.append(f"| {name} | {len(tests):,} | {shown}{more} |")
+    before, after = verdict.before, verdict.after
+    counted = "not known" if before is None else _counts(before.passed, before.failed, before.skipped)
+    lines.append(f"| Before | | {counted} |")
+    lines.append(f"| After | | {_counts(after.passed, after.failed, after.skipped)} |")
+    return "\n".join(lines)
+
+
+def feedback(verdict: Verdict, evidence: str) -> str:
+    """What goes back to the agent when the commit's tests say no."""
+    return (
+        "Your change was committed and its tests were run from a clean checkout of that commit. "
+        f"The verdict is: {verdict.title}.\n"
+        + "\n".join(f"- {reason}" for reason in verdict.reasons)
+        + f"\n\n{evidence}\n\nMend the change, or finish and say honestly what is not done."
+    )
+
+
+def no_commits(repo: RepoName, branch: str) -> tuple[str, str]:
+    """Problem and next step for an empty repository or an unknown base branch."""
+    return (
+        f"{repo} has no commits on the branch `{branch}`.",
+        "Push a first commit, or name another branch with `base:` in `.github/honk.yml`.",
+    )
+
+
+def _status(
+    run: RunId, requester: str, headline: str, plan: list[PlanItem], usage: Usage | None
+) -> str:
+    lines = [marker(run), headline]
+    if plan:
+        lines.append(
+            "\n".join(
+                f"- [{'x' if item.done else ' '}] {sanitize.plain(item.text, limit=200)}"
+                for item in plan[:20]
+            )
+        )
+    used = f"{_usage_line(usage)} · " if usage else ""
+    lines.append(f"<sub>{used}run `{run}` · asked by {_login(requester)}</sub>")
+    return _fit_comment("\n\n".join(lines) + "\n")
+
+
+def _result_line(report: Report) -> str:
+    """The settled status in one or two sentences."""
+    words = []
+    if report.publication:
+        kind = "Draft pull request" if report.publication.draft else "Pull request"
+        words.append(f"{kind} #{report.publication.pull_number}.")
+    if report.verdict:
+        words.append(f"Tests: {report.verdict.title}.")
+    if report.outcome is Outcome.BUDGET and report.work:
+        words.append(f"The run's {report.work.spent} is used up; the work so far is kept.")
+    if report.outcome in (Outcome.QUESTION, Outcome.NOTHING) and report.work:
+        words.append(sanitize.markdown(report.work.text, limit=6_000))
+    if report.problem:
+        words.append(sanitize.markdown(report.problem, limit=6_000))
+    if report.next_step:
+        words.append(sanitize.markdown(report.next_step, limit=1_000))
+    if report.kept_at:
+        words.append(f"What was done so far is kept at `{report.kept_at}`.")
+    return " ".join(words)
+
+
+def _last_sentence(report: Report) -> str:
+    pull = f"#{report.publication.pull_number}" if report.publication else ""
+    tests = f" Tests: {report.verdict.title}." if report.verdict else ""
+    match report.outcome:
+        case Outcome.DONE:
+            return f"{pull} is ready for your review.{tests}"
+        case Outcome.NOT_READY:
+            why = " ".join(report.verdict.reasons) if report.verdict else ""
+            return f"{pull} is not ready to merge.{tests} {sanitize.plain(why, limit=600)}".strip()
+        case Outcome.BUDGET:
+            where = f" {pull} holds the work so far." if pull else ""
+            return f"The budget of this run is spent.{where}{tests}"
+        case Outcome.QUESTION:
+            asked = sanitize.markdown(report.work.text, limit=3_000) if report.work else ""
+            return f"{asked}\n\nAnswer here, then put the label `honk` on again."
+        case Outcome.NOTHING:
+            said = sanitize.markdown(report.work.text, limit=3_000) if report.work else ""
+            return f"No file was changed. {said}".strip()
+        case Outcome.STOPPED:
+            return "Stopped. The work so far is kept."
+        case Outcome.ERROR:
+            problem = sanitize.markdown(report.problem, limit=3_000)
+            kept = f" What was done so far is kept at `{report.kept_at}`." if report.kept_at else ""
+            return f"This did not work. {problem} {report.next_step}".strip() + kept
+
+
+def _asked(trigger: Trigger) -> str:
+    task = trigger.command.task if trigger.command else ""
+    asked = sanitize.markdown(task or trigger.body, limit=8_000)
+    title = sanitize.plain(trigger.title, limit=TITLE_LIMIT)
+    quoted = "\n".join(f"> {line}".rstrip() for line in [f"**{title}**", "", *asked.split("\n")])
+    return quoted.rstrip("\n> ")
+
+
+def _reasons(verdict: Verdict) -> list[str]:
+    if not verdict.reasons:
+        return []
+    return ["\n".join(f"- {sanitize.plain(reason, limit=500)}" for reason in verdict.reasons)]
+
+
+def _usage_line(usage: Usage) -> str:
+    return f"${usage.cost_usd:.2f} · {_count(usage.model_turns, 'turn')} · {_duration(usage.seconds)}"
+
+
+def _counts(passed: int, failed: int, skipped: int) -> str:
+    return f"{passed:,} passed, {failed:,} failed, {skipped:,} skipped"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+
+
+def _login(login: str) -> str:
+    """A name that is shown and does not notify."""
+    return sanitize.code(login, limit=60)
+
+
+def _address(login: str, account_id: int) -> str:
+    """The address that GitHub links to the account.
+
+    https://docs.github.com/en/account-and-profile/reference/email-addresses-reference
+    """
+    return f"{login} <{account_id}+{login}@users.noreply.github.com>"
+
+
+def _indented_trailers(text: str) -> str:
+    """Lines that git would read as trailers are set in, so that only ours are trailers."""
+    lines = []
+    for line in text.split("\n"):
+        head, colon, _rest = line.partition(":")
+        looks_like_one = colon and head and " " not in head.strip() and head.strip().isprintable()
+        lines.append(f"  {line}" if looks_like_one else line)
+    return "\n".join(lines).strip("\n")
+
+
+def _fit_comment(text: str) -> str:
+    return sanitize.fit_middle(text, COMMENT_LIMIT)

@@ -1,0 +1,103 @@
+"""What the steps of a run work with, made once when the worker starts and handed down."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from app.agent.model import Model
+from app.domain.run import RunInput
+from app.domain.values import RepoName, RunId
+from app.github.client import GitHubApp, RepositoryClient
+from app.github.exchange import Call, Observe
+from app.store.database import Database
+from app.store.results import ResultStore
+from app.store.runs import Runs
+from app.workspace.checkout import Workspaces
+from app.workspace.mirror import Mirrors, Remote
+from app.workspace.sandbox import Sandbox
+
+# What each kind of step may do; a token is asked for with these and no more.
+READ_CODE = {"contents": "read", "metadata": "read"}
+WRITE_CODE = {"contents": "write", "metadata": "read"}
+TALK = {"issues": "write", "metadata": "read"}
+ADMIT = {"contents": "read", "issues": "write", "metadata": "read"}
+SEAL = {"contents": "write", "checks": "write", "metadata": "read"}
+PUBLISH = {"contents": "write", "pull_requests": "write", "checks": "write", "metadata": "read"}
+
+
+_EDIT_SECONDS = 60.0
+
+
+class Edits:
+    """When each run's status comment was last edited, in this worker."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def is_due(self, run: str) -> bool:
+        return time.monotonic() - self._last.get(run, -_EDIT_SECONDS) >= _EDIT_SECONDS
+
+    def made(self, run: str) -> None:
+        self._last[run] = time.monotonic()
+
+    def forget(self, run: str) -> None:
+        self._last.pop(run, None)
+
+
+@dataclass(frozen=True)
+class Services:
+    """The worker's parts. The sandbox's and the model's adapters are chosen by the operator."""
+
+    database: Database
+    runs: Runs
+    results: ResultStore
+    github: GitHubApp
+    mirrors: Mirrors
+    workspaces: Workspaces
+    sandbox: Sandbox
+    model: Model
+    model_id: str
+    model_id_max: str
+    edits: Edits = field(default_factory=Edits)
+    _calls: dict[RunId, Counter[str]] = field(default_factory=dict)
+
+    async def client(
+        self, run: RunInput, permissions: Mapping[str, str]
+    ) -> RepositoryClient:
+        """A client for the run's repository whose calls are counted with the run."""
+        return await self.github.repository(
+            run.trigger.installation_id,
+            run.trigger.repository,
+            permissions,
+            observe=self.counting(run.id),
+        )
+
+    async def remote(self, run: RunInput, permissions: Mapping[str, str]) -> Remote:
+        """The repository as git reaches it."""
+        token = await self.github.token(
+            run.trigger.installation_id, run.trigger.repository, permissions
+        )
+        return Remote(url=self.git_url(run.trigger.repository), token=token)
+
+    def git_url(self, repo: RepoName) -> str:
+        return f"{self.github.server_url}/{repo}.git"
+
+    def counting(self, run: RunId) -> Observe:
+        """Counts calls to GitHub with the run, until `save_counts` writes them down."""
+
+        def count(call: Call) -> None:
+            self._calls.setdefault(run, Counter())[_COLUMNS[call.kind]] += 1
+
+        return count
+
+    async def save_counts(self, run: RunId) -> None:
+        """Add the calls counted since last time to the run's row."""
+        counted = self._calls.pop(run, None)
+        if counted:
+            await self.runs.count_calls(run, counted)
+
+
+_COLUMNS = {"api": "api_calls", "status_edit": "status_edits", "token": "token_requests"}

@@ -1,0 +1,163 @@
+"""The agent's turns, in a workspace that follows from the transcript alone."""
+
+from __future__ import annotations
+
+import asyncio
+
+from app.agent.conversation import BudgetSpent, Done, Ending, Question, Refused, TurnRecord
+from app.agent.prompt import Assignment, Guidance
+from app.agent.session import Budget, Progress, Session
+from app.domain.run import Phase, Preparation, RunInput
+from app.domain.values import CommitSha, TreeSha
+from app.domain.words import PlanItem, Work
+from app.runs.services import Services
+from app.runs.steps import prepare, verify
+from app.runs.steps.announce import announce
+from app.store.turns import Turns
+from app.workspace.checkout import Workspace
+from app.workspace.packing import pack
+
+_GUIDANCE = ("AGENTS.md", "CLAUDE.md")
+_GUIDANCE_BYTES = 32_768
+
+
+async def work(
+    services: Services, run: RunInput, preparation: Preparation, feedback: str | None
+) -> Work:
+    """Let the agent work until it ends; `feedback` sends it back to what it had finished.
+
+    Done twice, it goes on from the last recorded turn.
+    """
+    await announce(services, run, Phase.WORKING)
+    turns = Turns(services.database, run.id)
+    workspace = await open_workspace(services, run, preparation.base, await turns.last_snapshot())
+    await prepare.set_up(services, run, workspace)
+    baseline = asyncio.create_task(verify.baseline(services, run, preparation.base))
+    try:
+        ending = await _session(services, run, preparation, workspace, turns, feedback)
+        await baseline
+    finally:
+        baseline.cancel()
+        await asyncio.gather(baseline, return_exceptions=True)
+    return _in_words(ending)
+
+
+async def open_workspace(
+    services: Services, run: RunInput, base: CommitSha, snapshot: str | None
+) -> Workspace:
+    """The base commit with the work so far on top, made new."""
+    tree = TreeSha(snapshot) if snapshot else None
+    return await services.workspaces.create(run.trigger.repository, base, run.id, tree=tree)
+
+
+async def _session(
+    services: Services,
+    run: RunInput,
+    preparation: Preparation,
+    workspace: Workspace,
+    turns: Turns,
+    feedback: str | None,
+) -> Ending:
+    async def snapshot() -> str | None:
+        return (await pack(workspace, services.workspaces)).tree
+
+    async def verify_now() -> str:
+        return await verify.for_the_agent(services, run, preparation.base, workspace)
+
+    async def progress(so_far: Progress) -> None:
+        plan = [PlanItem(text=item.text, done=item.done) for item in so_far.plan]
+        await announce(services, run, Phase.WORKING, plan=plan)
+
+    async def nothing_new() -> list[str]:
+        return []
+
+    async def never() -> bool:
+        return False
+
+    budget = run.policy.budget
+    async with services.sandbox.session(services.workspaces.spec(workspace)) as hands:
+        session = Session(
+            services.model,
+            hands,
+            _Transcript(turns),
+            await _assignment(services, run, preparation),
+            model_id=run.model,
+            budget=Budget(usd=budget.usd, seconds=budget.minutes * 60, turns=budget.turns),
+            verify=verify_now,
+            snapshot=snapshot,
+            messages=nothing_new,
+            should_stop=never,
+            on_progress=progress,
+        )
+        return await session.run(feedback)
+
+
+class _Transcript:
+    """The agent's records, kept in the run's turns."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+
+    async def load(self) -> list[TurnRecord]:
+        return [TurnRecord.model_validate(record) for record in await self._turns.load()]
+
+    async def record(self, turn: TurnRecord) -> None:
+        await self._turns.record(
+            turn.seq,
+            turn.model_dump(mode="json"),
+            cost_usd=turn.cost_usd,
+            snapshot=turn.snapshot,
+            by_model=turn.role == "assistant",
+        )
+
+
+async def _assignment(services: Services, run: RunInput, preparation: Preparation) -> Assignment:
+    trigger = run.trigger
+    verifiers = await verify.verifiers(services, run, preparation.base)
+    return Assignment(
+        repo=trigger.repository,
+        number=trigger.number,
+        title=trigger.title,
+        body=trigger.body,
+        author=trigger.issue_author.login,
+        requester=trigger.actor.login,
+        request=trigger.command.task if trigger.command else "",
+        guidance=await _guidance(services, run, preparation.rules),
+        base_branch=run.base_branch,
+        test_commands=tuple(verifier.name for verifier in verifiers),
+    )
+
+
+async def _guidance(
+    services: Services, run: RunInput, rules: CommitSha
+) -> tuple[Guidance, ...]:
+    """What the project tells agents, as it stands on the default branch."""
+    found = []
+    for path in _GUIDANCE:
+        content = await services.mirrors.read_blob(
+            run.trigger.repository, rules, path, _GUIDANCE_BYTES
+        )
+        if content:
+            found.append(Guidance(path=path, text=content.decode("utf-8", "replace")))
+    return tuple(found)
+
+
+def _in_words(ending: Ending) -> Work:
+    match ending:
+        case Done():
+            return Work(
+                ending="done",
+                text=ending.summary,
+                not_done=ending.not_done,
+                how_to_check=ending.how_to_check,
+            )
+        case Question():
+            return Work(ending="question", text=ending.text)
+        case BudgetSpent():
+            return Work(ending="budget", text=ending.words, spent=ending.which)
+        case Refused():
+            return Work(ending="refused", text=ending.text)
+        case _:
+            return Work(ending="stopped")
+
+
