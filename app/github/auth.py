@@ -1,0 +1,180 @@
+"""Who Honk is to GitHub: the App's own JWT, and tokens for one repository at a time.
+
+https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import SecretStr
+
+from app.domain.values import RepoName
+from app.errors import UserError
+
+Clock = Callable[[], float]
+"""Seconds since 1970, as `time.time` gives them."""
+
+_JWT_BACKDATED = 60
+"""Seconds. GitHub refuses a JWT from the future, and clocks differ."""
+
+_JWT_LIFE = 540
+"""Seconds from now. With the backdating the whole life is the ten minutes GitHub allows."""
+
+_SLACK = 60
+"""Seconds before its end at which a token is no longer handed out: a push has to finish too."""
+
+
+class AppKey:
+    """The App's private key, and the one JWT that is in use.
+
+    A JWT is reused until shortly before its end: signing costs milliseconds, and GitHub's ETags
+    depend on the token, so that a new one for each call would make them all worthless.
+    """
+
+    def __init__(self, app_id: str, private_key_pem: SecretStr, clock: Clock = time.time) -> None:
+        self._app_id = app_id
+        self._pem = private_key_pem
+        self._clock = clock
+        self._key: RSAPrivateKey | None = None
+        self._current: tuple[SecretStr, float] | None = None
+
+    def jwt(self) -> SecretStr:
+        """The JWT that proves to GitHub that this is the App. Raises UserError for a bad key."""
+        now = self._clock()
+        if self._current is None or now >= self._current[1] - _SLACK / 2:
+            expires = int(now) + _JWT_LIFE
+            claims = {"iat": int(now) - _JWT_BACKDATED, "exp": expires, "iss": self._app_id}
+            signed = jwt.encode(claims, self._private_key(), algorithm="RS256")
+            self._current = (SecretStr(signed), float(expires))
+        return self._current[0]
+
+    def forget_jwt(self) -> None:
+        """GitHub refused the JWT: sign another for the next call."""
+        self._current = None
+
+    def secrets(self) -> set[str]:
+        """What must never be written anywhere: the key and the JWT in use."""
+        current = set() if self._current is None else {self._current[0].get_secret_value()}
+        return current | {self._pem.get_secret_value()}
+
+    def _private_key(self) -> RSAPrivateKey:
+        if self._key is None:
+            try:
+                key = load_pem_private_key(self._pem.get_secret_value().encode(), password=None)
+            except (ValueError, TypeError):
+                raise _not_a_key() from None
+            if not isinstance(key, RSAPrivateKey):
+                raise _not_a_key()
+            self._key = key
+        return self._key
+
+
+@dataclass(frozen=True)
+class TokenScope:
+    """What a token is good for: one repository of one installation, and nothing that isn't asked.
+
+    `permissions` are pairs of GitHub's names and `read` or `write`, sorted.
+    """
+
+    installation_id: int
+    repo: RepoName
+    permissions: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, installation_id: int, repo: RepoName, permissions: Mapping[str, str]) -> TokenScope:
+        """Raises ValueError without permissions: GitHub would give all that the App has."""
+        if not permissions:
+            raise ValueError("a token needs to be asked for at least one permission")
+        return cls(installation_id, repo, tuple(sorted(permissions.items())))
+
+
+@dataclass(frozen=True)
+class InstallationToken:
+    """A token as GitHub gave it. Its text has no form to rely on; `expires_at` is Unix time."""
+
+    value: SecretStr
+    expires_at: float
+
+
+Mint = Callable[[], Awaitable[InstallationToken]]
+
+
+@dataclass
+class InstallationTokens:
+    """The tokens in use, in memory only.
+
+    Single flight: callers that need the same token at the same time share one request. A caller
+    that gives up does not take the request away from the others.
+    """
+
+    clock: Clock = time.time
+    _current: dict[TokenScope, InstallationToken] = field(default_factory=dict, repr=False)
+    _minting: dict[TokenScope, asyncio.Task[InstallationToken]] = field(
+        default_factory=dict, repr=False
+    )
+    _issued: dict[str, float] = field(default_factory=dict, repr=False)
+
+    async def get(self, scope: TokenScope, mint: Mint) -> SecretStr:
+        """The token for this scope, asked for through `mint` unless a good one is there."""
+        known = self._current.get(scope)
+        if known is not None and self.clock() < known.expires_at - _SLACK:
+            return known.value
+        task = self._minting.get(scope)
+        if task is None:
+            task = asyncio.ensure_future(self._mint(scope, mint))
+            task.add_done_callback(lambda done: self._minted(scope, done))
+            self._minting[scope] = task
+        return (await asyncio.shield(task)).value
+
+    def drop(self, scope: TokenScope, token: SecretStr) -> None:
+        """GitHub refused this token. A newer one that somebody else asked for stays."""
+        known = self._current.get(scope)
+        if known is not None and known.value == token:
+            del self._current[scope]
+
+    def secrets(self) -> set[str]:
+        """Every token that GitHub may still honour, also in the form that git sends it in."""
+        now = self.clock()
+        self._issued = {token: end for token, end in self._issued.items() if end > now}
+        return {form for token in self._issued for form in (token, basic_credentials(token))}
+
+    async def close(self) -> None:
+        """End requests under way and forget the tokens."""
+        under_way = list(self._minting.values())
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        self._current.clear()
+
+    async def _mint(self, scope: TokenScope, mint: Mint) -> InstallationToken:
+        token = await mint()
+        self._current[scope] = token
+        self._issued[token.value.get_secret_value()] = token.expires_at
+        return token
+
+    def _minted(self, scope: TokenScope, task: asyncio.Task[InstallationToken]) -> None:
+        if self._minting.get(scope) is task:
+            del self._minting[scope]
+        if not task.cancelled():
+            # Marks the error as seen: each caller that still waits is given it anyway.
+            task.exception()
+
+
+def basic_credentials(token: str) -> str:
+    """The token as it stands in the header of a git request (`Authorization: basic ...`)."""
+    return base64.b64encode(f"x-access-token:{token}".encode()).decode("ascii")
+
+
+def _not_a_key() -> UserError:
+    return UserError(
+        "The App's private key is not an RSA private key in PEM.",
+        next_step="Download a new one from the App's settings page on GitHub.",
+    )

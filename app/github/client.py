@@ -1,0 +1,542 @@
+"""Every call to GitHub goes through here, and here alone is decided what is tried again.
+
+    RepositoryClient ──> GitHubApp ──> githubkit's connection (no retries, no cache of its own)
+
+What happened                              what is done
+GET, or a write that may be repeated       sent again after a pause, three times at most
+other write, no or a broken answer         `UnsureError`: `ensure` looks before it sends again
+401                                        a new token, once
+a limit, a few seconds                     waited for; longer ones are a RetryableError
+404 of what was just created               one short retry: GitHub's replicas lag
+other refusals                             `RefusedError`, a UserError in plain words
+
+githubkit's own retry resends every method blindly, its typed models refuse answers that differ
+from the description, and its connection is bound to the context it was opened in: see github.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from importlib.metadata import version
+from ipaddress import ip_address
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+import structlog
+from githubkit.auth import UnauthAuthStrategy
+from githubkit.core import GitHubCore
+from githubkit.exception import RequestError, RequestFailed
+from githubkit.response import Response
+from pydantic import SecretStr
+
+from app.domain.values import RepoName
+from app.errors import RetryableError
+from app.github.auth import AppKey, Clock, InstallationToken, InstallationTokens, Mint, TokenScope
+from app.github.exchange import Answer, Call, Json, Observe, Request, Silence
+from app.github.refusals import RefusedError, UnsureError, no_token, not_accepted, refusal
+
+T = TypeVar("T")
+
+_ATTEMPTS = 4
+"""How often one call is sent at most while GitHub is in trouble."""
+
+_ENSURE_ATTEMPTS = 3
+"""How often a write of unknown fate is looked for and sent again."""
+
+_PATIENCE = 5.0
+"""Seconds of a rate limit that are waited for here; for more, the run gives up its slot."""
+
+_LIMIT_UNNAMED = 60.0
+"""Seconds GitHub asks for when it names no time.
+https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately
+"""
+
+_LAG = 1.0
+"""Seconds after which what has just been created is looked for once more."""
+
+GRAPHQL = "/graphql"
+"""Stands for the address of the GraphQL API, which is beside `/api/v3` and not below it."""
+
+_REDIRECTS = 3
+_PER_PAGE = 100
+_API_VERSION = "2022-11-28"
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_SLASHES_KEPT = {"ref", "path"}
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass
+class _Troubles:
+    """What has gone wrong so far in one call."""
+
+    failures: int = 0
+    limits: int = 0
+    refused_credentials: int = 0
+    misses: int = 0
+    redirects: int = 0
+
+
+class _Credentials:
+    """What a request is signed with, and how to come by a new one after a 401."""
+
+    def __init__(
+        self, get: Callable[[], Awaitable[SecretStr]], drop: Callable[[SecretStr], None]
+    ) -> None:
+        self.get = get
+        self.drop = drop
+
+
+class _Connection(GitHubCore[UnauthAuthStrategy]):
+    """githubkit's connection, opened once and shared by every task.
+
+    githubkit keeps the client of its `async with` in a context variable: a task that was started
+    elsewhere does not see it and pays for a new TLS context and handshake at every call.
+    """
+
+    _shared: httpx.AsyncClient | None = None
+
+    @asynccontextmanager
+    async def get_async_client(self) -> AsyncGenerator[httpx.AsyncClient, None]:
+        if self._shared is None:
+            self._shared = await self._create_async_client()
+        yield self._shared
+
+    async def close(self) -> None:
+        if self._shared is not None:
+            client, self._shared = self._shared, None
+            await client.aclose()
+
+    def _check_rate_limit(self, response: Response[Any, Any]) -> None:
+        """Left to `_limit`: githubkit's fails on a date in Retry-After, and knows fewer limits."""
+
+
+class GitHubApp:
+    """The App, as the worker has it. It lives on one event loop; `close` it there.
+
+    `api_url` is https://api.github.com, an Enterprise Server's `/api/v3`, or a simulator's;
+    `server_url` is where people and git go. `observe` is told of every request that is sent.
+    `timeout` is in seconds and holds for each request.
+    """
+
+    def __init__(
+        self,
+        app_id: str,
+        private_key_pem: SecretStr,
+        api_url: str,
+        server_url: str,
+        observe: Observe | None = None,
+        clock: Clock = time.time,
+        *,
+        timeout: float = 30.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.app_id = int(app_id)
+        self.api_url = api_url.rstrip("/")
+        self.server_url = server_url.rstrip("/")
+        self._key = AppKey(app_id, private_key_pem, clock)
+        self._tokens = InstallationTokens(clock)
+        self._observers = () if observe is None else (observe,)
+        self._clock = clock
+        self._sleep = sleep
+        self._slug: str | None = None
+        self._connection = _Connection(
+            base_url=self.api_url,
+            user_agent=f"honk/{version('honk')}",
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+            follow_redirects=False,
+            http_cache=False,
+            auto_retry=False,
+            trust_env=not _is_this_machine(self.api_url),
+        )
+
+    def __repr__(self) -> str:
+        return f"GitHubApp(app_id={self.app_id}, api_url={self.api_url!r})"
+
+    async def close(self) -> None:
+        """Close connections and forget every token."""
+        await self._tokens.close()
+        await self._connection.close()
+
+    async def repository(
+        self,
+        installation_id: int,
+        repo: RepoName,
+        permissions: Mapping[str, str],
+        *,
+        observe: Observe | None = None,
+    ) -> RepositoryClient:
+        """A client for one repository whose token can do what `permissions` say and no more.
+
+        Nothing is sent before the first call. `observe` is told of this client's requests,
+        besides the App's own observer.
+        """
+        scope = TokenScope.of(installation_id, repo, permissions)
+        return RepositoryClient(self, scope, self._observers + ((observe,) if observe else ()))
+
+    async def token(
+        self, installation_id: int, repo: RepoName, permissions: Mapping[str, str]
+    ) -> SecretStr:
+        """A token for git itself. Raises UserError when the installation doesn't allow it."""
+        scope = TokenScope.of(installation_id, repo, permissions)
+        return await self._token(scope, self._observers)
+
+    def redactions(self) -> set[str]:
+        """Every secret value in use, for those who write logs, comments and transcripts."""
+        return self._key.secrets() | self._tokens.secrets()
+
+    async def slug(self) -> str:
+        """The App's name in addresses; its bot is called `<slug>[bot]`. Asked for once."""
+        if self._slug is None:
+            answer = await self._as_app(Request("GET", "/app", repeatable=True), self._observers)
+            self._slug = answer.read(_AppWire).slug
+        return self._slug
+
+    @property
+    def graphql_url(self) -> str:
+        """https://docs.github.com/en/enterprise-server/graphql/guides/forming-calls-with-graphql"""
+        if self.api_url.endswith("/api/v3"):
+            return self.api_url.removesuffix("/v3") + "/graphql"
+        return f"{self.api_url}/graphql"
+
+    async def pause(self, failures: int) -> None:
+        """Wait before the next try: about half a second, then twice as long each time."""
+        await self._sleep(_backoff(failures))
+
+    async def send_as_installation(
+        self, request: Request, scope: TokenScope, observers: Sequence[Observe]
+    ) -> Answer:
+        """Send with a token of that scope. Raises RefusedError, UnsureError, RetryableError."""
+        credentials = _Credentials(
+            lambda: self._token(scope, observers), lambda token: self._tokens.drop(scope, token)
+        )
+        answer = await self._send(request, credentials, observers)
+        if answer.status >= 300 and answer.status not in request.accept:
+            raise refusal(request, answer, scope)
+        return answer
+
+    async def _as_app(self, request: Request, observers: Sequence[Observe]) -> Answer:
+        async def signed() -> SecretStr:
+            return self._key.jwt()
+
+        credentials = _Credentials(signed, lambda _: self._key.forget_jwt())
+        answer = await self._send(request, credentials, observers)
+        if answer.status >= 300 and answer.status not in request.accept:
+            raise RefusedError(
+                f"GitHub refuses the App itself ({answer.status}: {answer.reason}).",
+                status=answer.status,
+                reason=answer.reason,
+            )
+        return answer
+
+    async def _token(self, scope: TokenScope, observers: Sequence[Observe]) -> SecretStr:
+        return await self._tokens.get(scope, self._mint(scope, observers))
+
+    def _mint(self, scope: TokenScope, observers: Sequence[Observe]) -> Mint:
+        """https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
+
+        Asking twice does no harm: the first token is never used and ends after an hour.
+        """
+        request = Request(
+            "POST",
+            "/app/installations/{installation_id}/access_tokens",
+            path={"installation_id": scope.installation_id},
+            body={"repositories": [scope.repo.name], "permissions": dict(scope.permissions)},
+            kind="token",
+            repeatable=True,
+            accept={403, 404, 422},
+        )
+
+        async def mint() -> InstallationToken:
+            answer = await self._as_app(request, observers)
+            if answer.status != 201:
+                raise no_token(scope, answer)
+            wire = answer.read(_TokenWire)
+            return InstallationToken(SecretStr(wire.token), wire.expires_at.timestamp())
+
+        return mint
+
+    async def _send(
+        self, request: Request, credentials: _Credentials, observers: Sequence[Observe]
+    ) -> Answer:
+        """Send until there is an answer to give back: the table at the top of this file."""
+        troubles = _Troubles()
+        url = self.graphql_url if request.template == GRAPHQL else request.url
+        while True:
+            secret = await credentials.get()
+            answer = await self._once(request, url, secret, observers)
+            if isinstance(answer, Silence):
+                wait = _after_silence(request, answer, troubles)
+            elif answer.status in (301, 302, 307, 308):
+                wait, url = 0.0, _followed(self.api_url, url, answer, troubles)
+            else:
+                if answer.status == 401:
+                    credentials.drop(secret)
+                final = _wait(request, answer, troubles, self._clock())
+                if final is None:
+                    return answer
+                wait = final
+            _log.info(
+                "github call is sent again",
+                method=request.method,
+                path=request.template,
+                answer=answer.status if isinstance(answer, Answer) else answer.why,
+                seconds=round(wait, 2),
+            )
+            if wait:
+                await self._sleep(wait)
+
+    async def _once(
+        self, request: Request, url: str, secret: SecretStr, observers: Sequence[Observe]
+    ) -> Answer | Silence:
+        started = time.monotonic()
+        answer = await self._exchange(request, url, secret)
+        status = answer.status if isinstance(answer, Answer) else None
+        seconds = time.monotonic() - started
+        for observe in observers:
+            observe(Call(request.method, request.template, request.kind, status, seconds))
+        return answer
+
+    async def _exchange(self, request: Request, url: str, secret: SecretStr) -> Answer | Silence:
+        headers = {
+            "Authorization": f"Bearer {secret.get_secret_value()}",
+            "X-GitHub-Api-Version": _API_VERSION,
+        }
+        try:
+            response = await self._connection.arequest(
+                request.method,
+                url,
+                params=dict(request.query) or None,
+                json=request.body,
+                headers=headers,
+            )
+        except RequestFailed as failure:
+            response = failure.response
+        except RequestError as failure:
+            if not isinstance(failure.exc, httpx.RequestError):
+                raise
+            return Silence(type(failure.exc).__name__, isinstance(failure.exc, _UNSENT))
+        return Answer(response.status_code, response.headers, response.content)
+
+
+class RepositoryClient:
+    """Calls about one repository. `{owner}` and `{repo}` in a template are filled in here."""
+
+    def __init__(
+        self, github: GitHubApp, scope: TokenScope, observers: Sequence[Observe] = ()
+    ) -> None:
+        self.github = github
+        self.repo = scope.repo
+        self._scope = scope
+        self._observers = tuple(observers)
+
+    def __repr__(self) -> str:
+        return f"RepositoryClient({self.repo}, {dict(self._scope.permissions)})"
+
+    async def send(self, request: Request) -> Answer:
+        """Send one call. Raises `RefusedError`, `UnsureError` and RetryableError."""
+        path = {"owner": self.repo.owner, "repo": self.repo.name, **request.path}
+        return await self.github.send_as_installation(
+            replace(request, path=path), self._scope, self._observers
+        )
+
+    async def get(
+        self,
+        template: str,
+        *,
+        path: Mapping[str, str | int] | None = None,
+        query: Mapping[str, str | int] | None = None,
+        accept: Collection[int] = (),
+        just_created: bool = False,
+    ) -> Answer:
+        """Read. What is in `accept` comes back as an answer, other refusals are raised."""
+        return await self.send(
+            Request(
+                "GET",
+                template,
+                path=path or {},
+                query=query or {},
+                repeatable=True,
+                accept=accept,
+                just_created=just_created,
+            )
+        )
+
+    async def pages(
+        self,
+        template: str,
+        *,
+        path: Mapping[str, str | int] | None = None,
+        query: Mapping[str, str | int] | None = None,
+    ) -> AsyncIterator[Answer]:
+        """Read a list, a hundred at a time, for as long as GitHub names a next page."""
+        page: int | None = 1
+        while page is not None:
+            numbered = {**(query or {}), "per_page": _PER_PAGE, "page": page}
+            answer = await self.get(template, path=path, query=numbered)
+            yield answer
+            page = answer.page("next")
+
+    async def graphql(self, query: str, variables: Json) -> dict[str, Any]:
+        """Send to the GraphQL API and give back its whole answer, `errors` included.
+
+        Safe to be sent twice is the caller's duty: what is asked here says how things shall be.
+        """
+        answer = await self.send(
+            Request(
+                "POST",
+                GRAPHQL,
+                body={"query": query, "variables": dict(variables)},
+                repeatable=True,
+            )
+        )
+        return answer.read(dict[str, Any])
+
+    async def ensure(
+        self, look: Callable[[], Awaitable[T | None]], create: Callable[[], Awaitable[T]]
+    ) -> tuple[T, bool]:
+        """Look, then create; after a write of unknown fate, look again before sending it again.
+
+        Gives back what is there, and whether this call created it.
+        """
+        unsure: UnsureError | None = None
+        for failures in range(1, _ENSURE_ATTEMPTS + 1):
+            found = await look()
+            if found is not None:
+                return found, unsure is not None
+            try:
+                return await create(), True
+            except UnsureError as failure:
+                unsure = failure
+                await self.github.pause(failures)
+        found = await look()
+        if found is None:
+            raise unsure or UnsureError("GitHub left a write in the dark.")
+        return found, True
+
+    async def token(self) -> SecretStr:
+        """The token of this client, for git."""
+        return await self.github._token(self._scope, self._observers)
+
+
+class _AppWire(msgspec.Struct):
+    id: int
+    slug: str
+
+
+class _TokenWire(msgspec.Struct):
+    token: str
+    expires_at: datetime
+
+
+def _wait(request: Request, answer: Answer, troubles: _Troubles, now: float) -> float | None:
+    """Seconds until the call is sent again, None when the answer is final; otherwise raises."""
+    if answer.status >= 500:
+        return _after_failure(request, f"answered {answer.status}", troubles, unsent=False)
+    limit = _limit(answer, now)
+    if limit is not None:
+        troubles.limits += 1
+        if limit > _PATIENCE or troubles.limits >= _ATTEMPTS:
+            raise RetryableError("GitHub asks for patience: a limit is reached.", retry_after=limit)
+        return limit
+    if answer.status == 401:
+        troubles.refused_credentials += 1
+        if troubles.refused_credentials > 1:
+            raise not_accepted(answer)
+        return 0.0
+    if answer.status == 404 and request.just_created and not troubles.misses:
+        troubles.misses += 1
+        return _LAG
+    return None
+
+
+def _after_silence(request: Request, silence: Silence, troubles: _Troubles) -> float:
+    what = f"did not answer ({silence.why})"
+    return _after_failure(request, what, troubles, unsent=silence.unsent)
+
+
+def _after_failure(request: Request, what: str, troubles: _Troubles, *, unsent: bool) -> float:
+    where = f"{request.method} {request.template}"
+    if not (request.repeatable or unsent):
+        raise UnsureError(f"GitHub {what} to {where}; whether it took effect is not known.")
+    troubles.failures += 1
+    if troubles.failures >= _ATTEMPTS:
+        raise RetryableError(f"GitHub {what} to {where}, {_ATTEMPTS} times.")
+    return _backoff(troubles.failures)
+
+
+def _backoff(failures: int) -> float:
+    return float(2 ** (failures - 1) * 0.5 * random.uniform(0.75, 1.25))  # noqa: S311
+
+
+def _limit(answer: Answer, now: float) -> float | None:
+    """Seconds until a rate limit allows more, None when the answer is not about one.
+
+    https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+    """
+    if answer.status not in (403, 429):
+        return None
+    after = _retry_after(answer.headers.get("retry-after", ""), now)
+    if after is not None:
+        return after
+    if answer.headers.get("x-ratelimit-remaining") == "0":
+        reset = answer.headers.get("x-ratelimit-reset", "")
+        return max(1.0, int(reset) - now) if reset.isdecimal() else _LIMIT_UNNAMED
+    words = answer.reason.lower()
+    if answer.status == 429 or "secondary rate limit" in words or "abuse detection" in words:
+        return _LIMIT_UNNAMED
+    return None
+
+
+def _retry_after(text: str, now: float) -> float | None:
+    if not text:
+        return None
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except ValueError:
+        return _LIMIT_UNNAMED
+
+
+def _followed(api_url: str, url: str, answer: Answer, troubles: _Troubles) -> str:
+    """Where a renamed repository's calls go, method and body unchanged.
+
+    https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
+    An HTTP client of its own accord would turn a POST into a GET. Another host never gets a token.
+    """
+    target = httpx.URL(api_url + "/").join(answer.headers.get("location", ""))
+    here = httpx.URL(api_url)
+    troubles.redirects += 1
+    if troubles.redirects > _REDIRECTS or (target.scheme, target.netloc) != (
+        here.scheme,
+        here.netloc,
+    ):
+        raise RetryableError(f"GitHub sends {urlsplit(url).path} elsewhere, too often or too far.")
+    return str(target)
+
+
+def _is_this_machine(url: str) -> bool:
+    """A simulator beside us is never reached through the proxy of the environment."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,241 @@
+"""Commits that GitHub signs, and the refs that name them.
+
+https://docs.github.com/en/rest/git
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+import msgspec
+
+from app.domain.values import CommitSha, TreeSha, Value, commit_sha, short, tree_sha
+from app.errors import RetryableError, UserError
+from app.github.client import RepositoryClient
+from app.github.exchange import Answer, Request
+from app.github.refusals import UnsureError, refused
+
+_REF = "/repos/{owner}/{repo}/git/ref/{ref}"
+_REFS = "/repos/{owner}/{repo}/git/refs/{ref}"
+_ATTEMPTS = 3
+
+
+class RefMoved(UserError):  # noqa: N818 - the name says what happened, to who reads the workflow
+    """Somebody else moved a ref. `actual` is where it is now, None when it is gone."""
+
+    def __init__(self, ref: str, expected: CommitSha | None, actual: CommitSha | None) -> None:
+        name = ref.removeprefix("refs/heads/").removeprefix("refs/")
+        is_now = f"is at {short(actual)}" if actual else "is not there"
+        was = f"was expected at {short(expected)}" if expected else "was expected to be new"
+        super().__init__(f"{name} has moved: it {is_now} and {was}.")
+        self.ref = ref
+        self.expected = expected
+        self.actual = actual
+
+
+class SignedCommit(Value):
+    """A commit as GitHub made it; `reason` is GitHub's word for why it is verified or not."""
+
+    sha: CommitSha
+    verified: bool
+    reason: str
+
+
+class Commit(Value):
+    """A commit as GitHub has it."""
+
+    sha: CommitSha
+    tree: TreeSha
+    parents: tuple[CommitSha, ...]
+    message: str
+    verified: bool
+    reason: str
+
+
+class _ObjectWire(msgspec.Struct):
+    sha: str
+
+
+class _RefWire(msgspec.Struct):
+    object: _ObjectWire
+
+
+class _VerificationWire(msgspec.Struct):
+    verified: bool = False
+    reason: str = ""
+
+
+class _CommitWire(msgspec.Struct):
+    sha: str
+    tree: _ObjectWire
+    parents: list[_ObjectWire]
+    message: str
+    verification: _VerificationWire = msgspec.field(default_factory=_VerificationWire)
+
+
+async def create_signed_commit(
+    client: RepositoryClient, tree: TreeSha, parents: Sequence[CommitSha], message: str
+) -> SignedCommit:
+    """Make a commit over a tree that GitHub has. It is on no branch until a ref is moved to it.
+
+    Author, committer and signature are left out on purpose: then GitHub writes the App's bot in
+    and signs. Naming an author loses the signature. Made twice, the other one is never seen.
+    https://docs.github.com/en/rest/git/commits#create-a-commit
+    """
+    answer = await client.send(
+        Request(
+            "POST",
+            "/repos/{owner}/{repo}/git/commits",
+            body={"message": message, "tree": tree, "parents": list(parents)},
+            repeatable=True,
+        )
+    )
+    made = _commit(answer.read(_CommitWire))
+    return SignedCommit(sha=made.sha, verified=made.verified, reason=made.reason)
+
+
+async def get_commit(
+    client: RepositoryClient, sha: CommitSha, *, just_created: bool = False
+) -> Commit:
+    """https://docs.github.com/en/rest/git/commits#get-a-commit-object"""
+    answer = await client.get(
+        "/repos/{owner}/{repo}/git/commits/{commit_sha}",
+        path={"commit_sha": sha},
+        just_created=just_created,
+    )
+    return _commit(answer.read(_CommitWire))
+
+
+async def ensure_ref(
+    client: RepositoryClient,
+    ref: str,
+    sha: CommitSha,
+    *,
+    expected: CommitSha | None,
+    force: bool = False,
+) -> None:
+    """Let a ref (`refs/...`) point at a commit. Done when it does already.
+
+    `expected` is where it must be now, None when it must not exist yet. Raises RefMoved when it
+    is anywhere else. GitHub cannot compare and move in one call: without `force` it refuses what
+    is no descendant, which closes the gap; with `force` a push in that instant would be lost, so
+    force only refs that nobody else writes.
+    """
+    for failures in range(1, _ATTEMPTS + 1):
+        actual = await read_ref(client, ref)
+        if actual == sha:
+            return
+        if actual != expected:
+            raise RefMoved(ref, expected, actual)
+        try:
+            answer = await _write_ref(client, ref, sha, exists=actual is not None, force=force)
+        except UnsureError:
+            await client.github.pause(failures)
+            continue
+        if answer.status < 300:
+            return
+        if not _may_pass(answer):
+            await _explain(client, ref, expected, answer)
+        await client.github.pause(failures)
+    await _settle(client, ref, sha, expected)
+
+
+async def read_ref(client: RepositoryClient, ref: str) -> CommitSha | None:
+    """Where a ref (`refs/...`) points; None without it or in an empty repository."""
+    answer = await client.get(_REF, path={"ref": _below_refs(ref)}, accept={404, 409})
+    if answer.status in (404, 409):
+        return None
+    return commit_sha(answer.read(_RefWire).object.sha)
+
+
+async def delete_ref(client: RepositoryClient, ref: str) -> None:
+    """Delete a ref (`refs/...`); done when it is gone.
+
+    https://docs.github.com/en/rest/git/refs#delete-a-reference
+    """
+    answer = await client.send(
+        Request(
+            "DELETE",
+            _REFS,
+            path={"ref": _below_refs(ref)},
+            repeatable=True,
+            accept={404, 409, 422},
+        )
+    )
+    if answer.status in (409, 422) and await read_ref(client, ref) is not None:
+        raise refused(f"GitHub does not let {ref} in {client.repo} be deleted.", answer)
+
+
+async def _write_ref(
+    client: RepositoryClient, ref: str, sha: CommitSha, *, exists: bool, force: bool
+) -> Answer:
+    if exists:
+        request = Request(
+            "PATCH",
+            _REFS,
+            path={"ref": _below_refs(ref)},
+            body={"sha": sha, "force": force},
+            accept={404, 409, 422},
+        )
+    else:
+        request = Request(
+            "POST",
+            "/repos/{owner}/{repo}/git/refs",
+            body={"ref": ref, "sha": sha},
+            accept={404, 409, 422},
+        )
+    return await client.send(request)
+
+
+async def _settle(
+    client: RepositoryClient, ref: str, sha: CommitSha, expected: CommitSha | None
+) -> None:
+    """The last look, when every try ended in the dark or in a race."""
+    actual = await read_ref(client, ref)
+    if actual == sha:
+        return
+    if actual != expected:
+        raise RefMoved(ref, expected, actual)
+    raise RetryableError(f"GitHub did not move {ref}.")
+
+
+async def _explain(
+    client: RepositoryClient, ref: str, expected: CommitSha | None, answer: Answer
+) -> NoReturn:
+    """A refusal means a push came in between, or a rule of the repository forbids the move."""
+    actual = await read_ref(client, ref)
+    if actual != expected:
+        raise RefMoved(ref, expected, actual)
+    raise refused(f"GitHub does not let {ref} in {client.repo} be moved.", answer)
+
+
+def _may_pass(answer: Answer) -> bool:
+    """A race that a new look decides, or a commit that GitHub's replicas don't know yet."""
+    words = answer.reason.lower()
+    return answer.status in (404, 409) or any(
+        hint in words
+        for hint in (
+            "already exists",
+            "object does not exist",
+            "reference does not exist",
+        )
+    )
+
+
+def _below_refs(ref: str) -> str:
+    """GitHub's addresses leave `refs/` out. Raises ValueError for a ref that is not below it."""
+    if not ref.startswith("refs/"):
+        raise ValueError(f"{ref!r} is not a full ref")
+    return ref.removeprefix("refs/")
+
+
+def _commit(wire: _CommitWire) -> Commit:
+    return Commit(
+        sha=commit_sha(wire.sha),
+        tree=tree_sha(wire.tree.sha),
+        parents=tuple(commit_sha(parent.sha) for parent in wire.parents),
+        message=wire.message,
+        verified=wire.verification.verified,
+        reason=wire.verification.reason,
+    )

@@ -1,0 +1,409 @@
+"""What people see and say: issues, comments, reactions, labels."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from app.domain.values import Value
+from app.github.client import RepositoryClient
+from app.github.exchange import Answer, Request
+
+MAX_BODY = 65_536
+"""Characters of a comment, an issue or a pull request's text that GitHub takes."""
+
+STATE_LABELS = frozenset(
+    f"honk:{state}" for state in ("queued", "running", "needs-you", "done", "failed")
+)
+
+_PAINTED_BY_GITHUB = "ededed"
+"""The colour of a label that GitHub made because an unknown name was put on an issue."""
+
+
+class Actor(Value):
+    """An account. `type` is User, Bot or Organization; what was deleted is `ghost`, id 0."""
+
+    login: str
+    id: int
+    type: str
+
+
+class Issue(Value):
+    """An issue, or the conversation of a pull request. `body` is empty where GitHub has none."""
+
+    number: int
+    node_id: str
+    title: str
+    body: str
+    author: Actor
+    state: str
+    labels: tuple[str, ...]
+    locked: bool
+    updated_at: datetime
+    is_pull_request: bool
+
+
+class Comment(Value):
+    """A comment. `app_id` is the App that wrote it, None for people and where GitHub is silent.
+
+    `association` is GitHub's word for how the author stands to the repository (OWNER, NONE, ...).
+    It says nothing about what they may do: ask `repositories.permission`.
+    """
+
+    id: int
+    node_id: str
+    url: str
+    body: str
+    author: Actor
+    association: str
+    created_at: datetime
+    updated_at: datetime
+    app_id: int | None
+
+
+class CommentRef(Value):
+    """Where our comment is, and whether this call wrote it."""
+
+    id: int
+    url: str
+    created: bool
+
+
+class Subject(Value):
+    """What a reaction is put on: an issue by its number, a comment by its id."""
+
+    kind: Literal["issue", "comment", "review_comment"]
+    id: int
+
+
+class LabelLook(Value):
+    """`color` is six hexadecimal digits without `#`; `description` at most 100 characters."""
+
+    color: str
+    description: str
+
+
+class _UserWire(msgspec.Struct):
+    login: str
+    id: int
+    type: str = "User"
+
+
+class _AppWire(msgspec.Struct):
+    id: int
+
+
+class _LabelWire(msgspec.Struct):
+    name: str
+    color: str | None = None
+    description: str | None = None
+
+
+class _IssueWire(msgspec.Struct):
+    number: int
+    node_id: str
+    title: str
+    state: str
+    updated_at: datetime
+    labels: list[_LabelWire | str]
+    body: str | None = None
+    user: _UserWire | None = None
+    locked: bool = False
+    pull_request: msgspec.Raw | None = None
+
+
+class _CommentWire(msgspec.Struct):
+    id: int
+    node_id: str
+    html_url: str
+    created_at: datetime
+    updated_at: datetime
+    body: str | None = None
+    user: _UserWire | None = None
+    author_association: str = "NONE"
+    performed_via_github_app: _AppWire | None = None
+
+
+async def issue(client: RepositoryClient, number: int) -> Issue:
+    """https://docs.github.com/en/rest/issues/issues#get-an-issue"""
+    answer = await client.get(
+        "/repos/{owner}/{repo}/issues/{issue_number}", path={"issue_number": number}
+    )
+    wire = answer.read(_IssueWire)
+    return Issue(
+        number=wire.number,
+        node_id=wire.node_id,
+        title=wire.title,
+        body=wire.body or "",
+        author=_actor(wire.user),
+        state=wire.state,
+        labels=tuple(label if isinstance(label, str) else label.name for label in wire.labels),
+        locked=wire.locked,
+        updated_at=wire.updated_at,
+        is_pull_request=wire.pull_request is not None,
+    )
+
+
+async def comments(
+    client: RepositoryClient, number: int, since: datetime | None = None
+) -> list[Comment]:
+    """All comments, oldest first; with `since`, those written or edited at that time or later.
+
+    https://docs.github.com/en/rest/issues/comments#list-issue-comments
+    """
+    found: list[Comment] = []
+    async for answer in client.pages(_COMMENTS, path={"issue_number": number}, query=_since(since)):
+        found.extend(_read_comments(answer))
+    return found
+
+
+async def react(
+    client: RepositoryClient, subject: Subject, content: Literal["eyes", "rocket", "confused"]
+) -> None:
+    """Put a reaction on something. GitHub answers 200 where it is already: seen once.
+
+    https://docs.github.com/en/rest/reactions/reactions
+    """
+    template, name = _REACTIONS[subject.kind]
+    await client.send(
+        Request(
+            "POST",
+            template,
+            path={name: subject.id},
+            body={"content": content},
+            repeatable=True,
+        )
+    )
+
+
+async def ensure_comment(
+    client: RepositoryClient,
+    number: int,
+    marker: str,
+    body: str,
+    *,
+    since: datetime | None = None,
+) -> CommentRef:
+    """Write a comment unless one of ours with this marker is there already.
+
+    `marker` is an HTML comment that stands on a line of its own in `body`. Anybody can copy it
+    into a comment of their own, so only comments written by this App count. `since`, a time
+    before which it cannot have been written, spares reading a long conversation.
+    Raises ValueError for a body that GitHub would refuse or that lacks the marker.
+    """
+    _check_body(body)
+    if not _has_line(body, marker):
+        raise ValueError("the marker does not stand on a line of the comment's own")
+
+    async def look() -> Comment | None:
+        async for comment in _newest_first(client, number, since):
+            if _has_line(comment.body, marker) and await _is_ours(client, comment):
+                return comment
+        return None
+
+    async def create() -> Comment:
+        answer = await client.send(
+            Request("POST", _COMMENTS, path={"issue_number": number}, body={"body": body})
+        )
+        return _comment(answer.read(_CommentWire))
+
+    comment, created = await client.ensure(look, create)
+    return CommentRef(id=comment.id, url=comment.url, created=created)
+
+
+async def edit_comment(client: RepositoryClient, comment_id: int, body: str) -> bool:
+    """Give a comment of ours a new text; False when somebody has deleted it.
+
+    https://docs.github.com/en/rest/issues/comments#update-an-issue-comment
+    """
+    _check_body(body)
+    answer = await client.send(
+        Request(
+            "PATCH",
+            "/repos/{owner}/{repo}/issues/comments/{comment_id}",
+            path={"comment_id": comment_id},
+            body={"body": body},
+            kind="status_edit",
+            repeatable=True,
+            accept={404},
+        )
+    )
+    return answer.status != 404
+
+
+async def set_state_label(
+    client: RepositoryClient, number: int, label: str | None, known: Mapping[str, LabelLook]
+) -> None:
+    """Of the state labels leave exactly this one on the issue, or none.
+
+    People's labels are never touched: replacing the whole set would undo what somebody puts on
+    at the same moment. `known` says how a label looks that the repository does not have yet.
+    """
+    if label is None:
+        labels = await _labels_of(client, number)
+    else:
+        labels = await _put_label(client, number, label, known.get(label))
+    for other in labels:
+        if other.name in STATE_LABELS and other.name != label:
+            await remove_label(client, number, other.name)
+
+
+async def remove_label(client: RepositoryClient, number: int, name: str) -> None:
+    """Take a label off an issue; done when it isn't there.
+
+    https://docs.github.com/en/rest/issues/labels#remove-a-label-from-an-issue
+    """
+    await client.send(
+        Request(
+            "DELETE",
+            "/repos/{owner}/{repo}/issues/{issue_number}/labels/{name}",
+            path={"issue_number": number, "name": name},
+            repeatable=True,
+            accept={404},
+        )
+    )
+
+
+async def ensure_label(client: RepositoryClient, name: str, color: str, description: str) -> None:
+    """Make a label in the repository unless it has one of that name, however that looks.
+
+    https://docs.github.com/en/rest/issues/labels#create-a-label
+    Names are unique, so GitHub itself refuses (422) to make it twice.
+    """
+    answer = await client.send(
+        Request(
+            "POST",
+            "/repos/{owner}/{repo}/labels",
+            body={"name": name, "color": color, "description": description},
+            repeatable=True,
+            accept={422},
+        )
+    )
+    if answer.status == 422 and not _says_exists(answer):
+        raise ValueError(f"GitHub does not take the label {name!r}: {answer.reason}")
+
+
+_COMMENTS = "/repos/{owner}/{repo}/issues/{issue_number}/comments"
+_LABELS = "/repos/{owner}/{repo}/issues/{issue_number}/labels"
+_REACTIONS = {
+    "issue": ("/repos/{owner}/{repo}/issues/{issue_number}/reactions", "issue_number"),
+    "comment": ("/repos/{owner}/{repo}/issues/comments/{comment_id}/reactions", "comment_id"),
+    "review_comment": (
+        "/repos/{owner}/{repo}/pulls/comments/{comment_id}/reactions",
+        "comment_id",
+    ),
+}
+
+
+async def _newest_first(
+    client: RepositoryClient, number: int, since: datetime | None
+) -> AsyncIterator[Comment]:
+    """GitHub lists comments oldest first only: read page one, then from the last one back."""
+    path, query = {"issue_number": number}, {**_since(since), "per_page": 100}
+    first = await client.get(_COMMENTS, path=path, query={**query, "page": 1})
+    for page in range(first.page("last") or 1, 1, -1):
+        answer = await client.get(_COMMENTS, path=path, query={**query, "page": page})
+        for comment in reversed(_read_comments(answer)):
+            yield comment
+    for comment in reversed(_read_comments(first)):
+        yield comment
+
+
+async def _is_ours(client: RepositoryClient, comment: Comment) -> bool:
+    """By the App that GitHub names; where it names none, by the login only our bot can have."""
+    if comment.app_id is not None:
+        return comment.app_id == client.github.app_id
+    if comment.author.type != "Bot":
+        return False
+    return comment.author.login == f"{await client.github.slug()}[bot]"
+
+
+async def _labels_of(client: RepositoryClient, number: int) -> list[_LabelWire]:
+    found: list[_LabelWire] = []
+    async for answer in client.pages(_LABELS, path={"issue_number": number}):
+        found.extend(answer.read(list[_LabelWire]))
+    return found
+
+
+async def _put_label(
+    client: RepositoryClient, number: int, name: str, look: LabelLook | None
+) -> list[_LabelWire]:
+    """Put a label on an issue and give back all that are on it.
+
+    GitHub makes a label that the repository lacks, in grey; then it gets its own look.
+    https://docs.github.com/en/rest/issues/labels#add-labels-to-an-issue
+    """
+    answer = await client.send(
+        Request(
+            "POST",
+            _LABELS,
+            path={"issue_number": number},
+            body={"labels": [name]},
+            repeatable=True,
+        )
+    )
+    labels = answer.read(list[_LabelWire])
+    unpainted = any(
+        label.name == name and label.color == _PAINTED_BY_GITHUB and not label.description
+        for label in labels
+    )
+    if unpainted and look is not None:
+        await client.send(
+            Request(
+                "PATCH",
+                "/repos/{owner}/{repo}/labels/{name}",
+                path={"name": name},
+                body={"color": look.color, "description": look.description},
+                repeatable=True,
+                accept={404},
+            )
+        )
+    return labels
+
+
+def _read_comments(answer: Answer) -> list[Comment]:
+    return [_comment(wire) for wire in answer.read(list[_CommentWire])]
+
+
+def _comment(wire: _CommentWire) -> Comment:
+    via = wire.performed_via_github_app
+    return Comment(
+        id=wire.id,
+        node_id=wire.node_id,
+        url=wire.html_url,
+        body=wire.body or "",
+        author=_actor(wire.user),
+        association=wire.author_association,
+        created_at=wire.created_at,
+        updated_at=wire.updated_at,
+        app_id=via.id if via else None,
+    )
+
+
+def _actor(user: _UserWire | None) -> Actor:
+    if user is None:
+        return Actor(login="ghost", id=0, type="User")
+    return Actor(login=user.login, id=user.id, type=user.type)
+
+
+def _since(since: datetime | None) -> dict[str, str | int]:
+    """GitHub wants whole seconds, UTC; a fraction is cut off, which only finds more."""
+    if since is None:
+        return {}
+    return {"since": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+def _has_line(text: str, line: str) -> bool:
+    return line.strip() in (each.strip() for each in text.splitlines())
+
+
+def _says_exists(answer: Answer) -> bool:
+    return "already_exists" in answer.reason or "already exists" in answer.reason
+
+
+def _check_body(body: str) -> None:
+    if len(body) > MAX_BODY:
+        raise ValueError(f"the text has {len(body)} characters; GitHub takes {MAX_BODY}")

@@ -1,0 +1,127 @@
+"""One call to GitHub and what came back, as values."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from app.errors import RetryableError
+
+T = TypeVar("T")
+Json = Mapping[str, Any]
+Kind = Literal["api", "token", "status_edit"]
+
+_MESSAGE_LENGTH = 400
+_SLASHES_KEPT = {"ref", "path"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as it was sent. `path` is the template, so that calls can be counted by it.
+
+    `status` is None when no answer came. Token requests and edits of the status comment have
+    kinds of their own: they are counted apart from the rest.
+    """
+
+    method: str
+    path: str
+    kind: Kind
+    status: int | None
+    seconds: float
+
+
+Observe = Callable[[Call], None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What GitHub sent back."""
+
+    status: int
+    headers: httpx.Headers
+    content: bytes = field(repr=False)
+
+    def read(self, shape: type[T]) -> T:
+        """The content, with only the fields that `shape` names. Raises RetryableError otherwise."""
+        try:
+            return msgspec.json.decode(self.content, type=shape)
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+            raise RetryableError(f"GitHub's answer could not be read ({problem}).") from None
+
+    def page(self, rel: str) -> int | None:
+        """The page number behind `rel` (`next`, `last`) in the Link header, if there is one."""
+        found = re.search(rf'[?&]page=(\d+)[^>]*>\s*;\s*rel="{rel}"', self.headers.get("link", ""))
+        return int(found[1]) if found else None
+
+    @property
+    def reason(self) -> str:
+        """GitHub's words for a refusal, on one line and short. Empty when there are none."""
+        try:
+            body = json.loads(self.content)
+        except ValueError:
+            return ""
+        if not isinstance(body, dict):
+            return ""
+        details = body.get("errors")
+        words = [body.get("message"), *(details if isinstance(details, list) else [])]
+        text = "; ".join(filter(None, map(_in_words, words)))
+        return " ".join(text.split())[:_MESSAGE_LENGTH]
+
+
+@dataclass(frozen=True)
+class Silence:
+    """No answer came. `unsent` when the connection did not even open."""
+
+    why: str
+    unsent: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call, before it is sent.
+
+    `template` is the path as GitHub documents it, `path` fills its names. `repeatable` says that
+    sending it twice is seen once. `accept` are refusals that the caller deals with itself.
+    """
+
+    method: str
+    template: str
+    path: Mapping[str, str | int] = field(default_factory=dict)
+    query: Mapping[str, str | int] = field(default_factory=dict)
+    body: Json | None = field(default=None, repr=False)
+    kind: Kind = "api"
+    repeatable: bool = False
+    just_created: bool = False
+    accept: Collection[int] = ()
+
+    @property
+    def url(self) -> str:
+        """The path with every name filled in and encoded; `#`, `@` and letters of any script too.
+
+        Raises ValueError for `.` and `..`, which an HTTP client would resolve to another path.
+        """
+        return re.sub(r"\{(\w+)\}", lambda name: self._segment(name[1]), self.template)
+
+    def _segment(self, name: str) -> str:
+        value = str(self.path[name])
+        if any(part in ("", ".", "..") for part in value.split("/")):
+            raise ValueError(f"{value!r} cannot stand in an address as {name}")
+        return quote(value, safe="/" if name in _SLASHES_KEPT else "")
+
+
+def _in_words(error: object) -> str:
+    """One entry of GitHub's `errors`: a text, or an object with resource, field, code, message."""
+    if isinstance(error, str):
+        return error
+    if not isinstance(error, dict):
+        return ""
+    if error.get("message"):
+        return str(error["message"])
+    return " ".join(str(error[key]) for key in ("resource", "field", "code") if error.get(key))

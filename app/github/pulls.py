@@ -1,0 +1,257 @@
+"""Pull requests: opened once, kept up to date, made ready.
+
+https://docs.github.com/en/rest/pulls/pulls
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from app.domain.values import CommitSha, Value, commit_sha
+from app.errors import RetryableError
+from app.github.client import RepositoryClient
+from app.github.conversation import MAX_BODY
+from app.github.exchange import Answer, Request
+from app.github.refusals import MissingPermissionError, RefusedError, refused
+
+NOT_READY = "Not ready: "
+"""What the title of a pull request starts with where drafts are refused."""
+
+MAX_TITLE = 256
+"""Characters of a title that GitHub takes."""
+
+_PULLS = "/repos/{owner}/{repo}/pulls"
+_PULL = "/repos/{owner}/{repo}/pulls/{pull_number}"
+
+
+class PullRequest(Value):
+    """A pull request as GitHub has it.
+
+    `created` is whether this call opened it; `draft_refused` whether a draft was asked for and
+    the repository's plan has none, so that it is an ordinary one with `NOT_READY` in its title.
+    """
+
+    number: int
+    url: str
+    node_id: str
+    title: str
+    state: str
+    draft: bool
+    head: str
+    head_sha: CommitSha
+    base: str
+    created: bool = False
+    draft_refused: bool = False
+
+
+class _BranchWire(msgspec.Struct):
+    ref: str
+    sha: str
+    label: str | None = None
+
+
+class _PullWire(msgspec.Struct):
+    number: int
+    html_url: str
+    node_id: str
+    title: str
+    state: str
+    head: _BranchWire
+    base: _BranchWire
+    draft: bool = False
+
+
+async def ensure_pull_request(
+    client: RepositoryClient, head: str, base: str, title: str, body: str, draft: bool
+) -> PullRequest:
+    """Open a pull request from a branch of this repository unless one is open already.
+
+    An open one is given back as it is: bring it up to date with `update_pull_request`.
+    Raises RefusedError, for example when there are no commits between the two, and ValueError for
+    a text that is too long.
+    """
+    _check(title, body)
+    somebody_else = False
+
+    async def look() -> PullRequest | None:
+        return await _open_from(client, head, draft)
+
+    async def create() -> PullRequest:
+        nonlocal somebody_else
+        wanted = {"head": head, "base": base, "title": title, "body": body, "draft": draft}
+        answer = await _open(client, wanted)
+        if answer.status == 422 and draft and _refuses_drafts(answer):
+            wanted |= {"title": (NOT_READY + title)[:MAX_TITLE], "draft": False}
+            answer = await _open(client, wanted)
+        if answer.status == 422:
+            existing = await look()
+            if existing is not None:
+                somebody_else = True
+                return existing
+            raise refused(f"GitHub does not open a pull request from {head}.", answer)
+        return _pull_request(answer.read(_PullWire), draft)
+
+    pull, created = await client.ensure(look, create)
+    return pull.model_copy(update={"created": created and not somebody_else})
+
+
+async def pull_request(
+    client: RepositoryClient, number: int, *, just_created: bool = False
+) -> PullRequest:
+    """https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request"""
+    answer = await client.get(_PULL, path={"pull_number": number}, just_created=just_created)
+    return _pull_request(answer.read(_PullWire))
+
+
+async def update_pull_request(
+    client: RepositoryClient,
+    number: int,
+    *,
+    title: str | None = None,
+    body: str | None = None,
+    base: str | None = None,
+    state: Literal["open", "closed"] | None = None,
+) -> PullRequest:
+    """Change what is given, leave the rest. Raises ValueError for a text that is too long.
+
+    https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request
+    """
+    _check(title or "", body or "")
+    changes = {"title": title, "body": body, "base": base, "state": state}
+    answer = await client.send(
+        Request(
+            "PATCH",
+            _PULL,
+            path={"pull_number": number},
+            body={name: value for name, value in changes.items() if value is not None},
+            repeatable=True,
+        )
+    )
+    return _pull_request(answer.read(_PullWire))
+
+
+async def request_review(client: RepositoryClient, number: int, login: str) -> bool:
+    """Ask somebody to review. False where GitHub says they can't: the author, an outsider.
+
+    https://docs.github.com/en/rest/pulls/review-requests
+    """
+    answer = await client.send(
+        Request(
+            "POST",
+            "/repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers",
+            path={"pull_number": number},
+            body={"reviewers": [login]},
+            repeatable=True,
+            just_created=True,
+            accept={422},
+        )
+    )
+    return answer.status != 422
+
+
+async def ready_for_review(client: RepositoryClient, node_id: str) -> None:
+    """Turn a draft into a pull request that asks to be merged; done when it is one.
+
+    Only the GraphQL API can, and the App needs contents: write besides pull requests: write.
+    https://docs.github.com/en/graphql/reference/mutations#markpullrequestreadyforreview
+    """
+    await _set_draft(client, "markPullRequestReadyForReview", node_id, draft=False)
+
+
+async def convert_to_draft(client: RepositoryClient, node_id: str) -> bool:
+    """Turn a pull request back into a draft; False where the repository's plan has no drafts.
+
+    https://docs.github.com/en/graphql/reference/mutations#convertpullrequesttodraft
+    """
+    try:
+        await _set_draft(client, "convertPullRequestToDraft", node_id, draft=True)
+    except RefusedError as refusal:
+        if "draft pull requests are not supported" in refusal.reason.lower():
+            return False
+        raise
+    return True
+
+
+async def _open(client: RepositoryClient, wanted: dict[str, Any]) -> Answer:
+    return await client.send(Request("POST", _PULLS, body=wanted, accept={422}))
+
+
+async def _open_from(client: RepositoryClient, head: str, draft: bool) -> PullRequest | None:
+    """GitHub ignores a `head` filter that it does not understand, so the names are compared."""
+    label = f"{client.repo.owner}:{head}"
+    answer = await client.get(_PULLS, query={"head": label, "state": "open", "per_page": 100})
+    for wire in answer.read(list[_PullWire]):
+        from_here = wire.head.label is None or wire.head.label.lower() == label.lower()
+        if wire.head.ref == head and from_here:
+            return _pull_request(wire, draft)
+    return None
+
+
+async def _set_draft(client: RepositoryClient, mutation: str, node_id: str, *, draft: bool) -> None:
+    """Ask for the state, and count it as done when GitHub complains that it is there already."""
+    query = (
+        f"mutation($id: ID!) {{ {mutation}(input: {{pullRequestId: $id}})"
+        " { pullRequest { isDraft } } }"
+    )
+    answer = await client.graphql(query, {"id": node_id})
+    if not answer.get("errors"):
+        return
+    if await _is_draft(client, node_id) is draft:
+        return
+    raise _graphql_refusal(client, answer)
+
+
+async def _is_draft(client: RepositoryClient, node_id: str) -> bool | None:
+    query = "query($id: ID!) { node(id: $id) { ... on PullRequest { isDraft } } }"
+    answer = await client.graphql(query, {"id": node_id})
+    node = (answer.get("data") or {}).get("node") or {}
+    found = node.get("isDraft")
+    return found if isinstance(found, bool) else None
+
+
+def _graphql_refusal(client: RepositoryClient, answer: dict[str, Any]) -> Exception:
+    """GraphQL says no with status 200 and a list of errors."""
+    errors = [error for error in answer["errors"] if isinstance(error, dict)]
+    reason = "; ".join(str(error.get("message", "")) for error in errors)[:400]
+    if any(error.get("type") == "RATE_LIMITED" for error in errors):
+        return RetryableError("GitHub's GraphQL limit is reached.", retry_after=60.0)
+    if "not accessible by integration" in reason.lower():
+        return MissingPermissionError(
+            f"Honk lacks a permission in {client.repo}: Pull requests (write), Contents (write).",
+            status=403,
+            reason=reason,
+            next_step="Grant it to the App, then accept it on the installation's page on GitHub.",
+        )
+    return RefusedError(
+        f"GitHub refused to change a pull request of {client.repo}. GitHub said: {reason}",
+        status=422,
+        reason=reason,
+    )
+
+
+def _pull_request(wire: _PullWire, draft_wanted: bool = False) -> PullRequest:
+    return PullRequest(
+        number=wire.number,
+        url=wire.html_url,
+        node_id=wire.node_id,
+        title=wire.title,
+        state=wire.state,
+        draft=wire.draft,
+        head=wire.head.ref,
+        head_sha=commit_sha(wire.head.sha),
+        base=wire.base.ref,
+        draft_refused=draft_wanted and not wire.draft and wire.title.startswith(NOT_READY),
+    )
+
+
+def _refuses_drafts(answer: Answer) -> bool:
+    return "draft" in answer.reason.lower()
+
+
+def _check(title: str, body: str) -> None:
+    if len(title) > MAX_TITLE:
+        raise ValueError(f"the title has {len(title)} characters; GitHub takes {MAX_TITLE}")
+    if len(body) > MAX_BODY:
+        raise ValueError(f"the text has {len(body)} characters; GitHub takes {MAX_BODY}")

@@ -1,0 +1,127 @@
+"""GitHub's refusals as errors, in words for the person who can do something about them."""
+
+from __future__ import annotations
+
+from app.errors import RetryableError, UserError
+from app.github.auth import TokenScope
+from app.github.exchange import Answer, Request
+
+
+class RefusedError(UserError):
+    """GitHub understood and said no. `status` is HTTP's, `reason` GitHub's own words."""
+
+    def __init__(self, message: str, *, status: int, reason: str = "", next_step: str = "") -> None:
+        super().__init__(message, next_step=next_step)
+        self.status = status
+        self.reason = reason
+
+
+class NotFoundError(RefusedError):
+    """It is not there, or the App may not know that it is: GitHub answers 404 to both."""
+
+
+class MissingPermissionError(RefusedError):
+    """The App was not given a permission that this needs."""
+
+
+class UnsureError(RetryableError):
+    """A write was sent and no word came back whether it took effect: look before sending again."""
+
+
+def refusal(request: Request, answer: Answer, scope: TokenScope) -> RefusedError:
+    reason, status = answer.reason, answer.status
+    said = f"GitHub said: {reason}" if reason else f"GitHub answered {status}."
+    if status == 403 and "not accessible by integration" in reason.lower():
+        return MissingPermissionError(
+            f"Honk lacks a permission in {scope.repo}: {_needed(request, answer)}.",
+            status=status,
+            reason=reason,
+            next_step="Grant it to the App, then accept it on the installation's page on GitHub.",
+        )
+    if status == 404 and request.template == "/repos/{owner}/{repo}":
+        return NotFoundError(
+            f"The repository {scope.repo} does not exist, or Honk was not given access to it.",
+            status=status,
+            reason=reason,
+            next_step="Add it on the installation's page of the App on GitHub.",
+        )
+    if status == 404:
+        return NotFoundError(
+            f"GitHub does not find {request.url} in {scope.repo}, or Honk may not see it.",
+            status=status,
+            reason=reason,
+        )
+    return RefusedError(
+        f"GitHub refused a request about {scope.repo}. {said}", status=status, reason=reason
+    )
+
+
+def _needed(request: Request, answer: Answer) -> str:
+    """GitHub names what would do: `;` between alternatives, `,` between parts of one."""
+    header = answer.headers.get("x-accepted-github-permissions", "")
+    first = header.partition(";")[0]
+    pairs = [part.partition("=") for part in first.split(",") if "=" in part]
+    if pairs:
+        return ", ".join(_permission_in_words(name, level) for name, _, level in pairs)
+    level = "read" if request.method == "GET" else "write"
+    for part, name in _PERMISSION_BY_PATH.items():
+        if f"/{part}" in request.template:
+            return _permission_in_words(name, level)
+    return _permission_in_words("contents", level)
+
+
+_PERMISSION_BY_PATH = {
+    "check-runs": "checks",
+    "pulls": "pull_requests",
+    "issues": "issues",
+    "labels": "issues",
+    "collaborators": "metadata",
+    "graphql": "pull_requests",
+}
+
+
+def _permission_in_words(name: str, level: str) -> str:
+    return f"{name.strip().replace('_', ' ').capitalize()} ({level.strip()})"
+
+
+def no_token(scope: TokenScope, answer: Answer) -> RefusedError:
+    reason, status = answer.reason, answer.status
+    wanted = ", ".join(_permission_in_words(*pair) for pair in scope.permissions)
+    if status == 404:
+        return NotFoundError(
+            f"Honk is not installed for {scope.repo} any more.", status=status, reason=reason
+        )
+    if status == 422 and "permission" in reason.lower():
+        return MissingPermissionError(
+            f"Honk's installation does not allow what {scope.repo} needs: {wanted}.",
+            status=status,
+            reason=reason,
+            next_step="Accept the App's permissions on the installation's page on GitHub.",
+        )
+    if status == 422:
+        return NotFoundError(
+            f"The repository {scope.repo} does not exist, or Honk was not given access to it.",
+            status=status,
+            reason=reason,
+            next_step="Add it on the installation's page of the App on GitHub.",
+        )
+    return RefusedError(
+        f"GitHub gives Honk no token for {scope.repo}. GitHub said: {reason}",
+        status=status,
+        reason=reason,
+    )
+
+
+def not_accepted(answer: Answer) -> RefusedError:
+    return RefusedError(
+        f"GitHub does not accept Honk's credentials. GitHub said: {answer.reason}",
+        status=answer.status,
+        reason=answer.reason,
+        next_step="Check GITHUB_APP_ID, the private key and this machine's clock.",
+    )
+
+
+def refused(message: str, answer: Answer) -> RefusedError:
+    """A refusal that the caller knows better words for; GitHub's own are added."""
+    said = f" GitHub said: {answer.reason}" if answer.reason else ""
+    return RefusedError(message + said, status=answer.status, reason=answer.reason)
