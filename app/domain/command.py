@@ -1,0 +1,152 @@
+"""The grammar of `/honk`. Pure: a comment's text in, a `Command` or None out.
+
+A line addresses Honk when its first word is `/honk` or a mention of the App (`@slug`), in any case,
+with at most three blanks before it. What GitHub shows as code or as a quote, or does not show at
+all, addresses nobody: fenced and indented code, inline code, `<pre>` and `<code>`, lines that start
+with `>`, HTML comments. Where it is unclear how GitHub shows a line, the line is not a command.
+
+The blocks follow https://spec.commonmark.org/0.31.2/ as far as that takes. The time is linear in
+the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from app.domain.values import Value
+
+_FENCE = re.compile(
+    r"(?P<lead> *(?:(?:[-*+]|\d{1,9}[.)]) +)*)(?P<fence>`{3,}(?!.*`)|~{3,})",
+)
+_HIDING = re.compile(r" {0,3}<(?P<what>!--|(?:pre|script|style|textarea)(?=[ >]|$))", re.I)
+_QUOTE = re.compile(r" *>")
+_INDENTED = re.compile(r" {4}")
+_INLINE = re.compile(
+    r"\\[\\`<]|(?P<ticks>`+)|(?P<comment><!--)|(?P<code><code(?=[\s>]))", re.I | re.A
+)
+_TICKS = re.compile(r"`+")
+_COMMENT_END = re.compile("-->")
+_CODE_END = re.compile("</code>", re.I | re.A)
+
+
+class Command(Value):
+    """What a person asked for. `task` is what follows the address, to the end of the comment."""
+
+    name: Literal["work"]
+    task: str
+
+
+def parse(text: str, slug: str) -> Command | None:
+    """Find the first line of a comment that addresses the App called `slug`, and read it.
+
+    Every word after the address is the task; it may be empty, then the issue itself is the task.
+    Never raises.
+    """
+    address = re.compile(rf" {{0,3}}(?:/honk|@{re.escape(slug)})[:,]?(?=[\s\u00a0]|$)", re.I | re.A)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if not any(map(address.match, lines)):
+        return None
+    for paragraph in _paragraphs(lines):
+        for number in paragraph.spoken_lines():
+            found = address.match(lines[number])
+            if found:
+                task = "\n".join([lines[number][found.end() :], *lines[number + 1 :]])
+                return Command(name="work", task=task.strip())
+    return None
+
+
+@dataclass(frozen=True)
+class _Paragraph:
+    """Lines that stand together and are neither quoted nor in a block of code."""
+
+    first: int
+    lines: list[str]
+
+    def spoken_lines(self) -> Iterator[int]:
+        """The numbers of the lines whose beginning is neither inline code nor hidden."""
+        spans = _hidden_spans("\n".join(self.lines))
+        span = next(spans, None)
+        start = 0
+        for offset, line in enumerate(self.lines):
+            while span is not None and span[1] <= start:
+                span = next(spans, None)
+            if span is None or start <= span[0]:
+                yield self.first + offset
+            start += len(line) + 1
+
+
+def _paragraphs(lines: list[str]) -> Iterator[_Paragraph]:
+    together: list[str] = []
+    for number, shown in enumerate([*_shown(lines), None]):
+        if shown:
+            together.append(shown)
+        elif together:
+            yield _Paragraph(number - len(together), together)
+            together = []
+
+
+def _shown(lines: list[str]) -> Iterator[str]:
+    """Each line as it takes part in a paragraph: empty when it is blank, quoted, code or hidden."""
+    closer: re.Pattern[str] | None = None
+    before = ""
+    for raw in lines:
+        line = raw.expandtabs(4)
+        start = 0
+        apart = closer is not None
+        if closer is None:
+            closer, start = _opened_block(line)
+            apart = closer is not None or _is_apart(line, before)
+        if closer is not None and closer.search(line, start):
+            closer = None
+        before = "" if apart or not raw.strip() else raw
+        yield before
+
+
+def _is_apart(line: str, before: str) -> bool:
+    """Quoted, or indented code; an indented line below a paragraph still belongs to it."""
+    return bool(_QUOTE.match(line) or (not before and _INDENTED.match(line)))
+
+
+def _opened_block(line: str) -> tuple[re.Pattern[str] | None, int]:
+    """What ends the block that this line opens, and from where on the line it may do so."""
+    fence = _FENCE.match(line)
+    if fence:
+        deep = len(fence["lead"]) + 3
+        tick, length = fence["fence"][0], len(fence["fence"])
+        return re.compile(rf"^ {{0,{deep}}}{tick}{{{length},}} *$"), len(line)
+    hiding = _HIDING.match(line)
+    if hiding:
+        what = hiding["what"]
+        return _COMMENT_END if what == "!--" else re.compile(f"</{what}>", re.I), hiding.end()
+    return None, 0
+
+
+def _hidden_spans(text: str) -> Iterator[tuple[int, int]]:
+    """From where to where a paragraph is inline code or an HTML comment, in order."""
+    runs: dict[int, list[int]] = defaultdict(list)
+    for run in _TICKS.finditer(text):
+        runs[len(run[0])].append(run.start())
+    unclosed: set[re.Pattern[str]] = set()
+    at = 0
+    while found := _INLINE.search(text, at):
+        at = found.end()
+        if found["ticks"]:
+            same = runs[len(found["ticks"])]
+            index = bisect_left(same, at)
+            end = same[index] + len(found["ticks"]) if index < len(same) else -1
+        elif found["comment"] or found["code"]:
+            closer = _COMMENT_END if found["comment"] else _CODE_END
+            closing = None if closer in unclosed else closer.search(text, at)
+            end = closing.end() if closing else -1
+            if not closing:
+                unclosed.add(closer)
+        else:
+            continue
+        if end >= 0:
+            yield found.start(), end
+            at = end

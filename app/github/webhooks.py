@@ -1,0 +1,136 @@
+"""Is this delivery from GitHub, and what does it say? No I/O and no framework.
+
+https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import hmac
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from app.domain.event import CommentCreated, Event, IssueLabeled, EventError, OtherEvent
+
+ContentType = Literal["application/json", "application/x-www-form-urlencoded"]
+Body = bytes | bytearray | memoryview
+
+_SIGNATURE = re.compile(rb"sha256=([0-9a-f]{64})")
+_PAYLOAD_FIELD = re.compile(rb"(?:^|&)payload=([^&]*)")
+_SLICE = 64 * 1024
+_ESCAPE = 3  # the length of one `%41`
+
+_other = msgspec.json.Decoder(OtherEvent)
+_acted_on: dict[tuple[str, str], msgspec.json.Decoder[Event]] = {
+    ("issues", "labeled"): msgspec.json.Decoder(IssueLabeled),
+    ("issue_comment", "created"): msgspec.json.Decoder(CommentCreated),
+}
+
+
+def signature_of(header: bytes) -> bytes | None:
+    """The 64 hexadecimal digits of an `X-Hub-Signature-256` header.
+
+    None for anything that GitHub does not send: SHA-1, upper case, another length.
+    """
+    found = _SIGNATURE.fullmatch(header)
+    return found[1] if found else None
+
+
+class SignatureCheck:
+    """Hashes a body as it comes, under each secret: two of them while one replaces the other."""
+
+    def __init__(self, signature: bytes, secrets: Sequence[bytes]) -> None:
+        """`signature` is what `signature_of` returned. Raises ValueError without a real secret."""
+        if not secrets or not all(secrets):
+            raise ValueError("a delivery cannot be checked with an empty secret")
+        self._signature = signature
+        self._hashes = [hmac.new(secret, digestmod=hashlib.sha256) for secret in secrets]
+
+    def update(self, chunk: Body) -> None:
+        """Add the next bytes of the body, exactly as they were received."""
+        for each in self._hashes:
+            each.update(chunk)
+
+    def holds(self) -> bool:
+        """Whether the body so far was signed with one of the secrets; in constant time."""
+        answers = [
+            hmac.compare_digest(each.hexdigest().encode(), self._signature) for each in self._hashes
+        ]
+        return any(answers)
+
+
+def verify(body: Body, header: bytes, secrets: Sequence[bytes]) -> bool:
+    """Whether a whole body carries the signature that its header names."""
+    signature = signature_of(header)
+    if signature is None:
+        return False
+    check = SignatureCheck(signature, secrets)
+    check.update(body)
+    return check.holds()
+
+
+def content_type_of(header: bytes) -> ContentType | None:
+    """Which of the two content types of GitHub a `Content-Type` header names, if any."""
+    media_type = header.partition(b";")[0].strip().lower()
+    if media_type == b"application/json":
+        return "application/json"
+    if media_type == b"application/x-www-form-urlencoded":
+        return "application/x-www-form-urlencoded"
+    return None
+
+
+def read(name: str, content_type: ContentType, body: Body) -> Event:
+    """Read the event called `name` from a body whose signature holds.
+
+    Only what `app.domain.event` names is kept. Raises EventError when the body is not a JSON object
+    in UTF-8, is nested too deeply, or lacks what an event that Honk acts on must hold.
+    """
+    text = body if content_type == "application/json" else _payload_field(body)
+    _require_utf8(text)
+    try:
+        other = _other.decode(text)
+        decoder = _acted_on.get((name, other.action or ""))
+        return decoder.decode(text) if decoder else other
+    except RecursionError:
+        raise EventError("The body is nested too deeply.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise EventError(f"The body is not the JSON of an event ({problem}).") from None
+
+
+def _payload_field(body: Body) -> bytearray:
+    """Decode `payload=...` slice by slice: a list of all that stands between escapes is huge."""
+    found = _PAYLOAD_FIELD.search(body)
+    if found is None:
+        raise EventError("The form holds no field called payload.")
+    decoded = bytearray()
+    for piece in _slices(found[1]):
+        decoded += unquote_to_bytes(piece.replace(b"+", b" "))
+    return decoded
+
+
+def _slices(field: bytes) -> Iterator[bytes]:
+    """Cut a field into pieces, never within an escape."""
+    start = 0
+    while start < len(field):
+        end = min(start + _SLICE, len(field))
+        cut = field.rfind(b"%", max(start, end - _ESCAPE + 1), end) if end < len(field) else -1
+        end = cut if cut > start else end
+        yield field[start:end]
+        start = end
+
+
+def _require_utf8(text: Body) -> None:
+    """The parser looks only at the strings that it keeps; the rest has to be UTF-8 too."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(text)
+    try:
+        for start in range(0, len(view), _SLICE):
+            decoder.decode(view[start : start + _SLICE])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as problem:
+        raise EventError(f"The body is not UTF-8 ({problem.reason}).") from None
