@@ -11,13 +11,30 @@ from app.domain import sanitize
 from app.domain.run import Outcome, Phase
 from app.domain.trigger import Trigger
 from app.domain.values import RepoName, RunId, Value, short
-from app.domain.verdict import Verdict
+from app.domain.verdict import Change, Counts, Verdict
 
 COMMENT_LIMIT = 65_536
 SUMMARY_LIMIT = 65_535
 TITLE_LIMIT = 256
 
 CHECK_TESTS = "honk / tests"
+
+
+class LabelLook(Value):
+    """`color` is six hexadecimal digits without `#`; `description` at most 100 characters."""
+
+    color: str
+    description: str
+
+
+LABELS = {
+    "honk": LabelLook(color="e7b416", description="Honk works on this issue"),
+    "honk:queued": LabelLook(color="cfd8dc", description="Honk has heard and waits for a slot"),
+    "honk:running": LabelLook(color="1f6feb", description="Honk is at work"),
+    "honk:needs-you": LabelLook(color="d29922", description="Honk needs a person"),
+    "honk:done": LabelLook(color="2da44e", description="Honk has opened a pull request"),
+    "honk:failed": LabelLook(color="cf222e", description="Honk could not do it; see its comment"),
+}
 
 _PHASES = {
     Phase.QUEUED: "Waiting for a free slot",
@@ -223,13 +240,16 @@ def check_summary(verdict: Verdict, details: str) -> str:
 def verdict_table(verdict: Verdict) -> str:
     """Tests before and after, counted."""
     rows = [
-        ("Fixed", verdict.fixed),
         ("New failures", verdict.new_failures),
+        ("Failing, unknown before", verdict.failing_unknown),
+        ("Fixed", verdict.fixed),
         ("Failing before and after", verdict.still_failing),
         ("Flaky", verdict.flaky),
         ("Added", verdict.added),
         ("Removed", verdict.removed),
         ("Newly skipped", verdict.newly_skipped),
+        ("No longer skipped", verdict.unskipped),
+        ("Not run", verdict.not_run),
     ]
     lines = ["| tests | count | |", "|---|---|---|"]
     for name, tests in rows:
@@ -237,11 +257,17 @@ def verdict_table(verdict: Verdict) -> str:
             shown = ", ".join(sanitize.code(test.id, limit=120) for test in tests[:5])
             more = f" and {len(tests) - 5:,} more" if len(tests) > 5 else ""
             lines.append(f"| {name} | {len(tests):,} | {shown}{more} |")
-    before, after = verdict.before, verdict.after
-    counted = "not known" if before is None else _counts(before.passed, before.failed, before.skipped)
-    lines.append(f"| Before | | {counted} |")
-    lines.append(f"| After | | {_counts(after.passed, after.failed, after.skipped)} |")
+    before = verdict.counts_before
+    lines.append(f"| Before | | {_counts(before) if before else 'not known'} |")
+    lines.append(f"| After | | {_counts(verdict.counts_after)} |")
     return "\n".join(lines)
+
+
+def check_annotation(change: Change) -> tuple[str, str]:
+    """Title and message of the annotation on a failing line."""
+    title = sanitize.fit(sanitize.visible(change.id), 250)
+    message = sanitize.visible(change.details or change.message) or "This test fails."
+    return title, sanitize.fit_middle(message, 8_000)
 
 
 def feedback(verdict: Verdict, evidence: str) -> str:
@@ -251,6 +277,22 @@ def feedback(verdict: Verdict, evidence: str) -> str:
         f"The verdict is: {verdict.title}.\n"
         + "\n".join(f"- {reason}" for reason in verdict.reasons)
         + f"\n\n{evidence}\n\nMend the change, or finish and say honestly what is not done."
+    )
+
+
+def our_bug(reference: str) -> tuple[str, str]:
+    """Problem and next step when Honk itself failed."""
+    return (
+        f"Honk itself failed ({reference}); this is not your repository's fault.",
+        "The operator finds the details in the worker's log. Put the label `honk` on again to retry.",
+    )
+
+
+def attempt_died() -> tuple[str, str]:
+    """Problem and next step when the worker died under an attempt again and again."""
+    return (
+        "The worker that did this work ended unexpectedly, more than once.",
+        "The operator finds the details in the worker's log. Put the label `honk` on again to retry.",
     )
 
 
@@ -343,8 +385,9 @@ def _usage_line(usage: Usage) -> str:
     return f"${usage.cost_usd:.2f} · {_count(usage.model_turns, 'turn')} · {_duration(usage.seconds)}"
 
 
-def _counts(passed: int, failed: int, skipped: int) -> str:
-    return f"{passed:,} passed, {failed:,} failed, {skipped:,} skipped"
+def _counts(counts: Counts) -> str:
+    failed = counts.failed + counts.errors
+    return f"{counts.passed:,} passed, {failed:,} failed, {counts.skipped:,} skipped"
 
 
 def _count(number: int, noun: str) -> str:

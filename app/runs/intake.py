@@ -49,7 +49,7 @@ async def admit(services: Services, trigger: Trigger) -> Admission:
         repositories.read_file(
             client,
             policies.POLICY_PATH,
-            trigger.repository_info.default_branch,
+            trigger.default_branch,
             policies.POLICY_MAX_BYTES,
         ),
     )
@@ -125,12 +125,12 @@ async def _is_live(services: Services, trigger: Trigger) -> bool:
 
 
 def _input(services: Services, trigger: Trigger, policy: policies.Policy) -> RunInput:
-    stronger = LABEL_MAX in (trigger.label, *trigger.issue_labels)
+    stronger = LABEL_MAX in (trigger.label, *trigger.labels)
     return RunInput(
         id=run_id(trigger.id),
         trigger=trigger,
         policy=policy,
-        base_branch=policy.base or trigger.repository_info.default_branch,
+        base_branch=policy.base or trigger.default_branch,
         model=services.model_id_max if stronger else services.model_id,
     )
 

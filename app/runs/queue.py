@@ -14,6 +14,7 @@ from dbos import _error as dbos_error
 from dbos import _serialization as dbos_serialization
 from sqlalchemy.exc import DBAPIError
 
+from app.domain.run import RunInput, subject_key
 from app.domain.trigger import Trigger
 from app.errors import RetryableError, UserError
 from app.store.database import Database
@@ -91,6 +92,11 @@ class TriggerQueue:
 
     def close(self) -> None:
         self._client.destroy()
+
+
+def partition(run: RunInput) -> str:
+    """One attempt at a time for each of these."""
+    return subject_key(run.trigger.repository, run.trigger.number)
 
 
 def intake_id(trigger: Trigger) -> str:

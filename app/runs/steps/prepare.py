@@ -31,7 +31,7 @@ async def prepare(services: Services, run: RunInput) -> Preparation:
 
 async def _default_head(services: Services, run: RunInput, base: CommitSha) -> CommitSha:
     """Guidance for agents counts on the default branch only, whatever the base."""
-    branch = run.trigger.repository_info.default_branch
+    branch = run.trigger.default_branch
     if branch == run.base_branch:
         return base
     remote = await services.remote(run, READ_CODE)

@@ -119,7 +119,7 @@ async def _assignment(services: Services, run: RunInput, preparation: Preparatio
         number=trigger.number,
         title=trigger.title,
         body=trigger.body,
-        author=trigger.issue_author.login,
+        author=trigger.author.login if trigger.author else "",
         requester=trigger.actor.login,
         request=trigger.command.task if trigger.command else "",
         guidance=await _guidance(services, run, preparation.rules),

@@ -1,0 +1,236 @@
+"""The command line: `honk serve | web | worker | migrate | runs | playground`."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import click
+
+from app import logs, settings
+from app.errors import HonkError
+from app.settings import Settings
+
+P = ParamSpec("P")
+
+
+def main() -> None:
+    """Exit 0 when it went well, 1 when it failed, 2 when it was called wrongly."""
+    honk(prog_name="honk")
+
+
+def _told(command: Callable[P, None]) -> Callable[P, None]:
+    """What a person can mend is said in one line, without a traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except HonkError as problem:
+            click.echo(f"honk: {problem}", err=True)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("honk"), prog_name="honk")
+def honk() -> None:
+    """A GitHub App that turns a labelled issue into a pull request a person can trust."""
+
+
+@honk.command()
+@click.option("--host", help="Address to listen on; HOST or 127.0.0.1 when not given.")
+@click.option("--port", type=int, help="Port to listen on; PORT or 8000 when not given.")
+@_told
+def serve(host: str | None, port: int | None) -> None:
+    """Receive and work in one process: the embedded default, on SQLite."""
+    asyncio.run(_serve(_settings(host, port), web=True, worker=True))
+
+
+@honk.command()
+@click.option("--host", help="Address to listen on; HOST or 127.0.0.1 when not given.")
+@click.option("--port", type=int, help="Port to listen on; PORT or 8000 when not given.")
+@_told
+def web(host: str | None, port: int | None) -> None:
+    """Receive only. Holds the webhook secret; needs neither private key nor model key."""
+    asyncio.run(_serve(_settings(host, port), web=True, worker=False))
+
+
+@honk.command()
+@_told
+def worker() -> None:
+    """Work only. Holds the App's private key and the model key."""
+    asyncio.run(_serve(_settings(None, None), web=False, worker=True))
+
+
+@honk.command()
+@_told
+def migrate() -> None:
+    """Bring the database to this version's schema and register the queues."""
+    from app.runs import engine
+    from app.store.database import Database
+
+    database = Database(_settings(None, None).database)
+    engine.migrate(database)
+    database.close()
+    click.echo("The database is up to date.")
+
+
+@honk.group(invoke_without_command=True)
+@click.pass_context
+def runs(context: click.Context) -> None:
+    """What Honk has done: list, show ID, log ID."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_runs)
+
+
+@runs.command("list")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
+@_told
+def list_runs(limit: int) -> None:
+    """The newest runs."""
+    from app.store.runs import Runs
+
+    rows = asyncio.run(Runs(_database()).latest(limit))
+    if not rows:
+        click.echo("No run yet.")
+    for row in rows:
+        asked = time.strftime("%Y-%m-%d %H:%M", time.gmtime(row.created_at))
+        state = row.outcome or row.phase
+        click.echo(f"{row.id}  {asked}  {state:<10}  ${row.cost_usd:5.2f}  {row.subject}")
+
+
+@runs.command("show")
+@click.argument("run_id")
+@_told
+def show_run(run_id: str) -> None:
+    """One run as it stands."""
+    from app.store.runs import Runs
+
+    row = asyncio.run(Runs(_database()).find(run_id))
+    if row is None:
+        _no_such_run(run_id)
+        return
+    for name, value in row.model_dump(mode="json", exclude={"input", "plan"}).items():
+        click.echo(f"{name:<18} {'' if value is None else value}")
+
+
+@runs.command("log")
+@click.argument("run_id")
+@_told
+def log_run(run_id: str) -> None:
+    """The transcript of one run, a JSON record a line."""
+    from app.domain.values import RunId
+    from app.store.turns import Turns
+
+    records = asyncio.run(Turns(_database(), RunId(run_id)).load())
+    if not records:
+        _no_such_run(run_id)
+    for record in records:
+        click.echo(json.dumps(record, ensure_ascii=False))
+
+
+@honk.command()
+@click.option(
+    "--repo",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A local git repository to copy; without it Honk's own sample is used.",
+)
+@click.option(
+    "--issue",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The issue's text: its first line is the title.",
+)
+@click.option(
+    "--script",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What a scripted model does. Without it and with ANTHROPIC_API_KEY the real model works.",
+)
+@click.option("--port", type=int, default=0, help="Port of the playground's GitHub; any by default.")
+@click.option("--once", is_flag=True, help="End after the run; exit 0 only if all is as it should be.")
+@_told
+def playground(
+    repo: Path | None, issue: Path | None, script: Path | None, port: int, once: bool
+) -> None:
+    """A GitHub on this machine, an issue on it, and Honk at work."""
+    from app.playground.run import Scene, play
+
+    if (repo is None) != (issue is None):
+        raise click.UsageError("--repo and --issue go together.")
+    good = asyncio.run(play(Scene.of(repo, issue, script), port=port, once=once))
+    sys.exit(0 if good else 1)
+
+
+def _settings(host: str | None, port: int | None) -> Settings:
+    chosen: dict[str, Any] = {"host": host, "port": port}
+    found = settings.load().model_copy(
+        update={name: value for name, value in chosen.items() if value is not None}
+    )
+    logs.configure(level=found.log_level, form=found.log_format, secrets=lambda: ())
+    return found
+
+
+def _database() -> Any:
+    from app.store.database import Database
+
+    database = Database(settings.load().database)
+    database.migrate()
+    return database
+
+
+def _no_such_run(run_id: str) -> None:
+    click.echo(f"honk: there is no run {run_id!r}; `honk runs` lists them.", err=True)
+    sys.exit(1)
+
+
+async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
+    """Run the asked-for halves until SIGINT or SIGTERM."""
+    from app.runs.queue import TriggerQueue
+    from app.store.database import Database
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    database = Database(found.database)
+    database.migrate()
+    async with AsyncExitStack() as stack:
+        stack.callback(database.close)
+        if worker:
+            from app.worker import working
+
+            github = await stack.enter_async_context(working(found, database))
+            secrets = functools.partial(_all_secrets, found, github.redactions)
+            logs.configure(level=found.log_level, form=found.log_format, secrets=secrets)
+        if web:
+            from app.web.app import create_app
+            from app.web.server import serve as serve_web
+
+            queue = TriggerQueue(database)
+            stack.callback(queue.close)
+            await queue.check()
+            web_app = create_app(
+                secrets=found.webhook_secrets(),
+                app_id=int(found.app_id()),
+                slug=found.github_app_slug,
+                intake=queue,
+                ready=queue.check,
+            )
+            await serve_web(web_app, host=found.host, port=found.port, stop=stop)
+        await stop.wait()
+
+
+def _all_secrets(found: Settings, live: Callable[[], set[str]]) -> set[str]:
+    kept = (found.github_webhook_secret, found.anthropic_api_key, found.github_private_key)
+    return live() | {secret.get_secret_value() for secret in kept if secret is not None}

@@ -1,0 +1,93 @@
+"""The work, packed, checked and kept at the hidden ref, which starts nobody's CI."""
+
+from __future__ import annotations
+
+import structlog
+
+from app.domain.run import Preparation, RunInput, hidden_ref
+from app.domain.values import CommitSha, RunId, TreeSha, Value
+from app.errors import HonkError, RetryableError
+from app.runs.services import WRITE_CODE, Services
+from app.store.turns import Turns
+from app.workspace.packing import pack
+
+log = structlog.get_logger()
+
+
+class Packed(Value):
+    """The work as one tree. `empty` when it is the base's own."""
+
+    tree: TreeSha
+    commit: CommitSha
+    empty: bool
+    left_out: tuple[str, ...] = ()
+
+
+async def checkpoint(services: Services, run: RunInput, preparation: Preparation) -> Packed:
+    """Pack the work tree and push it to `refs/honk/<run id>`.
+
+    Raises UserError when GitHub's rules refuse the push; the mirror keeps the work.
+    """
+    workspace = await services.workspaces.open(run.id)
+    if workspace is None:
+        packed_tree, left_out = await _last_snapshot(services, run), ()
+    else:
+        packed = await pack(workspace, services.workspaces)
+        packed_tree, left_out = packed.tree, packed.skipped
+    base_tree = await services.mirrors.tree_of(run.trigger.repository, preparation.base)
+    tree = packed_tree or base_tree
+    commit = await _commit(services, run, preparation.base, tree)
+    empty = tree == base_tree
+    if not empty:
+        await _push(services, run, commit)
+    return Packed(tree=tree, commit=commit, empty=empty, left_out=left_out)
+
+
+async def salvage(services: Services, run: RunInput) -> str:
+    """After a failure: bring the last recorded work to the hidden ref and return its name.
+
+    Returns nothing when there is no work, or when it cannot be brought there: then the mirror
+    still has it.
+    """
+    row = await services.runs.get(run.id)
+    tree = await _last_snapshot(services, run)
+    if tree is None or row.base_sha is None:
+        return ""
+    try:
+        base = CommitSha(row.base_sha)
+        if tree == await services.mirrors.tree_of(run.trigger.repository, base):
+            return ""
+        await _push(services, run, await _commit(services, run, base, tree))
+    except RetryableError:
+        raise
+    except HonkError as problem:
+        log.warning("the work could not be brought to GitHub", run=run.id, why=str(problem))
+        return ""
+    return hidden_ref(run.id)
+
+
+async def _last_snapshot(services: Services, run: RunInput) -> TreeSha | None:
+    snapshot = await Turns(services.database, run.id).last_snapshot()
+    return TreeSha(snapshot) if snapshot else None
+
+
+async def _commit(
+    services: Services, run: RunInput, base: CommitSha, tree: TreeSha
+) -> CommitSha:
+    message = f"Work of run {run.id}\n\nKept by Honk; not part of any branch.\n"
+    repo = run.trigger.repository
+    commit = await services.mirrors.commit_tree(repo, tree, [base], message)
+    await services.mirrors.pin(repo, pin_name(run.id), commit)
+    return commit
+
+
+async def _push(services: Services, run: RunInput, commit: CommitSha) -> None:
+    remote = await services.remote(run, WRITE_CODE)
+    await services.mirrors.push(
+        run.trigger.repository, remote, commit, hidden_ref(run.id), force=True
+    )
+
+
+def pin_name(run: RunId) -> str:
+    """The mirror's pin that keeps the run's latest work from being collected."""
+    return f"{run}-work"
