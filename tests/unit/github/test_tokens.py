@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import asyncio
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import SecretStr
+
+from app.errors import RetryableError, UserError
+from app.github.auth import AppKey, basic_credentials
+from app.github.refusals import MissingPermissionError, NotFoundError, RefusedError
+from tests.unit.github.conftest import PERMISSIONS, REPO, Bench, Time, private_key
+from tests.unit.github.scripted import Reply
+
+MINT = "/app/installations/42/access_tokens"
+ISSUE = "/repos/octo/widget/issues/1"
+
+
+async def read(bench: Bench) -> None:
+    await bench.client.get("/repos/{owner}/{repo}/issues/{issue_number}", path={"issue_number": 1})
+
+
+def test_the_jwt_is_signed_by_the_app_and_lives_ten_minutes() -> None:
+    time = Time()
+    public = load_pem_private_key(private_key().encode(), None).public_key()
+    token = AppKey("7", SecretStr(private_key()), time).jwt().get_secret_value()
+    claims = jwt.decode(
+        token,
+        public,  # type: ignore[arg-type]
+        algorithms=["RS256"],
+        options={"verify_exp": False, "verify_iat": False},
+    )
+    assert claims == {"iss": "7", "iat": time.now - 60, "exp": time.now + 540}
+
+
+def test_the_jwt_is_reused_for_about_nine_minutes() -> None:
+    time = Time()
+    key = AppKey("7", SecretStr(private_key()), time)
+    first = key.jwt()
+    time.now += 500
+    assert key.jwt() == first
+    time.now += 15
+    assert key.jwt() != first
+
+
+@pytest.mark.parametrize("pem", ["", "not a key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END"])
+def test_a_bad_key_is_told_to_the_operator(pem: str) -> None:
+    with pytest.raises(UserError, match="not an RSA private key") as caught:
+        AppKey("7", SecretStr(pem), Time()).jwt()
+    assert pem == "" or pem not in str(caught.value)
+
+
+async def test_a_token_is_for_one_repository_and_the_permissions_needed(bench: Bench) -> None:
+    await read(bench)
+    (mint,) = bench.github.mints
+    assert mint.path == MINT
+    assert mint.body == {"repositories": ["widget"], "permissions": PERMISSIONS}
+    assert mint.headers["authorization"].startswith("Bearer ey")
+    (call,) = bench.github.requests("GET", ISSUE)
+    assert call.headers["authorization"] == "Bearer ghs_1secret1"
+
+
+async def test_without_permissions_no_token_is_asked_for(bench: Bench) -> None:
+    with pytest.raises(ValueError, match="at least one permission"):
+        await bench.app.repository(42, REPO, {})
+
+
+async def test_twenty_cold_calls_share_one_token_request(bench: Bench) -> None:
+    bench.github.mint_delay = 0.05
+    await asyncio.gather(*(read(bench) for _ in range(20)))
+    assert len(bench.github.mints) == 1
+    assert len(bench.github.requests("GET", ISSUE)) == 20
+
+
+async def test_one_who_gives_up_does_not_take_the_token_from_the_others(bench: Bench) -> None:
+    bench.github.mint_delay = 0.1
+    first = asyncio.create_task(read(bench))
+    await asyncio.sleep(0.02)
+    second = asyncio.create_task(read(bench))
+    await asyncio.sleep(0.02)
+    first.cancel()
+    await second
+    assert len(bench.github.mints) == 1
+
+
+async def test_other_permissions_are_another_token(bench: Bench) -> None:
+    narrow = await bench.app.token(42, REPO, {"contents": "read"})
+    wide = await bench.app.token(42, REPO, {"contents": "write"})
+    again = await bench.app.token(42, REPO, {"contents": "read"})
+    assert narrow == again != wide
+    assert len(bench.github.mints) == 2
+
+
+async def test_a_token_is_renewed_a_minute_before_its_end(bench: Bench) -> None:
+    first = await bench.client.token()
+    bench.time.now += 3600 - 61
+    assert await bench.client.token() == first
+    bench.time.now += 2
+    bench.github.now = bench.time.now
+    assert await bench.client.token() != first
+
+
+async def test_a_refused_token_is_dropped_and_asked_for_again(bench: Bench) -> None:
+    bench.github.reply("GET", ISSUE, Reply(401, {"message": "Bad credentials"}))
+    await read(bench)
+    tokens = [seen.headers["authorization"] for seen in bench.github.requests("GET", ISSUE)]
+    assert tokens == ["Bearer ghs_1secret1", "Bearer ghs_2secret2"]
+
+
+async def test_a_write_with_a_refused_token_is_sent_again_too(bench: Bench) -> None:
+    bench.github.reply("POST", "/app/x", Reply(401, {"message": "Bad credentials"}))
+    from app.github.exchange import Request
+
+    await bench.client.send(Request("POST", "/app/x", body={}))
+    assert len(bench.github.requests("POST", "/app/x")) == 2
+
+
+async def test_a_second_refusal_is_final_and_says_what_to_check(bench: Bench) -> None:
+    bench.github.reply("GET", ISSUE, *[Reply(401, {"message": "Bad credentials"})] * 3)
+    with pytest.raises(RefusedError, match=r"Bad credentials.*GITHUB_APP_ID"):
+        await read(bench)
+    assert len(bench.github.requests("GET", ISSUE)) == 2
+
+
+async def test_a_refused_jwt_is_signed_anew_once(bench: Bench) -> None:
+    bench.github.reply("POST", MINT, Reply(401, {"message": "'exp' is in the past"}))
+    await read(bench)
+    assert len(bench.github.mints) == 2
+
+
+async def test_a_late_refusal_does_not_drop_the_newer_token(bench: Bench) -> None:
+    bench.github.reply("GET", ISSUE, *[Reply(401, {"message": "Bad credentials"})] * 5)
+    await asyncio.gather(*(read(bench) for _ in range(5)))
+    assert len(bench.github.mints) == 2
+
+
+async def test_a_failed_token_request_is_told_to_everybody_who_waits(bench: Bench) -> None:
+    bench.github.reply("POST", MINT, *[Reply(502)] * 4)
+    results = await asyncio.gather(*(read(bench) for _ in range(3)), return_exceptions=True)
+    assert all(isinstance(result, RetryableError) for result in results)
+    assert len(bench.github.mints) == 4
+    await read(bench)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind", "words"),
+    [
+        (404, "Not Found", NotFoundError, "not installed for octo/widget"),
+        (
+            422,
+            "The permissions requested are not granted to this installation.",
+            MissingPermissionError,
+            r"Issues \(write\)",
+        ),
+        (
+            422,
+            "There is at least one repository that does not exist or is not accessible",
+            NotFoundError,
+            "octo/widget does not exist, or Honk was not given access",
+        ),
+        (403, "This installation has been suspended", RefusedError, "has been suspended"),
+    ],
+)
+async def test_why_there_is_no_token_is_said_in_plain_words(
+    bench: Bench, status: int, message: str, kind: type[UserError], words: str
+) -> None:
+    bench.github.reply("POST", MINT, Reply(status, {"message": message}))
+    with pytest.raises(kind, match=words):
+        await read(bench)
+
+
+async def test_every_live_secret_can_be_redacted(bench: Bench) -> None:
+    assert bench.app.redactions() == {private_key()}
+    token = (await bench.client.token()).get_secret_value()
+    bearer = bench.github.mints[0].headers["authorization"].removeprefix("Bearer ")
+    expected = {private_key(), token, basic_credentials(token), bearer}
+    assert bench.app.redactions() == expected
+
+
+async def test_a_dropped_token_is_redacted_until_it_ends(bench: Bench) -> None:
+    bench.github.reply("GET", ISSUE, Reply(401, {"message": "Bad credentials"}))
+    await read(bench)
+    assert {"ghs_1secret1", "ghs_2secret2"} <= bench.app.redactions()
+    bench.time.now += 3601
+    assert not any(value.startswith("ghs_") for value in bench.app.redactions())
