@@ -1,0 +1,253 @@
+"""Git outside a sandbox: only on bare repositories of our own, never with a work tree.
+
+The environment is complete and the flags turn off everything that a repository or a machine could
+bring in: configuration, hooks, attributes, credentials, redirects, other protocols. Sources:
+git-config(1), git(1) "Environment variables", gitprotocol-v2(5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from app.errors import HonkError, RetryableError
+from app.workspace.inside import Bounded
+
+GIT = "/usr/bin/git"
+TIMEOUT_SECONDS = 600.0
+MAX_OUTPUT_BYTES = 64 << 20
+MAX_ERROR_BYTES = 1 << 16
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": "/nonexistent",
+    "LC_ALL": "C",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "/bin/false",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+}
+"""Everything that git sees of the environment; the token is added for one fetch or push."""
+
+SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null",
+    "core.protectHFS=true",
+    "core.protectNTFS=true",
+    "core.quotePath=false",
+    "protocol.allow=never",
+    "http.followRedirects=false",
+    "http.lowSpeedLimit=1000",
+    "http.lowSpeedTime=60",
+    "credential.helper=",
+    "transfer.fsckObjects=true",
+    "commit.gpgSign=false",
+    "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
+    "push.recurseSubmodules=no",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "safe.bareRepository=explicit",
+    "advice.detachedHead=false",
+)
+
+_TRANSPORTS = ("https", "http", "file")
+_BAD_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|$)|\.(?:/|$)")
+_AWAY = re.compile(
+    r"could not resolve host|failed to connect|connection (?:refused|reset|timed out)"
+    r"|operation (?:timed out|too slow)|early eof|unexpected disconnect|hung up unexpectedly"
+    r"|RPC failed|returned error: (?:5\d\d|429)|gnutls|ssl_|tls connect|empty reply",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"authentication failed|could not read (?:username|password)|invalid (?:username|credentials)"
+    r"|returned error: 40[13]|terminal prompts disabled",
+    re.IGNORECASE,
+)
+_MISSING = re.compile(
+    r"repository .*not found|returned error: 404|does not appear to be a git", re.IGNORECASE
+)
+
+
+class GitError(HonkError):
+    """Git said no. `words` is what it said, secrets taken out; `code` its exit code."""
+
+    def __init__(self, command: str, code: int, words: str) -> None:
+        super().__init__(f"git {command} failed ({code}): {words}")
+        self.code = code
+        self.words = words
+
+
+class GitDeniedError(GitError):
+    """The remote does not accept the token."""
+
+
+class GitMissingError(GitError):
+    """The remote has no such repository, or does not show it to this token."""
+
+
+def check_ref(name: str) -> str:
+    """A branch name or full ref name as git allows it (git-check-ref-format(1)).
+
+    `feat/x@2#ü` is one. Raises ValueError for everything that git refuses, and for a leading
+    dash, which would be read as an option.
+    """
+    if (
+        not name
+        or len(name.encode("utf-8", "surrogatepass")) > 1000
+        or name == "@"
+        or name[0] in "-/."
+        or name[-1] in "/."
+        or _BAD_IN_REF.search(name)
+        or any("\ud800" <= letter <= "\udfff" for letter in name)
+    ):
+        raise ValueError(f"{name[:120]!r} is not a name that git allows")
+    return name
+
+
+def token_environment(url: str, token: str) -> dict[str, str]:
+    """The token for one remote: neither in the command line nor on disk."""
+    parts = urlsplit(url)
+    pair = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{parts.scheme}://{parts.netloc}/.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {pair}",
+    }
+
+
+async def git(
+    args: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    stdin: bytes | BinaryIO = b"",
+    url: str | None = None,
+    token: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+    max_output: int = MAX_OUTPUT_BYTES,
+) -> bytes:
+    """Run git in the bare repository `cwd` and return what it writes.
+
+    `url` names the remote that a fetch or push speaks to and opens its transport, and only that.
+    `timeout` in seconds, `max_output` in bytes. Raises GitError (denied and missing are kinds of
+    it) and, when the remote is away or the time is over, RetryableError.
+    """
+    command = [GIT, *_flags(url), *([f"--git-dir={cwd}"] if cwd else []), *args]
+    outer = {**ENVIRONMENT, **(environment or {})}
+    if url is not None and token is not None:
+        outer |= token_environment(url, token)
+    code, output, errors = await _execute(command, cwd, outer, stdin, timeout, max_output)
+    if code == 0:
+        return output
+    words = _redacted(errors.decode("utf-8", "replace").strip(), token)
+    said = _redacted(output[:4000].decode("utf-8", "replace"), token) if args[0] == "push" else ""
+    raise _failure(args[0], code, f"{said}\n{words}".strip())
+
+
+def _flags(url: str | None) -> list[str]:
+    settings = list(SETTINGS)
+    if url is not None:
+        scheme = urlsplit(url).scheme
+        if scheme not in _TRANSPORTS:
+            raise ValueError(f"{scheme!r} is no transport for git here")
+        settings.append(f"protocol.{scheme}.allow=always")
+    return [word for setting in settings for word in ("-c", setting)]
+
+
+async def _execute(
+    command: Sequence[str],
+    cwd: Path | None,
+    environment: Mapping[str, str],
+    stdin: bytes | BinaryIO,
+    timeout: float,
+    max_output: int,
+) -> tuple[int, bytes, bytes]:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=cwd or "/",
+        env=dict(environment),
+        stdin=asyncio.subprocess.PIPE if isinstance(stdin, bytes) else stdin,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            given = stdin if isinstance(stdin, bytes) else None
+            return await _converse(process, command, given, max_output)
+    except TimeoutError as error:
+        raise RetryableError(f"git took over {timeout:g} seconds.") from error
+    finally:
+        # Also its children: the transport helpers, index-pack.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def _converse(
+    process: asyncio.subprocess.Process,
+    command: Sequence[str],
+    given: bytes | None,
+    max_output: int,
+) -> tuple[int, bytes, bytes]:
+    assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018
+    errors = Bounded(MAX_ERROR_BYTES)
+    output, _, _ = await asyncio.gather(
+        _all(process.stdout, max_output, command),
+        _bounded(process.stderr, errors),
+        _feed(process, given),
+    )
+    return await process.wait(), output, errors.value()
+
+
+async def _all(stream: asyncio.StreamReader, most: int, command: Sequence[str]) -> bytes:
+    parts = bytearray()
+    while data := await stream.read(1 << 16):
+        parts += data
+        if len(parts) > most:
+            raise GitError(command[-1], 0, f"more than {most} bytes of output")
+    return bytes(parts)
+
+
+async def _bounded(stream: asyncio.StreamReader, kept: Bounded) -> None:
+    while data := await stream.read(1 << 16):
+        kept.add(data)
+
+
+async def _feed(process: asyncio.subprocess.Process, given: bytes | None) -> None:
+    if given is None or process.stdin is None:
+        return
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(given)
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+def _failure(command: str, code: int, words: str) -> HonkError:
+    if _DENIED.search(words):
+        return GitDeniedError(command, code, words)
+    if _MISSING.search(words):
+        return GitMissingError(command, code, words)
+    if _AWAY.search(words):
+        return RetryableError(f"git {command}: the remote is away: {words[-300:]}")
+    return GitError(command, code, words)
+
+
+def _redacted(words: str, token: str | None) -> str:
+    if not token:
+        return words
+    pair = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return words.replace(token, "***").replace(pair, "***")

@@ -1,0 +1,767 @@
+# ruff: noqa: PTH103, PTH112, PTH118, PTH120, PTH123, PTH208
+"""What runs as the first process inside a sandbox. Standard library only, Python 3.8 or newer.
+
+The worker speaks to it over one socket in frames (`frame`): a configuration, then requests. It
+starts commands within their limits, keeps the agent's shell, edits and searches files, reaps what
+is orphaned and watches memory and processes. Nothing inside can end it: signals from its own pid
+namespace do not reach a first process without a handler, and it cannot be traced.
+
+The system's own Python runs this file by path, so it imports nothing of Honk. The worker imports
+`Bounded`, `frame` and the names of the limits from here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import re
+import resource
+import select
+import signal
+import socket
+import stat
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+HEADER = struct.Struct(">II")
+"""The lengths of a frame's two parts: JSON, then raw bytes."""
+
+WATCH_SECONDS = 0.02
+IDLE_SECONDS = 0.25
+EDIT_SECONDS = 30.0
+SEARCH_SECONDS = 30.0
+MAX_EDIT_BYTES = 8 << 20
+MAX_SEARCH_FILE_BYTES = 4 << 20
+MAX_SEARCH_MATCHES = 500
+MAX_LINE_SHOWN = 400
+MAX_LISTED = 1000
+NICENESS = 5
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
+
+# Each command is read up to a NUL and evaluated in the shell itself, so that directory, variables
+# and functions stay. The two descriptors of the conversation are closed for what it starts.
+_SHELL = (
+    "while IFS= read -r -d '' -u 198 __honk_command; do "
+    'eval "$__honk_command" </dev/null 198<&- 199>&-; '
+    "printf '%s\\0' \"$?\" >&199; done"
+)
+
+
+class Bounded:
+    """Keeps the beginning and the end of an output that may be endless."""
+
+    def __init__(self, limit: int) -> None:
+        self._half = max(limit // 2, 1)
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._total = 0
+
+    def add(self, data: bytes) -> None:
+        self._total += len(data)
+        room = self._half - len(self._head)
+        if room > 0:
+            self._head += data[:room]
+            data = data[room:]
+        self._tail += data
+        if len(self._tail) > 2 * self._half:
+            del self._tail[: -self._half]
+
+    @property
+    def dropped(self) -> int:
+        """How many bytes of the middle are gone."""
+        return self._total - len(self._head) - min(len(self._tail), self._half)
+
+    def value(self) -> bytes:
+        tail = bytes(self._tail[-self._half :])
+        if not self.dropped:
+            return bytes(self._head) + tail
+        gap = f"\n[... {self.dropped} bytes left out ...]\n"
+        return bytes(self._head) + gap.encode() + tail
+
+
+def frame(header: dict[str, Any], data: bytes = b"") -> bytes:
+    """One message of the conversation between worker and sandbox."""
+    text = json.dumps(header).encode()
+    return HEADER.pack(len(text), len(data)) + text + data
+
+
+class Channel:
+    """The worker's end is the only one that this process listens to."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._socket.setblocking(True)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, header: dict[str, Any], data: bytes = b"") -> None:
+        self._socket.sendall(frame(header, data))
+
+    def receive(self) -> tuple[dict[str, Any], bytes]:
+        """The next message. Raises EOFError when the worker is gone."""
+        lengths = HEADER.unpack(self._exactly(HEADER.size))
+        header = json.loads(self._exactly(lengths[0]))
+        return header, self._exactly(lengths[1])
+
+    def _exactly(self, size: int) -> bytes:
+        parts = bytearray()
+        while len(parts) < size:
+            part = self._socket.recv(min(size - len(parts), 1 << 20))
+            if not part:
+                raise EOFError
+            parts += part
+        return bytes(parts)
+
+
+class Processes:
+    """Everything that runs in this sandbox besides this process."""
+
+    def __init__(self, isolated: bool, limits: dict[str, Any]) -> None:
+        self._isolated = isolated
+        self._memory = int(limits["memory_bytes"])
+        self._count = int(limits["processes"])
+        self._page = resource.getpagesize()
+
+    def excess(self) -> str | None:
+        """Which limit is passed: "memory", "processes" or None."""
+        table = self._table()
+        if sum(row[1] for row in table.values()) >= self._count:
+            return "processes"
+        resident = sum(row[2] for row in table.values()) * self._page
+        if resident <= self._memory:
+            return None
+        # Pages that processes share were counted once for each of them: now share them out.
+        shared_out = sum(self._proportional(pid, row[2]) for pid, row in table.items())
+        return "memory" if shared_out > self._memory else None
+
+    def kill(self, only: int | None = None) -> None:
+        """Kill one session's leader and its group, or everything, and reap it (5 seconds)."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            self._signal(only)
+            reap()
+            if only is not None or not self._table(with_dead=False):
+                return
+            time.sleep(0.001)
+
+    def _signal(self, only: int | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            if only is not None:
+                os.killpg(only, signal.SIGKILL)
+                return
+            if self._isolated:
+                os.kill(-1, signal.SIGKILL)
+                return
+        for pid in self._table():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _proportional(self, pid: int, pages: int) -> int:
+        try:
+            with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+                for line in file:
+                    if line.startswith(b"Pss:"):
+                        return int(line.split()[1]) * 1024
+        except OSError:
+            pass
+        return pages * self._page
+
+    def _table(self, with_dead: bool = True) -> dict[int, tuple[int, int, int]]:
+        """Parent, threads and resident pages by process id."""
+        rows = {}
+        for name in os.listdir("/proc"):
+            if not name.isdigit():
+                continue
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    words = file.read().rpartition(b")")[2].split()
+            except OSError:
+                continue
+            if with_dead or words[0] not in (b"Z", b"X"):
+                rows[int(name)] = (int(words[1]), int(words[17]), int(words[21]))
+        return self._ours(rows)
+
+    def _ours(self, rows: dict[int, tuple[int, int, int]]) -> dict[int, tuple[int, int, int]]:
+        me = os.getpid()
+        if self._isolated:
+            return {pid: row for pid, row in rows.items() if pid != me}
+        ours = {me}
+        found = True
+        while found:
+            new = {pid for pid, row in rows.items() if row[0] in ours and pid not in ours}
+            ours |= new
+            found = bool(new)
+        return {pid: rows[pid] for pid in ours if pid != me and pid in rows}
+
+
+def reap() -> dict[int, int]:
+    """Exit codes of the children that ended (128 + signal, as a shell counts)."""
+    ended: dict[int, int] = {}
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        code = os.waitstatus_to_exitcode(status) if sys.version_info >= (3, 9) else _code(status)
+        ended[pid] = code if code >= 0 else 128 - code
+
+
+def _code(status: int) -> int:
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+class Shell:
+    """The agent's shell and the three pipes to it."""
+
+    def __init__(self, pid: int, commands: int, status: int, output: int) -> None:
+        self.pid = pid
+        self.commands = commands
+        self.status = status
+        self.output = output
+
+    def close(self) -> None:
+        for fd in (self.commands, self.status, self.output):
+            os.close(fd)
+
+
+class Inside:
+    """Answers the worker's requests, one after the other."""
+
+    def __init__(self, channel: Channel, config: dict[str, Any]) -> None:
+        self.channel = channel
+        self.workspace = str(config["workspace"])
+        self.environment = dict(config["environment"])
+        self.limits = dict(config["limits"])
+        self.isolated = bool(config["isolated"])
+        self.processes = Processes(self.isolated, self.limits)
+        self.shell: Shell | None = None
+        self.output = Bounded(int(self.limits["output_bytes"]))
+        self.started: set[int] = set()
+        self.ended: dict[int, int] = {}
+        self.last_watch = 0.0
+        self.wake = self._wake_on_children()
+
+    def serve(self) -> None:
+        """Until the worker hangs up."""
+        while True:
+            ready = self.tend(IDLE_SECONDS, [self.channel.fileno()])
+            if self.processes_over():
+                self.processes.kill()
+                self.drop_shell()
+            if self.channel.fileno() not in ready:
+                continue
+            try:
+                header, data = self.channel.receive()
+            except EOFError:
+                return
+            reply, output = self.answer(header, data)
+            self.channel.send(reply, output)
+
+    def answer(self, header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+        operation = header["op"]
+        if operation == "run":
+            return self.run(header["argv"], header["fds"])
+        if operation == "bash":
+            return self.bash(data, float(header["seconds"]))
+        if operation == "restart":
+            self.processes.kill()
+            self.drop_shell()
+            return {"exit": 0}, b""
+        if operation == "edit":
+            request = json.loads(data)
+            return self.aside(lambda: edit(self.workspace, request), EDIT_SECONDS)
+        if operation == "search":
+            pattern, path = json.loads(data)
+            return self.aside(lambda: search(self.workspace, pattern, path), SEARCH_SECONDS)
+        raise ValueError(operation)
+
+    # One command
+
+    def run(self, argv: list[str], fds: list[int]) -> tuple[dict[str, Any], bytes]:
+        """Start it on the worker's own descriptors and wait. The worker keeps the time."""
+        pid = self.spawn(argv, {0: fds[0], 1: fds[1], 2: fds[2]})
+        for fd in set(fds):
+            os.close(fd)
+        while pid not in self.ended:
+            if self.channel.fileno() in self.tend(WATCH_SECONDS, [self.channel.fileno()]):
+                raise EOFError  # the worker gave up on us
+            killed = self.processes_over()
+            if killed:
+                self.processes.kill()
+                return {"exit": None, "killed": killed}, b""
+        return {"exit": self.ended.pop(pid)}, b""
+
+    # The agent's shell
+
+    def bash(self, command: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
+        shell = self.shell or self.start_shell()
+        todo = command.replace(b"\0", b"") + b"\0"
+        deadline = time.monotonic() + seconds
+        status = bytearray()
+        while True:
+            todo = self.feed(shell, todo)
+            self.tend(WATCH_SECONDS, [shell.status], [shell.commands] if todo else [])
+            status += read_some(shell.status)
+            if b"\0" in status:
+                return self.finished(shell, int(status.split(b"\0")[0] or b"0"))
+            if shell.pid in self.ended:
+                return self.shell_gone(shell)
+            killed = self.processes_over()
+            if killed:
+                return self.put_down(killed, f"The command passed its limit of {killed}")
+            if time.monotonic() > deadline:
+                return self.put_down(None, f"The command took over {seconds:g} seconds")
+
+    def finished(self, shell: Shell, code: int) -> tuple[dict[str, Any], bytes]:
+        self.drain(shell)
+        return self.result(code)
+
+    def shell_gone(self, shell: Shell) -> tuple[dict[str, Any], bytes]:
+        code = self.ended.pop(shell.pid)
+        self.drain(shell)
+        self.drop_shell()
+        self.say(f"The shell ended with exit code {code} and is started again")
+        return self.result(code)
+
+    def put_down(self, killed: str | None, why: str) -> tuple[dict[str, Any], bytes]:
+        self.processes.kill()
+        if self.shell:
+            self.drain(self.shell)
+        self.drop_shell()
+        self.say(why + ": everything was killed and the shell is started again")
+        reply, output = self.result(None)
+        reply.update(killed=killed, timed_out=killed is None)
+        return reply, output
+
+    def say(self, words: str) -> None:
+        self.output.add(f"\n[{words}; its directory and variables are as at the start.]\n".encode())
+
+    def result(self, code: int | None) -> tuple[dict[str, Any], bytes]:
+        output, self.output = self.output, Bounded(int(self.limits["output_bytes"]))
+        return {"exit": code, "dropped": output.dropped}, output.value()
+
+    def start_shell(self) -> Shell:
+        commands, statuses, outputs = os.pipe(), os.pipe(), os.pipe()
+        argv = ["bash", "--noprofile", "--norc", "-c", _SHELL]
+        null = os.open(os.devnull, os.O_RDONLY)
+        inner = {0: null, 1: outputs[1], 2: outputs[1], 198: commands[0], 199: statuses[1]}
+        pid = self.spawn(argv, inner)
+        for fd in (null, commands[0], statuses[1], outputs[1]):
+            os.close(fd)
+        for fd in (commands[1], statuses[0], outputs[0]):
+            os.set_blocking(fd, False)
+        self.shell = Shell(pid, commands[1], statuses[0], outputs[0])
+        return self.shell
+
+    def drop_shell(self) -> None:
+        if self.shell:
+            self.processes.kill(self.shell.pid)
+            self.ended.pop(self.shell.pid, None)
+            self.shell.close()
+            self.shell = None
+
+    @staticmethod
+    def feed(shell: Shell, todo: bytes) -> bytes:
+        if todo:
+            with contextlib.suppress(BlockingIOError, BrokenPipeError):
+                return todo[os.write(shell.commands, todo) :]
+        return todo
+
+    def drain(self, shell: Shell) -> None:
+        """What is in the pipe by now; a writer in the background may never end."""
+        for _ in range(64):
+            data = read_some(shell.output)
+            if not data:
+                return
+            self.output.add(data)
+
+    # Work of our own, in a child that can be killed
+
+    def aside(
+        self,
+        work: Callable[[], str],
+        seconds: float,
+    ) -> tuple[dict[str, Any], bytes]:
+        ours, theirs = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            self._work_aside(work, theirs)
+        self.started.add(pid)
+        os.close(theirs)
+        os.set_blocking(ours, False)
+        told = Bounded(int(self.limits["output_bytes"]))
+        deadline = time.monotonic() + seconds
+        while pid not in self.ended and time.monotonic() < deadline:
+            self.tend(WATCH_SECONDS, [ours])
+            told.add(read_some(ours))
+        if pid not in self.ended:
+            self.processes.kill(pid)
+            told = Bounded(1000)
+            told.add(f"It took over {seconds:g} seconds and was ended.".encode())
+        told.add(read_some(ours))
+        os.close(ours)
+        return {"exit": self.ended.pop(pid, 137), "dropped": told.dropped}, told.value()
+
+    def _work_aside(self, work: Callable[[], str], out: int) -> NoReturn:
+        os.setsid()
+        self.apply_limits()
+        code = 0
+        try:
+            text = work()
+        except RefusedError as refusal:
+            code, text = 1, str(refusal)
+        except OSError as error:
+            code, text = 1, f"{error.filename or 'It'}: {error.strerror}"
+        except MemoryError:
+            code, text = 1, "It needs more memory than there is."
+        with os.fdopen(out, "wb") as file:
+            file.write(text.encode("utf-8", "replace"))
+        os._exit(code)
+
+    # The machinery below all of it
+
+    def tend(
+        self,
+        seconds: float,
+        readable: list[int],
+        writable: list[int] | None = None,
+    ) -> list[int]:
+        """Wait for something to happen; reap, and keep the shell's output flowing."""
+        outputs = [self.shell.output] if self.shell else []
+        ready, _, _ = select.select([self.wake, *readable, *outputs], writable or [], [], seconds)
+        if self.wake in ready:
+            read_some(self.wake)
+        for fd in outputs:
+            if fd in ready:
+                self.output.add(read_some(fd) or b"")
+        for pid, code in reap().items():
+            if pid in self.started:
+                self.started.remove(pid)
+                self.ended[pid] = code
+        return ready
+
+    def processes_over(self) -> str | None:
+        now = time.monotonic()
+        if now - self.last_watch < WATCH_SECONDS:
+            return None
+        self.last_watch = now
+        return self.processes.excess()
+
+    def spawn(self, argv: list[str], fds: dict[int, int]) -> int:
+        pid = os.fork()
+        if pid == 0:
+            self._become(argv, fds)
+        self.started.add(pid)
+        return pid
+
+    def _become(self, argv: list[str], fds: dict[int, int]) -> NoReturn:
+        try:
+            os.setsid()
+            place(fds)
+            self.apply_limits()
+            for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            os.chdir(self.workspace)
+            os.execvpe(argv[0], argv, self.environment)  # noqa: S606 - it is what a sandbox is for
+        except (OSError, ValueError) as error:
+            os.write(2, f"honk: cannot run {argv[0]}: {error}\n".encode())
+        finally:
+            os._exit(127)
+        raise AssertionError
+
+    def apply_limits(self) -> None:
+        os.nice(NICENESS)
+        limits = [
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_MEMLOCK, 8 << 20),
+            (resource.RLIMIT_MSGQUEUE, 0),
+            (resource.RLIMIT_CPU, int(self.limits["cpu_seconds"])),
+            (resource.RLIMIT_FSIZE, int(self.limits["file_bytes"])),
+            (resource.RLIMIT_NOFILE, int(self.limits["open_files"])),
+            (resource.RLIMIT_DATA, int(self.limits["memory_bytes"])),
+        ]
+        if self.isolated:
+            # Set inside the user namespace it counts the processes of this sandbox alone.
+            limits.append((resource.RLIMIT_NPROC, int(self.limits["processes"])))
+        for kind, value in limits:
+            hard = resource.getrlimit(kind)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(kind, (value, value))
+
+    def _wake_on_children(self) -> int:
+        ours, theirs = os.pipe()
+        os.set_blocking(ours, False)
+        os.set_blocking(theirs, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+        return ours
+
+
+def place(fds: dict[int, int]) -> None:
+    """Put descriptors at the numbers that a command expects; close every other one."""
+    # First out of the way of all targets, so that none is overwritten before it is used.
+    lifted = {target: fcntl.fcntl(fd, fcntl.F_DUPFD, 200) for target, fd in fds.items()}
+    for target, fd in lifted.items():
+        os.dup2(fd, target, inheritable=True)
+    kept = sorted(fds)
+    for index, low in enumerate(kept):
+        high = kept[index + 1] if index + 1 < len(kept) else 1 << 20
+        os.closerange(max(low + 1, 3), max(high, 3))
+
+
+def read_some(fd: int) -> bytes:
+    """What can be read at once, at most 64 KiB; nothing at the end or when there is none yet."""
+    try:
+        return os.read(fd, 1 << 16)
+    except BlockingIOError:
+        return b""
+
+
+class RefusedError(Exception):
+    """What the agent asked for cannot be done; the message tells it why."""
+
+
+# The file tools. They follow links and trust no name: whatever they reach is inside the sandbox.
+
+
+def resolve(workspace: str, path: object) -> str:
+    """An absolute path; relative ones are taken from the workspace."""
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise RefusedError("The path must be a text.")
+    if path == "/workspace" or path.startswith("/workspace/"):
+        path = path[len("/workspace/") :]
+    return os.path.normpath(os.path.join(workspace, path))
+
+
+def read_regular(path: str, most: int) -> bytes:
+    """Read a file without ever waiting on a FIFO or a device."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise RefusedError(f"{path} is not a regular file.")
+        if status.st_size > most:
+            raise RefusedError(f"{path} is {status.st_size} bytes; at most {most} are handled.")
+        return file.read(most)
+
+
+def write_regular(path: str, data: bytes) -> None:
+    """Write in place, so that mode and links of an existing file stay."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o644)
+    with os.fdopen(fd, "wb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise RefusedError(f"{path} is not a regular file.")
+        file.truncate(0)
+        file.write(data)
+
+
+def text_of(request: dict[str, Any], name: str, missing: str | None = None) -> str:
+    value = request.get(name, missing)
+    if not isinstance(value, str):
+        raise RefusedError(f"`{name}` is needed, as a text.")
+    return value
+
+
+def edit(workspace: str, request: dict[str, Any]) -> str:
+    """One request of the `text_editor_20250728` tool."""
+    command = request.get("command")
+    path = resolve(workspace, request.get("path"))
+    if command == "view":
+        return view(path, request.get("view_range"))
+    if command == "create":
+        write_regular(path, text_of(request, "file_text").encode("utf-8", "surrogateescape"))
+        return f"{path} is written."
+    if command == "str_replace":
+        old, new = text_of(request, "old_str"), text_of(request, "new_str", "")
+        return str_replace(path, old, new)
+    if command == "insert":
+        return insert(path, request.get("insert_line"), text_of(request, "insert_text"))
+    raise RefusedError(f"{command!r} is not one of view, create, str_replace, insert.")
+
+
+def view(path: str, span: object) -> str:
+    if os.path.isdir(path):
+        return listing(path)
+    data = read_regular(path, MAX_EDIT_BYTES)
+    if b"\0" in data[:8192]:
+        raise RefusedError(f"{path} is a binary file of {len(data)} bytes.")
+    lines = data.decode("utf-8", "backslashreplace").split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    first, last = line_span(span, len(lines))
+    if not lines:
+        return f"{path} is empty."
+    shown = enumerate(lines[first - 1 : last], first)
+    return "\n".join(f"{number:6d}\t{line}" for number, line in shown)
+
+
+def line_span(span: object, count: int) -> tuple[int, int]:
+    if span is None:
+        return 1, count
+    if not isinstance(span, list) or len(span) != 2 or not all(type(n) is int for n in span):
+        raise RefusedError("`view_range` must be two line numbers.")
+    first, last = span[0], count if span[1] == -1 else min(span[1], count)
+    if not 1 <= first <= max(count, 1) or last < first - (not count):
+        raise RefusedError(f"The file has {count} lines; {span} is not a range of them.")
+    return first, last
+
+
+def listing(top: str) -> str:
+    """Two levels of names, hidden ones left out."""
+    found: list[str] = []
+    for folder, folders, files in os.walk(top):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        names = [name + "/" for name in folders]
+        names += sorted(name for name in files if not name.startswith("."))
+        found += [os.path.join(folder, name) for name in names]
+        if folder != top:
+            folders.clear()
+        if len(found) > MAX_LISTED:
+            return "\n".join([top, *found[:MAX_LISTED], "(and more)"])
+    return "\n".join([top, *found])
+
+
+def str_replace(path: str, old: str, new: str) -> str:
+    data = read_regular(path, MAX_EDIT_BYTES)
+    before, after = as_bytes(old), as_bytes(new)
+    if b"\r\n" in data and before not in data:
+        before, after = with_crlf(before), with_crlf(after)
+    if not before:
+        raise RefusedError("`old_str` is empty.")
+    count = data.count(before)
+    if count != 1:
+        lines = [str(data.count(b"\n", 0, at) + 1) for at in places(data, before)]
+        where = f", in lines {', '.join(lines[:20])}" if count else ""
+        raise RefusedError(
+            f"`old_str` must be in {path} exactly once; it is there {count} times{where}."
+        )
+    at = data.index(before)
+    write_regular(path, data[:at] + after + data[at + len(before) :])
+    return f"{path} is changed in line {data.count(10, 0, at) + 1}."
+
+
+def as_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def with_crlf(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def places(data: bytes, part: bytes) -> list[int]:
+    found: list[int] = []
+    at = data.find(part)
+    while at >= 0 and len(found) < 20:
+        found.append(at)
+        at = data.find(part, at + 1)
+    return found
+
+
+def insert(path: str, line: object, text: str) -> str:
+    data = read_regular(path, MAX_EDIT_BYTES)
+    lines = data.splitlines(keepends=True) if b"\n" not in data else split_lines(data)
+    if type(line) is not int or not 0 <= line <= len(lines):
+        raise RefusedError(f"`insert_line` must be from 0 to {len(lines)}.")
+    added = as_bytes(text)
+    if b"\r\n" in data:
+        added = with_crlf(added)
+    newline = b"\r\n" if b"\r\n" in data else b"\n"
+    if line < len(lines) and not added.endswith(b"\n"):
+        added += newline
+    if line and not lines[line - 1].endswith(b"\n"):
+        lines[line - 1] += newline
+    write_regular(path, b"".join([*lines[:line], added, *lines[line:]]))
+    return f"{path} has the text after line {line}."
+
+
+def split_lines(data: bytes) -> list[bytes]:
+    """At line feeds only: a lone carriage return or form feed is no end of a line to git."""
+    lines = [part + b"\n" for part in data.split(b"\n")]
+    lines[-1] = lines[-1][:-1]
+    return lines if lines[-1] else lines[:-1]
+
+
+def search(workspace: str, pattern: str, path: str) -> str:
+    """Lines that a regular expression matches, as `path:line: text`."""
+    try:
+        wanted = re.compile(pattern)
+    except re.error as error:
+        raise RefusedError(f"{pattern!r} is not a regular expression: {error}.") from error
+    top = resolve(workspace, path or ".")
+    if not os.path.lexists(top):
+        raise RefusedError(f"There is no {path}.")
+    found: list[str] = []
+    for file in files_below(top):
+        for number, line in matching_lines(file, wanted):
+            name = os.path.relpath(file, workspace)
+            found.append(f"{name}:{number}: {line[:MAX_LINE_SHOWN]}")
+            if len(found) >= MAX_SEARCH_MATCHES:
+                found.append(f"(more than {MAX_SEARCH_MATCHES} lines match; narrow the search)")
+                return "\n".join(found)
+    return "\n".join(found) if found else "Nothing matches."
+
+
+def files_below(top: str) -> Iterator[str]:
+    if not os.path.isdir(top):
+        yield top
+        return
+    for folder, folders, files in os.walk(top):
+        folders[:] = sorted(name for name in folders if name != ".git")
+        for name in sorted(files):
+            yield os.path.join(folder, name)
+
+
+def matching_lines(path: str, wanted: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+    try:
+        data = read_regular(path, MAX_SEARCH_FILE_BYTES)
+    except (OSError, RefusedError):
+        return
+    if b"\0" in data[:8192]:
+        return
+    for number, line in enumerate(data.decode("utf-8", "replace").split("\n"), 1):
+        if wanted.search(line):
+            yield number, line.rstrip("\r")
+
+
+def shield(isolated: bool) -> None:
+    """Nothing inside may trace this process or read its memory; it adopts what is orphaned."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if not isolated:
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # A first process is deaf to signals from inside as long as it has no handler for them.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def main() -> None:
+    channel = Channel(int(sys.argv[1]))
+    config, _ = channel.receive()
+    shield(bool(config["isolated"]))
+    os.umask(0o022)
+    inside = Inside(channel, config)
+    channel.send({"ready": True})
+    try:
+        inside.serve()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass
+    finally:
+        inside.processes.kill()
+
+
+if __name__ == "__main__":
+    main()

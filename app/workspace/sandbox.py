@@ -1,0 +1,382 @@
+"""Sandboxes: where everything that comes from a repository or a model runs.
+
+`Bubblewrap` is the real one, `Unsandboxed` the same interface without walls. Both start the helper
+of `inside.py` as the first process and speak to it; they differ in how it is started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from app.errors import UserError
+from app.workspace import seccomp
+from app.workspace.flags import (
+    BWRAP,
+    HELPER,
+    PYTHON,
+    bubblewrap_flags,
+    data_fd,
+    info_pipe,
+    staged,
+)
+from app.workspace.living import Launch, Living, LivingPlain, SandboxGoneError, unhurried
+from app.workspace.pipes import Bounded, Drain, FileSink
+from app.workspace.slots import Slots
+from app.workspace.spec import (
+    HOME,
+    PATH,
+    WORKSPACE,
+    Completed,
+    EditResult,
+    Limits,
+    Mount,
+    Sandbox,
+    SandboxReport,
+    SandboxSession,
+    SandboxSpec,
+)
+
+__all__ = [
+    "Bubblewrap",
+    "Completed",
+    "EditResult",
+    "Limits",
+    "Mount",
+    "Sandbox",
+    "SandboxReport",
+    "SandboxSession",
+    "SandboxSpec",
+    "Unsandboxed",
+    "probe",
+]
+
+ANSWER_GRACE_SECONDS = 20.0
+"""How long after a command's own time the helper may take to answer."""
+
+
+class _Sandboxes(ABC):
+    """What both kinds share: one command, and one session."""
+
+    isolated: bool
+
+    @abstractmethod
+    def _launch(self, spec: SandboxSpec, channel: int, extra: Sequence[int]) -> Launch: ...
+
+    @abstractmethod
+    def _workspace(self, spec: SandboxSpec) -> str: ...
+
+    def _config(self, spec: SandboxSpec) -> dict[str, object]:
+        return {
+            "workspace": self._workspace(spec),
+            "environment": {
+                "PATH": PATH,
+                "HOME": HOME if self.isolated else self._workspace(spec),
+                "LANG": "C.UTF-8",
+                "USER": "honk",
+                "TMPDIR": "/tmp",  # noqa: S108 - the sandbox's own
+                **spec.environment,
+            },
+            "limits": asdict(spec.limits),
+            "isolated": self.isolated,
+        }
+
+    async def start(self, spec: SandboxSpec, extra: Sequence[int] = ()) -> Living:
+        """A sandbox that listens. `extra` descriptors are handed in, and closed here."""
+        kind = Living if self.isolated else LivingPlain
+        return await kind.start(
+            lambda channel: self._launch(spec, channel, extra), self._config(spec)
+        )
+
+    async def run(
+        self,
+        spec: SandboxSpec,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        stdout_to: Path | BinaryIO | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> Completed:
+        """See `Sandbox.run`."""
+        began = time.monotonic()
+        kept = Bounded(spec.limits.output_bytes)
+        file = FileSink(stdout_to, spec.limits.file_bytes) if stdout_to is not None else None
+        with contextlib.closing(file) if file else contextlib.nullcontext():
+            ended = await self._run(spec, argv, stdin, kept, file, stop)
+        if file is not None and file.dropped and ended.killed is None:
+            ended = replace(ended, exit_code=None, killed="output")
+        return replace(
+            ended,
+            output=kept.value(),
+            dropped_bytes=kept.dropped,
+            seconds=time.monotonic() - began,
+        )
+
+    async def _run(
+        self,
+        spec: SandboxSpec,
+        argv: Sequence[str],
+        stdin: bytes,
+        kept: Bounded,
+        file: FileSink | None,
+        stop: asyncio.Event | None,
+    ) -> Completed:
+        given = data_fd("stdin", stdin)
+        pipes = [os.pipe()] if file is None else [os.pipe(), os.pipe()]
+        writers = [pipe[1] for pipe in pipes]
+        drains = [Drain(pipes[-1][0], kept)]
+        if file is not None:
+            drains.append(Drain(pipes[0][0], file))
+        try:
+            living = await self.start(spec, [given, *writers])
+            try:
+                request = {"op": "run", "argv": list(argv), "fds": [given, writers[0], writers[-1]]}
+                return await _until(living.ask(request), spec.limits.seconds, stop)
+            finally:
+                await unhurried(living.kill())
+        finally:
+            for drain in drains:
+                drain.finish()
+
+    @asynccontextmanager
+    async def session(self, spec: SandboxSpec) -> AsyncIterator[SandboxSession]:
+        """See `Sandbox.session`."""
+        session = _Session(self, spec)
+        try:
+            await session.begin()
+            yield session
+        finally:
+            await unhurried(session.end())
+
+
+async def _until(answer: Any, seconds: float, stop: asyncio.Event | None) -> Completed:
+    """Wait for the command, its time or the caller's stop, whichever is first."""
+    asked = asyncio.ensure_future(answer)
+    stopped = asyncio.ensure_future(stop.wait()) if stop is not None else None
+    waiting = {asked} if stopped is None else {asked, stopped}
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if asked.done():
+            header, _ = asked.result()
+            return _ended(header.get("exit"), killed=header.get("killed"))
+        if stopped is not None and stopped.done():
+            return _ended(None, killed="stopped")
+        return _ended(None, timed_out=True)
+    except SandboxGoneError:
+        return _ended(None, killed="sandbox")
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def _ended(code: int | None, *, killed: str | None = None, timed_out: bool = False) -> Completed:
+    return Completed(code, b"", 0, timed_out, killed, 0.0)
+
+
+class _Session:
+    """A sandbox that is started again when it went away; its workspace is what lasts."""
+
+    def __init__(self, sandboxes: _Sandboxes, spec: SandboxSpec) -> None:
+        self._sandboxes = sandboxes
+        self._spec = spec
+        self._living: Living | None = None
+        self._turn = asyncio.Lock()
+
+    async def begin(self) -> None:
+        self._living = await self._sandboxes.start(self._spec)
+
+    async def end(self) -> None:
+        living, self._living = self._living, None
+        if living is not None:
+            await living.kill()
+
+    async def bash(self, command: str, *, seconds: float) -> Completed:
+        request = {"op": "bash", "seconds": seconds}
+        return await self._ask(request, command.encode("utf-8", "surrogateescape"), seconds)
+
+    async def restart_bash(self) -> None:
+        await self._ask({"op": "restart"}, b"", 0)
+
+    async def edit_file(self, request: Mapping[str, object]) -> EditResult:
+        done = await self._ask({"op": "edit"}, json.dumps(dict(request)).encode(), 30)
+        return EditResult(done.text, is_error=not done.ok)
+
+    async def search(self, pattern: str, path: str) -> Completed:
+        return await self._ask({"op": "search"}, json.dumps([pattern, path]).encode(), 30)
+
+    async def _ask(self, header: dict[str, Any], data: bytes, seconds: float) -> Completed:
+        async with self._turn:
+            began = time.monotonic()
+            if self._living is None:
+                await self.begin()
+            assert self._living is not None  # noqa: S101 - begin() gave us one
+            try:
+                async with asyncio.timeout(seconds + ANSWER_GRACE_SECONDS):
+                    answer, output = await self._living.ask(header, data)
+            except (SandboxGoneError, TimeoutError):
+                await unhurried(self.end())
+                words = b"\n[The sandbox went away and is started again; only the workspace lasts.]"
+                return replace(
+                    _ended(None, killed="sandbox"), output=words, seconds=time.monotonic() - began
+                )
+            except BaseException:
+                # Half a conversation cannot be resumed.
+                await unhurried(self.end())
+                raise
+            return Completed(
+                exit_code=answer.get("exit"),
+                output=output,
+                dropped_bytes=int(answer.get("dropped", 0)),
+                timed_out=bool(answer.get("timed_out", False)),
+                killed=answer.get("killed"),
+                seconds=time.monotonic() - began,
+            )
+
+
+class Bubblewrap(_Sandboxes):
+    """Sandboxes made by bubblewrap (https://github.com/containers/bubblewrap, 0.8 or newer).
+
+    As root each workspace has an unprivileged user id of its own for its life (`claim`), which
+    its sandboxes run as; as an ordinary user all of them run as that user.
+    """
+
+    isolated = True
+
+    def __init__(self, slots: Slots | None) -> None:
+        self._slots = slots
+
+    @classmethod
+    def create(cls, root: Path) -> Bubblewrap:
+        """`root` is where all workspaces lie, one directory each or deeper."""
+        return cls(Slots(root) if os.geteuid() == 0 else None)
+
+    def claim(self, path: Path) -> None:
+        """See `Sandbox.claim`."""
+        if self._slots is not None:
+            self._slots.claim(path)
+
+    def seen(self, mount: Mount) -> str:
+        """See `Sandbox.seen`."""
+        return mount.target
+
+    def _workspace(self, spec: SandboxSpec) -> str:
+        return WORKSPACE
+
+    def _launch(self, spec: SandboxSpec, channel: int, extra: Sequence[int]) -> Launch:
+        uid = self._slots.owner(spec.workspace) if self._slots is not None else None
+        read_info, write_info = info_pipe()
+        sources = [spec.workspace, *(mount.source for mount in spec.mounts)]
+        stage = staged(sources, uid)
+        files, flags = bubblewrap_flags(stage.moved(spec), seccomp.program(), write_info)
+        args = data_fd("args", b"\0".join(os.fsencode(flag) for flag in flags) + b"\0")
+        helper = [PYTHON, "-I", "-S", HELPER, str(channel)]
+        return Launch(
+            argv=[*stage.prefix, BWRAP, "--args", str(args), "--", *helper],
+            environment={},
+            uid=None if stage.prefix else uid,
+            inherited=[args, write_info, *files, *extra],
+            info_fd=read_info,
+        )
+
+
+class Unsandboxed(_Sandboxes):
+    """The same interface on the bare machine (`HONK_SANDBOX=none`): no walls at all.
+
+    Only the limits, the bounded output and the end of all descendants hold. Mounts are not made;
+    `seen` tells where their source lies.
+    """
+
+    isolated = False
+
+    def claim(self, path: Path) -> None:
+        """Everything runs as this very user."""
+
+    def seen(self, mount: Mount) -> str:
+        """See `Sandbox.seen`."""
+        return str(mount.source)
+
+    def _workspace(self, spec: SandboxSpec) -> str:
+        return str(spec.workspace)
+
+    def _launch(self, spec: SandboxSpec, channel: int, extra: Sequence[int]) -> Launch:
+        helper = Path(__file__).with_name("inside.py")
+        return Launch(
+            argv=[sys.executable, "-I", "-S", str(helper), str(channel)],
+            environment={"PATH": PATH},
+            uid=None,
+            inherited=list(extra),
+            info_fd=None,
+        )
+
+
+async def probe() -> SandboxReport:
+    """Can sandboxes be made here? Makes one to know."""
+    if shutil.which(BWRAP) is None:
+        return SandboxReport(
+            False, "bubblewrap is not installed.", "Install it: `apt-get install bubblewrap`."
+        )
+    if not Path(PYTHON).exists():
+        return SandboxReport(
+            False, f"There is no {PYTHON}.", "Install it: `apt-get install python3`."
+        )
+    try:
+        seccomp.program()
+    except (RuntimeError, OSError) as error:
+        return SandboxReport(
+            False,
+            f"The system-call filter cannot be built: {error}.",
+            "Install libseccomp: `apt-get install libseccomp2`.",
+        )
+    return await _try_one()
+
+
+async def _try_one() -> SandboxReport:
+    with tempfile.TemporaryDirectory(prefix="honk-probe-") as folder:
+        workspace = Path(folder, "workspace")
+        workspace.mkdir()
+        sandbox = Bubblewrap.create(Path(folder))
+        sandbox.claim(workspace)
+        try:
+            done = await sandbox.run(SandboxSpec(workspace), ["true"])
+        except UserError as error:
+            return SandboxReport(False, error.message, _how_to_open())
+    if done.ok:
+        return SandboxReport(True)
+    return SandboxReport(False, f"A first command did not run: {done}.", _how_to_open())
+
+
+def _how_to_open() -> str:
+    """What usually closes unprivileged user namespaces, by what this machine shows."""
+    if _reads("/proc/sys/user/max_user_namespaces") == "0":
+        return "User namespaces are closed: `sysctl -w user.max_user_namespaces=15000`."
+    if _reads("/proc/sys/kernel/unprivileged_userns_clone") == "0":
+        return "User namespaces are closed: `sysctl -w kernel.unprivileged_userns_clone=1`."
+    if _reads("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return (
+            "AppArmor closes user namespaces: give /usr/bin/bwrap a profile with `userns,`, or "
+            "`sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`."
+        )
+    return (
+        "In a container its seccomp profile has to allow user namespaces "
+        "(`--security-opt seccomp=unconfined --security-opt systempaths=unconfined`); "
+        "bubblewrap has to be 0.8 or newer."
+    )
+
+
+def _reads(path: str) -> str:
+    with contextlib.suppress(OSError):
+        return Path(path).read_text().strip()
+    return ""

@@ -1,0 +1,57 @@
+"""User ids that belong to nobody, one for each workspace: only a root worker has them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+from pathlib import Path
+
+_PREFERRED = range(200_000, 265_536)
+_SCARCE = range(60_001, 61_184)
+"""Where a container maps no more than the usual 65,536 ids: a range that systemd leaves unused."""
+
+
+class Slots:
+    """Hands out user ids. Who owns a directory below `root` is the whole book-keeping."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._ids = _PREFERRED if _mapped(_PREFERRED) else _SCARCE
+
+    def claim(self, path: Path) -> None:
+        """Give the directory to an id that owns nothing else below the root, and close it."""
+        with (self._root / ".slots.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            taken = self._taken()
+            # By chance, so that two installations on one machine rarely meet.
+            free = [uid for uid in random.sample(self._ids, 64) if uid not in taken]
+            uid = free[0] if free else next(uid for uid in self._ids if uid not in taken)
+            os.chown(path, uid, uid)
+            path.chmod(0o700)
+
+    def owner(self, path: Path) -> int:
+        """The id that a workspace belongs to. Raises ValueError when it was never claimed."""
+        uid = path.stat().st_uid
+        if uid not in self._ids:
+            raise ValueError(f"{path} belongs to user {uid}, which no sandbox may run as")
+        return uid
+
+    def _taken(self) -> set[int]:
+        taken = set()
+        for folder, folders, _ in os.walk(self._root):
+            depth = len(Path(folder).relative_to(self._root).parts)
+            for name in folders:
+                taken.add(Path(folder, name).lstat().st_uid)
+            if depth >= 1:
+                folders.clear()
+        return taken
+
+
+def _mapped(ids: range) -> bool:
+    """Does this user namespace have all of these ids?"""
+    for line in Path("/proc/self/uid_map").read_text().splitlines():
+        first, _, count = (int(word) for word in line.split())
+        if first <= ids[0] and ids[-1] < first + count:
+            return True
+    return False
