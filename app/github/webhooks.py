@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from app.domain.event import CommentCreated, Event, IssueLabeled, EventError, OtherEvent
+from app.domain.event import CommentCreated, Event, EventError, IssueLabeled, OtherEvent
 
 ContentType = Literal["application/json", "application/x-www-form-urlencoded"]
 Body = bytes | bytearray | memoryview

@@ -1,0 +1,129 @@
+"""The web process's application. Everything it needs is handed in."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.metadata import version
+
+import structlog
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.domain.trigger import OurApp
+from app.errors import HonkError
+from app.web.webhook import BODY_SECONDS, INTAKE_SECONDS, Intake, Receiver
+
+WEBHOOK_PATH = "/webhooks/github"
+READY_SECONDS = 3.0
+
+_SECURITY_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+_RAW_SECURITY_HEADERS = [(k.encode(), v.encode()) for k, v in _SECURITY_HEADERS.items()]
+
+_log = structlog.get_logger(__name__)
+
+
+def create_app(
+    *,
+    secrets: Sequence[bytes],
+    app: OurApp,
+    intake: Intake,
+    ready: Callable[[], Awaitable[object]],
+    body_seconds: float = BODY_SECONDS,
+    intake_seconds: float = INTAKE_SECONDS,
+) -> Starlette:
+    """Build the application.
+
+    `secrets` are the webhook's, one or two of them. `ready` returns when deliveries can be taken
+    and raises a HonkError when they cannot, such as while the database is away.
+    """
+    receiver = Receiver(
+        secrets=secrets,
+        app=app,
+        intake=intake,
+        body_seconds=body_seconds,
+        intake_seconds=intake_seconds,
+    )
+    application = Starlette(
+        routes=[
+            Route(WEBHOOK_PATH, receiver.receive, methods=["POST"]),
+            Route("/healthz", _healthz),
+            Route("/readyz", _readyz(ready)),
+            Route("/", _front_page),
+        ],
+        middleware=[Middleware(_SecurityHeaders)],
+        exception_handlers={Exception: _our_fault},
+    )
+    application.router.redirect_slashes = False
+    return application
+
+
+class _SecurityHeaders:
+    """Adds the headers to every answer; a page that needs another policy sets its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = {name for name, _ in message["headers"]}
+                message["headers"].extend(
+                    header for header in _RAW_SECURITY_HEADERS if header[0] not in own
+                )
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+async def _our_fault(_request: Request, _problem: Exception) -> Response:
+    """Sent outside all middleware, so it carries the headers itself. The server logs why."""
+    return PlainTextResponse("Something went wrong in Honk.\n", 500, _SECURITY_HEADERS)
+
+
+async def _healthz(_request: Request) -> Response:
+    return PlainTextResponse("up\n")
+
+
+def _readyz(ready: Callable[[], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
+    async def readyz(_request: Request) -> Response:
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await ready()
+        except (HonkError, TimeoutError) as problem:
+            _log.warning("not ready", reason=str(problem) or "the check took too long")
+            return PlainTextResponse("not ready\n", 503)
+        return PlainTextResponse("ready\n")
+
+    return readyz
+
+
+async def _front_page(_request: Request) -> Response:
+    return HTMLResponse(_FRONT_PAGE)
+
+
+_FRONT_PAGE = f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Honk</title>
+<h1>Honk {html.escape(version("honk"))}</h1>
+<p>A GitHub App that turns a labelled issue into a pull request a person can trust.</p>
+<p>GitHub delivers its webhooks to <code>{WEBHOOK_PATH}</code>.</p>
+</html>
+"""

@@ -1,0 +1,213 @@
+"""uvicorn with the limits that it leaves to a proxy, inside a loop that others use too.
+
+What it adds: a deadline for headers, a deadline for what a client still sends after its answer, and
+a bound on the headers' size and number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.errors import UserError
+
+HEADER_SECONDS = 5.0
+"""For a connection to name its request, whole, from its first byte or from its opening."""
+
+DRAIN_SECONDS = 8.0
+"""For a client to finish sending what nobody waits for any more."""
+
+KEEP_ALIVE_SECONDS = 30
+SHUTDOWN_SECONDS = 10
+MAX_CONNECTIONS = 1000
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 32 * 1024
+
+_BACKLOG = 1024
+
+
+async def serve(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    stop: asyncio.Event,
+    listening: Callable[[int], None] | None = None,
+    header_seconds: float = HEADER_SECONDS,
+    drain_seconds: float = DRAIN_SECONDS,
+) -> None:
+    """Serve until `stop` is set, then finish what is under way (at most SHUTDOWN_SECONDS).
+
+    Port 0 takes any free one; `listening` is told which, once connections are accepted. Signals
+    stay the caller's. Raises UserError when the address cannot be bound.
+    """
+    with _bound_socket(host, port) as listener:
+        server = _Server(_config(app, header_seconds, drain_seconds), listening)
+        watch = asyncio.create_task(server.exit_when(stop))
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            watch.cancel()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, listening: Callable[[int], None] | None) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the process's signal handlers as they are."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self._listening is not None and sockets:
+            self._listening(sockets[0].getsockname()[1])
+
+    async def exit_when(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self.should_exit = True
+
+
+def _config(app: ASGIApp, header_seconds: float, drain_seconds: float) -> uvicorn.Config:
+    class Protocol(_BoundedProtocol):
+        _header_seconds = header_seconds
+        _drain_seconds = drain_seconds
+
+    return uvicorn.Config(
+        app,
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+
+
+def _bound_socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as problem:
+        raise UserError(
+            f"Cannot listen on {host} port {port}: {problem.strerror}.",
+            next_step="Choose another with HOST and PORT, or stop what is using it.",
+        ) from None
+
+
+class _HeadersTooLargeError(Exception):
+    """Ends the parsing of a request."""
+
+
+class _BoundedProtocol(HttpToolsProtocol):
+    """One connection. Whenever only its client can take it further, some timer runs."""
+
+    _header_seconds: float
+    _drain_seconds: float
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._awaits_headers = True
+        self._unparsed = 0  # bytes since the headers began, while they are not whole
+        self._header_bytes = 0
+        self._header_count = 0
+        self._too_large = False
+        self._answering = False
+        self._lingers = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._close_after(self._header_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingers:
+            return
+        if self._awaits_headers:
+            self._unparsed += len(data)
+            if self._deadline is None:
+                self._close_after(self._header_seconds)
+        super().data_received(data)
+        # The parser shows a header only when it is whole, so an endless one is seen here.
+        if self._unparsed > MAX_HEADER_BYTES and not self._lingers:
+            self._too_large = True
+            self.send_400_response("")
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_count += 1
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._cancel_deadline()
+        self._awaits_headers = False
+        self._answering = True
+        self._unparsed = self._header_bytes = self._header_count = 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._awaits_headers = True
+        if self._deadline is not None:
+            # It was drained. The keep-alive timer is gone, so the next request is due now.
+            self._close_after(self._header_seconds)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._answering = False
+        super().on_response_complete()
+        if not self._awaits_headers:
+            self._close_after(self._drain_seconds)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request, and go on reading: to close at once would reset the
+        connection before the client has read the answer."""
+        if self._answering:
+            super().send_400_response(msg)
+            return
+        self._lingers = True
+        status = b"431 Request Header Fields Too Large" if self._too_large else b"400 Bad Request"
+        self.transport.write(
+            b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write_eof()
+        self._close_after(self._drain_seconds)
+
+    def _count(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > MAX_HEADER_BYTES or self._header_count > MAX_HEADERS:
+            self._too_large = True
+            raise _HeadersTooLargeError
+
+    def _close_after(self, seconds: float) -> None:
+        self._cancel_deadline()
+        self._deadline = self.loop.call_later(seconds, self._close)
+
+    def _close(self) -> None:
+        self._deadline = None
+        self.transport.abort()
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

@@ -1,0 +1,261 @@
+"""`POST /webhooks/github`: verify, parse, hand to intake; nothing else happens here.
+
+    202  accepted: the trigger is durable     200  a trigger that we know already
+    204  nothing that starts work             401  no signature, or not GitHub's
+    400  not the JSON of an event             408  the body took too long
+    413  over 25 MiB                          415  another content type
+    503  the database is away, or too much is being received
+
+GitHub logs what was not answered 2xx within ten seconds as failed
+(https://docs.github.com/en/webhooks/using-webhooks/best-practices-for-using-webhooks).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from app.domain.event import Event, EventError
+from app.domain.trigger import Ignored, OurApp, Trigger, from_event
+from app.errors import RetryableError
+from app.github import webhooks
+
+MAX_BODY_BYTES = 25 * 1024 * 1024
+"""GitHub sends no delivery above 25 MB."""
+
+HELD_BYTES = 64 * 1024 * 1024
+"""What all large bodies may hold in memory at once."""
+
+SMALL_BYTES = 256 * 1024
+"""Bodies up to here wait for nobody. Deliveries that start work are of this kind."""
+
+BODY_SECONDS = 8.0
+INTAKE_SECONDS = 8.0
+
+_EVENT_NAME = re.compile(rb"[a-z_]{1,64}")
+_DELIVERY_ID = re.compile(rb"[0-9A-Za-z-]{1,64}")
+
+_log = structlog.get_logger(__name__)
+
+
+class Intake(Protocol):
+    """Where triggers go. It returns only when the trigger is durable."""
+
+    async def enqueue(self, trigger: Trigger) -> Literal["accepted", "known"]:
+        """Take a trigger in, once. Raises RetryableError when the database is away."""
+        ...
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the headers say, before any of the body is read."""
+
+    event: str
+    signature: bytes
+    content_type: webhooks.ContentType
+    length: int | None  # in bytes; None when the body comes in chunks
+    delivery: str  # GitHub's GUID, for the log only: it is not signed
+
+
+class _Refusal(Exception):  # noqa: N818
+    """Ends a delivery with a status and one sentence for whoever reads GitHub's delivery log."""
+
+    def __init__(self, status: int, sentence: str, *, close: bool = False) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+        self.close = close
+
+    def response(self) -> Response:
+        headers = {"connection": "close"} if self.close else None
+        return PlainTextResponse(self.sentence + "\n", self.status, headers)
+
+
+class Room:
+    """A bound on what large bodies hold in memory; who comes first is served first."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._turn = asyncio.Lock()
+        self._given_back = asyncio.Event()
+
+    async def take(self, size: int) -> None:
+        """Wait until there is room for `size` bytes."""
+        async with self._turn:
+            while self._free < size:
+                self._given_back.clear()
+                await self._given_back.wait()
+            self._free -= size
+
+    def give_back(self, size: int) -> None:
+        """The bytes are free again."""
+        self._free += size
+        self._given_back.set()
+
+
+class _Body:
+    """One body while it is received and read: hashed as it comes, and kept within the room."""
+
+    def __init__(self, head: Head, check: webhooks.SignatureCheck, room: Room) -> None:
+        self.content = bytearray()
+        self.waits_for_room = False
+        self._head = head
+        self._check = check
+        self._room = room
+        self._taken = 0
+
+    async def add(self, chunk: bytes) -> None:
+        size = len(self.content) + len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise _too_large()
+        if size > SMALL_BYTES and not self._taken:
+            await self._take(self._head.length or MAX_BODY_BYTES)
+        self._check.update(chunk)
+        self.content += chunk
+
+    async def _take(self, size: int) -> None:
+        self.waits_for_room = True
+        await self._room.take(size)
+        self.waits_for_room = False
+        self._taken = size
+
+    def release(self) -> None:
+        """Let go of the content, as soon as it is read or refused."""
+        self.content = bytearray()
+        self._room.give_back(self._taken)
+        self._taken = 0
+
+
+class Receiver:
+    """The endpoint, with what it needs handed in. `body_seconds` bounds the reading of one body."""
+
+    def __init__(
+        self,
+        *,
+        secrets: Sequence[bytes],
+        app: OurApp,
+        intake: Intake,
+        body_seconds: float = BODY_SECONDS,
+        intake_seconds: float = INTAKE_SECONDS,
+    ) -> None:
+        self._secrets = tuple(secrets)
+        self._app = app
+        self._intake = intake
+        self._body_seconds = body_seconds
+        self._intake_seconds = intake_seconds
+        self._room = Room(HELD_BYTES)
+
+    async def receive(self, request: Request) -> Response:
+        """Answer one delivery."""
+        try:
+            head = read_head(request.scope["headers"])
+            event = await self._read_event(request, head)
+            decided = _decide(head, event, self._app)
+            if isinstance(decided, Ignored):
+                _log.debug("delivery ignored", reason=decided.reason, delivery=head.delivery)
+                return Response(status_code=204)
+            return await self._hand_over(head, decided)
+        except _Refusal as refusal:
+            _log.info("delivery refused", status=refusal.status, reason=refusal.sentence)
+            return refusal.response()
+
+    async def _read_event(self, request: Request, head: Head) -> Event:
+        check = webhooks.SignatureCheck(head.signature, self._secrets)
+        body = _Body(head, check, self._room)
+        try:
+            await self._receive_body(request, body)
+            if not check.holds():
+                raise _Refusal(401, "The signature is not that of this body.")
+            if len(body.content) <= SMALL_BYTES:
+                return webhooks.read(head.event, head.content_type, body.content)
+            # Long enough to be felt by others: not on the loop.
+            return await asyncio.to_thread(
+                webhooks.read, head.event, head.content_type, body.content
+            )
+        except EventError as problem:
+            raise _Refusal(400, str(problem)) from None
+        finally:
+            body.release()
+
+    async def _receive_body(self, request: Request, body: _Body) -> None:
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                async for chunk in request.stream():
+                    await body.add(chunk)
+        except TimeoutError:
+            raise _too_slow(body) from None
+        except ClientDisconnect:
+            raise _Refusal(400, "The connection ended before the body did.") from None
+
+    async def _hand_over(self, head: Head, trigger: Trigger) -> Response:
+        try:
+            async with asyncio.timeout(self._intake_seconds):
+                taken = await self._intake.enqueue(trigger)
+        except (RetryableError, TimeoutError):
+            raise _Refusal(503, "The database is away; this delivery is not taken.") from None
+        _log.info(
+            "delivery taken",
+            outcome=taken,
+            trigger=trigger.id,
+            repository=str(trigger.repository),
+            number=trigger.number,
+            delivery=head.delivery,
+        )
+        return JSONResponse({"trigger": trigger.id}, 202 if taken == "accepted" else 200)
+
+
+def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
+    """Check all that the headers tell, so that most of what is wrong costs no body.
+
+    The signature comes first: whoever has none learns nothing else.
+    """
+    signature = webhooks.signature_of(_only(headers, b"x-hub-signature-256"))
+    if signature is None:
+        raise _Refusal(401, "X-Hub-Signature-256 is missing or is none that GitHub sends.")
+    event = _only(headers, b"x-github-event")
+    if not _EVENT_NAME.fullmatch(event):
+        raise _Refusal(400, "X-GitHub-Event is missing or names no event.")
+    content_type = webhooks.content_type_of(_only(headers, b"content-type"))
+    if content_type is None:
+        raise _Refusal(415, "Send application/json or application/x-www-form-urlencoded.")
+    length = _only(headers, b"content-length")
+    if length and int(length) > MAX_BODY_BYTES:
+        raise _too_large()
+    delivery = _only(headers, b"x-github-delivery")
+    return Head(
+        event=event.decode(),
+        signature=signature,
+        content_type=content_type,
+        length=int(length) if length else None,
+        delivery=delivery.decode() if _DELIVERY_ID.fullmatch(delivery) else "",
+    )
+
+
+def _only(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:
+    """The value of a header that is there exactly once, and otherwise nothing."""
+    values = [value for key, value in headers if key == name]
+    return values[0] if len(values) == 1 else b""
+
+
+def _decide(head: Head, event: Event, app: OurApp) -> Trigger | Ignored:
+    try:
+        return from_event(head.event, event, app)
+    except EventError as problem:
+        raise _Refusal(400, str(problem)) from None
+
+
+def _too_large() -> _Refusal:
+    return _Refusal(413, "The body is over 25 MiB, which is more than GitHub sends.")
+
+
+def _too_slow(body: _Body) -> _Refusal:
+    if body.waits_for_room:
+        return _Refusal(503, "Too many large bodies are being received.", close=True)
+    return _Refusal(408, "The body took too long.", close=True)
