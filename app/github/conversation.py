@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -112,7 +112,7 @@ class _IssueWire(msgspec.Struct):
     body: str | None = None
     user: _UserWire | None = None
     locked: bool = False
-    pull_request: msgspec.Raw | None = None
+    pull_request: dict[str, Any] | None = None
 
 
 class _CommentWire(msgspec.Struct):

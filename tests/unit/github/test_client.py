@@ -290,7 +290,12 @@ async def test_graphql_lies_beside_the_rest_api(api: str, graphql: str) -> None:
 
 async def test_no_secret_is_shown_anywhere(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    troubles = [Reply(401), Reply(403, SECONDARY, {"retry-after": "1"}), Reply(never=True), *[Reply(502)] * 9]
+    troubles = [
+        Reply(401),
+        Reply(403, SECONDARY, {"retry-after": "1"}),
+        Reply(never=True),
+        *[Reply(502)] * 9,
+    ]
     bench.github.reply("GET", PATH, *troubles)
     with capture_logs() as logs, pytest.raises(RetryableError) as caught:
         await bench.client.send(READ)
