@@ -1,0 +1,472 @@
+"""What two sets of test results say of a change. Pure.
+
+Every test lands in exactly one class, and the conclusion follows from the classes alone: it is
+`success` only when nothing new fails, nothing went missing in a run that broke off, and something
+was really run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import ClassVar, Literal, NamedTuple
+
+from app.domain.values import CommitSha, TreeSha, Value
+
+Conclusion = Literal["success", "failure", "neutral"]
+"""GitHub's words. `neutral` passes a required check, so only `no_tests: neutral` leads to it."""
+
+
+class TestOutcome(StrEnum):
+    """How one test ended. An expected failure counts as skipped: it says nothing of the code."""
+
+    __test__ = False  # not a test class, whatever pytest makes of its name
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+    @property
+    def bad(self) -> bool:
+        return self in (TestOutcome.FAILED, TestOutcome.ERROR)
+
+
+class TestResult(Value):
+    """One test of one run.
+
+    `also`: outcomes of the same commit when the test was run again.
+    `whole_run`: not a test but the run as a whole: a command known by its exit code, a crash, a
+    timeout. Two of these are the same failure only when their messages are.
+    `file` is relative to the repository and `line` counts from one: where an annotation belongs.
+    """
+
+    __test__: ClassVar[bool] = False
+
+    id: str
+    outcome: TestOutcome
+    message: str = ""
+    details: str = ""
+    file: str | None = None
+    line: int | None = None
+    seconds: float = 0.0
+    also: tuple[TestOutcome, ...] = ()
+    whole_run: bool = False
+
+
+class VerifierResult(Value):
+    """What one verifier said of one commit.
+
+    `ran`: something was really run; tests that were all skipped are nothing.
+    `complete`: every test is told; False after a crash, a timeout, an error while collecting.
+    `nothing_to_run`: the verifier itself says that there is nothing, which is no breakdown.
+    `problem`: what was wrong with the run as a whole, in words. `note`: what else to know.
+    `tests_dropped`: tests that the report had beyond the number that is compared.
+    """
+
+    verifier: str
+    command: str
+    tests: tuple[TestResult, ...] = ()
+    exit_code: int | None = None
+    timed_out: bool = False
+    killed: str | None = None
+    ran: bool = False
+    from_exit_code_only: bool = False
+    complete: bool = True
+    nothing_to_run: bool = False
+    problem: str | None = None
+    note: str | None = None
+    output_tail: str = ""
+    seconds: float = 0.0
+    tests_dropped: int = 0
+
+
+class Results(Value):
+    """All that was said of one commit. `environment` names the set-up that it was run in."""
+
+    commit: CommitSha
+    tree: TreeSha | None = None
+    verifiers: tuple[VerifierResult, ...] = ()
+    environment: str = ""
+
+
+class Change(Value):
+    """One test in the verdict, with what an annotation needs."""
+
+    verifier: str
+    id: str
+    before: TestOutcome | None = None
+    after: TestOutcome | None = None
+    message: str = ""
+    details: str = ""
+    file: str | None = None
+    line: int | None = None
+
+
+class Counts(Value):
+    """How many tests ended how."""
+
+    passed: int = 0
+    failed: int = 0
+    errors: int = 0
+    skipped: int = 0
+
+
+class Verdict(Value):
+    """What the change did to the tests. The classes share no test; `unchanged` counts the rest.
+
+    `failing_unknown`: failing, and the base does not say whether it failed there.
+    `not_run`: known to the base, but the run of this commit broke off before telling.
+    `unskipped`: skipped before, passing now.
+    `blocking_removed`: a test of the base is gone, or skipped now; that alone does not make the
+    conclusion a failure (a rename does it too), but a person should look: publish as a draft.
+    """
+
+    fixed: tuple[Change, ...] = ()
+    new_failures: tuple[Change, ...] = ()
+    failing_unknown: tuple[Change, ...] = ()
+    still_failing: tuple[Change, ...] = ()
+    flaky: tuple[Change, ...] = ()
+    added: tuple[Change, ...] = ()
+    removed: tuple[Change, ...] = ()
+    newly_skipped: tuple[Change, ...] = ()
+    unskipped: tuple[Change, ...] = ()
+    not_run: tuple[Change, ...] = ()
+    unchanged: int = 0
+    counts_before: Counts | None = None
+    counts_after: Counts = Counts()
+    conclusion: Conclusion
+    title: str
+    reasons: tuple[str, ...] = ()
+    blocking_removed: bool = False
+
+
+_Class = Literal[
+    "fixed",
+    "new_failures",
+    "failing_unknown",
+    "still_failing",
+    "flaky",
+    "added",
+    "removed",
+    "newly_skipped",
+    "unskipped",
+    "not_run",
+    "unchanged",
+]
+
+
+class _Key(NamedTuple):
+    verifier: str
+    command: str
+    id: str
+
+
+_SEVERITY = {
+    TestOutcome.PASSED: 0,
+    TestOutcome.SKIPPED: 1,
+    TestOutcome.FAILED: 2,
+    TestOutcome.ERROR: 3,
+}
+
+
+def compare(
+    before: Results | None, after: Results, *, no_tests: Literal["failure", "neutral"] = "failure"
+) -> Verdict:
+    """The verdict over a change. `before` is None when the base could not be verified."""
+    old = _by_key(before) if before is not None else {}
+    new = _by_key(after)
+    classes = _classify(before, old, after, new)
+    conclusion = _conclude(before, after, classes, no_tests)
+    return Verdict(
+        **{name: tuple(changes) for name, changes in classes.items() if name != "unchanged"},
+        unchanged=len(classes["unchanged"]),
+        counts_before=None if before is None else _count(old),
+        counts_after=_count(new),
+        conclusion=conclusion,
+        title=_title(before, after, classes, conclusion),
+        reasons=_reasons(before, after, classes, conclusion),
+        blocking_removed=bool(classes["removed"] or classes["newly_skipped"]),
+    )
+
+
+def whole_run(command: str, message: str, *, details: str = "") -> TestResult:
+    """The entry that stands for a run which broke as a whole."""
+    return TestResult(
+        id=f"{command} (the run itself)",
+        outcome=TestOutcome.ERROR,
+        message=message,
+        details=details,
+        whole_run=True,
+    )
+
+
+def is_flaky(test: TestResult) -> bool:
+    """Both passed and failed on the same commit."""
+    seen = {test.outcome, *test.also}
+    return TestOutcome.PASSED in seen and any(outcome.bad for outcome in seen)
+
+
+def changed(before: Results, after: Results) -> dict[tuple[str, str], tuple[TestResult, ...]]:
+    """What is worth running again, by verifier and command: fixed and newly failing tests."""
+    old, new = _by_key(before), _by_key(after)
+    incomplete = _incomplete(before), _incomplete(after)
+    again: dict[tuple[str, str], list[TestResult]] = {}
+    for key, test in new.items():
+        if _class_of(key, old.get(key), test, *incomplete) in ("fixed", "new_failures"):
+            again.setdefault((key.verifier, key.command), []).append(test)
+    return {key: tuple(tests) for key, tests in again.items()}
+
+
+def _by_key(results: Results) -> dict[_Key, TestResult]:
+    """Each test once. Of several with one name the worst counts: nothing hides behind a namesake."""
+    found: dict[_Key, TestResult] = {}
+    for result in results.verifiers:
+        for test in _tests_of(result):
+            key = _Key(result.verifier, result.command, test.id)
+            other = found.get(key)
+            if other is None or _SEVERITY[test.outcome] > _SEVERITY[other.outcome]:
+                found[key] = test
+    return found
+
+
+def _tests_of(result: VerifierResult) -> Iterable[TestResult]:
+    """The tests, and the run itself where it broke and no test says so."""
+    silent = result.problem is not None and not result.nothing_to_run
+    if silent and not any(test.outcome.bad for test in result.tests):
+        return (*result.tests, whole_run(result.command, result.problem or ""))
+    return result.tests
+
+
+def _incomplete(results: Results) -> set[tuple[str, str]]:
+    return {
+        (result.verifier, result.command) for result in results.verifiers if not result.complete
+    }
+
+
+def _classify(
+    before: Results | None,
+    old: Mapping[_Key, TestResult],
+    after: Results,
+    new: Mapping[_Key, TestResult],
+) -> dict[_Class, list[Change]]:
+    classes: dict[_Class, list[Change]] = {name: [] for name in _Class.__args__}
+    incomplete_before = None if before is None else _incomplete(before)
+    incomplete_after = _incomplete(after)
+    unbroken = {(result.verifier, result.command) for result in after.verifiers} - incomplete_after
+    for key in {**new, **old}:
+        was, now = old.get(key), new.get(key)
+        if was is not None and now is None and was.whole_run and key[:2] in unbroken:
+            name: _Class = "fixed"  # the run itself broke before, and no longer does
+        else:
+            name = _class_of(key, was, now, incomplete_before, incomplete_after)
+        classes[name].append(_change(key, was, now))
+    return classes
+
+
+def _class_of(
+    key: _Key,
+    was: TestResult | None,
+    now: TestResult | None,
+    incomplete_before: set[tuple[str, str]] | None,
+    incomplete_after: set[tuple[str, str]],
+) -> _Class:
+    if now is None:
+        return "not_run" if key[:2] in incomplete_after else "removed"
+    if is_flaky(now):
+        return "flaky"
+    if was is None:
+        return _class_without_base(key, now, incomplete_before)
+    if now.outcome.bad:
+        return "still_failing" if was.outcome.bad and _same_failure(was, now) else "new_failures"
+    if now.outcome is TestOutcome.SKIPPED:
+        return "unchanged" if was.outcome is TestOutcome.SKIPPED else "newly_skipped"
+    if is_flaky(was):
+        return "flaky"
+    if was.outcome.bad:
+        return "fixed"
+    return "unskipped" if was.outcome is TestOutcome.SKIPPED else "unchanged"
+
+
+def _class_without_base(
+    key: _Key, now: TestResult, incomplete_before: set[tuple[str, str]] | None
+) -> _Class:
+    if incomplete_before is None:
+        return "failing_unknown" if now.outcome.bad else "unchanged"
+    if now.outcome.bad:
+        # The run itself is told whenever it breaks: not told in the base means not broken there.
+        unknown = key[:2] in incomplete_before and not now.whole_run
+        return "failing_unknown" if unknown else "new_failures"
+    return "added"
+
+
+def _same_failure(was: TestResult, now: TestResult) -> bool:
+    """A test that fails differently still fails; a run as a whole must break in the same way."""
+    return not now.whole_run or (was.whole_run and was.message == now.message)
+
+
+def _change(key: _Key, was: TestResult | None, now: TestResult | None) -> Change:
+    told = now or was
+    assert told is not None  # noqa: S101 - the key came from one of the two
+    return Change(
+        verifier=key.verifier,
+        id=key.id,
+        before=None if was is None else was.outcome,
+        after=None if now is None else now.outcome,
+        message=told.message,
+        details=told.details,
+        file=told.file,
+        line=told.line,
+    )
+
+
+def _count(tests: Mapping[_Key, TestResult]) -> Counts:
+    numbers = Counter(test.outcome for test in tests.values())
+    return Counts(
+        passed=numbers[TestOutcome.PASSED],
+        failed=numbers[TestOutcome.FAILED],
+        errors=numbers[TestOutcome.ERROR],
+        skipped=numbers[TestOutcome.SKIPPED],
+    )
+
+
+def _conclude(
+    before: Results | None,
+    after: Results,
+    classes: Mapping[_Class, list[Change]],
+    no_tests: Literal["failure", "neutral"],
+) -> Conclusion:
+    if classes["new_failures"] or classes["failing_unknown"] or _lost(classes):
+        return "failure"
+    if any(result.tests_dropped for result in after.verifiers):
+        return "failure"
+    if _ran(after):
+        return "success"
+    return no_tests if _nothing_to_run(before, after, classes) else "failure"
+
+
+def _lost(classes: Mapping[_Class, list[Change]]) -> list[Change]:
+    """Tests that passed before and of which the broken run says nothing."""
+    return [change for change in classes["not_run"] if change.before is TestOutcome.PASSED]
+
+
+def _ran(results: Results) -> bool:
+    return any(result.ran for result in results.verifiers)
+
+
+def _nothing_to_run(
+    before: Results | None, after: Results, classes: Mapping[_Class, list[Change]]
+) -> bool:
+    """There were no tests and there are none: not a base that is unknown, or tests that vanished."""
+    if before is None or _ran(before) or classes["still_failing"]:
+        return False
+    return all(result.nothing_to_run for result in after.verifiers)
+
+
+def _title(
+    before: Results | None,
+    after: Results,
+    classes: Mapping[_Class, list[Change]],
+    conclusion: Conclusion,
+) -> str:
+    failing = classes["new_failures"] or classes["failing_unknown"] or classes["still_failing"]
+    if not _ran(after) and not failing:
+        return "Nothing was run"
+    if before is None:
+        bad, passed = len(classes["failing_unknown"]), _count_passed(after)
+        return f"{bad:,} failing, {passed:,} passed; the base could not be verified"
+    parts = [
+        f"{len(classes['fixed']):,} fixed",
+        _number(len(classes["new_failures"]), "new failure"),
+    ]
+    more: tuple[tuple[_Class, str], ...] = (
+        ("failing_unknown", "failing, unknown before"),
+        ("still_failing", "failing before and after"),
+        ("flaky", "flaky"),
+        ("not_run", "not run"),
+        ("removed", "removed"),
+        ("newly_skipped", "newly skipped"),
+    )
+    parts += [f"{len(classes[name]):,} {words}" for name, words in more if classes[name]]
+    if conclusion != "success" and not _ran(after):
+        parts.append("nothing was run")
+    return ", ".join(parts)
+
+
+def _count_passed(results: Results) -> int:
+    return _count(_by_key(results)).passed
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
+def _reasons(
+    before: Results | None,
+    after: Results,
+    classes: Mapping[_Class, list[Change]],
+    conclusion: Conclusion,
+) -> tuple[str, ...]:
+    reasons = [*_reasons_of_classes(classes)]
+    if before is None:
+        reasons.append(
+            "The base commit could not be verified, so what failed before is not known: "
+            "every failing test counts as a failure."
+        )
+    elif not all(result.complete for result in before.verifiers):
+        reasons.append("The run on the base commit broke off, so not every test is known there.")
+    if not _ran(after):
+        passes = " The repository's policy lets that pass." if conclusion == "neutral" else ""
+        reasons.append(f"Nothing was really run on this commit.{passes}")
+    for result in after.verifiers:
+        reasons += _reasons_of_run(result)
+    return tuple(reasons)
+
+
+def _reasons_of_classes(classes: Mapping[_Class, list[Change]]) -> Iterable[str]:
+    sentences: tuple[tuple[int, str, str], ...] = (
+        (len(classes["new_failures"]), "test fails that did not before", "tests fail that did not before"),
+        (
+            len(classes["failing_unknown"]),
+            "test fails, and the base does not say whether it did before",
+            "tests fail, and the base does not say whether they did before",
+        ),
+        (
+            len(_lost(classes)),
+            "test passed before and was not reached now",
+            "tests passed before and were not reached now",
+        ),
+        (
+            len(classes["removed"]),
+            "test of the base commit is no longer there",
+            "tests of the base commit are no longer there",
+        ),
+        (
+            len(classes["newly_skipped"]),
+            "test that ran on the base commit is skipped now",
+            "tests that ran on the base commit are skipped now",
+        ),
+        (
+            len(classes["flaky"]),
+            "test passed and failed on the same commit",
+            "tests passed and failed on the same commit",
+        ),
+    )
+    for count, one, many in sentences:
+        if count:
+            yield f"{count:,} {one if count == 1 else many}."
+
+
+def _reasons_of_run(result: VerifierResult) -> Iterable[str]:
+    if result.problem is not None:
+        yield f"{result.verifier}: {result.problem}."
+    if result.note is not None:
+        yield f"{result.verifier}: {result.note}."
+    if result.from_exit_code_only:
+        yield f"`{result.command}` is known by its exit code alone."
+    if result.tests_dropped:
+        yield (
+            f"{result.verifier}: {_number(result.tests_dropped, 'test')} more than can be "
+            "compared one by one."
+        )
