@@ -91,7 +91,7 @@ def first_message(assignment: Assignment, boundary: str) -> str:
     if not _BOUNDARY.fullmatch(boundary):
         raise ValueError("the boundary must be at least 16 hexadecimal digits")
     parts = [
-        _heading(assignment),
+        _without(boundary, _heading(assignment)),
         _explanation(boundary),
         fence(boundary, "title", assignment.title),
         fence(boundary, f"body by {assignment.author or 'unknown'}", assignment.body),
@@ -144,7 +144,7 @@ def _explanation(boundary: str) -> str:
 
 
 def _task(assignment: Assignment, boundary: str) -> str:
-    who = _one_line(assignment.requester)
+    who = _without(boundary, _one_line(assignment.requester))
     asked = fence(boundary, f"request by {who}", assignment.request)
     closing = f"{who} asked you to do what the subject describes. Begin."
     return f"{asked}\n\n{closing}" if asked else closing

@@ -342,12 +342,16 @@ def _prefixes(entries: list[Json]) -> list[str]:
     """For each entry the digest of it and everything before it, cache marks left out."""
     digests, running = [], ""
     for entry in entries:
-        [(kind, block)] = entry.items()
-        if isinstance(block, dict):
-            block = {k: v for k, v in block.items() if k != "cache_control"}
-        running = _digest([running, kind, block])
+        running = _digest([running, _unmarked(entry)])
         digests.append(running)
     return digests
+
+
+def _unmarked(entry: Json) -> Json:
+    [(kind, block)] = entry.items()
+    if isinstance(block, dict):
+        block = {k: v for k, v in block.items() if k != "cache_control"}
+    return {kind: block}
 
 
 def _signature(before: list[Json]) -> str:
@@ -366,7 +370,7 @@ def _usage(body: Json, content: list[Json], cache: set[str]) -> Json:
     """
     entries = _flat(body)
     digests = _prefixes(entries)
-    ends = list(itertools.accumulate(_tokens(entry) for entry in entries))
+    ends = list(itertools.accumulate(_tokens(_unmarked(entry)) for entry in entries))
     marks = [i for i, entry in enumerate(entries) if _mark(entry)]
     if body.get("cache_control"):
         marks.append(len(entries) - 1)

@@ -1,0 +1,213 @@
+"""A scripted Messages API on a free port of this machine, and the agent's other parts in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+import uvicorn
+
+from app.agent.conversation import Ending, TurnRecord
+from app.agent.model import AnthropicModel
+from app.agent.prompt import Assignment
+from app.agent.session import Budget, Progress, Session
+from app.domain.values import RepoName
+from app.playground.model import Responder, Script, ScriptedModel
+
+KEY = "sk-ant-a-key-that-must-not-be-seen"
+SUBJECT = "octo/app#7"
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    """Serve an ASGI application on 127.0.0.1 with a real server; yields its address."""
+    # Without the protocol named, asyncio leaves Nagle's algorithm on: 40 ms a request.
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    # As Server.serve does, without its main loop, whose tick would cost each test 0.1 s.
+    await server.startup(sockets=[listener])
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        await server.shutdown(sockets=[listener])
+
+
+@asynccontextmanager
+async def asking(
+    script: str | Responder, **options: Any
+) -> AsyncIterator[tuple[AnthropicModel, ScriptedModel]]:
+    """The true model client against a script; failures are tried again without waiting long."""
+    responder = Script.parse(script) if isinstance(script, str) else script
+    server = ScriptedModel(default=responder, api_key=KEY)
+    settings = {"first_delay": 0.001, "longest_delay": 1.0, "read_timeout": 5.0, **options}
+    async with serving(server.app) as url:
+        model = AnthropicModel(KEY, url, **settings)
+        try:
+            yield model, server
+        finally:
+            await model.aclose()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command's end."""
+
+    exit_code: int | None = 0
+    output: bytes = b""
+    dropped_bytes: int = 0
+    timed_out: bool = False
+    killed: str | None = None
+    seconds: float = 0.01
+
+
+@dataclass(frozen=True)
+class Edited:
+    """An edit's end."""
+
+    text: str
+    is_error: bool = False
+
+
+@dataclass
+class MemoryHands:
+    """Hands over files in memory. `bash` understands `cat`, `sleep` and `fail`."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    commands: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    restarts: int = 0
+    cancelled: int = 0
+    answer: Callable[[str], Ended] | None = None
+
+    async def bash(self, command: str, *, seconds: float) -> Ended:
+        """Run one of the few commands there are."""
+        self.commands.append(command)
+        self.seconds.append(seconds)
+        word, _, rest = command.partition(" ")
+        if self.answer is not None:
+            return self.answer(command)
+        if word == "sleep":
+            try:
+                await asyncio.sleep(float(rest))
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+        if word == "fail":
+            return Ended(exit_code=2, output=b"it failed\n")
+        return Ended(output=self.files.get(rest, "").encode())
+
+    async def restart_bash(self) -> None:
+        """Count restarts."""
+        self.restarts += 1
+
+    async def edit_file(self, request: Mapping[str, object]) -> Edited:
+        """`create` and `str_replace`, on the files in memory."""
+        path = str(PurePosixPath(str(request["path"])))
+        if request["command"] == "create":
+            self.files[path] = str(request["file_text"])
+            return Edited("created")
+        old = str(request.get("old_str", ""))
+        if old not in self.files.get(path, ""):
+            return Edited("old_str was not found", is_error=True)
+        self.files[path] = self.files[path].replace(old, str(request.get("new_str", "")), 1)
+        return Edited("replaced")
+
+    async def search(self, pattern: str, path: str) -> Ended:
+        """Plain text, in every file."""
+        found = [name for name, text in self.files.items() if pattern in text]
+        return Ended(exit_code=0 if found else 1, output="\n".join(found).encode())
+
+
+@dataclass
+class MemoryTranscript:
+    """Turns in memory. `fail_at` is the seq whose recording dies, once, before it is durable."""
+
+    turns: list[TurnRecord] = field(default_factory=list)
+    fail_at: int | None = None
+
+    async def load(self) -> list[TurnRecord]:
+        """All turns."""
+        return list(self.turns)
+
+    async def record(self, turn: TurnRecord) -> None:
+        """Keep a turn, as JSON would keep it."""
+        if turn.seq == self.fail_at:
+            self.fail_at = None
+            raise ConnectionError("the worker died here")
+        assert turn.seq == len(self.turns)
+        self.turns.append(TurnRecord.model_validate_json(turn.model_dump_json()))
+
+
+@dataclass
+class Desk:
+    """Everything that a session is handed, to look at afterwards."""
+
+    model: AnthropicModel
+    hands: MemoryHands = field(default_factory=MemoryHands)
+    transcript: MemoryTranscript = field(default_factory=MemoryTranscript)
+    budget: Budget = field(default_factory=lambda: Budget(usd=5, seconds=60, turns=50))
+    model_id: str = "claude-sonnet-5-5"
+    words: list[list[str]] = field(default_factory=list)
+    progress: list[Progress] = field(default_factory=list)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    snapshots: int = 0
+    verified: int = 0
+
+    async def run(self, feedback: str | None = None, *, feedback_id: str = "") -> Ending:
+        """One attempt, by a new session each time, as after a restart."""
+        session = Session(
+            self.model,
+            self.hands,
+            self.transcript,
+            assignment(),
+            model_id=self.model_id,
+            budget=self.budget,
+            verify=self._verify,
+            snapshot=self._snapshot,
+            messages=self._messages,
+            should_stop=self._should_stop,
+            on_progress=self._on_progress,
+        )
+        return await session.run(feedback, feedback_id=feedback_id)
+
+    async def _verify(self) -> str:
+        self.verified += 1
+        return "3 passed"
+
+    async def _snapshot(self) -> str:
+        self.snapshots += 1
+        return f"{self.snapshots:040x}"
+
+    async def _messages(self) -> list[str]:
+        return self.words.pop(0) if self.words else []
+
+    async def _should_stop(self) -> bool:
+        return self.stop.is_set()
+
+    async def _on_progress(self, progress: Progress) -> None:
+        self.progress.append(progress)
+
+
+def assignment(**changes: Any) -> Assignment:
+    """An ordinary assignment about `SUBJECT`."""
+    given: dict[str, Any] = {
+        "repo": RepoName(owner="octo", name="app"),
+        "number": 7,
+        "title": "Sum is wrong",
+        "body": "add(1, 2) gives 4.",
+        "author": "ada",
+        "requester": "ada",
+        "base_branch": "main",
+        "test_commands": ("pytest -q",),
+        **changes,
+    }
+    return Assignment(**given)

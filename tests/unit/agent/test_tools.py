@@ -1,0 +1,177 @@
+"""Tools: what is accepted, what is refused, and what the model is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from anthropic.types import ToolUnionParam
+from pydantic import TypeAdapter
+
+from app.agent.tools import OUTPUT_CHARACTERS, TOOLS, Toolbox, ToolCall, ToolResult, cleaned, cut
+from tests.support.model_api import Edited, Ended, MemoryHands
+
+
+async def call(hands: MemoryHands, name: str, value: object, *, seconds: float = 60) -> ToolResult:
+    async def verify() -> str:
+        return "\x1b[32m3 passed\x1b[0m"
+
+    return await Toolbox(hands, verify).execute(ToolCall("t1", name, value), seconds=seconds)
+
+
+def test_the_definitions_are_what_the_sdk_knows() -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(list[ToolUnionParam])
+    adapter.validate_python(list(TOOLS))
+    assert [tool["name"] for tool in TOOLS] == [
+        "bash",
+        "str_replace_based_edit_tool",
+        "search",
+        "verify",
+        "plan",
+        "ask",
+        "finish",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("bash", {}, "either a command or restart"),
+        ("bash", {"command": "ls", "restart": True}, "either a command or restart"),
+        ("bash", {"command": 3}, "command: Input should be a valid string"),
+        ("bash", {"command": "ls", "timeout": 5}, "timeout: Extra inputs"),
+        ("bash", "ls", "valid dictionary"),
+        ("bash", None, "valid dictionary"),
+        ("str_replace_based_edit_tool", {"command": "undo_edit", "path": "a"}, "command: "),
+        ("str_replace_based_edit_tool", {"command": "create", "path": "a"}, "needs file_text"),
+        ("str_replace_based_edit_tool", {"command": "str_replace", "path": "a"}, "needs old_str"),
+        (
+            "str_replace_based_edit_tool",
+            {"command": "insert", "path": "a", "insert_line": 1},
+            "needs insert_text",
+        ),
+        (
+            "str_replace_based_edit_tool",
+            {"command": "str_replace", "path": "a", "old_str": ""},
+            "must not be empty",
+        ),
+        ("search", {"path": "a"}, "pattern: Field required"),
+        ("verify", {"fast": True}, "fast: Extra inputs"),
+        ("plan", {"items": [{"done": True}]}, "items.0.text: Field required"),
+        ("ask", {"question": ""}, "question: "),
+        ("finish", {"not_done": "x"}, "summary: Field required"),
+        ("open_browser", {}, "There is no tool 'open_browser'"),
+    ],
+)
+async def test_bad_input_is_an_error_to_act_on(name: str, value: object, words: str) -> None:
+    hands = MemoryHands()
+    result = await call(hands, name, value)
+    assert result.is_error
+    assert words in result.text
+    assert not hands.commands
+
+
+async def test_a_command_is_shown_with_its_exit_code() -> None:
+    result = await call(MemoryHands(), "bash", {"command": "fail"})
+    assert result == ToolResult("it failed\nExit code 2.", is_error=True)
+
+
+async def test_silence_is_shown_as_such() -> None:
+    assert (await call(MemoryHands(), "bash", {"command": "cat none"})).text == "(no output)"
+
+
+async def test_a_restart() -> None:
+    hands = MemoryHands()
+    assert not (await call(hands, "bash", {"restart": True})).is_error
+    assert hands.restarts == 1
+
+
+@pytest.mark.parametrize(("left", "given"), [(5000, 600), (42, 42), (0.01, 1)])
+async def test_a_command_gets_no_more_time_than_there_is(left: float, given: float) -> None:
+    hands = MemoryHands()
+    await call(hands, "bash", {"command": "cat a"}, seconds=left)
+    assert hands.seconds == [given]
+
+
+async def test_how_a_command_was_ended_is_told() -> None:
+    def answer(_: str) -> Ended:
+        return Ended(None, b"part", 99, timed_out=True, killed="memory", seconds=30)
+
+    result = await call(MemoryHands(answer=answer), "bash", {"command": "x"})
+    assert result.is_error
+    for words in ("part", "99 bytes more", "30 seconds", "memory"):
+        assert words in result.text
+
+
+async def test_long_output_keeps_its_head_and_tail() -> None:
+    def answer(_: str) -> Ended:
+        return Ended(output=b"first\n" + b"x" * 100_000 + b"\nlast")
+
+    text = (await call(MemoryHands(answer=answer), "bash", {"command": "x"})).text
+    assert text.startswith("first")
+    assert text.endswith("last")
+    assert len(text) < OUTPUT_CHARACTERS + 100
+    assert f"{100_011 - OUTPUT_CHARACTERS} characters left out" in text
+
+
+async def test_what_is_not_text_cannot_reach_the_model() -> None:
+    def answer(_: str) -> Ended:
+        return Ended(output=b"\xff\xfe\x00a\x1b]0;title\x07b\x1b[31mred\x1b[0m\r\nc\x08\td")
+
+    text = (await call(MemoryHands(answer=answer), "bash", {"command": "x"})).text
+    assert text == "\ufffd\ufffdabred\nc\td"
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("a\x1b[2Jb", "ab"),
+        ("a\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "alink"),
+        ("a\x1b]0;never ended\nb", "a\nb"),
+        ("a\x1b(Bb\x1b=c", "abc"),
+        ("10%\r20%\r\n", "10%\n20%\n"),
+        ("a\x9b31mb\x85c", "abc"),
+        ("Größe ✓ 👍\t", "Größe ✓ 👍\t"),
+        ("a\x1b", "a"),
+    ],
+)
+def test_terminal_sequences_are_gone(raw: str, clean: str) -> None:
+    assert cleaned(raw) == clean
+
+
+def test_cut_leaves_short_text_alone() -> None:
+    assert cut("abc", 3) == "abc"
+    assert cut("abcdef", 4) == "ab\n[... 2 characters left out ...]\nef"
+
+
+async def test_an_edit_reaches_the_hands_without_what_was_not_given() -> None:
+    hands = MemoryHands()
+    value = {"command": "create", "path": "/workspace/a", "file_text": ""}
+    assert (await call(hands, "str_replace_based_edit_tool", value)).text == "created"
+    assert hands.files == {"/workspace/a": ""}
+    value = {"command": "str_replace", "path": "/workspace/a", "old_str": "b", "new_str": ""}
+    result = await call(hands, "str_replace_based_edit_tool", value)
+    assert result == ToolResult("old_str was not found", is_error=True)
+
+
+async def test_a_view_with_a_range_is_passed_on_as_json() -> None:
+    seen: list[object] = []
+
+    class Watching(MemoryHands):
+        async def edit_file(self, request: Any) -> Edited:
+            seen.append(dict(request))
+            return Edited("")
+
+    value = {"command": "view", "path": "/workspace/a", "view_range": [1, -1]}
+    assert (await call(Watching(), "str_replace_based_edit_tool", value)).text == "(empty)"
+    assert seen == [value]
+
+
+async def test_a_search_that_finds_nothing_is_no_error() -> None:
+    hands = MemoryHands(files={"/workspace/a": "needle"})
+    assert (await call(hands, "search", {"pattern": "needle"})).text == "/workspace/a"
+    assert await call(hands, "search", {"pattern": "x"}) == ToolResult("Nothing was found.")
+
+
+async def test_verify_tells_what_the_tests_say() -> None:
+    assert await call(MemoryHands(), "verify", {}) == ToolResult("3 passed")
