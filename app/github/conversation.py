@@ -8,16 +8,16 @@ from typing import Any, Literal
 
 import msgspec
 
+from app.domain.run import LABEL_QUEUED, LABEL_RUNNING, STATE_LABELS
 from app.domain.values import Value
+from app.domain.words import LabelLook
 from app.github.client import RepositoryClient
 from app.github.exchange import Answer, Request
 
 MAX_BODY = 65_536
 """Characters of a comment, an issue or a pull request's text that GitHub takes."""
 
-STATE_LABELS = frozenset(
-    f"honk:{state}" for state in ("queued", "running", "needs-you", "done", "failed")
-)
+_STATES = frozenset({LABEL_QUEUED, LABEL_RUNNING, *STATE_LABELS.values()})
 
 _PAINTED_BY_GITHUB = "ededed"
 """The colour of a label that GitHub made because an unknown name was put on an issue."""
@@ -77,13 +77,6 @@ class Subject(Value):
 
     kind: Literal["issue", "comment", "review_comment"]
     id: int
-
-
-class LabelLook(Value):
-    """`color` is six hexadecimal digits without `#`; `description` at most 100 characters."""
-
-    color: str
-    description: str
 
 
 class _UserWire(msgspec.Struct):
@@ -239,7 +232,7 @@ async def set_state_label(
 ) -> None:
     """Of the state labels leave exactly this one on the issue, or none.
 
-    People's labels are never touched: replacing the whole set would undo what somebody puts on
+    GitHub's labels differ by more than case. People's labels are never touched: replacing the whole set would undo what somebody puts on
     at the same moment. `known` says how a label looks that the repository does not have yet.
     """
     if label is None:
@@ -247,7 +240,8 @@ async def set_state_label(
     else:
         labels = await _put_label(client, number, label, known.get(label))
     for other in labels:
-        if other.name in STATE_LABELS and other.name != label:
+        name = other.name.lower()
+        if name in _STATES and name != label:
             await remove_label(client, number, other.name)
 
 
@@ -347,7 +341,7 @@ async def _put_label(
     )
     labels = answer.read(list[_LabelWire])
     unpainted = any(
-        label.name == name and label.color == _PAINTED_BY_GITHUB and not label.description
+        label.name.lower() == name and label.color == _PAINTED_BY_GITHUB and not label.description
         for label in labels
     )
     if unpainted and look is not None:
