@@ -232,8 +232,9 @@ async def set_state_label(
 ) -> None:
     """Of the state labels leave exactly this one on the issue, or none.
 
-    GitHub's labels differ by more than case. People's labels are never touched: replacing the whole set would undo what somebody puts on
-    at the same moment. `known` says how a label looks that the repository does not have yet.
+    GitHub's labels differ by more than case. People's labels are never touched: replacing the
+    whole set would undo what somebody puts on at the same moment. `known` says how a label looks
+    that the repository does not have yet.
     """
     if label is None:
         labels = await _labels_of(client, number)
