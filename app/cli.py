@@ -214,6 +214,7 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
             secrets = functools.partial(_all_secrets, found, github.redactions)
             logs.configure(level=found.log_level, form=found.log_format, secrets=secrets)
         if web:
+            from app.domain.trigger import OurApp
             from app.web.app import create_app
             from app.web.server import serve as serve_web
 
@@ -222,12 +223,17 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
             await queue.check()
             web_app = create_app(
                 secrets=found.webhook_secrets(),
-                app_id=int(found.app_id()),
-                slug=found.github_app_slug,
+                app=OurApp(app_id=int(found.app_id()), slug=found.github_app_slug),
                 intake=queue,
                 ready=queue.check,
             )
-            await serve_web(web_app, host=found.host, port=found.port, stop=stop)
+            await serve_web(
+                web_app,
+                host=found.host,
+                port=found.port,
+                stop=stop,
+                listening=lambda port: click.echo(f"Honk listens on http://{found.host}:{port}"),
+            )
         await stop.wait()
 
 

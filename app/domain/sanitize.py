@@ -34,6 +34,7 @@ _SHAPES = (
     re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
 )
 _REDACTED = "[redacted]"
+_LONGEST_FENCE = 12
 
 
 def visible(text: str) -> str:
@@ -51,7 +52,7 @@ def markdown(text: str, *, limit: int) -> str:
     text = _CLOSING.sub(lambda found: f"{found[1]}{found[2]}{_ZERO_WIDTH_SPACE}", text)
     text = _ISSUE_NUMBER.sub("#" + _ZERO_WIDTH_SPACE, text)
     text = _COMMAND.sub(r"\1\\/", text)
-    return fit(_close_fences(text).strip(), limit)
+    return fit(_close_fences(fit(text.strip(), max(0, limit - _LONGEST_FENCE))), limit)
 
 
 def plain(text: str, *, limit: int) -> str:
@@ -105,7 +106,7 @@ def _close_fences(text: str) -> str:
     """An open code fence would swallow what Honk itself writes below it."""
     open_mark = ""
     for line in text.split("\n"):
-        found = re.match(r" {0,3}(`{3,}|~{3,})", line)
+        found = re.match(r" {0,3}(`{3,10}|~{3,10})", line)
         if not found:
             continue
         if not open_mark:

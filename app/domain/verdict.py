@@ -426,7 +426,11 @@ def _reasons(
 
 def _reasons_of_classes(classes: Mapping[_Class, list[Change]]) -> Iterable[str]:
     sentences: tuple[tuple[int, str, str], ...] = (
-        (len(classes["new_failures"]), "test fails that did not before", "tests fail that did not before"),
+        (
+            len(classes["new_failures"]),
+            "test fails that did not before",
+            "tests fail that did not before",
+        ),
         (
             len(classes["failing_unknown"]),
             "test fails, and the base does not say whether it did before",

@@ -1,0 +1,245 @@
+"""`honk playground`: a GitHub and a model on this machine, and the real product at work between them.
+
+The product runs as a process of its own, started as its operator would start it; this one plays
+GitHub, plays the model where a script is given, and tells the story as it happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from app.errors import UserError
+from app.playground.github import AppRegistration, GitHub, serve
+from app.playground.model import Script, ScriptedModel
+from app.playground.recount import recount
+from app.playground.story import Story
+
+SAMPLE = Path(__file__).parent / "sample"
+OWNER = "olivia"
+APP_ID = 424242
+KEY_OF_NOBODY = "sk-ant-playground-key-of-nobody"
+START_SECONDS = 60.0
+LISTENING = "Honk listens on "
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is played: a project, an issue on it, and what the scripted model does, if one plays."""
+
+    source: Path
+    name: str
+    title: str
+    body: str
+    script: Script | None
+    is_sample: bool
+
+    @classmethod
+    def of(cls, repo: Path | None, issue: Path | None, script: Path | None) -> Scene:
+        """The sample that comes with Honk unless a repository and an issue are given.
+
+        Raises UserError when neither a script nor a key of the real model is there.
+        """
+        text = (issue or SAMPLE / "issue.md").read_text("utf-8", "replace")
+        title, _, body = text.strip().partition("\n")
+        is_sample = repo is None
+        if script is None and is_sample and not os.environ.get("ANTHROPIC_API_KEY"):
+            script = SAMPLE / "script.yml"
+        if script is None and not os.environ.get("ANTHROPIC_API_KEY"):
+            raise UserError(
+                "Nobody would work on it: there is no model.",
+                next_step="Set ANTHROPIC_API_KEY for the real one, or give --script FILE.",
+            )
+        return cls(
+            source=(repo or SAMPLE / "repo").resolve(),
+            name="splitbill" if repo is None else _repository_name(repo),
+            title=title.lstrip("# ").strip() or "Work to do",
+            body=body.strip(),
+            script=Script.load(script) if script else None,
+            is_sample=is_sample,
+        )
+
+
+async def play(scene: Scene, *, port: int, once: bool) -> bool:
+    """Play the scene; True when there is a pull request whose check run tells the truth."""
+    with _home() as home:
+        github = GitHub.create(home / "github", app=registration(home))
+        github.add_user(OWNER)
+        repository = f"{OWNER}/{scene.name}"
+        _add_repository(github, repository, scene)
+        async with (
+            serve(github, port=port) as github_url,
+            _model(scene) as (model, model_url),
+            product(home, _settings(home, github_url, model_url)) as honk,
+        ):
+            github.webhook_url = f"{honk.url}/webhooks/github"
+            number = await github.open_issue(repository, OWNER, scene.title, scene.body)
+            story = Story(github, repository, number, model, github_url)
+            await github.add_label(repository, number, "honk", OWNER)
+            ended = await story.tell(honk.process)
+            good = ended and await recount(story, home, is_sample=scene.is_sample)
+            if not once and ended:
+                click.echo(f"\nThe playground stays at {github_url} until you press Ctrl-C.")
+                await _interrupted()
+        return good
+
+
+@dataclass(frozen=True)
+class Product:
+    """`honk serve` as a process, and where it listens."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+
+
+@asynccontextmanager
+async def product(home: Path, settings: Mapping[str, str]) -> AsyncIterator[Product]:
+    """Start `honk serve` with these settings alone, and stop it at the end.
+
+    Its log goes to `honk.log` in `home`. Raises UserError when it does not start.
+    """
+    log = (home / "honk.log").open("ab")
+    process = subprocess.Popen(  # noqa: ASYNC220 - it is read without blocking
+        [sys.executable, "-m", "app", "serve", "--port", "0"],
+        env=_environment(settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        cwd=home,
+    )
+    try:
+        yield Product(process, await _address(process, home))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(process.wait, 15)
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+        log.close()
+
+
+async def _address(process: subprocess.Popen[bytes], home: Path) -> str:
+    assert process.stdout is not None
+    reading = asyncio.to_thread(process.stdout.readline)
+    line = (await asyncio.wait_for(reading, START_SECONDS)).decode()
+    if not line.startswith(LISTENING):
+        words = (home / "honk.log").read_text("utf-8", "replace").strip()
+        raise UserError(f"Honk did not start:\n{words[-3000:]}")
+    return line.removeprefix(LISTENING).strip()
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """The product's whole environment: nothing of ours leaks into it but what Python needs."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LOG_LEVEL")
+    }
+    package = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [package, kept.get("PYTHONPATH")]))
+    return {**kept, "PYTHONPATH": path, **settings}
+
+
+def github_settings(home: Path, github_url: str) -> dict[str, str]:
+    """What leads the product to the playground's GitHub, as the App of `registration`."""
+    return {
+        "GITHUB_APP_ID": str(APP_ID),
+        "GITHUB_PRIVATE_KEY_PATH": str(home / "app.pem"),
+        "GITHUB_WEBHOOK_SECRET_FILE": str(home / "webhook-secret"),
+        "GITHUB_API_URL": f"{github_url}/api/v3",
+        "GITHUB_SERVER_URL": github_url,
+        "HONK_HOME": str(home / "honk"),
+    }
+
+
+def _settings(home: Path, github_url: str, model_url: str | None) -> dict[str, str]:
+    if model_url:
+        model = {"ANTHROPIC_BASE_URL": model_url, "ANTHROPIC_API_KEY": KEY_OF_NOBODY}
+    else:
+        names = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "HONK_MODEL")
+        model = {name: os.environ[name] for name in names if name in os.environ}
+    return {**github_settings(home, github_url), **model}
+
+
+@asynccontextmanager
+async def _model(scene: Scene) -> AsyncIterator[tuple[ScriptedModel | None, str | None]]:
+    """The scripted model behind the Messages API; nothing where the real one is asked."""
+    if scene.script is None:
+        yield None, None
+        return
+    model = ScriptedModel(default=scene.script)
+    async with serve(model, port=0) as url:
+        yield model, url
+
+
+def registration(home: Path) -> AppRegistration:
+    """A new App; its private key and webhook secret are left in `home` for the product."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    ).decode()
+    secret = secrets.token_hex(20)
+    for name, text in (("app.pem", pem), ("webhook-secret", secret)):
+        path = home / name
+        path.touch(mode=0o600)
+        path.write_text(text)
+    return AppRegistration(
+        app_id=APP_ID, slug="honk", private_key_pem=pem, webhook_secret=secret, name="Honk"
+    )
+
+
+def _add_repository(github: GitHub, repository: str, scene: Scene) -> None:
+    if (scene.source / ".git").exists():
+        github.add_repository(repository, source=scene.source, permissions={OWNER: "admin"})
+        return
+    if not scene.is_sample:
+        raise UserError(f"{scene.source} is no git repository.", next_step="Run git init in it.")
+    files = {
+        str(path.relative_to(scene.source)): path.read_bytes()
+        for path in sorted(scene.source.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    github.add_repository(repository, files=files, permissions={OWNER: "admin"})
+
+
+def _repository_name(repo: Path) -> str:
+    name = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in repo.resolve().name)
+    return name.encode("ascii", "ignore").decode().strip(".-") or "project"
+
+
+@contextmanager
+def _home() -> Iterator[Path]:
+    """A directory for this playground alone, gone at the end."""
+    home = Path(tempfile.mkdtemp(prefix="honk-playground-"))
+    # Sandboxes run as accounts of their own, which must be able to pass through.
+    home.chmod(0o711)
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+async def _interrupted() -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()

@@ -1,0 +1,139 @@
+"""What people and attackers get wrong ends in the contract's answer or in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+
+import pytest
+
+from tests.support.house import FINISH, FIX, PROJECT, House, script
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def _signed(house: House, body: bytes, event: str = "issues") -> dict[str, str]:
+    secret = (house.home / "webhook-secret").read_bytes()
+    return {
+        "content-type": "application/json",
+        "x-github-event": event,
+        "x-github-delivery": "00000000-0000-0000-0000-000000000000",
+        "x-hub-signature-256": "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest(),
+    }
+
+
+async def test_what_is_not_signed_is_refused(house: House) -> None:
+    body = b"{}"
+    headers = _signed(house, body)
+    assert (await house.post(b"{ }", headers)).status_code == 401
+    del headers["x-hub-signature-256"]
+    assert (await house.post(body, headers)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"null", b"7", b'"x"', b"[" * 100_000, b'{"action": "labeled"}', b"\xff\xfe{}"],
+    ids=["empty", "truncated", "null", "number", "string", "deep", "not whole", "not UTF-8"],
+)
+async def test_what_is_not_an_event_is_a_bad_request(house: House, body: bytes) -> None:
+    assert (await house.post(body, _signed(house, body))).status_code == 400
+
+
+async def test_what_is_too_large_is_refused(house: House) -> None:
+    body = b" " * (26 * 1024 * 1024)
+    assert (await house.post(body, _signed(house, body))).status_code == 413
+
+
+async def test_an_unknown_repository_is_logged_and_nothing_hangs(house: House) -> None:
+    subject = await house.subject()
+    before = len(house.github.world.webhooks.log)
+    await subject.comment("just talk")
+    await house.github.drained()
+    payload = json.loads(json.dumps(house.github.world.webhooks.log[before].payload))
+    payload["repository"]["full_name"] = f"{payload['repository']['owner']['login']}/nowhere"
+    payload["comment"]["body"] = "/honk do it"
+    payload["comment"]["node_id"] = "IC_unknown_repository"
+    body = json.dumps(payload).encode()
+    answer = await house.post(body, _signed(house, body, "issue_comment"))
+    assert answer.status_code == 202
+    await house.until(lambda: "a trigger was not taken in" in house.log(), "it was not logged")
+
+
+async def test_an_empty_repository_is_told_what_to_do(house: House) -> None:
+    subject = await house.subject(files={})
+    await subject.label()
+    await subject.settled()
+    assert "has no commits on the branch `main`" in subject.last_words
+    assert subject.labels == ["honk:failed"]
+
+
+async def test_a_project_without_tests_is_a_draft_that_says_so(house: House) -> None:
+    subject = await house.subject(
+        files={"calc.py": PROJECT["calc.py"]}, plays=script([FIX], [FINISH])
+    )
+    await subject.label()
+    await subject.settled()
+    assert subject.pull.pull is not None
+    assert subject.pull.pull.draft
+    assert subject.check.conclusion == "failure"
+    assert subject.check.title == "Nothing was run"
+
+
+async def test_a_policy_may_let_a_project_without_tests_pass(house: House) -> None:
+    subject = await house.subject(
+        files={"calc.py": PROJECT["calc.py"], ".github/honk.yml": b"no_tests: neutral\n"},
+        plays=script([FIX], [FINISH]),
+    )
+    await subject.label()
+    await subject.settled()
+    assert subject.check.conclusion == "neutral"
+
+
+async def test_an_issue_with_an_empty_body(house: House) -> None:
+    subject = await house.subject(body="", plays=script([FIX], [FINISH]))
+    await subject.label()
+    await subject.settled()
+    assert subject.check.conclusion == "success"
+
+
+async def test_a_base_branch_with_a_strange_name(house: House) -> None:
+    subject = await house.subject(default_branch="feat/x@2#ü", plays=script([FIX], [FINISH]))
+    await subject.label()
+    await subject.settled()
+    assert subject.pull.pull is not None
+    assert subject.pull.pull.base == "feat/x@2#ü"
+    assert subject.check.conclusion == "success"
+
+
+async def test_somebody_without_write_access_gets_silence(house: House) -> None:
+    subject = await house.subject(permissions={"trudy": "triage", "rita": "read"})
+    await subject.label(by="trudy")
+    await subject.comment("/honk do it", by="rita")
+    await subject.comment("/honk do it", by="stan")
+    await house.github.drained()
+    await house.until(lambda: house.log().count("a trigger was ignored") >= 3, "not logged")
+    await asyncio.sleep(0.3)
+    assert subject.ours == []
+    assert subject.reactions == []
+
+
+async def test_a_wrong_policy_is_told_with_its_line(house: House) -> None:
+    subject = await house.subject(files={**PROJECT, ".github/honk.yml": b"draft: no\nverfy: []\n"})
+    await subject.label()
+    words = await subject.refused()
+    assert "line 2" in words
+    assert "did you mean `verify`?" in words
+    assert subject.pulls == []
+
+
+async def test_a_second_request_while_a_run_is_live_is_told_so(house: House) -> None:
+    slow = {"use": [FIX], "seconds": 3.0}
+    subject = await house.subject(plays=script(slow, [FINISH]))
+    await subject.label()
+    await house.until(lambda: "honk:running" in subject.labels, "it does not run")
+    await subject.comment("/honk and once more")
+    assert "already at work" in await subject.refused()
+    await subject.settled()
+    assert len(subject.pulls) == 1

@@ -1,0 +1,31 @@
+"""The process may die at any moment: there is one pull request, one status comment, one ending."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.house import FINISH, FIX, open_house, script
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+async def test_killed_in_the_middle_it_goes_on(tmp_path: Path, turns: int) -> None:
+    for parent in (tmp_path, *tmp_path.parents[:3]):
+        parent.chmod(0o711)
+    async with open_house(tmp_path) as house:
+        looks = {"use": [{"bash": {"command": "ls"}}], "seconds": 0.3}
+        subject = await house.subject(
+            plays=script([FIX], looks, looks, looks, [{"verify": {}}], [FINISH])
+        )
+        await subject.label()
+        await house.until(lambda: len(house.model.requests) > turns, "the model was not asked")
+        await house.kill()
+        await house.start()
+        await subject.settled()
+
+        assert subject.check.conclusion == "success"
+        assert subject.check.title == "1 fixed, 0 new failures"
+        assert "**Done.**" in subject.status
+        assert "is ready for your review" in subject.last_words
+        assert len(subject.pulls) == 1

@@ -1,0 +1,169 @@
+"""A labelled issue becomes a pull request that a person can trust."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.house import FINISH, FIX, House, script
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_label_becomes_a_pull_request(house: House) -> None:
+    subject = await house.subject(plays=script([FIX], [{"verify": {}}], [FINISH]))
+    await subject.label()
+    await subject.settled()
+
+    pull = subject.pull
+    assert pull.pull is not None
+    assert not pull.pull.draft
+    assert pull.title == "add() subtracts"
+    assert pull.body is not None
+    assert pull.body.startswith(f"Closes #{subject.number}")
+    assert "add() now adds." in pull.body
+    assert "1 fixed, 0 new failures" in pull.body
+    assert [user.login for user in pull.pull.reviewers] == ["olivia"]
+
+
+async def test_the_person_sees_that_it_was_heard_and_how_it_ended(house: House) -> None:
+    subject = await house.subject(plays=script([FIX], [FINISH]))
+    await subject.label()
+    await subject.settled()
+
+    assert subject.reactions == ["eyes", "rocket"]
+    assert subject.labels == ["honk:done"]
+    assert "**Done.**" in subject.status
+    assert f"#{subject.pull.number}" in subject.status
+    assert subject.last_words.startswith("@olivia ")
+    assert f"#{subject.pull.number} is ready for your review" in subject.last_words
+    assert len(subject.ours) == 2
+
+
+async def test_the_published_commit_is_the_verified_one(house: House) -> None:
+    subject = await house.subject(plays=script([FIX], [FINISH]))
+    await subject.label()
+    await subject.settled()
+
+    assert subject.pull.pull is not None
+    head = subject.pull.pull.head_sha
+    check = subject.check
+    assert (check.name, check.status, check.conclusion) == ("honk / tests", "completed", "success")
+    assert check.title == "1 fixed, 0 new failures"
+    assert (await subject.git("rev-parse", subject.pull.pull.head)).strip() == head
+    assert "return a + b" in await subject.git("show", f"{head}:calc.py")
+    assert (await subject.git("diff", "--name-only", "main", head)).split() == ["calc.py"]
+    message = await subject.git("log", "-1", "--format=%an%n%B", head)
+    assert message.startswith("honk[bot]\n")
+    assert "Honk-Run: " in message
+    assert "Co-authored-by: olivia <" in message
+    assert head in house.github.world.repository(subject.repository).signed
+
+
+async def test_the_work_is_all_of_the_agents_files_and_nothing_else(house: House) -> None:
+    strange = "strange \"name\" \n ü.txt"
+    make = (
+        "printf '#!/bin/sh\\n' > run.sh && chmod +x run.sh && ln -s calc.py link && "
+        "printf '\\0\\1\\2' > data.bin && mkdir -p deep/er && "
+        f"touch deep/er/'{strange}' && mkdir build && echo x > build/out"
+    )
+    subject = await house.subject(
+        files={
+            "calc.py": b"def add(a, b):\n    return a - b\n",
+            "test_calc.py": b"from calc import add\n\n\ndef test_add():\n    assert add(1, 1) == 2\n",
+            ".gitignore": b"build/\n",
+        },
+        plays=script([FIX, {"bash": {"command": make}}], [FINISH]),
+    )
+    await subject.label()
+    await subject.settled()
+
+    assert subject.pull.pull is not None
+    listing = await subject.git("ls-tree", "-r", "-z", subject.pull.pull.head_sha)
+    modes = {row.split("\t")[1]: row.split(" ")[0] for row in listing.split("\0") if row}
+    assert modes["run.sh"] == "100755"
+    assert modes["link"] == "120000"
+    assert modes["data.bin"] == "100644"
+    assert modes[f"deep/er/{strange}"] == "100644"
+    assert not any(name.startswith("build/") for name in modes)
+    assert (await subject.git("cat-file", "blob", f"{subject.pull.pull.head_sha}:data.bin")) == "\0\1\2"
+
+
+async def test_without_the_fix_the_check_fails_and_the_pull_request_is_a_draft(house: House) -> None:
+    comment = {"bash": {"command": "echo '# looked at' >> calc.py"}}
+    subject = await house.subject(plays=script([comment], [FINISH]))
+    await subject.label()
+    await subject.settled()
+
+    assert subject.pull.pull is not None
+    assert subject.pull.pull.draft is False or subject.check.conclusion == "failure"
+
+
+async def test_a_change_that_breaks_a_test_goes_back_and_is_mended(house: House) -> None:
+    breaks = {"bash": {"command": "sed -i 's/a \\* 2/a * 3/; s/a - b/a + b/' calc.py"}}
+    mends = {"bash": {"command": "sed -i 's/a \\* 3/a * 2/' calc.py"}}
+    subject = await house.subject(plays=script([breaks], [FINISH], [mends], [FINISH]))
+    await subject.label()
+    await subject.settled()
+
+    assert subject.check.conclusion == "success"
+    assert subject.check.title == "1 fixed, 0 new failures"
+    every = house.github.world.repository(subject.repository).check_runs()
+    assert [check.conclusion for check in every] == ["failure", "success"]
+    assert subject.pull.pull is not None
+    assert not subject.pull.pull.draft
+
+
+async def test_a_change_that_stays_broken_is_a_draft_that_says_so(house: House) -> None:
+    breaks = {"bash": {"command": "sed -i 's/a \\* 2/a * 3/' calc.py"}}
+    subject = await house.subject(plays=script([breaks], [FINISH]))
+    await subject.label()
+    await subject.settled()
+
+    assert subject.pull.pull is not None
+    assert subject.pull.pull.draft
+    assert not subject.pull.pull.reviewers
+    assert subject.check.conclusion == "failure"
+    assert subject.check.title is not None
+    assert "1 new failure" in subject.check.title
+    assert [(note["path"], note["annotation_level"]) for note in subject.check.annotations] == [
+        ("test_calc.py", "failure")
+    ]
+    assert subject.labels == ["honk:needs-you"]
+    assert "is not ready to merge" in subject.last_words
+
+
+async def test_a_question_ends_the_run_and_is_asked(house: House) -> None:
+    subject = await house.subject(plays=script([{"ask": {"question": "Which calculator?"}}]))
+    await subject.label()
+    await subject.settled()
+
+    assert subject.pulls == []
+    assert "Which calculator?" in subject.last_words
+    assert subject.labels == ["honk:needs-you"]
+
+
+async def test_a_comment_asks_with_words_of_its_own(house: House) -> None:
+    subject = await house.subject(plays=script([FIX], [FINISH]))
+    await subject.comment("/honk add() must add, please")
+    await subject.settled()
+
+    assert subject.pull.body is not None
+    assert "add() must add, please" in subject.pull.body
+    first = subject.issue.comments[0]
+    assert sorted(reaction.content for reaction in first.reactions) == ["eyes", "rocket"]
+
+
+async def test_a_run_needs_few_calls(house: House) -> None:
+    subject = await house.subject(plays=script([FIX], [FINISH]))
+    before = len(house.github.requests)
+    await subject.label()
+    await subject.settled()
+
+    calls = [
+        f"{r.method} {r.path}"
+        for r in house.github.requests[before:]
+        if r.token_kind in ("installation", "app")
+        and "access_tokens" not in r.template
+        and not (r.method == "PATCH" and "/issues/comments/" in r.template)
+    ]
+    assert len(calls) <= 25, calls

@@ -1,0 +1,253 @@
+"""The house that stories are told in: the playground's GitHub and model, and the real product.
+
+Everything between is real: HTTP, git, the sandbox, the database and the test runners. A story puts a
+repository and an issue there, lets a person do something, and looks at what a person would see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.playground.github import GitHub, serve
+from app.playground.github.world import CheckRun, Comment, Issue
+from app.playground.model import Script, ScriptedModel, ScriptedTurn
+from app.playground.run import KEY_OF_NOBODY, Product, github_settings, product, registration
+
+OWNER = "olivia"
+PATIENCE_SECONDS = 90.0
+
+PROJECT = {
+    "calc.py": b"def add(a, b):\n    return a - b\n\n\ndef double(a):\n    return a * 2\n",
+    "test_calc.py": (
+        b"from calc import add, double\n\n\n"
+        b"def test_add():\n    assert add(2, 3) == 5\n\n\n"
+        b"def test_double():\n    assert double(4) == 8\n"
+    ),
+}
+"""A project with one failing test, and one that passes."""
+
+FIX = {
+    "str_replace_based_edit_tool": {
+        "command": "str_replace",
+        "path": "/workspace/calc.py",
+        "old_str": "return a - b",
+        "new_str": "return a + b",
+    }
+}
+FINISH = {"finish": {"summary": "add() now adds.", "not_done": "", "how_to_check": "Run pytest."}}
+
+
+def script(*turns: list[dict[str, Any]] | dict[str, Any]) -> Script:
+    """A script of turns. A list is the tools that a turn uses, a single tool stands for itself."""
+    whole = [_turn(turn) for turn in turns]
+    return Script(tuple(ScriptedTurn.model_validate(turn) for turn in whole))
+
+
+def _turn(turn: list[dict[str, Any]] | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(turn, list):
+        return {"use": turn}
+    return turn if set(turn) & set(ScriptedTurn.model_fields) else {"use": [turn]}
+
+
+@dataclass
+class Subject:
+    """One issue, as a person sees it."""
+
+    house: House
+    repository: str
+    number: int
+
+    @property
+    def issue(self) -> Issue:
+        return self.house.github.issue(self.repository, self.number)
+
+    @property
+    def ours(self) -> list[Comment]:
+        return [c for c in self.issue.comments if c.author.login == "honk[bot]"]
+
+    @property
+    def status(self) -> str:
+        """The one status comment. Fails when there are several."""
+        found = [c.body for c in self.ours if "<!-- honk:run=" in c.body]
+        assert len(found) == 1, found
+        return found[0]
+
+    @property
+    def last_words(self) -> str:
+        """The one comment at the end. Fails when there are several."""
+        found = [c.body for c in self.ours if "<!-- honk:end=" in c.body]
+        assert len(found) == 1, found
+        return found[0]
+
+    @property
+    def labels(self) -> list[str]:
+        return [name for name in self.issue.label_names() if name.startswith("honk")]
+
+    @property
+    def reactions(self) -> list[str]:
+        return sorted(reaction.content for reaction in self.issue.reactions)
+
+    @property
+    def pull(self) -> Issue:
+        """The one pull request of the repository."""
+        pulls = self.house.github.pulls(self.repository)
+        assert len(pulls) == 1, pulls
+        return pulls[0]
+
+    @property
+    def pulls(self) -> list[Issue]:
+        return self.house.github.pulls(self.repository)
+
+    def checks(self, sha: str) -> list[CheckRun]:
+        return self.house.github.check_runs(self.repository, sha)
+
+    @property
+    def check(self) -> CheckRun:
+        """The one check run on the pull request's head."""
+        assert self.pull.pull is not None
+        (run,) = self.checks(self.pull.pull.head_sha)
+        return run
+
+    async def git(self, *arguments: str) -> str:
+        """Ask the repository's own git."""
+        path = self.house.github.world.repository(self.repository).git.path
+        process = await asyncio.create_subprocess_exec(
+            "git", "-C", str(path), *arguments, stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == 0
+        return output.decode()
+
+    async def label(self, name: str = "honk", by: str = OWNER) -> None:
+        await self.house.github.add_label(self.repository, self.number, name, by)
+
+    async def comment(self, body: str, by: str = OWNER) -> None:
+        await self.house.github.comment(self.repository, self.number, by, body)
+
+    async def settled(self) -> None:
+        """Wait until Honk has spoken its last words and everything is written down."""
+        settled = {"honk:done", "honk:needs-you", "honk:failed"}
+        await self.house.until(
+            lambda: any("<!-- honk:end=" in c.body for c in self.ours)
+            and bool(settled & set(self.labels)),
+            f"{self.repository}#{self.number} is not settled: {[c.body for c in self.ours]}",
+        )
+        await self.house.github.drained()
+
+    async def refused(self) -> str:
+        """Wait for a refusal and return its words."""
+        await self.house.until(
+            lambda: any("<!-- honk:refused=" in c.body for c in self.ours), "nothing was refused"
+        )
+        (found,) = [c.body for c in self.ours if "<!-- honk:refused=" in c.body]
+        return found
+
+
+@dataclass
+class House:
+    """The playground with the product in it."""
+
+    home: Path
+    github: GitHub
+    model: ScriptedModel
+    settings: dict[str, str]
+    honk: Product | None = None
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _numbers: Any = field(default_factory=itertools.count)
+
+    async def start(self) -> None:
+        """Start the product on what is in `home`."""
+        self.honk = await self._stack.enter_async_context(product(self.home, self.settings))
+        self.github.webhook_url = f"{self.honk.url}/webhooks/github"
+
+    async def stop(self) -> None:
+        """End the product as its operator would."""
+        await self._stack.aclose()
+        self._stack = AsyncExitStack()
+
+    async def kill(self) -> None:
+        """End the product as a crash would, sandboxes and all."""
+        assert self.honk is not None
+        self.honk.process.kill()
+        await asyncio.to_thread(self.honk.process.wait)
+        await self.stop()
+
+    async def subject(
+        self,
+        *,
+        files: Mapping[str, bytes] | None = None,
+        title: str = "add() subtracts",
+        body: str = "`add(2, 3)` is -1.",
+        plays: Any = None,
+        name: str | None = None,
+        **repository: Any,
+    ) -> Subject:
+        """A repository with an issue, and what the model does when it works on it."""
+        full_name = f"{OWNER}/{name or f'calc-{next(self._numbers)}'}"
+        permissions = {OWNER: "admin", **repository.pop("permissions", {})}
+        self.github.add_repository(
+            full_name,
+            files=PROJECT if files is None else files,
+            permissions=permissions,
+            **repository,
+        )
+        number = await self.github.open_issue(full_name, OWNER, title, body)
+        if plays is not None:
+            self.model.scripts[f"{full_name}#{number}"] = plays
+        return Subject(self, full_name, number)
+
+    async def until(self, happened: Callable[[], bool], otherwise: str) -> None:
+        """Wait for something to be seen; fail with the words and the end of the product's log."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not happened():
+            assert self.honk is None or self.honk.process.poll() is None, self.log()[-3000:]
+            assert time.monotonic() < end, f"{otherwise}\n{self.log()[-3000:]}"
+            await asyncio.sleep(0.02)
+
+    def log(self) -> str:
+        return re.sub(r"\x1b\[[0-9;]*m", "", (self.home / "honk.log").read_text("utf-8"))
+
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
+        """Send something to the receiver that GitHub would not."""
+        assert self.honk is not None
+        async with httpx.AsyncClient() as client:
+            return await client.post(
+                f"{self.honk.url}/webhooks/github", content=body, headers=dict(headers)
+            )
+
+
+@asynccontextmanager
+async def open_house(home: Path, **settings: str) -> AsyncIterator[House]:
+    """A new house with the product running in it."""
+    home.chmod(0o711)
+    github = GitHub.create(home / "github", app=registration(home))
+    for login in (OWNER, "walter", "trudy", "rita", "stan"):
+        github.add_user(login)
+    model = ScriptedModel()
+    async with serve(github, port=0) as url, serve(model, port=0) as model_url:
+        house = House(
+            home,
+            github,
+            model,
+            {
+                **github_settings(home, url),
+                "ANTHROPIC_BASE_URL": model_url,
+                "ANTHROPIC_API_KEY": KEY_OF_NOBODY,
+                **settings,
+            },
+        )
+        await house.start()
+        try:
+            yield house
+        finally:
+            await house.stop()
