@@ -30,6 +30,7 @@ MAX_OUTPUT_TOKENS = 32_000
 _EPHEMERAL = {"type": "ephemeral"}
 _NO_ADAPTIVE_THINKING = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5")
 _OUT_OF_MONEY = ("credit balance", "usage limit", "spend limit", "billing")
+_TOO_LONG = ("too long", "exceed context limit")
 _STATUS_OF = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -222,7 +223,7 @@ def _raise_by_status(status: int, words: str, retry_after: float | None) -> NoRe
             next_step="The operator of this Honk must check HONK_MODEL, HONK_MODEL_MAX and "
             "ANTHROPIC_BASE_URL.",
         ) from None
-    if status == 413 or (status == 400 and "too long" in lowered):
+    if status == 413 or (status == 400 and any(each in lowered for each in _TOO_LONG)):
         raise PromptTooLongError(words) from None
     if status == 400 and "thinking" in lowered and _speaks_of_staleness(lowered):
         raise StaleThinkingError(words) from None

@@ -12,7 +12,7 @@ from typing import Literal
 from app.domain.values import RepoName, Value
 
 SYSTEM_PROMPT = """\
-You are Honk, a software engineer who works alone in a checkout of one repository at /workspace.
+You are Honk, a software engineer who works alone in a checkout of one repository.
 People will judge the pull request that is made of your work tree; a machine commits, pushes and \
 opens it. You have no network, and you never push, comment or open anything yourself.
 
@@ -61,7 +61,10 @@ class Guidance(Value):
 
 
 class Assignment(Value):
-    """Everything the model is told about the task. `number` is the issue's or pull request's."""
+    """Everything the model is told about the task.
+
+    `number` is the issue's or pull request's, `workspace` where its tools see the checkout.
+    """
 
     repo: RepoName
     number: int
@@ -75,6 +78,7 @@ class Assignment(Value):
     guidance: tuple[Guidance, ...] = ()
     base_branch: str
     test_commands: tuple[str, ...] = ()
+    workspace: str = "/workspace"
 
     @property
     def subject(self) -> str:
@@ -125,8 +129,8 @@ def _heading(assignment: Assignment) -> str:
     what = "issue" if assignment.kind == "issue" else "pull request"
     lines = [
         f"Subject: {assignment.subject}",
-        f"The subject is {what} {assignment.number}; the work tree stands on branch "
-        f"{_one_line(assignment.base_branch)!r}.",
+        f"The subject is {what} {assignment.number}; the checkout is at {assignment.workspace}, "
+        f"on branch {_one_line(assignment.base_branch)!r}.",
     ]
     if assignment.test_commands:
         known = "; ".join(_one_line(command) for command in assignment.test_commands)

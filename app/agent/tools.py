@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.domain.values import Value
+from app.workspace.spec import Completed, EditResult
 
 BASH_SECONDS = 600.0
 """The longest one command may take."""
@@ -22,37 +23,9 @@ BASH_SECONDS = 600.0
 OUTPUT_CHARACTERS = 30_000
 """How much of one tool's output the model is shown."""
 
-WORKSPACE = "/workspace"
-
-
-class Completed(Protocol):
-    """A command that has ended, however it ended. `seconds` is how long it took."""
-
-    @property
-    def exit_code(self) -> int | None: ...
-    @property
-    def output(self) -> bytes: ...
-    @property
-    def dropped_bytes(self) -> int: ...
-    @property
-    def timed_out(self) -> bool: ...
-    @property
-    def killed(self) -> str | None: ...
-    @property
-    def seconds(self) -> float: ...
-
-
-class EditResult(Protocol):
-    """What an edit led to, in words for the model."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def is_error(self) -> bool: ...
-
 
 class Hands(Protocol):
-    """What a sandbox offers to the agent."""
+    """What a sandbox offers to the agent: `app.workspace.spec.SandboxSession` as it is."""
 
     async def bash(self, command: str, *, seconds: float) -> Completed: ...
     async def restart_bash(self) -> None: ...
@@ -109,7 +82,7 @@ class SearchInput(_Input):
     """A regular expression and where to look for it."""
 
     pattern: str = Field(min_length=1, max_length=2000)
-    path: str = Field(default=WORKSPACE, min_length=1, max_length=4096)
+    path: str = Field(default=".", min_length=1, max_length=4096)
 
 
 class VerifyInput(_Input):
@@ -163,8 +136,8 @@ TOOLS: tuple[dict[str, Any], ...] = (
     {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"},
     _custom(
         "search",
-        "Search file contents with a regular expression; returns path:line:text. Faster than "
-        f"reading files. path is a file or folder, {WORKSPACE} when left out.",
+        "Search file contents with a regular expression (Python's); returns path:line: text. "
+        "Faster than reading files. path is a file or folder, the whole checkout when left out.",
         {"pattern": _TEXT, "path": _TEXT},
         "pattern",
     ),
@@ -275,7 +248,7 @@ class Toolbox:
             case EditInput() as edit:
                 return await self._edit(edit)
             case SearchInput(pattern=pattern, path=path):
-                return _found(await self._hands.search(pattern, path))
+                return _told(await self._hands.search(pattern, path))
             case VerifyInput():
                 return ToolResult(cut(cleaned(await self._verify())))
             case PlanInput():
@@ -304,17 +277,10 @@ def _told(done: Completed) -> ToolResult:
     return ToolResult("\n".join([_shown(done) or "(no output)", *notes]), is_error=failed)
 
 
-def _found(done: Completed) -> ToolResult:
-    """A search's end in words. As with grep, exit code 1 means that nothing was found."""
-    if done.exit_code == 1 and not done.output.strip():
-        return ToolResult("Nothing was found.")
-    return _told(done)
-
-
 def _shown(done: Completed) -> str:
     text = cut(cleaned(done.output.decode("utf-8", errors="replace")).rstrip())
     if done.dropped_bytes:
-        text += f"\n[{done.dropped_bytes} bytes more were not kept]"
+        text += f"\n[{done.dropped_bytes} bytes of output were not kept]"
     return text
 
 

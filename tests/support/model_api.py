@@ -18,6 +18,7 @@ from app.agent.prompt import Assignment
 from app.agent.session import Budget, Progress, Session
 from app.domain.values import RepoName
 from app.playground.model import Responder, Script, ScriptedModel
+from app.workspace.spec import Completed, EditResult
 
 KEY = "sk-ant-a-key-that-must-not-be-seen"
 SUBJECT = "octo/app#7"
@@ -33,12 +34,18 @@ async def serving(app: Any) -> AsyncIterator[str]:
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    # As Server.serve does, without its main loop, whose tick would cost each test 0.1 s.
+    # As Server.serve does, without the sleeps of its main loop and of its shutdown.
     await server.startup(sockets=[listener])
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        await server.shutdown(sockets=[listener])
+        for each in server.servers:
+            each.close()
+        for connection in list(server.server_state.connections):
+            connection.shutdown()
+        if server.server_state.tasks:
+            await asyncio.wait(server.server_state.tasks, timeout=1)
+        listener.close()
 
 
 @asynccontextmanager
@@ -57,24 +64,10 @@ async def asking(
             await model.aclose()
 
 
-@dataclass(frozen=True)
-class Ended:
+def ended(output: bytes = b"", exit_code: int | None = 0, **more: Any) -> Completed:
     """A command's end."""
-
-    exit_code: int | None = 0
-    output: bytes = b""
-    dropped_bytes: int = 0
-    timed_out: bool = False
-    killed: str | None = None
-    seconds: float = 0.01
-
-
-@dataclass(frozen=True)
-class Edited:
-    """An edit's end."""
-
-    text: str
-    is_error: bool = False
+    given = {"dropped_bytes": 0, "timed_out": False, "killed": None, "seconds": 0.01, **more}
+    return Completed(exit_code=exit_code, output=output, **given)
 
 
 @dataclass
@@ -86,9 +79,9 @@ class MemoryHands:
     seconds: list[float] = field(default_factory=list)
     restarts: int = 0
     cancelled: int = 0
-    answer: Callable[[str], Ended] | None = None
+    answer: Callable[[str], Completed] | None = None
 
-    async def bash(self, command: str, *, seconds: float) -> Ended:
+    async def bash(self, command: str, *, seconds: float) -> Completed:
         """Run one of the few commands there are."""
         self.commands.append(command)
         self.seconds.append(seconds)
@@ -102,29 +95,29 @@ class MemoryHands:
                 self.cancelled += 1
                 raise
         if word == "fail":
-            return Ended(exit_code=2, output=b"it failed\n")
-        return Ended(output=self.files.get(rest, "").encode())
+            return ended(b"it failed\n", 2)
+        return ended(self.files.get(rest, "").encode())
 
     async def restart_bash(self) -> None:
         """Count restarts."""
         self.restarts += 1
 
-    async def edit_file(self, request: Mapping[str, object]) -> Edited:
+    async def edit_file(self, request: Mapping[str, object]) -> EditResult:
         """`create` and `str_replace`, on the files in memory."""
         path = str(PurePosixPath(str(request["path"])))
         if request["command"] == "create":
             self.files[path] = str(request["file_text"])
-            return Edited("created")
+            return EditResult("created", is_error=False)
         old = str(request.get("old_str", ""))
         if old not in self.files.get(path, ""):
-            return Edited("old_str was not found", is_error=True)
+            return EditResult("old_str was not found", is_error=True)
         self.files[path] = self.files[path].replace(old, str(request.get("new_str", "")), 1)
-        return Edited("replaced")
+        return EditResult("replaced", is_error=False)
 
-    async def search(self, pattern: str, path: str) -> Ended:
+    async def search(self, pattern: str, path: str) -> Completed:
         """Plain text, in every file."""
         found = [name for name, text in self.files.items() if pattern in text]
-        return Ended(exit_code=0 if found else 1, output="\n".join(found).encode())
+        return ended(("\n".join(found) or "Nothing matches.").encode())
 
 
 @dataclass
@@ -152,7 +145,7 @@ class Desk:
     """Everything that a session is handed, to look at afterwards."""
 
     model: AnthropicModel
-    hands: MemoryHands = field(default_factory=MemoryHands)
+    hands: Any = field(default_factory=MemoryHands)
     transcript: MemoryTranscript = field(default_factory=MemoryTranscript)
     budget: Budget = field(default_factory=lambda: Budget(usd=5, seconds=60, turns=50))
     model_id: str = "claude-sonnet-5-5"

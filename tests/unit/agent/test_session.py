@@ -12,7 +12,7 @@ from app.agent.conversation import DROPPED_RESULT, NUDGE, TurnRecord, repeats
 from app.agent.session import Budget, BudgetSpent, Done, Question, Refused, Stopped
 from app.errors import RetryableError, UserError
 from app.playground.model import Script, ScriptedTurn
-from tests.support.model_api import SUBJECT, Desk, Ended, MemoryTranscript, asking
+from tests.support.model_api import SUBJECT, Desk, MemoryTranscript, asking, ended
 
 FIX = """
 turns:
@@ -321,7 +321,7 @@ async def test_the_same_call_with_another_result_is_no_circle() -> None:
     turn = ScriptedTurn(use=({"bash": {"command": "date"}},))
     async with asking(lambda _: turn) as (model, _):
         desk = Desk(model, budget=Budget(usd=5, seconds=60, turns=8))
-        desk.hands.answer = lambda _: Ended(output=str(len(desk.hands.commands)).encode())
+        desk.hands.answer = lambda _: ended(str(len(desk.hands.commands)).encode())
         assert await desk.run() == BudgetSpent(which="turns")
     assert repeats(desk.transcript.turns) == 1
 
@@ -426,7 +426,7 @@ async def test_a_prompt_that_is_too_long_is_compacted_and_stays_so() -> None:
     script = Script((*script.turns[:11], too_long, *script.turns[12:]))
     async with asking(script) as (model, server):
         desk = Desk(model, transcript=MemoryTranscript(fail_at=26))
-        desk.hands.answer = lambda command: Ended(output=command.encode())
+        desk.hands.answer = lambda command: ended(command.encode())
         with pytest.raises(ConnectionError):
             await desk.run()
         assert await desk.run() == Done(summary="Long.")

@@ -9,7 +9,8 @@ from anthropic.types import ToolUnionParam
 from pydantic import TypeAdapter
 
 from app.agent.tools import OUTPUT_CHARACTERS, TOOLS, Toolbox, ToolCall, ToolResult, cleaned, cut
-from tests.support.model_api import Edited, Ended, MemoryHands
+from app.workspace.spec import Completed, EditResult
+from tests.support.model_api import MemoryHands, ended
 
 
 async def call(hands: MemoryHands, name: str, value: object, *, seconds: float = 60) -> ToolResult:
@@ -94,18 +95,18 @@ async def test_a_command_gets_no_more_time_than_there_is(left: float, given: flo
 
 
 async def test_how_a_command_was_ended_is_told() -> None:
-    def answer(_: str) -> Ended:
-        return Ended(None, b"part", 99, timed_out=True, killed="memory", seconds=30)
+    def answer(_: str) -> Completed:
+        return ended(b"part", None, dropped_bytes=99, timed_out=True, killed="memory", seconds=30)
 
     result = await call(MemoryHands(answer=answer), "bash", {"command": "x"})
     assert result.is_error
-    for words in ("part", "99 bytes more", "30 seconds", "memory"):
+    for words in ("part", "99 bytes of output", "30 seconds", "memory"):
         assert words in result.text
 
 
 async def test_long_output_keeps_its_head_and_tail() -> None:
-    def answer(_: str) -> Ended:
-        return Ended(output=b"first\n" + b"x" * 100_000 + b"\nlast")
+    def answer(_: str) -> Completed:
+        return ended(b"first\n" + b"x" * 100_000 + b"\nlast")
 
     text = (await call(MemoryHands(answer=answer), "bash", {"command": "x"})).text
     assert text.startswith("first")
@@ -115,8 +116,8 @@ async def test_long_output_keeps_its_head_and_tail() -> None:
 
 
 async def test_what_is_not_text_cannot_reach_the_model() -> None:
-    def answer(_: str) -> Ended:
-        return Ended(output=b"\xff\xfe\x00a\x1b]0;title\x07b\x1b[31mred\x1b[0m\r\nc\x08\td")
+    def answer(_: str) -> Completed:
+        return ended(b"\xff\xfe\x00a\x1b]0;title\x07b\x1b[31mred\x1b[0m\r\nc\x08\td")
 
     text = (await call(MemoryHands(answer=answer), "bash", {"command": "x"})).text
     assert text == "\ufffd\ufffdabred\nc\td"
@@ -158,19 +159,19 @@ async def test_a_view_with_a_range_is_passed_on_as_json() -> None:
     seen: list[object] = []
 
     class Watching(MemoryHands):
-        async def edit_file(self, request: Any) -> Edited:
+        async def edit_file(self, request: Any) -> EditResult:
             seen.append(dict(request))
-            return Edited("")
+            return EditResult("", is_error=False)
 
     value = {"command": "view", "path": "/workspace/a", "view_range": [1, -1]}
     assert (await call(Watching(), "str_replace_based_edit_tool", value)).text == "(empty)"
     assert seen == [value]
 
 
-async def test_a_search_that_finds_nothing_is_no_error() -> None:
+async def test_a_search_tells_what_was_found() -> None:
     hands = MemoryHands(files={"/workspace/a": "needle"})
     assert (await call(hands, "search", {"pattern": "needle"})).text == "/workspace/a"
-    assert await call(hands, "search", {"pattern": "x"}) == ToolResult("Nothing was found.")
+    assert await call(hands, "search", {"pattern": "x"}) == ToolResult("Nothing matches.")
 
 
 async def test_verify_tells_what_the_tests_say() -> None:
