@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 from app.domain.values import CommitSha, TreeSha, Value
 
@@ -220,7 +220,7 @@ def changed(before: Results, after: Results) -> dict[tuple[str, str], tuple[Test
 
 
 def _by_key(results: Results) -> dict[_Key, TestResult]:
-    """Each test once. Of several with one name the worst counts: nothing hides behind a namesake."""
+    """Each test once. Of several with one name the worst counts: none hides behind another."""
     found: dict[_Key, TestResult] = {}
     for result in results.verifiers:
         for test in _tests_of(result):
@@ -251,7 +251,7 @@ def _classify(
     after: Results,
     new: Mapping[_Key, TestResult],
 ) -> dict[_Class, list[Change]]:
-    classes: dict[_Class, list[Change]] = {name: [] for name in _Class.__args__}
+    classes: dict[_Class, list[Change]] = {name: [] for name in get_args(_Class)}
     incomplete_before = None if before is None else _incomplete(before)
     incomplete_after = _incomplete(after)
     unbroken = {(result.verifier, result.command) for result in after.verifiers} - incomplete_after
@@ -358,7 +358,7 @@ def _ran(results: Results) -> bool:
 def _nothing_to_run(
     before: Results | None, after: Results, classes: Mapping[_Class, list[Change]]
 ) -> bool:
-    """There were no tests and there are none: not a base that is unknown, or tests that vanished."""
+    """There were no tests and there are none: no unknown base, no tests that vanished."""
     if before is None or _ran(before) or classes["still_failing"]:
         return False
     return all(result.nothing_to_run for result in after.verifiers)

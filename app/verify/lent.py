@@ -1,0 +1,71 @@
+"""The pytest that Honk is installed with, as a folder that a sandbox can see.
+
+It is pure Python, as all that it needs is, so it runs with whatever Python the project has.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+_RUN = '#!/bin/sh\nexec python3 -m pytest "$@"\n'
+
+
+def lend_pytest(folder: Path) -> Path:
+    """A folder below `folder` with `lib` (for PYTHONPATH) and `bin` (for PATH), made once.
+
+    Its name holds pytest's version. Several processes may ask at once.
+    """
+    lent = folder / f"pytest-{distribution('pytest').version}"
+    if lent.is_dir():
+        return lent
+    folder.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(prefix="pytest-", dir=folder))
+    try:
+        _fill(making)
+        making.rename(lent)
+    except OSError:
+        # Somebody else was faster, and theirs is the same.
+        if not lent.is_dir():
+            raise
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return lent
+
+
+def _fill(lent: Path) -> None:
+    for package in _needed("pytest", set()):
+        for file in package.files or ():
+            if ".." in file.parts or "__pycache__" in file.parts or file.is_absolute():
+                continue
+            target = lent / "lib" / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(str(file.locate()), target)
+    for name in ("pytest", "py.test"):
+        script = lent / "bin" / name
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(_RUN)
+    for path in [lent, *lent.rglob("*")]:
+        # Whoever runs in the sandbox is somebody else and may only read.
+        path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
+
+
+def _needed(name: str, seen: set[str]) -> Iterator[Distribution]:
+    """The package and, as far as they are installed, all that it requires."""
+    if name in seen:
+        return
+    seen.add(name)
+    try:
+        package = distribution(name)
+    except PackageNotFoundError:
+        return
+    yield package
+    for line in package.requires or ():
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield from _needed(requirement.name, seen)

@@ -1,0 +1,205 @@
+"""Runs verifiers over a commit in a sandbox and keeps what they say.
+
+Each run has a report folder of its own outside the workspace, new and empty, so that no file of
+the repository can pass for a report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from app.domain.values import CommitSha, TreeSha
+from app.domain.verdict import (
+    Results,
+    TestOutcome,
+    TestResult,
+    VerifierResult,
+    changed,
+)
+from app.verify.lent import lend_pytest
+from app.verify.reports import MAX_REPORT_BYTES
+from app.verify.verifier import Context, Verifier
+from app.workspace.reading import NotReadableError, open_file
+from app.workspace.spec import Completed, Mount, Sandbox, SandboxSpec
+
+_REPORT = "/run/honk/report"
+_TOOLS = "/run/honk/pytest"
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a commit is verified.
+
+    `spec.workspace` is the checkout. `scratch` is a folder of this machine for report folders and
+    for what Honk lends; nothing in it outlives a call but the latter. `stop`, once set, ends
+    whatever runs; the results say so.
+    """
+
+    sandbox: Sandbox
+    spec: SandboxSpec
+    scratch: Path
+    stop: asyncio.Event | None = None
+
+    @property
+    def stopped(self) -> bool:
+        return self.stop is not None and self.stop.is_set()
+
+
+async def verify(
+    site: Site,
+    verifiers: Sequence[Verifier],
+    commit: CommitSha,
+    tree: TreeSha | None = None,
+    *,
+    environment: str = "",
+) -> Results:
+    """Run every verifier, one after the other, over the checkout.
+
+    Raises UserError when no sandbox can be made; whatever the commands do is a result.
+    """
+    said = [await _run(site, verifier) for verifier in verifiers]
+    return Results(commit=commit, tree=tree, verifiers=tuple(said), environment=environment)
+
+
+async def rerun(
+    site: Site, verifiers: Sequence[Verifier], before: Results, after: Results
+) -> Results:
+    """Run again, in the same checkout, what differs from the base: `after` with what was seen.
+
+    A test that fixes or fails itself by chance is not the change's doing. Tests that can be run
+    alone are run twice more; a failure that goes away alone may only need the other tests around
+    it, so it is the whole run that must pass before it is called flaky. A verifier that cannot
+    select runs once more when something new fails.
+    """
+    suspects = changed(before, after)
+    by_key = {(verifier.name, verifier.line): verifier for verifier in verifiers}
+    said = []
+    for result in after.verifiers:
+        key = (result.verifier, result.command)
+        tests = suspects.get(key, ())
+        verifier = by_key.get(key)
+        if verifier is not None and tests and not result.timed_out and not site.stopped:
+            result = await _again(site, verifier, result, tests)
+        said.append(result)
+    return after.model_copy(update={"verifiers": tuple(said)})
+
+
+async def _again(
+    site: Site, verifier: Verifier, result: VerifierResult, tests: Sequence[TestResult]
+) -> VerifierResult:
+    if verifier.selects(tests):
+        return await _again_selected(site, verifier, result, tests)
+    if not any(test.outcome.bad for test in tests):
+        return result
+    again = await _run(site, verifier)
+    if again.complete and not result.complete:
+        # The run broke off once and not again: the whole one tells, beside the memory of the break.
+        return _joined(_with_breaks(again, result), again, tests)
+    return _joined(result, again, tests)
+
+
+def _with_breaks(again: VerifierResult, result: VerifierResult) -> VerifierResult:
+    breaks = tuple(test for test in result.tests if test.whole_run)
+    return again.model_copy(update={"tests": (*again.tests, *breaks)})
+
+
+async def _again_selected(
+    site: Site, verifier: Verifier, result: VerifierResult, tests: Sequence[TestResult]
+) -> VerifierResult:
+    only = tuple(test.id for test in tests)
+    alone = await _run(site, verifier, only)
+    fixed = [test for test in tests if not test.outcome.bad]
+    failing = [test for test in tests if test.outcome.bad]
+    result = _joined(result, alone, fixed)
+    passes_alone = _passed(alone)
+    if any(test.id in passes_alone for test in failing):
+        return _joined(result, await _run(site, verifier), tests)
+    return _joined(result, await _run(site, verifier, only), fixed)
+
+
+def _passed(result: VerifierResult) -> set[str]:
+    return {test.id for test in result.tests if test.outcome is TestOutcome.PASSED}
+
+
+def _joined(
+    result: VerifierResult, again: VerifierResult, tests: Sequence[TestResult]
+) -> VerifierResult:
+    """The result, each of `tests` with what another run said of it.
+
+    A run that broke off tells nothing of a test it did not reach. A failure of the run itself that
+    did not come again counts as passed.
+    """
+    asked = {test.id for test in tests}
+    seen: dict[str, list[TestOutcome]] = {}
+    for test in again.tests:
+        seen.setdefault(test.id, []).append(test.outcome)
+    joined = [
+        test.model_copy(update={"also": (*test.also, *_seen(test, seen, again))})
+        if test.id in asked
+        else test
+        for test in result.tests
+    ]
+    return result.model_copy(update={"tests": tuple(joined)})
+
+
+def _seen(
+    test: TestResult, seen: Mapping[str, list[TestOutcome]], again: VerifierResult
+) -> Sequence[TestOutcome]:
+    outcomes = seen.get(test.id)
+    if outcomes is not None:
+        return outcomes
+    return (TestOutcome.PASSED,) if test.whole_run and again.complete and again.ran else ()
+
+
+async def _run(site: Site, verifier: Verifier, only: tuple[str, ...] = ()) -> VerifierResult:
+    """One command in one fresh sandbox with one fresh report folder."""
+    lent = await asyncio.to_thread(lend_pytest, site.scratch / "lent")
+    async with _report_folder(site) as folder:
+        report, tools = Mount(folder, _REPORT, writable=True), Mount(lent, _TOOLS)
+        context = Context(
+            report=site.sandbox.seen(report), tools=site.sandbox.seen(tools), only=only
+        )
+        command = verifier.command(context)
+        spec = replace(
+            site.spec,
+            mounts=(*site.spec.mounts, report, tools),
+            environment={**site.spec.environment, **command.environment},
+        )
+        completed = await site.sandbox.run(spec, command.argv, stop=site.stop)
+        # A report of 50,000 tests is a tenth of a second of work: not on the loop.
+        return await asyncio.to_thread(_read, verifier, completed, folder, command.reports)
+
+
+def _read(
+    verifier: Verifier, completed: Completed, folder: Path, names: Sequence[str]
+) -> VerifierResult:
+    reports: dict[str, bytes] = {}
+    for name in names:
+        try:
+            with open_file(folder, name) as file:
+                # One byte more than is read, so that what is too long shows.
+                reports[name] = file.read(MAX_REPORT_BYTES + 1)
+        except NotReadableError:
+            continue
+    return verifier.parse(completed, reports)
+
+
+@asynccontextmanager
+async def _report_folder(site: Site) -> AsyncIterator[Path]:
+    """An empty folder that belongs to whoever the checkout belongs to; gone afterwards."""
+    site.scratch.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="report-", dir=site.scratch))
+    try:
+        if os.geteuid() == 0:
+            owner = site.spec.workspace.stat()
+            os.chown(folder, owner.st_uid, owner.st_gid)
+        yield folder
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

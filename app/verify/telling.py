@@ -1,0 +1,161 @@
+"""What the agent is told of a verification: success in one line, failures with what matters.
+
+Test names, messages and output come from the repository: every line of theirs is set behind a bar,
+without control characters, so that none can pass for a line of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from app.domain.sanitize import fit, fit_middle, visible
+from app.domain.verdict import (
+    Change,
+    Results,
+    TestOutcome,
+    Verdict,
+    VerifierResult,
+    compare,
+)
+
+MAX_NAME = 300
+_LEAST = 300
+"""Characters below which a cut description of a failure is not worth its room."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    test: Change
+    was: str
+
+
+def for_agent(results: Results, before: Results | None, *, budget_chars: int = 8_000) -> str:
+    """The results in at most about `budget_chars` characters; what is cut is counted.
+
+    `before` adds what is known of the base commit, where it is known.
+    """
+    if not results.verifiers:
+        return "Nothing to run: no tests were found and the repository's policy names none."
+    verdict = compare(before, results)
+    failures = [*_failures(verdict, before)]
+    notes = [*_notes(verdict, results)]
+    if not failures:
+        return "\n".join([_summary(verdict, results, before), *notes])
+    head = "\n".join([_headline(verdict, failures), *notes])
+    return f"{head}\n\n{_told(failures, results, budget_chars - len(head))}"
+
+
+def _summary(verdict: Verdict, results: Results, before: Results | None) -> str:
+    counts = verdict.counts_after
+    if not any(result.ran for result in results.verifiers):
+        return "Nothing was run."
+    seconds = sum(result.seconds for result in results.verifiers)
+    only = all(result.from_exit_code_only for result in results.verifiers)
+    what = "commands ended with exit code 0" if only else "passed"
+    skipped = f", {counts.skipped:,} skipped" if counts.skipped else ""
+    fixed = f", {len(verdict.fixed):,} of them failed before" if before and verdict.fixed else ""
+    return f"OK: {counts.passed:,} {what}{fixed}{skipped} ({seconds:.1f} s)."
+
+
+def _headline(verdict: Verdict, failures: Sequence[_Failure]) -> str:
+    counts = verdict.counts_after
+    total = counts.passed + counts.failed + counts.errors + counts.skipped
+    fixed = f" {len(verdict.fixed):,} that failed before pass now." if verdict.fixed else ""
+    return f"FAILED: {len(failures):,} of {total:,}, {counts.passed:,} passed.{fixed}"
+
+
+def _failures(verdict: Verdict, before: Results | None) -> Iterator[_Failure]:
+    unknown = "" if before is None else ", unknown before"
+    for test in verdict.new_failures:
+        yield _Failure(test, ", new: it is not there before" if test.before is None else _NEW)
+    for test in verdict.failing_unknown:
+        yield _Failure(test, unknown)
+    for test in verdict.still_failing:
+        yield _Failure(test, ", failed before too")
+    for test in verdict.flaky:
+        if test.after is not None and test.after.bad:
+            yield _Failure(test, ", flaky: it passed when run again")
+
+
+_NEW = ", new: it did not fail before"
+
+
+def _notes(verdict: Verdict, results: Results) -> Iterator[str]:
+    for name, tests in (
+        ("no longer there", verdict.removed),
+        ("skipped now", verdict.newly_skipped),
+        ("not reached", verdict.not_run),
+    ):
+        if tests:
+            names = ", ".join(_name(test.id, 100) for test in tests[:5])
+            more = f" and {len(tests) - 5:,} more" if len(tests) > 5 else ""
+            yield f"{len(tests):,} tests of the base commit are {name}: {names}{more}."
+    for result in results.verifiers:
+        if result.problem is not None:
+            yield f"{result.verifier}: {visible(result.problem)}."
+        if result.note is not None:
+            yield f"{result.verifier}: {visible(result.note)}."
+
+
+def _told(failures: Sequence[_Failure], results: Results, room: int) -> str:
+    """As many failures as fit; of the others their names; of what is left their number."""
+    parts: list[str] = []
+    for number, failure in enumerate(failures):
+        share = max(_LEAST, room // min(len(failures) - number, 5))
+        text = _describe(failure, _output_of(failure, results), share)
+        if len(text) > room and parts:
+            parts.append(_left_out(failures[number:], room))
+            break
+        parts.append(text)
+        room -= len(text) + 2
+    return "\n\n".join(parts)
+
+
+def _describe(failure: _Failure, output: str, limit: int) -> str:
+    test = failure.test
+    place = f" at {_name(test.file, MAX_NAME)}:{test.line}" if test.file and test.line else ""
+    word = "ERROR" if test.after is TestOutcome.ERROR else "FAILED"
+    head = f"{word} {_name(test.id, MAX_NAME)}{place}{failure.was}"
+    text = test.details or output
+    if test.message.strip() and test.message.strip() not in text:
+        text = f"{test.message.strip()}\n{text}"
+    return f"{head}\n{_barred(text, max(0, limit - len(head)))}".rstrip()
+
+
+def _output_of(failure: _Failure, results: Results) -> str:
+    """A run that broke as a whole has nothing but its output to explain it."""
+    for result in results.verifiers:
+        if result.verifier == failure.test.verifier and _stands_for(result, failure.test.id):
+            return result.output_tail
+    return ""
+
+
+def _stands_for(result: VerifierResult, test_id: str) -> bool:
+    return any(test.whole_run and test.id == test_id for test in result.tests)
+
+
+def _left_out(failures: Sequence[_Failure], room: int) -> str:
+    lines = [f"{len(failures):,} more failures, cut to their names:"]
+    for number, failure in enumerate(failures):
+        line = f"FAILED {_name(failure.test.id, 120)}{failure.was}"
+        room -= len(line) + 1
+        if room < 0:
+            lines.append(f"… and {len(failures) - number:,} more.")
+            break
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _barred(text: str, limit: int) -> str:
+    lines = [line.rstrip() for line in visible(text).split("\n")]
+    bars = "\n".join(f"| {line}" for line in lines if line)
+    return "\n".join(
+        line if line.startswith("| ") else f"| {line}"
+        for line in fit_middle(bars, limit).split("\n")
+    )
+
+
+def _name(text: str, limit: int) -> str:
+    """A name on one line, whatever it holds."""
+    return fit(" ".join(visible(text).split()), limit)

@@ -1,0 +1,61 @@
+"""Any command of the policy: one result, known by its exit code alone, and said to be so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from app.domain.verdict import TestOutcome, TestResult, VerifierResult
+from app.verify.reports import MAX_DETAILS, how_it_ended, output_tail
+from app.verify.verifier import Command, Context, FileTree
+from app.workspace.spec import Completed
+
+
+@dataclass(frozen=True)
+class AnyCommand:
+    """A shell line. It passes with exit code 0."""
+
+    line: str
+    name: ClassVar[str] = "command"
+
+    def detect(self, tree: FileTree) -> bool:
+        """Never by itself: only a policy names commands."""
+        return False
+
+    def selects(self, tests: Sequence[TestResult]) -> bool:
+        return False
+
+    def command(self, context: Context) -> Command:
+        return Command(argv=("bash", "-c", self.line))
+
+    def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
+        broken = how_it_ended(completed)
+        passed = broken is None and completed.exit_code == 0
+        tail = output_tail(completed)
+        test = TestResult(
+            id=self.line,
+            outcome=TestOutcome.PASSED if passed else _failure(broken),
+            message="" if passed else broken or f"exit code {completed.exit_code}",
+            details="" if passed else tail[-MAX_DETAILS:],
+            seconds=completed.seconds,
+            whole_run=True,
+        )
+        return VerifierResult(
+            verifier=self.name,
+            command=self.line,
+            tests=(test,),
+            exit_code=completed.exit_code,
+            timed_out=completed.timed_out,
+            killed=completed.killed,
+            ran=True,
+            from_exit_code_only=True,
+            complete=broken is None,
+            problem=broken,
+            output_tail=tail,
+            seconds=completed.seconds,
+        )
+
+
+def _failure(broken: str | None) -> TestOutcome:
+    return TestOutcome.FAILED if broken is None else TestOutcome.ERROR

@@ -1,0 +1,271 @@
+"""pytest, in whatever version the project's own environment has, read through its JUnit XML.
+
+Where that environment has no pytest, the one that Honk is installed with is lent through a
+read-only mount and PYTHONPATH, and the result says so.
+Options and exit codes: https://docs.pytest.org/en/stable/reference/exit-codes.html
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from app.domain.verdict import TestOutcome, TestResult, VerifierResult, whole_run
+from app.verify.reports import (
+    BadReportError,
+    Naming,
+    Report,
+    how_it_ended,
+    output_tail,
+    read_junit,
+)
+from app.verify.verifier import Command, Context, FileTree
+from app.workspace.spec import Completed
+
+REPORT = "report.xml"
+LENT = "lent"
+"""A file that is there when the project had no pytest of its own."""
+
+BY_ITSELF = "python -m pytest"
+MAX_SELECTED = 100
+MAX_FILES_READ = 200
+MAX_CONFIG_BYTES = 1_000_000
+MAX_TEST_BYTES = 200_000
+
+_CONFIGURATION = (
+    ("pytest.toml", r""),
+    (".pytest.toml", r""),
+    ("pytest.ini", r""),
+    (".pytest.ini", r""),
+    ("pyproject.toml", r"^\[tool\.pytest(?:\.ini_options)?\]"),
+    ("setup.cfg", r"^\[tool:pytest\]"),
+    ("tox.ini", r"^\[pytest\]"),
+)
+_IS_PYTEST = re.compile(r"^\s*(?:import pytest\b|from pytest\b|(?:async )?def test_)", re.MULTILINE)
+_TEST_FILES = ("*test_*.py", "*_test.py", "*tests/*.py")
+
+# `cache_dir` and not `-p no:cacheprovider`: a project whose own options hold `--ff` would then be
+# refused. `--maxfail=0` so that a project's own `-x` does not hide the tests behind a failure.
+_OPTIONS = (
+    "-o junit_family=xunit1 -o junit_logging=no -o cache_dir=/tmp/honk-pytest-cache "
+    "--color=no --tb=short --maxfail=0"
+)
+
+# $1 report folder, $2 folder of the lent pytest, then `run` and ids, or `line` and a shell line.
+_SCRIPT = """
+report=$1 lent=$2 mode=$3; shift 3
+for name in .venv/bin/python venv/bin/python python3 python; do
+  python=$(command -v "$name") && break
+done
+[ -n "$python" ] || { echo "There is no Python here." >&2; exit 127; }
+case $python in /*) ;; *) python=$PWD/$python ;; esac
+PATH=$PWD/.venv/bin:$PWD/venv/bin:$PATH
+found=$("$python" -c "$HONK_PROBE") || { echo "$python does not start." >&2; exit 127; }
+case $found in *source*) PYTHONPATH=$PWD/src${PYTHONPATH:+:$PYTHONPATH} ;; esac
+case $found in *missing*)
+  PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$lent/lib PATH=$PATH:$lent/bin
+  : > "$report/lent" ;;
+esac
+export PATH PYTHONPATH
+unset HONK_PROBE
+options="--junitxml=$(printf %q "$report")/report.xml --rootdir=$(printf %q "$PWD") $HONK_OPTIONS"
+unset HONK_OPTIONS
+if [ "$mode" = line ]; then
+  export PYTEST_ADDOPTS=$options
+  eval "$1"
+else
+  eval "options=($options)"
+  exec "$python" -m pytest "${options[@]}" "$@"
+fi
+"""
+
+# `source`: packages lie in src/ and are not installed. `missing`: there is no pytest.
+_PROBE = """
+import importlib.util, os, sys
+sys.path[:1] = []
+def lacks(name):
+    try:
+        return importlib.util.find_spec(name) is None
+    except (ImportError, ValueError):
+        return True
+names = [name[:-3] if name.endswith(".py") else name for name in
+         (os.listdir("src") if os.path.isdir("src") else ())]
+if any(name.isidentifier() and not name.startswith("__") and lacks(name) for name in names):
+    print("source")
+if lacks("pytest"):
+    print("missing")
+"""
+
+_CALL = re.compile(
+    r"(?:\w+=\S* )*"
+    r"(?:(?:uv|poetry|pipenv|pdm|hatch|rye) run (?:--\S+ )*)?"
+    r"(?:coverage run (?:--\S+ )*-m |(?:\S*/)?python[0-9.]* -m )?"
+    r"(?:\S*/)?(?:pytest|py\.test)(?: |$)"
+)
+
+_EXITS = {
+    2: "pytest was interrupted",
+    3: "pytest had an internal error",
+    4: "pytest could not be called like this",
+    127: "there is no Python to run pytest with",
+}
+
+
+@dataclass(frozen=True)
+class Pytest:
+    """pytest by itself, or a line of the policy that is plainly a call of pytest."""
+
+    line: str = BY_ITSELF
+    name: ClassVar[str] = "pytest"
+
+    def detect(self, tree: FileTree) -> bool:
+        """Its own configuration, or files that are named and written like its tests."""
+        for path, pattern in _CONFIGURATION:
+            text = tree.read_text(path, MAX_CONFIG_BYTES)
+            if text is not None and re.search(pattern, text, re.MULTILINE):
+                return True
+        files = dict.fromkeys(path for pattern in _TEST_FILES for path in tree.names(pattern))
+        for path in list(files)[:MAX_FILES_READ]:
+            if _IS_PYTEST.search(tree.read_text(path, MAX_TEST_BYTES) or ""):
+                return True
+        return False
+
+    def selects(self, tests: Sequence[TestResult]) -> bool:
+        """A line of the policy names its tests itself; otherwise every id must be pytest's own."""
+        return (
+            self.line == BY_ITSELF
+            and 0 < len(tests) <= MAX_SELECTED
+            and all(_is_node_id(test.id) for test in tests)
+        )
+
+    def command(self, context: Context) -> Command:
+        what = ["run", *context.only] if self.line == BY_ITSELF else ["line", self._own_report()]
+        return Command(
+            argv=("bash", "-c", _SCRIPT, "honk", context.report, context.tools, *what),
+            environment={
+                "HONK_PROBE": _PROBE,
+                "HONK_OPTIONS": _OPTIONS,
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            reports=(REPORT, LENT),
+        )
+
+    def _own_report(self) -> str:
+        """The line; a report that it asks for itself would take the place of ours."""
+        if "--junitxml" in self.line or "--junit-xml" in self.line:
+            return f'{self.line} --junitxml="$report/{REPORT}"'
+        return self.line
+
+    def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
+        broken = how_it_ended(completed)
+        report, unreadable = _read(reports.get(REPORT))
+        result = VerifierResult(
+            verifier=self.name,
+            command=self.line,
+            tests=report.tests,
+            exit_code=completed.exit_code,
+            timed_out=completed.timed_out,
+            killed=completed.killed,
+            ran=any(test.outcome is not TestOutcome.SKIPPED for test in report.tests),
+            note=_LENT_NOTE if LENT in reports else None,
+            output_tail=output_tail(completed),
+            seconds=completed.seconds,
+            tests_dropped=report.dropped,
+        )
+        return _judged(result, broken, unreadable)
+
+
+_LENT_NOTE = "the project's environment has no pytest, so the one that Honk brings was used"
+
+
+def _read(report: bytes | None) -> tuple[Report, str | None]:
+    if report is None:
+        return Report(()), "it wrote no report"
+    try:
+        return read_junit(report, node_ids()), None
+    except BadReportError as error:
+        return Report(()), str(error)
+
+
+def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) -> VerifierResult:
+    """What the exit code and the report say together; where they disagree, the worse holds."""
+    code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
+    if broken is not None:
+        return _broke_off(result, broken)
+    if code == 5 and not result.ran:
+        return _with(result, problem="pytest collected nothing", nothing_to_run=True)
+    if code == 2 and bad and unreadable is None:
+        return _with(result, problem="pytest stopped at errors while collecting", complete=False)
+    if code in _EXITS:
+        return _broke_off(result, f"{_EXITS[code]} (exit code {code})")
+    if unreadable is not None:
+        return _broke_off(result, f"pytest ended with exit code {code} and {unreadable}")
+    if code == 0 and not result.tests:
+        return _broke_off(result, "pytest ended with exit code 0 and ran nothing")
+    if code == 0 and bad:
+        return _with(result, problem=f"pytest ended with exit code 0, but {bad} tests fail")
+    if code != 0 and not bad:
+        return _broke_off(result, f"pytest ended with exit code {code}, but no test fails")
+    complete = not (code == 1 and _STOPPED_EARLY in result.output_tail)
+    return _with(result, nothing_to_run=not result.ran, complete=complete)
+
+
+_STOPPED_EARLY = "!! stopping after "
+
+
+def _broke_off(result: VerifierResult, problem: str) -> VerifierResult:
+    entry = whole_run(result.command, problem, details=result.output_tail[-4_000:])
+    return _with(result, tests=(*result.tests, entry), problem=problem, complete=False)
+
+
+def _with(result: VerifierResult, **changes: object) -> VerifierResult:
+    return result.model_copy(update=changes)
+
+
+def node_ids() -> Naming:
+    """Puts together pytest's own ids, which JUnit XML takes apart: `tests/test_a.py::TestB::c[1]`.
+
+    `classname` is the module with dots and then the classes. `file` is where the function stands,
+    which for an inherited test is another module: then the dotted form is the id.
+    """
+    prefixes: dict[tuple[str, str | None], str] = {}
+
+    def node_id(classname: str, name: str, file: str | None) -> str:
+        if not classname:
+            return file or name  # a file that could not be collected
+        try:
+            return prefixes[classname, file] + name
+        except KeyError:
+            prefixes[classname, file] = _prefix(classname, file)
+            return prefixes[classname, file] + name
+
+    return node_id
+
+
+def _prefix(classname: str, file: str | None) -> str:
+    module = (file or "").removesuffix(".py").replace("/", ".")
+    if not file or not f"{classname}.".startswith(f"{module}."):
+        return f"{classname}::"
+    classes = [part for part in classname[len(module) :].split(".") if part]
+    return "::".join([file, *classes, ""])
+
+
+def _is_node_id(test_id: str) -> bool:
+    path, separator, _ = test_id.partition("::")
+    return bool(separator) and path.endswith(".py") and "…" not in test_id
+
+
+def is_plain(line: str) -> bool:
+    """Whether a shell line is nothing but one call of pytest."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    try:
+        words = list(lexer)
+    except ValueError:
+        return False  # a quote that is never closed
+    if any(word and set(word) <= set("();<>|&") for word in words) or re.search(r"[`\n]", line):
+        return False
+    return _CALL.match(" ".join(words)) is not None
