@@ -13,6 +13,7 @@ GitHub logs what was not answered 2xx within ten seconds as failed
 from __future__ import annotations
 
 import asyncio
+import mmap
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,31 +105,44 @@ class _Body:
     """One body while it is received and read: hashed as it comes, and kept within the room."""
 
     def __init__(self, head: Head, check: webhooks.SignatureCheck, room: Room) -> None:
-        self.content = bytearray()
+        self.size = 0
         self.waits_for_room = False
+        self._store: bytearray | mmap.mmap = bytearray()
         self._head = head
         self._check = check
         self._room = room
         self._taken = 0
 
     async def add(self, chunk: bytes) -> None:
-        size = len(self.content) + len(chunk)
-        if size > MAX_BODY_BYTES:
+        """Take the next bytes in, waiting for room where the body is large."""
+        self.size += len(chunk)
+        if self.size > MAX_BODY_BYTES:
             raise _too_large()
-        if size > SMALL_BYTES and not self._taken:
-            await self._take(self._head.length or MAX_BODY_BYTES)
+        if self.size > SMALL_BYTES and not self._taken:
+            await self._enlarge(self._head.length or MAX_BODY_BYTES)
         self._check.update(chunk)
-        self.content += chunk
+        if isinstance(self._store, bytearray):
+            self._store += chunk
+        else:
+            self._store.write(chunk)
 
-    async def _take(self, size: int) -> None:
+    def content(self) -> memoryview:
+        """What was received so far."""
+        return memoryview(self._store)[: self.size]
+
+    async def _enlarge(self, size: int) -> None:
         self.waits_for_room = True
         await self._room.take(size)
         self.waits_for_room = False
         self._taken = size
+        # A mapping of its own goes back to the system whole; a growing heap would not.
+        large = mmap.mmap(-1, size)
+        large.write(self._store)
+        self._store = large
 
     def release(self) -> None:
         """Let go of the content, as soon as it is read or refused."""
-        self.content = bytearray()
+        self._store = bytearray()
         self._room.give_back(self._taken)
         self._taken = 0
 
@@ -173,11 +187,11 @@ class Receiver:
             await self._receive_body(request, body)
             if not check.holds():
                 raise _Refusal(401, "The signature is not that of this body.")
-            if len(body.content) <= SMALL_BYTES:
-                return webhooks.read(head.event, head.content_type, body.content)
+            if body.size <= SMALL_BYTES:
+                return webhooks.read(head.event, head.content_type, body.content())
             # Long enough to be felt by others: not on the loop.
             return await asyncio.to_thread(
-                webhooks.read, head.event, head.content_type, body.content
+                webhooks.read, head.event, head.content_type, body.content()
             )
         except EventError as problem:
             raise _Refusal(400, str(problem)) from None
