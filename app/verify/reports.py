@@ -1,276 +1,162 @@
-"""Test reports, read as what they are: files written by whoever ran in the sandbox.
+"""What the agent is told of a verification: success in one line, failures with what matters.
 
-JUnit XML is bounded before it is parsed (bytes, tags, attributes), refused when it brings a
-document type of its own (entity bombs and external entities need one), and bounded again on its
-way into results: names, messages, details, number of tests.
-
-The parser is the standard library's, on expat: its tree is what 50,000 cases are read from
-fastest, since the attributes are plain dictionaries already. junitparser reads the cases that
-have something to tell (failures, errors, skips), which are few.
+Test names, messages and output come from the repository: every line of theirs is set behind a bar,
+without control characters, so that none can pass for a line of ours.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import PurePosixPath
-from xml.etree import ElementTree as ET
 
-from junitparser import Error, Failure, Skipped, TestCase
-
-from app.domain.sanitize import fit, fit_middle
-from app.domain.verdict import TestOutcome, TestResult
-from app.workspace.spec import WORKSPACE, Completed
-
-MAX_REPORT_BYTES = 64 * 1024 * 1024
-MAX_TESTS = 200_000
-MAX_TAGS = 1_000_000
-MAX_ATTRIBUTES = 2_000_000
-MAX_ID = 1_000
-MAX_MESSAGE = 600
-MAX_DETAILS = 8_000
-MAX_OUTPUT_TAIL = 16_000
-MAX_ALL_DETAILS = 1_000_000
-"""Characters of details over all tests of a report; beyond, a test keeps its message alone."""
-_LEAST_DETAILS = 200
-_TRACEBACK = 200_000
-
-_PROLOG = re.compile(r"\ufeff?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*+(<!DOCTYPE|<!ENTITY)?", re.DOTALL)
-_FRAME = re.compile(r"^(?!E[ \t]|[ \t])([^:\n]{1,500}):(\d{1,7}): ", re.MULTILINE)
-_SYNTAX_FRAME = re.compile(
-    r'^(?:E[ \t]+)?[ \t]*File "([^"\n]{1,500})", line (\d{1,7})', re.MULTILINE
+from app.domain.sanitize import fit, fit_middle, visible
+from app.domain.verdict import (
+    Change,
+    Results,
+    TestOutcome,
+    Verdict,
+    VerifierResult,
+    compare,
 )
-_ADDRESS = re.compile(r"(?<= at )0x[0-9a-fA-F]{6,}")
-_FOREIGN = frozenset({"..", ".venv", "venv", ".tox", ".nox", "site-packages", "dist-packages"})
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
-
-class BadReportError(Exception):
-    """The report cannot be read; the message says why, in words that end a sentence."""
+MAX_NAME = 300
+_LEAST = 300
+"""Characters below which a cut description of a failure is not worth its room."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """The tests of one report, and how many more there were than are compared."""
-
-    tests: tuple[TestResult, ...]
-    dropped: int = 0
+class _Failure:
+    test: Change
+    was: str
 
 
-Naming = Callable[[str, str, str | None], str]
-"""How a case is called: (classname, name, file) -> the id of the test."""
+def for_agent(results: Results, before: Results | None, *, budget_chars: int = 8_000) -> str:
+    """The results in at most about `budget_chars` characters; what is cut is counted.
 
-
-def read_junit(report: bytes, naming: Naming) -> Report:
-    """Read JUnit XML (any of its families). Raises BadReportError when it is not that."""
-    root = _parse(report)
-    reader = _Reader(naming)
-    tests = [reader.read(case) for case in root.iter("testcase")]
-    if not tests and root.tag not in ("testsuites", "testsuite"):
-        raise BadReportError("the report is not JUnit XML")
-    return _bounded(tests)
-
-
-def _parse(report: bytes) -> ET.Element:
-    if len(report) > MAX_REPORT_BYTES:
-        raise BadReportError(f"the report is larger than {MAX_REPORT_BYTES // 2**20} MiB")
-    if not report.strip():
-        raise BadReportError("the report is empty")
-    # Memory follows the number of nodes and not of bytes: 64 MiB can hold 16 million elements.
-    if report.count(b"<") > MAX_TAGS or _attributes(report) > MAX_ATTRIBUTES:
-        raise BadReportError("the report has more elements than can be read")
-    text = report.decode("utf-8", errors="replace")
-    prolog = _PROLOG.match(text)
-    if prolog and prolog[1]:
-        raise BadReportError("the report brings a document type of its own, which is refused")
-    try:
-        # Text, not bytes: an encoding that the report declares for itself has no say.
-        return ET.fromstring(text)  # noqa: S314 - without a document type there are no entities
-    except (ET.ParseError, ValueError) as error:
-        raise BadReportError(f"the report is truncated or not XML ({error})") from None
-
-
-def _attributes(report: bytes) -> int:
-    return report.count(b'="') + report.count(b"='")
-
-
-def _bounded(tests: list[TestResult]) -> Report:
-    """At most MAX_TESTS, those that fail before all others: a failure is never dropped for room."""
-    if len(tests) <= MAX_TESTS:
-        return Report(tuple(tests))
-    failing = [test for test in tests if test.outcome.bad]
-    others = [test for test in tests if not test.outcome.bad]
-    kept = (failing + others)[:MAX_TESTS]
-    return Report(tuple(kept), dropped=len(tests) - len(kept))
-
-
-class _Reader:
-    """Reads the cases of one report. A passing case is the common one and has a short way."""
-
-    def __init__(self, naming: Naming) -> None:
-        self._naming = naming
-        self._details_left = MAX_ALL_DETAILS
-        self._files: dict[str, str | None] = {}
-
-    def read(self, case: ET.Element) -> TestResult:
-        attributes = case.attrib
-        file = attributes.get("file")
-        test_id = self._naming(attributes.get("classname", ""), attributes.get("name", ""), file)
-        if len(test_id) > MAX_ID or " at 0x" in test_id:
-            test_id = stable_id(test_id)
-        if file is not None:
-            file = self._path(file)
-        line = _line(attributes.get("line"))
-        seconds = _seconds(attributes.get("time"))
-        if len(case) == 0:
-            return _passed(test_id, file, line, seconds)
-        return self._told(case, test_id, file, line, seconds)
-
-    def _path(self, file: str) -> str | None:
-        if file not in self._files:
-            self._files[file] = repository_path(file)
-        return self._files[file]
-
-    def _told(
-        self, case: ET.Element, test_id: str, file: str | None, line: int | None, seconds: float
-    ) -> TestResult:
-        outcome, message, details = _outcome(TestCase.fromelem(case).result)  # type: ignore[no-untyped-call]
-        if outcome.bad:
-            file, line = failing_line(details) or (file, line)
-        room = min(MAX_DETAILS, self._details_left)
-        details = fit_middle(details, room) if room > _LEAST_DETAILS else ""
-        self._details_left -= len(details)
-        return TestResult(
-            id=test_id,
-            outcome=outcome,
-            message=fit(message, MAX_MESSAGE),
-            details=details,
-            file=file,
-            line=line,
-            seconds=seconds,
-        )
-
-
-def _outcome(results: Iterable[object]) -> tuple[TestOutcome, str, str]:
-    """The worst of what a case tells of itself."""
-    told = (TestOutcome.PASSED, "", "")
-    for kind, outcome in (
-        (Skipped, TestOutcome.SKIPPED),
-        (Failure, TestOutcome.FAILED),
-        (Error, TestOutcome.ERROR),
-    ):
-        for result in results:
-            if isinstance(result, kind):
-                told = (outcome, result.message or "", result.text or "")
-    return told
-
-
-_FIELDS = frozenset(TestResult.model_fields)
-
-
-def _passed(test_id: str, file: str | None, line: int | None, seconds: float) -> TestResult:
-    """A test that passed, made without validation, which would cost more than the XML parser.
-
-    Every value comes from this module with its type already right; what is set is what
-    `BaseModel.model_construct` sets.
+    `before` adds what is known of the base commit, where it is known.
     """
-    test = TestResult.__new__(TestResult)
-    put = object.__setattr__
-    put(
-        test,
-        "__dict__",
-        {
-            "id": test_id,
-            "outcome": TestOutcome.PASSED,
-            "message": "",
-            "details": "",
-            "file": file,
-            "line": line,
-            "seconds": seconds,
-            "also": (),
-            "whole_run": False,
-        },
+    if not results.verifiers:
+        return "Nothing to run: no tests were found and the repository's policy names none."
+    verdict = compare(before, results)
+    failures = [*_failures(verdict, before)]
+    notes = list(dict.fromkeys(_notes(verdict, results)))
+    if not failures:
+        return "\n".join([_summary(verdict, results, before), *notes])
+    head = "\n".join([_headline(verdict, failures), *notes])
+    return f"{head}\n\n{_told(failures, results, budget_chars - len(head))}"
+
+
+def _summary(verdict: Verdict, results: Results, before: Results | None) -> str:
+    counts = verdict.counts_after
+    if not any(result.ran for result in results.verifiers):
+        return "Nothing was run."
+    seconds = sum(result.seconds for result in results.verifiers)
+    only = all(result.from_exit_code_only for result in results.verifiers)
+    what = "commands ended with exit code 0" if only else "passed"
+    skipped = f", {counts.skipped:,} skipped" if counts.skipped else ""
+    fixed = f", {len(verdict.fixed):,} of them failed before" if before and verdict.fixed else ""
+    return f"OK: {counts.passed:,} {what}{fixed}{skipped} ({seconds:.1f} s)."
+
+
+def _headline(verdict: Verdict, failures: Sequence[_Failure]) -> str:
+    counts = verdict.counts_after
+    total = counts.passed + counts.failed + counts.errors + counts.skipped
+    fixed = f" {len(verdict.fixed):,} that failed before pass now." if verdict.fixed else ""
+    return f"FAILED: {len(failures):,} of {total:,}, {counts.passed:,} passed.{fixed}"
+
+
+def _failures(verdict: Verdict, before: Results | None) -> Iterator[_Failure]:
+    unknown = "" if before is None else ", unknown before"
+    for test in verdict.new_failures:
+        yield _Failure(test, ", new: it is not there before" if test.before is None else _NEW)
+    for test in verdict.failing_unknown:
+        yield _Failure(test, unknown)
+    for test in verdict.still_failing:
+        yield _Failure(test, ", failed before too")
+    for test in verdict.flaky:
+        if test.after is not None and test.after.bad:
+            yield _Failure(test, ", flaky: it passed when run again")
+
+
+_NEW = ", new: it did not fail before"
+
+
+def _notes(verdict: Verdict, results: Results) -> Iterator[str]:
+    for name, tests in (
+        ("no longer there", verdict.removed),
+        ("skipped now", verdict.newly_skipped),
+        ("not reached", verdict.not_run),
+    ):
+        if tests:
+            names = ", ".join(_name(test.id, 100) for test in tests[:5])
+            more = f" and {len(tests) - 5:,} more" if len(tests) > 5 else ""
+            yield f"{len(tests):,} tests of the base commit are {name}: {names}{more}."
+    for result in results.verifiers:
+        if result.problem is not None:
+            yield f"{result.verifier}: {visible(result.problem)}."
+        if result.note is not None:
+            yield f"{result.verifier}: {visible(result.note)}."
+
+
+def _told(failures: Sequence[_Failure], results: Results, room: int) -> str:
+    """As many failures as fit; of the others their names; of what is left their number."""
+    parts: list[str] = []
+    for number, failure in enumerate(failures):
+        share = max(_LEAST, room // min(len(failures) - number, 5))
+        text = _describe(failure, _output_of(failure, results), share)
+        if len(text) > room and parts:
+            parts.append(_left_out(failures[number:], room))
+            break
+        parts.append(text)
+        room -= len(text) + 2
+    return "\n\n".join(parts)
+
+
+def _describe(failure: _Failure, output: str, limit: int) -> str:
+    test = failure.test
+    place = f" at {_name(test.file, MAX_NAME)}:{test.line}" if test.file and test.line else ""
+    word = "ERROR" if test.after is TestOutcome.ERROR else "FAILED"
+    head = f"{word} {_name(test.id, MAX_NAME)}{place}{failure.was}"
+    text = test.details or output
+    first = test.message.strip().partition("\n")[0]
+    if first not in text:
+        text = f"{test.message.strip()}\n{text}"
+    return f"{head}\n{_barred(text, max(0, limit - len(head)))}".rstrip()
+
+
+def _output_of(failure: _Failure, results: Results) -> str:
+    """A run that broke as a whole has nothing but its output to explain it."""
+    for result in results.verifiers:
+        if result.verifier == failure.test.verifier and _stands_for(result, failure.test.id):
+            return result.output_tail
+    return ""
+
+
+def _stands_for(result: VerifierResult, test_id: str) -> bool:
+    return any(test.whole_run and test.id == test_id for test in result.tests)
+
+
+def _left_out(failures: Sequence[_Failure], room: int) -> str:
+    lines = [f"{len(failures):,} more failures, cut to their names:"]
+    for number, failure in enumerate(failures):
+        line = f"FAILED {_name(failure.test.id, 120)}{failure.was}"
+        room -= len(line) + 1
+        if room < 0:
+            lines.append(f"… and {len(failures) - number:,} more.")
+            break
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _barred(text: str, limit: int) -> str:
+    lines = [line.rstrip() for line in visible(text).split("\n")]
+    bars = "\n".join(f"| {line}" for line in lines if line)
+    return "\n".join(
+        line if line.startswith("| ") else f"| {line}"
+        for line in fit_middle(bars, limit).split("\n")
     )
-    put(test, "__pydantic_fields_set__", set(_FIELDS))
-    put(test, "__pydantic_extra__", None)
-    put(test, "__pydantic_private__", None)
-    return test
 
 
-def _line(text: str | None) -> int | None:
-    """pytest counts lines from zero."""
-    if text is None or len(text) > 7 or not text.isdecimal():
-        return None
-    return int(text) + 1
-
-
-def _seconds(text: str | None) -> float:
-    try:
-        seconds = float(text or 0)
-    except ValueError:
-        return 0.0
-    return seconds if 0 <= seconds < 1e9 else 0.0
-
-
-def stable_id(test_id: str) -> str:
-    """The same name for the same test in every run: bounded, without addresses in memory."""
-    test_id = _ADDRESS.sub("0x…", test_id)
-    if len(test_id) <= MAX_ID:
-        return test_id
-    digest = sha256(test_id.encode("utf-8", errors="replace")).hexdigest()[:16]
-    return f"{test_id[: MAX_ID - 20]}…{digest}"
-
-
-def failing_line(details: str) -> tuple[str, int] | None:
-    """File and line of the innermost frame in the repository of a pytest traceback, if any."""
-    details = details[-_TRACEBACK:]
-    for found in reversed([*_FRAME.finditer(details), *_SYNTAX_FRAME.finditer(details)]):
-        file = repository_path(found[1])
-        if file is not None:
-            return file, int(found[2])
-    return None
-
-
-def repository_path(path: str | None) -> str | None:
-    """The path as the repository names it, or None for what does not lie in the repository."""
-    if not path or len(path) > 500 or not path.isprintable():
-        return None
-    path = path.removeprefix(f"{WORKSPACE}/")
-    parts = PurePosixPath(path).parts
-    if path.startswith(("/", "<")) or not parts or not _FOREIGN.isdisjoint(parts):
-        return None
-    return str(PurePosixPath(path))
-
-
-_KILLED = {
-    "memory": "it used more memory than it may",
-    "processes": "it started more processes than it may",
-    "output": "it wrote more output than it may",
-    "stopped": "it was stopped",
-    "sandbox": "its sandbox went away",
-}
-
-
-def how_it_ended(completed: Completed) -> str | None:
-    """In words, what ended a run that did not end by itself; None when it did."""
-    if completed.timed_out:
-        return "it did not end within its time limit"
-    if completed.killed is not None:
-        return _KILLED.get(completed.killed, f"it was ended ({completed.killed})")
-    if completed.exit_code is None:
-        return "it ended without an exit code"
-    if completed.exit_code > 128:
-        return f"it was ended by signal {completed.exit_code - 128}"
-    return None
-
-
-def output_tail(completed: Completed) -> str:
-    """The end of what was printed, as text without control sequences; what is left out is said."""
-    output = completed.output[-MAX_OUTPUT_TAIL:]
-    left_out = completed.dropped_bytes + len(completed.output) - len(output)
-    text = _ESCAPES.sub("", output.decode("utf-8", errors="replace"))
-    text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return f"… {left_out:,} bytes of output left out …\n{text}" if left_out else text
+def _name(text: str, limit: int) -> str:
+    """A name on one line, whatever it holds."""
+    return fit(" ".join(visible(text).split()), limit)

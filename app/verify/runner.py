@@ -24,7 +24,7 @@ from app.domain.verdict import (
     changed,
 )
 from app.verify.lent import lend_pytest
-from app.verify.reports import MAX_REPORT_BYTES
+from app.verify.junit import MAX_REPORT_BYTES
 from app.verify.verifier import Context, Verifier
 from app.workspace.reading import NotReadableError, open_file
 from app.workspace.spec import Completed, Mount, Sandbox, SandboxSpec

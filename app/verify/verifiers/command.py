@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from app.domain.verdict import TestOutcome, TestResult, VerifierResult
-from app.verify.reports import MAX_DETAILS, how_it_ended, output_tail
+from app.verify.ended import how_it_ended, output_tail
+from app.verify.junit import MAX_DETAILS
 from app.verify.verifier import Command, Context, FileTree
 from app.workspace.spec import Completed
 

@@ -14,14 +14,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from app.domain.verdict import TestOutcome, TestResult, VerifierResult, whole_run
-from app.verify.reports import (
-    BadReportError,
-    Naming,
-    Report,
-    how_it_ended,
-    output_tail,
-    read_junit,
-)
+from app.verify.ended import how_it_ended, output_tail
+from app.verify.junit import BadReportError, Naming, Report, read_junit
 from app.verify.verifier import Command, Context, FileTree
 from app.workspace.spec import Completed
 
