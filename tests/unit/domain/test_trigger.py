@@ -1,0 +1,164 @@
+"""Which events start work, and what a trigger keeps of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.domain.event import EventError
+from app.domain.trigger import Ignored, OurApp, Trigger, from_event
+from app.github import webhooks
+from tests.support.deliveries import OUR_BOT, commented, encoded, labeled, without
+
+OURS = OurApp(app_id=4711, slug="honk")
+OTHER_BOT = {"login": "dependabot[bot]", "id": 99, "type": "Bot"}
+
+
+def _decide(name: str, payload: dict[str, Any]) -> Trigger | Ignored:
+    return from_event(name, webhooks.read(name, "application/json", encoded(payload)), OURS)
+
+
+def _trigger(name: str, payload: dict[str, Any]) -> Trigger:
+    decided = _decide(name, payload)
+    assert isinstance(decided, Trigger), decided
+    return decided
+
+
+def test_a_label_carries_the_issue_as_it_was() -> None:
+    trigger = _trigger("issues", labeled())
+
+    assert trigger.id == "label:900:7:honk:2026-03-02T09:10:11Z"
+    assert (trigger.kind, trigger.label, trigger.comment) == ("label", "honk", None)
+    assert trigger.command is None
+    assert trigger.installation_id == 77
+    assert (str(trigger.repository), trigger.repository_id) == ("acme/rounding", 900)
+    assert (trigger.default_branch, trigger.private) == ("main", True)
+    assert (trigger.number, trigger.is_pull_request) == (7, False)
+    assert (trigger.actor.login, trigger.actor.id, trigger.actor.type) == ("octo-cat", 11, "User")
+    assert (trigger.title, trigger.body) == ("Wrong rounding", "Rounds half down.")
+    assert trigger.author is not None
+    assert trigger.author.login == "reporter"
+    assert trigger.labels == ("bug", "honk")
+    assert trigger.updated_at.isoformat() == "2026-03-02T09:10:11+00:00"
+    assert trigger.html_url == "https://github.com/acme/rounding/issues/7"
+
+
+def test_a_comment_is_named_by_its_node() -> None:
+    trigger = _trigger("issue_comment", commented("Hm.\n/honk round up"))
+
+    assert (trigger.id, trigger.kind, trigger.label) == ("IC_kwDOB", "comment", None)
+    assert trigger.comment is not None
+    assert (trigger.comment.id, trigger.comment.body) == (333, "Hm.\n/honk round up")
+    assert trigger.comment.url.endswith("#issuecomment-333")
+    assert trigger.command is not None
+    assert trigger.command.task == "round up"
+
+
+def test_a_trigger_is_plain_json_and_back() -> None:
+    for trigger in (_trigger("issues", labeled()), _trigger("issue_comment", commented())):
+        assert Trigger.model_validate(trigger.model_dump(mode="json")) == trigger
+        assert Trigger.model_validate_json(trigger.model_dump_json()) == trigger
+
+
+def test_the_stronger_model_is_another_trigger() -> None:
+    assert _trigger("issues", labeled("honk:max")).id != _trigger("issues", labeled()).id
+
+
+def test_putting_the_label_on_again_is_another_trigger() -> None:
+    again = labeled(issue__updated_at="2026-03-02T09:12:00Z")
+    assert _trigger("issues", again).id != _trigger("issues", labeled()).id
+
+
+def test_a_comment_on_a_pull_request_says_so() -> None:
+    on_pull = commented(issue__pull_request={"url": "https://api.github.com/x", "merged_at": None})
+    assert _trigger("issue_comment", on_pull).is_pull_request
+
+
+def test_what_may_be_null_may_be_null() -> None:
+    trigger = _trigger("issues", labeled(issue__body=None, issue__user=None))
+    assert (trigger.body, trigger.author) == ("", None)
+
+
+def test_an_issue_that_our_app_opened_may_be_labelled_by_a_person() -> None:
+    _trigger("issues", labeled(issue__performed_via_github_app={"id": 4711}, issue__user=OUR_BOT))
+
+
+def test_a_person_may_write_through_another_app() -> None:
+    _trigger("issue_comment", commented(comment__performed_via_github_app={"id": 5}))
+
+
+def test_a_nul_is_kept_from_the_database() -> None:
+    assert _trigger("issues", labeled(issue__title="a\0b")).title == "ab"
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "reason"),
+    [
+        ("issues", labeled(sender=OUR_BOT), "this App"),
+        ("issue_comment", commented(sender=OUR_BOT), "this App"),
+        (
+            "issue_comment",
+            commented(comment__performed_via_github_app={"id": 4711}),
+            "this App",
+        ),
+        ("issue_comment", commented(sender={**OUR_BOT, "login": "Honk[bot]"}), "this App"),
+        ("issues", labeled(sender=OTHER_BOT), "no person"),
+        ("issue_comment", commented(sender=OTHER_BOT), "no person"),
+        ("issues", labeled(action="unlabeled"), "not acted on"),
+        ("issue_comment", commented(action="edited"), "not acted on"),
+        ("issue_comment", commented(action="deleted"), "not acted on"),
+        ("pull_request", labeled(), "not acted on"),
+        ("ping", {"zen": "x"}, "not acted on"),
+        ("issues", labeled("Honk"), "label"),
+        ("issues", labeled("honk:running"), "label"),
+        ("issues", labeled(issue__state="closed"), "closed"),
+        ("issues", labeled(repository__archived=True), "archived"),
+        ("issues", without(labeled(), "installation"), "installation"),
+        ("issue_comment", commented("What does /honk do?"), "no command"),
+        ("issue_comment", commented(None), "no command"),
+    ],
+)
+def test_the_rest_is_ignored_for_a_reason(name: str, payload: dict[str, Any], reason: str) -> None:
+    decided = _decide(name, payload)
+    assert isinstance(decided, Ignored)
+    assert reason in decided.reason
+
+
+def test_a_bot_that_only_looks_like_ours_by_name_is_no_bot() -> None:
+    _trigger("issues", labeled(sender={"login": "honk[bot]", "id": 5, "type": "User"}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"repository__full_name": "../../etc"},
+        {"repository__full_name": "acme"},
+        {"repository__full_name": 5},
+        {"repository__id": 0},
+        {"repository__id": 2**63},
+        {"repository__private": "yes"},
+        {"issue__number": -1},
+        {"issue__number": 1.5},
+        {"issue__number": None},
+        {"issue__title": None},
+        {"issue__title": "x" * 1_000_001},
+        {"issue__updated_at": "yesterday"},
+        {"issue__updated_at": "2026-03-02T09:10:11Z\n"},
+        {"issue__updated_at": "2026-02-31T09:10:11Z"},
+        {"issue__labels": {}},
+        {"issue": []},
+        {"sender": None},
+        {"sender__login": ""},
+        {"installation": 5},
+    ],
+)
+def test_values_that_github_does_not_send_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(EventError):
+        _decide("issues", labeled(**changes))
+
+
+@pytest.mark.parametrize("node_id", ["", "a b", "x" * 151, "x\n", "é", None])
+def test_a_comment_needs_a_name_that_can_be_an_id(node_id: str | None) -> None:
+    with pytest.raises(EventError):
+        _decide("issue_comment", commented(comment__node_id=node_id))
