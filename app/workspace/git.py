@@ -128,6 +128,21 @@ def token_environment(url: str, token: str) -> dict[str, str]:
     }
 
 
+def inside_environment() -> dict[str, str]:
+    """For git on a work tree, inside a sandbox: the same environment and flags, all by variables.
+
+    What is in the work tree and what is in the objects is the same byte by byte: nothing is
+    converted, and the global and system files that could say otherwise are not read.
+    """
+    settings = (*SETTINGS, "core.autocrlf=false", "core.safecrlf=false", "core.compression=1")
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, setting in enumerate(settings):
+        key, _, value = setting.partition("=")
+        variables[f"GIT_CONFIG_KEY_{number}"] = key
+        variables[f"GIT_CONFIG_VALUE_{number}"] = value
+    return {**ENVIRONMENT, **variables}
+
+
 async def git(
     args: Sequence[str],
     *,
@@ -138,19 +153,24 @@ async def git(
     environment: Mapping[str, str] | None = None,
     timeout: float = TIMEOUT_SECONDS,
     max_output: int = MAX_OUTPUT_BYTES,
+    cut: int | None = None,
 ) -> bytes:
     """Run git in the bare repository `cwd` and return what it writes.
 
     `url` names the remote that a fetch or push speaks to and opens its transport, and only that.
-    `timeout` in seconds, `max_output` in bytes. Raises GitError (denied and missing are kinds of
+    `timeout` in seconds, `max_output` in bytes; with `cut` git is ended once it has written more
+    than that many bytes, and they are returned. Raises GitError (denied and missing are kinds of
     it) and, when the remote is away or the time is over, RetryableError.
     """
     command = [GIT, *_flags(url), *([f"--git-dir={cwd}"] if cwd else []), *args]
     outer = {**ENVIRONMENT, **(environment or {})}
     if url is not None and token is not None:
         outer |= token_environment(url, token)
-    code, output, errors = await _execute(command, cwd, outer, stdin, timeout, max_output)
-    if code == 0:
+    most = max_output if cut is None else cut
+    code, output, errors = await _execute(command, cwd, outer, stdin, timeout, most)
+    if len(output) > most and cut is None:
+        raise GitError(args[0], 0, f"more than {most} bytes of output")
+    if code == 0 or len(output) > most:
         return output
     words = _redacted(errors.decode("utf-8", "replace").strip(), token)
     said = _redacted(output[:4000].decode("utf-8", "replace"), token) if args[0] == "push" else ""
@@ -187,38 +207,43 @@ async def _execute(
     try:
         async with asyncio.timeout(timeout):
             given = stdin if isinstance(stdin, bytes) else None
-            return await _converse(process, command, given, max_output)
+            return await _converse(process, given, max_output)
     except TimeoutError as error:
         raise RetryableError(f"git took over {timeout:g} seconds.") from error
     finally:
-        # Also its children: the transport helpers, index-pack.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        if process.returncode is None:
+            # Also its children: the transport helpers, index-pack.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
 
 async def _converse(
     process: asyncio.subprocess.Process,
-    command: Sequence[str],
     given: bytes | None,
     max_output: int,
 ) -> tuple[int, bytes, bytes]:
-    assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018
+    assert process.stdout is not None and process.stderr is not None  # noqa: S101
     errors = Bounded(MAX_ERROR_BYTES)
     output, _, _ = await asyncio.gather(
-        _all(process.stdout, max_output, command),
+        _up_to(process, process.stdout, max_output),
         _bounded(process.stderr, errors),
         _feed(process, given),
     )
     return await process.wait(), output, errors.value()
 
 
-async def _all(stream: asyncio.StreamReader, most: int, command: Sequence[str]) -> bytes:
+async def _up_to(
+    process: asyncio.subprocess.Process, stream: asyncio.StreamReader, most: int
+) -> bytes:
+    """Everything, or a little more than `most` bytes: then git is ended."""
     parts = bytearray()
     while data := await stream.read(1 << 16):
         parts += data
         if len(parts) > most:
-            raise GitError(command[-1], 0, f"more than {most} bytes of output")
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            break
     return bytes(parts)
 
 

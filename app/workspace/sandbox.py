@@ -263,10 +263,10 @@ class Bubblewrap(_Sandboxes):
         """`root` is where all workspaces lie, one directory each or deeper."""
         return cls(Slots(root) if os.geteuid() == 0 else None)
 
-    def claim(self, path: Path) -> None:
+    def claim(self, path: Path, *, like: Path | None = None) -> None:
         """See `Sandbox.claim`."""
         if self._slots is not None:
-            self._slots.claim(path)
+            self._slots.claim(path, like)
 
     def seen(self, mount: Mount) -> str:
         """See `Sandbox.seen`."""
@@ -301,7 +301,7 @@ class Unsandboxed(_Sandboxes):
 
     isolated = False
 
-    def claim(self, path: Path) -> None:
+    def claim(self, path: Path, *, like: Path | None = None) -> None:
         """Everything runs as this very user."""
 
     def seen(self, mount: Mount) -> str:

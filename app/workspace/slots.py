@@ -19,8 +19,16 @@ class Slots:
         self._root = root
         self._ids = _PREFERRED if _mapped(_PREFERRED) else _SCARCE
 
-    def claim(self, path: Path) -> None:
-        """Give the directory to an id that owns nothing else below the root, and close it."""
+    def claim(self, path: Path, like: Path | None) -> None:
+        """Give the directory to an id that owns nothing else below the root, and close it.
+
+        With `like` it gets the owner of that workspace.
+        """
+        if like is not None:
+            uid = self.owner(like)
+            os.chown(path, uid, uid)
+            path.chmod(0o700)
+            return
         with (self._root / ".slots.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             taken = self._taken()
@@ -40,11 +48,11 @@ class Slots:
     def _taken(self) -> set[int]:
         taken = set()
         for folder, folders, _ in os.walk(self._root):
-            depth = len(Path(folder).relative_to(self._root).parts)
-            for name in folders:
-                taken.add(Path(folder, name).lstat().st_uid)
-            if depth >= 1:
-                folders.clear()
+            owners = {name: Path(folder, name).lstat().st_uid for name in folders}
+            taken |= set(owners.values())
+            # What is below a workspace is the workspace's.
+            deep = len(Path(folder).relative_to(self._root).parts) >= 2
+            folders[:] = [name for name in folders if not deep and owners[name] not in self._ids]
         return taken
 
 

@@ -154,8 +154,11 @@ class Sandbox(Protocol):
         """One living sandbox. It is dead when the context ends."""
         ...
 
-    def claim(self, path: Path) -> None:
-        """Make an empty directory the property of whoever runs in its sandboxes."""
+    def claim(self, path: Path, *, like: Path | None = None) -> None:
+        """Make an empty directory the property of whoever runs in its sandboxes.
+
+        A workspace gets an owner of its own; another directory, the owner of the workspace `like`.
+        """
         ...
 
     def seen(self, mount: Mount) -> str:

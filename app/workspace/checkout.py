@@ -1,0 +1,243 @@
+"""Workspaces: a private checkout for each run, borrowing its objects from the mirror.
+
+    <root>/<name>/tree            the work tree and a `.git` of its own: the sandbox's
+    <root>/<name>/index           git's index as it was at checkout: the worker's
+    <root>/<name>/workspace.json  what it is
+
+Work-tree git runs inside a sandbox, always: a repository can bring hooks, filters and nested
+repositories whose configuration git obeys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from app.domain.values import CommitSha, RepoName, TreeSha, Value, commit_sha
+from app.errors import UserError
+from app.workspace.git import inside_environment
+from app.workspace.mirror import Mirrors
+from app.workspace.reading import open_file
+from app.workspace.spec import Limits, Mount, Sandbox, SandboxSpec
+
+OBJECTS = "/run/honk/objects"
+"""Where the mirror's objects are seen inside."""
+
+_SCRATCH = "/run/honk/scratch"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_CHECKOUT_LIMITS = Limits(seconds=900, memory_bytes=4 << 30, file_bytes=8 << 30)
+
+PLAIN_ATTRIBUTES = "* -text -eol -filter -ident -working-tree-encoding -crlf"
+"""Of highest rank in `info/attributes`: whatever the repository says, nothing is converted."""
+
+_CHECKOUT = f"""
+set -eu
+commit=$1 tree=$2 objects=$3 saved=$4
+git init -q --template= --initial-branch=work .
+mkdir -p .git/info .git/objects/info
+printf '%s\\n' "$objects" > .git/objects/info/alternates
+printf '%s\\n' '{PLAIN_ATTRIBUTES}' > .git/info/attributes
+git config user.name Honk
+git config user.email honk@localhost.invalid
+git config gc.auto 0
+git config core.autocrlf false
+git update-ref refs/heads/work "$commit"
+git read-tree --reset -u "$tree"
+cp -p .git/index "$saved/index"
+git reset -q
+"""
+
+
+class _Description(Value):
+    """`workspace.json`."""
+
+    repo: RepoName
+    base: CommitSha
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One run's checkout. Nothing in its work tree is trusted, or executed outside a sandbox."""
+
+    name: str
+    folder: Path
+    repo: RepoName
+    base: CommitSha
+
+    @property
+    def path(self) -> Path:
+        """The work tree, as this machine sees it."""
+        return self.folder / "tree"
+
+    @property
+    def index(self) -> Path:
+        """Git's index at the time of the checkout."""
+        return self.folder / "index"
+
+
+class Workspaces:
+    """All workspaces of one worker. `root` is also what `Bubblewrap.create` is given, or below."""
+
+    def __init__(self, root: Path, mirrors: Mirrors, sandbox: Sandbox) -> None:
+        self._root = root
+        self.mirrors = mirrors
+        self.sandbox = sandbox
+
+    async def create(
+        self, repo: RepoName, commit: CommitSha, name: str, *, tree: TreeSha | None = None
+    ) -> Workspace:
+        """Check a commit out that the mirror has; with `tree`, that tree on top of the commit.
+
+        An existing workspace of that name is removed first. Raises ValueError for a bad name,
+        UserError when the checkout fails, and leaves nothing behind then.
+        """
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name for a workspace")
+        workspace = Workspace(name, self._root / name, repo, commit_sha(commit))
+        await self.remove(workspace)
+        try:
+            self._lay_out(workspace)
+            await self._check_out(workspace, tree or await self.mirrors.tree_of(repo, commit))
+        except BaseException:
+            await self.remove(workspace)
+            raise
+        return workspace
+
+    async def open(self, name: str) -> Workspace | None:
+        """A workspace that is there already, or None."""
+        folder = self._root / name
+        try:
+            text = (folder / "workspace.json").read_bytes()
+            described = _Description.model_validate_json(text)
+        except (OSError, ValidationError):
+            return None
+        if not (folder / "tree").is_dir() or not (folder / "index").is_file():
+            return None
+        return Workspace(name, folder, described.repo, described.base)
+
+    async def remove(self, workspace: Workspace) -> None:
+        """Delete it, whatever its owner made of it. Its sandboxes must be dead."""
+        await asyncio.to_thread(remove_tree, workspace.folder)
+
+    def spec(
+        self,
+        workspace: Workspace,
+        *,
+        limits: Limits | None = None,
+        writable: bool = True,
+        environment: Mapping[str, str] | None = None,
+        mounts: tuple[Mount, ...] = (),
+    ) -> SandboxSpec:
+        """A sandbox on the workspace in which its own `.git` finds the mirror's objects."""
+        return SandboxSpec(
+            workspace=workspace.path,
+            workspace_writable=writable,
+            mounts=(self._objects(workspace), *mounts),
+            environment=dict(environment or {}),
+            limits=limits or Limits(),
+        )
+
+    def objects_inside(self, workspace: Workspace) -> str:
+        """The path by which a sandbox finds the mirror's objects."""
+        return self.sandbox.seen(self._objects(workspace))
+
+    @asynccontextmanager
+    async def scratch(self, workspace: Workspace) -> AsyncIterator[Mount]:
+        """A directory beside the workspace that one sandbox may write and the worker reads."""
+        folder = Path(tempfile.mkdtemp(dir=workspace.folder, prefix="scratch-"))
+        try:
+            self.sandbox.claim(folder, like=workspace.path)
+            yield Mount(folder, _SCRATCH, writable=True)
+        finally:
+            await asyncio.to_thread(remove_tree, folder)
+
+    def _objects(self, workspace: Workspace) -> Mount:
+        return Mount(self.mirrors.objects(workspace.repo), OBJECTS)
+
+    def _lay_out(self, workspace: Workspace) -> None:
+        workspace.folder.mkdir(parents=True)
+        # Passed through by the sandbox's user, listed by nobody.
+        workspace.folder.chmod(0o711)
+        workspace.path.mkdir(mode=0o700)
+        self.sandbox.claim(workspace.path)
+
+    async def _check_out(self, workspace: Workspace, tree: TreeSha) -> None:
+        async with self.scratch(workspace) as scratch:
+            spec = self.spec(
+                workspace,
+                limits=_CHECKOUT_LIMITS,
+                environment=inside_environment(),
+                mounts=(scratch,),
+            )
+            words = [workspace.base, tree, self.objects_inside(workspace)]
+            done = await self.sandbox.run(
+                spec, ["/bin/sh", "-c", _CHECKOUT, "checkout", *words, self.sandbox.seen(scratch)]
+            )
+            if not done.ok:
+                raise UserError(
+                    f"{workspace.repo} cannot be checked out at {workspace.base}: "
+                    f"{done.text.strip()[-500:] or done.killed or 'it took too long'}."
+                )
+            await asyncio.to_thread(_keep_index, scratch.source, workspace.index)
+        described = _Description(repo=workspace.repo, base=workspace.base)
+        (workspace.folder / "workspace.json").write_text(described.model_dump_json())
+
+
+def _keep_index(source: Path, target: Path) -> None:
+    """Copy it with its time, by which git tells whether a file may have changed since."""
+    with open_file(source, "index") as file, target.open("wb") as copy:
+        shutil.copyfileobj(file, copy)
+        status = os.fstat(file.fileno())
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+    target.chmod(0o644)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a directory of any depth and any permissions, without following a link.
+
+    Every directory found is moved up into one grave first, so that neither the depth of a tree
+    nor the length of its paths matters.
+    """
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        path.unlink()
+        return
+    grave = Path(tempfile.mkdtemp(dir=path.parent, prefix=".grave-"))
+    count = 0
+    _open_up(path)
+    path.rename(grave / "0")
+    waiting = [grave / "0"]
+    while waiting:
+        folder = waiting.pop()
+        with os.scandir(folder) as entries:
+            for entry in list(entries):
+                if not entry.is_dir(follow_symlinks=False):
+                    os.unlink(entry.path)  # noqa: PTH108 - a name of any length
+                    continue
+                count += 1
+                _open_up(Path(entry.path))
+                os.rename(entry.path, grave / str(count))  # noqa: PTH104
+                waiting.append(grave / str(count))
+        folder.rmdir()
+    with contextlib.suppress(OSError):
+        grave.rmdir()
+
+
+def _open_up(folder: Path) -> None:
+    """An owner may have closed it to itself; root is not held up by that."""
+    if os.geteuid() != 0:
+        folder.chmod(0o700)

@@ -1,0 +1,449 @@
+"""One bare repository for each repository worked on: a cache of GitHub's objects, never a truth.
+
+Workspaces read its objects; only the worker writes them. It never has a work tree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import fcntl
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from app.domain.values import CommitSha, RepoName, TreeSha, commit_sha, tree_sha
+from app.errors import UserError
+from app.workspace.git import MAX_OUTPUT_BYTES, GitError, check_ref, git
+
+_LOCK_PAUSE_SECONDS = 0.05
+_PACKS_BEFORE_REPACK = 40
+_AUTHOR = "Honk <honk@localhost.invalid>"
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_NO_SUCH_REF = re.compile(
+    r"couldn't find remote ref|not our ref|unadvertised object", re.IGNORECASE
+)
+_REF_MOVED = re.compile(
+    r"non-fast-forward|stale info|fetch first|reference already exists|failed to update ref"
+    r"|cannot lock ref|incorrect old value",
+    re.IGNORECASE,
+)
+_NAMED_PATH = re.compile(
+    r"(?:workflow|[Ff]ile|path)s? [`'\"]?((?:[\w.@+-]+/)*[\w.@+-]+\.?[\w-]*)[`'\"]?", re.ASCII
+)
+
+
+class Lease(enum.Enum):
+    """How a push may move a ref besides to a commit it is expected at."""
+
+    FAST_FORWARD = "fast-forward"
+    ANY = "any"
+    """From wherever it is; only for refs that nobody else writes."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where a repository is pushed to and fetched from. `token` is never shown or written."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One path that differs between two commits or trees.
+
+    `status` is git's letter: A added, M modified, D deleted, T type changed. Modes are git's
+    (`100644`, `100755`, `120000`, `160000`, and `000000` where there is none), sizes in bytes (0
+    where there is none). Bytes of the path that are not UTF-8 are surrogates, as
+    `os.fsdecode` makes them.
+    """
+
+    status: str
+    path: str
+    old_mode: str
+    new_mode: str
+    old_sha: str
+    new_sha: str
+    old_size: int
+    new_size: int
+
+
+class PushRefusedError(UserError):
+    """The remote does not take the push: a rule of the repository, or the ref has moved.
+
+    `rule` is the remote's own text, `paths` the files that it names, `moved` says that somebody
+    else moved the ref.
+    """
+
+    def __init__(self, ref: str, rule: str, *, moved: bool) -> None:
+        self.ref = ref
+        self.rule = rule
+        self.moved = moved
+        self.paths = tuple(dict.fromkeys(_NAMED_PATH.findall(rule))) if not moved else ()
+        if moved:
+            super().__init__(f"`{ref}` was moved by somebody else meanwhile.")
+        else:
+            named = f" because of {', '.join(f'`{path}`' for path in self.paths)}"
+            super().__init__(
+                f"GitHub refused the push to `{ref}`{named if self.paths else ''}: {rule}"
+            )
+
+
+PushRefused = PushRefusedError
+
+
+class Mirrors:
+    """All mirrors of one worker's home. Several workers may share the directory."""
+
+    def __init__(self, root: Path, *, environment: Mapping[str, str] | None = None) -> None:
+        """`environment` is added for fetch and push alone: a proxy, a certificate bundle."""
+        self._root = root
+        self._environment = dict(environment or {})
+        self._locks: dict[Path, asyncio.Lock] = {}
+        self._coming: dict[tuple[Path, str], asyncio.Task[CommitSha | None]] = {}
+
+    def path(self, repo: RepoName) -> Path:
+        """The bare repository. GitHub's names differ in more than case only by mistake."""
+        return self._root / repo.owner.lower() / f"{repo.name.lower()}.git"
+
+    def objects(self, repo: RepoName) -> Path:
+        """What workspaces borrow from."""
+        return self.path(repo) / "objects"
+
+    async def fetch(self, repo: RepoName, remote: Remote, ref: str) -> CommitSha | None:
+        """Bring a branch, a full ref or a full SHA up to date and tell its commit.
+
+        None when the remote has no such thing (an empty repository has no branch). Whoever asks
+        while the same fetch waits for its turn shares it; a fetch that has begun is not shared,
+        as it may have seen the ref before it moved. Raises GitError, RetryableError, and
+        ValueError for what is no ref.
+        """
+        name = ref if _SHA.fullmatch(ref) else _full(ref)
+        if _SHA.fullmatch(name) and await self.has_commit(repo, name):
+            return commit_sha(name)
+        key = (self.path(repo), name)
+        task = self._coming.get(key)
+        if task is None:
+            task = asyncio.create_task(self._fetch_in_turn(repo, remote, name))
+            # Nobody may be left to hear of its failure when all who asked were cancelled.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._coming[key] = task
+        return await asyncio.shield(task)
+
+    async def _fetch_in_turn(self, repo: RepoName, remote: Remote, name: str) -> CommitSha | None:
+        key = (self.path(repo), name)
+        try:
+            async with self._locked(repo):
+                self._coming.pop(key, None)
+                return await self._fetch(repo, remote, name)
+        finally:
+            if self._coming.get(key) is asyncio.current_task():
+                del self._coming[key]
+
+    async def _fetch(self, repo: RepoName, remote: Remote, name: str) -> CommitSha | None:
+        # Named by a hash: a branch `a` that became `a/b` on the remote is no conflict here.
+        kept = f"refs/honk-fetched/{hashlib.sha256(os.fsencode(name)).hexdigest()}"
+        options = ["--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--force"]
+        arguments = ["fetch", "--quiet", *options, "--", remote.url, f"+{name}:{kept}"]
+        try:
+            await self._remote_git(repo, remote, arguments)
+        except GitError as error:
+            if _NO_SUCH_REF.search(error.words):
+                return None
+            raise
+        await self._tidy(repo)
+        found = await self._git(repo, ["rev-parse", "--verify", "--quiet", f"{kept}^{{commit}}"])
+        return commit_sha(found.decode().strip())
+
+    async def _tidy(self, repo: RepoName) -> None:
+        """Few packs keep reads fast. Nothing is ever pruned: live runs borrow the objects."""
+        packs = list((self.objects(repo) / "pack").glob("*.pack"))
+        if len(packs) > _PACKS_BEFORE_REPACK:
+            await self._git(repo, ["repack", "--geometric=2", "-d", "--quiet"])
+
+    async def pin(self, repo: RepoName, name: str, sha: str) -> None:
+        """Keep an object under `refs/honk-pins/<name>` for as long as something needs it."""
+        await self._git(repo, ["update-ref", check_ref(f"refs/honk-pins/{name}"), sha])
+
+    async def unpin(self, repo: RepoName, name: str) -> None:
+        """Forget a pin; also one that is not there."""
+        ref = check_ref(f"refs/honk-pins/{name}")
+        with contextlib.suppress(GitError):
+            await self._git(repo, ["update-ref", "-d", ref])
+
+    async def push(
+        self,
+        repo: RepoName,
+        remote: Remote,
+        sha: CommitSha,
+        ref: str,
+        *,
+        expected: CommitSha | Lease | None = Lease.FAST_FORWARD,
+    ) -> None:
+        """Create or move a ref of the remote.
+
+        Only forward, unless `expected` says where it is now (None: it is not there yet). Raises
+        PushRefusedError with the remote's words, GitError, RetryableError.
+        """
+        full = _full(ref)
+        await self._push(repo, remote, f"{commit_sha(sha)}:{full}", full, expected)
+
+    async def delete_remote_ref(
+        self, repo: RepoName, remote: Remote, ref: str, *, expected: CommitSha | None = None
+    ) -> None:
+        """Delete a ref of the remote; where `expected` is given, only if it is there.
+
+        A ref that is gone already is what was wanted. Raises as `push` does.
+        """
+        full = _full(ref)
+        lease: CommitSha | Lease = expected if expected is not None else Lease.FAST_FORWARD
+        if await self._listed(repo, remote, full) is not None:
+            await self._push(repo, remote, f":{full}", full, lease)
+
+    async def _listed(self, repo: RepoName, remote: Remote, full: str) -> CommitSha | None:
+        found = await self._remote_git(repo, remote, ["ls-remote", "--", remote.url, full])
+        for line in found.decode("utf-8", "surrogateescape").splitlines():
+            sha, _, name = line.partition("\t")
+            if name == full:
+                return commit_sha(sha)
+        return None
+
+    async def _push(
+        self,
+        repo: RepoName,
+        remote: Remote,
+        refspec: str,
+        full: str,
+        expected: CommitSha | Lease | None,
+    ) -> None:
+        lease = []
+        if expected is Lease.ANY:
+            lease = ["--force"]
+        elif not isinstance(expected, Lease):
+            lease = [f"--force-with-lease={full}:{expected or ''}"]
+        arguments = ["push", "--porcelain", "--no-verify", *lease, "--", remote.url, refspec]
+        try:
+            await self._remote_git(repo, remote, arguments)
+        except GitError as error:
+            if type(error) is not GitError or not _refused(error.words):
+                raise
+            moved = bool(_REF_MOVED.search(error.words))
+            raise PushRefusedError(full, _rule(error.words), moved=moved) from error
+
+    async def commit_tree(
+        self, repo: RepoName, tree: TreeSha, parents: Sequence[CommitSha], message: str
+    ) -> CommitSha:
+        """A local commit, the same for the same arguments: author and time are fixed."""
+        lines = [f"tree {tree_sha(tree)}", *(f"parent {commit_sha(one)}" for one in parents)]
+        lines += [f"author {_AUTHOR} 0 +0000", f"committer {_AUTHOR} 0 +0000", "", message]
+        text = "\n".join(lines).encode("utf-8", "replace") + b"\n"
+        made = await self._git(repo, ["hash-object", "-t", "commit", "-w", "--stdin"], text)
+        return commit_sha(made.decode().strip())
+
+    async def has_commit(self, repo: RepoName, sha: str) -> bool:
+        """Is the commit here, without asking the remote?"""
+        if not self.path(repo).is_dir():
+            return False
+        try:
+            await self._git(repo, ["cat-file", "-e", f"{commit_sha(sha)}^{{commit}}"])
+        except GitError:
+            return False
+        return True
+
+    async def tree_of(self, repo: RepoName, commit: str) -> TreeSha:
+        """The tree of a commit (or of a tree: itself). Raises GitError when it is not here."""
+        found = await self._git(repo, ["rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}"])
+        return tree_sha(found.decode().strip())
+
+    async def read_blob(
+        self, repo: RepoName, commit: str, path: bytes | str, max_bytes: int
+    ) -> bytes | None:
+        """A regular file's content at a commit or tree; None for anything else, or a longer one.
+
+        Links and submodules are no files here.
+        """
+        name = os.fsencode(path)
+        listed = await self._git(
+            repo, ["--literal-pathspecs", "ls-tree", "-z", "-l", commit, "--", os.fsdecode(name)]
+        )
+        for row in listed.split(b"\0"):
+            described, _, found = row.partition(b"\t")
+            mode, _, sha, size = (*described.split(), b"", b"", b"", b"")[:4]
+            if found == name and mode in (b"100644", b"100755") and int(size) <= max_bytes:
+                return await self._git(repo, ["cat-file", "blob", sha.decode()], most=max_bytes + 1)
+        return None
+
+    async def is_ancestor(self, repo: RepoName, old: str, new: str) -> bool:
+        """Does `new` contain `old`?"""
+        try:
+            await self._git(repo, ["merge-base", "--is-ancestor", old, new])
+        except GitError as error:
+            if error.code == 1:
+                return False
+            raise
+        return True
+
+    async def changes(self, repo: RepoName, base: str, head: str) -> tuple[FileChange, ...]:
+        """What differs between two commits or trees, path by path, renames as two changes."""
+        raw = await self._git(
+            repo, ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", base, head]
+        )
+        words = raw.split(b"\0")[:-1]
+        rows = [
+            (words[at].decode().lstrip(":").split(" "), os.fsdecode(words[at + 1]))
+            for at in range(0, len(words), 2)
+        ]
+        sizes = await self._sizes(repo, [sha for row, _ in rows for sha in row[2:4]])
+        return tuple(
+            FileChange(
+                status=row[4][:1],
+                path=path,
+                old_mode=row[0],
+                new_mode=row[1],
+                old_sha=row[2],
+                new_sha=row[3],
+                old_size=sizes.get(row[2], 0),
+                new_size=sizes.get(row[3], 0),
+            )
+            for row, path in rows
+        )
+
+    async def _sizes(self, repo: RepoName, shas: Sequence[str]) -> dict[str, int]:
+        wanted = "\n".join(dict.fromkeys(shas)).encode() + b"\n"
+        found = await self._git(
+            repo, ["cat-file", "--batch-check=%(objectname) %(objectsize)"], wanted
+        )
+        rows = (line.split(" ") for line in found.decode().splitlines())
+        return {row[0]: int(row[1]) for row in rows if row[1].isdigit()}
+
+    async def diff(self, repo: RepoName, base: str, head: str, max_bytes: int) -> str:
+        """The difference as a patch for reading; cut, with a line that says so, at `max_bytes`."""
+        options = ["--no-ext-diff", "--no-textconv", "--no-color", "--find-renames"]
+        whole = await self._git(
+            repo, ["diff-tree", "-r", "-p", *options, base, head], cut=max_bytes
+        )
+        text = whole[:max_bytes].decode("utf-8", "replace")
+        return text if len(whole) <= max_bytes else f"{text}\n[... the rest is left out ...]\n"
+
+    async def take_pack(self, repo: RepoName, pack: BinaryIO, max_bytes: int) -> None:
+        """Take in objects that a sandbox packed. Raises GitError when the pack is not sound."""
+        limit = f"--max-input-size={max_bytes}"
+        await self._git(repo, ["index-pack", "--stdin", "--fix-thin", "--strict", limit], pack)
+
+    async def tree_with(
+        self, repo: RepoName, tree: TreeSha, entries: Sequence[tuple[str, str, str]]
+    ) -> TreeSha:
+        """The tree with some paths set: (mode, SHA, path); mode `0` takes a path out."""
+        rows = [f"{mode} {sha}\t{path}" for mode, sha, path in entries]
+        text = b"".join(os.fsencode(row) + b"\0" for row in rows)
+        with tempfile.TemporaryDirectory(dir=self.path(repo), prefix="index-") as folder:
+            index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+            await self._git(repo, ["read-tree", tree], environment=index)
+            await self._git(
+                repo, ["update-index", "-z", "--replace", "--index-info"], text, environment=index
+            )
+            made = await self._git(repo, ["write-tree"], environment=index)
+        return tree_sha(made.decode().strip())
+
+    async def gitlinks(self, repo: RepoName, tree: str) -> dict[str, str]:
+        """The submodules of a commit or tree: SHA by path."""
+        listed = await self._git(repo, ["ls-tree", "-r", "-z", "--full-tree", tree])
+        rows = [row.partition(b"\t") for row in listed.split(b"\0") if row.startswith(b"160000 ")]
+        return {os.fsdecode(path): row.split()[2].decode() for row, _, path in rows}
+
+    async def link_target(self, repo: RepoName, sha: str) -> bytes:
+        """What a symbolic link's blob says."""
+        return await self._git(repo, ["cat-file", "blob", sha], cut=4096)
+
+    async def _git(
+        self,
+        repo: RepoName,
+        args: Sequence[str],
+        stdin: bytes | BinaryIO = b"",
+        *,
+        most: int | None = None,
+        cut: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> bytes:
+        await self._ensure(repo)
+        return await git(
+            args,
+            cwd=self.path(repo),
+            stdin=stdin,
+            max_output=MAX_OUTPUT_BYTES if most is None else most,
+            cut=cut,
+            environment=environment,
+        )
+
+    async def _remote_git(self, repo: RepoName, remote: Remote, args: Sequence[str]) -> bytes:
+        await self._ensure(repo)
+        return await git(
+            args,
+            cwd=self.path(repo),
+            url=remote.url,
+            token=remote.token,
+            environment=self._environment,
+        )
+
+    async def _ensure(self, repo: RepoName) -> None:
+        """Make the bare repository, whole or not at all."""
+        path = self.path(repo)
+        if path.is_dir():
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix="new-") as folder:
+            made = Path(folder, "bare")
+            # Readable for the users that sandboxes run as, whatever the worker's umask.
+            options = ["--bare", "--quiet", "--shared=0644", "--template=", "--initial-branch=main"]
+            await git(["init", *options, str(made)])
+            for part in (made, made / "objects", made / "objects" / "pack"):
+                part.mkdir(exist_ok=True)
+                part.chmod(0o755)
+            with contextlib.suppress(OSError):
+                made.rename(path)  # somebody else may have been first
+
+    @asynccontextmanager
+    async def _locked(self, repo: RepoName) -> AsyncIterator[None]:
+        """One at a time for each repository, in this process and among processes."""
+        await self._ensure(repo)
+        path = self.path(repo)
+        lock = self._locks.setdefault(path, asyncio.Lock())
+        async with lock:
+            with (path / "honk.lock").open("a") as file:
+                while not _try_lock(file.fileno()):  # noqa: ASYNC110 - another process has it
+                    await asyncio.sleep(_LOCK_PAUSE_SECONDS)
+                yield
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _full(ref: str) -> str:
+    """`main` is short for the branch; what starts with `refs/` is whole."""
+    return check_ref(ref if ref.startswith("refs/") else f"refs/heads/{ref}")
+
+
+def _refused(words: str) -> bool:
+    return "[rejected]" in words or "[remote rejected]" in words
+
+
+def _rule(words: str) -> str:
+    """The remote's own lines, or git's reason in brackets when it sent none."""
+    lines = [line[len("remote:") :].strip() for line in words.splitlines() if "remote:" in line[:7]]
+    said = "\n".join(line for line in lines if line)
+    reason = re.search(r"\[(?:remote )?rejected\] \((.*)\)", words)
+    parts = [said, reason.group(1) if reason and reason.group(1) not in said else ""]
+    return "\n".join(part for part in parts if part)[:4000]

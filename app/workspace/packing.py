@@ -1,0 +1,196 @@
+"""What the work tree holds becomes a tree in the mirror, and nothing else does.
+
+Only the files count: what the agent staged, committed or did to its `.git` changes nothing. Git
+reads the work tree in a second sandbox with a git directory of its own; what comes out is a pack,
+which the worker takes in as from a stranger and then looks through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.domain.values import RepoName, TreeSha, tree_sha
+from app.errors import UserError
+from app.workspace.checkout import PLAIN_ATTRIBUTES, Workspace, Workspaces
+from app.workspace.git import GitError, inside_environment
+from app.workspace.mirror import FileChange, Mirrors
+from app.workspace.reading import NotReadableError, open_file, read_file
+from app.workspace.spec import GIB, MIB, Completed, Limits, Mount
+
+MAX_PACK_BYTES = 2 * GIB
+_MAX_WORDS = 50
+_SAVED_INDEX = "/run/honk/index"
+_LIMITS = Limits(seconds=900, file_bytes=MAX_PACK_BYTES, output_bytes=MIB)
+_NO_SHA = "0" * 40
+
+# The exit code of `add` is 1 when single files could not be read: the rest is packed.
+_PACK = f"""
+set -eu
+base=$1 objects=$2 out=$3 saved=$4
+export GIT_DIR="$out/git" GIT_WORK_TREE="$PWD"
+git init -q --template=
+mkdir -p "$GIT_DIR/info" "$GIT_DIR/objects/info"
+printf '%s\\n' "$objects" > "$GIT_DIR/objects/info/alternates"
+printf '%s\\n' '{PLAIN_ATTRIBUTES}' > "$GIT_DIR/info/attributes"
+cp -p "$saved" "$GIT_DIR/index"
+git update-index -q --refresh > /dev/null 2>&1 || :
+code=0
+git add -A --ignore-errors . 2> "$out/words" || code=$?
+if [ "$code" -gt 1 ]; then cat "$out/words"; exit "$code"; fi
+git ls-files -s -z | grep -z '^160000 ' > "$out/links" || :
+cut -z -f 2- < "$out/links" | git update-index -z --force-remove --stdin
+{{ git ls-tree -r -z --full-tree "$base" | grep -z '^160000 ' || :; }} \\
+  | git update-index -z --replace --index-info
+tree=$(git write-tree)
+printf '%s' "$tree" > "$out/tree"
+printf '%s\\n^%s\\n^%s^{{tree}}\\n' "$tree" "$base" "$base" \\
+  | git pack-objects -q --revs --thin --stdout > "$out/pack"
+"""
+
+_UNREADABLE = re.compile(r"error: open\(\"(.*)\"\): (.*)")
+_REFUSED = re.compile(r"error: (?:invalid path|unable to index file) '(.*)'")
+
+
+@dataclass(frozen=True)
+class PackedTree:
+    """The work tree as the mirror now has it, pinned under the workspace's name.
+
+    `changes` is what differs from the workspace's base; `skipped` says in words what was left out
+    and why.
+    """
+
+    tree: TreeSha
+    changes: tuple[FileChange, ...]
+    skipped: tuple[str, ...]
+
+
+async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
+    """Pack the work tree as it is now. Its sandboxes should be dead.
+
+    Ignored files are left out by the repository's own `.gitignore` alone. Submodules stay as they
+    are in the base. Links that lead outside, new nested repositories and changes of `.gitmodules`
+    are left out and named. Raises UserError when the tree cannot be packed.
+    """
+    mirrors, repo = workspaces.mirrors, workspace.repo
+    links = await mirrors.gitlinks(repo, workspace.base)
+    async with workspaces.scratch(workspace) as scratch:
+        await _pack_inside(workspace, workspaces, scratch)
+        packed = await asyncio.to_thread(_read_tree_name, scratch.source)
+        skipped = await asyncio.to_thread(_left_out_inside, scratch.source, links)
+        await _take_in(mirrors, repo, scratch.source)
+    tree, refused = await _without_forbidden(mirrors, repo, workspace.base, packed)
+    await mirrors.pin(repo, f"workspaces/{workspace.name}", tree)
+    changes = await mirrors.changes(repo, workspace.base, tree)
+    return PackedTree(tree, changes, (*skipped, *refused))
+
+
+async def _pack_inside(workspace: Workspace, workspaces: Workspaces, scratch: Mount) -> None:
+    saved = Mount(workspace.index, _SAVED_INDEX)
+    spec = workspaces.spec(
+        workspace,
+        limits=_LIMITS,
+        writable=False,
+        environment=inside_environment(),
+        mounts=(scratch, saved),
+    )
+    seen = workspaces.sandbox.seen
+    words = [workspace.base, workspaces.objects_inside(workspace), seen(scratch), seen(saved)]
+    done = await workspaces.sandbox.run(spec, ["/bin/sh", "-c", _PACK, "pack", *words])
+    if not done.ok:
+        raise UserError(f"The work tree cannot be packed: {_why(done)}.")
+
+
+def _why(done: Completed) -> str:
+    if done.timed_out:
+        return "it took too long"
+    return done.killed or done.text.strip()[-500:] or f"exit code {done.exit_code}"
+
+
+def _read_tree_name(scratch: Path) -> TreeSha:
+    try:
+        return tree_sha(read_file(scratch, "tree", 100).decode("ascii", "replace"))
+    except (NotReadableError, ValueError) as error:
+        raise UserError(f"The work tree cannot be packed: {error}.") from error
+
+
+async def _take_in(mirrors: Mirrors, repo: RepoName, scratch: Path) -> None:
+    try:
+        with open_file(scratch, "pack") as file:
+            await mirrors.take_pack(repo, file, MAX_PACK_BYTES)
+    except (NotReadableError, GitError) as error:
+        raise UserError(f"The packed work tree is not sound: {error}.") from error
+
+
+def _left_out_inside(scratch: Path, links: dict[str, str]) -> tuple[str, ...]:
+    """What git itself did not take: unreadable files, refused names, nested repositories."""
+    told = read_file(scratch, "words", 16 * MIB).decode("utf-8", "replace")
+    words = [f"`{path}` could not be read: {why}" for path, why in _UNREADABLE.findall(told)]
+    unreadable = {path for path, _ in _UNREADABLE.findall(told)}
+    words += [
+        f"`{path}` could not be taken"
+        for path in dict.fromkeys(_REFUSED.findall(told))
+        if path not in unreadable
+    ]
+    for row in read_file(scratch, "links", 16 * MIB).split(b"\0")[:-1]:
+        described, _, name = row.partition(b"\t")
+        path, sha = os.fsdecode(name), described.split()[1].decode()
+        if path not in links:
+            words.append(f"`{path}` is a repository of its own: it was left out")
+        elif links[path] != sha:
+            words.append(f"`{path}` is a submodule: it was left as it was")
+    if len(words) > _MAX_WORDS:
+        words[_MAX_WORDS:] = [f"and {len(words) - _MAX_WORDS} more"]
+    return tuple(words)
+
+
+async def _without_forbidden(
+    mirrors: Mirrors, repo: RepoName, base: str, tree: TreeSha
+) -> tuple[TreeSha, tuple[str, ...]]:
+    """The tree with what may not be in it put back to the base's state, and words for each."""
+    entries: list[tuple[str, str, str]] = []
+    words: list[str] = []
+    for change in await mirrors.changes(repo, base, tree):
+        reason = await _forbidden(mirrors, repo, change)
+        if reason:
+            kept = change.old_mode != "000000"
+            entries.append(
+                (change.old_mode, change.old_sha, change.path)
+                if kept
+                else ("0", _NO_SHA, change.path)
+            )
+            words.append(f"`{change.path}` {reason}")
+    if entries:
+        tree = await mirrors.tree_with(repo, tree, entries)
+    return tree, tuple(words)
+
+
+async def _forbidden(mirrors: Mirrors, repo: RepoName, change: FileChange) -> str:
+    if "160000" in (change.old_mode, change.new_mode):
+        return "is a submodule: it was left as it was"
+    if change.path.rpartition("/")[2].lower() == ".gitmodules":
+        return "says where submodules come from: it was left as it was"
+    if change.new_mode == "120000":
+        target = await mirrors.link_target(repo, change.new_sha)
+        if leads_outside(change.path, os.fsdecode(target)):
+            return "is a link that leads outside of the repository: it was left out"
+    return ""
+
+
+def leads_outside(path: str, target: str) -> bool:
+    """Would a link at `path` (from the root of the repository) leave the repository?
+
+    `..` is understood at the beginning only: after a name that is a link itself it could lead
+    anywhere.
+    """
+    if target.startswith("/"):
+        return True
+    parts: Sequence[str] = [part for part in target.split("/") if part not in ("", ".")]
+    climbs = 0
+    while climbs < len(parts) and parts[climbs] == "..":
+        climbs += 1
+    return climbs > path.count("/") or ".." in parts[climbs:]
