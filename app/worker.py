@@ -40,7 +40,9 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[GitHu
         settings.github_api_url,
         settings.github_server_url,
     )
-    model = AnthropicModel(settings.model_key(), base_url=settings.anthropic_base_url)
+    model = AnthropicModel(
+        settings.model_key().get_secret_value(), base_url=settings.anthropic_base_url
+    )
     services = _services(settings, database, github, model, await _sandbox(settings))
     workflow.register(services)
     try:
@@ -61,7 +63,11 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[GitHu
 
 
 def _services(
-    settings: Settings, database: Database, github: GitHubApp, model: AnthropicModel, sandbox: Sandbox
+    settings: Settings,
+    database: Database,
+    github: GitHubApp,
+    model: AnthropicModel,
+    sandbox: Sandbox,
 ) -> Services:
     home = settings.home_path
     mirrors = Mirrors(home / "mirrors")
@@ -76,6 +82,7 @@ def _services(
         model=model,
         model_id=settings.model,
         model_id_max=settings.model_max,
+        scratch=home / "scratch",
     )
 
 
@@ -89,9 +96,9 @@ async def _sandbox(settings: Settings) -> Sandbox:
             )
         return Unsandboxed()
     found = await probe()
-    if not found.works:
+    if not found.ok:
         raise UserError(f"No sandbox can be made here. {found.problem}", next_step=found.next_step)
-    return Bubblewrap()
+    return Bubblewrap.create(settings.home_path / "workspaces")
 
 
 def _executor(database: Database) -> str:

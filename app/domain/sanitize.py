@@ -30,7 +30,9 @@ _SHAPES = (
     re.compile(r"github_pat_[A-Za-z0-9_]{22,}"),
     re.compile(r"sk-ant-[A-Za-z0-9_-]{16,}"),
     re.compile(r"xox[abpors]-[A-Za-z0-9-]{10,}"),
-    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S),
+    re.compile(
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S
+    ),
     re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
 )
 _REDACTED = "[redacted]"

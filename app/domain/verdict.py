@@ -308,7 +308,7 @@ def _same_failure(was: TestResult, now: TestResult) -> bool:
 
 def _change(key: _Key, was: TestResult | None, now: TestResult | None) -> Change:
     told = now or was
-    assert told is not None  # noqa: S101 - the key came from one of the two
+    assert told is not None
     return Change(
         verifier=key.verifier,
         id=key.id,

@@ -11,7 +11,7 @@ from app.domain import sanitize
 from app.domain.run import Outcome, Phase
 from app.domain.trigger import Trigger
 from app.domain.values import RepoName, RunId, Value, short
-from app.domain.verdict import Change, Counts, Verdict
+from app.domain.verdict import Change, Counts, Verdict, VerifierResult
 
 COMMENT_LIMIT = 65_536
 SUMMARY_LIMIT = 65_535
@@ -210,11 +210,11 @@ def not_ready_title(title: str) -> str:
     return f"Not ready: {title}"[:TITLE_LIMIT]
 
 
-def commit_message(
-    run: RunId, trigger: Trigger, work: Work, *, sign_off: bool, bot: str
-) -> str:
+def commit_message(run: RunId, trigger: Trigger, work: Work, *, sign_off: bool, bot: str) -> str:
     """Subject, body and trailers; the trailers are ours and nothing in the text can forge one."""
-    title = sanitize.plain(trigger.title, limit=100).lstrip("#") or f"Work on issue {trigger.number}"
+    title = (
+        sanitize.plain(trigger.title, limit=100).lstrip("#") or f"Work on issue {trigger.number}"
+    )
     subject = sanitize.fit(title, 72)
     body = _indented_trailers(sanitize.markdown(work.text, limit=4_000))
     trailers = [
@@ -231,10 +231,27 @@ def check_waiting() -> tuple[str, str]:
     return ("Waiting for the tests", "The commit is checked out clean and its tests are run.")
 
 
-def check_summary(verdict: Verdict, details: str) -> str:
+def check_summary(verdict: Verdict, ran: tuple[str, ...]) -> str:
     """The check run's page: what changed first, then the table, then what was run."""
-    parts = [f"### {verdict.title}", *_reasons(verdict), verdict_table(verdict), details]
+    parts = [f"### {verdict.title}", *_reasons(verdict), verdict_table(verdict), *ran]
     return sanitize.fit("\n\n".join(part for part in parts if part), SUMMARY_LIMIT)
+
+
+def what_ran(result: VerifierResult) -> str:
+    """One command, how it ended, and the end of its output in a fold."""
+    ended = "did not end in time" if result.timed_out else f"ended with {result.exit_code}"
+    lines = [
+        f"{sanitize.code(result.command, limit=300)} {ended} after {_duration(result.seconds)}."
+    ]
+    if result.from_exit_code_only:
+        lines.append("It writes no report that Honk reads, so only its exit code is known.")
+    for remark in (result.problem, result.note):
+        if remark:
+            lines.append(sanitize.plain(remark, limit=500))
+    if result.output_tail.strip():
+        tail = sanitize.fence(result.output_tail, limit=20_000)
+        lines.append(f"<details><summary>The end of its output</summary>\n\n{tail}\n\n</details>")
+    return "\n\n".join(lines)
 
 
 def verdict_table(verdict: Verdict) -> str:
@@ -382,7 +399,9 @@ def _reasons(verdict: Verdict) -> list[str]:
 
 
 def _usage_line(usage: Usage) -> str:
-    return f"${usage.cost_usd:.2f} · {_count(usage.model_turns, 'turn')} · {_duration(usage.seconds)}"
+    return (
+        f"${usage.cost_usd:.2f} · {_count(usage.model_turns, 'turn')} · {_duration(usage.seconds)}"
+    )
 
 
 def _counts(counts: Counts) -> str:

@@ -40,7 +40,9 @@ async def recount(story: Story, home: Path, *, is_sample: bool) -> bool:
     if is_good is not says_good:
         click.echo("The check run does not say what the tests say.", err=True)
         return False
-    click.echo(f"Counted again by hand: the check run is right, the tests {'pass' if is_good else 'fail'}.")
+    click.echo(
+        f"Counted again by hand: the check run is right, the tests {'pass' if is_good else 'fail'}."
+    )
     return True
 
 

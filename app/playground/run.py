@@ -185,7 +185,7 @@ async def _model(scene: Scene) -> AsyncIterator[tuple[ScriptedModel | None, str 
         yield None, None
         return
     model = ScriptedModel(default=scene.script)
-    async with serve(model, port=0) as url:
+    async with serve(model.app, port=0) as url:
         yield model, url
 
 
@@ -222,7 +222,9 @@ def _add_repository(github: GitHub, repository: str, scene: Scene) -> None:
 
 
 def _repository_name(repo: Path) -> str:
-    name = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in repo.resolve().name)
+    name = "".join(
+        letter if letter.isalnum() or letter in "._-" else "-" for letter in repo.resolve().name
+    )
     return name.encode("ascii", "ignore").decode().strip(".-") or "project"
 
 

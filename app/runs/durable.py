@@ -23,7 +23,7 @@ V = TypeVar("V", bound=Value)
 _WAITS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 180.0)
 
 
-class OurBug(Exception):
+class OurBugError(Exception):
     """A step failed in a way nobody foresaw. The log holds the traceback under `reference`."""
 
     def __init__(self, step: str, reference: str) -> None:
@@ -39,7 +39,7 @@ class Nothing(Value):
 async def step(name: str, returns: type[V], function: Callable[[], Awaitable[V]]) -> V:
     """Do one recorded step of the workflow that is running.
 
-    Raises UserError as the step did, or OurBug for anything else.
+    Raises UserError as the step did, or OurBugError for anything else.
     """
 
     async def recorded() -> dict[str, Any]:
@@ -50,7 +50,7 @@ async def step(name: str, returns: type[V], function: Callable[[], Awaitable[V]]
         return returns.model_validate(answer["value"])
     if "user_error" in answer:
         raise UserError(answer["user_error"], next_step=answer["next_step"])
-    raise OurBug(name, answer["bug"])
+    raise OurBugError(name, answer["bug"])
 
 
 async def _told(name: str, function: Callable[[], Awaitable[V]]) -> dict[str, Any]:

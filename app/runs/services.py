@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from app.agent.model import Model
 from app.domain.run import RunInput
@@ -61,12 +64,12 @@ class Services:
     model: Model
     model_id: str
     model_id_max: str
+    scratch: Path
     edits: Edits = field(default_factory=Edits)
     _calls: dict[RunId, Counter[str]] = field(default_factory=dict)
+    _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
-    async def client(
-        self, run: RunInput, permissions: Mapping[str, str]
-    ) -> RepositoryClient:
+    async def client(self, run: RunInput, permissions: Mapping[str, str]) -> RepositoryClient:
         """A client for the run's repository whose calls are counted with the run."""
         return await self.github.repository(
             run.trigger.installation_id,
@@ -80,7 +83,7 @@ class Services:
         token = await self.github.token(
             run.trigger.installation_id, run.trigger.repository, permissions
         )
-        return Remote(url=self.git_url(run.trigger.repository), token=token)
+        return Remote(url=self.git_url(run.trigger.repository), token=token.get_secret_value())
 
     def git_url(self, repo: RepoName) -> str:
         return f"{self.github.server_url}/{repo}.git"
@@ -92,6 +95,17 @@ class Services:
             self._calls.setdefault(run, Counter())[_COLUMNS[call.kind]] += 1
 
         return count
+
+    @asynccontextmanager
+    async def only_one(self, key: str) -> AsyncIterator[None]:
+        """Work that several runs may want at once, such as one base's results, is done once."""
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._locks.pop(key, None)
 
     async def save_counts(self, run: RunId) -> None:
         """Add the calls counted since last time to the run's row."""

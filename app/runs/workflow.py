@@ -15,7 +15,7 @@ from app.domain.values import RunId, Value
 from app.domain.words import Publication, Report, Work
 from app.errors import UserError
 from app.runs import durable, intake, queue
-from app.runs.durable import Nothing, OurBug
+from app.runs.durable import Nothing, OurBugError
 from app.runs.intake import Admission
 from app.runs.services import Services
 from app.runs.steps import checkpoint, prepare, publish, report, seal, verify, work
@@ -52,18 +52,18 @@ async def take_in(services: Services, trigger: Trigger) -> None:
     """Permission, policy, eyes, status comment, and the first attempt in the queue."""
     structlog.contextvars.bind_contextvars(trigger=trigger.id)
     try:
-        admission = await durable.step(
-            "admit", Admission, lambda: intake.admit(services, trigger)
-        )
+        admission = await durable.step("admit", Admission, lambda: intake.admit(services, trigger))
         if admission.run is not None:
             run = admission.run
             await durable.step("acknowledge", Nothing, lambda: intake.acknowledge(services, run))
             await _enqueue_attempt(run, 1)
         elif admission.problem:
-            await durable.step("refuse", Nothing, lambda: intake.refuse(services, trigger, admission))
+            await durable.step(
+                "refuse", Nothing, lambda: intake.refuse(services, trigger, admission)
+            )
         else:
             log.info("a trigger was ignored", why=admission.silent)
-    except (UserError, OurBug) as problem:
+    except (UserError, OurBugError) as problem:
         # Nobody can be told: what failed here is talking to GitHub, or knowing who may be answered.
         log.warning("a trigger was not taken in", why=str(problem))
 
@@ -76,9 +76,11 @@ async def attempt(services: Services, run: RunInput, number: int) -> None:
         told = await _try(services, run)
     except UserError as problem:
         told = await _failed(services, run, problem.message, problem.next_step)
-    except OurBug as bug:
+    except OurBugError as bug:
         told = await _failed(services, run, *words.our_bug(bug.reference))
-    await _step(services, run, "report", Nothing, lambda: report.report(services, run, number, told))
+    await _step(
+        services, run, "report", Nothing, lambda: report.report(services, run, number, told)
+    )
     log.info("an attempt ended", outcome=told.outcome.value)
 
 
@@ -88,7 +90,7 @@ async def _try(services: Services, run: RunInput) -> Report:
     )
     feedback: str | None = None
     for correction in range(run.policy.corrections + 1):
-        done, packed = await _work(services, run, preparation, feedback)
+        done, packed = await _work(services, run, preparation, feedback, correction)
         if done.ending in ("question", "stopped", "refused") or packed.empty:
             return _without_a_change(run, done, packed)
         sealed, verified = await _seal_and_verify(services, run, preparation, packed, done)
@@ -101,11 +103,16 @@ async def _try(services: Services, run: RunInput) -> Report:
 
 
 async def _work(
-    services: Services, run: RunInput, preparation: Preparation, feedback: str | None
+    services: Services,
+    run: RunInput,
+    preparation: Preparation,
+    feedback: str | None,
+    correction: int,
 ) -> tuple[Work, Packed]:
-    done = await _step(
-        services, run, "work", Work, lambda: work.work(services, run, preparation, feedback)
-    )
+    async def do() -> Work:
+        return await work.work(services, run, preparation, feedback, correction=correction)
+
+    done = await _step(services, run, "work", Work, do)
     packed = await _step(
         services,
         run,
@@ -132,9 +139,7 @@ async def _seal_and_verify(
     return sealed, verified
 
 
-async def _turn_back(
-    services: Services, run: RunInput, sealed: Sealed, verified: Verified
-) -> None:
+async def _turn_back(services: Services, run: RunInput, sealed: Sealed, verified: Verified) -> None:
     """The commit is not published; its check run says what its tests said."""
 
     async def complete() -> Nothing:
@@ -188,13 +193,17 @@ async def _failed(services: Services, run: RunInput, problem: str, next_step: st
 
     try:
         kept_at = (await _step(services, run, "salvage", Salvaged, keep)).kept_at
-    except (UserError, OurBug):
+    except (UserError, OurBugError):
         kept_at = ""
     return Report(outcome=Outcome.ERROR, problem=problem, next_step=next_step, kept_at=kept_at)
 
 
 async def _step(
-    services: Services, run: RunInput, name: str, returns: type[V], function: Callable[[], Awaitable[V]]
+    services: Services,
+    run: RunInput,
+    name: str,
+    returns: type[V],
+    function: Callable[[], Awaitable[V]],
 ) -> V:
     try:
         return await durable.step(name, returns, function)
@@ -227,9 +236,7 @@ async def settle(services: Services) -> None:
             continue
         problem, next_step = words.attempt_died()
         kept_at = await checkpoint.salvage(services, row.input)
-        told = Report(
-            outcome=Outcome.ERROR, problem=problem, next_step=next_step, kept_at=kept_at
-        )
+        told = Report(outcome=Outcome.ERROR, problem=problem, next_step=next_step, kept_at=kept_at)
         await report.report(services, row.input, row.attempt, told)
         await services.save_counts(RunId(row.id))
         log.warning("a dead run was settled", run=row.id, engine=status.status)

@@ -58,7 +58,9 @@ class Database:
             current = MigrationContext.configure(connection).get_current_revision()
             if current == head:
                 return
-            known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+            known = {
+                script.revision for script in ScriptDirectory.from_config(config).walk_revisions()
+            }
             if current is not None and current not in known:
                 raise UserError(
                     f"The database has the schema {current}, which is newer than this Honk.",

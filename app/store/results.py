@@ -38,8 +38,6 @@ class ResultStore:
         def replace(connection: sa.Connection) -> None:
             where = [results.c[name] == part for name, part in key.items()]
             connection.execute(sa.delete(results).where(*where))
-            connection.execute(
-                sa.insert(results).values(**key, results=value, created_at=now())
-            )
+            connection.execute(sa.insert(results).values(**key, results=value, created_at=now()))
 
         await self._database.run(replace)

@@ -148,5 +148,7 @@ class Runs:
         await self._database.run(lambda connection: connection.execute(change))
 
     async def _select(self, query: sa.Select[Any]) -> list[RunRow]:
-        rows = await self._database.run(lambda connection: connection.execute(query).mappings().all())
+        rows = await self._database.run(
+            lambda connection: connection.execute(query).mappings().all()
+        )
         return [RunRow.model_validate(dict(row)) for row in rows]

@@ -60,7 +60,7 @@ async def test_the_published_commit_is_the_verified_one(house: House) -> None:
 
 
 async def test_the_work_is_all_of_the_agents_files_and_nothing_else(house: House) -> None:
-    strange = "strange \"name\" \n ü.txt"
+    strange = 'strange "name" \n ü.txt'
     make = (
         "printf '#!/bin/sh\\n' > run.sh && chmod +x run.sh && ln -s calc.py link && "
         "printf '\\0\\1\\2' > data.bin && mkdir -p deep/er && "
@@ -85,10 +85,14 @@ async def test_the_work_is_all_of_the_agents_files_and_nothing_else(house: House
     assert modes["data.bin"] == "100644"
     assert modes[f"deep/er/{strange}"] == "100644"
     assert not any(name.startswith("build/") for name in modes)
-    assert (await subject.git("cat-file", "blob", f"{subject.pull.pull.head_sha}:data.bin")) == "\0\1\2"
+    assert (
+        await subject.git("cat-file", "blob", f"{subject.pull.pull.head_sha}:data.bin")
+    ) == "\0\1\2"
 
 
-async def test_without_the_fix_the_check_fails_and_the_pull_request_is_a_draft(house: House) -> None:
+async def test_without_the_fix_the_check_fails_and_the_pull_request_is_a_draft(
+    house: House,
+) -> None:
     comment = {"bash": {"command": "echo '# looked at' >> calc.py"}}
     subject = await house.subject(plays=script([comment], [FINISH]))
     await subject.label()

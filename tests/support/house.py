@@ -138,8 +138,10 @@ class Subject:
         """Wait until Honk has spoken its last words and everything is written down."""
         settled = {"honk:done", "honk:needs-you", "honk:failed"}
         await self.house.until(
-            lambda: any("<!-- honk:end=" in c.body for c in self.ours)
-            and bool(settled & set(self.labels)),
+            lambda: (
+                any("<!-- honk:end=" in c.body for c in self.ours)
+                and bool(settled & set(self.labels))
+            ),
             f"{self.repository}#{self.number} is not settled: {[c.body for c in self.ours]}",
         )
         await self.house.github.drained()
@@ -234,7 +236,7 @@ async def open_house(home: Path, **settings: str) -> AsyncIterator[House]:
     for login in (OWNER, "walter", "trudy", "rita", "stan"):
         github.add_user(login)
     model = ScriptedModel()
-    async with serve(github, port=0) as url, serve(model, port=0) as model_url:
+    async with serve(github, port=0) as url, serve(model.app, port=0) as model_url:
         house = House(
             home,
             github,

@@ -9,6 +9,7 @@ from app.domain.values import CommitSha, RunId, TreeSha, Value
 from app.errors import HonkError, RetryableError
 from app.runs.services import WRITE_CODE, Services
 from app.store.turns import Turns
+from app.workspace.mirror import Lease
 from app.workspace.packing import pack
 
 log = structlog.get_logger()
@@ -71,9 +72,7 @@ async def _last_snapshot(services: Services, run: RunInput) -> TreeSha | None:
     return TreeSha(snapshot) if snapshot else None
 
 
-async def _commit(
-    services: Services, run: RunInput, base: CommitSha, tree: TreeSha
-) -> CommitSha:
+async def _commit(services: Services, run: RunInput, base: CommitSha, tree: TreeSha) -> CommitSha:
     message = f"Work of run {run.id}\n\nKept by Honk; not part of any branch.\n"
     repo = run.trigger.repository
     commit = await services.mirrors.commit_tree(repo, tree, [base], message)
@@ -84,7 +83,7 @@ async def _commit(
 async def _push(services: Services, run: RunInput, commit: CommitSha) -> None:
     remote = await services.remote(run, WRITE_CODE)
     await services.mirrors.push(
-        run.trigger.repository, remote, commit, hidden_ref(run.id), force=True
+        run.trigger.repository, remote, commit, hidden_ref(run.id), expected=Lease.ANY
     )
 
 

@@ -6,7 +6,7 @@ from app.domain import words
 from app.domain.run import Phase, RunInput, branch_name
 from app.domain.words import Publication, Work
 from app.errors import UserError
-from app.github import checks, commits, pulls
+from app.github import commits, pulls
 from app.github.commits import RefMoved
 from app.runs.services import PUBLISH, Services
 from app.runs.steps import verify
@@ -36,9 +36,7 @@ async def publish(
         ),
         draft=run.policy.draft or not ready,
     )
-    await services.runs.update(
-        run.id, branch=branch, pull_number=pull.number, pull_url=pull.url
-    )
+    await services.runs.update(run.id, branch=branch, pull_number=pull.number, pull_url=pull.url)
     if ready:
         await pulls.request_review(client, pull.number, run.trigger.actor.login)
     await verify.complete_check(services, run, sealed, verified, cut_short=work.ending == "budget")

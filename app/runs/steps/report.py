@@ -41,9 +41,7 @@ async def _settle_status(
 ) -> None:
     """Edit the status comment for the last time; write it when it is not there."""
     row = await services.runs.get(run.id)
-    text = words.status_settled(
-        run.id, run.trigger.actor.login, told, plan_of(row), usage_of(row)
-    )
+    text = words.status_settled(run.id, run.trigger.actor.login, told, plan_of(row), usage_of(row))
     known = row.status_comment_id
     if known is not None and await conversation.edit_comment(client, known, text):
         return

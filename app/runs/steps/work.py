@@ -16,15 +16,23 @@ from app.runs.steps.announce import announce
 from app.store.turns import Turns
 from app.workspace.checkout import Workspace
 from app.workspace.packing import pack
+from app.workspace.sandbox import SandboxSession
 
 _GUIDANCE = ("AGENTS.md", "CLAUDE.md")
 _GUIDANCE_BYTES = 32_768
 
 
 async def work(
-    services: Services, run: RunInput, preparation: Preparation, feedback: str | None
+    services: Services,
+    run: RunInput,
+    preparation: Preparation,
+    feedback: str | None,
+    *,
+    correction: int,
 ) -> Work:
     """Let the agent work until it ends; `feedback` sends it back to what it had finished.
+
+    `correction` counts those: the same feedback of the same correction is heard once.
 
     Done twice, it goes on from the last recorded turn.
     """
@@ -34,7 +42,9 @@ async def work(
     await prepare.set_up(services, run, workspace)
     baseline = asyncio.create_task(verify.baseline(services, run, preparation.base))
     try:
-        ending = await _session(services, run, preparation, workspace, turns, feedback)
+        async with services.sandbox.session(services.workspaces.spec(workspace)) as hands:
+            session = await _session(services, run, preparation, workspace, hands)
+            ending = await session.run(feedback, feedback_id=f"correction {correction}")
         await baseline
     finally:
         baseline.cancel()
@@ -55,9 +65,8 @@ async def _session(
     run: RunInput,
     preparation: Preparation,
     workspace: Workspace,
-    turns: Turns,
-    feedback: str | None,
-) -> Ending:
+    hands: SandboxSession,
+) -> Session:
     async def snapshot() -> str | None:
         return (await pack(workspace, services.workspaces)).tree
 
@@ -75,21 +84,19 @@ async def _session(
         return False
 
     budget = run.policy.budget
-    async with services.sandbox.session(services.workspaces.spec(workspace)) as hands:
-        session = Session(
-            services.model,
-            hands,
-            _Transcript(turns),
-            await _assignment(services, run, preparation),
-            model_id=run.model,
-            budget=Budget(usd=budget.usd, seconds=budget.minutes * 60, turns=budget.turns),
-            verify=verify_now,
-            snapshot=snapshot,
-            messages=nothing_new,
-            should_stop=never,
-            on_progress=progress,
-        )
-        return await session.run(feedback)
+    return Session(
+        services.model,
+        hands,
+        _Transcript(Turns(services.database, run.id)),
+        await _assignment(services, run, preparation, workspace),
+        model_id=run.model,
+        budget=Budget(usd=budget.usd, seconds=budget.minutes * 60, turns=budget.turns),
+        verify=verify_now,
+        snapshot=snapshot,
+        messages=nothing_new,
+        should_stop=never,
+        on_progress=progress,
+    )
 
 
 class _Transcript:
@@ -111,9 +118,10 @@ class _Transcript:
         )
 
 
-async def _assignment(services: Services, run: RunInput, preparation: Preparation) -> Assignment:
+async def _assignment(
+    services: Services, run: RunInput, preparation: Preparation, workspace: Workspace
+) -> Assignment:
     trigger = run.trigger
-    verifiers = await verify.verifiers(services, run, preparation.base)
     return Assignment(
         repo=trigger.repository,
         number=trigger.number,
@@ -124,13 +132,11 @@ async def _assignment(services: Services, run: RunInput, preparation: Preparatio
         request=trigger.command.task if trigger.command else "",
         guidance=await _guidance(services, run, preparation.rules),
         base_branch=run.base_branch,
-        test_commands=tuple(verifier.name for verifier in verifiers),
+        test_commands=tuple(each.line for each in verify.verifiers(run, workspace)),
     )
 
 
-async def _guidance(
-    services: Services, run: RunInput, rules: CommitSha
-) -> tuple[Guidance, ...]:
+async def _guidance(services: Services, run: RunInput, rules: CommitSha) -> tuple[Guidance, ...]:
     """What the project tells agents, as it stands on the default branch."""
     found = []
     for path in _GUIDANCE:
@@ -159,5 +165,3 @@ def _in_words(ending: Ending) -> Work:
             return Work(ending="refused", text=ending.text)
         case _:
             return Work(ending="stopped")
-
-

@@ -1,0 +1,194 @@
+"""What the tests say of a commit: from a clean checkout, in fresh sandboxes, before and after."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.domain import words
+from app.domain.run import Phase, Preparation, RunInput
+from app.domain.values import CommitSha, TreeSha, Value
+from app.domain.verdict import Change, Results, Verdict, compare
+from app.errors import UserError
+from app.github import checks
+from app.github.checks import Annotation, Output
+from app.runs.durable import Nothing
+from app.runs.services import SEAL, Services
+from app.runs.steps import prepare
+from app.runs.steps.announce import announce
+from app.runs.steps.seal import Sealed
+from app.verify import runner
+from app.verify.runner import Site
+from app.verify.telling import for_agent
+from app.verify.verifier import DirectoryTree, Verifier
+from app.verify.verifiers import choose
+from app.workspace.checkout import Workspace
+from app.workspace.packing import pack
+
+ANNOTATIONS = 200
+
+
+class Verified(Value):
+    """The verdict over a sealed commit, and its evidence in words for the agent."""
+
+    verdict: Verdict
+    evidence: str
+    ran: tuple[str, ...] = ()
+
+
+async def verify(
+    services: Services, run: RunInput, preparation: Preparation, sealed: Sealed
+) -> Verified:
+    """Verify the sealed commit and compare it with the base."""
+    await announce(services, run, Phase.VERIFYING)
+    await _check_in_progress(services, run, sealed)
+    before = await baseline(services, run, preparation.base)
+    after = await _results(
+        services, run, sealed.sha, sealed.tree, name=f"{run.id}-verify", against=before
+    )
+    verdict = compare(before, after, no_tests=run.policy.no_tests)
+    return Verified(
+        verdict=verdict,
+        evidence=for_agent(after, before),
+        ran=tuple(words.what_ran(result) for result in after.verifiers),
+    )
+
+
+async def baseline(services: Services, run: RunInput, base: CommitSha) -> Results | None:
+    """The base commit's results: known ones, or made now in a checkout of its own.
+
+    None when the base cannot be verified; the verdict says so.
+    """
+    key = environment(run)
+    repo = run.trigger.repository
+    async with services.only_one(f"{repo}@{base}:{key}"):
+        known = await services.results.get(repo, base, key)
+        if known is not None:
+            return Results.model_validate(known)
+        try:
+            results = await _results(services, run, base, None, name=f"{run.id}-base")
+        except UserError:
+            return None
+        await services.results.put(repo, base, key, results.model_dump(mode="json"))
+        return results
+
+
+async def for_the_agent(
+    services: Services, run: RunInput, base: CommitSha, workspace: Workspace
+) -> str:
+    """The agent's tool: its work tree as it stands, packed and verified like a commit."""
+    packed = await pack(workspace, services.workspaces)
+    repo = run.trigger.repository
+    commit = await services.mirrors.commit_tree(repo, packed.tree, [base], "Work in progress\n")
+    before, after = await asyncio.gather(
+        baseline(services, run, base),
+        _results(services, run, commit, packed.tree, name=f"{run.id}-trial"),
+    )
+    return for_agent(after, before)
+
+
+def verifiers(run: RunInput, workspace: Workspace) -> tuple[Verifier, ...]:
+    """What the policy names, or what switches itself on by what the checkout contains."""
+    return choose(run.policy.verify, DirectoryTree(workspace.path))
+
+
+def feedback(verified: Verified) -> str | None:
+    """What goes back to the agent; None when a person can take it from here.
+
+    Only what the agent can mend goes back: tests that fail or vanished, not a missing test suite.
+    """
+    verdict = verified.verdict
+    mendable = (
+        verdict.new_failures
+        or verdict.failing_unknown
+        or verdict.not_run
+        or verdict.removed
+        or verdict.newly_skipped
+    )
+    return words.feedback(verdict, verified.evidence) if mendable else None
+
+
+async def complete_check(
+    services: Services,
+    run: RunInput,
+    sealed: Sealed,
+    verified: Verified,
+    *,
+    cut_short: bool = False,
+) -> Nothing:
+    """Write the verdict on the commit, with annotations on the failing lines."""
+    client = await services.client(run, SEAL)
+    verdict = verified.verdict
+    await checks.complete_check_run(
+        client,
+        sealed.check_run,
+        conclusion="action_required" if cut_short else verdict.conclusion,
+        output=Output(title=verdict.title, summary=words.check_summary(verdict, verified.ran)),
+        annotations=[*_annotations(verdict)][:ANNOTATIONS],
+    )
+    return Nothing()
+
+
+def environment(run: RunInput) -> str:
+    """Names everything besides the commit that results depend on."""
+    parts = [run.policy.setup, run.policy.verify]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+async def _results(
+    services: Services,
+    run: RunInput,
+    commit: CommitSha,
+    tree: TreeSha | None,
+    *,
+    name: str,
+    against: Results | None = None,
+) -> Results:
+    """Verify one commit in a checkout of its own; what differs from `against` is run again."""
+    async with _clean_checkout(services, run, commit, name) as workspace:
+        site = Site(services.sandbox, services.workspaces.spec(workspace), services.scratch)
+        chosen = verifiers(run, workspace)
+        results = await runner.verify(site, chosen, commit, tree, environment=environment(run))
+        return results if against is None else await runner.rerun(site, chosen, against, results)
+
+
+@asynccontextmanager
+async def _clean_checkout(
+    services: Services, run: RunInput, commit: CommitSha, name: str
+) -> AsyncIterator[Workspace]:
+    workspace = await services.workspaces.create(run.trigger.repository, commit, name)
+    try:
+        await prepare.set_up(services, run, workspace)
+        yield workspace
+    finally:
+        await services.workspaces.remove(workspace)
+
+
+async def _check_in_progress(services: Services, run: RunInput, sealed: Sealed) -> None:
+    client = await services.client(run, SEAL)
+    title, summary = words.check_waiting()
+    await checks.update_check_run(
+        client,
+        sealed.check_run,
+        status="in_progress",
+        output=Output(title=title, summary=summary),
+    )
+
+
+def _annotations(verdict: Verdict) -> list[Annotation]:
+    failing = (*verdict.new_failures, *verdict.failing_unknown, *verdict.still_failing)
+    return [
+        _annotation(change, change.file, change.line)
+        for change in failing
+        if change.file and change.line
+    ]
+
+
+def _annotation(change: Change, path: str, line: int) -> Annotation:
+    title, message = words.check_annotation(change)
+    return Annotation(
+        path=path, start_line=line, end_line=line, level="failure", title=title, message=message
+    )
