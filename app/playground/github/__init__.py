@@ -1,0 +1,8 @@
+"""A GitHub on your own machine: stateful, over real git, refusing what GitHub refuses."""
+
+from .api import RequestRecord
+from .server import serve
+from .simulator import GitHub, RefusedError
+from .world import AppRegistration
+
+__all__ = ["AppRegistration", "GitHub", "RefusedError", "RequestRecord", "serve"]

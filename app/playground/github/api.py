@@ -1,0 +1,331 @@
+"""The way of one request: route, who asks, what they may, the endpoint, its answer.
+
+People in the pages and programs on the REST API come through `answer` alike.
+Outside contract: https://docs.github.com/rest
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+from urllib.parse import unquote, urlencode
+
+from .refusals import Refusal, invalid_request, no_permission, not_found, validation
+from .world import Issue, Json, Repository, Token, User, World
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who asks: nobody, a person, the App itself (by JWT) or one of its installations."""
+
+    kind: Literal["nobody", "person", "app", "installation"]
+    user: User | None = None
+    token: Token | None = None
+
+    @property
+    def name(self) -> str:
+        """The login, for logs and limits."""
+        return self.user.login if self.user else ""
+
+
+@dataclass
+class Answer:
+    """What an endpoint gives back; `body` is JSON, or bytes for another media type."""
+
+    status: int = 200
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class RequestRecord:
+    """One request and its answer, as the log keeps them. `path` is as the client wrote it."""
+
+    method: str
+    template: str
+    path: str
+    query: dict[str, str]
+    body: Any
+    status: int
+    answer: Any
+    token_kind: str
+    who: str
+    at: datetime
+    fault: bool = False
+    """An order in `faults` made this answer."""
+
+
+@dataclass
+class Call:
+    """One request on its way through an endpoint."""
+
+    world: World
+    actor: Actor
+    method: str
+    path: str
+    params: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+    accept: str = ""
+    found: Repository | None = None
+
+    @property
+    def user(self) -> User:
+        """The account that acts."""
+        if self.actor.user is None:
+            raise Refusal(401, "Requires authentication")
+        return self.actor.user
+
+    @property
+    def repository(self) -> Repository:
+        """The repository of the path."""
+        if self.found is None:
+            raise not_found()
+        return self.found
+
+    def issue(self) -> Issue:
+        """The issue or pull request of the path, where the repository has issues."""
+        issue = self.repository.issue(self.number("issue_number"))
+        if issue.pull is None and not self.repository.has_issues:
+            raise Refusal(410, "Issues are disabled for this repo")
+        return issue
+
+    def number(self, name: str) -> int:
+        """A number of the path. Refuses with 404."""
+        if not self.params[name].isdecimal():
+            raise not_found()
+        return int(self.params[name])
+
+    def can(self, level: str) -> bool:
+        """Whether the actor has this level here; an installation has what the endpoint needed."""
+        return self.actor.kind == "installation" or self.repository.allows(self.user, level)
+
+    # -- the body
+
+    def given(self, name: str) -> bool:
+        """Whether the body has this property."""
+        return name in self.fields()
+
+    def fields(self) -> Json:
+        """The body, an object. Refuses with 400."""
+        if self.body is None:
+            return {}
+        if not isinstance(self.body, dict):
+            raise Refusal(400, "Body should be a JSON object")
+        return self.body
+
+    def value(self, name: str, kind: type[T], default: T) -> T:
+        """A property of this type, or the default where it is absent or null."""
+        value = self.fields().get(name)
+        if value is None:
+            return default
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise invalid_request(f"For 'properties/{name}', {value!r} is not a {_word(kind)}.")
+        return value
+
+    def required(self, name: str, kind: type[T]) -> T:
+        """A property that must be there. Refuses with 422."""
+        if self.fields().get(name) is None:
+            raise invalid_request(f'"{name}" wasn\'t supplied.')
+        return self.value(name, kind, kind())
+
+    def optional(self, name: str, kind: type[T]) -> T | None:
+        """A property that may be absent or null."""
+        return None if self.fields().get(name) is None else self.required(name, kind)
+
+    def strings(self, name: str) -> list[str]:
+        """A list of strings, empty where it is absent."""
+        values = self.value(name, list, [])
+        if not all(isinstance(value, str) for value in values):
+            raise invalid_request(f"For 'properties/{name}', {values!r} is not all strings.")
+        return values
+
+    def choice(self, name: str, choices: Sequence[str]) -> str | None:
+        """One of these words, or None where it is absent."""
+        value = self.optional(name, str)
+        if value is not None and value not in choices:
+            raise invalid_request(
+                f"For 'properties/{name}', {value!r} is not a member of the enum."
+            )
+        return value
+
+    def page(
+        self, items: Sequence[T], shape: Callable[[T], Json], *, under: str | None = None
+    ) -> Answer:
+        """One page of a list with the Link header that leads to the others."""
+        size = min(max(_integer(self.query.get("per_page"), 30), 1), 100)
+        page = max(_integer(self.query.get("page"), 1), 1)
+        last = max((len(items) + size - 1) // size, 1)
+        rows: Any = [shape(item) for item in items[(page - 1) * size : page * size]]
+        body = rows if under is None else {"total_count": len(items), under: rows}
+        targets = {"prev": page - 1, "next": page + 1, "last": last, "first": 1}
+        wanted = {"prev", "first"} if page > 1 else set()
+        if page < last:
+            wanted |= {"next", "last"}
+        links = [
+            f'<{self._link(targets[name])}>; rel="{name}"' for name in targets if name in wanted
+        ]
+        return Answer(200, body, {"Link": ", ".join(links)} if links else {})
+
+    def _link(self, page: int) -> str:
+        query = urlencode(self.query | {"page": str(page)})
+        return f"{self.world.api_url}{self.path}?{query}"
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+_LONG = {"path", "ref", "branch", "basehead"}
+"""Parameters that may hold slashes."""
+
+
+class Endpoint:
+    """An operation of the API.
+
+    `need` is the permission of installations (`issues:write`, alternatives after `|` count for
+    pull requests), or `app` (JWT), `installation` (its token), `any`. `role` is what a person
+    needs in the repository.
+    """
+
+    def __init__(
+        self, method: str, template: str, handler: Handler, need: str, role: str = "read"
+    ) -> None:
+        self.method = method
+        self.template = template
+        self.handler = handler
+        self.need = need
+        self.role = role
+        pattern = re.sub(r"\{(\w+)\}", _group, re.sub(r"[.]", r"\\.", template))
+        self.pattern = re.compile(pattern)
+
+
+class Router:
+    """Finds the endpoint of a path; earlier ones win."""
+
+    def __init__(self, *tables: Sequence[Endpoint]) -> None:
+        self._endpoints = [endpoint for table in tables for endpoint in table]
+
+    def find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
+        """The endpoint and its parameters, decoded. Refuses with 404."""
+        for endpoint in self._endpoints:
+            match = endpoint.pattern.fullmatch(path) if endpoint.method == method else None
+            if match:
+                return endpoint, {k: unquote(v) for k, v in match.groupdict().items()}
+        raise not_found()
+
+
+async def answer(router: Router, call: Call) -> tuple[str, Answer]:
+    """Answer one request: the endpoint's template (empty where none fits) and the answer."""
+    template = ""
+    try:
+        endpoint, call.params = router.find(call.method, call.path)
+        template = endpoint.template
+        _check(call, endpoint)
+        return template, await endpoint.handler(call)
+    except Refusal as refusal:
+        return template, Answer(refusal.status, refusal.body(), refusal.headers)
+
+
+def _check(call: Call, endpoint: Endpoint) -> None:
+    kind = call.actor.kind
+    if endpoint.need == "any":
+        return
+    if endpoint.need == "app":
+        if kind != "app":
+            raise Refusal(401, "A JSON web token could not be decoded")
+    elif endpoint.need == "installation":
+        if kind != "installation":
+            raise Refusal(403, "You must authenticate with an installation access token")
+    elif kind == "app":
+        raise no_permission()
+    else:
+        _check_repository(call, endpoint)
+
+
+def _check_repository(call: Call, endpoint: Endpoint) -> None:
+    full_name = f"{call.params['owner']}/{call.params['repo']}"
+    repository = call.found = call.world.repository(full_name)
+    writes = call.method != "GET"
+    if not sees(call.world, call.actor, repository):
+        raise not_found()
+    if call.actor.kind == "nobody" and writes:
+        raise Refusal(401, "Requires authentication")
+    if call.actor.kind == "installation":
+        _check_permission(call, endpoint, writes)
+    elif call.actor.kind == "person" and not repository.allows(call.user, endpoint.role):
+        raise Refusal(403, "Must have more rights to Repository.")
+    if repository.archived and writes:
+        raise Refusal(403, "Repository was archived so is read-only.")
+
+
+def sees(world: World, actor: Actor, repository: Repository) -> bool:
+    """Whether somebody may know of a repository."""
+    if not repository.private:
+        return True
+    if actor.kind == "installation":
+        return covers(world, actor, repository)
+    return actor.user is not None and repository.allows(actor.user, "read")
+
+
+def covers(world: World, actor: Actor, repository: Repository) -> bool:
+    """Whether a repository is among those of an installation's token."""
+    token = actor.token
+    if token is None or token.installation is None:
+        return False
+    mine = world.installation_of(repository) is token.installation
+    return mine and (token.repositories is None or repository.id in token.repositories)
+
+
+def has_permission(actor: Actor, need: str) -> bool:
+    """Whether an installation's token has `name:read` or `name:write`."""
+    name, _, level = need.partition(":")
+    granted = actor.token.permissions.get(name) if actor.token else None
+    if name == "metadata":
+        return True
+    return granted in (("write", "admin") if level == "write" else ("read", "write", "admin"))
+
+
+def _check_permission(call: Call, endpoint: Endpoint, writes: bool) -> None:
+    if not covers(call.world, call.actor, call.repository):
+        if writes:
+            raise no_permission()
+        return
+    need, *others = endpoint.need.split("|")
+    if _is_pull(call) and any(has_permission(call.actor, other) for other in others):
+        return
+    if not has_permission(call.actor, need):
+        raise no_permission()
+
+
+def _is_pull(call: Call) -> bool:
+    number = call.params.get("issue_number", "")
+    comment = call.params.get("comment_id", "")
+    for issue in call.repository.issues.values():
+        if number == str(issue.number) or comment in {str(c.id) for c in issue.comments}:
+            return issue.pull is not None
+    return False
+
+
+def limited(resource: str, name: str, text: str | None, limit: int) -> str | None:
+    """A text that GitHub stores only up to so many characters. Refuses with 422."""
+    if text is not None and len(text) > limit:
+        words = f"{name} is too long (maximum is {limit} characters)"
+        raise validation(resource, name, "custom", message=words)
+    return text
+
+
+def _group(match: re.Match[str]) -> str:
+    name = match[1]
+    return f"(?P<{name}>.+)" if name in _LONG else f"(?P<{name}>[^/]+)"
+
+
+def _integer(text: str | None, default: int) -> int:
+    return int(text) if text and text.isdecimal() else default
+
+
+def _word(kind: type) -> str:
+    return {str: "string", int: "integer", bool: "boolean", list: "array", dict: "object"}[kind]

@@ -1,0 +1,224 @@
+"""The simulated GitHub as an ASGI application: API, GraphQL, git, all on one port.
+
+REST at `/api/v3`, GraphQL at `/api/graphql` (as on Enterprise Server), git at
+`/{owner}/{repo}.git`. Every request passes faults, authentication, rate limit and the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from . import (
+    auth,
+    checks,
+    comments,
+    git_http,
+    graphql,
+    issues,
+    labels,
+    objects,
+    pulls,
+    refs,
+    repositories,
+    webhooks,
+)
+from .api import Actor, Answer, Call, RequestRecord, Router, answer
+from .faults import AnswerFault
+from .refusals import Refusal
+from .world import RateLimit, World
+
+ROUTER = Router(
+    auth.ENDPOINTS,
+    webhooks.ENDPOINTS,
+    comments.ENDPOINTS,
+    labels.ENDPOINTS,
+    issues.ENDPOINTS,
+    objects.ENDPOINTS,
+    refs.ENDPOINTS,
+    checks.ENDPOINTS,
+    repositories.ENDPOINTS,
+    pulls.ENDPOINTS,
+)
+"""Every operation of the REST API that there is here."""
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+_API = "/api/v3"
+_HOUR = 3600
+Observer = Callable[[RequestRecord], None]
+
+
+class Front:
+    """The door of the server; `observers` are told of each request after it was answered."""
+
+    def __init__(self, world: World, pages: Sequence[BaseRoute] = ()) -> None:
+        self.world = world
+        self.observers: list[Observer] = []
+        git = "/{owner}/{repo}/{tail:path}"
+        self.asgi = Starlette(
+            routes=[
+                *pages,
+                Route("/", self._index),
+                Route("/api/graphql", self._graphql, methods=["POST"]),
+                Route(_API + "{rest:path}", self._rest, methods=_METHODS),
+                Route(git, self._git, methods=["GET", "POST"]),
+            ]
+        )
+
+    async def _index(self, request: Request) -> Response:
+        names = sorted(one.full_name for one in self.world.repositories.values())
+        return PlainTextResponse("".join(f"{self.world.url}/{name}\n" for name in names))
+
+    # -- the API
+
+    async def _rest(self, request: Request) -> Response:
+        path = _raw_path(request).removeprefix(_API)
+        return await self._api(request, path, lambda call: answer(ROUTER, call))
+
+    async def _graphql(self, request: Request) -> Response:
+        async def run(call: Call) -> tuple[str, Answer]:
+            try:
+                return "/graphql", await graphql.run(call)
+            except Refusal as refusal:
+                return "/graphql", Answer(refusal.status, refusal.body())
+
+        return await self._api(request, "/graphql", run)
+
+    async def _api(self, request: Request, path: str, run: Any) -> Response:
+        world = self.world
+        fault = world.faults.take(request.method, path)
+        template, actor, body, result = "", Actor("nobody"), None, None
+        if fault is not None:
+            await asyncio.sleep(fault.delay)
+        try:
+            body = _parse(await request.body())
+            actor = self._actor(request)
+            self._count(actor)
+            if fault is None or fault.after or not fault.status:
+                call = Call(world, actor, request.method, path, body=body)
+                call.query = dict(request.query_params)
+                call.accept = request.headers.get("accept", "")
+                template, result = await run(call)
+        except Refusal as refusal:
+            result = Answer(refusal.status, refusal.body(), refusal.headers)
+        faulty = fault is not None and bool(fault.status)
+        if fault is not None and faulty:
+            result = _faulty(fault)
+        result = result or Answer(500)
+        result.headers |= self._rate_headers(actor)
+        self._log(request, path, template, actor, body, result.status, result.body, faulty)
+        return _response(result)
+
+    def _actor(self, request: Request) -> Actor:
+        if not request.headers.get("user-agent"):
+            words = "Request forbidden by administrative rules. Please make sure your request "
+            raise Refusal(403, words + "has a User-Agent header.")
+        return auth.actor_of(self.world, request.headers.get("authorization", ""))
+
+    def _rate(self, actor: Actor) -> RateLimit:
+        now = int(self.world.clock.timestamp())
+        rate = self.world.rates.get(actor.name)
+        if rate is None or rate.resets_at <= now:
+            rate = self.world.rates[actor.name] = RateLimit(0, now + _HOUR)
+        return rate
+
+    def _count(self, actor: Actor) -> None:
+        rate = self._rate(actor)
+        if rate.used >= self.world.rate_limit:
+            raise Refusal(403, f"API rate limit exceeded for {actor.name or 'this address'}.")
+        rate.used += 1
+
+    def _rate_headers(self, actor: Actor) -> dict[str, str]:
+        rate, limit = self._rate(actor), self.world.rate_limit
+        return {
+            "X-RateLimit-Limit": str(limit),
+            "X-RateLimit-Remaining": str(max(limit - rate.used, 0)),
+            "X-RateLimit-Used": str(rate.used),
+            "X-RateLimit-Reset": str(rate.resets_at),
+            "X-RateLimit-Resource": "core",
+            "X-GitHub-Request-Id": f"{self.world.new_id():X}",
+        }
+
+    # -- git
+
+    async def _git(self, request: Request) -> Response:
+        tail = request.path_params["tail"]
+        if tail not in ("info/refs", "git-upload-pack", "git-receive-pack"):
+            return JSONResponse({"message": "Not Found"}, 404)
+        path = _raw_path(request)
+        fault = self.world.faults.take(request.method, path)
+        actor = git_http.identify(self.world, request)
+        if fault is not None:
+            await asyncio.sleep(fault.delay)
+        faulty = fault is not None and bool(fault.status)
+        if fault is None or fault.after or not fault.status:
+            response = await git_http.answer_git(self.world, request, actor)
+        if fault is not None and faulty:
+            response = _response(_faulty(fault))
+        template = f"/{{owner}}/{{repo}}.git/{tail}"
+        who = actor or Actor("nobody")
+        self._log(request, path, template, who, None, response.status_code, None, faulty)
+        return response
+
+    def _log(
+        self,
+        request: Request,
+        path: str,
+        template: str,
+        actor: Actor,
+        body: Any,
+        status: int,
+        result: Any,
+        fault: bool,
+    ) -> None:
+        record = RequestRecord(
+            method=request.method,
+            template=template,
+            path=path,
+            query=dict(request.query_params),
+            body=body,
+            status=status,
+            answer=None if isinstance(result, bytes) else result,
+            token_kind=actor.kind,
+            who=actor.name,
+            at=self.world.clock.now(),
+            fault=fault,
+        )
+        self.world.requests.append(record)
+        for observer in self.observers:
+            observer(record)
+
+
+def _raw_path(request: Request) -> str:
+    """The path as the client wrote it: a slash and its escape are different things in a ref."""
+    raw: bytes = request.scope["raw_path"]
+    return raw.decode("ascii").partition("?")[0]
+
+
+def _parse(body: bytes) -> Any:
+    if not body:
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "Problems parsing JSON") from None
+
+
+def _faulty(fault: AnswerFault) -> Answer:
+    body = fault.body if fault.body is not None else Refusal(fault.status, "Server Error").body()
+    return Answer(fault.status, body, dict(fault.headers))
+
+
+def _response(result: Answer) -> Response:
+    if result.status == 204:
+        return Response(status_code=204, headers=result.headers)
+    if isinstance(result.body, bytes):
+        return Response(result.body, result.status, result.headers)
+    return JSONResponse(result.body, result.status, result.headers)

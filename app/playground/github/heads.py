@@ -1,0 +1,140 @@
+"""What follows when branches and tags move: events, check suites, pull requests."""
+
+from __future__ import annotations
+
+import re
+
+from . import checks
+from .commits import push_commit_shape
+from .conversation import add_event, announce, close
+from .git import ZERO
+from .refusals import Refusal
+from .shapes import html_url
+from .world import Issue, Json, PullRequest, Repository, Size, User, World
+
+_MOST_COMMITS = 20
+"""Commits that one push event tells of here (GitHub: 2048)."""
+
+_CLOSING = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+#(\d+)\b", re.IGNORECASE)
+
+Move = tuple[str, str, str]
+"""A full ref name, its old and its new object; ZERO for none."""
+
+
+async def move_ref(
+    world: World, repository: Repository, actor: User, ref: str, old: str, new: str
+) -> None:
+    """Move a ref by the API. Refuses with 409 when somebody was faster."""
+    async with repository.lock:
+        if not await repository.git.update_ref(ref, new, old):
+            raise Refusal(409, "Reference cannot be updated")
+        await moved(world, repository, actor, [(ref, old, new)])
+
+
+async def moved(world: World, repository: Repository, actor: User, moves: list[Move]) -> None:
+    """Let everything follow. Refs outside heads and tags are nobody's business."""
+    for ref, old, new in moves:
+        if ref.startswith(("refs/heads/", "refs/tags/")):
+            await _announce_push(world, repository, actor, ref, old, new)
+        if ref.startswith("refs/heads/"):
+            branch = ref.removeprefix("refs/heads/")
+            if new != ZERO:
+                checks.request_suite(world, repository, actor, new, branch, old)
+            await _follow_heads(world, repository, actor, branch, old, new)
+            await _follow_bases(world, repository, actor, branch, new)
+
+
+async def _announce_push(
+    world: World, repository: Repository, actor: User, ref: str, old: str, new: str
+) -> None:
+    repository.pushed_at = world.clock.now()
+    git = repository.git
+    created, deleted = old == ZERO, new == ZERO
+    forced = not created and not deleted and not await git.is_ancestor(old, new)
+    shas: list[str] = []
+    if not deleted and await git.kind(new) == "commit":
+        base = f"refs/heads/{repository.default_branch}" if created else old
+        known = await git.verify(f"{base}^{{commit}}")
+        shas = await git.range(known, new, _MOST_COMMITS) if known else [new]
+        shas = shas or [new]
+    commits = [await push_commit_shape(world, repository, sha) for sha in shas]
+    page = html_url(world, repository, "compare")
+    payload: Json = {
+        "ref": ref,
+        "before": old,
+        "after": new,
+        "created": created,
+        "deleted": deleted,
+        "forced": forced,
+        "base_ref": None,
+        "compare": f"{page}/{old[:12]}...{new[:12]}",
+        "commits": commits,
+        "head_commit": commits[-1] if commits else None,
+        "pusher": {"name": actor.login, "email": actor.email},
+    }
+    world.webhooks.emit(repository, "push", None, actor, payload)
+
+
+async def _follow_heads(
+    world: World, repository: Repository, actor: User, branch: str, old: str, new: str
+) -> None:
+    for issue, pull in repository.open_pulls(branch):
+        if new == ZERO:
+            close(world, repository, issue, actor)
+            continue
+        pull.head_sha = new
+        await measure(repository, issue, pull)
+        world.touch(issue)
+        announce(world, repository, issue, "synchronize", actor, before=old, after=new)
+
+
+async def _follow_bases(
+    world: World, repository: Repository, actor: User, branch: str, new: str
+) -> None:
+    """A pull request whose commits arrive in its base by another way counts as merged."""
+    for issue, pull in repository.pulls():
+        if issue.state != "open" or pull.base != branch or new == ZERO:
+            continue
+        if await repository.git.is_ancestor(pull.head_sha, new):
+            finish_merge(world, repository, issue, pull, actor, new)
+
+
+async def measure(repository: Repository, issue: Issue, pull: PullRequest) -> None:
+    """Read from git what a pull request changes, and let `refs/pull/<n>/head` follow."""
+    git = repository.git
+    base = await git.ref(f"refs/heads/{pull.base}") or pull.base_sha
+    pull.base_sha = base
+    start = await git.merge_base(base, pull.head_sha) or base
+    lines = await git.counts(start, pull.head_sha)
+    pull.size = Size(
+        commits=await git.count(base, pull.head_sha),
+        additions=sum(added or 0 for added, _ in lines.values()),
+        deletions=sum(removed or 0 for _, removed in lines.values()),
+        changed_files=len(lines),
+    )
+    await git.run("update-ref", f"refs/pull/{issue.number}/head", pull.head_sha)
+
+
+def finish_merge(
+    world: World,
+    repository: Repository,
+    issue: Issue,
+    pull: PullRequest,
+    actor: User,
+    commit: str,
+) -> None:
+    """Note that a pull request was merged, and close the issues that it says it closes."""
+    pull.merged_at, pull.merged_by, pull.merge_commit_sha = world.clock.now(), actor, commit
+    add_event(world, issue, "merged", actor)
+    close(world, repository, issue, actor)
+    if pull.base != repository.default_branch:
+        return
+    for number in closing_numbers(issue.body or ""):
+        other = repository.issues.get(number)
+        if other is not None and other.state == "open" and other.pull is None:
+            close(world, repository, other, actor)
+
+
+def closing_numbers(text: str) -> list[int]:
+    """The issues that a text closes with GitHub's keywords."""
+    return [int(found) for found in _CLOSING.findall(text)]

@@ -1,0 +1,248 @@
+"""Issues: open, read, edit, assign, their events.
+
+Outside contract: https://docs.github.com/rest/issues
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from .api import Answer, Call, Endpoint, limited
+from .comments import comment_shape
+from .conversation import BODY_LIMIT, add_event, announce, close, issue_shape, next_number
+from .labels import attach, detach
+from .refusals import Refusal, custom, not_found, validation
+from .shapes import app_shape, moment, node_id, repository_url, user_shape, via_app
+from .world import Issue, IssueEvent, Json, User
+
+_TITLE_LIMIT = 256
+_MOST_ASSIGNEES = 10
+
+
+# -- endpoints
+
+
+async def list_issues(call: Call) -> Answer:
+    if not call.repository.has_issues:
+        raise Refusal(410, "Issues are disabled for this repo")
+    wanted = call.query.get("state", "open")
+    labels = {name.lower() for name in call.query.get("labels", "").split(",") if name}
+    since = call.query.get("since", "")
+    found = [
+        issue
+        for issue in sorted(call.repository.issues.values(), key=lambda one: -one.number)
+        if wanted in ("all", issue.state)
+        and labels <= {name.lower() for name in issue.label_names}
+        and (moment(issue.updated_at) or "") >= since
+    ]
+    if call.query.get("direction") == "asc":
+        found.reverse()
+    return call.page(found, lambda one: issue_shape(call.world, call.repository, one, call.accept))
+
+
+async def get_issue(call: Call) -> Answer:
+    return Answer(200, issue_shape(call.world, call.repository, call.issue(), call.accept))
+
+
+async def create_issue(call: Call) -> Answer:
+    world, repository = call.world, call.repository
+    if not repository.has_issues:
+        raise Refusal(410, "Issues has been disabled in this repository.")
+    title, body = _title(call), _body(call)
+    now = world.clock.now()
+    issue = Issue(world.new_id(), next_number(repository), title, body, call.user, now, now)
+    assignees = _assignable(call, call.strings("assignees")) if call.can("triage") else []
+    repository.issues[issue.number] = issue
+    _announce(call, issue, "opened")
+    if call.can("triage"):
+        # GitHub drops the labels that somebody without triage asks for, without a word.
+        attach(call, issue, call.strings("labels"))
+    _assign(call, issue, assignees)
+    return Answer(201, issue_shape(world, repository, issue))
+
+
+async def edit_issue(call: Call) -> Answer:
+    issue = call.issue()
+    if issue.author is not call.user and not call.can("triage"):
+        raise Refusal(403, "Must have admin rights to Repository.")
+    changes: Json = {}
+    if call.given("title") and (title := _title(call)) != issue.title:
+        changes["title"] = {"from": issue.title}
+        add_event(
+            call.world, issue, "renamed", call.user, rename={"from": issue.title, "to": title}
+        )
+        issue.title = title
+    if call.given("body") and (body := _body(call)) != issue.body:
+        changes["body"] = {"from": issue.body or ""}
+        issue.body = body
+    call.world.touch(issue)
+    if changes:
+        _announce(call, issue, "edited", changes=changes)
+    if call.can("triage"):
+        _edit_sets(call, issue)
+    state = call.choice("state", ("open", "closed"))
+    if state is not None and state != issue.state:
+        set_state(call, issue, state, call.optional("state_reason", str))
+    return Answer(200, issue_shape(call.world, call.repository, issue))
+
+
+def _edit_sets(call: Call, issue: Issue) -> None:
+    if call.given("labels"):
+        names = call.strings("labels")
+        kept = {name.lower() for name in names}
+        for name in issue.label_names:
+            if name.lower() not in kept:
+                detach(call, issue, name)
+        attach(call, issue, names)
+    if call.given("assignees"):
+        users = _assignable(call, call.strings("assignees"))
+        _unassign(call, issue, [user for user in issue.assignees if user not in users])
+        _assign(call, issue, users)
+
+
+def set_state(call: Call, issue: Issue, state: str, reason: str | None = None) -> None:
+    """Close or reopen, with the events that this brings."""
+    if state == "closed":
+        close(call.world, call.repository, issue, call.user, reason)
+        return
+    if issue.pull and issue.pull.merged_at:
+        raise validation("PullRequest", "state", "invalid")
+    if issue.pull and call.repository.open_pulls(issue.pull.head):
+        words = (
+            f"state cannot be changed. There is already an open pull request for {issue.pull.head}."
+        )
+        raise custom("PullRequest", words)
+    issue.state, issue.closed_at, issue.closed_by = "open", None, None
+    issue.state_reason = None if issue.pull else "reopened"
+    add_event(call.world, issue, "reopened", call.user)
+    _announce(call, issue, "reopened")
+
+
+async def add_assignees(call: Call) -> Answer:
+    issue = call.issue()
+    # Who cannot be assigned is left out without a word.
+    known = [name for name in call.strings("assignees") if _can_be_assigned(call, name)]
+    _assign(call, issue, _assignable(call, known))
+    return Answer(201, issue_shape(call.world, call.repository, issue))
+
+
+async def remove_assignees(call: Call) -> Answer:
+    issue = call.issue()
+    names = {name.lower() for name in call.strings("assignees")}
+    _unassign(call, issue, [user for user in issue.assignees if user.login.lower() in names])
+    return Answer(200, issue_shape(call.world, call.repository, issue))
+
+
+def _can_be_assigned(call: Call, name: str) -> bool:
+    user = call.world.users.get(name.lower())
+    return user is not None and call.repository.is_collaborator(user)
+
+
+def _assignable(call: Call, names: list[str]) -> list[User]:
+    for name in names:
+        if not _can_be_assigned(call, name):
+            raise validation("Issue", "assignees", "invalid", value=name)
+    return [call.world.user(name) for name in names][:_MOST_ASSIGNEES]
+
+
+def _assign(call: Call, issue: Issue, users: list[User]) -> None:
+    for user in users:
+        if user not in issue.assignees:
+            issue.assignees.append(user)
+            shape = user_shape(call.world, user)
+            add_event(call.world, issue, "assigned", call.user, assignee=shape)
+            _announce(call, issue, "assigned", assignee=shape)
+
+
+def _unassign(call: Call, issue: Issue, users: list[User]) -> None:
+    for user in users:
+        issue.assignees.remove(user)
+        shape = user_shape(call.world, user)
+        add_event(call.world, issue, "unassigned", call.user, assignee=shape)
+        _announce(call, issue, "unassigned", assignee=shape)
+
+
+def _announce(call: Call, issue: Issue, action: str, **more: object) -> None:
+    announce(call.world, call.repository, issue, action, call.user, **more)
+
+
+def _title(call: Call) -> str:
+    title = str(call.required("title", str)).strip()
+    if not title:
+        raise validation("Issue", "title", "missing_field")
+    return limited("Issue", "title", title, _TITLE_LIMIT) or ""
+
+
+def _body(call: Call) -> str | None:
+    return limited("Issue", "body", call.optional("body", str), BODY_LIMIT)
+
+
+def _event_shape(call: Call, issue: Issue, event: IssueEvent) -> Json:
+    world = call.world
+    actor = user_shape(world, event.actor)
+    shape = {
+        "id": event.id,
+        "node_id": node_id("LE", event.id),
+        "url": f"{repository_url(world, call.repository)}/issues/events/{event.id}",
+        "actor": actor,
+        "event": event.event,
+        "commit_id": None,
+        "commit_url": None,
+        "created_at": moment(event.created_at),
+        "performed_via_github_app": via_app(world, event.actor),
+    }
+    if "assignee" in event.more:
+        shape["assigner"] = actor
+    if event.event in ("closed", "reopened"):
+        shape["state_reason"] = issue.state_reason
+    return shape | event.more
+
+
+async def list_events(call: Call) -> Answer:
+    issue = call.issue()
+    return call.page(issue.events, lambda event: _event_shape(call, issue, event))
+
+
+async def list_timeline(call: Call) -> Answer:
+    issue = call.issue()
+    rows = [(event.created_at, _event_shape(call, issue, event)) for event in issue.events]
+    for comment in issue.comments:
+        shape = comment_shape(call.world, call.repository, issue, comment, call.accept)
+        actor = {"event": "commented", "actor": shape["user"]}
+        rows.append((comment.created_at, shape | actor))
+    rows.sort(key=lambda row: row[0])
+    return call.page([row for _, row in rows], lambda row: row)
+
+
+async def get_user(call: Call) -> Answer:
+    user = call.user if call.path == "/user" else call.world.user(call.params["username"])
+    now = moment(call.world.created_at)
+    numbers = dict.fromkeys(("public_repos", "public_gists", "followers", "following"), 0)
+    texts = dict.fromkeys(("company", "location", "email", "hireable", "bio"), None)
+    more = {"name": user.name, "blog": "", "created_at": now, "updated_at": now}
+    return Answer(200, user_shape(call.world, user) | numbers | texts | more)
+
+
+async def get_app_by_slug(call: Call) -> Answer:
+    if quote(call.params["app_slug"]) != call.world.app.slug:
+        raise not_found()
+    return Answer(200, app_shape(call.world))
+
+
+_ISSUE = "/repos/{owner}/{repo}/issues/{issue_number}"
+_READ = "issues:read|pull_requests:read"
+_WRITE = "issues:write|pull_requests:write"
+
+ENDPOINTS = [
+    Endpoint("GET", "/repos/{owner}/{repo}/issues", list_issues, "issues:read"),
+    Endpoint("POST", "/repos/{owner}/{repo}/issues", create_issue, "issues:write"),
+    Endpoint("GET", _ISSUE, get_issue, _READ),
+    Endpoint("PATCH", _ISSUE, edit_issue, _WRITE),
+    Endpoint("POST", f"{_ISSUE}/assignees", add_assignees, _WRITE, "triage"),
+    Endpoint("DELETE", f"{_ISSUE}/assignees", remove_assignees, _WRITE, "triage"),
+    Endpoint("GET", f"{_ISSUE}/events", list_events, _READ),
+    Endpoint("GET", f"{_ISSUE}/timeline", list_timeline, _READ),
+    Endpoint("GET", "/user", get_user, "any"),
+    Endpoint("GET", "/users/{username}", get_user, "any"),
+    Endpoint("GET", "/apps/{app_slug}", get_app_by_slug, "any"),
+]

@@ -1,0 +1,81 @@
+"""The proc-receive hook of every repository: says of each pushed ref whether it is taken.
+
+Runs as a script of its own inside `git receive-pack`, so that a refusal carries GitHub's reason
+on its ref. What it goes by comes in HONK_PUSH_RULES:
+`{"workflows": bool, "default": ref, "protected": [ref], "refused": [[pattern, text]]}`; the refs
+that met a rule of `refused` go, a line each, into the file HONK_PUSH_USED.
+The exchange is described in githooks(5), "proc-receive".
+"""
+
+import fnmatch
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ZERO = "0" * 40
+
+
+def read_packets() -> list[bytes]:
+    packets = []
+    while (size := int(sys.stdin.buffer.read(4), 16)) > 0:
+        packets.append(sys.stdin.buffer.read(size - 4))
+    return packets
+
+
+def write_packets(*packets: bytes) -> None:
+    for packet in packets:
+        sys.stdout.buffer.write(b"%04x%s" % (len(packet) + 4, packet))
+    sys.stdout.buffer.write(b"0000")
+    sys.stdout.buffer.flush()
+
+
+def changed_workflow(new: str) -> str | None:
+    arguments = ["git", "log", "--format=", "--name-only", "-z", "-c", new, "--not", "--branches"]
+    out = subprocess.run([*arguments, "--", ".github/workflows"], capture_output=True, check=True)
+    names = [name for name in out.stdout.split(b"\0") if name.strip()]
+    return names[0].strip().decode(errors="replace") if names else None
+
+
+def refusal(rules: dict, new: str, ref: str) -> str | None:  # type: ignore[type-arg]
+    for pattern, text in rules["refused"]:
+        if fnmatch.fnmatchcase(ref, pattern):
+            with Path(os.environ["HONK_PUSH_USED"]).open("a") as used:
+                used.write(f"{ref}\n")
+            print(f"error: GH013: Repository rule violations found for {ref}.", file=sys.stderr)
+            print(f"\n- {text}\n", file=sys.stderr)
+            return "push declined due to repository rule violations"
+    if ref in rules["protected"]:
+        print(f"error: GH006: Protected branch update failed for {ref}.", file=sys.stderr)
+        print("error: Changes must be made through a pull request.", file=sys.stderr)
+        return "protected branch hook declined"
+    if new == ZERO:
+        return f"refusing to delete the current branch: {ref}" if ref == rules["default"] else None
+    workflow = None if rules["workflows"] else changed_workflow(new)
+    if workflow:
+        return (
+            f"refusing to allow a GitHub App to create or update workflow `{workflow}` "
+            "without `workflows` permission"
+        )
+    return None
+
+
+def main() -> None:
+    rules = json.loads(os.environ["HONK_PUSH_RULES"])
+    read_packets()
+    write_packets(b"version=1\n")
+    answers = []
+    for packet in read_packets():
+        _, new, ref = packet.decode(errors="surrogateescape").rstrip("\n").split(" ", 2)
+        name = ref.encode(errors="surrogateescape")
+        reason = refusal(rules, new, ref)
+        if reason:
+            answers.append(b"ng %s %s" % (name, reason.encode()))
+        else:
+            answers += [b"ok %s" % name, b"option fall-through"]
+    write_packets(*answers)
+
+
+if __name__ == "__main__":
+    main()

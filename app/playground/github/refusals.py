@@ -1,0 +1,57 @@
+"""What GitHub answers when it refuses, with its own status codes and shapes.
+
+Outside contract: https://docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+DOCUMENTATION = "https://docs.github.com/rest"
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
+    """Ends a request with this status; `message` and `errors` are the answer's body."""
+
+    def __init__(
+        self, status: int, message: str, errors: list[Any] | None = None, **headers: str
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.errors = errors
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def body(self) -> dict[str, Any]:
+        """The JSON that GitHub gives with a refusal."""
+        answer: dict[str, Any] = {"message": self.message}
+        if self.errors is not None:
+            answer["errors"] = self.errors
+        return answer | {"documentation_url": DOCUMENTATION, "status": str(self.status)}
+
+
+def not_found() -> Refusal:
+    """404, also for what exists but may not be seen."""
+    return Refusal(404, "Not Found")
+
+
+def no_permission() -> Refusal:
+    """403 for an installation token that lacks the permission."""
+    return Refusal(403, "Resource not accessible by integration")
+
+
+def invalid_request(detail: str) -> Refusal:
+    """422 for a body that does not fit the description of the request."""
+    return Refusal(422, f"Invalid request.\n\n{detail}")
+
+
+def validation(resource: str, field: str, code: str, **more: Any) -> Refusal:
+    """422 for a value that cannot be stored; `code` is one of GitHub's (invalid, ...)."""
+    error = {"resource": resource, "field": field, "code": code} | more
+    return Refusal(422, "Validation Failed", [error])
+
+
+def custom(resource: str, message: str) -> Refusal:
+    """422 for a rule that GitHub explains in words."""
+    error = {"resource": resource, "code": "custom", "message": message}
+    return Refusal(422, "Validation Failed", [error])

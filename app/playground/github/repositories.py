@@ -1,0 +1,160 @@
+"""Repositories, who may do what in them, their history.
+
+Outside contract: https://docs.github.com/rest/repos and https://docs.github.com/rest/collaborators
+"""
+
+from __future__ import annotations
+
+from .api import Answer, Call, Endpoint
+from .commits import commit_shape, file_shape
+from .conversation import pull_shape
+from .refusals import Refusal, not_found
+from .shapes import full_repository_shape, html_url, repository_url, user_shape
+from .world import LEVELS, Json, Repository, User, World
+
+_FOLDED = {"maintain": "write", "triage": "read"}
+"""Levels that the old `permission` field does not know."""
+_FLAGS = {"pull": "read", "triage": "triage", "push": "write", "maintain": "maintain"}
+_MOST_FILES = 300
+
+
+def _flags(level: str) -> dict[str, bool]:
+    rank = LEVELS.index(level)
+    wanted = _FLAGS | {"admin": "admin"}
+    return {name: rank >= LEVELS.index(needed) for name, needed in wanted.items()}
+
+
+def permission_shape(world: World, repository: Repository, user: User) -> Json:
+    """What a person may do (`repository-collaborator-permission`)."""
+    level = repository.level(user)
+    role = repository.role_names.get(user.login.lower(), "" if level == "none" else level)
+    more = {"permissions": _flags(level), "role_name": role}
+    return {
+        "permission": _FOLDED.get(level, level),
+        "role_name": role,
+        "user": user_shape(world, user) | more,
+    }
+
+
+async def get_repository(call: Call) -> Answer:
+    shape = full_repository_shape(call.world, call.repository)
+    if call.actor.kind == "person":
+        shape["permissions"] = _flags(call.repository.level(call.user))
+    return Answer(200, shape)
+
+
+async def edit_repository(call: Call) -> Answer:
+    repository = call.repository
+    repository.private = call.value("private", bool, repository.private)
+    repository.archived = call.value("archived", bool, repository.archived)
+    repository.has_issues = call.value("has_issues", bool, repository.has_issues)
+    branch = call.optional("default_branch", str)
+    if branch is not None:
+        if not await repository.git.ref(f"refs/heads/{branch}"):
+            words = f"The branch {branch} was not found. Please push that ref first."
+            raise Refusal(422, words)
+        repository.default_branch = branch
+        await repository.git.run("symbolic-ref", "HEAD", f"refs/heads/{branch}")
+    return await get_repository(call)
+
+
+async def get_permission(call: Call) -> Answer:
+    user = call.world.user(call.params["username"])
+    if user.type != "User":
+        raise Refusal(404, f"{user.login} is not a user")
+    return Answer(200, permission_shape(call.world, call.repository, user))
+
+
+async def is_collaborator(call: Call) -> Answer:
+    user = call.world.user(call.params["username"])
+    if not call.repository.is_collaborator(user):
+        raise not_found()
+    return Answer(204)
+
+
+# -- history
+
+
+async def get_commit(call: Call) -> Answer:
+    git = call.repository.git
+    if await git.is_empty():
+        raise Refusal(409, "Git Repository is empty.")
+    sha = await git.commit_of(call.params["ref"])
+    if sha is None:
+        raise Refusal(422, f"No commit found for SHA: {call.params['ref']}")
+    if "vnd.github.sha" in call.accept:
+        return Answer(200, sha.encode(), {"Content-Type": "application/vnd.github.sha"})
+    commit = await git.commit(sha)
+    shape = commit_shape(call.world, call.repository, commit)
+    if commit.parents:
+        changes = (await git.changes(commit.parents[0], sha))[:_MOST_FILES]
+        shape["files"] = [file_shape(call.world, call.repository, sha, one) for one in changes]
+        added = sum(change.additions for change in changes)
+        removed = sum(change.deletions for change in changes)
+        shape["stats"] = {"additions": added, "deletions": removed, "total": added + removed}
+    return Answer(200, shape)
+
+
+async def pulls_of_commit(call: Call) -> Answer:
+    sha, git = call.params["commit_sha"], call.repository.git
+    if await git.kind(sha) != "commit":
+        raise Refusal(422, f"No commit found for SHA: {sha}")
+    found = [
+        (issue, pull)
+        for issue, pull in call.repository.pulls()
+        if sha == pull.merge_commit_sha
+        or (
+            await git.is_ancestor(sha, pull.head_sha)
+            and not await git.is_ancestor(sha, pull.base_sha)
+        )
+    ]
+    return call.page(found, lambda pair: pull_shape(call.world, call.repository, *pair))
+
+
+async def compare(call: Call) -> Answer:
+    world, repository, git = call.world, call.repository, call.repository.git
+    base_name, dots, head_name = call.params["basehead"].partition("...")
+    base, head = await git.commit_of(base_name), await git.commit_of(head_name)
+    if not dots or base is None or head is None:
+        raise not_found()
+    start = await git.merge_base(base, head)
+    if start is None:
+        words = f"No common ancestor between {base_name} and {head_name}."
+        raise Refusal(404, words)
+    shas, behind = await git.range(base, head), await git.count(head, base)
+    changes = (await git.changes(start, head))[:_MOST_FILES]
+    state = ("diverged" if behind else "ahead") if shas else ("behind" if behind else "identical")
+    url = f"{repository_url(world, repository)}/compare/{call.params['basehead']}"
+    page = html_url(world, repository, "compare", call.params["basehead"])
+    return Answer(
+        200,
+        {
+            "url": url,
+            "html_url": page,
+            "permalink_url": page,
+            "diff_url": f"{page}.diff",
+            "patch_url": f"{page}.patch",
+            "base_commit": commit_shape(world, repository, await git.commit(base)),
+            "merge_base_commit": commit_shape(world, repository, await git.commit(start)),
+            "status": state,
+            "ahead_by": len(shas),
+            "behind_by": behind,
+            "total_commits": len(shas),
+            "commits": [commit_shape(world, repository, await git.commit(s)) for s in shas],
+            "files": [file_shape(world, repository, head, change) for change in changes],
+        },
+    )
+
+
+_REPO = "/repos/{owner}/{repo}"
+_PEOPLE = f"{_REPO}/collaborators/{{username}}"
+
+ENDPOINTS = [
+    Endpoint("GET", _REPO, get_repository, "metadata:read"),
+    Endpoint("PATCH", _REPO, edit_repository, "administration:write", "admin"),
+    Endpoint("GET", f"{_PEOPLE}/permission", get_permission, "metadata:read"),
+    Endpoint("GET", _PEOPLE, is_collaborator, "metadata:read"),
+    Endpoint("GET", f"{_REPO}/commits/{{commit_sha}}/pulls", pulls_of_commit, "pull_requests:read"),
+    Endpoint("GET", f"{_REPO}/commits/{{ref}}", get_commit, "contents:read"),
+    Endpoint("GET", f"{_REPO}/compare/{{basehead}}", compare, "contents:read"),
+]

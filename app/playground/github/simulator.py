@@ -1,0 +1,312 @@
+"""A GitHub to drive: make people and repositories, act as a person, look at what came of it.
+
+gh = await GitHub.create(root, app)
+gh.add_user("alice")
+await gh.add_repository("octo/sample", files={"a.py": b""}, permissions={"alice": "write"})
+async with serve(gh) as url:
+    gh.webhook_url = "http://127.0.0.1:8000/webhooks/github"
+    issue = await gh.open_issue("octo/sample", "alice", "It breaks", "Steps ...")
+    await gh.add_label("octo/sample", issue.number, "honk", "alice")
+    await gh.drained()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from starlette.routing import BaseRoute
+
+from . import auth, checks
+from .api import Actor, Call, RequestRecord, answer
+from .app import ROUTER, Front, Observer
+from .faults import Faults
+from .git import Git
+from .webhooks import Delivery, Webhooks
+from .world import (
+    LEVELS,
+    AppRegistration,
+    CheckRun,
+    Clock,
+    Comment,
+    Installation,
+    Issue,
+    Repository,
+    User,
+    World,
+)
+
+
+class RefusedError(Exception):
+    """GitHub refused what a person did; `status` and `answer` are what it said."""
+
+    def __init__(self, status: int, answer: Any) -> None:
+        super().__init__(f"{status}: {answer}")
+        self.status = status
+        self.answer = answer
+
+
+class GitHub:
+    """A simulated GitHub with one App registered."""
+
+    def __init__(self, world: World, pages: Sequence[BaseRoute] = ()) -> None:
+        self.world = world
+        world.webhooks = Webhooks(world)
+        self._front = Front(world, pages)
+
+    @classmethod
+    def create(cls, root: Path, app: AppRegistration, pages: Sequence[BaseRoute] = ()) -> GitHub:
+        """An empty GitHub whose git repositories go below `root`.
+
+        `pages` are routes that come before its own.
+        """
+        root.mkdir(parents=True, exist_ok=True)
+        return cls(World(root, app), pages)
+
+    # -- what tests and the command line look at
+
+    @property
+    def asgi(self) -> Any:
+        """The application, for a server."""
+        return self._front.asgi
+
+    @property
+    def url(self) -> str:
+        """Where it is served; set by `serve`. The API is at `api_url`."""
+        return self.world.url
+
+    @url.setter
+    def url(self, url: str) -> None:
+        self.world.url = url.rstrip("/")
+
+    @property
+    def api_url(self) -> str:
+        """What GITHUB_API_URL has to be."""
+        return self.world.api_url
+
+    @property
+    def clock(self) -> Clock:
+        """The time here; `advance` lets tokens expire."""
+        return self.world.clock
+
+    @property
+    def faults(self) -> Faults:
+        """What shall go wrong."""
+        return self.world.faults
+
+    @property
+    def requests(self) -> list[RequestRecord]:
+        """Every request to API and git, in order of their answers; people in tests leave none."""
+        return self.world.requests
+
+    @property
+    def observers(self) -> list[Observer]:
+        """Called with each RequestRecord."""
+        return self._front.observers
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Every delivery that was tried, in order."""
+        return self.world.webhooks.log
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where events are sent; None: nobody can be reached, which the log shows."""
+        return self.world.webhooks.url
+
+    @webhook_url.setter
+    def webhook_url(self, url: str | None) -> None:
+        self.world.webhooks.url = url
+
+    @property
+    def webhook_content_type(self) -> Literal["json", "form"]:
+        """How events are written."""
+        return self.world.webhooks.content_type
+
+    @webhook_content_type.setter
+    def webhook_content_type(self, kind: Literal["json", "form"]) -> None:
+        self.world.webhooks.content_type = kind
+
+    async def drained(self) -> None:
+        """Wait until every event so far was delivered or given up."""
+        await self.world.webhooks.drained()
+
+    async def close(self) -> None:
+        """Stop delivering."""
+        await self.world.webhooks.close()
+
+    # -- making people and repositories
+
+    def add_user(self, login: str) -> User:
+        """Make a person's account, or give the one there is."""
+        return self.world.add_user(login)
+
+    def token_for(self, login: str) -> str:
+        """A token of a person's own, for the API and for git."""
+        return auth.new_person_token(self.world, self.world.user(login))
+
+    async def add_repository(
+        self,
+        name: str,
+        source: Path | None = None,
+        *,
+        files: Mapping[str, bytes] | None = None,
+        default_branch: str = "main",
+        private: bool = False,
+        permissions: Mapping[str, str] | None = None,
+        installed: bool = True,
+    ) -> Repository:
+        """Make `owner/name`, with the App installed on it.
+
+        From a local git repository (branches, tags; its HEAD becomes the default branch), from
+        files, or empty. The owner is made where unknown, as are people in `permissions`
+        (login to one of none, read, triage, write, maintain, admin).
+        """
+        world = self.world
+        owner_login, _, short = name.partition("/")
+        owner = world.add_user(owner_login)
+        git = Git(world.root / "repositories" / owner.login / f"{short}.git", world.root)
+        await git.create(default_branch)
+        if source is not None:
+            await git.copy_from(source, default_branch)
+        elif files:
+            when = int(world.clock.timestamp())
+            await git.write_first_commit(default_branch, files, when)
+        repository = Repository(
+            world.new_id(), owner, short, git, default_branch, world.clock.now(), private
+        )
+        repository.installed = installed
+        world.repositories[name.lower()] = repository
+        for login, level in (permissions or {}).items():
+            self.set_permission(name, login, level)
+        if owner.login.lower() not in world.installations:
+            installation = Installation(world.new_id(), owner, world.clock.now())
+            world.installations[owner.login.lower()] = installation
+        return repository
+
+    def set_permission(self, repo: str, login: str, level: str, *, role: str | None = None) -> None:
+        """Give a person a level; `role` is the name of a custom role with that level."""
+        if level not in LEVELS:
+            raise ValueError(f"{level!r} is not one of {', '.join(LEVELS)}")
+        repository = self.world.repository(repo)
+        login = self.add_user(login).login.lower()
+        repository.permissions[login] = level
+        repository.role_names.pop(login, None)
+        if role:
+            repository.role_names[login] = role
+
+    # -- acting as a person
+
+    async def act(self, login: str, method: str, path: str, body: Any = None) -> Any:
+        """Do what a person does with one request of the API, below `/api/v3`; gives its JSON.
+
+        Leaves no line in `requests` and meets no fault. Raises RefusedError.
+        """
+        path, _, query = path.partition("?")
+        actor = Actor("person", self.world.user(login))
+        call = Call(self.world, actor, method, path, body=body)
+        call.query = dict(pair.split("=", 1) for pair in query.split("&") if pair)
+        _, result = await answer(ROUTER, call)
+        if result.status >= 400:
+            raise RefusedError(result.status, result.body)
+        return result.body
+
+    async def open_issue(
+        self, repo: str, author: str, title: str, body: str | None = "", labels: Sequence[str] = ()
+    ) -> Issue:
+        """A person opens an issue."""
+        wanted = {"title": title, "body": body, "labels": list(labels)}
+        answer = await self.act(author, "POST", f"/repos/{repo}/issues", wanted)
+        return self.issue(repo, answer["number"])
+
+    async def close_issue(self, repo: str, number: int, actor: str) -> None:
+        """A person closes an issue or a pull request."""
+        await self.act(actor, "PATCH", f"/repos/{repo}/issues/{number}", {"state": "closed"})
+
+    async def add_label(self, repo: str, number: int, label: str, actor: str) -> None:
+        """A person puts a label on an issue or pull request."""
+        path = f"/repos/{repo}/issues/{number}/labels"
+        await self.act(actor, "POST", path, {"labels": [label]})
+
+    async def remove_label(self, repo: str, number: int, label: str, actor: str) -> None:
+        """A person takes a label off."""
+        name = quote(label, safe="")
+        await self.act(actor, "DELETE", f"/repos/{repo}/issues/{number}/labels/{name}")
+
+    async def comment(self, repo: str, number: int, actor: str, body: str) -> Comment:
+        """A person comments on an issue or pull request."""
+        path = f"/repos/{repo}/issues/{number}/comments"
+        made = await self.act(actor, "POST", path, {"body": body})
+        comments = self.issue(repo, number).comments
+        return next(comment for comment in comments if comment.id == made["id"])
+
+    async def edit_comment(self, repo: str, comment_id: int, actor: str, body: str) -> None:
+        """A person changes a comment."""
+        path = f"/repos/{repo}/issues/comments/{comment_id}"
+        await self.act(actor, "PATCH", path, {"body": body})
+
+    async def delete_comment(self, repo: str, comment_id: int, actor: str) -> None:
+        """A person deletes a comment."""
+        await self.act(actor, "DELETE", f"/repos/{repo}/issues/comments/{comment_id}")
+
+    async def review(
+        self, repo: str, number: int, actor: str, body: str = "", event: str = "COMMENT"
+    ) -> None:
+        """A person reviews a pull request: APPROVE, REQUEST_CHANGES or COMMENT."""
+        path = f"/repos/{repo}/pulls/{number}/reviews"
+        await self.act(actor, "POST", path, {"body": body, "event": event})
+
+    async def merge(
+        self, repo: str, number: int, actor: str, *, sha: str | None = None, method: str = "merge"
+    ) -> str:
+        """A person merges a pull request; gives the commit on the base branch."""
+        body = {"merge_method": method} | ({"sha": sha} if sha else {})
+        made = await self.act(actor, "PUT", f"/repos/{repo}/pulls/{number}/merge", body)
+        return str(made["sha"])
+
+    async def press(self, repo: str, check_run_id: int, identifier: str, actor: str) -> None:
+        """A person presses a button of a completed check run."""
+        repository = self.world.repository(repo)
+        run = next(one for one in repository.check_runs() if one.id == check_run_id)
+        checks.press(self.world, repository, run, identifier, self.world.user(actor))
+
+    async def rerequest(self, repo: str, check_run_id: int, actor: str) -> None:
+        """A person presses "Re-run" on a check run."""
+        await self.act(actor, "POST", f"/repos/{repo}/check-runs/{check_run_id}/rerequest")
+
+    # -- looking
+
+    def repository(self, repo: str) -> Repository:
+        """A repository with its switches: private, archived, has_issues, protected, ..."""
+        return self.world.repository(repo)
+
+    def issue(self, repo: str, number: int) -> Issue:
+        """An issue or pull request with labels, comments, reactions, events."""
+        return self.world.repository(repo).issue(number)
+
+    def pulls(self, repo: str) -> list[Issue]:
+        """The pull requests, oldest first; each is an issue whose `pull` is set."""
+        issues = self.world.repository(repo).issues
+        return [issues[number] for number in sorted(issues) if issues[number].pull]
+
+    def check_runs(self, repo: str, sha: str | None = None) -> list[CheckRun]:
+        """The check runs, oldest first, of one commit where it is given."""
+        runs = self.world.repository(repo).check_runs()
+        return [run for run in runs if sha in (None, run.head_sha)]
+
+    async def branch(self, repo: str, name: str) -> str | None:
+        """The commit at the head of a branch."""
+        return await self.world.repository(repo).git.ref(f"refs/heads/{name}")
+
+    async def refs(self, repo: str, prefix: str = "refs") -> dict[str, str]:
+        """All refs below a prefix, hidden ones too."""
+        return await self.world.repository(repo).git.refs(prefix)
+
+    async def file(self, repo: str, ref: str, path: str) -> bytes | None:
+        """The content of a file at a branch, tag or commit."""
+        git = self.world.repository(repo).git
+        commit = await git.commit_of(ref)
+        entry = await git.entry(commit, path) if commit else None
+        return await git.blob(entry.sha) if entry else None
