@@ -1,6 +1,7 @@
 """`.github/honk.yml`: what a repository asks of Honk. Pure: text in, a `Policy` out.
 
-It is read from the default branch only, so that nobody changes the rules in the change they ask for.
+It is read from the default branch only, so that nobody changes the rules in the change they
+ask for.
 """
 
 from __future__ import annotations
@@ -45,14 +46,14 @@ class Policy(Value):
 
 
 class PolicyError(UserError):
-    """The file is there and wrong: `line` (from 1, or None) and what was expected are in the message."""
+    """The file is there and wrong: the message names the line and what was expected."""
 
 
 def parse(text: str | None) -> Policy:
     """Read the file's text; None is an absent file and gives the defaults.
 
-    Raises PolicyError when it is not YAML, not a mapping, or holds a key or value that Honk does not
-    know; the message names the line, what was expected and the nearest known key.
+    Raises PolicyError when it is not YAML, not a mapping, or holds a key or value that Honk does
+    not know; the message names the line, what was expected and the nearest known key.
     """
     if text is None:
         return Policy()

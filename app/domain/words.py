@@ -1,6 +1,6 @@
 """Every text that people read on GitHub, one function each. Pure.
 
-Whatever came from the model, the repository or the issue goes through `sanitize` on its way in here.
+Whatever came from the model, the repository or the issue goes through `sanitize` on its way in.
 """
 
 from __future__ import annotations
@@ -301,7 +301,7 @@ def our_bug(reference: str) -> tuple[str, str]:
     """Problem and next step when Honk itself failed."""
     return (
         f"Honk itself failed ({reference}); this is not your repository's fault.",
-        "The operator finds the details in the worker's log. Put the label `honk` on again to retry.",
+        "The operator finds more in the worker's log. Put the label `honk` on again to retry.",
     )
 
 
@@ -309,7 +309,7 @@ def attempt_died() -> tuple[str, str]:
     """Problem and next step when the worker died under an attempt again and again."""
     return (
         "The worker that did this work ended unexpectedly, more than once.",
-        "The operator finds the details in the worker's log. Put the label `honk` on again to retry.",
+        "The operator finds more in the worker's log. Put the label `honk` on again to retry.",
     )
 
 

@@ -1,4 +1,4 @@
-"""`honk playground`: a GitHub and a model on this machine, and the real product at work between them.
+"""`honk playground`: a GitHub and a model on this machine, and the product at work between them.
 
 The product runs as a process of its own, started as its operator would start it; this one plays
 GitHub, plays the model where a script is given, and tells the story as it happens.
@@ -28,6 +28,7 @@ from app.errors import UserError
 from app.playground.github import AppRegistration, GitHub, serve
 from app.playground.model import Script, ScriptedModel
 from app.playground.recount import recount
+from app.playground.serving import serve_app
 from app.playground.story import Story
 
 SAMPLE = Path(__file__).parent / "sample"
@@ -81,16 +82,16 @@ async def play(scene: Scene, *, port: int, once: bool) -> bool:
         github = GitHub.create(home / "github", app=registration(home))
         github.add_user(OWNER)
         repository = f"{OWNER}/{scene.name}"
-        _add_repository(github, repository, scene)
+        await _add_repository(github, repository, scene)
         async with (
             serve(github, port=port) as github_url,
             _model(scene) as (model, model_url),
             product(home, _settings(home, github_url, model_url)) as honk,
         ):
             github.webhook_url = f"{honk.url}/webhooks/github"
-            number = await github.open_issue(repository, OWNER, scene.title, scene.body)
-            story = Story(github, repository, number, model, github_url)
-            await github.add_label(repository, number, "honk", OWNER)
+            issue = await github.open_issue(repository, OWNER, scene.title, scene.body)
+            story = Story(github, repository, issue.number, model, github_url)
+            await github.add_label(repository, issue.number, "honk", OWNER)
             ended = await story.tell(honk.process)
             good = ended and await recount(story, home, is_sample=scene.is_sample)
             if not once and ended:
@@ -185,7 +186,7 @@ async def _model(scene: Scene) -> AsyncIterator[tuple[ScriptedModel | None, str 
         yield None, None
         return
     model = ScriptedModel(default=scene.script)
-    async with serve(model.app, port=0) as url:
+    async with serve_app(model.app) as url:
         yield model, url
 
 
@@ -207,9 +208,9 @@ def registration(home: Path) -> AppRegistration:
     )
 
 
-def _add_repository(github: GitHub, repository: str, scene: Scene) -> None:
+async def _add_repository(github: GitHub, repository: str, scene: Scene) -> None:
     if (scene.source / ".git").exists():
-        github.add_repository(repository, source=scene.source, permissions={OWNER: "admin"})
+        await github.add_repository(repository, source=scene.source, permissions={OWNER: "admin"})
         return
     if not scene.is_sample:
         raise UserError(f"{scene.source} is no git repository.", next_step="Run git init in it.")
@@ -218,7 +219,7 @@ def _add_repository(github: GitHub, repository: str, scene: Scene) -> None:
         for path in sorted(scene.source.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
-    github.add_repository(repository, files=files, permissions={OWNER: "admin"})
+    await github.add_repository(repository, files=files, permissions={OWNER: "admin"})
 
 
 def _repository_name(repo: Path) -> str:

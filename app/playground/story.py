@@ -63,7 +63,7 @@ class Story:
 
     def _facts(self) -> Iterable[tuple[str, str, str]]:
         issue = self.issue
-        for label in issue.label_names():
+        for label in issue.label_names:
             yield f"label {label}", "label", label
         for reaction in issue.reactions:
             yield f"reaction {reaction.content}", "reaction", reaction.content
@@ -93,7 +93,7 @@ class Story:
     def _last_words(self) -> bool:
         return any("<!-- honk:end=" in comment.body for comment in self.issue.comments) and any(
             label in ("honk:done", "honk:needs-you", "honk:failed")
-            for label in self.issue.label_names()
+            for label in self.issue.label_names
         )
 
     def _count(self) -> None:

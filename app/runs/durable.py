@@ -1,7 +1,7 @@
 """A step of a run: done once and recorded, or, after a crash, done again until it is.
 
-What a step returns is a `Value` and is stored as plain JSON. What goes wrong in a step is stored too,
-as words, so that a replay tells the same story.
+What a step returns is a `Value` and is stored as plain JSON. What goes wrong in a step is stored
+too, as words, so that a replay tells the same story.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from app.errors import RetryableError, UserError
 log = structlog.get_logger()
 V = TypeVar("V", bound=Value)
 
-# Together about ten minutes: longer than a deployment of GitHub's, shorter than a person's patience.
+# Together about ten minutes: longer than most outages, shorter than a person's patience.
 _WAITS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 180.0)
 
 

@@ -1,4 +1,4 @@
-"""The engine: DBOS Transact on our database, set up with the guard rails it needs (docs/design.md)."""
+"""The engine: DBOS Transact on our database, with the guard rails it needs (docs/design.md)."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _register_queues(*, concurrency: int, overwrite: bool) -> None:
 
 
 def _speak_through_our_log() -> None:
-    """The engine logs to a handler of its own unless it finds one: give it none of the console's."""
+    """The engine logs to a console of its own unless it finds a handler: give it a mute one."""
     logger = logging.getLogger("dbos")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())

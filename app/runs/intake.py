@@ -74,7 +74,7 @@ async def admit(services: Services, trigger: Trigger) -> Admission:
 
 
 async def refuse(services: Services, trigger: Trigger, admission: Admission) -> Nothing:
-    """Say on the subject why nothing starts; the trigger's label goes, so it can be put on again."""
+    """Say on the subject why nothing starts; the label goes, so that it can be put on again."""
     client = await _client(services, trigger)
     run = run_id(trigger.id)
     await asyncio.gather(

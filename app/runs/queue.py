@@ -1,4 +1,4 @@
-"""The two queues, and how a trigger gets into the first. Shared by web and worker; imports no workflow.
+"""The two queues, and how a trigger gets into the first. Web uses it: it imports no workflow.
 
 Each trigger is one `intake` workflow, named by the trigger's id, so the same trigger twice is one
 intake. Each attempt of a run is one `attempt` workflow, one at a time per subject.
@@ -62,7 +62,7 @@ class TriggerQueue:
         self._database = database
 
     async def check(self) -> None:
-        """Raises UserError when the worker's queues are not there, RetryableError when the database is away."""
+        """Raises UserError when the queues are not there, RetryableError without the database."""
         try:
             found = await asyncio.to_thread(self._client.retrieve_queue, INTAKE_QUEUE)
         except DBAPIError as problem:

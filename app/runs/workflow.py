@@ -1,4 +1,4 @@
-"""The durable story: an intake for each trigger, attempts for each run. Reads as a table of contents."""
+"""The durable story, as a table of contents: an intake for each trigger, attempts for each run."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ async def _enqueue_attempt(run: RunInput, number: int) -> None:
 
 
 async def settle(services: Services) -> None:
-    """End in words every run whose attempt is dead: its worker died three times, or its report failed.
+    """End in words every run whose attempt is dead: its worker died too often, its report failed.
 
     Raises RetryableError when GitHub or the database is away; it is called again later.
     """

@@ -1,7 +1,7 @@
 """The house that stories are told in: the playground's GitHub and model, and the real product.
 
-Everything between is real: HTTP, git, the sandbox, the database and the test runners. A story puts a
-repository and an issue there, lets a person do something, and looks at what a person would see.
+Everything between is real: HTTP, git, the sandbox, the database and the test runners. A story
+puts a repository and an issue there, lets a person do something, and looks at what they see.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import httpx
 from app.playground.github import GitHub, serve
 from app.playground.github.world import CheckRun, Comment, Issue
 from app.playground.model import Script, ScriptedModel, ScriptedTurn
+from app.playground.serving import serve_app
 from app.playground.run import KEY_OF_NOBODY, Product, github_settings, product, registration
 
 OWNER = "olivia"
@@ -91,7 +92,7 @@ class Subject:
 
     @property
     def labels(self) -> list[str]:
-        return [name for name in self.issue.label_names() if name.startswith("honk")]
+        return [name for name in self.issue.label_names if name.startswith("honk")]
 
     @property
     def reactions(self) -> list[str]:
@@ -197,13 +198,13 @@ class House:
         """A repository with an issue, and what the model does when it works on it."""
         full_name = f"{OWNER}/{name or f'calc-{next(self._numbers)}'}"
         permissions = {OWNER: "admin", **repository.pop("permissions", {})}
-        self.github.add_repository(
+        await self.github.add_repository(
             full_name,
             files=PROJECT if files is None else files,
             permissions=permissions,
             **repository,
         )
-        number = await self.github.open_issue(full_name, OWNER, title, body)
+        number = (await self.github.open_issue(full_name, OWNER, title, body)).number
         if plays is not None:
             self.model.scripts[f"{full_name}#{number}"] = plays
         return Subject(self, full_name, number)
@@ -236,7 +237,7 @@ async def open_house(home: Path, **settings: str) -> AsyncIterator[House]:
     for login in (OWNER, "walter", "trudy", "rita", "stan"):
         github.add_user(login)
     model = ScriptedModel()
-    async with serve(github, port=0) as url, serve(model.app, port=0) as model_url:
+    async with serve(github, port=0) as url, serve_app(model.app) as model_url:
         house = House(
             home,
             github,

@@ -1,13 +1,11 @@
-"""Serving on this machine alone."""
+"""Serving the simulated GitHub on this machine alone."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import uvicorn
+from app.playground.serving import serve_app
 
 from .simulator import GitHub
 
@@ -18,49 +16,9 @@ async def serve(github: GitHub, port: int = 0) -> AsyncIterator[str]:
 
     Port 0 takes a free one. Raises OSError when the port is taken.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        config = uvicorn.Config(
-            github.asgi,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            timeout_graceful_shutdown=3,
-        )
-        server = _Guest(config)
-        github.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        running = asyncio.create_task(server.serve(sockets=[listener]))
+    async with serve_app(github.asgi, port) as url:
+        github.url = url
         try:
-            await server.ready(running)
-            yield github.url
+            yield url
         finally:
-            server.should_exit = True
-            await running
             await github.close()
-
-
-class _Guest(uvicorn.Server):
-    """A server that lives in somebody else's loop."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._ready = asyncio.Event()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the process that this server is a guest in."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready.set()
-
-    async def ready(self, running: asyncio.Task[None]) -> None:
-        """Wait until it serves. Raises what kept it from doing so."""
-        waiting = asyncio.create_task(self._ready.wait())
-        await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            waiting.cancel()
-            await running

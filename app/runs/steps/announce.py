@@ -1,4 +1,4 @@
-"""The status comment while a run works: edited when the phase changes, else once a minute at most."""
+"""The status comment while a run works: edited when the phase changes, else once a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Branch, pull request and check run: what people see of the change, and what the tests say of it."""
+"""Branch, pull request and check run: what people see of the change, and what its tests say."""
 
 from __future__ import annotations
 

@@ -1,0 +1,82 @@
+"""How soon a person sees that it was heard: from the label to the eyes and the status comment.
+
+On the playground, with every run slot free and with every slot busy. The floor is what the API calls
+of the same intake cost when they are made one after the other by a bare client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+
+ROUNDS = 60
+SLOTS = 2
+_FLOOR_CALLS = 7
+
+
+async def _heard(subject: Subject) -> float:
+    """Seconds from the label to the eyes and the status comment."""
+    started = time.perf_counter()
+    await subject.label()
+    while not (subject.reactions and subject.ours):
+        await asyncio.sleep(0.002)
+    return time.perf_counter() - started
+
+
+async def _floor(house: House, subject: Subject) -> float:
+    """Seconds that as many calls as an intake makes cost by themselves."""
+    url = f"{house.settings['GITHUB_API_URL']}/repos/{subject.repository}/issues/{subject.number}"
+    async with httpx.AsyncClient() as client:
+        started = time.perf_counter()
+        for _ in range(_FLOOR_CALLS):
+            await client.get(url)
+        return time.perf_counter() - started
+
+
+async def _measure(house: House, words: str) -> None:
+    times, floors = [], []
+    for _ in range(ROUNDS):
+        subject = await house.subject(plays=script([FIX], [FINISH]))
+        floors.append(await _floor(house, subject))
+        times.append(await _heard(subject))
+    times.sort()
+    p99 = times[min(len(times) - 1, int(len(times) * 0.99))]
+    print(
+        f"{words:<24} median {statistics.median(times) * 1000:6.0f} ms   "
+        f"p99 {p99 * 1000:6.0f} ms   floor of the calls {statistics.median(floors) * 1000:5.0f} ms"
+    )
+
+
+async def _fill_the_slots(house: House) -> None:
+    """Runs that take longer than the whole measurement."""
+    endless = script({"use": [{"bash": {"command": "sleep 300"}}]})
+    busy = [await house.subject(plays=endless) for _ in range(SLOTS)]
+    for subject in busy:
+        await subject.label()
+    await house.until(
+        lambda: all("honk:running" in subject.labels for subject in busy), "the slots are not full"
+    )
+
+
+async def _main() -> None:
+    with tempfile.TemporaryDirectory(prefix="honk-bench-") as name:
+        async with open_house(Path(name), HONK_CONCURRENCY=str(SLOTS)) as house:
+            await _measure(house, "while slots are free")
+            await _fill_the_slots(house)
+            await _measure(house, "while every slot is busy")
+
+
+def main() -> None:
+    """Print both measurements."""
+    asyncio.run(_main())
+
+
+if __name__ == "__main__":
+    main()
