@@ -47,7 +47,7 @@ def refusal(request: Request, answer: Answer, scope: TokenScope) -> RefusedError
         )
     if status == 404:
         return NotFoundError(
-            f"GitHub does not find {request.url} in {scope.repo}, or Honk may not see it.",
+            f"GitHub does not find {request.url[:300]}, or Honk may not see it.",
             status=status,
             reason=reason,
         )
