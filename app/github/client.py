@@ -525,10 +525,8 @@ def _followed(api_url: str, url: str, answer: Answer, troubles: _Troubles) -> st
     target = httpx.URL(api_url + "/").join(answer.headers.get("location", ""))
     here = httpx.URL(api_url)
     troubles.redirects += 1
-    if troubles.redirects > _REDIRECTS or (target.scheme, target.netloc) != (
-        here.scheme,
-        here.netloc,
-    ):
+    another = (target.scheme, target.netloc) != (here.scheme, here.netloc)
+    if another or troubles.redirects > _REDIRECTS:
         raise RetryableError(f"GitHub sends {urlsplit(url).path} elsewhere, too often or too far.")
     return str(target)
 
