@@ -56,6 +56,8 @@ class RequestRecord:
     token_kind: str
     who: str
     at: datetime
+    is_json: bool = True
+    """Off for answers of another media type, whose `answer` is None."""
     fault: bool = False
     """An order in `faults` made this answer."""
 

@@ -189,6 +189,7 @@ class Front:
             token_kind=actor.kind,
             who=actor.name,
             at=self.world.clock.now(),
+            is_json=not isinstance(result, bytes),
             fault=fault,
         )
         self.world.requests.append(record)
