@@ -223,7 +223,7 @@ async def _converse(
     given: bytes | None,
     max_output: int,
 ) -> tuple[int, bytes, bytes]:
-    assert process.stdout is not None and process.stderr is not None  # noqa: S101
+    assert process.stdout is not None and process.stderr is not None
     errors = Bounded(MAX_ERROR_BYTES)
     output, _, _ = await asyncio.gather(
         _up_to(process, process.stdout, max_output),
@@ -262,6 +262,9 @@ async def _feed(process: asyncio.subprocess.Process, given: bytes | None) -> Non
 
 
 def _failure(command: str, code: int, words: str) -> HonkError:
+    if "rejected]" in words:
+        # The remote was reached and said no; its own text may hold any of the words below.
+        return GitError(command, code, words)
     if _DENIED.search(words):
         return GitDeniedError(command, code, words)
     if _MISSING.search(words):

@@ -42,6 +42,7 @@ MAX_SEARCH_MATCHES = 500
 MAX_LINE_SHOWN = 400
 MAX_LISTED = 1000
 NICENESS = 5
+SPARE_PROCESSES = 32
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -131,6 +132,7 @@ class Processes:
         self._memory = int(limits["memory_bytes"])
         self._count = int(limits["processes"])
         self._page = resource.getpagesize()
+        self._seen_over = False
 
     def excess(self) -> str | None:
         """Which limit is passed: "memory", "processes" or None."""
@@ -139,10 +141,13 @@ class Processes:
             return "processes"
         resident = sum(row[2] for row in table.values()) * self._page
         if resident <= self._memory:
+            self._seen_over = False
             return None
         # Pages that processes share were counted once for each of them: now share them out.
         shared_out = sum(self._proportional(pid, row[2]) for pid, row in table.items())
-        return "memory" if shared_out > self._memory else None
+        before, self._seen_over = self._seen_over, shared_out > self._memory
+        # One look takes a while, and a process that ends during it is easily counted twice.
+        return "memory" if before and self._seen_over else None
 
     def kill(self, only: int | None = None) -> None:
         """Kill one session's leader and its group, or everything, and reap it (5 seconds)."""
@@ -172,6 +177,8 @@ class Processes:
                 for line in file:
                     if line.startswith(b"Pss:"):
                         return int(line.split()[1]) * 1024
+        except (FileNotFoundError, ProcessLookupError):
+            return 0  # it ended meanwhile, and its pages are counted with whoever shared them
         except OSError:
             pass
         return pages * self._page
@@ -295,8 +302,7 @@ class Inside:
         for fd in set(fds):
             os.close(fd)
         while pid not in self.ended:
-            if self.channel.fileno() in self.tend(WATCH_SECONDS, [self.channel.fileno()]):
-                raise EOFError  # the worker gave up on us
+            self.attend([])
             killed = self.processes_over()
             if killed:
                 self.processes.kill()
@@ -312,7 +318,7 @@ class Inside:
         status = bytearray()
         while True:
             todo = self.feed(shell, todo)
-            self.tend(WATCH_SECONDS, [shell.status], [shell.commands] if todo else [])
+            self.attend([shell.status], [shell.commands] if todo else [])
             status += read_some(shell.status)
             if b"\0" in status:
                 return self.finished(shell, int(status.split(b"\0")[0] or b"0"))
@@ -404,7 +410,7 @@ class Inside:
         told = Bounded(int(self.limits["output_bytes"]))
         deadline = time.monotonic() + seconds
         while pid not in self.ended and time.monotonic() < deadline:
-            self.tend(WATCH_SECONDS, [ours])
+            self.attend([ours])
             told.add(read_some(ours))
         if pid not in self.ended:
             self.processes.kill(pid)
@@ -431,6 +437,12 @@ class Inside:
         os._exit(code)
 
     # The machinery below all of it
+
+    def attend(self, readable: list[int], writable: list[int] | None = None) -> None:
+        """`tend` while a request is answered. Raises EOFError when the worker gave up on it."""
+        channel = self.channel.fileno()
+        if channel in self.tend(WATCH_SECONDS, [channel, *readable], writable):
+            raise EOFError
 
     def tend(
         self,
@@ -494,7 +506,9 @@ class Inside:
         ]
         if self.isolated:
             # Set inside the user namespace it counts the processes of this sandbox alone.
-            limits.append((resource.RLIMIT_NPROC, int(self.limits["processes"])))
+            # It only stops what outruns the watch, which ends the command at the limit itself.
+            most = int(self.limits["processes"]) + SPARE_PROCESSES
+            limits.append((resource.RLIMIT_NPROC, most))
         for kind, value in limits:
             hard = resource.getrlimit(kind)[1]
             value = value if hard == resource.RLIM_INFINITY else min(value, hard)
@@ -647,7 +661,7 @@ def str_replace(path: str, old: str, new: str) -> str:
         lines = [str(data.count(b"\n", 0, at) + 1) for at in places(data, before)]
         where = f", in lines {', '.join(lines[:20])}" if count else ""
         raise RefusedError(
-            f"`old_str` must be in {path} exactly once; it is there {count} times{where}."
+            f"`old_str` must be in {path} exactly once, but is there {count} times{where}."
         )
     at = data.index(before)
     write_regular(path, data[:at] + after + data[at + len(before) :])

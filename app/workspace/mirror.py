@@ -433,7 +433,7 @@ def _try_lock(fd: int) -> bool:
 
 def _full(ref: str) -> str:
     """`main` is short for the branch; what starts with `refs/` is whole."""
-    return check_ref(ref if ref.startswith("refs/") else f"refs/heads/{ref}")
+    return check_ref(ref) if ref.startswith("refs/") else f"refs/heads/{check_ref(ref)}"
 
 
 def _refused(words: str) -> bool:

@@ -53,7 +53,10 @@ printf '%s\\n^%s\\n^%s^{{tree}}\\n' "$tree" "$base" "$base" \\
 """
 
 _UNREADABLE = re.compile(r"error: open\(\"(.*)\"\): (.*)")
-_REFUSED = re.compile(r"error: (?:invalid path|unable to index file) '(.*)'")
+_REFUSED = re.compile(
+    r"error: (?:(?:invalid path|unable to index file) )?'(.*?)/?'"
+    r"|error: (.*): can only add regular files"
+)
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def _left_out_inside(scratch: Path, links: dict[str, str]) -> tuple[str, ...]:
     unreadable = {path for path, _ in _UNREADABLE.findall(told)}
     words += [
         f"`{path}` could not be taken"
-        for path in dict.fromkeys(_REFUSED.findall(told))
+        for path in dict.fromkeys(first or second for first, second in _REFUSED.findall(told))
         if path not in unreadable
     ]
     for row in read_file(scratch, "links", 16 * MIB).split(b"\0")[:-1]:

@@ -222,7 +222,7 @@ class _Session:
             began = time.monotonic()
             if self._living is None:
                 await self.begin()
-            assert self._living is not None  # noqa: S101 - begin() gave us one
+            assert self._living is not None
             try:
                 async with asyncio.timeout(seconds + ANSWER_GRACE_SECONDS):
                     answer, output = await self._living.ask(header, data)

@@ -1,0 +1,288 @@
+"""Git outside a sandbox, and the mirrors made with it."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.errors import RetryableError
+from app.workspace.git import (
+    GitDeniedError,
+    GitError,
+    GitMissingError,
+    check_ref,
+    git,
+    token_environment,
+)
+from app.workspace.mirror import Mirrors, PushRefused, Remote
+from tests.support.workspaces import REPO, World, run_git
+
+TOKEN = "ghs_" + "a1.b-c_" * 70
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["main", "feat/x@2#ü", "a@b", "refs/heads/x", "x!y$z&(1)';\"`|", "日本", "a.b", "a-", "HEAD"],
+)
+def test_names_that_git_allows(name: str, tmp_path: Path) -> None:
+    assert check_ref(name) == name
+    run_git(tmp_path, "check-ref-format", "--allow-onelevel", name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "@", "-x", "/x", "x/", "x//y", ".x", "a/.b", "x.", "x.lock", "a.lock/b", "a..b"),
+        *("a b", "a~1", "a^", "a:b", "a?", "a*", "a[b", "a\\b", "a@{1}", "a\nb", "a\0b"),
+        *("a\x7f", "\udcff"),
+    ],
+)
+def test_names_that_git_refuses(name: str) -> None:
+    with pytest.raises(ValueError, match="not a name"):
+        check_ref(name)
+
+
+def test_a_remote_is_never_shown_with_its_token() -> None:
+    assert TOKEN not in repr(Remote(url="https://example.com/x.git", token=TOKEN))
+
+
+def test_the_token_is_for_its_host_alone() -> None:
+    variables = token_environment("https://example.com:8443/octo/x.git", TOKEN)
+    assert variables["GIT_CONFIG_KEY_0"] == "http.https://example.com:8443/.extraHeader"
+    assert TOKEN not in str(variables)  # encoded, as HTTP wants it
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """Answers every request with the status that the path names, and remembers what it saw."""
+
+    seen: list[str | None]
+
+    def do_GET(self) -> None:
+        type(self).seen.append(self.headers.get("Authorization"))
+        self.send_response(int(self.path.split("/")[1]))
+        self.send_header("Content-Length", "0")
+        self.send_header("Location", "/200/elsewhere")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    Refusing.seen = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, GitDeniedError),
+        (403, GitDeniedError),
+        (404, GitMissingError),
+        (500, RetryableError),
+        (503, RetryableError),
+        (302, GitError),
+    ],
+)
+async def test_failures_of_the_remote_have_kinds(
+    refusing: str, status: int, kind: type[Exception], tmp_path: Path
+) -> None:
+    mirrors = Mirrors(tmp_path)
+    remote = Remote(f"{refusing}/{status}/x.git", token=TOKEN)
+    with pytest.raises(kind) as caught:
+        await mirrors.fetch(REPO, remote, "main")
+    assert type(caught.value) is kind
+    assert TOKEN not in str(caught.value)
+    assert len(set(Refusing.seen)) == 1
+    assert Refusing.seen[0] is not None
+    assert Refusing.seen[0].startswith("Basic ")
+
+
+async def test_a_remote_that_is_away_is_tried_again_later(tmp_path: Path) -> None:
+    with pytest.raises(RetryableError):
+        await Mirrors(tmp_path).fetch(REPO, Remote("http://127.0.0.1:1/x.git"), "main")
+
+
+@pytest.mark.parametrize("url", ["ext::sh -c id", "ssh://example.com/x", "git://x/y", "/tmp/x"])
+async def test_other_transports_are_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ValueError, match="transport"):
+        await Mirrors(tmp_path).fetch(REPO, Remote(url), "main")
+
+
+async def test_git_is_ended_with_its_children_when_cancelled(tmp_path: Path) -> None:
+    run_git(tmp_path, "init", "-q", "--bare", "x.git")
+    bare = tmp_path / "x.git"
+    marker = "honk-test-4711"
+    alias = f"alias.wait=!sleep 4711 # {marker}"
+    task = asyncio.create_task(git(["-c", alias, "wait"], cwd=bare))
+    await asyncio.sleep(0.3)
+    assert _running("sleep 4711")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not _running("sleep 4711")
+    with pytest.raises(RetryableError, match=r"took over 0\.2 seconds"):
+        await git(["-c", alias, "wait"], cwd=bare, timeout=0.2)
+    assert not _running("sleep 4711")
+
+
+def _running(command: str) -> bool:
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return command in listed.stdout.splitlines()
+
+
+async def test_output_is_bounded(tmp_path: Path) -> None:
+    run_git(tmp_path, "init", "-q", "--bare", "x.git")
+    endless = ["-c", "alias.yes=!yes", "yes"]
+    with pytest.raises(GitError, match="more than 1000 bytes"):
+        await git(endless, cwd=tmp_path / "x.git", max_output=1000)
+
+
+async def test_fetch_of_branches_refs_and_shas(world: World) -> None:
+    fetch, remote = world.mirrors.fetch, world.origin.remote
+    assert await fetch(REPO, remote, "main") is None  # an empty repository
+    world.origin.write("a", "1\n")
+    first = world.origin.commit(branch="feat/x@2#ü")
+    second = world.origin.commit("Second")
+    assert await fetch(REPO, remote, "feat/x@2#ü") == first
+    assert await fetch(REPO, remote, "refs/heads/main") == second
+    assert await fetch(REPO, remote, second) == second
+    assert await fetch(REPO, remote, "missing") is None
+    assert await fetch(REPO, remote, "0" * 39 + "1") is None
+    run_git(world.origin.bare, "update-ref", "-d", "refs/heads/feat/x@2#ü")
+    run_git(world.origin.bare, "update-ref", "refs/heads/feat", first)  # was a directory of refs
+    assert await fetch(REPO, remote, "feat") == first
+    with pytest.raises(ValueError, match="not a name"):
+        await fetch(REPO, remote, "--upload-pack=x")
+
+
+async def test_fetches_at_once_share_and_see_the_newest(world: World) -> None:
+    world.origin.write("a", "1\n")
+    sha = world.origin.commit()
+    other = Mirrors(world.mirrors.path(REPO).parent.parent)  # as a second process would
+    asked = [one.fetch(REPO, world.origin.remote, "main") for one in [world.mirrors, other] * 4]
+    assert set(await asyncio.gather(*asked)) == {sha}
+    new = world.origin.commit("Newer")
+    assert await world.fetched() == new
+
+
+async def test_a_cancelled_caller_does_not_take_the_fetch_from_others(world: World) -> None:
+    world.origin.write("a", "1\n")
+    sha = world.origin.commit()
+    first = asyncio.create_task(world.mirrors.fetch(REPO, world.origin.remote, "main"))
+    second = asyncio.create_task(world.mirrors.fetch(REPO, world.origin.remote, "main"))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second == sha
+
+
+async def test_pushing_creates_moves_and_leases(world: World) -> None:
+    world.origin.write("a", "1\n")
+    base = world.origin.commit()
+    await world.fetched()
+    mirrors, remote = world.mirrors, world.origin.remote
+    tree = await mirrors.tree_of(REPO, base)
+    one = await mirrors.commit_tree(REPO, tree, [base], "One\n\nBody ü")
+    two = await mirrors.commit_tree(REPO, tree, [base], "Two")
+    assert one == await mirrors.commit_tree(REPO, tree, [base], "One\n\nBody ü")
+    ref = "refs/honk/run-1"
+    await mirrors.push(REPO, remote, one, ref, expected=None)
+    await mirrors.push(REPO, remote, one, ref)
+    with pytest.raises(PushRefused) as moved:
+        await mirrors.push(REPO, remote, two, ref)
+    assert moved.value.moved
+    with pytest.raises(PushRefused):
+        await mirrors.push(REPO, remote, two, ref, expected=None)
+    with pytest.raises(PushRefused):
+        await mirrors.push(REPO, remote, two, ref, expected=two)
+    assert world.origin.at(ref) == one
+    await mirrors.push(REPO, remote, two, ref, expected=one)
+    assert world.origin.at(ref) == two
+    with pytest.raises(PushRefused):
+        await mirrors.delete_remote_ref(REPO, remote, ref, expected=one)
+    await mirrors.delete_remote_ref(REPO, remote, ref, expected=two)
+    await mirrors.delete_remote_ref(REPO, remote, ref)
+    with pytest.raises(AssertionError):
+        world.origin.at(ref)
+    await mirrors.push(REPO, remote, one, "feat/x@2#ü")
+    assert world.origin.at("refs/heads/feat/x@2#ü") == one
+    assert await mirrors.is_ancestor(REPO, base, one)
+    assert not await mirrors.is_ancestor(REPO, one, two)
+
+
+async def test_a_rule_of_the_remote_is_told_with_its_path(world: World) -> None:
+    world.origin.write("a", "1\n")
+    sha = world.origin.commit()
+    await world.fetched()
+    hook = world.origin.bare / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        "#!/bin/sh\necho 'error: GH013: Repository rule violations found.' >&2\n"
+        "echo 'refusing to allow a GitHub App to create or update workflow "
+        "`.github/workflows/ci.yml` without `workflows` permission' >&2\nexit 1\n"
+    )
+    hook.chmod(0o755)
+    with pytest.raises(PushRefused) as refused:
+        await world.mirrors.push(REPO, world.origin.remote, sha, "refs/honk/x")
+    assert not refused.value.moved
+    assert refused.value.paths == (".github/workflows/ci.yml",)
+    assert "GH013" in refused.value.rule
+    assert "remote:" not in refused.value.rule
+
+
+async def test_pins_hold_what_nothing_else_refers_to(world: World) -> None:
+    world.origin.write("a", "1\n")
+    base = world.origin.commit()
+    await world.fetched()
+    mirrors = world.mirrors
+    tree = await mirrors.tree_of(REPO, base)
+    pinned = await mirrors.commit_tree(REPO, tree, [base], "Pinned")
+    loose = await mirrors.commit_tree(REPO, tree, [base], "Loose")
+    await mirrors.pin(REPO, "run-1", pinned)
+    run_git(mirrors.path(REPO), "prune", "--expire=now")
+    assert await mirrors.has_commit(REPO, pinned)
+    assert not await mirrors.has_commit(REPO, loose)
+    await mirrors.unpin(REPO, "run-1")
+    await mirrors.unpin(REPO, "run-1")
+    run_git(mirrors.path(REPO), "prune", "--expire=now")
+    assert not await mirrors.has_commit(REPO, pinned)
+
+
+async def test_a_patch_is_cut_where_it_is_too_long(world: World) -> None:
+    world.origin.write("a", "1\n")
+    old = world.origin.commit()
+    world.origin.write("a", "line\n" * 10_000)
+    new = world.origin.commit()
+    await world.fetched()
+    short = await world.mirrors.diff(REPO, old, new, 500)
+    assert short.startswith("diff --git a/a b/a")
+    assert short.endswith("left out ...]\n")
+    assert len(short) < 600
+    assert "left out" not in await world.mirrors.diff(REPO, old, new, 1_000_000)
+
+
+async def test_many_packs_become_few_and_nothing_is_lost(world: World) -> None:
+    world.origin.write("a", "1\n")
+    first = world.origin.commit()
+    await world.fetched()
+    path = world.mirrors.path(REPO)
+    for number in range(45):
+        made = run_git(path, "hash-object", "-w", "--stdin", stdin=str(number).encode())
+        run_git(path, "pack-objects", "-q", "objects/pack/pack", stdin=made.encode() + b"\n")
+    world.origin.commit("Second")
+    second = await world.fetched()
+    assert len(list((path / "objects" / "pack").glob("*.pack"))) < 10
+    assert await world.mirrors.is_ancestor(REPO, first, second)

@@ -1,0 +1,385 @@
+"""One command, and one session: how they end, what they say, what they leave."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from app.workspace.inside import Bounded
+from app.workspace.sandbox import (
+    Bubblewrap,
+    Completed,
+    Limits,
+    Mount,
+    Sandbox,
+    SandboxSpec,
+    Unsandboxed,
+    probe,
+)
+
+MIB = 1 << 20
+
+
+@pytest.fixture(params=["bubblewrap", "none"])
+def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
+    return Bubblewrap.create(tmp_path) if request.param == "bubblewrap" else Unsandboxed()
+
+
+@pytest.fixture
+def spec(sandbox: Sandbox, tmp_path: Path) -> SandboxSpec:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    sandbox.claim(workspace)
+    return SandboxSpec(workspace)
+
+
+async def sh(sandbox: Sandbox, spec: SandboxSpec, script: str, **more: int) -> Completed:
+    limits = Limits(**{"seconds": 20, **more})
+    spec = SandboxSpec(spec.workspace, mounts=spec.mounts, limits=limits)
+    return await sandbox.run(spec, ["bash", "-c", script])
+
+
+def processes(marker: str) -> list[str]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if marker.encode() in words:
+            found.append(words.decode("utf-8", "replace"))
+    return found
+
+
+async def test_output_and_exit_code(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    done = await sh(sandbox, spec, "echo out; echo err >&2; echo again; exit 7")
+    assert done.output == b"out\nerr\nagain\n"
+    assert (done.exit_code, done.timed_out, done.killed, done.dropped_bytes) == (7, False, None, 0)
+    assert 0 < done.seconds < 20
+
+
+async def test_input_environment_and_a_file_for_output(
+    sandbox: Sandbox, spec: SandboxSpec, tmp_path: Path
+) -> None:
+    spec = SandboxSpec(spec.workspace, environment={"GREETING": "höi"})
+    target = tmp_path / "out"
+    done = await sandbox.run(
+        spec,
+        ["bash", "-c", "cat; echo $GREETING; echo err >&2"],
+        stdin=b"\0" * MIB,
+        stdout_to=target,
+    )
+    assert done.output == b"err\n"
+    assert target.read_bytes() == b"\0" * MIB + "höi\n".encode()
+
+
+async def test_a_file_for_output_is_bounded(
+    sandbox: Sandbox, spec: SandboxSpec, tmp_path: Path
+) -> None:
+    spec = SandboxSpec(spec.workspace, limits=Limits(file_bytes=1000))
+    done = await sandbox.run(spec, ["head", "-c", "100000", "/dev/zero"], stdout_to=tmp_path / "o")
+    assert done.killed == "output"
+    assert (tmp_path / "o").stat().st_size == 1000
+
+
+async def test_commands_that_cannot_be_run(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    done = await sandbox.run(spec, ["no-such-command"])
+    assert done.exit_code == 127
+    assert b"no-such-command" in done.output
+    assert (await sh(sandbox, spec, "kill -SEGV $$")).exit_code == 139
+
+
+async def test_endless_output_is_kept_at_both_ends(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    done = await sh(
+        sandbox, spec, "echo first; head -c 30000000 /dev/zero; echo last", output_bytes=10_000
+    )
+    assert done.ok
+    assert done.output.startswith(b"first\n")
+    assert done.output.endswith(b"last\n")
+    assert len(done.output) < 10_100
+    assert done.dropped_bytes == 30_000_011 - 10_000
+    began = time.monotonic()
+    done = await sh(sandbox, spec, "yes", seconds=1, output_bytes=10_000)
+    assert done.timed_out
+    assert len(done.output) < 10_100
+    assert time.monotonic() - began < 4
+
+
+async def test_time_is_up_for_the_whole_tree(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    script = "setsid sleep 4712 & (sleep 4712 &); trap '' TERM INT; sleep 4712; sleep 4712"
+    done = await sh(sandbox, spec, script, seconds=1)
+    assert (done.exit_code, done.timed_out) == (None, True)
+    assert processes("sleep\x004712") == []
+
+
+async def test_what_outlives_its_command_does_not_outlive_the_sandbox(
+    sandbox: Sandbox, spec: SandboxSpec
+) -> None:
+    began = time.monotonic()
+    done = await sh(sandbox, spec, "setsid nohup sleep 4713 & sleep 0.1; echo done")
+    assert done.output == b"done\n"
+    assert time.monotonic() - began < 10
+    assert processes("sleep\x004713") == []
+
+
+async def test_a_caller_stops_or_is_cancelled(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.4, stop.set)
+    done = await sandbox.run(spec, ["sleep", "4714"], stop=stop)
+    assert (done.exit_code, done.killed) == (None, "stopped")
+    task = asyncio.create_task(sandbox.run(spec, ["sleep", "4714"]))
+    await asyncio.sleep(0.4)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert processes("sleep\x004714") == []
+
+
+async def test_memory_bombs_end(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    one = "python3 -c 'x = bytearray(400 << 20)'"
+    done = await sh(sandbox, spec, one, memory_bytes=200 * MIB)
+    assert not done.ok
+    assert b"MemoryError" in done.output
+    many = (
+        "for i in 1 2 3 4 5 6; do "
+        "python3 -c 'import time; x = b\"1\" * (60 << 20); time.sleep(30)' & done; wait"
+    )
+    done = await sh(sandbox, spec, many, memory_bytes=200 * MIB)
+    assert (done.exit_code, done.killed) == (None, "memory")
+
+
+async def test_memory_that_is_shared_counts_once(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    script = (
+        "import os, time\nx = b'1' * (100 << 20)\n"
+        "for _ in range(6):\n if not os.fork(): time.sleep(0.6); os._exit(0)\n"
+        "for _ in range(6): os.wait()\n"
+    )
+    spec = SandboxSpec(spec.workspace, limits=Limits(memory_bytes=250 * MIB))
+    assert (await sandbox.run(spec, ["python3", "-c", script])).ok
+
+
+async def test_a_fork_bomb_ends(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    done = await sh(sandbox, spec, "f() { f | f & }; f; sleep 10", processes=60)
+    assert done.killed == "processes"
+
+
+async def test_files_are_bounded(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    done = await sh(sandbox, spec, "head -c 5000000 /dev/zero > big", file_bytes=1_000_000)
+    assert done.exit_code == 153  # SIGXFSZ
+    assert (spec.workspace / "big").stat().st_size == 1_000_000
+
+
+async def test_several_at_once(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    runs = [sh(sandbox, spec, f"sleep 0.1; echo {number}") for number in range(6)]
+    assert [done.text for done in await asyncio.gather(*runs)] == [f"{n}\n" for n in range(6)]
+
+
+async def test_mounts_are_seen(sandbox: Sandbox, spec: SandboxSpec, tmp_path: Path) -> None:
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "file").write_text("given\n")
+    mount = Mount(tmp_path / "given", "/opt/given")
+    spec = SandboxSpec(spec.workspace, mounts=(mount,))
+    done = await sandbox.run(spec, ["cat", f"{sandbox.seen(mount)}/file"])
+    assert done.text == "given\n"
+
+
+async def test_the_shell_remembers(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    async with sandbox.session(spec) as session:
+        await session.bash(
+            "mkdir -p a; cd a; x='a  b'; export y=2; f() { echo \"f $1\"; }", seconds=5
+        )
+        done = await session.bash(
+            "pwd | sed 's:.*/::'\nf \"$x\"\nfor i in 1 2; do\n  echo $i\ndone\n"
+            "cat <<'E'\n$y 'quoted\nE\nsh -c 'echo $y'; false",
+            seconds=5,
+        )
+        assert done.text == "a\nf a  b\n1\n2\n$y 'quoted\n2\n"
+        assert done.exit_code == 1
+        assert (await session.bash("cat; echo end of input", seconds=5)).text == "end of input\n"
+        assert (await session.bash("", seconds=5)).exit_code == 0
+        big = await session.bash("cat <<'E' | wc -c\n" + "x" * 300_000 + "\nE", seconds=20)
+        assert big.text.strip() == "300001"
+
+
+async def test_the_shell_comes_back(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    async with sandbox.session(spec) as session:
+        for command, code in [
+            ("exit 3", 3),
+            ("kill -9 $$", 137),
+            ("exec true", 0),
+            ("exec 198<&- 199>&-; exit 4", 4),
+            ("set -e; false; echo not reached", 1),
+        ]:
+            done = await session.bash(f"cd /; {command}", seconds=5)
+            assert done.exit_code == code, command
+            assert "started again" in done.text, command
+            assert (await session.bash("echo 'alive'", seconds=5)).text == "alive\n", command
+
+
+async def test_broken_commands_end_and_say_so(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    async with sandbox.session(spec) as session:
+        for command in ("echo 'unclosed", "if true; then", ")", "cat <<E", "\0echo"):
+            assert (await session.bash(command, seconds=5)).exit_code is not None, command
+        assert (await session.bash("exec >&- 2>&-", seconds=5)).exit_code == 0
+        await session.restart_bash()
+        assert (await session.bash("echo alive", seconds=5)).text == "alive\n"
+
+
+async def test_a_command_over_its_time(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    async with sandbox.session(spec) as session:
+        await session.bash("x=1; sleep 4715 &", seconds=5)
+        began = time.monotonic()
+        done = await session.bash("echo begun; trap '' TERM; sleep 4715", seconds=0.5)
+        assert time.monotonic() - began < 5
+        assert (done.exit_code, done.timed_out) == (None, True)
+        assert done.text.startswith("begun\n")
+        assert "took over 0.5 seconds" in done.text
+        assert processes("sleep\x004715") == []
+        assert (await session.bash("echo [$x]", seconds=5)).text == "[]\n"
+        assert (await session.bash("kill -STOP $$", seconds=0.3)).timed_out
+        assert (await session.bash("yes", seconds=0.3)).timed_out
+        assert (await session.bash("echo alive", seconds=5)).text == "alive\n"
+    assert processes("sleep\x004715") == []
+
+
+async def test_background_output_comes_with_the_next_command(
+    sandbox: Sandbox, spec: SandboxSpec
+) -> None:
+    async with sandbox.session(spec) as session:
+        first = await session.bash("(sleep 0.2; echo late; head -c 300000 /dev/zero) &", seconds=5)
+        assert first.seconds < 0.2
+        await asyncio.sleep(0.6)
+        assert (await session.bash("echo now", seconds=5)).text.startswith("late\n\0")
+
+
+async def test_bombs_in_a_session_leave_it_alive(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    limits = Limits(memory_bytes=200 * MIB, processes=80, output_bytes=10_000)
+    async with sandbox.session(SandboxSpec(spec.workspace, limits=limits)) as session:
+        one = "python3 -c 'import time; x = b\"1\" * (70 << 20); time.sleep(9)' & "
+        done = await session.bash(one * 5 + "wait", seconds=20)
+        assert done.killed == "memory"
+        done = await session.bash("f() { f | f & }; f; sleep 10", seconds=20)
+        assert done.killed == "processes"
+        done = await session.bash("head -c 3000000 /dev/zero; echo end", seconds=20)
+        assert done.dropped_bytes == 3_000_004 - 10_000
+        assert done.text.endswith("end\n")
+        assert (await session.bash("echo alive", seconds=5)).text == "alive\n"
+
+
+async def test_a_cancelled_request_leaves_a_session_that_works(
+    sandbox: Sandbox, spec: SandboxSpec
+) -> None:
+    async with sandbox.session(spec) as session:
+        task = asyncio.create_task(session.bash("echo 1 > f; sleep 4716", seconds=60))
+        await asyncio.sleep(0.4)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert processes("sleep\x004716") == []
+        assert (await session.bash("cat f", seconds=5)).text == "1\n"
+
+
+async def test_files_are_edited_inside(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    async with sandbox.session(spec) as session:
+
+        async def edit(command: str, **rest: object) -> str:
+            result = await session.edit_file({"command": command, **rest})
+            return ("refused: " if result.is_error else "") + result.text
+
+        await edit("create", path="/workspace/src/ü.py", file_text="a = 1\nb = 2\nb = 2")
+        file = spec.workspace / "src" / "ü.py"
+        file.chmod(0o755)
+        assert "exactly once, but is there 2 times, in lines 2, 3" in await edit(
+            "str_replace", path="src/ü.py", old_str="b = 2", new_str="c"
+        )
+        assert "line 1" in await edit("str_replace", path="src/ü.py", old_str="a =", new_str="ä =")
+        await edit("insert", path="src/ü.py", insert_line=3, insert_text="end")
+        await edit("insert", path="src/ü.py", insert_line=0, insert_text="top")
+        assert file.read_text() == "top\nä = 1\nb = 2\nb = 2\nend"
+        assert file.stat().st_mode & 0o777 == 0o755
+        assert (
+            await edit("view", path="src/ü.py", view_range=[2, 3]) == "     2\tä = 1\n     3\tb = 2"
+        )
+        assert (await edit("view", path="src/ü.py", view_range=[4, -1])).endswith("     5\tend")
+        assert "src/ü.py" in await edit("view", path=".")
+        (spec.workspace / "crlf").write_bytes(b"a\r\nb\xff\r\n")
+        (spec.workspace / "crlf").chmod(0o666)
+        await edit("str_replace", path="crlf", old_str="a\nb", new_str="c\nd")
+        assert (spec.workspace / "crlf").read_bytes() == b"c\r\nd\xff\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"command": "view", "path": "missing"}, "No such file"),
+        ({"command": "view", "path": "pipe"}, "not a regular file"),
+        ({"command": "view", "path": "binary"}, "binary file"),
+        ({"command": "view", "path": "text", "view_range": [3, 9]}, "2 lines"),
+        ({"command": "view", "path": "text", "view_range": "1"}, "two line numbers"),
+        ({"command": "view", "path": 7}, "must be a text"),
+        ({"command": "view"}, "must be a text"),
+        ({"command": "create", "path": "x"}, "`file_text` is needed"),
+        ({"command": "create", "path": ".", "file_text": ""}, "directory"),
+        ({"command": "create", "path": "pipe", "file_text": ""}, "No such device"),
+        ({"command": "str_replace", "path": "text", "old_str": "z"}, "is there 0 times"),
+        ({"command": "str_replace", "path": "text", "old_str": ""}, "empty"),
+        ({"command": "insert", "path": "text", "insert_line": 3, "insert_text": "x"}, "0 to 2"),
+        ({"command": "undo_edit", "path": "text"}, "not one of"),
+    ],
+)
+async def test_edits_that_cannot_be_done(
+    tmp_path: Path, request_: dict[str, object], words: str
+) -> None:
+    sandbox = Bubblewrap.create(tmp_path)
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    sandbox.claim(workspace)
+    async with sandbox.session(SandboxSpec(workspace)) as session:
+        await session.bash(
+            "printf 'a\\nb\\n' > text; printf '\\0' > binary; mkfifo pipe", seconds=5
+        )
+        result = await session.edit_file(request_)
+    assert result.is_error
+    assert words in result.text
+
+
+async def test_searching(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    async with sandbox.session(spec) as session:
+        await session.bash(
+            "mkdir -p d .git; echo 'def ünique(x):' > d/a.py; echo 'def ünique' > .git/x;"
+            "printf 'def ünique\\0' > binary; mkfifo pipe;"
+            "for i in $(seq 600); do echo many; done > m",
+            seconds=5,
+        )
+        found = await session.search(r"def\s+ünique", ".")
+        assert found.text == "d/a.py:1: def ünique(x):"
+        assert (await session.search("ünique", "/workspace/d/a.py")).ok
+        assert (await session.search("nothing", "")).text == "Nothing matches."
+        refused = await session.search("(", ".")
+        assert "not a regular expression" in refused.text
+        assert refused.exit_code == 1
+        assert "no missing" in (await session.search("x", "missing")).text
+        many = (await session.search("many", ".")).text
+        assert many.count("\n") == 500
+        assert many.endswith("narrow the search)")
+
+
+async def test_sandboxes_can_be_made_here() -> None:
+    assert (await probe()).ok
+
+
+@pytest.mark.parametrize("limit", [1, 2, 10, 11])
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 12, 100])
+def test_bounded_output(limit: int, size: int) -> None:
+    data = bytes(range(size))
+    whole, pieces = Bounded(limit), Bounded(limit)
+    whole.add(data)
+    for byte in data:
+        pieces.add(bytes([byte]))
+    assert whole.value() == pieces.value()
+    assert whole.dropped == pieces.dropped == max(0, size - 2 * max(limit // 2, 1))
+    if not whole.dropped:
+        assert whole.value() == data
