@@ -23,8 +23,8 @@ from app.domain.verdict import (
     VerifierResult,
     changed,
 )
-from app.verify.lent import lend_pytest
 from app.verify.junit import MAX_REPORT_BYTES
+from app.verify.lent import lend_pytest
 from app.verify.verifier import Context, Verifier
 from app.workspace.reading import NotReadableError, open_file
 from app.workspace.spec import Completed, Mount, Sandbox, SandboxSpec

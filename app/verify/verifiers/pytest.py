@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from app.domain.verdict import TestOutcome, TestResult, VerifierResult, whole_run
 from app.verify.ended import how_it_ended, output_tail
-from app.verify.junit import BadReportError, Naming, Report, read_junit
+from app.verify.junit import BadReportError, Report, read_junit
 from app.verify.verifier import Command, Context, FileTree
 from app.workspace.spec import Completed
 
@@ -179,7 +179,7 @@ def _read(report: bytes | None) -> tuple[Report, str | None]:
     if report is None:
         return Report(()), "it wrote no report"
     try:
-        return read_junit(report, node_ids()), None
+        return read_junit(report, node_prefix), None
     except BadReportError as error:
         return Report(()), str(error)
 
@@ -219,27 +219,14 @@ def _with(result: VerifierResult, **changes: object) -> VerifierResult:
     return result.model_copy(update=changes)
 
 
-def node_ids() -> Naming:
-    """Puts together pytest's own ids, which JUnit XML takes apart: `tests/test_a.py::TestB::c[1]`.
+def node_prefix(classname: str, file: str | None) -> str | None:
+    """Puts together pytest's own ids, which JUnit XML takes apart: `tests/test_a.py::TestB::`.
 
     `classname` is the module with dots and then the classes. `file` is where the function stands,
     which for an inherited test is another module: then the dotted form is the id.
     """
-    prefixes: dict[tuple[str, str | None], str] = {}
-
-    def node_id(classname: str, name: str, file: str | None) -> str:
-        if not classname:
-            return file or name  # a file that could not be collected
-        try:
-            return prefixes[classname, file] + name
-        except KeyError:
-            prefixes[classname, file] = _prefix(classname, file)
-            return prefixes[classname, file] + name
-
-    return node_id
-
-
-def _prefix(classname: str, file: str | None) -> str:
+    if not classname:
+        return None
     module = (file or "").removesuffix(".py").replace("/", ".")
     if not file or not f"{classname}.".startswith(f"{module}."):
         return f"{classname}::"
