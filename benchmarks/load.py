@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from typing import cast
+
+_PATIENCE_SECONDS = 5.0
 
 
 @dataclass
@@ -35,8 +38,8 @@ class _Connection(asyncio.Protocol):
         self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports do not inherit from asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -72,7 +75,10 @@ def _content_length(head: bytes) -> int:
 
 
 async def generate(port: int, request: bytes, *, connections: int, seconds: float) -> Load:
-    """Send `request` over and over to a port of 127.0.0.1. Raises when a connection is lost."""
+    """Send `request` over and over to a port of 127.0.0.1.
+
+    Raises ConnectionError when a connection is lost, TimeoutError when answers stay away.
+    """
     load = Load()
     loop = asyncio.get_running_loop()
     start = time.perf_counter()
@@ -82,6 +88,7 @@ async def generate(port: int, request: bytes, *, connections: int, seconds: floa
         )
         for _ in range(connections)
     ]
-    await asyncio.gather(*[protocol.done for _, protocol in opened])
+    async with asyncio.timeout(seconds + _PATIENCE_SECONDS):
+        await asyncio.gather(*[protocol.done for _, protocol in opened])
     load.seconds = time.perf_counter() - start
     return load
