@@ -158,8 +158,12 @@ def log_run(run_id: str) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="What a scripted model does. Without it and with ANTHROPIC_API_KEY the real model works.",
 )
-@click.option("--port", type=int, default=0, help="Port of the playground's GitHub; any by default.")
-@click.option("--once", is_flag=True, help="End after the run; exit 0 only if all is as it should be.")
+@click.option(
+    "--port", type=int, default=0, help="Port of the playground's GitHub; any by default."
+)
+@click.option(
+    "--once", is_flag=True, help="End after the run; exit 0 only if all is as it should be."
+)
 @_told
 def playground(
     repo: Path | None, issue: Path | None, script: Path | None, port: int, once: bool

@@ -72,5 +72,5 @@ def _quieten(level: str) -> None:
     """Libraries speak from warning upwards, unless the operator asked for everything."""
     if level == "debug":
         return
-    for name in ("dbos", "httpx", "httpcore", "anthropic", "githubkit", "alembic", "uvicorn"):
+    for name in ("dbos", "httpx", "httpx2", "httpcore", "anthropic", "githubkit", "alembic", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)

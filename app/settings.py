@@ -1,7 +1,7 @@
 """The only reader of the environment.
 
-Names and defaults are those of the table in docs/settings.md. A `.env` file in the working directory
-is read too, and every secret can be given as `NAME_FILE=path` instead.
+Names and defaults are those of the table in docs/settings.md. A `.env` file in the working
+directory is read too, and every secret can be given as `NAME_FILE=path` instead.
 """
 
 from __future__ import annotations

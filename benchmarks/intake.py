@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 import httpx
 
@@ -66,11 +64,10 @@ async def _fill_the_slots(house: House) -> None:
 
 
 async def _main() -> None:
-    with tempfile.TemporaryDirectory(prefix="honk-bench-") as name:
-        async with open_house(Path(name), HONK_CONCURRENCY=str(SLOTS)) as house:
-            await _measure(house, "while slots are free")
-            await _fill_the_slots(house)
-            await _measure(house, "while every slot is busy")
+    async with open_house(HONK_CONCURRENCY=str(SLOTS)) as house:
+        await _measure(house, "while slots are free")
+        await _fill_the_slots(house)
+        await _measure(house, "while every slot is busy")
 
 
 def main() -> None:

@@ -210,7 +210,7 @@ def not_ready_title(title: str) -> str:
     return f"Not ready: {title}"[:TITLE_LIMIT]
 
 
-def commit_message(run: RunId, trigger: Trigger, work: Work, *, sign_off: bool, bot: str) -> str:
+def commit_message(run: RunId, trigger: Trigger, work: Work, *, signer: str | None) -> str:
     """Subject, body and trailers; the trailers are ours and nothing in the text can forge one."""
     title = (
         sanitize.plain(trigger.title, limit=100).lstrip("#") or f"Work on issue {trigger.number}"
@@ -221,8 +221,8 @@ def commit_message(run: RunId, trigger: Trigger, work: Work, *, sign_off: bool, 
         f"Honk-Run: {run}",
         f"Co-authored-by: {_address(trigger.actor.login, trigger.actor.id)}",
     ]
-    if sign_off:
-        trailers.append(f"Signed-off-by: {bot}")
+    if signer:
+        trailers.append(f"Signed-off-by: {signer}")
     return "\n\n".join(part for part in (subject, body, "\n".join(trailers)) if part) + "\n"
 
 

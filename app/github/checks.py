@@ -109,10 +109,12 @@ async def ensure_check_run(
     *,
     status: Status = "queued",
     details_url: str | None = None,
+    fresh: bool = False,
 ) -> CheckRunRef:
     """Make a check run on a commit unless ours with this name and `external_id` is there.
 
-    GitHub itself makes a second of the same name without a word, so the look is ours to do.
+    GitHub itself makes a second of the same name without a word, so the look is ours to do;
+    `fresh` spares it for a commit that has only just been made.
     """
 
     async def look() -> _CheckRunWire | None:
@@ -138,7 +140,7 @@ async def ensure_check_run(
         answer = await client.send(Request("POST", "/repos/{owner}/{repo}/check-runs", body=body))
         return answer.read(_CheckRunWire)
 
-    run, created = await client.ensure(look, create)
+    run, created = await client.ensure(look, create, fresh=fresh)
     return CheckRunRef(id=run.id, url=run.html_url or "", created=created)
 
 

@@ -410,15 +410,20 @@ class RepositoryClient:
         return answer.read(dict[str, Any])
 
     async def ensure(
-        self, look: Callable[[], Awaitable[T | None]], create: Callable[[], Awaitable[T]]
+        self,
+        look: Callable[[], Awaitable[T | None]],
+        create: Callable[[], Awaitable[T]],
+        *,
+        fresh: bool = False,
     ) -> tuple[T, bool]:
         """Look, then create; after a write of unknown fate, look again before sending it again.
 
-        Gives back what is there, and whether this call created it.
+        `fresh` spares the first look: what it would hang on has only just been made, or GitHub
+        itself refuses a second one. Gives back what is there, and whether this call created it.
         """
         unsure: UnsureError | None = None
         for failures in range(1, _ENSURE_ATTEMPTS + 1):
-            found = await look()
+            found = None if fresh and unsure is None else await look()
             if found is not None:
                 return found, unsure is not None
             try:

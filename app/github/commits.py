@@ -123,7 +123,9 @@ async def ensure_ref(
     force only refs that nobody else writes.
     """
     for failures in range(1, _ATTEMPTS + 1):
-        actual = await read_ref(client, ref)
+        # A ref that must not be there yet is simply created: GitHub refuses when it is.
+        first = expected is None and failures == 1
+        actual = None if first else await read_ref(client, ref)
         if actual == sha:
             return
         if actual != expected:
@@ -139,6 +141,23 @@ async def ensure_ref(
             await _explain(client, ref, expected, answer)
         await client.github.pause(failures)
     await _settle(client, ref, sha, expected)
+
+
+async def move_ref(client: RepositoryClient, ref: str, sha: CommitSha) -> None:
+    """Move a ref (`refs/...`) that is there, from wherever it is; only for refs of our own.
+
+    https://docs.github.com/en/rest/git/refs#update-a-reference
+    """
+    await client.send(
+        Request(
+            "PATCH",
+            _REFS,
+            path={"ref": _below_refs(ref)},
+            body={"sha": sha, "force": True},
+            repeatable=True,
+            just_created=True,
+        )
+    )
 
 
 async def read_ref(client: RepositoryClient, ref: str) -> CommitSha | None:

@@ -93,7 +93,8 @@ async def ensure_pull_request(
             raise refused(f"GitHub does not open a pull request from {head}.", answer)
         return _pull_request(answer.read(_PullWire), draft)
 
-    pull, created = await client.ensure(look, create)
+    # GitHub refuses a second open one from the same branch, so the first look is spared.
+    pull, created = await client.ensure(look, create, fresh=True)
     return pull.model_copy(update={"created": created and not somebody_else})
 
 

@@ -94,10 +94,14 @@ class Story:
         return any("<!-- honk:end=" in comment.body for comment in self.issue.comments) and any(
             label in ("honk:done", "honk:needs-you", "honk:failed")
             for label in self.issue.label_names
-        )
+        ) and "honk:running" not in self.issue.label_names
 
     def _count(self) -> None:
-        calls = [r for r in self.github.requests if r.token_kind in ("installation", "app")]
+        calls = [
+            r
+            for r in self.github.requests
+            if r.token_kind in ("installation", "app") and ".git/" not in r.path
+        ]
         tokens = sum("access_tokens" in r.template for r in calls)
         edits = sum(r.method == "PATCH" and "/issues/comments/" in r.template for r in calls)
         click.echo(
@@ -108,6 +112,13 @@ class Story:
     def _say(self, who: str, words: str) -> None:
         seconds = time.monotonic() - self._started
         click.echo(f"{seconds:7.2f} s  {who:<12} {words[:_SHOWN]}")
+
+
+def _in_words(value: object) -> str:
+    """A tool's argument; of a plan's items the words only."""
+    if isinstance(value, list):
+        return ", ".join(str(item.get("text", "")) for item in value if isinstance(item, dict))
+    return str(value)
 
 
 def _first_line(body: str) -> str:
@@ -122,6 +133,5 @@ def _tools_used(request: dict[str, object]) -> Iterable[tuple[str, str]]:
         content = message.get("content")
         for block in content if isinstance(content, list) else []:
             if block.get("type") == "tool_use":
-                values = " ".join(str(value) for value in block["input"].values() if value)
-                words = " ".join(values.split())
-                yield block["id"], f"{block['name']} {words}"
+                words = " ".join(map(_in_words, block["input"].values()))
+                yield block["id"], " ".join(f"{block['name']} {words}".split())

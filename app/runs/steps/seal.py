@@ -9,6 +9,7 @@ from app.domain.run import Phase, Preparation, RunInput, hidden_ref
 from app.domain.values import CommitSha, TreeSha, Value
 from app.errors import UserError
 from app.github import checks, commits
+from app.github.client import RepositoryClient
 from app.runs.services import READ_CODE, SEAL, Services
 from app.runs.steps.announce import announce
 from app.runs.steps.checkpoint import Packed
@@ -21,7 +22,6 @@ class Sealed(Value):
 
     sha: CommitSha
     tree: TreeSha
-    signed: bool
     check_run: int
     check_url: str
 
@@ -32,28 +32,39 @@ async def seal(
     """Let GitHub make and sign the commit, keep it at the hidden ref, and queue its check run."""
     await announce(services, run, Phase.SEALING)
     client = await services.client(run, SEAL)
-    bot = await _bot(services)
+    row = await services.runs.get(run.id)
+    known = row.head_sha if row.head_tree == packed.tree else None
+    sha = (
+        CommitSha(known) if known else await _make(services, client, run, preparation, packed, work)
+    )
+    await commits.move_ref(client, hidden_ref(run.id), sha)
+    await _fetch(services, run, sha)
+    check = await checks.ensure_check_run(
+        client, words.CHECK_TESTS, sha, run.id, fresh=known is None
+    )
+    return Sealed(sha=sha, tree=packed.tree, check_run=check.id, check_url=check.url)
+
+
+async def _make(
+    services: Services,
+    client: RepositoryClient,
+    run: RunInput,
+    preparation: Preparation,
+    packed: Packed,
+    work: words.Work,
+) -> CommitSha:
+    """Make the commit and write it down: done again, the step finds it instead of a second one."""
+    signer = await _bot(services) if run.policy.sign_off else None
     made = await commits.create_signed_commit(
         client,
         packed.tree,
         [preparation.base],
-        words.commit_message(run.id, run.trigger, work, sign_off=run.policy.sign_off, bot=bot),
+        words.commit_message(run.id, run.trigger, work, signer=signer),
     )
     if not made.verified:
         log.warning("GitHub did not sign the commit", run=run.id, sha=made.sha, why=made.reason)
-    await commits.ensure_ref(
-        client, hidden_ref(run.id), made.sha, expected=packed.commit, force=True
-    )
-    await _fetch(services, run, made.sha)
-    check = await checks.ensure_check_run(client, words.CHECK_TESTS, made.sha, run.id)
-    await services.runs.update(run.id, head_sha=made.sha)
-    return Sealed(
-        sha=made.sha,
-        tree=packed.tree,
-        signed=made.verified,
-        check_run=check.id,
-        check_url=check.url,
-    )
+    await services.runs.update(run.id, head_sha=made.sha, head_tree=packed.tree)
+    return made.sha
 
 
 async def _fetch(services: Services, run: RunInput, sha: CommitSha) -> None:

@@ -295,7 +295,7 @@ async def test_where_drafts_are_refused_the_title_says_it(bench: Bench) -> None:
 
 async def test_somebody_may_open_the_same_pull_request_first(bench: Bench) -> None:
     refusal = {"message": "Validation Failed", "errors": [{"message": "already exists for x"}]}
-    bench.github.reply("GET", f"{REPO}/pulls", Reply(200, []), Reply(200, [pull()]))
+    bench.github.reply("GET", f"{REPO}/pulls", Reply(200, [pull()]))
     bench.github.reply("POST", f"{REPO}/pulls", Reply(422, refusal))
     found = await pulls.ensure_pull_request(bench.client, "honk/1-x", "main", "T", "b", False)
     assert (found.number, found.created) == (3, False)
@@ -305,14 +305,14 @@ async def test_a_pull_request_of_a_fork_is_not_ours(bench: Bench) -> None:
     fork = pull(9, head={"ref": "honk/1-x", "sha": SHA, "label": "mallory:honk/1-x"})
     other = pull(8, head={"ref": "other", "sha": SHA, "label": "octo:other"})
     bench.github.reply("GET", f"{REPO}/pulls", Reply(200, [fork, other]))
-    bench.github.reply("POST", f"{REPO}/pulls", Reply(201, pull()))
-    made = await pulls.ensure_pull_request(bench.client, "honk/1-x", "main", "T", "b", False)
-    assert (made.number, made.created) == (3, True)
+    bench.github.reply("POST", f"{REPO}/pulls", Reply(422, {"message": "Validation Failed"}))
+    with pytest.raises(RefusedError, match="honk/1-x"):
+        await pulls.ensure_pull_request(bench.client, "honk/1-x", "main", "T", "b", False)
 
 
 async def test_nothing_to_merge_is_said(bench: Bench) -> None:
     refusal = {"message": "Validation Failed", "errors": [{"message": "No commits between a"}]}
-    bench.github.reply("GET", f"{REPO}/pulls", Reply(200, []), Reply(200, []))
+    bench.github.reply("GET", f"{REPO}/pulls", Reply(200, []))
     bench.github.reply("POST", f"{REPO}/pulls", Reply(422, refusal))
     with pytest.raises(RefusedError, match="No commits between"):
         await pulls.ensure_pull_request(bench.client, "honk/1-x", "main", "T", "b", False)
