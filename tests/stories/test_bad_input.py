@@ -48,10 +48,15 @@ async def test_what_is_too_large_is_refused(house: House) -> None:
 
 async def test_an_unknown_repository_is_logged_and_nothing_hangs(house: House) -> None:
     subject = await house.subject()
-    before = len(house.github.world.webhooks.log)
     await subject.comment("just talk")
     await house.github.drained()
-    payload = json.loads(json.dumps(house.github.world.webhooks.log[before].payload))
+    (delivery,) = [
+        each
+        for each in house.github.deliveries
+        if each.event == "issue_comment"
+        and each.payload["repository"]["full_name"] == subject.repository
+    ]
+    payload = json.loads(json.dumps(delivery.payload))
     payload["repository"]["full_name"] = f"{payload['repository']['owner']['login']}/nowhere"
     payload["comment"]["body"] = "/honk do it"
     payload["comment"]["node_id"] = "IC_unknown_repository"

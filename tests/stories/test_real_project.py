@@ -1,0 +1,84 @@
+"""A real upstream fix: what two published versions of a known project differ in.
+
+Both are taken from the package index when the test runs; nothing of them is kept here. The older
+version with the newer one's tests becomes the repository, the difference in the source the script.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.house import FINISH, House, script
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+
+PROJECT = "sqlparse"
+OLDER, NEWER = "0.5.1", "0.5.2"
+FETCH_SECONDS = 300
+
+
+def _fetch(version: str, into: Path) -> Path:
+    """Download and unpack a source distribution with pip, as this machine is set up for it."""
+    command = [
+        *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+        *("--no-binary", ":all:", "--dest", str(into), f"{PROJECT}=={version}"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
+    if done.returncode:
+        pytest.fail(f"{PROJECT} {version} could not be fetched: {done.stderr[-500:]}")
+    with tarfile.open(into / f"{PROJECT}-{version}.tar.gz") as archive:
+        archive.extractall(into, filter="data")
+    return into / f"{PROJECT}-{version}"
+
+
+def _files(root: Path, *folders: str) -> Mapping[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for folder in folders
+        for path in sorted((root / folder).rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.skipif(
+    not os.environ.get("CI") and os.environ.get("HONK_OFFLINE") == "yes",
+    reason="HONK_OFFLINE=yes: the package index is not asked",
+)
+async def test_an_upstream_fix_gets_the_right_verdict(house: House, tmp_path: Path) -> None:
+    older, newer = _fetch(OLDER, tmp_path), _fetch(NEWER, tmp_path)
+    source, fixed = _files(older, PROJECT), _files(newer, PROJECT)
+    edits = [
+        {
+            "str_replace_based_edit_tool": {
+                "command": "create",
+                "path": f"/workspace/{path}",
+                "file_text": content.decode(),
+            }
+        }
+        for path, content in fixed.items()
+        if source.get(path) != content
+    ]
+    subject = await house.subject(
+        files={**source, **_files(newer, "tests")},
+        title="Strip comments but keep hints",
+        body="Optimizer hints are lost when comments are stripped.",
+        plays=script(edits, [{"verify": {}}], [FINISH]),
+        name=PROJECT,
+    )
+    await subject.label()
+    await subject.settled()
+
+    assert subject.pull.pull is not None
+    title = subject.check.title or ""
+    assert subject.check.conclusion == "success", title
+    count, _, rest = title.partition(" fixed, ")
+    assert int(count) >= 1
+    assert rest == "0 new failures"
+    assert not subject.pull.pull.draft
