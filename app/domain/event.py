@@ -13,6 +13,9 @@ from msgspec import Meta
 
 from app.errors import HonkError
 
+ACTED_ON = (("issues", "labeled"), ("issue_comment", "created"))
+"""The events that may start something, each with its action."""
+
 # GitHub's own limit is 65,536 characters for a body and 256 for a title.
 _Text = Annotated[str, Meta(max_length=1_000_000)]
 _Word = Annotated[str, Meta(min_length=1, max_length=1_000)]
@@ -90,20 +93,21 @@ class Comment(msgspec.Struct, frozen=True):
 class OnIssue(msgspec.Struct, frozen=True, kw_only=True):
     """What the events about issues have in common."""
 
+    action: _Word
     sender: Account
     repository: Repository
     issue: Issue
     installation: Installation | None = None
 
 
-class IssueLabeled(OnIssue, frozen=True, kw_only=True):
-    """`issues`, action `labeled`."""
+class Issues(OnIssue, frozen=True, kw_only=True):
+    """`issues`; `label` is there for the actions about one."""
 
-    label: Label
+    label: Label | None = None
 
 
-class CommentCreated(OnIssue, frozen=True, kw_only=True):
-    """`issue_comment`, action `created`."""
+class IssueComment(OnIssue, frozen=True, kw_only=True):
+    """`issue_comment`."""
 
     comment: Comment
 
@@ -114,4 +118,4 @@ class OtherEvent(msgspec.Struct, frozen=True):
     action: str | None = None
 
 
-Event = IssueLabeled | CommentCreated | OtherEvent
+Event = Issues | IssueComment | OtherEvent

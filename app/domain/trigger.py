@@ -91,13 +91,13 @@ def from_event(name: str, payload: event.Event, app: OurApp) -> Trigger | Ignore
 
     Raises EventError when a value that we need is none that GitHub would send.
     """
-    if isinstance(payload, event.OtherEvent):
-        return Ignored(f"{'.'.join(filter(None, (name, payload.action)))} is not acted on")
+    if isinstance(payload, event.OtherEvent) or (name, payload.action) not in event.ACTED_ON:
+        return Ignored(f"{name}.{payload.action} is not acted on")
     refusal = _ours(payload, app) or _not_for_us(payload)
     if refusal:
         return Ignored(refusal)
     try:
-        if isinstance(payload, event.IssueLabeled):
+        if isinstance(payload, event.Issues):
             return _from_label(payload)
         return _from_comment(payload, app)
     except ValidationError as problem:
@@ -113,7 +113,7 @@ def _ours(payload: event.OnIssue, app: OurApp) -> str | None:
 
     `issue.performed_via_github_app` tells who opened the issue, not who labelled it.
     """
-    if isinstance(payload, event.CommentCreated):
+    if isinstance(payload, event.IssueComment):
         via = payload.comment.performed_via_github_app
         if via is not None and via.id == app.app_id:
             return "this App wrote the comment"
@@ -133,7 +133,9 @@ def _not_for_us(payload: event.OnIssue) -> str | None:
     return None
 
 
-def _from_label(payload: event.IssueLabeled) -> Trigger | Ignored:
+def _from_label(payload: event.Issues) -> Trigger | Ignored:
+    if payload.label is None:
+        raise EventError("label: it is missing.")
     name, issue = payload.label.name, payload.issue
     if name not in TRIGGER_LABELS:
         return Ignored("the label is none that starts work")
@@ -145,7 +147,7 @@ def _from_label(payload: event.IssueLabeled) -> Trigger | Ignored:
     )
 
 
-def _from_comment(payload: event.CommentCreated, app: OurApp) -> Trigger | Ignored:
+def _from_comment(payload: event.IssueComment, app: OurApp) -> Trigger | Ignored:
     said = _text(payload.comment.body)
     asked = command.parse(said, app.slug)
     if asked is None:

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from app.domain.event import CommentCreated, Event, EventError, IssueLabeled, OtherEvent
+from app.domain.event import ACTED_ON, Event, EventError, IssueComment, Issues, OtherEvent
 
 ContentType = Literal["application/json", "application/x-www-form-urlencoded"]
 Body = bytes | bytearray | memoryview
@@ -26,9 +26,9 @@ _SLICE = 64 * 1024
 _ESCAPE = 3  # the length of one `%41`
 
 _other = msgspec.json.Decoder(OtherEvent)
-_acted_on: dict[tuple[str, str], msgspec.json.Decoder[Event]] = {
-    ("issues", "labeled"): msgspec.json.Decoder(IssueLabeled),
-    ("issue_comment", "created"): msgspec.json.Decoder(CommentCreated),
+_acted_on: dict[str, msgspec.json.Decoder[Event]] = {
+    "issues": msgspec.json.Decoder(Issues),
+    "issue_comment": msgspec.json.Decoder(IssueComment),
 }
 
 
@@ -93,13 +93,25 @@ def read(name: str, content_type: ContentType, body: Body) -> Event:
     text = body if content_type == "application/json" else _payload_field(body)
     _require_utf8(text)
     try:
-        other = _other.decode(text)
-        decoder = _acted_on.get((name, other.action or ""))
-        return decoder.decode(text) if decoder else other
+        return _decode(name, text)
     except RecursionError:
         raise EventError("The body is nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise EventError(f"The body is not the JSON of an event ({problem}).") from None
+
+
+def _decode(name: str, text: Body) -> Event:
+    """Some actions carry less of an issue than those that Honk acts on, and they may."""
+    decoder = _acted_on.get(name)
+    if decoder is not None:
+        try:
+            return decoder.decode(text)
+        except msgspec.ValidationError:
+            other = _other.decode(text)
+            if (name, other.action) in ACTED_ON:
+                raise
+            return other
+    return _other.decode(text)
 
 
 def _payload_field(body: Body) -> bytearray:

@@ -120,12 +120,12 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.url = b""
+        self.headers = []
         self._deadline: asyncio.TimerHandle | None = None
         self._awaits_headers = True
         self._unparsed = 0  # bytes since the headers began, while they are not whole
-        self._header_bytes = 0
-        self._header_count = 0
-        self._too_large = False
+        self._received = 0  # bytes in the last read
         self._answering = False
         self._lingers = False
 
@@ -140,30 +140,22 @@ class _BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._lingers:
             return
+        self._received = len(data)
         if self._awaits_headers:
             self._unparsed += len(data)
-            if self._deadline is None:
-                self._close_after(self._header_seconds)
         super().data_received(data)
-        # The parser shows a header only when it is whole, so an endless one is seen here.
-        if self._unparsed > MAX_HEADER_BYTES and not self._lingers:
-            self._too_large = True
-            self.send_400_response("")
-
-    def on_url(self, url: bytes) -> None:
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_count += 1
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
+        if self._unparsed and self._deadline is None:
+            self._close_after(self._header_seconds)
+        if self._unparsed > MAX_HEADER_BYTES or self._has_many_headers():
+            self._refuse_headers()
 
     def on_headers_complete(self) -> None:
+        if self._has_many_headers() or self._has_long_headers():
+            raise _HeadersTooLargeError
         self._cancel_deadline()
         self._awaits_headers = False
         self._answering = True
-        self._unparsed = self._header_bytes = self._header_count = 0
+        self._unparsed = 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -180,24 +172,39 @@ class _BoundedProtocol(HttpToolsProtocol):
             self._close_after(self._drain_seconds)
 
     def send_400_response(self, msg: str) -> None:
+        if self._has_many_headers() or self._has_long_headers():
+            self._refuse_headers()
+        else:
+            self._refuse(b"400 Bad Request")
+
+    def _has_many_headers(self) -> bool:
+        """Trailers of a chunked body are added to the same list."""
+        return len(self.headers) > MAX_HEADERS
+
+    def _has_long_headers(self) -> bool:
+        """Only a large read can bring them in whole; what comes in pieces is counted before."""
+        if self._received <= MAX_HEADER_BYTES:
+            return False
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        return size > MAX_HEADER_BYTES
+
+    def _refuse_headers(self) -> None:
+        self._refuse(b"431 Request Header Fields Too Large")
+
+    def _refuse(self, status: bytes) -> None:
         """Answer what is no request, and go on reading: to close at once would reset the
         connection before the client has read the answer."""
-        if self._answering:
-            super().send_400_response(msg)
+        if self._lingers or self.transport.is_closing():
             return
         self._lingers = True
-        status = b"431 Request Header Fields Too Large" if self._too_large else b"400 Bad Request"
+        if self._answering:
+            self.transport.close()
+            return
         self.transport.write(
             b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         )
         self.transport.write_eof()
         self._close_after(self._drain_seconds)
-
-    def _count(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > MAX_HEADER_BYTES or self._header_count > MAX_HEADERS:
-            self._too_large = True
-            raise _HeadersTooLargeError
 
     def _close_after(self, seconds: float) -> None:
         self._cancel_deadline()

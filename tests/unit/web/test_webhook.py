@@ -76,6 +76,8 @@ async def test_both_secrets_hold_while_they_are_rotated(site: Site) -> None:
         ("ping", {"zen": "Keep it logically awesome.", "hook_id": 1}),
         ("push", {"ref": "refs/heads/main"}),
         ("an_event_of_tomorrow", {}),
+        ("projects_v2_item", {"action": "created"}),
+        ("issues", without(labeled(action="pinned"), "issue__state")),
         ("issues", labeled("bug")),
         ("issues", labeled(sender=OUR_BOT)),
         ("issue_comment", commented("looks good")),
