@@ -12,7 +12,7 @@ from app.domain.command import Command
 from app.domain.event import EventError
 from app.domain.values import RepoName, Value
 
-TRIGGER_LABELS = ("honk", "honk:max")
+TRIGGER_LABEL = "honk"
 
 
 class OurApp(Value):
@@ -137,7 +137,7 @@ def _from_label(payload: event.Issues) -> Trigger | Ignored:
     if payload.label is None:
         raise EventError("label: it is missing.")
     name, issue = payload.label.name, payload.issue
-    if name not in TRIGGER_LABELS:
+    if name != TRIGGER_LABEL:
         return Ignored("the label is none that starts work")
     return _trigger(
         payload,

@@ -61,7 +61,8 @@ class VerifierResult(Value):
     `ran`: something was really run; tests that were all skipped are nothing.
     `complete`: every test is told; False after a crash, a timeout, an error while collecting.
     `nothing_to_run`: the verifier itself says that there is nothing, which is no breakdown.
-    `problem`: what was wrong with the run as a whole, in words. `note`: what else to know.
+    `problem`: what was wrong with the run as a whole, in words; it counts as a failure of its own.
+    `note`: what else to know.
     `tests_dropped`: tests that the report had beyond the number that is compared.
     """
 
@@ -232,11 +233,11 @@ def _by_key(results: Results) -> dict[_Key, TestResult]:
 
 
 def _tests_of(result: VerifierResult) -> Iterable[TestResult]:
-    """The tests, and the run itself where it broke and no test says so."""
-    silent = result.problem is not None and not result.nothing_to_run
-    if silent and not any(test.outcome.bad for test in result.tests):
-        return (*result.tests, whole_run(result.command, result.problem or ""))
-    return result.tests
+    """The tests, and the run itself where it went wrong and the verifier has no entry for that."""
+    told = result.problem is None or result.nothing_to_run
+    if told or any(test.whole_run for test in result.tests):
+        return result.tests
+    return (*result.tests, whole_run(result.command, result.problem or ""))
 
 
 def _incomplete(results: Results) -> set[tuple[str, str]]:

@@ -344,7 +344,7 @@ def _result_line(report: Report) -> str:
         kind = "Draft pull request" if report.publication.draft else "Pull request"
         words.append(f"{kind} #{report.publication.pull_number}.")
     if report.verdict:
-        words.append(f"Tests: {report.verdict.title}.")
+        words.append(f"Tests: {_linked(report.verdict.title, report.publication)}.")
     if report.outcome is Outcome.BUDGET and report.work:
         words.append(f"The run's {report.work.spent} is used up; the work so far is kept.")
     if report.outcome in (Outcome.QUESTION, Outcome.NOTHING) and report.work:
@@ -356,6 +356,11 @@ def _result_line(report: Report) -> str:
     if report.kept_at:
         words.append(f"What was done so far is kept at `{report.kept_at}`.")
     return " ".join(words)
+
+
+def _linked(title: str, publication: Publication | None) -> str:
+    url = publication.check_url if publication else ""
+    return f"[{title}]({url})" if url else title
 
 
 def _last_sentence(report: Report) -> str:

@@ -155,6 +155,6 @@ async def _swap_labels(client: RepositoryClient, trigger: Trigger) -> None:
 
 
 async def _take_label_off(client: RepositoryClient, trigger: Trigger) -> None:
-    """The trigger's label is one-shot; `honk:max` stays, it says how and not when."""
+    """The trigger's label is one-shot."""
     if trigger.label:
         await conversation.remove_label(client, trigger.number, trigger.label)

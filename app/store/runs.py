@@ -30,7 +30,7 @@ class RunRow(Value):
     outcome: Outcome | None
     base_sha: str | None
     head_sha: str | None
-    head_tree: str | None
+    head_key: str | None
     branch: str | None
     pull_number: int | None
     pull_url: str | None

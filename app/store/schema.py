@@ -26,7 +26,7 @@ runs = sa.Table(
     sa.Column("outcome", sa.String(20)),
     sa.Column("base_sha", sa.String(64)),
     sa.Column("head_sha", sa.String(64)),
-    sa.Column("head_tree", sa.String(64)),
+    sa.Column("head_key", sa.String(64)),
     sa.Column("branch", sa.String(250)),
     sa.Column("pull_number", sa.Integer),
     sa.Column("pull_url", sa.Text),

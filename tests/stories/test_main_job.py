@@ -164,3 +164,15 @@ async def test_a_run_needs_few_calls(house: House) -> None:
         and not (r.method == "PATCH" and "/issues/comments/" in r.template)
     ]
     assert len(calls) <= 25, "\n".join(calls)
+
+
+async def test_the_label_for_the_stronger_model(house: House) -> None:
+    subject = await house.subject(plays=script([FIX], [FINISH]))
+    await subject.label("honk:max")
+    await subject.label()
+    await subject.settled()
+
+    asked = [
+        request["model"] for request in house.model.requests if subject.repository in str(request)
+    ]
+    assert set(asked) == {"claude-opus-5-5"}

@@ -93,7 +93,7 @@ class Subject:
 
     @property
     def labels(self) -> list[str]:
-        return [name for name in self.issue.label_names if name.startswith("honk")]
+        return [name for name in self.issue.label_names if name.startswith("honk") and name != "honk:max"]
 
     @property
     def reactions(self) -> list[str]:

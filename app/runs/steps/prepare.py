@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.domain import sanitize, words
-from app.domain.run import Preparation, RunInput
+from app.domain.run import Phase, Preparation, RunInput
 from app.domain.values import CommitSha
 from app.errors import UserError
 from app.runs.services import READ_CODE, Services
@@ -18,6 +18,7 @@ async def prepare(services: Services, run: RunInput) -> Preparation:
     Raises UserError for an empty repository or a base branch that is not there.
     """
     repo = run.trigger.repository
+    await services.runs.update(run.id, phase=Phase.PREPARING.value)
     remote = await services.remote(run, READ_CODE)
     base = await services.mirrors.fetch(repo, remote, f"refs/heads/{run.base_branch}")
     if base is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import structlog
 
 from app.domain import words
@@ -32,11 +34,12 @@ async def seal(
     """Let GitHub make and sign the commit, keep it at the hidden ref, and queue its check run."""
     await announce(services, run, Phase.SEALING)
     client = await services.client(run, SEAL)
+    signer = await _bot(services) if run.policy.sign_off else None
+    message = words.commit_message(run.id, run.trigger, work, signer=signer)
+    key = hashlib.sha256(f"{packed.tree}\n{message}".encode()).hexdigest()
     row = await services.runs.get(run.id)
-    known = row.head_sha if row.head_tree == packed.tree else None
-    sha = (
-        CommitSha(known) if known else await _make(services, client, run, preparation, packed, work)
-    )
+    known = CommitSha(row.head_sha) if row.head_sha and row.head_key == key else None
+    sha = known or await _make(services, client, run, preparation, packed.tree, message, key)
     await commits.move_ref(client, hidden_ref(run.id), sha)
     await _fetch(services, run, sha)
     check = await checks.ensure_check_run(
@@ -50,20 +53,15 @@ async def _make(
     client: RepositoryClient,
     run: RunInput,
     preparation: Preparation,
-    packed: Packed,
-    work: words.Work,
+    tree: TreeSha,
+    message: str,
+    key: str,
 ) -> CommitSha:
     """Make the commit and write it down: done again, the step finds it instead of a second one."""
-    signer = await _bot(services) if run.policy.sign_off else None
-    made = await commits.create_signed_commit(
-        client,
-        packed.tree,
-        [preparation.base],
-        words.commit_message(run.id, run.trigger, work, signer=signer),
-    )
+    made = await commits.create_signed_commit(client, tree, [preparation.base], message)
     if not made.verified:
         log.warning("GitHub did not sign the commit", run=run.id, sha=made.sha, why=made.reason)
-    await services.runs.update(run.id, head_sha=made.sha, head_tree=packed.tree)
+    await services.runs.update(run.id, head_sha=made.sha, head_key=key)
     return made.sha
 
 

@@ -61,8 +61,8 @@ def test_a_trigger_is_plain_json_and_back() -> None:
         assert Trigger.model_validate_json(trigger.model_dump_json()) == trigger
 
 
-def test_the_stronger_model_is_another_trigger() -> None:
-    assert _trigger("issues", labeled("honk:max")).id != _trigger("issues", labeled()).id
+def test_the_label_of_the_stronger_model_says_how_and_not_when() -> None:
+    assert isinstance(_decide("issues", labeled("honk:max")), Ignored)
 
 
 def test_putting_the_label_on_again_is_another_trigger() -> None:
