@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from . import (
     auth,
@@ -49,7 +50,6 @@ ROUTER = Router(
 )
 """Every operation of the REST API that there is here."""
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 _API = "/api/v3"
 _HOUR = 3600
 Observer = Callable[[RequestRecord], None]
@@ -62,15 +62,22 @@ class Front:
         self.world = world
         self.observers: list[Observer] = []
         git = "/{owner}/{repo}/{tail:path}"
-        self.asgi = Starlette(
+        self._pages = Starlette(
             routes=[
                 *pages,
                 Route("/", self._index),
                 Route("/api/graphql", self._graphql, methods=["POST"]),
-                Route(_API + "{rest:path}", self._rest, methods=_METHODS),
                 Route(git, self._git, methods=["GET", "POST"]),
             ]
         )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application. The API stands before Starlette's routes, which know no newline."""
+        if scope["type"] == "http" and scope["path"].startswith(_API):
+            response = await self._rest(Request(scope, receive))
+            await response(scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
 
     async def _index(self, request: Request) -> Response:
         names = sorted(one.full_name for one in self.world.repositories.values())

@@ -163,15 +163,9 @@ class Git:
 
     async def copy_from(self, source: Path, default_branch: str) -> None:
         """Take the branches and tags of a repository; its HEAD becomes the default branch."""
-        await self.run(
-            "fetch",
-            "--quiet",
-            "--no-write-fetch-head",
-            str(source),
-            "+refs/heads/*:refs/heads/*",
-            "+refs/tags/*:refs/tags/*",
-            f"+HEAD:refs/heads/{default_branch}",
-        )
+        fetch = ("fetch", "--quiet", "--no-write-fetch-head", str(source))
+        await self.run(*fetch, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+        await self.run(*fetch, f"+HEAD:refs/heads/{default_branch}")
 
     async def write_first_commit(self, branch: str, files: Mapping[str, bytes], when: int) -> None:
         """Put these files into one commit on a branch."""

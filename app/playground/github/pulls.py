@@ -16,7 +16,7 @@ from .conversation import (
     next_number,
     pull_shape,
 )
-from .git import Git
+from .git import Commit, Git
 from .heads import finish_merge, measure, moved
 from .issues import set_state
 from .refusals import Refusal, custom, not_found, validation
@@ -354,13 +354,12 @@ async def _rebase(call: Call, git: Git, base: str, pull: PullRequest) -> str:
     tip = base
     for sha in await git.range(base, pull.head_sha):
         commit = await git.commit(sha)
-        arguments = ("merge-tree", "--write-tree", f"--merge-base={sha}^", tip, sha)
-        result = await git.run(*arguments, check=False)
-        if result.code:
+        tree = await _picked_tree(call, tip, commit)
+        if tree is None:
             raise Refusal(405, "This branch can't be rebased")
         tip = await write_commit(
             call.repository,
-            tree=result.text().split("\n")[0],
+            tree=tree,
             parents=(tip,),
             message=commit.message,
             author=commit.author,
@@ -368,6 +367,26 @@ async def _rebase(call: Call, git: Git, base: str, pull: PullRequest) -> str:
             signed=False,
         )
     return tip
+
+
+async def _picked_tree(call: Call, tip: str, commit: Commit) -> str | None:
+    """The tree of `tip` with one commit's change on it; None where they conflict.
+
+    Before git 2.40 merge-tree takes no merge base: a stand-in with the tree of `tip` and the
+    commit's own parent gives it one.
+    """
+    git = call.repository.git
+    person = git_person(call.world, call.user)
+    stand_in = await write_commit(
+        call.repository,
+        tree=(await git.commit(tip)).tree,
+        parents=commit.parents[:1],
+        message="",
+        author=person,
+        committer=person,
+        signed=False,
+    )
+    return await git.merged_tree(stand_in, commit.sha)
 
 
 async def _land(call: Call, issue: Issue, pull: PullRequest, sha: str) -> None:

@@ -24,6 +24,7 @@ from .api import Actor, Call, RequestRecord, answer
 from .app import ROUTER, Front, Observer
 from .faults import Faults
 from .git import Git
+from .refusals import Refusal
 from .webhooks import Delivery, Webhooks
 from .world import (
     LEVELS,
@@ -70,7 +71,7 @@ class GitHub:
     @property
     def asgi(self) -> Any:
         """The application, for a server."""
-        return self._front.asgi
+        return self._front
 
     @property
     def url(self) -> str:
@@ -267,10 +268,13 @@ class GitHub:
         return str(made["sha"])
 
     async def press(self, repo: str, check_run_id: int, identifier: str, actor: str) -> None:
-        """A person presses a button of a completed check run."""
+        """A person presses a button of a completed check run. Raises RefusedError."""
         repository = self.world.repository(repo)
         run = next(one for one in repository.check_runs() if one.id == check_run_id)
-        checks.press(self.world, repository, run, identifier, self.world.user(actor))
+        try:
+            checks.press(self.world, repository, run, identifier, self.world.user(actor))
+        except Refusal as refusal:
+            raise RefusedError(refusal.status, refusal.body()) from None
 
     async def rerequest(self, repo: str, check_run_id: int, actor: str) -> None:
         """A person presses "Re-run" on a check run."""
