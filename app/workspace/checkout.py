@@ -35,7 +35,7 @@ OBJECTS = "/run/honk/objects"
 """Where the mirror's objects are seen inside."""
 
 _SCRATCH = "/run/honk/scratch"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.|lock$|$)){0,99}")
 _CHECKOUT_LIMITS = Limits(seconds=900, memory_bytes=4 << 30, file_bytes=8 << 30)
 
 PLAIN_ATTRIBUTES = "* -text -eol -filter -ident -working-tree-encoding -crlf"
@@ -85,6 +85,10 @@ class Workspace:
         """Git's index at the time of the checkout."""
         return self.folder / "index"
 
+    def pin(self, what: str) -> str:
+        """The name under which the mirror keeps something for this workspace."""
+        return f"workspaces/{self.name}/{what}"
+
 
 class Workspaces:
     """All workspaces of one worker. `root` is also what `Bubblewrap.create` is given, or below."""
@@ -105,10 +109,14 @@ class Workspaces:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name for a workspace")
         workspace = Workspace(name, self._root / name, repo, commit_sha(commit))
-        await self.remove(workspace)
+        tree = tree or await self.mirrors.tree_of(repo, commit)
+        # The pins of a former workspace of this name stay until the new ones are there.
+        await asyncio.to_thread(remove_tree, workspace.folder)
         try:
+            await self.mirrors.pin(repo, workspace.pin("base"), workspace.base)
+            await self.mirrors.pin(repo, workspace.pin("tree"), tree)
             self._lay_out(workspace)
-            await self._check_out(workspace, tree or await self.mirrors.tree_of(repo, commit))
+            await self._check_out(workspace, tree)
         except BaseException:
             await self.remove(workspace)
             raise
@@ -127,8 +135,13 @@ class Workspaces:
         return Workspace(name, folder, described.repo, described.base)
 
     async def remove(self, workspace: Workspace) -> None:
-        """Delete it, whatever its owner made of it. Its sandboxes must be dead."""
+        """Delete it, whatever its owner made of it, and let go of its objects.
+
+        Its sandboxes must be dead; what of it is still needed, pinned by whoever needs it.
+        """
         await asyncio.to_thread(remove_tree, workspace.folder)
+        for what in ("base", "tree"):
+            await self.mirrors.unpin(workspace.repo, workspace.pin(what))
 
     def spec(
         self,

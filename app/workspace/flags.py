@@ -5,17 +5,21 @@ Sources: bwrap(1), https://github.com/containers/bubblewrap.
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
+import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from app.errors import UserError
 from app.workspace.spec import HOME, MIB, WORKSPACE, SandboxSpec
 
 BWRAP = "/usr/bin/bwrap"
 PYTHON = "/usr/bin/python3"
-HELPER = "/run/honk/inside.py"
+HELPER = "/run/honk/inside.pyc"
 
 _ID = "1000"
 _ETC = {
@@ -109,8 +113,22 @@ def data_fd(name: str, data: bytes) -> int:
     return fd
 
 
-def info_pipe() -> tuple[int, int]:
-    return os.pipe()
+@functools.cache
+def compiled_helper() -> bytes:
+    """The helper as the system's Python has compiled it, which saves that at every start."""
+    source = Path(__file__).with_name("inside.py")
+    script = "import py_compile, sys; py_compile.compile(*sys.argv[1:], doraise=True)"
+    with tempfile.TemporaryDirectory(prefix="honk-") as folder:
+        target = Path(folder, "inside.pyc")
+        words = [PYTHON, "-I", "-c", script, str(source), str(target), HELPER]
+        try:
+            subprocess.run(words, env={}, check=True, capture_output=True, timeout=60)
+            return target.read_bytes()
+        except (OSError, subprocess.SubprocessError) as error:
+            raise UserError(
+                f"The sandbox's helper cannot be prepared with {PYTHON}: {error}.",
+                next_step="See `honk doctor`.",
+            ) from error
 
 
 def bubblewrap_flags(
@@ -126,7 +144,7 @@ def bubblewrap_flags(
     flags = [*_walls(), *_system(), *_scratch(spec.limits.tmp_bytes)]
     for path, text in _ETC.items():
         flags += given(path, text.encode())
-    flags += given(HELPER, Path(__file__).with_name("inside.py").read_bytes())
+    flags += given(HELPER, compiled_helper())
     flags += _workspace(spec)
     # The devices stay usable; what is closed is the directory around them, which has no size.
     flags += ["--remount-ro", "/dev", "--remount-ro", "/"]

@@ -61,7 +61,7 @@ _REFUSED = re.compile(
 
 @dataclass(frozen=True)
 class PackedTree:
-    """The work tree as the mirror now has it, pinned under the workspace's name.
+    """The work tree as the mirror now has it, pinned for as long as the workspace is there.
 
     `changes` is what differs from the workspace's base; `skipped` says in words what was left out
     and why.
@@ -87,7 +87,7 @@ async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
         skipped = await asyncio.to_thread(_left_out_inside, scratch.source, links)
         await _take_in(mirrors, repo, scratch.source)
     tree, refused = await _without_forbidden(mirrors, repo, workspace.base, packed)
-    await mirrors.pin(repo, f"workspaces/{workspace.name}", tree)
+    await mirrors.pin(repo, workspace.pin("tree"), tree)
     changes = await mirrors.changes(repo, workspace.base, tree)
     return PackedTree(tree, changes, (*skipped, *refused))
 

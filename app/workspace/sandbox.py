@@ -29,7 +29,6 @@ from app.workspace.flags import (
     PYTHON,
     bubblewrap_flags,
     data_fd,
-    info_pipe,
     staged,
 )
 from app.workspace.living import Launch, Living, LivingPlain, SandboxGoneError, unhurried
@@ -96,9 +95,16 @@ class _Sandboxes(ABC):
     async def start(self, spec: SandboxSpec, extra: Sequence[int] = ()) -> Living:
         """A sandbox that listens. `extra` descriptors are handed in, and closed here."""
         kind = Living if self.isolated else LivingPlain
-        return await kind.start(
-            lambda channel: self._launch(spec, channel, extra), self._config(spec)
-        )
+
+        def launch(channel: int) -> Launch:
+            try:
+                return self._launch(spec, channel, extra)
+            except BaseException:
+                for fd in extra:
+                    os.close(fd)
+                raise
+
+        return await kind.start(launch, self._config(spec))
 
     async def run(
         self,
@@ -261,6 +267,7 @@ class Bubblewrap(_Sandboxes):
     @classmethod
     def create(cls, root: Path) -> Bubblewrap:
         """`root` is where all workspaces lie, one directory each or deeper."""
+        root.mkdir(parents=True, exist_ok=True)
         return cls(Slots(root) if os.geteuid() == 0 else None)
 
     def claim(self, path: Path, *, like: Path | None = None) -> None:
@@ -277,10 +284,11 @@ class Bubblewrap(_Sandboxes):
 
     def _launch(self, spec: SandboxSpec, channel: int, extra: Sequence[int]) -> Launch:
         uid = self._slots.owner(spec.workspace) if self._slots is not None else None
-        read_info, write_info = info_pipe()
+        filter_program = seccomp.program()
         sources = [spec.workspace, *(mount.source for mount in spec.mounts)]
         stage = staged(sources, uid)
-        files, flags = bubblewrap_flags(stage.moved(spec), seccomp.program(), write_info)
+        read_info, write_info = os.pipe()
+        files, flags = bubblewrap_flags(stage.moved(spec), filter_program, write_info)
         args = data_fd("args", b"\0".join(os.fsencode(flag) for flag in flags) + b"\0")
         helper = [PYTHON, "-I", "-S", HELPER, str(channel)]
         return Launch(

@@ -250,5 +250,22 @@ async def test_a_workspace_is_opened_again_by_name(world: World) -> None:
     workspace = await world.workspace()
     assert await world.workspaces.open("run-1") == workspace
     assert await world.workspaces.open("run-2") is None
-    with pytest.raises(ValueError, match="no name"):
-        await world.workspaces.create(REPO, workspace.base, "../x")
+    for name in ("../x", "", ".x", "a..b", "a.lock", "a/b", "a."):
+        with pytest.raises(ValueError, match="no name"):
+            await world.workspaces.create(REPO, workspace.base, name)
+
+
+async def test_a_live_workspace_keeps_its_objects(world: World) -> None:
+    world.origin.write("a", "1\n")
+    commit = world.origin.commit()
+    workspace = await world.workspace("run.1_x-y")
+    await world.inside(workspace, "echo 2 > a")
+    packed = await world.packed(workspace)
+    mirror = world.mirrors.path(REPO)
+    for ref in run_git(mirror, "for-each-ref", "--format=%(refname)", "refs/honk-fetched").split():
+        run_git(mirror, "update-ref", "-d", ref)
+    run_git(mirror, "gc", "-q", "--prune=now")
+    assert (await world.packed(workspace)).tree == packed.tree
+    await world.workspaces.remove(workspace)
+    run_git(mirror, "gc", "-q", "--prune=now")
+    assert not await world.mirrors.has_commit(REPO, commit)
