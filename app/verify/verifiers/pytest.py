@@ -192,7 +192,7 @@ def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) 
     if code == 5 and not result.ran:
         return _with(result, problem="pytest collected nothing", nothing_to_run=True)
     if code == 2 and bad and unreadable is None:
-        return _with(result, problem="pytest stopped at errors while collecting", complete=False)
+        return _with(result, note=_joined_notes(result.note, _COLLECTING), complete=False)
     if code in _EXITS:
         return _broke_off(result, f"{_EXITS[code]} (exit code {code})")
     if unreadable is not None:
@@ -200,14 +200,19 @@ def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) 
     if code == 0 and not result.tests:
         return _broke_off(result, "pytest ended with exit code 0 and ran nothing")
     if code == 0 and bad:
-        return _with(result, problem=f"pytest ended with exit code 0, but {bad} tests fail")
+        return _broke_off(result, f"pytest ended with exit code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
         return _broke_off(result, f"pytest ended with exit code {code}, but no test fails")
     complete = not (code == 1 and _STOPPED_EARLY in result.output_tail)
     return _with(result, nothing_to_run=not result.ran, complete=complete)
 
 
+_COLLECTING = "errors while collecting kept it from running any test"
 _STOPPED_EARLY = "!! stopping after "
+
+
+def _joined_notes(*notes: str | None) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _broke_off(result: VerifierResult, problem: str) -> VerifierResult:

@@ -121,6 +121,12 @@ def test_a_run_that_breaks_as_the_base_did_is_reported_and_not_new() -> None:
     assert verdict.conclusion == "failure"  # nothing was run, whoever's fault it is
 
 
+def test_a_problem_counts_beside_tests_that_failed_before_too() -> None:
+    before = simple(a=FAILED, b=PASSED)
+    after = results(*before.verifiers[0].tests, problem="it ended with exit code 0 all the same")
+    assert compare(before, after).conclusion == "failure"
+
+
 def test_a_run_that_breaks_in_another_way_is_a_new_failure() -> None:
     verdict = compare(
         results(problem="pytest had an internal error"), results(problem="it did not end in time")
@@ -261,7 +267,7 @@ def test_every_test_lands_in_exactly_one_class(
         if side is not None
         for run in side.verifiers
         if run.problem and not run.nothing_to_run
-        if not any(test.outcome.bad for test in run.tests)
+        if not any(test.whole_run for test in run.tests)
     }
     assert total(verdict) == len(ids) + len({key[1:] for key in broken})
 
