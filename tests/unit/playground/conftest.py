@@ -15,6 +15,7 @@ import jwt
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from starlette.types import Receive, Scope, Send
 
@@ -43,7 +44,7 @@ class World:
     """What a test holds: the simulator, clients in several roles, a folder, git."""
 
     github: GitHub
-    key: str
+    key: RSAPrivateKey
     home: Path
     client: httpx.AsyncClient
     whole_token: str = ""
@@ -155,17 +156,17 @@ class World:
 
 
 @pytest.fixture(scope="session")
-def key() -> str:
-    made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+def key() -> RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 class Door:
-    """One server for all tests: starting and stopping one takes longer than most tests."""
+    """One server and client for all tests: to start and stop them takes longer than most tests."""
 
     def __init__(self) -> None:
         self.github: GitHub | None = None
         self.url = ""
+        self.client = httpx.AsyncClient(trust_env=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self.github is not None
@@ -175,18 +176,18 @@ class Door:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def door() -> AsyncIterator[Door]:
     made = Door()
-    async with serve_app(made) as made.url:
+    async with serve_app(made) as made.url, made.client:
         yield made
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def world(tmp_path: Path, key: str, door: Door) -> AsyncIterator[World]:
-    app = AppRegistration(7, "honk", key, "webhook-secret")
+async def world(tmp_path: Path, key: RSAPrivateKey, door: Door) -> AsyncIterator[World]:
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    app = AppRegistration(7, "honk", pem, "webhook-secret")
     github = door.github = GitHub.create(tmp_path / "github", app)
     github.url = door.url
     github.add_user("stranger")
     await github.add_repository(REPO, files=FILES, permissions=PEOPLE)
-    async with httpx.AsyncClient(trust_env=False) as client:
-        with contract(github, requests=False):
-            yield World(github, key, tmp_path, client)
+    with contract(github, requests=False):
+        yield World(github, key, tmp_path, door.client)
     await github.close()
