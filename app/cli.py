@@ -208,9 +208,12 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     database = Database(found.database)
-    database.migrate()
     async with AsyncExitStack() as stack:
         stack.callback(database.close)
+        if worker:
+            database.migrate()
+        else:
+            database.check_migrated()
         if worker:
             from app.worker import working
 

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -51,7 +51,6 @@ class Settings(BaseSettings):
         env_file=".env",
         extra="ignore",
         frozen=True,
-        populate_by_name=True,
         env_ignore_empty=True,
         hide_input_in_errors=True,
     )
@@ -66,30 +65,22 @@ class Settings(BaseSettings):
 
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str | None = None
-    model: str = Field("claude-sonnet-5-5", validation_alias=AliasChoices("HONK_MODEL", "model"))
-    model_max: str = Field(
-        "claude-opus-5-5", validation_alias=AliasChoices("HONK_MODEL_MAX", "model_max")
-    )
+    model: str = Field("claude-sonnet-5-5", validation_alias="HONK_MODEL")
+    model_max: str = Field("claude-opus-5-5", validation_alias="HONK_MODEL_MAX")
 
-    home: Path = Field(
-        Path("~/.local/share/honk"), validation_alias=AliasChoices("HONK_HOME", "home")
-    )
+    home: Path = Field(Path("~/.local/share/honk"), validation_alias="HONK_HOME")
     database_url: str | None = None
-    sandbox: Literal["bubblewrap", "none"] = Field(
-        "bubblewrap", validation_alias=AliasChoices("HONK_SANDBOX", "sandbox")
-    )
-    allow_unsandboxed: str = Field(
-        "no", validation_alias=AliasChoices("HONK_ALLOW_UNSANDBOXED", "allow_unsandboxed")
-    )
+    sandbox: Literal["bubblewrap", "none"] = Field("bubblewrap", validation_alias="HONK_SANDBOX")
+    allow_unsandboxed: str = Field("no", validation_alias="HONK_ALLOW_UNSANDBOXED")
     concurrency: int = Field(
         4 * (os.cpu_count() or 1),
         ge=1,
         le=1000,
-        validation_alias=AliasChoices("HONK_CONCURRENCY", "concurrency"),
+        validation_alias="HONK_CONCURRENCY",
     )
 
-    host: str = Field("127.0.0.1", validation_alias=AliasChoices("HOST", "host"))
-    port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("PORT", "port"))
+    host: str = Field("127.0.0.1", validation_alias="HOST")
+    port: int = Field(8000, ge=0, le=65535, validation_alias="PORT")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 

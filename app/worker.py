@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import stat
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import structlog
 
@@ -101,22 +98,7 @@ async def _sandbox(settings: Settings) -> Sandbox:
     found = await probe()
     if not found.ok:
         raise UserError(f"No sandbox can be made here. {found.problem}", next_step=found.next_step)
-    _check_that_others_may_pass(settings.home_path)
     return Bubblewrap.create(settings.home_path / "workspaces")
-
-
-def _check_that_others_may_pass(home: Path) -> None:
-    """As root every sandbox runs as an account of its own, which must reach its workspace."""
-    home.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() != 0:
-        return
-    for folder in (home, *home.parents):
-        if not folder.stat().st_mode & stat.S_IXOTH:
-            raise UserError(
-                f"HONK_HOME is {home}, and sandboxes may not pass through {folder}.",
-                next_step=f"Run Honk as an ordinary user, set HONK_HOME=/var/lib/honk, or open it "
-                f"with: chmod o+x {folder}",
-            )
 
 
 def _executor(database: Database) -> str:

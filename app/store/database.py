@@ -50,6 +50,17 @@ class Database:
         except sa.exc.OperationalError as problem:
             raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
 
+    def check_migrated(self) -> None:
+        """Raises UserError unless the tables are those of this version."""
+        head = ScriptDirectory.from_config(_alembic_config()).get_current_head()
+        current = self.transact(
+            lambda connection: MigrationContext.configure(connection).get_current_revision()
+        )
+        if current != head:
+            raise UserError(
+                "The database is not at this version's schema.", next_step="Run `honk migrate`."
+            )
+
     def migrate(self) -> None:
         """Bring our tables to this version's schema. Raises UserError on a newer one."""
         config = _alembic_config()

@@ -68,7 +68,10 @@ async def _session(
     hands: SandboxSession,
 ) -> Session:
     async def snapshot() -> str | None:
-        return (await pack(workspace, services.workspaces)).tree
+        tree = (await pack(workspace, services.workspaces)).tree
+        # Of the run, not of its workspace, which goes when the run is resumed elsewhere.
+        await services.mirrors.pin(workspace.repo, f"{run.id}-snapshot", tree)
+        return tree
 
     async def verify_now() -> str:
         return await verify.for_the_agent(services, run, preparation.base, workspace)

@@ -1,0 +1,95 @@
+"""The terminal: exit codes, clear words, and the two halves as two processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.house import FINISH, FIX, House, open_house, script
+
+
+def _honk(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", ["", "serve", "web", "worker", "migrate", "runs", "playground"])
+def test_help_is_everywhere(command: str) -> None:
+    done = _honk(*command.split(), "--help")
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["sevre"], ["serve", "--prot", "1"], ["playground", "--repo", "."]])
+def test_wrong_usage_is_two(arguments: list[str]) -> None:
+    assert _honk(*arguments).returncode == 2
+
+
+def test_what_is_missing_is_said_without_a_traceback(tmp_path: Path) -> None:
+    done = _honk("serve", HONK_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert "GITHUB_APP_ID is not set" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_of_another_kind_is_refused(tmp_path: Path) -> None:
+    done = _honk("migrate", HONK_HOME=str(tmp_path), DATABASE_URL="mysql://x/y")
+    assert done.returncode == 1
+    assert "DATABASE_URL" in done.stderr
+
+
+def test_no_sandbox_needs_a_clear_yes(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    key = tmp_path / "key"
+    key.write_text("x")
+    key.chmod(0o600)
+    done = _honk(
+        "worker",
+        HONK_HOME=str(tmp_path),
+        HONK_SANDBOX="none",
+        GITHUB_APP_ID="1",
+        GITHUB_PRIVATE_KEY_PATH=str(key),
+        ANTHROPIC_API_KEY="none",
+    )
+    assert done.returncode == 1
+    assert "HONK_ALLOW_UNSANDBOXED=yes" in done.stderr
+
+
+def test_web_before_migrate_says_what_to_do(tmp_path: Path) -> None:
+    done = _honk("web", HONK_HOME=str(tmp_path), GITHUB_APP_ID="1", GITHUB_WEBHOOK_SECRET="s")
+    assert done.returncode == 1
+    assert "honk migrate" in done.stderr
+
+
+async def test_a_second_worker_on_sqlite_is_refused_and_runs_are_shown() -> None:
+    async with open_house() as house:
+        subject = await house.subject(plays=script([FIX], [FINISH]))
+        await subject.label()
+        await subject.settled()
+        second = _honk("worker", **house.settings)
+        assert second.returncode == 1
+        assert "Another worker already works" in second.stderr
+        _check_the_runs(house)
+
+
+def _check_the_runs(house: House) -> None:
+    listed = _honk("runs", **house.settings)
+    assert listed.returncode == 0, listed.stderr
+    run, _, _, outcome, *_ = listed.stdout.split()
+    assert outcome == "done"
+    assert "olivia/calc-0#1" in listed.stdout
+    shown = _honk("runs", "show", run, **house.settings)
+    assert "pull_number        2" in shown.stdout
+    records = _honk("runs", "log", run, **house.settings)
+    assert '"tool_use"' in records.stdout
+    assert _honk("runs", "show", "nowhere", **house.settings).returncode == 1
