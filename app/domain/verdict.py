@@ -237,7 +237,8 @@ def _tests_of(result: VerifierResult) -> Iterable[TestResult]:
     told = result.problem is None or result.nothing_to_run
     if told or any(test.whole_run for test in result.tests):
         return result.tests
-    return (*result.tests, whole_run(result.command, result.problem or ""))
+    entry = whole_run(result.command, result.problem or "", details=result.output_tail[-4_000:])
+    return (*result.tests, entry)
 
 
 def _incomplete(results: Results) -> set[tuple[str, str]]:

@@ -15,7 +15,6 @@ from app.domain.verdict import (
     Results,
     TestOutcome,
     Verdict,
-    VerifierResult,
     compare,
 )
 
@@ -43,7 +42,7 @@ def for_agent(results: Results, before: Results | None, *, budget_chars: int = 8
     if not failures:
         return "\n".join([_summary(verdict, results, before), *notes])
     head = "\n".join([_headline(verdict, failures), *notes])
-    return f"{head}\n\n{_told(failures, results, budget_chars - len(head))}"
+    return f"{head}\n\n{_told(failures, budget_chars - len(head))}"
 
 
 def _summary(verdict: Verdict, results: Results, before: Results | None) -> str:
@@ -52,7 +51,7 @@ def _summary(verdict: Verdict, results: Results, before: Results | None) -> str:
         return "Nothing was run."
     seconds = sum(result.seconds for result in results.verifiers)
     only = all(result.from_exit_code_only for result in results.verifiers)
-    what = "commands ended with exit code 0" if only else "passed"
+    what = "ended with exit code 0" if only else "passed"
     skipped = f", {counts.skipped:,} skipped" if counts.skipped else ""
     fixed = f", {len(verdict.fixed):,} of them failed before" if before and verdict.fixed else ""
     return f"OK: {counts.passed:,} {what}{fixed}{skipped} ({seconds:.1f} s)."
@@ -90,7 +89,7 @@ def _notes(verdict: Verdict, results: Results) -> Iterator[str]:
         if tests:
             names = ", ".join(_name(test.id, 100) for test in tests[:5])
             more = f" and {len(tests) - 5:,} more" if len(tests) > 5 else ""
-            yield f"{len(tests):,} tests of the base commit are {name}: {names}{more}."
+            yield f"Tests of the base commit that are {name}: {len(tests):,} ({names}{more})."
     for result in results.verifiers:
         if result.problem is not None:
             yield f"{result.verifier}: {visible(result.problem)}."
@@ -98,12 +97,12 @@ def _notes(verdict: Verdict, results: Results) -> Iterator[str]:
             yield f"{result.verifier}: {visible(result.note)}."
 
 
-def _told(failures: Sequence[_Failure], results: Results, room: int) -> str:
+def _told(failures: Sequence[_Failure], room: int) -> str:
     """As many failures as fit; of the others their names; of what is left their number."""
     parts: list[str] = []
     for number, failure in enumerate(failures):
         share = max(_LEAST, room // min(len(failures) - number, 5))
-        text = _describe(failure, _output_of(failure, results), share)
+        text = _describe(failure, share)
         if len(text) > room and parts:
             parts.append(_left_out(failures[number:], room))
             break
@@ -112,28 +111,16 @@ def _told(failures: Sequence[_Failure], results: Results, room: int) -> str:
     return "\n\n".join(parts)
 
 
-def _describe(failure: _Failure, output: str, limit: int) -> str:
+def _describe(failure: _Failure, limit: int) -> str:
     test = failure.test
     place = f" at {_name(test.file, MAX_NAME)}:{test.line}" if test.file and test.line else ""
     word = "ERROR" if test.after is TestOutcome.ERROR else "FAILED"
     head = f"{word} {_name(test.id, MAX_NAME)}{place}{failure.was}"
-    text = test.details or output
+    text = test.details
     first = test.message.strip().partition("\n")[0]
     if first not in text:
         text = f"{test.message.strip()}\n{text}"
     return f"{head}\n{_barred(text, max(0, limit - len(head)))}".rstrip()
-
-
-def _output_of(failure: _Failure, results: Results) -> str:
-    """A run that broke as a whole has nothing but its output to explain it."""
-    for result in results.verifiers:
-        if result.verifier == failure.test.verifier and _stands_for(result, failure.test.id):
-            return result.output_tail
-    return ""
-
-
-def _stands_for(result: VerifierResult, test_id: str) -> bool:
-    return any(test.whole_run and test.id == test_id for test in result.tests)
 
 
 def _left_out(failures: Sequence[_Failure], room: int) -> str:
