@@ -167,9 +167,10 @@ class _Key(NamedTuple):
 _SEVERITY = {
     TestOutcome.PASSED: 0,
     TestOutcome.SKIPPED: 1,
-    TestOutcome.FAILED: 2,
-    TestOutcome.ERROR: 3,
+    TestOutcome.FAILED: 3,
+    TestOutcome.ERROR: 4,
 }
+_SEVERITY_OF_FLAKY = 2
 
 
 def compare(
@@ -226,10 +227,20 @@ def _by_key(results: Results) -> dict[_Key, TestResult]:
     for result in results.verifiers:
         for test in _tests_of(result):
             key = _Key(result.verifier, result.command, test.id)
-            other = found.get(key)
-            if other is None or _SEVERITY[test.outcome] > _SEVERITY[other.outcome]:
-                found[key] = test
+            found[key] = _worse(found[key], test) if key in found else test
     return found
+
+
+def _worse(one: TestResult, other: TestResult) -> TestResult:
+    """A plain failure before one that also passed, which must not excuse it."""
+    first, second = _severity(one), _severity(other)
+    if first == second and one.whole_run and one.outcome.bad and one.message != other.message:
+        return one.model_copy(update={"message": f"{one.message}; {other.message}"})
+    return other if second > first else one
+
+
+def _severity(test: TestResult) -> tuple[int, bool]:
+    return (_SEVERITY_OF_FLAKY if is_flaky(test) else _SEVERITY[test.outcome]), test.whole_run
 
 
 def _tests_of(result: VerifierResult) -> Iterable[TestResult]:

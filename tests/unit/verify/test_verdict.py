@@ -200,6 +200,12 @@ def test_of_two_tests_with_one_name_the_worse_counts() -> None:
     assert compare(twice, twice).counts_after.failed == 1
 
 
+def test_a_flaky_test_does_not_excuse_another_of_its_name() -> None:
+    flaky = TestResult(id="a", outcome=ERROR, also=(PASSED,))
+    twice = results(flaky, TestResult(id="a", outcome=FAILED))
+    assert names(compare(simple(a=PASSED), twice), "new_failures") == ["a"]
+
+
 def test_a_report_with_more_tests_than_are_compared_is_no_success() -> None:
     assert (
         compare(
