@@ -23,7 +23,11 @@ def configure(*, level: str, form: Literal["console", "json"], secrets: Secrets)
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -72,5 +76,14 @@ def _quieten(level: str) -> None:
     """Libraries speak from warning upwards, unless the operator asked for everything."""
     if level == "debug":
         return
-    for name in ("dbos", "httpx", "httpx2", "httpcore", "anthropic", "githubkit", "alembic", "uvicorn"):
+    for name in (
+        "dbos",
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "anthropic",
+        "githubkit",
+        "alembic",
+        "uvicorn",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)

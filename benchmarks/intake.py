@@ -1,7 +1,7 @@
 """How soon a person sees that it was heard: from the label to the eyes and the status comment.
 
-On the playground, with every run slot free and with every slot busy. The floor is what the API calls
-of the same intake cost when they are made one after the other by a bare client.
+On the playground, with every run slot free and with every slot busy. The floor is what as many API
+calls as an intake makes cost when a bare client makes them one after the other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ async def _heard(subject: Subject) -> float:
     """Seconds from the label to the eyes and the status comment."""
     started = time.perf_counter()
     await subject.label()
-    while not (subject.reactions and subject.ours):
+    while not (subject.reactions and subject.ours):  # noqa: ASYNC110 - people look, too
         await asyncio.sleep(0.002)
     return time.perf_counter() - started
 

@@ -43,7 +43,7 @@ def refuse_pickle() -> None:
     def refuse(_data: str) -> NoReturn:
         raise ValueError("a pickled value in the database was refused")
 
-    dbos_serialization.DBOSDefaultSerializer.deserialize = refuse  # type: ignore[method-assign]
+    dbos_serialization.DBOSDefaultSerializer.deserialize = refuse  # type: ignore[method-assign, assignment]
 
 
 class TriggerQueue:

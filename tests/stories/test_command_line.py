@@ -30,7 +30,9 @@ def test_help_is_everywhere(command: str) -> None:
     assert "Usage:" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["sevre"], ["serve", "--prot", "1"], ["playground", "--repo", "."]])
+@pytest.mark.parametrize(
+    "arguments", [["sevre"], ["serve", "--prot", "1"], ["playground", "--repo", "."]]
+)
 def test_wrong_usage_is_two(arguments: list[str]) -> None:
     assert _honk(*arguments).returncode == 2
 

@@ -69,7 +69,7 @@ async def test_the_work_is_all_of_the_agents_files_and_nothing_else(house: House
     subject = await house.subject(
         files={
             "calc.py": b"def add(a, b):\n    return a - b\n",
-            "test_calc.py": b"from calc import add\n\n\ndef test_add():\n    assert add(1, 1) == 2\n",
+            "test_calc.py": b"from calc import add\n\ndef test_add():\n    assert add(1, 1) == 2\n",
             ".gitignore": b"build/\n",
         },
         plays=script([FIX, {"bash": {"command": make}}], [FINISH]),

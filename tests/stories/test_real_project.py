@@ -30,7 +30,9 @@ def _fetch(version: str, into: Path) -> Path:
         *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
         *("--no-binary", ":all:", "--dest", str(into), f"{PROJECT}=={version}"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False
+    )
     if done.returncode:
         pytest.fail(f"{PROJECT} {version} could not be fetched: {done.stderr[-500:]}")
     with tarfile.open(into / f"{PROJECT}-{version}.tar.gz") as archive:

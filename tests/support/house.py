@@ -22,8 +22,8 @@ import httpx
 from app.playground.github import GitHub, serve
 from app.playground.github.world import CheckRun, Comment, Issue
 from app.playground.model import Script, ScriptedModel, ScriptedTurn
-from app.playground.serving import serve_app
 from app.playground.run import KEY_OF_NOBODY, Product, github_settings, product, registration
+from app.playground.serving import serve_app
 
 OWNER = "olivia"
 PATIENCE_SECONDS = 90.0
@@ -93,7 +93,11 @@ class Subject:
 
     @property
     def labels(self) -> list[str]:
-        return [name for name in self.issue.label_names if name.startswith("honk") and name != "honk:max"]
+        return [
+            name
+            for name in self.issue.label_names
+            if name.startswith("honk") and name != "honk:max"
+        ]
 
     @property
     def reactions(self) -> list[str]:

@@ -30,18 +30,15 @@ async def checkpoint(services: Services, run: RunInput, preparation: Preparation
     Raises UserError when GitHub's rules refuse the push; the mirror keeps the work.
     """
     workspace = await services.workspaces.open(run.id)
-    if workspace is None:
-        packed_tree, left_out = await _last_snapshot(services, run), ()
-    else:
-        packed = await pack(workspace, services.workspaces)
-        packed_tree, left_out = packed.tree, packed.skipped
+    packed = None if workspace is None else await pack(workspace, services.workspaces)
+    packed_tree = packed.tree if packed else await _last_snapshot(services, run)
     base_tree = await services.mirrors.tree_of(run.trigger.repository, preparation.base)
     tree = packed_tree or base_tree
     commit = await _commit(services, run, preparation.base, tree)
     empty = tree == base_tree
     if not empty:
         await _push(services, run, commit)
-    return Packed(tree=tree, commit=commit, empty=empty, left_out=left_out)
+    return Packed(tree=tree, commit=commit, empty=empty, left_out=packed.skipped if packed else ())
 
 
 async def salvage(services: Services, run: RunInput) -> str:

@@ -21,8 +21,8 @@ from app.runs.steps import prepare
 from app.runs.steps.announce import announce
 from app.runs.steps.seal import Sealed
 from app.verify import runner
-from app.verify.runner import Site
 from app.verify.reports import for_agent
+from app.verify.runner import Site
 from app.verify.verifier import DirectoryTree, Verifier
 from app.verify.verifiers import choose
 from app.workspace.checkout import Workspace
