@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from app.domain import words
 from app.domain.run import Phase, Preparation, RunInput
@@ -134,7 +135,7 @@ async def complete_check(
 
 def environment(run: RunInput) -> str:
     """Names everything besides the commit that results depend on."""
-    parts = [run.policy.setup, run.policy.verify]
+    parts = [version("honk"), run.policy.setup, run.policy.verify]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
