@@ -10,13 +10,12 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ParamSpec
 
 import click
 
-from app import logs, settings
+from app import __version__, logs, settings
 from app.errors import HonkError
 from app.settings import Settings
 
@@ -45,7 +44,7 @@ def _told(command: Callable[P, None]) -> Callable[P, None]:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("honk"), prog_name="honk")
+@click.version_option(__version__, prog_name="honk")
 def honk() -> None:
     """A GitHub App that turns a labelled issue into a pull request a person can trust."""
 

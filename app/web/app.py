@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import html
 from collections.abc import Awaitable, Callable, Sequence
-from importlib.metadata import version
 
 import structlog
 from starlette.applications import Starlette
@@ -15,6 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import __version__
 from app.domain.trigger import OurApp
 from app.errors import HonkError
 from app.web.webhook import BODY_SECONDS, INTAKE_SECONDS, Intake, Receiver
@@ -120,7 +120,7 @@ _FRONT_PAGE = f"""<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Honk</title>
-<h1>Honk {html.escape(version("honk"))}</h1>
+<h1>Honk {html.escape(__version__)}</h1>
 <p>A GitHub App that turns a labelled issue into a pull request a person can trust.</p>
 <p>GitHub delivers its webhooks to <code>{WEBHOOK_PATH}</code>.</p>
 </html>

@@ -7,8 +7,8 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 
+from app import __version__
 from app.domain import words
 from app.domain.run import Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha, Value
@@ -135,7 +135,7 @@ async def complete_check(
 
 def environment(run: RunInput) -> str:
     """Names everything besides the commit that results depend on."""
-    parts = [version("honk"), run.policy.setup, run.policy.verify]
+    parts = [__version__, run.policy.setup, run.policy.verify]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
