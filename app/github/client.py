@@ -32,7 +32,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from importlib.metadata import version
 from ipaddress import ip_address
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -46,6 +45,7 @@ from githubkit.exception import RequestError, RequestFailed
 from githubkit.response import Response
 from pydantic import SecretStr
 
+from app import __version__
 from app.domain.values import RepoName
 from app.errors import RetryableError
 from app.github.auth import AppKey, Clock, InstallationToken, InstallationTokens, Mint, TokenScope
@@ -159,7 +159,7 @@ class GitHubApp:
         self._slug: str | None = None
         self._connection = _Connection(
             base_url=self.api_url,
-            user_agent=f"honk/{version('honk')}",
+            user_agent=f"honk/{__version__}",
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
             follow_redirects=False,
             http_cache=False,
