@@ -200,7 +200,7 @@ def _no_such_run(run_id: str) -> None:
 
 async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
     """Run the asked-for halves until SIGINT or SIGTERM."""
-    from app.runs.queue import TriggerQueue
+    from app.runs.queue import trigger_queue
     from app.store.database import Database
 
     stop = asyncio.Event()
@@ -209,10 +209,6 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
     database = Database(found.database)
     async with AsyncExitStack() as stack:
         stack.callback(database.close)
-        if worker:
-            database.migrate()
-        else:
-            database.check_migrated()
         if worker:
             from app.worker import working
 
@@ -224,8 +220,9 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
             from app.web.app import create_app
             from app.web.server import serve as serve_web
 
-            queue = TriggerQueue(database)
-            stack.callback(queue.close)
+            if not worker:
+                database.check_migrated()
+            queue = stack.enter_context(trigger_queue(database))
             await queue.check()
             web_app = create_app(
                 secrets=found.webhook_secrets(),
@@ -245,4 +242,5 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
 
 def _all_secrets(found: Settings, live: Callable[[], set[str]]) -> set[str]:
     kept = (found.github_webhook_secret, found.anthropic_api_key, found.github_private_key)
-    return live() | {secret.get_secret_value() for secret in kept if secret is not None}
+    given = (secret.get_secret_value() for secret in kept if secret is not None)
+    return live() | {part.strip() for secret in given for part in secret.split(",")}

@@ -30,7 +30,7 @@ _SETTLE_SECONDS = 60.0
 
 @asynccontextmanager
 async def working(settings: Settings, database: Database) -> AsyncIterator[GitHubApp]:
-    """Work on the queues while the context is open.
+    """Bring the database up to date and work on the queues while the context is open.
 
     Raises UserError when a setting is missing or the sandbox cannot be made here.
     """
@@ -47,9 +47,8 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[GitHu
     workflow.register(services)
     try:
         with database.only_worker():
-            async with engine.running(
-                database, concurrency=settings.concurrency, executor=_executor(database)
-            ):
+            engine.migrate(database, concurrency=settings.concurrency)
+            async with engine.running(database, executor=_executor(database)):
                 settling = asyncio.create_task(_settle_regularly(services))
                 log.info("the worker is ready", concurrency=settings.concurrency)
                 try:

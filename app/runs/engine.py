@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from dbos import DBOS, DBOSConfig
+from dbos import DBOS, DBOSClient, DBOSConfig
 
 from app.runs import queue
 from app.store.database import Database
@@ -17,28 +17,26 @@ from app.store.database import Database
 _WHOLE_QUEUE = 100_000
 
 
-def migrate(database: Database) -> None:
-    """Create or update every table, ours and the engine's, and register the queues."""
+def migrate(database: Database, *, concurrency: int = 1) -> None:
+    """Create or update every table, ours and the engine's, and register the queues.
+
+    `concurrency` is how many attempts run at once in each worker.
+    """
     database.migrate()
-    _configure(database, executor="migrate")
-    DBOS.listen_queues([])
-    DBOS.launch()
-    try:
-        _register_queues(concurrency=1, overwrite=False)
-    finally:
-        DBOS.destroy(workflow_completion_timeout_sec=0)
+    DBOS.migrate(database.url)
+    with queue.client(database) as client:
+        _register_queues(client, concurrency)
 
 
 @asynccontextmanager
-async def running(database: Database, *, concurrency: int, executor: str) -> AsyncIterator[None]:
-    """Work on the queues while the context is open; workflows must be registered before.
+async def running(database: Database, *, executor: str) -> AsyncIterator[None]:
+    """Work on the queues while the context is open.
 
-    `concurrency` is how many attempts run at once in this worker.
+    The database must be migrated and the workflows registered before.
     """
     _configure(database, executor=executor)
     DBOS.launch()
     try:
-        await asyncio.to_thread(_register_queues, concurrency=concurrency, overwrite=True)
         yield
     finally:
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
@@ -61,21 +59,19 @@ def _configure(database: Database, *, executor: str) -> None:
     DBOS(config=config)
 
 
-def _register_queues(*, concurrency: int, overwrite: bool) -> None:
-    conflict = "always_update" if overwrite else "never_update"
-    DBOS.register_queue(
+def _register_queues(client: DBOSClient, concurrency: int) -> None:
+    """Before the engine starts: it looks for new queues only once a second."""
+    client.register_queue(
         queue.INTAKE_QUEUE,
         worker_concurrency=queue.INTAKE_AT_ONCE,
         polling_interval_sec=queue.POLL_SECONDS,
-        on_conflict=conflict,  # type: ignore[arg-type]
     )
-    DBOS.register_queue(
+    client.register_queue(
         queue.RUNS_QUEUE,
         worker_concurrency=concurrency,
         global_concurrency=_WHOLE_QUEUE,
         partition_concurrency=1,
         polling_interval_sec=queue.POLL_SECONDS,
-        on_conflict=conflict,  # type: ignore[arg-type]
     )
 
 

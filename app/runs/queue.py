@@ -7,6 +7,8 @@ intake. Each attempt of a run is one `attempt` workflow, one at a time per subje
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, NoReturn
 
 from dbos import DBOSClient, EnqueueOptions
@@ -46,20 +48,36 @@ def refuse_pickle() -> None:
     dbos_serialization.DBOSDefaultSerializer.deserialize = refuse  # type: ignore[method-assign, assignment]
 
 
-class TriggerQueue:
-    """The web process's end of the engine: durable before it answers."""
+@contextmanager
+def client(database: Database) -> Iterator[DBOSClient]:
+    """The engine from outside: it enqueues and registers, and runs nothing."""
+    refuse_pickle()
+    opened = DBOSClient(
+        system_database_engine=database.engine,
+        dbos_system_schema=None if database.is_sqlite else "dbos",
+        serializer=SERIALIZER,
+        application_name=APPLICATION,
+        lazy=True,
+        retry_connection_errors=False,
+    )
+    try:
+        yield opened
+    finally:
+        opened.destroy()
 
-    def __init__(self, database: Database) -> None:
-        refuse_pickle()
-        self._client = DBOSClient(
-            system_database_engine=database.engine,
-            dbos_system_schema=None if database.is_sqlite else "dbos",
-            serializer=SERIALIZER,
-            application_name=APPLICATION,
-            lazy=True,
-            retry_connection_errors=False,
-        )
-        self._database = database
+
+@contextmanager
+def trigger_queue(database: Database) -> Iterator[TriggerQueue]:
+    """The web process's end of the engine, for as long as the context is open."""
+    with client(database) as opened:
+        yield TriggerQueue(opened)
+
+
+class TriggerQueue:
+    """Takes triggers in: durable before it answers."""
+
+    def __init__(self, client: DBOSClient) -> None:
+        self._client = client
 
     async def check(self) -> None:
         """Raises UserError when the queues are not there, RetryableError without the database."""
@@ -89,9 +107,6 @@ class TriggerQueue:
         except DBAPIError as problem:
             raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
         return "accepted"
-
-    def close(self) -> None:
-        self._client.destroy()
 
 
 def partition(run: RunInput) -> str:
