@@ -1,20 +1,38 @@
-"""The few GraphQL mutations that REST has no word for: a draft becomes a proposal, and back.
+"""GraphQL, as far as it is used: parsing by a library, fields from tables.
 
-Outside contract: https://docs.github.com/graphql/reference/mutations
+The schema itself is not here: who asks for a field that the playground does not know gets
+GitHub's `undefinedField`, and the tests hold documents and answers to the published schema.
+Outside contract: https://docs.github.com/graphql
 """
 
 from __future__ import annotations
 
-import json
-import re
+import inspect
+from collections.abc import Iterator
+from typing import Any
 
-from .api import Answer, Call, has_permission, sees
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLSyntaxError,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    parse,
+    value_from_ast_untyped,
+)
+
+from .api import Answer, Call
+from .conversation import issue_page
 from .pulls import set_draft
 from .refusals import Refusal
+from .resolvers import GraphQlError, NodeLoader, Resolver, find_pull, in_graphql, need, unresolved
 from .shapes import node_id
-from .world import Issue, Json, PullRequest, Repository
+from .world import Issue, Json, PullRequest
 
-_MUTATION = re.compile(r"\b(markPullRequestReadyForReview|convertPullRequestToDraft)\b")
+_DEEPEST = 25
+"""Levels of selections that are answered."""
 
 
 async def run(call: Call) -> Answer:
@@ -22,43 +40,212 @@ async def run(call: Call) -> Answer:
     if call.actor.kind not in ("person", "installation"):
         return Answer(401, Refusal(401, "This endpoint requires you to be authenticated.").body())
     query = call.required("query", str)
-    found = _MUTATION.search(query)
+    try:
+        document = parse(query)
+    except GraphQLSyntaxError as problem:
+        return Answer(200, {"errors": [{"message": problem.message, "locations": []}]})
+    operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
+    name = call.optional("operationName", str)
+    chosen = [one for one in operations if name is None or (one.name and one.name.value == name)]
+    if len(chosen) != 1:
+        return Answer(200, {"errors": [{"message": "An operation name is required"}]})
+    fragments = {
+        one.name.value: one
+        for one in document.definitions
+        if isinstance(one, FragmentDefinitionNode)
+    }
+    return await _Execution(call, chosen[0], fragments).run()
+
+
+class _Execution:
+    """One operation on its way."""
+
+    def __init__(
+        self,
+        call: Call,
+        operation: OperationDefinitionNode,
+        fragments: dict[str, FragmentDefinitionNode],
+    ) -> None:
+        self._call = call
+        self._operation = operation
+        self._fragments = fragments
+        self._variables = _defaults(operation) | call.value("variables", dict, {})
+        self._errors: list[Json] = []
+
+    async def run(self) -> Answer:
+        kind = self._operation.operation.value
+        table = MUTATIONS if kind == "mutation" else QUERIES
+        data: Json = {}
+        for field in self._fields(self._operation.selection_set, kind.capitalize()):
+            key = _key(field)
+            data[key] = await self._top(table, field, key)
+        whole: Json = {"data": data}
+        return Answer(200, whole | ({"errors": self._errors} if self._errors else {}))
+
+    async def _top(self, table: dict[str, Resolver], field: FieldNode, key: str) -> Any:
+        resolver = table.get(field.name.value)
+        try:
+            if resolver is None:
+                raise _unknown(field.name.value, self._operation.operation.value.capitalize())
+            value = await resolver(self._call, self._arguments(field))
+            return await self._shown(value, field, 0)
+        except GraphQlError as problem:
+            self._complain(problem, key)
+        except Refusal as refusal:
+            self._complain(in_graphql(refusal), key)
+        return None
+
+    def _complain(self, problem: GraphQlError, key: str) -> None:
+        self._errors.append({"type": problem.kind, "path": [key], "message": problem.message})
+
+    async def _shown(self, value: Any, field: FieldNode, depth: int) -> Any:
+        """A value, of an object only what was asked for."""
+        if depth > _DEEPEST:
+            raise GraphQlError("MAX_NODE_LIMIT_EXCEEDED", "This query goes too deep.")
+        if callable(value):
+            value = value(self._arguments(field))
+        if inspect.isawaitable(value):
+            value = await value
+        if isinstance(value, list):
+            return [await self._shown(one, field, depth) for one in value]
+        if not isinstance(value, dict):
+            return value
+        shown: Json = {}
+        for inner in self._fields(field.selection_set, value["__typename"]):
+            name = inner.name.value
+            if name not in value:
+                raise _unknown(name, value["__typename"])
+            shown[_key(inner)] = await self._shown(value[name], inner, depth + 1)
+        return shown
+
+    def _fields(self, selection: SelectionSetNode | None, kind: str) -> Iterator[FieldNode]:
+        """The fields asked of an object of this type, those of fragments that fit it among them."""
+        for one in selection.selections if selection else ():
+            if isinstance(one, FieldNode):
+                yield one
+                continue
+            if isinstance(one, FragmentSpreadNode):
+                fragment: Any = self._fragments[one.name.value]
+            else:
+                assert isinstance(one, InlineFragmentNode)
+                fragment = one
+            condition = fragment.type_condition
+            wanted = condition.name.value if condition else kind
+            if wanted == kind or wanted in INTERFACES.get(kind, ()):
+                yield from self._fields(fragment.selection_set, kind)
+
+    def _arguments(self, field: FieldNode) -> Json:
+        return {
+            one.name.value: value_from_ast_untyped(one.value, self._variables)
+            for one in field.arguments or ()
+        }
+
+
+def _defaults(operation: OperationDefinitionNode) -> Json:
+    return {
+        one.variable.name.value: value_from_ast_untyped(one.default_value)
+        for one in operation.variable_definitions or ()
+        if one.default_value is not None
+    }
+
+
+def _key(field: FieldNode) -> str:
+    return field.alias.value if field.alias else field.name.value
+
+
+def _unknown(name: str, kind: str) -> GraphQlError:
+    return GraphQlError("undefinedField", f"Field '{name}' doesn't exist on type '{kind}'")
+
+
+# -- what can be asked for
+
+
+async def node(call: Call, arguments: Json) -> Json | None:
+    """Whatever has this global id."""
+    wanted = str(arguments["id"])
+    loader = NODES.get(wanted.partition("_")[0])
+    found = await loader(call, wanted) if loader else None
     if found is None:
-        return _error("UNPROCESSABLE", "The playground does not know this query.")
-    target = _target(call, query)
-    if target is None:
-        return _error("NOT_FOUND", "Could not resolve to a node with the global id given.")
-    call.found, issue, pull = target
-    if not _allowed(call):
-        return _error("FORBIDDEN", "Resource not accessible by integration")
-    draft = found[1] == "convertPullRequestToDraft"
-    set_draft(call, issue, pull, draft=draft)
-    shape: Json = {"id": node_id("PR", issue.id), "number": issue.number, "isDraft": draft}
-    return Answer(200, {"data": {found[1]: {"pullRequest": shape}}})
+        raise unresolved(wanted)
+    return found
 
 
-def _target(call: Call, query: str) -> tuple[Repository, Issue, PullRequest] | None:
-    text = query + json.dumps(call.value("variables", dict, {}))
-    for repository in call.world.repositories.values():
-        if not sees(call.world, call.actor, repository):
-            continue
-        for issue, pull in repository.pulls():
-            if node_id("PR", issue.id) in _words(text):
-                return repository, issue, pull
-    return None
+async def viewer(call: Call, _: Json) -> Json:
+    """Who asks."""
+    user = call.user
+    url = f"{call.world.url}/{user.login}"
+    return {"__typename": "User", "id": node_id("U", user.id), "login": user.login, "url": url}
 
 
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"[\w-]+", text))
+async def rate_limit(call: Call, _: Json) -> Json:
+    """What is left in this hour."""
+    rate, limit = call.world.rates[call.actor.name], call.world.rate_limit
+    left = max(limit - rate.used, 0)
+    numbers = {"limit": limit, "cost": 1, "remaining": left, "used": rate.used}
+    return {"__typename": "RateLimit"} | numbers
 
 
-def _allowed(call: Call) -> bool:
-    if call.actor.kind == "person":
-        return call.can("write")
+async def load_pull(call: Call, wanted: str) -> Json:
+    """A pull request as GraphQL shows it."""
+    return pull_object(call, *find_pull(call, wanted))
+
+
+def pull_object(call: Call, issue: Issue, pull: PullRequest) -> Json:
+    """A pull request as GraphQL shows it."""
+    state = "MERGED" if pull.merged_at else issue.state.upper()
+    return {
+        "__typename": "PullRequest",
+        "id": node_id("PR", issue.id),
+        "number": issue.number,
+        "title": issue.title,
+        "body": issue.body or "",
+        "url": issue_page(call.world, call.repository, issue),
+        "state": state,
+        "isDraft": pull.draft,
+        "headRefName": pull.head,
+        "headRefOid": pull.head_sha,
+        "baseRefName": pull.base,
+    }
+
+
+async def mark_ready(call: Call, arguments: Json) -> Json:
+    return _draft(call, arguments["input"], draft=False)
+
+
+async def convert_to_draft(call: Call, arguments: Json) -> Json:
+    return _draft(call, arguments["input"], draft=True)
+
+
+def _draft(call: Call, given: Json, *, draft: bool) -> Json:
+    issue, pull = find_pull(call, str(given["pullRequestId"]))
     # Leaving the draft state needs contents too, which the documentation does not say.
-    needs = ("pull_requests:write", "contents:write")
-    return all(has_permission(call.actor, need) for need in needs)
+    need(call, "pull_requests:write", "contents:write")
+    set_draft(call, issue, pull, draft=draft)
+    name = "ConvertPullRequestToDraft" if draft else "MarkPullRequestReadyForReview"
+    return payload(name, given, pullRequest=pull_object(call, issue, pull))
 
 
-def _error(kind: str, message: str) -> Answer:
-    return Answer(200, {"data": None, "errors": [{"type": kind, "message": message}]})
+def payload(mutation: str, given: Json, **fields: Any) -> Json:
+    """What a mutation gives back."""
+    echo = {"clientMutationId": given.get("clientMutationId")}
+    return {"__typename": f"{mutation}Payload"} | echo | fields
+
+
+QUERIES: dict[str, Resolver] = {"node": node, "viewer": viewer, "rateLimit": rate_limit}
+"""The fields of Query. Other areas join theirs here, below."""
+
+MUTATIONS: dict[str, Resolver] = {
+    "markPullRequestReadyForReview": mark_ready,
+    "convertPullRequestToDraft": convert_to_draft,
+}
+"""The fields of Mutation."""
+
+NODES: dict[str, NodeLoader] = {"PR": load_pull}
+"""Objects by the prefix of their global ids (`shapes.node_id`)."""
+
+INTERFACES: dict[str, tuple[str, ...]] = {
+    "PullRequest": ("Node", "Comment", "Closable", "Lockable"),
+    "Issue": ("Node", "Comment", "Closable", "Lockable"),
+    "User": ("Node", "Actor"),
+}
+"""What a fragment on an interface may stand for, by type."""

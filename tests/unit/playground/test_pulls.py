@@ -24,7 +24,8 @@ async def test_a_pull_request_from_opening_to_merge(world: World) -> None:
     with pytest.raises(RefusedError) as refused:
         await github.merge(REPO, 3, "writer")
     assert refused.value.status == 405
-    mutation = "markPullRequestReadyForReview(input: {pullRequestId: $id}) { clientMutationId }"
+    fields = "{ pullRequest { isDraft } }"
+    mutation = f"markPullRequestReadyForReview(input: {{pullRequestId: $id}}) {fields}"
     query = {"query": f"mutation($id: ID!) {{ {mutation} }}", "variables": {"id": made["node_id"]}}
     url = f"{github.url}/api/graphql"
     headers = {"Authorization": f"Bearer {await world.token()}"}
