@@ -63,8 +63,8 @@ def issue_shape(world: World, repository: Repository, issue: Issue, accept: str 
         "user": user_shape(world, issue.author),
         "state": issue.state,
         "state_reason": issue.state_reason,
-        "locked": False,
-        "active_lock_reason": None,
+        "locked": issue.locked,
+        "active_lock_reason": issue.lock_reason,
         "labels": [label_shape(world, repository, label) for label in issue.labels],
         "assignee": assignees[0] if assignees else None,
         "assignees": assignees,
@@ -211,4 +211,4 @@ def add_event(world: World, issue: Issue, event: str, actor: User, **more: objec
 
 def next_number(repository: Repository) -> int:
     """Issues and pull requests are counted together."""
-    return max(repository.issues, default=0) + 1
+    return max([*repository.issues, *repository.gone], default=0) + 1

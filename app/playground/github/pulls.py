@@ -117,7 +117,9 @@ async def _new_pull(call: Call) -> PullRequest:
     draft = call.value("draft", bool, False)
     if draft and not call.repository.drafts_allowed:
         raise Refusal(422, "Draft pull requests are not supported in this repository.")
-    return PullRequest(call.world.new_id(), head, base, head_sha, base_sha, draft)
+    pull = PullRequest(call.world.new_id(), head, base, head_sha, base_sha, draft)
+    pull.head_repository, pull.head_owner = call.repository, call.repository.owner
+    return pull
 
 
 def _branch(call: Call, head: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -141,6 +142,16 @@ class Reaction:
     created_at: datetime
 
 
+@dataclass(frozen=True)
+class Edit:
+    """One version of a text: who wrote it when, and the whole text then."""
+
+    id: int
+    editor: User
+    edited_at: datetime
+    text: str
+
+
 @dataclass(eq=False)
 class Comment:
     """A comment on an issue or a pull request."""
@@ -151,6 +162,10 @@ class Comment:
     created_at: datetime
     updated_at: datetime
     reactions: list[Reaction] = field(default_factory=list)
+    edits: list[Edit] = field(default_factory=list)
+    """Every version, oldest first; empty until it is edited."""
+    minimised: str | None = None
+    """Why it is hidden: SPAM, ABUSE, OFF_TOPIC, OUTDATED, DUPLICATE or RESOLVED."""
 
 
 @dataclass(eq=False)
@@ -173,7 +188,72 @@ class Review:
     body: str
     state: str
     commit_id: str
-    submitted_at: datetime
+    submitted_at: datetime | None
+    edits: list[Edit] = field(default_factory=list)
+    minimised: str | None = None
+    drafts: list[tuple[ReviewThread, ReviewComment]] = field(default_factory=list)
+    """Comments of a pending review, which its author alone knows of."""
+
+
+@dataclass(eq=False)
+class ReviewComment(Comment):
+    """A comment of a review, in a thread. `diff_hunk` ends at the line it speaks of."""
+
+    review_id: int = 0
+    diff_hunk: str = ""
+    in_reply_to: int | None = None
+
+
+@dataclass(eq=False)
+class ReviewThread:
+    """A conversation on lines of a diff, or on a whole file.
+
+    Lines are counted in the head (RIGHT) or the base (LEFT) of the commit `original_commit`;
+    `line` follows later pushes and is None when they changed it (`start` likewise).
+    """
+
+    id: int
+    path: str
+    original_commit: str
+    original_base: str
+    subject: Literal["line", "file"] = "line"
+    side: Literal["LEFT", "RIGHT"] = "RIGHT"
+    original_line: int | None = None
+    start_side: Literal["LEFT", "RIGHT"] | None = None
+    original_start: int | None = None
+    original_position: int | None = None
+    line: int | None = None
+    start: int | None = None
+    position: int | None = None
+    comments: list[ReviewComment] = field(default_factory=list)
+    resolved_by: User | None = None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether a push changed the line it speaks of."""
+        return self.subject == "line" and self.line is None
+
+
+@dataclass(frozen=True)
+class AutoMerge:
+    """The order to merge as soon as it is allowed."""
+
+    enabled_by: User
+    method: str
+    title: str | None = None
+    message: str | None = None
+
+
+@dataclass(eq=False)
+class QueueEntry:
+    """A place in the merge queue: the commit on trial, on a branch of its own."""
+
+    id: int
+    enqueued_by: User
+    enqueued_at: datetime
+    ref: str
+    base_sha: str
+    head_sha: str
 
 
 @dataclass(frozen=True)
@@ -202,6 +282,20 @@ class PullRequest:
     reviewers: list[User] = field(default_factory=list)
     reviews: list[Review] = field(default_factory=list)
     size: Size = Size()
+    head_repository: Repository | None = None
+    """Where the head is: the same repository, a fork, or None when the fork is gone."""
+    head_owner: User | None = None
+    """Whose name stands in the label of the head."""
+    maintainer_can_modify: bool = False
+    threads: list[ReviewThread] = field(default_factory=list)
+    auto_merge: AutoMerge | None = None
+    queued: QueueEntry | None = None
+
+    @property
+    def review_comments(self) -> list[tuple[ReviewThread, ReviewComment]]:
+        """Every comment on lines with its thread, oldest first."""
+        pairs = [(thread, comment) for thread in self.threads for comment in thread.comments]
+        return sorted(pairs, key=lambda pair: pair[1].id)
 
 
 @dataclass(eq=False)
@@ -225,6 +319,10 @@ class Issue:
     reactions: list[Reaction] = field(default_factory=list)
     events: list[IssueEvent] = field(default_factory=list)
     pull: PullRequest | None = None
+    edits: list[Edit] = field(default_factory=list)
+    """Every version of the body, oldest first; empty until it is edited."""
+    locked: bool = False
+    lock_reason: str | None = None
 
     @property
     def label_names(self) -> list[str]:
@@ -270,6 +368,53 @@ class CheckRun:
         return self.suite.head_sha
 
 
+@dataclass(frozen=True)
+class RequiredCheck:
+    """A status or check run that must be good; `app_id` None takes it from anybody."""
+
+    context: str
+    app_id: int | None = None
+
+
+@dataclass
+class Protection:
+    """The protection of a branch, as the classic settings page has it."""
+
+    reviews: int | None = None
+    """Approvals that a pull request needs; None: no pull request is needed."""
+    dismiss_stale: bool = False
+    checks: tuple[RequiredCheck, ...] = ()
+    strict: bool = False
+    """Whether the head must hold all of the base before it is merged."""
+    pushers: frozenset[str] | None = None
+    """Logins, in small letters, that alone may push (`honk[bot]` for the App); None: all."""
+    signatures: bool = False
+    linear: bool = False
+    conversations: bool = False
+    force_pushes: bool = False
+    deletions: bool = False
+    locked: bool = False
+    enforce_admins: bool = False
+
+
+@dataclass(eq=False)
+class Ruleset:
+    """A set of rules for branches, tags, or (`push`) everything that is pushed.
+
+    `rules` are written as the API writes them: `{"type": "update", "parameters": {...}}`.
+    """
+
+    id: int
+    name: str
+    target: Literal["branch", "tag", "push"]
+    rules: list[Json]
+    created_at: datetime
+    enforcement: Literal["active", "disabled", "evaluate"] = "active"
+    include: tuple[str, ...] = ("~ALL",)
+    exclude: tuple[str, ...] = ()
+    bypass: list[Json] = field(default_factory=list)
+
+
 @dataclass(eq=False)
 class Repository:
     """A repository. The switches below `has_issues` stand for plans, settings and rules."""
@@ -287,6 +432,17 @@ class Repository:
     drafts_allowed: bool = True
     protected: set[str] = field(default_factory=set)
     """Branches that only a merged pull request may move."""
+    protections: dict[str, Protection] = field(default_factory=dict)
+    """By the pattern of the branches they protect."""
+    rulesets: list[Ruleset] = field(default_factory=list)
+    parent: Repository | None = None
+    """What it is a fork of."""
+    allow_forking: bool = True
+    merge_methods: set[str] = field(default_factory=lambda: {"merge", "squash", "rebase"})
+    allow_auto_merge: bool = False
+    delete_branch_on_merge: bool = False
+    gone: dict[int, tuple[Repository, int] | None] = field(default_factory=dict)
+    """Numbers of issues that were deleted (None) or transferred (to where)."""
     permissions: dict[str, str] = field(default_factory=dict)
     role_names: dict[str, str] = field(default_factory=dict)
     """Names of custom roles by login; `permissions` holds what the role amounts to."""
@@ -333,9 +489,16 @@ class Repository:
         """Every pull request with the issue it also is."""
         return [(issue, issue.pull) for issue in self.issues.values() if issue.pull is not None]
 
-    def open_pulls(self, branch: str) -> list[tuple[Issue, PullRequest]]:
-        """The open pull requests from a branch."""
-        return [pair for pair in self.pulls() if pair[1].head == branch and pair[0].state == "open"]
+    def open_pulls(
+        self, branch: str, source: Repository | None = None
+    ) -> list[tuple[Issue, PullRequest]]:
+        """The open pull requests from a branch, of this repository or of a fork."""
+        source = source or self
+        return [
+            (issue, pull)
+            for issue, pull in self.pulls()
+            if pull.head == branch and pull.head_repository is source and issue.state == "open"
+        ]
 
     def check_runs(self) -> list[CheckRun]:
         """Every check run, oldest first."""
@@ -361,6 +524,8 @@ class World:
         self.url = "http://github.playground.invalid"
         self.users: dict[str, User] = {}
         self.repositories: dict[str, Repository] = {}
+        self.renamed: dict[str, Repository] = {}
+        """Former names, which GitHub redirects."""
         self.installations: dict[str, Installation] = {}
         self.tokens: dict[str, Token] = {}
         self.faults = Faults()
@@ -368,6 +533,8 @@ class World:
         self.rate_limit = 5000
         self.rates: dict[str, RateLimit] = {}
         self.webhooks: Webhooks
+        self.followers: list[Callable[[], Awaitable[None]]] = []
+        """Called after everything that may have changed something."""
         self._ids = itertools.count(100_001)
         self.created_at = self.clock.now()
         self.web_flow = User(19_864_447, "web-flow", "User", "GitHub")
@@ -406,6 +573,31 @@ class World:
         if not repository.installed:
             return None
         return self.installations.get(repository.owner.login.lower())
+
+    def forks(self, repository: Repository) -> list[Repository]:
+        """The forks of a repository, oldest first."""
+        return [one for one in self.repositories.values() if one.parent is repository]
+
+    def pulls_from(self, source: Repository, branch: str) -> list[tuple[Repository, Issue]]:
+        """The open pull requests from a branch, in whatever repository they are."""
+        return [
+            (repository, issue)
+            for repository in self.repositories.values()
+            for issue, _ in repository.open_pulls(branch, source)
+        ]
+
+    async def settle(self) -> None:
+        """Let happen by itself what became possible, such as a merge that was ordered."""
+        for follower in self.followers:
+            await follower()
+
+    def edited(self, thing: Issue | Comment | Review, editor: User, before: str, now: str) -> None:
+        """Keep the versions of a text that was edited; the first edit keeps the original too."""
+        created = thing.submitted_at if isinstance(thing, Review) else thing.created_at
+        if not thing.edits:
+            first = created or self.clock.now()
+            thing.edits.append(Edit(self.new_id(), thing.author, first, before))
+        thing.edits.append(Edit(self.new_id(), editor, self.clock.now(), now))
 
     def touch(self, issue: Issue) -> None:
         """Note that an issue changed just now."""
