@@ -181,7 +181,7 @@ def _settings(host: str | None, port: int | None) -> Settings:
     found = settings.load().model_copy(
         update={name: value for name, value in chosen.items() if value is not None}
     )
-    logs.configure(level=found.log_level, form=found.log_format, secrets=lambda: ())
+    logs.configure(level=found.log_level, form=found.log_format, secrets=found.secrets)
     return found
 
 
@@ -213,8 +213,11 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
             from app.worker import working
 
             github = await stack.enter_async_context(working(found, database))
-            secrets = functools.partial(_all_secrets, found, github.redactions)
-            logs.configure(level=found.log_level, form=found.log_format, secrets=secrets)
+            logs.configure(
+                level=found.log_level,
+                form=found.log_format,
+                secrets=lambda: found.secrets() | github.redactions(),
+            )
         if web:
             from app.domain.trigger import OurApp
             from app.web.app import create_app
@@ -238,9 +241,3 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
                 listening=lambda port: click.echo(f"Honk listens on http://{found.host}:{port}"),
             )
         await stop.wait()
-
-
-def _all_secrets(found: Settings, live: Callable[[], set[str]]) -> set[str]:
-    kept = (found.github_webhook_secret, found.anthropic_api_key, found.github_private_key)
-    given = (secret.get_secret_value() for secret in kept if secret is not None)
-    return live() | {part.strip() for secret in given for part in secret.split(",")}

@@ -131,6 +131,12 @@ class Settings(BaseSettings):
             )
         return cleaned
 
+    def secrets(self) -> set[str]:
+        """Every secret that was given, one by one, to be taken out of what is written."""
+        kept = (self.github_webhook_secret, self.anthropic_api_key, self.github_private_key)
+        given = (secret.get_secret_value() for secret in kept if secret is not None)
+        return {part.strip() for secret in given for part in secret.split(",")}
+
     def app_id(self) -> str:
         """The App's numeric id. Raises UserError when it is missing or no number."""
         if not self.github_app_id:

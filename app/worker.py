@@ -39,6 +39,7 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[GitHu
         settings.private_key(),
         settings.github_api_url,
         settings.github_server_url,
+        secrets=settings.secrets,
     )
     model = AnthropicModel(
         settings.model_key().get_secret_value(), base_url=settings.anthropic_base_url

@@ -25,6 +25,7 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
+    Iterable,
     Mapping,
     Sequence,
 )
@@ -46,6 +47,7 @@ from githubkit.response import Response
 from pydantic import SecretStr
 
 from app import __version__
+from app.domain.sanitize import redact
 from app.domain.values import RepoName
 from app.errors import RetryableError
 from app.github.auth import AppKey, Clock, InstallationToken, InstallationTokens, Mint, TokenScope
@@ -133,6 +135,8 @@ class GitHubApp:
 
     `api_url` is https://api.github.com, an Enterprise Server's `/api/v3`, or a simulator's;
     `server_url` is where people and git go. `observe` is told of every request that is sent.
+    Nothing that is sent holds a secret: neither our own, nor one of `secrets`, nor what looks like
+    one.
     `timeout` is in seconds and holds for each request.
     """
 
@@ -145,6 +149,7 @@ class GitHubApp:
         observe: Observe | None = None,
         clock: Clock = time.time,
         *,
+        secrets: Callable[[], Iterable[str]] = lambda: (),
         timeout: float = 30.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -153,6 +158,7 @@ class GitHubApp:
         self.server_url = server_url.rstrip("/")
         self._key = AppKey(app_id, private_key_pem, clock)
         self._tokens = InstallationTokens(clock)
+        self._secrets = secrets
         self._observers = () if observe is None else (observe,)
         self._clock = clock
         self._sleep = sleep
@@ -324,7 +330,7 @@ class GitHubApp:
                 request.method,
                 url,
                 params=dict(request.query) or None,
-                json=request.body,
+                json=_without_secrets(request.body, self.redactions() | {*self._secrets()}),
                 headers=headers,
             )
         except RequestFailed as failure:
@@ -439,6 +445,17 @@ class RepositoryClient:
     async def token(self) -> SecretStr:
         """The token of this client, for git."""
         return await self.github._token(self._scope, self._observers)
+
+
+def _without_secrets(value: Any, secrets: Collection[str]) -> Any:
+    """The same JSON, every text in it redacted."""
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, Mapping):
+        return {name: _without_secrets(part, secrets) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(part, secrets) for part in value]
+    return value
 
 
 class _AppWire(msgspec.Struct):

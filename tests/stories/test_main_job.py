@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.playground.run import KEY_OF_NOBODY
 from tests.support.house import FINISH, FIX, PROJECT, House, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -176,3 +177,17 @@ async def test_the_label_for_the_stronger_model(house: House) -> None:
         request["model"] for request in house.model.requests if subject.repository in str(request)
     ]
     assert set(asked) == {"claude-opus-5-5"}
+
+
+async def test_a_secret_that_the_model_writes_is_not_shown(house: House) -> None:
+    said = f"The key is {KEY_OF_NOBODY}, and ghs_{'a1B2' * 9}."
+    finish = {"finish": {"summary": said, "not_done": said, "how_to_check": said}}
+    subject = await house.subject(plays=script([FIX], [finish]))
+    await subject.label()
+    await subject.settled()
+
+    message = await subject.git("log", "-1", "--format=%B", "honk/1-add-subtracts")
+    shown = "\n".join([*(c.body for c in subject.ours), subject.pull.body or "", message])
+    assert "The key is [redacted], and [redacted]" in shown
+    assert KEY_OF_NOBODY not in shown
+    assert "ghs_" not in shown
