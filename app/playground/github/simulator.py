@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from starlette.routing import BaseRoute
 
-from . import auth, checks
+from . import auth, checks, graphql
 from .api import Actor, Call, RequestRecord, answer
 from .app import ROUTER, Front, Observer
 from .faults import Faults
@@ -213,6 +213,16 @@ class GitHub:
         if result.status >= 400:
             raise RefusedError(result.status, result.body)
         return result.body
+
+    async def graphql(self, login: str, query: str, variables: dict[str, Any]) -> Any:
+        """Do what a person does with one GraphQL document; gives its data. Raises RefusedError."""
+        body = {"query": query, "variables": variables}
+        actor = Actor("person", self.world.user(login))
+        answer = await graphql.run(Call(self.world, actor, "POST", "/graphql", body=body))
+        if answer.status >= 400 or answer.body.get("errors"):
+            words = answer.body.get("errors", [answer.body])[0]
+            raise RefusedError(answer.status, words)
+        return answer.body["data"]
 
     async def open_issue(
         self, repo: str, author: str, title: str, body: str | None = "", labels: Sequence[str] = ()
