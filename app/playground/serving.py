@@ -78,6 +78,8 @@ class _Guest(uvicorn.Server):
             _, late = await asyncio.wait(tasks, timeout=_GRACE_SECONDS)
             for task in late:
                 task.cancel()
+        # Closed connections are let go of in the loop's next turn.
+        await asyncio.sleep(0)
 
     async def ready(self, running: asyncio.Task[None]) -> None:
         """Wait until it serves. Raises what kept it from doing so."""

@@ -145,7 +145,13 @@ def test_an_exchange_is_looked_at_from_both_sides() -> None:
     assert answers
     assert set(answers) < set(both)
     assert check_record(record(fault=True), requests=False) == []
-    assert check_record(record(method="POST", template="/graphql", path="/graphql")) == []
+    query = {"query": "query { viewer { login } }"}
+    asked = {"method": "POST", "template": "/graphql", "path": "/graphql", "body": query}
+    assert check_record(record(**asked, answer={"data": {"viewer": {"login": "x"}}})) == []
+    assert check_record(record(**asked, answer={"data": {"viewer": {"login": None}}}))
+    assert check_record(record(**asked, answer={"data": {"viewer": {}}}))
+    asked["body"] = {"query": "query { viewer { nothing } }"}
+    assert check_record(record(**asked, answer={"data": None}))
 
 
 def test_a_check_is_cheap(api: OpenApi) -> None:

@@ -1,12 +1,13 @@
-"""GitHub's own description of its API, asked whether a request or an answer fits it.
+"""GitHub's own descriptions, asked whether what is said to it and by it fits them.
 
-The description is the npm package `@octokit/openapi` (tests/contract/package.json), which is large:
-what is needed of it is kept below `.cache/`, and read piece by piece.
+The description of the API is the npm package `@octokit/openapi` (tests/contract/package.json),
+which is large: what is needed of it is kept below `.cache/`, and read piece by piece.
 
     api = OpenApi.load()
     api.request_problems("POST", "/repos/o/r/issues", {}, {"title": 1})
-    with contract(github):        # everything that is said meanwhile
+    with contract(github) as seen:        # everything that is said meanwhile
         ...
+    print(seen.totals)
 """
 
 from __future__ import annotations
@@ -15,40 +16,41 @@ import functools
 import json
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
-from jsonschema.exceptions import best_match
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
+from jsonschema import Draft202012Validator
 
 from app.playground.github import GitHub, RequestRecord
+from app.playground.github.webhooks import Delivery
+from tests.support.graphql_schema import graphql_problems
+from tests.support.schemas import (
+    COMBINED,
+    FORMATS,
+    Json,
+    Problems,
+    installed,
+    kept,
+    modern,
+    registry,
+    write_schemas,
+)
+from tests.support.schemas import problems as problems_of
+from tests.support.webhook_schemas import webhook_problems
 
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "tests/contract/node_modules/@octokit/openapi"
-EXEMPT: Mapping[tuple[str, str], str] = {
-    ("POST", "/graphql"): "GraphQL has a schema of its own, which this description does not hold",
-}
-"""Operations that are not checked, each with its reason."""
 EXEMPT_ANSWERS: Mapping[tuple[str, str], str] = {
     ("GET", "/app/installations"): "its schema wants an account to be user and enterprise at once",
 }
 """Operations whose answers are not checked, each with its reason."""
 
-_FORMAT = 3
-"""Part of the name of what is kept: raise it when `_write_index` changes."""
-_DROPPED = {"example", "examples", "description", "discriminator", "externalDocs", "title"}
-_COMBINED = ("anyOf", "oneOf", "allOf")
+_FORMAT = 4
+"""Part of the name of what is kept: raise it when `_write` changes."""
 _REFUSED = 400
+_NOT_MODIFIED = 304
 _ERROR = {"type": "object", "required": ["message"], "properties": {"message": {"type": "string"}}}
-
-Json = Any
-Problems = list[str]
 
 
 class ContractError(AssertionError):
@@ -68,12 +70,12 @@ class Operation:
 class OpenApi:
     """The description, read from what is kept of it."""
 
-    def __init__(self, index: Path) -> None:
-        self._index = sqlite3.connect(f"file:{index}?mode=ro", uri=True, check_same_thread=False)
+    def __init__(self, index: sqlite3.Connection) -> None:
+        self._index = index
         rows = self._index.execute("SELECT method, template, multi FROM operations")
         operations = [_operation(*row) for row in rows]
         self._operations = sorted(operations, key=lambda one: one.rank, reverse=True)
-        self._registry: Registry[Json] = Registry(retrieve=self._retrieve)  # type: ignore[call-arg]
+        self._registry = registry(index, _strict)
         self._validators: dict[tuple[str, ...], Draft202012Validator | None] = {}
         self._found: dict[tuple[str, str], Operation | None] = {}
 
@@ -81,14 +83,8 @@ class OpenApi:
     @functools.cache
     def load(cls) -> OpenApi:
         """The description that is installed. Raises FileNotFoundError, saying how to install it."""
-        source = PACKAGE / "generated/api.github.com.json"
-        if not source.exists():
-            raise FileNotFoundError(f"{source} is missing: run `npm ci --prefix tests/contract`.")
-        version = json.loads((PACKAGE / "package.json").read_text())["version"]
-        index = ROOT / ".cache" / f"openapi-{version}-{_FORMAT}.sqlite"
-        if not index.exists():
-            _write_index(source, index)
-        return cls(index)
+        source, version = installed("openapi", "generated/api.github.com.json")
+        return cls(kept(f"openapi-{version}-{_FORMAT}", functools.partial(_write, source)))
 
     def operation(self, method: str, path: str) -> Operation | None:
         """The operation that a path belongs to; the most literal one where several fit."""
@@ -114,7 +110,7 @@ class OpenApi:
         if body is None:
             needed = self._described(operation)["request"]["required"]
             return problems + ([f"{where}: no body"] if needed else [])
-        return problems + _problems(where, validator, body)
+        return problems + problems_of(where, validator, body)
 
     def answer_problems(self, method: str, path: str, status: int, body: Json) -> Problems:
         """What GitHub's description has against an answer."""
@@ -125,13 +121,13 @@ class OpenApi:
         described = self._described(operation)["answers"]
         if status >= _REFUSED and described.get(str(status)) is None:
             # Not every refusal is written down (401 hardly ever), but all have one shape.
-            return _problems(where, Draft202012Validator(_ERROR), body)
+            return problems_of(where, Draft202012Validator(_ERROR), body)
         if str(status) not in described:
             return [f"{where}: this status is not documented"]
         validator = self._validator(operation, str(status))
         if validator is None:
             return [] if body in (None, "", {}) else [f"{where}: a body, where none is documented"]
-        return _problems(where, validator, body)
+        return problems_of(where, validator, body)
 
     def _query_problems(self, operation: Operation, query: Mapping[str, str]) -> Iterator[str]:
         known = self._described(operation)["query"]
@@ -159,49 +155,12 @@ class OpenApi:
                 request = described["request"]
                 schema = request and _strict(request["schema"])
             self._validators[key] = schema and Draft202012Validator(
-                schema, registry=self._registry, format_checker=_FORMATS
+                schema, registry=self._registry, format_checker=FORMATS
             )
         return self._validators[key]
 
-    @functools.cache  # noqa: B019 - there is one description in a process
-    def _retrieve(self, uri: str) -> Resource[Json]:
-        kind, _, name = uri.partition(":")
-        sql = "SELECT schema FROM schemas WHERE name = ?"
-        schema = json.loads(self._index.execute(sql, (name,)).fetchone()[0])
-        return DRAFT202012.create_resource(_strict(schema) if kind == "strict" else schema)
-
 
 # -- checking
-
-
-_FORMATS = FormatChecker(formats=[])
-
-
-@_FORMATS.checks("date-time")
-def _is_date_time(value: object) -> bool:
-    pattern = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)? ?(Z|UTC|[+-]\d\d:?\d\d)"
-    return not isinstance(value, str) or re.fullmatch(pattern, value) is not None
-
-
-@_FORMATS.checks("uri")
-def _is_uri(value: object) -> bool:
-    # GitHub gives "" where there is no address.
-    return not isinstance(value, str) or value == "" or bool(urlsplit(value).scheme)
-
-
-def _problems(where: str, validator: Draft202012Validator, body: Json) -> Problems:
-    found = []
-    for error in validator.iter_errors(body):
-        path = "/".join(str(part) for part in error.absolute_path)
-        found.append(f"{where}: {path or 'the body'}: {_words(error)}")
-    return found
-
-
-def _words(error: ValidationError) -> str:
-    """What is wrong; of alternatives, what the one that comes nearest misses."""
-    nearest = best_match(error.context) if error.context else None
-    more = f" (nearest: {nearest.json_path}: {nearest.message[:200]})" if nearest else ""
-    return error.message[:200] + more
 
 
 def _parameter_problems(name: str, schema: dict[str, Json], text: str) -> Iterator[str]:
@@ -229,7 +188,7 @@ def _strict(schema: Json, *, closed: bool = True) -> Json:
         strict["properties"] = {k: _strict(v) for k, v in strict["properties"].items()}
     if isinstance(strict.get("items"), dict):
         strict["items"] = _strict(strict["items"])
-    for word in _COMBINED:
+    for word in COMBINED:
         if word in strict:
             inner = closed and not beside
             strict[word] = [_strict(part, closed=inner) for part in strict[word]]
@@ -255,24 +214,15 @@ def _operation(method: str, template: str, multi: str) -> Operation:
     return Operation(method, template, re.compile(pattern), (literal, -len(long)))
 
 
-def _write_index(source: Path, index: Path) -> None:
-    """Keep operations and schemas; put in place at once, for several tests may come here."""
+def _write(source: Path, connection: sqlite3.Connection) -> None:
     description = json.loads(source.read_text())
-    index.parent.mkdir(exist_ok=True)
-    draft = index.with_name(f"{index.name}.{id(description)}")
-    with closing(sqlite3.connect(draft)) as kept, kept:
-        kept.execute("CREATE TABLE operations (method, template, multi, described)")
-        kept.execute("CREATE TABLE schemas (name PRIMARY KEY, schema)")
-        for name, schema in description["components"]["schemas"].items():
-            row = (name, json.dumps(_modern(schema)))
-            kept.execute("INSERT INTO schemas VALUES (?, ?)", row)
-        for template, methods in description["paths"].items():
-            for method, operation in methods.items():
-                if isinstance(operation, dict) and "responses" in operation:
-                    values = _described(description, operation)
-                    row4 = (method.upper(), template, *values)
-                    kept.execute("INSERT INTO operations VALUES (?, ?, ?, ?)", row4)
-    draft.replace(index)
+    connection.execute("CREATE TABLE operations (method, template, multi, described)")
+    write_schemas(connection, description)
+    for template, methods in description["paths"].items():
+        for method, operation in methods.items():
+            if isinstance(operation, dict) and "responses" in operation:
+                row = (method.upper(), template, *_described(description, operation))
+                connection.execute("INSERT INTO operations VALUES (?, ?, ?, ?)", row)
 
 
 def _described(description: Json, operation: Json) -> tuple[str, str]:
@@ -280,7 +230,7 @@ def _described(description: Json, operation: Json) -> tuple[str, str]:
     parameters = [resolve(one) for one in operation.get("parameters", [])]
     query = {
         one["name"]: {
-            "schema": _modern(resolve(one["schema"])),
+            "schema": modern(resolve(one["schema"])),
             "required": one.get("required", False),
         }
         for one in parameters
@@ -307,57 +257,59 @@ def _resolve(description: Json, thing: Json) -> Json:
 
 def _json_schema(holder: Json) -> Json:
     content = holder.get("content", {}).get("application/json")
-    return content and _modern(content["schema"])
-
-
-def _modern(schema: Json) -> Json:
-    """A schema of OpenAPI 3.0 in plain JSON Schema."""
-    if isinstance(schema, list):
-        return [_modern(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        name = schema["$ref"].removeprefix("#/components/schemas/")
-        return {"$ref": f"plain:{name}"}
-    new: dict[str, Json] = {}
-    for key, value in schema.items():
-        if key in _DROPPED or key.startswith("x-") or key in ("nullable", "readOnly"):
-            continue
-        if key == "properties":
-            new[key] = {name: _modern(one) for name, one in value.items()}
-        elif key == "oneOf":
-            # The alternatives overlap in this description: what fits two of them is no fault.
-            new["anyOf"] = new.get("anyOf", []) + _modern(value)
-        else:
-            new[key] = value if key in ("enum", "required", "default") else _modern(value)
-    return _or_null(new) if schema.get("nullable") else new
-
-
-def _or_null(schema: dict[str, Json]) -> Json:
-    if "type" not in schema or any(word in schema for word in _COMBINED):
-        return {"anyOf": [schema, {"type": "null"}]}
-    nullable = schema | {"type": [schema["type"], "null"]}
-    if "enum" in schema:
-        nullable["enum"] = [*schema["enum"], None]
-    return nullable
+    return content and modern(content["schema"])
 
 
 # -- listening to a simulated GitHub
 
 
-def check_record(record: RequestRecord, *, requests: bool = True) -> Problems:
-    """What the description has against one exchange; answers made on order are not looked at."""
-    if (record.method, record.template) in EXEMPT or record.template.startswith("/{owner}"):
-        return []
+@dataclass
+class Seen:
+    """What was looked at: how much of each kind, and what was wrong with it."""
+
+    totals: Counter[str] = field(default_factory=Counter)
+    problems: Problems = field(default_factory=list)
+
+    def add(self, kind: str, problems: Problems) -> None:
+        """One more of this kind (`requests`, `answers`, `webhooks`, `GraphQL documents`)."""
+        for seen in (self, SESSION):
+            seen.totals[kind] += 1
+            seen.problems += problems
+
+
+SESSION = Seen()
+"""Everything that this process looked at."""
+
+
+def check_record(
+    record: RequestRecord, *, requests: bool = True, seen: Seen | None = None
+) -> Problems:
+    """What the descriptions have against one exchange.
+
+    Git is nobody's description's, and answers made on order are not looked at.
+    """
+    seen = seen or Seen()
+    if record.template.startswith("/{owner}"):
+        return seen.problems
+    if record.template == "/graphql":
+        if requests or record.status < _REFUSED:
+            seen.add("GraphQL documents", _graphql_problems(record))
+        return seen.problems
     api = OpenApi.load()
-    problems: Problems = []
     if requests:
-        problems += api.request_problems(record.method, record.path, record.query, record.body)
+        asked = (record.method, record.path, record.query, record.body)
+        seen.add("requests", api.request_problems(*asked))
     exempt = (record.method, record.template) in EXEMPT_ANSWERS
-    if not record.fault and record.is_json and not exempt:
+    if not record.fault and record.is_json and not exempt and record.status != _NOT_MODIFIED:
         answer = (record.status, record.answer)
-        problems += api.answer_problems(record.method, record.path, *answer)
-    return problems
+        seen.add("answers", api.answer_problems(record.method, record.path, *answer))
+    return seen.problems
+
+
+def _graphql_problems(record: RequestRecord) -> Problems:
+    body = record.body if isinstance(record.body, dict) else {}
+    answer = None if record.fault or record.status >= _REFUSED else record.answer
+    return graphql_problems(str(body.get("query")), body.get("variables") or {}, answer)
 
 
 @contextmanager
@@ -366,22 +318,28 @@ def contract(
     *,
     requests: bool = True,
     of: Callable[[RequestRecord], bool] = lambda record: True,
-) -> Iterator[Problems]:
-    """Check everything that is said to this GitHub meanwhile, and every answer.
+) -> Iterator[Seen]:
+    """Check everything that is said to this GitHub meanwhile: every request, answer and GraphQL
+    document, and every webhook that it sends.
 
-    `requests` off looks at the answers only, for tests that send what is refused. `of` chooses
-    the exchanges. Raises ContractError at the end, with all that was found.
+    `requests` off looks at what GitHub says only, for tests that send what is refused. `of`
+    chooses the exchanges. Raises ContractError at the end, with all that was found.
     """
-    problems: Problems = []
+    seen = Seen()
 
     def listen(record: RequestRecord) -> None:
         if of(record):
-            problems.extend(check_record(record, requests=requests))
+            check_record(record, requests=requests, seen=seen)
+
+    def overhear(delivery: Delivery) -> None:
+        seen.add("webhooks", webhook_problems(delivery.event, delivery.payload))
 
     github.observers.append(listen)
+    github.webhook_observers.append(overhear)
     try:
-        yield problems
+        yield seen
     finally:
         github.observers.remove(listen)
-    if problems:
-        raise ContractError("\n".join(dict.fromkeys(problems)))
+        github.webhook_observers.remove(overhear)
+    if seen.problems:
+        raise ContractError("\n".join(dict.fromkeys(seen.problems)))

@@ -5,8 +5,10 @@ Outside contract: https://docs.github.com/rest/checks/runs
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from .api import Answer, Call, Endpoint
-from .git import ZERO
+from .git import ZERO, Commit
 from .refusals import Refusal, invalid_request, not_found, validation
 from .shapes import (
     app_shape,
@@ -118,6 +120,7 @@ def suite_shape(world: World, repository: Repository, suite: CheckSuite) -> Json
         "url": url,
         "before": suite.before,
         "after": suite.head_sha,
+        "head_commit": head_commit_shape(suite.commit),
         "pull_requests": _pulls(world, repository, suite.head_sha),
         "app": app_shape(world),
         "created_at": moment(suite.created_at),
@@ -129,17 +132,20 @@ def suite_shape(world: World, repository: Repository, suite: CheckSuite) -> Json
     }
 
 
-async def _suite_with_commit(call: Call, suite: CheckSuite) -> Json:
-    world, repository = call.world, call.repository
-    commit = await repository.git.commit(suite.head_sha)
+def head_commit_shape(commit: Commit) -> Json:
+    """A commit in the short form that checks and workflow runs carry (`simple-commit`)."""
     people = {
         role: {"name": person.name, "email": person.email}
         for role, person in (("author", commit.author), ("committer", commit.committer))
     }
+    when = datetime.fromtimestamp(int(commit.committer.stamp.split()[0]), UTC)
     head: Json = {"id": commit.sha, "tree_id": commit.tree, "message": commit.message}
-    head |= {"timestamp": moment(suite.created_at)} | people
-    more = {"head_commit": head, "repository": repository_shape(world, repository)}
-    return suite_shape(world, repository, suite) | more
+    return head | {"timestamp": moment(when)} | people
+
+
+def _suite_with_repository(call: Call, suite: CheckSuite) -> Json:
+    shape = suite_shape(call.world, call.repository, suite)
+    return shape | {"repository": repository_shape(call.world, call.repository)}
 
 
 # -- events
@@ -162,20 +168,21 @@ def announce_suite(
     world.webhooks.emit(repository, "check_suite", action, actor, {"check_suite": shape})
 
 
-def request_suite(
+async def request_suite(
     world: World, repository: Repository, actor: User, sha: str, branch: str, before: str
 ) -> None:
     """Make the App's suite of a pushed commit and tell it; its sender is who pushed."""
     if not any(suite.head_sha == sha for suite in repository.suites.values()):
-        suite = _new_suite(world, repository, sha, branch, before)
+        suite = await _new_suite(world, repository, sha, branch, before)
         announce_suite(world, repository, suite, "requested", actor)
 
 
-def _new_suite(
+async def _new_suite(
     world: World, repository: Repository, sha: str, branch: str | None, before: str = ZERO
 ) -> CheckSuite:
     now = world.clock.now()
-    suite = CheckSuite(world.new_id(), sha, branch, before, now, now)
+    commit = await repository.git.commit(sha)
+    suite = CheckSuite(world.new_id(), sha, branch, before, now, now, commit)
     repository.suites[suite.id] = suite
     return suite
 
@@ -186,7 +193,7 @@ async def _suite_of(call: Call, sha: str) -> CheckSuite:
             return suite
     heads = await call.repository.git.refs("refs/heads")
     branch = next((name for name, head in heads.items() if head == sha), None)
-    return _new_suite(
+    return await _new_suite(
         call.world, call.repository, sha, branch.removeprefix("refs/heads/") if branch else None
     )
 
@@ -376,15 +383,14 @@ def _list(call: Call, runs: list[CheckRun]) -> Answer:
 async def suites_of_commit(call: Call) -> Answer:
     sha = await call.repository.git.commit_of(call.params["ref"])
     suites = [suite for suite in call.repository.suites.values() if suite.head_sha == sha]
-    shapes = [await _suite_with_commit(call, suite) for suite in suites]
-    return call.page(shapes, lambda shape: shape, under="check_suites")
+    return call.page(suites, lambda one: _suite_with_repository(call, one), under="check_suites")
 
 
 async def get_suite(call: Call) -> Answer:
     suite = call.repository.suites.get(call.number("check_suite_id"))
     if suite is None:
         raise not_found()
-    return Answer(200, await _suite_with_commit(call, suite))
+    return Answer(200, _suite_with_repository(call, suite))
 
 
 async def rerequest_run(call: Call) -> Answer:

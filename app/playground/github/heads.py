@@ -39,7 +39,7 @@ async def moved(world: World, repository: Repository, actor: User, moves: list[M
         if ref.startswith("refs/heads/"):
             branch = ref.removeprefix("refs/heads/")
             if new != ZERO:
-                checks.request_suite(world, repository, actor, new, branch, old)
+                await checks.request_suite(world, repository, actor, new, branch, old)
             await _follow_heads(world, repository, actor, branch, old, new)
             await _follow_bases(world, repository, actor, branch, new)
 

@@ -12,7 +12,7 @@ async with serve(gh) as url:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -106,6 +106,11 @@ class GitHub:
     def observers(self) -> list[Observer]:
         """Called with each RequestRecord."""
         return self._front.observers
+
+    @property
+    def webhook_observers(self) -> list[Callable[[Delivery], None]]:
+        """Called with each Delivery that is to be sent, before it is."""
+        return self.world.webhooks.observers
 
     @property
     def deliveries(self) -> list[Delivery]:

@@ -12,6 +12,7 @@ import hmac
 import json
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http import HTTPStatus
@@ -57,6 +58,7 @@ class Webhooks:
         self.url: str | None = None
         self.content_type: Literal["json", "form"] = "json"
         self.log: list[Delivery] = []
+        self.observers: list[Callable[[Delivery], None]] = []
         self._world = world
         self._queues: dict[int, asyncio.Queue[Delivery]] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -135,6 +137,8 @@ class Webhooks:
             self._client = None
 
     def _queue(self, delivery: Delivery) -> None:
+        for observer in self.observers:
+            observer(delivery)
         queue = self._queues.get(delivery.repository_id)
         if queue is None:
             queue = self._queues[delivery.repository_id] = asyncio.Queue()

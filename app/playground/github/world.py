@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .faults import Faults
-from .git import Git
+from .git import Commit, Git
 from .refusals import not_found
 
 if TYPE_CHECKING:
@@ -340,6 +340,7 @@ class CheckSuite:
     before: str
     created_at: datetime
     updated_at: datetime
+    commit: Commit
     runs: list[CheckRun] = field(default_factory=list)
 
 

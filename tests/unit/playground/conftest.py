@@ -188,6 +188,8 @@ async def world(tmp_path: Path, key: RSAPrivateKey, door: Door) -> AsyncIterator
     github.url = door.url
     github.add_user("stranger")
     await github.add_repository(REPO, files=FILES, permissions=PEOPLE)
-    with contract(github, requests=False):
-        yield World(github, key, tmp_path, door.client)
-    await github.close()
+    try:
+        with contract(github, requests=False):
+            yield World(github, key, tmp_path, door.client)
+    finally:
+        await github.close()
