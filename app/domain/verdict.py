@@ -478,8 +478,6 @@ def _reasons_of_classes(classes: Mapping[_Class, list[Change]]) -> Iterable[str]
 def _reasons_of_run(result: VerifierResult) -> Iterable[str]:
     if result.problem is not None:
         yield f"{result.verifier}: {result.problem}."
-    if result.note is not None:
-        yield f"{result.verifier}: {result.note}."
     if result.from_exit_code_only:
         yield f"`{result.command}` is known by its exit code alone."
     if result.tests_dropped:
