@@ -17,6 +17,7 @@ from app.runs import engine, workflow
 from app.runs.services import Services
 from app.settings import Settings
 from app.store.database import Database
+from app.store.messages import Messages
 from app.store.results import ResultStore
 from app.store.runs import Runs
 from app.workspace.checkout import Workspaces
@@ -50,13 +51,17 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[GitHu
         with database.only_worker():
             engine.migrate(database, concurrency=settings.concurrency)
             async with engine.running(database, executor=_executor(database)):
-                settling = asyncio.create_task(_settle_regularly(services))
+                always = [
+                    asyncio.create_task(_settle_regularly(services)),
+                    asyncio.create_task(services.stops.watch(services.runs)),
+                ]
                 log.info("the worker is ready", concurrency=settings.concurrency)
                 try:
                     yield github
                 finally:
-                    settling.cancel()
-                    await asyncio.gather(settling, return_exceptions=True)
+                    for task in always:
+                        task.cancel()
+                    await asyncio.gather(*always, return_exceptions=True)
     finally:
         await github.close()
         await model.aclose()
@@ -75,6 +80,7 @@ def _services(
         database=database,
         runs=Runs(database),
         results=ResultStore(database),
+        messages=Messages(database),
         github=github,
         mirrors=mirrors,
         workspaces=Workspaces(home / "workspaces", mirrors, sandbox),

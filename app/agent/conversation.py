@@ -50,6 +50,14 @@ class TurnRecord(Value):
         return str((self.usage or {}).get("stop_reason", ""))
 
 
+class Message(Value):
+    """What a person wrote to the run; the same `id` is the same message."""
+
+    id: str
+    author: str
+    text: str
+
+
 class Transcript(Protocol):
     """Where turns are kept. What `record` has returned from is durable."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from app.agent.conversation import (
     Compaction,
     Done,
     Ending,
+    Message,
     Question,
     Refused,
     Stopped,
@@ -128,9 +129,10 @@ T = TypeVar("T")
 class Session:
     """One agent at work on one assignment.
 
-    `snapshot` names the work tree's present tree; `messages` returns what people wrote since it
-    was last called; `should_stop` is asked several times a second and must be cheap; `verify`
-    returns words for the model. `boundary` makes the random fence of the first message.
+    `snapshot` names the work tree's present tree; `messages` returns all that people wrote to the
+    run, and what the transcript has already is not said again. `should_stop` is asked several
+    times a second and must be cheap; `verify` returns words for the model. `boundary` makes the
+    random fence of the first message.
     """
 
     def __init__(
@@ -144,7 +146,7 @@ class Session:
         budget: Budget,
         verify: Callable[[], Awaitable[str]],
         snapshot: Callable[[], Awaitable[str | None]],
-        messages: Callable[[], Awaitable[list[str]]],
+        messages: Callable[[], Awaitable[Sequence[Message]]],
         should_stop: Callable[[], Awaitable[bool]],
         on_progress: Callable[[Progress], Awaitable[None]],
         clock: Callable[[], float] = time.monotonic,
@@ -210,10 +212,13 @@ class Session:
         return await self._answer(await self._record_assistant(turn, seconds))
 
     async def _hear_people(self) -> bool:
-        words = await self._hear()
-        for each in words:
-            await self._record_words(f"A person wrote while you worked:\n\n{each}")
-        return bool(words)
+        """Record what people wrote and the transcript does not have yet; whether there was any."""
+        said = await self._hear()
+        new = [each for each in said if not already_heard(self._records, each.id)]
+        for each in new:
+            words = f"{each.author} wrote while you worked:\n\n{each.text}"
+            await self._record_words(words, each.id)
+        return bool(new)
 
     def _check_budget(self) -> None:
         turns = sum(record.role == "assistant" for record in self._records)

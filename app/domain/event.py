@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from app.errors import HonkError
 
-ACTED_ON = (("issues", "labeled"), ("issue_comment", "created"))
+ACTED_ON = (("issues", "labeled"), ("issues", "unlabeled"), ("issue_comment", "created"))
 """The events that may start something, each with its action."""
 
 # GitHub's own limit is 65,536 characters for a body and 256 for a title.

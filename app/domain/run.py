@@ -7,7 +7,9 @@ import hashlib
 import re
 import unicodedata
 from enum import StrEnum
+from typing import Literal
 
+from app.domain import labels
 from app.domain.policy import Policy
 from app.domain.trigger import Trigger
 from app.domain.values import CommitSha, RepoName, RunId, Value
@@ -31,23 +33,23 @@ class Outcome(StrEnum):
     DONE = "done"  # a pull request, with tests that are good
     NOT_READY = "not-ready"  # a draft: the tests say no, or say nothing
     QUESTION = "question"  # the agent needs an answer
+    ANSWERED = "answered"  # a plan or an answer was asked for, and is given
     NOTHING = "nothing"  # the agent changed no file, and said why
     BUDGET = "budget"  # money, time or turns are spent; the work is kept
     STOPPED = "stopped"  # a person stopped it; the work is kept
     ERROR = "error"  # something failed; the status comment says what
 
 
-STATE_LABELS: dict[Outcome, str] = {
-    Outcome.DONE: "honk:done",
-    Outcome.NOT_READY: "honk:needs-you",
-    Outcome.QUESTION: "honk:needs-you",
-    Outcome.NOTHING: "honk:needs-you",
-    Outcome.BUDGET: "honk:needs-you",
-    Outcome.STOPPED: "honk:needs-you",
-    Outcome.ERROR: "honk:failed",
+OUTCOME_LABELS: dict[Outcome, str] = {
+    Outcome.DONE: labels.DONE,
+    Outcome.NOT_READY: labels.NEEDS_YOU,
+    Outcome.QUESTION: labels.NEEDS_YOU,
+    Outcome.ANSWERED: labels.DONE,
+    Outcome.NOTHING: labels.NEEDS_YOU,
+    Outcome.BUDGET: labels.NEEDS_YOU,
+    Outcome.STOPPED: labels.NEEDS_YOU,
+    Outcome.ERROR: labels.FAILED,
 }
-LABEL_QUEUED = "honk:queued"
-LABEL_RUNNING = "honk:running"
 
 
 class RunInput(Value):
@@ -56,6 +58,9 @@ class RunInput(Value):
     id: RunId
     trigger: Trigger
     policy: Policy
+    mode: Literal["work", "plan", "ask"] = "work"  # the last two change nothing
+    carries_out: int = 0  # the attempt that begins to do what the run's plan says
+    request: str = ""  # words of the person's own; empty when the issue says it all
     base_branch: str
     model: str
 
@@ -64,6 +69,7 @@ class Preparation(Value):
     """What `prepare` found: the commit that the work starts from."""
 
     base: CommitSha
+    parent: CommitSha  # what the next commit goes on top of: the base, or what is published already
     rules: CommitSha  # the default branch's head: guidance for agents is read from it
 
 

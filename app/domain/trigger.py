@@ -7,12 +7,10 @@ from typing import Literal
 
 from pydantic import AwareDatetime, ValidationError
 
-from app.domain import command, event
+from app.domain import command, event, labels
 from app.domain.command import Command
 from app.domain.event import EventError
 from app.domain.values import RepoName, Value
-
-TRIGGER_LABEL = "honk"
 
 
 class OurApp(Value):
@@ -46,19 +44,20 @@ class Comment(Value):
 
 
 class Trigger(Value):
-    """Somebody asked for work: all that the webhook tells, so that later edits change nothing.
+    """Somebody asked for something: all that the webhook tells, so that later edits change nothing.
 
     `id` is made from signed content only: a comment's node id, or for a label
     `label:<repository id>:<number>:<label>:<the issue's updated_at>`. The same id is the same
     request, however often and under whatever delivery GUID it arrives.
 
-    `comment` is there for kind "comment", `label` for kind "label". `command` is what the comment
-    says, and None for a label. `author` is None when the author's account is gone. `labels`,
+    `comment` is there for the kinds "comment" and "reply" (a comment without a command where Honk
+    has asked a question), `label` for the kinds "label" and "unlabel". `command` is what a comment
+    says, and None for the others. `author` is None when the author's account is gone. `labels`,
     `title` and `body` are the issue's (or the pull request's) at that moment.
     """
 
     id: str
-    kind: Literal["label", "comment"]
+    kind: Literal["label", "unlabel", "comment", "reply"]
     installation_id: int
     repository: RepoName
     repository_id: int
@@ -137,12 +136,13 @@ def _from_label(payload: event.Issues) -> Trigger | Ignored:
     if payload.label is None:
         raise EventError("label: it is missing.")
     name, issue = payload.label.name, payload.issue
-    if name != TRIGGER_LABEL:
-        return Ignored("the label is none that starts work")
+    kind: Literal["label", "unlabel"] = "label" if payload.action == "labeled" else "unlabel"
+    if name not in ({labels.TRIGGER} if kind == "label" else labels.STOPPING):
+        return Ignored("the label is none that starts or stops work")
     return _trigger(
         payload,
-        id=f"label:{payload.repository.id}:{issue.number}:{name}:{issue.updated_at}",
-        kind="label",
+        id=f"{kind}:{payload.repository.id}:{issue.number}:{name}:{issue.updated_at}",
+        kind=kind,
         label=name,
     )
 
@@ -150,7 +150,8 @@ def _from_label(payload: event.Issues) -> Trigger | Ignored:
 def _from_comment(payload: event.IssueComment, app: OurApp) -> Trigger | Ignored:
     said = _text(payload.comment.body)
     asked = command.parse(said, app.slug)
-    if asked is None:
+    waits = any(label.name == labels.NEEDS_YOU for label in payload.issue.labels)
+    if asked is None and not waits:
         return Ignored("the comment holds no command")
     comment = Comment(
         id=payload.comment.id,
@@ -159,14 +160,20 @@ def _from_comment(payload: event.IssueComment, app: OurApp) -> Trigger | Ignored
         url=payload.comment.html_url,
         created_at=payload.comment.created_at,
     )
-    return _trigger(payload, id=comment.node_id, kind="comment", comment=comment, command=asked)
+    return _trigger(
+        payload,
+        id=comment.node_id,
+        kind="comment" if asked else "reply",
+        comment=comment,
+        command=asked,
+    )
 
 
 def _trigger(
     payload: event.OnIssue,
     *,
     id: str,
-    kind: Literal["label", "comment"],
+    kind: Literal["label", "unlabel", "comment", "reply"],
     label: str | None = None,
     comment: Comment | None = None,
     command: Command | None = None,

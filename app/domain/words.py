@@ -5,10 +5,12 @@ Whatever came from the model, the repository or the issue goes through `sanitize
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
-from app.domain import sanitize
-from app.domain.run import Outcome, Phase
+from app.domain import labels, sanitize
+from app.domain.command import CommandSpec
+from app.domain.run import Outcome, Phase, RunInput
 from app.domain.trigger import Trigger
 from app.domain.values import RepoName, RunId, Value, short
 from app.domain.verdict import Change, Counts, Verdict, VerifierResult
@@ -28,12 +30,12 @@ class LabelLook(Value):
 
 
 LABELS = {
-    "honk": LabelLook(color="e7b416", description="Honk works on this issue"),
-    "honk:queued": LabelLook(color="cfd8dc", description="Honk has heard and waits for a slot"),
-    "honk:running": LabelLook(color="1f6feb", description="Honk is at work"),
-    "honk:needs-you": LabelLook(color="d29922", description="Honk needs a person"),
-    "honk:done": LabelLook(color="2da44e", description="Honk has opened a pull request"),
-    "honk:failed": LabelLook(color="cf222e", description="Honk could not do it; see its comment"),
+    labels.TRIGGER: LabelLook(color="e7b416", description="Honk works on this issue"),
+    labels.QUEUED: LabelLook(color="cfd8dc", description="Honk has heard and waits for a slot"),
+    labels.RUNNING: LabelLook(color="1f6feb", description="Honk is at work"),
+    labels.NEEDS_YOU: LabelLook(color="d29922", description="Honk needs a person"),
+    labels.DONE: LabelLook(color="2da44e", description="Honk has opened a pull request"),
+    labels.FAILED: LabelLook(color="cf222e", description="Honk could not do it; see its comment"),
 }
 
 _PHASES = {
@@ -48,6 +50,7 @@ _HEADLINES = {
     Outcome.DONE: "Done",
     Outcome.NOT_READY: "Not ready",
     Outcome.QUESTION: "A question for you",
+    Outcome.ANSWERED: "Answered",
     Outcome.NOTHING: "No change made",
     Outcome.BUDGET: "The budget is spent",
     Outcome.STOPPED: "Stopped",
@@ -101,7 +104,9 @@ class Report(Value):
     head_sha: str | None = None
     problem: str = ""
     next_step: str = ""
-    kept_at: str = ""  # the hidden ref that keeps the work when nothing was published
+    kept_at: str = ""  # the branch or hidden ref that keeps the work when no pull request does
+    stopped_by: str = ""
+    mode: Literal["work", "plan", "ask"] = "work"
 
 
 def marker(run: RunId) -> str:
@@ -156,12 +161,111 @@ def refused(run: RunId, requester: str, problem: str, next_step: str) -> str:
     )
 
 
+def answer_marker(run: RunId) -> str:
+    """The line by which an answer to `status` or `help` is found again."""
+    return f"<!-- honk:answer={run} -->"
+
+
+def answered(run: RunId, text: str) -> str:
+    """An answer about Honk itself."""
+    return _fit_comment(f"{text}\n\n{answer_marker(run)}\n")
+
+
+def help_text(commands: Iterable[CommandSpec]) -> str:
+    """What can be asked for."""
+    lines = ["Comment on the issue with one of these, from an account with write access:", ""]
+    lines += [f"- `{command.example}`: {command.description}" for command in commands]
+    return "\n".join(lines)
+
+
+def no_run_yet() -> str:
+    """The answer to `status` where nothing was ever asked."""
+    return "Nothing was asked of Honk here yet. Put the label `honk` on, or comment `/honk`."
+
+
+def how_it_stands(
+    run: RunId,
+    phase: Phase,
+    outcome: Outcome | None,
+    plan: list[PlanItem],
+    usage: Usage,
+    *,
+    ahead: int,
+) -> str:
+    """The answer to `status`."""
+    if outcome is not None:
+        state = f"{_HEADLINES[outcome]}; the run has ended."
+    elif phase is Phase.QUEUED:
+        state = f"Waiting for a free slot, {_count(ahead, 'run')} ahead."
+    else:
+        state = f"{_PHASES[phase]}."
+    parts = [state, _checklist(plan), f"<sub>{_usage_line(usage)} · run `{run}`</sub>"]
+    return "\n\n".join(part for part in parts if part)
+
+
+def go_on() -> str:
+    """What the agent is told when a person lets it continue."""
+    return (
+        "A person asked you to go on. The work tree holds what you had done. What people wrote "
+        "since then follows, if they wrote anything. End with finish again."
+    )
+
+
+def carry_it_out() -> str:
+    """What the agent is told when a person likes its plan."""
+    return (
+        "The plan was accepted: now carry it out. From here on your changes count. Call verify "
+        "before finish, and let finish tell what you did."
+    )
+
+
+def nothing_to_go(number: int) -> tuple[str, str]:
+    """Problem and next step of a go without a plan."""
+    return (f"There is no plan for #{number} to carry out.", "Comment `/honk plan` for one.")
+
+
+def check_stopped() -> tuple[str, str]:
+    """Title and summary of the check run of a run that was stopped."""
+    return ("Stopped", "A person stopped the run. The commit holds its work; no test was judged.")
+
+
 def already_working(number: int) -> tuple[str, str]:
     """Problem and next step when the subject has a live run."""
     return (
         f"Honk is already at work on #{number}.",
-        "Wait for its result; put the label `honk` on again afterwards for another try.",
+        "Comment `/honk` with words to steer it, or `/honk stop`.",
     )
+
+
+def already_open(pull: int) -> tuple[str, str]:
+    """Problem and next step when the subject has an open pull request of ours."""
+    return (
+        f"#{pull} is open for this issue.",
+        "Review it, or comment `/honk retry` for a new try from the base branch.",
+    )
+
+
+def stop_it_first(number: int) -> tuple[str, str]:
+    """Problem and next step of a retry while a run is live."""
+    return (f"Honk is still at work on #{number}.", "Comment `/honk stop` first, then retry.")
+
+
+def nothing_to_stop(number: int) -> tuple[str, str]:
+    """Problem and next step of a stop without a live run."""
+    return (f"No run is at work on #{number}.", "`/honk status` tells how the last one ended.")
+
+
+def nothing_to_continue(number: int) -> tuple[str, str]:
+    """Problem and next step of a continue without a run that could go on."""
+    return (
+        f"There is no unfinished run on #{number}.",
+        "Comment `/honk` with what you want, or `/honk retry`.",
+    )
+
+
+def on_hold() -> tuple[str, str]:
+    """Problem and next step where `honk:hold` is on."""
+    return ("The label `honk:hold` keeps Honk from starting here.", "Take it off and ask again.")
 
 
 def only_issues() -> tuple[str, str]:
@@ -178,14 +282,13 @@ def pull_request_title(trigger: Trigger) -> str:
     return title or f"Work on issue {trigger.number}"
 
 
-def pull_request_body(
-    run: RunId, trigger: Trigger, work: Work, verdict: Verdict, sha: str, usage: Usage
-) -> str:
+def pull_request_body(run: RunInput, work: Work, verdict: Verdict, sha: str, usage: Usage) -> str:
     """What was asked, what was done, what the tests say, and what it cost."""
+    trigger = run.trigger
     parts = [
         f"Closes #{trigger.number}",
         "## What was asked",
-        _asked(trigger),
+        _asked(trigger, run.request),
         "## What was done",
         sanitize.markdown(work.text, limit=15_000) or "The agent left no description.",
     ]
@@ -198,9 +301,9 @@ def pull_request_body(
         f"**{verdict.title}** on {short(sha)}, from a clean checkout of that commit.",
         *_reasons(verdict),
         verdict_table(verdict),
-        f"<sub>{_usage_line(usage)} · run `{run}` · asked by {_login(trigger.actor.login)}. "
+        f"<sub>{_usage_line(usage)} · run `{run.id}` · asked by {_login(trigger.actor.login)}. "
         "The description is the agent's own; the test results are not.</sub>",
-        f"<!-- honk:pull={run} -->",
+        f"<!-- honk:pull={run.id} -->",
     ]
     return _fit_comment("\n\n".join(part for part in parts if part))
 
@@ -326,15 +429,17 @@ def _status(
 ) -> str:
     lines = [marker(run), headline]
     if plan:
-        lines.append(
-            "\n".join(
-                f"- [{'x' if item.done else ' '}] {sanitize.plain(item.text, limit=200)}"
-                for item in plan[:20]
-            )
-        )
+        lines.append(_checklist(plan))
     used = f"{_usage_line(usage)} · " if usage else ""
     lines.append(f"<sub>{used}run `{run}` · asked by {_login(requester)}</sub>")
     return _fit_comment("\n\n".join(lines) + "\n")
+
+
+def _checklist(plan: list[PlanItem]) -> str:
+    return "\n".join(
+        f"- [{'x' if item.done else ' '}] {sanitize.plain(item.text, limit=200)}"
+        for item in plan[:20]
+    )
 
 
 def _result_line(report: Report) -> str:
@@ -347,7 +452,8 @@ def _result_line(report: Report) -> str:
         words.append(f"Tests: {_linked(report.verdict.title, report.publication)}.")
     if report.outcome is Outcome.BUDGET and report.work:
         words.append(f"The run's {report.work.spent} is used up; the work so far is kept.")
-    if report.outcome in (Outcome.QUESTION, Outcome.NOTHING) and report.work:
+    shown = (Outcome.QUESTION, Outcome.NOTHING, Outcome.ANSWERED)
+    if report.outcome in shown and report.work:
         words.append(sanitize.markdown(report.work.text, limit=6_000))
     if report.problem:
         words.append(sanitize.markdown(report.problem, limit=6_000))
@@ -374,24 +480,28 @@ def _last_sentence(report: Report) -> str:
             return f"{pull} is not ready to merge.{tests} {sanitize.plain(why, limit=600)}".strip()
         case Outcome.BUDGET:
             where = f" {pull} holds the work so far." if pull else ""
-            return f"The budget of this run is spent.{where}{tests}"
+            return f"The budget of this run is spent.{where}{tests} `/honk continue` goes on."
         case Outcome.QUESTION:
             asked = sanitize.markdown(report.work.text, limit=3_000) if report.work else ""
-            return f"{asked}\n\nAnswer here, then put the label `honk` on again."
+            return f"{asked}\n\nYour next comment here is the answer."
+        case Outcome.ANSWERED:
+            if report.mode == "plan":
+                return "The plan is in the comment above. `/honk go` carries it out."
+            return sanitize.markdown(report.work.text, limit=30_000) if report.work else ""
         case Outcome.NOTHING:
             said = sanitize.markdown(report.work.text, limit=3_000) if report.work else ""
             return f"No file was changed. {said}".strip()
         case Outcome.STOPPED:
-            return "Stopped. The work so far is kept."
+            kept = f" Its work is kept on `{report.kept_at}`." if report.kept_at else ""
+            return f"Stopped.{kept} `/honk continue` goes on from there."
         case Outcome.ERROR:
             problem = sanitize.markdown(report.problem, limit=3_000)
             kept = f" What was done so far is kept at `{report.kept_at}`." if report.kept_at else ""
             return f"This did not work. {problem} {report.next_step}".strip() + kept
 
 
-def _asked(trigger: Trigger) -> str:
-    task = trigger.command.task if trigger.command else ""
-    asked = sanitize.markdown(task or trigger.body, limit=8_000)
+def _asked(trigger: Trigger, request: str) -> str:
+    asked = sanitize.markdown(request or trigger.body, limit=8_000)
     title = sanitize.plain(trigger.title, limit=TITLE_LIMIT)
     quoted = "\n".join(f"> {line}".rstrip() for line in [f"**{title}**", "", *asked.split("\n")])
     return quoted.rstrip("\n> ")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from app.domain.run import LABEL_QUEUED, LABEL_RUNNING, STATE_LABELS
+from app.domain.labels import STATES
 from app.domain.values import Value
 from app.domain.words import LabelLook
 from app.github.client import RepositoryClient
@@ -17,7 +17,6 @@ from app.github.exchange import Answer, Request
 MAX_BODY = 65_536
 """Characters of a comment, an issue or a pull request's text that GitHub takes."""
 
-_STATES = frozenset({LABEL_QUEUED, LABEL_RUNNING, *STATE_LABELS.values()})
 
 _PAINTED_BY_GITHUB = "ededed"
 """The colour of a label that GitHub made because an unknown name was put on an issue."""
@@ -242,7 +241,7 @@ async def set_state_label(
         labels = await _put_label(client, number, label, known.get(label))
     for other in labels:
         name = other.name.lower()
-        if name in _STATES and name != label:
+        if name in STATES and name != label:
             await remove_label(client, number, other.name)
 
 

@@ -91,10 +91,14 @@ class Story:
         return self.github.world.repository(self.repository).check_runs()
 
     def _last_words(self) -> bool:
-        return any("<!-- honk:end=" in comment.body for comment in self.issue.comments) and any(
-            label in ("honk:done", "honk:needs-you", "honk:failed")
-            for label in self.issue.label_names
-        ) and "honk:running" not in self.issue.label_names
+        return (
+            any("<!-- honk:end=" in comment.body for comment in self.issue.comments)
+            and any(
+                label in ("honk:done", "honk:needs-you", "honk:failed")
+                for label in self.issue.label_names
+            )
+            and "honk:running" not in self.issue.label_names
+        )
 
     def _count(self) -> None:
         calls = [

@@ -1,6 +1,7 @@
-"""Hearing a trigger: who asks, whether they may, and what follows. Answered within a second.
+"""Hearing a trigger: who asks and whether they may, and the ways to be heard.
 
-Each function here is one recorded step of the `intake` workflow, in the order of the file.
+Each function is one recorded step of the `intake` workflow; which of them follow on the first
+decides the command (`app/runs/commands/`).
 """
 
 from __future__ import annotations
@@ -8,37 +9,42 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
-import structlog
-
+from app.domain import labels, words
 from app.domain import policy as policies
-from app.domain import words
-from app.domain.run import (
-    LABEL_QUEUED,
-    RunInput,
-    run_id,
-    subject_key,
-)
+from app.domain.policy import Policy
+from app.domain.run import Outcome, Phase, RunInput, run_id, subject_key
 from app.domain.trigger import Trigger
-from app.domain.values import Value
+from app.domain.values import RunId, Value
 from app.errors import UserError
-from app.github import conversation, repositories
+from app.github import conversation, pulls, repositories
 from app.github.client import RepositoryClient
 from app.runs.durable import Nothing
 from app.runs.services import ADMIT, Services
-
-log = structlog.get_logger()
-
-LABEL_MAX = "honk:max"
-Reaction = Literal["eyes", "confused"]
+from app.store.messages import Message
+from app.store.runs import RunRow
 
 
 class Admission(Value):
-    """What becomes of a trigger: a run, a refusal that is said aloud, or silence with a reason."""
+    """Whether a trigger is heard: by the rules of `policy`, refused aloud, or met with silence."""
 
-    run: RunInput | None = None
+    policy: Policy | None = None
     problem: str = ""
     next_step: str = ""
     silent: str = ""
+
+
+class Standing(Value):
+    """The last run of the subject, as it stands when somebody asks something."""
+
+    run: RunId | None = None
+    live: bool = False
+    queued: bool = False
+    outcome: Outcome | None = None
+    attempt: int = 1
+    asked_by: int = 0
+    request: str = ""
+    mode: Literal["work", "plan", "ask"] = "work"
+    open_pull: int | None = None
 
 
 async def admit(services: Services, trigger: Trigger) -> Admission:
@@ -67,13 +73,35 @@ async def admit(services: Services, trigger: Trigger) -> Admission:
     if trigger.is_pull_request:
         problem, next_step = words.only_issues()
         return Admission(problem=problem, next_step=next_step)
-    if await _is_live(services, trigger):
-        problem, next_step = words.already_working(trigger.number)
-        return Admission(problem=problem, next_step=next_step)
-    return Admission(run=_input(services, trigger, policy))
+    return Admission(policy=policy)
 
 
-async def refuse(services: Services, trigger: Trigger, admission: Admission) -> Nothing:
+def aloud(trigger: Trigger, admission: Admission) -> bool:
+    """Whether a refusal is said: to who asked for something, not to who only talks."""
+    return bool(admission.problem) and trigger.kind != "reply"
+
+
+async def look(services: Services, trigger: Trigger) -> Standing:
+    """The subject's last run, the one that this very trigger started left aside."""
+    own = run_id(trigger.id)
+    subject = subject_key(trigger.repository, trigger.number)
+    row = next((r for r in await services.runs.of_subject(subject) if r.id != own), None)
+    if row is None:
+        return Standing()
+    return Standing(
+        run=row.id,
+        live=row.finished_at is None,
+        queued=row.phase is Phase.QUEUED,
+        outcome=row.outcome,
+        attempt=row.attempt,
+        asked_by=row.input.trigger.actor.id,
+        request=row.input.request,
+        mode=row.input.mode,
+        open_pull=await _open_pull(services, trigger, row),
+    )
+
+
+async def refuse(services: Services, trigger: Trigger, problem: str, next_step: str) -> Nothing:
     """Say on the subject why nothing starts; the label goes, so that it can be put on again."""
     client = await _client(services, trigger)
     run = run_id(trigger.id)
@@ -82,10 +110,23 @@ async def refuse(services: Services, trigger: Trigger, admission: Admission) -> 
             client,
             trigger.number,
             words.refusal_marker(run),
-            words.refused(run, trigger.actor.login, admission.problem, admission.next_step),
+            words.refused(run, trigger.actor.login, problem, next_step),
         ),
-        _react(client, trigger, "confused"),
+        react(client, trigger, "confused"),
         _take_label_off(client, trigger),
+    )
+    return Nothing()
+
+
+async def answer(services: Services, trigger: Trigger, text: str) -> Nothing:
+    """Answer a question about Honk itself with one comment."""
+    client = await _client(services, trigger)
+    run = run_id(trigger.id)
+    await asyncio.gather(
+        conversation.ensure_comment(
+            client, trigger.number, words.answer_marker(run), words.answered(run, text)
+        ),
+        react(client, trigger, "eyes"),
     )
     return Nothing()
 
@@ -102,11 +143,69 @@ async def acknowledge(services: Services, run: RunInput) -> Nothing:
             words.marker(run.id),
             words.status_waiting(run.id, run.trigger.actor.login, ahead=ahead),
         ),
-        _react(client, run.trigger, "eyes"),
+        react(client, run.trigger, "eyes"),
         _swap_labels(client, run.trigger),
     )
     await services.runs.update(run.id, status_comment_id=status.id)
     return Nothing()
+
+
+async def hear(services: Services, trigger: Trigger, run: RunId, text: str) -> Nothing:
+    """Keep a person's words for a run, and show that they were heard."""
+    message = Message(id=trigger.id, author=trigger.actor.login, text=text)
+    await services.messages.add(run, message)
+    await react(await _client(services, trigger), trigger, "eyes")
+    return Nothing()
+
+
+async def reopen(services: Services, trigger: Trigger, run: RunInput, attempt: int) -> Nothing:
+    """Let a finished run wait for a slot again, and show it where the run is shown."""
+    row = await services.runs.reopen(run.id, attempt, run)
+    ahead = await services.runs.waiting_before(row)
+    client = await _client(services, trigger)
+    text = words.status_waiting(run.id, run.trigger.actor.login, ahead=ahead)
+    if row.status_comment_id is not None:
+        await conversation.edit_comment(client, row.status_comment_id, text)
+    await asyncio.gather(
+        react(client, trigger, "eyes"),
+        conversation.set_state_label(client, trigger.number, labels.QUEUED, words.LABELS),
+    )
+    return Nothing()
+
+
+async def seen(services: Services, trigger: Trigger) -> Nothing:
+    """Only the eyes."""
+    await react(await _client(services, trigger), trigger, "eyes")
+    return Nothing()
+
+
+async def react(
+    client: RepositoryClient, trigger: Trigger, reaction: Literal["eyes", "rocket", "confused"]
+) -> None:
+    """Put a reaction on what asked: the comment, or the issue that was labelled."""
+    comment = trigger.comment
+    subject = (
+        conversation.Subject(kind="comment", id=comment.id)
+        if comment
+        else conversation.Subject(kind="issue", id=trigger.number)
+    )
+    await conversation.react(client, subject, reaction)
+
+
+def new_run(
+    services: Services, trigger: Trigger, policy: Policy, *, request: str | None = None
+) -> RunInput:
+    """What a new run is asked; `request` when it is not what the trigger itself says."""
+    said = trigger.command.task if trigger.command else ""
+    stronger = labels.STRONGER in trigger.labels
+    return RunInput(
+        id=run_id(trigger.id),
+        trigger=trigger,
+        policy=policy,
+        request=said if request is None else request,
+        base_branch=policy.base or trigger.default_branch,
+        model=services.model_id_max if stronger else services.model_id,
+    )
 
 
 async def _client(services: Services, trigger: Trigger) -> RepositoryClient:
@@ -118,40 +217,24 @@ async def _client(services: Services, trigger: Trigger) -> RepositoryClient:
     )
 
 
-async def _is_live(services: Services, trigger: Trigger) -> bool:
-    subject = subject_key(trigger.repository, trigger.number)
-    own = run_id(trigger.id)
-    return any(row.id != own for row in await services.runs.alive_on(subject))
-
-
-def _input(services: Services, trigger: Trigger, policy: policies.Policy) -> RunInput:
-    stronger = LABEL_MAX in (trigger.label, *trigger.labels)
-    return RunInput(
-        id=run_id(trigger.id),
-        trigger=trigger,
-        policy=policy,
-        base_branch=policy.base or trigger.default_branch,
-        model=services.model_id_max if stronger else services.model_id,
+async def _open_pull(services: Services, trigger: Trigger, row: RunRow) -> int | None:
+    """The run's pull request, as long as nobody merged or closed it."""
+    if row.pull_number is None:
+        return None
+    client = await services.github.repository(
+        trigger.installation_id, trigger.repository, {"pull_requests": "read", "metadata": "read"}
     )
+    pull = await pulls.pull_request(client, row.pull_number)
+    return pull.number if pull.state == "open" else None
 
 
 def _refusal(problem: UserError) -> Admission:
     return Admission(problem=problem.message, next_step=problem.next_step)
 
 
-async def _react(client: RepositoryClient, trigger: Trigger, reaction: Reaction) -> None:
-    comment = trigger.comment
-    subject = (
-        conversation.Subject(kind="comment", id=comment.id)
-        if comment
-        else conversation.Subject(kind="issue", id=trigger.number)
-    )
-    await conversation.react(client, subject, reaction)
-
-
 async def _swap_labels(client: RepositoryClient, trigger: Trigger) -> None:
     await _take_label_off(client, trigger)
-    await conversation.set_state_label(client, trigger.number, LABEL_QUEUED, words.LABELS)
+    await conversation.set_state_label(client, trigger.number, labels.QUEUED, words.LABELS)
 
 
 async def _take_label_off(client: RepositoryClient, trigger: Trigger) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, NoReturn
 
-from dbos import DBOSClient, EnqueueOptions
+from dbos import DBOS, DBOSClient, EnqueueOptions
 from dbos import _error as dbos_error
 from dbos import _serialization as dbos_serialization
 from sqlalchemy.exc import DBAPIError
 
-from app.domain.run import RunInput, subject_key
+from app.domain.run import RunInput, attempt_id, subject_key
 from app.domain.trigger import Trigger
 from app.errors import RetryableError, UserError
 from app.store.database import Database
@@ -107,6 +107,30 @@ class TriggerQueue:
         except DBAPIError as problem:
             raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
         return "accepted"
+
+
+async def enqueue_attempt(run: RunInput, number: int) -> None:
+    """Put an attempt in the queue, from inside a workflow; the same attempt twice is one."""
+    await DBOS.enqueue_workflow_with_options_async(
+        {
+            "workflow_name": ATTEMPT,
+            "queue_name": RUNS_QUEUE,
+            "workflow_id": attempt_id(run.id, number),
+            "queue_partition_key": partition(run),
+            "app_version": APPLICATION_VERSION,
+        },
+        run.model_dump(mode="json"),
+        number,
+    )
+
+
+async def cancel_attempt(attempt: str) -> bool:
+    """Take an attempt out of the queue; False when it has begun, and is left alone."""
+    status = await DBOS.get_workflow_status_async(attempt)
+    if status is None or status.status != "ENQUEUED":
+        return False
+    await DBOS.cancel_workflow_async(attempt)
+    return True
 
 
 def partition(run: RunInput) -> str:

@@ -10,17 +10,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
 from app.agent.model import Model
 from app.domain.run import RunInput
 from app.domain.values import RepoName, RunId
+from app.errors import RetryableError
 from app.github.client import GitHubApp, RepositoryClient
 from app.github.exchange import Call, Observe
 from app.store.database import Database
+from app.store.messages import Messages
 from app.store.results import ResultStore
 from app.store.runs import Runs
 from app.workspace.checkout import Workspaces
 from app.workspace.mirror import Mirrors, Remote
 from app.workspace.sandbox import Sandbox
+
+log = structlog.get_logger()
 
 # What each kind of step may do; a token is asked for with these and no more.
 READ_CODE = {"contents": "read", "metadata": "read"}
@@ -32,6 +38,34 @@ PUBLISH = {"contents": "write", "pull_requests": "write", "checks": "write", "me
 
 
 _EDIT_SECONDS = 60.0
+_STOP_SECONDS = 0.3
+
+
+class Stops:
+    """Which live runs people asked to stop, as this worker knows it: half a second late at most."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, asyncio.Event] = {}
+
+    def of(self, run: RunId) -> asyncio.Event:
+        """Set as soon as somebody asks the run to stop."""
+        return self._events.setdefault(run, asyncio.Event())
+
+    def forget(self, run: RunId) -> None:
+        self._events.pop(run, None)
+
+    async def watch(self, runs: Runs) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            try:
+                asked = await runs.to_stop()
+            except RetryableError as problem:
+                log.warning("stops cannot be seen", why=str(problem))
+            else:
+                for run, event in self._events.items():
+                    if run in asked:
+                        event.set()
+            await asyncio.sleep(_STOP_SECONDS)
 
 
 class Edits:
@@ -57,6 +91,7 @@ class Services:
     database: Database
     runs: Runs
     results: ResultStore
+    messages: Messages
     github: GitHubApp
     mirrors: Mirrors
     workspaces: Workspaces
@@ -66,6 +101,7 @@ class Services:
     model_id_max: str
     scratch: Path
     edits: Edits = field(default_factory=Edits)
+    stops: Stops = field(default_factory=Stops)
     _calls: dict[RunId, Counter[str]] = field(default_factory=dict)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 

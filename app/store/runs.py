@@ -32,9 +32,11 @@ class RunRow(Value):
     head_sha: str | None
     head_key: str | None
     branch: str | None
+    published_sha: str | None
     pull_number: int | None
     pull_url: str | None
     status_comment_id: int | None
+    stop_asked_by: str | None
     plan: list[dict[str, Any]] | None
     model_turns: int
     cost_usd: float
@@ -106,6 +108,34 @@ class Runs:
         return await self._select(
             sa.select(runs).where(runs.c.finished_at.is_(None)).order_by(runs.c.created_at)
         )
+
+    async def to_stop(self) -> frozenset[str]:
+        """The ids of live runs that somebody asked to stop."""
+        query = sa.select(runs.c.id).where(
+            runs.c.finished_at.is_(None), runs.c.stop_asked_by.is_not(None)
+        )
+        found = await self._database.run(
+            lambda connection: connection.execute(query).scalars().all()
+        )
+        return frozenset(found)
+
+    async def reopen(self, run: RunId, attempt: int, change: RunInput) -> RunRow:
+        """A finished run goes on with another attempt; done twice, it is one."""
+        reopened = (
+            sa.update(runs)
+            .where(runs.c.id == run, runs.c.attempt < attempt)
+            .values(
+                attempt=attempt,
+                input=change.model_dump(mode="json"),
+                phase=Phase.QUEUED.value,
+                outcome=None,
+                stop_asked_by=None,
+                finished_at=None,
+                updated_at=now(),
+            )
+        )
+        await self._database.run(lambda connection: connection.execute(reopened))
+        return await self.get(run)
 
     async def latest(self, limit: int) -> list[RunRow]:
         """The newest runs first."""

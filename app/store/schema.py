@@ -28,9 +28,11 @@ runs = sa.Table(
     sa.Column("head_sha", sa.String(64)),
     sa.Column("head_key", sa.String(64)),
     sa.Column("branch", sa.String(250)),
+    sa.Column("published_sha", sa.String(64)),
     sa.Column("pull_number", sa.Integer),
     sa.Column("pull_url", sa.Text),
     sa.Column("status_comment_id", sa.BigInteger),
+    sa.Column("stop_asked_by", sa.String(100)),
     sa.Column("plan", sa.JSON),
     sa.Column("model_turns", sa.Integer, nullable=False, server_default="0"),
     sa.Column("cost_usd", sa.Float, nullable=False, server_default="0"),
@@ -61,6 +63,18 @@ turns = sa.Table(
     sa.Column("snapshot", sa.String(64)),
     sa.Column("created_at", sa.Float, nullable=False),
 )
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    # The trigger's id: the same words of a person are one message.
+    sa.Column("id", sa.String(200), primary_key=True),
+    sa.Column("run_id", sa.String(32), sa.ForeignKey("runs.id"), nullable=False),
+    sa.Column("author", sa.String(100), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+sa.Index("messages_by_run", messages.c.run_id, messages.c.created_at)
 
 results = sa.Table(
     "results",

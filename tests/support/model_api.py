@@ -12,7 +12,7 @@ from typing import Any
 
 import uvicorn
 
-from app.agent.conversation import Ending, TurnRecord
+from app.agent.conversation import Ending, Message, TurnRecord
 from app.agent.model import AnthropicModel
 from app.agent.prompt import Assignment
 from app.agent.session import Budget, Progress, Session
@@ -150,6 +150,7 @@ class Desk:
     budget: Budget = field(default_factory=lambda: Budget(usd=5, seconds=60, turns=50))
     model_id: str = "claude-sonnet-5-5"
     words: list[list[str]] = field(default_factory=list)
+    heard: list[Message] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     snapshots: int = 0
@@ -180,8 +181,11 @@ class Desk:
         self.snapshots += 1
         return f"{self.snapshots:040x}"
 
-    async def _messages(self) -> list[str]:
-        return self.words.pop(0) if self.words else []
+    async def _messages(self) -> list[Message]:
+        """All that was said until now, like a store that forgets nothing."""
+        for text in self.words.pop(0) if self.words else []:
+            self.heard.append(Message(id=f"m{len(self.heard)}", author="alice", text=text))
+        return self.heard
 
     async def _should_stop(self) -> bool:
         return self.stop.is_set()

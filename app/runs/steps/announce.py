@@ -6,8 +6,8 @@ import time
 
 import structlog
 
-from app.domain import words
-from app.domain.run import LABEL_RUNNING, Phase, RunInput
+from app.domain import labels, words
+from app.domain.run import Phase, RunInput
 from app.domain.words import PlanItem, Usage
 from app.errors import HonkError
 from app.github import conversation
@@ -34,7 +34,7 @@ async def announce(
         await conversation.edit_comment(client, row.status_comment_id, text)
         if phase is Phase.WORKING and new_phase:
             await conversation.set_state_label(
-                client, run.trigger.number, LABEL_RUNNING, words.LABELS
+                client, run.trigger.number, labels.RUNNING, words.LABELS
             )
     except HonkError as problem:
         log.warning("the status comment was not edited", run=run.id, why=str(problem))

@@ -18,16 +18,18 @@ async def prepare(services: Services, run: RunInput) -> Preparation:
     Raises UserError for an empty repository or a base branch that is not there.
     """
     repo = run.trigger.repository
-    await services.runs.update(run.id, phase=Phase.PREPARING.value)
+    row = await services.runs.update(run.id, phase=Phase.PREPARING.value)
     remote = await services.remote(run, READ_CODE)
-    base = await services.mirrors.fetch(repo, remote, f"refs/heads/{run.base_branch}")
+    start = row.base_sha or f"refs/heads/{run.base_branch}"
+    base = await services.mirrors.fetch(repo, remote, start)
     if base is None:
         problem, next_step = words.no_commits(repo, run.base_branch)
         raise UserError(problem, next_step=next_step)
     rules = await _default_head(services, run, base)
     await services.mirrors.pin(repo, f"{run.id}-base", base)
     await services.runs.update(run.id, base_sha=base)
-    return Preparation(base=base, rules=rules)
+    parent = CommitSha(row.published_sha) if row.published_sha else base
+    return Preparation(base=base, parent=parent, rules=rules)
 
 
 async def _default_head(services: Services, run: RunInput, base: CommitSha) -> CommitSha:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 from app.domain import words
-from app.domain.run import STATE_LABELS, Outcome, RunInput
+from app.domain.run import OUTCOME_LABELS, Outcome, RunInput
 from app.domain.words import Report
 from app.github import conversation
 from app.github.client import RepositoryClient
 from app.runs.durable import Nothing
+from app.runs.intake import react
 from app.runs.services import TALK, Services
 from app.runs.steps.announce import plan_of, usage_of
 
@@ -27,7 +29,7 @@ async def report(services: Services, run: RunInput, attempt: int, told: Report) 
     )
     await asyncio.gather(
         conversation.set_state_label(
-            client, run.trigger.number, STATE_LABELS[told.outcome], words.LABELS
+            client, run.trigger.number, OUTCOME_LABELS[told.outcome], words.LABELS
         ),
         _react(client, run, told.outcome),
     )
@@ -53,15 +55,10 @@ async def _settle_status(
 
 async def _react(client: RepositoryClient, run: RunInput, outcome: Outcome) -> None:
     if outcome in (Outcome.DONE, Outcome.ERROR):
-        comment = run.trigger.comment
-        subject = (
-            conversation.Subject(kind="comment", id=comment.id)
-            if comment
-            else conversation.Subject(kind="issue", id=run.trigger.number)
+        reaction: Literal["rocket", "confused"] = (
+            "rocket" if outcome is Outcome.DONE else "confused"
         )
-        await conversation.react(
-            client, subject, "rocket" if outcome is Outcome.DONE else "confused"
-        )
+        await react(client, run.trigger, reaction)
 
 
 async def _put_away(services: Services, run: RunInput) -> None:
@@ -70,3 +67,4 @@ async def _put_away(services: Services, run: RunInput) -> None:
     if workspace is not None:
         await services.workspaces.remove(workspace)
     services.edits.forget(run.id)
+    services.stops.forget(run.id)

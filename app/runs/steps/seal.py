@@ -36,7 +36,7 @@ async def seal(
     client = await services.client(run, SEAL)
     signer = await _bot(services) if run.policy.sign_off else None
     message = words.commit_message(run.id, run.trigger, work, signer=signer)
-    key = hashlib.sha256(f"{packed.tree}\n{message}".encode()).hexdigest()
+    key = hashlib.sha256(f"{preparation.parent}\n{packed.tree}\n{message}".encode()).hexdigest()
     row = await services.runs.get(run.id)
     known = CommitSha(row.head_sha) if row.head_sha and row.head_key == key else None
     sha = known or await _make(services, client, run, preparation, packed.tree, message, key)
@@ -58,7 +58,7 @@ async def _make(
     key: str,
 ) -> CommitSha:
     """Make the commit and write it down: done again, the step finds it instead of a second one."""
-    made = await commits.create_signed_commit(client, tree, [preparation.base], message)
+    made = await commits.create_signed_commit(client, tree, [preparation.parent], message)
     if not made.verified:
         log.warning("GitHub did not sign the commit", run=run.id, sha=made.sha, why=made.reason)
     await services.runs.update(run.id, head_sha=made.sha, head_key=key)

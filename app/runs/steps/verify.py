@@ -38,6 +38,7 @@ class Verified(Value):
     verdict: Verdict
     evidence: str
     ran: tuple[str, ...] = ()
+    stopped: bool = False  # a person stopped the run meanwhile, so the verdict is not whole
 
 
 async def verify(
@@ -55,6 +56,7 @@ async def verify(
         verdict=verdict,
         evidence=for_agent(after, before),
         ran=tuple(words.what_ran(result) for result in after.verifiers),
+        stopped=services.stops.of(run.id).is_set(),
     )
 
 
@@ -73,6 +75,8 @@ async def baseline(services: Services, run: RunInput, base: CommitSha) -> Result
             results = await _results(services, run, base, None, name=f"{run.id}-base")
         except UserError:
             return None
+        if services.stops.of(run.id).is_set():
+            return results
         await services.results.put(repo, base, key, results.model_dump(mode="json"))
         return results
 
@@ -150,7 +154,9 @@ async def _results(
 ) -> Results:
     """Verify one commit in a checkout of its own; what differs from `against` is run again."""
     async with _clean_checkout(services, run, commit, name) as workspace:
-        site = Site(services.sandbox, services.workspaces.spec(workspace), services.scratch)
+        spec = services.workspaces.spec(workspace)
+        stop = services.stops.of(run.id)
+        site = Site(services.sandbox, spec, services.scratch, stop)
         chosen = verifiers(run, workspace)
         results = await runner.verify(site, chosen, commit, tree, environment=environment(run))
         return results if against is None else await runner.rerun(site, chosen, against, results)

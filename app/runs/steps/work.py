@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-from app.agent.conversation import BudgetSpent, Done, Ending, Question, Refused, TurnRecord
+from app.agent.conversation import (
+    BudgetSpent,
+    Done,
+    Ending,
+    Message,
+    Question,
+    Refused,
+    TurnRecord,
+    already_heard,
+)
 from app.agent.prompt import Assignment, Guidance
 from app.agent.session import Budget, Progress, Session
 from app.domain.run import Phase, Preparation, RunInput
@@ -28,11 +37,11 @@ async def work(
     preparation: Preparation,
     feedback: str | None,
     *,
-    correction: int,
+    feedback_id: str,
 ) -> Work:
     """Let the agent work until it ends; `feedback` sends it back to what it had finished.
 
-    `correction` counts those: the same feedback of the same correction is heard once.
+    The same `feedback_id` is the same feedback, and heard once.
 
     Done twice, it goes on from the last recorded turn.
     """
@@ -44,12 +53,19 @@ async def work(
     try:
         async with services.sandbox.session(services.workspaces.spec(workspace)) as hands:
             session = await _session(services, run, preparation, workspace, hands)
-            ending = await session.run(feedback, feedback_id=f"correction {correction}")
+            ending = await session.run(feedback, feedback_id=feedback_id)
         await baseline
     finally:
         baseline.cancel()
         await asyncio.gather(baseline, return_exceptions=True)
     return _in_words(ending)
+
+
+async def has_unheard(services: Services, run: RunInput) -> bool:
+    """Whether people said something that the transcript does not have."""
+    records = await _Transcript(Turns(services.database, run.id)).load()
+    said = await services.messages.of(run.id)
+    return any(not already_heard(records, each.id) for each in said)
 
 
 async def open_workspace(
@@ -68,6 +84,8 @@ async def _session(
     hands: SandboxSession,
 ) -> Session:
     async def snapshot() -> str | None:
+        if run.mode != "work":
+            return None
         tree = (await pack(workspace, services.workspaces)).tree
         # Of the run, not of its workspace, which goes when the run is resumed elsewhere.
         await services.mirrors.pin(workspace.repo, f"{run.id}-snapshot", tree)
@@ -80,11 +98,14 @@ async def _session(
         plan = [PlanItem(text=item.text, done=item.done) for item in so_far.plan]
         await announce(services, run, Phase.WORKING, plan=plan)
 
-    async def nothing_new() -> list[str]:
-        return []
+    async def said() -> list[Message]:
+        found = await services.messages.of(run.id)
+        return [Message.model_validate(each.model_dump()) for each in found]
 
-    async def never() -> bool:
-        return False
+    stop = services.stops.of(run.id)
+
+    async def stopped() -> bool:
+        return stop.is_set()
 
     budget = run.policy.budget
     return Session(
@@ -96,8 +117,8 @@ async def _session(
         budget=Budget(usd=budget.usd, seconds=budget.minutes * 60, turns=budget.turns),
         verify=verify_now,
         snapshot=snapshot,
-        messages=nothing_new,
-        should_stop=never,
+        messages=said,
+        should_stop=stopped,
         on_progress=progress,
     )
 
@@ -132,7 +153,8 @@ async def _assignment(
         body=trigger.body,
         author=trigger.author.login if trigger.author else "",
         requester=trigger.actor.login,
-        request=trigger.command.task if trigger.command else "",
+        mode=run.mode,
+        request=run.request,
         guidance=await _guidance(services, run, preparation.rules),
         base_branch=run.base_branch,
         test_commands=tuple(each.line for each in verify.verifiers(run, workspace)),

@@ -27,9 +27,11 @@ def upgrade() -> None:
         sa.Column("head_sha", sa.String(64)),
         sa.Column("head_key", sa.String(64)),
         sa.Column("branch", sa.String(250)),
+        sa.Column("published_sha", sa.String(64)),
         sa.Column("pull_number", sa.Integer),
         sa.Column("pull_url", sa.Text),
         sa.Column("status_comment_id", sa.BigInteger),
+        sa.Column("stop_asked_by", sa.String(100)),
         sa.Column("plan", sa.JSON),
         sa.Column("model_turns", sa.Integer, nullable=False, server_default="0"),
         sa.Column("cost_usd", sa.Float, nullable=False, server_default="0"),
@@ -58,6 +60,15 @@ def upgrade() -> None:
         sa.Column("snapshot", sa.String(64)),
         sa.Column("created_at", sa.Float, nullable=False),
     )
+    op.create_table(
+        "messages",
+        sa.Column("id", sa.String(200), primary_key=True),
+        sa.Column("run_id", sa.String(32), sa.ForeignKey("runs.id"), nullable=False),
+        sa.Column("author", sa.String(100), nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("created_at", sa.Float, nullable=False),
+    )
+    op.create_index("messages_by_run", "messages", ["run_id", "created_at"])
     op.create_table(
         "results",
         sa.Column("repository", sa.String(210), primary_key=True),

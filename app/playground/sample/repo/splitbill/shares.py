@@ -3,7 +3,7 @@
 
 def shares(total: int, people: list[str]) -> dict[str, int]:
     """Split `total` cents evenly. Raises ValueError when there is nobody to pay."""
-    return weighted_shares(total, {person: 1 for person in people})
+    return weighted_shares(total, dict.fromkeys(people, 1))
 
 
 def weighted_shares(total: int, weights: dict[str, int]) -> dict[str, int]:

@@ -1,5 +1,4 @@
 import pytest
-
 from splitbill import shares, weighted_shares
 
 

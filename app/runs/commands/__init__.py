@@ -1,0 +1,32 @@
+"""What people can ask for, one file for each command."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from app.domain.policy import Policy
+from app.domain.trigger import Trigger
+from app.runs.commands import ask, continue_, go, help, plan, reply, retry, status, stop, work
+from app.runs.services import Services
+
+Handler = Callable[[Services, Trigger, Policy], Awaitable[None]]
+
+BY_NAME: dict[str, Handler] = {
+    "work": work.handle,
+    "plan": plan.handle,
+    "go": go.handle,
+    "ask": ask.handle,
+    "retry": retry.handle,
+    "stop": stop.handle,
+    "continue": continue_.handle,
+    "status": status.handle,
+    "help": help.handle,
+}
+BY_KIND: dict[str, Handler] = {"label": work.handle, "unlabel": stop.handle, "reply": reply.handle}
+
+
+def handler(trigger: Trigger) -> Handler:
+    """Who deals with a trigger: by its kind, or for a comment by the command it holds."""
+    if trigger.command is None:
+        return BY_KIND[trigger.kind]
+    return BY_NAME[trigger.command.name]

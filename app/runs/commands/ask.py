@@ -1,0 +1,29 @@
+"""`/honk ask QUESTION`: an answer about the project; nothing is changed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from app.domain import words
+from app.domain.policy import Policy
+from app.domain.trigger import Trigger
+from app.runs import durable, intake, starting
+from app.runs.intake import Standing
+from app.runs.services import Services
+
+
+async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
+    """Start a run that ends with an answer."""
+    await start(services, trigger, policy, "ask")
+
+
+async def start(
+    services: Services, trigger: Trigger, policy: Policy, mode: Literal["plan", "ask"]
+) -> None:
+    """A run that changes nothing, unless another is at work on the subject."""
+    standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    if standing.live:
+        await starting.refuse(services, trigger, words.already_working(trigger.number))
+        return
+    run = intake.new_run(services, trigger, policy).model_copy(update={"mode": mode})
+    await starting.start(services, trigger, run)

@@ -1,0 +1,22 @@
+"""`/honk go`: carry out the plan that the last run made."""
+
+from __future__ import annotations
+
+from app.domain import words
+from app.domain.policy import Policy
+from app.domain.run import Outcome
+from app.domain.trigger import Trigger
+from app.runs import durable, intake, starting
+from app.runs.intake import Standing
+from app.runs.services import Services
+
+
+async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
+    """The run that made the plan goes on, and now its changes count."""
+    standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    if standing.live:
+        await starting.refuse(services, trigger, words.already_working(trigger.number))
+    elif standing.mode != "plan" or standing.outcome is not Outcome.ANSWERED:
+        await starting.refuse(services, trigger, words.nothing_to_go(trigger.number))
+    else:
+        await starting.resume(services, trigger, policy, standing, carry_out=True)

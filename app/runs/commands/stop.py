@@ -1,0 +1,39 @@
+"""`/honk stop`, or the label `honk:running` taken off: end the run and keep its work."""
+
+from __future__ import annotations
+
+from app.domain import words
+from app.domain.policy import Policy
+from app.domain.run import Outcome, attempt_id
+from app.domain.trigger import Trigger
+from app.domain.values import RunId
+from app.domain.words import Report
+from app.runs import durable, intake, starting
+from app.runs.durable import Nothing
+from app.runs.intake import Standing
+from app.runs.queue import cancel_attempt
+from app.runs.services import Services
+from app.runs.steps import report
+
+
+async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
+    """A run at work is asked to stop; one that waits for a slot ends here and now."""
+    standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    if not standing.live or standing.run is None:
+        await starting.refuse(services, trigger, words.nothing_to_stop(trigger.number))
+        return
+    run = standing.run
+    await durable.step("ask to stop", Nothing, lambda: _ask(services, trigger, run))
+    if standing.queued and await cancel_attempt(attempt_id(run, standing.attempt)):
+        await durable.step("report", Nothing, lambda: _end(services, run, standing.attempt))
+
+
+async def _ask(services: Services, trigger: Trigger, run: RunId) -> Nothing:
+    await services.runs.update(run, stop_asked_by=trigger.actor.login)
+    return await intake.seen(services, trigger)
+
+
+async def _end(services: Services, run: RunId, attempt: int) -> Nothing:
+    """It had not begun, so there is nothing to keep."""
+    row = await services.runs.get(run)
+    return await report.report(services, row.input, attempt, Report(outcome=Outcome.STOPPED))

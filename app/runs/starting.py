@@ -1,0 +1,87 @@
+"""The three ends of every command that asks for work: a run starts, goes on, or nothing starts."""
+
+from __future__ import annotations
+
+from app.domain import labels, words
+from app.domain.policy import Policy
+from app.domain.run import RunInput
+from app.domain.trigger import Trigger
+from app.domain.values import RunId, Value
+from app.runs import durable, intake
+from app.runs.durable import Nothing
+from app.runs.intake import Standing
+from app.runs.queue import enqueue_attempt
+from app.runs.services import Services
+
+
+class Extended(Value):
+    """A run as its next attempt is asked to do it."""
+
+    run: RunInput
+
+
+async def start(services: Services, trigger: Trigger, run: RunInput) -> None:
+    """Show that it was heard and put the first attempt in the queue."""
+    if labels.HOLD in trigger.labels:
+        await refuse(services, trigger, words.on_hold())
+        return
+    await durable.step("acknowledge", Nothing, lambda: intake.acknowledge(services, run))
+    await enqueue_attempt(run, 1)
+
+
+async def resume(
+    services: Services,
+    trigger: Trigger,
+    policy: Policy,
+    standing: Standing,
+    *,
+    said: str = "",
+    carry_out: bool = False,
+) -> None:
+    """The next attempt, with a person's words when there are any.
+
+    `carry_out`: the run has made a plan, and now does what it says.
+    """
+    if labels.HOLD in trigger.labels:
+        await refuse(services, trigger, words.on_hold())
+        return
+    assert standing.run is not None
+    run, attempt = standing.run, standing.attempt + 1
+    if said:
+        await durable.step("hear", Nothing, lambda: intake.hear(services, trigger, run, said))
+    extended = await durable.step(
+        "extend",
+        Extended,
+        lambda: _extend(services, trigger, policy, run, attempt if carry_out else None),
+    )
+    await durable.step(
+        "reopen", Nothing, lambda: intake.reopen(services, trigger, extended.run, attempt)
+    )
+    await enqueue_attempt(extended.run, attempt)
+
+
+async def refuse(services: Services, trigger: Trigger, told: tuple[str, str]) -> None:
+    """Say why nothing starts, and what to do."""
+    await durable.step("refuse", Nothing, lambda: intake.refuse(services, trigger, *told))
+
+
+async def _extend(
+    services: Services, trigger: Trigger, policy: Policy, run: RunId, carries_out: int | None
+) -> Extended:
+    """What the run has used, and on top of it one more budget of the policy, or what was asked."""
+    row = await services.runs.get(run)
+    used, more = row.input.policy.budget, policy.budget
+    asked = trigger.command.arguments.budget_usd if trigger.command else None
+    budget = used.model_copy(
+        update={
+            "usd": row.cost_usd + (more.usd if asked is None else asked),
+            "minutes": used.minutes + more.minutes,
+            "turns": row.model_turns + more.turns,
+        }
+    )
+    change: dict[str, object] = {
+        "policy": row.input.policy.model_copy(update={"budget": budget}),
+    }
+    if carries_out is not None:
+        change |= {"mode": "work", "carries_out": carries_out}
+    return Extended(run=row.input.model_copy(update=change))

@@ -1,0 +1,44 @@
+"""What people say to a run while it works, in order. The transcript tells which were heard."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.domain.values import RunId, Value
+from app.store.database import Database, now
+from app.store.schema import messages
+
+
+class Message(Value):
+    """One person's words. `id` is the trigger's."""
+
+    id: str
+    author: str
+    text: str
+
+
+class Messages:
+    """Words for runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, run: RunId, message: Message) -> None:
+        """Keep the words; the same message again changes nothing."""
+        kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        row = {**message.model_dump(), "run_id": run, "created_at": now()}
+        insert = kind(messages).values(**row).on_conflict_do_nothing()
+        await self._database.run(lambda connection: connection.execute(insert))
+
+    async def of(self, run: RunId) -> list[Message]:
+        """Every message of the run, oldest first."""
+        query = (
+            sa.select(messages.c.id, messages.c.author, messages.c.text)
+            .where(messages.c.run_id == run)
+            .order_by(messages.c.created_at, messages.c.id)
+        )
+        rows = await self._database.run(
+            lambda connection: connection.execute(query).mappings().all()
+        )
+        return [Message.model_validate(dict(row)) for row in rows]

@@ -1,0 +1,169 @@
+"""Talking to Honk on an issue: steer, stop, go on, answer, ask how it stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SLOW = {"use": [{"bash": {"command": "sleep 2"}}]}
+ENDLESS = {"use": [{"bash": {"command": "sleep 300"}}]}
+
+
+async def _running(subject: Subject) -> None:
+    await subject.house.until(lambda: "honk:running" in subject.labels, "it does not run")
+
+
+async def test_stop_keeps_the_work_and_continue_goes_on(house: House) -> None:
+    subject = await house.subject(plays=script([FIX], ENDLESS, [FINISH]))
+    await subject.label()
+    await house.until(
+        lambda: len([r for r in house.model.requests if subject.repository in str(r)]) >= 2,
+        "the second turn does not come",
+    )
+    await subject.comment("/honk stop")
+    await subject.settled()
+
+    assert "**Stopped.**" in subject.status
+    assert "honk/1-add-subtracts" in subject.last_words
+    assert subject.labels == ["honk:needs-you"]
+    assert subject.pulls == []
+    head = (await subject.git("rev-parse", "honk/1-add-subtracts")).strip()
+    (check,) = subject.checks(head)
+    assert check.conclusion == "cancelled"
+    assert "return a + b" in await subject.git("show", f"{head}:calc.py")
+
+    await subject.comment("/honk continue")
+    await subject.settled(endings=2)
+    assert subject.check.conclusion == "success"
+    assert subject.pull.pull is not None
+    assert (await subject.git("rev-parse", f"{subject.pull.pull.head_sha}^")).strip() == head
+    assert "**Done.**" in subject.status
+
+
+async def test_taking_the_label_off_stops(house: House) -> None:
+    subject = await house.subject(plays=script(ENDLESS))
+    await subject.label()
+    await _running(subject)
+    await house.github.remove_label(subject.repository, subject.number, "honk:running", "olivia")
+    await subject.settled()
+    assert "**Stopped.**" in subject.status
+    assert subject.pulls == []
+
+
+async def test_what_is_said_while_it_works_joins_the_run(house: House) -> None:
+    subject = await house.subject(plays=script(SLOW, [FIX], [FINISH]))
+    await subject.label()
+    await _running(subject)
+    await subject.comment("/honk mind the style, please")
+    await subject.settled()
+
+    last = [r for r in house.model.requests if subject.repository in str(r)][-1]
+    assert "olivia wrote while you worked" in str(last)
+    assert "mind the style, please" in str(last)
+    assert len(subject.pulls) == 1
+    assert [r.content for r in subject.issue.comments[-2].reactions] in (["eyes"], [])
+
+
+async def test_what_is_said_too_late_starts_the_next_attempt(house: House) -> None:
+    subject = await house.subject(plays=script([FIX], [FINISH], [FINISH]))
+    await subject.label()
+    await house.until(lambda: "Running the tests" in str(subject.ours), "it does not verify")
+    await subject.comment("/honk and say it in the docs")
+    await subject.settled(endings=2)
+    last = [r for r in house.model.requests if subject.repository in str(r)][-1]
+    assert "and say it in the docs" in str(last)
+    assert len(subject.pulls) == 1
+
+
+async def test_the_next_comment_is_the_answer(house: House) -> None:
+    ask = {"ask": {"question": "Which calculator?"}}
+    subject = await house.subject(
+        permissions={"walter": "write"}, plays=script(ask, [FIX], [FINISH])
+    )
+    await subject.label()
+    await subject.settled()
+    assert "Which calculator?" in subject.last_words
+
+    await subject.comment("I wonder, too.", by="walter")
+    await subject.comment("The only one there is.")
+    await subject.settled(endings=2)
+    last = [r for r in house.model.requests if subject.repository in str(r)][-1]
+    assert "The only one there is." in str(last)
+    assert "I wonder, too." not in str(last)
+    assert subject.check.conclusion == "success"
+
+
+async def test_an_answer_by_somebody_else_needs_the_command(house: House) -> None:
+    ask = {"ask": {"question": "Which calculator?"}}
+    subject = await house.subject(
+        permissions={"walter": "write"}, plays=script(ask, [FIX], [FINISH])
+    )
+    await subject.label()
+    await subject.settled()
+    await subject.comment("/honk this one", by="walter")
+    await subject.settled(endings=2)
+    assert subject.check.conclusion == "success"
+
+
+async def test_an_issue_with_an_open_pull_request_is_not_worked_on_twice(house: House) -> None:
+    subject = await house.subject(plays=script([FIX], [FINISH]))
+    await subject.label()
+    await subject.settled()
+    await subject.label()
+    words = await subject.refused()
+    assert f"#{subject.pull.number} is open" in words
+    assert "/honk retry" in words
+
+    await subject.comment("/honk retry")
+    await house.until(lambda: len(subject.pulls) == 2, "there is no second try")
+
+
+async def test_hold_keeps_everything_from_starting(house: House) -> None:
+    subject = await house.subject()
+    await subject.label("honk:hold")
+    await subject.label()
+    assert "honk:hold" in await subject.refused()
+    assert subject.pulls == []
+
+
+async def test_status_and_help_are_answered(house: House) -> None:
+    subject = await house.subject(plays=script(SLOW, [FIX], [FINISH]))
+    await subject.comment("/honk status")
+    await subject.label()
+    await _running(subject)
+    await subject.comment("/honk status")
+    await subject.comment("/honk help")
+    await subject.settled()
+    answers = [c.body for c in subject.ours if "<!-- honk:answer=" in c.body]
+    assert len(answers) == 3
+    assert "Nothing was asked of Honk here yet" in answers[0]
+    assert "Working" in answers[1]
+    assert "`/honk stop`" in answers[2]
+
+
+async def test_nothing_to_stop_and_nothing_to_continue_are_said(house: House) -> None:
+    subject = await house.subject()
+    await subject.comment("/honk stop")
+    assert "No run is at work" in await subject.refused()
+    other = await house.subject()
+    await other.comment("/honk continue")
+    assert "no unfinished run" in await other.refused()
+
+
+async def test_a_run_that_waits_for_a_slot_is_heard_and_stopped_at_once() -> None:
+    async with open_house(HONK_CONCURRENCY="1") as small:
+        first = await small.subject(plays=script(ENDLESS))
+        second = await small.subject()
+        await first.label()
+        await _running(first)
+        await second.label()
+        await small.until(lambda: "honk:queued" in second.labels, "it was not heard")
+        assert second.reactions == ["eyes"]
+        await second.comment("/honk stop")
+        await second.settled()
+        assert "**Stopped.**" in second.status
+        await first.comment("/honk stop")
+        await first.settled()
