@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 PHONE = (390, 844)
@@ -61,6 +63,11 @@ class Browser:
         """Go to a page."""
         self.driver.get(url)
 
+    def forget(self) -> None:
+        """Be somebody who was never here."""
+        self.driver.delete_all_cookies()
+        self.complaints()
+
     def find(self, css: str, text: str = "") -> WebElement:
         """Wait for an element in sight whose text holds these words."""
 
@@ -74,21 +81,21 @@ class Browser:
             self.driver,
             PATIENCE_SECONDS,
             poll_frequency=0.05,
-            ignored_exceptions=[_stale()],
+            ignored_exceptions=[StaleElementReferenceException],
         )
         found = wait.until(look, f"{css} {text!r}")
         assert isinstance(found, WebElement)
         return found
-
-    def has(self, css: str) -> bool:
-        """Whether such an element is on the page now."""
-        return bool(self.driver.find_elements(By.CSS_SELECTOR, css))
 
     def press(self, css: str, text: str = "") -> None:
         """Click on it once it is there."""
         found = self.find(css, text)
         self.run("arguments[0].scrollIntoView({block: 'center'})", found)
         found.click()
+
+    def choose(self, css: str, text: str) -> None:
+        """Choose one of a list."""
+        Select(self.find(css)).select_by_visible_text(text)
 
     def write(self, css: str, text: str) -> None:
         """Type into a field."""
@@ -105,7 +112,8 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """What the browser's console holds against the page since the last time."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+        entries: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return [entry["message"] for entry in entries]
 
     def _tell(self, command: str, **parameters: Any) -> Any:
         return self.driver.execute_cdp_cmd(command, parameters)
@@ -132,9 +140,3 @@ def _path(name: str) -> str:
     found = shutil.which(name)
     assert found, f"{name} is missing: apt-get install chromium chromium-driver"
     return found
-
-
-def _stale() -> type[Exception]:
-    from selenium.common.exceptions import StaleElementReferenceException
-
-    return StaleElementReferenceException

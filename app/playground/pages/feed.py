@@ -11,7 +11,7 @@ from datetime import datetime
 
 from app.playground.github.world import Issue, Repository, User, World
 
-from .markdown import mentions
+from .markdown import mentions, plain
 
 _EXCERPT = 140
 
@@ -86,6 +86,5 @@ def _reason(anchor: str) -> str:
 
 
 def _excerpt(text: str) -> str:
-    lines = (line.strip(" #*>-") for line in text.splitlines())
-    words = " ".join(line for line in lines if line and not line.startswith("<!--"))
+    words = plain(text)
     return words if len(words) <= _EXCERPT else words[: _EXCERPT - 1] + "…"

@@ -87,6 +87,18 @@ def mentions(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
+@lru_cache(4096)
+def plain(text: str) -> str:
+    """The words of a text alone, in one line."""
+    words = [
+        token.content if token.type in ("text", "code_inline") else " "
+        for block in _parser().parse(text, {"place": Place()})
+        for token in [*(block.children or []), block]
+        if token.type in ("text", "code_inline", "softbreak", "hardbreak", "inline")
+    ]
+    return " ".join("".join(words).split())
+
+
 @cache
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("gfm-like", {"breaks": True}).use(tasklists_plugin)

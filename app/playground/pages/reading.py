@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from app.playground.github.world import (
     Comment,
     Issue,
     IssueEvent,
+    Json,
     PullRequest,
     Reaction,
     Repository,
@@ -95,10 +96,21 @@ class Happened:
     anchor: str
     actor: User
     at: datetime
-    words: str
-    label: Any = None
+    words: str = ""
+    put_on: tuple[Json, ...] = ()
+    taken_off: tuple[Json, ...] = ()
 
     kind = "happened"
+
+    def joined(self, later: Happened) -> Happened | None:
+        """Both in one line, where they are labels that one account changed in one go."""
+        if self.words or later.words or self.actor is not later.actor:
+            return None
+        return replace(
+            self,
+            put_on=(*self.put_on, *later.put_on),
+            taken_off=(*self.taken_off, *later.taken_off),
+        )
 
 
 @dataclass(frozen=True)
@@ -185,12 +197,11 @@ class Reader:
             said = await self._said(comment, comment.author, f"issuecomment-{comment.id}")
             rows.append((comment.created_at, comment.id, said))
         for event in issue.events:
-            if (line := _line(event)) is not None:
-                rows.append((event.created_at, event.id, line))
+            rows.append((event.created_at, event.id, _line(event)))
         if issue.pull:
             rows += await self._reviews(issue.pull)
         rows.sort(key=lambda row: row[:2])
-        return [await self.opening(issue), *(row for _, _, row in rows)]
+        return [await self.opening(issue), *_in_few_lines(row for _, _, row in rows)]
 
     async def opening(self, issue: Issue) -> Said:
         """What the thread begins with."""
@@ -366,21 +377,37 @@ def role_of(repository: Repository, user: User) -> str:
     return name or words.get(level, level)
 
 
-def _line(event: IssueEvent) -> Happened | None:
-    """A line of the timeline in words; None for what is shown in another way."""
-    more, label = event.more, None
+def _line(event: IssueEvent) -> Happened:
+    """A line of the timeline in words."""
+    more = event.more
     words = _EVENTS.get(event.event)
     if event.event in ("labeled", "unlabeled"):
-        words = "put on" if event.event == "labeled" else "took off"
-        label = more.get("label")
-    elif event.event in ("assigned", "unassigned"):
+        side = "put_on" if event.event == "labeled" else "taken_off"
+        labels: Any = {side: (more.get("label") or {},)}
+        return Happened(f"event-{event.id}", event.actor, event.created_at, **labels)
+    if event.event in ("assigned", "unassigned"):
         words = f"{event.event} {_login(more.get('assignee'))}"
     elif event.event == "review_requested":
         words = f"asked {_login(more.get('requested_reviewer'))} for a review"
     elif event.event == "renamed":
         words = "changed the title to “{to}”".format(**more["rename"])
     words = words or event.event.replace("_", " ")
-    return Happened(f"event-{event.id}", event.actor, event.created_at, words, label)
+    return Happened(f"event-{event.id}", event.actor, event.created_at, words)
+
+
+def _in_few_lines(rows: Iterable[Said | Happened]) -> list[Said | Happened]:
+    """The rows, with the labels that were changed in one go on one line."""
+    found: list[Said | Happened] = []
+    for row in rows:
+        last = found[-1] if found else None
+        both = None
+        if isinstance(last, Happened) and isinstance(row, Happened):
+            both = last.joined(row)
+        if both is None:
+            found.append(row)
+        else:
+            found[-1] = both
+    return found
 
 
 def _hidden(said: Comment | Review) -> str:

@@ -147,4 +147,5 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest" });
 setTimeout(keepLooking, EVERY_MS);
