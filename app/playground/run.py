@@ -27,11 +27,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from app.errors import UserError
 from app.playground.github import AppRegistration, GitHub, serve
 from app.playground.model import Script, ScriptedModel
+from app.playground.pages import github_with_pages
 from app.playground.recount import recount
+from app.playground.samples import UNSCRIPTED, Sample, load, scripts, title_and_body
 from app.playground.serving import serve_app
 from app.playground.story import Story
 
-SAMPLE = Path(__file__).parent / "sample"
 OWNER = "olivia"
 APP_ID = 424242
 KEY_OF_NOBODY = "sk-ant-playground-key-of-nobody"
@@ -41,59 +42,60 @@ LISTENING = "Honk listens on "
 
 @dataclass(frozen=True)
 class Scene:
-    """What is played: a project, an issue on it, and what the scripted model does, if one plays."""
+    """What is played: an issue that is worked on at once, what stands beside it, and who works.
 
-    source: Path
+    `samples` are the projects that come with Honk; for somebody's own project there are none, and
+    `source` is where it lies. `script` is what the scripted model does on the first issue; without
+    one the real model works.
+    """
+
     name: str
     title: str
     body: str
     script: Script | None
-    is_sample: bool
+    source: Path | None = None
+    samples: tuple[Sample, ...] = ()
 
     @classmethod
     def of(cls, repo: Path | None, issue: Path | None, script: Path | None) -> Scene:
-        """The sample that comes with Honk unless a repository and an issue are given.
+        """The samples that come with Honk unless a repository and an issue are given.
 
         Raises UserError when neither a script nor a key of the real model is there.
         """
-        text = (issue or SAMPLE / "issue.md").read_text("utf-8", "replace")
-        title, _, body = text.strip().partition("\n")
-        is_sample = repo is None
-        if script is None and is_sample and not os.environ.get("ANTHROPIC_API_KEY"):
-            script = SAMPLE / "script.yml"
-        if script is None and not os.environ.get("ANTHROPIC_API_KEY"):
+        chosen = Script.load(script) if script else None
+        has_key = bool(os.environ.get("ANTHROPIC_API_KEY"))
+        if repo is None or issue is None:
+            samples = load()
+            name, first = samples[0].name, samples[0].issues[0]
+            chosen = chosen or (None if has_key else first.script)
+            return cls(name, first.title, first.body, chosen, samples=samples)
+        if chosen is None and not has_key:
             raise UserError(
                 "Nobody would work on it: there is no model.",
                 next_step="Set ANTHROPIC_API_KEY for the real one, or give --script FILE.",
             )
-        return cls(
-            source=(repo or SAMPLE / "repo").resolve(),
-            name="splitbill" if repo is None else _repository_name(repo),
-            title=title.lstrip("# ").strip() or "Work to do",
-            body=body.strip(),
-            script=Script.load(script) if script else None,
-            is_sample=is_sample,
-        )
+        title, body = title_and_body(issue.read_text("utf-8", "replace"))
+        name, title = _repository_name(repo), title or "Work to do"
+        return cls(name, title, body, chosen, source=repo.resolve())
 
 
 async def play(scene: Scene, *, port: int, once: bool) -> bool:
     """Play the scene; True when there is a pull request whose check run tells the truth."""
     with _home() as home:
-        github = GitHub.create(home / "github", app=registration(home))
+        github = github_with_pages(home / "github", registration(home))
         github.add_user(OWNER)
-        repository = f"{OWNER}/{scene.name}"
-        await _add_repository(github, repository, scene)
+        await _add_repositories(github, scene)
         async with (
             serve(github, port=port) as github_url,
             _model(scene) as (model, model_url),
             product(home, _settings(home, github_url, model_url)) as honk,
         ):
             github.webhook_url = f"{honk.url}/webhooks/github"
-            issue = await github.open_issue(repository, OWNER, scene.title, scene.body)
-            story = Story(github, repository, issue.number, model, github_url)
-            await github.add_label(repository, issue.number, "honk", OWNER)
+            repository, number = await _open_issues(github, scene)
+            story = Story(github, repository, number, model, github_url)
+            await github.add_label(repository, number, "honk", OWNER)
             ended = await story.tell(honk.process)
-            good = ended and await recount(story, home, is_sample=scene.is_sample)
+            good = ended and await recount(story, home, is_sample=bool(scene.samples))
             if not once and ended:
                 click.echo(f"\nThe playground stays at {github_url} until you press Ctrl-C.")
                 await _interrupted()
@@ -186,6 +188,9 @@ async def _model(scene: Scene) -> AsyncIterator[tuple[ScriptedModel | None, str 
         yield None, None
         return
     model = ScriptedModel(default=scene.script)
+    if scene.samples:
+        model = ScriptedModel(default=UNSCRIPTED, scripts=scripts(scene.samples, OWNER))
+        model.scripts[f"{OWNER}/{scene.name}#1"] = scene.script
     async with serve_app(model.app) as url:
         yield model, url
 
@@ -208,18 +213,27 @@ def registration(home: Path) -> AppRegistration:
     )
 
 
-async def _add_repository(github: GitHub, repository: str, scene: Scene) -> None:
-    if (scene.source / ".git").exists():
-        await github.add_repository(repository, source=scene.source, permissions={OWNER: "admin"})
+async def _add_repositories(github: GitHub, scene: Scene) -> None:
+    owned = {OWNER: "admin"}
+    for sample in scene.samples:
+        name = f"{OWNER}/{sample.name}"
+        await github.add_repository(name, files=sample.files, permissions=owned)
+    if scene.source is None:
         return
-    if not scene.is_sample:
+    if not (scene.source / ".git").exists():
         raise UserError(f"{scene.source} is no git repository.", next_step="Run git init in it.")
-    files = {
-        str(path.relative_to(scene.source)): path.read_bytes()
-        for path in sorted(scene.source.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    await github.add_repository(repository, files=files, permissions={OWNER: "admin"})
+    await github.add_repository(f"{OWNER}/{scene.name}", source=scene.source, permissions=owned)
+
+
+async def _open_issues(github: GitHub, scene: Scene) -> tuple[str, int]:
+    """Open every issue; gives the repository and the number of the scene's own."""
+    if not scene.samples:
+        name = f"{OWNER}/{scene.name}"
+        return name, (await github.open_issue(name, OWNER, scene.title, scene.body)).number
+    for sample in scene.samples:
+        for issue in sample.issues:
+            await github.open_issue(f"{OWNER}/{sample.name}", OWNER, issue.title, issue.body)
+    return f"{OWNER}/{scene.name}", 1
 
 
 def _repository_name(repo: Path) -> str:

@@ -22,6 +22,7 @@ import httpx
 from app.playground.github import GitHub, serve
 from app.playground.github.world import CheckRun, Comment, Issue
 from app.playground.model import Script, ScriptedModel, ScriptedTurn
+from app.playground.pages import github_with_pages
 from app.playground.run import KEY_OF_NOBODY, Product, github_settings, product, registration
 from app.playground.serving import serve_app
 
@@ -247,7 +248,7 @@ async def open_house(**settings: str) -> AsyncIterator[House]:
 
 @asynccontextmanager
 async def _open_house(home: Path, settings: Mapping[str, str]) -> AsyncIterator[House]:
-    github = GitHub.create(home / "github", app=registration(home))
+    github = github_with_pages(home / "github", registration(home))
     for login in (OWNER, "walter", "trudy", "rita", "stan"):
         github.add_user(login)
     model = ScriptedModel()

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 from urllib.parse import unquote, urlencode
 
-from .refusals import Refusal, invalid_request, no_permission, not_found, validation
+from .refusals import Moved, Refusal, invalid_request, no_permission, not_found, validation
 from .world import Issue, Json, Repository, Token, User, World
 
 T = TypeVar("T")
@@ -92,10 +92,25 @@ class Call:
 
     def issue(self) -> Issue:
         """The issue or pull request of the path, where the repository has issues."""
+        self._not_gone(self.number("issue_number"))
         issue = self.repository.issue(self.number("issue_number"))
         if issue.pull is None and not self.repository.has_issues:
             raise Refusal(410, "Issues are disabled for this repo")
         return issue
+
+    def _not_gone(self, number: int) -> None:
+        """Refuse what was deleted (410) or, with its new address, transferred (301)."""
+        if number not in self.repository.gone:
+            return
+        place = self.repository.gone[number]
+        if place is None:
+            raise Refusal(410, "This issue was deleted")
+        repository, new = place
+        if not sees(self.world, self.actor, repository):
+            raise not_found()
+        tail = self.path.partition(f"/issues/{number}")[2]
+        url = f"{self.world.api_url}/repositories/{repository.id}/issues/{new}{tail}"
+        raise Moved(url)
 
     def number(self, name: str) -> int:
         """A number of the path. Refuses with 404."""
@@ -224,12 +239,26 @@ async def answer(router: Router, call: Call) -> tuple[str, Answer]:
     """Answer one request: the endpoint's template (empty where none fits) and the answer."""
     template = ""
     try:
-        endpoint, call.params = router.find(call.method, call.path)
+        endpoint, call.params = router.find(call.method, _by_name(call))
         template = endpoint.template
         _check(call, endpoint)
-        return template, await endpoint.handler(call)
+        result = await endpoint.handler(call)
+        if call.method != "GET":
+            await call.world.settle()
     except Refusal as refusal:
-        return template, Answer(refusal.status, refusal.body(), refusal.headers)
+        result = Answer(refusal.status, refusal.body(), refusal.headers)
+    return template, result
+
+
+def _by_name(call: Call) -> str:
+    """The path with the repository's name where it has the id, as redirections do."""
+    match = re.match(r"/repositories/(\d+)(?=/|$)", call.path)
+    if match is None:
+        return call.path
+    for repository in call.world.repositories.values():
+        if repository.id == int(match[1]):
+            return f"/repos/{repository.full_name}{call.path[match.end() :]}"
+    raise not_found()
 
 
 def _check(call: Call, endpoint: Endpoint) -> None:
@@ -250,10 +279,18 @@ def _check(call: Call, endpoint: Endpoint) -> None:
 
 def _check_repository(call: Call, endpoint: Endpoint) -> None:
     full_name = f"{call.params['owner']}/{call.params['repo']}"
-    repository = call.found = call.world.repository(full_name)
+    former = call.world.renamed.get(full_name.lower())
+    known = call.world.repositories.get(full_name.lower(), former)
+    if known is None:
+        raise not_found()
+    repository = call.found = known
     writes = call.method != "GET"
     if not sees(call.world, call.actor, repository):
         raise not_found()
+    if repository is former:
+        tail = "/".join(call.path.split("/")[4:])
+        url = f"{call.world.api_url}/repositories/{repository.id}/{tail}".rstrip("/")
+        raise Moved(url, 307 if writes else 301)
     if call.actor.kind == "nobody" and writes:
         raise Refusal(401, "Requires authentication")
     if call.actor.kind == "installation":

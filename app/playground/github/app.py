@@ -21,19 +21,26 @@ from . import (
     auth,
     checks,
     comments,
+    forks,
     git_http,
     graphql,
     issues,
     labels,
+    limits,
+    merging,
+    moderation,
     objects,
     pulls,
     refs,
     repositories,
+    review_comments,
+    reviews,
+    rules,
     webhooks,
 )
 from .api import Actor, Answer, Call, RequestRecord, Router, answer
 from .faults import AnswerFault
-from .refusals import Refusal
+from .refusals import Refusal, not_found
 from .world import RateLimit, World
 
 ROUTER = Router(
@@ -43,15 +50,22 @@ ROUTER = Router(
     labels.ENDPOINTS,
     issues.ENDPOINTS,
     objects.ENDPOINTS,
+    rules.ENDPOINTS,
     refs.ENDPOINTS,
     checks.ENDPOINTS,
     repositories.ENDPOINTS,
+    review_comments.ENDPOINTS,
+    reviews.ENDPOINTS,
+    merging.ENDPOINTS,
+    moderation.ENDPOINTS,
+    forks.ENDPOINTS,
     pulls.ENDPOINTS,
 )
 """Every operation of the REST API that there is here."""
 
 _API = "/api/v3"
 _HOUR = 3600
+_OK, _CREATED = 200, 201
 Observer = Callable[[RequestRecord], None]
 
 
@@ -108,6 +122,7 @@ class Front:
             body = _parse(await request.body())
             actor = self._actor(request)
             self._count(actor)
+            self._check_limits(request.method, path, actor)
             if fault is None or fault.after or not fault.status:
                 call = Call(world, actor, request.method, path, body=body)
                 call.query = dict(request.query_params)
@@ -119,9 +134,34 @@ class Front:
         if fault is not None and faulty:
             result = _faulty(fault)
         result = result or Answer(500)
+        if not faulty:
+            self._note_new(request.method, result)
+            result = self._unless_known(request, actor, result)
         result.headers |= self._rate_headers(actor)
-        self._log(request, path, template, actor, body, result.status, result.body, faulty)
-        return _response(result)
+        cut = fault is not None and fault.cut
+        self._log(request, path, template, actor, body, result.status, result.body, faulty or cut)
+        return _CutResponse(_response(result)) if cut else _response(result)
+
+    def _check_limits(self, method: str, path: str, actor: Actor) -> None:
+        now = self.world.clock.timestamp()
+        self.world.limits.check(actor, method, path, now)
+        if method == "GET" and self.world.faults.is_hidden(path):
+            raise not_found()
+
+    def _note_new(self, method: str, result: Answer) -> None:
+        made = result.body if isinstance(result.body, dict) else {}
+        if method == "POST" and result.status == _CREATED and "url" in made:
+            self.world.faults.made(str(made["url"]).removeprefix(self.world.api_url))
+
+    def _unless_known(self, request: Request, actor: Actor, result: Answer) -> Answer:
+        """Nothing for who has it already; that costs nothing of the rate limit either."""
+        if request.method != "GET" or result.status != _OK:
+            return result
+        result.headers["ETag"] = limits.tag(actor, result)
+        if not limits.is_known(request.headers.get("if-none-match", ""), result.headers["ETag"]):
+            return result
+        self._rate(actor).used -= 1
+        return Answer(304, None, {"ETag": result.headers["ETag"]})
 
     def _actor(self, request: Request) -> Actor:
         if not request.headers.get("user-agent"):
@@ -139,7 +179,8 @@ class Front:
     def _count(self, actor: Actor) -> None:
         rate = self._rate(actor)
         if rate.used >= self.world.rate_limit:
-            raise Refusal(403, f"API rate limit exceeded for {actor.name or 'this address'}.")
+            words = f"API rate limit exceeded for {actor.name or 'this address'}."
+            raise Refusal(self.world.limits.primary_status, words)
         rate.used += 1
 
     def _rate_headers(self, actor: Actor) -> dict[str, str]:
@@ -221,12 +262,28 @@ def _parse(body: bytes) -> Any:
 
 def _faulty(fault: AnswerFault) -> Answer:
     body = fault.body if fault.body is not None else Refusal(fault.status, "Server Error").body()
-    return Answer(fault.status, body, dict(fault.headers))
+    headers = dict(fault.headers)
+    if isinstance(body, str):
+        body, headers = body.encode(), {"Content-Type": "text/html; charset=utf-8"} | headers
+    return Answer(fault.status, body, headers)
 
 
 def _response(result: Answer) -> Response:
-    if result.status == 204:
-        return Response(status_code=204, headers=result.headers)
+    if result.body is None:
+        return Response(status_code=result.status, headers=result.headers)
     if isinstance(result.body, bytes):
         return Response(result.body, result.status, result.headers)
     return JSONResponse(result.body, result.status, result.headers)
+
+
+class _CutResponse(Response):
+    """Promises a whole answer, sends half of it and hangs up."""
+
+    def __init__(self, whole: Response) -> None:
+        super().__init__(bytes(whole.body), whole.status_code, dict(whole.headers))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": self.status_code}
+        await send(start | {"headers": self.raw_headers})
+        half = self.body[: len(self.body) // 2]
+        await send({"type": "http.response.body", "body": half, "more_body": True})

@@ -7,7 +7,14 @@ https://docs.github.com/rest/reactions
 from __future__ import annotations
 
 from .api import Answer, Call, Endpoint, limited
-from .conversation import BODY_LIMIT, CONTENTS, issue_page, issue_shape, reactions_shape
+from .conversation import (
+    BODY_LIMIT,
+    CONTENTS,
+    issue_page,
+    issue_shape,
+    may_write,
+    reactions_shape,
+)
 from .refusals import Refusal, invalid_request, not_found, validation
 from .shapes import (
     association,
@@ -100,6 +107,7 @@ async def list_all_comments(call: Call) -> Answer:
 
 async def create_comment(call: Call) -> Answer:
     issue, body, now = call.issue(), _body(call), call.world.clock.now()
+    may_write(call, issue)
     comment = Comment(call.world.new_id(), call.user, body, now, now)
     issue.comments.append(comment)
     call.world.touch(issue)
@@ -117,6 +125,8 @@ async def edit_comment(call: Call) -> Answer:
     _may_change(call, comment)
     before, comment.body = comment.body, _body(call)
     comment.updated_at = call.world.clock.now()
+    if before != comment.body:
+        call.world.edited(comment, call.user, before, comment.body)
     _announce(call, issue, comment, "edited", changes={"body": {"from": before}})
     return Answer(200, comment_shape(call.world, call.repository, issue, comment, call.accept))
 
@@ -147,16 +157,29 @@ def _reaction_shape(call: Call, reaction: Reaction) -> Json:
 
 
 async def list_reactions(call: Call) -> Answer:
-    wanted = call.query.get("content")
-    found = [one for one in _reactions(call) if wanted in (None, one.content)]
-    return call.page(found, lambda one: _reaction_shape(call, one))
+    return list_of_reactions(call, _reactions(call))
 
 
 async def react(call: Call) -> Answer:
+    return react_in(call, _reactions(call))
+
+
+async def unreact(call: Call) -> Answer:
+    return unreact_in(call, _reactions(call))
+
+
+def list_of_reactions(call: Call, reactions: list[Reaction]) -> Answer:
+    """The reactions to something, of one kind where the query asks for it."""
+    wanted = call.query.get("content")
+    found = [one for one in reactions if wanted in (None, one.content)]
+    return call.page(found, lambda one: _reaction_shape(call, one))
+
+
+def react_in(call: Call, reactions: list[Reaction]) -> Answer:
+    """Add a reaction; 200 where the same person gave it before."""
     content = call.choice("content", CONTENTS)
     if content is None:
         raise invalid_request('"content" wasn\'t supplied.')
-    reactions = _reactions(call)
     for reaction in reactions:
         if reaction.user is call.user and reaction.content == content:
             return Answer(200, _reaction_shape(call, reaction))
@@ -165,8 +188,9 @@ async def react(call: Call) -> Answer:
     return Answer(201, _reaction_shape(call, reaction))
 
 
-async def unreact(call: Call) -> Answer:
-    reactions, number = _reactions(call), call.number("reaction_id")
+def unreact_in(call: Call, reactions: list[Reaction]) -> Answer:
+    """Take a reaction of one's own away."""
+    number = call.number("reaction_id")
     for reaction in reactions:
         if reaction.id == number:
             if reaction.user is not call.user:

@@ -5,6 +5,8 @@ Outside contract: https://docs.github.com/rest/issues and https://docs.github.co
 
 from __future__ import annotations
 
+from .api import Call
+from .refusals import Refusal
 from .shapes import (
     association,
     body_texts,
@@ -143,20 +145,34 @@ def pull_shape(world: World, repository: Repository, issue: Issue, pull: PullReq
         "requested_reviewers": [user_shape(world, user) for user in pull.reviewers],
         "requested_teams": [],
         "draft": pull.draft,
-        "auto_merge": None,
-        "head": _end(world, repository, pull.head, pull.head_sha),
-        "base": _end(world, repository, pull.base, pull.base_sha),
+        "auto_merge": _auto_merge(world, pull),
+        "head": _end(world, pull.head_repository, pull.head_owner, pull.head, pull.head_sha),
+        "base": _end(world, repository, repository.owner, pull.base, pull.base_sha),
         "_links": {name: {"href": href} for name, href in hrefs.items()},
     }
 
 
-def _end(world: World, repository: Repository, branch: str, sha: str) -> Json:
+def _end(
+    world: World, repository: Repository | None, owner: User | None, branch: str, sha: str
+) -> Json:
     return {
-        "label": f"{repository.owner.login}:{branch}",
+        "label": f"{owner.login if owner else 'unknown'}:{branch}",
         "ref": branch,
         "sha": sha,
-        "user": user_shape(world, repository.owner),
-        "repo": full_repository_shape(world, repository),
+        "user": optional_user(world, owner),
+        "repo": full_repository_shape(world, repository) if repository else None,
+    }
+
+
+def _auto_merge(world: World, pull: PullRequest) -> Json | None:
+    order = pull.auto_merge
+    if order is None:
+        return None
+    return {
+        "enabled_by": user_shape(world, order.enabled_by),
+        "merge_method": order.method,
+        "commit_title": order.title,
+        "commit_message": order.message,
     }
 
 
@@ -168,9 +184,9 @@ def full_pull_shape(world: World, repository: Repository, issue: Issue, pull: Pu
         "mergeable": None,
         "rebaseable": None,
         "mergeable_state": "unknown",
-        "maintainer_can_modify": False,
+        "maintainer_can_modify": pull.maintainer_can_modify,
         "comments": len(issue.comments),
-        "review_comments": 0,
+        "review_comments": len(pull.review_comments),
         "commits": pull.size.commits,
         "additions": pull.size.additions,
         "deletions": pull.size.deletions,
@@ -198,6 +214,8 @@ def close(
     issue.state = "closed"
     issue.state_reason = None if issue.pull else (reason or "completed")
     issue.closed_at, issue.closed_by = world.clock.now(), actor
+    if issue.pull:
+        issue.pull.auto_merge = None
     add_event(world, issue, "closed", actor)
     announce(world, repository, issue, "closed", actor)
 
@@ -207,6 +225,12 @@ def add_event(world: World, issue: Issue, event: str, actor: User, **more: objec
     now = world.clock.now()
     issue.events.append(IssueEvent(world.new_id(), event, actor, now, dict(more)))
     issue.updated_at = now
+
+
+def may_write(call: Call, issue: Issue) -> None:
+    """Refuse a word on a locked conversation to those without write access."""
+    if issue.locked and not call.can("write"):
+        raise Refusal(403, "Unable to create comment because issue is locked.")
 
 
 def next_number(repository: Repository) -> int:

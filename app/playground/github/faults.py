@@ -7,6 +7,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+UNICORN = (
+    "<!DOCTYPE html>\n<html><head><title>Unicorn! &middot; GitHub</title></head>"
+    "<body><p><strong>We had issues producing the response to your request.</strong></p>"
+    "</body></html>\n"
+)
+"""What stands before the API answers with when it finds nobody behind."""
+
 
 @dataclass
 class AnswerFault:
@@ -20,6 +27,8 @@ class AnswerFault:
     delay: float
     after: bool
     times: int | None
+    cut: bool = False
+    """Send half of the answer and hang up."""
 
 
 @dataclass
@@ -37,6 +46,9 @@ class Faults:
 
     answers: list[AnswerFault] = field(default_factory=list)
     pushes: list[PushRule] = field(default_factory=list)
+    late_reads: int = 0
+    """How often whatever is made from now on answers 404 to those who look for it."""
+    _fresh: dict[str, int] = field(default_factory=dict)
 
     def answer(
         self,
@@ -55,10 +67,17 @@ class Faults:
         `path` is a regular expression searched in the path as the client wrote it, below
         `/api/v3` for the API (`/repos/o/r/issues$`) and from the root for git
         (`/o/r.git/git-receive-pack`). `method` may be `*`. `status` 0 leaves the answer as it is
-        (for a mere delay). `delay` is in seconds. `times` None is for ever.
+        (for a mere delay). `delay` is in seconds. `times` None is for ever. A `body` of text is
+        sent as HTML, like `UNICORN`.
         """
         headers = headers or {}
         fault = AnswerFault(method, re.compile(path), status, body, headers, delay, after, times)
+        self.answers.append(fault)
+        return fault
+
+    def cut(self, method: str, path: str, *, times: int | None = 1) -> AnswerFault:
+        """Let requests take effect, and hang up in the middle of the answer."""
+        fault = AnswerFault(method, re.compile(path), 0, None, {}, 0.0, True, times, cut=True)
         self.answers.append(fault)
         return fault
 
@@ -72,6 +91,8 @@ class Faults:
         """Everything works again."""
         self.answers.clear()
         self.pushes.clear()
+        self.late_reads = 0
+        self._fresh.clear()
 
     def take(self, method: str, path: str) -> AnswerFault | None:
         """The order that this request meets, which is thereby used once."""
@@ -81,6 +102,19 @@ class Faults:
                     self.answers.remove(fault)
                 return fault
         return None
+
+    def made(self, path: str) -> None:
+        """Note that something new is at this path, which not every reader sees at once."""
+        if self.late_reads:
+            self._fresh[path.replace("/git/refs/", "/git/ref/")] = self.late_reads
+
+    def is_hidden(self, path: str) -> bool:
+        """Whether a read of this path comes too early, which is thereby one time less."""
+        for fresh, left in self._fresh.items():
+            if left and (path == fresh or path.startswith(f"{fresh}/")):
+                self._fresh[fresh] -= 1
+                return True
+        return False
 
     def push_refusal(self, ref: str) -> str | None:
         """The text of the rule that this ref meets, which is thereby used once."""

@@ -167,6 +167,10 @@ class Git:
         await self.run(*fetch, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
         await self.run(*fetch, f"+HEAD:refs/heads/{default_branch}")
 
+    async def fetch(self, source: Path, sha: str) -> None:
+        """Take a commit of another repository with everything below it."""
+        await self.run("fetch", "--quiet", "--no-write-fetch-head", "--no-tags", str(source), sha)
+
     async def write_first_commit(self, branch: str, files: Mapping[str, bytes], when: int) -> None:
         """Put these files into one commit on a branch."""
         stream = [f"commit refs/heads/{branch}\n".encode()]

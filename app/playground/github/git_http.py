@@ -6,7 +6,6 @@ Outside contract: gitprotocol-http(5), git-http-backend(1)
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,9 +16,11 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from .api import Actor, covers, has_permission, sees
 from .auth import actor_of
+from .forks import open_to
 from .git import ZERO
 from .heads import Move, moved
 from .refusals import Refusal
+from .rules import push_order
 from .world import Repository, World
 
 _CHUNK = 64 * 1024
@@ -43,7 +44,7 @@ async def answer_git(world: World, request: Request, actor: Actor | None) -> Res
     try:
         call = _read(world, request, actor)
     except Refusal as refusal:
-        headers = _REALM if refusal.status == 401 else {}
+        headers = refusal.headers | (_REALM if refusal.status == 401 else {})
         return PlainTextResponse(refusal.message, refusal.status, headers)
     if call.service == _PUSH and request.method == "POST":
         return await _push(world, call)
@@ -66,9 +67,15 @@ def _read(world: World, request: Request, actor: Actor | None) -> GitRequest:
         raise Refusal(403, "Please upgrade your git client.")
     if actor is None:
         raise Refusal(401, "Invalid username or token. Password authentication is not supported.")
-    repository = world.repositories.get(f"{owner}/{name.removesuffix('.git')}".lower())
+    full_name = f"{owner}/{name.removesuffix('.git')}".lower()
+    former = world.renamed.get(full_name)
+    repository = world.repositories.get(full_name, former)
     if repository is None or not sees(world, actor, repository):
         raise Refusal(401 if actor.kind == "nobody" else 404, "Repository not found.")
+    if repository is former and tail == "info/refs":
+        # The client takes the new address for all that follows.
+        place = f"{world.url}/{repository.full_name}.git/{tail}?{request.url.query}"
+        raise Refusal(301, "Moved Permanently", Location=place)
     _check_rights(world, actor, repository, writes=service == _PUSH)
     return GitRequest(repository, actor, service, request, tail)
 
@@ -85,7 +92,10 @@ def _check_rights(world: World, actor: Actor, repository: Repository, *, writes:
     if actor.kind == "installation":
         allowed = covers(world, actor, repository) and has_permission(actor, "contents:write")
     else:
-        allowed = actor.user is not None and repository.allows(actor.user, "write")
+        user = actor.user
+        allowed = user is not None and (
+            repository.allows(user, "write") or bool(open_to(world, user, repository))
+        )
     if not allowed:
         raise Refusal(403, denied)
     if repository.archived:
@@ -207,19 +217,13 @@ async def _push(world: World, call: GitRequest) -> Response:
             await moved(world, repository, user, _moves(before, after))
         for ref in used.read_text().splitlines() if used.exists() else []:
             world.faults.push_refusal(ref)
+    await world.settle()
     return Response(body, status, headers)
 
 
 def _rules(world: World, call: GitRequest, used: Path) -> dict[str, str]:
-    repository, actor = call.repository, call.actor
-    workflows = actor.kind != "installation" or has_permission(actor, "workflows:write")
-    rules = {
-        "workflows": workflows,
-        "default": f"refs/heads/{repository.default_branch}",
-        "protected": [f"refs/heads/{name}" for name in repository.protected],
-        "refused": [[rule.pattern, rule.text] for rule in world.faults.pushes],
-    }
-    return {"HONK_PUSH_RULES": json.dumps(rules), "HONK_PUSH_USED": str(used)}
+    order = push_order(world, call.repository, call.actor)
+    return {"HONK_PUSH_RULES": order, "HONK_PUSH_USED": str(used)}
 
 
 def _moves(before: dict[str, str], after: dict[str, str]) -> list[Move]:

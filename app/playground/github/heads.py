@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from . import checks
+from . import auto_merge, checks, rules, threads
 from .commits import push_commit_shape
 from .conversation import add_event, announce, close
 from .git import ZERO
@@ -31,11 +31,18 @@ async def move_ref(
         await moved(world, repository, actor, [(ref, old, new)])
 
 
-async def moved(world: World, repository: Repository, actor: User, moves: list[Move]) -> None:
-    """Let everything follow. Refs outside heads and tags are nobody's business."""
+async def moved(
+    world: World, repository: Repository, actor: User, moves: list[Move], *, closes: bool = True
+) -> None:
+    """Let everything follow. Refs outside heads and tags are nobody's business.
+
+    `closes` is off where the one who pushes cannot close issues by words in commits.
+    """
     for ref, old, new in moves:
         if ref.startswith(("refs/heads/", "refs/tags/")):
-            await _announce_push(world, repository, actor, ref, old, new)
+            messages = await _announce_push(world, repository, actor, ref, old, new)
+            if closes and ref == f"refs/heads/{repository.default_branch}":
+                _close_named(world, repository, actor, "\n".join(messages))
         if ref.startswith("refs/heads/"):
             branch = ref.removeprefix("refs/heads/")
             if new != ZERO:
@@ -46,7 +53,8 @@ async def moved(world: World, repository: Repository, actor: User, moves: list[M
 
 async def _announce_push(
     world: World, repository: Repository, actor: User, ref: str, old: str, new: str
-) -> None:
+) -> list[str]:
+    """Send `push`; gives the messages of the commits that it brought."""
     repository.pushed_at = world.clock.now()
     git = repository.git
     created, deleted = old == ZERO, new == ZERO
@@ -73,19 +81,43 @@ async def _announce_push(
         "pusher": {"name": actor.login, "email": actor.email},
     }
     world.webhooks.emit(repository, "push", None, actor, payload)
+    return [] if created else [str(commit["message"]) for commit in commits]
 
 
 async def _follow_heads(
     world: World, repository: Repository, actor: User, branch: str, old: str, new: str
 ) -> None:
-    for issue, pull in repository.open_pulls(branch):
+    for base, issue in world.pulls_from(repository, branch):
+        pull = issue.pull
+        if pull is None:
+            continue
         if new == ZERO:
-            close(world, repository, issue, actor)
+            add_event(world, issue, "head_ref_deleted", actor)
+            close(world, base, issue, actor)
             continue
         pull.head_sha = new
-        await measure(repository, issue, pull)
+        await measure(base, issue, pull)
+        await threads.follow_push(base.git, pull)
         world.touch(issue)
-        announce(world, repository, issue, "synchronize", actor, before=old, after=new)
+        if not await base.git.is_ancestor(old, new):
+            add_event(world, issue, "head_ref_force_pushed", actor)
+        announce(world, base, issue, "synchronize", actor, before=old, after=new)
+        _end_promises(world, base, issue, pull, actor)
+
+
+def _end_promises(
+    world: World, repository: Repository, issue: Issue, pull: PullRequest, actor: User
+) -> None:
+    """Take back what was said of an older head: stale approvals, the order of a stranger's push."""
+    if actor.type == "User" and not repository.allows(actor, "write"):
+        reason = "Head branch was pushed to by a user without write access"
+        auto_merge.disable(world, repository, issue, pull, actor, reason)
+    protection = rules.protection_of(repository, pull.base)
+    stale = protection is not None and protection.dismiss_stale
+    for review in pull.reviews if stale else ():
+        if review.state == "APPROVED":
+            words = "The approval is of an older head"
+            threads.dismiss(world, repository, issue, review, actor, words)
 
 
 async def _follow_bases(
@@ -93,15 +125,20 @@ async def _follow_bases(
 ) -> None:
     """A pull request whose commits arrive in its base by another way counts as merged."""
     for issue, pull in repository.pulls():
-        if issue.state != "open" or pull.base != branch or new == ZERO:
+        if issue.state != "open" or pull.base != branch:
             continue
-        if await repository.git.is_ancestor(pull.head_sha, new):
+        if new == ZERO:
+            add_event(world, issue, "base_ref_deleted", actor)
+            close(world, repository, issue, actor)
+        elif await repository.git.is_ancestor(pull.head_sha, new):
             finish_merge(world, repository, issue, pull, actor, new)
 
 
 async def measure(repository: Repository, issue: Issue, pull: PullRequest) -> None:
     """Read from git what a pull request changes, and let `refs/pull/<n>/head` follow."""
-    git = repository.git
+    git, source = repository.git, pull.head_repository
+    if source is not None and source is not repository:
+        await git.fetch(source.git.path, pull.head_sha)
     base = await git.ref(f"refs/heads/{pull.base}") or pull.base_sha
     pull.base_sha = base
     start = await git.merge_base(base, pull.head_sha) or base
@@ -122,14 +159,19 @@ def finish_merge(
     pull: PullRequest,
     actor: User,
     commit: str,
+    *,
+    closes: bool = True,
 ) -> None:
     """Note that a pull request was merged, and close the issues that it says it closes."""
     pull.merged_at, pull.merged_by, pull.merge_commit_sha = world.clock.now(), actor, commit
     add_event(world, issue, "merged", actor)
     close(world, repository, issue, actor)
-    if pull.base != repository.default_branch:
-        return
-    for number in closing_numbers(issue.body or ""):
+    if pull.base == repository.default_branch and closes:
+        _close_named(world, repository, actor, issue.body or "")
+
+
+def _close_named(world: World, repository: Repository, actor: User, text: str) -> None:
+    for number in closing_numbers(text):
         other = repository.issues.get(number)
         if other is not None and other.state == "open" and other.pull is None:
             close(world, repository, other, actor)

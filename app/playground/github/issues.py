@@ -13,7 +13,7 @@ from .conversation import BODY_LIMIT, add_event, announce, close, issue_shape, n
 from .labels import attach, detach
 from .refusals import Refusal, custom, not_found, validation
 from .shapes import app_shape, moment, node_id, repository_url, user_shape, via_app
-from .world import Issue, IssueEvent, Json, User
+from .world import Issue, IssueEvent, Json, PullRequest, User
 
 _TITLE_LIMIT = 256
 _MOST_ASSIGNEES = 10
@@ -74,6 +74,7 @@ async def edit_issue(call: Call) -> Answer:
         issue.title = title
     if call.given("body") and (body := _body(call)) != issue.body:
         changes["body"] = {"from": issue.body or ""}
+        call.world.edited(issue, call.user, issue.body or "", body or "")
         issue.body = body
     call.world.touch(issue)
     if changes:
@@ -82,7 +83,7 @@ async def edit_issue(call: Call) -> Answer:
         _edit_sets(call, issue)
     state = call.choice("state", ("open", "closed"))
     if state is not None and state != issue.state:
-        set_state(call, issue, state, call.optional("state_reason", str))
+        await set_state(call, issue, state, call.optional("state_reason", str))
     return Answer(200, issue_shape(call.world, call.repository, issue))
 
 
@@ -100,22 +101,35 @@ def _edit_sets(call: Call, issue: Issue) -> None:
         _assign(call, issue, users)
 
 
-def set_state(call: Call, issue: Issue, state: str, reason: str | None = None) -> None:
+async def set_state(call: Call, issue: Issue, state: str, reason: str | None = None) -> None:
     """Close or reopen, with the events that this brings."""
     if state == "closed":
         close(call.world, call.repository, issue, call.user, reason)
         return
-    if issue.pull and issue.pull.merged_at:
-        raise validation("PullRequest", "state", "invalid")
-    if issue.pull and call.repository.open_pulls(issue.pull.head):
-        words = (
-            f"state cannot be changed. There is already an open pull request for {issue.pull.head}."
-        )
-        raise custom("PullRequest", words)
+    if issue.pull and (words := await _no_way_back(call, issue.pull)):
+        raise custom("PullRequest", f"state cannot be changed. {words}")
     issue.state, issue.closed_at, issue.closed_by = "open", None, None
     issue.state_reason = None if issue.pull else "reopened"
     add_event(call.world, issue, "reopened", call.user)
     _announce(call, issue, "reopened")
+
+
+async def _no_way_back(call: Call, pull: PullRequest) -> str | None:
+    """Why a closed pull request cannot be opened again."""
+    source = pull.head_repository
+    if pull.merged_at:
+        return "The pull request is already merged."
+    if source is None:
+        return "The repository that submitted this pull request has been deleted."
+    if any(other.base == pull.base for _, other in call.repository.open_pulls(pull.head, source)):
+        return f"There is already an open pull request for {pull.head}."
+    head = await source.git.ref(f"refs/heads/{pull.head}")
+    if head is None:
+        return f"The {pull.head} branch has been deleted."
+    if not await source.git.is_ancestor(pull.head_sha, head):
+        return f"The {pull.head} branch was force-pushed or recreated."
+    pull.head_sha = head
+    return None
 
 
 async def add_assignees(call: Call) -> Answer:

@@ -5,30 +5,30 @@ Outside contract: https://docs.github.com/rest/pulls
 
 from __future__ import annotations
 
+from . import auto_merge
 from .api import Answer, Call, Endpoint, limited
-from .commits import commit_shape, file_shape, git_person, web_flow_person, write_commit
+from .commits import commit_shape, file_shape
 from .conversation import (
     BODY_LIMIT,
     add_event,
     announce,
     full_pull_shape,
-    issue_page,
     next_number,
     pull_shape,
 )
-from .git import Commit, Git
-from .heads import finish_merge, measure, moved
+from .forks import find_head
+from .heads import measure
 from .issues import set_state
 from .refusals import Refusal, custom, not_found, validation
-from .shapes import association, moment, node_id, repository_url, user_shape
-from .world import Issue, Json, PullRequest, Review, User
+from .rules import mergeable_state
+from .shapes import user_shape
+from .world import Issue, Json, PullRequest, Repository, User
 
 _TITLE_LIMIT = 256
-_METHODS = ("merge", "squash", "rebase")
-_REVIEWS = {"APPROVE": "APPROVED", "REQUEST_CHANGES": "CHANGES_REQUESTED", "COMMENT": "COMMENTED"}
 
 
-def _find(call: Call) -> tuple[Issue, PullRequest]:
+def find_pull(call: Call) -> tuple[Issue, PullRequest]:
+    """The pull request of the path. Refuses with 404."""
     issue = call.repository.issue(call.number("pull_number"))
     if issue.pull is None:
         raise not_found()
@@ -36,36 +36,19 @@ def _find(call: Call) -> tuple[Issue, PullRequest]:
 
 
 async def _shape(call: Call, issue: Issue, pull: PullRequest) -> Json:
-    """The whole shape, with what git says on merging."""
+    """The whole shape, with what git and the rules say on merging."""
     shape = full_pull_shape(call.world, call.repository, issue, pull)
     if issue.state == "open":
-        clean = await _merged_tree(call, pull) is not None
-        state = "clean" if clean else "dirty"
-        if clean and pull.draft:
-            state = "draft"
-        elif clean and _has_bad_check(call, pull.head_sha):
-            state = "unstable"
+        state = await mergeable_state(call.world, call.repository, issue, pull)
+        clean = state != "dirty"
         shape |= {"mergeable": clean, "rebaseable": clean, "mergeable_state": state}
     return shape
-
-
-async def _merged_tree(call: Call, pull: PullRequest) -> str | None:
-    git = call.repository.git
-    base = await git.ref(f"refs/heads/{pull.base}")
-    return await git.merged_tree(base, pull.head_sha) if base else None
-
-
-def _has_bad_check(call: Call, sha: str) -> bool:
-    runs = {run.name: run for run in call.repository.check_runs() if run.head_sha == sha}
-    good = ("success", "neutral", "skipped")
-    return any(run.conclusion not in good for run in runs.values())
 
 
 # -- list, read, create, edit
 
 
 async def list_pulls(call: Call) -> Answer:
-    owner = call.repository.owner.login
     state = call.query.get("state", "open")
     head, base = call.query.get("head"), call.query.get("base")
     found = [
@@ -73,15 +56,19 @@ async def list_pulls(call: Call) -> Answer:
         for issue, pull in call.repository.pulls()
         if state in ("all", issue.state)
         # GitHub ignores a head without an owner.
-        and (not head or ":" not in head or head.lower() == f"{owner}:{pull.head}".lower())
+        and (not head or ":" not in head or head.lower() == _label(pull).lower())
         and base in (None, pull.base)
     ]
     found.sort(key=lambda pair: pair[0].number, reverse=call.query.get("direction") != "asc")
     return call.page(found, lambda pair: pull_shape(call.world, call.repository, *pair))
 
 
+def _label(pull: PullRequest) -> str:
+    return f"{pull.head_owner.login if pull.head_owner else 'unknown'}:{pull.head}"
+
+
 async def get_pull(call: Call) -> Answer:
-    return Answer(200, await _shape(call, *_find(call)))
+    return Answer(200, await _shape(call, *find_pull(call)))
 
 
 async def create_pull(call: Call) -> Answer:
@@ -102,37 +89,43 @@ async def create_pull(call: Call) -> Answer:
 
 async def _new_pull(call: Call) -> PullRequest:
     git = call.repository.git
-    head, base = _branch(call, call.required("head", str)), call.required("base", str)
+    source, head = find_head(call, call.required("head", str))
+    base = call.required("base", str)
     base_sha = await git.ref(f"refs/heads/{base}")
     if base_sha is None:
         raise validation("PullRequest", "base", "invalid")
-    head_sha = await git.ref(f"refs/heads/{head}")
+    head_sha = await source.git.ref(f"refs/heads/{head}")
     if head_sha is None:
         raise validation("PullRequest", "head", "invalid")
-    if any(pull.base == base for _, pull in call.repository.open_pulls(head)):
-        owner = call.repository.owner.login
+    if any(pull.base == base for _, pull in call.repository.open_pulls(head, source)):
+        owner = source.owner.login
         raise custom("PullRequest", f"A pull request already exists for {owner}:{head}.")
+    if source is not call.repository:
+        await git.fetch(source.git.path, head_sha)
     if not await git.count(base_sha, head_sha):
         raise custom("PullRequest", f"No commits between {base} and {head}")
     draft = call.value("draft", bool, False)
     if draft and not call.repository.drafts_allowed:
         raise Refusal(422, "Draft pull requests are not supported in this repository.")
     pull = PullRequest(call.world.new_id(), head, base, head_sha, base_sha, draft)
-    pull.head_repository, pull.head_owner = call.repository, call.repository.owner
+    pull.head_repository, pull.head_owner = source, source.owner
+    pull.maintainer_can_modify = _invites(call, source)
     return pull
 
 
-def _branch(call: Call, head: str) -> str:
-    owner, colon, branch = head.partition(":")
-    if not colon:
-        return head
-    if owner.lower() != call.repository.owner.login.lower():
-        raise validation("PullRequest", "head", "invalid")
-    return branch
+def _invites(call: Call, source: Repository) -> bool:
+    """Whether maintainers may push to the head: only into a fork, which offers it by default."""
+    wanted = call.value("maintainer_can_modify", bool, True)
+    if source is call.repository or not wanted:
+        return False
+    if call.given("maintainer_can_modify") and source.owner is not call.user:
+        words = "Fork collab can't be granted by someone without permission"
+        raise custom("PullRequest", words)
+    return source.owner is call.user
 
 
 async def edit_pull(call: Call) -> Answer:
-    issue, pull = _find(call)
+    issue, pull = find_pull(call)
     if issue.author is not call.user and not call.can("write"):
         raise Refusal(403, "Must have admin rights to Repository.")
     changes: Json = {}
@@ -141,17 +134,23 @@ async def edit_pull(call: Call) -> Answer:
     if call.given("body"):
         body = limited("PullRequest", "body", call.optional("body", str), BODY_LIMIT)
         if body != issue.body:
+            call.world.edited(issue, call.user, issue.body or "", body or "")
             changes["body"], issue.body = {"from": issue.body or ""}, body
     if (base := call.optional("base", str)) and base != pull.base:
-        changes["base"] = {"ref": {"from": pull.base}}
+        changes["base"] = {"ref": {"from": pull.base}, "sha": {"from": pull.base_sha}}
+        add_event(call.world, issue, "base_ref_changed", call.user)
         await _change_base(call, pull, base)
+        reason = "Base branch was changed"
+        auto_merge.disable(call.world, call.repository, issue, pull, call.user, reason)
         await measure(call.repository, issue, pull)
+    if call.given("maintainer_can_modify") and pull.head_repository is not call.repository:
+        pull.maintainer_can_modify = call.value("maintainer_can_modify", bool, False)
     if changes:
         call.world.touch(issue)
         announce(call.world, call.repository, issue, "edited", call.user, changes=changes)
     state = call.choice("state", ("open", "closed"))
     if state is not None and state != issue.state:
-        set_state(call, issue, state)
+        await set_state(call, issue, state)
     return Answer(200, await _shape(call, issue, pull))
 
 
@@ -190,7 +189,7 @@ def set_draft(call: Call, issue: Issue, pull: PullRequest, *, draft: bool) -> No
 
 
 async def list_files(call: Call) -> Answer:
-    _, pull = _find(call)
+    _, pull = find_pull(call)
     git = call.repository.git
     start = await git.merge_base(pull.base_sha, pull.head_sha) or pull.base_sha
     changes = await git.changes(start, pull.head_sha)
@@ -200,7 +199,7 @@ async def list_files(call: Call) -> Answer:
 
 
 async def list_commits(call: Call) -> Answer:
-    _, pull = _find(call)
+    _, pull = find_pull(call)
     git = call.repository.git
     commits = [await git.commit(sha) for sha in await git.range(pull.base_sha, pull.head_sha)]
     return call.page(commits, lambda one: commit_shape(call.world, call.repository, one))
@@ -210,13 +209,13 @@ async def list_commits(call: Call) -> Answer:
 
 
 async def get_reviewers(call: Call) -> Answer:
-    _, pull = _find(call)
+    _, pull = find_pull(call)
     users = [user_shape(call.world, user) for user in pull.reviewers]
     return Answer(200, {"users": users, "teams": []})
 
 
 async def request_reviewers(call: Call) -> Answer:
-    issue, pull = _find(call)
+    issue, pull = find_pull(call)
     names = call.strings("reviewers")
     users = [user for name in names if (user := call.world.users.get(name.lower()))]
     if any(user is issue.author for user in users):
@@ -246,158 +245,17 @@ def _ask_for_review(call: Call, issue: Issue, pull: PullRequest, user: User) -> 
 
 
 async def remove_reviewers(call: Call) -> Answer:
-    issue, pull = _find(call)
+    issue, pull = find_pull(call)
     names = {name.lower() for name in call.strings("reviewers")}
-    pull.reviewers = [user for user in pull.reviewers if user.login.lower() not in names]
+    for user in [one for one in pull.reviewers if one.login.lower() in names]:
+        pull.reviewers.remove(user)
+        shape = user_shape(call.world, user)
+        requester = user_shape(call.world, call.user)
+        more = {"requested_reviewer": shape, "review_requester": requester}
+        add_event(call.world, issue, "review_request_removed", call.user, **more)
+        action = "review_request_removed"
+        announce(call.world, call.repository, issue, action, call.user, requested_reviewer=shape)
     return Answer(200, pull_shape(call.world, call.repository, issue, pull))
-
-
-def _review_shape(call: Call, issue: Issue, review: Review) -> Json:
-    page = f"{issue_page(call.world, call.repository, issue)}#pullrequestreview-{review.id}"
-    url = f"{repository_url(call.world, call.repository)}/pulls/{issue.number}"
-    return {
-        "id": review.id,
-        "node_id": node_id("PRR", review.id),
-        "user": user_shape(call.world, review.author),
-        "body": review.body,
-        "state": review.state,
-        "commit_id": review.commit_id,
-        "submitted_at": moment(review.submitted_at),
-        "html_url": page,
-        "pull_request_url": url,
-        "author_association": association(call.repository, review.author),
-        "_links": {"html": {"href": page}, "pull_request": {"href": url}},
-    }
-
-
-async def list_reviews(call: Call) -> Answer:
-    issue, pull = _find(call)
-    return call.page(pull.reviews, lambda review: _review_shape(call, issue, review))
-
-
-async def create_review(call: Call) -> Answer:
-    issue, pull = _find(call)
-    event = call.choice("event", tuple(_REVIEWS)) or "COMMENT"
-    body = call.value("body", str, "")
-    if issue.author is call.user and event != "COMMENT":
-        words = "approve" if event == "APPROVE" else "request changes on"
-        raise Refusal(422, "Unprocessable Entity", [f"Can not {words} your own pull request"])
-    if not body and event != "APPROVE":
-        raise Refusal(422, "Unprocessable Entity", ["Body can not be blank"])
-    now, commit = call.world.clock.now(), call.value("commit_id", str, pull.head_sha)
-    review = Review(call.world.new_id(), call.user, body, _REVIEWS[event], commit, now)
-    pull.reviews.append(review)
-    pull.reviewers = [user for user in pull.reviewers if user is not call.user]
-    call.world.touch(issue)
-    shape = _review_shape(call, issue, review)
-    payload = {
-        "review": shape | {"state": review.state.lower()},
-        "pull_request": pull_shape(call.world, call.repository, issue, pull),
-    }
-    hooks = call.world.webhooks
-    hooks.emit(call.repository, "pull_request_review", "submitted", call.user, payload)
-    return Answer(200, shape)
-
-
-# -- merging
-
-
-async def is_merged(call: Call) -> Answer:
-    if _find(call)[1].merged_at is None:
-        raise not_found()
-    return Answer(204)
-
-
-async def merge(call: Call) -> Answer:
-    issue, pull = _find(call)
-    expected = call.optional("sha", str)
-    method = call.choice("merge_method", _METHODS) or "merge"
-    if expected is not None and expected != pull.head_sha:
-        raise Refusal(409, "Head branch was modified. Review and try the merge again.")
-    if issue.state != "open":
-        raise Refusal(405, "Pull Request is not mergeable")
-    if pull.draft:
-        raise Refusal(405, "Pull Request is still a draft")
-    async with call.repository.lock:
-        sha = await _merge_commit(call, issue, pull, method)
-        await _land(call, issue, pull, sha)
-    body = {"sha": sha, "merged": True, "message": "Pull Request successfully merged"}
-    return Answer(200, body)
-
-
-async def _merge_commit(call: Call, issue: Issue, pull: PullRequest, method: str) -> str:
-    git = call.repository.git
-    base = await git.ref(f"refs/heads/{pull.base}")
-    tree = await _merged_tree(call, pull)
-    if base is None or tree is None:
-        raise Refusal(405, "Pull Request is not mergeable")
-    if method == "rebase":
-        return await _rebase(call, git, base, pull)
-    owner = call.repository.owner.login
-    title = f"Merge pull request #{issue.number} from {owner}/{pull.head}"
-    text = issue.title
-    if method == "squash":
-        title, text = f"{issue.title} (#{issue.number})", ""
-    title = call.value("commit_title", str, title)
-    text = call.value("commit_message", str, text)
-    return await write_commit(
-        call.repository,
-        tree=tree,
-        parents=(base, pull.head_sha) if method == "merge" else (base,),
-        message=f"{title}\n\n{text}".strip(),
-        author=git_person(call.world, call.user),
-        committer=web_flow_person(call.world),
-        signed=True,
-    )
-
-
-async def _rebase(call: Call, git: Git, base: str, pull: PullRequest) -> str:
-    """Put each commit on the base anew; GitHub does not sign these."""
-    tip = base
-    for sha in await git.range(base, pull.head_sha):
-        commit = await git.commit(sha)
-        tree = await _picked_tree(call, tip, commit)
-        if tree is None:
-            raise Refusal(405, "This branch can't be rebased")
-        tip = await write_commit(
-            call.repository,
-            tree=tree,
-            parents=(tip,),
-            message=commit.message,
-            author=commit.author,
-            committer=git_person(call.world, call.user),
-            signed=False,
-        )
-    return tip
-
-
-async def _picked_tree(call: Call, tip: str, commit: Commit) -> str | None:
-    """The tree of `tip` with one commit's change on it; None where they conflict.
-
-    Before git 2.40 merge-tree takes no merge base: a stand-in with the tree of `tip` and the
-    commit's own parent gives it one.
-    """
-    git = call.repository.git
-    person = git_person(call.world, call.user)
-    stand_in = await write_commit(
-        call.repository,
-        tree=(await git.commit(tip)).tree,
-        parents=commit.parents[:1],
-        message="",
-        author=person,
-        committer=person,
-        signed=False,
-    )
-    return await git.merged_tree(stand_in, commit.sha)
-
-
-async def _land(call: Call, issue: Issue, pull: PullRequest, sha: str) -> None:
-    world, repository, ref = call.world, call.repository, f"refs/heads/{pull.base}"
-    base = await repository.git.ref(ref) or ""
-    if not await repository.git.update_ref(ref, sha, base):
-        raise Refusal(409, "Base branch was modified. Review and try the merge again.")
-    finish_merge(world, repository, issue, pull, call.user, sha)
-    await moved(world, repository, call.user, [(ref, base, sha)])
 
 
 _PULLS = "/repos/{owner}/{repo}/pulls"
@@ -414,8 +272,4 @@ ENDPOINTS = [
     Endpoint("GET", f"{_PULL}/requested_reviewers", get_reviewers, _READ),
     Endpoint("POST", f"{_PULL}/requested_reviewers", request_reviewers, _WRITE, "write"),
     Endpoint("DELETE", f"{_PULL}/requested_reviewers", remove_reviewers, _WRITE, "write"),
-    Endpoint("GET", f"{_PULL}/reviews", list_reviews, _READ),
-    Endpoint("POST", f"{_PULL}/reviews", create_review, _WRITE),
-    Endpoint("GET", f"{_PULL}/merge", is_merged, _READ),
-    Endpoint("PUT", f"{_PULL}/merge", merge, "contents:write", "write"),
 ]

@@ -2,8 +2,9 @@
 
 Runs as a script of its own inside `git receive-pack`, so that a refusal carries GitHub's reason
 on its ref. What it goes by comes in HONK_PUSH_RULES:
-`{"workflows": bool, "default": ref, "protected": [ref], "refused": [[pattern, text]]}`; the refs
-that met a rule of `refused` go, a line each, into the file HONK_PUSH_USED.
+`{"workflows": bool, "default": ref, "page": url, "only": [ref] or null, "refused": [[pattern,
+text]], "rules": [rule], "passed": {sha: [context]}, "signed": [sha]}`, with rules as in
+`push_rules`; the refs that met a rule of `refused` go, a line each, into the file HONK_PUSH_USED.
 The exchange is described in githooks(5), "proc-receive".
 """
 
@@ -13,8 +14,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
-ZERO = "0" * 40
+# The folder of this script is not on the path of an isolated interpreter.
+sys.path.insert(0, str(Path(__file__).parent))
+from push_rules import ZERO, Move, violations  # type: ignore[import-not-found]
 
 
 def read_packets() -> list[bytes]:
@@ -38,21 +42,26 @@ def changed_workflow(new: str) -> str | None:
     return names[0].strip().decode(errors="replace") if names else None
 
 
-def refusal(rules: dict, new: str, ref: str) -> str | None:  # type: ignore[type-arg]
-    for pattern, text in rules["refused"]:
+def refusal(order: dict, old: str, new: str, ref: str) -> str | None:  # type: ignore[type-arg]
+    for pattern, text in order["refused"]:
         if fnmatch.fnmatchcase(ref, pattern):
             with Path(os.environ["HONK_PUSH_USED"]).open("a") as used:
                 used.write(f"{ref}\n")
-            print(f"error: GH013: Repository rule violations found for {ref}.", file=sys.stderr)
-            print(f"\n- {text}\n", file=sys.stderr)
-            return "push declined due to repository rule violations"
-    if ref in rules["protected"]:
+            return by_rulesets(order, ref, [text])
+    if order["only"] is not None and ref not in order["only"]:
+        return "permission denied"
+    move = Move(ref, old, new, order["default"], order["passed"], frozenset(order["signed"]))
+    found = violations(order["rules"], move)
+    if texts := [one.text for one in found if one.family == "protection"]:
         print(f"error: GH006: Protected branch update failed for {ref}.", file=sys.stderr)
-        print("error: Changes must be made through a pull request.", file=sys.stderr)
+        for text in texts:
+            print(f"error: {text}", file=sys.stderr)
         return "protected branch hook declined"
+    if found:
+        return by_rulesets(order, ref, [one.text for one in found])
     if new == ZERO:
-        return f"refusing to delete the current branch: {ref}" if ref == rules["default"] else None
-    workflow = None if rules["workflows"] else changed_workflow(new)
+        return f"refusing to delete the current branch: {ref}" if ref == order["default"] else None
+    workflow = None if order["workflows"] else changed_workflow(new)
     if workflow:
         return (
             f"refusing to allow a GitHub App to create or update workflow `{workflow}` "
@@ -61,15 +70,25 @@ def refusal(rules: dict, new: str, ref: str) -> str | None:  # type: ignore[type
     return None
 
 
+def by_rulesets(order: dict, ref: str, texts: list[str]) -> str:  # type: ignore[type-arg]
+    page = f"{order['page']}/rules?ref={quote(ref, safe='')}"
+    print(f"error: GH013: Repository rule violations found for {ref}.", file=sys.stderr)
+    print(f"Review all repository rules at {page}", file=sys.stderr)
+    for text in texts:
+        print(f"\n- {text}", file=sys.stderr)
+    print(file=sys.stderr)
+    return "push declined due to repository rule violations"
+
+
 def main() -> None:
-    rules = json.loads(os.environ["HONK_PUSH_RULES"])
+    order = json.loads(os.environ["HONK_PUSH_RULES"])
     read_packets()
     write_packets(b"version=1\n")
     answers = []
     for packet in read_packets():
-        _, new, ref = packet.decode(errors="surrogateescape").rstrip("\n").split(" ", 2)
+        old, new, ref = packet.decode(errors="surrogateescape").rstrip("\n").split(" ", 2)
         name = ref.encode(errors="surrogateescape")
-        reason = refusal(rules, new, ref)
+        reason = refusal(order, old, new, ref)
         if reason:
             answers.append(b"ng %s %s" % (name, reason.encode()))
         else:

@@ -12,6 +12,7 @@ from .commits import commit_shape
 from .git import ZERO
 from .heads import move_ref
 from .refusals import Refusal, not_found
+from .rules import check_move, is_protected
 from .shapes import html_url, node_id, repository_url
 from .world import Json
 
@@ -57,7 +58,7 @@ async def create_ref(call: Call) -> Answer:
         raise Refusal(422, "Object does not exist")
     if await git.ref(name):
         raise Refusal(422, "Reference already exists")
-    await _check_rules(call, name, sha)
+    await _check_rules(call, name, ZERO, sha)
     await move_ref(call.world, call.repository, call.user, name, ZERO, sha)
     return Answer(201, await _ref_shape(call, name, sha))
 
@@ -72,7 +73,7 @@ async def update_ref(call: Call) -> Answer:
         raise Refusal(422, "Object does not exist")
     if not call.value("force", bool, False) and not await git.is_ancestor(old, sha):
         raise Refusal(422, "Update is not a fast forward")
-    await _check_rules(call, name, sha)
+    await _check_rules(call, name, old, sha)
     if old != sha:
         await move_ref(call.world, call.repository, call.user, name, old, sha)
     return Answer(200, await _ref_shape(call, name, sha))
@@ -85,19 +86,18 @@ async def delete_ref(call: Call) -> Answer:
         raise Refusal(422, "Reference does not exist")
     if name == f"refs/heads/{call.repository.default_branch}":
         raise Refusal(422, "Cannot delete the default branch")
-    await _check_rules(call, name, ZERO)
+    await _check_rules(call, name, old, ZERO)
     await move_ref(call.world, call.repository, call.user, name, old, ZERO)
     return Answer(204)
 
 
-async def _check_rules(call: Call, name: str, sha: str) -> None:
+async def _check_rules(call: Call, name: str, old: str, sha: str) -> None:
     """The same rules that a push through git meets."""
     if name.startswith("refs/pull/"):
         raise Refusal(422, "Reference cannot be updated")
     if text := call.world.faults.push_refusal(name):
         raise Refusal(422, f"Repository rule violations found\n\n{text}\n\n")
-    if name.removeprefix("refs/heads/") in call.repository.protected:
-        raise Refusal(422, "Cannot update this protected ref.")
+    await check_move(call, name, old, sha)
     installation = call.actor.kind == "installation"
     if sha == ZERO or not installation or has_permission(call.actor, "workflows:write"):
         return
@@ -126,7 +126,7 @@ async def list_branches(call: Call) -> Answer:
         return {
             "name": name,
             "commit": {"sha": sha, "url": f"{url}/commits/{sha}"},
-            "protected": name in call.repository.protected,
+            "protected": is_protected(call.repository, name),
         }
 
     heads = await call.repository.git.refs("refs/heads")
@@ -142,7 +142,7 @@ async def get_branch(call: Call) -> Answer:
     url = f"{repository_url(call.world, call.repository)}/branches/{quote(name, safe='')}"
     page = html_url(call.world, call.repository, "tree", name)
     checks = {"enforcement_level": "off", "contexts": [], "checks": []}
-    protected = name in call.repository.protected
+    protected = is_protected(call.repository, name)
     return Answer(
         200,
         {

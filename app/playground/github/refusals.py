@@ -5,6 +5,7 @@ Outside contract: https://docs.github.com/rest/using-the-rest-api/troubleshootin
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 DOCUMENTATION = "https://docs.github.com/rest"
@@ -28,6 +29,21 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
         if self.errors is not None:
             answer["errors"] = self.errors
         return answer | {"documentation_url": DOCUMENTATION, "status": str(self.status)}
+
+
+class Moved(Refusal):
+    """What was asked for is elsewhere now; `place` is its address."""
+
+    def __init__(self, place: str, status: int = 301) -> None:
+        words = (
+            "Moved Permanently" if status == HTTPStatus.MOVED_PERMANENTLY else "Temporary Redirect"
+        )
+        super().__init__(status, words, Location=place)
+        self._place = place
+
+    def body(self) -> dict[str, Any]:
+        """The JSON that says where."""
+        return {"message": self.message, "url": self._place, "documentation_url": DOCUMENTATION}
 
 
 def not_found() -> Refusal:

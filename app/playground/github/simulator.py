@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from starlette.routing import BaseRoute
 
-from . import auth, checks, graphql
+from . import auth, checks, graphql, merging
 from .api import Actor, Call, RequestRecord, answer
 from .app import ROUTER, Front, Observer
 from .faults import Faults
@@ -55,6 +55,7 @@ class GitHub:
     def __init__(self, world: World, pages: Sequence[BaseRoute] = ()) -> None:
         self.world = world
         world.webhooks = Webhooks(world)
+        world.followers.append(lambda: merging.settle(world))
         self._front = Front(world, pages)
 
     @classmethod

@@ -15,6 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .faults import Faults
 from .git import Commit, Git
+from .limits import Limits
+from .records import (
+    Attachment,
+    CommitStatus,
+    Deployment,
+    Desk,
+    OtherApp,
+    OtherCi,
+    WorkflowRun,
+)
 from .refusals import not_found
 
 if TYPE_CHECKING:
@@ -97,16 +107,26 @@ class AppRegistration:
         "merge_group",
     )
     name: str = ""
+    client_secret: str = "playground-client-secret"
+    callback_urls: tuple[str, ...] = ()
+    """Where people may be sent after signing in; none is anywhere."""
+
+    @property
+    def client_id(self) -> str:
+        """What it is called when people sign in."""
+        return f"Iv23li{self.app_id:014d}"
 
 
 @dataclass(eq=False)
 class Installation:
-    """The App on one account."""
+    """The App on one account. `permissions` are what was granted, None all that it asks for."""
 
     id: int
     account: User
     created_at: datetime
     suspended_at: datetime | None = None
+    suspended_by: User | None = None
+    permissions: dict[str, str] | None = None
 
 
 @dataclass(eq=False)
@@ -120,6 +140,8 @@ class Token:
     permissions: dict[str, str] = field(default_factory=dict)
     repositories: frozenset[int] | None = None
     """Ids of the repositories it is narrowed to; None is all of the installation."""
+    via_app: bool = False
+    """A person's token by way of the App, which can do no more than both may."""
 
 
 @dataclass(eq=False)
@@ -342,6 +364,10 @@ class CheckSuite:
     updated_at: datetime
     commit: Commit
     runs: list[CheckRun] = field(default_factory=list)
+    app: OtherApp | None = None
+    """Whose it is; None is our App."""
+    settled: str | None = None
+    """A conclusion without runs, as where Actions wait for approval."""
 
 
 @dataclass(eq=False)
@@ -452,6 +478,11 @@ class Repository:
     suites: dict[int, CheckSuite] = field(default_factory=dict)
     signed: set[str] = field(default_factory=set)
     """Commits that GitHub itself signed."""
+    statuses: list[CommitStatus] = field(default_factory=list)
+    deployments: dict[int, Deployment] = field(default_factory=dict)
+    ci: OtherCi | None = None
+    """What other people's CI says of each push."""
+    workflow_runs: dict[int, WorkflowRun] = field(default_factory=dict)
     pushed_at: datetime | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while refs move, so that what a push changed can be told."""
@@ -531,6 +562,9 @@ class World:
         self.tokens: dict[str, Token] = {}
         self.faults = Faults()
         self.requests: list[RequestRecord] = []
+        self.limits = Limits()
+        self.desk = Desk()
+        self.attachments: dict[str, Attachment] = {}
         self.rate_limit = 5000
         self.rates: dict[str, RateLimit] = {}
         self.webhooks: Webhooks

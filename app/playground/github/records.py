@@ -1,0 +1,148 @@
+"""What is said of commits besides checks: statuses, deployments, the workflow runs of Actions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .world import CheckRun, CheckSuite, User
+
+
+@dataclass(frozen=True)
+class OtherApp:
+    """An App that is not ours, whose checks stand beside ours."""
+
+    id: int
+    slug: str
+    name: str
+
+
+ACTIONS = OtherApp(15_368, "github-actions", "GitHub Actions")
+"""GitHub's own CI, with the id that it has there."""
+
+
+@dataclass(eq=False)
+class CommitStatus:
+    """One status of a commit; the latest of a context counts."""
+
+    id: int
+    sha: str
+    state: str
+    context: str
+    description: str | None
+    target_url: str | None
+    creator: User
+    created_at: datetime
+
+
+@dataclass(eq=False)
+class DeploymentStatus:
+    """One status of a deployment; the latest counts."""
+
+    id: int
+    state: str
+    creator: User
+    description: str
+    environment: str
+    environment_url: str
+    log_url: str
+    created_at: datetime
+
+
+@dataclass(eq=False)
+class Deployment:
+    """A deployment, which somebody else is to carry out."""
+
+    id: int
+    sha: str
+    ref: str
+    task: str
+    environment: str
+    description: str
+    payload: Any
+    transient: bool
+    production: bool
+    creator: User
+    created_at: datetime
+    updated_at: datetime
+    statuses: list[DeploymentStatus] = field(default_factory=list)
+
+    @property
+    def active(self) -> bool:
+        """Whether it may not be deleted."""
+        return not self.statuses or self.statuses[-1].state not in ("inactive", "error", "failure")
+
+
+@dataclass
+class OtherCi:
+    """The CI of a repository, by Actions: what each push to a branch brings.
+
+    `conclusion` None leaves it running until somebody says how it ends; `action_required` is a
+    run that waits for approval and has no jobs yet. `log` is what its job wrote.
+    """
+
+    conclusion: str | None = "success"
+    workflow: str = "CI"
+    job: str = "test"
+    title: str = ""
+    summary: str = ""
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+    log: str = ""
+    workflow_id: int = 0
+
+
+@dataclass(eq=False)
+class WorkflowRun:
+    """One run of a workflow; its job is a check run of the suite."""
+
+    id: int
+    number: int
+    ci: OtherCi
+    suite: CheckSuite
+    branch: str
+    actor: User
+    created_at: datetime
+    updated_at: datetime
+    status: str = "queued"
+    conclusion: str | None = None
+    attempt: int = 1
+    job: CheckRun | None = None
+    log: str = ""
+
+    @property
+    def path(self) -> str:
+        """The workflow's file."""
+        return f".github/workflows/{self.ci.workflow.lower().replace(' ', '-')}.yml"
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file that somebody put into a text. `id` is part of its address."""
+
+    id: str
+    name: str
+    content: bytes
+    media_type: str
+    private: bool
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """A person agreed that the App may act for them; `challenge` is PKCE's."""
+
+    user: User
+    redirect_uri: str
+    challenge: str | None
+    expires_at: datetime
+
+
+@dataclass
+class Desk:
+    """What was handed in and not fetched yet, by its code."""
+
+    sign_ins: dict[str, SignIn] = field(default_factory=dict)
+    manifests: dict[str, tuple[User, dict[str, Any], datetime]] = field(default_factory=dict)
+    refreshes: dict[str, tuple[User, datetime]] = field(default_factory=dict)
+    """Refresh tokens."""

@@ -1,0 +1,163 @@
+"""One look at a page: who looks, at what, and how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from app.playground.github import GitHub
+from app.playground.github.world import Repository, User, World
+
+from .feed import Notice, notices
+from .reading import EMOJI, Diffs, Reader, role_of, state_of
+from .writer import Writer
+
+_UNITS = ((365 * 86400, "year"), (86400, "day"), (3600, "hour"), (60, "minute"))
+
+
+class NoSuchPageError(Exception):
+    """404: there is nothing here, or nothing that this person may see."""
+
+
+@dataclass
+class Site:
+    """What all pages share; `github` is set before the first of them is asked for."""
+
+    github: GitHub = field(init=False)
+    diffs: Diffs = field(default_factory=Diffs)
+    read: dict[str, int] = field(default_factory=dict)
+    """The newest notice that each person has read."""
+
+    @cached_property
+    def writer(self) -> Writer:
+        """Writes texts, and remembers them."""
+        return Writer(self.github.world)
+
+    @cached_property
+    def templates(self) -> Environment:
+        """The templates, with all that they ask of the world."""
+        folder = Path(__file__).parent / "templates"
+        environment = Environment(
+            loader=FileSystemLoader(folder),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        environment.globals |= {"EMOJI": EMOJI, "role_of": role_of, "state_of": state_of}
+        environment.filters |= {"ago": self.ago, "hue": _hue, "stamp": datetime.isoformat}
+        return environment
+
+    def ago(self, when: datetime) -> str:
+        """How long ago something was, in words."""
+        seconds = int((self.github.clock.now() - when.astimezone(UTC)).total_seconds())
+        for size, unit in _UNITS:
+            if seconds >= size:
+                count = seconds // size
+                return f"{count} {unit}{'' if count == 1 else 's'} ago"
+        return "just now"
+
+
+@dataclass
+class Visit:
+    """A request for a page by the person that is acted as."""
+
+    site: Site
+    request: Request
+    form: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def github(self) -> GitHub:
+        """The simulated GitHub."""
+        return self.site.github
+
+    @property
+    def world(self) -> World:
+        """Its state."""
+        return self.github.world
+
+    @property
+    def cookie(self) -> str:
+        """Cookies know no ports, so that each playground has a name of its own."""
+        return f"acting-{urlsplit(self.world.url).port or 80}"
+
+    @cached_property
+    def person(self) -> User:
+        """Who acts: as chosen, or else the owner of the first repository."""
+        login = unquote(self.request.cookies.get(self.cookie, "")).lower()
+        people = self.people()
+        owners = [one.owner for one in self.world.repositories.values()]
+        chosen = [user for user in people if user.login.lower() == login]
+        found = [*chosen, *(user for user in owners if user in people), *people]
+        if not found:
+            raise NoSuchPageError
+        return found[0]
+
+    def people(self) -> list[User]:
+        """Everybody who can be acted as."""
+        return [user for user in self.world.users.values() if user.type == "User"]
+
+    def parameter(self, name: str) -> str:
+        """A part of the address, empty where it has no such part."""
+        return str(self.request.path_params.get(name, ""))
+
+    def visible_repositories(self) -> list[Repository]:
+        """What the person may see."""
+        all_of_them = self.world.repositories.values()
+        return [one for one in all_of_them if one.allows(self.person, "read")]
+
+    def repository(self) -> Repository:
+        """The repository of the address. Raises NoSuchPageError."""
+        name = f"{self.parameter('owner')}/{self.parameter('repo')}".lower()
+        found = self.world.repositories.get(name)
+        if found is None or not found.allows(self.person, "read"):
+            raise NoSuchPageError
+        return found
+
+    def reader(self, repository: Repository) -> Reader:
+        """Reads a repository as the person."""
+        return Reader(self.github, self.site.writer, self.site.diffs, self.person, repository)
+
+    # -- what is told to the person
+
+    def notices(self) -> list[Notice]:
+        """What the phone would have shown, newest first."""
+        return notices(self.world, self.person)
+
+    def unread(self) -> int:
+        """How many of them are new."""
+        seen = self.site.read.get(self.person.login, 0)
+        return sum(notice.id > seen for notice in self.notices())
+
+    def is_new(self, notice: Notice) -> bool:
+        """Whether the person has not said that it is read."""
+        return notice.id > self.site.read.get(self.person.login, 0)
+
+    def mark_read(self) -> None:
+        """All that is there now is read."""
+        newest = max((notice.id for notice in self.notices()), default=0)
+        self.site.read[self.person.login] = newest
+
+    # -- showing
+
+    def show(self, template: str, status: int = 200, **context: Any) -> Response:
+        """A page from its template."""
+        blank: dict[str, Any] = {"repository": None, "refusal": "", "visit": self}
+        html = self.site.templates.get_template(template).render(blank | context)
+        return HTMLResponse(html, status)
+
+
+def _hue(login: str) -> int:
+    """A colour for an account, always the same: one of twelve."""
+    return sha256(login.encode()).digest()[0] % 12

@@ -1,0 +1,100 @@
+"""The sample projects that come with Honk: repositories, issues, and what the scripted model does.
+
+Each folder of `samples/` is one project: `repo/` holds its files, `issues/<nn>-<slug>.md` an issue
+(the first line is its title), and `scripts/<nn>-<slug>.yml` the model's turns on that issue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.playground.model import Responder, Script, ScriptedTurn
+
+_FOLDER = Path(__file__).parent / "samples"
+FIRST = "splitbill"
+"""The project whose first issue the demo works on by itself."""
+
+UNSCRIPTED = Script(
+    (
+        ScriptedTurn(
+            use=(
+                {
+                    "finish": {
+                        "summary": "A script plays the model here. It knows the issues that came "
+                        "with the samples and nothing of this one; start the playground with "
+                        "`ANTHROPIC_API_KEY` set and the real model works on it.",
+                        "not_done": "Everything that the issue asks for.",
+                        "how_to_check": "",
+                    }
+                },
+            )
+        ),
+    )
+)
+"""What the scripted model does on an issue that no sample brought along."""
+
+
+@dataclass(frozen=True)
+class SampleIssue:
+    """An issue, and the turns of a model that works on it."""
+
+    title: str
+    body: str
+    script: Script
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A project by path and content. Its issues are numbered from 1 in their order."""
+
+    name: str
+    files: Mapping[str, bytes]
+    issues: tuple[SampleIssue, ...]
+
+
+def load() -> tuple[Sample, ...]:
+    """Every sample; `FIRST` comes first. Raises UserError for a script that is none."""
+    folders = sorted(
+        (folder for folder in _FOLDER.iterdir() if (folder / "repo").is_dir()),
+        key=lambda folder: (folder.name != FIRST, folder.name),
+    )
+    return tuple(_sample(folder) for folder in folders)
+
+
+def scripts(samples: Iterable[Sample], owner: str) -> dict[str, Responder]:
+    """Who plays on which subject; the samples belong to `owner`, their issues come first."""
+    return {
+        f"{owner}/{sample.name}#{number}": issue.script
+        for sample in samples
+        for number, issue in enumerate(sample.issues, 1)
+    }
+
+
+def _sample(folder: Path) -> Sample:
+    issues = sorted((folder / "issues").glob("*.md"))
+    return Sample(
+        name=folder.name,
+        files=_files(folder / "repo"),
+        issues=tuple(_issue(path, folder / "scripts" / f"{path.stem}.yml") for path in issues),
+    )
+
+
+def _issue(path: Path, script: Path) -> SampleIssue:
+    title, body = title_and_body(path.read_text("utf-8"))
+    return SampleIssue(title, body, Script.load(script))
+
+
+def title_and_body(text: str) -> tuple[str, str]:
+    """An issue as it is written in a file: the first line, without its `#`, is the title."""
+    title, _, body = text.strip().partition("\n")
+    return title.lstrip("# ").strip(), body.strip()
+
+
+def _files(root: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }

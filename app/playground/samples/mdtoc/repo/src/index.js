@@ -1,0 +1,2 @@
+export { headings } from "./headings.js";
+export { insert, toc } from "./toc.js";

@@ -1,0 +1,99 @@
+"""`make pictures`: the story as pictures for the documents, taken from the real product at work.
+
+python -m tests.browser.pictures
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+from app.playground.samples import load
+from tests.support.house import House, Subject, open_house
+
+from .chromium import DESK, PHONE, Browser, browser
+
+FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
+MOST_BYTES = 150_000
+PEOPLE = {"walter": "write", "trudy": "triage", "rita": "read"}
+
+
+async def main() -> None:
+    """Take them all."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    async with open_house() as house:
+        subject = await _sample(house)
+        with browser() as tab:
+            await asyncio.to_thread(_put_the_label_on, tab, subject)
+            await subject.settled()
+            await asyncio.to_thread(_take_the_rest, tab, subject)
+    for path in sorted(FOLDER.glob("*.png")):
+        size = path.stat().st_size
+        assert size <= MOST_BYTES, f"{path.name} has {size} bytes"
+        print(f"{size:8} {path.relative_to(FOLDER.parents[1])}")
+
+
+async def _sample(house: House) -> Subject:
+    """The first sample with its issues, and what the scripted model does on the first."""
+    sample = load()[0]
+    first, *others = sample.issues
+    subject = await house.subject(
+        name=sample.name,
+        files=sample.files,
+        title=first.title,
+        body=first.body,
+        plays=first.script,
+        permissions=PEOPLE,
+    )
+    for issue in others:
+        await house.github.open_issue(subject.repository, "walter", issue.title, issue.body)
+    return subject
+
+
+def _put_the_label_on(tab: Browser, subject: Subject) -> None:
+    tab.size(PHONE)
+    tab.scheme("light")
+    tab.open(_page(subject, "issues", subject.number))
+    tab.press("#add-label summary")
+    tab.find("#add-label button", "honk")
+    tab.picture(FOLDER / "phone-label.png")
+    tab.press("#add-label button", "honk")
+    tab.find("#labels", "honk:running")
+    tab.find(".by-bot", "Working")
+    tab.run("document.querySelector('.by-bot').scrollIntoView({block: 'center'})")
+    tab.picture(FOLDER / "phone-at-work.png")
+
+
+def _take_the_rest(tab: Browser, subject: Subject) -> None:
+    pull = subject.pull.number
+    issue, conversation = _page(subject, "issues", subject.number), _page(subject, "pull", pull)
+    looks = {
+        "issue": (issue, ".by-bot"),
+        "pull": (conversation, "#thread"),
+        "files": (f"{conversation}/files", ".diff"),
+        "checks": (f"{conversation}/checks", ".check-card"),
+        "notifications": (f"{subject.house.github.url}/notifications", ".notice"),
+    }
+    for name, (page, wanted) in looks.items():
+        for prefix, size, scheme in _looks():
+            tab.size(size)
+            tab.scheme(scheme)
+            tab.open(page)
+            tab.find(wanted)
+            tab.picture(FOLDER / f"{prefix}-{name}.png")
+
+
+def _looks() -> Iterator[tuple[str, tuple[int, int], str]]:
+    yield "phone", PHONE, "light"
+    yield "phone-dark", PHONE, "dark"
+    yield "desk", DESK, "light"
+    yield "desk-dark", DESK, "dark"
+
+
+def _page(subject: Subject, kind: str, number: int) -> str:
+    return f"{subject.house.github.url}/{subject.repository}/{kind}/{number}"
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
