@@ -24,6 +24,7 @@ from .api import Actor, Call, RequestRecord, answer
 from .app import ROUTER, Front, Observer
 from .faults import Faults
 from .git import Git
+from .people import People, RefusedError
 from .refusals import Refusal
 from .webhooks import Delivery, Webhooks
 from .world import (
@@ -40,16 +41,7 @@ from .world import (
 )
 
 
-class RefusedError(Exception):
-    """GitHub refused what a person did; `status` and `answer` are what it said."""
-
-    def __init__(self, status: int, answer: Any) -> None:
-        super().__init__(f"{status}: {answer}")
-        self.status = status
-        self.answer = answer
-
-
-class GitHub:
+class GitHub(People):
     """A simulated GitHub with one App registered."""
 
     def __init__(self, world: World, pages: Sequence[BaseRoute] = ()) -> None:
@@ -267,13 +259,6 @@ class GitHub:
     async def delete_comment(self, repo: str, comment_id: int, actor: str) -> None:
         """A person deletes a comment."""
         await self.act(actor, "DELETE", f"/repos/{repo}/issues/comments/{comment_id}")
-
-    async def review(
-        self, repo: str, number: int, actor: str, body: str = "", event: str = "COMMENT"
-    ) -> None:
-        """A person reviews a pull request: APPROVE, REQUEST_CHANGES or COMMENT."""
-        path = f"/repos/{repo}/pulls/{number}/reviews"
-        await self.act(actor, "POST", path, {"body": body, "event": event})
 
     async def merge(
         self, repo: str, number: int, actor: str, *, sha: str | None = None, method: str = "merge"
