@@ -2,8 +2,9 @@
 
 from .api import RequestRecord
 from .people import RefusedError
+from .records import OtherCi
 from .server import serve
 from .simulator import GitHub
 from .world import AppRegistration
 
-__all__ = ["AppRegistration", "GitHub", "RefusedError", "RequestRecord", "serve"]
+__all__ = ["AppRegistration", "GitHub", "OtherCi", "RefusedError", "RequestRecord", "serve"]
