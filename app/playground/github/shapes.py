@@ -196,7 +196,7 @@ def repository_shape(world: World, repository: Repository) -> Json:
         "private": repository.private,
         "html_url": html_url(world, repository),
         "description": None,
-        "fork": False,
+        "fork": repository.parent is not None,
         "url": url,
         **{name: url + tail for name, tail in _REPOSITORY_LINKS.items()},
     }
@@ -226,7 +226,13 @@ def full_repository_shape(world: World, repository: Repository) -> Json:
         "has_pages": False,
         "has_downloads": True,
         "has_discussions": False,
-        "allow_forking": True,
+        "allow_forking": repository.allow_forking,
+        "allow_merge_commit": "merge" in repository.merge_methods,
+        "allow_squash_merge": "squash" in repository.merge_methods,
+        "allow_rebase_merge": "rebase" in repository.merge_methods,
+        "allow_auto_merge": repository.allow_auto_merge,
+        "allow_update_branch": False,
+        "delete_branch_on_merge": repository.delete_branch_on_merge,
         "is_template": False,
         "web_commit_signoff_required": False,
         "topics": [],
@@ -237,6 +243,7 @@ def full_repository_shape(world: World, repository: Repository) -> Json:
         "open_issues": issues,
         "open_issues_count": issues,
         **dict.fromkeys(_COUNTS, 0),
+        **dict.fromkeys(("forks", "forks_count"), len(world.forks(repository))),
     }
 
 

@@ -51,7 +51,9 @@ async def test_a_review_with_comments_on_lines(world: World) -> None:
     assert (placed["line"], placed["side"]) == (3, "RIGHT")
     assert first["pull_request_review_id"] == made["id"]
     everywhere = (await world.repo("GET", "/pulls/comments")).json()
-    assert [one["id"] for one in everywhere] == [one["id"] for one in (first, left, several, placed)]
+    assert [one["id"] for one in everywhere] == [
+        one["id"] for one in (first, left, several, placed)
+    ]
     assert (await world.repo("GET", "/pulls/1")).json()["review_comments"] == 4
     assert (await world.repo("GET", path)).json()["body"] == "Not yet"
 
@@ -155,7 +157,9 @@ async def test_a_pending_review_is_its_authors(world: World) -> None:
     await world.repo("PUT", path, {"body": "Better words"})
     sent = (await world.repo("POST", f"{path}/events", {"event": "COMMENT"})).json()
     assert (sent["state"], sent["body"]) == ("COMMENTED", "Better words")
-    assert [one["body"] for one in (await world.repo("GET", "/pulls/1/comments")).json()] == ["Draft"]
+    assert [one["body"] for one in (await world.repo("GET", "/pulls/1/comments")).json()] == [
+        "Draft"
+    ]
     assert (await world.repo("POST", f"{path}/events", {"event": "COMMENT"})).status_code == 422
     assert (await world.repo("DELETE", path)).status_code == 422
     draft = (await world.repo("POST", "/pulls/1/reviews", {})).json()
