@@ -51,12 +51,14 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[GitHu
             engine.migrate(database, concurrency=settings.concurrency)
             async with engine.running(database, executor=_executor(database)):
                 settling = asyncio.create_task(_settle_regularly(services))
+                warming = asyncio.create_task(model.warm())
                 log.info("the worker is ready", concurrency=settings.concurrency)
                 try:
                     yield github
                 finally:
                     settling.cancel()
-                    await asyncio.gather(settling, return_exceptions=True)
+                    warming.cancel()
+                    await asyncio.gather(settling, warming, return_exceptions=True)
     finally:
         await github.close()
         await model.aclose()
