@@ -54,6 +54,7 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[GitHu
                 always = [
                     asyncio.create_task(_settle_regularly(services)),
                     asyncio.create_task(services.stops.watch(services.runs)),
+                    asyncio.create_task(model.warm()),
                 ]
                 log.info("the worker is ready", concurrency=settings.concurrency)
                 try:

@@ -9,17 +9,22 @@ https://platform.claude.com/docs/en/build-with-claude/streaming.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, Protocol, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
-import anthropic
 import httpx2
-from anthropic.types import MessageParam, ToolUnionParam
-from anthropic.types.text_block_param import TextBlockParam
 
 from app.domain.values import Value
 from app.errors import HonkError, RetryableError, UserError
+
+if TYPE_CHECKING:
+    # Half of the worker's start would be the import of this one; `AnthropicModel.warm` does it.
+    import anthropic
+    from anthropic.types import MessageParam, ToolUnionParam
+    from anthropic.types.text_block_param import TextBlockParam
 
 Block = dict[str, Any]
 """One content block of a message, as the API writes it: plain JSON."""
@@ -122,14 +127,20 @@ class AnthropicModel:
         self._first_delay = first_delay
         self._longest_delay = longest_delay
         self._sleep = sleep
-        timeout = httpx2.Timeout(read_timeout, connect=connect_timeout, write=60.0, pool=60.0)
-        self._client = anthropic.AsyncAnthropic(
-            api_key=api_key,
-            base_url=base_url or DEFAULT_BASE_URL,
+        self._base_url = base_url or DEFAULT_BASE_URL
+        self._timeout = httpx2.Timeout(read_timeout, connect=connect_timeout, write=60.0, pool=60.0)
+
+    @cached_property
+    def _client(self) -> anthropic.AsyncAnthropic:
+        import anthropic
+
+        return anthropic.AsyncAnthropic(
+            api_key=self._api_key,
+            base_url=self._base_url,
             max_retries=0,
-            timeout=timeout,
+            timeout=self._timeout,
             http_client=anthropic.DefaultAsyncHttpxClient(
-                timeout=timeout,
+                timeout=self._timeout,
                 # A tool call often takes longer than the five seconds that are the default.
                 limits=httpx2.Limits(
                     max_connections=200, max_keepalive_connections=50, keepalive_expiry=300
@@ -137,9 +148,14 @@ class AnthropicModel:
             ),
         )
 
+    async def warm(self) -> None:
+        """Load the SDK beside whatever else goes on; the first turn does it otherwise."""
+        await asyncio.to_thread(importlib.import_module, "anthropic")
+
     async def aclose(self) -> None:
         """Close the pool of connections."""
-        await self._client.close()
+        if "_client" in self.__dict__:
+            await self._client.close()
 
     async def turn(self, request: ModelRequest) -> ModelTurn:
         """See `Model.turn`."""
@@ -158,6 +174,8 @@ class AnthropicModel:
 
     async def _stream(self, request: ModelRequest, discarded: list[Block]) -> ModelTurn:
         """One attempt. What it cost in vain is added to `discarded`."""
+        import anthropic
+
         begun: anthropic.types.Message | None = None
         try:
             async with self._client.messages.stream(**_parameters(request)) as stream:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,18 +34,80 @@ _COMMENT_END = re.compile("-->")
 _CODE_END = re.compile("</code>", re.I | re.A)
 
 
-class Command(Value):
-    """What a person asked for. `task` is what follows the address, to the end of the comment."""
+Name = Literal["work", "plan", "go", "ask", "stop", "continue", "retry", "status", "help"]
 
-    name: Literal["work"]
+
+class CommandSpec(Value):
+    """One command. Without `takes_task` it stands alone on its line, but for its arguments."""
+
+    name: Name
+    description: str
+    example: str
+    takes_task: bool = False
+    takes_budget: bool = False
+
+
+COMMANDS: Mapping[Name, CommandSpec] = {
+    spec.name: spec
+    for spec in (
+        CommandSpec(
+            name="work",
+            description="start a run; while one is at work, your words join it",
+            example="/honk round half up, as the tests say",
+            takes_task=True,
+        ),
+        CommandSpec(
+            name="plan",
+            description="a plan to read first; nothing is changed",
+            example="/honk plan",
+            takes_task=True,
+        ),
+        CommandSpec(name="go", description="carry out the plan", example="/honk go"),
+        CommandSpec(
+            name="ask",
+            description="an answer about the project; nothing is changed",
+            example="/honk ask where is the rounding done?",
+            takes_task=True,
+        ),
+        CommandSpec(name="stop", description="end the run, keep its work", example="/honk stop"),
+        CommandSpec(
+            name="continue",
+            description="go on after a stop, a question, a spent budget or a failure",
+            example="/honk continue budget=2",
+            takes_budget=True,
+        ),
+        CommandSpec(
+            name="retry", description="a new run from the base branch", example="/honk retry"
+        ),
+        CommandSpec(name="status", description="how the run stands", example="/honk status"),
+        CommandSpec(name="help", description="this list", example="/honk help"),
+    )
+}
+
+_BUDGET = re.compile(r"budget=\$?(\d{1,6}(?:\.\d{1,2})?)", re.I | re.A)
+
+
+class Arguments(Value):
+    """What stands behind a command as `name=value`."""
+
+    budget_usd: float | None = None
+
+
+class Command(Value):
+    """What a person asked for. `task` is what follows the command, to the end of the comment."""
+
+    name: Name
     task: str
+    arguments: Arguments = Arguments()
 
 
 def parse(text: str, slug: str) -> Command | None:
     """Find the first line of a comment that addresses the App called `slug`, and read it.
 
-    Every word after the address is the task; it may be empty, then the issue itself is the task.
-    Never raises.
+    A command's name is the first word after the address, in any case. `plan` and `ask` take the
+    rest as their task. The others stand alone on their line, so that "/honk stop using floats" is
+    work and "/honk stop" is not; what follows on later lines belongs to the person. Any other
+    words are work, and the task; without words the issue itself is the task. Never raises.
     """
     address = re.compile(rf" {{0,3}}(?:/honk|@{re.escape(slug)})[:,]?(?=[\s\u00a0]|$)", re.I | re.A)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
@@ -55,9 +117,22 @@ def parse(text: str, slug: str) -> Command | None:
         for number in paragraph.spoken_lines():
             found = address.match(lines[number])
             if found:
-                task = "\n".join([lines[number][found.end() :], *lines[number + 1 :]])
-                return Command(name="work", task=task.strip())
+                return _read(lines[number][found.end() :].strip(), lines[number + 1 :])
     return None
+
+
+def _read(line: str, following: list[str]) -> Command:
+    """The command in what follows the address on its line."""
+    word, _, rest = line.partition(" ")
+    spec = next((each for each in COMMANDS.values() if each.name == word.lower()), None)
+    if spec is not None and spec.name != "work":
+        if spec.takes_task:
+            return Command(name=spec.name, task="\n".join([rest, *following]).strip())
+        budget = _BUDGET.fullmatch(rest.strip()) if spec.takes_budget else None
+        if not rest.strip() or budget:
+            arguments = Arguments(budget_usd=float(budget[1]) if budget else None)
+            return Command(name=spec.name, task="", arguments=arguments)
+    return Command(name="work", task="\n".join([line, *following]).strip())
 
 
 @dataclass(frozen=True)

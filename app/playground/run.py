@@ -15,10 +15,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 from cryptography.hazmat.primitives import serialization
@@ -34,6 +35,8 @@ from app.playground.serving import serve_app
 from app.playground.story import Story
 
 OWNER = "olivia"
+PEOPLE = {"walter": "write", "trudy": "triage", "rita": "read", "stan": "stranger"}
+"""Who else can be acted as on the pages, and what they may do in every repository."""
 APP_ID = 424242
 KEY_OF_NOBODY = "sk-ant-playground-key-of-nobody"
 START_SECONDS = 60.0
@@ -83,13 +86,15 @@ async def play(scene: Scene, *, port: int, once: bool) -> bool:
     """Play the scene; True when there is a pull request whose check run tells the truth."""
     with _home() as home:
         github = github_with_pages(home / "github", registration(home))
-        github.add_user(OWNER)
-        await _add_repositories(github, scene)
+        for login in (OWNER, *PEOPLE):
+            github.add_user(login)
         async with (
             serve(github, port=port) as github_url,
             _model(scene) as (model, model_url),
+            _meanwhile(_add_repositories(github, scene)) as added,
             product(home, _settings(home, github_url, model_url)) as honk,
         ):
+            await added
             github.webhook_url = f"{honk.url}/webhooks/github"
             repository, number = await _open_issues(github, scene)
             story = Story(github, repository, number, model, github_url)
@@ -100,6 +105,17 @@ async def play(scene: Scene, *, port: int, once: bool) -> bool:
                 click.echo(f"\nThe playground stays at {github_url} until you press Ctrl-C.")
                 await _interrupted()
         return good
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Let work go on beside what follows; it is given up at the end."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @dataclass(frozen=True)
@@ -214,7 +230,8 @@ def registration(home: Path) -> AppRegistration:
 
 
 async def _add_repositories(github: GitHub, scene: Scene) -> None:
-    owned = {OWNER: "admin"}
+    team = {login: level for login, level in PEOPLE.items() if level != "stranger"}
+    owned = {OWNER: "admin", **team}
     for sample in scene.samples:
         name = f"{OWNER}/{sample.name}"
         await github.add_repository(name, files=sample.files, permissions=owned)

@@ -6,7 +6,6 @@ python -m tests.browser.pictures
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 from app.playground.samples import load
@@ -68,27 +67,22 @@ def _put_the_label_on(tab: Browser, subject: Subject) -> None:
 def _take_the_rest(tab: Browser, subject: Subject) -> None:
     pull = subject.pull.number
     issue, conversation = _page(subject, "issues", subject.number), _page(subject, "pull", pull)
-    looks = {
-        "issue": (issue, ".by-bot"),
-        "pull": (conversation, "#thread"),
-        "files": (f"{conversation}/files", ".diff"),
-        "checks": (f"{conversation}/checks", ".check-card"),
-        "notifications": (f"{subject.house.github.url}/notifications", ".notice"),
-    }
-    for name, (page, wanted) in looks.items():
-        for prefix, size, scheme in _looks():
-            tab.size(size)
-            tab.scheme(scheme)
-            tab.open(page)
-            tab.find(wanted)
-            tab.picture(FOLDER / f"{prefix}-{name}.png")
-
-
-def _looks() -> Iterator[tuple[str, tuple[int, int], str]]:
-    yield "phone", PHONE, "light"
-    yield "phone-dark", PHONE, "dark"
-    yield "desk", DESK, "light"
-    yield "desk-dark", DESK, "dark"
+    looks = (
+        ("phone-issue", PHONE, "light", issue, ".by-bot"),
+        ("phone-pull", PHONE, "light", conversation, "#thread"),
+        ("phone-files", PHONE, "light", f"{conversation}/files", ".diff"),
+        ("phone-checks", PHONE, "light", f"{conversation}/checks", ".check-card"),
+        ("phone-feed", PHONE, "dark", f"{subject.house.github.url}/notifications", ".notice"),
+        ("desk-issue", DESK, "light", issue, ".by-bot"),
+        ("desk-pull", DESK, "dark", conversation, "#thread"),
+        ("desk-files", DESK, "light", f"{conversation}/files", ".diff"),
+    )
+    for name, size, scheme, page, wanted in looks:
+        tab.size(size)
+        tab.scheme(scheme)
+        tab.open(page)
+        tab.find(wanted)
+        tab.picture(FOLDER / f"{name}.png")
 
 
 def _page(subject: Subject, kind: str, number: int) -> str:

@@ -295,10 +295,26 @@ def _check_repository(call: Call, endpoint: Endpoint) -> None:
         raise Refusal(401, "Requires authentication")
     if call.actor.kind == "installation":
         _check_permission(call, endpoint, writes)
-    elif call.actor.kind == "person" and not repository.allows(call.user, endpoint.role):
-        raise Refusal(403, "Must have more rights to Repository.")
-    if repository.archived and writes:
+    elif call.actor.kind == "person":
+        _check_person(call, endpoint, writes)
+    settings = call.method in ("PATCH", "DELETE") and endpoint.template == "/repos/{owner}/{repo}"
+    if repository.archived and writes and not settings:
         raise Refusal(403, "Repository was archived so is read-only.")
+
+
+def _check_person(call: Call, endpoint: Endpoint, writes: bool) -> None:
+    token = call.actor.token
+    if token is not None and token.via_app:
+        # A token by way of the App can do what both the person and the App may.
+        installation = call.world.installation_of(call.repository)
+        granted = (installation.permissions or {}) if installation else {}
+        name, _, level = endpoint.need.partition("|")[0].partition(":")
+        enough = ("write", "admin") if level == "write" else ("read", "write", "admin")
+        public = not call.repository.private and not writes
+        if name != "metadata" and granted.get(name) not in enough and not public:
+            raise no_permission()
+    if not call.repository.allows(call.user, endpoint.role):
+        raise Refusal(403, "Must have more rights to Repository.")
 
 
 def sees(world: World, actor: Actor, repository: Repository) -> bool:
@@ -322,10 +338,15 @@ def covers(world: World, actor: Actor, repository: Repository) -> bool:
 def has_permission(actor: Actor, need: str) -> bool:
     """Whether an installation's token has `name:read` or `name:write`."""
     name, _, level = need.partition(":")
-    granted = actor.token.permissions.get(name) if actor.token else None
     if name == "metadata":
         return True
-    return granted in (("write", "admin") if level == "write" else ("read", "write", "admin"))
+    token = actor.token
+    given = [token.permissions] if token else [{}]
+    if token and token.installation and token.installation.permissions is not None:
+        # What was taken back since the token was made is gone for it too.
+        given.append(token.installation.permissions)
+    enough = ("write", "admin") if level == "write" else ("read", "write", "admin")
+    return all(one.get(name) in enough for one in given)
 
 
 def _check_permission(call: Call, endpoint: Endpoint, writes: bool) -> None:

@@ -18,15 +18,21 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from . import (
+    actions,
+    attachments,
     auth,
     checks,
     comments,
+    contents,
+    deployments,
     forks,
     git_http,
     graphql,
+    installations,
     issues,
     labels,
     limits,
+    manifests,
     merging,
     moderation,
     objects,
@@ -36,6 +42,8 @@ from . import (
     review_comments,
     reviews,
     rules,
+    sign_in,
+    statuses,
     webhooks,
 )
 from .api import Actor, Answer, Call, RequestRecord, Router, answer
@@ -49,10 +57,16 @@ ROUTER = Router(
     comments.ENDPOINTS,
     labels.ENDPOINTS,
     issues.ENDPOINTS,
+    contents.ENDPOINTS,
     objects.ENDPOINTS,
     rules.ENDPOINTS,
     refs.ENDPOINTS,
     checks.ENDPOINTS,
+    statuses.ENDPOINTS,
+    deployments.ENDPOINTS,
+    actions.ENDPOINTS,
+    installations.ENDPOINTS,
+    manifests.ENDPOINTS,
     repositories.ENDPOINTS,
     review_comments.ENDPOINTS,
     reviews.ENDPOINTS,
@@ -78,6 +92,9 @@ class Front:
         git = "/{owner}/{repo}/{tail:path}"
         self._pages = Starlette(
             routes=[
+                *attachments.routes(world),
+                *manifests.routes(world),
+                *sign_in.routes(world),
                 *pages,
                 Route("/", self._index),
                 Route("/api/graphql", self._graphql, methods=["POST"]),

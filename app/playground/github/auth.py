@@ -22,6 +22,7 @@ from .refusals import Refusal, invalid_request, not_found
 from .shapes import (
     app_shape,
     full_repository_shape,
+    granted,
     installation_shape,
     moment,
 )
@@ -146,7 +147,7 @@ async def list_installations(call: Call) -> Answer:
 
 
 async def get_installation(call: Call) -> Answer:
-    return Answer(200, installation_shape(call.world, _installation(call)))
+    return Answer(200, installation_shape(call.world, find_installation(call)))
 
 
 async def repository_installation(call: Call) -> Answer:
@@ -158,10 +159,10 @@ async def repository_installation(call: Call) -> Answer:
 
 
 async def create_token(call: Call) -> Answer:
-    world, installation = call.world, _installation(call)
+    world, installation = call.world, find_installation(call)
     if installation.suspended_at:
         raise Refusal(403, "This installation has been suspended")
-    permissions = _narrowed_permissions(call)
+    permissions = _narrowed_permissions(call, installation)
     repositories = _narrowed_repositories(call, installation)
     expires = world.clock.now() + TOKEN_LIFE
     token = Token(_new_token_text(world), world.bot, expires, installation, permissions)
@@ -178,7 +179,8 @@ async def create_token(call: Call) -> Answer:
     return Answer(201, body)
 
 
-def _installation(call: Call) -> Installation:
+def find_installation(call: Call) -> Installation:
+    """The installation of the path. Refuses with 404."""
     number = call.number("installation_id")
     for installation in call.world.installations.values():
         if installation.id == number:
@@ -186,18 +188,18 @@ def _installation(call: Call) -> Installation:
     raise not_found()
 
 
-def _narrowed_permissions(call: Call) -> dict[str, str]:
-    granted = {"metadata": "read"} | call.world.app.permissions
+def _narrowed_permissions(call: Call, installation: Installation) -> dict[str, str]:
+    whole = {"metadata": "read"} | granted(call.world, installation)
     asked = call.value("permissions", dict, {})
     for name, level in asked.items():
         if level not in _LEVELS:
             raise invalid_request(
                 f"For 'permissions/{name}', {level!r} is not a member of the enum."
             )
-        most = granted.get(name)
+        most = whole.get(name)
         if most is None or _LEVELS.index(level) > _LEVELS.index(most):
             raise Refusal(422, "The permissions requested are not granted to this installation.")
-    return {"metadata": "read"} | asked if asked else granted
+    return {"metadata": "read"} | asked if asked else whole
 
 
 def _narrowed_repositories(call: Call, installation: Installation) -> list[Repository] | None:

@@ -42,7 +42,7 @@ _BAD = ("failure", "cancelled", "timed_out", "action_required")
 # -- shapes
 
 
-def _pulls(world: World, repository: Repository, sha: str) -> list[Json]:
+def pulls_of(world: World, repository: Repository, sha: str) -> list[Json]:
     """The open pull requests with this head, in the shortest form."""
     return [
         _pull(world, repository, issue, pull)
@@ -88,13 +88,15 @@ def run_shape(world: World, repository: Repository, run: CheckRun) -> Json:
             "annotations_url": f"{url}/annotations",
         },
         "check_suite": {"id": run.suite.id},
-        "app": app_shape(world),
-        "pull_requests": _pulls(world, repository, run.head_sha),
+        "app": app_shape(world, run.suite.app),
+        "pull_requests": pulls_of(world, repository, run.head_sha),
     }
 
 
 def suite_state(suite: CheckSuite) -> tuple[str, str | None]:
     """Status and conclusion of a suite, from its latest runs."""
+    if suite.settled is not None:
+        return "completed", suite.settled
     latest = {run.name: run for run in suite.runs}.values()
     if not latest or any(run.status != "completed" for run in latest):
         busy = any(run.status != "queued" for run in latest)
@@ -121,8 +123,8 @@ def suite_shape(world: World, repository: Repository, suite: CheckSuite) -> Json
         "before": suite.before,
         "after": suite.head_sha,
         "head_commit": head_commit_shape(suite.commit),
-        "pull_requests": _pulls(world, repository, suite.head_sha),
-        "app": app_shape(world),
+        "pull_requests": pulls_of(world, repository, suite.head_sha),
+        "app": app_shape(world, suite.app),
         "created_at": moment(suite.created_at),
         "updated_at": moment(suite.updated_at),
         "latest_check_runs_count": len({run.name for run in suite.runs}),
@@ -172,14 +174,15 @@ async def request_suite(
     world: World, repository: Repository, actor: User, sha: str, branch: str, before: str
 ) -> None:
     """Make the App's suite of a pushed commit and tell it; its sender is who pushed."""
-    if not any(suite.head_sha == sha for suite in repository.suites.values()):
-        suite = await _new_suite(world, repository, sha, branch, before)
+    if not any(_is_ours(suite, sha) for suite in repository.suites.values()):
+        suite = await new_suite(world, repository, sha, branch, before)
         announce_suite(world, repository, suite, "requested", actor)
 
 
-async def _new_suite(
+async def new_suite(
     world: World, repository: Repository, sha: str, branch: str | None, before: str = ZERO
 ) -> CheckSuite:
+    """A suite of our App's on a commit."""
     now = world.clock.now()
     commit = await repository.git.commit(sha)
     suite = CheckSuite(world.new_id(), sha, branch, before, now, now, commit)
@@ -187,13 +190,17 @@ async def _new_suite(
     return suite
 
 
+def _is_ours(suite: CheckSuite, sha: str) -> bool:
+    return suite.head_sha == sha and suite.app is None
+
+
 async def _suite_of(call: Call, sha: str) -> CheckSuite:
     for suite in call.repository.suites.values():
-        if suite.head_sha == sha:
+        if _is_ours(suite, sha):
             return suite
     heads = await call.repository.git.refs("refs/heads")
     branch = next((name for name, head in heads.items() if head == sha), None)
-    return await _new_suite(
+    return await new_suite(
         call.world, call.repository, sha, branch.removeprefix("refs/heads/") if branch else None
     )
 
@@ -204,6 +211,12 @@ async def _suite_of(call: Call, sha: str) -> CheckSuite:
 def _only_apps(call: Call) -> None:
     if call.actor.kind != "installation":
         raise Refusal(403, "You must authenticate via a GitHub App.")
+
+
+def _only_our_own(call: Call, suite: CheckSuite) -> None:
+    if call.actor.kind == "installation" and suite.app is not None:
+        words = f"Invalid app_id `{call.world.app.app_id}` - check run can only be modified by the "
+        raise Refusal(403, words + "GitHub App that created it.")
 
 
 def _read_output(call: Call, run: CheckRun, needed: tuple[str, ...]) -> None:
@@ -327,6 +340,7 @@ async def create_run(call: Call) -> Answer:
 async def update_run(call: Call) -> Answer:
     _only_apps(call)
     run = _run(call)
+    _only_our_own(call, run.suite)
     before = run.status
     _read_rest(call, run, ("summary",))
     if run.status == "completed" and before != "completed":
@@ -373,16 +387,22 @@ def _list(call: Call, runs: list[CheckRun]) -> Answer:
         for run in sorted(runs, key=lambda run: -run.id)
         if name in (None, run.name) and status in (None, run.status)
     ]
-    if call.query.get("app_id") not in (None, str(call.world.app.app_id)):
-        found = []
+    if wanted := call.query.get("app_id"):
+        found = [run for run in found if wanted == str(_app_id(call.world, run.suite))]
     return call.page(
         found, lambda run: run_shape(call.world, call.repository, run), under="check_runs"
     )
 
 
+def _app_id(world: World, suite: CheckSuite) -> int:
+    return suite.app.id if suite.app else world.app.app_id
+
+
 async def suites_of_commit(call: Call) -> Answer:
     sha = await call.repository.git.commit_of(call.params["ref"])
     suites = [suite for suite in call.repository.suites.values() if suite.head_sha == sha]
+    if wanted := call.query.get("app_id"):
+        suites = [suite for suite in suites if wanted == str(_app_id(call.world, suite))]
     return call.page(suites, lambda one: _suite_with_repository(call, one), under="check_suites")
 
 
@@ -395,7 +415,9 @@ async def get_suite(call: Call) -> Answer:
 
 async def rerequest_run(call: Call) -> Answer:
     run = _run(call)
-    announce_run(call.world, call.repository, run, "rerequested", call.user)
+    _only_our_own(call, run.suite)
+    if run.suite.app is None:
+        announce_run(call.world, call.repository, run, "rerequested", call.user)
     return Answer(201, {})
 
 
@@ -403,7 +425,9 @@ async def rerequest_suite(call: Call) -> Answer:
     suite = call.repository.suites.get(call.number("check_suite_id"))
     if suite is None:
         raise not_found()
-    announce_suite(call.world, call.repository, suite, "rerequested", call.user)
+    _only_our_own(call, suite)
+    if suite.app is None:
+        announce_suite(call.world, call.repository, suite, "rerequested", call.user)
     return Answer(201, {})
 
 

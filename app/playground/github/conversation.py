@@ -171,8 +171,8 @@ def _auto_merge(world: World, pull: PullRequest) -> Json | None:
     return {
         "enabled_by": user_shape(world, order.enabled_by),
         "merge_method": order.method,
-        "commit_title": order.title,
-        "commit_message": order.message,
+        "commit_title": order.title or "",
+        "commit_message": order.message or "",
     }
 
 

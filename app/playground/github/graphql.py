@@ -23,13 +23,14 @@ from graphql import (
     value_from_ast_untyped,
 )
 
+from . import graphql_pulls
 from .api import Answer, Call
-from .conversation import issue_page
+from .graphql_objects import payload, pull_object
 from .pulls import set_draft
 from .refusals import Refusal
 from .resolvers import GraphQlError, NodeLoader, Resolver, find_pull, in_graphql, need, unresolved
 from .shapes import node_id
-from .world import Issue, Json, PullRequest
+from .world import Json
 
 _DEEPEST = 25
 """Levels of selections that are answered."""
@@ -79,6 +80,8 @@ class _Execution:
         for field in self._fields(self._operation.selection_set, kind.capitalize()):
             key = _key(field)
             data[key] = await self._top(table, field, key)
+        if kind == "mutation":
+            await self._call.world.settle()
         whole: Json = {"data": data}
         return Answer(200, whole | ({"errors": self._errors} if self._errors else {}))
 
@@ -190,24 +193,6 @@ async def load_pull(call: Call, wanted: str) -> Json:
     return pull_object(call, *find_pull(call, wanted))
 
 
-def pull_object(call: Call, issue: Issue, pull: PullRequest) -> Json:
-    """A pull request as GraphQL shows it."""
-    state = "MERGED" if pull.merged_at else issue.state.upper()
-    return {
-        "__typename": "PullRequest",
-        "id": node_id("PR", issue.id),
-        "number": issue.number,
-        "title": issue.title,
-        "body": issue.body or "",
-        "url": issue_page(call.world, call.repository, issue),
-        "state": state,
-        "isDraft": pull.draft,
-        "headRefName": pull.head,
-        "headRefOid": pull.head_sha,
-        "baseRefName": pull.base,
-    }
-
-
 async def mark_ready(call: Call, arguments: Json) -> Json:
     return _draft(call, arguments["input"], draft=False)
 
@@ -225,27 +210,22 @@ def _draft(call: Call, given: Json, *, draft: bool) -> Json:
     return payload(name, given, pullRequest=pull_object(call, issue, pull))
 
 
-def payload(mutation: str, given: Json, **fields: Any) -> Json:
-    """What a mutation gives back."""
-    echo = {"clientMutationId": given.get("clientMutationId")}
-    return {"__typename": f"{mutation}Payload"} | echo | fields
-
-
-QUERIES: dict[str, Resolver] = {"node": node, "viewer": viewer, "rateLimit": rate_limit}
+QUERIES: dict[str, Resolver] = {
+    "node": node,
+    "viewer": viewer,
+    "rateLimit": rate_limit,
+    **graphql_pulls.QUERIES,
+}
 """The fields of Query. Other areas join theirs here, below."""
 
 MUTATIONS: dict[str, Resolver] = {
     "markPullRequestReadyForReview": mark_ready,
     "convertPullRequestToDraft": convert_to_draft,
+    **graphql_pulls.MUTATIONS,
 }
 """The fields of Mutation."""
 
-NODES: dict[str, NodeLoader] = {"PR": load_pull}
+NODES: dict[str, NodeLoader] = {"PR": load_pull, **graphql_pulls.NODES}
 """Objects by the prefix of their global ids (`shapes.node_id`)."""
 
-INTERFACES: dict[str, tuple[str, ...]] = {
-    "PullRequest": ("Node", "Comment", "Closable", "Lockable"),
-    "Issue": ("Node", "Comment", "Closable", "Lockable"),
-    "User": ("Node", "Actor"),
-}
-"""What a fragment on an interface may stand for, by type."""
+INTERFACES = graphql_pulls.INTERFACES

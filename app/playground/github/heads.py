@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from . import auto_merge, checks, rules, threads
+from . import actions, auto_merge, checks, rules, threads
 from .commits import push_commit_shape
 from .conversation import add_event, announce, close
 from .git import ZERO
@@ -49,6 +49,8 @@ async def moved(
                 await checks.request_suite(world, repository, actor, new, branch, old)
             await _follow_heads(world, repository, actor, branch, old, new)
             await _follow_bases(world, repository, actor, branch, new)
+            if new != ZERO:
+                await actions.start_ci(world, repository, actor, new, branch)
 
 
 async def _announce_push(

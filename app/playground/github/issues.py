@@ -11,7 +11,7 @@ from .api import Answer, Call, Endpoint, limited
 from .comments import comment_shape
 from .conversation import BODY_LIMIT, add_event, announce, close, issue_shape, next_number
 from .labels import attach, detach
-from .refusals import Refusal, custom, not_found, validation
+from .refusals import Refusal, custom, no_permission, not_found, validation
 from .shapes import app_shape, moment, node_id, repository_url, user_shape, via_app
 from .world import Issue, IssueEvent, Json, PullRequest, User
 
@@ -229,6 +229,8 @@ async def list_timeline(call: Call) -> Answer:
 
 
 async def get_user(call: Call) -> Answer:
+    if call.path == "/user" and call.actor.kind in ("installation", "app"):
+        raise no_permission()
     user = call.user if call.path == "/user" else call.world.user(call.params["username"])
     now = moment(call.world.created_at)
     numbers = dict.fromkeys(("public_repos", "public_gists", "followers", "following"), 0)

@@ -122,12 +122,13 @@ async def create_tree(call: Call) -> Answer:
         if base is not None:
             await git.run("read-tree", base, env=env)
         for entry in entries:
-            await _put(git, env, entry)
+            await put_entry(git, env, entry)
         sha = (await git.run("write-tree", env=env)).text()
     return Answer(201, await _tree_shape(call, sha))
 
 
-async def _put(git: Git, env: dict[str, str], entry: Json) -> None:
+async def put_entry(git: Git, env: dict[str, str], entry: Json) -> None:
+    """Put an entry of a tree into an index; with a null sha, take what is at its path away."""
     path, mode = entry.get("path"), entry.get("mode")
     if not isinstance(path, str) or not _good_path(path):
         raise Refusal(422, "tree.path contains a malformed path component")
@@ -188,8 +189,8 @@ async def create_commit(call: Call) -> Answer:
     signed = call.actor.kind == "installation" and not any(
         call.given(name) for name in ("author", "committer", "signature")
     )
-    author = _person(call, given[0]) or git_person(call.world, call.user)
-    committer = _person(call, given[1]) or (web_flow_person(call.world) if signed else author)
+    author = commit_person(call, given[0]) or git_person(call.world, call.user)
+    committer = commit_person(call, given[1]) or (web_flow_person(call.world) if signed else author)
     sha = await write_commit(
         call.repository,
         tree=tree,
@@ -202,7 +203,8 @@ async def create_commit(call: Call) -> Answer:
     return Answer(201, git_commit_shape(call.world, call.repository, await git.commit(sha)))
 
 
-def _person(call: Call, given: Json | None) -> Person | None:
+def commit_person(call: Call, given: Json | None) -> Person | None:
+    """An author or committer as a body names one. Refuses with 422."""
     if given is None:
         return None
     for name in ("name", "email"):
@@ -250,11 +252,12 @@ async def get_contents(call: Call) -> Answer:
 
 async def _listing(call: Call, tree: str, folder: str, ref: str) -> Answer:
     entries = await call.repository.git.tree(tree)
-    rows = [_content_links(call, one, folder + one.path, ref) for one in entries]
+    rows = [content_links(call, one, folder + one.path, ref) for one in entries]
     return Answer(200, rows)
 
 
-def _content_links(call: Call, entry: Entry, path: str, ref: str) -> Json:
+def content_links(call: Call, entry: Entry, path: str, ref: str) -> Json:
+    """A file or folder, without its content."""
     api = repository_url(call.world, call.repository)
     quoted, mark = quote(path, errors="surrogateescape"), quote(ref)
     page = f"{call.world.url}/{call.repository.full_name}"
@@ -280,7 +283,7 @@ def _content_links(call: Call, entry: Entry, path: str, ref: str) -> Json:
 
 
 async def _content_shape(call: Call, entry: Entry, path: str, ref: str) -> Json:
-    shape = _content_links(call, entry, path, ref)
+    shape = content_links(call, entry, path, ref)
     data = await call.repository.git.blob(entry.sha)
     if entry.mode == "120000":
         return shape | {"type": "symlink", "target": data.decode(errors="replace")}

@@ -58,7 +58,7 @@ async def create_ref(call: Call) -> Answer:
         raise Refusal(422, "Object does not exist")
     if await git.ref(name):
         raise Refusal(422, "Reference already exists")
-    await _check_rules(call, name, ZERO, sha)
+    await check_rules(call, name, ZERO, sha)
     await move_ref(call.world, call.repository, call.user, name, ZERO, sha)
     return Answer(201, await _ref_shape(call, name, sha))
 
@@ -73,7 +73,7 @@ async def update_ref(call: Call) -> Answer:
         raise Refusal(422, "Object does not exist")
     if not call.value("force", bool, False) and not await git.is_ancestor(old, sha):
         raise Refusal(422, "Update is not a fast forward")
-    await _check_rules(call, name, old, sha)
+    await check_rules(call, name, old, sha)
     if old != sha:
         await move_ref(call.world, call.repository, call.user, name, old, sha)
     return Answer(200, await _ref_shape(call, name, sha))
@@ -86,12 +86,12 @@ async def delete_ref(call: Call) -> Answer:
         raise Refusal(422, "Reference does not exist")
     if name == f"refs/heads/{call.repository.default_branch}":
         raise Refusal(422, "Cannot delete the default branch")
-    await _check_rules(call, name, old, ZERO)
+    await check_rules(call, name, old, ZERO)
     await move_ref(call.world, call.repository, call.user, name, old, ZERO)
     return Answer(204)
 
 
-async def _check_rules(call: Call, name: str, old: str, sha: str) -> None:
+async def check_rules(call: Call, name: str, old: str, sha: str) -> None:
     """The same rules that a push through git meets."""
     if name.startswith("refs/pull/"):
         raise Refusal(422, "Reference cannot be updated")

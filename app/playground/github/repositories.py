@@ -8,7 +8,7 @@ from __future__ import annotations
 from .api import Answer, Call, Endpoint
 from .commits import commit_shape, file_shape
 from .conversation import pull_shape
-from .refusals import Refusal, not_found
+from .refusals import Refusal, custom, not_found
 from .shapes import full_repository_shape, html_url, repository_url, user_shape
 from .world import LEVELS, Json, Repository, User, World
 
@@ -38,6 +38,9 @@ def permission_shape(world: World, repository: Repository, user: User) -> Json:
 
 async def get_repository(call: Call) -> Answer:
     shape = full_repository_shape(call.world, call.repository)
+    if call.repository.parent is not None:
+        parent = full_repository_shape(call.world, call.repository.parent)
+        shape |= {"parent": parent, "source": parent}
     if call.actor.kind == "person":
         shape["permissions"] = _flags(call.repository.level(call.user))
     return Answer(200, shape)
@@ -45,6 +48,10 @@ async def get_repository(call: Call) -> Answer:
 
 async def edit_repository(call: Call) -> Answer:
     repository = call.repository
+    if (name := call.optional("name", str)) and name != repository.name:
+        _rename(call, name)
+    _edit_merging(call)
+    was_archived = repository.archived
     repository.private = call.value("private", bool, repository.private)
     repository.archived = call.value("archived", bool, repository.archived)
     repository.has_issues = call.value("has_issues", bool, repository.has_issues)
@@ -55,7 +62,39 @@ async def edit_repository(call: Call) -> Answer:
             raise Refusal(422, words)
         repository.default_branch = branch
         await repository.git.run("symbolic-ref", "HEAD", f"refs/heads/{branch}")
+    if repository.archived != was_archived:
+        action = "archived" if repository.archived else "unarchived"
+        call.world.webhooks.emit(repository, "repository", action, call.user, {})
     return await get_repository(call)
+
+
+def _rename(call: Call, name: str) -> None:
+    """Give the repository another name; the one it had leads to it until it is taken again."""
+    world, repository = call.world, call.repository
+    new = f"{repository.owner.login}/{name}".lower()
+    if new in world.repositories and world.repositories[new] is not repository:
+        raise custom("Repository", "name already exists on this account")
+    old = repository.name
+    del world.repositories[repository.full_name.lower()]
+    world.renamed[repository.full_name.lower()] = repository
+    world.renamed.pop(new, None)
+    repository.name = name
+    world.repositories[new] = repository
+    changes = {"repository": {"name": {"from": old}}}
+    world.webhooks.emit(repository, "repository", "renamed", call.user, {"changes": changes})
+
+
+def _edit_merging(call: Call) -> None:
+    repository = call.repository
+    names = {"merge": "merge_commit", "squash": "squash_merge", "rebase": "rebase_merge"}
+    for method, name in names.items():
+        allowed = call.value(f"allow_{name}", bool, method in repository.merge_methods)
+        (repository.merge_methods.add if allowed else repository.merge_methods.discard)(method)
+    auto, forking = repository.allow_auto_merge, repository.allow_forking
+    repository.allow_auto_merge = call.value("allow_auto_merge", bool, auto)
+    repository.allow_forking = call.value("allow_forking", bool, forking)
+    gone = repository.delete_branch_on_merge
+    repository.delete_branch_on_merge = call.value("delete_branch_on_merge", bool, gone)
 
 
 async def get_permission(call: Call) -> Answer:

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from .records import OtherApp
+from .signed import with_images
 from .world import Installation, Json, Label, Repository, User, World
 
 _USER_LINKS = {
@@ -94,15 +96,17 @@ def optional_user(world: World, user: User | None) -> Json | None:
     return None if user is None else user_shape(world, user)
 
 
-def app_shape(world: World) -> Json:
-    """The App (`integration`)."""
+def app_shape(world: World, other: OtherApp | None = None) -> Json:
+    """The App (`integration`), or another one."""
+    if other is not None:
+        return _other_app_shape(world, other)
     app = world.app
     created = moment(world.created_at)
     owner = next(iter(world.installations.values()), None)
     return {
         "id": app.app_id,
         "slug": app.slug,
-        "client_id": f"Iv23li{app.app_id:014d}",
+        "client_id": app.client_id,
         "node_id": node_id("A", app.app_id),
         "owner": user_shape(world, owner.account if owner else world.bot),
         "name": app.name or app.slug.capitalize(),
@@ -116,9 +120,31 @@ def app_shape(world: World) -> Json:
     }
 
 
+def _other_app_shape(world: World, other: OtherApp) -> Json:
+    github = User(9919, "github", "User", "GitHub")
+    return app_shape(world) | {
+        "id": other.id,
+        "slug": other.slug,
+        "client_id": f"Iv1.{other.id:016x}",
+        "node_id": node_id("A", other.id),
+        "owner": user_shape(world, github),
+        "name": other.name,
+        "external_url": f"{world.url}/apps/{other.slug}",
+        "html_url": f"{world.url}/apps/{other.slug}",
+        "permissions": {"checks": "write", "metadata": "read"},
+        "events": [],
+    }
+
+
 def via_app(world: World, author: User) -> Json | None:
     """What `performed_via_github_app` says of something this account made."""
     return app_shape(world) if author is world.bot else None
+
+
+def granted(world: World, installation: Installation) -> dict[str, str]:
+    """The permissions that an installation has."""
+    asked = installation.permissions
+    return dict(world.app.permissions if asked is None else asked)
 
 
 def installation_shape(world: World, installation: Installation) -> Json:
@@ -137,12 +163,13 @@ def installation_shape(world: World, installation: Installation) -> Json:
         "app_slug": world.app.slug,
         "target_id": account.id,
         "target_type": account.type,
-        "permissions": dict(world.app.permissions),
+        "client_id": world.app.client_id,
+        "permissions": {"metadata": "read"} | granted(world, installation),
         "events": list(world.app.events),
         "created_at": moment(installation.created_at),
         "updated_at": moment(installation.created_at),
         "single_file_name": None,
-        "suspended_by": None,
+        "suspended_by": optional_user(world, installation.suspended_by),
         "suspended_at": moment(installation.suspended_at),
     }
 
@@ -169,7 +196,7 @@ def repository_shape(world: World, repository: Repository) -> Json:
         "private": repository.private,
         "html_url": html_url(world, repository),
         "description": None,
-        "fork": False,
+        "fork": repository.parent is not None,
         "url": url,
         **{name: url + tail for name, tail in _REPOSITORY_LINKS.items()},
     }
@@ -199,7 +226,13 @@ def full_repository_shape(world: World, repository: Repository) -> Json:
         "has_pages": False,
         "has_downloads": True,
         "has_discussions": False,
-        "allow_forking": True,
+        "allow_forking": repository.allow_forking,
+        "allow_merge_commit": "merge" in repository.merge_methods,
+        "allow_squash_merge": "squash" in repository.merge_methods,
+        "allow_rebase_merge": "rebase" in repository.merge_methods,
+        "allow_auto_merge": repository.allow_auto_merge,
+        "allow_update_branch": False,
+        "delete_branch_on_merge": repository.delete_branch_on_merge,
         "is_template": False,
         "web_commit_signoff_required": False,
         "topics": [],
@@ -210,6 +243,7 @@ def full_repository_shape(world: World, repository: Repository) -> Json:
         "open_issues": issues,
         "open_issues_count": issues,
         **dict.fromkeys(_COUNTS, 0),
+        **dict.fromkeys(("forks", "forks_count"), len(world.forks(repository))),
     }
 
 
@@ -250,5 +284,5 @@ def body_texts(body: str | None, accept: str) -> Json:
         return {"body": body}
     escaped = (body or "").replace("&", "&amp;").replace("<", "&lt;")
     paragraphs = "".join(f"<p>{part}</p>" for part in escaped.split("\n\n") if part)
-    html: dict[str, Any] = {"body_html": paragraphs}
+    html: dict[str, Any] = {"body_html": with_images(paragraphs)}
     return html | {"body": body, "body_text": body or ""} if "full" in accept else html

@@ -15,15 +15,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from starlette.routing import BaseRoute
 
-from . import auth, checks, graphql, merging
+from . import actions, attachments, auth, checks, graphql, installations, merging, sign_in
 from .api import Actor, Call, RequestRecord, answer
 from .app import ROUTER, Front, Observer
 from .faults import Faults
 from .git import Git
+from .people import People, RefusedError
+from .records import OtherCi
 from .refusals import Refusal
 from .webhooks import Delivery, Webhooks
 from .world import (
@@ -40,16 +42,7 @@ from .world import (
 )
 
 
-class RefusedError(Exception):
-    """GitHub refused what a person did; `status` and `answer` are what it said."""
-
-    def __init__(self, status: int, answer: Any) -> None:
-        super().__init__(f"{status}: {answer}")
-        self.status = status
-        self.answer = answer
-
-
-class GitHub:
+class GitHub(People):
     """A simulated GitHub with one App registered."""
 
     def __init__(self, world: World, pages: Sequence[BaseRoute] = ()) -> None:
@@ -190,6 +183,7 @@ class GitHub:
             self.set_permission(name, login, level)
         if owner.login.lower() not in world.installations:
             installation = Installation(world.new_id(), owner, world.clock.now())
+            installation.permissions = dict(world.app.permissions)
             world.installations[owner.login.lower()] = installation
         return repository
 
@@ -268,13 +262,6 @@ class GitHub:
         """A person deletes a comment."""
         await self.act(actor, "DELETE", f"/repos/{repo}/issues/comments/{comment_id}")
 
-    async def review(
-        self, repo: str, number: int, actor: str, body: str = "", event: str = "COMMENT"
-    ) -> None:
-        """A person reviews a pull request: APPROVE, REQUEST_CHANGES or COMMENT."""
-        path = f"/repos/{repo}/pulls/{number}/reviews"
-        await self.act(actor, "POST", path, {"body": body, "event": event})
-
     async def merge(
         self, repo: str, number: int, actor: str, *, sha: str | None = None, method: str = "merge"
     ) -> str:
@@ -295,6 +282,70 @@ class GitHub:
     async def rerequest(self, repo: str, check_run_id: int, actor: str) -> None:
         """A person presses "Re-run" on a check run."""
         await self.act(actor, "POST", f"/repos/{repo}/check-runs/{check_run_id}/rerequest")
+
+    # -- the App on accounts
+
+    def install(self, account: str, by: str | None = None) -> Installation:
+        """A person puts the App on an account, with all that it asks for."""
+        world = self.world
+        return installations.install(world, self.add_user(account), world.user(by or account))
+
+    def uninstall(self, account: str, by: str | None = None) -> None:
+        """A person takes the App off an account; its tokens answer 401 from now on."""
+        world = self.world
+        installations.uninstall(world, self._installation(account), world.user(by or account))
+
+    def suspend(self, account: str, by: str | None = None) -> None:
+        """A person suspends the App on an account; its tokens answer 403."""
+        world = self.world
+        installations.suspend(world, self._installation(account), world.user(by or account))
+
+    def unsuspend(self, account: str, by: str | None = None) -> None:
+        """A person lets the App in again."""
+        world = self.world
+        installations.unsuspend(world, self._installation(account), world.user(by or account))
+
+    def grant(self, account: str, permissions: Mapping[str, str], by: str | None = None) -> None:
+        """A person accepts these permissions, and no others."""
+        world, sender = self.world, self.world.user(by or account)
+        installations.accept(world, self._installation(account), dict(permissions), sender)
+
+    def cover(self, repo: str, *, covered: bool = True, by: str | None = None) -> None:
+        """A person adds a repository to the installation of its owner, or takes it off."""
+        repository = self.world.repository(repo)
+        sender = self.world.user(by) if by else repository.owner
+        installations.choose(self.world, repository, sender, covered=covered)
+
+    def _installation(self, account: str) -> Installation:
+        return self.world.installations[account.lower()]
+
+    def sign_in(self, login: str, url: str) -> str:
+        """A person agrees at `/login/oauth/authorize?...`; gives where they are sent.
+
+        Raises SignInError.
+        """
+        asked = dict(parse_qsl(urlsplit(url).query))
+        return sign_in.agree(self.world, self.world.user(login), asked)
+
+    # -- pictures, and the CI of another App
+
+    def attach_image(self, repo: str, content: bytes, name: str = "image.png") -> str:
+        """A person drops a picture into a text; gives the Markdown that goes there."""
+        return attachments.attach(self.world, self.world.repository(repo), content, name)
+
+    def use_ci(self, repo: str, ci: OtherCi | None) -> None:
+        """Let GitHub Actions answer each push to a branch as `ci` says; None ends that."""
+        self.world.repository(repo).ci = ci
+
+    def finish_ci(self, repo: str, sha: str, conclusion: str) -> None:
+        """End the runs of a commit that are still at work. Raises RefusedError without any."""
+        repository = self.world.repository(repo)
+        runs = [run for run in repository.workflow_runs.values() if run.suite.head_sha == sha]
+        busy = [run for run in runs if run.status != "completed"]
+        if not busy:
+            raise RefusedError(409, {"message": "No run is in progress."})
+        for run in busy:
+            actions.finish(self.world, repository, run, conclusion)
 
     # -- looking
 

@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Literal
 from urllib.parse import urlencode
@@ -28,6 +28,7 @@ from .world import Json, Repository, User, World
 
 _TIMEOUT = 10.0
 """Seconds that GitHub waits for an answer."""
+_KEPT = timedelta(days=3)
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Delivery:
     event: str
     action: str | None
     payload: Json
-    repository_id: int
+    repository_id: int | None
     installation_id: int
     delivered_at: datetime
     redelivery: bool = False
@@ -58,9 +59,11 @@ class Webhooks:
         self.url: str | None = None
         self.content_type: Literal["json", "form"] = "json"
         self.log: list[Delivery] = []
+        self.delay = 0.0
+        """Seconds between an event and its delivery."""
         self.observers: list[Callable[[Delivery], None]] = []
         self._world = world
-        self._queues: dict[int, asyncio.Queue[Delivery]] = {}
+        self._queues: dict[int | None, asyncio.Queue[Delivery]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._client: httpx.AsyncClient | None = None
         self._pending = 0
@@ -89,16 +92,27 @@ class Webhooks:
                 "node_id": node_id("MDIzO", installation.id),
             },
         }
+        self.send(event, action, whole, installation.id, repository.id)
+
+    def send(
+        self,
+        event: str,
+        action: str | None,
+        payload: Json,
+        installation_id: int,
+        repository_id: int | None,
+    ) -> None:
+        """Send a whole payload to the App, whatever it is subscribed to."""
         self._queue(
             Delivery(
-                id=world.new_id(),
+                id=self._world.new_id(),
                 guid=str(uuid.uuid4()),
                 event=event,
                 action=action,
-                payload=whole,
-                repository_id=repository.id,
-                installation_id=installation.id,
-                delivered_at=world.clock.now(),
+                payload=payload,
+                repository_id=repository_id,
+                installation_id=installation_id,
+                delivered_at=self._world.clock.now(),
             )
         )
 
@@ -164,6 +178,7 @@ class Webhooks:
             body = urlencode({"payload": body.decode()}).encode()
             content_type = "application/x-www-form-urlencoded"
         delivery.request_headers = self._headers(delivery, body, content_type)
+        await asyncio.sleep(self.delay)
         started = time.monotonic()
         self.log.append(delivery)
         if self.url is None:
@@ -224,9 +239,15 @@ def _item(delivery: Delivery) -> Json:
     }
 
 
+def _kept(call: Call) -> list[Delivery]:
+    """What the log still holds: three days."""
+    oldest = call.world.clock.now() - _KEPT
+    return [one for one in call.world.webhooks.log if one.delivered_at > oldest]
+
+
 def _delivery(call: Call) -> Delivery:
     number = call.number("delivery_id")
-    for delivery in call.world.webhooks.log:
+    for delivery in _kept(call):
         if delivery.id == number:
             return delivery
     raise not_found()
@@ -234,7 +255,7 @@ def _delivery(call: Call) -> Delivery:
 
 async def list_deliveries(call: Call) -> Answer:
     size = min(int(call.query.get("per_page") or 30), 100)
-    newest_first = sorted(call.world.webhooks.log, key=lambda one: one.id, reverse=True)
+    newest_first = sorted(_kept(call), key=lambda one: one.id, reverse=True)
     found = [one for one in newest_first if _wanted(call, one)]
     if cursor := call.query.get("cursor"):
         if not cursor.isdecimal():

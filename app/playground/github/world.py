@@ -573,7 +573,13 @@ class World:
         self._ids = itertools.count(100_001)
         self.created_at = self.clock.now()
         self.web_flow = User(19_864_447, "web-flow", "User", "GitHub")
+        self.register(app)
+
+    def register(self, app: AppRegistration) -> None:
+        """Make this the App that is registered; it is installed nowhere yet."""
+        self.app = app
         self.bot = self.add_user(f"{app.slug}[bot]", kind="Bot")
+        self.installations.clear()
 
     @property
     def api_url(self) -> str:

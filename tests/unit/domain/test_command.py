@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.command import parse
+from app.domain.command import COMMANDS, parse
 
 _WORDS = st.text(
     st.characters(codec="utf-8", exclude_characters="\r\n`~<>\\", exclude_categories=("Cc", "Cs"))
@@ -43,10 +43,9 @@ def _task(text: str) -> str | None:
         ("/honk\tafter a tab", "after a tab"),
         ("Thanks!\r\n\r\n/honk and now\r\nthe rest\r\n", "and now\nthe rest"),
         ("old\r/honk Mac", "Mac"),
-        ("in a paragraph\n/honk go\non", "go\non"),
+        ("in a paragraph\n/honk look\non", "look\non"),
         ("/honk one\n/honk two", "one\n/honk two"),
         ("/honk with\n```py\ncode\n```", "with\n```py\ncode\n```"),
-        ("/honk stop", "stop"),
         ("```\n/honk no\n```\n/honk yes", "yes"),
         ("```\n~~~\n```\n/honk yes", "yes"),
         ("````\n```\n/honk no\n````\n/honk yes", "yes"),
@@ -157,3 +156,55 @@ def test_long_comments_take_no_time(piece: str) -> None:
     start = time.process_time()
     parse(text, "honk")
     assert time.process_time() - start < 1.0
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "task"),
+    [
+        ("/honk stop", "stop", ""),
+        ("/HONK Stop", "stop", ""),
+        ("@honk stop", "stop", ""),
+        ("/honk stop\n\nthanks!", "stop", ""),
+        ("/honk stop using floats for money", "work", "stop using floats for money"),
+        ("/honk go", "go", ""),
+        ("/honk go test fails since monday", "work", "go test fails since monday"),
+        ("/honk plan", "plan", ""),
+        (
+            "/honk plan the move to dataclasses\nstep by step",
+            "plan",
+            "the move to dataclasses\nstep by step",
+        ),
+        ("/honk ask where is it?", "ask", "where is it?"),
+        ("/honk retry", "retry", ""),
+        ("/honk status", "status", ""),
+        ("/honk help", "help", ""),
+        ("/honk continue", "continue", ""),
+        ("/honk continue where you left off", "work", "continue where you left off"),
+        ("/honk", "work", ""),
+        ("/honk work", "work", "work"),
+    ],
+)
+def test_commands_and_sentences(line: str, name: str, task: str) -> None:
+    found = parse(line, "honk")
+    assert found is not None
+    assert (found.name, found.task) == (name, task)
+
+
+@pytest.mark.parametrize(("text", "usd"), [("budget=2", 2), ("budget=$2.50", 2.5), ("", None)])
+def test_a_budget_to_go_on_with(text: str, usd: float | None) -> None:
+    found = parse(f"/honk continue {text}", "honk")
+    assert found is not None
+    assert (found.name, found.arguments.budget_usd) == ("continue", usd)
+
+
+def test_what_help_prints_are_those_commands() -> None:
+    for spec in COMMANDS.values():
+        found = parse(spec.example, "honk")
+        assert found is not None
+        assert found.name == spec.name
+
+
+@pytest.mark.parametrize("disarm", ["> {}", "```\n{}\n```", "<!--\n{}\n-->", "    {}"])
+def test_quoting_or_fencing_any_command_disarms_it(disarm: str) -> None:
+    for spec in COMMANDS.values():
+        assert parse(disarm.format(spec.example), "honk") is None

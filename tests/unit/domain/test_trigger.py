@@ -105,7 +105,7 @@ def test_a_nul_is_kept_from_the_database() -> None:
         ("issue_comment", commented(sender={**OUR_BOT, "login": "Honk[bot]"}), "this App"),
         ("issues", labeled(sender=OTHER_BOT), "no person"),
         ("issue_comment", commented(sender=OTHER_BOT), "no person"),
-        ("issues", labeled(action="unlabeled"), "not acted on"),
+        ("issues", labeled(action="unlabeled"), "starts or stops"),
         ("issue_comment", commented(action="edited"), "not acted on"),
         ("issue_comment", commented(action="deleted"), "not acted on"),
         ("pull_request", labeled(), "not acted on"),
@@ -162,3 +162,15 @@ def test_values_that_github_does_not_send_are_refused(changes: dict[str, Any]) -
 def test_a_comment_needs_a_name_that_can_be_an_id(node_id: str | None) -> None:
     with pytest.raises(EventError):
         _decide("issue_comment", commented(comment__node_id=node_id))
+
+
+def test_taking_the_state_label_off_asks_to_stop() -> None:
+    trigger = _trigger("issues", labeled("honk:running", action="unlabeled"))
+    assert trigger.kind == "unlabel"
+    assert trigger.id.startswith("unlabel:")
+
+
+def test_a_comment_where_a_question_waits_is_a_reply() -> None:
+    waiting = commented("The first one.", issue__labels=[{"name": "honk:needs-you"}])
+    assert _trigger("issue_comment", waiting).kind == "reply"
+    assert isinstance(_decide("issue_comment", commented("The first one.")), Ignored)

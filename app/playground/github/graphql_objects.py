@@ -1,0 +1,331 @@
+"""Conversations as GraphQL shows them.
+
+Outside contract: https://docs.github.com/graphql/reference/objects
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .api import Call
+from .conversation import issue_page
+from .rules import check_states, mergeable_state, merged_tree
+from .shapes import html_url, moment, node_id
+from .world import (
+    Comment,
+    Edit,
+    Issue,
+    Json,
+    PullRequest,
+    Repository,
+    Review,
+    ReviewComment,
+    ReviewThread,
+    User,
+)
+
+_ROLLUP = {"failure": "FAILURE", "pending": "PENDING"}
+
+
+def payload(mutation: str, given: Json, **fields: Any) -> Json:
+    """What a mutation gives back."""
+    echo = {"clientMutationId": given.get("clientMutationId")}
+    return {"__typename": f"{mutation}Payload"} | echo | fields
+
+
+def connection(kind: str, items: Sequence[Any], shape: Callable[[Any], Json]) -> Any:
+    """A field that is a list in pages: `first` or `last` of them, `after` a cursor."""
+
+    def page(arguments: Json) -> Json:
+        start = int(arguments.get("after") or 0)
+        first, last = arguments.get("first"), arguments.get("last")
+        chosen = list(enumerate(items))[start:]
+        chosen = chosen[:first] if first is not None else chosen[-(last or 100) :]
+        end = chosen[-1][0] + 1 if chosen else start
+        info = {
+            "__typename": "PageInfo",
+            "hasNextPage": end < len(items),
+            "hasPreviousPage": bool(chosen) and chosen[0][0] > 0,
+            "startCursor": str(chosen[0][0]) if chosen else None,
+            "endCursor": str(end) if chosen else None,
+        }
+        nodes = [shape(item) for _, item in chosen]
+        whole = {"totalCount": len(items), "nodes": nodes, "pageInfo": info}
+        return {"__typename": f"{kind}Connection"} | whole
+
+    return page
+
+
+def actor_object(call: Call, user: User | None) -> Json | None:
+    """An account."""
+    if user is None:
+        return None
+    login = user.login.removesuffix("[bot]")
+    kind, prefix = ("Bot", "BOT") if user.type == "Bot" else ("User", "U")
+    return {
+        "__typename": kind,
+        "id": node_id(prefix, user.id),
+        "databaseId": user.id,
+        "login": login,
+        "url": f"{call.world.url}/{user.login}",
+    }
+
+
+def _edits(call: Call, edits: list[Edit]) -> Json:
+    """Who wrote a text when; the first version counts as an edit once there is a second."""
+    last = edits[-1] if edits else None
+    return {
+        "lastEditedAt": moment(last.edited_at) if last else None,
+        "editor": actor_object(call, last.editor) if last else None,
+        "includesCreatedEdit": bool(edits),
+        "userContentEdits": connection(
+            "UserContentEdit", edits[::-1], lambda edit: _edit_object(call, edit)
+        ),
+    }
+
+
+def _edit_object(call: Call, edit: Edit) -> Json:
+    when = moment(edit.edited_at)
+    return {
+        "__typename": "UserContentEdit",
+        "id": node_id("UCE", edit.id),
+        "createdAt": when,
+        "editedAt": when,
+        "updatedAt": when,
+        "deletedAt": None,
+        "editor": actor_object(call, edit.editor),
+        # Despite its name this is the whole text of the version.
+        "diff": edit.text,
+    }
+
+
+def _minimised(thing: Comment | Review) -> Json:
+    reason = thing.minimised
+    told = reason.lower().replace("_", "-") if reason else None
+    return {"isMinimized": reason is not None, "minimizedReason": told}
+
+
+def comment_object(call: Call, issue: Issue, comment: Comment) -> Json:
+    """A comment on an issue or pull request."""
+    page = issue_page(call.world, call.repository, issue)
+    return {
+        "__typename": "IssueComment",
+        "id": node_id("IC", comment.id),
+        "databaseId": comment.id,
+        "url": f"{page}#issuecomment-{comment.id}",
+        "body": comment.body,
+        "author": actor_object(call, comment.author),
+        "createdAt": moment(comment.created_at),
+        "updatedAt": moment(comment.updated_at),
+        **_edits(call, comment.edits),
+        **_minimised(comment),
+    }
+
+
+def review_object(call: Call, issue: Issue, review: Review) -> Json:
+    """A review."""
+    page = issue_page(call.world, call.repository, issue)
+    return {
+        "__typename": "PullRequestReview",
+        "id": node_id("PRR", review.id),
+        "databaseId": review.id,
+        "url": f"{page}#pullrequestreview-{review.id}",
+        "body": review.body,
+        "state": review.state,
+        "author": actor_object(call, review.author),
+        "submittedAt": moment(review.submitted_at),
+        **_edits(call, review.edits),
+        **_minimised(review),
+    }
+
+
+def review_comment_object(
+    call: Call, issue: Issue, thread: ReviewThread, comment: ReviewComment
+) -> Json:
+    """A comment on lines."""
+    page = issue_page(call.world, call.repository, issue)
+    return {
+        "__typename": "PullRequestReviewComment",
+        "id": node_id("PRRC", comment.id),
+        "databaseId": comment.id,
+        "url": f"{page}#discussion_r{comment.id}",
+        "body": comment.body,
+        "path": thread.path,
+        "line": thread.line,
+        "originalLine": thread.original_line,
+        "diffHunk": comment.diff_hunk,
+        "outdated": thread.outdated,
+        "author": actor_object(call, comment.author),
+        "createdAt": moment(comment.created_at),
+        "updatedAt": moment(comment.updated_at),
+        **_edits(call, comment.edits),
+        **_minimised(comment),
+    }
+
+
+def thread_object(call: Call, issue: Issue, thread: ReviewThread) -> Json:
+    """A thread of a review."""
+    return {
+        "__typename": "PullRequestReviewThread",
+        "id": node_id("PRRT", thread.id),
+        "isResolved": thread.resolved_by is not None,
+        "resolvedBy": actor_object(call, thread.resolved_by),
+        "isOutdated": thread.outdated,
+        "path": thread.path,
+        "line": thread.line,
+        "startLine": thread.start,
+        "originalLine": thread.original_line,
+        "diffSide": thread.side,
+        "subjectType": thread.subject.upper(),
+        "comments": connection(
+            "PullRequestReviewComment",
+            thread.comments,
+            lambda comment: review_comment_object(call, issue, thread, comment),
+        ),
+    }
+
+
+def _conversation(call: Call, issue: Issue) -> Json:
+    """What issues and pull requests have in common."""
+    reason = issue.lock_reason
+    return {
+        "id": node_id("PR" if issue.pull else "I", issue.id),
+        "number": issue.number,
+        "title": issue.title,
+        "body": issue.body or "",
+        "url": issue_page(call.world, call.repository, issue),
+        "author": actor_object(call, issue.author),
+        "createdAt": moment(issue.created_at),
+        "updatedAt": moment(issue.updated_at),
+        "closedAt": moment(issue.closed_at),
+        "closed": issue.state == "closed",
+        "locked": issue.locked,
+        "activeLockReason": reason.upper().replace("-", "_").replace(" ", "_") if reason else None,
+        "comments": connection(
+            "IssueComment", issue.comments, lambda one: comment_object(call, issue, one)
+        ),
+        **_edits(call, issue.edits),
+    }
+
+
+def issue_object(call: Call, issue: Issue) -> Json:
+    """An issue."""
+    reason = issue.state_reason
+    return {
+        "__typename": "Issue",
+        "databaseId": issue.id,
+        "state": issue.state.upper(),
+        "stateReason": reason.upper() if reason else None,
+        **_conversation(call, issue),
+    }
+
+
+def pull_object(call: Call, issue: Issue, pull: PullRequest) -> Json:
+    """A pull request; what costs git its time is found out only where it is asked for."""
+    source = pull.head_repository
+    return {
+        "__typename": "PullRequest",
+        "databaseId": pull.id,
+        "state": "MERGED" if pull.merged_at else issue.state.upper(),
+        "merged": pull.merged_at is not None,
+        "mergedAt": moment(pull.merged_at),
+        "isDraft": pull.draft,
+        "headRefName": pull.head,
+        "headRefOid": pull.head_sha,
+        "baseRefName": pull.base,
+        "baseRefOid": pull.base_sha,
+        "isCrossRepository": source is not call.repository,
+        "maintainerCanModify": pull.maintainer_can_modify,
+        "isInMergeQueue": pull.queued is not None,
+        "mergeable": lambda _: _mergeable(call, pull),
+        "mergeStateStatus": lambda _: _merge_state(call, issue, pull),
+        "reviewDecision": _decision(call.repository, pull),
+        "statusCheckRollup": _rollup(call, pull),
+        "autoMergeRequest": _auto_merge(call, pull),
+        "reviews": connection(
+            "PullRequestReview",
+            [one for one in pull.reviews if one.state != "PENDING" or one.author is call.user],
+            lambda one: review_object(call, issue, one),
+        ),
+        "reviewThreads": connection(
+            "PullRequestReviewThread", pull.threads, lambda one: thread_object(call, issue, one)
+        ),
+        **_conversation(call, issue),
+    }
+
+
+async def _mergeable(call: Call, pull: PullRequest) -> str:
+    clean = await merged_tree(call.repository, pull) is not None
+    return "MERGEABLE" if clean else "CONFLICTING"
+
+
+async def _merge_state(call: Call, issue: Issue, pull: PullRequest) -> str:
+    return (await mergeable_state(call.world, call.repository, issue, pull)).upper()
+
+
+def _decision(repository: Repository, pull: PullRequest) -> str | None:
+    words = {
+        review.author: review.state
+        for review in pull.reviews
+        if review.state in ("APPROVED", "CHANGES_REQUESTED", "DISMISSED")
+        and repository.allows(review.author, "write")
+    }
+    for state in ("CHANGES_REQUESTED", "APPROVED"):
+        if state in words.values():
+            return state
+    return None
+
+
+def _rollup(call: Call, pull: PullRequest) -> Json | None:
+    states = {
+        one.state for one in check_states(call.world, call.repository, pull.head_sha).values()
+    }
+    if not states:
+        return None
+    worst = next((_ROLLUP[state] for state in _ROLLUP if state in states), "SUCCESS")
+    return {"__typename": "StatusCheckRollup", "state": worst}
+
+
+def _auto_merge(call: Call, pull: PullRequest) -> Json | None:
+    order = pull.auto_merge
+    if order is None:
+        return None
+    return {
+        "__typename": "AutoMergeRequest",
+        "enabledBy": actor_object(call, order.enabled_by),
+        "mergeMethod": order.method.upper(),
+        "commitHeadline": order.title,
+        "commitBody": order.message,
+    }
+
+
+def repository_object(call: Call, repository: Repository) -> Json:
+    """A repository."""
+    return {
+        "__typename": "Repository",
+        "id": node_id("R", repository.id),
+        "databaseId": repository.id,
+        "name": repository.name,
+        "nameWithOwner": repository.full_name,
+        "url": html_url(call.world, repository),
+        "isPrivate": repository.private,
+        "isArchived": repository.archived,
+        "isFork": repository.parent is not None,
+        "autoMergeAllowed": repository.allow_auto_merge,
+        "deleteBranchOnMerge": repository.delete_branch_on_merge,
+        "mergeCommitAllowed": "merge" in repository.merge_methods,
+        "squashMergeAllowed": "squash" in repository.merge_methods,
+        "rebaseMergeAllowed": "rebase" in repository.merge_methods,
+        "issue": lambda arguments: _by_number(call, repository, arguments, "I"),
+        "pullRequest": lambda arguments: _by_number(call, repository, arguments, "PR"),
+        "issueOrPullRequest": lambda arguments: _by_number(call, repository, arguments, "I PR"),
+    }
+
+
+def _by_number(call: Call, repository: Repository, arguments: Json, kinds: str) -> Json | None:
+    call.found = repository
+    issue = repository.issues.get(arguments["number"])
+    if issue is None or ("PR" if issue.pull else "I") not in kinds.split():
+        return None
+    return pull_object(call, issue, issue.pull) if issue.pull else issue_object(call, issue)
