@@ -154,11 +154,13 @@ def last_words(run: RunId, attempt: int, requester: str, report: Report) -> str:
 
 def refused(run: RunId, requester: str, problem: str, next_step: str) -> str:
     """Nothing was started, why, and what to do."""
-    return _fit_comment(
-        f"@{requester} Nothing was started. {sanitize.markdown(problem, limit=3000)} "
-        f"{sanitize.markdown(next_step, limit=1000)}".strip()
-        + f"\n\n{refusal_marker(run)}\n"
-    )
+    told = f"@{requester} Nothing was started. {problem} {next_step}".strip()
+    return _fit_comment(f"{told}\n\n{refusal_marker(run)}\n")
+
+
+def foreign(problem: str, next_step: str) -> tuple[str, str]:
+    """Problem and next step that quote the repository, so that they only read."""
+    return sanitize.markdown(problem, limit=3000), sanitize.markdown(next_step, limit=1000)
 
 
 def answer_marker(run: RunId) -> str:

@@ -229,7 +229,8 @@ async def _open_pull(services: Services, trigger: Trigger, row: RunRow) -> int |
 
 
 def _refusal(problem: UserError) -> Admission:
-    return Admission(problem=problem.message, next_step=problem.next_step)
+    told, next_step = words.foreign(problem.message, problem.next_step)
+    return Admission(problem=told, next_step=next_step)
 
 
 async def _swap_labels(client: RepositoryClient, trigger: Trigger) -> None:

@@ -125,7 +125,7 @@ async def enqueue_attempt(run: RunInput, number: int) -> None:
 
 
 async def cancel_attempt(attempt: str) -> bool:
-    """Take an attempt out of the queue; False when it has begun, and is left alone."""
+    """Take an attempt out of the queue, from inside a step; False when it has begun."""
     status = await DBOS.get_workflow_status_async(attempt)
     if status is None or status.status != "ENQUEUED":
         return False

@@ -6,7 +6,7 @@ from app.domain import words
 from app.domain.policy import Policy
 from app.domain.run import Outcome, attempt_id
 from app.domain.trigger import Trigger
-from app.domain.values import RunId
+from app.domain.values import RunId, Value
 from app.domain.words import Report
 from app.runs import durable, intake, starting
 from app.runs.durable import Nothing
@@ -14,6 +14,12 @@ from app.runs.intake import Standing
 from app.runs.queue import cancel_attempt
 from app.runs.services import Services
 from app.runs.steps import report
+
+
+class Taken(Value):
+    """Whether the attempt was still in the queue."""
+
+    out: bool
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
@@ -24,13 +30,21 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
         return
     run = standing.run
     await durable.step("ask to stop", Nothing, lambda: _ask(services, trigger, run))
-    if standing.queued and await cancel_attempt(attempt_id(run, standing.attempt)):
+    if not standing.queued:
+        return
+    attempt = attempt_id(run, standing.attempt)
+    taken = await durable.step("take out of the queue", Taken, lambda: _take_out(attempt))
+    if taken.out:
         await durable.step("report", Nothing, lambda: _end(services, run, standing.attempt))
 
 
 async def _ask(services: Services, trigger: Trigger, run: RunId) -> Nothing:
     await services.runs.update(run, stop_asked_by=trigger.actor.login)
     return await intake.seen(services, trigger)
+
+
+async def _take_out(attempt: str) -> Taken:
+    return Taken(out=await cancel_attempt(attempt))
 
 
 async def _end(services: Services, run: RunId, attempt: int) -> Nothing:
