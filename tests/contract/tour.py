@@ -38,6 +38,18 @@ EVENTS = (
 )
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 OUTPUT = {"title": "t", "summary": "s"}
+QUEUE = {
+    "type": "merge_queue",
+    "parameters": {
+        "check_response_timeout_minutes": 60,
+        "grouping_strategy": "ALLGREEN",
+        "max_entries_to_build": 5,
+        "max_entries_to_merge": 5,
+        "merge_method": "MERGE",
+        "min_entries_to_merge": 1,
+        "min_entries_to_merge_wait_minutes": 5,
+    },
+}
 ACTION = {"label": "Retry", "description": "Try once more", "identifier": "retry"}
 
 
@@ -342,40 +354,80 @@ class Tour:
 
     # -- the rest
 
-    async def query(self, document: str, **variables: Any) -> Any:
+    async def query(self, document: str, token: str = "", **variables: Any) -> Any:
         body = {"query": document, "variables": variables}
         url = f"{self.github.url}/api/graphql"
-        headers = {"Authorization": f"Bearer {self.token}"}
+        headers = {"Authorization": f"Bearer {token or self.token}"}
         answer = (await self.client.post(url, json=body, headers=headers)).json()
         assert "errors" not in answer, answer
         return answer["data"]
 
-    async def graphql(self) -> None:
-        pull = await self.repo("GET", "/pulls/2")
-        for name in ("convertPullRequestToDraft", "markPullRequestReadyForReview"):
-            fields = "{ pullRequest { id isDraft } }"
-            document = f"mutation($id: ID!) {{ {name}(input: {{pullRequestId: $id}}) {fields} }}"
-            await self.query(document, id=pull["node_id"])
-        document = "query($id: ID!) { node(id: $id) { __typename ... on PullRequest { isDraft } } }"
-        await self.query(document, id=pull["node_id"])
-        await self.query("{ viewer { login } rateLimit { limit remaining } }")
-        made = await self.repo("POST", "/issues/1/comments", {"body": "old"})
-        subject = "minimizedComment { isMinimized minimizedReason }"
+    async def mutate(self, name: str, fields: str, token: str = "", **given: Any) -> Any:
+        kind = name[0].upper() + name[1:]
         document = (
-            "mutation($id: ID!) { minimizeComment(input: {subjectId: $id, classifier: OUTDATED})"
-            f" {{ {subject} }} }}"
+            f"mutation($input: {kind}Input!) "
+            f"{{ {name}(input: $input) {{ clientMutationId {fields} }} }}"
         )
-        await self.query(document, id=made["node_id"])
+        return await self.query(document, token, input=given | {"clientMutationId": name})
+
+    async def graphql(self) -> None:
+        pull = (await self.repo("GET", "/pulls/2"))["node_id"]
+        for name in ("convertPullRequestToDraft", "markPullRequestReadyForReview"):
+            await self.mutate(name, "pullRequest { id isDraft }", pullRequestId=pull)
+        document = "query($id: ID!) { node(id: $id) { __typename ... on PullRequest { isDraft } } }"
+        await self.query(document, id=pull)
+        await self.query("{ viewer { login } rateLimit { limit remaining } }")
+        document = "query($o: String!, $n: String!) { repository(owner: $o, name: $n) { id } }"
+        found = await self.query(document, o="octo", n="sample")
+        assert found["repository"]["id"]
+        await self.hiding_and_threads(pull)
+        await self.merging_later(pull)
+        await self.moderation()
+
+    async def hiding_and_threads(self, pull: str) -> None:
+        made = (await self.repo("POST", "/issues/1/comments", {"body": "old"}))["node_id"]
+        shown = "{ isMinimized minimizedReason }"
+        fields = f"minimizedComment {shown}"
+        await self.mutate("minimizeComment", fields, subjectId=made, classifier="OUTDATED")
+        await self.mutate("unminimizeComment", f"unminimizedComment {shown}", subjectId=made)
         document = (
             "query($id: ID!) { node(id: $id) { ... on PullRequest {"
             " reviewThreads(first: 5) { nodes { id isResolved } } } } }"
         )
-        found = await self.query(document, id=pull["node_id"])
+        found = await self.query(document, id=pull)
         thread = found["node"]["reviewThreads"]["nodes"][0]["id"]
         for name in ("resolveReviewThread", "unresolveReviewThread"):
-            fields = "{ thread { id isResolved } }"
-            document = f"mutation($id: ID!) {{ {name}(input: {{threadId: $id}}) {fields} }}"
-            await self.query(document, id=thread)
+            await self.mutate(name, "thread { id isResolved }", threadId=thread)
+
+    async def merging_later(self, pull: str) -> None:
+        self.github.repository(REPO).allow_auto_merge = True
+        needed = {"required_status_checks": [{"context": "never"}]}
+        checks = {"type": "required_status_checks", "parameters": needed}
+        held = self.github.add_ruleset(REPO, checks, include=["refs/heads/main"])
+        for name in ("enablePullRequestAutoMerge", "disablePullRequestAutoMerge"):
+            await self.mutate(name, "pullRequest { id }", pullRequestId=pull)
+        queue = self.github.add_ruleset(REPO, QUEUE, include=["refs/heads/main"])
+        head = await self.github.branch(REPO, "feat")
+        done = {"name": "never", "head_sha": head, "conclusion": "success", "output": OUTPUT}
+        await self.repo("POST", "/check-runs", done)
+        await self.mutate("enqueuePullRequest", "mergeQueueEntry { id }", pullRequestId=pull)
+        await self.mutate("dequeuePullRequest", "mergeQueueEntry { id }", id=pull)
+        for ruleset in (held, queue):
+            await self.repo("DELETE", f"/rulesets/{ruleset.id}")
+
+    async def moderation(self) -> None:
+        made = (await self.repo("POST", "/issues", {"title": "Away"}))["node_id"]
+        locked = "lockedRecord { locked activeLockReason }"
+        await self.mutate("lockLockable", locked, lockableId=made, lockReason="SPAM")
+        await self.mutate("unlockLockable", "unlockedRecord { locked }", lockableId=made)
+        other = await self.github.add_repository("octo/other", files={"x": b""})
+        target = (await self.ask("GET", f"/repos/{other.full_name}"))["node_id"]
+        owner = self.person("octo")
+        moved = await self.mutate(
+            "transferIssue", "issue { id }", owner, issueId=made, repositoryId=target
+        )
+        issue = moved["transferIssue"]["issue"]["id"]
+        await self.mutate("deleteIssue", "repository { id }", owner, issueId=issue)
 
     async def forks(self) -> None:
         self.github.add_user("stranger")
