@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 _PREFERRED = range(200_000, 265_536)
@@ -48,12 +50,19 @@ class Slots:
     def _taken(self) -> set[int]:
         taken = set()
         for folder, folders, _ in os.walk(self._root):
-            owners = {name: Path(folder, name).lstat().st_uid for name in folders}
+            owners = dict(_owners(Path(folder), folders))
             taken |= set(owners.values())
             # What is below a workspace is the workspace's.
             deep = len(Path(folder).relative_to(self._root).parts) >= 2
-            folders[:] = [name for name in folders if not deep and owners[name] not in self._ids]
+            folders[:] = [name for name in owners if not deep and owners[name] not in self._ids]
         return taken
+
+
+def _owners(folder: Path, names: list[str]) -> Iterator[tuple[str, int]]:
+    """Who owns what. Another run's workspace may vanish while this one looks."""
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            yield name, (folder / name).lstat().st_uid
 
 
 def _mapped(ids: range) -> bool:

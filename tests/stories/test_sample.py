@@ -109,6 +109,9 @@ async def test_a_toolchain_that_is_not_there_is_told_in_plain_words(house: House
     assert subject.check.summary is not None
     assert "`no-such-go test ./...` ended with 127" in subject.check.summary
     assert "no-such-go: command not found" in subject.check.summary
+    assert subject.check.conclusion == "failure"
+    assert subject.pull.pull is not None
+    assert subject.pull.pull.draft
 
 
 @pytest.mark.parametrize(("which", "end"), ENDS.items(), ids=[f"{n}-{i}" for n, i in ENDS])

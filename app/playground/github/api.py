@@ -224,11 +224,11 @@ class Router:
     """Finds the endpoint of a path; earlier ones win."""
 
     def __init__(self, *tables: Sequence[Endpoint]) -> None:
-        self._endpoints = [endpoint for table in tables for endpoint in table]
+        self.endpoints = [endpoint for table in tables for endpoint in table]
 
     def find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
         """The endpoint and its parameters, decoded. Refuses with 404."""
-        for endpoint in self._endpoints:
+        for endpoint in self.endpoints:
             match = endpoint.pattern.fullmatch(path) if endpoint.method == method else None
             if match:
                 return endpoint, {k: unquote(v) for k, v in match.groupdict().items()}

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from .api import Actor, Answer, Call, Endpoint, covers
-from .refusals import Refusal, invalid_request, not_found
+from .refusals import Moved, Refusal, invalid_request, not_found
 from .shapes import (
     app_shape,
     full_repository_shape,
@@ -151,7 +151,11 @@ async def get_installation(call: Call) -> Answer:
 
 
 async def repository_installation(call: Call) -> Answer:
-    repository = call.world.repository(f"{call.params['owner']}/{call.params['repo']}")
+    full_name = f"{call.params['owner']}/{call.params['repo']}"
+    former = call.world.renamed.get(full_name.lower())
+    if former is not None and full_name.lower() not in call.world.repositories:
+        raise Moved(f"{call.world.api_url}/repositories/{former.id}/installation")
+    repository = call.world.repository(full_name)
     installation = call.world.installation_of(repository)
     if installation is None:
         raise not_found()

@@ -6,7 +6,6 @@ Outside contract: https://docs.github.com/rest/repos/contents
 from __future__ import annotations
 
 import base64
-import binascii
 
 from .api import Answer, Call, Endpoint
 from .commits import git_commit_shape, git_person, web_flow_person, write_commit
@@ -67,7 +66,7 @@ def _content(call: Call) -> bytes:
         raise invalid_request('"content" wasn\'t supplied.')
     try:
         return base64.b64decode(call.fields()["content"])
-    except binascii.Error:
+    except ValueError:
         raise Refusal(422, "content is not valid Base64") from None
 
 

@@ -11,9 +11,9 @@ from .commits import git_person, web_flow_person, write_commit
 from .heads import move_ref
 from .records import Deployment, DeploymentStatus
 from .refusals import Refusal, invalid_request, not_found, validation
-from .rules import check_states
+from .rules import check_states, state_of
 from .shapes import moment, node_id, repository_url, user_shape, via_app
-from .world import Json
+from .world import Json, RequiredCheck
 
 _STATES = ("error", "failure", "inactive", "in_progress", "queued", "pending", "success")
 _DESCRIPTION_LIMIT = 140
@@ -137,10 +137,10 @@ async def _merge_default(call: Call, ref: str, sha: str) -> Answer:
 def _check_contexts(call: Call, sha: str, ref: str) -> None:
     """All that speaks of the commit must be good, or what was asked for; nothing for `[]`."""
     states = check_states(call.world, call.repository, sha)
-    wanted = list(states)
+    wanted = list(dict.fromkeys(one.context for one in states))
     if call.fields().get("required_contexts") is not None:
         wanted = call.strings("required_contexts")
-    bad = [name for name in wanted if name not in states or states[name].state != "success"]
+    bad = [name for name in wanted if state_of(states, RequiredCheck(name)) != "success"]
     if bad:
         error = {"resource": "Deployment", "field": "required_contexts", "code": "invalid"}
         contexts = [{"context": name} for name in bad]

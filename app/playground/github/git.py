@@ -202,8 +202,9 @@ class Git:
 
     async def ref(self, name: str) -> str | None:
         """The object that a full ref name points at."""
-        if not await self.good_name(name):
+        if not name.startswith("refs/") or "\n" in name or "\0" in name:
             return None
+        # A name that git does not allow is one that it does not find.
         result = await self.run("show-ref", "--verify", "--hash", name, check=False)
         return result.text() if result.code == 0 else None
 

@@ -278,9 +278,7 @@ def _decision(repository: Repository, pull: PullRequest) -> str | None:
 
 
 def _rollup(call: Call, pull: PullRequest) -> Json | None:
-    states = {
-        one.state for one in check_states(call.world, call.repository, pull.head_sha).values()
-    }
+    states = {one.state for one in check_states(call.world, call.repository, pull.head_sha)}
     if not states:
         return None
     worst = next((_ROLLUP[state] for state in _ROLLUP if state in states), "SUCCESS")

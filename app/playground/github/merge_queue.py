@@ -12,7 +12,7 @@ from .conversation import add_event, announce
 from .git import ZERO
 from .heads import finish_merge, move_ref, moved
 from .refusals import Refusal
-from .rules import check_states, merged_tree, needs_of, unmet
+from .rules import check_states, merged_tree, needs_of, state_of, unmet
 from .world import Issue, Json, PullRequest, QueueEntry, Repository, User, World
 
 WORDS = "Changes must be made through the merge queue"
@@ -147,7 +147,7 @@ async def advance(world: World, repository: Repository) -> None:
 def _state(world: World, repository: Repository, pull: PullRequest, entry: QueueEntry) -> str:
     states = check_states(world, repository, entry.head_sha)
     found = [
-        states[check.context].state if check.context in states else "pending"
+        state_of(states, check) or "pending"
         for needs in needs_of(world, repository, pull.base, None)
         for check in needs.checks
     ]

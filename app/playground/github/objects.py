@@ -6,7 +6,6 @@ Outside contract: https://docs.github.com/rest/git
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from datetime import datetime
 from urllib.parse import quote
@@ -45,7 +44,7 @@ async def create_blob(call: Call) -> Answer:
     if encoding == "base64":
         try:
             data = base64.b64decode(content)
-        except binascii.Error:
+        except ValueError:
             raise Refusal(422, "content is not valid Base64") from None
     sha = await call.repository.git.write_blob(data)
     return Answer(201, {"sha": sha, "url": f"{_api(call)}/blobs/{sha}"})

@@ -159,7 +159,10 @@ def _passed(world: World, repository: Repository) -> dict[str, list[str]]:
     shas |= {status.sha for status in repository.statuses}
     states = {sha: check_states(world, repository, sha) for sha in shas}
     return {
-        sha: sorted(name for name, state in found.items() if state.state == "success")
+        sha: sorted(
+            {one.context for one in found}
+            - {one.context for one in found if one.state != "success"}
+        )
         for sha, found in states.items()
     }
 
@@ -193,27 +196,36 @@ def refuse(found: list[Violation], status: int) -> None:
 
 @dataclass(frozen=True)
 class CheckState:
-    """What a status or check run says of a commit."""
+    """What a status or check run says of a commit: success, failure or pending."""
 
+    context: str
     state: str
     app_id: int | None = None
 
 
-def check_states(world: World, repository: Repository, sha: str) -> dict[str, CheckState]:
-    """Every check of a commit by name: success, failure or pending."""
-    found: dict[str, CheckState] = {}
+def check_states(world: World, repository: Repository, sha: str) -> list[CheckState]:
+    """Every check of a commit: the latest of each name and App, and of each status."""
+    found: dict[tuple[str, int | None], str] = {}
     for run in repository.check_runs():
         if run.head_sha == sha:
             app = run.suite.app.id if run.suite.app else world.app.app_id
             state = "success" if run.conclusion in _GOOD else "failure"
-            found[run.name] = CheckState(state if run.status == "completed" else "pending", app)
-    latest = {one.context: one for one in repository.statuses if one.sha == sha}
-    for context, status in latest.items():
-        known = found.get(context)
-        # A check run and a status of one name must both be good.
-        if known is None or known.state == "success":
-            found[context] = CheckState("failure" if status.state == "error" else status.state)
-    return found
+            found[run.name, app] = state if run.status == "completed" else "pending"
+    for status in repository.statuses:
+        if status.sha == sha:
+            found[status.context, None] = "failure" if status.state == "error" else status.state
+    return [CheckState(context, state, app) for (context, app), state in found.items()]
+
+
+def state_of(states: list[CheckState], check: RequiredCheck) -> str | None:
+    """How a required check stands; what comes from several must be good everywhere."""
+    anybody = check.app_id in (None, -1)
+    said = {
+        one.state
+        for one in states
+        if one.context == check.context and (anybody or one.app_id == check.app_id)
+    }
+    return next((state for state in ("failure", "pending", "success") if state in said), None)
 
 
 @dataclass
@@ -359,11 +371,9 @@ def _missing_checks(
     states = check_states(world, repository, pull.head_sha)
     missing: list[tuple[str, str]] = []
     for check in needs.checks:
-        state = states.get(check.context)
-        if state is None or (check.app_id not in (None, -1) and state.app_id != check.app_id):
-            missing.append((check.context, "expected"))
-        elif state.state != "success":
-            word = {"failure": "failing", "pending": "in progress"}[state.state]
+        state = state_of(states, check)
+        if state != "success":
+            word = {"failure": "failing", "pending": "in progress"}.get(state or "", "expected")
             missing.append((check.context, word))
     if len(missing) == 1:
         return [f'Required status check "{missing[0][0]}" is {missing[0][1]}.']
@@ -402,7 +412,7 @@ async def mergeable_state(
     strict = any(needs.strict for needs in needs_of(world, repository, pull.base, None))
     if strict and await is_behind(repository, pull):
         return "behind"
-    states = check_states(world, repository, pull.head_sha).values()
+    states = check_states(world, repository, pull.head_sha)
     return "unstable" if any(one.state != "success" for one in states) else "clean"
 
 

@@ -130,7 +130,8 @@ class GitHub(People):
         self.world.webhooks.content_type = kind
 
     async def drained(self) -> None:
-        """Wait until every event so far was delivered or given up."""
+        """Let happen what became possible; wait until every event was delivered or given up."""
+        await self.world.settle()
         await self.world.webhooks.drained()
 
     async def close(self) -> None:

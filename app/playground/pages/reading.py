@@ -346,7 +346,9 @@ class Reader:
         """A check run with its texts as HTML."""
         mood, words = state_of(run)
         summary, text = await self.html(run.summary), await self.html(run.text)
-        return Check(run, mood, words, summary, text, run.annotations)
+        blank: Json = {"title": None, "raw_details": None}
+        annotations = [blank | annotation for annotation in run.annotations]
+        return Check(run, mood, words, summary, text, annotations)
 
 
 def state_of(run: CheckRun) -> tuple[str, str]:

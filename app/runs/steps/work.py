@@ -54,7 +54,8 @@ async def work(
         async with services.sandbox.session(services.workspaces.spec(workspace)) as hands:
             session = await _session(services, run, preparation, workspace, hands)
             ending = await session.run(feedback, feedback_id=feedback_id)
-        await baseline
+        if isinstance(ending, Done):
+            await baseline
     finally:
         baseline.cancel()
         await asyncio.gather(baseline, return_exceptions=True)

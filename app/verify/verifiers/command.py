@@ -31,7 +31,8 @@ class AnyCommand:
         return Command(argv=("bash", "-c", self.line))
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
-        broken = how_it_ended(completed)
+        not_run = _NOT_RUN.get(completed.exit_code or 0)
+        broken = how_it_ended(completed) or not_run
         passed = broken is None and completed.exit_code == 0
         tail = output_tail(completed)
         test = TestResult(
@@ -49,13 +50,17 @@ class AnyCommand:
             exit_code=completed.exit_code,
             timed_out=completed.timed_out,
             killed=completed.killed,
-            ran=True,
+            ran=not_run is None,
             from_exit_code_only=True,
             complete=broken is None,
             problem=broken,
             output_tail=tail,
             seconds=completed.seconds,
         )
+
+
+# What a shell answers for a command that it cannot start.
+_NOT_RUN = {126: "its command cannot be executed", 127: "its command was not found"}
 
 
 def _failure(broken: str | None) -> TestOutcome:

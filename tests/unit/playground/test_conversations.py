@@ -219,6 +219,10 @@ async def test_a_renamed_repository_leads_on(world: World) -> None:
     token = world.whole_token = await world.token()
     await world.clone(token)
     assert await github.rename(REPO, "renamed", "octo") == "octo/renamed"
+    installed = await world.ask("GET", f"/repos/{REPO}/installation")
+    assert installed.status_code == 301
+    place = installed.headers["Location"].removeprefix(github.api_url)
+    assert (await world.ask("GET", place)).json()["account"]["login"] == "octo"
     away = await world.repo("GET", "/issues/1")
     assert away.status_code == 301
     place = away.headers["Location"].removeprefix(github.api_url)

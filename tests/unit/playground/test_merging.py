@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from app.playground.github import RefusedError
+from app.playground.github.records import ACTIONS, OtherCi
+from app.playground.github.world import RequiredCheck
 
 from .conftest import REPO, World
 from .test_webhooks import Receiver
@@ -180,6 +182,20 @@ async def test_auto_merge_waits_for_what_is_required(world: World, receiver: Rec
         ("push", None),
         ("check_suite", "requested"),
     ]
+
+
+async def test_auto_merge_after_a_green_ci(world: World) -> None:
+    github = world.github
+    github.repository(REPO).allow_auto_merge = True
+    github.use_ci(REPO, OtherCi(None, job="ci"))
+    github.protect(REPO, "main", checks=[RequiredCheck("ci", ACTIONS.id)])
+    sha = await pull_by(world)
+    await github.enable_auto_merge(REPO, 1, "writer")
+    await check(world, sha)
+    assert github.issue(REPO, 1).state == "open"
+    github.finish_ci(REPO, sha, "success")
+    await github.drained()
+    assert github.issue(REPO, 1).state == "closed"
 
 
 async def test_auto_merge_is_taken_back(world: World, receiver: Receiver) -> None:

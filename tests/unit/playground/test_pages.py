@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from app.playground.github import AppRegistration, GitHub, serve
+from app.playground.github.world import CheckRun
 from app.playground.pages import github_with_pages
 
 REPO = "octo/sample"
@@ -224,6 +225,42 @@ async def test_a_pull_request_is_reviewed_and_merged(door: Door) -> None:
     assert pull.merged_by is door.github.world.user("octo")
     assert door.github.issue(REPO, 1).state == "closed"
     assert "Merged" in await door.text(page)
+
+
+async def test_a_check_shows_its_annotations_and_its_buttons(door: Door) -> None:
+    number = await door.pull()
+    repository = door.github.repository(REPO)
+    sha = await door.github.branch(REPO, "fix/add")
+    suite = next(one for one in repository.suites.values() if one.head_sha == sha)
+    run = CheckRun(9001, suite, "honk / tests", "completed", "failure", "", None)
+    run.title, run.summary = "1 new failure", "| a |\n|---|\n| 1 |"
+    run.annotations = [
+        {
+            "path": "calc.py",
+            "start_line": 2,
+            "end_line": 2,
+            "annotation_level": "failure",
+            "message": "assert -1 == 5 <script>",
+            "title": "test_add",
+        }
+    ]
+    run.actions = [{"label": "Fix it", "description": "Again", "identifier": "fix"}]
+    suite.runs.append(run)
+
+    for page in (f"/runs/{run.id}", f"/pull/{number}/checks", f"/pull/{number}/files"):
+        text = await door.text(f"/{REPO}{page}")
+        assert "assert -1 == 5 &lt;script&gt;" in text, page
+    assert "failure · 1 new failure" in await door.text(f"/{REPO}/pull/{number}")
+
+    fields = {"do": "press", "run": str(run.id)}
+    answer = await door.send(f"/{REPO}/pull/{number}", identifier="fix", **fields)
+    assert answer.status_code == 303
+    await door.github.drained()
+    pressed = [one for one in door.github.deliveries if one.event == "check_run"][-1]
+    assert pressed.payload["requested_action"] == {"identifier": "fix"}
+    answer = await door.send(f"/{REPO}/runs/{run.id}", identifier="none", do="press")
+    assert answer.status_code == 422
+    assert "Refused." in answer.text
 
 
 async def test_the_feed_rings_for_what_is_new_and_not_for_edits(door: Door) -> None:

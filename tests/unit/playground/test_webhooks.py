@@ -160,3 +160,19 @@ async def test_only_what_is_subscribed_and_installed(world: World, receiver: Rec
     assert (await world.ask("GET", "/repos/octo/away/installation")).status_code == 404
     await world.github.drained()
     assert receiver.came == []
+
+
+async def test_the_log_is_kept_for_three_days(world: World, receiver: Receiver) -> None:
+    world.github.world.webhooks.delay = 0.1
+    await world.github.open_issue(REPO, "reader", "x")
+    assert receiver.came == []
+    await world.github.drained()
+    assert len(receiver.came) == 1
+    [entry] = (await world.ask("GET", "/app/hook/deliveries")).json()
+    world.github.clock.advance(3 * 24 * 3600 + 1)
+    now = int(world.github.clock.timestamp())
+    later = world.jwt(iat=now, exp=now + 60)
+    assert (await world.ask("GET", "/app/hook/deliveries", token=later)).json() == []
+    path = f"/app/hook/deliveries/{entry['id']}"
+    assert (await world.ask("GET", path, token=later)).status_code == 404
+    assert (await world.ask("POST", f"{path}/attempts", token=later)).status_code == 404
