@@ -1,7 +1,7 @@
 # Everything a contributor runs. The first run sets up what it needs; later runs start at once.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format lock bench clean
+.PHONY: demo test lint format lock bench pictures clean
 
 PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
@@ -29,6 +29,9 @@ format: .venv/dev
 bench: .venv/dev | system               ## measures, never gates
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+pictures: .venv/dev | system            ## the story as pictures in docs/pictures
+	@$(BIN)/python -m tests.browser.pictures
+
 lock: .venv/dev                         ## bring both lock files up to the newest versions allowed
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 pyproject.toml -o requirements.lock
@@ -37,7 +40,7 @@ lock: .venv/dev                         ## bring both lock files up to the newes
 
 .PHONY: system
 system:
-	@.ci/system-packages $(if $(filter test,$(MAKECMDGOALS)),test,)
+	@.ci/system-packages $(if $(filter test pictures,$(MAKECMDGOALS)),test,)
 
 .venv/bin/python: | system
 	@$(PYTHON) -m venv .venv
