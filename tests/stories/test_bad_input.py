@@ -133,12 +133,12 @@ async def test_a_wrong_policy_is_told_with_its_line(house: House) -> None:
     assert subject.pulls == []
 
 
-async def test_a_second_request_while_a_run_is_live_is_told_so(house: House) -> None:
+async def test_a_second_label_while_a_run_is_live_is_told_so(house: House) -> None:
     slow = {"use": [FIX], "seconds": 3.0}
     subject = await house.subject(plays=script(slow, [FINISH]))
     await subject.label()
     await house.until(lambda: "honk:running" in subject.labels, "it does not run")
-    await subject.comment("/honk and once more")
+    await subject.label()
     assert "already at work" in await subject.refused()
     await subject.settled()
     assert len(subject.pulls) == 1
