@@ -216,6 +216,8 @@ async def _execute(
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
+        # Output that was not read to its end would keep the pipe open until it is collected.
+        process._transport.close()  # type: ignore[attr-defined]
 
 
 async def _converse(
