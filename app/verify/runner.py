@@ -68,6 +68,23 @@ async def verify(
     return Results(commit=commit, tree=tree, verifiers=tuple(said), environment=environment)
 
 
+async def confirm(site: Site, verifiers: Sequence[Verifier], results: Results) -> Results:
+    """Run again, on the base, what failed as a whole: a command, or a run that broke off.
+
+    A base that fails by chance would make any change look like a fix. What passes the second time
+    is flaky, and is said to be that.
+    """
+    by_key = {(verifier.name, verifier.line): verifier for verifier in verifiers}
+    said = []
+    for result in results.verifiers:
+        verifier = by_key.get((result.verifier, result.command))
+        broken = [test for test in result.tests if test.whole_run and test.outcome.bad]
+        if verifier is not None and broken and not result.timed_out and not site.stopped:
+            result = _joined(result, await _run(site, verifier), broken)
+        said.append(result)
+    return results.model_copy(update={"verifiers": tuple(said)})
+
+
 async def rerun(
     site: Site, verifiers: Sequence[Verifier], before: Results, after: Results
 ) -> Results:

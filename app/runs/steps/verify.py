@@ -72,7 +72,9 @@ async def baseline(services: Services, run: RunInput, base: CommitSha) -> Result
         if known is not None:
             return Results.model_validate(known)
         try:
-            results = await _results(services, run, base, None, name=f"{run.id}-base")
+            results = await _results(
+                services, run, base, None, name=f"{run.id}-base", confirmed=True
+            )
         except UserError:
             return None
         if services.stops.of(run.id).is_set():
@@ -151,15 +153,21 @@ async def _results(
     *,
     name: str,
     against: Results | None = None,
+    confirmed: bool = False,
 ) -> Results:
-    """Verify one commit in a checkout of its own; what differs from `against` is run again."""
+    """Verify one commit in a checkout of its own; what differs from `against` is run again.
+
+    `confirmed`: so is what fails as a whole, once.
+    """
     async with _clean_checkout(services, run, commit, name) as workspace:
         spec = services.workspaces.spec(workspace)
         stop = services.stops.of(run.id)
         site = Site(services.sandbox, spec, services.scratch, stop)
         chosen = verifiers(run, workspace)
         results = await runner.verify(site, chosen, commit, tree, environment=environment(run))
-        return results if against is None else await runner.rerun(site, chosen, against, results)
+        if against is None:
+            return await runner.confirm(site, chosen, results) if confirmed else results
+        return await runner.rerun(site, chosen, against, results)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.values import CommitSha, TreeSha
 from app.domain.verdict import Results, compare
-from app.verify.runner import Site, rerun, verify
+from app.verify.runner import Site, confirm, rerun, verify
 from app.verify.verifier import DirectoryTree, Verifier
 from app.verify.verifiers import choose
 from app.verify.verifiers.command import AnyCommand
@@ -195,3 +195,13 @@ async def test_a_run_that_broke_off_once_is_told_by_the_whole_one(checkout: Make
     assert classes(before, after) == {"flaky": ["python -m pytest (the run itself)"]}
     assert compare(before, after).conclusion == "success"
     assert after.verifiers[0].complete
+
+
+async def test_a_base_that_fails_by_chance_is_no_fix(checkout: MakeSite) -> None:
+    site = checkout({"README": "x"})
+    by_chance = AnyCommand("test -e seen || { touch seen; exit 1; }")
+    base = await confirm(site, [by_chance], await run(site, by_chance))
+    after = await run(site, by_chance)
+    verdict = compare(base, after)
+    assert verdict.fixed == ()
+    assert [change.id for change in verdict.flaky] == [by_chance.line]
