@@ -37,6 +37,8 @@ from app.playground.story import Story
 OWNER = "olivia"
 PEOPLE = {"walter": "write", "trudy": "triage", "rita": "read", "stan": "stranger"}
 """Who else can be acted as on the pages, and what they may do in every repository."""
+FORKER = "frida"
+"""Has a fork of the first sample, from which a pull request can be opened."""
 APP_ID = 424242
 KEY_OF_NOBODY = "sk-ant-playground-key-of-nobody"
 START_SECONDS = 60.0
@@ -235,6 +237,8 @@ async def _add_repositories(github: GitHub, scene: Scene) -> None:
     for sample in scene.samples:
         name = f"{OWNER}/{sample.name}"
         await github.add_repository(name, files=sample.files, permissions=owned)
+    if scene.samples:
+        await github.fork(f"{OWNER}/{scene.samples[0].name}", FORKER)
     if scene.source is None:
         return
     if not (scene.source / ".git").exists():
