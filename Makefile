@@ -13,8 +13,10 @@ demo: .venv/runtime | system            ## a GitHub on this machine, an issue, a
 test: .venv/dev tests/contract/node_modules/.stamp | system    ## lint, types, floors and every story; ARGS go to pytest
 ifeq ($(strip $(ARGS)),)
 	@$(MAKE) --no-print-directory lint
-endif
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+else
 	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 lint: .venv/dev
 	@$(BIN)/ruff check .
