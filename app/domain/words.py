@@ -337,8 +337,8 @@ def check_waiting() -> tuple[str, str]:
 
 
 def check_summary(verdict: Verdict, ran: tuple[str, ...]) -> str:
-    """The check run's page: what changed first, then the table, then what was run."""
-    parts = [f"### {verdict.title}", *_reasons(verdict), verdict_table(verdict), *ran]
+    """The check run's page below its title: why, then the table, then what was run."""
+    parts = [*_reasons(verdict), verdict_table(verdict), *ran]
     return sanitize.fit("\n\n".join(part for part in parts if part), SUMMARY_LIMIT)
 
 
