@@ -17,6 +17,9 @@ from app.domain.values import CommitSha, TreeSha, Value
 Conclusion = Literal["success", "failure", "neutral"]
 """GitHub's words. `neutral` passes a required check, so only `no_tests: neutral` leads to it."""
 
+Kind = Literal["tests", "checks"]
+"""Tests, or what formatters, linters and type checkers find: the two are counted apart."""
+
 
 class TestOutcome(StrEnum):
     """How one test ended. An expected failure counts as skipped: it says nothing of the code."""
@@ -58,6 +61,8 @@ class TestResult(Value):
 class VerifierResult(Value):
     """What one verifier said of one commit.
 
+    `verifier`: its name, with `:` and its folder where that is not the repository itself.
+    `kind`: for checks a `tests` entry is one command or one finding of it, told while it is there.
     `ran`: something was really run; tests that were all skipped are nothing.
     `complete`: every test is told; False after a crash, a timeout, an error while collecting.
     `nothing_to_run`: the verifier itself says that there is nothing, which is no breakdown.
@@ -68,6 +73,7 @@ class VerifierResult(Value):
 
     verifier: str
     command: str
+    kind: Kind = "tests"
     tests: tuple[TestResult, ...] = ()
     exit_code: int | None = None
     timed_out: bool = False
@@ -84,12 +90,18 @@ class VerifierResult(Value):
 
 
 class Results(Value):
-    """All that was said of one commit. `environment` names the set-up that it was run in."""
+    """All that was said of one commit.
+
+    `environment` names the set-up that it was run in. `left_out`: verifiers that the change cannot
+    affect, and `beyond`: those beyond the number that is run; both were not run.
+    """
 
     commit: CommitSha
     tree: TreeSha | None = None
     verifiers: tuple[VerifierResult, ...] = ()
     environment: str = ""
+    left_out: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
 
 
 class Change(Value):

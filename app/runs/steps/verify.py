@@ -24,8 +24,8 @@ from app.runs.steps.seal import Sealed
 from app.verify import runner
 from app.verify.reports import for_agent
 from app.verify.runner import Site
-from app.verify.verifier import DirectoryTree, Verifier
-from app.verify.verifiers import choose
+from app.verify.verifier import DirectoryTree, as_typed
+from app.verify.verifiers import Choice, choose
 from app.workspace.checkout import Workspace
 from app.workspace.packing import pack
 
@@ -97,9 +97,14 @@ async def for_the_agent(
     return for_agent(after, before)
 
 
-def verifiers(run: RunInput, workspace: Workspace) -> tuple[Verifier, ...]:
+def verifiers(run: RunInput, workspace: Workspace) -> Choice:
     """What the policy names, or what switches itself on by what the checkout contains."""
     return choose(run.policy.verify, DirectoryTree(workspace.path))
+
+
+def test_commands(run: RunInput, workspace: Workspace) -> tuple[str, ...]:
+    """What verifies the checkout, as the agent may type it."""
+    return tuple(as_typed(verifier) for verifier in verifiers(run, workspace).verifiers)
 
 
 def feedback(verified: Verified) -> str | None:
@@ -163,8 +168,10 @@ async def _results(
         spec = services.workspaces.spec(workspace)
         stop = services.stops.of(run.id)
         site = Site(services.sandbox, spec, services.scratch, stop)
-        chosen = verifiers(run, workspace)
+        choice = verifiers(run, workspace)
+        chosen = choice.verifiers
         results = await runner.verify(site, chosen, commit, tree, environment=environment(run))
+        results = results.model_copy(update={"beyond": choice.beyond})
         if against is None:
             return await runner.confirm(site, chosen, results) if confirmed else results
         return await runner.rerun(site, chosen, against, results)
