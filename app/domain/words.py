@@ -13,7 +13,7 @@ from app.domain.command import CommandSpec
 from app.domain.run import Outcome, Phase, RunInput
 from app.domain.trigger import Trigger
 from app.domain.values import RepoName, RunId, Value, short
-from app.domain.verdict import Change, Counts, Verdict, VerifierResult
+from app.domain.verdict import Change, Checks, Counts, Verdict, VerifierResult
 
 COMMENT_LIMIT = 65_536
 SUMMARY_LIMIT = 65_535
@@ -350,8 +350,11 @@ def check_summary(verdict: Verdict, ran: tuple[str, ...]) -> str:
 def what_ran(result: VerifierResult) -> str:
     """One command, how it ended, and the end of its output in a fold."""
     ended = "did not end in time" if result.timed_out else f"ended with {result.exit_code}"
+    folder = result.verifier.partition(":")[2]
+    where = f" in {sanitize.code(folder, limit=200)}" if folder else ""
     lines = [
-        f"{sanitize.code(result.command, limit=300)} {ended} after {_duration(result.seconds)}."
+        f"{sanitize.code(result.command, limit=300)}{where} {ended} "
+        f"after {_duration(result.seconds)}."
     ]
     if result.from_exit_code_only:
         lines.append("It writes no report that Honk reads, so only its exit code is known.")
@@ -387,7 +390,29 @@ def verdict_table(verdict: Verdict) -> str:
     before = verdict.counts_before
     lines.append(f"| Before | | {_counts(before) if before else 'not known'} |")
     lines.append(f"| After | | {_counts(verdict.counts_after)} |")
+    lines += _check_rows(verdict.checks)
     return "\n".join(lines)
+
+
+def _check_rows(checks: Checks) -> list[str]:
+    rows = [
+        ("Checks: new failures", checks.new_failures),
+        ("Checks: failing, unknown before", checks.failing_unknown),
+        ("Checks: fixed", checks.fixed),
+        ("Checks: failing before and after", checks.still_failing),
+        ("Checks: not run", checks.not_run),
+    ]
+    lines = []
+    for name, found in rows:
+        if found:
+            shown = ", ".join(
+                sanitize.code(f"{each.verifier}: {each.id}", limit=120) for each in found[:5]
+            )
+            more = f" and {len(found) - 5:,} more" if len(found) > 5 else ""
+            lines.append(f"| {name} | {len(found):,} | {shown}{more} |")
+    if checks.passed:
+        lines.append(f"| Checks: passed | {checks.passed:,} | |")
+    return lines
 
 
 def check_annotation(change: Change) -> tuple[str, str]:

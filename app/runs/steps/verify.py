@@ -119,6 +119,9 @@ def feedback(verified: Verified) -> str | None:
         or verdict.not_run
         or verdict.removed
         or verdict.newly_skipped
+        or verdict.checks.new_failures
+        or verdict.checks.failing_unknown
+        or verdict.checks.not_run
     )
     return words.feedback(verdict, verified.evidence) if mendable else None
 
@@ -201,7 +204,12 @@ async def _check_in_progress(services: Services, run: RunInput, sealed: Sealed) 
 
 
 def _annotations(verdict: Verdict) -> list[Annotation]:
-    failing = (*verdict.new_failures, *verdict.failing_unknown, *verdict.still_failing)
+    checks = verdict.checks
+    failing = (
+        *(*verdict.new_failures, *verdict.failing_unknown),
+        *(*checks.new_failures, *checks.failing_unknown),
+        *(*verdict.still_failing, *checks.still_failing),
+    )
     return [
         _annotation(change, change.file, change.line)
         for change in failing
