@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from app.domain.verdict import Kind, TestResult, VerifierResult
-from app.workspace.reading import NotReadableError, iter_files, open_file
+from app.workspace.reading import NotReadableError, has_links, iter_files, open_file
 from app.workspace.spec import Completed
 
 MAX_NAMES = 50_000
@@ -33,6 +33,9 @@ class FileTree(Protocol):
 
     def names(self, pattern: str) -> Iterable[str]:
         """Paths of files that match; `*` stands for folders too."""
+
+    def has_links(self, folder: str) -> bool:
+        """Whether a symbolic link lies in the folder or below, or that cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -173,3 +176,6 @@ class DirectoryTree:
             found = iter_files(self._root, max_files=MAX_NAMES)
             self._names = tuple(name for name in found if _NEVER_OURS.isdisjoint(name.split("/")))
         return (name for name in self._names if fnmatchcase(name, pattern))
+
+    def has_links(self, folder: str) -> bool:
+        return has_links(self._root, folder, but=_NEVER_OURS, max_entries=MAX_NAMES)

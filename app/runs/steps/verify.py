@@ -22,6 +22,7 @@ from app.runs.steps import prepare
 from app.runs.steps.announce import announce
 from app.runs.steps.seal import Sealed
 from app.verify import runner
+from app.verify.affected import affected
 from app.verify.reports import for_agent
 from app.verify.runner import Site
 from app.verify.verifier import DirectoryTree, as_typed
@@ -49,7 +50,13 @@ async def verify(
     await _check_in_progress(services, run, sealed)
     before = await baseline(services, run, preparation.base)
     after = await _results(
-        services, run, sealed.sha, sealed.tree, name=f"{run.id}-verify", against=before
+        services,
+        run,
+        sealed.sha,
+        sealed.tree,
+        name=f"{run.id}-verify",
+        against=before,
+        base=preparation.base,
     )
     verdict = compare(before, after, no_tests=run.policy.no_tests)
     return Verified(
@@ -92,7 +99,7 @@ async def for_the_agent(
     commit = await services.mirrors.commit_tree(repo, packed.tree, [base], "Work in progress\n")
     before, after = await asyncio.gather(
         baseline(services, run, base),
-        _results(services, run, commit, packed.tree, name=f"{run.id}-trial"),
+        _results(services, run, commit, packed.tree, name=f"{run.id}-trial", base=base),
     )
     return for_agent(after, before)
 
@@ -161,23 +168,40 @@ async def _results(
     *,
     name: str,
     against: Results | None = None,
+    base: CommitSha | None = None,
     confirmed: bool = False,
 ) -> Results:
     """Verify one commit in a checkout of its own; what differs from `against` is run again.
 
-    `confirmed`: so is what fails as a whole, once.
+    With `base`, what the difference to that commit cannot affect is left out. `confirmed`: what
+    fails as a whole is run again, once.
     """
     async with _clean_checkout(services, run, commit, name) as workspace:
         spec = services.workspaces.spec(workspace)
         stop = services.stops.of(run.id)
         site = Site(services.sandbox, spec, services.scratch, stop)
-        choice = verifiers(run, workspace)
+        choice = await _choice(services, run, workspace, commit, base)
         chosen = choice.verifiers
         results = await runner.verify(site, chosen, commit, tree, environment=environment(run))
-        results = results.model_copy(update={"beyond": choice.beyond})
+        results = results.model_copy(update={"beyond": choice.beyond, "left_out": choice.left_out})
         if against is None:
             return await runner.confirm(site, chosen, results) if confirmed else results
         return await runner.rerun(site, chosen, against, results)
+
+
+async def _choice(
+    services: Services,
+    run: RunInput,
+    workspace: Workspace,
+    commit: CommitSha,
+    base: CommitSha | None,
+) -> Choice:
+    choice = await asyncio.to_thread(verifiers, run, workspace)
+    if base is None or run.policy.verify:
+        return choice
+    changes = await services.mirrors.changes(run.trigger.repository, base, commit)
+    paths = {change.path for change in changes}
+    return await asyncio.to_thread(affected, choice, paths, DirectoryTree(workspace.path))
 
 
 @asynccontextmanager

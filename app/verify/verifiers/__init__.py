@@ -20,10 +20,13 @@ MAX_VERIFIERS = 40
 
 @dataclass(frozen=True)
 class Choice:
-    """What verifies a commit, and what would but for its being too much."""
+    """What verifies a commit; by their labels, what would but for its being too much, and what
+    need not since the change cannot affect it.
+    """
 
     verifiers: tuple[Verifier, ...]
     beyond: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def choose(policy_verify: Sequence[str] | None, tree: FileTree) -> Choice:
