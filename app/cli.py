@@ -81,8 +81,9 @@ def migrate() -> None:
     from app.runs import engine
     from app.store.database import Database
 
-    database = Database(_settings(None, None).database)
-    engine.migrate(database)
+    found = _settings(None, None)
+    database = Database(found.database)
+    engine.migrate(database, concurrency=found.concurrency)
     database.close()
     click.echo("The database is up to date.")
 

@@ -78,6 +78,13 @@ class Settings(BaseSettings):
         le=1000,
         validation_alias="HONK_CONCURRENCY",
     )
+    repository_concurrency: int | None = Field(
+        None, ge=1, validation_alias="HONK_REPOSITORY_CONCURRENCY"
+    )
+    installation_concurrency: int | None = Field(
+        None, ge=1, validation_alias="HONK_INSTALLATION_CONCURRENCY"
+    )
+    lease_seconds: float = Field(12.0, ge=1, le=600, validation_alias="HONK_LEASE_SECONDS")
 
     host: str = Field("127.0.0.1", validation_alias="HOST")
     port: int = Field(8000, ge=0, le=65535, validation_alias="PORT")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from app.agent.model import AnthropicModel
-from app.errors import HonkError, UserError
+from app.domain.admission import Limits
+from app.errors import RetryableError, UserError
 from app.github.client import GitHubApp
-from app.runs import engine, workflow
+from app.runs import engine, executors, queue, workflow
+from app.runs.admission import Admission
+from app.runs.executors import Watch
 from app.runs.services import Services
+from app.runs.settling import keep_settling
 from app.settings import Settings
 from app.store.database import Database
 from app.store.messages import Messages
@@ -26,7 +29,8 @@ from app.workspace.sandbox import Bubblewrap, Sandbox, Unsandboxed, probe
 
 log = structlog.get_logger()
 
-_SETTLE_SECONDS = 60.0
+# Platforms kill what has not ended thirty seconds after SIGTERM.
+_LAST_WORK_SECONDS = 14.0
 
 
 @asynccontextmanager
@@ -49,23 +53,58 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[GitHu
     workflow.register(services)
     try:
         with database.only_worker():
-            engine.migrate(database, concurrency=settings.concurrency)
-            async with engine.running(database, executor=_executor(database)):
-                always = [
-                    asyncio.create_task(_settle_regularly(services)),
-                    asyncio.create_task(services.stops.watch(services.runs)),
-                    asyncio.create_task(model.warm()),
-                ]
+            await asyncio.to_thread(engine.migrate, database, concurrency=settings.concurrency)
+            async with _on_duty(settings, services, model):
                 log.info("the worker is ready", concurrency=settings.concurrency)
-                try:
-                    yield github
-                finally:
-                    for task in always:
-                        task.cancel()
-                    await asyncio.gather(*always, return_exceptions=True)
+                yield github
     finally:
         await github.close()
         await model.aclose()
+
+
+@asynccontextmanager
+async def _on_duty(
+    settings: Settings, services: Services, model: AnthropicModel
+) -> AsyncIterator[None]:
+    """Hold the lease, work, and in the end hand over what is not finished."""
+    database, lease = services.database, settings.lease_seconds
+    duty = executors.on_duty(database, slots=settings.concurrency, lease_seconds=lease)
+    async with duty as executor:
+        async with _at_work(services, Watch(database, executor, lease), model, executor):
+            yield
+        await _hand_over(database, executor)
+
+
+@asynccontextmanager
+async def _at_work(
+    services: Services, watch: Watch, model: AnthropicModel, executor: str
+) -> AsyncIterator[None]:
+    """The engine and all that goes on beside it; at the end none of it is at work any more."""
+    async with engine.running(services.database, executor=executor):
+        always = [
+            asyncio.create_task(keep_settling(services)),
+            asyncio.create_task(services.stops.watch(services.runs)),
+            asyncio.create_task(Admission(services.database, services.runs).keep_admitting()),
+            asyncio.create_task(watch.keep_watching()),
+            asyncio.create_task(model.warm()),
+        ]
+        try:
+            yield
+        finally:
+            for task in always:
+                task.cancel()
+            await asyncio.gather(*always, return_exceptions=True)
+            await services.shift.end(seconds=_LAST_WORK_SECONDS)
+
+
+async def _hand_over(database: Database, executor: str) -> None:
+    """What was not finished goes back into the queue, for the next who is there."""
+    try:
+        left = await asyncio.to_thread(queue.hand_over, database, executor)
+    except (RetryableError, DBAPIError) as problem:
+        log.warning("nothing could be handed over", why=type(problem).__name__)
+    else:
+        log.info("the worker has ended", handed_over=left)
 
 
 def _services(
@@ -76,10 +115,13 @@ def _services(
     sandbox: Sandbox,
 ) -> Services:
     home = settings.home_path
+    limits = Limits(
+        repository=settings.repository_concurrency, installation=settings.installation_concurrency
+    )
     mirrors = Mirrors(home / "mirrors")
     return Services(
         database=database,
-        runs=Runs(database),
+        runs=Runs(database, limits),
         results=ResultStore(database),
         messages=Messages(database),
         github=github,
@@ -106,19 +148,3 @@ async def _sandbox(settings: Settings) -> Sandbox:
     if not found.ok:
         raise UserError(f"No sandbox can be made here. {found.problem}", next_step=found.next_step)
     return Bubblewrap.create(settings.home_path / "workspaces")
-
-
-def _executor(database: Database) -> str:
-    """On SQLite there is one worker, and it goes on with what its predecessor left."""
-    if database.is_sqlite:
-        return "local"
-    return f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-
-
-async def _settle_regularly(services: Services) -> None:
-    while True:
-        try:
-            await workflow.settle(services)
-        except HonkError as problem:
-            log.warning("settling waits", why=str(problem))
-        await asyncio.sleep(_SETTLE_SECONDS)

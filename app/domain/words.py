@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from typing import Literal
 
 from app.domain import labels, sanitize
+from app.domain.admission import Waiting
 from app.domain.command import CommandSpec
 from app.domain.run import Outcome, Phase, RunInput
 from app.domain.trigger import Trigger
 from app.domain.values import RepoName, RunId, Value, short
-from app.domain.verdict import Change, Checks, Counts, Verdict, VerifierResult
+from app.domain.verdict import Change, Counts, Verdict, VerifierResult
 
 COMMENT_LIMIT = 65_536
 SUMMARY_LIMIT = 65_535
@@ -124,10 +125,24 @@ def refusal_marker(run: RunId) -> str:
     return f"<!-- honk:refused={run} -->"
 
 
-def status_waiting(run: RunId, requester: str, *, ahead: int) -> str:
-    """The first words: heard, and where it stands in the queue."""
-    place = "It starts now." if ahead == 0 else f"{_count(ahead, 'run')} ahead of it in the queue."
-    return _status(run, requester, f"**Heard.** {place}", [], None)
+def status_waiting(run: RunId, requester: str, waiting: Waiting) -> str:
+    """The first words: heard, where it stands in the queue, and why it waits."""
+    return _status(run, requester, f"**Heard.** {_place(waiting)}", [], None)
+
+
+def _place(waiting: Waiting) -> str:
+    match waiting.why:
+        case None:
+            return "It starts now."
+        case "subject":
+            return "It starts when the earlier run here is over."
+        case "repository":
+            why = "This repository has as many runs at work as it may"
+        case "installation":
+            why = "This installation has as many runs at work as it may"
+        case "slots":
+            why = "Every slot is busy"
+    return f"{why}; {_count(waiting.ahead, 'run')} ahead of it in the queue."
 
 
 def status_working(
@@ -180,11 +195,6 @@ def help_text(commands: Iterable[CommandSpec]) -> str:
     return "\n".join(lines)
 
 
-def not_built_yet(command: str) -> tuple[str, str]:
-    """Why a command that is named and not built does nothing."""
-    return f"`/honk {command}` is not built yet.", "`/honk help` lists what can be asked."
-
-
 def no_run_yet() -> str:
     """The answer to `status` where nothing was ever asked."""
     return "Nothing was asked of Honk here yet. Put the label `honk` on, or comment `/honk`."
@@ -197,13 +207,13 @@ def how_it_stands(
     plan: list[PlanItem],
     usage: Usage,
     *,
-    ahead: int,
+    waiting: Waiting,
 ) -> str:
     """The answer to `status`."""
     if outcome is not None:
         state = f"{_HEADLINES[outcome]}; the run has ended."
     elif phase is Phase.QUEUED:
-        state = f"Waiting for a free slot, {_count(ahead, 'run')} ahead."
+        state = f"Waiting for a free slot. {_place(waiting)}"
     else:
         state = f"{_PHASES[phase]}."
     parts = [state, _checklist(plan), f"<sub>{_usage_line(usage)} · run `{run}`</sub>"]
@@ -350,11 +360,8 @@ def check_summary(verdict: Verdict, ran: tuple[str, ...]) -> str:
 def what_ran(result: VerifierResult) -> str:
     """One command, how it ended, and the end of its output in a fold."""
     ended = "did not end in time" if result.timed_out else f"ended with {result.exit_code}"
-    folder = result.verifier.partition(":")[2]
-    where = f" in {sanitize.code(folder, limit=200)}" if folder else ""
     lines = [
-        f"{sanitize.code(result.command, limit=300)}{where} {ended} "
-        f"after {_duration(result.seconds)}."
+        f"{sanitize.code(result.command, limit=300)} {ended} after {_duration(result.seconds)}."
     ]
     if result.from_exit_code_only:
         lines.append("It writes no report that Honk reads, so only its exit code is known.")
@@ -390,29 +397,7 @@ def verdict_table(verdict: Verdict) -> str:
     before = verdict.counts_before
     lines.append(f"| Before | | {_counts(before) if before else 'not known'} |")
     lines.append(f"| After | | {_counts(verdict.counts_after)} |")
-    lines += _check_rows(verdict.checks)
     return "\n".join(lines)
-
-
-def _check_rows(checks: Checks) -> list[str]:
-    rows = [
-        ("Checks: new failures", checks.new_failures),
-        ("Checks: failing, unknown before", checks.failing_unknown),
-        ("Checks: fixed", checks.fixed),
-        ("Checks: failing before and after", checks.still_failing),
-        ("Checks: not run", checks.not_run),
-    ]
-    lines = []
-    for name, found in rows:
-        if found:
-            shown = ", ".join(
-                sanitize.code(f"{each.verifier}: {each.id}", limit=120) for each in found[:5]
-            )
-            more = f" and {len(found) - 5:,} more" if len(found) > 5 else ""
-            lines.append(f"| {name} | {len(found):,} | {shown}{more} |")
-    if checks.passed:
-        lines.append(f"| Checks: passed | {checks.passed:,} | |")
-    return lines
 
 
 def check_annotation(change: Change) -> tuple[str, str]:
@@ -436,6 +421,22 @@ def our_bug(reference: str) -> tuple[str, str]:
     """Problem and next step when Honk itself failed."""
     return (
         f"Honk itself failed ({reference}); this is not your repository's fault.",
+        "The operator finds more in the worker's log. Put the label `honk` on again to retry.",
+    )
+
+
+def check_ended_early() -> tuple[str, str]:
+    """Title and summary of a check run whose run ended before its tests were judged."""
+    return (
+        "Not judged",
+        "The run ended before the tests of this commit were judged. The issue tells why.",
+    )
+
+
+def never_queued() -> tuple[str, str]:
+    """Problem and next step of a run that was announced and never got as far as the queue."""
+    return (
+        "This was heard, but what should have started it failed.",
         "The operator finds more in the worker's log. Put the label `honk` on again to retry.",
     )
 

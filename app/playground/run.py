@@ -42,6 +42,7 @@ FORKER = "frida"
 APP_ID = 424242
 KEY_OF_NOBODY = "sk-ant-playground-key-of-nobody"
 START_SECONDS = 60.0
+STOP_SECONDS = 30.0
 LISTENING = "Honk listens on "
 
 
@@ -129,15 +130,17 @@ class Product:
 
 
 @asynccontextmanager
-async def product(home: Path, settings: Mapping[str, str]) -> AsyncIterator[Product]:
-    """Start `honk serve` with these settings alone, and stop it at the end.
+async def product(
+    home: Path, settings: Mapping[str, str], *, command: str = "serve"
+) -> AsyncIterator[Product]:
+    """Start `honk serve` (or `web`) with these settings alone, and stop it at the end.
 
     Its log goes to `honk.log` in `home`. Raises UserError when it does not start.
     """
     log = (home / "honk.log").open("ab")
     process = subprocess.Popen(  # noqa: ASYNC220 - it is read without blocking
-        [sys.executable, "-m", "app", "serve", "--port", "0"],
-        env=_environment(settings),
+        [sys.executable, "-m", "app", command, "--port", "0"],
+        env=environment(settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -148,7 +151,7 @@ async def product(home: Path, settings: Mapping[str, str]) -> AsyncIterator[Prod
     finally:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            await asyncio.to_thread(process.wait, 15)
+            await asyncio.to_thread(process.wait, STOP_SECONDS)
         process.kill()
         process.wait()
         assert process.stdout is not None
@@ -166,7 +169,7 @@ async def _address(process: subprocess.Popen[bytes], home: Path) -> str:
     return line.removeprefix(LISTENING).strip()
 
 
-def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """The product's whole environment: nothing of ours leaks into it but what Python needs."""
     kept = {
         name: value

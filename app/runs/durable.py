@@ -15,6 +15,7 @@ from dbos import DBOS
 
 from app.domain.values import Value
 from app.errors import RetryableError, UserError
+from app.runs.shift import safe_point
 
 log = structlog.get_logger()
 V = TypeVar("V", bound=Value)
@@ -39,8 +40,10 @@ class Nothing(Value):
 async def step(name: str, returns: type[V], function: Callable[[], Awaitable[V]]) -> V:
     """Do one recorded step of the workflow that is running.
 
-    Raises UserError as the step did, or OurBugError for anything else.
+    Raises UserError as the step did, or OurBugError for anything else. Where the worker's shift
+    is over it does not return.
     """
+    await safe_point()
 
     async def recorded() -> dict[str, Any]:
         return await _told(name, function)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from dbos import DBOS, DBOSClient, DBOSConfig
@@ -17,15 +18,17 @@ from app.store.database import Database
 _WHOLE_QUEUE = 100_000
 
 
-def migrate(database: Database, *, concurrency: int = 1) -> None:
+def migrate(database: Database, *, concurrency: int) -> None:
     """Create or update every table, ours and the engine's, and register the queues.
 
-    `concurrency` is how many attempts run at once in each worker.
+    `concurrency` is how many attempts run at once in each worker. Raises UserError on a newer
+    schema. Processes that start together do it one after the other.
     """
-    database.migrate()
-    DBOS.migrate(database.url)
-    with queue.client(database) as client:
-        _register_queues(client, concurrency)
+    with database.exclusively("migrate", wait=True):
+        database.migrate()
+        DBOS.migrate(database.url)
+        with queue.client(database) as client:
+            _register_queues(client, concurrency)
 
 
 @asynccontextmanager
@@ -40,6 +43,8 @@ async def running(database: Database, *, executor: str) -> AsyncIterator[None]:
         yield
     finally:
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
+        # The engine had put its own threads behind asyncio.to_thread, and has ended them.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
 
 def _configure(database: Database, *, executor: str) -> None:

@@ -134,14 +134,14 @@ async def answer(services: Services, trigger: Trigger, text: str) -> Nothing:
 async def acknowledge(services: Services, run: RunInput) -> Nothing:
     """The row, the eyes, the status comment and the label: the person sees that it was heard."""
     row = await services.runs.open(run)
-    ahead = await services.runs.waiting_before(row)
+    waiting = await services.runs.waiting(row)
     client = await services.client(run, ADMIT)
     status, _, _ = await asyncio.gather(
         conversation.ensure_comment(
             client,
             run.trigger.number,
             words.marker(run.id),
-            words.status_waiting(run.id, run.trigger.actor.login, ahead=ahead),
+            words.status_waiting(run.id, run.trigger.actor.login, waiting),
         ),
         react(client, run.trigger, "eyes"),
         _swap_labels(client, run.trigger),
@@ -161,9 +161,9 @@ async def hear(services: Services, trigger: Trigger, run: RunId, text: str) -> N
 async def reopen(services: Services, trigger: Trigger, run: RunInput, attempt: int) -> Nothing:
     """Let a finished run wait for a slot again, and show it where the run is shown."""
     row = await services.runs.reopen(run.id, attempt, run)
-    ahead = await services.runs.waiting_before(row)
+    waiting = await services.runs.waiting(row)
     client = await _client(services, trigger)
-    text = words.status_waiting(run.id, run.trigger.actor.login, ahead=ahead)
+    text = words.status_waiting(run.id, run.trigger.actor.login, waiting)
     if row.status_comment_id is not None:
         await conversation.edit_comment(client, row.status_comment_id, text)
     await asyncio.gather(

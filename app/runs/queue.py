@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn
 from dbos import DBOS, DBOSClient, EnqueueOptions
 from dbos import _error as dbos_error
 from dbos import _serialization as dbos_serialization
+from dbos._dbos import _get_dbos_instance
 from sqlalchemy.exc import DBAPIError
 
 from app.domain.run import RunInput, attempt_id, subject_key
@@ -30,6 +31,7 @@ INTAKE_QUEUE = "intake"
 RUNS_QUEUE = "runs"
 POLL_SECONDS = 0.1
 INTAKE_AT_ONCE = 32
+_UNTIL_ADMITTED = 10 * 365 * 86_400.0
 
 
 class _JsonOnly(dbos_serialization.DBOSPortableJSONSerializer):
@@ -110,13 +112,14 @@ class TriggerQueue:
 
 
 async def enqueue_attempt(run: RunInput, number: int) -> None:
-    """Put an attempt in the queue, from inside a workflow; the same attempt twice is one."""
+    """Let an attempt wait to be admitted, from inside a workflow; the same attempt twice is one."""
     await DBOS.enqueue_workflow_with_options_async(
         {
             "workflow_name": ATTEMPT,
             "queue_name": RUNS_QUEUE,
             "workflow_id": attempt_id(run.id, number),
             "queue_partition_key": partition(run),
+            "delay_seconds": _UNTIL_ADMITTED,
             "app_version": APPLICATION_VERSION,
         },
         run.model_dump(mode="json"),
@@ -124,13 +127,40 @@ async def enqueue_attempt(run: RunInput, number: int) -> None:
     )
 
 
+async def release_attempt(attempt: str) -> None:
+    """Let an attempt that waits go to the first worker with a free slot."""
+    await DBOS.set_workflow_delay_async(attempt, delay_seconds=0)
+    # The engine looks for expired delays once a second; people are waiting.
+    await asyncio.to_thread(_system_database().transition_delayed_workflows)
+
+
+def hand_over(database: Database, executor: str) -> int:
+    """Put what a worker leaves unfinished back in its queue, as if it had not begun to die.
+
+    The worker must be at work on none of it any more. Returns how many workflows these were.
+    """
+    with client(database) as opened:
+        left = opened.list_workflows(
+            executor_id=executor, status="PENDING", load_input=False, load_output=False
+        )
+        for queue_name in {each.queue_name for each in left}:
+            theirs = [each.workflow_id for each in left if each.queue_name == queue_name]
+            opened.resume_workflows(theirs, queue_name=queue_name)
+    return len(left)
+
+
 async def cancel_attempt(attempt: str) -> bool:
     """Take an attempt out of the queue, from inside a step; False when it has begun."""
     status = await DBOS.get_workflow_status_async(attempt)
-    if status is None or status.status != "ENQUEUED":
+    if status is None or status.status not in ("DELAYED", "ENQUEUED"):
         return False
     await DBOS.cancel_workflow_async(attempt)
     return True
+
+
+def _system_database() -> Any:
+    """Private to the engine, whose version is exact; tests/unit/runs hold it to what is used."""
+    return _get_dbos_instance()._sys_db
 
 
 def partition(run: RunInput) -> str:

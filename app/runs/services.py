@@ -18,6 +18,7 @@ from app.domain.values import RepoName, RunId
 from app.errors import RetryableError
 from app.github.client import GitHubApp, RepositoryClient
 from app.github.exchange import Call, Observe
+from app.runs.shift import Shift
 from app.store.database import Database
 from app.store.messages import Messages
 from app.store.results import ResultStore
@@ -102,6 +103,7 @@ class Services:
     scratch: Path
     edits: Edits = field(default_factory=Edits)
     stops: Stops = field(default_factory=Stops)
+    shift: Shift = field(default_factory=Shift)
     _calls: dict[RunId, Counter[str]] = field(default_factory=dict)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 

@@ -9,9 +9,9 @@ import structlog
 from dbos import DBOS
 
 from app.domain import words
-from app.domain.run import Outcome, Preparation, RunInput, attempt_id, hidden_ref
+from app.domain.run import Outcome, Preparation, RunInput, hidden_ref
 from app.domain.trigger import Trigger
-from app.domain.values import RunId, Value
+from app.domain.values import Value
 from app.domain.words import Publication, Report, Work
 from app.errors import UserError
 from app.runs import commands, durable, intake, queue
@@ -54,11 +54,13 @@ def register(services: Services) -> None:
 
     @DBOS.workflow(name=queue.INTAKE, max_recovery_attempts=RECOVERIES)
     async def _intake(trigger: dict[str, Any]) -> None:
-        await take_in(services, Trigger.model_validate(trigger))
+        async with services.shift.work():
+            await take_in(services, Trigger.model_validate(trigger))
 
     @DBOS.workflow(name=queue.ATTEMPT, max_recovery_attempts=RECOVERIES)
     async def _attempt(run: dict[str, Any], number: int) -> None:
-        await attempt(services, RunInput.model_validate(run), number)
+        async with services.shift.work():
+            await attempt(services, RunInput.model_validate(run), number)
 
 
 async def take_in(services: Services, trigger: Trigger) -> None:
@@ -254,6 +256,7 @@ async def _failed(services: Services, run: RunInput, problem: str, next_step: st
     """Bring what there is to a safe place, then say what went wrong."""
 
     async def keep() -> Salvaged:
+        await verify.complete_what_is_open(services, run)
         return Salvaged(kept_at=await checkpoint.salvage(services, run))
 
     try:
@@ -274,20 +277,3 @@ async def _step(
         return await durable.step(name, returns, function)
     finally:
         await services.save_counts(run.id)
-
-
-async def settle(services: Services) -> None:
-    """End in words every run whose attempt is dead: its worker died too often, its report failed.
-
-    Raises RetryableError when GitHub or the database is away; it is called again later.
-    """
-    for row in await services.runs.alive():
-        status = await DBOS.get_workflow_status_async(attempt_id(row.id, row.attempt))
-        if status is None or status.status in ("ENQUEUED", "PENDING", "DELAYED"):
-            continue
-        problem, next_step = words.attempt_died()
-        kept_at = await checkpoint.salvage(services, row.input)
-        told = Report(outcome=Outcome.ERROR, problem=problem, next_step=next_step, kept_at=kept_at)
-        await report.report(services, row.input, row.attempt, told)
-        await services.save_counts(RunId(row.id))
-        log.warning("a dead run was settled", run=row.id, engine=status.status)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from app.errors import RetryableError, UserError
 T = TypeVar("T")
 
 _BUSY_MILLISECONDS = 30_000
+_LOCK_SECONDS = 0.1
 
 
 class Database:
@@ -98,8 +100,50 @@ class Database:
                 ) from None
             yield
 
+    @contextmanager
+    def exclusively(self, name: str, *, wait: bool = False) -> Iterator[bool]:
+        """At most one process of those that share the database is in here under one name.
+
+        Yields whether this one is; with `wait` it waits until it is. SQLite has one worker anyway.
+        Raises RetryableError when the database is away.
+        """
+        if self.is_sqlite:
+            yield True
+            return
+        key = lock_key(name)
+        take = sa.select(sa.func.pg_try_advisory_lock(key))
+        try:
+            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        except sa.exc.OperationalError as problem:
+            raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
+        with connection:
+            # Asked again and again: a statement that waits would hold up CREATE INDEX CONCURRENTLY,
+            # which the engine's migrations use, for ever.
+            while not (taken := connection.execute(take).scalar_one()) and wait:
+                time.sleep(_LOCK_SECONDS)
+            try:
+                yield taken
+            finally:
+                if taken:
+                    connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:
+        """`exclusively`, off the event loop."""
+        held = self.exclusively(name)
+        taken = await asyncio.to_thread(held.__enter__)
+        try:
+            yield taken
+        finally:
+            await asyncio.to_thread(held.__exit__, None, None, None)
+
     def close(self) -> None:
         self.engine.dispose()
+
+
+def lock_key(name: str) -> int:
+    """What Postgres knows an advisory lock of ours by: 64 bits with a sign."""
+    return int.from_bytes(hashlib.sha256(f"honk: {name}".encode()).digest()[:8], "big", signed=True)
 
 
 def now() -> float:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.domain import admission
+from app.domain.admission import Hall, Limits, Live, Served, Waiting
 from app.domain.run import Outcome, Phase, RunInput, subject_key
 from app.domain.values import RunId, Value
 from app.store.database import Database, now
-from app.store.schema import runs
+from app.store.schema import runs, workers
+
+_WAITS = sa.and_(runs.c.finished_at.is_(None), runs.c.admitted_at.is_(None))
 
 
 class RunRow(Value):
@@ -43,6 +48,8 @@ class RunRow(Value):
     api_calls: int
     status_edits: int
     token_requests: int
+    asked_at: float
+    admitted_at: float | None
     created_at: float
     updated_at: float
     finished_at: float | None
@@ -51,8 +58,9 @@ class RunRow(Value):
 class Runs:
     """Reads and writes rows of `runs`. Every method is one transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: Limits | None = None) -> None:
         self._database = database
+        self._limits = limits or Limits()
 
     async def open(self, run: RunInput) -> RunRow:
         """The run's row, made when it is not there yet."""
@@ -67,6 +75,7 @@ class Runs:
             "actor": run.trigger.actor.login,
             "input": run.model_dump(mode="json"),
             "phase": Phase.QUEUED.value,
+            "asked_at": moment,
             "created_at": moment,
             "updated_at": moment,
         }
@@ -131,6 +140,8 @@ class Runs:
                 outcome=None,
                 stop_asked_by=None,
                 finished_at=None,
+                asked_at=now(),
+                admitted_at=None,
                 updated_at=now(),
             )
         )
@@ -141,14 +152,57 @@ class Runs:
         """The newest runs first."""
         return await self._select(sa.select(runs).order_by(runs.c.created_at.desc()).limit(limit))
 
-    async def waiting_before(self, row: RunRow) -> int:
-        """How many runs wait for a slot that were asked earlier."""
-        query = sa.select(sa.func.count()).where(
-            runs.c.finished_at.is_(None),
-            runs.c.phase == Phase.QUEUED.value,
-            runs.c.created_at < row.created_at,
+    async def waiting(self, row: RunRow) -> Waiting:
+        """The place of a run in the queue, and why it waits."""
+        run = Live(
+            id=row.id,
+            subject=row.subject,
+            repository=row.repository,
+            installation_id=row.installation_id,
+            asked_at=row.asked_at,
+            admitted=row.admitted_at is not None,
         )
-        return await self._database.run(lambda connection: connection.execute(query).scalar_one())
+        if run.admitted or row.finished_at is not None:
+            return Waiting(ahead=0, why=None)
+
+        def look(connection: sa.Connection) -> Waiting:
+            live, served = _live(connection), _served(connection)
+            slots = _slots(connection)
+            return admission.waiting(run, live, self._limits, served, slots=slots)
+
+        return await self._database.run(look)
+
+    async def next_to_admit(self, *, leave_out: Collection[str]) -> list[tuple[RunId, int]]:
+        """Runs that free slots are for, each with its attempt's number, whoever is next first.
+
+        `leave_out` are ids that are not looked at.
+        """
+
+        def choose(connection: sa.Connection) -> list[tuple[RunId, int]]:
+            waits = sa.select(runs.c.id).where(_WAITS).limit(1)
+            if connection.execute(waits).first() is None:
+                return []
+            live = _live(connection)
+            free = _slots(connection) - sum(run.admitted for run in live)
+            heard = [run for run in live if run.admitted or run.id not in leave_out]
+            hall = Hall(heard, self._limits, _served(connection))
+            chosen = [run.id for run in itertools.islice(hall.admit(), max(0, free))]
+            rows = connection.execute(
+                sa.select(runs.c.id, runs.c.attempt).where(runs.c.id.in_(chosen))
+            )
+            attempts: dict[str, int] = {row.id: row.attempt for row in rows}
+            return [(RunId(each), attempts[each]) for each in chosen]
+
+        return await self._database.run(choose)
+
+    async def admitted(self, run: RunId, attempt: int) -> None:
+        """The run has its slot from now until it finishes."""
+        change = (
+            sa.update(runs)
+            .where(runs.c.id == run, runs.c.attempt == attempt, runs.c.admitted_at.is_(None))
+            .values(admitted_at=now())
+        )
+        await self._database.run(lambda connection: connection.execute(change))
 
     async def update(self, run: RunId, **values: Any) -> RunRow:
         """Set columns by name and return the row."""
@@ -183,3 +237,37 @@ class Runs:
             lambda connection: connection.execute(query).mappings().all()
         )
         return [RunRow.model_validate(dict(row)) for row in rows]
+
+
+def _live(connection: sa.Connection) -> list[Live]:
+    rows = connection.execute(
+        sa.select(
+            runs.c.id,
+            runs.c.subject,
+            runs.c.repository,
+            runs.c.installation_id,
+            runs.c.asked_at,
+            runs.c.admitted_at.is_not(None).label("admitted"),
+        ).where(runs.c.finished_at.is_(None))
+    )
+    return [Live.model_validate(dict(row)) for row in rows.mappings()]
+
+
+def _slots(connection: sa.Connection) -> int:
+    total = sa.select(sa.func.coalesce(sa.func.sum(workers.c.slots), 0))
+    return int(connection.execute(total).scalar_one())
+
+
+def _served(connection: sa.Connection) -> Served:
+    """When those who wait were last given a slot, each by one look into an index."""
+    found: dict[int | str, float] = {}
+    for column in (runs.c.repository, runs.c.installation_id):
+        before = runs.alias()
+        latest = (
+            sa.select(sa.func.max(before.c.admitted_at))
+            .where(before.c[column.name] == column)
+            .scalar_subquery()
+        )
+        rows = connection.execute(sa.select(column, latest.label("at")).where(_WAITS).distinct())
+        found |= {row[0]: row[1] for row in rows if row[1] is not None}
+    return found

@@ -39,12 +39,17 @@ runs = sa.Table(
     sa.Column("api_calls", sa.Integer, nullable=False, server_default="0"),
     sa.Column("status_edits", sa.Integer, nullable=False, server_default="0"),
     sa.Column("token_requests", sa.Integer, nullable=False, server_default="0"),
+    # When this attempt joined the queue, and when it was given a slot.
+    sa.Column("asked_at", sa.Float, nullable=False),
+    sa.Column("admitted_at", sa.Float),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("updated_at", sa.Float, nullable=False),
     sa.Column("finished_at", sa.Float),
 )
 sa.Index("runs_by_subject", runs.c.subject, runs.c.created_at)
 sa.Index("runs_by_time", runs.c.created_at)
+sa.Index("runs_by_repository", runs.c.repository, runs.c.admitted_at)
+sa.Index("runs_by_installation", runs.c.installation_id, runs.c.admitted_at)
 sa.Index(
     "runs_alive",
     runs.c.subject,
@@ -85,4 +90,13 @@ results = sa.Table(
     sa.Column("environment", sa.String(64), primary_key=True),
     sa.Column("results", sa.JSON, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
+)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    # The engine's executor id: a worker that is here without holding its lock is dead.
+    sa.Column("id", sa.String(100), primary_key=True),
+    sa.Column("slots", sa.Integer, nullable=False),
+    sa.Column("started_at", sa.Float, nullable=False),
 )

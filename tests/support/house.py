@@ -7,8 +7,12 @@ puts a repository and an issue there, lets a person do something, and looks at w
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import itertools
 import re
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -23,7 +27,14 @@ from app.playground.github import GitHub, serve
 from app.playground.github.world import CheckRun, Comment, Issue
 from app.playground.model import Script, ScriptedModel, ScriptedTurn
 from app.playground.pages import github_with_pages
-from app.playground.run import KEY_OF_NOBODY, Product, github_settings, product, registration
+from app.playground.run import (
+    KEY_OF_NOBODY,
+    Product,
+    environment,
+    github_settings,
+    product,
+    registration,
+)
 from app.playground.serving import serve_app
 from tests.support.openapi import contract
 
@@ -239,6 +250,83 @@ class House:
             )
 
 
+@dataclass
+class Worker:
+    """One `honk worker` as a process, with a log of its own."""
+
+    process: subprocess.Popen[bytes]
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        return re.sub(r"\x1b\[[0-9;]*m", "", self.log_file.read_text("utf-8"))
+
+    async def ended(self, *, within: float = 30.0) -> int:
+        """Wait for its end; its exit code."""
+        return await asyncio.to_thread(self.process.wait, within)
+
+
+@dataclass
+class Fleet(House):
+    """The product in several processes: one that receives, and workers that share a database."""
+
+    size: int = 2
+    workers: list[Worker] = field(default_factory=list)
+
+    async def start(self) -> None:
+        """Start the workers, then web."""
+        await asyncio.gather(*(self.add_worker() for _ in range(self.size)))
+        self.honk = await self._stack.enter_async_context(
+            product(self.home, self.settings, command="web")
+        )
+        self.github.webhook_url = f"{self.honk.url}/webhooks/github"
+
+    async def add_worker(self) -> Worker:
+        """One more, ready to work."""
+        log = self.home / f"worker-{len(self.workers)}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(  # noqa: ASYNC220 - it is read without blocking
+                [sys.executable, "-m", "app", "worker"],
+                env=environment(self.settings),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self.home,
+            )
+        worker = Worker(process, log)
+        self.workers.append(worker)
+        await self.until(
+            lambda: "the worker is ready" in worker.log or process.poll() is not None, "not ready"
+        )
+        assert process.poll() is None, worker.log
+        return worker
+
+    def at_work_on(self, subject: Subject) -> Worker:
+        """The worker whose log was the last to say that it starts an attempt on the subject."""
+        name = f"{subject.repository}#{subject.number}"
+        found = [
+            (line[:26], worker)
+            for worker in self.workers
+            for line in worker.log.splitlines()
+            if "an attempt starts" in line and f"subject={name}" in line
+        ]
+        return max(found, key=lambda each: each[0])[1]
+
+    async def stop(self) -> None:
+        await super().stop()
+        for worker in self.workers:
+            worker.process.terminate()
+        for worker in self.workers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await worker.ended()
+            worker.process.kill()
+            worker.process.wait()
+
+    def log(self) -> str:
+        web = super().log() if self.honk else ""
+        return "\n".join([web, *(worker.log for worker in self.workers)])
+
+
 @asynccontextmanager
 async def open_house(**settings: str) -> AsyncIterator[House]:
     """A new house with the product running in it.
@@ -254,13 +342,27 @@ async def open_house(**settings: str) -> AsyncIterator[House]:
 
 
 @asynccontextmanager
-async def _open_house(home: Path, settings: Mapping[str, str]) -> AsyncIterator[House]:
+async def open_fleet(database: str, *, workers: int, **settings: str) -> AsyncIterator[Fleet]:
+    """A new house with `honk web` and some `honk worker` on a Postgres database."""
+    given = {"DATABASE_URL": database, "HONK_LEASE_SECONDS": "2", **settings}
+    with tempfile.TemporaryDirectory(prefix="honk-house-") as name:
+        Path(name).chmod(0o711)
+        kind = functools.partial(Fleet, size=workers)
+        async with _open_house(Path(name), given, kind) as house:
+            assert isinstance(house, Fleet)
+            yield house
+
+
+@asynccontextmanager
+async def _open_house(
+    home: Path, settings: Mapping[str, str], kind: Callable[..., House] = House
+) -> AsyncIterator[House]:
     github = github_with_pages(home / "github", registration(home))
     for login in (OWNER, "walter", "trudy", "rita", "stan"):
         github.add_user(login)
     model = ScriptedModel()
     async with serve(github, port=0) as url, serve_app(model.app) as model_url:
-        house = House(
+        house = kind(
             home,
             github,
             model,

@@ -22,8 +22,8 @@ async def _answer(services: Services, trigger: Trigger) -> Nothing:
     if not rows:
         return await intake.answer(services, trigger, words.no_run_yet())
     row = rows[0]
-    ahead = await services.runs.waiting_before(row)
+    waiting = await services.runs.waiting(row)
     text = words.how_it_stands(
-        row.id, row.phase, row.outcome, plan_of(row), usage_of(row), ahead=ahead
+        row.id, row.phase, row.outcome, plan_of(row), usage_of(row), waiting=waiting
     )
     return await intake.answer(services, trigger, text)

@@ -100,6 +100,8 @@ async def _session(
         await announce(services, run, Phase.WORKING, plan=plan)
 
     async def said() -> list[Message]:
+        # Asked between two turns: everything until here is recorded.
+        await services.shift.safe_point()
         found = await services.messages.of(run.id)
         return [Message.model_validate(each.model_dump()) for each in found]
 
@@ -158,7 +160,7 @@ async def _assignment(
         request=run.request,
         guidance=await _guidance(services, run, preparation.rules),
         base_branch=run.base_branch,
-        test_commands=verify.test_commands(run, workspace),
+        test_commands=tuple(each.line for each in verify.verifiers(run, workspace)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs, their turns, and the results of verifying commits."""
+"""Runs, their turns, messages and results; the workers."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -38,12 +38,16 @@ def upgrade() -> None:
         sa.Column("api_calls", sa.Integer, nullable=False, server_default="0"),
         sa.Column("status_edits", sa.Integer, nullable=False, server_default="0"),
         sa.Column("token_requests", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("asked_at", sa.Float, nullable=False),
+        sa.Column("admitted_at", sa.Float),
         sa.Column("created_at", sa.Float, nullable=False),
         sa.Column("updated_at", sa.Float, nullable=False),
         sa.Column("finished_at", sa.Float),
     )
     op.create_index("runs_by_subject", "runs", ["subject", "created_at"])
     op.create_index("runs_by_time", "runs", ["created_at"])
+    op.create_index("runs_by_repository", "runs", ["repository", "admitted_at"])
+    op.create_index("runs_by_installation", "runs", ["installation_id", "admitted_at"])
     op.create_index(
         "runs_alive",
         "runs",
@@ -76,4 +80,10 @@ def upgrade() -> None:
         sa.Column("environment", sa.String(64), primary_key=True),
         sa.Column("results", sa.JSON, nullable=False),
         sa.Column("created_at", sa.Float, nullable=False),
+    )
+    op.create_table(
+        "workers",
+        sa.Column("id", sa.String(100), primary_key=True),
+        sa.Column("slots", sa.Integer, nullable=False),
+        sa.Column("started_at", sa.Float, nullable=False),
     )

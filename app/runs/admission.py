@@ -1,0 +1,71 @@
+"""Giving out slots: attempts wait in the engine's queue until they are admitted, fairly.
+
+Who is next is decided by `app.domain.admission`; the engine's queue holds those who wait, and keeps
+one attempt at a time for each subject.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+from dbos import DBOS
+
+from app.domain.run import attempt_id
+from app.domain.values import RunId
+from app.errors import RetryableError
+from app.runs import queue
+from app.store.database import Database
+from app.store.runs import Runs
+
+log = structlog.get_logger()
+
+_LOOK_SECONDS = 0.2
+_ABSENT_SECONDS = 1.0
+
+
+class Admission:
+    """Looks for free slots again and again, in every worker; one of them at a time decides."""
+
+    def __init__(self, database: Database, runs: Runs) -> None:
+        self._database = database
+        self._runs = runs
+        self._absent: dict[str, float] = {}
+
+    async def keep_admitting(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self.admit()
+            except RetryableError as problem:
+                log.warning("nobody can be admitted", why=str(problem))
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def admit(self) -> None:
+        """Give the slots that are free now to those who are next."""
+        leave_out = self._not_queued_yet()
+        if not await self._runs.next_to_admit(leave_out=leave_out):
+            return
+        async with self._database.alone("admission") as decides:
+            if not decides:
+                return
+            for run, number in await self._runs.next_to_admit(leave_out=leave_out):
+                await self._let_in(run, number)
+
+    async def _let_in(self, run: RunId, number: int) -> None:
+        """Release first: whoever dies in between leaves a run that is only admitted again."""
+        attempt = attempt_id(run, number)
+        status = await DBOS.get_workflow_status_async(attempt)
+        if status is None:
+            # Its row is opened before its attempt is queued; nobody waits for that.
+            self._absent[run] = time.monotonic() + _ABSENT_SECONDS
+            return
+        if status.status == "DELAYED":
+            await queue.release_attempt(attempt)
+        await self._runs.admitted(run, number)
+
+    def _not_queued_yet(self) -> frozenset[str]:
+        now = time.monotonic()
+        self._absent = {run: until for run, until in self._absent.items() if until > now}
+        return frozenset(self._absent)

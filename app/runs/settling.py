@@ -1,0 +1,114 @@
+"""No run is left without an ending: what has no live attempt is settled, at start and on a timer.
+
+A run is dead when its attempt ended without a report, killed its worker three times, or was never
+queued although nothing is at work any more that could queue it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import structlog
+from dbos import DBOS
+
+from app.domain import words
+from app.domain.run import Outcome, attempt_id, subject_key
+from app.domain.trigger import Trigger
+from app.domain.words import Report
+from app.errors import HonkError, RetryableError, UserError
+from app.runs import queue
+from app.runs.services import Services
+from app.runs.steps import checkpoint, report, verify
+from app.store.runs import RunRow
+
+log = structlog.get_logger()
+
+SETTLE_SECONDS = 15.0
+
+_ALIVE = ["ENQUEUED", "PENDING", "DELAYED"]
+_UNQUEUED_SECONDS = 10.0
+
+
+async def keep_settling(services: Services) -> None:
+    """Until cancelled. While GitHub or the database is away it waits and comes back."""
+    while True:
+        try:
+            await settle(services)
+        except HonkError as problem:
+            log.warning("settling waits", why=str(problem))
+        await asyncio.sleep(SETTLE_SECONDS)
+
+
+async def settle(services: Services) -> None:
+    """Settle every dead run; one that cannot be reached now keeps no other waiting.
+
+    Raises RetryableError when the database is away.
+    """
+    async with services.database.alone("settle") as ours:
+        if not ours:
+            return
+        for row in await services.runs.alive():
+            told = await _how_it_died(services, row)
+            if told is not None:
+                await _settle(services, row, told)
+
+
+async def _how_it_died(services: Services, row: RunRow) -> tuple[str, str] | None:
+    """Problem and next step of a dead run, None for a live one."""
+    status = await DBOS.get_workflow_status_async(attempt_id(row.id, row.attempt))
+    if status is not None and status.status in _ALIVE:
+        return None
+    if status is None and (_is_young(row) or await _may_be_queued_yet(row)):
+        return None
+    now = await services.runs.get(row.id)
+    if now.finished_at is not None or now.attempt != row.attempt:
+        return None  # it came to its own end while we looked
+    return words.never_queued() if status is None else words.attempt_died()
+
+
+def _is_young(row: RunRow) -> bool:
+    return time.time() - row.updated_at < _UNQUEUED_SECONDS
+
+
+async def _may_be_queued_yet(row: RunRow) -> bool:
+    """Whether an intake of its subject or its own last attempt is still at work."""
+    before = await DBOS.get_workflow_status_async(attempt_id(row.id, row.attempt - 1))
+    if before is not None and before.status in _ALIVE:
+        return True
+    intakes = await DBOS.list_workflows_async(
+        queue_name=queue.INTAKE_QUEUE, status=_ALIVE, load_output=False
+    )
+    return any(_subject(each.input) == row.subject for each in intakes)
+
+
+def _subject(given: Any) -> str | None:
+    arguments = given["args"] if given else ()
+    if not arguments:
+        return None
+    trigger = Trigger.model_validate(arguments[0])
+    return subject_key(trigger.repository, trigger.number)
+
+
+async def _settle(services: Services, row: RunRow, told: tuple[str, str]) -> None:
+    run, (problem, next_step) = row.input, told
+    try:
+        await verify.complete_what_is_open(services, run)
+        kept_at = await checkpoint.salvage(services, run)
+        if row.stop_asked_by:
+            ending = Report(outcome=Outcome.STOPPED, stopped_by=row.stop_asked_by, kept_at=kept_at)
+        else:
+            ending = Report(
+                outcome=Outcome.ERROR, problem=problem, next_step=next_step, kept_at=kept_at
+            )
+        await report.report(services, run, row.attempt, ending)
+    except RetryableError as away:
+        log.warning("a dead run waits to be settled", run=row.id, why=str(away))
+        return
+    except UserError as refusal:
+        # The repository or the installation is gone: nobody is there to be told.
+        log.warning("a dead run could not be told", run=row.id, why=str(refusal))
+        await services.runs.finish(run.id, Outcome.ERROR)
+    await services.save_counts(row.id)
+    log.warning("a dead run was settled", run=row.id, why=problem)

@@ -1,0 +1,85 @@
+"""Several workers on Postgres: one may die or be replaced at any moment, and nobody sees it."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.support.house import FINISH, FIX, Subject, open_fleet, script
+from tests.support.postgres import Postgres
+
+LOOKS = [{"use": [{"bash": {"command": f"echo {n}"}}], "seconds": 0.4} for n in range(8)]
+
+
+def _ended_well(subject: Subject) -> None:
+    assert subject.check.conclusion == "success"
+    assert "**Done.**" in subject.status
+    assert "is ready for your review" in subject.last_words
+    assert subject.labels == ["honk:done"]
+    assert len(subject.pulls) == 1
+
+
+async def test_another_worker_goes_on_with_what_a_killed_one_had_at_work(
+    postgres: Postgres,
+) -> None:
+    async with open_fleet(postgres.database(), workers=2) as fleet:
+        subject = await fleet.subject(plays=script([FIX], *LOOKS[:2], [{"verify": {}}], [FINISH]))
+        await subject.label()
+        await fleet.until(lambda: len(fleet.model.requests) > 1, "the model was not asked")
+        killed = fleet.at_work_on(subject)
+        killed.process.kill()
+        await subject.settled()
+
+        assert fleet.at_work_on(subject) is not killed
+        _ended_well(subject)
+
+
+async def test_a_worker_that_hangs_ends_itself_and_its_runs_go_on(postgres: Postgres) -> None:
+    async with open_fleet(postgres.database(), workers=2) as fleet:
+        subject = await fleet.subject(plays=script([FIX], *LOOKS[:2], [{"verify": {}}], [FINISH]))
+        await subject.label()
+        await fleet.until(lambda: len(fleet.model.requests) > 1, "the model was not asked")
+        hung = fleet.at_work_on(subject)
+        hung.process.send_signal(signal.SIGSTOP)
+        await subject.settled()
+        hung.process.send_signal(signal.SIGCONT)
+
+        assert await hung.ended() == 75
+        assert "this worker ends itself" in hung.log
+        _ended_well(subject)
+
+
+async def test_a_worker_that_is_replaced_hands_over_what_it_has_at_work(
+    postgres: Postgres,
+) -> None:
+    async with open_fleet(postgres.database(), workers=1) as fleet:
+        subject = await fleet.subject(plays=script([FIX], *LOOKS, [{"verify": {}}], [FINISH]))
+        await subject.label()
+        # More often than a run may kill its worker: a deployment is no death.
+        for _ in range(3):
+            old = fleet.workers[-1]
+            asked = len(fleet.model.requests)
+            await fleet.until(
+                lambda asked=asked: len(fleet.model.requests) > asked,  # type: ignore[misc]
+                "the model was not asked",
+            )
+            new = await fleet.add_worker()
+            old.process.terminate()
+            assert await old.ended() == 0, old.log[-5000:]
+            await fleet.until(lambda new=new: "an attempt starts" in new.log, "not taken over")  # type: ignore[misc]
+        await subject.settled()
+
+        _ended_well(subject)
+        # Nothing that was recorded was done again.
+        assert len(fleet.model.requests) <= 11 + 3
+
+
+async def test_a_restarted_postgres_ends_no_worker(postgres: Postgres) -> None:
+    async with open_fleet(postgres.database(), workers=2, HONK_LEASE_SECONDS="12") as fleet:
+        subject = await fleet.subject(plays=script([FIX], *LOOKS[:2], [{"verify": {}}], [FINISH]))
+        await subject.label()
+        await fleet.until(lambda: len(fleet.model.requests) > 1, "the model was not asked")
+        postgres.restart()
+        await subject.settled()
+
+        assert all(worker.process.poll() is None for worker in fleet.workers)
+        _ended_well(subject)

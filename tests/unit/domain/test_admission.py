@@ -1,0 +1,107 @@
+"""Who is next for a slot, and what those who wait are told."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.admission import Hall, Limits, Live, Waiting, waiting
+
+
+def _run(
+    id: str, repository: str = "a/a", installation: int = 1, at: float = 0.0, admitted: bool = False
+) -> Live:
+    return Live(
+        id=id,
+        subject=f"{repository}#{id}",
+        repository=repository,
+        installation_id=installation,
+        asked_at=at,
+        admitted=admitted,
+    )
+
+
+def _next(live: list[Live], limits: Limits | None = None) -> list[str]:
+    return [run.id for run in Hall(live, limits or Limits(), {}).admit()]
+
+
+def test_one_who_asks_after_two_hundred_of_somebody_else_is_next() -> None:
+    crowd = [_run(f"a{n:03}", at=float(n), admitted=n < 4) for n in range(200)]
+    late = _run("late", "b/b", 2, at=999.0)
+
+    assert _next([*crowd, late])[0] == "late"
+    assert waiting(late, [*crowd, late], Limits(), {}, slots=4) == Waiting(ahead=0, why="slots")
+
+
+def test_with_one_slot_two_crowds_take_turns() -> None:
+    crowd = [
+        _run(f"{who}{n}", f"{who}/r", i, at=i * 100.0 + n)
+        for i, who in enumerate("ab")
+        for n in range(3)
+    ]
+
+    hall = Hall(crowd, Limits(), {0: 5.0, "a/r": 5.0})
+    assert [run.id for run in islice(hall.admit(), 4)] == ["b0", "a0", "b1", "a1"]
+
+
+def test_within_an_installation_its_repositories_take_turns() -> None:
+    live = [_run(f"a{n}", "o/a", at=float(n)) for n in range(3)] + [_run("b", "o/b", at=9.0)]
+    assert _next(live)[:2] == ["a0", "b"]
+
+
+def test_the_same_subject_waits_for_its_own_earlier_run() -> None:
+    first = _run("1", at=1.0, admitted=True)
+    second = _run("2", at=2.0).model_copy(update={"subject": first.subject})
+
+    assert _next([first, second]) == []
+    found = waiting(second, [first, second], Limits(), {}, slots=9)
+    assert found == Waiting(ahead=1, why="subject")
+
+
+def test_limits_keep_slots_free_for_others_and_are_told() -> None:
+    at_work = [_run(f"w{n}", "o/a", admitted=True) for n in range(2)]
+    more = _run("more", "o/a", at=5.0)
+    other = _run("other", "o/b", at=6.0)
+    live = [*at_work, more, other]
+
+    by_repository = Limits(repository=2)
+    assert _next(live, by_repository) == ["other"]
+    assert waiting(more, live, by_repository, {}, slots=9).why == "repository"
+    by_installation = Limits(installation=2)
+    assert _next(live, by_installation) == []
+    found = waiting(other, live, by_installation, {}, slots=9)
+    assert found == Waiting(ahead=1, why="installation")
+
+
+def test_what_starts_now_says_so() -> None:
+    live = [_run("1", at=1.0), _run("2", "b/b", 2, at=2.0)]
+    assert waiting(live[1], live, Limits(), {}, slots=2) == Waiting(ahead=1, why=None)
+    assert waiting(live[1], live, Limits(), {}, slots=1) == Waiting(ahead=1, why="slots")
+
+
+_lives = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 20), st.booleans()), max_size=25
+).map(
+    lambda rows: [
+        _run(str(n), f"o{i}/r{r}", i, at=float(at), admitted=admitted)
+        for n, (r, i, at, admitted) in enumerate(rows)
+    ]
+)
+
+
+@given(_lives)
+def test_everybody_who_waits_is_admitted_once(live: list[Live]) -> None:
+    assert sorted(_next(live)) == sorted(run.id for run in live if not run.admitted)
+
+
+@given(_lives, st.integers(1, 3), st.integers(1, 5))
+def test_no_limit_is_ever_exceeded(live: list[Live], repository: int, installation: int) -> None:
+    waits = [run.model_copy(update={"admitted": False}) for run in live]
+    limits = Limits(repository=repository, installation=installation)
+    admitted = list(Hall(waits, limits, {}).admit())
+    for run in admitted:
+        assert sum(run.repository == other.repository for other in admitted) <= repository
+        theirs = [other for other in admitted if other.installation_id == run.installation_id]
+        assert len(theirs) <= installation
