@@ -34,7 +34,12 @@ _COMMENT_END = re.compile("-->")
 _CODE_END = re.compile("</code>", re.I | re.A)
 
 
-Name = Literal["work", "plan", "go", "ask", "stop", "continue", "retry", "status", "help"]
+# fmt: off
+Name = Literal[
+    "work", "plan", "ask", "fix", "test", "rebase", "go", "continue", "retry", "stop", "undo",
+    "ready", "trust", "status", "doctor", "help",
+]
+# fmt: on
 
 
 class CommandSpec(Value):
@@ -69,6 +74,22 @@ COMMANDS: Mapping[Name, CommandSpec] = {
             example="/honk ask where is the rounding done?",
             takes_task=True,
         ),
+        CommandSpec(
+            name="fix",
+            description="work on the failing checks of this pull request",
+            example="/honk fix",
+            takes_task=True,
+        ),
+        CommandSpec(
+            name="test",
+            description="run the tests on the pull request's newest commit",
+            example="/honk test",
+        ),
+        CommandSpec(
+            name="rebase",
+            description="bring the branch up to date with its base",
+            example="/honk rebase",
+        ),
         CommandSpec(name="stop", description="end the run, keep its work", example="/honk stop"),
         CommandSpec(
             name="continue",
@@ -79,35 +100,68 @@ COMMANDS: Mapping[Name, CommandSpec] = {
         CommandSpec(
             name="retry", description="a new run from the base branch", example="/honk retry"
         ),
+        CommandSpec(
+            name="undo", description="take back what the last run committed", example="/honk undo"
+        ),
+        CommandSpec(
+            name="ready", description="mark the draft ready for review", example="/honk ready"
+        ),
+        CommandSpec(
+            name="trust",
+            description="let the commit of a fork's pull request reach this repository's CI",
+            example="/honk trust 1a2b3c4d5e6f7a8b9c0d1a2b3c4d5e6f7a8b9c0d",
+        ),
         CommandSpec(name="status", description="how the run stands", example="/honk status"),
+        CommandSpec(
+            name="doctor",
+            description="what Honk may and can do in this repository",
+            example="/honk doctor",
+        ),
         CommandSpec(name="help", description="this list", example="/honk help"),
     )
 }
 
+_TRUST = re.compile(r"[0-9a-f]{7,64}", re.I)
 _BUDGET = re.compile(r"budget=\$?(\d{1,6}(?:\.\d{1,2})?)", re.I | re.A)
 
 
 class Arguments(Value):
-    """What stands behind a command as `name=value`."""
+    """What stands behind a command as `name=value`; None where it is not given.
 
+    `base` is a branch, `model` a model's id.
+    """
+
+    base: str | None = None
+    model: str | None = None
     budget_usd: float | None = None
+    draft: bool | None = None
 
 
 class Command(Value):
-    """What a person asked for. `task` is what follows the command, to the end of the comment."""
+    """What a person asked for. `task` is what follows the command, to the end of the comment.
+
+    `sha` is the commit that `trust` names, as it was written. `near` is the command that was
+    probably meant. `several` are the names of the commands that start work, where there is more
+    than one: then nothing starts.
+    """
 
     name: Name
     task: str
     arguments: Arguments = Arguments()
+    sha: str = ""
+    near: str = ""
+    several: tuple[str, ...] = ()
 
 
 def parse(text: str, slug: str) -> Command | None:
     """Find the first line of a comment that addresses the App called `slug`, and read it.
 
     A command's name is the first word after the address, in any case. `plan` and `ask` take the
-    rest as their task. The others stand alone on their line, so that "/honk stop using floats" is
-    work and "/honk stop" is not; what follows on later lines belongs to the person. Any other
-    words are work, and the task; without words the issue itself is the task. Never raises.
+    rest as their task. "/honk fix" is about the failing checks; in "/honk fix the rounding" the
+    task is the whole sentence, which makes sense where no check fails. The others stand alone on
+    their line, so that "/honk stop using floats" is work and "/honk stop" is not; what follows on
+    later lines belongs to the person. Any other words are work, and the task; without words the
+    issue itself is the task. Never raises.
     """
     address = re.compile(rf" {{0,3}}(?:/honk|@{re.escape(slug)})[:,]?(?=[\s\u00a0]|$)", re.I | re.A)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
@@ -126,8 +180,12 @@ def _read(line: str, following: list[str]) -> Command:
     word, _, rest = line.partition(" ")
     spec = next((each for each in COMMANDS.values() if each.name == word.lower()), None)
     if spec is not None and spec.name != "work":
+        if spec.name == "fix" and rest.strip():
+            return Command(name="fix", task="\n".join([line, *following]).strip())
         if spec.takes_task:
             return Command(name=spec.name, task="\n".join([rest, *following]).strip())
+        if spec.name == "trust" and _TRUST.fullmatch(rest.strip()):
+            return Command(name="trust", task="", sha=rest.strip().lower())
         budget = _BUDGET.fullmatch(rest.strip()) if spec.takes_budget else None
         if not rest.strip() or budget:
             arguments = Arguments(budget_usd=float(budget[1]) if budget else None)

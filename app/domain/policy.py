@@ -20,14 +20,53 @@ POLICY_PATH = ".github/honk.yml"
 POLICY_MAX_BYTES = 65_536
 
 _Line = Annotated[str, Field(min_length=1, max_length=2000)]
+_Name = Annotated[str, Field(min_length=1, max_length=253)]
+_Account = Annotated[int, Field(gt=0, lt=2**53, strict=True)]
+
+
+class NetworkPolicy(Value):
+    """What is reachable while setting up; while the agent works, nothing is."""
+
+    allow: tuple[_Name, ...] = ()
+    mode: Literal["fetch-only", "connect"] = "fetch-only"
+
+
+class PathsPolicy(Value):
+    """Globs of paths: what no change may touch, and what alone it may touch."""
+
+    protect: tuple[_Line, ...] = ()
+    only: tuple[_Line, ...] = ()
+
+
+class ScopePolicy(Value):
+    """How large a change may be; None is no limit."""
+
+    max_lines: int | None = Field(None, gt=0, le=1_000_000)
+
+
+class IntegrityPolicy(Value):
+    """Which flags on a change to the tests keep it from being ready."""
+
+    block: tuple[_Name, ...] = ("removed", "skipped")
 
 
 class BudgetPolicy(Value):
-    """What one run may spend."""
+    """What one run may spend, and what all runs of the repository may spend in a day."""
 
     usd: float = Field(5.0, gt=0, le=1000)
     minutes: float = Field(45.0, gt=0, le=24 * 60)
     turns: int = Field(200, gt=0, le=10_000)
+    per_day_usd: float | None = Field(None, gt=0, le=100_000)
+
+
+class PreviewPolicy(Value):
+    """What is shown of a change."""
+
+    command: _Line | None = None
+    path: _Line | None = None
+    artifact: _Line | None = None
+    pages: tuple[_Line, ...] = ("/",)
+    keep_days: int = Field(7, gt=0, le=90)
 
 
 class Policy(Value):
@@ -35,14 +74,30 @@ class Policy(Value):
 
     setup: tuple[_Line, ...] = ()
     verify: tuple[_Line, ...] = ()
+    image: _Line | None = None
+    network: NetworkPolicy = NetworkPolicy()
     who: Literal["write", "maintain", "admin"] = "write"
+    bots: tuple[_Account, ...] = ()
     base: str | None = Field(None, min_length=1, max_length=244)
     branch: str = Field("honk/{number}-{slug}", min_length=1, max_length=200)
     sign_off: bool = False
+    paths: PathsPolicy = PathsPolicy()
+    scope: ScopePolicy = ScopePolicy()
+    integrity: IntegrityPolicy = IntegrityPolicy()
     no_tests: Literal["failure", "neutral"] = "failure"
     budget: BudgetPolicy = BudgetPolicy()
     corrections: int = Field(3, ge=0, le=20)
+    judge: bool = False
     draft: bool = False
+    auto_fix_ci: int = Field(1, ge=0, le=10)
+    preview: PreviewPolicy | None = None
+    merge: Literal["never", "on-command"] = "never"
+    control_room: bool = False
+    engine: Literal["anthropic", "claude-code"] = "anthropic"
+
+
+NOT_BUILT_YET = ("image", "preview", "merge", "control_room", "engine")
+"""Keys that may only have their default so far. Who builds one takes its name out."""
 
 
 class PolicyError(UserError):
@@ -68,8 +123,13 @@ def parse(text: str | None) -> Policy:
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         path = tuple(str(part) for part in first["loc"])
+        if path[0] == "bots" and len(path) > 1:
+            raise _no_account(first["input"], _line_of(path, lines)) from None
         raise _wrong(_line_of(path, lines), f"`{'.'.join(path)}`: {first['msg']}") from None
     _check_branch_template(policy.branch, lines)
+    for key in NOT_BUILT_YET:
+        if getattr(policy, key) != Policy.model_fields[key].default:
+            raise _wrong(_line_of((key,), lines), f"`{key}` is not built yet; leave it out")
     return policy
 
 
@@ -109,6 +169,15 @@ def _refuse_unknown(
         inner = model.model_fields[str(key)].annotation
         if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, Value):
             _refuse_unknown(value, inner, here, lines)
+
+
+def _no_account(given: object, line: int | None) -> PolicyError:
+    """A name can pass to another account; its number cannot."""
+    return _wrong(
+        line,
+        f"`bots` lists accounts by their numeric id, and {str(given)[:100]!r} is none; "
+        "https://api.github.com/users/NAME[bot] shows it as `id`",
+    )
 
 
 def _check_branch_template(template: str, lines: dict[tuple[str, ...], int]) -> None:

@@ -8,14 +8,17 @@ was really run.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, NamedTuple, get_args, overload
 
 from app.domain.values import CommitSha, TreeSha, Value
 
 Conclusion = Literal["success", "failure", "neutral"]
 """GitHub's words. `neutral` passes a required check, so only `no_tests: neutral` leads to it."""
+
+Kind = Literal["tests", "checks"]
+"""Tests, or what formatters, linters and type checkers find: the two are counted apart."""
 
 
 class TestOutcome(StrEnum):
@@ -58,6 +61,8 @@ class TestResult(Value):
 class VerifierResult(Value):
     """What one verifier said of one commit.
 
+    `verifier`: its name, with `:` and its folder where that is not the repository itself.
+    `kind`: for checks a `tests` entry is one command or one finding of it, told while it is there.
     `ran`: something was really run; tests that were all skipped are nothing.
     `complete`: every test is told; False after a crash, a timeout, an error while collecting.
     `nothing_to_run`: the verifier itself says that there is nothing, which is no breakdown.
@@ -68,6 +73,7 @@ class VerifierResult(Value):
 
     verifier: str
     command: str
+    kind: Kind = "tests"
     tests: tuple[TestResult, ...] = ()
     exit_code: int | None = None
     timed_out: bool = False
@@ -84,12 +90,18 @@ class VerifierResult(Value):
 
 
 class Results(Value):
-    """All that was said of one commit. `environment` names the set-up that it was run in."""
+    """All that was said of one commit.
+
+    `environment` names the set-up that it was run in. `left_out`: verifiers that the change cannot
+    affect, and `beyond`: those beyond the number that is run; both were not run.
+    """
 
     commit: CommitSha
     tree: TreeSha | None = None
     verifiers: tuple[VerifierResult, ...] = ()
     environment: str = ""
+    left_out: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
 
 
 class Change(Value):
@@ -114,8 +126,25 @@ class Counts(Value):
     skipped: int = 0
 
 
+class Checks(Value):
+    """What the change did to what formatters, linters and type checkers find.
+
+    A check may end in one entry, or in one for each finding; only those that fail before or after
+    are told one by one, and `passed` counts the rest. The names mean what they mean for tests.
+    """
+
+    new_failures: tuple[Change, ...] = ()
+    failing_unknown: tuple[Change, ...] = ()
+    still_failing: tuple[Change, ...] = ()
+    fixed: tuple[Change, ...] = ()
+    not_run: tuple[Change, ...] = ()
+    passed: int = 0
+
+
 class Verdict(Value):
-    """What the change did to the tests. The classes share no test; `unchanged` counts the rest.
+    """What the change did to the tests, and apart from them to the `checks`.
+
+    The classes share no test; `unchanged` counts the rest.
 
     `failing_unknown`: failing, and the base does not say whether it failed there.
     `not_run`: known to the base, but the run of this commit broke off before telling.
@@ -141,6 +170,7 @@ class Verdict(Value):
     title: str
     reasons: tuple[str, ...] = ()
     blocking_removed: bool = False
+    checks: Checks = Checks()
 
 
 _Class = Literal[
@@ -176,21 +206,91 @@ _SEVERITY_OF_FLAKY = 2
 def compare(
     before: Results | None, after: Results, *, no_tests: Literal["failure", "neutral"] = "failure"
 ) -> Verdict:
-    """The verdict over a change. `before` is None when the base could not be verified."""
+    """The verdict over a change. `before` is None when the base could not be verified.
+
+    What was not run on this commit since the change cannot affect it, or for its number, does not
+    count on the base either.
+    """
+    if before is not None:
+        before = _without(before, {*after.left_out, *after.beyond})
+    checks = _checks(_of_kind(before, "checks"), _of_kind(after, "checks"))
+    everything, before, after = after, _of_kind(before, "tests"), _of_kind(after, "tests")
     old = _by_key(before) if before is not None else {}
     new = _by_key(after)
     classes = _classify(before, old, after, new)
     conclusion = _conclude(before, after, classes, no_tests)
+    if checks.new_failures or checks.failing_unknown or _passed_before(checks.not_run):
+        conclusion = "failure"
     return Verdict(
         **{name: tuple(changes) for name, changes in classes.items() if name != "unchanged"},
         unchanged=len(classes["unchanged"]),
         counts_before=None if before is None else _count(old),
         counts_after=_count(new),
         conclusion=conclusion,
-        title=_title(before, after, classes, conclusion),
-        reasons=_reasons(before, after, classes, conclusion),
+        title=", ".join([_title(before, after, classes, conclusion), *_title_of_checks(checks)]),
+        reasons=(
+            *_reasons(before, after, classes, conclusion),
+            *_reasons_of_checks(checks),
+            *_reasons_of_scope(everything),
+        ),
         blocking_removed=bool(classes["removed"] or classes["newly_skipped"]),
+        checks=checks,
     )
+
+
+@overload
+def _of_kind(results: Results, kind: Kind) -> Results: ...
+@overload
+def _of_kind(results: Results | None, kind: Kind) -> Results | None: ...
+def _of_kind(results: Results | None, kind: Kind) -> Results | None:
+    if results is None:
+        return None
+    kept = tuple(result for result in results.verifiers if result.kind == kind)
+    return results.model_copy(update={"verifiers": kept})
+
+
+def _without(results: Results, labels: Collection[str]) -> Results:
+    kept = tuple(result for result in results.verifiers if result.verifier not in labels)
+    return results.model_copy(update={"verifiers": kept})
+
+
+def _checks(before: Results | None, after: Results) -> Checks:
+    old = _by_key(before) if before is not None else {}
+    new = _by_key(after)
+    incomplete_before = None if before is None else _incomplete(before, after)
+    incomplete_after = _incomplete(after)
+    found: dict[_Class, list[Change]] = {name: [] for name in get_args(_Class)}
+    for key in {**new, **old}:
+        was, now = old.get(key), new.get(key)
+        name = _class_of_check(key, was, now, incomplete_before, incomplete_after)
+        found[name].append(_change(key, was, now))
+    return Checks(
+        new_failures=tuple(found["new_failures"]),
+        failing_unknown=tuple(found["failing_unknown"]),
+        still_failing=tuple(found["still_failing"]),
+        fixed=tuple(found["fixed"]),
+        not_run=tuple(found["not_run"]),
+        passed=sum(test.outcome is TestOutcome.PASSED for test in new.values()),
+    )
+
+
+def _class_of_check(
+    key: _Key,
+    was: TestResult | None,
+    now: TestResult | None,
+    incomplete_before: set[tuple[str, str]] | None,
+    incomplete_after: set[tuple[str, str]],
+) -> _Class:
+    """As with tests, but a finding that is gone is mended, and one may change its words."""
+    if now is None:
+        if key[:2] in incomplete_after:
+            return "not_run"
+        return "fixed" if was is not None and was.outcome.bad else "unchanged"
+    if now.outcome.bad:
+        if was is None:
+            return _class_without_base(key, now, incomplete_before)
+        return "still_failing" if was.outcome.bad else "new_failures"
+    return "fixed" if was is not None and was.outcome.bad else "unchanged"
 
 
 def whole_run(command: str, message: str, *, details: str = "") -> TestResult:
@@ -211,9 +311,13 @@ def is_flaky(test: TestResult) -> bool:
 
 
 def changed(before: Results, after: Results) -> dict[tuple[str, str], tuple[TestResult, ...]]:
-    """What is worth running again, by verifier and command: fixed and newly failing tests."""
+    """What is worth running again, by verifier and command: fixed and newly failing tests.
+
+    Checks are not: they say the same of the same files.
+    """
+    before, after = _of_kind(before, "tests"), _of_kind(after, "tests")
     old, new = _by_key(before), _by_key(after)
-    incomplete = _incomplete(before), _incomplete(after)
+    incomplete = _incomplete(before, after), _incomplete(after)
     again: dict[tuple[str, str], list[TestResult]] = {}
     for key, test in new.items():
         if _class_of(key, old.get(key), test, *incomplete) in ("fixed", "new_failures"):
@@ -252,9 +356,16 @@ def _tests_of(result: VerifierResult) -> Iterable[TestResult]:
     return (*result.tests, entry)
 
 
-def _incomplete(results: Results) -> set[tuple[str, str]]:
-    return {
+def _incomplete(results: Results, other: Results | None = None) -> set[tuple[str, str]]:
+    """Runs that do not tell everything; those of `other` too that were not run here."""
+    broken = {
         (result.verifier, result.command) for result in results.verifiers if not result.complete
+    }
+    not_run = {*results.left_out, *results.beyond}
+    return broken | {
+        (result.verifier, result.command)
+        for result in (other.verifiers if other is not None else ())
+        if result.verifier in not_run
     }
 
 
@@ -265,7 +376,7 @@ def _classify(
     new: Mapping[_Key, TestResult],
 ) -> dict[_Class, list[Change]]:
     classes: dict[_Class, list[Change]] = {name: [] for name in get_args(_Class)}
-    incomplete_before = None if before is None else _incomplete(before)
+    incomplete_before = None if before is None else _incomplete(before, after)
     incomplete_after = _incomplete(after)
     unbroken = {(result.verifier, result.command) for result in after.verifiers} - incomplete_after
     for key in {**new, **old}:
@@ -361,7 +472,11 @@ def _conclude(
 
 def _lost(classes: Mapping[_Class, list[Change]]) -> list[Change]:
     """Tests that passed before and of which the broken run says nothing."""
-    return [change for change in classes["not_run"] if change.before is TestOutcome.PASSED]
+    return _passed_before(classes["not_run"])
+
+
+def _passed_before(changes: Iterable[Change]) -> list[Change]:
+    return [change for change in changes if change.before is TestOutcome.PASSED]
 
 
 def _ran(results: Results) -> bool:
@@ -405,6 +520,12 @@ def _title(
     if conclusion != "success" and not _ran(after):
         parts.append("nothing was run")
     return ", ".join(parts)
+
+
+def _title_of_checks(checks: Checks) -> Iterable[str]:
+    failing = len(checks.new_failures) + len(checks.failing_unknown)
+    if failing:
+        yield _number(failing, "new check failure")
 
 
 def _count_passed(results: Results) -> int:
@@ -473,6 +594,33 @@ def _reasons_of_classes(classes: Mapping[_Class, list[Change]]) -> Iterable[str]
     for count, one, many in sentences:
         if count:
             yield f"{count:,} {one if count == 1 else many}."
+
+
+def _reasons_of_checks(checks: Checks) -> Iterable[str]:
+    sentences = (
+        (checks.new_failures, "check failure", "that the base commit does not have"),
+        (checks.failing_unknown, "check failure", "that the base may have had or not"),
+        (_passed_before(checks.not_run), "passed check", "of the base commit not reached now"),
+    )
+    for changes, thing, what in sentences:
+        if changes:
+            yield f"{_number(len(changes), thing)} {what}."
+
+
+_NAMED = 10
+
+
+def _reasons_of_scope(after: Results) -> Iterable[str]:
+    if after.left_out:
+        names = _named(after.left_out)
+        yield f"Left out, before and after, since the change cannot affect them: {names}."
+    if after.beyond:
+        yield f"Not run, before and after, since there are too many: {_named(after.beyond)}."
+
+
+def _named(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - _NAMED:,} more" if len(labels) > _NAMED else ""
+    return ", ".join(labels[:_NAMED]) + more
 
 
 def _reasons_of_run(result: VerifierResult) -> Iterable[str]:

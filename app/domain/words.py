@@ -14,7 +14,7 @@ from app.domain.command import CommandSpec
 from app.domain.run import Outcome, Phase, RunInput
 from app.domain.trigger import Trigger
 from app.domain.values import RepoName, RunId, Value, short
-from app.domain.verdict import Change, Counts, Verdict, VerifierResult
+from app.domain.verdict import Change, Checks, Counts, Verdict, VerifierResult
 
 COMMENT_LIMIT = 65_536
 SUMMARY_LIMIT = 65_535
@@ -195,6 +195,11 @@ def help_text(commands: Iterable[CommandSpec]) -> str:
     return "\n".join(lines)
 
 
+def not_built_yet(command: str) -> tuple[str, str]:
+    """Why a command that is named and not built does nothing."""
+    return f"`/honk {command}` is not built yet.", "`/honk help` lists what can be asked."
+
+
 def no_run_yet() -> str:
     """The answer to `status` where nothing was ever asked."""
     return "Nothing was asked of Honk here yet. Put the label `honk` on, or comment `/honk`."
@@ -360,8 +365,11 @@ def check_summary(verdict: Verdict, ran: tuple[str, ...]) -> str:
 def what_ran(result: VerifierResult) -> str:
     """One command, how it ended, and the end of its output in a fold."""
     ended = "did not end in time" if result.timed_out else f"ended with {result.exit_code}"
+    folder = result.verifier.partition(":")[2]
+    where = f" in {sanitize.code(folder, limit=200)}" if folder else ""
     lines = [
-        f"{sanitize.code(result.command, limit=300)} {ended} after {_duration(result.seconds)}."
+        f"{sanitize.code(result.command, limit=300)}{where} {ended} "
+        f"after {_duration(result.seconds)}."
     ]
     if result.from_exit_code_only:
         lines.append("It writes no report that Honk reads, so only its exit code is known.")
@@ -397,7 +405,29 @@ def verdict_table(verdict: Verdict) -> str:
     before = verdict.counts_before
     lines.append(f"| Before | | {_counts(before) if before else 'not known'} |")
     lines.append(f"| After | | {_counts(verdict.counts_after)} |")
+    lines += _check_rows(verdict.checks)
     return "\n".join(lines)
+
+
+def _check_rows(checks: Checks) -> list[str]:
+    rows = [
+        ("Checks: new failures", checks.new_failures),
+        ("Checks: failing, unknown before", checks.failing_unknown),
+        ("Checks: fixed", checks.fixed),
+        ("Checks: failing before and after", checks.still_failing),
+        ("Checks: not run", checks.not_run),
+    ]
+    lines = []
+    for name, found in rows:
+        if found:
+            shown = ", ".join(
+                sanitize.code(f"{each.verifier}: {each.id}", limit=120) for each in found[:5]
+            )
+            more = f" and {len(found) - 5:,} more" if len(found) > 5 else ""
+            lines.append(f"| {name} | {len(found):,} | {shown}{more} |")
+    if checks.passed:
+        lines.append(f"| Checks: passed | {checks.passed:,} | |")
+    return lines
 
 
 def check_annotation(change: Change) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import msgspec
 
 from app.domain.values import CommitSha, Value
 from app.github.client import RepositoryClient
-from app.github.exchange import Request
+from app.github.exchange import Request, cut
 from app.github.refusals import UnsureError
 
 MAX_TEXT = 65_535
@@ -89,17 +89,6 @@ class _CheckRunWire(msgspec.Struct):
 
 class _CheckRunsWire(msgspec.Struct):
     check_runs: list[_CheckRunWire]
-
-
-def fit(text: str, limit: int) -> str:
-    """Cut a text to `limit` bytes of UTF-8; its last line then says how much is missing."""
-    size = len(text.encode())
-    if size <= limit:
-        return text
-    # The note is made with the largest number it could hold, so that it fits in any case.
-    room = limit - len(_missing(size).encode())
-    kept = text.encode()[: max(0, room)].decode("utf-8", errors="ignore")
-    return kept + _missing(size - len(kept.encode()))
 
 
 async def ensure_check_run(
@@ -254,9 +243,9 @@ def _is_ours(client: RepositoryClient, run: _CheckRunWire) -> bool:
 def _output(output: Output, annotations: Sequence[Annotation] = ()) -> dict[str, Any]:
     return {
         "title": _title(output.title),
-        "summary": fit(output.summary, MAX_TEXT),
+        "summary": cut(output.summary, MAX_TEXT),
         **_optional(
-            text=fit(output.text, MAX_TEXT) or None,
+            text=cut(output.text, MAX_TEXT) or None,
             annotations=[_annotation(each) for each in annotations] or None,
         ),
     }
@@ -268,7 +257,7 @@ def _annotation(annotation: Annotation) -> dict[str, Any]:
         "start_line": annotation.start_line,
         "end_line": annotation.end_line,
         "annotation_level": annotation.level,
-        "message": fit(annotation.message, MAX_ANNOTATION_TEXT),
+        "message": cut(annotation.message, MAX_ANNOTATION_TEXT),
         **_optional(title=_title(annotation.title) or None),
     }
 
@@ -284,10 +273,6 @@ def _actions(actions: Sequence[Action]) -> list[dict[str, str]]:
 
 def _title(text: str) -> str:
     return text if len(text) <= MAX_TITLE else text[: MAX_TITLE - 1] + "…"
-
-
-def _missing(size: int) -> str:
-    return f"\n\n… {size:,} more bytes are not shown."
 
 
 def _optional(**fields: Any) -> dict[str, Any]:

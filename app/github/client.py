@@ -77,6 +77,7 @@ GRAPHQL = "/graphql"
 """Stands for the address of the GraphQL API, which is beside `/api/v3` and not below it."""
 
 _REDIRECTS = 3
+_REDIRECTIONS = (301, 302, 307, 308)
 _PER_PAGE = 100
 _API_VERSION = "2022-11-28"
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -290,7 +291,7 @@ class GitHubApp:
             answer = await self._once(request, url, secret, observers)
             if isinstance(answer, Silence):
                 wait = _after_silence(request, answer, troubles)
-            elif answer.status in (301, 302, 307, 308):
+            elif answer.status in _REDIRECTIONS and answer.status not in request.accept:
                 wait, url = 0.0, _followed(self.api_url, url, answer, troubles)
             else:
                 if answer.status == 401:
@@ -324,6 +325,7 @@ class GitHubApp:
         headers = {
             "Authorization": f"Bearer {secret.get_secret_value()}",
             "X-GitHub-Api-Version": _API_VERSION,
+            **({"Accept": request.media} if request.media else {}),
         }
         try:
             response = await self._connection.arequest(
@@ -371,6 +373,7 @@ class RepositoryClient:
         query: Mapping[str, str | int] | None = None,
         accept: Collection[int] = (),
         just_created: bool = False,
+        media: str = "",
     ) -> Answer:
         """Read. What is in `accept` comes back as an answer, other refusals are raised."""
         return await self.send(
@@ -382,6 +385,7 @@ class RepositoryClient:
                 repeatable=True,
                 accept=accept,
                 just_created=just_created,
+                media=media,
             )
         )
 
@@ -391,12 +395,17 @@ class RepositoryClient:
         *,
         path: Mapping[str, str | int] | None = None,
         query: Mapping[str, str | int] | None = None,
+        media: str = "",
+        most: int | None = None,
     ) -> AsyncIterator[Answer]:
-        """Read a list, a hundred at a time, for as long as GitHub names a next page."""
+        """Read a list, a hundred at a time, for as long as GitHub names a next page.
+
+        `most` is the number of pages after which the rest is left.
+        """
         page: int | None = 1
-        while page is not None:
+        while page is not None and (most is None or page <= most):
             numbered = {**(query or {}), "per_page": _PER_PAGE, "page": page}
-            answer = await self.get(template, path=path, query=numbered)
+            answer = await self.get(template, path=path, query=numbered, media=media)
             yield answer
             page = answer.page("next")
 
@@ -414,6 +423,16 @@ class RepositoryClient:
             )
         )
         return answer.read(dict[str, Any])
+
+    async def mutate(self, mutation: str, fields: str, given: Json) -> dict[str, Any]:
+        """One mutation of GraphQL by its name; gives the whole answer back, `errors` included.
+
+        `given` is its input, `fields` what is asked of its payload.
+        https://docs.github.com/en/graphql/reference/mutations
+        """
+        kind = f"{mutation[0].upper()}{mutation[1:]}Input"
+        query = f"mutation($input: {kind}!) {{ {mutation}(input: $input) {{ {fields} }} }}"
+        return await self.graphql(query, {"input": dict(given)})
 
     async def ensure(
         self,

@@ -12,11 +12,14 @@ from app.domain.labels import STATES
 from app.domain.values import Value
 from app.domain.words import LabelLook
 from app.github.client import RepositoryClient
-from app.github.exchange import Answer, Request
+from app.github.exchange import FULL, Answer, Request
+from app.github.refusals import graphql_refusal, is_gone
 
 MAX_BODY = 65_536
 """Characters of a comment, an issue or a pull request's text that GitHub takes."""
 
+MOST_COMMENTS = 300
+"""Comments that are read of a conversation, unless somebody wants fewer."""
 
 _PAINTED_BY_GITHUB = "ededed"
 """The colour of a label that GitHub made because an unknown name was put on an issue."""
@@ -31,7 +34,10 @@ class Actor(Value):
 
 
 class Issue(Value):
-    """An issue, or the conversation of a pull request. `body` is empty where GitHub has none."""
+    """An issue, or the conversation of a pull request. `body` is empty where GitHub has none.
+
+    `body_html` holds the addresses of private images, which are good for five minutes.
+    """
 
     number: int
     node_id: str
@@ -43,6 +49,7 @@ class Issue(Value):
     locked: bool
     updated_at: datetime
     is_pull_request: bool
+    body_html: str = ""
 
 
 class Comment(Value):
@@ -61,6 +68,14 @@ class Comment(Value):
     created_at: datetime
     updated_at: datetime
     app_id: int | None
+    body_html: str = ""
+
+
+class Comments(Value):
+    """A conversation, oldest first; `left_out` counts older comments that were not read."""
+
+    comments: tuple[Comment, ...]
+    left_out: int
 
 
 class CommentRef(Value):
@@ -72,13 +87,17 @@ class CommentRef(Value):
 
 
 class Subject(Value):
-    """What a reaction is put on: an issue by its number, a comment by its id."""
+    """What a reaction is put on: an issue by its number, a comment by its id.
 
-    kind: Literal["issue", "comment", "review_comment"]
+    A review has reactions in the GraphQL API only and is found by its `node_id`.
+    """
+
+    kind: Literal["issue", "comment", "review_comment", "review"]
     id: int
+    node_id: str = ""
 
 
-class _UserWire(msgspec.Struct):
+class UserWire(msgspec.Struct):
     login: str
     id: int
     type: str = "User"
@@ -102,9 +121,10 @@ class _IssueWire(msgspec.Struct):
     updated_at: datetime
     labels: list[_LabelWire | str]
     body: str | None = None
-    user: _UserWire | None = None
+    user: UserWire | None = None
     locked: bool = False
     pull_request: dict[str, Any] | None = None
+    body_html: str | None = None
 
 
 class _CommentWire(msgspec.Struct):
@@ -114,15 +134,16 @@ class _CommentWire(msgspec.Struct):
     created_at: datetime
     updated_at: datetime
     body: str | None = None
-    user: _UserWire | None = None
+    user: UserWire | None = None
     author_association: str = "NONE"
     performed_via_github_app: _AppWire | None = None
+    body_html: str | None = None
 
 
 async def issue(client: RepositoryClient, number: int) -> Issue:
     """https://docs.github.com/en/rest/issues/issues#get-an-issue"""
     answer = await client.get(
-        "/repos/{owner}/{repo}/issues/{issue_number}", path={"issue_number": number}
+        "/repos/{owner}/{repo}/issues/{issue_number}", path={"issue_number": number}, media=FULL
     )
     wire = answer.read(_IssueWire)
     return Issue(
@@ -130,26 +151,63 @@ async def issue(client: RepositoryClient, number: int) -> Issue:
         node_id=wire.node_id,
         title=wire.title,
         body=wire.body or "",
-        author=_actor(wire.user),
+        author=actor(wire.user),
         state=wire.state,
         labels=tuple(label if isinstance(label, str) else label.name for label in wire.labels),
         locked=wire.locked,
         updated_at=wire.updated_at,
         is_pull_request=wire.pull_request is not None,
+        body_html=wire.body_html or "",
     )
 
 
 async def comments(
-    client: RepositoryClient, number: int, since: datetime | None = None
-) -> list[Comment]:
-    """All comments, oldest first; with `since`, those written or edited at that time or later.
+    client: RepositoryClient,
+    number: int,
+    since: datetime | None = None,
+    most: int = MOST_COMMENTS,
+) -> Comments:
+    """The newest comments, oldest first; with `since`, of those written or edited at that time or
+    later.
 
+    GitHub lists them oldest first and can't be asked for another order, so of a long conversation
+    the last pages are read.
     https://docs.github.com/en/rest/issues/comments#list-issue-comments
     """
-    found: list[Comment] = []
-    async for answer in client.pages(_COMMENTS, path={"issue_number": number}, query=_since(since)):
-        found.extend(_read_comments(answer))
-    return found
+    query = {**_since(since), "per_page": _PER_PAGE}
+
+    async def page(number_of_page: int) -> Answer:
+        numbered = {**query, "page": number_of_page}
+        return await client.get(
+            _COMMENTS, path={"issue_number": number}, query=numbered, media=FULL
+        )
+
+    first = await page(1)
+    last = first.page("last") or 1
+    found = _read_comments(first if last == 1 else await page(last))
+    total = (last - 1) * _PER_PAGE + len(found)
+    for earlier in range(last - 1, 0, -1):
+        if len(found) >= most:
+            break
+        found = _read_comments(first if earlier == 1 else await page(earlier)) + found
+    kept = found[max(0, len(found) - most) :]
+    return Comments(comments=tuple(kept), left_out=total - len(kept))
+
+
+async def minimize(
+    client: RepositoryClient, node_id: str, classifier: Literal["OUTDATED", "RESOLVED"] = "OUTDATED"
+) -> bool:
+    """Fold a comment of ours away; done when it is. False when it was deleted.
+
+    https://docs.github.com/en/graphql/reference/mutations#minimizecomment
+    """
+    given = {"subjectId": node_id, "classifier": classifier}
+    answer = await client.mutate("minimizeComment", "minimizedComment { isMinimized }", given)
+    if is_gone(answer):
+        return False
+    if answer.get("errors"):
+        raise graphql_refusal(client.repo, answer, "Issues (write) or Pull requests (write)")
+    return True
 
 
 async def react(
@@ -158,7 +216,14 @@ async def react(
     """Put a reaction on something. GitHub answers 200 where it is already: seen once.
 
     https://docs.github.com/en/rest/reactions/reactions
+    https://docs.github.com/en/graphql/reference/mutations#addreaction
     """
+    if subject.kind == "review":
+        given = {"subjectId": subject.node_id, "content": content.upper()}
+        answer = await client.mutate("addReaction", "reaction { content }", given)
+        if answer.get("errors"):
+            raise graphql_refusal(client.repo, answer, "Pull requests (write)")
+        return
     template, name = _REACTIONS[subject.kind]
     await client.send(
         Request(
@@ -186,13 +251,13 @@ async def ensure_comment(
     before which it cannot have been written, spares reading a long conversation.
     Raises ValueError for a body that GitHub would refuse or that lacks the marker.
     """
-    _check_body(body)
-    if not _has_line(body, marker):
+    check_body(body)
+    if not has_line(body, marker):
         raise ValueError("the marker does not stand on a line of the comment's own")
 
     async def look() -> Comment | None:
         async for comment in _newest_first(client, number, since):
-            if _has_line(comment.body, marker) and await _is_ours(client, comment):
+            if has_line(comment.body, marker) and await _is_ours(client, comment):
                 return comment
         return None
 
@@ -211,7 +276,7 @@ async def edit_comment(client: RepositoryClient, comment_id: int, body: str) -> 
 
     https://docs.github.com/en/rest/issues/comments#update-an-issue-comment
     """
-    _check_body(body)
+    check_body(body)
     answer = await client.send(
         Request(
             "PATCH",
@@ -280,6 +345,7 @@ async def ensure_label(client: RepositoryClient, name: str, color: str, descript
         raise ValueError(f"GitHub does not take the label {name!r}: {answer.reason}")
 
 
+_PER_PAGE = 100
 _COMMENTS = "/repos/{owner}/{repo}/issues/{issue_number}/comments"
 _LABELS = "/repos/{owner}/{repo}/issues/{issue_number}/labels"
 _REACTIONS = {
@@ -296,7 +362,7 @@ async def _newest_first(
     client: RepositoryClient, number: int, since: datetime | None
 ) -> AsyncIterator[Comment]:
     """GitHub lists comments oldest first only: read page one, then from the last one back."""
-    path, query = {"issue_number": number}, {**_since(since), "per_page": 100}
+    path, query = {"issue_number": number}, {**_since(since), "per_page": _PER_PAGE}
     first = await client.get(_COMMENTS, path=path, query={**query, "page": 1})
     for page in range(first.page("last") or 1, 1, -1):
         answer = await client.get(_COMMENTS, path=path, query={**query, "page": page})
@@ -310,9 +376,12 @@ async def _is_ours(client: RepositoryClient, comment: Comment) -> bool:
     """By the App that GitHub names; where it names none, by the login only our bot can have."""
     if comment.app_id is not None:
         return comment.app_id == client.github.app_id
-    if comment.author.type != "Bot":
-        return False
-    return comment.author.login == f"{await client.github.slug()}[bot]"
+    return await is_our_bot(client, comment.author)
+
+
+async def is_our_bot(client: RepositoryClient, author: Actor) -> bool:
+    """Whether this account is our bot, by the login that nobody else can have."""
+    return author.type == "Bot" and author.login == f"{await client.github.slug()}[bot]"
 
 
 async def _labels_of(client: RepositoryClient, number: int) -> list[_LabelWire]:
@@ -369,15 +438,16 @@ def _comment(wire: _CommentWire) -> Comment:
         node_id=wire.node_id,
         url=wire.html_url,
         body=wire.body or "",
-        author=_actor(wire.user),
+        author=actor(wire.user),
         association=wire.author_association,
         created_at=wire.created_at,
         updated_at=wire.updated_at,
         app_id=via.id if via else None,
+        body_html=wire.body_html or "",
     )
 
 
-def _actor(user: _UserWire | None) -> Actor:
+def actor(user: UserWire | None) -> Actor:
     if user is None:
         return Actor(login="ghost", id=0, type="User")
     return Actor(login=user.login, id=user.id, type=user.type)
@@ -390,7 +460,7 @@ def _since(since: datetime | None) -> dict[str, str | int]:
     return {"since": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
-def _has_line(text: str, line: str) -> bool:
+def has_line(text: str, line: str) -> bool:
     return line.strip() in (each.strip() for each in text.splitlines())
 
 
@@ -398,6 +468,6 @@ def _says_exists(answer: Answer) -> bool:
     return "already_exists" in answer.reason or "already exists" in answer.reason
 
 
-def _check_body(body: str) -> None:
+def check_body(body: str) -> None:
     if len(body) > MAX_BODY:
         raise ValueError(f"the text has {len(body)} characters; GitHub takes {MAX_BODY}")

@@ -18,6 +18,11 @@ T = TypeVar("T")
 Json = Mapping[str, Any]
 Kind = Literal["api", "token", "status_edit"]
 
+FULL = "application/vnd.github.full+json"
+"""The form in which texts come as Markdown (`body`) and as HTML (`body_html`)."""
+
+DIFF = "application/vnd.github.diff"
+
 _MESSAGE_LENGTH = 400
 _SLASHES_KEPT = {"ref", "path"}
 
@@ -88,7 +93,9 @@ class Request:
     """One call, before it is sent.
 
     `template` is the path as GitHub documents it, `path` fills its names. `repeatable` says that
-    sending it twice is seen once. `accept` are refusals that the caller deals with itself.
+    sending it twice is seen once. `accept` are refusals that the caller deals with itself, and
+    redirections that it wants to see. `media` is the form of the answer where it is not the usual
+    one: https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types
     """
 
     method: str
@@ -100,6 +107,7 @@ class Request:
     repeatable: bool = False
     just_created: bool = False
     accept: Collection[int] = ()
+    media: str = ""
 
     @property
     def url(self) -> str:
@@ -114,6 +122,21 @@ class Request:
         if any(part in ("", ".", "..") for part in value.split("/")):
             raise ValueError(f"{value!r} cannot stand in an address as {name}")
         return quote(value, safe="/" if name in _SLASHES_KEPT else "")
+
+
+def cut(text: str, limit: int) -> str:
+    """Cut a text to `limit` bytes of UTF-8; its last line then says how much is missing."""
+    size = len(text.encode())
+    if size <= limit:
+        return text
+    # The note is made with the largest number it could hold, so that it fits in any case.
+    room = limit - len(_missing(size).encode())
+    kept = text.encode()[: max(0, room)].decode("utf-8", errors="ignore")
+    return kept + _missing(size - len(kept.encode()))
+
+
+def _missing(size: int) -> str:
+    return f"\n\n… {size:,} more bytes are not shown."
 
 
 def _in_words(error: object) -> str:

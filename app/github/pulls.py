@@ -10,11 +10,10 @@ from typing import Any, Literal
 import msgspec
 
 from app.domain.values import CommitSha, Value, commit_sha
-from app.errors import RetryableError
 from app.github.client import RepositoryClient
-from app.github.conversation import MAX_BODY
-from app.github.exchange import Answer, Request
-from app.github.refusals import MissingPermissionError, RefusedError, refused
+from app.github.conversation import MAX_BODY, Actor, UserWire, actor
+from app.github.exchange import DIFF, Answer, Request, cut
+from app.github.refusals import RefusedError, graphql_refusal, refused
 
 NOT_READY = "Not ready: "
 """What the title of a pull request starts with where drafts are refused."""
@@ -26,9 +25,17 @@ _PULLS = "/repos/{owner}/{repo}/pulls"
 _PULL = "/repos/{owner}/{repo}/pulls/{pull_number}"
 
 
-class PullRequest(Value):
-    """A pull request as GitHub has it.
+_NEEDS_TO_CHANGE = "Pull requests (write), Contents (write)"
 
+
+class PullRequest(Value):
+    """A pull request as GitHub has it. `state` is `open` or `closed`, merged ones included.
+
+    `head_repo` is None when the fork is gone. `mergeable` is None while GitHub has not found out,
+    which it does in the background, and where a list was asked; `mergeable_state` is its word for
+    it (`clean`, `dirty`, `blocked`, `behind`, `unstable`, `draft`, `unknown`).
+    `maintainer_can_modify` is whether those with write access here may push to a fork's branch;
+    an App's token may not.
     `created` is whether this call opened it; `draft_refused` whether a draft was asked for and
     the repository's plan has none, so that it is an ordinary one with `NOT_READY` in its title.
     """
@@ -37,19 +44,40 @@ class PullRequest(Value):
     url: str
     node_id: str
     title: str
+    body: str
     state: str
     draft: bool
-    head: str
+    merged: bool
+    author: Actor
+    head_ref: str
     head_sha: CommitSha
-    base: str
+    head_repo: str | None
+    head_repo_id: int | None
+    base_ref: str
+    base_sha: CommitSha
+    base_repo_id: int | None
+    maintainer_can_modify: bool
+    mergeable: bool | None
+    mergeable_state: str
     created: bool = False
     draft_refused: bool = False
+
+    @property
+    def same_repository(self) -> bool:
+        """Whether the head branch is in the repository that it shall be merged into."""
+        return self.head_repo_id is not None and self.head_repo_id == self.base_repo_id
+
+
+class _RepoWire(msgspec.Struct):
+    id: int
+    full_name: str
 
 
 class _BranchWire(msgspec.Struct):
     ref: str
     sha: str
     label: str | None = None
+    repo: _RepoWire | None = None
 
 
 class _PullWire(msgspec.Struct):
@@ -61,6 +89,12 @@ class _PullWire(msgspec.Struct):
     head: _BranchWire
     base: _BranchWire
     draft: bool = False
+    body: str | None = None
+    user: UserWire | None = None
+    merged_at: str | None = None
+    maintainer_can_modify: bool = False
+    mergeable: bool | None = None
+    mergeable_state: str = "unknown"
 
 
 async def ensure_pull_request(
@@ -104,6 +138,18 @@ async def pull_request(
     """https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request"""
     answer = await client.get(_PULL, path={"pull_number": number}, just_created=just_created)
     return _pull_request(answer.read(_PullWire))
+
+
+async def diff(client: RepositoryClient, number: int, max_bytes: int) -> str:
+    """What a pull request changes, as text, cut to `max_bytes`; the text says when it was cut.
+
+    GitHub itself refuses (406) a diff of more than 20,000 lines or 300 files: then that is the
+    text. https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request
+    """
+    answer = await client.get(_PULL, path={"pull_number": number}, media=DIFF, accept={406})
+    if answer.status == 406:
+        return f"GitHub does not give this diff: {answer.reason or 'it is too large.'}"
+    return cut(answer.content.decode("utf-8", errors="replace"), max_bytes)
 
 
 async def update_pull_request(
@@ -201,7 +247,7 @@ async def _set_draft(client: RepositoryClient, mutation: str, node_id: str, *, d
         return
     if await _is_draft(client, node_id) is draft:
         return
-    raise _graphql_refusal(client, answer)
+    raise graphql_refusal(client.repo, answer, _NEEDS_TO_CHANGE)
 
 
 async def _is_draft(client: RepositoryClient, node_id: str) -> bool | None:
@@ -212,37 +258,27 @@ async def _is_draft(client: RepositoryClient, node_id: str) -> bool | None:
     return found if isinstance(found, bool) else None
 
 
-def _graphql_refusal(client: RepositoryClient, answer: dict[str, Any]) -> Exception:
-    """GraphQL says no with status 200 and a list of errors."""
-    errors = [error for error in answer["errors"] if isinstance(error, dict)]
-    reason = "; ".join(str(error.get("message", "")) for error in errors)[:400]
-    if any(error.get("type") == "RATE_LIMITED" for error in errors):
-        return RetryableError("GitHub's GraphQL limit is reached.", retry_after=60.0)
-    if "not accessible by integration" in reason.lower():
-        return MissingPermissionError(
-            f"Honk lacks a permission in {client.repo}: Pull requests (write), Contents (write).",
-            status=403,
-            reason=reason,
-            next_step="Grant it to the App, then accept it on the installation's page on GitHub.",
-        )
-    return RefusedError(
-        f"GitHub refused to change a pull request of {client.repo}. GitHub said: {reason}",
-        status=422,
-        reason=reason,
-    )
-
-
 def _pull_request(wire: _PullWire, draft_wanted: bool = False) -> PullRequest:
     return PullRequest(
         number=wire.number,
         url=wire.html_url,
         node_id=wire.node_id,
         title=wire.title,
+        body=wire.body or "",
         state=wire.state,
         draft=wire.draft,
-        head=wire.head.ref,
+        merged=wire.merged_at is not None,
+        author=actor(wire.user),
+        head_ref=wire.head.ref,
         head_sha=commit_sha(wire.head.sha),
-        base=wire.base.ref,
+        head_repo=wire.head.repo.full_name if wire.head.repo else None,
+        head_repo_id=wire.head.repo.id if wire.head.repo else None,
+        base_ref=wire.base.ref,
+        base_sha=commit_sha(wire.base.sha),
+        base_repo_id=wire.base.repo.id if wire.base.repo else None,
+        maintainer_can_modify=wire.maintainer_can_modify,
+        mergeable=wire.mergeable,
+        mergeable_state=wire.mergeable_state,
         draft_refused=draft_wanted and not wire.draft and wire.title.startswith(NOT_READY),
     )
 

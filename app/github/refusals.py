@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from app.domain.values import RepoName
 from app.errors import RetryableError, UserError
 from app.github.auth import TokenScope
 from app.github.exchange import Answer, Request
@@ -82,6 +86,41 @@ _PERMISSION_BY_PATH = {
 
 def _permission_in_words(name: str, level: str) -> str:
     return f"{name.strip().replace('_', ' ').capitalize()} ({level.strip()})"
+
+
+def graphql_refusal(repo: RepoName, answer: Mapping[str, Any], needs: str) -> Exception:
+    """GraphQL says no with status 200 and a list of errors.
+
+    `needs` are the permissions in words, for GraphQL does not name those that are missing.
+    """
+    errors = [error for error in answer["errors"] if isinstance(error, dict)]
+    reason = "; ".join(str(error.get("message", "")) for error in errors)[:400]
+    if any(error.get("type") == "RATE_LIMITED" for error in errors):
+        return RetryableError("GitHub's GraphQL limit is reached.", retry_after=60.0)
+    if "not accessible by integration" in reason.lower():
+        return MissingPermissionError(
+            f"Honk lacks a permission in {repo}: {needs}.",
+            status=403,
+            reason=reason,
+            next_step="Grant it to the App, then accept it on the installation's page on GitHub.",
+        )
+    if is_gone(answer):
+        return NotFoundError(
+            f"GitHub does not find something in {repo}, or Honk may not see it.",
+            status=404,
+            reason=reason,
+        )
+    return RefusedError(
+        f"GitHub refused a request about {repo}. GitHub said: {reason}",
+        status=422,
+        reason=reason,
+    )
+
+
+def is_gone(answer: Mapping[str, Any]) -> bool:
+    """Whether GraphQL says that what was named is not there, which is its word for 404."""
+    errors = answer.get("errors") or ()
+    return any(isinstance(one, dict) and one.get("type") == "NOT_FOUND" for one in errors)
 
 
 def no_token(scope: TokenScope, answer: Answer) -> RefusedError:

@@ -11,6 +11,7 @@ are read in little more than the time that building one would take.
 from __future__ import annotations
 
 import gc
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -65,10 +66,13 @@ None where the case is a file that could not be read: then the file is the id.
 """
 
 
-def read_junit(report: bytes, naming: Naming) -> Report:
-    """Read JUnit XML (any of its families). Raises BadReportError when it is not that."""
+def read_junit(report: bytes, naming: Naming, folder: str = "") -> Report:
+    """Read JUnit XML (any of its families). Raises BadReportError when it is not that.
+
+    `folder` is where the report was made: ids and files are told relative to the repository.
+    """
     _refuse_bombs(report)
-    reader = _Reader(naming)
+    reader = _Reader(naming, folder)
     with _no_collections():
         tests = reader.read(report.decode("utf-8", errors="replace"))
     if not tests and reader.root not in ("testsuites", "testsuite"):
@@ -131,9 +135,10 @@ class _Reader:
     such an element has a handler for its text and its end.
     """
 
-    def __init__(self, naming: Naming) -> None:
+    def __init__(self, naming: Naming, folder: str) -> None:
         self.root: str | None = None
         self._naming = naming
+        self._folder = folder
         self._tests: list[TestResult] = []
         self._known: dict[tuple[str, str | None], tuple[str | None, str | None]] = {}
         self._text: list[str] = []
@@ -162,6 +167,7 @@ class _Reader:
         """
         known, add, inside = self._known, self._tests.append, self._inside
         new, put = TestResult.__new__, object.__setattr__
+        place = f"{self._folder}/" if self._folder else ""
 
         def start(tag: str, attributes: Mapping[str, str]) -> None:
             if tag != "testcase":
@@ -173,7 +179,7 @@ class _Reader:
                 prefix, file = known[key]
             except KeyError:
                 prefix, file = known[key] = self._meet(*key)
-            test_id = prefix + name if prefix is not None else key[1] or name
+            test_id = prefix + name if prefix is not None else place + (key[1] or name)
             if len(test_id) > MAX_ID or " at 0x" in test_id:
                 test_id = stable_id(test_id)
             try:
@@ -211,7 +217,10 @@ class _Reader:
         return start
 
     def _meet(self, classname: str, file: str | None) -> tuple[str | None, str | None]:
-        return self._naming(classname, file), repository_path(file)
+        prefix = self._naming(classname, file)
+        if prefix is not None and self._folder:
+            prefix = f"{self._folder}/{prefix}"
+        return prefix, repository_path(file, self._folder)
 
     def _inside(self, tag: str, attributes: Mapping[str, str]) -> None:
         if tag in _TOLD and self._tests:
@@ -236,7 +245,7 @@ class _Reader:
     def _told(self, test: TestResult, outcome: TestOutcome, text: str) -> TestResult:
         file, line = test.file, test.line
         if outcome.bad:
-            file, line = failing_line(text) or (file, line)
+            file, line = failing_line(text, self._folder) or (file, line)
         room = min(MAX_DETAILS, self._details_left)
         details = fit_middle(text, room) if room > _LEAST_DETAILS else ""
         self._details_left -= len(details)
@@ -271,21 +280,25 @@ def stable_id(test_id: str) -> str:
     return f"{test_id[: MAX_ID - 20]}…{digest}"
 
 
-def failing_line(details: str) -> tuple[str, int] | None:
+def failing_line(details: str, folder: str = "") -> tuple[str, int] | None:
     """File and line of the innermost frame in the repository of a pytest traceback, if any."""
     details = details[-_TRACEBACK:]
     for found in reversed([*_FRAME.finditer(details), *_SYNTAX_FRAME.finditer(details)]):
-        file = repository_path(found[1])
+        file = repository_path(found[1], folder)
         if file is not None:
             return file, int(found[2])
     return None
 
 
-def repository_path(path: str | None) -> str | None:
-    """The path as the repository names it, or None for what does not lie in the repository."""
-    if not path or len(path) > 500 or not path.isprintable():
+def repository_path(path: str | None, folder: str = "") -> str | None:
+    """The path as the repository names it, or None for what does not lie in the repository.
+
+    A relative path counts from `folder`.
+    """
+    if not path or len(path) > 500 or not path.isprintable() or path.startswith("<"):
         return None
-    path = path.removeprefix(f"{WORKSPACE}/").removeprefix("./")
-    if path.startswith("<") or not _FOREIGN.isdisjoint(path.split("/")):
-        return None
-    return path
+    inside = path.removeprefix(f"{WORKSPACE}/")
+    if inside == path and folder and not path.startswith("/"):
+        inside = posixpath.normpath(posixpath.join(folder, path))
+    inside = inside.removeprefix("./")
+    return inside if _FOREIGN.isdisjoint(inside.split("/")) else None

@@ -27,6 +27,7 @@ _LEAST = 300
 class _Failure:
     test: Change
     was: str
+    check: bool = False
 
 
 def for_agent(results: Results, before: Results | None, *, budget_chars: int = 8_000) -> str:
@@ -47,21 +48,29 @@ def for_agent(results: Results, before: Results | None, *, budget_chars: int = 8
 
 def _summary(verdict: Verdict, results: Results, before: Results | None) -> str:
     counts = verdict.counts_after
-    if not any(result.ran for result in results.verifiers):
-        return "Nothing was run."
+    tests = [result for result in results.verifiers if result.kind == "tests"]
+    passed = verdict.checks.passed
+    checks = f", {passed:,} {'check passes' if passed == 1 else 'checks pass'}" if passed else ""
+    if not any(result.ran for result in tests):
+        return f"No test was run{checks}." if checks else "Nothing was run."
     seconds = sum(result.seconds for result in results.verifiers)
-    only = all(result.from_exit_code_only for result in results.verifiers)
+    only = all(result.from_exit_code_only for result in tests)
     what = "ended with exit code 0" if only else "passed"
     skipped = f", {counts.skipped:,} skipped" if counts.skipped else ""
     fixed = f", {len(verdict.fixed):,} of them failed before" if before and verdict.fixed else ""
-    return f"OK: {counts.passed:,} {what}{fixed}{skipped} ({seconds:.1f} s)."
+    return f"OK: {counts.passed:,} {what}{fixed}{skipped}{checks} ({seconds:.1f} s)."
 
 
 def _headline(verdict: Verdict, failures: Sequence[_Failure]) -> str:
     counts = verdict.counts_after
     total = counts.passed + counts.failed + counts.errors + counts.skipped
     fixed = f" {len(verdict.fixed):,} that failed before pass now." if verdict.fixed else ""
-    return f"FAILED: {len(failures):,} of {total:,}, {counts.passed:,} passed.{fixed}"
+    checks = sum(failure.check for failure in failures)
+    tests = len(failures) - checks
+    and_checks = f" Besides, {checks:,} of its checks fail." if checks else ""
+    if not tests:
+        return f"CHECKS FAILED: {checks:,}. {counts.passed:,} tests passed.{fixed}"
+    return f"FAILED: {tests:,} of {total:,}, {counts.passed:,} passed.{fixed}{and_checks}"
 
 
 def _failures(verdict: Verdict, before: Results | None) -> Iterator[_Failure]:
@@ -75,6 +84,12 @@ def _failures(verdict: Verdict, before: Results | None) -> Iterator[_Failure]:
     for test in verdict.flaky:
         if test.after is not None and test.after.bad:
             yield _Failure(test, ", flaky: it passed when run again")
+    for test in verdict.checks.new_failures:
+        yield _Failure(test, _NEW, check=True)
+    for test in verdict.checks.failing_unknown:
+        yield _Failure(test, unknown, check=True)
+    for test in verdict.checks.still_failing:
+        yield _Failure(test, ", failed before too", check=True)
 
 
 _NEW = ", new: it did not fail before"
@@ -115,7 +130,8 @@ def _describe(failure: _Failure, limit: int) -> str:
     test = failure.test
     place = f" at {_name(test.file, MAX_NAME)}:{test.line}" if test.file and test.line else ""
     word = "ERROR" if test.after is TestOutcome.ERROR else "FAILED"
-    head = f"{word} {_name(test.id, MAX_NAME)}{place}{failure.was}"
+    check = f"{_name(test.verifier, 100)}: " if failure.check else ""
+    head = f"{word} {check}{_name(test.id, MAX_NAME)}{place}{failure.was}"
     text = test.details
     first = test.message.strip().partition("\n")[0]
     if first not in text:

@@ -10,10 +10,12 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import BinaryIO
 
 from app.domain.values import CommitSha, TreeSha
 from app.domain.verdict import (
@@ -25,9 +27,12 @@ from app.domain.verdict import (
 )
 from app.verify.junit import MAX_REPORT_BYTES
 from app.verify.lent import lend_pytest
-from app.verify.verifier import Context, Verifier
-from app.workspace.reading import NotReadableError, open_file
+from app.verify.verifier import STDOUT, Command, Context, Verifier, label
+from app.workspace.reading import NotReadableError, iter_files, open_file
 from app.workspace.spec import Completed, Mount, Sandbox, SandboxSpec
+
+MAX_REPORTS = 5_000
+"""Files in a report folder that are looked at where a verifier asks for all of a kind."""
 
 _REPORT = "/run/honk/report"
 _TOOLS = "/run/honk/pytest"
@@ -74,11 +79,13 @@ async def confirm(site: Site, verifiers: Sequence[Verifier], results: Results) -
     A base that fails by chance would make any change look like a fix. What passes the second time
     is flaky, and is said to be that.
     """
-    by_key = {(verifier.name, verifier.line): verifier for verifier in verifiers}
+    by_key = {(label(verifier), verifier.line): verifier for verifier in verifiers}
     said = []
     for result in results.verifiers:
         verifier = by_key.get((result.verifier, result.command))
         broken = [test for test in result.tests if test.whole_run and test.outcome.bad]
+        if result.kind == "checks":
+            broken = []  # they say the same of the same files
         if verifier is not None and broken and not result.timed_out and not site.stopped:
             result = _joined(result, await _run(site, verifier), broken)
         said.append(result)
@@ -96,7 +103,7 @@ async def rerun(
     select runs once more when something new fails.
     """
     suspects = changed(before, after)
-    by_key = {(verifier.name, verifier.line): verifier for verifier in verifiers}
+    by_key = {(label(verifier), verifier.line): verifier for verifier in verifiers}
     said = []
     for result in after.verifiers:
         key = (result.verifier, result.command)
@@ -189,23 +196,59 @@ async def _run(site: Site, verifier: Verifier, only: tuple[str, ...] = ()) -> Ve
             mounts=(*site.spec.mounts, report, tools),
             environment={**site.spec.environment, **command.environment},
         )
-        completed = await site.sandbox.run(spec, command.argv, stop=site.stop)
-        # A report of 50,000 tests is a tenth of a second of work: not on the loop.
-        return await asyncio.to_thread(_read, verifier, completed, folder, command.reports)
+        argv = (*_IN_FOLDER, verifier.folder, *command.argv) if verifier.folder else command.argv
+        with _stdout(site, command) as stdout:
+            completed = await site.sandbox.run(spec, argv, stdout_to=stdout, stop=site.stop)
+            # A report of 50,000 tests is a tenth of a second of work: not on the loop.
+            return await asyncio.to_thread(_read, verifier, completed, folder, command, stdout)
+
+
+_IN_FOLDER = ("bash", "-c", 'cd -- "$1" || exit 127; shift; exec "$@"', "honk")
+
+
+@contextmanager
+def _stdout(site: Site, command: Command) -> Iterator[BinaryIO | None]:
+    """Where a command's standard output goes that is a report by itself."""
+    if not command.stdout:
+        yield None
+        return
+    with tempfile.TemporaryFile(dir=site.scratch) as file:
+        yield file
 
 
 def _read(
-    verifier: Verifier, completed: Completed, folder: Path, names: Sequence[str]
+    verifier: Verifier,
+    completed: Completed,
+    folder: Path,
+    command: Command,
+    stdout: BinaryIO | None,
 ) -> VerifierResult:
     reports: dict[str, bytes] = {}
-    for name in names:
+    for name in _present(folder, command.reports):
         try:
             with open_file(folder, name) as file:
                 # One byte more than is read, so that what is too long shows.
                 reports[name] = file.read(MAX_REPORT_BYTES + 1)
         except NotReadableError:
             continue
-    return verifier.parse(completed, reports)
+    if stdout is not None:
+        stdout.seek(0)
+        reports[STDOUT] = stdout.read(MAX_REPORT_BYTES + 1)
+    said = verifier.parse(completed, reports)
+    return said.model_copy(update={"verifier": label(verifier), "kind": verifier.kind})
+
+
+def _present(folder: Path, patterns: Sequence[str]) -> list[str]:
+    """Names that were asked for; of a pattern at most MAX_REPORTS, in order, together bounded."""
+    plain = [name for name in patterns if "*" not in name]
+    if len(plain) == len(patterns):
+        return plain
+    found = sorted(
+        name
+        for name in iter_files(folder, max_files=MAX_REPORTS)
+        if any(fnmatchcase(name, pattern) for pattern in patterns if "*" in pattern)
+    )
+    return [*plain, *found]
 
 
 @asynccontextmanager

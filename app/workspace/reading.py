@@ -11,7 +11,7 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -77,6 +77,34 @@ def iter_files(
                 elif path.endswith(suffix) and left > 0:
                     left -= 1
                     yield path
+
+
+def has_links(
+    root: Path, relative: str, *, but: Collection[str] = (), max_entries: int = 10_000
+) -> bool:
+    """Whether a symbolic link lies below `relative`; also True when that cannot be told.
+
+    Directories named in `but` are not looked into.
+    """
+    with _Directory(root) as top:
+        waiting = [os.path.normpath(relative)]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                fd = _openat2(top, folder, os.O_RDONLY | os.O_DIRECTORY)
+            except OSError:
+                return True
+            try:
+                with os.scandir(fd) as entries:
+                    for entry in entries:
+                        max_entries -= 1
+                        if entry.is_symlink() or max_entries < 0:
+                            return True
+                        if entry.is_dir(follow_symlinks=False) and entry.name not in but:
+                            waiting.append(f"{folder}/{entry.name}")
+            finally:
+                os.close(fd)
+    return False
 
 
 def _entries(top: int, folder: str) -> list[tuple[str, bool]]:

@@ -6,7 +6,19 @@ from collections.abc import Awaitable, Callable
 
 from app.domain.policy import Policy
 from app.domain.trigger import Trigger
-from app.runs.commands import ask, continue_, go, help, plan, reply, retry, status, stop, work
+from app.runs.commands import (
+    ask,
+    continue_,
+    go,
+    help,
+    plan,
+    reply,
+    retry,
+    status,
+    stop,
+    unbuilt,
+    work,
+)
 from app.runs.services import Services
 
 Handler = Callable[[Services, Trigger, Policy], Awaitable[None]]
@@ -21,6 +33,7 @@ BY_NAME: dict[str, Handler] = {
     "continue": continue_.handle,
     "status": status.handle,
     "help": help.handle,
+    **dict.fromkeys(("fix", "test", "rebase", "undo", "ready", "trust", "doctor"), unbuilt.handle),
 }
 BY_KIND: dict[str, Handler] = {"label": work.handle, "unlabel": stop.handle, "reply": reply.handle}
 

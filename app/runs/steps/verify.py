@@ -22,10 +22,11 @@ from app.runs.steps import prepare
 from app.runs.steps.announce import announce
 from app.runs.steps.seal import Sealed
 from app.verify import runner
+from app.verify.affected import affected
 from app.verify.reports import for_agent
 from app.verify.runner import Site
-from app.verify.verifier import DirectoryTree, Verifier
-from app.verify.verifiers import choose
+from app.verify.verifier import DirectoryTree, as_typed
+from app.verify.verifiers import Choice, choose
 from app.workspace.checkout import Workspace
 from app.workspace.packing import pack
 
@@ -49,7 +50,13 @@ async def verify(
     await _check_in_progress(services, run, sealed)
     before = await baseline(services, run, preparation.base)
     after = await _results(
-        services, run, sealed.sha, sealed.tree, name=f"{run.id}-verify", against=before
+        services,
+        run,
+        sealed.sha,
+        sealed.tree,
+        name=f"{run.id}-verify",
+        against=before,
+        base=preparation.base,
     )
     verdict = compare(before, after, no_tests=run.policy.no_tests)
     return Verified(
@@ -92,14 +99,19 @@ async def for_the_agent(
     commit = await services.mirrors.commit_tree(repo, packed.tree, [base], "Work in progress\n")
     before, after = await asyncio.gather(
         baseline(services, run, base),
-        _results(services, run, commit, packed.tree, name=f"{run.id}-trial"),
+        _results(services, run, commit, packed.tree, name=f"{run.id}-trial", base=base),
     )
     return for_agent(after, before)
 
 
-def verifiers(run: RunInput, workspace: Workspace) -> tuple[Verifier, ...]:
+def verifiers(run: RunInput, workspace: Workspace) -> Choice:
     """What the policy names, or what switches itself on by what the checkout contains."""
     return choose(run.policy.verify, DirectoryTree(workspace.path))
+
+
+def test_commands(run: RunInput, workspace: Workspace) -> tuple[str, ...]:
+    """What verifies the checkout, as the agent may type it."""
+    return tuple(as_typed(verifier) for verifier in verifiers(run, workspace).verifiers)
 
 
 def feedback(verified: Verified) -> str | None:
@@ -114,6 +126,9 @@ def feedback(verified: Verified) -> str | None:
         or verdict.not_run
         or verdict.removed
         or verdict.newly_skipped
+        or verdict.checks.new_failures
+        or verdict.checks.failing_unknown
+        or verdict.checks.not_run
     )
     return words.feedback(verdict, verified.evidence) if mendable else None
 
@@ -166,21 +181,40 @@ async def _results(
     *,
     name: str,
     against: Results | None = None,
+    base: CommitSha | None = None,
     confirmed: bool = False,
 ) -> Results:
     """Verify one commit in a checkout of its own; what differs from `against` is run again.
 
-    `confirmed`: so is what fails as a whole, once.
+    With `base`, what the difference to that commit cannot affect is left out. `confirmed`: what
+    fails as a whole is run again, once.
     """
     async with _clean_checkout(services, run, commit, name) as workspace:
         spec = services.workspaces.spec(workspace)
         stop = services.stops.of(run.id)
         site = Site(services.sandbox, spec, services.scratch, stop)
-        chosen = verifiers(run, workspace)
+        choice = await _choice(services, run, workspace, commit, base)
+        chosen = choice.verifiers
         results = await runner.verify(site, chosen, commit, tree, environment=environment(run))
+        results = results.model_copy(update={"beyond": choice.beyond, "left_out": choice.left_out})
         if against is None:
             return await runner.confirm(site, chosen, results) if confirmed else results
         return await runner.rerun(site, chosen, against, results)
+
+
+async def _choice(
+    services: Services,
+    run: RunInput,
+    workspace: Workspace,
+    commit: CommitSha,
+    base: CommitSha | None,
+) -> Choice:
+    choice = await asyncio.to_thread(verifiers, run, workspace)
+    if base is None or run.policy.verify:
+        return choice
+    changes = await services.mirrors.changes(run.trigger.repository, base, commit)
+    paths = {change.path for change in changes}
+    return await asyncio.to_thread(affected, choice, paths, DirectoryTree(workspace.path))
 
 
 @asynccontextmanager
@@ -207,7 +241,12 @@ async def _check_in_progress(services: Services, run: RunInput, sealed: Sealed) 
 
 
 def _annotations(verdict: Verdict) -> list[Annotation]:
-    failing = (*verdict.new_failures, *verdict.failing_unknown, *verdict.still_failing)
+    checks = verdict.checks
+    failing = (
+        *(*verdict.new_failures, *verdict.failing_unknown),
+        *(*checks.new_failures, *checks.failing_unknown),
+        *(*verdict.still_failing, *checks.still_failing),
+    )
     return [
         _annotation(change, change.file, change.line)
         for change in failing

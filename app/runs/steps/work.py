@@ -160,7 +160,7 @@ async def _assignment(
         request=run.request,
         guidance=await _guidance(services, run, preparation.rules),
         base_branch=run.base_branch,
-        test_commands=tuple(each.line for each in verify.verifiers(run, workspace)),
+        test_commands=verify.test_commands(run, workspace),
     )
 
 

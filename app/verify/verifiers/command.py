@@ -6,23 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from app.domain.verdict import TestOutcome, TestResult, VerifierResult
+from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
 from app.verify.ended import how_it_ended, output_tail
 from app.verify.junit import MAX_DETAILS
-from app.verify.verifier import Command, Context, FileTree
+from app.verify.verifier import Command, Context
 from app.workspace.spec import Completed
 
 
 @dataclass(frozen=True)
 class AnyCommand:
-    """A shell line. It passes with exit code 0."""
+    """A shell line, which only a policy names. It passes with exit code 0."""
 
     line: str
+    folder: str = ""
     name: ClassVar[str] = "command"
-
-    def detect(self, tree: FileTree) -> bool:
-        """Never by itself: only a policy names commands."""
-        return False
+    kind: ClassVar[Kind] = "tests"
 
     def selects(self, tests: Sequence[TestResult]) -> bool:
         return False

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from app.domain.verdict import TestOutcome, TestResult, VerifierResult, whole_run
+from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult, whole_run
 from app.verify.ended import how_it_ended, output_tail
 from app.verify.junit import BadReportError, Report, read_junit
-from app.verify.verifier import Command, Context, FileTree
+from app.verify.verifier import (
+    Command,
+    Context,
+    FileTree,
+    folders_with,
+    located,
+    outermost,
+    unlocated,
+)
 from app.workspace.spec import Completed
 
 REPORT = "report.xml"
@@ -110,22 +118,28 @@ _EXITS = {
 
 @dataclass(frozen=True)
 class Pytest:
-    """pytest by itself, or a line of the policy that is plainly a call of pytest."""
+    """pytest by itself, or a line of the policy that is plainly a call of pytest.
+
+    `apart`: folders that have a run of their own.
+    """
 
     line: str = BY_ITSELF
+    folder: str = ""
+    apart: tuple[str, ...] = ()
     name: ClassVar[str] = "pytest"
+    kind: ClassVar[Kind] = "tests"
 
-    def detect(self, tree: FileTree) -> bool:
-        """Its own configuration, or files that are named and written like its tests."""
-        for path, pattern in _CONFIGURATION:
-            text = tree.read_text(path, MAX_CONFIG_BYTES)
-            if text is not None and re.search(pattern, text, re.MULTILINE):
-                return True
-        files = dict.fromkeys(path for pattern in _TEST_FILES for path in tree.names(pattern))
-        for path in list(files)[:MAX_FILES_READ]:
-            if _IS_PYTEST.search(tree.read_text(path, MAX_TEST_BYTES) or ""):
-                return True
-        return False
+    @classmethod
+    def detect(cls, tree: FileTree) -> Iterator[Pytest]:
+        """Its own configuration, or files that are named and written like its tests.
+
+        Where the repository itself is configured one run does for all. Otherwise each configured
+        folder has its own, and tests outside all of them are run from the repository.
+        """
+        folders = ("",) if is_configured(tree, "") else tuple(_configured(tree))
+        if "" in folders or _has_tests(tree, folders):
+            yield cls(apart=tuple(folder for folder in folders if folder))
+        yield from (cls(folder=folder) for folder in folders if folder)
 
     def selects(self, tests: Sequence[TestResult]) -> bool:
         """A line of the policy names its tests itself; otherwise every id must be pytest's own."""
@@ -136,7 +150,10 @@ class Pytest:
         )
 
     def command(self, context: Context) -> Command:
-        what = ["run", *context.only] if self.line == BY_ITSELF else ["line", self._own_report()]
+        what = ["line", self._own_report()]
+        if self.line == BY_ITSELF:
+            only = [unlocated(test_id, self.folder) for test_id in context.only]
+            what = ["run", *(f"--ignore={folder}" for folder in self.apart), *only]
         return Command(
             argv=("bash", "-c", _SCRIPT, "honk", context.report, context.tools, *what),
             environment={
@@ -155,7 +172,7 @@ class Pytest:
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
         broken = how_it_ended(completed)
-        report, unreadable = _read(reports.get(REPORT))
+        report, unreadable = read_report(reports.get(REPORT), self.folder)
         result = VerifierResult(
             verifier=self.name,
             command=self.line,
@@ -175,11 +192,38 @@ class Pytest:
 _LENT_NOTE = "the project's environment has no pytest, so the one that Honk brings was used"
 
 
-def _read(report: bytes | None) -> tuple[Report, str | None]:
+def is_configured(tree: FileTree, folder: str) -> bool:
+    """Whether the folder holds a configuration of pytest."""
+    for name, pattern in _CONFIGURATION:
+        text = tree.read_text(located(name, folder), MAX_CONFIG_BYTES)
+        if text is not None and re.search(pattern, text, re.MULTILINE):
+            return True
+    return False
+
+
+def _configured(tree: FileTree) -> Iterator[str]:
+    names = [name for name, _ in _CONFIGURATION]
+    yield from outermost(
+        folder for folder in folders_with(tree, *names) if folder and is_configured(tree, folder)
+    )
+
+
+def _has_tests(tree: FileTree, apart: Sequence[str]) -> bool:
+    """Whether there are files written like its tests, outside these folders."""
+    files = dict.fromkeys(path for pattern in _TEST_FILES for path in tree.names(pattern))
+    outside = [path for path in files if not any(path.startswith(f"{folder}/") for folder in apart)]
+    return any(
+        _IS_PYTEST.search(tree.read_text(path, MAX_TEST_BYTES) or "")
+        for path in outside[:MAX_FILES_READ]
+    )
+
+
+def read_report(report: bytes | None, folder: str) -> tuple[Report, str | None]:
+    """The tests of a report of pytest's, and what was wrong with it, in words."""
     if report is None:
         return Report(()), "it wrote no report"
     try:
-        return read_junit(report, node_prefix), None
+        return read_junit(report, node_prefix, folder), None
     except BadReportError as error:
         return Report(()), str(error)
 

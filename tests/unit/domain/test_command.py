@@ -180,6 +180,17 @@ def test_long_comments_take_no_time(piece: str) -> None:
         ("/honk help", "help", ""),
         ("/honk continue", "continue", ""),
         ("/honk continue where you left off", "work", "continue where you left off"),
+        ("/honk fix", "fix", ""),
+        ("/honk fix\nthe lint first", "fix", "the lint first"),
+        ("/honk fix the rounding\nplease", "fix", "fix the rounding\nplease"),
+        ("/honk undo", "undo", ""),
+        ("/honk ready", "ready", ""),
+        ("/honk test", "test", ""),
+        ("/honk test the rounding", "work", "test the rounding"),
+        ("/honk rebase", "rebase", ""),
+        ("/honk doctor", "doctor", ""),
+        ("/honk trust", "trust", ""),
+        ("/honk trust nobody", "work", "trust nobody"),
         ("/honk", "work", ""),
         ("/honk work", "work", "work"),
     ],
@@ -208,3 +219,9 @@ def test_what_help_prints_are_those_commands() -> None:
 def test_quoting_or_fencing_any_command_disarms_it(disarm: str) -> None:
     for spec in COMMANDS.values():
         assert parse(disarm.format(spec.example), "honk") is None
+
+
+def test_trust_names_a_commit() -> None:
+    found = parse("/honk trust 1A2B3C4D5E", "honk")
+    assert found is not None
+    assert (found.name, found.sha) == ("trust", "1a2b3c4d5e")

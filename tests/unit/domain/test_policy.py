@@ -19,11 +19,14 @@ def test_absent_and_empty_are_the_defaults() -> None:
 def test_a_whole_file() -> None:
     read = policy.parse(
         "verify: ['pytest -q']\nwho: maintain\nbase: develop\nbudget: {usd: 2, minutes: 10}\n"
-        "no_tests: neutral\ncorrections: 0\nsign_off: true\n"
+        "no_tests: neutral\ncorrections: 0\nsign_off: true\nbots: [49699333]\njudge: true\n"
+        "network: {allow: [python]}\npaths: {protect: ['.github/**']}\nscope: {max_lines: 2000}\n"
+        "integrity: {block: [removed]}\nauto_fix_ci: 0\nengine: anthropic\nmerge: never\n"
     )
     assert read.verify == ("pytest -q",)
     assert (read.who, read.base, read.no_tests) == ("maintain", "develop", "neutral")
     assert (read.budget.usd, read.budget.minutes, read.budget.turns) == (2, 10, 200)
+    assert (read.bots, read.network.allow) == ((49699333,), ("python",))
 
 
 @pytest.mark.parametrize(
@@ -38,6 +41,9 @@ def test_a_whole_file() -> None:
         ("a: [", ("not YAML",)),
         ("branch: 'x/{nmber}'", ("line 1", "{number} and {slug}")),
         ("x: &a [*a]", ("`x`",)),
+        ("bots:\n- dependabot[bot]", ("line 1", "numeric id", "api.github.com/users/")),
+        ("draft: true\nmerge: on-command", ("line 2", "`merge` is not built yet")),
+        ("preview: {path: dist}", ("`preview` is not built yet",)),
     ],
 )
 def test_wrong_is_told_with_line_and_suggestion(text: str, words: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from app.domain.values import CommitSha, TreeSha
 from app.errors import UserError
 from app.github import checks, commits, conversation, pulls, repositories
+from app.github.exchange import cut
 from app.github.refusals import MissingPermissionError, RefusedError
 from app.github.repositories import Permission
 from tests.unit.github.conftest import Bench
@@ -229,14 +230,14 @@ async def test_a_deleted_comment_is_not_an_error(bench: Bench) -> None:
 
 
 def test_a_text_that_fits_is_left_alone() -> None:
-    assert checks.fit("ü" * 50, 100) == "ü" * 50
+    assert cut("ü" * 50, 100) == "ü" * 50
 
 
 @pytest.mark.parametrize("text", ["x" * 200, "ü" * 101, "𝄞" * 60])
 def test_a_text_is_cut_by_bytes_and_says_how_much_is_missing(text: str) -> None:
-    cut = checks.fit(text, 100)
-    assert len(cut.encode()) <= 100
-    kept, _, note = cut.partition("\n\n")
+    fitting = cut(text, 100)
+    assert len(fitting.encode()) <= 100
+    kept, _, note = fitting.partition("\n\n")
     assert text.startswith(kept)
     assert kept
     missing = len(text.encode()) - len(kept.encode())

@@ -326,7 +326,7 @@ def test_detection(tmp_path: Path, files: dict[str, str], found: bool) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert bool(choose(None, DirectoryTree(tmp_path))) == found
+    assert bool(choose(None, DirectoryTree(tmp_path)).verifiers) == found
 
 
 def test_a_link_in_the_checkout_is_not_there(tmp_path: Path) -> None:

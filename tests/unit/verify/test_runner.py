@@ -12,7 +12,7 @@ from app.domain.values import CommitSha, TreeSha
 from app.domain.verdict import Results, compare
 from app.verify.runner import Site, confirm, rerun, verify
 from app.verify.verifier import DirectoryTree, Verifier
-from app.verify.verifiers import choose
+from app.verify.verifiers import Choice, choose
 from app.verify.verifiers.command import AnyCommand
 from app.verify.verifiers.pytest import Pytest
 from tests.unit.verify.conftest import MakeSite
@@ -36,14 +36,14 @@ def classes(before: Results, after: Results) -> dict[str, list[str]]:
 
 def test_the_policy_wins_and_its_lines_are_read(checkout: MakeSite) -> None:
     tree = DirectoryTree(checkout({"test_a.py": "def test_a(): ...\n"}).spec.workspace)
-    assert choose(None, tree) == (Pytest(),)
-    assert choose([], tree) == (Pytest(),)
-    assert choose([" pytest ", "pytest -q", "make test", "make test"], tree) == (
+    assert choose(None, tree).verifiers == (Pytest(),)
+    assert choose([], tree).verifiers == (Pytest(),)
+    assert choose([" pytest ", "pytest -q", "make test", "make test"], tree).verifiers == (
         Pytest(),
-        Pytest("pytest -q"),
+        Pytest(line="pytest -q"),
         AnyCommand("make test"),
     )
-    assert choose(None, DirectoryTree(checkout({"a.py": ""}).spec.workspace)) == ()
+    assert choose(None, DirectoryTree(checkout({"a.py": ""}).spec.workspace)) == Choice(())
 
 
 async def test_several_verifiers_each_say_their_own(checkout: MakeSite) -> None:

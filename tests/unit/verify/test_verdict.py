@@ -215,6 +215,69 @@ def test_a_report_with_more_tests_than_are_compared_is_no_success() -> None:
     )
 
 
+def with_check(*entries: TestResult, **more: Any) -> Results:
+    """A test that passes, and a linter."""
+    lint = run(*entries, verifier="ruff", command="ruff check", kind="checks", **more)
+    return Results(commit=SHA, verifiers=(run(TestResult(id="t", outcome=PASSED)), lint))
+
+
+def check(outcome: TestOutcome, message: str = "", *, whole_run: bool = True) -> TestResult:
+    return TestResult(id="ruff", outcome=outcome, message=message, whole_run=whole_run)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind", "conclusion"),
+    [
+        ([check(PASSED)], [check(FAILED)], "new_failures", "failure"),
+        ([check(FAILED, "2 findings")], [check(FAILED, "1 finding")], "still_failing", "success"),
+        ([check(FAILED)], [check(PASSED)], "fixed", "success"),
+        # Told one by one, a finding that is gone is mended; nobody calls it a removed test.
+        ([check(FAILED), check(PASSED)], [], "fixed", "success"),
+        ([check(PASSED)], [], None, "success"),
+        ([], [check(FAILED)], "new_failures", "failure"),
+    ],
+)
+def test_a_check_counts_apart_from_tests(
+    before: list[TestResult], after: list[TestResult], kind: str | None, conclusion: str
+) -> None:
+    verdict = compare(with_check(*before), with_check(*after))
+    assert verdict.conclusion == conclusion
+    assert {name for name in CLASSES if names(verdict, name)} == set()
+    told = verdict.checks.model_dump(exclude={"passed"})
+    assert {name for name, changes in told.items() if changes} == ({kind} if kind else set())
+    assert ("1 new check failure" in verdict.title) == (kind == "new_failures")
+    assert verdict.counts_after.passed == 1
+    assert not verdict.blocking_removed
+    assert changed(with_check(*before), with_check(*after)) == {}
+
+
+def test_a_check_alone_is_nothing_that_ran() -> None:
+    lint = results(check(PASSED), kind="checks")
+    assert compare(lint, lint).conclusion == "failure"
+    assert compare(lint, lint, no_tests="neutral").conclusion == "neutral"
+    assert compare(lint, lint).title == "Nothing was run"
+
+
+def test_a_check_that_broke_off_hides_nothing() -> None:
+    broken = with_check(problem="it did not end within its time limit", complete=False)
+    verdict = compare(with_check(check(PASSED)), broken)
+    assert len(verdict.checks.new_failures) == len(verdict.checks.not_run) == 1
+    assert verdict.conclusion == "failure"
+
+
+def test_what_the_change_cannot_affect_counts_on_neither_side() -> None:
+    other = run(TestResult(id="far/b", outcome=FAILED), verifier="pytest:far")
+    before = Results(commit=SHA, verifiers=(run(TestResult(id="a", outcome=PASSED)), other))
+    after = simple(a=PASSED)
+    assert compare(before, after).removed  # run and gone is another thing
+    verdict = compare(before, after.model_copy(update={"left_out": ("pytest:far",)}))
+    assert (verdict.removed, verdict.conclusion) == ((), "success")
+    assert verdict.counts_before == verdict.counts_after
+    assert any("pytest:far" in reason for reason in verdict.reasons)
+    unknown = compare(after.model_copy(update={"beyond": ("pytest:far",)}), before)
+    assert names(unknown, "failing_unknown") == ["far/b"]
+
+
 def test_the_verdict_survives_being_written_down() -> None:
     verdict = compare(simple(a=FAILED, b=PASSED), simple(a=PASSED, c=FAILED))
     assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
