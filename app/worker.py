@@ -23,6 +23,7 @@ from app.store.database import Database
 from app.store.messages import Messages
 from app.store.results import ResultStore
 from app.store.runs import Runs
+from app.workspace import toolchains
 from app.workspace.checkout import Workspaces
 from app.workspace.mirror import Mirrors
 from app.workspace.sandbox import Bubblewrap, Sandbox, Unsandboxed, probe
@@ -126,7 +127,7 @@ def _services(
         messages=Messages(database),
         github=github,
         mirrors=mirrors,
-        workspaces=Workspaces(home / "workspaces", mirrors, sandbox),
+        workspaces=Workspaces(home / "workspaces", mirrors, sandbox, toolchains.installed()),
         sandbox=sandbox,
         model=model,
         model_id=settings.model,

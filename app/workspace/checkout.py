@@ -30,6 +30,7 @@ from app.workspace.git import inside_environment
 from app.workspace.mirror import Mirrors
 from app.workspace.reading import open_file
 from app.workspace.spec import Limits, Mount, Sandbox, SandboxSpec
+from app.workspace.toolchains import Toolchains
 
 OBJECTS = "/run/honk/objects"
 """Where the mirror's objects are seen inside."""
@@ -57,6 +58,8 @@ git read-tree --reset -u "$tree"
 cp -p .git/index "$saved/index"
 git reset -q
 """
+
+_NO_TOOLCHAINS = Toolchains()
 
 
 class _Description(Value):
@@ -93,10 +96,17 @@ class Workspace:
 class Workspaces:
     """All workspaces of one worker. `root` is also what `Bubblewrap.create` is given, or below."""
 
-    def __init__(self, root: Path, mirrors: Mirrors, sandbox: Sandbox) -> None:
+    def __init__(
+        self,
+        root: Path,
+        mirrors: Mirrors,
+        sandbox: Sandbox,
+        toolchains: Toolchains = _NO_TOOLCHAINS,
+    ) -> None:
         self._root = root
         self.mirrors = mirrors
         self.sandbox = sandbox
+        self.toolchains = toolchains
 
     async def create(
         self, repo: RepoName, commit: CommitSha, name: str, *, tree: TreeSha | None = None
@@ -152,12 +162,16 @@ class Workspaces:
         environment: Mapping[str, str] | None = None,
         mounts: tuple[Mount, ...] = (),
     ) -> SandboxSpec:
-        """A sandbox on the workspace in which its own `.git` finds the mirror's objects."""
+        """A sandbox on the workspace in which its own `.git` finds the mirror's objects.
+
+        What is in it of toolchains besides those of /usr is what this machine has.
+        """
+        own = self.toolchains.environment(self.sandbox, workspace.path)
         return SandboxSpec(
             workspace=workspace.path,
             workspace_writable=writable,
-            mounts=(self._objects(workspace), *mounts),
-            environment=dict(environment or {}),
+            mounts=(self._objects(workspace), *self.toolchains.mounts, *mounts),
+            environment={**own, **(environment or {})},
             limits=limits or Limits(),
         )
 

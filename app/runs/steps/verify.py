@@ -72,7 +72,7 @@ async def baseline(services: Services, run: RunInput, base: CommitSha) -> Result
 
     None when the base cannot be verified; the verdict says so.
     """
-    key = environment(run)
+    key = environment(services, run)
     repo = run.trigger.repository
     async with services.only_one(f"{repo}@{base}:{key}"):
         known = await services.results.get(repo, base, key)
@@ -167,9 +167,10 @@ async def complete_what_is_open(services: Services, run: RunInput) -> None:
         )
 
 
-def environment(run: RunInput) -> str:
+def environment(services: Services, run: RunInput) -> str:
     """Names everything besides the commit that results depend on."""
-    parts = [__version__, run.policy.setup, run.policy.verify]
+    tools = services.workspaces.toolchains.fingerprint
+    parts = [__version__, run.policy.setup, run.policy.verify, tools]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -195,7 +196,9 @@ async def _results(
         site = Site(services.sandbox, spec, services.scratch, stop)
         choice = await _choice(services, run, workspace, commit, base)
         chosen = choice.verifiers
-        results = await runner.verify(site, chosen, commit, tree, environment=environment(run))
+        results = await runner.verify(
+            site, chosen, commit, tree, environment=environment(services, run)
+        )
         results = results.model_copy(update={"beyond": choice.beyond, "left_out": choice.left_out})
         if against is None:
             return await runner.confirm(site, chosen, results) if confirmed else results
