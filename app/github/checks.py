@@ -5,6 +5,7 @@ https://docs.github.com/en/rest/checks/runs
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -34,6 +35,17 @@ Conclusion = Literal[
 ]
 
 
+Level = Literal["notice", "warning", "failure"]
+
+_LEVELS: dict[str, Level] = {"warning": "warning", "failure": "failure"}
+
+_FAILED = {"failure", "timed_out", "startup_failure", "error"}
+_MOST_ANNOTATED = 20
+"""Failing check runs whose annotations are read."""
+
+_JOB = re.compile(r"/actions/runs/\d+/job/(\d+)")
+
+
 class CheckRunRef(Value):
     """A check run by its id; `url` is its page, `created` whether this call made it."""
 
@@ -48,7 +60,7 @@ class Annotation(Value):
     path: str
     start_line: int
     end_line: int
-    level: Literal["notice", "warning", "failure"]
+    level: Level
     message: str
     title: str = ""
 
@@ -69,12 +81,58 @@ class Action(Value):
     identifier: str
 
 
+class FailingCheck(Value):
+    """A check run or a commit status that failed, not ours.
+
+    `conclusion` is GitHub's word: `failure`, `timed_out`, `startup_failure`; `error` of a status.
+    A status has no App and no annotations. `job_id` names the job of GitHub Actions whose log
+    `actions.job_log` reads. `annotations_left_out` counts those that were not read.
+    """
+
+    id: int
+    name: str
+    kind: Literal["check_run", "status"]
+    app_id: int | None
+    app_slug: str | None
+    conclusion: str
+    title: str
+    summary: str
+    details_url: str | None
+    annotations: tuple[Annotation, ...] = ()
+    annotations_left_out: int = 0
+    job_id: int | None = None
+
+
 class _AppWire(msgspec.Struct):
     id: int
+    slug: str | None = None
 
 
 class _OutputWire(msgspec.Struct):
     annotations_count: int = 0
+    title: str | None = None
+    summary: str | None = None
+
+
+class _AnnotationWire(msgspec.Struct):
+    path: str
+    start_line: int
+    end_line: int
+    annotation_level: str | None = None
+    message: str | None = None
+    title: str | None = None
+
+
+class _StatusWire(msgspec.Struct):
+    id: int
+    state: str
+    context: str
+    description: str | None = None
+    target_url: str | None = None
+
+
+class _CombinedWire(msgspec.Struct):
+    statuses: list[_StatusWire]
 
 
 class _CheckRunWire(msgspec.Struct):
@@ -83,6 +141,8 @@ class _CheckRunWire(msgspec.Struct):
     status: str = "completed"
     external_id: str | None = None
     html_url: str | None = None
+    details_url: str | None = None
+    conclusion: str | None = None
     app: _AppWire | None = None
     output: _OutputWire = msgspec.field(default_factory=_OutputWire)
 
@@ -109,7 +169,7 @@ async def ensure_check_run(
 
     async def look() -> _CheckRunWire | None:
         listing = client.pages(
-            "/repos/{owner}/{repo}/commits/{ref}/check-runs",
+            _OF_COMMIT,
             path={"ref": head_sha},
             query={"check_name": name, "app_id": client.github.app_id, "filter": "all"},
         )
@@ -214,6 +274,101 @@ async def complete_check_run(
         sent += len(batch)
 
 
+async def failing(
+    client: RepositoryClient, sha: CommitSha, annotations_each: int = 50
+) -> tuple[FailingCheck, ...]:
+    """What failed on a commit, ours left out: the latest check run of each name and App, and the
+    latest status of each context. Needs checks: read and statuses: read.
+
+    What was cancelled or waits for approval has not failed.
+    https://docs.github.com/en/rest/checks/runs#list-check-runs-for-a-git-reference
+    https://docs.github.com/en/rest/commits/statuses#get-the-combined-status-for-a-specific-reference
+    """
+    latest: dict[tuple[str, int | None], _CheckRunWire] = {}
+    listing = client.pages(_OF_COMMIT, path={"ref": sha}, query={"filter": "latest"}, most=10)
+    async for answer in listing:
+        for run in answer.read(_CheckRunsWire).check_runs:
+            key = (run.name, run.app.id if run.app else None)
+            if not _is_ours(client, run) and (key not in latest or latest[key].id < run.id):
+                latest[key] = run
+    bad = sorted((r for r in latest.values() if r.conclusion in _FAILED), key=lambda run: run.id)
+    found = [
+        await _failing_run(client, run, annotations_each if place < _MOST_ANNOTATED else 0)
+        for place, run in enumerate(bad)
+    ]
+    return (*found, *await _failing_statuses(client, sha))
+
+
+async def _failing_run(client: RepositoryClient, run: _CheckRunWire, most: int) -> FailingCheck:
+    count = run.output.annotations_count
+    notes = await annotations_of(client, run.id, most) if count and most else ()
+    slug = run.app.slug if run.app else None
+    job = _JOB.search(run.details_url or "")
+    # The check runs of GitHub Actions are its jobs, under the same number.
+    job_id = (int(job[1]) if job else run.id) if slug == "github-actions" else None
+    return FailingCheck(
+        id=run.id,
+        name=run.name,
+        kind="check_run",
+        app_id=run.app.id if run.app else None,
+        app_slug=slug,
+        conclusion=run.conclusion or "",
+        title=run.output.title or "",
+        summary=run.output.summary or "",
+        details_url=run.details_url,
+        annotations=notes,
+        annotations_left_out=max(0, count - len(notes)),
+        job_id=job_id,
+    )
+
+
+async def _failing_statuses(client: RepositoryClient, sha: CommitSha) -> list[FailingCheck]:
+    listing = client.pages("/repos/{owner}/{repo}/commits/{ref}/status", path={"ref": sha}, most=3)
+    return [
+        FailingCheck(
+            id=status.id,
+            name=status.context,
+            kind="status",
+            app_id=None,
+            app_slug=None,
+            conclusion=status.state,
+            title=status.description or "",
+            summary="",
+            details_url=status.target_url,
+        )
+        async for answer in listing
+        for status in answer.read(_CombinedWire).statuses
+        if status.state in _FAILED
+    ]
+
+
+async def annotations_of(
+    client: RepositoryClient, check_run_id: int, most: int = 50
+) -> tuple[Annotation, ...]:
+    """The first annotations of a check run, in the order in which they were made.
+
+    https://docs.github.com/en/rest/checks/runs#list-check-run-annotations
+    """
+    found: list[Annotation] = []
+    listing = client.pages(
+        f"{_CHECK_RUN}/annotations", path={"check_run_id": check_run_id}, most=-(-most // 100)
+    )
+    async for answer in listing:
+        found.extend(_read_annotation(wire) for wire in answer.read(list[_AnnotationWire]))
+    return tuple(found[:most])
+
+
+def _read_annotation(wire: _AnnotationWire) -> Annotation:
+    return Annotation(
+        path=wire.path,
+        start_line=wire.start_line,
+        end_line=wire.end_line,
+        level=_LEVELS.get(wire.annotation_level or "", "notice"),
+        message=wire.message or "",
+        title=wire.title or "",
+    )
+
+
 async def _annotations_sent(client: RepositoryClient, check_run_id: int) -> int:
     answer = await client.get(_CHECK_RUN, path={"check_run_id": check_run_id})
     return answer.read(_CheckRunWire).output.annotations_count
@@ -233,6 +388,7 @@ async def _patch(
     )
 
 
+_OF_COMMIT = "/repos/{owner}/{repo}/commits/{ref}/check-runs"
 _CHECK_RUN = "/repos/{owner}/{repo}/check-runs/{check_run_id}"
 
 

@@ -161,17 +161,18 @@ class GitHubApp:
         self._tokens = InstallationTokens(clock)
         self._secrets = secrets
         self._observers = () if observe is None else (observe,)
+        self.timeout = httpx.Timeout(timeout, connect=min(timeout, 10.0))
         self._clock = clock
         self._sleep = sleep
         self._slug: str | None = None
         self._connection = _Connection(
             base_url=self.api_url,
             user_agent=f"honk/{__version__}",
-            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+            timeout=self.timeout,
             follow_redirects=False,
             http_cache=False,
             auto_retry=False,
-            trust_env=not _is_this_machine(self.api_url),
+            trust_env=not is_this_machine(self.api_url),
         )
 
     def __repr__(self) -> str:
@@ -212,7 +213,7 @@ class GitHubApp:
     async def slug(self) -> str:
         """The App's name in addresses; its bot is called `<slug>[bot]`. Asked for once."""
         if self._slug is None:
-            answer = await self._as_app(Request("GET", "/app", repeatable=True), self._observers)
+            answer = await self.send_as_app(Request("GET", "/app", repeatable=True))
             self._slug = answer.read(_AppWire).slug
         return self._slug
 
@@ -239,12 +240,17 @@ class GitHubApp:
             raise refusal(request, answer, scope)
         return answer
 
-    async def _as_app(self, request: Request, observers: Sequence[Observe]) -> Answer:
+    async def send_as_app(
+        self, request: Request, observers: Sequence[Observe] | None = None
+    ) -> Answer:
+        """Send with the App's own signature, for what is about the App and its installations."""
+
         async def signed() -> SecretStr:
             return self._key.jwt()
 
         credentials = _Credentials(signed, lambda _: self._key.forget_jwt())
-        answer = await self._send(request, credentials, observers)
+        told = self._observers if observers is None else observers
+        answer = await self._send(request, credentials, told)
         if answer.status >= 300 and answer.status not in request.accept:
             raise RefusedError(
                 f"GitHub refuses the App itself ({answer.status}: {answer.reason}).",
@@ -272,7 +278,7 @@ class GitHubApp:
         )
 
         async def mint() -> InstallationToken:
-            answer = await self._as_app(request, observers)
+            answer = await self.send_as_app(request, observers)
             if answer.status != 201:
                 raise no_token(scope, answer)
             wire = answer.read(_TokenWire)
@@ -354,6 +360,11 @@ class RepositoryClient:
         self.repo = scope.repo
         self._scope = scope
         self._observers = tuple(observers)
+
+    @property
+    def installation_id(self) -> int:
+        """The installation whose token this client uses."""
+        return self._scope.installation_id
 
     def __repr__(self) -> str:
         return f"RepositoryClient({self.repo}, {dict(self._scope.permissions)})"
@@ -572,7 +583,7 @@ def _followed(api_url: str, url: str, answer: Answer, troubles: _Troubles) -> st
     return str(target)
 
 
-def _is_this_machine(url: str) -> bool:
+def is_this_machine(url: str) -> bool:
     """A simulator beside us is never reached through the proxy of the environment."""
     host = urlsplit(url).hostname or ""
     try:

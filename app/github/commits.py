@@ -5,20 +5,23 @@ https://docs.github.com/en/rest/git
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, Literal, NoReturn
 
 import msgspec
 
 from app.domain.values import CommitSha, TreeSha, Value, commit_sha, short, tree_sha
 from app.errors import RetryableError, UserError
 from app.github.client import RepositoryClient
+from app.github.conversation import Actor
 from app.github.exchange import Answer, Request
 from app.github.refusals import UnsureError, refused
 
 _REF = "/repos/{owner}/{repo}/git/ref/{ref}"
 _REFS = "/repos/{owner}/{repo}/git/refs/{ref}"
 _ATTEMPTS = 3
+_TRAILER = re.compile(r"([A-Za-z0-9-]+):[ \t]+(\S.*)")
 
 
 class RefMoved(UserError):  # noqa: N818 - the name says what happened, to who reads the workflow
@@ -53,6 +56,41 @@ class Commit(Value):
     reason: str
 
 
+class ComparedCommit(Value):
+    """A commit of a history. `author` is the account that GitHub finds behind the address in it,
+    None for nobody's; `trailers` are the last paragraph's lines of the form `Name: value`.
+    """
+
+    sha: CommitSha
+    parents: tuple[CommitSha, ...]
+    author: Actor | None
+    committer: Actor | None
+    message: str
+    trailers: tuple[tuple[str, str], ...]
+    verified: bool
+
+    def trailer(self, name: str) -> str | None:
+        """The value of the last trailer of this name, in any case."""
+        for each, value in reversed(self.trailers):
+            if each.lower() == name.lower():
+                return value
+        return None
+
+
+class Comparison(Value):
+    """How `head` stands to `base`: it has `ahead` commits that base lacks, and lacks `behind`.
+
+    `commits` are those that it has, oldest first; the newest `left_out` of them were not read.
+    """
+
+    status: Literal["ahead", "behind", "diverged", "identical"]
+    ahead: int
+    behind: int
+    merge_base: CommitSha
+    commits: tuple[ComparedCommit, ...]
+    left_out: int
+
+
 class _ObjectWire(msgspec.Struct):
     sha: str
 
@@ -72,6 +110,29 @@ class _CommitWire(msgspec.Struct):
     parents: list[_ObjectWire]
     message: str
     verification: _VerificationWire = msgspec.field(default_factory=_VerificationWire)
+
+
+class _MessageWire(msgspec.Struct):
+    message: str
+    verification: _VerificationWire = msgspec.field(default_factory=_VerificationWire)
+
+
+class _ListedWire(msgspec.Struct):
+    sha: str
+    commit: _MessageWire
+    parents: list[_ObjectWire]
+    # GitHub gives null, and an empty object for some addresses without an account.
+    author: dict[str, Any] | None = None
+    committer: dict[str, Any] | None = None
+
+
+class _ComparisonWire(msgspec.Struct):
+    status: Literal["ahead", "behind", "diverged", "identical"]
+    ahead_by: int
+    behind_by: int
+    total_commits: int
+    merge_base_commit: _ObjectWire
+    commits: list[_ListedWire]
 
 
 async def create_signed_commit(
@@ -105,6 +166,42 @@ async def get_commit(
         just_created=just_created,
     )
     return _commit(answer.read(_CommitWire))
+
+
+async def compare(
+    client: RepositoryClient, base: str, head: str, most: int = 300
+) -> Comparison | None:
+    """How one commit or branch stands to another; None where one of them is not there, or where
+    they have no history in common.
+
+    https://docs.github.com/en/rest/commits/commits#compare-two-commits
+    """
+    found: list[ComparedCommit] = []
+    first: _ComparisonWire | None = None
+    page: int | None = 1
+    while page is not None and len(found) < most:
+        answer = await client.get(
+            "/repos/{owner}/{repo}/compare/{basehead}",
+            path={"basehead": f"{base}...{head}"},
+            query={"per_page": 100, "page": page},
+            accept={404},
+        )
+        if answer.status == 404:
+            return None
+        wire = answer.read(_ComparisonWire)
+        first = first or wire
+        found.extend(_compared(one) for one in wire.commits)
+        page = answer.page("next")
+    assert first is not None
+    kept = tuple(found[:most])
+    return Comparison(
+        status=first.status,
+        ahead=first.ahead_by,
+        behind=first.behind_by,
+        merge_base=commit_sha(first.merge_base_commit.sha),
+        commits=kept,
+        left_out=max(0, first.total_commits - len(kept)),
+    )
 
 
 async def ensure_ref(
@@ -247,6 +344,31 @@ def _below_refs(ref: str) -> str:
     if not ref.startswith("refs/"):
         raise ValueError(f"{ref!r} is not a full ref")
     return ref.removeprefix("refs/")
+
+
+def _compared(wire: _ListedWire) -> ComparedCommit:
+    return ComparedCommit(
+        sha=commit_sha(wire.sha),
+        parents=tuple(commit_sha(parent.sha) for parent in wire.parents),
+        author=_account(wire.author),
+        committer=_account(wire.committer),
+        message=wire.commit.message,
+        trailers=_trailers(wire.commit.message),
+        verified=wire.commit.verification.verified,
+    )
+
+
+def _account(wire: dict[str, Any] | None) -> Actor | None:
+    if not wire:
+        return None
+    return Actor(login=wire["login"], id=wire["id"], type=wire.get("type", "User"))
+
+
+def _trailers(message: str) -> tuple[tuple[str, str], ...]:
+    """https://git-scm.com/docs/git-interpret-trailers: a title alone has none."""
+    paragraphs = message.replace("\r\n", "\n").rstrip().split("\n\n")
+    lines = paragraphs[-1].split("\n") if len(paragraphs) > 1 else []
+    return tuple((found[1], found[2].strip()) for one in lines if (found := _TRAILER.match(one)))
 
 
 def _commit(wire: _CommitWire) -> Commit:

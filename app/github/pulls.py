@@ -10,10 +10,12 @@ from typing import Any, Literal
 import msgspec
 
 from app.domain.values import CommitSha, Value, commit_sha
+from app.errors import RetryableError
 from app.github.client import RepositoryClient
+from app.github.commits import get_commit
 from app.github.conversation import MAX_BODY, Actor, UserWire, actor
 from app.github.exchange import DIFF, Answer, Request, cut
-from app.github.refusals import RefusedError, graphql_refusal, refused
+from app.github.refusals import RefusedError, UnsureError, graphql_refusal, refused
 
 NOT_READY = "Not ready: "
 """What the title of a pull request starts with where drafts are refused."""
@@ -25,6 +27,7 @@ _PULLS = "/repos/{owner}/{repo}/pulls"
 _PULL = "/repos/{owner}/{repo}/pulls/{pull_number}"
 
 
+_LOOKS = 4
 _NEEDS_TO_CHANGE = "Pull requests (write), Contents (write)"
 
 
@@ -66,6 +69,19 @@ class PullRequest(Value):
     def same_repository(self) -> bool:
         """Whether the head branch is in the repository that it shall be merged into."""
         return self.head_repo_id is not None and self.head_repo_id == self.base_repo_id
+
+
+class LinkedPull(Value):
+    """An open pull request that would close an issue; `repository` may be another one."""
+
+    number: int
+    url: str
+    repository: str
+    author: Actor
+    head_ref: str
+    head_sha: CommitSha
+    head_repo: str | None
+    draft: bool
 
 
 class _RepoWire(msgspec.Struct):
@@ -150,6 +166,135 @@ async def diff(client: RepositoryClient, number: int, max_bytes: int) -> str:
     if answer.status == 406:
         return f"GitHub does not give this diff: {answer.reason or 'it is too large.'}"
     return cut(answer.content.decode("utf-8", errors="replace"), max_bytes)
+
+
+async def mergeability(client: RepositoryClient, number: int) -> PullRequest:
+    """The pull request with `mergeable` found out, for which GitHub is asked a few times.
+
+    It can still be None: GitHub computes it when it likes.
+    """
+    found = await pull_request(client, number)
+    for failures in range(1, _LOOKS):
+        if found.mergeable is not None or found.state != "open":
+            break
+        await client.github.pause(failures)
+        found = await pull_request(client, number)
+    return found
+
+
+async def update_branch(
+    client: RepositoryClient, number: int, expected_head_sha: CommitSha
+) -> Literal["updated", "current", "conflict", "moved"]:
+    """Merge the base into a pull request's head: `updated` (GitHub does it within seconds, so look
+    at the head later), `current` when there is nothing to merge, `conflict`, or `moved` when the
+    head is no longer where it was expected. Needs contents: write too.
+
+    A fork's branch is out of reach for an App: RefusedError.
+    https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch
+    """
+    for failures in range(1, _LOOKS):
+        try:
+            answer = await client.send(
+                Request(
+                    "PUT",
+                    f"{_PULL}/update-branch",
+                    path={"pull_number": number},
+                    body={"expected_head_sha": expected_head_sha},
+                    accept={422},
+                )
+            )
+        except UnsureError:
+            await client.github.pause(failures)
+            if await _was_merged_into(client, number, expected_head_sha):
+                return "updated"
+            continue
+        if answer.status == 422:
+            return _why_not_updated(client, answer)
+        return "updated"
+    raise RetryableError(f"GitHub did not say whether it updated the branch of #{number}.")
+
+
+async def _was_merged_into(client: RepositoryClient, number: int, expected: CommitSha) -> bool:
+    """Whether the head is a merge of something into the head that was expected."""
+    head = (await pull_request(client, number)).head_sha
+    if head == expected:
+        return False
+    parents = (await get_commit(client, head)).parents
+    return len(parents) == 2 and parents[0] == expected
+
+
+def _why_not_updated(
+    client: RepositoryClient, answer: Answer
+) -> Literal["current", "conflict", "moved"]:
+    words = answer.reason.lower()
+    if "expected head sha" in words:
+        return "moved"
+    if "conflict" in words:
+        return "conflict"
+    if "no new commits" in words:
+        return "current"
+    raise refused(f"GitHub does not update a branch of {client.repo}.", answer)
+
+
+async def linked_to_issue(client: RepositoryClient, number: int) -> tuple[LinkedPull, ...]:
+    """The open pull requests that say they close an issue, or were linked to it by hand; ours too.
+
+    https://docs.github.com/en/graphql/reference/objects#issue
+    """
+    query = (
+        "query($owner: String!, $name: String!, $number: Int!) {"
+        " repository(owner: $owner, name: $name) { issue(number: $number) {"
+        " closedByPullRequestsReferences(first: 50, includeClosedPrs: false) { nodes {"
+        " number url isDraft headRefName headRefOid"
+        " repository { nameWithOwner } headRepository { nameWithOwner }"
+        " author { __typename login ... on User { databaseId } ... on Bot { databaseId } }"
+        " } } } } }"
+    )
+    names: dict[str, Any] = {"owner": client.repo.owner, "name": client.repo.name}
+    answer = await client.graphql(query, {**names, "number": number})
+    if answer.get("errors"):
+        raise graphql_refusal(client.repo, answer, "Issues (read), Pull requests (read)")
+    issue = answer["data"]["repository"]["issue"] or {}
+    found = issue.get("closedByPullRequestsReferences") or {}
+    return tuple(_linked(node) for node in found.get("nodes") or () if node)
+
+
+def _linked(node: dict[str, Any]) -> LinkedPull:
+    who = node["author"] or {}
+    is_bot = who.get("__typename") == "Bot"
+    # GraphQL leaves out what the REST API and webhooks put behind the name of a bot.
+    login = f"{who['login']}[bot]" if is_bot else who.get("login", "ghost")
+    return LinkedPull(
+        number=node["number"],
+        url=node["url"],
+        repository=node["repository"]["nameWithOwner"],
+        author=Actor(login=login, id=who.get("databaseId") or 0, type="Bot" if is_bot else "User"),
+        head_ref=node["headRefName"],
+        head_sha=commit_sha(node["headRefOid"]),
+        head_repo=(node["headRepository"] or {}).get("nameWithOwner"),
+        draft=node["isDraft"],
+    )
+
+
+async def disable_auto_merge(client: RepositoryClient, node_id: str) -> None:
+    """Take back the order to merge by itself; done when there is none.
+
+    https://docs.github.com/en/graphql/reference/mutations#disablepullrequestautomerge
+    """
+    given = {"pullRequestId": node_id}
+    answer = await client.mutate("disablePullRequestAutoMerge", "clientMutationId", given)
+    if answer.get("errors") and await _merges_by_itself(client, node_id) is not False:
+        raise graphql_refusal(client.repo, answer, _NEEDS_TO_CHANGE)
+
+
+async def _merges_by_itself(client: RepositoryClient, node_id: str) -> bool | None:
+    query = (
+        "query($id: ID!) { node(id: $id) { ... on PullRequest"
+        " { autoMergeRequest { mergeMethod } } } }"
+    )
+    answer = await client.graphql(query, {"id": node_id})
+    node = (answer.get("data") or {}).get("node")
+    return None if node is None else node.get("autoMergeRequest") is not None
 
 
 async def update_pull_request(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -34,26 +36,46 @@ class Permission(StrEnum):
 
 
 class RepositoryInfo(Value):
-    """What is known of a repository. `has_issues` is whether its issues are switched on."""
+    """What is known of a repository. `has_issues` is whether its issues are switched on.
+
+    `full_name` is what it is called now; a repository that was renamed answers to its old name
+    too. `disabled` is GitHub's doing, `archived` its owner's; nothing can be written in either.
+    """
 
     id: int
     node_id: str
+    full_name: str
     default_branch: str
     private: bool
     archived: bool
+    disabled: bool
     has_issues: bool
+
+
+class BranchRule(Value):
+    """A rule of a ruleset that holds for a branch. `type` is GitHub's name for it, such as
+    `non_fast_forward`; `parameters` are as GitHub has them.
+    """
+
+    type: str
+    parameters: Mapping[str, Any]
+    ruleset_id: int
+    source: str
 
 
 class _RepositoryWire(msgspec.Struct):
     id: int
     node_id: str
+    full_name: str
     default_branch: str
     private: bool
     archived: bool = False
+    disabled: bool = False
     has_issues: bool = True
 
 
 class _PermissionUserWire(msgspec.Struct):
+    id: int | None = None
     permissions: dict[str, bool] | None = None
 
 
@@ -61,6 +83,13 @@ class _PermissionWire(msgspec.Struct):
     permission: str
     role_name: str = ""
     user: _PermissionUserWire | None = None
+
+
+class _RuleWire(msgspec.Struct):
+    type: str
+    parameters: dict[str, Any] = {}
+    ruleset_id: int = 0
+    ruleset_source: str = ""
 
 
 class _FileWire(msgspec.Struct):
@@ -92,14 +121,43 @@ async def permission(client: RepositoryClient, login: str) -> Permission:
 
     https://docs.github.com/en/rest/collaborators/collaborators#get-repository-permissions-for-a-user
     """
-    answer = await client.get(
-        "/repos/{owner}/{repo}/collaborators/{username}/permission",
-        path={"username": login},
-        accept={404},
-    )
-    if answer.status == 404:
+    wire = await _permission_of(client, login)
+    return Permission.NONE if wire is None else _permission(wire)
+
+
+async def permission_by_account(
+    client: RepositoryClient, login: str, account_id: int
+) -> Permission:
+    """What the account with this id may do; NONE when the login belongs to another by now.
+
+    GitHub asks for a login, and a login that was given up can be taken by anybody. The id is what
+    the signed delivery told.
+    """
+    wire = await _permission_of(client, login)
+    if wire is None or wire.user is None or wire.user.id != account_id:
         return Permission.NONE
-    return _permission(answer.read(_PermissionWire))
+    return _permission(wire)
+
+
+async def rules_for_branch(client: RepositoryClient, branch: str) -> tuple[BranchRule, ...]:
+    """The rules of rulesets that hold for a branch, which need not exist.
+
+    Classic branch protection is not told here, and who may bypass a rule isn't either.
+    https://docs.github.com/en/rest/repos/rules#get-rules-for-a-branch
+    """
+    listing = client.pages("/repos/{owner}/{repo}/rules/branches/{branch}", path={"branch": branch})
+    return tuple(
+        [
+            BranchRule(
+                type=wire.type,
+                parameters=wire.parameters,
+                ruleset_id=wire.ruleset_id,
+                source=wire.ruleset_source,
+            )
+            async for answer in listing
+            for wire in answer.read(list[_RuleWire])
+        ]
+    )
 
 
 async def branch_head(client: RepositoryClient, branch: str) -> CommitSha | None:
@@ -143,6 +201,15 @@ async def read_file(
     if wire.size > max_bytes:
         raise UserError(f"{path} in {client.repo} has {wire.size} bytes; {max_bytes} are read.")
     return base64.b64decode(wire.content)
+
+
+async def _permission_of(client: RepositoryClient, login: str) -> _PermissionWire | None:
+    answer = await client.get(
+        "/repos/{owner}/{repo}/collaborators/{username}/permission",
+        path={"username": login},
+        accept={404},
+    )
+    return None if answer.status == 404 else answer.read(_PermissionWire)
 
 
 def _permission(wire: _PermissionWire) -> Permission:

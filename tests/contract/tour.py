@@ -396,6 +396,15 @@ class Tour:
         )
         found = await self.query(document, id=pull)
         thread = found["node"]["reviewThreads"]["nodes"][0]["id"]
+        document = (
+            "query($id: ID!) { node(id: $id) { ... on PullRequest {"
+            " reviews(first: 1) { nodes { id } } } } }"
+        )
+        found = await self.query(document, id=pull)
+        review = found["node"]["reviews"]["nodes"][0]["id"]
+        for subject in (review, made, pull):
+            fields = "reaction { content }"
+            await self.mutate("addReaction", fields, subjectId=subject, content="EYES")
         for name in ("resolveReviewThread", "unresolveReviewThread"):
             await self.mutate(name, "thread { id isResolved }", threadId=thread)
 

@@ -180,12 +180,18 @@ def react_in(call: Call, reactions: list[Reaction]) -> Answer:
     content = call.choice("content", CONTENTS)
     if content is None:
         raise invalid_request('"content" wasn\'t supplied.')
+    reaction, created = add_reaction(call, reactions, content)
+    return Answer(201 if created else 200, _reaction_shape(call, reaction))
+
+
+def add_reaction(call: Call, reactions: list[Reaction], content: str) -> tuple[Reaction, bool]:
+    """Somebody's reaction, and whether it is new: each is given once."""
     for reaction in reactions:
         if reaction.user is call.user and reaction.content == content:
-            return Answer(200, _reaction_shape(call, reaction))
+            return reaction, False
     reaction = Reaction(call.world.new_id(), call.user, content, call.world.clock.now())
     reactions.append(reaction)
-    return Answer(201, _reaction_shape(call, reaction))
+    return reaction, True
 
 
 def unreact_in(call: Call, reactions: list[Reaction]) -> Answer:

@@ -10,6 +10,7 @@ from typing import Any
 
 from .api import Call
 from .conversation import issue_page
+from .heads import closing_numbers
 from .rules import check_states, mergeable_state, merged_tree
 from .shapes import html_url, moment, node_id
 from .world import (
@@ -217,8 +218,23 @@ def issue_object(call: Call, issue: Issue) -> Json:
         "databaseId": issue.id,
         "state": issue.state.upper(),
         "stateReason": reason.upper() if reason else None,
+        "closedByPullRequestsReferences": lambda arguments: _closing(call, issue, arguments),
         **_conversation(call, issue),
     }
+
+
+def _closing(call: Call, issue: Issue, arguments: Json) -> Json:
+    """The pull requests whose text says that they close this issue, open ones unless asked."""
+    repository, closed = call.repository, bool(arguments.get("includeClosedPrs"))
+    found = [
+        (other, pull)
+        for other, pull in repository.pulls()
+        if pull.base == repository.default_branch
+        and issue.number in closing_numbers(other.body or "")
+        and (closed or other.state == "open")
+    ]
+    whole: Json = connection("PullRequest", found, lambda pair: pull_object(call, *pair))(arguments)
+    return whole
 
 
 def pull_object(call: Call, issue: Issue, pull: PullRequest) -> Json:
@@ -236,6 +252,8 @@ def pull_object(call: Call, issue: Issue, pull: PullRequest) -> Json:
         "baseRefName": pull.base,
         "baseRefOid": pull.base_sha,
         "isCrossRepository": source is not call.repository,
+        "headRepository": lambda _: repository_object(call, source) if source else None,
+        "repository": lambda _: repository_object(call, call.repository),
         "maintainerCanModify": pull.maintainer_can_modify,
         "isInMergeQueue": pull.queued is not None,
         "mergeable": lambda _: _mergeable(call, pull),

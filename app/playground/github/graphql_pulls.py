@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from . import auto_merge, merge_queue
 from .api import Call, has_permission, sees
+from .comments import add_reaction
 from .graphql_objects import (
     actor_object,
     comment_object,
@@ -119,7 +120,7 @@ def _hide(call: Call, mutation: str, given: Json, reason: str | None) -> Json:
     if call.actor.kind == "person":
         if found[0].author is not call.user:
             need(call, role="write")
-    elif not any(has_permission(call.actor, f"{one}:write") for one in ("issues", "pull_requests")):
+    elif not _may_speak(call):
         raise GraphQlError("FORBIDDEN", "Resource not accessible by integration")
     minimise(found[0], reason)
     again = _find_hideable(call, given["subjectId"])
@@ -145,6 +146,33 @@ def _resolve(call: Call, mutation: str, given: Json, *, resolved: bool) -> Json:
         action = "resolved" if resolved else "unresolved"
         announce_thread(call.world, call.repository, issue, thread, action, call.user)
     return payload(mutation, given, thread=thread_object(call, issue, thread))
+
+
+# -- reactions
+
+
+async def react(call: Call, arguments: Json) -> Json:
+    """React to whatever can be reacted to; a review can be in GraphQL only."""
+    given = arguments["input"]
+    wanted, content = given["subjectId"], given["content"]
+    found = _find_hideable(call, wanted)
+    thing: Issue | Comment | Review = found[0] if found else find_issue(call, wanted)
+    if call.actor.kind == "installation" and not _may_speak(call):
+        raise GraphQlError("FORBIDDEN", "Resource not accessible by integration")
+    word = {"THUMBS_UP": "+1", "THUMBS_DOWN": "-1"}.get(content, content.lower())
+    reaction, _ = add_reaction(call, thing.reactions, word)
+    shape = {
+        "__typename": "Reaction",
+        "id": node_id("REA", reaction.id),
+        "databaseId": reaction.id,
+        "content": content,
+        "createdAt": moment(reaction.created_at),
+    }
+    return payload("AddReaction", given, reaction=shape)
+
+
+def _may_speak(call: Call) -> bool:
+    return any(has_permission(call.actor, f"{one}:write") for one in ("issues", "pull_requests"))
 
 
 # -- auto-merge and the queue
@@ -264,6 +292,7 @@ def _lock(
 QUERIES: dict[str, Resolver] = {"repository": repository}
 
 MUTATIONS: dict[str, Resolver] = {
+    "addReaction": react,
     "minimizeComment": minimize_comment,
     "unminimizeComment": unminimize_comment,
     "resolveReviewThread": resolve_thread,

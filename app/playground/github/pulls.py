@@ -25,6 +25,7 @@ from .shapes import user_shape
 from .world import Issue, Json, PullRequest, Repository, User
 
 _TITLE_LIMIT = 256
+_MOST_DIFF_LINES = 20_000
 
 
 def find_pull(call: Call) -> tuple[Issue, PullRequest]:
@@ -68,7 +69,20 @@ def _label(pull: PullRequest) -> str:
 
 
 async def get_pull(call: Call) -> Answer:
+    if "diff" in call.accept:
+        return await _diff(call)
     return Answer(200, await _shape(call, *find_pull(call)))
+
+
+async def _diff(call: Call) -> Answer:
+    _, pull = find_pull(call)
+    git = call.repository.git
+    start = await git.merge_base(pull.base_sha, pull.head_sha) or pull.base_sha
+    text = (await git.run("diff", "-M", start, pull.head_sha)).out
+    if text.count(b"\n") > _MOST_DIFF_LINES:
+        words = f"Sorry, the diff exceeded the maximum number of lines ({_MOST_DIFF_LINES})"
+        raise Refusal(406, words)
+    return Answer(200, text, {"Content-Type": "application/vnd.github.diff; charset=utf-8"})
 
 
 async def create_pull(call: Call) -> Answer:

@@ -165,6 +165,8 @@ async def compare(call: Call) -> Answer:
     state = ("diverged" if behind else "ahead") if shas else ("behind" if behind else "identical")
     url = f"{repository_url(world, repository)}/compare/{call.params['basehead']}"
     page = html_url(world, repository, "compare", call.params["basehead"])
+    commits = [commit_shape(world, repository, await git.commit(s)) for s in shas]
+    listed = call.page(commits, lambda shape: shape) if "per_page" in call.query else None
     return Answer(
         200,
         {
@@ -179,9 +181,10 @@ async def compare(call: Call) -> Answer:
             "ahead_by": len(shas),
             "behind_by": behind,
             "total_commits": len(shas),
-            "commits": [commit_shape(world, repository, await git.commit(s)) for s in shas],
+            "commits": listed.body if listed else commits,
             "files": [file_shape(world, repository, head, change) for change in changes],
         },
+        listed.headers if listed else {},
     )
 
 

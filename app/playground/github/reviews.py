@@ -42,7 +42,7 @@ def _seen(call: Call, pull: PullRequest) -> list[Review]:
 
 
 def _shape(call: Call, issue: Issue, review: Review) -> Json:
-    return review_shape(call.world, call.repository, issue, review)
+    return review_shape(call.world, call.repository, issue, review, call.accept)
 
 
 def _body(call: Call) -> str:

@@ -84,7 +84,9 @@ def _place(thread: ReviewThread) -> Json:
     }
 
 
-def review_shape(world: World, repository: Repository, issue: Issue, review: Review) -> Json:
+def review_shape(
+    world: World, repository: Repository, issue: Issue, review: Review, accept: str = ""
+) -> Json:
     """A review (`pull-request-review`)."""
     page = f"{issue_page(world, repository, issue)}#pullrequestreview-{review.id}"
     url = f"{repository_url(world, repository)}/pulls/{issue.number}"
@@ -92,7 +94,6 @@ def review_shape(world: World, repository: Repository, issue: Issue, review: Rev
         "id": review.id,
         "node_id": node_id("PRR", review.id),
         "user": user_shape(world, review.author),
-        "body": review.body,
         "state": review.state,
         "commit_id": review.commit_id,
         "html_url": page,
@@ -102,7 +103,7 @@ def review_shape(world: World, repository: Repository, issue: Issue, review: Rev
     }
     if review.submitted_at is not None:
         shape["submitted_at"] = moment(review.submitted_at)
-    return shape
+    return shape | body_texts(review.body, accept)
 
 
 # -- events

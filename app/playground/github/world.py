@@ -215,6 +215,7 @@ class Review:
     minimised: str | None = None
     drafts: list[tuple[ReviewThread, ReviewComment]] = field(default_factory=list)
     """Comments of a pending review, which its author alone knows of."""
+    reactions: list[Reaction] = field(default_factory=list)
 
 
 @dataclass(eq=False)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 from app.domain.values import RepoName
 from app.github.client import GitHubApp, RepositoryClient
 from app.github.exchange import Call
+from tests.unit.github.scene import Scene, open_scene
 from tests.unit.github.scripted import ScriptedGitHub
 
 REPO = RepoName(owner="octo", name="widget")
@@ -76,3 +78,9 @@ async def bench(time: Time) -> AsyncIterator[Bench]:
         client = await app.repository(42, REPO, PERMISSIONS)
         yield Bench(github, app, client, time, calls)
         await app.close()
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with open_scene(tmp_path, private_key()) as opened:
+        yield opened

@@ -2,101 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from app.domain.values import CommitSha, RepoName
+from app.domain.values import RepoName
 from app.domain.words import LABELS
 from app.errors import UserError
 from app.github import checks, commits, conversation, pulls, repositories
-from app.github.client import GitHubApp, RepositoryClient
 from app.github.commits import RefMoved
-from app.github.exchange import Call
 from app.github.refusals import MissingPermissionError, NotFoundError
-from app.playground.github import AppRegistration, GitHub, serve
-from tests.unit.github.conftest import private_key
+from tests.unit.github.scene import NAME, TIMEOUT, Scene
 
-NAME = "octo/widget"
 MARKER = "<!-- honk:run=r1 -->"
 BODY = f"Working on it.\n{MARKER}"
-TIMEOUT = 0.7
-EVERYTHING = {
-    "checks": "write",
-    "contents": "write",
-    "issues": "write",
-    "metadata": "read",
-    "pull_requests": "write",
-}
-
-
-@dataclass
-class Scene:
-    """A playground with one repository and one issue, and a client that speaks to it."""
-
-    github: GitHub
-    app: GitHubApp
-    client: RepositoryClient
-    issue: int
-    calls: list[Call]
-
-    async def head(self, branch: str = "main") -> CommitSha:
-        found = await repositories.branch_head(self.client, branch)
-        assert found is not None
-        return found
-
-    async def commit(self, *parents: CommitSha, message: str = "Change") -> CommitSha:
-        base = await self.head()
-        tree = (await commits.get_commit(self.client, base)).tree
-        made = await commits.create_signed_commit(self.client, tree, parents or [base], message)
-        return made.sha
-
-    def git(self, *arguments: str) -> str:
-        path = self.github.world.repository(NAME).git.path
-        done = subprocess.run(
-            ["git", "-C", str(path), *arguments], capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
-
-
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    registration = AppRegistration(
-        app_id=7, slug="honk", private_key_pem=private_key(), webhook_secret="unused"
-    )
-    github = GitHub.create(tmp_path / "github", app=registration)
-    github.add_user("octo")
-    github.add_user("mallory")
-    await github.add_repository(NAME, files={"a.txt": b"one\n"}, permissions={"octo": "admin"})
-    calls: list[Call] = []
-
-    async def at_once(_seconds: float) -> None:
-        await asyncio.sleep(0)
-
-    async with serve(github, port=0) as url:
-        app = GitHubApp(
-            "7",
-            SecretStr(private_key()),
-            f"{url}/api/v3",
-            url,
-            calls.append,
-            github.clock.timestamp,
-            timeout=TIMEOUT,
-            sleep=at_once,
-        )
-        number = (await github.open_issue(NAME, "octo", "It is broken", "Really.")).number
-        installation = next(iter(github.world.installations.values())).id
-        client = await app.repository(installation, RepoName.parse(NAME), EVERYTHING)
-        yield Scene(github, app, client, number, calls)
-        await app.close()
-
-
 Effect = Callable[[Scene], Awaitable[Any]]
 Count = Callable[[Scene], int]
 
