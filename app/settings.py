@@ -85,6 +85,7 @@ class Settings(BaseSettings):
         None, ge=1, validation_alias="HONK_INSTALLATION_CONCURRENCY"
     )
     lease_seconds: float = Field(12.0, ge=1, le=600, validation_alias="HONK_LEASE_SECONDS")
+    intake: Literal["webhook", "poll"] = Field("webhook", validation_alias="HONK_INTAKE")
 
     host: str = Field("127.0.0.1", validation_alias="HOST")
     port: int = Field(8000, ge=0, le=65535, validation_alias="PORT")

@@ -11,11 +11,13 @@ from sqlalchemy.exc import DBAPIError
 
 from app.agent.model import AnthropicModel
 from app.domain.admission import Limits
+from app.domain.trigger import OurApp
 from app.errors import RetryableError, UserError
 from app.github.client import GitHubApp
 from app.runs import engine, executors, queue, workflow
 from app.runs.admission import Admission
 from app.runs.executors import Watch
+from app.runs.reconcile import POLL_SECONDS, RECONCILE_SECONDS, Reconciler
 from app.runs.services import Services
 from app.runs.settling import keep_settling
 from app.settings import Settings
@@ -55,7 +57,7 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[GitHu
     try:
         with database.only_worker():
             await asyncio.to_thread(engine.migrate, database, concurrency=settings.concurrency)
-            async with _on_duty(settings, services, model):
+            async with _on_duty(settings, services, model), _reconciling(settings, services):
                 log.info("the worker is ready", concurrency=settings.concurrency)
                 yield github
     finally:
@@ -74,6 +76,21 @@ async def _on_duty(
         async with _at_work(services, Watch(database, executor, lease), model, executor):
             yield
         await _hand_over(database, executor)
+
+
+@asynccontextmanager
+async def _reconciling(settings: Settings, services: Services) -> AsyncIterator[None]:
+    """Fetch from GitHub's log what did not reach the receiver; with `poll` that is everything."""
+    app = OurApp(app_id=int(settings.app_id()), slug=settings.github_app_slug)
+    with queue.trigger_queue(services.database) as triggers:
+        reconciler = Reconciler(services.database, services.github, triggers, app)
+        seconds = POLL_SECONDS if settings.intake == "poll" else RECONCILE_SECONDS
+        task = asyncio.create_task(reconciler.keep_reconciling(seconds))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager

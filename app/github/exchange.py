@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 import msgspec
@@ -64,6 +64,14 @@ class Answer:
         """The page number behind `rel` (`next`, `last`) in the Link header, if there is one."""
         found = re.search(rf'[?&]page=(\d+)[^>]*>\s*;\s*rel="{rel}"', self.headers.get("link", ""))
         return int(found[1]) if found else None
+
+    @property
+    def next_cursor(self) -> str | None:
+        """What leads to the next page of a list that has cursors instead of page numbers."""
+        found = re.search(
+            r'[?&]cursor=([^&>]+)[^>]*>\s*;\s*rel="next"', self.headers.get("link", "")
+        )
+        return unquote(found[1]) if found else None
 
     @property
     def reason(self) -> str:

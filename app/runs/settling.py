@@ -80,7 +80,7 @@ async def _may_be_queued_yet(row: RunRow) -> bool:
     intakes = await DBOS.list_workflows_async(
         queue_name=queue.INTAKE_QUEUE, status=_ALIVE, load_output=False
     )
-    return any(_subject(each.input) == row.subject for each in intakes)
+    return any(each.name != queue.INTAKE or _subject(each.input) == row.subject for each in intakes)
 
 
 def _subject(given: Any) -> str | None:

@@ -100,3 +100,20 @@ workers = sa.Table(
     sa.Column("slots", sa.Integer, nullable=False),
     sa.Column("started_at", sa.Float, nullable=False),
 )
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    # GUIDs of GitHub's delivery log that were read; pruned when GitHub itself forgets them.
+    sa.Column("guid", sa.String(64), primary_key=True),
+    sa.Column("seen_at", sa.Float, nullable=False),
+)
+sa.Index("deliveries_by_time", deliveries.c.seen_at)
+
+marks = sa.Table(
+    "marks",
+    metadata,
+    # How far something that is done again and again has come.
+    sa.Column("name", sa.String(50), primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+)

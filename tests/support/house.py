@@ -271,11 +271,14 @@ class Fleet(House):
     """The product in several processes: one that receives, and workers that share a database."""
 
     size: int = 2
+    web: bool = True
     workers: list[Worker] = field(default_factory=list)
 
     async def start(self) -> None:
         """Start the workers, then web."""
         await asyncio.gather(*(self.add_worker() for _ in range(self.size)))
+        if not self.web:
+            return
         self.honk = await self._stack.enter_async_context(
             product(self.home, self.settings, command="web")
         )
@@ -342,12 +345,19 @@ async def open_house(**settings: str) -> AsyncIterator[House]:
 
 
 @asynccontextmanager
-async def open_fleet(database: str, *, workers: int, **settings: str) -> AsyncIterator[Fleet]:
-    """A new house with `honk web` and some `honk worker` on a Postgres database."""
-    given = {"DATABASE_URL": database, "HONK_LEASE_SECONDS": "2", **settings}
+async def open_fleet(
+    database: str | None, *, workers: int, web: bool = True, **settings: str
+) -> AsyncIterator[Fleet]:
+    """A new house with `honk web` and some `honk worker` on a Postgres database.
+
+    Without a database it is SQLite, which has room for one worker.
+    """
+    given = {"HONK_LEASE_SECONDS": "2", **settings}
+    if database is not None:
+        given["DATABASE_URL"] = database
     with tempfile.TemporaryDirectory(prefix="honk-house-") as name:
         Path(name).chmod(0o711)
-        kind = functools.partial(Fleet, size=workers)
+        kind = functools.partial(Fleet, size=workers, web=web)
         async with _open_house(Path(name), given, kind) as house:
             assert isinstance(house, Fleet)
             yield house

@@ -1,4 +1,4 @@
-"""Runs, their turns, messages and results; the workers."""
+"""Runs, their turns, messages and results; the workers; the deliveries that were read."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -86,4 +86,15 @@ def upgrade() -> None:
         sa.Column("id", sa.String(100), primary_key=True),
         sa.Column("slots", sa.Integer, nullable=False),
         sa.Column("started_at", sa.Float, nullable=False),
+    )
+    op.create_table(
+        "deliveries",
+        sa.Column("guid", sa.String(64), primary_key=True),
+        sa.Column("seen_at", sa.Float, nullable=False),
+    )
+    op.create_index("deliveries_by_time", "deliveries", ["seen_at"])
+    op.create_table(
+        "marks",
+        sa.Column("name", sa.String(50), primary_key=True),
+        sa.Column("at", sa.Float, nullable=False),
     )

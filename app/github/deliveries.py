@@ -1,0 +1,111 @@
+"""The App's delivery log: what GitHub sent, or tried to send, in the last three days.
+
+https://docs.github.com/en/rest/apps/webhooks
+
+Entries may come minutes late, a redelivery has the first one's GUID, and nothing is sent again by
+itself. The filter by status is not used: "failure" leaves out what never got an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import msgspec
+
+from app.domain.event import Event
+from app.domain.values import Value
+from app.github import webhooks
+from app.github.client import GitHubApp
+from app.github.exchange import Request
+
+KEPT_SECONDS = 3 * 86_400.0
+"""How far back GitHub's log goes."""
+
+_PER_PAGE = 100
+
+
+class Delivery(Value):
+    """One attempt to deliver an event. `status_code` is what the receiver answered.
+
+    GitHub writes a code of its own where nobody answered. `delivered_at` is in Unix time.
+    """
+
+    id: int
+    guid: str
+    event: str
+    action: str | None
+    status_code: int
+    delivered_at: float
+
+
+class _DeliveryWire(msgspec.Struct):
+    id: int
+    guid: str
+    event: str
+    delivered_at: datetime
+    status_code: int = 0
+    action: str | None = None
+
+
+class _RequestWire(msgspec.Struct):
+    payload: msgspec.Raw
+
+
+class _WholeWire(msgspec.Struct):
+    event: str
+    request: _RequestWire
+
+
+async def recent(github: GitHubApp, *, since: float) -> AsyncIterator[Delivery]:
+    """What was delivered after `since` (Unix time), newest first, page by page.
+
+    Raises RefusedError and RetryableError.
+    """
+    cursor: str | None = None
+    while True:
+        query: dict[str, str | int] = {"per_page": _PER_PAGE}
+        if cursor is not None:
+            query["cursor"] = cursor
+        answer = await github.send_as_app(
+            Request("GET", "/app/hook/deliveries", query=query, repeatable=True)
+        )
+        for wire in answer.read(list[_DeliveryWire]):
+            if wire.delivered_at.timestamp() < since:
+                return
+            yield _delivery(wire)
+        cursor = answer.next_cursor
+        if cursor is None:
+            return
+
+
+async def read(github: GitHubApp, delivery: Delivery) -> Event | None:
+    """What was in a delivery; None when GitHub has forgotten it.
+
+    It needs no signature: it comes from GitHub's API itself. Raises EventError when it is not what
+    GitHub sends under that event's name, RefusedError and RetryableError.
+    """
+    answer = await github.send_as_app(
+        Request(
+            "GET",
+            "/app/hook/deliveries/{delivery_id}",
+            path={"delivery_id": delivery.id},
+            repeatable=True,
+            accept={404},
+        )
+    )
+    if answer.status == 404:
+        return None
+    whole = answer.read(_WholeWire)
+    return webhooks.read(whole.event, "application/json", bytes(whole.request.payload))
+
+
+def _delivery(wire: _DeliveryWire) -> Delivery:
+    return Delivery(
+        id=wire.id,
+        guid=wire.guid,
+        event=wire.event,
+        action=wire.action,
+        status_code=wire.status_code,
+        delivered_at=wire.delivered_at.timestamp(),
+    )

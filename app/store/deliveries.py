@@ -1,0 +1,45 @@
+"""Which deliveries of GitHub's log were read, and how far back all of them were."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.store.database import Database, now
+from app.store.schema import deliveries, marks
+
+_MARK = "deliveries"
+
+
+class Deliveries:
+    """Bounded by time: what is older than GitHub's own log is forgotten."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def saw(self, guid: str) -> None:
+        """This one needs no more looking at."""
+        kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        insert = kind(deliveries).values(guid=guid, seen_at=now()).on_conflict_do_nothing()
+        await self._database.run(lambda connection: connection.execute(insert))
+
+    async def is_seen(self, guid: str) -> bool:
+        query = sa.select(deliveries.c.guid).where(deliveries.c.guid == guid)
+        found = await self._database.run(lambda connection: connection.execute(query).first())
+        return found is not None
+
+    async def complete_until(self) -> float:
+        """Everything delivered before this moment (Unix time) was looked at."""
+        query = sa.select(marks.c.at).where(marks.c.name == _MARK)
+        found = await self._database.run(lambda connection: connection.execute(query).scalar())
+        return float(found or 0.0)
+
+    async def completed(self, until: float, *, forget_before: float) -> None:
+        """Move the mark, and forget GUIDs seen before the other moment."""
+
+        def change(connection: sa.Connection) -> None:
+            connection.execute(sa.delete(marks).where(marks.c.name == _MARK))
+            connection.execute(sa.insert(marks).values(name=_MARK, at=until))
+            connection.execute(sa.delete(deliveries).where(deliveries.c.seen_at < forget_before))
+
+        await self._database.run(change)

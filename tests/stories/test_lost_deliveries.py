@@ -1,0 +1,45 @@
+"""What did not reach Honk is fetched from GitHub's own log, as GitHub sends nothing again."""
+
+from __future__ import annotations
+
+from tests.support.house import FINISH, FIX, open_fleet, open_house, script
+
+
+async def test_what_was_asked_while_honk_was_away_is_done_when_it_is_back() -> None:
+    async with open_house() as house:
+        subject = await house.subject(plays=script([FIX], [FINISH]))
+        await house.stop()
+        await subject.label()
+        await house.github.drained()
+        assert [
+            each.status for each in house.github.world.webhooks.log if each.action == "labeled"
+        ] == ["failed to connect to host"]
+
+        await house.start()
+        await subject.settled()
+        assert subject.labels == ["honk:done"]
+        assert len(subject.pulls) == 1
+
+        # Sent once more, it is the same request.
+        (lost,) = [
+            each
+            for each in house.github.world.webhooks.log
+            if each.action == "labeled" and each.status_code == 502
+        ]
+        house.github.world.webhooks.send_again(lost)
+        await house.github.drained()
+        assert house.github.world.webhooks.log[-1].status_code == 200
+
+
+async def test_a_worker_alone_hears_through_the_log() -> None:
+    async with open_fleet(None, workers=1, web=False, HONK_INTAKE="poll") as house:
+        subject = await house.subject(plays=script([FIX], [FINISH]))
+        await subject.label()
+        await subject.settled()
+        await subject.comment("/honk status")
+        await house.until(
+            lambda: any("<!-- honk:answer=" in each.body for each in subject.ours), "no answer"
+        )
+
+        assert subject.labels == ["honk:done"]
+        assert len(subject.pulls) == 1
