@@ -1,37 +1,31 @@
 """The grammar of `/honk`. Pure: a comment's text in, a `Command` or None out.
 
-A line addresses Honk when its first word is `/honk` or a mention of the App (`@slug`), in any case,
-with at most three blanks before it. What GitHub shows as code or as a quote, or does not show at
-all, addresses nobody: fenced and indented code, inline code, `<pre>` and `<code>`, lines that start
-with `>`, HTML comments. Where it is unclear how GitHub shows a line, the line is not a command.
-
-The blocks follow https://spec.commonmark.org/0.31.2/ as far as that takes. The time is linear in
-the length of the text.
+A line addresses Honk when its first word is `/honk` or a mention of the App (`@slug`, or
+`@slug[bot]`), in any case, with at most three blanks before it, and when it is the person's own:
+`app/domain/spoken.py` tells which lines are. The letters are the plain ones: a look-alike from
+another alphabet addresses nobody. The time is linear in the length of the text.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
+from app.domain.spoken import own_words
 from app.domain.values import Value
 
-_FENCE = re.compile(
-    r"(?P<lead> *(?:(?:[-*+]|\d{1,9}[.)]) +)*)(?P<fence>`{3,}(?!.*`)|~{3,})",
-)
-_HIDING = re.compile(r" {0,3}<(?P<what>!--|(?:pre|script|style|textarea)(?=[ >]|$))", re.I)
-_QUOTE = re.compile(r" *>")
-_INDENTED = re.compile(r" {4}")
-_INLINE = re.compile(
-    r"\\[\\`<]|(?P<ticks>`+)|(?P<comment><!--)|(?P<code><code(?=[\s>]))", re.I | re.A
-)
-_TICKS = re.compile(r"`+")
-_COMMENT_END = re.compile("-->")
-_CODE_END = re.compile("</code>", re.I | re.A)
+# Keyboards for scripts from right to left put direction marks around what is typed; blanks without
+# a break come from phones, wide ones from East Asian keyboards.
+_MARKS = "\u061c\u200e\u200f\u2066-\u2069"
+_BLANKS = "\u00a0\u2007\u202f\u3000"
+_INVISIBLE = "\u200b\ufeff"
+_WORD = re.compile(rf"[^\s{_MARKS}]+")
+_STOPS = ".!?,;:…。！？"
+_POLITE = frozenset({"please", "pls", "now", "thanks"})
+_MOST_READ = 5
 
 
 # fmt: off
@@ -42,6 +36,11 @@ Name = Literal[
 # fmt: on
 
 
+ArgumentName = Literal["base", "model", "budget", "draft"]
+_COST: tuple[ArgumentName, ...] = ("model", "budget")
+_ALL: tuple[ArgumentName, ...] = ("base", *_COST, "draft")
+
+
 class CommandSpec(Value):
     """One command. Without `takes_task` it stands alone on its line, but for its arguments."""
 
@@ -49,7 +48,7 @@ class CommandSpec(Value):
     description: str
     example: str
     takes_task: bool = False
-    takes_budget: bool = False
+    arguments: tuple[ArgumentName, ...] = ()
 
 
 COMMANDS: Mapping[Name, CommandSpec] = {
@@ -59,25 +58,34 @@ COMMANDS: Mapping[Name, CommandSpec] = {
             name="work",
             description="start a run; while one is at work, your words join it",
             example="/honk round half up, as the tests say",
+            arguments=_ALL,
             takes_task=True,
         ),
         CommandSpec(
             name="plan",
             description="a plan to read first; nothing is changed",
             example="/honk plan",
+            arguments=_ALL,
             takes_task=True,
         ),
-        CommandSpec(name="go", description="carry out the plan", example="/honk go"),
+        CommandSpec(
+            name="go",
+            description="carry out the plan",
+            example="/honk go",
+            arguments=(*_COST, "draft"),
+        ),
         CommandSpec(
             name="ask",
             description="an answer about the project; nothing is changed",
             example="/honk ask where is the rounding done?",
+            arguments=_COST,
             takes_task=True,
         ),
         CommandSpec(
             name="fix",
             description="work on the failing checks of this pull request",
             example="/honk fix",
+            arguments=_COST,
             takes_task=True,
         ),
         CommandSpec(
@@ -89,16 +97,20 @@ COMMANDS: Mapping[Name, CommandSpec] = {
             name="rebase",
             description="bring the branch up to date with its base",
             example="/honk rebase",
+            arguments=_COST,
         ),
         CommandSpec(name="stop", description="end the run, keep its work", example="/honk stop"),
         CommandSpec(
             name="continue",
             description="go on after a stop, a question, a spent budget or a failure",
             example="/honk continue budget=2",
-            takes_budget=True,
+            arguments=_COST,
         ),
         CommandSpec(
-            name="retry", description="a new run from the base branch", example="/honk retry"
+            name="retry",
+            description="a new run from the base branch",
+            example="/honk retry",
+            arguments=_ALL,
         ),
         CommandSpec(
             name="undo", description="take back what the last run committed", example="/honk undo"
@@ -121,8 +133,16 @@ COMMANDS: Mapping[Name, CommandSpec] = {
     )
 }
 
-_TRUST = re.compile(r"[0-9a-f]{7,64}", re.I)
-_BUDGET = re.compile(r"budget=\$?(\d{1,6}(?:\.\d{1,2})?)", re.I | re.A)
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.I)
+_ARGUMENT = re.compile(r"(?P<name>[a-z_]{1,30})=(?P<value>.*)", re.I | re.A | re.S)
+_BUDGET = re.compile(r"\$?(\d{1,4}(?:\.\d{1,2})?)", re.A)
+_MODEL = re.compile(r"[a-z0-9][a-z0-9._:/@-]{0,99}", re.I | re.A)
+# https://git-scm.com/docs/git-check-ref-format
+_BRANCH = re.compile(
+    r"(?![-/.])(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|$)))[^\x00-\x20\x7f~^:?*\[\\]{1,244}(?<![/.])"
+)
+_MOST_USD = 1000.0
+_DRAFT = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 class Arguments(Value):
@@ -140,9 +160,11 @@ class Arguments(Value):
 class Command(Value):
     """What a person asked for. `task` is what follows the command, to the end of the comment.
 
-    `sha` is the commit that `trust` names, as it was written. `near` is the command that was
-    probably meant. `several` are the names of the commands that start work, where there is more
-    than one: then nothing starts.
+    The rest is for commands that cannot be carried out as they stand, and then nothing starts:
+    `near` is the command that was probably meant; `problem` a sentence on what is wrong with the
+    arguments; `several` the names of the commands (the first five), where there is more than one.
+
+    `sha` is the whole name of the commit that `trust` names, in lower case.
     """
 
     name: Name
@@ -150,136 +172,228 @@ class Command(Value):
     arguments: Arguments = Arguments()
     sha: str = ""
     near: str = ""
+    problem: str = ""
     several: tuple[str, ...] = ()
 
 
+class _ArgumentError(Exception):
+    """An argument that the person has to mend; the message is a whole sentence."""
+
+
 def parse(text: str, slug: str) -> Command | None:
-    """Find the first line of a comment that addresses the App called `slug`, and read it.
+    """Find what a comment asks of the App called `slug`. Never raises.
 
     A command's name is the first word after the address, in any case. `plan` and `ask` take the
     rest as their task. "/honk fix" is about the failing checks; in "/honk fix the rounding" the
     task is the whole sentence, which makes sense where no check fails. The others stand alone on
     their line, so that "/honk stop using floats" is work and "/honk stop" is not; what follows on
     later lines belongs to the person. Any other words are work, and the task; without words the
-    issue itself is the task. Never raises.
+    issue itself is the task.
+
+    `name=value` is an argument right behind the address or the command's name, and at the end of
+    the command's line where the name is a known one. In running words it is part of the task.
     """
-    address = re.compile(rf" {{0,3}}(?:/honk|@{re.escape(slug)})[:,]?(?=[\s\u00a0]|$)", re.I | re.A)
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    address = re.compile(
+        rf" {{0,3}}[{_BLANKS}{_MARKS}]{{0,8}}(?ai:/honk|@{re.escape(slug)}(?:\[bot\])?)[:,]?"
+        rf"(?=[\s{_MARKS}]|$)"
+    )
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if not any(map(address.match, lines)):
         return None
-    for paragraph in _paragraphs(lines):
-        for number in paragraph.spoken_lines():
-            found = address.match(lines[number])
-            if found:
-                return _read(lines[number][found.end() :].strip(), lines[number + 1 :])
-    return None
+    own = own_words(lines)
+    found = [(n, match.end()) for n in own.lines if (match := address.match(lines[n]))]
+    ends = [*(number for number, _ in found[1:]), own.end]
+    commands: list[Command] = []
+    for (number, behind), end in zip(found[:_MOST_READ], ends, strict=False):
+        command = _read(lines[number][behind:], lines[number + 1 : end])
+        if command not in commands[:1]:
+            commands.append(command)
+    if len(commands) < 2:
+        return commands[0] if commands else None
+    names = tuple(command.name for command in commands)
+    return commands[0].model_copy(update={"several": names})
+
+
+@dataclass(frozen=True)
+class _Word:
+    """A word of the command's line, and where it stands there."""
+
+    start: int
+    end: int
+    text: str
+
+    @property
+    def bare(self) -> str:
+        """In lower case, without what ends a sentence."""
+        return self.text.strip(_INVISIBLE).rstrip(_STOPS).lower()
 
 
 def _read(line: str, following: list[str]) -> Command:
     """The command in what follows the address on its line."""
-    word, _, rest = line.partition(" ")
-    spec = next((each for each in COMMANDS.values() if each.name == word.lower()), None)
-    if spec is not None and spec.name != "work":
-        if spec.name == "fix" and rest.strip():
-            return Command(name="fix", task="\n".join([line, *following]).strip())
-        if spec.takes_task:
-            return Command(name=spec.name, task="\n".join([rest, *following]).strip())
-        if spec.name == "trust" and _TRUST.fullmatch(rest.strip()):
-            return Command(name="trust", task="", sha=rest.strip().lower())
-        budget = _BUDGET.fullmatch(rest.strip()) if spec.takes_budget else None
-        if not rest.strip() or budget:
-            arguments = Arguments(budget_usd=float(budget[1]) if budget else None)
-            return Command(name=spec.name, task="", arguments=arguments)
-    return Command(name="work", task="\n".join([line, *following]).strip())
+    words = [_Word(found.start(), found.end(), found[0]) for found in _WORD.finditer(line)]
+    spec, given, words = _taken_apart(words)
+    said = line[words[0].start : words[-1].end] if words else ""
+    task = "\n".join([said, *following]).strip()
+    command = Command(name=spec.name, task=task if spec.takes_task else "")
+    try:
+        # "fix the rounding" is a sentence, and takes what work takes.
+        takes = COMMANDS["work"] if spec.name == "fix" and words else spec
+        arguments = _arguments(takes, given)
+        sha = _commit(words) if spec.name == "trust" else ""
+    except _ArgumentError as error:
+        return command.model_copy(update={"problem": str(error)})
+    near = _near(words[0].bare) if spec.name == "work" and len(words) == 1 else ""
+    return command.model_copy(update={"arguments": arguments, "sha": sha, "near": near})
 
 
-@dataclass(frozen=True)
-class _Paragraph:
-    """Lines that stand together and are neither quoted nor in a block of code."""
-
-    first: int
-    lines: list[str]
-
-    def spoken_lines(self) -> Iterator[int]:
-        """The numbers of the lines whose beginning is neither inline code nor hidden."""
-        spans = _hidden_spans("\n".join(self.lines))
-        span = next(spans, None)
-        start = 0
-        for offset, line in enumerate(self.lines):
-            while span is not None and span[1] <= start:
-                span = next(spans, None)
-            if span is None or start <= span[0]:
-                yield self.first + offset
-            start += len(line) + 1
-
-
-def _paragraphs(lines: list[str]) -> Iterator[_Paragraph]:
-    together: list[str] = []
-    for number, shown in enumerate([*_shown(lines), None]):
-        if shown:
-            together.append(shown)
-        elif together:
-            yield _Paragraph(number - len(together), together)
-            together = []
+def _taken_apart(words: list[_Word]) -> tuple[CommandSpec, list[str], list[_Word]]:
+    """The command, its arguments as they are written, and the words of its task."""
+    given, words = _leading_arguments(words)
+    trailing, words = _trailing_arguments(words)
+    meant = [word for word in words if word.bare not in _POLITE]
+    if len(meant) == 1 and meant[0].bare in COMMANDS:
+        words = meant
+    named = words[0].bare if words else "work"
+    spec = next((each for each in COMMANDS.values() if each.name == named), COMMANDS["work"])
+    if spec.name == "work":
+        return spec, [*given, *trailing], [] if len(words) == 1 and named == "work" else words
+    behind, rest = _leading_arguments(words[1:])
+    given = [*given, *behind, *trailing]
+    if spec.name == "fix" and rest and not behind:
+        return spec, given, words
+    if spec.takes_task or not rest or (spec.name == "trust" and len(rest) == 1):
+        return spec, given, rest
+    return COMMANDS["work"], given, words
 
 
-def _shown(lines: list[str]) -> Iterator[str]:
-    """Each line as it takes part in a paragraph: empty when it is blank, quoted, code or hidden."""
-    closer: re.Pattern[str] | None = None
-    before = ""
-    for raw in lines:
-        line = raw.expandtabs(4)
-        start = 0
-        apart = closer is not None
-        if closer is None:
-            closer, start = _opened_block(line)
-            apart = closer is not None or _is_apart(line, before)
-        if closer is not None and closer.search(line, start):
-            closer = None
-        before = "" if apart or not raw.strip() else raw
-        yield before
+def _leading_arguments(words: list[_Word]) -> tuple[list[str], list[_Word]]:
+    """The arguments at the beginning; one with blanks around its `=` is read as an empty one."""
+    given = list(takewhile(_ARGUMENT.fullmatch, (word.text for word in words)))
+    rest = words[len(given) :]
+    if len(rest) > 1 and rest[0].text.lower() in _READ and rest[1].text.startswith("="):
+        return [*given, f"{rest[0].text}="], rest[2:]
+    return given, rest
 
 
-def _is_apart(line: str, before: str) -> bool:
-    """Quoted, or indented code; an indented line below a paragraph still belongs to it."""
-    return bool(_QUOTE.match(line) or (not before and _INDENTED.match(line)))
+def _trailing_arguments(words: list[_Word]) -> tuple[list[str], list[_Word]]:
+    rest = list(words)
+    given: list[str] = []
+    while rest and _is_known(rest[-1].text):
+        given.append(rest.pop().text)
+    return given[::-1], rest
 
 
-def _opened_block(line: str) -> tuple[re.Pattern[str] | None, int]:
-    """What ends the block that this line opens, and from where on the line it may do so."""
-    fence = _FENCE.match(line)
-    if fence:
-        deep = len(fence["lead"]) + 3
-        tick, length = fence["fence"][0], len(fence["fence"])
-        return re.compile(rf"^ {{0,{deep}}}{tick}{{{length},}} *$"), len(line)
-    hiding = _HIDING.match(line)
-    if hiding:
-        what = hiding["what"]
-        return _COMMENT_END if what == "!--" else re.compile(f"</{what}>", re.I), hiding.end()
-    return None, 0
+def _is_known(word: str) -> bool:
+    found = _ARGUMENT.fullmatch(word)
+    return found is not None and found["name"].lower() in _READ
 
 
-def _hidden_spans(text: str) -> Iterator[tuple[int, int]]:
-    """From where to where a paragraph is inline code or an HTML comment, in order."""
-    runs: dict[int, list[int]] = defaultdict(list)
-    for run in _TICKS.finditer(text):
-        runs[len(run[0])].append(run.start())
-    unclosed: set[re.Pattern[str]] = set()
-    at = 0
-    while found := _INLINE.search(text, at):
-        at = found.end()
-        if found["ticks"]:
-            same = runs[len(found["ticks"])]
-            index = bisect_left(same, at)
-            end = same[index] + len(found["ticks"]) if index < len(same) else -1
-        elif found["comment"] or found["code"]:
-            closer = _COMMENT_END if found["comment"] else _CODE_END
-            closing = None if closer in unclosed else closer.search(text, at)
-            end = closing.end() if closing else -1
-            if not closing:
-                unclosed.add(closer)
-        else:
-            continue
-        if end >= 0:
-            yield found.start(), end
-            at = end
+def _arguments(spec: CommandSpec, given: list[str]) -> Arguments:
+    """Raises _ArgumentError for what is unknown, wrong, given twice, or not this command's."""
+    values: dict[str, object] = {}
+    for word in given:
+        found = _ARGUMENT.fullmatch(word)
+        assert found is not None
+        name = found["name"].lower()
+        if name not in _READ:
+            raise _ArgumentError(_unknown(name))
+        if name not in spec.arguments:
+            takes = _listed(spec.arguments) or "no arguments"
+            raise _ArgumentError(f"`/honk {spec.name}` does not take `{name}=`; it takes {takes}.")
+        field = "budget_usd" if name == "budget" else name
+        if field in values:
+            raise _ArgumentError(f"`{name}=` is there twice.")
+        values[field] = _READ[name](found["value"])
+    return Arguments.model_validate(values)
+
+
+def _unknown(name: str) -> str:
+    near = _nearest(name, _READ)
+    hint = f"did you mean `{near}=`?" if near else f"there are {_listed(tuple(_READ))}."
+    return (
+        f"`{name}=` is no argument that Honk knows; {hint} "
+        "If it belongs to what you ask for, put a word before it."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}=`" for name in names)
+
+
+def _base(value: str) -> str:
+    if not _BRANCH.fullmatch(value):
+        raise _ArgumentError("`base=` takes the name of a branch, as in `base=main`.")
+    return value
+
+
+def _model(value: str) -> str:
+    if not _MODEL.fullmatch(value):
+        raise _ArgumentError("`model=` takes the id of a model, as in `model=claude-sonnet-5-5`.")
+    return value
+
+
+def _budget(value: str) -> float:
+    found = _BUDGET.fullmatch(value)
+    if not found or not 0 < float(found[1]) <= _MOST_USD:
+        raise _ArgumentError(
+            f"`budget=` takes US dollars, over 0 and up to {_MOST_USD:.0f}, as in `budget=2.50`."
+        )
+    return float(found[1])
+
+
+def _draft(value: str) -> bool:
+    if value.lower() not in _DRAFT:
+        raise _ArgumentError("`draft=` takes `true` or `false`.")
+    return _DRAFT[value.lower()]
+
+
+_READ: Mapping[str, Callable[[str], object]] = {
+    "base": _base,
+    "model": _model,
+    "budget": _budget,
+    "draft": _draft,
+}
+
+
+def _commit(words: Sequence[_Word]) -> str:
+    """The whole name: a beginning of it can be given to another commit on purpose."""
+    if len(words) == 1 and _SHA.fullmatch(words[0].bare):
+        return words[0].bare
+    raise _ArgumentError(
+        "`/honk trust` needs the whole SHA of the commit, 40 characters, as Honk has written it."
+    )
+
+
+def _near(word: str) -> str:
+    """The command that a single word was probably meant to be, or nothing."""
+    return _nearest(word, [name for name in COMMANDS if name != "work"])
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that one slip makes of this one, or two slips in a longer one."""
+    if not 2 <= len(word) <= _LONGEST:
+        return ""
+    slips = {each: _slips(word, each) for each in known}
+    best = min(slips, key=slips.__getitem__)
+    allowed = 0 if len(best) < _SHORT else 1 if len(best) < _LONG else 2
+    return best if slips[best] <= allowed else ""
+
+
+_SHORT, _LONG, _LONGEST = 3, 6, 12
+
+
+def _slips(one: str, other: str) -> int:
+    """Letters to add, drop, change or swap with the next, to make one word of the other.
+
+    The optimal string alignment distance.
+    """
+    two_before: list[int] = []
+    before = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        row = [i]
+        for j, wanted in enumerate(other, 1):
+            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (letter != wanted)))
+            if i > 1 and j > 1 and (letter, one[i - 2]) == (other[j - 2], wanted):
+                row[j] = min(row[j], two_before[j - 2] + 1)
+        two_before, before = before, row
+    return before[-1]
