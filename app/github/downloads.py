@@ -68,7 +68,7 @@ async def _tried(
     for failures in range(1, _ATTEMPTS + 1):
         try:
             found = await _read(github, url, max_bytes, keep)
-        except httpx.HTTPError:
+        except (httpx.HTTPError, httpx.InvalidURL):
             found = None
         if isinstance(found, str) or (found is not None and found.status < 500):
             return found

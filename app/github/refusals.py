@@ -76,6 +76,8 @@ def _needed(request: Request, answer: Answer) -> str:
 
 _PERMISSION_BY_PATH = {
     "check-runs": "checks",
+    "actions": "actions",
+    "status": "statuses",
     "pulls": "pull_requests",
     "issues": "issues",
     "labels": "issues",

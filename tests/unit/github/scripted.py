@@ -28,12 +28,13 @@ class Seen:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer; `never` lets the client wait until its patience ends."""
+    """An answer; `never` lets the client wait until its patience ends, `raw` is no JSON."""
 
     status: int = 200
     body: Json = None
     headers: Mapping[str, str] = field(default_factory=dict)
     never: bool = False
+    raw: bytes = b""
 
 
 class ScriptedGitHub:
@@ -134,7 +135,7 @@ async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> S
 
 
 def _write(writer: asyncio.StreamWriter, reply: Reply) -> None:
-    content = b"" if reply.body is None else json.dumps(reply.body).encode()
+    content = reply.raw if reply.body is None else json.dumps(reply.body).encode()
     headers = {**reply.headers, "content-length": str(len(content))}
     lines = [f"HTTP/1.1 {reply.status} Scripted", *(f"{n}: {v}" for n, v in headers.items())]
     writer.write("\r\n".join([*lines, "", ""]).encode() + content)
