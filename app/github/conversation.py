@@ -37,8 +37,11 @@ class Issue(Value):
     """An issue, or the conversation of a pull request. `body` is empty where GitHub has none.
 
     `body_html` holds the addresses of private images, which are good for five minutes.
+    `repository` is where the issue is now: GitHub leads to the new place of one that was
+    transferred, under its new number, as long as we may see that.
     """
 
+    repository: str
     number: int
     node_id: str
     title: str
@@ -124,6 +127,7 @@ class _IssueWire(msgspec.Struct):
     user: UserWire | None = None
     locked: bool = False
     pull_request: dict[str, Any] | None = None
+    repository_url: str = ""
     body_html: str | None = None
 
 
@@ -141,12 +145,17 @@ class _CommentWire(msgspec.Struct):
 
 
 async def issue(client: RepositoryClient, number: int) -> Issue:
-    """https://docs.github.com/en/rest/issues/issues#get-an-issue"""
+    """The issue as it is now. Raises NotFoundError when it is nowhere that we may see, and
+    RefusedError with status 410 when it was deleted or issues were switched off.
+
+    https://docs.github.com/en/rest/issues/issues#get-an-issue
+    """
     answer = await client.get(
         "/repos/{owner}/{repo}/issues/{issue_number}", path={"issue_number": number}, media=FULL
     )
     wire = answer.read(_IssueWire)
     return Issue(
+        repository="/".join(wire.repository_url.split("/")[-2:]) or str(client.repo),
         number=wire.number,
         node_id=wire.node_id,
         title=wire.title,

@@ -373,3 +373,19 @@ async def test_an_expired_token_is_replaced(scene: Scene) -> None:
     scene.github.clock.advance(3601)
     await repositories.repository(scene.client)
     assert len([call for call in scene.calls if call.kind == "token"]) == 2
+
+
+async def test_an_issue_that_went_elsewhere_says_where(scene: Scene) -> None:
+    assert (await conversation.issue(scene.client, scene.issue)).repository == NAME
+    await scene.github.open_issue(NAME, "octo", "Another", "")
+    await scene.github.add_repository("octo/other", files={"x": b""})
+    ids = 'query { a: repository(owner: "octo", name: "widget") { issue(number: 1) { id } }'
+    ids += ' b: repository(owner: "octo", name: "other") { id } }'
+    found = await scene.github.graphql("octo", ids, {})
+    wanted = {"issueId": found["a"]["issue"]["id"], "repositoryId": found["b"]["id"]}
+    move = "mutation($i: TransferIssueInput!) { transferIssue(input: $i) { clientMutationId } }"
+    await scene.github.graphql("octo", move, {"i": wanted})
+    assert (await conversation.issue(scene.client, 1)).repository == "octo/other"
+    scene.github.repository("octo/other").private = True
+    with pytest.raises(NotFoundError):
+        await conversation.issue(scene.client, 1)
