@@ -1,7 +1,7 @@
 # Everything a contributor runs. The first run sets up what it needs; later runs start at once.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format lock bench pictures clean
+.PHONY: demo test lint format schema lock bench pictures clean
 
 PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
@@ -33,6 +33,10 @@ bench: .venv/dev | system               ## measures, never gates
 
 pictures: .venv/dev | system            ## the story as pictures in docs/pictures
 	@$(BIN)/python -m tests.browser.pictures
+
+schema: .venv/dev                       ## docs/honk.schema.json, from the code
+	@$(BIN)/python -c 'from app.domain.policy import json_schema; print(json_schema(), end="")' \
+		> docs/honk.schema.json
 
 lock: .venv/dev                         ## bring both lock files up to the newest versions allowed
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \

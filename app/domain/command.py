@@ -15,7 +15,7 @@ from itertools import takewhile
 from typing import Literal
 
 from app.domain.spoken import own_words
-from app.domain.values import Value
+from app.domain.values import Value, is_branch_name
 
 # Keyboards for scripts from right to left put direction marks around what is typed; blanks without
 # a break come from phones, wide ones from East Asian keyboards.
@@ -137,10 +137,6 @@ _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.I)
 _ARGUMENT = re.compile(r"(?P<name>[a-z_]{1,30})=(?P<value>.*)", re.I | re.A | re.S)
 _BUDGET = re.compile(r"\$?(\d{1,4}(?:\.\d{1,2})?)", re.A)
 _MODEL = re.compile(r"[a-z0-9][a-z0-9._:/@-]{0,99}", re.I | re.A)
-# https://git-scm.com/docs/git-check-ref-format
-_BRANCH = re.compile(
-    r"(?![-/.])(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|$)))[^\x00-\x20\x7f~^:?*\[\\]{1,244}(?<![/.])"
-)
 _MOST_USD = 1000.0
 _DRAFT = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -164,7 +160,8 @@ class Command(Value):
     `near` is the command that was probably meant; `problem` a sentence on what is wrong with the
     arguments; `several` the names of the commands (the first five), where there is more than one.
 
-    `sha` is the whole name of the commit that `trust` names, in lower case.
+    `sha` is the whole name of the commit that `trust` names, in lower case; empty where it names
+    none.
     """
 
     name: Name
@@ -321,7 +318,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _base(value: str) -> str:
-    if not _BRANCH.fullmatch(value):
+    if not is_branch_name(value):
         raise _ArgumentError("`base=` takes the name of a branch, as in `base=main`.")
     return value
 
@@ -357,11 +354,7 @@ _READ: Mapping[str, Callable[[str], object]] = {
 
 def _commit(words: Sequence[_Word]) -> str:
     """The whole name: a beginning of it can be given to another commit on purpose."""
-    if len(words) == 1 and _SHA.fullmatch(words[0].bare):
-        return words[0].bare
-    raise _ArgumentError(
-        "`/honk trust` needs the whole SHA of the commit, 40 characters, as Honk has written it."
-    )
+    return words[0].bare if words and _SHA.fullmatch(words[0].bare) else ""
 
 
 def _near(word: str) -> str:

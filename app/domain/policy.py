@@ -1,174 +1,392 @@
-"""`.github/honk.yml`: what a repository asks of Honk. Pure: text in, a `Policy` out.
+"""`.github/honk.yml`: what a repository asks of Honk. Pure: bytes or text in, a `Policy` out.
 
 It is read from the default branch only, so that nobody changes the rules in the change they
-ask for.
+ask for. Absent, unreadable and wrong are three things: `Policy()`, UnreadablePolicyError, and
+PolicyError, which names the line, what was expected and what was probably meant.
 """
 
 from __future__ import annotations
 
 import difflib
+import json
+import re
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import ErrorDetails
 
-from app.domain.values import Value
+from app.domain.values import Value, is_branch_name
 from app.errors import UserError
 
 POLICY_PATH = ".github/honk.yml"
 POLICY_MAX_BYTES = 65_536
 
+_NEXT_STEP = "Mend the file on the default branch, then ask again."
+_DEEPEST = 8
+_SHOWN = 60
+
 _Line = Annotated[str, Field(min_length=1, max_length=2000)]
 _Name = Annotated[str, Field(min_length=1, max_length=253)]
-_Account = Annotated[int, Field(gt=0, lt=2**53, strict=True)]
+_Account = Annotated[int, Field(gt=0, lt=2**53)]
+_Path = tuple[str, ...]
 
 
-class NetworkPolicy(Value):
+class _Keys(Value):
+    """Keys of the file; each says in its own words, for editors too, what it means."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class NetworkPolicy(_Keys):
     """What is reachable while setting up; while the agent works, nothing is."""
 
     allow: tuple[_Name, ...] = ()
+    """Host names, or an ecosystem for the hosts that its own client is configured for: `python`."""
     mode: Literal["fetch-only", "connect"] = "fetch-only"
+    """`fetch-only` lets nothing but GET and HEAD through; `connect` lets every request through."""
 
 
-class PathsPolicy(Value):
+class PathsPolicy(_Keys):
     """Globs of paths: what no change may touch, and what alone it may touch."""
 
     protect: tuple[_Line, ...] = ()
+    """Globs of what no change may touch, such as `.github/workflows/**`."""
     only: tuple[_Line, ...] = ()
+    """Globs of what alone a change may touch; everything, when there are none."""
 
 
-class ScopePolicy(Value):
-    """How large a change may be; None is no limit."""
+class ScopePolicy(_Keys):
+    """How large a change may be."""
 
     max_lines: int | None = Field(None, gt=0, le=1_000_000)
+    """Lines added and taken away; without it there is no limit."""
 
 
-class IntegrityPolicy(Value):
-    """Which flags on a change to the tests keep it from being ready."""
+class IntegrityPolicy(_Keys):
+    """What a change does to the tests."""
 
     block: tuple[_Name, ...] = ("removed", "skipped")
+    """Flags that keep a pull request a draft until a person has looked."""
 
 
-class BudgetPolicy(Value):
+class BudgetPolicy(_Keys):
     """What one run may spend, and what all runs of the repository may spend in a day."""
 
     usd: float = Field(5.0, gt=0, le=1000)
+    """US dollars that one run may cost."""
     minutes: float = Field(45.0, gt=0, le=24 * 60)
+    """Minutes that one run may work."""
     turns: int = Field(200, gt=0, le=10_000)
+    """Answers of the model that one run may take."""
     per_day_usd: float | None = Field(None, gt=0, le=100_000)
+    """US dollars that all runs of the repository may cost in a day; without it, no limit."""
 
 
-class PreviewPolicy(Value):
+class PreviewPolicy(_Keys):
     """What is shown of a change."""
 
     command: _Line | None = None
+    """What builds it."""
     path: _Line | None = None
+    """The folder that is shown."""
     artifact: _Line | None = None
+    """The name of an artefact of the repository's own CI that is shown."""
     pages: tuple[_Line, ...] = ("/",)
+    """Paths that pictures are taken of."""
     keep_days: int = Field(7, gt=0, le=90)
+    """Days until it is gone."""
 
 
-class Policy(Value):
+class Policy(_Keys):
     """The keys of `.github/honk.yml`, all optional."""
 
     setup: tuple[_Line, ...] = ()
+    """Commands that run before the agent works and before tests run, in the work tree."""
     verify: tuple[_Line, ...] = ()
+    """Commands that run the tests, or verifiers by name; found by itself when absent."""
     image: _Line | None = None
+    """The image of the container sandbox, by digest."""
     network: NetworkPolicy = NetworkPolicy()
     who: Literal["write", "maintain", "admin"] = "write"
+    """The least permission of a person who asks."""
     bots: tuple[_Account, ...] = ()
+    """Numeric ids of the accounts of bots that may ask."""
     base: str | None = Field(None, min_length=1, max_length=244)
+    """The branch to start from and to open the pull request against; the default branch without."""
     branch: str = Field("honk/{number}-{slug}", min_length=1, max_length=200)
+    """The pattern of the branch's name, with `{number}` and `{slug}`."""
     sign_off: bool = False
+    """Whether commits carry `Signed-off-by`."""
     paths: PathsPolicy = PathsPolicy()
     scope: ScopePolicy = ScopePolicy()
     integrity: IntegrityPolicy = IntegrityPolicy()
     no_tests: Literal["failure", "neutral"] = "failure"
+    """The check run's conclusion when nothing can be run; `neutral` passes a required check."""
     budget: BudgetPolicy = BudgetPolicy()
     corrections: int = Field(3, ge=0, le=20)
+    """How often the agent may mend a change whose tests say no."""
     judge: bool = False
+    """Whether a second model reads each change before it is published."""
     draft: bool = False
+    """Whether every pull request is opened as a draft."""
     auto_fix_ci: int = Field(1, ge=0, le=10)
+    """How often a failing CI of a pull request of Honk's is worked on unasked."""
     preview: PreviewPolicy | None = None
     merge: Literal["never", "on-command"] = "never"
+    """Whether a pull request of Honk's can be merged by a command."""
     control_room: bool = False
+    """Whether campaigns over many repositories may be started from here."""
     engine: Literal["anthropic", "claude-code"] = "anthropic"
+    """Which agent does the work."""
 
 
 NOT_BUILT_YET = ("image", "preview", "merge", "control_room", "engine")
 """Keys that may only have their default so far. Who builds one takes its name out."""
 
 
+class UnreadablePolicyError(UserError):
+    """The file is there, and it is no text of a size that Honk reads."""
+
+
 class PolicyError(UserError):
     """The file is there and wrong: the message names the line and what was expected."""
+
+
+def read(content: bytes | None) -> Policy:
+    """Read the file's bytes; None is an absent file and gives the defaults.
+
+    Raises UnreadablePolicyError when they are too many or not UTF-8, and PolicyError as `parse`.
+    """
+    if content is None:
+        return Policy()
+    if len(content) > POLICY_MAX_BYTES:
+        raise UnreadablePolicyError(
+            f"`{POLICY_PATH}` has {len(content)} bytes, and Honk reads {POLICY_MAX_BYTES}.",
+            next_step=_NEXT_STEP,
+        )
+    try:
+        return parse(content.decode("utf-8"))
+    except UnicodeDecodeError as problem:
+        line = content.count(b"\n", 0, problem.start) + 1
+        raise UnreadablePolicyError(
+            f"`{POLICY_PATH}` is not UTF-8 text: line {line} has a byte that is none.",
+            next_step=_NEXT_STEP,
+        ) from None
 
 
 def parse(text: str | None) -> Policy:
     """Read the file's text; None is an absent file and gives the defaults.
 
-    Raises PolicyError when it is not YAML, not a mapping, or holds a key or value that Honk does
-    not know; the message names the line, what was expected and the nearest known key.
+    A key without a value has its default. Raises PolicyError when the text is not YAML, not a
+    mapping, or holds a key or value that Honk does not know.
     """
     if text is None:
         return Policy()
-    data, lines = _load(text)
+    data, lines = _load(text.removeprefix("\ufeff"))
     if data is None:
         return Policy()
     if not isinstance(data, dict):
-        raise _wrong(1, "the file should hold `key: value` lines")
+        raise _wrong(1, "expected lines like `draft: true`, each a key with its value")
     _refuse_unknown(data, Policy, (), lines)
     try:
-        policy = Policy.model_validate(data)
+        # As JSON, so that strictness takes a list for a tuple and still no `true` for a number.
+        policy = Policy.model_validate_json(json.dumps(_plain(data), default=str), strict=True)
     except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        path = tuple(str(part) for part in first["loc"])
-        if path[0] == "bots" and len(path) > 1:
-            raise _no_account(first["input"], _line_of(path, lines)) from None
-        raise _wrong(_line_of(path, lines), f"`{'.'.join(path)}`: {first['msg']}") from None
-    _check_branch_template(policy.branch, lines)
+        raise _wrong_value(problem.errors(include_url=False)[0], lines) from None
+    _check_branches(policy, lines)
     for key in NOT_BUILT_YET:
         if getattr(policy, key) != Policy.model_fields[key].default:
             raise _wrong(_line_of((key,), lines), f"`{key}` is not built yet; leave it out")
     return policy
 
 
-def _load(text: str) -> tuple[object, dict[tuple[str, ...], int]]:
-    """The data, and the line (from 1) on which each key stands."""
+def json_schema() -> str:
+    """The file's JSON Schema, for editors, as text that ends in a newline."""
+    schema = Policy.model_json_schema(schema_generator=_SchemaForEditors)
+    for key in NOT_BUILT_YET:
+        default = Policy.model_fields[key].default
+        schema["properties"][key] = {"const": default, "description": "Not built yet."}
+    if "preview" in NOT_BUILT_YET:
+        del schema["$defs"][PreviewPolicy.__name__]
+    whole = {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": POLICY_PATH}
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
+class _SchemaForEditors(GenerateJsonSchema):
+    """Without a title for every key that says the key once more."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        return False
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads a file of settings: no aliases, which can grow without bounds, and no deep nesting."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1 if event.start_mark else None
+        if isinstance(event, yaml.AliasEvent):
+            raise _wrong(line, "aliases (`*name`) are not read; write it out")
+        if self._depth >= _DEEPEST:
+            raise _wrong(line, "this is nested too deeply")
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
+def _load(text: str) -> tuple[object, dict[_Path, int]]:
+    """The data, and the line (from 1) on which each key and each item of a list stands."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as problem:
-        mark = getattr(problem, "problem_mark", None)
-        what = getattr(problem, "problem", None) or "it cannot be read"
-        raise _wrong(mark.line + 1 if mark else None, f"this is not YAML ({what})") from None
-    return data, dict(_key_lines(node, ())) if node is not None else {}
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, {}
+        lines = dict(_lines(node, ()))
+        return loader.construct_document(node), lines
+    except (yaml.YAMLError, ValueError, TypeError) as problem:
+        raise _not_yaml(problem, text) from None
 
 
-def _key_lines(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            here = (*path, str(key.value))
-            yield here, key.start_mark.line + 1
-            yield from _key_lines(value, here)
+def _not_yaml(problem: Exception, text: str) -> PolicyError:
+    if isinstance(problem, yaml.reader.ReaderError):
+        line = text.count("\n", 0, problem.position) + 1
+        return _wrong(line, "there is a character that YAML does not allow")
+    mark = getattr(problem, "problem_mark", None)
+    if mark is None:
+        return _wrong(None, "this is not YAML")
+    if re.match(r" *\t", "".join(text.split("\n")[mark.line : mark.line + 1])):
+        return _wrong(mark.line + 1, "the line begins with a tab; YAML is indented with blanks")
+    what = getattr(problem, "problem", None) or "it cannot be read"
+    return _wrong(mark.line + 1, f"this is not YAML ({what[:200]})")
+
+
+def _lines(node: yaml.Node, path: _Path) -> Iterator[tuple[_Path, int]]:
+    if isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            here = (*path, str(number))
+            yield here, item.start_mark.line + 1
+            yield from _lines(item, here)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    first: dict[str, int] = {}
+    for key, value in node.value:
+        name, line = str(key.value), key.start_mark.line + 1
+        if key.tag == "tag:yaml.org,2002:merge":
+            raise _wrong(line, "merging with `<<` is not read; write it out")
+        if name in first:
+            raise _wrong(
+                line, f"{_named((*path, name))} is there twice, first on line {first[name]}"
+            )
+        first[name] = line
+        yield (*path, name), line
+        yield from _lines(value, (*path, name))
 
 
 def _refuse_unknown(
-    data: dict[object, object],
-    model: type[Value],
-    path: tuple[str, ...],
-    lines: dict[tuple[str, ...], int],
+    data: dict[object, object], model: type[Value], path: _Path, lines: dict[_Path, int]
 ) -> None:
-    known = list(model.model_fields)
     for key, value in data.items():
         here = (*path, str(key))
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
-            raise _wrong(lines.get(here), f"`{'.'.join(here)}` is not a key Honk knows; {hint}")
-        inner = model.model_fields[str(key)].annotation
-        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, Value):
+        if key not in model.model_fields:
+            hint = _meant(str(key), model, path)
+            raise _wrong(lines.get(here), f"{_named(here)} is not a key Honk knows; {hint}")
+        inner = _part(model, str(key))
+        if isinstance(value, dict) and inner is not None:
             _refuse_unknown(value, inner, here, lines)
+
+
+def _part(model: type[Value], key: str) -> type[Value] | None:
+    """The keys below a key, where it has some."""
+    annotation = model.model_fields[key].annotation
+    kinds = [annotation, *get_args(annotation)]
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, Value)), None)
+
+
+def _meant(key: str, model: type[Value], path: _Path) -> str:
+    """What was probably meant by a key that is not known here."""
+    known = [name for name in model.model_fields if name not in NOT_BUILT_YET]
+    near = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
+    if near:
+        return f"did you mean `{'.'.join((*path, near[0]))}`?"
+    if path and key in Policy.model_fields:
+        return f"it belongs at the beginning of a line, not below `{'.'.join(path)}`"
+    for name in Policy.model_fields:
+        inner = _part(Policy, name)
+        if not path and inner is not None and key in inner.model_fields:
+            return f"it belongs below `{name}:`"
+    return f"known keys: {', '.join(known)}"
+
+
+def _plain(data: object) -> object:
+    """Without keys that have no value, and with keys that JSON has."""
+    if isinstance(data, dict):
+        return {str(key): _plain(value) for key, value in data.items() if value is not None}
+    if isinstance(data, list):
+        return [_plain(item) for item in data]
+    return data
+
+
+def _wrong_value(problem: ErrorDetails, lines: dict[_Path, int]) -> PolicyError:
+    path = tuple(str(part) for part in problem["loc"])
+    line = _line_of(path, lines)
+    given = problem["input"]
+    if path[0] == "bots" and len(path) > 1:
+        return _no_account(given, line)
+    where = _named(tuple(part for part in path if not part.isdigit()))
+    shown = json.dumps(given, ensure_ascii=False, default=str)
+    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]} …"
+    return _wrong(line, f"{where}: expected {_expected(problem)}, and found `{shown}`")
+
+
+def _expected(problem: ErrorDetails) -> str:
+    """What a value should be, from https://docs.pydantic.dev/latest/errors/validation_errors/."""
+    kind, context = problem["type"], problem.get("ctx", {})
+    for number, words in _BOUNDS.items():
+        if number in context:
+            return f"{words} {context[number]:g}"
+    if kind == "literal_error":
+        return _one_of(str(context["expected"]), problem["input"])
+    if kind == "string_too_long":
+        return f"at most {context['max_length']} characters"
+    return next(words for start, words in _KINDS if kind.startswith(start))
+
+
+_BOUNDS = {
+    "gt": "a number over",
+    "ge": "a number from",
+    "lt": "a number below",
+    "le": "a number up to",
+}
+_KINDS = (
+    ("bool", "`true` or `false`"),
+    ("int", "a whole number"),
+    ("float", "a number"),
+    ("finite", "a number"),
+    ("string_too_short", "words, where there are none"),
+    ("string", "text, in quotes where it looks like something else"),
+    ("tuple", "a list, such as `[one, two]` or lines that begin with `- `"),
+    ("model", "keys below it, each on a line of its own"),
+    ("", "something else"),
+)
+
+
+def _one_of(expected: str, given: object) -> str:
+    names = re.findall(r"'([^']*)'", expected)
+    near = difflib.get_close_matches(str(given).lower(), names, n=1)
+    listed = " or ".join(f"`{name}`" for name in names)
+    return f"{listed} (did you mean `{near[0]}`?)" if near else listed
+
+
+def _named(path: _Path) -> str:
+    name = ".".join(path)
+    return f"`{name[:_SHOWN]}`"
 
 
 def _no_account(given: object, line: int | None) -> PolicyError:
@@ -180,13 +398,16 @@ def _no_account(given: object, line: int | None) -> PolicyError:
     )
 
 
-def _check_branch_template(template: str, lines: dict[tuple[str, ...], int]) -> None:
-    try:
-        template.format(number=1, slug="x")
-    except (KeyError, IndexError, ValueError, AttributeError):
+def _check_branches(policy: Policy, lines: dict[_Path, int]) -> None:
+    # No braces are left for `format`, which could be asked to make a name of gigabytes.
+    example = policy.branch.replace("{number}", "1").replace("{slug}", "x")
+    if "{" in example or "}" in example:
         raise _wrong(
             lines.get(("branch",)), "`branch` may use {number} and {slug}, and no other braces"
-        ) from None
+        )
+    for key, name in (("branch", example), ("base", policy.base)):
+        if name is not None and not is_branch_name(name):
+            raise _wrong(lines.get((key,)), f"`{key}` is no name that git takes for a branch")
 
 
 def _line_of(path: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> int | None:
@@ -201,5 +422,5 @@ def _wrong(line: int | None, what: str) -> PolicyError:
     where = f"`{POLICY_PATH}`, line {line}" if line else f"`{POLICY_PATH}`"
     return PolicyError(
         f"{where}: {what}.",
-        next_step="Mend the file on the default branch, then put the label `honk` on again.",
+        next_step=_NEXT_STEP,
     )

@@ -19,6 +19,9 @@ RunId = NewType("RunId", str)
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98})")
 _NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
+_BRANCH = re.compile(
+    r"(?![-/.])(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|$)))[^\x00-\x20\x7f~^:?*\[\\]{1,244}(?<![/.])"
+)
 
 
 class Value(BaseModel):
@@ -57,6 +60,11 @@ def tree_sha(text: str) -> TreeSha:
     if not _SHA.fullmatch(text):
         raise ValueError(f"{text[:80]!r} is not a full tree SHA")
     return TreeSha(text)
+
+
+def is_branch_name(text: str) -> bool:
+    """Whether git takes this as a branch's name: https://git-scm.com/docs/git-check-ref-format."""
+    return _BRANCH.fullmatch(text) is not None
 
 
 def short(sha: str) -> str:

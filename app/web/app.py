@@ -15,11 +15,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__
+from app.domain import policy
 from app.domain.trigger import OurApp
 from app.errors import HonkError
 from app.web.webhook import BODY_SECONDS, INTAKE_SECONDS, Intake, Receiver
 
 WEBHOOK_PATH = "/webhooks/github"
+POLICY_SCHEMA_PATH = "/honk.schema.json"
 READY_SECONDS = 3.0
 
 _SECURITY_HEADERS = {
@@ -62,6 +64,7 @@ def create_app(
             Route(WEBHOOK_PATH, receiver.receive, methods=["POST"]),
             Route("/healthz", _healthz),
             Route("/readyz", _readyz(ready)),
+            Route(POLICY_SCHEMA_PATH, _policy_schema),
             Route("/", _front_page),
         ],
         middleware=[Middleware(_SecurityHeaders)],
@@ -109,6 +112,15 @@ def _readyz(ready: Callable[[], Awaitable[object]]) -> Callable[[Request], Await
         return PlainTextResponse("ready\n")
 
     return readyz
+
+
+async def _policy_schema(_request: Request) -> Response:
+    """For editors, those that are pages of another site too."""
+    return Response(
+        policy.json_schema(),
+        media_type="application/schema+json",
+        headers={"access-control-allow-origin": "*"},
+    )
 
 
 async def _front_page(_request: Request) -> Response:

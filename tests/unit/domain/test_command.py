@@ -251,9 +251,6 @@ def test_arguments(text: str, task: str, arguments: Arguments) -> None:
         ("/honk stop budget=2", "`/honk stop` does not take `budget=`; it takes no arguments"),
         ("/honk fix base=main", "it takes `model=`, `budget=`"),
         ("/honk continue base=main", "it takes `model=`, `budget=`"),
-        ("/honk trust", "whole SHA"),
-        ("/honk trust 1a2b3c4", "whole SHA"),
-        ("/honk trust nobody", "whole SHA"),
         (f"/honk trust {_SHA} budget=1", "no arguments"),
     ],
 )
@@ -265,6 +262,12 @@ def test_a_wrong_argument_is_told(line: str, words: str) -> None:
 def test_trust_names_a_commit(sha: str) -> None:
     command = _read(f"/honk trust {sha}")
     assert (command.name, command.sha, command.problem) == ("trust", sha.lower(), "")
+
+
+@pytest.mark.parametrize("words", ["", " 1a2b3c4", " nobody", f" {_SHA}0"])
+def test_trust_in_no_commit(words: str) -> None:
+    command = _read(f"/honk trust{words}")
+    assert (command.name, command.sha, command.problem) == ("trust", "", "")
 
 
 @pytest.mark.parametrize(

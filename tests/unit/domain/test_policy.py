@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import time
+from pathlib import Path
+from typing import Any, ClassVar
 
+import jsonschema
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain import policy
-from app.domain.policy import Policy, PolicyError
+from app.domain.policy import BudgetPolicy, Policy, PolicyError, UnreadablePolicyError
 
 
 def test_absent_and_empty_are_the_defaults() -> None:
@@ -37,11 +43,55 @@ def test_a_whole_file() -> None:
         ("who: everybody", ("line 1", "`who`")),
         ("draft: true\ncorrections: many", ("line 2", "`corrections`")),
         ("budget: {usd: 0}", ("line 1", "`budget.usd`")),
-        ("- a\n- b\n", ("line 1", "key: value")),
+        ("- a\n- b\n", ("line 1", "each a key with its value")),
         ("a: [", ("not YAML",)),
         ("branch: 'x/{nmber}'", ("line 1", "{number} and {slug}")),
-        ("x: &a [*a]", ("`x`",)),
-        ("bots:\n- dependabot[bot]", ("line 1", "numeric id", "api.github.com/users/")),
+        ("just words", ("line 1", "each a key with its value")),
+        ("x: &a [*a]", ("line 1", "aliases")),
+        ("a: &a [x]\nb: &b [*a, *a]\nc: [*b, *b]", ("line 2", "aliases")),
+        ("budget:\n  <<: {usd: 1}", ("line 2", "`<<`")),
+        ("setup: " + "[" * 9 + "]" * 9, ("nested too deeply",)),
+        ("setup: " + "[" * 30_000, ("nested too deeply",)),
+        ("draft: true\n\nbudget:\n\tusd: 1", ("line 4", "begins with a tab")),
+        ("draft: true\n\0", ("line 2", "a character that YAML does not allow")),
+        ("draft: true\n---\ndraft: true", ("line 2", "not YAML")),
+        ("draft: !!python/name:os.system x", ("line 1", "not YAML")),
+        ("draft: true\nwho: write\ndraft: false", ("line 3", "`draft` is there twice", "line 1")),
+        ("budget:\n  usd: 1\n  usd: 2", ("line 3", "`budget.usd` is there twice, first on line 2")),
+        ("Draft: true", ("did you mean `draft`?",)),
+        ("sign-off: true", ("did you mean `sign_off`?",)),
+        ("verfy:", ("`verfy`", "did you mean `verify`?")),
+        ("budget: {minuets: 3}", ("did you mean `budget.minutes`?",)),
+        ("minutes: 3", ("`minutes`", "it belongs below `budget:`")),
+        ("budget:\n  verify: [x]", ("line 2", "not below `budget`")),
+        ("7: x", ("`7` is not a key", "known keys: setup,")),
+        ("yes: x", ("is not a key",)),
+        ("verify: pytest -q", ("line 1", "`verify`: expected a list", 'found `"pytest -q"`')),
+        ("verify:\n- pytest\n- 7", ("line 3", "`verify`: expected text", "found `7`")),
+        ("setup:\n- ok\n-", ("line 3", "`setup`: expected text", "found `null`")),
+        ("setup: ['']", ("expected words",)),
+        ("setup: [{a: b}]", ("expected text",)),
+        ("who: mantain", ("`write` or `maintain` or `admin`", "did you mean `maintain`?")),
+        ("network: {mode: fetch}", ("`network.mode`", "`fetch-only` or `connect`")),
+        ("draft: maybe", ("expected `true` or `false`", "maybe")),
+        ("judge: 1", ("expected `true` or `false`",)),
+        ("corrections: true", ("expected a whole number",)),
+        ("corrections: 2.5", ("expected a whole number",)),
+        ("corrections: 21", ("expected a number up to 20, and found `21`",)),
+        ("auto_fix_ci: -1", ("expected a number from 0",)),
+        ("budget: {usd: five}", ("`budget.usd`: expected a number", "five")),
+        ("budget: {usd: .inf}", ("`budget.usd`: expected a number",)),
+        ("budget: {usd: .nan}", ("`budget.usd`: expected a number",)),
+        ("budget: 5", ("`budget`: expected keys below it", "found `5`")),
+        ("base: 1.0", ("`base`: expected text, in quotes",)),
+        (f"base: {'x' * 300}", ("at most 244 characters", "…")),
+        ("branch: '{number.real}'", ("{number} and {slug}",)),
+        ("branch: '{slug:>999999999}'", ("{number} and {slug}",)),
+        ("branch: 'my {slug}'", ("`branch` is no name that git takes",)),
+        ("base: a..b", ("`base` is no name that git takes",)),
+        ("bots: [true]", ("numeric id",)),
+        ("bots: 7", ("`bots`: expected a list",)),
+        ("bots:\n- dependabot[bot]", ("line 2", "numeric id", "api.github.com/users/")),
         ("draft: true\nmerge: on-command", ("line 2", "`merge` is not built yet")),
         ("preview: {path: dist}", ("`preview` is not built yet",)),
     ],
@@ -53,7 +103,101 @@ def test_wrong_is_told_with_line_and_suggestion(text: str, words: tuple[str, ...
         assert word in str(caught.value)
 
 
-@given(st.text(max_size=200))
+def test_what_cannot_be_read_is_another_thing_than_what_is_wrong() -> None:
+    assert (
+        policy.read(None) == policy.read(b"") == policy.read(b"\xef\xbb\xbf# nothing") == Policy()
+    )
+    assert policy.read("base: caf\u00e9".encode()).base == "caf\u00e9"
+    with pytest.raises(UnreadablePolicyError, match="line 2 has a byte"):
+        policy.read("draft: true\nbase: caf\u00e9".encode("latin-1"))
+    with pytest.raises(UnreadablePolicyError, match="has 65537 bytes, and Honk reads 65536"):
+        policy.read(b"#" * 65_537)
+    with pytest.raises(PolicyError):
+        policy.read(b"- no")
+
+
+def test_a_key_without_a_value_has_its_default() -> None:
+    assert policy.parse("setup:\nbase: ~\nimage: null\nbudget:\n  usd:\n") == Policy()
+
+
+@pytest.mark.parametrize(
+    "piece", ["a: 1\n", "- ", "{", "[", "? ", "'", "&a ", "a: &a\n", "\t", "- a\n"]
+)
+def test_no_file_takes_long(piece: str) -> None:
+    text = (piece * policy.POLICY_MAX_BYTES)[: policy.POLICY_MAX_BYTES]
+    start = time.process_time()
+    with contextlib.suppress(PolicyError):
+        policy.read(text.encode())
+    assert time.process_time() - start < 5
+
+
+_MARKS = [
+    ": ",
+    ":",
+    "\n",
+    "\n  ",
+    "\n- ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    "'",
+    "? ",
+    "---",
+    "\t",
+    "#",
+    "|",
+]
+_VALUES = ["1", "-1", ".nan", "9" * 400, "1e999", "true", "null", "2026-01-01", "x", "\u00e9"]
+_TAGS = ["&a ", "*a", "<<: ", "!!set ", "!!binary "]
+_PIECES = [*Policy.model_fields, *BudgetPolicy.model_fields, *_MARKS, *_VALUES, *_TAGS]
+_YAML = st.lists(st.sampled_from(_PIECES)).map("".join)
+
+
+@given(st.text(max_size=200) | _YAML)
 def test_no_text_raises_anything_else(text: str) -> None:
     with contextlib.suppress(PolicyError):
         policy.parse(text)
+
+
+@given(st.binary(max_size=100))
+def test_no_bytes_raise_anything_else(content: bytes) -> None:
+    with contextlib.suppress(PolicyError, UnreadablePolicyError):
+        policy.read(content)
+
+
+class TestSchema:
+    """What editors are told is what the code accepts."""
+
+    schema: ClassVar[dict[str, Any]] = json.loads(policy.json_schema())
+
+    def test_the_published_one_is_what_the_code_makes(self) -> None:
+        published = Path(__file__).parents[3] / "docs" / "honk.schema.json"
+        assert published.read_text("utf-8") == policy.json_schema(), "run `make schema`"
+
+    def test_every_key_is_described(self) -> None:
+        parts = [self.schema, *self.schema["$defs"].values()]
+        for part in parts:
+            assert part["additionalProperties"] is False
+            for key in part["properties"].values():
+                assert key.get("description") or key.get("$ref")
+
+    @pytest.mark.parametrize(
+        ("text", "right"),
+        [
+            ("draft: true\nbudget: {usd: 2}\nbots: [7]\nmerge: never\nimage: null\n", True),
+            ("verfy: []", False),
+            ("budget: {minuts: 3}", False),
+            ("who: everybody", False),
+            ("merge: on-command", False),
+            ("verify: pytest", False),
+            ("corrections: true", False),
+            ("bots: ['dependabot[bot]']", False),
+        ],
+    )
+    def test_it_says_what_the_code_says(self, text: str, right: bool) -> None:
+        validator = jsonschema.Draft202012Validator(self.schema)
+        assert validator.is_valid(yaml.safe_load(text)) is right
+        with contextlib.nullcontext() if right else pytest.raises(PolicyError):
+            policy.parse(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 
 import pytest
@@ -27,6 +28,13 @@ async def test_the_front_page_names_honk_and_its_version(site: Site) -> None:
     page = await site.get("/")
     assert page.headers["content-type"].startswith("text/html")
     assert b"Honk 0." in page.body
+
+
+async def test_editors_get_the_schema_of_the_policy(site: Site) -> None:
+    answer = await site.get("/honk.schema.json")
+    assert answer.headers["content-type"] == "application/schema+json"
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "verify" in json.loads(answer.body)["properties"]
 
 
 @pytest.mark.parametrize(
