@@ -50,30 +50,30 @@ class Standing(Value):
 async def admit(services: Services, trigger: Trigger) -> Admission:
     """Decide from the actor's permission and the default branch's policy."""
     client = await _client(services, trigger)
-    permission, text = await asyncio.gather(
-        repositories.permission(client, trigger.actor.login),
-        repositories.read_file(
-            client,
-            policies.POLICY_PATH,
-            trigger.default_branch,
-            policies.POLICY_MAX_BYTES,
-        ),
+    permission, policy = await asyncio.gather(
+        repositories.permission(client, trigger.actor.login), _policy(client, trigger)
     )
     # The least that may speak at all: nobody below it gets an answer, whatever the policy holds.
     if not permission.at_least(repositories.Permission.WRITE):
         return Admission(silent=f"{trigger.actor.login} has no write access")
-    try:
-        policy = policies.parse(None if text is None else text.decode("utf-8"))
-    except UnicodeDecodeError:
-        return _refusal(UserError(f"`{policies.POLICY_PATH}` is not UTF-8 text."))
-    except UserError as error:
-        return _refusal(error)
+    if isinstance(policy, UserError):
+        return _refusal(policy)
     if not permission.at_least(repositories.Permission(policy.who)):
         return Admission(silent=f"{trigger.actor.login} is below `who: {policy.who}`")
     if trigger.is_pull_request:
         problem, next_step = words.only_issues()
         return Admission(problem=problem, next_step=next_step)
     return Admission(policy=policy)
+
+
+async def _policy(client: RepositoryClient, trigger: Trigger) -> Policy | UserError:
+    """The rules of the default branch, or what is wrong with them."""
+    path, most = policies.POLICY_PATH, policies.POLICY_MAX_BYTES
+    try:
+        content = await repositories.read_file(client, path, trigger.default_branch, most)
+        return policies.read(content)
+    except UserError as error:
+        return error
 
 
 def aloud(trigger: Trigger, admission: Admission) -> bool:

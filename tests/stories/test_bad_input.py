@@ -133,6 +133,25 @@ async def test_a_wrong_policy_is_told_with_its_line(house: House) -> None:
     assert subject.pulls == []
 
 
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({".github/honk.yml/README": b"?"}, "directory where a file is expected"),
+        ({".github/honk.yml": b"draft: true\nbase: caf\xe9"}, "not UTF-8 text: line 2"),
+        ({".github/honk.yml": b"#" * 70_000}, "70000 bytes"),
+    ],
+)
+async def test_a_policy_that_cannot_be_read_is_told(
+    house: House, files: dict[str, bytes], words: str
+) -> None:
+    subject = await house.subject(files={**PROJECT, **files}, permissions={"rita": "read"})
+    await subject.comment("/honk do it", by="rita")
+    await subject.label()
+    assert words in await subject.refused()
+    assert subject.pulls == []
+    assert len(subject.ours) == 1
+
+
 async def test_a_second_label_while_a_run_is_live_is_told_so(house: House) -> None:
     slow = {"use": [FIX], "seconds": 3.0}
     subject = await house.subject(plays=script(slow, [FINISH]))
