@@ -1,0 +1,95 @@
+"""What a person should look at before they trust a change. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from app.domain.values import Value
+
+SNIPPET = 160
+"""Characters of a snippet; more is cut, and said to be."""
+
+
+class Kind(StrEnum):
+    """What is the matter. The values are the names that `integrity: {block: [...]}` takes."""
+
+    # Tests that are gone, or no longer count.
+    REMOVED = "removed"
+    RENAMED_OUT_OF_DISCOVERY = "renamed-out-of-discovery"
+    SKIPPED = "skipped"
+    EXPECTED_TO_FAIL = "expected-to-fail"
+    # Tests that say less.
+    REMOVED_ASSERTION = "removed-assertion"
+    WEAKENED_ASSERTION = "weakened-assertion"
+    CHANGED_EXPECTATION = "changed-expectation"
+    MESSAGE_ONLY = "message-only"
+    SNAPSHOT = "snapshot"
+    TOLERANCE = "tolerance"
+    RETRY = "retry"
+    FEWER_CASES = "fewer-cases"
+    # What runs and judges the tests.
+    COVERAGE = "coverage"
+    TEST_COMMAND = "test-command"
+    CI_CONFIG = "ci-config"
+    FRAMEWORK_PATCHED = "framework-patched"
+    EXIT_CODE = "exit-code"
+    RUNNER_OUTPUT_FORGED = "runner-output-forged"
+    BACKGROUND_PROCESS = "background-process"
+    ENVIRONMENT_DEPENDENT = "environment-dependent"
+    DOWNGRADED = "downgraded"
+    LINT_DISABLED = "lint-disabled"
+    # The change as a whole.
+    PROTECTED_PATH = "protected-path"
+    OUTSIDE_PATHS = "outside-paths"
+    TOO_LARGE = "too-large"
+    GENERATED = "generated"
+    VENDORED = "vendored"
+    BINARY = "binary"
+    LINK = "link"
+    SUBMODULE = "submodule"
+    EXECUTABLE = "executable"
+    LOCK_ONLY = "lock-only"
+    HIDDEN_FROM_REVIEW = "hidden-from-review"
+    SECRET = "secret"  # noqa: S105 - a name, not a secret
+    NOT_EXAMINED = "not-examined"
+
+
+GROUPS = {
+    "removed": (Kind.REMOVED, Kind.RENAMED_OUT_OF_DISCOVERY),
+    "skipped": (Kind.SKIPPED, Kind.EXPECTED_TO_FAIL),
+}
+"""Names of the policy that stand for more than the kind of that name."""
+
+
+class Flag(Value):
+    """One thing to look at.
+
+    `line` counts from 1 in the new file; None where the file is gone or the whole file is meant.
+    `reason` is a whole sentence for people. `before` and `after` are cut to `SNIPPET` characters.
+    All of it holds text of the repository: whoever shows it makes it harmless.
+    """
+
+    kind: Kind
+    file: str
+    line: int | None = None
+    reason: str
+    before: str = ""
+    after: str = ""
+
+
+def blocking(flags: Iterable[Flag], block: Sequence[str]) -> tuple[Flag, ...]:
+    """The flags that keep a change from being ready, by the names in the policy."""
+    kinds = {kind for name in block for kind in GROUPS.get(name, (name,))}
+    return tuple(flag for flag in flags if flag.kind in kinds)
+
+
+def known(name: str) -> bool:
+    """Whether the policy may say this name."""
+    return name in GROUPS or name in {kind.value for kind in Kind}
+
+
+def snippet(text: str) -> str:
+    """The text on one line, cut."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= SNIPPET else f"{flat[: SNIPPET - 3]}..."
