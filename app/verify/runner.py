@@ -7,15 +7,16 @@ the repository can pass for a report.
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 from app.domain.values import CommitSha, TreeSha
 from app.domain.verdict import (
@@ -30,6 +31,9 @@ from app.verify.lent import lend_pytest
 from app.verify.verifier import STDOUT, Command, Context, Verifier, label
 from app.workspace.reading import NotReadableError, iter_files, open_file
 from app.workspace.spec import Completed, Mount, Sandbox, SandboxSpec
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 MAX_REPORTS = 5_000
 """Files in a report folder that are looked at where a verifier asks for all of a kind."""
@@ -197,23 +201,22 @@ async def _run(site: Site, verifier: Verifier, only: tuple[str, ...] = ()) -> Ve
             environment={**site.spec.environment, **command.environment},
         )
         argv = (*_IN_FOLDER, verifier.folder, *command.argv) if verifier.folder else command.argv
-        with _stdout(site, command) as stdout:
-            completed = await site.sandbox.run(spec, argv, stdout_to=stdout, stop=site.stop)
-            # A report of 50,000 tests is a tenth of a second of work: not on the loop.
-            return await asyncio.to_thread(_read, verifier, completed, folder, command, stdout)
+        printed = _Printed() if command.stdout else None
+        completed = await site.sandbox.run(spec, argv, stdout_to=printed, stop=site.stop)
+        # A report of 50,000 tests is a tenth of a second of work: not on the loop.
+        return await asyncio.to_thread(_read, verifier, completed, folder, command, printed)
 
 
 _IN_FOLDER = ("bash", "-c", 'cd -- "$1" || exit 127; shift; exec "$@"', "honk")
 
 
-@contextmanager
-def _stdout(site: Site, command: Command) -> Iterator[BinaryIO | None]:
-    """Where a command's standard output goes that is a report by itself."""
-    if not command.stdout:
-        yield None
-        return
-    with tempfile.TemporaryFile(dir=site.scratch) as file:
-        yield file
+class _Printed(io.BytesIO):
+    """What a command prints that is a report by itself: no more of it than is read."""
+
+    def write(self, data: ReadableBuffer) -> int:
+        size = memoryview(data).nbytes
+        super().write(memoryview(data)[: max(0, MAX_REPORT_BYTES + 1 - self.tell())])
+        return size
 
 
 def _read(
@@ -221,7 +224,7 @@ def _read(
     completed: Completed,
     folder: Path,
     command: Command,
-    stdout: BinaryIO | None,
+    printed: _Printed | None,
 ) -> VerifierResult:
     reports: dict[str, bytes] = {}
     for name in _present(folder, command.reports):
@@ -231,9 +234,8 @@ def _read(
                 reports[name] = file.read(MAX_REPORT_BYTES + 1)
         except NotReadableError:
             continue
-    if stdout is not None:
-        stdout.seek(0)
-        reports[STDOUT] = stdout.read(MAX_REPORT_BYTES + 1)
+    if printed is not None:
+        reports[STDOUT] = printed.getvalue()
     said = verifier.parse(completed, reports)
     return said.model_copy(update={"verifier": label(verifier), "kind": verifier.kind})
 

@@ -139,8 +139,11 @@ def folders_with(tree: FileTree, *names: str) -> tuple[str, ...]:
 
     Vendored code, build output and the projects that tests work on are left out.
     """
-    paths = {path for name in names for path in (*tree.names(name), *tree.names(f"*/{name}"))}
-    folders = {path.rpartition("/")[0] for path in paths if path.rpartition("/")[2] in names}
+    folders = {
+        folder
+        for folder, _, name in (path.rpartition("/") for path in tree.names("*"))
+        if name in names
+    }
     ours = (folder for folder in folders if _NO_PROJECTS.isdisjoint(folder.split("/")))
     return tuple(sorted(ours, key=lambda folder: (folder.count("/") + bool(folder), folder)))
 

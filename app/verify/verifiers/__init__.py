@@ -6,14 +6,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.verify.verifier import Detected, FileTree, Verifier, label
+from app.verify.verifiers.cargo import Cargo, Nextest
 from app.verify.verifiers.command import AnyCommand
+from app.verify.verifiers.environments import Nox, Tox
+from app.verify.verifiers.go import Go
+from app.verify.verifiers.make import Make
 from app.verify.verifiers.pytest import Pytest, is_plain
+from app.verify.verifiers.unittest import Unittest
 
-ALL: tuple[Detected, ...] = (Pytest,)
-"""Those that switch themselves on, in the order in which they run: what tests best comes first."""
+ALL: tuple[Detected, ...] = (Pytest, Unittest, Go, Cargo)
+"""Those that switch themselves on, in the order in which they run: tests before checks."""
 
-BY_NAME = {kind.name: kind for kind in ALL}
-"""The same, by the name that a policy may call them by."""
+INSTEAD: tuple[Detected, ...] = (Tox, Nox, Make)
+"""Where none of these tests anything, the first that is there."""
+
+NAMED: tuple[Detected, ...] = (Nextest,)
+"""Only where a policy names them."""
+
+BY_NAME = {kind.name: kind for kind in (*ALL, *INSTEAD, *NAMED)}
+"""All of them, by the name that a policy may call them by."""
 
 MAX_VERIFIERS = 40
 
@@ -33,13 +44,17 @@ def choose(policy_verify: Sequence[str] | None, tree: FileTree) -> Choice:
     """What verifies a commit: what the policy says, or else what the repository contains.
 
     A line of the policy is the name of a verifier, with `:` and a folder where it should run in no
-    other; or a call of pytest whose tests can be counted; or a command that is known by its exit
-    code alone. The choice may be empty: nothing to run.
+    other; or the very command of one; or a call of pytest, whose tests can be counted too; or a
+    command that is known by its exit code alone. The choice may be empty: nothing to run.
     """
     if policy_verify:
         lines = dict.fromkeys(line.strip() for line in policy_verify)
         return _bounded(verifier for line in lines for verifier in _of_line(line, tree))
-    return _bounded(verifier for kind in ALL for verifier in kind.detect(tree))
+    found = [verifier for kind in ALL for verifier in kind.detect(tree)]
+    if not any(verifier.kind == "tests" for verifier in found):
+        instead = (verifiers for kind in INSTEAD if (verifiers := [*kind.detect(tree)]))
+        found = [*next(instead, []), *found]
+    return _bounded(found)
 
 
 def _bounded(found: Iterable[Verifier]) -> Choice:
@@ -55,4 +70,7 @@ def _of_line(line: str, tree: FileTree) -> Iterator[Verifier]:
         found = tuple(kind.detect(tree)) if not folder else ()
         yield from found or (kind(folder=folder.strip("/")),)
     else:
-        yield Pytest(line=line) if is_plain(line) else AnyCommand(line)
+        alike = (kind() for kind in BY_NAME.values() if kind is not Make)
+        same = (verifier for verifier in alike if verifier.line == line)
+        other = Pytest(line=line) if is_plain(line) else AnyCommand(line)
+        yield next(same, other)

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult, whole_run
-from app.verify.ended import how_it_ended, output_tail
+from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
+from app.verify.ended import broke_off, how_it_ended, result_of
 from app.verify.junit import BadReportError, Report, read_junit
 from app.verify.verifier import (
     Command,
@@ -46,7 +46,10 @@ _CONFIGURATION = (
     ("setup.cfg", r"^\[tool:pytest\]"),
     ("tox.ini", r"^\[pytest\]"),
 )
-_IS_PYTEST = re.compile(r"^\s*(?:import pytest\b|from pytest\b|(?:async )?def test_)", re.MULTILINE)
+_IS_PYTEST = re.compile(r"^\s*(?:import|from) pytest\b|^(?:async )?def test_", re.MULTILINE)
+_IS_METHOD = re.compile(r"^\s+(?:async )?def test_", re.MULTILINE)
+IS_UNITTEST = re.compile(r"^\s*(?:import|from) +unittest\b|\bTestCase\)", re.MULTILINE)
+_DECLARING = ("pyproject.toml", "setup.cfg", "setup.py", "tox.ini", "noxfile.py", "Pipfile")
 _TEST_FILES = ("*test_*.py", "*_test.py", "*tests/*.py")
 
 # `cache_dir` and not `-p no:cacheprovider`: a project whose own options hold `--ff` would then be
@@ -56,15 +59,22 @@ _OPTIONS = (
     "--color=no --tb=short --maxfail=0"
 )
 
-# $1 report folder, $2 folder of the lent pytest, then `run` and ids, or `line` and a shell line.
-_SCRIPT = """
-report=$1 lent=$2 mode=$3; shift 3
-for name in .venv/bin/python venv/bin/python python3 python; do
+FIND_PYTHON = """
+root=${PWD%"${HONK_FOLDER:+/$HONK_FOLDER}"}
+for name in {"$PWD","$root"}/{.venv,venv}/bin/python python3 python; do
   python=$(command -v "$name") && break
 done
 [ -n "$python" ] || { echo "There is no Python here." >&2; exit 127; }
-case $python in /*) ;; *) python=$PWD/$python ;; esac
-PATH=$PWD/.venv/bin:$PWD/venv/bin:$PATH
+PATH=$PWD/.venv/bin:$PWD/venv/bin:$root/.venv/bin:$root/venv/bin:$PATH
+"""
+"""Shell that finds the project's own Python: its folder's environment before the repository's."""
+
+# $1 report folder, $2 folder of the lent pytest, then `run` and ids, or `line` and a shell line.
+_SCRIPT = (
+    f"""
+report=$1 lent=$2 mode=$3; shift 3
+{FIND_PYTHON}"""
+    + """
 found=$("$python" -c "$HONK_PROBE") || { echo "$python does not start." >&2; exit 127; }
 case $found in *source*) PYTHONPATH=$PWD/src${PYTHONPATH:+:$PYTHONPATH} ;; esac
 case $found in *missing*)
@@ -72,7 +82,7 @@ case $found in *missing*)
   : > "$report/lent" ;;
 esac
 export PATH PYTHONPATH
-unset HONK_PROBE
+unset HONK_PROBE HONK_FOLDER
 options="--junitxml=$(printf %q "$report")/report.xml --rootdir=$(printf %q "$PWD") $HONK_OPTIONS"
 unset HONK_OPTIONS
 if [ "$mode" = line ]; then
@@ -83,9 +93,10 @@ else
   exec "$python" -m pytest "${options[@]}" "$@"
 fi
 """
+)
 
 # `source`: packages lie in src/ and are not installed. `missing`: there is no pytest.
-_PROBE = """
+PROBE = """
 import importlib.util, os, sys
 sys.path[:1] = []
 def lacks(name):
@@ -157,7 +168,8 @@ class Pytest:
         return Command(
             argv=("bash", "-c", _SCRIPT, "honk", context.report, context.tools, *what),
             environment={
-                "HONK_PROBE": _PROBE,
+                "HONK_PROBE": PROBE,
+                "HONK_FOLDER": self.folder,
                 "HONK_OPTIONS": _OPTIONS,
                 "PYTHONDONTWRITEBYTECODE": "1",
             },
@@ -173,17 +185,11 @@ class Pytest:
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
         broken = how_it_ended(completed)
         report, unreadable = read_report(reports.get(REPORT), self.folder)
-        result = VerifierResult(
-            verifier=self.name,
-            command=self.line,
+        result = _with(
+            result_of(self.name, self.line, completed),
             tests=report.tests,
-            exit_code=completed.exit_code,
-            timed_out=completed.timed_out,
-            killed=completed.killed,
             ran=any(test.outcome is not TestOutcome.SKIPPED for test in report.tests),
             note=_LENT_NOTE if LENT in reports else None,
-            output_tail=output_tail(completed),
-            seconds=completed.seconds,
             tests_dropped=report.dropped,
         )
         return _judged(result, broken, unreadable)
@@ -209,12 +215,30 @@ def _configured(tree: FileTree) -> Iterator[str]:
 
 
 def _has_tests(tree: FileTree, apart: Sequence[str]) -> bool:
-    """Whether there are files written like its tests, outside these folders."""
+    """Whether files outside these folders are written like its tests.
+
+    Where the project speaks of pytest, tests written for unittest are its tests too.
+    """
     files = dict.fromkeys(path for pattern in _TEST_FILES for path in tree.names(pattern))
     outside = [path for path in files if not any(path.startswith(f"{folder}/") for folder in apart)]
+    speaks_of_it = _speaks_of_it(tree)
+    texts = (tree.read_text(path, MAX_TEST_BYTES) or "" for path in outside[:MAX_FILES_READ])
+    return any(_is_test(text, with_unittest=speaks_of_it) for text in texts)
+
+
+def _is_test(text: str, *, with_unittest: bool) -> bool:
+    if _IS_PYTEST.search(text):
+        return True
+    if IS_UNITTEST.search(text):
+        return with_unittest
+    return _IS_METHOD.search(text) is not None
+
+
+def _speaks_of_it(tree: FileTree) -> bool:
+    lists = (*tree.names("requirements*.txt"), *tree.names("*/requirements*.txt"))
     return any(
-        _IS_PYTEST.search(tree.read_text(path, MAX_TEST_BYTES) or "")
-        for path in outside[:MAX_FILES_READ]
+        re.search(r"\bpytest\b", tree.read_text(path, MAX_CONFIG_BYTES) or "")
+        for path in (*_DECLARING, *list(lists)[:MAX_FILES_READ])
     )
 
 
@@ -232,21 +256,21 @@ def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) 
     """What the exit code and the report say together; where they disagree, the worse holds."""
     code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
     if broken is not None:
-        return _broke_off(result, broken)
+        return broke_off(result, broken)
     if code == 5 and not result.ran:
         return _with(result, problem="pytest collected nothing", nothing_to_run=True)
     if code == 2 and bad and unreadable is None:
         return _with(result, note=_joined_notes(result.note, _COLLECTING), complete=False)
     if code in _EXITS:
-        return _broke_off(result, f"{_EXITS[code]} (exit code {code})")
+        return broke_off(result, f"{_EXITS[code]} (exit code {code})")
     if unreadable is not None:
-        return _broke_off(result, f"pytest ended with exit code {code} and {unreadable}")
+        return broke_off(result, f"pytest ended with exit code {code} and {unreadable}")
     if code == 0 and not result.tests:
-        return _broke_off(result, "pytest ended with exit code 0 and ran nothing")
+        return broke_off(result, "pytest ended with exit code 0 and ran nothing")
     if code == 0 and bad:
-        return _broke_off(result, f"pytest ended with exit code 0, but {bad} of its tests fail")
+        return broke_off(result, f"pytest ended with exit code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
-        return _broke_off(result, f"pytest ended with exit code {code}, but no test fails")
+        return broke_off(result, f"pytest ended with exit code {code}, but no test fails")
     complete = not (code == 1 and _STOPPED_EARLY in result.output_tail)
     return _with(result, nothing_to_run=not result.ran, complete=complete)
 
@@ -257,11 +281,6 @@ _STOPPED_EARLY = "!! stopping after "
 
 def _joined_notes(*notes: str | None) -> str:
     return "; ".join(note for note in notes if note)
-
-
-def _broke_off(result: VerifierResult, problem: str) -> VerifierResult:
-    entry = whole_run(result.command, problem, details=result.output_tail[-4_000:])
-    return _with(result, tests=(*result.tests, entry), problem=problem, complete=False)
 
 
 def _with(result: VerifierResult, **changes: object) -> VerifierResult:

@@ -13,7 +13,6 @@ from app.domain.verdict import Results, TestOutcome, VerifierResult, compare
 from app.verify.lent import lend_pytest
 from app.verify.runner import Site, verify
 from app.verify.verifier import DirectoryTree
-from app.verify.verifiers import choose
 from app.verify.verifiers.pytest import Pytest, is_plain
 from app.workspace.sandbox import Unsandboxed
 from app.workspace.spec import Completed, SandboxSpec
@@ -316,6 +315,10 @@ def test_other_lines_are_commands(line: str) -> None:
         ({"tests/checks.py": "import pytest\n"}, True),
         ({"a_test.py": "async def test_a(): ...\n"}, True),
         ({"tests/test_a.py": "import unittest\n"}, False),
+        ({"tests/test_a.py": "import unittest\n", "setup.py": "tests_require=['pytest>=7']"}, True),
+        ({"tests/test_a.py": "import unittest\n", "dev/requirements-test.txt": "pytest"}, True),
+        ({"tests/test_a.py": "class TestA:\n    def test_a(self): ...\n"}, True),
+        ({"tests/test_a.py": "class A(TestCase):\n    def test_a(self): ...\n"}, False),
         ({"tests/data.txt": "def test_a"}, False),
         ({".venv/lib/test_a.py": "import pytest\n"}, False),
         ({"README.md": "import pytest"}, False),
@@ -326,7 +329,7 @@ def test_detection(tmp_path: Path, files: dict[str, str], found: bool) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert bool(choose(None, DirectoryTree(tmp_path)).verifiers) == found
+    assert bool([*Pytest.detect(DirectoryTree(tmp_path))]) == found
 
 
 def test_a_link_in_the_checkout_is_not_there(tmp_path: Path) -> None:

@@ -1,0 +1,283 @@
+"""go test, read through `go test -json`.
+
+The events: https://pkg.go.dev/cmd/test2json and `go help buildjson`. A package that does not build
+or ends outside of its tests has an entry of its own beside theirs, called as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from app.domain.sanitize import fit, fit_middle
+from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
+from app.verify.ended import broke_off, how_it_ended, output_tail, plain, result_of
+from app.verify.junit import (
+    MAX_ALL_DETAILS,
+    MAX_DETAILS,
+    MAX_MESSAGE,
+    MAX_REPORT_BYTES,
+    MAX_TESTS,
+    repository_path,
+    stable_id,
+)
+from app.verify.verifier import STDOUT, Command, Context, FileTree, folders_with
+from app.workspace.spec import Completed
+
+PACKAGES = "packages"
+MAX_SELECTED = 100
+_MAX_KEPT = 64_000
+"""Characters of one test's output that are kept while reading, from its beginning and its end."""
+
+# $1 report folder, $2 and on what to test. No proxy: what is missing is told at once. No cached
+# result: a test that passed in another sandbox was not run in this one.
+_SCRIPT = """
+report=$1; shift
+command -v go >/dev/null || { echo "There is no go here." >&2; exit 127; }
+: "${GOPROXY=off}" "${GOTOOLCHAIN=local}" "${GOFLAGS=-buildvcs=false}"
+export GOPROXY GOTOOLCHAIN GOFLAGS
+go list -e -f '{{.ImportPath}}{{"\\t"}}{{.Dir}}' ./... > "$report/packages" 2>/dev/null
+exec go test -json -count=1 "$@"
+"""
+
+_ENDS = {
+    "pass": TestOutcome.PASSED,
+    "fail": TestOutcome.FAILED,
+    "skip": TestOutcome.SKIPPED,
+}
+_AT = re.compile(r"^[ \t]*([\w./@+-]{1,300}\.go):(\d{1,7})(?::\d+)?:? ?(.*)$", re.MULTILINE)
+_PANIC = re.compile(r"^(?:panic|fatal error): .*$", re.MULTILINE)
+_MARKS = re.compile(r"^[ \t]*(?:=== \w+ .*|--- (?:PASS|FAIL|SKIP): .*)\n?", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Go:
+    """All packages of one module."""
+
+    folder: str = ""
+    line: str = "go test ./..."
+    name: ClassVar[str] = "go"
+    kind: ClassVar[Kind] = "tests"
+
+    @classmethod
+    def detect(cls, tree: FileTree) -> Iterator[Go]:
+        """Every module that has a test file; a module inside another is no part of it."""
+        modules = folders_with(tree, "go.mod")
+        tested = {_module_of(path, modules) for path in tree.names("*_test.go")}
+        yield from (cls(folder=module) for module in modules if module in tested)
+
+    def selects(self, tests: Sequence[TestResult]) -> bool:
+        """By their outermost names; a package as a whole cannot be asked for by a name."""
+        return 0 < len(tests) <= MAX_SELECTED and all(_parts(test.id) for test in tests)
+
+    def command(self, context: Context) -> Command:
+        what = ["./..."]
+        if context.only:
+            chosen = [parts for test in context.only if (parts := _parts(test))]
+            names = sorted({name.partition("/")[0] for _, name in chosen})
+            what = ["-run", f"^({'|'.join(map(re.escape, names))})$"]
+            what += sorted({package for package, _ in chosen})
+        return Command(
+            argv=("bash", "-c", _SCRIPT, "honk", context.report, *what),
+            reports=(PACKAGES,),
+            stdout=True,
+        )
+
+    def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
+        printed = reports.get(STDOUT, b"")
+        run = _Run(_folders(reports.get(PACKAGES, b"")), self.folder)
+        for line in printed[:MAX_REPORT_BYTES].splitlines():
+            run.read(line)
+        tests = run.tests()
+        result = result_of(self.name, self.line, completed).model_copy(
+            update={
+                "tests": tests[:MAX_TESTS],
+                "tests_dropped": max(0, len(tests) - MAX_TESTS),
+                "ran": any(_parts(test.id) for test in tests if test.outcome in _REALLY),
+                "complete": not run.broken,
+                "output_tail": output_tail(completed, run.printed()),
+            }
+        )
+        return _judged(result, completed, too_long=len(printed) > MAX_REPORT_BYTES)
+
+
+_REALLY = frozenset({TestOutcome.PASSED, TestOutcome.FAILED, TestOutcome.ERROR})
+
+
+def _judged(result: VerifierResult, completed: Completed, *, too_long: bool) -> VerifierResult:
+    code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
+    broken = how_it_ended(completed)
+    if broken is not None:
+        return broke_off(result, broken)
+    if code == 127:
+        return broke_off(result, "there is no go to run the tests with")
+    if too_long:
+        return broke_off(result, f"it printed more than {MAX_REPORT_BYTES // 2**20} MiB")
+    if code == 0 and bad:
+        return broke_off(result, f"go ended with exit code 0, but {bad} of its tests fail")
+    if code != 0 and not bad:
+        return broke_off(result, f"go ended with exit code {code}, but no test fails")
+    return result.model_copy(update={"nothing_to_run": not result.ran and not bad})
+
+
+@dataclass
+class _Told:
+    """One test, or one package, as far as it is known."""
+
+    outcome: TestOutcome | None = None
+    seconds: float = 0.0
+    output: list[str] = field(default_factory=list)
+    size: int = 0
+    failed_build: str = ""
+
+    def add(self, text: str) -> None:
+        self.output.append(text)
+        self.size += len(text)
+        if self.size > 2 * _MAX_KEPT:
+            kept = fit_middle("".join(self.output), _MAX_KEPT)
+            self.output, self.size = [kept], len(kept)
+
+    @property
+    def text(self) -> str:
+        return plain(_MARKS.sub("", "".join(self.output))).strip("\n")
+
+
+class _Run:
+    """Reads events one by one; what is not an event is left aside."""
+
+    def __init__(self, folders: Mapping[str, str], folder: str) -> None:
+        self.broken = False
+        self._folders = folders
+        self._folder = folder
+        self._told: dict[tuple[str, str], _Told] = {}
+        self._builds: dict[str, _Told] = {}
+        self._details_left = MAX_ALL_DETAILS
+
+    def read(self, line: bytes) -> None:
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(event, dict):
+            return
+        action, output = event.get("Action"), str(event.get("Output", ""))
+        if action == "build-output":
+            self._builds.setdefault(str(event.get("ImportPath")), _Told()).add(output)
+        package, test = event.get("Package"), event.get("Test", "")
+        if not isinstance(package, str) or not isinstance(test, str):
+            return
+        told = self._told.setdefault((package, test), _Told())
+        if action == "output":
+            told.add(output)
+        elif action in _ENDS:
+            told.outcome = _ENDS[action]
+            told.seconds = _seconds(event.get("Elapsed"))
+            told.failed_build = str(event.get("FailedBuild", ""))
+
+    def tests(self) -> list[TestResult]:
+        """Every test, and every package that failed otherwise than by one of them."""
+        failing: set[str] = set()
+        found: list[TestResult] = []
+        for (package, name), told in self._told.items():
+            if not name:
+                continue
+            if told.outcome is None or told.outcome.bad:
+                failing.add(package)
+            if told.outcome is None or _PANIC.search(told.text):
+                self.broken = True
+            found.append(self._test(package, name, told))
+        for (package, name), told in self._told.items():
+            if not name and (told.outcome is None or told.outcome.bad) and package not in failing:
+                self.broken = True
+                found.append(self._package(package, told))
+        return found
+
+    def printed(self) -> bytes:
+        """What was printed, as go would show it without `-json`, of what did not pass."""
+        builds = [told.text for told in self._builds.values()]
+        tests = [told.text for told in self._told.values() if told.outcome is TestOutcome.FAILED]
+        packages = [told.text for (_, name), told in self._told.items() if not name]
+        return "\n".join(filter(None, [*builds, *tests, *packages])).encode()
+
+    def _test(self, package: str, name: str, told: _Told) -> TestResult:
+        outcome = TestOutcome.ERROR if told.outcome is None else told.outcome
+        text = told.text if outcome is not TestOutcome.PASSED else ""
+        message, place = self._where(package, text)
+        if told.outcome is None:
+            message = message or "it did not end"
+        return self._result(stable_id(f"{package} {name}"), outcome, message, text, place, told)
+
+    def _package(self, package: str, told: _Told) -> TestResult:
+        build = self._builds.get(told.failed_build)
+        text = build.text if build is not None else told.text
+        message, place = self._where(package, text, built=build is not None)
+        if build is not None:
+            message = f"it does not build: {message}" if message else "it does not build"
+        message = message or "it did not end"
+        return self._result(stable_id(package), TestOutcome.ERROR, message, text, place, told)
+
+    def _result(
+        self,
+        test_id: str,
+        outcome: TestOutcome,
+        message: str,
+        text: str,
+        place: tuple[str | None, int | None],
+        told: _Told,
+    ) -> TestResult:
+        details = fit_middle(text, max(0, min(MAX_DETAILS, self._details_left)))
+        self._details_left -= len(details)
+        file, line = place
+        return TestResult(
+            id=test_id,
+            outcome=outcome,
+            message=fit(message, MAX_MESSAGE),
+            details=details,
+            file=file,
+            line=line,
+            seconds=told.seconds,
+        )
+
+    def _where(
+        self, package: str, text: str, *, built: bool = False
+    ) -> tuple[str, tuple[str | None, int | None]]:
+        """What is said first, and the first line of the repository that is named.
+
+        A compiler names files from where it runs, a test from its package's folder, and a panic in
+        full.
+        """
+        panic = _PANIC.search(text)
+        message, place = panic[0] if panic else "", (None, None)
+        for found in _AT.finditer(text[:_MAX_KEPT]):
+            file = found[1]
+            if not built and "/" not in file and package in self._folders:
+                file = posixpath.join(self._folders[package], file)
+            path = repository_path(file, self._folder)
+            if path is not None:
+                return message or found[3] or text, (path, int(found[2]))
+        return message or text.partition("\n")[0], place
+
+
+def _seconds(elapsed: object) -> float:
+    return float(elapsed) if isinstance(elapsed, int | float) and 0 <= elapsed < 1e9 else 0.0
+
+
+def _parts(test_id: str) -> tuple[str, str] | None:
+    """Package and name out of an id; None for what is no test by itself."""
+    package, _, name = test_id.partition(" ")
+    return (package, name) if name and "…" not in test_id else None
+
+
+def _folders(listed: bytes) -> dict[str, str]:
+    """Packages and the folders they lie in, as `go list` told them."""
+    lines = listed[:MAX_REPORT_BYTES].decode("utf-8", errors="replace").splitlines()
+    return dict(line.split("\t", 1) for line in lines if "\t" in line)
+
+
+def _module_of(path: str, modules: Iterable[str]) -> str | None:
+    holding = (each for each in modules if not each or path.startswith(f"{each}/"))
+    return max(holding, key=len, default=None)

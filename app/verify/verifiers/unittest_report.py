@@ -1,0 +1,151 @@
+"""`python -m unittest`, writing a report: run by the project's own Python, 3.7 or newer.
+
+Nothing of Honk is imported here, nor is this module by anything but tests: `unittest.py` hands its
+text to that Python, with the file to write as its argument. Cases are named as pytest names them,
+so a project that changes from the one to the other keeps the history of its tests.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import traceback
+import unittest
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape, quoteattr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Any
+
+    Error = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+
+def shown(text: object) -> str:
+    """Bounded, and without what no XML may hold."""
+    return "".join(c if _may_stand(c) else "\ufffd" for c in str(text)[:20000])
+
+
+def _may_stand(c: str) -> bool:
+    return c in "\t\n" or " " <= c < "\ud800" or "\ue000" <= c < "\ufffe" or c > "\uffff"
+
+
+class Case:
+    """What is known of one test."""
+
+    def __init__(self, test: unittest.TestCase) -> None:
+        self.test = test
+        self.told: list[tuple[str, str, str]] = []
+
+    def xml(self) -> str:
+        kind, method = type(self.test), getattr(self.test, "_testMethodName", "")
+        if kind.__module__ == "unittest.loader":
+            # A module that cannot be imported, as unittest stands in for it.
+            where = _attributes([("name", method), ("file", method.replace(".", "/") + ".py")])
+        else:
+            where = _attributes(_place(self.test, kind, method))
+        return f"<testcase {where}>{''.join(_element(*each) for each in self.told)}</testcase>"
+
+
+def _place(
+    test: unittest.TestCase, kind: type[unittest.TestCase], method: str
+) -> list[tuple[str, str]]:
+    """Name, file and line. `classname` follows the path of the file from here, as pytest has it."""
+    name, file, line = test.id(), "", ""
+    classname = ".".join([kind.__module__, kind.__qualname__])
+    if name.startswith(classname + "."):
+        name = name[len(classname) + 1 :]
+    try:
+        path = os.path.relpath(inspect.getsourcefile(kind) or os.pardir)
+        if not path.startswith(os.pardir):
+            file = path.replace(os.sep, "/")
+            classname = ".".join([file[:-3].replace("/", "."), kind.__qualname__])
+        line = str(inspect.unwrap(getattr(kind, method)).__code__.co_firstlineno - 1)
+    except (AttributeError, OSError, TypeError, ValueError):
+        pass  # a test made while running: it has a name, and no place
+    return [("classname", classname), ("name", name), ("file", file), ("line", line)]
+
+
+def _attributes(words: Iterable[tuple[str, str]]) -> str:
+    return " ".join(f"{key}={quoteattr(shown(value))}" for key, value in words if value)
+
+
+def _element(tag: str, message: str, text: str) -> str:
+    return f"<{tag} message={quoteattr(shown(message)[:600])}>{escape(shown(text))}</{tag}>"
+
+
+class Result(unittest.TextTestResult):
+    """As unittest's own, and remembers every case."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.cases: dict[int, Case] = {}
+
+    def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's names
+        super().startTest(test)
+        self.of(test)
+
+    def of(self, test: unittest.TestCase) -> Case:
+        return self.cases.setdefault(id(test), Case(test))
+
+    def tell(self, test: unittest.TestCase, tag: str, error: Error) -> None:
+        lines = traceback.format_exception(*error)
+        message = traceback.format_exception_only(*error[:2])[-1].strip()
+        self.of(test).told.append((tag, message, "".join(lines)))
+
+    def addError(self, test: unittest.TestCase, err: Error) -> None:  # noqa: N802
+        super().addError(test, err)
+        self.tell(test, "error", err)
+
+    def addFailure(self, test: unittest.TestCase, err: Error) -> None:  # noqa: N802
+        super().addFailure(test, err)
+        self.tell(test, "failure", err)
+
+    def addSubTest(  # noqa: N802
+        self, test: unittest.TestCase, subtest: unittest.TestCase, err: Error | None
+    ) -> None:
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self.tell(test, "failure", err)
+
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802
+        super().addSkip(test, reason)
+        self.of(test).told.append(("skipped", reason, ""))
+
+    def addExpectedFailure(self, test: unittest.TestCase, err: Error) -> None:  # noqa: N802
+        super().addExpectedFailure(test, err)
+        self.of(test).told.append(("skipped", "expected failure", ""))
+
+    def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
+        super().addUnexpectedSuccess(test)
+        self.of(test).told.append(("failure", "unexpected success", ""))
+
+
+def discovered() -> unittest.TestSuite:
+    """As `python -m unittest` finds tests; where it finds none, in a folder that is no package."""
+    found = unittest.TestLoader().discover(".")
+    for start in ("tests", "test"):
+        if not found.countTestCases() and Path(start).is_dir():
+            found = unittest.TestLoader().discover(start)
+    return found
+
+
+def main(report: str) -> int:
+    """Run everything and write the report. Exit codes are those of `python -m unittest`."""
+    suite = discovered()
+    runner = unittest.TextTestRunner(resultclass=Result)
+    result = runner.run(suite)
+    assert isinstance(result, Result)
+    cases = "".join(case.xml() for case in result.cases.values())
+    with Path(report).open("w", encoding="utf-8", errors="replace") as file:
+        file.write(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+    if not result.testsRun and not result.skipped:
+        return 5
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

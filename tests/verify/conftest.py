@@ -1,0 +1,159 @@
+"""Real projects in real sandboxes, with what their own package managers fetched.
+
+The managers run here, on the machine, with the configuration that they have, and their answers stay
+in `.cache/verify`: what a sandbox sees of them is that folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.domain.values import CommitSha
+from app.domain.verdict import VerifierResult
+from app.verify.runner import Site, verify
+from app.verify.verifier import DirectoryTree, Verifier
+from app.verify.verifiers import choose
+from app.workspace.sandbox import Bubblewrap
+from app.workspace.spec import Limits, Mount, SandboxSpec
+from app.workspace.toolchains import CACHES, installed
+
+CACHE = Path(__file__).parents[2] / ".cache" / "verify"
+SHA = CommitSha("a" * 40)
+
+MakeProject = Callable[..., Site]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> MakeProject:
+    """A checkout of the given files. `mounts`: what of this machine is seen at `/opt/<name>`."""
+    root = tmp_path / "work"
+    root.mkdir()
+    sandbox = Bubblewrap.create(root)
+
+    def make(
+        files: Mapping[str, str | Path],
+        *,
+        mounts: Mapping[str, Path] | None = None,
+        limits: Limits | None = None,
+        **environment: str,
+    ) -> Site:
+        workspace = root / f"checkout-{len(list(root.iterdir()))}"
+        workspace.mkdir()
+        sandbox.claim(workspace)
+        for name, content in files.items():
+            path = workspace / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, Path):
+                shutil.copytree(content, path, dirs_exist_ok=True, symlinks=True)
+            else:
+                path.write_text(content)
+        belongs_to(workspace, workspace)
+        own = installed()
+        spec = SandboxSpec(
+            workspace,
+            mounts=(
+                *own.mounts,
+                *(Mount(path, f"/opt/{name}") for name, path in (mounts or {}).items()),
+            ),
+            environment={**own.environment(sandbox, workspace), **environment},
+            limits=limits or Limits(seconds=120),
+        )
+        return Site(sandbox, spec, tmp_path / "scratch")
+
+    return make
+
+
+def belongs_to(path: Path, like: Path) -> None:
+    """Everything below is the property of whoever the sandbox's workspace belongs to."""
+    owner = like.stat()
+    for each in [path, *path.rglob("*")]:
+        os.chown(each, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def with_cache(site: Site, name: str, variable: str) -> Site:
+    """A folder that lasts between test runs, for what only costs time to make again."""
+    folder = CACHE / name
+    folder.mkdir(parents=True, exist_ok=True)
+    belongs_to(folder, site.spec.workspace)
+    mount = Mount(folder, f"/opt/{name}", writable=True)
+    return replace(
+        site,
+        spec=replace(
+            site.spec,
+            mounts=(*site.spec.mounts, mount),
+            environment={**site.spec.environment, variable: mount.target},
+        ),
+    )
+
+
+def found(site: Site, *policy: str) -> tuple[Verifier, ...]:
+    """What the checkout gets, by itself or by a policy."""
+    return choose(policy, DirectoryTree(site.spec.workspace)).verifiers
+
+
+async def run(site: Site, *policy: str) -> VerifierResult:
+    """The one result of the checkout."""
+    (result,) = (await verify(site, found(site, *policy), SHA)).verifiers
+    return result
+
+
+def outcomes(result: VerifierResult) -> dict[str, str]:
+    return {test.id: test.outcome.value for test in result.tests}
+
+
+def needs(name: str) -> None:
+    """Skip where a toolchain is missing; in CI, where all have to be there, fail."""
+    if name not in installed():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"there is no {name} here")
+
+
+def fetched(name: str, words: Sequence[str], **environment: str) -> Path:
+    """What a package manager puts into a folder, once; `@` in its words is that folder."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    folder = CACHE / name
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / ".whole").exists():
+            return folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        done = subprocess.run(
+            [word.replace("@", str(folder)) for word in words],
+            env={**os.environ, **{key: str(folder / value) for key, value in environment.items()}},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
+        )
+        if done.returncode != 0:
+            pytest.fail(f"{words[0]} could not fetch what the test needs: {done.stderr[-2000:]}")
+        (folder / ".whole").touch()
+    return folder
+
+
+PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+
+
+@pytest.fixture(scope="session")
+def wheels() -> Path:
+    """A folder that serves as a package index."""
+    return fetched("wheels", [*PIP, "download", "-d", "@", "pytest", "iniconfig", "setuptools"])
+
+
+@pytest.fixture(scope="session")
+def tox_and_nox() -> Path:
+    """Both, and what they need, as a folder of site-packages."""
+    return fetched("tools", [*PIP, "install", "--target", "@", "tox", "nox"])
+
+
+__all__ = ["CACHES"]
