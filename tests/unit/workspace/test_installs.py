@@ -1,0 +1,179 @@
+"""Each ecosystem's own client installs a package through the proxy, from where this machine is
+configured to get packages. Nothing of that is written here: the clients are asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.workspace.clients import Clients, Registries
+from app.workspace.egress import Egress, Refused
+from app.workspace.egress_addresses import Addresses, Network, system_lookup
+from app.workspace.egress_rules import Mode
+from app.workspace.sandbox import Bubblewrap, Completed, Mount, SandboxSpec
+
+
+TOOLCHAIN = "/run/honk/toolchain"
+
+
+def without(reason: str) -> None:
+    """CI has to have what its toolchains need; a person's machine may lack it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def needs(client: str) -> None:
+    if shutil.which(client) is None:
+        pytest.skip(f"{client} is not installed")
+
+
+async def operators_networks(registries: Registries) -> list[Network]:
+    """What the operator of this machine would allow: where its registries really are."""
+    found: list[Network] = []
+    for rule in registries.rules:
+        with contextlib.suppress(OSError):
+            found += [ipaddress.ip_network(a) for a in await system_lookup(rule.pattern)]
+    if not found:
+        without("no registry of this machine has an address")
+    return found
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Bubblewrap:
+    return Bubblewrap.create(tmp_path)
+
+
+@pytest.fixture
+def workspace(sandbox: Bubblewrap, tmp_path: Path) -> Path:
+    path = tmp_path / "workspace"
+    path.mkdir()
+    sandbox.claim(path)
+    return path
+
+
+class Setup:
+    def __init__(self, sandbox: Bubblewrap, workspace: Path, ecosystem: str, mode: Mode) -> None:
+        self.sandbox = sandbox
+        self.spec = SandboxSpec(workspace)
+        self.ecosystem = ecosystem
+        self.mode = mode
+        self.tried: tuple[Refused, ...] = ()
+
+    def has(self, name: str, text: str) -> None:
+        """A file that the project has."""
+        path = self.spec.workspace / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        if os.geteuid() == 0:
+            uid = self.spec.workspace.stat().st_uid
+            os.chown(path, uid, uid)
+            os.chown(path.parent, uid, uid)
+
+    async def run(self, script: str, *mounts: Mount) -> Completed:
+        asked = await Clients(Addresses()).resolve([self.ecosystem])
+        if asked.problems:
+            without(asked.problems[0].why)
+        # Once to know the first host, once to learn the second.
+        networks = await operators_networks(asked)
+        asked = await Clients(Addresses(networks)).resolve([self.ecosystem])
+        egress = Egress(self.sandbox, await operators_networks(asked))
+        async with egress.open([self.ecosystem], self.mode, self.spec.workspace) as door:
+            spec = replace(
+                self.spec,
+                mounts=(door.mount, *mounts),
+                environment={
+                    **door.environment,
+                    "PATH": f"{TOOLCHAIN}/bin:/usr/local/bin:/usr/bin:/bin",
+                },
+            )
+            done = await self.sandbox.run(spec, door.command(["bash", "-euc", script]))
+            self.tried = door.tried
+        return done
+
+
+@pytest.mark.parametrize("mode", ["fetch-only", "connect"])
+async def test_pip(sandbox: Bubblewrap, workspace: Path, mode: Mode) -> None:
+    needs("/usr/bin/pip3")
+    setup = Setup(sandbox, workspace, "python", mode)
+    done = await setup.run(
+        "python3 -m pip install -q --disable-pip-version-check --target lib six && "
+        "PYTHONPATH=lib python3 -c 'import six; print(six.__name__)'"
+    )
+    assert done.ok and done.text.endswith("six\n"), (done.text, setup.tried)
+    assert setup.tried == ()
+
+
+@pytest.mark.parametrize("mode", ["fetch-only", "connect"])
+async def test_npm(sandbox: Bubblewrap, workspace: Path, mode: Mode) -> None:
+    needs("npm")
+    setup = Setup(sandbox, workspace, "node", mode)
+    # A scoped name is asked for with an encoded slash.
+    setup.has("package.json", '{"dependencies": {"isarray": "2.0.5", "@types/ms": "*"}}')
+    done = await setup.run(
+        "npm install --no-audit --no-fund --no-update-notifier --loglevel=error && "
+        "node -p 'require(\"isarray\")([])' && test -e node_modules/@types/ms/index.d.ts"
+    )
+    assert done.ok and "true" in done.text, (done.text, setup.tried)
+
+
+async def test_go(sandbox: Bubblewrap, workspace: Path) -> None:
+    needs("go")
+    setup = Setup(sandbox, workspace, "go", "fetch-only")
+    setup.has("go.mod", "module example.com/a\n\ngo 1.21\n")
+    setup.has("a.go", 'package a\n\nimport _ "github.com/pkg/errors"\n')
+    root = Path(await output("go", "env", "GOROOT"))
+    done = await setup.run(
+        "go get github.com/pkg/errors@v0.9.1 && go list -m all && test -s go.sum",
+        Mount(root, TOOLCHAIN),
+    )
+    assert done.ok and "github.com/pkg/errors v0.9.1" in done.text, (done.text, setup.tried)
+    assert setup.tried == ()
+
+
+async def test_cargo(sandbox: Bubblewrap, workspace: Path) -> None:
+    needs("cargo")
+    setup = Setup(sandbox, workspace, "rust", "fetch-only")
+    setup.has("src/lib.rs", "pub use cfg_if::cfg_if;\n")
+    setup.has(
+        "Cargo.toml",
+        '[package]\nname = "a"\nversion = "0.1.0"\nedition = "2021"\n'
+        '[dependencies]\ncfg-if = "=1.0.0"\n',
+    )
+    root = Path(await output("rustc", "--print", "sysroot"))
+    done = await setup.run("cargo check --quiet && test -s Cargo.lock", Mount(root, TOOLCHAIN))
+    assert done.ok, (done.text, setup.tried)
+    assert setup.tried == ()
+
+
+async def test_maven(sandbox: Bubblewrap, workspace: Path) -> None:
+    needs("mvn")
+    setup = Setup(sandbox, workspace, "java", "fetch-only")
+    setup.has(
+        "pom.xml",
+        "<project><modelVersion>4.0.0</modelVersion><groupId>a</groupId><artifactId>a</artifactId>"
+        "<version>1</version><packaging>pom</packaging><build><extensions><extension>"
+        "<groupId>org.hamcrest</groupId><artifactId>hamcrest</artifactId><version>2.2</version>"
+        "</extension></extensions></build></project>",
+    )
+    done = await setup.run(
+        "mvn -q -B -Dmaven.repo.local=m2 validate && "
+        "test -s m2/org/hamcrest/hamcrest/2.2/hamcrest-2.2.jar",
+        # Debian keeps what its Java and Maven cannot start without in /etc.
+        *(Mount(path, str(path)) for path in Path("/etc").glob("java-*")),
+        *(Mount(path, str(path)) for path in Path("/etc/maven").glob("[lm]*")),
+    )
+    assert done.ok, (done.text[:5000], setup.tried)
+
+
+async def output(*argv: str) -> str:
+    process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, cwd="/")
+    told, _ = await process.communicate()
+    return told.decode().strip()
