@@ -37,6 +37,7 @@ from app.workspace.spec import GIB
 _USER_AGENT = b"honk-setup"
 _CHUNK = 1 << 16
 _MAX_HEAD = 16 << 10
+_HEAD_CHUNK = 4 << 10
 _MAX_REDIRECTS = 5
 _MAX_TOLD = 200
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -305,7 +306,7 @@ class _Conversation:
                     return event
                 if event is not h11.NEED_DATA:
                     return None
-                self._http.receive_data(await self._reader.read(_CHUNK))
+                self._http.receive_data(await self._reader.read(_HEAD_CHUNK))
 
     async def _connect(self, request: h11.Request) -> bool:
         """Open a way to an allowed place. May more be asked on it? Raises RefusedError."""

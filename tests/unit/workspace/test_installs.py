@@ -19,7 +19,6 @@ from app.workspace.egress_addresses import Addresses, Network, system_lookup
 from app.workspace.egress_rules import Mode
 from app.workspace.sandbox import Bubblewrap, Completed, Mount, SandboxSpec
 
-
 TOOLCHAIN = "/run/honk/toolchain"
 
 

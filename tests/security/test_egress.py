@@ -1,0 +1,520 @@
+"""What set-up code may try at the proxy that is its only way out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from app.errors import UserError
+from app.workspace.egress import Bounds, Door, Mode, open_door
+from app.workspace.egress_addresses import Addresses, is_public
+from app.workspace.egress_authority import Authority
+from app.workspace.egress_rules import Rule, host_rule
+from app.workspace.sandbox import Bubblewrap, SandboxSpec
+
+HOST = "registry.test"
+LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
+
+
+@dataclass
+class Registry:
+    """A registry on this machine. It keeps what it was sent and answers by path."""
+
+    seen: list[bytes] = field(default_factory=list)
+    answers: dict[str, bytes] = field(default_factory=dict)
+    port: int = 0
+    authority: Authority = field(default_factory=Authority)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                self.seen.append(head)
+                path = head.split(b" ")[1].decode()
+                if path == "/endless":
+                    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    while True:
+                        writer.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+                        await writer.drain()
+                if path == "/slow":
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                    while True:
+                        writer.write(b"x")
+                        await asyncio.sleep(0.05)
+                writer.write(self.answers.get(path, OK))
+                await writer.drain()
+        writer.transport.abort()
+
+    @property
+    def rule(self) -> Rule:
+        return Rule(HOST, self.port)
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\nok"
+
+
+@pytest.fixture
+async def registry() -> AsyncIterator[Registry]:
+    registry = Registry()
+    server = await asyncio.start_server(
+        registry.serve, "127.0.0.1", 0, ssl=registry.authority.context(HOST)
+    )
+    registry.port = server.sockets[0].getsockname()[1]
+    yield registry
+    server.close()
+
+
+@dataclass
+class Gate:
+    """An open door, spoken to as a client inside would."""
+
+    door: Door
+    registry: Registry
+    writers: list[asyncio.StreamWriter]
+
+    async def plain(self, request: bytes) -> bytes:
+        """The answer to bytes sent to the proxy itself."""
+        reader, writer = await self.connection()
+        writer.write(request)
+        with contextlib.suppress(ConnectionError):
+            return await asyncio.wait_for(reader.read(), 10)
+        return b""
+
+    async def within(self, request: bytes, *, host: str = HOST) -> bytes:
+        """The answer to bytes sent to what passes for the registry."""
+        reader, writer = await self.tunnel(host)
+        writer.write(request)
+        with contextlib.suppress(ConnectionError):
+            return await asyncio.wait_for(reader.read(), 10)
+        return b""
+
+    async def get(self, path: str, headers: str = "") -> bytes:
+        host = f"{HOST}:{self.registry.port}"
+        close = "Connection: close\r\n"
+        return await self.within(
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}{close}\r\n".encode()
+        )
+
+    async def connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        path = str(self.door.mount.source / "proxy.sock")
+        reader, writer = await asyncio.open_unix_connection(path)
+        self.writers.append(writer)
+        return reader, writer
+
+    async def tunnel(
+        self, host: str, *, sni: str | None = None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await self.connection()
+        port = self.registry.port
+        writer.write(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        trust = ssl.create_default_context(cafile=str(self.door.mount.source / "ca.pem"))
+        trust.check_hostname = False
+        if sni is not None:
+            trust.verify_mode = ssl.CERT_NONE
+        await writer.start_tls(trust, server_hostname=sni or host)
+        return reader, writer
+
+    @property
+    def refused(self) -> list[str]:
+        return [f"{each.host}: {each.why}" for each in self.door.tried]
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Bubblewrap:
+    return Bubblewrap.create(tmp_path)
+
+
+@pytest.fixture
+def workspace(sandbox: Bubblewrap, tmp_path: Path) -> Path:
+    path = tmp_path / "workspace"
+    path.mkdir()
+    sandbox.claim(path)
+    return path
+
+
+class OpenGate:
+    """Opens doors to the registry that are closed at the test's end."""
+
+    def __init__(self, sandbox: Bubblewrap, workspace: Path, registry: Registry) -> None:
+        self.sandbox = sandbox
+        self.workspace = workspace
+        self.registry = registry
+        self.stack = AsyncExitStack()
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def __call__(
+        self,
+        *rules: Rule,
+        mode: Mode = "fetch-only",
+        names: dict[str, Sequence[str]] | None = None,
+        networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network] = LOOPBACK,
+        bounds: Bounds | None = None,
+    ) -> Gate:
+        async def lookup(host: str) -> Sequence[str]:
+            return (names or {}).get(host, ["127.0.0.1"])
+
+        authority = self.registry.authority.pem().decode()
+        door = await self.stack.enter_async_context(
+            open_door(
+                rules or [self.registry.rule],
+                mode,
+                sandbox=self.sandbox,
+                workspace=self.workspace,
+                addresses=Addresses(networks, lookup),
+                bounds=bounds,
+                trust=ssl.create_default_context(cadata=authority),
+            )
+        )
+        return Gate(door, self.registry, self.writers)
+
+
+@pytest.fixture
+async def gate(sandbox: Bubblewrap, workspace: Path, registry: Registry) -> AsyncIterator[OpenGate]:
+    opener = OpenGate(sandbox, workspace, registry)
+    async with opener.stack:
+        yield opener
+    for writer in opener.writers:
+        writer.transport.abort()
+
+
+async def test_reading_is_what_works(gate: OpenGate, registry: Registry) -> None:
+    opened = await gate()
+    answer = await opened.get("/simple/a/", "User-Agent: who I am\r\nAccept: text/html\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"ok")
+    assert b"cookie" not in answer.lower()
+    (seen,) = registry.seen
+    assert seen.startswith(b"GET /simple/a/ HTTP/1.1\r\n") and b"accept: text/html" in seen
+    assert b"who I am" not in seen
+    assert opened.refused == []
+
+
+async def test_one_connection_asks_for_many_things(gate: OpenGate, registry: Registry) -> None:
+    opened = await gate()
+    reader, writer = await opened.tunnel(HOST)
+    for number in range(3):
+        writer.write(f"GET /{number} HTTP/1.1\r\nHost: {HOST}:{registry.port}\r\n\r\n".encode())
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    assert len(registry.seen) == 3
+
+
+SENT_OUT = {
+    "post": ("POST /upload", "Content-Length: 2\r\n", "hi", "POST could send"),
+    "put": ("PUT /a", "Content-Length: 0\r\n", "", "PUT could send"),
+    "odd method": ("SECRET /a", "", "", "SECRET could send"),
+    "body of a GET": ("GET /a", "Content-Length: 2\r\n", "hi", "with a body"),
+    "chunked body": ("GET /a", "Transfer-Encoding: chunked\r\n", "2\r\nhi\r\n0\r\n\r\n", "a body"),
+    "two lengths": ("GET /a", "Content-Length: 0\r\nContent-Length: 2\r\n", "hi", "proper HTTP"),
+    "length and chunked": (
+        "GET /a",
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "0\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
+        "with a body",
+    ),
+    "odd chunking": ("GET /a", "Transfer-Encoding: xchunked\r\n", "", "proper HTTP"),
+    "space before colon": ("GET /a", "Content-Length : 2\r\n", "hi", "proper HTTP"),
+    "folded header": ("GET /a", "Accept: a\r\n b\r\nX\r\n", "", "proper HTTP"),
+    "upgrade": ("GET /a", "Upgrade: websocket\r\n", "", "upgrade"),
+    "query": ("GET /a?secret", "", "", "query string"),
+    "empty query": ("GET /a?", "", "", "query string"),
+    "encoded query": ("GET /a%3Fsecret", "", "", "behind an encoding"),
+    "encoded slash": ("GET /a%2f..%2fb", "", "", "behind an encoding"),
+    "two encoded slashes": ("GET /@a%2fb%2fc", "", "", "behind an encoding"),
+    "encoded dots": ("GET /a/%2e%2e/b", "", "", "behind an encoding"),
+    "twice encoded": ("GET /a%252f", "", "", "behind an encoding"),
+    "dots": ("GET /a/../b", "", "", "goes upwards"),
+    "backslash": ("GET /a\\b", "", "", "no registry uses"),
+    "fragment": ("GET /a#secret", "", "", "no registry uses"),
+    "long path": ("GET /" + "a" * 2000, "", "", "longer than"),
+    "huge header": ("GET /a", f"X: {'a' * 40_000}\r\n", "", "proper HTTP"),
+    "absolute form": ("GET http://elsewhere.test/a", "", "", "its path is an address"),
+    "double slash": ("GET //elsewhere.test/a", "", "", None),
+    "tunnel in a tunnel": ("CONNECT elsewhere.test:443", "", "", "a tunnel in a tunnel"),
+}
+
+
+@pytest.mark.parametrize("name", SENT_OUT)
+async def test_nothing_is_sent_out(gate: OpenGate, registry: Registry, name: str) -> None:
+    line, headers, body, why = SENT_OUT[name]
+    opened = await gate()
+    answer = await opened.within(
+        f"{line} HTTP/1.1\r\nHost: {HOST}:{registry.port}\r\n{headers}Connection: close\r\n\r\n"
+        f"{body}".encode()
+    )
+    if why is None:
+        # The registry itself reads a path here, never a host.
+        assert registry.seen[0].startswith(b"GET //elsewhere.test/a HTTP/1.1\r\nhost: registry")
+        return
+    assert answer.startswith(b"HTTP/1.1 403 ") and why.encode() in answer, answer
+    assert registry.seen == []
+    assert any(why in each for each in opened.refused), opened.refused
+
+
+async def test_a_second_request_is_not_smuggled(gate: OpenGate, registry: Registry) -> None:
+    opened = await gate()
+    host = f"{HOST}:{registry.port}"
+    answer = await opened.within(
+        f"GET /a HTTP/1.1\r\nHost: {host}\r\n\r\nPOST /b HTTP/1.1\r\nHost: {host}\r\n"
+        "Content-Length: 6\r\n\r\nsecret".encode()
+    )
+    assert answer.count(b"HTTP/1.1 200 ") == 1 and b"POST could send" in answer
+    assert len(registry.seen) == 1
+
+
+async def test_another_host_header(gate: OpenGate, registry: Registry) -> None:
+    opened = await gate()
+    for host in ("elsewhere.test", HOST, f"{HOST}:1", f"{HOST}@elsewhere.test"):
+        answer = await opened.within(f"GET /a HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert b" 403 " in answer
+    twice = f"GET /a HTTP/1.1\r\nHost: {HOST}:{registry.port}\r\nHost: b\r\n\r\n"
+    assert b" 403 " in await opened.within(twice.encode())
+    assert registry.seen == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "elsewhere.test:443",
+        f"{HOST}:22",
+        f"{HOST}:443",
+        f"sub.{HOST}:443",
+        f"{HOST}.elsewhere.test:443",
+        "127.0.0.1:443",
+        "127.1:443",
+        "2130706433:443",
+        "0x7f000001:443",
+        "[::1]:443",
+        "[::ffff:127.0.0.1]:443",
+        "169.254.169.254:80",
+        "user@registry.test:443",
+        "registry.test",
+        "registry.test:443:443",
+        "registry.test:0",
+        "registry.test:99999",
+        "rеgistry.test:443",  # a Cyrillic letter
+        "xn--rgistry-9of.test:443",
+        "",
+        "http://registry.test/",
+    ],
+)
+async def test_other_places_are_refused(gate: OpenGate, registry: Registry, target: str) -> None:
+    opened = await gate()
+    answer = await opened.plain(f"CONNECT {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 403 "), answer
+    assert len(opened.refused) == 1
+    assert registry.seen == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://elsewhere.test/",
+        f"http://{HOST}/",
+        f"http://{HOST}@elsewhere.test/",
+        "http://[::1]/",
+        "https://registry.test/",
+        "ftp://registry.test/",
+        "/",
+        "*",
+        "http:registry.test/",
+    ],
+)
+async def test_addresses_of_other_places(gate: OpenGate, registry: Registry, target: str) -> None:
+    opened = await gate()
+    answer = await opened.plain(f"GET {target} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 403 "), answer
+    assert registry.seen == []
+
+
+PRIVATE = [
+    *("10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "0.0.0.0"),  # noqa: S104
+    *("127.0.0.1", "224.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1", "240.0.0.1"),
+    *("::", "::1", "fe80::1", "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1", "2001:db8::1"),
+    *("::ffff:10.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a00:1", "64:ff9b:1::1"),
+    *("2002:a00:1::1", "::10.0.0.1", "2001:0:a00:1::f5ff:fffe"),
+]
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+async def test_a_name_for_a_private_address(
+    gate: OpenGate, registry: Registry, address: str
+) -> None:
+    assert not is_public(ipaddress.ip_address(address))
+    opened = await gate(networks=(), names={HOST: [address]})
+    answer = await opened.get("/a")
+    assert b" 403 " in answer and b"is not public" in answer
+    assert registry.seen == []
+
+
+async def test_public_addresses_are_public() -> None:
+    # The controls of the test before.
+    for address in ("8.8.8.8", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808"):
+        assert is_public(ipaddress.ip_address(address))
+
+
+async def test_the_operator_allows_a_network(gate: OpenGate, registry: Registry) -> None:
+    assert (await (await gate()).get("/a")).endswith(b"ok")
+
+
+def redirect(to: str) -> bytes:
+    return f"HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://127.0.0.1/",
+        "https://elsewhere.test/a",
+        "//elsewhere.test/a",
+        "https://elsewhere.test/a?secret",
+        "file:///etc/passwd",
+        "http://[::1]:1/",
+        "https://registry.test:99999/",
+        "https://[/",
+    ],
+)
+async def test_redirects_elsewhere(gate: OpenGate, registry: Registry, to: str) -> None:
+    opened = await gate()
+    registry.answers["/a"] = redirect(to)
+    answer = await opened.get("/a")
+    assert answer.startswith(b"HTTP/1.1 403 "), answer
+    assert len(registry.seen) == 1 and len(opened.refused) == 1
+
+
+async def test_redirects_to_what_is_allowed(gate: OpenGate, registry: Registry) -> None:
+    opened = await gate()
+    registry.answers["/a"] = redirect("/b/")
+    assert b"location: /b/" in await opened.get("/a")
+    # To a signed address: followed outside, since a query may not come from inside.
+    registry.answers["/a"] = redirect(f"https://{HOST}:{registry.port}/c?signature=1")
+    assert (await opened.get("/a")).endswith(b"ok")
+    assert registry.seen[-1].startswith(b"GET /c?signature=1 ")
+    registry.answers["/a"] = redirect("/a?again")
+    registry.answers["/a?again"] = redirect("/a?again")
+    assert b"redirects more than" in await opened.get("/a")
+
+
+async def test_credentials_are_added_outside(gate: OpenGate, registry: Registry) -> None:
+    rule = Rule(HOST, registry.port, authorization=SecretStr("Bearer operators"))
+    opened = await gate(rule)
+    await opened.get("/a", "Authorization: Bearer mine\r\nCookie: b=c\r\n")
+    assert b"authorization: Bearer operators" in registry.seen[0]
+    assert b"mine" not in registry.seen[0] and b"b=c" not in registry.seen[0]
+    assert b"operators" not in repr(opened.door).encode()
+
+
+async def test_endless_and_slow_answers(gate: OpenGate, registry: Registry) -> None:
+    opened = await gate(bounds=Bounds(total_bytes=1 << 20, body_seconds=0.3))
+    assert len(await opened.get("/endless")) < 2 << 20
+    assert any("bytes in all" in each for each in opened.refused)
+    slow = await gate(bounds=Bounds(body_seconds=0.3))
+    assert not (await slow.get("/slow")).endswith(b"x" * 1000)
+
+
+async def test_slow_requests_end(gate: OpenGate) -> None:
+    opened = await gate(bounds=Bounds(head_seconds=0.2))
+    reader, writer = await opened.connection()
+    with contextlib.suppress(ConnectionError):
+        for byte in b"GET http://registry.test/ HTTP/1.1":
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.02)
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+
+
+async def test_ten_thousand_connections(gate: OpenGate, registry: Registry) -> None:
+    opened = await gate(bounds=Bounds(connections=50))
+    held = []
+    for _ in range(10_000):
+        _, writer = await opened.connection()
+        held.append(writer)
+        if len(held) > 100:
+            held.pop(50).transport.abort()
+    assert any("connections at once" in each for each in opened.refused)
+    for writer in held:
+        writer.transport.abort()
+    await asyncio.sleep(0.05)
+    assert (await opened.get("/a")).endswith(b"ok")
+
+
+async def test_requests_and_misses_are_bounded(gate: OpenGate, registry: Registry) -> None:
+    opened = await gate(bounds=Bounds(misses=3))
+    missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    registry.answers = {f"/secret-{number}": missing for number in range(9)}
+    reader, writer = await opened.tunnel(HOST)
+    for number in range(4):
+        writer.write(
+            f"GET /secret-{number} HTTP/1.1\r\nHost: {HOST}:{registry.port}\r\n\r\n".encode()
+        )
+        assert b" 404 " in await reader.readuntil(b"\r\n\r\n")
+    writer.write(f"GET /secret-5 HTTP/1.1\r\nHost: {HOST}:{registry.port}\r\n\r\n".encode())
+    assert b"for what is not there" in await reader.read()
+    assert len(registry.seen) == 4
+
+
+async def test_a_tunnel_leads_to_its_own_host(gate: OpenGate, registry: Registry) -> None:
+    opened = await gate(mode="connect")
+    reader, writer = await opened.tunnel(HOST, sni=HOST)
+    writer.write(b"POST /a HTTP/1.1\r\n\r\n")
+    assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    with pytest.raises((OSError, ssl.SSLError)):
+        await opened.tunnel(HOST, sni="elsewhere.test")
+    assert any("TLS asks for elsewhere.test" in each for each in opened.refused)
+
+
+async def test_a_tunnel_carries_tls_alone(gate: OpenGate, registry: Registry) -> None:
+    opened = await gate(mode="connect")
+    port = registry.port
+    answer = await opened.plain(
+        f"CONNECT {HOST}:{port} HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\nSSH-2.0-me\r\n".encode()
+    )
+    assert b"SSH" not in answer
+    assert any("is no TLS" in each for each in opened.refused), opened.refused
+    assert registry.seen == []
+
+
+async def test_a_tunnel_to_a_private_address(gate: OpenGate) -> None:
+    opened = await gate(mode="connect", networks=(), names={HOST: ["::ffff:127.0.0.1"]})
+    with pytest.raises((OSError, ssl.SSLError)):
+        await opened.tunnel(HOST, sni=HOST)
+    assert any("is not public" in each for each in opened.refused)
+
+
+async def test_rules_are_hosts() -> None:
+    assert host_rule("*.Example.com").covers("a.example.com", 443, tls=True)
+    assert not host_rule("*.example.com").covers("example.com", 443, tls=True)
+    assert not host_rule("*.example.com").covers("aexample.com", 443, tls=True)
+    assert host_rule("bücher.example").pattern == "xn--bcher-kva.example"
+    for wrong in ("*", "*.com", "10.0.0.1", "[::1]", "a b", "https://a.test", "a.test:80", "", "1"):
+        with pytest.raises(UserError):
+            host_rule(wrong)
+
+
+async def test_from_within_a_sandbox(
+    gate: OpenGate, registry: Registry, sandbox: Bubblewrap, workspace: Path
+) -> None:
+    opened = await gate()
+    script = (
+        "import os, ssl, urllib.request as u\n"
+        f"print(u.urlopen('https://{HOST}:{registry.port}/a').read())\n"
+        "print(sorted(os.listdir('/run/honk/egress')))\n"
+    )
+    spec = SandboxSpec(workspace, mounts=(opened.door.mount,), environment=opened.door.environment)
+    done = await sandbox.run(spec, opened.door.command(["python3", "-c", script]))
+    assert done.text == "b'ok'\n['ca.p12', 'ca.pem', 'forward.py', 'proxy.sock']\n"
+    # The same sandbox without the door has no way out.
+    without = await sandbox.run(SandboxSpec(workspace), ["python3", "-c", script])
+    assert not without.ok
