@@ -7,6 +7,7 @@ directory is read too, and every secret can be given as `NAME_FILE=path` instead
 from __future__ import annotations
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     database_url: str | None = None
     sandbox: Literal["bubblewrap", "none"] = Field("bubblewrap", validation_alias="HONK_SANDBOX")
     allow_unsandboxed: str = Field("no", validation_alias="HONK_ALLOW_UNSANDBOXED")
+    networks: str = Field("", validation_alias="HONK_EGRESS_NETWORKS")
     concurrency: int = Field(
         4 * (os.cpu_count() or 1),
         ge=1,
@@ -124,6 +126,17 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """`sqlite:///...` or `postgresql://...`; SQLite below the home when nothing is set."""
         return self.database_url or f"sqlite:///{self.home_path / 'honk.db'}"
+
+    def egress_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Networks that set-up may reach though they are not public. Raises UserError."""
+        parts = [part.strip() for part in self.networks.split(",") if part.strip()]
+        try:
+            return tuple(ip_network(part) for part in parts)
+        except ValueError as problem:
+            raise UserError(
+                f"HONK_EGRESS_NETWORKS: {problem}.",
+                next_step="Give networks separated by commas, such as 10.1.0.0/16.",
+            ) from None
 
     def webhook_secrets(self) -> tuple[bytes, ...]:
         """One secret, or two while they are rotated. Raises UserError when there is none."""

@@ -27,8 +27,10 @@ from app.store.results import ResultStore
 from app.store.runs import Runs
 from app.workspace import toolchains
 from app.workspace.checkout import Workspaces
+from app.workspace.egress import Egress
 from app.workspace.mirror import Mirrors
 from app.workspace.sandbox import Bubblewrap, Sandbox, Unsandboxed, probe
+from app.workspace.snapshots import Snapshots
 
 log = structlog.get_logger()
 
@@ -137,6 +139,7 @@ def _services(
         repository=settings.repository_concurrency, installation=settings.installation_concurrency
     )
     mirrors = Mirrors(home / "mirrors")
+    workspaces = Workspaces(home / "workspaces", mirrors, sandbox, toolchains.installed())
     return Services(
         database=database,
         runs=Runs(database, limits),
@@ -144,8 +147,10 @@ def _services(
         messages=Messages(database),
         github=github,
         mirrors=mirrors,
-        workspaces=Workspaces(home / "workspaces", mirrors, sandbox, toolchains.installed()),
+        workspaces=workspaces,
         sandbox=sandbox,
+        egress=Egress(sandbox, settings.egress_networks()),
+        snapshots=Snapshots(home / "setups", workspaces),
         model=model,
         model_id=settings.model,
         model_id_max=settings.model_max,

@@ -30,6 +30,7 @@ When a test is itself wrong and must change, say so in finish.
 repository, or would be harmful, change nothing and say why in finish.
 - When the request can be read in ways that lead to different results and the repository does not \
 tell which is meant, call ask with one clear question. Do not ask what you can find out.
+- Commands have no network. After changing which packages the project depends on, call setup.
 - Call verify after your last change and before finish. If it fails because of your change, mend \
 it; if it failed before you came, say so.
 - End with finish. Be truthful: not_done names everything asked that is missing, untested or \

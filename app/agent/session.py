@@ -131,8 +131,8 @@ class Session:
 
     `snapshot` names the work tree's present tree; `messages` returns all that people wrote to the
     run, and what the transcript has already is not said again. `should_stop` is asked several
-    times a second and must be cheap; `verify` returns words for the model. `boundary` makes the
-    random fence of the first message.
+    times a second and must be cheap; `verify` and `set_up` return words for the model. `boundary`
+    makes the random fence of the first message.
     """
 
     def __init__(
@@ -145,6 +145,7 @@ class Session:
         model_id: str,
         budget: Budget,
         verify: Callable[[], Awaitable[str]],
+        set_up: Callable[[], Awaitable[str]],
         snapshot: Callable[[], Awaitable[str | None]],
         messages: Callable[[], Awaitable[Sequence[Message]]],
         should_stop: Callable[[], Awaitable[bool]],
@@ -157,7 +158,7 @@ class Session:
         self._assignment = assignment
         self._model_id = model_id
         self._budget = budget
-        self._tools = Toolbox(hands, verify)
+        self._tools = Toolbox(hands, verify, set_up)
         self._snapshot = snapshot
         self._hear = messages
         self._should_stop = should_stop

@@ -89,6 +89,10 @@ class VerifyInput(_Input):
     """verify takes no words."""
 
 
+class SetupInput(_Input):
+    """setup takes no words either."""
+
+
 class PlanItem(Value):
     """One step of the plan."""
 
@@ -147,6 +151,12 @@ TOOLS: tuple[dict[str, Any], ...] = (
         {},
     ),
     _custom(
+        "setup",
+        "Run the project's set-up commands again, with the network that its maintainers allow for "
+        "them; bash has none. Call it after you changed which packages the project depends on.",
+        {},
+    ),
+    _custom(
         "plan",
         "Tell people what you are going to do and what is done. Send the whole plan each time.",
         {
@@ -187,12 +197,13 @@ _INPUTS: dict[str, type[_Input]] = {
     "str_replace_based_edit_tool": EditInput,
     "search": SearchInput,
     "verify": VerifyInput,
+    "setup": SetupInput,
     "plan": PlanInput,
     "ask": AskInput,
     "finish": FinishInput,
 }
 
-TOUCHES_THE_TREE = frozenset({"bash", "str_replace_based_edit_tool", "verify"})
+TOUCHES_THE_TREE = frozenset({"bash", "str_replace_based_edit_tool", "verify", "setup"})
 """The tools after which the work tree may be another."""
 
 
@@ -227,9 +238,15 @@ def understood(call: ToolCall) -> _Input | str:
 class Toolbox:
     """Runs calls with the hands that were given."""
 
-    def __init__(self, hands: Hands, verify: Callable[[], Awaitable[str]]) -> None:
+    def __init__(
+        self,
+        hands: Hands,
+        verify: Callable[[], Awaitable[str]],
+        set_up: Callable[[], Awaitable[str]],
+    ) -> None:
         self._hands = hands
         self._verify = verify
+        self._set_up = set_up
 
     async def execute(self, call: ToolCall, *, seconds: float) -> ToolResult:
         """Run one call, for at most `seconds` where the tool can take long.
@@ -251,6 +268,8 @@ class Toolbox:
                 return _told(await self._hands.search(pattern, path))
             case VerifyInput():
                 return ToolResult(cut(cleaned(await self._verify())))
+            case SetupInput():
+                return ToolResult(cut(cleaned(await self._set_up())))
             case PlanInput():
                 return ToolResult("The plan is shown.")
             case AskInput():

@@ -5,13 +5,14 @@ Whatever came from the model, the repository or the issue goes through `sanitize
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from app.domain import labels, sanitize
 from app.domain.admission import Waiting
 from app.domain.command import CommandSpec
 from app.domain.run import Outcome, Phase, RunInput
+from app.domain.setup import Tried
 from app.domain.trigger import Trigger
 from app.domain.values import RepoName, RunId, Value, short
 from app.domain.verdict import Change, Checks, Counts, Verdict, VerifierResult
@@ -146,18 +147,28 @@ def _place(waiting: Waiting) -> str:
 
 
 def status_working(
-    run: RunId, requester: str, phase: Phase, plan: list[PlanItem], usage: Usage
+    run: RunId,
+    requester: str,
+    phase: Phase,
+    plan: list[PlanItem],
+    usage: Usage,
+    tried: Sequence[Tried] = (),
 ) -> str:
     """What the run is doing now, with the agent's own checklist."""
-    return _status(run, requester, f"**{_PHASES[phase]} …**", plan, usage)
+    return _status(run, requester, f"**{_PHASES[phase]} …**", plan, usage, tried)
 
 
 def status_settled(
-    run: RunId, requester: str, report: Report, plan: list[PlanItem], usage: Usage
+    run: RunId,
+    requester: str,
+    report: Report,
+    plan: list[PlanItem],
+    usage: Usage,
+    tried: Sequence[Tried] = (),
 ) -> str:
     """How it ended; this comment is not edited again."""
     headline = f"**{_HEADLINES[report.outcome]}.** {_result_line(report)}"
-    return _status(run, requester, headline.strip(), plan, usage)
+    return _status(run, requester, headline.strip(), plan, usage, tried)
 
 
 def last_words(run: RunId, attempt: int, requester: str, report: Report) -> str:
@@ -223,6 +234,50 @@ def how_it_stands(
         state = f"{_PHASES[phase]}."
     parts = [state, _checklist(plan), f"<sub>{_usage_line(usage)} · run `{run}`</sub>"]
     return "\n\n".join(part for part in parts if part)
+
+
+SETUP_OUTPUT = 4_000
+_TRIED_SHOWN = 10
+
+
+def set_up_failed(
+    line: str, how: str, output: str, tried: Sequence[Tried], allowed: Sequence[str]
+) -> tuple[str, str]:
+    """Problem and next step when a set-up command does not do."""
+    told = [
+        f"The set-up command {sanitize.code(line, limit=200)} {how}:",
+        sanitize.fence(output, limit=SETUP_OUTPUT),
+    ]
+    if tried:
+        told.append(_tried(tried))
+    network = (
+        "What it may reach is listed there under `network.allow`."
+        if allowed
+        else "Set-up has no network unless `network.allow` there lists hosts."
+    )
+    return "\n\n".join(told), f"Mend `setup` in `.github/honk.yml`. {network}"
+
+
+def set_up_again(output: str) -> str:
+    """What the agent is told when its set-up did."""
+    return f"The set-up commands ran. The last one said:\n{output[-SETUP_OUTPUT:]}"
+
+
+def no_set_up() -> str:
+    """What the agent is told where nothing is to be set up."""
+    return "There are no set-up commands in this repository's `.github/honk.yml`."
+
+
+def _tried(tried: Sequence[Tried]) -> str:
+    """What set-up was not let through to."""
+    lines = [
+        f"- {sanitize.code(each.host or '(nowhere)', limit=120)}: "
+        f"{sanitize.plain(each.why, limit=200)}{f' ({each.count} times)' if each.count > 1 else ''}"
+        for each in tried[:_TRIED_SHOWN]
+    ]
+    if len(tried) > _TRIED_SHOWN:
+        lines.append(f"- and {len(tried) - _TRIED_SHOWN} more")
+    return "\n".join(["Set-up tried to reach what it may not:", "", *lines])
 
 
 def go_on() -> str:
@@ -488,11 +543,18 @@ def no_commits(repo: RepoName, branch: str) -> tuple[str, str]:
 
 
 def _status(
-    run: RunId, requester: str, headline: str, plan: list[PlanItem], usage: Usage | None
+    run: RunId,
+    requester: str,
+    headline: str,
+    plan: list[PlanItem],
+    usage: Usage | None,
+    tried: Sequence[Tried] = (),
 ) -> str:
     lines = [marker(run), headline]
     if plan:
         lines.append(_checklist(plan))
+    if tried:
+        lines.append(_tried(tried))
     used = f"{_usage_line(usage)} · " if usage else ""
     lines.append(f"<sub>{used}run `{run}` · asked by {_login(requester)}</sub>")
     return _fit_comment("\n\n".join(lines) + "\n")

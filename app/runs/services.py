@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import structlog
 
 from app.agent.model import Model
 from app.domain.run import RunInput
+from app.domain.setup import Tried
 from app.domain.values import RepoName, RunId
 from app.errors import RetryableError
 from app.github.client import GitHubApp, RepositoryClient
@@ -24,8 +25,10 @@ from app.store.messages import Messages
 from app.store.results import ResultStore
 from app.store.runs import Runs
 from app.workspace.checkout import Workspaces
+from app.workspace.egress import Egress
 from app.workspace.mirror import Mirrors, Remote
 from app.workspace.sandbox import Sandbox
+from app.workspace.snapshots import Snapshots
 
 log = structlog.get_logger()
 
@@ -85,6 +88,27 @@ class Edits:
         self._last.pop(run, None)
 
 
+class TriedPlaces:
+    """What the set-ups of each run were not let through to, in this worker."""
+
+    def __init__(self) -> None:
+        self._tried: dict[str, dict[tuple[str, str], int]] = {}
+
+    def note(self, run: str, tried: Sequence[Tried]) -> None:
+        """The same place counts as often as the set-up that tried it most."""
+        known = self._tried.setdefault(run, {})
+        for each in tried:
+            what = (each.host, each.why)
+            known[what] = max(known.get(what, 0), each.count)
+
+    def of(self, run: str) -> tuple[Tried, ...]:
+        known = self._tried.get(run, {})
+        return tuple(Tried(host=host, why=why, count=count) for (host, why), count in known.items())
+
+    def forget(self, run: str) -> None:
+        self._tried.pop(run, None)
+
+
 @dataclass(frozen=True)
 class Services:
     """The worker's parts. The sandbox's and the model's adapters are chosen by the operator."""
@@ -97,12 +121,15 @@ class Services:
     mirrors: Mirrors
     workspaces: Workspaces
     sandbox: Sandbox
+    egress: Egress
+    snapshots: Snapshots
     model: Model
     model_id: str
     model_id_max: str
     scratch: Path
     edits: Edits = field(default_factory=Edits)
     stops: Stops = field(default_factory=Stops)
+    tried: TriedPlaces = field(default_factory=TriedPlaces)
     shift: Shift = field(default_factory=Shift)
     _calls: dict[RunId, Counter[str]] = field(default_factory=dict)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
     <root>/<name>/tree            the work tree and a `.git` of its own: the sandbox's
     <root>/<name>/index           git's index as it was at checkout: the worker's
+    <root>/<name>/made            what set-up made in it: no commit takes it in
     <root>/<name>/workspace.json  what it is
 
 Work-tree git runs inside a sandbox, always: a repository can bring hooks, filters and nested
@@ -87,6 +88,11 @@ class Workspace:
     def index(self) -> Path:
         """Git's index at the time of the checkout."""
         return self.folder / "index"
+
+    @property
+    def made(self) -> Path:
+        """What set-up made in the work tree, as git's exclude files name it."""
+        return self.folder / "made"
 
     def pin(self, what: str) -> str:
         """The name under which the mirror keeps something for this workspace."""
@@ -196,6 +202,7 @@ class Workspaces:
         workspace.folder.mkdir(parents=True)
         # Passed through by the sandbox's user, listed by nobody.
         workspace.folder.chmod(0o711)
+        workspace.made.write_bytes(b"")
         workspace.path.mkdir(mode=0o700)
         self.sandbox.claim(workspace.path)
 

@@ -353,6 +353,12 @@ class Mirrors:
             made = await self._git(repo, ["write-tree"], environment=index)
         return tree_sha(made.decode().strip())
 
+    async def files(self, repo: RepoName, tree: str) -> dict[str, str]:
+        """The files of a commit or tree, links included: blob by path."""
+        listed = await self._git(repo, ["ls-tree", "-r", "-z", "--full-tree", tree])
+        rows = [row.partition(b"\t") for row in listed.split(b"\0") if b" blob " in row[:13]]
+        return {os.fsdecode(path): row.split()[2].decode() for row, _, path in rows}
+
     async def gitlinks(self, repo: RepoName, tree: str) -> dict[str, str]:
         """The submodules of a commit or tree: SHA by path."""
         listed = await self._git(repo, ["ls-tree", "-r", "-z", "--full-tree", tree])

@@ -25,18 +25,20 @@ from app.workspace.spec import GIB, MIB, Completed, Limits, Mount
 MAX_PACK_BYTES = 2 * GIB
 _MAX_WORDS = 50
 _SAVED_INDEX = "/run/honk/index"
+_MADE = "/run/honk/made"
 _LIMITS = Limits(seconds=900, file_bytes=MAX_PACK_BYTES, output_bytes=MIB)
 _NO_SHA = "0" * 40
 
 # The exit code of `add` is 1 when single files could not be read: the rest is packed.
 _PACK = f"""
 set -eu
-base=$1 objects=$2 out=$3 saved=$4
+base=$1 objects=$2 out=$3 saved=$4 made=$5
 export GIT_DIR="$out/git" GIT_WORK_TREE="$PWD"
 git init -q --template=
 mkdir -p "$GIT_DIR/info" "$GIT_DIR/objects/info"
 printf '%s\\n' "$objects" > "$GIT_DIR/objects/info/alternates"
 printf '%s\\n' '{PLAIN_ATTRIBUTES}' > "$GIT_DIR/info/attributes"
+cp "$made" "$GIT_DIR/info/exclude"
 cp -p "$saved" "$GIT_DIR/index"
 git update-index -q --refresh > /dev/null 2>&1 || :
 code=0
@@ -75,9 +77,9 @@ class PackedTree:
 async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
     """Pack the work tree as it is now. Its sandboxes should be dead.
 
-    Ignored files are left out by the repository's own `.gitignore` alone. Submodules stay as they
-    are in the base. Links that lead outside, new nested repositories and changes of `.gitmodules`
-    are left out and named. Raises UserError when the tree cannot be packed.
+    Files are left out by the repository's own `.gitignore`, and when set-up made them. Submodules
+    stay as they are in the base. Links that lead outside, new nested repositories and changes of
+    `.gitmodules` are left out and named. Raises UserError when the tree cannot be packed.
     """
     mirrors, repo = workspaces.mirrors, workspace.repo
     links = await mirrors.gitlinks(repo, workspace.base)
@@ -94,15 +96,17 @@ async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
 
 async def _pack_inside(workspace: Workspace, workspaces: Workspaces, scratch: Mount) -> None:
     saved = Mount(workspace.index, _SAVED_INDEX)
+    made = Mount(workspace.made, _MADE)
     spec = workspaces.spec(
         workspace,
         limits=_LIMITS,
         writable=False,
         environment=inside_environment(),
-        mounts=(scratch, saved),
+        mounts=(scratch, saved, made),
     )
     seen = workspaces.sandbox.seen
     words = [workspace.base, workspaces.objects_inside(workspace), seen(scratch), seen(saved)]
+    words.append(seen(made))
     done = await workspaces.sandbox.run(spec, ["/bin/sh", "-c", _PACK, "pack", *words])
     if not done.ok:
         raise UserError(f"The work tree cannot be packed: {_why(done)}.")

@@ -166,6 +166,7 @@ class Desk:
             model_id=self.model_id,
             budget=self.budget,
             verify=self._verify,
+            set_up=self._set_up,
             snapshot=self._snapshot,
             messages=self._messages,
             should_stop=self._should_stop,
@@ -176,6 +177,9 @@ class Desk:
     async def _verify(self) -> str:
         self.verified += 1
         return "3 passed"
+
+    async def _set_up(self) -> str:
+        return "Installed."
 
     async def _snapshot(self) -> str:
         self.snapshots += 1

@@ -28,7 +28,14 @@ async def announce(
     if row.status_comment_id is None or not (new_phase or services.edits.is_due(run.id)):
         return
     services.edits.made(run.id)
-    text = words.status_working(run.id, run.trigger.actor.login, phase, plan_of(row), usage_of(row))
+    text = words.status_working(
+        run.id,
+        run.trigger.actor.login,
+        phase,
+        plan_of(row),
+        usage_of(row),
+        services.tried.of(run.id),
+    )
     try:
         client = await services.client(run, TALK)
         await conversation.edit_comment(client, row.status_comment_id, text)

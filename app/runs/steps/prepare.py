@@ -1,15 +1,12 @@
-"""The code that a run starts from, and the commands that make it ready to work in."""
+"""The code that a run starts from."""
 
 from __future__ import annotations
 
-from app.domain import sanitize, words
+from app.domain import words
 from app.domain.run import Phase, Preparation, RunInput
 from app.domain.values import CommitSha
 from app.errors import UserError
 from app.runs.services import READ_CODE, Services
-from app.workspace.checkout import Workspace
-
-SETUP_OUTPUT = 4_000
 
 
 async def prepare(services: Services, run: RunInput) -> Preparation:
@@ -40,18 +37,3 @@ async def _default_head(services: Services, run: RunInput, base: CommitSha) -> C
     remote = await services.remote(run, READ_CODE)
     head = await services.mirrors.fetch(run.trigger.repository, remote, f"refs/heads/{branch}")
     return head or base
-
-
-async def set_up(services: Services, run: RunInput, workspace: Workspace) -> None:
-    """Run the policy's `setup` commands in the workspace. Raises UserError when one fails."""
-    for line in run.policy.setup:
-        done = await services.sandbox.run(services.workspaces.spec(workspace), ["bash", "-c", line])
-        if done.exit_code == 0:
-            continue
-        output = done.output.decode("utf-8", "replace")
-        how = "did not end in time" if done.timed_out else f"ended with {done.exit_code}"
-        raise UserError(
-            f"The set-up command {sanitize.code(line, limit=200)} {how}:\n\n"
-            + sanitize.fence(output, limit=SETUP_OUTPUT),
-            next_step="Mend `setup` in `.github/honk.yml`. Set-up has no network.",
-        )

@@ -43,7 +43,14 @@ async def _settle_status(
 ) -> None:
     """Edit the status comment for the last time; write it when it is not there."""
     row = await services.runs.get(run.id)
-    text = words.status_settled(run.id, run.trigger.actor.login, told, plan_of(row), usage_of(row))
+    text = words.status_settled(
+        run.id,
+        run.trigger.actor.login,
+        told,
+        plan_of(row),
+        usage_of(row),
+        services.tried.of(run.id),
+    )
     known = row.status_comment_id
     if known is not None and await conversation.edit_comment(client, known, text):
         return
@@ -68,3 +75,4 @@ async def _put_away(services: Services, run: RunInput) -> None:
         await services.workspaces.remove(workspace)
     services.edits.forget(run.id)
     services.stops.forget(run.id)
+    services.tried.forget(run.id)

@@ -8,7 +8,6 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app import __version__
 from app.domain import words
 from app.domain.run import Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha, Value
@@ -18,9 +17,9 @@ from app.github import checks
 from app.github.checks import Annotation, Output
 from app.runs.durable import Nothing
 from app.runs.services import SEAL, Services
-from app.runs.steps import prepare
 from app.runs.steps.announce import announce
 from app.runs.steps.seal import Sealed
+from app.runs.steps.set_up import machine, set_up
 from app.verify import runner
 from app.verify.affected import affected
 from app.verify.reports import for_agent
@@ -169,8 +168,9 @@ async def complete_what_is_open(services: Services, run: RunInput) -> None:
 
 def environment(services: Services, run: RunInput) -> str:
     """Names everything besides the commit that results depend on."""
-    tools = services.workspaces.toolchains.fingerprint
-    parts = [__version__, run.policy.setup, run.policy.verify, tools]
+    policy = run.policy
+    network = policy.network.model_dump(mode="json")
+    parts = [policy.setup, policy.verify, network, machine(services)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -190,7 +190,7 @@ async def _results(
     With `base`, what the difference to that commit cannot affect is left out. `confirmed`: what
     fails as a whole is run again, once.
     """
-    async with _clean_checkout(services, run, commit, name) as workspace:
+    async with _clean_checkout(services, run, commit, name, base or commit) as workspace:
         spec = services.workspaces.spec(workspace)
         stop = services.stops.of(run.id)
         site = Site(services.sandbox, spec, services.scratch, stop)
@@ -222,11 +222,13 @@ async def _choice(
 
 @asynccontextmanager
 async def _clean_checkout(
-    services: Services, run: RunInput, commit: CommitSha, name: str
+    services: Services, run: RunInput, commit: CommitSha, name: str, base: CommitSha
 ) -> AsyncIterator[Workspace]:
-    workspace = await services.workspaces.create(run.trigger.repository, commit, name)
+    repo = run.trigger.repository
+    workspace = await services.workspaces.create(repo, commit, name)
     try:
-        await prepare.set_up(services, run, workspace)
+        tree = await services.mirrors.tree_of(repo, commit)
+        await set_up(services, run, workspace, base, tree)
         yield workspace
     finally:
         await services.workspaces.remove(workspace)

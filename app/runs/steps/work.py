@@ -20,7 +20,7 @@ from app.domain.run import Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha
 from app.domain.words import PlanItem, Work
 from app.runs.services import Services
-from app.runs.steps import prepare, verify
+from app.runs.steps import set_up, verify
 from app.runs.steps.announce import announce
 from app.store.turns import Turns
 from app.workspace.checkout import Workspace
@@ -47,8 +47,10 @@ async def work(
     """
     await announce(services, run, Phase.WORKING)
     turns = Turns(services.database, run.id)
-    workspace = await open_workspace(services, run, preparation.base, await turns.last_snapshot())
-    await prepare.set_up(services, run, workspace)
+    snapshot = await turns.last_snapshot()
+    workspace = await open_workspace(services, run, preparation.base, snapshot)
+    tree = TreeSha(snapshot) if snapshot else None
+    await set_up.set_up(services, run, workspace, preparation.base, tree)
     baseline = asyncio.create_task(verify.baseline(services, run, preparation.base))
     try:
         async with services.sandbox.session(services.workspaces.spec(workspace)) as hands:
@@ -95,6 +97,9 @@ async def _session(
     async def verify_now() -> str:
         return await verify.for_the_agent(services, run, preparation.base, workspace)
 
+    async def set_up_again() -> str:
+        return await set_up.again(services, run, workspace)
+
     async def progress(so_far: Progress) -> None:
         plan = [PlanItem(text=item.text, done=item.done) for item in so_far.plan]
         await announce(services, run, Phase.WORKING, plan=plan)
@@ -119,6 +124,7 @@ async def _session(
         model_id=run.model,
         budget=Budget(usd=budget.usd, seconds=budget.minutes * 60, turns=budget.turns),
         verify=verify_now,
+        set_up=set_up_again,
         snapshot=snapshot,
         messages=said,
         should_stop=stopped,

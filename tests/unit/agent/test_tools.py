@@ -17,7 +17,11 @@ async def call(hands: MemoryHands, name: str, value: object, *, seconds: float =
     async def verify() -> str:
         return "\x1b[32m3 passed\x1b[0m"
 
-    return await Toolbox(hands, verify).execute(ToolCall("t1", name, value), seconds=seconds)
+    async def set_up() -> str:
+        return "Installed."
+
+    toolbox = Toolbox(hands, verify, set_up)
+    return await toolbox.execute(ToolCall("t1", name, value), seconds=seconds)
 
 
 def test_the_definitions_are_what_the_sdk_knows() -> None:
@@ -28,6 +32,7 @@ def test_the_definitions_are_what_the_sdk_knows() -> None:
         "str_replace_based_edit_tool",
         "search",
         "verify",
+        "setup",
         "plan",
         "ask",
         "finish",
@@ -176,3 +181,7 @@ async def test_a_search_tells_what_was_found() -> None:
 
 async def test_verify_tells_what_the_tests_say() -> None:
     assert await call(MemoryHands(), "verify", {}) == ToolResult("3 passed")
+
+
+async def test_setup_tells_what_came_of_it() -> None:
+    assert await call(MemoryHands(), "setup", {}) == ToolResult("Installed.")

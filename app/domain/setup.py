@@ -1,0 +1,118 @@
+"""What a set-up depends on, so that its result can be used again. Pure."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import posixpath
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+
+from app.domain.values import Value
+
+_DEPENDENCY_FILES = (
+    *("requirements*.txt", "requirements*.in", "constraints*.txt", "pyproject.toml", "setup.py"),
+    *("setup.cfg", "Pipfile", "Pipfile.lock", "poetry.lock", "uv.lock", "uv.toml", "pdm.lock"),
+    *("environment*.yml", "environment*.yaml", ".python-version", "tox.ini", "noxfile.py"),
+    *("package.json", "package-lock.json", "npm-shrinkwrap.json", ".npmrc", ".nvmrc"),
+    *("yarn.lock", ".yarnrc", ".yarnrc.yml", "pnpm-lock.yaml", "pnpm-workspace.yaml", "bun.lock*"),
+    *("go.mod", "go.sum", "go.work", "go.work.sum"),
+    *("Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", ".cargo/config*"),
+    *("pom.xml", "mvnw", ".mvn/*", "*.gradle", "*.gradle.kts", "gradle.properties", "gradlew"),
+    *("gradle.lockfile", "libs.versions.toml", "gradle-wrapper.*", ".tool-versions"),
+)
+_COMPILED = (".c", ".cc", ".cpp", ".cxx", ".pyx", ".rs", ".f", ".f90", ".go")
+
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:[=<>!~]=?[\w.*,<>=!~+-]*)?")
+_PATH_FOLLOWS = ("-r", "--requirement", "-c", "--constraint", "-e", "--editable")
+_FETCHES = {
+    "npm": ("ci", "install", "i"),
+    "pnpm": ("install", "i"),
+    "yarn": ("install",),
+    "go": ("mod download", "mod verify"),
+    "cargo": ("fetch",),
+    "mvn": ("dependency:go-offline", "dependency:resolve"),
+}
+_SCRIPTS = ("preinstall", "install", "postinstall", "prepare", "prepublish")
+
+
+class Tried(Value):
+    """Something that set-up was not let through to: where, why, and how often."""
+
+    host: str
+    why: str
+    count: int = 1
+
+
+def dependency_files(files: Mapping[str, str], lines: Sequence[str]) -> dict[str, str]:
+    """Of a tree's files (blob by path) those that a set-up's result follows from.
+
+    They are known by their names, or named in a set-up command.
+    """
+    named = {posixpath.normpath(word) for line in lines for word in _words(line)}
+    return {
+        path: blob
+        for path, blob in files.items()
+        if path in named or any(_matches(path, pattern) for pattern in _DEPENDENCY_FILES)
+    }
+
+
+def _matches(path: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, f"*/{pattern}")
+
+
+def key(parts: Iterable[object]) -> str:
+    """A name that changes with any of the parts."""
+    text = json.dumps(list(parts), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def only_installs(lines: Sequence[str], files: Iterable[str], package_json: str = "") -> bool:
+    """Do the commands only fetch what others wrote, whatever the project's own sources say?
+
+    Then their result serves another tree with the same dependency files. Anything not plainly
+    known to be so is taken to build something from the sources (`pip install .`, `make`, a
+    script), and is done again where the sources are others.
+    """
+    parts = [part for line in lines for part in re.split(r"&&|;", line) if part.strip()]
+    if not all(_fetches(part) for part in parts):
+        return False
+    if any(name in package_json for name in (f'"{script}"' for script in _SCRIPTS)):
+        return False
+    editable = any(re.search(r"(?:-e|--editable)\b", line) for line in lines)
+    return not (editable and any(path.endswith(_COMPILED) for path in files))
+
+
+def _fetches(command: str) -> bool:
+    if re.search(r"[$`|&*?()\\{}\n#]", command):
+        return False
+    words = _words(command)
+    if re.fullmatch(r"python3?(\.\d+)?", posixpath.basename(words[0])) and words[1:2] == ["-m"]:
+        words = words[2:]
+    program, *rest = [posixpath.basename(words[0]), *words[1:]] if words else [""]
+    if program in ("pip", "pip3"):
+        return rest[:1] == ["install"] and _pip_fetches(rest[1:])
+    if program == "venv":
+        return True
+    wanted = " ".join(word for word in rest if not word.startswith("-"))
+    return wanted in _FETCHES.get(program, ())
+
+
+def _pip_fetches(words: Sequence[str]) -> bool:
+    """`pip install .`, or of any path or address, builds."""
+    before = ""
+    for word in words:
+        names_path = before in _PATH_FOLLOWS
+        if not (names_path or word.startswith("-") or _REQUIREMENT.fullmatch(word)):
+            return False
+        before = "" if names_path else word
+    return True
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return line.split()

