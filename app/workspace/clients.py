@@ -323,7 +323,7 @@ def _bare(url: str) -> str:
 def _npm_tokens(settings: Mapping[str, object]) -> dict[str, SecretStr]:
     """Npm tells its secrets to nobody; they are in its files, by the registry's address.
 
-    https://docs.npmjs.com/cli/configuring-npm/npmrc#auth-related-configuration
+    npmrc(5), "Auth related configuration".
     """
     found: dict[str, SecretStr] = {}
     for name in ("globalconfig", "userconfig"):
