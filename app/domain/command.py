@@ -24,7 +24,7 @@ _BLANKS = "\u00a0\u2007\u202f\u3000"
 _INVISIBLE = "\u200b\ufeff"
 _WORD = re.compile(rf"[^\s{_MARKS}]+")
 _STOPS = ".!?,;:…。！？"
-_POLITE = frozenset({"please", "pls", "now", "thanks"})
+_FILLERS = frozenset({"please", "pls", "now", "thanks", "it", "this", "that", "ahead"})
 _MOST_READ = 5
 
 
@@ -247,20 +247,21 @@ def _taken_apart(words: list[_Word]) -> tuple[CommandSpec, list[str], list[_Word
     """The command, its arguments as they are written, and the words of its task."""
     given, words = _leading_arguments(words)
     trailing, words = _trailing_arguments(words)
-    meant = [word for word in words if word.bare not in _POLITE]
-    if len(meant) == 1 and meant[0].bare in COMMANDS:
-        words = meant
+    # "stop it, please" is "stop"; "fix it" is a task, as every sentence with "fix" is.
+    meant = [word for word in words if word.bare not in _FILLERS]
+    if meant and meant[0].bare in COMMANDS and meant[0].bare != "fix":
+        alone = not _leading_arguments(meant[1:])[1]
+        words = meant if alone else words
     named = words[0].bare if words else "work"
     spec = next((each for each in COMMANDS.values() if each.name == named), COMMANDS["work"])
     if spec.name == "work":
         return spec, [*given, *trailing], [] if len(words) == 1 and named == "work" else words
     behind, rest = _leading_arguments(words[1:])
-    given = [*given, *behind, *trailing]
     if spec.name == "fix" and rest and not behind:
-        return spec, given, words
+        return spec, [*given, *trailing], words
     if spec.takes_task or not rest or (spec.name == "trust" and len(rest) == 1):
-        return spec, given, rest
-    return COMMANDS["work"], given, words
+        return spec, [*given, *behind, *trailing], rest
+    return COMMANDS["work"], [*given, *trailing], words
 
 
 def _leading_arguments(words: list[_Word]) -> tuple[list[str], list[_Word]]:
@@ -268,7 +269,7 @@ def _leading_arguments(words: list[_Word]) -> tuple[list[str], list[_Word]]:
     given = list(takewhile(_ARGUMENT.fullmatch, (word.text for word in words)))
     rest = words[len(given) :]
     if len(rest) > 1 and rest[0].text.lower() in _READ and rest[1].text.startswith("="):
-        return [*given, f"{rest[0].text}="], rest[2:]
+        return [*given, f"{rest[0].text}="], rest[3 if rest[1].text == "=" else 2 :]
     return given, rest
 
 

@@ -147,7 +147,8 @@ def test_the_mention_is_that_of_this_app() -> None:
 @pytest.mark.parametrize(
     "piece",
     ["`", "` ", "``` ` ", "<!-- ", "x <!--\n", "<code> ", "```\n", "-   ", "> ", "\t", "\n", "\\`",
-     "<pre>\n", "`a\n/honk\n"],
+     "<pre>\n", "`a\n/honk\n", "/honk a\n", "/honk\n", "> x\n", "<details>\n", ":\n", "budget=1 ",
+     "On 2026 <a@b> wrote:\n", "2026 :\n", "From: a\n", "--", "@a@a>", "\u200f"],
 )  # fmt: skip
 def test_long_comments_take_no_time(piece: str) -> None:
     text = "`\n/honk x\n" + (piece * 65_536)[:65_536] + "\n`"
@@ -195,6 +196,15 @@ def test_long_comments_take_no_time(piece: str) -> None:
         ("/honk stop.", "stop", ""),
         ("/honk please stop!", "stop", ""),
         ("/honk retry, please", "retry", ""),
+        ("/honk stop it", "stop", ""),
+        ("/honk undo that, please", "undo", ""),
+        ("/honk go ahead!", "go", ""),
+        ("/honk fix it", "fix", "fix it"),
+        ("/honk fix, please.", "fix", "fix, please."),
+        ("/honk retry draft=true please", "retry", ""),
+        ("/honk retry draft=maybe for all", "work", "retry draft=maybe for all"),
+        ("/honk ask this", "ask", ""),
+        ("/honk ask this: why?", "ask", "this: why?"),
         ("/honk please", "work", "please"),
     ],
 )
