@@ -1,7 +1,7 @@
 # Everything a contributor runs. The first run sets up what it needs; later runs start at once.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format schema lock bench pictures clean
+.PHONY: demo test lint format schema lock bench faults pictures clean
 
 PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
@@ -31,6 +31,9 @@ format: .venv/dev
 bench: .venv/dev | system               ## measures, never gates
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+faults: .venv/dev tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, AGAIN=1
+	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(AGAIN),--again)
+
 pictures: .venv/dev | system            ## the story as pictures in docs/pictures
 	@$(BIN)/python -m tests.browser.pictures
 
@@ -46,7 +49,7 @@ lock: .venv/dev                         ## bring both lock files up to the newes
 
 .PHONY: system
 system:
-	@.ci/system-packages $(if $(filter test pictures,$(MAKECMDGOALS)),test,)
+	@.ci/system-packages $(if $(filter test pictures faults,$(MAKECMDGOALS)),test,)
 
 .venv/bin/python: | system
 	@$(PYTHON) -m venv .venv

@@ -143,6 +143,8 @@ def _place(waiting: Waiting) -> str:
             why = "This installation has as many runs at work as it may"
         case "slots":
             why = "Every slot is busy"
+    if waiting.ahead == 0:
+        return f"{why}; it is next."
     return f"{why}; {_count(waiting.ahead, 'run')} ahead of it in the queue."
 
 

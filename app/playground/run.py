@@ -131,7 +131,7 @@ class Product:
 
 @asynccontextmanager
 async def product(
-    home: Path, settings: Mapping[str, str], *, command: str = "serve"
+    home: Path, settings: Mapping[str, str], *, command: str = "serve", module: str = "app"
 ) -> AsyncIterator[Product]:
     """Start `honk serve` (or `web`) with these settings alone, and stop it at the end.
 
@@ -139,7 +139,7 @@ async def product(
     """
     log = (home / "honk.log").open("ab")
     process = subprocess.Popen(  # noqa: ASYNC220 - it is read without blocking
-        [sys.executable, "-m", "app", command, "--port", "0"],
+        [sys.executable, "-m", module, command, "--port", "0"],
         env=environment(settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

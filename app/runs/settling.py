@@ -16,6 +16,7 @@ from dbos import DBOS
 from app.domain import words
 from app.domain.run import Outcome, attempt_id, subject_key
 from app.domain.trigger import Trigger
+from app.domain.values import RunId
 from app.domain.words import Report
 from app.errors import HonkError, RetryableError, UserError
 from app.runs import queue
@@ -25,7 +26,7 @@ from app.store.runs import RunRow
 
 log = structlog.get_logger()
 
-SETTLE_SECONDS = 15.0
+SETTLE_SECONDS = 5.0
 
 _ALIVE = ["ENQUEUED", "PENDING", "DELAYED"]
 _UNQUEUED_SECONDS = 10.0
@@ -49,16 +50,30 @@ async def settle(services: Services) -> None:
     async with services.database.alone("settle") as ours:
         if not ours:
             return
-        for row in await services.runs.alive():
-            told = await _how_it_died(services, row)
+        rows = await services.runs.alive()
+        statuses = await _statuses(rows)
+        for row in rows:
+            told = await _how_it_died(services, row, statuses.get(row.id))
             if told is not None:
                 await _settle(services, row, told)
 
 
-async def _how_it_died(services: Services, row: RunRow) -> tuple[str, str] | None:
+async def _statuses(rows: list[RunRow]) -> dict[RunId, str]:
+    """What the engine says of each run's attempt, as far as it knows it."""
+    runs = {attempt_id(row.id, row.attempt): row.id for row in rows}
+    if not runs:
+        return {}
+    known = await DBOS.list_workflows_async(
+        workflow_ids=list(runs), load_input=False, load_output=False
+    )
+    return {runs[each.workflow_id]: each.status for each in known}
+
+
+async def _how_it_died(
+    services: Services, row: RunRow, status: str | None
+) -> tuple[str, str] | None:
     """Problem and next step of a dead run, None for a live one."""
-    status = await DBOS.get_workflow_status_async(attempt_id(row.id, row.attempt))
-    if status is not None and status.status in _ALIVE:
+    if status in _ALIVE:
         return None
     if status is None and (_is_young(row) or await _may_be_queued_yet(row)):
         return None

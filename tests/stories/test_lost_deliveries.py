@@ -32,7 +32,7 @@ async def test_what_was_asked_while_honk_was_away_is_done_when_it_is_back() -> N
 
 
 async def test_a_worker_alone_hears_through_the_log() -> None:
-    async with open_fleet(None, workers=1, web=False, HONK_INTAKE="poll") as house:
+    async with open_fleet(None, workers=1, web=False, settings={"HONK_INTAKE": "poll"}) as house:
         subject = await house.subject(plays=script([FIX], [FINISH]))
         await subject.label()
         await subject.settled()

@@ -184,6 +184,8 @@ class House:
     model: ScriptedModel
     settings: dict[str, str]
     honk: Product | None = None
+    module: str = "app"
+    """What is started as the product; other than `app` it may die, and is then looked after."""
     exempt: dict[tuple[str, str], str] = field(default_factory=dict)
     """Operations (method and template) that this story gets wrong on purpose, with reasons."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -191,7 +193,9 @@ class House:
 
     async def start(self) -> None:
         """Start the product on what is in `home`."""
-        self.honk = await self._stack.enter_async_context(product(self.home, self.settings))
+        self.honk = await self._stack.enter_async_context(
+            product(self.home, self.settings, module=self.module)
+        )
         self.github.webhook_url = f"{self.honk.url}/webhooks/github"
 
     async def stop(self) -> None:
@@ -234,7 +238,8 @@ class House:
         """Wait for something to be seen; fail with the words and the end of the product's log."""
         end = time.monotonic() + PATIENCE_SECONDS
         while not happened():
-            assert self.honk is None or self.honk.process.poll() is None, self.log()[-3000:]
+            alive = self.honk is None or self.honk.process.poll() is None
+            assert alive or self.module != "app", self.log()[-3000:]
             assert time.monotonic() < end, f"{otherwise}\n{self.log()[-3000:]}"
             await asyncio.sleep(0.02)
 
@@ -280,7 +285,7 @@ class Fleet(House):
         if not self.web:
             return
         self.honk = await self._stack.enter_async_context(
-            product(self.home, self.settings, command="web")
+            product(self.home, self.settings, command="web", module=self.module)
         )
         self.github.webhook_url = f"{self.honk.url}/webhooks/github"
 
@@ -289,7 +294,7 @@ class Fleet(House):
         log = self.home / f"worker-{len(self.workers)}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: ASYNC220 - it is read without blocking
-                [sys.executable, "-m", "app", "worker"],
+                [sys.executable, "-m", self.module, "worker"],
                 env=environment(self.settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -331,7 +336,7 @@ class Fleet(House):
 
 
 @asynccontextmanager
-async def open_house(**settings: str) -> AsyncIterator[House]:
+async def open_house(*, module: str = "app", **settings: str) -> AsyncIterator[House]:
     """A new house with the product running in it.
 
     Everything that the product says to GitHub, and GitHub to it, is held to GitHub's descriptions:
@@ -340,24 +345,30 @@ async def open_house(**settings: str) -> AsyncIterator[House]:
     # Not below pytest's own directory: as root, sandboxes run as accounts that may not pass there.
     with tempfile.TemporaryDirectory(prefix="honk-house-") as name:
         Path(name).chmod(0o711)
-        async with _open_house(Path(name), settings) as house:
+        kind = functools.partial(House, module=module)
+        async with _open_house(Path(name), settings, kind) as house:
             yield house
 
 
 @asynccontextmanager
 async def open_fleet(
-    database: str | None, *, workers: int, web: bool = True, **settings: str
+    database: str | None,
+    *,
+    workers: int,
+    web: bool = True,
+    module: str = "app",
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Fleet]:
     """A new house with `honk web` and some `honk worker` on a Postgres database.
 
     Without a database it is SQLite, which has room for one worker.
     """
-    given = {"HONK_LEASE_SECONDS": "2", **settings}
+    given = {"HONK_LEASE_SECONDS": "2", **(settings or {})}
     if database is not None:
         given["DATABASE_URL"] = database
     with tempfile.TemporaryDirectory(prefix="honk-house-") as name:
         Path(name).chmod(0o711)
-        kind = functools.partial(Fleet, size=workers, web=web)
+        kind = functools.partial(Fleet, size=workers, web=web, module=module)
         async with _open_house(Path(name), given, kind) as house:
             assert isinstance(house, Fleet)
             yield house
@@ -365,7 +376,7 @@ async def open_fleet(
 
 @asynccontextmanager
 async def _open_house(
-    home: Path, settings: Mapping[str, str], kind: Callable[..., House] = House
+    home: Path, settings: Mapping[str, str], kind: Callable[..., House]
 ) -> AsyncIterator[House]:
     github = github_with_pages(home / "github", registration(home))
     for login in (OWNER, "walter", "trudy", "rita", "stan"):

@@ -1,0 +1,137 @@
+"""The kill matrix: the worker dies before, during and after every recorded step of a run.
+
+Whatever the point, people see one pull request, one status comment, one ending, the right check
+run; no commit is made twice, and no turn of the model is asked for more than once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.dying import FOLDER, WHENS
+from tests.support import postgres
+from tests.support.house import FINISH, FIX, Fleet, House, Subject, open_fleet, open_house, script
+
+MODULE = "tests.faults.dying"
+SCRIPT = script([FIX], {"bash": {"command": "echo half"}}, [{"verify": {}}], [FINISH])
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place to die: the nth time that a workflow of this kind comes to this step."""
+
+    workflow: str
+    step: str
+    nth: int
+    when: str
+
+    def __str__(self) -> str:
+        nth = f" ({self.nth})" if self.nth > 1 else ""
+        return f"{self.workflow}: {self.when} {self.step}{nth}"
+
+
+@dataclass
+class Bench:
+    """A house whose workers die where they are told to, and are started again."""
+
+    house: House
+    folder: Path
+    _runs: int = 0
+
+    async def points(self) -> list[Point]:
+        """Every point that an undisturbed run comes to, in order."""
+        (self.folder / "steps").unlink(missing_ok=True)
+        subject = await self._run()
+        self._check(subject, extra_turns=0)
+        steps = [json.loads(line) for line in (self.folder / "steps").read_text().splitlines()]
+        return [Point(kind, name, nth, when) for kind, name, nth in steps for when in WHENS]
+
+    async def survives(self, point: Point, *, times: int = 1) -> Subject:
+        """Let a run die there. Raises AssertionError when somebody could see it."""
+        subject = await self._dies(point, times=times)
+        self._check(subject, extra_turns=times)
+        return subject
+
+    async def dies_for_good(self, point: Point) -> Subject:
+        """Let a run kill its worker as often as it may."""
+        return await self._dies(point, times=3)
+
+    async def _dies(self, point: Point, *, times: int) -> Subject:
+        told = [point.workflow, point.step, point.nth, point.when]
+        (self.folder / "killed").unlink(missing_ok=True)
+        (self.folder / "point").write_text(json.dumps({"point": told, "times": times}))
+        try:
+            subject = await self._run()
+        finally:
+            (self.folder / "point").unlink()
+        deaths = (self.folder / "killed").read_text().splitlines()
+        assert len(deaths) == times, f"it died {len(deaths)} times"
+        return subject
+
+    async def _run(self) -> Subject:
+        self._runs += 1
+        # All of one length: none is the beginning of another.
+        subject = await self.house.subject(plays=SCRIPT, name=f"run-{self._runs:04}")
+        async with self._started_again():
+            await subject.label()
+            await subject.settled()
+        return subject
+
+    @asynccontextmanager
+    async def _started_again(self) -> AsyncIterator[None]:
+        """What dies is started again at once, as a supervisor would."""
+        keeper = asyncio.create_task(self._keep_alive())
+        try:
+            yield
+            await self._start_the_dead()
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await self._start_the_dead()
+            await asyncio.sleep(0.05)
+
+    async def _start_the_dead(self) -> None:
+        house = self.house
+        if isinstance(house, Fleet):
+            for worker in [each for each in house.workers if each.process.poll() is not None]:
+                house.workers.remove(worker)
+                await house.add_worker()
+        elif house.honk is not None and house.honk.process.poll() is not None:
+            await house.stop()
+            await house.start()
+
+    def _check(self, subject: Subject, *, extra_turns: int) -> None:
+        assert len(subject.pulls) == 1, f"{len(subject.pulls)} pull requests"
+        assert "**Done.**" in subject.status
+        assert "is ready for your review" in subject.last_words
+        assert subject.labels == ["honk:done"], subject.labels
+        assert subject.check.conclusion == "success", subject.check.conclusion
+        repository = self.house.github.world.repository(subject.repository)
+        assert len(repository.signed) == 1, f"{len(repository.signed)} commits were made"
+        asked = sum(subject.repository in str(body) for body in self.house.model.requests)
+        assert asked <= len(SCRIPT.turns) + extra_turns, f"the model was asked {asked} times"
+
+
+@asynccontextmanager
+async def on_sqlite(folder: Path) -> AsyncIterator[Bench]:
+    """`honk serve`, started again after each death."""
+    given = {FOLDER: str(folder), "HONK_LEASE_SECONDS": "2"}
+    async with open_house(module=MODULE, **given) as house:
+        yield Bench(house, folder)
+
+
+@asynccontextmanager
+async def on_postgres(folder: Path) -> AsyncIterator[Bench]:
+    """`honk web` and three workers, of which the others take over what a dead one left."""
+    given = {FOLDER: str(folder)}
+    with postgres.running() as server:
+        async with open_fleet(server.database(), workers=3, module=MODULE, settings=given) as fleet:
+            yield Bench(fleet, folder)

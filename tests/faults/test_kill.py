@@ -1,0 +1,51 @@
+"""The kill matrix in its short form; `make faults ONLY=kill` goes through all of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.faults.kill import Bench, Point, on_sqlite
+
+SHORT = [
+    Point("intake", "acknowledge", 1, "during"),
+    Point("attempt", "seal", 1, "during"),
+    Point("attempt", "publish", 1, "during"),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", name="bench")
+async def _bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+    folder: Path = tmp_path_factory.mktemp("faults")
+    async with on_sqlite(folder) as bench:
+        yield bench
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("point", SHORT, ids=str)
+async def test_killed_there_nobody_sees_it(bench: Bench, point: Point) -> None:
+    await bench.survives(point)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_was_announced_and_never_queued_is_not_left_waiting(bench: Bench) -> None:
+    subject = await bench.dies_for_good(Point("intake", "acknowledge", 1, "during"))
+
+    assert subject.labels == ["honk:failed"]
+    assert "what should have started it failed" in subject.status
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_kills_its_worker_three_times_stops_and_says_so(bench: Bench) -> None:
+    subject = await bench.dies_for_good(Point("attempt", "verify", 1, "during"))
+
+    assert subject.labels == ["honk:failed"]
+    assert "ended unexpectedly" in subject.status
+    assert "**This did not work.**" in subject.status
+    assert subject.pulls == []
+    repository = bench.house.github.world.repository(subject.repository)
+    (check,) = repository.check_runs()
+    assert (check.status, check.conclusion, check.title) == ("completed", "cancelled", "Not judged")

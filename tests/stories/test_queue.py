@@ -1,0 +1,55 @@
+"""Who waits for a slot, for how long, and what they are told."""
+
+from __future__ import annotations
+
+import re
+
+from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+
+SLOW = script({"use": [FIX], "seconds": 1.0}, [FINISH])
+
+
+def _started(house: House) -> list[str]:
+    return re.findall(r"an attempt starts.*subject=(\S+)", house.log())
+
+
+async def _heard(subject: Subject, words: str) -> None:
+    await subject.house.until(lambda: any(words in each.body for each in subject.ours), words)
+
+
+async def test_a_crowd_of_one_repository_keeps_no_other_from_the_next_slot() -> None:
+    async with open_house(HONK_CONCURRENCY="1") as house:
+        crowd = [await house.subject(plays=SLOW, name="crowd")]
+        for title in ("second", "third"):
+            issue = await house.github.open_issue("olivia/crowd", "olivia", title, "")
+            house.model.scripts[f"olivia/crowd#{issue.number}"] = SLOW
+            crowd.append(Subject(house, "olivia/crowd", issue.number))
+        late = await house.subject(plays=SLOW, name="late")
+        await crowd[0].label()
+        await _heard(crowd[0], "It starts now.")
+        for each in crowd[1:]:
+            await each.label()
+            await _heard(each, "Every slot is busy")
+        await late.label()
+        await _heard(late, "Every slot is busy; it is next.")
+        for each in (*crowd, late):
+            await each.settled()
+
+        assert _started(house)[:2] == ["olivia/crowd#1", "olivia/late#1"]
+        assert sorted(_started(house)[2:]) == ["olivia/crowd#2", "olivia/crowd#3"]
+
+
+async def test_a_repository_at_its_limit_waits_though_slots_are_free() -> None:
+    async with open_house(HONK_CONCURRENCY="4", HONK_REPOSITORY_CONCURRENCY="1") as house:
+        first = await house.subject(plays=SLOW, name="narrow")
+        issue = await house.github.open_issue("olivia/narrow", "olivia", "another", "")
+        house.model.scripts[f"olivia/narrow#{issue.number}"] = SLOW
+        second = Subject(house, "olivia/narrow", issue.number)
+        await first.label()
+        await _heard(first, "It starts now.")
+        await second.label()
+        await _heard(second, "This repository has as many runs at work as it may")
+        await second.settled()
+
+        assert _started(house) == ["olivia/narrow#1", "olivia/narrow#2"]
+        assert first.labels == second.labels == ["honk:done"]
