@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -106,8 +108,10 @@ async def _at_work(
             asyncio.create_task(services.stops.watch(services.runs)),
             asyncio.create_task(Admission(services.database, services.runs).keep_admitting()),
             asyncio.create_task(watch.keep_watching()),
-            asyncio.create_task(model.warm()),
         ]
+        for task in always:
+            task.add_done_callback(_must_go_on)
+        always.append(asyncio.create_task(model.warm()))
         try:
             yield
         finally:
@@ -115,6 +119,14 @@ async def _at_work(
                 task.cancel()
             await asyncio.gather(*always, return_exceptions=True)
             await services.shift.end(seconds=_LAST_WORK_SECONDS)
+
+
+def _must_go_on(task: asyncio.Task[None]) -> None:
+    """Without one of these the worker would look alive and do half its work: better none of it."""
+    if task.cancelled() or task.exception() is None:
+        return
+    log.critical("the worker ends: a part of it failed", exc_info=task.exception())
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _hand_over(database: Database, executor: str) -> None:

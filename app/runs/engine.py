@@ -13,10 +13,6 @@ from dbos import DBOS, DBOSClient, DBOSConfig
 from app.runs import queue
 from app.store.database import Database
 
-# Above any real number of attempts at once: the partition's limit of one is only kept when a limit
-# for the whole queue is set too.
-_WHOLE_QUEUE = 100_000
-
 
 def migrate(database: Database, *, concurrency: int) -> None:
     """Create or update every table, ours and the engine's, and register the queues.
@@ -65,7 +61,11 @@ def _configure(database: Database, *, executor: str) -> None:
 
 
 def _register_queues(client: DBOSClient, concurrency: int) -> None:
-    """Before the engine starts: it looks for new queues only once a second."""
+    """Before the engine starts: it looks for new queues only once a second.
+
+    The queue of attempts has no limit over all workers: with one, workers that take from it at the
+    same time collide, and the engine then looks less and less often. Admission keeps it short.
+    """
     client.register_queue(
         queue.INTAKE_QUEUE,
         worker_concurrency=queue.INTAKE_AT_ONCE,
@@ -74,7 +74,6 @@ def _register_queues(client: DBOSClient, concurrency: int) -> None:
     client.register_queue(
         queue.RUNS_QUEUE,
         worker_concurrency=concurrency,
-        global_concurrency=_WHOLE_QUEUE,
         partition_concurrency=1,
         polling_interval_sec=queue.POLL_SECONDS,
     )

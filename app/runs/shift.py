@@ -8,7 +8,7 @@ back: another worker, or the next version of this one, goes on from the last rec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
@@ -38,10 +38,12 @@ class Shift:
             self._at_work.discard(task)
             self._changed.set()
 
-    async def safe_point(self) -> None:
-        """Go on, or stop here for ever when the shift is over."""
+    async def safe_point(self, before: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Go on, or stop here for ever when the shift is over; `before` is done just before."""
         if not self._over.is_set():
             return
+        if before is not None:
+            await before()
         task = asyncio.current_task()
         assert task is not None
         self._stopped.add(task)

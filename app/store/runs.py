@@ -179,14 +179,14 @@ class Runs:
         """
 
         def choose(connection: sa.Connection) -> list[tuple[RunId, int]]:
+            free = _free_slots(connection)
             waits = sa.select(runs.c.id).where(_WAITS).limit(1)
-            if connection.execute(waits).first() is None:
+            if free <= 0 or connection.execute(waits).first() is None:
                 return []
             live = _live(connection)
-            free = _slots(connection) - sum(run.admitted for run in live)
             heard = [run for run in live if run.admitted or run.id not in leave_out]
             hall = Hall(heard, self._limits, _served(connection))
-            chosen = [run.id for run in itertools.islice(hall.admit(), max(0, free))]
+            chosen = [run.id for run in itertools.islice(hall.admit(), free)]
             rows = connection.execute(
                 sa.select(runs.c.id, runs.c.attempt).where(runs.c.id.in_(chosen))
             )
@@ -256,6 +256,13 @@ def _live(connection: sa.Connection) -> list[Live]:
 def _slots(connection: sa.Connection) -> int:
     total = sa.select(sa.func.coalesce(sa.func.sum(workers.c.slots), 0))
     return int(connection.execute(total).scalar_one())
+
+
+def _free_slots(connection: sa.Connection) -> int:
+    at_work = sa.select(sa.func.count()).where(
+        runs.c.finished_at.is_(None), runs.c.admitted_at.is_not(None)
+    )
+    return _slots(connection) - int(connection.execute(at_work).scalar_one())
 
 
 def _served(connection: sa.Connection) -> Served:

@@ -72,3 +72,26 @@ class Turns:
         return await self._database.run(
             lambda connection: connection.execute(query).scalar_one_or_none()
         )
+
+    async def go_back_to(self, snapshot: str) -> int:
+        """Forget what came after the last turn that kept this tree, and tell how much that was.
+
+        Where no turn kept it, what came after the work tree was first changed. The money stays
+        spent.
+        """
+
+        def forget(connection: sa.Connection) -> int:
+            mine = turns.c.run_id == self._run
+            kept = sa.select(sa.func.max(turns.c.seq)).where(mine, turns.c.snapshot == snapshot)
+            last = connection.execute(kept).scalar()
+            if last is None:
+                changed = sa.select(sa.func.min(turns.c.seq)).where(
+                    mine, turns.c.snapshot.is_not(None)
+                )
+                first = connection.execute(changed).scalar()
+                # The turn of the model whose tools changed it goes too: they are done again.
+                last = -1 if first is None else max(0, first - 2)
+            gone = connection.execute(sa.delete(turns).where(mine, turns.c.seq > last))
+            return gone.rowcount
+
+        return await self._database.run(forget)

@@ -24,12 +24,18 @@ async def test_another_worker_goes_on_with_what_a_killed_one_had_at_work(
     async with open_fleet(postgres.database(), workers=2) as fleet:
         subject = await fleet.subject(plays=script([FIX], *LOOKS[:2], [{"verify": {}}], [FINISH]))
         await subject.label()
-        await fleet.until(lambda: len(fleet.model.requests) > 1, "the model was not asked")
+        repository = fleet.github.world.repository(subject.repository)
+        kept = repository.git.path / "refs" / "honk"
+        await fleet.until(kept.is_dir, "the work was not brought to GitHub")
         killed = fleet.at_work_on(subject)
         killed.process.kill()
         await subject.settled()
 
-        assert fleet.at_work_on(subject) is not killed
+        heir = fleet.at_work_on(subject)
+        assert heir is not killed
+        # On what is another machine to it: the work so far came from GitHub.
+        assert "the run goes on on another machine" in heir.log
+        assert "records_lost=0" in heir.log
         _ended_well(subject)
 
 

@@ -273,7 +273,10 @@ class Worker:
 
 @dataclass
 class Fleet(House):
-    """The product in several processes: one that receives, and workers that share a database."""
+    """The product in several processes: one that receives, and workers that share a database.
+
+    Nothing else is shared: each worker has a home of its own, as on another machine.
+    """
 
     size: int = 2
     web: bool = True
@@ -291,11 +294,12 @@ class Fleet(House):
 
     async def add_worker(self) -> Worker:
         """One more, ready to work."""
-        log = self.home / f"worker-{len(self.workers)}.log"
+        number = next(self._numbers)
+        home, log = self.home / f"worker-{number}", self.home / f"worker-{number}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: ASYNC220 - it is read without blocking
                 [sys.executable, "-m", self.module, "worker"],
-                env=environment(self.settings),
+                env=environment({**self.settings, "HONK_HOME": str(home)}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -363,7 +367,7 @@ async def open_fleet(
 
     Without a database it is SQLite, which has room for one worker.
     """
-    given = {"HONK_LEASE_SECONDS": "2", **(settings or {})}
+    given = {"HONK_LEASE_SECONDS": "5", **(settings or {})}
     if database is not None:
         given["DATABASE_URL"] = database
     with tempfile.TemporaryDirectory(prefix="honk-house-") as name:

@@ -8,6 +8,7 @@ from app.domain.run import Preparation, RunInput, hidden_ref
 from app.domain.values import CommitSha, RunId, TreeSha, Value
 from app.errors import HonkError, RetryableError
 from app.runs.services import WRITE_CODE, Services
+from app.runs.steps import elsewhere
 from app.store.turns import Turns
 from app.workspace.mirror import Lease
 from app.workspace.packing import pack
@@ -29,6 +30,7 @@ async def checkpoint(services: Services, run: RunInput, preparation: Preparation
 
     Raises UserError when GitHub's rules refuse the push; the mirror keeps the work.
     """
+    await elsewhere.bring_here(services, run, preparation.base)
     workspace = await services.workspaces.open(run.id)
     packed = None if workspace is None else await pack(workspace, services.workspaces)
     packed_tree = packed.tree if packed else await _last_snapshot(services, run)
@@ -39,6 +41,12 @@ async def checkpoint(services: Services, run: RunInput, preparation: Preparation
     if not empty:
         await _push(services, run, commit)
     return Packed(tree=tree, commit=commit, empty=empty, left_out=packed.skipped if packed else ())
+
+
+async def keep(services: Services, run: RunInput, base: CommitSha, tree: TreeSha) -> None:
+    """Bring a tree of the work to `refs/honk/<run id>`; the base's own is no work."""
+    if tree != await services.mirrors.tree_of(run.trigger.repository, base):
+        await _push(services, run, await _commit(services, run, base, tree))
 
 
 async def salvage(services: Services, run: RunInput) -> str:

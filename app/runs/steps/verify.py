@@ -17,6 +17,7 @@ from app.github import checks
 from app.github.checks import Annotation, Output
 from app.runs.durable import Nothing
 from app.runs.services import SEAL, Services
+from app.runs.steps import elsewhere
 from app.runs.steps.announce import announce
 from app.runs.steps.seal import Sealed
 from app.runs.steps.set_up import machine, set_up
@@ -47,6 +48,8 @@ async def verify(
     """Verify the sealed commit and compare it with the base."""
     await announce(services, run, Phase.VERIFYING)
     await _check_in_progress(services, run, sealed)
+    await elsewhere.bring_commit(services, run, preparation.base)
+    await elsewhere.bring_commit(services, run, sealed.sha)
     before = await baseline(services, run, preparation.base)
     after = await _results(
         services,

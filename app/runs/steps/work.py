@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from app.agent.conversation import (
     BudgetSpent,
@@ -20,8 +21,9 @@ from app.domain.run import Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha
 from app.domain.words import PlanItem, Work
 from app.runs.services import Services
-from app.runs.steps import set_up, verify
+from app.runs.steps import checkpoint, elsewhere, set_up, verify
 from app.runs.steps.announce import announce
+from app.runs.steps.elsewhere import Courier
 from app.store.turns import Turns
 from app.workspace.checkout import Workspace
 from app.workspace.packing import pack
@@ -46,6 +48,7 @@ async def work(
     Done twice, it goes on from the last recorded turn.
     """
     await announce(services, run, Phase.WORKING)
+    await elsewhere.bring_here(services, run, preparation.base)
     turns = Turns(services.database, run.id)
     snapshot = await turns.last_snapshot()
     workspace = await open_workspace(services, run, preparation.base, snapshot)
@@ -53,8 +56,11 @@ async def work(
     await set_up.set_up(services, run, workspace, preparation.base, tree)
     baseline = asyncio.create_task(verify.baseline(services, run, preparation.base))
     try:
-        async with services.sandbox.session(services.workspaces.spec(workspace)) as hands:
-            session = await _session(services, run, preparation, workspace, hands)
+        async with (
+            elsewhere.carrying(_to_github(services, run, preparation)) as courier,
+            services.sandbox.session(services.workspaces.spec(workspace)) as hands,
+        ):
+            session = await _session(services, run, preparation, workspace, hands, courier)
             ending = await session.run(feedback, feedback_id=feedback_id)
         if isinstance(ending, Done):
             await baseline
@@ -62,6 +68,15 @@ async def work(
         baseline.cancel()
         await asyncio.gather(baseline, return_exceptions=True)
     return _in_words(ending)
+
+
+def _to_github(
+    services: Services, run: RunInput, preparation: Preparation
+) -> Callable[[TreeSha], Awaitable[None]]:
+    async def push(tree: TreeSha) -> None:
+        await checkpoint.keep(services, run, preparation.base, tree)
+
+    return push
 
 
 async def has_unheard(services: Services, run: RunInput) -> bool:
@@ -85,6 +100,7 @@ async def _session(
     preparation: Preparation,
     workspace: Workspace,
     hands: SandboxSession,
+    courier: Courier,
 ) -> Session:
     async def snapshot() -> str | None:
         if run.mode != "work":
@@ -92,6 +108,7 @@ async def _session(
         tree = (await pack(workspace, services.workspaces)).tree
         # Of the run, not of its workspace, which goes when the run is resumed elsewhere.
         await services.mirrors.pin(workspace.repo, f"{run.id}-snapshot", tree)
+        courier.send(tree)
         return tree
 
     async def verify_now() -> str:
@@ -106,7 +123,7 @@ async def _session(
 
     async def said() -> list[Message]:
         # Asked between two turns: everything until here is recorded.
-        await services.shift.safe_point()
+        await services.shift.safe_point(courier.flush)
         found = await services.messages.of(run.id)
         return [Message.model_validate(each.model_dump()) for each in found]
 

@@ -1,0 +1,111 @@
+"""Going on with a run on another machine: what it needs is kept on GitHub while it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+from app.domain.run import RunInput, hidden_ref
+from app.domain.values import CommitSha, TreeSha
+from app.errors import HonkError
+from app.runs.services import READ_CODE, Services
+from app.store.turns import Turns
+from app.workspace.git import GitError
+
+log = structlog.get_logger()
+
+_FLUSH_SECONDS = 6.0
+
+
+class Courier:
+    """Pushes the work after each turn that changed it, beside the agent's next turn.
+
+    One push at a time, and always the newest tree: pushing never slows the agent.
+    """
+
+    def __init__(self, push: Callable[[TreeSha], Awaitable[None]]) -> None:
+        self._push = push
+        self._newest: TreeSha | None = None
+        self._sent: TreeSha | None = None
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def send(self, tree: TreeSha) -> None:
+        """Have this tree pushed soon, unless a newer one comes first."""
+        if tree != self._sent:
+            self._newest = tree
+            self._idle.clear()
+            self._wake.set()
+
+    async def flush(self) -> None:
+        """Wait until what was sent is there, though not for ever."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), _FLUSH_SECONDS)
+        except TimeoutError:
+            log.warning("the work is not all on GitHub yet")
+
+    async def work(self) -> None:
+        """Until cancelled. What cannot be pushed stays here, where the run goes on with it."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            tree = self._newest
+            assert tree is not None
+            try:
+                await self._push(tree)
+                self._sent = tree
+            except HonkError as problem:
+                log.warning("the work so far was not brought to GitHub", why=str(problem))
+            if not self._wake.is_set():
+                self._idle.set()
+
+
+@asynccontextmanager
+async def carrying(push: Callable[[TreeSha], Awaitable[None]]) -> AsyncIterator[Courier]:
+    """A courier for as long as the context is open."""
+    courier = Courier(push)
+    task = asyncio.create_task(courier.work())
+    try:
+        yield courier
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def bring_here(services: Services, run: RunInput, base: CommitSha) -> None:
+    """Have the base commit and the recorded work in this machine's mirror.
+
+    What the last machine recorded and could not push any more is lost with it: the transcript goes
+    back to the last turn whose work is there.
+    """
+    await bring_commit(services, run, base)
+    repo = run.trigger.repository
+    turns = Turns(services.database, run.id)
+    snapshot = await turns.last_snapshot()
+    if snapshot is None or await _has_tree(services, run, snapshot):
+        return
+    remote = await services.remote(run, READ_CODE)
+    kept = await services.mirrors.fetch(repo, remote, hidden_ref(run.id))
+    found = await services.mirrors.tree_of(repo, kept or base)
+    lost = 0 if found == snapshot else await turns.go_back_to(found)
+    await services.mirrors.pin(repo, f"{run.id}-snapshot", found)
+    log.info("the run goes on on another machine", run=run.id, records_lost=lost)
+
+
+async def bring_commit(services: Services, run: RunInput, commit: CommitSha) -> None:
+    """Have a commit of the run in this machine's mirror."""
+    repo = run.trigger.repository
+    if not await services.mirrors.has_commit(repo, commit):
+        await services.mirrors.fetch(repo, await services.remote(run, READ_CODE), commit)
+
+
+async def _has_tree(services: Services, run: RunInput, tree: str) -> bool:
+    try:
+        await services.mirrors.tree_of(run.trigger.repository, tree)
+    except GitError:
+        return False
+    return True
