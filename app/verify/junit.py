@@ -13,7 +13,7 @@ from __future__ import annotations
 import gc
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -77,7 +77,7 @@ def read_junit(report: bytes, naming: Naming, folder: str = "") -> Report:
         tests = reader.read(report.decode("utf-8", errors="replace"))
     if not tests and reader.root not in ("testsuites", "testsuite"):
         raise BadReportError("the report is not JUnit XML")
-    return _bounded(tests)
+    return bounded(tests)
 
 
 def _refuse_bombs(report: bytes) -> None:
@@ -108,7 +108,7 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _bounded(tests: list[TestResult]) -> Report:
+def bounded(tests: Sequence[TestResult]) -> Report:
     """At most MAX_TESTS, those that fail before all others: a failure is never dropped for room."""
     if len(tests) <= MAX_TESTS:
         return Report(tuple(tests))

@@ -117,7 +117,7 @@ def needs(name: str) -> None:
 
 
 def fetched(name: str, words: Sequence[str], **environment: str) -> Path:
-    """What a package manager puts into a folder, once; `@` in its words is that folder."""
+    """What a package manager puts into a folder, once; the word `@` is that folder."""
     CACHE.mkdir(parents=True, exist_ok=True)
     folder = CACHE / name
     with (CACHE / f"{name}.lock").open("w") as lock:
@@ -127,7 +127,7 @@ def fetched(name: str, words: Sequence[str], **environment: str) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         done = subprocess.run(
-            [word.replace("@", str(folder)) for word in words],
+            [str(folder) if word == "@" else word for word in words],
             env={**os.environ, **{key: str(folder / value) for key, value in environment.items()}},
             cwd=folder,
             capture_output=True,

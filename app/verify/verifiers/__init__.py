@@ -44,8 +44,8 @@ def choose(policy_verify: Sequence[str] | None, tree: FileTree) -> Choice:
     """What verifies a commit: what the policy says, or else what the repository contains.
 
     A line of the policy is the name of a verifier, with `:` and a folder where it should run in no
-    other; or the very command of one; or a call of pytest, whose tests can be counted too; or a
-    command that is known by its exit code alone. The choice may be empty: nothing to run.
+    other; or a call of pytest, go test or cargo test, whose tests can be counted; or a command that
+    is known by its exit code alone. The choice may be empty: nothing to run.
     """
     if policy_verify:
         lines = dict.fromkeys(line.strip() for line in policy_verify)
@@ -70,7 +70,5 @@ def _of_line(line: str, tree: FileTree) -> Iterator[Verifier]:
         found = tuple(kind.detect(tree)) if not folder else ()
         yield from found or (kind(folder=folder.strip("/")),)
     else:
-        alike = (kind() for kind in BY_NAME.values() if kind is not Make)
-        same = (verifier for verifier in alike if verifier.line == line)
         other = Pytest(line=line) if is_plain(line) else AnyCommand(line)
-        yield next(same, other)
+        yield Go.of_line(line) or Cargo.of_line(line) or other

@@ -21,8 +21,8 @@ from app.verify.junit import (
     MAX_DETAILS,
     MAX_MESSAGE,
     MAX_REPORT_BYTES,
-    MAX_TESTS,
     BadReportError,
+    bounded,
     read_junit,
     repository_path,
     stable_id,
@@ -31,6 +31,7 @@ from app.verify.verifier import STDOUT, Command, Context, FileTree, folders_with
 from app.workspace.spec import Completed
 
 MAX_SELECTED = 100
+_CALL = re.compile(r"cargo test(?: --?[a-z][\w-]*(?:=[\w./,-]+)?)*")
 _MAX_MANIFEST = 1_000_000
 _CANNOT = {127: "there is no cargo to run the tests with"}
 
@@ -38,7 +39,7 @@ _CANNOT = {127: "there is no cargo to run the tests with"}
 _SCRIPT = """
 exec 2>&1
 command -v cargo >/dev/null || { echo "There is no cargo here."; exit 127; }
-exec cargo test --workspace --no-fail-fast "$@"
+exec cargo test --no-fail-fast "$@"
 """
 _NEXTEST = """
 report=$1; shift
@@ -57,7 +58,7 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Cargo:
-    """One package, or one workspace with all its members."""
+    """One package, or one workspace with all its members; or what a plain line names."""
 
     folder: str = ""
     line: str = "cargo test --workspace"
@@ -76,6 +77,11 @@ class Cargo:
                 workspaces.append(folder)
             yield cls(folder=folder)
 
+    @classmethod
+    def of_line(cls, line: str) -> Cargo | None:
+        """A line that is nothing but a call of cargo test, with options."""
+        return cls(line=line) if _CALL.fullmatch(line) else None
+
     def selects(self, tests: Sequence[TestResult]) -> bool:
         """By name, in whatever program has it; examples in documentation have no lasting name."""
         return 0 < len(tests) <= MAX_SELECTED and all(
@@ -84,7 +90,9 @@ class Cargo:
 
     def command(self, context: Context) -> Command:
         only = [unlocated(test, self.folder).split(" ")[2] for test in context.only]
-        what = ["--", "--exact", *dict.fromkeys(only)] if only else []
+        what = self.line.split()[2:]
+        if only:
+            what += ["--", "--exact", *dict.fromkeys(only)]
         return Command(
             argv=("bash", "-c", _SCRIPT, "honk", *what), environment=_ENVIRONMENT, stdout=True
         )
@@ -94,11 +102,12 @@ class Cargo:
         text = plain(printed[:MAX_REPORT_BYTES].decode("utf-8", errors="replace"))
         run = _Run(self.folder)
         run.read(text)
-        tests = run.tests
+        report = bounded(run.tests)
+        tests = report.tests
         result = result_of(self.name, self.line, completed).model_copy(
             update={
-                "tests": tuple(tests[:MAX_TESTS]),
-                "tests_dropped": max(0, len(tests) - MAX_TESTS),
+                "tests": tests,
+                "tests_dropped": report.dropped,
                 "ran": any(test.outcome is not TestOutcome.SKIPPED for test in tests),
                 "output_tail": output_tail(completed, printed),
             }

@@ -16,7 +16,7 @@ from typing import ClassVar
 from app.domain.sanitize import fit
 from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
 from app.verify.ended import broke_off, how_it_ended, result_of
-from app.verify.junit import MAX_MESSAGE, MAX_TESTS
+from app.verify.junit import MAX_MESSAGE, bounded
 from app.verify.verifier import Command, Context, FileTree, located, unlocated
 from app.verify.verifiers.pytest import FIND_PYTHON, read_report
 from app.workspace.spec import Completed
@@ -106,15 +106,15 @@ class _Environments:
                 break
             ended = _Environment(self, _text(name, 200), reports.get(f"{number}.code"))
             found = ended.read(reports.get(f"{number}.xml"))
-            room = MAX_TESTS - len(tests)
-            dropped += ended.dropped + max(0, len(found) - room)
-            tests += found[: max(0, room)]
+            dropped += ended.dropped
+            tests += found
             complete = complete and ended.complete
             only_codes = only_codes and ended.only_code
+        kept = bounded(tests)
         result = result.model_copy(
             update={
-                "tests": tuple(tests),
-                "tests_dropped": dropped,
+                "tests": kept.tests,
+                "tests_dropped": dropped + kept.dropped,
                 "ran": any(test.outcome is not TestOutcome.SKIPPED for test in tests),
                 "complete": complete,
                 "from_exit_code_only": only_codes and bool(tests),

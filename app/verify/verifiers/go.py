@@ -21,7 +21,7 @@ from app.verify.junit import (
     MAX_DETAILS,
     MAX_MESSAGE,
     MAX_REPORT_BYTES,
-    MAX_TESTS,
+    bounded,
     repository_path,
     stable_id,
 )
@@ -44,6 +44,9 @@ go list -e -f '{{.ImportPath}}{{"\\t"}}{{.Dir}}' ./... > "$report/packages" 2>/d
 exec go test -json -count=1 "$@"
 """
 
+# An option's value that stands apart from it could be a package: such a line is any command.
+_CALL = re.compile(r"go test(?: -[\w.-]+(?:=[\w./@:,-]+)?)*(?: \.[\w./@-]*)*")
+
 _ENDS = {
     "pass": TestOutcome.PASSED,
     "fail": TestOutcome.FAILED,
@@ -56,7 +59,7 @@ _MARKS = re.compile(r"^[ \t]*(?:=== \w+ .*|--- (?:PASS|FAIL|SKIP): .*)\n?", re.M
 
 @dataclass(frozen=True)
 class Go:
-    """All packages of one module."""
+    """All packages of one module, or what a plain line of the policy names."""
 
     folder: str = ""
     line: str = "go test ./..."
@@ -70,16 +73,22 @@ class Go:
         tested = {_module_of(path, modules) for path in tree.names("*_test.go")}
         yield from (cls(folder=module) for module in modules if module in tested)
 
+    @classmethod
+    def of_line(cls, line: str) -> Go | None:
+        """A line that is nothing but a call of go test, with options and packages."""
+        return cls(line=line) if _CALL.fullmatch(line) else None
+
     def selects(self, tests: Sequence[TestResult]) -> bool:
         """By their outermost names; a package as a whole cannot be asked for by a name."""
         return 0 < len(tests) <= MAX_SELECTED and all(_parts(test.id) for test in tests)
 
     def command(self, context: Context) -> Command:
-        what = ["./..."]
+        what = self.line.split()[2:]
         if context.only:
             chosen = [parts for test in context.only if (parts := _parts(test))]
             names = sorted({name.partition("/")[0] for _, name in chosen})
-            what = ["-run", f"^({'|'.join(map(re.escape, names))})$"]
+            what = [word for word in what if word.startswith("-")]
+            what.append(f"-run=^({'|'.join(map(re.escape, names))})$")
             what += sorted({package for package, _ in chosen})
         return Command(
             argv=("bash", "-c", _SCRIPT, "honk", context.report, *what),
@@ -92,11 +101,12 @@ class Go:
         run = _Run(_folders(reports.get(PACKAGES, b"")), self.folder)
         for line in printed[:MAX_REPORT_BYTES].splitlines():
             run.read(line)
-        tests = run.tests()
+        report = bounded(run.tests())
+        tests = report.tests
         result = result_of(self.name, self.line, completed).model_copy(
             update={
-                "tests": tests[:MAX_TESTS],
-                "tests_dropped": max(0, len(tests) - MAX_TESTS),
+                "tests": tests,
+                "tests_dropped": report.dropped,
                 "ran": any(_parts(test.id) for test in tests if test.outcome in _REALLY),
                 "complete": not run.broken,
                 "output_tail": output_tail(completed, run.printed()),
@@ -187,8 +197,8 @@ class _Run:
                 continue
             if told.outcome is None or told.outcome.bad:
                 failing.add(package)
-            if told.outcome is None or _PANIC.search(told.text):
-                self.broken = True
+                # After a panic the others of the package are not run.
+                self.broken |= told.outcome is None or _PANIC.search(told.text) is not None
             found.append(self._test(package, name, told))
         for (package, name), told in self._told.items():
             if not name and (told.outcome is None or told.outcome.bad) and package not in failing:
@@ -204,12 +214,15 @@ class _Run:
         return "\n".join(filter(None, [*builds, *tests, *packages])).encode()
 
     def _test(self, package: str, name: str, told: _Told) -> TestResult:
-        outcome = TestOutcome.ERROR if told.outcome is None else told.outcome
-        text = told.text if outcome is not TestOutcome.PASSED else ""
+        test_id = stable_id(f"{package} {name}")
+        if told.outcome is TestOutcome.PASSED:
+            return TestResult(id=test_id, outcome=told.outcome, seconds=told.seconds)
+        text = told.text
         message, place = self._where(package, text)
         if told.outcome is None:
             message = message or "it did not end"
-        return self._result(stable_id(f"{package} {name}"), outcome, message, text, place, told)
+        outcome = told.outcome or TestOutcome.ERROR
+        return self._result(test_id, outcome, message, text, place, told)
 
     def _package(self, package: str, told: _Told) -> TestResult:
         build = self._builds.get(told.failed_build)
