@@ -6,6 +6,7 @@ that has the same ones: the agent's, the base's and that of the commit which is 
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import platform
@@ -33,7 +34,8 @@ class _Ran(Value):
     """What the last command said, and what all of them were not let through to."""
 
     said: str
-    tried: tuple[Tried, ...]
+    tried: tuple[Tried, ...] = ()
+    stopped: bool = False  # a person stopped the run meanwhile, so nothing is ready
 
 
 class _Plan(Value):
@@ -129,34 +131,42 @@ async def _make(services: Services, run: RunInput, base: CommitSha, plan: _Plan)
     workspace = await services.workspaces.create(run.trigger.repository, base, name, tree=plan.tree)
     try:
         ran = await _run(services, run, workspace, plan.mode)
+        if ran.stopped:
+            return None
         return await services.snapshots.keep(plan.key, workspace, ran.tried)
     finally:
         await services.workspaces.remove(workspace)
 
 
 async def _run(services: Services, run: RunInput, workspace: Workspace, mode: Mode) -> _Ran:
-    """Run the commands one after the other, through one door. Raises UserError."""
+    """Run the commands one after the other, through one door. Raises UserError.
+
+    A stop ends them; the caller's own work sees it next.
+    """
+    stop = services.stops.of(run.id)
     async with _door(services, run, workspace, mode) as door:
         for line in run.policy.setup:
-            done = await _command(services, workspace, line, door)
+            done = await _command(services, workspace, line, door, stop)
             tried = _tried(door)
             services.tried.note(run.id, tried)
+            if stop.is_set():
+                return _Ran(said="", stopped=True)
             if done.exit_code != 0:
                 raise _failed(run, line, done, tried)
         return _Ran(said=done.text, tried=tried)
 
 
 async def _command(
-    services: Services, workspace: Workspace, line: str, door: Door | None
+    services: Services, workspace: Workspace, line: str, door: Door | None, stop: asyncio.Event
 ) -> Completed:
     argv = ["bash", "-c", line]
     if door is None:
         spec = services.workspaces.spec(workspace, limits=_LIMITS)
-        return await services.sandbox.run(spec, argv)
+        return await services.sandbox.run(spec, argv, stop=stop)
     spec = services.workspaces.spec(
         workspace, limits=_LIMITS, mounts=(door.mount,), environment=door.environment
     )
-    return await services.sandbox.run(spec, door.command(argv))
+    return await services.sandbox.run(spec, door.command(argv), stop=stop)
 
 
 def _tried(door: Door | None) -> tuple[Tried, ...]:

@@ -1,0 +1,123 @@
+"""What each client is configured for, read as the operator wrote it down."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.errors import UserError
+from app.workspace.clients import Clients, Registries
+from app.workspace.egress_addresses import Addresses
+from app.workspace.egress_rules import Rule
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of an operator whose clients are configured there and nowhere else."""
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "GOPROXY", "GOSUMDB"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+async def asked(*allow: str) -> Registries:
+    async def lookup(host: str) -> list[str]:
+        raise OSError(host)
+
+    return await Clients(Addresses((), lookup)).resolve(allow)
+
+
+def given(registries: Registries) -> dict[str, str]:
+    """What is added for each place."""
+    return {
+        f"{rule.pattern}:{rule.port}": rule.authorization.get_secret_value()
+        for rule in registries.rules
+        if rule.authorization
+    }
+
+
+def basic(words: str) -> str:
+    return "Basic " + base64.b64encode(words.encode()).decode()
+
+
+async def test_pip(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://ada:s3cr%40t@packages.example:8443/simple")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://more.example/simple")
+    found = await asked("python")
+    assert [(rule.pattern, rule.port) for rule in found.rules] == [
+        ("packages.example", 8443),
+        ("more.example", 443),
+    ]
+    assert given(found) == {"packages.example:8443": basic("ada:s3cr@t")}
+    # Inside nobody sees the name and the password.
+    assert found.environment == {
+        "PIP_INDEX_URL": "https://packages.example:8443/simple",
+        "PIP_EXTRA_INDEX_URL": "https://more.example/simple",
+    }
+    assert "s3cr" not in repr(found)
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+async def test_npm(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN_OF_ADA", "s3cret")
+    (home / ".npmrc").write_text(
+        "registry=https://packages.example/npm/\n@ours:registry=https://ours.example/\n"
+        "//packages.example/npm/:_authToken=${TOKEN_OF_ADA}\n"
+    )
+    found = await asked("node")
+    assert given(found) == {"packages.example:443": "Bearer s3cret"}
+    assert found.environment == {
+        "npm_config_registry": "https://packages.example/npm/",
+        "npm_config_@ours:registry": "https://ours.example/",
+    }
+
+
+@pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed")
+async def test_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOPROXY", "https://ada:s3cret@modules.example|direct")
+    monkeypatch.setenv("GOSUMDB", "sums.example+0+abc https://sums.example/db")
+    found = await asked("go")
+    assert {rule.pattern for rule in found.rules} == {"modules.example", "sums.example"}
+    assert given(found) == {"modules.example:443": basic("ada:s3cret")}
+    assert found.environment["GOPROXY"] == "https://modules.example"
+
+
+@pytest.mark.skipif(shutil.which("mvn") is None, reason="Maven is not installed")
+async def test_maven(home: Path) -> None:
+    (home / ".m2").mkdir()
+    (home / ".m2" / "settings.xml").write_text(
+        '<settings xmlns="http://maven.apache.org/SETTINGS/1.2.0"><servers><server><id>ours</id>'
+        "<username>ada</username><password>s3cret</password></server></servers><mirrors><mirror>"
+        "<id>ours</id><url>https://packages.example/maven</url><mirrorOf>*</mirrorOf></mirror>"
+        "</mirrors></settings>"
+    )
+    found = await asked("java")
+    # The mirror stands for everything, so nothing else is asked.
+    assert [rule.pattern for rule in found.rules] == ["packages.example"]
+    assert given(found) == {"packages.example:443": basic("ada:s3cret")}
+
+
+async def test_plain_hosts_and_netrc(home: Path) -> None:
+    netrc = home / ".netrc"
+    netrc.write_text("machine files.example login ada password s3cret\n")
+    netrc.chmod(0o600)
+    found = await asked("files.example", "*.example.org")
+    assert found.rules == (Rule("files.example"), Rule("*.example.org"))
+    assert given(found) == {"files.example:443": basic("ada:s3cret")}
+
+
+async def test_a_client_that_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(home))
+    found = await asked("node")
+    assert found.rules == ()
+    assert [(problem.host, "not installed" in problem.why) for problem in found.problems] == [
+        ("node", True)
+    ]
+
+
+async def test_what_is_no_host(home: Path) -> None:
+    with pytest.raises(UserError, match="neither a host"):
+        await asked("https://files.example/")
