@@ -127,8 +127,8 @@ def _merged(flags: Iterable[Flag]) -> Iterator[Flag]:
     for group in kept.values():
         first, more = group[0], len(group) - 1
         if more:
-            places = "place" if more == 1 else "places"
-            reason = f"{first.reason} There are {more} more such {places} in this file."
+            places = "is 1 more such place" if more == 1 else f"are {more} more such places"
+            reason = f"{first.reason} There {places} in this file."
             first = first.model_copy(update={"reason": reason})
         yield first
 
