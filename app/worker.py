@@ -24,9 +24,11 @@ from app.runs.services import Services
 from app.runs.settling import keep_settling
 from app.settings import Settings
 from app.store.database import Database
+from app.store.images import Images
 from app.store.messages import Messages
 from app.store.results import ResultStore
 from app.store.runs import Runs
+from app.store.writes import Writes
 from app.workspace import toolchains
 from app.workspace.checkout import Workspaces
 from app.workspace.egress import Egress
@@ -157,6 +159,8 @@ def _services(
         runs=Runs(database, limits),
         results=ResultStore(database),
         messages=Messages(database),
+        writes=Writes(database),
+        images=Images(database),
         github=github,
         mirrors=mirrors,
         workspaces=workspaces,

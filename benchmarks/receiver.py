@@ -25,7 +25,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app import logs
-from app.domain.trigger import OurApp, Trigger
+from app.domain.trigger import OurApp, Signal, Trigger
 from app.web.app import WEBHOOK_PATH, create_app
 from app.web.server import serve
 from benchmarks.load import Load, generate
@@ -116,7 +116,7 @@ def _delivery() -> bytes:
 
 
 class _NoIntake:
-    async def enqueue(self, trigger: Trigger) -> Literal["accepted", "known"]:
+    async def enqueue(self, trigger: Trigger | Signal) -> Literal["accepted", "known"]:
         raise AssertionError(f"{trigger.id} should have been ignored")
 
 

@@ -151,6 +151,7 @@ class Session:
         should_stop: Callable[[], Awaitable[bool]],
         on_progress: Callable[[Progress], Awaitable[None]],
         clock: Callable[[], float] = time.monotonic,
+        pictures: Sequence[Block] = (),
         boundary: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         self._model = model
@@ -165,6 +166,7 @@ class Session:
         self._on_progress = on_progress
         self._clock = clock
         self._boundary = boundary
+        self._pictures = pictures
         self._records: list[TurnRecord] = []
         self._compaction = Compaction()
         self._started = 0.0
@@ -198,7 +200,9 @@ class Session:
         self._seconds_before = sum(record.seconds for record in self._records)
         self._compaction = compaction_of(self._records)
         if not self._records:
-            await self._record_words(first_message(self._assignment, self._boundary()))
+            words = _text(first_message(self._assignment, self._boundary()))
+            opening = TurnRecord(seq=0, role="user", content=[words, *self._pictures])
+            await self._record(opening)
 
     async def _settle(self) -> Ending | None:
         """Finish what an interrupted run left half: tools without results, an ending unreported."""

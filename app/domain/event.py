@@ -13,7 +13,26 @@ from msgspec import Meta
 
 from app.errors import HonkError
 
-ACTED_ON = (("issues", "labeled"), ("issues", "unlabeled"), ("issue_comment", "created"))
+ACTED_ON = frozenset(
+    {
+        ("issues", "labeled"),
+        ("issues", "unlabeled"),
+        ("issues", "closed"),
+        ("issues", "deleted"),
+        ("issues", "transferred"),
+        ("issue_comment", "created"),
+        ("pull_request", "labeled"),
+        ("pull_request", "unlabeled"),
+        ("pull_request", "synchronize"),
+        ("pull_request", "closed"),
+        ("pull_request_review", "submitted"),
+        ("pull_request_review_comment", "created"),
+        ("check_run", "requested_action"),
+        ("check_run", "rerequested"),
+        ("check_suite", "rerequested"),
+        ("check_suite", "completed"),
+    }
+)
 """The events that may start something, each with its action."""
 
 # GitHub's own limit is 65,536 characters for a body and 256 for a title.
@@ -28,6 +47,7 @@ _Time = Annotated[
 ]
 _NodeId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_+/=-]{1,150}\Z")]
 _Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+_Sha = Annotated[str, Meta(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})\Z")]
 
 
 class EventError(HonkError):
@@ -62,7 +82,7 @@ class Label(msgspec.Struct, frozen=True):
     name: _Word
 
 
-class PullRequest(msgspec.Struct, frozen=True):
+class PullRequestMark(msgspec.Struct, frozen=True):
     """Its presence is all that counts."""
 
 
@@ -78,7 +98,31 @@ class Issue(msgspec.Struct, frozen=True):
     body: _Text | None = None
     user: Account | None = None
     labels: Annotated[list[Label], Meta(max_length=1_000)] = []
-    pull_request: PullRequest | None = None
+    comments: int = 0
+    pull_request: PullRequestMark | None = None
+
+
+class Branch(msgspec.Struct, frozen=True):
+    """One end of a pull request."""
+
+    sha: _Sha
+
+
+class PullRequest(msgspec.Struct, frozen=True):
+    """A pull request as its own events carry it."""
+
+    number: _Id
+    title: _Text
+    html_url: _Word
+    state: _Word
+    created_at: _Time
+    updated_at: _Time
+    head: Branch
+    body: _Text | None = None
+    user: Account | None = None
+    labels: Annotated[list[Label], Meta(max_length=1_000)] = []
+    comments: int = 0
+    merged: bool = False
 
 
 class Comment(msgspec.Struct, frozen=True):
@@ -90,26 +134,110 @@ class Comment(msgspec.Struct, frozen=True):
     performed_via_github_app: App | None = None
 
 
-class OnIssue(msgspec.Struct, frozen=True, kw_only=True):
-    """What the events about issues have in common."""
+class LineComment(msgspec.Struct, frozen=True):
+    """A comment on a line of the diff. `line` is null once the line is gone, or for a file."""
+
+    id: _Id
+    node_id: _NodeId
+    html_url: _Word
+    created_at: _Time
+    path: _Text
+    body: _Text | None = None
+    diff_hunk: _Text | None = None
+    line: int | None = None
+    start_line: int | None = None
+    side: str | None = None
+    in_reply_to_id: _Id | None = None
+    performed_via_github_app: App | None = None
+
+
+class Review(msgspec.Struct, frozen=True):
+    """A submitted review; its body is null when it only approves or only has line comments."""
+
+    id: _Id
+    node_id: _NodeId
+    html_url: _Word
+    submitted_at: _Time
+    body: _Text | None = None
+    performed_via_github_app: App | None = None
+
+
+class CheckRun(msgspec.Struct, frozen=True):
+    id: _Id
+    name: _Text
+    head_sha: _Sha
+    external_id: _Text | None = None
+    completed_at: _Time | None = None
+    app: App | None = None
+
+
+class CheckSuite(msgspec.Struct, frozen=True):
+    id: _Id
+    head_sha: _Sha
+    updated_at: _Time
+    conclusion: str | None = None
+    app: App | None = None
+
+
+class RequestedAction(msgspec.Struct, frozen=True):
+    identifier: _Word
+
+
+class Happened(msgspec.Struct, frozen=True, kw_only=True):
+    """What the events that are acted on have in common."""
 
     action: _Word
     sender: Account
     repository: Repository
-    issue: Issue
     installation: Installation | None = None
 
 
-class Issues(OnIssue, frozen=True, kw_only=True):
+class Issues(Happened, frozen=True, kw_only=True):
     """`issues`; `label` is there for the actions about one."""
 
+    issue: Issue
     label: Label | None = None
 
 
-class IssueComment(OnIssue, frozen=True, kw_only=True):
-    """`issue_comment`."""
+class IssueComment(Happened, frozen=True, kw_only=True):
+    """`issue_comment`, on pull requests too."""
 
+    issue: Issue
     comment: Comment
+
+
+class PullRequests(Happened, frozen=True, kw_only=True):
+    """`pull_request`; `label` is there for the actions about one."""
+
+    pull_request: PullRequest
+    label: Label | None = None
+
+
+class PullRequestReview(Happened, frozen=True, kw_only=True):
+    """`pull_request_review`."""
+
+    pull_request: PullRequest
+    review: Review
+
+
+class PullRequestReviewComment(Happened, frozen=True, kw_only=True):
+    """`pull_request_review_comment`."""
+
+    pull_request: PullRequest
+    comment: LineComment
+
+
+class CheckRuns(Happened, frozen=True, kw_only=True):
+    """`check_run`; `requested_action` is there when somebody pressed a button of ours."""
+
+    check_run: CheckRun
+    requested_action: RequestedAction | None = None
+
+
+class CheckSuites(Happened, frozen=True, kw_only=True):
+    """`check_suite`. Its sender is the pusher, whoever ran the checks."""
+
+    check_suite: CheckSuite
 
 
 class OtherEvent(msgspec.Struct, frozen=True):
@@ -118,4 +246,24 @@ class OtherEvent(msgspec.Struct, frozen=True):
     action: str | None = None
 
 
-Event = Issues | IssueComment | OtherEvent
+ActedOn = (
+    Issues
+    | IssueComment
+    | PullRequests
+    | PullRequestReview
+    | PullRequestReviewComment
+    | CheckRuns
+    | CheckSuites
+)
+Event = ActedOn | OtherEvent
+
+BY_NAME: dict[str, type[ActedOn]] = {
+    "issues": Issues,
+    "issue_comment": IssueComment,
+    "pull_request": PullRequests,
+    "pull_request_review": PullRequestReview,
+    "pull_request_review_comment": PullRequestReviewComment,
+    "check_run": CheckRuns,
+    "check_suite": CheckSuites,
+}
+"""What each event is read as, by the name in its header."""

@@ -34,6 +34,7 @@ class Outcome(StrEnum):
     NOT_READY = "not-ready"  # a draft: the tests say no, or say nothing
     QUESTION = "question"  # the agent needs an answer
     ANSWERED = "answered"  # a plan or an answer was asked for, and is given
+    SHOWN = "shown"  # a patch for a fork; a person has to vouch for its code first
     NOTHING = "nothing"  # the agent changed no file, and said why
     BUDGET = "budget"  # money, time or turns are spent; the work is kept
     STOPPED = "stopped"  # a person stopped it; the work is kept
@@ -45,11 +46,38 @@ OUTCOME_LABELS: dict[Outcome, str] = {
     Outcome.NOT_READY: labels.NEEDS_YOU,
     Outcome.QUESTION: labels.NEEDS_YOU,
     Outcome.ANSWERED: labels.DONE,
+    Outcome.SHOWN: labels.NEEDS_YOU,
     Outcome.NOTHING: labels.NEEDS_YOU,
     Outcome.BUDGET: labels.NEEDS_YOU,
     Outcome.STOPPED: labels.NEEDS_YOU,
     Outcome.ERROR: labels.FAILED,
 }
+
+
+Mode = Literal["work", "plan", "ask", "test", "rebase"]
+"""What a run is for. "plan" and "ask" change nothing, "test" only verifies, "rebase" moves."""
+
+
+class Context(Value):
+    """One piece of what a run was told beside its subject: a comment, a thread, a failing check.
+
+    `access` is what its author may do in the repository, empty where nobody is the author.
+    """
+
+    about: str
+    text: str
+    author: str = ""
+    access: str = ""
+
+
+class Item(Value):
+    """One thing that was there to read: a line of the manifest."""
+
+    what: str
+    author: str = ""
+    at: str = ""  # when it was written or last edited, as GitHub tells it
+    why_not: str = ""  # why it was left out; empty when it was read
+    note: str = ""  # what was done to it on the way in: hidden text removed, cut
 
 
 class RunInput(Value):
@@ -58,19 +86,44 @@ class RunInput(Value):
     id: RunId
     trigger: Trigger
     policy: Policy
-    mode: Literal["work", "plan", "ask"] = "work"  # the last two change nothing
+    mode: Mode = "work"
     carries_out: int = 0  # the attempt that begins to do what the run's plan says
     request: str = ""  # words of the person's own; empty when the issue says it all
     base_branch: str
     model: str
+    context: tuple[Context, ...] = ()
+    manifest: tuple[Item, ...] = ()
+    trusted: CommitSha | None = None  # the commit of a fork that a person has vouched for
+    quiet: bool = False  # nobody asked: only the check run tells of it
+
+
+class Target(Value):
+    """Where the work goes.
+
+    `branch` is moved forward from `at` to the new commit; without a name, a new one of the
+    policy's pattern is taken. `pull` is the pull request that the run is about, if it is about one.
+    `fork`: that pull request comes from another repository, so the work is shown and not pushed.
+    `ours`: this App opened it.
+    """
+
+    base_branch: str
+    branch: str = ""
+    at: CommitSha | None = None
+    pull: int | None = None
+    fork: bool = False
+    ours: bool = False
 
 
 class Preparation(Value):
-    """What `prepare` found: the commit that the work starts from."""
+    """What `prepare` found: the commit that the work starts from, and where it goes."""
 
     base: CommitSha
     parent: CommitSha  # what the next commit goes on top of: the base, or what is published already
     rules: CommitSha  # the default branch's head: guidance for agents is read from it
+    target: Target
+    merged: CommitSha | None = None  # a second parent: the other branch was merged into the work
+    forced: bool = False  # the branch is rewritten, from exactly `target.at`
+    conflicts: tuple[str, ...] = ()  # files whose two sides the agent has to bring together
 
 
 def run_id(trigger_id: str) -> RunId:
@@ -87,6 +140,11 @@ def attempt_id(run: RunId, number: int) -> str:
 def hidden_ref(run: RunId) -> str:
     """Where the work is kept on GitHub before it is published."""
     return f"refs/honk/{run}"
+
+
+def work_pin(run: RunId) -> str:
+    """The mirror's pin that keeps the run's latest work from being collected."""
+    return f"{run}-work"
 
 
 def subject_key(repo: RepoName, number: int) -> str:

@@ -68,12 +68,12 @@ def code(text: str, *, limit: int) -> str:
     return f"`{fit(line.replace('`', chr(0x2019)), limit).replace('|', chr(0x2223))}`"
 
 
-def fence(text: str, *, limit: int) -> str:
+def fence(text: str, *, limit: int, language: str = "") -> str:
     """A fenced block that cannot be broken out of, its middle left out when it is too long."""
     text = _CONTROL.sub("", text)
     longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
     marks = "`" * (longest + 1)
-    return f"{marks}\n{fit_middle(text, limit)}\n{marks}"
+    return f"{marks}{language}\n{fit_middle(text, limit)}\n{marks}"
 
 
 def fit(text: str, limit: int) -> str:

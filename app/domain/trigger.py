@@ -1,16 +1,27 @@
-"""What makes Honk start: an event of GitHub's in, a `Trigger` or `Ignored` out. Pure."""
+"""What makes Honk start: an event of GitHub's in, a `Trigger`, a `Signal` or `Ignored` out. Pure.
+
+A trigger is somebody's words or label on an issue or pull request. A signal is anything else that
+concerns a run: a button, a closed subject, a push, the checks of another App. It names the run or
+the commit, and the worker finds out which subject that is.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, ValidationError
 
 from app.domain import command, event, labels
 from app.domain.command import Command
 from app.domain.event import EventError
-from app.domain.values import RepoName, Value
+from app.domain.values import CommitSha, RepoName, Value
+
+BUTTONS = frozenset({"retry", "fix", "continue"})
+"""The identifiers of our check runs' buttons; each is the command of that name."""
+
+FAILED_CHECKS = frozenset({"failure", "timed_out", "startup_failure"})
+"""Conclusions of a check suite that may be worked on unasked."""
 
 
 class OurApp(Value):
@@ -33,14 +44,37 @@ class Actor(Value):
     type: str
 
 
+class Line(Value):
+    """Where a review comment stands. `thread` is the id of the first comment of its thread.
+
+    `line` is None once the line is no longer in the diff, or for a comment on a whole file.
+    """
+
+    path: str
+    line: int | None
+    start_line: int | None = None
+    side: str = "RIGHT"
+    diff_hunk: str = ""
+    thread: int
+
+
 class Comment(Value):
-    """The comment that holds the command, as it was when it was written."""
+    """The comment that holds the command, as it was when it was written.
+
+    `on` is what it is: a comment of the conversation, one on a line of a review (`line` tells
+    which), or a review's own text.
+    """
 
     id: int
     node_id: str
     body: str
     url: str
     created_at: AwareDatetime
+    on: Literal["conversation", "line", "review"] = "conversation"
+    line: Line | None = None
+
+
+Kind = Literal["label", "unlabel", "comment", "reply", "button", "unasked"]
 
 
 class Trigger(Value):
@@ -52,12 +86,14 @@ class Trigger(Value):
 
     `comment` is there for the kinds "comment" and "reply" (a comment without a command where Honk
     has asked a question), `label` for the kinds "label" and "unlabel". `command` is what a comment
-    says, and None for the others. `author` is None when the author's account is gone. `labels`,
-    `title` and `body` are the issue's (or the pull request's) at that moment.
+    says, or what a button stands for, and None for the others. "unasked" is the outer loop's: the
+    checks of another App failed on what a run has published. `author` is None when the author's
+    account is gone. `labels`, `title` and `body` are the issue's (or the pull request's) at that
+    moment, and `comments` the number of comments below it.
     """
 
     id: str
-    kind: Literal["label", "unlabel", "comment", "reply"]
+    kind: Kind
     installation_id: int
     repository: RepoName
     repository_id: int
@@ -65,17 +101,48 @@ class Trigger(Value):
     private: bool
     number: int
     is_pull_request: bool
+    closed: bool = False
     actor: Actor
     title: str
     body: str
     author: Actor | None
     labels: tuple[str, ...]
+    comments: int = 0
     label: str | None
     comment: Comment | None
     command: Command | None
     created_at: AwareDatetime
     updated_at: AwareDatetime
     html_url: str
+
+    @property
+    def asked_at(self) -> AwareDatetime:
+        """When it was asked; what was written or edited later is no part of it."""
+        return self.comment.created_at if self.comment else self.updated_at
+
+
+class Signal(Value):
+    """Something happened to a run's subject, commit or check run.
+
+    "button": somebody pressed a button or re-ran a check run; `run` is the check run's external
+    id, `action` the command. "rerun": a whole suite of ours was asked for again at `head_sha`.
+    "failed": the checks of another App failed at `head_sha`. "pushed": somebody pushed `head_sha`
+    to a pull request of ours, `number`. "closed": `number` was closed, merged, or is gone: `action`
+    tells which.
+    `id` is made from signed content only, as a trigger's is.
+    """
+
+    id: str
+    kind: Literal["button", "rerun", "failed", "pushed", "closed"]
+    installation_id: int
+    repository: RepoName
+    repository_id: int
+    default_branch: str
+    actor: Actor
+    number: int | None = None
+    head_sha: CommitSha | None = None
+    run: str = ""
+    action: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,20 +152,21 @@ class Ignored:
     reason: str
 
 
-def from_event(name: str, payload: event.Event, app: OurApp) -> Trigger | Ignored:
-    """Decide whether an event, called `name` in its header, asks `app` for work.
+Decision = Trigger | Signal | Ignored
+
+
+def from_event(name: str, payload: event.Event, app: OurApp) -> Decision:
+    """Decide whether an event, called `name` in its header, asks `app` for something.
 
     Raises EventError when a value that we need is none that GitHub would send.
     """
     if isinstance(payload, event.OtherEvent) or (name, payload.action) not in event.ACTED_ON:
         return Ignored(f"{name}.{payload.action} is not acted on")
-    refusal = _ours(payload, app) or _not_for_us(payload)
+    refusal = _not_for_us(payload)
     if refusal:
         return Ignored(refusal)
     try:
-        if isinstance(payload, event.Issues):
-            return _from_label(payload)
-        return _from_comment(payload, app)
+        return _decide(payload, app)
     except ValidationError as problem:
         first = problem.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -107,61 +175,77 @@ def from_event(name: str, payload: event.Event, app: OurApp) -> Trigger | Ignore
         raise EventError(f"{problem}.") from None
 
 
-def _ours(payload: event.OnIssue, app: OurApp) -> str | None:
-    """Our own comments and labels come back to us; answering them would never end.
-
-    `issue.performed_via_github_app` tells who opened the issue, not who labelled it.
-    """
-    if isinstance(payload, event.IssueComment):
-        via = payload.comment.performed_via_github_app
-        if via is not None and via.id == app.app_id:
-            return "this App wrote the comment"
-    sender = payload.sender
-    if sender.type == "Bot" and sender.login.lower() == app.bot_login.lower():
-        return "this App is the sender"
-    return None
-
-
-def _not_for_us(payload: event.OnIssue) -> str | None:
-    if payload.sender.type != "User":
-        return f"its sender is no person but of type {payload.sender.type[:40]!r}"
+def _not_for_us(payload: event.ActedOn) -> str | None:
     if payload.repository.archived:
         return "the repository is archived"
-    if payload.issue.state != "open":
-        return "the issue is closed"
+    if payload.installation is None:
+        return "it names no installation, so it is a repository's own webhook"
     return None
 
 
-def _from_label(payload: event.Issues) -> Trigger | Ignored:
+def _decide(payload: event.ActedOn, app: OurApp) -> Decision:
+    match payload:
+        case event.CheckRuns():
+            return _from_check_run(payload, app)
+        case event.CheckSuites():
+            return _from_check_suite(payload, app)
+        case event.PullRequests() if payload.action in ("synchronize", "closed"):
+            return _from_pull_request(payload, app)
+        case event.Issues() if payload.action in ("closed", "deleted", "transferred"):
+            return _from_the_end(payload, payload.issue)
+    if _is_ours(payload.sender, app):
+        # Answering our own labels and comments would never end.
+        return Ignored("this App is the sender")
+    match payload:
+        case event.Issues() | event.PullRequests():
+            return _from_label(payload)
+        case _:
+            return _from_comment(payload, app)
+
+
+def _is_ours(account: event.Account | None, app: OurApp) -> bool:
+    """`issue.performed_via_github_app` tells who opened the issue, not who labelled it."""
+    return (
+        account is not None
+        and account.type == "Bot"
+        and account.login.lower() == app.bot_login.lower()
+    )
+
+
+def _from_label(payload: event.Issues | event.PullRequests) -> Trigger | Ignored:
     if payload.label is None:
         raise EventError("label: it is missing.")
-    name, issue = payload.label.name, payload.issue
+    name = payload.label.name
+    subject = payload.issue if isinstance(payload, event.Issues) else payload.pull_request
     kind: Literal["label", "unlabel"] = "label" if payload.action == "labeled" else "unlabel"
     if name not in ({labels.TRIGGER} if kind == "label" else labels.STOPPING):
         return Ignored("the label is none that starts or stops work")
+    if kind == "unlabel" and subject.state != "open":
+        return Ignored("a closed subject has no run to stop")
     return _trigger(
         payload,
-        id=f"{kind}:{payload.repository.id}:{issue.number}:{name}:{issue.updated_at}",
+        subject,
+        id=f"{kind}:{payload.repository.id}:{subject.number}:{name}:{subject.updated_at}",
         kind=kind,
         label=name,
     )
 
 
-def _from_comment(payload: event.IssueComment, app: OurApp) -> Trigger | Ignored:
-    said = _text(payload.comment.body)
-    asked = command.parse(said, app.slug)
-    waits = any(label.name == labels.NEEDS_YOU for label in payload.issue.labels)
-    if asked is None and not waits:
+def _from_comment(
+    payload: event.IssueComment | event.PullRequestReview | event.PullRequestReviewComment,
+    app: OurApp,
+) -> Trigger | Ignored:
+    subject = payload.issue if isinstance(payload, event.IssueComment) else payload.pull_request
+    comment = _comment(payload)
+    via = _written(payload).performed_via_github_app
+    if via is not None and via.id == app.app_id:
+        return Ignored("this App wrote the comment")
+    asked = command.parse(comment.body, app.slug)
+    if asked is None and not _may_answer(payload.sender, subject, comment):
         return Ignored("the comment holds no command")
-    comment = Comment(
-        id=payload.comment.id,
-        node_id=payload.comment.node_id,
-        body=said,
-        url=payload.comment.html_url,
-        created_at=payload.comment.created_at,
-    )
     return _trigger(
         payload,
+        subject,
         id=comment.node_id,
         kind="comment" if asked else "reply",
         comment=comment,
@@ -169,39 +253,176 @@ def _from_comment(payload: event.IssueComment, app: OurApp) -> Trigger | Ignored
     )
 
 
+def _may_answer(
+    sender: event.Account, subject: event.Issue | event.PullRequest, comment: Comment
+) -> bool:
+    """Where a question of ours waits, a person's words may be the answer to it."""
+    waits = any(label.name == labels.NEEDS_YOU for label in subject.labels)
+    is_talk = sender.type == "User" and bool(comment.body.strip())
+    return waits and is_talk and subject.state == "open"
+
+
+def _comment(
+    payload: event.IssueComment | event.PullRequestReview | event.PullRequestReviewComment,
+) -> Comment:
+    where: dict[str, Any] = {}
+    if isinstance(payload, event.PullRequestReview):
+        where = {"on": "review"}
+        at = payload.review.submitted_at
+    else:
+        at = payload.comment.created_at
+    if isinstance(payload, event.PullRequestReviewComment):
+        where = {"on": "line", "line": _line(payload.comment)}
+    written = _written(payload)
+    return Comment.model_validate(
+        {
+            "id": written.id,
+            "node_id": written.node_id,
+            "body": _text(written.body),
+            "url": written.html_url,
+            "created_at": at,
+            **where,
+        }
+    )
+
+
+def _written(
+    payload: event.IssueComment | event.PullRequestReview | event.PullRequestReviewComment,
+) -> event.Comment | event.LineComment | event.Review:
+    return payload.review if isinstance(payload, event.PullRequestReview) else payload.comment
+
+
+def _line(comment: event.LineComment) -> Line:
+    return Line(
+        path=_text(comment.path),
+        line=comment.line,
+        start_line=comment.start_line,
+        side=comment.side or "RIGHT",
+        diff_hunk=_text(comment.diff_hunk),
+        thread=comment.in_reply_to_id or comment.id,
+    )
+
+
 def _trigger(
-    payload: event.OnIssue,
+    payload: event.ActedOn,
+    subject: event.Issue | event.PullRequest,
     *,
     id: str,
-    kind: Literal["label", "unlabel", "comment", "reply"],
+    kind: Kind,
     label: str | None = None,
     comment: Comment | None = None,
     command: Command | None = None,
-) -> Trigger | Ignored:
-    issue, repository = payload.issue, payload.repository
-    if payload.installation is None:
-        return Ignored("it names no installation, so it is a repository's own webhook")
-    return Trigger(
-        id=id,
-        kind=kind,
-        installation_id=payload.installation.id,
-        repository=RepoName.parse(repository.full_name),
-        repository_id=repository.id,
-        default_branch=repository.default_branch,
-        private=repository.private,
-        number=issue.number,
-        is_pull_request=issue.pull_request is not None,
-        actor=_actor(payload.sender),
-        title=_text(issue.title),
-        body=_text(issue.body),
-        author=_actor(issue.user) if issue.user else None,
-        labels=tuple(each.name for each in issue.labels),
-        label=label,
-        comment=comment,
-        command=command,
-        created_at=issue.created_at,
-        updated_at=issue.updated_at,
-        html_url=issue.html_url,
+) -> Trigger:
+    is_pull = isinstance(subject, event.PullRequest) or subject.pull_request is not None
+    repository = payload.repository
+    assert payload.installation is not None
+    return Trigger.model_validate(
+        {
+            "id": id,
+            "kind": kind,
+            "installation_id": payload.installation.id,
+            "repository": RepoName.parse(repository.full_name),
+            "repository_id": repository.id,
+            "default_branch": repository.default_branch,
+            "private": repository.private,
+            "number": subject.number,
+            "is_pull_request": is_pull,
+            "closed": subject.state != "open",
+            "actor": _actor(payload.sender),
+            "title": _text(subject.title),
+            "body": _text(subject.body),
+            "author": _actor(subject.user) if subject.user else None,
+            "labels": tuple(each.name for each in subject.labels),
+            "comments": subject.comments,
+            "label": label,
+            "comment": comment,
+            "command": command,
+            "created_at": subject.created_at,
+            "updated_at": subject.updated_at,
+            "html_url": subject.html_url,
+        }
+    )
+
+
+def _from_check_run(payload: event.CheckRuns, app: OurApp) -> Signal | Ignored:
+    run = payload.check_run
+    if run.app is None or run.app.id != app.app_id:
+        return Ignored("the check run is another App's")
+    pressed = payload.requested_action
+    action = pressed.identifier if pressed else "retry"
+    if action not in BUTTONS or not run.external_id:
+        return Ignored("the check run has no such button")
+    return _signal(
+        payload,
+        "button",
+        f"{run.id}:{action}:{payload.sender.id}:{run.completed_at or ''}",
+        run=run.external_id,
+        action=action,
+        head_sha=run.head_sha,
+    )
+
+
+def _from_check_suite(payload: event.CheckSuites, app: OurApp) -> Signal | Ignored:
+    suite = payload.check_suite
+    ours = suite.app is not None and suite.app.id == app.app_id
+    if payload.action == "rerequested":
+        if not ours:
+            return Ignored("the check suite is another App's")
+        asked = f"{suite.id}:{payload.sender.id}:{suite.updated_at}"
+        return _signal(payload, "rerun", asked, head_sha=suite.head_sha)
+    if ours or suite.conclusion not in FAILED_CHECKS:
+        return Ignored("no check of another App has failed")
+    # Several Apps may fail on one commit: the commit is worked on once.
+    return _signal(payload, "failed", suite.head_sha, head_sha=suite.head_sha)
+
+
+def _from_pull_request(payload: event.PullRequests, app: OurApp) -> Signal | Ignored:
+    pull = payload.pull_request
+    if payload.action == "closed":
+        known = _is_ours(pull.user, app) or _has_state(pull)
+        return _closed(payload, pull) if known else Ignored("no run is known to be here")
+    if not _is_ours(pull.user, app) or _is_ours(payload.sender, app):
+        return Ignored("nobody pushed to a pull request of ours")
+    pushed = f"{pull.number}:{pull.head.sha}"
+    return _signal(payload, "pushed", pushed, number=pull.number, head_sha=pull.head.sha)
+
+
+def _from_the_end(payload: event.ActedOn, subject: event.Issue) -> Signal | Ignored:
+    if labels.STOPPING.isdisjoint(each.name for each in subject.labels):
+        return Ignored("no run is at work here")
+    return _closed(payload, subject)
+
+
+def _has_state(subject: event.PullRequest) -> bool:
+    return not labels.STATES.isdisjoint(each.name for each in subject.labels)
+
+
+def _closed(payload: event.ActedOn, subject: event.Issue | event.PullRequest) -> Signal:
+    merged = isinstance(subject, event.PullRequest) and subject.merged
+    how = "merged" if merged else payload.action
+    closed = f"{subject.number}:{how}:{subject.updated_at}"
+    return _signal(payload, "closed", closed, number=subject.number, action=how)
+
+
+def _signal(
+    payload: event.ActedOn,
+    kind: Literal["button", "rerun", "failed", "pushed", "closed"],
+    what: str,
+    **known: Any,
+) -> Signal:
+    repository = payload.repository
+    assert payload.installation is not None
+    return Signal.model_validate(
+        {
+            "id": f"{kind}:{repository.id}:{what}",
+            "kind": kind,
+            "installation_id": payload.installation.id,
+            "repository": RepoName.parse(repository.full_name),
+            "repository_id": repository.id,
+            "default_branch": repository.default_branch,
+            "actor": _actor(payload.sender),
+            **known,
+        }
     )
 
 

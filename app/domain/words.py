@@ -11,17 +11,19 @@ from typing import Literal
 from app.domain import labels, sanitize
 from app.domain.admission import Waiting
 from app.domain.command import CommandSpec
-from app.domain.run import Outcome, Phase, RunInput
+from app.domain.run import Item, Mode, Outcome, Phase, RunInput
 from app.domain.setup import Tried
 from app.domain.trigger import Trigger
 from app.domain.values import RepoName, RunId, Value, short
 from app.domain.verdict import Change, Checks, Counts, Verdict, VerifierResult
 
 COMMENT_LIMIT = 65_536
+_MANIFEST_LINES = 60
 SUMMARY_LIMIT = 65_535
 TITLE_LIMIT = 256
 
 CHECK_TESTS = "honk / tests"
+CHECK_RUN = "honk / run"
 
 
 class LabelLook(Value):
@@ -36,7 +38,9 @@ LABELS = {
     labels.QUEUED: LabelLook(color="cfd8dc", description="Honk has heard and waits for a slot"),
     labels.RUNNING: LabelLook(color="1f6feb", description="Honk is at work"),
     labels.NEEDS_YOU: LabelLook(color="d29922", description="Honk needs a person"),
-    labels.DONE: LabelLook(color="2da44e", description="Honk has opened a pull request"),
+    labels.HOLD: LabelLook(color="6e7781", description="Honk starts nothing here"),
+    labels.STRONGER: LabelLook(color="8250df", description="Honk uses its stronger model here"),
+    labels.DONE: LabelLook(color="2da44e", description="Honk has done what was asked"),
     labels.FAILED: LabelLook(color="cf222e", description="Honk could not do it; see its comment"),
 }
 
@@ -48,11 +52,20 @@ _PHASES = {
     Phase.VERIFYING: "Running the tests on the commit",
     Phase.PUBLISHING: "Opening the pull request",
 }
+_TIMED = {
+    Phase.QUEUED: "waited",
+    Phase.PREPARING: "prepared",
+    Phase.WORKING: "worked",
+    Phase.SEALING: "committed",
+    Phase.VERIFYING: "tested",
+    Phase.PUBLISHING: "published",
+}
 _HEADLINES = {
     Outcome.DONE: "Done",
     Outcome.NOT_READY: "Not ready",
     Outcome.QUESTION: "A question for you",
     Outcome.ANSWERED: "Answered",
+    Outcome.SHOWN: "A patch to read",
     Outcome.NOTHING: "No change made",
     Outcome.BUDGET: "The budget is spent",
     Outcome.STOPPED: "Stopped",
@@ -94,6 +107,7 @@ class Publication(Value):
     draft: bool
     titled_not_ready: bool = False  # drafts are refused by the plan, so the title says it
     check_url: str = ""
+    own: bool = True  # the run opened it; else it was there, and has one commit more
 
 
 class Report(Value):
@@ -107,8 +121,29 @@ class Report(Value):
     problem: str = ""
     next_step: str = ""
     kept_at: str = ""  # the branch or hidden ref that keeps the work when no pull request does
-    stopped_by: str = ""
-    mode: Literal["work", "plan", "ask"] = "work"
+    mode: Mode = "work"
+    check_url: str = ""
+    patch: str = ""  # what the work changes, where it is only shown
+    trust: str = ""  # the commit of a fork that a person may vouch for
+
+
+class Told(Value):
+    """What the status comment is made of, besides the moment that it tells of.
+
+    `phases` are the run's phases so far, each with its beginning in seconds since 1970; `now`
+    likewise.
+    """
+
+    run: RunId
+    requester: str
+    asked: str = ""
+    mode: Mode = "work"
+    plan: tuple[PlanItem, ...] = ()
+    usage: Usage | None = None
+    phases: tuple[tuple[Phase, float], ...] = ()
+    now: float = 0.0
+    manifest: tuple[Item, ...] = ()
+    tried: tuple[Tried, ...] = ()
 
 
 def marker(run: RunId) -> str:
@@ -126,51 +161,20 @@ def refusal_marker(run: RunId) -> str:
     return f"<!-- honk:refused={run} -->"
 
 
-def status_waiting(run: RunId, requester: str, waiting: Waiting) -> str:
-    """The first words: heard, where it stands in the queue, and why it waits."""
-    return _status(run, requester, f"**Heard.** {_place(waiting)}", [], None)
+def status_waiting(told: Told, waiting: Waiting) -> str:
+    """The first words: heard, and where it stands in the queue."""
+    return _status(told, f"**Heard.** {_place(waiting)}", live=True)
 
 
-def _place(waiting: Waiting) -> str:
-    match waiting.why:
-        case None:
-            return "It starts now."
-        case "subject":
-            return "It starts when the earlier run here is over."
-        case "repository":
-            why = "This repository has as many runs at work as it may"
-        case "installation":
-            why = "This installation has as many runs at work as it may"
-        case "slots":
-            why = "Every slot is busy"
-    if waiting.ahead == 0:
-        return f"{why}; it is next."
-    return f"{why}; {_count(waiting.ahead, 'run')} ahead of it in the queue."
-
-
-def status_working(
-    run: RunId,
-    requester: str,
-    phase: Phase,
-    plan: list[PlanItem],
-    usage: Usage,
-    tried: Sequence[Tried] = (),
-) -> str:
+def status_working(told: Told, phase: Phase) -> str:
     """What the run is doing now, with the agent's own checklist."""
-    return _status(run, requester, f"**{_PHASES[phase]} …**", plan, usage, tried)
+    return _status(told, f"**{_PHASES[phase]} …**", live=True)
 
 
-def status_settled(
-    run: RunId,
-    requester: str,
-    report: Report,
-    plan: list[PlanItem],
-    usage: Usage,
-    tried: Sequence[Tried] = (),
-) -> str:
+def status_settled(told: Told, report: Report) -> str:
     """How it ended; this comment is not edited again."""
-    headline = f"**{_HEADLINES[report.outcome]}.** {_result_line(report)}"
-    return _status(run, requester, headline.strip(), plan, usage, tried)
+    headline = f"**{_headline(report)}.** {_result_line(report)}"
+    return _status(told, headline.strip(), live=False, extra=_patch(report))
 
 
 def last_words(run: RunId, attempt: int, requester: str, report: Report) -> str:
@@ -218,23 +222,15 @@ def no_run_yet() -> str:
     return "Nothing was asked of Honk here yet. Put the label `honk` on, or comment `/honk`."
 
 
-def how_it_stands(
-    run: RunId,
-    phase: Phase,
-    outcome: Outcome | None,
-    plan: list[PlanItem],
-    usage: Usage,
-    *,
-    waiting: Waiting,
-) -> str:
+def how_it_stands(told: Told, phase: Phase, outcome: Outcome | None, waiting: Waiting) -> str:
     """The answer to `status`."""
     if outcome is not None:
         state = f"{_HEADLINES[outcome]}; the run has ended."
     elif phase is Phase.QUEUED:
-        state = f"Waiting for a free slot. {_place(waiting)}"
+        state = f"Waiting. {_place(waiting)}"
     else:
         state = f"{_PHASES[phase]}."
-    parts = [state, _checklist(plan), f"<sub>{_usage_line(usage)} · run `{run}`</sub>"]
+    parts = [state, _checklist(told.plan), _timeline(told), _foot(told, live=outcome is None)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -347,12 +343,176 @@ def on_hold() -> tuple[str, str]:
     return ("The label `honk:hold` keeps Honk from starting here.", "Take it off and ask again.")
 
 
-def only_issues() -> tuple[str, str]:
-    """Problem and next step for a command on a pull request."""
+def is_closed(number: int) -> tuple[str, str]:
+    """Problem and next step for work that is asked for on a closed subject."""
+    return (f"#{number} is closed.", "Open it again, then ask once more.")
+
+
+def pull_is_closed(number: int, *, merged: bool) -> tuple[str, str]:
+    """Problem and next step when the pull request was closed or merged meanwhile."""
+    how = "merged" if merged else "closed"
+    return (f"#{number} was {how} meanwhile.", "Nothing was pushed to it.")
+
+
+def only_on_pulls(name: str) -> tuple[str, str]:
+    """Problem and next step of a command that needs a pull request, on an issue."""
     return (
-        "Honk takes its work from issues, and this is a pull request.",
-        "Open an issue that says what you want and put the label `honk` on it.",
+        f"`/honk {name}` is for pull requests, and this is an issue.",
+        "Comment it on the pull request.",
     )
+
+
+def did_you_mean(near: str) -> tuple[str, str]:
+    """Problem and next step of a near miss of a command."""
+    return (f"Did you mean `/honk {near}`?", "Comment it again, or say more than one word.")
+
+
+def one_at_a_time(names: Sequence[str]) -> tuple[str, str]:
+    """Problem and next step of a comment with several commands."""
+    shown = ", ".join(f"`/honk {name}`" for name in names)
+    return (f"This comment holds several commands: {shown}.", "Ask for one of them.")
+
+
+def nothing_fails(sha: str) -> tuple[str, str]:
+    """Problem and next step of a fix where no check fails."""
+    return (
+        f"No check of another App fails on {short(sha)}.",
+        "Say in words what is wrong: `/honk ` and the words.",
+    )
+
+
+def not_a_fork(number: int) -> tuple[str, str]:
+    """Problem and next step of a trust that nothing needs."""
+    return (f"#{number} comes from this repository; there is nobody to vouch for.", "")
+
+
+def nothing_to_trust(number: int) -> tuple[str, str]:
+    """Problem and next step of a trust before there is any work."""
+    return (
+        f"There is no work of Honk's on #{number} that could be pushed.",
+        "Comment `/honk` with what you want first: you get a patch to read.",
+    )
+
+
+def trust_which(sha: str) -> tuple[str, str]:
+    """Problem and next step of a trust without the commit, or with another one."""
+    return (
+        "`/honk trust` needs the whole SHA of the commit that you have read.",
+        what_trust_means(sha),
+    )
+
+
+def what_trust_means(sha: str) -> str:
+    """Said before anybody vouches for a fork's code."""
+    return (
+        f"`/honk trust {sha}` pushes the fork's commits up to that one, and the work on top, to a "
+        "branch of this repository and opens a pull request. **Then this repository's CI runs "
+        "that code, and its secrets are within reach of it.** Read the code first."
+    )
+
+
+def nothing_to_undo(number: int) -> tuple[str, str]:
+    """Problem and next step of an undo without published work."""
+    return (f"No run has published anything on #{number}.", "There is nothing to undo.")
+
+
+def undo_merged(pull: int) -> tuple[str, str]:
+    """Problem and next step of an undo after the merge."""
+    return (
+        f"#{pull} is merged.",
+        "Use the button *Revert* on it: that opens a pull request which takes it back.",
+    )
+
+
+def undo_pushed_on_top(branch: str, sha: str, run: str) -> tuple[str, str]:
+    """Problem and next step of an undo where people have gone on."""
+    return (
+        f"Commits were pushed to {_branch(branch)} on top of the run's {short(sha)}.",
+        f"Take it back by hand: `git revert` of the commits with the trailer `Honk-Run: {run}`.",
+    )
+
+
+def undone(sha: str, branch: str, run: str) -> str:
+    """The answer to an undo."""
+    return f"The commits of run `{run}` are taken back by {short(sha)} on {_branch(branch)}."
+
+
+def undo_message(run: str, subject: str) -> str:
+    """The message of the one commit that takes a run back."""
+    title = sanitize.fit(f'Revert "{sanitize.plain(subject, limit=100)}"', 72)
+    return f"{title}\n\nThis takes back what run {run} has published.\n\nHonk-Run: {run}\n"
+
+
+def not_our_pull(number: int) -> tuple[str, str]:
+    """Problem and next step of a ready on a person's pull request."""
+    return (f"#{number} was not opened by Honk.", "Its author can say that it is ready.")
+
+
+def made_ready(number: int) -> str:
+    """The answer to `ready`."""
+    return f"#{number} asks for review now. What its tests say has not changed."
+
+
+def up_to_date() -> Work:
+    """What a rebase says that had nothing to do."""
+    return Work(ending="done", text="The branch has everything that its base branch has.")
+
+
+def rebased(base: str, *, merged: bool) -> Work:
+    """What a rebase says that went without the agent."""
+    how = "The base branch is merged in" if merged else "The commits stand anew"
+    return Work(ending="done", text=f"{how}, on top of {short(base)}.")
+
+
+def conflicts(files: Sequence[str]) -> str:
+    """What the agent is told when others changed the same lines."""
+    shown = "\n".join(f"- {sanitize.visible(name)}" for name in files[:50])
+    return (
+        "Others have changed the branch meanwhile, and both changes meet in these files, which now "
+        "hold both sides between conflict markers (<<<<<<< ======= >>>>>>>):\n"
+        f"{shown}\n\nThe work tree is on top of their change. Bring both sides together so that "
+        "what they meant and what was asked of you both hold, leave no marker behind, call verify, "
+        "then finish again."
+    )
+
+
+def collided(files: Sequence[str]) -> tuple[str, str]:
+    """Problem and next step when two sides met once more."""
+    shown = ", ".join(sanitize.code(name, limit=100) for name in files[:5])
+    return (
+        f"Others have changed the same lines meanwhile ({shown}), and nothing was overwritten.",
+        "`/honk continue` brings both together.",
+    )
+
+
+def moved_meanwhile() -> tuple[str, str]:
+    """Problem and next step when somebody pushed while a branch was rewritten."""
+    return (
+        "Somebody pushed to the branch while it was brought up to date; it was left alone.",
+        "Comment `/honk rebase` again.",
+    )
+
+
+def fixing(names: Sequence[str]) -> str:
+    """The request of a fix that comes without words."""
+    shown = ", ".join(sanitize.plain(name, limit=80) for name in names[:5])
+    return f"Make the failing checks of this pull request pass: {shown}"
+
+
+def check_working() -> tuple[str, str]:
+    """Title and summary of `honk / run` while a run works on the pull request."""
+    return ("Honk is at work", "The status comment in the conversation tells more.")
+
+
+def check_worked(report: Report) -> tuple[str, str]:
+    """Title and summary of `honk / run` when it has ended."""
+    return (_headline(report), _result_line(report) or _headline(report))
+
+
+def subject_closed(number: int, action: str) -> tuple[str, str]:
+    """Why a run ended whose subject went away."""
+    how = {"transferred": "moved to another repository"}.get(action, action)
+    return (f"#{number} was {how} while Honk worked.", "The work is kept.")
 
 
 def pull_request_title(trigger: Trigger) -> str:
@@ -365,7 +525,7 @@ def pull_request_body(run: RunInput, work: Work, verdict: Verdict, sha: str, usa
     """What was asked, what was done, what the tests say, and what it cost."""
     trigger = run.trigger
     parts = [
-        f"Closes #{trigger.number}",
+        f"On top of #{trigger.number}" if trigger.is_pull_request else f"Closes #{trigger.number}",
         "## What was asked",
         _asked(trigger, run.request),
         "## What was done",
@@ -387,20 +547,45 @@ def pull_request_body(run: RunInput, work: Work, verdict: Verdict, sha: str, usa
     return _fit_comment("\n\n".join(part for part in parts if part))
 
 
+def follow_up(run: RunInput, work: Work, verdict: Verdict, sha: str, usage: Usage) -> str:
+    """What one more run on our own pull request did, for the end of its description."""
+    parts = [
+        f"## {short(sha)}: {sanitize.plain(run.request or run.trigger.title, limit=120)}",
+        sanitize.markdown(work.text, limit=8_000),
+        f"**{verdict.title}** on {short(sha)}, from a clean checkout of that commit.",
+        *_reasons(verdict),
+        f"<sub>{_usage_line(usage)} · run `{run.id}` · asked by {_login(run.trigger.actor.login)}"
+        "</sub>",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def with_follow_up(body: str, run: RunId, told: str) -> str:
+    """The description with a run's own part at its end; told again, it is replaced."""
+    begin, end = f"<!-- honk:part={run} -->", f"<!-- honk:part-end={run} -->"
+    before, found, rest = body.partition(begin)
+    after = rest.partition(end)[2] if found else ""
+    whole = f"{before.rstrip()}\n\n{begin}\n\n{told}\n\n{end}\n{after.strip()}"
+    return _fit_comment(whole.rstrip() + "\n")
+
+
 def not_ready_title(title: str) -> str:
     """The title of an ordinary pull request where drafts are refused."""
     return f"Not ready: {title}"[:TITLE_LIMIT]
 
 
-def commit_message(run: RunId, trigger: Trigger, work: Work, *, signer: str | None) -> str:
+def commit_message(run: RunInput, work: Work, *, signer: str | None) -> str:
     """Subject, body and trailers; the trailers are ours and nothing in the text can forge one."""
+    trigger = run.trigger
+    asked = run.request.strip().split("\n")[0] if trigger.is_pull_request else ""
     title = (
-        sanitize.plain(trigger.title, limit=100).lstrip("#") or f"Work on issue {trigger.number}"
+        sanitize.plain(asked or trigger.title, limit=100).lstrip("#")
+        or f"Work on #{trigger.number}"
     )
     subject = sanitize.fit(title, 72)
     body = _indented_trailers(sanitize.markdown(work.text, limit=4_000))
     trailers = [
-        f"Honk-Run: {run}",
+        f"Honk-Run: {run.id}",
         f"Co-authored-by: {_address(trigger.actor.login, trigger.actor.id)}",
     ]
     if signer:
@@ -544,25 +729,105 @@ def no_commits(repo: RepoName, branch: str) -> tuple[str, str]:
     )
 
 
-def _status(
-    run: RunId,
-    requester: str,
-    headline: str,
-    plan: list[PlanItem],
-    usage: Usage | None,
-    tried: Sequence[Tried] = (),
-) -> str:
-    lines = [marker(run), headline]
-    if plan:
-        lines.append(_checklist(plan))
-    if tried:
-        lines.append(_tried(tried))
-    used = f"{_usage_line(usage)} · " if usage else ""
-    lines.append(f"<sub>{used}run `{run}` · asked by {_login(requester)}</sub>")
-    return _fit_comment("\n\n".join(lines) + "\n")
+def _status(told: Told, headline: str, *, live: bool, extra: str = "") -> str:
+    parts = [
+        marker(told.run),
+        _what_was_asked(told),
+        headline,
+        extra,
+        _checklist(told.plan),
+        _timeline(told),
+        _tried(told.tried) if told.tried else "",
+        _manifest(told.manifest),
+        _foot(told, live=live),
+    ]
+    return _fit_comment("\n\n".join(part for part in parts if part) + "\n")
 
 
-def _checklist(plan: list[PlanItem]) -> str:
+def _what_was_asked(told: Told) -> str:
+    """One quoted line; who wants more finds the request a little above."""
+    asked = sanitize.plain(told.asked, limit=140)
+    return f"> {asked}" if asked else ""
+
+
+def _place(waiting: Waiting) -> str:
+    match waiting.why:
+        case None:
+            return "It starts now."
+        case "subject":
+            return "It starts when the earlier run here is over."
+        case "repository":
+            why = "This repository has as many runs at work as it may"
+        case "installation":
+            why = "This installation has as many runs at work as it may"
+        case "slots":
+            why = "Every slot is busy"
+    if waiting.ahead == 0:
+        return f"{why}; it is next."
+    return f"{why}; {_count(waiting.ahead, 'run')} ahead of it in the queue."
+
+
+def _timeline(told: Told) -> str:
+    """How long each phase took, added up over all attempts; the one under way by its beginning."""
+    spent: dict[Phase, float] = {}
+    ends = [*(at for _, at in told.phases[1:]), told.now]
+    for (phase, began), ended in zip(told.phases, ends, strict=False):
+        spent[phase] = spent.get(phase, 0.0) + max(0.0, ended - began)
+    shown = [f"{_TIMED[phase]} {_duration(spent[phase])}" for phase in _TIMED if phase in spent]
+    return f"<sub>{' · '.join(shown)}</sub>" if shown else ""
+
+
+def _manifest(items: tuple[Item, ...]) -> str:
+    """What was read and what was left out, in a fold: it has to be there, and not in the way."""
+    if not items:
+        return ""
+    read = [item for item in items if not item.why_not]
+    out = [item for item in items if item.why_not]
+    title = f"Read: {_count(len(read), 'item')}" + (f" · left out: {len(out)}" if out else "")
+    lines = [f"- {_item(item)}" for item in (*read, *out)]
+    body = "\n".join(lines[:_MANIFEST_LINES])
+    more = len(lines) - _MANIFEST_LINES
+    if more > 0:
+        body += f"\n- and {more:,} more"
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def _item(item: Item) -> str:
+    by = f" by {_login(item.author)}" if item.author else ""
+    at = f", {item.at}" if item.at else ""
+    what = sanitize.plain(item.what, limit=160)
+    if item.why_not:
+        return f"**left out:** {what}{by}{at}: {sanitize.plain(item.why_not, limit=160)}"
+    note = f" ({sanitize.plain(item.note, limit=160)})" if item.note else ""
+    return f"{what}{by}{at}{note}"
+
+
+def _foot(told: Told, *, live: bool) -> str:
+    used = f"{_usage_line(told.usage)} · " if told.usage else ""
+    stop = " · stop with `/honk stop`" if live else ""
+    who = f"asked by {_login(told.requester)}" if told.requester else "unasked"
+    return f"<sub>{used}run `{told.run}` · {who}{stop}</sub>"
+
+
+def _headline(report: Report) -> str:
+    if report.mode == "test":
+        good = report.outcome is Outcome.DONE
+        return "The tests are good" if good else _HEADLINES[report.outcome]
+    return _HEADLINES[report.outcome]
+
+
+def _patch(report: Report) -> str:
+    """The work where it may not be pushed, and what vouching for it would mean."""
+    if not report.patch:
+        return ""
+    shown = sanitize.fence(report.patch, limit=45_000, language="diff")
+    parts = [f"<details><summary>The patch</summary>\n\n{shown}\n\n</details>"]
+    if report.trust:
+        parts.append(what_trust_means(report.trust))
+    return "\n\n".join(parts)
+
+
+def _checklist(plan: Sequence[PlanItem]) -> str:
     return "\n".join(
         f"- [{'x' if item.done else ' '}] {sanitize.plain(item.text, limit=200)}"
         for item in plan[:20]
@@ -572,18 +837,20 @@ def _checklist(plan: list[PlanItem]) -> str:
 def _result_line(report: Report) -> str:
     """The settled status in one or two sentences."""
     words = []
-    if report.publication:
+    if report.publication and report.publication.own:
         kind = "Draft pull request" if report.publication.draft else "Pull request"
         words.append(f"{kind} #{report.publication.pull_number}.")
+    elif report.publication and report.head_sha:
+        words.append(f"{short(report.head_sha)} is on {_branch(report.publication.branch)}.")
     if report.verdict:
-        words.append(f"Tests: {_linked(report.verdict.title, report.publication)}.")
+        words.append(f"Tests: {_linked(report.verdict.title, report)}.")
     if report.outcome is Outcome.BUDGET and report.work:
         words.append(f"The run's {report.work.spent} is used up; the work so far is kept.")
-    shown = (Outcome.QUESTION, Outcome.NOTHING, Outcome.ANSWERED)
+    shown = (Outcome.QUESTION, Outcome.NOTHING, Outcome.ANSWERED, Outcome.SHOWN)
     if report.outcome in shown and report.work:
         words.append(sanitize.markdown(report.work.text, limit=6_000))
     if report.problem:
-        words.append(sanitize.markdown(report.problem, limit=6_000))
+        words.append(_sentence(sanitize.markdown(report.problem, limit=6_000)))
     if report.next_step:
         words.append(sanitize.markdown(report.next_step, limit=1_000))
     if report.kept_at:
@@ -591,8 +858,12 @@ def _result_line(report: Report) -> str:
     return " ".join(words)
 
 
-def _linked(title: str, publication: Publication | None) -> str:
-    url = publication.check_url if publication else ""
+def _branch(name: str) -> str:
+    return sanitize.code(name, limit=250)
+
+
+def _linked(title: str, report: Report) -> str:
+    url = report.publication.check_url if report.publication else report.check_url
     return f"[{title}]({url})" if url else title
 
 
@@ -600,11 +871,21 @@ def _last_sentence(report: Report) -> str:
     pull = f"#{report.publication.pull_number}" if report.publication else ""
     tests = f" Tests: {report.verdict.title}." if report.verdict else ""
     match report.outcome:
+        case Outcome.DONE if report.publication is None:
+            return f"{_at_head(report)}: the tests are good.{tests}"
+        case Outcome.DONE if report.publication is not None and not report.publication.own:
+            return f"{_at_head(report)} is on {_branch(report.publication.branch)}.{tests}"
         case Outcome.DONE:
             return f"{pull} is ready for your review.{tests}"
         case Outcome.NOT_READY:
             why = " ".join(report.verdict.reasons) if report.verdict else ""
-            return f"{pull} is not ready to merge.{tests} {sanitize.plain(why, limit=600)}".strip()
+            what = pull or _at_head(report)
+            return f"{what} is not ready to merge.{tests} {sanitize.plain(why, limit=600)}".strip()
+        case Outcome.SHOWN:
+            return (
+                "The work is in the comment above, as a patch: this pull request comes from a "
+                f"fork.{tests}"
+            )
         case Outcome.BUDGET:
             where = f" {pull} holds the work so far." if pull else ""
             return f"The budget of this run is spent.{where}{tests} `/honk continue` goes on."
@@ -620,11 +901,21 @@ def _last_sentence(report: Report) -> str:
             return f"No file was changed. {said}".strip()
         case Outcome.STOPPED:
             kept = f" Its work is kept on `{report.kept_at}`." if report.kept_at else ""
-            return f"Stopped.{kept} `/honk continue` goes on from there."
+            why = f" {report.problem}" if report.problem else ""
+            return f"Stopped.{why}{kept} `/honk continue` goes on from there."
         case Outcome.ERROR:
-            problem = sanitize.markdown(report.problem, limit=3_000)
+            problem = _sentence(sanitize.markdown(report.problem, limit=3_000))
             kept = f" What was done so far is kept at `{report.kept_at}`." if report.kept_at else ""
             return f"This did not work. {problem} {report.next_step}".strip() + kept
+
+
+def _sentence(text: str) -> str:
+    """What GitHub says ends without a full stop as often as not."""
+    return text if not text or text[-1] in ".!?`" else f"{text}."
+
+
+def _at_head(report: Report) -> str:
+    return short(report.head_sha) if report.head_sha else "The head"
 
 
 def _asked(trigger: Trigger, request: str) -> str:

@@ -85,6 +85,7 @@ class CommentRef(Value):
     """Where our comment is, and whether this call wrote it."""
 
     id: int
+    node_id: str
     url: str
     created: bool
 
@@ -252,12 +253,14 @@ async def ensure_comment(
     body: str,
     *,
     since: datetime | None = None,
+    fresh: bool = False,
 ) -> CommentRef:
     """Write a comment unless one of ours with this marker is there already.
 
     `marker` is an HTML comment that stands on a line of its own in `body`. Anybody can copy it
     into a comment of their own, so only comments written by this App count. `since`, a time
     before which it cannot have been written, spares reading a long conversation.
+    `fresh` spares the look for words that were certainly never tried before.
     Raises ValueError for a body that GitHub would refuse or that lacks the marker.
     """
     check_body(body)
@@ -276,8 +279,8 @@ async def ensure_comment(
         )
         return _comment(answer.read(_CommentWire))
 
-    comment, created = await client.ensure(look, create)
-    return CommentRef(id=comment.id, url=comment.url, created=created)
+    comment, created = await client.ensure(look, create, fresh=fresh)
+    return CommentRef(id=comment.id, node_id=comment.node_id, url=comment.url, created=created)
 
 
 async def edit_comment(client: RepositoryClient, comment_id: int, body: str) -> bool:
@@ -317,6 +320,22 @@ async def set_state_label(
         name = other.name.lower()
         if name in STATES and name != label:
             await remove_label(client, number, other.name)
+
+
+async def close_issue(client: RepositoryClient, number: int) -> None:
+    """Close an issue as done; also one that is closed already.
+
+    https://docs.github.com/en/rest/issues/issues#update-an-issue
+    """
+    await client.send(
+        Request(
+            "PATCH",
+            "/repos/{owner}/{repo}/issues/{issue_number}",
+            path={"issue_number": number},
+            body={"state": "closed", "state_reason": "completed"},
+            repeatable=True,
+        )
+    )
 
 
 async def remove_label(client: RepositoryClient, number: int, name: str) -> None:

@@ -204,7 +204,7 @@ async def ensure_reply(
             )
         )
         wire = answer.read(_CommentWire)
-        return CommentRef(id=wire.id, url=wire.html_url, created=True)
+        return CommentRef(id=wire.id, node_id=wire.node_id, url=wire.html_url, created=True)
 
     there = await _ours(client, known, marker)
     if there is not None:
@@ -251,7 +251,7 @@ async def _ours(
     """GitHub does not say which App wrote a review comment: the login that only our bot has."""
     for one in reversed(comments):
         if has_line(one.body, marker) and await is_our_bot(client, one.author):
-            return CommentRef(id=one.id, url=one.url, created=False)
+            return CommentRef(id=one.id, node_id=one.node_id, url=one.url, created=False)
     return None
 
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from app.domain.event import ACTED_ON, Event, EventError, IssueComment, Issues, OtherEvent
+from app.domain.event import ACTED_ON, BY_NAME, Event, EventError, OtherEvent
 
 ContentType = Literal["application/json", "application/x-www-form-urlencoded"]
 Body = bytes | bytearray | memoryview
@@ -27,8 +27,7 @@ _ESCAPE = 3  # the length of one `%41`
 
 _other = msgspec.json.Decoder(OtherEvent)
 _acted_on: dict[str, msgspec.json.Decoder[Event]] = {
-    "issues": msgspec.json.Decoder(Issues),
-    "issue_comment": msgspec.json.Decoder(IssueComment),
+    name: msgspec.json.Decoder(kind) for name, kind in BY_NAME.items()
 }
 
 
@@ -101,7 +100,7 @@ def read(name: str, content_type: ContentType, body: Body) -> Event:
 
 
 def _decode(name: str, text: Body) -> Event:
-    """Some actions carry less of an issue than those that Honk acts on, and they may."""
+    """Some actions carry less than those that Honk acts on, and they may."""
     decoder = _acted_on.get(name)
     if decoder is not None:
         try:

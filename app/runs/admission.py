@@ -22,7 +22,7 @@ from app.store.runs import Runs
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.2
-_ABSENT_SECONDS = 1.0
+_ABSENT_SECONDS = 0.2
 
 
 class Admission:

@@ -7,19 +7,20 @@ decides the command (`app/runs/commands/`).
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
 
 from app.domain import labels, words
 from app.domain import policy as policies
 from app.domain.policy import Policy
-from app.domain.run import Outcome, Phase, RunInput, run_id, subject_key
+from app.domain.run import Mode, Outcome, Phase, RunInput, run_id, subject_key
 from app.domain.trigger import Trigger
 from app.domain.values import RunId, Value
 from app.errors import UserError
 from app.github import conversation, pulls, repositories
 from app.github.client import RepositoryClient
+from app.runs import talk
 from app.runs.durable import Nothing
-from app.runs.services import ADMIT, Services
+from app.runs.services import READ_PULLS, Services
+from app.runs.steps.announce import told_of
 from app.store.messages import Message
 from app.store.runs import RunRow
 
@@ -43,26 +44,26 @@ class Standing(Value):
     attempt: int = 1
     asked_by: int = 0
     request: str = ""
-    mode: Literal["work", "plan", "ask"] = "work"
+    mode: Mode = "work"
     open_pull: int | None = None
 
 
 async def admit(services: Services, trigger: Trigger) -> Admission:
     """Decide from the actor's permission and the default branch's policy."""
-    client = await _client(services, trigger)
+    client = await services.talker(trigger)
     permission, policy = await asyncio.gather(
-        repositories.permission(client, trigger.actor.login), _policy(client, trigger)
+        _permission(client, trigger), _policy(client, trigger)
     )
+    is_bot = trigger.actor.type != "User"
     # The least that may speak at all: nobody below it gets an answer, whatever the policy holds.
-    if not permission.at_least(repositories.Permission.WRITE):
+    if not is_bot and not permission.at_least(repositories.Permission.WRITE):
         return Admission(silent=f"{trigger.actor.login} has no write access")
     if isinstance(policy, UserError):
-        return _refusal(policy)
-    if not permission.at_least(repositories.Permission(policy.who)):
+        return _refusal(is_bot, policy)
+    if is_bot and trigger.actor.id not in policy.bots:
+        return Admission(silent=f"{trigger.actor.login} is a bot that the policy does not name")
+    if not is_bot and not permission.at_least(repositories.Permission(policy.who)):
         return Admission(silent=f"{trigger.actor.login} is below `who: {policy.who}`")
-    if trigger.is_pull_request:
-        problem, next_step = words.only_issues()
-        return Admission(problem=problem, next_step=next_step)
     return Admission(policy=policy)
 
 
@@ -76,18 +77,38 @@ async def _policy(client: RepositoryClient, trigger: Trigger) -> Policy | UserEr
         return error
 
 
+async def _permission(client: RepositoryClient, trigger: Trigger) -> repositories.Permission:
+    """An App has no permission of this kind: only the policy lets it speak."""
+    if trigger.actor.type != "User":
+        return repositories.Permission.NONE
+    return await repositories.permission_by_account(client, trigger.actor.login, trigger.actor.id)
+
+
 def aloud(trigger: Trigger, admission: Admission) -> bool:
     """Whether a refusal is said: to who asked for something, not to who only talks."""
-    return bool(admission.problem) and trigger.kind != "reply"
+    return bool(admission.problem) and trigger.kind not in ("reply", "unasked")
+
+
+def misunderstood(trigger: Trigger) -> tuple[str, str] | None:
+    """What is wrong with the words themselves; None when they can be carried out."""
+    said = trigger.command
+    if said is None:
+        return None
+    if said.several:
+        return words.one_at_a_time(said.several)
+    # Which commit may be trusted, and what that means, its own answer tells better.
+    if said.problem and said.name != "trust":
+        return said.problem, "`/honk help` shows what can be asked for."
+    if said.near:
+        return words.did_you_mean(said.near)
+    return None
 
 
 async def look(services: Services, trigger: Trigger) -> Standing:
     """The subject's last run, the one that this very trigger started left aside."""
-    own = run_id(trigger.id)
-    subject = subject_key(trigger.repository, trigger.number)
-    row = next((r for r in await services.runs.of_subject(subject) if r.id != own), None)
+    row = await last_run(services, trigger)
     if row is None:
-        return Standing()
+        return Standing(open_pull=await _linked_pull(services, trigger))
     return Standing(
         run=row.id,
         live=row.finished_at is None,
@@ -101,32 +122,38 @@ async def look(services: Services, trigger: Trigger) -> Standing:
     )
 
 
+async def last_run(services: Services, trigger: Trigger) -> RunRow | None:
+    """The subject's newest run that somebody asked for, besides this trigger's own."""
+    own = run_id(trigger.id)
+    subject = subject_key(trigger.repository, trigger.number)
+    rows = await services.runs.of_subject(subject)
+    return next((row for row in rows if row.id != own and not row.input.quiet), None)
+
+
 async def refuse(services: Services, trigger: Trigger, problem: str, next_step: str) -> Nothing:
     """Say on the subject why nothing starts; the label goes, so that it can be put on again."""
-    client = await _client(services, trigger)
+    client = await services.talker(trigger)
     run = run_id(trigger.id)
     await asyncio.gather(
-        conversation.ensure_comment(
+        talk.say(
             client,
-            trigger.number,
+            trigger,
             words.refusal_marker(run),
             words.refused(run, trigger.actor.login, problem, next_step),
         ),
-        react(client, trigger, "confused"),
-        _take_label_off(client, trigger),
+        talk.react(client, trigger, "confused"),
+        take_label_off(client, trigger),
     )
     return Nothing()
 
 
 async def answer(services: Services, trigger: Trigger, text: str) -> Nothing:
     """Answer a question about Honk itself with one comment."""
-    client = await _client(services, trigger)
+    client = await services.talker(trigger)
     run = run_id(trigger.id)
     await asyncio.gather(
-        conversation.ensure_comment(
-            client, trigger.number, words.answer_marker(run), words.answered(run, text)
-        ),
-        react(client, trigger, "eyes"),
+        talk.say(client, trigger, words.answer_marker(run), words.answered(run, text)),
+        talk.react(client, trigger, "eyes"),
     )
     return Nothing()
 
@@ -134,40 +161,52 @@ async def answer(services: Services, trigger: Trigger, text: str) -> Nothing:
 async def acknowledge(services: Services, run: RunInput) -> Nothing:
     """The row, the eyes, the status comment and the label: the person sees that it was heard."""
     row = await services.runs.open(run)
+    if run.quiet:
+        return Nothing()
     waiting = await services.runs.waiting(row)
-    client = await services.client(run, ADMIT)
+    client = await services.talker(run.trigger)
     status, _, _ = await asyncio.gather(
         conversation.ensure_comment(
             client,
             run.trigger.number,
             words.marker(run.id),
-            words.status_waiting(run.id, run.trigger.actor.login, waiting),
+            words.status_waiting(told_of(row), waiting),
         ),
-        react(client, run.trigger, "eyes"),
+        talk.react(client, run.trigger, "eyes"),
         _swap_labels(client, run.trigger),
     )
-    await services.runs.update(run.id, status_comment_id=status.id)
+    await services.runs.update(run.id, status_comment_id=status.id, status_node_id=status.node_id)
     return Nothing()
 
 
 async def hear(services: Services, trigger: Trigger, run: RunId, text: str) -> Nothing:
     """Keep a person's words for a run, and show that they were heard."""
-    message = Message(id=trigger.id, author=trigger.actor.login, text=text)
+    message = Message(id=trigger.id, author=trigger.actor.login, text=_with_place(trigger, text))
     await services.messages.add(run, message)
-    await react(await _client(services, trigger), trigger, "eyes")
+    await talk.react(await services.talker(trigger), trigger, "eyes")
     return Nothing()
+
+
+def _with_place(trigger: Trigger, text: str) -> str:
+    """Words on a line mean that line."""
+    line = trigger.comment.line if trigger.comment else None
+    if line is None:
+        return text
+    where = f"{line.path}, line {line.line}" if line.line else line.path
+    return f"On {where}:\n\n{line.diff_hunk}\n\n{text}"
 
 
 async def reopen(services: Services, trigger: Trigger, run: RunInput, attempt: int) -> Nothing:
     """Let a finished run wait for a slot again, and show it where the run is shown."""
     row = await services.runs.reopen(run.id, attempt, run)
     waiting = await services.runs.waiting(row)
-    client = await _client(services, trigger)
-    text = words.status_waiting(run.id, run.trigger.actor.login, waiting)
+    client = await services.talker(trigger)
+    text = words.status_waiting(told_of(row), waiting)
     if row.status_comment_id is not None:
         await conversation.edit_comment(client, row.status_comment_id, text)
     await asyncio.gather(
-        react(client, trigger, "eyes"),
+        talk.react(client, trigger, "eyes"),
+        take_label_off(client, trigger),
         conversation.set_state_label(client, trigger.number, labels.QUEUED, words.LABELS),
     )
     return Nothing()
@@ -175,21 +214,8 @@ async def reopen(services: Services, trigger: Trigger, run: RunInput, attempt: i
 
 async def seen(services: Services, trigger: Trigger) -> Nothing:
     """Only the eyes."""
-    await react(await _client(services, trigger), trigger, "eyes")
+    await talk.react(await services.talker(trigger), trigger, "eyes")
     return Nothing()
-
-
-async def react(
-    client: RepositoryClient, trigger: Trigger, reaction: Literal["eyes", "rocket", "confused"]
-) -> None:
-    """Put a reaction on what asked: the comment, or the issue that was labelled."""
-    comment = trigger.comment
-    subject = (
-        conversation.Subject(kind="comment", id=comment.id)
-        if comment
-        else conversation.Subject(kind="issue", id=trigger.number)
-    )
-    await conversation.react(client, subject, reaction)
 
 
 def new_run(
@@ -197,48 +223,62 @@ def new_run(
 ) -> RunInput:
     """What a new run is asked; `request` when it is not what the trigger itself says."""
     said = trigger.command.task if trigger.command else ""
+    asked = trigger.command.arguments if trigger.command else None
     stronger = labels.STRONGER in trigger.labels
+    if asked and asked.budget_usd is not None:
+        budget = policy.budget.model_copy(update={"usd": asked.budget_usd})
+        policy = policy.model_copy(update={"budget": budget})
+    model = services.model_id_max if stronger else services.model_id
     return RunInput(
         id=run_id(trigger.id),
         trigger=trigger,
         policy=policy,
         request=said if request is None else request,
-        base_branch=policy.base or trigger.default_branch,
-        model=services.model_id_max if stronger else services.model_id,
+        base_branch=(asked and asked.base) or policy.base or trigger.default_branch,
+        model=(asked and asked.model and services.model_named(asked.model)) or model,
     )
 
 
-async def _client(services: Services, trigger: Trigger) -> RepositoryClient:
-    return await services.github.repository(
-        trigger.installation_id,
-        trigger.repository,
-        ADMIT,
-        observe=services.counting(run_id(trigger.id)),
-    )
+async def _linked_pull(services: Services, trigger: Trigger) -> int | None:
+    """An open pull request of anybody's that says it closes this issue."""
+    if trigger.is_pull_request:
+        return None
+    client = await _reader(services, trigger)
+    found = await pulls.linked_to_issue(client, trigger.number)
+    return found[0].number if found else None
 
 
 async def _open_pull(services: Services, trigger: Trigger, row: RunRow) -> int | None:
     """The run's pull request, as long as nobody merged or closed it."""
     if row.pull_number is None:
+        return await _linked_pull(services, trigger)
+    if trigger.is_pull_request:
         return None
-    client = await services.github.repository(
-        trigger.installation_id, trigger.repository, {"pull_requests": "read", "metadata": "read"}
-    )
+    client = await _reader(services, trigger)
     pull = await pulls.pull_request(client, row.pull_number)
     return pull.number if pull.state == "open" else None
 
 
-def _refusal(problem: UserError) -> Admission:
+async def _reader(services: Services, trigger: Trigger) -> RepositoryClient:
+    return await services.github.repository(
+        trigger.installation_id, trigger.repository, {**READ_PULLS, "issues": "read"}
+    )
+
+
+def _refusal(is_bot: bool, problem: UserError) -> Admission:
+    """A bot that may be none of ours gets no answer: two of them could go on for ever."""
+    if is_bot:
+        return Admission(silent=f"a bot asked, and the policy is wrong: {problem.message}")
     told, next_step = words.foreign(problem.message, problem.next_step)
     return Admission(problem=told, next_step=next_step)
 
 
 async def _swap_labels(client: RepositoryClient, trigger: Trigger) -> None:
-    await _take_label_off(client, trigger)
+    await take_label_off(client, trigger)
     await conversation.set_state_label(client, trigger.number, labels.QUEUED, words.LABELS)
 
 
-async def _take_label_off(client: RepositoryClient, trigger: Trigger) -> None:
+async def take_label_off(client: RepositoryClient, trigger: Trigger) -> None:
     """The trigger's label is one-shot."""
-    if trigger.label:
+    if trigger.label == labels.TRIGGER:
         await conversation.remove_label(client, trigger.number, trigger.label)

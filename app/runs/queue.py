@@ -18,7 +18,7 @@ from dbos._dbos import _get_dbos_instance
 from sqlalchemy.exc import DBAPIError
 
 from app.domain.run import RunInput, attempt_id, subject_key
-from app.domain.trigger import Trigger
+from app.domain.trigger import Signal, Trigger
 from app.errors import RetryableError, UserError
 from app.store.database import Database
 
@@ -26,6 +26,7 @@ APPLICATION = "honk"
 # Changes of a workflow go through DBOS.patch, so that runs under way survive a deployment.
 APPLICATION_VERSION = "honk-1"
 INTAKE = "intake"
+SIGNAL = "signal"
 ATTEMPT = "attempt"
 INTAKE_QUEUE = "intake"
 RUNS_QUEUE = "runs"
@@ -92,10 +93,10 @@ class TriggerQueue:
                 "The queues are not in the database yet.", next_step="Run `honk migrate` first."
             )
 
-    async def enqueue(self, trigger: Trigger) -> Literal["accepted", "known"]:
+    async def enqueue(self, trigger: Trigger | Signal) -> Literal["accepted", "known"]:
         """One durable insert. Raises RetryableError when the database is away."""
         options: EnqueueOptions = {
-            "workflow_name": INTAKE,
+            "workflow_name": SIGNAL if isinstance(trigger, Signal) else INTAKE,
             "queue_name": INTAKE_QUEUE,
             "workflow_id": intake_id(trigger),
             "workflow_id_reuse_policy": "reject",
@@ -168,6 +169,6 @@ def partition(run: RunInput) -> str:
     return subject_key(run.trigger.repository, run.trigger.number)
 
 
-def intake_id(trigger: Trigger) -> str:
+def intake_id(trigger: Trigger | Signal) -> str:
     """The engine's name for the intake of this trigger."""
     return f"intake:{trigger.id}"

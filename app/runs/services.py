@@ -13,17 +13,20 @@ from pathlib import Path
 import structlog
 
 from app.agent.model import Model
-from app.domain.run import RunInput
+from app.domain.run import RunInput, run_id
 from app.domain.setup import Tried
+from app.domain.trigger import Trigger
 from app.domain.values import RepoName, RunId
 from app.errors import RetryableError
 from app.github.client import GitHubApp, RepositoryClient
 from app.github.exchange import Call, Observe
 from app.runs.shift import Shift
 from app.store.database import Database
+from app.store.images import Images
 from app.store.messages import Messages
 from app.store.results import ResultStore
 from app.store.runs import Runs
+from app.store.writes import Writes
 from app.workspace.checkout import Workspaces
 from app.workspace.egress import Egress
 from app.workspace.mirror import Mirrors, Remote
@@ -34,9 +37,16 @@ log = structlog.get_logger()
 
 # What each kind of step may do; a token is asked for with these and no more.
 READ_CODE = {"contents": "read", "metadata": "read"}
+READ_PULLS = {"contents": "read", "pull_requests": "read", "metadata": "read"}
+READ_CHECKS = {**READ_PULLS, "checks": "read", "statuses": "read", "actions": "read"}
 WRITE_CODE = {"contents": "write", "metadata": "read"}
-TALK = {"issues": "write", "metadata": "read"}
-ADMIT = {"contents": "read", "issues": "write", "metadata": "read"}
+TALK = {
+    "contents": "read",
+    "issues": "write",
+    "pull_requests": "write",
+    "metadata": "read",
+}
+REPORT = {**TALK, "checks": "write"}
 SEAL = {"contents": "write", "checks": "write", "metadata": "read"}
 PUBLISH = {"contents": "write", "pull_requests": "write", "checks": "write", "metadata": "read"}
 
@@ -117,6 +127,8 @@ class Services:
     runs: Runs
     results: ResultStore
     messages: Messages
+    writes: Writes
+    images: Images
     github: GitHubApp
     mirrors: Mirrors
     workspaces: Workspaces
@@ -149,6 +161,25 @@ class Services:
             run.trigger.installation_id, run.trigger.repository, permissions
         )
         return Remote(url=self.git_url(run.trigger.repository), token=token.get_secret_value())
+
+    async def talker(self, trigger: Trigger) -> RepositoryClient:
+        """A client for hearing and answering; its calls are counted with the trigger's run."""
+        return await self.github.repository(
+            trigger.installation_id,
+            trigger.repository,
+            TALK,
+            observe=self.counting(run_id(trigger.id)),
+        )
+
+    def model_named(self, name: str) -> str | None:
+        """The model that a person may name: one of the operator's two, or what it is called."""
+        known = {"max": self.model_id_max, "normal": self.model_id}
+        known |= {model: model for model in (self.model_id, self.model_id_max)}
+        return known.get(name.lower())
+
+    async def bot_login(self) -> str:
+        """The account that our comments, labels and commits come from."""
+        return f"{await self.github.slug()}[bot]"
 
     def git_url(self, repo: RepoName) -> str:
         return f"{self.github.server_url}/{repo}.git"

@@ -112,7 +112,7 @@ async def _settle(services: Services, row: RunRow, told: tuple[str, str]) -> Non
         await verify.complete_what_is_open(services, run)
         kept_at = await checkpoint.salvage(services, run)
         if row.stop_asked_by:
-            ending = Report(outcome=Outcome.STOPPED, stopped_by=row.stop_asked_by, kept_at=kept_at)
+            ending = Report(outcome=Outcome.STOPPED, kept_at=kept_at)
         else:
             ending = Report(
                 outcome=Outcome.ERROR, problem=problem, next_step=next_step, kept_at=kept_at

@@ -6,9 +6,10 @@ from app.domain import labels, words
 from app.domain.policy import Policy
 from app.domain.run import RunInput
 from app.domain.trigger import Trigger
-from app.domain.values import RunId, Value
-from app.runs import durable, intake
+from app.domain.values import CommitSha, RunId, Value
+from app.runs import durable, gather, intake, supersede
 from app.runs.durable import Nothing
+from app.runs.gather import Gathered
 from app.runs.intake import Standing
 from app.runs.queue import enqueue_attempt
 from app.runs.services import Services
@@ -20,13 +21,36 @@ class Extended(Value):
     run: RunInput
 
 
-async def start(services: Services, trigger: Trigger, run: RunInput) -> None:
-    """Show that it was heard and put the first attempt in the queue."""
-    if labels.HOLD in trigger.labels:
-        await refuse(services, trigger, words.on_hold())
+async def start(
+    services: Services, trigger: Trigger, run: RunInput, *, fixing: bool = False
+) -> None:
+    """Show that it was heard, read what belongs to it, and put the first attempt in the queue.
+
+    `fixing`: the failing checks of the pull request are what it is about.
+    """
+    if await _may_not(services, trigger):
         return
     await durable.step("acknowledge", Nothing, lambda: intake.acknowledge(services, run))
-    await enqueue_attempt(run, 1)
+    gathered = run
+    if not run.quiet:
+        gathered = (
+            await durable.step(
+                "gather", Gathered, lambda: gather.gather(services, run, fixing=fixing)
+            )
+        ).run
+    await enqueue_attempt(gathered, 1)
+    await durable.step("put away", Nothing, lambda: supersede.supersede(services, run))
+
+
+async def _may_not(services: Services, trigger: Trigger) -> bool:
+    """Where nothing may start, that is said."""
+    if labels.HOLD in trigger.labels:
+        await refuse(services, trigger, words.on_hold())
+        return True
+    if trigger.closed:
+        await refuse(services, trigger, words.is_closed(trigger.number))
+        return True
+    return False
 
 
 async def resume(
@@ -37,13 +61,14 @@ async def resume(
     *,
     said: str = "",
     carry_out: bool = False,
+    trusted: CommitSha | None = None,
 ) -> None:
     """The next attempt, with a person's words when there are any.
 
-    `carry_out`: the run has made a plan, and now does what it says.
+    `carry_out`: the run has made a plan, and now does what it says. `trusted`: the commit of a
+    fork on which its work may be pushed.
     """
-    if labels.HOLD in trigger.labels:
-        await refuse(services, trigger, words.on_hold())
+    if await _may_not(services, trigger):
         return
     assert standing.run is not None
     run, attempt = standing.run, standing.attempt + 1
@@ -52,7 +77,7 @@ async def resume(
     extended = await durable.step(
         "extend",
         Extended,
-        lambda: _extend(services, trigger, policy, run, attempt if carry_out else None),
+        lambda: _extend(services, trigger, policy, run, attempt if carry_out else None, trusted),
     )
     await durable.step(
         "reopen", Nothing, lambda: intake.reopen(services, trigger, extended.run, attempt)
@@ -66,7 +91,12 @@ async def refuse(services: Services, trigger: Trigger, told: tuple[str, str]) ->
 
 
 async def _extend(
-    services: Services, trigger: Trigger, policy: Policy, run: RunId, carries_out: int | None
+    services: Services,
+    trigger: Trigger,
+    policy: Policy,
+    run: RunId,
+    carries_out: int | None,
+    trusted: CommitSha | None,
 ) -> Extended:
     """What the run has used, and on top of it one more budget of the policy, or what was asked."""
     row = await services.runs.get(run)
@@ -84,4 +114,6 @@ async def _extend(
     }
     if carries_out is not None:
         change |= {"mode": "work", "carries_out": carries_out}
+    if trusted is not None:
+        change |= {"trusted": trusted}
     return Extended(run=row.input.model_copy(update=change))

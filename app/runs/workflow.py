@@ -10,18 +10,32 @@ from dbos import DBOS
 
 from app.domain import words
 from app.domain.run import Outcome, Preparation, RunInput, hidden_ref
-from app.domain.trigger import Trigger
+from app.domain.trigger import Signal, Trigger
 from app.domain.values import Value
-from app.domain.words import Publication, Report, Work
+from app.domain.words import Report, Work
 from app.errors import UserError
-from app.runs import commands, durable, intake, queue
+from app.runs import durable, intake, queue, signals, taking_in
 from app.runs.durable import Nothing, OurBugError
-from app.runs.intake import Admission
 from app.runs.services import Services
-from app.runs.steps import checkpoint, prepare, publish, report, seal, verify, work
+from app.runs.steps import (
+    catch_up,
+    checkpoint,
+    head,
+    prepare,
+    publish,
+    rebase,
+    report,
+    seal,
+    show,
+    verify,
+    work,
+)
+from app.runs.steps.catch_up import CaughtUp
 from app.runs.steps.checkpoint import Packed
-from app.runs.steps.publish import Kept
+from app.runs.steps.publish import Kept, Published
+from app.runs.steps.rebase import Rebased
 from app.runs.steps.seal import Sealed
+from app.runs.steps.show import Patch
 from app.runs.steps.verify import Verified
 
 log = structlog.get_logger()
@@ -55,29 +69,17 @@ def register(services: Services) -> None:
     @DBOS.workflow(name=queue.INTAKE, max_recovery_attempts=RECOVERIES)
     async def _intake(trigger: dict[str, Any]) -> None:
         async with services.shift.work():
-            await take_in(services, Trigger.model_validate(trigger))
+            await taking_in.take_in(services, Trigger.model_validate(trigger))
+
+    @DBOS.workflow(name=queue.SIGNAL, max_recovery_attempts=RECOVERIES)
+    async def _signal(signal: dict[str, Any]) -> None:
+        async with services.shift.work():
+            await signals.take_in(services, Signal.model_validate(signal))
 
     @DBOS.workflow(name=queue.ATTEMPT, max_recovery_attempts=RECOVERIES)
     async def _attempt(run: dict[str, Any], number: int) -> None:
         async with services.shift.work():
             await attempt(services, RunInput.model_validate(run), number)
-
-
-async def take_in(services: Services, trigger: Trigger) -> None:
-    """Permission and policy, then what the command asks for."""
-    structlog.contextvars.bind_contextvars(trigger=trigger.id)
-    try:
-        admission = await durable.step("admit", Admission, lambda: intake.admit(services, trigger))
-        if admission.policy is not None:
-            await commands.handler(trigger)(services, trigger, admission.policy)
-        elif intake.aloud(trigger, admission):
-            told = admission.problem, admission.next_step
-            await durable.step("refuse", Nothing, lambda: intake.refuse(services, trigger, *told))
-        else:
-            log.info("a trigger was ignored", why=admission.silent or admission.problem)
-    except (UserError, OurBugError) as problem:
-        # Nobody can be told: what failed here is talking to GitHub, or knowing who may be answered.
-        log.warning("a trigger was not taken in", why=str(problem))
 
 
 async def attempt(services: Services, run: RunInput, number: int) -> None:
@@ -117,29 +119,53 @@ async def _try(services: Services, run: RunInput, number: int) -> Report:
     preparation = await _step(
         services, run, "prepare", Preparation, lambda: prepare.prepare(services, run)
     )
-    feedback = _opening_words(run, number)
-    if run.mode != "work":
-        return await _answer(services, run, preparation, number)
+    match run.mode:
+        case "plan" | "ask":
+            return await _answer(services, run, preparation, number)
+        case "test":
+            return await _test(services, run, preparation)
+        case "rebase":
+            return await _rebase(services, run, preparation, number)
+        case "work":
+            return await _change(services, run, preparation, number)
+
+
+async def _change(
+    services: Services, run: RunInput, preparation: Preparation, number: int
+) -> Report:
+    """The agent's work becomes a commit, the tests judge it, and what they say may send it back."""
+    feedback = _opening_words(run, number, preparation)
     for correction in range(run.policy.corrections + 1):
         said = f"attempt {number}, correction {correction}"
+        last = correction == run.policy.corrections
         done, packed = await _work(services, run, preparation, feedback, said)
         if done.ending == "stopped" and not packed.empty:
             return await _keep(services, run, preparation, packed, done)
         if done.ending in ("question", "stopped", "refused") or packed.empty:
             return _without_a_change(run, done, packed)
+        if preparation.target.fork:
+            return await _show(services, run, preparation, packed, done)
+        caught = await _catch_up(services, run, preparation, packed)
+        preparation, packed = caught.preparation, caught.packed
+        if preparation.conflicts and not last and done.ending == "done":
+            feedback = words.conflicts(preparation.conflicts)
+            continue
+        if preparation.conflicts:
+            return _collided(run, done, preparation)
         sealed, verified = await _seal_and_verify(services, run, preparation, packed, done)
         if verified.stopped:
             return await _keep(services, run, preparation, packed, done)
         feedback = verify.feedback(verified)
-        last = correction == run.policy.corrections
         if feedback is None or last or done.ending != "done":
-            return await _publish(services, run, sealed, done, verified)
+            return await _publish(services, run, preparation, sealed, done, verified)
         await _turn_back(services, run, sealed, verified)
     raise AssertionError("the loop ends in a report")
 
 
-def _opening_words(run: RunInput, number: int) -> str | None:
+def _opening_words(run: RunInput, number: int, preparation: Preparation) -> str | None:
     """What the agent hears first: in a first attempt the assignment alone."""
+    if preparation.conflicts:
+        return words.conflicts(preparation.conflicts)
     if number == 1:
         return None
     return words.carry_it_out() if run.carries_out == number else words.go_on()
@@ -149,7 +175,7 @@ async def _answer(
     services: Services, run: RunInput, preparation: Preparation, number: int
 ) -> Report:
     """A plan or an answer: what the agent changed on the way is thrown away."""
-    feedback = _opening_words(run, number)
+    feedback = _opening_words(run, number, preparation)
 
     async def do() -> Work:
         said = f"attempt {number}"
@@ -158,6 +184,67 @@ async def _answer(
     done = await _step(services, run, "work", Work, do)
     outcomes = {**_WITHOUT_A_CHANGE, "done": Outcome.ANSWERED}
     return Report(outcome=outcomes.get(done.ending, Outcome.NOTHING), work=done, mode=run.mode)
+
+
+async def _test(services: Services, run: RunInput, preparation: Preparation) -> Report:
+    """The head as it stands: nothing is changed, and its check run tells."""
+    sealed = await _step(
+        services, run, "look at the head", Sealed, lambda: head.look(services, run, preparation)
+    )
+    verified = await _verify(services, run, preparation, sealed)
+    await _turn_back(services, run, sealed, verified)
+    if verified.stopped:
+        return Report(outcome=Outcome.STOPPED, mode=run.mode)
+    good = verified.verdict.conclusion in ("success", "neutral")
+    return Report(
+        outcome=Outcome.DONE if good else Outcome.NOT_READY,
+        verdict=verified.verdict,
+        head_sha=sealed.sha,
+        check_url=sealed.check_url,
+        mode=run.mode,
+    )
+
+
+async def _rebase(
+    services: Services, run: RunInput, preparation: Preparation, number: int
+) -> Report:
+    """A clean one needs no agent; where two sides collide it is the agent's work."""
+    if number > 1:
+        return await _change(services, run, preparation, number)
+    rebased = await _step(
+        services, run, "rebase", Rebased, lambda: rebase.rebase(services, run, preparation)
+    )
+    if rebased.up_to_date:
+        return Report(outcome=Outcome.ANSWERED, work=words.up_to_date(), mode=run.mode)
+    if rebased.preparation.conflicts:
+        return await _change(services, run, rebased.preparation, number)
+    preparation = rebased.preparation
+    done = words.rebased(preparation.base, merged=preparation.merged is not None)
+    sealed = rebased.sealed
+    if sealed is None:
+        packed = await _checkpoint(services, run, preparation)
+        sealed = await _seal(services, run, preparation, packed, done)
+    verified = await _verify(services, run, preparation, sealed)
+    return await _publish(services, run, preparation, sealed, done, verified)
+
+
+async def _show(
+    services: Services, run: RunInput, preparation: Preparation, packed: Packed, done: Work
+) -> Report:
+    """The work on a fork is a patch to read: pushed, it would run the fork's code with secrets."""
+    sealed = Sealed(sha=packed.commit, tree=packed.tree, check_run=None)
+    verified = await _verify(services, run, preparation, sealed)
+    patch = await _step(
+        services, run, "show", Patch, lambda: show.patch(services, run, preparation, packed)
+    )
+    return Report(
+        outcome=Outcome.SHOWN if done.ending == "done" else _WITHOUT_A_CHANGE[done.ending],
+        work=done,
+        verdict=verified.verdict,
+        patch=patch.text,
+        trust=preparation.target.at or "",
+        kept_at=hidden_ref(run.id),
+    )
 
 
 async def _work(
@@ -171,14 +258,29 @@ async def _work(
         return await work.work(services, run, preparation, feedback, feedback_id=feedback_id)
 
     done = await _step(services, run, "work", Work, do)
-    packed = await _step(
+    return done, await _checkpoint(services, run, preparation)
+
+
+async def _checkpoint(services: Services, run: RunInput, preparation: Preparation) -> Packed:
+    return await _step(
         services,
         run,
         "checkpoint",
         Packed,
         lambda: checkpoint.checkpoint(services, run, preparation),
     )
-    return done, packed
+
+
+async def _catch_up(
+    services: Services, run: RunInput, preparation: Preparation, packed: Packed
+) -> CaughtUp:
+    return await _step(
+        services,
+        run,
+        "catch up",
+        CaughtUp,
+        lambda: catch_up.catch_up(services, run, preparation, packed),
+    )
 
 
 async def _keep(
@@ -187,28 +289,40 @@ async def _keep(
     """Stopped: what there is becomes a commit on the branch, whose check run is cancelled."""
 
     async def keep() -> Kept:
+        if preparation.target.fork or preparation.conflicts:
+            return Kept(branch=hidden_ref(run.id))
         sealed = await seal.seal(services, run, preparation, packed, done)
-        return await publish.keep(services, run, sealed)
+        return await publish.keep(services, run, preparation, sealed)
 
     kept = await _step(services, run, "keep", Kept, keep)
-    row = await services.runs.get(run.id)
-    return Report(outcome=Outcome.STOPPED, stopped_by=row.stop_asked_by or "", kept_at=kept.branch)
+    return Report(outcome=Outcome.STOPPED, kept_at=kept.branch)
 
 
 async def _seal_and_verify(
     services: Services, run: RunInput, preparation: Preparation, packed: Packed, done: Work
 ) -> tuple[Sealed, Verified]:
-    sealed = await _step(
+    sealed = await _seal(services, run, preparation, packed, done)
+    return sealed, await _verify(services, run, preparation, sealed)
+
+
+async def _seal(
+    services: Services, run: RunInput, preparation: Preparation, packed: Packed, done: Work
+) -> Sealed:
+    return await _step(
         services,
         run,
         "seal",
         Sealed,
         lambda: seal.seal(services, run, preparation, packed, done),
     )
-    verified = await _step(
+
+
+async def _verify(
+    services: Services, run: RunInput, preparation: Preparation, sealed: Sealed
+) -> Verified:
+    return await _step(
         services, run, "verify", Verified, lambda: verify.verify(services, run, preparation, sealed)
     )
-    return sealed, verified
 
 
 async def _turn_back(services: Services, run: RunInput, sealed: Sealed, verified: Verified) -> None:
@@ -222,15 +336,22 @@ async def _turn_back(services: Services, run: RunInput, sealed: Sealed, verified
 
 
 async def _publish(
-    services: Services, run: RunInput, sealed: Sealed, done: Work, verified: Verified
+    services: Services,
+    run: RunInput,
+    preparation: Preparation,
+    sealed: Sealed,
+    done: Work,
+    verified: Verified,
 ) -> Report:
-    publication = await _step(
+    published = await _step(
         services,
         run,
         "publish",
-        Publication,
-        lambda: publish.publish(services, run, sealed, done, verified),
+        Published,
+        lambda: publish.publish(services, run, preparation, sealed, done, verified),
     )
+    if published.publication is None:
+        return await _after_a_push(services, run, preparation, sealed, done, verified)
     if done.ending == "budget":
         outcome = Outcome.BUDGET
     else:
@@ -239,8 +360,45 @@ async def _publish(
         outcome=outcome,
         work=done,
         verdict=verified.verdict,
-        publication=publication,
+        publication=published.publication,
         head_sha=sealed.sha,
+        mode=run.mode,
+    )
+
+
+async def _after_a_push(
+    services: Services,
+    run: RunInput,
+    preparation: Preparation,
+    sealed: Sealed,
+    done: Work,
+    verified: Verified,
+) -> Report:
+    """Somebody pushed while the commit was verified: it goes on top of theirs, and is judged anew.
+
+    It is tried until nobody was faster, or the two sides collide.
+    """
+    await _turn_back(services, run, sealed, verified)
+    if preparation.forced:
+        problem, next_step = words.moved_meanwhile()
+        raise UserError(problem, next_step=next_step)
+    packed = Packed(tree=sealed.tree, commit=sealed.sha, empty=False)
+    caught = await _catch_up(services, run, preparation, packed)
+    if caught.preparation.conflicts:
+        return _collided(run, done, caught.preparation)
+    again, judged = await _seal_and_verify(services, run, caught.preparation, caught.packed, done)
+    return await _publish(services, run, caught.preparation, again, done, judged)
+
+
+def _collided(run: RunInput, done: Work, preparation: Preparation) -> Report:
+    """Others changed the same lines once more: the next attempt brings them together."""
+    problem, next_step = words.collided(preparation.conflicts)
+    return Report(
+        outcome=Outcome.ERROR,
+        work=done,
+        problem=problem,
+        next_step=next_step,
+        kept_at=hidden_ref(run.id),
     )
 
 

@@ -34,6 +34,8 @@ class RunRow(Value):
     phase: Phase
     outcome: Outcome | None
     base_sha: str | None
+    start_tree: str | None
+    start_seq: int | None
     head_sha: str | None
     head_key: str | None
     branch: str | None
@@ -41,7 +43,12 @@ class RunRow(Value):
     pull_number: int | None
     pull_url: str | None
     status_comment_id: int | None
+    status_node_id: str | None
+    run_check_id: int | None
+    told_attempt: int | None
+    phases: list[tuple[str, float]] | None
     stop_asked_by: str | None
+    stop_why: str | None
     plan: list[dict[str, Any]] | None
     model_turns: int
     cost_usd: float
@@ -76,6 +83,7 @@ class Runs:
             "input": run.model_dump(mode="json"),
             "phase": Phase.QUEUED.value,
             "asked_at": moment,
+            "phases": [[Phase.QUEUED.value, moment]],
             "created_at": moment,
             "updated_at": moment,
         }
@@ -136,9 +144,9 @@ class Runs:
             .values(
                 attempt=attempt,
                 input=change.model_dump(mode="json"),
-                phase=Phase.QUEUED.value,
                 outcome=None,
                 stop_asked_by=None,
+                stop_why=None,
                 finished_at=None,
                 asked_at=now(),
                 admitted_at=None,
@@ -146,7 +154,7 @@ class Runs:
             )
         )
         await self._database.run(lambda connection: connection.execute(reopened))
-        return await self.get(run)
+        return await self.enter(run, Phase.QUEUED)
 
     async def latest(self, limit: int) -> list[RunRow]:
         """The newest runs first."""
@@ -203,6 +211,36 @@ class Runs:
             .values(admitted_at=now())
         )
         await self._database.run(lambda connection: connection.execute(change))
+
+    async def of_commit(self, repository: str, sha: str) -> list[RunRow]:
+        """The runs that published this commit, newest first."""
+        return await self._select(
+            sa.select(runs)
+            .where(runs.c.repository == repository, runs.c.published_sha == sha)
+            .order_by(runs.c.created_at.desc())
+        )
+
+    async def of_pull(self, repository: str, number: int) -> list[RunRow]:
+        """The runs that published to this pull request, newest first."""
+        return await self._select(
+            sa.select(runs)
+            .where(runs.c.repository == repository, runs.c.pull_number == number)
+            .order_by(runs.c.created_at.desc())
+        )
+
+    async def enter(self, run: RunId, phase: Phase) -> RunRow:
+        """The run is in this phase from now on; a phase that it is in already goes on."""
+
+        def change(connection: sa.Connection) -> None:
+            query = sa.select(runs.c.phases, runs.c.phase).where(runs.c.id == run)
+            known, current = connection.execute(query).one()
+            values: dict[str, Any] = {"phase": phase.value, "updated_at": now()}
+            if current != phase.value or not known:
+                values["phases"] = [*(known or []), [phase.value, now()]]
+            connection.execute(sa.update(runs).where(runs.c.id == run).values(**values))
+
+        await self._database.run(change)
+        return await self.get(run)
 
     async def update(self, run: RunId, **values: Any) -> RunRow:
         """Set columns by name and return the row."""

@@ -25,6 +25,9 @@ runs = sa.Table(
     sa.Column("phase", sa.String(20), nullable=False),
     sa.Column("outcome", sa.String(20)),
     sa.Column("base_sha", sa.String(64)),
+    # The work as it was when the run moved to another base, and the last turn before that.
+    sa.Column("start_tree", sa.String(64)),
+    sa.Column("start_seq", sa.Integer),
     sa.Column("head_sha", sa.String(64)),
     sa.Column("head_key", sa.String(64)),
     sa.Column("branch", sa.String(250)),
@@ -32,7 +35,14 @@ runs = sa.Table(
     sa.Column("pull_number", sa.Integer),
     sa.Column("pull_url", sa.Text),
     sa.Column("status_comment_id", sa.BigInteger),
+    sa.Column("status_node_id", sa.String(200)),
+    sa.Column("run_check_id", sa.BigInteger),
+    # The last attempt whose last words were tried.
+    sa.Column("told_attempt", sa.Integer),
+    # [phase, seconds since 1970] in order.
+    sa.Column("phases", sa.JSON),
     sa.Column("stop_asked_by", sa.String(100)),
+    sa.Column("stop_why", sa.Text),
     sa.Column("plan", sa.JSON),
     sa.Column("model_turns", sa.Integer, nullable=False, server_default="0"),
     sa.Column("cost_usd", sa.Float, nullable=False, server_default="0"),
@@ -50,6 +60,8 @@ sa.Index("runs_by_subject", runs.c.subject, runs.c.created_at)
 sa.Index("runs_by_time", runs.c.created_at)
 sa.Index("runs_by_repository", runs.c.repository, runs.c.admitted_at)
 sa.Index("runs_by_installation", runs.c.installation_id, runs.c.admitted_at)
+sa.Index("runs_by_commit", runs.c.repository, runs.c.published_sha)
+sa.Index("runs_by_pull", runs.c.repository, runs.c.pull_number)
 sa.Index(
     "runs_alive",
     runs.c.subject,
@@ -80,6 +92,25 @@ messages = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
 )
 sa.Index("messages_by_run", messages.c.run_id, messages.c.created_at)
+
+images = sa.Table(
+    "images",
+    metadata,
+    sa.Column("run_id", sa.String(32), sa.ForeignKey("runs.id"), primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("about", sa.Text, nullable=False),
+    sa.Column("media_type", sa.String(40), nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+# What GitHub lets one installation write: one row each, shared by every worker.
+writes = sa.Table(
+    "writes",
+    metadata,
+    sa.Column("installation_id", sa.BigInteger, primary_key=True),
+    sa.Column("tokens", sa.Float, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+)
 
 results = sa.Table(
     "results",

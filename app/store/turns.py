@@ -61,11 +61,15 @@ class Turns:
 
         await self._database.run(insert)
 
-    async def last_snapshot(self) -> str | None:
-        """The tree of the work after the last turn that kept one."""
+    async def last_snapshot(self, *, after: int | None = None) -> str | None:
+        """The tree of the work after the last turn that kept one; only of turns `after` that."""
         query = (
             sa.select(turns.c.snapshot)
-            .where(turns.c.run_id == self._run, turns.c.snapshot.is_not(None))
+            .where(
+                turns.c.run_id == self._run,
+                turns.c.snapshot.is_not(None),
+                turns.c.seq > (-1 if after is None else after),
+            )
             .order_by(turns.c.seq.desc())
             .limit(1)
         )
@@ -73,15 +77,16 @@ class Turns:
             lambda connection: connection.execute(query).scalar_one_or_none()
         )
 
-    async def go_back_to(self, snapshot: str) -> int:
+    async def go_back_to(self, snapshot: str, *, after: int | None = None) -> int:
         """Forget what came after the last turn that kept this tree, and tell how much that was.
 
-        Where no turn kept it, what came after the work tree was first changed. The money stays
-        spent.
+        Where no turn kept it, what came after the work tree was first changed; turns up to `after`
+        stay in any case. The money stays spent.
         """
 
         def forget(connection: sa.Connection) -> int:
-            mine = turns.c.run_id == self._run
+            floor = -1 if after is None else after
+            mine = sa.and_(turns.c.run_id == self._run, turns.c.seq > floor)
             kept = sa.select(sa.func.max(turns.c.seq)).where(mine, turns.c.snapshot == snapshot)
             last = connection.execute(kept).scalar()
             if last is None:
@@ -90,8 +95,16 @@ class Turns:
                 )
                 first = connection.execute(changed).scalar()
                 # The turn of the model whose tools changed it goes too: they are done again.
-                last = -1 if first is None else max(0, first - 2)
+                last = floor if first is None else max(0, floor, first - 2)
             gone = connection.execute(sa.delete(turns).where(mine, turns.c.seq > last))
             return gone.rowcount
 
         return await self._database.run(forget)
+
+    async def last(self) -> int:
+        """The number of the last turn; -1 before the first."""
+        query = sa.select(sa.func.max(turns.c.seq)).where(turns.c.run_id == self._run)
+        found = await self._database.run(
+            lambda connection: connection.execute(query).scalar_one_or_none()
+        )
+        return -1 if found is None else int(found)

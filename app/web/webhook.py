@@ -25,7 +25,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from app.domain.event import Event, EventError
-from app.domain.trigger import Ignored, OurApp, Trigger, from_event
+from app.domain.trigger import Decision, Ignored, OurApp, Signal, Trigger, from_event
 from app.errors import RetryableError
 from app.github import webhooks
 
@@ -51,8 +51,8 @@ _stdlib_log = logging.getLogger(__name__)
 class Intake(Protocol):
     """Where triggers go. It returns only when the trigger is durable."""
 
-    async def enqueue(self, trigger: Trigger) -> Literal["accepted", "known"]:
-        """Take a trigger in, once. Raises RetryableError when the database is away."""
+    async def enqueue(self, trigger: Trigger | Signal) -> Literal["accepted", "known"]:
+        """Take a trigger or signal in, once. Raises RetryableError when the database is away."""
         ...
 
 
@@ -213,7 +213,7 @@ class Receiver:
         except ClientDisconnect:
             raise _Refusal(400, "The connection ended before the body did.") from None
 
-    async def _hand_over(self, head: Head, trigger: Trigger) -> Response:
+    async def _hand_over(self, head: Head, trigger: Trigger | Signal) -> Response:
         try:
             async with asyncio.timeout(self._intake_seconds):
                 taken = await self._intake.enqueue(trigger)
@@ -266,7 +266,7 @@ def _once_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return once
 
 
-def _decide(head: Head, event: Event, app: OurApp) -> Trigger | Ignored:
+def _decide(head: Head, event: Event, app: OurApp) -> Decision:
     try:
         return from_event(head.event, event, app)
     except EventError as problem:

@@ -154,13 +154,15 @@ async def git(
     timeout: float = TIMEOUT_SECONDS,
     max_output: int = MAX_OUTPUT_BYTES,
     cut: int | None = None,
+    also: Sequence[int] = (),
 ) -> bytes:
     """Run git in the bare repository `cwd` and return what it writes.
 
     `url` names the remote that a fetch or push speaks to and opens its transport, and only that.
     `timeout` in seconds, `max_output` in bytes; with `cut` git is ended once it has written more
-    than that many bytes, and they are returned. Raises GitError (denied and missing are kinds of
-    it) and, when the remote is away or the time is over, RetryableError.
+    than that many bytes, and they are returned. Exit codes in `also` are no failure. Raises
+    GitError (denied and missing are kinds of it) and, when the remote is away or the time is over,
+    RetryableError.
     """
     command = [GIT, *_flags(url), *([f"--git-dir={cwd}"] if cwd else []), *args]
     outer = {**ENVIRONMENT, **(environment or {})}
@@ -170,7 +172,7 @@ async def git(
     code, output, errors = await _execute(command, cwd, outer, stdin, timeout, most)
     if len(output) > most and cut is None:
         raise GitError(args[0], 0, f"more than {most} bytes of output")
-    if code == 0 or len(output) > most:
+    if code == 0 or code in also or len(output) > most:
         return output
     words = _redacted(errors.decode("utf-8", "replace").strip(), token)
     said = _redacted(output[:4000].decode("utf-8", "replace"), token) if args[0] == "push" else ""

@@ -76,6 +76,25 @@ class FileChange:
     new_size: int
 
 
+@dataclass(frozen=True)
+class Merged:
+    """Two commits brought together. Files in `conflicts` hold both sides between markers."""
+
+    tree: TreeSha
+    conflicts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class OneCommit:
+    """A commit of a branch: its first parent, its author's name, its message as it was written."""
+
+    sha: CommitSha
+    parent: CommitSha
+    parents: int
+    author: str
+    message: str
+
+
 class PushRefusedError(UserError):
     """The remote does not take the push: a rule of the repository, or the ref has moved.
 
@@ -291,6 +310,52 @@ class Mirrors:
             raise
         return True
 
+    async def merge_base(self, repo: RepoName, one: str, other: str) -> CommitSha | None:
+        """The newest commit that both contain; None for histories that share nothing."""
+        try:
+            found = await self._git(repo, ["merge-base", one, other])
+        except GitError as error:
+            if error.code == 1:
+                return None
+            raise
+        return commit_sha(found.decode().split()[0])
+
+    async def merge(self, repo: RepoName, ours: CommitSha, theirs: CommitSha) -> Merged:
+        """Bring two commits together without a work tree.
+
+        No merge driver of the repository's runs: the mirror reads no attributes of its trees.
+        """
+        options = [
+            "--write-tree",
+            "-z",
+            "--name-only",
+            "--no-messages",
+            "--allow-unrelated-histories",
+        ]
+        arguments = ["merge-tree", *options, commit_sha(ours), commit_sha(theirs)]
+        told = await self._git(repo, arguments, also=(1,))
+        names = [os.fsdecode(name) for name in told.split(b"\0") if name]
+        return Merged(tree_sha(names[0]), tuple(names[1:]))
+
+    async def commits(
+        self, repo: RepoName, old: CommitSha, new: CommitSha, most: int
+    ) -> tuple[OneCommit, ...]:
+        """What `new` has and `old` has not, oldest first, along the first parents."""
+        return await self._log(repo, [f"{commit_sha(old)}..{commit_sha(new)}"], most)
+
+    async def history(self, repo: RepoName, head: CommitSha, most: int) -> tuple[OneCommit, ...]:
+        """The last commits up to `head`, oldest first, along the first parents."""
+        return await self._log(repo, [commit_sha(head)], most)
+
+    async def _log(
+        self, repo: RepoName, revisions: Sequence[str], most: int
+    ) -> tuple[OneCommit, ...]:
+        options = ["--first-parent", "--reverse", "--topo-order", f"--max-count={most}"]
+        told = ["log", *options, "--format=%H %P%n%an%n%B%x00", *revisions]
+        shown = await self._git(repo, told)
+        texts = shown.decode("utf-8", "replace").split("\0")
+        return tuple(_one_commit(text.lstrip("\n")) for text in texts if text.strip())
+
     async def changes(self, repo: RepoName, base: str, head: str) -> tuple[FileChange, ...]:
         """What differs between two commits or trees, path by path, renames as two changes."""
         raw = await self._git(
@@ -378,6 +443,7 @@ class Mirrors:
         most: int | None = None,
         cut: int | None = None,
         environment: Mapping[str, str] | None = None,
+        also: tuple[int, ...] = (),
     ) -> bytes:
         await self._ensure(repo)
         return await git(
@@ -387,6 +453,7 @@ class Mirrors:
             max_output=MAX_OUTPUT_BYTES if most is None else most,
             cut=cut,
             environment=environment,
+            also=also,
         )
 
     async def _remote_git(self, repo: RepoName, remote: Remote, args: Sequence[str]) -> bytes:
@@ -427,6 +494,19 @@ class Mirrors:
                 while not _try_lock(file.fileno()):  # noqa: ASYNC110 - another process has it
                     await asyncio.sleep(_LOCK_PAUSE_SECONDS)
                 yield
+
+
+def _one_commit(text: str) -> OneCommit:
+    """A commit without a parent is told as its own: nothing stands before it."""
+    names, author, message = (*text.split("\n", 2), "", "")[:3]
+    sha, *parents = names.split()
+    return OneCommit(
+        sha=commit_sha(sha),
+        parent=commit_sha(parents[0] if parents else sha),
+        parents=len(parents),
+        author=author,
+        message=message,
+    )
 
 
 def _try_lock(fd: int) -> bool:

@@ -101,8 +101,6 @@ async def test_a_command_in_an_example_is_a_trigger(site: Site, body: str) -> No
     [
         ("issues", {"label": {"name": "bug"}}),
         ("issues", {"action": "unlabeled"}),
-        ("issues", {"issue": {"state": "closed"}}),
-        ("issues", {"sender": {"type": "Bot"}}),
         ("issues", {"repository": {"archived": True}}),
         ("issues", {"installation": None}),
         ("issue_comment", {"action": "edited"}),

@@ -9,14 +9,21 @@ from app.domain.trigger import Trigger
 from app.runs.commands import (
     ask,
     continue_,
+    fix,
     go,
     help,
     plan,
+    ready,
+    rebase,
     reply,
     retry,
     status,
     stop,
+    test,
+    trust,
+    unasked,
     unbuilt,
+    undo,
     work,
 )
 from app.runs.services import Services
@@ -33,13 +40,24 @@ BY_NAME: dict[str, Handler] = {
     "continue": continue_.handle,
     "status": status.handle,
     "help": help.handle,
-    **dict.fromkeys(("fix", "test", "rebase", "undo", "ready", "trust", "doctor"), unbuilt.handle),
+    "fix": fix.handle,
+    "test": test.handle,
+    "rebase": rebase.handle,
+    "undo": undo.handle,
+    "ready": ready.handle,
+    "trust": trust.handle,
+    "doctor": unbuilt.handle,
 }
-BY_KIND: dict[str, Handler] = {"label": work.handle, "unlabel": stop.handle, "reply": reply.handle}
+BY_KIND: dict[str, Handler] = {
+    "label": work.handle,
+    "unlabel": stop.handle,
+    "reply": reply.handle,
+    "unasked": unasked.handle,
+}
 
 
 def handler(trigger: Trigger) -> Handler:
     """Who deals with a trigger: by its kind, or for a comment by the command it holds."""
-    if trigger.command is None:
+    if trigger.command is None or trigger.kind == "unasked":
         return BY_KIND[trigger.kind]
     return BY_NAME[trigger.command.name]

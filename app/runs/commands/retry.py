@@ -17,4 +17,4 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
         await starting.refuse(services, trigger, words.stop_it_first(trigger.number))
         return
     run = intake.new_run(services, trigger, policy, request=standing.request)
-    await starting.start(services, trigger, run)
+    await starting.start(services, trigger, run.model_copy(update={"mode": standing.mode}))

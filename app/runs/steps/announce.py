@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import structlog
 
 from app.domain import labels, words
 from app.domain.run import Phase, RunInput
-from app.domain.words import PlanItem, Usage
+from app.domain.setup import Tried
+from app.domain.words import PlanItem, Told, Usage
 from app.errors import HonkError
 from app.github import conversation
 from app.runs.services import TALK, Services
@@ -16,28 +18,27 @@ from app.store.runs import RunRow
 
 log = structlog.get_logger()
 
+# Of what GitHub lets an installation write, this much is kept for first and last words.
+_KEPT_BACK = 25.0
+
 
 async def announce(
     services: Services, run: RunInput, phase: Phase, *, plan: list[PlanItem] | None = None
 ) -> None:
     """Show where the run is. What fails here is logged: words on the way must not stop the work."""
     row = await services.runs.get(run.id)
-    changes = {} if plan is None else {"plan": [item.model_dump() for item in plan]}
     new_phase = row.phase is not phase
-    row = await services.runs.update(run.id, phase=phase.value, **changes)
+    row = await services.runs.enter(run.id, phase)
+    if plan is not None:
+        row = await services.runs.update(run.id, plan=[item.model_dump() for item in plan])
     if row.status_comment_id is None or not (new_phase or services.edits.is_due(run.id)):
         return
-    services.edits.made(run.id)
-    text = words.status_working(
-        run.id,
-        run.trigger.actor.login,
-        phase,
-        plan_of(row),
-        usage_of(row),
-        services.tried.of(run.id),
-    )
     try:
+        if not await services.writes.take(row.installation_id, keep_back=_KEPT_BACK):
+            return
+        services.edits.made(run.id)
         client = await services.client(run, TALK)
+        text = words.status_working(told_of(row, services.tried.of(run.id)), phase)
         await conversation.edit_comment(client, row.status_comment_id, text)
         if phase is Phase.WORKING and new_phase:
             await conversation.set_state_label(
@@ -47,9 +48,21 @@ async def announce(
         log.warning("the status comment was not edited", run=run.id, why=str(problem))
 
 
-def plan_of(row: RunRow) -> list[PlanItem]:
-    """The agent's checklist as it was last told."""
-    return [PlanItem.model_validate(item) for item in row.plan or []]
+def told_of(row: RunRow, tried: Sequence[Tried] = ()) -> Told:
+    """What the status comment tells of a run, as it stands now."""
+    run = row.input
+    return Told(
+        run=row.id,
+        requester="" if run.trigger.kind == "unasked" else run.trigger.actor.login,
+        asked=run.request or run.trigger.title,
+        mode=run.mode,
+        plan=tuple(PlanItem.model_validate(item) for item in row.plan or []),
+        usage=usage_of(row) if row.model_turns else None,
+        phases=tuple((Phase(name), at) for name, at in row.phases or []),
+        now=row.finished_at or time.time(),
+        manifest=run.manifest,
+        tried=tuple(tried),
+    )
 
 
 def usage_of(row: RunRow) -> Usage:

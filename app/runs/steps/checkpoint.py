@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import structlog
 
-from app.domain.run import Preparation, RunInput, hidden_ref
-from app.domain.values import CommitSha, RunId, TreeSha, Value
+from app.domain.run import Preparation, RunInput, hidden_ref, work_pin
+from app.domain.values import CommitSha, TreeSha, Value
 from app.errors import HonkError, RetryableError
 from app.runs.services import WRITE_CODE, Services
 from app.runs.steps import elsewhere
-from app.store.turns import Turns
+from app.runs.steps.prepare import work_tree
 from app.workspace.mirror import Lease
 from app.workspace.packing import pack
 
@@ -33,20 +33,20 @@ async def checkpoint(services: Services, run: RunInput, preparation: Preparation
     await elsewhere.bring_here(services, run, preparation.base)
     workspace = await services.workspaces.open(run.id)
     packed = None if workspace is None else await pack(workspace, services.workspaces)
-    packed_tree = packed.tree if packed else await _last_snapshot(services, run)
+    packed_tree = packed.tree if packed else await work_tree(services, run)
     base_tree = await services.mirrors.tree_of(run.trigger.repository, preparation.base)
     tree = packed_tree or base_tree
     commit = await _commit(services, run, preparation.base, tree)
     empty = tree == base_tree
     if not empty:
-        await _push(services, run, commit)
+        await bring(services, run, commit)
     return Packed(tree=tree, commit=commit, empty=empty, left_out=packed.skipped if packed else ())
 
 
 async def keep(services: Services, run: RunInput, base: CommitSha, tree: TreeSha) -> None:
     """Bring a tree of the work to `refs/honk/<run id>`; the base's own is no work."""
     if tree != await services.mirrors.tree_of(run.trigger.repository, base):
-        await _push(services, run, await _commit(services, run, base, tree))
+        await bring(services, run, await _commit(services, run, base, tree))
 
 
 async def salvage(services: Services, run: RunInput) -> str:
@@ -56,14 +56,14 @@ async def salvage(services: Services, run: RunInput) -> str:
     still has it.
     """
     row = await services.runs.get(run.id)
-    tree = await _last_snapshot(services, run)
+    tree = await work_tree(services, run)
     if tree is None or row.base_sha is None:
         return ""
     try:
         base = CommitSha(row.base_sha)
         if tree == await services.mirrors.tree_of(run.trigger.repository, base):
             return ""
-        await _push(services, run, await _commit(services, run, base, tree))
+        await bring(services, run, await _commit(services, run, base, tree))
     except RetryableError:
         raise
     except HonkError as problem:
@@ -72,26 +72,17 @@ async def salvage(services: Services, run: RunInput) -> str:
     return hidden_ref(run.id)
 
 
-async def _last_snapshot(services: Services, run: RunInput) -> TreeSha | None:
-    snapshot = await Turns(services.database, run.id).last_snapshot()
-    return TreeSha(snapshot) if snapshot else None
-
-
 async def _commit(services: Services, run: RunInput, base: CommitSha, tree: TreeSha) -> CommitSha:
     message = f"Work of run {run.id}\n\nKept by Honk; not part of any branch.\n"
     repo = run.trigger.repository
     commit = await services.mirrors.commit_tree(repo, tree, [base], message)
-    await services.mirrors.pin(repo, pin_name(run.id), commit)
+    await services.mirrors.pin(repo, work_pin(run.id), commit)
     return commit
 
 
-async def _push(services: Services, run: RunInput, commit: CommitSha) -> None:
+async def bring(services: Services, run: RunInput, commit: CommitSha) -> None:
+    """Let GitHub have a local commit and its tree, at the hidden ref."""
     remote = await services.remote(run, WRITE_CODE)
     await services.mirrors.push(
         run.trigger.repository, remote, commit, hidden_ref(run.id), expected=Lease.ANY
     )
-
-
-def pin_name(run: RunId) -> str:
-    """The mirror's pin that keeps the run's latest work from being collected."""
-    return f"{run}-work"

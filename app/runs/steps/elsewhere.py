@@ -12,6 +12,7 @@ from app.domain.run import RunInput, hidden_ref
 from app.domain.values import CommitSha, TreeSha
 from app.errors import HonkError
 from app.runs.services import READ_CODE, Services
+from app.runs.steps.prepare import work_tree
 from app.store.turns import Turns
 from app.workspace.git import GitError
 
@@ -85,13 +86,14 @@ async def bring_here(services: Services, run: RunInput, base: CommitSha) -> None
     await bring_commit(services, run, base)
     repo = run.trigger.repository
     turns = Turns(services.database, run.id)
-    snapshot = await turns.last_snapshot()
+    snapshot = await work_tree(services, run)
     if snapshot is None or await _has_tree(services, run, snapshot):
         return
     remote = await services.remote(run, READ_CODE)
     kept = await services.mirrors.fetch(repo, remote, hidden_ref(run.id))
     found = await services.mirrors.tree_of(repo, kept or base)
-    lost = 0 if found == snapshot else await turns.go_back_to(found)
+    row = await services.runs.get(run.id)
+    lost = 0 if found == snapshot else await turns.go_back_to(found, after=row.start_seq)
     await services.mirrors.pin(repo, f"{run.id}-snapshot", found)
     log.info("the run goes on on another machine", run=run.id, records_lost=lost)
 

@@ -2,37 +2,174 @@
 
 from __future__ import annotations
 
+import structlog
+
 from app.domain import words
-from app.domain.run import Phase, Preparation, RunInput
-from app.domain.values import CommitSha
+from app.domain.run import Phase, Preparation, RunInput, Target, work_pin
+from app.domain.values import CommitSha, TreeSha
 from app.errors import UserError
-from app.runs.services import READ_CODE, Services
+from app.github import checks, pulls, repositories
+from app.github.checks import Output
+from app.github.pulls import PullRequest
+from app.runs.services import READ_CODE, READ_PULLS, SEAL, Services
+from app.runs.steps.announce import announce
+from app.store.runs import RunRow
+from app.store.turns import Turns
+from app.workspace.mirror import Merged
+
+log = structlog.get_logger()
 
 
 async def prepare(services: Services, run: RunInput) -> Preparation:
     """Bring the mirror up to date and fix the base commit for the whole run.
 
-    Raises UserError for an empty repository or a base branch that is not there.
+    Where people have pushed since the last attempt, its work is moved onto what they pushed.
+    Raises UserError for an empty repository, a base branch that is not there, a closed pull
+    request.
     """
+    await announce(services, run, Phase.PREPARING)
+    row = await services.runs.get(run.id)
+    target = await _locate(services, run, row)
+    base = await _start(services, run, row, target)
+    rules = await _default_head(services, run, base, target)
+    merged = await _catch_up(services, run, row, target) if row.base_sha else None
+    if merged is not None:
+        assert target.at is not None
+        base = target.at
+    await services.mirrors.pin(run.trigger.repository, f"{run.id}-base", base)
+    await services.runs.update(run.id, base_sha=base)
+    await _show_at_work(services, run, row, target)
+    return Preparation(
+        base=base,
+        parent=target.at or base,
+        rules=rules,
+        target=target,
+        conflicts=merged.conflicts if merged else (),
+    )
+
+
+async def _show_at_work(services: Services, run: RunInput, row: RunRow, target: Target) -> None:
+    """`honk / run` stands on the pull request's head for as long as a run works on it."""
+    if run.quiet or target.pull is None or target.at is None:
+        return
+    client = await services.client(run, SEAL)
+    name = f"{run.id}.{row.attempt}"
+    check = await checks.ensure_check_run(
+        client, words.CHECK_RUN, target.at, name, status="in_progress"
+    )
+    title, summary = words.check_working()
+    output = Output(title=title, summary=summary)
+    await checks.update_check_run(client, check.id, status="in_progress", output=output)
+    await services.runs.update(run.id, run_check_id=check.id)
+
+
+async def move(services: Services, run: RunInput, base: CommitSha, merged: Merged) -> None:
+    """From here on the work is this tree, on top of that commit."""
     repo = run.trigger.repository
-    row = await services.runs.update(run.id, phase=Phase.PREPARING.value)
+    await services.mirrors.pin(repo, f"{run.id}-base", base)
+    await services.mirrors.pin(repo, work_pin(run.id), merged.tree)
+    last = await Turns(services.database, run.id).last()
+    await services.runs.update(run.id, base_sha=base, start_tree=merged.tree, start_seq=last)
+
+
+async def work_tree(services: Services, run: RunInput) -> TreeSha | None:
+    """The work so far, as the last recorded turn left it; None when there is none."""
+    row = await services.runs.get(run.id)
+    snapshot = await Turns(services.database, run.id).last_snapshot(after=row.start_seq)
+    found = snapshot or row.start_tree
+    return TreeSha(found) if found else None
+
+
+async def _locate(services: Services, run: RunInput, row: RunRow) -> Target:
+    """Where the work goes: it costs a look only where there is a branch already."""
+    if run.trigger.is_pull_request:
+        client = await services.client(run, READ_PULLS)
+        pull = await pulls.pull_request(client, run.trigger.number)
+        return await _of_pull(services, run, row, pull)
+    if row.branch is None or row.published_sha is None:
+        return Target(base_branch=run.base_branch)
+    client = await services.client(run, READ_PULLS)
+    head = await repositories.branch_head(client, row.branch)
+    branch = row.branch if head else ""
+    return Target(base_branch=run.base_branch, branch=branch, at=head, ours=True)
+
+
+async def _of_pull(services: Services, run: RunInput, row: RunRow, pull: PullRequest) -> Target:
+    if pull.state != "open":
+        problem, next_step = words.pull_is_closed(pull.number, merged=pull.merged)
+        raise UserError(problem, next_step=next_step)
+    target = Target(
+        base_branch=pull.base_ref,
+        branch=pull.head_ref,
+        at=pull.head_sha,
+        pull=pull.number,
+        ours=pull.author.login == await services.bot_login(),
+    )
+    if pull.same_repository:
+        return target
+    if run.trusted is None:
+        return target.model_copy(update={"fork": True})
+    # On top of what a person has vouched for, whatever was pushed to the fork since then.
+    branch = row.branch or ""
+    return target.model_copy(
+        update={"branch": branch, "at": CommitSha(row.published_sha or run.trusted), "ours": True}
+    )
+
+
+async def _start(services: Services, run: RunInput, row: RunRow, target: Target) -> CommitSha:
+    """The commit that the work counts from, in the mirror."""
+    repo = run.trigger.repository
     remote = await services.remote(run, READ_CODE)
-    start = row.base_sha or f"refs/heads/{run.base_branch}"
+    if target.pull is not None:
+        # Below this name GitHub keeps what a fork proposes, too.
+        await services.mirrors.fetch(repo, remote, f"refs/pull/{target.pull}/head")
+    if target.at is not None and not await services.mirrors.has_commit(repo, target.at):
+        await services.mirrors.fetch(repo, remote, target.at)
+    if run.mode == "test" and target.at is not None:
+        return await _common_base(services, run, target, target.at)
+    start = row.base_sha or target.at or f"refs/heads/{target.base_branch}"
     base = await services.mirrors.fetch(repo, remote, start)
     if base is None:
-        problem, next_step = words.no_commits(repo, run.base_branch)
+        problem, next_step = words.no_commits(repo, target.base_branch)
         raise UserError(problem, next_step=next_step)
-    rules = await _default_head(services, run, base)
-    await services.mirrors.pin(repo, f"{run.id}-base", base)
-    await services.runs.update(run.id, base_sha=base)
-    parent = CommitSha(row.published_sha) if row.published_sha else base
-    return Preparation(base=base, parent=parent, rules=rules)
+    return base
 
 
-async def _default_head(services: Services, run: RunInput, base: CommitSha) -> CommitSha:
+async def _common_base(
+    services: Services, run: RunInput, target: Target, head: CommitSha
+) -> CommitSha:
+    """What a pull request is compared with: where it left its base branch."""
+    repo = run.trigger.repository
+    remote = await services.remote(run, READ_CODE)
+    other = await services.mirrors.fetch(repo, remote, f"refs/heads/{target.base_branch}")
+    found = await services.mirrors.merge_base(repo, other, head) if other else None
+    return found or other or head
+
+
+async def _catch_up(
+    services: Services, run: RunInput, row: RunRow, target: Target
+) -> Merged | None:
+    """Bring the last attempt's work onto what people have pushed to its branch since then."""
+    known = {row.published_sha, row.base_sha}
+    if target.at is None or target.at in known or run.mode in ("test", "rebase"):
+        return None
+    repo = run.trigger.repository
+    parent = CommitSha(row.published_sha or row.base_sha or "")
+    tree = await work_tree(services, run) or await services.mirrors.tree_of(repo, parent)
+    message = f"Work of run {run.id}\n"
+    work = await services.mirrors.commit_tree(repo, tree, [parent], message)
+    merged = await services.mirrors.merge(repo, work, target.at)
+    log.info("people have pushed; the work moves onto it", conflicts=len(merged.conflicts))
+    await move(services, run, target.at, merged)
+    return merged
+
+
+async def _default_head(
+    services: Services, run: RunInput, base: CommitSha, target: Target
+) -> CommitSha:
     """Guidance for agents counts on the default branch only, whatever the base."""
     branch = run.trigger.default_branch
-    if branch == run.base_branch:
+    if branch == target.base_branch and target.at is None:
         return base
     remote = await services.remote(run, READ_CODE)
     head = await services.mirrors.fetch(run.trigger.repository, remote, f"refs/heads/{branch}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import structlog
+
 from app.domain import words
-from app.domain.run import Phase, RunInput, branch_name
-from app.domain.values import CommitSha, Value
+from app.domain.run import Phase, Preparation, RunInput, branch_name, hidden_ref
+from app.domain.values import Value
 from app.domain.words import Publication, Work
 from app.errors import UserError
 from app.github import checks, commits, pulls
@@ -12,11 +14,14 @@ from app.github.checks import Output
 from app.github.client import RepositoryClient
 from app.github.commits import RefMoved
 from app.github.pulls import PullRequest
-from app.runs.services import PUBLISH, Services
+from app.runs.services import PUBLISH, READ_CODE, WRITE_CODE, Services
 from app.runs.steps import verify
 from app.runs.steps.announce import announce, usage_of
 from app.runs.steps.seal import Sealed
 from app.runs.steps.verify import Verified
+from app.workspace.mirror import PushRefusedError
+
+log = structlog.get_logger()
 
 _BRANCHES_TRIED = 20
 
@@ -27,31 +32,61 @@ class Kept(Value):
     branch: str
 
 
+class Published(Value):
+    """Where the change stands; nothing where somebody moved the branch at that very moment."""
+
+    publication: Publication | None = None
+
+
 async def publish(
-    services: Services, run: RunInput, sealed: Sealed, work: Work, verified: Verified
-) -> Publication:
-    """Move a branch to exactly the verified commit and open the pull request on it."""
+    services: Services,
+    run: RunInput,
+    preparation: Preparation,
+    sealed: Sealed,
+    work: Work,
+    verified: Verified,
+) -> Published:
+    """Move a branch to exactly the verified commit, and show it in a pull request."""
     await announce(services, run, Phase.PUBLISHING)
     client = await services.client(run, PUBLISH)
-    branch = await _branch(services, client, run, sealed)
-    pull = await _pull_request(services, client, run, branch, sealed, work, verified)
-    if is_ready(work, verified):
+    target = preparation.target
+    try:
+        branch = await _branch(services, client, run, preparation, sealed)
+    except RefMoved as moved:
+        log.info("the branch was moved while the commit was verified", why=str(moved))
+        return Published()
+    if target.pull is not None and run.trusted is None:
+        pull = await _the_pull_request(services, client, run, preparation, sealed, work, verified)
+    else:
+        pull = await _pull_request(
+            services, client, run, branch, preparation, sealed, work, verified
+        )
+    if is_ready(work, verified) and not pull.draft and pull.created:
         await pulls.request_review(client, pull.number, run.trigger.actor.login)
-    await verify.complete_check(services, run, sealed, verified, cut_short=work.ending == "budget")
-    return Publication(
-        branch=branch,
-        pull_number=pull.number,
-        pull_url=pull.url,
-        draft=pull.draft,
-        titled_not_ready=pull.draft_refused,
-        check_url=sealed.check_url,
+    cut_short = work.ending == "budget"
+    await verify.complete_check(services, run, sealed, verified, cut_short=cut_short)
+    return Published(
+        publication=Publication(
+            branch=branch,
+            pull_number=pull.number,
+            pull_url=pull.url,
+            draft=pull.draft,
+            titled_not_ready=pull.draft_refused,
+            check_url=sealed.check_url,
+            own=pull.created or target.pull is None or run.trusted is not None,
+        )
     )
 
 
-async def keep(services: Services, run: RunInput, sealed: Sealed) -> Kept:
+async def keep(services: Services, run: RunInput, preparation: Preparation, sealed: Sealed) -> Kept:
     """Bring unfinished work to its branch; nothing is claimed about it."""
     client = await services.client(run, PUBLISH)
-    branch = await _branch(services, client, run, sealed)
+    try:
+        branch = await _branch(services, client, run, preparation, sealed)
+    except RefMoved:
+        # The hidden ref has it; the next attempt brings both together.
+        branch = hidden_ref(run.id)
+    assert sealed.check_run is not None
     title, summary = words.check_stopped()
     await checks.complete_check_run(
         client,
@@ -70,28 +105,58 @@ def is_ready(work: Work, verified: Verified) -> bool:
 
 
 async def _branch(
-    services: Services, client: RepositoryClient, run: RunInput, sealed: Sealed
+    services: Services,
+    client: RepositoryClient,
+    run: RunInput,
+    preparation: Preparation,
+    sealed: Sealed,
 ) -> str:
-    """The run's own branch moved forward, or the first name of the pattern that is free.
+    """The target's branch moved from where it was seen, or the pattern's first name that is free.
 
-    Where people have pushed to the run's branch their commits stay, and a new name is taken.
+    Raises RefMoved where people have pushed since.
     """
-    row = await services.runs.get(run.id)
+    target = preparation.target
+    if preparation.forced:
+        await _force(services, run, preparation, sealed)
+        name = target.branch
+    elif target.branch and target.at:
+        ref = f"refs/heads/{target.branch}"
+        await commits.ensure_ref(client, ref, sealed.sha, expected=target.at)
+        name = target.branch
+    else:
+        name = await _new_branch(client, run, sealed)
+    await services.runs.update(run.id, branch=name, published_sha=sealed.sha)
+    return name
+
+
+async def _force(
+    services: Services, run: RunInput, preparation: Preparation, sealed: Sealed
+) -> None:
+    """Rewrite our own branch from exactly where it was seen; git's lease holds it."""
+    target, repo = preparation.target, run.trigger.repository
+    remote = await services.remote(run, WRITE_CODE)
+    ref = f"refs/heads/{target.branch}"
+    try:
+        await services.mirrors.push(repo, remote, sealed.sha, ref, expected=target.at)
+    except PushRefusedError as refusal:
+        if not refusal.moved:
+            raise
+        at = await services.mirrors.fetch(repo, await services.remote(run, READ_CODE), ref)
+        if at != sealed.sha:
+            raise RefMoved(ref, target.at, at) from None
+
+
+async def _new_branch(client: RepositoryClient, run: RunInput, sealed: Sealed) -> str:
+    """The pattern's first free name; a name that this very commit has is ours already."""
     names = [
         branch_name(run.policy, run.trigger.number, run.trigger.title, nth=nth)
         for nth in range(1, _BRANCHES_TRIED + 1)
     ]
-    tries: list[tuple[str, str | None]] = []
-    if row.branch and row.published_sha:
-        tries.append((row.branch, row.published_sha))
-    tries += [(name, None) for name in names]
-    for name, expected in tries:
-        at = CommitSha(expected) if expected else None
+    for name in names:
         try:
-            await commits.ensure_ref(client, f"refs/heads/{name}", sealed.sha, expected=at)
+            await commits.ensure_ref(client, f"refs/heads/{name}", sealed.sha, expected=None)
         except RefMoved:
             continue
-        await services.runs.update(run.id, branch=name, published_sha=sealed.sha)
         return name
     raise UserError(
         f"Twenty branches like `{names[0]}` are already there.",
@@ -99,11 +164,35 @@ async def _branch(
     )
 
 
+async def _the_pull_request(
+    services: Services,
+    client: RepositoryClient,
+    run: RunInput,
+    preparation: Preparation,
+    sealed: Sealed,
+    work: Work,
+    verified: Verified,
+) -> PullRequest:
+    """The pull request that the run is about has the commit now; ours tells of it, too."""
+    number = preparation.target.pull
+    assert number is not None
+    pull = await pulls.pull_request(client, number)
+    await services.runs.update(run.id, pull_number=pull.number, pull_url=pull.url)
+    if not preparation.target.ours:
+        return pull
+    draft = run.policy.draft or not is_ready(work, verified)
+    row = await services.runs.get(run.id)
+    told = words.follow_up(run, work, verified.verdict, sealed.sha, usage_of(row))
+    body = words.with_follow_up(pull.body, run.id, told)
+    return await _bring_up_to_date(client, pull, pull.title, body, draft)
+
+
 async def _pull_request(
     services: Services,
     client: RepositoryClient,
     run: RunInput,
     branch: str,
+    preparation: Preparation,
     sealed: Sealed,
     work: Work,
     verified: Verified,
@@ -112,12 +201,19 @@ async def _pull_request(
     row = await services.runs.get(run.id)
     title = words.pull_request_title(run.trigger)
     body = words.pull_request_body(run, work, verified.verdict, sealed.sha, usage_of(row))
-    draft = run.policy.draft or not is_ready(work, verified)
-    pull = await pulls.ensure_pull_request(client, branch, run.base_branch, title, body, draft)
+    draft = _wants_draft(run) or not is_ready(work, verified)
+    base = preparation.target.base_branch
+    pull = await pulls.ensure_pull_request(client, branch, base, title, body, draft)
     if not pull.created:
         pull = await _bring_up_to_date(client, pull, title, body, draft)
     await services.runs.update(run.id, pull_number=pull.number, pull_url=pull.url)
     return pull
+
+
+def _wants_draft(run: RunInput) -> bool:
+    """What the person said counts, then the policy."""
+    said = run.trigger.command.arguments.draft if run.trigger.command else None
+    return run.policy.draft if said is None else said
 
 
 async def _bring_up_to_date(

@@ -5,37 +5,79 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
+import structlog
+
 from app.domain import words
 from app.domain.run import OUTCOME_LABELS, Outcome, RunInput
 from app.domain.words import Report
-from app.github import conversation
+from app.errors import RetryableError, UserError
+from app.github import checks, conversation
+from app.github.checks import Conclusion, Output
 from app.github.client import RepositoryClient
+from app.runs import talk
+from app.runs.buttons import BUTTONS
 from app.runs.durable import Nothing
-from app.runs.intake import react
-from app.runs.services import TALK, Services
-from app.runs.steps.announce import plan_of, usage_of
+from app.runs.services import REPORT, Services
+from app.runs.steps.announce import told_of
+from app.store.runs import RunRow
+
+log = structlog.get_logger()
+
+_CONCLUSIONS: dict[Outcome, Conclusion] = {
+    Outcome.DONE: "success",
+    Outcome.ANSWERED: "success",
+    Outcome.SHOWN: "action_required",
+    Outcome.NOT_READY: "failure",
+    Outcome.QUESTION: "action_required",
+    Outcome.NOTHING: "action_required",
+    Outcome.BUDGET: "action_required",
+    Outcome.STOPPED: "cancelled",
+    Outcome.ERROR: "failure",
+}
 
 
 async def report(services: Services, run: RunInput, attempt: int, told: Report) -> Nothing:
-    """Settle the status comment and the labels, and write one short new comment."""
-    client = await services.client(run, TALK)
+    """Settle the status comment, labels and check run, and write one short new comment.
+
+    Where nothing can be said any more (the subject is gone, the App was taken out) the run still
+    ends, and the log says why nobody was told.
+    """
+    try:
+        if not run.quiet:
+            await _say(services, run, attempt, told)
+    except RetryableError:
+        raise
+    except UserError as problem:
+        log.warning("a run's end could not be told", run=run.id, why=str(problem))
+    await services.runs.finish(run.id, told.outcome)
+    await _put_away(services, run)
+    return Nothing()
+
+
+async def _say(services: Services, run: RunInput, attempt: int, told: Report) -> None:
+    client = await services.client(run, REPORT)
+    row = await services.runs.get(run.id)
+    if told.outcome is Outcome.STOPPED and row.stop_why:
+        told = told.model_copy(update={"problem": row.stop_why})
+    # Counted, never held up: the last words come first.
+    await services.writes.take(row.installation_id)
     await _settle_status(services, client, run, told)
-    await conversation.ensure_comment(
+    # Written down before it is tried: only who comes here again has to look.
+    await services.runs.update(run.id, told_attempt=attempt)
+    await talk.say(
         client,
-        run.trigger.number,
+        run.trigger,
         words.last_words_marker(run.id, attempt),
         words.last_words(run.id, attempt, run.trigger.actor.login, told),
-        since=run.trigger.updated_at,
+        fresh=row.told_attempt != attempt,
     )
     await asyncio.gather(
         conversation.set_state_label(
             client, run.trigger.number, OUTCOME_LABELS[told.outcome], words.LABELS
         ),
         _react(client, run, told.outcome),
+        _complete_check(client, row, told),
     )
-    await services.runs.finish(run.id, told.outcome)
-    await _put_away(services, run)
-    return Nothing()
 
 
 async def _settle_status(
@@ -43,14 +85,7 @@ async def _settle_status(
 ) -> None:
     """Edit the status comment for the last time; write it when it is not there."""
     row = await services.runs.get(run.id)
-    text = words.status_settled(
-        run.id,
-        run.trigger.actor.login,
-        told,
-        plan_of(row),
-        usage_of(row),
-        services.tried.of(run.id),
-    )
+    text = words.status_settled(told_of(row, services.tried.of(run.id)), told)
     known = row.status_comment_id
     if known is not None and await conversation.edit_comment(client, known, text):
         return
@@ -60,12 +95,26 @@ async def _settle_status(
     await services.runs.update(run.id, status_comment_id=comment.id)
 
 
+async def _complete_check(client: RepositoryClient, row: RunRow, told: Report) -> None:
+    """`honk / run` on the pull request that was worked on, with what can be done next."""
+    if row.run_check_id is None:
+        return
+    title, summary = words.check_worked(told)
+    await checks.complete_check_run(
+        client,
+        row.run_check_id,
+        conclusion=_CONCLUSIONS[told.outcome],
+        output=Output(title=title, summary=summary),
+        actions=BUTTONS,
+    )
+
+
 async def _react(client: RepositoryClient, run: RunInput, outcome: Outcome) -> None:
     if outcome in (Outcome.DONE, Outcome.ERROR):
         reaction: Literal["rocket", "confused"] = (
             "rocket" if outcome is Outcome.DONE else "confused"
         )
-        await react(client, run.trigger, reaction)
+        await talk.react(client, run.trigger, reaction)
 
 
 async def _put_away(services: Services, run: RunInput) -> None:

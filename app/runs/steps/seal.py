@@ -20,12 +20,12 @@ log = structlog.get_logger()
 
 
 class Sealed(Value):
-    """The very commit that is verified and published."""
+    """The very commit that is verified and published. Without a check run it is only shown."""
 
     sha: CommitSha
     tree: TreeSha
-    check_run: int
-    check_url: str
+    check_run: int | None
+    check_url: str = ""
 
 
 async def seal(
@@ -34,31 +34,56 @@ async def seal(
     """Let GitHub make and sign the commit, keep it at the hidden ref, and queue its check run."""
     await announce(services, run, Phase.SEALING)
     client = await services.client(run, SEAL)
-    signer = await _bot(services) if run.policy.sign_off else None
-    message = words.commit_message(run.id, run.trigger, work, signer=signer)
-    key = hashlib.sha256(f"{preparation.parent}\n{packed.tree}\n{message}".encode()).hexdigest()
     row = await services.runs.get(run.id)
+    if await _is_published(services, run, preparation, packed):
+        return await keep(services, client, run, preparation.parent, packed.tree)
+    signer = await _bot(services) if run.policy.sign_off else None
+    message = words.commit_message(run, work, signer=signer)
+    parents = [preparation.parent, *([preparation.merged] if preparation.merged else [])]
+    key = hashlib.sha256(f"{parents}\n{packed.tree}\n{message}".encode()).hexdigest()
     known = CommitSha(row.head_sha) if row.head_sha and row.head_key == key else None
-    sha = known or await _make(services, client, run, preparation, packed.tree, message, key)
+    sha = known or await _make(services, client, run, parents, packed.tree, message, key)
+    return await keep(services, client, run, sha, packed.tree, fresh=known is None)
+
+
+async def keep(
+    services: Services,
+    client: RepositoryClient,
+    run: RunInput,
+    sha: CommitSha,
+    tree: TreeSha,
+    *,
+    fresh: bool = False,
+) -> Sealed:
+    """Bring the commit to the hidden ref and into the mirror, and queue its check run."""
     await commits.move_ref(client, hidden_ref(run.id), sha)
     await _fetch(services, run, sha)
-    check = await checks.ensure_check_run(
-        client, words.CHECK_TESTS, sha, run.id, fresh=known is None
-    )
-    return Sealed(sha=sha, tree=packed.tree, check_run=check.id, check_url=check.url)
+    check = await checks.ensure_check_run(client, words.CHECK_TESTS, sha, run.id, fresh=fresh)
+    return Sealed(sha=sha, tree=tree, check_run=check.id, check_url=check.url)
+
+
+async def _is_published(
+    services: Services, run: RunInput, preparation: Preparation, packed: Packed
+) -> bool:
+    """An attempt that changed nothing more: what it stands on is judged, and no commit is made."""
+    row = await services.runs.get(run.id)
+    if preparation.merged or preparation.parent != row.published_sha:
+        return False
+    parent = await services.mirrors.tree_of(run.trigger.repository, preparation.parent)
+    return parent == packed.tree
 
 
 async def _make(
     services: Services,
     client: RepositoryClient,
     run: RunInput,
-    preparation: Preparation,
+    parents: list[CommitSha],
     tree: TreeSha,
     message: str,
     key: str,
 ) -> CommitSha:
     """Make the commit and write it down: done again, the step finds it instead of a second one."""
-    made = await commits.create_signed_commit(client, tree, [preparation.parent], message)
+    made = await commits.create_signed_commit(client, tree, parents, message)
     if not made.verified:
         log.warning("GitHub did not sign the commit", run=run.id, sha=made.sha, why=made.reason)
     await services.runs.update(run.id, head_sha=made.sha, head_key=key)
@@ -78,5 +103,5 @@ async def _fetch(services: Services, run: RunInput, sha: CommitSha) -> None:
 
 
 async def _bot(services: Services) -> str:
-    login = f"{await services.github.slug()}[bot]"
+    login = await services.bot_login()
     return f"{login} <{login}@users.noreply.github.com>"

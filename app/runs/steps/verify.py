@@ -15,6 +15,7 @@ from app.domain.verdict import Change, Results, Verdict, compare
 from app.errors import UserError
 from app.github import checks
 from app.github.checks import Annotation, Output
+from app.runs.buttons import BUTTONS
 from app.runs.durable import Nothing
 from app.runs.services import SEAL, Services
 from app.runs.steps import elsewhere
@@ -47,9 +48,10 @@ async def verify(
 ) -> Verified:
     """Verify the sealed commit and compare it with the base."""
     await announce(services, run, Phase.VERIFYING)
-    await _check_in_progress(services, run, sealed)
     await elsewhere.bring_commit(services, run, preparation.base)
     await elsewhere.bring_commit(services, run, sealed.sha)
+    if sealed.check_run is not None:
+        await _check_in_progress(services, run, sealed.check_run)
     before = await baseline(services, run, preparation.base)
     after = await _results(
         services,
@@ -144,6 +146,7 @@ async def complete_check(
     cut_short: bool = False,
 ) -> Nothing:
     """Write the verdict on the commit, with annotations on the failing lines."""
+    assert sealed.check_run is not None
     client = await services.client(run, SEAL)
     verdict = verified.verdict
     await checks.complete_check_run(
@@ -152,6 +155,7 @@ async def complete_check(
         conclusion="action_required" if cut_short else verdict.conclusion,
         output=Output(title=verdict.title, summary=words.check_summary(verdict, verified.ran)),
         annotations=[*_annotations(verdict)][:ANNOTATIONS],
+        actions=BUTTONS,
     )
     return Nothing()
 
@@ -237,12 +241,12 @@ async def _clean_checkout(
         await services.workspaces.remove(workspace)
 
 
-async def _check_in_progress(services: Services, run: RunInput, sealed: Sealed) -> None:
+async def _check_in_progress(services: Services, run: RunInput, check_run: int) -> None:
     client = await services.client(run, SEAL)
     title, summary = words.check_waiting()
     await checks.update_check_run(
         client,
-        sealed.check_run,
+        check_run,
         status="in_progress",
         output=Output(title=title, summary=summary),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable
 
 from app.agent.conversation import (
@@ -15,13 +16,14 @@ from app.agent.conversation import (
     TurnRecord,
     already_heard,
 )
-from app.agent.prompt import Assignment, Guidance
+from app.agent.model import Block
+from app.agent.prompt import Assignment, Guidance, Remark
 from app.agent.session import Budget, Progress, Session
-from app.domain.run import Phase, Preparation, RunInput
+from app.domain.run import Context, Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha
 from app.domain.words import PlanItem, Work
-from app.runs.services import Services
-from app.runs.steps import checkpoint, elsewhere, set_up, verify
+from app.runs.services import READ_CODE, Services
+from app.runs.steps import checkpoint, elsewhere, prepare, set_up, verify
 from app.runs.steps.announce import announce
 from app.runs.steps.elsewhere import Courier
 from app.store.turns import Turns
@@ -31,6 +33,7 @@ from app.workspace.sandbox import SandboxSession
 
 _GUIDANCE = ("AGENTS.md", "CLAUDE.md")
 _GUIDANCE_BYTES = 32_768
+_DIFF_BYTES = 60_000
 
 
 async def work(
@@ -49,10 +52,8 @@ async def work(
     """
     await announce(services, run, Phase.WORKING)
     await elsewhere.bring_here(services, run, preparation.base)
-    turns = Turns(services.database, run.id)
-    snapshot = await turns.last_snapshot()
-    workspace = await open_workspace(services, run, preparation.base, snapshot)
-    tree = TreeSha(snapshot) if snapshot else None
+    workspace = await open_workspace(services, run, preparation.base)
+    tree = await prepare.work_tree(services, run)
     await set_up.set_up(services, run, workspace, preparation.base, tree)
     baseline = asyncio.create_task(verify.baseline(services, run, preparation.base))
     try:
@@ -86,11 +87,9 @@ async def has_unheard(services: Services, run: RunInput) -> bool:
     return any(not already_heard(records, each.id) for each in said)
 
 
-async def open_workspace(
-    services: Services, run: RunInput, base: CommitSha, snapshot: str | None
-) -> Workspace:
+async def open_workspace(services: Services, run: RunInput, base: CommitSha) -> Workspace:
     """The base commit with the work so far on top, made new."""
-    tree = TreeSha(snapshot) if snapshot else None
+    tree = await prepare.work_tree(services, run)
     return await services.workspaces.create(run.trigger.repository, base, run.id, tree=tree)
 
 
@@ -139,6 +138,7 @@ async def _session(
         _Transcript(Turns(services.database, run.id)),
         await _assignment(services, run, preparation, workspace),
         model_id=run.model,
+        pictures=await _pictures(services, run),
         budget=Budget(usd=budget.usd, seconds=budget.minutes * 60, turns=budget.turns),
         verify=verify_now,
         set_up=set_up_again,
@@ -181,10 +181,47 @@ async def _assignment(
         requester=trigger.actor.login,
         mode=run.mode,
         request=run.request,
+        kind="pull_request" if trigger.is_pull_request else "issue",
+        comments=tuple(
+            Remark(about=each.about, author=each.author, access=each.access, text=each.text)
+            for each in await _context(services, run, preparation)
+        ),
         guidance=await _guidance(services, run, preparation.rules),
-        base_branch=run.base_branch,
+        base_branch=preparation.target.branch or preparation.target.base_branch,
         test_commands=verify.test_commands(run, workspace),
     )
+
+
+async def _context(
+    services: Services, run: RunInput, preparation: Preparation
+) -> tuple[Context, ...]:
+    """What was gathered when it was asked; on a pull request also what that changes."""
+    target, repo = preparation.target, run.trigger.repository
+    if target.pull is None or target.at is None:
+        return run.context
+    other = await services.mirrors.fetch(
+        repo, await services.remote(run, READ_CODE), f"refs/heads/{target.base_branch}"
+    )
+    base = await services.mirrors.merge_base(repo, other, target.at) if other else None
+    if base is None:
+        return run.context
+    diff = await services.mirrors.diff(repo, base, target.at, _DIFF_BYTES)
+    return (Context(about="what the pull request changes", text=diff), *run.context)
+
+
+async def _pictures(services: Services, run: RunInput) -> list[Block]:
+    """Pictures as the model takes them: https://docs.claude.com/en/docs/build-with-claude/vision"""
+    return [
+        {
+            "type": "image",
+            "source": {
+                "type": "base64",
+                "media_type": image.media_type,
+                "data": base64.b64encode(image.data).decode(),
+            },
+        }
+        for image in await services.images.of(run.id)
+    ]
 
 
 async def _guidance(services: Services, run: RunInput, rules: CommitSha) -> tuple[Guidance, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.domain.event import EventError
-from app.domain.trigger import Ignored, OurApp, Trigger, from_event
+from app.domain.trigger import Decision, Ignored, OurApp, Trigger, from_event
 from app.github import webhooks
 from tests.support.deliveries import OUR_BOT, commented, encoded, labeled, without
 
@@ -15,7 +15,7 @@ OURS = OurApp(app_id=4711, slug="honk")
 OTHER_BOT = {"login": "dependabot[bot]", "id": 99, "type": "Bot"}
 
 
-def _decide(name: str, payload: dict[str, Any]) -> Trigger | Ignored:
+def _decide(name: str, payload: dict[str, Any]) -> Decision:
     return from_event(name, webhooks.read(name, "application/json", encoded(payload)), OURS)
 
 
@@ -103,16 +103,19 @@ def test_a_nul_is_kept_from_the_database() -> None:
             "this App",
         ),
         ("issue_comment", commented(sender={**OUR_BOT, "login": "Honk[bot]"}), "this App"),
-        ("issues", labeled(sender=OTHER_BOT), "no person"),
-        ("issue_comment", commented(sender=OTHER_BOT), "no person"),
+        (
+            "issue_comment",
+            commented("Yes.", sender=OTHER_BOT, issue__labels=[{"name": "honk:needs-you"}]),
+            "no command",
+        ),
         ("issues", labeled(action="unlabeled"), "starts or stops"),
         ("issue_comment", commented(action="edited"), "not acted on"),
         ("issue_comment", commented(action="deleted"), "not acted on"),
-        ("pull_request", labeled(), "not acted on"),
+        ("push", labeled(), "not acted on"),
         ("ping", {"zen": "x"}, "not acted on"),
         ("issues", labeled("Honk"), "label"),
         ("issues", labeled("honk:running"), "label"),
-        ("issues", labeled(issue__state="closed"), "closed"),
+        ("issues", labeled("honk:running", action="unlabeled", issue__state="closed"), "closed"),
         ("issues", labeled(repository__archived=True), "archived"),
         ("issues", without(labeled(), "installation"), "installation"),
         ("issue_comment", commented("What does /honk do?"), "no command"),
@@ -123,6 +126,16 @@ def test_the_rest_is_ignored_for_a_reason(name: str, payload: dict[str, Any], re
     decided = _decide(name, payload)
     assert isinstance(decided, Ignored)
     assert reason in decided.reason
+
+
+def test_a_bot_may_ask_and_the_worker_decides() -> None:
+    trigger = _trigger("issue_comment", commented(sender=OTHER_BOT))
+    assert (trigger.actor.id, trigger.actor.type) == (99, "Bot")
+
+
+def test_who_asks_on_a_closed_issue_is_told() -> None:
+    assert _trigger("issues", labeled(issue__state="closed")).closed
+    assert not _trigger("issues", labeled()).closed
 
 
 def test_a_bot_that_only_looks_like_ours_by_name_is_no_bot() -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from app.domain.trigger import OurApp, Trigger
+from app.domain.trigger import OurApp, Signal, Trigger
 from app.errors import RetryableError
 from app.web.app import create_app
 from app.web.server import serve
@@ -24,12 +24,12 @@ SECRET_BEFORE = b"the secret of yesterday"
 class MemoryIntake:
     """Remembers ids as the database would; `away` and `slow` are its faults."""
 
-    taken: dict[str, Trigger] = field(default_factory=dict)
+    taken: dict[str, Any] = field(default_factory=dict)
     away: bool = False
     broken: bool = False
     slow: float = 0.0
 
-    async def enqueue(self, trigger: Trigger) -> Literal["accepted", "known"]:
+    async def enqueue(self, trigger: Trigger | Signal) -> Literal["accepted", "known"]:
         await asyncio.sleep(self.slow)
         if self.away:
             raise RetryableError("The database is away.")

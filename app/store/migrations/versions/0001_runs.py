@@ -24,6 +24,8 @@ def upgrade() -> None:
         sa.Column("phase", sa.String(20), nullable=False),
         sa.Column("outcome", sa.String(20)),
         sa.Column("base_sha", sa.String(64)),
+        sa.Column("start_tree", sa.String(64)),
+        sa.Column("start_seq", sa.Integer),
         sa.Column("head_sha", sa.String(64)),
         sa.Column("head_key", sa.String(64)),
         sa.Column("branch", sa.String(250)),
@@ -31,7 +33,12 @@ def upgrade() -> None:
         sa.Column("pull_number", sa.Integer),
         sa.Column("pull_url", sa.Text),
         sa.Column("status_comment_id", sa.BigInteger),
+        sa.Column("status_node_id", sa.String(200)),
+        sa.Column("run_check_id", sa.BigInteger),
+        sa.Column("told_attempt", sa.Integer),
+        sa.Column("phases", sa.JSON),
         sa.Column("stop_asked_by", sa.String(100)),
+        sa.Column("stop_why", sa.Text),
         sa.Column("plan", sa.JSON),
         sa.Column("model_turns", sa.Integer, nullable=False, server_default="0"),
         sa.Column("cost_usd", sa.Float, nullable=False, server_default="0"),
@@ -48,6 +55,8 @@ def upgrade() -> None:
     op.create_index("runs_by_time", "runs", ["created_at"])
     op.create_index("runs_by_repository", "runs", ["repository", "admitted_at"])
     op.create_index("runs_by_installation", "runs", ["installation_id", "admitted_at"])
+    op.create_index("runs_by_commit", "runs", ["repository", "published_sha"])
+    op.create_index("runs_by_pull", "runs", ["repository", "pull_number"])
     op.create_index(
         "runs_alive",
         "runs",
@@ -73,6 +82,20 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Float, nullable=False),
     )
     op.create_index("messages_by_run", "messages", ["run_id", "created_at"])
+    op.create_table(
+        "images",
+        sa.Column("run_id", sa.String(32), sa.ForeignKey("runs.id"), primary_key=True),
+        sa.Column("seq", sa.Integer, primary_key=True),
+        sa.Column("about", sa.Text, nullable=False),
+        sa.Column("media_type", sa.String(40), nullable=False),
+        sa.Column("data", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
+        "writes",
+        sa.Column("installation_id", sa.BigInteger, primary_key=True),
+        sa.Column("tokens", sa.Float, nullable=False),
+        sa.Column("updated_at", sa.Float, nullable=False),
+    )
     op.create_table(
         "results",
         sa.Column("repository", sa.String(210), primary_key=True),

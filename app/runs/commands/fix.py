@@ -1,0 +1,47 @@
+"""`/honk fix [words]`: make the failing checks of a pull request pass."""
+
+from __future__ import annotations
+
+from app.domain import words
+from app.domain.policy import Policy
+from app.domain.trigger import Trigger
+from app.domain.values import CommitSha, Value
+from app.github import checks, pulls
+from app.runs import durable, intake, starting
+from app.runs.intake import Standing
+from app.runs.services import READ_CHECKS, Services
+
+
+class Failing(Value):
+    """How many checks of other Apps fail on the head of the pull request."""
+
+    head: CommitSha
+    count: int
+
+
+async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
+    """Start a run whose context is what the failing checks say."""
+    if not trigger.is_pull_request:
+        await starting.refuse(services, trigger, words.only_on_pulls("fix"))
+        return
+    standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    if standing.live:
+        await starting.refuse(services, trigger, words.already_working(trigger.number))
+        return
+    said = trigger.command.task if trigger.command else ""
+    failing = await durable.step("look at the checks", Failing, lambda: look(services, trigger))
+    if not failing.count and not said:
+        await starting.refuse(services, trigger, words.nothing_fails(failing.head))
+        return
+    run = intake.new_run(services, trigger, policy)
+    await starting.start(services, trigger, run, fixing=failing.count > 0)
+
+
+async def look(services: Services, trigger: Trigger) -> Failing:
+    """What fails on the pull request's head, ours left aside."""
+    client = await services.github.repository(
+        trigger.installation_id, trigger.repository, READ_CHECKS
+    )
+    pull = await pulls.pull_request(client, trigger.number)
+    found = await checks.failing(client, pull.head_sha)
+    return Failing(head=pull.head_sha, count=len(found))

@@ -1,0 +1,37 @@
+"""`/honk rebase`: bring a pull request's branch up to date with its base."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from app.domain import words
+from app.domain.policy import Policy
+from app.domain.trigger import Trigger
+from app.runs import durable, intake, starting
+from app.runs.intake import Standing
+from app.runs.services import Services
+
+_REQUESTS = {
+    "rebase": "Bring the branch up to date with its base",
+    "test": "Run the tests",
+}
+
+
+async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
+    """Start a run that moves the branch; where two sides collide the agent brings them together."""
+    await start(services, trigger, policy, "rebase")
+
+
+async def start(
+    services: Services, trigger: Trigger, policy: Policy, mode: Literal["rebase", "test"]
+) -> None:
+    """A run on a pull request that needs no words, unless another is at work there."""
+    if not trigger.is_pull_request:
+        await starting.refuse(services, trigger, words.only_on_pulls(mode))
+        return
+    standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    if standing.live:
+        await starting.refuse(services, trigger, words.already_working(trigger.number))
+        return
+    run = intake.new_run(services, trigger, policy, request=_REQUESTS[mode])
+    await starting.start(services, trigger, run.model_copy(update={"mode": mode}))

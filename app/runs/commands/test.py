@@ -1,0 +1,13 @@
+"""`/honk test`: run the tests on the head of a pull request; nothing is changed."""
+
+from __future__ import annotations
+
+from app.domain.policy import Policy
+from app.domain.trigger import Trigger
+from app.runs.commands import rebase
+from app.runs.services import Services
+
+
+async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
+    """Start a run that only verifies."""
+    await rebase.start(services, trigger, policy, "test")

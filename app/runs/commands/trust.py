@@ -1,0 +1,49 @@
+"""`/honk trust SHA`: a person vouches for a fork's commit, and the work on it may be pushed."""
+
+from __future__ import annotations
+
+from app.domain import words
+from app.domain.policy import Policy
+from app.domain.run import Outcome
+from app.domain.trigger import Trigger
+from app.domain.values import CommitSha, Value
+from app.github import pulls
+from app.runs import durable, intake, starting
+from app.runs.intake import Standing
+from app.runs.services import READ_PULLS, Services
+
+
+class Head(Value):
+    """Where the pull request stands, and whether it comes from another repository."""
+
+    sha: CommitSha
+    fork: bool
+
+
+async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
+    """Publish the shown work on top of exactly the commit that the person has read."""
+    if not trigger.is_pull_request:
+        await starting.refuse(services, trigger, words.only_on_pulls("trust"))
+        return
+    head = await durable.step("look at the head", Head, lambda: _look(services, trigger))
+    if not head.fork:
+        await starting.refuse(services, trigger, words.not_a_fork(trigger.number))
+        return
+    if trigger.command is None or trigger.command.sha.lower() != head.sha:
+        await starting.refuse(services, trigger, words.trust_which(head.sha))
+        return
+    standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    if standing.live:
+        await starting.refuse(services, trigger, words.already_working(trigger.number))
+    elif standing.outcome is not Outcome.SHOWN:
+        await starting.refuse(services, trigger, words.nothing_to_trust(trigger.number))
+    else:
+        await starting.resume(services, trigger, policy, standing, trusted=head.sha)
+
+
+async def _look(services: Services, trigger: Trigger) -> Head:
+    client = await services.github.repository(
+        trigger.installation_id, trigger.repository, READ_PULLS
+    )
+    pull = await pulls.pull_request(client, trigger.number)
+    return Head(sha=pull.head_sha, fork=not pull.same_repository)

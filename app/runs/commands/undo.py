@@ -1,0 +1,91 @@
+"""`/honk undo`: one commit that takes back exactly what one run has published."""
+
+from __future__ import annotations
+
+from app.domain import words
+from app.domain.policy import Policy
+from app.domain.run import hidden_ref
+from app.domain.trigger import Trigger
+from app.domain.values import CommitSha, Value, commit_sha
+from app.github import commits, pulls
+from app.github.commits import RefMoved
+from app.runs import durable, intake, starting
+from app.runs.durable import Nothing
+from app.runs.services import PUBLISH, READ_CODE, Services
+from app.store.runs import RunRow
+
+_MOST = 200
+
+
+class Undone(Value):
+    """What became of it: an answer, or why nothing was done."""
+
+    answer: str = ""
+    problem: str = ""
+    next_step: str = ""
+
+
+async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
+    """Take the last run back, unless people have gone on from it."""
+    done = await durable.step("undo", Undone, lambda: _undo(services, trigger))
+    if done.answer:
+        answer = done.answer
+        await durable.step("answer", Nothing, lambda: intake.answer(services, trigger, answer))
+    else:
+        await starting.refuse(services, trigger, (done.problem, done.next_step))
+
+
+async def _undo(services: Services, trigger: Trigger) -> Undone:
+    row = await _published(services, trigger)
+    if row is None or row.branch is None or row.published_sha is None:
+        return _refused(words.nothing_to_undo(trigger.number))
+    if row.finished_at is None:
+        return _refused(words.stop_it_first(trigger.number))
+    client = await services.client(row.input, PUBLISH)
+    if row.pull_number is not None:
+        pull = await pulls.pull_request(client, row.pull_number)
+        if pull.merged:
+            return _refused(words.undo_merged(pull.number))
+    published = commit_sha(row.published_sha)
+    before = await _before(services, row, published)
+    if before is None:
+        return _refused(words.undo_pushed_on_top(row.branch, published, row.id))
+    tree = await services.mirrors.tree_of(row.input.trigger.repository, before)
+    message = words.undo_message(row.id, row.input.trigger.title)
+    made = await commits.create_signed_commit(client, tree, [published], message)
+    try:
+        ref = f"refs/heads/{row.branch}"
+        await commits.ensure_ref(client, ref, made.sha, expected=published)
+    except RefMoved:
+        return _refused(words.undo_pushed_on_top(row.branch, published, row.id))
+    await services.runs.update(row.id, published_sha=None)
+    await commits.delete_ref(client, hidden_ref(row.id))
+    return Undone(answer=words.undone(made.sha, row.branch, row.id))
+
+
+async def _published(services: Services, trigger: Trigger) -> RunRow | None:
+    """The newest run that has published something here: on the pull request, or for the issue."""
+    here = await services.runs.of_pull(str(trigger.repository), trigger.number)
+    own = await intake.last_run(services, trigger)
+    rows = here if trigger.is_pull_request else ([own] if own else [])
+    return next((row for row in rows if row.published_sha), None)
+
+
+async def _before(services: Services, row: RunRow, published: CommitSha) -> CommitSha | None:
+    """The commit below the run's own ones; None where the branch is not at the run's last one."""
+    run, repo = row.input, row.input.trigger.repository
+    remote = await services.remote(run, READ_CODE)
+    head = await services.mirrors.fetch(repo, remote, f"refs/heads/{row.branch}")
+    if head != published:
+        return None
+    trailer = f"Honk-Run: {row.id}"
+    below = published
+    for each in reversed(await services.mirrors.history(repo, published, _MOST)):
+        if trailer not in each.message.splitlines():
+            break
+        below = each.parent
+    return None if below == published else below
+
+
+def _refused(told: tuple[str, str]) -> Undone:
+    return Undone(problem=told[0], next_step=told[1])

@@ -1,0 +1,172 @@
+"""What concerns a run without a person's words: buttons, other Apps' checks, pushes, the end.
+
+Each becomes a trigger on the run's subject, with the snapshot that the run was made from, and goes
+the way of every trigger: permission, policy, command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import structlog
+
+from app.domain import words
+from app.domain.command import Command
+from app.domain.run import hidden_ref, subject_key
+from app.domain.trigger import Kind, Signal, Trigger
+from app.domain.values import Value
+from app.errors import HonkError, UserError
+from app.github import commits, conversation
+from app.github.client import RepositoryClient
+from app.runs import durable, taking_in
+from app.runs.durable import Nothing, OurBugError
+from app.runs.services import TALK, WRITE_CODE, Services
+from app.store.runs import RunRow
+
+log = structlog.get_logger()
+
+_END_SECONDS = 120
+_GITHUB_CLOSES_SECONDS = 5.0
+
+
+class Resolved(Value):
+    """The trigger that a signal stands for; none where it concerns no run of ours."""
+
+    trigger: Trigger | None = None
+
+
+async def take_in(services: Services, signal: Signal) -> None:
+    """Find the run that the signal is about, and do what follows."""
+    structlog.contextvars.bind_contextvars(trigger=signal.id)
+    try:
+        if signal.kind == "closed":
+            await durable.step("the end", Nothing, lambda: _end(services, signal))
+            return
+        found = await durable.step("resolve", Resolved, lambda: _resolve(services, signal))
+    except (UserError, OurBugError) as problem:
+        log.warning("a signal was not taken in", why=str(problem))
+        return
+    if found.trigger is None:
+        log.info("a signal concerns no run", kind=signal.kind)
+        return
+    await taking_in.take_in(services, found.trigger)
+
+
+async def _resolve(services: Services, signal: Signal) -> Resolved:
+    row = await _row(services, signal)
+    if row is None:
+        return Resolved()
+    trigger = row.input.trigger
+    match signal.kind:
+        case "button":
+            on_pull = signal.action == "fix" and row.pull_number is not None
+            return await _trigger(services, signal, row, "button", signal.action, on_pull=on_pull)
+        case "rerun":
+            return await _trigger(services, signal, row, "button", "retry", on_pull=False)
+        case "pushed":
+            return await _trigger(services, signal, row, "unasked", "test", on_pull=True)
+        case _:
+            # On behalf of who asked for the run, whose permission is looked up once more.
+            asked = signal.model_copy(update={"actor": trigger.actor})
+            return await _trigger(services, asked, row, "unasked", "fix", on_pull=True)
+
+
+async def _row(services: Services, signal: Signal) -> RunRow | None:
+    repository = str(signal.repository)
+    if signal.run:
+        # `honk / run` carries the attempt besides the run.
+        row = await services.runs.find(signal.run.partition(".")[0])
+        return row if row and row.repository == repository else None
+    if signal.kind == "pushed" and signal.number is not None:
+        rows = await services.runs.of_pull(repository, signal.number)
+        return rows[0] if rows and rows[0].published_sha != signal.head_sha else None
+    rows = await services.runs.of_commit(repository, signal.head_sha or "")
+    return rows[0] if rows else None
+
+
+async def _trigger(
+    services: Services,
+    signal: Signal,
+    row: RunRow,
+    kind: Kind,
+    name: str,
+    *,
+    on_pull: bool,
+) -> Resolved:
+    """The run's own trigger once more, asked by somebody else, with the labels of today."""
+    before = row.input.trigger
+    number = row.pull_number if on_pull and row.pull_number else row.number
+    client = await services.github.repository(
+        signal.installation_id, signal.repository, TALK, observe=services.counting(row.id)
+    )
+    issue = await conversation.issue(client, number)
+    said = Command.model_validate({"name": name, "task": ""})
+    return Resolved(
+        trigger=before.model_copy(
+            update={
+                "id": signal.id,
+                "kind": kind,
+                "actor": signal.actor,
+                "number": number,
+                "is_pull_request": issue.is_pull_request,
+                "closed": issue.state != "open",
+                "labels": issue.labels,
+                "label": None,
+                "comment": None,
+                "comments": 0,
+                "command": said,
+                "updated_at": datetime.now(UTC),
+            }
+        )
+    )
+
+
+async def _end(services: Services, signal: Signal) -> Nothing:
+    """The subject is closed or gone: its run ends, and what only the run needed goes."""
+    assert signal.number is not None
+    subject = subject_key(signal.repository, signal.number)
+    published = await services.runs.of_pull(str(signal.repository), signal.number)
+    problem, _ = words.subject_closed(signal.number, signal.action)
+    for row in await services.runs.alive_on(subject):
+        await services.runs.update(row.id, stop_asked_by=signal.actor.login, stop_why=problem)
+    await _until_ended(services, subject)
+    if not published:
+        return Nothing()
+    client = await services.github.repository(
+        signal.installation_id, signal.repository, {**WRITE_CODE, "issues": "write"}
+    )
+    rows = {row.id: row for row in (*published, *await services.runs.of_subject(subject))}
+    for row in rows.values():
+        await _remove(client, row)
+    if signal.action == "merged":
+        await _close_the_issue(client, published[0])
+    return Nothing()
+
+
+async def _until_ended(services: Services, subject: str) -> None:
+    for _ in range(_END_SECONDS):
+        if not await services.runs.alive_on(subject):
+            return
+        await asyncio.sleep(1.0)
+
+
+async def _remove(client: RepositoryClient, row: RunRow) -> None:
+    try:
+        await commits.delete_ref(client, hidden_ref(row.id))
+    except HonkError as problem:
+        log.warning("a hidden ref stays", run=row.id, why=str(problem))
+
+
+async def _close_the_issue(client: RepositoryClient, row: RunRow) -> None:
+    """GitHub closes it by keyword, but not with every merge; what was meant is done.
+
+    Only for a merge into the default branch, as with the keyword.
+    """
+    trigger = row.input.trigger
+    if trigger.is_pull_request or row.input.base_branch != trigger.default_branch:
+        return
+    await asyncio.sleep(_GITHUB_CLOSES_SECONDS)
+    issue = await conversation.issue(client, trigger.number)
+    if issue.state == "open":
+        await conversation.close_issue(client, trigger.number)

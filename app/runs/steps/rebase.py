@@ -1,0 +1,114 @@
+"""`/honk rebase`: a branch brought up to date with its base.
+
+Our own commits are made anew on top of the base, and the branch moves under a lease. Where people's
+commits are on the branch nothing is rewritten: the base is merged in.
+"""
+
+from __future__ import annotations
+
+from app.domain import words
+from app.domain.run import Phase, Preparation, RunInput
+from app.domain.values import CommitSha, TreeSha, Value
+from app.errors import UserError
+from app.github import commits
+from app.runs.services import READ_CODE, SEAL, Services
+from app.runs.steps import checkpoint, seal
+from app.runs.steps.announce import announce
+from app.runs.steps.prepare import move
+from app.runs.steps.seal import Sealed
+from app.workspace.mirror import Merged, OneCommit
+
+MOST = 50
+"""Commits that are made anew, one by one; a longer branch is brought up to date by a merge."""
+
+
+class Rebased(Value):
+    """The branch's new commit; None where the agent has to bring two sides together first."""
+
+    preparation: Preparation
+    sealed: Sealed | None = None
+    up_to_date: bool = False
+
+
+class _Replayed(Value):
+    """One commit's change on top of another commit."""
+
+    tree: TreeSha
+    message: str
+
+
+async def rebase(services: Services, run: RunInput, preparation: Preparation) -> Rebased:
+    """Bring the branch of the pull request onto its base, or the base into it."""
+    target, repo = preparation.target, run.trigger.repository
+    assert target.at is not None
+    head = target.at
+    remote = await services.remote(run, READ_CODE)
+    base = await services.mirrors.fetch(repo, remote, f"refs/heads/{target.base_branch}")
+    if base is None:
+        problem, next_step = words.no_commits(repo, target.base_branch)
+        raise UserError(problem, next_step=next_step)
+    if await services.mirrors.is_ancestor(repo, base, head):
+        return Rebased(preparation=preparation, up_to_date=True)
+    branch = await services.mirrors.commits(repo, base, head, MOST)
+    if target.ours and await _all_ours(services, branch):
+        replayed = await _replay(services, run, base, branch)
+        moved = preparation.model_copy(update={"base": base, "parent": base, "forced": True})
+        if replayed is not None:
+            return await _sealed(services, run, moved, replayed)
+        return await _for_the_agent(services, run, moved, base, head)
+    moved = preparation.model_copy(update={"base": base, "merged": base})
+    return await _for_the_agent(services, run, moved, base, head)
+
+
+async def _all_ours(services: Services, branch: tuple[OneCommit, ...]) -> bool:
+    login = await services.bot_login()
+    ours = all(each.parents == 1 and each.author == login for each in branch)
+    return ours and 0 < len(branch) < MOST
+
+
+async def _replay(
+    services: Services, run: RunInput, base: CommitSha, branch: tuple[OneCommit, ...]
+) -> list[_Replayed] | None:
+    """Each commit's change in turn; None as soon as two sides collide."""
+    repo, mirrors = run.trigger.repository, services.mirrors
+    done: list[_Replayed] = []
+    tree = await mirrors.tree_of(repo, base)
+    for each in branch:
+        # Seen from the commit's own parent, the new base is one change and the commit another.
+        onto = await mirrors.commit_tree(repo, tree, [each.parent], "Base\n")
+        merged = await mirrors.merge(repo, onto, each.sha)
+        if merged.conflicts:
+            return None
+        tree = merged.tree
+        done.append(_Replayed(tree=tree, message=each.message))
+    return done
+
+
+async def _sealed(
+    services: Services, run: RunInput, moved: Preparation, replayed: list[_Replayed]
+) -> Rebased:
+    """GitHub makes and signs each commit anew; its trees have to be there first."""
+    await announce(services, run, Phase.SEALING)
+    repo = run.trigger.repository
+    client = await services.client(run, SEAL)
+    parent = moved.base
+    for each in replayed:
+        local = await services.mirrors.commit_tree(repo, each.tree, [parent], each.message)
+        await checkpoint.bring(services, run, local)
+        made = await commits.create_signed_commit(client, each.tree, [parent], each.message)
+        parent = made.sha
+    sealed = await seal.keep(services, client, run, parent, replayed[-1].tree)
+    return Rebased(preparation=moved, sealed=sealed)
+
+
+async def _for_the_agent(
+    services: Services, run: RunInput, moved: Preparation, base: CommitSha, head: CommitSha
+) -> Rebased:
+    """One commit holds both sides; where they collide, the agent decides."""
+    merged: Merged = await services.mirrors.merge(run.trigger.repository, head, base)
+    await move(services, run, base, merged)
+    message = f"Work of run {run.id}\n"
+    repo = run.trigger.repository
+    local = await services.mirrors.commit_tree(repo, merged.tree, [head, base], message)
+    await checkpoint.bring(services, run, local)
+    return Rebased(preparation=moved.model_copy(update={"conflicts": merged.conflicts}))

@@ -1,0 +1,49 @@
+"""Pictures that came with a request, as they were when it was made."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.domain.values import RunId
+from app.store.database import Database
+from app.store.schema import images
+
+
+class Image:
+    """One picture: where it stood, its type (`image/png`) and its bytes."""
+
+    def __init__(self, about: str, media_type: str, data: bytes) -> None:
+        self.about = about
+        self.media_type = media_type
+        self.data = data
+
+
+class Images:
+    """Pictures of runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, run: RunId, seq: int, image: Image) -> None:
+        """Keep a picture; the same place again changes nothing."""
+        kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        row = {
+            "run_id": run,
+            "seq": seq,
+            "about": image.about,
+            "media_type": image.media_type,
+            "data": image.data,
+        }
+        insert = kind(images).values(**row).on_conflict_do_nothing()
+        await self._database.run(lambda connection: connection.execute(insert))
+
+    async def of(self, run: RunId) -> list[Image]:
+        """The pictures of a run, in order."""
+        query = (
+            sa.select(images.c.about, images.c.media_type, images.c.data)
+            .where(images.c.run_id == run)
+            .order_by(images.c.seq)
+        )
+        rows = await self._database.run(lambda connection: connection.execute(query).all())
+        return [Image(about, media_type, bytes(data)) for about, media_type, data in rows]
