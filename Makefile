@@ -31,8 +31,8 @@ format: .venv/dev
 bench: .venv/dev | system               ## measures, never gates
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-faults: .venv/dev tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, AGAIN=1
-	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(AGAIN),--again)
+faults: .venv/dev tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, ON=postgres, AGAIN=1
+	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(ON),--on $(ON)) $(if $(AGAIN),--again)
 
 pictures: .venv/dev | system            ## the story as pictures in docs/pictures
 	@$(BIN)/python -m tests.browser.pictures

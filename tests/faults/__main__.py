@@ -48,10 +48,11 @@ class Ledger:
             file.write(json.dumps([key, result]) + "\n")
 
 
-async def kill(ledger: Ledger) -> bool:
-    """The kill matrix on both databases; True when it came to its end."""
+async def kill(ledger: Ledger, databases: list[str]) -> bool:
+    """The kill matrix on the databases; True when it came to its end."""
     ends = time.monotonic() + _SECONDS
-    for name, opened in _DATABASES.items():
+    for name in databases:
+        opened = _DATABASES[name]
         with tempfile.TemporaryDirectory() as folder:
             async with opened(Path(folder)) as bench:
                 if not await _kill_on(bench, name, ledger, ends):
@@ -96,10 +97,11 @@ def main() -> int:
     """0 when all is good, 1 when something failed, 3 when there is more to do."""
     parser = argparse.ArgumentParser(prog="make faults")
     parser.add_argument("--only", choices=["kill"], default="kill")
+    parser.add_argument("--on", choices=list(_DATABASES), help="one database, not both")
     parser.add_argument("--again", action="store_true", help="forget what was done")
     given = parser.parse_args()
     ledger = Ledger(given.only, again=given.again)
-    whole = asyncio.run(kill(ledger))
+    whole = asyncio.run(kill(ledger, [given.on] if given.on else list(_DATABASES)))
     print(_table(ledger))
     if any(result != "good" for result in ledger.results.values()):
         return 1
