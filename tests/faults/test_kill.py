@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from app.playground.github.faults import UNICORN
 from tests.faults.kill import Bench, Point, on_sqlite
 
 SHORT = [
@@ -40,7 +42,14 @@ async def test_what_was_announced_and_never_queued_is_not_left_waiting(bench: Be
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_kills_its_worker_three_times_stops_and_says_so(bench: Bench) -> None:
-    subject = await bench.dies_for_good(Point("attempt", "verify", 1, "during"))
+    """And waits with saying so while GitHub is away."""
+    faults = bench.house.github.faults
+    dying = asyncio.create_task(bench.dies_for_good(Point("attempt", "verify", 1, "during")))
+    await bench.house.until(lambda: bench.deaths == 3, "it did not die three times")
+    faults.answer("*", "^/repos/", 502, UNICORN, times=None)
+    await bench.house.until(lambda: "waits to be settled" in bench.house.log(), "it did not wait")
+    faults.clear()
+    subject = await dying
 
     assert subject.labels == ["honk:failed"]
     assert "ended unexpectedly" in subject.status

@@ -25,3 +25,25 @@ async def test_killed_in_the_middle_it_goes_on(turns: int) -> None:
         assert "**Done.**" in subject.status
         assert "is ready for your review" in subject.last_words
         assert len(subject.pulls) == 1
+
+
+async def test_stopped_and_started_by_its_operator_it_goes_on() -> None:
+    """More often than a run may kill its worker: SIGTERM is no death."""
+    async with open_house() as house:
+        looks = [{"use": [{"bash": {"command": f"echo {n}"}}], "seconds": 0.3} for n in range(6)]
+        subject = await house.subject(plays=script([FIX], *looks, [{"verify": {}}], [FINISH]))
+        await subject.label()
+        for _ in range(3):
+            asked = len(house.model.requests)
+            await house.until(
+                lambda asked=asked: len(house.model.requests) > asked,  # type: ignore[misc]
+                "the model was not asked",
+            )
+            await house.stop()
+            await house.start()
+        await subject.settled()
+
+        assert subject.check.conclusion == "success"
+        assert "**Done.**" in subject.status
+        assert len(subject.pulls) == 1
+        assert house.log().count("handed_over=1") == 3
