@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 
-from benchmarks import intake, receiver
+from benchmarks import intake, receiver, report, verify
 
-BENCHMARKS = {"receiver": receiver.main, "intake": intake.main}
+BENCHMARKS = {
+    "receiver": receiver.main,
+    "intake": intake.main,
+    "verify": verify.main,
+    "report": report.main,
+}
 
 
 def main() -> None:
