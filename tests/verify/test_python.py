@@ -9,7 +9,8 @@ import pytest
 
 from app.domain.verdict import Results, compare
 from app.verify.runner import Site, confirm, verify
-from app.verify.verifier import label
+from app.verify.verifier import DirectoryTree, label
+from app.verify.verifiers import choose
 from tests.verify.conftest import SHA, MakeProject, found, outcomes, run
 
 CODE = {
@@ -246,6 +247,16 @@ async def test_make_test_is_known_by_its_exit_code(project: MakeProject) -> None
     assert found(project({"Makefile": "test := 1\nbuild:\n\ttrue\n"})) == ()
     direct = project({"Makefile": "test:\n\ttrue\n", "test_a.py": "def test_a(): ...\n"})
     assert [label(each) for each in found(direct)] == ["pytest"]
+
+
+def test_the_first_real_test_does_not_take_the_place_of_make(project: MakeProject) -> None:
+    files = {"Makefile": "test:\n\ttrue\n", "test_a.py": "def test_a(): ...\n"}
+    tree = DirectoryTree(project(files).spec.workspace)
+    both = choose(None, tree, before={("make", "make test")}).verifiers
+    assert [label(each) for each in both] == ["pytest", "make"]
+    assert [label(each) for each in choose(None, tree, before={("tox", "tox")}).verifiers] == [
+        "pytest"
+    ]
 
 
 async def test_a_base_that_cannot_be_run_alone_is_confirmed_whole(project: MakeProject) -> None:

@@ -108,9 +108,11 @@ async def for_the_agent(
     return for_agent(after, before)
 
 
-def verifiers(run: RunInput, workspace: Workspace) -> Choice:
+def verifiers(run: RunInput, workspace: Workspace, base: Results | None = None) -> Choice:
     """What the policy names, or what switches itself on by what the checkout contains."""
-    return choose(run.policy.verify, DirectoryTree(workspace.path))
+    told = base.verifiers if base is not None else ()
+    before = {(result.verifier, result.command) for result in told}
+    return choose(run.policy.verify, DirectoryTree(workspace.path), before=before)
 
 
 def test_commands(run: RunInput, workspace: Workspace) -> tuple[str, ...]:
@@ -201,7 +203,7 @@ async def _results(
         spec = services.workspaces.spec(workspace)
         stop = services.stops.of(run.id)
         site = Site(services.sandbox, spec, services.scratch, stop)
-        choice = await _choice(services, run, workspace, commit, base)
+        choice = await _choice(services, run, workspace, commit, base, against)
         chosen = choice.verifiers
         results = await runner.verify(
             site, chosen, commit, tree, environment=environment(services, run)
@@ -218,8 +220,9 @@ async def _choice(
     workspace: Workspace,
     commit: CommitSha,
     base: CommitSha | None,
+    against: Results | None,
 ) -> Choice:
-    choice = await asyncio.to_thread(verifiers, run, workspace)
+    choice = await asyncio.to_thread(verifiers, run, workspace, against)
     if base is None or run.policy.verify:
         return choice
     changes = await services.mirrors.changes(run.trigger.repository, base, commit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.verify.verifier import Detected, FileTree, Verifier, label
@@ -40,12 +40,20 @@ class Choice:
     left_out: tuple[str, ...] = ()
 
 
-def choose(policy_verify: Sequence[str] | None, tree: FileTree) -> Choice:
+def choose(
+    policy_verify: Sequence[str] | None,
+    tree: FileTree,
+    *,
+    before: Collection[tuple[str, str]] = (),
+) -> Choice:
     """What verifies a commit: what the policy says, or else what the repository contains.
 
     A line of the policy is the name of a verifier, with `:` and a folder where it should run in no
     other; or a call of pytest, go test or cargo test, whose tests can be counted; or a command that
     is known by its exit code alone. The choice may be empty: nothing to run.
+
+    `before`: verifiers of the base, by label and line. What served there only since there was
+    nothing else goes on to serve beside the first tests that a change brings.
     """
     if policy_verify:
         lines = dict.fromkeys(line.strip() for line in policy_verify)
@@ -54,7 +62,8 @@ def choose(policy_verify: Sequence[str] | None, tree: FileTree) -> Choice:
     if not any(verifier.kind == "tests" for verifier in found):
         instead = (verifiers for kind in INSTEAD if (verifiers := [*kind.detect(tree)]))
         found = [*next(instead, []), *found]
-    return _bounded(found)
+    served = (verifier for kind in INSTEAD for verifier in kind.detect(tree))
+    return _bounded([*found, *(each for each in served if (label(each), each.line) in before)])
 
 
 def _bounded(found: Iterable[Verifier]) -> Choice:
