@@ -373,6 +373,14 @@ def one_at_a_time(names: Sequence[str]) -> tuple[str, str]:
     return (f"This comment holds several commands: {shown}.", "Ask for one of them.")
 
 
+def unknown_model(name: str, normal: str, stronger: str) -> tuple[str, str]:
+    """Problem and next step of a model that the operator does not offer."""
+    return (
+        f"{sanitize.code(name, limit=80)} is not a model that this Honk may use.",
+        f"Say `model={normal}` or `model={stronger}`; `model=max` is short for the second.",
+    )
+
+
 def nothing_fails(sha: str) -> tuple[str, str]:
     """Problem and next step of a fix where no check fails."""
     return (

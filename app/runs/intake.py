@@ -89,13 +89,16 @@ def aloud(trigger: Trigger, admission: Admission) -> bool:
     return bool(admission.problem) and trigger.kind not in ("reply", "unasked")
 
 
-def misunderstood(trigger: Trigger) -> tuple[str, str] | None:
+def misunderstood(services: Services, trigger: Trigger) -> tuple[str, str] | None:
     """What is wrong with the words themselves; None when they can be carried out."""
     said = trigger.command
     if said is None:
         return None
     if said.several:
         return words.one_at_a_time(said.several)
+    model = said.arguments.model
+    if model and services.model_named(model) is None:
+        return words.unknown_model(model, services.model_id, services.model_id_max)
     # Which commit may be trusted, and what that means, its own answer tells better.
     if said.problem and said.name != "trust":
         return said.problem, "`/honk help` shows what can be asked for."

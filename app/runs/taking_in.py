@@ -19,7 +19,7 @@ async def take_in(services: Services, trigger: Trigger) -> None:
     structlog.contextvars.bind_contextvars(trigger=trigger.id)
     try:
         admission = await durable.step("admit", Admission, lambda: intake.admit(services, trigger))
-        wrong = intake.misunderstood(trigger)
+        wrong = intake.misunderstood(services, trigger)
         if admission.policy is not None and wrong is None:
             await commands.handler(trigger)(services, trigger, admission.policy)
         elif admission.policy is not None and wrong is not None:

@@ -8,6 +8,7 @@ from app.domain.trigger import Trigger
 from app.domain.values import CommitSha, Value
 from app.github import checks, pulls
 from app.runs import durable, intake, starting
+from app.runs.commands import work
 from app.runs.intake import Standing
 from app.runs.services import READ_CHECKS, Services
 
@@ -21,14 +22,21 @@ class Failing(Value):
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Start a run whose context is what the failing checks say."""
+    said = trigger.command.task if trigger.command else ""
     if not trigger.is_pull_request:
-        await starting.refuse(services, trigger, words.only_on_pulls("fix"))
+        # "/honk fix the rounding" is work like any other; the checks are on the pull request.
+        if said:
+            await work.handle(services, trigger, policy)
+        else:
+            await starting.refuse(services, trigger, words.only_on_pulls("fix"))
         return
     standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    if standing.live and said:
+        await work.handle(services, trigger, policy)
+        return
     if standing.live:
         await starting.refuse(services, trigger, words.already_working(trigger.number))
         return
-    said = trigger.command.task if trigger.command else ""
     failing = await durable.step("look at the checks", Failing, lambda: look(services, trigger))
     if not failing.count and not said:
         await starting.refuse(services, trigger, words.nothing_fails(failing.head))
