@@ -11,6 +11,7 @@ from typing import Literal
 from app.domain import labels, sanitize
 from app.domain.admission import Waiting
 from app.domain.command import CommandSpec
+from app.domain.flag import Flag
 from app.domain.run import Item, Mode, Outcome, Phase, RunInput
 from app.domain.setup import Tried
 from app.domain.trigger import Trigger
@@ -19,6 +20,7 @@ from app.domain.verdict import Change, Checks, Counts, Verdict, VerifierResult
 
 COMMENT_LIMIT = 65_536
 _MANIFEST_LINES = 60
+_FLAGS_SHOWN = 30
 SUMMARY_LIMIT = 65_535
 TITLE_LIMIT = 256
 
@@ -529,7 +531,14 @@ def pull_request_title(trigger: Trigger) -> str:
     return title or f"Work on issue {trigger.number}"
 
 
-def pull_request_body(run: RunInput, work: Work, verdict: Verdict, sha: str, usage: Usage) -> str:
+def pull_request_body(
+    run: RunInput,
+    work: Work,
+    verdict: Verdict,
+    sha: str,
+    usage: Usage,
+    flags: Sequence[Flag] = (),
+) -> str:
     """What was asked, what was done, what the tests say, and what it cost."""
     trigger = run.trigger
     parts = [
@@ -548,6 +557,7 @@ def pull_request_body(run: RunInput, work: Work, verdict: Verdict, sha: str, usa
         f"**{verdict.title}** on {short(sha)}, from a clean checkout of that commit.",
         *_reasons(verdict),
         verdict_table(verdict),
+        flags_section(flags),
         f"<sub>{_usage_line(usage)} · run `{run.id}` · asked by {_login(trigger.actor.login)}. "
         "The description is the agent's own; the test results are not.</sub>",
         f"<!-- honk:pull={run.id} -->",
@@ -555,13 +565,21 @@ def pull_request_body(run: RunInput, work: Work, verdict: Verdict, sha: str, usa
     return _fit_comment("\n\n".join(part for part in parts if part))
 
 
-def follow_up(run: RunInput, work: Work, verdict: Verdict, sha: str, usage: Usage) -> str:
+def follow_up(
+    run: RunInput,
+    work: Work,
+    verdict: Verdict,
+    sha: str,
+    usage: Usage,
+    flags: Sequence[Flag] = (),
+) -> str:
     """What one more run on our own pull request did, for the end of its description."""
     parts = [
         f"## {short(sha)}: {sanitize.plain(run.request or run.trigger.title, limit=120)}",
         sanitize.markdown(work.text, limit=8_000),
         f"**{verdict.title}** on {short(sha)}, from a clean checkout of that commit.",
         *_reasons(verdict),
+        flags_section(flags),
         f"<sub>{_usage_line(usage)} · run `{run.id}` · asked by {_login(run.trigger.actor.login)}"
         "</sub>",
     ]
@@ -606,10 +624,82 @@ def check_waiting() -> tuple[str, str]:
     return ("Waiting for the tests", "The commit is checked out clean and its tests are run.")
 
 
-def check_summary(verdict: Verdict, ran: tuple[str, ...]) -> str:
-    """The check run's page below its title: why, then the table, then what was run."""
-    parts = [*_reasons(verdict), verdict_table(verdict), *ran]
+def check_title(verdict: Verdict, flags: int) -> str:
+    """The verdict in one line, with what a person should look at."""
+    return f"{verdict.title}, {flags} to look at" if flags else verdict.title
+
+
+def check_summary(verdict: Verdict, ran: tuple[str, ...], flags: Sequence[Flag] = ()) -> str:
+    """The check run's page below its title: why, what to look at, the table, what was run."""
+    parts = [*_reasons(verdict), flags_section(flags), verdict_table(verdict), *ran]
     return sanitize.fit("\n\n".join(part for part in parts if part), SUMMARY_LIMIT)
+
+
+def flags_section(flags: Sequence[Flag]) -> str:
+    """What a person should look at before they trust the change."""
+    if not flags:
+        return ""
+    lines = [f"- {flag_line(flag)}" for flag in flags[:_FLAGS_SHOWN]]
+    if len(flags) > _FLAGS_SHOWN:
+        lines.append(f"- and {len(flags) - _FLAGS_SHOWN:,} more")
+    return "\n".join(["**Look at these first**", "", *lines])
+
+
+def flag_line(flag: Flag) -> str:
+    """One flag: where, and why."""
+    line = f":{flag.line}" if flag.line else ""
+    where = f"{sanitize.code(f'{flag.file}{line}', limit=200)}: " if flag.file else ""
+    return f"{where}{sanitize.plain(flag.reason, limit=400)}"
+
+
+def flags_feedback(refused: Sequence[Flag], blocking: Sequence[Flag]) -> str | None:
+    """What the agent is told of flags that keep its change back."""
+    parts = []
+    if refused:
+        shown = "\n".join(f"- {flag.file}: {flag.reason}" for flag in refused[:_FLAGS_SHOWN])
+        parts.append(f"The repository's policy forbids this. Put it back as it was:\n{shown}")
+    if blocking:
+        shown = "\n".join(
+            f"- {flag.file}:{flag.line or ''} {flag.reason}" for flag in blocking[:_FLAGS_SHOWN]
+        )
+        parts.append(
+            "Your change makes the tests say less, and as it stands it is only a draft:\n"
+            f"{shown}\nBring the tests back, or say in finish why they had to go."
+        )
+    return "\n\n".join(parts) or None
+
+
+def secrets_feedback(found: Sequence[Flag]) -> str:
+    """What the agent is told when its work holds a secret."""
+    shown = "\n".join(f"- {flag.file}:{flag.line or ''} {flag.reason}" for flag in found[:20])
+    return (
+        "Your work holds what looks like a secret, and nothing of it leaves this machine until it "
+        f"is gone:\n{shown}\nTake it out (read it from the environment or a setting instead), "
+        "then finish again."
+    )
+
+
+def holds_a_secret(found: Sequence[Flag]) -> tuple[str, str]:
+    """Problem and next step when the work still holds a secret."""
+    shown = "; ".join(flag_line(flag) for flag in found[:5])
+    return (
+        f"The work holds what looks like a secret, so nothing of it was pushed: {shown}.",
+        "`/honk continue` with words on what to do about it.",
+    )
+
+
+def not_let_through(refused: Sequence[Flag]) -> tuple[str, str]:
+    """Problem and next step of a change that the policy forbids."""
+    shown = "; ".join(flag_line(flag) for flag in refused[:5])
+    return (
+        f"The policy does not let this change through: {shown}.",
+        "Change `paths` in `.github/honk.yml`, or say in words what to do instead.",
+    )
+
+
+def verdict_for_the_judge(verdict: Verdict) -> str:
+    """What the tests say, for a model that judges the change."""
+    return "\n".join([verdict.title, *verdict.reasons])
 
 
 def what_ran(result: VerifierResult) -> str:

@@ -139,6 +139,7 @@ class Services:
     model_id: str
     model_id_max: str
     scratch: Path
+    credentials: tuple[str, ...] = field(default=(), repr=False)  # never to be found in any work
     edits: Edits = field(default_factory=Edits)
     stops: Stops = field(default_factory=Stops)
     tried: TriedPlaces = field(default_factory=TriedPlaces)

@@ -25,6 +25,7 @@ from app.runs.steps import (
     publish,
     rebase,
     report,
+    review,
     seal,
     show,
     verify,
@@ -139,8 +140,13 @@ async def _change(
         said = f"attempt {number}, correction {correction}"
         last = correction == run.policy.corrections
         done, packed = await _work(services, run, preparation, feedback, said)
-        if done.ending == "stopped" and not packed.empty:
+        if done.ending == "stopped" and not packed.empty and not packed.secrets:
             return await _keep(services, run, preparation, packed, done)
+        if packed.secrets and not last and done.ending == "done":
+            feedback = words.secrets_feedback(packed.secrets)
+            continue
+        if packed.secrets:
+            return _holds_a_secret(done, packed)
         if done.ending in ("question", "stopped", "refused") or packed.empty:
             return _without_a_change(run, done, packed)
         if preparation.target.fork:
@@ -155,7 +161,11 @@ async def _change(
         sealed, verified = await _seal_and_verify(services, run, preparation, packed, done)
         if verified.stopped:
             return await _keep(services, run, preparation, packed, done)
-        feedback = verify.feedback(verified)
+        verified = await _review(services, run, preparation, sealed, verified)
+        feedback = _what_to_mend(verified)
+        if verified.refused and (last or done.ending != "done"):
+            await _turn_back(services, run, sealed, verified)
+            return _refused(run, done, verified)
         if feedback is None or last or done.ending != "done":
             return await _publish(services, run, preparation, sealed, done, verified)
         await _turn_back(services, run, sealed, verified)
@@ -225,6 +235,7 @@ async def _rebase(
         packed = await _checkpoint(services, run, preparation)
         sealed = await _seal(services, run, preparation, packed, done)
     verified = await _verify(services, run, preparation, sealed)
+    verified = await _review(services, run, preparation, sealed, verified)
     return await _publish(services, run, preparation, sealed, done, verified)
 
 
@@ -325,6 +336,22 @@ async def _verify(
     )
 
 
+async def _review(
+    services: Services,
+    run: RunInput,
+    preparation: Preparation,
+    sealed: Sealed,
+    verified: Verified,
+) -> Verified:
+    return await _step(
+        services,
+        run,
+        "review",
+        Verified,
+        lambda: review.review(services, run, preparation, sealed, verified),
+    )
+
+
 async def _turn_back(services: Services, run: RunInput, sealed: Sealed, verified: Verified) -> None:
     """The commit is not published; its check run says what its tests said."""
 
@@ -355,7 +382,7 @@ async def _publish(
     if done.ending == "budget":
         outcome = Outcome.BUDGET
     else:
-        outcome = Outcome.DONE if publish.is_ready(done, verified) else Outcome.NOT_READY
+        outcome = Outcome.DONE if publish.is_ready(run, done, verified) else Outcome.NOT_READY
     return Report(
         outcome=outcome,
         work=done,
@@ -387,7 +414,33 @@ async def _after_a_push(
     if caught.preparation.conflicts:
         return _collided(run, done, caught.preparation)
     again, judged = await _seal_and_verify(services, run, caught.preparation, caught.packed, done)
+    judged = await _review(services, run, caught.preparation, again, judged)
     return await _publish(services, run, caught.preparation, again, done, judged)
+
+
+def _what_to_mend(verified: Verified) -> str | None:
+    parts = [verify.feedback(verified), review.feedback(verified)]
+    return "\n\n".join(part for part in parts if part) or None
+
+
+def _refused(run: RunInput, done: Work, verified: Verified) -> Report:
+    """The tests may be good: what the policy forbids is not published for that."""
+    problem, next_step = words.not_let_through(verified.refused)
+    return Report(
+        outcome=Outcome.ERROR,
+        work=done,
+        verdict=verified.verdict,
+        problem=problem,
+        next_step=next_step,
+        kept_at=hidden_ref(run.id),
+    )
+
+
+def _holds_a_secret(done: Work, packed: Packed) -> Report:
+    """It stays on this machine: a secret that was pushed is a secret no more."""
+    problem, next_step = words.holds_a_secret(packed.secrets)
+    outcome = Outcome.STOPPED if done.ending == "stopped" else Outcome.ERROR
+    return Report(outcome=outcome, work=done, problem=problem, next_step=next_step)
 
 
 def _collided(run: RunInput, done: Work, preparation: Preparation) -> Report:

@@ -242,6 +242,11 @@ class Runs:
         await self._database.run(change)
         return await self.get(run)
 
+    async def add_cost(self, run: RunId, usd: float) -> None:
+        """Money that the run spent besides the agent's turns."""
+        change = sa.update(runs).where(runs.c.id == run).values(cost_usd=runs.c.cost_usd + usd)
+        await self._database.run(lambda connection: connection.execute(change))
+
     async def update(self, run: RunId, **values: Any) -> RunRow:
         """Set columns by name and return the row."""
         change = sa.update(runs).where(runs.c.id == run).values(updated_at=now(), **values)

@@ -23,6 +23,7 @@ from app.domain.values import CommitSha, RepoName, TreeSha, commit_sha, tree_sha
 from app.errors import UserError
 from app.workspace.git import MAX_OUTPUT_BYTES, GitError, check_ref, git
 
+_MOST_BLOBS = 256_000_000
 _LOCK_PAUSE_SECONDS = 0.05
 _PACKS_BEFORE_REPACK = 40
 _AUTHOR = "Honk <honk@localhost.invalid>"
@@ -380,6 +381,35 @@ class Mirrors:
             )
             for row, path in rows
         )
+
+    async def blobs(self, repo: RepoName, shas: Sequence[str]) -> dict[str, bytes]:
+        """The contents of objects, by their names; the caller bounds how much that is."""
+        if not shas:
+            return {}
+        told = await self._git(
+            repo, ["cat-file", "--batch"], "\n".join(shas).encode() + b"\n", most=_MOST_BLOBS
+        )
+        found: dict[str, bytes] = {}
+        at = 0
+        while at < len(told):
+            end = told.index(b"\n", at)
+            sha, *kind = told[at:end].decode().split(" ")
+            at = end + 1
+            if len(kind) == 2:
+                size = int(kind[1])
+                found[sha] = told[at : at + size]
+                at += size + 1
+        return found
+
+    async def renames(self, repo: RepoName, base: str, head: str) -> dict[str, str]:
+        """New paths of files that were moved, each with its old one, as git tells them apart."""
+        options = ["-r", "-z", "--name-status", "--find-renames", "--diff-filter=R"]
+        raw = await self._git(repo, ["diff-tree", *options, base, head])
+        words = raw.split(b"\0")[:-1]
+        return {
+            os.fsdecode(words[at + 2]): os.fsdecode(words[at + 1])
+            for at in range(0, len(words) - 2, 3)
+        }
 
     async def _sizes(self, repo: RepoName, shas: Sequence[str]) -> dict[str, int]:
         wanted = "\n".join(dict.fromkeys(shas)).encode() + b"\n"

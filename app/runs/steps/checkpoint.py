@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
+from app.domain.flag import Flag
 from app.domain.run import Preparation, RunInput, hidden_ref, work_pin
 from app.domain.values import CommitSha, TreeSha, Value
 from app.errors import HonkError, RetryableError
 from app.runs.services import WRITE_CODE, Services
 from app.runs.steps import elsewhere
 from app.runs.steps.prepare import work_tree
+from app.workspace.difference import difference
 from app.workspace.mirror import Lease
 from app.workspace.packing import pack
+from app.workspace.secrets import added_secrets, as_flags
 
 log = structlog.get_logger()
 
@@ -23,6 +28,7 @@ class Packed(Value):
     commit: CommitSha
     empty: bool
     left_out: tuple[str, ...] = ()
+    secrets: tuple[Flag, ...] = ()  # the work holds these, so it was not pushed
 
 
 async def checkpoint(services: Services, run: RunInput, preparation: Preparation) -> Packed:
@@ -38,14 +44,20 @@ async def checkpoint(services: Services, run: RunInput, preparation: Preparation
     tree = packed_tree or base_tree
     commit = await _commit(services, run, preparation.base, tree)
     empty = tree == base_tree
-    if not empty:
+    found = () if empty else await _secrets(services, run, preparation.base, tree)
+    if not empty and not found:
         await bring(services, run, commit)
-    return Packed(tree=tree, commit=commit, empty=empty, left_out=packed.skipped if packed else ())
+    left_out = packed.skipped if packed else ()
+    return Packed(tree=tree, commit=commit, empty=empty, left_out=left_out, secrets=found)
 
 
 async def keep(services: Services, run: RunInput, base: CommitSha, tree: TreeSha) -> None:
     """Bring a tree of the work to `refs/honk/<run id>`; the base's own is no work."""
-    if tree != await services.mirrors.tree_of(run.trigger.repository, base):
+    if tree == await services.mirrors.tree_of(run.trigger.repository, base):
+        return
+    if await _secrets(services, run, base, tree):
+        log.warning("the work holds a secret and stays here", run=run.id)
+    else:
         await bring(services, run, await _commit(services, run, base, tree))
 
 
@@ -63,6 +75,8 @@ async def salvage(services: Services, run: RunInput) -> str:
         base = CommitSha(row.base_sha)
         if tree == await services.mirrors.tree_of(run.trigger.repository, base):
             return ""
+        if await _secrets(services, run, base, tree):
+            return ""
         await bring(services, run, await _commit(services, run, base, tree))
     except RetryableError:
         raise
@@ -70,6 +84,15 @@ async def salvage(services: Services, run: RunInput) -> str:
         log.warning("the work could not be brought to GitHub", run=run.id, why=str(problem))
         return ""
     return hidden_ref(run.id)
+
+
+async def _secrets(
+    services: Services, run: RunInput, base: CommitSha, tree: TreeSha
+) -> tuple[Flag, ...]:
+    """What the work adds that must not leave this machine, not even to a ref that nobody sees."""
+    diff = await difference(services.mirrors, run.trigger.repository, base, tree)
+    found = await asyncio.to_thread(added_secrets, diff, services.credentials)
+    return as_flags(found)
 
 
 async def _commit(services: Services, run: RunInput, base: CommitSha, tree: TreeSha) -> CommitSha:

@@ -7,6 +7,7 @@ import structlog
 from app.domain import words
 from app.domain.run import Phase, Preparation, RunInput, branch_name, hidden_ref
 from app.domain.values import Value
+from app.domain.verdict import Verdict
 from app.domain.words import Publication, Work
 from app.errors import UserError
 from app.github import checks, commits, pulls
@@ -19,6 +20,7 @@ from app.runs.steps import verify
 from app.runs.steps.announce import announce, usage_of
 from app.runs.steps.seal import Sealed
 from app.runs.steps.verify import Verified
+from app.verify.judge import allows
 from app.workspace.mirror import PushRefusedError
 
 log = structlog.get_logger()
@@ -61,7 +63,7 @@ async def publish(
         pull = await _pull_request(
             services, client, run, branch, preparation, sealed, work, verified
         )
-    if is_ready(work, verified) and not pull.draft and pull.created:
+    if is_ready(run, work, verified) and not pull.draft and pull.created:
         await pulls.request_review(client, pull.number, run.trigger.actor.login)
     cut_short = work.ending == "budget"
     await verify.complete_check(services, run, sealed, verified, cut_short=cut_short)
@@ -97,11 +99,21 @@ async def keep(services: Services, run: RunInput, preparation: Preparation, seal
     return Kept(branch=branch)
 
 
-def is_ready(work: Work, verified: Verified) -> bool:
-    """The tests are good, none went away, and the agent came to its own end."""
+def is_ready(run: RunInput, work: Work, verified: Verified) -> bool:
+    """The tests are good, nothing blocks, and the agent came to its own end.
+
+    Whether tests that went away block is the policy's: `integrity: {block: [removed, skipped]}`.
+    """
     verdict = verified.verdict
-    good = verdict.conclusion in ("success", "neutral") and not verdict.blocking_removed
-    return good and work.ending == "done"
+    good = verdict.conclusion in ("success", "neutral") and not _went_away(run, verdict)
+    blocked = verified.blocking or verified.refused
+    return allows(good, verified.judgement) and not blocked and work.ending == "done"
+
+
+def _went_away(run: RunInput, verdict: Verdict) -> bool:
+    block = run.policy.integrity.block
+    removed = bool(verdict.removed) and "removed" in block
+    return removed or (bool(verdict.newly_skipped) and "skipped" in block)
 
 
 async def _branch(
@@ -180,9 +192,9 @@ async def _the_pull_request(
     await services.runs.update(run.id, pull_number=pull.number, pull_url=pull.url)
     if not preparation.target.ours:
         return pull
-    draft = run.policy.draft or not is_ready(work, verified)
+    draft = run.policy.draft or not is_ready(run, work, verified)
     row = await services.runs.get(run.id)
-    told = words.follow_up(run, work, verified.verdict, sealed.sha, usage_of(row))
+    told = words.follow_up(run, work, verified.verdict, sealed.sha, usage_of(row), verified.flags)
     body = words.with_follow_up(pull.body, run.id, told)
     return await _bring_up_to_date(client, pull, pull.title, body, draft)
 
@@ -200,8 +212,10 @@ async def _pull_request(
     """The branch's pull request, opened or brought up to date."""
     row = await services.runs.get(run.id)
     title = words.pull_request_title(run.trigger)
-    body = words.pull_request_body(run, work, verified.verdict, sealed.sha, usage_of(row))
-    draft = _wants_draft(run) or not is_ready(work, verified)
+    body = words.pull_request_body(
+        run, work, verified.verdict, sealed.sha, usage_of(row), verified.flags
+    )
+    draft = _wants_draft(run) or not is_ready(run, work, verified)
     base = preparation.target.base_branch
     pull = await pulls.ensure_pull_request(client, branch, base, title, body, draft)
     if not pull.created:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.domain import words
+from app.domain.flag import Flag
 from app.domain.run import Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha, Value
 from app.domain.verdict import Change, Results, Verdict, compare
@@ -24,6 +25,7 @@ from app.runs.steps.seal import Sealed
 from app.runs.steps.set_up import machine, set_up
 from app.verify import runner
 from app.verify.affected import affected
+from app.verify.judge import Judgement
 from app.verify.reports import for_agent
 from app.verify.runner import Site
 from app.verify.verifier import DirectoryTree, as_typed
@@ -41,6 +43,10 @@ class Verified(Value):
     evidence: str
     ran: tuple[str, ...] = ()
     stopped: bool = False  # a person stopped the run meanwhile, so the verdict is not whole
+    flags: tuple[Flag, ...] = ()  # what a person should look at first
+    blocking: tuple[Flag, ...] = ()  # of these, what keeps the pull request a draft
+    refused: tuple[Flag, ...] = ()  # of these, what the policy does not let through at all
+    judgement: Judgement | None = None
 
 
 async def verify(
@@ -155,8 +161,11 @@ async def complete_check(
         client,
         sealed.check_run,
         conclusion="action_required" if cut_short else verdict.conclusion,
-        output=Output(title=verdict.title, summary=words.check_summary(verdict, verified.ran)),
-        annotations=[*_annotations(verdict)][:ANNOTATIONS],
+        output=Output(
+            title=words.check_title(verdict, len(verified.flags)),
+            summary=words.check_summary(verdict, verified.ran, verified.flags),
+        ),
+        annotations=[*_annotations(verdict), *_warnings(verified.flags)][:ANNOTATIONS],
         actions=BUTTONS,
     )
     return Nothing()
@@ -274,3 +283,19 @@ def _annotation(change: Change, path: str, line: int) -> Annotation:
     return Annotation(
         path=path, start_line=line, end_line=line, level="failure", title=title, message=message
     )
+
+
+def _warnings(flags: tuple[Flag, ...]) -> list[Annotation]:
+    """Flags on lines of the new files; those on a file as a whole are in the summary."""
+    return [
+        Annotation(
+            path=flag.file,
+            start_line=flag.line,
+            end_line=flag.line,
+            level="warning",
+            title=flag.kind.value,
+            message=words.flag_line(flag),
+        )
+        for flag in flags
+        if flag.file and flag.line
+    ]
