@@ -68,6 +68,7 @@ _METHODS: dict[str, int] = {
     **dict.fromkeys(["assertFalse", "assert_called_once", "assert_any_call"], PARTIAL),
     **dict.fromkeys(["assert_called", "assert_has_calls"], LOOSE),
 }
+_NOTHING = frozenset({"[ ]", "( )", "{ }", "''", "range ( 0 )", "set ( )"})
 _BROAD = frozenset({"Exception", "BaseException"})
 _DEFAULT_TOLERANCE = 1e-6
 
@@ -79,6 +80,8 @@ def _language() -> Language:
 
 class Python(Reader):
     """See `Reader`."""
+
+    conditions = frozenset({"if_statement", "conditional_expression", "while_statement"})
 
     @classmethod
     def language(cls) -> Language:
@@ -127,6 +130,9 @@ class Python(Reader):
             return "a try that swallows the failure"
         if node.type == "with_statement" and "suppress (" in tokens(node.named_children[0], 400):
             return "a `suppress` that swallows the failure"
+        if node.type == "for_statement":
+            over = tokens(node.child_by_field_name("right"), 40)
+            return "a loop that never runs" if over in _NOTHING else ""
         return super().guard(node)
 
     def assertion(self, node: Node) -> Assertion | None:
@@ -148,6 +154,8 @@ class Python(Reader):
             yield from self._decorator(node, place)
         elif kind == "assignment":
             yield from self._assignment(node, place)
+        elif kind == "delete_statement" and place.test is None:
+            yield from self._taken_away(node, tokens(node, 200).removeprefix("del "))
         elif kind == "raise_statement":
             yield from self._raised(node, place)
         elif kind == "function_definition":
@@ -208,8 +216,17 @@ class Python(Reader):
         elif name == "__test__" and tokens(node.child_by_field_name("right")) == "False":
             reason = f"{_owner(place)} is hidden from the test runner."
             yield self.mark(Kind.SKIPPED, node, reason, place.owner)
-        elif "." in name or "[" in name:
+        elif place.test is None and self.is_test and not place.names:
+            yield from self._taken_away(node, name)
+        if "." in name or "[" in name:
             yield from self._patched_where(node, name, place)
+
+    def _taken_away(self, node: Node, names: str) -> Iterator[Mark]:
+        """`del test_a`, `test_a = None`: the runner finds another thing than the test."""
+        for name in re.split(r"[\s,]+", names):
+            if name.startswith(("test", "Test")):
+                reason = f"`{name}` is taken away from the test runner."
+                yield self.mark(Kind.SKIPPED, node, reason, name)
 
     def _patched_where(self, node: Node, name: str, place: Place) -> Iterator[Mark]:
         if _FRAMEWORK.match(name):

@@ -368,7 +368,7 @@ def _key(mark: Mark) -> tuple[Kind, str, str]:
 
 def _concerns(mark: Mark, side: Side, existed: set[str]) -> bool:
     """Whether the mark is about tests that were there before."""
-    if mark.owner == EVERYTHING:
+    if mark.owner == EVERYTHING or side.file.path.endswith("conftest.py"):
         return True
     if not mark.owner:
         return any(name in existed for name in side.after.tests) or bool(side.before.tests)

@@ -182,6 +182,12 @@ CONFIGURATION = [
     (
         "conftest.py",
         "import pytest\n",
+        "import pytest\n\n@pytest.fixture(autouse=True)\ndef late():\n    pytest.skip('x')\n",
+        {Kind.SKIPPED},
+    ),
+    (
+        "conftest.py",
+        "import pytest\n",
         "import pytest\n\n@pytest.fixture\ndef client():\n    return 1\n",
         set(),
     ),

@@ -80,6 +80,31 @@ PYTHON = [
         "if False:\n    def test_a():\n        assert f() == 2\n",
         [Kind.SKIPPED],
     ),
+    (
+        "def test_a():\n    assert f() == 2\n",
+        "def test_a():\n    assert f() == 2\n\ndel test_a\n",
+        [Kind.SKIPPED],
+    ),
+    (
+        "class TestA:\n    def test_a(self):\n        assert f() == 2\n",
+        "class TestA:\n    def test_a(self):\n        assert f() == 2\n\nTestA = None\n",
+        [Kind.SKIPPED],
+    ),
+    (
+        "def test_a():\n    assert f() == 2\n",
+        "def test_a():\n    assert f() == 2\n\ndef test_a():\n    pass\n",
+        [Kind.REMOVED_ASSERTION],
+    ),
+    (
+        "def test_a():\n    assert f() == 2\n",
+        "def test_a():\n    for _ in []:\n        assert f() == 2\n",
+        [Kind.WEAKENED_ASSERTION],
+    ),
+    (
+        "def test_a():\n    assert f() == 2\n",
+        "def test_a():\n    while False:\n        assert f() == 2\n",
+        [Kind.WEAKENED_ASSERTION],
+    ),
     # expected to fail
     (
         "def test_a():\n    assert f() == 2\n",
