@@ -84,11 +84,6 @@ def blocking(flags: Iterable[Flag], block: Sequence[str]) -> tuple[Flag, ...]:
     return tuple(flag for flag in flags if flag.kind in kinds)
 
 
-def known(name: str) -> bool:
-    """Whether the policy may say this name."""
-    return name in GROUPS or name in {kind.value for kind in Kind}
-
-
 def snippet(text: str) -> str:
     """The text on one line, cut."""
     flat = " ".join(text.split())

@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails
 
+from app.domain.flag import Kind
 from app.domain.values import Value, is_branch_name
 from app.errors import UserError
 
@@ -68,8 +69,11 @@ class ScopePolicy(_Keys):
 class IntegrityPolicy(_Keys):
     """What a change does to the tests."""
 
-    block: tuple[_Name, ...] = ("removed", "skipped")
-    """Flags that keep a pull request a draft until a person has looked."""
+    block: tuple[Kind, ...] = (Kind.REMOVED, Kind.SKIPPED)
+    """Flags that keep a pull request a draft until a person has looked.
+
+    `removed` and `skipped` also stand for tests that no runner finds, or that may fail.
+    """
 
 
 class BudgetPolicy(_Keys):
@@ -353,6 +357,11 @@ def _expected(problem: ErrorDetails) -> str:
             return f"{words} {context[number]:g}"
     if kind == "literal_error":
         return _one_of(str(context["expected"]), problem["input"])
+    if kind == "enum":
+        names = re.findall(r"'([^']*)'", str(context["expected"]))
+        near = difflib.get_close_matches(str(problem["input"]).lower(), names, n=1)
+        meant = f" (did you mean `{near[0]}`?)" if near else ", such as `removed`"
+        return f"the name of a flag{meant}"
     if kind == "string_too_long":
         return f"at most {context['max_length']} characters"
     return next(words for start, words in _KINDS if kind.startswith(start))
