@@ -79,8 +79,13 @@ class Toolchains:
         """PATH, caches and whatever else the toolchains want, for a sandbox on the workspace."""
         usual = PATH.split(":")
         own = [path for each in self.found if (path := each.seen(sandbox)) not in usual]
-        variables = {"PATH": ":".join(dict.fromkeys([*own, *usual]))}
         caches = f"{sandbox.seen(Mount(workspace, WORKSPACE))}/{CACHES}"
+        variables = {
+            "PATH": ":".join(dict.fromkeys([f"{caches}/python/bin", *own, *usual])),
+            # `pip install` outside a virtual environment: the system's own folders are read-only.
+            "PYTHONUSERBASE": f"{caches}/python",
+            "PIP_BREAK_SYSTEM_PACKAGES": "1",
+        }
         for each in self.found:
             variables |= each.set
             variables |= {name: value.replace("@", caches) for name, value in each.caches.items()}

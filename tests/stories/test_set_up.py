@@ -28,10 +28,9 @@ verify: ["python3 -c 'import calc; assert calc.add(2, 3) == 5'"]
 """
 INSTALLS = b"""
 setup:
-  - python3 -m venv --without-pip .venv
-  - python3 -m pip install -q --target .venv/lib six
+  - pip3 install -q six
 network: {allow: [python]}
-verify: ["PYTHONPATH=.venv/lib python3 -c 'import six, calc; assert calc.add(2, 3) == 5'"]
+verify: ["python3 -c 'import six, calc; assert calc.add(2, 3) == 5'"]
 """
 
 
@@ -104,3 +103,17 @@ async def where_packages_are() -> str:
     if not found:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no index is reachable")
     return ",".join(dict.fromkeys(found))
+
+
+async def test_dependencies_that_cannot_be_had_go_back_to_the_agent(house: House) -> None:
+    write = {"bash": {"command": "echo broken > requirements.txt"}}
+    mend = {"bash": {"command": "echo good > requirements.txt"}}
+    policy = b"setup: ['grep good requirements.txt']\nverify: ['python3 -m pytest -q']\n"
+    subject = await house.subject(
+        files={**files(policy), "requirements.txt": b"good\n"},
+        plays=script([FIX, write, {"verify": {}}], FINISH, mend, FINISH),
+    )
+    await subject.label()
+    await subject.settled()
+    assert subject.check.conclusion == "success", subject.status
+    assert await subject.git("show", f"{subject.check.head_sha}:requirements.txt") == "good\n"

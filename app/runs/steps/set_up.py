@@ -30,6 +30,16 @@ _LIMITS = Limits(seconds=1800)
 _PACKAGE_JSON_BYTES = 1 << 20
 
 
+class SetUpError(UserError):
+    """A set-up command failed. `line` is the command, `how` says how it ended."""
+
+    def __init__(self, problem: str, *, next_step: str, line: str, how: str, output: str) -> None:
+        super().__init__(problem, next_step=next_step)
+        self.line = line
+        self.how = how
+        self.output = output
+
+
 class _Ran(Value):
     """What the last command said, and what all of them were not let through to."""
 
@@ -56,7 +66,7 @@ async def set_up(
 ) -> None:
     """Make the checkout of `tree` (the base's own when left out) ready.
 
-    A tree whose dependency files are the base's gets the base's set-up. Raises UserError when a
+    A tree whose dependency files are the base's gets the base's set-up. Raises SetUpError when a
     command fails.
     """
     if not run.policy.setup:
@@ -72,6 +82,25 @@ async def set_up(
     await services.snapshots.leave_out(workspace, frozenset())
 
 
+async def for_the_agent(
+    services: Services,
+    run: RunInput,
+    workspace: Workspace,
+    base: CommitSha,
+    tree: TreeSha | None,
+) -> None:
+    """The same for the agent, who is there to mend what its own changes broke.
+
+    Raises SetUpError when the base's own set-up fails.
+    """
+    try:
+        await set_up(services, run, workspace, base, tree)
+    except SetUpError:
+        if tree is None:
+            raise
+        await set_up(services, run, workspace, base)
+
+
 async def again(services: Services, run: RunInput, workspace: Workspace) -> str:
     """The agent's tool: run the commands in its own work tree, as it changed it, and tell.
 
@@ -82,7 +111,7 @@ async def again(services: Services, run: RunInput, workspace: Workspace) -> str:
     before = await services.snapshots.untracked(workspace)
     try:
         ran = await _run(services, run, workspace, "fetch-only")
-    except UserError as problem:
+    except SetUpError as problem:
         return problem.message
     finally:
         await services.snapshots.leave_out(workspace, before)
@@ -139,7 +168,7 @@ async def _make(services: Services, run: RunInput, base: CommitSha, plan: _Plan)
 
 
 async def _run(services: Services, run: RunInput, workspace: Workspace, mode: Mode) -> _Ran:
-    """Run the commands one after the other, through one door. Raises UserError.
+    """Run the commands one after the other, through one door. Raises SetUpError.
 
     A stop ends them; the caller's own work sees it next.
     """
@@ -174,10 +203,10 @@ def _tried(door: Door | None) -> tuple[Tried, ...]:
     return tuple(Tried(host=each.host, why=each.why, count=each.count) for each in found)
 
 
-def _failed(run: RunInput, line: str, done: Completed, tried: Sequence[Tried]) -> UserError:
+def _failed(run: RunInput, line: str, done: Completed, tried: Sequence[Tried]) -> SetUpError:
     how = "did not end in time" if done.timed_out else f"ended with {done.exit_code}"
     problem, next_step = words.set_up_failed(line, how, done.text, tried, run.policy.network.allow)
-    return UserError(problem, next_step=next_step)
+    return SetUpError(problem, next_step=next_step, line=line, how=how, output=done.text)
 
 
 @asynccontextmanager

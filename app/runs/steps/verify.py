@@ -12,7 +12,15 @@ from app.domain import words
 from app.domain.flag import Flag
 from app.domain.run import Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha, Value
-from app.domain.verdict import Change, Results, Verdict, compare
+from app.domain.verdict import (
+    Change,
+    Results,
+    TestOutcome,
+    TestResult,
+    Verdict,
+    VerifierResult,
+    compare,
+)
 from app.errors import UserError
 from app.github import checks
 from app.github.checks import Annotation, Output
@@ -22,7 +30,7 @@ from app.runs.services import SEAL, Services
 from app.runs.steps import elsewhere
 from app.runs.steps.announce import announce
 from app.runs.steps.seal import Sealed
-from app.runs.steps.set_up import machine, set_up
+from app.runs.steps.set_up import SetUpError, machine, set_up
 from app.verify import runner
 from app.verify.affected import affected
 from app.verify.judge import Judgement
@@ -205,9 +213,53 @@ async def _results(
 ) -> Results:
     """Verify one commit in a checkout of its own; what differs from `against` is run again.
 
-    With `base`, what the difference to that commit cannot affect is left out. `confirmed`: what
-    fails as a whole is run again, once.
+    With `base`, what the difference to that commit cannot affect is left out, and a set-up that
+    fails is a result; without, it raises SetUpError. `confirmed`: what fails as a whole is run
+    again, once.
     """
+    try:
+        return await _ran(services, run, commit, tree, name, against, base, confirmed=confirmed)
+    except SetUpError as problem:
+        if base is None:
+            raise
+        # The change broke it, so it is the change that has to be mended.
+        return _not_set_up(commit, tree, problem, environment(services, run))
+
+
+def _not_set_up(
+    commit: CommitSha, tree: TreeSha | None, problem: SetUpError, environment: str
+) -> Results:
+    """What is said of a commit in whose checkout a set-up command fails: that, and nothing else."""
+    test = TestResult(
+        id="set-up",
+        outcome=TestOutcome.FAILED,
+        message=f"{problem.line} {problem.how}",
+        details=problem.output[-words.SETUP_OUTPUT :],
+        whole_run=True,
+    )
+    result = VerifierResult(
+        verifier="set-up",
+        command=problem.line,
+        tests=(test,),
+        ran=True,
+        complete=False,
+        problem="a set-up command failed",
+        output_tail=problem.output[-words.SETUP_OUTPUT :],
+    )
+    return Results(commit=commit, tree=tree, verifiers=(result,), environment=environment)
+
+
+async def _ran(
+    services: Services,
+    run: RunInput,
+    commit: CommitSha,
+    tree: TreeSha | None,
+    name: str,
+    against: Results | None,
+    base: CommitSha | None,
+    *,
+    confirmed: bool,
+) -> Results:
     async with _clean_checkout(services, run, commit, name, base or commit) as workspace:
         spec = services.workspaces.spec(workspace)
         stop = services.stops.of(run.id)

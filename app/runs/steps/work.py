@@ -54,7 +54,7 @@ async def work(
     await elsewhere.bring_here(services, run, preparation.base)
     workspace = await open_workspace(services, run, preparation.base)
     tree = await prepare.work_tree(services, run)
-    await set_up.set_up(services, run, workspace, preparation.base, tree)
+    await set_up.for_the_agent(services, run, workspace, preparation.base, tree)
     baseline = asyncio.create_task(verify.baseline(services, run, preparation.base))
     try:
         async with (
