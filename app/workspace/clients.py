@@ -22,6 +22,7 @@ import time
 import zipfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from xml.etree import ElementTree
@@ -104,7 +105,7 @@ class Clients:
             return found
 
     async def _python(self) -> Registries:
-        told = await _ask([*await _pip(), "config", "list"])
+        told = await _ask([*_pip(), "config", "list"])
         settings: dict[str, str] = {}
         for line in told.splitlines():
             key, _, value = line.partition("=")
@@ -242,18 +243,14 @@ async def _ask(argv: Sequence[str], *, folder: str = "/", succeeds: bool = True)
     return told.decode("utf-8", "replace")
 
 
-async def _pip() -> list[str]:
+def _pip() -> list[str]:
     """Honk's own pip, or the machine's where Honk has none."""
-    try:
-        await _ask([sys.executable, "-m", "pip", "--version"])
-    except ValueError:
-        return ["pip3"]
-    return [sys.executable, "-m", "pip"]
+    return [sys.executable, "-m", "pip"] if find_spec("pip") else ["pip3"]
 
 
 async def _pips_own_index() -> str:
     """What pip goes to when nothing is configured: its help says it."""
-    told = await _ask(["/usr/bin/env", "COLUMNS=2000", *await _pip(), "install", "--help"])
+    told = await _ask(["/usr/bin/env", "COLUMNS=2000", *_pip(), "install", "--help"])
     found = re.search(r"--index-url <url>.*?\(default (https?://[^\s)]+)\)", told, re.DOTALL)
     if found is None:
         raise ValueError("pip does not say which index it uses")

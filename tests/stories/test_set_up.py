@@ -94,12 +94,11 @@ async def test_a_package_is_installed_and_the_tests_have_it() -> None:
 
 async def where_packages_are() -> str:
     """The networks that the operator of this machine would allow for its own registry."""
+    anywhere = Addresses([ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")])
     found: list[str] = []
-    for _ in range(2):  # what the index hands out from elsewhere shows once it can be asked
-        addresses = Addresses(ipaddress.ip_network(address) for address in found)
-        for rule in (await Clients(addresses).resolve(["python"])).rules:
-            with contextlib.suppress(OSError):
-                found += await system_lookup(rule.pattern)
+    for rule in (await Clients(anywhere).resolve(["python"])).rules:
+        with contextlib.suppress(OSError):
+            found += await system_lookup(rule.pattern)
     if not found:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no index is reachable")
     return ",".join(dict.fromkeys(found))

@@ -19,6 +19,9 @@ from app.workspace.egress_addresses import Addresses, Network, system_lookup
 from app.workspace.egress_rules import Mode
 from app.workspace.sandbox import Bubblewrap, Completed, Mount, SandboxSpec
 
+ANYWHERE = [ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")]
+"""For finding out what the operator of this machine has to allow."""
+
 TOOLCHAIN = "/run/honk/toolchain"
 
 
@@ -77,12 +80,9 @@ class Setup:
             os.chown(path.parent, uid, uid)
 
     async def run(self, script: str, *mounts: Mount) -> Completed:
-        asked = await Clients(Addresses()).resolve([self.ecosystem])
+        asked = await Clients(Addresses(ANYWHERE)).resolve([self.ecosystem])
         if asked.problems:
             without(asked.problems[0].why)
-        # Once to know the first host, once to learn the second.
-        networks = await operators_networks(asked)
-        asked = await Clients(Addresses(networks)).resolve([self.ecosystem])
         egress = Egress(self.sandbox, await operators_networks(asked))
         async with egress.open([self.ecosystem], self.mode, self.spec.workspace) as door:
             spec = replace(
