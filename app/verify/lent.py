@@ -1,6 +1,7 @@
-"""The pytest that Honk is installed with, as a folder that a sandbox can see.
+"""What Honk brings into a sandbox, as one folder that can be read there.
 
-It is pure Python, as all that it needs is, so it runs with whatever Python the project has.
+The pytest that Honk is installed with: it is pure Python, as all that it needs is, so it runs with
+whatever Python the project has. And reporters for the test runners of JavaScript.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from compileall import compile_dir
+from hashlib import sha256
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from py_compile import PycInvalidationMode
@@ -17,15 +19,16 @@ from py_compile import PycInvalidationMode
 from packaging.requirements import Requirement
 
 _RARELY_USED = re.compile(r"/pygments/(?:lexers|styles|formatters)/")
+_REPORTERS = Path(__file__).with_name("reporters")
 _RUN = '#!/bin/sh\nexec python3 -m pytest "$@"\n'
 
 
 def lend_pytest(folder: Path) -> Path:
-    """A folder below `folder` with `lib` (for PYTHONPATH) and `bin` (for PATH), made once.
+    """A folder below `folder`, made once: `lib` for PYTHONPATH, `bin` for PATH, and `reporters`.
 
-    Its name holds pytest's version. Several processes may ask at once.
+    Its name changes with what is in it. Several processes may ask at once.
     """
-    lent = folder / f"pytest-{distribution('pytest').version}"
+    lent = folder / f"pytest-{distribution('pytest').version}-{_digest()}"
     if lent.is_dir():
         return lent
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,6 +45,11 @@ def lend_pytest(folder: Path) -> Path:
     return lent
 
 
+def _digest() -> str:
+    texts = (path.read_bytes() for path in sorted(_REPORTERS.iterdir()))
+    return sha256(b"\0".join(texts)).hexdigest()[:12]
+
+
 def _fill(lent: Path) -> None:
     for package in _needed("pytest", set()):
         for file in package.files or ():
@@ -54,6 +62,7 @@ def _fill(lent: Path) -> None:
         script = lent / "bin" / name
         script.parent.mkdir(exist_ok=True)
         script.write_text(_RUN)
+    shutil.copytree(_REPORTERS, lent / "reporters")
     # A sandbox writes no byte code, and compiling pytest anew doubles the time of a small run.
     compile_dir(
         str(lent / "lib"),

@@ -7,14 +7,31 @@ from dataclasses import dataclass
 
 from app.verify.verifier import Detected, FileTree, Verifier, label
 from app.verify.verifiers.cargo import Cargo, Nextest
+from app.verify.verifiers.clippy import Clippy
 from app.verify.verifiers.command import AnyCommand
 from app.verify.verifiers.environments import Nox, Tox
+from app.verify.verifiers.eslint import Eslint
 from app.verify.verifiers.go import Go
+from app.verify.verifiers.gofmt import Gofmt
+from app.verify.verifiers.gradle import Gradle
+from app.verify.verifiers.jest import Jest
 from app.verify.verifiers.make import Make
+from app.verify.verifiers.maven import Maven
+from app.verify.verifiers.mocha import Mocha
+from app.verify.verifiers.mypy import Mypy
+from app.verify.verifiers.node import Node
+from app.verify.verifiers.npm import Npm
+from app.verify.verifiers.prettier import Prettier
 from app.verify.verifiers.pytest import Pytest, is_plain
+from app.verify.verifiers.ruff import Ruff, RuffFormat
+from app.verify.verifiers.tsc import Tsc
 from app.verify.verifiers.unittest import Unittest
+from app.verify.verifiers.vitest import Vitest
 
-ALL: tuple[Detected, ...] = (Pytest, Unittest, Go, Cargo)
+JAVASCRIPT: tuple[Detected, ...] = (Node, Jest, Vitest, Mocha, Npm)
+JAVA: tuple[Detected, ...] = (Maven, Gradle)
+CHECKS: tuple[Detected, ...] = (Ruff, RuffFormat, Mypy, Eslint, Prettier, Tsc, Gofmt, Clippy)
+ALL: tuple[Detected, ...] = (Pytest, Unittest, Go, Cargo, *JAVASCRIPT, *JAVA, *CHECKS)
 """Those that switch themselves on, in the order in which they run: tests before checks."""
 
 INSTEAD: tuple[Detected, ...] = (Tox, Nox, Make)
@@ -49,8 +66,9 @@ def choose(
     """What verifies a commit: what the policy says, or else what the repository contains.
 
     A line of the policy is the name of a verifier, with `:` and a folder where it should run in no
-    other; or a call of pytest, go test or cargo test, whose tests can be counted; or a command that
-    is known by its exit code alone. The choice may be empty: nothing to run.
+    other; or a call of pytest, go test or cargo test, whose tests can be counted; or the very line
+    of one of the others; or a command that is known by its exit code alone. The choice may be
+    empty: nothing to run.
 
     `before`: verifiers of the base, by label and line. What served there only since there was
     nothing else goes on to serve beside the first tests that a change brings.
@@ -79,5 +97,13 @@ def _of_line(line: str, tree: FileTree) -> Iterator[Verifier]:
         found = tuple(kind.detect(tree)) if not folder else ()
         yield from found or (kind(folder=folder.strip("/")),)
     else:
+        same = (each for each in _by_their_lines(tree) if each.line == line)
         other = Pytest(line=line) if is_plain(line) else AnyCommand(line)
-        yield Go.of_line(line) or Cargo.of_line(line) or other
+        yield Go.of_line(line) or Cargo.of_line(line) or next(same, other)
+
+
+def _by_their_lines(tree: FileTree) -> Iterator[Verifier]:
+    """Those whose line is always the same, or is what the repository's package.json says."""
+    for kind in (*JAVASCRIPT, *JAVA, *CHECKS):
+        yield from (each for each in kind.detect(tree) if not each.folder)
+    yield from (kind() for kind in (*JAVASCRIPT, *JAVA, *CHECKS))

@@ -1,0 +1,166 @@
+"""What formatters, linters and type checkers have in common: findings, each with file and line.
+
+One is asked where the repository configures it, and only when the project's environment has it. Two
+findings are the same when file, rule and words are: lines move with every change above them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Self
+
+from app.domain.sanitize import fit
+from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
+from app.verify.ended import broke_off, how_it_ended, plain, result_of
+from app.verify.junit import MAX_MESSAGE, repository_path, stable_id
+from app.verify.verifier import Command, Context, FileTree, folders_with, located, outermost
+from app.workspace.spec import Completed
+
+MAX_REPORT_BYTES = 16 * 1024 * 1024
+MAX_FINDINGS = 20_000
+MAX_CONFIG_BYTES = 200_000
+REPORT = "findings"
+ABSENT = "absent"
+
+# $1 report folder, $2 folders between here and the repository's, $3 on the command. What a project
+# installs for itself comes before what the machine has.
+_SCRIPT = """
+report=$1 above=$2; shift 2
+folder=$PWD own=
+while :; do
+  own=$own$folder/.venv/bin:$folder/venv/bin:$folder/node_modules/.bin:
+  [ "$above" -gt 0 ] || break
+  above=$((above - 1)) folder=${folder%/*}
+done
+export PATH=$own$PATH
+command -v "$1" >/dev/null || { : > "$report/absent"; exit 0; }
+exec "$@" > "$report/findings"
+"""
+_ENVIRONMENT = {"NO_COLOR": "1", "CI": "true", "PYTHONDONTWRITEBYTECODE": "1"}
+_MOVING = re.compile(r"\bline \d+")
+
+
+class UnreadableError(Exception):
+    """The tool's report is not what it should be; the message ends a sentence."""
+
+
+class Finding(NamedTuple):
+    """One thing to mend. `file` as the tool names it; `line` from one, None for the whole file."""
+
+    file: str
+    line: int | None
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One tool in one folder. `found_codes`: exit codes that say that it found something."""
+
+    folder: str = ""
+    line: str = ""
+    name: ClassVar[str]
+    kind: ClassVar[Kind] = "checks"
+    argv: ClassVar[tuple[str, ...]]
+    found_codes: ClassVar[tuple[int, ...]] = (1,)
+    environment: ClassVar[Mapping[str, str]] = {}
+    configuration: ClassVar[tuple[tuple[str, str], ...]]
+    """Names of files that may configure it, with what they hold then: an expression, or ""."""
+
+    @classmethod
+    def detect(cls, tree: FileTree) -> Iterator[Self]:
+        """The outermost folders that configure it: what lies below them they do too."""
+        names = [name for name, _ in cls.configuration]
+        folders = folders_with(tree, *names)
+        configured = (folder for folder in folders if cls._is_configured(tree, folder))
+        yield from (cls(folder=folder) for folder in outermost(configured))
+
+    @classmethod
+    def _is_configured(cls, tree: FileTree, folder: str) -> bool:
+        for name, pattern in cls.configuration:
+            text = tree.read_text(located(name, folder), MAX_CONFIG_BYTES)
+            if text is not None and re.search(pattern, text, re.MULTILINE):
+                return True
+        return False
+
+    def selects(self, tests: Sequence[TestResult]) -> bool:
+        return False
+
+    def command(self, context: Context) -> Command:
+        above = str(self.folder.count("/") + 1 if self.folder else 0)
+        return Command(
+            argv=("bash", "-c", _SCRIPT, "honk", context.report, above, *self.argv),
+            environment={**_ENVIRONMENT, **self.environment},
+            reports=(REPORT, ABSENT),
+        )
+
+    def findings(self, report: bytes) -> Iterable[Finding]:
+        """Read what the tool told. Raises UnreadableError."""
+        raise NotImplementedError
+
+    def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
+        result = result_of(self.name, self.line, completed)
+        broken = how_it_ended(completed)
+        if broken is not None:
+            return broke_off(result, broken)
+        if ABSENT in reports:
+            note = f"{self.name} is configured, but the project's environment does not have it"
+            update = {"note": note, "nothing_to_run": True, "complete": False}
+            return result.model_copy(update=update)
+        code = completed.exit_code
+        try:
+            found = self._told(reports.get(REPORT, b""))
+        except UnreadableError as error:
+            return broke_off(result, f"{self.name} ended with exit code {code} and {error}")
+        dropped = max(0, len(found) - MAX_FINDINGS)
+        update = {"tests": found[:MAX_FINDINGS], "tests_dropped": dropped, "ran": True}
+        return self._judged(result.model_copy(update=update))
+
+    def _told(self, report: bytes) -> tuple[TestResult, ...]:
+        if len(report) > MAX_REPORT_BYTES:
+            raise UnreadableError(f"its report is larger than {MAX_REPORT_BYTES // 2**20} MiB")
+        return tuple(_results(self.findings(report), self.folder))
+
+    def _judged(self, result: VerifierResult) -> VerifierResult:
+        code = result.exit_code
+        if code not in (0, *self.found_codes):
+            return broke_off(result, f"{self.name} ended with exit code {code}")
+        if code != 0 and not result.tests:
+            return broke_off(result, f"{self.name} ended with exit code {code} and told nothing")
+        if result.tests:
+            return result
+        clean = TestResult(id=self.line, outcome=TestOutcome.PASSED, seconds=result.seconds)
+        return result.model_copy(update={"tests": (clean,)})
+
+
+def _results(findings: Iterable[Finding], folder: str) -> Iterator[TestResult]:
+    """A failing entry for each. Two that are the same but for their lines are numbered."""
+    seen: Counter[str] = Counter()
+    for each in sorted(findings, key=lambda each: (each.file, each.line or 0)):
+        file = repository_path(each.file, folder)
+        message = fit(plain(each.message), MAX_MESSAGE)
+        words = [file or plain(each.file), each.rule, _MOVING.sub("line …", message)]
+        test_id = stable_id(": ".join(word for word in words if word))
+        seen[test_id] += 1
+        if seen[test_id] > 1:
+            test_id = f"{test_id} #{seen[test_id]}"
+        yield TestResult(
+            id=test_id,
+            outcome=TestOutcome.FAILED,
+            message=f"{message} ({each.rule})" if each.rule else message,
+            file=file,
+            line=each.line if each.line and each.line > 0 else None,
+        )
+
+
+def lines_of(report: bytes) -> list[str]:
+    """The lines of a report in plain text."""
+    return plain(report.decode("utf-8", errors="replace")).splitlines()
+
+
+def number(text: str | None) -> int | None:
+    """A line's number, of at most seven digits."""
+    return int(text[:7]) if text and text.isascii() and text.isdigit() else None

@@ -1,0 +1,45 @@
+"""gofmt, which has no configuration: a repository uses it where it says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from app.verify.verifier import FileTree, folders_with
+from app.verify.verifiers.checks import MAX_CONFIG_BYTES, Check, Finding, lines_of
+
+_NAMED_IN = (
+    *("Makefile", "GNUmakefile", ".pre-commit-config.yaml", ".golangci.yml", ".golangci.yaml"),
+    *("Taskfile.yml", "Taskfile.yaml", "justfile"),
+)
+_WORKFLOWS = ".github/workflows/*.y*ml"
+
+
+def is_named(tree: FileTree, words: str) -> bool:
+    """Whether the repository's own make, hooks or workflows speak of a tool."""
+    pattern = re.compile(words)
+    files = (*_NAMED_IN, *tree.names(_WORKFLOWS))
+    return any(pattern.search(tree.read_text(file, MAX_CONFIG_BYTES) or "") for file in files)
+
+
+@dataclass(frozen=True)
+class Gofmt(Check):
+    """Files that gofmt would write otherwise."""
+
+    line: str = "gofmt -l ."
+    name: ClassVar[str] = "gofmt"
+    argv: ClassVar[tuple[str, ...]] = ("gofmt", "-l", ".")
+
+    @classmethod
+    def detect(cls, tree: FileTree) -> Iterator[Self]:
+        """Every module of a repository that speaks of gofmt."""
+        folders = folders_with(tree, "go.mod")
+        if folders and is_named(tree, r"\bgofmt\b|\bgo fmt\b"):
+            yield from (cls(folder=folder) for folder in folders)
+
+    def findings(self, report: bytes) -> Iterator[Finding]:
+        for line in lines_of(report):
+            if line and not line.startswith("vendor/"):
+                yield Finding(line, None, "", "is not formatted")

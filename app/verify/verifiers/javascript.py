@@ -1,0 +1,176 @@
+"""What the test runners of JavaScript have in common.
+
+The package's own test script is called, by whoever wrote its lock file, and the runner at its end
+gets a reporter of Honk's besides: `app/verify/reporters`, seen read-only in the sandbox. All of
+them write the same report, with a test's names in order and its file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
+from app.verify.ended import broke_off, how_it_ended, result_of
+from app.verify.junit import BadReportError, Report, read_junit
+from app.verify.verifier import Command, Context, FileTree, unlocated
+from app.verify.verifiers.scripts import test_scripts
+from app.workspace.spec import Completed
+
+REPORT = "report.xml"
+BROKEN = "broken"
+OTHER_MANAGER = "npm"
+MAX_SELECTED = 100
+SEPARATOR = " > "
+
+# $1 report folder, $2 who calls the script, $3 its name, $4 a program for where there is no script;
+# then what is added. npm alone takes a `--` before what is for the script.
+_SCRIPT = """
+export HONK_REPORT=$1; manager=$2 script=$3 program=$4; shift 4
+command -v node >/dev/null || { echo "There is no node here." >&2; exit 127; }
+if [ -n "$HONK_NODE_OPTIONS" ]; then
+  export NODE_OPTIONS="${NODE_OPTIONS:+$NODE_OPTIONS }$HONK_NODE_OPTIONS"
+fi
+unset HONK_NODE_OPTIONS
+folder=$PWD
+while [ "$folder" != / ] && [ -n "$folder" ]; do
+  PATH=$PATH:$folder/node_modules/.bin folder=${folder%/*}
+done
+export PATH
+[ -n "$manager" ] || exec $program "$@"
+if ! command -v "$manager" >/dev/null; then
+  manager=npm; : > "$HONK_REPORT/npm"
+fi
+[ "$manager" != npm ] || set -- ${1+--} "$@"
+exec "$manager" run "$script" "$@"
+"""
+# No colours, nobody at a keyboard, no file written for a snapshot that is not there, nobody asked
+# for a newer version, and no message home.
+ENVIRONMENT = {
+    "CI": "true",
+    "NO_COLOR": "1",
+    "npm_config_update_notifier": "false",
+    "npm_config_fund": "false",
+    "COREPACK_ENABLE_DOWNLOAD_PROMPT": "0",
+    "COREPACK_ENABLE_NETWORK": "0",
+    "YARN_ENABLE_TELEMETRY": "0",
+}
+
+
+@dataclass(frozen=True)
+class ScriptRunner:
+    """One package's tests. Without a `manager` the runner itself is called.
+
+    `text` is the script, whose own options decide which are added.
+    """
+
+    folder: str = ""
+    line: str = ""
+    manager: str = ""
+    script: str = "test"
+    text: str = ""
+    name: ClassVar[str]
+    program: ClassVar[str]
+    kind: ClassVar[Kind] = "tests"
+    none_found: ClassVar[re.Pattern[str]]
+
+    @classmethod
+    def detect(cls, tree: FileTree) -> Iterator[Self]:
+        """Every package whose test script comes down to this runner."""
+        for found in test_scripts(tree):
+            if found.runner == cls.name:
+                yield cls(found.folder, found.line, found.manager, found.name, found.text)
+
+    def added(self, context: Context) -> Sequence[str]:
+        """The words after the runner's own."""
+        raise NotImplementedError
+
+    def node_options(self, context: Context) -> str:
+        """What every node of the run is started with."""
+        return ""
+
+    def selects(self, tests: Sequence[TestResult]) -> bool:
+        """By the whole names of tests; those that two files have in common run in both."""
+        return 0 < len(tests) <= MAX_SELECTED and all(
+            SEPARATOR in test.id and "…" not in test.id for test in tests
+        )
+
+    def selection(self, context: Context) -> str:
+        """An expression for whole names, as Jest, Vitest and Mocha join them: with blanks."""
+        names = [unlocated(test, self.folder).split(SEPARATOR)[1:] for test in context.only]
+        joined = (f"(?: |{SEPARATOR})".join(map(_escaped, words)) for words in names)
+        return f"^(?:{'|'.join(dict.fromkeys(joined))})$"
+
+    def command(self, context: Context) -> Command:
+        argv = ("bash", "-c", _SCRIPT, "honk", context.report, self.manager, self.script)
+        return Command(
+            argv=(*argv, self.program, *self.added(context)),
+            environment={**ENVIRONMENT, "HONK_NODE_OPTIONS": self.node_options(context)},
+            reports=(REPORT, BROKEN, OTHER_MANAGER),
+        )
+
+    def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
+        report, unreadable = _read(reports.get(REPORT), self.folder)
+        result = result_of(self.name, self.line, completed).model_copy(
+            update={
+                "tests": report.tests,
+                "tests_dropped": report.dropped,
+                "ran": any(_is_told(test) for test in report.tests),
+                "complete": BROKEN not in reports and not any(map(_is_file, report.tests)),
+                "note": self._note(reports),
+            }
+        )
+        return self._judged(result, how_it_ended(completed), unreadable)
+
+    def _note(self, reports: Mapping[str, bytes]) -> str | None:
+        if OTHER_MANAGER not in reports:
+            return None
+        return f"the project's environment has no {self.manager}, so npm called the script"
+
+    def _judged(
+        self, result: VerifierResult, broken: str | None, unreadable: str | None
+    ) -> VerifierResult:
+        """What exit code and report say together; where they disagree, the worse holds."""
+        code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
+        if broken is not None:
+            return broke_off(result, broken)
+        if code == 127:
+            return broke_off(result, f"there is no node, or no {self.name}, to run the tests with")
+        if not result.tests and self.none_found.search(result.output_tail):
+            problem = f"{self.name} found no tests"
+            return result.model_copy(update={"problem": problem, "nothing_to_run": True})
+        ended = f"{self.line} ended with exit code {code}"
+        if unreadable is not None:
+            return broke_off(result, f"{ended} and {unreadable}")
+        if code == 0 and not result.tests:
+            return broke_off(result, f"{ended} and ran nothing")
+        if code == 0 and bad:
+            return broke_off(result, f"{ended}, but {bad} of its tests fail")
+        if code != 0 and not bad:
+            return broke_off(result, f"{ended}, but no test fails")
+        return result.model_copy(update={"nothing_to_run": not result.ran})
+
+
+def _escaped(name: str) -> str:
+    """For an expression of JavaScript's, whatever its flags."""
+    return re.sub(r"[\\^$.*+?()\[\]{}|/]", r"\\\g<0>", name)
+
+
+def _read(report: bytes | None, folder: str) -> tuple[Report, str | None]:
+    if report is None:
+        return Report(()), "wrote no report"
+    try:
+        return read_junit(report, lambda names, _: names or None, folder), None
+    except BadReportError as error:
+        return Report(()), str(error)
+
+
+def _is_told(test: TestResult) -> bool:
+    return test.outcome is not TestOutcome.SKIPPED
+
+
+def _is_file(test: TestResult) -> bool:
+    """A file that could not be run: it says nothing of the tests in it."""
+    return test.outcome is TestOutcome.ERROR and SEPARATOR not in test.id

@@ -1,0 +1,31 @@
+"""Jest: https://jestjs.io/docs/cli"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from app.verify.verifier import Context
+from app.verify.verifiers.javascript import ScriptRunner
+
+
+@dataclass(frozen=True)
+class Jest(ScriptRunner):
+    """A package tested with Jest. Where each test stands in its file is asked for too."""
+
+    line: str = "jest"
+    name: ClassVar[str] = "jest"
+    program: ClassVar[str] = "jest"
+    none_found: ClassVar[re.Pattern[str]] = re.compile(r"^No tests found", re.MULTILINE)
+
+    def added(self, context: Context) -> Sequence[str]:
+        words = ["--ci", "--testLocationInResults"]
+        # Reporters on the command line take the place of the configured ones.
+        if "--reporters" not in self.text:
+            words.append("--reporters=default")
+        words.append(f"--reporters={context.tools}/reporters/jest.cjs")
+        if context.only:
+            words.append(f"--testNamePattern={self.selection(context)}")
+        return words

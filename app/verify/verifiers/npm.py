@@ -1,0 +1,30 @@
+"""A package's test script that comes down to no runner Honk knows: its exit code alone counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from app.verify.verifier import Command, Context, FileTree
+from app.verify.verifiers.command import AnyCommand
+from app.verify.verifiers.javascript import ENVIRONMENT
+from app.verify.verifiers.scripts import test_scripts
+
+
+@dataclass(frozen=True)
+class Npm(AnyCommand):
+    """`npm test`, or pnpm's or yarn's, known by its exit code alone."""
+
+    line: str = "npm test"
+    name: ClassVar[str] = "npm"
+
+    @classmethod
+    def detect(cls, tree: FileTree) -> Iterator[Self]:
+        """Every package whose script Honk cannot read the tests of."""
+        for found in test_scripts(tree):
+            if not found.runner:
+                yield cls(folder=found.folder, line=found.line)
+
+    def command(self, context: Context) -> Command:
+        return replace(super().command(context), environment=ENVIRONMENT)

@@ -1,0 +1,164 @@
+"""What a package.json asks for: its test script, who calls it, which runner it comes down to."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from app.verify.verifier import FileTree, folders_with, located
+
+MAX_MANIFEST_BYTES = 1_000_000
+MAX_STEPS = 5
+"""Scripts that call other scripts are followed this far."""
+
+_LOCKS = (
+    ("pnpm-lock.yaml", "pnpm"),
+    ("yarn.lock", "yarn"),
+    ("package-lock.json", "npm"),
+    ("npm-shrinkwrap.json", "npm"),
+)
+# What npm itself writes into a new package.json.
+_NO_TESTS = re.compile(r"^echo .*no test specified.*exit 1$")
+_CALLS = re.compile(r"(?:npm|pnpm|yarn) (?:run(?:-script)? )?([\w:.-]+)")
+# A root that hands on to its packages, each of which is tested by itself.
+_HANDS_ON = re.compile(
+    r"\b(?:turbo|nx|lerna|wireit|rush)\b|--workspaces?\b|(?<!\w)-ws\b|\bpnpm\b.* -r\b|"
+    r"\bpnpm -r\b|--recursive\b|\byarn workspaces\b"
+)
+_BEFORE = re.compile(
+    r"(?:(?:cross-env(?:-shell)?|env|npx|pnpx|(?:pnpm|yarn) (?:exec|dlx)|dotenv(?: --)?|"
+    r"(?:nyc|c8)(?: --?\S+)*|\w+=\S*) )*"
+)
+
+
+@dataclass(frozen=True)
+class Script:
+    """The test script of one package. `runner`: the name of what it calls at its end, or ""."""
+
+    folder: str
+    name: str
+    manager: str
+    runner: str
+    text: str
+
+    @property
+    def line(self) -> str:
+        called = "test" if self.name == "test" else f"run {self.name}"
+        return f"{self.manager} {called}"
+
+
+def test_scripts(tree: FileTree) -> Iterator[Script]:
+    """Those of all packages that have one, outermost first."""
+    packages = {folder: _scripts(tree, folder) for folder in folders_with(tree, "package.json")}
+    tested = {folder: each for folder, each in packages.items() if _has_tests(each)}
+    for folder, scripts in tested.items():
+        below = any(other != folder and _is_below(other, folder) for other in tested)
+        if below and _HANDS_ON.search(scripts["test"]):
+            continue
+        name = _followed(scripts)
+        text = scripts[name]
+        yield Script(folder, name, _manager(tree, folder), runner_of(text), text)
+
+
+def _is_below(folder: str, above: str) -> bool:
+    return not above or folder.startswith(f"{above}/")
+
+
+def manifest(tree: FileTree, folder: str) -> Mapping[str, object]:
+    """The package.json of a folder; what cannot be read says nothing."""
+    text = tree.read_text(located("package.json", folder), MAX_MANIFEST_BYTES)
+    try:
+        read = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _scripts(tree: FileTree, folder: str) -> dict[str, str]:
+    scripts = manifest(tree, folder).get("scripts")
+    if not isinstance(scripts, dict):
+        return {}
+    return {name: text for name, text in scripts.items() if isinstance(text, str)}
+
+
+def _has_tests(scripts: Mapping[str, str]) -> bool:
+    text = scripts.get("test", "").strip()
+    return bool(text) and not _NO_TESTS.search(text)
+
+
+def _followed(scripts: Mapping[str, str]) -> str:
+    """The script that `test` comes down to, where it does nothing but call another."""
+    name = "test"
+    for _ in range(MAX_STEPS):
+        found = _CALLS.fullmatch(scripts[name].strip())
+        if found is None or found[1] not in scripts or _has_hooks(scripts, name):
+            break
+        name = found[1]
+    return name
+
+
+def _has_hooks(scripts: Mapping[str, str], name: str) -> bool:
+    return f"pre{name}" in scripts or f"post{name}" in scripts
+
+
+def _manager(tree: FileTree, folder: str) -> str:
+    """Who wrote the lock file of the package, or of the nearest folder above that has one."""
+    while True:
+        for lock, manager in _LOCKS:
+            if tree.exists(located(lock, folder)):
+                return manager
+        if not folder:
+            return "npm"
+        folder = folder.rpartition("/")[0]
+
+
+_RUNNERS = (
+    ("jest", re.compile(r"(?:node(?: --?\S+)* )?(?:\S*/)?(?:jest(?:\.js)?|react-scripts test)")),
+    ("vitest", re.compile(r"(?:node(?: --?\S+)* )?(?:\S*/)?vitest(?:\.mjs)?(?: run)?")),
+    ("mocha", re.compile(r"(?:node(?: --?\S+)* )?(?:\S*/)?_?mocha(?:\.c?js)?")),
+    ("node", re.compile(r"(?:node|tsx)(?: --?\S+(?: (?!-)\S+)?)*? --test(?=[ =]|$)")),
+)
+_ASKS_OTHERWISE = re.compile(
+    r"(?<!\S)(?:--watch\w*|--list\w*|--version|--help|--ui|--init|bench|typecheck)(?=[ =]|$)"
+)
+
+
+def runner_of(text: str) -> str:
+    """The runner that a script calls last, or "": what follows a script's name goes to that call.
+
+    Where the line asks for something else than a single run, Honk adds nothing to it.
+    """
+    command = _last_command(text)
+    if command is None:
+        return ""
+    before = _BEFORE.match(command)
+    call = command[before.end() if before else 0 :]
+    for name, pattern in _RUNNERS:
+        found = pattern.match(call)
+        if found is None or not re.match(r"(?:[ =]|$)", call[found.end() :]):
+            continue
+        return "" if name != "node" and _ASKS_OTHERWISE.search(call[found.end() :]) else name
+    return ""
+
+
+def _last_command(text: str) -> str | None:
+    """The last of a chain of commands, with single blanks; None where it is more than a chain."""
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    command: list[str] = []
+    try:
+        for word in lexer:
+            if word and set(word) <= set("();<>|&\n"):
+                if word != "&&":
+                    return None  # `jest || true` answers for something else than jest
+                command = []
+            else:
+                command.append(word)
+    except ValueError:
+        return None  # a quote that is never closed
+    if not command or "`" in text or "$(" in text:
+        return None
+    return " ".join(command)

@@ -1,0 +1,177 @@
+"""The XML that Maven's Surefire and Failsafe write, and Gradle after them: a file for each class.
+
+They write into the project, so the script around them copies into the report folder what is newer
+than its own start: a report that lay in the repository is none. What else the script lists there
+are the files of tests, so that a failing class has a file and a line.
+
+The format: https://maven.apache.org/surefire/maven-surefire-plugin/xsd/surefire-test-report.xsd
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from app.domain.verdict import TestOutcome, TestResult, VerifierResult
+from app.verify.ended import broke_off, how_it_ended, result_of
+from app.verify.junit import (
+    MAX_REPORT_BYTES,
+    MAX_TESTS,
+    BadReportError,
+    read_junit,
+    repository_path,
+)
+from app.verify.verifier import located
+from app.workspace.spec import Completed
+
+REPORTS = ("places", "sources", "*.xml")
+MAX_ALL_BYTES = 2 * MAX_REPORT_BYTES
+"""Of all reports of one run together; what lies beyond is not read, and said so."""
+
+# $1 report folder, $2 the path that reports lie below, then the command.
+SCRIPT = """
+report=$1 below=$2; shift 2
+: > "$report/start"
+command -v "$1" >/dev/null || { echo "There is no $1 here." >&2; exit 127; }
+"$@"; code=$?
+number=0
+find . -type f -path "$below" -newer "$report/start" -print0 | sort -z | head -z -n 5000 |
+  while IFS= read -r -d '' file; do
+    number=$((number + 1)); name=$(printf %05d "$number").xml
+    cp -- "$file" "$report/$name" && printf '%s\\t%s\\n' "$name" "${file#./}"
+  done > "$report/places"
+find . -type f \\( -name '*.java' -o -name '*.kt' -o -name '*.groovy' -o -name '*.scala' \\) \\
+  -path '*/src/*' | head -n 20000 > "$report/sources"
+exit "$code"
+"""
+
+_FRAME = re.compile(r"^\s*at (?:[\w.@-]+/+)*([\w.$]+)\.[\w$<>]+\(([\w$]+\.\w+):(\d{1,7})\)", re.M)
+_COMPILER = re.compile(
+    r"^(?:\[ERROR\] |e: (?:file://)?)?(/\S{1,300}\.(?:java|kt|groovy|scala)):"
+    r"(?:\[(\d{1,7}),\d+\]|(\d{1,7}))(?::\d+)?:? (?:error: )?(.*)$",
+    re.MULTILINE,
+)
+
+
+class Found(NamedTuple):
+    """What all reports of one run hold together. `problem`: why not all of them count."""
+
+    tests: tuple[TestResult, ...]
+    dropped: int
+    problem: str | None
+
+
+def read_reports(reports: Mapping[str, bytes], folder: str) -> Found:
+    """Ids are the module's folder, class and name; never raises."""
+    places = dict(_listed(reports.get("places", b"")))
+    sources = _Sources(reports.get("sources", b""), folder)
+    tests: list[TestResult] = []
+    problems: list[str] = []
+    dropped = read = 0
+    for name in sorted(name for name in reports if name.endswith(".xml")):
+        read += len(reports[name])
+        if read > MAX_ALL_BYTES:
+            problems.append(f"its reports are larger than {MAX_ALL_BYTES // 2**20} MiB together")
+            break
+        try:
+            report = read_junit(reports[name], _prefix, located_module(places.get(name), folder))
+        except BadReportError as error:
+            problems.append(str(error))
+            continue
+        tests += report.tests
+        dropped += report.dropped
+    tests = [sources.placed(test) if test.outcome.bad else test for test in _numbered(tests)]
+    tests.sort(key=lambda test: not test.outcome.bad)
+    dropped += max(0, len(tests) - MAX_TESTS)
+    return Found(tuple(tests[:MAX_TESTS]), dropped, problems[0] if problems else None)
+
+
+def located_module(path: str | None, folder: str) -> str:
+    """The module that a report of the given path was written in."""
+    module = re.sub(r"(?:^|/)(?:target|build)/.*", "", path or "")
+    return located(module, folder) if module else folder
+
+
+def _prefix(classname: str, _: str | None) -> str | None:
+    return f"{classname}." if classname else None
+
+
+def _numbered(tests: Sequence[TestResult]) -> list[TestResult]:
+    """Cases that share a name, as repeated ones can, one by one: none stands for another."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for test in tests:
+        seen[test.id] += 1
+        number = seen[test.id]
+        numbered.append(test if number == 1 else _renamed(test, f"{test.id} #{number}"))
+    return numbered
+
+
+def _renamed(test: TestResult, test_id: str) -> TestResult:
+    return test.model_copy(update={"id": test_id})
+
+
+def _listed(places: bytes) -> list[tuple[str, str]]:
+    lines = places.decode("utf-8", errors="replace").splitlines()
+    return [(name, path) for name, tab, path in (line.partition("\t") for line in lines) if tab]
+
+
+class _Sources:
+    """The files of the project by the name that a stack frame has for them."""
+
+    def __init__(self, listed: bytes, folder: str) -> None:
+        self._by_name: dict[str, list[str]] = {}
+        for line in listed.decode("utf-8", errors="replace").splitlines():
+            path = located(line.removeprefix("./"), folder)
+            if path.isprintable() and len(path) <= 500:
+                self._by_name.setdefault(path.rpartition("/")[2], []).append(path)
+
+    def placed(self, test: TestResult) -> TestResult:
+        """With the innermost line of the project's own that its stack names."""
+        for found in _FRAME.finditer(test.details):
+            package = found[1].rpartition(".")[0].replace(".", "/")
+            wanted = f"/{package}/{found[2]}" if package else f"/{found[2]}"
+            for path in self._by_name.get(found[2], ()):
+                if f"/{path}".endswith(wanted):
+                    return test.model_copy(update={"file": path, "line": int(found[3])})
+        return test
+
+
+def result(
+    verifier: str, line: str, completed: Completed, reports: Mapping[str, bytes], folder: str
+) -> VerifierResult:
+    """What exit code and reports say together; where they disagree, the worse holds."""
+    found = read_reports(reports, folder)
+    said = result_of(verifier, line, completed).model_copy(
+        update={
+            "tests": found.tests,
+            "tests_dropped": found.dropped,
+            "ran": any(test.outcome is not TestOutcome.SKIPPED for test in found.tests),
+        }
+    )
+    code, bad = completed.exit_code, sum(test.outcome.bad for test in found.tests)
+    broken = how_it_ended(completed)
+    if broken is not None:
+        return broke_off(said, broken)
+    if code == 127:
+        return broke_off(said, f"there is no {line.split()[0]} to run the tests with")
+    compiler = _COMPILER.search(said.output_tail) if code else None
+    if compiler is not None:
+        return _not_built(said, compiler, folder)
+    if found.problem is not None:
+        return broke_off(said, f"{line} ended with exit code {code} and {found.problem}")
+    if code == 0 and bad:
+        return broke_off(said, f"{line} ended with exit code 0, but {bad} of its tests fail")
+    if code != 0 and not bad:
+        return broke_off(said, f"{line} ended with exit code {code}, but no test fails")
+    problem = None if found.tests else "it ended with exit code 0 and ran nothing"
+    return said.model_copy(update={"nothing_to_run": not said.ran, "problem": problem})
+
+
+def _not_built(said: VerifierResult, at: re.Match[str], folder: str) -> VerifierResult:
+    broken = broke_off(said, "it does not build")
+    *others, entry = broken.tests
+    place = {"file": repository_path(at[1], folder), "line": int(at[2] or at[3])}
+    return broken.model_copy(update={"tests": (*others, entry.model_copy(update=place))})

@@ -1,0 +1,31 @@
+"""Vitest: https://vitest.dev/guide/cli"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from app.verify.verifier import Context
+from app.verify.verifiers.javascript import ScriptRunner
+
+
+@dataclass(frozen=True)
+class Vitest(ScriptRunner):
+    """A package tested with Vitest. Where each test stands in its file is asked for too."""
+
+    line: str = "vitest run"
+    name: ClassVar[str] = "vitest"
+    program: ClassVar[str] = "vitest run"
+    none_found: ClassVar[re.Pattern[str]] = re.compile(r"^No test files found", re.MULTILINE)
+
+    def added(self, context: Context) -> Sequence[str]:
+        words = ["--includeTaskLocation", "--watch=false"]
+        # Reporters on the command line take the place of the configured ones.
+        if "--reporter" not in self.text:
+            words.append("--reporter=default")
+        words.append(f"--reporter={context.tools}/reporters/vitest.mjs")
+        if context.only:
+            words.append(f"--testNamePattern={self.selection(context)}")
+        return words

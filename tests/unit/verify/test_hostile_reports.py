@@ -1,0 +1,165 @@
+"""Whatever lies in the report folder, each verifier has a result, and never a green one."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.domain.values import CommitSha
+from app.domain.verdict import Results, TestOutcome, compare
+from app.verify.verifier import Verifier
+from app.verify.verifiers import checks
+from app.verify.verifiers.clippy import Clippy
+from app.verify.verifiers.eslint import Eslint
+from app.verify.verifiers.gofmt import Gofmt
+from app.verify.verifiers.gradle import Gradle
+from app.verify.verifiers.jest import Jest
+from app.verify.verifiers.maven import Maven
+from app.verify.verifiers.mocha import Mocha
+from app.verify.verifiers.mypy import Mypy
+from app.verify.verifiers.node import Node
+from app.verify.verifiers.prettier import Prettier
+from app.verify.verifiers.ruff import Ruff, RuffFormat
+from app.verify.verifiers.tsc import Tsc
+from app.verify.verifiers.vitest import Vitest
+from app.workspace.spec import Completed
+
+SCRIPTS: tuple[Verifier, ...] = (Node(), Jest(), Vitest(), Mocha())
+JAVA: tuple[Verifier, ...] = (Maven(folder="app"), Gradle(folder="app"))
+JSON: tuple[Verifier, ...] = (Ruff(), Eslint())
+CHECKS: tuple[Verifier, ...] = (*JSON, RuffFormat(), Mypy(), Prettier(), Tsc(), Gofmt(), Clippy())
+
+BOMB = (
+    '<!DOCTYPE x [<!ENTITY a "ha">'
+    + "".join(f'<!ENTITY a{n} "{f"&a{n - 1 if n else str()};" * 10}">' for n in range(9))
+    + "]><testsuites><testcase name='&a8;'/></testsuites>"
+).encode()
+CASE = '<testcase classname="a > " name="t{}" file="a" time="0"/>'
+WHOLE = f"<testsuites><testsuite>{CASE.format(1)}</testsuite></testsuites>".encode()
+BAD_XML = {
+    "empty": b"",
+    "not XML": b"\x00\xff garbage",
+    "truncated": WHOLE[:-20],
+    "an entity bomb": BOMB,
+    "too many cases": b"<testsuites>" + b'<testcase name="t"/>' * 1_000_000 + b"</testsuites>",
+    "not JUnit": b"<html/>",
+}
+
+
+def done(code: int | None = 0, output: bytes = b"") -> Completed:
+    return Completed(code, output, 0, False, None, 1.0)
+
+
+def reports_of(verifier: Verifier, report: bytes) -> dict[str, bytes]:
+    if verifier in JAVA:
+        return {"00001.xml": report, "places": b"00001.xml\tcore/target/surefire-reports/a.xml\n"}
+    return {("findings" if verifier in CHECKS else "report.xml"): report}
+
+
+@pytest.mark.parametrize("code", [0, 1])
+@pytest.mark.parametrize("report", BAD_XML.values(), ids=BAD_XML)
+def test_a_report_that_cannot_be_read_is_a_failure(report: bytes, code: int) -> None:
+    for verifier in (*SCRIPTS, *JAVA):
+        result = verifier.parse(done(code), reports_of(verifier, report))
+        assert [test.whole_run for test in result.tests if test.outcome.bad] == [True], verifier
+        assert not result.complete
+        conclusion = compare(None, Results(commit=CommitSha("a" * 40), verifiers=(result,)))
+        assert conclusion.conclusion == "failure"
+
+
+@pytest.mark.parametrize("verifier", [*SCRIPTS, *JAVA], ids=lambda each: str(each.name))
+def test_exit_code_and_report_must_agree(verifier: Verifier) -> None:
+    failing = WHOLE.replace(b"/></testsuite>", b"><failure/></testcase></testsuite>")
+    for code, report in [(0, failing), (1, WHOLE), (127, WHOLE), (137, WHOLE)]:
+        result = verifier.parse(done(code), reports_of(verifier, report))
+        assert result.problem is not None
+        assert any(test.whole_run for test in result.tests)
+    passed = verifier.parse(done(0), reports_of(verifier, WHOLE))
+    assert [test.outcome for test in passed.tests] == [TestOutcome.PASSED]
+    assert (passed.problem, passed.ran) == (None, True)
+
+
+def test_no_report_is_no_success() -> None:
+    for verifier in (*SCRIPTS, *JAVA):
+        result = verifier.parse(done(0), {})
+        assert not result.ran
+        conclusion = compare(None, Results(commit=CommitSha("a" * 40), verifiers=(result,)))
+        assert conclusion.conclusion == "failure"
+
+
+def test_gradles_reports_have_the_folder_of_their_project() -> None:
+    trace = (
+        "org.opentest4j.AssertionFailedError: @octocat\n"
+        "\tat app//org.junit.jupiter.api.Assertions.fail(Assertions.java:1)\n"
+        "\tat app//com.acme.HalvesTest.isWrong(HalvesTest.kt:7)\n"
+    )
+    report = (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<testsuite name="com.acme.HalvesTest" tests="2">'
+        '<testcase name="isWrong()" classname="com.acme.HalvesTest" time="0.1">'
+        f'<failure message="@octocat" type="x">{trace}</failure></testcase>'
+        '<testcase name="isWrong()" classname="com.acme.HalvesTest" time="0.1"/>'
+        "<system-out><![CDATA[<testcase name='no'/>]]></system-out></testsuite>"
+    )
+    listed = {
+        "00001.xml": report.encode(),
+        "places": b"00001.xml\tcore/build/test-results/test/TEST-com.acme.HalvesTest.xml\n",
+        "sources": b"./core/src/test/kotlin/com/other/HalvesTest.kt\n"
+        b"./core/src/test/kotlin/com/acme/HalvesTest.kt\n",
+    }
+    result = Gradle(folder="app").parse(done(1), listed)
+    told = {test.id: (test.outcome.value, test.file, test.line) for test in result.tests}
+    file = "app/core/src/test/kotlin/com/acme/HalvesTest.kt"
+    assert told == {
+        "app/core/com.acme.HalvesTest.isWrong()": ("failed", file, 7),
+        "app/core/com.acme.HalvesTest.isWrong() #2": ("passed", None, None),
+    }
+
+
+BAD_JSON = {
+    "not JSON": b"\xff\x00 oops",
+    "truncated": b'{"reason": "x", "message": {"mess',
+    "of another shape": b'{"filename": 1, "message": 1}',
+    "deep": b'{"filename":' + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("report", BAD_JSON.values(), ids=BAD_JSON)
+def test_findings_that_cannot_be_read_are_a_failure(report: bytes) -> None:
+    for verifier in (*JSON, Clippy()):
+        text = report if isinstance(verifier, Clippy) or verifier == Ruff() else b"[" + report
+        text = b"{" + text if verifier == Clippy() and report[:1] != b"{" else text
+        result = verifier.parse(done(1), reports_of(verifier, text))
+        assert [test.whole_run for test in result.tests] == [True], (verifier, report)
+
+
+def test_checks_with_reports_beyond_all_bounds_have_a_result() -> None:
+    huge = b"x" * (checks.MAX_REPORT_BYTES + 1)
+    for verifier in CHECKS:
+        assert verifier.parse(done(1), reports_of(verifier, huge)).problem is not None
+    many = b"".join(b"file%d\n" % number for number in range(1_000_000))
+    result = Prettier().parse(done(1), reports_of(Prettier(), many))
+    assert len(result.tests) + result.tests_dropped == 1_000_000
+    assert len(result.tests) == checks.MAX_FINDINGS
+    objects = b"[" + b"{}," * 500_000 + b"{}]"
+    assert Eslint().parse(done(1), reports_of(Eslint(), objects)).problem is not None
+
+
+def test_a_finding_keeps_its_name_when_lines_move() -> None:
+    def found(*lines: str) -> list[str]:
+        text = "".join(f"{line}\n" for line in lines).encode()
+        result = Mypy(folder="lib").parse(done(1), reports_of(Mypy(), text))
+        return [test.id for test in result.tests]
+
+    one = 'a.py:{}: error: Name "x" already defined on line {}  [no-redef]'
+    assert found(one.format(3, 1), one.format(9, 1)) == found(one.format(5, 2), one.format(12, 2))
+    assert found(one.format(3, 1))[0].startswith("lib/a.py: no-redef: ")
+
+
+def test_a_tool_that_is_not_there_says_nothing_of_the_code() -> None:
+    result = Ruff().parse(done(0), {"absent": b""})
+    assert (result.tests, result.ran, result.complete) == ((), False, False)
+    assert result.note is not None
+    broken = Ruff().parse(done(2, b"invalid configuration"), reports_of(Ruff(), b""))
+    assert [test.whole_run for test in broken.tests] == [True]
+    clean = Ruff().parse(done(0), reports_of(Ruff(), b""))
+    assert [(test.id, test.outcome) for test in clean.tests] == [("ruff check", TestOutcome.PASSED)]

@@ -1,0 +1,117 @@
+"""What a package.json's test script comes down to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from app.verify.verifier import DirectoryTree, Verifier
+from app.verify.verifiers import choose
+from app.verify.verifiers.jest import Jest
+from app.verify.verifiers.npm import Npm
+from app.verify.verifiers.scripts import runner_of
+from tests.unit.verify.conftest import MakeSite
+
+
+@pytest.mark.parametrize(
+    ("script", "runner"),
+    [
+        ("jest", "jest"),
+        ("tsc -p . && NODE_ENV=test jest --coverage src", "jest"),
+        ("cross-env NODE_OPTIONS=--experimental-vm-modules npx jest", "jest"),
+        ("node --experimental-vm-modules node_modules/jest/bin/jest.js", "jest"),
+        ("react-scripts test", "jest"),
+        ("vitest run --reporter=verbose", "vitest"),
+        ("c8 --reporter=text vitest", "vitest"),
+        ("nyc mocha 'test/**/*.js' --timeout 1000", "mocha"),
+        ("./node_modules/.bin/mocha", "mocha"),
+        ("node --test", "node"),
+        ("node --import tsx --test test/*.ts", "node"),
+        ("tsx --test", "node"),
+        ("jest || true", ""),
+        ("jest; exit 0", ""),
+        ("jest | tee log", ""),
+        ("jest && eslint .", ""),
+        ("vitest --watch", ""),
+        ("vitest bench", ""),
+        ("jest --listTests", ""),
+        ("jest-codemods", ""),
+        ("mocha-parallel-tests", ""),
+        ("node test.js", ""),
+        ("echo 'jest", ""),
+        ("jest $(cat files)", ""),
+        ("", ""),
+    ],
+)
+def test_the_runner_at_the_end_of_a_script(script: str, runner: str) -> None:
+    assert runner_of(script) == runner
+
+
+def verifiers(site: MakeSite, files: Mapping[str, object], *policy: str) -> tuple[Verifier, ...]:
+    texts = {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in files.items()
+    }
+    return choose(policy, DirectoryTree(site(texts).spec.workspace)).verifiers
+
+
+def scripts(**lines: str) -> dict[str, object]:
+    return {"scripts": lines}
+
+
+def test_a_script_that_only_calls_another_is_followed(checkout: MakeSite) -> None:
+    called = scripts(test="npm run unit", unit="jest")
+    (found,) = verifiers(checkout, {"package.json": called})
+    assert found == Jest("", "npm run unit", "npm", "unit", "jest")
+    with_hook = scripts(test="npm run unit", unit="jest", pretest="make")
+    assert verifiers(checkout, {"package.json": with_hook}) == (Npm(),)
+    around = scripts(test="npm run test")
+    assert verifiers(checkout, {"package.json": around}) == (Npm(),)
+
+
+def test_the_nearest_lock_file_says_who_calls(checkout: MakeSite) -> None:
+    files = {
+        "yarn.lock": "",
+        "a/package.json": scripts(test="jest"),
+        "b/package.json": scripts(test="jest"),
+        "b/pnpm-lock.yaml": "",
+    }
+    found = verifiers(checkout, files)
+    assert [(each.folder, each.line) for each in found] == [("a", "yarn test"), ("b", "pnpm test")]
+
+
+def test_a_root_that_hands_on_to_its_packages_runs_nothing_itself(checkout: MakeSite) -> None:
+    root = scripts(test="npm test --workspaces")
+    files = {
+        "package.json": root,
+        "packages/a/package.json": scripts(test="jest"),
+    }
+    assert [each.folder for each in verifiers(checkout, files)] == ["packages/a"]
+    assert verifiers(checkout, {"package.json": root}) == (Npm(),)
+
+
+NO_TESTS = {
+    "empty": "",
+    "no object": "[]",
+    "truncated": "{",
+    "no scripts": '{"scripts": []}',
+    "no text": '{"scripts": {"test": 1}}',
+    "deep": "[" * 100_000,
+    "bytes": "\x00\xff",
+    "as npm made it": json.dumps(scripts(test='echo "Error: no test specified" && exit 1')),
+}
+
+
+@pytest.mark.parametrize("text", NO_TESTS.values(), ids=NO_TESTS)
+def test_what_says_nothing_of_tests_gets_no_verifier(checkout: MakeSite, text: str) -> None:
+    assert verifiers(checkout, {"package.json": text}) == ()
+
+
+def test_a_line_of_the_policy_that_is_the_repositorys_own_is_read(checkout: MakeSite) -> None:
+    files = {"package.json": scripts(test="jest")}
+    (found,) = verifiers(checkout, files, "npm test")
+    assert (found.name, found.line) == ("jest", "npm test")
+    (by_name,) = verifiers(checkout, {}, "jest:web")
+    assert (by_name.folder, by_name.line) == ("web", "jest")
