@@ -39,7 +39,8 @@ _SINGLE = frozenset({kind for kinds in GROUPS.values() for kind in kinds})
 def examine(diff: Diff, failing_before: Iterable[str] = ()) -> tuple[Flag, ...]:
     """All flags on a change, in the order of its files.
 
-    `failing_before` are ids of tests that fail on the base: what they expect may change. Never
+    `failing_before` are ids of tests that fail on the base; where one expects another value now,
+    the flag says that it failed, for the test itself may have been wrong. Never
     raises for what the files hold, and takes time in proportion to their size, about two seconds a
     megabyte: call it in a thread.
     """

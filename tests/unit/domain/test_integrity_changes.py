@@ -291,12 +291,15 @@ def test_a_file_renamed_out_of_discovery_blocks(renames: dict[str, str]) -> None
     assert blocking(found, DEFAULT) == found
 
 
-def test_the_expectation_of_a_test_that_failed_before_may_change() -> None:
+@pytest.mark.parametrize("name", ["tests/test_a.py::test_total", "tests.test_a.test_total"])
+def test_a_test_that_failed_before_and_expects_another_value_is_told_so(name: str) -> None:
     diff = Diff((FileDiff.of("tests/test_a.py", TEST, TEST.replace("== 3", "== 4")),))
-    assert [flag.kind for flag in examine(diff)] == [Kind.CHANGED_EXPECTATION]
-    assert examine(diff, {"tests/test_a.py::test_total"}) == ()
-    assert examine(diff, {"tests.test_a.test_total"}) == ()
-    assert examine(diff, {"tests/test_a.py::test_other"}) != ()
+    (flag,) = examine(diff, {name})
+    assert flag.kind is Kind.CHANGED_EXPECTATION
+    assert "failed before and expects another value" in flag.reason
+    assert not blocking((flag,), DEFAULT)
+    (other,) = examine(diff, {"tests/test_a.py::test_other"})
+    assert "failed before" not in other.reason
 
 
 def test_policy_names_what_blocks() -> None:
