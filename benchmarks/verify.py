@@ -30,7 +30,7 @@ TEST_FILES = 40
 TESTS_IN_EACH = 25
 SECONDS_OF_A_TEST = 0.02
 MADE_BY_SET_UP = 2_000
-ROUNDS = 1
+ROUNDS = 2
 
 _Done = TypeVar("_Done")
 
@@ -123,7 +123,7 @@ async def _by_honk(
     site = Site(world.sandbox, world.workspaces.spec(workspace), folder / "scratch")
     results = await timed("the tests", lambda: verify(site, choice.verifiers, commit))
     assert len(results.verifiers[0].tests) == TEST_FILES * TESTS_IN_EACH
-    await timed("taking away", lambda: world.workspaces.remove(workspace))
+    await timed("out of the way", lambda: world.workspaces.discard(workspace))
     return parts
 
 

@@ -23,6 +23,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from pydantic import ValidationError
 
 from app.domain.values import CommitSha, RepoName, TreeSha, Value, commit_sha
@@ -59,6 +60,8 @@ git read-tree --reset -u "$tree"
 cp -p .git/index "$saved/index"
 git reset -q
 """
+
+log = structlog.get_logger()
 
 _NO_TOOLCHAINS = Toolchains()
 
@@ -113,6 +116,7 @@ class Workspaces:
         self.mirrors = mirrors
         self.sandbox = sandbox
         self.toolchains = toolchains
+        self._going: set[asyncio.Task[None]] = set()
 
     async def create(
         self, repo: RepoName, commit: CommitSha, name: str, *, tree: TreeSha | None = None
@@ -158,6 +162,22 @@ class Workspaces:
         await asyncio.to_thread(remove_tree, workspace.folder)
         for what in ("base", "tree"):
             await self.mirrors.unpin(workspace.repo, workspace.pin(what))
+
+    async def discard(self, workspace: Workspace) -> None:
+        """As `remove`, but nobody waits for the files: they are out of the way and go meanwhile."""
+        aside = Path(tempfile.mkdtemp(dir=self._root, prefix=".grave-"))
+        with contextlib.suppress(FileNotFoundError):
+            workspace.folder.rename(aside / "0")
+        for what in ("base", "tree"):
+            await self.mirrors.unpin(workspace.repo, workspace.pin(what))
+        going = asyncio.create_task(asyncio.to_thread(remove_tree, aside))
+        self._going.add(going)
+        going.add_done_callback(self._gone)
+
+    def _gone(self, going: asyncio.Task[None]) -> None:
+        self._going.discard(going)
+        if not going.cancelled() and (problem := going.exception()) is not None:
+            log.warning("a checkout cannot be deleted", why=str(problem))
 
     def spec(
         self,

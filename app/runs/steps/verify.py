@@ -302,7 +302,7 @@ async def _clean_checkout(
         await set_up(services, run, workspace, base, tree)
         yield workspace
     finally:
-        await services.workspaces.remove(workspace)
+        await services.workspaces.discard(workspace)
 
 
 async def _check_in_progress(services: Services, run: RunInput, check_run: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -242,6 +243,21 @@ async def test_removal_of_what_an_agent_leaves_behind(world: World) -> None:
     assert os.listdir(workspace.folder.parent) in ([], [".slots.lock"])  # noqa: PTH208
     assert Path("/etc/passwd").exists()
     assert await world.workspaces.open("run-1") is None
+
+
+async def test_what_is_discarded_is_out_of_the_way_at_once_and_then_gone(world: World) -> None:
+    world.origin.write("a", "1\n")
+    world.origin.commit()
+    first = await world.workspace()
+    await world.workspaces.discard(first)
+    assert await world.workspaces.open("run-1") is None
+    assert "workspaces" not in run_git(world.mirrors.path(REPO), "for-each-ref")
+    second = await world.workspace()  # of the same name, while the first is being deleted
+    await world.workspaces.discard(second)
+    await world.workspaces.discard(second)
+    async with asyncio.timeout(20):
+        while set(os.listdir(second.folder.parent)) - {".slots.lock"}:  # noqa: PTH208, ASYNC110
+            await asyncio.sleep(0.02)  # nobody is told when they are gone
 
 
 async def test_a_workspace_is_opened_again_by_name(world: World) -> None:
