@@ -41,8 +41,8 @@ async def test_a_removed_test_makes_a_draft_and_is_pointed_at(house: House) -> N
     await subject.settled()
     assert subject.pull.pull is not None
     assert subject.pull.pull.draft
-    assert "test_add" in subject.pull.body
-    assert "Look at these first" in subject.pull.body
+    assert "test_add" in (subject.pull.body or "")
+    assert "Look at these first" in (subject.pull.body or "")
     assert "to look at" in (subject.check.title or "")
     assert subject.labels == ["honk:needs-you"]
 
