@@ -26,11 +26,13 @@ from itertools import islice
 from typing import NamedTuple
 from urllib.parse import quote
 
-from app.domain.diff import Diff, FileDiff
+from app.domain.diff import SUBMODULE, Diff, FileDiff
 from app.domain.flag import Flag, Kind
 
 MAX_FOUND = 100
 """So many of one file are told; the rest of the file is not looked at, for one is enough."""
+
+NOT_LOOKED_AT = "too large to be looked through for secrets"
 
 SHORTEST_KNOWN = 8
 """Shorter credentials of the worker are not looked for: they would be found in anything."""
@@ -127,7 +129,8 @@ def find(content: bytes, path: str) -> tuple[Found, ...]:
 def added_secrets(diff: Diff, known: Sequence[str] = ()) -> tuple[Found, ...]:
     """Secrets in the lines that a change adds, in files of any kind and in their names.
 
-    `known` are the worker's own credentials: they are found in other forms as well.
+    `known` are the worker's own credentials: they are found in other forms as well. A file whose
+    content was too large to be handed in is told too: nobody can say that it holds none.
     """
     needles = tuple(dict.fromkeys(form for value in known for form in _forms(value)))
     found: list[Found] = []
@@ -135,6 +138,8 @@ def added_secrets(diff: Diff, known: Sequence[str] = ()) -> tuple[Found, ...]:
         file = diff.before_rename(each)
         if file.is_deleted:
             continue
+        if file.new is None and file.new_mode != SUBMODULE:
+            found.append(Found(file.path, None, NOT_LOOKED_AT))
         found.extend(_credentials(file, needles))
         found.extend(islice(_added(file), MAX_FOUND))
     return tuple(dict.fromkeys(found))
@@ -143,7 +148,14 @@ def added_secrets(diff: Diff, known: Sequence[str] = ()) -> tuple[Found, ...]:
 def as_flags(found: Iterable[Found]) -> tuple[Flag, ...]:
     """What is found, as flags."""
     return tuple(
-        Flag(kind=Kind.SECRET, file=path, line=line, reason=f"This looks like a secret: {kind}.")
+        Flag(
+            kind=Kind.SECRET,
+            file=path,
+            line=line,
+            reason=f"This is {kind}."
+            if kind == NOT_LOOKED_AT
+            else f"This looks like a secret: {kind}.",
+        )
         for path, line, kind in found
     )
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.diff import Diff, FileDiff
+from app.domain.diff import NO_FILE, PLAIN, SUBMODULE, Diff, FileDiff
 from app.domain.flag import Kind
 from app.workspace.secrets import MAX_FOUND, Found, added_secrets, as_flags, find
 
@@ -157,6 +157,14 @@ def test_a_credential_in_the_name_of_a_file_is_found_and_not_repeated() -> None:
 def test_a_line_of_the_worker_s_private_key_is_enough() -> None:
     part = KEY.splitlines()[4]
     assert added_secrets(Diff((FileDiff.of("tests/a.txt", None, f"{part}\n"),)), [KEY])
+
+
+def test_what_was_too_large_to_be_handed_in_is_told() -> None:
+    large = FileDiff("a.bin", None, None, NO_FILE, PLAIN, 0, 90_000_000)
+    (flag,) = as_flags(added_secrets(Diff((large,))))
+    assert flag.reason == "This is too large to be looked through for secrets."
+    module = FileDiff("lib", None, None, NO_FILE, SUBMODULE)
+    assert not added_secrets(Diff((module, FileDiff.of("b", "x", None))))
 
 
 def test_short_credentials_and_none_are_no_reason_to_find_anything() -> None:
