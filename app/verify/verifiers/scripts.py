@@ -140,7 +140,9 @@ def runner_of(text: str) -> str:
         found = pattern.match(call)
         if found is None or not re.match(r"(?:[ =]|$)", call[found.end() :]):
             continue
-        return "" if name != "node" and _ASKS_OTHERWISE.search(call[found.end() :]) else name
+        # What Honk hands to node's own runner comes through that variable.
+        otherwise = "NODE_OPTIONS" in text if name == "node" else _ASKS_OTHERWISE.search(call)
+        return "" if otherwise else name
     return ""
 
 

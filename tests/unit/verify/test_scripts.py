@@ -30,6 +30,7 @@ from tests.unit.verify.conftest import MakeSite
         ("node --test", "node"),
         ("node --import tsx --test test/*.ts", "node"),
         ("tsx --test", "node"),
+        ("NODE_OPTIONS=--no-warnings node --test", ""),
         ("jest || true", ""),
         ("jest; exit 0", ""),
         ("jest | tee log", ""),
