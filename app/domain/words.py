@@ -21,6 +21,7 @@ from app.domain.verdict import Change, Checks, Counts, Verdict, VerifierResult
 COMMENT_LIMIT = 65_536
 _MANIFEST_LINES = 60
 _FLAGS_SHOWN = 30
+_NAMES_SHOWN = 5
 SUMMARY_LIMIT = 65_535
 TITLE_LIMIT = 256
 
@@ -509,6 +510,11 @@ def fixing(names: Sequence[str]) -> str:
     return f"Make the failing checks of this pull request pass: {shown}"
 
 
+def do_what_the_review_says() -> str:
+    """The request of a command without words in a review."""
+    return "Do what the review says"
+
+
 def check_working() -> tuple[str, str]:
     """Title and summary of `honk / run` while a run works on the pull request."""
     return ("Honk is at work", "The status comment in the conversation tells more.")
@@ -715,7 +721,8 @@ def what_ran(result: VerifierResult) -> str:
         lines.append("It writes no report that Honk reads, so only its exit code is known.")
     for remark in (result.problem, result.note):
         if remark:
-            lines.append(sanitize.plain(remark, limit=500))
+            told = sanitize.plain(remark, limit=500)
+            lines.append(_sentence(told[:1].upper() + told[1:]))
     if result.output_tail.strip():
         tail = sanitize.fence(result.output_tail, limit=20_000)
         lines.append(f"<details><summary>The end of its output</summary>\n\n{tail}\n\n</details>")
@@ -723,7 +730,7 @@ def what_ran(result: VerifierResult) -> str:
 
 
 def verdict_table(verdict: Verdict) -> str:
-    """Tests before and after, counted."""
+    """Tests before and after, counted, in a table narrow enough for a phone; the names below it."""
     rows = [
         ("New failures", verdict.new_failures),
         ("Failing, unknown before", verdict.failing_unknown),
@@ -736,38 +743,36 @@ def verdict_table(verdict: Verdict) -> str:
         ("No longer skipped", verdict.unskipped),
         ("Not run", verdict.not_run),
     ]
-    lines = ["| tests | count | |", "|---|---|---|"]
-    for name, tests in rows:
-        if tests:
-            shown = ", ".join(sanitize.code(test.id, limit=120) for test in tests[:5])
-            more = f" and {len(tests) - 5:,} more" if len(tests) > 5 else ""
-            lines.append(f"| {name} | {len(tests):,} | {shown}{more} |")
+    named = [(name, [test.id for test in tests]) for name, tests in rows if tests]
+    named += [
+        (name, [f"{each.verifier}: {each.id}" for each in found])
+        for name, found in _check_rows(verdict.checks)
+        if found
+    ]
     before = verdict.counts_before
-    lines.append(f"| Before | | {_counts(before) if before else 'not known'} |")
-    lines.append(f"| After | | {_counts(verdict.counts_after)} |")
-    lines += _check_rows(verdict.checks)
-    return "\n".join(lines)
+    lines = ["| tests | |", "|---|---|"]
+    lines += [f"| {name} | {len(tests):,} |" for name, tests in named]
+    if verdict.checks.passed:
+        lines.append(f"| Checks: passed | {verdict.checks.passed:,} |")
+    lines.append(f"| Before | {_counts(before) if before else 'not known'} |")
+    lines.append(f"| After | {_counts(verdict.counts_after)} |")
+    return "\n".join(lines) + "\n\n" + "\n".join(_names(name, tests) for name, tests in named)
 
 
-def _check_rows(checks: Checks) -> list[str]:
-    rows = [
+def _check_rows(checks: Checks) -> list[tuple[str, tuple[Change, ...]]]:
+    return [
         ("Checks: new failures", checks.new_failures),
         ("Checks: failing, unknown before", checks.failing_unknown),
         ("Checks: fixed", checks.fixed),
         ("Checks: failing before and after", checks.still_failing),
         ("Checks: not run", checks.not_run),
     ]
-    lines = []
-    for name, found in rows:
-        if found:
-            shown = ", ".join(
-                sanitize.code(f"{each.verifier}: {each.id}", limit=120) for each in found[:5]
-            )
-            more = f" and {len(found) - 5:,} more" if len(found) > 5 else ""
-            lines.append(f"| {name} | {len(found):,} | {shown}{more} |")
-    if checks.passed:
-        lines.append(f"| Checks: passed | {checks.passed:,} | |")
-    return lines
+
+
+def _names(name: str, tests: Sequence[str]) -> str:
+    shown = ", ".join(sanitize.code(test, limit=160) for test in tests[:_NAMES_SHOWN])
+    more = f" and {len(tests) - _NAMES_SHOWN:,} more" if len(tests) > _NAMES_SHOWN else ""
+    return f"- {name}: {shown}{more}"
 
 
 def check_annotation(change: Change) -> tuple[str, str]:
@@ -871,7 +876,11 @@ def _timeline(told: Told) -> str:
     ends = [*(at for _, at in told.phases[1:]), told.now]
     for (phase, began), ended in zip(told.phases, ends, strict=False):
         spent[phase] = spent.get(phase, 0.0) + max(0.0, ended - began)
-    shown = [f"{_TIMED[phase]} {_duration(spent[phase])}" for phase in _TIMED if phase in spent]
+    shown = [
+        f"{_TIMED[phase]} {_duration(spent[phase])}"
+        for phase in _TIMED
+        if round(spent.get(phase, 0.0)) > 0
+    ]
     return f"<sub>{' · '.join(shown)}</sub>" if shown else ""
 
 

@@ -236,10 +236,17 @@ def new_run(
         id=run_id(trigger.id),
         trigger=trigger,
         policy=policy,
-        request=said if request is None else request,
+        request=(said or _what_stands_there(trigger)) if request is None else request,
         base_branch=(asked and asked.base) or policy.base or trigger.default_branch,
         model=(asked and asked.model and services.model_named(asked.model)) or model,
     )
+
+
+def _what_stands_there(trigger: Trigger) -> str:
+    """A `/honk` without words in a review or on a line is about what is written there."""
+    if trigger.comment is None or trigger.comment.on == "conversation":
+        return ""
+    return words.do_what_the_review_says()
 
 
 async def _linked_pull(services: Services, trigger: Trigger) -> int | None:

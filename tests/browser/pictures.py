@@ -15,6 +15,10 @@ from .chromium import DESK, PHONE, Browser, browser
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 MOST_BYTES = 150_000
+_IN_THE_MIDDLE = {
+    "phone-status": "at(0).scrollIntoView({block: 'center'})",
+    "phone-final": "at(-1).scrollIntoView({block: 'center'})",
+}
 PEOPLE = {"walter": "write", "trudy": "triage", "rita": "read"}
 
 
@@ -69,6 +73,8 @@ def _take_the_rest(tab: Browser, subject: Subject) -> None:
     issue, conversation = _page(subject, "issues", subject.number), _page(subject, "pull", pull)
     looks = (
         ("phone-issue", PHONE, "light", issue, ".by-bot"),
+        ("phone-status", PHONE, "light", issue, ".by-bot"),
+        ("phone-final", PHONE, "light", issue, ".by-bot"),
         ("phone-pull", PHONE, "light", conversation, "#thread"),
         ("phone-files", PHONE, "light", f"{conversation}/files", ".diff"),
         ("phone-checks", PHONE, "light", f"{conversation}/checks", ".check-card"),
@@ -82,6 +88,8 @@ def _take_the_rest(tab: Browser, subject: Subject) -> None:
         tab.scheme(scheme)
         tab.open(page)
         tab.find(wanted)
+        if name in _IN_THE_MIDDLE:
+            tab.run(f"[...document.querySelectorAll('.by-bot')].{_IN_THE_MIDDLE[name]}")
         tab.picture(FOLDER / f"{name}.png")
 
 

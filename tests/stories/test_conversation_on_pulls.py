@@ -166,6 +166,13 @@ async def test_fix_works_on_what_fails(house: House) -> None:
     assert "a * 3" in await subject.git("show", "triple:calc.py")
 
 
+async def test_the_label_on_a_pull_request_means_its_failing_checks(house: House) -> None:
+    subject = await proposal(house)
+    await subject.label()
+    assert "No check of another App fails" in await subject.refused()
+    assert subject.labels == []
+
+
 async def test_test_judges_the_head_and_changes_nothing(house: House) -> None:
     subject = await proposal(house)
     before = await head_of(subject, "triple")

@@ -58,6 +58,20 @@ BY_KIND: dict[str, Handler] = {
 
 def handler(trigger: Trigger) -> Handler:
     """Who deals with a trigger: by its kind, or for a comment by the command it holds."""
+    if _wants_a_fix(trigger):
+        return fix.handle
     if trigger.command is None or trigger.kind == "unasked":
         return BY_KIND[trigger.kind]
     return BY_NAME[trigger.command.name]
+
+
+def _wants_a_fix(trigger: Trigger) -> bool:
+    """On a pull request, the label or a `/honk` without words means what its checks complain of.
+
+    In a review or on a line it means what stands there.
+    """
+    said = trigger.command
+    wordless = said is not None and said.name == "work" and not said.task
+    in_conversation = trigger.comment is None or trigger.comment.on == "conversation"
+    asked = trigger.kind == "label" or (trigger.kind == "comment" and wordless and in_conversation)
+    return trigger.is_pull_request and asked

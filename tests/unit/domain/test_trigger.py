@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.domain.event import EventError
-from app.domain.trigger import Decision, Ignored, OurApp, Trigger, from_event
+from app.domain.trigger import Decision, Ignored, OurApp, Signal, Trigger, from_event
 from app.github import webhooks
 from tests.support.deliveries import OUR_BOT, commented, encoded, labeled, without
 
@@ -187,3 +187,163 @@ def test_a_comment_where_a_question_waits_is_a_reply() -> None:
     waiting = commented("The first one.", issue__labels=[{"name": "honk:needs-you"}])
     assert _trigger("issue_comment", waiting).kind == "reply"
     assert isinstance(_decide("issue_comment", commented("The first one.")), Ignored)
+
+
+SHA = "a" * 40
+PULL = {
+    "number": 8,
+    "title": "Round half up",
+    "body": None,
+    "state": "open",
+    "user": OUR_BOT,
+    "labels": [],
+    "html_url": "https://github.com/acme/rounding/pull/8",
+    "created_at": "2026-03-01T08:00:00Z",
+    "updated_at": "2026-03-02T09:10:11Z",
+    "head": {"sha": SHA},
+}
+
+
+def _event(action: str, **members: Any) -> dict[str, Any]:
+    common = {key: labeled()[key] for key in ("repository", "installation", "sender")}
+    return {"action": action, **common, **members}
+
+
+def test_a_comment_on_a_line_knows_the_line_and_its_thread() -> None:
+    comment = {
+        "id": 5,
+        "node_id": "PRRC_1",
+        "html_url": "https://github.com/x",
+        "created_at": "2026-03-02T09:10:11Z",
+        "path": "a.py",
+        "line": 3,
+        "diff_hunk": "@@ -1 +1 @@",
+        "in_reply_to_id": 4,
+        "body": "/honk why twice?",
+    }
+    payload = _event("created", pull_request=PULL, comment=comment)
+    trigger = _trigger("pull_request_review_comment", payload)
+    assert trigger.is_pull_request
+    assert trigger.comment is not None
+    assert trigger.comment.line is not None
+    assert (trigger.comment.line.path, trigger.comment.line.line) == ("a.py", 3)
+    assert trigger.comment.line.thread == 4
+
+
+def test_a_review_with_a_command_is_a_trigger_and_one_without_is_not() -> None:
+    review = {
+        "id": 6,
+        "node_id": "PRR_1",
+        "html_url": "https://github.com/x",
+        "submitted_at": "2026-03-02T09:10:11Z",
+        "body": "/honk all of this",
+    }
+    payload = _event("submitted", pull_request=PULL, review=review)
+    trigger = _trigger("pull_request_review", payload)
+    assert trigger.comment is not None
+    assert trigger.comment.on == "review"
+    without_one = _event("submitted", pull_request=PULL, review={**review, "body": None})
+    assert isinstance(_decide("pull_request_review", without_one), Ignored)
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "kind"),
+    [
+        (
+            "check_run",
+            _event(
+                "requested_action",
+                check_run={
+                    "id": 1,
+                    "name": "honk / tests",
+                    "head_sha": SHA,
+                    "external_id": "abc",
+                    "app": {"id": 4711},
+                },
+                requested_action={"identifier": "retry"},
+            ),
+            "button",
+        ),
+        (
+            "check_suite",
+            _event(
+                "rerequested",
+                check_suite={
+                    "id": 1,
+                    "head_sha": SHA,
+                    "updated_at": "2026-03-02T09:10:11Z",
+                    "app": {"id": 4711},
+                },
+            ),
+            "rerun",
+        ),
+        (
+            "check_suite",
+            _event(
+                "completed",
+                check_suite={
+                    "id": 1,
+                    "head_sha": SHA,
+                    "updated_at": "2026-03-02T09:10:11Z",
+                    "conclusion": "failure",
+                    "app": {"id": 5},
+                },
+                sender=OUR_BOT,
+            ),
+            "failed",
+        ),
+        ("pull_request", _event("synchronize", pull_request=PULL), "pushed"),
+        ("pull_request", _event("closed", pull_request={**PULL, "state": "closed"}), "closed"),
+        (
+            "issues",
+            labeled(
+                action="closed", issue__state="closed", issue__labels=[{"name": "honk:running"}]
+            ),
+            "closed",
+        ),
+    ],
+)
+def test_what_concerns_a_run_is_a_signal(name: str, payload: dict[str, Any], kind: str) -> None:
+    signal = _decide(name, payload)
+    assert isinstance(signal, Signal), signal
+    assert signal.kind == kind
+    assert Signal.model_validate(signal.model_dump(mode="json")) == signal
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("pull_request", _event("synchronize", pull_request=PULL, sender=OUR_BOT)),
+        (
+            "pull_request",
+            _event("synchronize", pull_request={**PULL, "user": {"login": "walter", "id": 3}}),
+        ),
+        (
+            "pull_request",
+            _event("closed", pull_request={**PULL, "user": {"login": "walter", "id": 3}}),
+        ),
+        ("issues", labeled(action="closed", issue__state="closed")),
+        (
+            "check_suite",
+            _event(
+                "completed",
+                check_suite={
+                    "id": 1,
+                    "head_sha": SHA,
+                    "updated_at": "2026-03-02T09:10:11Z",
+                    "conclusion": "failure",
+                    "app": {"id": 4711},
+                },
+            ),
+        ),
+        (
+            "check_run",
+            _event(
+                "rerequested",
+                check_run={"id": 1, "name": "x", "head_sha": SHA, "app": {"id": 5}},
+            ),
+        ),
+    ],
+)
+def test_what_concerns_no_run_of_ours_is_ignored(name: str, payload: dict[str, Any]) -> None:
+    assert isinstance(_decide(name, payload), Ignored)
