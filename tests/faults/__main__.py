@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -100,6 +101,8 @@ def main() -> int:
     parser.add_argument("--on", choices=list(_DATABASES), help="one database, not both")
     parser.add_argument("--again", action="store_true", help="forget what was done")
     given = parser.parse_args()
+    # As Ctrl-C does: what was started is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     ledger = Ledger(given.only, again=given.again)
     whole = asyncio.run(kill(ledger, [given.on] if given.on else list(_DATABASES)))
     print(_table(ledger))

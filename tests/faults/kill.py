@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -54,6 +55,10 @@ class Bench:
     async def survives(self, point: Point, *, times: int = 1) -> Subject:
         """Let a run die there. Raises AssertionError when somebody could see it."""
         subject = await self._dies(point, times=times)
+        # What died while it told of its end tells it once more.
+        (run,) = re.findall(r"<!-- honk:run=(\w+) -->", subject.status)
+        over = re.compile(rf"an attempt ended.*run={run}")
+        await self.house.until(lambda: bool(over.search(self.house.log())), "it never ended")
         self._check(subject, extra_turns=times)
         return subject
 
@@ -67,6 +72,9 @@ class Bench:
         (self.folder / "point").write_text(json.dumps({"point": told, "times": times}))
         try:
             subject = await self._run()
+            # People may see the end before the last step of it is over.
+            await self.house.until(lambda: self.deaths >= times, "it did not die there")
+            await self._start_the_dead()
         finally:
             (self.folder / "point").unlink()
         assert self.deaths == times, f"it died {self.deaths} times"
