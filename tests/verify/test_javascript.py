@@ -23,7 +23,7 @@ describe('half', () => {
     it('is [wrong]', () => { appendFileSync('ran', 'w'); equal(half(3), 1) })
   })
 })
-it('stands alone', () => appendFileSync('ran', 'x'))
+it('stands 🦉 alone', () => appendFileSync('ran', 'x'))
 """
 FAILING_LINE = 10
 CODE = {
@@ -107,7 +107,7 @@ async def test_each_test_has_its_name_and_place_and_can_be_run_again(
         f"{runner.file} > half > halves (4)": "passed",
         f"{runner.file} > half > sleeps": "skipped",
         wrong: "failed",
-        f"{runner.file} > stands alone": "passed",
+        f"{runner.file} > stands 🦉 alone": "passed",
     }
     failing = next(test for test in result.tests if test.outcome.bad)
     assert (failing.file, failing.line) == (runner.file, FAILING_LINE)
@@ -139,7 +139,7 @@ async def test_a_file_that_cannot_be_read_hides_no_other(
     result = await run(checkout(project, runner, files))
     assert not result.complete
     assert outcomes(result)["test/broken.test.mjs"] == "error"
-    assert outcomes(result)[f"{runner.file} > stands alone"] == "passed"
+    assert outcomes(result)[f"{runner.file} > stands 🦉 alone"] == "passed"
 
 
 @pytest.mark.parametrize("runner", RUNNERS[1:])

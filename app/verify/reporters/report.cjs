@@ -17,7 +17,7 @@ function shown (text) {
   return String(text ?? '')
     .slice(0, MAX_TEXT)
     .replace(/\x1b\[[0-9;?]*[ -/]*[@-~]/g, '')
-    .replace(/[^\t\n\x20-\ud7ff\ue000-\ufffd]/gu, '\ufffd')
+    .replace(/[^\t\n\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '\ufffd')
     .replace(/[&<>"\n\t]/g, (c) => SPECIAL[c])
 }
 
