@@ -356,8 +356,8 @@ async def _turn_back(services: Services, run: RunInput, sealed: Sealed, verified
     """The commit is not published; its check run says what its tests said."""
 
     async def complete() -> Nothing:
-        await verify.complete_check(services, run, sealed, verified)
-        return Nothing()
+        published = run.mode == "test"
+        return await verify.complete_check(services, run, sealed, verified, published=published)
 
     await _step(services, run, "turn back", Nothing, complete)
 

@@ -160,15 +160,19 @@ async def complete_check(
     verified: Verified,
     *,
     cut_short: bool = False,
+    published: bool = True,
 ) -> Nothing:
-    """Write the verdict on the commit, with annotations on the failing lines."""
+    """Write the verdict on the commit, with annotations on the failing lines.
+
+    A commit that is on no branch of people's is never a success, whatever its tests say.
+    """
     assert sealed.check_run is not None
     client = await services.client(run, SEAL)
     verdict = verified.verdict
     await checks.complete_check_run(
         client,
         sealed.check_run,
-        conclusion="action_required" if cut_short else verdict.conclusion,
+        conclusion=_conclusion(verdict, cut_short=cut_short, published=published),
         output=Output(
             title=words.check_title(verdict, len(verified.flags)),
             summary=words.check_summary(verdict, verified.ran, verified.flags),
@@ -177,6 +181,12 @@ async def complete_check(
         actions=BUTTONS,
     )
     return Nothing()
+
+
+def _conclusion(verdict: Verdict, *, cut_short: bool, published: bool) -> checks.Conclusion:
+    if cut_short:
+        return "action_required"
+    return verdict.conclusion if published or verdict.conclusion == "failure" else "cancelled"
 
 
 async def complete_what_is_open(services: Services, run: RunInput) -> None:
