@@ -171,6 +171,7 @@ def _services(
         model_id=settings.model,
         model_id_max=settings.model_max,
         scratch=home / "scratch",
+        usd_per_day=settings.max_usd_per_day,
         credentials=tuple({*settings.secrets(), settings.private_key().get_secret_value()}),
     )
 

@@ -376,6 +376,19 @@ def one_at_a_time(names: Sequence[str]) -> tuple[str, str]:
     return (f"This comment holds several commands: {shown}.", "Ask for one of them.")
 
 
+def day_is_spent(of: str) -> tuple[str, str]:
+    """Problem and next step when the day's money is spent."""
+    if of == "operator":
+        return (
+            "Honk's operator lets it spend no more money today.",
+            "Ask again tomorrow (UTC), or ask the operator to raise `HONK_MAX_USD_PER_DAY`.",
+        )
+    return (
+        "This repository lets Honk spend no more money today.",
+        "Ask again tomorrow (UTC), or raise `budget.per_day_usd` in `.github/honk.yml`.",
+    )
+
+
 def unknown_model(name: str, normal: str, stronger: str) -> tuple[str, str]:
     """Problem and next step of a model that the operator does not offer."""
     return (

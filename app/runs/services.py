@@ -139,6 +139,7 @@ class Services:
     model_id: str
     model_id_max: str
     scratch: Path
+    usd_per_day: float | None = None  # the operator's ceiling for all repositories together
     credentials: tuple[str, ...] = field(default=(), repr=False)  # never to be found in any work
     edits: Edits = field(default_factory=Edits)
     stops: Stops = field(default_factory=Stops)

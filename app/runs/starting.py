@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Literal
+
 from app.domain import labels, words
 from app.domain.policy import Policy
 from app.domain.run import RunInput
@@ -13,6 +16,13 @@ from app.runs.gather import Gathered
 from app.runs.intake import Standing
 from app.runs.queue import enqueue_attempt
 from app.runs.services import Services
+
+
+class Left(Value):
+    """Money that the day has left, in US dollars, and whose limit that is."""
+
+    usd: float
+    of: Literal["repository", "operator"]
 
 
 class Extended(Value):
@@ -30,6 +40,12 @@ async def start(
     """
     if await _may_not(services, trigger):
         return
+    if run.mode != "test":
+        left = await durable.step("count the day's money", Left, lambda: _left(services, run))
+        if left.usd <= 0:
+            await refuse(services, trigger, words.day_is_spent(left.of))
+            return
+        run = _within(run, left.usd)
     await durable.step("acknowledge", Nothing, lambda: intake.acknowledge(services, run))
     gathered = run
     if not run.quiet:
@@ -40,6 +56,28 @@ async def start(
         ).run
     await enqueue_attempt(gathered, 1)
     await durable.step("put away", Nothing, lambda: supersede.supersede(services, run))
+
+
+async def _left(services: Services, run: RunInput) -> Left:
+    """What may still be spent today, in UTC: by the policy here, by the operator everywhere."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    left = Left(usd=float("1e9"), of="operator")
+    if services.usd_per_day is not None:
+        spent = await services.runs.spent_since(today)
+        left = Left(usd=services.usd_per_day - spent, of="operator")
+    per_day = run.policy.budget.per_day_usd
+    if per_day is not None:
+        spent = await services.runs.spent_since(today, str(run.trigger.repository))
+        if per_day - spent < left.usd:
+            left = Left(usd=per_day - spent, of="repository")
+    return left
+
+
+def _within(run: RunInput, usd: float) -> RunInput:
+    """The run with no more money than the day has left."""
+    budget = run.policy.budget
+    capped = budget.model_copy(update={"usd": min(budget.usd, usd)})
+    return run.model_copy(update={"policy": run.policy.model_copy(update={"budget": capped})})
 
 
 async def _may_not(services: Services, trigger: Trigger) -> bool:
@@ -71,6 +109,11 @@ async def resume(
     if await _may_not(services, trigger):
         return
     assert standing.run is not None
+    row = await durable.step("look at the run", Extended, lambda: _as_it_is(services, standing))
+    left = await durable.step("count the day's money", Left, lambda: _left(services, row.run))
+    if left.usd <= 0:
+        await refuse(services, trigger, words.day_is_spent(left.of))
+        return
     run, attempt = standing.run, standing.attempt + 1
     if said:
         await durable.step("hear", Nothing, lambda: intake.hear(services, trigger, run, said))
@@ -83,6 +126,11 @@ async def resume(
         "reopen", Nothing, lambda: intake.reopen(services, trigger, extended.run, attempt)
     )
     await enqueue_attempt(extended.run, attempt)
+
+
+async def _as_it_is(services: Services, standing: Standing) -> Extended:
+    assert standing.run is not None
+    return Extended(run=(await services.runs.get(standing.run)).input)
 
 
 async def refuse(services: Services, trigger: Trigger, told: tuple[str, str]) -> None:

@@ -242,6 +242,17 @@ class Runs:
         await self._database.run(change)
         return await self.get(run)
 
+    async def spent_since(self, moment: float, repository: str | None = None) -> float:
+        """US dollars that runs asked since then have cost, in one repository or in all."""
+        query = sa.select(sa.func.coalesce(sa.func.sum(runs.c.cost_usd), 0.0)).where(
+            runs.c.created_at >= moment
+        )
+        if repository is not None:
+            query = query.where(runs.c.repository == repository)
+        return float(
+            await self._database.run(lambda connection: connection.execute(query).scalar_one())
+        )
+
     async def add_cost(self, run: RunId, usd: float) -> None:
         """Money that the run spent besides the agent's turns."""
         change = sa.update(runs).where(runs.c.id == run).values(cost_usd=runs.c.cost_usd + usd)

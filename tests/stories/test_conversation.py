@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+from tests.support.house import FINISH, FIX, PROJECT, House, Subject, open_house, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -120,6 +120,16 @@ async def test_an_issue_with_an_open_pull_request_is_not_worked_on_twice(house: 
 
     await subject.comment("/honk retry")
     await house.until(lambda: len(subject.pulls) == 2, "there is no second try")
+
+
+async def test_the_days_money_is_a_limit_for_all_runs_together(house: House) -> None:
+    files = {**PROJECT, ".github/honk.yml": b"budget: {per_day_usd: 0.0001}\n"}
+    subject = await house.subject(files=files, plays=script([FIX], [FINISH]))
+    await subject.label()
+    await subject.settled()
+    assert "**The budget is spent.**" in subject.status
+    await subject.comment("/honk continue")
+    assert "budget.per_day_usd" in await subject.refused()
 
 
 async def test_hold_keeps_everything_from_starting(house: House) -> None:
