@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -58,12 +58,13 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[GitHu
     model = AnthropicModel(
         settings.model_key().get_secret_value(), base_url=settings.anthropic_base_url
     )
-    services = _services(settings, database, github, model, await _sandbox(settings))
-    workflow.register(services)
     try:
-        with database.only_worker():
+        with database.only_worker(), _reconciler(settings, database, github) as reconciler:
+            sandbox = await _sandbox(settings)
+            services = _services(settings, database, github, reconciler, model, sandbox)
+            workflow.register(services)
             await asyncio.to_thread(engine.migrate, database, concurrency=settings.concurrency)
-            async with _on_duty(settings, services, model), _reconciling(settings, services):
+            async with _on_duty(settings, services, model), _reconciling(settings, reconciler):
                 log.info("the worker is ready", concurrency=settings.concurrency)
                 yield github
     finally:
@@ -84,19 +85,23 @@ async def _on_duty(
         await _hand_over(database, executor)
 
 
-@asynccontextmanager
-async def _reconciling(settings: Settings, services: Services) -> AsyncIterator[None]:
-    """Fetch from GitHub's log what did not reach the receiver; with `poll` that is everything."""
+@contextmanager
+def _reconciler(settings: Settings, database: Database, github: GitHubApp) -> Iterator[Reconciler]:
     app = OurApp(app_id=int(settings.app_id()), slug=settings.github_app_slug)
-    with queue.trigger_queue(services.database) as triggers:
-        reconciler = Reconciler(services.database, services.github, triggers, app)
-        seconds = POLL_SECONDS if settings.intake == "poll" else RECONCILE_SECONDS
-        task = asyncio.create_task(reconciler.keep_reconciling(seconds))
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    with queue.trigger_queue(database) as triggers:
+        yield Reconciler(database, github, triggers, app)
+
+
+@asynccontextmanager
+async def _reconciling(settings: Settings, reconciler: Reconciler) -> AsyncIterator[None]:
+    """Fetch from GitHub's log what did not reach the receiver; with `poll` that is everything."""
+    seconds = POLL_SECONDS if settings.intake == "poll" else RECONCILE_SECONDS
+    task = asyncio.create_task(reconciler.keep_reconciling(seconds))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -145,6 +150,7 @@ def _services(
     settings: Settings,
     database: Database,
     github: GitHubApp,
+    reconciler: Reconciler,
     model: AnthropicModel,
     sandbox: Sandbox,
 ) -> Services:
@@ -162,6 +168,7 @@ def _services(
         writes=Writes(database),
         images=Images(database),
         github=github,
+        reconciler=reconciler,
         mirrors=mirrors,
         workspaces=workspaces,
         sandbox=sandbox,

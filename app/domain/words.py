@@ -215,11 +215,6 @@ def help_text(commands: Iterable[CommandSpec]) -> str:
     return "\n".join(lines)
 
 
-def not_built_yet(command: str) -> tuple[str, str]:
-    """Why a command that is named and not built does nothing."""
-    return f"`/honk {command}` is not built yet.", "`/honk help` lists what can be asked."
-
-
 def no_run_yet() -> str:
     """The answer to `status` where nothing was ever asked."""
     return "Nothing was asked of Honk here yet. Put the label `honk` on, or comment `/honk`."

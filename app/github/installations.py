@@ -17,7 +17,8 @@ from app.github.exchange import Request
 
 class Installation(Value):
     """An installation. `permissions` are GitHub's names with `read`, `write` or `admin`, as they
-    were accepted, which may be less than the App asks for; `events` are those that are sent.
+    were accepted, which may be less than the App asks for; `events` are those that are sent, `url`
+    the page where all of it is shown and changed.
     """
 
     id: int
@@ -25,6 +26,7 @@ class Installation(Value):
     permissions: Mapping[str, str]
     events: tuple[str, ...]
     suspended_at: datetime | None
+    url: str
 
 
 class _AccountWire(msgspec.Struct):
@@ -38,6 +40,7 @@ class _InstallationWire(msgspec.Struct):
     events: list[str]
     account: _AccountWire | None = None
     suspended_at: datetime | None = None
+    html_url: str = ""
 
 
 async def installation(github: GitHubApp, installation_id: int) -> Installation | None:
@@ -65,4 +68,5 @@ async def installation(github: GitHubApp, installation_id: int) -> Installation 
         permissions=wire.permissions,
         events=tuple(wire.events),
         suspended_at=wire.suspended_at,
+        url=wire.html_url,
     )

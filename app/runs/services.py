@@ -20,6 +20,7 @@ from app.domain.values import RepoName, RunId
 from app.errors import RetryableError
 from app.github.client import GitHubApp, RepositoryClient
 from app.github.exchange import Call, Observe
+from app.runs.reconcile import Reconciler
 from app.runs.shift import Shift
 from app.store.database import Database
 from app.store.images import Images
@@ -37,6 +38,7 @@ log = structlog.get_logger()
 
 # What each kind of step may do; a token is asked for with these and no more.
 READ_CODE = {"contents": "read", "metadata": "read"}
+READ_RUNS = {"actions": "read", "metadata": "read"}
 READ_PULLS = {"contents": "read", "pull_requests": "read", "metadata": "read"}
 READ_CHECKS = {**READ_PULLS, "checks": "read", "statuses": "read", "actions": "read"}
 WRITE_CODE = {"contents": "write", "metadata": "read"}
@@ -130,6 +132,7 @@ class Services:
     writes: Writes
     images: Images
     github: GitHubApp
+    reconciler: Reconciler
     mirrors: Mirrors
     workspaces: Workspaces
     sandbox: Sandbox

@@ -9,7 +9,7 @@ from app.domain import labels, words
 from app.domain.policy import Policy
 from app.domain.run import RunInput
 from app.domain.trigger import Trigger
-from app.domain.values import CommitSha, RunId, Value
+from app.domain.values import CommitSha, RepoName, RunId, Value
 from app.runs import durable, gather, intake, supersede
 from app.runs.durable import Nothing
 from app.runs.gather import Gathered
@@ -59,18 +59,25 @@ async def start(
 
 
 async def _left(services: Services, run: RunInput) -> Left:
-    """What may still be spent today, in UTC: by the policy here, by the operator everywhere."""
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-    left = Left(usd=float("1e9"), of="operator")
-    if services.usd_per_day is not None:
-        spent = await services.runs.spent_since(today)
-        left = Left(usd=services.usd_per_day - spent, of="operator")
-    per_day = run.policy.budget.per_day_usd
-    if per_day is not None:
-        spent = await services.runs.spent_since(today, str(run.trigger.repository))
-        if per_day - spent < left.usd:
-            left = Left(usd=per_day - spent, of="repository")
+    """What may still be spent today: by the policy here, by the operator everywhere."""
+    everywhere, here = await left_today(services, run.policy, run.trigger.repository)
+    left = Left(usd=float("1e9") if everywhere is None else everywhere, of="operator")
+    if here is not None and here < left.usd:
+        left = Left(usd=here, of="repository")
     return left
+
+
+async def left_today(
+    services: Services, policy: Policy, repository: RepoName
+) -> tuple[float | None, float | None]:
+    """US dollars that the operator's and the policy's day (in UTC) have left; None: no limit."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    everywhere, here = services.usd_per_day, policy.budget.per_day_usd
+    if everywhere is not None:
+        everywhere -= await services.runs.spent_since(today)
+    if here is not None:
+        here -= await services.runs.spent_since(today, str(repository))
+    return everywhere, here
 
 
 def _within(run: RunInput, usd: float) -> RunInput:

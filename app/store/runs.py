@@ -220,6 +220,16 @@ class Runs:
             .order_by(runs.c.created_at.desc())
         )
 
+    async def last_published(self, repository: str) -> RunRow | None:
+        """The newest run of a repository whose commit is on a branch."""
+        rows = await self._select(
+            sa.select(runs)
+            .where(runs.c.repository == repository, runs.c.published_sha.is_not(None))
+            .order_by(runs.c.created_at.desc())
+            .limit(1)
+        )
+        return rows[0] if rows else None
+
     async def of_pull(self, repository: str, number: int) -> list[RunRow]:
         """The runs that published to this pull request, newest first."""
         return await self._select(

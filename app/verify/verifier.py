@@ -16,7 +16,9 @@ from app.workspace.spec import Completed
 MAX_NAMES = 50_000
 """Files of a tree that detection looks at; what lies beyond is not seen."""
 
-_NEVER_OURS = frozenset({".git", ".venv", "venv", "node_modules", ".tox", ".nox", "__pycache__"})
+NEVER_OURS = frozenset({".git", ".venv", "venv", "node_modules", ".tox", ".nox", "__pycache__"})
+"""Folders whose files no detection looks at."""
+
 _NO_PROJECTS = frozenset(
     {"vendor", "third_party", "testdata", "fixtures", "__fixtures__", "target", "dist", "build"}
 )
@@ -177,8 +179,8 @@ class DirectoryTree:
     def names(self, pattern: str) -> Iterable[str]:
         if self._names is None:
             found = iter_files(self._root, max_files=MAX_NAMES)
-            self._names = tuple(name for name in found if _NEVER_OURS.isdisjoint(name.split("/")))
+            self._names = tuple(name for name in found if NEVER_OURS.isdisjoint(name.split("/")))
         return (name for name in self._names if fnmatchcase(name, pattern))
 
     def has_links(self, folder: str) -> bool:
-        return has_links(self._root, folder, but=_NEVER_OURS, max_entries=MAX_NAMES)
+        return has_links(self._root, folder, but=NEVER_OURS, max_entries=MAX_NAMES)

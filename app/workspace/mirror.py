@@ -454,6 +454,12 @@ class Mirrors:
         rows = [row.partition(b"\t") for row in listed.split(b"\0") if b" blob " in row[:13]]
         return {os.fsdecode(path): row.split()[2].decode() for row, _, path in rows}
 
+    async def links(self, repo: RepoName, tree: str) -> dict[str, str]:
+        """The symbolic links of a commit or tree: blob by path."""
+        listed = await self._git(repo, ["ls-tree", "-r", "-z", "--full-tree", tree])
+        rows = [row.partition(b"\t") for row in listed.split(b"\0") if row.startswith(b"120000 ")]
+        return {os.fsdecode(path): row.split()[2].decode() for row, _, path in rows}
+
     async def gitlinks(self, repo: RepoName, tree: str) -> dict[str, str]:
         """The submodules of a commit or tree: SHA by path."""
         listed = await self._git(repo, ["ls-tree", "-r", "-z", "--full-tree", tree])

@@ -9,6 +9,7 @@ from app.domain.trigger import Trigger
 from app.runs.commands import (
     ask,
     continue_,
+    doctor,
     fix,
     go,
     help,
@@ -22,7 +23,6 @@ from app.runs.commands import (
     test,
     trust,
     unasked,
-    unbuilt,
     undo,
     work,
 )
@@ -46,7 +46,7 @@ BY_NAME: dict[str, Handler] = {
     "undo": undo.handle,
     "ready": ready.handle,
     "trust": trust.handle,
-    "doctor": unbuilt.handle,
+    "doctor": doctor.handle,
 }
 BY_KIND: dict[str, Handler] = {
     "label": work.handle,

@@ -1,0 +1,118 @@
+"""`/honk doctor`: a checklist of what works in a repository, and what to do where it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.playground.github.records import OtherCi
+from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, Subject, script
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def _examined(subject: Subject) -> dict[str, list[str]]:
+    """The lines of the answer, by what they are about."""
+    await subject.comment("/honk doctor")
+    await subject.house.until(lambda: bool(_answers(subject)), "doctor does not answer")
+    await subject.house.github.drained()
+    (answer,) = _answers(subject)
+    found: dict[str, list[str]] = {}
+    for line in answer.splitlines():
+        if line.startswith("- "):
+            mark, _, rest = line.removeprefix("- ").partition(" ")
+            about, _, text = rest.removeprefix("**").partition(":**")
+            found.setdefault(about, []).append(mark + text)
+    return found
+
+
+def _answers(subject: Subject) -> list[str]:
+    return [c.body for c in subject.ours if "<!-- honk:answer=" in c.body]
+
+
+async def test_where_all_is_well(house: House) -> None:
+    files = {**PROJECT, ".github/honk.yml": b"budget: {per_day_usd: 20}\n"}
+    subject = await house.subject(files=files, plays=script([FIX], [FINISH]))
+    house.github.use_ci(subject.repository, OtherCi())
+    await subject.label()
+    await subject.settled()
+    found = await _examined(subject)
+
+    assert found["Permissions"][0].startswith("✅ all 9 are granted")
+    assert found["Events"] == ["✅ all 12 are sent."]
+    assert "answered with 202" in found["Deliveries"][0]
+    assert found["Missed requests"] == ["✅ nothing was missed."]
+    assert found["Rules of `main`"][0].startswith("✅ none stands in the way")
+    assert found["Rules of `honk/1-add-subtracts`"][0].startswith("✅ none stands in the way")
+    assert found["Signed commits"][0].startswith("✅")
+    assert found["CI on our pushes"][0].endswith("started 1 by itself.")
+    assert found["Hidden refs"] == ["✅ accepted, and they start no workflow."]
+    assert found["Tests"] == ["✅ `python -m pytest`."]
+    assert found["Money today, this repository"] == ["✅ $20.00 of $20.00 left."]
+    assert found["Money today, all of Honk"] == ["✅ no limit is set."]
+    assert "**Doctor: nothing to mend**" in _answers(subject)[0]
+    assert "refs/honk/doctor" not in await subject.git("for-each-ref")
+
+
+async def test_what_stands_in_the_way_is_named(house: House) -> None:
+    github, name = house.github, "sickbay/calc"
+    files = {"notes.txt": b"no tests\n", ".github/honk.yml": b"budget: {per_day_usd: 0.00001}\n"}
+    permissions = {OWNER: "admin"}
+    await github.add_repository(name, files=files, permissions=permissions)
+    number = (await github.open_issue(name, OWNER, "add() subtracts")).number
+    subject = Subject(house, name, number)
+    house.model.scripts[f"{name}#{number}"] = script(
+        {"bash": {"command": "echo more >> notes.txt"}}, [FINISH]
+    )
+    github.use_ci(name, OtherCi(conclusion="action_required"))
+    await subject.label()
+    await subject.settled()
+
+    whole = dict(github.world.app.permissions)
+    del whole["actions"], whole["deployments"]
+    github.grant("sickbay", whole)
+    message = {"operator": "starts_with", "pattern": "feat:"}
+    github.add_ruleset(
+        name,
+        {"type": "creation"},
+        {"type": "commit_message_pattern", "parameters": message},
+        include=["refs/heads/honk/**/*"],
+    )
+    github.add_ruleset(name, {"type": "required_linear_history"}, include=["~DEFAULT_BRANCH"])
+    found = await _examined(subject)
+
+    missing = [line for line in found["Permissions"] if line.startswith("❌")]
+    assert [line.split("`")[1] for line in missing] == ["actions: read", "deployments: write"]
+    assert "is missing, so previews cannot be shown" in missing[1]
+    assert all("/settings/installations/" in line for line in missing)
+    creation, pattern = found["Rules of `honk/1-add-subtracts`"]
+    assert creation.startswith("❌ nobody may create it (`creation` of `sickbay/calc`).")
+    assert "**→** Let Honk bypass the rule" in creation
+    assert "commit messages must match `feat:`" in pattern
+    assert "Merge Honk's pull requests by squash or rebase" in found["Rules of `main`"][0]
+    # Without `actions` nobody can tell what CI did, and that is said; the rest still is looked at.
+    assert found["CI on our pushes"][0].startswith("❔ could not be looked at")
+    assert found["Hidden refs"][0].startswith("⚠️ accepted; whether they start a workflow")
+    assert found["Tests"][0].startswith("❌ none was found")
+    assert found["Money today, this repository"][0].startswith("❌ $0.00 of")
+    assert found["Signed commits"][0].startswith("✅")
+
+
+async def test_hidden_refs_that_are_refused_and_ci_that_waits(house: House) -> None:
+    subject = await house.subject(plays=script([FIX], [FINISH]))
+    house.github.use_ci(subject.repository, OtherCi(conclusion="action_required"))
+    await subject.label()
+    await subject.settled()
+    rule = house.github.faults.refuse_push("refs/honk/doctor-*", "Refs are restricted.", times=1)
+    found = await _examined(subject)
+
+    assert rule not in house.github.faults.pushes
+    assert found["Hidden refs"][0].startswith("❌ refused.")
+    assert "Refs are restricted" in found["Hidden refs"][0]
+    assert "wait for approval" in found["CI on our pushes"][0]
+
+
+async def test_before_anything_was_published(house: House) -> None:
+    subject = await house.subject(files={"a.txt": b"a\n"})
+    found = await _examined(subject)
+    assert found["Signed commits"][0].startswith("❔ nothing of Honk's was published here yet")
+    assert found["CI on our pushes"][0].startswith("❔ nothing")
