@@ -1,7 +1,7 @@
 # Everything a contributor runs. The first run sets up what it needs; later runs start at once.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format schema lock bench faults pictures clean
+.PHONY: demo test lint format schema lock bench faults trust pictures clean
 
 PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
@@ -33,6 +33,9 @@ bench: .venv/dev | system               ## measures, never gates
 
 faults: .venv/dev tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, ON=postgres, AGAIN=1
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(ON),--on $(ON)) $(if $(AGAIN),--again)
+
+trust: .venv/dev | system               ## all cheats with their controls, all honest changes; resumable; ONLY=word, AGAIN=1
+	@$(BIN)/python -m tests.cheats $(if $(ONLY),--only "$(ONLY)") $(if $(AGAIN),--again)
 
 pictures: .venv/dev | system            ## the story as pictures in docs/pictures
 	@$(BIN)/python -m tests.browser.pictures

@@ -51,6 +51,9 @@ _FRAMEWORK = re.compile(
     r"(?:unittest|pytest|_pytest|builtins|__builtins__|doctest)\b.*\.|(?:\w+\.)*TestCase\.\w+"
     r"|sys\.(?:exit|excepthook|modules)\b|os\._exit|(?:\w+\.)+__eq__"
 )
+_PLAIN_SETTINGS = re.compile(
+    r"sys\.(?:path|argv|dont_write_bytecode)|(?:\w+\.)*(?:config|settings)\."
+)
 _EXITS = re.compile(r"(?:sys\.)?exit|quit|os\._exit|pytest\.exit|SystemExit")
 _DETACHES = re.compile(r"os\.(?:fork|forkpty|setsid|spawn\w+|posix_spawn\w*)|daemon\w*\.\w+")
 _SPAWNS = re.compile(r"(?:subprocess\.)?Popen|(?:multiprocessing\.)?Process")
@@ -231,6 +234,9 @@ class Python(Reader):
     def _patched_where(self, node: Node, name: str, place: Place) -> Iterator[Mark]:
         if _FRAMEWORK.match(name):
             yield self._patched(node, name, place)
+        elif self.is_test and "[" not in name and _is_imported(node, name):
+            reason = f"`{name}` is replaced for all tests that run after this."
+            yield self.mark(Kind.FRAMEWORK_PATCHED, node, reason, place.owner)
 
     def _raised(self, node: Node, place: Place) -> Iterator[Mark]:
         words = tokens(node, 400)
@@ -253,6 +259,16 @@ class Python(Reader):
     def _patched(self, node: Node, name: str, place: Place) -> Mark:
         reason = f"`{name}` is replaced, which belongs to the test framework or the interpreter."
         return self.mark(Kind.FRAMEWORK_PATCHED, node, reason, place.owner)
+
+
+def _is_imported(node: Node, name: str) -> bool:
+    """Whether a statement of the module itself sets an attribute of what the module imports."""
+    module = node.parent.parent if node.parent is not None else None
+    if module is None or module.type != "module" or _PLAIN_SETTINGS.match(name):
+        return False
+    first = name.partition(".")[0]
+    imports = (each for each in module.named_children if each.type.startswith("import_"))
+    return any(first in re.findall(r"\w+", text(each)) for each in imports)
 
 
 def _owner(place: Place) -> str:

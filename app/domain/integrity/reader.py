@@ -127,7 +127,9 @@ class Reader(ABC):
                 and child.named_child_count
                 and child.named_children[0].type in self.endings
             ):
-                return children[: at + 1]
+                # A comment on the last line comes after it, and speaks all the same.
+                silent = (each for each in children[at + 1 :] if each.type in self.comments)
+                return [*children[: at + 1], *silent]
         return children
 
     def _marks(self, node: Node, place: Place) -> Iterator[Mark]:

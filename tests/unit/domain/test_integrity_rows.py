@@ -265,6 +265,21 @@ PYTHON = [
         "def test_a():\n    assert f() == 2\n",
         [Kind.FRAMEWORK_PATCHED],
     ),
+    (
+        "import calc\n\ndef test_a():\n    assert calc.f() == 2\n",
+        "import calc\n\ncalc.f = lambda: 2\n\ndef test_a():\n    assert calc.f() == 2\n",
+        [Kind.FRAMEWORK_PATCHED],
+    ),
+    (
+        "def helper():\n    return 1\n\ndef test_a():\n    assert f() == 2\n",
+        "def helper():\n    return 2  # noqa\n\ndef test_a():\n    assert f() == 2\n",
+        [Kind.LINT_DISABLED],
+    ),
+    (
+        "import sys\n\ndef test_a():\n    assert f() == 2\n",
+        "import sys\n\nsys.path = ['src']\n\ndef test_a():\n    assert f() == 2\n",
+        [],
+    ),
     # no flag
     ("def test_a():\n    assert f() == 2\n", "def test_b():\n    assert f() == 2\n", []),
     (

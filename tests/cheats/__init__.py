@@ -1,0 +1,1 @@
+"""Changes that cheat, and honest ones: what Honk says about them."""
