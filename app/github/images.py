@@ -33,6 +33,7 @@ MAX_PIXELS = 8_000
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ADDRESS = re.compile(rf"https?://[^\s\"'<>()\[\]]{{0,300}}?{_UUID.pattern}", re.IGNORECASE)
+_SHOWN = re.compile(r"!\[|<img\b", re.IGNORECASE)
 _PLAIN_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
 _GITHUB = "github.com"
 _HOSTS = {"private-user-images.githubusercontent.com", "user-images.githubusercontent.com"}
@@ -74,6 +75,11 @@ class Images(Value):
 
     images: tuple[Image, ...]
     left_out: tuple[LeftOut, ...]
+
+
+def mentioned(body: str) -> bool:
+    """Whether a text may show an image, told without reading its HTML."""
+    return _SHOWN.search(body) is not None
 
 
 async def images_of(github: GitHubApp, texts: Sequence[Text]) -> Images:

@@ -17,13 +17,15 @@ from app.domain.run import Context, Item, RunInput
 from app.domain.trigger import Line, Trigger
 from app.domain.values import Value
 from app.errors import HonkError
-from app.github import actions, checks, conversation, pulls, repositories, reviews
+from app.github import actions, checks, conversation, images, pulls, repositories, reviews
 from app.github.checks import FailingCheck
 from app.github.client import RepositoryClient
 from app.github.conversation import Comment
+from app.github.images import Text
 from app.github.repositories import Permission
 from app.github.reviews import ThreadComment
 from app.runs.services import TALK, Services
+from app.store.images import Image
 
 log = structlog.get_logger()
 
@@ -45,6 +47,7 @@ class _Basket:
     def __init__(self) -> None:
         self.context: list[Context] = []
         self.items: list[Item] = []
+        self.illustrated: list[Text] = []
         self._size = 0
 
     def put(
@@ -63,6 +66,11 @@ class _Basket:
             self.context.append(Context(about=about, text=seen, author=author, access=access))
         self.items.append(Item(what=about, author=author, at=at, note=", ".join(notes)))
 
+    def illustrate(self, where: str, body: str, html: str) -> None:
+        """Note a text that may show images; only those that `body` names will count."""
+        if images.mentioned(body):
+            self.illustrated.append(Text(where=where, body=body, body_html=html))
+
     def leave(self, what: str, why: str, *, author: str = "", at: str = "") -> None:
         self.items.append(Item(what=what, author=author, at=at, why_not=why))
 
@@ -74,7 +82,9 @@ async def gather(services: Services, run: RunInput, *, fixing: bool = False) -> 
     basket = _Basket()
     _subject(basket, trigger)
     access = _Access(client)
-    if trigger.comments:
+    if images.mentioned(trigger.body):
+        await _attempt(basket, "the images of the text", _shown_in_text(basket, client, trigger))
+    if trigger.comments or _is_illustrated(trigger):
         await _attempt(basket, "the conversation", _conversation(basket, client, access, run))
     if trigger.comment is not None and trigger.comment.on != "conversation":
         await _attempt(basket, "the review", _review(basket, client, access, trigger))
@@ -82,6 +92,7 @@ async def gather(services: Services, run: RunInput, *, fixing: bool = False) -> 
     if fixing:
         failing = await _failing(basket, client, trigger)
         request = request or words.fixing([check.name for check in failing])
+    await _attempt(basket, "the images", _images(services, basket, run))
     gathered = run.model_copy(
         update={
             "request": request,
@@ -100,6 +111,32 @@ def _subject(basket: _Basket, trigger: Trigger) -> None:
     hidden = sanitize.visible(trigger.body).strip() != _as_is(trigger.body)
     note = "hidden text removed" if hidden else ""
     basket.items.append(Item(what=what, author=author, at=_when(trigger.updated_at), note=note))
+
+
+def _is_illustrated(trigger: Trigger) -> bool:
+    """Whether the comment that asks, in the conversation, may show images."""
+    comment = trigger.comment
+    return comment is not None and comment.on == "conversation" and images.mentioned(comment.body)
+
+
+async def _shown_in_text(basket: _Basket, client: RepositoryClient, trigger: Trigger) -> None:
+    """The addresses that open images are only in the HTML of now; the text is the webhook's own."""
+    what = "the pull request's text" if trigger.is_pull_request else "the issue's text"
+    now = await conversation.issue(client, trigger.number)
+    basket.illustrate(what, trigger.body, now.body_html)
+
+
+async def _images(services: Services, basket: _Basket, run: RunInput) -> None:
+    """Load them while their addresses are good, which is for five minutes."""
+    if not basket.illustrated:
+        return
+    found = await images.images_of(services.github, basket.illustrated)
+    for seq, image in enumerate(found.images):
+        await services.images.put(run.id, seq, Image(image.source, image.media_type, image.data))
+        size = max(1, len(image.data) // 1024)
+        basket.items.append(Item(what=f"an image: {image.source}", note=f"{size:,} KiB"))
+    for left in found.left_out:
+        basket.leave(f"an image in {left.where}", left.why)
 
 
 async def _attempt(basket: _Basket, what: str, reading: object) -> None:
@@ -137,6 +174,8 @@ async def _conversation(
     if found.left_out:
         basket.leave(f"{found.left_out:,} older comments", "only the newest are read")
     for comment in found.comments:
+        if trigger.comment is not None and comment.id == own:
+            basket.illustrate("the request", trigger.comment.body, comment.body_html)
         ours = comment.app_id == client.github.app_id
         if ours or comment.id == own or comment.created_at > trigger.asked_at:
             continue
@@ -155,6 +194,7 @@ async def _one(
         basket.leave("a comment", "its author has no write access", author=login, at=at)
         return
     about = _where(comment) if isinstance(comment, ThreadComment) else "a comment"
+    basket.illustrate(about, comment.body, comment.body_html)
     text = comment.body
     if isinstance(comment, ThreadComment) and comment.diff_hunk:
         text = f"{comment.diff_hunk}\n\n{text}"
@@ -172,8 +212,12 @@ async def _review(
         found = await reviews.thread(client, trigger.number, comment.id)
     else:
         found = await reviews.comments_of_review(client, trigger.number, comment.id)
+    if comment.on == "review" and images.mentioned(comment.body):
+        basket.leave("images in the review's own text", "only those in comments are read")
     for each in found:
-        if each.id != comment.id and not await conversation.is_our_bot(client, each.author):
+        if each.id == comment.id:
+            basket.illustrate("the request", comment.body, each.body_html)
+        elif not await conversation.is_our_bot(client, each.author):
             await _one(basket, access, each, trigger)
 
 

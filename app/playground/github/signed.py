@@ -17,6 +17,9 @@ PRIVATE_SECONDS = 300
 _SECRET = secrets.token_bytes(32)
 _IMAGE = re.compile(r"!\[([^\]\n]*)\]\((\S*?)/user-attachments/assets/([0-9a-f-]{36})\)")
 
+_FOREIGN = re.compile(r"!\[([^\]\n]*)\]\((https?://[^\s()<>\"]+)\)")
+_PROXY = "https://camo.githubusercontent.com"
+
 
 def signed_url(path: str, expires: float) -> str:
     """The path with its permission until this moment, in seconds since 1970."""
@@ -37,7 +40,9 @@ def image_path(attachment_id: str) -> str:
 
 
 def with_images(html: str) -> str:
-    """A text in HTML whose Markdown images of attachments became images by signed addresses."""
+    """A text in HTML whose Markdown images became images: those of attachments by signed
+    addresses, all others through GitHub's proxy.
+    """
 
     def image(match: re.Match[str]) -> str:
         words, host, attachment_id = match.groups()
@@ -46,7 +51,12 @@ def with_images(html: str) -> str:
         link = f'<a target="_blank" rel="noopener noreferrer" href="{address}">'
         return f'{link}<img src="{address}" alt="{words}" style="max-width: 100%;"></a>'
 
-    return _IMAGE.sub(image, html)
+    def foreign(match: re.Match[str]) -> str:
+        words, address = match.groups()
+        proxied = f"{_PROXY}/{_signature(address, 0)}/{address.encode().hex()}"
+        return f'<img src="{proxied}" alt="{words}" data-canonical-src="{address}">'
+
+    return _FOREIGN.sub(foreign, _IMAGE.sub(image, html))
 
 
 def _signature(path: str, expires: int) -> str:
