@@ -539,6 +539,29 @@ def subject_closed(number: int, action: str) -> tuple[str, str]:
     return (f"#{number} was {how} while Honk worked.", "The work is kept.")
 
 
+def pointers_not_fetched(paths: Sequence[str]) -> tuple[str, str]:
+    """Which files are Git LFS pointers, and what that means for work and tests."""
+    return _some("Git LFS file", paths), "only the pointers are here, not the contents"
+
+
+def submodules_not_fetched(paths: Sequence[str]) -> tuple[str, str]:
+    """Which folders are submodules, and what that means for work and tests."""
+    return _some("submodule", paths), "not fetched, so empty here"
+
+
+def absent_from_checkout(told: Sequence[tuple[str, str]]) -> str:
+    """The same for the agent."""
+    lines = [f"- {what}: {why}." for what, why in told]
+    rest = "Leave them as they are. Tests that need them fail here, before your change too."
+    return "\n".join([*lines, rest])
+
+
+def _some(noun: str, paths: Sequence[str]) -> str:
+    shown = ", ".join(paths[:_NAMES_SHOWN])
+    more = len(paths) - _NAMES_SHOWN
+    return f"{_count(len(paths), noun)} ({shown}{f' and {more:,} more' if more > 0 else ''})"
+
+
 def pull_request_title(trigger: Trigger) -> str:
     """The issue's title: the request is what the change is about."""
     title = sanitize.plain(trigger.title, limit=TITLE_LIMIT - 20)

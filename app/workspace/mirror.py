@@ -367,7 +367,7 @@ class Mirrors:
             (words[at].decode().lstrip(":").split(" "), os.fsdecode(words[at + 1]))
             for at in range(0, len(words), 2)
         ]
-        sizes = await self._sizes(repo, [sha for row, _ in rows for sha in row[2:4]])
+        sizes = await self.sizes(repo, [sha for row, _ in rows for sha in row[2:4]])
         return tuple(
             FileChange(
                 status=row[4][:1],
@@ -411,7 +411,8 @@ class Mirrors:
             for at in range(0, len(words) - 2, 3)
         }
 
-    async def _sizes(self, repo: RepoName, shas: Sequence[str]) -> dict[str, int]:
+    async def sizes(self, repo: RepoName, shas: Sequence[str]) -> dict[str, int]:
+        """The sizes of objects in bytes, by their names; without those that are not here."""
         wanted = "\n".join(dict.fromkeys(shas)).encode() + b"\n"
         found = await self._git(
             repo, ["cat-file", "--batch-check=%(objectname) %(objectsize)"], wanted

@@ -19,6 +19,7 @@ from app.agent.conversation import (
 from app.agent.model import Block
 from app.agent.prompt import Assignment, Guidance, Remark
 from app.agent.session import Budget, Progress, Session
+from app.domain import words
 from app.domain.run import Context, Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha
 from app.domain.words import PlanItem, Work
@@ -195,18 +196,25 @@ async def _assignment(
 async def _context(
     services: Services, run: RunInput, preparation: Preparation
 ) -> tuple[Context, ...]:
-    """What was gathered when it was asked; on a pull request also what that changes."""
+    """What was gathered when it was asked, and what no checkout holds; on a pull request also what
+    that changes.
+    """
+    absent = await prepare.absent_things(services, run, preparation.base)
+    gathered = run.context
+    if absent:
+        text = words.absent_from_checkout(absent)
+        gathered = (Context(about="what is not in the checkout", text=text), *gathered)
     target, repo = preparation.target, run.trigger.repository
     if target.pull is None or target.at is None:
-        return run.context
+        return gathered
     other = await services.mirrors.fetch(
         repo, await services.remote(run, READ_CODE), f"refs/heads/{target.base_branch}"
     )
     base = await services.mirrors.merge_base(repo, other, target.at) if other else None
     if base is None:
-        return run.context
+        return gathered
     diff = await services.mirrors.diff(repo, base, target.at, _DIFF_BYTES)
-    return (Context(about="what the pull request changes", text=diff), *run.context)
+    return (Context(about="what the pull request changes", text=diff), *gathered)
 
 
 async def _pictures(services: Services, run: RunInput) -> list[Block]:
