@@ -74,7 +74,7 @@ UPSTREAM: Final = (
     Upstream("click", "8.1.6", "8.1.7"),
     Upstream("xmltodict", "0.14.1", "0.14.2"),
     Upstream("isodate", "0.6.0", "0.6.1"),
-    Upstream("decorator", "5.1.0", "5.1.1"),
+    Upstream("pathspec", "0.11.1", "0.11.2"),
 )
 
 
