@@ -1,4 +1,4 @@
-"""The command line: `honk serve | web | worker | migrate | runs | playground`."""
+"""The command line: `honk serve | web | worker | migrate | backup | runs | playground`."""
 
 from __future__ import annotations
 
@@ -86,6 +86,20 @@ def migrate() -> None:
     engine.migrate(database, concurrency=found.concurrency)
     database.close()
     click.echo("The database is up to date.")
+
+
+@honk.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@_told
+def backup(path: Path) -> None:
+    """Copy the SQLite database to the new file PATH, also while Honk is at work."""
+    from app.store.backup import backup as copy
+    from app.store.database import Database
+
+    database = Database(settings.load().database)
+    size = copy(database, path)
+    database.close()
+    click.echo(f"{path} holds the database as it was at this moment ({size:,} bytes).")
 
 
 @honk.group(invoke_without_command=True)
@@ -199,6 +213,12 @@ def _no_such_run(run_id: str) -> None:
     sys.exit(1)
 
 
+async def _ready(database: Any, queue: Any) -> None:
+    """Raises HonkError unless a delivery could be taken now."""
+    await asyncio.to_thread(database.check_old_enough)
+    await queue.check()
+
+
 async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
     """Run the asked-for halves until SIGINT or SIGTERM."""
     from app.runs.queue import trigger_queue
@@ -232,7 +252,7 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
                 secrets=found.webhook_secrets(),
                 app=OurApp(app_id=int(found.app_id()), slug=found.github_app_slug),
                 intake=queue,
-                ready=queue.check,
+                ready=lambda: _ready(database, queue),
             )
             await serve_web(
                 web_app,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import functools
 import hashlib
 import os
 import sqlite3
@@ -54,33 +55,45 @@ class Database:
 
     def check_migrated(self) -> None:
         """Raises UserError unless the tables are those of this version."""
-        head = ScriptDirectory.from_config(_alembic_config()).get_current_head()
-        current = self.transact(
-            lambda connection: MigrationContext.configure(connection).get_current_revision()
-        )
-        if current != head:
+        current, known = self._schema()
+        _refuse_newer(current, known)
+        if current != known[0]:
             raise UserError(
                 "The database is not at this version's schema.", next_step="Run `honk migrate`."
             )
 
+    def check_old_enough(self) -> None:
+        """As `check_migrated`, but a newer schema is good enough for what runs already.
+
+        While a new version is rolled out its migration comes first, and the last version goes on.
+        """
+        current, known = self._schema()
+        if current in known[1:] or current is None:
+            raise UserError("The database is not at this version's schema.")
+
     def migrate(self) -> None:
-        """Bring our tables to this version's schema. Raises UserError on a newer one."""
+        """Bring our tables to this version's schema, whole or not at all.
+
+        Raises UserError on a newer one.
+        """
+        current, known = self._schema()
+        _refuse_newer(current, known)
+        if current == known[0]:
+            return
         config = _alembic_config()
-        head = ScriptDirectory.from_config(config).get_current_head()
         with self.engine.begin() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-            if current == head:
-                return
-            known = {
-                script.revision for script in ScriptDirectory.from_config(config).walk_revisions()
-            }
-            if current is not None and current not in known:
-                raise UserError(
-                    f"The database has the schema {current}, which is newer than this Honk.",
-                    next_step="Start the newer Honk again, or restore a backup made before it ran.",
-                )
+            if self.is_sqlite:
+                # Python begins a transaction of its own only before rows are changed, not tables.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def _schema(self) -> tuple[str | None, tuple[str, ...]]:
+        """The schema that the database has, and those that we know, newest first."""
+        current = self.transact(
+            lambda connection: MigrationContext.configure(connection).get_current_revision()
+        )
+        return current, _known_schemas()
 
     @contextmanager
     def only_worker(self) -> Iterator[None]:
@@ -139,6 +152,20 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+@functools.cache
+def _known_schemas() -> tuple[str, ...]:
+    script = ScriptDirectory.from_config(_alembic_config())
+    return tuple(each.revision for each in script.walk_revisions())
+
+
+def _refuse_newer(current: str | None, known: tuple[str, ...]) -> None:
+    if current is not None and current not in known:
+        raise UserError(
+            f"The database has the schema {current}, which is newer than this Honk.",
+            next_step="Start the newer Honk again, or restore a backup made before it ran.",
+        )
 
 
 def lock_key(name: str) -> int:

@@ -45,6 +45,7 @@ class RunRow(Value):
     status_comment_id: int | None
     status_node_id: str | None
     run_check_id: int | None
+    kept_here: str | None
     told_attempt: int | None
     phases: list[tuple[str, float]] | None
     stop_asked_by: str | None

@@ -37,6 +37,8 @@ runs = sa.Table(
     sa.Column("status_comment_id", sa.BigInteger),
     sa.Column("status_node_id", sa.String(200)),
     sa.Column("run_check_id", sa.BigInteger),
+    # Why the work so far is on the worker's machine alone: what GitHub said when it refused it.
+    sa.Column("kept_here", sa.Text),
     # The last attempt whose last words were tried.
     sa.Column("told_attempt", sa.Integer),
     # [phase, seconds since 1970] in order.
@@ -147,4 +149,13 @@ marks = sa.Table(
     # How far something that is done again and again has come.
     sa.Column("name", sa.String(50), primary_key=True),
     sa.Column("at", sa.Float, nullable=False),
+)
+
+# What was counted since the first day. Runs are forgotten after a while; these are not.
+totals = sa.Table(
+    "totals",
+    metadata,
+    sa.Column("name", sa.String(50), primary_key=True),
+    sa.Column("label", sa.String(100), primary_key=True),
+    sa.Column("value", sa.Float, nullable=False),
 )

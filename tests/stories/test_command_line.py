@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +25,9 @@ def _honk(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", ["", "serve", "web", "worker", "migrate", "runs", "playground"])
+@pytest.mark.parametrize(
+    "command", ["", "serve", "web", "worker", "migrate", "backup", "runs", "playground"]
+)
 def test_help_is_everywhere(command: str) -> None:
     done = _honk(*command.split(), "--help")
     assert done.returncode == 0
@@ -65,6 +69,28 @@ def test_no_sandbox_needs_a_clear_yes(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "HONK_ALLOW_UNSANDBOXED=yes" in done.stderr
+
+
+def test_a_newer_database_is_refused_by_every_process(tmp_path: Path) -> None:
+    assert _honk("migrate", HONK_HOME=str(tmp_path)).returncode == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "honk.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.commit()
+    key = tmp_path / "key"
+    key.write_text("x")
+    key.chmod(0o600)
+    settings = {
+        "HONK_HOME": str(tmp_path),
+        "GITHUB_APP_ID": "1",
+        "GITHUB_WEBHOOK_SECRET": "s",
+        "GITHUB_PRIVATE_KEY_PATH": str(key),
+        "ANTHROPIC_API_KEY": "none",
+    }
+    for command in ("web", "worker", "migrate", "runs"):
+        done = _honk(command, **settings)
+        assert done.returncode == 1
+        assert "schema 9999, which is newer than this Honk" in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_web_before_migrate_says_what_to_do(tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""A machine is lost in the middle of a run; the last night's backup is put on a new one."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+
+from app.playground.run import environment
+from tests.support.house import FINISH, FIX, House, open_house, script
+
+LOOKS = [{"use": [{"bash": {"command": f"echo {n}"}}], "seconds": 0.4} for n in range(4)]
+
+
+async def _honk(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "app", *arguments],
+        env=environment(house.settings),
+        cwd=house.home,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+async def test_a_restored_backup_goes_on_with_the_runs_that_were_under_way() -> None:
+    async with open_house() as house:
+        before = await house.subject(plays=script([FIX], [FINISH]))
+        await before.label()
+        await before.settled()
+        subject = await house.subject(plays=script([FIX], *LOOKS, [{"verify": {}}], [FINISH]))
+        await subject.label()
+        await house.until(lambda: subject.labels == ["honk:running"], "it does not work")
+
+        done = await _honk(house, "backup", "night.db")
+        assert done.returncode == 0, done.stderr
+        assert "night.db holds the database" in done.stdout
+        again = await _honk(house, "backup", "night.db")
+        assert again.returncode == 1
+        assert "is there already" in again.stderr
+
+        await house.kill()
+        # The whole machine is gone; what is left are the backup and GitHub.
+        shutil.rmtree(house.home / "honk")
+        (house.home / "honk").mkdir()
+        (house.home / "honk").chmod(0o711)
+        shutil.copy(house.home / "night.db", house.home / "honk" / "honk.db")
+        await house.start()
+        await subject.settled()
+
+        listed = await _honk(house, "runs", "list")
+        assert listed.stdout.count("done") == 2, listed.stdout
+        assert subject.labels == ["honk:done"]
+        assert subject.check.conclusion == "success"
+        assert len(subject.ours) == 2
+        # What had ended before is left alone.
+        assert len(before.ours) == 2
