@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -20,6 +20,7 @@ from app.errors import HonkError
 from app.settings import Settings
 
 P = ParamSpec("P")
+Check = Callable[[], Awaitable[object]]
 
 
 def main() -> None:
@@ -204,7 +205,7 @@ def _database() -> Any:
     from app.store.database import Database
 
     database = Database(settings.load().database)
-    database.migrate()
+    database.check_migrated()
     return database
 
 
@@ -213,16 +214,11 @@ def _no_such_run(run_id: str) -> None:
     sys.exit(1)
 
 
-async def _ready(database: Any, queue: Any) -> None:
-    """Raises HonkError unless a delivery could be taken now."""
-    await asyncio.to_thread(database.check_old_enough)
-    await queue.check()
-
-
 async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
     """Run the asked-for halves until SIGINT or SIGTERM."""
     from app.runs.queue import trigger_queue
     from app.store.database import Database
+    from app.web.server import serve as serve_web
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -230,35 +226,84 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
     database = Database(found.database)
     async with AsyncExitStack() as stack:
         stack.callback(database.close)
+        checks: list[Check] = []
         if worker:
-            from app.worker import working
-
-            github = await stack.enter_async_context(working(found, database))
-            logs.configure(
-                level=found.log_level,
-                form=found.log_format,
-                secrets=lambda: found.secrets() | github.redactions(),
-            )
+            checks.append(await _begin_to_work(found, database, stack))
+        else:
+            database.check_migrated()
+        queue = stack.enter_context(trigger_queue(database))
+        await queue.check()
         if web:
-            from app.domain.trigger import OurApp
-            from app.web.app import create_app
-            from app.web.server import serve as serve_web
-
-            if not worker:
-                database.check_migrated()
-            queue = stack.enter_context(trigger_queue(database))
-            await queue.check()
-            web_app = create_app(
-                secrets=found.webhook_secrets(),
-                app=OurApp(app_id=int(found.app_id()), slug=found.github_app_slug),
-                intake=queue,
-                ready=lambda: _ready(database, queue),
-            )
+            application = _web(found, database, queue, checks)
             await serve_web(
-                web_app,
+                application,
                 host=found.host,
                 port=found.port,
                 stop=stop,
-                listening=lambda port: click.echo(f"Honk listens on http://{found.host}:{port}"),
+                listening=_tell(found.host, "Honk listens"),
+            )
+        elif found.metrics_port is not None:
+            application = _watching(found, database, queue, checks)
+            await serve_web(
+                application,
+                host=found.metrics_host,
+                port=found.metrics_port,
+                stop=stop,
+                listening=_tell(found.metrics_host, "Metrics are told"),
             )
         await stop.wait()
+
+
+async def _begin_to_work(found: Settings, database: Any, stack: AsyncExitStack) -> Check:
+    """Work until the stack is left; gives what tells whether it still can."""
+    from app.worker import working
+
+    at_work = await stack.enter_async_context(working(found, database))
+    logs.configure(
+        level=found.log_level,
+        form=found.log_format,
+        secrets=lambda: found.secrets() | at_work.github.redactions(),
+    )
+    return at_work.ready
+
+
+def _web(found: Settings, database: Any, queue: Any, checks: list[Check]) -> Any:
+    from app.domain.trigger import OurApp
+    from app.web.app import create_app
+
+    async def schema() -> None:
+        await asyncio.to_thread(database.check_old_enough)
+
+    return create_app(
+        secrets=found.webhook_secrets(),
+        app=OurApp(app_id=int(found.app_id()), slug=found.github_app_slug),
+        intake=queue,
+        watched=_watched(found, database, queue, [*checks, schema, queue.check]),
+    )
+
+
+def _watching(found: Settings, database: Any, queue: Any, checks: list[Check]) -> Any:
+    from app.web.watching import create_watching_app
+
+    return create_watching_app(_watched(found, database, queue, checks))
+
+
+def _watched(found: Settings, database: Any, queue: Any, checks: list[Check]) -> Any:
+    """What the process tells of itself; it is ready when every check holds."""
+    from app import metrics
+    from app.runs.figures import figures
+    from app.web.watching import Watched
+
+    async def ready() -> None:
+        for check in checks:
+            await check()
+
+    async def told() -> bytes:
+        return metrics.exposition(await figures(database, queue))
+
+    token = found.metrics_token.get_secret_value() if found.metrics_token else ""
+    return Watched(ready, told, metrics.CONTENT_TYPE, token)
+
+
+def _tell(host: str, what: str) -> Callable[[int], None]:
+    return lambda port: click.echo(f"{what} on http://{host}:{port}")

@@ -22,11 +22,14 @@ from pydantic_settings import (
 
 from app.errors import UserError
 
-_SECRETS = (
-    "GITHUB_PRIVATE_KEY",
-    "GITHUB_WEBHOOK_SECRET",
-    "ANTHROPIC_API_KEY",
-)
+_SECRETS = {
+    "GITHUB_PRIVATE_KEY": "github_private_key",
+    "GITHUB_WEBHOOK_SECRET": "github_webhook_secret",
+    "ANTHROPIC_API_KEY": "anthropic_api_key",
+    "HONK_METRICS_TOKEN": "HONK_METRICS_TOKEN",
+}
+"""Each by the name that `Settings` takes it in."""
+
 _OTHERS_MAY_READ = 0o077
 
 
@@ -38,10 +41,10 @@ class _SecretFiles(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         found = {}
-        for name in _SECRETS:
+        for name, taken_in_as in _SECRETS.items():
             path = os.environ.get(f"{name}_FILE")
             if path:
-                found[name.lower()] = read_secret_file(Path(path), setting=f"{name}_FILE")
+                found[taken_in_as] = read_secret_file(Path(path), setting=f"{name}_FILE")
         return found
 
 
@@ -92,6 +95,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", validation_alias="HOST")
     port: int = Field(8000, ge=0, le=65535, validation_alias="PORT")
+    metrics_host: str = Field("127.0.0.1", validation_alias="HONK_METRICS_HOST")
+    metrics_port: int | None = Field(None, ge=0, le=65535, validation_alias="HONK_METRICS_PORT")
+    metrics_token: SecretStr | None = Field(None, validation_alias="HONK_METRICS_TOKEN")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
@@ -155,7 +161,12 @@ class Settings(BaseSettings):
 
     def secrets(self) -> set[str]:
         """Every secret that was given, one by one, to be taken out of what is written."""
-        kept = (self.github_webhook_secret, self.anthropic_api_key, self.github_private_key)
+        kept = (
+            self.github_webhook_secret,
+            self.anthropic_api_key,
+            self.github_private_key,
+            self.metrics_token,
+        )
         given = (secret.get_secret_value() for secret in kept if secret is not None)
         return {part.strip() for secret in given for part in secret.split(",")}
 

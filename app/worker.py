@@ -7,18 +7,21 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from app import metrics
 from app.agent.model import AnthropicModel
 from app.domain.admission import Limits
 from app.domain.trigger import OurApp
 from app.errors import RetryableError, UserError
 from app.github.client import GitHubApp
+from app.github.exchange import Call
 from app.runs import engine, executors, queue, workflow
 from app.runs.admission import Admission
-from app.runs.executors import Watch
+from app.runs.executors import Duty, Watch
 from app.runs.reconcile import POLL_SECONDS, RECONCILE_SECONDS, Reconciler
 from app.runs.services import Services
 from app.runs.settling import keep_settling
@@ -42,8 +45,20 @@ log = structlog.get_logger()
 _LAST_WORK_SECONDS = 14.0
 
 
+@dataclass(frozen=True)
+class Working:
+    """A worker at work."""
+
+    github: GitHubApp
+    _duty: Duty
+
+    async def ready(self) -> None:
+        """Raises HonkError unless it may take runs: its lease is alive, or its database here."""
+        await asyncio.to_thread(self._duty.check)
+
+
 @asynccontextmanager
-async def working(settings: Settings, database: Database) -> AsyncIterator[GitHubApp]:
+async def working(settings: Settings, database: Database) -> AsyncIterator[Working]:
     """Bring the database up to date and work on the queues while the context is open.
 
     Raises UserError when a setting is missing or the sandbox cannot be made here.
@@ -53,6 +68,7 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[GitHu
         settings.private_key(),
         settings.github_api_url,
         settings.github_server_url,
+        _count_answer,
         secrets=settings.secrets,
     )
     model = AnthropicModel(
@@ -64,9 +80,12 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[GitHu
             services = _services(settings, database, github, reconciler, model, sandbox)
             workflow.register(services)
             await asyncio.to_thread(engine.migrate, database, concurrency=settings.concurrency)
-            async with _on_duty(settings, services, model), _reconciling(settings, reconciler):
+            async with (
+                _on_duty(settings, services, model) as duty,
+                _reconciling(settings, reconciler),
+            ):
                 log.info("the worker is ready", concurrency=settings.concurrency)
-                yield github
+                yield Working(github, duty)
     finally:
         await github.close()
         await model.aclose()
@@ -75,14 +94,20 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[GitHu
 @asynccontextmanager
 async def _on_duty(
     settings: Settings, services: Services, model: AnthropicModel
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Duty]:
     """Hold the lease, work, and in the end hand over what is not finished."""
     database, lease = services.database, settings.lease_seconds
-    duty = executors.on_duty(database, slots=settings.concurrency, lease_seconds=lease)
-    async with duty as executor:
-        async with _at_work(services, Watch(database, executor, lease), model, executor):
-            yield
-        await _hand_over(database, executor)
+    on_duty = executors.on_duty(database, slots=settings.concurrency, lease_seconds=lease)
+    async with on_duty as duty:
+        watch = Watch(database, duty.executor, lease)
+        async with _at_work(services, watch, model, duty.executor):
+            yield duty
+        await _hand_over(database, duty.executor)
+
+
+def _count_answer(call: Call) -> None:
+    metrics.GITHUB_ANSWERS.labels("none" if call.status is None else str(call.status)).inc()
+    metrics.GITHUB_SECONDS.observe(call.seconds)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from app import logs
 from app.domain.trigger import OurApp, Signal, Trigger
 from app.web.app import WEBHOOK_PATH, create_app
 from app.web.server import serve
+from app.web.watching import Watched
 from benchmarks.load import Load, generate
 
 CONNECTIONS = 64
@@ -124,13 +125,17 @@ async def _always_ready() -> None:
     return
 
 
+async def _no_figures() -> bytes:
+    return b""
+
+
 async def _serve_honk() -> None:
     logs.configure(level="warning", form="json", secrets=lambda: ())
     app = create_app(
         secrets=[_SECRET],
         app=OurApp(app_id=1, slug="honk"),
         intake=_NoIntake(),
-        ready=_always_ready,
+        watched=Watched(_always_ready, _no_figures, "text/plain"),
     )
     await serve(app, host="127.0.0.1", port=0, stop=asyncio.Event(), listening=_announce)
 

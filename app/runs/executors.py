@@ -24,6 +24,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import NoReturn
 
 import sqlalchemy as sa
@@ -46,23 +47,34 @@ _PATIENCE = 0.75
 _ONLY = "local"
 
 
+@dataclass(frozen=True)
+class Duty:
+    """A worker that is on duty. `executor` is its id for the engine.
+
+    `check` raises RetryableError when it may be at work no longer, as far as it knows: it blocks.
+    """
+
+    executor: str
+    check: Callable[[], None]
+
+
 @asynccontextmanager
-async def on_duty(database: Database, *, slots: int, lease_seconds: float) -> AsyncIterator[str]:
-    """Be a worker while the context is open; gives the executor id to the engine.
+async def on_duty(database: Database, *, slots: int, lease_seconds: float) -> AsyncIterator[Duty]:
+    """Be a worker while the context is open.
 
     On SQLite the caller holds `Database.only_worker`. Raises RetryableError when Postgres is away,
     UserError when it is too old.
     """
     if database.is_sqlite:
         await asyncio.to_thread(_enrol, database, _ONLY, slots, alone=True)
-        yield _ONLY
+        yield Duty(_ONLY, database.check_old_enough)
         return
     executor = f"{socket.gethostname()[:60]}-{uuid.uuid4().hex[:12]}"
     heart = _Heart(database, executor, lease_seconds)
     await asyncio.to_thread(heart.begin)
     try:
         await asyncio.to_thread(_enrol, database, executor, slots)
-        yield executor
+        yield Duty(executor, heart.check)
         await asyncio.to_thread(_strike_off, database, executor)
     finally:
         await asyncio.to_thread(heart.stop)
@@ -164,6 +176,11 @@ class _Heart:
             ) from None
         for thread in self._threads:
             thread.start()
+
+    def check(self) -> None:
+        """Raises RetryableError when the lease is due: half a lease without a confirmed ping."""
+        if _clock() - self._confirmed >= self._lease / 2:
+            raise RetryableError("The lease was not renewed lately.")
 
     def stop(self) -> None:
         """Let go of the lock. The worker must be at work on nothing any more."""

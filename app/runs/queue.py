@@ -93,6 +93,24 @@ class TriggerQueue:
                 "The queues are not in the database yet.", next_step="Run `honk migrate` first."
             )
 
+    async def oldest(self) -> float | None:
+        """When the trigger that waits longest to be heard was taken in, in seconds since 1970.
+
+        Raises RetryableError when the database is away.
+        """
+        try:
+            waiting = await asyncio.to_thread(
+                self._client.list_workflows,
+                queue_name=INTAKE_QUEUE,
+                status="ENQUEUED",
+                limit=1,
+                load_input=False,
+                load_output=False,
+            )
+        except DBAPIError as problem:
+            raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
+        return waiting[0].created_at / 1000 if waiting and waiting[0].created_at else None
+
     async def enqueue(self, trigger: Trigger | Signal) -> Literal["accepted", "known"]:
         """One durable insert. Raises RetryableError when the database is away."""
         options: EnqueueOptions = {

@@ -13,6 +13,7 @@ from app.domain import admission
 from app.domain.admission import Hall, Limits, Live, Served, Waiting
 from app.domain.run import Outcome, Phase, RunInput, subject_key
 from app.domain.values import RunId, Value
+from app.store import totals
 from app.store.database import Database, now
 from app.store.schema import runs, workers
 
@@ -267,7 +268,12 @@ class Runs:
     async def add_cost(self, run: RunId, usd: float) -> None:
         """Money that the run spent besides the agent's turns."""
         change = sa.update(runs).where(runs.c.id == run).values(cost_usd=runs.c.cost_usd + usd)
-        await self._database.run(lambda connection: connection.execute(change))
+
+        def spend(connection: sa.Connection) -> None:
+            connection.execute(change)
+            totals.add(connection, {(totals.MONEY, ""): usd})
+
+        await self._database.run(spend)
 
     async def update(self, run: RunId, **values: Any) -> RunRow:
         """Set columns by name and return the row."""
@@ -278,24 +284,35 @@ class Runs:
     async def finish(self, run: RunId, outcome: Outcome) -> RunRow:
         """The run has ended; doing it again keeps the first time and takes the last outcome."""
         moment = now()
-        change = (
-            sa.update(runs)
-            .where(runs.c.id == run)
-            .values(
-                phase=Phase.FINISHED.value,
-                outcome=outcome.value,
-                updated_at=moment,
-                finished_at=sa.func.coalesce(runs.c.finished_at, moment),
-            )
+        mine = runs.c.id == run
+        change = sa.update(runs).values(
+            phase=Phase.FINISHED.value, outcome=outcome.value, updated_at=moment
         )
-        await self._database.run(lambda connection: connection.execute(change))
+
+        def end(connection: sa.Connection) -> None:
+            live = sa.select(runs.c.phases, runs.c.asked_at).with_for_update()
+            row = connection.execute(live.where(mine, runs.c.finished_at.is_(None))).first()
+            if row is None:
+                connection.execute(change.where(mine))
+                return
+            connection.execute(change.where(mine).values(finished_at=moment))
+            ended = totals.of_phases(row.phases or [], since=row.asked_at, end=moment)
+            totals.add(connection, {(totals.RUNS, outcome.value): 1, **ended})
+
+        await self._database.run(end)
         return await self.get(run)
 
     async def count_calls(self, run: RunId, counted: Mapping[str, int]) -> None:
         """Add to `api_calls`, `status_edits` and `token_requests`, by the column's name."""
         values = {column: runs.c[column] + number for column, number in counted.items()}
         change = sa.update(runs).where(runs.c.id == run).values(**values)
-        await self._database.run(lambda connection: connection.execute(change))
+        more = {(totals.CALLS, column): float(number) for column, number in counted.items()}
+
+        def count(connection: sa.Connection) -> None:
+            connection.execute(change)
+            totals.add(connection, more)
+
+        await self._database.run(count)
 
     async def _select(self, query: sa.Select[Any]) -> list[RunRow]:
         rows = await self._database.run(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from app.domain.values import RunId
+from app.store import totals
 from app.store.database import Database, now
 from app.store.schema import runs, turns
 
@@ -33,8 +35,12 @@ class Turns:
         cost_usd: float,
         snapshot: str | None,
         by_model: bool,
+        tokens: Mapping[str, int] | None = None,
     ) -> None:
-        """Write one turn down, once: the same `seq` again changes nothing and costs nothing."""
+        """Write one turn down, once: the same `seq` again changes nothing and costs nothing.
+
+        `tokens` by kind are counted in the totals.
+        """
 
         def insert(connection: sa.Connection) -> None:
             here = (turns.c.run_id == self._run, turns.c.seq == seq)
@@ -58,6 +64,9 @@ class Turns:
                     model_turns=runs.c.model_turns + int(by_model),
                 )
             )
+            used = {(totals.TOKENS, kind): float(number) for kind, number in (tokens or {}).items()}
+            spent = {(totals.MONEY, ""): cost_usd, (totals.MODEL_TURNS, ""): float(by_model)}
+            totals.add(connection, {**used, **spent})
 
         await self._database.run(insert)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
-import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -17,12 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import __version__
 from app.domain import policy
 from app.domain.trigger import OurApp
-from app.errors import HonkError
+from app.web import watching
+from app.web.watching import Watched
 from app.web.webhook import BODY_SECONDS, INTAKE_SECONDS, Intake, Receiver
 
 WEBHOOK_PATH = "/webhooks/github"
 POLICY_SCHEMA_PATH = "/honk.schema.json"
-READY_SECONDS = 3.0
 
 _SECURITY_HEADERS = {
     "cache-control": "no-store",
@@ -35,22 +33,19 @@ _SECURITY_HEADERS = {
 }
 _RAW_SECURITY_HEADERS = [(k.encode(), v.encode()) for k, v in _SECURITY_HEADERS.items()]
 
-_log = structlog.get_logger(__name__)
-
 
 def create_app(
     *,
     secrets: Sequence[bytes],
     app: OurApp,
     intake: Intake,
-    ready: Callable[[], Awaitable[object]],
+    watched: Watched,
     body_seconds: float = BODY_SECONDS,
     intake_seconds: float = INTAKE_SECONDS,
 ) -> Starlette:
     """Build the application.
 
-    `secrets` are the webhook's, one or two of them. `ready` returns when deliveries can be taken
-    and raises a HonkError when they cannot, such as while the database is away.
+    `secrets` are the webhook's, one or two of them.
     """
     receiver = Receiver(
         secrets=secrets,
@@ -62,8 +57,7 @@ def create_app(
     application = Starlette(
         routes=[
             Route(WEBHOOK_PATH, receiver.receive, methods=["POST"]),
-            Route("/healthz", _healthz),
-            Route("/readyz", _readyz(ready)),
+            *watching.routes(watched),
             Route(POLICY_SCHEMA_PATH, _policy_schema),
             Route("/", _front_page),
         ],
@@ -95,23 +89,6 @@ class _SecurityHeaders:
 async def _our_fault(_request: Request, _problem: Exception) -> Response:
     """Sent outside all middleware, so it carries the headers itself. The server logs why."""
     return PlainTextResponse("Something went wrong in Honk.\n", 500, _SECURITY_HEADERS)
-
-
-async def _healthz(_request: Request) -> Response:
-    return PlainTextResponse("up\n")
-
-
-def _readyz(ready: Callable[[], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
-    async def readyz(_request: Request) -> Response:
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                await ready()
-        except (HonkError, TimeoutError) as problem:
-            _log.warning("not ready", reason=str(problem) or "the check took too long")
-            return PlainTextResponse("not ready\n", 503)
-        return PlainTextResponse("ready\n")
-
-    return readyz
 
 
 async def _policy_schema(_request: Request) -> Response:

@@ -13,6 +13,7 @@ GitHub logs what was not answered 2xx within ten seconds as failed
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import mmap
 import re
@@ -21,9 +22,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import structlog
+from prometheus_client import Counter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from app import metrics
 from app.domain.event import Event, EventError
 from app.domain.trigger import Decision, Ignored, OurApp, Signal, Trigger, from_event
 from app.errors import RetryableError
@@ -170,6 +173,11 @@ class Receiver:
 
     async def receive(self, request: Request) -> Response:
         """Answer one delivery."""
+        response = await self._answer(request)
+        _counter(response.status_code).inc()
+        return response
+
+    async def _answer(self, request: Request) -> Response:
         try:
             head = read_head(request.scope["headers"])
             event = await self._read_event(request, head)
@@ -228,6 +236,11 @@ class Receiver:
             delivery=head.delivery,
         )
         return JSONResponse({"trigger": trigger.id}, 202 if taken == "accepted" else 200)
+
+
+@functools.cache
+def _counter(status: int) -> Counter:
+    return metrics.DELIVERIES.labels(str(status))
 
 
 def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:

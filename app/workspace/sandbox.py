@@ -21,6 +21,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from app import metrics
 from app.errors import UserError
 from app.workspace import seccomp
 from app.workspace.flags import (
@@ -123,11 +124,13 @@ class _Sandboxes(ABC):
             ended = await self._run(spec, argv, stdin, kept, file, stop)
         if file is not None and file.dropped and ended.killed is None:
             ended = replace(ended, exit_code=None, killed="output")
-        return replace(
-            ended,
-            output=kept.value(),
-            dropped_bytes=kept.dropped,
-            seconds=time.monotonic() - began,
+        return _counted(
+            replace(
+                ended,
+                output=kept.value(),
+                dropped_bytes=kept.dropped,
+                seconds=time.monotonic() - began,
+            )
         )
 
     async def _run(
@@ -188,6 +191,14 @@ async def _until(answer: Any, seconds: float, stop: asyncio.Event | None) -> Com
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
+def _counted(done: Completed) -> Completed:
+    """Kills that nobody asked for are counted."""
+    why = "time" if done.timed_out else done.killed
+    if why is not None and why != "stopped":
+        metrics.SANDBOX_KILLS.labels(why).inc()
+    return done
+
+
 def _ended(code: int | None, *, killed: str | None = None, timed_out: bool = False) -> Completed:
     return Completed(code, b"", 0, timed_out, killed, 0.0)
 
@@ -235,20 +246,22 @@ class _Session:
             except (SandboxGoneError, TimeoutError):
                 await unhurried(self.end())
                 words = b"\n[The sandbox went away and is started again; only the workspace lasts.]"
-                return replace(
-                    _ended(None, killed="sandbox"), output=words, seconds=time.monotonic() - began
-                )
+                gone = _ended(None, killed="sandbox")
+                seconds = time.monotonic() - began
+                return _counted(replace(gone, output=words, seconds=seconds))
             except BaseException:
                 # Half a conversation cannot be resumed.
                 await unhurried(self.end())
                 raise
-            return Completed(
-                exit_code=answer.get("exit"),
-                output=output,
-                dropped_bytes=int(answer.get("dropped", 0)),
-                timed_out=bool(answer.get("timed_out", False)),
-                killed=answer.get("killed"),
-                seconds=time.monotonic() - began,
+            return _counted(
+                Completed(
+                    exit_code=answer.get("exit"),
+                    output=output,
+                    dropped_bytes=int(answer.get("dropped", 0)),
+                    timed_out=bool(answer.get("timed_out", False)),
+                    killed=answer.get("killed"),
+                    seconds=time.monotonic() - began,
+                )
             )
 
 

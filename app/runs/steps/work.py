@@ -36,6 +36,14 @@ _GUIDANCE = ("AGENTS.md", "CLAUDE.md")
 _GUIDANCE_BYTES = 32_768
 _DIFF_BYTES = 60_000
 
+# As the Messages API calls them: https://docs.claude.com/en/api/messages#response-usage
+_KINDS_OF_TOKENS = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache_write": "cache_creation_input_tokens",
+    "cache_read": "cache_read_input_tokens",
+}
+
 
 async def work(
     services: Services,
@@ -166,7 +174,17 @@ class _Transcript:
             cost_usd=turn.cost_usd,
             snapshot=turn.snapshot,
             by_model=turn.role == "assistant",
+            tokens=_tokens(turn),
         )
+
+
+def _tokens(turn: TurnRecord) -> dict[str, int]:
+    """What the turn used, by kind, what was thrown away included; empty for turns of people."""
+    usage = turn.usage or {}
+    whole = [usage, *usage.get("discarded", ())]
+    return {
+        kind: sum(each.get(name) or 0 for each in whole) for kind, name in _KINDS_OF_TOKENS.items()
+    }
 
 
 async def _assignment(

@@ -13,6 +13,7 @@ from app.domain.trigger import OurApp, Signal, Trigger
 from app.errors import RetryableError
 from app.web.app import create_app
 from app.web.server import serve
+from app.web.watching import Watched
 from tests.support.deliveries import signature
 
 SECRET = "the secret of today, ü".encode()
@@ -148,6 +149,10 @@ async def _send(writer: asyncio.StreamWriter, parts: tuple[bytes, ...], pause: f
         await asyncio.sleep(pause)
 
 
+async def _no_figures() -> bytes:
+    return b""
+
+
 @contextlib.asynccontextmanager
 async def running_site(
     *,
@@ -162,7 +167,7 @@ async def running_site(
         secrets=[SECRET, SECRET_BEFORE],
         app=OurApp(app_id=4711, slug="honk"),
         intake=site.intake,
-        ready=site.check_ready,
+        watched=Watched(site.check_ready, _no_figures, "text/plain"),
         body_seconds=body_seconds,
         intake_seconds=intake_seconds,
     )

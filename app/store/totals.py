@@ -1,0 +1,57 @@
+"""What was counted since the first day, over all processes; it outlives the runs it came from.
+
+A count is added in the transaction of what is counted, so that what is done twice counts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.store.schema import totals
+
+RUNS = "runs"  # by outcome
+MONEY = "usd"
+MODEL_TURNS = "model_turns"
+TOKENS = "tokens"  # by kind
+CALLS = "github_calls"  # by kind
+PHASE_SECONDS = "phase_seconds"  # the sum, by phase
+PHASE_COUNTS = "phase_counts"  # by `<phase> <upper bound>`, each phase counted in one
+
+PHASE_BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0)
+"""In seconds; what took longer is counted under `inf`."""
+
+Counts = Mapping[tuple[str, str], float]
+
+
+def add(connection: sa.Connection, counts: Counts) -> None:
+    """Add to some totals, by name and label."""
+    kind = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    # Always in the same order: two that add to the same rows would else wait for each other.
+    for (name, label), value in sorted(counts.items()):
+        if value:
+            insert = kind(totals).values(name=name, label=label, value=value)
+            more = {"value": totals.c.value + insert.excluded.value}
+            connection.execute(
+                insert.on_conflict_do_update(index_elements=["name", "label"], set_=more)
+            )
+
+
+def of_phases(phases: Iterable[tuple[str, float]], *, since: float, end: float) -> Counts:
+    """The totals that a run's phases add: (phase, beginning) in order, those begun since then.
+
+    Pure. Times are seconds since 1970.
+    """
+    counted: dict[tuple[str, str], float] = {}
+    mine = [each for each in phases if each[1] >= since]
+    for (phase, began), (_, ended) in zip(mine, [*mine[1:], ("", end)], strict=True):
+        seconds = max(0.0, ended - began)
+        bound = next((str(each) for each in PHASE_BOUNDS if seconds <= each), "inf")
+        for key, value in (
+            ((PHASE_SECONDS, phase), seconds),
+            ((PHASE_COUNTS, f"{phase} {bound}"), 1.0),
+        ):
+            counted[key] = counted.get(key, 0.0) + value
+    return counted
