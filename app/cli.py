@@ -234,7 +234,10 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
         queue = stack.enter_context(trigger_queue(database))
         await queue.check()
         if web:
-            application = _web(found, database, queue, checks)
+            from app.web.pages import open_pages
+
+            pages = await stack.enter_async_context(open_pages(found, database))
+            application = _web(found, database, queue, checks, pages)
             await serve_web(
                 application,
                 host=found.host,
@@ -267,7 +270,7 @@ async def _begin_to_work(found: Settings, database: Any, stack: AsyncExitStack) 
     return at_work.ready
 
 
-def _web(found: Settings, database: Any, queue: Any, checks: list[Check]) -> Any:
+def _web(found: Settings, database: Any, queue: Any, checks: list[Check], pages: list[Any]) -> Any:
     from app.domain.trigger import OurApp
     from app.web.app import create_app
 
@@ -279,6 +282,8 @@ def _web(found: Settings, database: Any, queue: Any, checks: list[Check]) -> Any
         app=OurApp(app_id=int(found.app_id()), slug=found.github_app_slug),
         intake=queue,
         watched=_watched(found, database, queue, [*checks, schema, queue.check]),
+        pages=pages,
+        is_https=found.is_https,
     )
 
 

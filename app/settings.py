@@ -7,9 +7,11 @@ directory is read too, and every secret can be given as `NAME_FILE=path` instead
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -25,12 +27,15 @@ from app.errors import UserError
 _SECRETS = {
     "GITHUB_PRIVATE_KEY": "github_private_key",
     "GITHUB_WEBHOOK_SECRET": "github_webhook_secret",
+    "GITHUB_CLIENT_SECRET": "github_client_secret",
+    "HONK_SESSION_SECRET": "HONK_SESSION_SECRET",
     "ANTHROPIC_API_KEY": "anthropic_api_key",
     "HONK_METRICS_TOKEN": "HONK_METRICS_TOKEN",
 }
 """Each by the name that `Settings` takes it in."""
 
 _OTHERS_MAY_READ = 0o077
+_SESSION_SECRET_LENGTH = 32
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
@@ -46,6 +51,15 @@ class _SecretFiles(PydanticBaseSettingsSource):
             if path:
                 found[taken_in_as] = read_secret_file(Path(path), setting=f"{name}_FILE")
         return found
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """Who the App is to people who sign in, and what their sessions are sealed with."""
+
+    client_id: str
+    client_secret: SecretStr
+    session_secret: SecretStr
 
 
 class Settings(BaseSettings):
@@ -64,6 +78,10 @@ class Settings(BaseSettings):
     github_private_key: SecretStr | None = None
     github_private_key_path: Path | None = None
     github_webhook_secret: SecretStr | None = None
+    github_client_id: str | None = None
+    github_client_secret: SecretStr | None = None
+    session_secret: SecretStr | None = Field(None, validation_alias="HONK_SESSION_SECRET")
+    public_url: str | None = Field(None, validation_alias="HONK_PUBLIC_URL")
     github_api_url: str = "https://api.github.com"
     github_server_url: str = "https://github.com"
 
@@ -124,6 +142,22 @@ class Settings(BaseSettings):
     def _without_slash(cls, value: str) -> str:
         return value.rstrip("/")
 
+    @field_validator("public_url")
+    @classmethod
+    def _an_origin(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        rest = (parts.path.strip("/"), parts.query, parts.fragment, parts.username)
+        if parts.scheme not in ("http", "https") or not parts.hostname or any(rest):
+            raise ValueError("give scheme and host alone, such as https://honk.example.com")
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def is_https(self) -> bool:
+        """Whether people reach the pages by HTTPS, which something in front of them speaks."""
+        return self.public_url is not None and self.public_url.startswith("https://")
+
     @property
     def home_path(self) -> Path:
         """Where mirrors, workspaces and artefacts live, as an absolute path."""
@@ -163,12 +197,26 @@ class Settings(BaseSettings):
         """Every secret that was given, one by one, to be taken out of what is written."""
         kept = (
             self.github_webhook_secret,
+            self.github_client_secret,
+            self.session_secret,
             self.anthropic_api_key,
             self.github_private_key,
             self.metrics_token,
         )
         given = (secret.get_secret_value() for secret in kept if secret is not None)
         return {part.strip() for secret in given for part in secret.split(",")}
+
+    def sign_in(self) -> SignIn | None:
+        """What the pages need to let people in; None when a part is missing. Raises UserError."""
+        key, secret = self.session_secret, self.github_client_secret
+        if not self.github_client_id or secret is None or key is None:
+            return None
+        if len(key.get_secret_value()) < _SESSION_SECRET_LENGTH:
+            raise UserError(
+                f"HONK_SESSION_SECRET has fewer than {_SESSION_SECRET_LENGTH} characters.",
+                next_step="Make one with: openssl rand -hex 32",
+            )
+        return SignIn(self.github_client_id, secret, key)
 
     def app_id(self) -> str:
         """The App's numeric id. Raises UserError when it is missing or no number."""

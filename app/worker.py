@@ -29,6 +29,7 @@ from app.settings import Settings
 from app.store.database import Database
 from app.store.images import Images
 from app.store.messages import Messages
+from app.store.reports import Reports
 from app.store.results import ResultStore
 from app.store.runs import Runs
 from app.store.writes import Writes
@@ -192,6 +193,7 @@ def _services(
         messages=Messages(database),
         writes=Writes(database),
         images=Images(database),
+        reports=Reports(database),
         github=github,
         reconciler=reconciler,
         mirrors=mirrors,
@@ -203,6 +205,7 @@ def _services(
         model_id=settings.model,
         model_id_max=settings.model_max,
         scratch=home / "scratch",
+        public_url=settings.public_url or "",
         usd_per_day=settings.max_usd_per_day,
         credentials=tuple({*settings.secrets(), settings.private_key().get_secret_value()}),
     )

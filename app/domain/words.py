@@ -134,7 +134,7 @@ class Told(Value):
     """What the status comment is made of, besides the moment that it tells of.
 
     `phases` are the run's phases so far, each with its beginning in seconds since 1970; `now`
-    likewise.
+    likewise. `page` is where the run can be followed, empty where there is no such place.
     """
 
     run: RunId
@@ -147,6 +147,7 @@ class Told(Value):
     now: float = 0.0
     manifest: tuple[Item, ...] = ()
     tried: tuple[Tried, ...] = ()
+    page: str = ""
 
 
 def marker(run: RunId) -> str:
@@ -162,6 +163,14 @@ def last_words_marker(run: RunId, attempt: int) -> str:
 def refusal_marker(run: RunId) -> str:
     """The line by which a refusal is found again."""
     return f"<!-- honk:refused={run} -->"
+
+
+def state(phase: Phase, outcome: Outcome | None, mode: str) -> str:
+    """Where a run is, or how it ended, in a few words."""
+    if outcome is None:
+        return _PHASES.get(phase, "Ending")
+    good = mode == "test" and outcome is Outcome.DONE
+    return "The tests are good" if good else _HEADLINES[outcome]
 
 
 def status_waiting(told: Told, waiting: Waiting) -> str:
@@ -746,7 +755,7 @@ def what_ran(result: VerifierResult) -> str:
     where = f" in {sanitize.code(folder, limit=200)}" if folder else ""
     lines = [
         f"{sanitize.code(result.command, limit=300)}{where} {ended} "
-        f"after {_duration(result.seconds)}."
+        f"after {duration(result.seconds)}."
     ]
     if result.from_exit_code_only:
         lines.append("It writes no report that Honk reads, so only its exit code is known.")
@@ -760,8 +769,8 @@ def what_ran(result: VerifierResult) -> str:
     return "\n\n".join(lines)
 
 
-def verdict_table(verdict: Verdict) -> str:
-    """Tests before and after, counted, in a table narrow enough for a phone; the names below it."""
+def verdict_rows(verdict: Verdict) -> list[tuple[str, list[str]]]:
+    """What happened to tests and checks, each kind that there is with the names of all of it."""
     rows = [
         ("New failures", verdict.new_failures),
         ("Failing, unknown before", verdict.failing_unknown),
@@ -780,6 +789,12 @@ def verdict_table(verdict: Verdict) -> str:
         for name, found in _check_rows(verdict.checks)
         if found
     ]
+    return named
+
+
+def verdict_table(verdict: Verdict) -> str:
+    """Tests before and after, counted, in a table narrow enough for a phone; the names below it."""
+    named = verdict_rows(verdict)
     before = verdict.counts_before
     lines = ["| tests | |", "|---|---|"]
     lines += [f"| {name} | {len(tests):,} |" for name, tests in named]
@@ -901,17 +916,25 @@ def _place(waiting: Waiting) -> str:
     return f"{why}; {_count(waiting.ahead, 'run')} ahead of it in the queue."
 
 
-def _timeline(told: Told) -> str:
-    """How long each phase took, added up over all attempts; the one under way by its beginning."""
+def timeline(phases: Sequence[tuple[Phase, float]], now: float) -> list[tuple[str, str]]:
+    """How long each phase took, added up over all attempts; the one under way by its beginning.
+
+    `phases` are those so far, each with its beginning in seconds since 1970; `now` likewise. What
+    took less than half a second is left out.
+    """
     spent: dict[Phase, float] = {}
-    ends = [*(at for _, at in told.phases[1:]), told.now]
-    for (phase, began), ended in zip(told.phases, ends, strict=False):
+    ends = [*(at for _, at in phases[1:]), now]
+    for (phase, began), ended in zip(phases, ends, strict=False):
         spent[phase] = spent.get(phase, 0.0) + max(0.0, ended - began)
-    shown = [
-        f"{_TIMED[phase]} {_duration(spent[phase])}"
+    return [
+        (_TIMED[phase], duration(spent[phase]))
         for phase in _TIMED
         if round(spent.get(phase, 0.0)) > 0
     ]
+
+
+def _timeline(told: Told) -> str:
+    shown = [f"{did} {how_long}" for did, how_long in timeline(told.phases, told.now)]
     return f"<sub>{' · '.join(shown)}</sub>" if shown else ""
 
 
@@ -944,14 +967,12 @@ def _foot(told: Told, *, live: bool) -> str:
     used = f"{_usage_line(told.usage)} · " if told.usage else ""
     stop = " · stop with `/honk stop`" if live else ""
     who = f"asked by {_login(told.requester)}" if told.requester else "unasked"
-    return f"<sub>{used}run `{told.run}` · {who}{stop}</sub>"
+    run = f"[run `{told.run}`]({told.page})" if told.page else f"run `{told.run}`"
+    return f"<sub>{used}{run} · {who}{stop}</sub>"
 
 
 def _headline(report: Report) -> str:
-    if report.mode == "test":
-        good = report.outcome is Outcome.DONE
-        return "The tests are good" if good else _HEADLINES[report.outcome]
-    return _HEADLINES[report.outcome]
+    return state(Phase.FINISHED, report.outcome, report.mode)
 
 
 def _patch(report: Report) -> str:
@@ -1071,7 +1092,7 @@ def _reasons(verdict: Verdict) -> list[str]:
 
 def _usage_line(usage: Usage) -> str:
     return (
-        f"${usage.cost_usd:.2f} · {_count(usage.model_turns, 'turn')} · {_duration(usage.seconds)}"
+        f"${usage.cost_usd:.2f} · {_count(usage.model_turns, 'turn')} · {duration(usage.seconds)}"
     )
 
 
@@ -1084,7 +1105,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"

@@ -33,7 +33,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -50,6 +49,7 @@ from app import __version__
 from app.domain.sanitize import redact
 from app.domain.values import RepoName
 from app.errors import RetryableError
+from app.github.addresses import is_this_machine
 from app.github.auth import AppKey, Clock, InstallationToken, InstallationTokens, Mint, TokenScope
 from app.github.exchange import Answer, Call, Json, Observe, Request, Silence
 from app.github.refusals import RefusedError, UnsureError, no_token, not_accepted, refusal
@@ -581,12 +581,3 @@ def _followed(api_url: str, url: str, answer: Answer, troubles: _Troubles) -> st
     if another or troubles.redirects > _REDIRECTS:
         raise RetryableError(f"GitHub sends {urlsplit(url).path} elsewhere, too often or too far.")
     return str(target)
-
-
-def is_this_machine(url: str) -> bool:
-    """A simulator beside us is never reached through the proxy of the environment."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -15,7 +15,8 @@ import httpx
 
 from app import __version__
 from app.errors import RetryableError
-from app.github.client import GitHubApp, is_this_machine
+from app.github.addresses import is_this_machine
+from app.github.client import GitHubApp
 
 _ATTEMPTS = 3
 _REDIRECTS = 2

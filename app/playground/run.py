@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import secrets
 import shutil
@@ -99,6 +100,7 @@ async def play(scene: Scene, *, port: int, once: bool) -> bool:
         ):
             await added
             github.webhook_url = f"{honk.url}/webhooks/github"
+            let_sign_in(github, honk.url)
             repository, number = await _open_issues(github, scene)
             story = Story(github, repository, number, model, github_url)
             await github.add_label(repository, number, "honk", OWNER)
@@ -106,6 +108,7 @@ async def play(scene: Scene, *, port: int, once: bool) -> bool:
             good = ended and await recount(story, home, is_sample=bool(scene.samples))
             if not once and ended:
                 click.echo(f"\nThe playground stays at {github_url} until you press Ctrl-C.")
+                click.echo(f"Honk's own pages are at {honk.url}/runs.")
                 await _interrupted()
         return good
 
@@ -193,13 +196,28 @@ def github_settings(home: Path, github_url: str) -> dict[str, str]:
     }
 
 
+def sign_in_settings() -> dict[str, str]:
+    """What lets people of the playground's GitHub sign in to the product's pages."""
+    return {
+        "GITHUB_CLIENT_ID": f"Iv23li{APP_ID:014d}",
+        "GITHUB_CLIENT_SECRET": "playground-client-secret",
+        "HONK_SESSION_SECRET": secrets.token_hex(32),
+    }
+
+
+def let_sign_in(github: GitHub, honk_url: str) -> None:
+    """Tell GitHub where people who signed in go, as an App's owner does on its settings page."""
+    back = f"{honk_url}/login/callback"
+    github.world.app = dataclasses.replace(github.world.app, callback_urls=(back,))
+
+
 def _settings(home: Path, github_url: str, model_url: str | None) -> dict[str, str]:
     if model_url:
         model = {"ANTHROPIC_BASE_URL": model_url, "ANTHROPIC_API_KEY": KEY_OF_NOBODY}
     else:
         names = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "HONK_MODEL")
         model = {name: os.environ[name] for name in names if name in os.environ}
-    return {**github_settings(home, github_url), **model}
+    return {**github_settings(home, github_url), **sign_in_settings(), **model}
 
 
 @asynccontextmanager

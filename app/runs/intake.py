@@ -173,7 +173,7 @@ async def acknowledge(services: Services, run: RunInput) -> Nothing:
             client,
             run.trigger.number,
             words.marker(run.id),
-            words.status_waiting(told_of(row), waiting),
+            words.status_waiting(told_of(services, row), waiting),
         ),
         talk.react(client, run.trigger, "eyes"),
         _swap_labels(client, run.trigger),
@@ -204,7 +204,7 @@ async def reopen(services: Services, trigger: Trigger, run: RunInput, attempt: i
     row = await services.runs.reopen(run.id, attempt, run)
     waiting = await services.runs.waiting(row)
     client = await services.talker(trigger)
-    text = words.status_waiting(told_of(row), waiting)
+    text = words.status_waiting(told_of(services, row), waiting)
     if row.status_comment_id is not None:
         await conversation.edit_comment(client, row.status_comment_id, text)
     await asyncio.gather(

@@ -25,6 +25,7 @@ from app.runs.shift import Shift
 from app.store.database import Database
 from app.store.images import Images
 from app.store.messages import Messages
+from app.store.reports import Reports
 from app.store.results import ResultStore
 from app.store.runs import Runs
 from app.store.writes import Writes
@@ -131,6 +132,7 @@ class Services:
     messages: Messages
     writes: Writes
     images: Images
+    reports: Reports
     github: GitHubApp
     reconciler: Reconciler
     mirrors: Mirrors
@@ -142,6 +144,7 @@ class Services:
     model_id: str
     model_id_max: str
     scratch: Path
+    public_url: str = ""  # where people find the pages, without a slash; empty where nowhere
     usd_per_day: float | None = None  # the operator's ceiling for all repositories together
     credentials: tuple[str, ...] = field(default=(), repr=False)  # never to be found in any work
     edits: Edits = field(default_factory=Edits)

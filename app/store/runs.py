@@ -64,6 +64,25 @@ class RunRow(Value):
     finished_at: float | None
 
 
+class RunLine(Value):
+    """What a list of runs tells of one."""
+
+    id: RunId
+    repository: str
+    repository_id: int
+    number: int
+    title: str
+    actor: str
+    mode: str
+    phase: Phase
+    outcome: Outcome | None
+    pull_number: int | None
+    pull_url: str | None
+    cost_usd: float
+    created_at: float
+    finished_at: float | None
+
+
 class Runs:
     """Reads and writes rows of `runs`. Every method is one transaction."""
 
@@ -161,6 +180,26 @@ class Runs:
     async def latest(self, limit: int) -> list[RunRow]:
         """The newest runs first."""
         return await self._select(sa.select(runs).order_by(runs.c.created_at.desc()).limit(limit))
+
+    async def lines(
+        self, limit: int, *, before: float | None = None, repository: str | None = None
+    ) -> list[RunLine]:
+        """The newest runs first: those asked before a moment, of one repository or of all."""
+        trigger = runs.c.input["trigger"]
+        query = sa.select(
+            *(runs.c[name] for name in RunLine.model_fields if name in runs.c),
+            trigger["repository_id"].as_integer().label("repository_id"),
+            trigger["title"].as_string().label("title"),
+            runs.c.input["mode"].as_string().label("mode"),
+        ).order_by(runs.c.created_at.desc())
+        if before is not None:
+            query = query.where(runs.c.created_at < before)
+        if repository is not None:
+            query = query.where(sa.func.lower(runs.c.repository) == repository.lower())
+        rows = await self._database.run(
+            lambda connection: connection.execute(query.limit(limit)).mappings().all()
+        )
+        return [RunLine.model_validate(dict(row)) for row in rows]
 
     async def waiting(self, row: RunRow) -> Waiting:
         """The place of a run in the queue, and why it waits."""

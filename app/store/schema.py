@@ -83,6 +83,20 @@ turns = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
 )
 
+# How a run's last attempt ended, for its page.
+reports = sa.Table(
+    "reports",
+    metadata,
+    sa.Column(
+        "run_id",
+        sa.String(32),
+        sa.ForeignKey("runs.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("report", sa.JSON, nullable=False),
+)
+
 messages = sa.Table(
     "messages",
     metadata,

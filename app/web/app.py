@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__
@@ -32,6 +32,7 @@ _SECURITY_HEADERS = {
     "x-frame-options": "DENY",
 }
 _RAW_SECURITY_HEADERS = [(k.encode(), v.encode()) for k, v in _SECURITY_HEADERS.items()]
+_ONLY_HTTPS = (b"strict-transport-security", b"max-age=31536000")
 
 
 def create_app(
@@ -40,12 +41,15 @@ def create_app(
     app: OurApp,
     intake: Intake,
     watched: Watched,
+    pages: Sequence[BaseRoute] = (),
+    is_https: bool = False,
     body_seconds: float = BODY_SECONDS,
     intake_seconds: float = INTAKE_SECONDS,
 ) -> Starlette:
     """Build the application.
 
-    `secrets` are the webhook's, one or two of them.
+    `secrets` are the webhook's, one or two of them. `pages` are the routes of what people look at
+    (`web.pages`); `is_https` says that people come by HTTPS.
     """
     receiver = Receiver(
         secrets=secrets,
@@ -60,8 +64,9 @@ def create_app(
             *watching.routes(watched),
             Route(POLICY_SCHEMA_PATH, _policy_schema),
             Route("/", _front_page),
+            *pages,
         ],
-        middleware=[Middleware(_SecurityHeaders)],
+        middleware=[Middleware(_SecurityHeaders, is_https=is_https)],
         exception_handlers={Exception: _our_fault},
     )
     application.router.redirect_slashes = False
@@ -71,15 +76,16 @@ def create_app(
 class _SecurityHeaders:
     """Adds the headers to every answer; a page that needs another policy sets its own."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, is_https: bool) -> None:
         self._app = app
+        self._headers = _RAW_SECURITY_HEADERS + ([_ONLY_HTTPS] if is_https else [])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = {name for name, _ in message["headers"]}
                 message["headers"].extend(
-                    header for header in _RAW_SECURITY_HEADERS if header[0] not in own
+                    header for header in self._headers if header[0] not in own
                 )
             await send(message)
 
@@ -111,6 +117,7 @@ _FRONT_PAGE = f"""<!doctype html>
 <title>Honk</title>
 <h1>Honk {html.escape(__version__)}</h1>
 <p>A GitHub App that turns a labelled issue into a pull request a person can trust.</p>
+<p><a href="/runs">Runs</a></p>
 <p>GitHub delivers its webhooks to <code>{WEBHOOK_PATH}</code>.</p>
 </html>
 """

@@ -460,6 +460,13 @@ class Tour:
         found = await self.ask("GET", "/user/installations", token=token)
         number = found["installations"][0]["id"]
         await self.ask("GET", f"/user/installations/{number}/repositories", token=token)
+        answer = await self.client.request(
+            "DELETE",
+            f"{self.github.url}/api/v3/applications/{app.client_id}/token",
+            json={"access_token": token},
+            auth=(app.client_id, app.client_secret),
+        )
+        assert answer.status_code == 204
 
     async def deliveries(self) -> None:
         me = self.as_app()

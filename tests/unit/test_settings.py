@@ -94,3 +94,50 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-visible")
     monkeypatch.setenv("GITHUB_WEBHOOK_SECRET", "visible-secret")
     assert "visible" not in repr(settings.load())
+
+
+LONG = "s" * 32
+
+
+def test_people_can_sign_in_once_all_three_are_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GITHUB_CLIENT_ID", "Iv1")
+    monkeypatch.setenv("GITHUB_CLIENT_SECRET", "client")
+    assert settings.load().sign_in() is None
+    path = tmp_path / "session"
+    path.write_text(LONG + "\n")
+    path.chmod(0o600)
+    monkeypatch.setenv("HONK_SESSION_SECRET_FILE", str(path))
+    found = settings.load()
+    sign_in = found.sign_in()
+    assert sign_in is not None
+    assert sign_in.session_secret.get_secret_value() == LONG
+    assert {"client", LONG} <= found.secrets()
+    assert LONG not in repr(found)
+
+
+def test_a_short_session_secret_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GITHUB_CLIENT_ID", "GITHUB_CLIENT_SECRET", "HONK_SESSION_SECRET"):
+        monkeypatch.setenv(name, "short")
+    with pytest.raises(UserError, match="fewer than 32"):
+        settings.load().sign_in()
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://honk.example.com/", "https://honk.example.com"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        *((bad, None) for bad in ("honk.example.com", "ftp://x", "https://x/y", "https://a@x")),
+    ],
+)
+def test_the_public_address_is_an_origin(
+    monkeypatch: pytest.MonkeyPatch, given: str, origin: str | None
+) -> None:
+    monkeypatch.setenv("HONK_PUBLIC_URL", given)
+    if origin is None:
+        with pytest.raises(UserError, match="PUBLIC_URL"):
+            settings.load()
+    else:
+        assert settings.load().public_url == origin

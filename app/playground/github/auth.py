@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import hmac
 import json
 import secrets
 import string
@@ -52,12 +53,17 @@ def actor_of(world: World, authorization: str) -> Actor:
 
 
 def actor_of_basic(world: World, credential: str) -> Actor:
-    """Who a Basic credential belongs to; its password is a token, the name does not matter."""
+    """Who a Basic credential belongs to: the App's own, or a token under any name."""
     try:
         text = base64.b64decode(credential, validate=True).decode()
     except ValueError:
         raise Refusal(401, "Bad credentials") from None
-    return actor_of_token(world, text.partition(":")[2])
+    name, _, password = text.partition(":")
+    if name == world.app.client_id and hmac.compare_digest(
+        password.encode(), world.app.client_secret.encode()
+    ):
+        return Actor("app", world.bot)
+    return actor_of_token(world, password)
 
 
 def actor_of_token(world: World, text: str) -> Actor:
@@ -230,6 +236,15 @@ async def revoke_token(call: Call) -> Answer:
     return Answer(204)
 
 
+async def forget_user_token(call: Call) -> Answer:
+    text = call.value("access_token", str, "")
+    token = call.world.tokens.get(text)
+    if call.params["client_id"] != call.world.app.client_id or token is None or not token.via_app:
+        raise not_found()
+    del call.world.tokens[text]
+    return Answer(204)
+
+
 async def installation_repositories(call: Call) -> Answer:
     found = [r for r in call.world.repositories.values() if covers(call.world, call.actor, r)]
     return call.page(
@@ -252,6 +267,7 @@ ENDPOINTS = [
     Endpoint("POST", "/app/installations/{installation_id}/access_tokens", create_token, "app"),
     Endpoint("GET", "/repos/{owner}/{repo}/installation", repository_installation, "app"),
     Endpoint("DELETE", "/installation/token", revoke_token, "installation"),
+    Endpoint("DELETE", "/applications/{client_id}/token", forget_user_token, "app"),
     Endpoint("GET", "/installation/repositories", installation_repositories, "installation"),
     Endpoint("GET", "/rate_limit", rate_limit, "any"),
 ]

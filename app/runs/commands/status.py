@@ -21,5 +21,5 @@ async def _answer(services: Services, trigger: Trigger) -> Nothing:
     if row is None:
         return await intake.answer(services, trigger, words.no_run_yet())
     waiting = await services.runs.waiting(row)
-    text = words.how_it_stands(told_of(row), row.phase, row.outcome, waiting)
+    text = words.how_it_stands(told_of(services, row), row.phase, row.outcome, waiting)
     return await intake.answer(services, trigger, text)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 import structlog
 
 from app.domain import labels, words
 from app.domain.run import Phase, RunInput
-from app.domain.setup import Tried
 from app.domain.words import PlanItem, Told, Usage
 from app.errors import HonkError
 from app.github import conversation
@@ -38,7 +36,7 @@ async def announce(
             return
         services.edits.made(run.id)
         client = await services.client(run, TALK)
-        text = words.status_working(told_of(row, services.tried.of(run.id)), phase)
+        text = words.status_working(told_of(services, row), phase)
         await conversation.edit_comment(client, row.status_comment_id, text)
         if phase is Phase.WORKING and new_phase:
             await conversation.set_state_label(
@@ -48,7 +46,7 @@ async def announce(
         log.warning("the status comment was not edited", run=run.id, why=str(problem))
 
 
-def told_of(row: RunRow, tried: Sequence[Tried] = ()) -> Told:
+def told_of(services: Services, row: RunRow) -> Told:
     """What the status comment tells of a run, as it stands now."""
     run = row.input
     return Told(
@@ -61,7 +59,8 @@ def told_of(row: RunRow, tried: Sequence[Tried] = ()) -> Told:
         phases=tuple((Phase(name), at) for name, at in row.phases or []),
         now=row.finished_at or time.time(),
         manifest=run.manifest,
-        tried=tuple(tried),
+        tried=services.tried.of(row.id),
+        page=f"{services.public_url}/runs/{row.id}" if services.public_url else "",
     )
 
 

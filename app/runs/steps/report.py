@@ -49,6 +49,7 @@ async def report(services: Services, run: RunInput, attempt: int, told: Report) 
         raise
     except UserError as problem:
         log.warning("a run's end could not be told", run=run.id, why=str(problem))
+    await services.reports.put(run.id, attempt, told)
     await services.runs.finish(run.id, told.outcome)
     await _put_away(services, run)
     return Nothing()
@@ -85,7 +86,7 @@ async def _settle_status(
 ) -> None:
     """Edit the status comment for the last time; write it when it is not there."""
     row = await services.runs.get(run.id)
-    text = words.status_settled(told_of(row, services.tried.of(run.id)), told)
+    text = words.status_settled(told_of(services, row), told)
     known = row.status_comment_id
     if known is not None and await conversation.edit_comment(client, known, text):
         return

@@ -1,0 +1,196 @@
+"""People on GitHub: they sign in to the App, and GitHub tells what they may read.
+
+What is asked about a person is asked with that person's own token, so that GitHub decides.
+
+Outside contract:
+https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-user-access-token-for-a-github-app
+https://docs.github.com/en/rest/users/users#get-the-authenticated-user
+https://docs.github.com/en/rest/repos/repos#get-a-repository
+https://docs.github.com/en/rest/apps/oauth-applications#delete-an-app-token
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import httpx
+import msgspec
+from pydantic import SecretStr
+
+from app import __version__
+from app.domain.values import RepoName
+from app.errors import RetryableError, UserError
+from app.github.addresses import is_this_machine
+
+T = TypeVar("T")
+
+_SECONDS = 8.0
+_AT_ONCE = 16
+_LONGEST_LIFE = 8 * 3600.0
+"""Seconds that a token is used at most, also where the App's tokens do not end by themselves."""
+
+
+class NotSignedInError(UserError):
+    """GitHub did not let somebody in, or does so no longer."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """An account on GitHub."""
+
+    login: str
+    id: int
+
+
+@dataclass(frozen=True)
+class UserToken:
+    """What the App may do in a person's name, for so many seconds from now."""
+
+    value: SecretStr
+    seconds: float
+
+
+class _TokenWire(msgspec.Struct):
+    access_token: str = ""
+    expires_in: float = _LONGEST_LIFE
+    error: str = ""
+
+
+class _PersonWire(msgspec.Struct):
+    login: str
+    id: int
+
+
+class _RepositoryWire(msgspec.Struct):
+    id: int
+
+
+@dataclass(frozen=True)
+class People:
+    """GitHub as it is asked about people. Every method raises RetryableError while it is away.
+
+    `server_url` is where people go, `api_url` where programs go. `back` is where people return to;
+    without one they are sent to the first address that the App has registered.
+    """
+
+    client: httpx.AsyncClient = field(repr=False)
+    server_url: str
+    api_url: str
+    client_id: str
+    client_secret: SecretStr
+    back: str | None = None
+
+    def sign_in_url(self, state: str, verifier: str) -> str:
+        """Where somebody is sent to agree. The verifier itself (PKCE) stays with us."""
+        digest = hashlib.sha256(verifier.encode()).digest()
+        asked = {
+            "client_id": self.client_id,
+            "state": state,
+            "code_challenge": base64.urlsafe_b64encode(digest).decode().rstrip("="),
+            "code_challenge_method": "S256",
+            **({"redirect_uri": self.back} if self.back else {}),
+        }
+        return f"{self.server_url}/login/oauth/authorize?{urlencode(asked)}"
+
+    async def token_for(self, code: str, verifier: str) -> UserToken:
+        """Give the code in. Raises NotSignedInError when GitHub does not take it."""
+        given = {
+            "client_id": self.client_id,
+            "client_secret": self.client_secret.get_secret_value(),
+            "code": code,
+            "code_verifier": verifier,
+            **({"redirect_uri": self.back} if self.back else {}),
+        }
+        # In the body: what stands in an address ends up in somebody's log.
+        answer = await self._send("POST", f"{self.server_url}/login/oauth/access_token", data=given)
+        told = _read(answer, _TokenWire)
+        if answer.status_code != httpx.codes.OK or not told.access_token:
+            raise NotSignedInError("GitHub did not take what it sent you back with.")
+        seconds = min(max(told.expires_in, 0.0), _LONGEST_LIFE)
+        return UserToken(SecretStr(told.access_token), seconds)
+
+    async def who(self, token: SecretStr) -> Person:
+        """Whose token it is. Raises NotSignedInError when it is good no longer."""
+        answer = await self._ask("/user", token)
+        if answer.status_code != httpx.codes.OK:
+            raise NotSignedInError("GitHub does not tell who you are.")
+        told = _read(answer, _PersonWire)
+        return Person(told.login, told.id)
+
+    async def may_read(self, token: SecretStr, repo: RepoName, repository_id: int) -> bool:
+        """Whether a person can read the repository of this id, now.
+
+        A name can be given to another repository, so the answer has to be about the same one.
+        Raises NotSignedInError when the token is good no longer.
+        """
+        answer = await self._ask(f"/repos/{repo.owner}/{repo.name}", token)
+        if answer.status_code in _LIMITED and _is_a_limit(answer):
+            raise RetryableError("GitHub wants to be asked less often.")
+        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise RetryableError("GitHub is in trouble.")
+        if answer.status_code != httpx.codes.OK:
+            return False
+        return _read(answer, _RepositoryWire).id == repository_id
+
+    async def forget(self, token: SecretStr) -> None:
+        """Tell GitHub that the token is good no longer."""
+        await self._send(
+            "DELETE",
+            f"{self.api_url}/applications/{self.client_id}/token",
+            json={"access_token": token.get_secret_value()},
+            auth=httpx.BasicAuth(self.client_id, self.client_secret.get_secret_value()),
+        )
+
+    async def _ask(self, path: str, token: SecretStr) -> httpx.Response:
+        headers = {
+            "Accept": "application/vnd.github+json",
+            "Authorization": f"Bearer {token.get_secret_value()}",
+        }
+        answer = await self._send("GET", self.api_url + path, headers=headers)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise NotSignedInError("Your session with GitHub has ended.")
+        return answer
+
+    async def _send(self, method: str, url: str, **more: object) -> httpx.Response:
+        try:
+            # What is given in goes to this address and to no other.
+            follow = method == "GET"
+            return await self.client.request(method, url, follow_redirects=follow, **more)  # type: ignore[arg-type]
+        except httpx.HTTPError as problem:
+            raise RetryableError(f"GitHub does not answer ({type(problem).__name__}).") from None
+
+
+@asynccontextmanager
+async def client_of(api_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The connections that `People` speaks through; none of them is kept from before."""
+    async with httpx.AsyncClient(
+        headers={"Accept": "application/json", "User-Agent": f"honk/{__version__}"},
+        timeout=_SECONDS,
+        limits=httpx.Limits(max_connections=_AT_ONCE),
+        # A renamed repository leads on; to another host the token does not go along.
+        max_redirects=3,
+        trust_env=not is_this_machine(api_url),
+    ) as client:
+        yield client
+
+
+_LIMITED = (httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS)
+
+
+def _is_a_limit(answer: httpx.Response) -> bool:
+    """https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api"""
+    spent = answer.headers.get("x-ratelimit-remaining") == "0"
+    return spent or "retry-after" in answer.headers or answer.status_code == _LIMITED[1]
+
+
+def _read(answer: httpx.Response, shape: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer.content, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise RetryableError("GitHub answered in a form that is not its own.") from None

@@ -1,0 +1,237 @@
+"""The pages about runs, for people, and `/api/runs`, for their programs.
+
+A run is shown to whoever can read its repository on GitHub; to everybody else it is not there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from app.domain import words
+from app.domain.run import Outcome, Phase
+from app.domain.values import RepoName
+from app.domain.words import PlanItem, Report
+from app.github.people import People, client_of
+from app.settings import Settings
+from app.store.database import Database, now
+from app.store.reports import Reports
+from app.store.runs import RunLine, RunRow, Runs
+from app.web.login import CALLBACK_PATH, Gate
+from app.web.readers import Readers
+from app.web.sessions import Cookies, Session
+from app.web.showing import STATIC, Shower, stamp
+
+_LISTED = 50
+_LOOKED_AT = 200
+"""Rows of which a list is made; most of them may be other people's."""
+
+_RUN_ID = re.compile(r"[a-z2-7]{1,32}")
+_NOT_HERE = (
+    "There is no such page, or it is not for you. What you can read on GitHub, you see here."
+)
+_GOOD = frozenset({Outcome.DONE, Outcome.ANSWERED})
+_BAD = frozenset({Outcome.ERROR, Outcome.NOT_READY})
+
+_log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_pages(settings: Settings, database: Database) -> AsyncIterator[list[BaseRoute]]:
+    """The pages' routes; where nobody can sign in, pages that say so. Raises UserError."""
+    shower = Shower(settings.secrets(), now)
+    sign_in = settings.sign_in()
+    if sign_in is None:
+        _log.warning("the pages are closed", why=_CLOSED)
+        yield _closed(shower)
+        return
+    async with client_of(settings.github_api_url) as client:
+        public = settings.public_url
+        people = People(
+            client,
+            settings.github_server_url,
+            settings.github_api_url,
+            sign_in.client_id,
+            sign_in.client_secret,
+            back=f"{public}{CALLBACK_PATH}" if public else None,
+        )
+        cookies = Cookies(sign_in.session_secret, is_secure=settings.is_https, clock=now)
+        gate = Gate(people, Readers(people), cookies, shower)
+        pages = Pages(
+            gate, Runs(database), Reports(database), settings.github_server_url, public or ""
+        )
+        yield [*_static(), *gate.routes(), *pages.routes()]
+
+
+_CLOSED = (
+    "Nobody can sign in: GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET and HONK_SESSION_SECRET are needed."
+)
+
+
+def _closed(shower: Shower) -> list[BaseRoute]:
+    async def closed(_request: Request) -> Response:
+        return shower.problem(503, "These pages are closed", f"{_CLOSED} Its operator sets them.")
+
+    async def closed_api(_request: Request) -> Response:
+        return shower.json({"error": _CLOSED}, 503)
+
+    paths = ("/runs", "/runs/{run}", "/login", "/login/start", CALLBACK_PATH)
+    return [*_static(), Route("/api/runs", closed_api), *(Route(path, closed) for path in paths)]
+
+
+def _static() -> list[BaseRoute]:
+    return [Mount("/static", StaticFiles(directory=STATIC))]
+
+
+@dataclass(frozen=True)
+class Pages:
+    """What the pages are made of. `server_url` is GitHub's, `public_url` our own, or empty."""
+
+    gate: Gate
+    runs: Runs
+    reports: Reports
+    server_url: str
+    public_url: str
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/runs", self.gate.guarded(self._list)),
+            Route("/runs/{run}", self.gate.guarded(self._run)),
+            Route("/api/runs", self.gate.guarded(self._list_for_programs)),
+        ]
+
+    async def _list(self, request: Request) -> Response:
+        session = self.gate.session(request)
+        if session is None:
+            return self.gate.to_login(request)
+        lines, older = await self._readable_lines(request, session)
+        return self.gate.shower.page(
+            "runs.html",
+            session=session,
+            lines=[_line(line) for line in lines],
+            repository=_repository(request),
+            older=older,
+            live=any(line.finished_at is None for line in lines),
+        )
+
+    async def _list_for_programs(self, request: Request) -> Response:
+        session = self.gate.session(request)
+        if session is None:
+            return self.gate.shower.json({"error": "Sign in at /login first."}, 401)
+        lines, older = await self._readable_lines(request, session)
+        found = [_line_for_programs(line, self.public_url) for line in lines]
+        return self.gate.shower.json({"runs": found, "older": older})
+
+    async def _readable_lines(
+        self, request: Request, session: Session
+    ) -> tuple[list[RunLine], float | None]:
+        """The newest runs that the person may see, and where older ones begin, if there are any."""
+        rows = await self.runs.lines(
+            _LOOKED_AT, before=_moment(request), repository=_repository(request) or None
+        )
+        readable = await self.gate.readers.readable(
+            session.token, [(row.repository, row.repository_id) for row in rows]
+        )
+        lines = [row for row in rows if row.repository_id in readable]
+        if len(lines) > _LISTED:
+            return lines[:_LISTED], lines[_LISTED - 1].created_at
+        return lines, rows[-1].created_at if len(rows) == _LOOKED_AT else None
+
+    async def _run(self, request: Request) -> Response:
+        session = self.gate.session(request)
+        if session is None:
+            return self.gate.to_login(request)
+        run = request.path_params["run"]
+        row = await self.runs.find(run) if _RUN_ID.fullmatch(run) else None
+        if row is None or not await self._may_see(session, row):
+            # The same answer for both: whoever may not see a run does not learn that it is there.
+            return self.gate.shower.problem(404, "Not here", _NOT_HERE, session=session)
+        report = await self.reports.of(row.id, row.attempt)
+        return self.gate.shower.page("run.html", session=session, **self._shown(row, report))
+
+    async def _may_see(self, session: Session, row: RunRow) -> bool:
+        trigger = row.input.trigger
+        return await self.gate.readers.may_read(
+            session.token, str(trigger.repository), trigger.repository_id
+        )
+
+    def _shown(self, row: RunRow, report: Report | None) -> dict[str, Any]:
+        run, trigger = row.input, row.input.trigger
+        kind = "pull" if trigger.is_pull_request else "issues"
+        home = f"{self.server_url}/{trigger.repository}"
+        end = row.finished_at or now()
+        phases = [(Phase(name), at) for name, at in row.phases or []]
+        return {
+            "row": row,
+            "title": trigger.title,
+            "asked": run.request or trigger.body,
+            "requester": "" if trigger.kind == "unasked" else trigger.actor.login,
+            "state": words.state(row.phase, row.outcome, run.mode),
+            "tone": _tone(row.outcome),
+            "live": row.finished_at is None,
+            "timeline": words.timeline(phases, end),
+            "seconds": max(0.0, end - row.created_at),
+            "plan": [PlanItem.model_validate(item) for item in row.plan or []],
+            "manifest": run.manifest,
+            "report": report,
+            "tests": words.verdict_rows(report.verdict) if report and report.verdict else [],
+            "subject_url": f"{home}/{kind}/{trigger.number}",
+            "pull_url": f"{home}/pull/{row.pull_number}" if row.pull_number else "",
+            "check_url": self._on_github(_check_url(report)),
+            "commit_url": f"{home}/commit/{row.published_sha}" if row.published_sha else "",
+        }
+
+    def _on_github(self, url: str) -> str:
+        """A link that leads to GitHub, or none."""
+        return url if url.startswith(f"{self.server_url}/") else ""
+
+
+def _check_url(report: Report | None) -> str:
+    if report is None:
+        return ""
+    return report.publication.check_url if report.publication else report.check_url
+
+
+def _tone(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "busy"
+    return "good" if outcome in _GOOD else "bad" if outcome in _BAD else "wait"
+
+
+def _line(line: RunLine) -> dict[str, Any]:
+    state = words.state(line.phase, line.outcome, line.mode)
+    return {"run": line, "state": state, "tone": _tone(line.outcome)}
+
+
+def _line_for_programs(line: RunLine, public_url: str) -> dict[str, Any]:
+    kept = line.model_dump(mode="json", exclude={"created_at", "finished_at", "repository_id"})
+    return {
+        **kept,
+        "created_at": stamp(line.created_at),
+        "finished_at": stamp(line.finished_at) if line.finished_at is not None else None,
+        "url": f"{public_url}/runs/{line.id}",
+    }
+
+
+def _repository(request: Request) -> str:
+    """The repository that the list is narrowed to; empty where none, or no such name, is given."""
+    try:
+        return str(RepoName.parse(request.query_params.get("repo", "")))
+    except ValueError:
+        return ""
+
+
+def _moment(request: Request) -> float | None:
+    try:
+        return float(request.query_params["before"])
+    except (KeyError, ValueError):
+        return None
