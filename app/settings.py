@@ -113,6 +113,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", validation_alias="HOST")
     port: int = Field(8000, ge=0, le=65535, validation_alias="PORT")
+    history_days: int = Field(90, ge=1, le=36_500, validation_alias="HONK_HISTORY_DAYS")
+    cache_days: int = Field(30, ge=1, le=36_500, validation_alias="HONK_CACHE_DAYS")
+    cache_gb: float = Field(50.0, gt=0, validation_alias="HONK_CACHE_GB")
     metrics_host: str = Field("127.0.0.1", validation_alias="HONK_METRICS_HOST")
     metrics_port: int | None = Field(None, ge=0, le=65535, validation_alias="HONK_METRICS_PORT")
     metrics_token: SecretStr | None = Field(None, validation_alias="HONK_METRICS_TOKEN")

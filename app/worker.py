@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -15,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from app import metrics
 from app.agent.model import AnthropicModel
 from app.domain.admission import Limits
+from app.domain.retention import Retention
 from app.domain.trigger import OurApp
 from app.errors import RetryableError, UserError
 from app.github.client import GitHubApp
@@ -25,6 +27,7 @@ from app.runs.executors import Duty, Watch
 from app.runs.reconcile import POLL_SECONDS, RECONCILE_SECONDS, Reconciler
 from app.runs.services import Services
 from app.runs.settling import keep_settling
+from app.runs.upkeep import keep_clean
 from app.settings import Settings
 from app.store.database import Database
 from app.store.images import Images
@@ -101,7 +104,7 @@ async def _on_duty(
     on_duty = executors.on_duty(database, slots=settings.concurrency, lease_seconds=lease)
     async with on_duty as duty:
         watch = Watch(database, duty.executor, lease)
-        async with _at_work(services, watch, model, duty.executor):
+        async with _at_work(services, watch, model, duty.executor, settings.home_path):
             yield duty
         await _hand_over(database, duty.executor)
 
@@ -132,13 +135,14 @@ async def _reconciling(settings: Settings, reconciler: Reconciler) -> AsyncItera
 
 @asynccontextmanager
 async def _at_work(
-    services: Services, watch: Watch, model: AnthropicModel, executor: str
+    services: Services, watch: Watch, model: AnthropicModel, executor: str, home: Path
 ) -> AsyncIterator[None]:
     """The engine and all that goes on beside it; at the end none of it is at work any more."""
     async with engine.running(services.database, executor=executor):
         always = [
             asyncio.create_task(keep_settling(services)),
             asyncio.create_task(services.stops.watch(services.runs)),
+            asyncio.create_task(keep_clean(services, home)),
             asyncio.create_task(Admission(services.database, services.runs).keep_admitting()),
             asyncio.create_task(watch.keep_watching()),
         ]
@@ -206,8 +210,17 @@ def _services(
         model_id_max=settings.model_max,
         scratch=home / "scratch",
         public_url=settings.public_url or "",
+        retention=_retention(settings),
         usd_per_day=settings.max_usd_per_day,
         credentials=tuple({*settings.secrets(), settings.private_key().get_secret_value()}),
+    )
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(
+        history_days=settings.history_days,
+        cache_days=settings.cache_days,
+        cache_bytes=int(settings.cache_gb * 2**30),
     )
 
 

@@ -14,6 +14,9 @@ from app.domain.policy import Policy
 from app.domain.trigger import Trigger
 from app.domain.values import CommitSha, RepoName, RunId, Value
 
+ID_LENGTH = 10
+"""Letters of a run's id."""
+
 
 class Phase(StrEnum):
     """Where a run is; shown in the status comment, one after the other."""
@@ -129,7 +132,7 @@ class Preparation(Value):
 def run_id(trigger_id: str) -> RunId:
     """The run's name follows from its trigger, so that the same trigger is always the same run."""
     digest = hashlib.sha256(trigger_id.encode()).digest()
-    return RunId(base64.b32encode(digest)[:10].decode().lower())
+    return RunId(base64.b32encode(digest)[:ID_LENGTH].decode().lower())
 
 
 def attempt_id(run: RunId, number: int) -> str:

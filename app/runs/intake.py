@@ -7,6 +7,7 @@ decides the command (`app/runs/commands/`).
 from __future__ import annotations
 
 import asyncio
+import time
 
 from app.domain import labels, words
 from app.domain import policy as policies
@@ -48,8 +49,14 @@ class Standing(Value):
     open_pull: int | None = None
 
 
+_SIGNED = ("label", "unlabel", "comment", "reply")
+"""Kinds of triggers that are as GitHub has signed them; the others are made from a live run."""
+
+
 async def admit(services: Services, trigger: Trigger) -> Admission:
     """Decide from the actor's permission and the default branch's policy."""
+    if trigger.kind in _SIGNED and _is_beyond_memory(services, trigger):
+        return Admission(silent="it was asked too long ago")
     client = await services.talker(trigger)
     permission, policy = await asyncio.gather(
         _permission(client, trigger), _policy(client, trigger)
@@ -65,6 +72,11 @@ async def admit(services: Services, trigger: Trigger) -> Admission:
     if not is_bot and not permission.at_least(repositories.Permission(policy.who)):
         return Admission(silent=f"{trigger.actor.login} is below `who: {policy.who}`")
     return Admission(policy=policy)
+
+
+def _is_beyond_memory(services: Services, trigger: Trigger) -> bool:
+    """It may have been heard and forgotten since: somebody could send an old delivery again."""
+    return trigger.asked_at.timestamp() < services.retention.unknown_before(time.time())
 
 
 async def _policy(client: RepositoryClient, trigger: Trigger) -> Policy | UserError:

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from app.agent.model import Model
+from app.domain.retention import Retention
 from app.domain.run import RunInput, run_id
 from app.domain.setup import Tried
 from app.domain.trigger import Trigger
@@ -145,6 +146,7 @@ class Services:
     model_id_max: str
     scratch: Path
     public_url: str = ""  # where people find the pages, without a slash; empty where nowhere
+    retention: Retention = field(default_factory=Retention)
     usd_per_day: float | None = None  # the operator's ceiling for all repositories together
     credentials: tuple[str, ...] = field(default=(), repr=False)  # never to be found in any work
     edits: Edits = field(default_factory=Edits)

@@ -147,6 +147,14 @@ class Runs:
             sa.select(runs).where(runs.c.finished_at.is_(None)).order_by(runs.c.created_at)
         )
 
+    async def ids_in(self, repository: str) -> frozenset[str]:
+        """The ids of all runs of a repository, however its name is spelled."""
+        query = sa.select(runs.c.id).where(sa.func.lower(runs.c.repository) == repository.lower())
+        found = await self._database.run(
+            lambda connection: connection.execute(query).scalars().all()
+        )
+        return frozenset(found)
+
     async def to_stop(self) -> frozenset[str]:
         """The ids of live runs that somebody asked to stop."""
         query = sa.select(runs.c.id).where(

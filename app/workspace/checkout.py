@@ -18,7 +18,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,6 +162,24 @@ class Workspaces:
         await asyncio.to_thread(remove_tree, workspace.folder)
         for what in ("base", "tree"):
             await self.mirrors.unpin(workspace.repo, workspace.pin(what))
+
+    async def clear(self, is_wanted: Callable[[str], bool], *, before: float) -> int:
+        """Delete what no run needs that was last touched before then; how many that were.
+
+        That is what a worker leaves behind that was killed.
+        """
+        left = [
+            folder
+            for folder in self._root.glob("*")
+            if folder.is_dir() and not is_wanted(folder.name) and folder.stat().st_mtime < before
+        ]
+        for folder in left:
+            workspace = await self.open(folder.name)
+            if workspace is not None:
+                await self.remove(workspace)
+            else:
+                await asyncio.to_thread(remove_tree, folder)
+        return len(left)
 
     async def discard(self, workspace: Workspace) -> None:
         """As `remove`, but nobody waits for the files: they are out of the way and go meanwhile."""

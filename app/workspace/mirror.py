@@ -12,8 +12,9 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,10 @@ from app.workspace.git import MAX_OUTPUT_BYTES, GitError, check_ref, git
 _MOST_BLOBS = 256_000_000
 _LOCK_PAUSE_SECONDS = 0.05
 _PACKS_BEFORE_REPACK = 40
+_PINS = "refs/honk-pins/"
+_PRUNED_AFTER = "7.days.ago"
+_LOCK = "honk.lock"
+"""Held while a mirror is changed; its time is that of the last use."""
 _AUTHOR = "Honk <honk@localhost.invalid>"
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _NO_SUCH_REF = re.compile(
@@ -191,11 +196,11 @@ class Mirrors:
 
     async def pin(self, repo: RepoName, name: str, sha: str) -> None:
         """Keep an object under `refs/honk-pins/<name>` for as long as something needs it."""
-        await self._git(repo, ["update-ref", check_ref(f"refs/honk-pins/{name}"), sha])
+        await self._git(repo, ["update-ref", check_ref(f"{_PINS}{name}"), sha])
 
     async def unpin(self, repo: RepoName, name: str) -> None:
         """Forget a pin; also one that is not there."""
-        ref = check_ref(f"refs/honk-pins/{name}")
+        ref = check_ref(f"{_PINS}{name}")
         with contextlib.suppress(GitError):
             await self._git(repo, ["update-ref", "-d", ref])
 
@@ -471,6 +476,40 @@ class Mirrors:
         """What a symbolic link's blob says."""
         return await self._git(repo, ["cat-file", "blob", sha], cut=4096)
 
+    def known(self) -> list[tuple[RepoName, float]]:
+        """Every mirror that is here, with when it was last brought up to date, by time()."""
+        found = []
+        for lock in self._root.glob(f"*/*.git/{_LOCK}"):
+            name = f"{lock.parent.parent.name}/{lock.parent.name.removesuffix('.git')}"
+            with contextlib.suppress(ValueError, FileNotFoundError):
+                found.append((RepoName.parse(name), lock.stat().st_mtime))
+        return found
+
+    async def drop(self, repo: RepoName) -> None:
+        """Delete a mirror that nobody works with; who needs it next makes it anew."""
+        path = self.path(repo)
+        async with self._locked(repo):
+            grave = Path(tempfile.mkdtemp(dir=path.parent, prefix=".grave-"))
+            path.rename(grave / "0")
+        await asyncio.to_thread(shutil.rmtree, grave, ignore_errors=True)
+
+    async def tidy_up(self, repo: RepoName, is_wanted: Callable[[str], bool]) -> None:
+        """Let go of pins whose name is not wanted, and of old objects that nothing holds.
+
+        Nobody may be at work with the mirror, since workspaces borrow its objects.
+        """
+        listed = await self._git(repo, ["for-each-ref", "--format=%(refname)", _PINS])
+        names = listed.decode("utf-8", "surrogateescape").splitlines()
+        unwanted = [name for name in names if not is_wanted(name.removeprefix(_PINS))]
+        used = (self.path(repo) / _LOCK).stat().st_mtime
+        async with self._locked(repo):
+            if unwanted:
+                text = "".join(f"delete {name}\n" for name in unwanted)
+                await self._git(repo, ["update-ref", "--stdin"], os.fsencode(text))
+            await self._git(repo, ["gc", "--quiet", f"--prune={_PRUNED_AFTER}"])
+            # Looking after it is no use of it.
+            os.utime(self.path(repo) / _LOCK, (used, used))
+
     async def _git(
         self,
         repo: RepoName,
@@ -527,10 +566,24 @@ class Mirrors:
         path = self.path(repo)
         lock = self._locks.setdefault(path, asyncio.Lock())
         async with lock:
-            with (path / "honk.lock").open("a") as file:
-                while not _try_lock(file.fileno()):  # noqa: ASYNC110 - another process has it
-                    await asyncio.sleep(_LOCK_PAUSE_SECONDS)
-                yield
+            while True:
+                await self._ensure(repo)
+                with (path / _LOCK).open("a") as file:
+                    while not _try_lock(file.fileno()):  # noqa: ASYNC110 - another process has it
+                        await asyncio.sleep(_LOCK_PAUSE_SECONDS)
+                    if not _is_still(path / _LOCK, file.fileno()):
+                        continue  # dropped while this one waited
+                    os.utime(file.fileno())
+                    yield
+                    return
+
+
+def _is_still(path: Path, fd: int) -> bool:
+    """Whether the open file is the one that is at this path now."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 def _one_commit(text: str) -> OneCommit:

@@ -12,6 +12,7 @@ snapshot is a cache and may vanish at any time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -134,6 +135,21 @@ class Snapshots:
         if not done.ok:
             await asyncio.to_thread(remove_tree, snapshot.folder)
         return done.ok
+
+    def known(self) -> list[tuple[Path, float, int]]:
+        """Every snapshot's folder, when it was last used by time(), and its size in bytes."""
+        return [(folder, used, size) for used, size, folder in self._sizes()]
+
+    def drop(self, folder: Path) -> None:
+        """Delete one; who needs it sets up anew."""
+        remove_tree(folder)
+
+    def clear(self, *, before: float) -> None:
+        """Delete what was begun before then and never ended."""
+        for folder in self._root.glob(".*-*"):
+            with contextlib.suppress(FileNotFoundError):
+                if folder.stat().st_mtime < before:
+                    remove_tree(folder)
 
     async def leave_out(self, workspace: Workspace, before: frozenset[bytes]) -> None:
         """What set-up made in the checkout is no change of the agent's: no commit takes it in.

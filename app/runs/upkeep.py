@@ -1,0 +1,200 @@
+"""The nightly clean-up: history that is old, and caches that nobody used or that are too many.
+
+The database is cleaned by one worker, each machine's disk by one of the workers on it. What a live
+run needs is never touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+from dbos import DBOSClient
+from sqlalchemy.exc import DBAPIError
+
+from app.domain import retention as rules
+from app.domain.retention import DAY, Cached, Retention
+from app.domain.run import ID_LENGTH
+from app.domain.values import RepoName
+from app.errors import HonkError
+from app.runs import queue
+from app.runs.services import Services
+from app.store.history import History
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 600.0
+
+_MARK = "cleaned"
+_AT_ONCE = 500
+_LEAST_FREE_BYTES = 2 << 30
+_YOUNG_SECONDS = 3600.0
+_ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_HEARD = [queue.INTAKE, queue.SIGNAL]
+
+Drop = Callable[[], Awaitable[None]]
+
+
+async def keep_clean(services: Services, home: Path) -> None:
+    """Until cancelled: look often whether a night has begun, or the disk is nearly full."""
+    while True:
+        try:
+            await clean_database(services)
+            await clean_disk(services, home)
+        except (HonkError, OSError, DBAPIError) as problem:
+            log.warning("the clean-up waits", why=str(problem))
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def clean_database(services: Services) -> None:
+    """Forget what is old, if nobody has since the night began.
+
+    Raises RetryableError while the database is away.
+    """
+    history, now = History(services.database), time.time()
+    if not rules.is_due(await history.marked(_MARK), now):
+        return
+    async with services.database.alone("clean up") as ours:
+        if not ours:
+            return
+        kept = services.retention
+        runs = await history.forget(kept.forgotten_before(now))
+        workflows = await asyncio.to_thread(_forget_workflows, services, kept, now)
+        await history.mark(_MARK, now)
+    log.info("the history was cleaned", runs=runs, workflows=workflows)
+
+
+def _forget_workflows(services: Services, kept: Retention, now: float) -> int:
+    """The engine's records: those of requests last, since by them one is known that comes again."""
+    with queue.client(services.database) as engine:
+        attempts = _forget_named(engine, [queue.ATTEMPT], kept.forgotten_before(now))
+        return attempts + _forget_named(engine, _HEARD, kept.unknown_before(now))
+
+
+def _forget_named(engine: DBOSClient, names: list[str], before: float) -> int:
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(before))
+    total = 0
+    while True:
+        old = engine.list_workflows(
+            name=names,
+            status=_ENDED,
+            end_time=moment,
+            limit=_AT_ONCE,
+            load_input=False,
+            load_output=False,
+        )
+        engine.delete_workflows([each.workflow_id for each in old])
+        total += len(old)
+        if len(old) < _AT_ONCE:
+            return total
+
+
+async def clean_disk(services: Services, home: Path) -> None:
+    """Drop caches of this machine, if none of its workers has since the night began.
+
+    Where the disk is nearly full nobody waits for the night, and all of them go. Raises
+    RetryableError while the database is away.
+    """
+    with _only_here(home / ".cleaned") as last:
+        now = time.time()
+        full = shutil.disk_usage(home).free < _LEAST_FREE_BYTES
+        due = last is not None and rules.is_due(last, now)
+        if last is None or not (due or full):
+            return
+        live = {row.id: row.repository for row in await services.runs.alive()}
+        left = await _clear_leftovers(services, home, set(live), now)
+        busy = {repository.lower() for repository in live.values()}
+        dropped = await _drop_caches(services, busy, now, full=full)
+        if due:
+            await _tidy_mirrors(services, busy)
+            os.utime(home / ".cleaned", (now, now))
+    log.info("the disk was cleaned", left_over=left, caches=dropped)
+
+
+@contextmanager
+def _only_here(path: Path) -> Iterator[float | None]:
+    """When this was last done here; None while another process of this machine does it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not path.exists()
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield None
+            return
+        yield 0.0 if is_new else os.fstat(file.fileno()).st_mtime
+
+
+async def _clear_leftovers(services: Services, home: Path, live: set[str], now: float) -> int:
+    """What killed workers left: workspaces, half-made snapshots, reports of verifiers."""
+    before = now - _YOUNG_SECONDS
+    left = await services.workspaces.clear(lambda name: name[:ID_LENGTH] in live, before=before)
+    await asyncio.to_thread(services.snapshots.clear, before=now - DAY)
+    for folder in (home / "scratch").glob("report-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if folder.stat().st_mtime < now - DAY:
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    return left
+
+
+async def _tidy_mirrors(services: Services, busy: set[str]) -> None:
+    """Pins go with the run that they were for; until it is forgotten, somebody may continue it."""
+    for repo, used in services.mirrors.known():
+        if str(repo) in busy or used < time.time() - 2 * DAY:
+            continue
+        known = await services.runs.ids_in(str(repo))
+        await services.mirrors.tidy_up(repo, lambda pin, ids=known: _run_of(pin) in ids)  # type: ignore[misc]
+
+
+def _run_of(pin: str) -> str:
+    """`<run id>-base`, or `workspaces/<run id>.../tree`."""
+    return pin.removeprefix("workspaces/")[:ID_LENGTH]
+
+
+async def _drop_caches(services: Services, busy: set[str], now: float, *, full: bool) -> int:
+    kept = services.retention
+    if full:
+        kept = kept.model_copy(update={"cache_bytes": 0})
+    caches = await asyncio.to_thread(_caches, services, busy)
+    dropped = rules.to_drop(caches, kept, now)
+    for each in dropped:
+        await each.what()
+    return len(dropped)
+
+
+def _caches(services: Services, busy: set[str]) -> list[Cached[Drop]]:
+    """Every cache that no live run needs."""
+    mirrors, snapshots = services.mirrors, services.snapshots
+
+    def of_mirror(repo: RepoName) -> Drop:
+        return lambda: mirrors.drop(repo)
+
+    def of_snapshot(folder: Path) -> Drop:
+        return lambda: asyncio.to_thread(snapshots.drop, folder)
+
+    return [
+        *(
+            Cached(of_mirror(repo), used, _size(mirrors.path(repo)))
+            for repo, used in mirrors.known()
+            if str(repo) not in busy
+        ),
+        *(Cached(of_snapshot(folder), used, size) for folder, used, size in snapshots.known()),
+    ]
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files below it. What vanishes meanwhile takes no room."""
+    total = 0
+    for path, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(FileNotFoundError):
+                total += Path(path, name).lstat().st_size
+    return total

@@ -1,0 +1,90 @@
+"""Mirrors that are dropped and tidied up, while others may still want them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from app.domain.values import CommitSha
+from app.workspace.mirror import Mirrors
+from tests.support.workspaces import REPO, World, run_git
+
+
+@pytest.fixture(name="mirrors")
+def _mirrors(tmp_path: Path) -> Mirrors:
+    return Mirrors(tmp_path / "mirrors")
+
+
+async def _work(mirrors: Mirrors, base: CommitSha, message: str) -> CommitSha:
+    """A commit of ours, as old as what `tidy_up` lets go of."""
+    sha = await mirrors.commit_tree(REPO, await mirrors.tree_of(REPO, base), [base], message)
+    loose = mirrors.objects(REPO) / sha[:2] / sha[2:]
+    loose.chmod(0o644)
+    os.utime(loose, (1, 1))
+    return sha
+
+
+async def test_what_a_wanted_pin_holds_stays_and_the_rest_goes(
+    world: World, mirrors: Mirrors
+) -> None:
+    head = world.origin.commit()
+    await mirrors.fetch(REPO, world.origin.remote, "main")
+    wanted, unwanted = [await _work(mirrors, head, name) for name in ("wanted", "unwanted")]
+    await mirrors.pin(REPO, "aaaaaaaaaa-work", wanted)
+    await mirrors.pin(REPO, "workspaces/bbbbbbbbbb/base", unwanted)
+
+    asked: list[str] = []
+
+    def is_wanted(name: str) -> bool:
+        asked.append(name)
+        return name.startswith("aaaaaaaaaa")
+
+    await mirrors.tidy_up(REPO, is_wanted)
+
+    assert sorted(asked) == ["aaaaaaaaaa-work", "workspaces/bbbbbbbbbb/base"]
+    assert await mirrors.has_commit(REPO, wanted)
+    assert not await mirrors.has_commit(REPO, unwanted)
+    assert await mirrors.has_commit(REPO, head)
+
+
+async def test_tidying_up_is_no_use_and_a_fetch_is(world: World, mirrors: Mirrors) -> None:
+    world.origin.commit()
+    await mirrors.fetch(REPO, world.origin.remote, "main")
+    lock = mirrors.path(REPO) / "honk.lock"
+    os.utime(lock, (1000, 1000))
+    await mirrors.tidy_up(REPO, lambda _: True)
+    assert [(str(repo).lower(), used) for repo, used in mirrors.known()] == [
+        (str(REPO).lower(), 1000)
+    ]
+    await mirrors.fetch(REPO, world.origin.remote, "main")
+    ((_, used),) = mirrors.known()
+    assert time.time() - used < 60
+
+
+async def test_who_waits_for_a_mirror_that_is_dropped_gets_a_new_one(
+    world: World, mirrors: Mirrors, tmp_path: Path
+) -> None:
+    head = world.origin.commit()
+    await mirrors.fetch(REPO, world.origin.remote, "main")
+    # Another process: it knows nothing of the first one's locks but the file.
+    other = Mirrors(tmp_path / "mirrors")
+    async with other._locked(REPO):
+        waiting = asyncio.create_task(mirrors.fetch(REPO, world.origin.remote, "main"))
+        await asyncio.sleep(0.2)
+        other.path(REPO).rename(tmp_path / "dropped")
+    assert await waiting == head
+    assert await mirrors.has_commit(REPO, head)
+
+
+async def test_a_dropped_mirror_is_gone_and_comes_back(world: World, mirrors: Mirrors) -> None:
+    head = world.origin.commit()
+    await mirrors.fetch(REPO, world.origin.remote, "main")
+    await mirrors.drop(REPO)
+    assert mirrors.known() == []
+    assert list(mirrors.path(REPO).parent.iterdir()) == []
+    assert await mirrors.fetch(REPO, world.origin.remote, "main") == head
+    run_git(mirrors.path(REPO), "fsck", "--strict")
