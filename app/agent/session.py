@@ -108,11 +108,13 @@ class Budget:
 
 
 class Progress(Value):
-    """What people are shown while the agent works. `doing` names the tools of the latest turn,
-    `saying` is the text that came with them (the model's: not to be trusted as Markdown)."""
+    """What people are shown while the agent works. `seconds` are those of its work so far, `doing`
+    names the tools of the latest turn, `saying` is the text that came with them (the model's: not
+    to be trusted as Markdown)."""
 
     turns: int
     cost_usd: float
+    seconds: float
     plan: tuple[PlanItem, ...] = ()
     doing: tuple[str, ...] = ()
     saying: str = ""
@@ -393,6 +395,7 @@ class Session:
             Progress(
                 turns=len(assistants),
                 cost_usd=sum(record.cost_usd for record in assistants),
+                seconds=self._budget.seconds - self._seconds_left(),
                 plan=tuple(latest_plan(self._records)),
                 doing=tuple(call.name for call in tool_calls(assistants[-1])),
                 saying=said(assistants[-1]),

@@ -10,6 +10,7 @@ from typing import Literal
 
 from app.domain import labels, sanitize
 from app.domain.admission import Waiting
+from app.domain.budget import CALLS, Nearly
 from app.domain.command import CommandSpec
 from app.domain.flag import Flag
 from app.domain.run import Item, Mode, Outcome, Phase, RunInput
@@ -143,6 +144,8 @@ class Told(Value):
     mode: Mode = "work"
     plan: tuple[PlanItem, ...] = ()
     usage: Usage | None = None
+    calls: int = 0  # to GitHub's API
+    nearly: tuple[Nearly, ...] = ()  # what of the budget is nearly used up
     phases: tuple[tuple[Phase, float], ...] = ()
     now: float = 0.0
     manifest: tuple[Item, ...] = ()
@@ -884,6 +887,7 @@ def _status(told: Told, headline: str, *, live: bool, extra: str = "") -> str:
         _what_was_asked(told),
         headline,
         extra,
+        _nearly_spent(told.nearly) if live else "",
         _checklist(told.plan),
         _timeline(told),
         _tried(told.tried) if told.tried else "",
@@ -963,8 +967,30 @@ def _item(item: Item) -> str:
     return f"{what}{by}{at}{note}"
 
 
+def _nearly_spent(nearly: Sequence[Nearly]) -> str:
+    """The warning, while something can still be done about it."""
+    if not nearly:
+        return ""
+    parts = ", ".join(_share(each) for each in nearly)
+    return (
+        f"**The budget is nearly used up:** {parts}. At its end the work so far is committed and "
+        "pushed; `/honk continue budget=2` then goes on."
+    )
+
+
+def _share(nearly: Nearly) -> str:
+    match nearly.which:
+        case "money":
+            return f"${nearly.used:.2f} of ${nearly.of:.2f}"
+        case "time":
+            return f"{nearly.used:.0f} of {nearly.of:.0f} minutes"
+        case "turns":
+            return f"{nearly.used:.0f} of {nearly.of:.0f} turns"
+
+
 def _foot(told: Told, *, live: bool) -> str:
     used = f"{_usage_line(told.usage)} · " if told.usage else ""
+    used += f"{told.calls} of {CALLS} GitHub calls · " if told.calls else ""
     stop = " · stop with `/honk stop`" if live else ""
     who = f"asked by {_login(told.requester)}" if told.requester else "unasked"
     run = f"[run `{told.run}`]({told.page})" if told.page else f"run `{told.run}`"
@@ -1004,7 +1030,8 @@ def _result_line(report: Report) -> str:
     if report.verdict:
         words.append(f"Tests: {_linked(report.verdict.title, report)}.")
     if report.outcome is Outcome.BUDGET and report.work:
-        words.append(f"The run's {report.work.spent} is used up; the work so far is kept.")
+        verb = "are" if report.work.spent == "turns" else "is"
+        words.append(f"The run's {report.work.spent} {verb} used up; the work so far is kept.")
     shown = (Outcome.QUESTION, Outcome.NOTHING, Outcome.ANSWERED, Outcome.SHOWN)
     if report.outcome in shown and report.work:
         words.append(sanitize.markdown(report.work.text, limit=6_000))

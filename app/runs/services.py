@@ -87,19 +87,35 @@ class Stops:
 
 
 class Edits:
-    """When each run's status comment was last edited, in this worker."""
+    """When each run's status comment was last edited, and what it told, in this worker."""
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
+        self._warned: dict[str, frozenset[str]] = {}
+        self._seconds: dict[str, float] = {}
 
     def is_due(self, run: str) -> bool:
         return time.monotonic() - self._last.get(run, -_EDIT_SECONDS) >= _EDIT_SECONDS
 
-    def made(self, run: str) -> None:
+    def made(self, run: str, warned: frozenset[str] = frozenset()) -> None:
+        """It was edited, and warned that these parts of the budget are nearly used up."""
         self._last[run] = time.monotonic()
+        self._warned[run] = warned
+
+    def is_news(self, run: str, warned: frozenset[str]) -> bool:
+        """Whether a warning is due that the last edit did not hold."""
+        return not warned <= self._warned.get(run, frozenset())
+
+    def worked(self, run: str, seconds: float) -> None:
+        """How long the agent has worked until now."""
+        self._seconds[run] = seconds
+
+    def seconds(self, run: str) -> float:
+        return self._seconds.get(run, 0.0)
 
     def forget(self, run: str) -> None:
-        self._last.pop(run, None)
+        for known in (self._last, self._warned, self._seconds):
+            known.pop(run, None)
 
 
 class TriedPlaces:

@@ -7,6 +7,7 @@ import time
 import structlog
 
 from app.domain import labels, words
+from app.domain.budget import CALLS, Nearly, for_the_agent, nearly_spent
 from app.domain.run import Phase, RunInput
 from app.domain.words import PlanItem, Told, Usage
 from app.errors import HonkError
@@ -29,14 +30,17 @@ async def announce(
     row = await services.runs.enter(run.id, phase)
     if plan is not None:
         row = await services.runs.update(run.id, plan=[item.model_dump() for item in plan])
-    if row.status_comment_id is None or not (new_phase or services.edits.is_due(run.id)):
+    told = told_of(services, row)
+    warned = frozenset(each.which for each in told.nearly)
+    due = new_phase or services.edits.is_due(run.id) or services.edits.is_news(run.id, warned)
+    if row.status_comment_id is None or not due or calls_of(row) >= CALLS:
         return
     try:
         if not await services.writes.take(row.installation_id, keep_back=_KEPT_BACK):
             return
-        services.edits.made(run.id)
+        services.edits.made(run.id, warned)
         client = await services.client(run, TALK)
-        text = words.status_working(told_of(services, row), phase)
+        text = words.status_working(told, phase)
         await conversation.edit_comment(client, row.status_comment_id, text)
         if phase is Phase.WORKING and new_phase:
             await conversation.set_state_label(
@@ -56,12 +60,25 @@ def told_of(services: Services, row: RunRow) -> Told:
         mode=run.mode,
         plan=tuple(PlanItem.model_validate(item) for item in row.plan or []),
         usage=usage_of(row) if row.model_turns else None,
+        calls=calls_of(row),
+        nearly=_nearly_spent(services, row),
         phases=tuple((Phase(name), at) for name, at in row.phases or []),
         now=row.finished_at or time.time(),
         manifest=run.manifest,
         tried=services.tried.of(row.id),
         page=f"{services.public_url}/runs/{row.id}" if services.public_url else "",
     )
+
+
+def calls_of(row: RunRow) -> int:
+    """The run's calls to GitHub's API, as far as they are written down."""
+    return row.api_calls + row.status_edits + row.token_requests
+
+
+def _nearly_spent(services: Services, row: RunRow) -> tuple[Nearly, ...]:
+    policy = row.input.policy
+    share = for_the_agent(policy.budget, judge=policy.judge)
+    return nearly_spent(share, row.cost_usd, services.edits.seconds(row.id), row.model_turns)
 
 
 def usage_of(row: RunRow) -> Usage:

@@ -65,6 +65,9 @@ async def publish(
         )
     if is_ready(run, work, verified) and not pull.draft and pull.created:
         await pulls.request_review(client, pull.number, run.trigger.actor.login)
+    if not pull.created and not is_ready(run, work, verified):
+        # Somebody ordered the merge for when the checks pass: not for this commit.
+        await pulls.disable_auto_merge(client, pull.node_id)
     cut_short = work.ending == "budget"
     await verify.complete_check(services, run, sealed, verified, cut_short=cut_short)
     return Published(

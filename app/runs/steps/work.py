@@ -20,6 +20,7 @@ from app.agent.model import Block
 from app.agent.prompt import Assignment, Guidance, Remark
 from app.agent.session import Budget, Progress, Session
 from app.domain import words
+from app.domain.budget import for_the_agent
 from app.domain.run import Context, Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha
 from app.domain.words import PlanItem, Work
@@ -127,6 +128,7 @@ async def _session(
 
     async def progress(so_far: Progress) -> None:
         plan = [PlanItem(text=item.text, done=item.done) for item in so_far.plan]
+        services.edits.worked(run.id, so_far.seconds)
         await announce(services, run, Phase.WORKING, plan=plan)
 
     async def said() -> list[Message]:
@@ -140,7 +142,7 @@ async def _session(
     async def stopped() -> bool:
         return stop.is_set()
 
-    budget = run.policy.budget
+    share = for_the_agent(run.policy.budget, judge=run.policy.judge)
     return Session(
         services.model,
         hands,
@@ -148,7 +150,7 @@ async def _session(
         await _assignment(services, run, preparation, workspace),
         model_id=run.model,
         pictures=await _pictures(services, run),
-        budget=Budget(usd=budget.usd, seconds=budget.minutes * 60, turns=budget.turns),
+        budget=Budget(usd=share.usd, seconds=share.minutes * 60, turns=share.turns),
         verify=verify_now,
         set_up=set_up_again,
         snapshot=snapshot,

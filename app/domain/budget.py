@@ -1,0 +1,51 @@
+"""What a run may use, what the agent may use of that, and when people are warned. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from app.domain.policy import BudgetPolicy
+from app.domain.values import Value
+
+CALLS = 400
+"""Calls to GitHub's API for one run. Past it the status comment is no longer edited on the way;
+what has to be said and done still is."""
+
+_WARNED_AT = 0.8
+_KEPT_BACK = 0.1
+_MOST_KEPT_BACK_MINUTES = 5.0
+_MOST_KEPT_BACK_USD = 0.5
+
+
+class Share(Value):
+    """What the agent may use of a run's budget."""
+
+    usd: float
+    minutes: float
+    turns: int
+
+
+class Nearly(Value):
+    """One part of the budget that is nearly used up: US dollars, minutes or turns of how many."""
+
+    which: Literal["money", "time", "turns"]
+    used: float
+    of: float
+
+
+def for_the_agent(budget: BudgetPolicy, *, judge: bool) -> Share:
+    """The budget without what verifying and publishing need: a tenth of the time, and of the money
+    where a judge reads the change."""
+    minutes = budget.minutes - min(_KEPT_BACK * budget.minutes, _MOST_KEPT_BACK_MINUTES)
+    usd = budget.usd - (min(_KEPT_BACK * budget.usd, _MOST_KEPT_BACK_USD) if judge else 0.0)
+    return Share(usd=usd, minutes=minutes, turns=budget.turns)
+
+
+def nearly_spent(share: Share, usd: float, seconds: float, turns: int) -> tuple[Nearly, ...]:
+    """What of the agent's share is used to four fifths or more; `seconds` are those of its work."""
+    used = (
+        Nearly(which="money", used=usd, of=share.usd),
+        Nearly(which="time", used=seconds / 60, of=share.minutes),
+        Nearly(which="turns", used=turns, of=share.turns),
+    )
+    return tuple(each for each in used if each.used >= _WARNED_AT * each.of)

@@ -1,0 +1,77 @@
+"""A budget that runs out: people are warned, nothing is lost, nothing merges, and it goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.playground.github.world import PullRequest
+from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, Subject, script
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+LOOKS = [{"use": [{"bash": {"command": f"echo {n}"}}], "seconds": 0.3} for n in range(3)]
+FIVE_TURNS = {**PROJECT, ".github/honk.yml": b"budget: {turns: 5}\n"}
+
+
+def _was_shown(subject: Subject) -> list[str]:
+    """Everything that the status comment ever said."""
+    (comment,) = [c for c in subject.ours if "<!-- honk:run=" in c.body]
+    return [edit.text for edit in comment.edits]
+
+
+def _change(subject: Subject) -> PullRequest:
+    change = subject.pull.pull
+    assert change is not None
+    return change
+
+
+async def test_people_are_warned_and_the_work_is_kept_and_goes_on(house: House) -> None:
+    plays = script([FIX], *LOOKS, [{"verify": {}}], [FINISH])
+    subject = await house.subject(files=FIVE_TURNS, plays=plays)
+    await subject.label()
+    await subject.settled()
+
+    warnings = [text for text in _was_shown(subject) if "nearly used up" in text]
+    assert warnings
+    assert "4 of 5 turns" in warnings[0]
+    assert "/honk continue" in warnings[0]
+    assert "of 400 GitHub calls" in subject.status
+    assert "nearly used up" not in subject.status
+    assert "**The budget is spent.**" in subject.status
+    assert "The run's turns are used up; the work so far is kept." in subject.status
+    assert subject.check.conclusion == "action_required"
+    assert _change(subject).draft
+    head = _change(subject).head_sha
+    assert "a + b" in await subject.git("show", f"{head}:calc.py")
+    assert subject.labels == ["honk:needs-you"]
+
+    await subject.comment("/honk continue budget=2")
+    await subject.settled(endings=2)
+    assert subject.labels == ["honk:done"]
+    assert subject.check.conclusion == "success"
+    assert not _change(subject).draft
+    assert len(subject.pulls) == 1
+
+
+async def test_unfinished_work_is_not_merged_by_itself(house: House) -> None:
+    subject = await house.subject(files=FIVE_TURNS, plays=script([FIX], [FINISH]))
+    repository = house.github.repository(subject.repository)
+    repository.allow_auto_merge = True
+    needed = {"required_status_checks": [{"context": "never"}]}
+    rule = {"type": "required_status_checks", "parameters": needed}
+    house.github.add_ruleset(subject.repository, rule, include=["refs/heads/main"])
+    await subject.label()
+    await subject.settled()
+    pull = subject.pull
+    await house.github.enable_auto_merge(subject.repository, pull.number, OWNER)
+    assert _change(subject).auto_merge is not None
+
+    house.model.scripts[f"{subject.repository}#{pull.number}"] = script(
+        [{"bash": {"command": "echo '# more' >> calc.py"}}], *LOOKS, *LOOKS
+    )
+    on_pull = Subject(house, subject.repository, pull.number)
+    await on_pull.comment("/honk say more")
+    await on_pull.settled()
+    assert _change(subject).auto_merge is None
+    by_name = {check.name: check for check in subject.checks(_change(subject).head_sha)}
+    assert by_name["honk / tests"].conclusion == "action_required"
