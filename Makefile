@@ -1,7 +1,7 @@
 # Everything a contributor runs. The first run sets up what it needs; later runs start at once.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format schema lock bench faults trust audit check-all pictures clean
+.PHONY: demo test lint format schema lock bench faults trust security audit check-all pictures clean
 
 PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
@@ -37,10 +37,13 @@ faults: .venv/dev tests/contract/node_modules/.stamp | system    ## the fault be
 trust: .venv/dev | system               ## all cheats with their controls, all honest changes; resumable; ONLY=word, AGAIN=1
 	@$(BIN)/python -m tests.cheats $(if $(ONLY),--only "$(ONLY)") $(if $(AGAIN),--again)
 
+security: .venv/dev | system            ## what hostile code, texts and requests try, and what stops each; resumable; ONLY=word, AGAIN=1
+	@$(BIN)/python -m tests.security $(if $(ONLY),--only "$(ONLY)") $(if $(AGAIN),--again)
+
 audit: .venv/dev                        ## what is locked, against a public database; needs the network
 	@$(BIN)/python -m tests.supply.audit
 
-check-all: test trust faults audit ## all that a release has to pass
+check-all: test trust security faults audit ## all that a release has to pass
 
 pictures: .venv/dev | system            ## the story as pictures in docs/pictures
 	@$(BIN)/python -m tests.browser.pictures

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from app.workspace.flags import (
 )
 from app.workspace.living import Launch, Living, LivingPlain, SandboxGoneError, unhurried
 from app.workspace.pipes import Bounded, Drain, FileSink
-from app.workspace.slots import Slots
+from app.workspace.slots import Slots, slots_below
 from app.workspace.spec import (
     HOME,
     PATH,
@@ -62,6 +62,8 @@ __all__ = [
     "Unsandboxed",
     "probe",
 ]
+
+MakeFlags = Callable[[SandboxSpec, bytes, int], tuple[list[int], list[str]]]
 
 ANSWER_GRACE_SECONDS = 20.0
 """How long after a command's own time the helper may take to answer."""
@@ -274,14 +276,22 @@ class Bubblewrap(_Sandboxes):
 
     isolated = True
 
-    def __init__(self, slots: Slots | None) -> None:
+    def __init__(
+        self,
+        slots: Slots | None,
+        *,
+        flags: MakeFlags = bubblewrap_flags,
+        filter_program: Callable[[], bytes] = seccomp.program,
+    ) -> None:
+        """`flags` and `filter_program` make what bubblewrap is started with."""
         self._slots = slots
+        self._flags = flags
+        self._filter_program = filter_program
 
     @classmethod
     def create(cls, root: Path) -> Bubblewrap:
         """`root` is where all workspaces lie, one directory each or deeper."""
-        root.mkdir(parents=True, exist_ok=True)
-        return cls(Slots(root) if os.geteuid() == 0 else None)
+        return cls(slots_below(root))
 
     def claim(self, path: Path, *, like: Path | None = None) -> None:
         """See `Sandbox.claim`."""
@@ -297,11 +307,11 @@ class Bubblewrap(_Sandboxes):
 
     def _launch(self, spec: SandboxSpec, channel: int, extra: Sequence[int]) -> Launch:
         uid = self._slots.owner(spec.workspace) if self._slots is not None else None
-        filter_program = seccomp.program()
+        filter_program = self._filter_program()
         sources = [spec.workspace, *(mount.source for mount in spec.mounts)]
         stage = staged(sources, uid)
         read_info, write_info = os.pipe()
-        files, flags = bubblewrap_flags(stage.moved(spec), filter_program, write_info)
+        files, flags = self._flags(stage.moved(spec), filter_program, write_info)
         args = data_fd("args", b"\0".join(os.fsencode(flag) for flag in flags) + b"\0")
         helper = [PYTHON, "-I", "-S", HELPER, str(channel)]
         return Launch(

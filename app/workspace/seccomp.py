@@ -104,7 +104,7 @@ def program() -> bytes:
     _forbid_calls(rules, pyseccomp)
     _forbid_sockets(rules, pyseccomp)
     _forbid_arguments(rules, pyseccomp)
-    return _exported(rules)
+    return exported(rules)
 
 
 def _forbid_calls(rules: Any, pyseccomp: Any) -> None:
@@ -145,7 +145,8 @@ def _forbid_arguments(rules: Any, pyseccomp: Any) -> None:
     )
 
 
-def _exported(rules: Any) -> bytes:
+def exported(rules: Any) -> bytes:
+    """A filter as the kernel takes it."""
     fd = os.memfd_create("seccomp")
     with os.fdopen(fd, "r+b") as file:
         rules.export_bpf(file)

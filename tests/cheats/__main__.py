@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -18,29 +16,9 @@ from tests.cheats.harness import GREEN, Bench, Outcome
 from tests.cheats.honest import CACHE, HONEST, Own, Upstream, judged
 from tests.cheats.run import both
 from tests.cheats.table import CHEATS, POLICY, PROJECTS, Cheat
+from tests.support.ledger import Ledger, Row
 
-Row = list[str]
 _AT_ONCE = 2
-
-
-class Ledger:
-    """Rows by name, for the commit that is checked out."""
-
-    def __init__(self, *, again: bool) -> None:
-        words = ["git", "rev-parse", "--short", "HEAD"]
-        self.commit = subprocess.run(words, capture_output=True, text=True, check=True).stdout[:-1]
-        CACHE.mkdir(parents=True, exist_ok=True)
-        self._path = CACHE / f"rows-{self.commit}.jsonl"
-        if again:
-            self._path.unlink(missing_ok=True)
-        lines = self._path.read_text().splitlines() if self._path.exists() else []
-        self.rows: dict[str, Row] = dict(json.loads(line) for line in lines)
-
-    def write(self, name: str, row: Row) -> None:
-        self.rows[name] = row
-        with self._path.open("a") as file:
-            file.write(json.dumps([name, row]) + "\n")
-        print(f"  {row[-1]:4} {name}", file=sys.stderr, flush=True)
 
 
 async def _cheat(cheat: Cheat, bench: Bench, ledger: Ledger) -> None:
@@ -101,7 +79,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="rows with this in their name")
     parser.add_argument("--again", action="store_true", help="forget what is known")
     given = parser.parse_args()
-    ledger = Ledger(again=given.again)
+    ledger = Ledger(CACHE, again=given.again)
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_all(given.only, ledger, Path(folder)))
     print(f"Made from commit {ledger.commit}.\n")

@@ -6,128 +6,24 @@ import asyncio
 import contextlib
 import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from app.errors import UserError
-from app.workspace.egress import Bounds, Door, Mode, open_door
-from app.workspace.egress_addresses import Addresses, is_public
-from app.workspace.egress_authority import Authority
+from app.workspace.egress import Bounds
+from app.workspace.egress_addresses import is_public
 from app.workspace.egress_rules import Rule, host_rule
 from app.workspace.sandbox import Bubblewrap, SandboxSpec
-
-HOST = "registry.test"
-LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
-
-
-@dataclass
-class Registry:
-    """A registry on this machine. It keeps what it was sent and answers by path."""
-
-    seen: list[bytes] = field(default_factory=list)
-    answers: dict[str, bytes] = field(default_factory=dict)
-    port: int = 0
-    authority: Authority = field(default_factory=Authority)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                self.seen.append(head)
-                path = head.split(b" ")[1].decode()
-                if path == "/endless":
-                    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-                    while True:
-                        writer.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
-                        await writer.drain()
-                if path == "/slow":
-                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-                    while True:
-                        writer.write(b"x")
-                        await asyncio.sleep(0.05)
-                writer.write(self.answers.get(path, OK))
-                await writer.drain()
-        writer.transport.abort()
-
-    @property
-    def rule(self) -> Rule:
-        return Rule(HOST, self.port)
-
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\nok"
+from tests.support.registry import HOST, OpenGate, Registry, serving
 
 
 @pytest.fixture
 async def registry() -> AsyncIterator[Registry]:
-    registry = Registry()
-    server = await asyncio.start_server(
-        registry.serve, "127.0.0.1", 0, ssl=registry.authority.context(HOST)
-    )
-    registry.port = server.sockets[0].getsockname()[1]
-    yield registry
-    server.close()
-
-
-@dataclass
-class Gate:
-    """An open door, spoken to as a client inside would."""
-
-    door: Door
-    registry: Registry
-    writers: list[asyncio.StreamWriter]
-
-    async def plain(self, request: bytes) -> bytes:
-        """The answer to bytes sent to the proxy itself."""
-        reader, writer = await self.connection()
-        writer.write(request)
-        with contextlib.suppress(ConnectionError):
-            return await asyncio.wait_for(reader.read(), 10)
-        return b""
-
-    async def within(self, request: bytes, *, host: str = HOST) -> bytes:
-        """The answer to bytes sent to what passes for the registry."""
-        reader, writer = await self.tunnel(host)
-        writer.write(request)
-        with contextlib.suppress(ConnectionError):
-            return await asyncio.wait_for(reader.read(), 10)
-        return b""
-
-    async def get(self, path: str, headers: str = "") -> bytes:
-        host = f"{HOST}:{self.registry.port}"
-        close = "Connection: close\r\n"
-        return await self.within(
-            f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}{close}\r\n".encode()
-        )
-
-    async def connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        path = str(self.door.mount.source / "proxy.sock")
-        reader, writer = await asyncio.open_unix_connection(path)
-        self.writers.append(writer)
-        return reader, writer
-
-    async def tunnel(
-        self, host: str, *, sni: str | None = None
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await self.connection()
-        port = self.registry.port
-        writer.write(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200 "), head
-        trust = ssl.create_default_context(cafile=str(self.door.mount.source / "ca.pem"))
-        trust.check_hostname = False
-        if sni is not None:
-            trust.verify_mode = ssl.CERT_NONE
-        await writer.start_tls(trust, server_hostname=sni or host)
-        return reader, writer
-
-    @property
-    def refused(self) -> list[str]:
-        return [f"{each.host}: {each.why}" for each in self.door.tried]
+    async with serving() as registry:
+        yield registry
 
 
 @pytest.fixture
@@ -141,42 +37,6 @@ def workspace(sandbox: Bubblewrap, tmp_path: Path) -> Path:
     path.mkdir()
     sandbox.claim(path)
     return path
-
-
-class OpenGate:
-    """Opens doors to the registry that are closed at the test's end."""
-
-    def __init__(self, sandbox: Bubblewrap, workspace: Path, registry: Registry) -> None:
-        self.sandbox = sandbox
-        self.workspace = workspace
-        self.registry = registry
-        self.stack = AsyncExitStack()
-        self.writers: list[asyncio.StreamWriter] = []
-
-    async def __call__(
-        self,
-        *rules: Rule,
-        mode: Mode = "fetch-only",
-        names: dict[str, Sequence[str]] | None = None,
-        networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network] = LOOPBACK,
-        bounds: Bounds | None = None,
-    ) -> Gate:
-        async def lookup(host: str) -> Sequence[str]:
-            return (names or {}).get(host, ["127.0.0.1"])
-
-        authority = self.registry.authority.pem().decode()
-        door = await self.stack.enter_async_context(
-            open_door(
-                rules or [self.registry.rule],
-                mode,
-                sandbox=self.sandbox,
-                workspace=self.workspace,
-                addresses=Addresses(networks, lookup),
-                bounds=bounds,
-                trust=ssl.create_default_context(cadata=authority),
-            )
-        )
-        return Gate(door, self.registry, self.writers)
 
 
 @pytest.fixture

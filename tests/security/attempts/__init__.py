@@ -1,0 +1,1 @@
+"""What hostile code, repositories, texts and requests try, one file for each kind."""

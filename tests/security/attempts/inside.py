@@ -1,0 +1,149 @@
+"""A sandbox as the product makes it, each of its parts a field that a control can replace."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from app.workspace import seccomp
+from app.workspace.flags import bubblewrap_flags
+from app.workspace.sandbox import Bubblewrap as Walls
+from app.workspace.sandbox import MakeFlags, Unsandboxed
+from app.workspace.slots import slots_below
+from app.workspace.spec import Completed, Limits, Mount, Sandbox, SandboxSpec
+from tests.security.harness import Attempt, Needs, Outcome, got, nothing, stopped
+
+THROUGH = "GOT THROUGH"
+"""What a script prints when it has what it wanted."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """`walls` False is no sandbox at all: `HONK_SANDBOX=none`."""
+
+    walls: bool = True
+    flags: MakeFlags = bubblewrap_flags
+    filter_program: Callable[[], bytes] = seccomp.program
+    own_users: bool = True
+    limits: Limits = field(default_factory=lambda: Limits(seconds=20, processes=64))
+    mounts: tuple[Mount, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def sandbox(self, root: Path) -> Sandbox:
+        if not self.walls:
+            return Unsandboxed()
+        slots = slots_below(root) if self.own_users else None
+        return Walls(slots, flags=self.flags, filter_program=self.filter_program)
+
+    def without(self, **parts: Any) -> Parts:
+        return replace(self, **parts)
+
+    def made(self, folder: Path) -> tuple[Sandbox, SandboxSpec]:
+        """A sandbox and what is asked of it, on a new workspace in the folder."""
+        sandbox = self.sandbox(folder)
+        workspace = folder / "workspace"
+        workspace.mkdir()
+        sandbox.claim(workspace)
+        spec = SandboxSpec(
+            workspace, mounts=self.mounts, environment=self.environment, limits=self.limits
+        )
+        return sandbox, spec
+
+
+def without_flags(*gone: str) -> MakeFlags:
+    """Bubblewrap without some of its flags that take no value."""
+
+    def make(spec: SandboxSpec, program: bytes, info: int) -> tuple[list[int], list[str]]:
+        files, flags = bubblewrap_flags(spec, program, info)
+        assert set(gone) <= set(flags)
+        return files, [flag for flag in flags if flag not in gone]
+
+    return make
+
+
+def with_flags(*more: str, instead_of: tuple[str, ...] = ()) -> MakeFlags:
+    """Bubblewrap with flags first of all, or in the place of others."""
+
+    def make(spec: SandboxSpec, program: bytes, info: int) -> tuple[list[int], list[str]]:
+        files, flags = bubblewrap_flags(spec, program, info)
+        at = 0
+        if instead_of:
+            size = len(instead_of)
+            at = next(n for n in range(len(flags)) if tuple(flags[n : n + size]) == instead_of)
+            del flags[at : at + size]
+        return files, [*flags[:at], *more, *flags[at:]]
+
+    return make
+
+
+def without_pid_namespace(
+    spec: SandboxSpec, program: bytes, info: int
+) -> tuple[list[int], list[str]]:
+    """The processes of the whole machine, as whoever has no pid namespace sees them."""
+    files, flags = with_flags("--ro-bind", "/proc", "/proc", instead_of=("--proc", "/proc"))(
+        spec, program, info
+    )
+    return files, [flag for flag in flags if flag not in ("--unshare-pid", "--as-pid-1")]
+
+
+@functools.cache
+def open_filter() -> bytes:
+    """A system-call filter that lets everything through."""
+    import pyseccomp
+
+    return seccomp.exported(pyseccomp.SyscallFilter(pyseccomp.ALLOW))
+
+
+def judged(done: Completed) -> Outcome:
+    """What the words of a script say about it."""
+    if THROUGH in done.text:
+        return got(
+            "; ".join(done.text.replace(THROUGH, "").split("\n")).strip("; ") or "as it said"
+        )
+    if done.killed or done.timed_out:
+        return stopped(f"ended: {done.killed or 'its time was over'}")
+    return stopped(done.text.strip().split("\n")[-1] or f"exit code {done.exit_code}")
+
+
+def script(
+    name: str,
+    code: str,
+    defence: str,
+    null: Parts,
+    *,
+    parts: Parts | None = None,
+    needs: Needs = nothing,
+) -> Attempt:
+    """A Python script in a sandbox, that says itself whether it got through."""
+
+    async def run(parts: Parts, folder: Path) -> Outcome:
+        sandbox, spec = parts.made(folder)
+        return judged(await sandbox.run(spec, ["python3", "-c", f"{_HELP}\n{code}"]))
+
+    product = parts or Parts()
+    return Attempt(
+        name,
+        defence,
+        functools.partial(run, product),
+        functools.partial(run, null),
+        needs,
+    )
+
+
+_HELP = f"""
+import ctypes, errno, os, signal, socket, subprocess, sys, time
+def through(*what): print({THROUGH!r}, *what, flush=True)
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *words):
+    ctypes.set_errno(0)
+    result = libc.syscall(ctypes.c_long(number), *[
+        ctypes.c_long(word) if isinstance(word, int) else word for word in words])
+    if result < 0:
+        code = ctypes.get_errno()
+        print(errno.errorcode.get(code, code), os.strerror(code))
+    return result
+sys.excepthook = lambda kind, problem, trace: print(f"{{kind.__name__}}: {{problem}}")
+"""

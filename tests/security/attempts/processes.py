@@ -1,0 +1,406 @@
+"""What a command in a sandbox tries against this machine, other processes and its own bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from app.workspace.spec import MIB, Limits, Mount
+from tests.security.attempts.inside import (
+    THROUGH,
+    Parts,
+    judged,
+    open_filter,
+    script,
+    with_flags,
+    without_flags,
+    without_pid_namespace,
+)
+from tests.security.harness import Attempt, Outcome, got, outcome, root, stopped
+
+CANARY = "canary-7f3a91"
+
+_FILTER = "system-call filter"
+_NO_FILTER = Parts(filter_program=open_filter)
+_PIDS = "pid namespace"
+# It then counts the processes of the whole machine.
+_NO_PIDS = Parts(
+    flags=without_pid_namespace, limits=Limits(seconds=20, processes=100_000, memory_bytes=1 << 40)
+)
+_DEV = ("--dev", "/dev")
+_LAST = ("--remount-ro", "/dev")
+_NOBODY = Parts(walls=False)
+
+
+def _x86_64() -> str:
+    return "" if os.uname().machine == "x86_64" else "the numbers are those of x86-64"
+
+
+def _reads(path: str, wanted: str) -> str:
+    try:
+        found = Path(path).read_text().strip()
+    except OSError:
+        return ""
+    return "" if found == wanted else f"this kernel has {path} at {found}"
+
+
+def _io_uring() -> str:
+    return _x86_64() or _reads("/proc/sys/kernel/io_uring_disabled", "0")
+
+
+def _tiocsti() -> str:
+    return _x86_64() or _reads("/proc/sys/dev/tty/legacy_tiocsti", "1")
+
+
+def _fuse() -> str:
+    writable = os.access("/dev/fuse", os.F_OK) and Path("/dev/fuse").stat().st_mode & 0o006 == 6
+    return "" if writable else "this machine has no device that everybody may open"
+
+
+def _decoy(user: int | None) -> subprocess.Popen[bytes]:
+    """Another process of this machine, with something to steal in its words and environment."""
+    words = ["/bin/sh", "-c", "/bin/sleep 60; :", CANARY]
+    return subprocess.Popen(
+        words, env={"TOKEN": CANARY}, start_new_session=True, user=user, group=user
+    )
+
+
+_LOOK = f"""
+import os
+wanted = b"{CANARY[:4]}" + b"{CANARY[4:]}"
+for name in os.listdir("/proc"):
+    if name.isdigit():
+        text = open(f"/proc/{{name}}/cmdline", "rb").read()
+        if wanted in text:
+            if DO == "kill": os.kill(int(name), 9)
+            print({THROUGH!r}, text.replace(b"\\0", b" ").decode())
+            break
+else: print("no process but its own")
+"""
+
+
+async def _spy(do: str, parts: Parts, folder: Path) -> Outcome:
+    sandbox, spec = parts.made(folder)
+    decoy = _decoy(spec.workspace.stat().st_uid)
+    try:
+        words = ["python3", "-c", _LOOK.replace("DO", repr(do))]
+        return judged(await sandbox.run(spec, words))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(decoy.pid, 9)
+        decoy.wait()
+
+
+def _spying(name: str, do: str) -> Attempt:
+    run = functools.partial(_spy, do)
+    return Attempt(
+        name,
+        _PIDS,
+        functools.partial(run, Parts()),
+        functools.partial(run, _NO_PIDS),
+        root,
+    )
+
+
+async def _outlives(parts: Parts, folder: Path) -> Outcome:
+    """A process that leaves its session and goes on after the command that started it."""
+    sandbox, spec = parts.made(folder)
+    left = "(setsid bash -c 'sleep 0.5; echo still here > later' &) ; echo begun"
+    done = await sandbox.run(spec, ["bash", "-c", left])
+    await asyncio.sleep(1)
+    later = (spec.workspace / "later").exists()
+    return outcome(later, "wrote after its end", f"{done.text.strip()}, then dead with all others")
+
+
+async def _kills_first(parts: Parts, folder: Path) -> Outcome:
+    sandbox, spec = parts.made(folder)
+    async with sandbox.session(spec) as session:
+        for hurt in ("kill -9 1 $PPID", "kill -SEGV 1 $PPID", "kill -STOP 1 $PPID"):
+            done = await session.bash(hurt, seconds=3)
+            if done.killed == "sandbox":
+                return got("the sandbox's first process is dead")
+        done = await session.bash("echo alive", seconds=3)
+    return stopped(f"the first process is {done.text.strip()}")
+
+
+async def _worker_environment(parts: Parts, folder: Path) -> Outcome:
+    os.environ["HONK_TEST_CANARY"] = CANARY
+    try:
+        given = {**os.environ} if parts.environment else {}
+        sandbox, spec = parts.without(environment=given).made(folder)
+        done = await sandbox.run(spec, ["bash", "-c", "env; cat /proc/*/environ 2>/dev/null"])
+    finally:
+        del os.environ["HONK_TEST_CANARY"]
+    return outcome(CANARY in done.text, "the worker's environment", "an environment of its own")
+
+
+async def _file_of_the_machine(seen: bool, folder: Path) -> Outcome:
+    with tempfile.TemporaryDirectory(prefix="honk-") as anywhere:
+        Path(anywhere).chmod(0o755)
+        secret = Path(anywhere, "secret.txt")
+        secret.write_text(CANARY)
+        secret.chmod(0o644)
+        bound = ("--ro-bind", anywhere, anywhere)
+        flags = with_flags(*bound, *_LAST, instead_of=_LAST) if seen else Parts().flags
+        sandbox, spec = Parts(flags=flags).made(folder)
+        done = await sandbox.run(spec, ["cat", str(secret)])
+    return outcome(CANARY in done.text, "read it", done.text.rpartition(": ")[2])
+
+
+async def _other_run(parts: Parts, folder: Path) -> Outcome:
+    """Even where another run's checkout is in sight."""
+    sandbox = parts.sandbox(folder)
+    other = folder / "other"
+    other.mkdir()
+    sandbox.claim(other)
+    other.chmod(0o700)
+    (other / "file").write_text(CANARY)
+    sandbox, spec = parts.without(mounts=(Mount(other, "/other"),)).made(folder)
+    done = await sandbox.run(spec, ["cat", "/other/file"])
+    return outcome(CANARY in done.text, "read it", done.text.rpartition(": ")[2])
+
+
+async def _borrowed_objects(writable: bool, folder: Path) -> Outcome:
+    shared = folder / "objects"
+    shared.mkdir()
+    shared.chmod(0o777)
+    mount = Mount(shared, "/run/honk/objects", writable=writable)
+    sandbox, spec = Parts(mounts=(mount,)).made(folder)
+    done = await sandbox.run(spec, ["bash", "-c", "echo evil > /run/honk/objects/pack-1"])
+    return outcome((shared / "pack-1").exists(), "wrote there", done.text.rpartition(": ")[2])
+
+
+async def _endless_output(most: int, folder: Path) -> Outcome:
+    sandbox, spec = Parts(limits=Limits(seconds=20, output_bytes=most)).made(folder)
+    done = await sandbox.run(spec, ["bash", "-c", "yes | head -c 30000000"])
+    kept = len(done.output)
+    return outcome(kept > 8 * MIB, f"{kept:,} bytes kept", f"{done.dropped_bytes:,} bytes dropped")
+
+
+def _limited(name: str, code: str, defence: str, small: Limits, large: Limits) -> Attempt:
+    return script(name, code, defence, Parts(limits=large), parts=Parts(limits=small))
+
+
+_S = 20.0
+
+ATTEMPTS = (
+    # Other processes.
+    _spying("reads the command lines of other processes in /proc", "read"),
+    _spying("kills a process of the same user", "kill"),
+    Attempt(
+        "leaves a process in the background that outlives its command",
+        _PIDS,
+        functools.partial(_outlives, Parts()),
+        functools.partial(_outlives, _NO_PIDS),
+        root,
+    ),
+    Attempt(
+        "kills or stops the sandbox's first process",
+        "the helper is process 1",
+        functools.partial(_kills_first, Parts()),
+        functools.partial(_kills_first, Parts(flags=without_flags("--as-pid-1"))),
+    ),
+    script(
+        "traces another process (ptrace)",
+        "child = subprocess.Popen(['sleep', '5'])\n"
+        "if call(101, 16, child.pid, 0, 0) == 0: through('attached')\nchild.kill()",
+        _FILTER,
+        _NO_FILTER,
+        needs=_x86_64,
+    ),
+    script(
+        "reads the memory of another process (process_vm_readv)",
+        "class Vec(ctypes.Structure):\n"
+        "    _fields_ = [('at', ctypes.c_void_p), ('n', ctypes.c_size_t)]\n"
+        "here, there = ctypes.create_string_buffer(8), ctypes.create_string_buffer(b'12345678')\n"
+        "one, two = Vec(ctypes.addressof(here), 8), Vec(ctypes.addressof(there), 8)\n"
+        "parent = os.getpid()\n"
+        "if os.fork() == 0:\n"
+        "    n = call(310, parent, ctypes.byref(one), 1, ctypes.byref(two), 1, 0)\n"
+        "    if n == 8: through(here.raw)\n"
+        "    sys.stdout.flush(); os._exit(0)\n"
+        "os.wait()",
+        _FILTER,
+        _NO_FILTER,
+        needs=_x86_64,
+    ),
+    # The kernel.
+    script(
+        "keeps data in a kernel keyring",
+        "if call(248, b'user', b'name', b'secret', 6, -3) > 0: through('a key is kept')",
+        _FILTER,
+        _NO_FILTER,
+        needs=_x86_64,
+    ),
+    script(
+        "sets up io_uring",
+        "room = ctypes.create_string_buffer(256)\nif call(425, 4, room) >= 0: through('a ring')",
+        _FILTER,
+        _NO_FILTER,
+        needs=_io_uring,
+    ),
+    script(
+        "opens a vsock to the hypervisor",
+        "socket.socket(socket.AF_VSOCK); through('a vsock')",
+        _FILTER,
+        _NO_FILTER,
+    ),
+    script(
+        "listens to the kernel's news of devices (netlink)",
+        "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15); through('a netlink socket')",
+        _FILTER,
+        _NO_FILTER,
+    ),
+    script(
+        "handles page faults itself (userfaultfd)",
+        "if call(323, 1) >= 0: through('userfaultfd')",
+        _FILTER,
+        _NO_FILTER,
+        needs=_x86_64,
+    ),
+    script(
+        "hides memory from the count (memfd_create)",
+        "if call(319, b'x', 0) >= 0: through('memory that nobody counts')",
+        _FILTER,
+        _NO_FILTER,
+        needs=_x86_64,
+    ),
+    script(
+        "types into its terminal (TIOCSTI)",
+        "import fcntl, pty, termios\n"
+        "ours, theirs = pty.openpty(); os.setsid() if os.getpid() != os.getsid(0) else None\n"
+        "fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)\n"
+        "fcntl.ioctl(theirs, termios.TIOCSTI, b'x')\nthrough('typed')",
+        _FILTER,
+        _NO_FILTER,
+        needs=_tiocsti,
+    ),
+    script(
+        "makes a user namespace and mounts in it",
+        "if call(272, 0x10000000 | 0x20000) == 0:\n"
+        "    if call(165, b'none', b'/tmp', b'tmpfs', 0, 0) == 0: through('mounted')",
+        "system-call filter and --disable-userns",
+        Parts(flags=without_flags("--disable-userns"), filter_program=open_filter),
+        needs=_x86_64,
+    ),
+    # Becoming somebody, and the machine's things.
+    script(
+        "becomes root",
+        "os.setuid(0)\nif os.access('/etc/shadow', os.R_OK): through('reads the shadow file')",
+        "sandbox",
+        _NOBODY,
+        needs=root,
+    ),
+    script(
+        "makes a device node",
+        "os.mknod('disk', 0o60600, os.makedev(7, 0)); through('a block device')",
+        "sandbox",
+        _NOBODY,
+        needs=root,
+    ),
+    script(
+        "opens a device of this machine",
+        "os.open('/dev/fuse', os.O_RDWR); through('/dev/fuse')",
+        "a /dev of its own",
+        Parts(flags=with_flags(*_DEV, "--dev-bind", "/dev/fuse", "/dev/fuse", instead_of=_DEV)),
+        needs=_fuse,
+    ),
+    Attempt(
+        "reads a file of this machine",
+        "only /usr, its own workspace and what is named are bound",
+        functools.partial(_file_of_the_machine, False),
+        functools.partial(_file_of_the_machine, True),
+    ),
+    Attempt(
+        "reads another run's checkout that is in sight",
+        "a user of its own for each workspace",
+        functools.partial(_other_run, Parts()),
+        functools.partial(_other_run, Parts(own_users=False)),
+        root,
+    ),
+    Attempt(
+        "changes the objects that all runs borrow",
+        "bound read-only",
+        functools.partial(_borrowed_objects, False),
+        functools.partial(_borrowed_objects, True),
+    ),
+    Attempt(
+        "reads the worker's environment",
+        "a complete environment is made for each sandbox",
+        functools.partial(_worker_environment, Parts()),
+        functools.partial(_worker_environment, Parts(environment={"yes": "1"})),
+    ),
+    # Bounds.
+    _limited(
+        "starts processes without end (fork bomb)",
+        "for n in range(200): subprocess.Popen(['sleep', '3'])\ntime.sleep(0.3); through('200')",
+        "limit of processes",
+        Limits(seconds=_S, processes=50),
+        Limits(seconds=_S, processes=1000),
+    ),
+    _limited(
+        "takes all memory in one process",
+        "held = bytearray(os.urandom(1)) * (400 << 20); time.sleep(0.3); through('400 MiB')",
+        "limit of memory",
+        Limits(seconds=_S, memory_bytes=200 * MIB),
+        Limits(seconds=_S),
+    ),
+    _limited(
+        "takes all memory in many processes",
+        "hold = 'x = b\"1\" * (80 << 20); import time; time.sleep(3)'\n"
+        "them = [subprocess.Popen([sys.executable, '-c', hold]) for _ in range(5)]\n"
+        "time.sleep(1.5); through('400 MiB')",
+        "limit of memory, counted over all processes",
+        Limits(seconds=_S, memory_bytes=200 * MIB),
+        Limits(seconds=_S),
+    ),
+    _limited(
+        "writes a file without end",
+        "with open('big', 'wb') as file:\n"
+        "    for _ in range(64): file.write(bytes(1 << 20))\nthrough('64 MiB')",
+        "limit of a file's size",
+        Limits(seconds=_S, file_bytes=8 * MIB),
+        Limits(seconds=_S),
+    ),
+    _limited(
+        "fills the memory behind /tmp",
+        "with open('/tmp/big', 'wb') as file:\n"
+        "    for _ in range(64): file.write(bytes(1 << 20))\nthrough('64 MiB')",
+        "size of /tmp",
+        Limits(seconds=_S, tmp_bytes=8 * MIB),
+        Limits(seconds=_S),
+    ),
+    _limited(
+        "opens files without end",
+        "held = [open('/dev/null') for _ in range(500)]; through('500')",
+        "limit of open files",
+        Limits(seconds=_S, open_files=100),
+        Limits(seconds=_S),
+    ),
+    _limited(
+        "computes without end",
+        "end = time.process_time() + 1.6\n"
+        "while time.process_time() < end: pass\nthrough('1.6 seconds')",
+        "limit of processor time",
+        Limits(seconds=_S, cpu_seconds=1),
+        Limits(seconds=_S),
+    ),
+    _limited(
+        "waits without end, deaf to signals",
+        "for n in (1, 2, 15): signal.signal(n, signal.SIG_IGN)\ntime.sleep(1.5); through()",
+        "limit of time",
+        Limits(seconds=0.7),
+        Limits(seconds=_S),
+    ),
+    Attempt(
+        "prints without end",
+        "limit of output",
+        functools.partial(_endless_output, 1 * MIB),
+        functools.partial(_endless_output, 64 * MIB),
+    ),
+)
