@@ -383,6 +383,15 @@ def one_at_a_time(names: Sequence[str]) -> tuple[str, str]:
     return (f"This comment holds several commands: {shown}.", "Ask for one of them.")
 
 
+def only_stopped(names: Sequence[str]) -> tuple[str, str]:
+    """Problem and next step of a stop among other commands."""
+    shown = ", ".join(f"`/honk {name}`" for name in names if name != "stop")
+    return (
+        "Of this comment's commands only `/honk stop` was done.",
+        f"For the others ({shown}) write a comment each." if shown else "",
+    )
+
+
 def day_is_spent(of: str) -> tuple[str, str]:
     """Problem and next step when the day's money is spent."""
     if of == "operator":

@@ -165,6 +165,8 @@ class GitHubApp:
         self._clock = clock
         self._sleep = sleep
         self._slug: str | None = None
+        self._ids: dict[RepoName, int] = {}
+        self._names: dict[RepoName, RepoName] = {}
         self._connection = _Connection(
             base_url=self.api_url,
             user_agent=f"honk/{__version__}",
@@ -205,6 +207,14 @@ class GitHubApp:
         """A token for git itself. Raises UserError when the installation doesn't allow it."""
         scope = TokenScope.of(installation_id, repo, permissions)
         return await self._token(scope, self._observers)
+
+    def know(self, repo: RepoName, repository_id: int) -> None:
+        """Note the id of a repository, by which it is found again when it was renamed."""
+        self._ids[repo] = repository_id
+
+    def present_name(self, repo: RepoName) -> RepoName:
+        """What a repository is called now, as far as a token has told."""
+        return self._names.get(repo, repo)
 
     def redactions(self) -> set[str]:
         """Every secret value in use, for those who write logs, comments and transcripts."""
@@ -265,23 +275,22 @@ class GitHubApp:
     def _mint(self, scope: TokenScope, observers: Sequence[Observe]) -> Mint:
         """https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
 
-        Asking twice does no harm: the first token is never used and ends after an hour.
+        Asking twice does no harm: the first token is never used and ends after an hour. What is
+        not there by its name may have another one now, and is asked for by its id.
         """
-        request = Request(
-            "POST",
-            "/app/installations/{installation_id}/access_tokens",
-            path={"installation_id": scope.installation_id},
-            body={"repositories": [scope.repo.name], "permissions": dict(scope.permissions)},
-            kind="token",
-            repeatable=True,
-            accept={403, 404, 422},
-        )
+        known = self._ids.get(scope.repo)
 
         async def mint() -> InstallationToken:
+            request = _token_request(scope, {"repositories": [scope.repo.name]})
             answer = await self.send_as_app(request, observers)
+            if answer.status == 422 and known is not None:
+                request = _token_request(scope, {"repository_ids": [known]})
+                answer = await self.send_as_app(request, observers)
             if answer.status != 201:
                 raise no_token(scope, answer)
             wire = answer.read(_TokenWire)
+            if wire.repositories:
+                self._names[scope.repo] = RepoName.parse(wire.repositories[0].full_name)
             return InstallationToken(SecretStr(wire.token), wire.expires_at.timestamp())
 
         return mint
@@ -493,9 +502,26 @@ class _AppWire(msgspec.Struct):
     slug: str
 
 
+class _RepositoryWire(msgspec.Struct):
+    full_name: str
+
+
 class _TokenWire(msgspec.Struct):
     token: str
     expires_at: datetime
+    repositories: list[_RepositoryWire] = []
+
+
+def _token_request(scope: TokenScope, repository: Json) -> Request:
+    return Request(
+        "POST",
+        "/app/installations/{installation_id}/access_tokens",
+        path={"installation_id": scope.installation_id},
+        body={**repository, "permissions": dict(scope.permissions)},
+        kind="token",
+        repeatable=True,
+        accept={403, 404, 422},
+    )
 
 
 def _wait(request: Request, answer: Answer, troubles: _Troubles, now: float) -> float | None:

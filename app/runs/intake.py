@@ -104,7 +104,7 @@ def aloud(trigger: Trigger, admission: Admission) -> bool:
 def misunderstood(services: Services, trigger: Trigger) -> tuple[str, str] | None:
     """What is wrong with the words themselves; None when they can be carried out."""
     said = trigger.command
-    if said is None:
+    if said is None or "stop" in said.several:
         return None
     if said.several:
         return words.one_at_a_time(said.several)

@@ -50,7 +50,7 @@ TALK = {
     "pull_requests": "write",
     "metadata": "read",
 }
-REPORT = {**TALK, "checks": "write"}
+MARK = {"checks": "write", "metadata": "read"}
 SEAL = {"contents": "write", "checks": "write", "metadata": "read"}
 PUBLISH = {"contents": "write", "pull_requests": "write", "checks": "write", "metadata": "read"}
 
@@ -174,6 +174,7 @@ class Services:
 
     async def client(self, run: RunInput, permissions: Mapping[str, str]) -> RepositoryClient:
         """A client for the run's repository whose calls are counted with the run."""
+        self.github.know(run.trigger.repository, run.trigger.repository_id)
         return await self.github.repository(
             run.trigger.installation_id,
             run.trigger.repository,
@@ -182,11 +183,13 @@ class Services:
         )
 
     async def remote(self, run: RunInput, permissions: Mapping[str, str]) -> Remote:
-        """The repository as git reaches it."""
+        """The repository as git reaches it, by the name that it has now."""
+        self.github.know(run.trigger.repository, run.trigger.repository_id)
         token = await self.github.token(
             run.trigger.installation_id, run.trigger.repository, permissions
         )
-        return Remote(url=self.git_url(run.trigger.repository), token=token.get_secret_value())
+        name = self.github.present_name(run.trigger.repository)
+        return Remote(url=self.git_url(name), token=token.get_secret_value())
 
     async def talker(self, trigger: Trigger) -> RepositoryClient:
         """A client for hearing and answering; its calls are counted with the trigger's run."""

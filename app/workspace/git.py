@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from app.errors import HonkError, RetryableError
+from app.errors import HonkError, RetryableError, UserError
 from app.workspace.inside import Bounded
 
 GIT = "/usr/bin/git"
@@ -77,7 +77,8 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _MISSING = re.compile(
-    r"repository .*not found|returned error: 404|does not appear to be a git", re.IGNORECASE
+    r"repository .*not found|returned error: (?:404|30[18])|does not appear to be a git",
+    re.IGNORECASE,
 )
 
 
@@ -90,12 +91,30 @@ class GitError(HonkError):
         self.words = words
 
 
-class GitDeniedError(GitError):
-    """The remote does not accept the token."""
+class GitDeniedError(GitError, UserError):
+    """The remote does not accept the token: the App was taken out, or nobody may push any more."""
+
+    def __init__(self, command: str, code: int, words: str) -> None:
+        super().__init__(command, code, words)
+        what = "push to" if command == "push" else "read"
+        self.message = f"GitHub does not let Honk {what} this repository.{_said(words)}"
+        self.next_step = "Look whether it is archived, and whether the App is installed on it."
 
 
-class GitMissingError(GitError):
+class GitMissingError(GitError, UserError):
     """The remote has no such repository, or does not show it to this token."""
+
+    def __init__(self, command: str, code: int, words: str) -> None:
+        super().__init__(command, code, words)
+        self.message = f"GitHub does not find this repository any more.{_said(words)}"
+        self.next_step = "Look whether it was moved, and whether the App is installed on it."
+
+
+def _said(words: str) -> str:
+    """The remote's own words, as far as there are any."""
+    lines = [line.removeprefix("remote:").strip() for line in words.splitlines()]
+    told = [line for line, raw in zip(lines, words.splitlines(), strict=True) if "remote:" in raw]
+    return f" It said: {' '.join(told)}" if told else ""
 
 
 def check_ref(name: str) -> str:

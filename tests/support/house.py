@@ -166,6 +166,61 @@ class Subject:
         )
         await self.house.github.drained()
 
+    @property
+    def name(self) -> str:
+        """As the log and the model know it."""
+        return f"{self.repository}#{self.number}"
+
+    @property
+    def told(self) -> str:
+        """All that the model was told about the repository."""
+        return str([r for r in self.house.model.requests if self.repository in str(r)])
+
+    async def at_work(self, *, turns: int = 1) -> None:
+        """Wait until the model was asked so many times."""
+        await self.house.until(
+            lambda: sum(map(self._is_about_it, self.house.model.requests)) >= turns,
+            f"{self.name} is not at work",
+        )
+
+    def _is_about_it(self, request: dict[str, Any]) -> bool:
+        """The first message names the subject; the rest may be long."""
+        return self.repository in str(request["messages"][0])
+
+    async def ended(self, *, attempts: int = 1) -> str:
+        """Wait until the run is over, also where nobody can be told; how it ended, by the log."""
+        await self.house.until(lambda: len(self._ends()) >= attempts, f"{self.name} goes on")
+        await self.house.github.drained()
+        return self._ends()[-1]
+
+    def _ends(self) -> list[str]:
+        lines = self.house.log().splitlines()
+        begun = [line for line in lines if "an attempt starts" in line and self.name in line]
+        runs = {run for line in begun if (run := _told_in(line, "run"))}
+        ends = [line for line in lines if "an attempt ended" in line]
+        return [_told_in(line, "outcome") for line in ends if _told_in(line, "run") in runs]
+
+    async def ignored(self) -> bool:
+        """Whether the receiver answered to the repository's newest comment that it asks nothing."""
+        await self.house.github.drained()
+        codes = [
+            each.status_code
+            for each in self.house.github.deliveries
+            if each.event == "issue_comment"
+            and each.action != "deleted"
+            and each.payload["repository"]["full_name"] == self.repository
+            and each.payload["comment"]["user"]["type"] == "User"
+        ]
+        return codes[-1] == 204
+
+    async def answered(self, words: str) -> str:
+        """Wait for a comment of ours that says this, and return it."""
+        await self.house.until(
+            lambda: any(words in c.body for c in self.ours),
+            f"nobody says {words!r}: {[c.body for c in self.ours]}",
+        )
+        return next(c.body for c in self.ours if words in c.body)
+
     async def refused(self) -> str:
         """Wait for a refusal and return its words."""
         await self.house.until(
@@ -173,6 +228,12 @@ class Subject:
         )
         (found,) = [c.body for c in self.ours if "<!-- honk:refused=" in c.body]
         return found
+
+
+def _told_in(line: str, name: str) -> str:
+    """The value of a name in a line of the log."""
+    found = re.search(rf"\b{name}=(\S+)", line)
+    return found[1] if found else ""
 
 
 @dataclass
@@ -218,10 +279,14 @@ class House:
         body: str = "`add(2, 3)` is -1.",
         plays: Any = None,
         name: str | None = None,
+        owner: str = OWNER,
         **repository: Any,
     ) -> Subject:
-        """A repository with an issue, and what the model does when it works on it."""
-        full_name = f"{OWNER}/{name or f'calc-{next(self._numbers)}'}"
+        """A repository with an issue, and what the model does when it works on it.
+
+        Another `owner` has an installation of its own, which a story may take away.
+        """
+        full_name = f"{owner}/{name or f'calc-{next(self._numbers)}'}"
         permissions = {OWNER: "admin", **repository.pop("permissions", {})}
         await self.github.add_repository(
             full_name,

@@ -58,6 +58,8 @@ BY_KIND: dict[str, Handler] = {
 
 def handler(trigger: Trigger) -> Handler:
     """Who deals with a trigger: by its kind, or for a comment by the command it holds."""
+    if stop.is_among(trigger):
+        return stop.handle
     if _wants_a_fix(trigger):
         return fix.handle
     if trigger.command is None or trigger.kind == "unasked":

@@ -22,14 +22,23 @@ class Taken(Value):
     out: bool
 
 
+def is_among(trigger: Trigger) -> bool:
+    """Whether a stop is one of several commands: it must not wait for the others to be mended."""
+    return trigger.command is not None and "stop" in trigger.command.several
+
+
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """A run at work is asked to stop; one that waits for a slot ends here and now."""
     standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    several = trigger.command.several if trigger.command else ()
     if not standing.live or standing.run is None:
-        await starting.refuse(services, trigger, words.nothing_to_stop(trigger.number))
+        none = words.nothing_to_stop(trigger.number)
+        await starting.refuse(services, trigger, words.one_at_a_time(several) if several else none)
         return
     run = standing.run
     await durable.step("ask to stop", Nothing, lambda: _ask(services, trigger, run))
+    if several:
+        await starting.refuse(services, trigger, words.only_stopped(several))
     if not standing.queued:
         return
     attempt = attempt_id(run, standing.attempt)

@@ -10,11 +10,12 @@ import structlog
 
 from app.domain.run import RunInput, hidden_ref
 from app.domain.values import CommitSha, TreeSha
-from app.errors import HonkError
+from app.errors import HonkError, UserError
+from app.github.refusals import RefusedError
 from app.runs.services import READ_CODE, Services
 from app.runs.steps.prepare import work_tree
 from app.store.turns import Turns
-from app.workspace.git import GitError
+from app.workspace.git import GitDeniedError, GitError, GitMissingError
 
 log = structlog.get_logger()
 
@@ -24,11 +25,16 @@ _FLUSH_SECONDS = 6.0
 class Courier:
     """Pushes the work after each turn that changed it, beside the agent's next turn.
 
-    One push at a time, and always the newest tree: pushing never slows the agent.
+    One push at a time, and always the newest tree: pushing never slows the agent. `shut_out` is
+    set, and `on_shut_out` called, when the repository or the App on it is out of reach for good.
     """
 
-    def __init__(self, push: Callable[[TreeSha], Awaitable[None]]) -> None:
+    def __init__(
+        self, push: Callable[[TreeSha], Awaitable[None]], on_shut_out: Callable[[], None]
+    ) -> None:
         self._push = push
+        self._on_shut_out = on_shut_out
+        self.shut_out: UserError | None = None
         self._newest: TreeSha | None = None
         self._sent: TreeSha | None = None
         self._wake = asyncio.Event()
@@ -59,6 +65,10 @@ class Courier:
             try:
                 await self._push(tree)
                 self._sent = tree
+            except (RefusedError, GitDeniedError, GitMissingError) as problem:
+                log.warning("the repository is out of reach", why=str(problem))
+                self.shut_out = problem
+                self._on_shut_out()
             except HonkError as problem:
                 log.warning("the work so far was not brought to GitHub", why=str(problem))
             if not self._wake.is_set():
@@ -66,9 +76,11 @@ class Courier:
 
 
 @asynccontextmanager
-async def carrying(push: Callable[[TreeSha], Awaitable[None]]) -> AsyncIterator[Courier]:
+async def carrying(
+    push: Callable[[TreeSha], Awaitable[None]], on_shut_out: Callable[[], None]
+) -> AsyncIterator[Courier]:
     """A courier for as long as the context is open."""
-    courier = Courier(push)
+    courier = Courier(push, on_shut_out)
     task = asyncio.create_task(courier.work())
     try:
         yield courier

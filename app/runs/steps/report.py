@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Literal
 
 import structlog
 
 from app.domain import words
 from app.domain.run import OUTCOME_LABELS, Outcome, RunInput
+from app.domain.values import RepoName
 from app.domain.words import Report
 from app.errors import RetryableError, UserError
 from app.github import checks, conversation
 from app.github.checks import Conclusion, Output
 from app.github.client import RepositoryClient
+from app.github.refusals import RefusedError
 from app.runs import talk
 from app.runs.buttons import BUTTONS
 from app.runs.durable import Nothing
-from app.runs.services import REPORT, Services
+from app.runs.services import MARK, TALK, Services
 from app.runs.steps.announce import told_of
 from app.store.runs import RunRow
 
@@ -56,29 +59,56 @@ async def report(services: Services, run: RunInput, attempt: int, told: Report) 
 
 
 async def _say(services: Services, run: RunInput, attempt: int, told: Report) -> None:
-    client = await services.client(run, REPORT)
+    client = await services.client(run, TALK)
     row = await services.runs.get(run.id)
     if told.outcome is Outcome.STOPPED and row.stop_why:
         told = told.model_copy(update={"problem": row.stop_why})
+        run = await _where_it_is(client, run)
+        client = await services.github.repository(
+            row.installation_id,
+            run.trigger.repository,
+            TALK,
+            observe=services.counting(run.id),
+        )
     # Counted, never held up: the last words come first.
     await services.writes.take(row.installation_id)
-    await _settle_status(services, client, run, told)
+    await _if_allowed(run, _settle_status(services, client, run, told))
     # Written down before it is tried: only who comes here again has to look.
     await services.runs.update(run.id, told_attempt=attempt)
-    await talk.say(
+    last = talk.say(
         client,
         run.trigger,
         words.last_words_marker(run.id, attempt),
         words.last_words(run.id, attempt, run.trigger.actor.login, told),
         fresh=row.told_attempt != attempt,
     )
+    await _if_allowed(run, last)
+    label = OUTCOME_LABELS[told.outcome]
     await asyncio.gather(
-        conversation.set_state_label(
-            client, run.trigger.number, OUTCOME_LABELS[told.outcome], words.LABELS
+        _if_allowed(
+            run, conversation.set_state_label(client, run.trigger.number, label, words.LABELS)
         ),
         _react(client, run, told.outcome),
-        _complete_check(client, row, told),
+        _if_allowed(run, _complete_check(services, row, told)),
     )
+
+
+async def _where_it_is(client: RepositoryClient, run: RunInput) -> RunInput:
+    """An issue that was transferred is answered where it is now, as far as we may speak there."""
+    try:
+        issue = await conversation.issue(client, run.trigger.number)
+    except RefusedError:
+        return run
+    place = {"repository": RepoName.parse(issue.repository), "number": issue.number}
+    return run.model_copy(update={"trigger": run.trigger.model_copy(update=place)})
+
+
+async def _if_allowed(run: RunInput, part: Awaitable[None]) -> None:
+    """One part of the end: what is refused of it (a locked conversation) holds up no other."""
+    try:
+        await part
+    except RefusedError as problem:
+        log.warning("a part of a run's end was refused", run=run.id, why=str(problem))
 
 
 async def _settle_status(
@@ -96,10 +126,11 @@ async def _settle_status(
     await services.runs.update(run.id, status_comment_id=comment.id)
 
 
-async def _complete_check(client: RepositoryClient, row: RunRow, told: Report) -> None:
+async def _complete_check(services: Services, row: RunRow, told: Report) -> None:
     """`honk / run` on the pull request that was worked on, with what can be done next."""
     if row.run_check_id is None:
         return
+    client = await services.client(row.input, MARK)
     title, summary = words.check_worked(told)
     await checks.complete_check_run(
         client,

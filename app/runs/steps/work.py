@@ -58,7 +58,8 @@ async def work(
 
     The same `feedback_id` is the same feedback, and heard once.
 
-    Done twice, it goes on from the last recorded turn.
+    Done twice, it goes on from the last recorded turn. Raises UserError when the App was shut out
+    of the repository meanwhile: nothing that costs money is done for what cannot be published.
     """
     await announce(services, run, Phase.WORKING)
     await elsewhere.bring_here(services, run, preparation.base)
@@ -68,11 +69,15 @@ async def work(
     baseline = asyncio.create_task(verify.baseline(services, run, preparation.base))
     try:
         async with (
-            elsewhere.carrying(_to_github(services, run, preparation)) as courier,
+            elsewhere.carrying(
+                _to_github(services, run, preparation), services.stops.of(run.id).set
+            ) as courier,
             services.sandbox.session(services.workspaces.spec(workspace)) as hands,
         ):
             session = await _session(services, run, preparation, workspace, hands, courier)
             ending = await session.run(feedback, feedback_id=feedback_id)
+        if courier.shut_out is not None:
+            raise courier.shut_out
         if isinstance(ending, Done):
             await baseline
     finally:

@@ -1,0 +1,302 @@
+"""Whatever is said, taken back or taken away: it ends in plain words and in a settled status."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, Subject, script
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ENDLESS = {"use": [{"bash": {"command": "sleep 300"}}]}
+THINKING = {"use": [FIX], "seconds": 1.0}
+"""A turn that leaves people the time to do something meanwhile."""
+BRANCH = "honk/1-add-subtracts"
+
+
+@pytest.fixture(autouse=True)
+def _no_traceback(house: House) -> Iterator[None]:
+    before = len(house.log())
+    yield
+    assert "Traceback" not in house.log()[before:]
+
+
+async def at_work(house: House, *turns: Any, **more: Any) -> Subject:
+    """An issue whose run is in the middle of its first turn."""
+    subject = await house.subject(plays=script(*(turns or (THINKING, [FINISH]))), **more)
+    await subject.label()
+    await subject.at_work()
+    return subject
+
+
+# What is said ---------------------------------------------------------------------------------
+
+
+async def test_a_comment_of_60_000_characters(house: House) -> None:
+    subject = await house.subject(plays=script([FIX], [FINISH]))
+    words = "add() subtracts, and here is why: " + "because " * 7_490
+    await subject.comment(f"/honk {words}"[:60_000])
+    await subject.settled()
+    assert subject.check.conclusion == "success"
+    assert subject.told.count("because because") > 1_000
+    assert all(len(comment.body) < 10_000 for comment in subject.ours)
+
+
+EMAIL = """Thanks, I am looking at it.
+
+On Tue, Nov 17, 2026 at 9:12 AM Olivia <olivia@example.org> wrote:
+> The numbers are wrong.
+>
+> /honk add() should add
+"""
+MAIL_WITHOUT_MARKS = """Yes.
+
+-----Original Message-----
+From: Olivia
+Sent: Tuesday
+Subject: Re: add() subtracts
+
+/honk add() should add
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        EMAIL,
+        MAIL_WITHOUT_MARKS,
+        "/h\u043enk do it",  # a Cyrillic o
+        "/\uff48\uff4f\uff4e\uff4b do it",  # full width
+        "/ho\u200bnk do it",  # a blank of no width inside
+        "\u2215honk do it",  # a slash that divides
+        "Say `/honk do it` and it does.",
+        "```\n/honk do it\n```",
+        "<!-- /honk do it -->",
+    ],
+    ids=[
+        *("an e-mail", "an e-mail without marks", "Cyrillic", "full width", "no width", "slash"),
+        *("backticks", "fence", "hidden"),
+    ],
+)
+async def test_what_only_looks_like_a_command_has_no_effect(house: House, text: str) -> None:
+    subject = await house.subject()
+    await subject.comment(text)
+    assert await subject.ignored()
+    assert subject.ours == []
+    assert subject.issue.comments[0].reactions == []
+
+
+async def test_a_slip_is_asked_about_where_somebody_may_write(house: House) -> None:
+    subject = await house.subject(permissions={"rita": "read"})
+    await subject.comment("/honk stpo", by="rita")
+    await subject.comment("/honk st\u200bop")
+    assert "Did you mean `/honk stop`?" in await subject.refused()
+    assert len(subject.ours) == 1
+    assert "@olivia" in subject.ours[0].body
+    assert subject.labels == []
+
+
+async def test_two_commands_in_one_comment_start_nothing(house: House) -> None:
+    subject = await house.subject()
+    await subject.comment("/honk plan\n\n/honk fix the rounding")
+    words = await subject.refused()
+    assert "several commands: `/honk plan`, `/honk fix`" in words
+    assert subject.labels == []
+    assert subject.pulls == []
+
+
+async def test_stop_is_heard_among_several_commands(house: House) -> None:
+    subject = await at_work(house, [FIX], ENDLESS)
+    await subject.at_work(turns=2)
+    await subject.comment("/honk status\n\n/honk stop\n\n/honk plan a better way")
+    await subject.settled()
+    assert "**Stopped.**" in subject.status
+    words = await subject.refused()
+    assert "only `/honk stop` was done" in words
+
+
+async def test_text_from_right_to_left(house: House) -> None:
+    subject = await house.subject(
+        title="\u202eadd() \u05de\u05d7\u05e1\u05e8\u05ea", plays=script([FIX], [FINISH])
+    )
+    await subject.comment("\u200f/honk \u05ea\u05e7\u05df \u05d0\u05ea add()\u200f")
+    await subject.settled()
+    assert subject.check.conclusion == "success"
+    assert "\u05ea\u05e7\u05df \u05d0\u05ea add()" in subject.told
+    shown = [subject.pull.title, subject.pull.body or "", *(c.body for c in subject.ours)]
+    assert not re.search("[\u202a-\u202e\u2066-\u2069]", " ".join(shown))
+    assert "\u05de\u05d7\u05e1\u05e8\u05ea" in subject.pull.title
+
+
+# What is taken back in the middle -------------------------------------------------------------
+
+
+async def test_a_comment_that_is_edited_meanwhile_counts_as_it_was(house: House) -> None:
+    subject = await house.subject(plays=script(THINKING, [FINISH]))
+    await subject.comment("/honk add() should add")
+    await subject.at_work()
+    asked = subject.issue.comments[0]
+    await house.github.edit_comment(subject.repository, asked.id, OWNER, "/honk delete everything")
+    assert await subject.ignored()
+    await subject.settled()
+    assert subject.check.conclusion == "success"
+    assert "delete everything" not in subject.told
+    assert "delete everything" not in (subject.pull.body or "")
+
+
+async def test_a_comment_that_is_deleted_meanwhile_is_still_answered(house: House) -> None:
+    subject = await house.subject(plays=script(THINKING, [FINISH]))
+    await subject.comment("/honk add() should add")
+    await subject.at_work()
+    await house.github.delete_comment(subject.repository, subject.issue.comments[0].id, OWNER)
+    await subject.settled()
+    assert subject.labels == ["honk:done"]
+    assert "add() should add" in (subject.pull.body or "")
+
+
+async def test_a_comment_that_is_deleted_before_it_is_heard(house: House) -> None:
+    subject = await house.subject(plays=script([FIX], [FINISH]))
+    house.github.faults.answer("*", "/collaborators/", 0, delay=0.5)
+    await subject.comment("/honk add() should add")
+    await house.github.delete_comment(subject.repository, subject.issue.comments[0].id, OWNER)
+    await subject.settled()
+    assert subject.labels == ["honk:done"]
+
+
+async def test_an_issue_that_is_closed_meanwhile_ends_its_run(house: House) -> None:
+    subject = await at_work(house, [FIX], ENDLESS)
+    await subject.at_work(turns=2)
+    await house.github.close_issue(subject.repository, subject.number, OWNER)
+    await subject.settled()
+    assert "was closed while Honk worked" in subject.status
+    assert subject.labels == ["honk:needs-you"]
+    assert BRANCH in subject.last_words
+    assert subject.pulls == []
+
+
+async def test_a_closed_issue_is_answered(house: House) -> None:
+    subject = await house.subject()
+    await house.github.close_issue(subject.repository, subject.number, OWNER)
+    await subject.comment("/honk do it")
+    assert "#1 is closed. Open it again" in await subject.refused()
+
+
+async def test_an_issue_that_is_transferred_meanwhile_is_answered_where_it_is(
+    house: House,
+) -> None:
+    other = await house.subject()
+    subject = await at_work(house, [FIX], ENDLESS)
+    moved = await house.github.transfer(subject.repository, subject.number, other.repository, OWNER)
+    assert await subject.ended() == "stopped"
+    there = Subject(house, other.repository, moved.number)
+    assert "moved to another repository" in there.status
+    assert "moved to another repository" in there.last_words
+    assert "honk:running" not in there.labels
+
+
+async def test_an_issue_that_is_locked_meanwhile_is_answered_all_the_same(house: House) -> None:
+    subject = await at_work(house)
+    await house.github.lock(subject.repository, subject.number, OWNER)
+    await subject.settled()
+    assert subject.labels == ["honk:done"]
+    assert subject.check.conclusion == "success"
+
+
+async def test_where_nothing_more_may_be_said_the_label_still_settles(house: House) -> None:
+    """An organisation can forbid Apps to write where a conversation is locked."""
+    subject = await at_work(house)
+    locked = {"message": "Unable to create comment because issue is locked."}
+    house.github.faults.answer(
+        "POST", f"{subject.repository}/issues/1/(comments|reactions)$", 403, locked, times=None
+    )
+    try:
+        assert await subject.ended() == "done"
+    finally:
+        house.github.faults.clear()
+    assert subject.labels == ["honk:done"]
+    assert "**Done.**" in subject.status
+    assert subject.check.conclusion == "success"
+
+
+async def test_an_issue_that_is_deleted_meanwhile_ends_its_run(house: House) -> None:
+    subject = await at_work(house, [FIX], ENDLESS)
+    await house.github.delete_issue(subject.repository, subject.number, OWNER)
+    assert await subject.ended() == "stopped"
+    assert subject.pulls == []
+
+
+async def test_an_issue_that_becomes_a_discussion_ends_its_run(house: House) -> None:
+    subject = await at_work(house, [FIX], ENDLESS)
+    await house.github.convert_to_discussion(subject.repository, subject.number, OWNER)
+    assert await subject.ended() == "stopped"
+    assert "honk:running" not in subject.labels
+    assert subject.pulls == []
+
+
+# What is taken away in the middle -------------------------------------------------------------
+
+
+async def test_a_permission_that_is_withdrawn_meanwhile_is_named(house: House) -> None:
+    subject = await at_work(house, owner="withdrawn")
+    granted = dict(house.github.world.installations["withdrawn"].permissions or {})
+    house.github.grant("withdrawn", {**granted, "contents": "read"}, OWNER)
+    await subject.settled()
+    assert subject.labels == ["honk:failed"]
+    assert "Contents (write)" in subject.last_words
+    assert "Accept the App's permissions" in subject.last_words
+
+
+async def test_an_app_that_may_not_speak_any_more_ends_its_run(house: House) -> None:
+    subject = await at_work(house, owner="silenced")
+    house.github.grant("silenced", {"metadata": "read", "contents": "write"}, OWNER)
+    assert await subject.ended() == "error"
+
+
+@pytest.mark.parametrize("how", ["uninstall", "suspend"])
+async def test_an_app_that_is_taken_out_meanwhile_ends_its_run(house: House, how: str) -> None:
+    subject = await at_work(house, [FIX], ENDLESS, owner=f"{how}ed")
+    getattr(house.github, how)(f"{how}ed", OWNER)
+    assert await subject.ended() in ("stopped", "error")
+
+
+async def test_a_repository_that_is_taken_off_meanwhile_ends_its_run(house: House) -> None:
+    subject = await at_work(house, [FIX], ENDLESS, owner="choosy")
+    house.github.cover(subject.repository, covered=False)
+    assert await subject.ended() in ("stopped", "error")
+
+
+async def test_a_repository_that_is_archived_meanwhile_ends_its_run(house: House) -> None:
+    subject = await at_work(house)
+    await house.github.archive(subject.repository, OWNER)
+    assert await subject.ended() == "error"
+    assert subject.pulls == []
+
+
+async def test_a_repository_that_is_renamed_meanwhile_gets_its_pull_request(house: House) -> None:
+    subject = await at_work(house)
+    new = await house.github.rename(subject.repository, f"{subject.repository[7:]}-new", OWNER)
+    renamed = Subject(house, new, subject.number)
+    await renamed.settled()
+    assert renamed.labels == ["honk:done"]
+    assert renamed.check.conclusion == "success"
+
+
+async def test_drafts_that_the_plan_refuses_say_so_in_the_title(house: House) -> None:
+    subject = await house.subject(
+        files={**PROJECT, ".github/honk.yml": b"corrections: 0\n"},
+        plays=script({"use": [{"bash": {"command": "echo 'double = str' >> calc.py"}}]}, [FINISH]),
+        private=True,
+    )
+    house.github.repository(subject.repository).drafts_allowed = False
+    await subject.label()
+    await subject.settled()
+    assert subject.pull.title == "Not ready: add() subtracts"
+    assert subject.pull.pull is not None
+    assert not subject.pull.pull.draft
+    assert subject.pull.pull.reviewers == []
+    assert subject.check.conclusion == "failure"
+    assert "not ready" in subject.last_words.lower()
