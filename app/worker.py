@@ -209,6 +209,7 @@ def _services(
         model_id=settings.model,
         model_id_max=settings.model_max,
         scratch=home / "scratch",
+        kept=home / "kept",
         public_url=settings.public_url or "",
         retention=_retention(settings),
         usd_per_day=settings.max_usd_per_day,

@@ -145,6 +145,7 @@ class Told(Value):
     plan: tuple[PlanItem, ...] = ()
     usage: Usage | None = None
     calls: int = 0  # to GitHub's API
+    kept_here: str = ""  # why the work is on Honk's machine alone
     nearly: tuple[Nearly, ...] = ()  # what of the budget is nearly used up
     phases: tuple[tuple[Phase, float], ...] = ()
     now: float = 0.0
@@ -746,6 +747,41 @@ def holds_a_secret(found: Sequence[Flag]) -> tuple[str, str]:
     )
 
 
+def kept_here(paths: Sequence[str], rule: str) -> str:
+    """Where the work is that GitHub does not take; for the status comment."""
+    return (
+        f"GitHub does not take the work so far{_because_of(paths)}:\n\n"
+        f"{sanitize.fence(rule, limit=1_500)}\n\nUntil it does, the work is kept on the machine "
+        "that Honk runs on, and the run goes on."
+    )
+
+
+def push_refused_feedback(paths: Sequence[str], rule: str) -> str:
+    """What the agent is told when a rule of the repository forbids what it did."""
+    named = "".join(f"- {sanitize.visible(path)}\n" for path in paths[:20])
+    return (
+        "GitHub does not take your work because of a rule of this repository. It says:\n"
+        f"{sanitize.visible(rule[:2_000])}\n{named}"
+        "Do what was asked without breaking that rule, then finish again. Where that is not "
+        "possible, say so in not_done."
+    )
+
+
+def push_refused(paths: Sequence[str], rule: str) -> tuple[str, str]:
+    """Problem and next step when a rule still forbids the work."""
+    said = sanitize.code(rule, limit=600)
+    return (
+        f"A rule of this repository does not let the work be pushed{_because_of(paths)}: {said}.",
+        "It is kept on the machine that Honk runs on. Let Honk bypass that rule, or say how to do "
+        "without it, with `/honk continue`.",
+    )
+
+
+def _because_of(paths: Sequence[str]) -> str:
+    shown = ", ".join(sanitize.code(path, limit=200) for path in paths[:5])
+    return f" because of {shown}" if shown else ""
+
+
 def not_let_through(refused: Sequence[Flag]) -> tuple[str, str]:
     """Problem and next step of a change that the policy forbids."""
     shown = "; ".join(flag_line(flag) for flag in refused[:5])
@@ -897,6 +933,7 @@ def _status(told: Told, headline: str, *, live: bool, extra: str = "") -> str:
         headline,
         extra,
         _nearly_spent(told.nearly) if live else "",
+        told.kept_here if live else "",
         _checklist(told.plan),
         _timeline(told),
         _tried(told.tried) if told.tried else "",

@@ -98,7 +98,7 @@ class Edits:
         return time.monotonic() - self._last.get(run, -_EDIT_SECONDS) >= _EDIT_SECONDS
 
     def made(self, run: str, warned: frozenset[str] = frozenset()) -> None:
-        """It was edited, and warned that these parts of the budget are nearly used up."""
+        """It was edited, and these warnings stood in it."""
         self._last[run] = time.monotonic()
         self._warned[run] = warned
 
@@ -161,6 +161,7 @@ class Services:
     model_id: str
     model_id_max: str
     scratch: Path
+    kept: Path  # where work stays that GitHub does not take
     public_url: str = ""  # where people find the pages, without a slash; empty where nowhere
     retention: Retention = field(default_factory=Retention)
     usd_per_day: float | None = None  # the operator's ceiling for all repositories together

@@ -134,10 +134,13 @@ def _only_here(path: Path) -> Iterator[float | None]:
 
 
 async def _clear_leftovers(services: Services, home: Path, live: set[str], now: float) -> int:
-    """What killed workers left: workspaces, half-made snapshots, reports of verifiers."""
+    """What killed workers left: workspaces, half-made snapshots, reports; and old bundles."""
     before = now - _YOUNG_SECONDS
     left = await services.workspaces.clear(lambda name: name[:ID_LENGTH] in live, before=before)
     await asyncio.to_thread(services.snapshots.clear, before=now - DAY)
+    for bundle in services.kept.glob("*.bundle"):
+        if bundle.stat().st_mtime < services.retention.forgotten_before(now):
+            bundle.unlink()
     for folder in (home / "scratch").glob("report-*"):
         with contextlib.suppress(FileNotFoundError):
             if folder.stat().st_mtime < now - DAY:

@@ -32,7 +32,7 @@ from app.runs.steps import (
     work,
 )
 from app.runs.steps.catch_up import CaughtUp
-from app.runs.steps.checkpoint import Packed
+from app.runs.steps.checkpoint import Packed, Refused
 from app.runs.steps.publish import Kept, Published
 from app.runs.steps.rebase import Rebased
 from app.runs.steps.seal import Sealed
@@ -140,7 +140,8 @@ async def _change(
         said = f"attempt {number}, correction {correction}"
         last = correction == run.policy.corrections
         done, packed = await _work(services, run, preparation, feedback, said)
-        if done.ending == "stopped" and not packed.empty and not packed.secrets:
+        on_github = not (packed.empty or packed.secrets or packed.refused)
+        if done.ending == "stopped" and on_github:
             return await _keep(services, run, preparation, packed, done)
         if packed.secrets and not last and done.ending == "done":
             feedback = words.secrets_feedback(packed.secrets)
@@ -151,6 +152,11 @@ async def _change(
             return _without_a_change(run, done, packed)
         if preparation.target.fork:
             return await _show(services, run, preparation, packed, done)
+        if packed.refused and not last and done.ending == "done":
+            feedback = words.push_refused_feedback(packed.refused.paths, packed.refused.rule)
+            continue
+        if packed.refused:
+            return _refused_by_github(done, packed.refused)
         caught = await _catch_up(services, run, preparation, packed)
         preparation, packed = caught.preparation, caught.packed
         if preparation.conflicts and not last and done.ending == "done":
@@ -233,6 +239,8 @@ async def _rebase(
     sealed = rebased.sealed
     if sealed is None:
         packed = await _checkpoint(services, run, preparation)
+        if packed.refused:
+            return _refused_by_github(done, packed.refused)
         sealed = await _seal(services, run, preparation, packed, done)
     verified = await _verify(services, run, preparation, sealed)
     verified = await _review(services, run, preparation, sealed, verified)
@@ -436,6 +444,11 @@ def _refused(run: RunInput, done: Work, verified: Verified) -> Report:
     )
 
 
+def _refused_by_github(done: Work, refused: Refused) -> Report:
+    problem, next_step = words.push_refused(refused.paths, refused.rule)
+    return Report(outcome=Outcome.ERROR, work=done, problem=problem, next_step=next_step)
+
+
 def _holds_a_secret(done: Work, packed: Packed) -> Report:
     """It stays on this machine: a secret that was pushed is a secret no more."""
     problem, next_step = words.holds_a_secret(packed.secrets)
@@ -459,7 +472,7 @@ def _without_a_change(run: RunInput, done: Work, packed: Packed) -> Report:
     return Report(
         outcome=_WITHOUT_A_CHANGE.get(done.ending, Outcome.NOTHING),
         work=done,
-        kept_at="" if packed.empty else hidden_ref(run.id),
+        kept_at="" if packed.empty or packed.refused else hidden_ref(run.id),
     )
 
 

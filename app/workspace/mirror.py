@@ -45,6 +45,16 @@ _NAMED_PATH = re.compile(
     r"(?:workflow|[Ff]ile|path)s? [`'\"]?((?:[\w.@+-]+/)*[\w.@+-]+\.?[\w-]*)[`'\"]?", re.ASCII
 )
 
+_PATH_ALONE = re.compile(
+    r"^\s*(?:[-*] )?((?:[\w.@+-]+/)*[\w@+-][\w.@+-]*)\s*$", re.ASCII | re.MULTILINE
+)
+
+
+def _named_paths(rule: str) -> tuple[str, ...]:
+    """Files that the remote's words name: after such a word, or alone on a line."""
+    named = [*_NAMED_PATH.findall(rule), *_PATH_ALONE.findall(rule)]
+    return tuple(dict.fromkeys(path for path in named if "/" in path or "." in path))
+
 
 class Lease(enum.Enum):
     """How a push may move a ref besides to a commit it is expected at."""
@@ -112,7 +122,7 @@ class PushRefusedError(UserError):
         self.ref = ref
         self.rule = rule
         self.moved = moved
-        self.paths = tuple(dict.fromkeys(_NAMED_PATH.findall(rule))) if not moved else ()
+        self.paths = _named_paths(rule) if not moved else ()
         if moved:
             super().__init__(f"`{ref}` was moved by somebody else meanwhile.")
         else:
@@ -475,6 +485,22 @@ class Mirrors:
     async def link_target(self, repo: RepoName, sha: str) -> bytes:
         """What a symbolic link's blob says."""
         return await self._git(repo, ["cat-file", "blob", sha], cut=4096)
+
+    async def bundle(self, repo: RepoName, base: CommitSha, head: CommitSha, path: Path) -> None:
+        """Write what `head` has and `base` has not to a file that git can fetch from.
+
+        https://git-scm.com/docs/git-bundle
+        """
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        name = f"refs/honk-bundles/{path.stem}"
+        making = path.with_name(f".{path.name}")
+        await self._git(repo, ["update-ref", check_ref(name), commit_sha(head)])
+        try:
+            given = ["--quiet", str(making), name, f"^{commit_sha(base)}"]
+            await self._git(repo, ["bundle", "create", *given])
+        finally:
+            await self._git(repo, ["update-ref", "-d", name])
+        making.replace(path)
 
     def known(self) -> list[tuple[RepoName, float]]:
         """Every mirror that is here, with when it was last brought up to date, by time()."""

@@ -31,7 +31,7 @@ async def announce(
     if plan is not None:
         row = await services.runs.update(run.id, plan=[item.model_dump() for item in plan])
     told = told_of(services, row)
-    warned = frozenset(each.which for each in told.nearly)
+    warned = frozenset(each.which for each in told.nearly) | _refusal(row)
     due = new_phase or services.edits.is_due(run.id) or services.edits.is_news(run.id, warned)
     if row.status_comment_id is None or not due or calls_of(row) >= CALLS:
         return
@@ -62,12 +62,17 @@ def told_of(services: Services, row: RunRow) -> Told:
         usage=usage_of(row) if row.model_turns else None,
         calls=calls_of(row),
         nearly=_nearly_spent(services, row),
+        kept_here=row.kept_here or "",
         phases=tuple((Phase(name), at) for name, at in row.phases or []),
         now=row.finished_at or time.time(),
         manifest=run.manifest,
         tried=services.tried.of(row.id),
         page=f"{services.public_url}/runs/{row.id}" if services.public_url else "",
     )
+
+
+def _refusal(row: RunRow) -> frozenset[str]:
+    return frozenset({row.kept_here} if row.kept_here else ())
 
 
 def calls_of(row: RunRow) -> int:

@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 
+from app.domain import words
 from app.domain.flag import Flag
 from app.domain.run import Preparation, RunInput, hidden_ref, work_pin
 from app.domain.values import CommitSha, TreeSha, Value
@@ -14,11 +15,18 @@ from app.runs.services import WRITE_CODE, Services
 from app.runs.steps import elsewhere
 from app.runs.steps.prepare import work_tree
 from app.workspace.difference import difference
-from app.workspace.mirror import Lease
+from app.workspace.mirror import Lease, PushRefusedError
 from app.workspace.packing import pack
 from app.workspace.secrets import added_secrets, as_flags
 
 log = structlog.get_logger()
+
+
+class Refused(Value):
+    """What GitHub said to a push that one of the repository's rules forbids."""
+
+    rule: str
+    paths: tuple[str, ...] = ()  # the files that it names
 
 
 class Packed(Value):
@@ -29,12 +37,13 @@ class Packed(Value):
     empty: bool
     left_out: tuple[str, ...] = ()
     secrets: tuple[Flag, ...] = ()  # the work holds these, so it was not pushed
+    refused: Refused | None = None  # GitHub does not take it, so it is on this machine alone
 
 
 async def checkpoint(services: Services, run: RunInput, preparation: Preparation) -> Packed:
     """Pack the work tree and push it to `refs/honk/<run id>`.
 
-    Raises UserError when GitHub's rules refuse the push; the mirror keeps the work.
+    Where GitHub's rules refuse the push the work is kept here, and the run goes on.
     """
     await elsewhere.bring_here(services, run, preparation.base)
     workspace = await services.workspaces.open(run.id)
@@ -45,10 +54,17 @@ async def checkpoint(services: Services, run: RunInput, preparation: Preparation
     commit = await _commit(services, run, preparation.base, tree)
     empty = tree == base_tree
     found = () if empty else await _secrets(services, run, preparation.base, tree)
+    refused = None
     if not empty and not found:
-        await bring(services, run, commit)
-    left_out = packed.skipped if packed else ()
-    return Packed(tree=tree, commit=commit, empty=empty, left_out=left_out, secrets=found)
+        refused = await _bring_or_keep(services, run, preparation.base, commit)
+    return Packed(
+        tree=tree,
+        commit=commit,
+        empty=empty,
+        left_out=packed.skipped if packed else (),
+        secrets=found,
+        refused=refused,
+    )
 
 
 async def keep(services: Services, run: RunInput, base: CommitSha, tree: TreeSha) -> None:
@@ -58,7 +74,7 @@ async def keep(services: Services, run: RunInput, base: CommitSha, tree: TreeSha
     if await _secrets(services, run, base, tree):
         log.warning("the work holds a secret and stays here", run=run.id)
     else:
-        await bring(services, run, await _commit(services, run, base, tree))
+        await _bring_or_keep(services, run, base, await _commit(services, run, base, tree))
 
 
 async def salvage(services: Services, run: RunInput) -> str:
@@ -77,7 +93,9 @@ async def salvage(services: Services, run: RunInput) -> str:
             return ""
         if await _secrets(services, run, base, tree):
             return ""
-        await bring(services, run, await _commit(services, run, base, tree))
+        commit = await _commit(services, run, base, tree)
+        if await _bring_or_keep(services, run, base, commit) is not None:
+            return ""
     except RetryableError:
         raise
     except HonkError as problem:
@@ -101,6 +119,26 @@ async def _commit(services: Services, run: RunInput, base: CommitSha, tree: Tree
     commit = await services.mirrors.commit_tree(repo, tree, [base], message)
     await services.mirrors.pin(repo, work_pin(run.id), commit)
     return commit
+
+
+async def _bring_or_keep(
+    services: Services, run: RunInput, base: CommitSha, commit: CommitSha
+) -> Refused | None:
+    """Bring it to GitHub; where a rule refuses that, keep it in a file here and say so."""
+    row = await services.runs.get(run.id)
+    try:
+        await bring(services, run, commit)
+    except PushRefusedError as refusal:
+        if refusal.moved:
+            raise
+        path = services.kept / f"{run.id}.bundle"
+        await services.mirrors.bundle(run.trigger.repository, base, commit, path)
+        log.warning("GitHub refuses the work", run=run.id, why=refusal.message, kept=str(path))
+        await services.runs.update(run.id, kept_here=words.kept_here(refusal.paths, refusal.rule))
+        return Refused(rule=refusal.rule, paths=refusal.paths)
+    if row.kept_here:
+        await services.runs.update(run.id, kept_here=None)
+    return None
 
 
 async def bring(services: Services, run: RunInput, commit: CommitSha) -> None:

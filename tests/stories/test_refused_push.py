@@ -1,0 +1,65 @@
+"""A rule of the repository refuses even the hidden ref: it is named, and nothing is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+RULE = {
+    "type": "file_path_restriction",
+    "parameters": {"restricted_file_paths": ["infra/**/*"]},
+}
+INFRA = {"bash": {"command": "mkdir -p infra/prod && echo x > infra/prod/main.tf"}}
+WITHOUT = {"bash": {"command": "rm -r infra"}}
+WAIT = {"use": [{"bash": {"command": "true"}}], "seconds": 1.5}
+
+
+def _ever_shown(subject: Subject) -> str:
+    (comment,) = [c for c in subject.ours if "<!-- honk:run=" in c.body]
+    return "\n".join(edit.text for edit in comment.edits)
+
+
+async def test_the_agent_is_told_of_the_rule_and_does_without(house: House) -> None:
+    subject = await house.subject(plays=script([FIX, INFRA], WAIT, [FINISH], [WITHOUT], [FINISH]))
+    house.github.add_ruleset(subject.repository, RULE, target="push")
+    await subject.label()
+    await subject.settled()
+
+    shown = _ever_shown(subject)
+    assert "GitHub does not take the work so far because of `infra/prod/main.tf`" in shown
+    assert "File path is restricted" in shown
+    told = str([r for r in house.model.requests if subject.repository in str(r)])
+    assert "GitHub does not take your work because of a rule" in told
+    assert subject.labels == ["honk:done"]
+    assert subject.check.conclusion == "success"
+    assert "does not take" not in subject.status
+
+
+async def test_what_may_not_be_pushed_is_kept_and_published_once_it_may() -> None:
+    async with open_house() as house:
+        subject = await house.subject(
+            plays=script([FIX, INFRA], [FINISH], [FINISH], [FINISH], [FINISH])
+        )
+        house.github.add_ruleset(subject.repository, RULE, target="push")
+        await subject.label()
+        await subject.settled()
+
+        assert subject.labels == ["honk:failed"]
+        for text in (subject.status, subject.last_words):
+            assert "because of `infra/prod/main.tf`" in text
+            assert "File path is restricted" in text
+        assert subject.pulls == []
+        (kept,) = (house.home / "honk" / "kept").iterdir()
+        heads = await subject.git("bundle", "list-heads", str(kept))
+        assert kept.stem in heads
+
+        house.github.repository(subject.repository).rulesets.clear()
+        await subject.comment("/honk continue")
+        await subject.settled(endings=2)
+        assert subject.labels == ["honk:done"]
+        assert subject.pull.pull is not None
+        head = subject.pull.pull.head_sha
+        assert await subject.git("show", f"{head}:infra/prod/main.tf") == "x\n"
