@@ -126,8 +126,9 @@ def _in_words(value: object) -> str:
 
 
 def _first_line(body: str) -> str:
+    """What a comment begins with, the request that it quotes left aside."""
     lines = (line.strip() for line in body.splitlines())
-    return next((line for line in lines if line and not line.startswith("<!--")), "")
+    return next((line for line in lines if line and not line.startswith(("<!--", ">"))), "")
 
 
 def _tools_used(request: dict[str, object]) -> Iterable[tuple[str, str]]:

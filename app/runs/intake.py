@@ -175,7 +175,7 @@ async def answer(services: Services, trigger: Trigger, text: str) -> Nothing:
 
 async def acknowledge(services: Services, run: RunInput) -> Nothing:
     """The row, the eyes, the status comment and the label: the person sees that it was heard."""
-    row = await services.runs.open(run)
+    row, made = await services.runs.open(run)
     if run.quiet:
         return Nothing()
     waiting = await services.runs.waiting(row)
@@ -186,6 +186,8 @@ async def acknowledge(services: Services, run: RunInput) -> Nothing:
             run.trigger.number,
             words.marker(run.id),
             words.status_waiting(told_of(services, row), waiting),
+            # Before its row there was no status comment of this run.
+            fresh=made,
         ),
         talk.react(client, run.trigger, "eyes"),
         _swap_labels(client, run.trigger),

@@ -90,8 +90,8 @@ class Runs:
         self._database = database
         self._limits = limits or Limits()
 
-    async def open(self, run: RunInput) -> RunRow:
-        """The run's row, made when it is not there yet."""
+    async def open(self, run: RunInput) -> tuple[RunRow, bool]:
+        """The run's row, and whether it is this call that made it."""
         moment = now()
         row = {
             "id": run.id,
@@ -109,12 +109,13 @@ class Runs:
             "updated_at": moment,
         }
 
-        def insert(connection: sa.Connection) -> None:
+        def insert(connection: sa.Connection) -> bool:
             kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
-            connection.execute(kind(runs).values(**row).on_conflict_do_nothing())
+            done = connection.execute(kind(runs).values(**row).on_conflict_do_nothing())
+            return done.rowcount == 1
 
-        await self._database.run(insert)
-        return await self.get(run.id)
+        made = await self._database.run(insert)
+        return await self.get(run.id), made
 
     async def get(self, run: RunId) -> RunRow:
         """Raises KeyError when there is no such run."""
