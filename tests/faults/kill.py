@@ -75,16 +75,17 @@ class Bench:
             # People may see the end before the last step of it is over.
             await self.house.until(lambda: self.deaths >= times, "it did not die there")
             await self._start_the_dead()
+            assert self.deaths == times, f"it died {self.deaths} times"
         finally:
             (self.folder / "point").unlink()
-        assert self.deaths == times, f"it died {self.deaths} times"
         return subject
 
     @property
     def deaths(self) -> int:
-        """How often it died where it was last told to."""
-        killed = self.folder / "killed"
-        return len(killed.read_text().splitlines()) if killed.exists() else 0
+        """How often it died where it is told to; none while it is not told to."""
+        if not (self.folder / "point").exists():
+            return 0
+        return len((self.folder / "killed").read_text().splitlines())
 
     async def _run(self) -> Subject:
         self._runs += 1

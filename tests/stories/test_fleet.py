@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
+from typing import Any
 
+from app.playground.model import ScriptedTurn
 from tests.support.house import FINISH, FIX, Subject, open_fleet, script
 from tests.support.postgres import Postgres
 
-LOOKS = [{"use": [{"bash": {"command": f"echo {n}"}}], "seconds": 0.4} for n in range(8)]
+LOOKS = [{"use": [{"bash": {"command": f"echo {n}"}}], "seconds": 0.4} for n in range(2)]
+
+
+@dataclass
+class _Patient:
+    """A model that looks around until it is told that it is enough."""
+
+    enough: bool = False
+    looks: int | None = None
+
+    def __call__(self, request: dict[str, Any]) -> ScriptedTurn:
+        turn = sum(message["role"] == "assistant" for message in request["messages"])
+        if self.enough and self.looks is None:
+            self.looks = turn
+        if self.looks is None or turn < self.looks:
+            look = {"bash": {"command": f"echo {turn}"}}
+            return ScriptedTurn(use=(look if turn else FIX,), seconds=0.4)
+        return ScriptedTurn(use=({"verify": {}},) if turn == self.looks else (FINISH,))
 
 
 def _ended_well(subject: Subject) -> None:
@@ -22,7 +42,7 @@ async def test_another_worker_goes_on_with_what_a_killed_one_had_at_work(
     postgres: Postgres,
 ) -> None:
     async with open_fleet(postgres.database(), workers=2) as fleet:
-        subject = await fleet.subject(plays=script([FIX], *LOOKS[:2], [{"verify": {}}], [FINISH]))
+        subject = await fleet.subject(plays=script([FIX], *LOOKS, [{"verify": {}}], [FINISH]))
         await subject.label()
         repository = fleet.github.world.repository(subject.repository)
         kept = repository.git.path / "refs" / "honk"
@@ -41,7 +61,7 @@ async def test_another_worker_goes_on_with_what_a_killed_one_had_at_work(
 
 async def test_a_worker_that_hangs_ends_itself_and_its_runs_go_on(postgres: Postgres) -> None:
     async with open_fleet(postgres.database(), workers=2) as fleet:
-        subject = await fleet.subject(plays=script([FIX], *LOOKS[:2], [{"verify": {}}], [FINISH]))
+        subject = await fleet.subject(plays=script([FIX], *LOOKS, [{"verify": {}}], [FINISH]))
         await subject.label()
         await fleet.until(lambda: len(fleet.model.requests) > 1, "the model was not asked")
         hung = fleet.at_work_on(subject)
@@ -58,7 +78,8 @@ async def test_a_worker_that_is_replaced_hands_over_what_it_has_at_work(
     postgres: Postgres,
 ) -> None:
     async with open_fleet(postgres.database(), workers=1) as fleet:
-        subject = await fleet.subject(plays=script([FIX], *LOOKS, [{"verify": {}}], [FINISH]))
+        model = _Patient()
+        subject = await fleet.subject(plays=model)
         await subject.label()
         # More often than a run may kill its worker: a deployment is no death.
         for _ in range(3):
@@ -72,18 +93,27 @@ async def test_a_worker_that_is_replaced_hands_over_what_it_has_at_work(
             old.process.terminate()
             assert await old.ended() == 0, old.log[-5000:]
             await fleet.until(lambda new=new: "an attempt starts" in new.log, "not taken over")  # type: ignore[misc]
+        # Once more, in the middle of the tests: the sealed commit is not on the next machine.
+        old, new = fleet.workers[-1], await fleet.add_worker()
+        model.enough = True
+        repository = fleet.github.world.repository(subject.repository)
+        await fleet.until(lambda: bool(repository.check_runs()), "nothing was sealed")
+        old.process.terminate()
+        assert await old.ended() == 0, old.log[-5000:]
         await subject.settled()
+        assert fleet.at_work_on(subject) is new
 
         _ended_well(subject)
         # Nothing that was recorded was done again.
-        assert len(fleet.model.requests) <= 11 + 3
+        assert model.looks is not None
+        assert len(fleet.model.requests) <= model.looks + len(("verify", "finish")) + 4
 
 
 async def test_a_restarted_postgres_ends_no_worker(postgres: Postgres) -> None:
     async with open_fleet(
         postgres.database(), workers=2, settings={"HONK_LEASE_SECONDS": "12"}
     ) as fleet:
-        subject = await fleet.subject(plays=script([FIX], *LOOKS[:2], [{"verify": {}}], [FINISH]))
+        subject = await fleet.subject(plays=script([FIX], *LOOKS, [{"verify": {}}], [FINISH]))
         await subject.label()
         await fleet.until(lambda: len(fleet.model.requests) > 1, "the model was not asked")
         postgres.restart()

@@ -7,7 +7,7 @@ import re
 from app.domain.run import Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha, Value
 from app.runs.services import READ_CODE, Services
-from app.runs.steps import checkpoint
+from app.runs.steps import checkpoint, elsewhere
 from app.runs.steps.checkpoint import Packed
 from app.runs.steps.prepare import move
 
@@ -30,6 +30,8 @@ async def catch_up(
 ) -> CaughtUp:
     """Nothing is published on a base, or over a push, that it was not brought together with."""
     target = preparation.target
+    parents = (preparation.base, preparation.parent)
+    await elsewhere.bring_commits(services, run, *parents, packed.commit)
     left = await _unresolved(services, run, preparation, packed)
     preparation = preparation.model_copy(update={"conflicts": left})
     same = CaughtUp(preparation=preparation, packed=packed)

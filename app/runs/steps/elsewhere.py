@@ -95,7 +95,7 @@ async def bring_here(services: Services, run: RunInput, base: CommitSha) -> None
     What the last machine recorded and could not push any more is lost with it: the transcript goes
     back to the last turn whose work is there.
     """
-    await bring_commit(services, run, base)
+    await bring_commits(services, run, base)
     repo = run.trigger.repository
     turns = Turns(services.database, run.id)
     snapshot = await work_tree(services, run)
@@ -110,11 +110,12 @@ async def bring_here(services: Services, run: RunInput, base: CommitSha) -> None
     log.info("the run goes on on another machine", run=run.id, records_lost=lost)
 
 
-async def bring_commit(services: Services, run: RunInput, commit: CommitSha) -> None:
-    """Have a commit of the run in this machine's mirror."""
+async def bring_commits(services: Services, run: RunInput, *commits: CommitSha) -> None:
+    """Have commits of the run in this machine's mirror: another one may have made them."""
     repo = run.trigger.repository
-    if not await services.mirrors.has_commit(repo, commit):
-        await services.mirrors.fetch(repo, await services.remote(run, READ_CODE), commit)
+    for commit in commits:
+        if not await services.mirrors.has_commit(repo, commit):
+            await services.mirrors.fetch(repo, await services.remote(run, READ_CODE), commit)
 
 
 async def _has_tree(services: Services, run: RunInput, tree: str) -> bool:

@@ -16,7 +16,7 @@ from app.github.client import RepositoryClient
 from app.github.commits import RefMoved
 from app.github.pulls import PullRequest
 from app.runs.services import PUBLISH, READ_CODE, WRITE_CODE, Services
-from app.runs.steps import verify
+from app.runs.steps import elsewhere, verify
 from app.runs.steps.announce import announce, usage_of
 from app.runs.steps.seal import Sealed
 from app.runs.steps.verify import Verified
@@ -149,6 +149,7 @@ async def _force(
 ) -> None:
     """Rewrite our own branch from exactly where it was seen; git's lease holds it."""
     target, repo = preparation.target, run.trigger.repository
+    await elsewhere.bring_commits(services, run, sealed.sha)
     remote = await services.remote(run, WRITE_CODE)
     ref = f"refs/heads/{target.branch}"
     try:

@@ -18,6 +18,7 @@ from app.domain.flag import Flag
 from app.domain.run import Preparation, RunInput
 from app.domain.verdict import Verdict
 from app.runs.services import Services
+from app.runs.steps import elsewhere
 from app.runs.steps.seal import Sealed
 from app.runs.steps.verify import Verified
 from app.verify import judge
@@ -32,6 +33,7 @@ async def review(
 ) -> Verified:
     """The verdict with what a person should look at first."""
     repo = run.trigger.repository
+    await elsewhere.bring_commits(services, run, preparation.base, sealed.sha)
     diff = await difference(services.mirrors, repo, preparation.base, sealed.sha)
     failing = _failing_before(verified.verdict)
     flags = await asyncio.to_thread(_flags, run, diff, failing)

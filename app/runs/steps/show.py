@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.domain.run import Preparation, RunInput
 from app.domain.values import Value
 from app.runs.services import Services
+from app.runs.steps import elsewhere
 from app.runs.steps.checkpoint import Packed
 
 MAX_BYTES = 40_000
@@ -21,5 +22,6 @@ async def patch(
 ) -> Patch:
     """The difference between the fork's head and the work."""
     repo = run.trigger.repository
+    await elsewhere.bring_commits(services, run, preparation.base, packed.commit)
     text = await services.mirrors.diff(repo, preparation.base, packed.commit, MAX_BYTES)
     return Patch(text=text)

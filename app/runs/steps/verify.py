@@ -62,8 +62,7 @@ async def verify(
 ) -> Verified:
     """Verify the sealed commit and compare it with the base."""
     await announce(services, run, Phase.VERIFYING)
-    await elsewhere.bring_commit(services, run, preparation.base)
-    await elsewhere.bring_commit(services, run, sealed.sha)
+    await elsewhere.bring_commits(services, run, preparation.base, sealed.sha)
     if sealed.check_run is not None:
         await _check_in_progress(services, run, sealed.check_run)
     before = await baseline(services, run, preparation.base)
