@@ -15,6 +15,7 @@ import json
 import netrc
 import os
 import re
+import shutil
 import ssl
 import sys
 import tempfile
@@ -33,6 +34,7 @@ from pydantic import SecretStr
 from app.workspace.egress_addresses import Addresses
 from app.workspace.egress_proxy import Bounds, Outside, Place, Refused
 from app.workspace.egress_rules import ECOSYSTEMS, RefusedError, Rule, host_rule, url_rule
+from app.workspace.toolchains import rustup_home
 
 _ASK_SECONDS = 30.0
 _FRESH_SECONDS = 600.0
@@ -156,7 +158,9 @@ class Clients:
         with tempfile.TemporaryDirectory(prefix="honk-ask-") as folder:
             Path(folder, "Cargo.toml").write_text(_PROBE_CRATE)
             Path(folder, "lib.rs").write_text("")
-            told = await _ask([*_CARGO, "cargo", "fetch"], folder=folder, succeeds=False)
+            home = rustup_home(shutil.which("cargo") or "cargo")
+            words = [*_CARGO, *(f"{key}={value}" for key, value in home.items()), "cargo", "fetch"]
+            told = await _ask(words, folder=folder, succeeds=False)
         wanted = _CARGO_WANTED.search(told)
         if wanted is None:
             raise ValueError(told.strip()[-300:])

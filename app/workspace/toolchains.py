@@ -191,6 +191,19 @@ def _home_of(search: str, program: str, marker: str) -> Path | None:
     return home if (home / marker).exists() else None
 
 
+def rustup_home(program: str) -> dict[str, str]:
+    """Where a stand-in of rustup's finds its toolchains, when it is not the home that we have.
+
+    rustup looks below HOME or RUSTUP_HOME; a worker whose home is its own, with somebody's
+    `~/.cargo/bin` on its path, would find none. https://rust-lang.github.io/rustup/
+    """
+    found = Path(program).resolve()
+    beside = found.parents[2] / ".rustup" if len(found.parents) > 2 else Path()
+    if found.name != "rustup" or "RUSTUP_HOME" in os.environ or not beside.is_dir():
+        return {}
+    return {"RUSTUP_HOME": str(beside)}
+
+
 def _asked(search: str, program: str, words: Sequence[str]) -> Path | None:
     """The absolute path that a program answers with."""
     found = shutil.which(program, path=search)
@@ -199,6 +212,7 @@ def _asked(search: str, program: str, words: Sequence[str]) -> Path | None:
     try:
         done = subprocess.run(
             [found, *words],
+            env={**os.environ, **rustup_home(found)},
             cwd="/",  # in a project's folder, rustc and go answer for another version
             stdin=subprocess.DEVNULL,
             capture_output=True,

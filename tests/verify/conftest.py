@@ -24,7 +24,7 @@ from app.verify.verifier import DirectoryTree, Verifier
 from app.verify.verifiers import choose
 from app.workspace.sandbox import Bubblewrap
 from app.workspace.spec import Limits, Mount, SandboxSpec
-from app.workspace.toolchains import CACHES, installed
+from app.workspace.toolchains import CACHES, installed, rustup_home
 
 CACHE = Path(__file__).parents[2] / ".cache" / "verify"
 SHA = CommitSha("a" * 40)
@@ -117,9 +117,11 @@ def needs(name: str) -> None:
 
 
 def fetched(name: str, words: Sequence[str], **environment: str) -> Path:
-    """What a package manager puts into a folder, once; the word `@` is that folder."""
+    """What a package manager puts into a folder, once; `@`, or `@/` in a word, is that folder."""
     CACHE.mkdir(parents=True, exist_ok=True)
     folder = CACHE / name
+    environment = {key: str(folder / value) for key, value in environment.items()}
+    environment |= rustup_home(shutil.which("cargo") or "cargo")
     with (CACHE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / ".whole").exists():
@@ -127,8 +129,8 @@ def fetched(name: str, words: Sequence[str], **environment: str) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         done = subprocess.run(
-            [str(folder) if word == "@" else word for word in words],
-            env={**os.environ, **{key: str(folder / value) for key, value in environment.items()}},
+            [str(folder) if word == "@" else word.replace("@/", f"{folder}/") for word in words],
+            env={**os.environ, **environment},
             cwd=folder,
             capture_output=True,
             text=True,

@@ -18,6 +18,7 @@ from app.workspace.egress import Egress, Refused
 from app.workspace.egress_addresses import Addresses, Network, system_lookup
 from app.workspace.egress_rules import Mode
 from app.workspace.sandbox import Bubblewrap, Completed, Mount, SandboxSpec
+from app.workspace.toolchains import installed
 
 ANYWHERE = [ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")]
 """For finding out what the operator of this machine has to allow."""
@@ -145,7 +146,7 @@ async def test_cargo(sandbox: Bubblewrap, workspace: Path) -> None:
         '[package]\nname = "a"\nversion = "0.1.0"\nedition = "2021"\n'
         '[dependencies]\ncfg-if = "=1.0.0"\n',
     )
-    root = Path(await output("rustc", "--print", "sysroot"))
+    (root,) = [each.home for each in installed().found if each.name == "rust"]
     done = await setup.run("cargo check --quiet && test -s Cargo.lock", Mount(root, TOOLCHAIN))
     assert done.ok, (done.text, setup.tried)
     assert setup.tried == ()

@@ -91,6 +91,21 @@ def test_what_does_not_answer_is_not_there(tmp_path: Path) -> None:
     assert "java" not in find([str(tmp_path)], tmp_path)
 
 
+def test_a_stand_in_of_another_home_finds_its_toolchains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUSTUP_HOME", raising=False)
+    programs, toolchain = tmp_path / ".cargo" / "bin", tmp_path / ".rustup" / "stable"
+    for folder in (programs, toolchain / "bin"):
+        folder.mkdir(parents=True)
+    (toolchain / "bin" / "cargo").write_text("")
+    (programs / "rustup").write_text('#!/bin/sh\necho "$RUSTUP_HOME/stable"\n')
+    (programs / "rustup").chmod(0o755)
+    (programs / "rustc").symlink_to("rustup")
+    found = find([str(programs)], tmp_path / "nobody").found
+    assert [each.home for each in found if each.name == "rust"] == [toolchain]
+
+
 def test_another_program_in_its_place_is_another_environment(tmp_path: Path) -> None:
     node = node_below(tmp_path / "home")
     found = find([str(node / "bin")], tmp_path / "home")
