@@ -143,7 +143,7 @@ async def _at_work(
             asyncio.create_task(keep_settling(services)),
             asyncio.create_task(services.stops.watch(services.runs)),
             asyncio.create_task(keep_clean(services, home)),
-            asyncio.create_task(Admission(services.database, services.runs).keep_admitting()),
+            asyncio.create_task(Admission(services).keep_admitting()),
             asyncio.create_task(watch.keep_watching()),
         ]
         for task in always:

@@ -7,6 +7,7 @@ one attempt at a time for each subject.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 
 import structlog
@@ -15,29 +16,32 @@ from dbos import DBOS
 from app.domain.run import attempt_id
 from app.domain.values import RunId
 from app.errors import RetryableError
-from app.runs import queue
-from app.store.database import Database
-from app.store.runs import Runs
+from app.runs import queue, waiting
+from app.runs.services import Services
 
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.2
+_LOOKS_UNTIL_TOLD = 5
 _ABSENT_SECONDS = 0.2
 
 
 class Admission:
     """Looks for free slots again and again, in every worker; one of them at a time decides."""
 
-    def __init__(self, database: Database, runs: Runs) -> None:
-        self._database = database
-        self._runs = runs
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._database = services.database
+        self._runs = services.runs
         self._absent: dict[str, float] = {}
 
     async def keep_admitting(self) -> None:
         """Until cancelled."""
-        while True:
+        for look in itertools.count():
             try:
                 await self.admit()
+                if look % _LOOKS_UNTIL_TOLD == 0:
+                    await self._tell_who_waits()
             except RetryableError as problem:
                 log.warning("nobody can be admitted", why=str(problem))
             await asyncio.sleep(_LOOK_SECONDS)
@@ -52,6 +56,13 @@ class Admission:
                 return
             for run, number in await self._runs.next_to_admit(leave_out=leave_out):
                 await self._let_in(run, number)
+
+    async def _tell_who_waits(self) -> None:
+        if not await self._runs.in_the_queue(1):
+            return
+        async with self._database.alone("admission") as decides:
+            if decides:
+                await waiting.tell(self._services)
 
     async def _let_in(self, run: RunId, number: int) -> None:
         """Release first: whoever dies in between leaves a run that is only admitted again."""

@@ -193,6 +193,7 @@ async def acknowledge(services: Services, run: RunInput) -> Nothing:
         _swap_labels(client, run.trigger),
     )
     await services.runs.update(run.id, status_comment_id=status.id, status_node_id=status.node_id)
+    services.places[run.id] = waiting
     return Nothing()
 
 
@@ -221,6 +222,7 @@ async def reopen(services: Services, trigger: Trigger, run: RunInput, attempt: i
     text = words.status_waiting(told_of(services, row), waiting)
     if row.status_comment_id is not None:
         await conversation.edit_comment(client, row.status_comment_id, text)
+    services.places[run.id] = waiting
     await asyncio.gather(
         talk.react(client, trigger, "eyes"),
         take_label_off(client, trigger),

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from app.agent.model import Model
+from app.domain.admission import Waiting
 from app.domain.retention import Retention
 from app.domain.run import RunInput, run_id
 from app.domain.setup import Tried
@@ -168,6 +169,7 @@ class Services:
     credentials: tuple[str, ...] = field(default=(), repr=False)  # never to be found in any work
     edits: Edits = field(default_factory=Edits)
     stops: Stops = field(default_factory=Stops)
+    places: dict[RunId, Waiting] = field(default_factory=dict)  # in the queue, as last told
     tried: TriedPlaces = field(default_factory=TriedPlaces)
     shift: Shift = field(default_factory=Shift)
     _calls: dict[RunId, Counter[str]] = field(default_factory=dict)

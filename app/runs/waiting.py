@@ -45,7 +45,7 @@ async def _tell(services: Services, row: RunRow) -> bool:
     if not await services.writes.take(row.installation_id, keep_back=_KEPT_BACK):
         return False
     services.edits.made(row.id)
-    text = words.status_waiting(told_of(row), place)
+    text = words.status_waiting(told_of(services, row), place)
     try:
         async with asyncio.timeout(_EDIT_SECONDS):
             client = await services.client(row.input, TALK)

@@ -156,6 +156,15 @@ class Runs:
         )
         return frozenset(found)
 
+    async def in_the_queue(self, most: int) -> list[RunRow]:
+        """Runs that wait for a slot and have a status comment, whoever asked first first."""
+        return await self._select(
+            sa.select(runs)
+            .where(_WAITS, runs.c.status_comment_id.is_not(None))
+            .order_by(runs.c.asked_at)
+            .limit(most)
+        )
+
     async def to_stop(self) -> frozenset[str]:
         """The ids of live runs that somebody asked to stop."""
         query = sa.select(runs.c.id).where(

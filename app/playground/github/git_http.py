@@ -6,6 +6,9 @@ Outside contract: gitprotocol-http(5), git-http-backend(1)
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -155,8 +158,8 @@ class _Backend:
         """Wait for the program, or stop it where it still runs unread."""
         self.feeding.cancel()
         await asyncio.gather(self.feeding, return_exceptions=True)
-        if not self._out.at_eof() and self.process.returncode is None:
-            self.process.kill()
+        if not self._out.at_eof():
+            _kill(self.process)
         await self.process.wait()
 
     @property
@@ -174,6 +177,7 @@ async def _start(call: GitRequest, env: dict[str, str]) -> _Backend:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         env=env,
+        start_new_session=True,
     )
     return _Backend(process, asyncio.create_task(_feed(call.request, process)))
 
@@ -183,15 +187,29 @@ async def _feed(request: Request, process: asyncio.subprocess.Process) -> None:
     pipe = process.stdin
     if pipe is None:
         raise RuntimeError("the program was started without a pipe")
+    whole = False
     try:
         async for chunk in request.stream():
             pipe.write(chunk)
             await pipe.drain()
-    except (ClientDisconnect, ConnectionError):
-        # Either side went away; the other notices by the end of its input.
+        whole = True
+    except ConnectionError:
+        # The program has read enough, and ends by itself.
+        whole = True
+    except ClientDisconnect:
         pass
     finally:
+        # `git http-backend` reads the early end of a body again and again, for ever.
+        if not whole:
+            _kill(process)
         pipe.close()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """End the program with those that it has started: `git` itself only stands before them."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 async def _stream(call: GitRequest, env: dict[str, str]) -> Response:

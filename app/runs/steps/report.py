@@ -155,5 +155,6 @@ async def _put_away(services: Services, run: RunInput) -> None:
     if workspace is not None:
         await services.workspaces.remove(workspace)
     services.edits.forget(run.id)
+    services.places.pop(run.id, None)
     services.stops.forget(run.id)
     services.tried.forget(run.id)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from base64 import b64encode
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -143,6 +146,27 @@ async def test_a_large_push_streams(world: World) -> None:
     await world.commit("a.py", "x\n")
     await world.git("push", "-q", "origin", "main", folder="work")
     assert await world.github.file(REPO, "main", "big.bin") == _noise(3_000_000)
+
+
+async def test_a_client_that_dies_in_the_middle_of_a_push_keeps_nobody_out(world: World) -> None:
+    token = await world.token()
+    await world.clone(token)
+    await world.commit("a.py", "changed\n")
+    remote = urlsplit(world.remote(token))
+    assert remote.hostname is not None
+    _, writer = await asyncio.open_connection(remote.hostname, remote.port)
+    secret = b64encode(f"{remote.username}:{remote.password}".encode()).decode()
+    writer.write(
+        (
+            f"POST {remote.path}/git-receive-pack HTTP/1.1\r\nHost: {remote.hostname}\r\n"
+            f"Authorization: Basic {secret}\r\nContent-Length: 1000\r\n"
+            "Content-Type: application/x-git-receive-pack-request\r\n\r\n0094"
+        ).encode()
+    )
+    await writer.drain()
+    await asyncio.sleep(0.3)  # until git waits for the rest
+    writer.transport.abort()
+    await asyncio.wait_for(world.git("push", "-q", "origin", "main", folder="work"), 20)
 
 
 def _noise(length: int) -> bytes:
