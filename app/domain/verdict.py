@@ -149,8 +149,6 @@ class Verdict(Value):
     `failing_unknown`: failing, and the base does not say whether it failed there.
     `not_run`: known to the base, but the run of this commit broke off before telling.
     `unskipped`: skipped before, passing now.
-    `blocking_removed`: a test of the base is gone, or skipped now; that alone does not make the
-    conclusion a failure (a rename does it too), but a person should look: publish as a draft.
     """
 
     fixed: tuple[Change, ...] = ()
@@ -169,7 +167,6 @@ class Verdict(Value):
     conclusion: Conclusion
     title: str
     reasons: tuple[str, ...] = ()
-    blocking_removed: bool = False
     checks: Checks = Checks()
 
 
@@ -233,7 +230,6 @@ def compare(
             *_reasons_of_checks(checks),
             *_reasons_of_scope(everything),
         ),
-        blocking_removed=bool(classes["removed"] or classes["newly_skipped"]),
         checks=checks,
     )
 

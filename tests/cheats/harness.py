@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from app.domain import integrity, scope
+from app.domain import integrity, ready, scope
 from app.domain.diff import Diff
 from app.domain.flag import Flag, Kind
 from app.domain.policy import Policy
@@ -126,9 +126,7 @@ def by_the_agents_word(verdict: Verdict, after: Results) -> Verdict:
 
 def by_what_is_left(verdict: Verdict, after: Results) -> Verdict:
     """No defence: only the tests that are there count, as if there had been no others."""
-    return verdict.model_copy(
-        update={"removed": (), "newly_skipped": (), "blocking_removed": False}
-    )
+    return verdict.model_copy(update={"removed": (), "newly_skipped": ()})
 
 
 def as_compared(verdict: Verdict, after: Results) -> Verdict:
@@ -143,7 +141,6 @@ _SILENT: dict[str, object] = {
     "not_run": (),
     "removed": (),
     "newly_skipped": (),
-    "blocking_removed": False,
 }
 
 Flags = Callable[[Diff, frozenset[str], Policy], tuple[Flag, ...]]
@@ -256,11 +253,11 @@ class Bench:
     def _said(
         self, verdict: Verdict, flags: tuple[Flag, ...], left_out: tuple[str, ...]
     ) -> Outcome:
-        stops = (*integrity.blocking(flags, self.policy.integrity.block), *scope.refused(flags))
-        draft = verdict.conclusion == "failure" or bool(stops) or verdict.blocking_removed
+        stops = ready.in_the_way(self.policy, flags)
+        draft = not ready.is_ready(self.policy, verdict, flags)
         if verdict.conclusion != "success" or verdict.still_failing:
             return Outcome(RED, verdict.title, flags, stops, draft)
-        if stops or verdict.blocking_removed:
+        if draft:
             return Outcome(BLOCKED, verdict.title, flags, stops)
         if flags or left_out:
             return Outcome(FLAGGED, left_out[0] if left_out else verdict.title, flags, (), False)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import structlog
 
-from app.domain import words
+from app.domain import ready, words
 from app.domain.run import Phase, Preparation, RunInput, branch_name, hidden_ref
 from app.domain.values import Value
-from app.domain.verdict import Verdict
 from app.domain.words import Publication, Work
 from app.errors import UserError
 from app.github import checks, commits, pulls
@@ -103,20 +102,9 @@ async def keep(services: Services, run: RunInput, preparation: Preparation, seal
 
 
 def is_ready(run: RunInput, work: Work, verified: Verified) -> bool:
-    """The tests are good, nothing blocks, and the agent came to its own end.
-
-    Whether tests that went away block is the policy's: `integrity: {block: [removed, skipped]}`.
-    """
-    verdict = verified.verdict
-    good = verdict.conclusion in ("success", "neutral") and not _went_away(run, verdict)
-    blocked = verified.blocking or verified.refused
-    return allows(good, verified.judgement) and not blocked and work.ending == "done"
-
-
-def _went_away(run: RunInput, verdict: Verdict) -> bool:
-    block = run.policy.integrity.block
-    removed = bool(verdict.removed) and "removed" in block
-    return removed or (bool(verdict.newly_skipped) and "skipped" in block)
+    """Ready by the policy, no judge objects, and the agent came to its own end."""
+    good = ready.is_ready(run.policy, verified.verdict, verified.flags)
+    return allows(good, verified.judgement) and work.ending == "done"
 
 
 async def _branch(

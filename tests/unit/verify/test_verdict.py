@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.policy import Policy
+from app.domain.ready import is_ready, went_away
 from app.domain.values import CommitSha
 from app.domain.verdict import (
     Results,
@@ -74,7 +76,8 @@ def test_each_test_has_one_class(
         {kind: ["it"]} if kind else {}
     )
     assert verdict.conclusion == conclusion
-    assert verdict.blocking_removed == (kind in ("removed", "newly_skipped"))
+    good = conclusion in ("success", "neutral")
+    assert is_ready(Policy(), verdict, ()) == (good and kind not in ("removed", "newly_skipped"))
 
 
 def test_the_title_says_what_is_still_wrong() -> None:
@@ -109,7 +112,7 @@ def test_tests_that_a_broken_run_did_not_reach_are_not_called_removed() -> None:
     )
     verdict = compare(simple(a=PASSED, b=PASSED), after)
     assert names(verdict, "not_run") == ["b"]
-    assert not verdict.blocking_removed
+    assert not went_away(Policy(), verdict)
     assert verdict.conclusion == "failure"
 
 
@@ -247,7 +250,7 @@ def test_a_check_counts_apart_from_tests(
     assert {name for name, changes in told.items() if changes} == ({kind} if kind else set())
     assert ("1 new check failure" in verdict.title) == (kind == "new_failures")
     assert verdict.counts_after.passed == 1
-    assert not verdict.blocking_removed
+    assert not went_away(Policy(), verdict)
     assert changed(with_check(*before), with_check(*after)) == {}
 
 
