@@ -1,4 +1,4 @@
-"""The command line: `honk serve | web | worker | migrate | backup | runs | playground`."""
+"""The command line: `honk serve | web | worker | migrate | backup | doctor | runs | ...`."""
 
 from __future__ import annotations
 
@@ -101,6 +101,27 @@ def backup(path: Path) -> None:
     size = copy(database, path)
     database.close()
     click.echo(f"{path} holds the database as it was at this moment ({size:,} bytes).")
+
+
+@honk.command()
+@click.option(
+    "--for",
+    "half",
+    type=click.Choice(["web", "worker", "both"]),
+    default="both",
+    show_default=True,
+    help="Which half of Honk is to run on this machine.",
+)
+@_told
+def doctor(half: str) -> None:
+    """Settings, database and sandbox of this machine: what is missing, what does not hold."""
+    from app import doctor as surgery
+
+    found = _settings(None, None)
+    web, worker = half != "worker", half != "web"
+    parts = asyncio.run(surgery.examine(found, web=web, worker=worker))
+    click.echo(surgery.as_text(parts))
+    sys.exit(0 if surgery.good(parts) else 1)
 
 
 @honk.group(invoke_without_command=True)

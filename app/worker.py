@@ -18,7 +18,7 @@ from app.agent.model import AnthropicModel
 from app.domain.admission import Limits
 from app.domain.retention import Retention
 from app.domain.trigger import OurApp
-from app.errors import RetryableError, UserError
+from app.errors import RetryableError
 from app.github.client import GitHubApp
 from app.github.exchange import Call
 from app.runs import engine, executors, queue, workflow
@@ -38,9 +38,10 @@ from app.store.runs import Runs
 from app.store.writes import Writes
 from app.workspace import toolchains
 from app.workspace.checkout import Workspaces
+from app.workspace.chosen import chosen_sandbox
 from app.workspace.egress import Egress
 from app.workspace.mirror import Mirrors
-from app.workspace.sandbox import Bubblewrap, Sandbox, Unsandboxed, probe
+from app.workspace.sandbox import Sandbox
 from app.workspace.snapshots import Snapshots
 
 log = structlog.get_logger()
@@ -80,7 +81,7 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[Worki
     )
     try:
         with database.only_worker(), _reconciler(settings, database, github) as reconciler:
-            sandbox = await _sandbox(settings)
+            sandbox = await chosen_sandbox(settings)
             services = _services(settings, database, github, reconciler, model, sandbox)
             workflow.register(services)
             await asyncio.to_thread(engine.migrate, database, concurrency=settings.concurrency)
@@ -223,18 +224,3 @@ def _retention(settings: Settings) -> Retention:
         cache_days=settings.cache_days,
         cache_bytes=int(settings.cache_gb * 2**30),
     )
-
-
-async def _sandbox(settings: Settings) -> Sandbox:
-    """The sandbox that the operator chose, proved to work here."""
-    if settings.sandbox == "none":
-        if settings.allow_unsandboxed != "yes":
-            raise UserError(
-                "HONK_SANDBOX=none runs a repository's code with everything this account may do.",
-                next_step="Use bubblewrap, or set HONK_ALLOW_UNSANDBOXED=yes if you are sure.",
-            )
-        return Unsandboxed()
-    found = await probe()
-    if not found.ok:
-        raise UserError(f"No sandbox can be made here. {found.problem}", next_step=found.next_step)
-    return Bubblewrap.create(settings.home_path / "workspaces")

@@ -379,7 +379,10 @@ async def _try_one() -> SandboxReport:
         workspace = Path(folder, "workspace")
         workspace.mkdir()
         sandbox = Bubblewrap.create(Path(folder))
-        sandbox.claim(workspace)
+        try:
+            sandbox.claim(workspace)
+        except UserError as error:
+            return SandboxReport(False, error.message, error.next_step)
         try:
             done = await sandbox.run(SandboxSpec(workspace), ["true"])
         except UserError as error:

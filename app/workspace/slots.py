@@ -9,6 +9,8 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+from app.errors import UserError
+
 _PREFERRED = range(200_000, 265_536)
 _SCARCE = range(60_001, 61_184)
 """Where a container maps no more than the usual 65,536 ids: a range that systemd leaves unused."""
@@ -24,7 +26,7 @@ class Slots:
     def claim(self, path: Path, like: Path | None) -> None:
         """Give the directory to an id that owns nothing else below the root, and close it.
 
-        With `like` it gets the owner of that workspace.
+        With `like` it gets the owner of that workspace. Raises UserError where there are no ids.
         """
         if like is not None:
             uid = self.owner(like)
@@ -37,7 +39,13 @@ class Slots:
             # By chance, so that two installations on one machine rarely meet.
             free = [uid for uid in random.sample(self._ids, 64) if uid not in taken]
             uid = free[0] if free else next(uid for uid in self._ids if uid not in taken)
-            os.chown(path, uid, uid)
+            try:
+                os.chown(path, uid, uid)
+            except OSError as error:
+                raise UserError(
+                    f"This root has no other users to give to sandboxes ({error.strerror}).",
+                    next_step="Run the worker as an ordinary user.",
+                ) from error
             path.chmod(0o700)
 
     def owner(self, path: Path) -> int:

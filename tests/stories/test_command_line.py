@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ import pytest
 from tests.support.house import FINISH, FIX, House, open_house, script
 
 
-def _honk(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def _honk(
+    *arguments: str, within: Sequence[str] = (), **settings: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
+        [*within, sys.executable, "-m", "app", *arguments],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), **settings},
         capture_output=True,
         text=True,
@@ -26,7 +29,7 @@ def _honk(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "serve", "web", "worker", "migrate", "backup", "runs", "playground"]
+    "command", ["", "serve", "web", "worker", "migrate", "backup", "doctor", "runs", "playground"]
 )
 def test_help_is_everywhere(command: str) -> None:
     done = _honk(*command.split(), "--help")
@@ -69,6 +72,50 @@ def test_no_sandbox_needs_a_clear_yes(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "HONK_ALLOW_UNSANDBOXED=yes" in done.stderr
+
+
+def _worker_settings(home: Path) -> dict[str, str]:
+    home.chmod(0o711)
+    key = home / "key"
+    key.write_text("x")
+    key.chmod(0o600)
+    return {
+        "HONK_HOME": str(home),
+        "GITHUB_APP_ID": "1",
+        "GITHUB_PRIVATE_KEY_PATH": str(key),
+        "ANTHROPIC_API_KEY": "none",
+    }
+
+
+def test_doctor_proves_the_sandbox_and_names_what_is_missing(tmp_path: Path) -> None:
+    settings = _worker_settings(tmp_path)
+    well = _honk("doctor", "--for", "worker", **settings)
+    assert well.returncode == 0, well.stdout
+    assert well.stdout.count("  ok  ") >= 18 and "All is well." in well.stdout
+    ill = _honk("doctor", **settings)
+    assert ill.returncode == 1
+    assert "FAIL  GITHUB_WEBHOOK_SECRET" in ill.stdout
+    assert "Set it in the environment or in .env" in ill.stdout
+    assert not (tmp_path / "honk.db").exists()
+
+
+@pytest.mark.parametrize("user", ["0", "1000"])
+def test_without_user_namespaces_the_worker_refuses_and_doctor_tells(
+    user: str, tmp_path: Path
+) -> None:
+    closed = ["bwrap", "--unshare-user", "--uid", user, "--gid", user, "--disable-userns"]
+    for command in (["worker"], ["doctor", "--for", "worker"]):
+        done = _honk(
+            *command, within=[*closed, "--dev-bind", "/", "/"], **_worker_settings(tmp_path)
+        )
+        said = " ".join((done.stdout + done.stderr).split())
+        assert done.returncode == 1
+        assert "No sandbox can be made here." in said
+        assert "`honk worker` on a machine of your own" in said
+        assert "Traceback" not in said
+    apart = {"HONK_HOME": str(tmp_path / "web"), "GITHUB_WEBHOOK_SECRET": "secret"}
+    web = _honk("doctor", "--for", "web", GITHUB_APP_ID="1", **apart)
+    assert web.returncode == 0, web.stdout
 
 
 def test_a_newer_database_is_refused_by_every_process(tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""The sandbox that the operator chose, proved to work here."""
+
+from __future__ import annotations
+
+from app.errors import UserError
+from app.settings import Settings
+from app.workspace.sandbox import Bubblewrap, Sandbox, Unsandboxed, probe
+
+ELSEWHERE = (
+    "Where the platform forbids it (many that run a Procfile do), let `honk web` run there and "
+    "`honk worker` on a machine of your own, with the same DATABASE_URL."
+)
+
+
+async def chosen_sandbox(settings: Settings) -> Sandbox:
+    """Makes one to know that it can be made. Raises UserError with what is to be done."""
+    if settings.sandbox == "none":
+        if settings.allow_unsandboxed != "yes":
+            raise UserError(
+                "HONK_SANDBOX=none runs a repository's code with everything this account may do.",
+                next_step="Use bubblewrap, or set HONK_ALLOW_UNSANDBOXED=yes if you are sure.",
+            )
+        return Unsandboxed()
+    found = await probe()
+    if not found.ok:
+        raise UserError(
+            f"No sandbox can be made here. {found.problem}",
+            next_step=f"{found.next_step} {ELSEWHERE}",
+        )
+    return Bubblewrap.create(settings.home_path / "workspaces")
