@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
-from benchmarks import intake, receiver, report, verify
+from benchmarks import capacity, intake, receiver, report, verify
 
 BENCHMARKS = {
     "receiver": receiver.main,
     "intake": intake.main,
+    "capacity": capacity.main,
     "verify": verify.main,
     "report": report.main,
 }

@@ -1,0 +1,107 @@
+"""How much memory does a worker need for each run that waits for its model?
+
+`ONLY=capacity make bench`. One `honk serve` on SQLite; each run has made a turn, whose command ran
+in its sandbox, and waits for the next one. Sandboxes are counted apart: what is shared is divided
+among those that share it (PSS).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.house import House, Subject, open_house, script
+
+STEPS = (0, 1, 10, 20, 40)
+_HELD_SECONDS = 900.0
+_MIB = 1024
+
+
+@dataclass
+class Measured:
+    """One line: KiB of the worker itself, KiB and number of the processes below it."""
+
+    runs: int
+    worker: int
+    below: int
+    processes: int
+    processor: float
+
+
+def main() -> None:
+    """Print a line for each number of runs."""
+    found = asyncio.run(_measure())
+    print("runs   worker MiB   per run MiB   sandboxes MiB (processes)   processor %")
+    first = found[1]
+    for each in found:
+        beyond = each.runs - first.runs
+        per_run = f"{(each.worker - first.worker) / _MIB / beyond:.1f}" if beyond > 0 else "-"
+        print(
+            f"{each.runs:4}   {each.worker / _MIB:10.0f}   {per_run:>11}   "
+            f"{each.below / _MIB:13.0f} ({each.processes:4})        {each.processor:11.1f}"
+        )
+
+
+async def _measure() -> list[Measured]:
+    async with open_house(HONK_CONCURRENCY=str(max(STEPS))) as house:
+        subject = await house.subject()
+        plays = script(
+            [{"bash": {"command": "true"}}],
+            {"use": [{"bash": {"command": "true"}}], "seconds": _HELD_SECONDS},
+        )
+        issues = [subject]
+        for _ in range(max(STEPS) - 1):
+            opened = await house.github.open_issue(subject.repository, "olivia", "Wrong", "It is.")
+            issues.append(Subject(house, subject.repository, opened.number))
+        for each in issues:
+            house.model.scripts[f"{each.repository}#{each.number}"] = plays
+        found = []
+        for before, runs in zip((0, *STEPS), STEPS, strict=False):
+            for each in issues[before:runs]:
+                await each.label()
+            await house.until(functools.partial(_all_wait, house, runs), "not all of them wait")
+            found.append(await _now(house, runs))
+        return found
+
+
+def _all_wait(house: House, runs: int) -> bool:
+    return len(house.model.requests) >= 2 * runs
+
+
+async def _now(house: House, runs: int) -> Measured:
+    assert house.honk is not None
+    pid = house.honk.process.pid
+    await asyncio.sleep(3)
+    busy = _ticks(pid)
+    await asyncio.sleep(10)
+    processor = (_ticks(pid) - busy) / os.sysconf("SC_CLK_TCK") / 10 * 100
+    below = _below(pid)
+    return Measured(runs, _pss(pid), sum(map(_pss, below)), len(below), processor)
+
+
+def _below(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [int(child), *_below(int(child))]
+    return found
+
+
+def _pss(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def _ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+if __name__ == "__main__":
+    main()
