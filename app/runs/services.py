@@ -20,7 +20,7 @@ from app.domain.setup import Tried
 from app.domain.trigger import Trigger
 from app.domain.values import RepoName, RunId
 from app.errors import RetryableError
-from app.github.client import GitHubApp, RepositoryClient
+from app.github.client import GRAPHQL, GitHubApp, RepositoryClient
 from app.github.exchange import Call, Observe
 from app.runs.reconcile import Reconciler
 from app.runs.shift import Shift
@@ -173,6 +173,7 @@ class Services:
     tried: TriedPlaces = field(default_factory=TriedPlaces)
     shift: Shift = field(default_factory=Shift)
     _calls: dict[RunId, Counter[str]] = field(default_factory=dict)
+    _written: Counter[int] = field(default_factory=Counter)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     async def client(self, run: RunInput, permissions: Mapping[str, str]) -> RepositoryClient:
@@ -182,7 +183,7 @@ class Services:
             run.trigger.installation_id,
             run.trigger.repository,
             permissions,
-            observe=self.counting(run.id),
+            observe=self.counting(run.id, run.trigger.installation_id),
         )
 
     async def remote(self, run: RunInput, permissions: Mapping[str, str]) -> Remote:
@@ -200,7 +201,7 @@ class Services:
             trigger.installation_id,
             trigger.repository,
             TALK,
-            observe=self.counting(run_id(trigger.id)),
+            observe=self.counting(run_id(trigger.id), trigger.installation_id),
         )
 
     def model_named(self, name: str) -> str | None:
@@ -216,11 +217,14 @@ class Services:
     def git_url(self, repo: RepoName) -> str:
         return f"{self.github.server_url}/{repo}.git"
 
-    def counting(self, run: RunId) -> Observe:
+    def counting(self, run: RunId, installation: int) -> Observe:
         """Counts calls to GitHub with the run, until `save_counts` writes them down."""
 
         def count(call: Call) -> None:
             self._calls.setdefault(run, Counter())[_COLUMNS[call.kind]] += 1
+            # Edits of the status comment were taken out of the bucket before they were made.
+            if call.kind == "api" and call.method in _WRITING and call.path != GRAPHQL:
+                self._written[installation] += 1
 
         return count
 
@@ -236,10 +240,14 @@ class Services:
                 self._locks.pop(key, None)
 
     async def save_counts(self, run: RunId) -> None:
-        """Add the calls counted since last time to the run's row."""
+        """Add the calls counted since last time to the run's row, and writes to their bucket."""
         counted = self._calls.pop(run, None)
         if counted:
             await self.runs.count_calls(run, counted)
+        while self._written:
+            installation, number = self._written.popitem()
+            await self.writes.spend(installation, number)
 
 
+_WRITING = ("POST", "PATCH", "PUT", "DELETE")
 _COLUMNS = {"api": "api_calls", "status_edit": "status_edits", "token": "token_requests"}

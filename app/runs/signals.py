@@ -98,7 +98,10 @@ async def _trigger(
     before = row.input.trigger
     number = row.pull_number if on_pull and row.pull_number else row.number
     client = await services.github.repository(
-        signal.installation_id, signal.repository, TALK, observe=services.counting(row.id)
+        signal.installation_id,
+        signal.repository,
+        TALK,
+        observe=services.counting(row.id, signal.installation_id),
     )
     issue = await conversation.issue(client, number)
     said = Command.model_validate({"name": name, "task": ""})

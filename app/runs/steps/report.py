@@ -68,7 +68,7 @@ async def _say(services: Services, run: RunInput, attempt: int, told: Report) ->
             row.installation_id,
             run.trigger.repository,
             TALK,
-            observe=services.counting(run.id),
+            observe=services.counting(run.id, run.trigger.installation_id),
         )
     # Counted, never held up: the last words come first.
     await services.writes.take(row.installation_id)

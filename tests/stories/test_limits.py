@@ -1,0 +1,43 @@
+"""What GitHub lets an installation write is shared, and what has to be said comes first."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+
+from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+
+
+def _left(house: House, tokens: float | None = None) -> float:
+    """What the bucket of the one installation holds; with a number, it holds that from now on."""
+    with contextlib.closing(sqlite3.connect(house.home / "honk" / "honk.db")) as database:
+        if tokens is not None:
+            database.execute("UPDATE writes SET tokens = ?", [tokens])
+            database.commit()
+        ((left,),) = database.execute("SELECT tokens FROM writes").fetchall()
+        return float(left)
+
+
+def _edits(subject: Subject) -> int:
+    (comment,) = [c for c in subject.ours if "<!-- honk:run=" in c.body]
+    return len(comment.edits)
+
+
+async def test_every_write_is_counted_and_when_none_is_left_the_last_words_still_come() -> None:
+    async with open_house() as house:
+        usual = await house.subject(plays=script([FIX], [FINISH]))
+        await usual.label()
+        await usual.settled()
+        await house.until(lambda: _left(house) < 50, "what was written was not counted")
+
+        scarce = await house.subject(plays=script([FIX], [FINISH]))
+        _left(house, -60)
+        await scarce.label()
+        await scarce.settled()
+        assert scarce.labels == ["honk:done"]
+        assert "**Done.**" in scarce.status
+        assert "is ready for your review" in scarce.last_words
+        assert scarce.check.conclusion == "success"
+        # Heard and settled; nothing in between.
+        assert _edits(scarce) < _edits(usual)
+        assert _edits(scarce) <= 2

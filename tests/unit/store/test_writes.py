@@ -1,0 +1,60 @@
+"""One bucket for each installation, whoever writes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.store.database import Database
+from app.store.writes import CAPACITY, Writes
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(name="clock")
+def _clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(name="workers", params=["sqlite", "postgres"])
+async def _workers(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
+) -> AsyncIterator[tuple[Writes, Writes]]:
+    """Two processes' views of the same buckets."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'honk.db'}"
+    else:
+        url = request.getfixturevalue("postgres").database()
+    databases = [Database(url), Database(url)]
+    databases[0].migrate()
+    yield Writes(databases[0], clock), Writes(databases[1], clock)
+    for database in databases:
+        database.close()
+
+
+async def test_what_one_has_written_another_may_not(workers: tuple[Writes, Writes]) -> None:
+    one, other = workers
+    assert await other.take(7, keep_back=CAPACITY - 5)
+    await one.spend(7, 20)
+    assert not await other.take(7, keep_back=CAPACITY - 15)
+    assert await other.take(7, keep_back=CAPACITY - 30)
+    # Another installation's bucket is its own.
+    assert await other.take(8, keep_back=CAPACITY - 5)
+
+
+async def test_what_had_to_be_done_is_a_debt_that_ends(
+    workers: tuple[Writes, Writes], clock: Clock
+) -> None:
+    one, other = workers
+    await one.spend(7, 10_000)
+    assert not await other.take(7)
+    clock.now += 2 * CAPACITY - 5
+    assert await other.take(7, keep_back=CAPACITY - 10)
+    assert not await other.take(7, keep_back=CAPACITY - 5)
