@@ -13,7 +13,7 @@ import structlog
 
 from app.domain import words
 from app.domain.command import Command
-from app.domain.run import hidden_ref, subject_key
+from app.domain.run import Outcome, hidden_ref, subject_key
 from app.domain.trigger import Kind, Signal, Trigger
 from app.domain.values import Value
 from app.errors import HonkError, UserError
@@ -67,6 +67,10 @@ async def _resolve(services: Services, signal: Signal) -> Resolved:
         case "pushed":
             return await _trigger(services, signal, row, "unasked", "test", on_pull=True)
         case _:
+            # A quick check fails before the run has told its end, or even opened the pull request.
+            if row.finished_at is None:
+                await _until_ended(services, row.subject)
+                row = await services.runs.get(row.id)
             # On behalf of who asked for the run, whose permission is looked up once more.
             asked = signal.model_copy(update={"actor": trigger.actor})
             return await _trigger(services, asked, row, "unasked", "fix", on_pull=True)
@@ -141,7 +145,8 @@ async def _end(services: Services, signal: Signal) -> Nothing:
     )
     rows = {row.id: row for row in (*published, *await services.runs.of_subject(subject))}
     for row in rows.values():
-        await _remove(client, row)
+        if not _holds_the_only_copy(row):
+            await _remove(client, row)
     if signal.action == "merged":
         await _close_the_issue(client, published[0])
     return Nothing()
@@ -152,6 +157,11 @@ async def _until_ended(services: Services, subject: str) -> None:
         if not await services.runs.alive_on(subject):
             return
         await asyncio.sleep(1.0)
+
+
+def _holds_the_only_copy(row: RunRow) -> bool:
+    """A run that ended with its subject says where its work is kept: here, without a branch."""
+    return row.outcome is Outcome.STOPPED and bool(row.stop_why) and row.published_sha is None
 
 
 async def _remove(client: RepositoryClient, row: RunRow) -> None:
