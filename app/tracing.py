@@ -1,0 +1,72 @@
+"""Traces of what a worker does, for OpenTelemetry: attempts, steps, calls to GitHub and the model.
+
+Without an endpoint a span costs next to nothing and goes nowhere. A span holds names, ids and
+numbers; never a text of people, of the model or of a repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind, StatusCode
+
+from app import __version__
+from app.errors import UserError
+
+_SHUT_DOWN_MILLISECONDS = 3_000
+
+Attribute = str | int | float | bool
+
+_tracer = trace.get_tracer("honk", __version__)
+
+
+def configure(endpoint: str | None) -> Callable[[], None]:
+    """Send this process's spans to an OTLP endpoint over HTTP; the returned call ends that.
+
+    `endpoint` is the base address, as OTEL_EXPORTER_OTLP_ENDPOINT has it
+    (https://opentelemetry.io/docs/specs/otel/protocol/exporter/). Raises UserError when the
+    packages for it are not installed.
+    """
+    if not endpoint:
+        return lambda: None
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError:
+        raise UserError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, and the packages for it are not installed.",
+            next_step="Install Honk with its extra `otel`, or take the setting away.",
+        ) from None
+    resource = Resource.create({"service.name": "honk", "service.version": __version__})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=5)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+
+    def end() -> None:
+        provider.force_flush(_SHUT_DOWN_MILLISECONDS)
+        provider.shutdown()
+
+    return end
+
+
+@contextmanager
+def span(name: str, *, outside: bool = False, **attributes: Attribute) -> Iterator[Span]:
+    """Time what is done in here, as a part of what goes on around it.
+
+    `outside`: another service does it. Of an exception only its kind is told.
+    """
+    named = {f"honk.{key}": value for key, value in attributes.items()}
+    kind = SpanKind.CLIENT if outside else SpanKind.INTERNAL
+    with _tracer.start_as_current_span(
+        name, kind=kind, attributes=named, record_exception=False, set_status_on_exception=False
+    ) as current:
+        try:
+            yield current
+        except BaseException as problem:
+            current.set_status(StatusCode.ERROR, type(problem).__name__)
+            raise
