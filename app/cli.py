@@ -15,7 +15,7 @@ from typing import Any, ParamSpec
 
 import click
 
-from app import __version__, logs, settings
+from app import __version__, logs, settings, tracing
 from app.errors import HonkError
 from app.settings import Settings
 
@@ -247,6 +247,7 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
     database = Database(found.database)
     async with AsyncExitStack() as stack:
         stack.callback(database.close)
+        stack.callback(tracing.configure(found.otel_endpoint))
         checks: list[Check] = []
         if worker:
             checks.append(await _begin_to_work(found, database, stack))

@@ -119,6 +119,7 @@ class Settings(BaseSettings):
     metrics_host: str = Field("127.0.0.1", validation_alias="HONK_METRICS_HOST")
     metrics_port: int | None = Field(None, ge=0, le=65535, validation_alias="HONK_METRICS_PORT")
     metrics_token: SecretStr | None = Field(None, validation_alias="HONK_METRICS_TOKEN")
+    otel_endpoint: str | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 import httpx2
 
+from app import tracing
 from app.domain.values import Value
 from app.errors import HonkError, RetryableError, UserError
 
@@ -162,9 +163,9 @@ class AnthropicModel:
         discarded: list[Block] = []
         for attempt in range(1, self._attempts + 1):
             try:
-                return (await self._stream(request, discarded)).model_copy(
-                    update={"discarded": tuple(discarded)}
-                )
+                with tracing.span("model turn", outside=True, model=request.model, attempt=attempt):
+                    turn = await self._stream(request, discarded)
+                return turn.model_copy(update={"discarded": tuple(discarded)})
             except RetryableError as failure:
                 delay = self._delay(attempt, failure.retry_after)
                 if attempt == self._attempts or delay > self._longest_delay:

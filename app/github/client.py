@@ -45,7 +45,7 @@ from githubkit.exception import RequestError, RequestFailed
 from githubkit.response import Response
 from pydantic import SecretStr
 
-from app import __version__
+from app import __version__, tracing
 from app.domain.sanitize import redact
 from app.domain.values import RepoName
 from app.errors import RetryableError
@@ -329,8 +329,10 @@ class GitHubApp:
         self, request: Request, url: str, secret: SecretStr, observers: Sequence[Observe]
     ) -> Answer | Silence:
         started = time.monotonic()
-        answer = await self._exchange(request, url, secret)
-        status = answer.status if isinstance(answer, Answer) else None
+        with tracing.span(f"{request.method} {request.template}", outside=True) as span:
+            answer = await self._exchange(request, url, secret)
+            status = answer.status if isinstance(answer, Answer) else None
+            span.set_attribute("http.response.status_code", status or 0)
         seconds = time.monotonic() - started
         for observe in observers:
             observe(Call(request.method, request.template, request.kind, status, seconds))

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import structlog
 from dbos import DBOS
 
+from app import tracing
 from app.domain.values import Value
 from app.errors import RetryableError, UserError
 from app.runs.shift import safe_point
@@ -58,7 +59,8 @@ async def step(name: str, returns: type[V], function: Callable[[], Awaitable[V]]
 
 async def _told(name: str, function: Callable[[], Awaitable[V]]) -> dict[str, Any]:
     try:
-        value = await _patiently(name, function)
+        with tracing.span(f"step {name}"):
+            value = await _patiently(name, function)
     except UserError as problem:
         return {"user_error": problem.message, "next_step": problem.next_step}
     except Exception as problem:

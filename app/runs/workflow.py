@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import structlog
 from dbos import DBOS
 
+from app import tracing
 from app.domain import words
 from app.domain.run import Outcome, Preparation, RunInput, hidden_ref
 from app.domain.trigger import Signal, Trigger
@@ -79,8 +80,11 @@ def register(services: Services) -> None:
 
     @DBOS.workflow(name=queue.ATTEMPT, max_recovery_attempts=RECOVERIES)
     async def _attempt(run: dict[str, Any], number: int) -> None:
+        given = RunInput.model_validate(run)
+        subject = f"{given.trigger.repository}#{given.trigger.number}"
         async with services.shift.work():
-            await attempt(services, RunInput.model_validate(run), number)
+            with tracing.span("attempt", run=given.id, number=number, subject=subject):
+                await attempt(services, given, number)
 
 
 async def attempt(services: Services, run: RunInput, number: int) -> None:

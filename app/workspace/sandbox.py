@@ -21,7 +21,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from app import metrics
+from app import metrics, tracing
 from app.errors import UserError
 from app.workspace import seccomp
 from app.workspace.flags import (
@@ -122,7 +122,8 @@ class _Sandboxes(ABC):
         began = time.monotonic()
         kept = Bounded(spec.limits.output_bytes)
         file = FileSink(stdout_to, spec.limits.file_bytes) if stdout_to is not None else None
-        with contextlib.closing(file) if file else contextlib.nullcontext():
+        closing = contextlib.closing(file) if file else contextlib.nullcontext()
+        with closing, tracing.span("sandbox run"):
             ended = await self._run(spec, argv, stdin, kept, file, stop)
         if file is not None and file.dropped and ended.killed is None:
             ended = replace(ended, exit_code=None, killed="output")
@@ -224,7 +225,8 @@ class _Session:
 
     async def bash(self, command: str, *, seconds: float) -> Completed:
         request = {"op": "bash", "seconds": seconds}
-        return await self._ask(request, command.encode("utf-8", "surrogateescape"), seconds)
+        with tracing.span("sandbox bash"):
+            return await self._ask(request, command.encode("utf-8", "surrogateescape"), seconds)
 
     async def restart_bash(self) -> None:
         await self._ask({"op": "restart"}, b"", 0)
