@@ -138,10 +138,14 @@ async def look(services: Services, trigger: Trigger) -> Standing:
 
 
 async def last_run(services: Services, trigger: Trigger) -> RunRow | None:
-    """The subject's newest run that somebody asked for, besides this trigger's own."""
+    """The subject's newest run that somebody asked for, besides this trigger's own.
+
+    One that began under another name of the repository is still at work here.
+    """
     own = run_id(trigger.id)
     subject = subject_key(trigger.repository, trigger.number)
     rows = await services.runs.of_subject(subject)
+    rows = rows or await services.runs.alive_by_id(trigger.repository_id, trigger.number)
     return next((row for row in rows if row.id != own and not row.input.quiet), None)
 
 

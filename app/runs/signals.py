@@ -17,11 +17,11 @@ from app.domain.run import Outcome, hidden_ref, subject_key
 from app.domain.trigger import Kind, Signal, Trigger
 from app.domain.values import Value
 from app.errors import HonkError, UserError
-from app.github import commits, conversation
+from app.github import commits, conversation, pulls
 from app.github.client import RepositoryClient
 from app.runs import durable, taking_in
 from app.runs.durable import Nothing, OurBugError
-from app.runs.services import TALK, WRITE_CODE, Services
+from app.runs.services import READ_PULLS, TALK, WRITE_CODE, Services
 from app.store.runs import RunRow
 
 log = structlog.get_logger()
@@ -65,6 +65,8 @@ async def _resolve(services: Services, signal: Signal) -> Resolved:
         case "rerun":
             return await _trigger(services, signal, row, "button", "retry", on_pull=False)
         case "pushed":
+            if await _went_on_top(services, signal):
+                return Resolved()
             return await _trigger(services, signal, row, "unasked", "test", on_pull=True)
         case _:
             # A quick check fails before the run has told its end, or even opened the pull request.
@@ -74,6 +76,19 @@ async def _resolve(services: Services, signal: Signal) -> Resolved:
             # On behalf of who asked for the run, whose permission is looked up once more.
             asked = signal.model_copy(update={"actor": trigger.actor})
             return await _trigger(services, asked, row, "unasked", "fix", on_pull=True)
+
+
+async def _went_on_top(services: Services, signal: Signal) -> bool:
+    """Whether a run that was at work has put its own commit, which it judged, over the push."""
+    assert signal.number is not None
+    subject = subject_key(signal.repository, signal.number)
+    if not await services.runs.alive_on(subject):
+        return False
+    await _until_ended(services, subject)
+    client = await services.github.repository(signal.installation_id, signal.repository, READ_PULLS)
+    head = (await pulls.pull_request(client, signal.number)).head_sha
+    rows = await services.runs.of_pull(str(signal.repository), signal.number)
+    return any(row.published_sha == head for row in rows)
 
 
 async def _row(services: Services, signal: Signal) -> RunRow | None:

@@ -136,6 +136,13 @@ class Runs:
             .order_by(runs.c.created_at)
         )
 
+    async def alive_by_id(self, repository_id: int, number: int) -> list[RunRow]:
+        """Unfinished runs of an issue or pull request, whatever its repository was called."""
+        alive = await self._select(
+            sa.select(runs).where(runs.c.number == number, runs.c.finished_at.is_(None))
+        )
+        return [row for row in alive if row.input.trigger.repository_id == repository_id]
+
     async def of_subject(self, subject: str) -> list[RunRow]:
         """Every run of this subject, newest first."""
         return await self._select(

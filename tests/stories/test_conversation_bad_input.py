@@ -285,6 +285,17 @@ async def test_a_repository_that_is_renamed_meanwhile_gets_its_pull_request(hous
     assert renamed.check.conclusion == "success"
 
 
+async def test_stop_is_heard_under_the_new_name(house: House) -> None:
+    subject = await at_work(house, [FIX], ENDLESS)
+    await subject.at_work(turns=2)
+    new = await house.github.rename(subject.repository, f"{subject.repository[7:]}-now", OWNER)
+    renamed = Subject(house, new, subject.number)
+    await renamed.comment("/honk stop")
+    await renamed.settled()
+    assert "**Stopped.**" in renamed.status
+    assert BRANCH in renamed.last_words
+
+
 async def test_drafts_that_the_plan_refuses_say_so_in_the_title(house: House) -> None:
     subject = await house.subject(
         files={**PROJECT, ".github/honk.yml": b"corrections: 0\n"},

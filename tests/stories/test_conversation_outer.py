@@ -93,6 +93,21 @@ async def test_a_push_to_our_branch_is_judged_and_stays(house: House) -> None:
     assert "# more" in await issue.git("show", f"{head}:calc.py")
 
 
+async def test_what_somebody_pushed_while_a_run_was_stopped_is_judged_too(house: House) -> None:
+    issue, pull = await published(house)
+    house.model.scripts[f"{issue.repository}#2"] = script([MORE], ENDLESS)
+    await pull.comment("/honk say more")
+    await pull.at_work(turns=4)  # two of them on the issue
+    pushed = await house.github.push_files(issue.repository, BRANCH, {"mine.py": b"\n"}, OWNER)
+    await pull.comment("/honk stop")
+    await pull.settled()
+    assert await head_of(issue, BRANCH) == pushed
+    assert any(ref in pull.last_words for ref in await hidden_refs(house, issue))
+    await house.until(
+        lambda: [c.conclusion for c in pull.checks(pushed)] == ["success"], "it is not judged"
+    )
+
+
 async def test_a_branch_that_is_deleted_meanwhile_loses_no_work(house: House) -> None:
     issue, pull = await published(house)
     house.model.scripts[f"{issue.repository}#2"] = script([MORE], ENDLESS)
