@@ -1,7 +1,7 @@
 # Everything a contributor runs. The first run sets up what it needs; later runs start at once.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format schema lock bench faults trust security audit check-all pictures clean
+.PHONY: demo test lint format schema lock bench faults trust security fuzz audit check-all pictures clean
 
 PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
@@ -43,43 +43,7 @@ security: .venv/dev | system            ## what hostile code, texts and requests
 audit: .venv/dev                        ## what is locked, against a public database; needs the network
 	@$(BIN)/python -m tests.supply.audit
 
-check-all: test trust security faults audit ## all that a release has to pass
+fuzz: .venv/dev                         ## every reader of foreign input, 100,000 examples each; resumable; ONLY=word, AGAIN=1
+	@$(BIN)/python -m tests.fuzz $(if $(ONLY),--only "$(ONLY)") $(if $(AGAIN),--again)
 
-pictures: .venv/dev | system            ## the story as pictures in docs/pictures
-	@$(BIN)/python -m tests.browser.pictures
-
-schema: .venv/dev                       ## docs/honk.schema.json, from the code
-	@$(BIN)/python -c 'from app.domain.policy import json_schema; print(json_schema(), end="")' \
-		> docs/honk.schema.json
-
-lock: .venv/dev                         ## bring both lock files up to the newest versions allowed
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
-		--python-version 3.11 pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
-		--python-version 3.11 --extra dev pyproject.toml -c requirements.lock -o requirements-dev.lock
-
-.PHONY: system
-system:
-	@.ci/system-packages $(if $(filter test pictures faults,$(MAKECMDGOALS)),test,)
-
-.venv/bin/python: | system
-	@$(PYTHON) -m venv .venv
-
-.venv/runtime: requirements.lock | .venv/bin/python
-	@echo "Installing what Honk needs into .venv (once) ..."
-	@$(PIP_INSTALL) -r requirements.lock
-	@touch $@
-
-.venv/dev: requirements-dev.lock pyproject.toml | .venv/bin/python
-	@echo "Installing what Honk and its tests need into .venv (once) ..."
-	@$(PIP_INSTALL) -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@ .venv/runtime
-
-tests/contract/node_modules/.stamp: tests/contract/package-lock.json | system
-	@echo "Fetching GitHub's OpenAPI description (once) ..."
-	@cd tests/contract && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-	@touch $@
-
-clean:
-	rm -rf .venv .cache tests/contract/node_modules
+check-all: test trust security faults fuzz audit ## all that a release has to pass

@@ -226,6 +226,9 @@ class _SchemaForEditors(GenerateJsonSchema):
         return False
 
 
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
+
+
 class _Loader(yaml.SafeLoader):
     """Reads a file of settings: no aliases, which can grow without bounds, and no deep nesting."""
 
@@ -236,6 +239,11 @@ class _Loader(yaml.SafeLoader):
         line = event.start_mark.line + 1 if event.start_mark else None
         if isinstance(event, yaml.AliasEvent):
             raise _wrong(line, "aliases (`*name`) are not read; write it out")
+        if getattr(event, "tag", None) not in (None, "!"):
+            raise _wrong(line, "tags (`!!name`) are not read; write the value alone")
+        if isinstance(event, yaml.ScalarEvent) and _HALF_A_CHARACTER.search(event.value):
+            # `"\ud800"` can be written in YAML, and nothing that Honk speaks to takes it.
+            raise _wrong(line, "this holds half of a surrogate pair; write the character itself")
         if self._depth >= _DEEPEST:
             raise _wrong(line, "this is nested too deeply")
         self._depth += 1
@@ -254,7 +262,7 @@ def _load(text: str) -> tuple[object, dict[_Path, int]]:
             return None, {}
         lines = dict(_lines(node, ()))
         return loader.construct_document(node), lines
-    except (yaml.YAMLError, ValueError, TypeError) as problem:
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError) as problem:
         raise _not_yaml(problem, text) from None
 
 

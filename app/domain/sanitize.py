@@ -16,7 +16,7 @@ _HIDDEN = re.compile(
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TAG = re.compile(r"<(?=[/a-zA-Z!?])")
-_IMAGE = re.compile(r"!(?=\[)")
+_IMAGE = re.compile(r"!+(?=\[)")
 _MENTION = re.compile(r"@(?=[A-Za-z0-9])")
 _CLOSING = re.compile(
     r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(:?\s+)"
@@ -24,7 +24,7 @@ _CLOSING = re.compile(
     re.IGNORECASE,
 )
 _ISSUE_NUMBER = re.compile(r"#(?=\d)")
-_COMMAND = re.compile(r"^([ \t>*+-]*)/(?=honk)", re.IGNORECASE | re.MULTILINE)
+_COMMAND = re.compile(r"^((?:[^\S\n]|[>*+-])*)/(?=honk)", re.IGNORECASE | re.MULTILINE)
 _SHAPES = (
     re.compile(r"gh[opsur]_[A-Za-z0-9._-]{36,}"),
     re.compile(r"github_pat_[A-Za-z0-9_]{22,}"),

@@ -8,13 +8,13 @@ nobody could know beforehand; its answer is data too.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from pydantic import Field, ValidationError
 
+from app.domain.foreign import json_value
 from app.domain.values import Value
 from app.errors import HonkError
 
@@ -226,8 +226,8 @@ def _candidates(content: Sequence[Block]) -> list[object]:
     )
     plain = re.sub(r"^\s*```(?:json)?|```\s*$", "", written)
     try:
-        return [json.loads(plain)]
-    except (ValueError, RecursionError):
+        return [json_value(plain)]
+    except ValueError:
         return []
 
 

@@ -259,6 +259,13 @@ def test_a_run_that_stops_in_the_middle_says_which_test_it_was() -> None:
     assert not result.complete
 
 
+@pytest.mark.parametrize("half", [b"\\ud800", b"\xed\xa0\x80"])
+def test_half_a_character_is_no_event(half: bytes) -> None:
+    said = b'{"Action":"output","Package":"p","Test":"A","Output":"%s"}\n' % half
+    result = parsed(said + EVENT % (b"fail", b"A"), 1)
+    assert outcomes(result) == {"p A": "failed"}
+
+
 def test_nothing_to_run_is_said() -> None:
     result = parsed(b'{"Action":"skip","Package":"p"}\n')
     assert (result.ran, result.nothing_to_run, result.problem) == (False, True, None)

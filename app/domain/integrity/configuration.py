@@ -7,7 +7,6 @@ here, are looked at line by line, and only at the lines that the change adds.
 from __future__ import annotations
 
 import configparser
-import json
 import re
 import tomllib
 from collections import Counter
@@ -19,6 +18,7 @@ import yaml
 
 from app.domain.diff import FileDiff
 from app.domain.flag import Flag, Kind, snippet
+from app.domain.foreign import json_value
 from app.domain.integrity import paths
 
 MAX_CONFIG_BYTES = 300_000
@@ -26,6 +26,12 @@ MAX_CONFIG_BYTES = 300_000
 
 _MAX_KEYS = 20_000
 _TOOLCHAINS = r"\.python-version|\.nvmrc|\.node-version|rust-toolchain|\.tool-versions"
+
+# PyYAML's constructors raise what they happen to, where a tag does not fit its value.
+_UNREADABLE = (
+    *(ValueError, RecursionError, yaml.YAMLError, configparser.Error, expat.ExpatError),
+    *(AttributeError, LookupError, OverflowError, TypeError),
+)
 
 Flat = Mapping[str, tuple[str, ...]]
 """Configuration as one level: `a.b.c` to its value, or to the items of its list."""
@@ -271,7 +277,7 @@ def _by_keys(file: FileDiff) -> Iterator[Flag]:
     try:
         before = reader((file.old or b"").decode("utf-8", "replace")) if file.old else {}
         after = reader((file.new or b"").decode("utf-8", "replace"))
-    except (ValueError, RecursionError, yaml.YAMLError, configparser.Error, expat.ExpatError):
+    except _UNREADABLE:
         yield _flag(file, Kind.NOT_EXAMINED, "This file could not be read as what its name says.")
         return
     for key in sorted(before.keys() | after.keys()):
@@ -359,7 +365,7 @@ def _plain_lines(text: str) -> list[str]:
 
 
 def _json(text: str) -> Flat:
-    return _flat(json.loads(text))
+    return _flat(json_value(text))
 
 
 def _toml(text: str) -> Flat:

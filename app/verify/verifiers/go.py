@@ -6,13 +6,13 @@ or ends outside of its tests has an entry of its own beside theirs, called as it
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from app.domain.foreign import json_value
 from app.domain.sanitize import fit, fit_middle
 from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
 from app.verify.ended import broke_off, how_it_ended, output_tail, plain, result_of
@@ -169,8 +169,8 @@ class _Run:
 
     def read(self, line: bytes) -> None:
         try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
+            event = json_value(line)
+        except ValueError:
             return
         if not isinstance(event, dict):
             return

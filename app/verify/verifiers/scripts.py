@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from app.domain.foreign import json_value
 from app.verify.verifier import FileTree, folders_with, located
 
 MAX_MANIFEST_BYTES = 1_000_000
@@ -71,8 +71,8 @@ def manifest(tree: FileTree, folder: str) -> Mapping[str, object]:
     """The package.json of a folder; what cannot be read says nothing."""
     text = tree.read_text(located("package.json", folder), MAX_MANIFEST_BYTES)
     try:
-        read = json.loads(text or "{}")
-    except (ValueError, RecursionError):
+        read = json_value(text or "{}")
+    except ValueError:
         return {}
     return read if isinstance(read, dict) else {}
 

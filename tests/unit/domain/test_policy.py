@@ -55,7 +55,7 @@ def test_a_whole_file() -> None:
         ("draft: true\n\nbudget:\n\tusd: 1", ("line 4", "begins with a tab")),
         ("draft: true\n\0", ("line 2", "a character that YAML does not allow")),
         ("draft: true\n---\ndraft: true", ("line 2", "not YAML")),
-        ("draft: !!python/name:os.system x", ("line 1", "not YAML")),
+        ("draft: !!python/name:os.system x", ("line 1", "tags")),
         ("draft: true\nwho: write\ndraft: false", ("line 3", "`draft` is there twice", "line 1")),
         ("budget:\n  usd: 1\n  usd: 2", ("line 3", "`budget.usd` is there twice, first on line 2")),
         ("Draft: true", ("did you mean `draft`?",)),
@@ -167,6 +167,22 @@ def test_no_text_raises_anything_else(text: str) -> None:
 def test_no_bytes_raise_anything_else(content: bytes) -> None:
     with contextlib.suppress(PolicyError, UnreadablePolicyError):
         policy.read(content)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "base: !!timestamp x",
+        "draft: !!bool maybe",
+        "corrections: !!int ''",
+        "!!set {a}",
+        "0001-01-01T00:00:00+23:59: 1",
+        'base: "\\ud800"',
+    ],
+)
+def test_what_yaml_itself_stumbles_over_is_a_wrong_policy(text: str) -> None:
+    with pytest.raises(PolicyError):
+        policy.parse(text)
 
 
 class TestSchema:

@@ -21,6 +21,8 @@ from app.domain import sanitize
         ("a <!-- never closed", "<!--"),
         ("<img src=x onerror=y>", "<img"),
         ("![x](https://evil.invalid/?q=1)", "!["),
+        ("!![x](https://evil.invalid/?q=1)", "!["),
+        ("!\u200b!!\u2060[x](https://evil.invalid/?q=1)", "!["),
         ("zero\u200bwidth", "\u200b"),
         ("right\u202eto left", "\u202e"),
         ("tag \U000e0041 characters", "\U000e0041"),
@@ -85,3 +87,9 @@ def test_secrets_go_by_their_value() -> None:
     assert sanitize.redact("the word is hunter2hunter2", {"hunter2hunter2"}) == (
         "the word is [redacted]"
     )
+
+
+@pytest.mark.parametrize("before", ["\u2028", "\u3000", "\xa0", "\u2028> ", "> \u2003", "\n\xa0"])
+def test_no_blank_of_any_kind_lets_a_command_through(before: str) -> None:
+    shown = sanitize.markdown(f"{before}/honk stop", limit=100)
+    assert "\\/honk stop" in shown

@@ -1,0 +1,25 @@
+"""Reading what others wrote, with one kind of error for whatever is wrong with it. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_HALF_A_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def json_value(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises ValueError for whatever is no JSON in UTF-8, is nested too deeply, or holds one half of a
+    surrogate pair: JSON can say that, and no file, database or API takes it.
+    """
+    whole = text if isinstance(text, str) else text.decode("utf-8")
+    try:
+        value = json.loads(whole)
+    except RecursionError:
+        raise ValueError("this is nested too deeply") from None
+    if _HALF_A_CHARACTER.search(whole):
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
