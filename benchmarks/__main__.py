@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-from benchmarks import capacity, intake, receiver, report, verify
+from benchmarks import capacity, intake, receiver, report, slow, verify
 
 BENCHMARKS = {
     "receiver": receiver.main,
+    "slow": slow.main,
     "intake": intake.main,
     "capacity": capacity.main,
     "verify": verify.main,

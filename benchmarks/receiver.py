@@ -11,9 +11,12 @@ import asyncio
 import hashlib
 import hmac
 import json
+import os
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Literal
 
 import msgspec
@@ -46,7 +49,7 @@ def main() -> None:
 
 
 async def _measure() -> None:
-    request = _delivery()
+    request = delivery()
     best: dict[str, Load] = {}
     for _ in range(ROUNDS):
         for name in ("floor", "honk"):
@@ -62,21 +65,31 @@ async def _measure() -> None:
 
 
 async def _measure_once(name: str, request: bytes) -> Load:
+    async with serving(name) as port:
+        await generate(port, request, connections=CONNECTIONS, seconds=WARM_UP_SECONDS)
+        return await generate(port, request, connections=CONNECTIONS, seconds=SECONDS)
+
+
+@asynccontextmanager
+async def serving(name: str, **environment: str) -> AsyncIterator[int]:
+    """`honk` or `floor` in a process of its own; gives its port."""
     server = subprocess.Popen(  # noqa: ASYNC220
-        [sys.executable, "-m", "benchmarks.receiver", name], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "benchmarks.receiver", name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **environment},
     )
     try:
         assert server.stdout is not None
-        port = int(server.stdout.readline())
-        await generate(port, request, connections=CONNECTIONS, seconds=WARM_UP_SECONDS)
-        return await generate(port, request, connections=CONNECTIONS, seconds=SECONDS)
+        yield int(server.stdout.readline())
     finally:
         server.terminate()
         server.wait()
 
 
-def _delivery() -> bytes:
-    """`issues.labeled` with a label that starts nothing."""
+def delivery(secret: bytes = _SECRET) -> bytes:
+    """`issues.labeled` with a label that starts nothing, signed with the secret."""
     event = {
         "action": "labeled",
         "issue": {
@@ -107,7 +120,7 @@ def _delivery() -> bytes:
         urls.pop()
         event["urls"] = {f"url_{n}": url for n, url in enumerate(urls)}
         body = json.dumps(event).encode()
-    signature = hmac.new(_SECRET, body, hashlib.sha256).hexdigest()
+    signature = hmac.new(secret, body, hashlib.sha256).hexdigest()
     return (
         f"POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: honk\r\nUser-Agent: GitHub-Hookshot/1\r\n"
         "X-GitHub-Event: issues\r\nX-GitHub-Delivery: 72d3162e-cc78-11e3-81ab-4c9367dc0958\r\n"
@@ -130,7 +143,7 @@ async def _no_figures() -> bytes:
 
 
 async def _serve_honk() -> None:
-    logs.configure(level="warning", form="json", secrets=lambda: ())
+    logs.configure(level=os.environ.get("LOG_LEVEL", "warning"), form="json", secrets=lambda: ())
     app = create_app(
         secrets=[_SECRET],
         app=OurApp(app_id=1, slug="honk"),

@@ -17,6 +17,7 @@ import functools
 import logging
 import mmap
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -40,6 +41,9 @@ HELD_BYTES = 64 * 1024 * 1024
 
 SMALL_BYTES = 256 * 1024
 """Bodies up to here wait for nobody. Deliveries that start work are of this kind."""
+
+REFUSALS_TOLD = 10
+"""Refused deliveries that have a line of the log each, in a second."""
 
 BODY_SECONDS = 8.0
 INTAKE_SECONDS = 8.0
@@ -152,6 +156,31 @@ class _Body:
         self._taken = 0
 
 
+class _Refusals:
+    """Tells the log of refused deliveries: of some each second, and of the rest by number.
+
+    Anybody can send what is refused, as often as they like; a line costs more than the refusal.
+    """
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._told = 0
+        self._untold = 0
+
+    def tell(self, refusal: _Refusal) -> None:
+        """One was refused."""
+        second = int(time.monotonic())
+        if second != self._second:
+            if self._untold:
+                _log.warning("more deliveries were refused", count=self._untold)
+            self._second, self._told, self._untold = second, 0, 0
+        if self._told < REFUSALS_TOLD:
+            self._told += 1
+            _log.info("delivery refused", status=refusal.status, reason=refusal.sentence)
+        else:
+            self._untold += 1
+
+
 class Receiver:
     """The endpoint, with what it needs handed in. `body_seconds` bounds the reading of one body."""
 
@@ -170,6 +199,7 @@ class Receiver:
         self._body_seconds = body_seconds
         self._intake_seconds = intake_seconds
         self._room = Room(HELD_BYTES)
+        self._refusals = _Refusals()
 
     async def receive(self, request: Request) -> Response:
         """Answer one delivery."""
@@ -189,7 +219,7 @@ class Receiver:
                 return Response(status_code=204)
             return await self._hand_over(head, decided)
         except _Refusal as refusal:
-            _log.info("delivery refused", status=refusal.status, reason=refusal.sentence)
+            self._refusals.tell(refusal)
             return refusal.response()
 
     async def _read_event(self, request: Request, head: Head) -> Event:

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
+import structlog
 
 from app.web.webhook import MAX_BODY_BYTES
 from tests.support.deliveries import OUR_BOT, commented, encoded, labeled, signature, without
@@ -327,3 +328,18 @@ async def _at_once(site: Site, request: bytes, times: int) -> list[Answer]:
 def _memory() -> int:
     """What this process holds now, in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+async def test_a_flood_of_refusals_is_a_few_lines_of_the_log(
+    site: Site,
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        wrong = delivery("issues", LABELED, secret=b"another")
+        for _ in range(10):
+            assert {(await site.send(wrong)).status for _ in range(30)} == {401}
+        await asyncio.sleep(1.1)
+        await site.send(wrong)
+    told = [line for line in lines if line["event"] == "delivery refused"]
+    counted = [line["count"] for line in lines if line["event"] == "more deliveries were refused"]
+    assert len(told) + sum(counted) == 301
+    assert len(told) < 100
