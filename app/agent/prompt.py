@@ -7,9 +7,12 @@ blocks fenced by a boundary that nobody outside could know when they wrote it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Literal
 
 from app.domain.run import Mode
+from app.domain.sanitize import visible
+from app.domain.seen import as_seen
 from app.domain.values import RepoName, Value
 
 SYSTEM_PROMPT = """\
@@ -108,8 +111,10 @@ class Assignment(Value):
         return f"{self.repo}#{self.number}"
 
 
-def first_message(assignment: Assignment, boundary: str) -> str:
-    """The first user message.
+def first_message(
+    assignment: Assignment, boundary: str, *, seen: Callable[[str], str] = as_seen
+) -> str:
+    """The first user message. `seen` makes of somebody's Markdown what people see of it.
 
     `boundary` is random and new for each run: at least 16 lower-case hexadecimal digits, or
     ValueError is raised.
@@ -119,11 +124,11 @@ def first_message(assignment: Assignment, boundary: str) -> str:
     parts = [
         _without(boundary, _heading(assignment)),
         _explanation(boundary),
-        fence(boundary, "title", assignment.title),
-        fence(boundary, f"body by {assignment.author or 'unknown'}", assignment.body),
+        fence(boundary, "title", visible(assignment.title)),
+        fence(boundary, f"body by {assignment.author or 'unknown'}", seen(assignment.body)),
         *(fence(boundary, _remark(c), c.text) for c in assignment.comments),
-        *(fence(boundary, f"guidance in {g.path}", g.text) for g in assignment.guidance),
-        _task(assignment, boundary),
+        *(fence(boundary, f"guidance in {g.path}", visible(g.text)) for g in assignment.guidance),
+        _task(assignment, boundary, seen),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -170,8 +175,8 @@ def _explanation(boundary: str) -> str:
     )
 
 
-def _task(assignment: Assignment, boundary: str) -> str:
+def _task(assignment: Assignment, boundary: str, seen: Callable[[str], str]) -> str:
     who = _without(boundary, _one_line(assignment.requester))
-    asked = fence(boundary, f"request by {who}", assignment.request)
+    asked = fence(boundary, f"request by {who}", seen(assignment.request))
     closing = f"{who} {_WANTED.get(assignment.mode, _WANTED['work'])}"
     return f"{asked}\n\n{closing}" if asked else closing

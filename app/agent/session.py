@@ -58,6 +58,7 @@ from app.agent.tools import (
     ToolCall,
     ToolResult,
 )
+from app.domain.seen import as_seen
 from app.domain.values import Value
 from app.errors import UserError
 
@@ -223,7 +224,7 @@ class Session:
         said = await self._hear()
         new = [each for each in said if not already_heard(self._records, each.id)]
         for each in new:
-            words = f"{each.author} wrote while you worked:\n\n{each.text}"
+            words = f"{each.author} wrote while you worked:\n\n{as_seen(each.text)}"
             await self._record_words(words, each.id)
         return bool(new)
 

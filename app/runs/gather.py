@@ -14,6 +14,7 @@ import structlog
 
 from app.domain import sanitize, words
 from app.domain.run import Context, Item, RunInput
+from app.domain.seen import as_seen
 from app.domain.trigger import Line, Trigger
 from app.domain.values import Value
 from app.errors import HonkError
@@ -51,10 +52,20 @@ class _Basket:
         self._size = 0
 
     def put(
-        self, about: str, text: str, *, author: str = "", access: str = "", at: str = ""
+        self,
+        about: str,
+        text: str,
+        *,
+        markdown: str = "",
+        author: str = "",
+        access: str = "",
+        at: str = "",
     ) -> None:
-        seen = sanitize.visible(text).strip()
-        notes = ["hidden text removed"] if seen != _as_is(text) else []
+        """`text` is code, a log or a list; `markdown`, below it, somebody's own words."""
+        parts = [(sanitize.visible(text), text), (as_seen(markdown), markdown)]
+        seen = "\n\n".join(shown.strip() for shown, _ in parts if shown.strip())
+        is_hidden = any(shown.strip() != _as_is(given) for shown, given in parts)
+        notes = ["hidden text removed"] if is_hidden else []
         if len(seen) > MAX_TEXT:
             notes.append(f"cut from {len(seen):,} characters")
             seen = sanitize.fit_middle(seen, MAX_TEXT)
@@ -108,7 +119,7 @@ def _subject(basket: _Basket, trigger: Trigger) -> None:
     """Title and text come with the trigger; only what was done to them has to be told."""
     author = trigger.author.login if trigger.author else ""
     what = "the pull request's text" if trigger.is_pull_request else "the issue's text"
-    hidden = sanitize.visible(trigger.body).strip() != _as_is(trigger.body)
+    hidden = as_seen(trigger.body).strip() != _as_is(trigger.body)
     note = "hidden text removed" if hidden else ""
     basket.items.append(Item(what=what, author=author, at=_when(trigger.updated_at), note=note))
 
@@ -195,10 +206,8 @@ async def _one(
         return
     about = _where(comment) if isinstance(comment, ThreadComment) else "a comment"
     basket.illustrate(about, comment.body, comment.body_html)
-    text = comment.body
-    if isinstance(comment, ThreadComment) and comment.diff_hunk:
-        text = f"{comment.diff_hunk}\n\n{text}"
-    basket.put(about, text, author=login, access=may.value, at=at)
+    hunk = comment.diff_hunk if isinstance(comment, ThreadComment) else ""
+    basket.put(about, hunk or "", markdown=comment.body, author=login, access=may.value, at=at)
 
 
 async def _review(
