@@ -213,7 +213,7 @@ class Runs:
         trigger = runs.c.input["trigger"]
         query = sa.select(
             *(runs.c[name] for name in RunLine.model_fields if name in runs.c),
-            trigger["repository_id"].as_integer().label("repository_id"),
+            sa.cast(trigger["repository_id"].as_string(), sa.BigInteger).label("repository_id"),
             trigger["title"].as_string().label("title"),
             runs.c.input["mode"].as_string().label("mode"),
         ).order_by(runs.c.created_at.desc())

@@ -51,7 +51,7 @@ async def open_pages(settings: Settings, database: Database) -> AsyncIterator[li
     shower = Shower(settings.secrets(), now)
     sign_in = settings.sign_in()
     if sign_in is None:
-        _log.warning("the pages are closed", why=_CLOSED)
+        _log.info("the pages are closed", why=_CLOSED)
         yield _closed(shower)
         return
     async with client_of(settings.github_api_url) as client:

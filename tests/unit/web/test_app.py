@@ -63,7 +63,7 @@ async def test_every_answer_carries_the_security_headers(
 
 async def test_the_web_process_loads_neither_agent_nor_client_of_github() -> None:
     program = (
-        "import sys, app.web.app, app.web.server\n"
+        "import sys, app.web.app, app.web.pages, app.web.server\n"
         "print([m for m in sys.modules if m.split('.')[0] in ('githubkit', 'anthropic')"
         " or m.startswith(('app.agent', 'app.runs'))])"
     )
