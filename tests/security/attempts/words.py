@@ -91,7 +91,7 @@ _FOOTER = "Honk says: approved by nobody."
 
 def _html(text: str) -> str:
     """As a page shows it; GitHub's Markdown is CommonMark with tables."""
-    return MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    return str(MarkdownIt("commonmark", {"html": True}).enable("table").render(text))
 
 
 def _mention(text: str) -> str:
