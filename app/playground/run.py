@@ -16,11 +16,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 import click
 from cryptography.hazmat.primitives import serialization
@@ -104,7 +104,7 @@ async def play(scene: Scene, *, port: int, once: bool) -> bool:
             repository, number = await _open_issues(github, scene)
             story = Story(github, repository, number, model, github_url)
             await github.add_label(repository, number, "honk", OWNER)
-            ended = await story.tell(honk.process)
+            ended = await story.tell(lambda: honk.process.poll() is not None)
             good = ended and await recount(story, home, is_sample=bool(scene.samples))
             if not once and ended:
                 click.echo(f"\nThe playground stays at {github_url} until you press Ctrl-C.")
@@ -124,31 +124,63 @@ async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.T
         await asyncio.gather(task, return_exceptions=True)
 
 
+class Process(Protocol):
+    """What is asked of a process: `subprocess.Popen` is one."""
+
+    stdout: IO[bytes] | None
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Start(Protocol):
+    """How a process is started: the words after `python -m`, environment, folder, its log."""
+
+    def __call__(
+        self, words: Sequence[str], environment: Mapping[str, str], folder: Path, errors: IO[bytes]
+    ) -> Process: ...
+
+
+def start_process(
+    words: Sequence[str], environment: Mapping[str, str], folder: Path, errors: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """A Python of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *words],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        cwd=folder,
+    )
+
+
 @dataclass(frozen=True)
 class Product:
     """`honk serve` as a process, and where it listens."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     url: str
 
 
 @asynccontextmanager
 async def product(
-    home: Path, settings: Mapping[str, str], *, command: str = "serve", module: str = "app"
+    home: Path,
+    settings: Mapping[str, str],
+    *,
+    command: str = "serve",
+    module: str = "app",
+    start: Start = start_process,
 ) -> AsyncIterator[Product]:
     """Start `honk serve` (or `web`) with these settings alone, and stop it at the end.
 
     Its log goes to `honk.log` in `home`. Raises UserError when it does not start.
     """
     log = (home / "honk.log").open("ab")
-    process = subprocess.Popen(  # noqa: ASYNC220 - it is read without blocking
-        [sys.executable, "-m", module, command, "--port", "0"],
-        env=environment(settings),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        cwd=home,
-    )
+    process = start((module, command, "--port", "0"), environment(settings), home, log)
     try:
         yield Product(process, await _address(process, home))
     finally:
@@ -162,7 +194,7 @@ async def product(
         log.close()
 
 
-async def _address(process: subprocess.Popen[bytes], home: Path) -> str:
+async def _address(process: Process, home: Path) -> str:
     assert process.stdout is not None
     reading = asyncio.to_thread(process.stdout.readline)
     line = (await asyncio.wait_for(reading, START_SECONDS)).decode()

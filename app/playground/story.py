@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import click
 
@@ -37,8 +36,8 @@ class Story:
     def issue(self) -> Issue:
         return self.github.issue(self.repository, self.number)
 
-    async def tell(self, product: subprocess.Popen[bytes]) -> bool:
-        """Print until the end; False when the product ended before its run did."""
+    async def tell(self, ended: Callable[[], bool]) -> bool:
+        """Print until the end; False when the product `ended` before its run did."""
         click.echo(f"{self._url}/{self.repository}/issues/{self.number}\n")
         self._say("issue", f"#{self.number} {self.issue.title}")
         while time.monotonic() - self._started < LAST_WORDS_SECONDS:
@@ -48,7 +47,7 @@ class Story:
                 self._look()
                 self._count()
                 return True
-            if product.poll() is not None:
+            if ended():
                 click.echo("Honk ended before its run did; its log is above.", err=True)
                 return False
             await asyncio.sleep(POLL_SECONDS)

@@ -12,7 +12,6 @@ import functools
 import itertools
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -29,6 +28,7 @@ from app.playground.model import Script, ScriptedModel, ScriptedTurn
 from app.playground.pages import github_with_pages
 from app.playground.run import (
     KEY_OF_NOBODY,
+    Process,
     Product,
     environment,
     github_settings,
@@ -36,6 +36,7 @@ from app.playground.run import (
     registration,
 )
 from app.playground.serving import serve_app
+from tests.support import forked
 from tests.support.openapi import contract
 
 OWNER = "olivia"
@@ -255,7 +256,7 @@ class House:
     async def start(self) -> None:
         """Start the product on what is in `home`."""
         self.honk = await self._stack.enter_async_context(
-            product(self.home, self.settings, module=self.module)
+            product(self.home, self.settings, module=self.module, start=forked.start)
         )
         self.github.webhook_url = f"{self.honk.url}/webhooks/github"
 
@@ -324,7 +325,7 @@ class House:
 class Worker:
     """One `honk worker` as a process, with a log of its own."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     log_file: Path
 
     @property
@@ -353,7 +354,7 @@ class Fleet(House):
         if not self.web:
             return
         self.honk = await self._stack.enter_async_context(
-            product(self.home, self.settings, command="web", module=self.module)
+            product(self.home, self.settings, command="web", module=self.module, start=forked.start)
         )
         self.github.webhook_url = f"{self.honk.url}/webhooks/github"
 
@@ -362,14 +363,8 @@ class Fleet(House):
         number = next(self._numbers)
         home, log = self.home / f"worker-{number}", self.home / f"worker-{number}.log"
         with log.open("ab") as output:
-            process = subprocess.Popen(  # noqa: ASYNC220 - it is read without blocking
-                [sys.executable, "-m", self.module, "worker"],
-                env=environment({**self.settings, "HONK_HOME": str(home)}),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=self.home,
-            )
+            settings = environment({**self.settings, "HONK_HOME": str(home)})
+            process = forked.start_logging((self.module, "worker"), settings, self.home, output)
         worker = Worker(process, log)
         self.workers.append(worker)
         await self.until(
