@@ -127,6 +127,7 @@ async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.T
 class Process(Protocol):
     """What is asked of a process: `subprocess.Popen` is one."""
 
+    pid: int
     stdout: IO[bytes] | None
 
     def poll(self) -> int | None: ...
