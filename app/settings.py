@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -34,6 +35,7 @@ _SECRETS = {
 }
 """Each by the name that `Settings` takes it in."""
 
+_ENV_FILE = ".env"
 _OTHERS_MAY_READ = 0o077
 _SESSION_SECRET_LENGTH = 32
 
@@ -66,7 +68,7 @@ class Settings(BaseSettings):
     """What the operator decided. Secrets never show in a log, a `repr` or a traceback."""
 
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=_ENV_FILE,
         extra="ignore",
         frozen=True,
         env_ignore_empty=True,
@@ -254,6 +256,7 @@ class Settings(BaseSettings):
 
 def load() -> Settings:
     """Read the environment. Raises UserError naming each setting that is wrong, never its value."""
+    _refuse_open_env_file()
     try:
         return Settings()
     except ValidationError as problem:
@@ -262,6 +265,20 @@ def load() -> Settings:
             for error in problem.errors(include_input=False, include_url=False)
         ]
         raise UserError("Some settings are wrong: " + "; ".join(lines) + ".") from None
+
+
+def _refuse_open_env_file() -> None:
+    """A `.env` with a secret in it is a file with a secret. Raises UserError."""
+    path = Path(_ENV_FILE)
+    if not path.is_file() or not path.stat().st_mode & _OTHERS_MAY_READ:
+        return
+    given = dotenv_values(path)
+    found = [name for name in _SECRETS if given.get(name)]
+    if found:
+        raise UserError(
+            f"Others on this machine can read {path.absolute()}, which holds {found[0]}.",
+            next_step=f"Close it with: chmod 600 {path.absolute()}",
+        )
 
 
 def read_secret_file(path: Path, *, setting: str) -> str:

@@ -141,3 +141,17 @@ def test_the_public_address_is_an_origin(
             settings.load()
     else:
         assert settings.load().public_url == origin
+
+
+@pytest.mark.parametrize("name", ["GITHUB_WEBHOOK_SECRET", "HONK_SESSION_SECRET"])
+def test_an_env_file_with_a_secret_that_others_can_read_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / ".env"
+    path.write_text(f"PORT=7000\n{name}='not for others'\n")
+    path.chmod(0o640)
+    with pytest.raises(UserError, match=f"holds {name}.*chmod 600") as refused:
+        settings.load()
+    assert "not for others" not in str(refused.value)
+    path.chmod(0o600)
+    assert settings.load().port == 7000
