@@ -200,6 +200,15 @@ turns:
         assert await desk.run("continue") == Done(summary="Kept.")
 
 
+async def _at_its_command(desk: Desk) -> None:
+    """Wait until a command of the agent's has begun."""
+    for _ in range(1500):
+        if desk.hands.commands:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("no command has begun")
+
+
 async def test_cancelling_the_run_leaves_a_transcript_to_take_up() -> None:
     script = """
 turns:
@@ -209,7 +218,7 @@ turns:
     async with asking(script) as (model, _):
         desk = Desk(model)
         task = asyncio.create_task(desk.run())
-        await asyncio.sleep(0.3)
+        await _at_its_command(desk)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
