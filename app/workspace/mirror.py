@@ -502,6 +502,19 @@ class Mirrors:
             await self._git(repo, ["update-ref", "-d", name])
         making.replace(path)
 
+    async def take_bundle(self, repo: RepoName, path: Path) -> bool:
+        """Take in what `bundle` wrote; False where there is no such file, or it does not fit here.
+
+        The commit that it stands on must be here.
+        """
+        if not path.is_file():
+            return False
+        try:
+            await self._git(repo, ["bundle", "unbundle", str(path)])
+        except GitError:
+            return False
+        return True
+
     def known(self) -> list[tuple[RepoName, float]]:
         """Every mirror that is here, with when it was last brought up to date, by time()."""
         found = []

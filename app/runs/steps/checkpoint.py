@@ -55,7 +55,9 @@ async def checkpoint(services: Services, run: RunInput, preparation: Preparation
     empty = tree == base_tree
     found = () if empty else await _secrets(services, run, preparation.base, tree)
     refused = None
-    if not empty and not found:
+    if found:
+        await _keep_here(services, run, preparation.base, commit)
+    elif not empty:
         refused = await _bring_or_keep(services, run, preparation.base, commit)
     return Packed(
         tree=tree,
@@ -71,10 +73,12 @@ async def keep(services: Services, run: RunInput, base: CommitSha, tree: TreeSha
     """Bring a tree of the work to `refs/honk/<run id>`; the base's own is no work."""
     if tree == await services.mirrors.tree_of(run.trigger.repository, base):
         return
+    commit = await _commit(services, run, base, tree)
     if await _secrets(services, run, base, tree):
         log.warning("the work holds a secret and stays here", run=run.id)
+        await _keep_here(services, run, base, commit)
     else:
-        await _bring_or_keep(services, run, base, await _commit(services, run, base, tree))
+        await _bring_or_keep(services, run, base, commit)
 
 
 async def salvage(services: Services, run: RunInput) -> str:
@@ -131,14 +135,20 @@ async def _bring_or_keep(
     except PushRefusedError as refusal:
         if refusal.moved:
             raise
-        path = services.kept / f"{run.id}.bundle"
-        await services.mirrors.bundle(run.trigger.repository, base, commit, path)
-        log.warning("GitHub refuses the work", run=run.id, why=refusal.message, kept=str(path))
+        await _keep_here(services, run, base, commit)
+        log.warning("GitHub refuses the work", run=run.id, why=refusal.message)
         await services.runs.update(run.id, kept_here=words.kept_here(refusal.paths, refusal.rule))
         return Refused(rule=refusal.rule, paths=refusal.paths)
+    elsewhere.checkpoint_file(services, run).unlink(missing_ok=True)
     if row.kept_here:
         await services.runs.update(run.id, kept_here=None)
     return None
+
+
+async def _keep_here(services: Services, run: RunInput, base: CommitSha, commit: CommitSha) -> None:
+    """In a file of its own: the mirror is a cache, and this may be the only copy."""
+    path = elsewhere.checkpoint_file(services, run)
+    await services.mirrors.bundle(run.trigger.repository, base, commit, path)
 
 
 async def bring(services: Services, run: RunInput, commit: CommitSha) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import structlog
 
@@ -101,6 +102,11 @@ async def bring_here(services: Services, run: RunInput, base: CommitSha) -> None
     snapshot = await work_tree(services, run)
     if snapshot is None or await _has_tree(services, run, snapshot):
         return
+    kept_here = checkpoint_file(services, run)
+    if await services.mirrors.take_bundle(repo, kept_here) and await _has_tree(
+        services, run, snapshot
+    ):
+        return
     remote = await services.remote(run, READ_CODE)
     kept = await services.mirrors.fetch(repo, remote, hidden_ref(run.id))
     found = await services.mirrors.tree_of(repo, kept or base)
@@ -108,6 +114,11 @@ async def bring_here(services: Services, run: RunInput, base: CommitSha) -> None
     lost = 0 if found == snapshot else await turns.go_back_to(found, after=row.start_seq)
     await services.mirrors.pin(repo, f"{run.id}-snapshot", found)
     log.info("the run goes on on another machine", run=run.id, records_lost=lost)
+
+
+def checkpoint_file(services: Services, run: RunInput) -> Path:
+    """Where the work is on this machine that may not, or cannot, leave it."""
+    return services.kept / f"{run.id}.bundle"
 
 
 async def bring_commits(services: Services, run: RunInput, *commits: CommitSha) -> None:
