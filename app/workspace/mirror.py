@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -492,15 +493,17 @@ class Mirrors:
         https://git-scm.com/docs/git-bundle
         """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        name = f"refs/honk-bundles/{path.stem}"
-        making = path.with_name(f".{path.name}")
+        # Two may do it at once: the one beside the agent, and the one at the end of its work.
+        mine = uuid.uuid4().hex
+        name, making = f"refs/honk-bundles/{path.stem}-{mine}", path.with_name(f".{mine}")
         await self._git(repo, ["update-ref", check_ref(name), commit_sha(head)])
         try:
             given = ["--quiet", str(making), name, f"^{commit_sha(base)}"]
             await self._git(repo, ["bundle", "create", *given])
+            making.replace(path)
         finally:
+            making.unlink(missing_ok=True)
             await self._git(repo, ["update-ref", "-d", name])
-        making.replace(path)
 
     async def take_bundle(self, repo: RepoName, path: Path) -> bool:
         """Take in what `bundle` wrote; False where there is no such file, or it does not fit here.

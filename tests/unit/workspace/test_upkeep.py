@@ -88,3 +88,23 @@ async def test_a_dropped_mirror_is_gone_and_comes_back(world: World, mirrors: Mi
     assert list(mirrors.path(REPO).parent.iterdir()) == []
     assert await mirrors.fetch(REPO, world.origin.remote, "main") == head
     run_git(mirrors.path(REPO), "fsck", "--strict")
+
+
+async def test_a_bundle_brings_work_into_a_new_mirror(
+    world: World, mirrors: Mirrors, tmp_path: Path
+) -> None:
+    head = world.origin.commit()
+    await mirrors.fetch(REPO, world.origin.remote, "main")
+    work = await _work(mirrors, head, "work")
+    path = tmp_path / "kept" / "aaaaaaaaaa.bundle"
+    # The courier beside the agent and the end of its work may come together.
+    await asyncio.gather(*(mirrors.bundle(REPO, head, work, path) for _ in range(8)))
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+    await mirrors.drop(REPO)
+    # Without what it stands on it does not fit.
+    assert not await mirrors.take_bundle(REPO, path)
+    await mirrors.fetch(REPO, world.origin.remote, "main")
+    assert await mirrors.take_bundle(REPO, path)
+    assert await mirrors.has_commit(REPO, work)
+    assert not await mirrors.take_bundle(REPO, path.with_name("other.bundle"))
