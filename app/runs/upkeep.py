@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,6 +52,9 @@ async def keep_clean(services: Services, home: Path) -> None:
             await clean_disk(services, home)
         except (HonkError, OSError, DBAPIError) as problem:
             log.warning("the clean-up waits", why=str(problem))
+        except Exception:
+            # The least of what a worker does: nothing that it stumbles over here may end the rest.
+            log.exception("the clean-up failed")
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -75,11 +79,12 @@ async def clean_database(services: Services) -> None:
 def _forget_workflows(services: Services, kept: Retention, now: float) -> int:
     """The engine's records: those of requests last, since by them one is known that comes again."""
     with queue.client(services.database) as engine:
-        attempts = _forget_named(engine, [queue.ATTEMPT], kept.forgotten_before(now))
-        return attempts + _forget_named(engine, _HEARD, kept.unknown_before(now))
+        attempts = forget_named(engine, [queue.ATTEMPT], kept.forgotten_before(now))
+        return attempts + forget_named(engine, _HEARD, kept.unknown_before(now))
 
 
-def _forget_named(engine: DBOSClient, names: list[str], before: float) -> int:
+def forget_named(engine: DBOSClient, names: list[str], before: float) -> int:
+    """Delete the engine's records of workflows that began before then and have ended; how many."""
     moment = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(before))
     total = 0
     while True:
@@ -154,12 +159,15 @@ async def _tidy_mirrors(services: Services, busy: set[str]) -> None:
         if str(repo) in busy or used < time.time() - 2 * DAY:
             continue
         known = await services.runs.ids_in(str(repo))
-        await services.mirrors.tidy_up(repo, lambda pin, ids=known: _run_of(pin) in ids)  # type: ignore[misc]
+        try:
+            await services.mirrors.tidy_up(repo, functools.partial(_is_of, known))
+        except HonkError as problem:
+            log.warning("a mirror was not tidied up", repository=str(repo), why=str(problem))
 
 
-def _run_of(pin: str) -> str:
-    """`<run id>-base`, or `workspaces/<run id>.../tree`."""
-    return pin.removeprefix("workspaces/")[:ID_LENGTH]
+def _is_of(runs: Collection[str], pin: str) -> bool:
+    """Whether a pin is one of these runs': `<run id>-base`, or `workspaces/<run id>.../tree`."""
+    return pin.removeprefix("workspaces/")[:ID_LENGTH] in runs
 
 
 async def _drop_caches(services: Services, busy: set[str], now: float, *, full: bool) -> int:

@@ -30,6 +30,7 @@ _LOCK_PAUSE_SECONDS = 0.05
 _PACKS_BEFORE_REPACK = 40
 _PINS = "refs/honk-pins/"
 _PRUNED_AFTER = "7.days.ago"
+_TIDYING_SECONDS = 3600.0
 _LOCK = "honk.lock"
 """Held while a mirror is changed; its time is that of the last use."""
 _AUTHOR = "Honk <honk@localhost.invalid>"
@@ -548,7 +549,8 @@ class Mirrors:
             if unwanted:
                 text = "".join(f"delete {name}\n" for name in unwanted)
                 await self._git(repo, ["update-ref", "--stdin"], os.fsencode(text))
-            await self._git(repo, ["gc", "--quiet", f"--prune={_PRUNED_AFTER}"])
+            command = ["gc", "--quiet", f"--prune={_PRUNED_AFTER}"]
+            await git(command, cwd=self.path(repo), timeout=_TIDYING_SECONDS)
             # Looking after it is no use of it.
             os.utime(self.path(repo) / _LOCK, (used, used))
 
