@@ -129,6 +129,7 @@ class Report(Value):
     check_url: str = ""
     patch: str = ""  # what the work changes, where it is only shown
     trust: str = ""  # the commit of a fork that a person may vouch for
+    tried: tuple[Tried, ...] = ()  # what set-up was not let through to
 
 
 class Told(Value):

