@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.security.attempts import processes, words
+from tests.security.attempts import git_trees, network, processes, reading, receiver, words
 from tests.security.harness import Attempt
 
 KINDS: Final[dict[str, tuple[Attempt, ...]]] = {
     "Processes, the kernel and bounds": processes.ATTEMPTS,
+    "Network and egress": network.ATTEMPTS,
+    "Git on hostile trees": git_trees.ATTEMPTS,
+    "Reading back": reading.ATTEMPTS,
+    "Receiver over HTTP": receiver.ATTEMPTS,
     "Injection and words": words.ATTEMPTS,
 }
 
@@ -17,5 +21,11 @@ SHORT: Final = (
     "kills a process of the same user",
     "traces another process (ptrace)",
     "reads a file of this machine",
+    "reaches a server on this machine's loopback",
+    "uploads through a package registry",
+    "core.fsmonitor",
+    "a report that is a link to a secret",
+    "a forged delivery",
+    "a signature with SHA-1",
     "starts processes without end (fork bomb)",
 )

@@ -35,7 +35,7 @@ class Registry:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.seen.append(head)
-                path = head.split(b" ")[1].decode()
+                path = (*head.split(b" "), b"")[1].decode()
                 if path == "/endless":
                     writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
                     while True:
@@ -62,9 +62,12 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\nok"
 async def serving() -> AsyncIterator[Registry]:
     """A registry that listens until the block ends."""
     registry = Registry()
-    server = await asyncio.start_server(
-        registry.serve, "127.0.0.1", 0, ssl=registry.authority.context(HOST)
+    context = registry.authority.context(HOST)
+    # Whatever name it is asked by, it is.
+    context.sni_callback = lambda one, name, _: setattr(
+        one, "context", registry.authority.context(name or HOST)
     )
+    server = await asyncio.start_server(registry.serve, "127.0.0.1", 0, ssl=context)
     registry.port = server.sockets[0].getsockname()[1]
     try:
         yield registry

@@ -75,10 +75,11 @@ class Site:
         """Send bytes on a connection of their own, with a pause between the parts."""
         async with self.connected() as (reader, writer):
             sending = asyncio.create_task(_send(writer, parts, pause))
-            answer = await read_answer(reader)
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
-            return answer
+            try:
+                return await read_answer(reader)
+            finally:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
@@ -149,7 +150,7 @@ async def _send(writer: asyncio.StreamWriter, parts: tuple[bytes, ...], pause: f
         await asyncio.sleep(pause)
 
 
-async def _no_figures() -> bytes:
+async def no_figures() -> bytes:
     return b""
 
 
@@ -167,7 +168,7 @@ async def running_site(
         secrets=[SECRET, SECRET_BEFORE],
         app=OurApp(app_id=4711, slug="honk"),
         intake=site.intake,
-        watched=Watched(site.check_ready, _no_figures, "text/plain"),
+        watched=Watched(site.check_ready, no_figures, "text/plain"),
         body_seconds=body_seconds,
         intake_seconds=intake_seconds,
     )
