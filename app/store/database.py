@@ -124,21 +124,19 @@ class Database:
             yield True
             return
         key = lock_key(name)
-        take = sa.select(sa.func.pg_try_advisory_lock(key))
-        try:
-            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        except sa.exc.OperationalError as problem:
-            raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
-        with connection:
-            # Asked again and again: a statement that waits would hold up CREATE INDEX CONCURRENTLY,
-            # which the engine's migrations use, for ever.
-            while not (taken := connection.execute(take).scalar_one()) and wait:
-                time.sleep(_LOCK_SECONDS)
+        with self._autocommitting() as connection:
+            taken = _take_lock(connection, key, wait=wait)
             try:
                 yield taken
             finally:
                 if taken:
-                    connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
+                    _give_lock_back(connection, key)
+
+    def _autocommitting(self) -> sa.Connection:
+        try:
+            return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        except sa.exc.OperationalError as problem:
+            raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
 
     @asynccontextmanager
     async def alone(self, name: str) -> AsyncIterator[bool]:
@@ -166,6 +164,26 @@ def _refuse_newer(current: str | None, known: tuple[str, ...]) -> None:
             f"The database has the schema {current}, which is newer than this Honk.",
             next_step="Start the newer Honk again, or restore a backup made before it ran.",
         )
+
+
+def _take_lock(connection: sa.Connection, key: int, *, wait: bool) -> bool:
+    take = sa.select(sa.func.pg_try_advisory_lock(key))
+    try:
+        # Asked again and again: a statement that waits would hold up CREATE INDEX CONCURRENTLY,
+        # which the engine's migrations use, for ever.
+        while not (taken := connection.execute(take).scalar_one()) and wait:
+            time.sleep(_LOCK_SECONDS)
+    except sa.exc.OperationalError as problem:
+        raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
+    return bool(taken)
+
+
+def _give_lock_back(connection: sa.Connection, key: int) -> None:
+    try:
+        connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
+    except sa.exc.OperationalError:
+        # The session is gone, and the lock with it.
+        connection.invalidate()
 
 
 def lock_key(name: str) -> int:

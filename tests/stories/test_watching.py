@@ -91,7 +91,7 @@ def _check_the_log(house: House) -> None:
 
 
 async def test_readiness_means_it(postgres: Postgres) -> None:
-    settings = {"HONK_METRICS_PORT": "0", "HONK_LEASE_SECONDS": "12"}
+    settings = {"HONK_METRICS_PORT": "0", "HONK_LEASE_SECONDS": "24"}
     async with open_fleet(postgres.database(), workers=1, settings=settings) as fleet:
         assert fleet.honk is not None
         web, worker = fleet.honk.url, _told_by(fleet)
