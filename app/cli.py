@@ -16,6 +16,7 @@ from typing import Any, ParamSpec
 import click
 
 from app import __version__, logs, settings, tracing
+from app.domain.sanitize import redact
 from app.errors import HonkError
 from app.settings import Settings
 
@@ -28,6 +29,15 @@ def main() -> None:
     honk(prog_name="honk")
 
 
+def _say(text: str, *, err: bool = False) -> None:
+    """Write a line without what is secret, by value and by shape."""
+    try:
+        secrets = settings.load().secrets()
+    except HonkError:
+        secrets = set()
+    click.echo(redact(text, secrets), err=err)
+
+
 def _told(command: Callable[P, None]) -> Callable[P, None]:
     """What a person can mend is said in one line, without a traceback."""
 
@@ -36,7 +46,7 @@ def _told(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except HonkError as problem:
-            click.echo(f"honk: {problem}", err=True)
+            _say(f"honk: {problem}", err=True)
             sys.exit(1)
         except KeyboardInterrupt:
             sys.exit(130)
@@ -120,7 +130,7 @@ def doctor(half: str) -> None:
     found = _settings(None, None)
     web, worker = half != "worker", half != "web"
     parts = asyncio.run(surgery.examine(found, web=web, worker=worker))
-    click.echo(surgery.as_text(parts))
+    _say(surgery.as_text(parts))
     sys.exit(0 if surgery.good(parts) else 1)
 
 
@@ -160,7 +170,7 @@ def show_run(run_id: str) -> None:
         _no_such_run(run_id)
         return
     for name, value in row.model_dump(mode="json", exclude={"input", "plan"}).items():
-        click.echo(f"{name:<18} {'' if value is None else value}")
+        _say(f"{name:<18} {'' if value is None else value}")
 
 
 @runs.command("log")
@@ -175,7 +185,7 @@ def log_run(run_id: str) -> None:
     if not records:
         _no_such_run(run_id)
     for record in records:
-        click.echo(json.dumps(record, ensure_ascii=False))
+        _say(json.dumps(record, ensure_ascii=False))
 
 
 @honk.command()

@@ -7,11 +7,12 @@ directory is read too, and every secret can be given as `NAME_FILE=path` instead
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -210,7 +211,13 @@ class Settings(BaseSettings):
             self.metrics_token,
         )
         given = (secret.get_secret_value() for secret in kept if secret is not None)
-        return {part.strip() for secret in given for part in secret.split(",")}
+        found = {part.strip() for secret in given for part in secret.split(",")}
+        return found | self._database_passwords()
+
+    def _database_passwords(self) -> set[str]:
+        """As it stands in the address, and as it is meant."""
+        found = re.match(r"[a-z+]+://[^:/@]*:(.+)@", self.database_url or "")
+        return {found[1], unquote(found[1])} if found else set()
 
     def sign_in(self) -> SignIn | None:
         """What the pages need to let people in; None when a part is missing. Raises UserError."""

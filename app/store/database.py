@@ -201,11 +201,23 @@ def _driver_url(url: str) -> str:
         return url
     for scheme in ("postgresql+psycopg://", "postgresql://", "postgres://"):
         if url.startswith(scheme):
-            return "postgresql+psycopg://" + url.removeprefix(scheme)
+            return _readable("postgresql+psycopg://" + url.removeprefix(scheme))
     raise UserError(
         "DATABASE_URL is neither sqlite:///... nor postgresql://....",
         next_step="Leave it out for a SQLite file below HONK_HOME.",
     )
+
+
+def _readable(url: str) -> str:
+    try:
+        sa.make_url(url)
+    except (ValueError, sa.exc.ArgumentError):
+        # What is wrong with it could be a part of the password.
+        raise UserError(
+            "DATABASE_URL cannot be read.",
+            next_step="Write what is special in the password as %40 for @, %3A for :, and so on.",
+        ) from None
+    return url
 
 
 def _engine(url: str) -> sa.Engine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.security.attempts import git_trees, network, processes, reading, receiver, words
+from tests.security.attempts import git_trees, leaks, network, processes, reading, receiver, words
 from tests.security.harness import Attempt
 
 KINDS: Final[dict[str, tuple[Attempt, ...]]] = {
@@ -14,6 +14,7 @@ KINDS: Final[dict[str, tuple[Attempt, ...]]] = {
     "Reading back": reading.ATTEMPTS,
     "Receiver over HTTP": receiver.ATTEMPTS,
     "Injection and words": words.ATTEMPTS,
+    "Secrets on their way out": leaks.ATTEMPTS,
 }
 
 SHORT: Final = (

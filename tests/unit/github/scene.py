@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +90,9 @@ class Scene:
 
 
 @asynccontextmanager
-async def open_scene(folder: Path, private_key_pem: str) -> AsyncIterator[Scene]:
+async def open_scene(
+    folder: Path, private_key_pem: str, *, secrets: Iterable[str] = ()
+) -> AsyncIterator[Scene]:
     registration = AppRegistration(
         app_id=7,
         slug="honk",
@@ -115,6 +117,7 @@ async def open_scene(folder: Path, private_key_pem: str) -> AsyncIterator[Scene]
             url,
             calls.append,
             github.clock.timestamp,
+            secrets=lambda: secrets,
             timeout=TIMEOUT,
             sleep=at_once,
         )
