@@ -14,6 +14,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _KILLED = {
     "memory": "it used more memory than it may",
     "processes": "it started more processes than it may",
+    "disk": "it wrote more files than it may",
     "output": "it wrote more output than it may",
     "stopped": "it was stopped",
     "sandbox": "its sandbox went away",

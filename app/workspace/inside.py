@@ -43,6 +43,9 @@ MAX_LINE_SHOWN = 400
 MAX_LISTED = 1000
 NICENESS = 5
 SPARE_PROCESSES = 32
+DISK_SECONDS = 0.1
+DISK_STEPS = 8
+"""The workspace is looked at after each growth of the disk by this part of its limit."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -211,6 +214,75 @@ class Processes:
         return {pid: rows[pid] for pid in ours if pid != me and pid in rows}
 
 
+class Disk:
+    """What this sandbox's workspace holds. Its disk is the machine's, which others write to too.
+
+    Looking at every file takes a while, so it is done after the disk as a whole has grown.
+    """
+
+    def __init__(self, workspace: str, isolated: bool, limits: dict[str, Any]) -> None:
+        self._workspace = workspace
+        self._isolated = isolated
+        self._bytes = int(limits["disk_bytes"])
+        self._files = int(limits["disk_files"])
+        self._last = self._of_the_disk()
+
+    def is_over(self) -> bool:
+        now = self._of_the_disk()
+        grown = now[0] - self._last[0], now[1] - self._last[1]
+        if grown[0] < self._bytes // DISK_STEPS and grown[1] < self._files // DISK_STEPS:
+            return False
+        self._last = now
+        size, count, whole = self._held()
+        if not whole:
+            # What cannot be looked into is taken for what the disk has grown by.
+            size, count = size + grown[0], count + grown[1]
+        return size > self._bytes or count > self._files
+
+    def _of_the_disk(self) -> tuple[int, int]:
+        status = os.statvfs(self._workspace)
+        return (status.f_blocks - status.f_bfree) * status.f_frsize, status.f_files - status.f_ffree
+
+    def _held(self) -> tuple[int, int, bool]:
+        """Bytes and number of all files, those without a name too, and whether all were seen."""
+        size = count = 0
+        whole = True
+        linked: set[int] = set()
+        waiting = [self._workspace]
+        while waiting:
+            try:
+                with os.scandir(waiting.pop()) as entries:
+                    for entry in entries:
+                        status = entry.stat(follow_symlinks=False)
+                        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+                            if status.st_ino in linked:
+                                continue
+                            linked.add(status.st_ino)
+                        size, count = size + status.st_blocks * 512, count + 1
+                        if stat.S_ISDIR(status.st_mode):
+                            waiting.append(entry.path)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                whole = False
+        # Without a pid namespace the processes are those of the whole machine.
+        nameless = sum(self._nameless().values()) if self._isolated else 0
+        return size + nameless, count, whole
+
+    @staticmethod
+    def _nameless() -> dict[int, int]:
+        """Files that are deleted and held open, by their number."""
+        found: dict[int, int] = {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                for name in os.listdir(f"/proc/{pid}/fd"):
+                    with contextlib.suppress(OSError):
+                        status = os.stat(f"/proc/{pid}/fd/{name}")  # noqa: PTH116
+                        if status.st_nlink == 0 and stat.S_ISREG(status.st_mode):
+                            found[status.st_ino] = status.st_blocks * 512
+        return found
+
+
 def reap() -> dict[int, int]:
     """Exit codes of the children that ended (128 + signal, as a shell counts)."""
     ended: dict[int, int] = {}
@@ -253,6 +325,8 @@ class Inside:
         self.limits = dict(config["limits"])
         self.isolated = bool(config["isolated"])
         self.processes = Processes(self.isolated, self.limits)
+        self.disk = Disk(self.workspace, self.isolated, self.limits)
+        self.last_disk = 0.0
         self.shell: Shell | None = None
         self.output = Bounded(int(self.limits["output_bytes"]))
         self.started: set[int] = set()
@@ -469,6 +543,10 @@ class Inside:
         if now - self.last_watch < WATCH_SECONDS:
             return None
         self.last_watch = now
+        if now - self.last_disk > DISK_SECONDS:
+            self.last_disk = now
+            if self.disk.is_over():
+                return "disk"
         return self.processes.excess()
 
     def spawn(self, argv: list[str], fds: dict[int, int]) -> int:

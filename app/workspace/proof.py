@@ -141,6 +141,12 @@ _BOUNDS = (
         Limits(seconds=_SECONDS, processes=30),
         "processes",
     ),
+    _Bound(
+        "what the workspace holds is bounded",
+        "for i in $(seq 40); do head -c 1000000 /dev/urandom > f$i; sleep 0.05; done; echo REACHED",
+        Limits(seconds=_SECONDS, disk_bytes=8 * MIB),
+        "disk",
+    ),
     _Bound("time is bounded", "trap '' TERM; sleep 5", Limits(seconds=0.5), "time"),
     _Bound(
         "files and scratch space are bounded",

@@ -34,7 +34,8 @@ class Limits:
     of each; `processes` counts threads too; `seconds` is wall time of one `run` (a session's
     commands bring their own); `cpu_seconds`, `file_bytes` and `open_files` hold for each process;
     `output_bytes` is what is kept of an output; `tmp_bytes` is the size of /tmp and, once more,
-    of the home directory.
+    of the home directory; `disk_bytes` and `disk_files` are what the workspace may hold, and may be
+    passed by about an eighth before it is noticed.
     """
 
     memory_bytes: int = 4 * GIB
@@ -45,6 +46,8 @@ class Limits:
     open_files: int = 4096
     output_bytes: int = 4 * MIB
     tmp_bytes: int = GIB
+    disk_bytes: int = 20 * GIB
+    disk_files: int = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ class Completed:
     `exit_code` is 128 + signal for a killed command, as a shell counts, and None when the sandbox
     ended it. `output` is standard output and error as they came; where the middle was dropped it
     says so in a line of its own, and `dropped_bytes` counts it. `killed` names the limit that was
-    passed: "memory", "processes", "output", or "stopped" (the caller's stop), or "sandbox" (the
-    sandbox itself went away). `timed_out` is the limit of time.
+    passed: "memory", "processes", "disk", "output", or "stopped" (the caller's stop), or "sandbox"
+    (the sandbox itself went away). `timed_out` is the limit of time.
     """
 
     exit_code: int | None

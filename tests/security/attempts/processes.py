@@ -368,6 +368,34 @@ ATTEMPTS = (
         Limits(seconds=_S),
     ),
     _limited(
+        "fills the disk with many files",
+        "for n in range(60):\n"
+        "    open(f'f{n}', 'wb').write(os.urandom(1 << 20)); os.sync(); time.sleep(0.02)\n"
+        "through('60 MiB')",
+        "limit of what a workspace holds",
+        Limits(seconds=_S, disk_bytes=8 * MIB),
+        Limits(seconds=_S),
+    ),
+    _limited(
+        "fills the disk with files that have no name",
+        "held = []\n"
+        "for n in range(60):\n"
+        "    held.append(open(f'f{n}', 'wb')); held[-1].write(os.urandom(1 << 20))\n"
+        "    held[-1].flush(); os.unlink(f'f{n}'); time.sleep(0.02)\n"
+        "through('60 MiB')",
+        "limit of what a workspace holds, deleted files too",
+        Limits(seconds=_S, disk_bytes=8 * MIB),
+        Limits(seconds=_S),
+    ),
+    _limited(
+        "takes all inodes of the disk",
+        "for n in range(20_000): open(f'f{n}', 'w').close()\n"
+        "time.sleep(0.5); through('20,000 files')",
+        "limit of files in a workspace",
+        Limits(seconds=_S, disk_files=4_000),
+        Limits(seconds=_S),
+    ),
+    _limited(
         "fills the memory behind /tmp",
         "with open('/tmp/big', 'wb') as file:\n"
         "    for _ in range(64): file.write(bytes(1 << 20))\nthrough('64 MiB')",
