@@ -110,6 +110,7 @@ class Settings(BaseSettings):
     installation_concurrency: int | None = Field(
         None, ge=1, validation_alias="HONK_INSTALLATION_CONCURRENCY"
     )
+    writes_per_minute: int = Field(60, ge=1, validation_alias="HONK_WRITES_PER_MINUTE")
     max_usd_per_day: float | None = Field(None, gt=0, validation_alias="HONK_MAX_USD_PER_DAY")
     lease_seconds: float = Field(12.0, ge=1, le=600, validation_alias="HONK_LEASE_SECONDS")
     intake: Literal["webhook", "poll"] = Field("webhook", validation_alias="HONK_INTAKE")

@@ -196,7 +196,7 @@ def _services(
         runs=Runs(database, limits),
         results=ResultStore(database),
         messages=Messages(database),
-        writes=Writes(database),
+        writes=Writes(database, settings.writes_per_minute),
         images=Images(database),
         reports=Reports(database),
         github=github,

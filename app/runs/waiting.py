@@ -18,8 +18,8 @@ log = structlog.get_logger()
 _MOST = 25  # of those who wait, so many from the front are told of each step forward
 _AT_ONCE = 3
 _EDIT_SECONDS = 2.0
-# Writes to GitHub that are left for those who work.
-_KEPT_BACK = 40.0
+# The share of a minute's writes to GitHub that is left for those who work.
+_KEPT_BACK = 0.6
 
 
 async def tell(services: Services) -> None:
@@ -42,7 +42,7 @@ async def _tell(services: Services, row: RunRow) -> bool:
         return False
     if not services.edits.is_due(row.id) or row.status_comment_id is None:
         return False
-    if not await services.writes.take(row.installation_id, keep_back=_KEPT_BACK):
+    if not await services.writes.allow(row.installation_id, keep_back=_KEPT_BACK):
         return False
     services.edits.made(row.id)
     text = words.status_waiting(told_of(services, row), place)

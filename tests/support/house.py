@@ -455,6 +455,8 @@ async def _open_house(
                 **github_settings(home, url),
                 "ANTHROPIC_BASE_URL": model_url,
                 "ANTHROPIC_API_KEY": KEY_OF_NOBODY,
+                # Stories share an installation, and are busier than people.
+                "HONK_WRITES_PER_MINUTE": "10000",
                 **settings,
             },
         )

@@ -17,8 +17,8 @@ from app.store.runs import RunRow
 
 log = structlog.get_logger()
 
-# Of what GitHub lets an installation write, this much is kept for first and last words.
-_KEPT_BACK = 25.0
+# Of what GitHub lets an installation write, this share is kept for first and last words.
+_KEPT_BACK = 0.4
 
 
 async def announce(
@@ -36,16 +36,17 @@ async def announce(
     if row.status_comment_id is None or not due or calls_of(row) >= CALLS:
         return
     try:
-        if not await services.writes.take(row.installation_id, keep_back=_KEPT_BACK):
-            return
-        services.edits.made(run.id, warned)
         client = await services.client(run, TALK)
-        text = words.status_working(told, phase)
-        await conversation.edit_comment(client, row.status_comment_id, text)
         if phase is Phase.WORKING and new_phase:
+            # Not held up: taking it off is how the run is stopped from a phone.
             await conversation.set_state_label(
                 client, run.trigger.number, labels.RUNNING, words.LABELS
             )
+        if not await services.writes.allow(row.installation_id, keep_back=_KEPT_BACK):
+            return
+        services.edits.made(run.id, warned)
+        text = words.status_working(told, phase)
+        await conversation.edit_comment(client, row.status_comment_id, text)
     except HonkError as problem:
         log.warning("the status comment was not edited", run=run.id, why=str(problem))
 

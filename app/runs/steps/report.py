@@ -71,8 +71,6 @@ async def _say(services: Services, run: RunInput, attempt: int, told: Report) ->
             TALK,
             observe=services.counting(run.id, run.trigger.installation_id),
         )
-    # Counted, never held up: the last words come first.
-    await services.writes.take(row.installation_id)
     await _if_allowed(run, _settle_status(services, client, run, told))
     # Written down before it is tried: only who comes here again has to look.
     await services.runs.update(run.id, told_attempt=attempt)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.store.database import Database
-from app.store.writes import CAPACITY, Writes
+from app.store.writes import Writes
 
 
 class Clock:
@@ -34,19 +34,19 @@ async def _workers(
         url = request.getfixturevalue("postgres").database()
     databases = [Database(url), Database(url)]
     databases[0].migrate()
-    yield Writes(databases[0], clock), Writes(databases[1], clock)
+    yield Writes(databases[0], 60, clock), Writes(databases[1], 60, clock)
     for database in databases:
         database.close()
 
 
 async def test_what_one_has_written_another_may_not(workers: tuple[Writes, Writes]) -> None:
     one, other = workers
-    assert await other.take(7, keep_back=CAPACITY - 5)
+    assert await other.allow(7, keep_back=0.9)
     await one.spend(7, 20)
-    assert not await other.take(7, keep_back=CAPACITY - 15)
-    assert await other.take(7, keep_back=CAPACITY - 30)
+    assert not await other.allow(7, keep_back=0.75)
+    assert await other.allow(7, keep_back=0.5)
     # Another installation's bucket is its own.
-    assert await other.take(8, keep_back=CAPACITY - 5)
+    assert await other.allow(8, keep_back=0.9)
 
 
 async def test_what_had_to_be_done_is_a_debt_that_ends(
@@ -54,7 +54,7 @@ async def test_what_had_to_be_done_is_a_debt_that_ends(
 ) -> None:
     one, other = workers
     await one.spend(7, 10_000)
-    assert not await other.take(7)
-    clock.now += 2 * CAPACITY - 5
-    assert await other.take(7, keep_back=CAPACITY - 10)
-    assert not await other.take(7, keep_back=CAPACITY - 5)
+    assert not await other.allow(7)
+    clock.now += 115
+    assert await other.allow(7, keep_back=0.85)
+    assert not await other.allow(7, keep_back=0.95)
