@@ -25,6 +25,7 @@ from app.domain import command, integrity, pictures, policy, sanitize, scope, se
 from app.domain.diff import EXECUTABLE, LINK, NO_FILE, PLAIN, SUBMODULE, Diff, FileDiff
 from app.domain.event import EventError
 from app.domain.policy import PathsPolicy, PolicyError, UnreadablePolicyError
+from app.domain.seen import as_seen
 from app.domain.spoken import own_words
 from app.domain.trigger import OurApp, from_event
 from app.domain.values import CommitSha, RepoName, is_branch_name
@@ -304,6 +305,53 @@ def _sanitized(text: str) -> None:
     assert fenced.count("\n" + marks) == 1, fenced
     assert "ghp_" + "a" * 36 not in sanitize.redact(text + "ghp_" + "a" * 36, [])
     words.not_ready_title(text)
+
+
+_SEEN_PIECES = (
+    *_MARKDOWN_PIECES,
+    *(
+        "![" * 300,
+        "[](" * 300,
+        "<a " * 300,
+        "`" * 300,
+        "[^1]" * 300,
+        "[^1]: x\n" * 100,
+        "<!--" * 200,
+    ),
+    *(
+        "[a](<b> 'c')",
+        "[^1]: note\n    more\n",
+        "[x]: http://y 'z'\n",
+        "\\phantom{x}",
+        "<svg>",
+        "</svg>",
+    ),
+    *(
+        "<div title='",
+        "<a href=https://x>",
+        "    code\n",
+        "> > ",
+        "1) ",
+        "***",
+        "<![CDATA[",
+        "%% x\n",
+    ),
+    *(
+        "\\(" * 200,
+        "((" * 200,
+        "<x y='" * 100,
+        "{" * 200,
+        "| a | b |\n|---|---|\n",
+        "\n\n",
+        "   \n",
+    ),
+)
+
+
+def _seen(text: str) -> None:
+    shown = as_seen(text)
+    assert not _HIDDEN.search(shown)
+    as_seen(shown)
 
 
 # -- what is in a repository
@@ -863,6 +911,7 @@ def _targets() -> Iterable[Target]:
         (PolicyError, UnreadablePolicyError),
     )
     yield Target("words on their way to GitHub", texts, _sanitized)
+    yield Target("what people see of a text", made_words(_COMMENTS, _SEEN_PIECES), _seen)
     yield Target("differences", _DIFFS, _change)
     yield Target("secrets in differences", _DIFFS, _secrets)
     yield Target(
