@@ -95,7 +95,10 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path("~/.local/share/honk"), validation_alias="HONK_HOME")
     database_url: str | None = None
-    sandbox: Literal["bubblewrap", "none"] = Field("bubblewrap", validation_alias="HONK_SANDBOX")
+    sandbox: Literal["bubblewrap", "container", "none"] = Field(
+        "bubblewrap", validation_alias="HONK_SANDBOX"
+    )
+    image: str | None = Field(None, validation_alias="HONK_IMAGE")
     allow_unsandboxed: str = Field("no", validation_alias="HONK_ALLOW_UNSANDBOXED")
     networks: str = Field("", validation_alias="HONK_EGRESS_NETWORKS")
     concurrency: int = Field(
@@ -254,6 +257,12 @@ class Settings(BaseSettings):
         raise _missing(
             "GITHUB_PRIVATE_KEY or GITHUB_PRIVATE_KEY_PATH", "the worker speaks as the App with it"
         )
+
+    def sandbox_image(self) -> str:
+        """The image of the container sandbox. Raises UserError when it is missing."""
+        if not self.image:
+            raise _missing("HONK_IMAGE", "with HONK_SANDBOX=container everything runs in it")
+        return self.image
 
     def model_key(self) -> SecretStr:
         """The key of the Anthropic API. Raises UserError when it is missing."""

@@ -147,7 +147,7 @@ class Policy(_Keys):
     """Which agent does the work."""
 
 
-NOT_BUILT_YET = ("image", "preview", "merge", "control_room", "engine")
+NOT_BUILT_YET = ("preview", "merge", "control_room", "engine")
 """Keys that may only have their default so far. Who builds one takes its name out."""
 
 

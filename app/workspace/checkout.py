@@ -205,6 +205,7 @@ class Workspaces:
         writable: bool = True,
         environment: Mapping[str, str] | None = None,
         mounts: tuple[Mount, ...] = (),
+        image: str | None = None,
     ) -> SandboxSpec:
         """A sandbox on the workspace in which its own `.git` finds the mirror's objects.
 
@@ -217,6 +218,7 @@ class Workspaces:
             mounts=(self._objects(workspace), *self.toolchains.mounts, *mounts),
             environment={**own, **(environment or {})},
             limits=limits or Limits(),
+            image=image,
         )
 
     def objects_inside(self, workspace: Workspace) -> str:

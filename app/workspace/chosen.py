@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.errors import UserError
 from app.settings import Settings
+from app.workspace.container import Container, probe_container
 from app.workspace.sandbox import Bubblewrap, Sandbox, Unsandboxed, probe
 
 ELSEWHERE = (
@@ -21,10 +22,14 @@ async def chosen_sandbox(settings: Settings) -> Sandbox:
                 next_step="Use bubblewrap, or set HONK_ALLOW_UNSANDBOXED=yes if you are sure.",
             )
         return Unsandboxed()
-    found = await probe()
+    root = settings.home_path / "workspaces"
+    container = settings.sandbox == "container"
+    found = await (probe_container(settings.sandbox_image()) if container else probe())
     if not found.ok:
         raise UserError(
             f"No sandbox can be made here. {found.problem}",
             next_step=f"{found.next_step} {ELSEWHERE}",
         )
-    return Bubblewrap.create(settings.home_path / "workspaces")
+    return (
+        Container.create(root, settings.sandbox_image()) if container else Bubblewrap.create(root)
+    )

@@ -32,7 +32,7 @@ class Launch:
     """How to start the first process of a sandbox.
 
     `info_fd` is where bubblewrap writes the process id; without one the started process is the
-    sandbox's first. `inherited` are closed here once it runs.
+    sandbox's first. `inherited` are closed here once it runs. `name` is that of a container.
     """
 
     argv: Sequence[str]
@@ -40,6 +40,7 @@ class Launch:
     uid: int | None
     inherited: Sequence[int]
     info_fd: int | None
+    name: str = ""
 
 
 class Living:
@@ -53,6 +54,7 @@ class Living:
         self._errors = errors
         self._monitor = os.pidfd_open(process.pid)
         self._first: int | None = None
+        self.name = ""
 
     @classmethod
     async def start(
@@ -78,6 +80,7 @@ class Living:
             theirs.close()
             os.close(write_errors)
         living = cls(process, ours, read_errors)
+        living.name = launch.name
         try:
             async with asyncio.timeout(START_SECONDS):
                 await living._come_up(launch, config)

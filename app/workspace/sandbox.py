@@ -69,16 +69,28 @@ ANSWER_GRACE_SECONDS = 20.0
 """How long after a command's own time the helper may take to answer."""
 
 
-class _Sandboxes(ABC):
+class Sandboxes(ABC):
     """What both kinds share: one command, and one session."""
 
     isolated: bool
+    takes_images = False
 
     @abstractmethod
     def _launch(self, spec: SandboxSpec, channel: int, extra: Sequence[int]) -> Launch: ...
 
     @abstractmethod
     def _workspace(self, spec: SandboxSpec) -> str: ...
+
+    def _check_image(self, spec: SandboxSpec) -> None:
+        if spec.image is not None and not self.takes_images:
+            raise UserError(
+                "`image` in `.github/honk.yml` needs sandboxes that are containers.",
+                next_step="Take it out, or run the worker with HONK_SANDBOX=container.",
+            )
+
+    def _kind(self) -> type[Living]:
+        """How it is held, and ended."""
+        return Living if self.isolated else LivingPlain
 
     def _config(self, spec: SandboxSpec) -> dict[str, object]:
         return {
@@ -97,17 +109,17 @@ class _Sandboxes(ABC):
 
     async def start(self, spec: SandboxSpec, extra: Sequence[int] = ()) -> Living:
         """A sandbox that listens. `extra` descriptors are handed in, and closed here."""
-        kind = Living if self.isolated else LivingPlain
 
         def launch(channel: int) -> Launch:
             try:
+                self._check_image(spec)
                 return self._launch(spec, channel, extra)
             except BaseException:
                 for fd in extra:
                     os.close(fd)
                 raise
 
-        return await kind.start(launch, self._config(spec))
+        return await self._kind().start(launch, self._config(spec))
 
     async def run(
         self,
@@ -209,7 +221,7 @@ def _ended(code: int | None, *, killed: str | None = None, timed_out: bool = Fal
 class _Session:
     """A sandbox that is started again when it went away; its workspace is what lasts."""
 
-    def __init__(self, sandboxes: _Sandboxes, spec: SandboxSpec) -> None:
+    def __init__(self, sandboxes: Sandboxes, spec: SandboxSpec) -> None:
         self._sandboxes = sandboxes
         self._spec = spec
         self._living: Living | None = None
@@ -269,7 +281,7 @@ class _Session:
             )
 
 
-class Bubblewrap(_Sandboxes):
+class Bubblewrap(Sandboxes):
     """Sandboxes made by bubblewrap (https://github.com/containers/bubblewrap, 0.8 or newer).
 
     As root each workspace has an unprivileged user id of its own for its life (`claim`), which
@@ -325,7 +337,7 @@ class Bubblewrap(_Sandboxes):
         )
 
 
-class Unsandboxed(_Sandboxes):
+class Unsandboxed(Sandboxes):
     """The same interface on the bare machine (`HONK_SANDBOX=none`): no walls at all.
 
     Only the limits, the bounded output and the end of all descendants hold. Mounts are not made;

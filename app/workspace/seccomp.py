@@ -145,6 +145,36 @@ def _forbid_arguments(rules: Any, pyseccomp: Any) -> None:
     )
 
 
+def profile() -> dict[str, Any]:
+    """The same filter as a container's runtime takes it.
+
+    https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#seccomp
+    """
+
+    def refused(names: list[str], number: int, *arguments: dict[str, object]) -> dict[str, Any]:
+        rule: dict[str, Any] = {"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": number}
+        return rule | ({"args": list(arguments)} if arguments else {})
+
+    def argument(index: int, op: str, value: int, second: int = 0) -> dict[str, object]:
+        return {"index": index, "op": f"SCMP_CMP_{op}", "value": value, "valueTwo": second}
+
+    families = set(range(64)) - {_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK}
+    sockets = [argument(0, "EQ", family) for family in sorted(families)] + [argument(0, "GE", 64)]
+    routes = (argument(0, "EQ", _AF_NETLINK), argument(2, "NE", 0))
+    bits = [1 << n for n in range(32) if _CLONE_NEW & 1 << n]
+    typing = [argument(1, "MASKED_EQ", _LOW_WORD, each) for each in (_TIOCSTI, _TIOCLINUX)]
+    rules = [
+        refused(list(_FORBIDDEN), errno.EPERM),
+        refused(list(_ABSENT), errno.ENOSYS),
+        *(refused(["socket", "socketpair"], errno.EAFNOSUPPORT, each) for each in sockets),
+        refused(["socket"], errno.EAFNOSUPPORT, *routes),
+        *(refused(["clone"], errno.EPERM, argument(0, "MASKED_EQ", bit, bit)) for bit in bits),
+        *(refused(["ioctl"], errno.EPERM, each) for each in typing),
+        refused(["shmget"], errno.ENOMEM, argument(1, "GT", _MOST_SYSV_BYTES)),
+    ]
+    return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
+
+
 def exported(rules: Any) -> bytes:
     """A filter as the kernel takes it."""
     fd = os.memfd_create("seccomp")

@@ -52,13 +52,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class SandboxSpec:
-    """One sandbox: what it sees, what it may change, what it may use."""
+    """One sandbox: what it sees, what it may change, what it may use.
+
+    `image`, by digest, is for containers alone; without one it is the operator's.
+    """
 
     workspace: Path
     workspace_writable: bool = True
     mounts: tuple[Mount, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    image: str | None = None
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,9 @@ async def _plan(services: Services, run: RunInput, base: CommitSha, tree: TreeSh
     package = await mirrors.read_blob(repo, wanted, "package.json", _PACKAGE_JSON_BYTES) or b""
     installs = setup.only_installs(policy.setup, files, package.decode("utf-8", "replace"))
     return _Plan(
-        key=setup.key([scope, depends, policy.setup, policy.network, mode, machine(services)]),
+        key=setup.key(
+            [scope, depends, policy.setup, policy.network, mode, policy.image, machine(services)]
+        ),
         tree=at_base if ours else wanted,
         mode=mode if wanted == at_base else "fetch-only",
         builds=not installs and ours and wanted != at_base,
@@ -175,7 +177,7 @@ async def _run(services: Services, run: RunInput, workspace: Workspace, mode: Mo
     stop = services.stops.of(run.id)
     async with _door(services, run, workspace, mode) as door:
         for line in run.policy.setup:
-            done = await _command(services, workspace, line, door, stop)
+            done = await _command(services, workspace, line, door, stop, run.policy.image)
             tried = _tried(door)
             services.tried.note(run.id, tried)
             if stop.is_set():
@@ -186,14 +188,23 @@ async def _run(services: Services, run: RunInput, workspace: Workspace, mode: Mo
 
 
 async def _command(
-    services: Services, workspace: Workspace, line: str, door: Door | None, stop: asyncio.Event
+    services: Services,
+    workspace: Workspace,
+    line: str,
+    door: Door | None,
+    stop: asyncio.Event,
+    image: str | None,
 ) -> Completed:
     argv = ["bash", "-c", line]
     if door is None:
-        spec = services.workspaces.spec(workspace, limits=_LIMITS)
+        spec = services.workspaces.spec(workspace, limits=_LIMITS, image=image)
         return await services.sandbox.run(spec, argv, stop=stop)
     spec = services.workspaces.spec(
-        workspace, limits=_LIMITS, mounts=(door.mount,), environment=door.environment
+        workspace,
+        limits=_LIMITS,
+        mounts=(door.mount,),
+        environment=door.environment,
+        image=image,
     )
     return await services.sandbox.run(spec, door.command(argv), stop=stop)
 

@@ -205,7 +205,7 @@ def environment(services: Services, run: RunInput) -> str:
     """Names everything besides the commit that results depend on."""
     policy = run.policy
     network = policy.network.model_dump(mode="json")
-    parts = [policy.setup, policy.verify, network, machine(services)]
+    parts = [policy.setup, policy.verify, network, policy.image, machine(services)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -270,7 +270,7 @@ async def _ran(
     confirmed: bool,
 ) -> Results:
     async with _clean_checkout(services, run, commit, name, base or commit) as workspace:
-        spec = services.workspaces.spec(workspace)
+        spec = services.workspaces.spec(workspace, image=run.policy.image)
         stop = services.stops.of(run.id)
         site = Site(services.sandbox, spec, services.scratch, stop)
         choice = await _choice(services, run, workspace, commit, base, against)

@@ -72,7 +72,9 @@ async def work(
             elsewhere.carrying(
                 _to_github(services, run, preparation), services.stops.of(run.id).set
             ) as courier,
-            services.sandbox.session(services.workspaces.spec(workspace)) as hands,
+            services.sandbox.session(
+                services.workspaces.spec(workspace, image=run.policy.image)
+            ) as hands,
         ):
             session = await _session(services, run, preparation, workspace, hands, courier)
             ending = await session.run(feedback, feedback_id=feedback_id)
