@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from app import logs
 from tests.security.harness import Attempt, both
 from tests.security.table import KINDS
 from tests.support.ledger import Ledger
@@ -75,6 +76,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="rows with this in their kind or name")
     parser.add_argument("--again", action="store_true", help="forget what is known")
     given = parser.parse_args()
+    logs.configure(level="critical", form="console", secrets=lambda: ())
     ledger = Ledger(CACHE, again=given.again)
     with tempfile.TemporaryDirectory(prefix="honk-security-") as folder:
         Path(folder).chmod(0o755)

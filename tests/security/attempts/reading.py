@@ -177,6 +177,20 @@ async def _archive(walls: bool, folder: Path) -> Outcome:
     return outcome((above / "evil").exists(), "written above the workspace", done.text)
 
 
+async def _hard_link(walls: bool, folder: Path) -> Outcome:
+    """Another name for a file of this machine, which no look at links would notice."""
+    secret = folder / "secret"
+    secret.write_text(CANARY)
+    secret.chmod(0o666)
+    sandbox, spec = Parts(walls=walls).made(folder)
+    done = await sandbox.run(spec, ["ln", str(secret), "report.xml"])
+    try:
+        data = carefully(spec.workspace, "report.xml")
+    except NotReadableError:
+        return stopped(done.text.rpartition(": ")[2])
+    return outcome(CANARY.encode() in data, "the secret has another name", "its own data")
+
+
 def clearing(path: Path) -> None:
     """No defence: every directory is opened to its owner and emptied, links too."""
     for entry in list(path.iterdir()):
@@ -226,6 +240,12 @@ ATTEMPTS = (
             ("a report with a bomb of entities", "bomb"),
             ("a report that includes a file", "external"),
         )
+    ),
+    Attempt(
+        "a report that is a hard link to a secret",
+        "the sandbox has no name for files of this machine",
+        functools.partial(_hard_link, True),
+        functools.partial(_hard_link, False),
     ),
     Attempt(
         "an archive whose entries climb out",
