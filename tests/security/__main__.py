@@ -56,7 +56,7 @@ def _print(only: str, ledger: Ledger) -> int:
         print(f"## {kind}\n")
         print("| Attempt | Defence | What stopped it | Without that defence |\n|---|---|---|---|")
         for name, (*cells, ending) in rows:
-            shown = [cell.replace("|", "\\|") for cell in cells]
+            shown = [_cell(cell) for cell in cells]
             if ending == "not run":
                 shown[1:] = [f"not run here: {shown[1]}", "not counted"]
             print("| " + " | ".join([name, *shown]) + " |")
@@ -68,6 +68,12 @@ def _print(only: str, ledger: Ledger) -> int:
     print(f"{left} could not be tried here and are not counted.")
     print(f"{bad} got through, or have a control that shows nothing.")
     return bad
+
+
+def _cell(text: str) -> str:
+    """What attempts print may itself be an attempt on who reads it."""
+    letters = (each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return "".join(letters).replace("|", "\\|")
 
 
 def main() -> int:
