@@ -28,7 +28,7 @@ format: .venv/dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: .venv/dev | system               ## measures, never gates
+bench: .venv/dev | system               ## measures, never gates; ONLY=name,name
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 faults: .venv/dev tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, ON=postgres, AGAIN=1
@@ -47,3 +47,42 @@ fuzz: .venv/dev                         ## every reader of foreign input, 100,00
 	@$(BIN)/python -m tests.fuzz $(if $(ONLY),--only "$(ONLY)") $(if $(AGAIN),--again)
 
 check-all: test trust security faults fuzz audit ## all that a release has to pass
+
+pictures: .venv/dev | system            ## the story as pictures in docs/pictures
+	@$(BIN)/python -m tests.browser.pictures
+
+schema: .venv/dev                       ## docs/honk.schema.json, from the code
+	@$(BIN)/python -c 'from app.domain.policy import json_schema; print(json_schema(), end="")' \
+		> docs/honk.schema.json
+
+lock: .venv/dev                         ## bring both lock files up to the newest versions allowed
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 --extra dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+
+.PHONY: system
+system:
+	@.ci/system-packages $(if $(filter test pictures faults check-all,$(MAKECMDGOALS)),test,)
+
+.venv/bin/python: | system
+	@$(PYTHON) -m venv .venv
+
+.venv/runtime: requirements.lock | .venv/bin/python
+	@echo "Installing what Honk needs into .venv (once) ..."
+	@$(PIP_INSTALL) -r requirements.lock
+	@touch $@
+
+.venv/dev: requirements-dev.lock pyproject.toml | .venv/bin/python
+	@echo "Installing what Honk and its tests need into .venv (once) ..."
+	@$(PIP_INSTALL) -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@ .venv/runtime
+
+tests/contract/node_modules/.stamp: tests/contract/package-lock.json | system
+	@echo "Fetching GitHub's OpenAPI description (once) ..."
+	@cd tests/contract && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+clean:
+	rm -rf .venv .cache tests/contract/node_modules
