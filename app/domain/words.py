@@ -895,6 +895,14 @@ def our_bug(reference: str) -> tuple[str, str]:
     )
 
 
+def declined(why: str) -> tuple[str, str]:
+    """Problem and next step when the model itself does not go on; `why` is its own words."""
+    return (
+        f"The model declined to go on: {why}" if why else "The model declined to go on.",
+        "Comment `/honk continue` to go on from there, or `/honk` with other words for it.",
+    )
+
+
 def check_ended_early() -> tuple[str, str]:
     """Title and summary of a check run whose run ended before its tests were judged."""
     return (

@@ -202,6 +202,8 @@ async def _answer(
         return await work.work(services, run, preparation, feedback, feedback_id=said)
 
     done = await _step(services, run, "work", Work, do)
+    if done.ending == "refused":
+        return _declined(run, done)
     outcomes = {**_WITHOUT_A_CHANGE, "done": Outcome.ANSWERED}
     return Report(outcome=outcomes.get(done.ending, Outcome.NOTHING), work=done, mode=run.mode)
 
@@ -473,10 +475,24 @@ def _collided(run: RunInput, done: Work, preparation: Preparation) -> Report:
 
 
 def _without_a_change(run: RunInput, done: Work, packed: Packed) -> Report:
+    kept_at = "" if packed.empty or packed.refused else hidden_ref(run.id)
+    if done.ending == "refused":
+        return _declined(run, done, kept_at)
     return Report(
-        outcome=_WITHOUT_A_CHANGE.get(done.ending, Outcome.NOTHING),
+        outcome=_WITHOUT_A_CHANGE.get(done.ending, Outcome.NOTHING), work=done, kept_at=kept_at
+    )
+
+
+def _declined(run: RunInput, done: Work, kept_at: str = "") -> Report:
+    """Not "nothing to do": the work is not done, and what there is of it is kept."""
+    problem, next_step = words.declined(done.text)
+    return Report(
+        outcome=Outcome.ERROR,
         work=done,
-        kept_at="" if packed.empty or packed.refused else hidden_ref(run.id),
+        problem=problem,
+        next_step=next_step,
+        kept_at=kept_at,
+        mode=run.mode,
     )
 
 

@@ -248,6 +248,8 @@ class House:
     honk: Product | None = None
     module: str = "app"
     """What is started as the product; other than `app` it may die, and is then looked after."""
+    patience: float = PATIENCE_SECONDS
+    """Seconds that something to be seen may take."""
     exempt: dict[tuple[str, str], str] = field(default_factory=dict)
     """Operations (method and template) that this story gets wrong on purpose, with reasons."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -302,7 +304,7 @@ class House:
 
     async def until(self, happened: Callable[[], bool], otherwise: str) -> None:
         """Wait for something to be seen; fail with the words and the end of the product's log."""
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + self.patience
         while not happened():
             alive = self.honk is None or self.honk.process.poll() is None
             assert alive or self.module != "app", self.log()[-3000:]
