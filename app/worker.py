@@ -146,6 +146,7 @@ async def _at_work(
             asyncio.create_task(keep_clean(services, home)),
             asyncio.create_task(Admission(services).keep_admitting()),
             asyncio.create_task(watch.keep_watching()),
+            asyncio.create_task(services.github.keep_revoking()),
         ]
         for task in always:
             task.add_done_callback(_must_go_on)

@@ -121,9 +121,11 @@ class InstallationTokens:
         default_factory=dict, repr=False
     )
     _issued: dict[str, float] = field(default_factory=dict, repr=False)
+    _used: dict[TokenScope, float] = field(default_factory=dict, repr=False)
 
     async def get(self, scope: TokenScope, mint: Mint) -> SecretStr:
         """The token for this scope, asked for through `mint` unless a good one is there."""
+        self._used[scope] = self.clock()
         known = self._current.get(scope)
         if known is not None and self.clock() < known.expires_at - _SLACK:
             return known.value
@@ -139,6 +141,19 @@ class InstallationTokens:
         known = self._current.get(scope)
         if known is not None and known.value == token:
             del self._current[scope]
+
+    def take_idle(self, seconds: float) -> list[SecretStr]:
+        """The tokens that nobody has asked for since so many seconds; they are not used again."""
+        now = self.clock()
+        idle = [scope for scope in self._current if now - self._used.get(scope, 0.0) >= seconds]
+        for scope in idle:
+            self._used.pop(scope, None)
+        tokens = [self._current.pop(scope) for scope in idle]
+        return [token.value for token in tokens if token.expires_at > now]
+
+    def forget(self, token: SecretStr) -> None:
+        """GitHub honours this token no more."""
+        self._issued.pop(token.get_secret_value(), None)
 
     def secrets(self) -> set[str]:
         """Every token that GitHub may still honour, also in the form that git sends it in."""

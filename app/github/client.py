@@ -48,7 +48,7 @@ from pydantic import SecretStr
 from app import __version__, tracing
 from app.domain.sanitize import redact
 from app.domain.values import RepoName
-from app.errors import RetryableError
+from app.errors import HonkError, RetryableError
 from app.github.addresses import is_this_machine
 from app.github.auth import AppKey, Clock, InstallationToken, InstallationTokens, Mint, TokenScope
 from app.github.exchange import Answer, Call, Json, Observe, Request, Silence
@@ -76,6 +76,10 @@ _LAG = 1.0
 GRAPHQL = "/graphql"
 """Stands for the address of the GraphQL API, which is beside `/api/v3` and not below it."""
 
+# Longer than any step, git's own among them, goes on with a token that it has asked for.
+_IDLE_SECONDS = 900.0
+_REVOKE_SECONDS = 60.0
+_LAST_SECONDS = 3.0
 _REDIRECTS = 3
 _REDIRECTIONS = (301, 302, 307, 308)
 _PER_PAGE = 100
@@ -181,9 +185,41 @@ class GitHubApp:
         return f"GitHubApp(app_id={self.app_id}, api_url={self.api_url!r})"
 
     async def close(self) -> None:
-        """Close connections and forget every token."""
+        """Revoke and forget every token, and close connections."""
+        try:
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self.revoke_idle(0.0)
+        except TimeoutError:
+            _log.warning("tokens were left to expire by themselves")
         await self._tokens.close()
         await self._connection.close()
+
+    async def keep_revoking(self) -> None:
+        """Until cancelled: what no run has used for a while is good for nothing any more."""
+        while True:
+            await asyncio.sleep(_REVOKE_SECONDS)
+            await self.revoke_idle(_IDLE_SECONDS)
+
+    async def revoke_idle(self, seconds: float) -> None:
+        """Revoke the tokens that nobody has asked for since so many seconds.
+
+        What GitHub does not take back now ends after its hour.
+        https://docs.github.com/en/rest/apps/installations#revoke-an-installation-access-token
+        """
+        await asyncio.gather(*map(self._revoke, self._tokens.take_idle(seconds)))
+
+    async def _revoke(self, token: SecretStr) -> None:
+        async def same() -> SecretStr:
+            return token
+
+        request = Request("DELETE", "/installation/token", kind="token", repeatable=True)
+        try:
+            answer = await self._send(request, _Credentials(same, lambda _: None), ())
+        except HonkError as problem:
+            _log.info("a token was left to expire by itself", why=str(problem))
+        else:
+            if answer.status == 204:
+                self._tokens.forget(token)
 
     async def repository(
         self,

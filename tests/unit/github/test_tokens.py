@@ -184,3 +184,27 @@ async def test_a_dropped_token_is_redacted_until_it_ends(bench: Bench) -> None:
     assert {"ghs_1secret1", "ghs_2secret2"} <= bench.app.redactions()
     bench.time.now += 3601
     assert not any(value.startswith("ghs_") for value in bench.app.redactions())
+
+
+async def test_what_nobody_uses_any_more_is_revoked(bench: Bench) -> None:
+    await read(bench)
+    (call,) = bench.github.requests("GET", ISSUE)
+    token = call.headers["authorization"].split()[1]
+    await bench.app.revoke_idle(900)
+    assert bench.github.requests("DELETE", "/installation/token") == []
+
+    bench.time.now += 1000
+    bench.github.reply("DELETE", "/installation/token", Reply(204))
+    await bench.app.revoke_idle(900)
+    (revoked,) = bench.github.requests("DELETE", "/installation/token")
+    assert revoked.headers["authorization"].split()[1] == token
+    assert token not in bench.app.redactions()
+    await read(bench)
+    assert len(bench.github.mints) == 2
+
+
+async def test_at_the_end_every_token_is_revoked_and_github_may_be_away(bench: Bench) -> None:
+    await read(bench)
+    bench.github.reply("DELETE", "/installation/token", *[Reply(502)] * 9)
+    await bench.app.close()
+    assert bench.github.requests("DELETE", "/installation/token")
