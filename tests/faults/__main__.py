@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import functools
 import signal
 import sys
@@ -17,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from tests.faults import kill, model
+from tests.faults import github, kill, model
 from tests.faults.points import Point, go_through, is_bad, table, write_down
 from tests.support.ledger import Ledger
 
@@ -26,7 +27,7 @@ _DATABASES: dict[str, Callable[[Path], AbstractAsyncContextManager[kill.Bench]]]
     "sqlite": kill.on_sqlite,
     "postgres": kill.on_postgres,
 }
-_TITLES = {"kill": "Kill matrix", "model": model.TITLE}
+_TITLES = {"kill": "Kill matrix", "model": model.TITLE, "github": github.TITLE}
 _SECONDS = 540.0
 """How long one call of a part begins new points."""
 
@@ -60,13 +61,29 @@ async def _model(ledger: Ledger, ends: float) -> list[Point]:
     return points
 
 
+async def _github(ledger: Ledger, ends: float) -> list[Point]:
+    async with github.opened() as bench:
+        points = await bench.points()
+        alone = [point for point in points if bench.needs_the_house_alone(point)]
+        others = [point for point in points if point not in alone]
+        await go_through(others, bench.survives, ledger, ends=ends)
+        await go_through(
+            [dataclasses.replace(each, slow=False) for each in alone],
+            bench.survives,
+            ledger,
+            ends=ends,
+            at_once=1,
+        )
+    return points
+
+
 def _part(name: str, ledger: Ledger, databases: Sequence[str]) -> int:
     """Go on with a part; 0 when all is good, 1 when something failed, 3 when more is to do."""
     ends = time.monotonic() + _SECONDS
     if name == "kill":
         points = asyncio.run(_kill(ledger, databases, ends))
     else:
-        points = asyncio.run(_model(ledger, ends))
+        points = asyncio.run({"model": _model, "github": _github}[name](ledger, ends))
     section = table(_TITLES[name], points, ledger)
     print(section)
     write_down(section)

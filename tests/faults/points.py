@@ -12,6 +12,7 @@ from tests.support.house import House, Subject
 from tests.support.ledger import Ledger
 
 AT_ONCE = 4
+SLOW_AT_ONCE = 12
 PATIENT = 420.0
 """Seconds to wait for what anybody is to see: some faults are silences of minutes."""
 
@@ -86,19 +87,14 @@ async def go_through(
 
     `survive` gives back in a word how the run took it, and raises AssertionError when it did not.
     """
-    room = asyncio.Semaphore(at_once)
+    rooms = {False: asyncio.Semaphore(at_once), True: asyncio.Semaphore(SLOW_AT_ONCE)}
 
     async def one(point: Point) -> None:
-        if time.monotonic() < ends:
-            ledger.write(str(point), [await _result(survive, point)])
+        async with rooms[point.slow]:
+            if time.monotonic() < ends:
+                ledger.write(str(point), [await _result(survive, point)])
 
-    async def in_its_turn(point: Point) -> None:
-        async with room:
-            await one(point)
-
-    left = [point for point in points if str(point) not in ledger.rows]
-    waiting = [one(point) for point in left if point.slow]
-    await asyncio.gather(*waiting, *(in_its_turn(point) for point in left if not point.slow))
+    await asyncio.gather(*(one(point) for point in points if str(point) not in ledger.rows))
 
 
 async def _result(survive: Survive, point: Point) -> str:

@@ -133,7 +133,7 @@ class Front:
         world = self.world
         fault = world.faults.take(request.method, path)
         template, actor, body, result = "", Actor("nobody"), None, None
-        if fault is not None:
+        if fault is not None and not fault.after:
             await asyncio.sleep(fault.delay)
         try:
             body = _parse(await request.body())
@@ -147,6 +147,8 @@ class Front:
                 template, result = await run(call)
         except Refusal as refusal:
             result = Answer(refusal.status, refusal.body(), refusal.headers)
+        if fault is not None and fault.after:
+            await asyncio.sleep(fault.delay)
         faulty = fault is not None and bool(fault.status)
         if fault is not None and faulty:
             result = _faulty(fault)

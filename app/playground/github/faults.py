@@ -29,6 +29,8 @@ class AnswerFault:
     times: int | None
     cut: bool = False
     """Send half of the answer and hang up."""
+    skip: int = 0
+    """How many requests that match are let through first."""
 
 
 @dataclass
@@ -61,23 +63,27 @@ class Faults:
         delay: float = 0.0,
         after: bool = False,
         times: int | None = 1,
+        skip: int = 0,
     ) -> AnswerFault:
         """Answer requests with this status instead.
 
         `path` is a regular expression searched in the path as the client wrote it, below
         `/api/v3` for the API (`/repos/o/r/issues$`) and from the root for git
         (`/o/r.git/git-receive-pack`). `method` may be `*`. `status` 0 leaves the answer as it is
-        (for a mere delay). `delay` is in seconds. `times` None is for ever. A `body` of text is
-        sent as HTML, like `UNICORN`.
+        (for a mere delay). `delay` is in seconds, and passes where `after` says. `times` None is
+        for ever; `skip` requests that match are let through first. A `body` of text is sent as
+        HTML, like `UNICORN`.
         """
         headers = headers or {}
         fault = AnswerFault(method, re.compile(path), status, body, headers, delay, after, times)
+        fault.skip = skip
         self.answers.append(fault)
         return fault
 
-    def cut(self, method: str, path: str, *, times: int | None = 1) -> AnswerFault:
+    def cut(self, method: str, path: str, *, times: int | None = 1, skip: int = 0) -> AnswerFault:
         """Let requests take effect, and hang up in the middle of the answer."""
         fault = AnswerFault(method, re.compile(path), 0, None, {}, 0.0, True, times, cut=True)
+        fault.skip = skip
         self.answers.append(fault)
         return fault
 
@@ -98,6 +104,9 @@ class Faults:
         """The order that this request meets, which is thereby used once."""
         for fault in self.answers:
             if fault.method in ("*", method) and fault.path.search(path):
+                if fault.skip:
+                    fault.skip -= 1
+                    continue
                 if _used_up(fault):
                     self.answers.remove(fault)
                 return fault

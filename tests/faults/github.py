@@ -1,0 +1,169 @@
+"""GitHub's faults: each call of a run in turn answered by each thing that goes wrong there.
+
+The calls are those that an undisturbed run makes, read from the simulator's record. Whatever the
+answer, people see the usual end.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.playground.github.api import RequestRecord
+from app.playground.github.faults import UNICORN, AnswerFault, Faults
+from tests.faults.points import PATIENT, Point, demand, demand_the_usual_end, over
+from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+
+SCRIPT = script([FIX], [FINISH])
+TITLE = "GitHub faults"
+
+_TIMEOUT = 35.0
+"""Seconds: longer than Honk waits for one answer."""
+
+_LONG = ("path", "ref", "tail")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What a call meets. `git`: whether git's own requests meet it too."""
+
+    answer: dict[str, Any]
+    git: bool = False
+    cut: bool = False
+    slow: bool = False
+
+    def order(self, faults: Faults, method: str, path: str, skip: int) -> AnswerFault:
+        """Let it happen to one request."""
+        if self.cut:
+            return faults.cut(method, path, skip=skip)
+        return faults.answer(method, path, skip=skip, **self.answer)
+
+
+_LIMIT = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}
+
+TROUBLES = {
+    "404 once": Trouble({"status": 404, "body": {"message": "Not Found"}}),
+    "409": Trouble({"status": 409, "body": {"message": "Conflict"}}),
+    "502 after it took effect": Trouble({"status": 502, "body": UNICORN, "after": True}, git=True),
+    "cut": Trouble({}, cut=True),
+    "401": Trouble({"status": 401, "body": {"message": "Bad credentials"}}, git=True),
+    "secondary limit": Trouble({"status": 403, "body": _LIMIT, "headers": {"Retry-After": "1"}}),
+    "500": Trouble({"status": 500}, git=True),
+    "502 with HTML": Trouble({"status": 502, "body": UNICORN}, git=True),
+    "timeout after it took effect": Trouble(
+        {"status": 0, "delay": _TIMEOUT, "after": True}, slow=True
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The nth request of this kind in a run."""
+
+    method: str
+    template: str
+    nth: int
+
+    def __str__(self) -> str:
+        short = self.template.removeprefix("/repos/{owner}/{repo}") or "the repository"
+        nth = f" ({self.nth})" if self.nth > 1 else ""
+        return f"{self.method} {short}{nth}"
+
+    @property
+    def is_git(self) -> bool:
+        """Whether git itself asks."""
+        return self.template.startswith("/{owner}/{repo}.git")
+
+    @property
+    def is_nobodys(self) -> bool:
+        """Whether its address does not tell which run asks."""
+        return not ("{owner}" in self.template or "{installation_id}" in self.template)
+
+
+@dataclass
+class Bench:
+    """One house for all; each point has an owner, an installation and a repository of its own."""
+
+    house: House
+    calls: dict[str, Asked] = field(default_factory=dict)
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    async def points(self) -> list[Point]:
+        """Every trouble at every call that an undisturbed run makes."""
+        requests = self.house.github.requests
+        before = len(requests)
+        subject = await self._subject()
+        await subject.label()
+        await over(self.house, subject)
+        demand_the_usual_end(subject)
+        counts: Counter[tuple[str, str]] = Counter()
+        for record in requests[before:]:
+            kind = (record.method, record.template)
+            counts[kind] += 1
+            asked = Asked(*kind, counts[kind])
+            if self._is_of_a_run(record):
+                self.calls[str(asked)] = asked
+        return [
+            Point(name, what, trouble.slow)
+            for what, trouble in TROUBLES.items()
+            for name, asked in self.calls.items()
+            if trouble.git or not asked.is_git
+        ]
+
+    def needs_the_house_alone(self, point: Point) -> bool:
+        """Whether another run could meet what is meant for this one."""
+        return self.calls[point.where].is_nobodys
+
+    async def survives(self, point: Point) -> str:
+        """Let it happen; "good", or "not met" when no such call was made this time.
+
+        Raises AssertionError when somebody could see it.
+        """
+        asked, faults = self.calls[point.where], self.house.github.faults
+        subject = await self._subject()
+        path = self._path(asked, subject)
+        fault = TROUBLES[point.what].order(faults, asked.method, path, asked.nth - 1)
+        try:
+            await subject.label()
+            await over(self.house, subject)
+            met = all(each is not fault for each in faults.answers)
+        finally:
+            faults.answers[:] = [each for each in faults.answers if each is not fault]
+        demand_the_usual_end(subject)
+        told = [each for each in subject.ours if "<!-- honk:" in each.body]
+        demand(len(told) == 2, f"{len(told)} comments were made")
+        return "good" if met else "not met"
+
+    async def _subject(self) -> Subject:
+        owner = f"owner-{next(self._numbers):04}"
+        return await self.house.subject(plays=SCRIPT, name="calc", owner=owner)
+
+    def _is_of_a_run(self, record: RequestRecord) -> bool:
+        """Not of what the worker does for itself on a timer."""
+        return bool(record.template) and not record.template.startswith("/app/hook")
+
+    def _path(self, asked: Asked, subject: Subject) -> str:
+        """A pattern for the path, which holds for this subject's run alone where it can."""
+        owner, _, repo = subject.repository.partition("/")
+        installation = self.house.github.world.installations[owner].id
+        known = {"owner": owner, "repo": repo, "installation_id": str(installation)}
+
+        def filled(name: str) -> str:
+            return known.get(name, ".*" if name in _LONG else "[^/]+")
+
+        pieces = re.split(r"\{(\w+)\}", asked.template)
+        parts = [filled(p) if i % 2 else re.escape(p) for i, p in enumerate(pieces)]
+        return f"^{''.join(parts)}$"
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Bench]:
+    """With room for those that only wait."""
+    async with open_house(HONK_CONCURRENCY="40") as house:
+        house.patience = PATIENT
+        yield Bench(house)
