@@ -31,7 +31,7 @@ format: .venv/dev
 bench: .venv/dev | system               ## measures, never gates; ONLY=name,name
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-faults: .venv/dev tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill or model, ON=postgres, AGAIN=1
+faults: .venv/dev tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, model or github, ON=postgres, AGAIN=1
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(ON),--on $(ON)) $(if $(AGAIN),--again)
 
 trust: .venv/dev | system               ## all cheats with their controls, all honest changes; resumable; ONLY=word, AGAIN=1

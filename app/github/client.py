@@ -7,7 +7,8 @@ GET, or a write that may be repeated       sent again after a pause, three times
 other write, no or a broken answer         `UnsureError`: `ensure` looks before it sends again
 401                                        a new token, once
 a limit, a few seconds                     waited for; longer ones are a RetryableError
-404 of what was just created               one short retry: GitHub's replicas lag
+404 or 409 that the caller has no use for  one short retry: GitHub's replicas lag
+404 of what was just created               the same
 other refusals                             `RefusedError`, a UserError in plain words
 
 githubkit's own retry resends every method blindly, its typed models refuse answers that differ
@@ -71,7 +72,7 @@ https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-
 """
 
 _LAG = 1.0
-"""Seconds after which what has just been created is looked for once more."""
+"""Seconds after which what is said to be missing, or in the way, is looked for once more."""
 
 GRAPHQL = "/graphql"
 """Stands for the address of the GraphQL API, which is beside `/api/v3` and not below it."""
@@ -558,6 +559,8 @@ def _token_request(scope: TokenScope, repository: Json) -> Request:
         body={**repository, "permissions": dict(scope.permissions)},
         kind="token",
         repeatable=True,
+        # The installation, too, may be a second old.
+        just_created=True,
         accept={403, 404, 422},
     )
 
@@ -577,10 +580,18 @@ def _wait(request: Request, answer: Answer, troubles: _Troubles, now: float) -> 
         if troubles.refused_credentials > 1:
             raise not_accepted(answer)
         return 0.0
-    if answer.status == 404 and request.just_created and not troubles.misses:
+    if _may_be_lag(request, answer) and not troubles.misses:
         troubles.misses += 1
         return _LAG
     return None
+
+
+def _may_be_lag(request: Request, answer: Answer) -> bool:
+    """Whether a replica may not know yet what has just happened elsewhere."""
+    unexpected = answer.status not in request.accept
+    return (answer.status == 404 and (unexpected or request.just_created)) or (
+        answer.status == 409 and unexpected
+    )
 
 
 def _after_silence(request: Request, silence: Silence, troubles: _Troubles) -> float:

@@ -349,6 +349,8 @@ async def remove_label(client: RepositoryClient, number: int, name: str) -> None
             "/repos/{owner}/{repo}/issues/{issue_number}/labels/{name}",
             path={"issue_number": number, "name": name},
             repeatable=True,
+            # Somebody may have put it on a second ago.
+            just_created=True,
             accept={404},
         )
     )

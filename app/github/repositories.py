@@ -207,6 +207,8 @@ async def _permission_of(client: RepositoryClient, login: str) -> _PermissionWir
     answer = await client.get(
         "/repos/{owner}/{repo}/collaborators/{username}/permission",
         path={"username": login},
+        # Who is not known yet would be taken for a stranger, and not be heard.
+        just_created=True,
         accept={404},
     )
     return None if answer.status == 404 else answer.read(_PermissionWire)

@@ -16,7 +16,6 @@ from app.github.client import GitHubApp
 from app.github.exchange import Call, Request
 from app.github.refusals import (
     MissingPermissionError,
-    NotFoundError,
     RefusedError,
     UnsureError,
 )
@@ -116,17 +115,30 @@ async def test_a_limit_that_does_not_end_is_not_waited_for_for_ever(bench: Bench
     assert len(bench.github.requests("GET", PATH)) == 4
 
 
-async def test_what_was_just_created_may_be_missing_for_a_moment(bench: Bench) -> None:
-    missing = Reply(404, {"message": "Not Found"})
-    bench.github.reply("GET", PATH, missing)
-    await bench.client.get("/repos/{owner}/{repo}/things", just_created=True)
+@pytest.mark.parametrize("status", [404, 409])
+async def test_what_is_missing_or_in_the_way_is_looked_for_once_more(
+    bench: Bench, status: int
+) -> None:
+    refused = Reply(status, {"message": "No"})
+    bench.github.reply("GET", PATH, refused)
+    await bench.client.send(READ)
     assert bench.time.slept == [1.0]
-    bench.github.reply("GET", PATH, missing, missing)
-    with pytest.raises(NotFoundError):
-        await bench.client.get("/repos/{owner}/{repo}/things", just_created=True)
-    bench.github.reply("GET", PATH, missing)
-    with pytest.raises(NotFoundError):
+    bench.github.reply("GET", PATH, refused, refused)
+    with pytest.raises(RefusedError):
         await bench.client.send(READ)
+
+
+async def test_who_has_a_use_for_a_404_gets_it_at_once_unless_it_was_just_created(
+    bench: Bench,
+) -> None:
+    missing = Reply(404, {"message": "Not Found"})
+    things = "/repos/{owner}/{repo}/things"
+    bench.github.reply("GET", PATH, missing)
+    assert (await bench.client.get(things, accept={404})).status == 404
+    assert bench.time.slept == []
+    bench.github.reply("GET", PATH, missing)
+    assert (await bench.client.get(things, accept={404}, just_created=True)).status == 200
+    assert bench.time.slept == [1.0]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +165,8 @@ async def test_a_missing_permission_is_named(
 
 
 async def test_a_repository_that_is_gone_is_told_as_such(bench: Bench) -> None:
-    bench.github.reply("GET", "/repos/octo/widget", Reply(404, {"message": "Not Found"}))
+    missing = Reply(404, {"message": "Not Found"})
+    bench.github.reply("GET", "/repos/octo/widget", missing, missing)
     with pytest.raises(UserError, match="octo/widget does not exist, or Honk was not given"):
         await bench.client.get("/repos/{owner}/{repo}")
 

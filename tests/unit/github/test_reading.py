@@ -87,7 +87,8 @@ async def test_who_may_do_what(bench: Bench, answer: dict[str, Any], expected: s
 
 async def test_an_app_has_no_permission_of_a_person(bench: Bench) -> None:
     path = f"{REPO}/collaborators/renovate%5Bbot%5D/permission"
-    bench.github.reply("GET", path, Reply(404, {"message": "Not Found"}))
+    missing = Reply(404, {"message": "Not Found"})
+    bench.github.reply("GET", path, missing, missing)
     assert await repositories.permission(bench.client, "renovate[bot]") is Permission.NONE
 
 
