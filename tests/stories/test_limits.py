@@ -7,6 +7,8 @@ import sqlite3
 
 from tests.support.house import FINISH, FIX, House, Subject, open_house, script
 
+FULL = 60.0
+
 
 def _left(house: House, tokens: float | None = None) -> float:
     """What the bucket of the one installation holds; with a number, it holds that from now on."""
@@ -14,8 +16,8 @@ def _left(house: House, tokens: float | None = None) -> float:
         if tokens is not None:
             database.execute("UPDATE writes SET tokens = ?", [tokens])
             database.commit()
-        ((left,),) = database.execute("SELECT tokens FROM writes").fetchall()
-        return float(left)
+        rows = database.execute("SELECT tokens FROM writes").fetchall()
+        return float(rows[0][0]) if rows else FULL
 
 
 def _edits(subject: Subject) -> int:
@@ -24,11 +26,11 @@ def _edits(subject: Subject) -> int:
 
 
 async def test_every_write_is_counted_and_when_none_is_left_the_last_words_still_come() -> None:
-    async with open_house() as house:
+    async with open_house(HONK_WRITES_PER_MINUTE="60") as house:
         usual = await house.subject(plays=script([FIX], [FINISH]))
         await usual.label()
+        await house.until(lambda: _left(house) < FULL - 2, "what was written was not counted")
         await usual.settled()
-        await house.until(lambda: _left(house) < 50, "what was written was not counted")
 
         scarce = await house.subject(plays=script([FIX], [FINISH]))
         _left(house, -60)
@@ -41,3 +43,5 @@ async def test_every_write_is_counted_and_when_none_is_left_the_last_words_still
         # Heard and settled; nothing in between.
         assert _edits(scarce) < _edits(usual)
         assert _edits(scarce) <= 2
+        put_on = [e.more["label"]["name"] for e in scarce.issue.events if e.event == "labeled"]
+        assert "honk:running" in put_on

@@ -50,18 +50,3 @@ async def test_a_repository_at_its_limit_waits_though_slots_are_free() -> None:
 
         assert _started(house) == ["olivia/narrow#1", "olivia/narrow#2"]
         assert first.labels == second.labels == ["honk:done"]
-
-
-async def test_where_little_may_be_written_the_first_and_last_words_are() -> None:
-    async with open_house(HONK_WRITES_PER_MINUTE="1") as house:
-        subject = await house.subject(plays=script([FIX], [FINISH]))
-        await subject.label()
-        await subject.settled()
-
-        assert subject.labels == ["honk:done"]
-        assert "is ready for your review" in subject.last_words
-        assert "**Done.**" in subject.status
-        edits = [r for r in house.github.requests if r.method == "PATCH" and "comments" in r.path]
-        assert len(edits) == 1
-        put_on = [e.more["label"]["name"] for e in subject.issue.events if e.event == "labeled"]
-        assert "honk:running" in put_on
