@@ -49,6 +49,9 @@ async def test_the_figures_tell_what_a_run_did() -> None:
         during = await _of(house)
         assert during["honk_runs working"] == 1
         assert during["honk_workers"] == 1
+        async with asyncio.timeout(house.patience):
+            while (await _of(house))["honk_model_turns_total"] < 1:  # noqa: ASYNC110 - over HTTP
+                await asyncio.sleep(0.1)
         await subject.comment("/honk stop")
         await subject.settled()
         second = await house.subject(plays=script([FIX], [FINISH]))
@@ -94,7 +97,7 @@ async def test_readiness_means_it(postgres: Postgres) -> None:
     settings = {"HONK_METRICS_PORT": "0", "HONK_LEASE_SECONDS": "16"}
     async with open_fleet(postgres.database(), workers=1, settings=settings) as fleet:
         assert fleet.honk is not None
-        web, worker = fleet.honk.url, _told_by(fleet)
+        web, worker = fleet.honk.url, await _told_by(fleet)
         slots = [(await _figures(url))["honk_worker_slots"] for url in (web, worker)]
         assert slots[0] == slots[1] > 0
         for url in (web, worker):
@@ -126,7 +129,10 @@ async def _answers(url: str, status: int) -> None:
     raise AssertionError(f"{url} never answered with {status}")
 
 
-def _told_by(fleet: Fleet) -> str:
-    found = re.search(r"Metrics are told on (\S+)", fleet.workers[0].log)
-    assert found is not None, fleet.workers[0].log
+async def _told_by(fleet: Fleet) -> str:
+    """Where the first worker tells its figures, as its log says once they can be had."""
+    log, said = fleet.workers[0], re.compile(r"Metrics are told on (\S+)")
+    await fleet.until(lambda: said.search(log.log) is not None, "no metrics are told")
+    found = said.search(log.log)
+    assert found is not None
     return found[1]
