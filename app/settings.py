@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     )
     writes_per_minute: int = Field(60, ge=1, validation_alias="HONK_WRITES_PER_MINUTE")
     max_usd_per_day: float | None = Field(None, gt=0, validation_alias="HONK_MAX_USD_PER_DAY")
+    max_usd_per_day_installation: float | None = Field(
+        None, gt=0, validation_alias="HONK_MAX_USD_PER_DAY_INSTALLATION"
+    )
     lease_seconds: float = Field(12.0, ge=1, le=600, validation_alias="HONK_LEASE_SECONDS")
     intake: Literal["webhook", "poll"] = Field("webhook", validation_alias="HONK_INTAKE")
 

@@ -215,6 +215,7 @@ def _services(
         public_url=settings.public_url or "",
         retention=_retention(settings),
         usd_per_day=settings.max_usd_per_day,
+        usd_per_day_installation=settings.max_usd_per_day_installation,
         credentials=tuple({*settings.secrets(), settings.private_key().get_secret_value()}),
     )
 

@@ -401,6 +401,12 @@ def day_is_spent(of: str) -> tuple[str, str]:
             "Honk's operator lets it spend no more money today.",
             "Ask again tomorrow (UTC), or ask the operator to raise `HONK_MAX_USD_PER_DAY`.",
         )
+    if of == "installation":
+        return (
+            "Honk's operator lets this account spend no more money today.",
+            "Ask again tomorrow (UTC), or ask the operator to raise "
+            "`HONK_MAX_USD_PER_DAY_INSTALLATION`.",
+        )
     return (
         "This repository lets Honk spend no more money today.",
         "Ask again tomorrow (UTC), or raise `budget.per_day_usd` in `.github/honk.yml`.",

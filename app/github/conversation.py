@@ -297,6 +297,8 @@ async def edit_comment(client: RepositoryClient, comment_id: int, body: str) -> 
             body={"body": body},
             kind="status_edit",
             repeatable=True,
+            # It may have been written a second ago.
+            just_created=True,
             accept={404},
         )
     )

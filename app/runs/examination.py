@@ -180,10 +180,12 @@ async def _tests(services: Services, trigger: Trigger, policy: Policy) -> list[F
 
 
 async def _money(services: Services, trigger: Trigger, policy: Policy) -> list[Finding]:
-    everywhere, here = await starting.left_today(services, policy, trigger.repository)
+    day = await starting.left_today(services, policy, trigger)
+    account = services.usd_per_day_installation
     return [
-        *checkup.budget(here, policy.budget.per_day_usd, whose="this repository"),
-        *checkup.budget(everywhere, services.usd_per_day, whose="all of Honk"),
+        *checkup.budget(day.repository, policy.budget.per_day_usd, whose="this repository"),
+        *checkup.budget(day.installation, account, whose="this account"),
+        *checkup.budget(day.everywhere, services.usd_per_day, whose="all of Honk"),
     ]
 
 

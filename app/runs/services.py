@@ -166,6 +166,7 @@ class Services:
     public_url: str = ""  # where people find the pages, without a slash; empty where nowhere
     retention: Retention = field(default_factory=Retention)
     usd_per_day: float | None = None  # the operator's ceiling for all repositories together
+    usd_per_day_installation: float | None = None  # and for those of one installation
     credentials: tuple[str, ...] = field(default=(), repr=False)  # never to be found in any work
     edits: Edits = field(default_factory=Edits)
     stops: Stops = field(default_factory=Stops)

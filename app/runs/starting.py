@@ -9,7 +9,7 @@ from app.domain import labels, words
 from app.domain.policy import Policy
 from app.domain.run import RunInput
 from app.domain.trigger import Trigger
-from app.domain.values import CommitSha, RepoName, RunId, Value
+from app.domain.values import CommitSha, RunId, Value
 from app.runs import durable, gather, intake, supersede
 from app.runs.durable import Nothing
 from app.runs.gather import Gathered
@@ -22,7 +22,18 @@ class Left(Value):
     """Money that the day has left, in US dollars, and whose limit that is."""
 
     usd: float
-    of: Literal["repository", "operator"]
+    of: Literal["repository", "installation", "operator"]
+
+
+class Day(Value):
+    """US dollars that the day has left: of the operator's limits, and of the policy's.
+
+    None where there is no limit.
+    """
+
+    everywhere: float | None
+    installation: float | None
+    repository: float | None
 
 
 class Extended(Value):
@@ -60,24 +71,28 @@ async def start(
 
 async def _left(services: Services, run: RunInput) -> Left:
     """What may still be spent today: by the policy here, by the operator everywhere."""
-    everywhere, here = await left_today(services, run.policy, run.trigger.repository)
-    left = Left(usd=float("1e9") if everywhere is None else everywhere, of="operator")
-    if here is not None and here < left.usd:
-        left = Left(usd=here, of="repository")
-    return left
+    day = await left_today(services, run.policy, run.trigger)
+    limits = [
+        Left(usd=float("1e9") if day.everywhere is None else day.everywhere, of="operator"),
+        *([] if day.installation is None else [Left(usd=day.installation, of="installation")]),
+        *([] if day.repository is None else [Left(usd=day.repository, of="repository")]),
+    ]
+    return min(limits, key=lambda left: left.usd)
 
 
-async def left_today(
-    services: Services, policy: Policy, repository: RepoName
-) -> tuple[float | None, float | None]:
-    """US dollars that the operator's and the policy's day (in UTC) have left; None: no limit."""
+async def left_today(services: Services, policy: Policy, trigger: Trigger) -> Day:
+    """What the day (in UTC) has left of each limit."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-    everywhere, here = services.usd_per_day, policy.budget.per_day_usd
-    if everywhere is not None:
-        everywhere -= await services.runs.spent_since(today)
-    if here is not None:
-        here -= await services.runs.spent_since(today, str(repository))
-    return everywhere, here
+    spent = services.runs.spent_since
+    operator, installation = services.usd_per_day, services.usd_per_day_installation
+    repository = policy.budget.per_day_usd
+    if operator is not None:
+        operator -= await spent(today)
+    if installation is not None:
+        installation -= await spent(today, installation=trigger.installation_id)
+    if repository is not None:
+        repository -= await spent(today, repository=str(trigger.repository))
+    return Day(everywhere=operator, installation=installation, repository=repository)
 
 
 def _within(run: RunInput, usd: float) -> RunInput:

@@ -318,13 +318,17 @@ class Runs:
         await self._database.run(change)
         return await self.get(run)
 
-    async def spent_since(self, moment: float, repository: str | None = None) -> float:
-        """US dollars that runs asked since then have cost, in one repository or in all."""
+    async def spent_since(
+        self, moment: float, *, repository: str | None = None, installation: int | None = None
+    ) -> float:
+        """US dollars that runs asked since then have cost, here or everywhere."""
         query = sa.select(sa.func.coalesce(sa.func.sum(runs.c.cost_usd), 0.0)).where(
             runs.c.created_at >= moment
         )
         if repository is not None:
             query = query.where(runs.c.repository == repository)
+        if installation is not None:
+            query = query.where(runs.c.installation_id == installation)
         return float(
             await self._database.run(lambda connection: connection.execute(query).scalar_one())
         )

@@ -1,6 +1,6 @@
 """`make faults`: what goes wrong, one after the other, and whether anybody could see it.
 
-Each part stops after nine minutes and goes on where it was when it is called again; what was done
+Each part stops within ten minutes and goes on where it was when it is called again; what was done
 is kept in .cache/faults for the commit it was done with. Its table goes into docs/faults.md.
 """
 
@@ -28,7 +28,7 @@ _DATABASES: dict[str, Callable[[Path], AbstractAsyncContextManager[kill.Bench]]]
     "postgres": kill.on_postgres,
 }
 _TITLES = {"kill": "Kill matrix", "model": model.TITLE, "github": github.TITLE}
-_SECONDS = 540.0
+_SECONDS = 420.0
 """How long one call of a part begins new points."""
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from app.playground.github.api import RequestRecord
 from app.playground.github.faults import UNICORN, AnswerFault, Faults
-from tests.faults.points import PATIENT, Point, demand, demand_the_usual_end, over
+from tests.faults.points import Point, demand, demand_the_usual_end, over
 from tests.support.house import FINISH, FIX, House, Subject, open_house, script
 
 SCRIPT = script([FIX], [FINISH])
@@ -24,6 +24,9 @@ TITLE = "GitHub faults"
 
 _TIMEOUT = 35.0
 """Seconds: longer than Honk waits for one answer."""
+
+_PATIENT = 150.0
+"""Seconds to wait for the end: a silence and what Honk waits after it."""
 
 _LONG = ("path", "ref", "tail")
 
@@ -100,7 +103,7 @@ class Bench:
         subject = await self._subject()
         await subject.label()
         await over(self.house, subject)
-        demand_the_usual_end(subject)
+        await demand_the_usual_end(subject)
         counts: Counter[tuple[str, str]] = Counter()
         for record in requests[before:]:
             kind = (record.method, record.template)
@@ -134,7 +137,7 @@ class Bench:
             met = all(each is not fault for each in faults.answers)
         finally:
             faults.answers[:] = [each for each in faults.answers if each is not fault]
-        demand_the_usual_end(subject)
+        await demand_the_usual_end(subject)
         told = [each for each in subject.ours if "<!-- honk:" in each.body]
         demand(len(told) == 2, f"{len(told)} comments were made")
         return "good" if met else "not met"
@@ -165,5 +168,5 @@ class Bench:
 async def opened() -> AsyncIterator[Bench]:
     """With room for those that only wait."""
     async with open_house(HONK_CONCURRENCY="40") as house:
-        house.patience = PATIENT
+        house.patience = _PATIENT
         yield Bench(house)

@@ -140,7 +140,7 @@ class Bench:
             await self._is_told(subject, failure, turn)
             await subject.comment("/honk continue")
             await over(self.house, subject, endings=2)
-        demand_the_usual_end(subject)
+        await demand_the_usual_end(subject)
         wanted = {n: 1 + failure.hits * (n == turn) for n in range(len(SCRIPT.turns))}
         demand(struck.asked == wanted, f"turns were asked for {dict(struck.asked)} times")
         return "continued" if failure.ends_at(turn) else "went on"

@@ -46,15 +46,20 @@ def demand(good: object, otherwise: str) -> None:
         raise WrongError(otherwise)
 
 
-def demand_the_usual_end(subject: Subject) -> None:
-    """One pull request, one status comment, one ending each, one right check run, one commit."""
+async def demand_the_usual_end(subject: Subject) -> None:
+    """One pull request, one status comment, one ending each, one right check run, one commit.
+
+    A commit object that no branch leads to, as a lost answer leaves behind, nobody can see.
+    """
     demand(len(subject.pulls) == 1, f"{len(subject.pulls)} pull requests")
     demand("**Done.**" in subject.status, f"the status: {subject.status[:300]}")
     demand("is ready for your review" in subject.last_words, f"told: {subject.last_words[:300]}")
     demand(subject.labels == ["honk:done"], f"labels: {subject.labels}")
     demand(subject.check.conclusion == "success", f"the check run: {subject.check.conclusion}")
     repository = subject.house.github.world.repository(subject.repository)
-    demand(len(repository.signed) == 1, f"{len(repository.signed)} commits were made")
+    ours = (await subject.git("rev-list", "--branches", "--not", "main")).split()
+    demand(len(ours) == 1, f"{len(ours)} commits were made")
+    demand(ours[0] in repository.signed, "the commit is not signed")
     unfinished = [run for run in repository.check_runs() if run.status != "completed"]
     demand(not unfinished, f"{len(unfinished)} check runs were left open")
 

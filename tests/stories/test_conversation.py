@@ -132,6 +132,25 @@ async def test_the_days_money_is_a_limit_for_all_runs_together(house: House) -> 
     assert "budget.per_day_usd" in await subject.refused()
 
 
+async def test_the_days_money_of_an_account_leaves_the_others_theirs() -> None:
+    async with open_house(HONK_MAX_USD_PER_DAY_INSTALLATION="0.0001") as small:
+        spent = await small.subject(plays=script([FIX], [FINISH]), owner="spendthrift")
+        await spent.label()
+        await spent.settled()
+        assert "**The budget is spent.**" in spent.status
+        await spent.comment("/honk continue")
+        assert "HONK_MAX_USD_PER_DAY_INSTALLATION" in await spent.refused()
+        await spent.comment("/honk doctor")
+        await small.until(
+            lambda: any("Money today, this account" in each.body for each in spent.ours),
+            "doctor does not tell",
+        )
+        other = await small.subject(plays=script([FIX], [FINISH]), owner="another")
+        await other.label()
+        await other.settled()
+        assert "**The budget is spent.**" in other.status  # its own, not refused at the start
+
+
 async def test_hold_keeps_everything_from_starting(house: House) -> None:
     subject = await house.subject()
     await subject.label("honk:hold")

@@ -224,10 +224,16 @@ async def test_a_text_that_is_too_long_is_never_sent(bench: Bench) -> None:
 
 async def test_a_deleted_comment_is_not_an_error(bench: Bench) -> None:
     path = f"{REPO}/issues/comments/4"
-    bench.github.reply("PATCH", path, Reply(404, {"message": "Not Found"}), Reply(200, {}))
+    bench.github.reply("PATCH", path, *2 * [Reply(404, {"message": "Not Found"})], Reply(200, {}))
     assert await conversation.edit_comment(bench.client, 4, "x") is False
     assert await conversation.edit_comment(bench.client, 4, "x") is True
-    assert [call.kind for call in bench.calls] == ["token", "status_edit", "status_edit"]
+    assert [call.kind for call in bench.calls] == ["token", *3 * ["status_edit"]]
+
+
+async def test_a_comment_that_a_replica_does_not_know_yet_is_edited(bench: Bench) -> None:
+    path = f"{REPO}/issues/comments/4"
+    bench.github.reply("PATCH", path, Reply(404, {"message": "Not Found"}), Reply(200, {}))
+    assert await conversation.edit_comment(bench.client, 4, "x") is True
 
 
 def test_a_text_that_fits_is_left_alone() -> None:
