@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -126,12 +127,8 @@ def _reconciler(settings: Settings, database: Database, github: GitHubApp) -> It
 async def _reconciling(settings: Settings, reconciler: Reconciler) -> AsyncIterator[None]:
     """Fetch from GitHub's log what did not reach the receiver; with `poll` that is everything."""
     seconds = POLL_SECONDS if settings.intake == "poll" else RECONCILE_SECONDS
-    task = asyncio.create_task(reconciler.keep_reconciling(seconds))
-    try:
+    async with _going_on(reconciler.keep_reconciling(seconds)):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -140,24 +137,34 @@ async def _at_work(
 ) -> AsyncIterator[None]:
     """The engine and all that goes on beside it; at the end none of it is at work any more."""
     async with engine.running(services.database, executor=executor):
-        always = [
-            asyncio.create_task(keep_settling(services)),
-            asyncio.create_task(services.stops.watch(services.runs)),
-            asyncio.create_task(keep_clean(services, home)),
-            asyncio.create_task(Admission(services).keep_admitting()),
-            asyncio.create_task(watch.keep_watching()),
-            asyncio.create_task(services.github.keep_revoking()),
-        ]
-        for task in always:
-            task.add_done_callback(_must_go_on)
-        always.append(asyncio.create_task(model.warm()))
+        always = _going_on(
+            keep_settling(services),
+            services.stops.watch(services.runs),
+            keep_clean(services, home),
+            Admission(services).keep_admitting(),
+            watch.keep_watching(),
+            services.github.keep_revoking(),
+            model.warm(),
+        )
         try:
-            yield
+            async with always:
+                yield
         finally:
-            for task in always:
-                task.cancel()
-            await asyncio.gather(*always, return_exceptions=True)
             await services.shift.end(seconds=_LAST_WORK_SECONDS)
+
+
+@asynccontextmanager
+async def _going_on(*parts: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Parts of the worker that go on beside what happens in here, each until it is cancelled."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    for task in tasks:
+        task.add_done_callback(_must_go_on)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _must_go_on(task: asyncio.Task[None]) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.support.house import FINISH, FIX, open_fleet, open_house, script
+import sqlalchemy as sa
+
+from app.playground.run import environment
+from app.runs import engine
+from app.store.database import Database
+from tests.support import forked
+from tests.support.house import FINISH, FIX, Worker, open_fleet, open_house, script
+from tests.support.postgres import Postgres
 
 
 async def test_what_was_asked_while_honk_was_away_is_done_when_it_is_back() -> None:
@@ -43,3 +50,22 @@ async def test_a_worker_alone_hears_through_the_log() -> None:
 
         assert subject.labels == ["honk:done"]
         assert len(subject.pulls) == 1
+
+
+async def test_a_worker_that_can_read_the_log_no_more_does_not_look_alive(
+    postgres: Postgres,
+) -> None:
+    address = postgres.database()
+    database = Database(address)
+    engine.migrate(database, concurrency=1)
+    database.transact(lambda connection: connection.execute(sa.text("DROP TABLE deliveries")))
+    database.close()
+    async with open_fleet(address, workers=0, web=False) as fleet:
+        path = fleet.home / "worker.log"
+        with path.open("ab") as log:
+            words, settings = ("app", "worker"), environment(fleet.settings)
+            worker = Worker(forked.start_logging(words, settings, fleet.home, log), path)
+        fleet.workers.append(worker)
+        await worker.ended()
+
+        assert "the worker ends: a part of it failed" in worker.log
