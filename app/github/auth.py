@@ -45,10 +45,11 @@ class AppKey:
         self._clock = clock
         self._key: RSAPrivateKey | None = None
         self._current: tuple[SecretStr, float] | None = None
+        self._ahead = 0.0
 
     def jwt(self) -> SecretStr:
         """The JWT that proves to GitHub that this is the App. Raises UserError for a bad key."""
-        now = self._clock()
+        now = self._clock() + self._ahead
         if self._current is None or now >= self._current[1] - _SLACK / 2:
             expires = int(now) + _JWT_LIFE
             claims = {"iat": int(now) - _JWT_BACKDATED, "exp": expires, "iss": self._app_id}
@@ -56,9 +57,14 @@ class AppKey:
             self._current = (SecretStr(signed), float(expires))
         return self._current[0]
 
-    def forget_jwt(self) -> None:
-        """GitHub refused the JWT: sign another for the next call."""
+    def forget_jwt(self, github_time: float | None) -> None:
+        """GitHub refused the JWT: sign another for the next call.
+
+        By GitHub's clock (Unix time), where it told it: this machine's may be wrong.
+        """
         self._current = None
+        if github_time is not None:
+            self._ahead = github_time - self._clock()
 
     def secrets(self) -> set[str]:
         """What must never be written anywhere: the key and the JWT in use."""

@@ -106,7 +106,9 @@ class _Credentials:
     """What a request is signed with, and how to come by a new one after a 401."""
 
     def __init__(
-        self, get: Callable[[], Awaitable[SecretStr]], drop: Callable[[SecretStr], None]
+        self,
+        get: Callable[[], Awaitable[SecretStr]],
+        drop: Callable[[SecretStr, Answer], None],
     ) -> None:
         self.get = get
         self.drop = drop
@@ -215,7 +217,7 @@ class GitHubApp:
 
         request = Request("DELETE", "/installation/token", kind="token", repeatable=True)
         try:
-            answer = await self._send(request, _Credentials(same, lambda _: None), ())
+            answer = await self._send(request, _Credentials(same, lambda *_: None), ())
         except HonkError as problem:
             _log.info("a token was left to expire by itself", why=str(problem))
         else:
@@ -280,7 +282,8 @@ class GitHubApp:
     ) -> Answer:
         """Send with a token of that scope. Raises RefusedError, UnsureError, RetryableError."""
         credentials = _Credentials(
-            lambda: self._token(scope, observers), lambda token: self._tokens.drop(scope, token)
+            lambda: self._token(scope, observers),
+            lambda token, _: self._tokens.drop(scope, token),
         )
         answer = await self._send(request, credentials, observers)
         if answer.status >= 300 and answer.status not in request.accept:
@@ -295,7 +298,7 @@ class GitHubApp:
         async def signed() -> SecretStr:
             return self._key.jwt()
 
-        credentials = _Credentials(signed, lambda _: self._key.forget_jwt())
+        credentials = _Credentials(signed, lambda _, answer: self._key.forget_jwt(answer.date))
         told = self._observers if observers is None else observers
         answer = await self._send(request, credentials, told)
         if answer.status >= 300 and answer.status not in request.accept:
@@ -347,8 +350,8 @@ class GitHubApp:
                 wait, url = 0.0, _followed(self.api_url, url, answer, troubles)
             else:
                 if answer.status == 401:
-                    credentials.drop(secret)
-                final = _wait(request, answer, troubles, self._clock())
+                    credentials.drop(secret, answer)
+                final = _wait(request, answer, troubles, answer.date or self._clock())
                 if final is None:
                     return answer
                 wait = final

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote, unquote
 
@@ -64,6 +65,14 @@ class Answer:
         """The page number behind `rel` (`next`, `last`) in the Link header, if there is one."""
         found = re.search(rf'[?&]page=(\d+)[^>]*>\s*;\s*rel="{rel}"', self.headers.get("link", ""))
         return int(found[1]) if found else None
+
+    @property
+    def date(self) -> float | None:
+        """When it was answered, by GitHub's own clock (Unix time), if it says so."""
+        try:
+            return parsedate_to_datetime(self.headers.get("date", "")).timestamp()
+        except ValueError:
+            return None
 
     @property
     def next_cursor(self) -> str | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from email.utils import formatdate
 
 import jwt
 import pytest
@@ -210,3 +211,32 @@ async def test_at_the_end_every_token_is_revoked_and_github_may_be_away(bench: B
     bench.github.reply("DELETE", "/installation/token", *[Reply(502)] * 9)
     await bench.app.close()
     assert bench.github.requests("DELETE", "/installation/token")
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_where_the_machines_clock_is_wrong_the_jwt_goes_by_githubs(
+    bench: Bench, hours: int
+) -> None:
+    right = bench.time.now + hours * 3600
+    told = {"date": formatdate(right, usegmt=True)}
+    bench.github.reply("POST", MINT, Reply(401, {"message": "Bad JWT"}, headers=told))
+    await read(bench)
+
+    issued = [
+        jwt.decode(each.headers["authorization"].split()[1], options={"verify_signature": False})
+        for each in bench.github.mints
+    ]
+    assert [claims["iat"] for claims in issued] == [bench.time.now - 60, right - 60]
+
+
+async def test_a_limit_is_waited_for_by_githubs_clock(bench: Bench) -> None:
+    right = bench.time.now + 3600
+    limit = {
+        "date": formatdate(right, usegmt=True),
+        "x-ratelimit-remaining": "0",
+        "x-ratelimit-reset": str(int(right) + 5),
+    }
+    bench.github.reply("GET", ISSUE, Reply(403, {"message": "Too many"}, headers=limit))
+    await read(bench)
+
+    assert bench.time.slept == [5.0]
