@@ -33,7 +33,7 @@ from dbos import DBOS
 from sqlalchemy.exc import DBAPIError
 
 from app.errors import RetryableError, UserError
-from app.store.database import Database, lock_key, now
+from app.store.database import Database, away, lock_key, now
 from app.store.schema import workers
 
 log = structlog.get_logger()
@@ -168,7 +168,7 @@ class _Heart:
         try:
             self._ping()
         except sa.exc.OperationalError as problem:
-            raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
+            raise away(problem) from None
         except sa.exc.ProgrammingError:
             raise UserError(
                 "This Postgres does not know idle_session_timeout.",

@@ -19,8 +19,8 @@ from sqlalchemy.exc import DBAPIError
 
 from app.domain.run import RunInput, attempt_id, subject_key
 from app.domain.trigger import Signal, Trigger
-from app.errors import RetryableError, UserError
-from app.store.database import Database
+from app.errors import UserError
+from app.store.database import Database, away
 
 APPLICATION = "honk"
 # Changes of a workflow go through DBOS.patch, so that runs under way survive a deployment.
@@ -87,7 +87,7 @@ class TriggerQueue:
         try:
             found = await asyncio.to_thread(self._client.retrieve_queue, INTAKE_QUEUE)
         except DBAPIError as problem:
-            raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
+            raise away(problem) from None
         if found is None:
             raise UserError(
                 "The queues are not in the database yet.", next_step="Run `honk migrate` first."
@@ -108,7 +108,7 @@ class TriggerQueue:
                 load_output=False,
             )
         except DBAPIError as problem:
-            raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
+            raise away(problem) from None
         return waiting[0].created_at / 1000 if waiting and waiting[0].created_at else None
 
     async def enqueue(self, trigger: Trigger | Signal) -> Literal["accepted", "known"]:
@@ -126,7 +126,7 @@ class TriggerQueue:
         except dbos_error.DBOSWorkflowIDInUseError:
             return "known"
         except DBAPIError as problem:
-            raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
+            raise away(problem) from None
         return "accepted"
 
 
@@ -147,10 +147,16 @@ async def enqueue_attempt(run: RunInput, number: int) -> None:
 
 
 async def release_attempt(attempt: str) -> None:
-    """Let an attempt that waits go to the first worker with a free slot."""
+    """Let an attempt that waits go to the first worker with a free slot.
+
+    Raises RetryableError when the database is away.
+    """
     await DBOS.set_workflow_delay_async(attempt, delay_seconds=0)
-    # The engine looks for expired delays once a second; people are waiting.
-    await asyncio.to_thread(_system_database().transition_delayed_workflows)
+    try:
+        # The engine looks for expired delays once a second; people are waiting.
+        await asyncio.to_thread(_system_database().transition_delayed_workflows)
+    except DBAPIError as problem:
+        raise away(problem) from None
 
 
 def hand_over(database: Database, executor: str) -> int:

@@ -26,6 +26,10 @@ from app.errors import RetryableError, UserError
 T = TypeVar("T")
 
 _BUSY_MILLISECONDS = 30_000
+
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""SQLite's codes while the disk takes nothing: which of them depends on the file it was writing."""
+
 _LOCK_SECONDS = 0.1
 
 
@@ -51,7 +55,7 @@ class Database:
             with self.engine.begin() as connection:
                 return function(connection)
         except sa.exc.OperationalError as problem:
-            raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
+            raise away(problem) from None
 
     def check_migrated(self) -> None:
         """Raises UserError unless the tables are those of this version."""
@@ -136,7 +140,7 @@ class Database:
         try:
             return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         except sa.exc.OperationalError as problem:
-            raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
+            raise away(problem) from None
 
     @asynccontextmanager
     async def alone(self, name: str) -> AsyncIterator[bool]:
@@ -150,6 +154,14 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def away(problem: sa.exc.DBAPIError) -> RetryableError:
+    """What keeps the database from us; a server's own words could name its address and account."""
+    own = isinstance(problem.orig, sqlite3.Error)
+    return RetryableError(
+        f"The database is away ({problem.orig if own else type(problem.orig).__name__})."
+    )
 
 
 @functools.cache
@@ -231,7 +243,16 @@ def _engine(url: str) -> sa.Engine:
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     engine = sa.create_engine(url, pool_size=20, max_overflow=10)
     event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "handle_error", _count_as_away)
     return engine
+
+
+def _count_as_away(context: sa.engine.ExceptionContext) -> None:
+    """The workflow engine waits for a database that is away; one without room it would give up."""
+    code = getattr(context.original_exception, "sqlite_errorcode", 0)
+    # The lower eight bits are the kind: https://www.sqlite.org/rescode.html
+    if code & 0xFF in _NO_ROOM:
+        context.is_disconnect = True
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
