@@ -10,6 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 demo: .venv/runtime | system            ## a GitHub on this machine, an issue, and Honk at work on it
 	@$(BIN)/python -m app playground $(ARGS)
 
+# FLEET=1, which the stories read, tells them with two `honk web` and three `honk worker` on Postgres.
 test: .venv/dev tests/contract/node_modules/.stamp | system    ## lint, types, floors and every story; ARGS go to pytest
 ifeq ($(strip $(ARGS)),)
 	@$(MAKE) --no-print-directory lint

@@ -23,8 +23,7 @@ DONE = {"plan": {"items": [{"text": "Turn minus into plus", "done": True}]}}
 @pytest_asyncio.fixture(scope="module", loop_scope="module", name="house")
 async def _house() -> AsyncIterator[House]:
     async with open_house(**sign_in_settings()) as house:
-        assert house.honk is not None
-        let_sign_in(house.github, house.honk.url)
+        let_sign_in(house.github, house.url)
         yield house
 
 
@@ -36,8 +35,8 @@ async def test_a_phone_follows_a_run_to_its_end(house: House, tab: Browser) -> N
         lambda: any("honk:run=" in c.body for c in subject.ours), "there is no status comment"
     )
     found = re.search(r"honk:run=(\w+)", subject.status)
-    assert found and house.honk is not None
-    await asyncio.to_thread(_follow, tab, f"{house.honk.url}/runs/{found[1]}")
+    assert found
+    await asyncio.to_thread(_follow, tab, f"{house.url}/runs/{found[1]}")
 
 
 def _follow(tab: Browser, page: str) -> None:

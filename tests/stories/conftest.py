@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support import postgres
-from tests.support.house import House, open_house
+from tests.support.house import AS_FLEET, House, houses_are_fleets, open_house
 from tests.support.postgres import Postgres
 
 
@@ -16,6 +16,15 @@ from tests.support.postgres import Postgres
 async def house() -> AsyncIterator[House]:
     async with open_house() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fleet(request: pytest.FixtureRequest) -> Iterator[None]:
+    if not AS_FLEET:
+        yield
+        return
+    with houses_are_fleets(request.getfixturevalue("postgres")):
+        yield
 
 
 @pytest.fixture(scope="session", name="postgres")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from app.playground.run import environment
-from tests.support.house import FINISH, FIX, House, open_house, script
+from tests.support.house import FINISH, FIX, House, in_one_process, open_house, script
 
 LOOKS = [{"use": [{"bash": {"command": f"echo {n}"}}], "seconds": 0.4} for n in range(4)]
 
@@ -26,6 +26,7 @@ async def _honk(house: House, *arguments: str) -> subprocess.CompletedProcess[st
     )
 
 
+@in_one_process("`honk backup` is for SQLite; Postgres has pg_dump")
 async def test_a_restored_backup_goes_on_with_the_runs_that_were_under_way() -> None:
     async with open_house() as house:
         before = await house.subject(plays=script([FIX], [FINISH]))

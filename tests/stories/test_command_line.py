@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.house import FINISH, FIX, House, open_house, script
+from tests.support.house import FINISH, FIX, House, in_one_process, open_house, script
 
 
 def _honk(
@@ -146,6 +146,7 @@ def test_web_before_migrate_says_what_to_do(tmp_path: Path) -> None:
     assert "honk migrate" in done.stderr
 
 
+@in_one_process("only SQLite refuses a second worker")
 async def test_a_second_worker_on_sqlite_is_refused_and_runs_are_shown() -> None:
     async with open_house() as house:
         subject = await house.subject(plays=script([FIX], [FINISH]))

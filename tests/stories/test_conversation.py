@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.house import FINISH, FIX, PROJECT, House, Subject, open_house, script
+from tests.support.house import (
+    FINISH,
+    FIX,
+    PROJECT,
+    House,
+    Subject,
+    open_house,
+    open_house_of_one_worker,
+    script,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -184,7 +193,7 @@ async def test_nothing_to_stop_and_nothing_to_continue_are_said(house: House) ->
 
 
 async def test_a_run_that_waits_for_a_slot_is_heard_and_stopped_at_once() -> None:
-    async with open_house(HONK_CONCURRENCY="1") as small:
+    async with open_house_of_one_worker(HONK_CONCURRENCY="1") as small:
         first = await small.subject(plays=script(ENDLESS))
         second = await small.subject()
         await first.label()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-
 from tests.support.house import FINISH, FIX, House, Subject, open_house, script
 
 FULL = 60.0
@@ -12,12 +9,10 @@ FULL = 60.0
 
 def _left(house: House, tokens: float | None = None) -> float:
     """What the bucket of the one installation holds; with a number, it holds that from now on."""
-    with contextlib.closing(sqlite3.connect(house.home / "honk" / "honk.db")) as database:
-        if tokens is not None:
-            database.execute("UPDATE writes SET tokens = ?", [tokens])
-            database.commit()
-        rows = database.execute("SELECT tokens FROM writes").fetchall()
-        return float(rows[0][0]) if rows else FULL
+    if tokens is not None:
+        house.sql("UPDATE writes SET tokens = :tokens", tokens=tokens)
+    rows = house.sql("SELECT tokens FROM writes")
+    return float(rows[0][0]) if rows else FULL
 
 
 def _edits(subject: Subject) -> int:

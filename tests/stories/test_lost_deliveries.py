@@ -39,7 +39,7 @@ async def test_what_was_asked_while_honk_was_away_is_done_when_it_is_back() -> N
 
 
 async def test_a_worker_alone_hears_through_the_log() -> None:
-    async with open_fleet(None, workers=1, web=False, settings={"HONK_INTAKE": "poll"}) as house:
+    async with open_fleet(None, workers=1, receivers=0, settings={"HONK_INTAKE": "poll"}) as house:
         subject = await house.subject(plays=script([FIX], [FINISH]))
         await subject.label()
         await subject.settled()
@@ -60,7 +60,7 @@ async def test_a_worker_that_can_read_the_log_no_more_does_not_look_alive(
     engine.migrate(database, concurrency=1)
     database.transact(lambda connection: connection.execute(sa.text("DROP TABLE deliveries")))
     database.close()
-    async with open_fleet(address, workers=0, web=False) as fleet:
+    async with open_fleet(address, workers=0, receivers=0) as fleet:
         path = fleet.home / "worker.log"
         with path.open("ab") as log:
             words, settings = ("app", "worker"), environment(fleet.settings)

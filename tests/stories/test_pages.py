@@ -28,7 +28,7 @@ PLAN = {"plan": {"items": [{"text": "Turn <b>minus</b> into plus", "done": True}
 async def _house() -> AsyncIterator[House]:
     settings = sign_in_settings() | {"HONK_SESSION_SECRET": SESSION_SECRET}
     async with open_house(**settings) as house:
-        let_sign_in(house.github, _url(house))
+        let_sign_in(house.github, house.url)
         yield house
 
 
@@ -60,11 +60,6 @@ async def _private(house: House) -> Subject:
     return subject
 
 
-def _url(house: House) -> str:
-    assert house.honk is not None
-    return house.honk.url
-
-
 def _page(subject: Subject) -> str:
     found = re.search(r"honk:run=(\w+)", subject.status)
     assert found
@@ -73,7 +68,7 @@ def _page(subject: Subject) -> str:
 
 @asynccontextmanager
 async def _visitor(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=_url(house)) as client:
+    async with httpx.AsyncClient(base_url=house.url) as client:
         yield client
 
 

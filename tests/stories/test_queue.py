@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 
-from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+from tests.support.house import (
+    FINISH,
+    FIX,
+    House,
+    Subject,
+    open_house,
+    open_house_of_one_worker,
+    script,
+)
 
 SLOW = script({"use": [FIX], "seconds": 1.0}, [FINISH])
 
@@ -18,7 +26,7 @@ async def _heard(subject: Subject, words: str) -> None:
 
 
 async def test_a_crowd_of_one_repository_keeps_no_other_from_the_next_slot() -> None:
-    async with open_house(HONK_CONCURRENCY="1") as house:
+    async with open_house_of_one_worker(HONK_CONCURRENCY="1") as house:
         first = await house.subject(plays=SLOW, name="crowd")
         issue = await house.github.open_issue("olivia/crowd", "olivia", "another", "")
         house.model.scripts[f"olivia/crowd#{issue.number}"] = SLOW

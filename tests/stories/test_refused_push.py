@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+from tests.support.house import FINISH, FIX, House, Subject, open_house_of_one_worker, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -41,7 +41,8 @@ async def test_the_agent_is_told_of_the_rule_and_does_without(house: House) -> N
 
 
 async def test_what_may_not_be_pushed_is_kept_and_published_once_it_may() -> None:
-    async with open_house() as house:
+    async with open_house_of_one_worker() as house:
+        (machine,) = house.machines
         subject = await house.subject(
             plays=script([FIX, INFRA], [FINISH], [FINISH], [FINISH], [FINISH])
         )
@@ -54,12 +55,12 @@ async def test_what_may_not_be_pushed_is_kept_and_published_once_it_may() -> Non
             assert "because of `infra/prod/main.tf`" in text
             assert "File path is restricted" in text
         assert subject.pulls == []
-        (kept,) = (house.home / "honk" / "kept").iterdir()
+        (kept,) = (machine / "kept").iterdir()
         heads = await subject.git("bundle", "list-heads", str(kept))
         assert kept.stem in heads
 
         # The mirror is only a cache: what GitHub does not have is not lost with it.
-        shutil.rmtree(house.home / "honk" / "mirrors")
+        shutil.rmtree(machine / "mirrors")
         house.github.repository(subject.repository).rulesets.clear()
         await subject.comment("/honk continue")
         await subject.settled(endings=2)
@@ -67,4 +68,4 @@ async def test_what_may_not_be_pushed_is_kept_and_published_once_it_may() -> Non
         assert subject.pull.pull is not None
         head = subject.pull.pull.head_sha
         assert await subject.git("show", f"{head}:infra/prod/main.tf") == "x\n"
-        assert list((house.home / "honk" / "kept").iterdir()) == []
+        assert list((machine / "kept").iterdir()) == []

@@ -36,7 +36,7 @@ verify: ["python3 -c 'import six, calc; assert calc.add(2, 3) == 5'"]
 
 def kept(house: House) -> int:
     """How many set-ups Honk has kept."""
-    return len(list((house.home / "honk" / "setups").glob("*/made.tar")))
+    return sum(len(list(each.glob("setups/*/made.tar"))) for each in house.machines)
 
 
 def files(policy: bytes) -> dict[str, bytes]:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
 import os
-import sqlite3
 import time
 from pathlib import Path
 
 from app.playground.github.webhooks import Delivery
-from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+from tests.support.house import FINISH, FIX, House, Subject, open_house_of_one_worker, script
 
 DAY = 86_400
 
 
 async def test_what_is_old_is_forgotten_and_swept_away() -> None:
-    async with open_house() as house:
+    async with open_house_of_one_worker() as house:
+        (machine,) = house.machines
         house.model.scripts["olivia/old#1"] = house.model.scripts["olivia/old#2"] = script(
             [FIX], [FINISH]
         )
         subject = await house.subject(name="old")
         await subject.label()
         await subject.settled()
-        mirror = house.home / "honk" / "mirrors" / "olivia" / "old.git"
+        mirror = machine / "mirrors" / "olivia" / "old.git"
         assert mirror.is_dir()
-        left = house.home / "honk" / "workspaces" / "abcdefghij-verify" / "tree"
+        left = machine / "workspaces" / "abcdefghij-verify" / "tree"
 
         await _months_later(house, 100, left)
         assert _count(house, "runs") == _count(house, "turns") == _count(house, "results") == 0
@@ -59,23 +58,20 @@ async def test_what_is_old_is_forgotten_and_swept_away() -> None:
 async def _months_later(house: House, days: int, left: Path) -> None:
     """Stop, let everything that is on this machine become older, and start again."""
     await house.stop()
+    (machine,) = house.machines
     cleaned = house.log().count("the disk was cleaned")
     left.mkdir(parents=True)
     old = time.time() - days * DAY
-    for path in (left.parent, *(house.home / "honk" / "mirrors").glob("*/*/honk.lock")):
+    for path in (left.parent, *machine.glob("mirrors/*/*/honk.lock")):
         os.utime(path, (old, old))
-    os.utime(house.home / "honk" / ".cleaned", (old, old))
-    with contextlib.closing(_database(house)) as database:
-        for statement in (
-            "UPDATE runs SET created_at = created_at - ?, finished_at = finished_at - ?",
-            "UPDATE results SET created_at = created_at - ?",
-            "UPDATE marks SET at = at - ? WHERE name = 'cleaned'",
-        ):
-            database.execute(statement, [days * DAY] * statement.count("?"))
-        database.execute(
-            "UPDATE workflow_status SET created_at = created_at - ?", [days * DAY * 1000]
-        )
-        database.commit()
+    os.utime(machine / ".cleaned", (old, old))
+    for statement in (
+        "UPDATE runs SET created_at = created_at - :ago, finished_at = finished_at - :ago",
+        "UPDATE results SET created_at = created_at - :ago",
+        "UPDATE marks SET at = at - :ago WHERE name = 'cleaned'",
+        "UPDATE workflow_status SET created_at = created_at - :ago * 1000",
+    ):
+        house.sql(statement, ago=days * DAY)
     await house.start()
     await house.until(
         lambda: house.log().count("the disk was cleaned") == cleaned + 1, "nothing was cleaned"
@@ -99,16 +95,13 @@ async def _send_what_was_said_months_ago(house: House) -> None:
     assert house.github.world.webhooks.log[-1].status_code == 202
 
 
-def _database(house: House) -> sqlite3.Connection:
-    return sqlite3.connect(house.home / "honk" / "honk.db")
-
-
 def _count(house: House, table: str) -> int:
-    with contextlib.closing(_database(house)) as database:
-        return int(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
+    ((number,),) = house.sql(f"SELECT count(*) FROM {table}")  # noqa: S608
+    return int(number)
 
 
 def _workflows(house: House) -> int:
-    with contextlib.closing(_database(house)) as database:
-        asked = "SELECT count(*) FROM workflow_status WHERE name IN ('intake', 'attempt')"
-        return int(database.execute(asked).fetchone()[0])
+    ((number,),) = house.sql(
+        "SELECT count(*) FROM workflow_status WHERE name IN ('intake', 'attempt')"
+    )
+    return int(number)

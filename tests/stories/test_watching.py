@@ -9,7 +9,16 @@ import re
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.house import FINISH, FIX, Fleet, House, open_fleet, open_house, script
+from tests.support.house import (
+    FINISH,
+    FIX,
+    Fleet,
+    House,
+    in_one_process,
+    open_fleet,
+    open_house,
+    script,
+)
 from tests.support.postgres import Postgres
 
 SLEEPS = {"bash": {"command": "sleep 20"}}
@@ -34,10 +43,10 @@ async def _figures(url: str) -> dict[str, float]:
 
 
 async def _of(house: House) -> dict[str, float]:
-    assert house.honk is not None
-    return await _figures(house.honk.url)
+    return await _figures(house.url)
 
 
+@in_one_process("each process counts for itself; here all is counted by one")
 async def test_the_figures_tell_what_a_run_did() -> None:
     async with open_house(LOG_FORMAT="json") as house:
         fresh = await _of(house)

@@ -10,17 +10,20 @@ import asyncio
 import contextlib
 import functools
 import itertools
+import os
 import re
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+import sqlalchemy as sa
 
 from app.playground.github import GitHub, serve
 from app.playground.github.world import CheckRun, Comment, Issue
@@ -36,11 +39,17 @@ from app.playground.run import (
     registration,
 )
 from app.playground.serving import serve_app
+from app.store.database import Database
 from tests.support import forked
 from tests.support.openapi import contract
+from tests.support.postgres import Postgres
 
 OWNER = "olivia"
 PATIENCE_SECONDS = 90.0
+
+AS_FLEET = os.environ.get("FLEET") == "1"
+"""Whether stories are to be told in fleets on Postgres; the Makefile says how."""
+FLEET_RECEIVERS, FLEET_WORKERS = 2, 3
 
 PROJECT = {
     "calc.py": b"def add(a, b):\n    return a - b\n\n\ndef double(a):\n    return a * 2\n",
@@ -237,6 +246,42 @@ def _told_in(line: str, name: str) -> str:
     return found[1] if found else ""
 
 
+class Logs:
+    """What the processes of a house say, as one log that only grows."""
+
+    _ENTRY = re.compile(r"(?m)^(?=\d{4}-\d\d-\d\dT|\{)")
+    _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+    _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+    def __init__(self) -> None:
+        self._read_until: dict[Path, int] = {}
+        self._text = ""
+
+    def add(self, path: Path) -> None:
+        """One more file, which need not be there yet."""
+        self._read_until.setdefault(path, 0)
+
+    def read(self) -> str:
+        """All that was said until now; what came since the last look is in order of time."""
+        new = [entry for path in self._read_until for entry in self._new_in(path)]
+        self._text += "".join(sorted(new, key=self._moment))
+        return self._text
+
+    def _new_in(self, path: Path) -> list[str]:
+        """The whole lines that were not read yet; a traceback stays with what it belongs to."""
+        if not path.exists():
+            return []
+        with path.open("rb") as file:
+            file.seek(self._read_until[path])
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self._read_until[path] += len(whole + newline)
+        return self._ENTRY.split(self._COLOUR.sub("", (whole + newline).decode("utf-8")))
+
+    def _moment(self, entry: str) -> str:
+        found = self._MOMENT.search(entry)
+        return found[0] if found else ""
+
+
 @dataclass
 class House:
     """The playground with the product in it."""
@@ -254,13 +299,30 @@ class House:
     """Operations (method and template) that this story gets wrong on purpose, with reasons."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _numbers: Any = field(default_factory=itertools.count)
+    _logs: Logs = field(default_factory=Logs)
+
+    @property
+    def url(self) -> str:
+        """Where the product receives and shows its pages."""
+        assert self.honk is not None
+        return self.honk.url
+
+    @property
+    def machines(self) -> list[Path]:
+        """The HONK_HOME of each worker that there was."""
+        return [self.home / "honk"]
 
     async def start(self) -> None:
         """Start the product on what is in `home`."""
-        self.honk = await self._stack.enter_async_context(
-            product(self.home, self.settings, module=self.module, start=forked.start)
-        )
+        self.honk = await self._serve("serve")
         self.github.webhook_url = f"{self.honk.url}/webhooks/github"
+
+    async def _serve(self, command: str) -> Product:
+        self._logs.add(self.home / "honk.log")
+        started = product(
+            self.home, self.settings, command=command, module=self.module, start=forked.start
+        )
+        return await self._stack.enter_async_context(started)
 
     async def stop(self) -> None:
         """End the product as its operator would."""
@@ -269,10 +331,16 @@ class House:
 
     async def kill(self) -> None:
         """End the product as a crash would, sandboxes and all."""
-        assert self.honk is not None
-        self.honk.process.kill()
-        await asyncio.to_thread(self.honk.process.wait)
+        processes = self._processes()
+        for process in processes:
+            process.kill()
+        for process in processes:
+            await asyncio.to_thread(process.wait)
         await self.stop()
+
+    def _processes(self) -> list[Process]:
+        assert self.honk is not None
+        return [self.honk.process]
 
     async def subject(
         self,
@@ -312,14 +380,28 @@ class House:
             await asyncio.sleep(0.02)
 
     def log(self) -> str:
-        return re.sub(r"\x1b\[[0-9;]*m", "", (self.home / "honk.log").read_text("utf-8"))
+        """All that the product has said, from its first start on."""
+        return self._logs.read()
+
+    def sql(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
+        """Do something in the product's database behind its back; the rows that it gives."""
+        url = self.settings.get("DATABASE_URL", f"sqlite:///{self.home}/honk/honk.db")
+        engine = Database(url).engine
+        try:
+            with engine.begin() as connection:
+                if engine.dialect.name != "sqlite":
+                    # The engine's own tables are in a schema of theirs.
+                    connection.execute(sa.text("SET LOCAL search_path TO public, dbos"))
+                done = connection.execute(sa.text(statement), values)
+                return [tuple(row) for row in done] if done.returns_rows else []
+        finally:
+            engine.dispose()
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
         """Send something to the receiver that GitHub would not."""
-        assert self.honk is not None
         async with httpx.AsyncClient() as client:
             return await client.post(
-                f"{self.honk.url}/webhooks/github", content=body, headers=dict(headers)
+                f"{self.url}/webhooks/github", content=body, headers=dict(headers)
             )
 
 
@@ -329,10 +411,13 @@ class Worker:
 
     process: Process
     log_file: Path
+    begins: int = 0
+    """Where its own words begin in the file: others may have worked on its machine before."""
 
     @property
     def log(self) -> str:
-        return re.sub(r"\x1b\[[0-9;]*m", "", self.log_file.read_text("utf-8"))
+        said = self.log_file.read_bytes()[self.begins :].decode("utf-8")
+        return re.sub(r"\x1b\[[0-9;]*m", "", said)
 
     async def ended(self, *, within: float = 30.0) -> int:
         """Wait for its end; its exit code."""
@@ -341,33 +426,52 @@ class Worker:
 
 @dataclass
 class Fleet(House):
-    """The product in several processes: one that receives, and workers that share a database.
+    """The product in several processes: some that receive, and workers, that share a database.
 
     Nothing else is shared: each worker has a home of its own, as on another machine.
     """
 
     size: int = 2
-    web: bool = True
+    receivers: int = 1
     workers: list[Worker] = field(default_factory=list)
+    _webs: list[Product] = field(default_factory=list)
+    _turns: Iterator[int] = field(default_factory=itertools.count)
+    _machines: Iterator[int] = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.github.webhook_observers.append(lambda _: self._lead_to_the_next())
+
+    @property
+    def url(self) -> str:
+        """Of the receivers in turn, as a balancer would."""
+        return self._webs[next(self._turns) % len(self._webs)].url
+
+    @property
+    def machines(self) -> list[Path]:
+        return sorted(path for path in self.home.glob("worker-*") if path.is_dir())
 
     async def start(self) -> None:
-        """Start the workers, then web."""
+        """Start the workers, each on its machine, then what receives."""
+        self._machines = itertools.count()
         await asyncio.gather(*(self.add_worker() for _ in range(self.size)))
-        if not self.web:
-            return
-        self.honk = await self._stack.enter_async_context(
-            product(self.home, self.settings, command="web", module=self.module, start=forked.start)
-        )
-        self.github.webhook_url = f"{self.honk.url}/webhooks/github"
+        self._webs = [await self._serve("web") for _ in range(self.receivers)]
+        self.honk = self._webs[0] if self._webs else None
+        self._lead_to_the_next()
+
+    def _lead_to_the_next(self) -> None:
+        if self._webs:
+            self.github.webhook_url = f"{self.url}/webhooks/github"
 
     async def add_worker(self) -> Worker:
-        """One more, ready to work."""
-        number = next(self._numbers)
+        """One more on a machine of its own, ready to work."""
+        number = next(self._machines)
         home, log = self.home / f"worker-{number}", self.home / f"worker-{number}.log"
+        begins = log.stat().st_size if log.exists() else 0
+        self._logs.add(log)
         with log.open("ab") as output:
             settings = environment({**self.settings, "HONK_HOME": str(home)})
             process = forked.start_logging((self.module, "worker"), settings, self.home, output)
-        worker = Worker(process, log)
+        worker = Worker(process, log, begins)
         self.workers.append(worker)
         await self.until(
             lambda: "the worker is ready" in worker.log or process.poll() is not None, "not ready"
@@ -395,19 +499,64 @@ class Fleet(House):
                 await worker.ended()
             worker.process.kill()
             worker.process.wait()
+        self.workers.clear()
 
-    def log(self) -> str:
-        web = super().log() if self.honk else ""
-        return "\n".join([web, *(worker.log for worker in self.workers)])
+    def _processes(self) -> list[Process]:
+        webs = [web.process for web in self._webs]
+        return webs + [worker.process for worker in self.workers]
+
+
+_servers: list[Postgres] = []
+
+
+@contextmanager
+def houses_are_fleets(server: Postgres) -> Iterator[None]:
+    """While this is open `open_house` opens fleets, each on a new database of this server."""
+    _servers.append(server)
+    try:
+        yield
+    finally:
+        _servers.pop()
+
+
+def in_one_process(reason: str) -> pytest.MarkDecorator:
+    """A story that is about one process, or about SQLite, by its nature: no fleet can tell it."""
+    return pytest.mark.skipif(AS_FLEET, reason=reason)
 
 
 @asynccontextmanager
 async def open_house(*, module: str = "app", **settings: str) -> AsyncIterator[House]:
-    """A new house with the product running in it.
+    """A new house with the product running in it: `honk serve` on SQLite.
 
-    Everything that the product says to GitHub, and GitHub to it, is held to GitHub's descriptions:
-    a house fails at its end, with ContractError, when something invalid was sent or answered.
+    Within `houses_are_fleets` it is a fleet. Everything that the product says to GitHub, and GitHub
+    to it, is held to GitHub's descriptions: a house fails at its end, with ContractError, when
+    something invalid was sent or answered.
     """
+    async with _open_as_is_wanted(FLEET_WORKERS, module, settings) as house:
+        yield house
+
+
+@asynccontextmanager
+async def open_house_of_one_worker(**settings: str) -> AsyncIterator[House]:
+    """The same for a story about the slots or the disk of one machine."""
+    async with _open_as_is_wanted(1, "app", settings) as house:
+        yield house
+
+
+@asynccontextmanager
+async def _open_as_is_wanted(
+    workers: int, module: str, settings: Mapping[str, str]
+) -> AsyncIterator[House]:
+    if _servers:
+        async with open_fleet(
+            _servers[-1].database(),
+            workers=workers,
+            receivers=FLEET_RECEIVERS,
+            module=module,
+            settings={"HONK_LEASE_SECONDS": "12", **settings},
+        ) as fleet:
+            yield fleet
+        return
     # Not below pytest's own directory: as root, sandboxes run as accounts that may not pass there.
     with tempfile.TemporaryDirectory(prefix="honk-house-") as name:
         Path(name).chmod(0o711)
@@ -421,7 +570,7 @@ async def open_fleet(
     database: str | None,
     *,
     workers: int,
-    web: bool = True,
+    receivers: int = 1,
     module: str = "app",
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Fleet]:
@@ -434,7 +583,7 @@ async def open_fleet(
         given["DATABASE_URL"] = database
     with tempfile.TemporaryDirectory(prefix="honk-house-") as name:
         Path(name).chmod(0o711)
-        kind = functools.partial(Fleet, size=workers, web=web, module=module)
+        kind = functools.partial(Fleet, size=workers, receivers=receivers, module=module)
         async with _open_house(Path(name), given, kind) as house:
             assert isinstance(house, Fleet)
             yield house
