@@ -27,6 +27,8 @@ from app.workspace.spec import Limits, Mount, SandboxSpec
 from app.workspace.toolchains import CACHES, installed, rustup_home
 
 CACHE = Path(__file__).parents[2] / ".cache" / "verify"
+_PATIENCE = (60.0, 100.0)
+"""Seconds for the first and the second try: a package manager may hang on a lost connection."""
 SHA = CommitSha("a" * 40)
 
 MakeProject = Callable[..., Site]
@@ -126,21 +128,33 @@ def fetched(name: str, words: Sequence[str], **environment: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / ".whole").exists():
             return folder
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        for seconds in _PATIENCE:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            missing = _fetch(folder, words, {**os.environ, **environment}, seconds)
+            if not missing:
+                break
+        else:
+            pytest.fail(f"{words[0]} could not fetch what the test needs: {missing}")
+        (folder / ".whole").touch()
+    return folder
+
+
+def _fetch(folder: Path, words: Sequence[str], environment: dict[str, str], seconds: float) -> str:
+    """Why it is not there; empty when it is."""
+    try:
         done = subprocess.run(
             [str(folder) if word == "@" else word.replace("@/", f"{folder}/") for word in words],
-            env={**os.environ, **environment},
+            env=environment,
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=150,
+            timeout=seconds,
             check=False,
         )
-        if done.returncode != 0:
-            pytest.fail(f"{words[0]} could not fetch what the test needs: {done.stderr[-2000:]}")
-        (folder / ".whole").touch()
-    return folder
+    except subprocess.TimeoutExpired:
+        return f"it took longer than {seconds:.0f} s"
+    return "" if done.returncode == 0 else f"exit code {done.returncode}: {done.stderr[-2000:]}"
 
 
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
