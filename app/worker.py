@@ -44,6 +44,7 @@ from app.workspace.egress import Egress
 from app.workspace.mirror import Mirrors
 from app.workspace.sandbox import Sandbox
 from app.workspace.snapshots import Snapshots
+from app.workspace.supply import Supply
 
 log = structlog.get_logger()
 
@@ -206,6 +207,7 @@ def _services(
         messages=Messages(database),
         writes=Writes(database, settings.writes_per_minute),
         images=Images(database),
+        supply=Supply(home / "elsewhere"),
         reports=Reports(database),
         github=github,
         reconciler=reconciler,

@@ -100,6 +100,7 @@ class Work(Value):
     not_done: str = ""
     how_to_check: str = ""
     spent: str = ""  # which part of the budget is spent: money, time or turns
+    left_out: tuple[str, ...] = ()  # what no commit takes in of the work, each with the reason
 
 
 class Publication(Value):
@@ -191,7 +192,11 @@ def status_working(told: Told, phase: Phase) -> str:
 def status_settled(told: Told, report: Report) -> str:
     """How it ended; this comment is not edited again."""
     headline = f"**{_headline(report)}.** {_result_line(report)}"
-    return _status(told, headline.strip(), live=False, extra=_patch(report))
+    parts = [_patch(report)]
+    if report.work and report.work.left_out:
+        parts.append(f"The commit leaves out:\n\n{_left_out(report.work)}")
+    extra = "\n\n".join(part for part in parts if part)
+    return _status(told, headline.strip(), live=False, extra=extra)
 
 
 def last_words(run: RunId, attempt: int, requester: str, report: Report) -> str:
@@ -568,14 +573,31 @@ def subject_closed(number: int, action: str) -> tuple[str, str]:
     return (f"#{number} was {how} while Honk worked.", "The work is kept.")
 
 
-def pointers_not_fetched(paths: Sequence[str]) -> tuple[str, str]:
+def pointers_not_fetched(paths: Sequence[str], why: str) -> tuple[str, str]:
     """Which files are Git LFS pointers, and what that means for work and tests."""
-    return _some("Git LFS file", paths), "only the pointers are here, not the contents"
+    return _some("Git LFS file", paths), f"only the pointers are here, not the contents: {why}"
 
 
-def submodules_not_fetched(paths: Sequence[str]) -> tuple[str, str]:
+def submodules_not_fetched(paths: Sequence[str], why: str) -> tuple[str, str]:
     """Which folders are submodules, and what that means for work and tests."""
-    return _some("submodule", paths), "not fetched, so empty here"
+    return _some("submodule", paths), f"not fetched, so empty here: {why}"
+
+
+def pointers_fetched(paths: Sequence[str]) -> str:
+    """Which files of Git LFS are here."""
+    return _some("Git LFS file", paths)
+
+
+def submodules_fetched(paths: Sequence[str]) -> str:
+    """Which submodules are here."""
+    return _some("submodule", paths)
+
+
+def fetched_into_checkout(what: Sequence[str]) -> str:
+    """The same for the agent."""
+    lines = [f"- {each}: here to be read and used." for each in what]
+    rest = "What is changed in them does not become part of the work: leave them as they are."
+    return "\n".join([*lines, rest])
 
 
 def absent_from_checkout(told: Sequence[tuple[str, str]]) -> str:
@@ -618,6 +640,8 @@ def pull_request_body(
         parts += ["## What was not done", sanitize.markdown(work.not_done, limit=5_000)]
     if work.how_to_check.strip():
         parts += ["## How to check it", sanitize.markdown(work.how_to_check, limit=5_000)]
+    if work.left_out:
+        parts += ["## What the commit leaves out", _left_out(work)]
     parts += [
         "## What the tests say",
         f"**{verdict.title}** on {short(sha)}, from a clean checkout of that commit.",
@@ -643,6 +667,7 @@ def follow_up(
     parts = [
         f"## {short(sha)}: {sanitize.plain(run.request or run.trigger.title, limit=120)}",
         sanitize.markdown(work.text, limit=8_000),
+        f"The commit leaves out:\n\n{_left_out(work)}" if work.left_out else "",
         f"**{verdict.title}** on {short(sha)}, from a clean checkout of that commit.",
         *_reasons(verdict),
         flags_section(flags),
@@ -650,6 +675,10 @@ def follow_up(
         "</sub>",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _left_out(work: Work) -> str:
+    return "\n".join(f"- {sanitize.markdown(each, limit=400)}" for each in work.left_out)
 
 
 def with_follow_up(body: str, run: RunId, told: str) -> str:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
+
+from app.domain.values import RepoName
+
+_LIKE_A_COPY = re.compile(r"[\w.-]+@([\w.-]+):(.+)")
+"""`git@github.com:owner/name.git`, git's short form of an address for ssh."""
 
 
 def is_this_machine(url: str) -> bool:
@@ -13,3 +19,21 @@ def is_this_machine(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def repository_at(url: str, server_url: str, beside: RepoName) -> RepoName | None:
+    """The repository of this server that an address of git's names, None for any other.
+
+    Relative ones lead on from the repository `beside`, as in gitmodules(5).
+    """
+    if url.startswith(("./", "../")):
+        url = urljoin(f"{server_url}/{beside}/", url)
+    elif (short := _LIKE_A_COPY.fullmatch(url)) is not None:
+        url = f"ssh://{short[1]}/{short[2]}"
+    try:
+        there = urlsplit(url)
+        if there.hostname != urlsplit(server_url).hostname:
+            return None
+        return RepoName.parse(there.path.strip("/").removesuffix(".git"))
+    except ValueError:
+        return None

@@ -52,7 +52,7 @@ async def download(
     there is no answer.
     """
     for redirects in range(_REDIRECTS + 1):
-        if not _is_safe(github, url):
+        if not is_safe(github, url):
             return Download(status=0, content=b"", size=0, whole=False)
         found = await _tried(github, url, max_bytes, keep)
         if isinstance(found, Download):
@@ -109,7 +109,7 @@ async def _read(
         return Download(response.status_code, bytes(content), size, whole)
 
 
-def _is_safe(github: GitHubApp, url: str) -> bool:
+def is_safe(github: GitHubApp, url: str) -> bool:
     """Encrypted, or the very server (a simulator, say) that we were told to speak to."""
     there, here = urlsplit(url), urlsplit(github.server_url)
     if not there.hostname:

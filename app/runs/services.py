@@ -36,6 +36,7 @@ from app.workspace.egress import Egress
 from app.workspace.mirror import Mirrors, Remote
 from app.workspace.sandbox import Sandbox
 from app.workspace.snapshots import Snapshots
+from app.workspace.supply import Supply
 
 log = structlog.get_logger()
 
@@ -150,6 +151,7 @@ class Services:
     messages: Messages
     writes: Writes
     images: Images
+    supply: Supply
     reports: Reports
     github: GitHubApp
     reconciler: Reconciler

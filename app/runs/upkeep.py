@@ -183,13 +183,16 @@ async def _drop_caches(services: Services, busy: set[str], now: float, *, full: 
 
 def _caches(services: Services, busy: set[str]) -> list[Cached[Drop]]:
     """Every cache that no live run needs."""
-    mirrors, snapshots = services.mirrors, services.snapshots
+    mirrors, snapshots, supply = services.mirrors, services.snapshots, services.supply
 
     def of_mirror(repo: RepoName) -> Drop:
         return lambda: mirrors.drop(repo)
 
     def of_snapshot(folder: Path) -> Drop:
         return lambda: asyncio.to_thread(snapshots.drop, folder)
+
+    def of_supply(folder: Path) -> Drop:
+        return lambda: asyncio.to_thread(supply.drop, folder)
 
     return [
         *(
@@ -198,6 +201,11 @@ def _caches(services: Services, busy: set[str]) -> list[Cached[Drop]]:
             if str(repo) not in busy
         ),
         *(Cached(of_snapshot(folder), used, size) for folder, used, size in snapshots.known()),
+        *(
+            Cached(of_supply(folder), used, _size(folder))
+            for repo, folder, used in supply.known()
+            if str(repo) not in busy
+        ),
     ]
 
 

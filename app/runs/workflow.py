@@ -283,7 +283,8 @@ async def _work(
         return await work.work(services, run, preparation, feedback, feedback_id=feedback_id)
 
     done = await _step(services, run, "work", Work, do)
-    return done, await _checkpoint(services, run, preparation)
+    packed = await _checkpoint(services, run, preparation)
+    return done.model_copy(update={"left_out": packed.left_out}), packed
 
 
 async def _checkpoint(services: Services, run: RunInput, preparation: Preparation) -> Packed:

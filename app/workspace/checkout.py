@@ -3,6 +3,7 @@
     <root>/<name>/tree            the work tree and a `.git` of its own: the sandbox's
     <root>/<name>/index           git's index as it was at checkout: the worker's
     <root>/<name>/made            what set-up made in it: no commit takes it in
+    <root>/<name>/contents        files that Git LFS keeps, as they were laid in: no commit either
     <root>/<name>/workspace.json  what it is
 
 Work-tree git runs inside a sandbox, always: a repository can bring hooks, filters and nested
@@ -37,7 +38,11 @@ from app.workspace.toolchains import Toolchains
 OBJECTS = "/run/honk/objects"
 """Where the mirror's objects are seen inside."""
 
+CONTENTS = "/run/honk/contents"
+"""Where the contents that Git LFS keeps are seen inside, while they are laid in or compared."""
+
 _SCRATCH = "/run/honk/scratch"
+_SUBMODULES = "/run/honk/submodules"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.|lock$|$)){0,99}")
 _CHECKOUT_LIMITS = Limits(seconds=900, memory_bytes=4 << 30, file_bytes=8 << 30)
 
@@ -46,7 +51,9 @@ PLAIN_ATTRIBUTES = "* -text -eol -filter -ident -working-tree-encoding -crlf"
 
 _CHECKOUT = f"""
 set -eu
-commit=$1 tree=$2 objects=$3 saved=$4
+commit=$1 tree=$2 objects=$3 saved=$4 contents=$5
+shift 5
+cat > "$saved/contents"
 git init -q --template= --initial-branch=work .
 mkdir -p .git/info .git/objects/info
 printf '%s\\n' "$objects" > .git/objects/info/alternates
@@ -57,8 +64,31 @@ git config gc.auto 0
 git config core.autocrlf false
 git update-ref refs/heads/work "$commit"
 git read-tree --reset -u "$tree"
+xargs -0 -r -n 2 sh -euc '
+  cat "$1/$3" > "./$4"
+  touch -r "$1/$3" "./$4"
+  printf "%s\\0" "$4" >> "$2/paths"
+' fill "$contents" "$saved" < "$saved/contents"
+leave() {{
+  [ ! -e "$saved/paths" ] || git update-index -z --assume-unchanged --stdin < "$saved/paths"
+}}
+leave
 cp -p .git/index "$saved/index"
 git reset -q
+leave 2> /dev/null || :
+while [ $# -gt 0 ]; do
+  other=$saved/submodule
+  git --git-dir="$other" --work-tree="./$1" init -q --template=
+  printf '%s\\n' "$3" > "$other/objects/info/alternates"
+  mkdir -p "$other/info"
+  printf '%s\\n' '{PLAIN_ATTRIBUTES}' > "$other/info/attributes"
+  git --git-dir="$other" --work-tree="./$1" read-tree --reset -u "$2"
+  rm -rf "$other"
+  shift 3
+done
+"""
+"""What Git LFS keeps is marked as unchanged in the index: whatever happens to it in the work tree,
+a commit has the pointer that was there. A submodule's files come without a `.git`.
 """
 
 log = structlog.get_logger()
@@ -71,16 +101,53 @@ class _Description(Value):
 
     repo: RepoName
     base: CommitSha
+    lfs: Path | None = None
+
+
+@dataclass(frozen=True)
+class FromLfs:
+    """A file in Git LFS: `oid` is the name of its content in the folder of contents."""
+
+    path: str
+    oid: str
+
+
+@dataclass(frozen=True)
+class FromRepository:
+    """A submodule: a commit, and the folder of git objects that has it."""
+
+    path: str
+    objects: Path
+    commit: CommitSha
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a tree names and does not hold, and this machine has: it is laid into a checkout.
+
+    `contents` is the folder with what Git LFS keeps, None where there is nothing of it.
+    """
+
+    contents: Path | None = None
+    files: tuple[FromLfs, ...] = ()
+    submodules: tuple[FromRepository, ...] = ()
+
+
+NOTHING_FETCHED = Fetched()
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """One run's checkout. Nothing in its work tree is trusted, or executed outside a sandbox."""
+    """One run's checkout. Nothing in its work tree is trusted, or executed outside a sandbox.
+
+    `lfs` is the folder from which contents were laid in, None where there were none.
+    """
 
     name: str
     folder: Path
     repo: RepoName
     base: CommitSha
+    lfs: Path | None = None
 
     @property
     def path(self) -> Path:
@@ -96,6 +163,11 @@ class Workspace:
     def made(self) -> Path:
         """What set-up made in the work tree, as git's exclude files name it."""
         return self.folder / "made"
+
+    @property
+    def contents(self) -> Path:
+        """What was laid in of Git LFS: names of contents and paths, each with a NUL after it."""
+        return self.folder / "contents"
 
     def pin(self, what: str) -> str:
         """The name under which the mirror keeps something for this workspace."""
@@ -119,16 +191,23 @@ class Workspaces:
         self._going: set[asyncio.Task[None]] = set()
 
     async def create(
-        self, repo: RepoName, commit: CommitSha, name: str, *, tree: TreeSha | None = None
+        self,
+        repo: RepoName,
+        commit: CommitSha,
+        name: str,
+        *,
+        tree: TreeSha | None = None,
+        fetched: Fetched = NOTHING_FETCHED,
     ) -> Workspace:
         """Check a commit out that the mirror has; with `tree`, that tree on top of the commit.
 
+        What was `fetched` for the tree is laid in. No commit takes in what becomes of it.
         An existing workspace of that name is removed first. Raises ValueError for a bad name,
         UserError when the checkout fails, and leaves nothing behind then.
         """
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name for a workspace")
-        workspace = Workspace(name, self._root / name, repo, commit_sha(commit))
+        workspace = Workspace(name, self._root / name, repo, commit_sha(commit), fetched.contents)
         tree = tree or await self.mirrors.tree_of(repo, commit)
         # The pins of a former workspace of this name stay until the new ones are there.
         await asyncio.to_thread(remove_tree, workspace.folder)
@@ -136,7 +215,7 @@ class Workspaces:
             await self.mirrors.pin(repo, workspace.pin("base"), workspace.base)
             await self.mirrors.pin(repo, workspace.pin("tree"), tree)
             self._lay_out(workspace)
-            await self._check_out(workspace, tree)
+            await self._check_out(workspace, tree, fetched)
         except BaseException:
             await self.remove(workspace)
             raise
@@ -152,7 +231,7 @@ class Workspaces:
             return None
         if not (folder / "tree").is_dir() or not (folder / "index").is_file():
             return None
-        return Workspace(name, folder, described.repo, described.base)
+        return Workspace(name, folder, described.repo, described.base, described.lfs)
 
     async def remove(self, workspace: Workspace) -> None:
         """Delete it, whatever its owner made of it, and let go of its objects.
@@ -243,20 +322,35 @@ class Workspaces:
         # Passed through by the sandbox's user, listed by nobody.
         workspace.folder.chmod(0o711)
         workspace.made.write_bytes(b"")
+        workspace.contents.write_bytes(b"")
         workspace.path.mkdir(mode=0o700)
         self.sandbox.claim(workspace.path)
 
-    async def _check_out(self, workspace: Workspace, tree: TreeSha) -> None:
+    async def _check_out(self, workspace: Workspace, tree: TreeSha, fetched: Fetched) -> None:
+        workspace.contents.write_bytes(
+            b"".join(os.fsencode(f"{each.oid}\0{each.path}\0") for each in fetched.files)
+        )
+        contents = contents_of(workspace)
+        submodules = [
+            (each, Mount(each.objects, f"{_SUBMODULES}/{at}"))
+            for at, each in enumerate(fetched.submodules)
+        ]
+        seen = self.sandbox.seen
         async with self.scratch(workspace) as scratch:
             spec = self.spec(
                 workspace,
                 limits=_CHECKOUT_LIMITS,
                 environment=inside_environment(),
-                mounts=(scratch,),
+                mounts=(scratch, *([contents] if contents else []), *(m for _, m in submodules)),
             )
-            words = [workspace.base, tree, self.objects_inside(workspace)]
+            words = [workspace.base, tree, self.objects_inside(workspace), seen(scratch)]
+            words.append(seen(contents) if contents else "")
+            for each, mount in submodules:
+                words += [each.path, each.commit, seen(mount)]
             done = await self.sandbox.run(
-                spec, ["/bin/sh", "-c", _CHECKOUT, "checkout", *words, self.sandbox.seen(scratch)]
+                spec,
+                ["/bin/sh", "-c", _CHECKOUT, "checkout", *words],
+                stdin=workspace.contents.read_bytes(),
             )
             if not done.ok:
                 raise UserError(
@@ -264,8 +358,13 @@ class Workspaces:
                     f"{done.text.strip()[-500:] or done.killed or 'it took too long'}."
                 )
             await asyncio.to_thread(_keep_index, scratch.source, workspace.index)
-        described = _Description(repo=workspace.repo, base=workspace.base)
+        described = _Description(repo=workspace.repo, base=workspace.base, lfs=workspace.lfs)
         (workspace.folder / "workspace.json").write_text(described.model_dump_json())
+
+
+def contents_of(workspace: Workspace) -> Mount | None:
+    """What Git LFS keeps of the workspace's repository, for a sandbox to read."""
+    return Mount(workspace.lfs, CONTENTS) if workspace.lfs and workspace.lfs.is_dir() else None
 
 
 def _keep_index(source: Path, target: Path) -> None:

@@ -484,6 +484,19 @@ class Mirrors:
         rows = [row.partition(b"\t") for row in listed.split(b"\0") if row.startswith(b"160000 ")]
         return {os.fsdecode(path): row.split()[2].decode() for row, _, path in rows}
 
+    async def submodule_urls(self, repo: RepoName, tree: str) -> dict[str, str]:
+        """Where submodules come from, as `.gitmodules` has it: URL by path; none if unreadable."""
+        asked = ["-z", "--no-includes", "--get-regexp", r"^submodule\..*\.(path|url)$"]
+        told = await self._git(
+            repo, ["config", f"--blob={tree}:.gitmodules", *asked], also=(1, 128)
+        )
+        named: dict[str, dict[str, str]] = {}
+        for row in told.split(b"\0"):
+            key, _, value = os.fsdecode(row).partition("\n")
+            name, _, what = key.rpartition(".")
+            named.setdefault(name, {})[what] = value
+        return {each["path"]: each["url"] for each in named.values() if {"path", "url"} <= {*each}}
+
     async def link_target(self, repo: RepoName, sha: str) -> bytes:
         """What a symbolic link's blob says."""
         return await self._git(repo, ["cat-file", "blob", sha], cut=4096)

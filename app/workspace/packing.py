@@ -16,7 +16,7 @@ from pathlib import Path
 
 from app.domain.values import RepoName, TreeSha, tree_sha
 from app.errors import UserError
-from app.workspace.checkout import PLAIN_ATTRIBUTES, Workspace, Workspaces
+from app.workspace.checkout import PLAIN_ATTRIBUTES, Workspace, Workspaces, contents_of
 from app.workspace.git import GitError, inside_environment
 from app.workspace.mirror import FileChange, Mirrors
 from app.workspace.reading import NotReadableError, open_file, read_file
@@ -26,13 +26,14 @@ MAX_PACK_BYTES = 2 * GIB
 _MAX_WORDS = 50
 _SAVED_INDEX = "/run/honk/index"
 _MADE = "/run/honk/made"
+_LAID_IN = "/run/honk/laid-in"
 _LIMITS = Limits(seconds=900, file_bytes=MAX_PACK_BYTES, output_bytes=MIB)
 _NO_SHA = "0" * 40
 
 # The exit code of `add` is 1 when single files could not be read: the rest is packed.
 _PACK = f"""
 set -eu
-base=$1 objects=$2 out=$3 saved=$4 made=$5
+base=$1 objects=$2 out=$3 saved=$4 made=$5 laid=$6 contents=$7
 export GIT_DIR="$out/git" GIT_WORK_TREE="$PWD"
 git init -q --template=
 mkdir -p "$GIT_DIR/info" "$GIT_DIR/objects/info"
@@ -48,6 +49,11 @@ git ls-files -s -z | grep -z '^160000 ' > "$out/links" || :
 cut -z -f 2- < "$out/links" | git update-index -z --force-remove --stdin
 {{ git ls-tree -r -z --full-tree "$base" | grep -z '^160000 ' || :; }} \\
   | git update-index -z --replace --index-info
+xargs -0 -r -n 2 sh -c '
+  [ ! -f "./$3" ] || [ -z "$1" ] && exit 0
+  [ "./$3" -nt "$1/$2" ] || [ "./$3" -ot "$1/$2" ] || exit 0
+  cmp -s "./$3" "$1/$2" || printf "%s\\0" "$3"
+' look "$contents" < "$laid" > "$out/altered"
 tree=$(git write-tree)
 printf '%s' "$tree" > "$out/tree"
 printf '%s\\n^%s\\n^%s^{{tree}}\\n' "$tree" "$base" "$base" \\
@@ -78,8 +84,9 @@ async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
     """Pack the work tree as it is now. Its sandboxes should be dead.
 
     Files are left out by the repository's own `.gitignore`, and when set-up made them. Submodules
-    stay as they are in the base. Links that lead outside, new nested repositories and changes of
-    `.gitmodules` are left out and named. Raises UserError when the tree cannot be packed.
+    and what Git LFS keeps stay as they are in the base. Links that lead outside, new nested
+    repositories and changes of `.gitmodules` are left out and named. Raises UserError when the
+    tree cannot be packed.
     """
     mirrors, repo = workspaces.mirrors, workspace.repo
     links = await mirrors.gitlinks(repo, workspace.base)
@@ -96,17 +103,18 @@ async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
 
 async def _pack_inside(workspace: Workspace, workspaces: Workspaces, scratch: Mount) -> None:
     saved = Mount(workspace.index, _SAVED_INDEX)
-    made = Mount(workspace.made, _MADE)
+    made, laid = Mount(workspace.made, _MADE), Mount(workspace.contents, _LAID_IN)
+    contents = contents_of(workspace)
     spec = workspaces.spec(
         workspace,
         limits=_LIMITS,
         writable=False,
         environment=inside_environment(),
-        mounts=(scratch, saved, made),
+        mounts=(scratch, saved, made, laid, *([contents] if contents else [])),
     )
     seen = workspaces.sandbox.seen
     words = [workspace.base, workspaces.objects_inside(workspace), seen(scratch), seen(saved)]
-    words.append(seen(made))
+    words += [seen(made), seen(laid), seen(contents) if contents else ""]
     done = await workspaces.sandbox.run(spec, ["/bin/sh", "-c", _PACK, "pack", *words])
     if not done.ok:
         raise UserError(f"The work tree cannot be packed: {_why(done)}.")
@@ -150,6 +158,10 @@ def _left_out_inside(scratch: Path, links: dict[str, str]) -> tuple[str, ...]:
             words.append(f"`{path}` is a repository of its own: it was left out")
         elif links[path] != sha:
             words.append(f"`{path}` is a submodule: it was left as it was")
+    altered = read_file(scratch, "altered", 16 * MIB).split(b"\0")[:-1]
+    words += [
+        f"`{os.fsdecode(path)}` is kept in Git LFS: it was left as it was" for path in altered
+    ]
     if len(words) > _MAX_WORDS:
         words[_MAX_WORDS:] = [f"and {len(words) - _MAX_WORDS} more"]
     return tuple(words)

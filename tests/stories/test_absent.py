@@ -1,4 +1,6 @@
-"""What a repository keeps elsewhere is not in the checkout: people and the agent are told."""
+"""What a repository keeps elsewhere, in Git LFS or as submodules: laid in where the token may read
+it, else said.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,19 @@ import hashlib
 
 import pytest
 
-from tests.support.house import FINISH, FIX, PROJECT, House, script
+from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, Subject, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ATTRIBUTES = {".gitattributes": b"*.bin filter=lfs diff=lfs merge=lfs -text\n"}
+READS_WEIGHTS = b"""def test_weights():
+    assert open("data/model.bin").read() == "weights"
+"""
+READS_LIBRARY = b"""from lib.answer import ANSWER
+
+def test_answer():
+    assert ANSWER == 42
+"""
 
 
 def _pointer(content: bytes) -> bytes:
@@ -21,12 +33,30 @@ def _pointer(content: bytes) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-async def test_lfs_files_are_named_and_stay_pointers(house: House) -> None:
-    files = {
-        **PROJECT,
-        ".gitattributes": b"*.bin filter=lfs diff=lfs merge=lfs -text\n",
-        "data/model.bin": _pointer(b"weights"),
-    }
+async def test_what_lfs_keeps_is_laid_in_and_commits_have_the_pointer(house: House) -> None:
+    overwrite = {"bash": {"command": "cat data/model.bin; echo other > data/model.bin"}}
+    files = {**PROJECT, **ATTRIBUTES, "test_weights.py": READS_WEIGHTS}
+    subject = await house.subject(files=files, plays=script([FIX], [overwrite], [FINISH]))
+    pointer = house.github.keep_in_lfs(subject.repository, b"weights")
+    await house.github.push_files(subject.repository, "main", {"data/model.bin": pointer}, OWNER)
+    await subject.label()
+    await subject.settled()
+
+    assert subject.check.conclusion == "success"
+    assert "1 Git LFS file (data/model.bin)" in subject.status
+    assert "only the pointers" not in subject.status
+    asked = [str(r) for r in house.model.requests if subject.repository in str(r)]
+    assert "1 Git LFS file (data/model.bin): here to be read" in asked[0]
+    assert "weights" in asked[2]
+    assert "`data/model.bin` is kept in Git LFS: it was left as it was" in str(subject.pull.body)
+    changed = await subject.git("diff", "--name-only", "main", "honk/1-add-subtracts")
+    assert changed.split() == ["calc.py"]
+    kept = await subject.git("show", "honk/1-add-subtracts:data/model.bin")
+    assert kept.encode() == pointer
+
+
+async def test_lfs_files_that_are_not_there_are_named_and_stay_pointers(house: House) -> None:
+    files = {**PROJECT, **ATTRIBUTES, "data/model.bin": _pointer(b"weights")}
     subject = await house.subject(files=files, plays=script([FIX], [FINISH]))
     await subject.label()
     await subject.settled()
@@ -37,3 +67,52 @@ async def test_lfs_files_are_named_and_stay_pointers(house: House) -> None:
     assert "1 Git LFS file (data/model.bin): only the pointers are here" in str(first)
     kept = await subject.git("show", "honk/1-add-subtracts:data/model.bin")
     assert kept.encode() == _pointer(b"weights")
+
+
+async def _with_submodule(house: House, library: str, *, private: bool) -> Subject:
+    files = {"__init__.py": b"", "answer.py": b"ANSWER = 42\n"}
+    await house.github.add_repository(library, files=files, private=private)
+    head = await house.github.world.repository(library).git.ref("refs/heads/main")
+    name = library.partition("/")[2]
+    told = f'[submodule "lib"]\n\tpath = lib\n\turl = ../{name}.git\n'
+    project = {**PROJECT, ".gitmodules": told.encode(), "test_answer.py": READS_LIBRARY}
+    looks = {"bash": {"command": "cat lib/answer.py"}}
+    subject = await house.subject(files=project, plays=script([FIX], [looks], [FINISH]))
+    await subject.git("read-tree", "main")
+    await subject.git("update-index", "--add", "--cacheinfo", f"160000,{head},lib")
+    tree = (await subject.git("write-tree")).strip()
+    commit = await subject.git(
+        *("-c", "user.name=walter", "-c", "user.email=walter@example.invalid"),
+        *("commit-tree", tree, "-p", "main", "-m", "The library"),
+    )
+    await subject.git("update-ref", "refs/heads/main", commit.strip())
+    return subject
+
+
+async def test_a_public_submodule_is_laid_in(house: House) -> None:
+    subject = await _with_submodule(house, f"{OWNER}/answers", private=False)
+    await subject.label()
+    await subject.settled()
+    assert subject.check.conclusion == "success"
+    assert "1 submodule (lib)" in subject.status
+    assert "so empty here" not in subject.status
+    seen = [str(r) for r in house.model.requests if subject.repository in str(r)]
+    assert "ANSWER = 42" in seen[2]
+    changed = await subject.git("diff", "--name-only", "main", "honk/1-add-subtracts")
+    assert changed.split() == ["calc.py"]
+
+
+async def test_a_private_submodule_is_not_the_way_into_another_repository(house: House) -> None:
+    subject = await _with_submodule(house, f"{OWNER}/secrets", private=True)
+    # Its own run brings the commit to this machine: that opens it for nobody else.
+    number = (await house.github.open_issue(f"{OWNER}/secrets", OWNER, "Answer", "")).number
+    own = Subject(house, f"{OWNER}/secrets", number)
+    house.model.scripts[f"{OWNER}/secrets#{number}"] = script([{"bash": {"command": "ls"}}])
+    await own.label()
+    await own.settled()
+    await subject.label()
+    await subject.settled()
+    assert "**left out:** 1 submodule (lib): not fetched, so empty here" in subject.status
+    seen = [str(r) for r in house.model.requests if subject.repository in str(r)]
+    assert len(seen) == 3
+    assert "ANSWER = 42" not in seen[2]

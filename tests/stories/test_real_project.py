@@ -7,9 +7,9 @@ version with the newer one's tests becomes the repository, the difference in the
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,8 +35,7 @@ def _fetch(version: str, into: Path) -> Path:
     )
     if done.returncode:
         pytest.fail(f"{PROJECT} {version} could not be fetched: {done.stderr[-500:]}")
-    with tarfile.open(into / f"{PROJECT}-{version}.tar.gz") as archive:
-        archive.extractall(into, filter="data")
+    shutil.unpack_archive(into / f"{PROJECT}-{version}.tar.gz", into)
     return into / f"{PROJECT}-{version}"
 
 

@@ -31,6 +31,7 @@ from . import (
     installations,
     issues,
     labels,
+    lfs,
     limits,
     manifests,
     merging,
@@ -93,6 +94,7 @@ class Front:
         self._pages = Starlette(
             routes=[
                 *attachments.routes(world),
+                *lfs.routes(world),
                 *manifests.routes(world),
                 *sign_in.routes(world),
                 *pages,

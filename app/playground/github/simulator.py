@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from starlette.routing import BaseRoute
 
-from . import actions, attachments, auth, checks, graphql, installations, merging, sign_in
+from . import actions, attachments, auth, checks, graphql, installations, lfs, merging, sign_in
 from .api import Actor, Call, RequestRecord, answer
 from .app import ROUTER, Front, Observer
 from .faults import Faults
@@ -333,6 +333,10 @@ class GitHub(People):
     def attach_image(self, repo: str, content: bytes, name: str = "image.png") -> str:
         """A person drops a picture into a text; gives the Markdown that goes there."""
         return attachments.attach(self.world, self.world.repository(repo), content, name)
+
+    def keep_in_lfs(self, repo: str, content: bytes) -> bytes:
+        """Somebody pushes a content with Git LFS; gives the pointer to be committed."""
+        return lfs.keep(self.world.repository(repo), content)
 
     def use_ci(self, repo: str, ci: OtherCi | None) -> None:
         """Let GitHub Actions answer each push to a branch as `ci` says; None ends that."""

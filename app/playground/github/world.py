@@ -458,6 +458,8 @@ class Repository:
     has_issues: bool = True
     installed: bool = True
     drafts_allowed: bool = True
+    lfs: dict[str, bytes] = field(default_factory=dict)
+    """What Git LFS keeps, by SHA-256."""
     protected: set[str] = field(default_factory=set)
     """Branches that only a merged pull request may move."""
     protections: dict[str, Protection] = field(default_factory=dict)

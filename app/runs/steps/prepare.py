@@ -11,11 +11,11 @@ from app.errors import UserError
 from app.github import checks, pulls, repositories
 from app.github.checks import Output
 from app.github.pulls import PullRequest
+from app.runs.checkouts import supplied
 from app.runs.services import READ_CODE, READ_PULLS, SEAL, Services
 from app.runs.steps.announce import announce
 from app.store.runs import RunRow
 from app.store.turns import Turns
-from app.workspace.absent import absent
 from app.workspace.mirror import Merged
 
 log = structlog.get_logger()
@@ -39,7 +39,7 @@ async def prepare(services: Services, run: RunInput) -> Preparation:
         base = target.at
     await services.mirrors.pin(run.trigger.repository, f"{run.id}-base", base)
     await services.runs.update(run.id, base_sha=base)
-    await _tell_absent(services, run, base)
+    await _tell_supplied(services, run, base)
     await _show_at_work(services, run, row, target)
     return Preparation(
         base=base,
@@ -50,24 +50,12 @@ async def prepare(services: Services, run: RunInput) -> Preparation:
     )
 
 
-async def absent_things(
-    services: Services, run: RunInput, base: CommitSha
-) -> list[tuple[str, str]]:
-    """What of the base no checkout holds, each with what is there instead."""
-    found = await absent(services.mirrors, run.trigger.repository, base)
-    told = []
-    if found.pointers:
-        told.append(words.pointers_not_fetched(found.pointers))
-    if found.submodules:
-        told.append(words.submodules_not_fetched(found.submodules))
-    return told
-
-
-async def _tell_absent(services: Services, run: RunInput, base: CommitSha) -> None:
-    """It belongs to what was left out; told once, however often the run goes on."""
-    told = await absent_things(services, run, base)
+async def _tell_supplied(services: Services, run: RunInput, base: CommitSha) -> None:
+    """What the base keeps elsewhere was read or left out; told once, however often it goes on."""
+    supplies = await supplied(services, run, base)
     known = (await services.runs.get(run.id)).input
-    items = [Item(what=what, why_not=why) for what, why in told]
+    items = [Item(what=what) for what in supplies.here]
+    items += [Item(what=what, why_not=why) for what, why in supplies.missing]
     manifest = (*known.manifest, *(item for item in items if item not in known.manifest))
     if manifest != known.manifest:
         change = known.model_copy(update={"manifest": manifest})

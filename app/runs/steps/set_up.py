@@ -20,6 +20,7 @@ from app.domain.run import RunInput
 from app.domain.setup import Tried
 from app.domain.values import CommitSha, TreeSha, Value
 from app.errors import UserError
+from app.runs.checkouts import check_out
 from app.runs.services import Services
 from app.workspace.checkout import Workspace
 from app.workspace.egress import Door, Mode
@@ -159,7 +160,7 @@ def _system() -> tuple[str, ...]:
 async def _make(services: Services, run: RunInput, base: CommitSha, plan: _Plan) -> Snapshot | None:
     """Set a checkout up that nothing else happens in, and keep what came of it."""
     name = f"{run.id}-setup-{plan.key[:8]}"
-    workspace = await services.workspaces.create(run.trigger.repository, base, name, tree=plan.tree)
+    workspace = await check_out(services, run, base, name, tree=plan.tree)
     try:
         ran = await _run(services, run, workspace, plan.mode)
         if ran.stopped:

@@ -25,6 +25,7 @@ from app.errors import UserError
 from app.github import checks
 from app.github.checks import Annotation, Output
 from app.runs.buttons import BUTTONS
+from app.runs.checkouts import check_out
 from app.runs.durable import Nothing
 from app.runs.services import SEAL, Services
 from app.runs.steps import elsewhere
@@ -305,7 +306,7 @@ async def _clean_checkout(
     services: Services, run: RunInput, commit: CommitSha, name: str, base: CommitSha
 ) -> AsyncIterator[Workspace]:
     repo = run.trigger.repository
-    workspace = await services.workspaces.create(repo, commit, name)
+    workspace = await check_out(services, run, commit, name)
     try:
         tree = await services.mirrors.tree_of(repo, commit)
         await set_up(services, run, workspace, base, tree)

@@ -24,6 +24,7 @@ from app.domain.budget import for_the_agent
 from app.domain.run import Context, Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha
 from app.domain.words import PlanItem, Work
+from app.runs.checkouts import check_out, supplied
 from app.runs.services import READ_CODE, Services
 from app.runs.steps import checkpoint, elsewhere, prepare, set_up, verify
 from app.runs.steps.announce import announce
@@ -107,7 +108,7 @@ async def has_unheard(services: Services, run: RunInput) -> bool:
 async def open_workspace(services: Services, run: RunInput, base: CommitSha) -> Workspace:
     """The base commit with the work so far on top, made new."""
     tree = await prepare.work_tree(services, run)
-    return await services.workspaces.create(run.trigger.repository, base, run.id, tree=tree)
+    return await check_out(services, run, base, run.id, tree=tree)
 
 
 async def _session(
@@ -226,11 +227,14 @@ async def _context(
     """What was gathered when it was asked, and what no checkout holds; on a pull request also what
     that changes.
     """
-    absent = await prepare.absent_things(services, run, preparation.base)
+    supplies = await supplied(services, run, preparation.base)
     gathered = run.context
-    if absent:
-        text = words.absent_from_checkout(absent)
+    if supplies.missing:
+        text = words.absent_from_checkout(supplies.missing)
         gathered = (Context(about="what is not in the checkout", text=text), *gathered)
+    if supplies.here:
+        text = words.fetched_into_checkout(supplies.here)
+        gathered = (Context(about="what was fetched into the checkout", text=text), *gathered)
     target, repo = preparation.target, run.trigger.repository
     if target.pull is None or target.at is None:
         return gathered

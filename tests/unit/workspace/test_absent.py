@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.workspace.absent import Absent, absent
+from app.workspace.absent import Absent, Pointer, Submodule, absent
 from tests.support.workspaces import REPO, World, run_git
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 7\n"
@@ -18,7 +18,25 @@ async def test_pointers_and_submodules_are_found(world: World) -> None:
     run_git(world.origin.clone, "commit", "-q", "-m", "Submodule")
     run_git(world.origin.clone, "push", "-q", "origin", "HEAD:refs/heads/main")
     found = await absent(world.mirrors, REPO, await world.fetched())
-    assert found == Absent(pointers=("a.bin",), submodules=("lib/sub",))
+    assert found == Absent(
+        pointers=(Pointer(path="a.bin", oid="a" * 64, size=7),),
+        submodules=(Submodule(path="lib/sub", commit=commit, url=""),),
+    )
+
+
+async def test_where_a_submodule_comes_from_is_read_without_following_anything(
+    world: World,
+) -> None:
+    world.origin.write(
+        ".gitmodules",
+        '[include]\n\tpath = /etc/gitconfig\n[submodule "a.b"]\n\tpath = lib\n\turl = ../lib.git\n'
+        '[submodule "half"]\n\tpath = half\n',
+    )
+    world.origin.commit()
+    assert await world.mirrors.submodule_urls(REPO, await world.fetched()) == {"lib": "../lib.git"}
+    world.origin.write(".gitmodules", "no configuration [")
+    world.origin.commit()
+    assert await world.mirrors.submodule_urls(REPO, await world.fetched()) == {}
 
 
 async def test_a_pointer_where_nothing_speaks_of_lfs_is_a_text(world: World) -> None:

@@ -1,0 +1,180 @@
+"""Contents that Git LFS keeps, by the batch API of the git server.
+
+https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md
+https://github.com/git-lfs/git-lfs/blob/main/docs/api/basic-transfers.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import httpx
+import msgspec
+from pydantic import SecretStr
+
+from app import __version__
+from app.domain.values import Value
+from app.errors import RetryableError
+from app.github.addresses import is_this_machine
+from app.github.client import GitHubApp
+from app.github.downloads import is_safe
+
+_ATTEMPTS = 3
+_IN_A_BATCH = 100
+_MEDIA = "application/vnd.git-lfs+json"
+_WAITED_OUT = 429
+_NOT_GIVEN = "GitHub does not give it"
+
+
+class Content(Value):
+    """A content by its SHA-256, with its size in bytes."""
+
+    oid: str
+    size: int
+
+
+class _Action(msgspec.Struct):
+    href: str
+    header: dict[str, str] = {}
+
+
+class _Actions(msgspec.Struct):
+    download: _Action | None = None
+
+
+class _Object(msgspec.Struct):
+    oid: str
+    actions: _Actions | None = None
+
+
+class _Batch(msgspec.Struct):
+    objects: list[_Object] = []
+
+
+async def fetch(
+    github: GitHubApp, url: str, token: SecretStr, wanted: Sequence[Content], folder: Path
+) -> dict[str, str]:
+    """Put contents into a folder, each under its SHA-256, and tell why those are missing that are.
+
+    `url` is the repository's as git takes it. The token goes to that server alone; where a content
+    lies is told by an address of its own. Only what has the right hash is kept. Raises
+    RetryableError when there is no answer.
+    """
+    missing: dict[str, str] = {}
+    for at in range(0, len(wanted), _IN_A_BATCH):
+        part = wanted[at : at + _IN_A_BATCH]
+        found = await _places(github, url, token, part)
+        for content in part:
+            action = found.get(content.oid)
+            if action is None or not is_safe(github, action.href):
+                missing[content.oid] = _NOT_GIVEN
+            elif why := await _save(github, action, content, folder):
+                missing[content.oid] = why
+    return missing
+
+
+async def _places(
+    github: GitHubApp, url: str, token: SecretStr, wanted: Sequence[Content]
+) -> dict[str, _Action]:
+    """Where each content can be read; without those that GitHub does not give."""
+    who = base64.b64encode(f"x-access-token:{token.get_secret_value()}".encode()).decode()
+    asked = {
+        "operation": "download",
+        "transfers": ["basic"],
+        "hash_algo": "sha256",
+        "objects": [each.model_dump() for each in wanted],
+    }
+    headers = {"Authorization": f"Basic {who}", "Accept": _MEDIA, "Content-Type": _MEDIA}
+    body = msgspec.json.encode(asked)
+    for failures in range(1, _ATTEMPTS + 1):
+        try:
+            async with _client(github, url) as client:
+                answer = await client.post(
+                    f"{url}/info/lfs/objects/batch", content=body, headers=headers
+                )
+        except httpx.HTTPError:
+            answer = None
+        if answer is not None and not _is_passing(answer.status_code):
+            return _read(answer)
+        if failures < _ATTEMPTS:
+            await github.pause(failures)
+    raise RetryableError("GitHub does not tell where it keeps files in Git LFS.")
+
+
+def _read(answer: httpx.Response) -> dict[str, _Action]:
+    if answer.status_code != httpx.codes.OK:
+        return {}
+    try:
+        batch = msgspec.json.decode(answer.content, type=_Batch)
+    except msgspec.DecodeError:
+        return {}
+    return {
+        each.oid: each.actions.download
+        for each in batch.objects
+        if each.actions is not None and each.actions.download is not None
+    }
+
+
+async def _save(github: GitHubApp, action: _Action, content: Content, folder: Path) -> str:
+    """Why it is not in the folder now; empty when it is."""
+    for failures in range(1, _ATTEMPTS + 1):
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as new:
+            path = Path(new, content.oid)
+            status, digest = await _stream(github, action, content.size, path)
+            if status == httpx.codes.OK and digest == content.oid:
+                path.chmod(0o644)
+                path.rename(folder / content.oid)
+                return ""
+        if status == httpx.codes.OK:
+            return "what GitHub gave is something else"
+        if status and not _is_passing(status):
+            return _NOT_GIVEN
+        if failures < _ATTEMPTS:
+            await github.pause(failures)
+    raise RetryableError("What Git LFS keeps cannot be read now.")
+
+
+async def _stream(github: GitHubApp, action: _Action, size: int, path: Path) -> tuple[int, str]:
+    """HTTP's status, 0 when the answer did not come to its end, and the SHA-256 of what came."""
+    digest, came = hashlib.sha256(), 0
+    try:
+        async with (
+            _client(github, action.href) as client,
+            client.stream("GET", action.href, headers=_plain(action.header)) as response,
+        ):
+            async for part in response.aiter_bytes():
+                came += len(part)
+                if came > size:
+                    break
+                digest.update(part)
+                await asyncio.to_thread(_append, path, part)
+            return response.status_code, digest.hexdigest()
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return 0, ""
+
+
+def _append(path: Path, part: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(part)
+
+
+def _client(github: GitHubApp, url: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        timeout=github.timeout,
+        headers={"User-Agent": f"honk/{__version__}"},
+        trust_env=not is_this_machine(url),
+    )
+
+
+def _plain(headers: Mapping[str, str]) -> dict[str, str]:
+    """What the store asks for, without what is the connection's own."""
+    return {name: value for name, value in headers.items() if name.lower() != "host"}
+
+
+def _is_passing(status: int) -> bool:
+    return status >= 500 or status == _WAITED_OUT
