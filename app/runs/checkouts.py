@@ -6,6 +6,8 @@ those that are public: a repository must not become the way to read another that
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -44,6 +46,14 @@ class Supplies:
     fetched: Fetched
     here: tuple[str, ...]
     missing: tuple[tuple[str, str], ...]
+
+    @property
+    def digest(self) -> str:
+        """A name for what is there and what is not; empty for a commit that is whole by itself."""
+        if not (self.here or self.missing):
+            return ""
+        said = json.dumps([self.here, self.missing])
+        return f"-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
 
 
 async def check_out(

@@ -69,6 +69,25 @@ async def test_lfs_files_that_are_not_there_are_named_and_stay_pointers(house: H
     assert kept.encode() == _pointer(b"weights")
 
 
+async def test_what_was_missing_when_the_base_was_tested_is_no_fix_later(house: House) -> None:
+    files = {
+        **PROJECT,
+        **ATTRIBUTES,
+        "test_weights.py": READS_WEIGHTS,
+        "data/model.bin": _pointer(b"weights"),
+    }
+    subject = await house.subject(files=files, plays=script([FIX], [FINISH], [FIX], [FINISH]))
+    await subject.label()
+    await subject.settled()
+    assert "1 fixed" in subject.status
+    house.github.keep_in_lfs(subject.repository, b"weights")
+    await subject.comment("/honk retry")
+    await house.until(lambda: len(subject.pulls) == 2, "there is no second try")
+    await subject.settled(endings=2)
+    told = [each.body for each in subject.ours if "<!-- honk:run=" in each.body]
+    assert "[1 fixed, 0 new failures](" in told[-1]
+
+
 async def _with_submodule(house: House, library: str, *, private: bool) -> Subject:
     files = {"__init__.py": b"", "answer.py": b"ANSWER = 42\n"}
     await house.github.add_repository(library, files=files, private=private)

@@ -25,7 +25,7 @@ from app.errors import UserError
 from app.github import checks
 from app.github.checks import Annotation, Output
 from app.runs.buttons import BUTTONS
-from app.runs.checkouts import check_out
+from app.runs.checkouts import check_out, supplied
 from app.runs.durable import Nothing
 from app.runs.services import SEAL, Services
 from app.runs.steps import elsewhere
@@ -90,8 +90,10 @@ async def baseline(services: Services, run: RunInput, base: CommitSha) -> Result
 
     None when the base cannot be verified; the verdict says so.
     """
-    key = environment(services, run)
     repo = run.trigger.repository
+    # Results without what the commit keeps elsewhere say nothing about those with it.
+    supplies = (await supplied(services, run, base)).digest
+    key = f"{environment(services, run)}{supplies}"
     async with services.only_one(f"{repo}@{base}:{key}"):
         known = await services.results.get(repo, base, key)
         if known is not None:
