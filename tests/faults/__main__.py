@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from tests.faults import github, kill, model
+from tests.faults import chaos, github, kill, model
 from tests.faults.points import Point, go_through, is_bad, table, write_down
 from tests.support.ledger import Ledger
 
@@ -27,7 +27,12 @@ _DATABASES: dict[str, Callable[[Path], AbstractAsyncContextManager[kill.Bench]]]
     "sqlite": kill.on_sqlite,
     "postgres": kill.on_postgres,
 }
-_TITLES = {"kill": "Kill matrix", "model": model.TITLE, "github": github.TITLE}
+_TITLES = {
+    "kill": "Kill matrix",
+    "model": model.TITLE,
+    "github": github.TITLE,
+    "chaos": chaos.TITLE,
+}
 _SECONDS = 420.0
 """How long one call of a part begins new points."""
 
@@ -77,17 +82,27 @@ async def _github(ledger: Ledger, ends: float) -> list[Point]:
     return points
 
 
-def _part(name: str, ledger: Ledger, databases: Sequence[str]) -> int:
-    """Go on with a part; 0 when all is good, 1 when something failed, 3 when more is to do."""
+async def _go_on(
+    name: str, ledger: Ledger, databases: Sequence[str], seed: int
+) -> tuple[str, list[str]]:
+    """Go on with a part; its section for people, and how each point went, empty for one to come."""
     ends = time.monotonic() + _SECONDS
+    if name == "chaos":
+        await chaos.go_on(ledger, seed, ends)
+        return chaos.section(ledger, seed), chaos.results(ledger, seed)
     if name == "kill":
-        points = asyncio.run(_kill(ledger, databases, ends))
+        points = await _kill(ledger, databases, ends)
     else:
-        points = asyncio.run({"model": _model, "github": _github}[name](ledger, ends))
-    section = table(_TITLES[name], points, ledger)
+        points = await {"model": _model, "github": _github}[name](ledger, ends)
+    results = [ledger.rows.get(str(point), [""])[-1] for point in points]
+    return table(_TITLES[name], points, ledger), results
+
+
+def _part(name: str, ledger: Ledger, databases: Sequence[str], seed: int) -> int:
+    """Go on with a part; 0 when all is good, 1 when something failed, 3 when more is to do."""
+    section, results = asyncio.run(_go_on(name, ledger, databases, seed))
     print(section)
     write_down(section)
-    results = [ledger.rows.get(str(point), [""])[-1] for point in points]
     if any(is_bad(result) for result in results):
         return 1
     if not all(results):
@@ -101,6 +116,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make faults")
     parser.add_argument("--only", choices=list(_TITLES), help="one part, not all")
     parser.add_argument("--on", choices=list(_DATABASES), help="the kill matrix on one database")
+    parser.add_argument("--seed", type=int, default=chaos.SEED, help="of what is drawn by lot")
     parser.add_argument("--again", action="store_true", help="forget what was done")
     given = parser.parse_args()
     # As Ctrl-C does: what was started is stopped.
@@ -109,7 +125,7 @@ def main() -> int:
     codes = []
     for name in [given.only] if given.only else list(_TITLES):
         ledger = Ledger(_CACHE / name, again=given.again)
-        codes.append(_part(name, ledger, databases))
+        codes.append(_part(name, ledger, databases, given.seed))
     return 1 if 1 in codes else max(codes)
 
 

@@ -188,14 +188,13 @@ class Subject:
 
     async def at_work(self, *, turns: int = 1) -> None:
         """Wait until the model was asked so many times."""
-        await self.house.until(
-            lambda: sum(map(self._is_about_it, self.house.model.requests)) >= turns,
-            f"{self.name} is not at work",
-        )
+        await self.house.until(lambda: len(self.requests) >= turns, f"{self.name} is not at work")
 
-    def _is_about_it(self, request: dict[str, Any]) -> bool:
-        """The first message names the subject; the rest may be long."""
-        return self.repository in str(request["messages"][0])
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """What the model was asked: the first message names the subject, the rest may be long."""
+        requests = self.house.model.requests
+        return [each for each in requests if self.repository in str(each["messages"][0])]
 
     async def ended(self, *, attempts: int = 1) -> str:
         """Wait until the run is over, also where nobody can be told; how it ended, by the log."""
@@ -419,6 +418,15 @@ class Worker:
         said = self.log_file.read_bytes()[self.begins :].decode("utf-8")
         return re.sub(r"\x1b\[[0-9;]*m", "", said)
 
+    @property
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has ever said that it is."""
+        return "the worker is ready" in self.log
+
     async def ended(self, *, within: float = 30.0) -> int:
         """Wait for its end; its exit code."""
         return await asyncio.to_thread(self.process.wait, within)
@@ -463,7 +471,14 @@ class Fleet(House):
             self.github.webhook_url = f"{self.url}/webhooks/github"
 
     async def add_worker(self) -> Worker:
-        """One more on a machine of its own, ready to work."""
+        """One more, ready to work."""
+        worker = self.start_worker()
+        await self.until(lambda: worker.is_ready or not worker.is_alive, "not ready")
+        assert worker.is_alive, worker.log
+        return worker
+
+    def start_worker(self) -> Worker:
+        """One more on a machine of its own, which will be ready."""
         number = next(self._machines)
         home, log = self.home / f"worker-{number}", self.home / f"worker-{number}.log"
         begins = log.stat().st_size if log.exists() else 0
@@ -473,10 +488,6 @@ class Fleet(House):
             process = forked.start_logging((self.module, "worker"), settings, self.home, output)
         worker = Worker(process, log, begins)
         self.workers.append(worker)
-        await self.until(
-            lambda: "the worker is ready" in worker.log or process.poll() is not None, "not ready"
-        )
-        assert process.poll() is None, worker.log
         return worker
 
     def at_work_on(self, subject: Subject) -> Worker:

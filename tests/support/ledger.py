@@ -17,6 +17,7 @@ class Ledger:
         words = ["git", "rev-parse", "--short", "HEAD"]
         self.commit = subprocess.run(words, capture_output=True, text=True, check=True).stdout[:-1]
         folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
         self._path = folder / f"rows-{self.commit}.jsonl"
         if again:
             self._path.unlink(missing_ok=True)

@@ -1,0 +1,327 @@
+"""Chaos: three workers on Postgres, and what strikes them while they work is drawn by lot.
+
+A worker is killed; a worker is stopped for longer than its lease and then goes on, when its runs
+are somebody else's; Postgres is restarted. Dead workers are replaced at once. Whatever came
+together, every run ends right: as usual, or, where it killed its worker three times, in the words
+that say so, and after `/honk continue` as usual.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from app.domain import words
+from app.runs.executors import EXIT_CUT_OFF
+from tests.faults.points import WrongError, demand, demand_the_usual_end, is_bad
+from tests.support import postgres
+from tests.support.house import FINISH, FIX, Fleet, Subject, Worker, open_fleet, script
+from tests.support.ledger import Ledger, Row
+from tests.support.postgres import Postgres
+
+TITLE = "Chaos"
+SEED = 1
+BATCHES, RUNS = 25, 12
+
+LEASE = 2.0
+"""Seconds: short, so that much can happen."""
+_PATIENT = 150.0
+
+FILES = {
+    "calc.py": b"def add(a, b):\n    return a - b\n",
+    "test_calc.py": (
+        b"import unittest\n\nfrom calc import add\n\n\n"
+        b"class Adds(unittest.TestCase):\n"
+        b"    def test_add(self):\n        self.assertEqual(add(2, 3), 5)\n"
+    ),
+    ".github/honk.yml": b"verify: [unittest]\n",
+}
+"""A project whose tests take a tenth of a second."""
+
+
+def _thinks(tool: dict[str, Any]) -> dict[str, Any]:
+    return {"use": [tool], "seconds": 0.5}
+
+
+SCRIPT = script(
+    _thinks(FIX), _thinks({"bash": {"command": "echo half"}}), [{"verify": {}}], _thinks(FINISH)
+)
+
+Kind = Literal["kill", "stop", "restart"]
+KINDS: tuple[Kind, ...] = ("kill", "stop", "restart")
+
+_SETTLED = [["honk:done"], ["honk:failed"], ["honk:needs-you"]]
+_AT_WORK = (
+    "SELECT 1 FROM workflow_status WHERE name IN ('intake', 'attempt') "
+    "AND status IN ('ENQUEUED', 'PENDING', 'DELAYED') "
+    "UNION ALL SELECT 1 FROM runs WHERE finished_at IS NULL"
+)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What strikes, seconds after what struck before.
+
+    `victim` and `lasts` are drawn whether they are needed or not: between 0 and 1, which of the
+    workers that are at work; and seconds, longer than a lease.
+    """
+
+    kind: Kind
+    after: float
+    victim: float = 0.5
+    lasts: float = 2 * LEASE
+
+
+def drawn(seed: int, batch: int) -> list[Trouble]:
+    """What strikes in a batch: the same for the same seed."""
+    lot = random.Random(f"{seed}/{batch}")
+    return [
+        Trouble(
+            lot.choices(KINDS, (3, 2, 1))[0],
+            after=lot.uniform(0.5, 5.0),
+            victim=lot.random(),
+            lasts=lot.uniform(1.2, 3.0) * LEASE,
+        )
+        for _ in range(lot.randint(3, 6))
+    ]
+
+
+@dataclass
+class Told:
+    """How a batch went."""
+
+    struck: Counter[Kind] = field(default_factory=Counter)
+    ended: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+    def row(self) -> Row:
+        """Cells for the table; the last is how it went as a whole."""
+        counts = [self.struck[kind] for kind in KINDS]
+        counts += [self.ended[how] for how in ("as usual", "continued")]
+        verdict = f"FAILED: {'; '.join(self.wrong)}" if self.wrong else "good"
+        return [*map(str, counts), verdict]
+
+
+@dataclass
+class Bench:
+    """A fleet whose dead workers are replaced, and the server under it."""
+
+    fleet: Fleet
+    server: Postgres
+    _names: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _stopped: list[Worker] = field(default_factory=list)
+
+    async def batch(self, troubles: Sequence[Trouble], *, runs: int = RUNS) -> Told:
+        """Let some runs work at once, and strike until they have ended; how they ended."""
+        told, over = Told(), asyncio.Event()
+        subjects = [await self._subject() for _ in range(runs)]
+        for subject in subjects:
+            await subject.label()
+        await self.fleet.github.drained()
+        keeper = asyncio.create_task(self._replace_the_dead(told))
+        striking = asyncio.create_task(self._strike(troubles, told, over))
+        try:
+            await self._rest(subjects)
+            over.set()
+            # What is still stopped goes on, and what it does then is looked at too.
+            await striking
+            await self._continue([each for each in subjects if each.labels != ["honk:done"]])
+            for subject in subjects:
+                await self._look_at(subject, told)
+        finally:
+            striking.cancel()
+            keeper.cancel()
+            await asyncio.gather(striking, keeper, return_exceptions=True)
+        return told
+
+    async def _subject(self) -> Subject:
+        # All of one length: none is the beginning of another.
+        name = f"run-{next(self._names):04}"
+        return await self.fleet.subject(plays=SCRIPT, name=name, files=FILES)
+
+    async def _strike(self, troubles: Sequence[Trouble], told: Told, over: asyncio.Event) -> None:
+        going_on = []
+        for trouble in troubles:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(over.wait(), trouble.after)
+            if over.is_set():
+                break
+            told.struck[trouble.kind] += 1
+            if trouble.kind == "restart":
+                await asyncio.to_thread(self.server.restart)
+                continue
+            victim = await self._victim(trouble)
+            if trouble.kind == "kill":
+                victim.process.kill()
+            else:
+                going_on.append(asyncio.create_task(self._stop_for(victim, trouble.lasts)))
+        await asyncio.gather(*going_on)
+
+    async def _victim(self, trouble: Trouble) -> Worker:
+        """Of those that are ready and not stopped; where there is none, one will be."""
+
+        def at_work() -> list[Worker]:
+            able = [each for each in self.fleet.workers if each not in self._stopped]
+            return [each for each in able if each.is_alive and each.is_ready]
+
+        await self.fleet.until(lambda: bool(at_work()), "no worker is there")
+        there = at_work()
+        return there[int(trouble.victim * len(there))]
+
+    async def _stop_for(self, victim: Worker, seconds: float) -> None:
+        """Hold it for longer than its lease. It goes on when its runs are somebody else's."""
+        self._stopped.append(victim)
+        victim.process.send_signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            victim.process.send_signal(signal.SIGCONT)
+        # As long as it takes to see that, and a little of what it would do if it did not.
+        await asyncio.sleep(LEASE)
+        self._stopped.remove(victim)
+
+    async def _replace_the_dead(self, told: Told) -> None:
+        """As a supervisor would; also what ended itself, or found no Postgres when it started."""
+        workers = self.fleet.workers
+        while True:
+            for worker in [each for each in workers if not each.is_alive]:
+                code = worker.process.poll()
+                if worker.is_ready and code not in (-signal.SIGKILL, EXIT_CUT_OFF):
+                    told.wrong.append(f"a worker ended with {code}")
+                workers.remove(worker)
+                self.fleet.start_worker()
+            await asyncio.sleep(0.2)
+
+    async def _rest(self, subjects: Sequence[Subject], *, endings: int = 1) -> None:
+        """Wait until so many ends were told, and until neither we nor the engine have work."""
+
+        def left() -> list[str]:
+            return [
+                f"{each.name} {each.labels}"
+                for each in subjects
+                if _ends(each) < endings or each.labels not in _SETTLED
+            ]
+
+        try:
+            await self.fleet.until(lambda: not left(), "not all have ended")
+        except AssertionError:
+            raise WrongError(f"it does not end: {', '.join(left())}") from None
+        await self.fleet.github.drained()
+        end = time.monotonic() + self.fleet.patience
+        while await asyncio.to_thread(self.fleet.sql, _AT_WORK):
+            demand(time.monotonic() < end, "the engine is still at work")
+            await asyncio.sleep(0.25)
+
+    async def _continue(self, dead: Sequence[Subject]) -> None:
+        """What its worker's deaths have ended says so, and goes on when it is asked to."""
+        problem, _ = words.attempt_died()
+        for subject in dead:
+            honest = problem in subject.status and problem in subject.last_words
+            demand(honest, f"{subject.name}: {subject.last_words[:200]}")
+            demand(subject.labels == ["honk:failed"], f"{subject.name}: {subject.labels}")
+            await subject.comment("/honk continue")
+        await self._rest(dead, endings=2)
+
+    async def _look_at(self, subject: Subject, told: Told) -> None:
+        """The usual end, one comment for each end, and one turn at most again for each death."""
+        ends = _ends(subject)
+        try:
+            await demand_the_usual_end(subject)
+            comments = sum("<!-- honk:" in each.body for each in subject.ours)
+            # The status comment, each end's, and the answer that says that it is continued.
+            demand(comments == 1 + ends, f"{comments} comments were made")
+            starts = self._starts(subject)
+            asked = len(subject.requests)
+            demand(asked < len(SCRIPT.turns) + starts, f"{asked} turns in {starts} starts")
+        except AssertionError as problem:
+            told.wrong.append(f"{subject.name}: {str(problem).splitlines()[0]}")
+        else:
+            told.ended["as usual" if ends == 1 else "continued"] += 1
+
+    def _starts(self, subject: Subject) -> int:
+        lines = self.fleet.log().splitlines()
+        return sum("an attempt starts" in line and subject.name in line for line in lines)
+
+
+def _ends(subject: Subject) -> int:
+    return sum("<!-- honk:end=" in each.body for each in subject.ours)
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Bench]:
+    """`honk web` and three workers with short leases on a Postgres of their own."""
+    given = {"HONK_LEASE_SECONDS": str(LEASE), "HONK_CONCURRENCY": "4"}
+    with postgres.running() as server:
+        async with open_fleet(server.database(), workers=3, settings=given) as fleet:
+            fleet.patience = _PATIENT
+            yield Bench(fleet, server)
+
+
+async def go_on(ledger: Ledger, seed: int, ends: float) -> None:
+    """Go through the batches that are not in the ledger yet, until the clock says `ends`.
+
+    What the processes said in one that failed is kept beside the ledger, and the next begins with
+    new ones.
+    """
+    todo = [name for name in _batches(seed) if name not in ledger.rows]
+    while todo and time.monotonic() < ends:
+        async with opened() as bench:
+            good = True
+            while good and todo and time.monotonic() < ends:
+                name = todo.pop(0)
+                row = await _row(bench, drawn(seed, _batches(seed).index(name)))
+                ledger.write(name, row)
+                good = not is_bad(row[-1])
+            if not good:
+                (ledger.folder / f"{name}.log").write_text(bench.fleet.log())
+
+
+async def _row(bench: Bench, troubles: Sequence[Trouble]) -> Row:
+    try:
+        return (await bench.batch(troubles)).row()
+    except AssertionError as problem:
+        return Told(wrong=[str(problem).splitlines()[0]]).row()
+
+
+def results(ledger: Ledger, seed: int) -> list[str]:
+    """How each batch went; empty for one that is to come."""
+    return [ledger.rows.get(name, [""])[-1] for name in _batches(seed)]
+
+
+def section(ledger: Ledger, seed: int) -> str:
+    """What struck in each batch of runs and how they ended, then the sums."""
+    names = [name for name in _batches(seed) if name in ledger.rows]
+    rows = [ledger.rows[name] for name in names]
+    sums = [str(sum(int(row[column]) for row in rows)) for column in range(5)]
+    heads = [
+        "killed",
+        "stopped",
+        "Postgres restarted",
+        "ended as usual",
+        "ended in words, continued",
+    ]
+    made = f"Made from commit {ledger.commit} with seed {seed}: {len(names)} of {BATCHES} batches"
+    lines = [f"## {TITLE}", "", f"{made}, {RUNS} runs each.", ""]
+    lines += [f"| | {' | '.join(heads)} | |", "|---" * (len(heads) + 2) + "|"]
+    for name, row in zip(names, rows, strict=True):
+        good = "**FAILED**" if is_bad(row[-1]) else row[-1]
+        lines.append(f"| {name} | {' | '.join([*row[:-1], good])} |")
+    lines.append(f"| together | {' | '.join([*sums, ''])} |")
+    lines += [
+        "",
+        *(f"- {n}: {row[-1]}" for n, row in zip(names, rows, strict=True) if is_bad(row[-1])),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _batches(seed: int) -> list[str]:
+    return [f"seed {seed}, batch {number + 1:02}" for number in range(BATCHES)]
