@@ -229,7 +229,7 @@ def compaction_of(records: Sequence[TurnRecord]) -> Compaction:
     """The compaction in force at the end of these records."""
     for record in reversed(records):
         if record.usage and "compaction" in record.usage:
-            return Compaction.model_validate(record.usage["compaction"])
+            return Compaction.recorded(record.usage["compaction"])
     return Compaction()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NewType
+from typing import Any, NewType, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,6 +28,15 @@ class Value(BaseModel):
     """What crosses a step or the database: typed, frozen, and plain JSON when written down."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def recorded(cls, value: Any) -> Self:
+        """Read what was written down by this or another version of Honk.
+
+        While a new version is rolled out, both read what either has recorded: fields that this
+        one does not know are skipped. Raises ValidationError.
+        """
+        return cls.model_validate(value, extra="ignore")
 
 
 class RepoName(Value):

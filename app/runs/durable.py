@@ -51,7 +51,7 @@ async def step(name: str, returns: type[V], function: Callable[[], Awaitable[V]]
 
     answer = await DBOS.run_step_async({"name": name}, recorded)
     if "value" in answer:
-        return returns.model_validate(answer["value"])
+        return returns.recorded(answer["value"])
     if "user_error" in answer:
         raise UserError(answer["user_error"], next_step=answer["next_step"])
     raise OurBugError(name, answer["bug"])

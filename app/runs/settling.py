@@ -102,7 +102,7 @@ def _subject(given: Any) -> str | None:
     arguments = given["args"] if given else ()
     if not arguments:
         return None
-    trigger = Trigger.model_validate(arguments[0])
+    trigger = Trigger.recorded(arguments[0])
     return subject_key(trigger.repository, trigger.number)
 
 

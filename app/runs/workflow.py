@@ -71,16 +71,16 @@ def register(services: Services) -> None:
     @DBOS.workflow(name=queue.INTAKE, max_recovery_attempts=RECOVERIES)
     async def _intake(trigger: dict[str, Any]) -> None:
         async with services.shift.work():
-            await taking_in.take_in(services, Trigger.model_validate(trigger))
+            await taking_in.take_in(services, Trigger.recorded(trigger))
 
     @DBOS.workflow(name=queue.SIGNAL, max_recovery_attempts=RECOVERIES)
     async def _signal(signal: dict[str, Any]) -> None:
         async with services.shift.work():
-            await signals.take_in(services, Signal.model_validate(signal))
+            await signals.take_in(services, Signal.recorded(signal))
 
     @DBOS.workflow(name=queue.ATTEMPT, max_recovery_attempts=RECOVERIES)
     async def _attempt(run: dict[str, Any], number: int) -> None:
-        given = RunInput.model_validate(run)
+        given = RunInput.recorded(run)
         subject = f"{given.trigger.repository}#{given.trigger.number}"
         async with services.shift.work():
             with tracing.span("attempt", run=given.id, number=number, subject=subject):

@@ -41,4 +41,4 @@ class Messages:
         rows = await self._database.run(
             lambda connection: connection.execute(query).mappings().all()
         )
-        return [Message.model_validate(dict(row)) for row in rows]
+        return [Message.recorded(dict(row)) for row in rows]

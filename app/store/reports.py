@@ -36,6 +36,6 @@ class Reports:
             lambda connection: connection.execute(query).scalar_one_or_none()
         )
         try:
-            return None if found is None else Report.model_validate(found)
+            return None if found is None else Report.recorded(found)
         except ValidationError:
             return None

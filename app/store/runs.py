@@ -386,7 +386,7 @@ class Runs:
         rows = await self._database.run(
             lambda connection: connection.execute(query).mappings().all()
         )
-        return [RunRow.model_validate(dict(row)) for row in rows]
+        return [RunRow.recorded(dict(row)) for row in rows]
 
 
 def _live(connection: sa.Connection) -> list[Live]:

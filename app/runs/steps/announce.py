@@ -59,7 +59,7 @@ def told_of(services: Services, row: RunRow) -> Told:
         requester="" if run.trigger.kind == "unasked" else run.trigger.actor.login,
         asked=run.request or run.trigger.title,
         mode=run.mode,
-        plan=tuple(PlanItem.model_validate(item) for item in row.plan or []),
+        plan=tuple(PlanItem.recorded(item) for item in row.plan or []),
         usage=usage_of(row) if row.model_turns else None,
         calls=calls_of(row),
         nearly=_nearly_spent(services, row),

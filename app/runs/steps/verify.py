@@ -97,7 +97,7 @@ async def baseline(services: Services, run: RunInput, base: CommitSha) -> Result
     async with services.only_one(f"{repo}@{base}:{key}"):
         known = await services.results.get(repo, base, key)
         if known is not None:
-            return Results.model_validate(known)
+            return Results.recorded(known)
         try:
             results = await _results(
                 services, run, base, None, name=f"{run.id}-base", confirmed=True

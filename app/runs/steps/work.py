@@ -175,7 +175,7 @@ class _Transcript:
         self._turns = turns
 
     async def load(self) -> list[TurnRecord]:
-        return [TurnRecord.model_validate(record) for record in await self._turns.load()]
+        return [TurnRecord.recorded(record) for record in await self._turns.load()]
 
     async def record(self, turn: TurnRecord) -> None:
         await self._turns.record(
