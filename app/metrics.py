@@ -5,6 +5,8 @@ Names follow https://prometheus.io/docs/practices/naming/; docs/operations.md li
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable
 
 from prometheus_client import (
@@ -48,6 +50,21 @@ SANDBOX_KILLS = Counter(
     ["why"],
     registry=_registry,
 )
+LOOP_LAG_SECONDS = Histogram(
+    "honk_process_loop_lag_seconds",
+    "How much later than due this worker's event loop came round, looked at many times a second.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+    registry=_registry,
+)
+_LAG_LOOK_SECONDS = 0.05
+
+
+async def keep_looking_at_lag() -> None:
+    """Until cancelled: observe how late the loop is, whatever held it up."""
+    while True:
+        due = time.perf_counter() + _LAG_LOOK_SECONDS
+        await asyncio.sleep(_LAG_LOOK_SECONDS)
+        LOOP_LAG_SECONDS.observe(max(0.0, time.perf_counter() - due))
 
 
 def exposition(shared: Iterable[Metric]) -> bytes:

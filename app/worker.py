@@ -145,6 +145,7 @@ async def _at_work(
             Admission(services).keep_admitting(),
             watch.keep_watching(),
             services.github.keep_revoking(),
+            metrics.keep_looking_at_lag(),
             model.warm(),
         )
         try:

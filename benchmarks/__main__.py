@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 
-from benchmarks import capacity, intake, receiver, report, slow, verify
+from benchmarks import capacity, crowd, durable, intake, large, receiver, report, slow, verify
 
 BENCHMARKS = {
     "receiver": receiver.main,
+    "large": large.main,
     "slow": slow.main,
+    "durable": durable.main,
     "intake": intake.main,
     "capacity": capacity.main,
+    "crowd": crowd.main,
     "verify": verify.main,
     "report": report.main,
 }

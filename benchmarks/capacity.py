@@ -11,13 +11,12 @@ import asyncio
 import functools
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
+from benchmarks.processes import MIB, below, pss, ticks
 from tests.support.house import House, Subject, open_house, script
 
 STEPS = (0, 1, 10, 20, 40)
 _HELD_SECONDS = 900.0
-_MIB = 1024
 
 
 @dataclass
@@ -38,10 +37,10 @@ def main() -> None:
     first = found[1]
     for each in found:
         beyond = each.runs - first.runs
-        per_run = f"{(each.worker - first.worker) / _MIB / beyond:.1f}" if beyond > 0 else "-"
+        per_run = f"{(each.worker - first.worker) / MIB / beyond:.1f}" if beyond > 0 else "-"
         print(
-            f"{each.runs:4}   {each.worker / _MIB:10.0f}   {per_run:>11}   "
-            f"{each.below / _MIB:13.0f} ({each.processes:4})        {each.processor:11.1f}"
+            f"{each.runs:4}   {each.worker / MIB:10.0f}   {per_run:>11}   "
+            f"{each.below / MIB:13.0f} ({each.processes:4})        {each.processor:11.1f}"
         )
 
 
@@ -75,32 +74,12 @@ async def _now(house: House, runs: int) -> Measured:
     assert house.honk is not None
     pid = house.honk.process.pid
     await asyncio.sleep(3)
-    busy = _ticks(pid)
+    busy = ticks(pid)
     await asyncio.sleep(10)
-    processor = (_ticks(pid) - busy) / os.sysconf("SC_CLK_TCK") / 10 * 100
-    below = _below(pid)
-    return Measured(runs, _pss(pid), sum(map(_pss, below)), len(below), processor)
-
-
-def _below(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += [int(child), *_below(int(child))]
-    return found
-
-
-def _pss(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-
-
-def _ticks(pid: int) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+    processor = (ticks(pid) - busy) / os.sysconf("SC_CLK_TCK") / 10 * 100
+    sandboxes = below(pid)
+    total = sum(map(pss, sandboxes))
+    return Measured(runs, pss(pid), total, len(sandboxes), processor)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
-"""A load generator on raw sockets: connections that each send one request after another."""
+"""Load generators on raw sockets: as fast as answers come, or at a pace that waits for nobody."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import cast
 
 _PATIENCE_SECONDS = 5.0
+_OPEN_LOOP_SECONDS = 10.0
+"""GitHub waits for an answer as long."""
 
 
 @dataclass
@@ -92,3 +96,48 @@ async def generate(port: int, request: bytes, *, connections: int, seconds: floa
         await asyncio.gather(*[protocol.done for _, protocol in opened])
     load.seconds = time.perf_counter() - start
     return load
+
+
+async def paced(port: int, requests: Iterable[bytes], *, per_second: float) -> Load:
+    """Send each request when it is due, whether or not those before it were answered.
+
+    A latency begins when its request was due, so that what waits for a slow server is counted with
+    it. A request takes a connection that is free, or opens one. What was lost has the status 0;
+    nothing is raised.
+    """
+    load = Load()
+    free: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
+    start = time.perf_counter()
+    sent = []
+    for number, request in enumerate(requests):
+        due = start + number / per_second
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        sent.append(asyncio.create_task(_send(port, request, due, free, load)))
+    await asyncio.gather(*sent)
+    load.seconds = time.perf_counter() - start
+    for _, writer in free:
+        writer.close()
+    return load
+
+
+async def _send(
+    port: int,
+    request: bytes,
+    due: float,
+    free: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]],
+    load: Load,
+) -> None:
+    status = 0
+    try:
+        async with asyncio.timeout(_OPEN_LOOP_SECONDS):
+            opened = free.popleft() if free else await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = opened
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(_content_length(head))
+            status = int(head[9:12])
+            free.append(opened)
+    except (OSError, asyncio.IncompleteReadError):
+        pass
+    load.latencies.append(time.perf_counter() - due)
+    load.statuses[status] = load.statuses.get(status, 0) + 1

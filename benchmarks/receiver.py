@@ -1,8 +1,9 @@
 """How fast is an event answered that starts nothing, and what would the floor be?
 
-`python -m benchmarks.receiver` measures Honk's receiver and a bare Starlette that does the HMAC and
-reads the JSON, each in a process of its own, in turns, with the same load: a signed event of 12 KB
-over 64 keep-alive connections. On a shared machine read it as a ratio.
+`python -m benchmarks.receiver` measures Honk's receiver, a bare Starlette that does the HMAC and
+reads the JSON, and Probot with a handler that does nothing, each in a process of its own, in turns,
+with the same load: a signed event of 12 KB over 64 keep-alive connections. On a shared machine read
+it as a ratio. Where npm cannot fetch Probot, it says so and measures the rest.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import hashlib
 import hmac
 import json
 import os
+import shutil
 import socket
+import statistics
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -33,56 +37,99 @@ from app.web.app import WEBHOOK_PATH, create_app
 from app.web.server import serve
 from app.web.watching import Watched
 from benchmarks.load import Load, generate
+from benchmarks.processes import ticks
 
 CONNECTIONS = 64
-ROUNDS = 3
+ROUNDS = 7
 SECONDS = 2.5
 WARM_UP_SECONDS = 0.5
 EVENT_BYTES = 12_000
 
 _SECRET = b"only for measuring"
+_PROBOT = Path(__file__).parent / "probot"
 
 
 def main() -> None:
-    """Print requests per second and latencies of both."""
-    uvloop.run(_measure())
+    """Print requests per second and latencies of each."""
+    servers = ["floor", "honk"]
+    if _fetch_probot():
+        servers.append("probot")
+    else:
+        print("Probot is not here: it needs npm, and the network for the first time")
+    uvloop.run(_measure(servers))
 
 
-async def _measure() -> None:
+def _fetch_probot() -> bool:
+    """Whether what is locked of Probot is there, fetched now if it was not."""
+    if (_PROBOT / "node_modules/probot").exists():
+        return True
+    if not shutil.which("npm"):
+        return False
+    fetch = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+    return (
+        subprocess.run(fetch, cwd=_PROBOT, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    )
+
+
+async def _measure(servers: list[str]) -> None:
     request = delivery()
-    best: dict[str, Load] = {}
-    for _ in range(ROUNDS):
-        for name in ("floor", "honk"):
-            load = await _measure_once(name, request)
-            if name not in best or load.per_second > best[name].per_second:
-                best[name] = load
-    for name, load in best.items():
+    rounds = [{name: await _measure_once(name, request) for name in servers} for _ in range(ROUNDS)]
+    for name in servers:
+        loads = [each[name][0] for each in rounds]
         print(
-            f"{name:6} {load.per_second:8,.0f} requests/s   p50 {load.percentile(50):5.1f} ms"
-            f"   p99 {load.percentile(99):5.1f} ms   answers {load.statuses}"
+            f"{name:6} {_median(load.per_second for load in loads):8,.0f} requests/s"
+            f"   p50 {_median(load.percentile(50) for load in loads):5.1f} ms"
+            f"   p99 {_median(load.percentile(99) for load in loads):5.1f} ms"
+            f"   processor {_median(each[name][1] for each in rounds):4.0f} microseconds each"
+            f"   answers {loads[-1].statuses}"
         )
-    print(f"honk does {best['honk'].per_second / best['floor'].per_second:.0%} of the floor")
+    for name in servers:
+        if name != "honk":
+            rate = _median(each["honk"][0].per_second / each[name][0].per_second for each in rounds)
+            print(f"honk does {rate:.2f} times what {name} does")
 
 
-async def _measure_once(name: str, request: bytes) -> Load:
-    async with serving(name) as port:
+def _median(values: Iterable[float]) -> float:
+    return statistics.median(values)
+
+
+async def _measure_once(name: str, request: bytes) -> tuple[Load, float]:
+    """What came back, and microseconds of processor for each answer."""
+    async with serving_process(name) as (port, pid):
         await generate(port, request, connections=CONNECTIONS, seconds=WARM_UP_SECONDS)
-        return await generate(port, request, connections=CONNECTIONS, seconds=SECONDS)
+        before = ticks(pid)
+        load = await generate(port, request, connections=CONNECTIONS, seconds=SECONDS)
+        seconds = (ticks(pid) - before) / os.sysconf("SC_CLK_TCK")
+        return load, seconds / len(load.latencies) * 1e6
 
 
 @asynccontextmanager
 async def serving(name: str, **environment: str) -> AsyncIterator[int]:
-    """`honk` or `floor` in a process of its own; gives its port."""
+    """`honk`, `floor` or `probot` in a process of its own; gives its port."""
+    async with serving_process(name, **environment) as (port, _):
+        yield port
+
+
+@asynccontextmanager
+async def serving_process(name: str, **environment: str) -> AsyncIterator[tuple[int, int]]:
+    """The same; gives its port and its process's id."""
+    ours = [sys.executable, "-m", "benchmarks.receiver", name]
     server = subprocess.Popen(  # noqa: ASYNC220
-        [sys.executable, "-m", "benchmarks.receiver", name],
+        ["node", str(_PROBOT / "server.mjs")] if name == "probot" else ours,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, **environment},
+        env={
+            **os.environ,
+            "NODE_ENV": "production",
+            "SECRET": _SECRET.decode(),
+            "WEBHOOK_PATH": WEBHOOK_PATH,
+            **environment,
+        },
     )
     try:
         assert server.stdout is not None
-        yield int(server.stdout.readline())
+        yield int(server.stdout.readline()), server.pid
     finally:
         server.terminate()
         server.wait()

@@ -22,6 +22,7 @@ from tests.support.house import (
 from tests.support.postgres import Postgres
 
 SLEEPS = {"bash": {"command": "sleep 20"}}
+LAG_LOOKS = "honk_process_loop_lag_seconds_count"
 
 
 async def _get(url: str) -> httpx.Response:
@@ -81,6 +82,7 @@ async def test_the_figures_tell_what_a_run_did() -> None:
         assert after["honk_process_deliveries_total 204"] > 0
         assert after["honk_github_calls_total api_calls"] > 10
         assert after["honk_process_github_answers_total 200"] > 0
+        assert after[LAG_LOOKS] > during[LAG_LOOKS] > 0
         assert after["honk_queue_age_seconds runs"] == 0
         _check_the_log(house)
         # What is counted by the database stays when the process does not.
