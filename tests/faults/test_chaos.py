@@ -7,7 +7,7 @@ from tests.faults.chaos import LEASE, Trouble
 
 SHORT = [
     Trouble("kill", after=1.0),
-    Trouble("stop", after=1.0, victim=0.9, lasts=2.2 * LEASE),
+    Trouble("stop", after=1.0, victim=0.9, lasts=1.9 * LEASE),
     Trouble("restart", after=1.0),
 ]
 

@@ -19,11 +19,12 @@ async def house() -> AsyncIterator[House]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _fleet(request: pytest.FixtureRequest) -> Iterator[None]:
+def _fleet() -> Iterator[None]:
     if not AS_FLEET:
         yield
         return
-    with houses_are_fleets(request.getfixturevalue("postgres")):
+    # Not the one that stories ask for by name: they stop it and start it again.
+    with postgres.running() as server, houses_are_fleets(server):
         yield
 
 

@@ -69,7 +69,7 @@ async def _months_later(house: House, days: int, left: Path) -> None:
         "UPDATE runs SET created_at = created_at - :ago, finished_at = finished_at - :ago",
         "UPDATE results SET created_at = created_at - :ago",
         "UPDATE marks SET at = at - :ago WHERE name = 'cleaned'",
-        "UPDATE workflow_status SET created_at = created_at - :ago * 1000",
+        "UPDATE workflow_status SET created_at = created_at - 1000.0 * :ago",
     ):
         house.sql(statement, ago=days * DAY)
     await house.start()

@@ -511,6 +511,8 @@ class Fleet(House):
             worker.process.kill()
             worker.process.wait()
         self.workers.clear()
+        self._webs.clear()
+        self.honk = None
 
     def _processes(self) -> list[Process]:
         webs = [web.process for web in self._webs]
