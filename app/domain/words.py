@@ -930,6 +930,14 @@ def our_bug(reference: str) -> tuple[str, str]:
     )
 
 
+def disk_is_full() -> tuple[str, str]:
+    """Problem and next step when the machine that does the work takes nothing more."""
+    return (
+        "The disk is full on the machine that Honk works on; this is not your repository's fault.",
+        "Its operator has to make room. Comment `/honk continue` then to go on from there.",
+    )
+
+
 def declined(why: str) -> tuple[str, str]:
     """Problem and next step when the model itself does not go on; `why` is its own words."""
     return (

@@ -7,6 +7,7 @@ too, as words, so that a replay tells the same story.
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ import structlog
 from dbos import DBOS
 
 from app import tracing
+from app.domain import words
 from app.domain.values import Value
 from app.errors import RetryableError, UserError
 from app.runs.shift import safe_point
@@ -65,6 +67,10 @@ async def _told(name: str, function: Callable[[], Awaitable[V]]) -> dict[str, An
         return {"user_error": problem.message, "next_step": problem.next_step}
     except Exception as problem:
         # The one place where the unforeseen ends: it is logged whole and told as ours.
+        if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            log.warning("a step found the disk full", step=name, why=str(problem))
+            message, next_step = words.disk_is_full()
+            return {"user_error": message, "next_step": next_step}
         reference = f"{type(problem).__name__} in {name}"
         log.exception("a step failed", step=name)
         return {"bug": reference}

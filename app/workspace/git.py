@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -180,8 +181,8 @@ async def git(
     `url` names the remote that a fetch or push speaks to and opens its transport, and only that.
     `timeout` in seconds, `max_output` in bytes; with `cut` git is ended once it has written more
     than that many bytes, and they are returned. Exit codes in `also` are no failure. Raises
-    GitError (denied and missing are kinds of it) and, when the remote is away or the time is over,
-    RetryableError.
+    GitError (denied and missing are kinds of it), RetryableError when the remote is away or the
+    time is over, OSError when the disk is full.
     """
     command = [GIT, *_flags(url), *([f"--git-dir={cwd}"] if cwd else []), *args]
     outer = {**ENVIRONMENT, **(environment or {})}
@@ -284,10 +285,19 @@ async def _feed(process: asyncio.subprocess.Process, given: bytes | None) -> Non
     process.stdin.close()
 
 
-def _failure(command: str, code: int, words: str) -> HonkError:
+def tells_of_no_room(words: str) -> bool:
+    """Whether git on this machine, and not the remote, says that the disk is full."""
+    full = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+    own = [line for line in words.splitlines() if "remote:" not in line]
+    return any(each in line for line in own for each in full)
+
+
+def _failure(command: str, code: int, words: str) -> HonkError | OSError:
     if "rejected]" in words:
         # The remote was reached and said no; its own text may hold any of the words below.
         return GitError(command, code, words)
+    if tells_of_no_room(words):
+        return OSError(errno.ENOSPC, f"git {command}: {words[-300:]}")
     if _DENIED.search(words):
         return GitDeniedError(command, code, words)
     if _MISSING.search(words):

@@ -8,6 +8,7 @@ which the worker takes in as from a stranger and then looks through.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from app.domain.values import RepoName, TreeSha, tree_sha
 from app.errors import UserError
 from app.workspace.checkout import PLAIN_ATTRIBUTES, Workspace, Workspaces, contents_of
-from app.workspace.git import GitError, inside_environment
+from app.workspace.git import GitError, inside_environment, tells_of_no_room
 from app.workspace.mirror import FileChange, Mirrors
 from app.workspace.reading import NotReadableError, open_file, read_file
 from app.workspace.spec import GIB, MIB, Completed, Limits, Mount
@@ -116,6 +117,8 @@ async def _pack_inside(workspace: Workspace, workspaces: Workspaces, scratch: Mo
     words = [workspace.base, workspaces.objects_inside(workspace), seen(scratch), seen(saved)]
     words += [seen(made), seen(laid), seen(contents) if contents else ""]
     done = await workspaces.sandbox.run(spec, ["/bin/sh", "-c", _PACK, "pack", *words])
+    if tells_of_no_room(done.text) and not done.ok:
+        raise OSError(errno.ENOSPC, f"packing: {_why(done)}")
     if not done.ok:
         raise UserError(f"The work tree cannot be packed: {_why(done)}.")
 

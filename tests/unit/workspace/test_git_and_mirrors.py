@@ -18,6 +18,7 @@ from app.workspace.git import (
     GitMissingError,
     check_ref,
     git,
+    tells_of_no_room,
     token_environment,
 )
 from app.workspace.mirror import Mirrors, PushRefused, Remote
@@ -286,3 +287,15 @@ async def test_many_packs_become_few_and_nothing_is_lost(world: World) -> None:
     second = await world.fetched()
     assert len(list((path / "objects" / "pack").glob("*.pack"))) < 10
     assert await world.mirrors.is_ancestor(REPO, first, second)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_ours"),
+    [
+        ("fatal: write error: No space left on device", True),
+        ("error: unable to write file x: Disk quota exceeded", True),
+        ("remote: fatal: write error: No space left on device", False),
+    ],
+)
+def test_whose_disk_is_full(words: str, *, is_ours: bool) -> None:
+    assert tells_of_no_room(words) is is_ours
