@@ -32,7 +32,7 @@ format: .venv/dev
 bench: .venv/dev | system               ## measures, never gates; ONLY=name,name
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-faults: .venv/dev tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, model, github or chaos, ON=postgres, SEED=1, AGAIN=1
+faults: .venv/dev tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, model, github, chaos, deliveries or machine, ON=postgres, SEED=1, AGAIN=1
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(ON),--on $(ON)) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
 
 trust: .venv/dev | system               ## all cheats with their controls, all honest changes; resumable; ONLY=word, AGAIN=1

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from tests.faults import chaos, github, kill, model
+from tests.faults import chaos, deliveries, github, kill, machine, model
 from tests.faults.points import Point, go_through, is_bad, table, write_down
 from tests.support.ledger import Ledger
 
@@ -32,6 +32,8 @@ _TITLES = {
     "model": model.TITLE,
     "github": github.TITLE,
     "chaos": chaos.TITLE,
+    "deliveries": deliveries.TITLE,
+    "machine": machine.TITLE,
 }
 _SECONDS = 420.0
 """How long one call of a part begins new points."""
@@ -82,6 +84,12 @@ async def _github(ledger: Ledger, ends: float) -> list[Point]:
     return points
 
 
+async def _machine(ledger: Ledger, ends: float) -> list[Point]:
+    points = machine.points()
+    await go_through(points, machine.survives, ledger, ends=ends, at_once=1)
+    return points
+
+
 async def _go_on(
     name: str, ledger: Ledger, databases: Sequence[str], seed: int
 ) -> tuple[str, list[str]]:
@@ -90,10 +98,13 @@ async def _go_on(
     if name == "chaos":
         await chaos.go_on(ledger, seed, ends)
         return chaos.section(ledger, seed), chaos.results(ledger, seed)
+    if name == "deliveries":
+        await deliveries.go_on(ledger)
+        return deliveries.section(ledger), [row[-1] for row in ledger.rows.values()]
     if name == "kill":
         points = await _kill(ledger, databases, ends)
     else:
-        points = await {"model": _model, "github": _github}[name](ledger, ends)
+        points = await {"model": _model, "github": _github, "machine": _machine}[name](ledger, ends)
     results = [ledger.rows.get(str(point), [""])[-1] for point in points]
     return table(_TITLES[name], points, ledger), results
 

@@ -106,8 +106,13 @@ async def _result(survive: Survive, point: Point) -> str:
     try:
         return await survive(point)
     except AssertionError as problem:
-        first = str(problem).splitlines()[0] if str(problem) else "assertion"
-        return f"FAILED: {first}"
+        return failed(problem)
+
+
+def failed(problem: AssertionError) -> str:
+    """A failure as it stands in the ledger."""
+    first = str(problem).splitlines()[0] if str(problem) else "assertion"
+    return f"FAILED: {first}"
 
 
 def is_bad(result: str) -> bool:

@@ -37,6 +37,7 @@ from app.playground.run import (
     github_settings,
     product,
     registration,
+    start_process,
 )
 from app.playground.serving import serve_app
 from app.store.database import Database
@@ -318,8 +319,10 @@ class House:
 
     async def _serve(self, command: str) -> Product:
         self._logs.add(self.home / "honk.log")
+        # Libraries are loaded before a program begins, not when it forks.
+        start = start_process if "LD_PRELOAD" in self.settings else forked.start
         started = product(
-            self.home, self.settings, command=command, module=self.module, start=forked.start
+            self.home, self.settings, command=command, module=self.module, start=start
         )
         return await self._stack.enter_async_context(started)
 
