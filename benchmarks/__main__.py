@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import os
 
-from benchmarks import capacity, crowd, durable, intake, large, receiver, report, slow, verify
+from benchmarks import (
+    capacity,
+    crowd,
+    durable,
+    history,
+    intake,
+    large,
+    receiver,
+    report,
+    slow,
+    verify,
+)
 
 BENCHMARKS = {
     "receiver": receiver.main,
@@ -14,6 +25,7 @@ BENCHMARKS = {
     "intake": intake.main,
     "capacity": capacity.main,
     "crowd": crowd.main,
+    "history": history.main,
     "verify": verify.main,
     "report": report.main,
 }

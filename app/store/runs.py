@@ -151,9 +151,9 @@ class Runs:
 
     async def alive(self) -> list[RunRow]:
         """Every run that has not finished, oldest first."""
-        return await self._select(
-            sa.select(runs).where(runs.c.finished_at.is_(None)).order_by(runs.c.created_at)
-        )
+        # Ordered here: asked for an order, SQLite walks the index by time through all of history.
+        rows = await self._select(sa.select(runs).where(runs.c.finished_at.is_(None)))
+        return sorted(rows, key=lambda row: row.created_at)
 
     async def ids_in(self, repository: str) -> frozenset[str]:
         """The ids of all runs of a repository, however its name is spelled."""
@@ -416,7 +416,10 @@ def _free_slots(connection: sa.Connection) -> int:
 
 
 def _served(connection: sa.Connection) -> Served:
-    """When those who wait were last given a slot, each by one look into an index."""
+    """When those who wait were last given a slot, each by one look into an index.
+
+    Some are looked up more than once: to be told each once, SQLite would walk all of history.
+    """
     found: dict[int | str, float] = {}
     for column in (runs.c.repository, runs.c.installation_id):
         before = runs.alias()
@@ -425,6 +428,6 @@ def _served(connection: sa.Connection) -> Served:
             .where(before.c[column.name] == column)
             .scalar_subquery()
         )
-        rows = connection.execute(sa.select(column, latest.label("at")).where(_WAITS).distinct())
+        rows = connection.execute(sa.select(column, latest.label("at")).where(_WAITS))
         found |= {row[0]: row[1] for row in rows if row[1] is not None}
     return found

@@ -1,0 +1,256 @@
+"""Does a run cost more when ten thousand were there before it than when ten were?
+
+`ONLY=history make bench`. Two houses on one kind of database: one stays at ten runs, the other gets
+a longer and longer past (`benchmarks/past.py`): rows as a real run leaves them, all of the
+repository that is worked on, and the git refs of one in a hundred (SPREAD=1: of all). In turns each
+does the same small run; what is compared are the medians. What the database does is counted where
+nothing else on the machine is seen in it: SQLite's steps, and the rows that Postgres reads. At the
+end each statement that a run asks is explained.
+
+Writes docs/pictures/run-cost.svg.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.store.database import Database
+from benchmarks.past import Past
+from benchmarks.plot import Line, plot
+from benchmarks.processes import ticks
+from tests.support import postgres
+from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+
+SIZES = (10, 100, 1_000, 10_000)
+ROUNDS = 4
+LAST_ROUNDS = 8
+WARM_UPS = 2
+PICTURE = Path(__file__).parents[1] / "docs/pictures/run-cost.svg"
+
+_RECORDED_SECONDS = 0.6
+_GROWING = ("runs", "turns", "reports", "results", "messages", "images", "deliveries")
+_ENGINES = ("workflow_status", "workflow_input", "workflow_output", "operation_outputs")
+_TOLD = 12
+
+Asked = dict[str, dict[str, Any]]
+
+
+@dataclass
+class Cost:
+    """What one run took. `read`: hundreds of SQLite's steps, or Postgres's rows."""
+
+    seconds: float
+    processor: float
+    calls: float
+    statements: float
+    database: float
+    read: float
+
+
+class Place:
+    """A house and what is known of its database."""
+
+    def __init__(self, house: House, database: Database, recording: Path) -> None:
+        self.house = house
+        self.database = database
+        self.asked: Asked = {}
+        self._recording = recording
+        self._repository = ""
+
+    async def warm(self) -> None:
+        self._repository = (await self.house.subject()).repository
+        for _ in range(WARM_UPS):
+            await self.run()
+
+    def past(self) -> Past:
+        """Of the last run, in GitHub's repository and in the worker's mirror."""
+        ours = self.house.github.world.repository(self._repository).git.path
+        mirror = self.house.home / "honk/mirrors" / f"{self._repository.lower()}.git"
+        return Past(self.database.engine, (ours, mirror))
+
+    async def run(self) -> Cost:
+        """One more, from its label to its last words."""
+        assert self.house.honk is not None
+        pid = self.house.honk.process.pid
+        issue = await self.house.github.open_issue(self._repository, "olivia", "Wrong", "It is.")
+        subject = Subject(self.house, self._repository, issue.number)
+        self.house.model.scripts[subject.name] = script([FIX], [FINISH])
+        asked, read = self._asked(), self._rows_read()
+        busy, began = ticks(pid, children=True), time.perf_counter()
+        await subject.label()
+        await subject.settled()
+        seconds = time.perf_counter() - began
+        processor = (ticks(pid, children=True) - busy) / os.sysconf("SC_CLK_TCK")
+        await asyncio.sleep(_RECORDED_SECONDS)
+        self.asked = _since(asked, self._asked())
+        return Cost(
+            seconds=seconds,
+            processor=processor,
+            calls=self._calls(subject),
+            statements=sum(each["count"] for each in self.asked.values()),
+            database=sum(each["seconds"] for each in self.asked.values()),
+            read=sum(each["steps"] for each in self.asked.values()) + self._rows_read() - read,
+        )
+
+    def _asked(self) -> Asked:
+        found: Asked = json.loads(self._recording.read_text())
+        return found
+
+    def _calls(self, subject: Subject) -> int:
+        query = "SELECT api_calls + token_requests FROM runs WHERE subject = :subject"
+        with self.database.engine.connect() as connection:
+            found = connection.execute(sa.text(query), {"subject": subject.name.lower()})
+            return int(found.scalar_one())
+
+    def _rows_read(self) -> int:
+        """As far as Postgres has counted them: a session tells within a second or so."""
+        if self.database.is_sqlite:
+            return 0
+        query = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_user_tables"
+        with self.database.engine.connect() as connection:
+            return int(connection.execute(sa.text(query)).scalar_one())
+
+
+def _since(before: Asked, after: Asked) -> Asked:
+    found = {}
+    for statement, seen in after.items():
+        old = before.get(statement, {"count": 0, "seconds": 0.0, "steps": 0})
+        fresh = {name: seen[name] - old[name] for name in ("count", "seconds", "steps")}
+        if fresh["count"]:
+            found[statement] = {**fresh, "parameters": seen["parameters"]}
+    return found
+
+
+def main() -> None:
+    """Print what a run costs at each size on both databases, and what grows; draw it."""
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="honk-bench-") as folder:
+        urls = [f"sqlite:///{folder}/{name}.db" for name in ("few", "many")]
+        found["SQLite"] = asyncio.run(_measure("SQLite", urls, Path(folder)))
+    with postgres.running() as server, tempfile.TemporaryDirectory(prefix="honk-bench-") as folder:
+        urls = [server.database(), server.database()]
+        found["Postgres"] = asyncio.run(_measure("Postgres", urls, Path(folder)))
+    PICTURE.write_text(_picture(found))
+
+
+Ratios = dict[int, dict[str, float]]
+
+
+async def _measure(name: str, urls: list[str], folder: Path) -> Ratios:
+    ratios: Ratios = {}
+    async with AsyncExitStack() as stack:
+        few, many = [
+            await _open(stack, url, folder / f"recording-{number}")
+            for number, url in enumerate(urls)
+        ]
+        few_past, past = few.past(), many.past()
+        await asyncio.to_thread(few_past.grow, SIZES[0])
+        for size in SIZES:
+            await asyncio.to_thread(past.grow, size)
+            rounds = LAST_ROUNDS if size == SIZES[-1] else ROUNDS
+            costs = [(await few.run(), await many.run()) for _ in range(rounds)]
+            here = _medians([each[0] for each in costs]), _medians([each[1] for each in costs])
+            ratios[size] = {what: here[1][what] / max(here[0][what], 1e-9) for what in here[0]}
+            _tell(name, size, *here)
+        _tell_what_grows(few, many)
+        _tell_scans(many)
+    return ratios
+
+
+async def _open(stack: AsyncExitStack, url: str, recording: Path) -> Place:
+    house = await stack.enter_async_context(
+        open_house(module="benchmarks.recording", DATABASE_URL=url, RECORDING=str(recording))
+    )
+    database = Database(url)
+    stack.callback(database.close)
+    place = Place(house, database, recording)
+    await place.warm()
+    return place
+
+
+def _medians(costs: list[Cost]) -> dict[str, float]:
+    return {
+        each.name: statistics.median(getattr(cost, each.name) for cost in costs)
+        for each in fields(Cost)
+    }
+
+
+def _tell(name: str, size: int, few: Mapping[str, float], many: Mapping[str, float]) -> None:
+    parts = [f"{what} {many[what]:,.2f} ({many[what] / max(few[what], 1e-9):.2f})" for what in few]
+    print(f"{name} {size:6,} runs before (times what it is at ten): {'   '.join(parts)}")
+
+
+def _tell_what_grows(few: Place, many: Place) -> None:
+    """Statements that cost more with the longer past, by what they cost in one run."""
+    grown = []
+    for statement, seen in many.asked.items():
+        old = few.asked.get(statement)
+        if old is not None:
+            per = [
+                (each["steps"] / each["count"], each["seconds"] / each["count"] * 1e3)
+                for each in (old, seen)
+            ]
+            grown.append((per[1][0] - per[0][0], per[1][1] - per[0][1], seen["count"], statement))
+    for steps, milliseconds, count, statement in sorted(grown, reverse=True)[:_TOLD]:
+        if steps > 1 or milliseconds > 1:
+            text = " ".join(statement.split())
+            print(
+                f"  {steps * 100:+,.0f} steps {milliseconds:+.2f} ms, {count} times: {text[:150]}"
+            )
+
+
+def _tell_scans(place: Place) -> None:
+    """What a run asks that reads a whole table which grows with the runs."""
+    for statement, seen in place.asked.items():
+        if not statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+            continue
+        for scan in _scans(place.database, statement, seen["parameters"]):
+            print(f"  {scan}, {seen['count']} times a run: {' '.join(statement.split())[:150]}")
+
+
+def _scans(database: Database, statement: str, parameters: Any) -> list[str]:
+    word = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+    given = tuple(parameters) if isinstance(parameters, list) else parameters
+    with database.engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"{word} {statement}", given).all()
+        connection.rollback()
+    lines = [str(row[-1]) for row in rows]
+    pattern = re.compile(
+        r"\bSCAN (\w+)(?! USING)" if database.is_sqlite else r"\bSeq Scan on (\w+)"
+    )
+    found = [(line, match[1]) for line in lines if (match := pattern.search(line))]
+    return [line.strip() for line, table in found if table in (*_GROWING, *_ENGINES)]
+
+
+def _picture(found: Mapping[str, Ratios]) -> str:
+    words = {
+        "seconds": "time",
+        "processor": "processor",
+        "calls": "calls to GitHub",
+        "statements": "statements",
+    }
+    panels = {
+        name: [
+            Line(label, [(size, ratios[size][what]) for size in ratios])
+            for what, label in words.items()
+        ]
+        for name, ratios in found.items()
+    }
+    return plot("What a run costs, in times of what it costs at ten", "runs before it", panels)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""A past for a database: runs that ended, each a copy of a real run's rows under its own name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+DAYS = 20
+"""Over so many days the past is spread."""
+
+SPREAD = int(os.environ.get("SPREAD", "100"))
+"""Of so many copies one left its refs here: the others' are thought to be in other repositories."""
+
+_FIRST_NUMBER = 1_000_000
+_AT_ONCE = 200
+_DAY = 86_400.0
+
+
+@dataclass
+class Past:
+    """What one real run left, and how many copies of it there are.
+
+    Make it while the run is nearly alone in the database; `repositories` are the bare ones in which
+    it left refs.
+    """
+
+    engine: sa.Engine
+    repositories: tuple[Path, ...]
+    copies: int = 0
+    _rows: list[tuple[sa.Table, dict[str, Any]]] = field(default_factory=list)
+    _run: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        tables = sa.MetaData()
+        tables.reflect(self.engine)
+        if self.engine.dialect.name != "sqlite":
+            tables.reflect(self.engine, schema="dbos")
+        with self.engine.connect() as connection:
+            newest = sa.select(tables.tables["runs"])
+            newest = newest.where(sa.text("finished_at IS NOT NULL"))
+            newest = newest.order_by(sa.text("created_at"))
+            self._run = dict(connection.execute(newest).mappings().all()[-1])
+            known = (self._run["id"], self._run["trigger_id"], self._run["published_sha"])
+            for table in tables.sorted_tables:
+                for row in connection.execute(sa.select(table)).mappings():
+                    if any(each in str(dict(row)) for each in known):
+                        self._rows.append((table, dict(row)))
+
+    def grow(self, copies: int) -> None:
+        """Let there be so many copies, rows and refs."""
+        begun = self.copies
+        while self.copies < copies:
+            chunk = range(self.copies, min(copies, self.copies + _AT_ONCE))
+            with self.engine.begin() as connection:
+                for table, row in self._rows:
+                    connection.execute(sa.insert(table), [self._copy(row, n) for n in chunk])
+            self.copies = chunk.stop
+        for repository in self.repositories:
+            self._copy_refs(repository, range(begun, copies, SPREAD))
+        if self.engine.dialect.name != "sqlite":
+            # As the server does by itself after a while; SQLite has nobody who does.
+            with self.engine.connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.exec_driver_sql("ANALYZE")
+
+    def _names(self, copy: int) -> dict[str, str]:
+        """What stands for what in a copy; the longest first."""
+        run, number = self._run, _FIRST_NUMBER + copy
+        sha = hashlib.sha1(str(copy).encode(), usedforsecurity=False).hexdigest()
+        return {
+            run["trigger_id"]: f"{run['trigger_id']}-{copy}",
+            run["branch"]: f"{run['branch']}-{copy}",
+            run["published_sha"]: sha,
+            run["id"]: f"z{copy:09}",
+            f"#{run['number']}": f"#{number}",
+        }
+
+    def _copy(self, row: Mapping[str, Any], copy: int) -> dict[str, Any]:
+        names = self._names(copy)
+        ago = random.Random(copy).random() * DAYS * _DAY
+        number = _FIRST_NUMBER + copy
+        made: dict[str, Any] = {}
+        for column, value in row.items():
+            if column in ("number", "pull_number", "status_comment_id", "run_check_id"):
+                made[column] = number
+            elif isinstance(value, str):
+                made[column] = _renamed(value, names)
+            elif isinstance(value, (dict, list)):
+                made[column] = json.loads(_renamed(json.dumps(value), names))
+            else:
+                made[column] = _earlier(value, ago)
+        return made
+
+    def _copy_refs(self, repository: Path, copies: range) -> None:
+        listed = _git(repository, "for-each-ref", "--format=%(objectname) %(refname)")
+        left = [line.split(" ", 1) for line in listed.splitlines()]
+        mine = [each for each in left if any(known in each[1] for known in self._named_in_refs())]
+        text = "".join(
+            f"create {_renamed(name, self._names(copy))} {sha}\n"
+            for copy in copies
+            for sha, name in mine
+        )
+        _git(repository, "update-ref", "--stdin", given=text)
+        _git(repository, "pack-refs", "--all")
+
+    def _named_in_refs(self) -> Iterator[str]:
+        yield self._run["id"]
+        yield self._run["branch"]
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    for old, new in names.items():
+        text = text.replace(old, new)
+    return text
+
+
+def _earlier(value: Any, seconds: float) -> Any:
+    """A time (seconds or milliseconds since 1970) that much earlier; anything else as it is."""
+    now = time.time()
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        for unit in (1.0, 1000.0):
+            if abs(value / unit - now) < _DAY:
+                return type(value)(value - seconds * unit)
+    return value
+
+
+def _git(repository: Path, *arguments: str, given: str = "") -> str:
+    done = subprocess.run(
+        ["git", "-C", str(repository), *arguments],
+        input=given,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
