@@ -31,8 +31,9 @@ from tests.support.postgres import Postgres
 
 TITLE = "Machine faults"
 SCRIPT = script([FIX], {"bash": {"command": "echo half"}}, [{"verify": {}}], [FINISH])
-MOMENTS = {"the first edit": 0, "the agent's tests": 2, "the commit and its tests": 3}
-"""What the run does when it strikes: what follows on this turn of the model."""
+HEARING = "the request"
+MOMENTS = {HEARING: -1, "the first edit": 0, "the agent's tests": 2, "the commit and its tests": 3}
+"""What Honk is about when it strikes: what is asked, or what follows on a turn of the model."""
 
 _DISK = "64m"
 _HOUR = 3600
@@ -191,8 +192,8 @@ TROUBLES = {
     "SQLite locked for 35 s": Trouble(
         _sqlite_locked, seconds=_LONGER_THAN_PATIENCE, logged="database is locked"
     ),
-    "database's disk full for 8 s": Trouble(
-        _database_on_a_small_disk, seconds=8, logged="disk is full", needs=_root
+    "database's disk full for 4 s": Trouble(
+        _database_on_a_small_disk, seconds=4, logged="disk is full", needs=_root
     ),
     "HONK_HOME's disk full": Trouble(
         _home_on_a_small_disk,
@@ -262,8 +263,7 @@ async def survives(point: Point) -> str:
         house.patience = PATIENT
         struck = Struck(MOMENTS[point.where])
         subject = await house.subject(plays=struck)
-        await subject.label()
-        await house.until(struck.reached.is_set, "the model was not asked")
+        await _come_to(point.where, subject, struck)
         async with machine.trouble():
             await _last(subject, trouble.seconds)
         await over(house, subject)
@@ -277,6 +277,18 @@ async def survives(point: Point) -> str:
         often = {turn: count for turn, count in struck.asked.items() if count > 2}
         demand(not often, f"turns were asked for {often} times")
         return "continued" if ended else "went on"
+
+
+async def _come_to(moment: str, subject: Subject, struck: Struck) -> None:
+    """Begin, and wait for the moment; each lasts long enough for something to go wrong in it."""
+    house, faults = subject.house, subject.house.github.faults
+    if moment != HEARING:
+        await subject.label()
+        await house.until(struck.reached.is_set, "the model was not asked")
+        return
+    slow = faults.answer("GET", "/permission$", 0, delay=2.0)
+    await subject.label()
+    await house.until(lambda: slow not in faults.answers, "nobody asked who it was")
 
 
 async def _last(subject: Subject, seconds: float) -> None:
