@@ -247,6 +247,16 @@ class GitHubApp:
         scope = TokenScope.of(installation_id, repo, permissions)
         return await self._token(scope, self._observers)
 
+    def drop_token(
+        self,
+        installation_id: int,
+        repo: RepoName,
+        permissions: Mapping[str, str],
+        token: SecretStr,
+    ) -> None:
+        """Ask for another the next time: this one does not lead where git has to go."""
+        self._tokens.drop(TokenScope.of(installation_id, repo, permissions), token)
+
     def know(self, repo: RepoName, repository_id: int) -> None:
         """Note the id of a repository, by which it is found again when it was renamed."""
         self._ids[repo] = repository_id

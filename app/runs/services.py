@@ -192,11 +192,14 @@ class Services:
     async def remote(self, run: RunInput, permissions: Mapping[str, str]) -> Remote:
         """The repository as git reaches it, by the name that it has now."""
         self.github.know(run.trigger.repository, run.trigger.repository_id)
-        token = await self.github.token(
-            run.trigger.installation_id, run.trigger.repository, permissions
+        installation, repo = run.trigger.installation_id, run.trigger.repository
+        token = await self.github.token(installation, repo, permissions)
+        return Remote(
+            url=self.git_url(self.github.present_name(repo)),
+            token=token.get_secret_value(),
+            # The next token tells its new name.
+            moved=lambda: self.github.drop_token(installation, repo, permissions, token),
         )
-        name = self.github.present_name(run.trigger.repository)
-        return Remote(url=self.git_url(name), token=token.get_secret_value())
 
     async def talker(self, trigger: Trigger) -> RepositoryClient:
         """A client for hearing and answering; its calls are counted with the trigger's run."""

@@ -77,8 +77,9 @@ _DENIED = re.compile(
     r"|returned error: 40[13]|terminal prompts disabled",
     re.IGNORECASE,
 )
+_MOVED = re.compile(r"returned error: 30[18]")
 _MISSING = re.compile(
-    r"repository .*not found|returned error: (?:404|30[18])|does not appear to be a git",
+    r"repository .*not found|returned error: 404|does not appear to be a git",
     re.IGNORECASE,
 )
 
@@ -109,6 +110,10 @@ class GitMissingError(GitError, UserError):
         super().__init__(command, code, words)
         self.message = f"GitHub does not find this repository any more.{_said(words)}"
         self.next_step = "Look whether it was moved, and whether the App is installed on it."
+
+
+class GitMovedError(GitMissingError):
+    """The remote has the repository under another name. Git is not let go there by itself."""
 
 
 def _said(words: str) -> str:
@@ -300,6 +305,8 @@ def _failure(command: str, code: int, words: str) -> HonkError | OSError:
         return OSError(errno.ENOSPC, f"git {command}: {words[-300:]}")
     if _DENIED.search(words):
         return GitDeniedError(command, code, words)
+    if _MOVED.search(words):
+        return GitMovedError(command, code, words)
     if _MISSING.search(words):
         return GitMissingError(command, code, words)
     if _AWAY.search(words):

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.domain.values import CommitSha, RepoName, TreeSha, commit_sha, tree_sha
-from app.errors import UserError
-from app.workspace.git import MAX_OUTPUT_BYTES, GitError, check_ref, git
+from app.errors import RetryableError, UserError
+from app.workspace.git import MAX_OUTPUT_BYTES, GitError, GitMovedError, check_ref, git
 
 _MOST_BLOBS = 256_000_000
 _LOCK_PAUSE_SECONDS = 0.05
@@ -68,10 +68,15 @@ class Lease(enum.Enum):
 
 @dataclass(frozen=True)
 class Remote:
-    """Where a repository is pushed to and fetched from. `token` is never shown or written."""
+    """Where a repository is pushed to and fetched from. `token` is never shown or written.
+
+    `moved` is called when it turns out to be somewhere else now: whoever asks for a `Remote` again
+    should be given one that leads there.
+    """
 
     url: str
     token: str | None = field(default=None, repr=False)
+    moved: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -591,13 +596,19 @@ class Mirrors:
 
     async def _remote_git(self, repo: RepoName, remote: Remote, args: Sequence[str]) -> bytes:
         await self._ensure(repo)
-        return await git(
-            args,
-            cwd=self.path(repo),
-            url=remote.url,
-            token=remote.token,
-            environment=self._environment,
-        )
+        try:
+            return await git(
+                args,
+                cwd=self.path(repo),
+                url=remote.url,
+                token=remote.token,
+                environment=self._environment,
+            )
+        except GitMovedError as problem:
+            if remote.moved is None:
+                raise
+            remote.moved()
+            raise RetryableError("The repository was renamed meanwhile.") from problem
 
     async def _ensure(self, repo: RepoName) -> None:
         """Make the bare repository, whole or not at all."""

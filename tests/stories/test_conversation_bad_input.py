@@ -285,6 +285,21 @@ async def test_a_repository_that_is_renamed_meanwhile_gets_its_pull_request(hous
     assert renamed.check.conclusion == "success"
 
 
+async def test_work_that_is_brought_under_the_old_name_comes_under_the_new_one(
+    house: House,
+) -> None:
+    more = {"use": [{"bash": {"command": "echo more > notes.txt"}}], "seconds": 1.0}
+    looks = {"use": [{"bash": {"command": "ls"}}], "seconds": 2.0}
+    subject = await at_work(house, [FIX], looks, more, [FINISH])
+    kept = house.github.world.repository(subject.repository).git.path / "refs" / "honk"
+    await house.until(kept.is_dir, "the work was not brought to GitHub")
+    new = await house.github.rename(subject.repository, f"{subject.repository[7:]}-then", OWNER)
+    renamed = Subject(house, new, subject.number)
+    await renamed.settled()
+    assert renamed.labels == ["honk:done"]
+    assert await renamed.git("show", f"{renamed.check.head_sha}:notes.txt") == "more\n"
+
+
 async def test_stop_is_heard_under_the_new_name(house: House) -> None:
     subject = await at_work(house, [FIX], ENDLESS)
     await subject.at_work(turns=2)

@@ -16,6 +16,7 @@ from app.workspace.git import (
     GitDeniedError,
     GitError,
     GitMissingError,
+    GitMovedError,
     check_ref,
     git,
     tells_of_no_room,
@@ -93,6 +94,7 @@ def refusing() -> Iterator[str]:
         (401, GitDeniedError),
         (403, GitDeniedError),
         (404, GitMissingError),
+        (301, GitMovedError),
         (500, RetryableError),
         (503, RetryableError),
         (302, GitError),
@@ -110,6 +112,16 @@ async def test_failures_of_the_remote_have_kinds(
     assert len(set(Refusing.seen)) == 1
     assert Refusing.seen[0] is not None
     assert Refusing.seen[0].startswith("Basic ")
+
+
+async def test_who_asks_for_a_renamed_repository_hears_of_it_and_may_come_back(
+    refusing: str, tmp_path: Path
+) -> None:
+    heard: list[str] = []
+    remote = Remote(f"{refusing}/301/x.git", moved=lambda: heard.append("moved"))
+    with pytest.raises(RetryableError):
+        await Mirrors(tmp_path).fetch(REPO, remote, "main")
+    assert heard == ["moved"]
 
 
 async def test_a_remote_that_is_away_is_tried_again_later(tmp_path: Path) -> None:
