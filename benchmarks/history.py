@@ -50,7 +50,11 @@ Asked = dict[str, dict[str, Any]]
 
 @dataclass
 class Cost:
-    """What one run took. `read`: hundreds of SQLite's steps, or Postgres's rows."""
+    """What one run took. `read`: hundreds of SQLite's steps, or Postgres's rows.
+
+    Some statements are asked again and again by the clock: a run that takes longer, on a machine
+    that is busy, has more of them. What each of them reads does not depend on that.
+    """
 
     seconds: float
     processor: float
@@ -58,6 +62,7 @@ class Cost:
     statements: float
     database: float
     read: float
+    read_by_each: float
 
 
 class Place:
@@ -96,13 +101,16 @@ class Place:
         processor = (ticks(pid, children=True) - busy) / os.sysconf("SC_CLK_TCK")
         await asyncio.sleep(_RECORDED_SECONDS)
         self.asked = _since(asked, self._asked())
+        statements = sum(each["count"] for each in self.asked.values())
+        read = self._rows_read() - read + sum(each["steps"] for each in self.asked.values())
         return Cost(
             seconds=seconds,
             processor=processor,
             calls=self._calls(subject),
-            statements=sum(each["count"] for each in self.asked.values()),
+            statements=statements,
             database=sum(each["seconds"] for each in self.asked.values()),
-            read=sum(each["steps"] for each in self.asked.values()) + self._rows_read() - read,
+            read=read,
+            read_by_each=read / statements,
         )
 
     def _asked(self) -> Asked:
@@ -240,7 +248,7 @@ def _picture(found: Mapping[str, Ratios]) -> str:
         "seconds": "time",
         "processor": "processor",
         "calls": "calls to GitHub",
-        "statements": "statements",
+        "read_by_each": "read by a statement",
     }
     panels = {
         name: [

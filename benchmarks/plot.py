@@ -9,6 +9,7 @@ from html import escape
 
 _WIDTH, _HEIGHT = 340, 260
 _LEFT, _TOP, _RIGHT, _BOTTOM = 46, 56, 16, 44
+_LEGEND = 40
 _MOST = 1.5
 _COLOURS = ("#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df")
 
@@ -25,15 +26,15 @@ def plot(title: str, below: str, panels: Mapping[str, Sequence[Line]]) -> str:
     """The panels side by side, with the same axes; 0.9 and 1.1 are marked."""
     width = _WIDTH * len(panels)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {_HEIGHT + 24}" '
-        f'width="{width}" height="{_HEIGHT + 24}" font-family="sans-serif" font-size="12">',
-        f'<rect width="{width}" height="{_HEIGHT + 24}" fill="#fff"/>',
-        f'<text x="{width / 2}" y="20" text-anchor="middle" font-size="14">{escape(title)}</text>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {_HEIGHT + _LEGEND}" '
+        f'width="{width}" height="{_HEIGHT + _LEGEND}" font-family="sans-serif" font-size="12">',
+        f'<rect width="{width}" height="{_HEIGHT + _LEGEND}" fill="#fff"/>',
+        f'<text x="{width / 2}" y="20" text-anchor="middle" font-size="13">{escape(title)}</text>',
     ]
     for number, (name, lines) in enumerate(panels.items()):
         parts += [f'<g transform="translate({number * _WIDTH} 0)">', *_panel(name, below, lines)]
         parts.append("</g>")
-    parts += _legend(next(iter(panels.values())))
+    parts += _legend(next(iter(panels.values())), width)
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -70,10 +71,13 @@ def _panel(name: str, below: str, lines: Sequence[Line]) -> list[str]:
     return parts
 
 
-def _legend(lines: Sequence[Line]) -> list[str]:
-    parts, at = [], _LEFT
+def _legend(lines: Sequence[Line], width: int) -> list[str]:
+    parts, at, top = [], _LEFT, _HEIGHT
     for line, colour in zip(lines, _COLOURS, strict=False):
-        parts.append(f'<rect x="{at}" y="{_HEIGHT + 2}" width="14" height="4" fill="{colour}"/>')
-        parts.append(f'<text x="{at + 20}" y="{_HEIGHT + 9}">{escape(line.name)}</text>')
-        at += 40 + 7 * len(line.name)
+        room = 40 + 7 * len(line.name)
+        if at + room > width:
+            at, top = _LEFT, top + 18
+        parts.append(f'<rect x="{at}" y="{top + 2}" width="14" height="4" fill="{colour}"/>')
+        parts.append(f'<text x="{at + 20}" y="{top + 9}">{escape(line.name)}</text>')
+        at += room
     return parts
