@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT = 340, 260
-_LEFT, _TOP, _RIGHT, _BOTTOM = 46, 56, 16, 44
-_LEGEND = 40
+_LEFT, _TOP, _RIGHT, _BOTTOM = 46, 56, 26, 44
+_LEGEND = 62
 _MOST = 1.5
 _COLOURS = ("#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df")
 
