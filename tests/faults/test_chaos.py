@@ -6,9 +6,9 @@ from tests.faults import chaos
 from tests.faults.chaos import LEASE, Trouble
 
 SHORT = [
-    Trouble("kill", after=1.0),
-    Trouble("stop", after=1.0, victim=0.9, lasts=1.9 * LEASE),
-    Trouble("restart", after=1.0),
+    Trouble("kill", after=0.5),
+    Trouble("stop", after=0.5, victim=0.9, lasts=1.9 * LEASE),
+    Trouble("restart", after=0.5),
 ]
 
 
