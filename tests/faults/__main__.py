@@ -86,7 +86,7 @@ async def _github(ledger: Ledger, ends: float) -> list[Point]:
 
 async def _machine(ledger: Ledger, ends: float) -> list[Point]:
     points = machine.points()
-    await go_through(points, machine.survives, ledger, ends=ends, at_once=1)
+    await go_through(points, machine.survives, ledger, ends=ends)
     return points
 
 

@@ -106,7 +106,8 @@ async def measured(size: Size) -> Rows:
 
     Raises AssertionError when anything that was asked for was lost or done twice.
     """
-    settings = {"HONK_CONCURRENCY": "1", "HONK_LEASE_SECONDS": "12"}
+    # With a lease that outlives the outage the worker does, and so the only slot stays taken.
+    settings = {"HONK_CONCURRENCY": "1", "HONK_LEASE_SECONDS": "60"}
     with postgres.running() as server:
         address = server.database()
         async with open_fleet(address, workers=1, settings=settings) as fleet:
@@ -142,17 +143,20 @@ async def _take_the_slot(fleet: Fleet, nap: int) -> None:
 async def _events(fleet: Fleet, flood: Flood) -> list[tuple[bool, Delivery]]:
     """All that people do, as GitHub would send it, each with whether it is a trigger.
 
-    It happens before the App's webhook leads anywhere; what is told of it then is not in the log.
+    It happens while the App's webhook leads nowhere, and is taken out of the log: as if it had not
+    been sent yet. That takes less than the five minutes after which the worker reads the log again.
     """
     github, hooks = fleet.github, fleet.github.world.webhooks
     url, hooks.url = hooks.url, None
+    # Among those who look on is the fleet, which leads each delivery to its next receiver.
+    observers, hooks.observers[:] = list(hooks.observers), []
     before = len(hooks.log)
     for repository in range(flood.size.repositories):
         name = f"{OWNER}/flood-{repository:02}"
         await github.add_repository(name, files={"a": b"a"}, permissions={OWNER: "admin"})
         for _ in range(flood.size.issues):
-            number = (await github.open_issue(name, OWNER, "It breaks", "Now and then.")).number
-            await github.add_label(name, number, "bug", OWNER)
+            issue = await github.open_issue(name, OWNER, "It breaks", "Now and then.", ["bug"])
+            number = issue.number
             await github.comment(name, number, OWNER, "It does so here, too.")
             if number % 2:
                 await github.add_label(name, number, "honk", OWNER)
@@ -162,7 +166,7 @@ async def _events(fleet: Fleet, flood: Flood) -> list[tuple[bool, Delivery]]:
     await github.drained()
     happened = hooks.log[before:]
     del hooks.log[before:]
-    hooks.url = url
+    hooks.url, hooks.observers[:] = url, observers
     theirs = [each for each in happened if "/flood-" in each.payload["repository"]["full_name"]]
     return [(_asks(each), each) for each in theirs]
 
@@ -279,14 +283,13 @@ def _counted(fleet: Fleet, flood: Flood, engine: sa.Engine) -> _Counted:
 
 def _demand_one_answer(subject: Subject) -> None:
     """One status comment, one pair of eyes, one label: what its author sees."""
-    comments = [each.body for each in subject.ours]
-    demand(len(comments) == 1, f"{subject.name} has {len(comments)} comments of Honk's")
-    demand("<!-- honk:run=" in comments[0], f"{subject.name} is told {comments[0][:200]}")
+    told = [each.body for each in subject.ours if "<!-- honk:run=" in each.body]
+    demand(len(told) == 1, f"{subject.name} has {len(told)} status comments")
     issue = subject.issue
     on_comments = [each for comment in issue.comments for each in comment.reactions]
     seen = [reaction.content for reaction in (*issue.reactions, *on_comments)]
     demand(seen == ["eyes"], f"{subject.name} has the reactions {seen}")
-    demand(subject.labels == ["honk:queued"], f"{subject.name} has the labels {subject.labels}")
+    demand(len(subject.labels) == 1, f"{subject.name} has the labels {subject.labels}")
 
 
 def _rows(fleet: Fleet, flood: Flood, counted: _Counted, began: float) -> Rows:

@@ -247,7 +247,11 @@ def _progress(messages: list[dict[str, Any]]) -> tuple[int, str]:
 
 def points() -> list[Point]:
     """Every trouble at every moment."""
-    return [Point(moment, what) for what in TROUBLES for moment in MOMENTS]
+    return [
+        Point(moment, what, slow=trouble.seconds >= _LONGER_THAN_PATIENCE)
+        for what, trouble in TROUBLES.items()
+        for moment in MOMENTS
+    ]
 
 
 async def survives(point: Point) -> str:
