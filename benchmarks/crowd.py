@@ -207,6 +207,8 @@ async def _floor() -> AsyncIterator[_Seen]:
         stdout=asyncio.subprocess.PIPE,
     )
     try:
+        assert process.stdout is not None
+        await process.stdout.readline()
         yield seen
     finally:
         output, _ = await process.communicate(b"")
@@ -218,6 +220,7 @@ async def _floor() -> AsyncIterator[_Seen]:
 async def _look() -> None:
     ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
     lags = []
+    print("ready", flush=True)
     while not ended.done():
         due = time.perf_counter() + _LOOK_SECONDS
         await asyncio.sleep(_LOOK_SECONDS)
