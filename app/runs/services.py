@@ -197,8 +197,8 @@ class Services:
         return Remote(
             url=self.git_url(self.github.present_name(repo)),
             token=token.get_secret_value(),
-            # The next token tells its new name.
-            moved=lambda: self.github.drop_token(installation, repo, permissions, token),
+            # The next token is another one, and tells its new name.
+            outdated=lambda: self.github.drop_token(installation, repo, permissions, token),
         )
 
     async def talker(self, trigger: Trigger) -> RepositoryClient:

@@ -72,11 +72,12 @@ _AWAY = re.compile(
     r"|RPC failed|returned error: (?:5\d\d|429)|gnutls|ssl_|tls connect|empty reply",
     re.IGNORECASE,
 )
-_DENIED = re.compile(
+_UNKNOWN_TOKEN = re.compile(
     r"authentication failed|could not read (?:username|password)|invalid (?:username|credentials)"
-    r"|returned error: 40[13]|terminal prompts disabled",
+    r"|returned error: 401|terminal prompts disabled",
     re.IGNORECASE,
 )
+_DENIED = re.compile(r"returned error: 403", re.IGNORECASE)
 _MOVED = re.compile(r"returned error: 30[18]")
 _MISSING = re.compile(
     r"repository .*not found|returned error: 404|does not appear to be a git",
@@ -101,6 +102,10 @@ class GitDeniedError(GitError, UserError):
         what = "push to" if command == "push" else "read"
         self.message = f"GitHub does not let Honk {what} this repository.{_said(words)}"
         self.next_step = "Look whether it is archived, and whether the App is installed on it."
+
+
+class GitUnknownTokenError(GitDeniedError):
+    """The remote does not know the token: it was revoked, or is so new that it is not known yet."""
 
 
 class GitMissingError(GitError, UserError):
@@ -303,6 +308,8 @@ def _failure(command: str, code: int, words: str) -> HonkError | OSError:
         return GitError(command, code, words)
     if tells_of_no_room(words):
         return OSError(errno.ENOSPC, f"git {command}: {words[-300:]}")
+    if _UNKNOWN_TOKEN.search(words):
+        return GitUnknownTokenError(command, code, words)
     if _DENIED.search(words):
         return GitDeniedError(command, code, words)
     if _MOVED.search(words):

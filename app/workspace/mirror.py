@@ -23,7 +23,14 @@ from typing import BinaryIO
 
 from app.domain.values import CommitSha, RepoName, TreeSha, commit_sha, tree_sha
 from app.errors import RetryableError, UserError
-from app.workspace.git import MAX_OUTPUT_BYTES, GitError, GitMovedError, check_ref, git
+from app.workspace.git import (
+    MAX_OUTPUT_BYTES,
+    GitError,
+    GitMovedError,
+    GitUnknownTokenError,
+    check_ref,
+    git,
+)
 
 _MOST_BLOBS = 256_000_000
 _LOCK_PAUSE_SECONDS = 0.05
@@ -70,13 +77,13 @@ class Lease(enum.Enum):
 class Remote:
     """Where a repository is pushed to and fetched from. `token` is never shown or written.
 
-    `moved` is called when it turns out to be somewhere else now: whoever asks for a `Remote` again
-    should be given one that leads there.
+    `outdated` is called when it turns out to be somewhere else now, or not to know the token:
+    whoever asks for a `Remote` again should be given one that is good.
     """
 
     url: str
     token: str | None = field(default=None, repr=False)
-    moved: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+    outdated: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -604,11 +611,13 @@ class Mirrors:
                 token=remote.token,
                 environment=self._environment,
             )
-        except GitMovedError as problem:
-            if remote.moved is None:
+        except (GitMovedError, GitUnknownTokenError) as problem:
+            if remote.outdated is None:
                 raise
-            remote.moved()
-            raise RetryableError("The repository was renamed meanwhile.") from problem
+            remote.outdated()
+            moved = isinstance(problem, GitMovedError)
+            why = "was renamed meanwhile" if moved else "does not know the token that GitHub gave"
+            raise RetryableError(f"The repository {why}.") from problem
 
     async def _ensure(self, repo: RepoName) -> None:
         """Make the bare repository, whole or not at all."""

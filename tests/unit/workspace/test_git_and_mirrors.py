@@ -17,6 +17,7 @@ from app.workspace.git import (
     GitError,
     GitMissingError,
     GitMovedError,
+    GitUnknownTokenError,
     check_ref,
     git,
     tells_of_no_room,
@@ -91,7 +92,7 @@ def refusing() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (401, GitDeniedError),
+        (401, GitUnknownTokenError),
         (403, GitDeniedError),
         (404, GitMissingError),
         (301, GitMovedError),
@@ -114,14 +115,17 @@ async def test_failures_of_the_remote_have_kinds(
     assert Refusing.seen[0].startswith("Basic ")
 
 
-async def test_who_asks_for_a_renamed_repository_hears_of_it_and_may_come_back(
-    refusing: str, tmp_path: Path
+@pytest.mark.parametrize("status", [301, 401])
+async def test_who_asks_for_a_renamed_repository_or_by_an_old_token_may_come_back(
+    refusing: str, tmp_path: Path, status: int
 ) -> None:
     heard: list[str] = []
-    remote = Remote(f"{refusing}/301/x.git", moved=lambda: heard.append("moved"))
+    remote = Remote(
+        f"{refusing}/{status}/x.git", token=TOKEN, outdated=lambda: heard.append("outdated")
+    )
     with pytest.raises(RetryableError):
         await Mirrors(tmp_path).fetch(REPO, remote, "main")
-    assert heard == ["moved"]
+    assert heard == ["outdated"]
 
 
 async def test_a_remote_that_is_away_is_tried_again_later(tmp_path: Path) -> None:
