@@ -11,6 +11,7 @@ SHORT = [
     Point("POST /app/installations/{installation_id}/access_tokens", "404 once"),
     Point("POST /pulls", "502 after it took effect"),
     Point("POST /issues/{issue_number}/comments (2)", "cut"),
+    Point("POST /{owner}/{repo}.git/git-receive-pack", "401"),
 ]
 
 
