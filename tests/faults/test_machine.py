@@ -11,7 +11,6 @@ from tests.faults.points import Point
 
 SHORT = {
     Point("the request", "database's disk full for 4 s"): "went on",
-    Point("the first edit", "HONK_HOME's disk full"): "continued",
 }
 
 
