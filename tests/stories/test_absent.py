@@ -4,10 +4,9 @@ it, else said.
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 
+from app.playground.github.lfs import pointer
 from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, Subject, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -23,22 +22,16 @@ def test_answer():
 """
 
 
-def _pointer(content: bytes) -> bytes:
-    digest = hashlib.sha256(content).hexdigest()
-    lines = [
-        "version https://git-lfs.github.com/spec/v1",
-        f"oid sha256:{digest}",
-        f"size {len(content)}",
-    ]
-    return ("\n".join(lines) + "\n").encode()
+async def _changed(subject: Subject) -> list[str]:
+    return (await subject.git("diff", "--name-only", "main", "honk/1-add-subtracts")).split()
 
 
 async def test_what_lfs_keeps_is_laid_in_and_commits_have_the_pointer(house: House) -> None:
     overwrite = {"bash": {"command": "cat data/model.bin; echo other > data/model.bin"}}
     files = {**PROJECT, **ATTRIBUTES, "test_weights.py": READS_WEIGHTS}
     subject = await house.subject(files=files, plays=script([FIX], [overwrite], [FINISH]))
-    pointer = house.github.keep_in_lfs(subject.repository, b"weights")
-    await house.github.push_files(subject.repository, "main", {"data/model.bin": pointer}, OWNER)
+    kept_as = house.github.keep_in_lfs(subject.repository, b"weights")
+    await house.github.push_files(subject.repository, "main", {"data/model.bin": kept_as}, OWNER)
     await subject.label()
     await subject.settled()
 
@@ -49,14 +42,13 @@ async def test_what_lfs_keeps_is_laid_in_and_commits_have_the_pointer(house: Hou
     assert "1 Git LFS file (data/model.bin): here to be read" in asked[0]
     assert "weights" in asked[2]
     assert "`data/model.bin` is kept in Git LFS: it was left as it was" in str(subject.pull.body)
-    changed = await subject.git("diff", "--name-only", "main", "honk/1-add-subtracts")
-    assert changed.split() == ["calc.py"]
+    assert await _changed(subject) == ["calc.py"]
     kept = await subject.git("show", "honk/1-add-subtracts:data/model.bin")
-    assert kept.encode() == pointer
+    assert kept.encode() == kept_as
 
 
 async def test_lfs_files_that_are_not_there_are_named_and_stay_pointers(house: House) -> None:
-    files = {**PROJECT, **ATTRIBUTES, "data/model.bin": _pointer(b"weights")}
+    files = {**PROJECT, **ATTRIBUTES, "data/model.bin": pointer(b"weights")}
     subject = await house.subject(files=files, plays=script([FIX], [FINISH]))
     await subject.label()
     await subject.settled()
@@ -66,7 +58,7 @@ async def test_lfs_files_that_are_not_there_are_named_and_stay_pointers(house: H
     first = next(r for r in house.model.requests if subject.repository in str(r))
     assert "1 Git LFS file (data/model.bin): only the pointers are here" in str(first)
     kept = await subject.git("show", "honk/1-add-subtracts:data/model.bin")
-    assert kept.encode() == _pointer(b"weights")
+    assert kept.encode() == pointer(b"weights")
 
 
 async def test_what_was_missing_when_the_base_was_tested_is_no_fix_later(house: House) -> None:
@@ -74,7 +66,7 @@ async def test_what_was_missing_when_the_base_was_tested_is_no_fix_later(house: 
         **PROJECT,
         **ATTRIBUTES,
         "test_weights.py": READS_WEIGHTS,
-        "data/model.bin": _pointer(b"weights"),
+        "data/model.bin": pointer(b"weights"),
     }
     subject = await house.subject(files=files, plays=script([FIX], [FINISH], [FIX], [FINISH]))
     await subject.label()
@@ -117,8 +109,7 @@ async def test_a_public_submodule_is_laid_in(house: House) -> None:
     assert "so empty here" not in subject.status
     seen = [str(r) for r in house.model.requests if subject.repository in str(r)]
     assert "ANSWER = 42" in seen[2]
-    changed = await subject.git("diff", "--name-only", "main", "honk/1-add-subtracts")
-    assert changed.split() == ["calc.py"]
+    assert await _changed(subject) == ["calc.py"]
 
 
 async def test_a_private_submodule_is_not_the_way_into_another_repository(house: House) -> None:

@@ -20,12 +20,20 @@ _MEDIA = "application/vnd.git-lfs+json"
 _STORE = "/_lfs/{owner}/{repo}/{oid}"
 
 
+def pointer(content: bytes) -> bytes:
+    """What is committed in the place of a content."""
+    lines = [
+        "version https://git-lfs.github.com/spec/v1",
+        f"oid sha256:{_oid(content)}",
+        f"size {len(content)}",
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
 def keep(repository: Repository, content: bytes) -> bytes:
-    """Keep a content as `git lfs push` does; gives the pointer that is committed in its place."""
-    oid = hashlib.sha256(content).hexdigest()
-    repository.lfs[oid] = content
-    lines = ["version https://git-lfs.github.com/spec/v1", f"oid sha256:{oid}"]
-    return ("\n".join([*lines, f"size {len(content)}"]) + "\n").encode()
+    """Keep a content as `git lfs push` does; gives its pointer."""
+    repository.lfs[_oid(content)] = content
+    return pointer(content)
 
 
 def routes(world: World) -> list[Route]:
@@ -62,6 +70,10 @@ def routes(world: World) -> list[Route]:
         Route("/{owner}/{repo}.git/info/lfs/objects/batch", batch, methods=["POST"]),
         Route(_STORE, stored),
     ]
+
+
+def _oid(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _may_read(world: World, actor: Actor, repository: Repository) -> bool:
