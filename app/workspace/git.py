@@ -48,6 +48,9 @@ SETTINGS = (
     "core.protectHFS=true",
     "core.protectNTFS=true",
     "core.quotePath=false",
+    # Milliseconds. A run's pins are moved by two at once; git alone gives up after 100 of them.
+    "core.filesRefLockTimeout=20000",
+    "core.packedRefsTimeout=20000",
     "protocol.allow=never",
     "http.followRedirects=false",
     "http.lowSpeedLimit=1000",

@@ -315,3 +315,15 @@ async def test_many_packs_become_few_and_nothing_is_lost(world: World) -> None:
 )
 def test_whose_disk_is_full(words: str, *, is_ours: bool) -> None:
     assert tells_of_no_room(words) is is_ours
+
+
+async def test_a_ref_that_another_git_is_writing_is_waited_for(world: World) -> None:
+    world.origin.write("a.txt", "a")
+    world.origin.commit()
+    commit = await world.fetched()
+    lock = world.mirrors.path(REPO) / "refs/honk-pins/a-run-work.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    threading.Timer(1.0, lock.unlink).start()
+    await world.mirrors.pin(REPO, "a-run-work", commit)
+    assert (lock.parent / "a-run-work").read_text().strip() == commit
