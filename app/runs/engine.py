@@ -69,13 +69,13 @@ def _register_queues(client: DBOSClient, concurrency: int) -> None:
     client.register_queue(
         queue.INTAKE_QUEUE,
         worker_concurrency=queue.INTAKE_AT_ONCE,
-        polling_interval_sec=queue.POLL_SECONDS,
+        polling_interval_sec=queue.INTAKE_POLL_SECONDS,
     )
     client.register_queue(
         queue.RUNS_QUEUE,
         worker_concurrency=concurrency,
         partition_concurrency=1,
-        polling_interval_sec=queue.POLL_SECONDS,
+        polling_interval_sec=queue.RUNS_POLL_SECONDS,
     )
 
 

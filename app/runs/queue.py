@@ -30,7 +30,10 @@ SIGNAL = "signal"
 ATTEMPT = "attempt"
 INTAKE_QUEUE = "intake"
 RUNS_QUEUE = "runs"
-POLL_SECONDS = 0.1
+INTAKE_POLL_SECONDS = 0.1
+"""How often a worker looks for triggers: somebody waits to see that they were heard."""
+RUNS_POLL_SECONDS = 0.3
+"""How often it looks for attempts, whose people were answered; each look costs an idle worker."""
 INTAKE_AT_ONCE = 32
 _UNTIL_ADMITTED = 10 * 365 * 86_400.0
 

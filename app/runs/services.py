@@ -77,15 +77,19 @@ class Stops:
     async def watch(self, runs: Runs) -> None:
         """Look again and again, until cancelled."""
         while True:
-            try:
-                asked = await runs.to_stop()
-            except RetryableError as problem:
-                log.warning("stops cannot be seen", why=str(problem))
-            else:
-                for run, event in self._events.items():
-                    if run in asked:
-                        event.set()
+            if self._events:
+                await self._look(runs)
             await asyncio.sleep(_STOP_SECONDS)
+
+    async def _look(self, runs: Runs) -> None:
+        try:
+            asked = await runs.to_stop()
+        except RetryableError as problem:
+            log.warning("stops cannot be seen", why=str(problem))
+            return
+        for run, event in self._events.items():
+            if run in asked:
+                event.set()
 
 
 class Edits:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -32,6 +33,7 @@ _SECURITY_HEADERS = {
     "x-frame-options": "DENY",
 }
 _RAW_SECURITY_HEADERS = [(k.encode(), v.encode()) for k, v in _SECURITY_HEADERS.items()]
+_NO_CONTENT = 204
 _ONLY_HTTPS = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -45,7 +47,7 @@ def create_app(
     is_https: bool = False,
     body_seconds: float = BODY_SECONDS,
     intake_seconds: float = INTAKE_SECONDS,
-) -> Starlette:
+) -> ASGIApp:
     """Build the application.
 
     `secrets` are the webhook's, one or two of them. `pages` are the routes of what people look at
@@ -60,7 +62,7 @@ def create_app(
     )
     application = Starlette(
         routes=[
-            Route(WEBHOOK_PATH, receiver.receive, methods=["POST"]),
+            Route(WEBHOOK_PATH, receiver, methods=["POST"]),
             *watching.routes(watched),
             Route(POLICY_SCHEMA_PATH, _policy_schema),
             Route("/", _front_page),
@@ -70,11 +72,24 @@ def create_app(
         exception_handlers={Exception: _our_fault},
     )
     application.router.redirect_slashes = False
-    return application
+    guarded = ServerErrorMiddleware(_SecurityHeaders(receiver, is_https=is_https), _our_fault)
+    return _DeliveriesFirst(guarded, application)
+
+
+class _DeliveriesFirst:
+    """Leads deliveries past the routes: most start nothing, and routing costs more than they do."""
+
+    def __init__(self, receiver: ASGIApp, others: ASGIApp) -> None:
+        self._receiver = receiver
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_delivery = scope.get("path") == WEBHOOK_PATH and scope.get("method") == "POST"
+        await (self._receiver if is_delivery else self._others)(scope, receive, send)
 
 
 class _SecurityHeaders:
-    """Adds the headers to every answer; a page that needs another policy sets its own."""
+    """Adds the headers to every answer that shows something; a page may set a policy of its own."""
 
     def __init__(self, app: ASGIApp, *, is_https: bool) -> None:
         self._app = app
@@ -82,11 +97,11 @@ class _SecurityHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = {name for name, _ in message["headers"]}
-                message["headers"].extend(
-                    header for header in self._headers if header[0] not in own
-                )
+            if message["type"] == "http.response.start" and message["status"] != _NO_CONTENT:
+                own = message["headers"]
+                names = {name for name, _ in own}
+                # Not added to the list itself, which an answer that is sent again keeps.
+                message["headers"] = own + [each for each in self._headers if each[0] not in names]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

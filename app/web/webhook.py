@@ -19,13 +19,12 @@ import mmap
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import structlog
 from prometheus_client import Counter
-from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from app import metrics
 from app.domain.event import Event, EventError
@@ -48,6 +47,8 @@ REFUSALS_TOLD = 10
 BODY_SECONDS = 8.0
 INTAKE_SECONDS = 8.0
 
+_STARTS_NOTHING = Response(status_code=204)
+
 _EVENT_NAME = re.compile(rb"[a-z0-9_]{1,64}")
 _DELIVERY_ID = re.compile(rb"[0-9A-Za-z-]{1,64}")
 
@@ -63,8 +64,7 @@ class Intake(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """What the headers say, before any of the body is read."""
 
     event: str
@@ -182,7 +182,10 @@ class _Refusals:
 
 
 class Receiver:
-    """The endpoint, with what it needs handed in. `body_seconds` bounds the reading of one body."""
+    """The endpoint, an ASGI application, with what it needs handed in.
+
+    `body_seconds` bounds the reading of one body.
+    """
 
     def __init__(
         self,
@@ -201,32 +204,32 @@ class Receiver:
         self._room = Room(HELD_BYTES)
         self._refusals = _Refusals()
 
-    async def receive(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one delivery."""
-        response = await self._answer(request)
+        response = await self._answer(scope["headers"], receive)
         _counter(response.status_code).inc()
-        return response
+        await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Response:
         try:
-            head = read_head(request.scope["headers"])
-            event = await self._read_event(request, head)
+            head = read_head(headers)
+            event = await self._read_event(receive, head)
             decided = _decide(head, event, self._app)
             if isinstance(decided, Ignored):
                 # Most deliveries end here; a line that nobody reads should cost them nothing.
                 if _stdlib_log.isEnabledFor(logging.DEBUG):
                     _log.debug("delivery ignored", reason=decided.reason, delivery=head.delivery)
-                return Response(status_code=204)
+                return _STARTS_NOTHING
             return await self._hand_over(head, decided)
         except _Refusal as refusal:
             self._refusals.tell(refusal)
             return refusal.response()
 
-    async def _read_event(self, request: Request, head: Head) -> Event:
+    async def _read_event(self, receive: Receive, head: Head) -> Event:
         check = webhooks.SignatureCheck(head.signature, self._secrets)
         body = _Body(head, check, self._room)
         try:
-            await self._receive_body(request, body)
+            await self._receive_body(receive, body)
             if not check.holds():
                 raise _Refusal(401, "The signature is not that of this body.")
             if body.size <= SMALL_BYTES:
@@ -240,16 +243,19 @@ class Receiver:
         finally:
             body.release()
 
-    async def _receive_body(self, request: Request, body: _Body) -> None:
+    async def _receive_body(self, receive: Receive, body: _Body) -> None:
         try:
             async with asyncio.timeout(self._body_seconds):
-                async for chunk in request.stream():
-                    if chunk:
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Refusal(400, "The connection ended before the body did.")
+                    if chunk := message.get("body"):
                         await body.add(chunk)
+                    more = message.get("more_body", False)
         except TimeoutError:
             raise _too_slow(body) from None
-        except ClientDisconnect:
-            raise _Refusal(400, "The connection ended before the body did.") from None
 
     async def _hand_over(self, head: Head, trigger: Trigger | Signal) -> Response:
         try:
