@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -90,6 +91,22 @@ class Stops:
         for run, event in self._events.items():
             if run in asked:
                 event.set()
+
+
+class Locks:
+    """One at a time, of what several runs may want at once, such as one base's results."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def only_one(self, key: str) -> AsyncIterator[None]:
+        """Nobody else of this worker is within the context for that key."""
+        # There for as long as somebody has it or waits for it: whoever waits while it is given
+        # back does not have it yet, and who comes next must wait for them.
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            yield
 
 
 class Edits:
@@ -174,6 +191,7 @@ class Services:
     usd_per_day: float | None = None  # the operator's ceiling for all repositories together
     usd_per_day_installation: float | None = None  # and for those of one installation
     credentials: tuple[str, ...] = field(default=(), repr=False)  # never to be found in any work
+    locks: Locks = field(default_factory=Locks)
     edits: Edits = field(default_factory=Edits)
     stops: Stops = field(default_factory=Stops)
     places: dict[RunId, Waiting] = field(default_factory=dict)  # in the queue, as last told
@@ -181,7 +199,6 @@ class Services:
     shift: Shift = field(default_factory=Shift)
     _calls: dict[RunId, Counter[str]] = field(default_factory=dict)
     _written: Counter[int] = field(default_factory=Counter)
-    _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     async def client(self, run: RunInput, permissions: Mapping[str, str]) -> RepositoryClient:
         """A client for the run's repository whose calls are counted with the run."""
@@ -237,17 +254,6 @@ class Services:
                 self._written[installation] += 1
 
         return count
-
-    @asynccontextmanager
-    async def only_one(self, key: str) -> AsyncIterator[None]:
-        """Work that several runs may want at once, such as one base's results, is done once."""
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():
-                self._locks.pop(key, None)
 
     async def save_counts(self, run: RunId) -> None:
         """Add the calls counted since last time to the run's row, and writes to their bucket."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -16,6 +16,18 @@ from tests.support.postgres import Postgres
 async def house() -> AsyncIterator[House]:
     async with open_house() as opened:
         yield opened
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a story that failed what Honk itself failed at; the house is gone when it ends."""
+    report = yield
+    shared = getattr(item, "funcargs", {}).get("house")
+    if report.failed and isinstance(shared, House):
+        report.sections.append(("Honk's own failures", shared.own_failures()))
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -275,7 +275,12 @@ class Logs:
             file.seek(self._read_until[path])
             whole, newline, _ = file.read().rpartition(b"\n")
         self._read_until[path] += len(whole + newline)
-        return self._ENTRY.split(self._COLOUR.sub("", (whole + newline).decode("utf-8")))
+        return self.entries(self._COLOUR.sub("", (whole + newline).decode("utf-8")))
+
+    @classmethod
+    def entries(cls, text: str) -> list[str]:
+        """Cut a log into its entries."""
+        return cls._ENTRY.split(text)
 
     def _moment(self, entry: str) -> str:
         found = self._MOMENT.search(entry)
@@ -384,6 +389,11 @@ class House:
     def log(self) -> str:
         """All that the product has said, from its first start on."""
         return self._logs.read()
+
+    def own_failures(self) -> str:
+        """What the product logged, with tracebacks, as failures that are its own."""
+        entries = Logs.entries(self.log())
+        return "".join(each for each in entries if "a step failed" in each)
 
     def sql(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
         """Do something in the product's database behind its back; the rows that it gives."""
@@ -633,5 +643,8 @@ async def _open_house(
             await house.start()
             try:
                 yield house
+            except BaseException:
+                print(house.own_failures())
+                raise
             finally:
                 await house.stop()

@@ -73,7 +73,7 @@ async def set_up(
     if not run.policy.setup:
         return
     plan = await _plan(services, run, base, tree)
-    async with services.only_one(f"setup {plan.key}"):
+    async with services.locks.only_one(f"setup {plan.key}"):
         snapshot = services.snapshots.find(plan.key) or await _make(services, run, base, plan)
     ready = snapshot is not None and await services.snapshots.apply(snapshot, workspace)
     if snapshot is not None:

@@ -94,7 +94,7 @@ async def baseline(services: Services, run: RunInput, base: CommitSha) -> Result
     # Results without what the commit keeps elsewhere say nothing about those with it.
     supplies = (await supplied(services, run, base)).digest
     key = f"{environment(services, run)}{supplies}"
-    async with services.only_one(f"{repo}@{base}:{key}"):
+    async with services.locks.only_one(f"{repo}@{base}:{key}"):
         known = await services.results.get(repo, base, key)
         if known is not None:
             return Results.recorded(known)
