@@ -21,11 +21,13 @@ from urllib.parse import urlsplit
 
 from app.errors import HonkError, RetryableError, UserError
 from app.workspace.inside import Bounded
+from app.workspace.unhurried import unhurried
 
 GIT = "/usr/bin/git"
 TIMEOUT_SECONDS = 600.0
 MAX_OUTPUT_BYTES = 64 << 20
 MAX_ERROR_BYTES = 1 << 16
+_END_SECONDS = 5.0
 
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -49,8 +51,8 @@ SETTINGS = (
     "core.protectNTFS=true",
     "core.quotePath=false",
     # Milliseconds. A run's pins are moved by two at once; git alone gives up after 100 of them.
-    "core.filesRefLockTimeout=20000",
-    "core.packedRefsTimeout=20000",
+    "core.filesRefLockTimeout=5000",
+    "core.packedRefsTimeout=5000",
     "protocol.allow=never",
     "http.followRedirects=false",
     "http.lowSpeedLimit=1000",
@@ -75,6 +77,7 @@ _AWAY = re.compile(
     r"|RPC failed|returned error: (?:5\d\d|429)|gnutls|ssl_|tls connect|empty reply",
     re.IGNORECASE,
 )
+_LOCKED = re.compile(r"^(?!remote:).*Unable to create '(/.*\.lock)': File exists", re.MULTILINE)
 _UNKNOWN_TOKEN = re.compile(
     r"authentication failed|could not read (?:username|password)|invalid (?:username|credentials)"
     r"|returned error: 401|terminal prompts disabled",
@@ -86,6 +89,17 @@ _MISSING = re.compile(
     r"repository .*not found|returned error: 404|does not appear to be a git",
     re.IGNORECASE,
 )
+
+
+class GitLockedError(RetryableError):
+    """Somebody else is writing what git was to write, or was killed while they did.
+
+    `lock` is the file that says so, as git names it: git of this machine, not a remote.
+    """
+
+    def __init__(self, command: str, lock: str) -> None:
+        super().__init__(f"git {command}: another git has {lock}.")
+        self.lock = Path(lock)
 
 
 class GitError(HonkError):
@@ -194,15 +208,17 @@ async def git(
     `url` names the remote that a fetch or push speaks to and opens its transport, and only that.
     `timeout` in seconds, `max_output` in bytes; with `cut` git is ended once it has written more
     than that many bytes, and they are returned. Exit codes in `also` are no failure. Raises
-    GitError (denied and missing are kinds of it), RetryableError when the remote is away or the
-    time is over, OSError when the disk is full.
+    GitError (denied and missing are kinds of it), RetryableError when the remote is away, the time
+    is over or another git is writing there (GitLockedError), OSError when the disk is full.
     """
     command = [GIT, *_flags(url), *([f"--git-dir={cwd}"] if cwd else []), *args]
     outer = {**ENVIRONMENT, **(environment or {})}
     if url is not None and token is not None:
         outer |= token_environment(url, token)
     most = max_output if cut is None else cut
-    code, output, errors = await _execute(command, cwd, outer, stdin, timeout, most)
+    executed = _execute(command, cwd, outer, stdin, timeout, most)
+    # Killed at the wrong moment it would leave its lock, and it takes no time.
+    code, output, errors = await (unhurried(executed) if args[0] == "update-ref" else executed)
     if len(output) > most and cut is None:
         raise GitError(args[0], 0, f"more than {most} bytes of output")
     if code == 0 or code in also or len(output) > most:
@@ -247,12 +263,26 @@ async def _execute(
         raise RetryableError(f"git took over {timeout:g} seconds.") from error
     finally:
         if process.returncode is None:
-            # Also its children: the transport helpers, index-pack.
+            await _end(process)
+        # Output that was not read to its end would keep the pipe open until it is collected.
+        process._transport.close()  # type: ignore[attr-defined]
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End it and its children: the transport helpers, index-pack.
+
+    Git takes its lock files away when it is asked to end; one that is killed leaves them.
+    """
+    try:
+        with contextlib.suppress(ProcessLookupError, TimeoutError):
+            os.killpg(process.pid, signal.SIGTERM)
+            async with asyncio.timeout(_END_SECONDS):
+                await process.wait()
+    finally:
+        if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
-        # Output that was not read to its end would keep the pipe open until it is collected.
-        process._transport.close()  # type: ignore[attr-defined]
 
 
 async def _converse(
@@ -309,6 +339,8 @@ def _failure(command: str, code: int, words: str) -> HonkError | OSError:
     if "rejected]" in words:
         # The remote was reached and said no; its own text may hold any of the words below.
         return GitError(command, code, words)
+    if (locked := _LOCKED.search(words)) is not None:
+        return GitLockedError(command, locked[1])
     if tells_of_no_room(words):
         return OSError(errno.ENOSPC, f"git {command}: {words[-300:]}")
     if _UNKNOWN_TOKEN.search(words):

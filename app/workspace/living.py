@@ -10,12 +10,13 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.errors import UserError
 from app.workspace.inside import HEADER, frame
+from app.workspace.unhurried import unhurried
 
 START_SECONDS = 30.0
 KILL_SECONDS = 30.0
@@ -165,20 +166,6 @@ class LivingPlain(Living):
         with contextlib.suppress(TimeoutError):
             await _ended(self._monitor, time.monotonic() + 8)
         await super().kill()
-
-
-async def unhurried(work: Coroutine[Any, Any, None]) -> None:
-    """Finish the work even when the caller is cancelled meanwhile; then be cancelled."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    task.result()
-    if cancelled is not None:
-        raise cancelled
 
 
 def _popen(launch: Launch, channel: int, errors: int) -> subprocess.Popen[bytes]:

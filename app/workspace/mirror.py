@@ -14,27 +14,34 @@ import os
 import re
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import structlog
 
 from app.domain.values import CommitSha, RepoName, TreeSha, commit_sha, tree_sha
 from app.errors import RetryableError, UserError
 from app.workspace.git import (
     MAX_OUTPUT_BYTES,
     GitError,
+    GitLockedError,
     GitMovedError,
     GitUnknownTokenError,
     check_ref,
     git,
 )
 
+log = structlog.get_logger()
+
 _MOST_BLOBS = 256_000_000
 _LOCK_PAUSE_SECONDS = 0.05
 _PACKS_BEFORE_REPACK = 40
+_LOCKED_SECONDS = 60.0
 _PINS = "refs/honk-pins/"
 _PRUNED_AFTER = "7.days.ago"
 _TIDYING_SECONDS = 3600.0
@@ -225,7 +232,7 @@ class Mirrors:
     async def unpin(self, repo: RepoName, name: str) -> None:
         """Forget a pin; also one that is not there."""
         ref = check_ref(f"{_PINS}{name}")
-        with contextlib.suppress(GitError):
+        with contextlib.suppress(GitError, GitLockedError):
             await self._git(repo, ["update-ref", "-d", ref])
 
     async def push(
@@ -590,10 +597,9 @@ class Mirrors:
         environment: Mapping[str, str] | None = None,
         also: tuple[int, ...] = (),
     ) -> bytes:
-        await self._ensure(repo)
-        return await git(
+        return await self._run(
+            repo,
             args,
-            cwd=self.path(repo),
             stdin=stdin,
             max_output=MAX_OUTPUT_BYTES if most is None else most,
             cut=cut,
@@ -602,11 +608,10 @@ class Mirrors:
         )
 
     async def _remote_git(self, repo: RepoName, remote: Remote, args: Sequence[str]) -> bytes:
-        await self._ensure(repo)
         try:
-            return await git(
+            return await self._run(
+                repo,
                 args,
-                cwd=self.path(repo),
                 url=remote.url,
                 token=remote.token,
                 environment=self._environment,
@@ -618,6 +623,18 @@ class Mirrors:
             moved = isinstance(problem, GitMovedError)
             why = "was renamed meanwhile" if moved else "does not know the token that GitHub gave"
             raise RetryableError(f"The repository {why}.") from problem
+
+    async def _run(self, repo: RepoName, args: Sequence[str], **options: Any) -> bytes:
+        await self._ensure(repo)
+        path = self.path(repo)
+        try:
+            return await git(args, cwd=path, **options)
+        except GitLockedError as problem:
+            if not await asyncio.to_thread(_is_left_over, problem.lock, path):
+                raise
+            problem.lock.unlink(missing_ok=True)
+            log.warning("a lock of a git that was killed is taken away", lock=str(problem.lock))
+        return await git(args, cwd=path, **options)
 
     async def _ensure(self, repo: RepoName) -> None:
         """Make the bare repository, whole or not at all."""
@@ -653,6 +670,15 @@ class Mirrors:
                     os.utime(file.fileno())
                     yield
                     return
+
+
+def _is_left_over(lock: Path, mirror: Path) -> bool:
+    """Whether it is older than anything takes that git locks here. Locks elsewhere are not ours."""
+    try:
+        age = time.time() - lock.lstat().st_mtime
+        return age > _LOCKED_SECONDS and lock.resolve().is_relative_to(mirror.resolve())
+    except FileNotFoundError:
+        return False
 
 
 def _is_still(path: Path, fd: int) -> bool:

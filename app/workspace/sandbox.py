@@ -32,7 +32,7 @@ from app.workspace.flags import (
     data_fd,
     staged,
 )
-from app.workspace.living import Launch, Living, LivingPlain, SandboxGoneError, unhurried
+from app.workspace.living import Launch, Living, LivingPlain, SandboxGoneError
 from app.workspace.pipes import Bounded, Drain, FileSink
 from app.workspace.slots import Slots, slots_below
 from app.workspace.spec import (
@@ -48,6 +48,7 @@ from app.workspace.spec import (
     SandboxSession,
     SandboxSpec,
 )
+from app.workspace.unhurried import unhurried
 
 __all__ = [
     "Bubblewrap",

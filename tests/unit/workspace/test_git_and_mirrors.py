@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from app.domain.values import CommitSha
 from app.errors import RetryableError
 from app.workspace.git import (
     GitDeniedError,
@@ -23,7 +26,7 @@ from app.workspace.git import (
     tells_of_no_room,
     token_environment,
 )
-from app.workspace.mirror import Mirrors, PushRefused, Remote
+from app.workspace.mirror import Mirrors, PushRefused, PushRefusedError, Remote
 from tests.support.workspaces import REPO, World, run_git
 
 TOKEN = "ghs_" + "a1.b-c_" * 70
@@ -317,13 +320,81 @@ def test_whose_disk_is_full(words: str, *, is_ours: bool) -> None:
     assert tells_of_no_room(words) is is_ours
 
 
-async def test_a_ref_that_another_git_is_writing_is_waited_for(world: World) -> None:
+_PIN = "refs/honk-pins/a-run-work"
+
+
+async def _something(world: World) -> CommitSha:
+    """A commit in the mirror."""
     world.origin.write("a.txt", "a")
     world.origin.commit()
-    commit = await world.fetched()
-    lock = world.mirrors.path(REPO) / "refs/honk-pins/a-run-work.lock"
+    return await world.fetched()
+
+
+async def test_a_ref_that_another_git_is_writing_is_waited_for(world: World) -> None:
+    commit = await _something(world)
+    lock = world.mirrors.path(REPO) / f"{_PIN}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     lock.touch()
     threading.Timer(1.0, lock.unlink).start()
     await world.mirrors.pin(REPO, "a-run-work", commit)
     assert (lock.parent / "a-run-work").read_text().strip() == commit
+
+
+async def test_nobody_cuts_the_writing_of_a_ref_short(world: World) -> None:
+    commit = await _something(world)
+    path = world.mirrors.path(REPO)
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as words, os.fdopen(writer, "wb", buffering=0) as told:
+        giving = git(["update-ref", "--stdin"], cwd=path, stdin=words)
+        task = asyncio.create_task(giving)
+        told.write(f"start\ncreate {_PIN} {commit}\nprepare\n".encode())
+        while not (path / f"{_PIN}.lock").exists():  # noqa: ASYNC110 - git tells nobody
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0.1)
+        told.write(b"commit\n")
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert not (path / f"{_PIN}.lock").exists()
+    assert run_git(path, "rev-parse", _PIN) == commit
+
+
+async def test_a_git_whose_time_is_over_takes_its_lock_with_it(world: World) -> None:
+    commit = await _something(world)
+    path = world.mirrors.path(REPO)
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as words, os.fdopen(writer, "wb", buffering=0) as told:
+        told.write(f"start\ncreate {_PIN} {commit}\nprepare\n".encode())
+        with pytest.raises(RetryableError, match="took over"):
+            await git(["update-ref", "--stdin"], cwd=path, stdin=words, timeout=0.5)
+
+    assert not (path / f"{_PIN}.lock").exists()
+
+
+async def test_a_lock_of_a_git_that_died_is_in_nobodys_way(world: World) -> None:
+    commit = await _something(world)
+    lock = world.mirrors.path(REPO) / f"{_PIN}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    with pytest.raises(RetryableError, match=r"a-run-work\.lock"):
+        await world.mirrors.pin(REPO, "a-run-work", commit)
+    long_ago = time.time() - 3600
+    os.utime(lock, (long_ago, long_ago))
+    await world.mirrors.pin(REPO, "a-run-work", commit)
+    assert (lock.parent / "a-run-work").read_text().strip() == commit
+
+
+async def test_what_a_remote_says_of_locks_moves_no_file_here(tmp_path: Path, world: World) -> None:
+    """Its words are its own, and a path in them is no lock of ours."""
+    precious = tmp_path / "precious.lock"
+    precious.touch()
+    os.utime(precious, (0, 0))
+    said = f"fatal: Unable to create '{precious}': File exists."
+    hook = world.origin.bare / "hooks" / "pre-receive"
+    commit = await _something(world)
+    hook.write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 1\n')
+    hook.chmod(0o755)
+    with pytest.raises(PushRefusedError, match="Unable to create"):
+        await world.mirrors.push(REPO, world.origin.remote, commit, "another")
+    assert precious.exists()
