@@ -16,6 +16,7 @@ import shutil
 import tempfile
 import time
 import uuid
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ _MOST_BLOBS = 256_000_000
 _LOCK_PAUSE_SECONDS = 0.05
 _PACKS_BEFORE_REPACK = 40
 _LOCKED_SECONDS = 60.0
+_REMEMBERED = 64
+_REMEMBERED_ROWS = 5_000
 _PINS = "refs/honk-pins/"
 _PRUNED_AFTER = "7.days.ago"
 _TIDYING_SECONDS = 3600.0
@@ -49,6 +52,7 @@ _LOCK = "honk.lock"
 """Held while a mirror is changed; its time is that of the last use."""
 _AUTHOR = "Honk <honk@localhost.invalid>"
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_Rows = tuple[tuple[bytes, bytes, str, str], ...]
 _NO_SUCH_REF = re.compile(
     r"couldn't find remote ref|not our ref|unadvertised object", re.IGNORECASE
 )
@@ -164,6 +168,7 @@ class Mirrors:
         self._root = root
         self._environment = dict(environment or {})
         self._locks: dict[Path, asyncio.Lock] = {}
+        self._known_rows: OrderedDict[tuple[Path, str], _Rows] = OrderedDict()
         self._coming: dict[tuple[Path, str], asyncio.Task[CommitSha | None]] = {}
 
     def path(self, repo: RepoName) -> Path:
@@ -487,21 +492,37 @@ class Mirrors:
 
     async def files(self, repo: RepoName, tree: str) -> dict[str, str]:
         """The files of a commit or tree, links included: blob by path."""
-        listed = await self._git(repo, ["ls-tree", "-r", "-z", "--full-tree", tree])
-        rows = [row.partition(b"\t") for row in listed.split(b"\0") if b" blob " in row[:13]]
-        return {os.fsdecode(path): row.split()[2].decode() for row, _, path in rows}
+        rows = await self._rows(repo, tree)
+        return {path: sha for _, kind, sha, path in rows if kind == b"blob"}
 
     async def links(self, repo: RepoName, tree: str) -> dict[str, str]:
         """The symbolic links of a commit or tree: blob by path."""
-        listed = await self._git(repo, ["ls-tree", "-r", "-z", "--full-tree", tree])
-        rows = [row.partition(b"\t") for row in listed.split(b"\0") if row.startswith(b"120000 ")]
-        return {os.fsdecode(path): row.split()[2].decode() for row, _, path in rows}
+        rows = await self._rows(repo, tree)
+        return {path: sha for mode, _, sha, path in rows if mode == b"120000"}
 
     async def gitlinks(self, repo: RepoName, tree: str) -> dict[str, str]:
         """The submodules of a commit or tree: SHA by path."""
+        rows = await self._rows(repo, tree)
+        return {path: sha for mode, _, sha, path in rows if mode == b"160000"}
+
+    async def _rows(self, repo: RepoName, tree: str) -> _Rows:
+        """Mode, kind, SHA and path of each entry.
+
+        A run asks a dozen times for its base's, which stay as they are: a few are remembered.
+        """
+        key = (self.path(repo), tree)
+        if key in self._known_rows:
+            self._known_rows.move_to_end(key)
+            return self._known_rows[key]
         listed = await self._git(repo, ["ls-tree", "-r", "-z", "--full-tree", tree])
-        rows = [row.partition(b"\t") for row in listed.split(b"\0") if row.startswith(b"160000 ")]
-        return {os.fsdecode(path): row.split()[2].decode() for row, _, path in rows}
+        split = (row.partition(b"\t") for row in listed.split(b"\0")[:-1])
+        told = ((head.split(), os.fsdecode(path)) for head, _, path in split)
+        rows = tuple((mode, kind, sha.decode(), path) for (mode, kind, sha), path in told)
+        if _SHA.fullmatch(tree) and len(rows) <= _REMEMBERED_ROWS:
+            self._known_rows[key] = rows
+            if len(self._known_rows) > _REMEMBERED:
+                self._known_rows.popitem(last=False)
+        return rows
 
     async def submodule_urls(self, repo: RepoName, tree: str) -> dict[str, str]:
         """Where submodules come from, as `.gitmodules` has it: URL by path; none if unreadable."""
