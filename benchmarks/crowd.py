@@ -1,6 +1,7 @@
 """What does one worker need for two hundred runs at once, and does its event loop stay free?
 
-`ONLY=crowd make bench`. One `honk web` and one `honk worker` on Postgres; the model answers after
+`ONLY=crowd make bench`. One `honk web` and one `honk worker` on Postgres, and ten accounts with the
+App installed, since GitHub limits what one installation writes in a minute. The model answers after
 two seconds, each turn runs a command in the run's own sandbox and gets two kilobytes of output.
 Memory is the worker's own process (what it shares is divided among those that share it, PSS);
 sandboxes are counted apart. How late the worker's loop comes round is its own figure,
@@ -103,7 +104,7 @@ async def _open(fleet: Fleet, turns: Counter[str]) -> list[Subject]:
     subjects: list[Subject] = []
     for number in range(RUNS):
         if number < REPOSITORIES:
-            subject = await fleet.subject()
+            subject = await fleet.subject(owner=f"account-{number}")
         else:
             name = subjects[number % REPOSITORIES].repository
             issue = await fleet.github.open_issue(name, "olivia", "Wrong", "It is.")
