@@ -49,23 +49,24 @@ class Bench:
         """Every point that an undisturbed run comes to, in order."""
         (self.folder / "steps").unlink(missing_ok=True)
         subject = await self._run()
+        await self._over(subject)
         await self._check(subject, extra_turns=0)
         steps = [json.loads(line) for line in (self.folder / "steps").read_text().splitlines()]
         return [Point(kind, name, nth, when) for kind, name, nth in steps for when in WHENS]
 
     async def survives(self, point: Point, *, times: int = 1) -> Subject:
         """Let a run die there. Raises AssertionError when somebody could see it."""
-        subject = await self._dies(point, times=times)
-        # What died while it told of its end tells it once more.
-        (run,) = re.findall(r"<!-- honk:run=(\w+) -->", subject.status)
-        over = re.compile(rf"an attempt ended.*run={run}")
-        await self.house.until(lambda: bool(over.search(self.house.log())), "it never ended")
+        async with self._started_again():
+            subject = await self._dies(point, times=times)
+            # What died while it told of its end tells it once more.
+            await self._over(subject)
         await self._check(subject, extra_turns=times)
         return subject
 
     async def dies_for_good(self, point: Point) -> Subject:
         """Let a run kill its worker as often as it may."""
-        return await self._dies(point, times=3)
+        async with self._started_again():
+            return await self._dies(point, times=3)
 
     async def _dies(self, point: Point, *, times: int) -> Subject:
         told = [point.workflow, point.step, point.nth, point.when]
@@ -75,7 +76,6 @@ class Bench:
             subject = await self._run()
             # People may see the end before the last step of it is over.
             await self.house.until(lambda: self.deaths >= times, "it did not die there")
-            await self._start_the_dead()
             assert self.deaths == times, f"it died {self.deaths} times"
         finally:
             (self.folder / "point").unlink()
@@ -92,10 +92,15 @@ class Bench:
         self._runs += 1
         # All of one length: none is the beginning of another.
         subject = await self.house.subject(plays=SCRIPT, name=f"run-{self._runs:04}")
-        async with self._started_again():
-            await subject.label()
-            await subject.settled()
+        await subject.label()
+        await subject.settled()
         return subject
+
+    async def _over(self, subject: Subject) -> None:
+        """Wait until the worker, too, is done with it."""
+        (run,) = re.findall(r"<!-- honk:run=(\w+) -->", subject.status)
+        ended = re.compile(rf"an attempt ended.*run={run}")
+        await self.house.until(lambda: bool(ended.search(self.house.log())), "it never ended")
 
     @asynccontextmanager
     async def _started_again(self) -> AsyncIterator[None]:

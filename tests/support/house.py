@@ -622,6 +622,8 @@ async def _open_house(
     github = github_with_pages(home / "github", registration(home))
     for login in (OWNER, "walter", "trudy", "rita", "stan"):
         github.add_user(login)
+    # Stories share an installation, and are busier than people.
+    github.world.rate_limit = 1_000_000
     model = ScriptedModel()
     async with serve(github, port=0) as url, serve_app(model.app) as model_url:
         house = kind(
@@ -632,7 +634,6 @@ async def _open_house(
                 **github_settings(home, url),
                 "ANTHROPIC_BASE_URL": model_url,
                 "ANTHROPIC_API_KEY": KEY_OF_NOBODY,
-                # Stories share an installation, and are busier than people.
                 "HONK_WRITES_PER_MINUTE": "10000",
                 **settings,
             },

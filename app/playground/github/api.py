@@ -29,8 +29,17 @@ class Actor:
 
     @property
     def name(self) -> str:
-        """The login, for logs and limits."""
+        """The login, for logs and words."""
         return self.user.login if self.user else ""
+
+    @property
+    def counted_as(self) -> str:
+        """Whose hour it is: each installation has one of its own.
+
+        https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+        """
+        installation = self.token.installation if self.token else None
+        return f"{self.name} {installation.id}" if installation else self.name
 
 
 @dataclass

@@ -192,9 +192,9 @@ class Front:
 
     def _rate(self, actor: Actor) -> RateLimit:
         now = int(self.world.clock.timestamp())
-        rate = self.world.rates.get(actor.name)
+        rate = self.world.rates.get(actor.counted_as)
         if rate is None or rate.resets_at <= now:
-            rate = self.world.rates[actor.name] = RateLimit(0, now + _HOUR)
+            rate = self.world.rates[actor.counted_as] = RateLimit(0, now + _HOUR)
         return rate
 
     def _count(self, actor: Actor) -> None:

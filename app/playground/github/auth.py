@@ -253,7 +253,7 @@ async def installation_repositories(call: Call) -> Answer:
 
 
 async def rate_limit(call: Call) -> Answer:
-    rate = call.world.rates.get(call.actor.name)
+    rate = call.world.rates.get(call.actor.counted_as)
     limit, used = call.world.rate_limit, rate.used if rate else 0
     reset = rate.resets_at if rate else int(call.world.clock.timestamp()) + 3600
     core = {"limit": limit, "used": used, "remaining": max(limit - used, 0), "reset": reset}

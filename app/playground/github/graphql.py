@@ -182,7 +182,7 @@ async def viewer(call: Call, _: Json) -> Json:
 
 async def rate_limit(call: Call, _: Json) -> Json:
     """What is left in this hour."""
-    rate, limit = call.world.rates[call.actor.name], call.world.rate_limit
+    rate, limit = call.world.rates[call.actor.counted_as], call.world.rate_limit
     left = max(limit - rate.used, 0)
     numbers = {"limit": limit, "cost": 1, "remaining": left, "used": rate.used}
     return {"__typename": "RateLimit"} | numbers

@@ -155,3 +155,16 @@ async def test_every_answer_tells_the_rate(world: World) -> None:
     world.github.clock.advance(3600)
     renewed = await world.ask("GET", "/rate_limit", token=world.github.token_for("owner"))
     assert renewed.status_code == 200
+
+
+async def test_each_installation_has_an_hour_of_its_own(world: World) -> None:
+    other = world.github.install("stranger")
+    path = f"/app/installations/{other.id}/access_tokens"
+    ours, theirs = await world.token(), (await world.ask("POST", path, {})).json()["token"]
+    before = await world.ask("GET", "/installation/repositories", token=theirs)
+    for _ in range(3):
+        await world.ask("GET", "/installation/repositories", token=ours)
+    after = await world.ask("GET", "/installation/repositories", token=theirs)
+
+    used = [int(answer.headers["x-ratelimit-used"]) for answer in (before, after)]
+    assert used == [1, 2]
