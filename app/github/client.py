@@ -52,7 +52,7 @@ from app.domain.values import RepoName
 from app.errors import HonkError, RetryableError
 from app.github.addresses import is_this_machine
 from app.github.auth import AppKey, Clock, InstallationToken, InstallationTokens, Mint, TokenScope
-from app.github.exchange import Answer, Call, Json, Observe, Request, Silence
+from app.github.exchange import GRAPHQL, Answer, Call, Json, Observe, Request, Silence
 from app.github.refusals import RefusedError, UnsureError, no_token, not_accepted, refusal
 
 T = TypeVar("T")
@@ -73,9 +73,6 @@ https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-
 
 _LAG = 1.0
 """Seconds after which what is said to be missing, or in the way, is looked for once more."""
-
-GRAPHQL = "/graphql"
-"""Stands for the address of the GraphQL API, which is beside `/api/v3` and not below it."""
 
 # Longer than any step, git's own among them, goes on with a token that it has asked for.
 _IDLE_SECONDS = 900.0
@@ -385,7 +382,11 @@ class GitHubApp:
             span.set_attribute("http.response.status_code", status or 0)
         seconds = time.monotonic() - started
         for observe in observers:
-            observe(Call(request.method, request.template, request.kind, status, seconds))
+            observe(
+                Call(
+                    request.method, request.template, request.kind, request.writes, status, seconds
+                )
+            )
         return answer
 
     async def _exchange(self, request: Request, url: str, secret: SecretStr) -> Answer | Silence:

@@ -27,18 +27,23 @@ DIFF = "application/vnd.github.diff"
 _MESSAGE_LENGTH = 400
 _SLASHES_KEPT = {"ref", "path"}
 
+GRAPHQL = "/graphql"
+"""Stands for the address of the GraphQL API, which is beside `/api/v3` and not below it."""
+
 
 @dataclass(frozen=True)
 class Call:
     """One request as it was sent. `path` is the template, so that calls can be counted by it.
 
-    `status` is None when no answer came. Token requests and edits of the status comment have
-    kinds of their own: they are counted apart from the rest.
+    `writes` says that it counts among what an installation may write in a minute. `status` is None
+    when no answer came. Token requests and edits of the status comment have kinds of their own:
+    they are counted apart from the rest.
     """
 
     method: str
     path: str
     kind: Kind
+    writes: bool
     status: int | None
     seconds: float
 
@@ -125,6 +130,16 @@ class Request:
     just_created: bool = False
     accept: Collection[int] = ()
     media: str = ""
+
+    @property
+    def writes(self) -> bool:
+        """Whether GitHub counts it as a change: of GraphQL, mutations.
+
+        https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits
+        """
+        if self.template == GRAPHQL:
+            return str((self.body or {}).get("query", "")).lstrip().startswith("mutation")
+        return self.method not in ("GET", "HEAD")
 
     @property
     def url(self) -> str:

@@ -21,7 +21,7 @@ from app.domain.setup import Tried
 from app.domain.trigger import Trigger
 from app.domain.values import RepoName, RunId
 from app.errors import RetryableError
-from app.github.client import GRAPHQL, GitHubApp, RepositoryClient
+from app.github.client import GitHubApp, RepositoryClient
 from app.github.exchange import Call, Observe
 from app.runs.reconcile import Reconciler
 from app.runs.shift import Shift
@@ -250,7 +250,7 @@ class Services:
         def count(call: Call) -> None:
             self._calls.setdefault(run, Counter())[_COLUMNS[call.kind]] += 1
             # Edits of the status comment were taken out of the bucket before they were made.
-            if call.kind == "api" and call.method in _WRITING and call.path != GRAPHQL:
+            if call.kind == "api" and call.writes:
                 self._written[installation] += 1
 
         return count
@@ -265,5 +265,4 @@ class Services:
             await self.writes.spend(installation, number)
 
 
-_WRITING = ("POST", "PATCH", "PUT", "DELETE")
 _COLUMNS = {"api": "api_calls", "status_edit": "status_edits", "token": "token_requests"}

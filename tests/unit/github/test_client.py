@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from app.errors import RetryableError, UserError
 from app.github.client import GitHubApp
-from app.github.exchange import Call, Request
+from app.github.exchange import GRAPHQL, Call, Request
 from app.github.refusals import (
     MissingPermissionError,
     RefusedError,
@@ -330,3 +330,22 @@ async def test_no_secret_is_shown_anywhere(bench: Bench, caplog: pytest.LogCaptu
     assert len(secrets) >= 6
     assert logs
     assert not [(secret, text) for secret in secrets for text in shown if secret in text]
+
+
+@pytest.mark.parametrize(
+    ("request_", "writes"),
+    [
+        (Request("GET", "/repos/{owner}/{repo}"), False),
+        (Request("PATCH", "/repos/{owner}/{repo}/labels/{name}"), True),
+        (
+            Request("POST", GRAPHQL, body={"query": "query($id: ID!) { node(id: $id) { id } }"}),
+            False,
+        ),
+        (
+            Request("POST", GRAPHQL, body={"query": "mutation($id: ID!) { x(input: {}) { y } }"}),
+            True,
+        ),
+    ],
+)
+def test_what_github_counts_as_a_change(request_: Request, *, writes: bool) -> None:
+    assert request_.writes is writes
