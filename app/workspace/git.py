@@ -28,6 +28,7 @@ TIMEOUT_SECONDS = 600.0
 MAX_OUTPUT_BYTES = 64 << 20
 MAX_ERROR_BYTES = 1 << 16
 _END_SECONDS = 5.0
+_REF_SECONDS = 60.0
 
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -77,6 +78,7 @@ _AWAY = re.compile(
     r"|RPC failed|returned error: (?:5\d\d|429)|gnutls|ssl_|tls connect|empty reply",
     re.IGNORECASE,
 )
+_REF_WRITERS = ("update-ref", "fetch", "gc")
 _LOCKED = re.compile(r"^(?!remote:).*Unable to create '(/.*\.lock)': File exists", re.MULTILINE)
 _UNKNOWN_TOKEN = re.compile(
     r"authentication failed|could not read (?:username|password)|invalid (?:username|credentials)"
@@ -92,9 +94,9 @@ _MISSING = re.compile(
 
 
 class GitLockedError(RetryableError):
-    """Somebody else is writing what git was to write, or was killed while they did.
+    """Somebody else is writing a ref that git was to write, or was killed while they did.
 
-    `lock` is the file that says so, as git names it: git of this machine, not a remote.
+    `lock` is the file that says so, if the words are git's own: a fetch also tells what others say.
     """
 
     def __init__(self, command: str, lock: str) -> None:
@@ -216,9 +218,13 @@ async def git(
     if url is not None and token is not None:
         outer |= token_environment(url, token)
     most = max_output if cut is None else cut
-    executed = _execute(command, cwd, outer, stdin, timeout, most)
-    # Killed at the wrong moment it would leave its lock, and it takes no time.
-    code, output, errors = await (unhurried(executed) if args[0] == "update-ref" else executed)
+    if args[0] == "update-ref":
+        # Killed at the wrong moment it would leave its lock, and it takes no time.
+        timeout = min(timeout, _REF_SECONDS)
+        executed = unhurried(_execute(command, cwd, outer, stdin, timeout, most))
+    else:
+        executed = _execute(command, cwd, outer, stdin, timeout, most)
+    code, output, errors = await executed
     if len(output) > most and cut is None:
         raise GitError(args[0], 0, f"more than {most} bytes of output")
     if code == 0 or code in also or len(output) > most:
@@ -273,6 +279,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
     Git takes its lock files away when it is asked to end; one that is killed leaves them.
     """
+    transport = process._transport  # type: ignore[attr-defined]
+    for pipe in filter(None, map(transport.get_pipe_transport, range(3))):
+        # Nobody reads them any more, and while they are open its end is not told.
+        pipe.close()
     try:
         with contextlib.suppress(ProcessLookupError, TimeoutError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -339,7 +349,7 @@ def _failure(command: str, code: int, words: str) -> HonkError | OSError:
     if "rejected]" in words:
         # The remote was reached and said no; its own text may hold any of the words below.
         return GitError(command, code, words)
-    if (locked := _LOCKED.search(words)) is not None:
+    if command in _REF_WRITERS and (locked := _LOCKED.search(words)) is not None:
         return GitLockedError(command, locked[1])
     if tells_of_no_room(words):
         return OSError(errno.ENOSPC, f"git {command}: {words[-300:]}")

@@ -14,10 +14,9 @@ import os
 import re
 import shutil
 import tempfile
-import time
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,8 +42,8 @@ _MOST_BLOBS = 256_000_000
 _LOCK_PAUSE_SECONDS = 0.05
 _PACKS_BEFORE_REPACK = 40
 _LOCKED_SECONDS = 60.0
-_REMEMBERED = 64
-_REMEMBERED_ROWS = 5_000
+_MOST_LOCKS = 10
+_REMEMBERED_BYTES = 16_000_000
 _PINS = "refs/honk-pins/"
 _PRUNED_AFTER = "7.days.ago"
 _TIDYING_SECONDS = 3600.0
@@ -52,7 +51,6 @@ _LOCK = "honk.lock"
 """Held while a mirror is changed; its time is that of the last use."""
 _AUTHOR = "Honk <honk@localhost.invalid>"
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_Rows = tuple[tuple[bytes, bytes, str, str], ...]
 _NO_SUCH_REF = re.compile(
     r"couldn't find remote ref|not our ref|unadvertised object", re.IGNORECASE
 )
@@ -168,7 +166,7 @@ class Mirrors:
         self._root = root
         self._environment = dict(environment or {})
         self._locks: dict[Path, asyncio.Lock] = {}
-        self._known_rows: OrderedDict[tuple[Path, str], _Rows] = OrderedDict()
+        self._listings: OrderedDict[tuple[Path, str], bytes] = OrderedDict()
         self._coming: dict[tuple[Path, str], asyncio.Task[CommitSha | None]] = {}
 
     def path(self, repo: RepoName) -> Path:
@@ -505,24 +503,25 @@ class Mirrors:
         rows = await self._rows(repo, tree)
         return {path: sha for mode, _, sha, path in rows if mode == b"160000"}
 
-    async def _rows(self, repo: RepoName, tree: str) -> _Rows:
-        """Mode, kind, SHA and path of each entry.
-
-        A run asks a dozen times for its base's, which stay as they are: a few are remembered.
-        """
-        key = (self.path(repo), tree)
-        if key in self._known_rows:
-            self._known_rows.move_to_end(key)
-            return self._known_rows[key]
-        listed = await self._git(repo, ["ls-tree", "-r", "-z", "--full-tree", tree])
-        split = (row.partition(b"\t") for row in listed.split(b"\0")[:-1])
+    async def _rows(self, repo: RepoName, tree: str) -> Iterator[tuple[bytes, bytes, str, str]]:
+        """Mode, kind, SHA and path of each entry."""
+        listing = await self._listing(repo, tree)
+        split = (row.partition(b"\t") for row in listing.split(b"\0")[:-1])
         told = ((head.split(), os.fsdecode(path)) for head, _, path in split)
-        rows = tuple((mode, kind, sha.decode(), path) for (mode, kind, sha), path in told)
-        if _SHA.fullmatch(tree) and len(rows) <= _REMEMBERED_ROWS:
-            self._known_rows[key] = rows
-            if len(self._known_rows) > _REMEMBERED:
-                self._known_rows.popitem(last=False)
-        return rows
+        return ((mode, kind, sha.decode(), path) for (mode, kind, sha), path in told)
+
+    async def _listing(self, repo: RepoName, tree: str) -> bytes:
+        """A run asks a dozen times for its base's, which stay as they are: some are remembered."""
+        key = (self.path(repo), tree)
+        if key in self._listings:
+            self._listings.move_to_end(key)
+            return self._listings[key]
+        listing = await self._git(repo, ["ls-tree", "-r", "-z", "--full-tree", tree])
+        if _SHA.fullmatch(tree):
+            self._listings[key] = listing
+            while sum(map(len, self._listings.values())) > _REMEMBERED_BYTES:
+                self._listings.popitem(last=False)
+        return listing
 
     async def submodule_urls(self, repo: RepoName, tree: str) -> dict[str, str]:
         """Where submodules come from, as `.gitmodules` has it: URL by path; none if unreadable."""
@@ -587,6 +586,8 @@ class Mirrors:
         async with self._locked(repo):
             grave = Path(tempfile.mkdtemp(dir=path.parent, prefix=".grave-"))
             path.rename(grave / "0")
+            for key in [each for each in self._listings if each[0] == path]:
+                del self._listings[key]
         await asyncio.to_thread(shutil.rmtree, grave, ignore_errors=True)
 
     async def tidy_up(self, repo: RepoName, is_wanted: Callable[[str], bool]) -> None:
@@ -603,7 +604,7 @@ class Mirrors:
                 text = "".join(f"delete {name}\n" for name in unwanted)
                 await self._git(repo, ["update-ref", "--stdin"], os.fsencode(text))
             command = ["gc", "--quiet", f"--prune={_PRUNED_AFTER}"]
-            await git(command, cwd=self.path(repo), timeout=_TIDYING_SECONDS)
+            await self._run(repo, command, timeout=_TIDYING_SECONDS)
             # Looking after it is no use of it.
             os.utime(self.path(repo) / _LOCK, (used, used))
 
@@ -648,13 +649,12 @@ class Mirrors:
     async def _run(self, repo: RepoName, args: Sequence[str], **options: Any) -> bytes:
         await self._ensure(repo)
         path = self.path(repo)
-        try:
-            return await git(args, cwd=path, **options)
-        except GitLockedError as problem:
-            if not await asyncio.to_thread(_is_left_over, problem.lock, path):
-                raise
-            problem.lock.unlink(missing_ok=True)
-            log.warning("a lock of a git that was killed is taken away", lock=str(problem.lock))
+        for _ in range(_MOST_LOCKS):
+            try:
+                return await git(args, cwd=path, **options)
+            except GitLockedError as problem:
+                if not _take_away(problem.lock, path):
+                    raise
         return await git(args, cwd=path, **options)
 
     async def _ensure(self, repo: RepoName) -> None:
@@ -693,13 +693,32 @@ class Mirrors:
                     return
 
 
-def _is_left_over(lock: Path, mirror: Path) -> bool:
-    """Whether it is older than anything takes that git locks here. Locks elsewhere are not ours."""
-    try:
-        age = time.time() - lock.lstat().st_mtime
-        return age > _LOCKED_SECONDS and lock.resolve().is_relative_to(mirror.resolve())
-    except FileNotFoundError:
+def _take_away(lock: Path, mirror: Path) -> bool:
+    """Delete a ref's lock that is older than any git needs; whether it is in the way no more.
+
+    At one go: of two who find it at the same time the second would take away the first one's own.
+    """
+    if not _is_of_a_ref(lock, mirror):
         return False
+    try:
+        # By the file system's clock, which ours may have left behind.
+        with tempfile.NamedTemporaryFile(dir=mirror, prefix="now-") as now:
+            age = os.fstat(now.fileno()).st_mtime - lock.lstat().st_mtime
+        if age <= _LOCKED_SECONDS:
+            return False
+        lock.unlink()
+    except FileNotFoundError:
+        return True
+    log.warning("a lock of a git that was killed is taken away", lock=str(lock))
+    return True
+
+
+def _is_of_a_ref(lock: Path, mirror: Path) -> bool:
+    """Whoever named the file, it is one that git makes anew with each ref it writes here."""
+    if ".." in lock.parts or not lock.is_relative_to(mirror):
+        return False
+    within = lock.relative_to(mirror)
+    return within.parts[0] == "refs" or within == Path("packed-refs.lock")
 
 
 def _is_still(path: Path, fd: int) -> bool:

@@ -6,6 +6,10 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+import structlog
+
+log = structlog.get_logger()
+
 T = TypeVar("T")
 
 
@@ -19,7 +23,7 @@ async def unhurried(work: Coroutine[Any, Any, T]) -> T:
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        # Its failure is nobody's any more, and is not to be told of as if it were forgotten.
-        task.cancelled() or task.exception()
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            log.warning("what was finished for nobody failed", why=repr(problem))
         raise cancelled
     return task.result()

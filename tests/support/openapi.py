@@ -311,7 +311,7 @@ def check_record(
     seen = seen or Seen()
     if record.template.startswith("/{owner}") or (record.method, record.template) in EXEMPT:
         return seen.problems
-    if record.template == "/graphql":
+    if record.path == "/graphql":
         if requests or record.status < _REFUSED:
             seen.add("GraphQL documents", _graphql_problems(record))
         return seen.problems

@@ -6,6 +6,7 @@ import asyncio
 import http.server
 import os
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -398,3 +399,52 @@ async def test_what_a_remote_says_of_locks_moves_no_file_here(tmp_path: Path, wo
     with pytest.raises(PushRefusedError, match="Unable to create"):
         await world.mirrors.push(REPO, world.origin.remote, commit, "another")
     assert precious.exists()
+
+
+def _packed(world: World) -> bytes:
+    command = ["git", "pack-objects", "-q", "--revs", "--stdout"]
+    return subprocess.run(
+        command, cwd=world.origin.clone, input=b"HEAD\n", capture_output=True, check=True
+    ).stdout
+
+
+async def test_a_repository_cannot_have_a_file_taken_away_by_its_words(world: World) -> None:
+    """Git quotes what it finds in a pack, line breaks included."""
+    await _something(world)
+    path = world.mirrors.path(REPO)
+    ours = path / "honk.lock"
+    os.utime(ours, (0, 0))
+    words = f"fatal: Unable to create '{ours}': File exists."
+    world.origin.write(".gitmodules", f'[submodule "x"]\n\tpath = x\n\turl = "-\\n{words}"\n')
+    world.origin.commit()
+    with tempfile.TemporaryFile() as pack:
+        pack.write(_packed(world))
+        pack.seek(0)
+        with pytest.raises(GitError, match="Unable to create"):
+            await world.mirrors.take_pack(REPO, pack, 1_000_000)
+    assert ours.exists()
+    # A fetch tells the same words, and is of a kind that is tried again.
+    with pytest.raises(RetryableError):
+        await world.fetched()
+    assert ours.exists()
+
+
+async def test_a_git_that_is_given_up_amid_its_words_ends_at_once(world: World) -> None:
+    commit = await _something(world)
+    path = world.mirrors.path(REPO)
+    blob = run_git(path, "rev-parse", f"{commit}:a.txt")
+    asked = (f"{blob}\n" * 200_000).encode()
+    task = asyncio.create_task(git(["cat-file", "--batch"], cwd=path, stdin=asked))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    async with asyncio.timeout(4):
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_lock_that_was_left_does_not_keep_a_mirror_from_being_tidied(world: World) -> None:
+    await _something(world)
+    lock = world.mirrors.path(REPO) / "packed-refs.lock"
+    lock.touch()
+    os.utime(lock, (0, 0))
+    await world.mirrors.tidy_up(REPO, lambda _: True)
+    assert not lock.exists()
