@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
 
 from app.agent.conversation import (
     BudgetSpent,
@@ -24,6 +26,7 @@ from app.domain.budget import for_the_agent
 from app.domain.run import Context, Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha
 from app.domain.words import PlanItem, Work
+from app.errors import RetryableError
 from app.runs.checkouts import check_out, supplied
 from app.runs.services import READ_CODE, Services
 from app.runs.steps import checkpoint, elsewhere, prepare, set_up, verify
@@ -34,6 +37,9 @@ from app.workspace.checkout import Workspace
 from app.workspace.packing import pack
 from app.workspace.sandbox import SandboxSession
 
+log = structlog.get_logger()
+
+_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 _GUIDANCE = ("AGENTS.md", "CLAUDE.md")
 _GUIDANCE_BYTES = 32_768
 _DIFF_BYTES = 60_000
@@ -100,7 +106,7 @@ def _to_github(
 
 async def has_unheard(services: Services, run: RunInput) -> bool:
     """Whether people said something that the transcript does not have."""
-    records = await _Transcript(Turns(services.database, run.id)).load()
+    records = await Transcript(Turns(services.database, run.id)).load()
     said = await services.messages.of(run.id)
     return any(not already_heard(records, each.id) for each in said)
 
@@ -154,7 +160,7 @@ async def _session(
     return Session(
         services.model,
         hands,
-        _Transcript(Turns(services.database, run.id)),
+        Transcript(Turns(services.database, run.id)),
         await _assignment(services, run, preparation, workspace),
         model_id=run.model,
         pictures=await _pictures(services, run),
@@ -168,16 +174,31 @@ async def _session(
     )
 
 
-class _Transcript:
+class Transcript:
     """The agent's records, kept in the run's turns."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: Turns, waits: Sequence[float] = _WAITS) -> None:
+        """`waits` are the seconds between tries to record while the database is away."""
         self._turns = turns
+        self._waits = waits
 
     async def load(self) -> list[TurnRecord]:
         return [TurnRecord.recorded(record) for record in await self._turns.load()]
 
     async def record(self, turn: TurnRecord) -> None:
+        """Write a turn down. What the model said is paid for: it outlasts a short outage here.
+
+        Raises RetryableError when the database stays away.
+        """
+        for wait in self._waits:
+            try:
+                return await self._record(turn)
+            except RetryableError as problem:
+                log.warning("a turn waits to be recorded", why=str(problem), seconds=wait)
+                await asyncio.sleep(wait)
+        return await self._record(turn)
+
+    async def _record(self, turn: TurnRecord) -> None:
         await self._turns.record(
             turn.seq,
             turn.model_dump(mode="json"),
