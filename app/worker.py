@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -91,6 +92,9 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[Worki
                 _on_duty(settings, services, model) as duty,
                 _reconciling(settings, reconciler),
             ):
+                # What is loaded by now stays: each look through it would find nothing.
+                gc.collect()
+                gc.freeze()
                 log.info("the worker is ready", concurrency=settings.concurrency)
                 yield Working(github, duty)
     finally:
