@@ -115,13 +115,11 @@ async def _open(fleet: Fleet, turns: Counter[str]) -> list[Subject]:
 
 
 def _endless(name: str, turns: Counter[str]) -> Any:
-    turn = ScriptedTurn.model_validate(
-        {"use": [{"bash": {"command": "seq 1 500"}}], "seconds": TURN_SECONDS}
-    )
-
-    def play(_request: dict[str, Any]) -> ScriptedTurn:
+    def play(request: dict[str, Any]) -> ScriptedTurn:
         turns[name] += 1
-        return turn
+        # Another command each time: whoever goes round in circles is ended.
+        command = f"seq 1 500 # {len(request['messages'])}"
+        return ScriptedTurn(use=({"bash": {"command": command}},), seconds=TURN_SECONDS)
 
     return play
 

@@ -5,9 +5,8 @@ of its own, while fifty runs work: 150 a second to `honk web` beside a `honk wor
 to `honk serve` on SQLite. They are somebody's without write access, so each is taken in, looked at
 by an intake of its own and met with silence. Latencies begin when a delivery was due.
 
-The floor, in the minute after: a bare Starlette that checks the signature, reads the JSON and
-inserts the body into a table of the same database, one transaction a delivery, at the same pace.
-The runs still work then, and the worker still hears what came before.
+The floor, in the same minute and at the same pace: a bare Starlette that checks the signature,
+reads the JSON and inserts the body into a table of the same database, one transaction a delivery.
 """
 
 from __future__ import annotations
@@ -84,13 +83,14 @@ async def _measure(name: str, house: House, url: str, per_second: float) -> None
     secret = (house.home / "webhook-secret").read_text()
     assert house.honk is not None
     port = int(house.honk.url.rpartition(":")[2])
-    played = turns.total()
-    honk = await _load(template, secret, port, per_second)
-    played = turns.total() - played
+    async with _floor(url, secret) as floor_port:
+        played = turns.total()
+        honk, floor = await asyncio.gather(
+            *(_load(template, secret, each, per_second) for each in (port, floor_port))
+        )
+        played = turns.total() - played
     taken, heard = _in_the_database(url)
     _tell("honk", honk, per_second)
-    async with _floor(url, secret) as floor_port:
-        floor = await _load(template, secret, floor_port, per_second)
     _tell("floor", floor, per_second)
     ratio = honk.percentile(99) / floor.percentile(99)
     answered = honk.statuses.get(202, 0)
@@ -103,13 +103,12 @@ async def _measure(name: str, house: House, url: str, per_second: float) -> None
 
 async def _set_to_work(house: House, turns: Counter[str]) -> list[Subject]:
     """Runs whose model has something done in the sandbox every few seconds, for ever."""
-    turn = ScriptedTurn.model_validate(
-        {"use": [{"bash": {"command": "seq 1 500"}}], "seconds": TURN_SECONDS}
-    )
 
     def play(request: dict[str, Any]) -> ScriptedTurn:
         turns[str(request["messages"][0])] += 1
-        return turn
+        # Another command each time: whoever goes round in circles is ended.
+        command = f"seq 1 500 # {len(request['messages'])}"
+        return ScriptedTurn(use=({"bash": {"command": command}},), seconds=TURN_SECONDS)
 
     house.model.default = play
     subjects = [await house.subject() for _ in range(REPOSITORIES)]
