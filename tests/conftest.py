@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,6 @@ _FIRST = ("stories", "faults", "verify", "cheats", "security", "browser", "contr
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_place)
-
-
-def pytest_collection_finish() -> None:
-    """What is loaded by now stays; looking through it again and again cost a twentieth of all."""
-    gc.collect()
-    gc.freeze()
 
 
 def _place(item: pytest.Item) -> int:

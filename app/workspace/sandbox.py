@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -66,6 +67,7 @@ __all__ = [
 
 MakeFlags = Callable[[SandboxSpec, bytes, int], tuple[list[int], list[str]]]
 
+_STARTS_PER_CORE = 3
 ANSWER_GRACE_SECONDS = 20.0
 """How long after a command's own time the helper may take to answer."""
 
@@ -75,6 +77,11 @@ class Sandboxes(ABC):
 
     isolated: bool
     takes_images = False
+
+    @functools.cached_property
+    def _starting(self) -> asyncio.Semaphore:
+        """A few at a time: of hundreds that start at once each would be too slow to come up."""
+        return asyncio.Semaphore(_STARTS_PER_CORE * (os.cpu_count() or 1))
 
     @abstractmethod
     def _launch(self, spec: SandboxSpec, channel: int, extra: Sequence[int]) -> Launch: ...
@@ -116,11 +123,18 @@ class Sandboxes(ABC):
                 self._check_image(spec)
                 return self._launch(spec, channel, extra)
             except BaseException:
-                for fd in extra:
-                    os.close(fd)
+                _close(extra)
                 raise
 
-        return await self._kind().start(launch, self._config(spec))
+        try:
+            await self._starting.acquire()
+        except BaseException:
+            _close(extra)
+            raise
+        try:
+            return await self._kind().start(launch, self._config(spec))
+        finally:
+            self._starting.release()
 
     async def run(
         self,
@@ -184,6 +198,11 @@ class Sandboxes(ABC):
             yield session
         finally:
             await unhurried(session.end())
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
 
 
 async def _until(answer: Any, seconds: float, stop: asyncio.Event | None) -> Completed:

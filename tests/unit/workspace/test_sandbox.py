@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from app.workspace.inside import Bounded
+from app.workspace.living import Launch, Living, LivingPlain
 from app.workspace.sandbox import (
     Bubblewrap,
     Completed,
@@ -182,6 +185,47 @@ async def test_files_are_bounded(sandbox: Sandbox, spec: SandboxSpec) -> None:
 async def test_several_at_once(sandbox: Sandbox, spec: SandboxSpec) -> None:
     runs = [sh(sandbox, spec, f"sleep 0.1; echo {number}") for number in range(6)]
     assert [done.text for done in await asyncio.gather(*runs)] == [f"{n}\n" for n in range(6)]
+
+
+async def test_of_many_a_few_start_at_a_time(spec: SandboxSpec) -> None:
+    starting = most = 0
+
+    class Counted(LivingPlain):
+        @classmethod
+        async def start(
+            cls, launch_on: Callable[[int], Launch], config: Mapping[str, object]
+        ) -> Living:
+            nonlocal starting, most
+            starting += 1
+            most = max(most, starting)
+            try:
+                return await super().start(launch_on, config)
+            finally:
+                starting -= 1
+
+    class Crowded(Unsandboxed):
+        def _kind(self) -> type[Living]:
+            return Counted
+
+    sandbox = Crowded()
+    spec = SandboxSpec(Path(spec.workspace))
+    done = await asyncio.gather(*(sandbox.run(spec, ["true"]) for _ in range(40)))
+
+    assert [each.exit_code for each in done] == [0] * 40
+    assert 1 < most <= 3 * (os.cpu_count() or 1)
+
+
+async def test_who_gives_up_before_the_start_leaves_nothing_open(
+    sandbox: Sandbox, spec: SandboxSpec
+) -> None:
+    await sh(sandbox, spec, "true")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    tasks = [asyncio.create_task(sh(sandbox, spec, "sleep 1")) for _ in range(30)]
+    await asyncio.sleep(0.05)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 async def test_mounts_are_seen(sandbox: Sandbox, spec: SandboxSpec, tmp_path: Path) -> None:
