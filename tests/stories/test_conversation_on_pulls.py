@@ -170,7 +170,7 @@ async def test_the_label_on_a_pull_request_means_its_failing_checks(house: House
     subject = await proposal(house)
     await subject.label()
     assert "No check of another App fails" in await subject.refused()
-    assert subject.labels == []
+    await house.until(lambda: subject.labels == [], "the label stays")
 
 
 async def test_test_judges_the_head_and_changes_nothing(house: House) -> None:

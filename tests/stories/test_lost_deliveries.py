@@ -31,7 +31,9 @@ async def test_what_was_asked_while_honk_was_away_is_done_when_it_is_back() -> N
         (lost,) = [
             each
             for each in house.github.world.webhooks.log
-            if each.action == "labeled" and each.status_code == 502
+            if each.action == "labeled"
+            and each.payload["label"]["name"] == "honk"
+            and each.status_code == 502
         ]
         house.github.world.webhooks.send_again(lost)
         await house.github.drained()
