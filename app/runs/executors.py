@@ -75,7 +75,11 @@ async def on_duty(database: Database, *, slots: int, lease_seconds: float) -> As
     try:
         await asyncio.to_thread(_enrol, database, executor, slots)
         yield Duty(executor, heart.check)
-        await asyncio.to_thread(_strike_off, database, executor)
+        try:
+            await asyncio.to_thread(_strike_off, database, executor)
+        except RetryableError as problem:
+            # Who watches sees that its lock is gone, and strikes it off.
+            log.warning("the worker ends while the database is away", why=str(problem))
     finally:
         await asyncio.to_thread(heart.stop)
 

@@ -154,8 +154,8 @@ async def release_attempt(attempt: str) -> None:
 
     Raises RetryableError when the database is away.
     """
-    await DBOS.set_workflow_delay_async(attempt, delay_seconds=0)
     try:
+        await DBOS.set_workflow_delay_async(attempt, delay_seconds=0)
         # The engine looks for expired delays once a second; people are waiting.
         await asyncio.to_thread(_system_database().transition_delayed_workflows)
     except DBAPIError as problem:

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from dbos import DBOS
+from sqlalchemy.exc import DBAPIError
 
 from app.domain import words
 from app.domain.run import Outcome, attempt_id, subject_key
@@ -39,6 +40,9 @@ async def keep_settling(services: Services) -> None:
             await settle(services)
         except HonkError as problem:
             log.warning("settling waits", why=str(problem))
+        except DBAPIError as problem:
+            # From the engine, which asks the database itself; its words hold statements.
+            log.warning("settling waits", why=type(problem).__name__)
         await asyncio.sleep(SETTLE_SECONDS)
 
 

@@ -54,7 +54,7 @@ class Database:
         try:
             with self.engine.begin() as connection:
                 return function(connection)
-        except sa.exc.OperationalError as problem:
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as problem:
             raise away(problem) from None
 
     def check_migrated(self) -> None:
