@@ -218,13 +218,11 @@ async def git(
     if url is not None and token is not None:
         outer |= token_environment(url, token)
     most = max_output if cut is None else cut
-    if args[0] == "update-ref":
-        # Killed at the wrong moment it would leave its lock, and it takes no time.
-        timeout = min(timeout, _REF_SECONDS)
-        executed = unhurried(_execute(command, cwd, outer, stdin, timeout, most))
-    else:
-        executed = _execute(command, cwd, outer, stdin, timeout, most)
-    code, output, errors = await executed
+    writes_a_ref = args[0] == "update-ref"
+    seconds = min(timeout, _REF_SECONDS) if writes_a_ref else timeout
+    executed = _execute(command, cwd, outer, stdin, seconds, most)
+    # Killed at the wrong moment it would leave its lock, and it takes no time.
+    code, output, errors = await (unhurried(executed) if writes_a_ref else executed)
     if len(output) > most and cut is None:
         raise GitError(args[0], 0, f"more than {most} bytes of output")
     if code == 0 or code in also or len(output) > most:

@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,7 @@ _LOCK_PAUSE_SECONDS = 0.05
 _PACKS_BEFORE_REPACK = 40
 _LOCKED_SECONDS = 60.0
 _MOST_LOCKS = 10
+_REMEMBERED = 256
 _REMEMBERED_BYTES = 16_000_000
 _PINS = "refs/honk-pins/"
 _PRUNED_AFTER = "7.days.ago"
@@ -490,25 +491,23 @@ class Mirrors:
 
     async def files(self, repo: RepoName, tree: str) -> dict[str, str]:
         """The files of a commit or tree, links included: blob by path."""
-        rows = await self._rows(repo, tree)
-        return {path: sha for _, kind, sha, path in rows if kind == b"blob"}
+        return await self._entries(repo, tree, lambda head: b" blob " in head)
 
     async def links(self, repo: RepoName, tree: str) -> dict[str, str]:
         """The symbolic links of a commit or tree: blob by path."""
-        rows = await self._rows(repo, tree)
-        return {path: sha for mode, _, sha, path in rows if mode == b"120000"}
+        return await self._entries(repo, tree, lambda head: head.startswith(b"120000 "))
 
     async def gitlinks(self, repo: RepoName, tree: str) -> dict[str, str]:
         """The submodules of a commit or tree: SHA by path."""
-        rows = await self._rows(repo, tree)
-        return {path: sha for mode, _, sha, path in rows if mode == b"160000"}
+        return await self._entries(repo, tree, lambda head: head.startswith(b"160000 "))
 
-    async def _rows(self, repo: RepoName, tree: str) -> Iterator[tuple[bytes, bytes, str, str]]:
-        """Mode, kind, SHA and path of each entry."""
+    async def _entries(
+        self, repo: RepoName, tree: str, is_wanted: Callable[[bytes], bool]
+    ) -> dict[str, str]:
+        """SHA by path of the entries that begin, with mode and kind, as is wanted."""
         listing = await self._listing(repo, tree)
-        split = (row.partition(b"\t") for row in listing.split(b"\0")[:-1])
-        told = ((head.split(), os.fsdecode(path)) for head, _, path in split)
-        return ((mode, kind, sha.decode(), path) for (mode, kind, sha), path in told)
+        rows = [row.partition(b"\t") for row in listing.split(b"\0") if is_wanted(row[:13])]
+        return {os.fsdecode(path): head.split()[2].decode() for head, _, path in rows}
 
     async def _listing(self, repo: RepoName, tree: str) -> bytes:
         """A run asks a dozen times for its base's, which stay as they are: some are remembered."""
@@ -517,11 +516,14 @@ class Mirrors:
             self._listings.move_to_end(key)
             return self._listings[key]
         listing = await self._git(repo, ["ls-tree", "-r", "-z", "--full-tree", tree])
-        if _SHA.fullmatch(tree):
+        if _SHA.fullmatch(tree) and len(listing) <= _REMEMBERED_BYTES:
             self._listings[key] = listing
-            while sum(map(len, self._listings.values())) > _REMEMBERED_BYTES:
+            while len(self._listings) > _REMEMBERED or self._remembered() > _REMEMBERED_BYTES:
                 self._listings.popitem(last=False)
         return listing
+
+    def _remembered(self) -> int:
+        return sum(map(len, self._listings.values()))
 
     async def submodule_urls(self, repo: RepoName, tree: str) -> dict[str, str]:
         """Where submodules come from, as `.gitmodules` has it: URL by path; none if unreadable."""
