@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -21,6 +21,7 @@ from app.errors import RetryableError, UserError
 from app.runs.shift import safe_point
 
 log = structlog.get_logger()
+T = TypeVar("T")
 V = TypeVar("V", bound=Value)
 
 # Together about ten minutes: longer than most outages, shorter than a person's patience.
@@ -79,17 +80,27 @@ async def _told(name: str, function: Callable[[], Awaitable[V]]) -> dict[str, An
 
 async def _patiently(name: str, function: Callable[[], Awaitable[V]]) -> V:
     """Try again while a service is away; in the end say so."""
-    for wait in _WAITS:
-        try:
-            return await function()
-        except RetryableError as problem:
-            pause = max(wait, problem.retry_after or 0)
-            log.warning("a step waits for a service", step=name, why=str(problem), seconds=pause)
-            await asyncio.sleep(pause)
     try:
-        return await function()
+        return await tried_again(function, _WAITS, "a step waits for a service", step=name)
     except RetryableError as problem:
         raise UserError(
             f"{problem} It stayed away although Honk tried again for several minutes.",
             next_step="Put the label `honk` on again later.",
         ) from None
+
+
+async def tried_again(
+    function: Callable[[], Awaitable[T]], waits: Sequence[float], what_waits: str, **named: str
+) -> T:
+    """Try again after each of the waits, in seconds, or what the service itself asks for.
+
+    The log tells `what_waits`, `named`. Raises RetryableError as the last try did.
+    """
+    for wait in waits:
+        try:
+            return await function()
+        except RetryableError as problem:
+            pause = max(wait, problem.retry_after or 0)
+            log.warning(what_waits, why=str(problem), seconds=pause, **named)
+            await asyncio.sleep(pause)
+    return await function()

@@ -23,6 +23,7 @@ from app.errors import HonkError, RetryableError, UserError
 from app.runs import queue
 from app.runs.services import Services
 from app.runs.steps import checkpoint, report, verify
+from app.store.database import away
 from app.store.runs import RunRow
 
 log = structlog.get_logger()
@@ -40,9 +41,6 @@ async def keep_settling(services: Services) -> None:
             await settle(services)
         except HonkError as problem:
             log.warning("settling waits", why=str(problem))
-        except DBAPIError as problem:
-            # From the engine, which asks the database itself; its words hold statements.
-            log.warning("settling waits", why=type(problem).__name__)
         await asyncio.sleep(SETTLE_SECONDS)
 
 
@@ -51,15 +49,22 @@ async def settle(services: Services) -> None:
 
     Raises RetryableError when the database is away.
     """
-    async with services.database.alone("settle") as ours:
-        if not ours:
-            return
-        rows = await services.runs.alive()
-        statuses = await _statuses(rows)
-        for row in rows:
-            told = await _how_it_died(services, row, statuses.get(row.id))
-            if told is not None:
-                await _settle(services, row, told)
+    try:
+        async with services.database.alone("settle") as ours:
+            if ours:
+                await _settle_the_dead(services)
+    except DBAPIError as problem:
+        # The engine's own questions of the database, of which it tells as the driver does.
+        raise away(problem) from None
+
+
+async def _settle_the_dead(services: Services) -> None:
+    rows = await services.runs.alive()
+    statuses = await _statuses(rows)
+    for row in rows:
+        told = await _how_it_died(services, row, statuses.get(row.id))
+        if told is not None:
+            await _settle(services, row, told)
 
 
 async def _statuses(rows: list[RunRow]) -> dict[RunId, str]:
@@ -122,8 +127,8 @@ async def _settle(services: Services, row: RunRow, told: tuple[str, str]) -> Non
                 outcome=Outcome.ERROR, problem=problem, next_step=next_step, kept_at=kept_at
             )
         await report.report(services, run, row.attempt, ending)
-    except RetryableError as away:
-        log.warning("a dead run waits to be settled", run=row.id, why=str(away))
+    except RetryableError as absence:
+        log.warning("a dead run waits to be settled", run=row.id, why=str(absence))
         return
     except UserError as refusal:
         # The repository or the installation is gone: nobody is there to be told.

@@ -6,8 +6,6 @@ import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Sequence
 
-import structlog
-
 from app.agent.conversation import (
     BudgetSpent,
     Done,
@@ -26,8 +24,8 @@ from app.domain.budget import for_the_agent
 from app.domain.run import Context, Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha
 from app.domain.words import PlanItem, Work
-from app.errors import RetryableError
 from app.runs.checkouts import check_out, supplied
+from app.runs.durable import tried_again
 from app.runs.services import READ_CODE, Services
 from app.runs.steps import checkpoint, elsewhere, prepare, set_up, verify
 from app.runs.steps.announce import announce
@@ -36,8 +34,6 @@ from app.store.turns import Turns
 from app.workspace.checkout import Workspace
 from app.workspace.packing import pack
 from app.workspace.sandbox import SandboxSession
-
-log = structlog.get_logger()
 
 _WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 _GUIDANCE = ("AGENTS.md", "CLAUDE.md")
@@ -190,13 +186,7 @@ class Transcript:
 
         Raises RetryableError when the database stays away.
         """
-        for wait in self._waits:
-            try:
-                return await self._record(turn)
-            except RetryableError as problem:
-                log.warning("a turn waits to be recorded", why=str(problem), seconds=wait)
-                await asyncio.sleep(wait)
-        return await self._record(turn)
+        await tried_again(lambda: self._record(turn), self._waits, "a turn waits to be recorded")
 
     async def _record(self, turn: TurnRecord) -> None:
         await self._turns.record(
