@@ -28,7 +28,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.playground.model import ScriptedTurn
 from benchmarks.processes import MIB, below, pss, ticks
 from tests.support import postgres
-from tests.support.house import Fleet, Subject, open_fleet
+from tests.support.house import Fleet, Subject, never_twice, open_fleet
 
 RUNS = int(os.environ.get("RUNS", "200"))
 REPOSITORIES = 10
@@ -117,9 +117,7 @@ async def _open(fleet: Fleet, turns: Counter[str]) -> list[Subject]:
 def _endless(name: str, turns: Counter[str]) -> Any:
     def play(request: dict[str, Any]) -> ScriptedTurn:
         turns[name] += 1
-        # Another command each time: whoever goes round in circles is ended.
-        command = f"seq 1 500 # {len(request['messages'])}"
-        return ScriptedTurn(use=({"bash": {"command": command}},), seconds=TURN_SECONDS)
+        return never_twice("seq 1 500", request, seconds=TURN_SECONDS)
 
     return play
 

@@ -41,7 +41,7 @@ from app.store.database import Database
 from app.web.app import WEBHOOK_PATH
 from benchmarks.load import Load, paced
 from tests.support import postgres
-from tests.support.house import House, Subject, open_fleet, open_house
+from tests.support.house import House, Subject, never_twice, open_fleet, open_house
 
 SECONDS = 60.0
 RUNS = 50
@@ -106,9 +106,7 @@ async def _set_to_work(house: House, turns: Counter[str]) -> list[Subject]:
 
     def play(request: dict[str, Any]) -> ScriptedTurn:
         turns[str(request["messages"][0])] += 1
-        # Another command each time: whoever goes round in circles is ended.
-        command = f"seq 1 500 # {len(request['messages'])}"
-        return ScriptedTurn(use=({"bash": {"command": command}},), seconds=TURN_SECONDS)
+        return never_twice("seq 1 500", request, seconds=TURN_SECONDS)
 
     house.model.default = play
     subjects = [await house.subject() for _ in range(REPOSITORIES)]

@@ -24,7 +24,7 @@ from app.playground.github.webhooks import Delivery
 from app.playground.model import ScriptedTurn
 from tests.faults.points import PATIENT, demand, failed
 from tests.support import postgres
-from tests.support.house import OWNER, Fleet, Subject, open_fleet
+from tests.support.house import OWNER, Fleet, Subject, never_twice, open_fleet
 from tests.support.ledger import Ledger
 from tests.support.postgres import Postgres
 
@@ -130,9 +130,7 @@ async def _take_the_slot(fleet: Fleet, nap: int) -> None:
     """A run at work for as long as this takes: its agent does nothing but wait."""
 
     def sleep(request: dict[str, Any]) -> ScriptedTurn:
-        # Another command each time: whoever goes round in circles is ended.
-        command = f"sleep {nap} # {len(request['messages'])}"
-        return ScriptedTurn(use=({"bash": {"command": command}},))
+        return never_twice(f"sleep {nap}", request)
 
     subject = await fleet.subject(plays=sleep, name="sleeper")
     await subject.label()

@@ -88,6 +88,15 @@ def _turn(turn: list[dict[str, Any]] | dict[str, Any]) -> dict[str, Any]:
     return turn if set(turn) & set(ScriptedTurn.model_fields) else {"use": [turn]}
 
 
+def never_twice(command: str, request: dict[str, Any], *, seconds: float = 0.0) -> ScriptedTurn:
+    """A turn that runs the command, written in another way each time that the model is asked.
+
+    Whoever goes round in circles is ended. `seconds` is how long the model takes to answer.
+    """
+    different = f"{command} # {len(request['messages'])}"
+    return ScriptedTurn(use=({"bash": {"command": different}},), seconds=seconds)
+
+
 @dataclass
 class Subject:
     """One issue, as a person sees it."""
@@ -586,12 +595,19 @@ async def _open_as_is_wanted(
         ) as fleet:
             yield fleet
         return
-    # Not below pytest's own directory: as root, sandboxes run as accounts that may not pass there.
-    with tempfile.TemporaryDirectory(prefix="honk-house-", dir=_where_files_cost_least()) as name:
-        Path(name).chmod(0o711)
-        kind = functools.partial(House, module=module)
-        async with _open_house(Path(name), settings, kind) as house:
+    kind = functools.partial(House, module=module)
+    with _a_home() as home:
+        async with _open_house(home, settings, kind) as house:
             yield house
+
+
+@contextmanager
+def _a_home() -> Iterator[Path]:
+    """Not below pytest's own directory: as root, sandboxes run as accounts that may not pass."""
+    with tempfile.TemporaryDirectory(prefix="honk-house-", dir=_where_files_cost_least()) as name:
+        home = Path(name)
+        home.chmod(0o711)
+        yield home
 
 
 @functools.cache
@@ -622,10 +638,9 @@ async def open_fleet(
     given = {"HONK_LEASE_SECONDS": "5", **(settings or {})}
     if database is not None:
         given["DATABASE_URL"] = database
-    with tempfile.TemporaryDirectory(prefix="honk-house-", dir=_where_files_cost_least()) as name:
-        Path(name).chmod(0o711)
-        kind = functools.partial(Fleet, size=workers, receivers=receivers, module=module)
-        async with _open_house(Path(name), given, kind) as house:
+    kind = functools.partial(Fleet, size=workers, receivers=receivers, module=module)
+    with _a_home() as home:
+        async with _open_house(home, given, kind) as house:
             assert isinstance(house, Fleet)
             yield house
 
