@@ -258,13 +258,14 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
     async with AsyncExitStack() as stack:
         stack.callback(database.close)
         stack.callback(tracing.configure(found.otel_endpoint))
+        queue = stack.enter_context(trigger_queue(database))
         checks: list[Check] = []
         if worker:
+            # It made the tables and the queues. From here on it outlives an absence of theirs.
             checks.append(await _begin_to_work(found, database, stack))
         else:
             database.check_migrated()
-        queue = stack.enter_context(trigger_queue(database))
-        await queue.check()
+            await queue.check()
         if web:
             from app.web.pages import open_pages
 

@@ -15,6 +15,7 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -37,6 +38,8 @@ BATCHES, RUNS = 25, 12
 LEASE = 2.0
 """Seconds: short, so that much can happen."""
 _PATIENT = 150.0
+_LOG_SHOWN = 8_000
+"""Letters of its log, where a worker ended as none should."""
 
 FILES = {
     "calc.py": b"def add(a, b):\n    return a - b\n",
@@ -202,6 +205,7 @@ class Bench:
                 code = worker.process.poll()
                 if worker.is_ready and code not in (-signal.SIGKILL, EXIT_CUT_OFF):
                     told.wrong.append(f"a worker ended with {code}")
+                    sys.stderr.write(worker.log[-_LOG_SHOWN:])
                 told.replaced += 1
                 workers.remove(worker)
                 self.fleet.start_worker()

@@ -40,6 +40,7 @@ from app.playground.run import (
     start_process,
 )
 from app.playground.serving import serve_app
+from app.runs.executors import EXIT_CUT_OFF
 from app.store.database import Database
 from tests.support import forked
 from tests.support.openapi import contract
@@ -496,10 +497,15 @@ class Fleet(House):
             self.github.webhook_url = f"{self.url}/webhooks/github"
 
     async def add_worker(self) -> Worker:
-        """One more, ready to work."""
+        """One more, ready to work; one that ends itself is started again, as a supervisor would."""
+        while not (worker := await self._ready_or_ended()).is_alive:
+            assert worker.process.poll() == EXIT_CUT_OFF, worker.log
+            self.workers.remove(worker)
+        return worker
+
+    async def _ready_or_ended(self) -> Worker:
         worker = self.start_worker()
         await self.until(lambda: worker.is_ready or not worker.is_alive, "not ready")
-        assert worker.is_alive, worker.log
         return worker
 
     def start_worker(self) -> Worker:
