@@ -1,11 +1,11 @@
 """Does a run cost more when ten thousand were there before it than when ten were?
 
 `ONLY=history make bench`. Two houses on one kind of database: one stays at ten runs, the other gets
-a longer and longer past (`benchmarks/past.py`): rows as a real run leaves them, all of the
-repository that is worked on, and the git refs of one in a hundred (SPREAD=1: of all). In turns each
-does the same small run; what is compared are the medians. What the database does is counted where
-nothing else on the machine is seen in it: SQLite's steps, and the rows that Postgres reads. At the
-end each statement that a run asks is explained.
+a longer and longer past (`benchmarks/past.py`): rows and pins as a real run leaves them, all of the
+repository that is worked on, and the refs on GitHub of one in a hundred (OPEN=1: of all). In turns
+each does the same small run; what is compared are the medians. What the database does is counted
+where nothing else on the machine is seen in it: SQLite's steps, and the rows that Postgres reads.
+At the end each statement that a run asks is explained.
 
 Writes docs/pictures/run-cost.svg.
 """
@@ -84,7 +84,7 @@ class Place:
         """Of the last run, in GitHub's repository and in the worker's mirror."""
         ours = self.house.github.world.repository(self._repository).git.path
         mirror = self.house.home / "honk/mirrors" / f"{self._repository.lower()}.git"
-        return Past(self.database.engine, (ours, mirror))
+        return Past(self.database.engine, ours, mirror)
 
     async def run(self) -> Cost:
         """One more, from its label to its last words."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -18,8 +19,8 @@ import sqlalchemy as sa
 DAYS = 20
 """Over so many days the past is spread."""
 
-SPREAD = int(os.environ.get("SPREAD", "100"))
-"""Of so many copies one left its refs here: the others' are thought to be in other repositories."""
+OPEN = int(os.environ.get("OPEN", "100"))
+"""Of so many copies one has its refs on GitHub still: who merges or closes has them deleted."""
 
 _FIRST_NUMBER = 1_000_000
 _AT_ONCE = 200
@@ -30,12 +31,13 @@ _DAY = 86_400.0
 class Past:
     """What one real run left, and how many copies of it there are.
 
-    Make it while the run is nearly alone in the database; `repositories` are the bare ones in which
-    it left refs.
+    Make it while the run is nearly alone in the database; all copies are of the one repository that
+    `upstream` is, and this worker's `mirror` of it.
     """
 
     engine: sa.Engine
-    repositories: tuple[Path, ...]
+    upstream: Path
+    mirror: Path
     copies: int = 0
     _rows: list[tuple[sa.Table, dict[str, Any]]] = field(default_factory=list)
     _run: Mapping[str, Any] = field(default_factory=dict)
@@ -65,8 +67,8 @@ class Past:
                 for table, row in self._rows:
                     connection.execute(sa.insert(table), [self._copy(row, n) for n in chunk])
             self.copies = chunk.stop
-        for repository in self.repositories:
-            self._copy_refs(repository, range(begun, copies, SPREAD))
+        self._copy_refs(range(begun, copies, OPEN))
+        self._copy_pins(range(begun, copies))
         if self.engine.dialect.name != "sqlite":
             # As the server does by itself after a while; SQLite has nobody who does.
             with self.engine.connect() as connection:
@@ -101,8 +103,8 @@ class Past:
                 made[column] = _earlier(value, ago)
         return made
 
-    def _copy_refs(self, repository: Path, copies: range) -> None:
-        listed = _git(repository, "for-each-ref", "--format=%(objectname) %(refname)")
+    def _copy_refs(self, copies: range) -> None:
+        listed = _git(self.upstream, "for-each-ref", "--format=%(objectname) %(refname)")
         left = [line.split(" ", 1) for line in listed.splitlines()]
         mine = [each for each in left if any(known in each[1] for known in self._named_in_refs())]
         text = "".join(
@@ -110,8 +112,15 @@ class Past:
             for copy in copies
             for sha, name in mine
         )
-        _git(repository, "update-ref", "--stdin", given=text)
-        _git(repository, "pack-refs", "--all")
+        _git(self.upstream, "update-ref", "--stdin", given=text)
+        _git(self.upstream, "pack-refs", "--all")
+
+    def _copy_pins(self, copies: range) -> None:
+        mine = list((self.mirror / "honk-pins").glob(f"*{self._run['id']}*"))
+        assert mine, "a run leaves pins"
+        for copy in copies:
+            for pin in mine:
+                shutil.copy(pin, pin.with_name(_renamed(pin.name, self._names(copy))))
 
     def _named_in_refs(self) -> Iterator[str]:
         yield self._run["id"]

@@ -51,7 +51,7 @@ SETTINGS = (
     "core.protectHFS=true",
     "core.protectNTFS=true",
     "core.quotePath=false",
-    # Milliseconds. A run's pins are moved by two at once; git alone gives up after 100 of them.
+    # Milliseconds. Runs of one repository write its refs at once; git alone gives up after 100.
     "core.filesRefLockTimeout=5000",
     "core.packedRefsTimeout=5000",
     "protocol.allow=never",

@@ -21,6 +21,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import quote, unquote
 
 import structlog
 
@@ -45,7 +46,12 @@ _LOCKED_SECONDS = 60.0
 _MOST_LOCKS = 10
 _REMEMBERED = 256
 _REMEMBERED_BYTES = 16_000_000
-_PINS = "refs/honk-pins/"
+_PINS = "honk-pins"
+"""A folder with a file for each pin. Thousands come to be there, and git reads every ref there is
+whenever it fetches or pushes."""
+_HELD = "refs/honk-held/"
+"""What is pinned, while objects that nothing holds are let go."""
+_REFS_AT_ONCE = 2000
 _PRUNED_AFTER = "7.days.ago"
 _TIDYING_SECONDS = 3600.0
 _LOCK = "honk.lock"
@@ -209,10 +215,10 @@ class Mirrors:
                 del self._coming[key]
 
     async def _fetch(self, repo: RepoName, remote: Remote, name: str) -> CommitSha | None:
-        # Named by a hash: a branch `a` that became `a/b` on the remote is no conflict here.
-        kept = f"refs/honk-fetched/{hashlib.sha256(os.fsencode(name)).hexdigest()}"
-        options = ["--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--force"]
-        arguments = ["fetch", "--quiet", *options, "--", remote.url, f"+{name}:{kept}"]
+        kept = _kept(name)
+        options = ["--no-tags", "--no-auto-maintenance", "--force"]
+        arguments = ["fetch", "--quiet", *options, "--", remote.url]
+        arguments.append(name if kept is None else f"+{name}:{kept}")
         try:
             await self._remote_git(repo, remote, arguments)
         except GitError as error:
@@ -220,7 +226,8 @@ class Mirrors:
                 return None
             raise
         await self._tidy(repo)
-        found = await self._git(repo, ["rev-parse", "--verify", "--quiet", f"{kept}^{{commit}}"])
+        at = f"{kept or 'FETCH_HEAD'}^{{commit}}"
+        found = await self._git(repo, ["rev-parse", "--verify", "--quiet", at])
         return commit_sha(found.decode().strip())
 
     async def _tidy(self, repo: RepoName) -> None:
@@ -230,14 +237,21 @@ class Mirrors:
             await self._git(repo, ["repack", "--geometric=2", "-d", "--quiet"])
 
     async def pin(self, repo: RepoName, name: str, sha: str) -> None:
-        """Keep an object under `refs/honk-pins/<name>` for as long as something needs it."""
-        await self._git(repo, ["update-ref", check_ref(f"{_PINS}{name}"), sha])
+        """Keep an object, and what it holds, under this name for as long as something needs it."""
+        await self._ensure(repo)
+        await asyncio.to_thread(_write, self._pin(repo, name), sha)
 
     async def unpin(self, repo: RepoName, name: str) -> None:
         """Forget a pin; also one that is not there."""
-        ref = check_ref(f"{_PINS}{name}")
-        with contextlib.suppress(GitError, GitLockedError):
-            await self._git(repo, ["update-ref", "-d", ref])
+        self._pin(repo, name).unlink(missing_ok=True)
+
+    def _pin(self, repo: RepoName, name: str) -> Path:
+        return self.path(repo) / _PINS / quote(check_ref(name), safe="")
+
+    def _pinned(self, repo: RepoName) -> dict[str, str]:
+        """What every pin keeps, by its name."""
+        files = (self.path(repo) / _PINS).glob("[!.]*")
+        return {unquote(file.name): file.read_text("ascii") for file in files}
 
     async def push(
         self,
@@ -597,18 +611,38 @@ class Mirrors:
 
         Nobody may be at work with the mirror, since workspaces borrow its objects.
         """
-        listed = await self._git(repo, ["for-each-ref", "--format=%(refname)", _PINS])
-        names = listed.decode("utf-8", "surrogateescape").splitlines()
-        unwanted = [name for name in names if not is_wanted(name.removeprefix(_PINS))]
         used = (self.path(repo) / _LOCK).stat().st_mtime
         async with self._locked(repo):
-            if unwanted:
-                text = "".join(f"delete {name}\n" for name in unwanted)
-                await self._git(repo, ["update-ref", "--stdin"], os.fsencode(text))
-            command = ["gc", "--quiet", f"--prune={_PRUNED_AFTER}"]
-            await self._run(repo, command, timeout=_TIDYING_SECONDS)
+            pinned = await asyncio.to_thread(self._pinned, repo)
+            for name in [name for name in pinned if not is_wanted(name)]:
+                await self.unpin(repo, name)
+                del pinned[name]
+            async with self._held(repo, list(pinned.values())):
+                command = ["gc", "--quiet", f"--prune={_PRUNED_AFTER}"]
+                await self._run(repo, command, timeout=_TIDYING_SECONDS)
             # Looking after it is no use of it.
             os.utime(self.path(repo) / _LOCK, (used, used))
+
+    @asynccontextmanager
+    async def _held(self, repo: RepoName, shas: Sequence[str]) -> AsyncIterator[None]:
+        """Refs hold these, as far as they are here, while the context is open, and no others do."""
+        await self._let_go(repo)
+        here = await self.sizes(repo, shas)
+        await self._update_refs(repo, [f"create {_HELD}{sha} {sha}" for sha in here])
+        try:
+            yield
+        finally:
+            await self._let_go(repo)
+
+    async def _let_go(self, repo: RepoName) -> None:
+        """Also of what was held when somebody was killed."""
+        listed = await self._git(repo, ["for-each-ref", "--format=delete %(refname)", _HELD])
+        await self._update_refs(repo, listed.decode().splitlines())
+
+    async def _update_refs(self, repo: RepoName, commands: Sequence[str]) -> None:
+        for at in range(0, len(commands), _REFS_AT_ONCE):
+            text = "".join(f"{command}\n" for command in commands[at : at + _REFS_AT_ONCE])
+            await self._git(repo, ["update-ref", "--stdin"], text.encode())
 
     async def _git(
         self,
@@ -750,6 +784,28 @@ def _try_lock(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _kept(name: str) -> str | None:
+    """The ref that stands for a branch here, from which the next fetch goes on.
+
+    None for what belongs to one run or pull request. A few hundred at most, and so several branches
+    may have the same: that costs the next fetch a little, and nothing relies on what it holds.
+    """
+    if not name.startswith("refs/heads/"):
+        return None
+    return f"refs/honk-fetched/{hashlib.sha256(os.fsencode(name)).hexdigest()[:2]}"
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(exist_ok=True)
+    making = path.with_name(f".{uuid.uuid4().hex}")
+    try:
+        making.write_text(text, "ascii")
+        making.replace(path)
+    finally:
+        making.unlink(missing_ok=True)
 
 
 def _full(ref: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.server
 import os
+import re
 import subprocess
 import tempfile
 import threading
@@ -264,24 +265,6 @@ async def test_a_rule_of_the_remote_is_told_with_its_path(world: World) -> None:
     assert "remote:" not in refused.value.rule
 
 
-async def test_pins_hold_what_nothing_else_refers_to(world: World) -> None:
-    world.origin.write("a", "1\n")
-    base = world.origin.commit()
-    await world.fetched()
-    mirrors = world.mirrors
-    tree = await mirrors.tree_of(REPO, base)
-    pinned = await mirrors.commit_tree(REPO, tree, [base], "Pinned")
-    loose = await mirrors.commit_tree(REPO, tree, [base], "Loose")
-    await mirrors.pin(REPO, "run-1", pinned)
-    run_git(mirrors.path(REPO), "prune", "--expire=now")
-    assert await mirrors.has_commit(REPO, pinned)
-    assert not await mirrors.has_commit(REPO, loose)
-    await mirrors.unpin(REPO, "run-1")
-    await mirrors.unpin(REPO, "run-1")
-    run_git(mirrors.path(REPO), "prune", "--expire=now")
-    assert not await mirrors.has_commit(REPO, pinned)
-
-
 async def test_a_patch_is_cut_where_it_is_too_long(world: World) -> None:
     world.origin.write("a", "1\n")
     old = world.origin.commit()
@@ -321,7 +304,13 @@ def test_whose_disk_is_full(words: str, *, is_ours: bool) -> None:
     assert tells_of_no_room(words) is is_ours
 
 
-_PIN = "refs/honk-pins/a-run-work"
+_REF = "refs/honk-held/work"
+
+
+def _lock_of_main(world: World) -> Path:
+    """Of the only ref that there is, the one that a fetch of `main` moves."""
+    path = world.mirrors.path(REPO)
+    return path / f"{run_git(path, 'for-each-ref', '--format=%(refname)')}.lock"
 
 
 async def _something(world: World) -> CommitSha:
@@ -332,13 +321,12 @@ async def _something(world: World) -> CommitSha:
 
 
 async def test_a_ref_that_another_git_is_writing_is_waited_for(world: World) -> None:
-    commit = await _something(world)
-    lock = world.mirrors.path(REPO) / f"{_PIN}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    await _something(world)
+    lock = _lock_of_main(world)
     lock.touch()
     threading.Timer(1.0, lock.unlink).start()
-    await world.mirrors.pin(REPO, "a-run-work", commit)
-    assert (lock.parent / "a-run-work").read_text().strip() == commit
+    commit = world.origin.commit()
+    assert await world.fetched() == commit
 
 
 async def test_nobody_cuts_the_writing_of_a_ref_short(world: World) -> None:
@@ -348,8 +336,8 @@ async def test_nobody_cuts_the_writing_of_a_ref_short(world: World) -> None:
     with os.fdopen(reader, "rb") as words, os.fdopen(writer, "wb", buffering=0) as told:
         giving = git(["update-ref", "--stdin"], cwd=path, stdin=words)
         task = asyncio.create_task(giving)
-        told.write(f"start\ncreate {_PIN} {commit}\nprepare\n".encode())
-        while not (path / f"{_PIN}.lock").exists():  # noqa: ASYNC110 - git tells nobody
+        told.write(f"start\ncreate {_REF} {commit}\nprepare\n".encode())
+        while not (path / f"{_REF}.lock").exists():  # noqa: ASYNC110 - git tells nobody
             await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.sleep(0.1)
@@ -357,8 +345,8 @@ async def test_nobody_cuts_the_writing_of_a_ref_short(world: World) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert not (path / f"{_PIN}.lock").exists()
-    assert run_git(path, "rev-parse", _PIN) == commit
+    assert not (path / f"{_REF}.lock").exists()
+    assert run_git(path, "rev-parse", _REF) == commit
 
 
 async def test_a_git_whose_time_is_over_takes_its_lock_with_it(world: World) -> None:
@@ -366,24 +354,23 @@ async def test_a_git_whose_time_is_over_takes_its_lock_with_it(world: World) -> 
     path = world.mirrors.path(REPO)
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as words, os.fdopen(writer, "wb", buffering=0) as told:
-        told.write(f"start\ncreate {_PIN} {commit}\nprepare\n".encode())
+        told.write(f"start\ncreate {_REF} {commit}\nprepare\n".encode())
         with pytest.raises(RetryableError, match="took over"):
             await git(["update-ref", "--stdin"], cwd=path, stdin=words, timeout=0.5)
 
-    assert not (path / f"{_PIN}.lock").exists()
+    assert not (path / f"{_REF}.lock").exists()
 
 
 async def test_a_lock_of_a_git_that_died_is_in_nobodys_way(world: World) -> None:
-    commit = await _something(world)
-    lock = world.mirrors.path(REPO) / f"{_PIN}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    await _something(world)
+    lock = _lock_of_main(world)
     lock.touch()
-    with pytest.raises(RetryableError, match=r"a-run-work\.lock"):
-        await world.mirrors.pin(REPO, "a-run-work", commit)
+    commit = world.origin.commit()
+    with pytest.raises(RetryableError, match=re.escape(lock.name)):
+        await world.fetched()
     long_ago = time.time() - 3600
     os.utime(lock, (long_ago, long_ago))
-    await world.mirrors.pin(REPO, "a-run-work", commit)
-    assert (lock.parent / "a-run-work").read_text().strip() == commit
+    assert await world.fetched() == commit
 
 
 async def test_what_a_remote_says_of_locks_moves_no_file_here(tmp_path: Path, world: World) -> None:

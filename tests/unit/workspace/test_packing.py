@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.workspace.packing import leads_outside
-from tests.support.workspaces import REPO, World, run_git
+from tests.support.workspaces import REPO, World, make_old, run_git
 
 ODD_NAMES = (
     "with space.txt",
@@ -280,8 +280,10 @@ async def test_a_live_workspace_keeps_its_objects(world: World) -> None:
     mirror = world.mirrors.path(REPO)
     for ref in run_git(mirror, "for-each-ref", "--format=%(refname)", "refs/honk-fetched").split():
         run_git(mirror, "update-ref", "-d", ref)
-    run_git(mirror, "gc", "-q", "--prune=now")
+    make_old(mirror / "objects")
+    await world.mirrors.tidy_up(REPO, lambda _: True)
     assert (await world.packed(workspace)).tree == packed.tree
     await world.workspaces.remove(workspace)
-    run_git(mirror, "gc", "-q", "--prune=now")
+    make_old(mirror / "objects")
+    await world.mirrors.tidy_up(REPO, lambda _: True)
     assert not await world.mirrors.has_commit(REPO, commit)

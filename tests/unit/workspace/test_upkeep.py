@@ -11,7 +11,7 @@ import pytest
 
 from app.domain.values import CommitSha
 from app.workspace.mirror import Mirrors
-from tests.support.workspaces import REPO, World, run_git
+from tests.support.workspaces import REPO, World, make_old, run_git
 
 
 @pytest.fixture(name="mirrors")
@@ -22,9 +22,7 @@ def _mirrors(tmp_path: Path) -> Mirrors:
 async def _work(mirrors: Mirrors, base: CommitSha, message: str) -> CommitSha:
     """A commit of ours, as old as what `tidy_up` lets go of."""
     sha = await mirrors.commit_tree(REPO, await mirrors.tree_of(REPO, base), [base], message)
-    loose = mirrors.objects(REPO) / sha[:2] / sha[2:]
-    loose.chmod(0o644)
-    os.utime(loose, (1, 1))
+    make_old(mirrors.objects(REPO))
     return sha
 
 
@@ -49,6 +47,54 @@ async def test_what_a_wanted_pin_holds_stays_and_the_rest_goes(
     assert await mirrors.has_commit(REPO, wanted)
     assert not await mirrors.has_commit(REPO, unwanted)
     assert await mirrors.has_commit(REPO, head)
+
+    await mirrors.unpin(REPO, "aaaaaaaaaa-work")
+    await mirrors.unpin(REPO, "aaaaaaaaaa-work")
+    make_old(mirrors.objects(REPO))
+    await mirrors.tidy_up(REPO, is_wanted)
+    assert not await mirrors.has_commit(REPO, wanted)
+
+
+async def test_a_pin_of_what_is_not_here_any_more_holds_up_nothing(
+    world: World, mirrors: Mirrors
+) -> None:
+    head = world.origin.commit()
+    await mirrors.fetch(REPO, world.origin.remote, "main")
+    await mirrors.pin(REPO, "aaaaaaaaaa-work", "1" * 40)
+    await mirrors.pin(REPO, "aaaaaaaaaa-base", head)
+    await mirrors.pin(REPO, "bbbbbbbbbb-base", head)
+    await mirrors.tidy_up(REPO, lambda _: True)
+    assert await mirrors.has_commit(REPO, head)
+
+
+async def test_what_a_cleaning_that_was_killed_held_is_let_go(
+    world: World, mirrors: Mirrors
+) -> None:
+    head = world.origin.commit()
+    await mirrors.fetch(REPO, world.origin.remote, "main")
+    work = await _work(mirrors, head, "work")
+    run_git(mirrors.path(REPO), "update-ref", f"refs/honk-held/{work}", work)
+    await mirrors.tidy_up(REPO, lambda _: True)
+    assert not await mirrors.has_commit(REPO, work)
+
+
+async def test_refs_do_not_become_more_with_the_runs(world: World, mirrors: Mirrors) -> None:
+    """Git reads each of them whenever it fetches or pushes."""
+    head = world.origin.commit()
+    await mirrors.fetch(REPO, world.origin.remote, "main")
+
+    def refs() -> list[str]:
+        return run_git(mirrors.path(REPO), "for-each-ref", "--format=%(refname)").splitlines()
+
+    few = refs()
+    for number in range(3):
+        work = await _work(mirrors, head, f"work {number}")
+        await mirrors.pin(REPO, f"{number}aaaaaaaaa-work", work)
+        await mirrors.push(REPO, world.origin.remote, work, f"refs/honk/{number}")
+        for name in (f"refs/honk/{number}", work):
+            assert await mirrors.fetch(REPO, world.origin.remote, name) == work
+    await mirrors.tidy_up(REPO, lambda _: True)
+    assert refs() == few
 
 
 async def test_tidying_up_is_no_use_and_a_fetch_is(world: World, mirrors: Mirrors) -> None:
