@@ -203,7 +203,8 @@ class Workspaces:
 
         What was `fetched` for the tree is laid in. No commit takes in what becomes of it.
         An existing workspace of that name is removed first. Raises ValueError for a bad name,
-        UserError when the checkout fails, and leaves nothing behind then.
+        UserError when the checkout fails, RetryableError when the sandbox went away, and leaves
+        nothing behind then.
         """
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name for a workspace")
@@ -352,10 +353,11 @@ class Workspaces:
                 ["/bin/sh", "-c", _CHECKOUT, "checkout", *words],
                 stdin=workspace.contents.read_bytes(),
             )
+            done.demand_a_sandbox()
             if not done.ok:
                 raise UserError(
                     f"{workspace.repo} cannot be checked out at {workspace.base}: "
-                    f"{done.text.strip()[-500:] or done.killed or 'it took too long'}."
+                    f"{done.text.strip()[-500:] or done.how_it_ended}."
                 )
             await asyncio.to_thread(_keep_index, scratch.source, workspace.index)
         described = _Description(repo=workspace.repo, base=workspace.base, lfs=workspace.lfs)

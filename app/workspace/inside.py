@@ -526,7 +526,13 @@ class Inside:
     ) -> list[int]:
         """Wait for something to happen; reap, and keep the shell's output flowing."""
         outputs = [self.shell.output] if self.shell else []
-        ready, _, _ = select.select([self.wake, *readable, *outputs], writable or [], [], seconds)
+        # Descriptors have the numbers that the worker gave them; select() takes only small ones.
+        waiting = select.poll()
+        for fd in (self.wake, *readable, *outputs):
+            waiting.register(fd, select.POLLIN)
+        for fd in writable or ():
+            waiting.register(fd, select.POLLOUT)
+        ready = [fd for fd, _ in waiting.poll(seconds * 1000)]
         if self.wake in ready:
             read_some(self.wake)
         for fd in outputs:

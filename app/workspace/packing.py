@@ -87,7 +87,7 @@ async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
     Files are left out by the repository's own `.gitignore`, and when set-up made them. Submodules
     and what Git LFS keeps stay as they are in the base. Links that lead outside, new nested
     repositories and changes of `.gitmodules` are left out and named. Raises UserError when the
-    tree cannot be packed.
+    tree cannot be packed, RetryableError when the sandbox went away.
     """
     mirrors, repo = workspaces.mirrors, workspace.repo
     links = await mirrors.gitlinks(repo, workspace.base)
@@ -117,6 +117,7 @@ async def _pack_inside(workspace: Workspace, workspaces: Workspaces, scratch: Mo
     words = [workspace.base, workspaces.objects_inside(workspace), seen(scratch), seen(saved)]
     words += [seen(made), seen(laid), seen(contents) if contents else ""]
     done = await workspaces.sandbox.run(spec, ["/bin/sh", "-c", _PACK, "pack", *words])
+    done.demand_a_sandbox()
     if tells_of_no_room(done.text) and not done.ok:
         raise OSError(errno.ENOSPC, f"packing: {_why(done)}")
     if not done.ok:
@@ -124,9 +125,7 @@ async def _pack_inside(workspace: Workspace, workspaces: Workspaces, scratch: Mo
 
 
 def _why(done: Completed) -> str:
-    if done.timed_out:
-        return "it took too long"
-    return done.killed or done.text.strip()[-500:] or f"exit code {done.exit_code}"
+    return done.how_it_ended or done.text.strip()[-500:] or f"exit code {done.exit_code}"
 
 
 def _read_tree_name(scratch: Path) -> TreeSha:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from app.errors import RetryableError
+
 GIB = 1 << 30
 MIB = 1 << 20
 
@@ -65,6 +67,16 @@ class SandboxSpec:
     image: str | None = None
 
 
+_KILLED = {
+    "memory": "it used more memory than it may",
+    "processes": "it started more processes than it may",
+    "disk": "it wrote more files than it may",
+    "output": "it wrote more output than it may",
+    "stopped": "it was stopped",
+    "sandbox": "its sandbox went away",
+}
+
+
 @dataclass(frozen=True)
 class Completed:
     """How a command ended.
@@ -87,6 +99,24 @@ class Completed:
     def ok(self) -> bool:
         """It ended by itself, with exit code 0."""
         return self.exit_code == 0
+
+    @property
+    def how_it_ended(self) -> str | None:
+        """In words, what ended it; None when it ended by itself."""
+        if self.timed_out:
+            return "it did not end within its time limit"
+        if self.killed is not None:
+            return _KILLED.get(self.killed, f"it was ended ({self.killed})")
+        if self.exit_code is None:
+            return "it ended without an exit code"
+        if self.exit_code > 128:
+            return f"it was ended by signal {self.exit_code - 128}"
+        return None
+
+    def demand_a_sandbox(self) -> None:
+        """Raises RetryableError where the sandbox went away: the command is to be run again."""
+        if self.killed == "sandbox":
+            raise RetryableError("A sandbox went away.")
 
     @property
     def text(self) -> str:

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from app.domain.sanitize import fit, fit_middle
 from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
-from app.verify.ended import broke_off, how_it_ended, output_tail, plain, result_of
+from app.verify.ended import broke_off, output_tail, plain, result_of
 from app.verify.junit import (
     MAX_ALL_DETAILS,
     MAX_DETAILS,
@@ -112,7 +112,7 @@ class Cargo:
                 "output_tail": output_tail(completed, printed),
             }
         )
-        broken = how_it_ended(completed) or _CANNOT.get(completed.exit_code or 0)
+        broken = completed.how_it_ended or _CANNOT.get(completed.exit_code or 0)
         if broken is None and len(printed) > MAX_REPORT_BYTES:
             broken = f"it printed more than {MAX_REPORT_BYTES // 2**20} MiB"
         return _judged(result, broken, run, text)
@@ -305,7 +305,7 @@ class Nextest(Cargo):
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
         result = result_of(self.name, self.line, completed)
-        broken = how_it_ended(completed) or _CANNOT.get(completed.exit_code or 0)
+        broken = completed.how_it_ended or _CANNOT.get(completed.exit_code or 0)
         if broken is not None:
             return broke_off(result, broken)
         try:

@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple, Self
 
 from app.domain.sanitize import fit
 from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
-from app.verify.ended import broke_off, how_it_ended, plain, result_of
+from app.verify.ended import broke_off, plain, result_of
 from app.verify.junit import MAX_MESSAGE, repository_path, stable_id
 from app.verify.verifier import Command, Context, FileTree, folders_with, located, outermost
 from app.workspace.spec import Completed
@@ -103,7 +103,7 @@ class Check:
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
         result = result_of(self.name, self.line, completed)
-        broken = how_it_ended(completed)
+        broken = completed.how_it_ended
         if broken is not None:
             return broke_off(result, broken)
         if ABSENT in reports:

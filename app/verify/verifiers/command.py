@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
-from app.verify.ended import how_it_ended, output_tail
+from app.verify.ended import output_tail
 from app.verify.junit import MAX_DETAILS
 from app.verify.verifier import Command, Context
 from app.workspace.spec import Completed
@@ -30,7 +30,7 @@ class AnyCommand:
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
         not_run = _NOT_RUN.get(completed.exit_code or 0)
-        broken = how_it_ended(completed) or not_run
+        broken = completed.how_it_ended or not_run
         passed = broken is None and completed.exit_code == 0
         tail = output_tail(completed)
         test = TestResult(

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from app.domain.sanitize import fit
 from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
-from app.verify.ended import broke_off, how_it_ended, result_of
+from app.verify.ended import broke_off, result_of
 from app.verify.junit import MAX_MESSAGE, bounded
 from app.verify.verifier import Command, Context, FileTree, located, unlocated
 from app.verify.verifiers.pytest import FIND_PYTHON, read_report
@@ -167,7 +167,7 @@ class _Environment:
 
 def _judged(result: VerifierResult, completed: Completed) -> VerifierResult:
     code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
-    broken = how_it_ended(completed)
+    broken = completed.how_it_ended
     if broken is not None:
         return broke_off(result, broken)
     if code in _CANNOT:

@@ -15,7 +15,7 @@ from typing import ClassVar
 from app.domain.foreign import json_value
 from app.domain.sanitize import fit, fit_middle
 from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
-from app.verify.ended import broke_off, how_it_ended, output_tail, plain, result_of
+from app.verify.ended import broke_off, output_tail, plain, result_of
 from app.verify.junit import (
     MAX_ALL_DETAILS,
     MAX_DETAILS,
@@ -120,7 +120,7 @@ _REALLY = frozenset({TestOutcome.PASSED, TestOutcome.FAILED, TestOutcome.ERROR})
 
 def _judged(result: VerifierResult, completed: Completed, *, too_long: bool) -> VerifierResult:
     code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
-    broken = how_it_ended(completed)
+    broken = completed.how_it_ended
     if broken is not None:
         return broke_off(result, broken)
     if code == 127:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
-from app.verify.ended import broke_off, how_it_ended, result_of
+from app.verify.ended import broke_off, result_of
 from app.verify.junit import BadReportError, Report, read_junit
 from app.verify.verifier import Command, Context, FileTree, unlocated
 from app.verify.verifiers.scripts import test_scripts
@@ -122,7 +122,7 @@ class ScriptRunner:
                 "note": self._note(reports),
             }
         )
-        return self._judged(result, how_it_ended(completed), unreadable)
+        return self._judged(result, completed.how_it_ended, unreadable)
 
     def _note(self, reports: Mapping[str, bytes]) -> str | None:
         if OTHER_MANAGER not in reports:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
-from app.verify.ended import broke_off, how_it_ended, result_of
+from app.verify.ended import broke_off, result_of
 from app.verify.junit import BadReportError, Report, read_junit
 from app.verify.verifier import (
     Command,
@@ -183,7 +183,7 @@ class Pytest:
         return self.line
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
-        broken = how_it_ended(completed)
+        broken = completed.how_it_ended
         report, unreadable = read_report(reports.get(REPORT), self.folder)
         result = _with(
             result_of(self.name, self.line, completed),

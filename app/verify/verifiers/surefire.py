@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from app.domain.verdict import TestOutcome, TestResult, VerifierResult
-from app.verify.ended import broke_off, how_it_ended, result_of
+from app.verify.ended import broke_off, result_of
 from app.verify.junit import (
     MAX_REPORT_BYTES,
     MAX_TESTS,
@@ -152,7 +152,7 @@ def result(
         }
     )
     code, bad = completed.exit_code, sum(test.outcome.bad for test in found.tests)
-    broken = how_it_ended(completed)
+    broken = completed.how_it_ended
     if broken is not None:
         return broke_off(said, broken)
     if code == 127:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
-from app.verify.ended import broke_off, how_it_ended, result_of
+from app.verify.ended import broke_off, result_of
 from app.verify.verifier import Command, Context, FileTree, folders_with, outermost
 from app.verify.verifiers.pytest import FIND_PYTHON, IS_UNITTEST, PROBE, Pytest, read_report
 from app.workspace.spec import Completed
@@ -86,7 +86,7 @@ class Unittest:
                 "complete": not any(_is_module(test) for test in report.tests),
             }
         )
-        return _judged(result, how_it_ended(completed), unreadable)
+        return _judged(result, completed.how_it_ended, unreadable)
 
 
 def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) -> VerifierResult:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from app.workspace.packing import leads_outside
+from app.errors import RetryableError
+from app.workspace.checkout import Workspaces
+from app.workspace.packing import leads_outside, pack
+from app.workspace.sandbox import Completed, Unsandboxed
 from tests.support.workspaces import REPO, World, make_old, run_git
 
 ODD_NAMES = (
@@ -269,6 +272,25 @@ async def test_a_workspace_is_opened_again_by_name(world: World) -> None:
     for name in ("../x", "", ".x", "a..b", "a.lock", "a/b", "a."):
         with pytest.raises(ValueError, match="no name"):
             await world.workspaces.create(REPO, workspace.base, name)
+
+
+class _Leaving(Unsandboxed):
+    """It is gone before it has answered."""
+
+    async def run(self, *_: object, **__: object) -> Completed:
+        return Completed(None, b"", 0, timed_out=False, killed="sandbox", seconds=0.1)
+
+
+async def test_a_sandbox_that_went_away_is_nobodys_fault_and_asked_again(world: World) -> None:
+    world.origin.write("a", "1\n")
+    world.origin.commit()
+    workspace = await world.workspace()
+    leaving = Workspaces(workspace.folder.parent, world.mirrors, _Leaving())
+    with pytest.raises(RetryableError, match="went away"):
+        await pack(workspace, leaving)
+    with pytest.raises(RetryableError, match="went away"):
+        await leaving.create(REPO, workspace.base, "run-2")
+    assert await leaving.open("run-2") is None
 
 
 async def test_a_live_workspace_keeps_its_objects(world: World) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import resource
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -213,6 +215,20 @@ async def test_of_many_a_few_start_at_a_time(spec: SandboxSpec) -> None:
 
     assert [each.exit_code for each in done] == [0] * 40
     assert 1 < most <= 3 * (os.cpu_count() or 1)
+
+
+async def test_a_worker_with_many_open_files_has_sandboxes_too(
+    sandbox: Sandbox, spec: SandboxSpec
+) -> None:
+    """Descriptors keep their numbers inside, and select() knows none above 1,023."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    with contextlib.ExitStack() as stack:
+        for _ in range(1100):
+            stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        assert (await sh(sandbox, spec, "echo here")).output == b"here\n"
+        async with sandbox.session(spec) as session:
+            assert (await session.bash("echo there", seconds=20)).output == b"there\n"
 
 
 async def test_who_gives_up_before_the_start_leaves_nothing_open(
