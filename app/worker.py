@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -51,6 +52,7 @@ log = structlog.get_logger()
 
 # Platforms kill what has not ended thirty seconds after SIGTERM.
 _LAST_WORK_SECONDS = 14.0
+_OPEN_FILES = 65_536
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[Worki
 
     Raises UserError when a setting is missing or the sandbox cannot be made here.
     """
+    allow_many_open_files()
     github = GitHubApp(
         settings.app_id(),
         settings.private_key(),
@@ -100,6 +103,14 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[Worki
     finally:
         await github.close()
         await model.aclose()
+
+
+def allow_many_open_files() -> None:
+    """As many as this process may have: each run at work needs about six, and machines begin with
+    1,024, which is meant for programs that use select()."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 @asynccontextmanager

@@ -37,7 +37,7 @@ TURNS_FIRST = 5
 """Each run has made so many before memory is looked at."""
 
 WATCH_SECONDS = 60.0
-PATIENCE_SECONDS = 480.0
+PATIENCE_SECONDS = 900.0
 _LATE = "honk_process_loop_lag_seconds"
 _BOUND = 0.1
 _LOOK_SECONDS = 0.05
