@@ -251,6 +251,11 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
     from app.store.database import Database
     from app.web.server import serve as serve_web
 
+    if sys.version_info < (3, 12):
+        # As later versions do: no thread for each git that is started.
+        watcher = asyncio.PidfdChildWatcher()
+        watcher.attach_loop(asyncio.get_running_loop())
+        asyncio.set_child_watcher(watcher)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import resource
@@ -53,6 +54,8 @@ log = structlog.get_logger()
 # Platforms kill what has not ended thirty seconds after SIGTERM.
 _LAST_WORK_SECONDS = 14.0
 _OPEN_FILES = 65_536
+_AUTOGROUP = Path("/proc/self/autogroup")
+_BEFORE_OTHERS = "-10"
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[Worki
     Raises UserError when a setting is missing or the sandbox cannot be made here.
     """
     allow_many_open_files()
+    _go_before_sandboxes()
     github = GitHubApp(
         settings.app_id(),
         settings.private_key(),
@@ -111,6 +115,15 @@ def allow_many_open_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
+def _go_before_sandboxes() -> None:
+    """Where Linux shares the processor out by sessions, each sandbox would get as much as we do.
+
+    Only root may do this. See sched(7), "The autogroup feature".
+    """
+    with contextlib.suppress(OSError):
+        _AUTOGROUP.write_text(_BEFORE_OTHERS)
 
 
 @asynccontextmanager

@@ -78,7 +78,7 @@ async def _measure(database: str) -> None:
         turns: Counter[str] = Counter()
         subjects = await _open(fleet, turns)
         await subjects[0].label()
-        await _all_work(fleet, turns, 1)
+        await _all_work(fleet, subjects[:1], turns)
         one = await _watch(fleet, turns, 1, WATCH_SECONDS / 4)
         _tell(one)
         began = time.perf_counter()
@@ -86,7 +86,7 @@ async def _measure(database: str) -> None:
         async with _floor() as floor:
             for subject in subjects[1:]:
                 await subject.label()
-            await _all_work(fleet, turns, RUNS)
+            await _all_work(fleet, subjects, turns)
         after = await _lag(fleet)
         print(
             f"all {RUNS} at work after {time.perf_counter() - began:.0f} s; while they began the"
@@ -122,11 +122,15 @@ def _endless(name: str, turns: Counter[str]) -> Any:
     return play
 
 
-async def _all_work(fleet: Fleet, turns: Counter[str], runs: int) -> None:
-    await fleet.until(
-        lambda: sum(number > TURNS_FIRST for number in turns.values()) >= runs,
-        "not all of them work",
-    )
+async def _all_work(fleet: Fleet, subjects: list[Subject], turns: Counter[str]) -> None:
+    """Wait until each of them does. Raises AssertionError with a run's last words if one ended."""
+
+    def all_do() -> bool:
+        ended = [each for each in subjects if "honk:failed" in each.labels]
+        assert not ended, f"{len(ended)} ended: {ended[0].ours[-1].body}"
+        return all(turns[each.name] > TURNS_FIRST for each in subjects)
+
+    await fleet.until(all_do, "not all of them work")
     # Nobody else looks at them, and they would be most of this process's memory.
     fleet.model.requests.clear()
 

@@ -257,7 +257,9 @@ async def _execute(
         stdin=asyncio.subprocess.PIPE if isinstance(stdin, bytes) else stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
+        # A group, to be ended as one. In a session of its own it would get its own share of the
+        # processor, like another program's, where the kernel shares it out by sessions.
+        process_group=0,
     )
     try:
         async with asyncio.timeout(timeout):

@@ -245,6 +245,12 @@ class Mirrors:
         """Forget a pin; also one that is not there."""
         self._pin(repo, name).unlink(missing_ok=True)
 
+    def pinned(self, repo: RepoName, name: str) -> str | None:
+        """The object that is kept under this name, if there is one."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._pin(repo, name).read_text("ascii")
+        return None
+
     def _pin(self, repo: RepoName, name: str) -> Path:
         return self.path(repo) / _PINS / quote(check_ref(name), safe="")
 
@@ -467,6 +473,8 @@ class Mirrors:
 
     async def sizes(self, repo: RepoName, shas: Sequence[str]) -> dict[str, int]:
         """The sizes of objects in bytes, by their names; without those that are not here."""
+        if not shas:
+            return {}
         wanted = "\n".join(dict.fromkeys(shas)).encode() + b"\n"
         found = await self._git(
             repo, ["cat-file", "--batch-check=%(objectname) %(objectsize)"], wanted

@@ -34,7 +34,7 @@ _NO_SHA = "0" * 40
 # The exit code of `add` is 1 when single files could not be read: the rest is packed.
 _PACK = f"""
 set -eu
-base=$1 objects=$2 out=$3 saved=$4 made=$5 laid=$6 contents=$7
+base=$1 objects=$2 out=$3 saved=$4 made=$5 laid=$6 contents=$7 submodules=$8 last=$9
 export GIT_DIR="$out/git" GIT_WORK_TREE="$PWD"
 git init -q --template=
 mkdir -p "$GIT_DIR/info" "$GIT_DIR/objects/info"
@@ -47,16 +47,20 @@ code=0
 git add -A --ignore-errors . 2> "$out/words" || code=$?
 if [ "$code" -gt 1 ]; then cat "$out/words"; exit "$code"; fi
 git ls-files -s -z | grep -z '^160000 ' > "$out/links" || :
-cut -z -f 2- < "$out/links" | git update-index -z --force-remove --stdin
-{{ git ls-tree -r -z --full-tree "$base" | grep -z '^160000 ' || :; }} \\
-  | git update-index -z --replace --index-info
-xargs -0 -r -n 2 sh -c '
+if [ -s "$out/links" ] || [ -n "$submodules" ]; then
+  cut -z -f 2- < "$out/links" | git update-index -z --force-remove --stdin
+  {{ git ls-tree -r -z --full-tree "$base" | grep -z '^160000 ' || :; }} \\
+    | git update-index -z --replace --index-info
+fi
+: > "$out/altered"
+[ ! -s "$laid" ] || xargs -0 -r -n 2 sh -c '
   [ ! -f "./$3" ] || [ -z "$1" ] && exit 0
   [ "./$3" -nt "$1/$2" ] || [ "./$3" -ot "$1/$2" ] || exit 0
   cmp -s "./$3" "$1/$2" || printf "%s\\0" "$3"
 ' look "$contents" < "$laid" > "$out/altered"
 tree=$(git write-tree)
 printf '%s' "$tree" > "$out/tree"
+[ "$tree" != "$last" ] || exit 0
 printf '%s\\n^%s\\n^%s^{{tree}}\\n' "$tree" "$base" "$base" \\
   | git pack-objects -q --revs --thin --stdout > "$out/pack"
 """
@@ -91,18 +95,30 @@ async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
     """
     mirrors, repo = workspaces.mirrors, workspace.repo
     links = await mirrors.gitlinks(repo, workspace.base)
+    last = mirrors.pinned(repo, workspace.pin("tree"))
     async with workspaces.scratch(workspace) as scratch:
-        await _pack_inside(workspace, workspaces, scratch)
+        await _pack_inside(workspace, workspaces, scratch, last, has_submodules=bool(links))
         packed = await asyncio.to_thread(_read_tree_name, scratch.source)
         skipped = await asyncio.to_thread(_left_out_inside, scratch.source, links)
-        await _take_in(mirrors, repo, scratch.source)
-    tree, refused = await _without_forbidden(mirrors, repo, workspace.base, packed)
+        if packed != last:
+            await _take_in(mirrors, repo, scratch.source)
+    changes = await mirrors.changes(repo, workspace.base, packed)
+    tree, refused = await _without_forbidden(mirrors, repo, packed, changes)
+    if refused:
+        changes = await mirrors.changes(repo, workspace.base, tree)
     await mirrors.pin(repo, workspace.pin("tree"), tree)
-    changes = await mirrors.changes(repo, workspace.base, tree)
     return PackedTree(tree, changes, (*skipped, *refused))
 
 
-async def _pack_inside(workspace: Workspace, workspaces: Workspaces, scratch: Mount) -> None:
+async def _pack_inside(
+    workspace: Workspace,
+    workspaces: Workspaces,
+    scratch: Mount,
+    last: str | None,
+    *,
+    has_submodules: bool,
+) -> None:
+    """Where the tree is the `last` one, which the mirror has, its name is all that is brought."""
     saved = Mount(workspace.index, _SAVED_INDEX)
     made, laid = Mount(workspace.made, _MADE), Mount(workspace.contents, _LAID_IN)
     contents = contents_of(workspace)
@@ -116,6 +132,7 @@ async def _pack_inside(workspace: Workspace, workspaces: Workspaces, scratch: Mo
     seen = workspaces.sandbox.seen
     words = [workspace.base, workspaces.objects_inside(workspace), seen(scratch), seen(saved)]
     words += [seen(made), seen(laid), seen(contents) if contents else ""]
+    words += ["yes" if has_submodules else "", last or ""]
     done = await workspaces.sandbox.run(spec, ["/bin/sh", "-c", _PACK, "pack", *words])
     done.demand_a_sandbox()
     if tells_of_no_room(done.text) and not done.ok:
@@ -170,12 +187,12 @@ def _left_out_inside(scratch: Path, links: dict[str, str]) -> tuple[str, ...]:
 
 
 async def _without_forbidden(
-    mirrors: Mirrors, repo: RepoName, base: str, tree: TreeSha
+    mirrors: Mirrors, repo: RepoName, tree: TreeSha, changes: Sequence[FileChange]
 ) -> tuple[TreeSha, tuple[str, ...]]:
     """The tree with what may not be in it put back to the base's state, and words for each."""
     entries: list[tuple[str, str, str]] = []
     words: list[str] = []
-    for change in await mirrors.changes(repo, base, tree):
+    for change in changes:
         reason = await _forbidden(mirrors, repo, change)
         if reason:
             kept = change.old_mode != "000000"
