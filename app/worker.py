@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import resource
 import signal
+import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from app import metrics
+from app import garbage, metrics
 from app.agent.model import AnthropicModel
 from app.domain.admission import Limits
 from app.domain.retention import Retention
@@ -54,6 +54,7 @@ log = structlog.get_logger()
 # Platforms kill what has not ended thirty seconds after SIGTERM.
 _LAST_WORK_SECONDS = 14.0
 _OPEN_FILES = 65_536
+_SWITCH_SECONDS = 0.001
 _AUTOGROUP = Path("/proc/self/autogroup")
 _BEFORE_OTHERS = "-10"
 
@@ -78,6 +79,8 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[Worki
     """
     allow_many_open_files()
     _go_before_sandboxes()
+    # Many threads ask the database. The event loop waits so long for each of them to make way.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     github = GitHubApp(
         settings.app_id(),
         settings.private_key(),
@@ -99,9 +102,6 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[Worki
                 _on_duty(settings, services, model) as duty,
                 _reconciling(settings, reconciler),
             ):
-                # What is loaded by now stays: each look through it would find nothing.
-                gc.collect()
-                gc.freeze()
                 log.info("the worker is ready", concurrency=settings.concurrency)
                 yield Working(github, duty)
     finally:
@@ -174,6 +174,7 @@ async def _at_work(
             watch.keep_watching(),
             services.github.keep_revoking(),
             metrics.keep_looking_at_lag(),
+            garbage.keep_collecting(services.shift.is_idle),
             model.warm(),
         )
         try:

@@ -38,6 +38,10 @@ class Shift:
             self._at_work.discard(task)
             self._changed.set()
 
+    def is_idle(self) -> bool:
+        """Whether nothing is at work."""
+        return not self._at_work
+
     async def safe_point(self, before: Callable[[], Awaitable[None]] | None = None) -> None:
         """Go on, or stop here for ever when the shift is over; `before` is done just before."""
         if not self._over.is_set():

@@ -383,10 +383,12 @@ class Runs:
         await self._database.run(count)
 
     async def _select(self, query: sa.Select[Any]) -> list[RunRow]:
-        rows = await self._database.run(
-            lambda connection: connection.execute(query).mappings().all()
+        # Reading hundreds takes a while, which is not the event loop's.
+        return await self._database.run(
+            lambda connection: [
+                RunRow.recorded(dict(row)) for row in connection.execute(query).mappings()
+            ]
         )
-        return [RunRow.recorded(dict(row)) for row in rows]
 
 
 def _live(connection: sa.Connection) -> list[Live]:
