@@ -24,7 +24,7 @@ from app.runs import queue
 from app.runs.services import Services
 from app.runs.steps import checkpoint, report, verify
 from app.store.database import away
-from app.store.runs import RunRow
+from app.store.runs import RunRow, Runs
 
 log = structlog.get_logger()
 
@@ -62,7 +62,7 @@ async def _settle_the_dead(services: Services) -> None:
     rows = await services.runs.alive()
     statuses = await _statuses(rows)
     for row in rows:
-        told = await _how_it_died(services, row, statuses.get(row.id))
+        told = await how_it_died(services.runs, row, statuses.get(row.id))
         if told is not None:
             await _settle(services, row, told)
 
@@ -78,15 +78,19 @@ async def _statuses(rows: list[RunRow]) -> dict[RunId, str]:
     return {runs[each.workflow_id]: each.status for each in known}
 
 
-async def _how_it_died(
-    services: Services, row: RunRow, status: str | None
-) -> tuple[str, str] | None:
-    """Problem and next step of a dead run, None for a live one."""
+async def how_it_died(runs: Runs, row: RunRow, status: str | None) -> tuple[str, str] | None:
+    """Problem and next step of a dead run, None for a live one.
+
+    `status` is what the engine said of its attempt a while ago: None if it did not know it then.
+    """
+    if status is None:
+        if _is_young(row) or await _may_be_queued_yet(row):
+            return None
+        # Asked last: who was to queue it may have done that, and ended, since the first look.
+        status = (await _statuses([row])).get(row.id)
     if status in _ALIVE:
         return None
-    if status is None and (_is_young(row) or await _may_be_queued_yet(row)):
-        return None
-    now = await services.runs.get(row.id)
+    now = await runs.get(row.id)
     if now.finished_at is not None or now.attempt != row.attempt:
         return None  # it came to its own end while we looked
     return words.never_queued() if status is None else words.attempt_died()

@@ -8,21 +8,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.domain.policy import Policy
-from app.domain.run import Outcome, RunInput
-from app.domain.trigger import OurApp, Trigger, from_event
-from app.domain.values import RunId
+from app.domain.run import Outcome
 from app.domain.words import Report
-from app.github import webhooks
 from app.store.database import Database
 from app.store.history import History
 from app.store.reports import Reports
 from app.store.runs import Runs
 from app.store.schema import reports
-from tests.support.deliveries import encoded, labeled
-
-LARGE = 2**40
-"""An id as GitHub will give out one day."""
+from tests.support.runs import LARGE, open_run
 
 
 @pytest.fixture(name="database", params=["sqlite", "postgres"])
@@ -37,24 +30,9 @@ async def _database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
     database.close()
 
 
-async def opened(database: Database, name: str, repository: str, number: int) -> RunInput:
-    event = labeled(
-        issue__title=f"title of {name} 'ü",
-        issue__number=number,
-        repository__full_name=repository,
-        repository__id=LARGE,
-    )
-    read = webhooks.read("issues", "application/json", encoded(event))
-    trigger = from_event("issues", read, OurApp(app_id=1, slug="honk"))
-    assert isinstance(trigger, Trigger)
-    run = RunInput(id=RunId(name), trigger=trigger, policy=Policy(), base_branch="main", model="m")
-    await Runs(database).open(run)
-    return run
-
-
 async def test_lists_are_narrowed_and_go_on(database: Database) -> None:
     for number, repository in enumerate(["acme/one", "Acme/Two", "acme/one"], 1):
-        await opened(database, f"run{number}", repository, number)
+        await open_run(database, f"run{number}", repository, number)
     runs = Runs(database)
     newest = await runs.lines(10)
     assert [line.id for line in newest] == ["run3", "run2", "run1"]
@@ -66,7 +44,7 @@ async def test_lists_are_narrowed_and_go_on(database: Database) -> None:
 
 
 async def test_a_report_is_that_of_the_last_attempt(database: Database) -> None:
-    run = await opened(database, "run", "acme/one", 1)
+    run = await open_run(database, "run", "acme/one", 1)
     kept = Reports(database)
     assert await kept.of(run.id, 1) is None
     await kept.put(run.id, 1, Report(outcome=Outcome.ERROR, problem="no"))
@@ -78,14 +56,14 @@ async def test_a_report_is_that_of_the_last_attempt(database: Database) -> None:
 
 
 async def test_a_report_of_another_version_is_none(database: Database) -> None:
-    run = await opened(database, "run", "acme/one", 1)
+    run = await open_run(database, "run", "acme/one", 1)
     row = {"run_id": run.id, "attempt": 1, "report": {"outcome": "wonderful"}}
     database.transact(lambda connection: connection.execute(sa.insert(reports).values(**row)))
     assert await Reports(database).of(run.id, 1) is None
 
 
 async def test_a_report_goes_with_its_run(database: Database) -> None:
-    run = await opened(database, "run", "acme/one", 1)
+    run = await open_run(database, "run", "acme/one", 1)
     await Reports(database).put(run.id, 1, Report(outcome=Outcome.DONE))
     row = await Runs(database).finish(run.id, Outcome.DONE)
     assert await History(database).forget(row.updated_at + 10) == 1
