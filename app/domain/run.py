@@ -14,6 +14,8 @@ from app.domain.policy import Policy
 from app.domain.trigger import Trigger
 from app.domain.values import CommitSha, RepoName, RunId, Value
 
+_BRANCHES_TRIED = 20
+
 ID_LENGTH = 10
 """Letters of a run's id."""
 
@@ -160,6 +162,15 @@ def slug(title: str, *, words: int = 6) -> str:
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     parts = [part for part in re.split(r"[^a-z0-9]+", plain) if part][:words]
     return "-".join(parts)[:50].strip("-") or "change"
+
+
+def branch_names(run: RunInput) -> tuple[str, ...]:
+    """The branches that a run may publish to, the first free one first."""
+    trigger = run.trigger
+    return tuple(
+        branch_name(run.policy, trigger.number, trigger.title, nth=nth)
+        for nth in range(1, _BRANCHES_TRIED + 1)
+    )
 
 
 def branch_name(policy: Policy, number: int, title: str, *, nth: int = 1) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from app.domain.policy import Policy
+from app.domain.run import branch_name
 from app.playground.github.faults import UNICORN
 from tests.faults.kill import Bench, Point, on_sqlite
 
@@ -58,3 +60,20 @@ async def test_what_kills_its_worker_three_times_stops_and_says_so(bench: Bench)
     repository = bench.house.github.world.repository(subject.repository)
     (check,) = repository.check_runs()
     assert (check.status, check.conclusion, check.title) == ("completed", "cancelled", "Not judged")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_was_published_and_not_written_down_is_not_made_again(bench: Bench) -> None:
+    subject = await bench.dies_for_good(Point("attempt", "verify", 1, "during"))
+    # As it is when the worker dies right after it made the branch.
+    query = "SELECT head_sha FROM runs WHERE repository = :repository"
+    ((sha,),) = bench.house.sql(query, repository=subject.repository)
+    branch = branch_name(Policy(), subject.number, subject.issue.title)
+    await subject.git("update-ref", f"refs/heads/{branch}", sha)
+
+    await subject.comment("/honk continue")
+    await bench.house.until(lambda: subject.labels == ["honk:done"], "it did not go on")
+    assert (await subject.git("rev-list", "--branches", "--not", "main")).split() == [sha]
+    (pull,) = subject.pulls
+    assert pull.pull is not None
+    assert pull.pull.head == branch

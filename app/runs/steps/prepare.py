@@ -5,11 +5,12 @@ from __future__ import annotations
 import structlog
 
 from app.domain import words
-from app.domain.run import Item, Phase, Preparation, RunInput, Target, work_pin
+from app.domain.run import Item, Phase, Preparation, RunInput, Target, branch_names, work_pin
 from app.domain.values import CommitSha, TreeSha
 from app.errors import UserError
 from app.github import checks, pulls, repositories
 from app.github.checks import Output
+from app.github.client import RepositoryClient
 from app.github.pulls import PullRequest
 from app.runs.checkouts import supplied
 from app.runs.services import READ_CODE, READ_PULLS, SEAL, Services
@@ -31,6 +32,7 @@ async def prepare(services: Services, run: RunInput) -> Preparation:
     await announce(services, run, Phase.PREPARING)
     row = await services.runs.get(run.id)
     target = await _locate(services, run, row)
+    row = await _written_down(services, row, target)
     base = await _start(services, run, row, target)
     rules = await _default_head(services, run, base, target)
     merged = await _catch_up(services, run, row, target) if row.base_sha else None
@@ -100,12 +102,30 @@ async def _locate(services: Services, run: RunInput, row: RunRow) -> Target:
         client = await services.client(run, READ_PULLS)
         pull = await pulls.pull_request(client, run.trigger.number)
         return await _of_pull(services, run, row, pull)
-    if row.branch is None or row.published_sha is None:
-        return Target(base_branch=run.base_branch)
     client = await services.client(run, READ_PULLS)
+    if row.branch is None or row.published_sha is None:
+        return await _begun(client, run, row)
     head = await repositories.branch_head(client, row.branch)
     branch = row.branch if head else ""
     return Target(base_branch=run.base_branch, branch=branch, at=head, ours=True)
+
+
+async def _begun(client: RepositoryClient, run: RunInput, row: RunRow) -> Target:
+    """A new branch is to be made, or one that stands at our commit was made by who died then."""
+    for name in branch_names(run) if row.head_sha else ():
+        head = await repositories.branch_head(client, name)
+        if head is None:
+            break
+        if head == row.head_sha:
+            return Target(base_branch=run.base_branch, branch=name, at=head, ours=True)
+    return Target(base_branch=run.base_branch)
+
+
+async def _written_down(services: Services, row: RunRow, target: Target) -> RunRow:
+    """Where the branch stands at our commit it is published, whether or not we came to say so."""
+    if target.at is None or target.at != row.head_sha or target.at == row.published_sha:
+        return row
+    return await services.runs.update(row.id, branch=target.branch, published_sha=target.at)
 
 
 async def _of_pull(services: Services, run: RunInput, row: RunRow, pull: PullRequest) -> Target:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from app.domain import ready, words
-from app.domain.run import Phase, Preparation, RunInput, branch_name, hidden_ref
+from app.domain.run import Phase, Preparation, RunInput, branch_names, hidden_ref
 from app.domain.values import Value
 from app.domain.words import Publication, Work
 from app.errors import UserError
@@ -23,8 +23,6 @@ from app.verify.judge import allows
 from app.workspace.mirror import PushRefusedError
 
 log = structlog.get_logger()
-
-_BRANCHES_TRIED = 20
 
 
 class Kept(Value):
@@ -152,10 +150,7 @@ async def _force(
 
 async def _new_branch(client: RepositoryClient, run: RunInput, sealed: Sealed) -> str:
     """The pattern's first free name; a name that this very commit has is ours already."""
-    names = [
-        branch_name(run.policy, run.trigger.number, run.trigger.title, nth=nth)
-        for nth in range(1, _BRANCHES_TRIED + 1)
-    ]
+    names = branch_names(run)
     for name in names:
         try:
             await commits.ensure_ref(client, f"refs/heads/{name}", sealed.sha, expected=None)
