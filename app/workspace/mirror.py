@@ -316,6 +316,9 @@ class Mirrors:
             if type(error) is not GitError or not _refused(error.words):
                 raise
             moved = bool(_REF_MOVED.search(error.words))
+            if moved and expected is Lease.ANY:
+                # Nobody else writes it: a push of ours that was given up is not over there yet.
+                raise RetryableError(f"Another push to `{full}` is under way.") from error
             raise PushRefusedError(full, _rule(error.words), moved=moved) from error
 
     async def commit_tree(

@@ -177,7 +177,7 @@ async def _start(call: GitRequest, env: dict[str, str]) -> _Backend:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         env=env,
-        start_new_session=True,
+        process_group=0,
     )
     return _Backend(process, asyncio.create_task(_feed(call.request, process)))
 

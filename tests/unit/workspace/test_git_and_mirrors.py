@@ -28,7 +28,7 @@ from app.workspace.git import (
     tells_of_no_room,
     token_environment,
 )
-from app.workspace.mirror import Mirrors, PushRefused, PushRefusedError, Remote
+from app.workspace.mirror import Lease, Mirrors, PushRefused, PushRefusedError, Remote
 from tests.support.workspaces import REPO, World, run_git
 
 TOKEN = "ghs_" + "a1.b-c_" * 70
@@ -263,6 +263,22 @@ async def test_a_rule_of_the_remote_is_told_with_its_path(world: World) -> None:
     assert refused.value.paths == (".github/workflows/ci.yml",)
     assert "GH013" in refused.value.rule
     assert "remote:" not in refused.value.rule
+
+
+async def test_two_pushes_of_ours_that_meet_are_nobody_elses(world: World) -> None:
+    """One that was given up here may be under way over there: it holds the ref's lock."""
+    commit = await _something(world)
+    await world.mirrors.push(REPO, world.origin.remote, commit, "refs/honk/x", expected=Lease.ANY)
+    lock = world.origin.bare / "refs/honk/x.lock"
+    lock.touch()
+    tree = await world.mirrors.tree_of(REPO, commit)
+    next_one = await world.mirrors.commit_tree(REPO, tree, [commit], "Next")
+    remote = world.origin.remote
+    with pytest.raises(RetryableError, match="under way"):
+        await world.mirrors.push(REPO, remote, next_one, "refs/honk/x", expected=Lease.ANY)
+    lock.unlink()
+    await world.mirrors.push(REPO, remote, next_one, "refs/honk/x", expected=Lease.ANY)
+    assert world.origin.at("refs/honk/x") == next_one
 
 
 async def test_a_patch_is_cut_where_it_is_too_long(world: World) -> None:
