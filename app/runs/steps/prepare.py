@@ -10,7 +10,6 @@ from app.domain.values import CommitSha, TreeSha
 from app.errors import UserError
 from app.github import checks, pulls, repositories
 from app.github.checks import Output
-from app.github.client import RepositoryClient
 from app.github.pulls import PullRequest
 from app.runs.checkouts import supplied
 from app.runs.services import READ_CODE, READ_PULLS, SEAL, Services
@@ -102,23 +101,27 @@ async def _locate(services: Services, run: RunInput, row: RunRow) -> Target:
         client = await services.client(run, READ_PULLS)
         pull = await pulls.pull_request(client, run.trigger.number)
         return await _of_pull(services, run, row, pull)
-    client = await services.client(run, READ_PULLS)
     if row.branch is None or row.published_sha is None:
-        return await _begun(client, run, row)
+        return await _begun(services, run, row)
+    client = await services.client(run, READ_PULLS)
     head = await repositories.branch_head(client, row.branch)
     branch = row.branch if head else ""
     return Target(base_branch=run.base_branch, branch=branch, at=head, ours=True)
 
 
-async def _begun(client: RepositoryClient, run: RunInput, row: RunRow) -> Target:
+async def _begun(services: Services, run: RunInput, row: RunRow) -> Target:
     """A new branch is to be made, or one that stands at our commit was made by who died then."""
-    for name in branch_names(run) if row.head_sha else ():
+    new = Target(base_branch=run.base_branch)
+    if row.head_sha is None:
+        return new
+    client = await services.client(run, READ_PULLS)
+    for name in branch_names(run):
         head = await repositories.branch_head(client, name)
         if head is None:
             break
         if head == row.head_sha:
-            return Target(base_branch=run.base_branch, branch=name, at=head, ours=True)
-    return Target(base_branch=run.base_branch)
+            return new.model_copy(update={"branch": name, "at": head, "ours": True})
+    return new
 
 
 async def _written_down(services: Services, row: RunRow, target: Target) -> RunRow:
