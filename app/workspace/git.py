@@ -279,10 +279,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
     Git takes its lock files away when it is asked to end; one that is killed leaves them.
     """
-    transport = process._transport  # type: ignore[attr-defined]
-    for pipe in filter(None, map(transport.get_pipe_transport, range(3))):
-        # Nobody reads them any more, and while they are open its end is not told.
-        pipe.close()
+    _leave(process)
     try:
         with contextlib.suppress(ProcessLookupError, TimeoutError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -293,6 +290,16 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
+
+
+def _leave(process: asyncio.subprocess.Process) -> None:
+    """Close its pipes, which nobody reads any more: while they are open its end is not told.
+
+    One that is full is not looked at, and somebody who left the group may hold another for ever.
+    """
+    transport = process._transport  # type: ignore[attr-defined]
+    for pipe in filter(None, map(transport.get_pipe_transport, range(3))):
+        pipe.close()
 
 
 async def _converse(
@@ -320,6 +327,7 @@ async def _up_to(
         if len(parts) > most:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            _leave(process)
             break
     return bytes(parts)
 

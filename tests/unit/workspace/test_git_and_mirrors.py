@@ -173,6 +173,27 @@ async def test_output_is_bounded(tmp_path: Path) -> None:
         await git(endless, cwd=tmp_path / "x.git", max_output=1000)
 
 
+@pytest.mark.parametrize("shell", ["yes", "setsid yes"])
+async def test_output_past_its_bound_is_given_up_where_the_loop_is_late(
+    tmp_path: Path, shell: str
+) -> None:
+    """What has come meanwhile is read by nobody, and who left the group still holds the pipes."""
+    run_git(tmp_path, "init", "-q", "--bare", "x.git")
+    endless = ["-c", f"alias.yes=!{shell}", "yes"]
+    late = asyncio.create_task(_keep_late())
+    try:
+        output = await git(endless, cwd=tmp_path / "x.git", cut=1000, timeout=5)
+    finally:
+        late.cancel()
+    assert len(output) > 1000
+
+
+async def _keep_late() -> None:
+    while True:
+        time.sleep(0.02)
+        await asyncio.sleep(0)
+
+
 async def test_fetch_of_branches_refs_and_shas(world: World) -> None:
     fetch, remote = world.mirrors.fetch, world.origin.remote
     assert await fetch(REPO, remote, "main") is None  # an empty repository
