@@ -11,11 +11,13 @@ from __future__ import annotations
 import ast
 import asyncio
 import base64
+import contextlib
 import json
 import netrc
 import os
 import re
 import shutil
+import signal
 import ssl
 import sys
 import tempfile
@@ -234,12 +236,16 @@ async def _ask(argv: Sequence[str], *, folder: str = "/", succeeds: bool = True)
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE if succeeds else asyncio.subprocess.STDOUT,
+        process_group=0,
     )
     try:
         async with asyncio.timeout(_ASK_SECONDS):
             told, errors = await process.communicate()
     except BaseException:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        # While somebody holds its pipes its end is not told.
+        process._transport.close()  # type: ignore[attr-defined]
         await process.wait()
         raise
     if succeeds and process.returncode != 0:

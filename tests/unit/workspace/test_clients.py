@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import shutil
 from pathlib import Path
@@ -116,6 +117,32 @@ async def test_a_client_that_is_not_there(home: Path, monkeypatch: pytest.Monkey
     assert [(problem.host, "not installed" in problem.why) for problem in found.problems] == [
         ("node", True)
     ]
+
+
+async def test_a_client_that_hangs_is_given_up_with_its_children(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child holds what its parent wrote to: an end that waits for the output never comes."""
+    client = home / "npm"
+    client.write_text(f"#!/bin/sh\n/bin/sleep 100 &\necho $! > {home}/child\nwait\n")
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", str(home))
+    asking = asyncio.create_task(asked("node"))
+    while not (home / "child").exists() or not (home / "child").read_text().strip():
+        await asyncio.sleep(0.01)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(asyncio.shield(asking), 5)
+    async with asyncio.timeout(5):
+        while not _is_dead(int((home / "child").read_text())):
+            await asyncio.sleep(0.01)
+
+
+def _is_dead(pid: int) -> bool:
+    try:
+        return " Z " in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
 
 
 async def test_what_is_no_host(home: Path) -> None:
