@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -128,13 +129,17 @@ async def test_a_client_that_hangs_is_given_up_with_its_children(
     client.chmod(0o755)
     monkeypatch.setenv("PATH", str(home))
     asking = asyncio.create_task(asked("node"))
-    while not (home / "child").exists() or not (home / "child").read_text().strip():
-        await asyncio.sleep(0.01)
+    child = home / "child"
+    await _until(lambda: child.exists() and child.read_text().strip() != "")
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(asyncio.shield(asking), 5)
+    await _until(lambda: _is_dead(int(child.read_text())))
+
+
+async def _until(happened: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not _is_dead(int((home / "child").read_text())):
+        while not happened():  # noqa: ASYNC110 - another process makes it so
             await asyncio.sleep(0.01)
 
 
