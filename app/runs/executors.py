@@ -5,6 +5,7 @@ does nothing else. Whoever is dead, cut off or hung no longer holds it:
 
     the process died                the server notices the closed connection at once
     it hangs, or the network does   it does not ping; after a lease the server drops the session
+    its event loop alone hangs      it ends itself after a minute or five leases
     the server was restarted        every worker takes its lock again as soon as it can
 
 A worker whose last confirmed ping is three quarters of a lease ago ends itself, at work or not; the
@@ -21,7 +22,6 @@ import os
 import socket
 import threading
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -44,6 +44,10 @@ EXIT_CUT_OFF = 75
 _PATIENCE = 0.75
 """Of a lease: how long a worker lives without a ping, and its runs without a worker."""
 
+_STUCK_SECONDS = 60.0
+_STUCK_LEASES = 5
+_TURN_SECONDS = 1.0
+
 _ONLY = "local"
 
 
@@ -59,19 +63,23 @@ class Duty:
 
 
 @asynccontextmanager
-async def on_duty(database: Database, *, slots: int, lease_seconds: float) -> AsyncIterator[Duty]:
+async def on_duty(
+    database: Database, *, slots: int, lease_seconds: float, stuck_seconds: float = _STUCK_SECONDS
+) -> AsyncIterator[Duty]:
     """Be a worker while the context is open.
 
-    On SQLite the caller holds `Database.only_worker`. Raises RetryableError when Postgres is away,
-    UserError when it is too old.
+    On Postgres the process ends when the event loop does not turn for `stuck_seconds`, or for five
+    leases where these are longer. On SQLite the caller holds `Database.only_worker`. Raises
+    RetryableError when Postgres is away, UserError when it is too old.
     """
     if database.is_sqlite:
         await asyncio.to_thread(_enrol, database, _ONLY, slots, alone=True)
         yield Duty(_ONLY, database.check_old_enough)
         return
-    executor = f"{socket.gethostname()[:60]}-{uuid.uuid4().hex[:12]}"
-    heart = _Heart(database, executor, lease_seconds)
+    executor = f"{socket.gethostname()[:60]}-{database.process}"
+    heart = _Heart(database, executor, lease_seconds, stuck_seconds)
     await asyncio.to_thread(heart.begin)
+    turning = asyncio.create_task(heart.keep_turning())
     try:
         await asyncio.to_thread(_enrol, database, executor, slots)
         yield Duty(executor, heart.check)
@@ -82,6 +90,7 @@ async def on_duty(database: Database, *, slots: int, lease_seconds: float) -> As
             log.warning("the worker ends while the database is away", why=str(problem))
     finally:
         await asyncio.to_thread(heart.stop)
+        turning.cancel()
 
 
 class Watch:
@@ -129,6 +138,8 @@ class Watch:
                 return
             # Struck off first: should it live after all, it finds itself gone and ends.
             _strike_off(self._database, dead)
+            # One that hangs has its sessions still, and what they lock for all of us.
+            self._database.end_sessions_of(dead.rpartition("-")[2])
             # Private to the engine, whose version is exact; tests/unit/runs hold it to this.
             recovered = DBOS._recover_pending_workflows([dead])
         log.warning("a dead worker's work was taken over", dead=dead, workflows=len(recovered))
@@ -137,20 +148,17 @@ class Watch:
 class _Heart:
     """The session with the lock: pinged by one thread, watched by another.
 
-    Threads, since an event loop that hangs must not look alive, and a ping that hangs must not
-    keep the worker from ending itself.
+    Threads, since a ping that hangs must not keep the worker from ending itself. They would go on
+    beside an event loop that hangs, so that has to show that it turns.
     """
 
     def __init__(
-        self,
-        database: Database,
-        executor: str,
-        lease_seconds: float,
-        end: Callable[[str], NoReturn] | None = None,
+        self, database: Database, executor: str, lease_seconds: float, stuck_seconds: float
     ) -> None:
         self._lease = lease_seconds
+        self._stuck = max(stuck_seconds, _STUCK_LEASES * lease_seconds)
         self._executor = executor
-        self._end = end or _end_this_process
+        self._turned = _clock()
         self._stopping = threading.Event()
         self._confirmed = _clock()
         self._enrolled = False
@@ -186,6 +194,12 @@ class _Heart:
         if _clock() - self._confirmed >= self._lease / 2:
             raise RetryableError("The lease was not renewed lately.")
 
+    async def keep_turning(self) -> None:
+        """Show that the event loop turns, until cancelled."""
+        while True:
+            self._turned = _clock()
+            await asyncio.sleep(_TURN_SECONDS)
+
     def stop(self) -> None:
         """Let go of the lock. The worker must be at work on nothing any more."""
         self._stopping.set()
@@ -210,7 +224,7 @@ class _Heart:
         known = sa.select(workers.c.id).where(workers.c.id == self._executor)
         found = self._session.execute(known).first()
         if found is None and self._enrolled:
-            self._end("another worker has taken its work over")
+            _end_this_process("another worker has taken its work over")
         self._enrolled = self._enrolled or found is not None
         self._confirmed = sent
 
@@ -220,7 +234,7 @@ class _Heart:
         session.execute(sa.text(f"SET idle_session_timeout = {milliseconds}"))
         take = sa.select(sa.func.pg_try_advisory_lock(_key(self._executor)))
         if not session.execute(take).scalar_one():
-            self._end("another worker is taking its work over")
+            _end_this_process("another worker is taking its work over")
         return session
 
     def _close(self) -> None:
@@ -235,7 +249,9 @@ class _Heart:
         patience = self._lease * _PATIENCE
         while not self._stopping.wait(self._lease / 20):
             if _clock() - self._confirmed >= patience:
-                self._end("Postgres has not heard from it for too long")
+                _end_this_process("Postgres has not heard from it for too long")
+            if _clock() - self._turned >= self._stuck:
+                _end_this_process("its event loop hangs")
 
 
 def _held_locks(connection: sa.Connection) -> set[int]:

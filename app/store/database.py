@@ -9,11 +9,13 @@ import hashlib
 import os
 import sqlite3
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -32,14 +34,27 @@ _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
 _LOCK_SECONDS = 0.1
 
+_CONNECT_SECONDS = 5
+# What a machine that vanished still holds (locks, rows) is free again after this, and who waits for
+# a server that vanished hears so: by themselves both take minutes to hours.
+_UNHEARD_SECONDS = 15
+_IDLE_IN_TRANSACTION_SECONDS = 60
+_SCHEMA_LOCK_SECONDS = 5
+_POOL_SECONDS = 10.0
+
 
 class Database:
     """The product's database. Blocking calls; `run` takes one off the event loop."""
 
-    def __init__(self, url: str) -> None:
-        """`url` as in DATABASE_URL. Raises UserError for a kind of database Honk does not know."""
+    def __init__(self, url: str, *, pool_seconds: float = _POOL_SECONDS) -> None:
+        """`url` as in DATABASE_URL. Raises UserError for a kind of database Honk does not know.
+
+        After `pool_seconds` in which every connection was in use the database counts as away.
+        `process` is what the server knows this process's sessions by, all but the lease's own.
+        """
         self.url = _driver_url(url)
-        self.engine = _engine(self.url)
+        self.process = uuid.uuid4().hex[:12]
+        self.engine = _engine(self.url, self.process, pool_seconds)
 
     @property
     def is_sqlite(self) -> bool:
@@ -56,6 +71,8 @@ class Database:
                 return function(connection)
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as problem:
             raise away(problem) from None
+        except sa.exc.TimeoutError:
+            raise _all_in_use() from None
 
     def check_migrated(self) -> None:
         """Raises UserError unless the tables are those of this version."""
@@ -78,19 +95,45 @@ class Database:
     def migrate(self) -> None:
         """Bring our tables to this version's schema, whole or not at all.
 
-        Raises UserError on a newer one.
+        Raises UserError on a newer one, and where others use the tables for too long.
         """
         current, known = self._schema()
         _refuse_newer(current, known)
         if current == known[0]:
             return
+        try:
+            self._upgrade()
+        except sa.exc.OperationalError as problem:
+            if not isinstance(problem.orig, psycopg.errors.LockNotAvailable):
+                raise
+            raise UserError(
+                "The tables could not be changed: others use them and do not let go.",
+                next_step="Run `honk migrate` again when the dump or whatever reads them is over.",
+            ) from None
+
+    def _upgrade(self) -> None:
         config = _alembic_config()
         with self.engine.begin() as connection:
             if self.is_sqlite:
                 # Python begins a transaction of its own only before rows are changed, not tables.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                # Whoever asks for the tables meanwhile waits behind this change.
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_SCHEMA_LOCK_SECONDS}s'")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def end_sessions_of(self, process: str) -> None:
+        """Have the server end what a process that is no more, or hangs, may still hold: Postgres.
+
+        Raises RetryableError when the database is away.
+        """
+        ended = sa.text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = :name AND datname = current_database()"
+        )
+        name = _application_name(process)
+        self.transact(lambda connection: connection.execute(ended, {"name": name}).all())
 
     def _schema(self) -> tuple[str | None, tuple[str, ...]]:
         """The schema that the database has, and those that we know, newest first."""
@@ -141,6 +184,8 @@ class Database:
             return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         except sa.exc.OperationalError as problem:
             raise away(problem) from None
+        except sa.exc.TimeoutError:
+            raise _all_in_use() from None
 
     @asynccontextmanager
     async def alone(self, name: str) -> AsyncIterator[bool]:
@@ -162,6 +207,11 @@ def away(problem: sa.exc.DBAPIError) -> RetryableError:
     return RetryableError(
         f"The database is away ({problem.orig if own else type(problem.orig).__name__})."
     )
+
+
+def _all_in_use() -> RetryableError:
+    """Each of our connections waits for something, such as a change of the schema."""
+    return RetryableError("The database is away (every connection is in use).")
 
 
 @functools.cache
@@ -232,16 +282,48 @@ def _readable(url: str) -> str:
     return url
 
 
-def _engine(url: str) -> sa.Engine:
+def _application_name(process: str) -> str:
+    return f"honk {process}"
+
+
+def _for_postgres(url: str, process: str) -> dict[str, Any]:
+    """No wait for the other end without a bound, on either side.
+
+    https://www.postgresql.org/docs/current/libpq-connect.html and runtime-config-connection.html
+    """
+    given = sa.make_url(url).query.get("options", "")
+    settings = {
+        "tcp_keepalives_idle": 5,
+        "tcp_keepalives_interval": 5,
+        "tcp_keepalives_count": 2,
+        "tcp_user_timeout": _UNHEARD_SECONDS * 1000,
+        "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_SECONDS * 1000,
+    }
+    own = [f"-c {name}={value}" for name, value in settings.items()]
+    return {
+        "connect_timeout": _CONNECT_SECONDS,
+        "keepalives_idle": 5,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
+        "tcp_user_timeout": _UNHEARD_SECONDS * 1000,
+        "application_name": _application_name(process),
+        # What the operator gave comes last, and wins.
+        "options": " ".join([*own, given if isinstance(given, str) else " ".join(given)]).strip(),
+    }
+
+
+def _engine(url: str, process: str, pool_seconds: float) -> sa.Engine:
+    pool: dict[str, Any] = {"pool_size": 20, "max_overflow": 10, "pool_timeout": pool_seconds}
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_size=20, max_overflow=10, pool_pre_ping=True)
+        connect_args = _for_postgres(url, process)
+        return sa.create_engine(url, **pool, pool_pre_ping=True, connect_args=connect_args)
     path = sa.make_url(url).database
     if path:
         directory = Path(path).absolute().parent
         directory.mkdir(parents=True, exist_ok=True)
         if not Path(path).exists():
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-    engine = sa.create_engine(url, pool_size=20, max_overflow=10)
+    engine = sa.create_engine(url, **pool)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "handle_error", _count_as_away)
     return engine

@@ -1,8 +1,14 @@
-"""A lock whose server is restarted while it is held or asked for ends no worker."""
+"""Locks: their server is restarted, or who holds one hangs. Nobody ends or waits for ever."""
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
+import sqlalchemy as sa
 
 from app.errors import RetryableError
 from app.store.database import Database
@@ -31,4 +37,69 @@ def test_a_lock_that_cannot_be_asked_for_is_asked_for_later(postgres: Postgres) 
         postgres.start()
     with database.exclusively("settle") as ours:
         assert ours
+    database.close()
+
+
+def test_what_a_process_held_that_hangs_is_free_again(postgres: Postgres) -> None:
+    url = postgres.database()
+    hung = subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    database = Database(url)
+    try:
+        assert hung.stdout is not None
+        process = hung.stdout.readline().decode().strip()
+        hung.send_signal(signal.SIGSTOP)
+        assert not _is_free(database)
+        database.end_sessions_of("0" * 12)
+        assert not _is_free(database)
+        database.end_sessions_of(process)
+        until = time.monotonic() + 20
+        while not _is_free(database) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert _is_free(database)
+    finally:
+        hung.kill()
+        hung.communicate()
+        database.close()
+
+
+_HOLDER = """
+import sys
+from app.store.database import Database
+database = Database(sys.argv[1])
+with database.exclusively("admission") as ours:
+    assert ours
+    print(database.process, flush=True)
+    sys.stdin.read()
+"""
+
+
+def _is_free(database: Database) -> bool:
+    with database.exclusively("admission") as ours:
+        return ours
+
+
+def test_neither_end_waits_long_for_one_that_vanished(postgres: Postgres) -> None:
+    """The server's own words on a session; what the operator asks for in the address stays."""
+    database = Database(postgres.database() + "?options=-c%20statement_timeout%3D12345")
+    names = ("tcp_user_timeout", "idle_in_transaction_session_timeout", "statement_timeout")
+    with database.engine.connect() as connection:
+        found = [connection.execute(sa.text(f"SHOW {name}")).scalar_one() for name in names]
+        # Without TCP the server knows no such thing.
+        assert found[0] in ("15000", "0")
+        assert found[1:] == ["1min", "12345ms"]
+    database.close()
+
+
+def test_connections_that_are_all_in_use_are_waited_for(postgres: Postgres) -> None:
+    database = Database(postgres.database(), pool_seconds=0.1)
+    held = [database.engine.connect() for _ in range(30)]
+    with pytest.raises(RetryableError, match="in use"):
+        database.transact(lambda connection: connection.execute(sa.select(1)))
+    with pytest.raises(RetryableError, match="in use"), database.exclusively("settle"):
+        raise AssertionError("nobody gave the lock")
+    for each in held:
+        each.close()
+    assert _is_free(database)
     database.close()

@@ -135,6 +135,18 @@ def test_a_migration_that_fails_leaves_everything_as_it_was(database: Database) 
     assert _everything(database)["runs"] == before
 
 
+def test_a_migration_does_not_hold_everybody_up_behind_a_dump(postgres: Postgres) -> None:
+    database = Database(postgres.database())
+    _as_released(database, "0001")
+    with database.engine.begin() as dump:
+        dump.exec_driver_sql("LOCK TABLE runs IN ACCESS SHARE MODE")
+        with pytest.raises(UserError, match="others use them"):
+            database.migrate()
+    database.migrate()
+    database.check_migrated()
+    database.close()
+
+
 def _set_schema(database: Database, version: str) -> None:
     with database.engine.begin() as connection:
         connection.execute(
