@@ -64,7 +64,7 @@ _ENSURE_ATTEMPTS = 3
 """How often a write of unknown fate is looked for and sent again."""
 
 _PATIENCE = 5.0
-"""Seconds of a rate limit that are waited for here; for more, the run gives up its slot."""
+"""Seconds of a rate limit that are waited for here; for more, the step waits, and hears a stop."""
 
 _LIMIT_UNNAMED = 60.0
 """Seconds GitHub asks for when it names no time.

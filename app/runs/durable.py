@@ -7,8 +7,11 @@ too, as words, so that a replay tells the same story.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import structlog
@@ -26,6 +29,8 @@ V = TypeVar("V", bound=Value)
 
 # Together about ten minutes: longer than most outages, shorter than a person's patience.
 _WAITS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 180.0)
+_LONGEST_SECONDS = 4000.0
+"""All waits of one step: GitHub's limits begin anew each hour, and that is waited for once."""
 
 
 class OurBugError(Exception):
@@ -37,35 +42,101 @@ class OurBugError(Exception):
         self.reference = reference
 
 
+class StoppedError(Exception):
+    """Somebody asked the run to stop while a step of it waited for a service that stays away."""
+
+
+class Room:
+    """So many at work in here at once. Who waits for a service is outside meanwhile."""
+
+    def __init__(self, places: int) -> None:
+        self._places = asyncio.Semaphore(places)
+
+    @asynccontextmanager
+    async def enter(self) -> AsyncIterator[None]:
+        """Wait for a place and have it, but for the waits that `outside` marks."""
+        await self._places.acquire()
+        place = _Place(self._places)
+        token = _place.set(place)
+        try:
+            yield
+        finally:
+            _place.reset(token)
+            place.leave()
+
+
+class _Place:
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places = places
+        self._is_held = True
+
+    def leave(self) -> None:
+        if self._is_held:
+            self._is_held = False
+            self._places.release()
+
+    async def come_back(self) -> None:
+        await self._places.acquire()
+        self._is_held = True
+
+
+_place: ContextVar[_Place | None] = ContextVar("place", default=None)
+
+
+@asynccontextmanager
+async def outside() -> AsyncIterator[None]:
+    """Whoever waits in here leaves its place in the room to others."""
+    place = _place.get()
+    if place is None:
+        yield
+        return
+    place.leave()
+    yield
+    await place.come_back()
+
+
 class Nothing(Value):
     """What a step returns that is done for its effect."""
 
 
-async def step(name: str, returns: type[V], function: Callable[[], Awaitable[V]]) -> V:
+async def step(
+    name: str,
+    returns: type[V],
+    function: Callable[[], Awaitable[V]],
+    stop: asyncio.Event | None = None,
+) -> V:
     """Do one recorded step of the workflow that is running.
 
-    Raises UserError as the step did, or OurBugError for anything else. Where the worker's shift
-    is over it does not return.
+    When `stop` is set while the step waits for a service it is tried at once, for the last time.
+    Raises UserError as the step did, StoppedError when that was in vain, or OurBugError for
+    anything else. Where the worker's shift is over it does not return.
     """
     await safe_point()
 
     async def recorded() -> dict[str, Any]:
-        return await _told(name, function)
+        return await _told(name, function, stop)
 
     answer = await DBOS.run_step_async({"name": name}, recorded)
     if "value" in answer:
         return returns.recorded(answer["value"])
     if "user_error" in answer:
         raise UserError(answer["user_error"], next_step=answer["next_step"])
+    if "stopped" in answer:
+        raise StoppedError(name)
     raise OurBugError(name, answer["bug"])
 
 
-async def _told(name: str, function: Callable[[], Awaitable[V]]) -> dict[str, Any]:
+async def _told(
+    name: str, function: Callable[[], Awaitable[V]], stop: asyncio.Event | None
+) -> dict[str, Any]:
     try:
         with tracing.span(f"step {name}"):
-            value = await _patiently(name, function)
+            value = await _patiently(name, function, stop)
     except UserError as problem:
         return {"user_error": problem.message, "next_step": problem.next_step}
+    except StoppedError:
+        # A version that does not know this end yet knows the other.
+        return {"stopped": True, "bug": f"stopped in {name}"}
     except Exception as problem:
         # The one place where the unforeseen ends: it is logged whole and told as ours.
         if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -78,11 +149,17 @@ async def _told(name: str, function: Callable[[], Awaitable[V]]) -> dict[str, An
     return {"value": value.model_dump(mode="json")}
 
 
-async def _patiently(name: str, function: Callable[[], Awaitable[V]]) -> V:
+async def _patiently(
+    name: str, function: Callable[[], Awaitable[V]], stop: asyncio.Event | None
+) -> V:
     """Try again while a service is away; in the end say so."""
+    # What is done after a stop is done as patiently as anything.
+    stop = None if stop is None or stop.is_set() else stop
     try:
-        return await tried_again(function, _WAITS, "a step waits for a service", step=name)
+        return await tried_again(function, _WAITS, "a step waits for a service", stop, step=name)
     except RetryableError as problem:
+        if stop is not None and stop.is_set():
+            raise StoppedError(name) from None
         raise UserError(
             f"{problem} It stayed away although Honk tried again for several minutes.",
             next_step="Put the label `honk` on again later.",
@@ -90,17 +167,36 @@ async def _patiently(name: str, function: Callable[[], Awaitable[V]]) -> V:
 
 
 async def tried_again(
-    function: Callable[[], Awaitable[T]], waits: Sequence[float], what_waits: str, **named: str
+    function: Callable[[], Awaitable[T]],
+    waits: Sequence[float],
+    what_waits: str,
+    stop: asyncio.Event | None = None,
+    **named: str,
 ) -> T:
     """Try again after each of the waits, in seconds, or what the service itself asks for.
 
-    The log tells `what_waits`, `named`. Raises RetryableError as the last try did.
+    Once `stop` is set it waits no more and tries for the last time. The log tells `what_waits`,
+    `named`. Raises RetryableError as the last try did.
     """
+    waited = 0.0
     for wait in waits:
         try:
             return await function()
         except RetryableError as problem:
             pause = max(wait, problem.retry_after or 0)
+            waited += pause
+            if waited > _LONGEST_SECONDS or (stop is not None and stop.is_set()):
+                raise
             log.warning(what_waits, why=str(problem), seconds=pause, **named)
-            await asyncio.sleep(pause)
+            async with outside():
+                await _sleep(pause, stop)
     return await function()
+
+
+async def _sleep(seconds: float, stop: asyncio.Event | None) -> None:
+    if stop is None:
+        await asyncio.sleep(seconds)
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()

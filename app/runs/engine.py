@@ -68,7 +68,7 @@ def _register_queues(client: DBOSClient, concurrency: int) -> None:
     """
     client.register_queue(
         queue.INTAKE_QUEUE,
-        worker_concurrency=queue.INTAKE_AT_ONCE,
+        worker_concurrency=queue.INTAKE_TAKEN,
         polling_interval_sec=queue.INTAKE_POLL_SECONDS,
     )
     client.register_queue(

@@ -35,6 +35,9 @@ INTAKE_POLL_SECONDS = 0.1
 RUNS_POLL_SECONDS = 0.3
 """How often it looks for attempts, whose people were answered; each look costs an idle worker."""
 INTAKE_AT_ONCE = 32
+"""Triggers that one worker hears at once."""
+INTAKE_TAKEN = 128
+"""Triggers that one worker has, with those that wait for a service until they are heard."""
 _UNTIL_ADMITTED = 10 * 365 * 86_400.0
 
 

@@ -23,6 +23,8 @@ from app.domain.values import RepoName, RunId
 from app.errors import RetryableError
 from app.github.client import GitHubApp, RepositoryClient
 from app.github.exchange import Call, Observe
+from app.runs.durable import Room
+from app.runs.queue import INTAKE_AT_ONCE
 from app.runs.reconcile import Reconciler
 from app.runs.shift import Shift
 from app.store.database import Database
@@ -194,6 +196,7 @@ class Services:
     locks: Locks = field(default_factory=Locks)
     edits: Edits = field(default_factory=Edits)
     stops: Stops = field(default_factory=Stops)
+    hearing: Room = field(default_factory=lambda: Room(INTAKE_AT_ONCE))
     places: dict[RunId, Waiting] = field(default_factory=dict)  # in the queue, as last told
     tried: TriedPlaces = field(default_factory=TriedPlaces)
     shift: Shift = field(default_factory=Shift)

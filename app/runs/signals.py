@@ -171,7 +171,8 @@ async def _until_ended(services: Services, subject: str) -> None:
     for _ in range(_END_SECONDS):
         if not await services.runs.alive_on(subject):
             return
-        await asyncio.sleep(1.0)
+        async with durable.outside():
+            await asyncio.sleep(1.0)
 
 
 def _holds_the_only_copy(row: RunRow) -> bool:

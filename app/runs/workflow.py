@@ -16,7 +16,7 @@ from app.domain.values import Value
 from app.domain.words import Report, Work
 from app.errors import UserError
 from app.runs import durable, intake, queue, signals, taking_in
-from app.runs.durable import Nothing, OurBugError
+from app.runs.durable import Nothing, OurBugError, StoppedError
 from app.runs.services import Services
 from app.runs.steps import (
     catch_up,
@@ -70,12 +70,12 @@ def register(services: Services) -> None:
 
     @DBOS.workflow(name=queue.INTAKE, max_recovery_attempts=RECOVERIES)
     async def _intake(trigger: dict[str, Any]) -> None:
-        async with services.shift.work():
+        async with services.hearing.enter(), services.shift.work():
             await taking_in.take_in(services, Trigger.recorded(trigger))
 
     @DBOS.workflow(name=queue.SIGNAL, max_recovery_attempts=RECOVERIES)
     async def _signal(signal: dict[str, Any]) -> None:
-        async with services.shift.work():
+        async with services.hearing.enter(), services.shift.work():
             await signals.take_in(services, Signal.recorded(signal))
 
     @DBOS.workflow(name=queue.ATTEMPT, max_recovery_attempts=RECOVERIES)
@@ -97,7 +97,9 @@ async def attempt(services: Services, run: RunInput, number: int) -> None:
         told = await _failed(services, run, problem.message, problem.next_step)
     except OurBugError as bug:
         told = await _failed(services, run, *words.our_bug(bug.reference))
-    await _step(
+    except StoppedError:
+        told = Report(outcome=Outcome.STOPPED, kept_at=await _salvage(services, run))
+    await _last_step(
         services, run, "report", Nothing, lambda: report.report(services, run, number, told)
     )
     log.info("an attempt ended", outcome=told.outcome.value)
@@ -110,13 +112,13 @@ async def _hear_the_late(services: Services, run: RunInput, number: int) -> None
     async def look() -> Late:
         return Late(unheard=await work.has_unheard(services, run))
 
-    late = await _step(services, run, "hear the late", Late, look)
+    late = await _last_step(services, run, "hear the late", Late, look)
     if late.unheard:
 
         async def again() -> Nothing:
             return await intake.reopen(services, run.trigger, run, number + 1)
 
-        await _step(services, run, "reopen", Nothing, again)
+        await _last_step(services, run, "reopen", Nothing, again)
         await queue.enqueue_attempt(run, number + 1)
 
 
@@ -499,16 +501,21 @@ def _declined(run: RunInput, done: Work, kept_at: str = "") -> Report:
 
 async def _failed(services: Services, run: RunInput, problem: str, next_step: str) -> Report:
     """Bring what there is to a safe place, then say what went wrong."""
+    kept_at = await _salvage(services, run)
+    return Report(outcome=Outcome.ERROR, problem=problem, next_step=next_step, kept_at=kept_at)
+
+
+async def _salvage(services: Services, run: RunInput) -> str:
+    """Where the work of an attempt is kept that ends before its time; empty when it is nowhere."""
 
     async def keep() -> Salvaged:
         await verify.complete_what_is_open(services, run)
         return Salvaged(kept_at=await checkpoint.salvage(services, run))
 
     try:
-        kept_at = (await _step(services, run, "salvage", Salvaged, keep)).kept_at
+        return (await _last_step(services, run, "salvage", Salvaged, keep)).kept_at
     except (UserError, OurBugError):
-        kept_at = ""
-    return Report(outcome=Outcome.ERROR, problem=problem, next_step=next_step, kept_at=kept_at)
+        return ""
 
 
 async def _step(
@@ -518,6 +525,20 @@ async def _step(
     returns: type[V],
     function: Callable[[], Awaitable[V]],
 ) -> V:
+    try:
+        return await durable.step(name, returns, function, services.stops.of(run.id))
+    finally:
+        await services.save_counts(run.id)
+
+
+async def _last_step(
+    services: Services,
+    run: RunInput,
+    name: str,
+    returns: type[V],
+    function: Callable[[], Awaitable[V]],
+) -> V:
+    """As `_step`, of what makes an attempt's end, which nobody stops."""
     try:
         return await durable.step(name, returns, function)
     finally:

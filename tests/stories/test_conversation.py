@@ -53,6 +53,19 @@ async def test_stop_keeps_the_work_and_continue_goes_on(house: House) -> None:
     assert "**Done.**" in subject.status
 
 
+async def test_stop_is_heard_while_the_model_asks_for_patience(house: House) -> None:
+    busy = {"fault": "status_429", "times": 99, "retry_after": 600}
+    subject = await house.subject(plays=script([FIX], busy, [FINISH]))
+    await subject.label()
+    await house.until(lambda: "seconds=600" in house.log(), "it does not wait")
+    await subject.comment("/honk stop")
+    await subject.settled()
+
+    assert "**Stopped.**" in subject.status
+    assert "honk/1-add-subtracts" in subject.last_words
+    assert subject.labels == ["honk:needs-you"]
+
+
 async def test_taking_the_label_off_stops(house: House) -> None:
     subject = await house.subject(plays=script(ENDLESS))
     await subject.label()

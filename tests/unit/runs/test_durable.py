@@ -1,0 +1,76 @@
+"""What waits for a service keeps no other from being heard, and hears a stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from app.errors import RetryableError
+from app.runs.durable import Room, outside, tried_again
+
+HOUR = 3600.0
+
+
+def _away(tries: list[float], retry_after: float | None = HOUR) -> Callable[[], Awaitable[None]]:
+    async def ask() -> None:
+        tries.append(asyncio.get_running_loop().time())
+        raise RetryableError("It is away.", retry_after=retry_after)
+
+    return ask
+
+
+async def _waits(room: Room) -> None:
+    async with room.enter():
+        await tried_again(_away([]), [1.0], "it waits")
+
+
+async def test_who_waits_for_a_service_leaves_its_place_to_others() -> None:
+    room = Room(2)
+    waiting = [asyncio.create_task(_waits(room)) for _ in range(4)]
+    async with asyncio.timeout(5), room.enter():
+        pass
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    async with asyncio.timeout(5), room.enter(), room.enter():
+        pass
+
+
+async def test_no_more_than_its_places_are_in_a_room() -> None:
+    room = Room(2)
+    inside = most = 0
+
+    async def work() -> None:
+        nonlocal inside, most
+        async with room.enter():
+            for _ in range(3):
+                inside += 1
+                most = max(most, inside)
+                await asyncio.sleep(0.001)
+                inside -= 1
+                async with outside():
+                    await asyncio.sleep(0.001)
+
+    await asyncio.gather(*(work() for _ in range(20)))
+    assert most == 2
+
+
+async def test_a_stop_ends_the_waiting_with_a_last_try() -> None:
+    stop = asyncio.Event()
+    tries: list[float] = []
+    trying = asyncio.create_task(tried_again(_away(tries), [HOUR] * 9, "it waits", stop))
+    await asyncio.sleep(0.05)
+    assert len(tries) == 1
+    stop.set()
+    with pytest.raises(RetryableError):
+        await asyncio.wait_for(trying, 5)
+    assert len(tries) == 2
+
+
+async def test_what_a_service_asks_for_is_not_waited_for_without_end() -> None:
+    tries: list[float] = []
+    with pytest.raises(RetryableError):
+        await asyncio.wait_for(tried_again(_away(tries, 2 * HOUR), [0.0] * 9, "it waits"), 5)
+    assert len(tries) == 1
