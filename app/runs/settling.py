@@ -7,6 +7,7 @@ queued although nothing is at work any more that could queue it.
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from typing import Any
 
@@ -15,7 +16,7 @@ from dbos import DBOS
 from sqlalchemy.exc import DBAPIError
 
 from app.domain import words
-from app.domain.run import Outcome, attempt_id, subject_key
+from app.domain.run import Outcome, RunInput, attempt_id, subject_key
 from app.domain.trigger import Trigger
 from app.domain.values import RunId
 from app.domain.words import Report
@@ -62,9 +63,22 @@ async def _settle_the_dead(services: Services) -> None:
     rows = await services.runs.alive()
     statuses = await _statuses(rows)
     for row in rows:
-        told = await how_it_died(services.runs, row, statuses.get(row.id))
+        await _settle_if_dead(services, row, statuses.get(row.id))
+
+
+async def _settle_if_dead(services: Services, row: RunRow, status: str | None) -> None:
+    """One that cannot be settled keeps no other waiting: it is looked at again the next time."""
+    try:
+        told = await how_it_died(services.runs, row, status)
         if told is not None:
             await _settle(services, row, told)
+    except (RetryableError, DBAPIError):
+        raise
+    except Exception as problem:
+        if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            log.warning("a dead run waits for room on the disk", run=row.id, why=str(problem))
+        else:
+            log.exception("a dead run could not be settled", run=row.id)
 
 
 async def _statuses(rows: list[RunRow]) -> dict[RunId, str]:
@@ -122,8 +136,7 @@ def _subject(given: Any) -> str | None:
 async def _settle(services: Services, row: RunRow, told: tuple[str, str]) -> None:
     run, (problem, next_step) = row.input, told
     try:
-        await verify.complete_what_is_open(services, run)
-        kept_at = await checkpoint.salvage(services, run)
+        kept_at = await _put_in_order(services, run)
         if row.stop_asked_by:
             ending = Report(outcome=Outcome.STOPPED, kept_at=kept_at)
         else:
@@ -140,3 +153,19 @@ async def _settle(services: Services, row: RunRow, told: tuple[str, str]) -> Non
         await services.runs.finish(run.id, Outcome.ERROR)
     await services.save_counts(row.id)
     log.warning("a dead run was settled", run=row.id, why=problem)
+
+
+async def _put_in_order(services: Services, run: RunInput) -> str:
+    """Leave no check run open and bring the work to a safe place, whose name is returned.
+
+    What is refused of it (the App may have lost a permission) keeps nothing else from being done.
+    """
+    try:
+        await verify.complete_what_is_open(services, run)
+    except UserError as refusal:
+        log.warning("a dead run's check runs stay open", run=run.id, why=str(refusal))
+    try:
+        return await checkpoint.salvage(services, run)
+    except UserError as refusal:
+        log.warning("a dead run's work stays here", run=run.id, why=str(refusal))
+        return ""

@@ -1,21 +1,43 @@
-"""Runs as a request opens them, in a database alone."""
+"""Runs as a request opens them, in a database alone, and what a worker has to work on them with."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.agent.model import ModelRequest, ModelTurn
 from app.domain.policy import Policy
 from app.domain.run import RunInput
 from app.domain.trigger import OurApp, Trigger, from_event
 from app.domain.values import RunId
 from app.github import webhooks
+from app.github.client import GitHubApp
+from app.runs import queue
+from app.runs.reconcile import Reconciler
+from app.runs.services import Services
 from app.store.database import Database
+from app.store.images import Images
+from app.store.messages import Messages
+from app.store.reports import Reports
+from app.store.results import ResultStore
 from app.store.runs import Runs
+from app.store.writes import Writes
+from app.workspace.checkout import Workspaces
+from app.workspace.egress import Egress
+from app.workspace.mirror import Mirrors
+from app.workspace.sandbox import Unsandboxed
+from app.workspace.snapshots import Snapshots
+from app.workspace.supply import Supply
 from tests.support.deliveries import encoded, labeled
 
 LARGE = 2**40
 """An id of a repository as GitHub will give out one day."""
 
 
-async def open_run(database: Database, name: str, repository: str, number: int) -> RunInput:
+async def open_run(
+    database: Database, name: str, repository: str, number: int, *, quiet: bool = False
+) -> RunInput:
     """What putting the label on an issue asks for, written down and not queued."""
     event = labeled(
         issue__title=f"title of {name} 'ü",
@@ -26,6 +48,50 @@ async def open_run(database: Database, name: str, repository: str, number: int) 
     read = webhooks.read("issues", "application/json", encoded(event))
     trigger = from_event("issues", read, OurApp(app_id=1, slug="honk"))
     assert isinstance(trigger, Trigger)
-    run = RunInput(id=RunId(name), trigger=trigger, policy=Policy(), base_branch="main", model="m")
+    run = RunInput(
+        id=RunId(name),
+        trigger=trigger,
+        policy=Policy(),
+        base_branch="main",
+        model="m",
+        quiet=quiet,
+    )
     await Runs(database).open(run)
     return run
+
+
+@contextmanager
+def services(
+    database: Database, home: Path, github: GitHubApp, mirrors: Mirrors
+) -> Iterator[Services]:
+    """A worker's parts, without a model to speak to and without walls around what it runs."""
+    sandbox = Unsandboxed()
+    workspaces = Workspaces(home / "workspaces", mirrors, sandbox)
+    with queue.trigger_queue(database) as triggers:
+        yield Services(
+            database=database,
+            runs=Runs(database),
+            results=ResultStore(database),
+            messages=Messages(database),
+            writes=Writes(database),
+            images=Images(database),
+            supply=Supply(home / "elsewhere"),
+            reports=Reports(database),
+            github=github,
+            reconciler=Reconciler(database, github, triggers, OurApp(app_id=1, slug="honk")),
+            mirrors=mirrors,
+            workspaces=workspaces,
+            sandbox=sandbox,
+            egress=Egress(sandbox),
+            snapshots=Snapshots(home / "setups", workspaces),
+            model=_NoModel(),
+            model_id="m",
+            model_id_max="m",
+            scratch=home / "scratch",
+            kept=home / "kept",
+        )
+
+
+class _NoModel:
+    async def turn(self, request: ModelRequest) -> ModelTurn:
+        raise AssertionError("nobody asks it here")
