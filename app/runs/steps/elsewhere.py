@@ -44,10 +44,9 @@ class Courier:
 
     def send(self, tree: TreeSha) -> None:
         """Have this tree pushed soon, unless a newer one comes first."""
-        if tree != self._sent:
-            self._newest = tree
-            self._idle.clear()
-            self._wake.set()
+        self._newest = tree
+        self._idle.clear()
+        self._wake.set()
 
     async def flush(self) -> None:
         """Wait until what was sent is there, though not for ever."""
@@ -63,17 +62,26 @@ class Courier:
             self._wake.clear()
             tree = self._newest
             assert tree is not None
-            try:
-                await self._push(tree)
-                self._sent = tree
-            except (RefusedError, GitDeniedError, GitMissingError) as problem:
-                log.warning("the repository is out of reach", why=str(problem))
-                self.shut_out = problem
-                self._on_shut_out()
-            except HonkError as problem:
-                log.warning("the work so far was not brought to GitHub", why=str(problem))
+            if tree != self._sent:
+                await self._bring(tree)
             if not self._wake.is_set():
                 self._idle.set()
+
+    async def _bring(self, tree: TreeSha) -> None:
+        # A push that fails may have arrived all the same: until one is through nobody knows.
+        self._sent = None
+        try:
+            await self._push(tree)
+            self._sent = tree
+        except (RefusedError, GitDeniedError, GitMissingError) as problem:
+            log.warning("the repository is out of reach", why=str(problem))
+            self.shut_out = problem
+            self._on_shut_out()
+        except HonkError as problem:
+            log.warning("the work so far was not brought to GitHub", why=str(problem))
+        except Exception:
+            # The disk may be full, or nobody foresaw it: the next tree is tried again.
+            log.exception("the work so far could not be brought to GitHub")
 
 
 @asynccontextmanager
