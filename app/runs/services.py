@@ -102,13 +102,37 @@ class Locks:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def only_one(self, key: str) -> AsyncIterator[None]:
-        """Nobody else of this worker is within the context for that key."""
+    async def only_one(self, key: str, stop: asyncio.Event) -> AsyncIterator[bool]:
+        """Nobody else of this worker is within the context for that key.
+
+        False where `stop` came first: somebody may be, and what is theirs is to be left alone.
+        """
         # There for as long as somebody has it or waits for it: whoever waits while it is given
         # back does not have it yet, and who comes next must wait for them.
         lock = self._locks.setdefault(key, asyncio.Lock())
-        async with lock:
-            yield
+        if not await _won(lock, stop):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+
+async def _won(lock: asyncio.Lock, stop: asyncio.Event) -> bool:
+    """Wait for the lock, unless the stop comes first; who is cancelled does not have it either."""
+    winning = asyncio.ensure_future(lock.acquire())
+    stopped = asyncio.ensure_future(stop.wait())
+    ours = False
+    try:
+        await asyncio.wait({winning, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        ours = winning.done() and not stop.is_set()
+        return ours
+    finally:
+        stopped.cancel()
+        # What cannot be called off any more has been won.
+        if not ours and not winning.cancel():
+            lock.release()
 
 
 class Edits:

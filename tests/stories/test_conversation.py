@@ -7,6 +7,7 @@ import pytest
 from tests.support.house import (
     FINISH,
     FIX,
+    OWNER,
     PROJECT,
     House,
     Subject,
@@ -64,6 +65,27 @@ async def test_stop_is_heard_while_the_model_asks_for_patience(house: House) -> 
     assert "**Stopped.**" in subject.status
     assert "honk/1-add-subtracts" in subject.last_words
     assert subject.labels == ["honk:needs-you"]
+
+
+async def test_who_waits_for_the_tests_of_another_run_is_stopped_all_the_same(
+    house: House,
+) -> None:
+    files = {**PROJECT, ".github/honk.yml": b"verify: ['sleep 300']\n"}
+    first = await house.subject(files=files, plays=script(ENDLESS))
+    issue = await house.github.open_issue(first.repository, OWNER, "another", "")
+    second = Subject(house, first.repository, issue.number)
+    house.model.scripts[second.name] = script([FIX], [FINISH])
+    await first.label()
+    await first.at_work()
+    await second.label()
+    await first.at_work(turns=3)  # two of them are the second's, which has then finished
+    await second.comment("/honk stop")
+    await second.settled()
+
+    assert "**Stopped.**" in second.status
+    assert first.labels == ["honk:running"]
+    await first.comment("/honk stop")
+    await first.settled()
 
 
 async def test_taking_the_label_off_stops(house: House) -> None:

@@ -10,7 +10,16 @@ import pytest
 
 from app.workspace.clients import Clients
 from app.workspace.egress_addresses import Addresses, system_lookup
-from tests.support.house import FINISH, FIX, PROJECT, House, open_house, script
+from tests.support.house import (
+    FINISH,
+    FIX,
+    OWNER,
+    PROJECT,
+    House,
+    Subject,
+    open_house,
+    script,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -32,11 +41,17 @@ setup:
 network: {allow: [python]}
 verify: ["python3 -c 'import six, calc; assert calc.add(2, 3) == 5'"]
 """
+ENDLESS = b"setup: ['sleep 300']\n"
 
 
 def kept(house: House) -> int:
     """How many set-ups Honk has kept."""
     return sum(len(list(each.glob("setups/*/made.tar"))) for each in house.machines)
+
+
+def making(house: House) -> int:
+    """How many set-ups are being made."""
+    return sum(len(list(each.glob("workspaces/*-setup-*"))) for each in house.machines)
 
 
 def files(policy: bytes) -> dict[str, bytes]:
@@ -116,3 +131,22 @@ async def test_dependencies_that_cannot_be_had_go_back_to_the_agent(house: House
     await subject.settled()
     assert subject.check.conclusion == "success", subject.status
     assert await subject.git("show", f"{subject.check.head_sha}:requirements.txt") == "good\n"
+
+
+async def test_who_waits_for_the_set_up_of_another_run_is_stopped_all_the_same(
+    house: House,
+) -> None:
+    first = await house.subject(files=files(ENDLESS))
+    issue = await house.github.open_issue(first.repository, OWNER, "another", "")
+    second = Subject(house, first.repository, issue.number)
+    await first.label()
+    await house.until(lambda: making(house) > 0, "nothing is set up")
+    await second.label()
+    await house.until(lambda: "honk:running" in second.labels, "the second does not run")
+    await second.comment("/honk stop")
+    await second.settled()
+
+    assert "**Stopped.**" in second.status
+    assert first.labels == ["honk:running"]
+    await first.comment("/honk stop")
+    await first.settled()

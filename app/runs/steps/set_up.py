@@ -67,13 +67,17 @@ async def set_up(
 ) -> None:
     """Make the checkout of `tree` (the base's own when left out) ready.
 
-    A tree whose dependency files are the base's gets the base's set-up. Raises SetUpError when a
-    command fails.
+    A tree whose dependency files are the base's gets the base's set-up. A stop ends it, also while
+    another run makes what this one waits for; the caller's own work sees it next. Raises SetUpError
+    when a command fails.
     """
     if not run.policy.setup:
         return
     plan = await _plan(services, run, base, tree)
-    async with services.locks.only_one(f"setup {plan.key}"):
+    stop = services.stops.of(run.id)
+    async with services.locks.only_one(f"setup {plan.key}", stop) as ours:
+        if not ours:
+            return
         snapshot = services.snapshots.find(plan.key) or await _make(services, run, base, plan)
     ready = snapshot is not None and await services.snapshots.apply(snapshot, workspace)
     if snapshot is not None:

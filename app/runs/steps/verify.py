@@ -88,13 +88,17 @@ async def verify(
 async def baseline(services: Services, run: RunInput, base: CommitSha) -> Results | None:
     """The base commit's results: known ones, or made now in a checkout of its own.
 
-    None when the base cannot be verified; the verdict says so.
+    None when the base cannot be verified, or the run was stopped while another one verified it; the
+    verdict says so.
     """
     repo = run.trigger.repository
     # Results without what the commit keeps elsewhere say nothing about those with it.
     supplies = (await supplied(services, run, base)).digest
     key = f"{environment(services, run)}{supplies}"
-    async with services.locks.only_one(f"{repo}@{base}:{key}"):
+    stop = services.stops.of(run.id)
+    async with services.locks.only_one(f"{repo}@{base}:{key}", stop) as ours:
+        if not ours:
+            return None
         known = await services.results.get(repo, base, key)
         if known is not None:
             return Results.recorded(known)
@@ -104,7 +108,7 @@ async def baseline(services: Services, run: RunInput, base: CommitSha) -> Result
             )
         except UserError:
             return None
-        if services.stops.of(run.id).is_set():
+        if stop.is_set():
             return results
         await services.results.put(repo, base, key, results.model_dump(mode="json"))
         return results

@@ -5,27 +5,60 @@ import asyncio
 from app.runs.services import Locks
 
 
+def _never() -> asyncio.Event:
+    """The stop of a run that nobody stops."""
+    return asyncio.Event()
+
+
+async def _turns(number: int = 5) -> None:
+    """Let everybody else come as far as they can."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+class _Visitor:
+    """Who wants in, and stays until told to go."""
+
+    def __init__(self, locks: Locks) -> None:
+        self.stop, self.may_go = asyncio.Event(), asyncio.Event()
+        self.is_told = "to wait"
+        self.task = asyncio.create_task(self._visit(locks))
+
+    async def _visit(self, locks: Locks) -> None:
+        async with locks.only_one("the same", self.stop) as ours:
+            self.is_told = "to enter" if ours else "to leave"
+            await self.may_go.wait()
+
+    async def goes(self) -> None:
+        self.may_go.set()
+        await self.task
+
+
+async def _is_free(locks: Locks) -> bool:
+    async with asyncio.timeout(5), locks.only_one("the same", _never()) as ours:
+        return ours
+
+
 async def test_who_comes_while_one_is_let_in_waits_for_that_one() -> None:
     locks, within, most = Locks(), 0, 0
     first, done = asyncio.Event(), asyncio.Event()
 
     async def visit(until: asyncio.Event) -> None:
         nonlocal within, most
-        async with locks.only_one("the same"):
+        async with locks.only_one("the same", _never()):
             within += 1
             most = max(most, within)
             await until.wait()
             within -= 1
 
     has_it = asyncio.create_task(visit(first))
-    await asyncio.sleep(0)
+    await _turns()
     waits = asyncio.create_task(visit(done))
-    await asyncio.sleep(0)
+    await _turns()
     first.set()
     await has_it
     comes = asyncio.create_task(visit(done))
-    for _ in range(5):
-        await asyncio.sleep(0)
+    await _turns()
     done.set()
     await asyncio.gather(waits, comes)
 
@@ -35,5 +68,81 @@ async def test_who_comes_while_one_is_let_in_waits_for_that_one() -> None:
 async def test_different_keys_wait_for_nobody() -> None:
     locks = Locks()
 
-    async with asyncio.timeout(5), locks.only_one("one"), locks.only_one("another"):
+    async with (
+        asyncio.timeout(5),
+        locks.only_one("one", _never()),
+        locks.only_one("another", _never()),
+    ):
         pass
+
+
+async def test_who_is_stopped_waits_no_longer_and_is_not_let_in() -> None:
+    locks = Locks()
+    within = _Visitor(locks)
+    await _turns()
+    stopped, waits = _Visitor(locks), _Visitor(locks)
+    await _turns()
+    stopped.stop.set()
+    await _turns()
+
+    assert [each.is_told for each in (within, stopped, waits)] == [
+        "to enter",
+        "to leave",
+        "to wait",
+    ]
+    # Who was not let in does not let anybody else in by leaving.
+    await stopped.goes()
+    await _turns()
+    assert waits.is_told == "to wait"
+    await within.goes()
+    await _turns()
+    assert waits.is_told == "to enter"
+    await waits.goes()
+    assert await _is_free(locks)
+
+
+async def test_who_was_stopped_before_is_not_let_in_though_nobody_is_there() -> None:
+    locks = Locks()
+    stop = asyncio.Event()
+    stop.set()
+
+    async with locks.only_one("the same", stop) as ours:
+        assert not ours
+        assert await _is_free(locks)
+
+
+async def test_a_stop_in_the_moment_of_being_let_in_leaves_it_to_the_next() -> None:
+    for turns in range(5):
+        locks = Locks()
+        within = _Visitor(locks)
+        await _turns()
+        stopped, waits = _Visitor(locks), _Visitor(locks)
+        await _turns()
+        within.may_go.set()
+        await _turns(turns)
+        stopped.stop.set()
+        await stopped.goes()
+        await _turns()
+
+        assert waits.is_told == "to enter", turns
+        await waits.goes()
+        assert await _is_free(locks), turns
+
+
+async def test_who_is_cancelled_leaves_it_to_the_next() -> None:
+    for turns in range(5):
+        locks = Locks()
+        within = _Visitor(locks)
+        await _turns()
+        cancelled, waits = _Visitor(locks), _Visitor(locks)
+        await _turns()
+        within.may_go.set()
+        await _turns(turns)
+        cancelled.task.cancel()
+        await asyncio.gather(cancelled.task, return_exceptions=True)
+        await _turns()
+
+        assert cancelled.task.cancelled(), turns
+        assert waits.is_told == "to enter", turns
+        await waits.goes()
+        assert await _is_free(locks), turns
