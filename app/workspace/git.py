@@ -19,9 +19,13 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
+import structlog
+
 from app.errors import HonkError, RetryableError, UserError
 from app.workspace.inside import Bounded
 from app.workspace.unhurried import unhurried
+
+log = structlog.get_logger()
 
 GIT = "/usr/bin/git"
 TIMEOUT_SECONDS = 600.0
@@ -268,9 +272,9 @@ async def _execute(
     except TimeoutError as error:
         raise RetryableError(f"git took over {timeout:g} seconds.") from error
     finally:
+        _leave(process)
         if process.returncode is None:
             await _end(process)
-        # Output that was not read to its end would keep the pipe open until it is collected.
         process._transport.close()  # type: ignore[attr-defined]
 
 
@@ -279,7 +283,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
     Git takes its lock files away when it is asked to end; one that is killed leaves them.
     """
-    _leave(process)
     try:
         with contextlib.suppress(ProcessLookupError, TimeoutError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -289,15 +292,28 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            await _killed(process)
+
+
+async def _killed(process: asyncio.subprocess.Process) -> None:
+    """The kernel may still have hold of it, such as for a disk that does not answer."""
+    try:
+        async with asyncio.timeout(_END_SECONDS):
             await process.wait()
+    except TimeoutError:
+        log.warning("a git was killed and has not ended yet", pid=process.pid)
 
 
 def _leave(process: asyncio.subprocess.Process) -> None:
-    """Close its pipes, which nobody reads any more: while they are open its end is not told.
+    """Close its pipes, which nobody uses any more: while they are open its end is not told.
 
     One that is full is not looked at, and somebody who left the group may hold another for ever.
     """
     transport = process._transport  # type: ignore[attr-defined]
+    given = transport.get_pipe_transport(0)
+    if given is not None and given.get_write_buffer_size():
+        # Closed, it would stay open until somebody has taken what is left for it.
+        given.abort()
     for pipe in filter(None, map(transport.get_pipe_transport, range(3))):
         pipe.close()
 

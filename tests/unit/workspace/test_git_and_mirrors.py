@@ -7,6 +7,7 @@ import http.server
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.domain.values import CommitSha
 from app.errors import RetryableError
@@ -192,6 +194,45 @@ async def _keep_late() -> None:
     while True:
         time.sleep(0.02)  # noqa: ASYNC251 - to be late is what it is for
         await asyncio.sleep(0)
+
+
+async def test_words_that_nobody_takes_keep_no_git_from_being_given_up(tmp_path: Path) -> None:
+    """Who left the group has hold of the pipe that git's words come by, and reads none of them."""
+    run_git(tmp_path, "init", "-q", "--bare", "x.git")
+    holder = "exec 3<&0; setsid sleep 10 <&3 >/dev/null 2>&1 & exec 3<&-; sleep 10"
+    before = time.monotonic()
+    with pytest.raises(RetryableError, match="took over"):
+        await git(
+            ["-c", f"alias.deaf=!{holder}", "deaf"],
+            cwd=tmp_path / "x.git",
+            stdin=b"x" * 2_000_000,
+            timeout=0.5,
+        )
+    assert time.monotonic() - before < 5
+
+
+class _Deaf(asyncio.PidfdChildWatcher):
+    """As if the kernel did not let go of a child: nobody hears of its end."""
+
+    def add_child_handler(self, *_: object, **__: object) -> None:
+        pass
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="nobody can be put in the kernel's place")
+async def test_a_git_that_cannot_be_killed_is_left_to_the_kernel(tmp_path: Path) -> None:
+    run_git(tmp_path, "init", "-q", "--bare", "x.git")
+    asked = git(["-c", "alias.wait=!sleep 4712", "wait"], cwd=tmp_path / "x.git", timeout=0.2)
+    watcher, before = _Deaf(), asyncio.get_child_watcher()
+    watcher.attach_loop(asyncio.get_running_loop())
+    asyncio.set_child_watcher(watcher)
+    try:
+        with capture_logs() as lines, pytest.raises(RetryableError, match="took over"):
+            async with asyncio.timeout(15):
+                await asked
+    finally:
+        asyncio.set_child_watcher(before)
+    assert [line["event"] for line in lines] == ["a git was killed and has not ended yet"]
+    assert not _running("sleep 4712")
 
 
 async def test_fetch_of_branches_refs_and_shas(world: World) -> None:
