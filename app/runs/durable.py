@@ -7,7 +7,6 @@ too, as words, so that a replay tells the same story.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,7 +20,7 @@ from app import tracing
 from app.domain import words
 from app.domain.values import Value
 from app.errors import RetryableError, UserError
-from app.runs.shift import safe_point
+from app.runs.shift import safe_point, sleep
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -131,7 +130,7 @@ async def _told(
 ) -> dict[str, Any]:
     try:
         with tracing.span(f"step {name}"):
-            value = await _patiently(name, function, stop)
+            value = await patiently(name, function, stop)
     except UserError as problem:
         return {"user_error": problem.message, "next_step": problem.next_step}
     except StoppedError:
@@ -149,54 +148,57 @@ async def _told(
     return {"value": value.model_dump(mode="json")}
 
 
-async def _patiently(
-    name: str, function: Callable[[], Awaitable[V]], stop: asyncio.Event | None
-) -> V:
-    """Try again while a service is away; in the end say so."""
+async def patiently(
+    name: str, function: Callable[[], Awaitable[T]], stop: asyncio.Event | None = None
+) -> T:
+    """Try again while a service is away; in the end say so, by UserError.
+
+    When `stop` is set meanwhile it waits no more, and tries for the last time; raises StoppedError
+    when that was in vain.
+    """
     # What is done after a stop is done as patiently as anything.
     stop = None if stop is None or stop.is_set() else stop
+
+    async def pause(seconds: float) -> None:
+        _end_if_stopped(name, stop)
+        async with outside():
+            await sleep(seconds, stop)
+
     try:
-        return await tried_again(function, _WAITS, "a step waits for a service", stop, step=name)
+        return await tried_again(function, _WAITS, "a step waits for a service", pause, step=name)
     except RetryableError as problem:
-        if stop is not None and stop.is_set():
-            raise StoppedError(name) from None
+        _end_if_stopped(name, stop)
         raise UserError(
             f"{problem} It stayed away although Honk tried again for several minutes.",
             next_step="Put the label `honk` on again later.",
         ) from None
 
 
+def _end_if_stopped(name: str, stop: asyncio.Event | None) -> None:
+    if stop is not None and stop.is_set():
+        raise StoppedError(name)
+
+
 async def tried_again(
     function: Callable[[], Awaitable[T]],
     waits: Sequence[float],
     what_waits: str,
-    stop: asyncio.Event | None = None,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     **named: str,
 ) -> T:
     """Try again after each of the waits, in seconds, or what the service itself asks for.
 
-    Once `stop` is set it waits no more and tries for the last time. The log tells `what_waits`,
-    `named`. Raises RetryableError as the last try did.
+    The log tells `what_waits`, `named`. Raises RetryableError as the last try did.
     """
     waited = 0.0
     for wait in waits:
         try:
             return await function()
         except RetryableError as problem:
-            pause = max(wait, problem.retry_after or 0)
-            waited += pause
-            if waited > _LONGEST_SECONDS or (stop is not None and stop.is_set()):
+            seconds = max(wait, problem.retry_after or 0)
+            waited += seconds
+            if waited > _LONGEST_SECONDS:
                 raise
-            log.warning(what_waits, why=str(problem), seconds=pause, **named)
-            async with outside():
-                await _sleep(pause, stop)
+            log.warning(what_waits, why=str(problem), seconds=seconds, **named)
+            await pause(seconds)
     return await function()
-
-
-async def _sleep(seconds: float, stop: asyncio.Event | None) -> None:
-    if stop is None:
-        await asyncio.sleep(seconds)
-        return
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()

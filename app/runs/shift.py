@@ -73,6 +73,17 @@ class Shift:
         if left:
             await asyncio.wait(left, timeout=_CANCEL_SECONDS)
 
+    async def sleep(self, seconds: float, stop: asyncio.Event | None) -> None:
+        """Wait so long, or until `stop` is set. At the end of the shift this is a safe point."""
+        ends = [self._over] if stop is None else [self._over, stop]
+        waiting = [asyncio.create_task(end.wait()) for end in ends]
+        try:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+        await self.safe_point()
+
 
 _current: ContextVar[Shift | None] = ContextVar("shift", default=None)
 
@@ -82,3 +93,8 @@ async def safe_point() -> None:
     shift = _current.get()
     if shift is not None:
         await shift.safe_point()
+
+
+async def sleep(seconds: float, stop: asyncio.Event | None = None) -> None:
+    """As the shift's that this task belongs to."""
+    await (_current.get() or Shift()).sleep(seconds, stop)

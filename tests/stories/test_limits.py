@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+from app.playground.github.world import RateLimit
+from app.runs.queue import INTAKE_AT_ONCE
+from tests.support.house import FINISH, FIX, OWNER, House, Subject, open_house, script
 
 FULL = 60.0
 
@@ -40,3 +42,25 @@ async def test_every_write_is_counted_and_when_none_is_left_the_last_words_still
         assert _edits(scarce) <= 2
         put_on = [e.more["label"]["name"] for e in scarce.issue.events if e.event == "labeled"]
         assert "honk:running" in put_on
+
+
+async def test_an_account_at_its_limit_keeps_nobody_elses_words_from_being_heard() -> None:
+    async with open_house() as house:
+        spent = await house.subject(owner="spendthrift")
+        world = house.github.world
+        account = f"{world.app.slug}[bot] {world.installations['spendthrift'].id}"
+        in_an_hour = int(world.clock.timestamp()) + 3600
+        world.rates[account] = RateLimit(world.rate_limit, in_an_hour)
+        await spent.label()
+        for _ in range(INTAKE_AT_ONCE + 3):
+            another = await house.github.open_issue(spent.repository, OWNER, "More", "More.")
+            await house.github.add_label(spent.repository, another.number, "honk", OWNER)
+        await house.until(
+            lambda: house.log().count("a step waits for a service") > INTAKE_AT_ONCE,
+            "no more wait than are heard at once",
+        )
+        other = await house.subject(plays=script([FIX], [FINISH]))
+        await other.label()
+        await other.settled()
+        assert other.labels == ["honk:done"]
+        assert spent.labels == ["honk"]

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from app.errors import RetryableError
-from app.runs.durable import Room, outside, tried_again
+from app.errors import RetryableError, UserError
+from app.runs.durable import Room, StoppedError, outside, patiently
 
 HOUR = 3600.0
 
@@ -23,7 +23,7 @@ def _away(tries: list[float], retry_after: float | None = HOUR) -> Callable[[], 
 
 async def _waits(room: Room) -> None:
     async with room.enter():
-        await tried_again(_away([]), [1.0], "it waits")
+        await patiently("wait", _away([]))
 
 
 async def test_who_waits_for_a_service_leaves_its_place_to_others() -> None:
@@ -60,17 +60,27 @@ async def test_no_more_than_its_places_are_in_a_room() -> None:
 async def test_a_stop_ends_the_waiting_with_a_last_try() -> None:
     stop = asyncio.Event()
     tries: list[float] = []
-    trying = asyncio.create_task(tried_again(_away(tries), [HOUR] * 9, "it waits", stop))
+    trying = asyncio.create_task(patiently("wait", _away(tries), stop))
     await asyncio.sleep(0.05)
     assert len(tries) == 1
     stop.set()
-    with pytest.raises(RetryableError):
+    with pytest.raises(StoppedError):
         await asyncio.wait_for(trying, 5)
     assert len(tries) == 2
 
 
 async def test_what_a_service_asks_for_is_not_waited_for_without_end() -> None:
     tries: list[float] = []
-    with pytest.raises(RetryableError):
-        await asyncio.wait_for(tried_again(_away(tries, 2 * HOUR), [0.0] * 9, "it waits"), 5)
+    with pytest.raises(UserError, match="stayed away"):
+        await asyncio.wait_for(patiently("wait", _away(tries, 2 * HOUR)), 5)
     assert len(tries) == 1
+
+
+async def test_what_is_done_after_a_stop_is_done_as_patiently() -> None:
+    stop = asyncio.Event()
+    stop.set()
+    tries: list[float] = []
+    trying = asyncio.create_task(patiently("keep", _away(tries, None), stop))
+    await asyncio.sleep(1.2)
+    assert len(tries) == 2
+    trying.cancel()
