@@ -219,7 +219,13 @@ def _with_place(trigger: Trigger, text: str) -> str:
 
 
 async def reopen(services: Services, trigger: Trigger, run: RunInput, attempt: int) -> Nothing:
-    """Let a finished run wait for a slot again, and show it where the run is shown."""
+    """Let a finished run wait for a slot again, and show it where the run is shown.
+
+    Done twice, or by two at once, it is once.
+    """
+    before = await services.runs.get(run.id)
+    if before.attempt >= attempt and not _waits(before):
+        return await seen(services, trigger)
     row = await services.runs.reopen(run.id, attempt, run)
     waiting = await services.runs.waiting(row)
     client = await services.talker(trigger)
@@ -233,6 +239,10 @@ async def reopen(services: Services, trigger: Trigger, run: RunInput, attempt: i
         conversation.set_state_label(client, trigger.number, labels.QUEUED, words.LABELS),
     )
     return Nothing()
+
+
+def _waits(row: RunRow) -> bool:
+    return row.finished_at is None and row.admitted_at is None
 
 
 async def seen(services: Services, trigger: Trigger) -> Nothing:

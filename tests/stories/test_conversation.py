@@ -26,6 +26,19 @@ async def _running(subject: Subject) -> None:
     await subject.house.until(lambda: "honk:running" in subject.labels, "it does not run")
 
 
+async def _taken_in(house: House) -> None:
+    """Wait until all that was said has been taken in, and what follows from it has begun."""
+    at_work = "SELECT 1 FROM workflow_status WHERE name = 'intake' AND status = 'PENDING'"
+    await house.until(lambda: not house.sql(at_work), "something is still being taken in")
+
+
+def _attempts(subject: Subject) -> int:
+    """How many attempts the one run of the subject has had."""
+    query = "SELECT attempt FROM runs WHERE repository = :repository"
+    ((attempts,),) = subject.house.sql(query, repository=subject.repository)
+    return int(attempts)
+
+
 async def test_stop_keeps_the_work_and_continue_goes_on(house: House) -> None:
     subject = await house.subject(plays=script([FIX], ENDLESS, [FINISH]))
     await subject.label()
@@ -121,6 +134,26 @@ async def test_what_is_said_too_late_starts_the_next_attempt(house: House) -> No
     last = [r for r in house.model.requests if subject.repository in str(r)][-1]
     assert "and say it in the docs" in str(last)
     assert len(subject.pulls) == 1
+
+
+async def test_two_who_let_it_go_on_at_once_let_it_go_on_once(house: House) -> None:
+    subject = await house.subject(
+        permissions={"walter": "write"}, plays=script(ENDLESS, [FIX], [FINISH])
+    )
+    await subject.label()
+    await subject.at_work()
+    await subject.comment("/honk stop")
+    await subject.settled()
+    looks = house.github.faults.answer("POST", "/graphql$", 0, delay=8.0)
+    await subject.comment("/honk continue")
+    await house.until(lambda: looks not in house.github.faults.answers, "nobody looks")
+    await subject.comment("/honk continue", by="walter")
+    await subject.settled(endings=2)
+
+    await _taken_in(house)
+    assert _attempts(subject) == 2
+    assert subject.labels == ["honk:done"]
+    assert "**Done.**" in subject.status
 
 
 async def test_the_next_comment_is_the_answer(house: House) -> None:
