@@ -21,6 +21,7 @@ from app.github.client import RepositoryClient
 from app.runs import talk
 from app.runs.durable import Nothing
 from app.runs.services import READ_PULLS, Services
+from app.runs.steps import work
 from app.runs.steps.announce import told_of
 from app.store.messages import Message
 from app.store.runs import RunRow
@@ -47,6 +48,12 @@ class Standing(Value):
     request: str = ""
     mode: Mode = "work"
     open_pull: int | None = None
+
+
+class Heard(Value):
+    """Words that were kept for a run. `ended`: its last attempt, where that ended without them."""
+
+    ended: int | None = None
 
 
 _SIGNED = ("label", "unlabel", "comment", "reply")
@@ -201,12 +208,19 @@ async def acknowledge(services: Services, run: RunInput) -> Nothing:
     return Nothing()
 
 
-async def hear(services: Services, trigger: Trigger, run: RunId, text: str) -> Nothing:
-    """Keep a person's words for a run, and show that they were heard."""
+async def hear(services: Services, trigger: Trigger, run: RunId, text: str) -> Heard:
+    """Keep a person's words for a run, and show that they were heard.
+
+    The run that was seen at work may have ended since, and have looked for the last time.
+    """
     message = Message(id=trigger.id, author=trigger.actor.login, text=_with_place(trigger, text))
     await services.messages.add(run, message)
     await talk.react(await services.talker(trigger), trigger, "eyes")
-    return Nothing()
+    # Only now: a run that ends after the words were kept finds them itself.
+    row = await services.runs.get(run)
+    if row.finished_at is None or not await work.has_unheard(services, row.input):
+        return Heard()
+    return Heard(ended=row.attempt)
 
 
 def _with_place(trigger: Trigger, text: str) -> str:

@@ -13,7 +13,7 @@ from app.domain.values import CommitSha, RunId, Value
 from app.runs import durable, gather, intake, supersede
 from app.runs.durable import Nothing
 from app.runs.gather import Gathered
-from app.runs.intake import Standing
+from app.runs.intake import Heard, Standing
 from app.runs.queue import enqueue_attempt
 from app.runs.services import Services
 
@@ -138,7 +138,7 @@ async def resume(
         return
     run, attempt = standing.run, standing.attempt + 1
     if said:
-        await durable.step("hear", Nothing, lambda: intake.hear(services, trigger, run, said))
+        await durable.step("hear", Heard, lambda: intake.hear(services, trigger, run, said))
     extended = await durable.step(
         "extend",
         Extended,

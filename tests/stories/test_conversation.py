@@ -136,6 +136,36 @@ async def test_what_is_said_too_late_starts_the_next_attempt(house: House) -> No
     assert len(subject.pulls) == 1
 
 
+async def test_what_is_said_in_the_moment_of_its_end_starts_the_next_attempt(house: House) -> None:
+    subject = await house.subject(plays=script({"use": [FIX], "seconds": 1.0}, [FINISH], [FINISH]))
+    await subject.label()
+    await subject.at_work()
+    # Who takes the words in has seen it at work, and keeps them when its last look is past.
+    house.github.faults.answer("POST", "/graphql$", 0, delay=10.0)
+    await subject.comment("/honk and say it in the docs")
+    await subject.settled()
+    assert "and say it in the docs" not in subject.told
+
+    await subject.settled(endings=2)
+    assert "and say it in the docs" in subject.told
+    assert len(subject.pulls) == 1
+
+
+async def test_what_the_run_has_heard_starts_nothing_more(house: House) -> None:
+    subject = await house.subject(plays=script(SLOW, [FIX], [FINISH]))
+    await subject.label()
+    await subject.at_work()
+    # The words are kept before they are seen to be heard, which is when the run has ended.
+    house.github.faults.answer("POST", f"{subject.repository}/issues/comments/", 0, delay=8.0)
+    await subject.comment("/honk mind the style, please")
+    await subject.settled()
+    assert "mind the style, please" in subject.told
+
+    await _taken_in(house)
+    assert _attempts(subject) == 1
+    assert subject.labels == ["honk:done"]
+
+
 async def test_two_who_let_it_go_on_at_once_let_it_go_on_once(house: House) -> None:
     subject = await house.subject(
         permissions={"walter": "write"}, plays=script(ENDLESS, [FIX], [FINISH])
