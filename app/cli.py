@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import logging
+import os
 import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, NoReturn, ParamSpec
 
 import click
 
@@ -66,7 +69,7 @@ def honk() -> None:
 @_told
 def serve(host: str | None, port: int | None) -> None:
     """Receive and work in one process: the embedded default, on SQLite."""
-    asyncio.run(_serve(_settings(host, port), web=True, worker=True))
+    _run(_settings(host, port), web=True, worker=True)
 
 
 @honk.command()
@@ -75,14 +78,14 @@ def serve(host: str | None, port: int | None) -> None:
 @_told
 def web(host: str | None, port: int | None) -> None:
     """Receive only. Holds the webhook secret; needs neither private key nor model key."""
-    asyncio.run(_serve(_settings(host, port), web=True, worker=False))
+    _run(_settings(host, port), web=True, worker=False)
 
 
 @honk.command()
 @_told
 def worker() -> None:
     """Work only. Holds the App's private key and the model key."""
-    asyncio.run(_serve(_settings(None, None), web=False, worker=True))
+    _run(_settings(None, None), web=False, worker=True)
 
 
 @honk.command()
@@ -245,6 +248,17 @@ def _no_such_run(run_id: str) -> None:
     sys.exit(1)
 
 
+def _run(found: Settings, *, web: bool, worker: bool) -> NoReturn:
+    """Run the asked-for halves until SIGINT or SIGTERM, then end, whatever threads still wait for.
+
+    The engine's never give up where somebody keeps the database locked, and Python waits for each.
+    """
+    asyncio.run(_serve(found, web=web, worker=worker))
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
+
+
 async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
     """Run the asked-for halves until SIGINT or SIGTERM."""
     from app.runs.queue import trigger_queue
@@ -293,6 +307,8 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
                 listening=_tell(found.metrics_host, "Metrics are told"),
             )
         await stop.wait()
+    # asyncio.run would wait for those of the one that was in use.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
 
 async def _begin_to_work(found: Settings, database: Any, stack: AsyncExitStack) -> Check:

@@ -53,6 +53,7 @@ log = structlog.get_logger()
 
 # Platforms kill what has not ended thirty seconds after SIGTERM.
 _LAST_WORK_SECONDS = 14.0
+_HAND_OVER_SECONDS = 5.0
 _OPEN_FILES = 65_536
 _SWITCH_SECONDS = 0.001
 _AUTOGROUP = Path("/proc/self/autogroup")
@@ -209,8 +210,9 @@ def _must_go_on(task: asyncio.Task[None]) -> None:
 async def _hand_over(database: Database, executor: str) -> None:
     """What was not finished goes back into the queue, for the next who is there."""
     try:
-        left = await asyncio.to_thread(queue.hand_over, database, executor)
-    except (RetryableError, DBAPIError) as problem:
+        async with asyncio.timeout(_HAND_OVER_SECONDS):
+            left = await asyncio.to_thread(queue.hand_over, database, executor)
+    except (RetryableError, DBAPIError, TimeoutError) as problem:
         log.warning("nothing could be handed over", why=type(problem).__name__)
     else:
         log.info("the worker has ended", handed_over=left)

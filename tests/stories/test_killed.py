@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import sqlite3
+
 import pytest
 
-from tests.support.house import FINISH, FIX, open_house, script
+from tests.support.house import FINISH, FIX, in_one_process, open_house, script
 
 
 @pytest.mark.parametrize("turns", [1, 3])
@@ -47,3 +51,23 @@ async def test_stopped_and_started_by_its_operator_it_goes_on() -> None:
         assert "**Done.**" in subject.status
         assert len(subject.pulls) == 1
         assert house.log().count("handed_over=1") == 3
+
+
+@in_one_process("on Postgres nobody can keep everybody from writing")
+async def test_told_to_stop_it_ends_although_nothing_can_be_written_down() -> None:
+    """Somebody left a transaction open, and the engine waits for them for ever."""
+    async with open_house() as house:
+        subject = await house.subject(plays=script([FINISH]))
+        await subject.label()
+        ended = "SELECT 1 FROM workflow_status WHERE name = 'attempt' AND status = 'SUCCESS'"
+        await house.until(lambda: bool(house.sql(ended)), "the attempt did not end")
+        house.sql("UPDATE workflow_status SET status = 'PENDING' WHERE name = 'attempt'")
+        with contextlib.closing(
+            sqlite3.connect(house.home / "honk" / "honk.db", isolation_level=None)
+        ) as somebody:
+            somebody.execute("BEGIN IMMEDIATE")
+            assert house.honk is not None
+            house.honk.process.terminate()
+            assert await asyncio.to_thread(house.honk.process.wait, 45) == 0
+
+        assert "nothing could be handed over" in house.log()
