@@ -151,7 +151,7 @@ async def _end(services: Services, signal: Signal) -> Nothing:
     published = await services.runs.of_pull(str(signal.repository), signal.number)
     problem, _ = words.subject_closed(signal.number, signal.action)
     for row in await services.runs.alive_on(subject):
-        await services.runs.update(row.id, stop_asked_by=signal.actor.login, stop_why=problem)
+        await services.runs.ask_to_stop(row.id, signal.actor.login, problem)
     await _until_ended(services, subject)
     if not published:
         return Nothing()

@@ -50,6 +50,7 @@ class RunRow(Value):
     told_attempt: int | None
     phases: list[tuple[str, float]] | None
     stop_asked_by: str | None
+    stop_asked_at: float | None
     stop_why: str | None
     plan: list[dict[str, Any]] | None
     model_turns: int
@@ -182,6 +183,11 @@ class Runs:
         )
         return frozenset(found)
 
+    async def ask_to_stop(self, run: RunId, by: str, why: str | None = None) -> RunRow:
+        """Let a live run stop, and remember who asked for it last, and when."""
+        reason = {} if why is None else {"stop_why": why}
+        return await self.update(run, stop_asked_by=by, stop_asked_at=now(), **reason)
+
     async def reopen(self, run: RunId, attempt: int, change: RunInput) -> RunRow:
         """A finished run goes on with another attempt; done twice, it is one."""
         reopened = (
@@ -192,6 +198,7 @@ class Runs:
                 input=change.model_dump(mode="json"),
                 outcome=None,
                 stop_asked_by=None,
+                stop_asked_at=None,
                 stop_why=None,
                 finished_at=None,
                 asked_at=now(),

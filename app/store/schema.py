@@ -44,6 +44,7 @@ runs = sa.Table(
     # [phase, seconds since 1970] in order.
     sa.Column("phases", sa.JSON),
     sa.Column("stop_asked_by", sa.String(100)),
+    sa.Column("stop_asked_at", sa.Float),
     sa.Column("stop_why", sa.Text),
     sa.Column("plan", sa.JSON),
     sa.Column("model_turns", sa.Integer, nullable=False, server_default="0"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.support.house import (
@@ -164,6 +166,40 @@ async def test_what_the_run_has_heard_starts_nothing_more(house: House) -> None:
     await _taken_in(house)
     assert _attempts(subject) == 1
     assert subject.labels == ["honk:done"]
+
+
+async def test_words_to_an_attempt_that_cannot_hear_start_one_more_and_not_many(
+    house: House,
+) -> None:
+    policy = b'verify: ["pytest"]\nsetup: ["sleep 3; exit 1"]\n'
+    subject = await house.subject(
+        files={**PROJECT, ".github/honk.yml": policy}, plays=script([FIX], [FINISH])
+    )
+    await subject.label()
+    await _running(subject)
+    await subject.comment("/honk mind the style, please")
+    await subject.settled(endings=2)
+
+    await asyncio.sleep(6)  # as long as another attempt would take to fail
+    assert _attempts(subject) == 2
+    assert subject.labels == ["honk:failed"]
+
+
+async def test_a_stop_is_for_what_was_said_before_it_too(house: House) -> None:
+    subject = await house.subject(plays=script(ENDLESS, [FIX], [FINISH]))
+    await subject.label()
+    await subject.at_work()
+    await subject.comment("/honk mind the style, please")
+    kept = "SELECT 1 FROM messages, runs WHERE runs.id = run_id AND repository = :repository"
+    await house.until(
+        lambda: bool(house.sql(kept, repository=subject.repository)), "the words are not kept"
+    )
+    await subject.comment("/honk stop")
+    await subject.settled()
+
+    await _taken_in(house)
+    assert _attempts(subject) == 1
+    assert subject.labels == ["honk:needs-you"]
 
 
 async def test_two_who_let_it_go_on_at_once_let_it_go_on_once(house: House) -> None:

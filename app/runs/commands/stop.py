@@ -48,7 +48,7 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
 
 
 async def _ask(services: Services, trigger: Trigger, run: RunId) -> Nothing:
-    await services.runs.update(run, stop_asked_by=trigger.actor.login)
+    await services.runs.ask_to_stop(run, trigger.actor.login)
     return await intake.seen(services, trigger)
 
 

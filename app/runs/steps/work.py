@@ -101,9 +101,15 @@ def _to_github(
 
 
 async def has_unheard(services: Services, run: RunInput) -> bool:
-    """Whether people said something that the transcript does not have."""
+    """Whether people said something to the attempt that the transcript does not have.
+
+    What was there before the attempt began to work started it, and starts no other, or one that
+    always fails would never end. Whoever asked it to stop meant what was said before, too.
+    """
     records = await Transcript(Turns(services.database, run.id)).load()
-    said = await services.messages.of(run.id)
+    row = await services.runs.get(run.id)
+    since = max(row.admitted_at or 0.0, row.stop_asked_at or 0.0)
+    said = [each for each in await services.messages.of(run.id) if each.created_at > since]
     return any(not already_heard(records, each.id) for each in said)
 
 
@@ -145,7 +151,7 @@ async def _session(
         # Asked between two turns: everything until here is recorded.
         await services.shift.safe_point(courier.flush)
         found = await services.messages.of(run.id)
-        return [Message.model_validate(each.model_dump()) for each in found]
+        return [Message(id=each.id, author=each.author, text=each.text) for each in found]
 
     stop = services.stops.of(run.id)
 
