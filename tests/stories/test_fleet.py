@@ -111,7 +111,7 @@ async def test_a_worker_that_is_replaced_hands_over_what_it_has_at_work(
 
 async def test_a_restarted_postgres_ends_no_worker(postgres: Postgres) -> None:
     async with open_fleet(
-        postgres.database(), workers=2, settings={"HONK_LEASE_SECONDS": "12"}
+        postgres.database(), workers=2, settings={"HONK_LEASE_SECONDS": "30"}
     ) as fleet:
         subject = await fleet.subject(plays=script([FIX], *LOOKS, [{"verify": {}}], [FINISH]))
         await subject.label()
