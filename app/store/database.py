@@ -286,20 +286,11 @@ def _application_name(process: str) -> str:
     return f"honk {process}"
 
 
-def _for_postgres(url: str, process: str) -> dict[str, Any]:
-    """No wait for the other end without a bound, on either side.
+def _for_postgres(process: str) -> dict[str, Any]:
+    """No wait for a server that vanished without a bound.
 
-    https://www.postgresql.org/docs/current/libpq-connect.html and runtime-config-connection.html
+    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
     """
-    given = sa.make_url(url).query.get("options", "")
-    settings = {
-        "tcp_keepalives_idle": 5,
-        "tcp_keepalives_interval": 5,
-        "tcp_keepalives_count": 2,
-        "tcp_user_timeout": _UNHEARD_SECONDS * 1000,
-        "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_SECONDS * 1000,
-    }
-    own = [f"-c {name}={value}" for name, value in settings.items()]
     return {
         "connect_timeout": _CONNECT_SECONDS,
         "keepalives_idle": 5,
@@ -307,16 +298,34 @@ def _for_postgres(url: str, process: str) -> dict[str, Any]:
         "keepalives_count": 2,
         "tcp_user_timeout": _UNHEARD_SECONDS * 1000,
         "application_name": _application_name(process),
-        # What the operator gave comes last, and wins.
-        "options": " ".join([*own, given if isinstance(given, str) else " ".join(given)]).strip(),
     }
+
+
+def _prepare_postgres(connection: psycopg.Connection[Any], _record: Any) -> None:
+    """Let the server wait no longer for us, either.
+
+    Said in the session: a pool in between refuses a connection that brings such settings along.
+    https://www.postgresql.org/docs/current/runtime-config-connection.html
+    """
+    settings = {
+        "tcp_keepalives_idle": 5,
+        "tcp_keepalives_interval": 5,
+        "tcp_keepalives_count": 2,
+        "tcp_user_timeout": _UNHEARD_SECONDS * 1000,
+        "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_SECONDS * 1000,
+    }
+    connection.autocommit = True
+    connection.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
+    connection.autocommit = False
 
 
 def _engine(url: str, process: str, pool_seconds: float) -> sa.Engine:
     pool: dict[str, Any] = {"pool_size": 20, "max_overflow": 10, "pool_timeout": pool_seconds}
     if not url.startswith("sqlite"):
-        connect_args = _for_postgres(url, process)
-        return sa.create_engine(url, **pool, pool_pre_ping=True, connect_args=connect_args)
+        connect_args = _for_postgres(process)
+        engine = sa.create_engine(url, **pool, pool_pre_ping=True, connect_args=connect_args)
+        event.listen(engine, "connect", _prepare_postgres)
+        return engine
     path = sa.make_url(url).database
     if path:
         directory = Path(path).absolute().parent
