@@ -251,6 +251,9 @@ async def _rebase(
             return _refused_by_github(done, packed.refused)
         sealed = await _seal(services, run, preparation, packed, done)
     verified = await _verify(services, run, preparation, sealed)
+    if verified.stopped:
+        await _turn_back(services, run, sealed, verified)
+        return Report(outcome=Outcome.STOPPED, mode=run.mode)
     verified = await _review(services, run, preparation, sealed, verified)
     return await _publish(services, run, preparation, sealed, done, verified)
 
@@ -261,6 +264,8 @@ async def _show(
     """The work on a fork is a patch to read: pushed, it would run the fork's code with secrets."""
     sealed = Sealed(sha=packed.commit, tree=packed.tree, check_run=None)
     verified = await _verify(services, run, preparation, sealed)
+    if verified.stopped:
+        return Report(outcome=Outcome.STOPPED, work=done, kept_at=hidden_ref(run.id))
     patch = await _step(
         services, run, "show", Patch, lambda: show.patch(services, run, preparation, packed)
     )
@@ -431,6 +436,8 @@ async def _after_a_push(
     if caught.preparation.conflicts:
         return _collided(run, done, caught.preparation)
     again, judged = await _seal_and_verify(services, run, caught.preparation, caught.packed, done)
+    if judged.stopped:
+        return await _keep(services, run, caught.preparation, caught.packed, done)
     judged = await _review(services, run, caught.preparation, again, judged)
     return await _publish(services, run, caught.preparation, again, done, judged)
 

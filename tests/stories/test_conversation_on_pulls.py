@@ -244,6 +244,19 @@ async def test_rebase_merges_the_base_into_a_persons_branch(house: House) -> Non
     assert parents == [before, base]
 
 
+async def test_a_rebase_that_is_stopped_leaves_the_branch_as_it_was(house: House) -> None:
+    subject = await proposal(house)
+    before = await head_of(subject, "triple")
+    slow = {".github/honk.yml": b'verify: ["sleep 60"]\n'}
+    await house.github.push_files(subject.repository, "main", slow, OWNER)
+    await subject.comment("/honk rebase")
+    await house.until(lambda: "Running the tests" in str(subject.ours), "it does not verify")
+    await subject.comment("/honk stop")
+    await subject.settled()
+    assert "**Stopped.**" in subject.status
+    assert await head_of(subject, "triple") == before
+
+
 async def test_ready_turns_a_draft_of_ours(house: House) -> None:
     files = {**PROJECT, ".github/honk.yml": b"draft: true\n"}
     issue = await house.subject(files=files, plays=script([FIX], [FINISH]))
