@@ -26,8 +26,12 @@ import stat
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+
+# As typing's, which would have to be loaded: each sandbox starts with this file, and waits for it.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, NoReturn
 
 HEADER = struct.Struct(">II")
 """The lengths of a frame's two parts: JSON, then raw bytes."""
