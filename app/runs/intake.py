@@ -18,13 +18,15 @@ from app.domain.values import RunId, Value
 from app.errors import UserError
 from app.github import conversation, pulls, repositories
 from app.github.client import RepositoryClient
-from app.runs import talk
+from app.runs import durable, talk
 from app.runs.durable import Nothing
 from app.runs.services import READ_PULLS, Services
 from app.runs.steps import work
 from app.runs.steps.announce import told_of
 from app.store.messages import Message
 from app.store.runs import RunRow
+
+_TOLD_LOOKS, _TOLD_SECONDS = 50, 0.2
 
 
 class Admission(Value):
@@ -131,6 +133,7 @@ async def look(services: Services, trigger: Trigger) -> Standing:
     row = await last_run(services, trigger)
     if row is None:
         return Standing(open_pull=await _linked_pull(services, trigger))
+    row = await _ended_if_told(services, row)
     return Standing(
         run=row.id,
         live=row.finished_at is None,
@@ -142,6 +145,20 @@ async def look(services: Services, trigger: Trigger) -> Standing:
         mode=row.input.mode,
         open_pull=await _open_pull(services, trigger, row),
     )
+
+
+async def _ended_if_told(services: Services, row: RunRow) -> RunRow:
+    """Whoever has read a run's last words speaks to one that has ended, though that takes a moment.
+
+    Not for ever: what comes after the last words may have to wait for GitHub.
+    """
+    for _ in range(_TOLD_LOOKS):
+        if row.finished_at is not None or row.told_attempt != row.attempt:
+            return row
+        async with durable.outside():
+            await asyncio.sleep(_TOLD_SECONDS)
+        row = await services.runs.get(row.id)
+    return row
 
 
 async def last_run(services: Services, trigger: Trigger) -> RunRow | None:

@@ -202,6 +202,26 @@ async def test_a_stop_is_for_what_was_said_before_it_too(house: House) -> None:
     assert subject.labels == ["honk:needs-you"]
 
 
+async def test_who_answers_the_last_words_at_once_speaks_to_a_run_that_has_ended(
+    house: House,
+) -> None:
+    subject = await house.subject(plays=script(ENDLESS, [FIX], [FINISH]))
+    await subject.label()
+    await subject.at_work()
+    # What follows on the last words takes its time.
+    path = f"{subject.repository}/issues/{subject.number}/labels"
+    slow = house.github.faults.answer("*", path, 0, delay=3.0)
+    await subject.comment("/honk stop")
+    await house.until(
+        lambda: slow not in house.github.faults.answers and "honk:end=" in str(subject.ours),
+        "no last words",
+    )
+    await subject.comment("/honk continue")
+    await subject.settled(endings=2)
+    assert "already" not in str(subject.ours)
+    assert subject.labels == ["honk:done"]
+
+
 async def test_two_who_let_it_go_on_at_once_let_it_go_on_once(house: House) -> None:
     subject = await house.subject(
         permissions={"walter": "write"}, plays=script(ENDLESS, [FIX], [FINISH])
