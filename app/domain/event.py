@@ -63,7 +63,9 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class App(msgspec.Struct, frozen=True):
-    id: _Id
+    """A GitHub App; `id` is null where GitHub no longer knows it."""
+
+    id: _Id | None = None
 
 
 class Installation(msgspec.Struct, frozen=True):
@@ -87,19 +89,28 @@ class PullRequestMark(msgspec.Struct, frozen=True):
 
 
 class Issue(msgspec.Struct, frozen=True):
-    """An issue, or a pull request seen as one: then `pull_request` is there."""
+    """An issue, or a pull request seen as one: then `pull_request` is there.
+
+    Some events leave `state` out; `closed_at` then tells the same.
+    """
 
     number: _Id
     title: _Text
     html_url: _Word
-    state: _Word
     created_at: _Time
     updated_at: _Time
+    state: _Word | None = None
+    closed_at: _Time | None = None
     body: _Text | None = None
     user: Account | None = None
     labels: Annotated[list[Label], Meta(max_length=1_000)] = []
     comments: int = 0
     pull_request: PullRequestMark | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was open at the event."""
+        return self.closed_at is None if self.state is None else self.state == "open"
 
 
 class Branch(msgspec.Struct, frozen=True):
@@ -122,7 +133,12 @@ class PullRequest(msgspec.Struct, frozen=True):
     user: Account | None = None
     labels: Annotated[list[Label], Meta(max_length=1_000)] = []
     comments: int = 0
-    merged: bool = False
+    merged: bool | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was open at the event."""
+        return self.state == "open"
 
 
 class Comment(msgspec.Struct, frozen=True):
@@ -157,7 +173,7 @@ class Review(msgspec.Struct, frozen=True):
     id: _Id
     node_id: _NodeId
     html_url: _Word
-    submitted_at: _Time
+    submitted_at: _Time | None = None
     body: _Text | None = None
     performed_via_github_app: App | None = None
 
@@ -180,7 +196,7 @@ class CheckSuite(msgspec.Struct, frozen=True):
 
 
 class RequestedAction(msgspec.Struct, frozen=True):
-    identifier: _Word
+    identifier: _Word | None = None
 
 
 class Happened(msgspec.Struct, frozen=True, kw_only=True):

@@ -214,13 +214,13 @@ def _is_ours(account: event.Account | None, app: OurApp) -> bool:
 
 def _from_label(payload: event.Issues | event.PullRequests) -> Trigger | Ignored:
     if payload.label is None:
-        raise EventError("label: it is missing.")
+        return Ignored("GitHub does not say which label it was")
     name = payload.label.name
     subject = payload.issue if isinstance(payload, event.Issues) else payload.pull_request
     kind: Literal["label", "unlabel"] = "label" if payload.action == "labeled" else "unlabel"
     if name not in ({labels.TRIGGER} if kind == "label" else labels.STOPPING):
         return Ignored("the label is none that starts or stops work")
-    if kind == "unlabel" and subject.state != "open":
+    if kind == "unlabel" and not subject.is_open:
         return Ignored("a closed subject has no run to stop")
     return _trigger(
         payload,
@@ -259,7 +259,7 @@ def _may_answer(
     """Where a question of ours waits, a person's words may be the answer to it."""
     waits = any(label.name == labels.NEEDS_YOU for label in subject.labels)
     is_talk = sender.type == "User" and bool(comment.body.strip())
-    return waits and is_talk and subject.state == "open"
+    return waits and is_talk and subject.is_open
 
 
 def _comment(
@@ -268,7 +268,8 @@ def _comment(
     where: dict[str, Any] = {}
     if isinstance(payload, event.PullRequestReview):
         where = {"on": "review"}
-        at = payload.review.submitted_at
+        # A review changes its pull request, so without a time of its own it has that one's.
+        at = payload.review.submitted_at or payload.pull_request.updated_at
     else:
         at = payload.comment.created_at
     if isinstance(payload, event.PullRequestReviewComment):
@@ -327,7 +328,7 @@ def _trigger(
             "private": repository.private,
             "number": subject.number,
             "is_pull_request": is_pull,
-            "closed": subject.state != "open",
+            "closed": not subject.is_open,
             "actor": _actor(payload.sender),
             "title": _text(subject.title),
             "body": _text(subject.body),
@@ -398,7 +399,7 @@ def _has_state(subject: event.PullRequest) -> bool:
 
 
 def _closed(payload: event.ActedOn, subject: event.Issue | event.PullRequest) -> Signal:
-    merged = isinstance(subject, event.PullRequest) and subject.merged
+    merged = isinstance(subject, event.PullRequest) and bool(subject.merged)
     how = "merged" if merged else payload.action
     closed = f"{subject.number}:{how}:{subject.updated_at}"
     return _signal(payload, "closed", closed, number=subject.number, action=how)

@@ -21,6 +21,8 @@ from app.web.watching import Watched
 from app.web.webhook import BODY_SECONDS, INTAKE_SECONDS, Intake, Receiver
 
 WEBHOOK_PATH = "/webhooks/github"
+# GitHub sends to exactly what was typed as the App's webhook URL, and follows no redirect.
+_WEBHOOK_PATHS = (WEBHOOK_PATH, f"{WEBHOOK_PATH}/")
 POLICY_SCHEMA_PATH = "/honk.schema.json"
 
 _SECURITY_HEADERS = {
@@ -62,7 +64,7 @@ def create_app(
     )
     application = Starlette(
         routes=[
-            Route(WEBHOOK_PATH, receiver, methods=["POST"]),
+            *(Route(path, receiver, methods=["POST"]) for path in _WEBHOOK_PATHS),
             *watching.routes(watched),
             Route(POLICY_SCHEMA_PATH, _policy_schema),
             Route("/", _front_page),
@@ -84,7 +86,7 @@ class _DeliveriesFirst:
         self._others = others
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_delivery = scope.get("path") == WEBHOOK_PATH and scope.get("method") == "POST"
+        is_delivery = scope.get("path") in _WEBHOOK_PATHS and scope.get("method") == "POST"
         await (self._receiver if is_delivery else self._others)(scope, receive, send)
 
 

@@ -135,6 +135,12 @@ def test_a_bot_may_ask_and_the_worker_decides() -> None:
 
 def test_who_asks_on_a_closed_issue_is_told() -> None:
     assert _trigger("issues", labeled(issue__state="closed")).closed
+
+
+@pytest.mark.parametrize("closed_at", [None, "2026-03-02T09:10:11Z"])
+def test_an_event_without_a_state_tells_by_the_time_of_closing(closed_at: str | None) -> None:
+    event = without(labeled(issue__closed_at=closed_at), "issue__state")
+    assert _trigger("issues", event).closed is (closed_at is not None)
     assert not _trigger("issues", labeled()).closed
 
 

@@ -210,7 +210,7 @@ async def test_long_numbers_hurt_nobody(site: Site) -> None:
 
 @pytest.mark.parametrize(
     "missing",
-    ["issue", "issue__number", "issue__title", "label", "repository", "sender__id", "issue__state"],
+    ["issue", "issue__number", "issue__title", "repository", "sender__id", "issue__updated_at"],
 )
 async def test_an_event_without_what_it_must_hold_is_refused(site: Site, missing: str) -> None:
     answer = await site.deliver("issues", encoded(without(labeled(), missing)))
