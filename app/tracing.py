@@ -39,7 +39,7 @@ def configure(endpoint: str | None) -> Callable[[], None]:
     except ImportError:
         raise UserError(
             "OTEL_EXPORTER_OTLP_ENDPOINT is set, and the packages for it are not installed.",
-            next_step="Install Honk with its extra `otel`, or take the setting away.",
+            next_step="Install them: pip install 'honk-app[otel]'. Or remove the setting.",
         ) from None
     resource = Resource.create({"service.name": "honk", "service.version": __version__})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
