@@ -244,13 +244,30 @@ def let_sign_in(github: GitHub, honk_url: str) -> None:
     github.world.app = dataclasses.replace(github.world.app, callback_urls=(back,))
 
 
+_HANDED_ON = (
+    "HONK_EGRESS_NETWORKS",
+    "HONK_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+)
+"""What this machine's network asks for: set-up and the real model need it in a demo as well."""
+
+
+def network_settings(given: Mapping[str, str]) -> dict[str, str]:
+    """The settings of an environment that say how to get out of this machine."""
+    return {name: value for name, value in given.items() if name.upper() in _HANDED_ON}
+
+
 def _settings(home: Path, github_url: str, model_url: str | None) -> dict[str, str]:
     if model_url:
         model = {"ANTHROPIC_BASE_URL": model_url, "ANTHROPIC_API_KEY": KEY_OF_NOBODY}
     else:
         names = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "HONK_MODEL")
         model = {name: os.environ[name] for name in names if name in os.environ}
-    return {**github_settings(home, github_url), **sign_in_settings(), **model}
+    network = network_settings(os.environ)
+    return {**github_settings(home, github_url), **sign_in_settings(), **network, **model}
 
 
 @asynccontextmanager

@@ -25,7 +25,17 @@ from app.workspace import seccomp
 from app.workspace.living import Launch, LivingPlain
 from app.workspace.sandbox import Sandboxes
 from app.workspace.slots import Slots, slots_below
-from app.workspace.spec import HOME, MIB, WORKSPACE, Completed, Mount, SandboxReport, SandboxSpec
+from app.workspace.spec import (
+    HOME,
+    HOSTNAME,
+    HOSTS,
+    MIB,
+    WORKSPACE,
+    Completed,
+    Mount,
+    SandboxReport,
+    SandboxSpec,
+)
 
 PODMAN = "podman"
 _HELPER = "/run/honk/inside.py"
@@ -73,6 +83,7 @@ def run_words(
     user: int | None,
     profile: Path,
     helper: Path,
+    hosts: Path,
     descriptors: int,
     channel: int,
 ) -> list[str]:
@@ -84,7 +95,7 @@ def run_words(
     most = str(max(spec.limits.open_files, 1024))
     return [
         *(PODMAN, "run", "--rm", "--name", name, "--pull", "never", "--log-driver", "none"),
-        *("--network", "none", "--no-hosts", "--hostname", "honk", "--http-proxy=false"),
+        *("--network", "none", "--no-hosts", "--hostname", HOSTNAME, "--http-proxy=false"),
         *("--cap-drop", "all", "--security-opt", "no-new-privileges"),
         *("--security-opt", "label=disable", "--security-opt", f"seccomp={profile}"),
         *("--read-only", "--read-only-tmpfs=false", "--systemd=false", "--image-volume", "ignore"),
@@ -95,6 +106,7 @@ def run_words(
         *("--tmpfs", f"{HOME}:rw,nosuid,nodev,mode=1777,size={tmp}", "--shm-size", str(shm)),
         *_bind(spec.workspace, WORKSPACE, writable=spec.workspace_writable),
         *_bind(helper, _HELPER, writable=False),
+        *_bind(hosts, "/etc/hosts", writable=False),
         *(word for mount in spec.mounts for word in _mounted(mount)),
         *("--workdir", WORKSPACE, "--unsetenv-all", f"--preserve-fds={descriptors}"),
         *("--entrypoint", json.dumps([_PYTHON, "-I", "-S", _HELPER, str(channel)]), image),
@@ -131,6 +143,9 @@ class Container(Sandboxes):
         self._helper = folder / "inside.py"
         shutil.copyfile(Path(__file__).with_name("inside.py"), self._helper)
         self._helper.chmod(0o644)
+        self._hosts = folder / "hosts"
+        self._hosts.write_text(HOSTS)
+        self._hosts.chmod(0o644)
 
     @classmethod
     def create(cls, root: Path, image: str) -> Container:
@@ -159,6 +174,7 @@ class Container(Sandboxes):
             user=self._slots.owner(spec.workspace) if self._slots is not None else None,
             profile=self._profile,
             helper=self._helper,
+            hosts=self._hosts,
             descriptors=last - 2,
             channel=channel,
         )

@@ -89,8 +89,15 @@ class Addresses:
             raise RefusedError("the name has no address") from error
         allowed = [text for text in found if self.allows(ipaddress.ip_address(_bare(text)))]
         if not allowed:
-            raise RefusedError(f"its address {', '.join(found[:3]) or 'is missing'} is not public")
+            raise RefusedError(_not_public(found))
         return allowed
+
+
+def _not_public(found: Sequence[str]) -> str:
+    if not found:
+        return "the name has no address"
+    named = ", ".join(found[:3])
+    return f"its address {named} is not public; the operator can allow it with HONK_EGRESS_NETWORKS"
 
 
 def _bare(text: str) -> str:

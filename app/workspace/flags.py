@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.errors import UserError
-from app.workspace.spec import HOME, MIB, WORKSPACE, SandboxSpec
+from app.workspace.spec import HOME, HOSTNAME, HOSTS, MIB, WORKSPACE, SandboxSpec
 
 BWRAP = "/usr/bin/bwrap"
 PYTHON = "/usr/bin/python3"
@@ -26,7 +26,7 @@ _ETC = {
     "/etc/passwd": f"honk:x:{_ID}:{_ID}:Honk:{HOME}:/bin/bash\n"
     "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
     "/etc/group": f"honk:x:{_ID}:\nnogroup:x:65534:\n",
-    "/etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
+    "/etc/hosts": HOSTS,
     "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
     "/etc/resolv.conf": "",
 }
@@ -158,7 +158,7 @@ def _walls() -> list[str]:
     return [
         *unshare,
         *("--disable-userns", "--as-pid-1", "--die-with-parent", "--new-session", "--clearenv"),
-        *("--uid", _ID, "--gid", _ID, "--hostname", "honk", "--cap-drop", "ALL"),
+        *("--uid", _ID, "--gid", _ID, "--hostname", HOSTNAME, "--cap-drop", "ALL"),
     ]
 
 

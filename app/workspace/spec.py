@@ -17,6 +17,12 @@ MIB = 1 << 20
 WORKSPACE = "/workspace"
 HOME = "/home/honk"
 PATH = "/usr/local/bin:/usr/bin:/bin"
+HOSTNAME = "honk"
+HOSTS = f"""127.0.0.1 localhost
+127.0.1.1 {HOSTNAME}
+::1 localhost ip6-localhost ip6-loopback
+"""
+"""Inside there is no DNS. Many programs look up the name of the machine they run on."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ def words(user: int | None = 200_001, **spec: object) -> list[str]:
         user=user,
         profile=Path("/p.json"),
         helper=Path("/inside.py"),
+        hosts=Path("/hosts"),
         descriptors=7,
         channel=5,
     )
@@ -47,6 +48,7 @@ def test_the_walls_stand_in_the_command() -> None:
         "--unsetenv-all",
         "--http-proxy=false",
         "--user 200001:200001",
+        "source=/hosts,destination=/etc/hosts,ro",
         "--preserve-fds=7",
     ):
         assert wall in said, wall

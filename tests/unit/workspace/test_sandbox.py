@@ -47,6 +47,20 @@ async def sh(sandbox: Sandbox, spec: SandboxSpec, script: str, **more: int) -> C
     return await sandbox.run(spec, ["bash", "-c", script])
 
 
+async def test_the_sandbox_knows_its_own_name(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    sandbox = Bubblewrap.create(tmp_path)
+    sandbox.claim(workspace)
+    ask = (
+        "python3 -c 'import socket; name = socket.gethostname();"
+        " server = socket.create_server((name, 0));"
+        " socket.create_connection(server.getsockname()); print(socket.getfqdn(), name)'"
+    )
+    done = await sh(sandbox, SandboxSpec(workspace), ask)
+    assert (done.exit_code, done.text.split()) == (0, ["honk", "honk"]), done.text
+
+
 def processes(marker: str) -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
