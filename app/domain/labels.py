@@ -22,3 +22,15 @@ STATES = frozenset({QUEUED, RUNNING, NEEDS_YOU, DONE, FAILED})
 
 STOPPING = frozenset({QUEUED, RUNNING})
 """Taking one of these off asks the run to stop."""
+
+OURS = STATES | {TRIGGER, STRONGER, HOLD}
+
+
+def plain(name: str) -> str:
+    """A label of ours as it is written here, however somebody wrote it; any other as it is.
+
+    To GitHub `Honk` and `honk` are one label. Letters that only become ASCII when they are made
+    small, such as the Kelvin sign, are other letters.
+    """
+    small = name.lower() if name.isascii() else name
+    return small if small in OURS else name

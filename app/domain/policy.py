@@ -23,6 +23,9 @@ from app.domain.values import Value, is_branch_name
 from app.errors import UserError
 
 POLICY_PATH = ".github/honk.yml"
+OTHER_POLICY_PATH = ".github/honk.yaml"
+"""The other usual ending. A repository has one of the two."""
+
 POLICY_MAX_BYTES = 65_536
 
 _NEXT_STEP = "Mend the file on the default branch, then ask again."
@@ -158,8 +161,27 @@ class UnreadablePolicyError(UserError):
 class PolicyError(UserError):
     """The file is there and wrong: the message names the line and what was expected."""
 
+    def __init__(self, line: int | None, what: str, path: str = POLICY_PATH) -> None:
+        where = f"`{path}`, line {line}" if line else f"`{path}`"
+        super().__init__(f"{where}: {what}.", next_step=_NEXT_STEP)
+        self.line = line
+        self.what = what
 
-def read(content: bytes | None) -> Policy:
+
+def choose(yml: bytes | None, yaml: bytes | None) -> tuple[bytes | None, str]:
+    """The one file of the two that is there, and its path.
+
+    Raises UserError when both are: which one a person means is not ours to guess.
+    """
+    if yml is not None and yaml is not None:
+        raise UserError(
+            f"This repository has both `{POLICY_PATH}` and `{OTHER_POLICY_PATH}`.",
+            next_step="Delete one of them on the default branch, then ask again.",
+        )
+    return (yml, POLICY_PATH) if yaml is None else (yaml, OTHER_POLICY_PATH)
+
+
+def read(content: bytes | None, path: str = POLICY_PATH) -> Policy:
     """Read the file's bytes; None is an absent file and gives the defaults.
 
     Raises UnreadablePolicyError when they are too many or not UTF-8, and PolicyError as `parse`.
@@ -168,7 +190,7 @@ def read(content: bytes | None) -> Policy:
         return Policy()
     if len(content) > POLICY_MAX_BYTES:
         raise UnreadablePolicyError(
-            f"`{POLICY_PATH}` has {len(content)} bytes, and Honk reads {POLICY_MAX_BYTES}.",
+            f"`{path}` has {len(content)} bytes, and Honk reads {POLICY_MAX_BYTES}.",
             next_step=_NEXT_STEP,
         )
     try:
@@ -176,9 +198,11 @@ def read(content: bytes | None) -> Policy:
     except UnicodeDecodeError as problem:
         line = content.count(b"\n", 0, problem.start) + 1
         raise UnreadablePolicyError(
-            f"`{POLICY_PATH}` is not UTF-8 text: line {line} has a byte that is none.",
+            f"`{path}` is not UTF-8 text: line {line} has a byte that is none.",
             next_step=_NEXT_STEP,
         ) from None
+    except PolicyError as problem:
+        raise PolicyError(problem.line, problem.what, path) from None
 
 
 def parse(text: str | None) -> Policy:
@@ -193,7 +217,7 @@ def parse(text: str | None) -> Policy:
     if data is None:
         return Policy()
     if not isinstance(data, dict):
-        raise _wrong(1, "expected lines like `draft: true`, each a key with its value")
+        raise PolicyError(1, "expected lines like `draft: true`, each a key with its value")
     _refuse_unknown(data, Policy, (), lines)
     try:
         # As JSON, so that strictness takes a list for a tuple and still no `true` for a number.
@@ -203,7 +227,7 @@ def parse(text: str | None) -> Policy:
     _check_branches(policy, lines)
     for key in NOT_BUILT_YET:
         if getattr(policy, key) != Policy.model_fields[key].default:
-            raise _wrong(_line_of((key,), lines), f"`{key}` is not built yet; leave it out")
+            raise PolicyError(_line_of((key,), lines), f"`{key}` is not built yet; leave it out")
     return policy
 
 
@@ -238,14 +262,14 @@ class _Loader(yaml.SafeLoader):
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
         line = event.start_mark.line + 1 if event.start_mark else None
         if isinstance(event, yaml.AliasEvent):
-            raise _wrong(line, "aliases (`*name`) are not read; write it out")
+            raise PolicyError(line, "aliases (`*name`) are not read; write it out")
         if getattr(event, "tag", None) not in (None, "!"):
-            raise _wrong(line, "tags (`!!name`) are not read; write the value alone")
+            raise PolicyError(line, "tags (`!!name`) are not read; write the value alone")
         if isinstance(event, yaml.ScalarEvent) and _HALF_A_CHARACTER.search(event.value):
             # `"\ud800"` can be written in YAML, and nothing that Honk speaks to takes it.
-            raise _wrong(line, "this holds half of a surrogate pair; write the character itself")
+            raise PolicyError(line, "half of a surrogate pair stands here; write the character")
         if self._depth >= _DEEPEST:
-            raise _wrong(line, "this is nested too deeply")
+            raise PolicyError(line, "this is nested too deeply")
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -269,14 +293,16 @@ def _load(text: str) -> tuple[object, dict[_Path, int]]:
 def _not_yaml(problem: Exception, text: str) -> PolicyError:
     if isinstance(problem, yaml.reader.ReaderError):
         line = text.count("\n", 0, problem.position) + 1
-        return _wrong(line, "there is a character that YAML does not allow")
+        return PolicyError(line, "there is a character that YAML does not allow")
     mark = getattr(problem, "problem_mark", None)
     if mark is None:
-        return _wrong(None, "this is not YAML")
+        return PolicyError(None, "this is not YAML")
     if re.match(r" *\t", "".join(text.split("\n")[mark.line : mark.line + 1])):
-        return _wrong(mark.line + 1, "the line begins with a tab; YAML is indented with blanks")
+        return PolicyError(
+            mark.line + 1, "the line begins with a tab; YAML is indented with spaces"
+        )
     what = getattr(problem, "problem", None) or "it cannot be read"
-    return _wrong(mark.line + 1, f"this is not YAML ({what[:200]})")
+    return PolicyError(mark.line + 1, f"this is not YAML ({what[:200]})")
 
 
 def _lines(node: yaml.Node, path: _Path) -> Iterator[tuple[_Path, int]]:
@@ -291,9 +317,9 @@ def _lines(node: yaml.Node, path: _Path) -> Iterator[tuple[_Path, int]]:
     for key, value in node.value:
         name, line = str(key.value), key.start_mark.line + 1
         if key.tag == "tag:yaml.org,2002:merge":
-            raise _wrong(line, "merging with `<<` is not read; write it out")
+            raise PolicyError(line, "merging with `<<` is not read; write it out")
         if name in first:
-            raise _wrong(
+            raise PolicyError(
                 line, f"{_named((*path, name))} is there twice, first on line {first[name]}"
             )
         first[name] = line
@@ -308,7 +334,7 @@ def _refuse_unknown(
         here = (*path, str(key))
         if key not in model.model_fields:
             hint = _meant(str(key), model, path)
-            raise _wrong(lines.get(here), f"{_named(here)} is not a key Honk knows; {hint}")
+            raise PolicyError(lines.get(here), f"{_named(here)} is not a key Honk knows; {hint}")
         inner = _part(model, str(key))
         if isinstance(value, dict) and inner is not None:
             _refuse_unknown(value, inner, here, lines)
@@ -354,7 +380,7 @@ def _wrong_value(problem: ErrorDetails, lines: dict[_Path, int]) -> PolicyError:
     where = _named(tuple(part for part in path if not part.isdigit()))
     shown = json.dumps(given, ensure_ascii=False, default=str)
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]} …"
-    return _wrong(line, f"{where}: expected {_expected(problem)}, and found `{shown}`")
+    return PolicyError(line, f"{where}: expected {_expected(problem)}, and found `{shown}`")
 
 
 def _expected(problem: ErrorDetails) -> str:
@@ -408,7 +434,7 @@ def _named(path: _Path) -> str:
 
 def _no_account(given: object, line: int | None) -> PolicyError:
     """A name can pass to another account; its number cannot."""
-    return _wrong(
+    return PolicyError(
         line,
         f"`bots` lists accounts by their numeric id, and {str(given)[:100]!r} is none; "
         "https://api.github.com/users/NAME[bot] shows it as `id`",
@@ -419,12 +445,12 @@ def _check_branches(policy: Policy, lines: dict[_Path, int]) -> None:
     # No braces are left for `format`, which could be asked to make a name of gigabytes.
     example = policy.branch.replace("{number}", "1").replace("{slug}", "x")
     if "{" in example or "}" in example:
-        raise _wrong(
+        raise PolicyError(
             lines.get(("branch",)), "`branch` may use {number} and {slug}, and no other braces"
         )
     for key, name in (("branch", example), ("base", policy.base)):
         if name is not None and not is_branch_name(name):
-            raise _wrong(lines.get((key,)), f"`{key}` is no name that git takes for a branch")
+            raise PolicyError(lines.get((key,)), f"`{key}` is no name that git takes for a branch")
 
 
 def _line_of(path: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> int | None:
@@ -433,11 +459,3 @@ def _line_of(path: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> int | 
             return lines[path]
         path = path[:-1]
     return None
-
-
-def _wrong(line: int | None, what: str) -> PolicyError:
-    where = f"`{POLICY_PATH}`, line {line}" if line else f"`{POLICY_PATH}`"
-    return PolicyError(
-        f"{where}: {what}.",
-        next_step=_NEXT_STEP,
-    )

@@ -215,7 +215,7 @@ def _is_ours(account: event.Account | None, app: OurApp) -> bool:
 def _from_label(payload: event.Issues | event.PullRequests) -> Trigger | Ignored:
     if payload.label is None:
         return Ignored("GitHub does not say which label it was")
-    name = payload.label.name
+    name = labels.plain(payload.label.name)
     subject = payload.issue if isinstance(payload, event.Issues) else payload.pull_request
     kind: Literal["label", "unlabel"] = "label" if payload.action == "labeled" else "unlabel"
     if name not in ({labels.TRIGGER} if kind == "label" else labels.STOPPING):
@@ -257,7 +257,7 @@ def _may_answer(
     sender: event.Account, subject: event.Issue | event.PullRequest, comment: Comment
 ) -> bool:
     """Where a question of ours waits, a person's words may be the answer to it."""
-    waits = any(label.name == labels.NEEDS_YOU for label in subject.labels)
+    waits = labels.NEEDS_YOU in _labels_of(subject)
     is_talk = sender.type == "User" and bool(comment.body.strip())
     return waits and is_talk and subject.is_open
 
@@ -333,7 +333,7 @@ def _trigger(
             "title": _text(subject.title),
             "body": _text(subject.body),
             "author": _actor(subject.user) if subject.user else None,
-            "labels": tuple(each.name for each in subject.labels),
+            "labels": _labels_of(subject),
             "comments": subject.comments,
             "label": label,
             "comment": comment,
@@ -389,13 +389,13 @@ def _from_pull_request(payload: event.PullRequests, app: OurApp) -> Signal | Ign
 
 
 def _from_the_end(payload: event.ActedOn, subject: event.Issue) -> Signal | Ignored:
-    if labels.STOPPING.isdisjoint(each.name for each in subject.labels):
+    if labels.STOPPING.isdisjoint(_labels_of(subject)):
         return Ignored("no run is at work here")
     return _closed(payload, subject)
 
 
 def _has_state(subject: event.PullRequest) -> bool:
-    return not labels.STATES.isdisjoint(each.name for each in subject.labels)
+    return not labels.STATES.isdisjoint(_labels_of(subject))
 
 
 def _closed(payload: event.ActedOn, subject: event.Issue | event.PullRequest) -> Signal:
@@ -425,6 +425,10 @@ def _signal(
             **known,
         }
     )
+
+
+def _labels_of(subject: event.Issue | event.PullRequest) -> tuple[str, ...]:
+    return tuple(labels.plain(each.name) for each in subject.labels)
 
 
 def _actor(account: event.Account) -> Actor:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from app.domain.labels import STATES
+from app.domain import labels as ours
 from app.domain.values import Value
 from app.domain.words import LabelLook
 from app.github.client import RepositoryClient
@@ -163,7 +163,9 @@ async def issue(client: RepositoryClient, number: int) -> Issue:
         body=wire.body or "",
         author=actor(wire.user),
         state=wire.state,
-        labels=tuple(label if isinstance(label, str) else label.name for label in wire.labels),
+        labels=tuple(
+            ours.plain(label if isinstance(label, str) else label.name) for label in wire.labels
+        ),
         locked=wire.locked,
         updated_at=wire.updated_at,
         is_pull_request=wire.pull_request is not None,
@@ -319,8 +321,8 @@ async def set_state_label(
     else:
         labels = await _put_label(client, number, label, known.get(label))
     for other in labels:
-        name = other.name.lower()
-        if name in STATES and name != label:
+        name = ours.plain(other.name)
+        if name in ours.STATES and name != label:
             await remove_label(client, number, other.name)
 
 
@@ -442,7 +444,9 @@ async def _put_label(
     )
     labels = answer.read(list[_LabelWire])
     unpainted = any(
-        label.name.lower() == name and label.color == _PAINTED_BY_GITHUB and not label.description
+        ours.plain(label.name) == name
+        and label.color == _PAINTED_BY_GITHUB
+        and not label.description
         for label in labels
     )
     if unpainted and look is not None:

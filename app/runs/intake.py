@@ -90,10 +90,13 @@ def _is_beyond_memory(services: Services, trigger: Trigger) -> bool:
 
 async def _policy(client: RepositoryClient, trigger: Trigger) -> Policy | UserError:
     """The rules of the default branch, or what is wrong with them."""
-    path, most = policies.POLICY_PATH, policies.POLICY_MAX_BYTES
+    branch, most = trigger.default_branch, policies.POLICY_MAX_BYTES
     try:
-        content = await repositories.read_file(client, path, trigger.default_branch, most)
-        return policies.read(content)
+        yml, yaml = await asyncio.gather(
+            repositories.read_file(client, policies.POLICY_PATH, branch, most),
+            repositories.read_file(client, policies.OTHER_POLICY_PATH, branch, most),
+        )
+        return policies.read(*policies.choose(yml, yaml))
     except UserError as error:
         return error
 

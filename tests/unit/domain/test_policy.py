@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from app.domain import policy
 from app.domain.policy import BudgetPolicy, Policy, PolicyError, UnreadablePolicyError
+from app.errors import UserError
 
 
 def test_absent_and_empty_are_the_defaults() -> None:
@@ -222,3 +223,17 @@ class TestSchema:
         assert validator.is_valid(yaml.safe_load(text)) is right
         with contextlib.nullcontext() if right else pytest.raises(PolicyError):
             policy.parse(text)
+
+
+def test_the_other_ending_is_read_and_named() -> None:
+    assert policy.choose(None, None) == (None, ".github/honk.yml")
+    assert policy.choose(b"draft: true", None) == (b"draft: true", ".github/honk.yml")
+    assert policy.choose(None, b"draft: true") == (b"draft: true", ".github/honk.yaml")
+    assert policy.read(b"draft: true", policy.OTHER_POLICY_PATH).draft
+    with pytest.raises(PolicyError, match=r"`\.github/honk\.yaml`, line 1: "):
+        policy.read(b"drafd: true", policy.OTHER_POLICY_PATH)
+    with pytest.raises(UnreadablePolicyError, match=r"`\.github/honk\.yaml` is not UTF-8"):
+        policy.read(b"\xff", policy.OTHER_POLICY_PATH)
+    for other in (b"", b"draft: true"):
+        with pytest.raises(UserError, match=r"both `\.github/honk\.yml` and `\.github/honk\.yaml`"):
+            policy.choose(b"draft: true", other)

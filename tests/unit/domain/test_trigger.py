@@ -44,6 +44,19 @@ def test_a_label_carries_the_issue_as_it_was() -> None:
     assert trigger.html_url == "https://github.com/acme/rounding/issues/7"
 
 
+def test_labels_are_compared_as_github_compares_them() -> None:
+    payload = labeled()
+    payload["label"]["name"] = "HONK"
+    payload["issue"]["labels"] = [{"name": "Bug"}, {"name": "Honk"}, {"name": "HONK:Max"}]
+    trigger = _trigger("issues", payload)
+
+    assert trigger.label == "honk"
+    assert trigger.labels == ("Bug", "honk", "honk:max")
+
+    payload["label"]["name"] = "hon\u212a"  # the Kelvin sign is no k
+    assert isinstance(_decide("issues", payload), Ignored)
+
+
 def test_a_comment_is_named_by_its_node() -> None:
     trigger = _trigger("issue_comment", commented("Hm.\n/honk round up"))
 
@@ -113,7 +126,7 @@ def test_a_nul_is_kept_from_the_database() -> None:
         ("issue_comment", commented(action="deleted"), "not acted on"),
         ("push", labeled(), "not acted on"),
         ("ping", {"zen": "x"}, "not acted on"),
-        ("issues", labeled("Honk"), "label"),
+        ("issues", labeled("Honker"), "label"),
         ("issues", labeled("honk:running"), "label"),
         ("issues", labeled("honk:running", action="unlabeled", issue__state="closed"), "closed"),
         ("issues", labeled(repository__archived=True), "archived"),
