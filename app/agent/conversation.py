@@ -251,15 +251,16 @@ def messages_of(
 ) -> tuple[Block, ...]:
     """The conversation in the API's shape.
 
-    Refused turns are left out, user turns that follow each other become one, and thinking of
-    another model is left out (it is readable to its own model only).
+    Refused turns are left out, turns of one role that follow each other become one message (some
+    endpoints refuse two in a row), and thinking of another model is left out (it is readable to its
+    own model only).
     """
     messages: list[Block] = []
     for record in records:
         content = _content(record, model, compaction)
         if record.stop_reason == "refusal" or not content:
             continue
-        if record.role == "user" and messages and messages[-1]["role"] == "user":
+        if messages and messages[-1]["role"] == record.role:
             content = [*messages.pop()["content"], *content]
         messages.append({"role": record.role, "content": content})
     return tuple(messages)
@@ -271,9 +272,19 @@ def _content(record: TurnRecord, model: str, compaction: Compaction) -> list[Blo
         return [_shortened(b) if short else b for b in record.content]
     thought_here = (record.usage or {}).get("model") == model
     if thought_here and record.seq >= compaction.thinking:
-        return record.content
-    spoken = [b for b in record.content if b["type"] not in _THINKING]
+        return _unfinished(record)
+    spoken = [b for b in _unfinished(record) if b["type"] not in _THINKING]
     return spoken or [{"type": "text", "text": "(thinking)"}]
+
+
+def _unfinished(record: TurnRecord) -> list[Block]:
+    """A turn's blocks; of a paused one, which ends the next request, without white space at the
+    end, which the API refuses there.
+    """
+    *before, last = record.content
+    if record.stop_reason != "pause_turn" or last["type"] != "text" or not last["text"].strip():
+        return record.content
+    return [*before, {**last, "text": last["text"].rstrip()}]
 
 
 def _shortened(block: Block) -> Block:

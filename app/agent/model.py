@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 import httpx2
 
 from app import tracing
+from app.agent.stream import Assembly
 from app.domain.values import Value
 from app.errors import HonkError, RetryableError, UserError
 
@@ -59,8 +60,8 @@ class StaleThinkingError(HonkError):
     """The API no longer accepts recorded thinking: what came before it is not what it was."""
 
 
-class ModelRefusedRequestError(HonkError):
-    """The API calls the request malformed. That is our bug; the message is the API's own."""
+class ModelRefusedRequestError(UserError):
+    """The API calls the request malformed, which sending it again would not change."""
 
 
 class ModelRequest(Value):
@@ -177,27 +178,26 @@ class AnthropicModel:
         """One attempt. What it cost in vain is added to `discarded`."""
         import anthropic
 
-        begun: anthropic.types.Message | None = None
+        answer = Assembly()
         try:
-            async with self._client.messages.stream(**_parameters(request)) as stream:
+            stream = await self._client.messages.create(**_parameters(request), stream=True)
+            async with stream:
                 async for event in stream:
-                    if event.type == "message_start":
-                        # One object, which the SDK completes in place as events come.
-                        begun = stream.current_message_snapshot
+                    answer.add(event.to_dict(mode="python"))
         except anthropic.APIStatusError as error:
-            _keep_usage(begun, discarded)
+            _keep_usage(answer, discarded)
             self._raise_status(error)
         except (anthropic.APIConnectionError, httpx2.TransportError) as error:
-            _keep_usage(begun, discarded)
+            _keep_usage(answer, discarded)
             raise RetryableError(f"The model cannot be reached ({type(error).__name__}).") from None
         except ValueError:
-            # The SDK gives up on JSON that a broken stream left behind.
-            _keep_usage(begun, discarded)
+            # What is no JSON, or no stream of a message: it broke on the way.
+            _keep_usage(answer, discarded)
             raise RetryableError("The model's answer could not be read.") from None
-        if begun is None or begun.stop_reason is None:
-            _keep_usage(begun, discarded)
+        if answer.usage is None or answer.stop_reason is None:
+            _keep_usage(answer, discarded)
             raise RetryableError("The model's answer ended before it was whole.")
-        return _whole_turn(begun)
+        return _whole_turn(answer, answer.stop_reason, answer.usage)
 
     def _raise_status(self, error: anthropic.APIStatusError) -> NoReturn:
         """Turn an error of the API into one of ours, by whom it concerns.
@@ -250,7 +250,11 @@ def _raise_by_status(status: int, words: str, retry_after: float | None) -> NoRe
         raise RetryableError(
             f"The model's API answered {status}: {words}", retry_after=retry_after
         ) from None
-    raise ModelRefusedRequestError(f"The model's API answered {status}: {words}") from None
+    raise ModelRefusedRequestError(
+        f"The model's API refused the request ({status}): {words}",
+        next_step="Comment `/honk retry` for a new run. If that fails as well, the operator of "
+        "this Honk must check HONK_MODEL and ANTHROPIC_BASE_URL, or report it as a bug.",
+    ) from None
 
 
 def _speaks_of_staleness(lowered: str) -> bool:
@@ -272,18 +276,18 @@ def _retry_after(response: httpx2.Response) -> float | None:
         return None
 
 
-def _keep_usage(begun: anthropic.types.Message | None, discarded: list[Block]) -> None:
-    if begun is not None:
-        discarded.append(begun.usage.to_dict(mode="json"))
+def _keep_usage(answer: Assembly, discarded: list[Block]) -> None:
+    if answer.usage is not None:
+        discarded.append(answer.usage)
 
 
-def _whole_turn(message: anthropic.types.Message) -> ModelTurn:
-    details = message.stop_details
+def _whole_turn(answer: Assembly, stop_reason: str, usage: Block) -> ModelTurn:
+    details = answer.stop_details
     return ModelTurn(
-        content=tuple(block.to_dict(mode="json") for block in message.content),
-        stop_reason=message.stop_reason or "",
-        usage=message.usage.to_dict(mode="json"),
-        refusal=(details.explanation or details.category or "") if details else "",
+        content=answer.content(),
+        stop_reason=stop_reason,
+        usage=usage,
+        refusal=str(details.get("explanation") or details.get("category") or ""),
     )
 
 

@@ -20,6 +20,9 @@ from app.workspace.spec import Completed, EditResult
 BASH_SECONDS = 600.0
 """The longest one command may take."""
 
+UNREADABLE = "not_json"
+"""What stands for a tool's input that is no JSON object: its text under this name."""
+
 OUTPUT_CHARACTERS = 30_000
 """How much of one tool's output the model is shown."""
 
@@ -226,6 +229,11 @@ class ToolResult:
 
 def understood(call: ToolCall) -> _Input | str:
     """The call's checked input, or words for the model about what is wrong with it."""
+    if isinstance(call.input, dict) and set(call.input) == {UNREADABLE}:
+        return (
+            f"The input of {call.name[:100]} is not a JSON object in valid Unicode (half a "
+            "surrogate pair is not). Nothing was executed; send the call again."
+        )
     kind = _INPUTS.get(call.name)
     if kind is None:
         return f"There is no tool {call.name[:100]!r}. The tools are: {', '.join(_INPUTS)}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -12,14 +13,21 @@ _HALF_A_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 def json_value(text: str | bytes) -> Any:
     """The value of a JSON text.
 
-    Raises ValueError for whatever is no JSON in UTF-8, is nested too deeply, or holds one half of a
-    surrogate pair: JSON can say that, and no file, database or API takes it.
+    Raises ValueError for whatever is no JSON in UTF-8, is nested too deeply, holds a number that is
+    not finite, or one half of a surrogate pair: no file, database or API takes those.
     """
     whole = text if isinstance(text, str) else text.decode("utf-8")
     try:
-        value = json.loads(whole)
+        value = json.loads(whole, parse_float=_finite, parse_constant=_finite)
     except RecursionError:
         raise ValueError("this is nested too deeply") from None
     if _HALF_A_CHARACTER.search(whole):
         json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError("a number is not finite")
     return value

@@ -176,8 +176,22 @@ class Script:
 
     def __call__(self, request: Json) -> ScriptedTurn:
         """The turn that comes after the assistant's messages in the request."""
-        index = _assistant_turns(request)
+        index = 0
+        for message in request["messages"]:
+            if message["role"] == "assistant":
+                index = self._after(index, _blocks(message["content"]))
         return self.turns[index] if index < len(self.turns) else _SCRIPT_ENDED
+
+    def _after(self, index: int, blocks: list[Json]) -> int:
+        """The turn after one message: those that paused are one message with what followed them."""
+        shown = sum(block["type"] in ("text", "tool_use") for block in blocks)
+        while index < len(self.turns):
+            turn = self.turns[index]
+            shown -= bool(turn.say) + len(turn.use)
+            index += 1
+            if turn.stop_reason != "pause_turn" or shown <= 0:
+                return index
+        return index + 1
 
 
 _SCRIPT_ENDED = ScriptedTurn(
@@ -267,7 +281,7 @@ class ScriptedModel:
             raise _RefusalError(*_FAULT_ANSWERS[fault], retry_after=turn.retry_after)
         message = self._message(turn, body)
         if turn.stop_reason == "pause_turn":
-            self._paused.add(_digest(message["content"]))
+            self._paused.add(_digest(_trimmed(message["content"][-1])))
         return _Answer(message, turn, fault, streamed=bool(body.get("stream")), id=request_id)
 
     def _fault(self, turn: ScriptedTurn, subject: str, body: Json) -> str:
@@ -309,6 +323,10 @@ def _content(turn: ScriptedTurn, body: Json, ids: itertools.count[int]) -> list[
         call = {"type": "tool_use", "id": f"toolu_{next(ids):08d}", "name": name, "input": value}
         content.append(call)
     return content
+
+
+def _trimmed(block: Json) -> Json:
+    return {**block, "text": block["text"].rstrip()} if block["type"] == "text" else block
 
 
 def _assistant_turns(body: Json) -> int:
@@ -642,11 +660,20 @@ def _check_messages(messages: Any, paused: set[str]) -> None:
         _refuse_unless(isinstance(content, (str, list)) and content, f"messages.{i}: no content")
         for j, block in enumerate(_blocks(content)):
             _check_block(block, message["role"], f"messages.{i}.content.{j}")
+        # The API itself joins them; other endpoints that speak its language refuse them.
+        twice = i > 0 and messages[i - 1]["role"] == message["role"] == "assistant"
+        _refuse_unless(not twice, f"messages.{i}: two assistant messages in a row")
     _refuse_unless(messages[0]["role"] == "user", "messages: first message must use the user role")
     _check_pairs(_combined(messages))
     last = messages[-1]
-    prefill = last["role"] == "assistant" and _digest(last["content"]) not in paused
-    _refuse_unless(not prefill, "This model does not support assistant message prefill.")
+    if last["role"] == "assistant":
+        ending = _blocks(last["content"])[-1]
+        spaced = ending["type"] == "text" and ending["text"] != ending["text"].rstrip()
+        _refuse_unless(
+            not spaced, "messages: final assistant content cannot end with trailing whitespace"
+        )
+        prefill = _digest(ending) not in paused
+        _refuse_unless(not prefill, "This model does not support assistant message prefill.")
 
 
 _BLOCKS_OF = {

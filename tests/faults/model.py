@@ -85,7 +85,7 @@ FAILURES = {
     "401": _fault("status_401", says="refused the key"),
     "403": _fault("status_403", says="may not be used for this"),
     "404": _fault("status_404", says="does not know what was asked for"),
-    "400": _fault("status_400", says="ModelRefusedRequestError in work"),
+    "400": _fault("status_400", says="refused the request (400)"),
 }
 
 

@@ -180,11 +180,13 @@ async def test_a_prompt_that_is_too_long_is_its_own_error(fault: str) -> None:
             await model.turn(request())
 
 
-async def test_a_malformed_request_is_our_bug_and_not_tried_again() -> None:
+async def test_a_malformed_request_is_told_as_that_and_not_tried_again() -> None:
     async with asking(WHOLE) as (model, server):
         answer = {"role": "assistant", "content": [{"type": "text", "text": "prefilled"}]}
-        with pytest.raises(ModelRefusedRequestError, match="prefill"):
+        with pytest.raises(ModelRefusedRequestError, match="prefill") as raised:
             await model.turn(request(messages=(HELLO, answer)))
+    assert "(400)" in raised.value.message
+    assert "/honk retry" in raised.value.next_step
     assert len(server.requests) == 1
 
 

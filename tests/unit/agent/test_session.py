@@ -388,6 +388,41 @@ turns:
     assert server.requests[-1]["messages"][-1]["role"] == "assistant"
 
 
+async def test_what_follows_a_paused_turn_is_one_message_with_it() -> None:
+    """Some endpoints refuse two of the assistant's in a row, then and whenever it is continued."""
+    script = """
+turns:
+  - {say: "Still at it \\n", stop: pause_turn}
+  - {say: "And still", stop: pause_turn}
+  - use: [{bash: {command: "cat a"}}]
+  - use: [{finish: {summary: "Done.", not_done: "", how_to_check: ""}}]
+  - use: [{finish: {summary: "Again.", not_done: "", how_to_check: ""}}]
+"""
+    async with asking(script) as (model, server):
+        desk = Desk(model)
+        assert await desk.run() == Done(summary="Done.")
+        assert await desk.run("Go on.") == Done(summary="Again.")
+    roles = [message["role"] for message in server.requests[-1]["messages"]]
+    assert roles == ["user", "assistant"] * 2 + ["user"]
+    said = server.requests[-1]["messages"][1]["content"]
+    assert [block["type"] for block in said] == ["text", "text", "tool_use"]
+
+
+async def test_half_a_character_in_a_call_is_told_and_paid_for_once() -> None:
+    turns = (
+        ScriptedTurn(use=({"bash": {"command": "echo \ud99c"}}, {"bash": {"command": "cat a"}})),
+        ScriptedTurn(use=({"finish": {"summary": "Done."}},)),
+    )
+    async with asking(Script(turns)) as (model, server):
+        desk = Desk(model)
+        assert await desk.run() == Done(summary="Done.")
+    assert len(server.requests) == 2
+    assert desk.hands.commands == ["cat a"]
+    told = server.requests[1]["messages"][-1]["content"]
+    assert [block["is_error"] for block in told] == [True, False]
+    assert "surrogate" in told[0]["content"][0]["text"]
+
+
 async def test_a_refusal_ends_the_attempt_and_is_left_out_afterwards() -> None:
     def play(body: dict[str, Any]) -> ScriptedTurn:
         if "please" in str(body["messages"]):

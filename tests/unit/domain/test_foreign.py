@@ -25,6 +25,7 @@ def test_a_value_is_read() -> None:
         b"\xff",
         b'"\xed\xa0\x80"',
         "9" * 5_000,
+        *("1e999", "[-1e999]", "NaN", "Infinity", "-Infinity"),
     ],
 )
 def test_whatever_is_wrong_is_one_kind_of_error(text: str | bytes) -> None:
