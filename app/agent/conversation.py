@@ -93,11 +93,18 @@ class Stopped(Value):
 
 
 class BudgetSpent(Value):
-    """A limit was met. `words` says more where the limit alone does not explain it."""
+    """A limit was met."""
 
     kind: Literal["budget"] = "budget"
     which: Literal["money", "time", "turns"]
-    words: str = ""
+
+
+class Stuck(Value):
+    """The agent made the same call with the same result, `times` in a row."""
+
+    kind: Literal["stuck"] = "stuck"
+    tool: str
+    times: int
 
 
 class Refused(Value):
@@ -107,7 +114,7 @@ class Refused(Value):
     text: str
 
 
-Ending = Done | Question | Stopped | BudgetSpent | Refused
+Ending = Done | Question | Stopped | BudgetSpent | Stuck | Refused
 
 
 class Compaction(Value):

@@ -224,23 +224,26 @@ def _raise_by_status(status: int, words: str, retry_after: float | None) -> NoRe
     if status == 401:
         raise UserError(
             "The model's API refused the key.",
-            next_step="The operator of this Honk must set ANTHROPIC_API_KEY to a valid key.",
+            next_step="The operator of this Honk must set ANTHROPIC_API_KEY to a valid key; "
+            "then `/honk continue` goes on.",
         ) from None
     if status == 402 or (status == 400 and any(each in lowered for each in _OUT_OF_MONEY)):
         raise UserError(
             "The account that pays for the model has no credit left or has met its spend limit.",
-            next_step="The operator of this Honk must add credit or raise the limit.",
+            next_step="The operator of this Honk must add credit or raise the limit; then "
+            "`/honk continue` goes on.",
         ) from None
     if status == 403:
         raise UserError(
             f"The model's key may not be used for this: {words}.",
-            next_step="The operator of this Honk must give the key access to the model.",
+            next_step="The operator of this Honk must give the key access to the model; then "
+            "`/honk continue` goes on.",
         ) from None
     if status == 404:
         raise UserError(
             f"The model's API does not know what was asked for: {words}.",
             next_step="The operator of this Honk must check HONK_MODEL, HONK_MODEL_MAX and "
-            "ANTHROPIC_BASE_URL.",
+            "ANTHROPIC_BASE_URL; then `/honk continue` goes on.",
         ) from None
     if status == 413 or (status == 400 and any(each in lowered for each in _TOO_LONG)):
         raise PromptTooLongError(words) from None

@@ -25,6 +25,7 @@ from app.agent.conversation import (
     Question,
     Refused,
     Stopped,
+    Stuck,
     Transcript,
     TurnRecord,
     already_heard,
@@ -72,6 +73,7 @@ __all__ = [
     "Refused",
     "Session",
     "Stopped",
+    "Stuck",
     "Transcript",
     "TurnRecord",
 ]
@@ -95,7 +97,6 @@ _THRICE = (
     "You have now made this very call several times in a row with the same result. Do something "
     "else, or finish and say what is missing."
 )
-_IN_CIRCLES = "The agent made the same call over and over with the same result."
 
 
 @dataclass(frozen=True)
@@ -316,7 +317,7 @@ class Session:
         if ending := ending_of(calls, results):
             return None if await self._hear_people() else ending
         await self._report()
-        return await self._guard_against_circles()
+        return await self._guard_against_circles(calls[-1])
 
     async def _execute_all(
         self, calls: list[ToolCall], cut_off: str | None
@@ -348,10 +349,10 @@ class Session:
             return await self._snapshot()
         return next((r.snapshot for r in reversed(self._records) if r.snapshot), None)
 
-    async def _guard_against_circles(self) -> Ending | None:
+    async def _guard_against_circles(self, latest: ToolCall) -> Ending | None:
         count = repeats(self._records)
         if count >= REPEATS_ENDED:
-            return BudgetSpent(which="turns", words=_IN_CIRCLES)
+            return Stuck(tool=latest.name, times=count)
         if count >= REPEATS_TOLD:
             await self._record_words(_THRICE)
         return None

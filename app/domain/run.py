@@ -42,6 +42,7 @@ class Outcome(StrEnum):
     SHOWN = "shown"  # a patch for a fork; a person has to vouch for its code first
     NOTHING = "nothing"  # the agent changed no file, and said why
     BUDGET = "budget"  # money, time or turns are spent; the work is kept
+    STUCK = "stuck"  # the agent repeated one call and got nowhere; the work is kept
     STOPPED = "stopped"  # a person stopped it; the work is kept
     ERROR = "error"  # something failed; the status comment says what
 
@@ -54,6 +55,7 @@ OUTCOME_LABELS: dict[Outcome, str] = {
     Outcome.SHOWN: labels.NEEDS_YOU,
     Outcome.NOTHING: labels.NEEDS_YOU,
     Outcome.BUDGET: labels.NEEDS_YOU,
+    Outcome.STUCK: labels.NEEDS_YOU,
     Outcome.STOPPED: labels.NEEDS_YOU,
     Outcome.ERROR: labels.FAILED,
 }

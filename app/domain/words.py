@@ -72,6 +72,7 @@ _HEADLINES = {
     Outcome.SHOWN: "A patch to read",
     Outcome.NOTHING: "No change made",
     Outcome.BUDGET: "The budget is spent",
+    Outcome.STUCK: "The agent got stuck",
     Outcome.STOPPED: "Stopped",
     Outcome.ERROR: "This did not work",
 }
@@ -95,8 +96,8 @@ class Usage(Value):
 class Work(Value):
     """What the agent says it did, in its own words; never taken for the truth about the tests."""
 
-    ending: Literal["done", "question", "budget", "stopped", "refused"]
-    text: str = ""  # the summary, the question, or what the model said when it refused
+    ending: Literal["done", "question", "budget", "stuck", "stopped", "refused"]
+    text: str = ""  # the summary, the question, what it was stuck at, or why the model refused
     not_done: str = ""
     how_to_check: str = ""
     spent: str = ""  # which part of the budget is spent: money, time or turns
@@ -922,6 +923,12 @@ def feedback(verdict: Verdict, evidence: str) -> str:
     )
 
 
+def repeated(tool: str, times: int) -> str:
+    """What an agent did that got nowhere."""
+    called = sanitize.code(tool, limit=60)
+    return f"The agent called {called} {times} times in a row with the same input and result."
+
+
 def our_bug(reference: str) -> tuple[str, str]:
     """Problem and next step when Honk itself failed."""
     return (
@@ -1130,6 +1137,8 @@ def _result_line(report: Report) -> str:
     if report.outcome is Outcome.BUDGET and report.work:
         verb = "are" if report.work.spent == "turns" else "is"
         words.append(f"The run's {report.work.spent} {verb} used up; the work so far is kept.")
+    if report.outcome is Outcome.STUCK and report.work:
+        words.append(f"{report.work.text} The work so far is kept.")
     shown = (Outcome.QUESTION, Outcome.NOTHING, Outcome.ANSWERED, Outcome.SHOWN)
     if report.outcome in shown and report.work:
         words.append(sanitize.markdown(report.work.text, limit=6_000))
@@ -1173,6 +1182,10 @@ def _last_sentence(report: Report) -> str:
         case Outcome.BUDGET:
             where = f" {pull} holds the work so far." if pull else ""
             return f"The budget of this run is spent.{where}{tests} `/honk continue` goes on."
+        case Outcome.STUCK:
+            why = report.work.text if report.work else ""
+            where = f" {pull} holds the work so far." if pull else ""
+            return f"{why} Honk stopped it.{where}{tests} `/honk continue` lets it try again."
         case Outcome.QUESTION:
             asked = sanitize.markdown(report.work.text, limit=3_000) if report.work else ""
             return f"{asked}\n\nYour next comment here is the answer."

@@ -170,7 +170,7 @@ async def patiently(
         _end_if_stopped(name, stop)
         raise UserError(
             f"{problem} It stayed away although Honk tried again for several minutes.",
-            next_step="Put the label `honk` on again later.",
+            next_step="Comment `/honk continue` later, to go on from there.",
         ) from None
 
 

@@ -47,6 +47,7 @@ _WITHOUT_A_CHANGE = {
     "question": Outcome.QUESTION,
     "stopped": Outcome.STOPPED,
     "budget": Outcome.BUDGET,
+    "stuck": Outcome.STUCK,
 }
 
 # An attempt that has killed its worker three times is not tried again.
@@ -401,8 +402,8 @@ async def _publish(
     )
     if published.publication is None:
         return await _after_a_push(services, run, preparation, sealed, done, verified)
-    if done.ending == "budget":
-        outcome = Outcome.BUDGET
+    if done.ending in ("budget", "stuck"):
+        outcome = _WITHOUT_A_CHANGE[done.ending]
     else:
         outcome = Outcome.DONE if publish.is_ready(run, done, verified) else Outcome.NOT_READY
     return Report(

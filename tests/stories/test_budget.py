@@ -75,3 +75,35 @@ async def test_unfinished_work_is_not_merged_by_itself(house: House) -> None:
     assert _change(subject).auto_merge is None
     by_name = {check.name: check for check in subject.checks(_change(subject).head_sha)}
     assert by_name["honk / tests"].conclusion == "action_required"
+
+
+async def test_an_agent_that_repeats_one_call_is_stopped_for_that(house: House) -> None:
+    again = [{"bash": {"command": "false"}}]
+    subject = await house.subject(plays=script([FIX], *[again] * 6, [FINISH]))
+    await subject.label()
+    await subject.settled()
+    why = "The agent called `bash` 6 times in a row with the same input and result."
+    assert "**The agent got stuck.**" in subject.status
+    assert f"{why} The work so far is kept." in subject.status
+    assert why in subject.last_words
+    assert "/honk continue" in subject.last_words
+    assert "budget" not in subject.status + subject.last_words
+    assert subject.labels == ["honk:needs-you"]
+    assert subject.check.conclusion == "action_required"
+    assert _change(subject).draft
+
+    await subject.comment("/honk continue")
+    await subject.settled(endings=2)
+    assert subject.labels == ["honk:done"]
+
+
+async def test_a_run_without_credit_goes_on_once_there_is_some(house: House) -> None:
+    no_credit = {"use": [FIX], "fault": "no_credit"}
+    subject = await house.subject(plays=script(no_credit, [FINISH]))
+    await subject.label()
+    await subject.settled()
+    assert "no credit left" in subject.status
+    assert "`/honk continue` goes on" in subject.last_words
+    await subject.comment("/honk continue")
+    await subject.settled(endings=2)
+    assert subject.labels == ["honk:done"]

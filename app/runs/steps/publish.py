@@ -65,7 +65,7 @@ async def publish(
     if not pull.created and not is_ready(run, work, verified):
         # Somebody ordered the merge for when the checks pass: not for this commit.
         await pulls.disable_auto_merge(client, pull.node_id)
-    cut_short = work.ending == "budget"
+    cut_short = work.ending in ("budget", "stuck")
     await verify.complete_check(services, run, sealed, verified, cut_short=cut_short)
     return Published(
         publication=Publication(

@@ -34,6 +34,7 @@ _CONCLUSIONS: dict[Outcome, Conclusion] = {
     Outcome.QUESTION: "action_required",
     Outcome.NOTHING: "action_required",
     Outcome.BUDGET: "action_required",
+    Outcome.STUCK: "action_required",
     Outcome.STOPPED: "cancelled",
     Outcome.ERROR: "failure",
 }

@@ -13,6 +13,7 @@ from app.agent.conversation import (
     Message,
     Question,
     Refused,
+    Stuck,
     TurnRecord,
     already_heard,
 )
@@ -304,7 +305,9 @@ def _in_words(ending: Ending) -> Work:
         case Question():
             return Work(ending="question", text=ending.text)
         case BudgetSpent():
-            return Work(ending="budget", text=ending.words, spent=ending.which)
+            return Work(ending="budget", spent=ending.which)
+        case Stuck():
+            return Work(ending="stuck", text=words.repeated(ending.tool, ending.times))
         case Refused():
             return Work(ending="refused", text=ending.text)
         case _:

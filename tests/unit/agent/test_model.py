@@ -169,6 +169,7 @@ async def test_what_the_operator_must_mend_is_said_plainly(fault: str, words: st
             await model.turn(request())
     assert words in str(raised.value)
     assert "operator" in raised.value.next_step
+    assert "/honk continue" in raised.value.next_step
     assert KEY not in str(raised.value)
     assert len(server.requests) == 1
 
