@@ -13,14 +13,17 @@ import socket
 import sys
 from typing import Any
 
+_NEW = {"io_uring_setup": 425, "open_tree_attr": 467}
 _CALLS: dict[str, dict[str, int]] = {
-    "x86_64": {"ptrace": 101, "add_key": 248, "io_uring_setup": 425, "bpf": 321, "unshare": 272},
-    "aarch64": {"ptrace": 117, "add_key": 217, "io_uring_setup": 425, "bpf": 280, "unshare": 97},
+    "x86_64": {"ptrace": 101, "add_key": 248, "io_setup": 206, "bpf": 321, "unshare": 272, **_NEW},
+    "aarch64": {"ptrace": 117, "add_key": 217, "io_setup": 0, "bpf": 280, "unshare": 97, **_NEW},
 }
 _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "ptrace": (0, 0, 0, 0),
     "add_key": (b"user", b"honk", b"x", 1, -3),
+    "io_setup": (1, ctypes.create_string_buffer(8)),
     "io_uring_setup": (1, ctypes.create_string_buffer(256)),
+    "open_tree_attr": (-100, b"/", 0, None, 0),
     "bpf": (0, ctypes.create_string_buffer(128), 128),
     "unshare": (0x10000000,),
 }

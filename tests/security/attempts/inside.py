@@ -98,7 +98,8 @@ def open_filter() -> bytes:
 
 
 def judged(done: Completed) -> Outcome:
-    """What the words of a script say about it."""
+    """What the words of a script say about it. One that did not even start shows nothing."""
+    assert "honk: cannot run" not in done.text, done.text
     if THROUGH in done.text:
         return got(
             "; ".join(done.text.replace(THROUGH, "").split("\n")).strip("; ") or "as it said"
@@ -134,7 +135,7 @@ def script(
 
 
 _HELP = f"""
-import ctypes, errno, os, signal, socket, subprocess, sys, time
+import contextlib, ctypes, errno, os, resource, signal, socket, subprocess, sys, time
 def through(*what): print({THROUGH!r}, *what, flush=True)
 libc = ctypes.CDLL(None, use_errno=True)
 def call(number, *words):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
+import errno
 import functools
 import os
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
+from app.workspace import seccomp
 from app.workspace.spec import MIB, Limits, Mount
 from tests.security.attempts.inside import (
     THROUGH,
@@ -35,6 +39,7 @@ _NO_PIDS = Parts(
 _DEV = ("--dev", "/dev")
 _LAST = ("--remount-ro", "/dev")
 _NOBODY = Parts(walls=False)
+_TABLE = Path(__file__).parents[1] / "system_calls.txt"
 
 
 def _x86_64() -> str:
@@ -51,6 +56,37 @@ def _reads(path: str, wanted: str) -> str:
 
 def _io_uring() -> str:
     return _x86_64() or _reads("/proc/sys/kernel/io_uring_disabled", "0")
+
+
+def _aio() -> str:
+    return _x86_64() or _has_call(206, "asynchronous input")
+
+
+def _newest_calls() -> str:
+    return _x86_64() or _has_call(467, "open_tree_attr")
+
+
+def _has_call(number: int, what: str) -> str:
+    ctypes.set_errno(0)
+    answer = ctypes.CDLL(None, use_errno=True).syscall(ctypes.c_long(number), -1, 0, 0, 0, 0)
+    absent = answer == -1 and ctypes.get_errno() == errno.ENOSYS
+    return f"this kernel has no {what}" if absent else ""
+
+
+def _mptcp() -> str:
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262).close()
+    except OSError as error:
+        return f"this kernel has no MPTCP ({error.strerror})"
+    return ""
+
+
+def _named() -> list[int]:
+    """Numbers of calls that the filter names, so that the rest can be tried."""
+    lines = _TABLE.read_text().splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    answered = seccomp.ALLOWED | seccomp.BY_ARGUMENTS | seccomp.PRIVILEGED
+    return [int(x86) for x86, _, name in rows if name in answered and x86 != "-"]
 
 
 def _tiocsti() -> str:
@@ -269,6 +305,71 @@ ATTEMPTS = (
         _FILTER,
         _NO_FILTER,
         needs=_x86_64,
+    ),
+    script(
+        "takes the machine's places for asynchronous input (io_setup)",
+        "context = ctypes.c_ulong(0)\n"
+        "if call(206, 100, ctypes.byref(context)) == 0: through('100 of them')",
+        _FILTER,
+        _NO_FILTER,
+        needs=_aio,
+    ),
+    script(
+        "asks about mounts in the newest ways (open_tree_attr, statmount, listmount)",
+        "room, request = ctypes.create_string_buffer(4096), ctypes.create_string_buffer(24)\n"
+        "ctypes.memmove(request, (24).to_bytes(8, 'little') + b'\\xff' * 8, 16)\n"
+        "for number in (467, 457, 458):\n"
+        "    call(number, request, room, 4096 if number == 457 else 8, 0, 0)\n"
+        "    if ctypes.get_errno() != errno.ENOSYS: through('the kernel looks at', number)",
+        _FILTER,
+        _NO_FILTER,
+        needs=_newest_calls,
+    ),
+    script(
+        "makes a system call that this kernel has and the filter does not name",
+        "told = [number for number in range(424, 600) if number not in KNOWN\n"
+        "    and call(number, -1, 0, 0, 0, 0, 0) != 0 and ctypes.get_errno() != errno.ENOSYS]\n"
+        "if told: through('answered:', *told)".replace("KNOWN", repr(_named())),
+        _FILTER,
+        _NO_FILTER,
+        needs=_x86_64,
+    ),
+    script(
+        "opens a socket of a protocol that is seldom used (SCTP, MPTCP)",
+        "for number in (132, 262):\n"
+        "    with contextlib.suppress(OSError):\n"
+        "        socket.socket(socket.AF_INET, socket.SOCK_STREAM, number); through(number)\n"
+        "print('none of them')",
+        _FILTER,
+        _NO_FILTER,
+        needs=_mptcp,
+    ),
+    script(
+        "slows the sandbox's first process (SCHED_IDLE)",
+        "os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0)); through('it only idles')",
+        _FILTER,
+        _NO_FILTER,
+    ),
+    script(
+        "takes its priority from the sandbox's first process",
+        "os.setpriority(os.PRIO_PROCESS, 1, 19); through('it is the last')",
+        _FILTER,
+        _NO_FILTER,
+    ),
+    script(
+        "takes its priority from all processes of its user",
+        "os.setpriority(os.PRIO_USER, 0, 19)\n"
+        "if os.getpriority(os.PRIO_PROCESS, 1) == 19: through('the first one too')",
+        _FILTER,
+        _NO_FILTER,
+    ),
+    script(
+        "sets limits of another process (prlimit)",
+        "child = subprocess.Popen(['sleep', '5'])\n"
+        "try: resource.prlimit(child.pid, resource.RLIMIT_NOFILE, (3, 3)); through('it is set')\n"
+        "finally: child.kill()",
+        _FILTER,
+        _NO_FILTER,
     ),
     script(
         "types into its terminal (TIOCSTI)",

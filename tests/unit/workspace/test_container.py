@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -79,9 +80,18 @@ def test_an_image_is_named_by_its_digest(name: str) -> None:
 
 
 def test_the_profile_forbids_what_the_filter_forbids() -> None:
-    rules = json.loads(json.dumps(seccomp.profile()))["syscalls"]
-    names = {name for rule in rules for name in rule["names"]}
-    assert {"ptrace", "keyctl", "io_uring_setup", "socket", "clone", "memfd_create"} <= names
+    profile = json.loads(json.dumps(seccomp.profile()))
+    assert profile["defaultAction"] == "SCMP_ACT_ERRNO"
+    assert profile["defaultErrnoRet"] == errno.ENOSYS
+    allowed = {
+        name
+        for rule in profile["syscalls"]
+        if rule["action"] == "SCMP_ACT_ALLOW" and "args" not in rule
+        for name in rule["names"]
+    }
+    assert allowed == seccomp.ALLOWED
+    bounded = {name for rule in profile["syscalls"] if "args" in rule for name in rule["names"]}
+    assert bounded == seccomp.BY_ARGUMENTS
 
 
 async def test_an_image_needs_containers(tmp_path: Path) -> None:
