@@ -1,7 +1,7 @@
 # Everything a contributor runs. The first run sets up what it needs; later runs start at once.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format schema lock bench faults trust security fuzz audit check-all pictures clean
+.PHONY: demo test quick lint format schema lock bench faults trust security fuzz audit check-all pictures clean
 
 PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
@@ -18,6 +18,10 @@ ifeq ($(strip $(ARGS)),)
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
+
+quick: .venv/dev | system               ## lint, types, import contract and unit tests, in about a minute
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest tests/unit --ignore tests/unit/playground -n 2 --dist loadfile -q $(ARGS)
 
 lint: .venv/dev
 	@$(BIN)/ruff check .

@@ -185,5 +185,5 @@ def _is_address(host: str) -> bool:
         ipaddress.ip_address(host)
     except ValueError:
         # The C library also reads 127.1, 0x7f000001 and 2130706433 as addresses.
-        return bool(re.fullmatch(r"(?:.*\.)?(?:0x[0-9a-f]*|[0-9]+)", host))
+        return bool(re.fullmatch(r"(?:[a-z0-9_.-]*\.)?(?:0x[0-9a-f]*|[0-9]+)", host))
     return True

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from app.workspace.sandbox import Bubblewrap, Completed, Limits, Mount, SandboxSpec
+from tests.support.processes import command_lines
 from tests.support.workspaces import REPO, World
 
 
@@ -262,8 +263,7 @@ asyncio.run(main())
 
 
 def sleeping(seconds: str) -> bool:
-    listed = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, check=True)
-    return f"sleep {seconds}" in listed.stdout.splitlines()
+    return f"sleep {seconds}" in command_lines()
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

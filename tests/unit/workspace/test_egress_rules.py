@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.workspace.egress_rules import (
@@ -40,6 +40,7 @@ def test_a_path_that_passes_only_names_a_thing(path: str) -> None:
 
 
 @given(st.one_of(st.text(), st.from_regex(r"[\[\]a-z0-9.:%@-]{0,40}", fullmatch=True)))
+@example(";.0")
 def test_an_authority_is_a_host_and_a_port(text: str) -> None:
     try:
         host, port = authority(text, 443)

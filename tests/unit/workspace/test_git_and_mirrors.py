@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.server
 import os
 import re
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from app.workspace.git import (
     token_environment,
 )
 from app.workspace.mirror import Lease, Mirrors, PushRefused, PushRefusedError, Remote
+from tests.support.processes import command_lines
 from tests.support.workspaces import REPO, World, run_git
 
 TOKEN = "ghs_" + "a1.b-c_" * 70
@@ -164,8 +166,7 @@ async def test_git_is_ended_with_its_children_when_cancelled(tmp_path: Path) -> 
 
 
 def _running(command: str) -> bool:
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    return command in listed.stdout.splitlines()
+    return command in command_lines()
 
 
 async def test_output_is_bounded(tmp_path: Path) -> None:
@@ -211,28 +212,51 @@ async def test_words_that_nobody_takes_keep_no_git_from_being_given_up(tmp_path:
     assert time.monotonic() - before < 5
 
 
-class _Deaf(asyncio.PidfdChildWatcher):
-    """As if the kernel did not let go of a child: nobody hears of its end."""
-
-    def add_child_handler(self, *_: object, **__: object) -> None:
-        pass
-
-
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="nobody can be put in the kernel's place")
-async def test_a_git_that_cannot_be_killed_is_left_to_the_kernel(tmp_path: Path) -> None:
+async def test_a_git_that_cannot_be_killed_is_left_to_the_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_git(tmp_path, "init", "-q", "--bare", "x.git")
     asked = git(["-c", "alias.wait=!sleep 4712", "wait"], cwd=tmp_path / "x.git", timeout=0.2)
-    watcher, before = _Deaf(), asyncio.get_child_watcher()
-    watcher.attach_loop(asyncio.get_running_loop())
-    asyncio.set_child_watcher(watcher)
-    try:
-        with capture_logs() as lines, pytest.raises(RetryableError, match="took over"):
-            async with asyncio.timeout(15):
-                await asked
-    finally:
-        asyncio.set_child_watcher(before)
+    with capture_logs() as lines:
+        async with kernel_that_does_not_let_go(monkeypatch):
+            with pytest.raises(RetryableError, match="took over"):
+                async with asyncio.timeout(15):
+                    await asked
     assert [line["event"] for line in lines] == ["a git was killed and has not ended yet"]
     assert not _running("sleep 4712")
+
+
+@contextlib.asynccontextmanager
+async def kernel_that_does_not_let_go(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Inside, the end of a child is not reported: its pidfd is a pipe that stays silent."""
+    silent, held_open = os.pipe()
+    watched: list[int] = []
+
+    def pidfd_open(_pid: int, _flags: int = 0) -> int:
+        watched.append(os.dup(silent))
+        return watched[-1]
+
+    monkeypatch.setattr(os, "pidfd_open", pidfd_open)
+    with _pidfd_watcher():
+        yield
+        os.close(held_open)
+        async with asyncio.timeout(10):
+            while any(Path(f"/proc/self/fd/{each}").exists() for each in watched):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    os.close(silent)
+
+
+@contextlib.contextmanager
+def _pidfd_watcher() -> Iterator[None]:
+    """Children are watched through a pidfd, which later versions of Python do by themselves."""
+    if sys.version_info >= (3, 12):
+        yield
+    else:
+        watcher, before = asyncio.PidfdChildWatcher(), asyncio.get_child_watcher()
+        watcher.attach_loop(asyncio.get_running_loop())
+        asyncio.set_child_watcher(watcher)
+        yield
+        asyncio.set_child_watcher(before)
 
 
 async def test_fetch_of_branches_refs_and_shas(world: World) -> None:
