@@ -1,8 +1,8 @@
 """What two sets of test results say of a change. Pure.
 
 Every test lands in exactly one class, and the conclusion follows from the classes alone: it is
-`success` only when nothing new fails, nothing went missing in a run that broke off, and something
-was really run.
+`success` only when nothing new fails, nothing went missing in a run that broke off, at least one
+test was executed, and nothing that holds tests was unable to run.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ class TestResult(Value):
     `also`: outcomes of the same commit when the test was run again.
     `whole_run`: not a test but the run as a whole: a command known by its exit code, a crash, a
     timeout. Two of these are the same failure only when their messages are.
+    `could_not_run`: not a test but a file, module, package or crate whose tests could not be run: a
+    syntax error, a failed import, a compiler's error. How many tests it hides is not known, so it
+    excuses nothing. As with `whole_run`, two are the same failure only when their messages are.
     `file` is relative to the repository and `line` counts from one: where an annotation belongs.
     """
 
@@ -56,6 +59,7 @@ class TestResult(Value):
     seconds: float = 0.0
     also: tuple[TestOutcome, ...] = ()
     whole_run: bool = False
+    could_not_run: bool = False
 
 
 class VerifierResult(Value):
@@ -63,7 +67,8 @@ class VerifierResult(Value):
 
     `verifier`: its name, with `:` and its folder where that is not the repository itself.
     `kind`: for checks a `tests` entry is one command or one finding of it, told while it is there.
-    `ran`: something was really run; tests that were all skipped are nothing.
+    `ran`: at least one test was executed (`executed`); a skip, an error while collecting or
+    compiling, and a fixture that fails are not.
     `complete`: every test is told; False after a crash, a timeout, an error while collecting.
     `nothing_to_run`: the verifier itself says that there is nothing, which is no breakdown.
     `problem`: what was wrong with the run as a whole, in words; it counts as a failure of its own.
@@ -300,6 +305,24 @@ def whole_run(command: str, message: str, *, details: str = "") -> TestResult:
     )
 
 
+def executed(tests: Iterable[TestResult]) -> bool:
+    """Whether one of them was run up to a verdict of its own: it passed, or an assertion failed.
+
+    An error is none: it may come from a fixture, an import or a compiler, before any test.
+    """
+    return any(
+        test.outcome in (TestOutcome.PASSED, TestOutcome.FAILED)
+        and not test.could_not_run
+        and not (test.whole_run and test.outcome.bad)
+        for test in tests
+    )
+
+
+def all_skipped(tests: Iterable[TestResult]) -> bool:
+    """Whether there is nothing among them but skips: there was nothing to run."""
+    return all(test.outcome is TestOutcome.SKIPPED for test in tests)
+
+
 def is_flaky(test: TestResult) -> bool:
     """Both passed and failed on the same commit."""
     seen = {test.outcome, *test.also}
@@ -377,12 +400,27 @@ def _classify(
     unbroken = {(result.verifier, result.command) for result in after.verifiers} - incomplete_after
     for key in {**new, **old}:
         was, now = old.get(key), new.get(key)
-        if was is not None and now is None and was.whole_run and key[:2] in unbroken:
-            name: _Class = "fixed"  # the run itself broke before, and no longer does
+        if was is not None and now is None and key[:2] in unbroken and _runs_now(key, was, new):
+            name: _Class = "fixed"  # it could not run before, and now it does
         else:
             name = _class_of(key, was, now, incomplete_before, incomplete_after)
         classes[name].append(_change(key, was, now))
     return classes
+
+
+def _runs_now(key: _Key, was: TestResult, new: Mapping[_Key, TestResult]) -> bool:
+    """Whether what broke as a whole is gone, or what could not run has tests in its place."""
+    if was.whole_run:
+        return True
+    return was.could_not_run and any(
+        each[:2] == key[:2] and _is_below(each.id, key.id) and executed((test,))
+        for each, test in new.items()
+    )
+
+
+def _is_below(test_id: str, unit: str) -> bool:
+    """Whether the id is that of a test in the file, module or package."""
+    return test_id.startswith(unit) and test_id[len(unit) : len(unit) + 1] in (":", " ", ".")
 
 
 def _class_of(
@@ -422,8 +460,11 @@ def _class_without_base(
 
 
 def _same_failure(was: TestResult, now: TestResult) -> bool:
-    """A test that fails differently still fails; a run as a whole must break in the same way."""
-    return not now.whole_run or (was.whole_run and was.message == now.message)
+    """A test that fails differently still fails; what breaks as a whole must do so in one way."""
+    if not (now.whole_run or now.could_not_run):
+        return True
+    kinds = (was.whole_run, was.could_not_run) == (now.whole_run, now.could_not_run)
+    return kinds and was.message == now.message
 
 
 def _change(key: _Key, was: TestResult | None, now: TestResult | None) -> Change:
@@ -461,6 +502,8 @@ def _conclude(
         return "failure"
     if any(result.tests_dropped for result in after.verifiers):
         return "failure"
+    if any(_what_could_not_run(result) for result in after.verifiers):
+        return "failure"
     if _ran(after):
         return "success"
     return no_tests if _nothing_to_run(before, after, classes) else "failure"
@@ -479,11 +522,30 @@ def _ran(results: Results) -> bool:
     return any(result.ran for result in results.verifiers)
 
 
+def _what_could_not_run(result: VerifierResult) -> list[TestResult]:
+    """What kept tests from running, if anything did: a verdict over the others is none over these.
+
+    That it was so before the change is no excuse: the change has not been tested.
+    """
+    units = [
+        test
+        for test in result.tests
+        if test.could_not_run and test.outcome.bad and not is_flaky(test)
+    ]
+    if units or result.ran or result.nothing_to_run:
+        return units
+    return [test for test in _tests_of(result) if test.outcome.bad] or [
+        whole_run(result.command, "it told of no test")
+    ]
+
+
 def _nothing_to_run(
     before: Results | None, after: Results, classes: Mapping[_Class, list[Change]]
 ) -> bool:
     """There were no tests and there are none: no unknown base, no tests that vanished."""
     if before is None or _ran(before) or classes["still_failing"]:
+        return False
+    if any(_what_could_not_run(result) for result in before.verifiers):
         return False
     return all(result.nothing_to_run for result in after.verifiers)
 
@@ -496,7 +558,7 @@ def _title(
 ) -> str:
     failing = classes["new_failures"] or classes["failing_unknown"] or classes["still_failing"]
     if not _ran(after) and not failing:
-        return "Nothing was run"
+        return "No tests ran"
     if before is None:
         bad, passed = len(classes["failing_unknown"]), _count_passed(after)
         return f"{bad:,} failing, {passed:,} passed; the base could not be verified"
@@ -513,8 +575,11 @@ def _title(
         ("newly_skipped", "newly skipped"),
     )
     parts += [f"{len(classes[name]):,} {words}" for name, words in more if classes[name]]
-    if conclusion != "success" and not _ran(after):
-        parts.append("nothing was run")
+    unable = [test for result in after.verifiers for test in _what_could_not_run(result)]
+    if not _ran(after):
+        parts.insert(0, "No tests could run" if unable else "No tests ran")
+    elif unable:
+        parts.append(f"{len(unable):,} could not run")
     return ", ".join(parts)
 
 
@@ -548,9 +613,10 @@ def _reasons(
         reasons.append("The run on the base commit broke off, so not every test is known there.")
     if not _ran(after):
         passes = " The repository's policy lets that pass." if conclusion == "neutral" else ""
-        reasons.append(f"Nothing was really run on this commit.{passes}")
+        reasons.append(f"No tests ran on this commit.{passes}")
+    known = {} if before is None else _by_key(before)
     for result in after.verifiers:
-        reasons += _reasons_of_run(result)
+        reasons += [*_reasons_of_run(result), *_reasons_of_what_could_not_run(result, known)]
     return tuple(reasons)
 
 
@@ -619,8 +685,37 @@ def _named(labels: Sequence[str]) -> str:
     return ", ".join(labels[:_NAMED]) + more
 
 
+_TOLD = 3
+
+
+def _reasons_of_what_could_not_run(
+    result: VerifierResult, before: Mapping[_Key, TestResult]
+) -> Iterable[str]:
+    """Why no test says anything, one sentence for each of the first few."""
+    unable = _what_could_not_run(result)
+    for test in unable[:_TOLD]:
+        was = before.get(_Key(result.verifier, result.command, test.id))
+        same = was is not None and was.outcome.bad and _same_failure(was, test)
+        when = ", on the base commit too" if same else ""
+        if test.whole_run:
+            which = "not all" if result.ran else "no"
+            yield f"{result.verifier}: {which} tests could run{when}: {_sentence(test.message)}"
+        elif test.could_not_run:
+            yield f"The tests of {test.id} could not run{when}: {_sentence(test.message)}"
+        else:
+            yield f"{test.id} ended in an error{when}: {_sentence(test.message)}"
+    if len(unable) > _TOLD:
+        yield f"{len(unable) - _TOLD:,} more could not run."
+
+
+def _sentence(message: str) -> str:
+    first = message.strip().partition("\n")[0].rstrip(".") or "it does not say why"
+    return f"{first}."
+
+
 def _reasons_of_run(result: VerifierResult) -> Iterable[str]:
-    if result.problem is not None:
+    unable = {test.message for test in _what_could_not_run(result)}
+    if result.problem is not None and result.problem not in unable:
         yield f"{result.verifier}: {result.problem}."
     if result.from_exit_code_only:
         yield f"`{result.command}` is known by its exit code alone."

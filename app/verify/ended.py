@@ -12,9 +12,15 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def broke_off(result: VerifierResult, problem: str) -> VerifierResult:
-    """The result of a run that went wrong as a whole, with an entry of its own for that."""
+def broke_off(
+    result: VerifierResult, problem: str, *, could_not_run: bool = False
+) -> VerifierResult:
+    """The result of a run that went wrong as a whole, with an entry of its own for that.
+
+    `could_not_run`: tests that nobody counted were kept from running, whatever else was run.
+    """
     entry = whole_run(result.command, problem, details=result.output_tail[-4_000:])
+    entry = entry.model_copy(update={"could_not_run": could_not_run})
     tests = (*result.tests, entry)
     return result.model_copy(update={"tests": tests, "problem": problem, "complete": False})
 

@@ -22,6 +22,7 @@ from xml.parsers import expat
 
 from app.domain.sanitize import fit, fit_middle
 from app.domain.verdict import TestOutcome, TestResult
+from app.verify.lenient import xml_text
 from app.workspace.spec import WORKSPACE
 
 MAX_REPORT_BYTES = 64 * 1024 * 1024
@@ -74,7 +75,7 @@ def read_junit(report: bytes, naming: Naming, folder: str = "") -> Report:
     _refuse_bombs(report)
     reader = _Reader(naming, folder)
     with _no_collections():
-        tests = reader.read(report.decode("utf-8", errors="replace"))
+        tests = reader.read(xml_text(report))
     if not tests and reader.root not in ("testsuites", "testsuite"):
         raise BadReportError("the report is not JUnit XML")
     return bounded(tests)
@@ -141,6 +142,7 @@ class _Reader:
         self._folder = folder
         self._tests: list[TestResult] = []
         self._known: dict[tuple[str, str | None], tuple[str | None, str | None]] = {}
+        self._files: set[int] = set()
         self._text: list[str] = []
         self._message = ""
         self._details_left = MAX_ALL_DETAILS
@@ -168,6 +170,7 @@ class _Reader:
         known, add, inside = self._known, self._tests.append, self._inside
         new, put = TestResult.__new__, object.__setattr__
         place = f"{self._folder}/" if self._folder else ""
+        tests, files = self._tests, self._files
 
         def start(tag: str, attributes: Mapping[str, str]) -> None:
             if tag != "testcase":
@@ -179,7 +182,11 @@ class _Reader:
                 prefix, file = known[key]
             except KeyError:
                 prefix, file = known[key] = self._meet(*key)
-            test_id = prefix + name if prefix is not None else place + (key[1] or name)
+            if prefix is not None:
+                test_id = prefix + name
+            else:
+                test_id = place + (key[1] or name)
+                files.add(len(tests))
             if len(test_id) > MAX_ID or " at 0x" in test_id:
                 test_id = stable_id(test_id)
             try:
@@ -205,6 +212,7 @@ class _Reader:
                     "seconds": seconds,
                     "also": (),
                     "whole_run": False,
+                    "could_not_run": False,
                 },
             )
             # What `BaseModel.model_construct` sets, for a tenth of the time: every value has
@@ -257,6 +265,7 @@ class _Reader:
             file=file,
             line=line,
             seconds=test.seconds,
+            could_not_run=outcome.bad and len(self._tests) - 1 in self._files,
         )
 
 

@@ -87,7 +87,7 @@ async def confirm(site: Site, verifiers: Sequence[Verifier], results: Results) -
     said = []
     for result in results.verifiers:
         verifier = by_key.get((result.verifier, result.command))
-        broken = [test for test in result.tests if test.whole_run and test.outcome.bad]
+        broken = [test for test in result.tests if _is_break(test)]
         if result.kind == "checks":
             broken = []  # they say the same of the same files
         if verifier is not None and broken and not result.timed_out and not site.stopped:
@@ -133,8 +133,13 @@ async def _again(
     return _joined(result, again, tests)
 
 
+def _is_break(test: TestResult) -> bool:
+    return test.outcome.bad and (test.whole_run or test.could_not_run)
+
+
 def _with_breaks(again: VerifierResult, result: VerifierResult) -> VerifierResult:
-    breaks = tuple(test for test in result.tests if test.whole_run)
+    known = {test.id for test in again.tests}
+    breaks = tuple(test for test in result.tests if _is_break(test) and test.id not in known)
     return again.model_copy(update={"tests": (*again.tests, *breaks)})
 
 
@@ -161,8 +166,8 @@ def _joined(
 ) -> VerifierResult:
     """The result, each of `tests` with what another run said of it.
 
-    A run that broke off tells nothing of a test it did not reach. A failure of the run itself that
-    did not come again counts as passed.
+    A run that broke off tells nothing of a test it did not reach. What broke as a whole and did not
+    break again counts as passed.
     """
     asked = {test.id for test in tests}
     seen: dict[str, list[TestOutcome]] = {}
@@ -174,7 +179,7 @@ def _joined(
         else test
         for test in result.tests
     ]
-    return result.model_copy(update={"tests": tuple(joined)})
+    return result.model_copy(update={"tests": tuple(joined), "ran": result.ran or again.ran})
 
 
 def _seen(
@@ -183,7 +188,7 @@ def _seen(
     outcomes = seen.get(test.id)
     if outcomes is not None:
         return outcomes
-    return (TestOutcome.PASSED,) if test.whole_run and again.complete and again.ran else ()
+    return (TestOutcome.PASSED,) if _is_break(test) and again.complete and again.ran else ()
 
 
 async def _run(site: Site, verifier: Verifier, only: tuple[str, ...] = ()) -> VerifierResult:

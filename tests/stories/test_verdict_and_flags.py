@@ -137,3 +137,27 @@ async def test_the_judge_has_a_veto_and_no_more(house: House) -> None:
     assert "Say why in a comment." in told
     assert subject.check.conclusion == "success"
     assert next(answers, None) is None
+
+
+async def test_tests_that_can_be_collected_neither_before_nor_after_are_no_success(
+    house: House,
+) -> None:
+    """Both modules miss a package; the change breaks one further and deletes the other."""
+    broken = {
+        **PROJECT,
+        "test_calc.py": b"import nothing_like_it\n" + PROJECT["test_calc.py"],
+        "test_more.py": b"import nothing_like_it\n\n\ndef test_more():\n    assert True\n",
+        ".github/honk.yml": b"corrections: 0\n",
+    }
+    worse = create("test_calc.py", "def test_add(:\n")
+    subject = await house.subject(
+        files=broken, plays=script([worse, {"bash": {"command": "rm test_more.py"}}], [FINISH])
+    )
+    await subject.label()
+    await subject.settled()
+    assert subject.pull.pull is not None
+    assert subject.pull.pull.draft
+    assert subject.check.conclusion == "failure"
+    assert (subject.check.title or "").startswith("No tests could run")
+    assert "could not run: SyntaxError" in (subject.pull.body or "")
+    assert subject.labels == ["honk:needs-you"]

@@ -252,12 +252,12 @@ def _not_set_up(
         message=f"{problem.line} {problem.how}",
         details=problem.output[-words.SETUP_OUTPUT :],
         whole_run=True,
+        could_not_run=True,
     )
     result = VerifierResult(
         verifier="set-up",
         command=problem.line,
         tests=(test,),
-        ran=True,
         complete=False,
         problem="a set-up command failed",
         output_tail=problem.output[-words.SETUP_OUTPUT :],

@@ -14,7 +14,14 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from app.domain.sanitize import fit, fit_middle
-from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
+from app.domain.verdict import (
+    Kind,
+    TestOutcome,
+    TestResult,
+    VerifierResult,
+    all_skipped,
+    executed,
+)
 from app.verify.ended import broke_off, output_tail, plain, result_of
 from app.verify.junit import (
     MAX_ALL_DETAILS,
@@ -108,7 +115,7 @@ class Cargo:
             update={
                 "tests": tests,
                 "tests_dropped": report.dropped,
-                "ran": any(test.outcome is not TestOutcome.SKIPPED for test in tests),
+                "ran": executed(tests),
                 "output_tail": output_tail(completed, printed),
             }
         )
@@ -125,12 +132,13 @@ def _judged(result: VerifierResult, broken: str | None, run: _Run, text: str) ->
     if run.unequal:
         return broke_off(result, f"{run.unequal} did not end, or printed another count than tests")
     if code != 0 and _DOES_NOT_BUILD.search(text):
-        return _with_place(broke_off(result, "it does not build"), text, run.folder)
+        unbuilt = broke_off(result, "it does not build", could_not_run=True)
+        return _with_place(unbuilt, text, run.folder)
     if code == 0 and bad:
         return broke_off(result, f"cargo ended with exit code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
         return broke_off(result, f"cargo ended with exit code {code}, but no test fails")
-    return result.model_copy(update={"nothing_to_run": not result.ran})
+    return result.model_copy(update={"nothing_to_run": all_skipped(result.tests)})
 
 
 _DOES_NOT_BUILD = re.compile(r"^error: could not compile ", re.MULTILINE)
@@ -319,6 +327,6 @@ class Nextest(Cargo):
         update = {
             "tests": report.tests,
             "tests_dropped": report.dropped,
-            "ran": any(test.outcome is not TestOutcome.SKIPPED for test in report.tests),
+            "ran": executed(report.tests),
         }
         return _judged(result.model_copy(update=update), None, _Run(self.folder), "")

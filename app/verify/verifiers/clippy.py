@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import msgspec
 
+from app.verify.lenient import json_bytes
 from app.verify.verifier import FileTree, folders_with, outermost
 from app.verify.verifiers.checks import Check, Finding, UnreadableError
 from app.verify.verifiers.gofmt import is_named
@@ -73,7 +74,7 @@ class Clippy(Check):
 
     def findings(self, report: bytes) -> Iterator[Finding]:
         told = set()  # a file that several targets hold is told for each
-        for line in report.splitlines():
+        for line in json_bytes(report).splitlines():
             found = _read(line)
             if found is not None and found not in told:
                 told.add(found)

@@ -1,4 +1,8 @@
-"""Any command of the policy: one result, known by its exit code alone, and said to be so."""
+"""Any command of the policy: one result, known by its exit code alone, and said to be so.
+
+A test that failed and a test that could not start look alike in an exit code, so only 0 says that
+something was run.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +52,7 @@ class AnyCommand:
             exit_code=completed.exit_code,
             timed_out=completed.timed_out,
             killed=completed.killed,
-            ran=not_run is None,
+            ran=passed,
             from_exit_code_only=True,
             complete=broken is None,
             problem=broken,

@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from app.domain.sanitize import fit
-from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
+from app.domain.verdict import (
+    Kind,
+    TestOutcome,
+    TestResult,
+    VerifierResult,
+    all_skipped,
+    executed,
+)
 from app.verify.ended import broke_off, result_of
 from app.verify.junit import MAX_MESSAGE, bounded
 from app.verify.verifier import Command, Context, FileTree, located, unlocated
@@ -115,7 +122,7 @@ class _Environments:
             update={
                 "tests": kept.tests,
                 "tests_dropped": dropped + kept.dropped,
-                "ran": any(test.outcome is not TestOutcome.SKIPPED for test in tests),
+                "ran": executed(tests),
                 "complete": complete,
                 "from_exit_code_only": only_codes and bool(tests),
             }
@@ -158,6 +165,8 @@ class _Environment:
             outcome=TestOutcome.ERROR if problem else TestOutcome.PASSED,
             message=fit(problem, MAX_MESSAGE),
             whole_run=True,
+            # Of what ends badly without a report nobody knows whether a test was run.
+            could_not_run=bool(problem) and self.only_code,
         )
 
     def _named(self, test: TestResult) -> TestResult:
@@ -174,7 +183,7 @@ def _judged(result: VerifierResult, completed: Completed) -> VerifierResult:
         return broke_off(result, _CANNOT[code])
     if (code == 0) == bool(bad):
         return broke_off(result, f"it ended with exit code {code}, while {bad} of its tests fail")
-    return result.model_copy(update={"nothing_to_run": not result.ran})
+    return result.model_copy(update={"nothing_to_run": all_skipped(result.tests)})
 
 
 def _text(data: bytes, most: int) -> str:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
+from app.verify.lenient import json_bytes
 from app.verify.verifiers.checks import Check, Finding, UnreadableError
 
 MAX_OBJECTS = 400_000
@@ -46,7 +47,7 @@ class Eslint(Check):
         if report.count(b"{") > MAX_OBJECTS:
             raise UnreadableError("its report has more entries than can be read")
         try:
-            files = _FILES.decode(report or b"[]")
+            files = _FILES.decode(json_bytes(report) or b"[]")
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise UnreadableError("its report is truncated or not JSON") from None
         for file in files:

@@ -14,7 +14,14 @@ from typing import ClassVar
 
 from app.domain.foreign import json_value
 from app.domain.sanitize import fit, fit_middle
-from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
+from app.domain.verdict import (
+    Kind,
+    TestOutcome,
+    TestResult,
+    VerifierResult,
+    all_skipped,
+    executed,
+)
 from app.verify.ended import broke_off, output_tail, plain, result_of
 from app.verify.junit import (
     MAX_ALL_DETAILS,
@@ -25,6 +32,7 @@ from app.verify.junit import (
     repository_path,
     stable_id,
 )
+from app.verify.lenient import json_bytes
 from app.verify.verifier import STDOUT, Command, Context, FileTree, folders_with
 from app.workspace.spec import Completed
 
@@ -99,7 +107,7 @@ class Go:
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
         printed = reports.get(STDOUT, b"")
         run = _Run(_folders(reports.get(PACKAGES, b"")), self.folder)
-        for line in printed[:MAX_REPORT_BYTES].splitlines():
+        for line in json_bytes(printed[:MAX_REPORT_BYTES]).splitlines():
             run.read(line)
         report = bounded(run.tests())
         tests = report.tests
@@ -107,15 +115,12 @@ class Go:
             update={
                 "tests": tests,
                 "tests_dropped": report.dropped,
-                "ran": any(_parts(test.id) for test in tests if test.outcome in _REALLY),
+                "ran": executed(tests),
                 "complete": not run.broken,
                 "output_tail": output_tail(completed, run.printed()),
             }
         )
         return _judged(result, completed, too_long=len(printed) > MAX_REPORT_BYTES)
-
-
-_REALLY = frozenset({TestOutcome.PASSED, TestOutcome.FAILED, TestOutcome.ERROR})
 
 
 def _judged(result: VerifierResult, completed: Completed, *, too_long: bool) -> VerifierResult:
@@ -131,7 +136,7 @@ def _judged(result: VerifierResult, completed: Completed, *, too_long: bool) -> 
         return broke_off(result, f"go ended with exit code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
         return broke_off(result, f"go ended with exit code {code}, but no test fails")
-    return result.model_copy(update={"nothing_to_run": not result.ran and not bad})
+    return result.model_copy(update={"nothing_to_run": all_skipped(result.tests)})
 
 
 @dataclass
@@ -191,6 +196,11 @@ class _Run:
     def tests(self) -> list[TestResult]:
         """Every test, and every package that failed otherwise than by one of them."""
         failing: set[str] = set()
+        executing = {
+            package
+            for (package, name), told in self._told.items()
+            if name and told.outcome in (TestOutcome.PASSED, TestOutcome.FAILED)
+        }
         found: list[TestResult] = []
         for (package, name), told in self._told.items():
             if not name:
@@ -203,7 +213,9 @@ class _Run:
         for (package, name), told in self._told.items():
             if not name and (told.outcome is None or told.outcome.bad) and package not in failing:
                 self.broken = True
-                found.append(self._package(package, told))
+                whole = self._package(package, told)
+                unable = package not in executing
+                found.append(whole.model_copy(update={"could_not_run": unable}))
         return found
 
     def printed(self) -> bytes:

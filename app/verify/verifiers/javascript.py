@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
+from app.domain.verdict import Kind, TestResult, VerifierResult, all_skipped, executed
 from app.verify.ended import broke_off, result_of
 from app.verify.junit import BadReportError, Report, read_junit
 from app.verify.verifier import Command, Context, FileTree, unlocated
@@ -117,8 +117,10 @@ class ScriptRunner:
             update={
                 "tests": report.tests,
                 "tests_dropped": report.dropped,
-                "ran": any(_is_told(test) for test in report.tests),
-                "complete": BROKEN not in reports and not any(map(_is_file, report.tests)),
+                "ran": executed(report.tests),
+                # A file that could not be run says nothing of the tests in it.
+                "complete": BROKEN not in reports
+                and not any(test.could_not_run for test in report.tests),
                 "note": self._note(reports),
             }
         )
@@ -150,7 +152,7 @@ class ScriptRunner:
             return broke_off(result, f"{ended}, but {bad} of its tests fail")
         if code != 0 and not bad:
             return broke_off(result, f"{ended}, but no test fails")
-        return result.model_copy(update={"nothing_to_run": not result.ran})
+        return result.model_copy(update={"nothing_to_run": all_skipped(result.tests)})
 
 
 def _escaped(name: str) -> str:
@@ -165,12 +167,3 @@ def _read(report: bytes | None, folder: str) -> tuple[Report, str | None]:
         return read_junit(report, lambda names, _: names or None, folder), None
     except BadReportError as error:
         return Report(()), str(error)
-
-
-def _is_told(test: TestResult) -> bool:
-    return test.outcome is not TestOutcome.SKIPPED
-
-
-def _is_file(test: TestResult) -> bool:
-    """A file that could not be run: it says nothing of the tests in it."""
-    return test.outcome is TestOutcome.ERROR and SEPARATOR not in test.id

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
+from app.domain.sanitize import fit
+from app.domain.verdict import Kind, TestResult, VerifierResult, all_skipped, executed
 from app.verify.ended import broke_off, result_of
-from app.verify.junit import BadReportError, Report, read_junit
+from app.verify.junit import MAX_MESSAGE, BadReportError, Report, read_junit
 from app.verify.verifier import (
     Command,
     Context,
@@ -188,7 +189,7 @@ class Pytest:
         result = _with(
             result_of(self.name, self.line, completed),
             tests=report.tests,
-            ran=any(test.outcome is not TestOutcome.SKIPPED for test in report.tests),
+            ran=executed(report.tests),
             note=_LENT_NOTE if LENT in reports else None,
             tests_dropped=report.dropped,
         )
@@ -247,9 +248,26 @@ def read_report(report: bytes | None, folder: str) -> tuple[Report, str | None]:
     if report is None:
         return Report(()), "it wrote no report"
     try:
-        return read_junit(report, node_prefix, folder), None
+        read = read_junit(report, node_prefix, folder)
     except BadReportError as error:
         return Report(()), str(error)
+    return replace(read, tests=tuple(map(_with_reason, read.tests))), None
+
+
+_REASON = re.compile(r"^E[ \t]+(\S.*)$", re.MULTILINE)
+
+
+def _with_reason(test: TestResult) -> TestResult:
+    """A file that could not be collected, with the error itself: pytest says `collection failure`.
+
+    Of another error in the same file the change is the cause, so the two must not look alike.
+    """
+    found = _REASON.findall(test.details) if test.could_not_run else []
+    return _changed(test, message=fit(found[-1], MAX_MESSAGE)) if found else test
+
+
+def _changed(test: TestResult, **changes: object) -> TestResult:
+    return test.model_copy(update=changes)
 
 
 def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) -> VerifierResult:
@@ -257,7 +275,7 @@ def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) 
     code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
     if broken is not None:
         return broke_off(result, broken)
-    if code == 5 and not result.ran:
+    if code == 5 and all_skipped(result.tests):
         return _with(result, problem="pytest collected nothing", nothing_to_run=True)
     if code == 2 and bad and unreadable is None:
         return _with(result, note=_joined_notes(result.note, _COLLECTING), complete=False)
@@ -272,7 +290,7 @@ def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) 
     if code != 0 and not bad:
         return broke_off(result, f"pytest ended with exit code {code}, but no test fails")
     complete = not (code == 1 and _STOPPED_EARLY in result.output_tail)
-    return _with(result, nothing_to_run=not result.ran, complete=complete)
+    return _with(result, nothing_to_run=all_skipped(result.tests), complete=complete)
 
 
 _COLLECTING = "errors while collecting kept it from running any test"

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import msgspec
 
+from app.verify.lenient import json_bytes
 from app.verify.verifiers.checks import Check, Finding, UnreadableError, lines_of, number
 
 
@@ -43,7 +44,7 @@ class Ruff(Check):
     )
 
     def findings(self, report: bytes) -> Iterator[Finding]:
-        for line in report.splitlines():
+        for line in json_bytes(report).splitlines():
             try:
                 each = _DIAGNOSTIC.decode(line)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

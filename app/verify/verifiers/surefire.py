@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from app.domain.verdict import TestOutcome, TestResult, VerifierResult
+from app.domain.verdict import TestResult, VerifierResult, all_skipped, executed
 from app.verify.ended import broke_off, result_of
 from app.verify.junit import (
     MAX_REPORT_BYTES,
@@ -82,7 +82,8 @@ def read_reports(reports: Mapping[str, bytes], folder: str) -> Found:
             continue
         tests += report.tests
         dropped += report.dropped
-    tests = [sources.placed(test) if test.outcome.bad else test for test in _numbered(tests)]
+    tests = _with_classes(_numbered(tests))
+    tests = [sources.placed(test) if test.outcome.bad else test for test in tests]
     tests.sort(key=lambda test: not test.outcome.bad)
     dropped += max(0, len(tests) - MAX_TESTS)
     return Found(tuple(tests[:MAX_TESTS]), dropped, problems[0] if problems else None)
@@ -107,6 +108,27 @@ def _numbered(tests: Sequence[TestResult]) -> list[TestResult]:
         number = seen[test.id]
         numbered.append(test if number == 1 else _renamed(test, f"{test.id} #{number}"))
     return numbered
+
+
+# What stands for all tests of a class whose preparation fails: Surefire leaves the name out, and
+# JUnit 4 and Gradle have words for it.
+_OF_CLASS = re.compile(r"(.+)\.(?:|initializationError|classMethod|executionError)(?: #\d+)?")
+
+
+def _with_classes(tests: Sequence[TestResult]) -> list[TestResult]:
+    """Classes of which no test was run, told as what could not run."""
+    of_class = [_OF_CLASS.fullmatch(test.id) if test.outcome.bad else None for test in tests]
+    ran = {
+        test.id.rpartition(".")[0]
+        for test, found in zip(tests, of_class, strict=True)
+        if found is None and executed((test,))
+    }
+    return [
+        test.model_copy(update={"id": found[1], "could_not_run": True})
+        if found is not None and found[1] not in ran
+        else test
+        for test, found in zip(tests, of_class, strict=True)
+    ]
 
 
 def _renamed(test: TestResult, test_id: str) -> TestResult:
@@ -148,7 +170,7 @@ def result(
         update={
             "tests": found.tests,
             "tests_dropped": found.dropped,
-            "ran": any(test.outcome is not TestOutcome.SKIPPED for test in found.tests),
+            "ran": executed(found.tests),
         }
     )
     code, bad = completed.exit_code, sum(test.outcome.bad for test in found.tests)
@@ -167,11 +189,12 @@ def result(
     if code != 0 and not bad:
         return broke_off(said, f"{line} ended with exit code {code}, but no test fails")
     problem = None if found.tests else "it ended with exit code 0 and ran nothing"
-    return said.model_copy(update={"nothing_to_run": not said.ran, "problem": problem})
+    nothing = all_skipped(found.tests)
+    return said.model_copy(update={"nothing_to_run": nothing, "problem": problem})
 
 
 def _not_built(said: VerifierResult, at: re.Match[str], folder: str) -> VerifierResult:
-    broken = broke_off(said, "it does not build")
+    broken = broke_off(said, "it does not build", could_not_run=True)
     *others, entry = broken.tests
     place = {"file": repository_path(at[1], folder), "line": int(at[2] or at[3])}
     return broken.model_copy(update={"tests": (*others, entry.model_copy(update=place))})

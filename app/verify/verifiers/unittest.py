@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
+from app.domain.verdict import Kind, TestResult, VerifierResult, all_skipped, executed
 from app.verify.ended import broke_off, result_of
 from app.verify.verifier import Command, Context, FileTree, folders_with, outermost
 from app.verify.verifiers.pytest import FIND_PYTHON, IS_UNITTEST, PROBE, Pytest, read_report
@@ -81,9 +81,9 @@ class Unittest:
             update={
                 "tests": report.tests,
                 "tests_dropped": report.dropped,
-                "ran": any(test.outcome is not TestOutcome.SKIPPED for test in report.tests),
+                "ran": executed(report.tests),
                 # A module that cannot be imported says nothing of the tests in it.
-                "complete": not any(_is_module(test) for test in report.tests),
+                "complete": not any(test.could_not_run for test in report.tests),
             }
         )
         return _judged(result, completed.how_it_ended, unreadable)
@@ -104,11 +104,7 @@ def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) 
         return broke_off(result, f"unittest ended with exit code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
         return broke_off(result, f"unittest ended with exit code {code}, but no test fails")
-    return result.model_copy(update={"nothing_to_run": not result.ran})
-
-
-def _is_module(test: TestResult) -> bool:
-    return test.outcome is TestOutcome.ERROR and test.id == test.file
+    return result.model_copy(update={"nothing_to_run": all_skipped(result.tests)})
 
 
 def _is_test_file(path: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import sys
 import traceback
 import unittest
@@ -33,6 +34,23 @@ def _may_stand(c: str) -> bool:
     return c in "\t\n" or " " <= c < "\ud800" or "\ue000" <= c < "\ufffe" or c > "\uffff"
 
 
+# What unittest tells in place of the tests of a class or module whose preparation fails.
+_HOLDER = re.compile(r"(setUpClass|setUpModule) \((.*)\)$")
+
+
+def _below(method: str, name: str) -> str:
+    """The module or class as the ids of its tests begin."""
+    module, classes = name, ""
+    while module and module not in sys.modules:
+        module, _, last = module.rpartition(".")
+        classes = f"::{last}{classes}"
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if method == "setUpModule" or not file:
+        classes = ""
+    path = os.path.relpath(file or os.pardir)
+    return name if path.startswith(os.pardir) else path.replace(os.sep, "/") + classes
+
+
 class Case:
     """What is known of one test."""
 
@@ -42,9 +60,12 @@ class Case:
 
     def xml(self) -> str:
         kind, method = type(self.test), getattr(self.test, "_testMethodName", "")
+        held = _HOLDER.match(self.test.id()) if kind.__module__ == "unittest.suite" else None
         if kind.__module__ == "unittest.loader":
             # A module that cannot be imported, as unittest stands in for it.
             where = _attributes([("name", method), ("file", method.replace(".", "/") + ".py")])
+        elif held is not None:
+            where = _attributes([("name", _below(*held.groups()))])
         else:
             where = _attributes(_place(self.test, kind, method))
         return f"<testcase {where}>{''.join(_element(*each) for each in self.told)}</testcase>"

@@ -10,6 +10,7 @@ from app.verify.verifier import Verifier
 from app.verify.verifiers import checks
 from app.verify.verifiers.clippy import Clippy
 from app.verify.verifiers.eslint import Eslint
+from app.verify.verifiers.go import Go
 from app.verify.verifiers.gofmt import Gofmt
 from app.verify.verifiers.gradle import Gradle
 from app.verify.verifiers.jest import Jest
@@ -18,8 +19,10 @@ from app.verify.verifiers.mocha import Mocha
 from app.verify.verifiers.mypy import Mypy
 from app.verify.verifiers.node import Node
 from app.verify.verifiers.prettier import Prettier
+from app.verify.verifiers.pytest import Pytest
 from app.verify.verifiers.ruff import Ruff, RuffFormat
 from app.verify.verifiers.tsc import Tsc
+from app.verify.verifiers.unittest import Unittest
 from app.verify.verifiers.vitest import Vitest
 from app.workspace.spec import Completed
 
@@ -84,6 +87,98 @@ def test_no_report_is_no_success() -> None:
         assert not result.ran
         conclusion = compare(None, Results(commit=CommitSha("a" * 40), verifiers=(result,)))
         assert conclusion.conclusion == "failure"
+
+
+UNABLE = {
+    "only errors": '<testcase classname="c.X" name="a"><error message="boom"/></testcase>',
+    "a class that cannot be prepared": '<testcase classname="c.X" name=""><failure/></testcase>',
+    "JUnit 4's word for it": '<testcase classname="c.X" name="initializationError"><error/>'
+    "</testcase>",
+}
+
+
+@pytest.mark.parametrize("cases", UNABLE.values(), ids=UNABLE)
+def test_a_suite_of_which_no_test_was_executed_did_not_run(cases: str) -> None:
+    report = f"<testsuite>{cases}</testsuite>".encode()
+    for verifier in JAVA:
+        result = verifier.parse(done(1), reports_of(verifier, report))
+        assert (result.ran, result.nothing_to_run) == (False, False)
+        same = Results(commit=CommitSha("a" * 40), verifiers=(result,))
+        verdict = compare(same, same, no_tests="neutral")
+        assert verdict.conclusion == "failure"
+        assert verdict.title == "No tests could run, 0 fixed, 0 new failures, " + (
+            "1 failing before and after"
+        )
+
+
+def test_a_class_that_cannot_be_prepared_is_one_where_none_of_its_tests_ran() -> None:
+    def told(*cases: str) -> list[tuple[str, bool]]:
+        report = f"<testsuite>{''.join(cases)}</testsuite>".encode()
+        tests = Maven().parse(done(1), {"1.xml": report}).tests
+        return [(test.id, test.could_not_run) for test in tests if test.outcome.bad]
+
+    prepared = '<testcase classname="c.X" name="classMethod"><error/></testcase>'
+    assert told(prepared, '<testcase classname="c.Y" name="a"/>') == [("c.X", True)]
+    assert told(prepared, '<testcase classname="c.X" name="a"/>') == [("c.X.classMethod", False)]
+
+
+@pytest.mark.parametrize("verifier", SCRIPTS, ids=lambda each: str(each.name))
+def test_a_file_that_cannot_be_read_is_no_test_that_ran(verifier: Verifier) -> None:
+    broken = '<testcase name="b.js" file="b.js"><error message="SyntaxError"/></testcase>'
+    for others, ran in (("", False), (CASE.format(1), True)):
+        report = f"<testsuites>{others}{broken}</testsuites>".encode()
+        result = verifier.parse(done(1), reports_of(verifier, report))
+        assert (result.ran, result.complete) == (ran, False)
+        same = Results(commit=CommitSha("a" * 40), verifiers=(result,))
+        verdict = compare(same, same)
+        assert verdict.conclusion == "failure"
+        assert "The tests of b.js could not run, on the base commit too: SyntaxError." in (
+            verdict.reasons
+        )
+
+
+CONTROL = "".join(map(chr, range(32))) + "\x7f\x85\ufffe\uffff"
+
+
+def test_characters_that_xml_forbids_hide_no_test() -> None:
+    """A skip with colors, as pytest before 8 writes it, and whatever else is no XML."""
+    for bad in (f"\x1b[31m{CONTROL}\x1b]8;;", "&#27;[0m&#x0;&#65535;&#xD800;&nbsp; & ]]>"):
+        bad = bad.replace("\n", "").replace("\t", "")
+        cases = (
+            f'<testcase classname="a > " name="s" file="a"><skipped message="{bad}">{bad}</skipped>'
+            f'</testcase><testcase classname="a > " name="t" file="a" time="0"/>'
+        )
+        report = f"\n\n<testsuites>{cases}</testsuites>".encode("utf-8", "surrogatepass")
+        for verifier in (*SCRIPTS, *JAVA, Pytest(), Unittest()):
+            result = verifier.parse(done(0), reports_of(verifier, report + b"\n"))
+            assert len(result.tests) == 2, (verifier, result)
+            assert (result.problem, result.ran) == (None, True)
+
+
+def test_what_is_replaced_in_a_report_joins_and_hides_no_markup() -> None:
+    """An escape sequence that a terminal would swallow, laid around a failure."""
+    report = (
+        b'<testsuites><testcase classname="a > " name="1" file="a"><failure>\x1b]0;</failure>'
+        b'</testcase><testcase classname="a > " name="2" file="a"><failure>\x07\x1b[</failure>'
+        b"</testcase><!-- <![CDATA[ --><testcase/><!-- ]]> --></testsuites>"
+    )
+    result = Jest().parse(done(1), {"report.xml": report})
+    assert [test.outcome.bad for test in result.tests] == [True, True, False]
+
+
+@pytest.mark.parametrize("text", ["a\x1b[31mred", "tab\there", "half \ud99c"])
+def test_control_characters_in_json_hide_no_finding(text: str) -> None:
+    raw = text.encode("utf-8", "surrogatepass")
+    for verifier, report in (
+        (Ruff(), b'{"filename": "a.py", "message": "%s"}' % raw),
+        (Eslint(), b'[{"filePath": "a.js", "messages": [{"severity": 2, "message": "%s"}]}]' % raw),
+    ):
+        result = verifier.parse(done(1), reports_of(verifier, report))
+        assert (result.problem, len(result.tests)) == (None, 1), result
+    event = b'{"Action":"fail","Package":"p","Test":"TestA"}\n'
+    output = b'{"Action":"output","Package":"p","Test":"TestA","Output":"%s"}\n' % raw
+    result = Go().parse(done(1), {"stdout": output + event})
+    assert [test.id for test in result.tests] == ["p TestA"]
 
 
 def test_gradles_reports_have_the_folder_of_their_project() -> None:

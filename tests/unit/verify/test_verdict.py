@@ -165,7 +165,7 @@ def test_nothing_to_run_is_what_the_policy_says() -> None:
     nothing = Results(commit=SHA)
     assert compare(nothing, nothing).conclusion == "failure"
     verdict = compare(nothing, nothing, no_tests="neutral")
-    assert (verdict.conclusion, verdict.title) == ("neutral", "Nothing was run")
+    assert (verdict.conclusion, verdict.title) == ("neutral", "No tests ran")
     assert any("policy" in reason for reason in verdict.reasons)
 
 
@@ -258,7 +258,7 @@ def test_a_check_alone_is_nothing_that_ran() -> None:
     lint = results(check(PASSED), kind="checks")
     assert compare(lint, lint).conclusion == "failure"
     assert compare(lint, lint, no_tests="neutral").conclusion == "neutral"
-    assert compare(lint, lint).title == "Nothing was run"
+    assert compare(lint, lint).title == "No tests ran"
 
 
 def test_a_check_that_broke_off_hides_nothing() -> None:
