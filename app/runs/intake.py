@@ -9,22 +9,26 @@ from __future__ import annotations
 import asyncio
 import time
 
+import structlog
+
 from app.domain import labels, words
 from app.domain import policy as policies
 from app.domain.policy import Policy
 from app.domain.run import Mode, Outcome, Phase, RunInput, run_id, subject_key
-from app.domain.trigger import Trigger
+from app.domain.trigger import Actor, Signal, Trigger
 from app.domain.values import RunId, Value
 from app.errors import UserError
 from app.github import conversation, pulls, repositories
 from app.github.client import RepositoryClient
 from app.runs import durable, talk
 from app.runs.durable import Nothing
-from app.runs.services import READ_PULLS, Services
+from app.runs.services import READ_PULLS, TALK, Services
 from app.runs.steps import work
 from app.runs.steps.announce import told_of
 from app.store.messages import Message
 from app.store.runs import RunRow
+
+log = structlog.get_logger()
 
 _TOLD_LOOKS, _TOLD_SECONDS = 50, 0.2
 
@@ -66,20 +70,35 @@ async def admit(services: Services, trigger: Trigger) -> Admission:
     """Decide from the actor's permission and the default branch's policy."""
     if trigger.kind in _SIGNED and _is_beyond_memory(services, trigger):
         return Admission(silent="it was asked too long ago")
-    client = await services.talker(trigger)
+    return await _admitted(await services.talker(trigger), trigger.actor, trigger.default_branch)
+
+
+async def may_stop(services: Services, signal: Signal) -> bool:
+    """Whether who closed a subject may stop its run: whoever could have asked for it.
+
+    GitHub lets everybody close an issue or pull request of their own.
+    """
+    client = await services.github.repository(signal.installation_id, signal.repository, TALK)
+    admission = await _admitted(client, signal.actor, signal.default_branch)
+    if admission.silent:
+        log.info("a closed subject stops no run", number=signal.number, why=admission.silent)
+    return not admission.silent
+
+
+async def _admitted(client: RepositoryClient, actor: Actor, default_branch: str) -> Admission:
     permission, policy = await asyncio.gather(
-        _permission(client, trigger), _policy(client, trigger)
+        _permission(client, actor), _policy(client, default_branch)
     )
-    is_bot = trigger.actor.type != "User"
+    is_bot = actor.type != "User"
     # The least that may speak at all: nobody below it gets an answer, whatever the policy holds.
     if not is_bot and not permission.at_least(repositories.Permission.WRITE):
-        return Admission(silent=f"{trigger.actor.login} has no write access")
+        return Admission(silent=f"{actor.login} has no write access")
     if isinstance(policy, UserError):
         return _refusal(is_bot, policy)
-    if is_bot and trigger.actor.id not in policy.bots:
-        return Admission(silent=f"{trigger.actor.login} is a bot that the policy does not name")
+    if is_bot and actor.id not in policy.bots:
+        return Admission(silent=f"{actor.login} is a bot that the policy does not name")
     if not is_bot and not permission.at_least(repositories.Permission(policy.who)):
-        return Admission(silent=f"{trigger.actor.login} is below `who: {policy.who}`")
+        return Admission(silent=f"{actor.login} is below `who: {policy.who}`")
     return Admission(policy=policy)
 
 
@@ -88,9 +107,9 @@ def _is_beyond_memory(services: Services, trigger: Trigger) -> bool:
     return trigger.asked_at.timestamp() < services.retention.unknown_before(time.time())
 
 
-async def _policy(client: RepositoryClient, trigger: Trigger) -> Policy | UserError:
+async def _policy(client: RepositoryClient, branch: str) -> Policy | UserError:
     """The rules of the default branch, or what is wrong with them."""
-    branch, most = trigger.default_branch, policies.POLICY_MAX_BYTES
+    most = policies.POLICY_MAX_BYTES
     try:
         yml, yaml = await asyncio.gather(
             repositories.read_file(client, policies.POLICY_PATH, branch, most),
@@ -101,11 +120,11 @@ async def _policy(client: RepositoryClient, trigger: Trigger) -> Policy | UserEr
         return error
 
 
-async def _permission(client: RepositoryClient, trigger: Trigger) -> repositories.Permission:
+async def _permission(client: RepositoryClient, actor: Actor) -> repositories.Permission:
     """An App has no permission of this kind: only the policy lets it speak."""
-    if trigger.actor.type != "User":
+    if actor.type != "User":
         return repositories.Permission.NONE
-    return await repositories.permission_by_account(client, trigger.actor.login, trigger.actor.id)
+    return await repositories.permission_by_account(client, actor.login, actor.id)
 
 
 def aloud(trigger: Trigger, admission: Admission) -> bool:

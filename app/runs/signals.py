@@ -19,7 +19,7 @@ from app.domain.values import Value
 from app.errors import HonkError, UserError
 from app.github import commits, conversation, pulls
 from app.github.client import RepositoryClient
-from app.runs import durable, taking_in
+from app.runs import durable, intake, taking_in
 from app.runs.durable import Nothing, OurBugError
 from app.runs.services import READ_PULLS, TALK, WRITE_CODE, Services
 from app.store.runs import RunRow
@@ -145,12 +145,18 @@ async def _trigger(
 
 
 async def _end(services: Services, signal: Signal) -> Nothing:
-    """The subject is closed or gone: its run ends, and what only the run needed goes."""
+    """The subject is closed or gone: its run ends, and what only the run needed goes.
+
+    Only somebody with rights can merge, transfer or delete; closing is everybody's for their own.
+    """
     assert signal.number is not None
     subject = subject_key(signal.repository, signal.number)
+    alive = await services.runs.alive_on(subject)
+    if alive and signal.action == "closed" and not await intake.may_stop(services, signal):
+        return Nothing()
     published = await services.runs.of_pull(str(signal.repository), signal.number)
     problem, _ = words.subject_closed(signal.number, signal.action)
-    for row in await services.runs.alive_on(subject):
+    for row in alive:
         await services.runs.ask_to_stop(row.id, signal.actor.login, problem)
     await _until_ended(services, subject)
     if not published:

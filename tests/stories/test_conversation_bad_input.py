@@ -178,6 +178,28 @@ async def test_an_issue_that_is_closed_meanwhile_ends_its_run(house: House) -> N
     assert subject.pulls == []
 
 
+async def test_an_outsider_who_closes_their_own_issue_stops_nothing(house: House) -> None:
+    """GitHub lets everybody close what they opened, which must not end what others asked for."""
+    calc = await house.subject(permissions={"mallory": "read"})
+    number = (
+        await house.github.open_issue(calc.repository, "mallory", "add() subtracts", "")
+    ).number
+    plays = script(THINKING, ENDLESS)
+    house.model.scripts[f"{calc.repository}#{number}"] = plays
+    subject = Subject(house, calc.repository, number)
+    await subject.label()
+    await subject.at_work()
+    await house.github.close_issue(calc.repository, number, "mallory")
+    await house.until(
+        lambda: "a closed subject stops no run" in house.log(), "nobody looked who closed it"
+    )
+    assert subject.labels == ["honk:running"]
+    await subject.comment("/honk stop")
+    await subject.settled()
+    assert "**Stopped.**" in subject.status
+    assert "was closed while Honk worked" not in subject.status
+
+
 async def test_a_closed_issue_is_answered(house: House) -> None:
     subject = await house.subject()
     await house.github.close_issue(subject.repository, subject.number, OWNER)
