@@ -6,7 +6,6 @@ could not run on the base commit either, which must not make it pass.
 
 from __future__ import annotations
 
-
 import pytest
 
 from app.domain.policy import Policy
