@@ -21,6 +21,7 @@ import click
 from app import __version__, logs, settings, tracing
 from app.domain.sanitize import redact
 from app.errors import HonkError
+from app.outgoing import Outgoing
 from app.settings import Settings
 
 P = ParamSpec("P")
@@ -276,7 +277,7 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
     database = Database(found.database)
     async with AsyncExitStack() as stack:
         stack.callback(database.close)
-        stack.callback(tracing.configure(found.otel_endpoint))
+        stack.callback(tracing.configure(found.otel_endpoint, Outgoing.of(found)))
         queue = stack.enter_context(trigger_queue(database))
         checks: list[Check] = []
         if worker:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -24,7 +25,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from app import addresses
 from app.errors import UserError
+
+T = TypeVar("T")
 
 _SECRETS = {
     "GITHUB_PRIVATE_KEY": "github_private_key",
@@ -85,8 +89,8 @@ class Settings(BaseSettings):
     github_client_secret: SecretStr | None = None
     session_secret: SecretStr | None = Field(None, validation_alias="HONK_SESSION_SECRET")
     public_url: str | None = Field(None, validation_alias="HONK_PUBLIC_URL")
-    github_api_url: str = "https://api.github.com"
-    github_server_url: str = "https://github.com"
+    github_api_url: str = addresses.GITHUB_API
+    github_server_url: str = addresses.GITHUB_SERVER
 
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str | None = None
@@ -101,6 +105,12 @@ class Settings(BaseSettings):
     image: str | None = Field(None, validation_alias="HONK_IMAGE")
     allow_unsandboxed: str = Field("no", validation_alias="HONK_ALLOW_UNSANDBOXED")
     networks: str = Field("", validation_alias="HONK_EGRESS_NETWORKS")
+    own_bundle: Path | None = Field(None, validation_alias="HONK_CA_BUNDLE")
+    ssl_cert_file: Path | None = None
+    https_proxy: SecretStr | None = None
+    http_proxy: SecretStr | None = None
+    all_proxy: SecretStr | None = None
+    no_proxy: str = ""
     concurrency: int = Field(
         4 * (os.cpu_count() or 1),
         ge=1,
@@ -151,10 +161,25 @@ class Settings(BaseSettings):
     def _any_case(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("github_api_url", "github_server_url")
+    @model_validator(mode="before")
     @classmethod
-    def _without_slash(cls, value: str) -> str:
-        return value.rstrip("/")
+    def _one_github(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Of two addresses that are one GitHub, one tells the other.
+
+        A token for Enterprise Server must not end up at github.com because only one was given.
+        """
+        api, server = (
+            str(given[name]).rstrip("/") if given.get(name) else None
+            for name in ("github_api_url", "github_server_url")
+        )
+        if api is not None and server is None:
+            server = _address("GITHUB_API_URL", addresses.server_of, api)
+        elif server is not None and api is None:
+            api = _address("GITHUB_SERVER_URL", addresses.api_of, server)
+        if api is None or server is None:
+            return given
+        _address("GITHUB_API_URL and GITHUB_SERVER_URL", addresses.check_pair, api, server)
+        return {**given, "github_api_url": api, "github_server_url": server}
 
     @field_validator("public_url")
     @classmethod
@@ -193,6 +218,29 @@ class Settings(BaseSettings):
                 next_step="Give networks separated by commas, such as 10.1.0.0/16.",
             ) from None
 
+    def ca_bundle(self) -> tuple[str, Path | None]:
+        """The file whose certificates count for every connection, and the setting that names it."""
+        if self.own_bundle is not None:
+            return "HONK_CA_BUNDLE", self.own_bundle.expanduser()
+        if self.ssl_cert_file is not None:
+            return "SSL_CERT_FILE", self.ssl_cert_file.expanduser()
+        return "", None
+
+    def proxies(self) -> dict[str, str]:
+        """The proxies by the scheme of what is asked for. Raises UserError."""
+        return {
+            scheme: _proxy(name, value.get_secret_value())
+            for scheme, name, value in (
+                ("https", "HTTPS_PROXY", self.https_proxy or self.all_proxy),
+                ("http", "HTTP_PROXY", self.http_proxy or self.all_proxy),
+            )
+            if value is not None
+        }
+
+    def bypassed(self) -> tuple[str, ...]:
+        """What is reached without a proxy: the entries of NO_PROXY."""
+        return tuple(re.split(r"[,\s]+", self.no_proxy.strip(", \t"))) if self.no_proxy else ()
+
     def webhook_secrets(self) -> tuple[bytes, ...]:
         """One secret, or two while they are rotated. Raises UserError when there is none."""
         value = self.github_webhook_secret
@@ -219,7 +267,14 @@ class Settings(BaseSettings):
         )
         given = (secret.get_secret_value() for secret in kept if secret is not None)
         found = {part.strip() for secret in given for part in secret.split(",")}
-        return found | self._database_passwords()
+        return found | self._database_passwords() | self._proxy_passwords()
+
+    def _proxy_passwords(self) -> set[str]:
+        """As they stand in the addresses, and as they are meant."""
+        given = (self.https_proxy, self.http_proxy, self.all_proxy)
+        names = (urlsplit(each.get_secret_value()).netloc for each in given if each is not None)
+        found = {name.rpartition("@")[0].partition(":")[2] for name in names} - {""}
+        return found | {unquote(each) for each in found}
 
     def _database_passwords(self) -> set[str]:
         """As it stands in the address, and as it is meant."""
@@ -280,11 +335,38 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as problem:
-        lines = [
-            f"{'.'.join(str(part) for part in error['loc']).upper()}: {error['msg']}"
-            for error in problem.errors(include_input=False, include_url=False)
-        ]
+        errors = problem.errors(include_input=False, include_url=False)
+        lines = [_told(error["loc"], error["msg"]).rstrip(".") for error in errors]
         raise UserError("Some settings are wrong: " + "; ".join(lines) + ".") from None
+
+
+def _told(where: tuple[int | str, ...], what: str) -> str:
+    """What is wrong with a setting; what several settings get wrong together names them itself."""
+    name = ".".join(str(part) for part in where).upper()
+    return f"{name}: {what}" if name else what.removeprefix("Value error, ")
+
+
+def _address(settings: str, made: Callable[..., T], *given: str) -> T:
+    try:
+        return made(*given)
+    except ValueError as problem:
+        raise ValueError(f"{settings}: {problem}") from None
+
+
+def _proxy(name: str, given: str) -> str:
+    """The address of an HTTP proxy; without a scheme it is one of HTTP. Raises UserError."""
+    whole = given if "://" in given else f"http://{given}"
+    try:
+        parts = urlsplit(whole)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise UserError(
+            f"{name} is not the address of an HTTP proxy.",
+            next_step="Give it like http://proxy.example.com:3128.",
+        )
+    return whole.rstrip("/")
 
 
 def _refuse_open_env_file() -> None:

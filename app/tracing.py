@@ -14,6 +14,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from app import __version__
 from app.errors import UserError
+from app.outgoing import Outgoing
 
 _SHUT_DOWN_MILLISECONDS = 3_000
 
@@ -22,7 +23,7 @@ Attribute = str | int | float | bool
 _tracer = trace.get_tracer("honk", __version__)
 
 
-def configure(endpoint: str | None) -> Callable[[], None]:
+def configure(endpoint: str | None, outgoing: Outgoing) -> Callable[[], None]:
     """Send this process's spans to an OTLP endpoint over HTTP; the returned call ends that.
 
     `endpoint` is the base address, as OTEL_EXPORTER_OTLP_ENDPOINT has it
@@ -32,6 +33,7 @@ def configure(endpoint: str | None) -> Callable[[], None]:
     if not endpoint:
         return lambda: None
     try:
+        import requests
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
@@ -43,7 +45,16 @@ def configure(endpoint: str | None) -> Callable[[], None]:
         ) from None
     resource = Resource.create({"service.name": "honk", "service.version": __version__})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=5)
+    session = requests.Session()
+    session.trust_env = False
+    proxy = outgoing.proxy_for(endpoint)
+    session.proxies = {} if proxy is None else dict.fromkeys(("http", "https"), proxy)
+    exporter = OTLPSpanExporter(
+        endpoint=f"{endpoint.rstrip('/')}/v1/traces",
+        certificate_file=str(outgoing.bundle) if outgoing.chosen_by else None,
+        timeout=5,
+        session=session,
+    )
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
 

@@ -25,6 +25,7 @@ from app.domain.trigger import OurApp
 from app.errors import RetryableError
 from app.github.client import GitHubApp
 from app.github.exchange import Call
+from app.outgoing import Outgoing
 from app.runs import engine, executors, queue, workflow
 from app.runs.admission import Admission
 from app.runs.executors import Duty, Watch
@@ -82,6 +83,7 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[Worki
     _go_before_sandboxes()
     # Many threads ask the database. The event loop waits so long for each of them to make way.
     sys.setswitchinterval(_SWITCH_SECONDS)
+    outgoing = Outgoing.of(settings)
     github = GitHubApp(
         settings.app_id(),
         settings.private_key(),
@@ -89,9 +91,12 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[Worki
         settings.github_server_url,
         _count_answer,
         secrets=settings.secrets,
+        outgoing=outgoing,
     )
     model = AnthropicModel(
-        settings.model_key().get_secret_value(), base_url=settings.anthropic_base_url
+        settings.model_key().get_secret_value(),
+        base_url=settings.anthropic_base_url,
+        outgoing=outgoing,
     )
     try:
         with database.only_worker(), _reconciler(settings, database, github) as reconciler:
@@ -230,7 +235,8 @@ def _services(
     limits = Limits(
         repository=settings.repository_concurrency, installation=settings.installation_concurrency
     )
-    mirrors = Mirrors(home / "mirrors")
+    outgoing = github.outgoing
+    mirrors = Mirrors(home / "mirrors", outgoing=outgoing)
     workspaces = Workspaces(home / "workspaces", mirrors, sandbox, toolchains.installed())
     return Services(
         database=database,
@@ -239,14 +245,14 @@ def _services(
         messages=Messages(database),
         writes=Writes(database, settings.writes_per_minute),
         images=Images(database),
-        supply=Supply(home / "elsewhere"),
+        supply=Supply(home / "elsewhere", outgoing),
         reports=Reports(database),
         github=github,
         reconciler=reconciler,
         mirrors=mirrors,
         workspaces=workspaces,
         sandbox=sandbox,
-        egress=Egress(sandbox, settings.egress_networks()),
+        egress=Egress(sandbox, settings.egress_networks(), outgoing),
         snapshots=Snapshots(home / "setups", workspaces),
         model=model,
         model_id=settings.model,

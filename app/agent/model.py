@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import random
+import socket
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
@@ -21,6 +22,7 @@ from app import tracing
 from app.agent.stream import Assembly
 from app.domain.values import Value
 from app.errors import HonkError, RetryableError, UserError
+from app.outgoing import DIRECT, Outgoing, proxy_trust, untrusted
 
 if TYPE_CHECKING:
     # Half of the worker's start would be the import of this one; `AnthropicModel.warm` does it.
@@ -34,6 +36,13 @@ Block = dict[str, Any]
 DEFAULT_BASE_URL = "https://api.anthropic.com"
 MAX_OUTPUT_TOKENS = 32_000
 
+# A connection that somebody on the way forgets is noticed, and not waited for.
+_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5),
+)
 _EPHEMERAL = {"type": "ephemeral"}
 _NO_ADAPTIVE_THINKING = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5")
 _OUT_OF_MONEY = ("credit balance", "usage limit", "spend limit", "billing")
@@ -120,6 +129,7 @@ class AnthropicModel:
         longest_delay: float = 60.0,
         connect_timeout: float = 10.0,
         read_timeout: float = 180.0,
+        outgoing: Outgoing = DIRECT,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         if not api_key:
@@ -130,6 +140,7 @@ class AnthropicModel:
         self._longest_delay = longest_delay
         self._sleep = sleep
         self._base_url = base_url or DEFAULT_BASE_URL
+        self._outgoing = outgoing
         self._timeout = httpx2.Timeout(read_timeout, connect=connect_timeout, write=60.0, pool=60.0)
 
     @cached_property
@@ -141,13 +152,30 @@ class AnthropicModel:
             base_url=self._base_url,
             max_retries=0,
             timeout=self._timeout,
-            http_client=anthropic.DefaultAsyncHttpxClient(
+            http_client=httpx2.AsyncClient(
                 timeout=self._timeout,
-                # A tool call often takes longer than the five seconds that are the default.
-                limits=httpx2.Limits(
-                    max_connections=200, max_keepalive_connections=50, keepalive_expiry=300
-                ),
+                transport=self._transport(),
+                # The SDK's own client would follow, and take the key along to any host.
+                follow_redirects=False,
+                trust_env=False,
             ),
+        )
+
+    def _transport(self) -> httpx2.AsyncHTTPTransport:
+        trust = self._outgoing.trust
+        proxy = self._outgoing.proxy_for(self._base_url)
+        through = (
+            None if proxy is None else httpx2.Proxy(proxy, ssl_context=proxy_trust(proxy, trust))
+        )
+        return httpx2.AsyncHTTPTransport(
+            verify=trust,
+            proxy=through,
+            trust_env=False,
+            # A tool call often takes longer than the five seconds that are the default.
+            limits=httpx2.Limits(
+                max_connections=200, max_keepalive_connections=50, keepalive_expiry=300
+            ),
+            socket_options=_ALIVE,
         )
 
     async def warm(self) -> None:
@@ -189,7 +217,7 @@ class AnthropicModel:
             self._raise_status(error)
         except (anthropic.APIConnectionError, httpx2.TransportError) as error:
             _keep_usage(answer, discarded)
-            raise RetryableError(f"The model cannot be reached ({type(error).__name__}).") from None
+            raise _unreachable(error) from None
         except ValueError:
             # What is no JSON, or no stream of a message: it broke on the way.
             _keep_usage(answer, discarded)
@@ -219,8 +247,22 @@ class AnthropicModel:
         return backoff * share
 
 
+def _unreachable(error: Exception) -> HonkError:
+    if untrusted(error.__cause__ or error):
+        return UserError(
+            "The certificate of the model's API is not trusted by this Honk.",
+            next_step="The operator of this Honk can set HONK_CA_BUNDLE to the authority's file.",
+        )
+    return RetryableError(f"The model cannot be reached ({type(error).__name__}).")
+
+
 def _raise_by_status(status: int, words: str, retry_after: float | None) -> NoReturn:
     lowered = words.lower()
+    if 300 <= status < 400:
+        raise UserError(
+            "The address of the model's API leads to another one, and keys are not sent on.",
+            next_step="The operator of this Honk must set ANTHROPIC_BASE_URL to the right address.",
+        ) from None
     if status == 401:
         raise UserError(
             "The model's API refused the key.",

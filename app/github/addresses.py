@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
 from urllib.parse import urljoin, urlsplit
 
 from app.domain.values import RepoName
 
 _LIKE_A_COPY = re.compile(r"[\w.-]+@([\w.-]+):(.+)")
 """`git@github.com:owner/name.git`, git's short form of an address for ssh."""
-
-
-def is_this_machine(url: str) -> bool:
-    """A simulator beside us is never reached through the proxy of the environment."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def repository_at(url: str, server_url: str, beside: RepoName) -> RepoName | None:

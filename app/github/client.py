@@ -50,10 +50,10 @@ from app import __version__, tracing
 from app.domain.sanitize import redact
 from app.domain.values import RepoName
 from app.errors import HonkError, RetryableError
-from app.github.addresses import is_this_machine
 from app.github.auth import AppKey, Clock, InstallationToken, InstallationTokens, Mint, TokenScope
 from app.github.exchange import GRAPHQL, Answer, Call, Json, Observe, Request, Silence
 from app.github.refusals import RefusedError, UnsureError, no_token, not_accepted, refusal
+from app.outgoing import DIRECT, Outgoing, untrusted
 
 T = TypeVar("T")
 
@@ -142,7 +142,7 @@ class GitHubApp:
     `server_url` is where people and git go. `observe` is told of every request that is sent.
     Nothing that is sent holds a secret: neither our own, nor one of `secrets`, nor what looks like
     one.
-    `timeout` is in seconds and holds for each request.
+    `timeout` is in seconds and holds for each request; `outgoing` is the way out of this machine.
     """
 
     def __init__(
@@ -156,6 +156,7 @@ class GitHubApp:
         *,
         secrets: Callable[[], Iterable[str]] = lambda: (),
         timeout: float = 30.0,
+        outgoing: Outgoing = DIRECT,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.app_id = int(app_id)
@@ -166,6 +167,7 @@ class GitHubApp:
         self._secrets = secrets
         self._observers = () if observe is None else (observe,)
         self.timeout = httpx.Timeout(timeout, connect=min(timeout, 10.0))
+        self.outgoing = outgoing
         self._clock = clock
         self._sleep = sleep
         self._slug: str | None = None
@@ -178,7 +180,8 @@ class GitHubApp:
             follow_redirects=False,
             http_cache=False,
             auto_retry=False,
-            trust_env=not is_this_machine(self.api_url),
+            trust_env=False,
+            async_transport=outgoing.transport(),
         )
 
     def __repr__(self) -> str:
@@ -408,8 +411,14 @@ class GitHubApp:
         except RequestError as failure:
             if not isinstance(failure.exc, httpx.RequestError):
                 raise
-            return Silence(type(failure.exc).__name__, isinstance(failure.exc, _UNSENT))
+            return Silence(_why(failure.exc), isinstance(failure.exc, _UNSENT))
         return Answer(response.status_code, response.headers, response.content)
+
+
+def _why(problem: httpx.RequestError) -> str:
+    if untrusted(problem):
+        return "its certificate is not trusted here; the operator can set HONK_CA_BUNDLE"
+    return type(problem).__name__
 
 
 class RepositoryClient:

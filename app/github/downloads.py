@@ -15,7 +15,6 @@ import httpx
 
 from app import __version__
 from app.errors import RetryableError
-from app.github.addresses import is_this_machine
 from app.github.client import GitHubApp
 
 _ATTEMPTS = 3
@@ -88,7 +87,8 @@ async def _read(
         httpx.AsyncClient(
             timeout=github.timeout,
             headers={"User-Agent": f"honk/{__version__}"},
-            trust_env=not is_this_machine(url),
+            transport=github.outgoing.transport(),
+            trust_env=False,
         ) as client,
         client.stream("GET", url) as response,
     ):

@@ -20,7 +20,6 @@ from pydantic import SecretStr
 from app import __version__
 from app.domain.values import Value
 from app.errors import RetryableError
-from app.github.addresses import is_this_machine
 from app.github.client import GitHubApp
 from app.github.downloads import is_safe
 
@@ -93,7 +92,7 @@ async def _places(
     body = msgspec.json.encode(asked)
     for failures in range(1, _ATTEMPTS + 1):
         try:
-            async with _client(github, url) as client:
+            async with _client(github) as client:
                 answer = await client.post(
                     f"{url}/info/lfs/objects/batch", content=body, headers=headers
                 )
@@ -144,7 +143,7 @@ async def _stream(github: GitHubApp, action: _Action, size: int, path: Path) -> 
     digest, came = hashlib.sha256(), 0
     try:
         async with (
-            _client(github, action.href) as client,
+            _client(github) as client,
             client.stream("GET", action.href, headers=_plain(action.header)) as response,
         ):
             async for part in response.aiter_bytes():
@@ -163,11 +162,12 @@ def _append(path: Path, part: bytes) -> None:
         file.write(part)
 
 
-def _client(github: GitHubApp, url: str) -> httpx.AsyncClient:
+def _client(github: GitHubApp) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         timeout=github.timeout,
         headers={"User-Agent": f"honk/{__version__}"},
-        trust_env=not is_this_machine(url),
+        transport=github.outgoing.transport(),
+        trust_env=False,
     )
 
 

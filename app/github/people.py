@@ -26,7 +26,7 @@ from pydantic import SecretStr
 from app import __version__
 from app.domain.values import RepoName
 from app.errors import RetryableError, UserError
-from app.github.addresses import is_this_machine
+from app.outgoing import Outgoing
 
 T = TypeVar("T")
 
@@ -167,15 +167,15 @@ class People:
 
 
 @asynccontextmanager
-async def client_of(api_url: str) -> AsyncIterator[httpx.AsyncClient]:
+async def client_of(outgoing: Outgoing) -> AsyncIterator[httpx.AsyncClient]:
     """The connections that `People` speaks through; none of them is kept from before."""
     async with httpx.AsyncClient(
         headers={"Accept": "application/json", "User-Agent": f"honk/{__version__}"},
         timeout=_SECONDS,
-        limits=httpx.Limits(max_connections=_AT_ONCE),
+        transport=outgoing.transport(httpx.Limits(max_connections=_AT_ONCE)),
         # A renamed repository leads on; to another host the token does not go along.
         max_redirects=3,
-        trust_env=not is_this_machine(api_url),
+        trust_env=False,
     ) as client:
         yield client
 

@@ -22,6 +22,7 @@ from app.domain.run import Outcome, Phase
 from app.domain.values import RepoName
 from app.domain.words import PlanItem, Report
 from app.github.people import People, client_of
+from app.outgoing import Outgoing
 from app.settings import Settings
 from app.store.database import Database, now
 from app.store.reports import Reports
@@ -54,7 +55,7 @@ async def open_pages(settings: Settings, database: Database) -> AsyncIterator[li
         _log.info("the pages are closed", why=_CLOSED)
         yield _closed(shower)
         return
-    async with client_of(settings.github_api_url) as client:
+    async with client_of(Outgoing.of(settings)) as client:
         public = settings.public_url
         people = People(
             client,

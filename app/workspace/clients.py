@@ -18,7 +18,6 @@ import os
 import re
 import shutil
 import signal
-import ssl
 import sys
 import tempfile
 import time
@@ -33,6 +32,7 @@ from xml.etree import ElementTree
 import httpcore
 from pydantic import SecretStr
 
+from app.outgoing import DIRECT, Outgoing
 from app.workspace.egress_addresses import Addresses
 from app.workspace.egress_proxy import Bounds, Outside, Place, Refused
 from app.workspace.egress_rules import ECOSYSTEMS, RefusedError, Rule, host_rule, url_rule
@@ -74,9 +74,9 @@ class Registries:
 class Clients:
     """Asks the clients, and remembers their answers for ten minutes."""
 
-    def __init__(self, addresses: Addresses, trust: ssl.SSLContext | None = None) -> None:
+    def __init__(self, addresses: Addresses, outgoing: Outgoing = DIRECT) -> None:
         self._addresses = addresses
-        self._trust = trust
+        self._outgoing = outgoing
         self._known: dict[str, tuple[float, Registries]] = {}
         self._asking: dict[str, asyncio.Lock] = {}
 
@@ -192,9 +192,8 @@ class Clients:
         self, url: str, read: Callable[[str, str], list[str]], known: Sequence[Rule]
     ) -> list[Rule]:
         """Hosts that an index hands its files out from, by its own answer to one question."""
-        outside = Outside(
-            known, self._addresses, Bounds(), self._trust or ssl.create_default_context()
-        )
+        outgoing = self._outgoing
+        outside = Outside(known, self._addresses, Bounds(), outgoing.trust, outgoing)
         try:
             async with asyncio.timeout(_ASK_SECONDS):
                 text = await _read(outside, url)

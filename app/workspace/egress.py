@@ -23,6 +23,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.outgoing import DIRECT, Outgoing, system_store
 from app.workspace.clients import Clients
 from app.workspace.egress_addresses import Addresses, Network
 from app.workspace.egress_authority import TRUST_STORE_PASSWORD, Authority
@@ -34,7 +35,6 @@ __all__ = ["Bounds", "Door", "Egress", "Mode", "Refused", "open_door"]
 
 INSIDE = "/run/honk/egress"
 PORT = 3128
-_SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,13 @@ class Egress:
     `networks` are the operator's: addresses in them may be reached though they are not public.
     """
 
-    def __init__(self, sandbox: Sandbox, networks: Iterable[Network] = ()) -> None:
+    def __init__(
+        self, sandbox: Sandbox, networks: Iterable[Network] = (), outgoing: Outgoing = DIRECT
+    ) -> None:
         self._sandbox = sandbox
         self._addresses = Addresses(networks)
-        self._clients = Clients(self._addresses)
+        self._outgoing = outgoing
+        self._clients = Clients(self._addresses, outgoing)
 
     @asynccontextmanager
     async def open(self, allow: Sequence[str], mode: Mode, workspace: Path) -> AsyncIterator[Door]:
@@ -85,6 +88,7 @@ class Egress:
             workspace=workspace,
             addresses=self._addresses,
             environment=found.environment,
+            outgoing=self._outgoing,
         ) as door:
             for problem in found.problems:
                 door.tell(problem)
@@ -102,17 +106,19 @@ async def open_door(
     environment: Mapping[str, str] | None = None,
     bounds: Bounds | None = None,
     trust: ssl.SSLContext | None = None,
+    outgoing: Outgoing = DIRECT,
 ) -> AsyncIterator[Door]:
     """Let the sandboxes of one workspace reach what the rules name, until the context ends.
 
-    `trust` is what the registries' certificates are checked with: this machine's, when left out.
+    `trust` is what the registries' certificates are checked with: that of `outgoing`, when left
+    out.
     """
     folder = Path(tempfile.mkdtemp(prefix="honk-egress-"))
     bounds = bounds or Bounds()
-    outside = Outside(rules, addresses, bounds, trust or ssl.create_default_context())
+    outside = Outside(rules, addresses, bounds, trust or outgoing.trust, outgoing)
     proxy = Proxy(outside, mode, bounds, Authority())
     try:
-        _lay_out(folder, proxy)
+        _lay_out(folder, proxy, outgoing)
         sandbox.claim(folder, like=workspace)
         listener = _listener(folder)
         server = await asyncio.start_unix_server(proxy.accept, sock=listener)
@@ -126,15 +132,15 @@ async def open_door(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lay_out(folder: Path, proxy: Proxy) -> None:
+def _lay_out(folder: Path, proxy: Proxy, outgoing: Outgoing) -> None:
     shutil.copyfile(Path(__file__).with_name("forward.py"), folder / "forward.py")
     if proxy.mode == "fetch-only":
         (folder / "ca.pem").write_bytes(proxy.authority.pem())
         (folder / "ca.p12").write_bytes(proxy.authority.java_trust_store())
     else:
-        # A tunnel ends at the registry, which this machine's certificates vouch for.
-        found = Path(ssl.get_default_verify_paths().cafile or _SYSTEM_CERTIFICATES)
-        shutil.copyfile(found, folder / "ca.pem")
+        # A tunnel ends at the registry, which the operator's certificates vouch for.
+        bundle = outgoing.bundle or system_store()
+        (folder / "ca.pem").write_bytes(b"" if bundle is None else bundle.read_bytes())
     for path in folder.iterdir():
         path.chmod(0o644)
 

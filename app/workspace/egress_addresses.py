@@ -7,6 +7,7 @@ else the second time (DNS rebinding) gains nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -58,6 +59,13 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return None
 
 
+class NoAddressError(RefusedError):
+    """This machine cannot look the name up."""
+
+    def __init__(self) -> None:
+        super().__init__("the name has no address")
+
+
 class Addresses:
     """Finds addresses, and refuses those that the operator does not allow.
 
@@ -77,6 +85,15 @@ class Addresses:
             forms.append(address.ipv4_mapped)
         return any(form in network for form in forms for network in self._networks)
 
+    async def check(self, host: str) -> None:
+        """For what a proxy of the operator's reaches by name. Raises RefusedError.
+
+        What this machine can look up is held to the same rules. In a network that has no name
+        server for the world outside, only the proxy knows where a name leads.
+        """
+        with contextlib.suppress(NoAddressError):
+            await self.of(host)
+
     async def of(self, host: str) -> list[str]:
         """The addresses of the host that may be connected to.
 
@@ -86,7 +103,9 @@ class Addresses:
             async with asyncio.timeout(_LOOKUP_SECONDS):
                 found = await self._lookup(host)
         except (OSError, TimeoutError, UnicodeError) as error:
-            raise RefusedError("the name has no address") from error
+            raise NoAddressError from error
+        if not found:
+            raise NoAddressError
         allowed = [text for text in found if self.allows(ipaddress.ip_address(_bare(text)))]
         if not allowed:
             raise RefusedError(_not_public(found))
@@ -94,8 +113,6 @@ class Addresses:
 
 
 def _not_public(found: Sequence[str]) -> str:
-    if not found:
-        return "the name has no address"
     named = ", ".join(found[:3])
     return f"its address {named} is not public; the operator can allow it with HONK_EGRESS_NETWORKS"
 

@@ -13,11 +13,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import h11
 import httpcore
 
+from app.outgoing import DIRECT, Outgoing
 from app.workspace.egress_addresses import Addresses, CheckedBackend
 from app.workspace.egress_authority import Authority
 from app.workspace.egress_rules import (
@@ -32,6 +34,7 @@ from app.workspace.egress_rules import (
     rule_for,
 )
 from app.workspace.egress_tls import Hello
+from app.workspace.egress_way_out import through, tunnel
 from app.workspace.spec import GIB
 
 _USER_AGENT = b"honk-setup"
@@ -134,31 +137,57 @@ class Outside:
     """The registries, as the proxy reaches them."""
 
     def __init__(
-        self, rules: Sequence[Rule], addresses: Addresses, bounds: Bounds, trust: ssl.SSLContext
+        self,
+        rules: Sequence[Rule],
+        addresses: Addresses,
+        bounds: Bounds,
+        trust: ssl.SSLContext,
+        outgoing: Outgoing = DIRECT,
     ) -> None:
         self._rules = rules
         self._addresses = addresses
         self._wait = bounds.idle_seconds
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=trust,
-            max_connections=64,
-            max_keepalive_connections=16,
-            keepalive_expiry=15.0,
-            network_backend=CheckedBackend(addresses),
-        )
+        self._trust = trust
+        self._outgoing = outgoing
+        self._pools: dict[str | None, httpcore.AsyncConnectionPool] = {}
 
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        for pool in self._pools.values():
+            await pool.aclose()
+
+    def _pool(self, proxy: str | None) -> httpcore.AsyncConnectionPool:
+        """The connections through one proxy of the operator's, or those without any."""
+        if proxy not in self._pools:
+            way: dict[str, Any] = (
+                {"network_backend": CheckedBackend(self._addresses)}
+                if proxy is None
+                else {"proxy": through(proxy, self._trust)}
+            )
+            self._pools[proxy] = httpcore.AsyncConnectionPool(
+                ssl_context=self._trust,
+                max_connections=64,
+                max_keepalive_connections=16,
+                keepalive_expiry=15.0,
+                **way,
+            )
+        return self._pools[proxy]
 
     def rule(self, place: Place) -> Rule:
         """What lets the place be reached. Raises RefusedError."""
         return rule_for(self._rules, place.host, place.port, tls=place.tls)
 
     async def connection(self, place: Place) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to a checked address. Raises RefusedError, OSError, TimeoutError."""
+        """A connection to a checked address. Raises RefusedError, OSError, TimeoutError.
+
+        Through a proxy of the operator's as well the name has to be known here: what goes through
+        a tunnel is for the client to check, and the client is not to be trusted with it.
+        """
         address = (await self._addresses.of(place.host))[0]
+        proxy = self._outgoing.proxy_for(place.origin)
         async with asyncio.timeout(15):
-            return await asyncio.open_connection(address, place.port)
+            if proxy is None:
+                return await asyncio.open_connection(address, place.port)
+            return await tunnel(proxy, self._trust, place.host, place.port)
 
     @asynccontextmanager
     async def answer(
@@ -195,7 +224,10 @@ class Outside:
             port=place.port,
             target=target,
         )
-        async with self._pool.stream(
+        proxy = self._outgoing.proxy_for(place.origin)
+        if proxy is not None:
+            await self._addresses.check(place.host)
+        async with self._pool(proxy).stream(
             method, url, headers=sent, extensions={"timeout": timeout}
         ) as response:
             yield response

@@ -79,7 +79,8 @@ _BAD_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|$
 _AWAY = re.compile(
     r"could not resolve host|failed to connect|connection (?:refused|reset|timed out)"
     r"|operation (?:timed out|too slow)|early eof|unexpected disconnect|hung up unexpectedly"
-    r"|RPC failed|returned error: (?:5\d\d|429)|gnutls|ssl_|tls connect|empty reply",
+    r"|RPC failed|returned error: (?:5\d\d|429)|gnutls|ssl_|tls connect|empty reply"
+    r"|could not resolve proxy|proxy after connect|connect tunnel failed",
     re.IGNORECASE,
 )
 _REF_WRITERS = ("update-ref", "fetch", "gc")
@@ -87,6 +88,10 @@ _LOCKED = re.compile(r"^(?!remote:).*Unable to create '(/.*\.lock)': File exists
 _UNKNOWN_TOKEN = re.compile(
     r"authentication failed|could not read (?:username|password)|invalid (?:username|credentials)"
     r"|returned error: 401|terminal prompts disabled",
+    re.IGNORECASE,
+)
+_UNTRUSTED = re.compile(
+    r"certificate verification failed|SSL certificate problem|error setting certificate",
     re.IGNORECASE,
 )
 _DENIED = re.compile(r"returned error: 403", re.IGNORECASE)
@@ -129,6 +134,15 @@ class GitDeniedError(GitError, UserError):
 
 class GitUnknownTokenError(GitDeniedError):
     """The remote does not know the token: it was revoked, or is so new that it is not known yet."""
+
+
+class GitUntrustedError(GitError, UserError):
+    """Nobody whom this machine trusts vouches for the remote."""
+
+    def __init__(self, command: str, code: int, words: str) -> None:
+        super().__init__(command, code, words)
+        self.message = "The certificate of GitHub's server is not trusted by this Honk."
+        self.next_step = "The operator of this Honk can set HONK_CA_BUNDLE to the authority's file."
 
 
 class GitMissingError(GitError, UserError):
@@ -377,6 +391,8 @@ def _failure(command: str, code: int, words: str) -> HonkError | OSError:
         return GitLockedError(command, locked[1])
     if tells_of_no_room(words):
         return OSError(errno.ENOSPC, f"git {command}: {words[-300:]}")
+    if _UNTRUSTED.search(words):
+        return GitUntrustedError(command, code, words)
     if _UNKNOWN_TOKEN.search(words):
         return GitUnknownTokenError(command, code, words)
     if _DENIED.search(words):

@@ -27,6 +27,7 @@ import structlog
 
 from app.domain.values import CommitSha, RepoName, TreeSha, commit_sha, tree_sha
 from app.errors import RetryableError, UserError
+from app.outgoing import DIRECT, Outgoing
 from app.workspace.git import (
     MAX_OUTPUT_BYTES,
     GitError,
@@ -168,10 +169,10 @@ PushRefused = PushRefusedError
 class Mirrors:
     """All mirrors of one worker's home. Several workers may share the directory."""
 
-    def __init__(self, root: Path, *, environment: Mapping[str, str] | None = None) -> None:
-        """`environment` is added for fetch and push alone: a proxy, a certificate bundle."""
+    def __init__(self, root: Path, *, outgoing: Outgoing = DIRECT) -> None:
+        """`outgoing` is how fetch and push leave this machine."""
         self._root = root
-        self._environment = dict(environment or {})
+        self._outgoing = outgoing
         self._locks: dict[Path, asyncio.Lock] = {}
         self._listings: OrderedDict[tuple[Path, str], bytes] = OrderedDict()
         self._coming: dict[tuple[Path, str], asyncio.Task[CommitSha | None]] = {}
@@ -683,7 +684,7 @@ class Mirrors:
                 args,
                 url=remote.url,
                 token=remote.token,
-                environment=self._environment,
+                environment=self._outgoing.git_environment(remote.url),
             )
         except (GitMovedError, GitUnknownTokenError) as problem:
             if remote.outdated is None:

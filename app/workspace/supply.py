@@ -15,14 +15,16 @@ import time
 from pathlib import Path
 
 from app.domain.values import RepoName
+from app.outgoing import DIRECT, Outgoing
 from app.workspace.mirror import Mirrors
 
 
 class Supply:
     """All of it. A content that is here is whole and has the hash by which it is named."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, outgoing: Outgoing = DIRECT) -> None:
         self._root = root
+        self._outgoing = outgoing
         self._mirrors: dict[Path, Mirrors] = {}
 
     def contents(self, repo: RepoName) -> Path:
@@ -36,7 +38,7 @@ class Supply:
     def mirrors(self, repo: RepoName) -> Mirrors:
         """The mirrors of what the repository's submodules are from."""
         root = self._folder(repo) / "submodules"
-        return self._mirrors.setdefault(root, Mirrors(root))
+        return self._mirrors.setdefault(root, Mirrors(root, outgoing=self._outgoing))
 
     def use(self, repo: RepoName) -> None:
         """Note that it is in use: what was not used for long goes first."""

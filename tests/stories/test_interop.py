@@ -4,9 +4,57 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.house import FINISH, FIX, PROJECT, House, script
+from tests.support.company import GITHUB, MODEL, PACKAGES, TRACES, open_company
+from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, in_one_process, script
+from tests.unit.github.test_images import png
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+FETCHES = f"""
+setup:
+  - python3 -c "import urllib.request as u; open('got', 'wb').write(u.urlopen('https://{PACKAGES}/x').read())"
+network: {{allow: [{PACKAGES}]}}
+verify: ["python3 test_all.py"]
+""".encode()
+CHECKS = b"""import calc
+assert calc.add(2, 3) == 5
+assert open("got").read() == "package"
+assert open("data/model.bin").read() == "weights"
+"""
+
+
+@in_one_process("the network is that of one process")
+async def test_enterprise_server_behind_a_proxy_with_a_private_ca() -> None:
+    async with open_company() as company:
+        github = company.github
+        files = {
+            ".gitattributes": b"*.bin filter=lfs diff=lfs merge=lfs -text\n",
+            "calc.py": PROJECT["calc.py"],
+            "test_all.py": CHECKS,
+            ".github/honk.yml": FETCHES,
+        }
+        subject = await company.subject(files=files, plays=script([FIX], [FINISH]))
+        pointer = github.keep_in_lfs(subject.repository, b"weights")
+        await github.push_files(subject.repository, "main", {"data/model.bin": pointer}, OWNER)
+        image = github.attach_image(subject.repository, png(3), "3.png")
+        await github.edit(subject.repository, subject.number, OWNER, body=f"See\n\n{image}")
+        await subject.label()
+        await subject.settled()
+
+        assert subject.check.conclusion == "success", subject.status
+        assert subject.labels == ["honk:done"]
+        assert subject.status.count("an image: ") == 1
+        assert "1 Git LFS file (data/model.bin)" in subject.status
+        assert company.network is not None
+        reached = {GITHUB, MODEL, PACKAGES}
+        assert {f"{name}:443" for name in reached} <= set(company.network.asked)
+        # REST, GraphQL and git, at the addresses of an Enterprise Server.
+        templates = {each.template for each in github.requests}
+        assert {"/graphql", "/{owner}/{repo}.git/git-upload-pack"} <= templates
+
+        await company.stop()
+        assert company.traced
+        assert set(company.network.asked) == {f"{name}:443" for name in (*reached, TRACES)}
 
 
 async def test_labels_in_capital_letters_and_the_other_ending_of_the_policy(house: House) -> None:

@@ -33,6 +33,7 @@ from app.playground.run import (
     KEY_OF_NOBODY,
     Process,
     Product,
+    Start,
     environment,
     github_settings,
     product,
@@ -311,6 +312,8 @@ class House:
     honk: Product | None = None
     module: str = "app"
     """What is started as the product; other than `app` it may die, and is then looked after."""
+    start_by: Start | None = None
+    """How the product is started, where it is not as a process like any other."""
     patience: float = PATIENCE_SECONDS
     """Seconds that something to be seen may take."""
     exempt: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -338,7 +341,8 @@ class House:
     async def _serve(self, command: str) -> Product:
         self._logs.add(self.home / "honk.log")
         # Libraries are loaded before a program begins, not when it forks.
-        start = start_process if "LD_PRELOAD" in self.settings else forked.start
+        usual: Start = start_process if "LD_PRELOAD" in self.settings else forked.start
+        start = self.start_by or usual
         started = product(
             self.home, self.settings, command=command, module=self.module, start=start
         )
@@ -602,14 +606,17 @@ async def _open_as_is_wanted(
             yield fleet
         return
     kind = functools.partial(House, module=module)
-    with _a_home() as home:
-        async with _open_house(home, settings, kind) as house:
+    with a_home() as home:
+        async with open_house_of(home, settings, kind) as house:
             yield house
 
 
 @contextmanager
-def _a_home() -> Iterator[Path]:
-    """Not below pytest's own directory: as root, sandboxes run as accounts that may not pass."""
+def a_home() -> Iterator[Path]:
+    """A folder for a house.
+
+    Not below pytest's own directory: as root, sandboxes run as accounts that may not pass.
+    """
     with tempfile.TemporaryDirectory(prefix="honk-house-", dir=_where_files_cost_least()) as name:
         home = Path(name)
         home.chmod(0o711)
@@ -645,16 +652,17 @@ async def open_fleet(
     if database is not None:
         given["DATABASE_URL"] = database
     kind = functools.partial(Fleet, size=workers, receivers=receivers, module=module)
-    with _a_home() as home:
-        async with _open_house(home, given, kind) as house:
+    with a_home() as home:
+        async with open_house_of(home, given, kind) as house:
             assert isinstance(house, Fleet)
             yield house
 
 
 @asynccontextmanager
-async def _open_house(
+async def open_house_of(
     home: Path, settings: Mapping[str, str], kind: Callable[..., House]
 ) -> AsyncIterator[House]:
+    """A new house of this kind in a folder that is there."""
     github = github_with_pages(home / "github", registration(home))
     for login in (OWNER, "walter", "trudy", "rita", "stan"):
         github.add_user(login)

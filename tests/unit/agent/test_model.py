@@ -21,7 +21,7 @@ from app.agent.model import (
 from app.agent.tools import TOOLS
 from app.errors import RetryableError, UserError
 from app.playground.model import ScriptedTurn
-from tests.support.model_api import KEY, asking
+from tests.support.model_api import KEY, asking, serving
 
 HELLO = {"role": "user", "content": [{"type": "text", "text": "Subject: octo/app#7"}]}
 WHOLE = """
@@ -152,6 +152,24 @@ async def test_a_refused_connection_is_retryable() -> None:
         await model.turn(request())
     await model.aclose()
     assert server.requests == []
+
+
+async def test_the_key_does_not_follow_a_redirect() -> None:
+    async with asking(WHOLE) as (_, other), serving(other.app) as elsewhere:
+
+        async def leads_elsewhere(scope: Any, receive: Any, send: Any) -> None:
+            location = (b"location", f"{elsewhere}/v1/messages".encode())
+            start = {"type": "http.response.start", "status": 307, "headers": [location]}
+            await send(start)
+            await send({"type": "http.response.body", "body": b""})
+
+        async with serving(leads_elsewhere) as url:
+            model = AnthropicModel(KEY, url, attempts=1)
+            with pytest.raises(UserError, match="keys are not sent on") as caught:
+                await model.turn(request())
+            await model.aclose()
+        assert "ANTHROPIC_BASE_URL" in caught.value.next_step
+        assert other.requests == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""GitHub's two addresses: programs speak to its API, people and git to its server.
+
+    github.com                https://api.github.com              https://github.com
+    a subdomain of ghe.com    https://api.SUBDOMAIN.ghe.com       https://SUBDOMAIN.ghe.com
+    Enterprise Server         https://HOST/api/v3                 https://HOST
+
+https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api
+https://docs.github.com/en/enterprise-server/rest/enterprise-admin
+
+Tokens are sent to both, so both have to be the same GitHub.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+GITHUB_API = "https://api.github.com"
+GITHUB_SERVER = "https://github.com"
+_GITHUB, _CLOUD = "github.com", ".ghe.com"
+_ENTERPRISE = "/api/v3"
+
+
+def server_of(api: str) -> str:
+    """The server whose API this is. Raises ValueError when its form does not tell."""
+    parts = _whole(api)
+    if parts.path == _ENTERPRISE:
+        return f"{parts.scheme}://{parts.netloc}"
+    host = parts.netloc.lower()
+    of_the_cloud = host == f"api.{_GITHUB}" or host.endswith(_CLOUD)
+    if of_the_cloud and host.startswith("api.") and not parts.path:
+        return f"{parts.scheme}://{host.removeprefix('api.')}"
+    raise ValueError(f"{api} is not the address of a GitHub API. {_wanted(parts)}")
+
+
+def api_of(server: str) -> str:
+    """The API of a server. Raises ValueError for what is no server's address."""
+    parts = _whole(server)
+    if parts.path:
+        raise ValueError(f"{server} has a path. Give the address of the server alone.")
+    host = parts.netloc.lower()
+    if host == f"www.{_GITHUB}" or host.startswith("api."):
+        raise ValueError(f"{server} is not a server's address. Give it like {GITHUB_SERVER}.")
+    if host == _GITHUB or host.endswith(_CLOUD):
+        return f"{parts.scheme}://api.{host}"
+    return f"{parts.scheme}://{parts.netloc}{_ENTERPRISE}"
+
+
+def check_pair(api: str, server: str) -> None:
+    """Raises ValueError unless both can be the same GitHub."""
+    there, here = _whole(api), _whole(server)
+    if here.path:
+        raise ValueError(f"{server} has a path. Give the address of the server alone.")
+    same_host = there.hostname in (here.hostname, f"api.{here.hostname}")
+    # An emulator's parts may listen on two ports of one machine.
+    both_local = is_this_machine(api) and is_this_machine(server)
+    if not both_local and not (same_host and there.scheme == here.scheme):
+        raise ValueError(
+            f"{api} and {server} are not the same GitHub, and both would be sent tokens."
+        )
+
+
+def is_this_machine(url: str) -> bool:
+    """Whether an address leads to the machine that we run on."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _whole(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    # Raises ValueError for a port that is none.
+    known = parts.port is None or parts.port > 0
+    if parts.scheme not in ("http", "https") or not parts.hostname or not known:
+        raise ValueError(f"{url} is not an address such as {GITHUB_SERVER}.")
+    host = f".{parts.hostname}"
+    if parts.scheme == "http" and host.endswith((f".{_GITHUB}", _CLOUD)):
+        raise ValueError(f"{url} would send tokens in the clear. Give it with https.")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("Give scheme, host and path alone, without a name, a query or a fragment.")
+    return parts
+
+
+def _wanted(parts: SplitResult) -> str:
+    host = parts.netloc.lower().removeprefix("www.")
+    if host == _GITHUB or host.endswith(_CLOUD):
+        return f"It is {parts.scheme}://api.{host.removeprefix('api.')}."
+    return (
+        f"Enterprise Server's is {parts.scheme}://{parts.netloc}{_ENTERPRISE}; for any other set "
+        "GITHUB_SERVER_URL as well."
+    )

@@ -1,0 +1,165 @@
+"""How every connection leaves this machine: through which proxy, and whose certificates count.
+
+Libraries read `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` each in a way of its own, or not at
+all. So none of them reads the environment: whoever opens a connection asks here.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+import httpx
+
+from app.addresses import is_this_machine
+from app.errors import UserError
+from app.settings import Settings
+
+_SYSTEM_STORES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+    "/etc/ssl/cert.pem",
+)
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """The operator's way out. Without arguments: no proxy, and this machine's own certificates.
+
+    `proxies` are the proxies' addresses by the scheme of what is asked for; `bypass` are the
+    entries of `NO_PROXY`. `bundle` is a file with the certificates that count, and `chosen_by` the
+    setting that names it, empty for the machine's own.
+    """
+
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    bypass: tuple[str, ...] = ()
+    bundle: Path | None = None
+    chosen_by: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Outgoing:
+        """Raises UserError for a proxy that is none, and for a bundle that cannot be read."""
+        chosen, bundle = settings.ca_bundle()
+        found = cls(settings.proxies(), settings.bypassed(), bundle or system_store(), chosen)
+        if bundle is not None:
+            # What is wrong with it is said now, and not by the first connection.
+            _ = found.trust
+        return found
+
+    def proxy_for(self, url: str) -> str | None:
+        """The proxy by which an address is reached; None for the direct way.
+
+        What is on this machine is never reached through a proxy.
+        """
+        parts = urlsplit(url)
+        if is_this_machine(url) or any(_covers(entry, parts) for entry in self.bypass):
+            return None
+        return self.proxies.get(parts.scheme)
+
+    @cached_property
+    def trust(self) -> ssl.SSLContext:
+        """What the certificates of others are checked with. Raises UserError."""
+        try:
+            return ssl.create_default_context(cafile=self.bundle)
+        except (OSError, ssl.SSLError) as problem:
+            why = problem.strerror or str(problem)
+            raise UserError(
+                f"{self.chosen_by or 'The certificate store'}: {self.bundle} holds no certificate "
+                f"that can be read ({why}).",
+                next_step="Give a file of certificates in PEM.",
+            ) from None
+
+    def transport(self, limits: httpx.Limits | None = None) -> httpx.AsyncBaseTransport:
+        """For a client of httpx, which is then to be made with `trust_env=False`."""
+        return _Transport(self, limits or httpx.Limits())
+
+    def git_environment(self, url: str) -> dict[str, str]:
+        """What tells git of it, for one remote.
+
+        Not in the command line: a proxy's address may hold a password.
+        """
+        found = {} if self.bundle is None else {"GIT_SSL_CAINFO": str(self.bundle)}
+        proxy = self.proxy_for(url)
+        if proxy is not None:
+            found |= dict.fromkeys(("http_proxy", "https_proxy"), proxy)
+        return found
+
+
+DIRECT = Outgoing()
+"""No proxy, and what OpenSSL trusts by itself."""
+
+
+class _Transport(httpx.AsyncBaseTransport):
+    """Sends each request by its own way: one client may be led to several hosts."""
+
+    def __init__(self, outgoing: Outgoing, limits: httpx.Limits) -> None:
+        self._outgoing = outgoing
+        self._limits = limits
+        self._ways: dict[str | None, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        proxy = self._outgoing.proxy_for(str(request.url))
+        if proxy not in self._ways:
+            self._ways[proxy] = self._way(proxy)
+        return await self._ways[proxy].handle_async_request(request)
+
+    def _way(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
+        trust = self._outgoing.trust
+        through = (
+            None if proxy is None else httpx.Proxy(proxy, ssl_context=proxy_trust(proxy, trust))
+        )
+        return httpx.AsyncHTTPTransport(
+            verify=trust, proxy=through, limits=self._limits, trust_env=False
+        )
+
+    async def aclose(self) -> None:
+        for way in self._ways.values():
+            await way.aclose()
+
+
+def untrusted(problem: BaseException) -> bool:
+    """Whether a connection failed because nobody who counts vouches for the other side."""
+    return "CERTIFICATE_VERIFY_FAILED" in str(problem)
+
+
+def proxy_trust(proxy: str, trust: ssl.SSLContext) -> ssl.SSLContext | None:
+    """For the connection to the proxy itself, which may be encrypted too."""
+    return trust if proxy.startswith("https://") else None
+
+
+def system_store() -> Path | None:
+    """The file in which this machine keeps the certificates of authorities."""
+    built_in = ssl.get_default_verify_paths().openssl_cafile
+    return next((path for path in map(Path, (built_in, *_SYSTEM_STORES)) if path.is_file()), None)
+
+
+def _covers(entry: str, parts: SplitResult) -> bool:
+    """Whether an entry of NO_PROXY is about this address, as curl(1) and Go read it.
+
+    `*`, a host with all below it, a network such as 10.0.0.0/8, each with a port if it has one.
+    """
+    host = (parts.hostname or "").removesuffix(".")
+    name, _, port = entry.rpartition(":") if _has_port(entry) else (entry, "", "")
+    if port and int(port) != (parts.port or _PORTS.get(parts.scheme)):
+        return False
+    if name == "*":
+        return True
+    name = name.strip("[]").lower().removeprefix("*").removeprefix(".").removesuffix(".")
+    try:
+        return ip_address(host) in ip_network(name, strict=False)
+    except ValueError:
+        return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def _has_port(entry: str) -> bool:
+    """`host:443` and `[::1]:443` have one, `::1` does not."""
+    before, colon, port = entry.rpartition(":")
+    bare = ":" not in before or before.endswith("]")
+    return bool(colon) and port.isdecimal() and bool(before) and bare

@@ -1,0 +1,142 @@
+"""A company's network on this machine: names and certificates of its own, and one way out.
+
+    processes in the namespace -> 127.0.0.2:3128 there -> a socket in a folder -> the proxy here
+
+The namespace has nothing but its loopback: no route, no name server. What passes between the two is
+a Unix socket, which has a name in the file system and belongs to no network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+from app.workspace.egress_authority import Authority
+
+_WRAPPER = Path(__file__).with_name("alone.py")
+
+
+@dataclass
+class Surroundings:
+    """Names that only the proxy knows, each with a server that shows a certificate for it."""
+
+    folder: Path
+    authority: Authority = field(default_factory=Authority)
+    asked: list[str] = field(default_factory=list)
+    """What the proxy was asked to connect to, in order."""
+    url: str = ""
+    """The proxy for those who share this machine's network."""
+    _places: dict[str, int] = field(default_factory=dict)
+    _servers: list[asyncio.Server] = field(default_factory=list)
+
+    @property
+    def socket(self) -> Path:
+        """Where the proxy listens."""
+        return self.folder / "proxy.sock"
+
+    @property
+    def bundle(self) -> Path:
+        """The certificate of the company's authority."""
+        return self.folder / "company-ca.pem"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What an operator sets for a process that is alone."""
+        return {"HTTPS_PROXY": "http://127.0.0.2:3128", "HONK_CA_BUNDLE": str(self.bundle)}
+
+    async def put(self, name: str, url: str) -> str:
+        """Let `https://name` lead to a server of this machine; gives that address."""
+        there = urlsplit(url)
+
+        async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await _both_ways(
+                reader, writer, *await asyncio.open_connection("127.0.0.1", there.port)
+            )
+
+        context: ssl.SSLContext = self.authority.context(name)
+        server = await asyncio.start_server(carry, "127.0.0.1", 0, ssl=context)
+        self._servers.append(server)
+        self._places[name] = server.sockets[0].getsockname()[1]
+        return f"https://{name}"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection to the proxy: CONNECT and nothing else."""
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            method, target, *_ = head.decode().split(" ")
+            self.asked.append(target)
+            name, _, port = target.rpartition(":")
+            if method != "CONNECT" or port != "443" or name not in self._places:
+                writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+                await writer.drain()
+            else:
+                there = await asyncio.open_connection("127.0.0.1", self._places[name])
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                await _both_ways(reader, writer, *there)
+        writer.transport.abort()
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+
+@asynccontextmanager
+async def surroundings(folder: Path) -> AsyncIterator[Surroundings]:
+    """The network, with its proxy running. `folder` is for it alone."""
+    folder.mkdir()
+    found = Surroundings(folder)
+    found.bundle.write_bytes(found.authority.pem())
+    proxy = await asyncio.start_unix_server(found.serve, found.socket)
+    beside = await asyncio.start_server(found.serve, "127.0.0.1", 0)
+    found.url = f"http://127.0.0.1:{beside.sockets[0].getsockname()[1]}"
+    try:
+        yield found
+    finally:
+        proxy.close()
+        beside.close()
+        found.close()
+
+
+@dataclass(frozen=True)
+class Alone:
+    """Starts processes in a network namespace of their own; a `Start` of the playground."""
+
+    socket: Path
+
+    def __call__(
+        self, words: Sequence[str], environment: Mapping[str, str], folder: Path, errors: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, str(_WRAPPER), str(self.socket), sys.executable, "-m", *words],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=folder,
+        )
+
+
+async def _both_ways(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    far_reader: asyncio.StreamReader,
+    far_writer: asyncio.StreamWriter,
+) -> None:
+    async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, ssl.SSLError):
+            while data := await source.read(1 << 16):
+                sink.write(data)
+                await sink.drain()
+        with contextlib.suppress(OSError, RuntimeError):
+            sink.close()
+
+    await asyncio.gather(carry(reader, far_writer), carry(far_reader, writer))
