@@ -46,7 +46,11 @@ _LONGEST_FENCE = 12
 
 def visible(text: str) -> str:
     """Only what a person can see: hidden comments, invisible and control characters are gone."""
-    text = _COMMENT.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return without_invisible(_COMMENT.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def without_invisible(text: str) -> str:
+    """Without characters that have no shape, and without control characters."""
     return _CONTROL.sub("", _HIDDEN.sub("", text))
 
 

@@ -1,41 +1,27 @@
 """Which lines of a comment are a person's own words, shown as text. Pure.
 
-What GitHub shows as code or as a quote, folds away, or does not show at all, is nobody's own word:
-fenced and indented code, inline code, `<pre>` and `<code>`, lines that start with `>` and those
-that continue such a line's paragraph, `<blockquote>`, `<details>`, HTML comments. Nor is the
-message that is answered, which a mail program puts below the answer. Where it is unclear how
-GitHub shows a line, it does not count.
+What GitHub shows as code, as a quote or in a table, folds away, or does not show at all, is
+nobody's own word: fenced and indented code, inline code, `<pre>` and `<code>`, lines that start
+with `>` and those that continue such a line's paragraph, `<blockquote>`, `<details>`, HTML
+comments. Nor is the message that is answered, which a mail program puts below the answer.
 
-The blocks follow https://spec.commonmark.org/0.31.2/ as far as that takes. The time is linear in
-the length of the text.
+A line counts where the rendered page (`app/domain/github_markdown.py`) shows its beginning in a
+paragraph, a list or an underlined heading and in nothing else.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from html.parser import HTMLParser
 
-_FENCE = re.compile(
-    r"(?P<lead> *(?:(?:[-*+]|\d{1,9}[.)]) +)*)(?P<fence>`{3,}(?!.*`)|~{3,})",
-)
-_HIDING = re.compile(r" {0,3}<(?P<what>!--|(?:pre|script|style|textarea)(?=[ >]|$))", re.I)
-_SET_APART = re.compile(r" {0,3}<(?:details|blockquote)(?=[ >]|$)", re.I)
-_OPENING = re.compile(r"<(?:details|blockquote)(?=[ >]|$)", re.I)
-_CLOSING = re.compile(r"</(?:details|blockquote)(?=[ >]|$)", re.I)
+from app.domain.github_markdown import MARK, MARK_END, render
+
+_OWN = frozenset({"p", "ul", "ol", "li", "h1", "h2", "em", "strong", "del", "s", "a"})
+_VOID = frozenset({"br", "hr", "img", "input"})
+_NUMBER = re.compile(rf"{MARK}(\d+){MARK_END}")
 _QUOTE = re.compile(r" *(?:(?:[-*+]|\d{1,9}[.)]) +)*>[> ]*")
-_RULE = r"(?P<rule>[-*_])(?: *(?P=rule)){2,} *$"
-_ENDS_A_PARAGRAPH = re.compile(rf" {{0,3}}(?:#{{1,6}}(?: |$)|(?:[-*+]|1[.)]) +\S|{_RULE})")
-_NO_PARAGRAPH = re.compile(rf"#{{1,6}}(?: |$)|```|~~~|{_RULE}|$")
-_INDENTED = re.compile(r" {4}")
-_INLINE = re.compile(
-    r"\\[\\`<]|(?P<ticks>`+)|(?P<comment><!--)|(?P<code><code(?=[\s>]))", re.I | re.A
-)
-_TICKS = re.compile(r"`+")
-_COMMENT_END = re.compile("-->")
-_CODE_END = re.compile("</code>", re.I | re.A)
 
 # What mail programs write above the message that is answered. GitHub keeps it in the comment, with
 # the address as `***@***.***`.
@@ -86,135 +72,31 @@ class Spoken:
 
 def own_words(lines: Sequence[str]) -> Spoken:
     """Find the person's own words among a comment's lines."""
-    shown = list(_shown(lines))
+    reader = _Reader()
+    reader.feed(render("\n".join(lines), marks=True).html)
+    reader.close()
+    shown = [line if n in reader.own and line.strip() else "" for n, line in enumerate(lines)]
     end = _answered_message(lines, shown)
-    spoken = [n for paragraph in _paragraphs(shown[:end]) for n in paragraph.spoken_lines()]
-    return Spoken(spoken, end)
+    return Spoken([number for number, line in enumerate(shown[:end]) if line], end)
 
 
-@dataclass(frozen=True)
-class _Paragraph:
-    """Lines that stand together and are neither quoted nor in a block of code."""
+class _Reader(HTMLParser):
+    """Finds the marks that are within `_OWN` elements alone."""
 
-    first: int
-    lines: list[str]
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.own: set[int] = set()
+        self._others = 0
 
-    def spoken_lines(self) -> Iterator[int]:
-        """The numbers of the lines whose beginning is neither inline code nor hidden."""
-        spans = _hidden_spans("\n".join(self.lines))
-        span = next(spans, None)
-        start = 0
-        for offset, line in enumerate(self.lines):
-            while span is not None and span[1] <= start:
-                span = next(spans, None)
-            if span is None or start <= span[0]:
-                yield self.first + offset
-            start += len(line) + 1
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._others += tag not in _OWN and tag not in _VOID
 
+    def handle_endtag(self, tag: str) -> None:
+        self._others -= tag not in _OWN and tag not in _VOID
 
-def _paragraphs(lines: list[str]) -> Iterator[_Paragraph]:
-    together: list[str] = []
-    for number, shown in enumerate([*lines, None]):
-        if shown:
-            together.append(shown)
-        elif together:
-            yield _Paragraph(number - len(together), together)
-            together = []
-
-
-def _shown(lines: Sequence[str]) -> Iterator[str]:
-    """Each line as it takes part in a paragraph: empty when it is blank, quoted, code or hidden."""
-    closer: re.Pattern[str] | None = None
-    depth = 0
-    before = ""
-    continued = False
-    for raw in lines:
-        if closer is None and not raw.strip():
-            before, continued = "", False
-            yield before
-            continue
-        line = raw.expandtabs(4)
-        start = 0
-        apart = closer is not None
-        if closer is None:
-            closer, start = _opened_block(line)
-            quoted, continued = _quoted(line, continued) if closer is None else (False, False)
-            apart = closer is not None or quoted or _is_code(line, before)
-            if closer is None:
-                depth, folded = _set_apart(line, depth)
-                apart = apart or folded
-        if closer is not None and closer.search(line, start):
-            closer = None
-        before = "" if apart or depth or not raw.strip() else raw
-        yield before
-
-
-def _quoted(line: str, continued: bool) -> tuple[bool, bool]:
-    """Whether the line is quoted, and whether the next one may continue its paragraph.
-
-    `continued` says the latter of the line before.
-    """
-    quote = _QUOTE.match(line)
-    if quote:
-        return True, not _NO_PARAGRAPH.match(line, quote.end())
-    goes_on = continued and bool(line.strip()) and not _ENDS_A_PARAGRAPH.match(line)
-    return goes_on, goes_on
-
-
-def _is_code(line: str, before: str) -> bool:
-    """Indented code; an indented line below a paragraph still belongs to that."""
-    return bool(not before and _INDENTED.match(line))
-
-
-def _set_apart(line: str, depth: int) -> tuple[int, bool]:
-    """How many folds and quotes in HTML are open below the line, and whether it is in one."""
-    if not depth and not _SET_APART.match(line):
-        return 0, False
-    opened = len(_OPENING.findall(line))
-    closed = len(_CLOSING.findall(line))
-    return max(0, depth + opened - closed), True
-
-
-def _opened_block(line: str) -> tuple[re.Pattern[str] | None, int]:
-    """What ends the block that this line opens, and from where on the line it may do so."""
-    fence = _FENCE.match(line)
-    if fence:
-        deep = len(fence["lead"]) + 3
-        tick, length = fence["fence"][0], len(fence["fence"])
-        return re.compile(rf"^ {{0,{deep}}}{tick}{{{length},}} *$"), len(line)
-    hiding = _HIDING.match(line)
-    if hiding:
-        what = hiding["what"]
-        return _COMMENT_END if what == "!--" else re.compile(f"</{what}>", re.I), hiding.end()
-    return None, 0
-
-
-def _hidden_spans(text: str) -> Iterator[tuple[int, int]]:
-    """From where to where a paragraph is inline code or an HTML comment, in order."""
-    runs: dict[int, list[int]] = defaultdict(list)
-    for run in _TICKS.finditer(text):
-        start, end = run.span()
-        runs[end - start].append(start)
-    unclosed: set[re.Pattern[str]] = set()
-    at = 0
-    while found := _INLINE.search(text, at):
-        begin, at = found.span()
-        what = found.lastgroup
-        if what == "ticks":
-            same = runs[at - begin]
-            index = bisect_left(same, at)
-            end = same[index] + at - begin if index < len(same) else -1
-        elif what:
-            closer = _COMMENT_END if what == "comment" else _CODE_END
-            closing = None if closer in unclosed else closer.search(text, at)
-            end = closing.end() if closing else -1
-            if not closing:
-                unclosed.add(closer)
-        else:
-            continue
-        if end >= 0:
-            yield begin, end
-            at = end
+    def handle_data(self, data: str) -> None:
+        if not self._others:
+            self.own |= {int(number) for number in _NUMBER.findall(data)}
 
 
 def _answered_message(lines: Sequence[str], shown: list[str]) -> int:

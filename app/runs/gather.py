@@ -14,7 +14,7 @@ import structlog
 
 from app.domain import sanitize, words
 from app.domain.run import Context, Item, RunInput
-from app.domain.seen import as_seen
+from app.domain.seen import see
 from app.domain.trigger import Line, Trigger
 from app.domain.values import Value
 from app.errors import HonkError
@@ -62,10 +62,10 @@ class _Basket:
         at: str = "",
     ) -> None:
         """`text` is code, a log or a list; `markdown`, below it, somebody's own words."""
-        parts = [(sanitize.visible(text), text), (as_seen(markdown), markdown)]
-        seen = "\n\n".join(shown.strip() for shown, _ in parts if shown.strip())
-        is_hidden = any(shown.strip() != _as_is(given) for shown, given in parts)
-        notes = ["hidden text removed"] if is_hidden else []
+        plain, words_seen = sanitize.visible(text), see(markdown)
+        seen = "\n\n".join(part.strip() for part in (plain, words_seen.text) if part.strip())
+        notes = ["hidden text removed"] if plain.strip() != _as_is(text) else []
+        notes += words_seen.notes
         if len(seen) > MAX_TEXT:
             notes.append(f"cut from {len(seen):,} characters")
             seen = sanitize.fit_middle(seen, MAX_TEXT)
@@ -75,7 +75,7 @@ class _Basket:
         self._size += len(seen)
         if seen:
             self.context.append(Context(about=about, text=seen, author=author, access=access))
-        self.items.append(Item(what=about, author=author, at=at, note=", ".join(notes)))
+        self.items.append(Item(what=about, author=author, at=at, note="; ".join(notes)))
 
     def illustrate(self, where: str, body: str, html: str) -> None:
         """Note a text that may show images; only those that `body` names will count."""
@@ -119,9 +119,11 @@ def _subject(basket: _Basket, trigger: Trigger) -> None:
     """Title and text come with the trigger; only what was done to them has to be told."""
     author = trigger.author.login if trigger.author else ""
     what = "the pull request's text" if trigger.is_pull_request else "the issue's text"
-    hidden = as_seen(trigger.body).strip() != _as_is(trigger.body)
-    note = "hidden text removed" if hidden else ""
+    note = "; ".join(see(trigger.body).notes)
     basket.items.append(Item(what=what, author=author, at=_when(trigger.updated_at), note=note))
+    if trigger.command is not None and (notes := see(trigger.command.task).notes):
+        asked_by = trigger.actor.login
+        basket.items.append(Item(what="the request", author=asked_by, note="; ".join(notes)))
 
 
 def _is_illustrated(trigger: Trigger) -> bool:

@@ -41,6 +41,8 @@ HELD_BYTES = 64 * 1024 * 1024
 SMALL_BYTES = 256 * 1024
 """Bodies up to here wait for nobody. Deliveries that start work are of this kind."""
 
+_COMMENTS = frozenset({"issue_comment", "pull_request_review", "pull_request_review_comment"})
+
 REFUSALS_TOLD = 10
 """Refused deliveries that have a line of the log each, in a second."""
 
@@ -214,7 +216,11 @@ class Receiver:
         try:
             head = read_head(headers)
             event = await self._read_event(receive, head)
-            decided = _decide(head, event, self._app)
+            if head.event in _COMMENTS:
+                # Reading a long comment's Markdown takes seconds: not on the loop.
+                decided = await asyncio.to_thread(_decide, head, event, self._app)
+            else:
+                decided = _decide(head, event, self._app)
             if isinstance(decided, Ignored):
                 # Most deliveries end here; a line that nobody reads should cost them nothing.
                 if _stdlib_log.isEnabledFor(logging.DEBUG):

@@ -25,7 +25,7 @@ from app.domain import command, integrity, pictures, policy, sanitize, scope, se
 from app.domain.diff import EXECUTABLE, LINK, NO_FILE, PLAIN, SUBMODULE, Diff, FileDiff
 from app.domain.event import EventError
 from app.domain.policy import PathsPolicy, PolicyError, UnreadablePolicyError
-from app.domain.seen import as_seen
+from app.domain.seen import see
 from app.domain.spoken import own_words
 from app.domain.trigger import OurApp, from_event
 from app.domain.values import CommitSha, RepoName, is_branch_name
@@ -209,6 +209,18 @@ _COMMENT_PIECES = (
     *("    ", "\t", "1. ", "From: a", "Sent: b", "---", "wrote:", " stop", " go", " budget=2"),
     *(" budget=1e9", " budget=-1", " base=", " base=main..x", " model=", " draft=maybe", " trust"),
     *("-----Original Message-----", "honk[bot]", "<blockquote>", "\u2028", "\u0085", "\x0b"),
+    *(
+        "<details>",
+        "</details>",
+        "<code>",
+        "[a](b '",
+        "')",
+        "[^1]",
+        "\n[^1]: ",
+        "| a |\n|-|\n",
+        "<b x='",
+    ),
+    *("\ue000", "\ue0001\ue001", "<div>\n", "$", "<title>", "===\n"),
 )
 
 
@@ -217,7 +229,10 @@ _ENDS = re.compile(r"\r\n|\r|\n")
 
 def _command(text: str) -> None:
     found = command.parse(text, "honk")
-    own_words(text.split("\n"))
+    lines = _ENDS.sub("\n", text).split("\n")
+    own = own_words(lines).lines
+    if any(lines[number].lstrip().startswith("/honk") for number in own):
+        assert "/honk" in see(text).text
     if found is not None:
         said = _ENDS.split(text)
         assert all(any(line in each for each in said) for line in found.task.split("\n"))
@@ -343,15 +358,39 @@ _SEEN_PIECES = (
         "{" * 200,
         "| a | b |\n|---|---|\n",
         "\n\n",
+        "\ue000",
+        "\ue0000\ue001",
+        "$",
+        "$$",
+        "```math\n",
+        "```mermaid\n",
+        "<sub>" * 5,
+        "<table><td>",
+        "</table>",
+        "<ol start=9999999999999>",
+        "<li>",
+        "<code>",
+        "<pre>",
+        "<title>",
+        "<select><option>",
+        "- [ ] ",
+        "`$`",
         "   \n",
     ),
 )
 
 
+_UNSEEN = "fnordbluff"
+_CARRIERS = ("<!-- {} -->", '<b title="{}">x</b>', "![{}](x.png)", "[x](y.md '{}')")
+
+
 def _seen(text: str) -> None:
-    shown = as_seen(text)
-    assert not _HIDDEN.search(shown)
-    as_seen(shown)
+    carrier = _CARRIERS[len(text) % len(_CARRIERS)]
+    seen = see(f"{carrier.format(_UNSEEN)}\n\n{text}")
+    assert not _HIDDEN.search(seen.text)
+    assert "\ue000" not in seen.text
+    assert _UNSEEN not in seen.text, seen.text
+    assert _UNSEEN in "; ".join(seen.notes), seen.notes
 
 
 # -- what is in a repository

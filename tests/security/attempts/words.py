@@ -62,9 +62,46 @@ HIDDEN = {
     "a formula that is not drawn": f"$\\phantom{{{ORDER}}}$",
     "a diagram's comment": f"```mermaid\ngraph TD\n%% {ORDER}\na --> b\n```",
     "a link without words": f"[ ](https://example.com/{ORDER.replace(' ', '-')})",
+    "a link's address": f"[the page](https://example.com/{ORDER.replace(' ', '-')})",
+    "a link's address of percent signs": f"[page](https://e.com/?q={ORDER.replace(' ', '%20')})",
+    "an image's address": f"![](https://example.com/{ORDER.replace(' ', '-')}.png)",
+    "a cell that the table has no column for": f"| a |\n|---|\n| 1 | {ORDER} |",
+    "the words behind a fence's language": f"```python {ORDER}\nx = 1\n```",
+    "a fence's language": f"```{ORDER.replace(' ', '-')}\nx = 1\n```",
+    "the label of a link's definition": f"[page][{ORDER}]\n\n[{ORDER}]: https://example.com/",
+    "the label of a footnote": f"Text[^{ORDER.replace(' ', '-')}]\n\n"
+    f"[^{ORDER.replace(' ', '-')}]: a note",
+    "a footnote that only itself refers to": f"Text\n\n[^1]: {ORDER} [^1]",
+    "a phantom in a formula with code marks": f"$`\\phantom{{{ORDER}}} x`$",
+    "a phantom of two paragraphs' dollar signs": f"$5 and $\\hphantom{{{ORDER}}}$ and $6",
+    "a comment in a formula": f"$x % {ORDER}$",
+    "a comment in a displayed formula": f"$$\nx % {ORDER}\ny\n$$",
+    "a definition in a formula": f"$\\def\\x{{{ORDER}}} y$",
+    "a white formula": f"$\\color{{white}}{{{ORDER}}}$",
+    "a tiny formula": f"$\\tiny {ORDER}$",
+    "a formula drawn over": f"```math\n{ORDER} \\\\[-1em] x\n```",
+    "a formula's class": f"```math\n\\class{{{ORDER}}}{{x}}\n```",
+    "a diagram's description": f"```mermaid\ngraph TD\naccDescr: {ORDER}\na --> b\n```",
+    "a diagram's title for screen readers": f"```mermaid\ngraph TD\naccTitle: {ORDER}\na\n```",
+    "a diagram's front matter": f"```mermaid\n---\nconfig: {ORDER}\n---\ngraph TD\na\n```",
+    "a diagram's directive": f"~~~ Mermaid\n%%{{init: {ORDER}}}%%\ngraph TD\na\n~~~",
+    "a map's properties": f'```geojson\n{{"type": "Point", "note": "{ORDER}"}}\n```',
+    "a model's name": f"```stl\nsolid {ORDER}\nendsolid\n```",
+    "letters too small to read": f"{'<sub>' * 9}{ORDER}{'</sub>' * 9}",
+    "an element's name": f"<{ORDER.replace(' ', '-')}>text",
+    "what old browsers show beside ruby": f"<ruby>a<rp>{ORDER}</rp></ruby>",
+    "what browsers without video show": f"<video>{ORDER}</video>",
+    "an unclosed template": f"<template>{ORDER}",
 }
 _BOUNDARY = "0123456789abcdef"
-_FORMS = (ORDER, ORDER.replace(" ", "-"), _ENCODED, _BITS, _SELECTORS[1:], _ENTITIES)
+_FORMS = (
+    ORDER,
+    *(ORDER.replace(" ", sign) for sign in ("-", "%20")),
+    _ENCODED,
+    _BITS,
+    _SELECTORS[1:],
+    _ENTITIES,
+)
 
 
 async def _to_the_model(hidden: str, seen: Clean, folder: Path) -> Outcome:
