@@ -13,8 +13,8 @@ import functools
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import structlog
@@ -29,6 +29,7 @@ from app.errors import HonkError
 from app.runs import queue
 from app.runs.services import Services
 from app.store.history import History
+from app.workspace.removal import GRAVES, older, removed
 
 log = structlog.get_logger()
 
@@ -47,15 +48,23 @@ Drop = Callable[[], Awaitable[None]]
 async def keep_clean(services: Services, home: Path) -> None:
     """Until cancelled: look often whether a night has begun, or the disk is nearly full."""
     while True:
-        try:
+        async with _apart("database"):
             await clean_database(services)
+        async with _apart("disk"):
             await clean_disk(services, home)
-        except (HonkError, OSError, DBAPIError) as problem:
-            log.warning("the clean-up waits", why=str(problem))
-        except Exception:
-            # The least of what a worker does: nothing that it stumbles over here may end the rest.
-            log.exception("the clean-up failed")
         await asyncio.sleep(LOOK_SECONDS)
+
+
+@asynccontextmanager
+async def _apart(part: str) -> AsyncIterator[None]:
+    """One part of the clean-up: what it stumbles over holds up none of the others."""
+    try:
+        yield
+    except (HonkError, OSError, DBAPIError) as problem:
+        log.warning("a part of the clean-up waits", part=part, why=str(problem))
+    except Exception:
+        # The least of what a worker does: nothing here may end the rest.
+        log.exception("a part of the clean-up failed", part=part)
 
 
 async def clean_database(services: Services) -> None:
@@ -119,7 +128,8 @@ async def clean_disk(services: Services, home: Path) -> None:
         busy = {repository.lower() for repository in live.values()}
         dropped = await _drop_caches(services, busy, now, full=full)
         if due:
-            await _tidy_mirrors(services, busy)
+            async with _apart("mirrors"):
+                await _tidy_mirrors(services, busy)
             os.utime(home / ".cleaned", (now, now))
     log.info("the disk was cleaned", left_over=left, caches=dropped)
 
@@ -140,16 +150,21 @@ def _only_here(path: Path) -> Iterator[float | None]:
 
 async def _clear_leftovers(services: Services, home: Path, live: set[str], now: float) -> int:
     """What killed workers left: workspaces, half-made snapshots, reports; and old bundles."""
-    before = now - _YOUNG_SECONDS
-    left = await services.workspaces.clear(lambda name: name[:ID_LENGTH] in live, before=before)
-    await asyncio.to_thread(services.snapshots.clear, before=now - DAY)
-    for bundle in services.kept.glob("*.bundle"):
-        if bundle.stat().st_mtime < services.retention.forgotten_before(now):
-            bundle.unlink()
-    for folder in (home / "scratch").glob("report-*"):
-        with contextlib.suppress(FileNotFoundError):
-            if folder.stat().st_mtime < now - DAY:
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    left = 0
+    async with _apart("workspaces"):
+        before = now - _YOUNG_SECONDS
+        left = await services.workspaces.clear(lambda name: name[:ID_LENGTH] in live, before=before)
+    for part in (services.snapshots, services.mirrors, services.supply):
+        async with _apart(type(part).__name__.lower()):
+            await asyncio.to_thread(part.clear, before=now - DAY)
+    async with _apart("bundles"):
+        forgotten = services.retention.forgotten_before(now)
+        bundles = older(services.kept.glob("*.bundle"), forgotten)
+        await asyncio.to_thread(removed, bundles)
+    for pattern in ("report-*", GRAVES):
+        async with _apart("reports"):
+            folders = older((home / "scratch").glob(pattern), now - DAY)
+            await asyncio.to_thread(removed, folders)
     return left
 
 
@@ -177,7 +192,8 @@ async def _drop_caches(services: Services, busy: set[str], now: float, *, full: 
     caches = await asyncio.to_thread(_caches, services, busy)
     dropped = rules.to_drop(caches, kept, now)
     for each in dropped:
-        await each.what()
+        async with _apart("caches"):
+            await each.what()
     return len(dropped)
 
 

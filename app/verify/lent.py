@@ -18,6 +18,8 @@ from py_compile import PycInvalidationMode
 
 from packaging.requirements import Requirement
 
+from app.workspace.removal import removed
+
 _RARELY_USED = re.compile(r"/pygments/(?:lexers|styles|formatters)/")
 _REPORTERS = Path(__file__).with_name("reporters")
 _RUN = '#!/bin/sh\nexec python3 -m pytest "$@"\n'
@@ -41,7 +43,7 @@ def lend_pytest(folder: Path) -> Path:
         if not lent.is_dir():
             raise
     finally:
-        shutil.rmtree(making, ignore_errors=True)
+        removed([making])
     return lent
 
 

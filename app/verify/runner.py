@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -30,6 +29,7 @@ from app.verify.junit import MAX_REPORT_BYTES
 from app.verify.lent import lend_pytest
 from app.verify.verifier import STDOUT, Command, Context, Verifier, label
 from app.workspace.reading import NotReadableError, iter_files, open_file
+from app.workspace.removal import removed
 from app.workspace.spec import Completed, Mount, Sandbox, SandboxSpec
 
 if TYPE_CHECKING:
@@ -269,4 +269,4 @@ async def _report_folder(site: Site) -> AsyncIterator[Path]:
             os.chown(folder, owner.st_uid, owner.st_gid)
         yield folder
     finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.to_thread(removed, [folder])

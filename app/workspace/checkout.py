@@ -17,7 +17,6 @@ import contextlib
 import os
 import re
 import shutil
-import stat
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -28,10 +27,11 @@ import structlog
 from pydantic import ValidationError
 
 from app.domain.values import CommitSha, RepoName, TreeSha, Value, commit_sha
-from app.errors import UserError
+from app.errors import HonkError, UserError
 from app.workspace.git import inside_environment
 from app.workspace.mirror import Mirrors
 from app.workspace.reading import open_file
+from app.workspace.removal import older, remove_tree, removed
 from app.workspace.spec import Limits, Mount, Sandbox, SandboxSpec
 from app.workspace.toolchains import Toolchains
 
@@ -211,7 +211,7 @@ class Workspaces:
         workspace = Workspace(name, self._root / name, repo, commit_sha(commit), fetched.contents)
         tree = tree or await self.mirrors.tree_of(repo, commit)
         # The pins of a former workspace of this name stay until the new ones are there.
-        await asyncio.to_thread(remove_tree, workspace.folder)
+        await asyncio.to_thread(removed, [workspace.folder])
         try:
             await self.mirrors.pin(repo, workspace.pin("base"), workspace.base)
             await self.mirrors.pin(repo, workspace.pin("tree"), tree)
@@ -239,7 +239,7 @@ class Workspaces:
 
         Its sandboxes must be dead; what of it is still needed, pinned by whoever needs it.
         """
-        await asyncio.to_thread(remove_tree, workspace.folder)
+        await asyncio.to_thread(removed, [workspace.folder])
         for what in ("base", "tree"):
             await self.mirrors.unpin(workspace.repo, workspace.pin(what))
 
@@ -248,18 +248,22 @@ class Workspaces:
 
         That is what a worker leaves behind that was killed.
         """
-        left = [
-            folder
-            for folder in self._root.glob("*")
-            if folder.is_dir() and not is_wanted(folder.name) and folder.stat().st_mtime < before
-        ]
-        for folder in left:
+        folders = (each for each in self._root.glob("*") if each.is_dir())
+        left = [each for each in older(folders, before) if not is_wanted(each.name)]
+        return sum([await self._cleared(folder) for folder in left])
+
+    async def _cleared(self, folder: Path) -> bool:
+        """One that cannot be deleted holds up none of the others."""
+        try:
             workspace = await self.open(folder.name)
             if workspace is not None:
                 await self.remove(workspace)
             else:
                 await asyncio.to_thread(remove_tree, folder)
-        return len(left)
+        except (HonkError, OSError) as problem:
+            log.warning("a workspace cannot be deleted", name=folder.name, why=str(problem))
+            return False
+        return True
 
     async def discard(self, workspace: Workspace) -> None:
         """As `remove`, but nobody waits for the files: they are out of the way and go meanwhile."""
@@ -313,7 +317,7 @@ class Workspaces:
             self.sandbox.claim(folder, like=workspace.path)
             yield Mount(folder, _SCRATCH, writable=True)
         finally:
-            await asyncio.to_thread(remove_tree, folder)
+            await asyncio.to_thread(removed, [folder])
 
     def _objects(self, workspace: Workspace) -> Mount:
         return Mount(self.mirrors.objects(workspace.repo), OBJECTS)
@@ -376,43 +380,3 @@ def _keep_index(source: Path, target: Path) -> None:
         status = os.fstat(file.fileno())
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
     target.chmod(0o644)
-
-
-def remove_tree(path: Path) -> None:
-    """Delete a directory of any depth and any permissions, without following a link.
-
-    Every directory found is moved up into one grave first, so that neither the depth of a tree
-    nor the length of its paths matters.
-    """
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return
-    if not stat.S_ISDIR(status.st_mode):
-        path.unlink()
-        return
-    grave = Path(tempfile.mkdtemp(dir=path.parent, prefix=".grave-"))
-    count = 0
-    _open_up(path)
-    path.rename(grave / "0")
-    waiting = [grave / "0"]
-    while waiting:
-        folder = waiting.pop()
-        with os.scandir(folder) as entries:
-            for entry in list(entries):
-                if not entry.is_dir(follow_symlinks=False):
-                    os.unlink(entry.path)  # noqa: PTH108 - a name of any length
-                    continue
-                count += 1
-                _open_up(Path(entry.path))
-                os.rename(entry.path, grave / str(count))  # noqa: PTH104
-                waiting.append(grave / str(count))
-        folder.rmdir()
-    with contextlib.suppress(OSError):
-        grave.rmdir()
-
-
-def _open_up(folder: Path) -> None:
-    """An owner may have closed it to itself; root is not held up by that."""
-    if os.geteuid() != 0:
-        folder.chmod(0o700)

@@ -29,6 +29,7 @@ from app.workspace.egress_addresses import Addresses, Network
 from app.workspace.egress_authority import TRUST_STORE_PASSWORD, Authority
 from app.workspace.egress_proxy import Bounds, Outside, Proxy, Refused
 from app.workspace.egress_rules import Mode, Rule
+from app.workspace.removal import removed
 from app.workspace.spec import Mount, Sandbox
 
 __all__ = ["Bounds", "Door", "Egress", "Mode", "Refused", "open_door"]
@@ -129,7 +130,7 @@ async def open_door(
             await proxy.aclose()
             await server.wait_closed()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        removed([folder])
 
 
 def _lay_out(folder: Path, proxy: Proxy, outgoing: Outgoing) -> None:

@@ -499,18 +499,20 @@ class Inside:
         return {"exit": self.ended.pop(pid, 137), "dropped": told.dropped}, told.value()
 
     def _work_aside(self, work: Callable[[], str], out: int) -> NoReturn:
-        os.setsid()
-        self.apply_limits()
-        code = 0
+        code, text = 1, ""
         try:
-            text = work()
+            os.setsid()
+            self.apply_limits()
+            code, text = 0, work()
         except RefusedError as refusal:
-            code, text = 1, str(refusal)
+            text = str(refusal)
         except OSError as error:
-            code, text = 1, f"{error.filename or 'It'}: {error.strerror}"
+            text = f"{error.filename or 'It'}: {error.strerror}"
         except MemoryError:
-            code, text = 1, "It needs more memory than there is."
-        with os.fdopen(out, "wb") as file:
+            text = "It needs more memory than there is."
+        except Exception as error:  # noqa: BLE001 - it must not go on as a second first process
+            text = f"It failed: {error!r}."
+        with contextlib.suppress(OSError), os.fdopen(out, "wb") as file:
             file.write(text.encode("utf-8", "replace"))
         os._exit(code)
 
@@ -725,16 +727,29 @@ def line_span(span: object, count: int) -> tuple[int, int]:
 def listing(top: str) -> str:
     """Two levels of names, hidden ones left out."""
     found: list[str] = []
-    for folder, folders, files in os.walk(top):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        names = [name + "/" for name in folders]
-        names += sorted(name for name in files if not name.startswith("."))
+    folders = [top]
+    while folders:
+        folder = folders.pop()
+        inner, files = names_in(folder)
+        inner = [name for name in inner if not name.startswith(".")]
+        names = [name + "/" for name in inner]
+        names += [name for name in files if not name.startswith(".")]
         found += [os.path.join(folder, name) for name in names]
-        if folder != top:
-            folders.clear()
+        if folder == top:
+            folders = [os.path.join(top, name) for name in reversed(inner)]
         if len(found) > MAX_LISTED:
             return "\n".join([top, *found[:MAX_LISTED], "(and more)"])
     return "\n".join([top, *found])
+
+
+def names_in(folder: str) -> tuple[list[str], list[str]]:
+    """Directories and other things in it, in order; nothing where it cannot be looked into."""
+    folders: list[str] = []
+    others: list[str] = []
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            (folders if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
+    return sorted(folders), sorted(others)
 
 
 def str_replace(path: str, old: str, new: str) -> str:
@@ -821,10 +836,13 @@ def files_below(top: str) -> Iterator[str]:
     if not os.path.isdir(top):
         yield top
         return
-    for folder, folders, files in os.walk(top):
-        folders[:] = sorted(name for name in folders if name != ".git")
-        for name in sorted(files):
+    waiting = [top]
+    while waiting:
+        folder = waiting.pop()
+        folders, files = names_in(folder)
+        for name in files:
             yield os.path.join(folder, name)
+        waiting += [os.path.join(folder, name) for name in reversed(folders) if name != ".git"]
 
 
 def matching_lines(path: str, wanted: re.Pattern[str]) -> Iterator[tuple[int, str]]:

@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 import uuid
 from collections import OrderedDict
@@ -37,6 +36,7 @@ from app.workspace.git import (
     check_ref,
     git,
 )
+from app.workspace.removal import GRAVES, older, removed
 
 log = structlog.get_logger()
 
@@ -616,7 +616,11 @@ class Mirrors:
             path.rename(grave / "0")
             for key in [each for each in self._listings if each[0] == path]:
                 del self._listings[key]
-        await asyncio.to_thread(shutil.rmtree, grave, ignore_errors=True)
+        await asyncio.to_thread(removed, [grave])
+
+    def clear(self, *, before: float) -> None:
+        """Delete what a removal left that was cut short before then."""
+        removed(older(self._root.glob(f"*/{GRAVES}"), before))
 
     async def tidy_up(self, repo: RepoName, is_wanted: Callable[[str], bool]) -> None:
         """Let go of pins whose name is not wanted, and of old objects that nothing holds.

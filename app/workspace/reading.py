@@ -63,13 +63,15 @@ def iter_files(
 ) -> Iterator[str]:
     """Names of the regular files below `relative`, from `root`, in order; at most `max_files`.
 
-    Links and other mounts are not entered. What a name leads to is decided when it is read.
+    Links and other mounts are not entered, and of folders as many at most as of files. What a
+    name leads to is decided when it is read.
     """
-    left = max_files
+    left = folders_left = max_files
     with _Directory(root) as top:
         waiting = [os.path.normpath(relative)]
-        while waiting and left > 0:
+        while waiting and left > 0 and folders_left > 0:
             folder = waiting.pop()
+            folders_left -= 1
             for name, is_folder in _entries(top, folder):
                 path = name if folder == "." else f"{folder}/{name}"
                 if is_folder:

@@ -12,10 +12,8 @@ snapshot is a cache and may vanish at any time.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,8 +25,9 @@ from pydantic import ValidationError
 from app.domain.setup import Tried
 from app.domain.values import Value
 from app.errors import UserError
-from app.workspace.checkout import Workspace, Workspaces, remove_tree
+from app.workspace.checkout import Workspace, Workspaces
 from app.workspace.git import inside_environment
+from app.workspace.removal import older, remove_tree, removed
 from app.workspace.spec import GIB, Completed, Limits, Mount, SandboxSpec
 from app.workspace.toolchains import CACHES
 
@@ -122,7 +121,7 @@ class Snapshots:
             log.warning("a set-up cannot be kept", why=str(error))
             return None
         finally:
-            await asyncio.to_thread(shutil.rmtree, making, ignore_errors=True)
+            await asyncio.to_thread(removed, [making])
 
     async def apply(self, snapshot: Snapshot, workspace: Workspace) -> bool:
         """Lay it into a checkout, beside whatever that has. False when it is gone or broken."""
@@ -133,7 +132,7 @@ class Snapshots:
             log.warning("a set-up cannot be used again", why=str(error))
             return False
         if not done.ok:
-            await asyncio.to_thread(remove_tree, snapshot.folder)
+            await asyncio.to_thread(removed, [snapshot.folder])
         return done.ok
 
     def known(self) -> list[tuple[Path, float, int]]:
@@ -142,14 +141,11 @@ class Snapshots:
 
     def drop(self, folder: Path) -> None:
         """Delete one; who needs it sets up anew."""
-        remove_tree(folder)
+        removed([folder])
 
     def clear(self, *, before: float) -> None:
         """Delete what was begun before then and never ended."""
-        for folder in self._root.glob(".*-*"):
-            with contextlib.suppress(FileNotFoundError):
-                if folder.stat().st_mtime < before:
-                    remove_tree(folder)
+        removed(older(self._root.glob(".*-*"), before))
 
     async def leave_out(self, workspace: Workspace, before: frozenset[bytes]) -> None:
         """What set-up made in the checkout is no change of the agent's: no commit takes it in.
@@ -208,7 +204,7 @@ class Snapshots:
         for _, size, folder in by_age:
             total += size
             if total > self._max_bytes and folder != newest.folder:
-                remove_tree(folder)
+                removed([folder])
 
     def _sizes(self) -> Iterator[tuple[float, int, Path]]:
         """Last use, size and folder of each. What vanishes meanwhile takes no room."""

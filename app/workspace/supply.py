@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from pathlib import Path
 
 from app.domain.values import RepoName
 from app.outgoing import DIRECT, Outgoing
 from app.workspace.mirror import Mirrors
+from app.workspace.removal import GRAVES, older, removed
 
 
 class Supply:
@@ -58,7 +58,11 @@ class Supply:
         """Delete what is kept for a repository; who needs it next fetches it anew."""
         grave = folder.with_name(f".grave-{time.time_ns()}")
         folder.rename(grave)
-        shutil.rmtree(grave, ignore_errors=True)
+        removed([grave])
+
+    def clear(self, *, before: float) -> None:
+        """Delete what a removal left that was cut short before then."""
+        removed(older(self._root.glob(f"*/{GRAVES}"), before))
 
     def _folder(self, repo: RepoName) -> Path:
         return self._root / repo.owner.lower() / repo.name.lower()

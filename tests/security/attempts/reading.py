@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,8 +16,8 @@ from typing import Any
 from xml.sax.handler import ContentHandler, feature_external_ges
 
 from app.verify.junit import BadReportError, read_junit
-from app.workspace.checkout import remove_tree
 from app.workspace.reading import NotReadableError, read_file
+from app.workspace.removal import remove_tree
 from app.workspace.spec import MIB
 from tests.security.attempts.inside import Parts
 from tests.security.harness import Attempt, Outcome, got, outcome, stopped
@@ -200,6 +201,25 @@ def clearing(path: Path) -> None:
             entry.unlink()
 
 
+def recursing(path: Path) -> None:
+    """No defence: the standard library's way, as far as it goes."""
+    shutil.rmtree(path)
+
+
+async def _deep(remove: Callable[[Path], None], folder: Path) -> Outcome:
+    """Folders in folders, deeper than a path may be long, beside others that are to go too."""
+    code = "import os\nfor n in range(5000): os.mkdir('d'); os.chdir('d')"
+    sandbox, spec = Parts().made(folder)
+    done = await sandbox.run(spec, ["python3", "-c", code])
+    assert done.ok, done.text
+    try:
+        remove(spec.workspace)
+    except (OSError, RecursionError) as problem:
+        remove_tree(spec.workspace)
+        return got(f"{type(problem).__name__}: the clean-up ends there")
+    return outcome(spec.workspace.exists(), "it is still there", "5,000 folders are gone")
+
+
 async def _cleared(remove: Callable[[Path], None], folder: Path) -> Outcome:
     """A link to somebody else's directory in what is deleted."""
     other = folder / "other"
@@ -252,6 +272,12 @@ ATTEMPTS = (
         "unpacked in a sandbox",
         functools.partial(_archive, True),
         functools.partial(_archive, False),
+    ),
+    Attempt(
+        "folders so deep that no clean-up comes to their end",
+        "what is deleted is moved up first, without recursion",
+        functools.partial(_deep, remove_tree),
+        functools.partial(_deep, recursing),
     ),
     Attempt(
         "a link in what is deleted",
