@@ -1,13 +1,23 @@
 """What leaves Honk says only what it should. Pure.
 
 The model's words and the repository's names are data: on their way to GitHub they cannot mention
-anybody, close an issue, hold a command or a marker of ours, hide text, or load a picture.
+anybody, close an issue, hold a command or a marker of ours, hide text, or load a picture. How they
+are made harmless depends on where they will stand:
+
+| where | function |
+|---|---|
+| a block of a comment or description | `markdown`: read, then written again |
+| within a line of Markdown | `plain`: one line, every sign shown as it is |
+| code | `code`, `fence`: as it is, and closed |
+| titles and commit messages, which GitHub shows as plain text | `title`, `message` |
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+from app.domain.markdown import code_block, code_span, render, render_line
 
 _ZERO_WIDTH_SPACE = "\N{ZERO WIDTH SPACE}"
 # What has no shape: format characters, fillers, and the selectors of variants, which could spell
@@ -19,17 +29,26 @@ _HIDDEN = re.compile(
     "|(?<![\u00a9-\U0001fbff0-9#*])[\ufe0e\ufe0f]|(?<=[\ufe0e\ufe0f])[\ufe0e\ufe0f]"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_LINE_END = re.compile("\r\n|[\r\u2028\u2029]")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-_TAG = re.compile(r"<(?=[/a-zA-Z!?])")
-_IMAGE = re.compile(r"!+(?=\[)")
-_MENTION = re.compile(r"@(?=[A-Za-z0-9])")
-_CLOSING = re.compile(
-    r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(:?\s+)"
-    r"(?=(?:[\w.-]+/[\w.-]+)?#\d|GH-\d|https?://)",
-    re.IGNORECASE,
+
+# In plain text nothing but the characters themselves can be changed.
+_MENTION = re.compile(r"(?<![A-Za-z0-9])@(?=[A-Za-z0-9])")
+_REFERENCE = re.compile(r"(#|\bgh-)(?=\d)", re.IGNORECASE)
+_CLOSED_BY_ADDRESS = re.compile(
+    r"\b((?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\W{1,20})(?=https?://)", re.IGNORECASE
 )
-_ISSUE_NUMBER = re.compile(r"#(?=\d)")
-_COMMAND = re.compile(r"^((?:[^\S\n]|[>*+-])*)/(?=honk)", re.IGNORECASE | re.MULTILINE)
+# https://docs.github.com/en/actions/how-tos/manage-workflow-runs/skip-workflow-runs, and the same
+# of other services.
+_SKIPS_CI = re.compile(
+    r"\[(\s*(?:(?:skip|no)[\s_-]*[a-z][\w.-]*|[a-z][\w.-]*[\s_-]*skip)\s*)\]", re.IGNORECASE
+)
+_SKIPS_AZURE = re.compile(r"\*\*\*(\s*no_ci\s*)\*\*\*", re.IGNORECASE)
+_SKIPS_CHECKS = re.compile(r"\b(skip|request)-(checks)(?=\s*:)", re.IGNORECASE)
+_COMMAND = re.compile(
+    r"^((?:[^\S\n]|[>*+-])*)(?:(/)(?=[a-z][\w-]*(?:\s|\Z))|(bors|atlantis)(?=[^\S\n]+\S))",
+    re.IGNORECASE | re.MULTILINE,
+)
 _SHAPES = (
     re.compile(r"gh[opsur]_[A-Za-z0-9._-]{36,}"),
     re.compile(r"github_pat_[A-Za-z0-9_]{22,}"),
@@ -41,7 +60,12 @@ _SHAPES = (
     re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
 )
 _REDACTED = "[redacted]"
-_LONGEST_FENCE = 12
+_ROUNDS = 16
+
+
+def printable(text: str) -> str:
+    """Without invisible and control characters, each line ended by a line feed."""
+    return _CONTROL.sub("", _HIDDEN.sub("", _LINE_END.sub("\n", text)))
 
 
 def visible(text: str) -> str:
@@ -55,34 +79,65 @@ def without_invisible(text: str) -> str:
 
 
 def markdown(text: str, *, limit: int) -> str:
-    """Somebody else's words as Markdown that only reads: at most `limit` characters."""
-    text = visible(text)
-    text = _TAG.sub("&lt;", text)
-    text = _IMAGE.sub("", text)
-    text = _MENTION.sub("@" + _ZERO_WIDTH_SPACE, text)
-    text = _CLOSING.sub(lambda found: f"{found[1]}{found[2]}{_ZERO_WIDTH_SPACE}", text)
-    text = _ISSUE_NUMBER.sub("#" + _ZERO_WIDTH_SPACE, text)
-    text = _COMMAND.sub(r"\1\\/", text)
-    return fit(_close_fences(fit(text.strip(), max(0, limit - _LONGEST_FENCE))), limit)
+    """Somebody else's Markdown as a closed block that only reads: at most `limit` characters."""
+    return _fitting(render, printable(text).strip("\n").rstrip(), limit, "\n\n")
 
 
 def plain(text: str, *, limit: int) -> str:
-    """One line of somebody else's words, for a title or a table: no line break, no markup."""
-    return fit(" ".join(markdown(text, limit=limit * 4).split()), limit)
+    """One line of somebody else's words within a line of Markdown: no line break, no markup."""
+    return _fitting(render_line, " ".join(printable(text).split()), limit, " ")
+
+
+def title(text: str, *, limit: int) -> str:
+    """One line of plain text: for titles, and the first line of a commit's message."""
+    line = _harmless(" ".join(printable(text).split()))
+    return line if len(line) <= limit else f"{line[: max(0, limit - 1)].rstrip()}…"[:limit]
+
+
+def message(text: str, *, limit: int) -> str:
+    """Plain text of several lines: for the message of a commit."""
+    return fit(_harmless(printable(text).strip()), limit)
 
 
 def code(text: str, *, limit: int) -> str:
     """Inline code that cannot be broken out of."""
-    line = " ".join(visible(text).split())
-    return f"`{fit(line.replace('`', chr(0x2019)), limit).replace('|', chr(0x2223))}`"
+    return code_span(fit(" ".join(printable(text).split("\n")).strip(), limit))
 
 
 def fence(text: str, *, limit: int, language: str = "") -> str:
     """A fenced block that cannot be broken out of, its middle left out when it is too long."""
-    text = _CONTROL.sub("", text)
-    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
-    marks = "`" * (longest + 1)
-    return f"{marks}{language}\n{fit_middle(text, limit)}\n{marks}"
+    return code_block(fit_middle(_CONTROL.sub("", text), limit), language)
+
+
+def _harmless(text: str) -> str:
+    """Plain text that mentions nobody, closes nothing and keeps no test from running."""
+    text = _SKIPS_CI.sub(r"(\1)", text)
+    text = _SKIPS_AZURE.sub(r"\1", text)
+    text = _SKIPS_CHECKS.sub(r"\1 \2", text)
+    text = _MENTION.sub("@" + _ZERO_WIDTH_SPACE, text)
+    text = _REFERENCE.sub(rf"\1{_ZERO_WIDTH_SPACE}", text)
+    text = _CLOSED_BY_ADDRESS.sub(rf"\1{_ZERO_WIDTH_SPACE}", text)
+    return _COMMAND.sub(lambda found: f"{found[0]}{_ZERO_WIDTH_SPACE}", text)
+
+
+def _fitting(write: Callable[[str], str], text: str, limit: int, joint: str) -> str:
+    """As much of the text as fits when it is written; what was cut is said.
+
+    It is cut before it is written, since a cut in what is written could leave a fence open.
+    """
+    if len(text) <= limit and len(written := write(text)) <= limit:
+        return written
+    keep = min(len(text), limit)
+    for _ in range(_ROUNDS):
+        note = f"{joint}… ({len(text) - keep:,} more characters)"
+        note = note if limit > 2 * len(note) else ""
+        written = write(text[:keep])
+        if len(written) + len(note) <= limit:
+            return written + note if written else written
+        keep = min(keep - 1, int(keep * 0.9 * (limit - len(note)) / len(written)))
+        if keep <= 0:
+            break
+    return ""
 
 
 def fit(text: str, limit: int) -> str:
@@ -111,17 +166,3 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     for shape in _SHAPES:
         text = shape.sub(_REDACTED, text)
     return text
-
-
-def _close_fences(text: str) -> str:
-    """An open code fence would swallow what Honk itself writes below it."""
-    open_mark = ""
-    for line in text.split("\n"):
-        found = re.match(r" {0,3}(`{3,10}|~{3,10})", line)
-        if not found:
-            continue
-        if not open_mark:
-            open_mark = found[1]
-        elif line.strip().startswith(open_mark) and not line.strip().strip(open_mark[0]):
-            open_mark = ""
-    return f"{text}\n{open_mark}" if open_mark else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from app.domain import sanitize
 
@@ -34,7 +35,7 @@ def test_words_lose_their_power(text: str, forbidden: str) -> None:
 
 
 def test_ordinary_words_stay() -> None:
-    text = "`weighted_shares` dropped *the remainder*; 3 < 4.\n\n- one\n- two"
+    text = "`weighted_shares` dropped *the remainder*; 3 < 4.\n\n* one\n* two"
     assert sanitize.markdown(text, limit=1000) == text
 
 
@@ -53,8 +54,9 @@ def test_a_fence_cannot_be_broken_out_of(text: str) -> None:
 @given(st.text(max_size=300))
 def test_inline_code_cannot_be_broken_out_of(text: str) -> None:
     shown = sanitize.code(text, limit=100)
-    assert shown.count("`") == 2
     assert "\n" not in shown
+    tokens = MarkdownIt("commonmark").parseInline(f"a {shown} b")[0].children or []
+    assert [token.type for token in tokens if token.content.strip(" ab")] in ([], ["code_inline"])
 
 
 @given(st.text(max_size=500), st.integers(min_value=0, max_value=300))
@@ -92,4 +94,4 @@ def test_secrets_go_by_their_value() -> None:
 @pytest.mark.parametrize("before", ["\u2028", "\u3000", "\xa0", "\u2028> ", "> \u2003", "\n\xa0"])
 def test_no_blank_of_any_kind_lets_a_command_through(before: str) -> None:
     shown = sanitize.markdown(f"{before}/honk stop", limit=100)
-    assert "\\/honk stop" in shown
+    assert "`/honk` stop" in shown
