@@ -70,7 +70,7 @@ def _line(finding: Finding) -> str:
 
 def not_seen(about: str, why: str) -> Finding:
     """What could not be looked at; the rest still is."""
-    told = sanitize.markdown(" ".join(why.split()), limit=300)
+    told = sanitize.plain(why, limit=300)
     return Finding(mark="unknown", about=about, text=f"could not be looked at. {told}")
 
 
@@ -337,7 +337,7 @@ def hidden_ref_refused(why: str) -> list[Finding]:
         Finding(
             mark="bad",
             about="Hidden refs",
-            text=f"refused. {sanitize.markdown(' '.join(why.split()), limit=300)}",
+            text=f"refused. {sanitize.plain(why, limit=300)}",
             todo="Leave `refs/honk/**` out of the repository's rules: work is kept there.",
         )
     ]

@@ -650,4 +650,5 @@ def _failing(items: Sequence[_Item], parts: Sequence[str]) -> set[int]:
 
 
 def _is_apart(character: str) -> bool:
-    return not character or not character.isalnum()
+    """Signs outside of ASCII count as letters: parsers differ on which of them are punctuation."""
+    return not character.isalnum() and (character.isascii() or character.isspace())

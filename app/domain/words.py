@@ -5,10 +5,11 @@ Whatever came from the model, the repository or the issue goes through `sanitize
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from app.domain import labels, sanitize
+from app.domain import labels, markdown, sanitize
 from app.domain.admission import Waiting
 from app.domain.budget import CALLS, Nearly
 from app.domain.command import CommandSpec
@@ -23,6 +24,7 @@ COMMENT_LIMIT = 65_536
 _MANIFEST_LINES = 60
 _FLAGS_SHOWN = 30
 _NAMES_SHOWN = 5
+_ROOM_BESIDE = 1_000
 SUMMARY_LIMIT = 65_535
 TITLE_LIMIT = 256
 
@@ -192,24 +194,28 @@ def status_working(told: Told, phase: Phase) -> str:
 
 def status_settled(told: Told, report: Report) -> str:
     """How it ended; this comment is not edited again."""
-    headline = f"**{_headline(report)}.** {_result_line(report)}"
-    parts = [_patch(report)]
+    headline = _flow(f"**{_headline(report)}.**", _result_line(report))
+    left_out = ""
     if report.work and report.work.left_out:
-        parts.append(f"The commit leaves out:\n\n{_left_out(report.work)}")
-    extra = "\n\n".join(part for part in parts if part)
-    return _status(told, headline.strip(), live=False, extra=extra)
+        left_out = f"The commit leaves out:\n\n{_left_out(report.work)}"
+    without = _status(told, headline, live=False, extra=left_out)
+    patch = _patch(report, COMMENT_LIMIT - len(without) - _ROOM_BESIDE)
+    if not patch:
+        return without
+    extra = "\n\n".join(part for part in (patch, left_out) if part)
+    return _status(told, headline, live=False, extra=extra)
 
 
 def last_words(run: RunId, attempt: int, requester: str, report: Report) -> str:
     """One short new comment at the end, since edits do not notify a phone."""
     return _fit_comment(
-        f"@{requester} {_last_sentence(report)}\n\n{last_words_marker(run, attempt)}\n"
+        f"{_flow(f'@{requester}', _last_sentence(report))}\n\n{last_words_marker(run, attempt)}\n"
     )
 
 
 def refused(run: RunId, requester: str, problem: str, next_step: str) -> str:
     """Nothing was started, why, and what to do."""
-    told = f"@{requester} Nothing was started. {problem} {next_step}".strip()
+    told = _flow(f"@{requester} Nothing was started.", problem, next_step)
     return _fit_comment(f"{told}\n\n{refusal_marker(run)}\n")
 
 
@@ -493,7 +499,7 @@ def undone(sha: str, branch: str, run: str) -> str:
 
 def undo_message(run: str, subject: str) -> str:
     """The message of the one commit that takes a run back."""
-    title = sanitize.fit(f'Revert "{sanitize.plain(subject, limit=100)}"', 72)
+    title = sanitize.title(f'Revert "{subject}"', limit=72)
     return f"{title}\n\nThis takes back what run {run} has published.\n\nHonk-Run: {run}\n"
 
 
@@ -616,7 +622,7 @@ def _some(noun: str, paths: Sequence[str]) -> str:
 
 def pull_request_title(trigger: Trigger) -> str:
     """The issue's title: the request is what the change is about."""
-    title = sanitize.plain(trigger.title, limit=TITLE_LIMIT - 20)
+    title = sanitize.title(trigger.title, limit=TITLE_LIMIT - 20)
     return title or f"Work on issue {trigger.number}"
 
 
@@ -628,32 +634,44 @@ def pull_request_body(
     usage: Usage,
     flags: Sequence[Flag] = (),
 ) -> str:
-    """What was asked, what was done, what the tests say, and what it cost."""
+    """What the tests say, what was asked, what was done, and what it cost.
+
+    What was measured stands above what anybody wrote.
+    """
     trigger = run.trigger
-    parts = [
-        f"On top of #{trigger.number}" if trigger.is_pull_request else f"Closes #{trigger.number}",
-        "## What was asked",
-        _asked(trigger, run.request),
-        "## What was done",
-        sanitize.markdown(work.text, limit=15_000) or "The agent left no description.",
-    ]
-    if work.not_done.strip():
-        parts += ["## What was not done", sanitize.markdown(work.not_done, limit=5_000)]
-    if work.how_to_check.strip():
-        parts += ["## How to check it", sanitize.markdown(work.how_to_check, limit=5_000)]
-    if work.left_out:
-        parts += ["## What the commit leaves out", _left_out(work)]
-    parts += [
+    about = (
+        f"On top of #{trigger.number}" if trigger.is_pull_request else f"Closes #{trigger.number}"
+    )
+    ours = [
+        about,
         "## What the tests say",
         f"**{verdict.title}** on {short(sha)}, from a clean checkout of that commit.",
         *_reasons(verdict),
         verdict_table(verdict),
         flags_section(flags),
+    ]
+    if work.left_out:
+        ours += ["## What the commit leaves out", _left_out(work)]
+    foot = [
         f"<sub>{_usage_line(usage)} · run `{run.id}` · asked by {_login(trigger.actor.login)}. "
-        "The description is the agent's own; the test results are not.</sub>",
+        "The description was written by the model; the test results were measured.</sub>",
         f"<!-- honk:pull={run.id} -->",
     ]
-    return _fit_comment("\n\n".join(part for part in parts if part))
+    room = COMMENT_LIMIT - len("\n\n".join([*ours, *foot])) - _ROOM_BESIDE
+    theirs = [
+        "## What was asked",
+        _asked(trigger, run.request, limit=min(8_000, room // 4)),
+        "## What was done",
+        sanitize.markdown(work.text, limit=min(15_000, room // 4))
+        or "The agent left no description.",
+    ]
+    if work.not_done.strip():
+        told = sanitize.markdown(work.not_done, limit=min(5_000, room // 5))
+        theirs += ["## What was not done", told]
+    if work.how_to_check.strip():
+        told = sanitize.markdown(work.how_to_check, limit=min(5_000, room // 5))
+        theirs += ["## How to check it", told]
+    return _fit_comment("\n\n".join(part for part in (*ours, *theirs, *foot) if part))
 
 
 def follow_up(
@@ -667,11 +685,11 @@ def follow_up(
     """What one more run on our own pull request did, for the end of its description."""
     parts = [
         f"## {short(sha)}: {sanitize.plain(run.request or run.trigger.title, limit=120)}",
-        sanitize.markdown(work.text, limit=8_000),
-        f"The commit leaves out:\n\n{_left_out(work)}" if work.left_out else "",
         f"**{verdict.title}** on {short(sha)}, from a clean checkout of that commit.",
         *_reasons(verdict),
         flags_section(flags),
+        f"The commit leaves out:\n\n{_left_out(work)}" if work.left_out else "",
+        sanitize.markdown(work.text, limit=8_000),
         f"<sub>{_usage_line(usage)} · run `{run.id}` · asked by {_login(run.trigger.actor.login)}"
         "</sub>",
     ]
@@ -679,7 +697,9 @@ def follow_up(
 
 
 def _left_out(work: Work) -> str:
-    return "\n".join(f"- {sanitize.markdown(each, limit=400)}" for each in work.left_out)
+    return "\n".join(
+        f"- {sanitize.plain(each, limit=400)}" for each in work.left_out[:_FLAGS_SHOWN]
+    )
 
 
 def with_follow_up(body: str, run: RunId, told: str) -> str:
@@ -688,24 +708,31 @@ def with_follow_up(body: str, run: RunId, told: str) -> str:
     before, found, rest = body.partition(begin)
     after = rest.partition(end)[2] if found else ""
     whole = f"{before.rstrip()}\n\n{begin}\n\n{told}\n\n{end}\n{after.strip()}"
-    return _fit_comment(whole.rstrip() + "\n")
+    whole = whole.rstrip() + "\n"
+    while len(whole) > COMMENT_LIMIT and (oldest := _PART.search(whole)) and oldest[1] != run:
+        # Whole parts go, the oldest first: a cut within one could leave a fence open.
+        whole = whole[: oldest.start()] + _LEFT_OUT + whole[oldest.end() :].removeprefix(_LEFT_OUT)
+    return _fit_comment(whole)
+
+
+_PART = re.compile(
+    r"(?:^_Left out[^\n]*\n+)?<!-- honk:part=(\w+) -->.*?<!-- honk:part-end=\1 -->\n*", re.S | re.M
+)
+_LEFT_OUT = "_Left out here, since a description may not be longer: what earlier runs did._\n\n"
 
 
 def not_ready_title(title: str) -> str:
     """The title of an ordinary pull request where drafts are refused."""
-    return f"Not ready: {title}"[:TITLE_LIMIT]
+    return sanitize.title(f"Not ready: {title}", limit=TITLE_LIMIT)
 
 
 def commit_message(run: RunInput, work: Work, *, signer: str | None) -> str:
     """Subject, body and trailers; the trailers are ours and nothing in the text can forge one."""
     trigger = run.trigger
     asked = run.request.strip().split("\n")[0] if trigger.is_pull_request else ""
-    title = (
-        sanitize.plain(asked or trigger.title, limit=100).lstrip("#")
-        or f"Work on #{trigger.number}"
-    )
-    subject = sanitize.fit(title, 72)
-    body = _indented_trailers(sanitize.markdown(work.text, limit=4_000))
+    title = (asked or trigger.title).strip().lstrip("#")
+    subject = sanitize.title(title, limit=72) or f"Work on #{trigger.number}"
+    body = _indented_trailers(sanitize.message(work.text, limit=4_000))
     trailers = [
         f"Honk-Run: {run.id}",
         f"Co-authored-by: {_address(trigger.actor.login, trigger.actor.id)}",
@@ -1106,11 +1133,11 @@ def _headline(report: Report) -> str:
     return state(Phase.FINISHED, report.outcome, report.mode)
 
 
-def _patch(report: Report) -> str:
+def _patch(report: Report, room: int) -> str:
     """The work where it may not be pushed, and what vouching for it would mean."""
     if not report.patch:
         return ""
-    shown = sanitize.fence(report.patch, limit=45_000, language="diff")
+    shown = sanitize.fence(report.patch, limit=min(45_000, room), language="diff")
     parts = [f"<details><summary>The patch</summary>\n\n{shown}\n\n</details>"]
     if report.trust:
         parts.append(what_trust_means(report.trust))
@@ -1148,7 +1175,7 @@ def _result_line(report: Report) -> str:
         words.append(sanitize.markdown(report.next_step, limit=1_000))
     if report.kept_at:
         words.append(f"What was done so far is kept at `{report.kept_at}`.")
-    return " ".join(words)
+    return _flow(*words)
 
 
 def _branch(name: str) -> str:
@@ -1195,7 +1222,7 @@ def _last_sentence(report: Report) -> str:
             return sanitize.markdown(report.work.text, limit=30_000) if report.work else ""
         case Outcome.NOTHING:
             said = sanitize.markdown(report.work.text, limit=3_000) if report.work else ""
-            return f"No file was changed. {said}".strip()
+            return _flow("No file was changed.", said)
         case Outcome.STOPPED:
             kept = f" Its work is kept on `{report.kept_at}`." if report.kept_at else ""
             why = f" {report.problem}" if report.problem else ""
@@ -1203,7 +1230,23 @@ def _last_sentence(report: Report) -> str:
         case Outcome.ERROR:
             problem = _sentence(sanitize.markdown(report.problem, limit=3_000))
             kept = f" What was done so far is kept at `{report.kept_at}`." if report.kept_at else ""
-            return f"This did not work. {problem} {report.next_step}".strip() + kept
+            return _flow("This did not work.", problem, report.next_step + kept)
+
+
+_BLOCK = re.compile(r"[#>|<]|```|~~~|___|[-*+] |[0-9]+[.)] ")
+
+
+def _flow(*parts: str) -> str:
+    """Sentences go on in one line; what is a block of its own stays one."""
+    text = ""
+    for part in filter(None, parts):
+        goes_on = _is_running(text.rpartition("\n\n")[2]) and _is_running(part)
+        text += (" " if goes_on else "\n\n") + part
+    return text.strip()
+
+
+def _is_running(text: str) -> bool:
+    return "\n" not in text and not _BLOCK.match(text)
 
 
 def _sentence(text: str) -> str:
@@ -1215,11 +1258,10 @@ def _at_head(report: Report) -> str:
     return short(report.head_sha) if report.head_sha else "The head"
 
 
-def _asked(trigger: Trigger, request: str) -> str:
-    asked = sanitize.markdown(request or trigger.body, limit=8_000)
+def _asked(trigger: Trigger, request: str, *, limit: int) -> str:
+    asked = sanitize.markdown(request or trigger.body, limit=limit)
     title = sanitize.plain(trigger.title, limit=TITLE_LIMIT)
-    quoted = "\n".join(f"> {line}".rstrip() for line in [f"**{title}**", "", *asked.split("\n")])
-    return quoted.rstrip("\n> ")
+    return markdown.quoted(f"**{title}**\n\n{asked}".strip())
 
 
 def _reasons(verdict: Verdict) -> list[str]:
