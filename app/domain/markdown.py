@@ -240,13 +240,14 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], setting: _Setting) -> str:
 
 
 def _each_block(nodes: Sequence[SyntaxTreeNode], setting: _Setting) -> Iterator[str]:
-    lists = 0
+    before, nth = "", 0
     for node in nodes:
+        # Two lists one after the other would be one, if their marks were the same.
+        following = nth + 1 if node.type == before else 0
         is_list = node.type in ("bullet_list", "ordered_list")
-        part = _list(node, setting, lists) if is_list else _block(node, setting)
+        part = _list(node, setting, following) if is_list else _block(node, setting)
         if part.strip():
-            # Two lists one after the other would be one, if their marks were the same.
-            lists = lists + 1 if is_list else 0
+            before, nth = node.type, following
             yield part
 
 

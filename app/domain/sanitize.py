@@ -44,7 +44,8 @@ _SKIPS_CI = re.compile(
     r"\[(\s*(?:(?:skip|no)[\s_-]*[a-z][\w.-]*|[a-z][\w.-]*[\s_-]*skip)\s*)\]", re.IGNORECASE
 )
 _SKIPS_AZURE = re.compile(r"\*\*\*(\s*no_ci\s*)\*\*\*", re.IGNORECASE)
-_SKIPS_CHECKS = re.compile(r"\b(skip|request)-(checks)(?=\s*:)", re.IGNORECASE)
+_SKIPS_CHECKS = re.compile(r"(skip|request)-(checks)(?=\s*:)", re.IGNORECASE)
+_TRAILER = re.compile(r"^[^\s:]+[^\S\n]*:", re.MULTILINE)
 _COMMAND = re.compile(
     r"^((?:[^\S\n]|[>*+-])*)(?:(/)(?=[a-z][\w-]*(?:\s|\Z))|(bors|atlantis)(?=[^\S\n]+\S))",
     re.IGNORECASE | re.MULTILINE,
@@ -95,8 +96,8 @@ def title(text: str, *, limit: int) -> str:
 
 
 def message(text: str, *, limit: int) -> str:
-    """Plain text of several lines: for the message of a commit."""
-    return fit(_harmless(printable(text).strip()), limit)
+    """Plain text of several lines: for the message of a commit, whose trailers are Honk's own."""
+    return fit(_without_trailers(_harmless(printable(text).strip())), limit)
 
 
 def code(text: str, *, limit: int) -> str:
@@ -106,7 +107,13 @@ def code(text: str, *, limit: int) -> str:
 
 def fence(text: str, *, limit: int, language: str = "") -> str:
     """A fenced block that cannot be broken out of, its middle left out when it is too long."""
-    return code_block(fit_middle(_CONTROL.sub("", text), limit), language)
+    text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return code_block(fit_middle(text, limit), language)
+
+
+def _without_trailers(text: str) -> str:
+    """Lines that git would read as trailers are set in."""
+    return _TRAILER.sub(r"  \g<0>", text)
 
 
 def _harmless(text: str) -> str:

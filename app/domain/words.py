@@ -732,7 +732,7 @@ def commit_message(run: RunInput, work: Work, *, signer: str | None) -> str:
     asked = run.request.strip().split("\n")[0] if trigger.is_pull_request else ""
     title = (asked or trigger.title).strip().lstrip("#")
     subject = sanitize.title(title, limit=72) or f"Work on #{trigger.number}"
-    body = _indented_trailers(sanitize.message(work.text, limit=4_000))
+    body = sanitize.message(work.text, limit=4_000)
     trailers = [
         f"Honk-Run: {run.id}",
         f"Co-authored-by: {_address(trigger.actor.login, trigger.actor.id)}",
@@ -1233,7 +1233,7 @@ def _last_sentence(report: Report) -> str:
             return _flow("This did not work.", problem, report.next_step + kept)
 
 
-_BLOCK = re.compile(r"[#>|<]|```|~~~|___|[-*+] |[0-9]+[.)] ")
+_BLOCK = re.compile(r"#{1,6} |[>|<]|```|~~~|___|[-*+] |[0-9]+[.)] ")
 
 
 def _flow(*parts: str) -> str:
@@ -1303,16 +1303,6 @@ def _address(login: str, account_id: int) -> str:
     https://docs.github.com/en/account-and-profile/reference/email-addresses-reference
     """
     return f"{login} <{account_id}+{login}@users.noreply.github.com>"
-
-
-def _indented_trailers(text: str) -> str:
-    """Lines that git would read as trailers are set in, so that only ours are trailers."""
-    lines = []
-    for line in text.split("\n"):
-        head, colon, _rest = line.partition(":")
-        looks_like_one = colon and head and " " not in head.strip() and head.strip().isprintable()
-        lines.append(f"  {line}" if looks_like_one else line)
-    return "\n".join(lines).strip("\n")
 
 
 def _fit_comment(text: str) -> str:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Any
 
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.footnote import footnote_plugin
 from pydantic import SecretStr
 from starlette.requests import Request
 
@@ -273,6 +277,21 @@ def _policy(text: bytes) -> None:
 
 _MARKDOWN_PIECES = (
     *("@olivia", "@org/team", "fixes #1", "Closes: GH-3", "resolves https://x/y/issues/1", "#12"),
+    *("\n", "\n\n", "- ", "1. ", "> ", "# ", "\n---\n", "\n===\n", "\n    ", "**", "*", "_", "~~"),
+    *(
+        "[^1]",
+        "[^1]: ",
+        "[x]: y",
+        "[!NOTE]",
+        "$",
+        "$$",
+        "/deploy",
+        "bors r+",
+        "[skip ci]",
+        "- [ ] ",
+    ),
+    *("| a | b |\n|---|---|\n| c | d |\n", "&commat;x", "&num;1", "&nbsp;", "5107c78", "www.x.y"),
+    *("skip-checks: true", "***NO_CI***", "```mermaid\n", "https://x/y/z/pull/1", "\u2028", "~~~"),
     *(
         "![x](http://evil/?q=1)",
         "<img src=x>",
@@ -295,29 +314,78 @@ _MARKDOWN_PIECES = (
         "f\u00adixes #1",
     ),
 )
-_COMMAND_LINE = re.compile(r"^[ \t>*+-]*/honk", re.IGNORECASE | re.MULTILINE)
-_MENTION = re.compile(r"@[A-Za-z0-9]")
+_LINE_OF_A_BOT = re.compile(
+    r"^\s*(?:/[a-z][\w-]*(?=\s|\Z)|bors[ \t]+\S|@\w+ \w)", re.IGNORECASE | re.MULTILINE
+)
+_ACTS = re.compile(
+    r"(?<![A-Za-z0-9])@[A-Za-z0-9]|#[0-9]|(?<![A-Za-z0-9])GH-[0-9]|\[!", re.IGNORECASE
+)
+_NOT_WRITTEN = {"html_block", "html_inline", "image", "footnote_ref", "footnote_block_open"}
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e0fff]")
+_SKIPS_CI = re.compile(
+    r"\[\s*(?:skip ci|ci skip|no ci|skip actions|actions skip)\s*\]|skip-checks\s*:", re.IGNORECASE
+)
+_OURS = "Honk measured this."
+
+
+@functools.cache
+def _github() -> MarkdownIt:
+    parser = MarkdownIt("gfm-like").use(footnote_plugin)
+    assert parser.linkify is not None
+    parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
+    return parser
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    waiting = _github().parse(text)
+    while waiting:
+        token = waiting.pop()
+        yield token
+        waiting += token.children or []
+
+
+def _rendered(text: str) -> None:
+    """The Markdown of others is one closed block that only reads, whatever its limit."""
+    for limit in (0, 40, 400, 60_000):
+        shown = sanitize.markdown(text, limit=limit)
+        assert len(shown) <= limit
+        below = _github().parse(f"{_OURS}\n\n{shown}\n\n{_OURS}\n")
+        at = [number for number, token in enumerate(below) if token.content == _OURS]
+        assert at == [1, len(below) - 2], shown
+        assert below[-2].level == 1, shown
+        _prose(shown)
+        assert "<!-- honk" not in shown.lower()
+        assert not _LINE_OF_A_BOT.search(shown), shown
+        assert not _HIDDEN.search(shown)
+        for token in _tokens(shown):
+            assert token.type not in _NOT_WRITTEN, shown
+            assert token.tag not in ("h1", "h2", "h3"), shown
+
+
+def _prose(text: str) -> str:
+    prose = " ".join(token.content for token in _tokens(text) if token.type == "text")
+    assert not _ACTS.search(prose), text
+    return prose
 
 
 def _sanitized(text: str) -> None:
     for limit in (40, 400, 60_000):
-        shown = sanitize.markdown(text, limit=limit)
-        assert len(shown) <= limit
-        assert not _MENTION.search(shown), shown
-        assert "<!--" not in shown
-        assert not _COMMAND_LINE.search(shown), shown
-        assert not re.search(r"!\[", shown), shown
-        assert not re.search(r"<[a-zA-Z/!?]", shown), shown
-        assert not _HIDDEN.search(shown)
         line = sanitize.plain(text, limit=limit)
         assert len(line) <= limit
         assert len(line.splitlines()) <= 1
+        _prose(f"- {line}")
+        for plain in (sanitize.title(text, limit=limit), sanitize.message(text, limit=limit)):
+            assert len(plain) <= limit
+            assert not _SKIPS_CI.search(plain), plain
+            assert not re.search(r"(?<![A-Za-z0-9])@[A-Za-z0-9]|#[0-9]", plain), plain
+            assert not _LINE_OF_A_BOT.search(plain), plain
+        assert len(sanitize.title(text, limit=limit).splitlines()) <= 1
     code = sanitize.code(text, limit=100)
-    assert code.count("`") == 2
+    assert len(code.splitlines()) <= 1
+    kinds = [token.type for token in _tokens(f"a {code} b")]
+    assert kinds.count("code_inline") == bool(code), code
     fenced = sanitize.fence(text, limit=400)
-    marks = fenced.partition("\n")[0]
-    assert fenced.count("\n" + marks) == 1, fenced
+    assert [token.type for token in _tokens(fenced) if token.type == "fence"] == ["fence"], fenced
     assert "ghp_" + "a" * 36 not in sanitize.redact(text + "ghp_" + "a" * 36, [])
     words.not_ready_title(text)
 
@@ -950,6 +1018,7 @@ def _targets() -> Iterable[Target]:
         (PolicyError, UnreadablePolicyError),
     )
     yield Target("words on their way to GitHub", texts, _sanitized)
+    yield Target("Markdown on its way to GitHub", texts, _rendered)
     yield Target("what people see of a text", made_words(_COMMENTS, _SEEN_PIECES), _seen)
     yield Target("differences", _DIFFS, _change)
     yield Target("secrets in differences", _DIFFS, _secrets)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import html
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+from mdit_py_plugins.footnote import footnote_plugin
 
 from app.agent.prompt import Assignment, first_message
 from app.domain import sanitize
@@ -173,11 +175,58 @@ def _row(text: str) -> str:
     return "" if good else "the table is broken"
 
 
+def _drawn(what: str, text: str) -> str:
+    """What a page would show that is Honk's alone to write, or that hides."""
+    return what if what in _html(f"{text}\n") else ""
+
+
+def _below(text: str) -> str:
+    page = MarkdownIt("commonmark").use(footnote_plugin).render(f"{text}\n\n{_FOOTER}\n")
+    return "a note below what Honk says" if page.find("footnotes") > page.find(_FOOTER) else ""
+
+
+def _acts(text: str) -> str:
+    """A mention or a reference in what a page shows outside of code."""
+    page = re.sub(r"<code>.*?</code>", "", _html(text), flags=re.S)
+    words = html.unescape(re.sub(r"<[^>]*>", "", page))
+    found = re.search(r"(?<![\w`])@[A-Za-z0-9][\w-]*|(?:fix|close)\w*\s+#\d+", words)
+    return found.group() if found else ""
+
+
+def _told_elsewhere(text: str) -> str:
+    found = re.search(r'href="[^"]*/(?:issues|pull)/\d+"', _html(text))
+    return found.group() if found else ""
+
+
+def _bot(text: str) -> str:
+    """A line of the raw text that a bot would take for a command."""
+    found = re.search(r"(?im)^\s*(?:/[a-z][\w-]*(?=\s|\Z)|bors r\+|@\w+ merge)", text)
+    return found.group().strip() if found else ""
+
+
+def _skips_ci(text: str) -> str:
+    skips = r"\[(?:skip ci|ci skip|no ci|skip actions|actions skip)\]|^skip-checks:\s*true"
+    found = re.search(skips, text, re.I | re.M)
+    return found.group() if found else ""
+
+
+def _trailer(text: str) -> str:
+    found = re.search(r"^Signed-off-by: Somebody.*", text, re.M)
+    return found.group() if found else ""
+
+
+def _leaves_code(text: str) -> str:
+    return "what is bold" if "<strong>" in _html(f"- {text}: failed\n") else ""
+
+
 Judge = Callable[[str], str]
 """What the text has achieved, or nothing."""
 
 _TEXT = functools.partial(sanitize.markdown, limit=5000)
 _NAME = functools.partial(sanitize.code, limit=200)
+_TITLE = functools.partial(sanitize.title, limit=200)
+_MESSAGE = functools.partial(sanitize.message, limit=5000)
+_OUTPUT = functools.partial(sanitize.fence, limit=5000)
 
 SAID: tuple[tuple[str, str, Clean, Judge], ...] = (
     ("mentions a hundred people", " ".join(f"@user{n}" for n in range(100)), _TEXT, _mention),
@@ -208,10 +257,56 @@ SAID: tuple[tuple[str, str, Clean, Judge], ...] = (
     ("folds text away", "<details>hidden</details>", _TEXT, functools.partial(_element, "details")),
     ("hides what follows in an open fence", "```\nall is well", _TEXT, _swallowed),
     ("hides what follows in an open comment", "all is well\n<!-- ", _TEXT, _swallowed),
+    ("hides what follows in a fence within a list", "- a\n  ```\n  b\n```", _TEXT, _swallowed),
+    ("hides what follows in a fence of many marks", "`" * 40 + "\nall is well", _TEXT, _swallowed),
+    ("hides what follows behind an info string", "~~~ `x` ~~~\nall is well", _TEXT, _swallowed),
+    (
+        "passes for a part of the test results",
+        "## What the tests say\n\nAll pass.",
+        _TEXT,
+        functools.partial(_drawn, "<h2>"),
+    ),
+    (
+        "passes for a part by an underline",
+        "What the tests say\n---\n\nAll pass.",
+        _TEXT,
+        functools.partial(_drawn, "<h2>"),
+    ),
+    ("puts a footnote below what Honk says", "x[^1]\n\n[^1]: All pass.", _TEXT, _below),
+    (
+        "draws a diagram",
+        "```mermaid\ngraph TD\n```",
+        _TEXT,
+        functools.partial(_drawn, "language-mermaid"),
+    ),
+    ("draws a formula", "$\\phantom{x}$", _TEXT, functools.partial(_drawn, "<p>$")),
+    ("draws an alert", "> [!CAUTION]\n> x", _TEXT, functools.partial(_drawn, "<p>[!")),
+    ("mentions by a named entity", "&commat;octocat", _TEXT, _acts),
+    ("mentions by a numeric entity", "&#x40;octocat", _TEXT, _acts),
+    ("closes by an entity for the number sign", "fixes &num;7", _TEXT, _acts),
+    ("closes by an entity for the blank", "fixes&nbsp;#7", _TEXT, _acts),
+    ("mentions across an element", "@<b></b>octocat and fixes #<i></i>7", _TEXT, _acts),
+    (
+        "tells an issue elsewhere by a link",
+        "[x](https://github.com/o/r/issues/7)",
+        _TEXT,
+        _told_elsewhere,
+    ),
+    ("gives a bot a command", "Done.\n/deploy production", _TEXT, _bot),
+    ("gives a bot a command without a mark", "bors r+", _TEXT, _bot),
+    ("gives a bot a command by its name", "@dependabot merge", _TEXT, _bot),
+    ("gives a bot a command in code", "```\n/approve\n```", _TEXT, _bot),
     ("turns text around", "file\u202etxt.exe", _TEXT, _invisible),
     ("writes escape sequences to a terminal", "\x1b]0;owned\x07\x1b[2J", _TEXT, _escape),
+    ("a command's output with another bot's command", "ok\n/lgtm\n", _OUTPUT, _bot),
+    ("a title that keeps every check pending", "Round [skip ci]", _TITLE, _skips_ci),
+    ("a commit's message that does so", "Round\n\n[actions skip]", _MESSAGE, _skips_ci),
+    ("a commit's message that does so by a trailer", "skip-checks: true", _MESSAGE, _skips_ci),
+    ("a commit's message that mentions", "thanks @octocat", _MESSAGE, _mention),
+    ("a commit's message that closes", "Fixes: octo/other#7", _MESSAGE, _closing),
+    ("a commit's message with a forged trailer", "Signed-off-by: Somebody", _MESSAGE, _trailer),
     ("a file's name with a new line and a heading", "a\n\n# Approved\n\n", _NAME, _row),
-    ("a file's name that breaks a table", "a | b` | c", _NAME, _row),
+    ("a file's name that leaves its code", "a **b** c", _NAME, _leaves_code),
     ("a file's name with escape sequences", "a\x1b[31m.py", _NAME, _escape),
 )
 
