@@ -48,7 +48,8 @@ def test_a_rule_cannot_break_out_of_its_line() -> None:
     nasty = {"pattern": "`@everyone`\n- x"}
     (found,) = checkup.rules("honk/1", [("branch_name_pattern", nasty, "a`b")], ours=True)
     assert "\n" not in checkup.report([found]).split("\n\n", 1)[1]
-    assert found.text.count("`") == 6
+    code = "its name must match `` `@everyone` - x `` (`branch_name_pattern` of ``a`b``)."
+    assert found.text == code
 
 
 def test_the_head_tells_how_much_there_is_to_do() -> None:
