@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from app.errors import HonkError, RetryableError, UserError
+from app.workspace import fsck
 from app.workspace.inside import Bounded
 from app.workspace.unhurried import unhurried
 
@@ -96,6 +97,7 @@ _UNTRUSTED = re.compile(
 )
 _DENIED = re.compile(r"returned error: 403", re.IGNORECASE)
 _MOVED = re.compile(r"returned error: 30[18]")
+_UNSOUND = re.compile(r"^error: (?:object|in \w+) ([0-9a-f]{40,64}): (\w+): ", re.MULTILINE)
 _MISSING = re.compile(
     r"repository .*not found|returned error: 404|does not appear to be a git",
     re.IGNORECASE,
@@ -152,6 +154,20 @@ class GitMissingError(GitError, UserError):
         super().__init__(command, code, words)
         self.message = f"GitHub does not find this repository any more.{_said(words)}"
         self.next_step = "Look whether it was moved, and whether the App is installed on it."
+
+
+class GitUnsoundError(GitError, UserError):
+    """The remote sent an object of a kind that a fetch refuses (`app.workspace.fsck`)."""
+
+    def __init__(self, command: str, code: int, words: str, *, sha: str, kind: str) -> None:
+        super().__init__(command, code, words)
+        why = fsck.why_refused(kind)
+        told = f"`{kind}`: {why}" if why else f"`{kind}`"
+        self.message = f"Object `{sha}` in this repository's history is malformed ({told})."
+        self.next_step = (
+            f"`git cat-file -p {sha}` shows it. Take it out of the history that this branch leads "
+            "to, or work from a branch without it."
+        )
 
 
 class GitMovedError(GitMissingError):
@@ -257,6 +273,7 @@ def _flags(url: str | None) -> list[str]:
         if scheme not in _TRANSPORTS:
             raise ValueError(f"{scheme!r} is no transport for git here")
         settings.append(f"protocol.{scheme}.allow=always")
+        settings += fsck.FETCH_SETTINGS
     return [word for setting in settings for word in ("-c", setting)]
 
 
@@ -401,6 +418,8 @@ def _failure(command: str, code: int, words: str) -> HonkError | OSError:
         return GitMovedError(command, code, words)
     if _MISSING.search(words):
         return GitMissingError(command, code, words)
+    if "fsck error" in words and (unsound := _UNSOUND.search(words)) is not None:
+        return GitUnsoundError(command, code, words, sha=unsound[1], kind=unsound[2])
     if _AWAY.search(words):
         return RetryableError(f"git {command}: the remote is away: {words[-300:]}")
     return GitError(command, code, words)

@@ -106,6 +106,9 @@ async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
     tree, refused = await _without_forbidden(mirrors, repo, packed, changes)
     if refused:
         changes = await mirrors.changes(repo, workspace.base, tree)
+    if not changes:
+        # Git writes an old, zero-padded tree another way, which is no change.
+        tree = await mirrors.tree_of(repo, workspace.base)
     await mirrors.pin(repo, workspace.pin("tree"), tree)
     return PackedTree(tree, changes, (*skipped, *refused))
 

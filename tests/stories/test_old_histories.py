@@ -1,0 +1,44 @@
+"""Repositories whose history older tools wrote, or whose tags have confusing names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.house import FINISH, FIX, House, Subject, script
+from tests.support.malformed import commit_by, zero_padded
+from tests.support.workspaces import run_git
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def _bad_time_zone(bare: Path, head: str) -> str:
+    return commit_by(bare, head, b"Ada <ada@example.com> 1287345600 +051800")
+
+
+def _no_space_before_date(bare: Path, head: str) -> str:
+    return commit_by(bare, head, b"Ada <ada@example.com>1287345600 +0000")
+
+
+def _bare(house: House, subject: Subject) -> Path:
+    return house.github.world.repository(subject.repository).git.path
+
+
+@pytest.mark.parametrize("make_old", [_bad_time_zone, _no_space_before_date, zero_padded])
+async def test_a_history_that_strict_fsck_refuses_goes_through_a_whole_run(
+    house: House, make_old: object
+) -> None:
+    subject = await house.subject(plays=script([FIX], [FINISH]))
+    bare = _bare(house, subject)
+    assert callable(make_old)
+    old = make_old(bare, run_git(bare, "rev-parse", "refs/heads/main"))
+    # What strict fsck refuses is at the tip, and in the history of what is pushed on top of it.
+    run_git(bare, "update-ref", "refs/heads/main", old)
+    await subject.label()
+    await subject.settled()
+
+    assert subject.check.conclusion == "success"
+    assert "1 fixed" in subject.status
+    changed = await subject.git("diff", "--name-only", "main", "honk/1-add-subtracts")
+    assert changed.split() == ["calc.py"]
