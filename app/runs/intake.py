@@ -109,11 +109,12 @@ def _is_beyond_memory(services: Services, trigger: Trigger) -> bool:
 
 async def _policy(client: RepositoryClient, branch: str) -> Policy | UserError:
     """The rules of the default branch, or what is wrong with them."""
-    most = policies.POLICY_MAX_BYTES
+    # The full name: a tag may be called like the branch.
+    ref, most = f"refs/heads/{branch}", policies.POLICY_MAX_BYTES
     try:
         yml, yaml = await asyncio.gather(
-            repositories.read_file(client, policies.POLICY_PATH, branch, most),
-            repositories.read_file(client, policies.OTHER_POLICY_PATH, branch, most),
+            repositories.read_file(client, policies.POLICY_PATH, ref, most),
+            repositories.read_file(client, policies.OTHER_POLICY_PATH, ref, most),
         )
         return policies.read(*policies.choose(yml, yaml))
     except UserError as error:

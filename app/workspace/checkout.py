@@ -33,6 +33,7 @@ from app.workspace.mirror import Mirrors
 from app.workspace.reading import open_file
 from app.workspace.removal import older, remove_tree, removed
 from app.workspace.spec import Limits, Mount, Sandbox, SandboxSpec
+from app.workspace.tags import as_packed_refs
 from app.workspace.toolchains import Toolchains
 
 OBJECTS = "/run/honk/objects"
@@ -86,9 +87,11 @@ while [ $# -gt 0 ]; do
   rm -rf "$other"
   shift 3
 done
+[ ! -e "$saved/tags" ] || cp "$saved/tags" .git/packed-refs
 """
 """What Git LFS keeps is marked as unchanged in the index: whatever happens to it in the work tree,
-a commit has the pointer that was there. A submodule's files come without a `.git`.
+a commit has the pointer that was there. A submodule's files come without a `.git`. Tags come last,
+so that none of these commands sees a tag called like what it works on.
 """
 
 log = structlog.get_logger()
@@ -341,7 +344,11 @@ class Workspaces:
             for at, each in enumerate(fetched.submodules)
         ]
         seen = self.sandbox.seen
+        tags = as_packed_refs(await self.mirrors.tags(workspace.repo, workspace.base))
         async with self.scratch(workspace) as scratch:
+            if tags:
+                (scratch.source / "tags").write_bytes(tags)
+                (scratch.source / "tags").chmod(0o644)
             spec = self.spec(
                 workspace,
                 limits=_CHECKOUT_LIMITS,

@@ -418,7 +418,8 @@ def _failure(command: str, code: int, words: str) -> HonkError | OSError:
         return GitMovedError(command, code, words)
     if _MISSING.search(words):
         return GitMissingError(command, code, words)
-    if "fsck error" in words and (unsound := _UNSOUND.search(words)) is not None:
+    unsound = _UNSOUND.search(words) if command == "fetch" and "fsck error" in words else None
+    if unsound is not None:
         return GitUnsoundError(command, code, words, sha=unsound[1], kind=unsound[2])
     if _AWAY.search(words):
         return RetryableError(f"git {command}: the remote is away: {words[-300:]}")

@@ -27,6 +27,7 @@ import structlog
 from app.domain.values import CommitSha, RepoName, TreeSha, commit_sha, tree_sha
 from app.errors import RetryableError, UserError
 from app.outgoing import DIRECT, Outgoing
+from app.workspace import tags as tag_list
 from app.workspace.git import (
     MAX_OUTPUT_BYTES,
     GitError,
@@ -37,6 +38,7 @@ from app.workspace.git import (
     git,
 )
 from app.workspace.removal import GRAVES, older, removed
+from app.workspace.tags import Tag
 
 log = structlog.get_logger()
 
@@ -55,6 +57,11 @@ _HELD = "refs/honk-held/"
 _REFS_AT_ONCE = 2000
 _PRUNED_AFTER = "7.days.ago"
 _TIDYING_SECONDS = 3600.0
+_TAGS = "honk-tags"
+"""The tags whose commits are here. They are no refs of the mirror: nothing in it can be confused by
+a name that somebody gave a tag."""
+_PUSHED = f"{_HELD}pushed-"
+"""What is being pushed, each below a name of its own."""
 _LOCK = "honk.lock"
 """Held while a mirror is changed; its time is that of the last use."""
 _AUTHOR = "Honk <honk@localhost.invalid>"
@@ -169,10 +176,14 @@ PushRefused = PushRefusedError
 class Mirrors:
     """All mirrors of one worker's home. Several workers may share the directory."""
 
-    def __init__(self, root: Path, *, outgoing: Outgoing = DIRECT) -> None:
-        """`outgoing` is how fetch and push leave this machine."""
+    def __init__(self, root: Path, *, outgoing: Outgoing = DIRECT, with_tags: bool = True) -> None:
+        """`outgoing` is how fetch and push leave this machine.
+
+        Without `with_tags` no tags are fetched: for what is never checked out with a `.git`.
+        """
         self._root = root
         self._outgoing = outgoing
+        self._with_tags = with_tags
         self._locks: dict[Path, asyncio.Lock] = {}
         self._listings: OrderedDict[tuple[Path, str], bytes] = OrderedDict()
         self._coming: dict[tuple[Path, str], asyncio.Task[CommitSha | None]] = {}
@@ -226,10 +237,53 @@ class Mirrors:
             if _NO_SUCH_REF.search(error.words):
                 return None
             raise
+        fetched = await asyncio.to_thread((self.path(repo) / "FETCH_HEAD").read_bytes)
+        sha = _fetched_as(fetched, name)
+        if sha is None:
+            return None
+        if self._with_tags and _has_tags(name):
+            await self._fetch_tags(repo, remote)
         await self._tidy(repo)
-        at = f"{kept or 'FETCH_HEAD'}^{{commit}}"
-        found = await self._git(repo, ["rev-parse", "--verify", "--quiet", at])
+        found = await self._git(repo, ["rev-parse", "--verify", "--quiet", f"{sha}^{{commit}}"])
         return commit_sha(found.decode().strip())
+
+    async def _fetch_tags(self, repo: RepoName, remote: Remote) -> None:
+        """Know the remote's tags whose commits are here, and have the objects of annotated ones.
+
+        A tag that cannot be fetched is left out: builds may need one, and no run depends on it.
+        """
+        told = await self._remote_git(repo, remote, ["ls-remote", "--tags", "--", remote.url])
+        known = tag_list.listed(told)
+        kinds = await self._kinds(repo, [sha for tag in known for sha in (tag.sha, tag.commit)])
+        tags = [tag for tag in known if kinds.get(tag.commit) == "commit"]
+        missing = [tag for tag in tags if tag.sha not in kinds]
+        if missing:
+            options = ["--no-tags", "--no-auto-maintenance", "--no-write-fetch-head", "--stdin"]
+            wanted = "".join(f"{tag.sha}\n" for tag in missing).encode()
+            arguments = ["fetch", "--quiet", *options, "--", remote.url]
+            try:
+                await self._remote_git(repo, remote, arguments, wanted)
+            except GitError as problem:
+                log.warning("annotated tags cannot be fetched", repo=str(repo), why=problem.words)
+                tags = [tag for tag in tags if tag not in missing]
+        _write(self.path(repo) / _TAGS, tag_list.as_text(tags))
+
+    async def tags(self, repo: RepoName, commit: CommitSha) -> tuple[Tag, ...]:
+        """The tags in a commit's history, as they were when something was fetched last."""
+        known = self._tags(repo)
+        if not known:
+            return ()
+        asked = [*dict.fromkeys(tag.commit for tag in known), f"^{commit_sha(commit)}"]
+        options = ["--stdin", "--ignore-missing"]
+        beyond = await self._git(repo, ["rev-list", *options], "\n".join(asked).encode() + b"\n")
+        outside = set(beyond.decode().split())
+        return tuple(tag for tag in known if tag.commit not in outside)
+
+    def _tags(self, repo: RepoName) -> tuple[Tag, ...]:
+        try:
+            return tag_list.listed((self.path(repo) / _TAGS).read_bytes())
+        except FileNotFoundError:
+            return ()
 
     async def _tidy(self, repo: RepoName) -> None:
         """Few packs keep reads fast. Nothing is ever pruned: live runs borrow the objects."""
@@ -240,7 +294,7 @@ class Mirrors:
     async def pin(self, repo: RepoName, name: str, sha: str) -> None:
         """Keep an object, and what it holds, under this name for as long as something needs it."""
         await self._ensure(repo)
-        await asyncio.to_thread(_write, self._pin(repo, name), sha)
+        await asyncio.to_thread(_write, self._pin(repo, name), sha.encode("ascii"))
 
     async def unpin(self, repo: RepoName, name: str) -> None:
         """Forget a pin; also one that is not there."""
@@ -275,7 +329,15 @@ class Mirrors:
         PushRefusedError with the remote's words, GitError, RetryableError.
         """
         full = _full(ref)
-        await self._push(repo, remote, f"{commit_sha(sha)}:{full}", full, expected)
+        # A pattern is taken literally; for a plain name git would push to a tag that somebody
+        # called `refs/heads/main`.
+        own = f"{_PUSHED}{uuid.uuid4().hex}/"
+        name = f"{own}{full.removeprefix('refs/')}"
+        await self._git(repo, ["update-ref", name, commit_sha(sha)])
+        try:
+            await self._push(repo, remote, f"{own}*:refs/*", full, expected)
+        finally:
+            await self._git(repo, ["update-ref", "-d", name])
 
     async def delete_remote_ref(
         self, repo: RepoName, remote: Remote, ref: str, *, expected: CommitSha | None = None
@@ -486,6 +548,16 @@ class Mirrors:
         rows = (line.split(" ") for line in found.decode().splitlines())
         return {row[0]: int(row[1]) for row in rows if row[1].isdigit()}
 
+    async def _kinds(self, repo: RepoName, shas: Sequence[str]) -> dict[str, str]:
+        """`commit`, `tree`, `blob` or `tag` for each object, without those that are not here."""
+        if not shas:
+            return {}
+        wanted = "\n".join(dict.fromkeys(shas)).encode() + b"\n"
+        asked = ["cat-file", "--batch-check=%(objectname) %(objecttype)"]
+        found = await self._git(repo, asked, wanted)
+        rows = [line.split(" ") for line in found.decode().splitlines()]
+        return {row[0]: row[1] for row in rows if row[1] != "missing"}
+
     async def diff(self, repo: RepoName, base: str, head: str, max_bytes: int) -> str:
         """The difference as a patch for reading; cut, with a line that says so, at `max_bytes`."""
         options = ["--no-ext-diff", "--no-textconv", "--no-color", "--find-renames"]
@@ -633,7 +705,8 @@ class Mirrors:
             for name in [name for name in pinned if not is_wanted(name)]:
                 await self.unpin(repo, name)
                 del pinned[name]
-            async with self._held(repo, list(pinned.values())):
+            tags = [tag.sha for tag in self._tags(repo)]
+            async with self._held(repo, [*pinned.values(), *tags]):
                 command = ["gc", "--quiet", f"--prune={_PRUNED_AFTER}"]
                 await self._run(repo, command, timeout=_TIDYING_SECONDS)
             # Looking after it is no use of it.
@@ -681,11 +754,14 @@ class Mirrors:
             also=also,
         )
 
-    async def _remote_git(self, repo: RepoName, remote: Remote, args: Sequence[str]) -> bytes:
+    async def _remote_git(
+        self, repo: RepoName, remote: Remote, args: Sequence[str], stdin: bytes = b""
+    ) -> bytes:
         try:
             return await self._run(
                 repo,
                 args,
+                stdin=stdin,
                 url=remote.url,
                 token=remote.token,
                 environment=self._outgoing.git_environment(remote.url),
@@ -813,12 +889,29 @@ def _kept(name: str) -> str | None:
     return f"refs/honk-fetched/{hashlib.sha256(os.fsencode(name)).hexdigest()[:2]}"
 
 
-def _write(path: Path, text: str) -> None:
+def _has_tags(name: str) -> bool:
+    """A branch, what is proposed for one, or a commit; not what Honk itself keeps at the remote."""
+    return name.startswith(("refs/heads/", "refs/pull/")) or not name.startswith("refs/")
+
+
+def _fetched_as(fetch_head: bytes, name: str) -> str | None:
+    """The object that the remote has at exactly this name, by what git wrote down of the fetch.
+
+    Where the remote has no such ref git takes another that ends like it: for a branch that is gone,
+    a tag that somebody called `refs/heads/main`.
+    """
+    sha, _, note = fetch_head.split(b"\n")[0].split(b"\t", 2)
+    branch = name.removeprefix("refs/heads/")
+    seen_as = f"branch '{branch}' of " if branch != name else f"'{name}' of "
+    return sha.decode() if note.startswith(seen_as.encode()) else None
+
+
+def _write(path: Path, content: bytes) -> None:
     """Whole or not at all."""
     path.parent.mkdir(exist_ok=True)
     making = path.with_name(f".{uuid.uuid4().hex}")
     try:
-        making.write_text(text, "ascii")
+        making.write_bytes(content)
         making.replace(path)
     finally:
         making.unlink(missing_ok=True)

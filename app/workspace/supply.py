@@ -38,7 +38,8 @@ class Supply:
     def mirrors(self, repo: RepoName) -> Mirrors:
         """The mirrors of what the repository's submodules are from."""
         root = self._folder(repo) / "submodules"
-        return self._mirrors.setdefault(root, Mirrors(root, outgoing=self._outgoing))
+        made = Mirrors(root, outgoing=self._outgoing, with_tags=False)
+        return self._mirrors.setdefault(root, made)
 
     def use(self, repo: RepoName) -> None:
         """Note that it is in use: what was not used for long goes first."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.house import FINISH, FIX, House, Subject, script
+from tests.support.house import FINISH, FIX, PROJECT, House, Subject, script
 from tests.support.malformed import commit_by, zero_padded
 from tests.support.workspaces import run_git
 
@@ -42,3 +42,40 @@ async def test_a_history_that_strict_fsck_refuses_goes_through_a_whole_run(
     assert "1 fixed" in subject.status
     changed = await subject.git("diff", "--name-only", "main", "honk/1-add-subtracts")
     assert changed.split() == ["calc.py"]
+
+
+VERSION_TEST = b"""import subprocess
+
+
+def test_version():
+    told = subprocess.run(["git", "describe"], capture_output=True, text=True, check=True).stdout
+    assert told.startswith("v1.2-")
+"""
+
+
+async def test_a_version_comes_from_tags_and_confusing_names_change_nothing(house: House) -> None:
+    plays = script([{"bash": {"command": "git describe --tags --long"}}], [FIX], [FINISH])
+    subject = await house.subject(files={**PROJECT, "test_version.py": VERSION_TEST}, plays=plays)
+    bare = _bare(house, subject)
+    main = run_git(bare, "rev-parse", "refs/heads/main")
+    run_git(bare, "tag", "-a", "v1.2", "-m", "One", main)
+    empty = run_git(bare, "mktree", stdin=b"")
+    wrong = commit_by(bare, main, tree=empty)
+    base = commit_by(bare, main)
+    run_git(bare, "update-ref", "refs/heads/main", base)
+    for name in ("HEAD", "main", "refs/heads/main", "-option", base):
+        run_git(bare, "update-ref", f"refs/tags/{name}", wrong)
+        if name != "main":
+            run_git(bare, "update-ref", f"refs/heads/{name}", wrong)
+    await subject.label()
+    await subject.settled()
+
+    assert "v1.2-1-g" in subject.told
+    assert "1 fixed, 0 new failures" in subject.last_words
+    changed = await subject.git("diff", "--name-only", base, "refs/heads/honk/1-add-subtracts")
+    assert changed.split() == ["calc.py"]
+    pull = subject.pull.pull
+    assert pull is not None
+    assert run_git(bare, "rev-parse", f"{pull.head_sha}^") == base
+    for kind in ("tags", "heads"):
+        assert run_git(bare, "rev-parse", f"refs/{kind}/refs/heads/main") == wrong

@@ -39,6 +39,7 @@ from app.verify.reports import for_agent
 from app.verify.runner import Site
 from app.verify.verifier import DirectoryTree, as_typed
 from app.verify.verifiers import Choice, choose
+from app.workspace import tags as tag_list
 from app.workspace.checkout import Workspace
 from app.workspace.packing import pack
 
@@ -94,7 +95,9 @@ async def baseline(services: Services, run: RunInput, base: CommitSha) -> Result
     repo = run.trigger.repository
     # Results without what the commit keeps elsewhere say nothing about those with it.
     supplies = (await supplied(services, run, base)).digest
-    key = f"{environment(services, run)}{supplies}"
+    # Nor do those with other tags, from which a build may take its version.
+    tags = tag_list.digest(await services.mirrors.tags(repo, base))
+    key = f"{environment(services, run)}{supplies}{tags}"
     stop = services.stops.of(run.id)
     async with services.locks.only_one(f"{repo}@{base}:{key}", stop) as ours:
         if not ours:

@@ -13,6 +13,7 @@ from app.workspace.checkout import Workspace
 from app.workspace.git import GIT, GitError
 from app.workspace.packing import pack
 from tests.security.harness import Attempt, Outcome, got, outcome, stopped
+from tests.support.malformed import commit_by, tree_of
 from tests.support.workspaces import REPO, World, run_git
 
 CANARY = "canary-92b4e0"
@@ -205,6 +206,47 @@ async def _evil_tree(name: str, receive: Receive, folder: Path) -> Outcome:
     return got(f"a {held} with {name}")
 
 
+async def naive_mirror(world: World, ref: str) -> str:
+    """No defence: what git makes of a name, and of whatever it leads to."""
+    clone = world.origin.clone
+    _git(clone, "fetch", str(world.origin.bare), ref)
+    return _git(clone, "rev-parse", "FETCH_HEAD").strip()
+
+
+async def mirrored(world: World, ref: str) -> str:
+    return await world.mirrors.fetch(REPO, world.origin.remote, ref) or ""
+
+
+Mirror = Callable[[World, str], Awaitable[str]]
+
+
+async def _old_tree(entry: bytes, mirror: Mirror, folder: Path) -> Outcome:
+    """A commit deep in the history holds a tree that would harm whoever checks it out."""
+    world = World.make(folder)
+    world.origin.write("file", "1\n")
+    base = world.origin.commit()
+    bare = world.origin.bare
+    mode, name = entry.split(b" ", 1)
+    blob = run_git(bare, "rev-parse", "main:file")
+    evil = commit_by(bare, base, tree=tree_of(bare, (mode, name, blob)))
+    tip = commit_by(bare, evil, tree=run_git(bare, "rev-parse", f"{base}^{{tree}}"))
+    run_git(bare, "update-ref", "refs/heads/main", tip)
+    try:
+        found = await mirror(world, "refs/heads/main")
+    except HonkError as refused:
+        return stopped(str(refused))
+    return outcome(found == tip, "the history is here", "the history is not here")
+
+
+async def _namesake(kind: str, mirror: Mirror, folder: Path) -> Outcome:
+    """The branch is gone, and another ref is called like its full name."""
+    world = World.make(folder)
+    sha = world.origin.commit()
+    run_git(world.origin.bare, "update-ref", f"refs/{kind}/refs/heads/gone", sha)
+    found = await mirror(world, "refs/heads/gone")
+    return outcome(found == sha, "another ref was taken for the branch", "there is no such branch")
+
+
 _OURS = "the work tree alone counts, in a git directory of our own"
 
 ATTEMPTS = (
@@ -302,5 +344,23 @@ ATTEMPTS = (
             functools.partial(_evil_tree, name, lenient),
         )
         for name in (".git", "..", ".GIT")
+    ),
+    *(
+        Attempt(
+            f"a history with {entry.decode()} in an old tree",
+            "what a fetch does not accept (app/workspace/fsck.py)",
+            functools.partial(_old_tree, entry, mirrored),
+            functools.partial(_old_tree, entry, naive_mirror),
+        )
+        for entry in (b"100644 .git", b"100644 ..", b"120000 .gitmodules", b"100644 a/b")
+    ),
+    *(
+        Attempt(
+            f"one of the {kind} called like a branch that is gone",
+            "what was fetched is checked to be of exactly that name",
+            functools.partial(_namesake, kind, mirrored),
+            functools.partial(_namesake, kind, naive_mirror),
+        )
+        for kind in ("tags", "heads")
     ),
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
+from typing import BinaryIO
 
 import pytest
 
@@ -153,16 +155,21 @@ async def test_what_a_sandbox_packs_is_checked_without_exceptions(world: World) 
     bare, base = world.origin.bare, _base(world)
     await world.fetched()
     tree = tree_of(bare, (b"0100644", b"a", literal(bare, "blob", b"x\n")))
-    pack = world.origin.clone / "pack"
-    with pack.open("wb") as file:
-        subprocess.run(
-            ["git", "-C", str(bare), "pack-objects", "-q", "--revs", "--stdout"],
-            input=f"{tree}\n^{base}\n".encode(),
-            stdout=file,
-            check=True,
-        )
-    with pack.open("rb") as file, pytest.raises(GitError, match="zeroPaddedFilemode"):
+    matches = "zeroPaddedFilemode"
+    with _packed(world, f"{tree}\n^{base}\n") as file, pytest.raises(GitError, match=matches):
         await world.mirrors.take_pack(REPO, file, 1_000_000)
+
+
+def _packed(world: World, revisions: str) -> BinaryIO:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever asks closes it
+    subprocess.run(
+        ["git", "-C", str(world.origin.bare), "pack-objects", "-q", "--revs", "--stdout"],
+        input=revisions.encode(),
+        stdout=file,
+        check=True,
+    )
+    file.seek(0)
+    return file
 
 
 def test_every_kind_of_this_git_has_a_row_with_a_reason() -> None:
