@@ -13,12 +13,16 @@ class HonkError(Exception):
 
 
 class UserError(HonkError):
-    """A person can mend this. The message says what is wrong, `next_step` what to do about it."""
+    """A person can mend this. The message says what is wrong, `next_step` what to do about it.
 
-    def __init__(self, message: str, *, next_step: str = "") -> None:
+    `details` is Markdown made by Honk for who wants to read more: it is shown in one place only.
+    """
+
+    def __init__(self, message: str, *, next_step: str = "", details: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.next_step = next_step
+        self.details = details
 
     def __str__(self) -> str:
         return f"{self.message} {self.next_step}".strip()

@@ -129,6 +129,12 @@ def code_block(text: str, language: str = "", *, in_quote: bool = False) -> str:
     return quoted(block) if not in_quote and _COMMAND_LINE.search(body) else block
 
 
+def headings(text: str) -> list[str]:
+    """The headings of a text, as they are written."""
+    pairs = pairwise(_parser().parse(text))
+    return [inline.content for token, inline in pairs if _is_heading(token, inline)]
+
+
 def is_closed(written: str) -> bool:
     """Whether a text of `render`'s ends where it ends, and holds nothing that does more than read.
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from app.domain import labels, markdown, sanitize
+from app.domain import labels, log_lines, markdown, pull_template, sanitize
 from app.domain.admission import Waiting
 from app.domain.budget import CALLS, Nearly
 from app.domain.command import CommandSpec
@@ -128,6 +128,7 @@ class Report(Value):
     head_sha: str | None = None
     problem: str = ""
     next_step: str = ""
+    details: str = ""  # Markdown of Honk's own, for the status comment alone
     kept_at: str = ""  # the branch or hidden ref that keeps the work when no pull request does
     mode: Mode = "work"
     check_url: str = ""
@@ -198,11 +199,12 @@ def status_settled(told: Told, report: Report) -> str:
     left_out = ""
     if report.work and report.work.left_out:
         left_out = f"The commit leaves out:\n\n{_left_out(report.work)}"
-    without = _status(told, headline, live=False, extra=left_out)
+    told_more = "\n\n".join(part for part in (report.details, left_out) if part)
+    without = _status(told, headline, live=False, extra=told_more)
     patch = _patch(report, COMMENT_LIMIT - len(without) - _ROOM_BESIDE)
     if not patch:
         return without
-    extra = "\n\n".join(part for part in (patch, left_out) if part)
+    extra = "\n\n".join(part for part in (patch, told_more) if part)
     return _status(told, headline, live=False, extra=extra)
 
 
@@ -259,25 +261,45 @@ def how_it_stands(told: Told, phase: Phase, outcome: Outcome | None, waiting: Wa
 
 
 SETUP_OUTPUT = 4_000
+_WHOLE_OUTPUT = 20_000
+_COMMAND_SHOWN = 60
 _TRIED_SHOWN = 10
 
 
-def set_up_failed(
-    line: str, how: str, output: str, tried: Sequence[Tried], allowed: Sequence[str]
-) -> tuple[str, str]:
+def set_up_failed(line: str, how: str) -> tuple[str, str]:
     """Problem and next step when a set-up command does not do."""
-    told = [
-        f"The set-up command {sanitize.code(line, limit=200)} {how}:",
-        sanitize.fence(output, limit=SETUP_OUTPUT),
-    ]
-    if tried:
-        told.append(_tried(tried))
-    network = (
-        "What it may reach is listed there under `network.allow`."
-        if allowed
-        else "Set-up has no network unless `network.allow` there lists hosts."
+    return (
+        f"Setup failed: {sanitize.code(_shortened(line), limit=100)} {how}.",
+        "Fix `setup` in `.github/honk.yml`, then comment `/honk retry`.",
     )
-    return "\n\n".join(told), f"Mend `setup` in `.github/honk.yml`. {network}"
+
+
+def set_up_output(output: str, *, has_network: bool) -> str:
+    """What a failed set-up command said: the lines that matter, the whole of it in a fold."""
+    network = (
+        "Setup may reach the hosts under `network.allow` in `.github/honk.yml`."
+        if has_network
+        else "Setup has no network unless `network.allow` in `.github/honk.yml` lists hosts."
+    )
+    if not output.strip():
+        return f"It printed nothing. {network}"
+    telling = log_lines.that_matter(output)
+    parts = [sanitize.fence(telling, limit=SETUP_OUTPUT)]
+    if telling != output.strip():
+        whole = sanitize.fence(output, limit=_WHOLE_OUTPUT)
+        parts.append(f"<details><summary>The whole output</summary>\n\n{whole}\n\n</details>")
+    return "\n\n".join([*parts, network])
+
+
+def set_up_failed_again(line: str, how: str, output: str, tried: Sequence[Tried]) -> str:
+    """The same for the agent, whose own changes may have broken it."""
+    parts = [f"The set-up command {sanitize.code(line, limit=400)} {how}:", output[-SETUP_OUTPUT:]]
+    return "\n\n".join([*parts, _tried(tried)] if tried else parts)
+
+
+def _shortened(line: str) -> str:
+    line = " ".join(line.split())
+    return line if len(line) <= _COMMAND_SHOWN else f"{line[: _COMMAND_SHOWN - 1]}…"
 
 
 def set_up_again(output: str) -> str:
@@ -633,6 +655,7 @@ def pull_request_body(
     sha: str,
     usage: Usage,
     flags: Sequence[Flag] = (),
+    template: str = "",
 ) -> str:
     """What the tests say, what was asked, what was done, and what it cost.
 
@@ -660,9 +683,9 @@ def pull_request_body(
     room = COMMENT_LIMIT - len("\n\n".join([*ours, *foot])) - _ROOM_BESIDE
     theirs = [
         "## What was asked",
-        _asked(trigger, run.request, limit=min(8_000, room // 4)),
+        _asked(trigger, run.request, limit=min(8_000, room // 5)),
         "## What was done",
-        sanitize.markdown(work.text, limit=min(15_000, room // 4))
+        sanitize.markdown(work.text, limit=min(15_000, room // 5))
         or "The agent left no description.",
     ]
     if work.not_done.strip():
@@ -671,6 +694,9 @@ def pull_request_body(
     if work.how_to_check.strip():
         told = sanitize.markdown(work.how_to_check, limit=min(5_000, room // 5))
         theirs += ["## How to check it", told]
+    if template and not pull_template.is_followed(template, work.text):
+        told = sanitize.markdown(template, limit=min(10_000, room // 5))
+        theirs += ["## The repository's template, to be filled in", told] if told else []
     return _fit_comment("\n\n".join(part for part in (*ours, *theirs, *foot) if part))
 
 
@@ -1227,6 +1253,9 @@ def _last_sentence(report: Report) -> str:
             kept = f" Its work is kept on `{report.kept_at}`." if report.kept_at else ""
             why = f" {report.problem}" if report.problem else ""
             return f"Stopped.{why}{kept} `/honk continue` goes on from there."
+        case Outcome.ERROR if report.details:
+            step = report.next_step[:1].lower() + report.next_step[1:]
+            return f"{report.problem.rstrip('.')}; {step}"
         case Outcome.ERROR:
             problem = _sentence(sanitize.markdown(report.problem, limit=3_000))
             kept = f" What was done so far is kept at `{report.kept_at}`." if report.kept_at else ""

@@ -119,7 +119,12 @@ async def step(
     if "value" in answer:
         return returns.recorded(answer["value"])
     if "user_error" in answer:
-        raise UserError(answer["user_error"], next_step=answer["next_step"])
+        raise UserError(
+            answer["user_error"],
+            next_step=answer["next_step"],
+            # A version before this one recorded none.
+            details=answer.get("details", ""),
+        )
     if "stopped" in answer:
         raise StoppedError(name)
     raise OurBugError(name, answer["bug"])
@@ -132,7 +137,11 @@ async def _told(
         with tracing.span(f"step {name}"):
             value = await patiently(name, function, stop)
     except UserError as problem:
-        return {"user_error": problem.message, "next_step": problem.next_step}
+        return {
+            "user_error": problem.message,
+            "next_step": problem.next_step,
+            "details": problem.details,
+        }
     except StoppedError:
         # A version that does not know this end yet knows the other.
         return {"stopped": True, "bug": f"stopped in {name}"}

@@ -95,7 +95,7 @@ async def attempt(services: Services, run: RunInput, number: int) -> None:
     try:
         told = await _try(services, run, number)
     except UserError as problem:
-        told = await _failed(services, run, problem.message, problem.next_step)
+        told = await _failed(services, run, problem.message, problem.next_step, problem.details)
     except OurBugError as bug:
         told = await _failed(services, run, *words.our_bug(bug.reference))
     except StoppedError:
@@ -507,10 +507,17 @@ def _declined(run: RunInput, done: Work, kept_at: str = "") -> Report:
     )
 
 
-async def _failed(services: Services, run: RunInput, problem: str, next_step: str) -> Report:
+async def _failed(
+    services: Services, run: RunInput, problem: str, next_step: str, details: str = ""
+) -> Report:
     """Bring what there is to a safe place, then say what went wrong."""
-    kept_at = await _salvage(services, run)
-    return Report(outcome=Outcome.ERROR, problem=problem, next_step=next_step, kept_at=kept_at)
+    return Report(
+        outcome=Outcome.ERROR,
+        problem=problem,
+        next_step=next_step,
+        details=details,
+        kept_at=await _salvage(services, run),
+    )
 
 
 async def _salvage(services: Services, run: RunInput) -> str:

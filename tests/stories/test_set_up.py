@@ -150,3 +150,29 @@ async def test_who_waits_for_the_set_up_of_another_run_is_stopped_all_the_same(
     assert first.labels == ["honk:running"]
     await first.comment("/honk stop")
     await first.settled()
+
+
+BREAKS = b"""
+setup:
+  - >-
+    for n in $(seq 200); do echo "step $n"; done;
+    echo "error: no such package"; seq -f "after %g" 40; exit 3
+"""
+
+
+async def test_a_failed_set_up_is_told_once_with_the_lines_that_matter(house: House) -> None:
+    subject = await house.subject(files=files(BREAKS), plays=script(FIX, FINISH))
+    await subject.label()
+    await subject.settled()
+    shown, _, folded = subject.status.partition("<details><summary>The whole output")
+    assert "error: no such package" in shown
+    assert "after 40" in shown
+    assert "step 150" not in shown
+    assert "step 150" in folded
+    mention = subject.last_words.partition("\n\n")[0]
+    assert mention.startswith("@olivia Setup failed: `for n in")
+    assert mention.endswith(
+        "` exited with 3; fix `setup` in `.github/honk.yml`, then comment `/honk retry`."
+    )
+    assert "no such package" not in subject.last_words
+    assert "step 1" not in subject.last_words

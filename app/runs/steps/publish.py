@@ -15,7 +15,7 @@ from app.github.client import RepositoryClient
 from app.github.commits import RefMoved
 from app.github.pulls import PullRequest
 from app.runs.services import PUBLISH, READ_CODE, WRITE_CODE, Services
-from app.runs.steps import elsewhere, verify
+from app.runs.steps import elsewhere, pull_template, verify
 from app.runs.steps.announce import announce, usage_of
 from app.runs.steps.seal import Sealed
 from app.runs.steps.verify import Verified
@@ -200,7 +200,13 @@ async def _pull_request(
     row = await services.runs.get(run.id)
     title = words.pull_request_title(run.trigger)
     body = words.pull_request_body(
-        run, work, verified.verdict, sealed.sha, usage_of(row), verified.flags
+        run,
+        work,
+        verified.verdict,
+        sealed.sha,
+        usage_of(row),
+        verified.flags,
+        await pull_template.read(services, run, preparation),
     )
     draft = _wants_draft(run) or not is_ready(run, work, verified)
     base = preparation.target.base_branch

@@ -10,7 +10,7 @@ import asyncio
 import functools
 import os
 import platform
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -34,8 +34,10 @@ _PACKAGE_JSON_BYTES = 1 << 20
 class SetUpError(UserError):
     """A set-up command failed. `line` is the command, `how` says how it ended."""
 
-    def __init__(self, problem: str, *, next_step: str, line: str, how: str, output: str) -> None:
-        super().__init__(problem, next_step=next_step)
+    def __init__(self, line: str, how: str, output: str, *, has_network: bool) -> None:
+        problem, next_step = words.set_up_failed(line, how)
+        details = words.set_up_output(output, has_network=has_network)
+        super().__init__(problem, next_step=next_step, details=details)
         self.line = line
         self.how = how
         self.output = output
@@ -117,7 +119,8 @@ async def again(services: Services, run: RunInput, workspace: Workspace) -> str:
     try:
         ran = await _run(services, run, workspace, "fetch-only")
     except SetUpError as problem:
-        return problem.message
+        tried = services.tried.of(run.id)
+        return words.set_up_failed_again(problem.line, problem.how, problem.output, tried)
     finally:
         await services.snapshots.leave_out(workspace, before)
     return words.set_up_again(ran.said)
@@ -188,7 +191,7 @@ async def _run(services: Services, run: RunInput, workspace: Workspace, mode: Mo
             if stop.is_set():
                 return _Ran(said="", stopped=True)
             if done.exit_code != 0:
-                raise _failed(run, line, done, tried)
+                raise _failed(run, line, done)
         return _Ran(said=done.text, tried=tried)
 
 
@@ -219,10 +222,9 @@ def _tried(door: Door | None) -> tuple[Tried, ...]:
     return tuple(Tried(host=each.host, why=each.why, count=each.count) for each in found)
 
 
-def _failed(run: RunInput, line: str, done: Completed, tried: Sequence[Tried]) -> SetUpError:
-    how = "did not end in time" if done.timed_out else f"ended with {done.exit_code}"
-    problem, next_step = words.set_up_failed(line, how, done.text, tried, run.policy.network.allow)
-    return SetUpError(problem, next_step=next_step, line=line, how=how, output=done.text)
+def _failed(run: RunInput, line: str, done: Completed) -> SetUpError:
+    how = "did not end in time" if done.timed_out else f"exited with {done.exit_code}"
+    return SetUpError(line, how, done.text, has_network=bool(run.policy.network.allow))
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ from app.domain.words import PlanItem, Work
 from app.runs.checkouts import check_out, supplied
 from app.runs.durable import tried_again
 from app.runs.services import READ_CODE, Services
-from app.runs.steps import checkpoint, elsewhere, prepare, set_up, verify
+from app.runs.steps import checkpoint, elsewhere, prepare, pull_template, set_up, verify
 from app.runs.steps.announce import announce
 from app.runs.steps.elsewhere import Courier
 from app.store.turns import Turns
@@ -234,6 +234,7 @@ async def _assignment(
             for each in await _context(services, run, preparation)
         ),
         guidance=await _guidance(services, run, preparation.rules),
+        template=await pull_template.read(services, run, preparation),
         base_branch=preparation.target.branch or preparation.target.base_branch,
         test_commands=verify.test_commands(run, workspace),
     )

@@ -1,0 +1,33 @@
+"""The repository's template for a pull request's description, read from the default branch."""
+
+from __future__ import annotations
+
+import structlog
+
+from app.domain import pull_template
+from app.domain.run import Preparation, RunInput
+from app.domain.sanitize import visible
+from app.runs.services import Services
+from app.workspace.git import GitError
+
+log = structlog.get_logger()
+
+_MOST_BYTES = 100_000
+
+
+async def read(services: Services, run: RunInput, preparation: Preparation) -> str:
+    """The template as a person sees it; empty where there is none or no pull request is opened."""
+    opens = preparation.target.pull is None or run.trusted is not None
+    if run.mode != "work" or not opens:
+        return ""
+    mirrors, repo, rules = services.mirrors, run.trigger.repository, preparation.rules
+    try:
+        for path in pull_template.candidates(await mirrors.files(repo, rules)):
+            content = await mirrors.read_blob(repo, rules, path, _MOST_BYTES)
+            if content is not None:
+                return visible(content.decode("utf-8", "replace")).strip()
+            log.warning("a template is a link or too long", run=run.id, path=ascii(path))
+    except GitError as problem:
+        # The description is the poorer for it; the work is not.
+        log.warning("the template could not be read", run=run.id, why=str(problem))
+    return ""

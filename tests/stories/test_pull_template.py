@@ -1,0 +1,57 @@
+"""The repository's own template for pull requests."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.house import FIX, PROJECT, House, script
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+TEMPLATE = b"""<!-- Thank you! -->
+## What changed
+
+@octocat closes #1
+
+## Checklist
+
+- [ ] The docs say so
+
+```
+open
+"""
+FOLLOWED = "## What changed\n\nAddition adds.\n\n## Checklist\n\n- [x] The docs say so"
+
+
+def finish(summary: str) -> dict[str, dict[str, str]]:
+    return {"finish": {"summary": summary}}
+
+
+async def test_the_model_that_follows_the_template_has_the_last_word(house: House) -> None:
+    subject = await house.subject(
+        files={**PROJECT, ".github/PULL_REQUEST_TEMPLATE.md": TEMPLATE},
+        plays=script([FIX, {"verify": {}}], finish(FOLLOWED)),
+    )
+    await subject.label()
+    await subject.settled()
+    body = subject.pull.body or ""
+    assert "#### What changed\n\nAddition adds." in body
+    assert "* [x] The docs say so" in body
+    assert body.count("What changed") == 1
+
+
+async def test_a_template_that_nobody_followed_is_there_to_be_filled_in(house: House) -> None:
+    subject = await house.subject(
+        files={**PROJECT, "docs/pull_request_template.md": TEMPLATE},
+        plays=script([FIX, {"verify": {}}], finish("Addition adds.")),
+    )
+    await subject.label()
+    await subject.settled()
+    body = subject.pull.body or ""
+    told = body.partition("## The repository's template, to be filled in\n\n")[2]
+    assert told.startswith("#### What changed\n\n@\u200boctocat closes `#1`\n\n#### Checklist")
+    assert "* [ ] The docs say so" in told
+    assert "Thank you" not in body
+    # An open fence of the template's ends with the template.
+    assert "```\nopen\n```\n\n<sub>" in told
+    assert body.index("What the tests say") < body.index("The repository's template")
