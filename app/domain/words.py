@@ -1200,7 +1200,7 @@ def _result_line(report: Report) -> str:
     if report.next_step:
         words.append(sanitize.markdown(report.next_step, limit=1_000))
     if report.kept_at:
-        words.append(f"What was done so far is kept at `{report.kept_at}`.")
+        words.append(f"What was done so far is kept at {_branch(report.kept_at)}.")
     return _flow(*words)
 
 
@@ -1250,7 +1250,7 @@ def _last_sentence(report: Report) -> str:
             said = sanitize.markdown(report.work.text, limit=3_000) if report.work else ""
             return _flow("No file was changed.", said)
         case Outcome.STOPPED:
-            kept = f" Its work is kept on `{report.kept_at}`." if report.kept_at else ""
+            kept = f" Its work is kept on {_branch(report.kept_at)}." if report.kept_at else ""
             why = f" {report.problem}" if report.problem else ""
             return f"Stopped.{why}{kept} `/honk continue` goes on from there."
         case Outcome.ERROR if report.details:
@@ -1258,7 +1258,8 @@ def _last_sentence(report: Report) -> str:
             return f"{report.problem.rstrip('.')}; {step}"
         case Outcome.ERROR:
             problem = _sentence(sanitize.markdown(report.problem, limit=3_000))
-            kept = f" What was done so far is kept at `{report.kept_at}`." if report.kept_at else ""
+            at = _branch(report.kept_at)
+            kept = f" What was done so far is kept at {at}." if report.kept_at else ""
             return _flow("This did not work.", problem, report.next_step + kept)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from app.domain import words
 from app.domain.run import Phase, Preparation, RunInput
+from app.domain.sanitize import let_ci_run
 from app.domain.values import CommitSha, TreeSha, Value
 from app.errors import UserError
 from app.github import commits
@@ -80,7 +81,7 @@ async def _replay(
         if merged.conflicts:
             return None
         tree = merged.tree
-        done.append(_Replayed(tree=tree, message=each.message))
+        done.append(_Replayed(tree=tree, message=let_ci_run(each.message)))
     return done
 
 

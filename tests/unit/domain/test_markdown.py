@@ -12,6 +12,8 @@ from markdown_it.token import Token
 from mdit_py_plugins.footnote import footnote_plugin
 
 from app.domain import markdown, sanitize
+from app.playground.github.heads import closing_numbers
+from app.playground.pages import markdown as pages
 
 _OURS = "Honk measured this."
 _COMMAND = re.compile(r"^\s*(?:/[a-z][\w-]*(?=\s|\Z)|bors[ \t]+\S|@\w+ \w)", re.I | re.M)
@@ -83,6 +85,10 @@ def test_nothing_that_github_or_a_bot_acts_on_survives(text: str) -> None:
     assert not _FORM.search(_prose(shown))
     assert not _COMMAND.search(shown)
     assert "<!-- honk" not in shown
+    # The playground's own reading.
+    assert not pages.mentions(shown)
+    assert not closing_numbers(shown)
+    assert not closing_numbers(sanitize.message(text, limit=60_000))
     line = sanitize.plain(text, limit=5_000)
     assert not _FORM.search(_prose(f"- {line}"))
     assert not _COMMAND.search(line)
