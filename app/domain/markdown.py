@@ -74,7 +74,7 @@ _COMMAND_LINE = re.compile(
 )
 
 _SPECIAL = re.compile(r"[\\`*\[\]~|]|_+|&(?=[#A-Za-z])|<(?! )")
-_AT_LINE_START = re.compile(r"[-+=>#:]|[0-9]{1,9}(?=[.)])")
+_AT_LINE_START = re.compile(r"[-+=>]|:(?=-)|#(?=#{0,5}(?:\s|\Z))|[0-9]{1,9}(?=[.)](?:\s|\Z))")
 _TRAILING_MARKS = re.compile(r"#+(?=\s*\Z)")
 _ADDRESS = re.compile(r"https?://[^\s<>]+\Z", re.IGNORECASE)
 _PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9._~:/?#%=+,;@-]+\Z", re.IGNORECASE)

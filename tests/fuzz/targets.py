@@ -315,7 +315,7 @@ _MARKDOWN_PIECES = (
     ),
 )
 _LINE_OF_A_BOT = re.compile(
-    r"^\s*(?:/[a-z][\w-]*(?=\s|\Z)|bors[ \t]+\S|@\w+ \w)", re.IGNORECASE | re.MULTILINE
+    r"^\s*(?:/[a-z][\w-]*(?=\s|\Z)|bors[ \t]+\S|@[a-z0-9]\w* \w)", re.IGNORECASE | re.MULTILINE
 )
 _ACTS = re.compile(
     r"(?<![A-Za-z0-9])@[A-Za-z0-9]|#[0-9]|(?<![A-Za-z0-9])GH-[0-9]|\[!", re.IGNORECASE
