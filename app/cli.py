@@ -14,15 +14,18 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
 
 import click
 
 from app import __version__, logs, settings, tracing
 from app.domain.sanitize import redact
-from app.errors import HonkError
+from app.errors import HonkError, UserError
 from app.outgoing import Outgoing
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.store.database import Database
 
 P = ParamSpec("P")
 Check = Callable[[], Awaitable[object]]
@@ -109,9 +112,12 @@ def migrate() -> None:
 def backup(path: Path) -> None:
     """Copy the SQLite database to the new file PATH, also while Honk is at work."""
     from app.store.backup import backup as copy
-    from app.store.database import Database
+    from app.store.database import Database, is_there
 
-    database = Database(settings.load().database)
+    url = settings.load().database
+    if not is_there(url):
+        raise UserError(f"{url} is not there yet: Honk makes it at its first start.")
+    database = Database(url)
     size = copy(database, path)
     database.close()
     click.echo(f"{path} holds the database as it was at this moment ({size:,} bytes).")
@@ -126,15 +132,19 @@ def backup(path: Path) -> None:
     show_default=True,
     help="Which half of Honk is to run on this machine.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for a program.")
 @_told
-def doctor(half: str) -> None:
-    """Settings, database and sandbox of this machine: what is missing, what does not hold."""
+def doctor(half: str, as_json: bool) -> None:
+    """Check this machine: settings, database, GitHub, the model, the sandbox.
+
+    GitHub and the model are really asked; nothing is changed. Exits with 1 if something fails.
+    """
     from app import doctor as surgery
 
     found = _settings(None, None)
     web, worker = half != "worker", half != "web"
     parts = asyncio.run(surgery.examine(found, web=web, worker=worker))
-    _say(surgery.as_text(parts))
+    _say(json.dumps(surgery.as_json(parts), indent=2) if as_json else surgery.as_text(parts))
     sys.exit(0 if surgery.good(parts) else 1)
 
 
@@ -153,7 +163,8 @@ def list_runs(limit: int) -> None:
     """The newest runs."""
     from app.store.runs import Runs
 
-    rows = asyncio.run(Runs(_database()).latest(limit))
+    database = _database()
+    rows = [] if database is None else asyncio.run(Runs(database).latest(limit))
     if not rows:
         click.echo("No run yet.")
     for row in rows:
@@ -169,7 +180,8 @@ def show_run(run_id: str) -> None:
     """One run as it stands."""
     from app.store.runs import Runs
 
-    row = asyncio.run(Runs(_database()).find(run_id))
+    database = _database()
+    row = None if database is None else asyncio.run(Runs(database).find(run_id))
     if row is None:
         _no_such_run(run_id)
         return
@@ -185,7 +197,8 @@ def log_run(run_id: str) -> None:
     from app.domain.values import RunId
     from app.store.turns import Turns
 
-    records = asyncio.run(Turns(_database(), RunId(run_id)).load())
+    database = _database()
+    records = [] if database is None else asyncio.run(Turns(database, RunId(run_id)).load())
     if not records:
         _no_such_run(run_id)
     for record in records:
@@ -236,10 +249,16 @@ def _settings(host: str | None, port: int | None) -> Settings:
     return found
 
 
-def _database() -> Any:
-    from app.store.database import Database
+def _database() -> Database | None:
+    """The database to look into; None where Honk has not made it yet. It is not made for that."""
+    from app.store.database import Database, is_there
 
-    database = Database(settings.load().database)
+    url = settings.load().database
+    if not is_there(url):
+        return None
+    database = Database(url)
+    if database.is_sqlite and database.is_empty():
+        return None
     database.check_migrated()
     return database
 

@@ -202,6 +202,21 @@ class AnthropicModel:
                 await self._sleep(delay)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    async def probe(self, model: str) -> None:
+        """Ask for the least that can be asked for, once. Raises as `turn`."""
+        import anthropic
+
+        try:
+            await self._client.messages.create(
+                model=model, max_tokens=1, messages=[{"role": "user", "content": "Hi"}]
+            )
+        except anthropic.APIStatusError as error:
+            self._raise_status(error)
+        except (anthropic.APIConnectionError, httpx2.TransportError) as error:
+            raise _unreachable(error) from None
+        except ValueError:
+            raise RetryableError("The model's answer could not be read.") from None
+
     async def _stream(self, request: ModelRequest, discarded: list[Block]) -> ModelTurn:
         """One attempt. What it cost in vain is added to `discarded`."""
         import anthropic

@@ -79,6 +79,15 @@ def uninstalled() -> list[Finding]:
     return [Finding(mark="bad", about="Permissions", text="the App is not installed here.")]
 
 
+def missing_permissions(granted: Mapping[str, str]) -> dict[str, str]:
+    """What Honk needs and was not granted, each with its level."""
+    return {
+        name: level
+        for name, (level, _) in PERMISSIONS.items()
+        if not _covers(granted.get(name, ""), level)
+    }
+
+
 def permissions(granted: Mapping[str, str], url: str) -> list[Finding]:
     """What was granted, against what the App asks for; `url` is the installation's page."""
     where = f"[Accept it for the installation]({url})" if url else "Accept it for the installation"

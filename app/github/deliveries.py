@@ -48,6 +48,10 @@ class _DeliveryWire(msgspec.Struct):
     action: str | None = None
 
 
+class _ConfigWire(msgspec.Struct):
+    url: str = ""
+
+
 class _RequestWire(msgspec.Struct):
     payload: msgspec.Raw
 
@@ -77,6 +81,15 @@ async def recent(github: GitHubApp, *, since: float) -> AsyncIterator[Delivery]:
         cursor = answer.next_cursor
         if cursor is None:
             return
+
+
+async def address(github: GitHubApp) -> str:
+    """Where GitHub delivers to; empty when that is nowhere.
+
+    https://docs.github.com/en/rest/apps/webhooks#get-a-webhook-configuration-for-an-app
+    """
+    answer = await github.send_as_app(Request("GET", "/app/hook/config", repeatable=True))
+    return answer.read(_ConfigWire).url
 
 
 async def read(github: GitHubApp, delivery: Delivery) -> Event | None:

@@ -5,7 +5,8 @@ https://docs.github.com/en/rest/apps/apps
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 
 import msgspec
@@ -13,6 +14,8 @@ import msgspec
 from app.domain.values import Value
 from app.github.client import GitHubApp
 from app.github.exchange import Request
+
+_PER_PAGE = 100
 
 
 class Installation(Value):
@@ -27,6 +30,26 @@ class Installation(Value):
     events: tuple[str, ...]
     suspended_at: datetime | None
     url: str
+
+
+class App(Value):
+    """The App as GitHub knows it. `url` is its public page; `permissions` are those that it asks
+    for. `answered_at` is when GitHub said so by its own clock, `heard_at` by ours (Unix time).
+    """
+
+    slug: str
+    url: str
+    permissions: Mapping[str, str]
+    events: tuple[str, ...]
+    answered_at: float | None
+    heard_at: float
+
+
+class _AppWire(msgspec.Struct):
+    slug: str
+    html_url: str = ""
+    permissions: dict[str, str] = {}
+    events: list[str] = []
 
 
 class _AccountWire(msgspec.Struct):
@@ -59,7 +82,43 @@ async def installation(github: GitHubApp, installation_id: int) -> Installation 
     )
     if answer.status == 404:
         return None
-    wire = answer.read(_InstallationWire)
+    return _installation(answer.read(_InstallationWire))
+
+
+async def app(github: GitHubApp) -> App:
+    """Who we are to GitHub. Raises UserError for a key that is none or is not this App's.
+
+    https://docs.github.com/en/rest/apps/apps#get-the-authenticated-app
+    """
+    answer = await github.send_as_app(Request("GET", "/app", repeatable=True))
+    wire = answer.read(_AppWire)
+    return App(
+        slug=wire.slug,
+        url=wire.html_url,
+        permissions=wire.permissions,
+        events=tuple(wire.events),
+        answered_at=answer.date,
+        heard_at=time.time(),
+    )
+
+
+async def every(github: GitHubApp) -> AsyncIterator[Installation]:
+    """All installations of the App.
+
+    https://docs.github.com/en/rest/apps/apps#list-installations-for-the-authenticated-app
+    """
+    page: int | None = 1
+    while page is not None:
+        query: dict[str, str | int] = {"per_page": _PER_PAGE, "page": page}
+        answer = await github.send_as_app(
+            Request("GET", "/app/installations", query=query, repeatable=True)
+        )
+        for wire in answer.read(list[_InstallationWire]):
+            yield _installation(wire)
+        page = answer.page("next")
+
+
+def _installation(wire: _InstallationWire) -> Installation:
     # An enterprise has no login but a slug.
     account = wire.account or _AccountWire()
     return Installation(

@@ -83,6 +83,10 @@ class Database:
                 "The database is not at this version's schema.", next_step="Run `honk migrate`."
             )
 
+    def is_empty(self) -> bool:
+        """Whether no Honk has worked with it yet: there are no tables."""
+        return self._schema()[0] is None
+
     def check_old_enough(self) -> None:
         """As `check_migrated`, but a newer schema is good enough for what runs already.
 
@@ -199,6 +203,12 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def is_there(url: str) -> bool:
+    """Whether there is a database that can be looked at; SQLite's would be made by opening it."""
+    path = url.removeprefix("sqlite:///") if url.startswith("sqlite:///") else ""
+    return not path or Path(path).exists()
 
 
 def away(problem: sa.exc.DBAPIError) -> RetryableError:

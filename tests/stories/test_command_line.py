@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import dataclasses
+import json
 import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from app.playground.run import KEY_OF_NOBODY
 from tests.support.house import FINISH, FIX, House, in_one_process, open_house, script
 
 
@@ -83,20 +90,115 @@ def _worker_settings(home: Path) -> dict[str, str]:
         "HONK_HOME": str(home),
         "GITHUB_APP_ID": "1",
         "GITHUB_PRIVATE_KEY_PATH": str(key),
+        "GITHUB_API_URL": "http://127.0.0.1:9/api/v3",
         "ANTHROPIC_API_KEY": "none",
+        "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
     }
 
 
 def test_doctor_proves_the_sandbox_and_names_what_is_missing(tmp_path: Path) -> None:
-    settings = _worker_settings(tmp_path)
-    well = _honk("doctor", "--for", "worker", **settings)
-    assert well.returncode == 0, well.stdout
-    assert well.stdout.count("  ok  ") >= 18 and "All is well." in well.stdout
-    ill = _honk("doctor", **settings)
-    assert ill.returncode == 1
-    assert "FAIL  GITHUB_WEBHOOK_SECRET" in ill.stdout
-    assert "Set it in the environment or in .env" in ill.stdout
+    done = _honk("doctor", **_worker_settings(tmp_path))
+    assert done.returncode == 1
+    assert done.stdout.count("  ok  ") >= 18
+    assert "FAIL  GITHUB_WEBHOOK_SECRET" in done.stdout
+    assert "Set it in the environment or in .env" in done.stdout
+    assert "FAIL  GitHub knows this App and its key: The App's private key is not" in done.stdout
+    assert "FAIL  claude-sonnet-5-5 answers: The model cannot be reached" in done.stdout
     assert not (tmp_path / "honk.db").exists()
+
+
+async def _doctor(house: House, *arguments: str, **settings: str) -> tuple[int, dict[str, Any]]:
+    given = {**house.settings, **settings}
+    done = await asyncio.to_thread(_honk, "doctor", "--json", *arguments, **given)
+    return done.returncode, json.loads(done.stdout)
+
+
+def _failures(found: dict[str, Any]) -> dict[str, str]:
+    """What failed, with what was said of it."""
+    every = [each for part in found["parts"] for each in part["findings"]]
+    assert found["good"] is all(each["good"] is not False for each in every)
+    return {
+        each["what"]: f"{each['told']} {each['next_step']}"
+        for each in every
+        if each["good"] is False
+    }
+
+
+@in_one_process("it is about one machine")
+async def test_doctor_asks_github_and_the_model(tmp_path: Path) -> None:
+    async with open_house() as house:
+        subject = await house.subject(plays=script([FIX], [FINISH]))
+        await subject.label()
+        await subject.settled()
+        house.model.api_key = KEY_OF_NOBODY
+        requests, asked = len(house.github.requests), len(house.model.requests)
+        code, found = await _doctor(house)
+        assert (code, _failures(found)) == (0, {})
+        paths = {each.path for each in house.github.requests[requests:]}
+        assert paths == {"/app", "/app/installations", "/app/hook/config", "/app/hook/deliveries"}
+        assert [each["model"] for each in house.model.requests[asked:]] == [
+            "claude-sonnet-5-5",
+            "claude-opus-5-5",
+        ]
+        assert all(each["max_tokens"] == 1 for each in house.model.requests[asked:])
+
+        server = house.settings["GITHUB_SERVER_URL"]
+        key = "GitHub knows this App and its key"
+        other = tmp_path / "other.pem"
+        other.write_bytes(_another_key())
+        other.chmod(0o600)
+        for changed, what, said in (
+            ({"GITHUB_API_URL": server, "GITHUB_SERVER_URL": server}, key, "/api/v3"),
+            ({"GITHUB_API_URL": "http://127.0.0.1:9/api/v3"}, key, "did not answer"),
+            ({"GITHUB_PRIVATE_KEY_PATH": str(other)}, key, "GITHUB_APP_ID, the private key"),
+            ({"GITHUB_APP_SLUG": "goose"}, "GITHUB_APP_SLUG", "Set GITHUB_APP_SLUG=honk"),
+            ({"ANTHROPIC_API_KEY": "no"}, "claude-opus-5-5 answers", "ANTHROPIC_API_KEY"),
+            ({"HONK_CA_BUNDLE": str(other)}, "the way out", "HONK_CA_BUNDLE"),
+        ):
+            code, found = await _doctor(house, **changed)
+            failures = _failures(found)
+            assert code == 1
+            assert said in failures[what], failures
+
+        signs_in = {
+            "GITHUB_CLIENT_ID": "Iv1",
+            "GITHUB_CLIENT_SECRET": "secret",
+            "HONK_SESSION_SECRET": "x" * 32,
+        }
+        assert (await _doctor(house, "--for", "web", **signs_in))[0] == 0
+        nowhere = {"GITHUB_API_URL": server, "GITHUB_SERVER_URL": server}
+        code, found = await _doctor(house, "--for", "web", **signs_in, **nowhere)
+        assert (code, list(_failures(found))) == (1, ["GitHub answers"])
+
+        github = house.github
+        app = github.world.app
+        less = {name: level for name, level in app.permissions.items() if name != "checks"}
+        github.world.app = dataclasses.replace(app, permissions=less)
+        github.webhook_url = "https://honk.invalid/hook"
+        code, found = await _doctor(house)
+        failures = _failures(found)
+        assert code == 1
+        assert "checks: write" in failures["permission checks"]
+        assert "does not end in /webhooks/github" in failures["webhook address"]
+
+
+def _another_key() -> bytes:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    form, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, form, none)
+
+
+def test_looking_on_a_fresh_machine_makes_no_database(tmp_path: Path) -> None:
+    settings = _worker_settings(tmp_path)
+    assert _honk("runs", **settings).stdout == "No run yet.\n"
+    assert _honk("runs", "show", "x", **settings).returncode == 1
+    assert _honk("backup", str(tmp_path / "copy"), **settings).returncode == 1
+    assert not list(tmp_path.glob("*.db*"))
+    # As an older Honk has left it behind: a file without tables.
+    sqlite3.connect(tmp_path / "honk.db").execute("PRAGMA journal_mode=WAL")
+    assert _honk("runs", **settings).stdout == "No run yet.\n"
+    said = _honk("doctor", **settings).stdout
+    assert "note  SQLite" in said and "is empty; its tables are made" in said
 
 
 @pytest.mark.parametrize("user", ["0", "1000"])

@@ -52,6 +52,23 @@ async def test_enterprise_server_behind_a_proxy_with_a_private_ca() -> None:
         templates = {each.template for each in github.requests}
         assert {"/graphql", "/{owner}/{repo}.git/git-upload-pack"} <= templates
 
+        # With the network as it is all is well; each part of it that is not set is named.
+        code, found = await company.doctor()
+        assert code == 0, found
+        network = str(found["parts"])
+        assert "through the proxy http://127.0.0.2:3128" in network
+        assert "company-ca.pem (HONK_CA_BUNDLE)" in network
+        for name, said in (("HTTPS_PROXY", "ConnectError"), ("HONK_CA_BUNDLE", "not trusted")):
+            code, found = await company.doctor(**{name: ""})
+            assert code == 1
+            failed = [
+                f"{each['told']} {each['next_step']}"
+                for part in found["parts"]
+                for each in part["findings"]
+                if each["good"] is False
+            ]
+            assert any(said in each and name in each for each in failed), failed
+
         await company.stop()
         assert company.traced
         assert set(company.network.asked) == {f"{name}:443" for name in (*reached, TRACES)}

@@ -1,4 +1,4 @@
-"""`honk doctor` in the terminal: the settings, the database and the sandbox of this machine.
+"""`honk doctor` in the terminal: settings, database, everybody Honk has to reach, the sandbox.
 
 What works in a repository on GitHub is another question: `/honk doctor`, in a comment there.
 """
@@ -7,37 +7,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
+from typing import Any
 
+from app.doctor.contacts import try_contacts
+from app.doctor.findings import Finding, Part
 from app.errors import HonkError, UserError
 from app.settings import Settings
-from app.store.database import Database
+from app.store.database import Database, is_there
 from app.workspace.chosen import chosen_sandbox
 from app.workspace.proof import Property, prove
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`good` None is something to know, which does not fail."""
-
-    what: str
-    good: bool | None
-    told: str = ""
-    next_step: str = ""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One table of the answer."""
-
-    title: str
-    findings: tuple[Finding, ...]
 
 
 async def examine(settings: Settings, *, web: bool, worker: bool) -> tuple[Part, ...]:
     """What is there and what is missing, for one half of Honk or both."""
     parts = [Part("Settings", _settings(settings, web=web, worker=worker))]
     parts.append(Part("Database", (await asyncio.to_thread(_database, settings),)))
+    parts += await try_contacts(settings, worker=worker)
     if worker:
         parts.append(Part(f"Sandbox: {settings.sandbox}", await _sandbox(settings)))
     return tuple(parts)
@@ -86,12 +72,15 @@ def _database(settings: Settings) -> Finding:
     """Only looked at: what is not there yet is not made."""
     url = settings.database
     what = "SQLite" if url.startswith("sqlite") else "Postgres"
-    path = settings.home_path / "honk.db"
-    if settings.database_url is None and not path.exists():
-        return Finding(what, None, f"{path} is made at the first start.")
+    if not is_there(url):
+        return Finding(what, None, f"{url} is made at the first start.")
     try:
         database = Database(url)
         try:
+            if database.is_sqlite and database.is_empty():
+                return Finding(
+                    what, None, f"{url} is empty; its tables are made at the first start."
+                )
             database.check_migrated()
         finally:
             database.close()
@@ -132,6 +121,11 @@ def as_text(parts: Sequence[Part]) -> str:
         lines += ["Next", *(f"  - {step}" for step in dict.fromkeys(steps)), ""]
     lines.append("All is well." if good(parts) else "Something is to be done first.")
     return "\n".join(lines)
+
+
+def as_json(parts: Sequence[Part]) -> dict[str, Any]:
+    """The same for a program."""
+    return {"good": good(parts), "parts": [asdict(part) for part in parts]}
 
 
 def good(parts: Sequence[Part]) -> bool:

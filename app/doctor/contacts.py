@@ -1,0 +1,307 @@
+"""Whom Honk has to reach, tried: GitHub as the App, its delivery log, and each model.
+
+Nothing is written anywhere. Each model is asked for one token of an answer, which shows that the
+key is good, that the model exists and that the account has credit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Mapping
+from urllib.parse import urlsplit
+
+import httpx
+
+from app.agent.model import DEFAULT_BASE_URL, AnthropicModel
+from app.doctor.findings import Finding, Part
+from app.domain import checkup
+from app.errors import HonkError, UserError
+from app.github import deliveries, installations
+from app.github.client import GitHubApp
+from app.github.installations import App, Installation
+from app.github.people import client_of
+from app.github.refusals import RefusedError
+from app.outgoing import Outgoing
+from app.settings import Settings
+
+_SECONDS = 10.0
+_MODEL_SECONDS = 30.0
+_MOST_DELIVERIES = 100
+_MOST_INSTALLATIONS = 20
+_GOOD_CLOCK, _BAD_CLOCK = 10.0, 60.0
+"""Seconds. GitHub refuses what an App signed more than a minute ahead."""
+
+_WEBHOOKS = "/webhooks/github"
+_UNREACHABLE = "Check GITHUB_API_URL, HTTPS_PROXY and HONK_CA_BUNDLE, and this machine's network."
+_GOOD: Mapping[checkup.Mark, bool | None] = {
+    "good": True,
+    "note": None,
+    "bad": False,
+    "unknown": None,
+}
+
+
+async def try_contacts(settings: Settings, *, worker: bool) -> tuple[Part, ...]:
+    """Reach everybody that this half of Honk has to reach, at once."""
+    try:
+        outgoing = Outgoing.of(settings)
+    except UserError as problem:
+        found = Finding("the way out", False, problem.message, problem.next_step)
+        return (Part("Network", (found,)),)
+    parts: list[Awaitable[Part]] = []
+    if worker:
+        parts += [_github(settings, outgoing), _models(settings, outgoing)]
+    elif settings.github_client_id:
+        parts.append(_sign_in_server(settings, outgoing))
+    return (_network(settings, outgoing, worker=worker), *await asyncio.gather(*parts))
+
+
+# The way out
+
+
+def _network(settings: Settings, outgoing: Outgoing, *, worker: bool) -> Part:
+    reached = {"GitHub": settings.github_api_url}
+    if worker:
+        reached["the model"] = settings.anthropic_base_url or DEFAULT_BASE_URL
+    found = [_proxy(who, url, outgoing.proxy_for(url)) for who, url in reached.items()]
+    return Part("Network", (*found, _certificates(outgoing)))
+
+
+def _proxy(who: str, url: str, proxy: str | None) -> Finding:
+    way = f"through the proxy {_without_password(proxy)}" if proxy else "without a proxy"
+    return Finding(f"way to {who}", True, f"{url}, {way}")
+
+
+def _without_password(proxy: str) -> str:
+    parts = urlsplit(proxy)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _certificates(outgoing: Outgoing) -> Finding:
+    what = "certificates"
+    if outgoing.bundle is None:
+        return Finding(
+            what,
+            None,
+            "This machine has no store of certificates.",
+            "Install the package ca-certificates, or set HONK_CA_BUNDLE.",
+        )
+    chosen_by = outgoing.chosen_by or "the system's store"
+    return Finding(what, True, f"{outgoing.bundle} ({chosen_by})")
+
+
+# GitHub
+
+
+async def _github(settings: Settings, outgoing: Outgoing) -> Part:
+    title = f"GitHub: {settings.github_api_url}"
+    try:
+        github = GitHubApp(
+            settings.app_id(),
+            settings.private_key(),
+            settings.github_api_url,
+            settings.github_server_url,
+            secrets=settings.secrets,
+            timeout=_SECONDS,
+            outgoing=outgoing,
+        )
+    except UserError:
+        # What is missing is among the settings already.
+        return Part(title, (Finding("not asked: a setting is missing", None),))
+    try:
+        return Part(title, tuple(await _as_app(settings, github)))
+    finally:
+        await github.close()
+
+
+async def _as_app(settings: Settings, github: GitHubApp) -> list[Finding]:
+    what = "GitHub knows this App and its key"
+    try:
+        app = await installations.app(github)
+    except HonkError as problem:
+        return [_refused(what, problem)]
+    return [
+        Finding(what, True, f"{app.slug}, {app.url}"),
+        _slug(settings, app),
+        clock(app.answered_at, app.heard_at),
+        *_asked_for(app),
+        *await _looks(_granted(github, app), _delivered(settings, github)),
+    ]
+
+
+async def _looks(*looks: Awaitable[list[Finding]]) -> list[Finding]:
+    """What cannot be looked at says so, and keeps nothing else back."""
+
+    async def one(look: Awaitable[list[Finding]]) -> list[Finding]:
+        try:
+            return await look
+        except HonkError as problem:
+            return [_refused("GitHub answers", problem)]
+
+    return [each for found in await asyncio.gather(*map(one, looks)) for each in found]
+
+
+def _refused(what: str, problem: HonkError) -> Finding:
+    if isinstance(problem, RefusedError) and problem.status == 404:
+        return Finding(
+            what,
+            False,
+            "There is no API of GitHub at this address (404).",
+            "Check GITHUB_API_URL: Enterprise Server's is https://HOST/api/v3.",
+        )
+    if isinstance(problem, UserError):
+        return Finding(what, False, problem.message, problem.next_step or _UNREACHABLE)
+    return Finding(what, False, str(problem), _UNREACHABLE)
+
+
+def _slug(settings: Settings, app: App) -> Finding:
+    what = "GITHUB_APP_SLUG"
+    if app.slug == settings.github_app_slug:
+        return Finding(what, True)
+    told = f"GitHub calls the App {app.slug}, the setting {settings.github_app_slug}."
+    return Finding(what, False, told, f"Set GITHUB_APP_SLUG={app.slug}.")
+
+
+def clock(theirs: float | None, ours: float) -> Finding:
+    """This machine's clock against GitHub's, both in Unix time."""
+    what = "this machine's clock"
+    if theirs is None:
+        return Finding(what, None, "GitHub's answer has no time.")
+    off = ours - theirs
+    told = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} GitHub's"
+    if abs(off) < _GOOD_CLOCK:
+        return Finding(what, True)
+    good = None if abs(off) <= _BAD_CLOCK else False
+    return Finding(what, good, told, "Set it by NTP, for example with systemd-timesyncd.")
+
+
+def _asked_for(app: App) -> list[Finding]:
+    """What the App asks its installations for, against what Honk needs."""
+    todo = f"Add it at {app.url}, under “Permissions & events”."
+    missing = [
+        Finding(f"permission {name}", False, f"the App does not ask for `{name}: {level}`", todo)
+        for name, level in checkup.missing_permissions(app.permissions).items()
+    ]
+    unheard = [
+        Finding(f"event {name}", False, f"not sent, so {checkup.EVENTS[name]}", todo)
+        for name in checkup.EVENTS
+        if name not in app.events
+    ]
+    return [*missing, *unheard] or [Finding("permissions and events of the App", True)]
+
+
+async def _granted(github: GitHubApp, app: App) -> list[Finding]:
+    """What each installation has accepted."""
+    found = [each async for each in installations.every(github)]
+    if not found:
+        told = "The App is not installed anywhere."
+        return [Finding("installations", None, told, f"Install it: {app.url}")]
+    shown = [_installed(each) for each in found]
+    poor = [each for each in shown if not each.good]
+    summary = Finding("installations", True, f"{len(found) - len(poor)} of {len(found)} complete")
+    more = len(poor) - _MOST_INSTALLATIONS
+    rest = [Finding(f"{more} more installations", False, "not complete")] if more > 0 else []
+    return [summary, *poor[:_MOST_INSTALLATIONS], *rest]
+
+
+def _installed(one: Installation) -> Finding:
+    what = f"installation {one.account}"
+    if one.suspended_at is not None:
+        return Finding(what, None, "suspended", f"Unsuspend it: {one.url}")
+    missing = checkup.missing_permissions(one.permissions)
+    if not missing:
+        return Finding(what, True)
+    named = ", ".join(f"{name}: {level}" for name, level in missing.items())
+    return Finding(what, False, f"has not accepted {named}", f"Accept it: {one.url}")
+
+
+async def _delivered(settings: Settings, github: GitHubApp) -> list[Finding]:
+    """Where GitHub delivers to, and how that went."""
+    if settings.intake == "poll":
+        return [await _log_is_read(github)]
+    address = await deliveries.address(github)
+    return [_webhook(address, settings.public_url), *await _log(github)]
+
+
+async def _log_is_read(github: GitHubApp) -> Finding:
+    async for _ in deliveries.recent(github, since=time.time() - deliveries.KEPT_SECONDS):
+        break
+    return Finding("delivery log", True, "read by the worker (HONK_INTAKE=poll)")
+
+
+def _webhook(address: str, public_url: str | None) -> Finding:
+    what = "webhook address"
+    todo = f"Set the webhook URL in the App's settings to https://YOUR-HOST{_WEBHOOKS}"
+    if not address:
+        return Finding(what, False, "none", f"{todo}, or set HONK_INTAKE=poll.")
+    if urlsplit(address).path.rstrip("/") != _WEBHOOKS:
+        return Finding(what, False, f"{address} does not end in {_WEBHOOKS}", f"{todo}.")
+    if public_url is not None and not address.startswith(f"{public_url}/"):
+        return Finding(what, None, f"{address} is not at HONK_PUBLIC_URL ({public_url})")
+    return Finding(what, True, address)
+
+
+async def _log(github: GitHubApp) -> list[Finding]:
+    now, seen, lost = time.time(), 0, 0
+    last = None
+    async for delivery in deliveries.recent(github, since=now - deliveries.KEPT_SECONDS):
+        last = last or delivery
+        seen += 1
+        lost += not 200 <= delivery.status_code < 300
+        if seen == _MOST_DELIVERIES:
+            break
+    if last is None:
+        return [Finding("deliveries", None, "GitHub has sent nothing in three days.")]
+    ago = now - last.delivered_at
+    found = checkup.deliveries(last.event, last.status_code, ago, lost, seen)
+    return [Finding("deliveries", _GOOD[each.mark], each.text, each.todo) for each in found]
+
+
+async def _sign_in_server(settings: Settings, outgoing: Outgoing) -> Part:
+    """Web holds no key: it is enough that an API of GitHub answers at all."""
+    what, url = "GitHub answers", settings.github_api_url
+    try:
+        async with client_of(outgoing) as client:
+            answer = await client.get(f"{url}/meta")
+    except httpx.HTTPError as problem:
+        told = f"It did not answer ({type(problem).__name__})."
+        return Part(f"GitHub: {url}", (Finding(what, False, told, _UNREACHABLE),))
+    if "x-github-request-id" in answer.headers and "json" in answer.headers.get("content-type", ""):
+        return Part(f"GitHub: {url}", (Finding(what, True),))
+    told = "What answers there is not an API of GitHub."
+    todo = "Check GITHUB_API_URL: Enterprise Server's is https://HOST/api/v3."
+    return Part(f"GitHub: {url}", (Finding(what, False, told, todo),))
+
+
+# The model
+
+
+async def _models(settings: Settings, outgoing: Outgoing) -> Part:
+    title = f"Model: {settings.anthropic_base_url or DEFAULT_BASE_URL}"
+    if settings.anthropic_api_key is None:
+        return Part(title, (Finding("not asked: ANTHROPIC_API_KEY is missing", None),))
+    model = AnthropicModel(
+        settings.anthropic_api_key.get_secret_value(),
+        settings.anthropic_base_url,
+        read_timeout=_MODEL_SECONDS,
+        outgoing=outgoing,
+    )
+    names = dict.fromkeys((settings.model, settings.model_max))
+    try:
+        found = await asyncio.gather(*(_answers(model, name) for name in names))
+    finally:
+        await model.aclose()
+    return Part(title, tuple(found))
+
+
+async def _answers(model: AnthropicModel, name: str) -> Finding:
+    what = f"{name} answers"
+    try:
+        await model.probe(name)
+    except UserError as problem:
+        return Finding(what, False, problem.message, problem.next_step)
+    except HonkError as problem:
+        todo = "Check ANTHROPIC_BASE_URL, HTTPS_PROXY and HONK_CA_BUNDLE."
+        return Finding(what, False, str(problem), todo)
+    return Finding(what, True)
