@@ -577,7 +577,7 @@ def moved_meanwhile() -> tuple[str, str]:
 
 def fixing(names: Sequence[str]) -> str:
     """The request of a fix that comes without words."""
-    shown = ", ".join(sanitize.plain(name, limit=80) for name in names[:5])
+    shown = ", ".join(sanitize.title(name, limit=80) for name in names[:5])
     return f"Make the failing checks of this pull request pass: {shown}"
 
 
@@ -961,9 +961,14 @@ def _names(name: str, tests: Sequence[str]) -> str:
 
 def check_annotation(change: Change) -> tuple[str, str]:
     """Title and message of the annotation on a failing line."""
-    title = sanitize.fit(sanitize.visible(change.id), 250)
-    message = sanitize.visible(change.details or change.message) or "This test fails."
+    title = sanitize.fit(" ".join(sanitize.printable(change.id).split()), 250)
+    message = sanitize.printable(change.details or change.message) or "This test fails."
     return title, sanitize.fit_middle(message, 8_000)
+
+
+def flag_annotation(flag: Flag) -> str:
+    """The message of the annotation on a flag's line: plain text, unlike the summary."""
+    return sanitize.fit(sanitize.printable(flag.reason), 4_000)
 
 
 def feedback(verdict: Verdict, evidence: str) -> str:
@@ -1281,7 +1286,8 @@ def _is_running(text: str) -> bool:
 
 def _sentence(text: str) -> str:
     """What GitHub says ends without a full stop as often as not."""
-    return text if not text or text[-1] in ".!?`" else f"{text}."
+    ends = not _is_running(text) or text[-1:] in ".!?`"
+    return text if ends else f"{text}."
 
 
 def _at_head(report: Report) -> str:

@@ -365,7 +365,7 @@ def _warnings(flags: tuple[Flag, ...]) -> list[Annotation]:
             end_line=flag.line,
             level="warning",
             title=flag.kind.value,
-            message=words.flag_line(flag),
+            message=words.flag_annotation(flag),
         )
         for flag in flags
         if flag.file and flag.line
