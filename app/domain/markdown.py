@@ -44,7 +44,7 @@ _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _WORD = re.compile(r"\S+")
 _AROUND = "([{\"'“‘<.,:;!?…’”'\"}])>"
 # Each of these is looked for within one word.
-_MENTION = re.compile(r"(?<![A-Za-z0-9])@(?=[A-Za-z0-9])")
+_MENTION = re.compile(r"(?<![A-Za-z0-9])@(?=\w)")
 _REFERENCE = re.compile(r"#[0-9]|(?<![A-Za-z0-9])gh-[0-9]", re.IGNORECASE)
 _COMMIT = re.compile(
     r"(?<![A-Za-z0-9])(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{7,64}(?![A-Za-z0-9])", re.IGNORECASE

@@ -33,7 +33,7 @@ _LINE_END = re.compile("\r\n|[\r\u2028\u2029]")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 
 # In plain text nothing but the characters themselves can be changed.
-_MENTION = re.compile(r"(?<![A-Za-z0-9])@(?=[A-Za-z0-9])")
+_MENTION = re.compile(r"(?<![A-Za-z0-9])@(?=\w)")
 _REFERENCE = re.compile(r"(#|\bgh-)(?=\d)", re.IGNORECASE)
 _CLOSED_BY_ADDRESS = re.compile(
     r"\b((?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\W{1,20})(?=https?://)", re.IGNORECASE
