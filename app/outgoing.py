@@ -85,7 +85,8 @@ class Outgoing:
 
         Not in the command line: a proxy's address may hold a password.
         """
-        found = {} if self.bundle is None else {"GIT_SSL_CAINFO": str(self.bundle)}
+        trusted = ("GIT_SSL_CAINFO", "GIT_PROXY_SSL_CAINFO")
+        found = {} if self.bundle is None else dict.fromkeys(trusted, str(self.bundle))
         proxy = self.proxy_for(url)
         if proxy is not None:
             found |= dict.fromkeys(("http_proxy", "https_proxy"), proxy)

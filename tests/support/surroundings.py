@@ -9,11 +9,13 @@ a Unix socket, which has a name in the file system and belongs to no network.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import re
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,10 @@ from urllib.parse import urlsplit
 
 from app.workspace.egress_authority import Authority
 
+_WHO_ARE_YOU = (
+    b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=proxy\r\n"
+    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+)
 _WRAPPER = Path(__file__).with_name("alone.py")
 
 
@@ -33,8 +39,12 @@ class Surroundings:
     authority: Authority = field(default_factory=Authority)
     asked: list[str] = field(default_factory=list)
     """What the proxy was asked to connect to, in order."""
+    wanted: str = ""
+    """`name:password` without which the proxy lets nobody through; empty for everybody."""
     url: str = ""
     """The proxy for those who share this machine's network."""
+    encrypted_url: str = ""
+    """The same, spoken to by TLS."""
     _places: dict[str, int] = field(default_factory=dict)
     _servers: list[asyncio.Server] = field(default_factory=list)
 
@@ -70,10 +80,14 @@ class Surroundings:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection to the proxy: CONNECT and nothing else."""
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError), _closing(writer):
             head = await reader.readuntil(b"\r\n\r\n")
             method, target, *_ = head.decode().split(" ")
             self.asked.append(target)
+            if self.wanted and _who(head) != self.wanted:
+                writer.write(_WHO_ARE_YOU)
+                await writer.drain()
+                return
             name, _, port = target.rpartition(":")
             if method != "CONNECT" or port != "443" or name not in self._places:
                 writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
@@ -82,7 +96,6 @@ class Surroundings:
                 there = await asyncio.open_connection("127.0.0.1", self._places[name])
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 await _both_ways(reader, writer, *there)
-        writer.transport.abort()
 
     def close(self) -> None:
         for server in self._servers:
@@ -98,11 +111,15 @@ async def surroundings(folder: Path) -> AsyncIterator[Surroundings]:
     proxy = await asyncio.start_unix_server(found.serve, found.socket)
     beside = await asyncio.start_server(found.serve, "127.0.0.1", 0)
     found.url = f"http://127.0.0.1:{beside.sockets[0].getsockname()[1]}"
+    context = found.authority.context("localhost")
+    encrypted = await asyncio.start_server(found.serve, "127.0.0.1", 0, ssl=context)
+    found.encrypted_url = f"https://localhost:{encrypted.sockets[0].getsockname()[1]}"
     try:
         yield found
     finally:
         proxy.close()
         beside.close()
+        encrypted.close()
         found.close()
 
 
@@ -123,6 +140,19 @@ class Alone:
             stderr=errors,
             cwd=folder,
         )
+
+
+@contextlib.contextmanager
+def _closing(writer: asyncio.StreamWriter) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        writer.close()
+
+
+def _who(head: bytes) -> str:
+    found = re.search(rb"proxy-authorization: Basic (\S+)", head, re.IGNORECASE)
+    return base64.b64decode(found[1]).decode() if found else ""
 
 
 async def _both_ways(

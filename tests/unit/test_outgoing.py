@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from app import settings
 from app.addresses import api_of, check_pair, server_of
-from app.errors import UserError
+from app.errors import RetryableError, UserError
 from app.github.people import client_of
 from app.outgoing import Outgoing, untrusted
 from app.playground.serving import serve_app
@@ -23,6 +23,8 @@ from app.workspace.egress_authority import Authority
 from app.workspace.egress_proxy import Bounds, Outside, Place
 from app.workspace.egress_rules import RefusedError as EgressRefusedError
 from app.workspace.egress_rules import Rule
+from app.workspace.egress_way_out import tunnel
+from app.workspace.git import GitUntrustedError, git
 from tests.support.surroundings import Surroundings, surroundings
 
 Network = tuple[Surroundings, Outgoing]
@@ -287,3 +289,37 @@ async def test_a_tunnel_of_set_up_goes_through_the_proxy(company: Network) -> No
         await outside.connection(Place("unknown.corp.test", 443, tls=True))
     await outside.aclose()
     assert network.asked == ["github.corp.test:443", "unknown.corp.test:443"]
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_a_proxy_that_wants_a_password_gets_it(company: Network, encrypted: bool) -> None:
+    network, outgoing = company
+    bare = network.encrypted_url if encrypted else network.url
+    proxy = bare.replace("://", "://ada:p%40ss@")
+    network.wanted = "ada:p@ss"
+    outgoing = replace(outgoing, proxies={"https": proxy})
+    url = "https://github.corp.test/octo/app.git"
+    async with client_of(outgoing) as client:
+        assert (await client.get(url)).text == "hello"
+    _, writer = await tunnel(proxy, outgoing.trust, "github.corp.test", 443)
+    writer.transport.abort()
+    # To git what answers is a repository without a branch.
+    environment = outgoing.git_environment(url)
+    assert await git(["ls-remote", url], url=url, token="ghs_1", environment=environment) == b""
+    assert set(network.asked) == {"github.corp.test:443"}
+    wrong = replace(outgoing, proxies={"https": bare})
+    async with client_of(wrong) as client:
+        with pytest.raises(httpx.ProxyError):
+            await client.get(url)
+
+
+async def test_git_says_whom_it_does_not_trust_and_what_the_proxy_refuses(company: Network) -> None:
+    _, outgoing = company
+    for url, given, error in (
+        ("https://github.corp.test/a/b.git", replace(outgoing, bundle=None), GitUntrustedError),
+        ("https://unknown.corp.test/a/b.git", outgoing, RetryableError),
+    ):
+        with pytest.raises(error) as caught:
+            await git(["ls-remote", url], url=url, environment=given.git_environment(url))
+        if isinstance(caught.value, UserError):
+            assert "HONK_CA_BUNDLE" in caught.value.next_step
