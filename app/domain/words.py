@@ -14,7 +14,7 @@ from app.domain.admission import Waiting
 from app.domain.budget import CALLS, Nearly
 from app.domain.command import CommandSpec
 from app.domain.flag import Flag
-from app.domain.run import Item, Mode, Outcome, Phase, RunInput
+from app.domain.run import Item, Mode, Outcome, Phase, RunInput, Target
 from app.domain.setup import Tried
 from app.domain.trigger import Trigger
 from app.domain.values import RepoName, RunId, Value, short
@@ -1043,6 +1043,37 @@ def no_commits(repo: RepoName, branch: str) -> tuple[str, str]:
     )
 
 
+def base_is_gone(branch: str, *, in_policy: bool) -> tuple[str, str]:
+    """Problem and next step for a base branch that was renamed or deleted while a run worked."""
+    setting = " Also change `base` in `.github/honk.yml`, which names it."
+    return (
+        f"The base branch {_branch(branch)} is gone: it was renamed or deleted.",
+        "To start again from another branch, comment `/honk retry base=<branch>`; to use the work "
+        f"below, restore the branch and comment `/honk continue`.{setting if in_policy else ''}",
+    )
+
+
+def overtaken(branch: str, sha: str, target: Target) -> tuple[str, str]:
+    """Problem and next step where somebody pushed the same change while a run worked."""
+    if branch == target.branch:
+        return (
+            f"Somebody pushed the same change: {_branch(branch)} has it since {short(sha)}, so "
+            "there is nothing left to commit.",
+            "",
+        )
+    if target.branch:
+        return (
+            f"{_branch(branch)} has the same change since {short(sha)}, so the pull request from "
+            f"{_branch(target.branch)} adds nothing any more.",
+            "Close it, or say what is missing: `/honk <what is missing>`.",
+        )
+    problem = (
+        f"{_branch(branch)} has the same change since {short(sha)}, so a pull request would be "
+        "empty and none was opened."
+    )
+    return problem, "If something is missing, say what: `/honk <what is missing>`."
+
+
 def _status(told: Told, headline: str, *, live: bool, extra: str = "") -> str:
     parts = [
         marker(told.run),
@@ -1198,7 +1229,7 @@ def _result_line(report: Report) -> str:
     if report.outcome is Outcome.STUCK and report.work:
         words.append(f"{report.work.text} The work so far is kept.")
     shown = (Outcome.QUESTION, Outcome.NOTHING, Outcome.ANSWERED, Outcome.SHOWN)
-    if report.outcome in shown and report.work:
+    if report.outcome in shown and report.work and not report.problem:
         words.append(sanitize.markdown(report.work.text, limit=6_000))
     if report.problem:
         words.append(_sentence(sanitize.markdown(report.problem, limit=6_000)))
@@ -1251,6 +1282,8 @@ def _last_sentence(report: Report) -> str:
             if report.mode == "plan":
                 return "The plan is in the comment above. `/honk go` carries it out."
             return sanitize.markdown(report.work.text, limit=30_000) if report.work else ""
+        case Outcome.NOTHING if report.problem:
+            return f"{report.problem} {report.next_step}".strip()
         case Outcome.NOTHING:
             said = sanitize.markdown(report.work.text, limit=3_000) if report.work else ""
             return _flow("No file was changed.", said)

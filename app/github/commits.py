@@ -21,6 +21,11 @@ from app.github.refusals import UnsureError, refused
 _REF = "/repos/{owner}/{repo}/git/ref/{ref}"
 _REFS = "/repos/{owner}/{repo}/git/refs/{ref}"
 _ATTEMPTS = 3
+_UPDATE_FAILED = "reference update failed"
+"""All that GitHub says where another ref is in the way."""
+
+_REF_PARTS = 3
+"""`refs/heads/x`: fewer parts are no ref."""
 _TRAILER = re.compile(r"([A-Za-z0-9-]+):[ \t]+(\S.*)")
 
 
@@ -28,13 +33,28 @@ class RefMoved(UserError):  # noqa: N818 - the name says what happened, to who r
     """Somebody else moved a ref. `actual` is where it is now, None when it is gone."""
 
     def __init__(self, ref: str, expected: CommitSha | None, actual: CommitSha | None) -> None:
-        name = ref.removeprefix("refs/heads/").removeprefix("refs/")
+        name = _short_name(ref)
         is_now = f"is at {short(actual)}" if actual else "is not there"
         was = f"was expected at {short(expected)}" if expected else "was expected to be new"
         super().__init__(f"{name} has moved: it {is_now} and {was}.")
         self.ref = ref
         self.expected = expected
         self.actual = actual
+
+
+class InTheWay(UserError):  # noqa: N818 - the name says what happened, to who reads the workflow
+    """A ref that makes another one's name impossible: `honk` is in the way of `honk/7-x`."""
+
+    def __init__(self, other: str, ref: str) -> None:
+        name, wanted = _short_name(other), _short_name(ref)
+        super().__init__(
+            f"The branch `{name}` is in the way of `{wanted}`: git allows only one of the two.",
+            next_step=(
+                f"Rename or delete `{name}`, or choose other names with `branch` in "
+                "`.github/honk.yml`. Then comment `/honk continue`."
+            ),
+        )
+        self.other = other
 
 
 class SignedCommit(Value):
@@ -97,6 +117,10 @@ class _ObjectWire(msgspec.Struct):
 
 class _RefWire(msgspec.Struct):
     object: _ObjectWire
+
+
+class _NamedRefWire(msgspec.Struct):
+    ref: str
 
 
 class _VerificationWire(msgspec.Struct):
@@ -323,7 +347,25 @@ async def _explain(
     actual = await read_ref(client, ref)
     if actual != expected:
         raise RefMoved(ref, expected, actual)
+    if _UPDATE_FAILED in answer.reason.lower() and (other := await _in_the_way(client, ref)):
+        raise InTheWay(other, ref)
     raise refused(f"GitHub does not let {ref} in {client.repo} be moved.", answer)
+
+
+async def _in_the_way(client: RepositoryClient, ref: str) -> str:
+    """A ref whose name is the beginning of this one's up to a slash, or the other way around.
+
+    Git keeps refs like files in directories, so no two such can be there at once.
+    """
+    parts = ref.split("/")
+    for length in range(_REF_PARTS, len(parts)):
+        above = "/".join(parts[:length])
+        if await read_ref(client, above) is not None:
+            return above
+    template = "/repos/{owner}/{repo}/git/matching-refs/{ref}"
+    answer = await client.get(template, path={"ref": _below_refs(ref)})
+    matching = (found.ref for found in answer.read(list[_NamedRefWire]))
+    return next((name for name in matching if name.startswith(f"{ref}/")), "")
 
 
 def _may_pass(answer: Answer) -> bool:
@@ -337,6 +379,10 @@ def _may_pass(answer: Answer) -> bool:
             "reference does not exist",
         )
     )
+
+
+def _short_name(ref: str) -> str:
+    return ref.removeprefix("refs/heads/").removeprefix("refs/")
 
 
 def _below_refs(ref: str) -> str:

@@ -140,7 +140,9 @@ async def ensure_pull_request(
             if existing is not None:
                 somebody_else = True
                 return existing
-            raise refused(f"GitHub does not open a pull request from {head}.", answer)
+            raise refused(
+                f"GitHub does not open a pull request from `{head}` into `{base}`.", answer
+            )
         return _pull_request(answer.read(_PullWire), draft)
 
     # GitHub refuses a second open one from the same branch, so the first look is spared.

@@ -166,6 +166,8 @@ async def _change(
             return _refused_by_github(done, packed.refused)
         caught = await _catch_up(services, run, preparation, packed)
         preparation, packed = caught.preparation, caught.packed
+        if caught.same_as:
+            return _overtaken(done, caught)
         if preparation.conflicts and not last and done.ending == "done":
             feedback = words.conflicts(preparation.conflicts)
             continue
@@ -434,6 +436,8 @@ async def _after_a_push(
         raise UserError(problem, next_step=next_step)
     packed = Packed(tree=sealed.tree, commit=sealed.sha, empty=False)
     caught = await _catch_up(services, run, preparation, packed)
+    if caught.same_as:
+        return _overtaken(done, caught)
     if caught.preparation.conflicts:
         return _collided(run, done, caught.preparation)
     again, judged = await _seal_and_verify(services, run, caught.preparation, caught.packed, done)
@@ -483,6 +487,13 @@ def _collided(run: RunInput, done: Work, preparation: Preparation) -> Report:
         next_step=next_step,
         kept_at=hidden_ref(run.id),
     )
+
+
+def _overtaken(done: Work, caught: CaughtUp) -> Report:
+    """Somebody made the same change: there is nothing to show in a pull request."""
+    preparation = caught.preparation
+    problem, next_step = words.overtaken(caught.same_as, preparation.base, preparation.target)
+    return Report(outcome=Outcome.NOTHING, work=done, problem=problem, next_step=next_step)
 
 
 def _without_a_change(run: RunInput, done: Work, packed: Packed) -> Report:

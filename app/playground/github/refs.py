@@ -58,6 +58,8 @@ async def create_ref(call: Call) -> Answer:
         raise Refusal(422, "Object does not exist")
     if await git.ref(name):
         raise Refusal(422, "Reference already exists")
+    if await _in_the_way(call, name):
+        raise Refusal(422, "Reference update failed")
     await check_rules(call, name, ZERO, sha)
     await move_ref(call.world, call.repository, call.user, name, ZERO, sha)
     return Answer(201, await _ref_shape(call, name, sha))
@@ -108,6 +110,14 @@ async def check_rules(call: Call, name: str, old: str, sha: str) -> None:
             f"refusing to allow a GitHub App to create or update workflow `{workflow}` "
             "without `workflows` permission",
         )
+
+
+async def _in_the_way(call: Call, name: str) -> bool:
+    """Whether a part of the name is a ref, or the name is a part of one: git keeps them as files
+    and directories.
+    """
+    refs = await call.repository.git.refs()
+    return any(name.startswith(f"{each}/") or each.startswith(f"{name}/") for each in refs)
 
 
 async def _not_empty(call: Call) -> None:

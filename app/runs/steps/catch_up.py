@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from app.domain import words
 from app.domain.run import Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha, Value
+from app.errors import UserError
 from app.runs.services import READ_CODE, Services
 from app.runs.steps import checkpoint, elsewhere
 from app.runs.steps.checkpoint import Packed
@@ -19,10 +21,12 @@ class CaughtUp(Value):
     """The work on top of what is there now.
 
     With `preparation.conflicts` the tree holds both sides between markers: the agent's work.
+    `same_as` is the branch that has exactly this tree now, where somebody made the same change.
     """
 
     preparation: Preparation
     packed: Packed
+    same_as: str = ""
 
 
 async def catch_up(
@@ -45,14 +49,38 @@ async def catch_up(
             return await _onto_the_push(services, run, preparation, packed, head)
     if target.pull is not None:
         return same
-    base = await _fetch(services, run, target.base_branch)
-    if (
-        base is None
-        or base == preparation.base
-        or await _contains(services, run, preparation, base)
-    ):
+    base = await _new_base(services, run, preparation)
+    if base is None:
         return same
     return await _onto_the_base(services, run, preparation, packed, base)
+
+
+async def is_overtaken(
+    services: Services, run: RunInput, preparation: Preparation, tree: TreeSha
+) -> bool:
+    """Whether the base has just got the same change, so that a pull request would be empty."""
+    target = preparation.target
+    if target.fork or target.pull is not None or run.trusted is not None:
+        return False
+    base = await _new_base(services, run, preparation)
+    return base is not None and await services.mirrors.tree_of(run.trigger.repository, base) == tree
+
+
+async def _new_base(
+    services: Services, run: RunInput, preparation: Preparation
+) -> CommitSha | None:
+    """Where the base branch is; None where the work is on top of that already.
+
+    Raises UserError for a branch that was renamed or deleted.
+    """
+    branch = preparation.target.base_branch
+    base = await _fetch(services, run, branch)
+    if base is None:
+        problem, next_step = words.base_is_gone(branch, in_policy=run.policy.base == branch)
+        raise UserError(problem, next_step=next_step)
+    if base == preparation.base or await _contains(services, run, preparation, base):
+        return None
+    return base
 
 
 async def _unresolved(
@@ -88,7 +116,7 @@ async def _onto_the_push(
             "conflicts": merged.conflicts,
         }
     )
-    return await _together(services, run, moved, packed, merged.tree)
+    return await _together(services, run, moved, packed, merged.tree, preparation.target.branch)
 
 
 async def _onto_the_base(
@@ -111,17 +139,25 @@ async def _onto_the_base(
             "conflicts": merged.conflicts,
         }
     )
-    return await _together(services, run, moved, packed, merged.tree)
+    branch = preparation.target.base_branch
+    return await _together(services, run, moved, packed, merged.tree, branch)
 
 
 async def _together(
-    services: Services, run: RunInput, moved: Preparation, packed: Packed, tree: TreeSha
+    services: Services,
+    run: RunInput,
+    moved: Preparation,
+    packed: Packed,
+    tree: TreeSha,
+    branch: str,
 ) -> CaughtUp:
+    """`branch` is the one that has moved."""
     commit = await _work(services, run, tree, moved.base)
     await checkpoint.bring(services, run, commit)
     empty = tree == await services.mirrors.tree_of(run.trigger.repository, moved.base)
     change = {"tree": tree, "commit": commit, "empty": empty}
-    return CaughtUp(preparation=moved, packed=packed.model_copy(update=change))
+    packed = packed.model_copy(update=change)
+    return CaughtUp(preparation=moved, packed=packed, same_as=branch if empty else "")
 
 
 async def _work(services: Services, run: RunInput, tree: TreeSha, parent: CommitSha) -> CommitSha:

@@ -15,7 +15,7 @@ from app.github.client import RepositoryClient
 from app.github.commits import RefMoved
 from app.github.pulls import PullRequest
 from app.runs.services import PUBLISH, READ_CODE, WRITE_CODE, Services
-from app.runs.steps import elsewhere, pull_template, verify
+from app.runs.steps import catch_up, elsewhere, pull_template, verify
 from app.runs.steps.announce import announce, usage_of
 from app.runs.steps.seal import Sealed
 from app.runs.steps.verify import Verified
@@ -32,7 +32,7 @@ class Kept(Value):
 
 
 class Published(Value):
-    """Where the change stands; nothing where somebody moved the branch at that very moment."""
+    """Where the change stands; nothing where somebody moved branch or base at that very moment."""
 
     publication: Publication | None = None
 
@@ -49,6 +49,9 @@ async def publish(
     await announce(services, run, Phase.PUBLISHING)
     client = await services.client(run, PUBLISH)
     target = preparation.target
+    if await catch_up.is_overtaken(services, run, preparation, sealed.tree):
+        log.info("the base got the same change while the commit was verified")
+        return Published()
     try:
         branch = await _branch(services, client, run, preparation, sealed)
     except RefMoved as moved:

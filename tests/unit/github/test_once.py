@@ -236,6 +236,14 @@ async def test_a_ref_moves_only_from_where_it_is_expected(scene: Scene, ref: str
         await commits.ensure_ref(client, ref, two, expected=base)
 
 
+@pytest.mark.parametrize(("there", "wanted"), [("way", "way/7-x"), ("in/the/way", "in/the")])
+async def test_a_branch_in_the_way_is_named(scene: Scene, there: str, wanted: str) -> None:
+    one = await scene.commit(message="One")
+    await commits.ensure_ref(scene.client, f"refs/heads/{there}", one, expected=None)
+    with pytest.raises(commits.InTheWay, match=f"`{there}` is in the way of `{wanted}`"):
+        await commits.ensure_ref(scene.client, f"refs/heads/{wanted}", one, expected=None)
+
+
 @pytest.mark.parametrize("after", [True, False], ids=["after", "before"])
 async def test_a_move_whose_answer_is_lost_is_made_once(scene: Scene, after: bool) -> None:
     ref, one = "refs/heads/x", await scene.commit(message="One")

@@ -27,6 +27,19 @@ async def test_a_commit_without_a_name_is_signed_as_the_apps(world: World) -> No
     await world.git("fsck", "--strict", folder="work")
 
 
+@pytest.mark.parametrize(("there", "wanted"), [("a", "a/b/c"), ("a/b", "a/b/c"), ("a/b/c", "a/b")])
+async def test_a_name_and_a_beginning_of_it_are_not_both_there(
+    world: World, there: str, wanted: str
+) -> None:
+    sha = await world.branch(f"way/{there}")
+    ref = {"ref": f"refs/heads/way/{wanted}", "sha": sha}
+    refused = await world.repo("POST", "/git/refs", ref)
+    assert (refused.status_code, refused.json()["message"]) == (422, "Reference update failed")
+    assert (await world.repo("DELETE", f"/git/refs/heads/way/{there}")).status_code == 204
+    assert (await world.repo("POST", "/git/refs", ref)).status_code == 201
+    assert (await world.repo("DELETE", f"/git/refs/heads/way/{wanted}")).status_code == 204
+
+
 @pytest.mark.parametrize("who", ["author", "committer"])
 async def test_a_name_costs_the_signature(world: World, who: str) -> None:
     main = await world.github.branch(REPO, "main")

@@ -1,0 +1,65 @@
+"""What people do to branches while Honk works: the same fix, a new name, a name in the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, Subject, script
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SLOW = {"use": [{"bash": {"command": "sleep 3"}}]}
+BRANCH = "honk/1-add-subtracts"
+FIXED = {"calc.py": PROJECT["calc.py"].replace(b"a - b", b"a + b")}
+
+
+async def started(house: House, **more: object) -> Subject:
+    """An issue on which Honk is at work, with time left before it has its fix."""
+    issue = await house.subject(plays=script(SLOW, [FIX], [FINISH]), **more)  # type: ignore[arg-type]
+    await issue.label()
+    await house.until(lambda: "honk:running" in issue.labels, "it does not run")
+    return issue
+
+
+async def test_the_same_fix_on_the_base_makes_no_empty_pull_request(house: House) -> None:
+    issue = await started(house)
+    base = await house.github.push_files(issue.repository, "main", FIXED, OWNER)
+    await issue.settled()
+    assert issue.pulls == []
+    assert "main" not in await house.github.refs(issue.repository, "refs/heads/honk")
+    assert issue.labels == ["honk:needs-you"]
+    for text in (issue.status, issue.last_words):
+        assert "`main` has the same change" in text
+        assert base[:7] in text
+    assert "ready for your review" not in issue.last_words
+    assert "No file was changed" not in issue.last_words
+
+
+async def test_a_base_branch_that_is_gone_is_named(house: House) -> None:
+    issue = await house.subject(
+        plays=script(SLOW, [FIX], [FINISH]), files={**PROJECT, ".github/honk.yml": b"base: dev\n"}
+    )
+    await house.github.push_files(issue.repository, "dev", {"notes": b"\n"}, OWNER)
+    await issue.label()
+    await house.until(lambda: "honk:running" in issue.labels, "it does not run")
+    await house.github.delete_branch(issue.repository, "dev", OWNER)
+    await issue.settled()
+    assert issue.pulls == []
+    assert "The base branch `dev` is gone" in issue.last_words
+    assert "/honk retry base=" in issue.last_words
+    assert "`base` in `.github/honk.yml`" in issue.last_words
+
+
+async def test_a_branch_in_the_way_of_ours_is_named(house: House) -> None:
+    issue = await house.subject(plays=script([FIX], [FINISH]))
+    await house.github.push_files(issue.repository, "honk", {"notes": b"\n"}, OWNER)
+    await issue.label()
+    await issue.settled()
+    assert issue.pulls == []
+    assert f"The branch `honk` is in the way of `{BRANCH}`" in issue.last_words
+    assert "/honk continue" in issue.last_words
+
+    await house.github.delete_branch(issue.repository, "honk", OWNER)
+    await issue.comment("/honk continue")
+    await issue.settled(endings=2)
+    assert issue.check.conclusion == "success"
