@@ -1,8 +1,9 @@
 # Everything a contributor runs. The first run sets up what it needs; later runs start at once.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test quick lint format schema lock bench faults trust security fuzz audit check-all pictures clean
+.PHONY: demo test quick lint format schema lock bench faults trust security fuzz audit check-all check-bare pictures clean
 
+export TOOLCHAINS ?=
 PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
@@ -11,7 +12,8 @@ demo: .venv/runtime | system            ## a GitHub on this machine, an issue, a
 	@$(BIN)/python -m app playground $(ARGS)
 
 # FLEET=1, which the stories read, tells them with two `honk web` and three `honk worker` on Postgres.
-test: .venv/dev tests/contract/node_modules/.stamp | system    ## lint, types, floors and every story; ARGS go to pytest
+# TOOLCHAINS=none leaves out Go, Rust, Java and Maven, and says so at the end.
+test: .venv/dev toolchains tests/contract/node_modules/.stamp | system    ## lint, types, floors and every story; ARGS go to pytest
 ifeq ($(strip $(ARGS)),)
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
@@ -19,7 +21,7 @@ else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
 
-quick: .venv/dev | system               ## lint, types, import contract and unit tests, in about a minute
+quick: .venv/dev toolchains tests/contract/node_modules/.stamp | system               ## lint, types, import contract and unit tests, in about a minute
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest tests/unit --ignore tests/unit/playground -n 2 --dist loadfile -q $(ARGS)
 
@@ -36,7 +38,7 @@ format: .venv/dev
 bench: .venv/dev | system               ## measures, never gates; ONLY=name,name
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-faults: .venv/dev tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, model, github, chaos, deliveries or machine, ON=postgres, SEED=1, AGAIN=1
+faults: .venv/dev toolchains tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, model, github, chaos, deliveries or machine, ON=postgres, SEED=1, AGAIN=1
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(ON),--on $(ON)) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
 
 trust: .venv/dev | system               ## all cheats with their controls, all honest changes; resumable; ONLY=word, AGAIN=1
@@ -53,6 +55,11 @@ fuzz: .venv/dev                         ## every reader of foreign input, 100,00
 
 check-all: test trust security faults fuzz audit ## all that a release has to pass
 
+check-bare:                             ## the README's commands in bare roots of Debian 12 and 13; needs root; ONLY=bookworm
+	@for suite in $(or $(ONLY),bookworm trixie); do \
+		.ci/bare-root $$suite 'make demo ARGS=--once && make test' || exit 1; \
+	done
+
 pictures: .venv/dev | system            ## the story as pictures in docs/pictures
 	@$(BIN)/python -m tests.browser.pictures
 
@@ -65,10 +72,16 @@ lock: .venv/dev                         ## bring both lock files up to the newes
 		--python-version 3.11 pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 --extra dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 --group toolchains -o requirements-toolchains.lock
 
 .PHONY: system
 system:
-	@.ci/system-packages $(if $(filter test pictures faults check-all,$(MAKECMDGOALS)),test,)
+	@.ci/system-packages $(if $(filter test quick pictures faults check-all,$(MAKECMDGOALS)),test $(TOOLCHAINS))
+
+.PHONY: toolchains
+toolchains: | .venv/bin/python
+	@.ci/toolchains install $(TOOLCHAINS)
 
 .venv/bin/python: | system
 	@$(PYTHON) -m venv .venv
@@ -84,9 +97,9 @@ system:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@ .venv/runtime
 
-tests/contract/node_modules/.stamp: tests/contract/package-lock.json | system
-	@echo "Fetching GitHub's OpenAPI description (once) ..."
-	@cd tests/contract && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+tests/contract/node_modules/.stamp: tests/contract/package-lock.json | system toolchains
+	@echo "Fetching GitHub's descriptions of its API (once) ..."
+	@cd tests/contract && PATH="$(CURDIR)/.cache/toolchains/node/bin:$$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 clean:

@@ -25,13 +25,22 @@ from app.verify.verifiers import choose
 from app.workspace.sandbox import Bubblewrap
 from app.workspace.spec import Limits, Mount, SandboxSpec
 from app.workspace.toolchains import CACHES, installed, rustup_home
+from tests.support.toolchains import needs
 
 CACHE = Path(__file__).parents[2] / ".cache" / "verify"
-_PATIENCE = (60.0, 100.0)
+_PATIENCE = (120.0, 240.0)
 """Seconds for the first and the second try: a package manager may hang on a lost connection."""
+_TEST_SECONDS = 480
 SHA = CommitSha("a" * 40)
 
 MakeProject = Callable[..., Site]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test that needs a package waits until it is fetched."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(_TEST_SECONDS))
 
 
 @pytest.fixture
@@ -112,12 +121,6 @@ def outcomes(result: VerifierResult) -> dict[str, str]:
     return {test.id: test.outcome.value for test in result.tests}
 
 
-def needs(name: str) -> None:
-    """Skip where a toolchain is missing; in CI, where all have to be there, fail."""
-    if name not in installed():
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"there is no {name} here")
-
-
 def fetched(name: str, words: Sequence[str], **environment: str) -> Path:
     """What a package manager puts into a folder, once; `@`, or `@/` in a word, is that folder."""
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -172,4 +175,4 @@ def tox_and_nox() -> Path:
     return fetched("tools", [*PIP, "install", "--target", "@", "tox", "nox"])
 
 
-__all__ = ["CACHES"]
+__all__ = ["CACHES", "needs"]

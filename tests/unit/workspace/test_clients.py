@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from app.errors import UserError
 from app.workspace.clients import Clients, Registries
 from app.workspace.egress_addresses import Addresses
 from app.workspace.egress_rules import Rule
+from tests.support.toolchains import needs
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ async def test_pip(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "s3cr" not in repr(found)
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 async def test_npm(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("node")
     monkeypatch.setenv("TOKEN_OF_ADA", "s3cret")
     (home / ".npmrc").write_text(
         "registry=https://packages.example/npm/\n@ours:registry=https://ours.example/\n"
@@ -77,8 +77,8 @@ async def test_npm(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-@pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed")
 async def test_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("go")
     monkeypatch.setenv("GOPROXY", "https://ada:s3cret@modules.example|direct")
     monkeypatch.setenv("GOSUMDB", "sums.example+0+abc https://sums.example/db")
     found = await asked("go")
@@ -87,8 +87,8 @@ async def test_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.environment["GOPROXY"] == "https://modules.example"
 
 
-@pytest.mark.skipif(shutil.which("mvn") is None, reason="Maven is not installed")
 async def test_maven(home: Path) -> None:
+    needs("maven")
     (home / ".m2").mkdir()
     (home / ".m2" / "settings.xml").write_text(
         '<settings xmlns="http://maven.apache.org/SETTINGS/1.2.0"><servers><server><id>ours</id>'

@@ -3,11 +3,9 @@ configured to get packages. Nothing of that is written here: the clients are ask
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ipaddress
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from app.workspace.egress import Egress, Refused
 from app.workspace.egress_addresses import Addresses, Network, system_lookup
 from app.workspace.egress_rules import Mode
 from app.workspace.sandbox import Bubblewrap, Completed, Mount, SandboxSpec
-from app.workspace.toolchains import installed
+from tests.support.toolchains import needs
 
 ANYWHERE = [ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")]
 """For finding out what the operator of this machine has to allow."""
@@ -31,11 +29,6 @@ def without(reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-def needs(client: str) -> None:
-    if shutil.which(client) is None:
-        pytest.skip(f"{client} is not installed")
 
 
 async def operators_networks(registries: Registries) -> list[Network]:
@@ -100,7 +93,6 @@ class Setup:
 
 
 async def test_pip(sandbox: Bubblewrap, workspace: Path) -> None:
-    needs("/usr/bin/pip3")
     setup = Setup(sandbox, workspace, "python", "fetch-only")
     done = await setup.run(
         "python3 -m pip install -q --disable-pip-version-check --target lib six && "
@@ -112,23 +104,23 @@ async def test_pip(sandbox: Bubblewrap, workspace: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["fetch-only", "connect"])
 async def test_npm(sandbox: Bubblewrap, workspace: Path, mode: Mode) -> None:
-    needs("npm")
+    node = needs("node").home
     setup = Setup(sandbox, workspace, "node", mode)
     # A scoped name is asked for with an encoded slash.
     setup.has("package.json", '{"dependencies": {"isarray": "2.0.5", "@types/ms": "*"}}')
     done = await setup.run(
         "npm install --no-audit --no-fund --no-update-notifier --loglevel=error && "
-        "node -p 'require(\"isarray\")([])' && test -e node_modules/@types/ms/index.d.ts"
+        "node -p 'require(\"isarray\")([])' && test -e node_modules/@types/ms/index.d.ts",
+        Mount(node, TOOLCHAIN),
     )
     assert done.ok and "true" in done.text, (done.text, setup.tried)
 
 
 async def test_go(sandbox: Bubblewrap, workspace: Path) -> None:
-    needs("go")
+    root = needs("go").home
     setup = Setup(sandbox, workspace, "go", "fetch-only")
     setup.has("go.mod", "module example.com/a\n\ngo 1.21\n")
     setup.has("a.go", 'package a\n\nimport _ "github.com/pkg/errors"\n')
-    root = Path(await output("go", "env", "GOROOT"))
     done = await setup.run(
         "go get github.com/pkg/errors@v0.9.1 && go list -m all && test -s go.sum",
         Mount(root, TOOLCHAIN),
@@ -138,7 +130,7 @@ async def test_go(sandbox: Bubblewrap, workspace: Path) -> None:
 
 
 async def test_cargo(sandbox: Bubblewrap, workspace: Path) -> None:
-    needs("cargo")
+    root = needs("rust").home
     setup = Setup(sandbox, workspace, "rust", "fetch-only")
     setup.has("src/lib.rs", "pub use cfg_if::cfg_if;\n")
     setup.has(
@@ -146,14 +138,13 @@ async def test_cargo(sandbox: Bubblewrap, workspace: Path) -> None:
         '[package]\nname = "a"\nversion = "0.1.0"\nedition = "2021"\n'
         '[dependencies]\ncfg-if = "=1.0.0"\n',
     )
-    (root,) = [each.home for each in installed().found if each.name == "rust"]
     done = await setup.run("cargo check --quiet && test -s Cargo.lock", Mount(root, TOOLCHAIN))
     assert done.ok, (done.text, setup.tried)
     assert setup.tried == ()
 
 
 async def test_maven(sandbox: Bubblewrap, workspace: Path) -> None:
-    needs("mvn")
+    needs("maven")
     setup = Setup(sandbox, workspace, "java", "fetch-only")
     setup.has(
         "pom.xml",
@@ -170,9 +161,3 @@ async def test_maven(sandbox: Bubblewrap, workspace: Path) -> None:
         *(Mount(path, str(path)) for path in Path("/etc/maven").glob("[lm]*")),
     )
     assert done.ok, (done.text[:5000], setup.tried)
-
-
-async def output(*argv: str) -> str:
-    process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, cwd="/")
-    told, _ = await process.communicate()
-    return told.decode().strip()

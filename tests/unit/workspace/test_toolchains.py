@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from app.workspace.sandbox import Bubblewrap, Sandbox, Unsandboxed
 from app.workspace.spec import Completed, SandboxSpec
 from app.workspace.toolchains import Toolchains, find, installed
+from tests.support.toolchains import needs
 
 
 async def run(toolchains: Toolchains, sandbox: Sandbox, workspace: Path, script: str) -> Completed:
@@ -34,10 +34,7 @@ async def run(toolchains: Toolchains, sandbox: Sandbox, workspace: Path, script:
     ],
 )
 async def test_what_is_installed_runs(tmp_path: Path, name: str, script: str) -> None:
-    if name not in installed():
-        if os.environ.get("CI"):
-            pytest.fail(f"{name} is not installed")
-        pytest.skip(f"{name} is not installed")
+    needs(name)
     sandbox = Bubblewrap.create(tmp_path / "root")
     done = await run(installed(), sandbox, tmp_path / "root" / "work", script)
     assert done.ok, done.text
