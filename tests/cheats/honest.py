@@ -27,11 +27,15 @@ _PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
 @dataclass(frozen=True)
 class Upstream:
-    """One fix of a real project: its name and the versions before and after."""
+    """One fix of a real project: its name and the versions before and after.
+
+    `verify`: how its published tests can be run with the pytest of today.
+    """
 
     project: str
     before: str
     after: str
+    verify: str = "pytest"
 
     @property
     def name(self) -> str:
@@ -67,11 +71,11 @@ UPSTREAM: Final = (
     Upstream("cachetools", "5.3.1", "5.3.2"),
     Upstream("cachetools", "5.5.0", "5.5.1"),
     Upstream("pyflakes", "3.0.0", "3.0.1"),
-    Upstream("pycodestyle", "2.11.0", "2.11.1"),
+    Upstream("jmespath", "1.0.0", "1.0.1"),
     Upstream("sqlparse", "0.5.1", "0.5.2"),
-    Upstream("Markdown", "3.4.2", "3.4.3"),
-    Upstream("click", "8.1.2", "8.1.3"),
-    Upstream("click", "8.1.6", "8.1.7"),
+    Upstream("Markdown", "3.4.2", "3.4.3", "unittest"),
+    Upstream("click", "8.1.2", "8.1.3", "pytest -o filterwarnings=default"),
+    Upstream("click", "8.1.6", "8.1.7", "pytest -o filterwarnings=default"),
     Upstream("xmltodict", "0.14.1", "0.14.2"),
     Upstream("isodate", "0.6.0", "0.6.1"),
     Upstream("pathspec", "0.11.1", "0.11.2"),
@@ -113,7 +117,7 @@ async def judged(change: Own | Upstream, folder: Path) -> Outcome:
         return await bench.judge(change.script, Defences(), "honest")
     before = published(change.project, change.before)
     after = published(change.project, change.after)
-    bench = await Bench.make(folder, before, Policy(verify=("pytest",)))
+    bench = await Bench.make(folder, before, Policy(verify=(change.verify,)))
     return await bench.judge(_laid_over(before, after), Defences(), "honest")
 
 
