@@ -121,16 +121,36 @@ class Target(Value):
     ours: bool = False
 
 
+class Ground(Value):
+    """A commit whose code prepares checkouts. `branch`: the base branch, where that holds it.
+
+    Only what is on the base branch is the repository's word on itself. The head of a pull request
+    may be anybody's, and on a branch of ours the model's: then `branch` is empty.
+    """
+
+    commit: CommitSha
+    branch: str = ""
+
+
 class Preparation(Value):
-    """What `prepare` found: the commit that the work starts from, and where it goes."""
+    """What `prepare` found: the commit that the work starts from, and where it goes.
+
+    `held_by`: the base branch, where that held `base` when we looked; otherwise empty.
+    """
 
     base: CommitSha
+    held_by: str = ""
     parent: CommitSha  # what the next commit goes on top of: the base, or what is published already
     rules: CommitSha  # the default branch's head: guidance for agents is read from it
     target: Target
     merged: CommitSha | None = None  # a second parent: the other branch was merged into the work
     forced: bool = False  # the branch is rewritten, from exactly `target.at`
     conflicts: tuple[str, ...] = ()  # files whose two sides the agent has to bring together
+
+    @property
+    def ground(self) -> Ground:
+        """The base, as set-up and the base's results need it."""
+        return Ground(commit=self.base, branch=self.held_by)
 
 
 def run_id(trigger_id: str) -> RunId:

@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
-from app.domain.values import Value
+from app.domain.values import RepoName, Value
 
 _DEPENDENCY_FILES = (
     *("requirements*.txt", "requirements*.in", "constraints*.txt", "pyproject.toml", "setup.py"),
@@ -67,6 +67,18 @@ def key(parts: Iterable[object]) -> str:
     """A name that changes with any of the parts."""
     text = json.dumps(list(parts), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def made_by(repo: RepoName, tree: str, *, branch: str = "", run: str = "") -> tuple[str, ...]:
+    """Whose code makes a set-up's result, as a part of its key: who has another is given another.
+
+    `branch`: the code is on that branch, which serves itself with what its earlier commits made.
+    `run`: it is the work of a run, for that run alone. Otherwise it is neither (a fork's, a pull
+    request's), and serves exactly the same tree.
+    """
+    if branch:
+        return ("branch", str(repo), branch)
+    return ("run", str(repo), run, tree) if run else ("tree", str(repo), tree)
 
 
 def only_installs(lines: Sequence[str], files: Iterable[str], package_json: str = "") -> bool:

@@ -109,7 +109,7 @@ class Clients:
             return found
 
     async def _python(self) -> Registries:
-        told = await _ask([*_pip(), "config", "list"])
+        told = await ask([*_pip(), "config", "list"])
         settings: dict[str, str] = {}
         for line in told.splitlines():
             key, _, value = line.partition("=")
@@ -126,7 +126,7 @@ class Clients:
         return Registries(tuple(rules), environment)
 
     async def _node(self) -> Registries:
-        settings = json.loads(await _ask(["npm", "config", "list", "--json"]))
+        settings = json.loads(await ask(["npm", "config", "list", "--json"]))
         tokens = _npm_tokens(settings)
         urls = {
             key: str(value)
@@ -145,7 +145,7 @@ class Clients:
 
     async def _go(self) -> Registries:
         names = ["GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE"]
-        settings = json.loads(await _ask(["go", "env", "-json", *names]))
+        settings = json.loads(await ask(["go", "env", "-json", *names]))
         proxies = [part for part in re.split("[,|]", settings["GOPROXY"]) if "://" in part]
         rules = [_rule(url) for url in proxies if not url.startswith("file:")]
         sums = settings["GOSUMDB"].split()
@@ -162,7 +162,7 @@ class Clients:
             Path(folder, "lib.rs").write_text("")
             home = rustup_home(shutil.which("cargo") or "cargo")
             words = [*_CARGO, *(f"{key}={value}" for key, value in home.items()), "cargo", "fetch"]
-            told = await _ask(words, folder=folder, succeeds=False)
+            told = await ask(words, folder=folder, succeeds=False)
         wanted = _CARGO_WANTED.search(told)
         if wanted is None:
             raise ValueError(told.strip()[-300:])
@@ -171,7 +171,7 @@ class Clients:
         return Registries(tuple(rules))
 
     async def _java(self) -> Registries:
-        told = await _ask(["mvn", "--version"])
+        told = await ask(["mvn", "--version"])
         home = re.search(r"Maven home: (.+)", told)
         if home is None:
             raise ValueError(told[-300:])
@@ -224,7 +224,7 @@ _ASK: Mapping[str, Callable[[Clients], Awaitable[Registries]]] = {
 }
 
 
-async def _ask(argv: Sequence[str], *, folder: str = "/", succeeds: bool = True) -> str:
+async def ask(argv: Sequence[str], *, folder: str = "/", succeeds: bool = True) -> str:
     """Run a client with the worker's own environment, away from any project.
 
     Raises FileNotFoundError, ValueError when it fails (unless that is what is asked for).
@@ -259,7 +259,7 @@ def _pip() -> list[str]:
 
 async def _pips_own_index() -> str:
     """What pip goes to when nothing is configured: its help says it."""
-    told = await _ask(["/usr/bin/env", "COLUMNS=2000", *_pip(), "install", "--help"])
+    told = await ask(["/usr/bin/env", "COLUMNS=2000", *_pip(), "install", "--help"])
     found = re.search(r"--index-url <url>.*?\(default (https?://[^\s)]+)\)", told, re.DOTALL)
     if found is None:
         raise ValueError("pip does not say which index it uses")

@@ -15,15 +15,15 @@ import asyncio
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 from pydantic import ValidationError
 
 from app.domain.setup import Tried
-from app.domain.values import Value
+from app.domain.values import CommitSha, TreeSha, Value
 from app.errors import UserError
 from app.workspace.checkout import Workspace, Workspaces
 from app.workspace.git import inside_environment
@@ -54,19 +54,29 @@ _KEEP = "exec tar --create --null --verbatim-files-from --files-from=- --ignore-
 _APPLY = 'exec tar --extract --file "$1" --skip-old-files --no-same-owner'
 
 
-class _About(Value):
-    """`about.json`."""
+class About(Value):
+    """`about.json`: what set-up was not let through to, and the code that made it."""
 
     tried: tuple[Tried, ...] = ()
+    commit: CommitSha | None = None
+    tree: TreeSha | None = None
+
+
+NOTHING_KNOWN = About()
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One set-up's result. `tried` is what the set-up was not let through to."""
+    """One set-up's result. `tried` is what the set-up was not let through to.
+
+    `commit` and `tree`: the code that made it; a changed tree lies on top of the commit.
+    """
 
     key: str
     folder: Path
     tried: tuple[Tried, ...] = ()
+    commit: CommitSha | None = None
+    tree: TreeSha | None = None
 
     @property
     def archive(self) -> Path:
@@ -89,16 +99,16 @@ class Snapshots:
         """The snapshot of that key, if it is still there."""
         snapshot = Snapshot(key, self._root / key)
         try:
-            about = _About.model_validate_json(snapshot.about.read_bytes())
+            about = About.model_validate_json(snapshot.about.read_bytes())
             os.utime(snapshot.about)
         except (OSError, ValidationError):
             return None
         if not snapshot.archive.is_file():
             return None
-        return Snapshot(key, snapshot.folder, about.tried)
+        return _known(snapshot, about)
 
     async def keep(
-        self, key: str, workspace: Workspace, tried: Sequence[Tried] = ()
+        self, key: str, workspace: Workspace, about: About = NOTHING_KNOWN
     ) -> Snapshot | None:
         """Keep what set-up made in the checkout, whose sandboxes are dead.
 
@@ -114,7 +124,6 @@ class Snapshots:
             made = await self._made(workspace)
             if made is None or not await self._pack(workspace, made, making / "made.tar"):
                 return None
-            about = _About(tried=tuple(tried))
             (making / "about.json").write_text(about.model_dump_json())
             return await asyncio.to_thread(self._put, key, making, about)
         except OSError as error:
@@ -191,8 +200,8 @@ class Snapshots:
             limits=_LIMITS,
         )
 
-    def _put(self, key: str, making: Path, about: _About) -> Snapshot:
-        snapshot = Snapshot(key, self._root / key, about.tried)
+    def _put(self, key: str, making: Path, about: About) -> Snapshot:
+        snapshot = _known(Snapshot(key, self._root / key), about)
         remove_tree(snapshot.folder)
         making.rename(snapshot.folder)
         self._make_room(snapshot)
@@ -215,6 +224,10 @@ class Snapshots:
             except OSError:
                 continue
             yield used, size, folder
+
+
+def _known(snapshot: Snapshot, about: About) -> Snapshot:
+    return replace(snapshot, tried=about.tried, commit=about.commit, tree=about.tree)
 
 
 def _told(done: Completed) -> Completed:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.security.attempts import git_trees, leaks, network, processes, reading, receiver, words
+from tests.security.attempts import (
+    caches,
+    git_trees,
+    leaks,
+    network,
+    processes,
+    reading,
+    receiver,
+    words,
+)
 from tests.security.harness import Attempt
 
 KINDS: Final[dict[str, tuple[Attempt, ...]]] = {
     "Processes, the kernel and bounds": processes.ATTEMPTS,
     "Network and egress": network.ATTEMPTS,
     "Git on hostile trees": git_trees.ATTEMPTS,
+    "Caches": caches.ATTEMPTS,
     "Reading back": reading.ATTEMPTS,
     "Receiver over HTTP": receiver.ATTEMPTS,
     "Injection and words": words.ATTEMPTS,
@@ -26,6 +36,7 @@ SHORT: Final = (
     "uploads through a package registry",
     "core.fsmonitor",
     "a report that is a link to a secret",
+    *(each.name for each in caches.ATTEMPTS),
     "a forged delivery",
     "a signature with SHA-1",
     "starts processes without end (fork bomb)",

@@ -176,3 +176,87 @@ async def test_a_failed_set_up_is_told_once_with_the_lines_that_matter(house: Ho
     )
     assert "no such package" not in subject.last_words
     assert "step 1" not in subject.last_words
+
+
+FORGED = b"import calc\n\ncalc.add = lambda a, b: a + b\n"
+PREPARES = b"open('conftest.py', 'wb').write(%r)\n" % FORGED
+
+
+def ready(prepare: bytes) -> dict[str, bytes]:
+    """A project whose set-up runs code that no list of dependencies names."""
+    rules = b"setup: ['make ready']\ncorrections: 0\n"
+    return {**files(rules), "Makefile": b"ready:\n\tpython3 prepare.py\n", "prepare.py": prepare}
+
+
+async def proposed(house: House, main: Subject, change: dict[str, bytes]) -> Subject:
+    """A stranger's pull request from a fork, on which the model changes nothing."""
+    copy = await house.github.fork(main.repository, "trudy")
+    await house.github.push_files(copy.full_name, "better", change, "trudy", "Prepare more")
+    pull = await house.github.open_pull_request(
+        main.repository, "trudy", "trudy:better", title="Prepare more"
+    )
+    house.model.scripts[f"{main.repository}#{pull.number}"] = script([FINISH])
+    return Subject(house, main.repository, pull.number)
+
+
+async def test_the_set_up_of_a_forks_code_is_laid_into_no_checkout_of_main(house: House) -> None:
+    """It would make a test pass there that fails: the fork would say what Honk says of main."""
+    main = await house.subject(files=ready(b"print('ready')\n"), plays=script([FIX], [FINISH]))
+    fork = await proposed(house, main, {"prepare.py": PREPARES})
+    before = kept(house)
+    await fork.comment("/honk is this right?")
+    await fork.settled()
+    assert kept(house) > before
+
+    await main.label()
+    await main.settled()
+    assert "1 fixed, 0 new failures" in main.status
+    assert main.labels == ["honk:done"]
+
+
+async def test_the_set_up_of_a_commit_that_was_taken_back_is_made_again(house: House) -> None:
+    """What left the branch's history says nothing of the branch any more."""
+    main = await house.subject(files=ready(b"print('ready')\n"), plays=script([FINISH]))
+    good = (await main.git("rev-parse", "refs/heads/main")).strip()
+    await house.github.push_files(main.repository, "main", {"prepare.py": PREPARES}, OWNER, "Oops")
+    await main.label()
+    await main.settled()
+    await main.git("update-ref", "refs/heads/main", good)
+    number = (await house.github.open_issue(main.repository, OWNER, "add() subtracts", "")).number
+    house.model.scripts[f"{main.repository}#{number}"] = script([FIX], [FINISH])
+    later = Subject(house, main.repository, number)
+    await later.label()
+    await later.settled()
+    assert "1 fixed, 0 new failures" in later.status
+
+
+async def test_what_an_earlier_commit_of_the_branch_made_serves_the_next(house: House) -> None:
+    main = await house.subject(files=ready(b"print('ready')\n"), plays=script([FINISH]))
+    await main.label()
+    await main.settled()
+    before = kept(house)
+    await house.github.push_files(main.repository, "main", {"more.py": b""}, OWNER, "More")
+    number = (await house.github.open_issue(main.repository, OWNER, "add() subtracts", "")).number
+    house.model.scripts[f"{main.repository}#{number}"] = script([FIX], [FINISH])
+    later = Subject(house, main.repository, number)
+    await later.label()
+    await later.settled()
+    assert "1 fixed, 0 new failures" in later.status
+    assert kept(house) == before
+
+
+async def test_a_forks_set_up_may_only_fetch_whatever_the_policy_says(house: House) -> None:
+    """`connect` lets code send things out; what is not on the base branch is anybody's."""
+    rules = b"setup: ['python3 prepare.py']\nnetwork: {allow: [files.example], mode: connect}\n"
+    tells = (
+        b"import os, sys\n"
+        b"sys.exit('only fetching: ' + str('trustStore' in os.environ['JAVA_TOOL_OPTIONS']))\n"
+    )
+    main = await house.subject(files={**files(rules), "prepare.py": tells}, plays=script([FINISH]))
+    fork = await proposed(house, main, {"prepare.py": tells + b"# a fork's\n"})
+    await fork.comment("/honk is this right?")
+    await fork.settled()
+    assert "only fetching: True" in fork.status
+    await main.label()
+    await main.settled()
+    assert "only fetching: False" in main.status

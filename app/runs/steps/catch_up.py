@@ -111,6 +111,7 @@ async def _onto_the_push(
     moved = preparation.model_copy(
         update={
             "base": head,
+            "held_by": "",
             "parent": head,
             "target": preparation.target.model_copy(update={"at": head}),
             "conflicts": merged.conflicts,
@@ -134,6 +135,7 @@ async def _onto_the_base(
     moved = preparation.model_copy(
         update={
             "base": base,
+            "held_by": preparation.target.base_branch,
             "parent": base if is_new else preparation.parent,
             "merged": None if is_new else base,
             "conflicts": merged.conflicts,

@@ -44,6 +44,7 @@ async def prepare(services: Services, run: RunInput) -> Preparation:
     await _show_at_work(services, run, row, target)
     return Preparation(
         base=base,
+        held_by=await _held_by(services, run, target, base),
         parent=target.at or base,
         rules=rules,
         target=target,
@@ -170,6 +171,17 @@ async def _start(services: Services, run: RunInput, row: RunRow, target: Target)
         problem, next_step = words.no_commits(repo, target.base_branch)
         raise UserError(problem, next_step=next_step)
     return base
+
+
+async def _held_by(services: Services, run: RunInput, target: Target, base: CommitSha) -> str:
+    """The base branch, if it holds the commit now. Only a set-up's result depends on that."""
+    if not run.policy.setup:
+        return ""
+    repo = run.trigger.repository
+    remote = await services.remote(run, READ_CODE)
+    tip = await services.mirrors.fetch(repo, remote, f"refs/heads/{target.base_branch}")
+    held = tip is not None and await services.mirrors.is_ancestor(repo, base, tip)
+    return target.base_branch if held else ""
 
 
 async def _common_base(

@@ -53,11 +53,13 @@ async def rebase(services: Services, run: RunInput, preparation: Preparation) ->
     branch = await services.mirrors.commits(repo, base, head, MOST)
     if target.ours and await _all_ours(services, branch):
         replayed = await _replay(services, run, base, branch)
-        moved = preparation.model_copy(update={"base": base, "parent": base, "forced": True})
+        change = {"base": base, "held_by": target.base_branch, "parent": base, "forced": True}
+        moved = preparation.model_copy(update=change)
         if replayed is not None:
             return await _sealed(services, run, moved, replayed)
         return await _for_the_agent(services, run, moved, base, head)
-    moved = preparation.model_copy(update={"base": base, "merged": base})
+    change = {"base": base, "held_by": target.base_branch, "merged": base}
+    moved = preparation.model_copy(update=change)
     return await _for_the_agent(services, run, moved, base, head)
 
 

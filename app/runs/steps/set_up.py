@@ -2,6 +2,10 @@
 
 They run once for a set of dependency files; what they made is kept and laid into every checkout
 that has the same ones: the agent's, the base's and that of the commit which is judged.
+
+What was kept is another's code at work in a checkout. So its key says whose code made it: what the
+base branch made serves that branch, and what a pull request, a fork or a run's own work made serves
+the very same tree.
 """
 
 from __future__ import annotations
@@ -16,15 +20,15 @@ from pathlib import Path
 
 from app import __version__
 from app.domain import setup, words
-from app.domain.run import RunInput
+from app.domain.run import Ground, RunInput
 from app.domain.setup import Tried
-from app.domain.values import CommitSha, TreeSha, Value
+from app.domain.values import TreeSha, Value
 from app.errors import UserError
 from app.runs.checkouts import check_out
 from app.runs.services import Services
 from app.workspace.checkout import Workspace
 from app.workspace.egress import Door, Mode
-from app.workspace.snapshots import Snapshot
+from app.workspace.snapshots import About, Snapshot
 from app.workspace.spec import Completed, Limits
 
 _LIMITS = Limits(seconds=1800)
@@ -52,19 +56,26 @@ class _Ran(Value):
 
 
 class _Plan(Value):
-    """How one tree is set up. `key` names the snapshot; `tree` is what it is made of."""
+    """How one tree is set up. `key` names the snapshot, which is made of `tree` in `make_mode`.
+
+    `wanted` is the checkout's tree, in which the commands run in `mode` where they run at all.
+    `by_branch`: an earlier commit of the branch may have made the snapshot.
+    """
 
     key: str
     tree: TreeSha
+    make_mode: Mode
+    wanted: TreeSha
     mode: Mode
-    builds: bool  # something follows from the sources, which are not those of the snapshot
+    by_branch: bool
+    installs: bool  # nothing follows from the sources
 
 
 async def set_up(
     services: Services,
     run: RunInput,
     workspace: Workspace,
-    base: CommitSha,
+    base: Ground,
     tree: TreeSha | None = None,
 ) -> None:
     """Make the checkout of `tree` (the base's own when left out) ready.
@@ -80,11 +91,13 @@ async def set_up(
     async with services.locks.only_one(f"setup {plan.key}", stop) as ours:
         if not ours:
             return
-        snapshot = services.snapshots.find(plan.key) or await _make(services, run, base, plan)
+        snapshot = await _kept(services, run, base, plan)
+        snapshot = snapshot or await _make(services, run, base, plan)
     ready = snapshot is not None and await services.snapshots.apply(snapshot, workspace)
     if snapshot is not None:
         services.tried.note(run.id, snapshot.tried)
-    if not ready or plan.builds:
+    builds = snapshot is not None and not plan.installs and snapshot.tree != plan.wanted
+    if not ready or builds:
         await _run(services, run, workspace, plan.mode)
     await services.snapshots.leave_out(workspace, frozenset())
 
@@ -93,7 +106,7 @@ async def for_the_agent(
     services: Services,
     run: RunInput,
     workspace: Workspace,
-    base: CommitSha,
+    base: Ground,
     tree: TreeSha | None,
 ) -> None:
     """The same for the agent, who is there to mend what its own changes broke.
@@ -126,28 +139,50 @@ async def again(services: Services, run: RunInput, workspace: Workspace) -> str:
     return words.set_up_again(ran.said)
 
 
-async def _plan(services: Services, run: RunInput, base: CommitSha, tree: TreeSha | None) -> _Plan:
+async def _plan(services: Services, run: RunInput, base: Ground, tree: TreeSha | None) -> _Plan:
     mirrors, repo, policy = services.mirrors, run.trigger.repository, run.policy
-    at_base = await mirrors.tree_of(repo, base)
+    at_base = await mirrors.tree_of(repo, base.commit)
     wanted = tree or at_base
     files = await mirrors.files(repo, wanted)
     known = await mirrors.files(repo, at_base)
     depends = setup.dependency_files(files, policy.setup)
-    ours = depends == setup.dependency_files(known, policy.setup)
-    # What a changed tree's set-up leaves is for its own run alone; what a branch's leaves, for
-    # runs on that branch.
-    scope = [repo, run.base_branch] if ours else [repo, run.id]
-    mode: Mode = policy.network.mode if ours else "fetch-only"
+    same = depends == setup.dependency_files(known, policy.setup)
     package = await mirrors.read_blob(repo, wanted, "package.json", _PACKAGE_JSON_BYTES) or b""
     installs = setup.only_installs(policy.setup, files, package.decode("utf-8", "replace"))
+    branch = base.branch if same else ""
+    # Where the base may be anybody's, its commands prepare no other tree but by fetching.
+    shared = bool(branch) or wanted == at_base or (same and installs)
+    made_of = at_base if shared else wanted
+    whose = setup.made_by(
+        repo,
+        made_of,
+        branch=branch,
+        run="" if shared else run.id,
+    )
+    mode: Mode = policy.network.mode if branch else "fetch-only"
     return _Plan(
         key=setup.key(
-            [scope, depends, policy.setup, policy.network, mode, policy.image, machine(services)]
+            [whose, depends, policy.setup, policy.network, mode, policy.image, machine(services)]
         ),
-        tree=at_base if ours else wanted,
+        tree=made_of,
+        make_mode=mode,
+        wanted=wanted,
         mode=mode if wanted == at_base else "fetch-only",
-        builds=not installs and ours and wanted != at_base,
+        by_branch=bool(branch),
+        installs=installs,
     )
+
+
+async def _kept(services: Services, run: RunInput, base: Ground, plan: _Plan) -> Snapshot | None:
+    """The snapshot, unless the branch's history no longer holds what made it: it was taken back."""
+    snapshot = services.snapshots.find(plan.key)
+    if snapshot is None or not plan.by_branch:
+        return snapshot
+    repo = run.trigger.repository
+    if not snapshot.commit or not await services.mirrors.has_commit(repo, snapshot.commit):
+        return None
+    held = await services.mirrors.is_ancestor(repo, snapshot.commit, base.commit)
+    return snapshot if held else None
 
 
 def machine(services: Services) -> tuple[str, ...]:
@@ -164,15 +199,16 @@ def _system() -> tuple[str, ...]:
     return (release, platform.machine(), os.path.realpath("/usr/bin/python3"))
 
 
-async def _make(services: Services, run: RunInput, base: CommitSha, plan: _Plan) -> Snapshot | None:
+async def _make(services: Services, run: RunInput, base: Ground, plan: _Plan) -> Snapshot | None:
     """Set a checkout up that nothing else happens in, and keep what came of it."""
     name = f"{run.id}-setup-{plan.key[:8]}"
-    workspace = await check_out(services, run, base, name, tree=plan.tree)
+    workspace = await check_out(services, run, base.commit, name, tree=plan.tree)
     try:
-        ran = await _run(services, run, workspace, plan.mode)
+        ran = await _run(services, run, workspace, plan.make_mode)
         if ran.stopped:
             return None
-        return await services.snapshots.keep(plan.key, workspace, ran.tried)
+        made_of = About(tried=ran.tried, commit=base.commit, tree=plan.tree)
+        return await services.snapshots.keep(plan.key, workspace, made_of)
     finally:
         await services.workspaces.remove(workspace)
 

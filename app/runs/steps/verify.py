@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from app.domain import words
 from app.domain.flag import Flag
-from app.domain.run import Phase, Preparation, RunInput
+from app.domain.run import Ground, Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha, Value
 from app.domain.verdict import (
     Change,
@@ -67,7 +67,7 @@ async def verify(
     await elsewhere.bring_commits(services, run, preparation.base, sealed.sha)
     if sealed.check_run is not None:
         await _check_in_progress(services, run, sealed.check_run)
-    before = await baseline(services, run, preparation.base)
+    before = await baseline(services, run, preparation.ground)
     after = await _results(
         services,
         run,
@@ -75,7 +75,7 @@ async def verify(
         sealed.tree,
         name=f"{run.id}-verify",
         against=before,
-        base=preparation.base,
+        base=preparation.ground,
     )
     verdict = compare(before, after, no_tests=run.policy.no_tests)
     return Verified(
@@ -86,18 +86,20 @@ async def verify(
     )
 
 
-async def baseline(services: Services, run: RunInput, base: CommitSha) -> Results | None:
+async def baseline(services: Services, run: RunInput, ground: Ground) -> Results | None:
     """The base commit's results: known ones, or made now in a checkout of its own.
 
     None when the base cannot be verified, or the run was stopped while another one verified it; the
     verdict says so.
     """
-    repo = run.trigger.repository
+    repo, base = run.trigger.repository, ground.commit
     # Results without what the commit keeps elsewhere say nothing about those with it.
     supplies = (await supplied(services, run, base)).digest
     # Nor do those with other tags, from which a build may take its version.
     tags = tag_list.digest(await services.mirrors.tags(repo, base))
-    key = f"{environment(services, run)}{supplies}{tags}"
+    # The same commit may be a fork's head first and the base branch's after the merge.
+    apart = "-apart" if run.policy.setup and not ground.branch else ""
+    key = f"{environment(services, run)}{supplies}{tags}{apart}"
     stop = services.stops.of(run.id)
     async with services.locks.only_one(f"{repo}@{base}:{key}", stop) as ours:
         if not ours:
@@ -106,9 +108,8 @@ async def baseline(services: Services, run: RunInput, base: CommitSha) -> Result
         if known is not None:
             return Results.recorded(known)
         try:
-            results = await _results(
-                services, run, base, None, name=f"{run.id}-base", confirmed=True
-            )
+            name = f"{run.id}-base"
+            results = await _ran(services, run, base, None, name, None, ground, is_base=True)
         except UserError:
             return None
         if stop.is_set():
@@ -118,15 +119,16 @@ async def baseline(services: Services, run: RunInput, base: CommitSha) -> Result
 
 
 async def for_the_agent(
-    services: Services, run: RunInput, base: CommitSha, workspace: Workspace
+    services: Services, run: RunInput, ground: Ground, workspace: Workspace
 ) -> str:
     """The agent's tool: its work tree as it stands, packed and verified like a commit."""
     packed = await pack(workspace, services.workspaces)
     repo = run.trigger.repository
-    commit = await services.mirrors.commit_tree(repo, packed.tree, [base], "Work in progress\n")
+    parents = [ground.commit]
+    commit = await services.mirrors.commit_tree(repo, packed.tree, parents, "Work in progress\n")
     before, after = await asyncio.gather(
-        baseline(services, run, base),
-        _results(services, run, commit, packed.tree, name=f"{run.id}-trial", base=base),
+        baseline(services, run, ground),
+        _results(services, run, commit, packed.tree, name=f"{run.id}-trial", base=ground),
     )
     return for_agent(after, before)
 
@@ -226,21 +228,16 @@ async def _results(
     tree: TreeSha | None,
     *,
     name: str,
+    base: Ground,
     against: Results | None = None,
-    base: CommitSha | None = None,
-    confirmed: bool = False,
 ) -> Results:
     """Verify one commit in a checkout of its own; what differs from `against` is run again.
 
-    With `base`, what the difference to that commit cannot affect is left out, and a set-up that
-    fails is a result; without, it raises SetUpError. `confirmed`: what fails as a whole is run
-    again, once.
+    What the difference to the base cannot affect is left out. A set-up that fails is a result.
     """
     try:
-        return await _ran(services, run, commit, tree, name, against, base, confirmed=confirmed)
+        return await _ran(services, run, commit, tree, name, against, base)
     except SetUpError as problem:
-        if base is None:
-            raise
         # The change broke it, so it is the change that has to be mended.
         return _not_set_up(commit, tree, problem, environment(services, run))
 
@@ -275,22 +272,27 @@ async def _ran(
     tree: TreeSha | None,
     name: str,
     against: Results | None,
-    base: CommitSha | None,
+    base: Ground,
     *,
-    confirmed: bool,
+    is_base: bool = False,
 ) -> Results:
-    async with _clean_checkout(services, run, commit, name, base or commit) as workspace:
+    """`is_base`: nothing is left out, and what fails as a whole is run again, once.
+
+    Raises SetUpError.
+    """
+    async with _clean_checkout(services, run, commit, name, base) as workspace:
         spec = services.workspaces.spec(workspace, image=run.policy.image)
         stop = services.stops.of(run.id)
         site = Site(services.sandbox, spec, services.scratch, stop)
-        choice = await _choice(services, run, workspace, commit, base, against)
+        since = None if is_base else base.commit
+        choice = await _choice(services, run, workspace, commit, since, against)
         chosen = choice.verifiers
         results = await runner.verify(
             site, chosen, commit, tree, environment=environment(services, run)
         )
         results = results.model_copy(update={"beyond": choice.beyond, "left_out": choice.left_out})
         if against is None:
-            return await runner.confirm(site, chosen, results) if confirmed else results
+            return await runner.confirm(site, chosen, results) if is_base else results
         return await runner.rerun(site, chosen, against, results)
 
 
@@ -312,7 +314,7 @@ async def _choice(
 
 @asynccontextmanager
 async def _clean_checkout(
-    services: Services, run: RunInput, commit: CommitSha, name: str, base: CommitSha
+    services: Services, run: RunInput, commit: CommitSha, name: str, base: Ground
 ) -> AsyncIterator[Workspace]:
     repo = run.trigger.repository
     workspace = await check_out(services, run, commit, name)

@@ -69,8 +69,8 @@ async def work(
     await elsewhere.bring_here(services, run, preparation.base)
     workspace = await open_workspace(services, run, preparation.base)
     tree = await prepare.work_tree(services, run)
-    await set_up.for_the_agent(services, run, workspace, preparation.base, tree)
-    baseline = asyncio.create_task(verify.baseline(services, run, preparation.base))
+    await set_up.for_the_agent(services, run, workspace, preparation.ground, tree)
+    baseline = asyncio.create_task(verify.baseline(services, run, preparation.ground))
     try:
         async with (
             elsewhere.carrying(
@@ -138,7 +138,7 @@ async def _session(
         return tree
 
     async def verify_now() -> str:
-        return await verify.for_the_agent(services, run, preparation.base, workspace)
+        return await verify.for_the_agent(services, run, preparation.ground, workspace)
 
     async def set_up_again() -> str:
         return await set_up.again(services, run, workspace)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.setup import Tried
-from app.workspace.snapshots import Snapshot, Snapshots
+from app.workspace.snapshots import About, Snapshot, Snapshots
 from tests.support.workspaces import World
 
 MAKE = """
@@ -35,7 +35,7 @@ def snapshots(world: World, tmp_path: Path) -> Snapshots:
 async def made(world: World, snapshots: Snapshots, key: str = "k") -> Snapshot:
     workspace = await world.workspace("maker")
     await world.inside(workspace, MAKE)
-    kept = await snapshots.keep(key, workspace, [Tried(host="a.test", why="no")])
+    kept = await snapshots.keep(key, workspace, About(tried=(Tried(host="a.test", why="no"),)))
     assert kept is not None
     return kept
 

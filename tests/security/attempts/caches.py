@@ -1,0 +1,218 @@
+"""What code of a fork, or of one run, leaves for the checkouts of others: one row for each cache.
+
+Whose code may leave what for whom is told in docs/security.md, "What is kept".
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from app.domain import setup
+from app.domain.values import CommitSha, RepoName
+from app.store.database import Database
+from app.store.results import ResultStore
+from app.verify.lent import lend_pytest
+from app.workspace.clients import ask
+from app.workspace.snapshots import Snapshots
+from app.workspace.spec import Mount
+from app.workspace.supply import Supply
+from tests.security.attempts.inside import Parts
+from tests.security.harness import Attempt, Outcome, outcome
+from tests.support.workspaces import REPO, World
+
+FORGED = "forged-51d2"
+OTHER = RepoName(owner="octo", name="Other")
+
+Whose = Callable[..., tuple[str, ...]]
+
+
+def by_base_branch(
+    repo: RepoName, tree: str, *, branch: str = "", run: str = ""
+) -> tuple[str, ...]:
+    """No defence: whatever ran, it is kept for the branch that the work is meant for."""
+    return ("branch", str(repo), "main")
+
+
+async def _set_up_of_a_fork(path: str, whose: Whose, folder: Path) -> Outcome:
+    """A fork's set-up leaves a file; then main is checked out, with the same dependencies."""
+    world = World.make(folder)
+    world.origin.write("README", "Read me.\n")
+    main = world.origin.commit()
+    await world.fetched()
+    world.origin.write("prepare.py", "forge()\n")
+    world.origin.commit("Prepare more", branch="fork")
+    fork = await world.fetched("fork")
+    snapshots = Snapshots(folder / "setups", world.workspaces)
+    theirs = await world.workspaces.create(REPO, fork, "theirs")
+    await world.inside(theirs, f"mkdir -p $(dirname {path}); echo {FORGED} > {path}")
+    key = setup.key([whose(REPO, await world.mirrors.tree_of(REPO, fork))])
+    assert await snapshots.keep(key, theirs) is not None
+    ours = await world.workspaces.create(REPO, main, "ours")
+    tree = await world.mirrors.tree_of(REPO, main)
+    found = snapshots.find(setup.key([whose(REPO, tree, branch="main")]))
+    if found is not None:
+        assert await snapshots.apply(found, ours)
+    seen = await world.inside(ours, f"cat {path} 2>/dev/null || true")
+    return outcome(FORGED in seen, f"{path} in main's checkout", "the key says whose code it was")
+
+
+class ByEnvironment(ResultStore):
+    """No defence: results are kept for a repository and its environment, whatever the commit."""
+
+    async def get(self, repo: RepoName, commit: CommitSha, environment: str) -> Any:
+        return await super().get(repo, CommitSha("0" * 40), environment)
+
+    async def put(self, repo: RepoName, commit: CommitSha, environment: str, value: Any) -> None:
+        await super().put(repo, CommitSha("0" * 40), environment, value)
+
+
+async def _results_of_a_fork(store: type[ResultStore], folder: Path) -> Outcome:
+    """A fork's commit is verified; then somebody asks how the base branch's does."""
+    database = Database(f"sqlite:///{folder / 'honk.db'}")
+    database.migrate()
+    try:
+        results = store(database)
+        await results.put(REPO, CommitSha("f" * 40), "same", {"told": FORGED})
+        found = await results.get(REPO, CommitSha("a" * 40), "same")
+    finally:
+        database.close()
+    return outcome(found is not None, "the fork's results for main", "results are by commit")
+
+
+def as_it_is(mount: Mount) -> Mount:
+    return mount
+
+
+def writable(mount: Mount) -> Mount:
+    """No defence: who reads a cache may write it."""
+    return replace(mount, writable=True)
+
+
+async def _writes_into(
+    make: Callable[[Path], Path], way: Callable[[Mount], Mount], folder: Path
+) -> Outcome:
+    """Hostile code writes over a file of a cache that is shown to it."""
+    shown = make(folder / "cache")
+    target = next(path for path in [shown, *sorted(shown.rglob("*"))] if path.is_file())
+    mount = way(Mount(shown, "/run/honk/shown"))
+    sandbox, spec = Parts(mounts=(mount,), own_users=False).made(folder)
+    within = "/run/honk/shown" + (f"/{target.relative_to(shown)}" if shown.is_dir() else "")
+    script = f"chmod u+w {within}; echo {FORGED} > {within}"
+    done = await sandbox.run(spec, ["bash", "-c", script])
+    through = FORGED in target.read_text(errors="replace")
+    return outcome(through, "the file in the cache is its own", done.text or "nothing was written")
+
+
+def _mirror(folder: Path) -> Path:
+    folder.mkdir()
+    world = World.make(folder)
+    world.origin.write("README", "Read me.\n")
+    world.origin.commit()
+    return world.origin.bare / "objects"
+
+
+def _archive(folder: Path) -> Path:
+    folder.mkdir()
+    archive = folder / "made.tar"
+    archive.write_bytes(b"made")
+    return archive
+
+
+def _contents(folder: Path) -> Path:
+    found = Supply(folder).contents(REPO)
+    (found / ("a" * 64)).write_bytes(b"content")
+    return found
+
+
+def _lent(folder: Path) -> Path:
+    return lend_pytest(folder)
+
+
+def of_each(repo: RepoName) -> RepoName:
+    return repo
+
+
+def of_all(repo: RepoName) -> RepoName:
+    """No defence: one mirror of a submodule for every repository that names it."""
+    return REPO
+
+
+async def _submodule_of_another(for_whom: Callable[[RepoName], RepoName], folder: Path) -> Outcome:
+    """One repository's token could read a submodule; another repository names the same commit."""
+    world = World.make(folder)
+    world.origin.write("secret", "private\n")
+    commit = world.origin.commit()
+    supply = Supply(folder / "supply")
+    sub = RepoName(owner="octo", name="Private")
+    await supply.mirrors(for_whom(REPO)).fetch(sub, world.origin.remote, commit)
+    there = await supply.mirrors(for_whom(OTHER)).has_commit(sub, commit)
+    return outcome(there, "a commit that its own token cannot read", "each has mirrors of its own")
+
+
+async def _names_a_registry(where: Callable[[Path], str], folder: Path) -> Outcome:
+    """A repository brings a client's configuration that names another registry."""
+    (folder / ".npmrc").write_text(f"registry=https://{FORGED}.example/\n")
+    (folder / "package.json").write_text('{"name": "x", "version": "1.0.0"}')
+    told = await ask(["npm", "config", "get", "registry"], folder=where(folder))
+    return outcome(FORGED in told, told, "clients are asked away from any project")
+
+
+def away(folder: Path) -> str:
+    return "/"
+
+
+def inside(folder: Path) -> str:
+    """No defence: the client is asked where the repository's files are."""
+    return str(folder)
+
+
+def _kept(name: str, path: str) -> Attempt:
+    run = functools.partial(_set_up_of_a_fork, path)
+    return Attempt(
+        name,
+        "what a set-up made is kept by whose code made it",
+        functools.partial(run, setup.made_by),
+        functools.partial(run, by_base_branch),
+    )
+
+
+def _shown(name: str, make: Callable[[Path], Path]) -> Attempt:
+    run = functools.partial(_writes_into, make)
+    return Attempt(
+        name,
+        "caches are mounted read-only",
+        functools.partial(run, as_it_is),
+        functools.partial(run, writable),
+    )
+
+
+ATTEMPTS = (
+    _kept("a fork's set-up is laid into main's checkouts", "conftest.py"),
+    _kept("a fork's set-up fills the tool caches of main", ".git/honk/python/bin/pytest"),
+    Attempt(
+        "a fork's results are taken for those of main",
+        "results of a base are kept by its commit",
+        functools.partial(_results_of_a_fork, ResultStore),
+        functools.partial(_results_of_a_fork, ByEnvironment),
+    ),
+    _shown("writes into a kept set-up", _archive),
+    _shown("writes into the mirror's objects", _mirror),
+    _shown("writes into what Git LFS keeps", _contents),
+    _shown("writes into the pytest that is lent", _lent),
+    Attempt(
+        "reads a submodule that another repository could read",
+        "mirrors of submodules belong to the repository that names them",
+        functools.partial(_submodule_of_another, of_each),
+        functools.partial(_submodule_of_another, of_all),
+    ),
+    Attempt(
+        "names the registry that others install from",
+        "clients are asked with the operator's configuration alone",
+        functools.partial(_names_a_registry, away),
+        functools.partial(_names_a_registry, inside),
+    ),
+)
