@@ -29,6 +29,7 @@ _HIDDEN = re.compile(
     "|(?<![\u00a9-\U0001fbff0-9#*])[\ufe0e\ufe0f]|(?<=[\ufe0e\ufe0f])[\ufe0e\ufe0f]"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_HALF = re.compile("[\ud800-\udfff]")
 _LINE_END = re.compile("\r\n|[\r\u2028\u2029]")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 
@@ -45,7 +46,7 @@ _SKIPS_CI = re.compile(
 )
 _SKIPS_AZURE = re.compile(r"\*\*\*(\s*no_ci\s*)\*\*\*", re.IGNORECASE)
 _SKIPS_CHECKS = re.compile(r"(skip|request)-(checks)(?=\s*:)", re.IGNORECASE)
-_TRAILER = re.compile(r"^[^\s:]+[^\S\n]*:", re.MULTILINE)
+_TRAILER = re.compile(r"^[A-Za-z0-9-]+[^\S\n]*:(?!//)", re.MULTILINE)
 _COMMAND = re.compile(
     r"^((?:[^\S\n]|[>*+-])*)(?:(/)(?=[a-z][\w-]*(?:\s|\Z))|(bors|atlantis)(?=[^\S\n]+\S))",
     re.IGNORECASE | re.MULTILINE,
@@ -65,8 +66,11 @@ _ROUNDS = 16
 
 
 def printable(text: str) -> str:
-    """Without invisible and control characters, each line ended by a line feed."""
-    return _CONTROL.sub("", _HIDDEN.sub("", _LINE_END.sub("\n", text)))
+    """Without invisible and control characters, each line ended by a line feed.
+
+    Half a character, as in a name that is not UTF-8, cannot be sent: it becomes `�`.
+    """
+    return without_invisible(_whole(_LINE_END.sub("\n", text)))
 
 
 def visible(text: str) -> str:
@@ -114,8 +118,12 @@ def code(text: str, *, limit: int) -> str:
 
 def fence(text: str, *, limit: int, language: str = "") -> str:
     """A fenced block that cannot be broken out of, its middle left out when it is too long."""
-    text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _CONTROL.sub("", _whole(text.replace("\r\n", "\n").replace("\r", "\n")))
     return code_block(fit_middle(text, limit), language)
+
+
+def _whole(text: str) -> str:
+    return _HALF.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _without_trailers(text: str) -> str:

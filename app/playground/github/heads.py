@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from markdown_it import MarkdownIt
+
 from . import actions, auto_merge, checks, rules, threads
 from .commits import push_commit_shape
 from .conversation import add_event, announce, close
@@ -15,6 +17,7 @@ from .world import Issue, Json, PullRequest, Repository, Size, User, World
 _MOST_COMMITS = 20
 """Commits that one push event tells of here (GitHub: 2048)."""
 
+_PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _CLOSING = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+#(\d+)\b", re.IGNORECASE)
 
 Move = tuple[str, str, str]
@@ -180,5 +183,10 @@ def _close_named(world: World, repository: Repository, actor: User, text: str) -
 
 
 def closing_numbers(text: str) -> list[int]:
-    """The issues that a text closes with GitHub's keywords."""
-    return [int(found) for found in _CLOSING.findall(text)]
+    """The issues that a Markdown text closes; keywords count outside of code."""
+    said = (
+        token.content if token.type == "text" else "\n"
+        for block in _PARSER.parse(text)
+        for token in block.children or ()
+    )
+    return [int(found) for found in _CLOSING.findall("".join(said))]

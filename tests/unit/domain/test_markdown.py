@@ -198,3 +198,16 @@ def test_a_title_that_is_too_long_ends_in_an_ellipsis() -> None:
 def test_plain_text_keeps_its_limit(text: str, limit: int) -> None:
     assert len(sanitize.title(text, limit=limit)) <= limit
     assert len(sanitize.message(text, limit=limit)) <= limit
+
+
+@pytest.mark.parametrize("text", ["https://x.y/\udcff", "`\udcff`", "[a](https://x.y/\ud800)"])
+def test_half_a_character_can_be_sent(text: str) -> None:
+    for write in (sanitize.markdown, sanitize.plain, sanitize.code, sanitize.fence):
+        assert write(text, limit=100).encode()
+    assert sanitize.title(text, limit=100).encode()
+    assert sanitize.message(text, limit=100).encode()
+
+
+def test_only_trailers_are_set_in() -> None:
+    text = "https://x.y\nReviewed-by: somebody\nand so: on"
+    assert sanitize.message(text, limit=100) == "https://x.y\n  Reviewed-by: somebody\nand so: on"

@@ -182,6 +182,7 @@ async def test_a_push_moves_the_pull_request(world: World) -> None:
         ("Closes #1", [1]),
         ("fixes: #2 and RESOLVED #3", [2, 3]),
         ("see #4, discloses #5, closes 6", []),
+        ("`fixes #1`\n\n```\ncloses #2\n```\n\nfixes `#3`, closes &num;4", [4]),
     ],
 )
 async def test_closing_words(text: str, numbers: list[int]) -> None:
