@@ -23,7 +23,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
@@ -313,7 +313,7 @@ def _with_netrc(rule: Rule) -> Rule:
         found = netrc.netrc().hosts.get(rule.pattern)
     except (OSError, netrc.NetrcParseError):
         found = None
-    return Rule(rule.pattern, rule.port, rule.tls, _basic(found[0], found[2])) if found else rule
+    return replace(rule, authorization=_basic(found[0], found[2])) if found else rule
 
 
 def _basic(name: str, password: str) -> SecretStr:

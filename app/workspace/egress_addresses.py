@@ -7,7 +7,6 @@ else the second time (DNS rebinding) gains nothing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -85,14 +84,25 @@ class Addresses:
             forms.append(address.ipv4_mapped)
         return any(form in network for form in forms for network in self._networks)
 
-    async def check(self, host: str) -> None:
+    async def check(self, host: str, *, known: bool) -> None:
         """For what a proxy of the operator's reaches by name. Raises RefusedError.
 
         What this machine can look up is held to the same rules. In a network that has no name
-        server for the world outside, only the proxy knows where a name leads.
+        server for the world outside only the proxy knows where a name leads: it may be a server
+        inside. So a name has to be `known` from the operator's own clients there, unless the
+        operator allows every address.
         """
-        with contextlib.suppress(NoAddressError):
+        try:
             await self.of(host)
+        except NoAddressError as problem:
+            if not known and not self._allows_every():
+                raise RefusedError(
+                    "this machine cannot look the name up; the operator can allow such names with "
+                    "HONK_EGRESS_NETWORKS=0.0.0.0/0"
+                ) from problem
+
+    def _allows_every(self) -> bool:
+        return any(network.prefixlen == 0 for network in self._networks)
 
     async def of(self, host: str) -> list[str]:
         """The addresses of the host that may be connected to.

@@ -179,14 +179,15 @@ class Outside:
     async def connection(self, place: Place) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to a checked address. Raises RefusedError, OSError, TimeoutError.
 
-        Through a proxy of the operator's as well the name has to be known here: what goes through
-        a tunnel is for the client to check, and the client is not to be trusted with it.
+        Through a proxy of the operator's as well the name has to be one that can be looked up here:
+        who answers in a tunnel is for the client inside to check, which is not to be trusted.
         """
-        address = (await self._addresses.of(place.host))[0]
         proxy = self._outgoing.proxy_for(place.origin)
         async with asyncio.timeout(15):
             if proxy is None:
+                address = (await self._addresses.of(place.host))[0]
                 return await asyncio.open_connection(address, place.port)
+            await self._addresses.check(place.host, known=False)
             return await tunnel(proxy, self._trust, place.host, place.port)
 
     @asynccontextmanager
@@ -214,9 +215,9 @@ class Outside:
         self, place: Place, method: str, target: str, headers: Sequence[tuple[bytes, bytes]]
     ) -> AsyncIterator[httpcore.Response]:
         sent = [(b"host", place.host_header), (b"user-agent", _USER_AGENT), *headers]
-        given = self.rule(place).authorization
-        if given is not None:
-            sent.append((b"authorization", given.get_secret_value().encode()))
+        rule = self.rule(place)
+        if rule.authorization is not None:
+            sent.append((b"authorization", rule.authorization.get_secret_value().encode()))
         timeout = {"connect": 15.0, "read": self._wait, "write": self._wait, "pool": self._wait}
         url = httpcore.URL(
             scheme="https" if place.tls else "http",
@@ -226,7 +227,7 @@ class Outside:
         )
         proxy = self._outgoing.proxy_for(place.origin)
         if proxy is not None:
-            await self._addresses.check(place.host)
+            await self._addresses.check(place.host, known=rule.known)
         async with self._pool(proxy).stream(
             method, url, headers=sent, extensions={"timeout": timeout}
         ) as response:

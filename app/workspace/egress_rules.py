@@ -57,13 +57,15 @@ class RefusedError(Exception):
 class Rule:
     """One place that may be reached: an exact host, or every host below `*.suffix`.
 
-    `authorization` is what the registry there asks of the operator: it is added outside.
+    `authorization` is what the registry there asks of the operator: it is added outside. `known` is
+    whether the operator's own clients go there, and not only a repository's policy names it.
     """
 
     pattern: str
     port: int = 443
     tls: bool = True
     authorization: SecretStr | None = field(default=None, compare=False)
+    known: bool = field(default=False, compare=False)
 
     def covers(self, host: str, port: int, *, tls: bool) -> bool:
         """Is this host and port, spoken to in this way, the place?"""
@@ -98,14 +100,15 @@ def url_rule(url: str, authorization: SecretStr | None = None) -> Rule:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("neither http nor https")
     tls = parts.scheme == "https"
-    return Rule(plain_host(parts.hostname), parts.port or (443 if tls else 80), tls, authorization)
+    port = parts.port or (443 if tls else 80)
+    return Rule(plain_host(parts.hostname), port, tls, authorization, known=True)
 
 
 def rule_for(rules: Iterable[Rule], host: str, port: int, *, tls: bool) -> Rule:
-    """The rule that lets a request through, one with credentials first. Raises RefusedError."""
+    """The rule that lets a request through, that of the operator's first. Raises RefusedError."""
     found = [rule for rule in rules if rule.covers(host, port, tls=tls)]
     if found:
-        return max(found, key=lambda rule: rule.authorization is not None)
+        return max(found, key=lambda rule: (rule.authorization is not None, rule.known))
     if any(rule.covers(host, rule.port, tls=rule.tls) for rule in rules):
         raise RefusedError(f"port {port} is not the one that is allowed there")
     raise RefusedError("the host is not on the allow-list")

@@ -47,6 +47,18 @@ def test_every_dependency_that_is_named_is_locked() -> None:
     assert names <= locked
 
 
+def test_nothing_tells_people_to_install_the_other_honk() -> None:
+    """`honk` on the package index is somebody else's."""
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert (project["name"], list(project["scripts"])) == ("honk-app", ["honk"])
+    texts = [*_ROOT.glob("*.md"), *_ROOT.glob("docs/*.md"), *_ROOT.glob("app/**/*.py")]
+    for path in texts:
+        text = path.read_text("utf-8")
+        assert not re.search(r"(?:pip|uv|pipx) [^`\n]*install [^`\n]*['\" ]honk\b(?!-app)", text), (
+            path
+        )
+
+
 def test_the_tests_of_github_are_locked_too() -> None:
     lock = (_ROOT / "tests/contract/package-lock.json").read_text("utf-8")
     assert lock.count('"integrity": "sha512-') == lock.count('"node_modules/')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -22,7 +23,7 @@ from app.workspace.egress_addresses import Addresses
 from app.workspace.egress_authority import Authority
 from app.workspace.egress_proxy import Bounds, Outside, Place
 from app.workspace.egress_rules import RefusedError as EgressRefusedError
-from app.workspace.egress_rules import Rule
+from app.workspace.egress_rules import Rule, url_rule
 from app.workspace.egress_way_out import tunnel
 from app.workspace.git import GitUntrustedError, git
 from tests.support.surroundings import Surroundings, surroundings
@@ -239,16 +240,27 @@ async def test_set_up_goes_by_name_where_the_proxy_alone_knows_it(company: Netwo
     async def nobody_knows(host: str) -> list[str]:
         raise OSError
 
-    rules = [Rule("github.corp.test"), Rule("10.0.0.7"), Rule("inside.corp.test")]
-    outside = Outside(rules, Addresses((), nobody_knows), Bounds(), outgoing.trust, outgoing)
     place = Place("github.corp.test", 443, tls=True)
-    async with outside.answer(place, "GET", "/x", []) as answer:
-        assert await answer.aread() == b"hello"
-    # In a tunnel nobody of ours looks who answers.
-    with pytest.raises(EgressRefusedError, match="no address"):
-        await outside.connection(place)
-    await outside.aclose()
-    assert network.asked == ["github.corp.test:443"]
+    named = [Rule("github.corp.test")]
+    configured = [*named, url_rule("https://github.corp.test/simple")]
+    every = [ip_network("0.0.0.0/0")]
+    for rules, networks, fetched, tunneled in (
+        (named, [], False, False),
+        # In a tunnel nobody of ours looks who answers.
+        (configured, [], True, False),
+        (named, every, True, True),
+    ):
+        network.asked.clear()
+        addresses = Addresses(networks, nobody_knows)
+        outside = Outside(rules, addresses, Bounds(), outgoing.trust, outgoing)
+        with nullcontext() if fetched else pytest.raises(EgressRefusedError, match="look the name"):
+            async with outside.answer(place, "GET", "/x", []) as answer:
+                assert await answer.aread() == b"hello"
+        with nullcontext() if tunneled else pytest.raises(EgressRefusedError, match="0/0"):
+            _, writer = await outside.connection(place)
+            writer.transport.abort()
+        await outside.aclose()
+        assert network.asked == ["github.corp.test:443"] * (fetched + tunneled)
 
 
 @pytest.mark.parametrize("found", ["10.0.0.7", "169.254.169.254", "127.0.0.1"])
