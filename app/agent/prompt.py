@@ -169,6 +169,10 @@ def _heading(assignment: Assignment) -> str:
         f"The subject is {what} {assignment.number}; the checkout is at {assignment.workspace}, "
         f"on branch {_one_line(assignment.base_branch)!r}.",
     ]
+    lines.append(
+        "Your work tree is committed as it is. Files that .gitignore names or that tools generate "
+        "are left out, unless you add them with git add -f."
+    )
     if assignment.test_commands:
         known = "; ".join(_one_line(command) for command in assignment.test_commands)
         lines.append(f"verify runs the project's tests: {known}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, NewType, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 CommitSha = NewType("CommitSha", str)
 """A full, lower-case, hexadecimal object name of a commit."""
@@ -24,10 +24,37 @@ _BRANCH = re.compile(
 )
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+
+
+def printable_name(name: str | bytes) -> str:
+    """A file's name as text that can be recorded and shown: bytes that are not UTF-8 as `\\xe9`.
+
+    Names are bytes to git and to the file system, and a `str` of one (`os.fsdecode`) may hold half
+    surrogate pairs, which no database, JSON or API takes.
+    """
+    if isinstance(name, str):
+        name = _NO_BYTE.sub("\ufffd", name).encode("utf-8", "surrogateescape")
+    return name.decode("utf-8", "backslashreplace")
+
+
 class Value(BaseModel):
-    """What crosses a step or the database: typed, frozen, and plain JSON when written down."""
+    """What crosses a step or the database: typed, frozen, and plain JSON when written down.
+
+    Here, and nowhere else, names become printable: whatever is recorded is text. What has to find a
+    file again is no Value.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="after")
+    def _is_text(self) -> Self:
+        for name, value in self.__dict__.items():
+            if not _is_all_text(value):
+                # Nobody has seen the object yet.
+                self.__dict__[name] = _all_printable(value)
+        return self
 
     @classmethod
     def recorded(cls, value: Any) -> Self:
@@ -37,6 +64,27 @@ class Value(BaseModel):
         one does not know are skipped. Raises ValidationError.
         """
         return cls.model_validate(value, extra="ignore")
+
+
+def _is_all_text(data: Any) -> bool:
+    """Whether there is no half of a surrogate pair in it; values in it have seen to themselves."""
+    if isinstance(data, str):
+        return data.isascii() or _SURROGATE.search(data) is None
+    if isinstance(data, dict):
+        return all(_is_all_text(key) and _is_all_text(each) for key, each in data.items())
+    if isinstance(data, list | tuple):
+        return all(map(_is_all_text, data))
+    return True
+
+
+def _all_printable(data: Any) -> Any:
+    if isinstance(data, str):
+        return printable_name(data)
+    if isinstance(data, dict):
+        return {_all_printable(key): _all_printable(each) for key, each in data.items()}
+    if isinstance(data, list | tuple):
+        return type(data)(_all_printable(each) for each in data)
+    return data
 
 
 class RepoName(Value):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from app.domain.values import RepoName, Value
+from app.domain.values import RepoName
 from app.workspace.mirror import Mirrors
 
 _POINTER = re.compile(
@@ -23,7 +24,8 @@ _MOST_CANDIDATES = 10_000
 _MOST_ATTRIBUTES_BYTES = 100_000
 
 
-class Pointer(Value):
+@dataclass(frozen=True)
+class Pointer:
     """A file whose content Git LFS keeps: by the content's SHA-256 and its size in bytes."""
 
     path: str
@@ -31,7 +33,8 @@ class Pointer(Value):
     size: int
 
 
-class Submodule(Value):
+@dataclass(frozen=True)
+class Submodule:
     """A folder that is a commit of another repository; `url` as `.gitmodules` has it, or empty."""
 
     path: str
@@ -39,7 +42,8 @@ class Submodule(Value):
     url: str
 
 
-class Absent(Value):
+@dataclass(frozen=True)
+class Absent:
     """What no checkout holds by itself, by path."""
 
     pointers: tuple[Pointer, ...] = ()

@@ -18,7 +18,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
+from app.domain.generated import patterns
 from app.domain.values import CommitSha, RepoName, TreeSha, Value, commit_sha
 from app.errors import HonkError, UserError
 from app.workspace.git import inside_environment
@@ -87,6 +88,7 @@ while [ $# -gt 0 ]; do
   rm -rf "$other"
   shift 3
 done
+cp "$saved/generated" .git/info/exclude
 [ ! -e "$saved/tags" ] || cp "$saved/tags" .git/packed-refs
 """
 """What Git LFS keeps is marked as unchanged in the index: whatever happens to it in the work tree,
@@ -344,11 +346,13 @@ class Workspaces:
             for at, each in enumerate(fetched.submodules)
         ]
         seen = self.sandbox.seen
+        files = await self.mirrors.files(workspace.repo, workspace.base)
+        generated = patterns(files)
         tags = as_packed_refs(await self.mirrors.tags(workspace.repo, workspace.base))
         async with self.scratch(workspace) as scratch:
+            write_readable(scratch.source / "generated", as_exclude_file(generated))
             if tags:
-                (scratch.source / "tags").write_bytes(tags)
-                (scratch.source / "tags").chmod(0o644)
+                write_readable(scratch.source / "tags", tags)
             spec = self.spec(
                 workspace,
                 limits=_CHECKOUT_LIMITS,
@@ -373,6 +377,17 @@ class Workspaces:
             await asyncio.to_thread(_keep_index, scratch.source, workspace.index)
         described = _Description(repo=workspace.repo, base=workspace.base, lfs=workspace.lfs)
         (workspace.folder / "workspace.json").write_text(described.model_dump_json())
+
+
+def as_exclude_file(lines: Sequence[str]) -> bytes:
+    """Patterns as git's exclude files have them (gitignore(5))."""
+    return b"".join(os.fsencode(line) + b"\n" for line in lines)
+
+
+def write_readable(path: Path, content: bytes) -> None:
+    """A file that a sandbox's user can read, whatever the worker's umask."""
+    path.write_bytes(content)
+    path.chmod(0o644)
 
 
 def contents_of(workspace: Workspace) -> Mount | None:

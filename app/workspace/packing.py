@@ -1,8 +1,8 @@
 """What the work tree holds becomes a tree in the mirror, and nothing else does.
 
-Only the files count: what the agent staged, committed or did to its `.git` changes nothing. Git
-reads the work tree in a second sandbox with a git directory of its own; what comes out is a pack,
-which the worker takes in as from a stranger and then looks through.
+The files count, and of the agent's `.git` only which ignored ones it added. Git reads the work tree
+in a second sandbox with a git directory of its own; what comes out is a pack, which the worker
+takes in as from a stranger and then looks through.
 """
 
 from __future__ import annotations
@@ -11,13 +11,22 @@ import asyncio
 import errno
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.domain.values import RepoName, TreeSha, tree_sha
+from app.domain.generated import patterns
+from app.domain.values import RepoName, TreeSha, printable_name, tree_sha
 from app.errors import UserError
-from app.workspace.checkout import PLAIN_ATTRIBUTES, Workspace, Workspaces, contents_of
+from app.workspace.checkout import (
+    PLAIN_ATTRIBUTES,
+    Workspace,
+    Workspaces,
+    as_exclude_file,
+    contents_of,
+    write_readable,
+)
 from app.workspace.git import GitError, inside_environment, tells_of_no_room
 from app.workspace.mirror import FileChange, Mirrors
 from app.workspace.reading import NotReadableError, open_file, read_file
@@ -25,6 +34,7 @@ from app.workspace.spec import GIB, MIB, Completed, Limits, Mount
 
 MAX_PACK_BYTES = 2 * GIB
 _MAX_WORDS = 50
+_MAX_NAMED = 10
 _SAVED_INDEX = "/run/honk/index"
 _MADE = "/run/honk/made"
 _LAID_IN = "/run/honk/laid-in"
@@ -40,12 +50,33 @@ git init -q --template=
 mkdir -p "$GIT_DIR/info" "$GIT_DIR/objects/info"
 printf '%s\\n' "$objects" > "$GIT_DIR/objects/info/alternates"
 printf '%s\\n' '{PLAIN_ATTRIBUTES}' > "$GIT_DIR/info/attributes"
-cp "$made" "$GIT_DIR/info/exclude"
+cat "$made" "$out/generated" > "$GIT_DIR/info/exclude"
 cp -p "$saved" "$GIT_DIR/index"
 git update-index -q --refresh > /dev/null 2>&1 || :
 code=0
 git add -A --ignore-errors . 2> "$out/words" || code=$?
 if [ "$code" -gt 1 ]; then cat "$out/words"; exit "$code"; fi
+: > "$out/made-added"
+if [ -f .git/index ]; then
+  # What the agent added itself counts, ignored or not. Its index is read as data.
+  cp .git/index "$out/theirs"
+  git ls-files -z > "$out/ours"
+  GIT_INDEX_FILE="$out/theirs" git ls-files -z > "$out/added" 2> /dev/null || : > "$out/added"
+  comm -z -13 --nocheck-order "$out/ours" "$out/added" | xargs -0 -r sh -c '
+    for each; do
+      if [ -L "./$each" ] || {{ [ -f "./$each" ] && [ -r "./$each" ]; }}; then
+        printf "%s\\0" "$each"
+      fi
+    done' look > "$out/wanted"
+  git update-index -z --add --stdin < "$out/wanted" 2> /dev/null \
+    || xargs -0 -r -n 1 git update-index --add -- < "$out/wanted" 2>> "$out/words" || :
+  git ls-files -c -i -z --exclude-from="$made" > "$out/made-added"
+  git update-index -z --force-remove --stdin < "$out/made-added"
+fi
+git ls-files -o -i -z --directory --exclude-from="$out/generated" | sort -z > "$out/ignored"
+cp "$made" "$GIT_DIR/info/exclude"
+git ls-files -o -z --directory --no-empty-directory --exclude-standard | sort -z \
+  | comm -z -12 - "$out/ignored" > "$out/left"
 git ls-files -s -z | grep -z '^160000 ' > "$out/links" || :
 if [ -s "$out/links" ] || [ -n "$submodules" ]; then
   cut -z -f 2- < "$out/links" | git update-index -z --force-remove --stdin
@@ -88,15 +119,18 @@ class PackedTree:
 async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
     """Pack the work tree as it is now. Its sandboxes should be dead.
 
-    Files are left out by the repository's own `.gitignore`, and when set-up made them. Submodules
-    and what Git LFS keeps stay as they are in the base. Links that lead outside, new nested
+    Files are left out by the repository's own `.gitignore` and when tools generated them, unless
+    the agent added them to its own index, and always when set-up made them. Submodules and what Git
+    LFS keeps stay as they are in the base. Links that lead outside, new nested
     repositories and changes of `.gitmodules` are left out and named. Raises UserError when the
     tree cannot be packed, RetryableError when the sandbox went away.
     """
     mirrors, repo = workspaces.mirrors, workspace.repo
     links = await mirrors.gitlinks(repo, workspace.base)
     last = mirrors.pinned(repo, workspace.pin("tree"))
+    generated = patterns(await mirrors.files(repo, workspace.base))
     async with workspaces.scratch(workspace) as scratch:
+        write_readable(scratch.source / "generated", as_exclude_file(generated))
         await _pack_inside(workspace, workspaces, scratch, last, has_submodules=bool(links))
         packed = await asyncio.to_thread(_read_tree_name, scratch.source)
         skipped = await asyncio.to_thread(_left_out_inside, scratch.source, links)
@@ -165,7 +199,7 @@ async def _take_in(mirrors: Mirrors, repo: RepoName, scratch: Path) -> None:
 
 def _left_out_inside(scratch: Path, links: dict[str, str]) -> tuple[str, ...]:
     """What git itself did not take: unreadable files, refused names, nested repositories."""
-    told = read_file(scratch, "words", 16 * MIB).decode("utf-8", "replace")
+    told = printable_name(read_file(scratch, "words", 16 * MIB))
     words = [f"`{path}` could not be read: {why}" for path, why in _UNREADABLE.findall(told)]
     unreadable = {path for path, _ in _UNREADABLE.findall(told)}
     words += [
@@ -177,16 +211,42 @@ def _left_out_inside(scratch: Path, links: dict[str, str]) -> tuple[str, ...]:
         described, _, name = row.partition(b"\t")
         path, sha = os.fsdecode(name), described.split()[1].decode()
         if path not in links:
-            words.append(f"`{path}` is a repository of its own: it was left out")
+            words.append(f"`{printable_name(name)}` is a repository of its own: it was left out")
         elif links[path] != sha:
-            words.append(f"`{path}` is a submodule: it was left as it was")
+            words.append(f"`{printable_name(name)}` is a submodule: it was left as it was")
     altered = read_file(scratch, "altered", 16 * MIB).split(b"\0")[:-1]
     words += [
-        f"`{os.fsdecode(path)}` is kept in Git LFS: it was left as it was" for path in altered
+        f"`{printable_name(path)}` is kept in Git LFS: it was left as it was" for path in altered
     ]
+    words += _named_together(scratch)
     if len(words) > _MAX_WORDS:
         words[_MAX_WORDS:] = [f"and {len(words) - _MAX_WORDS} more"]
     return tuple(words)
+
+
+def _named_together(scratch: Path) -> list[str]:
+    """What is left out by kind: of one name there may be very many."""
+    words = []
+    if left := _names(scratch, "left"):
+        words.append(f"{_few(left)}: generated by tools. `git add -f` takes a file in")
+    if made := _names(scratch, "made-added"):
+        words.append(f"{_few(made)}: made by set-up, which no commit takes in")
+    return words
+
+
+def _names(scratch: Path, file: str) -> list[str]:
+    return [printable_name(row) for row in read_file(scratch, file, 16 * MIB).split(b"\0") if row]
+
+
+def _few(paths: Sequence[str]) -> str:
+    """The last parts of paths, each with how often it is there."""
+    counts = Counter(path.rstrip("/").rpartition("/")[2] for path in paths)
+    named = [
+        f"`{name}`" if count == 1 else f"`{name}` ({count:,} times)"
+        for name, count in counts.most_common(_MAX_NAMED)
+    ]
+    more = len(counts) - len(named)
+    return ", ".join(named) + (f" and {more:,} more" if more else "")
 
 
 async def _without_forbidden(
@@ -204,7 +264,7 @@ async def _without_forbidden(
                 if kept
                 else ("0", _NO_SHA, change.path)
             )
-            words.append(f"`{change.path}` {reason}")
+            words.append(f"`{printable_name(change.path)}` {reason}")
     if entries:
         tree = await mirrors.tree_with(repo, tree, entries)
     return tree, tuple(words)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from pydantic import ValidationError
 
 from app.domain.run import Outcome
-from app.domain.values import Value
+from app.domain.values import Value, printable_name
 from app.domain.words import Publication, Report
 
 
@@ -27,3 +29,34 @@ def test_what_is_recorded_and_makes_no_sense_is_refused() -> None:
 
     with pytest.raises(ValidationError):
         Pair.recorded({"two": 2})
+
+
+class _Recorded(Value):
+    name: str
+    more: tuple[str, ...] = ()
+    by_name: dict[str, str] | None = None
+    inner: _Recorded | None = None
+
+
+def test_names_that_are_not_utf_8_are_printable_in_whatever_is_recorded() -> None:
+    name = os.fsdecode(b"caf\xe9/\xff.py")
+    inner = _Recorded(name=name)
+    value = _Recorded(name=name, more=("é", name), by_name={name: name}, inner=inner)
+    shown = r"caf\xe9/\xff.py"
+    assert value.model_dump(mode="json") == {
+        "name": shown,
+        "more": ["é", shown],
+        "by_name": {shown: shown},
+        "inner": {"name": shown, "more": [], "by_name": None, "inner": None},
+    }
+    assert _Recorded.recorded(value.model_dump(mode="json")) == value
+    assert _Recorded.model_validate({"name": "\ud83d"}).name == "\ufffd"
+    assert printable_name(b"caf\xe9") == printable_name(os.fsdecode(b"caf\xe9")) == r"caf\xe9"
+    assert printable_name("é🙂") == "é🙂"
+
+
+def test_what_is_wrong_besides_is_still_refused() -> None:
+    with pytest.raises(ValidationError):
+        _Recorded.model_validate({"name": "\udce9", "other": 1})
+    with pytest.raises(ValidationError):
+        _Recorded.model_validate({"name": 1})
