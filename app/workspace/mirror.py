@@ -638,7 +638,11 @@ class Mirrors:
 
     async def link_target(self, repo: RepoName, sha: str) -> bytes:
         """What a symbolic link's blob says."""
-        return await self._git(repo, ["cat-file", "blob", sha], cut=4096)
+        return await self.blob_start(repo, sha, 4096)
+
+    async def blob_start(self, repo: RepoName, sha: str, most: int) -> bytes:
+        """The first bytes of a blob, at most so many."""
+        return (await self._git(repo, ["cat-file", "blob", sha], cut=most))[:most]
 
     async def bundle(self, repo: RepoName, base: CommitSha, head: CommitSha, path: Path) -> None:
         """Write what `head` has and `base` has not to a file that git can fetch from.

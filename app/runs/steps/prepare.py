@@ -13,6 +13,7 @@ from app.github.checks import Output
 from app.github.pulls import PullRequest
 from app.runs.checkouts import supplied
 from app.runs.services import READ_CODE, READ_PULLS, SEAL, Services
+from app.runs.steps import guidance
 from app.runs.steps.announce import announce
 from app.store.runs import RunRow
 from app.store.turns import Turns
@@ -40,7 +41,7 @@ async def prepare(services: Services, run: RunInput) -> Preparation:
         base = target.at
     await services.mirrors.pin(run.trigger.repository, f"{run.id}-base", base)
     await services.runs.update(run.id, base_sha=base)
-    await _tell_supplied(services, run, base)
+    await _tell_read(services, run, base, rules)
     await _show_at_work(services, run, row, target)
     return Preparation(
         base=base,
@@ -52,12 +53,15 @@ async def prepare(services: Services, run: RunInput) -> Preparation:
     )
 
 
-async def _tell_supplied(services: Services, run: RunInput, base: CommitSha) -> None:
-    """What the base keeps elsewhere was read or left out; told once, however often it goes on."""
+async def _tell_read(services: Services, run: RunInput, base: CommitSha, rules: CommitSha) -> None:
+    """What the base keeps elsewhere, and the guidance for agents, was read or left out; told once,
+    however often it goes on.
+    """
     supplies = await supplied(services, run, base)
     known = (await services.runs.get(run.id)).input
     items = [Item(what=what) for what in supplies.here]
     items += [Item(what=what, why_not=why) for what, why in supplies.missing]
+    items += (await guidance.read(services, run, rules)).items
     manifest = (*known.manifest, *(item for item in items if item not in known.manifest))
     if manifest != known.manifest:
         change = known.model_copy(update={"manifest": manifest})

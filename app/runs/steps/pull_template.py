@@ -8,6 +8,7 @@ from app.domain import pull_template
 from app.domain.run import Preparation, RunInput
 from app.domain.sanitize import visible
 from app.runs.services import Services
+from app.workspace.following import NotThereError, start_of
 from app.workspace.git import GitError
 
 log = structlog.get_logger()
@@ -23,11 +24,11 @@ async def read(services: Services, run: RunInput, preparation: Preparation) -> s
     mirrors, repo, rules = services.mirrors, run.trigger.repository, preparation.rules
     try:
         for path in pull_template.candidates(await mirrors.files(repo, rules)):
-            content = await mirrors.read_blob(repo, rules, path, _MOST_BYTES)
-            if content is not None:
-                return visible(content.decode("utf-8", "replace")).strip()
-            log.warning("a template is a link or too long", run=run.id, path=ascii(path))
-    except GitError as problem:
+            found = await start_of(mirrors, repo, rules, path, _MOST_BYTES)
+            if found is not None and found.is_whole:
+                return visible(found.content.decode("utf-8", "replace")).strip()
+            log.warning("a template is too long", run=run.id, path=ascii(path))
+    except (GitError, NotThereError) as problem:
         # The description is the poorer for it; the work is not.
         log.warning("the template could not be read", run=run.id, why=str(problem))
     return ""

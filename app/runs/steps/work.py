@@ -18,7 +18,7 @@ from app.agent.conversation import (
     already_heard,
 )
 from app.agent.model import Block
-from app.agent.prompt import Assignment, Guidance, Remark
+from app.agent.prompt import Assignment, Remark
 from app.agent.session import Budget, Progress, Session
 from app.domain import words
 from app.domain.budget import for_the_agent
@@ -28,7 +28,15 @@ from app.domain.words import PlanItem, Work
 from app.runs.checkouts import check_out, supplied
 from app.runs.durable import tried_again
 from app.runs.services import READ_CODE, Services
-from app.runs.steps import checkpoint, elsewhere, prepare, pull_template, set_up, verify
+from app.runs.steps import (
+    checkpoint,
+    elsewhere,
+    guidance,
+    prepare,
+    pull_template,
+    set_up,
+    verify,
+)
 from app.runs.steps.announce import announce
 from app.runs.steps.elsewhere import Courier
 from app.store.turns import Turns
@@ -37,8 +45,6 @@ from app.workspace.packing import pack
 from app.workspace.sandbox import SandboxSession
 
 _WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
-_GUIDANCE = ("AGENTS.md", "CLAUDE.md")
-_GUIDANCE_BYTES = 32_768
 _DIFF_BYTES = 60_000
 
 # As the Messages API calls them: https://docs.claude.com/en/api/messages#response-usage
@@ -233,7 +239,7 @@ async def _assignment(
             Remark(about=each.about, author=each.author, access=each.access, text=each.text)
             for each in await _context(services, run, preparation)
         ),
-        guidance=await _guidance(services, run, preparation.rules),
+        guidance=(await guidance.read(services, run, preparation.rules)).texts,
         template=await pull_template.read(services, run, preparation),
         base_branch=preparation.target.branch or preparation.target.base_branch,
         test_commands=verify.test_commands(run, workspace),
@@ -280,18 +286,6 @@ async def _pictures(services: Services, run: RunInput) -> list[Block]:
         }
         for image in await services.images.of(run.id)
     ]
-
-
-async def _guidance(services: Services, run: RunInput, rules: CommitSha) -> tuple[Guidance, ...]:
-    """What the project tells agents, as it stands on the default branch."""
-    found = []
-    for path in _GUIDANCE:
-        content = await services.mirrors.read_blob(
-            run.trigger.repository, rules, path, _GUIDANCE_BYTES
-        )
-        if content:
-            found.append(Guidance(path=path, text=content.decode("utf-8", "replace")))
-    return tuple(found)
 
 
 def _in_words(ending: Ending) -> Work:
