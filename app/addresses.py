@@ -56,7 +56,8 @@ def check_pair(api: str, server: str) -> None:
     both_local = is_this_machine(api) and is_this_machine(server)
     if not both_local and not (same_host and there.scheme == here.scheme):
         raise ValueError(
-            f"{api} and {server} are not the same GitHub, and both would be sent tokens."
+            f"{api} and {server} are not the same GitHub, and both would be sent tokens. "
+            "Leave one of them out: it follows from the other."
         )
 
 

@@ -15,13 +15,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpcore
+
+from app.outgoing import Outgoing
 from app.workspace.egress import Bounds, Mode
 from app.workspace.egress_addresses import Addresses
+from app.workspace.egress_proxy import Outside, Place
 from app.workspace.egress_rules import RefusedError, Rule
 from app.workspace.sandbox import Bubblewrap
 from tests.security.attempts.inside import THROUGH, Parts, judged, without_flags
 from tests.security.harness import Attempt, Outcome, got, outcome, stopped
 from tests.support.registry import HOST, LOOPBACK, Gate, OpenGate, Registry, serving
+from tests.support.surroundings import surroundings
 
 _NO_NETWORK = "network namespace"
 _OPEN = Parts(flags=without_flags("--unshare-net"))
@@ -205,6 +210,28 @@ async def _metadata(networks: Sequence[str], name: str, folder: Path) -> Outcome
         return stopped(str(refused))
 
 
+async def _by_name(networks: Sequence[str], folder: Path) -> Outcome:
+    """A host that this machine cannot look up, asked of the operator's proxy, which can."""
+
+    async def unknown(host: str) -> Sequence[str]:
+        raise OSError(host)
+
+    allowed = [ipaddress.ip_network(each) for each in networks]
+    async with surroundings(folder / "network") as company:
+        way = Outgoing({"https": company.url}, bundle=company.bundle)
+        rules, addresses = [Rule("inside.corp.test")], Addresses(allowed, unknown)
+        outside = Outside(rules, addresses, Bounds(), way.trust, way)
+        why = "it was asked"
+        try:
+            place = Place("inside.corp.test", 443, tls=True)
+            async with outside.answer(place, "GET", "/wiki", []):
+                pass
+        except (RefusedError, httpcore.ProxyError) as problem:
+            why = str(problem)
+        await outside.aclose()
+        return outcome(bool(company.asked), f"asked for {company.asked}", why)
+
+
 def _address(name: str, address: str, network: str) -> Attempt:
     return Attempt(
         name,
@@ -302,6 +329,12 @@ ATTEMPTS = (
     _address("asks the cloud's metadata address", "169.254.169.254", "169.254.0.0/16"),
     _address("asks it disguised as IPv6", "::ffff:169.254.169.254", "169.254.0.0/16"),
     _address("asks a private network", "10.1.2.3", "10.0.0.0/8"),
+    Attempt(
+        "has the operator's proxy look up a server inside",
+        "names that this machine cannot look up are the operator's to allow",
+        functools.partial(_by_name, ()),
+        functools.partial(_by_name, ("0.0.0.0/0",)),
+    ),
     _proxied(
         "says much by which of many missing paths it asks for",
         "bound of misses",
