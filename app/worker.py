@@ -29,6 +29,7 @@ from app.outgoing import Outgoing
 from app.runs import engine, executors, queue, workflow
 from app.runs.admission import Admission
 from app.runs.executors import Duty, Watch
+from app.runs.pending import keep_retrying
 from app.runs.reconcile import POLL_SECONDS, RECONCILE_SECONDS, Reconciler
 from app.runs.services import Services
 from app.runs.settling import keep_settling
@@ -37,6 +38,7 @@ from app.settings import Settings
 from app.store.database import Database
 from app.store.images import Images
 from app.store.messages import Messages
+from app.store.pending import PendingRequests
 from app.store.reports import Reports
 from app.store.results import ResultStore
 from app.store.runs import Runs
@@ -174,6 +176,7 @@ async def _at_work(
     async with engine.running(services.database, executor=executor):
         always = _going_on(
             keep_settling(services),
+            keep_retrying(services),
             services.stops.watch(services.runs),
             keep_clean(services, home),
             Admission(services).keep_admitting(),
@@ -243,6 +246,7 @@ def _services(
         runs=Runs(database, limits),
         results=ResultStore(database),
         messages=Messages(database),
+        pending=PendingRequests(database),
         writes=Writes(database, settings.writes_per_minute),
         images=Images(database),
         supply=Supply(home / "elsewhere", outgoing),

@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from app.doctor.contacts import try_contacts
 from app.doctor.findings import Finding, Part
+from app.domain.pending import NEXT_STEPS, PASSING
 from app.errors import HonkError, UserError
 from app.settings import Settings
 from app.store.database import Database, is_there
+from app.store.pending import Waiting, waiting
 from app.workspace.chosen import chosen_sandbox
 from app.workspace.proof import Property, prove
 
@@ -22,7 +25,11 @@ from app.workspace.proof import Property, prove
 async def examine(settings: Settings, *, web: bool, worker: bool) -> tuple[Part, ...]:
     """What is there and what is missing, for one half of Honk or both."""
     parts = [Part("Settings", _settings(settings, web=web, worker=worker))]
-    parts.append(Part("Database", (await asyncio.to_thread(_database, settings),)))
+    found = await asyncio.to_thread(_database, settings)
+    parts.append(Part("Database", (found,)))
+    if found.good:
+        pending = await asyncio.to_thread(pending_requests, settings)
+        parts.append(Part("Accepted requests", pending))
     parts += await try_contacts(settings, worker=worker)
     if worker:
         parts.append(Part(f"Sandbox: {settings.sandbox}", await _sandbox(settings)))
@@ -89,6 +96,33 @@ def _database(settings: Settings) -> Finding:
     except HonkError as problem:
         return Finding(what, False, str(problem), "See that DATABASE_URL leads to it.")
     return Finding(what, True)
+
+
+def pending_requests(settings: Settings) -> tuple[Finding, ...]:
+    """What Honk has accepted from people and cannot take in, by what keeps it."""
+    database = Database(settings.database)
+    try:
+        found = database.transact(waiting)
+    except HonkError as problem:
+        return (Finding("none is pending", False, str(problem)),)
+    finally:
+        database.close()
+    if not found:
+        return (Finding("none is pending", True),)
+    return tuple(_waiting(each) for each in found)
+
+
+def _waiting(each: Waiting) -> Finding:
+    since = datetime.fromtimestamp(each.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    plural = "" if each.number == 1 else "s"
+    told = f"the oldest, on {each.subject}, since {since}: {each.reason}"
+    return Finding(
+        f"{each.number:,} request{plural} pending ({each.cause})",
+        # A passing cause needs nobody.
+        None if each.cause in PASSING else False,
+        told,
+        NEXT_STEPS[each.cause],
+    )
 
 
 async def _sandbox(settings: Settings) -> tuple[Finding, ...]:

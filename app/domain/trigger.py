@@ -62,7 +62,8 @@ class Comment(Value):
     """The comment that holds the command, as it was when it was written.
 
     `on` is what it is: a comment of the conversation, one on a line of a review (`line` tells
-    which), or a review's own text.
+    which), or a review's own text. `association` is GitHub's word for how the author stands to the
+    repository (OWNER, MEMBER, COLLABORATOR, NONE, ...); what they may do is another question.
     """
 
     id: int
@@ -72,6 +73,7 @@ class Comment(Value):
     created_at: AwareDatetime
     on: Literal["conversation", "line", "review"] = "conversation"
     line: Line | None = None
+    association: str = ""
 
 
 Kind = Literal["label", "unlabel", "comment", "reply", "button", "unasked"]
@@ -282,6 +284,7 @@ def _comment(
             "body": _text(written.body),
             "url": written.html_url,
             "created_at": at,
+            "association": written.author_association or "",
             **where,
         }
     )

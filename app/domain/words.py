@@ -175,6 +175,17 @@ def refusal_marker(run: RunId) -> str:
     return f"<!-- honk:refused={run} -->"
 
 
+def pending_marker(run: RunId) -> str:
+    """The line by which it is found again that a request waits."""
+    return f"<!-- honk:pending={run} -->"
+
+
+def kept_pending(run: RunId, requester: str, problem: str) -> str:
+    """It was heard, and starts later by itself."""
+    told = f"@{requester} Honk cannot start yet. {problem} It keeps trying and starts by itself."
+    return _fit_comment(f"{told}\n\n{pending_marker(run)}\n")
+
+
 def state(phase: Phase, outcome: Outcome | None, mode: str) -> str:
     """Where a run is, or how it ended, in a few words."""
     if outcome is None:

@@ -4,6 +4,7 @@
 
 What happened                              what is done
 GET, or a write that may be repeated       sent again after a pause, three times at most
+GraphQL, 200 with GitHub's own failure      as the two above say of 5xx
 other write, no or a broken answer         `UnsureError`: `ensure` looks before it sends again
 401                                        a new token, once
 a limit, a few seconds                     waited for; longer ones are a RetryableError
@@ -52,7 +53,14 @@ from app.domain.values import RepoName
 from app.errors import HonkError, RetryableError
 from app.github.auth import AppKey, Clock, InstallationToken, InstallationTokens, Mint, TokenScope
 from app.github.exchange import GRAPHQL, Answer, Call, Json, Observe, Request, Silence
-from app.github.refusals import RefusedError, UnsureError, no_token, not_accepted, refusal
+from app.github.refusals import (
+    RefusedError,
+    UnsureError,
+    failed_by_itself,
+    no_token,
+    not_accepted,
+    refusal,
+)
 from app.outgoing import DIRECT, Outgoing, untrusted
 
 T = TypeVar("T")
@@ -592,6 +600,8 @@ def _wait(request: Request, answer: Answer, troubles: _Troubles, now: float) -> 
     """Seconds until the call is sent again, None when the answer is final; otherwise raises."""
     if answer.status >= 500:
         return _after_failure(request, f"answered {answer.status}", troubles, unsent=False)
+    if request.template == GRAPHQL and _failed_by_itself(answer):
+        return _after_failure(request, f"said: {answer.reason}", troubles, unsent=False)
     limit = _limit(answer, now)
     if limit is not None:
         troubles.limits += 1
@@ -607,6 +617,16 @@ def _wait(request: Request, answer: Answer, troubles: _Troubles, now: float) -> 
         troubles.misses += 1
         return _LAG
     return None
+
+
+def _failed_by_itself(answer: Answer) -> bool:
+    # A whole answer is read again by whoever asked; most have no errors.
+    if answer.status != 200 or b'"errors"' not in answer.content:
+        return False
+    try:
+        return failed_by_itself(msgspec.json.decode(answer.content))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 def _may_be_lag(request: Request, answer: Answer) -> bool:

@@ -308,9 +308,16 @@ async def edit_comment(client: RepositoryClient, comment_id: int, body: str) -> 
 
 
 async def set_state_label(
-    client: RepositoryClient, number: int, label: str | None, known: Mapping[str, LabelLook]
+    client: RepositoryClient,
+    number: int,
+    label: str | None,
+    known: Mapping[str, LabelLook],
+    *,
+    spent: str | None = None,
 ) -> None:
     """Of the state labels leave exactly this one on the issue, or none.
+
+    `spent` is a label that goes too, where an earlier try to take it off was in vain.
 
     GitHub's labels differ by more than case. People's labels are never touched: replacing the
     whole set would undo what somebody puts on at the same moment. `known` says how a label looks
@@ -322,7 +329,7 @@ async def set_state_label(
         labels = await _put_label(client, number, label, known.get(label))
     for other in labels:
         name = ours.plain(other.name)
-        if name in ours.STATES and name != label:
+        if name == spent or (name in ours.STATES and name != label):
             await remove_label(client, number, other.name)
 
 

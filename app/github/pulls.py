@@ -241,6 +241,7 @@ def _why_not_updated(
 async def linked_to_issue(client: RepositoryClient, number: int) -> tuple[LinkedPull, ...]:
     """The open pull requests that say they close an issue, or were linked to it by hand; ours too.
 
+    What GitHub does not let us see of them, such as one in a private repository, is left out.
     https://docs.github.com/en/graphql/reference/objects#issue
     """
     query = (
@@ -254,15 +255,22 @@ async def linked_to_issue(client: RepositoryClient, number: int) -> tuple[Linked
     )
     names: dict[str, Any] = {"owner": client.repo.owner, "name": client.repo.name}
     answer = await client.graphql(query, {**names, "number": number})
-    if answer.get("errors"):
+    repository = (answer.get("data") or {}).get("repository") or {}
+    found = (repository.get("issue") or {}).get("closedByPullRequestsReferences")
+    if found is None and answer.get("errors"):
         raise graphql_refusal(client.repo, answer, "Issues (read), Pull requests (read)")
-    issue = answer["data"]["repository"]["issue"] or {}
-    found = issue.get("closedByPullRequestsReferences") or {}
-    return tuple(_linked(node) for node in found.get("nodes") or () if node)
+    nodes = (found or {}).get("nodes") or ()
+    return tuple(_linked(node) for node in nodes if _is_whole(node))
+
+
+def _is_whole(node: dict[str, Any] | None) -> bool:
+    """Whether GitHub shows as much of a pull request as there must be."""
+    needed = ("number", "url", "repository", "headRefName", "headRefOid", "isDraft")
+    return node is not None and all(node.get(name) is not None for name in needed)
 
 
 def _linked(node: dict[str, Any]) -> LinkedPull:
-    who = node["author"] or {}
+    who = node.get("author") or {}
     is_bot = who.get("__typename") == "Bot"
     # GraphQL leaves out what the REST API and webhooks put behind the name of a bot.
     login = f"{who['login']}[bot]" if is_bot else who.get("login", "ghost")
@@ -273,7 +281,7 @@ def _linked(node: dict[str, Any]) -> LinkedPull:
         author=Actor(login=login, id=who.get("databaseId") or 0, type="Bot" if is_bot else "User"),
         head_ref=node["headRefName"],
         head_sha=commit_sha(node["headRefOid"]),
-        head_repo=(node["headRepository"] or {}).get("nameWithOwner"),
+        head_repo=(node.get("headRepository") or {}).get("nameWithOwner"),
         draft=node["isDraft"],
     )
 

@@ -28,6 +28,18 @@ class MissingPermissionError(RefusedError):
     """The App was not given a permission that this needs."""
 
 
+class BadCredentialsError(RefusedError):
+    """GitHub does not accept what the App signs with its key."""
+
+
+class NoTokenError(RefusedError):
+    """GitHub gives no token: the App is suspended, uninstalled, or was not given the repository."""
+
+
+class NotInstalledError(NoTokenError, NotFoundError):
+    """The installation or the repository is not there for the App."""
+
+
 class UnsureError(RetryableError):
     """A write was sent and no word came back whether it took effect: look before sending again."""
 
@@ -99,6 +111,8 @@ def graphql_refusal(repo: RepoName, answer: Mapping[str, Any], needs: str) -> Ex
     reason = "; ".join(str(error.get("message", "")) for error in errors)[:400]
     if any(error.get("type") == "RATE_LIMITED" for error in errors):
         return RetryableError("GitHub's GraphQL limit is reached.", retry_after=60.0)
+    if _is_passing(reason):
+        return RetryableError(f"GitHub's GraphQL API is in trouble: {reason}")
     if "not accessible by integration" in reason.lower():
         return MissingPermissionError(
             f"Honk lacks a permission in {repo}: {needs}.",
@@ -119,6 +133,33 @@ def graphql_refusal(repo: RepoName, answer: Mapping[str, Any], needs: str) -> Ex
     )
 
 
+def failed_by_itself(answer: object) -> bool:
+    """Whether GraphQL gave nothing but errors, and they are GitHub's own: its word for 5xx."""
+    if not isinstance(answer, dict) or not isinstance(answer.get("errors"), list):
+        return False
+    data = answer.get("data")
+    has_data = isinstance(data, dict) and any(part is not None for part in data.values())
+    return not has_data and any(
+        isinstance(error, dict) and _is_passing(str(error.get("message", "")))
+        for error in answer["errors"]
+    )
+
+
+def _is_passing(reason: str) -> bool:
+    """GitHub has no type for these errors, only words."""
+    lowered = reason.lower()
+    return any(each in lowered for each in _PASSING)
+
+
+_PASSING = (
+    "something went wrong while executing your query",
+    "couldn't respond to your request in time",
+    "timedout",
+    "internal server error",
+    "service unavailable",
+)
+
+
 def is_gone(answer: Mapping[str, Any]) -> bool:
     """Whether GraphQL says that what was named is not there, which is its word for 404."""
     errors = answer.get("errors") or ()
@@ -129,7 +170,7 @@ def no_token(scope: TokenScope, answer: Answer) -> RefusedError:
     reason, status = answer.reason, answer.status
     wanted = ", ".join(_permission_in_words(*pair) for pair in scope.permissions)
     if status == 404:
-        return NotFoundError(
+        return NotInstalledError(
             f"Honk is not installed for {scope.repo} any more.", status=status, reason=reason
         )
     if status == 422 and "permission" in reason.lower():
@@ -140,21 +181,21 @@ def no_token(scope: TokenScope, answer: Answer) -> RefusedError:
             next_step="Accept the App's permissions on the installation's page on GitHub.",
         )
     if status == 422:
-        return NotFoundError(
+        return NotInstalledError(
             f"The repository {scope.repo} does not exist, or Honk was not given access to it.",
             status=status,
             reason=reason,
             next_step="Add it on the installation's page of the App on GitHub.",
         )
-    return RefusedError(
+    return NoTokenError(
         f"GitHub gives Honk no token for {scope.repo}. GitHub said: {reason}",
         status=status,
         reason=reason,
     )
 
 
-def not_accepted(answer: Answer) -> RefusedError:
-    return RefusedError(
+def not_accepted(answer: Answer) -> BadCredentialsError:
+    return BadCredentialsError(
         f"GitHub does not accept Honk's credentials. GitHub said: {answer.reason}",
         status=answer.status,
         reason=answer.reason,

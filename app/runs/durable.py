@@ -18,8 +18,10 @@ from dbos import DBOS
 
 from app import tracing
 from app.domain import words
+from app.domain.pending import Cause
 from app.domain.values import Value
 from app.errors import RetryableError, UserError
+from app.github.refusals import BadCredentialsError, MissingPermissionError, NoTokenError
 from app.runs.shift import safe_point, sleep
 
 log = structlog.get_logger()
@@ -39,6 +41,18 @@ class OurBugError(Exception):
         super().__init__(f"{step} failed; reference {reference}")
         self.step = step
         self.reference = reference
+
+
+class StepFailedError(UserError):
+    """A step said what is wrong; `cause` is what kept it from being done."""
+
+    def __init__(self, message: str, *, next_step: str, details: str, cause: Cause) -> None:
+        super().__init__(message, next_step=next_step, details=details)
+        self.cause = cause
+
+
+class StayedAwayError(UserError):
+    """A service was away for longer than a step waits."""
 
 
 class StoppedError(Exception):
@@ -107,7 +121,7 @@ async def step(
     """Do one recorded step of the workflow that is running.
 
     When `stop` is set while the step waits for a service it is tried at once, for the last time.
-    Raises UserError as the step did, StoppedError when that was in vain, or OurBugError for
+    Raises StepFailedError as the step said, StoppedError when that was in vain, or OurBugError for
     anything else. Where the worker's shift is over it does not return.
     """
     await safe_point()
@@ -119,11 +133,12 @@ async def step(
     if "value" in answer:
         return returns.recorded(answer["value"])
     if "user_error" in answer:
-        raise UserError(
+        raise StepFailedError(
             answer["user_error"],
             next_step=answer["next_step"],
-            # A version before this one recorded none.
+            # A version before this one recorded neither.
             details=answer.get("details", ""),
+            cause=answer.get("cause", "refused"),
         )
     if "stopped" in answer:
         raise StoppedError(name)
@@ -137,11 +152,7 @@ async def _told(
         with tracing.span(f"step {name}"):
             value = await patiently(name, function, stop)
     except UserError as problem:
-        return {
-            "user_error": problem.message,
-            "next_step": problem.next_step,
-            "details": problem.details,
-        }
+        return _failed(problem, _cause(problem))
     except StoppedError:
         # A version that does not know this end yet knows the other.
         return {"stopped": True, "bug": f"stopped in {name}"}
@@ -150,11 +161,34 @@ async def _told(
         if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
             log.warning("a step found the disk full", step=name, why=str(problem))
             message, next_step = words.disk_is_full()
-            return {"user_error": message, "next_step": next_step}
+            return _failed(UserError(message, next_step=next_step), "disk")
         reference = f"{type(problem).__name__} in {name}"
         log.exception("a step failed", step=name)
         return {"bug": reference}
     return {"value": value.model_dump(mode="json")}
+
+
+def _failed(problem: UserError, cause: Cause) -> dict[str, Any]:
+    return {
+        "user_error": problem.message,
+        "next_step": problem.next_step,
+        "details": problem.details,
+        "cause": cause,
+    }
+
+
+def _cause(problem: UserError) -> Cause:
+    match problem:
+        case StayedAwayError():
+            return "github"
+        case BadCredentialsError():
+            return "credentials"
+        case MissingPermissionError():
+            return "permission"
+        case NoTokenError():
+            return "installation"
+        case _:
+            return "refused"
 
 
 async def patiently(
@@ -177,7 +211,7 @@ async def patiently(
         return await tried_again(function, _WAITS, "a step waits for a service", pause, step=name)
     except RetryableError as problem:
         _end_if_stopped(name, stop)
-        raise UserError(
+        raise StayedAwayError(
             f"{problem} It stayed away although Honk tried again for several minutes.",
             next_step="Comment `/honk continue` later, to go on from there.",
         ) from None

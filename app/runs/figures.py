@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from app.domain.pending import Cause
 from app.domain.run import Phase
 from app.runs.queue import TriggerQueue
 from app.store import totals
 from app.store.database import Database
+from app.store.pending import waiting
 from app.store.schema import runs, workers
 from app.store.schema import totals as counted
 
@@ -50,6 +52,7 @@ def _read(connection: sa.Connection) -> dict[str, Any]:
         "asked": connection.execute(sa.select(sa.func.min(runs.c.asked_at)).where(waits)).scalar(),
         "workers": connection.execute(at_work.select_from(workers)).one(),
         "totals": by_name,
+        "pending": waiting(connection),
     }
 
 
@@ -66,10 +69,19 @@ def _gauges(rows: dict[str, Any], oldest: float | None) -> list[Metric]:
     now = time.time()
     for name, since in (("runs", rows["asked"]), ("intake", oldest)):
         age.add_metric([name], 0.0 if since is None else max(0.0, now - since))
+    pending = GaugeMetricFamily(
+        "honk_requests_pending",
+        "Accepted requests that could not be taken in yet, by what keeps them.",
+        labels=["cause"],
+    )
+    numbers = {each.cause: each.number for each in rows["pending"]}
+    for cause in get_args(Cause):
+        pending.add_metric([cause], numbers.get(cause, 0))
     number, slots = rows["workers"]
     return [
         live,
         age,
+        pending,
         GaugeMetricFamily("honk_workers", "Workers on duty.", value=number),
         GaugeMetricFamily("honk_worker_slots", "Runs that they can work on at once.", value=slots),
     ]

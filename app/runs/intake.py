@@ -17,9 +17,10 @@ from app.domain.policy import Policy
 from app.domain.run import Mode, Outcome, Phase, RunInput, run_id, subject_key
 from app.domain.trigger import Actor, Signal, Trigger
 from app.domain.values import RunId, Value
-from app.errors import UserError
+from app.errors import HonkError, UserError
 from app.github import conversation, pulls, repositories
 from app.github.client import RepositoryClient
+from app.github.refusals import RefusedError
 from app.runs import durable, talk
 from app.runs.durable import Nothing
 from app.runs.services import READ_PULLS, TALK, Services
@@ -62,6 +63,12 @@ class Heard(Value):
     ended: int | None = None
 
 
+class Refreshed(Value):
+    """A trigger that waited, with what its subject is like now."""
+
+    trigger: Trigger
+
+
 _SIGNED = ("label", "unlabel", "comment", "reply")
 """Kinds of triggers that are as GitHub has signed them; the others are made from a live run."""
 
@@ -100,6 +107,13 @@ async def _admitted(client: RepositoryClient, actor: Actor, default_branch: str)
     if not is_bot and not permission.at_least(repositories.Permission(policy.who)):
         return Admission(silent=f"{actor.login} is below `who: {policy.who}`")
     return Admission(policy=policy)
+
+
+async def refreshed(services: Services, trigger: Trigger) -> Refreshed:
+    """What was asked a while ago, on a subject that may have been closed or put on hold since."""
+    issue = await conversation.issue(await services.talker(trigger), trigger.number)
+    now = {"closed": issue.state != "open", "labels": tuple(map(labels.plain, issue.labels))}
+    return Refreshed(trigger=trigger.model_copy(update=now))
 
 
 def _is_beyond_memory(services: Services, trigger: Trigger) -> bool:
@@ -200,13 +214,11 @@ async def refuse(services: Services, trigger: Trigger, problem: str, next_step: 
     """Say on the subject why nothing starts; the label goes, so that it can be put on again."""
     client = await services.talker(trigger)
     run = run_id(trigger.id)
+    marker = words.refusal_marker(run)
+    text = words.refused(run, trigger.actor.login, problem, next_step)
+    # First of all: where nothing can be said, the label that asked stays as it is.
+    await talk.say(client, trigger, marker, text)
     await asyncio.gather(
-        talk.say(
-            client,
-            trigger,
-            words.refusal_marker(run),
-            words.refused(run, trigger.actor.login, problem, next_step),
-        ),
         talk.react(client, trigger, "confused"),
         take_label_off(client, trigger),
     )
@@ -231,7 +243,7 @@ async def acknowledge(services: Services, run: RunInput) -> Nothing:
         return Nothing()
     waiting = await services.runs.waiting(row)
     client = await services.talker(run.trigger)
-    status, _, _ = await asyncio.gather(
+    status, _ = await asyncio.gather(
         conversation.ensure_comment(
             client,
             run.trigger.number,
@@ -241,9 +253,10 @@ async def acknowledge(services: Services, run: RunInput) -> Nothing:
             fresh=made,
         ),
         talk.react(client, run.trigger, "eyes"),
-        _swap_labels(client, run.trigger),
     )
     await services.runs.update(run.id, status_comment_id=status.id, status_node_id=status.node_id)
+    # Not before: where nothing can be said, the label that asked stays as it is.
+    await _swap_labels(client, run.trigger)
     services.places[run.id] = waiting
     return Nothing()
 
@@ -285,12 +298,13 @@ async def reopen(services: Services, trigger: Trigger, run: RunInput, attempt: i
     client = await services.talker(trigger)
     text = words.status_waiting(told_of(services, row), waiting)
     if row.status_comment_id is not None:
-        await conversation.edit_comment(client, row.status_comment_id, text)
+        edited = conversation.edit_comment(client, row.status_comment_id, text)
+        await talk.decorate("the status comment", edited)
     services.places[run.id] = waiting
     await asyncio.gather(
         talk.react(client, trigger, "eyes"),
         take_label_off(client, trigger),
-        conversation.set_state_label(client, trigger.number, labels.QUEUED, words.LABELS),
+        talk.set_label(client, trigger, labels.QUEUED),
     )
     return Nothing()
 
@@ -334,11 +348,18 @@ def _what_stands_there(trigger: Trigger) -> str:
 
 
 async def _linked_pull(services: Services, trigger: Trigger) -> int | None:
-    """An open pull request of anybody's that says it closes this issue."""
+    """An open pull request of anybody's that says it closes this issue.
+
+    It spares people a second one, and no more: where GitHub does not tell, there is none.
+    """
     if trigger.is_pull_request:
         return None
-    client = await _reader(services, trigger)
-    found = await pulls.linked_to_issue(client, trigger.number)
+    try:
+        client = await _reader(services, trigger)
+        found = await pulls.linked_to_issue(client, trigger.number)
+    except HonkError as problem:
+        log.warning("pull requests for an issue were not looked up", why=str(problem))
+        return None
     return found[0].number if found else None
 
 
@@ -348,8 +369,12 @@ async def _open_pull(services: Services, trigger: Trigger, row: RunRow) -> int |
         return await _linked_pull(services, trigger)
     if trigger.is_pull_request:
         return None
-    client = await _reader(services, trigger)
-    pull = await pulls.pull_request(client, row.pull_number)
+    try:
+        client = await _reader(services, trigger)
+        pull = await pulls.pull_request(client, row.pull_number)
+    except RefusedError as problem:
+        log.warning("a run's pull request was not looked up", run=row.id, why=str(problem))
+        return None
     return pull.number if pull.state == "open" else None
 
 
@@ -369,10 +394,11 @@ def _refusal(is_bot: bool, problem: UserError) -> Admission:
 
 async def _swap_labels(client: RepositoryClient, trigger: Trigger) -> None:
     await take_label_off(client, trigger)
-    await conversation.set_state_label(client, trigger.number, labels.QUEUED, words.LABELS)
+    await talk.set_label(client, trigger, labels.QUEUED)
 
 
 async def take_label_off(client: RepositoryClient, trigger: Trigger) -> None:
     """The trigger's label is one-shot."""
     if trigger.label == labels.TRIGGER:
-        await conversation.remove_label(client, trigger.number, trigger.label)
+        gone = conversation.remove_label(client, trigger.number, trigger.label)
+        await talk.decorate("the label that asked", gone)

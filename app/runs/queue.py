@@ -21,6 +21,7 @@ from app.domain.run import RunInput, attempt_id, subject_key
 from app.domain.trigger import Signal, Trigger
 from app.errors import UserError
 from app.store.database import Database, away
+from app.store.pending import Request
 
 APPLICATION = "honk"
 # Changes of a workflow go through DBOS.patch, so that runs under way survive a deployment.
@@ -134,6 +135,26 @@ class TriggerQueue:
         except DBAPIError as problem:
             raise away(problem) from None
         return "accepted"
+
+
+async def enqueue_again(request: Request, tries: int) -> None:
+    """Take a request in once more; the same try twice is one.
+
+    Raises RetryableError when the database is away.
+    """
+    try:
+        await DBOS.enqueue_workflow_with_options_async(
+            {
+                "workflow_name": SIGNAL if request.kind == "signal" else INTAKE,
+                "queue_name": INTAKE_QUEUE,
+                "workflow_id": f"intake:{request.id}~{tries}",
+                "app_version": APPLICATION_VERSION,
+            },
+            request.payload,
+            tries,
+        )
+    except DBAPIError as problem:
+        raise away(problem) from None
 
 
 async def enqueue_attempt(run: RunInput, number: int) -> None:

@@ -30,6 +30,7 @@ from app.runs.shift import Shift
 from app.store.database import Database
 from app.store.images import Images
 from app.store.messages import Messages
+from app.store.pending import PendingRequests
 from app.store.reports import Reports
 from app.store.results import ResultStore
 from app.store.runs import Runs
@@ -196,6 +197,7 @@ class Services:
     runs: Runs
     results: ResultStore
     messages: Messages
+    pending: PendingRequests
     writes: Writes
     images: Images
     supply: Supply

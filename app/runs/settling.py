@@ -69,6 +69,8 @@ async def _settle_the_dead(services: Services) -> None:
 async def _settle_if_dead(services: Services, row: RunRow, status: str | None) -> None:
     """One that cannot be settled keeps no other waiting: it is looked at again the next time."""
     try:
+        if status is None and await services.pending.find(row.trigger_id):
+            return  # its intake is tried again
         told = await how_it_died(services.runs, row, status)
         if told is not None:
             await _settle(services, row, told)

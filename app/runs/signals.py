@@ -19,7 +19,7 @@ from app.domain.values import Value
 from app.errors import HonkError, UserError
 from app.github import commits, conversation, pulls
 from app.github.client import RepositoryClient
-from app.runs import durable, intake, taking_in
+from app.runs import durable, intake, pending, taking_in
 from app.runs.durable import Nothing, OurBugError
 from app.runs.services import READ_PULLS, TALK, WRITE_CODE, Services
 from app.store.runs import RunRow
@@ -36,21 +36,29 @@ class Resolved(Value):
     trigger: Trigger | None = None
 
 
-async def take_in(services: Services, signal: Signal) -> None:
-    """Find the run that the signal is about, and do what follows."""
+async def take_in(services: Services, signal: Signal, tries: int = 0) -> None:
+    """Find the run that the signal is about, and do what follows.
+
+    `tries` is how often it was tried before, in vain.
+    """
     structlog.contextvars.bind_contextvars(trigger=signal.id)
+    found = Resolved()
     try:
         if signal.kind == "closed":
             await durable.step("the end", Nothing, lambda: _end(services, signal))
-            return
-        found = await durable.step("resolve", Resolved, lambda: _resolve(services, signal))
+        else:
+            found = await durable.step("resolve", Resolved, lambda: _resolve(services, signal))
     except (UserError, OurBugError) as problem:
-        log.warning("a signal was not taken in", why=str(problem))
+        await pending.put_off(services, signal, problem)
         return
-    if found.trigger is None:
+    if found.trigger is not None:
+        # It has the signal's own id.
+        await taking_in.take_in(services, found.trigger, tries)
+        return
+    if signal.kind != "closed":
         log.info("a signal concerns no run", kind=signal.kind)
-        return
-    await taking_in.take_in(services, found.trigger)
+    if tries:
+        await pending.taken_in(services, signal)
 
 
 async def _resolve(services: Services, signal: Signal) -> Resolved:

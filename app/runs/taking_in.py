@@ -6,29 +6,46 @@ import structlog
 
 from app.domain.trigger import Trigger
 from app.errors import UserError
-from app.runs import commands, durable, intake
+from app.runs import commands, durable, intake, pending
 from app.runs.durable import Nothing, OurBugError
-from app.runs.intake import Admission
+from app.runs.intake import Admission, Refreshed
 from app.runs.services import Services
 
 log = structlog.get_logger()
 
 
-async def take_in(services: Services, trigger: Trigger) -> None:
-    """Hear one trigger. Whoever may not speak is met with silence, and a line in the log."""
+async def take_in(services: Services, trigger: Trigger, tries: int = 0) -> None:
+    """Hear one trigger. Whoever may not speak is met with silence, and a line in the log.
+
+    What cannot be heard now is put off; `tries` is how often it was tried before, in vain.
+    """
     structlog.contextvars.bind_contextvars(trigger=trigger.id)
+    admission = Admission()
     try:
+        if tries:
+            trigger = (
+                await durable.step(
+                    "refresh", Refreshed, lambda: intake.refreshed(services, trigger)
+                )
+            ).trigger
         admission = await durable.step("admit", Admission, lambda: intake.admit(services, trigger))
-        wrong = intake.misunderstood(services, trigger)
-        if admission.policy is not None and wrong is None:
-            await commands.handler(trigger)(services, trigger, admission.policy)
-        elif admission.policy is not None and wrong is not None:
-            await durable.step("refuse", Nothing, lambda: intake.refuse(services, trigger, *wrong))
-        elif intake.aloud(trigger, admission):
-            told = admission.problem, admission.next_step
-            await durable.step("refuse", Nothing, lambda: intake.refuse(services, trigger, *told))
-        else:
-            log.info("a trigger was ignored", why=admission.silent or admission.problem)
+        await _carry_out(services, trigger, admission)
     except (UserError, OurBugError) as problem:
-        # Nobody can be told: what failed here is talking to GitHub, or knowing who may be answered.
-        log.warning("a trigger was not taken in", why=str(problem))
+        may_speak = admission.policy is not None
+        await pending.put_off(services, trigger, problem, may_speak=may_speak)
+    else:
+        if tries:
+            await pending.taken_in(services, trigger)
+
+
+async def _carry_out(services: Services, trigger: Trigger, admission: Admission) -> None:
+    wrong = intake.misunderstood(services, trigger)
+    if admission.policy is not None and wrong is None:
+        await commands.handler(trigger)(services, trigger, admission.policy)
+    elif admission.policy is not None and wrong is not None:
+        await durable.step("refuse", Nothing, lambda: intake.refuse(services, trigger, *wrong))
+    elif intake.aloud(trigger, admission):
+        told = admission.problem, admission.next_step
+        await durable.step("refuse", Nothing, lambda: intake.refuse(services, trigger, *told))
+    else:
+        log.info("a trigger was ignored", why=admission.silent or admission.problem)

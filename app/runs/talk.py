@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Sequence
 from typing import Literal
 
 import structlog
 
+from app.domain import labels, words
 from app.domain.trigger import Trigger
+from app.errors import HonkError
 from app.github import conversation, reviews
 from app.github.client import RepositoryClient
 from app.github.conversation import Subject
-from app.github.refusals import NotFoundError, RefusedError
+from app.github.refusals import NotFoundError
+from app.runs.durable import tried_again
 
 log = structlog.get_logger()
 
@@ -39,14 +43,35 @@ async def say(
 async def react(
     client: RepositoryClient, trigger: Trigger, reaction: Literal["eyes", "rocket", "confused"]
 ) -> None:
-    """Put a reaction on what asked: the comment, or the issue that was labelled.
+    """Put a reaction on what asked: the comment, or the issue that was labeled."""
+    await decorate("a reaction", conversation.react(client, _subject(trigger), reaction))
 
-    It is a courtesy: what was deleted or locked meanwhile gets none, and nothing hangs on it.
+
+async def set_label(
+    client: RepositoryClient, trigger: Trigger, label: str, *, waits: Sequence[float] = ()
+) -> None:
+    """Put this state label on the subject, instead of any other and of the label that asked.
+
+    While GitHub is away it is tried again after each of the `waits`, in seconds.
+    """
+    spent = trigger.label if trigger.label == labels.TRIGGER else None
+
+    async def put() -> None:
+        await conversation.set_state_label(client, trigger.number, label, words.LABELS, spent=spent)
+
+    await decorate(f"the label {label}", tried_again(put, waits, "a label waits for GitHub"))
+
+
+async def decorate(what: str, part: Awaitable[object]) -> None:
+    """Do something that only decorates: a reaction, a label, a note on an earlier comment.
+
+    Whatever GitHub says to it decides nothing: an App may lack the permission, a conversation may
+    be locked, and what is decorated may be gone.
     """
     try:
-        await conversation.react(client, _subject(trigger), reaction)
-    except RefusedError as problem:
-        log.info("a reaction was refused", why=str(problem))
+        await part
+    except HonkError as problem:
+        log.warning("something was not decorated", what=what, why=str(problem))
 
 
 def _subject(trigger: Trigger) -> Subject:

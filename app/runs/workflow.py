@@ -70,14 +70,14 @@ def register(services: Services) -> None:
     """Make both workflows known to the engine, before it is launched."""
 
     @DBOS.workflow(name=queue.INTAKE, max_recovery_attempts=RECOVERIES)
-    async def _intake(trigger: dict[str, Any]) -> None:
+    async def _intake(trigger: dict[str, Any], tries: int = 0) -> None:
         async with services.hearing.enter(), services.shift.work():
-            await taking_in.take_in(services, Trigger.recorded(trigger))
+            await taking_in.take_in(services, Trigger.recorded(trigger), tries)
 
     @DBOS.workflow(name=queue.SIGNAL, max_recovery_attempts=RECOVERIES)
-    async def _signal(signal: dict[str, Any]) -> None:
+    async def _signal(signal: dict[str, Any], tries: int = 0) -> None:
         async with services.hearing.enter(), services.shift.work():
-            await signals.take_in(services, Signal.recorded(signal))
+            await signals.take_in(services, Signal.recorded(signal), tries)
 
     @DBOS.workflow(name=queue.ATTEMPT, max_recovery_attempts=RECOVERIES)
     async def _attempt(run: dict[str, Any], number: int) -> None:

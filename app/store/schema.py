@@ -149,6 +149,25 @@ workers = sa.Table(
     sa.Column("started_at", sa.Float, nullable=False),
 )
 
+# Accepted requests that could not be taken in yet, and when they are tried again.
+pending = sa.Table(
+    "pending",
+    metadata,
+    # The id of the trigger or signal.
+    sa.Column("id", sa.String(200), primary_key=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("installation_id", sa.BigInteger, nullable=False),
+    sa.Column("subject", sa.String(300), nullable=False),
+    sa.Column("payload", sa.JSON, nullable=False),
+    sa.Column("cause", sa.String(20), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("told", sa.Boolean, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("since", sa.Float, nullable=False),
+    sa.Column("next_at", sa.Float, nullable=False),
+)
+sa.Index("pending_by_time", pending.c.next_at)
+
 deliveries = sa.Table(
     "deliveries",
     metadata,

@@ -63,7 +63,7 @@ async def test_an_unknown_repository_is_logged_and_nothing_hangs(house: House) -
     body = json.dumps(payload).encode()
     answer = await house.post(body, _signed(house, body, "issue_comment"))
     assert answer.status_code == 202
-    await house.until(lambda: "a trigger was not taken in" in house.log(), "it was not logged")
+    await house.until(lambda: "a request was not taken in" in house.log(), "it was not logged")
 
 
 async def test_an_empty_repository_is_told_what_to_do(house: House) -> None:

@@ -19,6 +19,7 @@ from app.runs.services import Services
 from app.store.database import Database
 from app.store.images import Images
 from app.store.messages import Messages
+from app.store.pending import PendingRequests
 from app.store.reports import Reports
 from app.store.results import ResultStore
 from app.store.runs import Runs
@@ -73,6 +74,7 @@ def services(
             runs=Runs(database),
             results=ResultStore(database),
             messages=Messages(database),
+            pending=PendingRequests(database),
             writes=Writes(database),
             images=Images(database),
             supply=Supply(home / "elsewhere"),

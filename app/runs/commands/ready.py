@@ -8,7 +8,7 @@ from app.domain.trigger import Trigger
 from app.domain.values import Value
 from app.github import pulls
 from app.github.pulls import NOT_READY
-from app.runs import durable, intake, starting
+from app.runs import durable, intake, starting, talk
 from app.runs.durable import Nothing
 from app.runs.services import PUBLISH, Services
 
@@ -49,7 +49,8 @@ async def _ready(services: Services, trigger: Trigger) -> Readied:
         await pulls.ready_for_review(client, pull.node_id)
     if pull.title.startswith(NOT_READY):
         await pulls.update_pull_request(client, number, title=pull.title.removeprefix(NOT_READY))
-    await pulls.request_review(client, number, trigger.actor.login)
+    asked = pulls.request_review(client, number, trigger.actor.login)
+    await talk.decorate("the request for a review", asked)
     return Readied(number=number)
 
 

@@ -12,6 +12,7 @@ from app.domain.run import Phase, RunInput
 from app.domain.words import PlanItem, Told, Usage
 from app.errors import HonkError
 from app.github import conversation
+from app.runs import talk
 from app.runs.services import TALK, Services
 from app.store.runs import RunRow
 
@@ -39,9 +40,7 @@ async def announce(
         client = await services.client(run, TALK)
         if phase is Phase.WORKING and new_phase:
             # Not held up: taking it off is how the run is stopped from a phone.
-            await conversation.set_state_label(
-                client, run.trigger.number, labels.RUNNING, words.LABELS
-            )
+            await talk.set_label(client, run.trigger, labels.RUNNING)
         if not await services.writes.allow(row.installation_id, keep_back=_KEPT_BACK):
             return
         services.edits.made(run.id, warned)

@@ -14,6 +14,7 @@ from app.github.checks import Output
 from app.github.client import RepositoryClient
 from app.github.commits import RefMoved
 from app.github.pulls import PullRequest
+from app.runs import talk
 from app.runs.services import PUBLISH, READ_CODE, WRITE_CODE, Services
 from app.runs.steps import catch_up, elsewhere, pull_template, verify
 from app.runs.steps.announce import announce, usage_of
@@ -64,7 +65,8 @@ async def publish(
             services, client, run, branch, preparation, sealed, work, verified
         )
     if is_ready(run, work, verified) and not pull.draft and pull.created:
-        await pulls.request_review(client, pull.number, run.trigger.actor.login)
+        asked = pulls.request_review(client, pull.number, run.trigger.actor.login)
+        await talk.decorate("the request for a review", asked)
     if not pull.created and not is_ready(run, work, verified):
         # Somebody ordered the merge for when the checks pass: not for this commit.
         await pulls.disable_auto_merge(client, pull.node_id)

@@ -40,6 +40,10 @@ _CONCLUSIONS: dict[Outcome, Conclusion] = {
 }
 
 
+# The last label tells how a run ended, so it outlasts a short outage; the end waits no longer.
+_LABEL_WAITS = (2.0, 5.0, 15.0, 30.0)
+
+
 async def report(services: Services, run: RunInput, attempt: int, told: Report) -> Nothing:
     """Settle the status comment, labels and check run, and write one short new comment.
 
@@ -85,9 +89,7 @@ async def _say(services: Services, run: RunInput, attempt: int, told: Report) ->
     await _if_allowed(run, last)
     label = OUTCOME_LABELS[told.outcome]
     await asyncio.gather(
-        _if_allowed(
-            run, conversation.set_state_label(client, run.trigger.number, label, words.LABELS)
-        ),
+        talk.set_label(client, run.trigger, label, waits=_LABEL_WAITS),
         _react(client, run, told.outcome),
         _if_allowed(run, _complete_check(services, row, told)),
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.domain.values import CommitSha, TreeSha
-from app.errors import UserError
+from app.errors import RetryableError, UserError
 from app.github import checks, commits, conversation, pulls, repositories
 from app.github.exchange import cut
 from app.github.refusals import MissingPermissionError, RefusedError
@@ -380,3 +380,68 @@ async def test_the_commit_is_left_for_github_to_sign(bench: Bench) -> None:
 async def test_only_full_refs_are_taken(bench: Bench) -> None:
     with pytest.raises(ValueError, match="not a full ref"):
         await commits.read_ref(bench.client, "heads/main")
+
+
+def linked(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "number": number,
+        "url": f"https://github.example/octo/widget/pull/{number}",
+        "isDraft": False,
+        "headRefName": "feat",
+        "headRefOid": SHA,
+        "repository": {"nameWithOwner": "octo/widget"},
+        "headRepository": None,
+        "author": None,
+        **changes,
+    }
+
+
+def closing(*nodes: Any, **more: Any) -> Reply:
+    found = {"closedByPullRequestsReferences": {"nodes": list(nodes)}}
+    return Reply(200, {"data": {"repository": {"issue": found}}, **more})
+
+
+FORBIDDEN = {"type": "FORBIDDEN", "message": "Resource not accessible by integration"}
+
+
+async def test_what_github_hides_of_linked_pull_requests_is_left_out(bench: Bench) -> None:
+    nodes = (None, linked(4), linked(5, headRefOid=None), linked(6, repository=None))
+    bench.github.reply("POST", GRAPHQL, closing(*nodes, errors=[FORBIDDEN]))
+    assert [each.number for each in await pulls.linked_to_issue(bench.client, 1)] == [4]
+
+
+@pytest.mark.parametrize("data", [None, {"repository": None}, {"repository": {"issue": None}}])
+async def test_linked_pull_requests_that_are_refused_as_a_whole(bench: Bench, data: Any) -> None:
+    bench.github.reply("POST", GRAPHQL, Reply(200, {"data": data, "errors": [FORBIDDEN]}))
+    with pytest.raises(MissingPermissionError):
+        await pulls.linked_to_issue(bench.client, 1)
+
+
+WENT_WRONG = {
+    "message": "Something went wrong while executing your query on 2026-03-01T08:00:00Z. Please "
+    "include `ABCD:1234` when reporting this issue."
+}
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Reply(200, {"data": None, "errors": [WENT_WRONG]}),
+        Reply(200, {"errors": [WENT_WRONG]}),
+        Reply(200, {"data": {"repository": None}, "errors": [WENT_WRONG]}),
+        Reply(200, {"errors": [{"message": "We couldn't respond to your request in time."}]}),
+        Reply(502, {"message": "Bad gateway"}),
+    ],
+)
+async def test_graphql_in_trouble_is_asked_again(bench: Bench, failure: Reply) -> None:
+    bench.github.reply("POST", GRAPHQL, failure, failure, closing(linked(4)))
+    assert [each.number for each in await pulls.linked_to_issue(bench.client, 1)] == [4]
+    bench.github.reply("POST", GRAPHQL, *[failure] * 4)
+    with pytest.raises(RetryableError):
+        await pulls.linked_to_issue(bench.client, 1)
+
+
+async def test_graphql_in_trouble_with_a_part_is_used(bench: Bench) -> None:
+    bench.github.reply("POST", GRAPHQL, closing(linked(4), None, errors=[WENT_WRONG]))
+    assert [each.number for each in await pulls.linked_to_issue(bench.client, 1)] == [4]
+    assert len(bench.github.requests("POST", GRAPHQL)) == 1

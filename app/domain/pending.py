@@ -1,0 +1,52 @@
+"""Accepted requests that could not be taken in yet: why, and when they are tried again. Pure.
+
+A request is pending until it is taken in, until its requester was told why it is not, or until it
+is given up after a week.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Cause = Literal[
+    "credentials",  # GitHub does not accept the App's id and key
+    "installation",  # the App is suspended, uninstalled, or was not given the repository
+    "permission",  # the App lacks a permission
+    "github",  # GitHub is away, or asks for patience for longer than a step waits
+    "refused",  # GitHub said no for another reason
+    "disk",  # the worker's disk is full
+    "bug",  # Honk itself failed
+]
+"""What keeps a request from being taken in."""
+
+PASSING: frozenset[Cause] = frozenset({"github", "disk"})
+"""Causes that pass by themselves: nobody has to ask again."""
+
+NEXT_STEPS: dict[Cause, str] = {
+    "credentials": "Check GITHUB_APP_ID, the private key and this machine's clock, then restart "
+    "the worker.",
+    "installation": "Look at the App's installation on GitHub: it may be suspended, or lack the "
+    "repository.",
+    "permission": "Grant the permission to the App, then accept it on the installation's page on "
+    "GitHub.",
+    "github": "See whether GITHUB_API_URL can be reached from here, and https://www.githubstatus.com.",
+    "refused": "The worker's log holds what GitHub said.",
+    "disk": "Make room on the worker's disk.",
+    "bug": "The worker's log holds the traceback.",
+}
+"""What the operator can do about each."""
+
+_WAITS = (30.0, 60.0, 120.0, 300.0, 600.0)
+_LONGEST_WAIT = 900.0
+_KEPT_SECONDS = 7 * 86_400.0
+_TRIES_OF_A_BUG = 5
+
+
+def wait_before(tries: int) -> float:
+    """Seconds until the next try, after so many that were in vain."""
+    return _WAITS[tries] if tries < len(_WAITS) else _LONGEST_WAIT
+
+
+def is_given_up(cause: Cause, tries: int, age: float) -> bool:
+    """Whether nothing more is tried. `age` is in seconds."""
+    return age > _KEPT_SECONDS or (cause == "bug" and tries >= _TRIES_OF_A_BUG)
