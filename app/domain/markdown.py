@@ -59,14 +59,16 @@ _MENTION_BROKEN = "@\N{ZERO WIDTH SPACE}"
 
 # Programs that act on comments read the lines of the raw text: `/word`, `!word`, and a few names
 # and phrases without any mark.
+_NAMES = "atlantis|bors|digger|homu|terrateam"
 _BARE = (
-    r"(?:atlantis|bors|digger|homu|terrateam)\b[:,]?[^\S\n]+\S+"
+    rf"(?:{_NAMES})\b[:,]?[^\S\n]+\S+"
     r"|jenkins[:,]?[^\S\n]+(?:build|please|re-?build|re-?test|run|test)\b"
     r"|(?:re)?test this please|ok to test|add to whitelist"
     r"|(?:re-?(?:build|check|run|test|verify)|(?:re-?)?run (?:all|ci|tests?))"
     r"(?=[^\S\n]*(?:$|please\b|no bug\b|bug\b))"
 )
-_COMMAND = re.compile(rf"[/!][A-Za-z]\S*|{_BARE}", re.IGNORECASE)
+# What follows the name may be a link or code, and so another item.
+_COMMAND = re.compile(rf"[/!][A-Za-z]\S*|{_BARE}|(?:{_NAMES})\b[:,]?(?=\s*\Z)", re.IGNORECASE)
 _COMMAND_LINE = re.compile(
     r"^[^\S\n]*(?:[>*+-][^\S\n]*)*"
     rf"(?:[/!][a-z][\w-]*(?=[\s:=]|\Z)|@[a-z0-9][\w/-]*[^\S\n]+\S|{_BARE})",

@@ -140,6 +140,8 @@ def test_code_stays_as_it_is(text: str) -> None:
         ("/deploy now", "`/deploy` now"),
         ("- /lgtm", "* `/lgtm`"),
         ("bors r+", "`bors r+`"),
+        ("bors **r+** `x`", "`bors` **r+** `x`"),
+        ("bors `r+`", "`bors` `r+`"),
         ("Jenkins builds fail", "Jenkins builds fail"),
         ("&commat;octo", "@\u200bocto"),
         ("write to ada@example.com", "write to ada@example.com"),
