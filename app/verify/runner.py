@@ -30,7 +30,7 @@ from app.verify.lent import lend_pytest
 from app.verify.verifier import STDOUT, Command, Context, Verifier, label
 from app.workspace.reading import NotReadableError, iter_files, open_file
 from app.workspace.removal import removed
-from app.workspace.spec import Completed, Mount, Sandbox, SandboxSpec
+from app.workspace.spec import MIB, Completed, Mount, Sandbox, SandboxSpec
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -39,6 +39,7 @@ MAX_REPORTS = 5_000
 """Files in a report folder that are looked at where a verifier asks for all of a kind."""
 
 _REPORT = "/run/honk/report"
+_REPORT_BOUNDS = (256 * MIB, 20_000)
 _TOOLS = "/run/honk/pytest"
 
 
@@ -195,7 +196,8 @@ async def _run(site: Site, verifier: Verifier, only: tuple[str, ...] = ()) -> Ve
     """One command in one fresh sandbox with one fresh report folder."""
     lent = await asyncio.to_thread(lend_pytest, site.scratch / "lent")
     async with _report_folder(site) as folder:
-        report, tools = Mount(folder, _REPORT, writable=True), Mount(lent, _TOOLS)
+        report = Mount(folder, _REPORT, writable=True, bounds=_REPORT_BOUNDS)
+        tools = Mount(lent, _TOOLS)
         context = Context(
             report=site.sandbox.seen(report), tools=site.sandbox.seen(tools), only=only
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.errors import UserError
 from app.settings import Settings
+from app.workspace.cgroups import Groups
 from app.workspace.container import Container, probe_container
 from app.workspace.sandbox import Bubblewrap, Sandbox, Unsandboxed, probe
 
@@ -30,6 +31,6 @@ async def chosen_sandbox(settings: Settings) -> Sandbox:
             f"No sandbox can be made here. {found.problem}",
             next_step=f"{found.next_step} {ELSEWHERE}",
         )
-    return (
-        Container.create(root, settings.sandbox_image()) if container else Bubblewrap.create(root)
-    )
+    if container:
+        return Container.create(root, settings.sandbox_image())
+    return Bubblewrap.create(root, Groups.delegated())

@@ -13,9 +13,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from app.errors import UserError
-from app.workspace.spec import HOME, HOSTNAME, HOSTS, MIB, WORKSPACE, SandboxSpec
+from app.workspace.spec import HOME, HOSTNAME, HOSTS, MIB, WORKSPACE, Mount, SandboxSpec
 
 BWRAP = "/usr/bin/bwrap"
 PYTHON = "/usr/bin/python3"
@@ -134,32 +135,93 @@ def compiled_helper() -> bytes:
 def bubblewrap_flags(
     spec: SandboxSpec, filter_program: bytes, info_fd: int
 ) -> tuple[list[int], list[str]]:
-    """The descriptors to hand over, and the flags that name them."""
+    """The descriptors to hand over, and the flags that name them. The helper finishes the walls."""
+    return _flags(spec, _HALF_WAY, b"", info_fd)
+
+
+def bubblewrap_alone(
+    spec: SandboxSpec, filter_program: bytes, info_fd: int
+) -> tuple[list[int], list[str]]:
+    """As `bubblewrap_flags`, where the helper may finish nothing: less is bounded."""
+    return _flags(spec, _ALONE, filter_program, info_fd)
+
+
+def inner_walls(spec: SandboxSpec, filter_program: bytes) -> dict[str, Any]:
+    """What the helper does before anything else runs (`inside.Walls`)."""
+    limits = spec.limits
+    scratch = [
+        _tmpfs("/tmp", "1777", limits.tmp_bytes, limits.tmp_files),  # noqa: S108 - its own
+        _tmpfs(HOME, "0700", limits.tmp_bytes, limits.tmp_files),
+        _tmpfs("/dev/shm", "1777", min(limits.tmp_bytes, 256 * MIB), _SHARED_FILES),  # noqa: S108
+    ]
+    for each in bounded(spec):
+        most, files = each.bounds or (0, 0)
+        scratch.append(_tmpfs(each.target, "0700", most, files, kept=True))
+    return {
+        "scratch": scratch,
+        "terminals": _TERMINALS,
+        "sysctl": dict(_SYSCTL),
+        "namespaces": 1,
+        "id": int(_ID),
+        "filter": filter_program.hex(),
+    }
+
+
+def bounded(spec: SandboxSpec) -> list[Mount]:
+    """Writable folders that have a size of their own."""
+    return [each for each in spec.mounts if each.writable and each.bounds]
+
+
+def _tmpfs(
+    target: str, mode: str, most: int, files: int, *, kept: bool = False
+) -> dict[str, object]:
+    return {"target": target, "mode": mode, "bytes": most, "files": files, "kept": kept}
+
+
+def _flags(
+    spec: SandboxSpec, walls: Sequence[str], filter_program: bytes, info_fd: int
+) -> tuple[list[int], list[str]]:
     files: list[int] = []
 
     def given(target: str, data: bytes, mode: str = "0444") -> list[str]:
         files.append(data_fd(Path(target).name, data))
         return ["--perms", mode, "--file", str(files[-1]), target]
 
-    flags = [*_walls(), *_system(), *_scratch(spec.limits.tmp_bytes)]
+    flags = [*_NAMESPACES, *walls, *_system(), *_scratch(spec.limits.tmp_bytes)]
     for path, text in _ETC.items():
         flags += given(path, text.encode())
     flags += given(HELPER, compiled_helper())
     flags += _workspace(spec)
     # The devices stay usable; what is closed is the directory around them, which has no size.
     flags += ["--remount-ro", "/dev", "--remount-ro", "/"]
-    files.append(data_fd("seccomp", filter_program))
-    flags += ["--seccomp", str(files[-1]), "--info-fd", str(info_fd), "--chdir", WORKSPACE]
+    if filter_program:
+        files.append(data_fd("seccomp", filter_program))
+        flags += ["--seccomp", str(files[-1])]
+    flags += ["--info-fd", str(info_fd), "--chdir", WORKSPACE]
     return files, flags
 
 
-def _walls() -> list[str]:
-    unshare = [f"--unshare-{kind}" for kind in ("user", "pid", "net", "ipc", "uts", "cgroup")]
-    return [
-        *unshare,
-        *("--disable-userns", "--as-pid-1", "--die-with-parent", "--new-session", "--clearenv"),
-        *("--uid", _ID, "--gid", _ID, "--hostname", HOSTNAME, "--cap-drop", "ALL"),
-    ]
+_NAMESPACES = (
+    *(f"--unshare-{kind}" for kind in ("user", "pid", "net", "ipc", "uts", "cgroup")),
+    *("--as-pid-1", "--die-with-parent", "--new-session", "--clearenv"),
+    *("--hostname", HOSTNAME, "--cap-drop", "ALL"),
+)
+_ALONE = ("--disable-userns", "--uid", _ID, "--gid", _ID)
+_HALF_WAY = (
+    *("--uid", "0", "--gid", "0"),
+    # To mount, to set numbers of the namespaces, to take another identity in another one.
+    *("--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SYS_RESOURCE", "--cap-add", "CAP_SETFCAP"),
+)
+
+_TERMINALS = 64
+_SHARED_FILES = 20_000
+_SYSCTL = {
+    "kernel/shmall": str(64 * MIB // 4096),
+    "kernel/shmmni": "256",
+    "kernel/msgmni": "64",
+    "kernel/sem": "250 32000 500 128",
+}
+"""Of the sandbox's own namespace of segments, queues and semaphores."""
 
 
 def _system() -> list[str]:

@@ -50,6 +50,20 @@ SPARE_PROCESSES = 32
 DISK_SECONDS = 0.1
 DISK_STEPS = 8
 """The workspace is looked at after each growth of the disk by this part of its limit."""
+LEAST_FREE_BYTES = 1 << 30
+"""What stays free of the machine's disk, or a twentieth of a small one."""
+ROOM_BYTES = 8 << 20
+MAX_OPEN_FOLDERS = 200
+MAX_REMEMBERED = 100_000
+MAX_MAPS_BYTES = 1 << 20
+MAX_STATUS_BYTES = 64
+KERNEL_SECONDS = 0.1
+SOCKET_BYTES = 2_000
+IPC_BYTES = 500
+MAX_SOCKET_BYTES = 8 << 20
+GUESSED_SOCKET_BYTES = 100_000
+OWN_MEMORY_BYTES = 512 << 20
+"""What this process may take for itself: less than it could be made to."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -115,6 +129,13 @@ class Channel:
     def send(self, header: dict[str, Any], data: bytes = b"") -> None:
         self._socket.sendall(frame(header, data))
 
+    def hand_over(self, descriptors: list[int]) -> None:
+        """Give the worker a copy of each, one with each byte, and keep none."""
+        for fd in descriptors:
+            data = struct.pack("=i", fd)
+            self._socket.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, data)])
+            os.close(fd)
+
     def receive(self) -> tuple[dict[str, Any], bytes]:
         """The next message. Raises EOFError when the worker is gone."""
         lengths = HEADER.unpack(self._exactly(HEADER.size))
@@ -139,6 +160,7 @@ class Processes:
         self._memory = int(limits["memory_bytes"])
         self._count = int(limits["processes"])
         self._page = resource.getpagesize()
+        self._kernel = Kernel(isolated)
         self._seen_over = False
 
     def excess(self) -> str | None:
@@ -146,12 +168,13 @@ class Processes:
         table = self._table()
         if sum(row[1] for row in table.values()) >= self._count:
             return "processes"
+        beside = self._kernel.held()
         resident = sum(row[2] for row in table.values()) * self._page
-        if resident <= self._memory:
+        if resident + beside <= self._memory:
             self._seen_over = False
             return None
         # Pages that processes share were counted once for each of them: now share them out.
-        shared_out = sum(self._proportional(pid, row[2]) for pid, row in table.items())
+        shared_out = beside + sum(self._proportional(pid, row[2]) for pid, row in table.items())
         before, self._seen_over = self._seen_over, shared_out > self._memory
         # One look takes a while, and a process that ends during it is easily counted twice.
         return "memory" if before and self._seen_over else None
@@ -218,73 +241,342 @@ class Processes:
         return {pid: rows[pid] for pid in ours if pid != me and pid in rows}
 
 
+class Held:
+    """What one look at a sandbox's files has found, and whether all could be seen."""
+
+    def __init__(self, most_bytes: int, most_files: int) -> None:
+        self._most_bytes = most_bytes
+        self._most_files = most_files
+        self.size = 0
+        self.count = 0
+        self.whole = True
+        self._linked: set[int] = set()
+
+    def add(self, status: os.stat_result) -> None:
+        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            if status.st_ino in self._linked:
+                return
+            if len(self._linked) < MAX_REMEMBERED:
+                self._linked.add(status.st_ino)
+        self.size += status.st_blocks * 512
+        self.count += 1
+
+    @property
+    def enough(self) -> bool:
+        """Is there nothing left to find out?"""
+        return self.size > self._most_bytes or self.count > self._most_files
+
+
 class Disk:
-    """What this sandbox's workspace holds. Its disk is the machine's, which others write to too.
+    """What this sandbox holds on disks that are the machine's, which others write to too.
 
     Looking at every file takes a while, so it is done after the disk as a whole has grown.
+    What cannot be seen is taken for what the disk has grown by since the sandbox began.
     """
 
-    def __init__(self, workspace: str, isolated: bool, limits: dict[str, Any]) -> None:
-        self._workspace = workspace
+    def __init__(self, roots: list[str], isolated: bool, limits: dict[str, Any]) -> None:
+        self._roots = roots
         self._isolated = isolated
         self._bytes = int(limits["disk_bytes"])
         self._files = int(limits["disk_files"])
-        self._last = self._of_the_disk()
+        self._first = self._last = self._of_the_disk()
+        self._floor = self._least_free()
+        self._held_before: int | None = None
+        self._next = 0.0
 
-    def is_over(self) -> bool:
+    def excess(self) -> str | None:
+        """Which limit is passed: "disk", "room" (the machine's disk is nearly full) or None."""
         now = self._of_the_disk()
         grown = now[0] - self._last[0], now[1] - self._last[1]
-        if grown[0] < self._bytes // DISK_STEPS and grown[1] < self._files // DISK_STEPS:
-            return False
+        nearly_full = self._free() < self._floor
+        little = grown[0] < self._bytes // DISK_STEPS and grown[1] < self._files // DISK_STEPS
+        if little and (not nearly_full or time.monotonic() < self._next):
+            return None
         self._last = now
-        size, count, whole = self._held()
-        if not whole:
-            # What cannot be looked into is taken for what the disk has grown by.
-            size, count = size + grown[0], count + grown[1]
-        return size > self._bytes or count > self._files
+        began = time.monotonic()
+        held = self._held()
+        self._next = time.monotonic() + 5 * (time.monotonic() - began)
+        size, count = held.size, held.count
+        if not held.whole:
+            size = max(size, now[0] - self._first[0])
+            count = max(count, now[1] - self._first[1])
+        if size > self._bytes or count > self._files:
+            return "disk"
+        # Near its end, whoever still writes makes room for all others.
+        before, self._held_before = self._held_before, size if nearly_full else None
+        return "room" if before is not None and size > before + ROOM_BYTES else None
 
     def _of_the_disk(self) -> tuple[int, int]:
-        status = os.statvfs(self._workspace)
+        status = os.statvfs(self._roots[0])
         return (status.f_blocks - status.f_bfree) * status.f_frsize, status.f_files - status.f_ffree
 
-    def _held(self) -> tuple[int, int, bool]:
-        """Bytes and number of all files, those without a name too, and whether all were seen."""
-        size = count = 0
-        whole = True
-        linked: set[int] = set()
-        waiting = [self._workspace]
-        while waiting:
-            try:
-                with os.scandir(waiting.pop()) as entries:
-                    for entry in entries:
-                        status = entry.stat(follow_symlinks=False)
-                        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-                            if status.st_ino in linked:
-                                continue
-                            linked.add(status.st_ino)
-                        size, count = size + status.st_blocks * 512, count + 1
-                        if stat.S_ISDIR(status.st_mode):
-                            waiting.append(entry.path)
-            except FileNotFoundError:
-                continue
-            except OSError:
-                whole = False
-        # Without a pid namespace the processes are those of the whole machine.
-        nameless = sum(self._nameless().values()) if self._isolated else 0
-        return size + nameless, count, whole
+    def _free(self) -> int:
+        status = os.statvfs(self._roots[0])
+        return status.f_bavail * status.f_frsize
 
-    @staticmethod
-    def _nameless() -> dict[int, int]:
-        """Files that are deleted and held open, by their number."""
-        found: dict[int, int] = {}
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            with contextlib.suppress(OSError):
-                for name in os.listdir(f"/proc/{pid}/fd"):
-                    with contextlib.suppress(OSError):
-                        status = os.stat(f"/proc/{pid}/fd/{name}")  # noqa: PTH116
-                        if status.st_nlink == 0 and stat.S_ISREG(status.st_mode):
-                            found[status.st_ino] = status.st_blocks * 512
+    def _least_free(self) -> int:
+        """So much is kept free; nothing where the disk was as full before the sandbox began."""
+        status = os.statvfs(self._roots[0])
+        floor = min(LEAST_FREE_BYTES, status.f_blocks * status.f_frsize // 20)
+        return floor if self._free() >= floor else 0
+
+    def _held(self) -> Held:
+        """All files, those without a name too."""
+        found = Held(self._bytes, self._files)
+        for root in self._roots:
+            _add_tree(root, found)
+        # Without a pid namespace the processes are those of the whole machine.
+        if self._isolated and not found.enough:
+            _add_nameless(self._roots, found)
         return found
+
+
+def _add_tree(root: str, found: Held) -> None:
+    """Every file below it. Nothing is opened by a path, which could be too long."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    # Directories that are open, each with the names below it that are still to be looked into.
+    waiting: list[tuple[int, list[str]]] = []
+
+    def enter(name: str, above: int | None) -> None:
+        try:
+            fd = os.open(name, flags, dir_fd=above)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError:
+            found.whole = False
+            return
+        waiting.append((fd, _add_entries(fd, found)))
+
+    enter(root, None)
+    while waiting:
+        fd, names = waiting[-1]
+        if found.enough or not names:
+            waiting.pop()
+            os.close(fd)
+        elif len(waiting) > MAX_OPEN_FOLDERS:
+            found.whole = False
+            names.clear()
+        else:
+            name = names.pop()
+            if not names:
+                waiting.pop()
+            enter(name, fd)
+            if not names:
+                os.close(fd)
+
+
+def _add_entries(folder: int, found: Held) -> list[str]:
+    """Add what is in a directory, and name the directories in it."""
+    below = []
+    here = os.fstat(folder).st_dev
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if status.st_dev != here:
+                    continue  # something mounted there: it has a size of its own
+                found.add(status)
+                if stat.S_ISDIR(status.st_mode):
+                    below.append(entry.name)
+                if found.enough:
+                    break
+    except OSError:
+        found.whole = False
+    return below
+
+
+def _add_nameless(roots: list[str], found: Held) -> None:
+    """Files that are deleted and still held: open, mapped, or on their way through a socket."""
+    seen: set[tuple[int, int]] = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        if pid == str(os.getpid()):
+            continue
+        try:
+            for folder, name in _descriptors(pid):
+                status = os.stat(f"{folder}/fd/{name}")  # noqa: PTH116
+                if stat.S_ISSOCK(status.st_mode):
+                    found.whole = found.whole and not _carries(f"{folder}/fdinfo/{name}")
+                key = (status.st_dev, status.st_ino)
+                if status.st_nlink or not stat.S_ISREG(status.st_mode) or key in seen:
+                    continue
+                seen.add(key)
+                found.add(status)
+                if found.enough or len(seen) > MAX_REMEMBERED:
+                    found.whole = False
+                    return
+            found.whole = found.whole and not _maps_deleted(pid, roots)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        except OSError:
+            found.whole = False
+
+
+def _descriptors(pid: str) -> Iterator[tuple[str, str]]:
+    """All threads of a process have the same ones (the filter sees to that), if any is alive."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        folder = f"/proc/{pid}/task/{thread}"
+        names = os.listdir(f"{folder}/fd")
+        if names:
+            return ((folder, name) for name in names)
+    return iter(())
+
+
+def _carries(info: str) -> bool:
+    """Are descriptors on their way through this socket?"""
+    with open(info, "rb") as file:
+        return any(
+            line.startswith(b"scm_fds:") and int(line.split()[1]) > 0
+            for line in file.read(4096).splitlines()
+        )
+
+
+def _maps_deleted(pid: str, roots: list[str]) -> bool:
+    """Does it map a deleted file? How much of it there is on the disk cannot be seen."""
+    with open(f"/proc/{pid}/maps", "rb") as file:
+        text = file.read(MAX_MAPS_BYTES)
+    starts = tuple(os.fsencode(root) + b"/" for root in roots)
+    return len(text) >= MAX_MAPS_BYTES or any(
+        line.endswith(b" (deleted)") and line.split(None, 5)[5].startswith(starts)
+        for line in text.splitlines()
+        if line.count(b" ") >= 5
+    )
+
+
+class Kernel:
+    """Memory that the kernel holds for this sandbox and that is in no process's resident set.
+
+    System V segments, queues and semaphores, and what waits in sockets. A socket that asks the
+    kernel about all of them has to be opened before the filter of system calls forbids it.
+    """
+
+    def __init__(self, isolated: bool) -> None:
+        self._isolated = isolated
+        self._asking: socket.socket | None = None
+        self._next = 0.0
+        self._last = 0
+        if isolated:
+            with contextlib.suppress(OSError):
+                self._asking = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG)
+                self._asking.settimeout(1)
+
+    def held(self) -> int:
+        """Bytes, looked at ten times a second."""
+        now = time.monotonic()
+        if self._isolated and now >= self._next:
+            self._last = sum(_of_ipc()) + self._of_sockets()
+            self._next = now + KERNEL_SECONDS
+        return self._last
+
+    def _of_sockets(self) -> int:
+        if self._asking is None:
+            return _guessed_of_sockets()
+        total = 0
+        try:
+            for message in self._dump(_UNIX_REQUEST):
+                total += _of_unix(message)
+            for request in _INET_REQUESTS:
+                total += sum(map(_of_inet, self._dump(request)))
+        except (OSError, struct.error):
+            return max(total, _guessed_of_sockets())
+        return total
+
+    def _dump(self, request: bytes) -> Iterator[bytes]:
+        """Every message of the answer (sock_diag(7))."""
+        assert self._asking is not None
+        self._asking.send(_NLMSG.pack(_NLMSG.size + len(request), 20, 0x301, 1, 0) + request)
+        while True:
+            data = self._asking.recv(1 << 18)
+            at = 0
+            while at + _NLMSG.size <= len(data):
+                size, kind = _NLMSG.unpack_from(data, at)[:2]
+                if kind == _NLMSG_DONE:
+                    return
+                if kind == _NLMSG_ERROR:
+                    raise OSError("the kernel does not tell")
+                yield data[at + _NLMSG.size : at + size]
+                at += (size + 3) & ~3
+
+
+_SOCK_DIAG = 4
+_NLMSG = struct.Struct("=IHHII")
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_UNIX_REQUEST = struct.pack("=BBHIII8x", socket.AF_UNIX, 0, 0, 0xFFFFFFFF, 0, 0x34)
+_INET_REQUESTS = tuple(
+    struct.pack("=BBBBI48x", family, protocol, 0x40, 0, 0xFFFFFFFF)
+    for family in (socket.AF_INET, socket.AF_INET6)
+    for protocol in (6, 17)
+)
+_UNIX_PEER, _UNIX_LENGTHS, _UNIX_MEMORY, _INET_MEMORY = 2, 4, 5, 7
+
+
+def largest_buffer() -> int:
+    """What a socket may have waiting."""
+    try:
+        with open("/proc/sys/net/core/wmem_max", "rb") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return MAX_SOCKET_BYTES
+
+
+def _attributes(message: bytes, at: int) -> dict[int, bytes]:
+    found = {}
+    while at + 4 <= len(message):
+        size, kind = struct.unpack_from("=HH", message, at)
+        found[kind] = message[at + 4 : at + max(size, 4)]
+        at += (max(size, 4) + 3) & ~3
+    return found
+
+
+def _of_unix(message: bytes) -> int:
+    """What was sent is the sender's, unless that is gone: then nobody tells how much it is."""
+    found = _attributes(message, 16)
+    memory = struct.unpack_from("=3I", found.get(_UNIX_MEMORY, bytes(12)))[2]
+    waiting = struct.unpack_from("=I", found.get(_UNIX_LENGTHS, bytes(4)))[0]
+    peer = struct.unpack_from("=I", found.get(_UNIX_PEER, bytes(4)))[0]
+    listens = message[2] == _LISTENS
+    if waiting and not peer and not listens:
+        # A message of one byte takes most of a kilobyte.
+        memory += max(waiting, min(waiting << 10, 2 * largest_buffer()))
+    return SOCKET_BYTES + int(memory)
+
+
+def _of_inet(message: bytes) -> int:
+    memory = _attributes(message, 72).get(_INET_MEMORY, b"")
+    if len(memory) < 32:
+        return SOCKET_BYTES
+    words = struct.unpack_from("=8I", memory)
+    return int(SOCKET_BYTES + words[0] + max(words[2], words[5]) + words[7])
+
+
+_LISTENS = 10
+
+
+def _guessed_of_sockets() -> int:
+    """By their number, where the kernel does not tell what is in them."""
+    try:
+        with open("/proc/net/sockstat", "rb") as file:
+            return int(file.readline().split()[2]) * GUESSED_SOCKET_BYTES
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _of_ipc() -> Iterator[int]:
+    """Segments, messages and semaphores (proc(5), /proc/sysvipc)."""
+    for kind, weigh in _IPC:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            with open(f"/proc/sysvipc/{kind}", "rb") as file:
+                rows = file.read(MAX_MAPS_BYTES).splitlines()[1:]
+            yield sum(weigh([int(word) for word in row.split()]) for row in rows)
+
+
+_IPC: tuple[tuple[str, Callable[[list[int]], int]], ...] = (
+    ("shm", lambda row: IPC_BYTES + row[14] + row[15]),
+    ("msg", lambda row: IPC_BYTES + row[3] + row[4] * 128),
+    ("sem", lambda row: IPC_BYTES + row[3] * 128),
+)
 
 
 def reap() -> dict[int, int]:
@@ -329,7 +621,7 @@ class Inside:
         self.limits = dict(config["limits"])
         self.isolated = bool(config["isolated"])
         self.processes = Processes(self.isolated, self.limits)
-        self.disk = Disk(self.workspace, self.isolated, self.limits)
+        self.disk = Disk([self.workspace, *config["written"]], self.isolated, self.limits)
         self.last_disk = 0.0
         self.shell: Shell | None = None
         self.output = Bounded(int(self.limits["output_bytes"]))
@@ -398,8 +690,8 @@ class Inside:
             todo = self.feed(shell, todo)
             self.attend([shell.status], [shell.commands] if todo else [])
             status += read_some(shell.status)
-            if b"\0" in status:
-                return self.finished(shell, int(status.split(b"\0")[0] or b"0"))
+            if b"\0" in status or len(status) > MAX_STATUS_BYTES:
+                return self.finished(shell, bytes(status))
             if shell.pid in self.ended:
                 return self.shell_gone(shell)
             killed = self.processes_over()
@@ -408,9 +700,13 @@ class Inside:
             if time.monotonic() > deadline:
                 return self.put_down(None, f"The command took over {seconds:g} seconds")
 
-    def finished(self, shell: Shell, code: int) -> tuple[dict[str, Any], bytes]:
+    def finished(self, shell: Shell, status: bytes) -> tuple[dict[str, Any], bytes]:
+        code = status.split(b"\0")[0] or b"0"
+        if not code.isdigit() or b"\0" not in status:
+            # Only the shell writes there, unless what it runs has found its descriptor.
+            return self.put_down(None, "Something else wrote where the shell tells its exit codes")
         self.drain(shell)
-        return self.result(code)
+        return self.result(int(code))
 
     def shell_gone(self, shell: Shell) -> tuple[dict[str, Any], bytes]:
         code = self.ended.pop(shell.pid)
@@ -502,6 +798,8 @@ class Inside:
         code, text = 1, ""
         try:
             os.setsid()
+            if self.isolated:
+                keep_capabilities(ctypes.CDLL(None), 0)
             self.apply_limits()
             code, text = 0, work()
         except RefusedError as refusal:
@@ -557,8 +855,9 @@ class Inside:
         self.last_watch = now
         if now - self.last_disk > DISK_SECONDS:
             self.last_disk = now
-            if self.disk.is_over():
-                return "disk"
+            passed = self.disk.excess()
+            if passed:
+                return passed
         return self.processes.excess()
 
     def spawn(self, argv: list[str], fds: dict[int, int]) -> int:
@@ -857,6 +1156,105 @@ def matching_lines(path: str, wanted: re.Pattern[str]) -> Iterator[tuple[int, st
             yield number, line.rstrip("\r")
 
 
+class WallsError(Exception):
+    """What bubblewrap has begun cannot be finished here; the message says at what."""
+
+
+class Walls:
+    """What bubblewrap cannot do: sizes and numbers of files, terminals and segments.
+
+    Bubblewrap leaves the first process as root of a user namespace of its own, with what is needed
+    for this and no more. Afterwards it has the identity and the namespace that everything inside
+    has, and nothing can be mounted any more.
+    """
+
+    def __init__(self, wanted: dict[str, Any]) -> None:
+        self._wanted = wanted
+        self._libc = ctypes.CDLL(None, use_errno=True)
+
+    def finish(self) -> list[int]:
+        """Returns descriptors of the folders that the worker reads when all is over."""
+        folders = [self._scratch(each) for each in self._wanted["scratch"]]
+        terminals = self._wanted["terminals"]
+        if terminals:
+            options = f"newinstance,ptmxmode=0666,mode=620,max={terminals}"
+            self._mount("devpts", "/dev/pts", options, _NOSUID | _NOEXEC)
+        for name, value in self._wanted["sysctl"].items():
+            self._set("/proc/sys/" + name, value)
+        with open("/proc/sys/user/max_user_namespaces", "w") as file:
+            file.write(str(self._wanted["namespaces"]))
+        # Whoever runs in here owns the namespaces that these numbers are of.
+        self._call("mount", b"/proc/sys", b"/proc/sys", None, _BIND, None)
+        kept = _REMOUNT | _BIND | _READ_ONLY | _NOSUID | _NODEV | _NOEXEC
+        self._call("mount", None, b"/proc/sys", None, kept, None)
+        self._become(self._wanted["id"])
+        return [fd for fd in folders if fd is not None]
+
+    def close(self) -> None:
+        """Give up all that is not needed to watch, and let the filter begin."""
+        for number in range(64):
+            if self._libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
+                break
+        keep_capabilities(self._libc, _CAP_DAC_READ_SEARCH | _CAP_SYS_PTRACE)
+        program = bytes.fromhex(self._wanted["filter"])
+        count = len(program) // 8
+        described = _Program(count, ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p))
+        self._call("prctl", _PR_SET_SECCOMP, 2, ctypes.byref(described), 0, 0)
+        # Who changes identity is no longer told of its parent's death.
+        self._call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+    def _scratch(self, wanted: dict[str, Any]) -> int | None:
+        options = f"mode={wanted['mode']},size={wanted['bytes']},nr_inodes={wanted['files']}"
+        self._mount("tmpfs", wanted["target"], options, _NOSUID | _NODEV)
+        if not wanted["kept"]:
+            return None
+        return os.open(wanted["target"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _mount(self, kind: str, target: str, options: str, flags: int) -> None:
+        words = (kind.encode(), os.fsencode(target), kind.encode(), flags, options.encode())
+        self._call("mount", *words)
+
+    def _set(self, path: str, value: str) -> None:
+        """What an older kernel does not let a namespace's root set is watched alone."""
+        with contextlib.suppress(OSError), open(path, "w") as file:
+            file.write(value)
+
+    def _become(self, user: int) -> None:
+        if user:
+            self._call("unshare", _CLONE_NEWUSER)
+            for name, text in (
+                ("uid_map", f"{user} 0 1"),
+                ("setgroups", "deny"),
+                ("gid_map", f"{user} 0 1"),
+            ):
+                with open(f"/proc/self/{name}", "w") as file:
+                    file.write(text)
+
+    def _call(self, name: str, *words: Any) -> None:
+        ctypes.set_errno(0)
+        given = [ctypes.c_ulong(word) if isinstance(word, int) else word for word in words]
+        if getattr(self._libc, name)(*given) != 0:
+            raise WallsError(f"{name}: {os.strerror(ctypes.get_errno())}")
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("count", ctypes.c_ushort), ("code", ctypes.c_void_p))
+
+
+def keep_capabilities(libc: Any, kept: int) -> None:
+    """The others are gone for good; a command that is started has none in any case."""
+    header = struct.pack("=Ii", 0x20080522, 0)
+    data = struct.pack("=6I", kept, kept, 0, 0, 0, 0)
+    if libc.capset(header, data) != 0:
+        raise WallsError("capset")
+
+
+_READ_ONLY, _NOSUID, _NODEV, _NOEXEC, _REMOUNT, _BIND = 1, 2, 4, 8, 32, 4096
+_CLONE_NEWUSER = 0x10000000
+_PR_CAPBSET_DROP, _PR_SET_SECCOMP = 24, 22
+_CAP_DAC_READ_SEARCH, _CAP_SYS_PTRACE = 1 << 2, 1 << 19
+
+
 def shield(isolated: bool) -> None:
     """Nothing inside may trace this process or read its memory; it adopts what is orphaned."""
     libc = ctypes.CDLL(None)
@@ -864,6 +1262,9 @@ def shield(isolated: bool) -> None:
     if not isolated:
         libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if isolated and (hard == resource.RLIM_INFINITY or hard > OWN_MEMORY_BYTES):
+        resource.setrlimit(resource.RLIMIT_DATA, (OWN_MEMORY_BYTES, hard))
     # A first process is deaf to signals from inside as long as it has no handler for them.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -871,10 +1272,21 @@ def shield(isolated: bool) -> None:
 def main() -> None:
     channel = Channel(int(sys.argv[1]))
     config, _ = channel.receive()
-    shield(bool(config["isolated"]))
+    walls = Walls(config["walls"]) if config["walls"] else None
+    folders: list[int] = []
     os.umask(0o022)
-    inside = Inside(channel, config)
+    try:
+        if walls:
+            folders = walls.finish()
+        inside = Inside(channel, config)
+        if walls:
+            walls.close()
+    except (WallsError, OSError) as error:
+        channel.send({"unfinished": str(error)})
+        return
+    shield(bool(config["isolated"]))
     channel.send({"ready": True})
+    channel.hand_over(folders)
     try:
         inside.serve()
     except (EOFError, BrokenPipeError, ConnectionResetError):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import UserError
+from app.workspace.cgroups import Group
 from app.workspace.inside import HEADER, frame
 from app.workspace.unhurried import unhurried
 
@@ -22,6 +23,10 @@ START_SECONDS = 30.0
 KILL_SECONDS = 30.0
 MAX_HEADER_BYTES = 1 << 16
 MAX_DATA_BYTES = 64 << 20
+
+
+class UnfinishedError(Exception):
+    """The first process could not finish the sandbox's walls; the message says at what."""
 
 
 class SandboxGoneError(Exception):
@@ -34,6 +39,7 @@ class Launch:
 
     `info_fd` is where bubblewrap writes the process id; without one the started process is the
     sandbox's first. `inherited` are closed here once it runs. `name` is that of a container.
+    `group` has limits that the kernel keeps, and goes with the sandbox.
     """
 
     argv: Sequence[str]
@@ -42,6 +48,7 @@ class Launch:
     inherited: Sequence[int]
     info_fd: int | None
     name: str = ""
+    group: Group | None = None
 
 
 class Living:
@@ -55,7 +62,11 @@ class Living:
         self._errors = errors
         self._monitor = os.pidfd_open(process.pid)
         self._first: int | None = None
+        self._folders: list[int] = []
         self.name = ""
+        self._group: Group | None = None
+        self.ran_out = False
+        """Whether the kernel ended it for want of memory; known when it was killed."""
 
     @classmethod
     async def start(
@@ -82,6 +93,7 @@ class Living:
             os.close(write_errors)
         living = cls(process, ours, read_errors)
         living.name = launch.name
+        living._group = launch.group
         try:
             async with asyncio.timeout(START_SECONDS):
                 await living._come_up(launch, config)
@@ -103,9 +115,31 @@ class Living:
         if launch.info_fd is not None:
             pid = await _child_pid(launch.info_fd)
         self._first = os.pidfd_open(pid)
+        if self._group is not None:
+            # Until they are asked something, these two are all there is.
+            for each in (self._process.pid, pid):
+                self._group.add(each)
         header, _ = await self.ask(dict(config))
+        if "unfinished" in header:
+            raise UnfinishedError(str(header["unfinished"]))
         if header != {"ready": True}:
             raise SandboxGoneError(f"unexpected {header}")
+        walls: Any = config["walls"] or {"scratch": ()}
+        for _ in filter(None, (each["kept"] for each in walls["scratch"])):
+            self._folders.append(await self._descriptor())
+
+    async def _descriptor(self) -> int:
+        """One that the first process hands over before it runs anything."""
+        await readable(self._channel.fileno())
+        data, descriptors, *_ = socket.recv_fds(self._channel, 1, 1)
+        if not data or not descriptors:
+            raise SandboxGoneError("a folder was not handed over")
+        return descriptors[0]
+
+    def folders(self) -> list[int]:
+        """What it handed over, for the caller to close: readable when all processes are dead."""
+        taken, self._folders = self._folders, []
+        return taken
 
     async def ask(self, header: dict[str, Any], data: bytes = b"") -> tuple[dict[str, Any], bytes]:
         """Send one request and wait for its answer. Raises SandboxGoneError."""
@@ -151,8 +185,11 @@ class Living:
                 _signal(self._monitor)
             await _ended(self._monitor, deadline)
             self._process.wait()
+            if self._group is not None:
+                self.ran_out = self._group.ran_out
+                await asyncio.to_thread(self._group.remove)
         finally:
-            for fd in (self._first, self._monitor, self._errors):
+            for fd in (self._first, self._monitor, self._errors, *self.folders()):
                 if fd is not None:
                     os.close(fd)
             self._first = None

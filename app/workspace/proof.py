@@ -167,7 +167,46 @@ async def _bounds(sandbox: Sandbox, root: Path) -> list[Property]:
         )
         ending = "time" if done.timed_out else done.killed or done.text
         found.append(Property(bound.promise, bound.holds_if in ending, _last(done)))
-    return [*found, await _output(sandbox, spec), await _end(sandbox, spec)]
+    return [
+        *found,
+        await _numbers(sandbox, spec),
+        await _output(sandbox, spec),
+        await _end(sandbox, spec),
+        *_strength(sandbox),
+    ]
+
+
+async def _numbers(sandbox: Sandbox, spec: SandboxSpec) -> Property:
+    promise = "numbers of scratch files and terminals are bounded"
+    code = (
+        "import os\nfiles = terminals = 0\n"
+        "try:\n  while files < 500: open(f'/tmp/{files}', 'w').close(); files += 1\n"
+        "except OSError: pass\n"
+        "try:\n  while terminals < 200: os.openpty(); terminals += 1\n"
+        "except OSError: pass\n"
+        "print(files, terminals)"
+    )
+    few = replace(spec, limits=Limits(seconds=_SECONDS, tmp_files=200, open_files=1000))
+    done = await sandbox.run(few, ["/usr/bin/python3", "-I", "-c", code])
+    files, _, terminals = done.text.strip().rpartition(" ")
+    kept = files.isdigit() and int(files) <= 200 and int(terminals) < 200
+    why = getattr(sandbox, "unfinished", "") or "another kind of sandbox"
+    told = f"this machine does not let the helper mount ({why}): docs/operations.md, Bounds"
+    return Property(promise, True if kept else None, told)
+
+
+def _strength(sandbox: Sandbox) -> list[Property]:
+    """What bounds memory and disk here, and how to have more."""
+    grouped = getattr(sandbox, "groups", None) is not None
+    more = "docs/operations.md, Bounds, says how to have more"
+    return [
+        Property(
+            "the disk's bound",
+            None,
+            f"workspaces are watched, and may pass their limit by about an eighth; {more}",
+        ),
+        Property("the memory's bound", grouped or None, f"memory is watched alone; {more}"),
+    ]
 
 
 async def _output(sandbox: Sandbox, spec: SandboxSpec) -> Property:

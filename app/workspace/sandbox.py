@@ -22,19 +22,26 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import structlog
+
 from app import metrics, tracing
 from app.errors import UserError
 from app.workspace import seccomp
+from app.workspace.cgroups import Group, Groups
 from app.workspace.flags import (
     BWRAP,
     HELPER,
     PYTHON,
+    bounded,
+    bubblewrap_alone,
     bubblewrap_flags,
     data_fd,
+    inner_walls,
     staged,
 )
-from app.workspace.living import Launch, Living, LivingPlain, SandboxGoneError
+from app.workspace.living import Launch, Living, LivingPlain, SandboxGoneError, UnfinishedError
 from app.workspace.pipes import Bounded, Drain, FileSink
+from app.workspace.reading import NotReadableError, iter_files, read_file
 from app.workspace.slots import Slots, slots_below
 from app.workspace.spec import (
     HOME,
@@ -66,6 +73,12 @@ __all__ = [
 ]
 
 MakeFlags = Callable[[SandboxSpec, bytes, int], tuple[list[int], list[str]]]
+MakeInner = Callable[[SandboxSpec, bytes], dict[str, Any]]
+
+_TRIED: dict[MakeFlags, str] = {}
+"""Why the helper cannot finish the walls of sandboxes with such flags; nothing where it can."""
+
+log = structlog.get_logger()
 
 _STARTS_PER_CORE = 3
 ANSWER_GRACE_SECONDS = 20.0
@@ -113,7 +126,21 @@ class Sandboxes(ABC):
             },
             "limits": asdict(spec.limits),
             "isolated": self.isolated,
+            "walls": self._inner(spec),
+            "written": [self.seen(each) for each in self._on_the_disk(spec)],
         }
+
+    def _inner(self, spec: SandboxSpec) -> dict[str, Any] | None:
+        """What the helper is to do before anything else runs."""
+        return None
+
+    def _on_the_disk(self, spec: SandboxSpec) -> list[Mount]:
+        """What of this machine's disk can be written to beside the workspace."""
+        return [each for each in spec.mounts if each.writable]
+
+    @abstractmethod
+    def seen(self, mount: Mount) -> str:
+        """See `Sandbox.seen`."""
 
     async def start(self, spec: SandboxSpec, extra: Sequence[int] = ()) -> Living:
         """A sandbox that listens. `extra` descriptors are handed in, and closed here."""
@@ -180,11 +207,18 @@ class Sandboxes(ABC):
             drains.append(Drain(pipes[0][0], file))
         try:
             living = await self.start(spec, [given, *writers])
+            folders = living.folders()
             try:
                 request = {"op": "run", "argv": list(argv), "fds": [given, writers[0], writers[-1]]}
-                return await _until(living.ask(request), spec.limits.seconds, stop)
+                ended = await _until(living.ask(request), spec.limits.seconds, stop)
             finally:
-                await unhurried(living.kill())
+                try:
+                    await unhurried(living.kill())
+                    mounts = bounded(spec) if folders else []
+                    await asyncio.to_thread(_bring_back, dict(zip(folders, mounts, strict=True)))
+                finally:
+                    _close(folders)
+            return _explained(ended, living)
         finally:
             for drain in drains:
                 drain.finish()
@@ -198,6 +232,28 @@ class Sandboxes(ABC):
             yield session
         finally:
             await unhurried(session.end())
+
+
+def _explained(ended: Completed, living: Living) -> Completed:
+    """The kernel ends a whole sandbox that has no memory left."""
+    gone = ended.killed == "sandbox" and living.ran_out
+    return replace(ended, killed="memory") if gone else ended
+
+
+def _bring_back(folders: Mapping[int, Mount]) -> None:
+    """Copy the regular files out of what was in memory alone, whose processes are dead."""
+    for fd, mount in folders.items():
+        assert mount.bounds is not None
+        room, most = mount.bounds
+        inside = Path(f"/proc/self/fd/{fd}")
+        for name in iter_files(inside, max_files=most):
+            # Names too long for a path of this machine, or for a disk that is full, stay behind.
+            with contextlib.suppress(OSError, NotReadableError):
+                data = read_file(inside, name, room)
+                room -= len(data)
+                target = mount.source / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
 
 
 def _close(descriptors: Sequence[int]) -> None:
@@ -280,9 +336,10 @@ class _Session:
                 async with asyncio.timeout(seconds + ANSWER_GRACE_SECONDS):
                     answer, output = await self._living.ask(header, data)
             except (SandboxGoneError, TimeoutError):
+                living = self._living
                 await unhurried(self.end())
                 words = b"\n[The sandbox went away and is started again; only the workspace lasts.]"
-                gone = _ended(None, killed="sandbox")
+                gone = _explained(_ended(None, killed="sandbox"), living)
                 seconds = time.monotonic() - began
                 return _counted(replace(gone, output=words, seconds=seconds))
             except BaseException:
@@ -316,16 +373,51 @@ class Bubblewrap(Sandboxes):
         *,
         flags: MakeFlags = bubblewrap_flags,
         filter_program: Callable[[], bytes] = seccomp.program,
+        inner: MakeInner | None = inner_walls,
+        groups: Groups | None = None,
     ) -> None:
-        """`flags` and `filter_program` make what bubblewrap is started with."""
+        """`flags` and `filter_program` make what bubblewrap is started with.
+
+        `inner` makes what the helper adds; without it, and where this machine does not let it
+        (`unfinished` says why), the flags have to be those of `bubblewrap_alone`.
+        """
         self._slots = slots
         self._flags = flags
         self._filter_program = filter_program
+        self._make_inner = inner
+        self.groups = groups
+        self.unfinished = ""
+
+    async def start(self, spec: SandboxSpec, extra: Sequence[int] = ()) -> Living:
+        """See `Sandboxes.start`. The first of a process shows what the helper may do here."""
+        if self._make_inner is not None:
+            if self._flags not in _TRIED:
+                _TRIED[self._flags] = await self._try_inner(spec)
+            self.unfinished = _TRIED[self._flags]
+            if self.unfinished and self._flags is bubblewrap_flags:
+                self._make_inner, self._flags = None, bubblewrap_alone
+        return await super().start(spec, extra)
+
+    async def _try_inner(self, spec: SandboxSpec) -> str:
+        try:
+            living = await super().start(spec)
+        except UnfinishedError as problem:
+            log.warning("sandboxes are bounded by bubblewrap alone", why=str(problem))
+            return str(problem)
+        await unhurried(living.kill())
+        return ""
+
+    def _inner(self, spec: SandboxSpec) -> dict[str, Any] | None:
+        return self._make_inner and self._make_inner(spec, self._filter_program())
+
+    def _on_the_disk(self, spec: SandboxSpec) -> list[Mount]:
+        written = super()._on_the_disk(spec)
+        return [each for each in written if self._make_inner is None or not each.bounds]
 
     @classmethod
-    def create(cls, root: Path) -> Bubblewrap:
+    def create(cls, root: Path, groups: Groups | None = None) -> Bubblewrap:
         """`root` is where all workspaces lie, one directory each or deeper."""
-        return cls(slots_below(root))
+        return cls(slots_below(root), groups=groups)
 
     def claim(self, path: Path, *, like: Path | None = None) -> None:
         """See `Sandbox.claim`."""
@@ -354,7 +446,20 @@ class Bubblewrap(Sandboxes):
             uid=None if stage.prefix else uid,
             inherited=[args, write_info, *files, *extra],
             info_fd=read_info,
+            group=self._group(spec),
         )
+
+    def _group(self, spec: SandboxSpec) -> Group | None:
+        """Its memory is that of processes and of the file systems that are in memory."""
+        if self.groups is None:
+            return None
+        limits = spec.limits
+        scratch = 3 * limits.tmp_bytes + sum((each.bounds or (0, 0))[0] for each in bounded(spec))
+        try:
+            return self.groups.make(limits.memory_bytes + scratch, limits.processes)
+        except OSError as problem:
+            log.warning("a sandbox has no cgroup", why=str(problem))
+            return None
 
 
 class Unsandboxed(Sandboxes):

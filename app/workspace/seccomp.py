@@ -105,6 +105,7 @@ _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _PROTOCOLS = (0, 6, 17)
 """The default, TCP and UDP: others would load parts of the kernel that are seldom used."""
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag
+_CLONE_FILES, _CLONE_THREAD = 0x400, 0x10000
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _MOST_SYSV_BYTES = 1 << 20
 
@@ -140,9 +141,7 @@ def rules() -> list[Rule]:
 def _by_arguments() -> Iterator[Rule]:
     yield from _sockets()
     yield from _on_itself_alone()
-    yield Rule(None, ("clone",), (Argument(0, "MASKED_EQ", _CLONE_NEW, 0),))
-    for bit in (1 << n for n in range(32) if _CLONE_NEW & 1 << n):
-        yield Rule(errno.EPERM, ("clone",), (Argument(0, "MASKED_EQ", bit, bit),))
+    yield from _clones()
     # Nothing types into a terminal. The kernel looks at the low word of the request alone.
     for mask, value in low_words_but({_TIOCSTI, _TIOCLINUX}):
         yield Rule(None, ("ioctl",), (Argument(1, "MASKED_EQ", mask, value),))
@@ -173,6 +172,17 @@ def _sockets() -> Iterator[Rule]:
             yield Rule(None, ("socket",), (here, Argument(2, "EQ", protocol)))
         for other in (*others, Argument(2, "GT", max(_PROTOCOLS))):
             yield Rule(errno.EPROTONOSUPPORT, ("socket",), (here, other))
+
+
+def _clones() -> Iterator[Rule]:
+    """No namespaces; and a thread has the open files of its process, where they can be counted."""
+    both = _CLONE_THREAD | _CLONE_FILES
+    yield Rule(None, ("clone",), (Argument(0, "MASKED_EQ", _CLONE_NEW | _CLONE_THREAD, 0),))
+    yield Rule(None, ("clone",), (Argument(0, "MASKED_EQ", _CLONE_NEW | both, both),))
+    alone = Argument(0, "MASKED_EQ", _CLONE_NEW | both, _CLONE_THREAD)
+    yield Rule(errno.EPERM, ("clone",), (alone,))
+    for bit in (1 << n for n in range(32) if _CLONE_NEW & 1 << n):
+        yield Rule(errno.EPERM, ("clone",), (Argument(0, "MASKED_EQ", bit, bit),))
 
 
 def _on_itself_alone() -> Iterator[Rule]:

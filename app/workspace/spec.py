@@ -32,6 +32,9 @@ class Mount:
     source: Path
     target: str
     writable: bool = False
+    bounds: tuple[int, int] | None = None
+    """Bytes and files that a writable directory may hold: it is then in memory, where that is
+    possible, and what is in it when a `run` has ended is copied to `source`."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Limits:
     commands bring their own); `cpu_seconds`, `file_bytes` and `open_files` hold for each process;
     `output_bytes` is what is kept of an output; `tmp_bytes` is the size of /tmp and, once more,
     of the home directory; `disk_bytes` and `disk_files` are what the workspace may hold, and may be
-    passed by about an eighth before it is noticed.
+    passed by about an eighth before it is noticed; `tmp_files` is the number of files in /tmp and,
+    once more, in the home directory.
     """
 
     memory_bytes: int = 4 * GIB
@@ -54,6 +58,7 @@ class Limits:
     open_files: int = 4096
     output_bytes: int = 4 * MIB
     tmp_bytes: int = GIB
+    tmp_files: int = 200_000
     disk_bytes: int = 20 * GIB
     disk_files: int = 2_000_000
 
@@ -77,6 +82,7 @@ _KILLED = {
     "memory": "it used more memory than it may",
     "processes": "it started more processes than it may",
     "disk": "it wrote more files than it may",
+    "room": "it still wrote files when the disk of this machine was nearly full",
     "output": "it wrote more output than it may",
     "stopped": "it was stopped",
     "sandbox": "its sandbox went away",
@@ -90,8 +96,9 @@ class Completed:
     `exit_code` is 128 + signal for a killed command, as a shell counts, and None when the sandbox
     ended it. `output` is standard output and error as they came; where the middle was dropped it
     says so in a line of its own, and `dropped_bytes` counts it. `killed` names the limit that was
-    passed: "memory", "processes", "disk", "output", or "stopped" (the caller's stop), or "sandbox"
-    (the sandbox itself went away). `timed_out` is the limit of time.
+    passed: "memory", "processes", "disk", "room" (of the machine's disk), "output", or "stopped"
+    (the caller's stop), or "sandbox" (the sandbox itself went away). `timed_out` is the limit of
+    time.
     """
 
     exit_code: int | None

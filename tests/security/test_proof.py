@@ -10,7 +10,7 @@ from app.workspace.proof import prove
 from app.workspace.sandbox import Bubblewrap, MakeFlags, Unsandboxed
 from app.workspace.seccomp import program
 from app.workspace.slots import slots_below
-from tests.security.attempts.inside import open_filter, with_flags, without_flags
+from tests.security.attempts.inside import inner, open_filter, with_flags, without_flags
 
 
 async def _broken(sandbox: Bubblewrap | Unsandboxed) -> set[str]:
@@ -29,7 +29,7 @@ _LAST = ("--remount-ro", "/dev")
     ],
 )
 async def test_a_missing_wall_is_found(flags: MakeFlags, promise: str, tmp_path: Path) -> None:
-    broken = await _broken(Bubblewrap(slots_below(tmp_path), flags=flags))
+    broken = await _broken(Bubblewrap(slots_below(tmp_path), flags=flags, inner=inner(scratch=[])))
     if not promise:
         # Bubblewrap has no environment that it could hand on.
         assert broken == set()

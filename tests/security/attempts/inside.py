@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from app.workspace import seccomp
-from app.workspace.flags import bubblewrap_flags
+from app.workspace.flags import bubblewrap_alone, bubblewrap_flags, inner_walls
 from app.workspace.sandbox import Bubblewrap as Walls
-from app.workspace.sandbox import MakeFlags, Unsandboxed
+from app.workspace.sandbox import MakeFlags, MakeInner, Unsandboxed
 from app.workspace.slots import slots_below
 from app.workspace.spec import Completed, Limits, Mount, Sandbox, SandboxSpec
 from tests.security.harness import Attempt, Needs, Outcome, got, nothing, stopped
@@ -27,6 +27,7 @@ class Parts:
     walls: bool = True
     flags: MakeFlags = bubblewrap_flags
     filter_program: Callable[[], bytes] = seccomp.program
+    inner: MakeInner | None = inner_walls
     own_users: bool = True
     limits: Limits = field(default_factory=lambda: Limits(seconds=20, processes=64))
     mounts: tuple[Mount, ...] = ()
@@ -36,7 +37,7 @@ class Parts:
         if not self.walls:
             return Unsandboxed()
         slots = slots_below(root) if self.own_users else None
-        return Walls(slots, flags=self.flags, filter_program=self.filter_program)
+        return Walls(slots, flags=self.flags, filter_program=self.filter_program, inner=self.inner)
 
     def without(self, **parts: Any) -> Parts:
         return replace(self, **parts)
@@ -83,10 +84,19 @@ def without_pid_namespace(
     spec: SandboxSpec, program: bytes, info: int
 ) -> tuple[list[int], list[str]]:
     """The processes of the whole machine, as whoever has no pid namespace sees them."""
-    files, flags = with_flags("--ro-bind", "/proc", "/proc", instead_of=("--proc", "/proc"))(
-        spec, program, info
-    )
+    files, flags = bubblewrap_alone(spec, program, info)
+    at = flags.index("--proc")
+    flags[at : at + 2] = ["--ro-bind", "/proc", "/proc"]
     return files, [flag for flag in flags if flag not in ("--unshare-pid", "--as-pid-1")]
+
+
+def inner(**changed: Any) -> MakeInner:
+    """What the helper does, with other values."""
+
+    def make(spec: SandboxSpec, program: bytes) -> dict[str, Any]:
+        return {**inner_walls(spec, program), **changed}
+
+    return make
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import ctypes
 import errno
@@ -14,10 +15,14 @@ import tempfile
 from pathlib import Path
 
 from app.workspace import seccomp
+from app.workspace.flags import bubblewrap_alone, inner_walls
+from app.workspace.removal import remove_tree
+from app.workspace.sandbox import MakeInner
 from app.workspace.spec import MIB, Limits, Mount
 from tests.security.attempts.inside import (
     THROUGH,
     Parts,
+    inner,
     judged,
     open_filter,
     script,
@@ -31,10 +36,13 @@ CANARY = "canary-7f3a91"
 
 _FILTER = "system-call filter"
 _NO_FILTER = Parts(filter_program=open_filter)
+_ALONE = Parts(filter_program=open_filter, flags=bubblewrap_alone, inner=None)
 _PIDS = "pid namespace"
 # It then counts the processes of the whole machine.
 _NO_PIDS = Parts(
-    flags=without_pid_namespace, limits=Limits(seconds=20, processes=100_000, memory_bytes=1 << 40)
+    flags=without_pid_namespace,
+    inner=None,
+    limits=Limits(seconds=20, processes=100_000, memory_bytes=1 << 40),
 )
 _DEV = ("--dev", "/dev")
 _LAST = ("--remount-ro", "/dev")
@@ -183,7 +191,7 @@ async def _file_of_the_machine(seen: bool, folder: Path) -> Outcome:
         secret.chmod(0o644)
         bound = ("--ro-bind", anywhere, anywhere)
         flags = with_flags(*bound, *_LAST, instead_of=_LAST) if seen else Parts().flags
-        sandbox, spec = Parts(flags=flags).made(folder)
+        sandbox, spec = Parts(flags=flags, inner=inner(scratch=[])).made(folder)
         done = await sandbox.run(spec, ["cat", str(secret)])
     return outcome(CANARY in done.text, "read it", done.text.rpartition(": ")[2])
 
@@ -218,8 +226,25 @@ async def _endless_output(most: int, folder: Path) -> Outcome:
     return outcome(kept > 8 * MIB, f"{kept:,} bytes kept", f"{done.dropped_bytes:,} bytes dropped")
 
 
-def _limited(name: str, code: str, defence: str, small: Limits, large: Limits) -> Attempt:
-    return script(name, code, defence, Parts(limits=large), parts=Parts(limits=small))
+def _reporting(bounds: tuple[int, int] | None) -> Parts:
+    """With a report folder, which is the disk's where it has no bounds of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="honk-report-"))
+    folder.chmod(0o777)
+    atexit.register(remove_tree, folder)
+    return Parts(mounts=(Mount(folder, "/run/honk/report", writable=True, bounds=bounds),))
+
+
+def _limited(
+    name: str,
+    code: str,
+    defence: str,
+    small: Limits,
+    large: Limits,
+    *,
+    null: MakeInner | None = inner_walls,
+) -> Attempt:
+    """The control has other limits, and `null` in place of what the helper does."""
+    return script(name, code, defence, Parts(limits=large, inner=null), parts=Parts(limits=small))
 
 
 _S = 20.0
@@ -347,21 +372,21 @@ ATTEMPTS = (
     script(
         "slows the sandbox's first process (SCHED_IDLE)",
         "os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0)); through('it only idles')",
-        _FILTER,
-        _NO_FILTER,
+        "system-call filter; the helper has a capability more",
+        _ALONE,
     ),
     script(
         "takes its priority from the sandbox's first process",
         "os.setpriority(os.PRIO_PROCESS, 1, 19); through('it is the last')",
-        _FILTER,
-        _NO_FILTER,
+        "system-call filter; the helper has a capability more",
+        _ALONE,
     ),
     script(
         "takes its priority from all processes of its user",
         "os.setpriority(os.PRIO_USER, 0, 19)\n"
         "if os.getpriority(os.PRIO_PROCESS, 1) == 19: through('the first one too')",
-        _FILTER,
-        _NO_FILTER,
+        "system-call filter; the helper has a capability more",
+        _ALONE,
     ),
     script(
         "sets limits of another process (prlimit)",
@@ -385,8 +410,8 @@ ATTEMPTS = (
         "makes a user namespace and mounts in it",
         "if call(272, 0x10000000 | 0x20000) == 0:\n"
         "    if call(165, b'none', b'/tmp', b'tmpfs', 0, 0) == 0: through('mounted')",
-        "system-call filter and --disable-userns",
-        Parts(flags=without_flags("--disable-userns"), filter_program=open_filter),
+        "system-call filter and no more user namespaces",
+        Parts(inner=inner(namespaces=1000), filter_program=open_filter),
         needs=_x86_64,
     ),
     # Becoming somebody, and the machine's things.
@@ -486,6 +511,163 @@ ATTEMPTS = (
         "through('60 MiB')",
         "limit of what a workspace holds, deleted files too",
         Limits(seconds=_S, disk_bytes=8 * MIB),
+        Limits(seconds=_S),
+    ),
+    *(
+        _limited(
+            f"fills the disk {how}",
+            f"import array, mmap\n{before}\n"
+            "for n in range(60):\n"
+            "    name = f'f{n}'\n"
+            "    with open(name, 'wb+') as file:\n"
+            "        file.write(os.urandom(1 << 20)); file.flush()\n"
+            f"        {hide}\n"
+            "    time.sleep(0.02)\n"
+            "through('60 MiB')",
+            "limit of what a workspace holds; what cannot be seen is taken for used",
+            Limits(seconds=_S, disk_bytes=8 * MIB),
+            Limits(seconds=_S),
+        )
+        for how, before, hide in (
+            (
+                "in a folder that nobody may read",
+                "os.mkdir('d'); os.chmod('d', 0o300); os.chdir('d')",
+                "pass",
+            ),
+            (
+                "in folders whose path is too long",
+                "for _ in range(40): os.mkdir('d' * 200); os.chdir('d' * 200)",
+                "pass",
+            ),
+            (
+                "with deleted files of a process that cannot be looked into",
+                "libc.prctl(4, 0, 0, 0, 0); held = []",
+                "held.append(os.dup(file.fileno())); os.unlink(name)",
+            ),
+            (
+                "with deleted files that are mapped alone",
+                "held = []",
+                "held.append(mmap.mmap(file.fileno(), 4096)); os.unlink(name)",
+            ),
+            (
+                "with deleted files on their way through a socket",
+                "ours, theirs = socket.socketpair()\n"
+                "def pass_on(fd):\n"
+                "    words = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [fd]))]\n"
+                "    ours.sendmsg([b'x'], words)",
+                "pass_on(file.fileno()); os.unlink(name)",
+            ),
+        )
+    ),
+    script(
+        "hides open files in a thread with a table of its own",
+        "flags = 0x100 | 0x200 | 0x800 | 0x10000\n"
+        "room = ctypes.create_string_buffer(1 << 16)\n"
+        "number = libc.clone(ctypes.cast(libc.pause, ctypes.c_void_p), ctypes.c_void_p(\n"
+        "    ctypes.addressof(room) + (1 << 15)), flags, None)\n"
+        "if number > 0: through('a thread without CLONE_FILES'); os._exit(0)\n"
+        "print(os.strerror(ctypes.get_errno()))",
+        _FILTER,
+        _NO_FILTER,
+    ),
+    script(
+        "fills the disk behind the report folder",
+        "with open('/run/honk/report/big', 'wb') as file:\n"
+        "    for _ in range(64): file.write(bytes(1 << 20))\nthrough('64 MiB')",
+        "the report folder has a size",
+        _reporting(None),
+        parts=_reporting((8 * MIB, 100)),
+    ),
+    script(
+        "takes inodes of the disk behind the report folder",
+        "for n in range(2000): open(f'/run/honk/report/{n}', 'w').close()\nthrough('2,000 files')",
+        "the report folder has a number of files",
+        _reporting(None),
+        parts=_reporting((8 * MIB, 100)),
+    ),
+    script(
+        "takes the memory behind /tmp with empty files",
+        "for n in range(3000): open(f'/tmp/{n}', 'w').close()\nthrough('3,000 files')",
+        "/tmp has a number of files",
+        Parts(flags=bubblewrap_alone, inner=None, limits=Limits(seconds=_S, tmp_files=1000)),
+        parts=Parts(limits=Limits(seconds=_S, tmp_files=1000)),
+    ),
+    script(
+        "takes the machine's terminals",
+        "held = [os.openpty() for _ in range(200)]; through('200 of them')",
+        "a number of terminals for each sandbox",
+        Parts(limits=Limits(seconds=_S), inner=inner(terminals=0)),
+        parts=Parts(limits=Limits(seconds=_S)),
+    ),
+    _limited(
+        "takes memory in segments that no process has (System V)",
+        "for n in range(300):\n"
+        "    number = libc.shmget(0, 1 << 20, 0o1600)\n"
+        "    libc.shmat.restype = ctypes.c_void_p\n"
+        "    libc.shmat.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_int]\n"
+        "    libc.shmdt.argtypes = [ctypes.c_void_p]\n"
+        "    at = libc.shmat(number, None, 0)\n"
+        "    if number < 0: raise SystemExit(f'{n} segments, then no more')\n"
+        "    ctypes.memset(at, 1, 1 << 20); libc.shmdt(at)\n"
+        "time.sleep(0.4); through('300 MiB')",
+        "limit of memory, segments counted; and a number of them",
+        Limits(seconds=_S, memory_bytes=100 * MIB),
+        Limits(seconds=_S),
+        null=inner(sysctl={}),
+    ),
+    _limited(
+        "takes memory in message queues",
+        "text = ctypes.create_string_buffer(8 + 8000); text[0] = b'\\x01'\n"
+        "for n in range(3000):\n"
+        "    queue = libc.msgget(0, 0o1600)\n"
+        "    if queue < 0: raise SystemExit(f'{n} queues, then no more')\n"
+        "    while libc.msgsnd(queue, text, 8000, 0o4000) == 0: pass\n"
+        "    if n % 50 == 0: time.sleep(0.02)\n"
+        "time.sleep(0.4); through('3,000 queues')",
+        "limit of memory, queues counted; and a number of them",
+        Limits(seconds=_S, memory_bytes=40 * MIB),
+        Limits(seconds=_S),
+        null=inner(sysctl={}),
+    ),
+    _limited(
+        "takes memory in what waits in sockets",
+        "held = []\n"
+        "for n in range(900):\n"
+        "    held.append(socket.socketpair()); held[-1][0].setblocking(False)\n"
+        "    with contextlib.suppress(BlockingIOError):\n"
+        "        while True: held[-1][0].send(bytes(1 << 16))\n"
+        "    if n % 50 == 0: time.sleep(0.02)\n"
+        "time.sleep(0.4); through('150 MiB')",
+        "limit of memory, sockets counted",
+        Limits(seconds=_S, memory_bytes=80 * MIB),
+        Limits(seconds=_S),
+    ),
+    _limited(
+        "takes memory in what waits in sockets whose sender is gone",
+        "held = []\n"
+        "for n in range(900):\n"
+        "    one, other = socket.socketpair(); one.setblocking(False); held.append(other)\n"
+        "    with contextlib.suppress(BlockingIOError):\n"
+        "        while True: one.send(bytes(1 << 16))\n"
+        "    one.close()\n"
+        "    if n % 50 == 0: time.sleep(0.02)\n"
+        "time.sleep(0.4); through('150 MiB')",
+        "limit of memory, sockets counted",
+        Limits(seconds=_S, memory_bytes=80 * MIB),
+        Limits(seconds=_S, memory_bytes=1 << 40),
+    ),
+    _limited(
+        "takes memory in what waits in TCP sockets",
+        "held = []; server = socket.create_server(('127.0.0.1', 0))\n"
+        "for n in range(150):\n"
+        "    one = socket.create_connection(server.getsockname()); held += [one, server.accept()]\n"
+        "    one.setblocking(False)\n"
+        "    with contextlib.suppress(BlockingIOError):\n"
+        "        while True: one.send(bytes(1 << 16))\n"
+        "    time.sleep(0.005)\n"
+        "time.sleep(0.4); through('400 MiB')",
+        "limit of memory, sockets counted",
+        Limits(seconds=_S, memory_bytes=80 * MIB),
         Limits(seconds=_S),
     ),
     _limited(

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from app.workspace.flags import bubblewrap_alone, bubblewrap_flags
 from app.workspace.inside import Bounded
-from app.workspace.living import Launch, Living, LivingPlain
+from app.workspace.living import Launch, Living, LivingPlain, UnfinishedError
 from app.workspace.sandbox import (
     Bubblewrap,
     Completed,
@@ -24,6 +25,7 @@ from app.workspace.sandbox import (
     Unsandboxed,
     probe,
 )
+from app.workspace.slots import slots_below
 
 MIB = 1 << 20
 
@@ -464,3 +466,68 @@ def test_bounded_output(limit: int, size: int) -> None:
     assert whole.dropped == pieces.dropped == max(0, size - 2 * max(limit // 2, 1))
     if not whole.dropped:
         assert whole.value() == data
+
+
+async def test_a_bounded_folder_comes_back_however_the_command_ended(tmp_path: Path) -> None:
+    sandbox = Bubblewrap.create(tmp_path)
+    report = tmp_path / "report"
+    (tmp_path / "workspace").mkdir()
+    sandbox.claim(tmp_path / "workspace")
+    report.mkdir()
+    mount = Mount(report, "/run/honk/report", writable=True, bounds=(1 << 20, 50))
+    script = (
+        "cd /run/honk/report; mkdir -p a/b; echo one > a/b/one; ln -s /etc/passwd link;"
+        " mkfifo pipe; truncate -s 1G hole; sleep 60"
+    )
+    spec = SandboxSpec(tmp_path / "workspace", mounts=(mount,), limits=Limits(seconds=3))
+    done = await sandbox.run(spec, ["bash", "-c", script])
+    assert done.timed_out
+    assert (report / "a" / "b" / "one").read_text() == "one\n"
+    assert sorted(path.name for path in report.iterdir()) == ["a"]
+
+
+async def test_where_the_helper_may_not_mount_bubblewrap_alone_bounds(tmp_path: Path) -> None:
+    """As under Ubuntu's AppArmor profile, which leaves no capability to what bubblewrap starts."""
+    report = tmp_path / "report"
+    (tmp_path / "workspace").mkdir()
+    sandbox = Bubblewrap(slots_below(tmp_path), flags=bubblewrap_alone, inner=None)
+    sandbox.claim(tmp_path / "workspace")
+    report.mkdir()
+    sandbox.claim(report, like=tmp_path / "workspace")
+    mount = Mount(report, "/run/honk/report", writable=True, bounds=(1 << 20, 50))
+    spec = SandboxSpec(tmp_path / "workspace", mounts=(mount,))
+    done = await sandbox.run(spec, ["bash", "-c", "echo one > /run/honk/report/one; id -u"])
+    assert done.text == "1000\n"
+    assert (report / "one").read_text() == "one\n"
+
+
+async def test_what_cannot_finish_its_walls_runs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "workspace").mkdir()
+    sandbox = Bubblewrap(slots_below(tmp_path), flags=_without_capabilities)
+    sandbox.claim(tmp_path / "workspace")
+    with pytest.raises(UnfinishedError, match="mount"):
+        await sandbox.run(SandboxSpec(tmp_path / "workspace"), ["true"])
+
+
+def _without_capabilities(
+    spec: SandboxSpec, program: bytes, info: int
+) -> tuple[list[int], list[str]]:
+    files, flags = bubblewrap_flags(spec, program, info)
+    while "--cap-add" in flags:
+        at = flags.index("--cap-add")
+        del flags[at : at + 2]
+    return files, flags
+
+
+async def test_what_fills_the_helpers_own_pipe_is_put_down(tmp_path: Path) -> None:
+    sandbox = Bubblewrap.create(tmp_path)
+    (tmp_path / "workspace").mkdir()
+    sandbox.claim(tmp_path / "workspace")
+    async with sandbox.session(SandboxSpec(tmp_path / "workspace")) as session:
+        # While a command runs, the shell keeps its own descriptors under other numbers.
+        fill = "for fd in /proc/$$/fd/*; do yes > $fd & done 2> /dev/null; wait"
+        done = await session.bash(fill, seconds=20)
+        assert done.exit_code is None, done
+        assert not done.killed
+        assert b"Something else wrote" in done.output
+        assert (await session.bash("echo alive", seconds=20)).text == "alive\n"
