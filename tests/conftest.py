@@ -28,5 +28,7 @@ def _place(item: pytest.Item) -> int:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if line := not_tested(terminalreporter.getreports("skipped")):
-        terminalreporter.write_line(line)
+    """Left for the very end, where it is read."""
+    line = not_tested(terminalreporter.getreports("skipped"))
+    if line:
+        terminalreporter.config.add_cleanup(lambda: terminalreporter.write_line(line))

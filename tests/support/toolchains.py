@@ -11,14 +11,16 @@ import pytest
 from app.workspace.toolchains import Toolchain, installed
 
 _FETCHED = Path(__file__).parents[2] / ".cache" / "toolchains"
+_WELL_KNOWN = ("/usr/local/go/bin", str(Path.home() / ".cargo" / "bin"))
+"""Where installers put one; .ci/toolchains looks there, too."""
 _LEFT_OUT = "left out with TOOLCHAINS=none: "
 
 
 def use_fetched() -> None:
     """Put those that `make` fetched from registries before the machine's own."""
     own = [str(folder) for folder in sorted(_FETCHED.glob("*/bin"))]
-    known = [each for each in os.get_exec_path() if each not in own]
-    os.environ["PATH"] = os.pathsep.join([*own, *known])
+    places = dict.fromkeys([*own, *os.get_exec_path(), *_WELL_KNOWN])
+    os.environ["PATH"] = os.pathsep.join(places)
 
 
 def needs(name: str) -> Toolchain:
@@ -37,5 +39,5 @@ def not_tested(skipped: Iterable[pytest.TestReport]) -> str:
     names = [reason.partition(_LEFT_OUT)[2] for reason in reasons if _LEFT_OUT in reason]
     if not names:
         return ""
-    listed = ", ".join(f"{name} ({names.count(name)} tests)" for name in sorted(set(names)))
-    return f"Not tested because of TOOLCHAINS=none: {listed}."
+    listed = ", ".join(f"{name} ({names.count(name)})" for name in sorted(set(names)))
+    return f"Not tested because of TOOLCHAINS=none (number of tests): {listed}."
