@@ -147,7 +147,7 @@ class Comment(msgspec.Struct, frozen=True):
     html_url: _Word
     created_at: _Time
     body: _Text | None = None
-    author_association: _Word | None = None
+    author_association: _Text | None = None
     performed_via_github_app: App | None = None
 
 
@@ -165,7 +165,7 @@ class LineComment(msgspec.Struct, frozen=True):
     start_line: int | None = None
     side: str | None = None
     in_reply_to_id: _Id | None = None
-    author_association: _Word | None = None
+    author_association: _Text | None = None
     performed_via_github_app: App | None = None
 
 
@@ -177,7 +177,7 @@ class Review(msgspec.Struct, frozen=True):
     html_url: _Word
     submitted_at: _Time | None = None
     body: _Text | None = None
-    author_association: _Word | None = None
+    author_association: _Text | None = None
     performed_via_github_app: App | None = None
 
 

@@ -47,7 +47,9 @@ class PutOff(Value):
     end: Literal["waits", "waits already", "told", "gone", "given up"]
 
 
-class _Failure(Value):
+class Failure(Value):
+    """What kept a request from being taken in."""
+
     cause: Cause
     problem: str
     next_step: str
@@ -66,7 +68,7 @@ async def put_off(
     """
     failure = _failure(problem)
     done = await durable.step(
-        "put off", PutOff, lambda: _put_off(services, request, failure, may_speak)
+        "put off", PutOff, lambda: tell_or_keep(services, request, failure, may_speak)
     )
     log.warning(
         "a request was not taken in",
@@ -87,17 +89,21 @@ async def taken_in(services: Services, request: Trigger | Signal) -> None:
     await durable.step("no longer pending", Nothing, forget)
 
 
-def _failure(problem: UserError | OurBugError) -> _Failure:
+def _failure(problem: UserError | OurBugError) -> Failure:
     if isinstance(problem, OurBugError):
         told, next_step = words.our_bug(problem.reference)
-        return _Failure(cause="bug", problem=told, next_step=next_step)
+        return Failure(cause="bug", problem=told, next_step=next_step)
     cause = problem.cause if isinstance(problem, StepFailedError) else "refused"
-    return _Failure(cause=cause, problem=problem.message, next_step=problem.next_step)
+    return Failure(cause=cause, problem=problem.message, next_step=problem.next_step)
 
 
-async def _put_off(
-    services: Services, request: Trigger | Signal, failure: _Failure, may_speak: bool
+async def tell_or_keep(
+    services: Services, request: Trigger | Signal, failure: Failure, may_speak: bool
 ) -> PutOff:
+    """Tell who asked, once; let the request wait where that is not the end of it.
+
+    Raises RetryableError when the database is away.
+    """
     known = await services.pending.find(request.id)
     told = known is not None and known.told
     if isinstance(request, Trigger) and not told and (may_speak or _is_insider(request)):
@@ -148,7 +154,7 @@ def _is_insider(trigger: Trigger) -> bool:
     return trigger.kind == "comment" and comment is not None and comment.association in _INSIDERS
 
 
-async def _tell(services: Services, trigger: Trigger, failure: _Failure) -> None:
+async def _tell(services: Services, trigger: Trigger, failure: Failure) -> None:
     """Raises HonkError where nothing can be said."""
     problem, next_step = words.foreign(failure.problem, failure.next_step)
     if failure.cause in PASSING:

@@ -1,0 +1,156 @@
+"""What becomes of a request that cannot be taken in: who is told, what waits, what is over."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from pydantic import SecretStr
+
+from app.domain.pending import Cause
+from app.domain.trigger import OurApp, Trigger, from_event
+from app.github import webhooks
+from app.github.client import GitHubApp
+from app.playground.run import registration
+from app.runs.pending import Failure, tell_or_keep
+from app.runs.services import Services
+from app.store.database import Database
+from app.store.schema import pending
+from app.workspace.mirror import Mirrors
+from tests.support.deliveries import commented, encoded, labeled
+from tests.support.runs import services
+from tests.unit.github.scripted import Reply, ScriptedGitHub
+
+REPO = "/repos/acme/rounding"
+COMMENTS = f"{REPO}/issues/7/comments"
+FORBIDDEN = Reply(403, {"message": "Resource not accessible by integration"})
+COMMENT = {
+    "id": 1,
+    "node_id": "IC_1",
+    "html_url": "https://github.example/c/1",
+    "body": "",
+    "created_at": "2026-01-02T03:04:05Z",
+    "updated_at": "2026-01-02T03:04:05Z",
+}
+
+
+@pytest.fixture(name="github")
+async def _github() -> AsyncIterator[ScriptedGitHub]:
+    github = ScriptedGitHub()
+    async with github.serve():
+        yield github
+
+
+@pytest.fixture(name="worker")
+async def _worker(github: ScriptedGitHub, tmp_path: Path) -> AsyncIterator[Services]:
+    database = Database(f"sqlite:///{tmp_path / 'honk.db'}")
+    database.migrate()
+    key = SecretStr(registration(tmp_path).private_key_pem)
+    app = GitHubApp("7", key, github.url, github.url)
+    with services(database, tmp_path, app, Mirrors(tmp_path / "mirrors")) as parts:
+        yield parts
+    await app.close()
+    database.close()
+
+
+def _trigger(name: str, event: dict[str, Any]) -> Trigger:
+    read = webhooks.read(name, "application/json", encoded(event))
+    trigger = from_event(name, read, OurApp(app_id=1, slug="honk"))
+    assert isinstance(trigger, Trigger)
+    return trigger
+
+
+def _asked(association: str = "NONE") -> Trigger:
+    return _trigger("issue_comment", commented(comment__author_association=association))
+
+
+def _failure(cause: Cause) -> Failure:
+    return Failure(cause=cause, problem="It does not work.", next_step="Fix it.")
+
+
+def _may_comment(github: ScriptedGitHub, times: int = 1) -> None:
+    github.reply("GET", COMMENTS, *[Reply(200, [])] * times)
+    github.reply("POST", COMMENTS, *[Reply(201, COMMENT)] * times)
+
+
+def _said(github: ScriptedGitHub) -> list[str]:
+    return [each.body["body"] for each in github.requests("POST", COMMENTS)]
+
+
+async def _waits(worker: Services, trigger: Trigger) -> bool:
+    return await worker.pending.find(trigger.id) is not None
+
+
+async def test_who_may_be_told_asks_again(worker: Services, github: ScriptedGitHub) -> None:
+    _may_comment(github)
+    trigger = _trigger("issues", labeled())
+    done = await tell_or_keep(worker, trigger, _failure("permission"), False)
+    assert done.end == "told"
+    (said,) = _said(github)
+    assert "It does not work. Fix it. Then ask again." in said
+    assert not await _waits(worker, trigger)
+
+
+async def test_what_passes_by_itself_is_told_once_and_waits(
+    worker: Services, github: ScriptedGitHub
+) -> None:
+    _may_comment(github)
+    trigger = _asked("MEMBER")
+    for _ in range(3):
+        done = await tell_or_keep(worker, trigger, _failure("github"), False)
+        assert done.end == "waits"
+    (said,) = _said(github)
+    assert "starts by itself" in said
+    assert await _waits(worker, trigger)
+
+
+@pytest.mark.parametrize("association", ["NONE", "CONTRIBUTOR", "FIRST_TIME_CONTRIBUTOR", ""])
+async def test_who_may_be_a_stranger_is_not_told(
+    worker: Services, github: ScriptedGitHub, association: str
+) -> None:
+    trigger = _asked(association)
+    done = await tell_or_keep(worker, trigger, _failure("permission"), False)
+    assert done.end == "waits"
+    assert _said(github) == []
+    # Until it is known that they may speak.
+    _may_comment(github)
+    assert (await tell_or_keep(worker, trigger, _failure("permission"), True)).end == "told"
+    assert len(_said(github)) == 1
+
+
+async def test_who_cannot_be_told_waits(worker: Services, github: ScriptedGitHub) -> None:
+    github.reply("GET", COMMENTS, Reply(200, []))
+    github.reply("POST", COMMENTS, FORBIDDEN)
+    trigger = _trigger("issues", labeled())
+    assert (await tell_or_keep(worker, trigger, _failure("permission"), True)).end == "waits"
+    # The label stays on: nothing has become of it.
+    assert github.requests("DELETE", f"{REPO}/issues/7/labels/honk") == []
+
+    again = _trigger("issues", labeled(issue__updated_at="2026-03-02T10:00:00Z"))
+    github.reply("GET", COMMENTS, Reply(200, []))
+    github.reply("POST", COMMENTS, FORBIDDEN)
+    done = await tell_or_keep(worker, again, _failure("permission"), True)
+    assert done.end == "waits already"
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_where_the_subject_is_gone_nothing_waits(
+    worker: Services, github: ScriptedGitHub, status: int
+) -> None:
+    github.reply("GET", COMMENTS, *[Reply(status, {"message": "Gone"})] * 2)
+    trigger = _trigger("issues", labeled())
+    assert (await tell_or_keep(worker, trigger, _failure("refused"), True)).end == "gone"
+    assert not await _waits(worker, trigger)
+
+
+async def test_after_a_week_it_is_given_up(worker: Services) -> None:
+    trigger = _asked()
+    assert (await tell_or_keep(worker, trigger, _failure("installation"), False)).end == "waits"
+    long_ago = sa.update(pending).values(since=0.0)
+    worker.database.transact(lambda connection: connection.execute(long_ago))
+    done = await tell_or_keep(worker, trigger, _failure("installation"), False)
+    assert done.end == "given up"
+    assert not await _waits(worker, trigger)
