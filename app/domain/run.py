@@ -95,6 +95,7 @@ class RunInput(Value):
     policy: Policy
     mode: Mode = "work"
     carries_out: int = 0  # the attempt that begins to do what the run's plan says
+    planned: str = ""  # the plan that is carried out, as its attempt made it
     request: str = ""  # words of the person's own; empty when the issue says it all
     base_branch: str
     model: str

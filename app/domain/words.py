@@ -152,6 +152,7 @@ class Told(Value):
     usage: Usage | None = None
     calls: int = 0  # to GitHub's API
     kept_here: str = ""  # why the work is on Honk's machine alone
+    planned: str = ""  # the plan that is carried out
     nearly: tuple[Nearly, ...] = ()  # what of the budget is nearly used up
     phases: tuple[tuple[Phase, float], ...] = ()
     now: float = 0.0
@@ -373,8 +374,23 @@ def already_open(pull: int) -> tuple[str, str]:
     """Problem and next step when the subject has an open pull request of ours."""
     return (
         f"#{pull} is open for this issue.",
-        "Review it, or comment `/honk retry` for a new try from the base branch.",
+        "To change it, say what: `/honk <what to change>`. To start over from the base branch, "
+        "comment `/honk retry`.",
     )
+
+
+def open_elsewhere(pull: int) -> tuple[str, str]:
+    """Problem and next step when somebody else's pull request is open for the subject."""
+    return (
+        f"#{pull} is open for this issue.",
+        f"To have Honk change it, comment `/honk <what to change>` on #{pull}. To start over from "
+        "the base branch, comment `/honk retry`.",
+    )
+
+
+def on_the_pull(pull: int) -> str:
+    """The answer to a task on an issue whose pull request is open."""
+    return f"#{pull} is open for this issue, so Honk does that there."
 
 
 def stop_it_first(number: int) -> tuple[str, str]:
@@ -528,6 +544,42 @@ def undo_pushed_on_top(branch: str, sha: str, run: str) -> tuple[str, str]:
 def undone(sha: str, branch: str, run: str) -> str:
     """The answer to an undo."""
     return f"The commits of run `{run}` are taken back by {short(sha)} on {_branch(branch)}."
+
+
+def undone_part(run: str) -> str:
+    """What the description of a pull request says of a run that was taken back."""
+    return f"_What run `{run}` did here was taken back with `/honk undo`._"
+
+
+def is_opened_by(body: str, run: RunId) -> bool:
+    """Whether a description is that of the pull request that this run opened."""
+    return _pull_marker(run) in body
+
+
+def undone_body(body: str, run: RunId, trigger: Trigger) -> str:
+    """The description of a pull request whose run was taken back: it closes nothing any more.
+
+    What was measured goes, for it was measured on what is not there now; the rest is folded.
+    """
+    notice = (
+        f"**Taken back.** What run `{run}` did for #{trigger.number} was taken back with "
+        "`/honk undo`. Nothing here is ready to merge.\n\nTo try again, comment `/honk retry` on "
+        f"#{trigger.number}."
+    )
+    before, found, after = body.partition(_ASKED_HEADING)
+    rest = f"{found}{after}" if found else before
+    rest = _CLOSES.sub("", rest).replace(_pull_marker(run), "").strip()
+    title = "What the run had done"
+    fold = f"<details><summary>{title}</summary>\n\n{rest}\n\n</details>" if rest else ""
+    return _fit_comment("\n\n".join(p for p in (notice, fold, _pull_marker(run)) if p))
+
+
+_ASKED_HEADING = "## What was asked"
+_CLOSES = re.compile(r"^Closes #\d+[ \t]*$", re.MULTILINE)
+
+
+def _pull_marker(run: RunId) -> str:
+    return f"<!-- honk:pull={run} -->"
 
 
 def undo_message(run: str, subject: str) -> str:
@@ -689,12 +741,13 @@ def pull_request_body(
     foot = [
         f"<sub>{_usage_line(usage)} · run `{run.id}` · asked by {_login(trigger.actor.login)}. "
         "The description was written by the model; the test results were measured.</sub>",
-        f"<!-- honk:pull={run.id} -->",
+        _pull_marker(run.id),
     ]
     room = COMMENT_LIMIT - len("\n\n".join([*ours, *foot])) - _ROOM_BESIDE
     theirs = [
-        "## What was asked",
+        _ASKED_HEADING,
         _asked(trigger, run.request, limit=min(8_000, room // 5)),
+        _planned(run.planned, limit=min(10_000, room // 5)),
         "## What was done",
         sanitize.markdown(work.text, limit=min(15_000, room // 5))
         or "The agent left no description.",
@@ -1093,6 +1146,7 @@ def _status(told: Told, headline: str, *, live: bool, extra: str = "") -> str:
         extra,
         _nearly_spent(told.nearly) if live else "",
         told.kept_here if live else "",
+        _planned(told.planned, limit=20_000),
         _checklist(told.plan),
         _timeline(told),
         _tried(told.tried) if told.tried else "",
@@ -1100,6 +1154,12 @@ def _status(told: Told, headline: str, *, live: bool, extra: str = "") -> str:
         _foot(told, live=live),
     ]
     return _fit_comment("\n\n".join(part for part in parts if part) + "\n")
+
+
+def _planned(plan: str, *, limit: int) -> str:
+    """The plan that is carried out, folded."""
+    shown = sanitize.markdown(plan, limit=limit)
+    return f"<details><summary>The plan</summary>\n\n{shown}\n\n</details>" if shown else ""
 
 
 def _what_was_asked(told: Told) -> str:

@@ -55,6 +55,7 @@ class Standing(Value):
     request: str = ""
     mode: Mode = "work"
     open_pull: int | None = None
+    open_pull_is_ours: bool = False
 
 
 class Heard(Value):
@@ -169,8 +170,10 @@ async def look(services: Services, trigger: Trigger) -> Standing:
     """The subject's last run, the one that this very trigger started left aside."""
     row = await last_run(services, trigger)
     if row is None:
-        return Standing(open_pull=await _linked_pull(services, trigger))
+        found = await _linked_pull(services, trigger)
+        return Standing(open_pull=found.number, open_pull_is_ours=found.ours)
     row = await _ended_if_told(services, row)
+    found = await _open_pull(services, trigger, row)
     return Standing(
         run=row.id,
         live=row.finished_at is None,
@@ -180,7 +183,8 @@ async def look(services: Services, trigger: Trigger) -> Standing:
         asked_by=row.input.trigger.actor.id,
         request=row.input.request,
         mode=row.input.mode,
-        open_pull=await _open_pull(services, trigger, row),
+        open_pull=found.number,
+        open_pull_is_ours=found.ours,
     )
 
 
@@ -199,7 +203,12 @@ async def _ended_if_told(services: Services, row: RunRow) -> RunRow:
 
 
 async def last_run(services: Services, trigger: Trigger) -> RunRow | None:
-    """The subject's newest run that somebody asked for, besides this trigger's own.
+    """The subject's newest run that somebody asked for, besides this trigger's own."""
+    return next(iter(await runs_asked_for(services, trigger)), None)
+
+
+async def runs_asked_for(services: Services, trigger: Trigger) -> list[RunRow]:
+    """The subject's runs that somebody asked for, newest first, besides this trigger's own.
 
     One that began under another name of the repository is still at work here.
     """
@@ -207,7 +216,7 @@ async def last_run(services: Services, trigger: Trigger) -> RunRow | None:
     subject = subject_key(trigger.repository, trigger.number)
     rows = await services.runs.of_subject(subject)
     rows = rows or await services.runs.alive_by_id(trigger.repository_id, trigger.number)
-    return next((row for row in rows if row.id != own and not row.input.quiet), None)
+    return [row for row in rows if row.id != own and not row.input.quiet]
 
 
 async def refuse(services: Services, trigger: Trigger, problem: str, next_step: str) -> Nothing:
@@ -347,35 +356,63 @@ def _what_stands_there(trigger: Trigger) -> str:
     return words.do_what_the_review_says()
 
 
-async def _linked_pull(services: Services, trigger: Trigger) -> int | None:
+class _OpenPull(Value):
+    """The open pull request of an issue, if there is one, and whether Honk opened it here."""
+
+    number: int | None = None
+    ours: bool = False
+
+
+async def _linked_pull(services: Services, trigger: Trigger) -> _OpenPull:
     """An open pull request of anybody's that says it closes this issue.
 
     It spares people a second one, and no more: where GitHub does not tell, there is none.
     """
     if trigger.is_pull_request:
-        return None
+        return _OpenPull()
     try:
         client = await _reader(services, trigger)
         found = await pulls.linked_to_issue(client, trigger.number)
+        bot = await services.bot_login()
     except HonkError as problem:
         log.warning("pull requests for an issue were not looked up", why=str(problem))
-        return None
-    return found[0].number if found else None
+        return _OpenPull()
+    here = str(trigger.repository).lower()
+    for pull in found:
+        if pull.author.login == bot and pull.repository.lower() == here:
+            return _OpenPull(number=pull.number, ours=True)
+    return _OpenPull(number=found[0].number) if found else _OpenPull()
 
 
-async def _open_pull(services: Services, trigger: Trigger, row: RunRow) -> int | None:
+async def _open_pull(services: Services, trigger: Trigger, row: RunRow) -> _OpenPull:
     """The run's pull request, as long as nobody merged or closed it."""
     if row.pull_number is None:
         return await _linked_pull(services, trigger)
     if trigger.is_pull_request:
-        return None
+        return _OpenPull()
     try:
         client = await _reader(services, trigger)
         pull = await pulls.pull_request(client, row.pull_number)
     except RefusedError as problem:
         log.warning("a run's pull request was not looked up", run=row.id, why=str(problem))
-        return None
-    return pull.number if pull.state == "open" else None
+        return _OpenPull()
+    return _OpenPull(number=pull.number, ours=True) if pull.state == "open" else _OpenPull()
+
+
+async def on_pull(services: Services, trigger: Trigger, number: int) -> Trigger:
+    """The same request, about a pull request in place of the issue that it was made on."""
+    pull = await pulls.pull_request(await _reader(services, trigger), number)
+    author = Actor(login=pull.author.login, id=pull.author.id, type=pull.author.type)
+    return trigger.model_copy(
+        update={
+            "number": pull.number,
+            "is_pull_request": True,
+            "title": pull.title,
+            "body": pull.body,
+            "author": author,
+            "html_url": pull.url,
+        }
+    )
 
 
 async def _reader(services: Services, trigger: Trigger) -> RepositoryClient:

@@ -183,7 +183,9 @@ async def _extend(
         "policy": row.input.policy.model_copy(update={"budget": budget}),
     }
     if carries_out is not None:
-        change |= {"mode": "work", "carries_out": carries_out}
+        plan = await services.reports.of(run, row.attempt)
+        planned = plan.work.text if plan is not None and plan.work is not None else ""
+        change |= {"mode": "work", "carries_out": carries_out, "planned": planned}
     if trusted is not None:
         change |= {"trusted": trusted}
     return Extended(run=row.input.model_copy(update=change))

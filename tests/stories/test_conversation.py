@@ -280,6 +280,7 @@ async def test_an_issue_with_an_open_pull_request_is_not_worked_on_twice(house: 
     words = await subject.refused()
     assert f"#{subject.pull.number} is open" in words
     assert "/honk retry" in words
+    assert "/honk <what to change>" in words
 
     await subject.comment("/honk retry")
     await house.until(lambda: len(subject.pulls) == 2, "there is no second try")

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from app.domain import words
 from app.domain.policy import Policy
+from app.domain.run import Mode
 from app.domain.trigger import Trigger
+from app.domain.values import Value
 from app.runs import durable, intake, starting
 from app.runs.intake import Standing
 from app.runs.services import Services
+
+
+class Again(Value):
+    """What is tried again; without an earlier run what the issue says."""
+
+    request: str = ""
+    mode: Mode = "work"
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
@@ -16,5 +25,13 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     if standing.live:
         await starting.refuse(services, trigger, words.stop_it_first(trigger.number))
         return
-    run = intake.new_run(services, trigger, policy, request=standing.request)
-    await starting.start(services, trigger, run.model_copy(update={"mode": standing.mode}))
+    again = await durable.step("look back", Again, lambda: _look_back(services, trigger))
+    run = intake.new_run(services, trigger, policy, request=again.request)
+    await starting.start(services, trigger, run.model_copy(update={"mode": again.mode}))
+
+
+async def _look_back(services: Services, trigger: Trigger) -> Again:
+    """The last run that was no question: an answer is nothing to try again."""
+    rows = await intake.runs_asked_for(services, trigger)
+    row = next((row for row in rows if row.input.mode != "ask"), None)
+    return Again(request=row.input.request, mode=row.input.mode) if row else Again()

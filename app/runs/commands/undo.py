@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from app.domain import words
+from app.domain import labels, words
 from app.domain.policy import Policy
 from app.domain.run import hidden_ref
 from app.domain.trigger import Trigger
-from app.domain.values import CommitSha, Value, commit_sha
-from app.github import commits, pulls
+from app.domain.values import CommitSha, RunId, Value, commit_sha
+from app.github import commits, conversation, pulls
+from app.github.client import RepositoryClient
 from app.github.commits import RefMoved
+from app.github.pulls import PullRequest
 from app.runs import durable, intake, starting
 from app.runs.durable import Nothing
-from app.runs.services import PUBLISH, READ_CODE, Services
+from app.runs.services import PUBLISH, READ_CODE, TALK, Services
 from app.store.runs import RunRow
 
 _MOST = 200
 
 
 class Undone(Value):
-    """What became of it: an answer, or why nothing was done."""
+    """What became of it: the run and the commit that takes it back, or why nothing was done."""
 
+    run: RunId | None = None
     answer: str = ""
     problem: str = ""
     next_step: str = ""
@@ -28,8 +31,9 @@ class Undone(Value):
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Take the last run back, unless people have gone on from it."""
     done = await durable.step("undo", Undone, lambda: _undo(services, trigger))
-    if done.answer:
-        answer = done.answer
+    if done.run is not None:
+        run, answer = done.run, done.answer
+        await durable.step("correct", Nothing, lambda: _correct(services, run))
         await durable.step("answer", Nothing, lambda: intake.answer(services, trigger, answer))
     else:
         await starting.refuse(services, trigger, (done.problem, done.next_step))
@@ -60,7 +64,33 @@ async def _undo(services: Services, trigger: Trigger) -> Undone:
         return _refused(words.undo_pushed_on_top(row.branch, published, row.id))
     await services.runs.update(row.id, published_sha=None)
     await commits.delete_ref(client, hidden_ref(row.id))
-    return Undone(answer=words.undone(made.sha, row.branch, row.id))
+    return Undone(run=row.id, answer=words.undone(made.sha, row.branch, row.id))
+
+
+async def _correct(services: Services, run: RunId) -> Nothing:
+    """The pull request claims no more what was taken back, and the issue is not done."""
+    row = await services.runs.get(run)
+    client = await services.client(row.input, {**TALK, **PUBLISH})
+    if row.pull_number is not None:
+        pull = await pulls.pull_request(client, row.pull_number)
+        if pull.state == "open" and pull.author.login == await services.bot_login():
+            await _correct_pull(client, pull, row)
+    number = row.input.trigger.number
+    await conversation.set_state_label(client, number, labels.NEEDS_YOU, words.LABELS)
+    return Nothing()
+
+
+async def _correct_pull(client: RepositoryClient, pull: PullRequest, row: RunRow) -> None:
+    """One that the run opened has nothing to merge; of another one the run's part is corrected."""
+    if not words.is_opened_by(pull.body, row.id):
+        body = words.with_follow_up(pull.body, row.id, words.undone_part(row.id))
+        await pulls.update_pull_request(client, pull.number, body=body)
+        return
+    await pulls.disable_auto_merge(client, pull.node_id)
+    is_draft = pull.draft or await pulls.convert_to_draft(client, pull.node_id)
+    title = pull.title if is_draft else words.not_ready_title(pull.title)
+    body = words.undone_body(pull.body, row.id, row.input.trigger)
+    await pulls.update_pull_request(client, pull.number, title=title, body=body)
 
 
 async def _published(services: Services, trigger: Trigger) -> RunRow | None:

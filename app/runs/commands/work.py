@@ -7,6 +7,7 @@ from app.domain.policy import Policy
 from app.domain.run import Outcome
 from app.domain.trigger import Trigger
 from app.runs import durable, intake, starting
+from app.runs.durable import Nothing
 from app.runs.intake import Heard, Standing
 from app.runs.services import Services
 
@@ -21,10 +22,24 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
         await starting.refuse(services, trigger, words.already_working(trigger.number))
     elif standing.outcome is Outcome.QUESTION and said:
         await starting.resume(services, trigger, policy, standing, said=said)
+    elif standing.open_pull is not None and standing.open_pull_is_ours and said:
+        await _on_the_pull(services, trigger, policy, standing.open_pull)
     elif standing.open_pull is not None:
-        await starting.refuse(services, trigger, words.already_open(standing.open_pull))
+        ours = standing.open_pull_is_ours
+        told = words.already_open if ours else words.open_elsewhere
+        await starting.refuse(services, trigger, told(standing.open_pull))
     else:
         await starting.start(services, trigger, intake.new_run(services, trigger, policy))
+
+
+async def _on_the_pull(services: Services, trigger: Trigger, policy: Policy, number: int) -> None:
+    """A task for an issue whose pull request of ours is open belongs there."""
+    there = await durable.step(
+        "look at the pull request", Trigger, lambda: intake.on_pull(services, trigger, number)
+    )
+    answer = words.on_the_pull(number)
+    await durable.step("answer", Nothing, lambda: intake.answer(services, trigger, answer))
+    await handle(services, there, policy)
 
 
 async def _say(

@@ -59,6 +59,7 @@ def told_of(services: Services, row: RunRow) -> Told:
         asked=run.request or run.trigger.title,
         mode=run.mode,
         plan=tuple(PlanItem.recorded(item) for item in row.plan or []),
+        planned=run.planned,
         usage=usage_of(row) if row.model_turns else None,
         calls=calls_of(row),
         nearly=_nearly_spent(services, row),

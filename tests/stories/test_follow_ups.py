@@ -1,0 +1,69 @@
+"""What comes after a run: taking it back, one thing more, another try, carrying out a plan."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stories.test_conversation_outer import BRANCH, MORE, published
+from tests.support.house import FINISH, FIX, House, Subject, script
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def body_of(subject: Subject) -> str:
+    return subject.issue.body or ""
+
+
+async def test_after_an_undo_nothing_claims_to_be_done(house: House) -> None:
+    issue, pull = await published(house)
+    assert "Closes #1" in body_of(pull)
+    await issue.comment("/honk undo")
+    await house.until(lambda: "Taken back" in body_of(pull), "the body is not corrected")
+    await house.until(lambda: issue.labels == ["honk:needs-you"], "the label is not reset")
+    body = body_of(pull)
+    assert "Closes #1" not in body
+    assert "1 fixed" not in body
+    assert "All tests pass" not in body
+    assert "What the tests say" not in body
+    assert pull.issue.pull is not None
+    assert pull.issue.pull.draft
+    assert pull.issue.state == "open"
+
+
+async def test_one_thing_more_for_an_issue_is_done_on_its_pull_request(house: House) -> None:
+    issue, pull = await published(house)
+    house.model.scripts[f"{issue.repository}#2"] = script([MORE], [FINISH])
+    await issue.comment("/honk also say more")
+    await pull.settled()
+    assert any("#2 is open for this issue, so Honk does that there" in c.body for c in issue.ours)
+    assert "# more" in await issue.git("show", f"{BRANCH}:calc.py")
+    assert "also say more" in body_of(pull)
+    assert len(issue.pulls) == 1
+
+    await issue.comment("/honk ask what does it do?")
+    await issue.settled(endings=2)
+    await issue.comment("/honk retry")
+    await house.until(lambda: len(issue.pulls) == 2, "the question was asked once more")
+
+
+async def test_the_plan_stays_when_it_is_carried_out(house: House) -> None:
+    plan = {"finish": {"summary": "First mend add(), then test it."}}
+    subject = await house.subject(plays=script([plan], [FIX], [FINISH]))
+    await subject.comment("/honk plan")
+    await subject.settled()
+    await subject.comment("/honk go")
+    await subject.settled(endings=2)
+    for text in (subject.status, subject.pull.body or ""):
+        fold = text.partition("<summary>The plan</summary>")[2].partition("</details>")[0]
+        assert "First mend add()" in fold
+
+
+async def test_one_thing_more_where_somebody_elses_pull_request_is_open(house: House) -> None:
+    issue = await house.subject(permissions={"walter": "write"}, plays=script([FIX], [FINISH]))
+    await house.github.push_files(issue.repository, "mine", {"a": b"\n"}, "walter")
+    await house.github.open_pull_request(issue.repository, "walter", "mine", body="Closes #1")
+    await issue.comment("/honk also say more")
+    words = await issue.refused()
+    assert "#2 is open for this issue" in words
+    assert "on #2" in words
+    assert Subject(house, issue.repository, 2).ours == []
