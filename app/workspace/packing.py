@@ -57,9 +57,8 @@ code=0
 git add -A --ignore-errors . 2> "$out/words" || code=$?
 if [ "$code" -gt 1 ]; then cat "$out/words"; exit "$code"; fi
 : > "$out/made-added"
-if [ -f .git/index ]; then
-  # What the agent added itself counts, ignored or not. Its index is read as data.
-  cp .git/index "$out/theirs"
+# What the agent added itself counts, ignored or not. Its index is read as data.
+if [ -f .git/index ] && cp .git/index "$out/theirs" 2> /dev/null; then
   git ls-files -z > "$out/ours"
   GIT_INDEX_FILE="$out/theirs" git ls-files -z > "$out/added" 2> /dev/null || : > "$out/added"
   comm -z -13 --nocheck-order "$out/ours" "$out/added" | xargs -0 -r sh -c '
@@ -69,7 +68,10 @@ if [ -f .git/index ]; then
       fi
     done' look > "$out/wanted"
   git update-index -z --add --stdin < "$out/wanted" 2> /dev/null \
-    || xargs -0 -r -n 1 git update-index --add -- < "$out/wanted" 2>> "$out/words" || :
+    || xargs -0 -r -n 100 sh -c '
+      git update-index --add -- "$@" 2> /dev/null && exit
+      for each; do git update-index --add -- "$each" || :; done
+    ' add < "$out/wanted" 2>> "$out/words"
   git ls-files -c -i -z --exclude-from="$made" > "$out/made-added"
   git update-index -z --force-remove --stdin < "$out/made-added"
 fi

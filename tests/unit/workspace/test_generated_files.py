@@ -76,3 +76,12 @@ async def test_what_set_up_made_stays_out_whoever_adds_it(world: World) -> None:
     packed = await world.packed(workspace)
     assert [change.path for change in packed.changes] == ["b"]
     assert packed.skipped == ("`x`: made by set-up, which no commit takes in",)
+
+
+async def test_an_index_that_cannot_be_read_adds_nothing_and_stops_nothing(world: World) -> None:
+    world.origin.write(".gitignore", "*.log\n")
+    world.origin.commit()
+    added = "echo 1 > a.log; git add -f a.log; echo 2 > b;"
+    for damage in ("chmod 0 .git/index", "echo x > .git/index", "ln -sf /dev/zero .git/index"):
+        changed, _ = await _changed(world, f"{added} {damage}")
+        assert changed == ["b"], damage
