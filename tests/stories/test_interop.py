@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.support.company import GITHUB, MODEL, PACKAGES, TRACES, open_company
@@ -100,3 +102,37 @@ async def test_two_policies_start_nothing(house: House) -> None:
     assert "Delete one of them" in said
     assert not subject.requests
     assert not subject.pulls
+
+
+def _partial(*seen: dict[str, Any]) -> dict[str, Any]:
+    """GitHub's answer where one of the linked pull requests is in a repository we may not see."""
+    linked = {"closedByPullRequestsReferences": {"nodes": [*seen, None]}}
+    hidden = ["repository", "issue", "closedByPullRequestsReferences", "nodes", len(seen)]
+    words = "Resource not accessible by integration"
+    return {
+        "data": {"repository": {"issue": linked}},
+        "errors": [{"type": "FORBIDDEN", "path": hidden, "message": words}],
+    }
+
+
+async def test_partial_graphql_data_is_used(house: House) -> None:
+    subject = await house.subject(plays=script([FIX], [FINISH]))
+    house.github.faults.answer("POST", "/graphql$", 200, _partial())
+    await subject.label()
+    await subject.settled()
+    assert subject.labels == ["honk:done"]
+
+    other = await house.subject(plays=script([FIX], [FINISH]))
+    pull = {
+        "number": 77,
+        "url": f"{house.github.url}/{other.repository}/pull/77",
+        "isDraft": False,
+        "headRefName": "theirs",
+        "headRefOid": "a" * 40,
+        "repository": {"nameWithOwner": other.repository},
+        "headRepository": {"nameWithOwner": other.repository},
+        "author": {"__typename": "User", "login": "walter", "databaseId": 7},
+    }
+    house.github.faults.answer("POST", "/graphql$", 200, _partial(pull))
+    await other.label()
+    assert "#77" in await other.refused()

@@ -101,7 +101,7 @@ async def _metric(house: House, cause: str) -> float:
     return float(found[1])
 
 
-async def test_a_wrong_key_keeps_what_was_asked_until_the_right_one_is_there() -> None:
+async def test_interop_a_wrong_key_keeps_what_was_asked_until_the_right_one_is_there() -> None:
     async with open_house() as house:
         subject = await house.subject(plays=script([FIX], [FINISH]))
         world = house.github.world
