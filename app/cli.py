@@ -22,6 +22,7 @@ from app import __version__, logs, settings, tracing
 from app.domain.sanitize import redact
 from app.errors import HonkError, UserError
 from app.outgoing import Outgoing
+from app.private_files import close_home
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def migrate() -> None:
     from app.store.database import Database
 
     found = _settings(None, None)
+    if found.database.startswith("sqlite"):
+        close_home(found.home_path)
     database = Database(found.database)
     engine.migrate(database, concurrency=found.concurrency)
     database.close()
@@ -293,6 +296,8 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if worker or found.database.startswith("sqlite"):
+        close_home(found.home_path)
     database = Database(found.database)
     async with AsyncExitStack() as stack:
         stack.callback(database.close)

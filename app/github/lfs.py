@@ -22,6 +22,7 @@ from app.domain.values import Value
 from app.errors import RetryableError
 from app.github.client import GitHubApp
 from app.github.downloads import is_safe
+from app.private_files import open_for_sandboxes
 
 _ATTEMPTS = 3
 _IN_A_BATCH = 100
@@ -126,7 +127,7 @@ async def _save(github: GitHubApp, action: _Action, content: Content, folder: Pa
             path = Path(new, content.oid)
             status, digest = await _stream(github, action, content.size, path)
             if status == httpx.codes.OK and digest == content.oid:
-                path.chmod(0o644)
+                open_for_sandboxes(path)
                 path.rename(folder / content.oid)
                 return ""
         if status == httpx.codes.OK:

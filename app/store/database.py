@@ -339,7 +339,7 @@ def _engine(url: str, process: str, pool_seconds: float) -> sa.Engine:
     path = sa.make_url(url).database
     if path:
         directory = Path(path).absolute().parent
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not Path(path).exists():
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     engine = sa.create_engine(url, **pool)

@@ -18,6 +18,7 @@ from py_compile import PycInvalidationMode
 
 from packaging.requirements import Requirement
 
+from app.private_files import open_for_sandboxes
 from app.workspace.removal import removed
 
 _RARELY_USED = re.compile(r"/pygments/(?:lexers|styles|formatters)/")
@@ -74,7 +75,7 @@ def _fill(lent: Path) -> None:
     )
     for path in [lent, *lent.rglob("*")]:
         # Whoever runs in the sandbox is somebody else and may only read.
-        path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
+        open_for_sandboxes(path, executable=path.parent.name == "bin")
 
 
 def _needed(name: str, seen: set[str]) -> Iterator[Distribution]:

@@ -29,6 +29,7 @@ from pydantic import ValidationError
 from app.domain.generated import patterns
 from app.domain.values import CommitSha, RepoName, TreeSha, Value, commit_sha
 from app.errors import HonkError, UserError
+from app.private_files import open_for_sandboxes
 from app.workspace.git import inside_environment
 from app.workspace.mirror import Mirrors
 from app.workspace.reading import open_file
@@ -329,10 +330,11 @@ class Workspaces:
 
     def _lay_out(self, workspace: Workspace) -> None:
         workspace.folder.mkdir(parents=True)
-        # Passed through by the sandbox's user, listed by nobody.
-        workspace.folder.chmod(0o711)
+        workspace.folder.chmod(0o700)
         workspace.made.write_bytes(b"")
         workspace.contents.write_bytes(b"")
+        for file in (workspace.made, workspace.contents):
+            open_for_sandboxes(file)
         workspace.path.mkdir(mode=0o700)
         self.sandbox.claim(workspace.path)
 
@@ -401,4 +403,4 @@ def _keep_index(source: Path, target: Path) -> None:
         shutil.copyfileobj(file, copy)
         status = os.fstat(file.fileno())
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
-    target.chmod(0o644)
+    open_for_sandboxes(target)

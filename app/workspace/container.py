@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import UserError
+from app.private_files import open_for_sandboxes
 from app.workspace import seccomp
 from app.workspace.living import Launch, LivingPlain
 from app.workspace.sandbox import Sandboxes
@@ -142,10 +143,10 @@ class Container(Sandboxes):
         self._profile.write_text(json.dumps(seccomp.profile()))
         self._helper = folder / "inside.py"
         shutil.copyfile(Path(__file__).with_name("inside.py"), self._helper)
-        self._helper.chmod(0o644)
+        open_for_sandboxes(self._helper)
         self._hosts = folder / "hosts"
         self._hosts.write_text(HOSTS)
-        self._hosts.chmod(0o644)
+        open_for_sandboxes(self._hosts)
 
     @classmethod
     def create(cls, root: Path, image: str) -> Container:

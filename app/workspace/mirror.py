@@ -27,6 +27,7 @@ import structlog
 from app.domain.values import CommitSha, RepoName, TreeSha, commit_sha, tree_sha
 from app.errors import RetryableError, UserError
 from app.outgoing import DIRECT, Outgoing
+from app.private_files import open_for_sandboxes, sandboxes_are_others
 from app.workspace import tags as tag_list
 from app.workspace.git import (
     MAX_OUTPUT_BYTES,
@@ -794,15 +795,17 @@ class Mirrors:
         path = self.path(repo)
         if path.is_dir():
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix="new-") as folder:
             made = Path(folder, "bare")
-            # Readable for the users that sandboxes run as, whatever the worker's umask.
-            options = ["--bare", "--quiet", "--shared=0644", "--template=", "--initial-branch=main"]
-            await git(["init", *options, str(made)])
-            for part in (made, made / "objects", made / "objects" / "pack"):
+            # Sandboxes read the objects, whatever the worker's umask; the rest is closed around.
+            mode = "0644" if sandboxes_are_others() else "0600"
+            options = ["--bare", "--quiet", "--template=", "--initial-branch=main"]
+            await git(["init", f"--shared={mode}", *options, str(made)])
+            made.chmod(0o700)
+            for part in (made / "objects", made / "objects" / "pack"):
                 part.mkdir(exist_ok=True)
-                part.chmod(0o755)
+                open_for_sandboxes(part)
             with contextlib.suppress(OSError):
                 made.rename(path)  # somebody else may have been first
 

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from app.domain.setup import Tried
 from app.domain.values import CommitSha, TreeSha, Value
 from app.errors import UserError
+from app.private_files import open_for_sandboxes
 from app.workspace.checkout import Workspace, Workspaces
 from app.workspace.git import inside_environment
 from app.workspace.removal import older, remove_tree, removed
@@ -124,6 +125,7 @@ class Snapshots:
             made = await self._made(workspace)
             if made is None or not await self._pack(workspace, made, making / "made.tar"):
                 return None
+            open_for_sandboxes(making / "made.tar")
             (making / "about.json").write_text(about.model_dump_json())
             return await asyncio.to_thread(self._put, key, making, about)
         except OSError as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from app.domain.values import RepoName
 from app.outgoing import DIRECT, Outgoing
+from app.private_files import open_for_sandboxes
 from app.workspace.mirror import Mirrors
 from app.workspace.removal import GRAVES, older, removed
 
@@ -31,8 +32,7 @@ class Supply:
         """The folder of the repository's contents; made when it is not there."""
         folder = self._folder(repo) / "lfs"
         folder.mkdir(parents=True, exist_ok=True)
-        # Readable for the users that sandboxes run as, whatever the worker's umask.
-        folder.chmod(0o755)
+        open_for_sandboxes(folder)
         return folder
 
     def mirrors(self, repo: RepoName) -> Mirrors:

@@ -5,7 +5,11 @@ Whose code may leave what for whom is told in docs/security.md, "What is kept".
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import os
+import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +17,7 @@ from typing import Any
 
 from app.domain import setup
 from app.domain.values import CommitSha, RepoName
+from app.private_files import close_home
 from app.store.database import Database
 from app.store.results import ResultStore
 from app.verify.lent import lend_pytest
@@ -21,7 +26,7 @@ from app.workspace.snapshots import Snapshots
 from app.workspace.spec import Mount
 from app.workspace.supply import Supply
 from tests.security.attempts.inside import Parts
-from tests.security.harness import Attempt, Outcome, outcome
+from tests.security.harness import Attempt, Outcome, outcome, root
 from tests.support.workspaces import REPO, World
 
 FORGED = "forged-51d2"
@@ -170,6 +175,38 @@ def inside(folder: Path) -> str:
     return str(folder)
 
 
+def left_open(home: Path) -> None:
+    """No defence: as an older version left it, readable for every user of the machine."""
+    for path in (home, *home.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
+
+
+async def _another_user_reads(close: Callable[[Path], None], folder: Path) -> Outcome:
+    """Somebody else on the machine looks for a private repository's files."""
+    with tempfile.TemporaryDirectory(prefix="honk-home-") as name:
+        Path(name).chmod(0o711)
+        home = Path(name, "home")
+        home.mkdir()
+        world = World.make(home)
+        world.origin.write("README", "private\n")
+        world.origin.commit()
+        await world.fetched()
+        before = os.umask(0o022)
+        close(home)
+        os.umask(before)
+        found = await asyncio.to_thread(_seen_by_another, world.mirrors.path(REPO))
+    return outcome(
+        bool(found), f"{len(found)} files of the mirror", "the home is its owner's alone"
+    )
+
+
+def _seen_by_another(folder: Path) -> list[str]:
+    words = ["find", str(folder), "-type", "f", "-readable"]
+    done = subprocess.run(words, user=65534, group=65534, capture_output=True, check=False)
+    return done.stdout.decode().splitlines()
+
+
 def _kept(name: str, path: str) -> Attempt:
     run = functools.partial(_set_up_of_a_fork, path)
     return Attempt(
@@ -208,6 +245,13 @@ ATTEMPTS = (
         "mirrors of submodules belong to the repository that names them",
         functools.partial(_submodule_of_another, of_each),
         functools.partial(_submodule_of_another, of_all),
+    ),
+    Attempt(
+        "another user of this machine reads a private mirror",
+        "all below HONK_HOME is its owner's alone",
+        functools.partial(_another_user_reads, close_home),
+        functools.partial(_another_user_reads, left_open),
+        needs=root,
     ),
     Attempt(
         "names the registry that others install from",
