@@ -61,7 +61,10 @@ KERNEL_SECONDS = 0.1
 SOCKET_BYTES = 2_000
 IPC_BYTES = 500
 MAX_SOCKET_BYTES = 8 << 20
+FEW_SOCKETS = 8
+"""So few are not asked about ten times a second: they hold little."""
 GUESSED_SOCKET_BYTES = 100_000
+"""Of each, where the kernel does not tell what is in it."""
 OWN_MEMORY_BYTES = 512 << 20
 """What this process may take for itself: less than it could be made to."""
 
@@ -304,7 +307,8 @@ class Disk:
             return "disk"
         # Near its end, whoever still writes makes room for all others.
         before, self._held_before = self._held_before, size if nearly_full else None
-        return "room" if before is not None and size > before + ROOM_BYTES else None
+        step = min(ROOM_BYTES, self._floor // 4)
+        return "room" if before is not None and size > before + step else None
 
     def _of_the_disk(self) -> tuple[int, int]:
         status = os.statvfs(self._roots[0])
@@ -471,8 +475,11 @@ class Kernel:
         return self._last
 
     def _of_sockets(self) -> int:
+        number = _number_of_sockets()
+        if number <= FEW_SOCKETS:
+            return 0
         if self._asking is None:
-            return _guessed_of_sockets()
+            return number * GUESSED_SOCKET_BYTES
         total = 0
         try:
             for message in self._dump(_UNIX_REQUEST):
@@ -480,7 +487,7 @@ class Kernel:
             for request in _INET_REQUESTS:
                 total += sum(map(_of_inet, self._dump(request)))
         except (OSError, struct.error):
-            return max(total, _guessed_of_sockets())
+            return max(total, number * GUESSED_SOCKET_BYTES)
         return total
 
     def _dump(self, request: bytes) -> Iterator[bytes]:
@@ -554,11 +561,11 @@ def _of_inet(message: bytes) -> int:
 _LISTENS = 10
 
 
-def _guessed_of_sockets() -> int:
-    """By their number, where the kernel does not tell what is in them."""
+def _number_of_sockets() -> int:
+    """All of this network namespace, those on their way through others too."""
     try:
         with open("/proc/net/sockstat", "rb") as file:
-            return int(file.readline().split()[2]) * GUESSED_SOCKET_BYTES
+            return int(file.readline().split()[2])
     except (OSError, ValueError, IndexError):
         return 0
 

@@ -659,16 +659,16 @@ ATTEMPTS = (
     _limited(
         "takes memory in what waits in TCP sockets",
         "held = []; server = socket.create_server(('127.0.0.1', 0))\n"
-        "for n in range(150):\n"
+        "for n in range(60):\n"
         "    one = socket.create_connection(server.getsockname()); held += [one, server.accept()]\n"
         "    one.setblocking(False)\n"
         "    with contextlib.suppress(BlockingIOError):\n"
         "        while True: one.send(bytes(1 << 16))\n"
         "    time.sleep(0.005)\n"
-        "time.sleep(0.4); through('400 MiB')",
+        "time.sleep(0.4); through('60 connections')",
         "limit of memory, sockets counted",
-        Limits(seconds=_S, memory_bytes=80 * MIB),
-        Limits(seconds=_S),
+        Limits(seconds=60, memory_bytes=60 * MIB),
+        Limits(seconds=60),
     ),
     _limited(
         "takes all inodes of the disk",

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import os
 import resource
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from app.workspace import inside
 from app.workspace.flags import bubblewrap_alone, bubblewrap_flags
 from app.workspace.inside import Bounded
 from app.workspace.living import Launch, Living, LivingPlain, UnfinishedError
@@ -531,3 +533,27 @@ async def test_what_fills_the_helpers_own_pipe_is_put_down(tmp_path: Path) -> No
         assert not done.killed
         assert b"Something else wrote" in done.output
         assert (await session.bash("echo alive", seconds=20)).text == "alive\n"
+
+
+def test_who_still_writes_on_a_disk_that_is_nearly_full_is_ended() -> None:
+    """On a small disk of its own, in a mount namespace that goes with the process."""
+    script = f"""
+import subprocess, sys
+sys.path.insert(0, {str(Path(inside.__file__).parent)!r})
+from inside import Disk
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "honk", "/mnt"], check=True)
+def write(name, size):
+    with open(f"/mnt/{{name}}", "wb") as file: file.write(bytes(size))
+disk = Disk(["/mnt"], True, {{"disk_bytes": 1 << 30, "disk_files": 10_000}})
+write("much", 61 << 20)
+print(disk.excess())
+print(disk.excess())
+write("more", 2 << 20)
+disk._next = 0
+print(disk.excess())
+late = Disk(["/mnt"], True, {{"disk_bytes": 1 << 30, "disk_files": 10_000}})
+print(late.excess(), late.excess())
+"""
+    words = ["unshare", "--user", "--map-root-user", "--mount", "/usr/bin/python3", "-I", "-c"]
+    done = subprocess.run([*words, script], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["None", "None", "room", "None", "None"], done.stderr
