@@ -338,9 +338,9 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
 
 async def _begin_to_work(found: Settings, database: Any, stack: AsyncExitStack) -> Check:
     """Work until the stack is left; gives what tells whether it still can."""
-    from app.worker import working
+    from app.worker import running_worker
 
-    at_work = await stack.enter_async_context(working(found, database))
+    at_work = await stack.enter_async_context(running_worker(found, database))
     logs.configure(
         level=found.log_level,
         form=found.log_format,
@@ -350,7 +350,7 @@ async def _begin_to_work(found: Settings, database: Any, stack: AsyncExitStack) 
 
 
 def _web(found: Settings, database: Any, queue: Any, checks: list[Check], pages: list[Any]) -> Any:
-    from app.domain.trigger import OurApp
+    from app.domain.trigger import AppIdentity
     from app.web.app import create_app
 
     async def schema() -> None:
@@ -358,7 +358,7 @@ def _web(found: Settings, database: Any, queue: Any, checks: list[Check], pages:
 
     return create_app(
         secrets=found.webhook_secrets(),
-        app=OurApp(app_id=int(found.app_id()), slug=found.github_app_slug),
+        app=AppIdentity(app_id=int(found.app_id()), slug=found.github_app_slug),
         intake=queue,
         watched=_watched(found, database, queue, [*checks, schema, queue.check]),
         pages=pages,
@@ -367,26 +367,26 @@ def _web(found: Settings, database: Any, queue: Any, checks: list[Check], pages:
 
 
 def _watching(found: Settings, database: Any, queue: Any, checks: list[Check]) -> Any:
-    from app.web.watching import create_watching_app
+    from app.web.health import create_health_app
 
-    return create_watching_app(_watched(found, database, queue, checks))
+    return create_health_app(_watched(found, database, queue, checks))
 
 
 def _watched(found: Settings, database: Any, queue: Any, checks: list[Check]) -> Any:
     """What the process tells of itself; it is ready when every check holds."""
     from app import metrics
-    from app.runs.figures import figures
-    from app.web.watching import Watched
+    from app.runs.shared_metrics import shared_metrics
+    from app.web.health import HealthChecks
 
     async def ready() -> None:
         for check in checks:
             await check()
 
     async def told() -> bytes:
-        return metrics.exposition(await figures(database, queue))
+        return metrics.exposition(await shared_metrics(database, queue))
 
     token = found.metrics_token.get_secret_value() if found.metrics_token else ""
-    return Watched(ready, told, metrics.CONTENT_TYPE, token)
+    return HealthChecks(ready, told, metrics.CONTENT_TYPE, token)
 
 
 def _tell(host: str, what: str) -> Callable[[int], None]:

@@ -70,11 +70,11 @@ async def keep_looking_at_lag() -> None:
 def exposition(shared: Iterable[Metric]) -> bytes:
     """This process's figures and the ones handed in, in Prometheus's text format."""
     together = CollectorRegistry()
-    together.register(_Given(shared))
+    together.register(_PrecomputedCollector(shared))
     return generate_latest(_registry) + generate_latest(together)
 
 
-class _Given(Collector):
+class _PrecomputedCollector(Collector):
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = list(metrics)
 

@@ -16,8 +16,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
-from app.addresses import is_this_machine
 from app.errors import UserError
+from app.github_urls import is_this_machine
 from app.settings import Settings
 
 _SYSTEM_STORES = (

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import structlog
 
+from app import log_events
+
 log = structlog.get_logger()
 
 _UMASK = 0o077
@@ -58,7 +60,7 @@ def close_home(home: Path) -> None:
             (home / _CLOSED).touch(mode=0o600)
     except OSError as error:
         log.warning(
-            "HONK_HOME is open to other users of this machine",
+            log_events.HOME_READABLE_BY_OTHERS,
             why=str(error),
             next_step=f"chmod -R go= {home}",
         )

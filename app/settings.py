@@ -25,7 +25,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from app import addresses
+from app import github_urls
 from app.errors import UserError
 
 T = TypeVar("T")
@@ -89,8 +89,8 @@ class Settings(BaseSettings):
     github_client_secret: SecretStr | None = None
     session_secret: SecretStr | None = Field(None, validation_alias="HONK_SESSION_SECRET")
     public_url: str | None = Field(None, validation_alias="HONK_PUBLIC_URL")
-    github_api_url: str = addresses.GITHUB_API
-    github_server_url: str = addresses.GITHUB_SERVER
+    github_api_url: str = github_urls.GITHUB_API
+    github_server_url: str = github_urls.GITHUB_SERVER
 
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str | None = None
@@ -173,12 +173,12 @@ class Settings(BaseSettings):
             for name in ("github_api_url", "github_server_url")
         )
         if api is not None and server is None:
-            server = _address("GITHUB_API_URL", addresses.server_of, api)
+            server = _address("GITHUB_API_URL", github_urls.server_of, api)
         elif server is not None and api is None:
-            api = _address("GITHUB_SERVER_URL", addresses.api_of, server)
+            api = _address("GITHUB_SERVER_URL", github_urls.api_of, server)
         if api is None or server is None:
             return given
-        _address("GITHUB_API_URL and GITHUB_SERVER_URL", addresses.check_pair, api, server)
+        _address("GITHUB_API_URL and GITHUB_SERVER_URL", github_urls.check_pair, api, server)
         return {**given, "github_api_url": api, "github_server_url": server}
 
     @field_validator("public_url")

@@ -17,23 +17,36 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from app import garbage, metrics
+from app import gc_tuning, log_events, metrics
 from app.agent.model import AnthropicModel
-from app.domain.admission import Limits
+from app.domain.fair_queue import ConcurrencyLimits
 from app.domain.retention import Retention
-from app.domain.trigger import OurApp
+from app.domain.trigger import AppIdentity
+from app.egress.setup_proxy import SetupProxies
 from app.errors import RetryableError
+from app.git.checkout import Workspaces
+from app.git.external_cache import ExternalCache
+from app.git.mirror import Mirrors
+from app.git.setup_snapshots import SetupSnapshots
 from app.github.client import GitHubApp
-from app.github.exchange import Call
+from app.github.exchange import ApiCall
 from app.outgoing import Outgoing
-from app.runs import engine, executors, queue, workflow
+from app.runs import (
+    engine,
+    queue,
+    worker_leases,
+    workflow,
+)
 from app.runs.admission import Admission
-from app.runs.executors import Duty, Watch
 from app.runs.pending import keep_retrying
+from app.runs.reaper import keep_reaping
 from app.runs.reconcile import POLL_SECONDS, RECONCILE_SECONDS, Reconciler
 from app.runs.services import Services
-from app.runs.settling import keep_settling
 from app.runs.upkeep import keep_clean
+from app.runs.worker_leases import PeerMonitor, WorkerRegistration
+from app.sandbox import toolchains
+from app.sandbox.bubblewrap import Sandbox
+from app.sandbox.factory import chosen_sandbox
 from app.settings import Settings
 from app.store.database import Database
 from app.store.images import Images
@@ -43,14 +56,6 @@ from app.store.reports import Reports
 from app.store.results import ResultStore
 from app.store.runs import Runs
 from app.store.writes import Writes
-from app.workspace import toolchains
-from app.workspace.checkout import Workspaces
-from app.workspace.chosen import chosen_sandbox
-from app.workspace.egress import Egress
-from app.workspace.mirror import Mirrors
-from app.workspace.sandbox import Sandbox
-from app.workspace.snapshots import Snapshots
-from app.workspace.supply import Supply
 
 log = structlog.get_logger()
 
@@ -64,11 +69,11 @@ _BEFORE_OTHERS = "-10"
 
 
 @dataclass(frozen=True)
-class Working:
+class RunningWorker:
     """A worker at work."""
 
     github: GitHubApp
-    _duty: Duty
+    _duty: WorkerRegistration
 
     async def ready(self) -> None:
         """Raises HonkError unless it may take runs: its lease is alive, or its database here."""
@@ -76,7 +81,7 @@ class Working:
 
 
 @asynccontextmanager
-async def working(settings: Settings, database: Database) -> AsyncIterator[Working]:
+async def running_worker(settings: Settings, database: Database) -> AsyncIterator[RunningWorker]:
     """Bring the database up to date and work on the queues while the context is open.
 
     Raises UserError when a setting is missing or the sandbox cannot be made here.
@@ -110,8 +115,8 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[Worki
                 _on_duty(settings, services, model) as duty,
                 _reconciling(settings, reconciler),
             ):
-                log.info("the worker is ready", concurrency=settings.concurrency)
-                yield Working(github, duty)
+                log.info(log_events.WORKER_READY, concurrency=settings.concurrency)
+                yield RunningWorker(github, duty)
     finally:
         await github.close()
         await model.aclose()
@@ -137,25 +142,27 @@ def _go_before_sandboxes() -> None:
 @asynccontextmanager
 async def _on_duty(
     settings: Settings, services: Services, model: AnthropicModel
-) -> AsyncIterator[Duty]:
+) -> AsyncIterator[WorkerRegistration]:
     """Hold the lease, work, and in the end hand over what is not finished."""
     database, lease = services.database, settings.lease_seconds
-    on_duty = executors.on_duty(database, slots=settings.concurrency, lease_seconds=lease)
+    on_duty = worker_leases.registered_worker(
+        database, slots=settings.concurrency, lease_seconds=lease
+    )
     async with on_duty as duty:
-        watch = Watch(database, duty.executor, lease)
+        watch = PeerMonitor(database, duty.executor, lease)
         async with _at_work(services, watch, model, duty.executor, settings.home_path):
             yield duty
         await _hand_over(database, duty.executor)
 
 
-def _count_answer(call: Call) -> None:
+def _count_answer(call: ApiCall) -> None:
     metrics.GITHUB_ANSWERS.labels("none" if call.status is None else str(call.status)).inc()
     metrics.GITHUB_SECONDS.observe(call.seconds)
 
 
 @contextmanager
 def _reconciler(settings: Settings, database: Database, github: GitHubApp) -> Iterator[Reconciler]:
-    app = OurApp(app_id=int(settings.app_id()), slug=settings.github_app_slug)
+    app = AppIdentity(app_id=int(settings.app_id()), slug=settings.github_app_slug)
     with queue.trigger_queue(database) as triggers:
         yield Reconciler(database, github, triggers, app)
 
@@ -170,12 +177,12 @@ async def _reconciling(settings: Settings, reconciler: Reconciler) -> AsyncItera
 
 @asynccontextmanager
 async def _at_work(
-    services: Services, watch: Watch, model: AnthropicModel, executor: str, home: Path
+    services: Services, watch: PeerMonitor, model: AnthropicModel, executor: str, home: Path
 ) -> AsyncIterator[None]:
     """The engine and all that goes on beside it; at the end none of it is at work any more."""
     async with engine.running(services.database, executor=executor):
         always = _going_on(
-            keep_settling(services),
+            keep_reaping(services),
             keep_retrying(services),
             services.stops.watch(services.runs),
             keep_clean(services, home),
@@ -183,7 +190,7 @@ async def _at_work(
             watch.keep_watching(),
             services.github.keep_revoking(),
             metrics.keep_looking_at_lag(),
-            garbage.keep_collecting(services.shift.is_idle),
+            gc_tuning.keep_collecting(services.shift.is_idle),
             model.warm(),
         )
         try:
@@ -211,7 +218,7 @@ def _must_go_on(task: asyncio.Task[None]) -> None:
     """Without one of these the worker would look alive and do half its work: better none of it."""
     if task.cancelled() or task.exception() is None:
         return
-    log.critical("the worker ends: a part of it failed", exc_info=task.exception())
+    log.critical(log_events.WORKER_PART_FAILED, exc_info=task.exception())
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -221,9 +228,9 @@ async def _hand_over(database: Database, executor: str) -> None:
         async with asyncio.timeout(_HAND_OVER_SECONDS):
             left = await asyncio.to_thread(queue.hand_over, database, executor)
     except (RetryableError, DBAPIError, TimeoutError) as problem:
-        log.warning("nothing could be handed over", why=type(problem).__name__)
+        log.warning(log_events.HANDOVER_FAILED, why=type(problem).__name__)
     else:
-        log.info("the worker has ended", handed_over=left)
+        log.info(log_events.WORKER_ENDED, handed_over=left)
 
 
 def _services(
@@ -235,7 +242,7 @@ def _services(
     sandbox: Sandbox,
 ) -> Services:
     home = settings.home_path
-    limits = Limits(
+    limits = ConcurrencyLimits(
         repository=settings.repository_concurrency, installation=settings.installation_concurrency
     )
     outgoing = github.outgoing
@@ -249,15 +256,15 @@ def _services(
         pending=PendingRequests(database),
         writes=Writes(database, settings.writes_per_minute),
         images=Images(database),
-        supply=Supply(home / "elsewhere", outgoing),
+        supply=ExternalCache(home / "elsewhere", outgoing),
         reports=Reports(database),
         github=github,
         reconciler=reconciler,
         mirrors=mirrors,
         workspaces=workspaces,
         sandbox=sandbox,
-        egress=Egress(sandbox, settings.egress_networks(), outgoing),
-        snapshots=Snapshots(home / "setups", workspaces),
+        egress=SetupProxies(sandbox, settings.egress_networks(), outgoing),
+        snapshots=SetupSnapshots(home / "setups", workspaces),
         model=model,
         model_id=settings.model,
         model_id_max=settings.model_max,

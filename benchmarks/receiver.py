@@ -32,10 +32,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app import logs
-from app.domain.trigger import OurApp, Signal, Trigger
+from app.domain.trigger import AppIdentity, Signal, Trigger
 from app.web.app import WEBHOOK_PATH, create_app
+from app.web.health import HealthChecks
 from app.web.server import serve
-from app.web.watching import Watched
 from benchmarks.load import Load, generate
 from benchmarks.processes import ticks
 
@@ -193,9 +193,9 @@ async def _serve_honk() -> None:
     logs.configure(level=os.environ.get("LOG_LEVEL", "warning"), form="json", secrets=lambda: ())
     app = create_app(
         secrets=[_SECRET],
-        app=OurApp(app_id=1, slug="honk"),
+        app=AppIdentity(app_id=1, slug="honk"),
         intake=_NoIntake(),
-        watched=Watched(_always_ready, _no_figures, "text/plain"),
+        watched=HealthChecks(_always_ready, _no_figures, "text/plain"),
     )
     await serve(app, host="127.0.0.1", port=0, stop=asyncio.Event(), listening=_announce)
 

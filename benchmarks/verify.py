@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.domain.values import CommitSha
-from app.verify.lent import lend_pytest
-from app.verify.runner import Site, verify
+from app.git.setup_snapshots import SetupSnapshot, SetupSnapshots
+from app.verify.bundled_tools import bundle_pytest
+from app.verify.runner import VerifySite, verify
 from app.verify.verifier import DirectoryTree
 from app.verify.verifiers import choose
-from app.workspace.snapshots import Snapshot, Snapshots
 from tests.support.workspaces import World, run_git
 
 FILES = 20_000
@@ -79,11 +79,13 @@ def _write(clone: Path) -> None:
         (clone / f"tests/test_{number}.py").write_text("import time\n" + "".join(tests))
 
 
-async def _set_up(world: World, commit: CommitSha, folder: Path) -> tuple[Snapshots, Snapshot]:
+async def _set_up(
+    world: World, commit: CommitSha, folder: Path
+) -> tuple[SetupSnapshots, SetupSnapshot]:
     workspace = await world.workspace("set-up")
     script = f"mkdir .made && cd .made && for n in $(seq {MADE_BY_SET_UP}); do echo $n > $n; done"
     await world.inside(workspace, script)
-    snapshots = Snapshots(folder / "snapshots", world.workspaces)
+    snapshots = SetupSnapshots(folder / "snapshots", world.workspaces)
     snapshot = await snapshots.keep("key", workspace)
     assert snapshot is not None
     await world.workspaces.remove(workspace)
@@ -91,7 +93,7 @@ async def _set_up(world: World, commit: CommitSha, folder: Path) -> tuple[Snapsh
 
 
 def _by_hand(clone: Path, folder: Path) -> float:
-    lent = lend_pytest(folder / "scratch" / "lent")
+    lent = bundle_pytest(folder / "scratch" / "lent")
     run_git(clone, "status")  # the files are read once, as they are for a person at work
     began = time.perf_counter()
     subprocess.run(
@@ -105,7 +107,7 @@ def _by_hand(clone: Path, folder: Path) -> float:
 
 
 async def _by_honk(
-    world: World, commit: CommitSha, made: tuple[Snapshots, Snapshot], folder: Path
+    world: World, commit: CommitSha, made: tuple[SetupSnapshots, SetupSnapshot], folder: Path
 ) -> dict[str, float]:
     parts: dict[str, float] = {}
 
@@ -120,7 +122,7 @@ async def _by_honk(
     assert await timed("set-up's snapshot", lambda: snapshots.apply(snapshot, workspace))
     tree = DirectoryTree(workspace.path)
     choice = await timed("choosing", lambda: asyncio.to_thread(choose, None, tree))
-    site = Site(world.sandbox, world.workspaces.spec(workspace), folder / "scratch")
+    site = VerifySite(world.sandbox, world.workspaces.spec(workspace), folder / "scratch")
     results = await timed("the tests", lambda: verify(site, choice.verifiers, commit))
     assert len(results.verifiers[0].tests) == TEST_FILES * TESTS_IN_EACH
     await timed("out of the way", lambda: world.workspaces.discard(workspace))

@@ -12,7 +12,8 @@ from itertools import pairwise
 from typing import Any, Literal, Protocol
 
 from app.agent.model import Block
-from app.agent.tools import AskInput, FinishInput, PlanInput, PlanItem, ToolCall, understood
+from app.agent.tools import AskInput, FinishInput, PlanInput, ToolCall, understood
+from app.domain.report import PlanItem
 from app.domain.values import Value
 
 DROPPED_RESULT = "[left out to save room; call the tool again if this is needed]"
@@ -50,7 +51,7 @@ class TurnRecord(Value):
         return str((self.usage or {}).get("stop_reason", ""))
 
 
-class Message(Value):
+class PersonMessage(Value):
     """What a person wrote to the run; the same `id` is the same message."""
 
     id: str
@@ -107,14 +108,14 @@ class Stuck(Value):
     times: int
 
 
-class Refused(Value):
+class ModelDeclined(Value):
     """The model declined to do this. `text` is the API's explanation, or empty."""
 
     kind: Literal["refused"] = "refused"
     text: str
 
 
-Ending = Done | Question | Stopped | BudgetSpent | Stuck | Refused
+Ending = Done | Question | Stopped | BudgetSpent | Stuck | ModelDeclined
 
 
 class Compaction(Value):

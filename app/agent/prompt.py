@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
+from app.domain.rendered_markdown import visible_text
 from app.domain.run import Mode
 from app.domain.sanitize import visible
-from app.domain.seen import as_seen
 from app.domain.values import RepoName, Value
 
 SYSTEM_PROMPT = """\
@@ -72,7 +72,7 @@ _BOUNDARY = re.compile(r"[0-9a-f]{16,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-class Remark(Value):
+class QuotedComment(Value):
     """One comment, or something else to know: what it is about, and the words.
 
     `author` and what the author may do in the repository (`write`, ...) where somebody wrote it.
@@ -106,7 +106,7 @@ class Assignment(Value):
     author: str = ""
     requester: str
     request: str = ""
-    comments: tuple[Remark, ...] = ()
+    comments: tuple[QuotedComment, ...] = ()
     guidance: tuple[Guidance, ...] = ()
     template: str = ""  # the repository's, for the description of a pull request
     base_branch: str
@@ -120,7 +120,7 @@ class Assignment(Value):
 
 
 def first_message(
-    assignment: Assignment, boundary: str, *, seen: Callable[[str], str] = as_seen
+    assignment: Assignment, boundary: str, *, seen: Callable[[str], str] = visible_text
 ) -> str:
     """The first user message. `seen` makes of somebody's Markdown what people see of it.
 
@@ -150,7 +150,7 @@ def fence(boundary: str, label: str, text: str) -> str:
     return f"[[{boundary} begin: {name}]]\n{_without(boundary, text)}\n[[{boundary} end]]"
 
 
-def _remark(remark: Remark) -> str:
+def _remark(remark: QuotedComment) -> str:
     return f"{remark.about} by {remark.author} ({remark.access})" if remark.author else remark.about
 
 

@@ -21,9 +21,9 @@ from app.agent.conversation import (
     Compaction,
     Done,
     Ending,
-    Message,
+    ModelDeclined,
+    PersonMessage,
     Question,
-    Refused,
     Stopped,
     Stuck,
     Transcript,
@@ -53,25 +53,25 @@ from app.agent.prompt import SYSTEM_PROMPT, Assignment, first_message
 from app.agent.tools import (
     TOOLS,
     TOUCHES_THE_TREE,
-    Hands,
-    PlanItem,
+    SandboxTools,
     Toolbox,
     ToolCall,
     ToolResult,
 )
-from app.domain.seen import as_seen
+from app.domain.rendered_markdown import visible_text
+from app.domain.report import PlanItem
 from app.domain.values import Value
 from app.errors import UserError
 
 __all__ = [
+    "AgentSession",
     "Budget",
     "BudgetSpent",
     "Done",
     "Ending",
+    "ModelDeclined",
     "Progress",
     "Question",
-    "Refused",
-    "Session",
     "Stopped",
     "Stuck",
     "Transcript",
@@ -130,7 +130,7 @@ class _InterruptedError(Exception):
 T = TypeVar("T")
 
 
-class Session:
+class AgentSession:
     """One agent at work on one assignment.
 
     `snapshot` names the work tree's present tree; `messages` returns all that people wrote to the
@@ -142,7 +142,7 @@ class Session:
     def __init__(
         self,
         model: Model,
-        hands: Hands,
+        hands: SandboxTools,
         transcript: Transcript,
         assignment: Assignment,
         *,
@@ -151,7 +151,7 @@ class Session:
         verify: Callable[[], Awaitable[str]],
         set_up: Callable[[], Awaitable[str]],
         snapshot: Callable[[], Awaitable[str | None]],
-        messages: Callable[[], Awaitable[Sequence[Message]]],
+        messages: Callable[[], Awaitable[Sequence[PersonMessage]]],
         should_stop: Callable[[], Awaitable[bool]],
         on_progress: Callable[[Progress], Awaitable[None]],
         clock: Callable[[], float] = time.monotonic,
@@ -225,7 +225,7 @@ class Session:
         said = await self._hear()
         new = [each for each in said if not already_heard(self._records, each.id)]
         for each in new:
-            words = f"{each.author} wrote while you worked:\n\n{as_seen(each.text)}"
+            words = f"{each.author} wrote while you worked:\n\n{visible_text(each.text)}"
             await self._record_words(words, each.id)
         return bool(new)
 
@@ -284,7 +284,7 @@ class Session:
     async def _answer(self, record: TurnRecord) -> Ending | None:
         """React to the model's turn: run its tools, or remind it to use them."""
         if record.stop_reason == "refusal":
-            return Refused(text=str((record.usage or {}).get("refusal", "")))
+            return ModelDeclined(text=str((record.usage or {}).get("refusal", "")))
         if tool_calls(record):
             return await self._run_tools(record)
         if record.stop_reason == "pause_turn":

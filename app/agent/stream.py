@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from app.agent.tools import UNREADABLE
-from app.domain.foreign import json_value
+from app.domain.safe_json import json_value
 
 Block = dict[str, Any]
 

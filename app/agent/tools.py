@@ -14,8 +14,8 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from app.domain.values import Value
-from app.workspace.spec import Completed, EditResult
+from app.domain.report import PlanItem
+from app.sandbox.spec import Completed, EditResult
 
 BASH_SECONDS = 600.0
 """The longest one command may take."""
@@ -27,8 +27,8 @@ OUTPUT_CHARACTERS = 30_000
 """How much of one tool's output the model is shown."""
 
 
-class Hands(Protocol):
-    """What a sandbox offers to the agent: `app.workspace.spec.SandboxSession` as it is."""
+class SandboxTools(Protocol):
+    """What a sandbox offers to the agent: `app.sandbox.spec.SandboxSession` as it is."""
 
     async def bash(self, command: str, *, seconds: float) -> Completed: ...
     async def restart_bash(self) -> None: ...
@@ -94,13 +94,6 @@ class VerifyInput(_Input):
 
 class SetupInput(_Input):
     """setup takes no words either."""
-
-
-class PlanItem(Value):
-    """One step of the plan."""
-
-    text: str = Field(min_length=1, max_length=500)
-    done: bool = False
 
 
 class PlanInput(_Input):
@@ -248,7 +241,7 @@ class Toolbox:
 
     def __init__(
         self,
-        hands: Hands,
+        hands: SandboxTools,
         verify: Callable[[], Awaitable[str]],
         set_up: Callable[[], Awaitable[str]],
     ) -> None:

@@ -12,31 +12,31 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.doctor.contacts import try_contacts
-from app.doctor.findings import Finding, Part
+from app.doctor.findings import DoctorFinding, DoctorSection
 from app.domain.pending import NEXT_STEPS, PASSING
 from app.errors import HonkError, UserError
+from app.sandbox.checks import SandboxProperty, prove
+from app.sandbox.factory import chosen_sandbox
 from app.settings import Settings
 from app.store.database import Database, is_there
 from app.store.pending import Waiting, waiting
-from app.workspace.chosen import chosen_sandbox
-from app.workspace.proof import Property, prove
 
 
-async def examine(settings: Settings, *, web: bool, worker: bool) -> tuple[Part, ...]:
+async def examine(settings: Settings, *, web: bool, worker: bool) -> tuple[DoctorSection, ...]:
     """What is there and what is missing, for one half of Honk or both."""
-    parts = [Part("Settings", _settings(settings, web=web, worker=worker))]
+    parts = [DoctorSection("Settings", _settings(settings, web=web, worker=worker))]
     found = await asyncio.to_thread(_database, settings)
-    parts.append(Part("Database", (found,)))
+    parts.append(DoctorSection("Database", (found,)))
     if found.good:
         pending = await asyncio.to_thread(pending_requests, settings)
-        parts.append(Part("Accepted requests", pending))
+        parts.append(DoctorSection("Accepted requests", pending))
     parts += await try_contacts(settings, worker=worker)
     if worker:
-        parts.append(Part(f"Sandbox: {settings.sandbox}", await _sandbox(settings)))
+        parts.append(DoctorSection(f"Sandbox: {settings.sandbox}", await _sandbox(settings)))
     return tuple(parts)
 
 
-def _settings(settings: Settings, *, web: bool, worker: bool) -> tuple[Finding, ...]:
+def _settings(settings: Settings, *, web: bool, worker: bool) -> tuple[DoctorFinding, ...]:
     wanted: list[tuple[str, Callable[[], object]]] = [("GITHUB_APP_ID", settings.app_id)]
     if web:
         wanted.append(("GITHUB_WEBHOOK_SECRET", settings.webhook_secrets))
@@ -52,22 +52,22 @@ def _settings(settings: Settings, *, web: bool, worker: bool) -> tuple[Finding, 
     return tuple(found)
 
 
-def _setting(name: str, read: Callable[[], object]) -> Finding:
+def _setting(name: str, read: Callable[[], object]) -> DoctorFinding:
     try:
         read()
     except UserError as problem:
-        return Finding(name, False, problem.message, problem.next_step)
-    return Finding(name, True)
+        return DoctorFinding(name, False, problem.message, problem.next_step)
+    return DoctorFinding(name, True)
 
 
-def _sign_in(settings: Settings) -> Finding:
+def _sign_in(settings: Settings) -> DoctorFinding:
     what = "sign-in to the pages"
     try:
         if settings.sign_in() is not None:
-            return Finding(what, True)
+            return DoctorFinding(what, True)
     except UserError as problem:
-        return Finding(what, False, problem.message, problem.next_step)
-    return Finding(
+        return DoctorFinding(what, False, problem.message, problem.next_step)
+    return DoctorFinding(
         what,
         None,
         "The pages at /runs are closed.",
@@ -75,48 +75,48 @@ def _sign_in(settings: Settings) -> Finding:
     )
 
 
-def _database(settings: Settings) -> Finding:
+def _database(settings: Settings) -> DoctorFinding:
     """Only looked at: what is not there yet is not made."""
     url = settings.database
     what = "SQLite" if url.startswith("sqlite") else "Postgres"
     if not is_there(url):
-        return Finding(what, None, f"{url} is made at the first start.")
+        return DoctorFinding(what, None, f"{url} is made at the first start.")
     try:
         database = Database(url)
         try:
             if database.is_sqlite and database.is_empty():
-                return Finding(
+                return DoctorFinding(
                     what, None, f"{url} is empty; its tables are made at the first start."
                 )
             database.check_migrated()
         finally:
             database.close()
     except UserError as problem:
-        return Finding(what, False, problem.message, problem.next_step)
+        return DoctorFinding(what, False, problem.message, problem.next_step)
     except HonkError as problem:
-        return Finding(what, False, str(problem), "See that DATABASE_URL leads to it.")
-    return Finding(what, True)
+        return DoctorFinding(what, False, str(problem), "See that DATABASE_URL leads to it.")
+    return DoctorFinding(what, True)
 
 
-def pending_requests(settings: Settings) -> tuple[Finding, ...]:
+def pending_requests(settings: Settings) -> tuple[DoctorFinding, ...]:
     """What Honk has accepted from people and cannot take in, by what keeps it."""
     database = Database(settings.database)
     try:
         found = database.transact(waiting)
     except HonkError as problem:
-        return (Finding("none is pending", False, str(problem)),)
+        return (DoctorFinding("none is pending", False, str(problem)),)
     finally:
         database.close()
     if not found:
-        return (Finding("none is pending", True),)
+        return (DoctorFinding("none is pending", True),)
     return tuple(_waiting(each) for each in found)
 
 
-def _waiting(each: Waiting) -> Finding:
+def _waiting(each: Waiting) -> DoctorFinding:
     since = datetime.fromtimestamp(each.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
     plural = "" if each.number == 1 else "s"
     told = f"the oldest, on {each.subject}, since {since}: {each.reason}"
-    return Finding(
+    return DoctorFinding(
         f"{each.number:,} request{plural} pending ({each.cause})",
         # A passing cause needs nobody.
         None if each.cause in PASSING else False,
@@ -125,23 +125,25 @@ def _waiting(each: Waiting) -> Finding:
     )
 
 
-async def _sandbox(settings: Settings) -> tuple[Finding, ...]:
+async def _sandbox(settings: Settings) -> tuple[DoctorFinding, ...]:
     try:
         sandbox = await chosen_sandbox(settings)
     except UserError as problem:
-        return (Finding("a sandbox can be made", False, problem.message, problem.next_step),)
+        return (DoctorFinding("a sandbox can be made", False, problem.message, problem.next_step),)
     return tuple(_finding(each) for each in await prove(sandbox))
 
 
-def _finding(proved: Property) -> Finding:
+def _finding(proved: SandboxProperty) -> DoctorFinding:
     next_step = "Let nothing work here until it holds." if proved.holds is False else ""
-    return Finding(proved.promise, proved.holds, "" if proved.holds else proved.told, next_step)
+    return DoctorFinding(
+        proved.promise, proved.holds, "" if proved.holds else proved.told, next_step
+    )
 
 
 _MARKS = {True: "ok  ", False: "FAIL", None: "note"}
 
 
-def as_text(parts: Sequence[Part]) -> str:
+def as_text(parts: Sequence[DoctorSection]) -> str:
     """The tables for a terminal, with what to do next at the end."""
     lines: list[str] = []
     for part in parts:
@@ -157,11 +159,11 @@ def as_text(parts: Sequence[Part]) -> str:
     return "\n".join(lines)
 
 
-def as_json(parts: Sequence[Part]) -> dict[str, Any]:
+def as_json(parts: Sequence[DoctorSection]) -> dict[str, Any]:
     """The same for a program."""
     return {"good": good(parts), "parts": [asdict(part) for part in parts]}
 
 
-def good(parts: Sequence[Part]) -> bool:
+def good(parts: Sequence[DoctorSection]) -> bool:
     """Whether nothing failed."""
     return all(each.good is not False for part in parts for each in part.findings)

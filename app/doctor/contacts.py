@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 import httpx
 
 from app.agent.model import DEFAULT_BASE_URL, AnthropicModel
-from app.doctor.findings import Finding, Part
-from app.domain import checkup
+from app.doctor.findings import DoctorFinding, DoctorSection
 from app.errors import HonkError, UserError
 from app.github import deliveries, installations
 from app.github.client import GitHubApp
 from app.github.installations import App, Installation
 from app.github.people import client_of
-from app.github.refusals import RefusedError
+from app.github.refusals import GitHubRefusedError
+from app.messages import doctor_findings
 from app.outgoing import Outgoing
 from app.settings import Settings
 
@@ -34,7 +34,7 @@ _GOOD_CLOCK, _BAD_CLOCK = 10.0, 60.0
 
 _WEBHOOKS = "/webhooks/github"
 _UNREACHABLE = "Check GITHUB_API_URL, HTTPS_PROXY and HONK_CA_BUNDLE, and this machine's network."
-_GOOD: Mapping[checkup.Mark, bool | None] = {
+_GOOD: Mapping[doctor_findings.Mark, bool | None] = {
     "good": True,
     "note": None,
     "bad": False,
@@ -42,14 +42,14 @@ _GOOD: Mapping[checkup.Mark, bool | None] = {
 }
 
 
-async def try_contacts(settings: Settings, *, worker: bool) -> tuple[Part, ...]:
+async def try_contacts(settings: Settings, *, worker: bool) -> tuple[DoctorSection, ...]:
     """Reach everybody that this half of Honk has to reach, at once."""
     try:
         outgoing = Outgoing.of(settings)
     except UserError as problem:
-        found = Finding("the way out", False, problem.message, problem.next_step)
-        return (Part("Network", (found,)),)
-    parts: list[Awaitable[Part]] = []
+        found = DoctorFinding("the way out", False, problem.message, problem.next_step)
+        return (DoctorSection("Network", (found,)),)
+    parts: list[Awaitable[DoctorSection]] = []
     if worker:
         parts += [_github(settings, outgoing), _models(settings, outgoing)]
     elif settings.github_client_id:
@@ -60,17 +60,17 @@ async def try_contacts(settings: Settings, *, worker: bool) -> tuple[Part, ...]:
 # The way out
 
 
-def _network(settings: Settings, outgoing: Outgoing, *, worker: bool) -> Part:
+def _network(settings: Settings, outgoing: Outgoing, *, worker: bool) -> DoctorSection:
     reached = {"GitHub": settings.github_api_url}
     if worker:
         reached["the model"] = settings.anthropic_base_url or DEFAULT_BASE_URL
     found = [_proxy(who, url, outgoing.proxy_for(url)) for who, url in reached.items()]
-    return Part("Network", (*found, _certificates(outgoing)))
+    return DoctorSection("Network", (*found, _certificates(outgoing)))
 
 
-def _proxy(who: str, url: str, proxy: str | None) -> Finding:
+def _proxy(who: str, url: str, proxy: str | None) -> DoctorFinding:
     way = f"through the proxy {_without_password(proxy)}" if proxy else "without a proxy"
-    return Finding(f"way to {who}", True, f"{url}, {way}")
+    return DoctorFinding(f"way to {who}", True, f"{url}, {way}")
 
 
 def _without_password(proxy: str) -> str:
@@ -78,23 +78,23 @@ def _without_password(proxy: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def _certificates(outgoing: Outgoing) -> Finding:
+def _certificates(outgoing: Outgoing) -> DoctorFinding:
     what = "certificates"
     if outgoing.bundle is None:
-        return Finding(
+        return DoctorFinding(
             what,
             None,
             "This machine has no store of certificates.",
             "Install the package ca-certificates, or set HONK_CA_BUNDLE.",
         )
     chosen_by = outgoing.chosen_by or "the system's store"
-    return Finding(what, True, f"{outgoing.bundle} ({chosen_by})")
+    return DoctorFinding(what, True, f"{outgoing.bundle} ({chosen_by})")
 
 
 # GitHub
 
 
-async def _github(settings: Settings, outgoing: Outgoing) -> Part:
+async def _github(settings: Settings, outgoing: Outgoing) -> DoctorSection:
     title = f"GitHub: {settings.github_api_url}"
     try:
         github = GitHubApp(
@@ -108,21 +108,21 @@ async def _github(settings: Settings, outgoing: Outgoing) -> Part:
         )
     except UserError:
         # What is missing is among the settings already.
-        return Part(title, (Finding("not asked: a setting is missing", None),))
+        return DoctorSection(title, (DoctorFinding("not asked: a setting is missing", None),))
     try:
-        return Part(title, tuple(await _as_app(settings, github)))
+        return DoctorSection(title, tuple(await _as_app(settings, github)))
     finally:
         await github.close()
 
 
-async def _as_app(settings: Settings, github: GitHubApp) -> list[Finding]:
+async def _as_app(settings: Settings, github: GitHubApp) -> list[DoctorFinding]:
     what = "GitHub knows this App and its key"
     try:
         app = await installations.app(github)
     except HonkError as problem:
         return [_refused(what, problem)]
     return [
-        Finding(what, True, f"{app.slug}, {app.url}"),
+        DoctorFinding(what, True, f"{app.slug}, {app.url}"),
         _slug(settings, app),
         clock(app.answered_at, app.heard_at),
         *_asked_for(app),
@@ -130,10 +130,10 @@ async def _as_app(settings: Settings, github: GitHubApp) -> list[Finding]:
     ]
 
 
-async def _looks(*looks: Awaitable[list[Finding]]) -> list[Finding]:
+async def _looks(*looks: Awaitable[list[DoctorFinding]]) -> list[DoctorFinding]:
     """What cannot be looked at says so, and keeps nothing else back."""
 
-    async def one(look: Awaitable[list[Finding]]) -> list[Finding]:
+    async def one(look: Awaitable[list[DoctorFinding]]) -> list[DoctorFinding]:
         try:
             return await look
         except HonkError as problem:
@@ -142,81 +142,85 @@ async def _looks(*looks: Awaitable[list[Finding]]) -> list[Finding]:
     return [each for found in await asyncio.gather(*map(one, looks)) for each in found]
 
 
-def _refused(what: str, problem: HonkError) -> Finding:
-    if isinstance(problem, RefusedError) and problem.status == 404:
-        return Finding(
+def _refused(what: str, problem: HonkError) -> DoctorFinding:
+    if isinstance(problem, GitHubRefusedError) and problem.status == 404:
+        return DoctorFinding(
             what,
             False,
             "There is no API of GitHub at this address (404).",
             "Check GITHUB_API_URL: Enterprise Server's is https://HOST/api/v3.",
         )
     if isinstance(problem, UserError):
-        return Finding(what, False, problem.message, problem.next_step or _UNREACHABLE)
-    return Finding(what, False, str(problem), _UNREACHABLE)
+        return DoctorFinding(what, False, problem.message, problem.next_step or _UNREACHABLE)
+    return DoctorFinding(what, False, str(problem), _UNREACHABLE)
 
 
-def _slug(settings: Settings, app: App) -> Finding:
+def _slug(settings: Settings, app: App) -> DoctorFinding:
     what = "GITHUB_APP_SLUG"
     if app.slug == settings.github_app_slug:
-        return Finding(what, True)
+        return DoctorFinding(what, True)
     told = f"GitHub calls the App {app.slug}, the setting {settings.github_app_slug}."
-    return Finding(what, False, told, f"Set GITHUB_APP_SLUG={app.slug}.")
+    return DoctorFinding(what, False, told, f"Set GITHUB_APP_SLUG={app.slug}.")
 
 
-def clock(theirs: float | None, ours: float) -> Finding:
+def clock(theirs: float | None, ours: float) -> DoctorFinding:
     """This machine's clock against GitHub's, both in Unix time."""
     what = "this machine's clock"
     if theirs is None:
-        return Finding(what, None, "GitHub's answer has no time.")
+        return DoctorFinding(what, None, "GitHub's answer has no time.")
     off = ours - theirs
     told = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} GitHub's"
     if abs(off) < _GOOD_CLOCK:
-        return Finding(what, True)
+        return DoctorFinding(what, True)
     good = None if abs(off) <= _BAD_CLOCK else False
-    return Finding(what, good, told, "Set it by NTP, for example with systemd-timesyncd.")
+    return DoctorFinding(what, good, told, "Set it by NTP, for example with systemd-timesyncd.")
 
 
-def _asked_for(app: App) -> list[Finding]:
+def _asked_for(app: App) -> list[DoctorFinding]:
     """What the App asks its installations for, against what Honk needs."""
     todo = f"Add it at {app.url}, under “Permissions & events”."
     missing = [
-        Finding(f"permission {name}", False, f"the App does not ask for `{name}: {level}`", todo)
-        for name, level in checkup.missing_permissions(app.permissions).items()
+        DoctorFinding(
+            f"permission {name}", False, f"the App does not ask for `{name}: {level}`", todo
+        )
+        for name, level in doctor_findings.missing_permissions(app.permissions).items()
     ]
     unheard = [
-        Finding(f"event {name}", False, f"not sent, so {checkup.EVENTS[name]}", todo)
-        for name in checkup.EVENTS
+        DoctorFinding(f"event {name}", False, f"not sent, so {doctor_findings.EVENTS[name]}", todo)
+        for name in doctor_findings.EVENTS
         if name not in app.events
     ]
-    return [*missing, *unheard] or [Finding("permissions and events of the App", True)]
+    return [*missing, *unheard] or [DoctorFinding("permissions and events of the App", True)]
 
 
-async def _granted(github: GitHubApp, app: App) -> list[Finding]:
+async def _granted(github: GitHubApp, app: App) -> list[DoctorFinding]:
     """What each installation has accepted."""
     found = [each async for each in installations.every(github)]
     if not found:
         told = "The App is not installed anywhere."
-        return [Finding("installations", None, told, f"Install it: {app.url}")]
+        return [DoctorFinding("installations", None, told, f"Install it: {app.url}")]
     shown = [_installed(each) for each in found]
     poor = [each for each in shown if not each.good]
-    summary = Finding("installations", True, f"{len(found) - len(poor)} of {len(found)} complete")
+    summary = DoctorFinding(
+        "installations", True, f"{len(found) - len(poor)} of {len(found)} complete"
+    )
     more = len(poor) - _MOST_INSTALLATIONS
-    rest = [Finding(f"{more} more installations", False, "not complete")] if more > 0 else []
+    rest = [DoctorFinding(f"{more} more installations", False, "not complete")] if more > 0 else []
     return [summary, *poor[:_MOST_INSTALLATIONS], *rest]
 
 
-def _installed(one: Installation) -> Finding:
+def _installed(one: Installation) -> DoctorFinding:
     what = f"installation {one.account}"
     if one.suspended_at is not None:
-        return Finding(what, None, "suspended", f"Unsuspend it: {one.url}")
-    missing = checkup.missing_permissions(one.permissions)
+        return DoctorFinding(what, None, "suspended", f"Unsuspend it: {one.url}")
+    missing = doctor_findings.missing_permissions(one.permissions)
     if not missing:
-        return Finding(what, True)
+        return DoctorFinding(what, True)
     named = ", ".join(f"{name}: {level}" for name, level in missing.items())
-    return Finding(what, False, f"has not accepted {named}", f"Accept it: {one.url}")
+    return DoctorFinding(what, False, f"has not accepted {named}", f"Accept it: {one.url}")
 
 
-async def _delivered(settings: Settings, github: GitHubApp) -> list[Finding]:
+async def _delivered(settings: Settings, github: GitHubApp) -> list[DoctorFinding]:
     """Where GitHub delivers to, and how that went."""
     if settings.intake == "poll":
         return [await _log_is_read(github)]
@@ -224,25 +228,25 @@ async def _delivered(settings: Settings, github: GitHubApp) -> list[Finding]:
     return [_webhook(address, settings.public_url), *await _log(github)]
 
 
-async def _log_is_read(github: GitHubApp) -> Finding:
+async def _log_is_read(github: GitHubApp) -> DoctorFinding:
     async for _ in deliveries.recent(github, since=time.time() - deliveries.KEPT_SECONDS):
         break
-    return Finding("delivery log", True, "read by the worker (HONK_INTAKE=poll)")
+    return DoctorFinding("delivery log", True, "read by the worker (HONK_INTAKE=poll)")
 
 
-def _webhook(address: str, public_url: str | None) -> Finding:
+def _webhook(address: str, public_url: str | None) -> DoctorFinding:
     what = "webhook address"
     todo = f"Set the webhook URL in the App's settings to https://YOUR-HOST{_WEBHOOKS}"
     if not address:
-        return Finding(what, False, "none", f"{todo}, or set HONK_INTAKE=poll.")
+        return DoctorFinding(what, False, "none", f"{todo}, or set HONK_INTAKE=poll.")
     if urlsplit(address).path.rstrip("/") != _WEBHOOKS:
-        return Finding(what, False, f"{address} does not end in {_WEBHOOKS}", f"{todo}.")
+        return DoctorFinding(what, False, f"{address} does not end in {_WEBHOOKS}", f"{todo}.")
     if public_url is not None and not address.startswith(f"{public_url}/"):
-        return Finding(what, None, f"{address} is not at HONK_PUBLIC_URL ({public_url})")
-    return Finding(what, True, address)
+        return DoctorFinding(what, None, f"{address} is not at HONK_PUBLIC_URL ({public_url})")
+    return DoctorFinding(what, True, address)
 
 
-async def _log(github: GitHubApp) -> list[Finding]:
+async def _log(github: GitHubApp) -> list[DoctorFinding]:
     now, seen, lost = time.time(), 0, 0
     last = None
     async for delivery in deliveries.recent(github, since=now - deliveries.KEPT_SECONDS):
@@ -252,13 +256,13 @@ async def _log(github: GitHubApp) -> list[Finding]:
         if seen == _MOST_DELIVERIES:
             break
     if last is None:
-        return [Finding("deliveries", None, "GitHub has sent nothing in three days.")]
+        return [DoctorFinding("deliveries", None, "GitHub has sent nothing in three days.")]
     ago = now - last.delivered_at
-    found = checkup.deliveries(last.event, last.status_code, ago, lost, seen)
-    return [Finding("deliveries", _GOOD[each.mark], each.text, each.todo) for each in found]
+    found = doctor_findings.deliveries(last.event, last.status_code, ago, lost, seen)
+    return [DoctorFinding("deliveries", _GOOD[each.mark], each.text, each.todo) for each in found]
 
 
-async def _sign_in_server(settings: Settings, outgoing: Outgoing) -> Part:
+async def _sign_in_server(settings: Settings, outgoing: Outgoing) -> DoctorSection:
     """Web holds no key: it is enough that an API of GitHub answers at all."""
     what, url = "GitHub answers", settings.github_api_url
     try:
@@ -266,21 +270,23 @@ async def _sign_in_server(settings: Settings, outgoing: Outgoing) -> Part:
             answer = await client.get(f"{url}/meta")
     except httpx.HTTPError as problem:
         told = f"It did not answer ({type(problem).__name__})."
-        return Part(f"GitHub: {url}", (Finding(what, False, told, _UNREACHABLE),))
+        return DoctorSection(f"GitHub: {url}", (DoctorFinding(what, False, told, _UNREACHABLE),))
     if "x-github-request-id" in answer.headers and "json" in answer.headers.get("content-type", ""):
-        return Part(f"GitHub: {url}", (Finding(what, True),))
+        return DoctorSection(f"GitHub: {url}", (DoctorFinding(what, True),))
     told = "What answers there is not an API of GitHub."
     todo = "Check GITHUB_API_URL: Enterprise Server's is https://HOST/api/v3."
-    return Part(f"GitHub: {url}", (Finding(what, False, told, todo),))
+    return DoctorSection(f"GitHub: {url}", (DoctorFinding(what, False, told, todo),))
 
 
 # The model
 
 
-async def _models(settings: Settings, outgoing: Outgoing) -> Part:
+async def _models(settings: Settings, outgoing: Outgoing) -> DoctorSection:
     title = f"Model: {settings.anthropic_base_url or DEFAULT_BASE_URL}"
     if settings.anthropic_api_key is None:
-        return Part(title, (Finding("not asked: ANTHROPIC_API_KEY is missing", None),))
+        return DoctorSection(
+            title, (DoctorFinding("not asked: ANTHROPIC_API_KEY is missing", None),)
+        )
     model = AnthropicModel(
         settings.anthropic_api_key.get_secret_value(),
         settings.anthropic_base_url,
@@ -292,16 +298,16 @@ async def _models(settings: Settings, outgoing: Outgoing) -> Part:
         found = await asyncio.gather(*(_answers(model, name) for name in names))
     finally:
         await model.aclose()
-    return Part(title, tuple(found))
+    return DoctorSection(title, tuple(found))
 
 
-async def _answers(model: AnthropicModel, name: str) -> Finding:
+async def _answers(model: AnthropicModel, name: str) -> DoctorFinding:
     what = f"{name} answers"
     try:
         await model.probe(name)
     except UserError as problem:
-        return Finding(what, False, problem.message, problem.next_step)
+        return DoctorFinding(what, False, problem.message, problem.next_step)
     except HonkError as problem:
         todo = "Check ANTHROPIC_BASE_URL, HTTPS_PROXY and HONK_CA_BUNDLE."
-        return Finding(what, False, str(problem), todo)
-    return Finding(what, True)
+        return DoctorFinding(what, False, str(problem), todo)
+    return DoctorFinding(what, True)

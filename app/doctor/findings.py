@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """`good` None is something to know, which does not fail."""
 
     what: str
@@ -16,8 +16,8 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Part:
+class DoctorSection:
     """One table of the answer."""
 
     title: str
-    findings: tuple[Finding, ...]
+    findings: tuple[DoctorFinding, ...]

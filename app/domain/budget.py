@@ -17,7 +17,7 @@ _MOST_KEPT_BACK_MINUTES = 5.0
 _MOST_KEPT_BACK_USD = 0.5
 
 
-class Share(Value):
+class AgentBudget(Value):
     """What the agent may use of a run's budget."""
 
     usd: float
@@ -25,7 +25,7 @@ class Share(Value):
     turns: int
 
 
-class Nearly(Value):
+class BudgetWarning(Value):
     """One part of the budget that is nearly used up: US dollars, minutes or turns of how many."""
 
     which: Literal["money", "time", "turns"]
@@ -33,19 +33,21 @@ class Nearly(Value):
     of: float
 
 
-def for_the_agent(budget: BudgetPolicy, *, judge: bool) -> Share:
+def agent_budget(budget: BudgetPolicy, *, judge: bool) -> AgentBudget:
     """The budget without what verifying and publishing need: a tenth of the time, and of the money
     where a judge reads the change."""
     minutes = budget.minutes - min(_KEPT_BACK * budget.minutes, _MOST_KEPT_BACK_MINUTES)
     usd = budget.usd - (min(_KEPT_BACK * budget.usd, _MOST_KEPT_BACK_USD) if judge else 0.0)
-    return Share(usd=usd, minutes=minutes, turns=budget.turns)
+    return AgentBudget(usd=usd, minutes=minutes, turns=budget.turns)
 
 
-def nearly_spent(share: Share, usd: float, seconds: float, turns: int) -> tuple[Nearly, ...]:
+def budget_warnings(
+    share: AgentBudget, usd: float, seconds: float, turns: int
+) -> tuple[BudgetWarning, ...]:
     """What of the agent's share is used to four fifths or more; `seconds` are those of its work."""
     used = (
-        Nearly(which="money", used=usd, of=share.usd),
-        Nearly(which="time", used=seconds / 60, of=share.minutes),
-        Nearly(which="turns", used=turns, of=share.turns),
+        BudgetWarning(which="money", used=usd, of=share.usd),
+        BudgetWarning(which="time", used=seconds / 60, of=share.minutes),
+        BudgetWarning(which="turns", used=turns, of=share.turns),
     )
     return tuple(each for each in used if each.used >= _WARNED_AT * each.of)

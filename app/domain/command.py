@@ -1,9 +1,9 @@
-"""The grammar of `/honk`. Pure: a comment's text in, a `Command` or None out.
+"""The grammar of `/honk`. Pure: a comment's text in, a `TestCommand` or None out.
 
 A line addresses Honk when its first word is `/honk` or a mention of the App (`@slug`, or
 `@slug[bot]`), in any case, with at most three blanks before it, and when it is the person's own:
-`app/domain/spoken.py` tells which lines are. The letters are the plain ones: a look-alike from
-another alphabet addresses nobody. The time is linear in the length of the text.
+`app/domain/comment_text.py` tells which lines are. The letters are plain ASCII: a look-alike from
+another alphabet does not address Honk. The time is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal
 
-from app.domain.spoken import own_words
+from app.domain.comment_text import authored_lines
 from app.domain.values import Value, is_branch_name
 
 # Keyboards for scripts from right to left put direction marks around what is typed; blanks without
@@ -197,7 +197,7 @@ def parse(text: str, slug: str) -> Command | None:
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if not any(map(address.match, lines)):
         return None
-    own = own_words(lines)
+    own = authored_lines(lines)
     found = [(n, match.end()) for n in own.lines if (match := address.match(lines[n]))]
     ends = [*(number for number, _ in found[1:]), own.end]
     commands: list[Command] = []

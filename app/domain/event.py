@@ -54,7 +54,7 @@ class EventError(HonkError):
     """The body is not what GitHub sends under this event's name. The message tells where."""
 
 
-class Account(msgspec.Struct, frozen=True):
+class AccountPayload(msgspec.Struct, frozen=True):
     """A person, a bot or an organization."""
 
     login: _Word
@@ -62,17 +62,17 @@ class Account(msgspec.Struct, frozen=True):
     type: _Word = "User"
 
 
-class App(msgspec.Struct, frozen=True):
+class AppPayload(msgspec.Struct, frozen=True):
     """A GitHub App; `id` is null where GitHub no longer knows it."""
 
     id: _Id | None = None
 
 
-class Installation(msgspec.Struct, frozen=True):
+class InstallationPayload(msgspec.Struct, frozen=True):
     id: _Id
 
 
-class Repository(msgspec.Struct, frozen=True):
+class RepositoryPayload(msgspec.Struct, frozen=True):
     id: _Id
     full_name: _Word
     default_branch: _Word
@@ -80,15 +80,15 @@ class Repository(msgspec.Struct, frozen=True):
     archived: bool = False
 
 
-class Label(msgspec.Struct, frozen=True):
+class LabelPayload(msgspec.Struct, frozen=True):
     name: _Word
 
 
-class PullRequestMark(msgspec.Struct, frozen=True):
+class PullRequestLink(msgspec.Struct, frozen=True):
     """Its presence is all that counts."""
 
 
-class Issue(msgspec.Struct, frozen=True):
+class IssuePayload(msgspec.Struct, frozen=True):
     """An issue, or a pull request seen as one: then `pull_request` is there.
 
     Some events leave `state` out; `closed_at` then tells the same.
@@ -102,10 +102,10 @@ class Issue(msgspec.Struct, frozen=True):
     state: _Word | None = None
     closed_at: _Time | None = None
     body: _Text | None = None
-    user: Account | None = None
-    labels: Annotated[list[Label], Meta(max_length=1_000)] = []
+    user: AccountPayload | None = None
+    labels: Annotated[list[LabelPayload], Meta(max_length=1_000)] = []
     comments: int = 0
-    pull_request: PullRequestMark | None = None
+    pull_request: PullRequestLink | None = None
 
     @property
     def is_open(self) -> bool:
@@ -113,13 +113,13 @@ class Issue(msgspec.Struct, frozen=True):
         return self.closed_at is None if self.state is None else self.state == "open"
 
 
-class Branch(msgspec.Struct, frozen=True):
+class BranchPayload(msgspec.Struct, frozen=True):
     """One end of a pull request."""
 
     sha: _Sha
 
 
-class PullRequest(msgspec.Struct, frozen=True):
+class PullRequestPayload(msgspec.Struct, frozen=True):
     """A pull request as its own events carry it."""
 
     number: _Id
@@ -128,10 +128,10 @@ class PullRequest(msgspec.Struct, frozen=True):
     state: _Word
     created_at: _Time
     updated_at: _Time
-    head: Branch
+    head: BranchPayload
     body: _Text | None = None
-    user: Account | None = None
-    labels: Annotated[list[Label], Meta(max_length=1_000)] = []
+    user: AccountPayload | None = None
+    labels: Annotated[list[LabelPayload], Meta(max_length=1_000)] = []
     comments: int = 0
     merged: bool | None = None
 
@@ -141,17 +141,17 @@ class PullRequest(msgspec.Struct, frozen=True):
         return self.state == "open"
 
 
-class Comment(msgspec.Struct, frozen=True):
+class CommentPayload(msgspec.Struct, frozen=True):
     id: _Id
     node_id: _NodeId
     html_url: _Word
     created_at: _Time
     body: _Text | None = None
     author_association: _Text | None = None
-    performed_via_github_app: App | None = None
+    performed_via_github_app: AppPayload | None = None
 
 
-class LineComment(msgspec.Struct, frozen=True):
+class LineCommentPayload(msgspec.Struct, frozen=True):
     """A comment on a line of the diff. `line` is null once the line is gone, or for a file."""
 
     id: _Id
@@ -166,10 +166,10 @@ class LineComment(msgspec.Struct, frozen=True):
     side: str | None = None
     in_reply_to_id: _Id | None = None
     author_association: _Text | None = None
-    performed_via_github_app: App | None = None
+    performed_via_github_app: AppPayload | None = None
 
 
-class Review(msgspec.Struct, frozen=True):
+class ReviewPayload(msgspec.Struct, frozen=True):
     """A submitted review; its body is null when it only approves or only has line comments."""
 
     id: _Id
@@ -178,85 +178,85 @@ class Review(msgspec.Struct, frozen=True):
     submitted_at: _Time | None = None
     body: _Text | None = None
     author_association: _Text | None = None
-    performed_via_github_app: App | None = None
+    performed_via_github_app: AppPayload | None = None
 
 
-class CheckRun(msgspec.Struct, frozen=True):
+class CheckRunPayload(msgspec.Struct, frozen=True):
     id: _Id
     name: _Text
     head_sha: _Sha
     external_id: _Text | None = None
     completed_at: _Time | None = None
-    app: App | None = None
+    app: AppPayload | None = None
 
 
-class CheckSuite(msgspec.Struct, frozen=True):
+class CheckSuitePayload(msgspec.Struct, frozen=True):
     id: _Id
     head_sha: _Sha
     updated_at: _Time
     conclusion: str | None = None
-    app: App | None = None
+    app: AppPayload | None = None
 
 
 class RequestedAction(msgspec.Struct, frozen=True):
     identifier: _Word | None = None
 
 
-class Happened(msgspec.Struct, frozen=True, kw_only=True):
+class BaseEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What the events that are acted on have in common."""
 
     action: _Word
-    sender: Account
-    repository: Repository
-    installation: Installation | None = None
+    sender: AccountPayload
+    repository: RepositoryPayload
+    installation: InstallationPayload | None = None
 
 
-class Issues(Happened, frozen=True, kw_only=True):
+class IssuesEvent(BaseEvent, frozen=True, kw_only=True):
     """`issues`; `label` is there for the actions about one."""
 
-    issue: Issue
-    label: Label | None = None
+    issue: IssuePayload
+    label: LabelPayload | None = None
 
 
-class IssueComment(Happened, frozen=True, kw_only=True):
+class IssueCommentEvent(BaseEvent, frozen=True, kw_only=True):
     """`issue_comment`, on pull requests too."""
 
-    issue: Issue
-    comment: Comment
+    issue: IssuePayload
+    comment: CommentPayload
 
 
-class PullRequests(Happened, frozen=True, kw_only=True):
+class PullRequestEvent(BaseEvent, frozen=True, kw_only=True):
     """`pull_request`; `label` is there for the actions about one."""
 
-    pull_request: PullRequest
-    label: Label | None = None
+    pull_request: PullRequestPayload
+    label: LabelPayload | None = None
 
 
-class PullRequestReview(Happened, frozen=True, kw_only=True):
+class PullRequestReviewEvent(BaseEvent, frozen=True, kw_only=True):
     """`pull_request_review`."""
 
-    pull_request: PullRequest
-    review: Review
+    pull_request: PullRequestPayload
+    review: ReviewPayload
 
 
-class PullRequestReviewComment(Happened, frozen=True, kw_only=True):
+class PullRequestReviewCommentEvent(BaseEvent, frozen=True, kw_only=True):
     """`pull_request_review_comment`."""
 
-    pull_request: PullRequest
-    comment: LineComment
+    pull_request: PullRequestPayload
+    comment: LineCommentPayload
 
 
-class CheckRuns(Happened, frozen=True, kw_only=True):
+class CheckRunEvent(BaseEvent, frozen=True, kw_only=True):
     """`check_run`; `requested_action` is there when somebody pressed a button of ours."""
 
-    check_run: CheckRun
+    check_run: CheckRunPayload
     requested_action: RequestedAction | None = None
 
 
-class CheckSuites(Happened, frozen=True, kw_only=True):
+class CheckSuiteEvent(BaseEvent, frozen=True, kw_only=True):
     """`check_suite`. Its sender is the pusher, whoever ran the checks."""
 
-    check_suite: CheckSuite
+    check_suite: CheckSuitePayload
 
 
 class OtherEvent(msgspec.Struct, frozen=True):
@@ -266,23 +266,23 @@ class OtherEvent(msgspec.Struct, frozen=True):
 
 
 ActedOn = (
-    Issues
-    | IssueComment
-    | PullRequests
-    | PullRequestReview
-    | PullRequestReviewComment
-    | CheckRuns
-    | CheckSuites
+    IssuesEvent
+    | IssueCommentEvent
+    | PullRequestEvent
+    | PullRequestReviewEvent
+    | PullRequestReviewCommentEvent
+    | CheckRunEvent
+    | CheckSuiteEvent
 )
 Event = ActedOn | OtherEvent
 
 BY_NAME: dict[str, type[ActedOn]] = {
-    "issues": Issues,
-    "issue_comment": IssueComment,
-    "pull_request": PullRequests,
-    "pull_request_review": PullRequestReview,
-    "pull_request_review_comment": PullRequestReviewComment,
-    "check_run": CheckRuns,
-    "check_suite": CheckSuites,
+    "issues": IssuesEvent,
+    "issue_comment": IssueCommentEvent,
+    "pull_request": PullRequestEvent,
+    "pull_request_review": PullRequestReviewEvent,
+    "pull_request_review_comment": PullRequestReviewCommentEvent,
+    "check_run": CheckRunEvent,
+    "check_suite": CheckSuiteEvent,
 }
 """What each event is read as, by the name in its header."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 TRIGGER = "honk"
 """Starts work; one-shot."""
 
-STRONGER = "honk:max"
+MAX_MODEL = "honk:max"
 """Asks for the stronger model."""
 
 HOLD = "honk:hold"
@@ -23,7 +23,7 @@ STATES = frozenset({QUEUED, RUNNING, NEEDS_YOU, DONE, FAILED})
 STOPPING = frozenset({QUEUED, RUNNING})
 """Taking one of these off asks the run to stop."""
 
-OURS = STATES | {TRIGGER, STRONGER, HOLD}
+OURS = STATES | {TRIGGER, MAX_MODEL, HOLD}
 
 
 def plain(name: str) -> str:

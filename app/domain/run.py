@@ -65,7 +65,7 @@ Mode = Literal["work", "plan", "ask", "test", "rebase"]
 """What a run is for. "plan" and "ask" change nothing, "test" only verifies, "rebase" moves."""
 
 
-class Context(Value):
+class ContextText(Value):
     """One piece of what a run was told beside its subject: a comment, a thread, a failing check.
 
     `access` is what its author may do in the repository, empty where nobody is the author.
@@ -77,7 +77,7 @@ class Context(Value):
     access: str = ""
 
 
-class Item(Value):
+class ContextItem(Value):
     """One thing that was there to read: a line of the manifest."""
 
     what: str
@@ -99,8 +99,8 @@ class RunInput(Value):
     request: str = ""  # words of the person's own; empty when the issue says it all
     base_branch: str
     model: str
-    context: tuple[Context, ...] = ()
-    manifest: tuple[Item, ...] = ()
+    context: tuple[ContextText, ...] = ()
+    manifest: tuple[ContextItem, ...] = ()
     trusted: CommitSha | None = None  # the commit of a fork that a person has vouched for
     quiet: bool = False  # nobody asked: only the check run tells of it
 

@@ -38,7 +38,7 @@ _FETCHES = {
 _SCRIPTS = ("preinstall", "install", "postinstall", "prepare", "prepublish")
 
 
-class Tried(Value):
+class BlockedHost(Value):
     """Something that set-up was not let through to: where, why, and how often."""
 
     host: str

@@ -24,7 +24,7 @@ FAILED_CHECKS = frozenset({"failure", "timed_out", "startup_failure"})
 """Conclusions of a check suite that may be worked on unasked."""
 
 
-class OurApp(Value):
+class AppIdentity(Value):
     """Who we are on GitHub."""
 
     app_id: int
@@ -44,7 +44,7 @@ class Actor(Value):
     type: str
 
 
-class Line(Value):
+class ReviewLine(Value):
     """Where a review comment stands. `thread` is the id of the first comment of its thread.
 
     `line` is None once the line is no longer in the diff, or for a comment on a whole file.
@@ -58,7 +58,7 @@ class Line(Value):
     thread: int
 
 
-class Comment(Value):
+class TriggerComment(Value):
     """The comment that holds the command, as it was when it was written.
 
     `on` is what it is: a comment of the conversation, one on a line of a review (`line` tells
@@ -72,7 +72,7 @@ class Comment(Value):
     url: str
     created_at: AwareDatetime
     on: Literal["conversation", "line", "review"] = "conversation"
-    line: Line | None = None
+    line: ReviewLine | None = None
     association: str = ""
 
 
@@ -111,7 +111,7 @@ class Trigger(Value):
     labels: tuple[str, ...]
     comments: int = 0
     label: str | None
-    comment: Comment | None
+    comment: TriggerComment | None
     command: Command | None
     created_at: AwareDatetime
     updated_at: AwareDatetime
@@ -157,7 +157,7 @@ class Ignored:
 Decision = Trigger | Signal | Ignored
 
 
-def from_event(name: str, payload: event.Event, app: OurApp) -> Decision:
+def from_event(name: str, payload: event.Event, app: AppIdentity) -> Decision:
     """Decide whether an event, called `name` in its header, asks `app` for something.
 
     Raises EventError when a value that we need is none that GitHub would send.
@@ -185,27 +185,27 @@ def _not_for_us(payload: event.ActedOn) -> str | None:
     return None
 
 
-def _decide(payload: event.ActedOn, app: OurApp) -> Decision:
+def _decide(payload: event.ActedOn, app: AppIdentity) -> Decision:
     match payload:
-        case event.CheckRuns():
+        case event.CheckRunEvent():
             return _from_check_run(payload, app)
-        case event.CheckSuites():
+        case event.CheckSuiteEvent():
             return _from_check_suite(payload, app)
-        case event.PullRequests() if payload.action in ("synchronize", "closed"):
+        case event.PullRequestEvent() if payload.action in ("synchronize", "closed"):
             return _from_pull_request(payload, app)
-        case event.Issues() if payload.action in ("closed", "deleted", "transferred"):
+        case event.IssuesEvent() if payload.action in ("closed", "deleted", "transferred"):
             return _from_the_end(payload, payload.issue)
     if _is_ours(payload.sender, app):
         # Answering our own labels and comments would never end.
         return Ignored("this App is the sender")
     match payload:
-        case event.Issues() | event.PullRequests():
+        case event.IssuesEvent() | event.PullRequestEvent():
             return _from_label(payload)
         case _:
             return _from_comment(payload, app)
 
 
-def _is_ours(account: event.Account | None, app: OurApp) -> bool:
+def _is_ours(account: event.AccountPayload | None, app: AppIdentity) -> bool:
     """`issue.performed_via_github_app` tells who opened the issue, not who labelled it."""
     return (
         account is not None
@@ -214,11 +214,11 @@ def _is_ours(account: event.Account | None, app: OurApp) -> bool:
     )
 
 
-def _from_label(payload: event.Issues | event.PullRequests) -> Trigger | Ignored:
+def _from_label(payload: event.IssuesEvent | event.PullRequestEvent) -> Trigger | Ignored:
     if payload.label is None:
         return Ignored("GitHub does not say which label it was")
     name = labels.plain(payload.label.name)
-    subject = payload.issue if isinstance(payload, event.Issues) else payload.pull_request
+    subject = payload.issue if isinstance(payload, event.IssuesEvent) else payload.pull_request
     kind: Literal["label", "unlabel"] = "label" if payload.action == "labeled" else "unlabel"
     if name not in ({labels.TRIGGER} if kind == "label" else labels.STOPPING):
         return Ignored("the label is none that starts or stops work")
@@ -234,10 +234,14 @@ def _from_label(payload: event.Issues | event.PullRequests) -> Trigger | Ignored
 
 
 def _from_comment(
-    payload: event.IssueComment | event.PullRequestReview | event.PullRequestReviewComment,
-    app: OurApp,
+    payload: event.IssueCommentEvent
+    | event.PullRequestReviewEvent
+    | event.PullRequestReviewCommentEvent,
+    app: AppIdentity,
 ) -> Trigger | Ignored:
-    subject = payload.issue if isinstance(payload, event.IssueComment) else payload.pull_request
+    subject = (
+        payload.issue if isinstance(payload, event.IssueCommentEvent) else payload.pull_request
+    )
     comment = _comment(payload)
     via = _written(payload).performed_via_github_app
     if via is not None and via.id == app.app_id:
@@ -256,7 +260,9 @@ def _from_comment(
 
 
 def _may_answer(
-    sender: event.Account, subject: event.Issue | event.PullRequest, comment: Comment
+    sender: event.AccountPayload,
+    subject: event.IssuePayload | event.PullRequestPayload,
+    comment: TriggerComment,
 ) -> bool:
     """Where a question of ours waits, a person's words may be the answer to it."""
     waits = labels.NEEDS_YOU in _labels_of(subject)
@@ -265,19 +271,21 @@ def _may_answer(
 
 
 def _comment(
-    payload: event.IssueComment | event.PullRequestReview | event.PullRequestReviewComment,
-) -> Comment:
+    payload: event.IssueCommentEvent
+    | event.PullRequestReviewEvent
+    | event.PullRequestReviewCommentEvent,
+) -> TriggerComment:
     where: dict[str, Any] = {}
-    if isinstance(payload, event.PullRequestReview):
+    if isinstance(payload, event.PullRequestReviewEvent):
         where = {"on": "review"}
         # A review changes its pull request, so without a time of its own it has that one's.
         at = payload.review.submitted_at or payload.pull_request.updated_at
     else:
         at = payload.comment.created_at
-    if isinstance(payload, event.PullRequestReviewComment):
+    if isinstance(payload, event.PullRequestReviewCommentEvent):
         where = {"on": "line", "line": _line(payload.comment)}
     written = _written(payload)
-    return Comment.model_validate(
+    return TriggerComment.model_validate(
         {
             "id": written.id,
             "node_id": written.node_id,
@@ -291,13 +299,15 @@ def _comment(
 
 
 def _written(
-    payload: event.IssueComment | event.PullRequestReview | event.PullRequestReviewComment,
-) -> event.Comment | event.LineComment | event.Review:
-    return payload.review if isinstance(payload, event.PullRequestReview) else payload.comment
+    payload: event.IssueCommentEvent
+    | event.PullRequestReviewEvent
+    | event.PullRequestReviewCommentEvent,
+) -> event.CommentPayload | event.LineCommentPayload | event.ReviewPayload:
+    return payload.review if isinstance(payload, event.PullRequestReviewEvent) else payload.comment
 
 
-def _line(comment: event.LineComment) -> Line:
-    return Line(
+def _line(comment: event.LineCommentPayload) -> ReviewLine:
+    return ReviewLine(
         path=_text(comment.path),
         line=comment.line,
         start_line=comment.start_line,
@@ -309,15 +319,15 @@ def _line(comment: event.LineComment) -> Line:
 
 def _trigger(
     payload: event.ActedOn,
-    subject: event.Issue | event.PullRequest,
+    subject: event.IssuePayload | event.PullRequestPayload,
     *,
     id: str,
     kind: Kind,
     label: str | None = None,
-    comment: Comment | None = None,
+    comment: TriggerComment | None = None,
     command: Command | None = None,
 ) -> Trigger:
-    is_pull = isinstance(subject, event.PullRequest) or subject.pull_request is not None
+    is_pull = isinstance(subject, event.PullRequestPayload) or subject.pull_request is not None
     repository = payload.repository
     assert payload.installation is not None
     return Trigger.model_validate(
@@ -348,7 +358,7 @@ def _trigger(
     )
 
 
-def _from_check_run(payload: event.CheckRuns, app: OurApp) -> Signal | Ignored:
+def _from_check_run(payload: event.CheckRunEvent, app: AppIdentity) -> Signal | Ignored:
     run = payload.check_run
     if run.app is None or run.app.id != app.app_id:
         return Ignored("the check run is another App's")
@@ -366,7 +376,7 @@ def _from_check_run(payload: event.CheckRuns, app: OurApp) -> Signal | Ignored:
     )
 
 
-def _from_check_suite(payload: event.CheckSuites, app: OurApp) -> Signal | Ignored:
+def _from_check_suite(payload: event.CheckSuiteEvent, app: AppIdentity) -> Signal | Ignored:
     suite = payload.check_suite
     ours = suite.app is not None and suite.app.id == app.app_id
     if payload.action == "rerequested":
@@ -380,7 +390,7 @@ def _from_check_suite(payload: event.CheckSuites, app: OurApp) -> Signal | Ignor
     return _signal(payload, "failed", suite.head_sha, head_sha=suite.head_sha)
 
 
-def _from_pull_request(payload: event.PullRequests, app: OurApp) -> Signal | Ignored:
+def _from_pull_request(payload: event.PullRequestEvent, app: AppIdentity) -> Signal | Ignored:
     pull = payload.pull_request
     if payload.action == "closed":
         known = _is_ours(pull.user, app) or _has_state(pull)
@@ -391,18 +401,20 @@ def _from_pull_request(payload: event.PullRequests, app: OurApp) -> Signal | Ign
     return _signal(payload, "pushed", pushed, number=pull.number, head_sha=pull.head.sha)
 
 
-def _from_the_end(payload: event.ActedOn, subject: event.Issue) -> Signal | Ignored:
+def _from_the_end(payload: event.ActedOn, subject: event.IssuePayload) -> Signal | Ignored:
     if labels.STOPPING.isdisjoint(_labels_of(subject)):
         return Ignored("no run is at work here")
     return _closed(payload, subject)
 
 
-def _has_state(subject: event.PullRequest) -> bool:
+def _has_state(subject: event.PullRequestPayload) -> bool:
     return not labels.STATES.isdisjoint(_labels_of(subject))
 
 
-def _closed(payload: event.ActedOn, subject: event.Issue | event.PullRequest) -> Signal:
-    merged = isinstance(subject, event.PullRequest) and bool(subject.merged)
+def _closed(
+    payload: event.ActedOn, subject: event.IssuePayload | event.PullRequestPayload
+) -> Signal:
+    merged = isinstance(subject, event.PullRequestPayload) and bool(subject.merged)
     how = "merged" if merged else payload.action
     closed = f"{subject.number}:{how}:{subject.updated_at}"
     return _signal(payload, "closed", closed, number=subject.number, action=how)
@@ -430,11 +442,11 @@ def _signal(
     )
 
 
-def _labels_of(subject: event.Issue | event.PullRequest) -> tuple[str, ...]:
+def _labels_of(subject: event.IssuePayload | event.PullRequestPayload) -> tuple[str, ...]:
     return tuple(labels.plain(each.name) for each in subject.labels)
 
 
-def _actor(account: event.Account) -> Actor:
+def _actor(account: event.AccountPayload) -> Actor:
     return Actor(login=account.login, id=account.id, type=account.type)
 
 

@@ -109,7 +109,7 @@ class Results(Value):
     beyond: tuple[str, ...] = ()
 
 
-class Change(Value):
+class TestChange(Value):
     """One test in the verdict, with what an annotation needs."""
 
     verifier: str
@@ -122,7 +122,7 @@ class Change(Value):
     line: int | None = None
 
 
-class Counts(Value):
+class TestCounts(Value):
     """How many tests ended how."""
 
     passed: int = 0
@@ -131,18 +131,18 @@ class Counts(Value):
     skipped: int = 0
 
 
-class Checks(Value):
+class CheckResults(Value):
     """What the change did to what formatters, linters and type checkers find.
 
     A check may end in one entry, or in one for each finding; only those that fail before or after
     are told one by one, and `passed` counts the rest. The names mean what they mean for tests.
     """
 
-    new_failures: tuple[Change, ...] = ()
-    failing_unknown: tuple[Change, ...] = ()
-    still_failing: tuple[Change, ...] = ()
-    fixed: tuple[Change, ...] = ()
-    not_run: tuple[Change, ...] = ()
+    new_failures: tuple[TestChange, ...] = ()
+    failing_unknown: tuple[TestChange, ...] = ()
+    still_failing: tuple[TestChange, ...] = ()
+    fixed: tuple[TestChange, ...] = ()
+    not_run: tuple[TestChange, ...] = ()
     passed: int = 0
 
 
@@ -156,23 +156,23 @@ class Verdict(Value):
     `unskipped`: skipped before, passing now.
     """
 
-    fixed: tuple[Change, ...] = ()
-    new_failures: tuple[Change, ...] = ()
-    failing_unknown: tuple[Change, ...] = ()
-    still_failing: tuple[Change, ...] = ()
-    flaky: tuple[Change, ...] = ()
-    added: tuple[Change, ...] = ()
-    removed: tuple[Change, ...] = ()
-    newly_skipped: tuple[Change, ...] = ()
-    unskipped: tuple[Change, ...] = ()
-    not_run: tuple[Change, ...] = ()
+    fixed: tuple[TestChange, ...] = ()
+    new_failures: tuple[TestChange, ...] = ()
+    failing_unknown: tuple[TestChange, ...] = ()
+    still_failing: tuple[TestChange, ...] = ()
+    flaky: tuple[TestChange, ...] = ()
+    added: tuple[TestChange, ...] = ()
+    removed: tuple[TestChange, ...] = ()
+    newly_skipped: tuple[TestChange, ...] = ()
+    unskipped: tuple[TestChange, ...] = ()
+    not_run: tuple[TestChange, ...] = ()
     unchanged: int = 0
-    counts_before: Counts | None = None
-    counts_after: Counts = Counts()
+    counts_before: TestCounts | None = None
+    counts_after: TestCounts = TestCounts()
     conclusion: Conclusion
     title: str
     reasons: tuple[str, ...] = ()
-    checks: Checks = Checks()
+    checks: CheckResults = CheckResults()
 
 
 _Class = Literal[
@@ -255,17 +255,17 @@ def _without(results: Results, labels: Collection[str]) -> Results:
     return results.model_copy(update={"verifiers": kept})
 
 
-def _checks(before: Results | None, after: Results) -> Checks:
+def _checks(before: Results | None, after: Results) -> CheckResults:
     old = _by_key(before) if before is not None else {}
     new = _by_key(after)
     incomplete_before = None if before is None else _incomplete(before, after)
     incomplete_after = _incomplete(after)
-    found: dict[_Class, list[Change]] = {name: [] for name in get_args(_Class)}
+    found: dict[_Class, list[TestChange]] = {name: [] for name in get_args(_Class)}
     for key in {**new, **old}:
         was, now = old.get(key), new.get(key)
         name = _class_of_check(key, was, now, incomplete_before, incomplete_after)
         found[name].append(_change(key, was, now))
-    return Checks(
+    return CheckResults(
         new_failures=tuple(found["new_failures"]),
         failing_unknown=tuple(found["failing_unknown"]),
         still_failing=tuple(found["still_failing"]),
@@ -393,8 +393,8 @@ def _classify(
     old: Mapping[_Key, TestResult],
     after: Results,
     new: Mapping[_Key, TestResult],
-) -> dict[_Class, list[Change]]:
-    classes: dict[_Class, list[Change]] = {name: [] for name in get_args(_Class)}
+) -> dict[_Class, list[TestChange]]:
+    classes: dict[_Class, list[TestChange]] = {name: [] for name in get_args(_Class)}
     incomplete_before = None if before is None else _incomplete(before, after)
     incomplete_after = _incomplete(after)
     unbroken = {(result.verifier, result.command) for result in after.verifiers} - incomplete_after
@@ -467,10 +467,10 @@ def _same_failure(was: TestResult, now: TestResult) -> bool:
     return kinds and was.message == now.message
 
 
-def _change(key: _Key, was: TestResult | None, now: TestResult | None) -> Change:
+def _change(key: _Key, was: TestResult | None, now: TestResult | None) -> TestChange:
     told = now or was
     assert told is not None
-    return Change(
+    return TestChange(
         verifier=key.verifier,
         id=key.id,
         before=None if was is None else was.outcome,
@@ -482,9 +482,9 @@ def _change(key: _Key, was: TestResult | None, now: TestResult | None) -> Change
     )
 
 
-def _count(tests: Mapping[_Key, TestResult]) -> Counts:
+def _count(tests: Mapping[_Key, TestResult]) -> TestCounts:
     numbers = Counter(test.outcome for test in tests.values())
-    return Counts(
+    return TestCounts(
         passed=numbers[TestOutcome.PASSED],
         failed=numbers[TestOutcome.FAILED],
         errors=numbers[TestOutcome.ERROR],
@@ -495,7 +495,7 @@ def _count(tests: Mapping[_Key, TestResult]) -> Counts:
 def _conclude(
     before: Results | None,
     after: Results,
-    classes: Mapping[_Class, list[Change]],
+    classes: Mapping[_Class, list[TestChange]],
     no_tests: Literal["failure", "neutral"],
 ) -> Conclusion:
     if classes["new_failures"] or classes["failing_unknown"] or _lost(classes):
@@ -509,12 +509,12 @@ def _conclude(
     return no_tests if _nothing_to_run(before, after, classes) else "failure"
 
 
-def _lost(classes: Mapping[_Class, list[Change]]) -> list[Change]:
+def _lost(classes: Mapping[_Class, list[TestChange]]) -> list[TestChange]:
     """Tests that passed before and of which the broken run says nothing."""
     return _passed_before(classes["not_run"])
 
 
-def _passed_before(changes: Iterable[Change]) -> list[Change]:
+def _passed_before(changes: Iterable[TestChange]) -> list[TestChange]:
     return [change for change in changes if change.before is TestOutcome.PASSED]
 
 
@@ -540,7 +540,7 @@ def _what_could_not_run(result: VerifierResult) -> list[TestResult]:
 
 
 def _nothing_to_run(
-    before: Results | None, after: Results, classes: Mapping[_Class, list[Change]]
+    before: Results | None, after: Results, classes: Mapping[_Class, list[TestChange]]
 ) -> bool:
     """There were no tests and there are none: no unknown base, no tests that vanished."""
     if before is None or _ran(before) or classes["still_failing"]:
@@ -553,7 +553,7 @@ def _nothing_to_run(
 def _title(
     before: Results | None,
     after: Results,
-    classes: Mapping[_Class, list[Change]],
+    classes: Mapping[_Class, list[TestChange]],
     conclusion: Conclusion,
 ) -> str:
     failing = classes["new_failures"] or classes["failing_unknown"] or classes["still_failing"]
@@ -583,7 +583,7 @@ def _title(
     return ", ".join(parts)
 
 
-def _title_of_checks(checks: Checks) -> Iterable[str]:
+def _title_of_checks(checks: CheckResults) -> Iterable[str]:
     failing = len(checks.new_failures) + len(checks.failing_unknown)
     if failing:
         yield _number(failing, "new check failure")
@@ -600,7 +600,7 @@ def _number(count: int, thing: str) -> str:
 def _reasons(
     before: Results | None,
     after: Results,
-    classes: Mapping[_Class, list[Change]],
+    classes: Mapping[_Class, list[TestChange]],
     conclusion: Conclusion,
 ) -> tuple[str, ...]:
     reasons = [*_reasons_of_classes(classes)]
@@ -620,7 +620,7 @@ def _reasons(
     return tuple(reasons)
 
 
-def _reasons_of_classes(classes: Mapping[_Class, list[Change]]) -> Iterable[str]:
+def _reasons_of_classes(classes: Mapping[_Class, list[TestChange]]) -> Iterable[str]:
     sentences: tuple[tuple[int, str, str], ...] = (
         (
             len(classes["new_failures"]),
@@ -658,7 +658,7 @@ def _reasons_of_classes(classes: Mapping[_Class, list[Change]]) -> Iterable[str]
             yield f"{count:,} {one if count == 1 else many}."
 
 
-def _reasons_of_checks(checks: Checks) -> Iterable[str]:
+def _reasons_of_checks(checks: CheckResults) -> Iterable[str]:
     sentences = (
         (checks.new_failures, "check failure", "that the base commit does not have"),
         (checks.failing_unknown, "check failure", "that the base may have had or not"),

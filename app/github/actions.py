@@ -9,7 +9,7 @@ import msgspec
 
 from app.domain.values import CommitSha, Value
 from app.github.client import RepositoryClient
-from app.github.conversation import Actor, UserWire, actor
+from app.github.conversation import Author, UserWire, actor
 from app.github.downloads import download
 
 _MOST_PAGES = 3
@@ -29,7 +29,7 @@ class WorkflowRun(Value):
     event: str
     branch: str | None
     url: str
-    actor: Actor
+    actor: Author
 
     @property
     def waits_for_approval(self) -> bool:

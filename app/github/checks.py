@@ -13,8 +13,8 @@ import msgspec
 
 from app.domain.values import CommitSha, Value
 from app.github.client import RepositoryClient
-from app.github.exchange import Request, cut
-from app.github.refusals import UnsureError
+from app.github.exchange import ApiRequest, cut
+from app.github.refusals import UnknownOutcomeError
 
 MAX_TEXT = 65_535
 """Bytes of a summary or text. The documentation says characters, GitHub counts bytes:
@@ -103,7 +103,7 @@ class FailingCheck(Value):
     job_id: int | None = None
 
 
-class _AppWire(msgspec.Struct):
+class _CheckAppWire(msgspec.Struct):
     id: int
     slug: str | None = None
 
@@ -143,7 +143,7 @@ class _CheckRunWire(msgspec.Struct):
     html_url: str | None = None
     details_url: str | None = None
     conclusion: str | None = None
-    app: _AppWire | None = None
+    app: _CheckAppWire | None = None
     output: _OutputWire = msgspec.field(default_factory=_OutputWire)
 
 
@@ -187,7 +187,9 @@ async def ensure_check_run(
             "status": status,
             **_optional(details_url=details_url),
         }
-        answer = await client.send(Request("POST", "/repos/{owner}/{repo}/check-runs", body=body))
+        answer = await client.send(
+            ApiRequest("POST", "/repos/{owner}/{repo}/check-runs", body=body)
+        )
         return answer.read(_CheckRunWire)
 
     run, created = await client.ensure(look, create, fresh=fresh)
@@ -262,7 +264,7 @@ async def complete_check_run(
         body = {"output": _output(output, batch), **(closing if last else {})}
         try:
             await _patch(client, check_run_id, body, repeatable=not batch)
-        except UnsureError:
+        except UnknownOutcomeError:
             failures += 1
             if failures >= _ATTEMPTS:
                 raise
@@ -378,7 +380,7 @@ async def _patch(
     client: RepositoryClient, check_run_id: int, body: dict[str, Any], *, repeatable: bool
 ) -> None:
     await client.send(
-        Request(
+        ApiRequest(
             "PATCH",
             _CHECK_RUN,
             path={"check_run_id": check_run_id},

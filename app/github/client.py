@@ -5,7 +5,7 @@
 What happened                              what is done
 GET, or a write that may be repeated       sent again after a pause, three times at most
 GraphQL, 200 with GitHub's own failure      as the two above say of 5xx
-other write, no or a broken answer         `UnsureError`: `ensure` looks before it sends again
+other write, no or a broken answer         `UnknownOutcomeError`: `ensure` looks, then sends again
 401                                        a new token, once
 a limit, a few seconds                     waited for; longer ones are a RetryableError
 404 or 409 that the caller has no use for  one short retry: GitHub's replicas lag
@@ -47,15 +47,15 @@ from githubkit.exception import RequestError, RequestFailed
 from githubkit.response import Response
 from pydantic import SecretStr
 
-from app import __version__, tracing
+from app import __version__, log_events, tracing
 from app.domain.sanitize import redact
 from app.domain.values import RepoName
 from app.errors import HonkError, RetryableError
 from app.github.auth import AppKey, Clock, InstallationToken, InstallationTokens, Mint, TokenScope
-from app.github.exchange import GRAPHQL, Answer, Call, Json, Observe, Request, Silence
+from app.github.exchange import GRAPHQL, ApiCall, ApiRequest, ApiResponse, Json, NoResponse, Observe
 from app.github.refusals import (
-    RefusedError,
-    UnsureError,
+    GitHubRefusedError,
+    UnknownOutcomeError,
     failed_by_itself,
     no_token,
     not_accepted,
@@ -97,7 +97,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass
-class _Troubles:
+class _RetryState:
     """What has gone wrong so far in one call."""
 
     failures: int = 0
@@ -113,7 +113,7 @@ class _Credentials:
     def __init__(
         self,
         get: Callable[[], Awaitable[SecretStr]],
-        drop: Callable[[SecretStr, Answer], None],
+        drop: Callable[[SecretStr, ApiResponse], None],
     ) -> None:
         self.get = get
         self.drop = drop
@@ -201,7 +201,7 @@ class GitHubApp:
             async with asyncio.timeout(_LAST_SECONDS):
                 await self.revoke_idle(0.0)
         except TimeoutError:
-            _log.warning("tokens were left to expire by themselves")
+            _log.warning(log_events.TOKENS_NOT_REVOKED)
         await self._tokens.close()
         await self._connection.close()
 
@@ -223,11 +223,11 @@ class GitHubApp:
         async def same() -> SecretStr:
             return token
 
-        request = Request("DELETE", "/installation/token", kind="token", repeatable=True)
+        request = ApiRequest("DELETE", "/installation/token", kind="token", repeatable=True)
         try:
             answer = await self._send(request, _Credentials(same, lambda *_: None), ())
         except HonkError as problem:
-            _log.info("a token was left to expire by itself", why=str(problem))
+            _log.info(log_events.TOKEN_NOT_REVOKED, why=str(problem))
         else:
             if answer.status == 204:
                 self._tokens.forget(token)
@@ -280,8 +280,8 @@ class GitHubApp:
     async def slug(self) -> str:
         """The App's name in addresses; its bot is called `<slug>[bot]`. Asked for once."""
         if self._slug is None:
-            answer = await self.send_as_app(Request("GET", "/app", repeatable=True))
-            self._slug = answer.read(_AppWire).slug
+            answer = await self.send_as_app(ApiRequest("GET", "/app", repeatable=True))
+            self._slug = answer.read(_OwnAppWire).slug
         return self._slug
 
     @property
@@ -296,8 +296,8 @@ class GitHubApp:
         await self._sleep(_backoff(failures))
 
     async def send_as_installation(
-        self, request: Request, scope: TokenScope, observers: Sequence[Observe]
-    ) -> Answer:
+        self, request: ApiRequest, scope: TokenScope, observers: Sequence[Observe]
+    ) -> ApiResponse:
         """Send with a token of that scope. Raises RefusedError, UnsureError, RetryableError."""
         credentials = _Credentials(
             lambda: self._token(scope, observers),
@@ -309,8 +309,8 @@ class GitHubApp:
         return answer
 
     async def send_as_app(
-        self, request: Request, observers: Sequence[Observe] | None = None
-    ) -> Answer:
+        self, request: ApiRequest, observers: Sequence[Observe] | None = None
+    ) -> ApiResponse:
         """Send with the App's own signature, for what is about the App and its installations."""
 
         async def signed() -> SecretStr:
@@ -320,7 +320,7 @@ class GitHubApp:
         told = self._observers if observers is None else observers
         answer = await self._send(request, credentials, told)
         if answer.status >= 300 and answer.status not in request.accept:
-            raise RefusedError(
+            raise GitHubRefusedError(
                 f"GitHub refuses the App itself ({answer.status}: {answer.reason}).",
                 status=answer.status,
                 reason=answer.reason,
@@ -354,15 +354,15 @@ class GitHubApp:
         return mint
 
     async def _send(
-        self, request: Request, credentials: _Credentials, observers: Sequence[Observe]
-    ) -> Answer:
+        self, request: ApiRequest, credentials: _Credentials, observers: Sequence[Observe]
+    ) -> ApiResponse:
         """Send until there is an answer to give back: the table at the top of this file."""
-        troubles = _Troubles()
+        troubles = _RetryState()
         url = self.graphql_url if request.template == GRAPHQL else request.url
         while True:
             secret = await credentials.get()
             answer = await self._once(request, url, secret, observers)
-            if isinstance(answer, Silence):
+            if isinstance(answer, NoResponse):
                 wait = _after_silence(request, answer, troubles)
             elif answer.status in _REDIRECTIONS and answer.status not in request.accept:
                 wait, url = 0.0, _followed(self.api_url, url, answer, troubles)
@@ -374,33 +374,35 @@ class GitHubApp:
                     return answer
                 wait = final
             _log.info(
-                "github call is sent again",
+                log_events.GITHUB_CALL_RETRIED,
                 method=request.method,
                 path=request.template,
-                answer=answer.status if isinstance(answer, Answer) else answer.why,
+                answer=answer.status if isinstance(answer, ApiResponse) else answer.why,
                 seconds=round(wait, 2),
             )
             if wait:
                 await self._sleep(wait)
 
     async def _once(
-        self, request: Request, url: str, secret: SecretStr, observers: Sequence[Observe]
-    ) -> Answer | Silence:
+        self, request: ApiRequest, url: str, secret: SecretStr, observers: Sequence[Observe]
+    ) -> ApiResponse | NoResponse:
         started = time.monotonic()
         with tracing.span(f"{request.method} {request.template}", outside=True) as span:
             answer = await self._exchange(request, url, secret)
-            status = answer.status if isinstance(answer, Answer) else None
+            status = answer.status if isinstance(answer, ApiResponse) else None
             span.set_attribute("http.response.status_code", status or 0)
         seconds = time.monotonic() - started
         for observe in observers:
             observe(
-                Call(
+                ApiCall(
                     request.method, request.template, request.kind, request.writes, status, seconds
                 )
             )
         return answer
 
-    async def _exchange(self, request: Request, url: str, secret: SecretStr) -> Answer | Silence:
+    async def _exchange(
+        self, request: ApiRequest, url: str, secret: SecretStr
+    ) -> ApiResponse | NoResponse:
         headers = {
             "Authorization": f"Bearer {secret.get_secret_value()}",
             "X-GitHub-Api-Version": _API_VERSION,
@@ -419,8 +421,8 @@ class GitHubApp:
         except RequestError as failure:
             if not isinstance(failure.exc, httpx.RequestError):
                 raise
-            return Silence(_why(failure.exc), isinstance(failure.exc, _UNSENT))
-        return Answer(response.status_code, response.headers, response.content)
+            return NoResponse(_why(failure.exc), isinstance(failure.exc, _UNSENT))
+        return ApiResponse(response.status_code, response.headers, response.content)
 
 
 def _why(problem: httpx.RequestError) -> str:
@@ -448,8 +450,8 @@ class RepositoryClient:
     def __repr__(self) -> str:
         return f"RepositoryClient({self.repo}, {dict(self._scope.permissions)})"
 
-    async def send(self, request: Request) -> Answer:
-        """Send one call. Raises `RefusedError`, `UnsureError` and RetryableError."""
+    async def send(self, request: ApiRequest) -> ApiResponse:
+        """Send one call. Raises `RefusedError`, `UnknownOutcomeError` and RetryableError."""
         path = {"owner": self.repo.owner, "repo": self.repo.name, **request.path}
         return await self.github.send_as_installation(
             replace(request, path=path), self._scope, self._observers
@@ -464,10 +466,10 @@ class RepositoryClient:
         accept: Collection[int] = (),
         just_created: bool = False,
         media: str = "",
-    ) -> Answer:
+    ) -> ApiResponse:
         """Read. What is in `accept` comes back as an answer, other refusals are raised."""
         return await self.send(
-            Request(
+            ApiRequest(
                 "GET",
                 template,
                 path=path or {},
@@ -487,7 +489,7 @@ class RepositoryClient:
         query: Mapping[str, str | int] | None = None,
         media: str = "",
         most: int | None = None,
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncIterator[ApiResponse]:
         """Read a list, a hundred at a time, for as long as GitHub names a next page.
 
         `most` is the number of pages after which the rest is left.
@@ -505,7 +507,7 @@ class RepositoryClient:
         Safe to be sent twice is the caller's duty: what is asked here says how things shall be.
         """
         answer = await self.send(
-            Request(
+            ApiRequest(
                 "POST",
                 GRAPHQL,
                 body={"query": query, "variables": dict(variables)},
@@ -536,19 +538,19 @@ class RepositoryClient:
         `fresh` spares the first look: what it would hang on has only just been made, or GitHub
         itself refuses a second one. Gives back what is there, and whether this call created it.
         """
-        unsure: UnsureError | None = None
+        unsure: UnknownOutcomeError | None = None
         for failures in range(1, _ENSURE_ATTEMPTS + 1):
             found = None if fresh and unsure is None else await look()
             if found is not None:
                 return found, unsure is not None
             try:
                 return await create(), True
-            except UnsureError as failure:
+            except UnknownOutcomeError as failure:
                 unsure = failure
                 await self.github.pause(failures)
         found = await look()
         if found is None:
-            raise unsure or UnsureError("GitHub left a write in the dark.")
+            raise unsure or UnknownOutcomeError("GitHub left a write in the dark.")
         return found, True
 
     async def token(self) -> SecretStr:
@@ -567,23 +569,23 @@ def _without_secrets(value: Any, secrets: Collection[str]) -> Any:
     return value
 
 
-class _AppWire(msgspec.Struct):
+class _OwnAppWire(msgspec.Struct):
     id: int
     slug: str
 
 
-class _RepositoryWire(msgspec.Struct):
+class _TokenRepositoryWire(msgspec.Struct):
     full_name: str
 
 
 class _TokenWire(msgspec.Struct):
     token: str
     expires_at: datetime
-    repositories: list[_RepositoryWire] = []
+    repositories: list[_TokenRepositoryWire] = []
 
 
-def _token_request(scope: TokenScope, repository: Json) -> Request:
-    return Request(
+def _token_request(scope: TokenScope, repository: Json) -> ApiRequest:
+    return ApiRequest(
         "POST",
         "/app/installations/{installation_id}/access_tokens",
         path={"installation_id": scope.installation_id},
@@ -596,7 +598,9 @@ def _token_request(scope: TokenScope, repository: Json) -> Request:
     )
 
 
-def _wait(request: Request, answer: Answer, troubles: _Troubles, now: float) -> float | None:
+def _wait(
+    request: ApiRequest, answer: ApiResponse, troubles: _RetryState, now: float
+) -> float | None:
     """Seconds until the call is sent again, None when the answer is final; otherwise raises."""
     if answer.status >= 500:
         return _after_failure(request, f"answered {answer.status}", troubles, unsent=False)
@@ -619,7 +623,7 @@ def _wait(request: Request, answer: Answer, troubles: _Troubles, now: float) -> 
     return None
 
 
-def _failed_by_itself(answer: Answer) -> bool:
+def _failed_by_itself(answer: ApiResponse) -> bool:
     # A whole answer is read again by whoever asked; most have no errors.
     if answer.status != 200 or b'"errors"' not in answer.content:
         return False
@@ -629,7 +633,7 @@ def _failed_by_itself(answer: Answer) -> bool:
         return False
 
 
-def _may_be_lag(request: Request, answer: Answer) -> bool:
+def _may_be_lag(request: ApiRequest, answer: ApiResponse) -> bool:
     """Whether a replica may not know yet what has just happened elsewhere."""
     unexpected = answer.status not in request.accept
     return (answer.status == 404 and (unexpected or request.just_created)) or (
@@ -637,15 +641,15 @@ def _may_be_lag(request: Request, answer: Answer) -> bool:
     )
 
 
-def _after_silence(request: Request, silence: Silence, troubles: _Troubles) -> float:
+def _after_silence(request: ApiRequest, silence: NoResponse, troubles: _RetryState) -> float:
     what = f"did not answer ({silence.why})"
     return _after_failure(request, what, troubles, unsent=silence.unsent)
 
 
-def _after_failure(request: Request, what: str, troubles: _Troubles, *, unsent: bool) -> float:
+def _after_failure(request: ApiRequest, what: str, troubles: _RetryState, *, unsent: bool) -> float:
     where = f"{request.method} {request.template}"
     if not (request.repeatable or unsent):
-        raise UnsureError(f"GitHub {what} to {where}; whether it took effect is not known.")
+        raise UnknownOutcomeError(f"GitHub {what} to {where}; whether it took effect is not known.")
     troubles.failures += 1
     if troubles.failures >= _ATTEMPTS:
         raise RetryableError(f"GitHub {what} to {where}, {_ATTEMPTS} times.")
@@ -656,7 +660,7 @@ def _backoff(failures: int) -> float:
     return float(2 ** (failures - 1) * 0.5 * random.uniform(0.75, 1.25))  # noqa: S311
 
 
-def _limit(answer: Answer, now: float) -> float | None:
+def _limit(answer: ApiResponse, now: float) -> float | None:
     """Seconds until a rate limit allows more, None when the answer is not about one.
 
     https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
@@ -686,7 +690,7 @@ def _retry_after(text: str, now: float) -> float | None:
         return _LIMIT_UNNAMED
 
 
-def _followed(api_url: str, url: str, answer: Answer, troubles: _Troubles) -> str:
+def _followed(api_url: str, url: str, answer: ApiResponse, troubles: _RetryState) -> str:
     """Where a renamed repository's calls go, method and body unchanged.
 
     https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects

@@ -14,9 +14,9 @@ import msgspec
 from app.domain.values import CommitSha, TreeSha, Value, commit_sha, short, tree_sha
 from app.errors import RetryableError, UserError
 from app.github.client import RepositoryClient
-from app.github.conversation import Actor
-from app.github.exchange import Answer, Request
-from app.github.refusals import UnsureError, refused
+from app.github.conversation import Author
+from app.github.exchange import ApiRequest, ApiResponse
+from app.github.refusals import UnknownOutcomeError, refused
 
 _REF = "/repos/{owner}/{repo}/git/ref/{ref}"
 _REFS = "/repos/{owner}/{repo}/git/refs/{ref}"
@@ -83,8 +83,8 @@ class ComparedCommit(Value):
 
     sha: CommitSha
     parents: tuple[CommitSha, ...]
-    author: Actor | None
-    committer: Actor | None
+    author: Author | None
+    committer: Author | None
     message: str
     trailers: tuple[tuple[str, str], ...]
     verified: bool
@@ -169,7 +169,7 @@ async def create_signed_commit(
     https://docs.github.com/en/rest/git/commits#create-a-commit
     """
     answer = await client.send(
-        Request(
+        ApiRequest(
             "POST",
             "/repos/{owner}/{repo}/git/commits",
             body={"message": message, "tree": tree, "parents": list(parents)},
@@ -253,7 +253,7 @@ async def ensure_ref(
             raise RefMoved(ref, expected, actual)
         try:
             answer = await _write_ref(client, ref, sha, exists=actual is not None, force=force)
-        except UnsureError:
+        except UnknownOutcomeError:
             await client.github.pause(failures)
             continue
         if answer.status < 300:
@@ -270,7 +270,7 @@ async def move_ref(client: RepositoryClient, ref: str, sha: CommitSha) -> None:
     https://docs.github.com/en/rest/git/refs#update-a-reference
     """
     await client.send(
-        Request(
+        ApiRequest(
             "PATCH",
             _REFS,
             path={"ref": _below_refs(ref)},
@@ -295,7 +295,7 @@ async def delete_ref(client: RepositoryClient, ref: str) -> None:
     https://docs.github.com/en/rest/git/refs#delete-a-reference
     """
     answer = await client.send(
-        Request(
+        ApiRequest(
             "DELETE",
             _REFS,
             path={"ref": _below_refs(ref)},
@@ -309,9 +309,9 @@ async def delete_ref(client: RepositoryClient, ref: str) -> None:
 
 async def _write_ref(
     client: RepositoryClient, ref: str, sha: CommitSha, *, exists: bool, force: bool
-) -> Answer:
+) -> ApiResponse:
     if exists:
-        request = Request(
+        request = ApiRequest(
             "PATCH",
             _REFS,
             path={"ref": _below_refs(ref)},
@@ -319,7 +319,7 @@ async def _write_ref(
             accept={404, 409, 422},
         )
     else:
-        request = Request(
+        request = ApiRequest(
             "POST",
             "/repos/{owner}/{repo}/git/refs",
             body={"ref": ref, "sha": sha},
@@ -341,7 +341,7 @@ async def _settle(
 
 
 async def _explain(
-    client: RepositoryClient, ref: str, expected: CommitSha | None, answer: Answer
+    client: RepositoryClient, ref: str, expected: CommitSha | None, answer: ApiResponse
 ) -> NoReturn:
     """A refusal means a push came in between, or a rule of the repository forbids the move."""
     actual = await read_ref(client, ref)
@@ -368,7 +368,7 @@ async def _in_the_way(client: RepositoryClient, ref: str) -> str:
     return next((name for name in matching if name.startswith(f"{ref}/")), "")
 
 
-def _may_pass(answer: Answer) -> bool:
+def _may_pass(answer: ApiResponse) -> bool:
     """A race that a new look decides, or a commit that GitHub's replicas don't know yet."""
     words = answer.reason.lower()
     return answer.status in (404, 409) or any(
@@ -404,10 +404,10 @@ def _compared(wire: _ListedWire) -> ComparedCommit:
     )
 
 
-def _account(wire: dict[str, Any] | None) -> Actor | None:
+def _account(wire: dict[str, Any] | None) -> Author | None:
     if not wire:
         return None
-    return Actor(login=wire["login"], id=wire["id"], type=wire.get("type", "User"))
+    return Author(login=wire["login"], id=wire["id"], type=wire.get("type", "User"))
 
 
 def _trailers(message: str) -> tuple[tuple[str, str], ...]:

@@ -10,10 +10,12 @@ import msgspec
 
 from app.domain import labels as ours
 from app.domain.values import Value
-from app.domain.words import LabelLook
 from app.github.client import RepositoryClient
-from app.github.exchange import FULL, Answer, Request
+from app.github.exchange import FULL, ApiRequest, ApiResponse
 from app.github.refusals import graphql_refusal, is_gone
+from app.messages.labels import (
+    LabelLook,
+)
 
 MAX_BODY = 65_536
 """Characters of a comment, an issue or a pull request's text that GitHub takes."""
@@ -25,7 +27,7 @@ _PAINTED_BY_GITHUB = "ededed"
 """The colour of a label that GitHub made because an unknown name was put on an issue."""
 
 
-class Actor(Value):
+class Author(Value):
     """An account. `type` is User, Bot or Organization; what was deleted is `ghost`, id 0."""
 
     login: str
@@ -46,7 +48,7 @@ class Issue(Value):
     node_id: str
     title: str
     body: str
-    author: Actor
+    author: Author
     state: str
     labels: tuple[str, ...]
     locked: bool
@@ -66,7 +68,7 @@ class Comment(Value):
     node_id: str
     url: str
     body: str
-    author: Actor
+    author: Author
     association: str
     created_at: datetime
     updated_at: datetime
@@ -107,7 +109,7 @@ class UserWire(msgspec.Struct):
     type: str = "User"
 
 
-class _AppWire(msgspec.Struct):
+class _CommentAppWire(msgspec.Struct):
     id: int
 
 
@@ -141,7 +143,7 @@ class _CommentWire(msgspec.Struct):
     body: str | None = None
     user: UserWire | None = None
     author_association: str = "NONE"
-    performed_via_github_app: _AppWire | None = None
+    performed_via_github_app: _CommentAppWire | None = None
     body_html: str | None = None
 
 
@@ -188,7 +190,7 @@ async def comments(
     """
     query = {**_since(since), "per_page": _PER_PAGE}
 
-    async def page(number_of_page: int) -> Answer:
+    async def page(number_of_page: int) -> ApiResponse:
         numbered = {**query, "page": number_of_page}
         return await client.get(
             _COMMENTS, path={"issue_number": number}, query=numbered, media=FULL
@@ -238,7 +240,7 @@ async def react(
         return
     template, name = _REACTIONS[subject.kind]
     await client.send(
-        Request(
+        ApiRequest(
             "POST",
             template,
             path={name: subject.id},
@@ -277,7 +279,7 @@ async def ensure_comment(
 
     async def create() -> Comment:
         answer = await client.send(
-            Request("POST", _COMMENTS, path={"issue_number": number}, body={"body": body})
+            ApiRequest("POST", _COMMENTS, path={"issue_number": number}, body={"body": body})
         )
         return _comment(answer.read(_CommentWire))
 
@@ -292,7 +294,7 @@ async def edit_comment(client: RepositoryClient, comment_id: int, body: str) -> 
     """
     check_body(body)
     answer = await client.send(
-        Request(
+        ApiRequest(
             "PATCH",
             "/repos/{owner}/{repo}/issues/comments/{comment_id}",
             path={"comment_id": comment_id},
@@ -339,7 +341,7 @@ async def close_issue(client: RepositoryClient, number: int) -> None:
     https://docs.github.com/en/rest/issues/issues#update-an-issue
     """
     await client.send(
-        Request(
+        ApiRequest(
             "PATCH",
             "/repos/{owner}/{repo}/issues/{issue_number}",
             path={"issue_number": number},
@@ -355,7 +357,7 @@ async def remove_label(client: RepositoryClient, number: int, name: str) -> None
     https://docs.github.com/en/rest/issues/labels#remove-a-label-from-an-issue
     """
     await client.send(
-        Request(
+        ApiRequest(
             "DELETE",
             "/repos/{owner}/{repo}/issues/{issue_number}/labels/{name}",
             path={"issue_number": number, "name": name},
@@ -374,7 +376,7 @@ async def ensure_label(client: RepositoryClient, name: str, color: str, descript
     Names are unique, so GitHub itself refuses (422) to make it twice.
     """
     answer = await client.send(
-        Request(
+        ApiRequest(
             "POST",
             "/repos/{owner}/{repo}/labels",
             body={"name": name, "color": color, "description": description},
@@ -420,7 +422,7 @@ async def _is_ours(client: RepositoryClient, comment: Comment) -> bool:
     return await is_our_bot(client, comment.author)
 
 
-async def is_our_bot(client: RepositoryClient, author: Actor) -> bool:
+async def is_our_bot(client: RepositoryClient, author: Author) -> bool:
     """Whether this account is our bot, by the login that nobody else can have."""
     return author.type == "Bot" and author.login == f"{await client.github.slug()}[bot]"
 
@@ -441,7 +443,7 @@ async def _put_label(
     https://docs.github.com/en/rest/issues/labels#add-labels-to-an-issue
     """
     answer = await client.send(
-        Request(
+        ApiRequest(
             "POST",
             _LABELS,
             path={"issue_number": number},
@@ -458,7 +460,7 @@ async def _put_label(
     )
     if unpainted and look is not None:
         await client.send(
-            Request(
+            ApiRequest(
                 "PATCH",
                 "/repos/{owner}/{repo}/labels/{name}",
                 path={"name": name},
@@ -470,7 +472,7 @@ async def _put_label(
     return labels
 
 
-def _read_comments(answer: Answer) -> list[Comment]:
+def _read_comments(answer: ApiResponse) -> list[Comment]:
     return [_comment(wire) for wire in answer.read(list[_CommentWire])]
 
 
@@ -490,10 +492,10 @@ def _comment(wire: _CommentWire) -> Comment:
     )
 
 
-def actor(user: UserWire | None) -> Actor:
+def actor(user: UserWire | None) -> Author:
     if user is None:
-        return Actor(login="ghost", id=0, type="User")
-    return Actor(login=user.login, id=user.id, type=user.type)
+        return Author(login="ghost", id=0, type="User")
+    return Author(login=user.login, id=user.id, type=user.type)
 
 
 def _since(since: datetime | None) -> dict[str, str | int]:
@@ -507,7 +509,7 @@ def has_line(text: str, line: str) -> bool:
     return line.strip() in (each.strip() for each in text.splitlines())
 
 
-def _says_exists(answer: Answer) -> bool:
+def _says_exists(answer: ApiResponse) -> bool:
     return "already_exists" in answer.reason or "already exists" in answer.reason
 
 

@@ -17,7 +17,7 @@ from app.domain.event import Event
 from app.domain.values import Value
 from app.github import webhooks
 from app.github.client import GitHubApp
-from app.github.exchange import Request
+from app.github.exchange import ApiRequest
 
 KEPT_SECONDS = 3 * 86_400.0
 """How far back GitHub's log goes."""
@@ -72,7 +72,7 @@ async def recent(github: GitHubApp, *, since: float) -> AsyncIterator[Delivery]:
         if cursor is not None:
             query["cursor"] = cursor
         answer = await github.send_as_app(
-            Request("GET", "/app/hook/deliveries", query=query, repeatable=True)
+            ApiRequest("GET", "/app/hook/deliveries", query=query, repeatable=True)
         )
         for wire in answer.read(list[_DeliveryWire]):
             if wire.delivered_at.timestamp() < since:
@@ -88,7 +88,7 @@ async def address(github: GitHubApp) -> str:
 
     https://docs.github.com/en/rest/apps/webhooks#get-a-webhook-configuration-for-an-app
     """
-    answer = await github.send_as_app(Request("GET", "/app/hook/config", repeatable=True))
+    answer = await github.send_as_app(ApiRequest("GET", "/app/hook/config", repeatable=True))
     return answer.read(_ConfigWire).url
 
 
@@ -99,7 +99,7 @@ async def read(github: GitHubApp, delivery: Delivery) -> Event | None:
     GitHub sends under that event's name, RefusedError and RetryableError.
     """
     answer = await github.send_as_app(
-        Request(
+        ApiRequest(
             "GET",
             "/app/hook/deliveries/{delivery_id}",
             path={"delivery_id": delivery.id},

@@ -32,7 +32,7 @@ GRAPHQL = "/graphql"
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiCall:
     """One request as it was sent. `path` is the template, so that calls can be counted by it.
 
     `writes` says that it counts among what an installation may write in a minute. `status` is None
@@ -48,11 +48,11 @@ class Call:
     seconds: float
 
 
-Observe = Callable[[Call], None]
+Observe = Callable[[ApiCall], None]
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """What GitHub sent back."""
 
     status: int
@@ -103,7 +103,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Silence:
+class NoResponse:
     """No answer came. `unsent` when the connection did not even open."""
 
     why: str
@@ -111,7 +111,7 @@ class Silence:
 
 
 @dataclass(frozen=True)
-class Request:
+class ApiRequest:
     """One call, before it is sent.
 
     `template` is the path as GitHub documents it, `path` fills its names. `repeatable` says that

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict
 
-from app.domain.pictures import MediaType, look
+from app.domain.image_info import MediaType, image_info
 from app.domain.values import Value
 from app.errors import RetryableError
 from app.github.client import GitHubApp
@@ -42,7 +42,7 @@ _STORES = re.compile(
 )
 
 
-class Text(Value):
+class TextWithImages(Value):
     """A text with its HTML, as `conversation.issue`, `conversation.comments` and `reviews` read it.
 
     `where` names it for people, such as `the issue`.
@@ -53,7 +53,7 @@ class Text(Value):
     body_html: str
 
 
-class Image(Value):
+class LoadedImage(Value):
     """An image for the model. `source` is its address in the text, which opens nothing."""
 
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
@@ -63,18 +63,18 @@ class Image(Value):
     source: str
 
 
-class LeftOut(Value):
+class OmittedImage(Value):
     """An image that the model does not get: in which text it was, and why."""
 
     where: str
     why: str
 
 
-class Images(Value):
+class ImageSet(Value):
     """The images of some texts, in their order, and those that are missing."""
 
-    images: tuple[Image, ...]
-    left_out: tuple[LeftOut, ...]
+    images: tuple[LoadedImage, ...]
+    left_out: tuple[OmittedImage, ...]
 
 
 def mentioned(body: str) -> bool:
@@ -82,14 +82,14 @@ def mentioned(body: str) -> bool:
     return _SHOWN.search(body) is not None
 
 
-async def images_of(github: GitHubApp, texts: Sequence[Text]) -> Images:
+async def images_of(github: GitHubApp, texts: Sequence[TextWithImages]) -> ImageSet:
     """Load the images of these texts, within the limits above; each is loaded once.
 
     An image counts when its HTML address is GitHub's own and the text names the same asset. No
     token is sent anywhere. One that cannot be had is left out, with the reason.
     """
-    images: list[Image] = []
-    left_out: list[LeftOut] = []
+    images: list[LoadedImage] = []
+    left_out: list[OmittedImage] = []
     seen: set[str] = set()
     for text, address, sources in _shown(texts):
         asset = _asset(github, address)
@@ -97,7 +97,7 @@ async def images_of(github: GitHubApp, texts: Sequence[Text]) -> Images:
             continue
         if asset is None or asset not in sources:
             why = _foreign(address) if asset is None else "the text does not name it"
-            left_out.append(LeftOut(where=text.where, why=why))
+            left_out.append(OmittedImage(where=text.where, why=why))
             continue
         seen.add(asset)
         room = MAX_ALL_BYTES - sum(len(one.data) for one in images)
@@ -106,17 +106,17 @@ async def images_of(github: GitHubApp, texts: Sequence[Text]) -> Images:
             if len(images) < MAX_IMAGES
             else _FULL
         )
-        if isinstance(got, Image):
+        if isinstance(got, LoadedImage):
             images.append(got)
         else:
-            left_out.append(LeftOut(where=text.where, why=got))
-    return Images(images=tuple(images), left_out=tuple(dict.fromkeys(left_out)))
+            left_out.append(OmittedImage(where=text.where, why=got))
+    return ImageSet(images=tuple(images), left_out=tuple(dict.fromkeys(left_out)))
 
 
 _FULL = f"only {MAX_IMAGES} images are read"
 
 
-async def _load(github: GitHubApp, address: str, source: str, room: int) -> Image | str:
+async def _load(github: GitHubApp, address: str, source: str, room: int) -> LoadedImage | str:
     """The image, or why there is none."""
 
     def may_follow(url: str) -> bool:
@@ -134,12 +134,12 @@ async def _load(github: GitHubApp, address: str, source: str, room: int) -> Imag
         return f"it is larger than {MAX_BYTES // 100_000 / 10} MB"
     if len(found.content) > room:
         return f"the images together are larger than {MAX_ALL_BYTES // 1_000_000} MB"
-    picture = look(found.content)
+    picture = image_info(found.content)
     if picture is None:
         return "it is no PNG, JPEG, GIF or WebP"
     if max(picture.width, picture.height) > MAX_PIXELS:
         return f"it is wider or higher than {MAX_PIXELS:,} pixels"
-    return Image(media_type=picture.media_type, data=found.content, source=source)
+    return LoadedImage(media_type=picture.media_type, data=found.content, source=source)
 
 
 class _Pictures(HTMLParser):
@@ -156,7 +156,7 @@ class _Pictures(HTMLParser):
             self.found.append(given.get("data-canonical-src") or given.get("src") or "")
 
 
-def _shown(texts: Sequence[Text]) -> Iterator[tuple[Text, str, dict[str, str]]]:
+def _shown(texts: Sequence[TextWithImages]) -> Iterator[tuple[TextWithImages, str, dict[str, str]]]:
     """Every image that is shown, with its text and the assets that this one names."""
     for text in texts:
         pictures, sources = _Pictures(), _sources(text.body)

@@ -13,7 +13,7 @@ import msgspec
 
 from app.domain.values import Value
 from app.github.client import GitHubApp
-from app.github.exchange import Request
+from app.github.exchange import ApiRequest
 
 _PER_PAGE = 100
 
@@ -72,7 +72,7 @@ async def installation(github: GitHubApp, installation_id: int) -> Installation 
     https://docs.github.com/en/rest/apps/apps#get-an-installation-for-the-authenticated-app
     """
     answer = await github.send_as_app(
-        Request(
+        ApiRequest(
             "GET",
             "/app/installations/{installation_id}",
             path={"installation_id": installation_id},
@@ -90,7 +90,7 @@ async def app(github: GitHubApp) -> App:
 
     https://docs.github.com/en/rest/apps/apps#get-the-authenticated-app
     """
-    answer = await github.send_as_app(Request("GET", "/app", repeatable=True))
+    answer = await github.send_as_app(ApiRequest("GET", "/app", repeatable=True))
     wire = answer.read(_AppWire)
     return App(
         slug=wire.slug,
@@ -111,7 +111,7 @@ async def every(github: GitHubApp) -> AsyncIterator[Installation]:
     while page is not None:
         query: dict[str, str | int] = {"per_page": _PER_PAGE, "page": page}
         answer = await github.send_as_app(
-            Request("GET", "/app/installations", query=query, repeatable=True)
+            ApiRequest("GET", "/app/installations", query=query, repeatable=True)
         )
         for wire in answer.read(list[_InstallationWire]):
             yield _installation(wire)

@@ -41,7 +41,7 @@ class NotSignedInError(UserError):
 
 
 @dataclass(frozen=True)
-class Person:
+class SignedInUser:
     """An account on GitHub."""
 
     login: str
@@ -56,7 +56,7 @@ class UserToken:
     seconds: float
 
 
-class _TokenWire(msgspec.Struct):
+class _UserTokenWire(msgspec.Struct):
     access_token: str = ""
     expires_in: float = _LONGEST_LIFE
     error: str = ""
@@ -67,7 +67,7 @@ class _PersonWire(msgspec.Struct):
     id: int
 
 
-class _RepositoryWire(msgspec.Struct):
+class _ReadableRepositoryWire(msgspec.Struct):
     id: int
 
 
@@ -109,19 +109,19 @@ class People:
         }
         # In the body: what stands in an address ends up in somebody's log.
         answer = await self._send("POST", f"{self.server_url}/login/oauth/access_token", data=given)
-        told = _read(answer, _TokenWire)
+        told = _read(answer, _UserTokenWire)
         if answer.status_code != httpx.codes.OK or not told.access_token:
             raise NotSignedInError("GitHub did not take what it sent you back with.")
         seconds = min(max(told.expires_in, 0.0), _LONGEST_LIFE)
         return UserToken(SecretStr(told.access_token), seconds)
 
-    async def who(self, token: SecretStr) -> Person:
+    async def who(self, token: SecretStr) -> SignedInUser:
         """Whose token it is. Raises NotSignedInError when it is good no longer."""
         answer = await self._ask("/user", token)
         if answer.status_code != httpx.codes.OK:
             raise NotSignedInError("GitHub does not tell who you are.")
         told = _read(answer, _PersonWire)
-        return Person(told.login, told.id)
+        return SignedInUser(told.login, told.id)
 
     async def may_read(self, token: SecretStr, repo: RepoName, repository_id: int) -> bool:
         """Whether a person can read the repository of this id, now.
@@ -136,7 +136,7 @@ class People:
             raise RetryableError("GitHub is in trouble.")
         if answer.status_code != httpx.codes.OK:
             return False
-        return _read(answer, _RepositoryWire).id == repository_id
+        return _read(answer, _ReadableRepositoryWire).id == repository_id
 
     async def forget(self, token: SecretStr) -> None:
         """Tell GitHub that the token is good no longer."""
@@ -168,7 +168,7 @@ class People:
 
 @asynccontextmanager
 async def client_of(outgoing: Outgoing) -> AsyncIterator[httpx.AsyncClient]:
-    """The connections that `People` speaks through; none of them is kept from before."""
+    """The connections that `PlaygroundPeople` speaks through; none of them is kept from before."""
     async with httpx.AsyncClient(
         headers={"Accept": "application/json", "User-Agent": f"honk/{__version__}"},
         timeout=_SECONDS,

@@ -13,9 +13,9 @@ from app.domain.values import CommitSha, Value, commit_sha
 from app.errors import RetryableError
 from app.github.client import RepositoryClient
 from app.github.commits import get_commit
-from app.github.conversation import MAX_BODY, Actor, UserWire, actor
-from app.github.exchange import DIFF, Answer, Request, cut
-from app.github.refusals import RefusedError, UnsureError, graphql_refusal, refused
+from app.github.conversation import MAX_BODY, Author, UserWire, actor
+from app.github.exchange import DIFF, ApiRequest, ApiResponse, cut
+from app.github.refusals import GitHubRefusedError, UnknownOutcomeError, graphql_refusal, refused
 
 NOT_READY = "Not ready: "
 """What the title of a pull request starts with where drafts are refused."""
@@ -51,7 +51,7 @@ class PullRequest(Value):
     state: str
     draft: bool
     merged: bool
-    author: Actor
+    author: Author
     head_ref: str
     head_sha: CommitSha
     head_repo: str | None
@@ -77,7 +77,7 @@ class LinkedPull(Value):
     number: int
     url: str
     repository: str
-    author: Actor
+    author: Author
     head_ref: str
     head_sha: CommitSha
     head_repo: str | None
@@ -197,7 +197,7 @@ async def update_branch(
     for failures in range(1, _LOOKS):
         try:
             answer = await client.send(
-                Request(
+                ApiRequest(
                     "PUT",
                     f"{_PULL}/update-branch",
                     path={"pull_number": number},
@@ -205,7 +205,7 @@ async def update_branch(
                     accept={422},
                 )
             )
-        except UnsureError:
+        except UnknownOutcomeError:
             await client.github.pause(failures)
             if await _was_merged_into(client, number, expected_head_sha):
                 return "updated"
@@ -226,7 +226,7 @@ async def _was_merged_into(client: RepositoryClient, number: int, expected: Comm
 
 
 def _why_not_updated(
-    client: RepositoryClient, answer: Answer
+    client: RepositoryClient, answer: ApiResponse
 ) -> Literal["current", "conflict", "moved"]:
     words = answer.reason.lower()
     if "expected head sha" in words:
@@ -278,7 +278,7 @@ def _linked(node: dict[str, Any]) -> LinkedPull:
         number=node["number"],
         url=node["url"],
         repository=node["repository"]["nameWithOwner"],
-        author=Actor(login=login, id=who.get("databaseId") or 0, type="Bot" if is_bot else "User"),
+        author=Author(login=login, id=who.get("databaseId") or 0, type="Bot" if is_bot else "User"),
         head_ref=node["headRefName"],
         head_sha=commit_sha(node["headRefOid"]),
         head_repo=(node.get("headRepository") or {}).get("nameWithOwner"),
@@ -323,7 +323,7 @@ async def update_pull_request(
     _check(title or "", body or "")
     changes = {"title": title, "body": body, "base": base, "state": state}
     answer = await client.send(
-        Request(
+        ApiRequest(
             "PATCH",
             _PULL,
             path={"pull_number": number},
@@ -340,7 +340,7 @@ async def request_review(client: RepositoryClient, number: int, login: str) -> b
     https://docs.github.com/en/rest/pulls/review-requests
     """
     answer = await client.send(
-        Request(
+        ApiRequest(
             "POST",
             "/repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers",
             path={"pull_number": number},
@@ -369,15 +369,15 @@ async def convert_to_draft(client: RepositoryClient, node_id: str) -> bool:
     """
     try:
         await _set_draft(client, "convertPullRequestToDraft", node_id, draft=True)
-    except RefusedError as refusal:
+    except GitHubRefusedError as refusal:
         if "draft pull requests are not supported" in refusal.reason.lower():
             return False
         raise
     return True
 
 
-async def _open(client: RepositoryClient, wanted: dict[str, Any]) -> Answer:
-    return await client.send(Request("POST", _PULLS, body=wanted, accept={422}))
+async def _open(client: RepositoryClient, wanted: dict[str, Any]) -> ApiResponse:
+    return await client.send(ApiRequest("POST", _PULLS, body=wanted, accept={422}))
 
 
 async def _open_from(client: RepositoryClient, head: str, draft: bool) -> PullRequest | None:
@@ -438,7 +438,7 @@ def _pull_request(wire: _PullWire, draft_wanted: bool = False) -> PullRequest:
     )
 
 
-def _refuses_drafts(answer: Answer) -> bool:
+def _refuses_drafts(answer: ApiResponse) -> bool:
     return "draft" in answer.reason.lower()
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from app.domain.values import RepoName
 from app.errors import RetryableError, UserError
 from app.github.auth import TokenScope
-from app.github.exchange import Answer, Request
+from app.github.exchange import ApiRequest, ApiResponse
 
 
-class RefusedError(UserError):
+class GitHubRefusedError(UserError):
     """GitHub understood and said no. `status` is HTTP's, `reason` GitHub's own words."""
 
     def __init__(self, message: str, *, status: int, reason: str = "", next_step: str = "") -> None:
@@ -20,19 +20,19 @@ class RefusedError(UserError):
         self.reason = reason
 
 
-class NotFoundError(RefusedError):
+class NotFoundError(GitHubRefusedError):
     """It is not there, or the App may not know that it is: GitHub answers 404 to both."""
 
 
-class MissingPermissionError(RefusedError):
+class MissingPermissionError(GitHubRefusedError):
     """The App was not given a permission that this needs."""
 
 
-class BadCredentialsError(RefusedError):
+class BadCredentialsError(GitHubRefusedError):
     """GitHub does not accept what the App signs with its key."""
 
 
-class NoTokenError(RefusedError):
+class NoTokenError(GitHubRefusedError):
     """GitHub gives no token: the App is suspended, uninstalled, or was not given the repository."""
 
 
@@ -40,11 +40,11 @@ class NotInstalledError(NoTokenError, NotFoundError):
     """The installation or the repository is not there for the App."""
 
 
-class UnsureError(RetryableError):
+class UnknownOutcomeError(RetryableError):
     """A write was sent and no word came back whether it took effect: look before sending again."""
 
 
-def refusal(request: Request, answer: Answer, scope: TokenScope) -> RefusedError:
+def refusal(request: ApiRequest, answer: ApiResponse, scope: TokenScope) -> GitHubRefusedError:
     reason, status = answer.reason, answer.status
     said = f"GitHub said: {reason}" if reason else f"GitHub answered {status}."
     if status == 403 and "not accessible by integration" in reason.lower():
@@ -67,12 +67,12 @@ def refusal(request: Request, answer: Answer, scope: TokenScope) -> RefusedError
             status=status,
             reason=reason,
         )
-    return RefusedError(
+    return GitHubRefusedError(
         f"GitHub refused a request about {scope.repo}. {said}", status=status, reason=reason
     )
 
 
-def _needed(request: Request, answer: Answer) -> str:
+def _needed(request: ApiRequest, answer: ApiResponse) -> str:
     """GitHub names what would do: `;` between alternatives, `,` between parts of one."""
     header = answer.headers.get("x-accepted-github-permissions", "")
     first = header.partition(";")[0]
@@ -126,7 +126,7 @@ def graphql_refusal(repo: RepoName, answer: Mapping[str, Any], needs: str) -> Ex
             status=404,
             reason=reason,
         )
-    return RefusedError(
+    return GitHubRefusedError(
         f"GitHub refused a request about {repo}. GitHub said: {reason}",
         status=422,
         reason=reason,
@@ -166,7 +166,7 @@ def is_gone(answer: Mapping[str, Any]) -> bool:
     return any(isinstance(one, dict) and one.get("type") == "NOT_FOUND" for one in errors)
 
 
-def no_token(scope: TokenScope, answer: Answer) -> RefusedError:
+def no_token(scope: TokenScope, answer: ApiResponse) -> GitHubRefusedError:
     reason, status = answer.reason, answer.status
     wanted = ", ".join(_permission_in_words(*pair) for pair in scope.permissions)
     if status == 404:
@@ -194,7 +194,7 @@ def no_token(scope: TokenScope, answer: Answer) -> RefusedError:
     )
 
 
-def not_accepted(answer: Answer) -> BadCredentialsError:
+def not_accepted(answer: ApiResponse) -> BadCredentialsError:
     return BadCredentialsError(
         f"GitHub does not accept Honk's credentials. GitHub said: {answer.reason}",
         status=answer.status,
@@ -203,7 +203,7 @@ def not_accepted(answer: Answer) -> BadCredentialsError:
     )
 
 
-def refused(message: str, answer: Answer) -> RefusedError:
+def refused(message: str, answer: ApiResponse) -> GitHubRefusedError:
     """A refusal that the caller knows better words for; GitHub's own are added."""
     said = f" GitHub said: {answer.reason}" if answer.reason else ""
-    return RefusedError(message + said, status=answer.status, reason=answer.reason)
+    return GitHubRefusedError(message + said, status=answer.status, reason=answer.reason)

@@ -99,12 +99,12 @@ class _FileWire(msgspec.Struct):
     content: str = ""
 
 
-class _ObjectWire(msgspec.Struct):
+class _BranchObjectWire(msgspec.Struct):
     sha: str
 
 
-class _RefWire(msgspec.Struct):
-    object: _ObjectWire
+class _BranchRefWire(msgspec.Struct):
+    object: _BranchObjectWire
 
 
 async def repository(client: RepositoryClient) -> RepositoryInfo:
@@ -172,7 +172,7 @@ async def branch_head(client: RepositoryClient, branch: str) -> CommitSha | None
     )
     if answer.status in (404, 409):
         return None
-    return commit_sha(answer.read(_RefWire).object.sha)
+    return commit_sha(answer.read(_BranchRefWire).object.sha)
 
 
 async def read_file(

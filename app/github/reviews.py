@@ -14,7 +14,7 @@ import msgspec
 from app.domain.values import CommitSha, Value, commit_sha
 from app.github.client import RepositoryClient
 from app.github.conversation import (
-    Actor,
+    Author,
     CommentRef,
     UserWire,
     actor,
@@ -22,7 +22,7 @@ from app.github.conversation import (
     has_line,
     is_our_bot,
 )
-from app.github.exchange import FULL, Request
+from app.github.exchange import FULL, ApiRequest
 from app.github.refusals import NotFoundError
 
 _MOST_PAGES = 10
@@ -44,7 +44,7 @@ class ThreadComment(Value):
     id: int
     node_id: str
     url: str
-    author: Actor
+    author: Author
     association: str
     body: str
     body_html: str
@@ -70,7 +70,7 @@ class Review(Value):
     id: int
     node_id: str
     url: str
-    author: Actor
+    author: Author
     association: str
     body: str
     body_html: str
@@ -79,7 +79,7 @@ class Review(Value):
     submitted_at: datetime | None
 
 
-class _CommentWire(msgspec.Struct):
+class _ReviewCommentWire(msgspec.Struct):
     id: int
     node_id: str
     html_url: str
@@ -120,7 +120,7 @@ async def comment(client: RepositoryClient, comment_id: int) -> ThreadComment | 
     https://docs.github.com/en/rest/pulls/comments#get-a-review-comment-for-a-pull-request
     """
     answer = await client.get(_COMMENT, path={"comment_id": comment_id}, media=FULL, accept={404})
-    return None if answer.status == 404 else _comment(answer.read(_CommentWire))
+    return None if answer.status == 404 else _comment(answer.read(_ReviewCommentWire))
 
 
 async def thread(client: RepositoryClient, pull: int, comment_id: int) -> tuple[ThreadComment, ...]:
@@ -196,14 +196,14 @@ async def ensure_reply(
 
     async def create() -> CommentRef:
         answer = await client.send(
-            Request(
+            ApiRequest(
                 "POST",
                 _COMMENTS + "/{comment_id}/replies",
                 path={"pull_number": pull, "comment_id": root},
                 body={"body": body},
             )
         )
-        wire = answer.read(_CommentWire)
+        wire = answer.read(_ReviewCommentWire)
         return CommentRef(id=wire.id, node_id=wire.node_id, url=wire.html_url, created=True)
 
     there = await _ours(client, known, marker)
@@ -220,7 +220,7 @@ async def edit_review_comment(client: RepositoryClient, comment_id: int, body: s
     """
     check_body(body)
     answer = await client.send(
-        Request(
+        ApiRequest(
             "PATCH",
             _COMMENT,
             path={"comment_id": comment_id},
@@ -242,7 +242,9 @@ async def _newest(
     listing = client.pages(
         _COMMENTS, path={"pull_number": pull}, query=query, media=FULL, most=_MOST_PAGES
     )
-    return [_comment(wire) async for answer in listing for wire in answer.read(list[_CommentWire])]
+    return [
+        _comment(wire) async for answer in listing for wire in answer.read(list[_ReviewCommentWire])
+    ]
 
 
 async def _ours(
@@ -255,7 +257,7 @@ async def _ours(
     return None
 
 
-def _comment(wire: _CommentWire) -> ThreadComment:
+def _comment(wire: _ReviewCommentWire) -> ThreadComment:
     return ThreadComment(
         id=wire.id,
         node_id=wire.node_id,

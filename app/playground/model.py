@@ -139,13 +139,13 @@ class _ScriptFile(BaseModel):
 
 
 @dataclass(frozen=True)
-class Script:
+class ModelScript:
     """Turns that are played in order; after the last comes a `finish` that says so."""
 
     turns: tuple[ScriptedTurn, ...]
 
     @classmethod
-    def parse(cls, text: str, *, name: str = "script") -> Script:
+    def parse(cls, text: str, *, name: str = "script") -> ModelScript:
         """Read YAML. Raises UserError that names the line for anything that is not a script."""
         try:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -166,7 +166,7 @@ class Script:
             ) from None
 
     @classmethod
-    def load(cls, path: Path) -> Script:
+    def load(cls, path: Path) -> ModelScript:
         """Read a file. Raises UserError when there is none or it is not a script."""
         try:
             text = path.read_text(encoding="utf-8")
@@ -250,7 +250,7 @@ class ScriptedModel:
     With `api_key` set, any other key is refused; without, any key will do.
     """
 
-    default: Responder = Script(())
+    default: Responder = ModelScript(())
     scripts: dict[str, Responder] = field(default_factory=dict)
     api_key: str | None = None
     requests: list[Json] = field(default_factory=list)

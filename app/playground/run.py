@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.errors import UserError
 from app.playground.github import AppRegistration, GitHub, serve
-from app.playground.model import Script, ScriptedModel
+from app.playground.model import ModelScript, ScriptedModel
 from app.playground.pages import github_with_pages
 from app.playground.recount import recount
 from app.playground.samples import UNSCRIPTED, Sample, load, scripts, title_and_body
@@ -59,7 +59,7 @@ class Scene:
     name: str
     title: str
     body: str
-    script: Script | None
+    script: ModelScript | None
     source: Path | None = None
     samples: tuple[Sample, ...] = ()
 
@@ -69,7 +69,7 @@ class Scene:
 
         Raises UserError when neither a script nor a key of the real model is there.
         """
-        chosen = Script.load(script) if script else None
+        chosen = ModelScript.load(script) if script else None
         has_key = bool(os.environ.get("ANTHROPIC_API_KEY"))
         if repo is None or issue is None:
             samples = load()
@@ -137,7 +137,7 @@ class Process(Protocol):
     def kill(self) -> None: ...
 
 
-class Start(Protocol):
+class PlaygroundStart(Protocol):
     """How a process is started: the words after `python -m`, environment, folder, its log."""
 
     def __call__(
@@ -174,7 +174,7 @@ async def product(
     *,
     command: str = "serve",
     module: str = "app",
-    start: Start = start_process,
+    start: PlaygroundStart = start_process,
 ) -> AsyncIterator[Product]:
     """Start `honk serve` (or `web`) with these settings alone, and stop it at the end.
 

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.playground.model import Responder, Script, ScriptedTurn
+from app.playground.model import ModelScript, Responder, ScriptedTurn
 
 _FOLDER = Path(__file__).parent / "samples"
 FIRST = "splitbill"
 """The project whose first issue the demo works on by itself."""
 
-UNSCRIPTED = Script(
+UNSCRIPTED = ModelScript(
     (
         ScriptedTurn(
             use=(
@@ -42,7 +42,7 @@ class SampleIssue:
 
     title: str
     body: str
-    script: Script
+    script: ModelScript
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _sample(folder: Path) -> Sample:
 
 def _issue(path: Path, script: Path) -> SampleIssue:
     title, body = title_and_body(path.read_text("utf-8"))
-    return SampleIssue(title, body, Script.load(script))
+    return SampleIssue(title, body, ModelScript.load(script))
 
 
 def title_and_body(text: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import click
 
 from app.playground.github import GitHub
-from app.playground.github.world import CheckRun, Issue
+from app.playground.github.world import CheckRun, SimulatedIssue
 from app.playground.model import ScriptedModel
 
 POLL_SECONDS = 0.05
@@ -33,7 +33,7 @@ class Story:
         self._turns = 0
 
     @property
-    def issue(self) -> Issue:
+    def issue(self) -> SimulatedIssue:
         return self.github.issue(self.repository, self.number)
 
     async def tell(self, ended: Callable[[], bool]) -> bool:

@@ -1,7 +1,7 @@
 """Giving out slots: attempts wait in the engine's queue until they are admitted, fairly.
 
-Who is next is decided by `app.domain.admission`; the engine's queue holds those who wait, and keeps
-one attempt at a time for each subject.
+`app.domain.fair_queue` decides which attempt is next; the engine's queue holds those that wait, and
+keeps one attempt at a time for each subject.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import time
 import structlog
 from dbos import DBOS
 
+from app import log_events
 from app.domain.run import attempt_id
 from app.domain.values import RunId
 from app.errors import RetryableError
-from app.runs import queue, waiting
+from app.runs import queue, queue_position
 from app.runs.services import Services
 
 log = structlog.get_logger()
@@ -43,7 +44,7 @@ class Admission:
                 if look % _LOOKS_UNTIL_TOLD == 0:
                     await self._tell_who_waits()
             except RetryableError as problem:
-                log.warning("nobody can be admitted", why=str(problem))
+                log.warning(log_events.ADMISSION_FAILED, why=str(problem))
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def admit(self) -> None:
@@ -62,7 +63,7 @@ class Admission:
             return
         async with self._database.alone("admission") as decides:
             if decides:
-                await waiting.tell(self._services)
+                await queue_position.tell(self._services)
 
     async def _let_in(self, run: RunId, number: int) -> None:
         """Release first: whoever dies in between leaves a run that is only admitted again."""

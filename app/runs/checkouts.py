@@ -14,16 +14,21 @@ from dataclasses import dataclass
 import structlog
 from pydantic import SecretStr
 
-from app.domain import words
+from app import log_events, messages
 from app.domain.run import RunInput
 from app.domain.values import CommitSha, TreeSha
+from app.git.checkout import (
+    Fetched,
+    FromLfs,
+    FromRepository,
+    Workspace,
+)
+from app.git.command import GitError
+from app.git.external_content import Pointer, Submodule, external_references
+from app.git.mirror import Remote
 from app.github import lfs
 from app.github.addresses import repository_at
 from app.runs.services import READ_CODE, Services
-from app.workspace.absent import Pointer, Submodule, absent
-from app.workspace.checkout import Fetched, FromLfs, FromRepository, Workspace
-from app.workspace.git import GitError
-from app.workspace.mirror import Remote
 
 log = structlog.get_logger()
 
@@ -40,7 +45,7 @@ _NOT_READABLE = "only public repositories are read, and commits that they have"
 
 
 @dataclass(frozen=True)
-class Supplies:
+class ExternalContent:
     """What is laid into a checkout, in words what that is, and what is missing with the reason."""
 
     fetched: Fetched
@@ -63,33 +68,40 @@ async def check_out(
 
     Raises as `Workspaces.create` does, and RetryableError while what is elsewhere cannot be had.
     """
-    supplies = await supplied(services, run, tree or commit)
+    supplies = await fetch_external_content(services, run, tree or commit)
     return await services.workspaces.create(
         run.trigger.repository, commit, name, tree=tree, fetched=supplies.fetched
     )
 
 
-async def supplied(services: Services, run: RunInput, tree: str) -> Supplies:
+async def fetch_external_content(services: Services, run: RunInput, tree: str) -> ExternalContent:
     """Fetch what a commit or tree keeps elsewhere, unless this machine has it. Raises
     RetryableError.
     """
     repo = run.trigger.repository
-    found = await absent(services.mirrors, repo, tree)
+    found = await external_references(services.mirrors, repo, tree)
     if not (found.pointers or found.submodules):
-        return Supplies(Fetched(), (), ())
+        return ExternalContent(Fetched(), (), ())
     services.supply.use(repo)
     remote = await services.remote(run, READ_CODE)
     files, no_files = await _contents(services, run, remote, found.pointers)
     folders, no_folders = await _submodules(services, run, remote, found.submodules)
     here = []
     if files:
-        here.append(words.pointers_fetched([each.path for each in files]))
+        here.append(messages.status_comment.pointers_fetched([each.path for each in files]))
     if folders:
-        here.append(words.submodules_fetched([each.path for each in folders]))
-    missing = [words.pointers_not_fetched(paths, why) for why, paths in no_files.items()]
-    missing += [words.submodules_not_fetched(paths, why) for why, paths in no_folders.items()]
+        here.append(messages.status_comment.submodules_fetched([each.path for each in folders]))
+    missing = [
+        messages.status_comment.pointers_not_fetched(paths, why) for why, paths in no_files.items()
+    ]
+    missing += [
+        messages.status_comment.submodules_not_fetched(paths, why)
+        for why, paths in no_folders.items()
+    ]
     folder = services.supply.contents(repo) if files else None
-    return Supplies(Fetched(folder, tuple(files), tuple(folders)), tuple(here), tuple(missing))
+    return ExternalContent(
+        Fetched(folder, tuple(files), tuple(folders)), tuple(here), tuple(missing)
+    )
 
 
 async def _contents(
@@ -104,7 +116,7 @@ async def _contents(
     if contents:
         token = SecretStr(remote.token or "")
         refused = await lfs.fetch(services.github, remote.url, token, contents, folder)
-        log.info("contents were fetched from Git LFS", count=len(contents), missing=len(refused))
+        log.info(log_events.LFS_CONTENTS_FETCHED, count=len(contents), missing=len(refused))
     for each in wanted:
         if each.oid in refused:
             missing.setdefault(refused[each.oid], []).append(each.path)
@@ -154,7 +166,7 @@ async def _submodule(
     try:
         commit = await mirrors.fetch(repo, there, submodule.commit)
     except GitError as problem:
-        log.info("a submodule cannot be fetched", repository=str(repo), why=problem.words)
+        log.info(log_events.SUBMODULE_NOT_FETCHED, repository=str(repo), why=problem.words)
         commit = None
     if commit is None:
         return _NOT_READABLE

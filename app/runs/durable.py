@@ -16,13 +16,12 @@ from typing import Any, TypeVar
 import structlog
 from dbos import DBOS
 
-from app import tracing
-from app.domain import words
+from app import log_events, messages, tracing
 from app.domain.pending import Cause
 from app.domain.values import Value
 from app.errors import RetryableError, UserError
 from app.github.refusals import BadCredentialsError, MissingPermissionError, NoTokenError
-from app.runs.shift import safe_point, sleep
+from app.runs.graceful_shutdown import safe_point, sleep
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -34,7 +33,7 @@ _LONGEST_SECONDS = 4000.0
 """All waits of one step: GitHub's limits begin anew each hour, and that is waited for once."""
 
 
-class OurBugError(Exception):
+class InternalError(Exception):
     """A step failed in a way nobody foresaw. The log holds the traceback under `reference`."""
 
     def __init__(self, step: str, reference: str) -> None:
@@ -59,7 +58,7 @@ class StoppedError(Exception):
     """Somebody asked the run to stop while a step of it waited for a service that stays away."""
 
 
-class Room:
+class ReleasableSemaphore:
     """So many at work in here at once. Who waits for a service is outside meanwhile."""
 
     def __init__(self, places: int) -> None:
@@ -97,7 +96,7 @@ _place: ContextVar[_Place | None] = ContextVar("place", default=None)
 
 
 @asynccontextmanager
-async def outside() -> AsyncIterator[None]:
+async def released() -> AsyncIterator[None]:
     """Whoever waits in here leaves its place in the room to others."""
     place = _place.get()
     if place is None:
@@ -108,7 +107,7 @@ async def outside() -> AsyncIterator[None]:
     await place.come_back()
 
 
-class Nothing(Value):
+class NoResult(Value):
     """What a step returns that is done for its effect."""
 
 
@@ -142,7 +141,7 @@ async def step(
         )
     if "stopped" in answer:
         raise StoppedError(name)
-    raise OurBugError(name, answer["bug"])
+    raise InternalError(name, answer["bug"])
 
 
 async def _told(
@@ -150,7 +149,7 @@ async def _told(
 ) -> dict[str, Any]:
     try:
         with tracing.span(f"step {name}"):
-            value = await patiently(name, function, stop)
+            value = await retry_or_fail(name, function, stop)
     except UserError as problem:
         return _failed(problem, _cause(problem))
     except StoppedError:
@@ -159,11 +158,11 @@ async def _told(
     except Exception as problem:
         # The one place where the unforeseen ends: it is logged whole and told as ours.
         if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
-            log.warning("a step found the disk full", step=name, why=str(problem))
-            message, next_step = words.disk_is_full()
+            log.warning(log_events.STEP_DISK_FULL, step=name, why=str(problem))
+            message, next_step = messages.refusals.disk_is_full()
             return _failed(UserError(message, next_step=next_step), "disk")
         reference = f"{type(problem).__name__} in {name}"
-        log.exception("a step failed", step=name)
+        log.exception(log_events.STEP_FAILED, step=name)
         return {"bug": reference}
     return {"value": value.model_dump(mode="json")}
 
@@ -191,7 +190,7 @@ def _cause(problem: UserError) -> Cause:
             return "refused"
 
 
-async def patiently(
+async def retry_or_fail(
     name: str, function: Callable[[], Awaitable[T]], stop: asyncio.Event | None = None
 ) -> T:
     """Try again while a service is away; in the end say so, by UserError.
@@ -204,11 +203,11 @@ async def patiently(
 
     async def pause(seconds: float) -> None:
         _end_if_stopped(name, stop)
-        async with outside():
+        async with released():
             await sleep(seconds, stop)
 
     try:
-        return await tried_again(function, _WAITS, "a step waits for a service", pause, step=name)
+        return await retry(function, _WAITS, log_events.STEP_WAITING, pause, step=name)
     except RetryableError as problem:
         _end_if_stopped(name, stop)
         raise StayedAwayError(
@@ -222,16 +221,16 @@ def _end_if_stopped(name: str, stop: asyncio.Event | None) -> None:
         raise StoppedError(name)
 
 
-async def tried_again(
+async def retry(
     function: Callable[[], Awaitable[T]],
     waits: Sequence[float],
-    what_waits: str,
+    event: str,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     **named: str,
 ) -> T:
     """Try again after each of the waits, in seconds, or what the service itself asks for.
 
-    The log tells `what_waits`, `named`. Raises RetryableError as the last try did.
+    The log tells `event`, `named`. Raises RetryableError as the last try did.
     """
     waited = 0.0
     for wait in waits:
@@ -242,6 +241,6 @@ async def tried_again(
             waited += seconds
             if waited > _LONGEST_SECONDS:
                 raise
-            log.warning(what_waits, why=str(problem), seconds=seconds, **named)
+            log.warning(event, why=str(problem), seconds=seconds, **named)
             await pause(seconds)
     return await function()

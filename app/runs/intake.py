@@ -11,7 +11,10 @@ import time
 
 import structlog
 
-from app.domain import labels, words
+from app import log_events, messages
+from app.domain import (
+    labels,
+)
 from app.domain import policy as policies
 from app.domain.policy import Policy
 from app.domain.run import Mode, Outcome, Phase, RunInput, run_id, subject_key
@@ -20,12 +23,12 @@ from app.domain.values import RunId, Value
 from app.errors import HonkError, UserError
 from app.github import conversation, pulls, repositories
 from app.github.client import RepositoryClient
-from app.github.refusals import RefusedError
-from app.runs import durable, talk
-from app.runs.durable import Nothing
+from app.github.refusals import GitHubRefusedError
+from app.runs import durable, reply
+from app.runs.durable import NoResult
 from app.runs.services import READ_PULLS, TALK, Services
 from app.runs.steps import work
-from app.runs.steps.announce import told_of
+from app.runs.steps.progress import status_context
 from app.store.messages import Message
 from app.store.runs import RunRow
 
@@ -34,7 +37,7 @@ log = structlog.get_logger()
 _TOLD_LOOKS, _TOLD_SECONDS = 50, 0.2
 
 
-class Admission(Value):
+class Authorization(Value):
     """Whether a trigger is heard: by the rules of `policy`, refused aloud, or met with silence."""
 
     policy: Policy | None = None
@@ -43,7 +46,7 @@ class Admission(Value):
     silent: str = ""
 
 
-class Standing(Value):
+class SubjectState(Value):
     """The last run of the subject, as it stands when somebody asks something."""
 
     run: RunId | None = None
@@ -58,7 +61,7 @@ class Standing(Value):
     open_pull_is_ours: bool = False
 
 
-class Heard(Value):
+class DeliveredMessage(Value):
     """Words that were kept for a run. `ended`: its last attempt, where that ended without them."""
 
     ended: int | None = None
@@ -74,10 +77,10 @@ _SIGNED = ("label", "unlabel", "comment", "reply")
 """Kinds of triggers that are as GitHub has signed them; the others are made from a live run."""
 
 
-async def admit(services: Services, trigger: Trigger) -> Admission:
+async def authorize(services: Services, trigger: Trigger) -> Authorization:
     """Decide from the actor's permission and the default branch's policy."""
     if trigger.kind in _SIGNED and _is_beyond_memory(services, trigger):
-        return Admission(silent="it was asked too long ago")
+        return Authorization(silent="it was asked too long ago")
     return await _admitted(await services.talker(trigger), trigger.actor, trigger.default_branch)
 
 
@@ -89,25 +92,25 @@ async def may_stop(services: Services, signal: Signal) -> bool:
     client = await services.github.repository(signal.installation_id, signal.repository, TALK)
     admission = await _admitted(client, signal.actor, signal.default_branch)
     if admission.silent:
-        log.info("a closed subject stops no run", number=signal.number, why=admission.silent)
+        log.info(log_events.CLOSE_STOPS_NO_RUN, number=signal.number, why=admission.silent)
     return not admission.silent
 
 
-async def _admitted(client: RepositoryClient, actor: Actor, default_branch: str) -> Admission:
+async def _admitted(client: RepositoryClient, actor: Actor, default_branch: str) -> Authorization:
     permission, policy = await asyncio.gather(
         _permission(client, actor), _policy(client, default_branch)
     )
     is_bot = actor.type != "User"
     # The least that may speak at all: nobody below it gets an answer, whatever the policy holds.
     if not is_bot and not permission.at_least(repositories.Permission.WRITE):
-        return Admission(silent=f"{actor.login} has no write access")
+        return Authorization(silent=f"{actor.login} has no write access")
     if isinstance(policy, UserError):
         return _refusal(is_bot, policy)
     if is_bot and actor.id not in policy.bots:
-        return Admission(silent=f"{actor.login} is a bot that the policy does not name")
+        return Authorization(silent=f"{actor.login} is a bot that the policy does not name")
     if not is_bot and not permission.at_least(repositories.Permission(policy.who)):
-        return Admission(silent=f"{actor.login} is below `who: {policy.who}`")
-    return Admission(policy=policy)
+        return Authorization(silent=f"{actor.login} is below `who: {policy.who}`")
+    return Authorization(policy=policy)
 
 
 async def refreshed(services: Services, trigger: Trigger) -> Refreshed:
@@ -143,38 +146,38 @@ async def _permission(client: RepositoryClient, actor: Actor) -> repositories.Pe
     return await repositories.permission_by_account(client, actor.login, actor.id)
 
 
-def aloud(trigger: Trigger, admission: Admission) -> bool:
+def should_reply(trigger: Trigger, admission: Authorization) -> bool:
     """Whether a refusal is said: to who asked for something, not to who only talks."""
     return bool(admission.problem) and trigger.kind not in ("reply", "unasked")
 
 
-def misunderstood(services: Services, trigger: Trigger) -> tuple[str, str] | None:
+def validation_error(services: Services, trigger: Trigger) -> tuple[str, str] | None:
     """What is wrong with the words themselves; None when they can be carried out."""
     said = trigger.command
     if said is None or "stop" in said.several:
         return None
     if said.several:
-        return words.one_at_a_time(said.several)
+        return messages.refusals.one_at_a_time(said.several)
     model = said.arguments.model
     if model and services.model_named(model) is None:
-        return words.unknown_model(model, services.model_id, services.model_id_max)
+        return messages.refusals.unknown_model(model, services.model_id, services.model_id_max)
     # Which commit may be trusted, and what that means, its own answer tells better.
     if said.problem and said.name != "trust":
         return said.problem, "`/honk help` shows what can be asked for."
     if said.near:
-        return words.did_you_mean(said.near)
+        return messages.refusals.did_you_mean(said.near)
     return None
 
 
-async def look(services: Services, trigger: Trigger) -> Standing:
+async def subject_state(services: Services, trigger: Trigger) -> SubjectState:
     """The subject's last run, the one that this very trigger started left aside."""
     row = await last_run(services, trigger)
     if row is None:
         found = await _linked_pull(services, trigger)
-        return Standing(open_pull=found.number, open_pull_is_ours=found.ours)
+        return SubjectState(open_pull=found.number, open_pull_is_ours=found.ours)
     row = await _ended_if_told(services, row)
     found = await _open_pull(services, trigger, row)
-    return Standing(
+    return SubjectState(
         run=row.id,
         live=row.finished_at is None,
         queued=row.phase is Phase.QUEUED,
@@ -196,7 +199,7 @@ async def _ended_if_told(services: Services, row: RunRow) -> RunRow:
     for _ in range(_TOLD_LOOKS):
         if row.finished_at is not None or row.told_attempt != row.attempt:
             return row
-        async with durable.outside():
+        async with durable.released():
             await asyncio.sleep(_TOLD_SECONDS)
         row = await services.runs.get(row.id)
     return row
@@ -219,70 +222,77 @@ async def runs_asked_for(services: Services, trigger: Trigger) -> list[RunRow]:
     return [row for row in rows if row.id != own and not row.input.quiet]
 
 
-async def refuse(services: Services, trigger: Trigger, problem: str, next_step: str) -> Nothing:
+async def refuse(services: Services, trigger: Trigger, problem: str, next_step: str) -> NoResult:
     """Say on the subject why nothing starts; the label goes, so that it can be put on again."""
     client = await services.talker(trigger)
     run = run_id(trigger.id)
-    marker = words.refusal_marker(run)
-    text = words.refused(run, trigger.actor.login, problem, next_step)
+    marker = messages.comments.refusal_marker(run)
+    text = messages.comments.refused(run, trigger.actor.login, problem, next_step)
     # First of all: where nothing can be said, the label that asked stays as it is.
-    await talk.say(client, trigger, marker, text)
+    await reply.say(client, trigger, marker, text)
     await asyncio.gather(
-        talk.react(client, trigger, "confused"),
-        take_label_off(client, trigger),
+        reply.react(client, trigger, "confused"),
+        remove_trigger_label(client, trigger),
     )
-    return Nothing()
+    return NoResult()
 
 
-async def answer(services: Services, trigger: Trigger, text: str) -> Nothing:
+async def answer(services: Services, trigger: Trigger, text: str) -> NoResult:
     """Answer a question about Honk itself with one comment."""
     client = await services.talker(trigger)
     run = run_id(trigger.id)
     await asyncio.gather(
-        talk.say(client, trigger, words.answer_marker(run), words.answered(run, text)),
-        talk.react(client, trigger, "eyes"),
+        reply.say(
+            client,
+            trigger,
+            messages.comments.answer_marker(run),
+            messages.comments.answer(run, text),
+        ),
+        reply.react(client, trigger, "eyes"),
     )
-    return Nothing()
+    return NoResult()
 
 
-async def acknowledge(services: Services, run: RunInput) -> Nothing:
+async def acknowledge(services: Services, run: RunInput) -> NoResult:
     """The row, the eyes, the status comment and the label: the person sees that it was heard."""
     row, made = await services.runs.open(run)
     if run.quiet:
-        return Nothing()
+        return NoResult()
     waiting = await services.runs.waiting(row)
     client = await services.talker(run.trigger)
     status, _ = await asyncio.gather(
         conversation.ensure_comment(
             client,
             run.trigger.number,
-            words.marker(run.id),
-            words.status_waiting(told_of(services, row), waiting),
+            messages.status_comment.marker(run.id),
+            messages.status_comment.waiting(status_context(services, row), waiting),
             # Before its row there was no status comment of this run.
             fresh=made,
         ),
-        talk.react(client, run.trigger, "eyes"),
+        reply.react(client, run.trigger, "eyes"),
     )
     await services.runs.update(run.id, status_comment_id=status.id, status_node_id=status.node_id)
     # Not before: where nothing can be said, the label that asked stays as it is.
     await _swap_labels(client, run.trigger)
     services.places[run.id] = waiting
-    return Nothing()
+    return NoResult()
 
 
-async def hear(services: Services, trigger: Trigger, run: RunId, text: str) -> Heard:
+async def deliver_message(
+    services: Services, trigger: Trigger, run: RunId, text: str
+) -> DeliveredMessage:
     """Keep a person's words for a run, and show that they were heard.
 
     The run that was seen at work may have ended since, and have looked for the last time.
     """
     message = Message(id=trigger.id, author=trigger.actor.login, text=_with_place(trigger, text))
     await services.messages.add(run, message)
-    await talk.react(await services.talker(trigger), trigger, "eyes")
+    await reply.react(await services.talker(trigger), trigger, "eyes")
     # Only now: a run that ends after the words were kept finds them itself.
     row = await services.runs.get(run)
-    if row.finished_at is None or not await work.has_unheard(services, row.input):
-        return Heard()
-    return Heard(ended=row.attempt)
+    if row.finished_at is None or not await work.has_unread_messages(services, row.input):
+        return DeliveredMessage()
+    return DeliveredMessage(ended=row.attempt)
 
 
 def _with_place(trigger: Trigger, text: str) -> str:
@@ -294,38 +304,38 @@ def _with_place(trigger: Trigger, text: str) -> str:
     return f"On {where}:\n\n{line.diff_hunk}\n\n{text}"
 
 
-async def reopen(services: Services, trigger: Trigger, run: RunInput, attempt: int) -> Nothing:
+async def reopen(services: Services, trigger: Trigger, run: RunInput, attempt: int) -> NoResult:
     """Let a finished run wait for a slot again, and show it where the run is shown.
 
     Done twice, or by two at once, it is once.
     """
     before = await services.runs.get(run.id)
     if before.attempt >= attempt and not _waits(before):
-        return await seen(services, trigger)
+        return await react_with_eyes(services, trigger)
     row = await services.runs.reopen(run.id, attempt, run)
     waiting = await services.runs.waiting(row)
     client = await services.talker(trigger)
-    text = words.status_waiting(told_of(services, row), waiting)
+    text = messages.status_comment.waiting(status_context(services, row), waiting)
     if row.status_comment_id is not None:
         edited = conversation.edit_comment(client, row.status_comment_id, text)
-        await talk.decorate("the status comment", edited)
+        await reply.decorate("the status comment", edited)
     services.places[run.id] = waiting
     await asyncio.gather(
-        talk.react(client, trigger, "eyes"),
-        take_label_off(client, trigger),
-        talk.set_label(client, trigger, labels.QUEUED),
+        reply.react(client, trigger, "eyes"),
+        remove_trigger_label(client, trigger),
+        reply.set_label(client, trigger, labels.QUEUED),
     )
-    return Nothing()
+    return NoResult()
 
 
 def _waits(row: RunRow) -> bool:
     return row.finished_at is None and row.admitted_at is None
 
 
-async def seen(services: Services, trigger: Trigger) -> Nothing:
+async def react_with_eyes(services: Services, trigger: Trigger) -> NoResult:
     """Only the eyes."""
-    await talk.react(await services.talker(trigger), trigger, "eyes")
-    return Nothing()
+    await reply.react(await services.talker(trigger), trigger, "eyes")
+    return NoResult()
 
 
 def new_run(
@@ -334,7 +344,7 @@ def new_run(
     """What a new run is asked; `request` when it is not what the trigger itself says."""
     said = trigger.command.task if trigger.command else ""
     asked = trigger.command.arguments if trigger.command else None
-    stronger = labels.STRONGER in trigger.labels
+    stronger = labels.MAX_MODEL in trigger.labels
     if asked and asked.budget_usd is not None:
         budget = policy.budget.model_copy(update={"usd": asked.budget_usd})
         policy = policy.model_copy(update={"budget": budget})
@@ -353,7 +363,7 @@ def _what_stands_there(trigger: Trigger) -> str:
     """A `/honk` without words in a review or on a line is about what is written there."""
     if trigger.comment is None or trigger.comment.on == "conversation":
         return ""
-    return words.do_what_the_review_says()
+    return messages.agent.address_review()
 
 
 class _OpenPull(Value):
@@ -375,7 +385,7 @@ async def _linked_pull(services: Services, trigger: Trigger) -> _OpenPull:
         found = await pulls.linked_to_issue(client, trigger.number)
         bot = await services.bot_login()
     except HonkError as problem:
-        log.warning("pull requests for an issue were not looked up", why=str(problem))
+        log.warning(log_events.LINKED_PULLS_UNAVAILABLE, why=str(problem))
         return _OpenPull()
     here = str(trigger.repository).lower()
     for pull in found:
@@ -393,8 +403,8 @@ async def _open_pull(services: Services, trigger: Trigger, row: RunRow) -> _Open
     try:
         client = await _reader(services, trigger)
         pull = await pulls.pull_request(client, row.pull_number)
-    except RefusedError as problem:
-        log.warning("a run's pull request was not looked up", run=row.id, why=str(problem))
+    except GitHubRefusedError as problem:
+        log.warning(log_events.RUN_PULL_UNAVAILABLE, run=row.id, why=str(problem))
         return _OpenPull()
     return _OpenPull(number=pull.number, ours=True) if pull.state == "open" else _OpenPull()
 
@@ -421,21 +431,21 @@ async def _reader(services: Services, trigger: Trigger) -> RepositoryClient:
     )
 
 
-def _refusal(is_bot: bool, problem: UserError) -> Admission:
+def _refusal(is_bot: bool, problem: UserError) -> Authorization:
     """A bot that may be none of ours gets no answer: two of them could go on for ever."""
     if is_bot:
-        return Admission(silent=f"a bot asked, and the policy is wrong: {problem.message}")
-    told, next_step = words.foreign(problem.message, problem.next_step)
-    return Admission(problem=told, next_step=next_step)
+        return Authorization(silent=f"a bot asked, and the policy is wrong: {problem.message}")
+    told, next_step = messages.formatting.quoted_problem(problem.message, problem.next_step)
+    return Authorization(problem=told, next_step=next_step)
 
 
 async def _swap_labels(client: RepositoryClient, trigger: Trigger) -> None:
-    await take_label_off(client, trigger)
-    await talk.set_label(client, trigger, labels.QUEUED)
+    await remove_trigger_label(client, trigger)
+    await reply.set_label(client, trigger, labels.QUEUED)
 
 
-async def take_label_off(client: RepositoryClient, trigger: Trigger) -> None:
+async def remove_trigger_label(client: RepositoryClient, trigger: Trigger) -> None:
     """The trigger's label is one-shot."""
     if trigger.label == labels.TRIGGER:
         gone = conversation.remove_label(client, trigger.number, trigger.label)
-        await talk.decorate("the label that asked", gone)
+        await reply.decorate("the label that asked", gone)

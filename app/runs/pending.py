@@ -14,16 +14,23 @@ from typing import Literal
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from app.domain import words
+from app import log_events, messages
 from app.domain.pending import PASSING, Cause, is_given_up
+from app.domain.report import (
+    Report,
+)
 from app.domain.run import Outcome, run_id, subject_key
 from app.domain.trigger import Signal, Trigger
 from app.domain.values import Value
-from app.domain.words import Report
 from app.errors import HonkError, UserError
-from app.github.refusals import NoTokenError, RefusedError
-from app.runs import durable, intake, queue, talk
-from app.runs.durable import Nothing, OurBugError, StepFailedError
+from app.github.refusals import GitHubRefusedError, NoTokenError
+from app.runs import (
+    durable,
+    intake,
+    queue,
+    reply,
+)
+from app.runs.durable import InternalError, NoResult, StepFailedError
 from app.runs.services import Services
 from app.runs.steps import report
 from app.store.database import away
@@ -58,7 +65,7 @@ class Failure(Value):
 async def put_off(
     services: Services,
     request: Trigger | Signal,
-    problem: UserError | OurBugError,
+    problem: UserError | InternalError,
     *,
     may_speak: bool = False,
 ) -> None:
@@ -71,7 +78,7 @@ async def put_off(
         "put off", PutOff, lambda: tell_or_keep(services, request, failure, may_speak)
     )
     log.warning(
-        "a request was not taken in",
+        log_events.REQUEST_FAILED,
         end=done.end,
         cause=failure.cause,
         why=f"{failure.problem} {failure.next_step}",
@@ -81,17 +88,17 @@ async def put_off(
 async def taken_in(services: Services, request: Trigger | Signal) -> None:
     """It waits no more, and others that waited for the same may not have to, either."""
 
-    async def forget() -> Nothing:
+    async def forget() -> NoResult:
         await services.pending.forget(request.id)
         await services.pending.wake(request.installation_id)
-        return Nothing()
+        return NoResult()
 
-    await durable.step("no longer pending", Nothing, forget)
+    await durable.step("no longer pending", NoResult, forget)
 
 
-def _failure(problem: UserError | OurBugError) -> Failure:
-    if isinstance(problem, OurBugError):
-        told, next_step = words.our_bug(problem.reference)
+def _failure(problem: UserError | InternalError) -> Failure:
+    if isinstance(problem, InternalError):
+        told, next_step = messages.refusals.internal_error(problem.reference)
         return Failure(cause="bug", problem=told, next_step=next_step)
     cause = problem.cause if isinstance(problem, StepFailedError) else "refused"
     return Failure(cause=cause, problem=problem.message, next_step=problem.next_step)
@@ -111,7 +118,7 @@ async def tell_or_keep(
             await _tell(services, request, failure)
             told = True
         except HonkError as problem:
-            log.warning("a requester could not be told", why=str(problem))
+            log.warning(log_events.REQUESTER_NOT_NOTIFIED, why=str(problem))
             if _is_gone(problem):
                 await services.pending.forget(request.id)
                 return PutOff(end="gone")
@@ -156,12 +163,12 @@ def _is_insider(trigger: Trigger) -> bool:
 
 async def _tell(services: Services, trigger: Trigger, failure: Failure) -> None:
     """Raises HonkError where nothing can be said."""
-    problem, next_step = words.foreign(failure.problem, failure.next_step)
+    problem, next_step = messages.formatting.quoted_problem(failure.problem, failure.next_step)
     if failure.cause in PASSING:
         run, login = run_id(trigger.id), trigger.actor.login
-        text = words.kept_pending(run, login, problem)
+        text = messages.refusals.kept_pending(run, login, problem)
         client = await services.talker(trigger)
-        await talk.say(client, trigger, words.pending_marker(run), text)
+        await reply.say(client, trigger, messages.refusals.pending_marker(run), text)
         return
     row = await services.runs.find(run_id(trigger.id))
     if row is not None and row.finished_at is None and row.status_comment_id is not None:
@@ -175,8 +182,8 @@ async def _tell(services: Services, trigger: Trigger, failure: Failure) -> None:
 
 def _is_gone(problem: HonkError) -> bool:
     """Whether there is nothing left to speak on."""
-    refused = isinstance(problem, RefusedError) and not isinstance(problem, NoTokenError)
-    return refused and isinstance(problem, RefusedError) and problem.status in _GONE
+    refused = isinstance(problem, GitHubRefusedError) and not isinstance(problem, NoTokenError)
+    return refused and isinstance(problem, GitHubRefusedError) and problem.status in _GONE
 
 
 def _is_over(known: Pending, cause: Cause) -> bool:
@@ -190,13 +197,13 @@ async def keep_retrying(services: Services) -> None:
             await services.pending.wake()
             break
         except HonkError as problem:
-            log.warning("pending requests wait", why=str(problem))
+            log.warning(log_events.PENDING_REQUESTS_WAITING, why=str(problem))
             await asyncio.sleep(LOOK_SECONDS)
     while True:
         try:
             await retry(services)
         except HonkError as problem:
-            log.warning("pending requests wait", why=str(problem))
+            log.warning(log_events.PENDING_REQUESTS_WAITING, why=str(problem))
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -219,7 +226,7 @@ async def _retry(services: Services) -> None:
     for each in await services.pending.due(_LOOKED_AT):
         request = each.request
         if _is_over(each, each.cause):
-            log.warning("a request was given up", trigger=request.id, why=each.reason)
+            log.warning(log_events.REQUEST_GIVEN_UP, trigger=request.id, why=each.reason)
             await services.pending.forget(request.id)
             continue
         if request.subject in subjects or tried[request.installation_id] >= _OF_ONE_INSTALLATION:

@@ -13,8 +13,9 @@ import time
 
 import structlog
 
+from app import log_events
 from app.domain.event import ACTED_ON, EventError
-from app.domain.trigger import Ignored, OurApp, from_event
+from app.domain.trigger import AppIdentity, Ignored, from_event
 from app.domain.values import Value
 from app.errors import HonkError
 from app.github import deliveries
@@ -35,7 +36,7 @@ _LATE_SECONDS = 900.0
 """How late an entry may come into GitHub's log: so far each look overlaps the last one."""
 
 
-class Reconciled(Value):
+class ReconcileResult(Value):
     """What a look into the log found: entries of interest, and triggers that we had missed."""
 
     looked_at: int
@@ -46,7 +47,7 @@ class Reconciler:
     """Of all workers one at a time looks."""
 
     def __init__(
-        self, database: Database, github: GitHubApp, queue: TriggerQueue, app: OurApp
+        self, database: Database, github: GitHubApp, queue: TriggerQueue, app: AppIdentity
     ) -> None:
         self._database = database
         self._seen = Deliveries(database)
@@ -60,10 +61,10 @@ class Reconciler:
             try:
                 await self.reconcile()
             except HonkError as problem:
-                log.warning("GitHub's delivery log could not be read", why=str(problem))
+                log.warning(log_events.DELIVERY_LOG_UNAVAILABLE, why=str(problem))
             await asyncio.sleep(seconds)
 
-    async def reconcile(self) -> Reconciled:
+    async def reconcile(self) -> ReconcileResult:
         """Take in what the log has and we have not.
 
         Raises RetryableError when GitHub or the database is away, RefusedError when GitHub refuses
@@ -71,10 +72,10 @@ class Reconciler:
         """
         async with self._database.alone("reconcile") as ours:
             if not ours:
-                return Reconciled(looked_at=0, taken=0)
+                return ReconcileResult(looked_at=0, taken=0)
             return await self._reconcile()
 
-    async def _reconcile(self) -> Reconciled:
+    async def _reconcile(self) -> ReconcileResult:
         began = time.time()
         since = max(began - KEPT_SECONDS, await self._seen.complete_until() - _LATE_SECONDS)
         missed = await self._not_seen(since)
@@ -84,7 +85,7 @@ class Reconciler:
             taken += await self._take_in(delivery)
             await self._seen.saw(delivery.guid)
         await self._seen.completed(began, forget_before=began - KEPT_SECONDS - _LATE_SECONDS)
-        return Reconciled(looked_at=len(missed), taken=taken)
+        return ReconcileResult(looked_at=len(missed), taken=taken)
 
     async def _not_seen(self, since: float) -> list[Delivery]:
         found: dict[str, Delivery] = {}
@@ -106,11 +107,11 @@ class Reconciler:
                 return False
             decided = from_event(delivery.event, event, self._app)
         except EventError as problem:
-            log.warning("a logged delivery was not read", guid=delivery.guid, why=str(problem))
+            log.warning(log_events.LOGGED_DELIVERY_UNREADABLE, guid=delivery.guid, why=str(problem))
             return False
         if isinstance(decided, Ignored):
             return False
         if await self._queue.enqueue(decided) == "known":
             return False
-        log.info("a delivery was taken from GitHub's log", guid=delivery.guid, trigger=decided.id)
+        log.info(log_events.LOGGED_DELIVERY_ACCEPTED, guid=delivery.guid, trigger=decided.id)
         return True

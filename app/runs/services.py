@@ -13,20 +13,27 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from app import log_events
 from app.agent.model import Model
-from app.domain.admission import Waiting
+from app.domain.fair_queue import QueuePosition
 from app.domain.retention import Retention
 from app.domain.run import RunInput, run_id
-from app.domain.setup import Tried
+from app.domain.setup import BlockedHost
 from app.domain.trigger import Trigger
 from app.domain.values import RepoName, RunId
+from app.egress.setup_proxy import SetupProxies
 from app.errors import RetryableError
+from app.git.checkout import Workspaces
+from app.git.external_cache import ExternalCache
+from app.git.mirror import Mirrors, Remote
+from app.git.setup_snapshots import SetupSnapshots
 from app.github.client import GitHubApp, RepositoryClient
-from app.github.exchange import Call, Observe
-from app.runs.durable import Room
+from app.github.exchange import ApiCall, Observe
+from app.runs.durable import ReleasableSemaphore
+from app.runs.graceful_shutdown import GracefulShutdown
 from app.runs.queue import INTAKE_AT_ONCE
 from app.runs.reconcile import Reconciler
-from app.runs.shift import Shift
+from app.sandbox.bubblewrap import Sandbox
 from app.store.database import Database
 from app.store.images import Images
 from app.store.messages import Messages
@@ -35,12 +42,6 @@ from app.store.reports import Reports
 from app.store.results import ResultStore
 from app.store.runs import Runs
 from app.store.writes import Writes
-from app.workspace.checkout import Workspaces
-from app.workspace.egress import Egress
-from app.workspace.mirror import Mirrors, Remote
-from app.workspace.sandbox import Sandbox
-from app.workspace.snapshots import Snapshots
-from app.workspace.supply import Supply
 
 log = structlog.get_logger()
 
@@ -65,7 +66,7 @@ _EDIT_SECONDS = 60.0
 _STOP_SECONDS = 0.3
 
 
-class Stops:
+class StopRequests:
     """Which live runs people asked to stop, as this worker knows it: half a second late at most."""
 
     def __init__(self) -> None:
@@ -89,14 +90,14 @@ class Stops:
         try:
             asked = await runs.to_stop()
         except RetryableError as problem:
-            log.warning("stops cannot be seen", why=str(problem))
+            log.warning(log_events.STOP_POLL_FAILED, why=str(problem))
             return
         for run, event in self._events.items():
             if run in asked:
                 event.set()
 
 
-class Locks:
+class KeyedLocks:
     """One at a time, of what several runs may want at once, such as one base's results."""
 
     def __init__(self) -> None:
@@ -136,7 +137,7 @@ async def _won(lock: asyncio.Lock, stop: asyncio.Event) -> bool:
             lock.release()
 
 
-class Edits:
+class StatusEdits:
     """When each run's status comment was last edited, and what it told, in this worker."""
 
     def __init__(self) -> None:
@@ -168,22 +169,24 @@ class Edits:
             known.pop(run, None)
 
 
-class TriedPlaces:
+class BlockedHosts:
     """What the set-ups of each run were not let through to, in this worker."""
 
     def __init__(self) -> None:
         self._tried: dict[str, dict[tuple[str, str], int]] = {}
 
-    def note(self, run: str, tried: Sequence[Tried]) -> None:
+    def note(self, run: str, tried: Sequence[BlockedHost]) -> None:
         """The same place counts as often as the set-up that tried it most."""
         known = self._tried.setdefault(run, {})
         for each in tried:
             what = (each.host, each.why)
             known[what] = max(known.get(what, 0), each.count)
 
-    def of(self, run: str) -> tuple[Tried, ...]:
+    def of(self, run: str) -> tuple[BlockedHost, ...]:
         known = self._tried.get(run, {})
-        return tuple(Tried(host=host, why=why, count=count) for (host, why), count in known.items())
+        return tuple(
+            BlockedHost(host=host, why=why, count=count) for (host, why), count in known.items()
+        )
 
     def forget(self, run: str) -> None:
         self._tried.pop(run, None)
@@ -200,15 +203,15 @@ class Services:
     pending: PendingRequests
     writes: Writes
     images: Images
-    supply: Supply
+    supply: ExternalCache
     reports: Reports
     github: GitHubApp
     reconciler: Reconciler
     mirrors: Mirrors
     workspaces: Workspaces
     sandbox: Sandbox
-    egress: Egress
-    snapshots: Snapshots
+    egress: SetupProxies
+    snapshots: SetupSnapshots
     model: Model
     model_id: str
     model_id_max: str
@@ -219,13 +222,15 @@ class Services:
     usd_per_day: float | None = None  # the operator's ceiling for all repositories together
     usd_per_day_installation: float | None = None  # and for those of one installation
     credentials: tuple[str, ...] = field(default=(), repr=False)  # never to be found in any work
-    locks: Locks = field(default_factory=Locks)
-    edits: Edits = field(default_factory=Edits)
-    stops: Stops = field(default_factory=Stops)
-    hearing: Room = field(default_factory=lambda: Room(INTAKE_AT_ONCE))
-    places: dict[RunId, Waiting] = field(default_factory=dict)  # in the queue, as last told
-    tried: TriedPlaces = field(default_factory=TriedPlaces)
-    shift: Shift = field(default_factory=Shift)
+    locks: KeyedLocks = field(default_factory=KeyedLocks)
+    edits: StatusEdits = field(default_factory=StatusEdits)
+    stops: StopRequests = field(default_factory=StopRequests)
+    hearing: ReleasableSemaphore = field(
+        default_factory=lambda: ReleasableSemaphore(INTAKE_AT_ONCE)
+    )
+    places: dict[RunId, QueuePosition] = field(default_factory=dict)  # in the queue, as last told
+    tried: BlockedHosts = field(default_factory=BlockedHosts)
+    shift: GracefulShutdown = field(default_factory=GracefulShutdown)
     _calls: dict[RunId, Counter[str]] = field(default_factory=dict)
     _written: Counter[int] = field(default_factory=Counter)
 
@@ -276,7 +281,7 @@ class Services:
     def counting(self, run: RunId, installation: int) -> Observe:
         """Counts calls to GitHub with the run, until `save_counts` writes them down."""
 
-        def count(call: Call) -> None:
+        def count(call: ApiCall) -> None:
             self._calls.setdefault(run, Counter())[_COLUMNS[call.kind]] += 1
             # Edits of the status comment were taken out of the bucket before they were made.
             if call.kind == "api" and call.writes:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from app.domain import words
+from app import log_events, messages
 from app.domain.command import Command
 from app.domain.run import Outcome, hidden_ref, subject_key
 from app.domain.trigger import Kind, Signal, Trigger
@@ -19,8 +19,13 @@ from app.domain.values import Value
 from app.errors import HonkError, UserError
 from app.github import commits, conversation, pulls
 from app.github.client import RepositoryClient
-from app.runs import durable, intake, pending, taking_in
-from app.runs.durable import Nothing, OurBugError
+from app.runs import (
+    dispatch,
+    durable,
+    intake,
+    pending,
+)
+from app.runs.durable import InternalError, NoResult
 from app.runs.services import READ_PULLS, TALK, WRITE_CODE, Services
 from app.store.runs import RunRow
 
@@ -30,41 +35,41 @@ _END_SECONDS = 120
 _GITHUB_CLOSES_SECONDS = 5.0
 
 
-class Resolved(Value):
+class ResolveResult(Value):
     """The trigger that a signal stands for; none where it concerns no run of ours."""
 
     trigger: Trigger | None = None
 
 
-async def take_in(services: Services, signal: Signal, tries: int = 0) -> None:
+async def handle_signal(services: Services, signal: Signal, tries: int = 0) -> None:
     """Find the run that the signal is about, and do what follows.
 
     `tries` is how often it was tried before, in vain.
     """
     structlog.contextvars.bind_contextvars(trigger=signal.id)
-    found = Resolved()
+    found = ResolveResult()
     try:
         if signal.kind == "closed":
-            await durable.step("the end", Nothing, lambda: _end(services, signal))
+            await durable.step("the end", NoResult, lambda: _end(services, signal))
         else:
-            found = await durable.step("resolve", Resolved, lambda: _resolve(services, signal))
-    except (UserError, OurBugError) as problem:
+            found = await durable.step("resolve", ResolveResult, lambda: _resolve(services, signal))
+    except (UserError, InternalError) as problem:
         await pending.put_off(services, signal, problem)
         return
     if found.trigger is not None:
         # It has the signal's own id.
-        await taking_in.take_in(services, found.trigger, tries)
+        await dispatch.dispatch(services, found.trigger, tries)
         return
     if signal.kind != "closed":
-        log.info("a signal concerns no run", kind=signal.kind)
+        log.info(log_events.SIGNAL_IGNORED, kind=signal.kind)
     if tries:
         await pending.taken_in(services, signal)
 
 
-async def _resolve(services: Services, signal: Signal) -> Resolved:
+async def _resolve(services: Services, signal: Signal) -> ResolveResult:
     row = await _row(services, signal)
     if row is None:
-        return Resolved()
+        return ResolveResult()
     trigger = row.input.trigger
     match signal.kind:
         case "button":
@@ -74,7 +79,7 @@ async def _resolve(services: Services, signal: Signal) -> Resolved:
             return await _trigger(services, signal, row, "button", "retry", on_pull=False)
         case "pushed":
             if await _went_on_top(services, signal):
-                return Resolved()
+                return ResolveResult()
             return await _trigger(services, signal, row, "unasked", "test", on_pull=True)
         case _:
             # A quick check fails before the run has told its end, or even opened the pull request.
@@ -120,7 +125,7 @@ async def _trigger(
     name: str,
     *,
     on_pull: bool,
-) -> Resolved:
+) -> ResolveResult:
     """The run's own trigger once more, asked by somebody else, with the labels of today."""
     before = row.input.trigger
     number = row.pull_number if on_pull and row.pull_number else row.number
@@ -132,7 +137,7 @@ async def _trigger(
     )
     issue = await conversation.issue(client, number)
     said = Command.model_validate({"name": name, "task": ""})
-    return Resolved(
+    return ResolveResult(
         trigger=before.model_copy(
             update={
                 "id": signal.id,
@@ -152,7 +157,7 @@ async def _trigger(
     )
 
 
-async def _end(services: Services, signal: Signal) -> Nothing:
+async def _end(services: Services, signal: Signal) -> NoResult:
     """The subject is closed or gone: its run ends, and what only the run needed goes.
 
     Only somebody with rights can merge, transfer or delete; closing is everybody's for their own.
@@ -161,14 +166,14 @@ async def _end(services: Services, signal: Signal) -> Nothing:
     subject = subject_key(signal.repository, signal.number)
     alive = await services.runs.alive_on(subject)
     if alive and signal.action == "closed" and not await intake.may_stop(services, signal):
-        return Nothing()
+        return NoResult()
     published = await services.runs.of_pull(str(signal.repository), signal.number)
-    problem, _ = words.subject_closed(signal.number, signal.action)
+    problem, _ = messages.refusals.subject_closed(signal.number, signal.action)
     for row in alive:
         await services.runs.ask_to_stop(row.id, signal.actor.login, problem)
     await _until_ended(services, subject)
     if not published:
-        return Nothing()
+        return NoResult()
     client = await services.github.repository(
         signal.installation_id, signal.repository, {**WRITE_CODE, "issues": "write"}
     )
@@ -178,14 +183,14 @@ async def _end(services: Services, signal: Signal) -> Nothing:
             await _remove(client, row)
     if signal.action == "merged":
         await _close_the_issue(client, published[0])
-    return Nothing()
+    return NoResult()
 
 
 async def _until_ended(services: Services, subject: str) -> None:
     for _ in range(_END_SECONDS):
         if not await services.runs.alive_on(subject):
             return
-        async with durable.outside():
+        async with durable.released():
             await asyncio.sleep(1.0)
 
 
@@ -198,7 +203,7 @@ async def _remove(client: RepositoryClient, row: RunRow) -> None:
     try:
         await commits.delete_ref(client, hidden_ref(row.id))
     except HonkError as problem:
-        log.warning("a hidden ref stays", run=row.id, why=str(problem))
+        log.warning(log_events.HIDDEN_REF_NOT_DELETED, run=row.id, why=str(problem))
 
 
 async def _close_the_issue(client: RepositoryClient, row: RunRow) -> None:

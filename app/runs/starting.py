@@ -5,27 +5,35 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from app.domain import labels, words
+from app import messages
+from app.domain import (
+    labels,
+)
 from app.domain.policy import Policy
 from app.domain.run import RunInput
 from app.domain.trigger import Trigger
 from app.domain.values import CommitSha, RunId, Value
-from app.runs import durable, gather, intake, supersede
-from app.runs.durable import Nothing
-from app.runs.gather import Gathered
-from app.runs.intake import Heard, Standing
+from app.runs import (
+    collapse_old_comments,
+    context,
+    durable,
+    intake,
+)
+from app.runs.context import RunContext
+from app.runs.durable import NoResult
+from app.runs.intake import DeliveredMessage, SubjectState
 from app.runs.queue import enqueue_attempt
 from app.runs.services import Services
 
 
-class Left(Value):
+class BudgetLeft(Value):
     """Money that the day has left, in US dollars, and whose limit that is."""
 
     usd: float
     of: Literal["repository", "installation", "operator"]
 
 
-class Day(Value):
+class DailyBudget(Value):
     """US dollars that the day has left: of the operator's limits, and of the policy's.
 
     None where there is no limit.
@@ -36,7 +44,7 @@ class Day(Value):
     repository: float | None
 
 
-class Extended(Value):
+class ExtendResult(Value):
     """A run as its next attempt is asked to do it."""
 
     run: RunInput
@@ -52,35 +60,41 @@ async def start(
     if await _may_not(services, trigger):
         return
     if run.mode != "test":
-        left = await durable.step("count the day's money", Left, lambda: _left(services, run))
+        left = await durable.step("count the day's money", BudgetLeft, lambda: _left(services, run))
         if left.usd <= 0:
-            await refuse(services, trigger, words.day_is_spent(left.of))
+            await refuse(services, trigger, messages.refusals.daily_budget_spent(left.of))
             return
         run = _within(run, left.usd)
-    await durable.step("acknowledge", Nothing, lambda: intake.acknowledge(services, run))
+    await durable.step("acknowledge", NoResult, lambda: intake.acknowledge(services, run))
     gathered = run
     if not run.quiet:
         gathered = (
             await durable.step(
-                "gather", Gathered, lambda: gather.gather(services, run, fixing=fixing)
+                "gather", RunContext, lambda: context.collect_context(services, run, fixing=fixing)
             )
         ).run
     await enqueue_attempt(gathered, 1)
-    await durable.step("put away", Nothing, lambda: supersede.supersede(services, run))
+    await durable.step(
+        "put away", NoResult, lambda: collapse_old_comments.collapse_old_comments(services, run)
+    )
 
 
-async def _left(services: Services, run: RunInput) -> Left:
+async def _left(services: Services, run: RunInput) -> BudgetLeft:
     """What may still be spent today: by the policy here, by the operator everywhere."""
-    day = await left_today(services, run.policy, run.trigger)
+    day = await budget_left_today(services, run.policy, run.trigger)
     limits = [
-        Left(usd=float("1e9") if day.everywhere is None else day.everywhere, of="operator"),
-        *([] if day.installation is None else [Left(usd=day.installation, of="installation")]),
-        *([] if day.repository is None else [Left(usd=day.repository, of="repository")]),
+        BudgetLeft(usd=float("1e9") if day.everywhere is None else day.everywhere, of="operator"),
+        *(
+            []
+            if day.installation is None
+            else [BudgetLeft(usd=day.installation, of="installation")]
+        ),
+        *([] if day.repository is None else [BudgetLeft(usd=day.repository, of="repository")]),
     ]
     return min(limits, key=lambda left: left.usd)
 
 
-async def left_today(services: Services, policy: Policy, trigger: Trigger) -> Day:
+async def budget_left_today(services: Services, policy: Policy, trigger: Trigger) -> DailyBudget:
     """What the day (in UTC) has left of each limit."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
     spent = services.runs.spent_since
@@ -92,7 +106,7 @@ async def left_today(services: Services, policy: Policy, trigger: Trigger) -> Da
         installation -= await spent(today, installation=trigger.installation_id)
     if repository is not None:
         repository -= await spent(today, repository=str(trigger.repository))
-    return Day(everywhere=operator, installation=installation, repository=repository)
+    return DailyBudget(everywhere=operator, installation=installation, repository=repository)
 
 
 def _within(run: RunInput, usd: float) -> RunInput:
@@ -105,10 +119,10 @@ def _within(run: RunInput, usd: float) -> RunInput:
 async def _may_not(services: Services, trigger: Trigger) -> bool:
     """Where nothing may start, that is said."""
     if labels.HOLD in trigger.labels:
-        await refuse(services, trigger, words.on_hold())
+        await refuse(services, trigger, messages.refusals.on_hold())
         return True
     if trigger.closed:
-        await refuse(services, trigger, words.is_closed(trigger.number))
+        await refuse(services, trigger, messages.refusals.subject_is_closed(trigger.number))
         return True
     return False
 
@@ -117,7 +131,7 @@ async def resume(
     services: Services,
     trigger: Trigger,
     policy: Policy,
-    standing: Standing,
+    standing: SubjectState,
     *,
     said: str = "",
     carry_out: bool = False,
@@ -131,33 +145,35 @@ async def resume(
     if await _may_not(services, trigger):
         return
     assert standing.run is not None
-    row = await durable.step("look at the run", Extended, lambda: _as_it_is(services, standing))
-    left = await durable.step("count the day's money", Left, lambda: _left(services, row.run))
+    row = await durable.step("look at the run", ExtendResult, lambda: _as_it_is(services, standing))
+    left = await durable.step("count the day's money", BudgetLeft, lambda: _left(services, row.run))
     if left.usd <= 0:
-        await refuse(services, trigger, words.day_is_spent(left.of))
+        await refuse(services, trigger, messages.refusals.daily_budget_spent(left.of))
         return
     run, attempt = standing.run, standing.attempt + 1
     if said:
-        await durable.step("hear", Heard, lambda: intake.hear(services, trigger, run, said))
+        await durable.step(
+            "hear", DeliveredMessage, lambda: intake.deliver_message(services, trigger, run, said)
+        )
     extended = await durable.step(
         "extend",
-        Extended,
+        ExtendResult,
         lambda: _extend(services, trigger, policy, run, attempt if carry_out else None, trusted),
     )
     await durable.step(
-        "reopen", Nothing, lambda: intake.reopen(services, trigger, extended.run, attempt)
+        "reopen", NoResult, lambda: intake.reopen(services, trigger, extended.run, attempt)
     )
     await enqueue_attempt(extended.run, attempt)
 
 
-async def _as_it_is(services: Services, standing: Standing) -> Extended:
+async def _as_it_is(services: Services, standing: SubjectState) -> ExtendResult:
     assert standing.run is not None
-    return Extended(run=(await services.runs.get(standing.run)).input)
+    return ExtendResult(run=(await services.runs.get(standing.run)).input)
 
 
 async def refuse(services: Services, trigger: Trigger, told: tuple[str, str]) -> None:
     """Say why nothing starts, and what to do."""
-    await durable.step("refuse", Nothing, lambda: intake.refuse(services, trigger, *told))
+    await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *told))
 
 
 async def _extend(
@@ -167,7 +183,7 @@ async def _extend(
     run: RunId,
     carries_out: int | None,
     trusted: CommitSha | None,
-) -> Extended:
+) -> ExtendResult:
     """What the run has used, and on top of it one more budget of the policy, or what was asked."""
     row = await services.runs.get(run)
     used, more = row.input.policy.budget, policy.budget
@@ -188,4 +204,4 @@ async def _extend(
         change |= {"mode": "work", "carries_out": carries_out, "planned": planned}
     if trusted is not None:
         change |= {"trusted": trusted}
-    return Extended(run=row.input.model_copy(update=change))
+    return ExtendResult(run=row.input.model_copy(update=change))

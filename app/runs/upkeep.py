@@ -21,6 +21,7 @@ import structlog
 from dbos import DBOSClient
 from sqlalchemy.exc import DBAPIError
 
+from app import log_events
 from app.domain import retention as rules
 from app.domain.retention import DAY, Cached, Retention
 from app.domain.run import ID_LENGTH
@@ -28,8 +29,8 @@ from app.domain.values import RepoName
 from app.errors import HonkError
 from app.runs import queue
 from app.runs.services import Services
+from app.sandbox.removal import GRAVES, older, removed
 from app.store.history import History
-from app.workspace.removal import GRAVES, older, removed
 
 log = structlog.get_logger()
 
@@ -61,10 +62,10 @@ async def _apart(part: str) -> AsyncIterator[None]:
     try:
         yield
     except (HonkError, OSError, DBAPIError) as problem:
-        log.warning("a part of the clean-up waits", part=part, why=str(problem))
+        log.warning(log_events.CLEANUP_PART_WAITING, part=part, why=str(problem))
     except Exception:
         # The least of what a worker does: nothing here may end the rest.
-        log.exception("a part of the clean-up failed", part=part)
+        log.exception(log_events.CLEANUP_PART_FAILED, part=part)
 
 
 async def clean_database(services: Services) -> None:
@@ -82,7 +83,7 @@ async def clean_database(services: Services) -> None:
         runs = await history.forget(kept.forgotten_before(now))
         workflows = await asyncio.to_thread(_forget_workflows, services, kept, now)
         await history.mark(_MARK, now)
-    log.info("the history was cleaned", runs=runs, workflows=workflows)
+    log.info(log_events.HISTORY_CLEANED, runs=runs, workflows=workflows)
 
 
 def _forget_workflows(services: Services, kept: Retention, now: float) -> int:
@@ -131,7 +132,7 @@ async def clean_disk(services: Services, home: Path) -> None:
             async with _apart("mirrors"):
                 await _tidy_mirrors(services, busy)
             os.utime(home / ".cleaned", (now, now))
-    log.info("the disk was cleaned", left_over=left, caches=dropped)
+    log.info(log_events.DISK_CLEANED, left_over=left, caches=dropped)
 
 
 @contextmanager
@@ -177,7 +178,7 @@ async def _tidy_mirrors(services: Services, busy: set[str]) -> None:
         try:
             await services.mirrors.tidy_up(repo, functools.partial(_is_of, known))
         except HonkError as problem:
-            log.warning("a mirror was not tidied up", repository=str(repo), why=str(problem))
+            log.warning(log_events.MIRROR_NOT_PRUNED, repository=str(repo), why=str(problem))
 
 
 def _is_of(runs: Collection[str], pin: str) -> bool:

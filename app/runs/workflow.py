@@ -8,37 +8,45 @@ from typing import Any, TypeVar
 import structlog
 from dbos import DBOS
 
-from app import tracing
-from app.domain import words
+from app import log_events, messages, tracing
+from app.domain.report import (
+    Report,
+    Work,
+)
 from app.domain.run import Outcome, Preparation, RunInput, hidden_ref
 from app.domain.trigger import Signal, Trigger
 from app.domain.values import Value
-from app.domain.words import Report, Work
 from app.errors import UserError
-from app.runs import durable, intake, queue, signals, taking_in
-from app.runs.durable import Nothing, OurBugError, StoppedError
+from app.runs import (
+    dispatch,
+    durable,
+    intake,
+    queue,
+    signals,
+)
+from app.runs.durable import InternalError, NoResult, StoppedError
 from app.runs.services import Services
 from app.runs.steps import (
-    catch_up,
     checkpoint,
-    head,
+    commit,
     prepare,
     publish,
+    publish_patch,
     rebase,
     report,
     review,
-    seal,
-    show,
+    sync_upstream,
     verify,
+    verify_head,
     work,
 )
-from app.runs.steps.catch_up import CaughtUp
-from app.runs.steps.checkpoint import Packed, Refused
-from app.runs.steps.publish import Kept, Published
-from app.runs.steps.rebase import Rebased
-from app.runs.steps.seal import Sealed
-from app.runs.steps.show import Patch
-from app.runs.steps.verify import Verified
+from app.runs.steps.checkpoint import CheckpointResult, PushRefusal
+from app.runs.steps.commit import CommitResult
+from app.runs.steps.publish import KeepResult, PublishResult
+from app.runs.steps.publish_patch import PatchResult
+from app.runs.steps.rebase import RebaseResult
+from app.runs.steps.sync_upstream import SyncResult
+from app.runs.steps.verify import VerifyResult
 
 log = structlog.get_logger()
 V = TypeVar("V", bound=Value)
@@ -54,13 +62,13 @@ _WITHOUT_A_CHANGE = {
 RECOVERIES = 2
 
 
-class Late(Value):
+class UnreadResult(Value):
     """Whether people said something that no turn of the agent has heard."""
 
     unheard: bool
 
 
-class Salvaged(Value):
+class SalvageResult(Value):
     """Where the work of a failed attempt is kept; empty when there is none."""
 
     kept_at: str
@@ -72,12 +80,12 @@ def register(services: Services) -> None:
     @DBOS.workflow(name=queue.INTAKE, max_recovery_attempts=RECOVERIES)
     async def _intake(trigger: dict[str, Any], tries: int = 0) -> None:
         async with services.hearing.enter(), services.shift.work():
-            await taking_in.take_in(services, Trigger.recorded(trigger), tries)
+            await dispatch.dispatch(services, Trigger.recorded(trigger), tries)
 
     @DBOS.workflow(name=queue.SIGNAL, max_recovery_attempts=RECOVERIES)
     async def _signal(signal: dict[str, Any], tries: int = 0) -> None:
         async with services.hearing.enter(), services.shift.work():
-            await signals.take_in(services, Signal.recorded(signal), tries)
+            await signals.handle_signal(services, Signal.recorded(signal), tries)
 
     @DBOS.workflow(name=queue.ATTEMPT, max_recovery_attempts=RECOVERIES)
     async def _attempt(run: dict[str, Any], number: int) -> None:
@@ -91,35 +99,35 @@ def register(services: Services) -> None:
 async def attempt(services: Services, run: RunInput, number: int) -> None:
     """One attempt, and whatever happens its report."""
     structlog.contextvars.bind_contextvars(run=run.id)
-    log.info("an attempt starts", subject=f"{run.trigger.repository}#{run.trigger.number}")
+    log.info(log_events.ATTEMPT_STARTED, subject=f"{run.trigger.repository}#{run.trigger.number}")
     try:
         told = await _try(services, run, number)
     except UserError as problem:
         told = await _failed(services, run, problem.message, problem.next_step, problem.details)
-    except OurBugError as bug:
-        told = await _failed(services, run, *words.our_bug(bug.reference))
+    except InternalError as bug:
+        told = await _failed(services, run, *messages.refusals.internal_error(bug.reference))
     except StoppedError:
         told = Report(outcome=Outcome.STOPPED, kept_at=await _salvage(services, run))
     await _last_step(
-        services, run, "report", Nothing, lambda: report.report(services, run, number, told)
+        services, run, "report", NoResult, lambda: report.report(services, run, number, told)
     )
-    log.info("an attempt ended", outcome=told.outcome.value)
+    log.info(log_events.ATTEMPT_ENDED, outcome=told.outcome.value)
     await _hear_the_late(services, run, number)
 
 
 async def _hear_the_late(services: Services, run: RunInput, number: int) -> None:
     """Words that came after the agent's last look are not lost: they start the next attempt."""
 
-    async def look() -> Late:
-        return Late(unheard=await work.has_unheard(services, run))
+    async def look() -> UnreadResult:
+        return UnreadResult(unheard=await work.has_unread_messages(services, run))
 
-    late = await _last_step(services, run, "hear the late", Late, look)
+    late = await _last_step(services, run, "hear the late", UnreadResult, look)
     if late.unheard:
 
-        async def again() -> Nothing:
+        async def again() -> NoResult:
             return await intake.reopen(services, run.trigger, run, number + 1)
 
-        await _last_step(services, run, "reopen", Nothing, again)
+        await _last_step(services, run, "reopen", NoResult, again)
         await queue.enqueue_attempt(run, number + 1)
 
 
@@ -151,7 +159,7 @@ async def _change(
         if done.ending == "stopped" and on_github:
             return await _keep(services, run, preparation, packed, done)
         if packed.secrets and not last and done.ending == "done":
-            feedback = words.secrets_feedback(packed.secrets)
+            feedback = messages.agent.secrets(packed.secrets)
             continue
         if packed.secrets:
             return _holds_a_secret(done, packed)
@@ -160,7 +168,7 @@ async def _change(
         if preparation.target.fork:
             return await _show(services, run, preparation, packed, done)
         if packed.refused and not last and done.ending == "done":
-            feedback = words.push_refused_feedback(packed.refused.paths, packed.refused.rule)
+            feedback = messages.agent.push_refused(packed.refused.paths, packed.refused.rule)
             continue
         if packed.refused:
             return _refused_by_github(done, packed.refused)
@@ -169,7 +177,7 @@ async def _change(
         if caught.same_as:
             return _overtaken(done, caught)
         if preparation.conflicts and not last and done.ending == "done":
-            feedback = words.conflicts(preparation.conflicts)
+            feedback = messages.agent.conflicts(preparation.conflicts)
             continue
         if preparation.conflicts:
             return _collided(run, done, preparation)
@@ -190,10 +198,14 @@ async def _change(
 def _opening_words(run: RunInput, number: int, preparation: Preparation) -> str | None:
     """What the agent hears first: in a first attempt the assignment alone."""
     if preparation.conflicts:
-        return words.conflicts(preparation.conflicts)
+        return messages.agent.conflicts(preparation.conflicts)
     if number == 1:
         return None
-    return words.carry_it_out() if run.carries_out == number else words.go_on()
+    return (
+        messages.agent.carry_out_plan()
+        if run.carries_out == number
+        else messages.agent.continue_work()
+    )
 
 
 async def _answer(
@@ -216,7 +228,11 @@ async def _answer(
 async def _test(services: Services, run: RunInput, preparation: Preparation) -> Report:
     """The head as it stands: nothing is changed, and its check run tells."""
     sealed = await _step(
-        services, run, "look at the head", Sealed, lambda: head.look(services, run, preparation)
+        services,
+        run,
+        "look at the head",
+        CommitResult,
+        lambda: verify_head.verify_head(services, run, preparation),
     )
     verified = await _verify(services, run, preparation, sealed)
     await _turn_back(services, run, sealed, verified)
@@ -239,14 +255,14 @@ async def _rebase(
     if number > 1:
         return await _change(services, run, preparation, number)
     rebased = await _step(
-        services, run, "rebase", Rebased, lambda: rebase.rebase(services, run, preparation)
+        services, run, "rebase", RebaseResult, lambda: rebase.rebase(services, run, preparation)
     )
     if rebased.up_to_date:
-        return Report(outcome=Outcome.ANSWERED, work=words.up_to_date(), mode=run.mode)
+        return Report(outcome=Outcome.ANSWERED, work=messages.comments.up_to_date(), mode=run.mode)
     if rebased.preparation.conflicts:
         return await _change(services, run, rebased.preparation, number)
     preparation = rebased.preparation
-    done = words.rebased(preparation.base, merged=preparation.merged is not None)
+    done = messages.comments.rebased(preparation.base, merged=preparation.merged is not None)
     sealed = rebased.sealed
     if sealed is None:
         packed = await _checkpoint(services, run, preparation)
@@ -262,15 +278,23 @@ async def _rebase(
 
 
 async def _show(
-    services: Services, run: RunInput, preparation: Preparation, packed: Packed, done: Work
+    services: Services,
+    run: RunInput,
+    preparation: Preparation,
+    packed: CheckpointResult,
+    done: Work,
 ) -> Report:
     """The work on a fork is a patch to read: pushed, it would run the fork's code with secrets."""
-    sealed = Sealed(sha=packed.commit, tree=packed.tree, check_run=None)
+    sealed = CommitResult(sha=packed.commit, tree=packed.tree, check_run=None)
     verified = await _verify(services, run, preparation, sealed)
     if verified.stopped:
         return Report(outcome=Outcome.STOPPED, work=done, kept_at=hidden_ref(run.id))
     patch = await _step(
-        services, run, "show", Patch, lambda: show.patch(services, run, preparation, packed)
+        services,
+        run,
+        "show",
+        PatchResult,
+        lambda: publish_patch.create_patch(services, run, preparation, packed),
     )
     return Report(
         outcome=Outcome.SHOWN if done.ending == "done" else _WITHOUT_A_CHANGE[done.ending],
@@ -288,7 +312,7 @@ async def _work(
     preparation: Preparation,
     feedback: str | None,
     feedback_id: str,
-) -> tuple[Work, Packed]:
+) -> tuple[Work, CheckpointResult]:
     async def do() -> Work:
         return await work.work(services, run, preparation, feedback, feedback_id=feedback_id)
 
@@ -297,67 +321,85 @@ async def _work(
     return done.model_copy(update={"left_out": packed.left_out}), packed
 
 
-async def _checkpoint(services: Services, run: RunInput, preparation: Preparation) -> Packed:
+async def _checkpoint(
+    services: Services, run: RunInput, preparation: Preparation
+) -> CheckpointResult:
     return await _step(
         services,
         run,
         "checkpoint",
-        Packed,
+        CheckpointResult,
         lambda: checkpoint.checkpoint(services, run, preparation),
     )
 
 
 async def _catch_up(
-    services: Services, run: RunInput, preparation: Preparation, packed: Packed
-) -> CaughtUp:
+    services: Services, run: RunInput, preparation: Preparation, packed: CheckpointResult
+) -> SyncResult:
     return await _step(
         services,
         run,
         "catch up",
-        CaughtUp,
-        lambda: catch_up.catch_up(services, run, preparation, packed),
+        SyncResult,
+        lambda: sync_upstream.sync_upstream(services, run, preparation, packed),
     )
 
 
 async def _keep(
-    services: Services, run: RunInput, preparation: Preparation, packed: Packed, done: Work
+    services: Services,
+    run: RunInput,
+    preparation: Preparation,
+    packed: CheckpointResult,
+    done: Work,
 ) -> Report:
     """Stopped: what there is becomes a commit on the branch, whose check run is cancelled."""
 
-    async def keep() -> Kept:
+    async def keep() -> KeepResult:
         if preparation.target.fork or preparation.conflicts:
-            return Kept(branch=hidden_ref(run.id))
-        sealed = await seal.seal(services, run, preparation, packed, done)
+            return KeepResult(branch=hidden_ref(run.id))
+        sealed = await commit.create_commit(services, run, preparation, packed, done)
         return await publish.keep(services, run, preparation, sealed)
 
-    kept = await _step(services, run, "keep", Kept, keep)
+    kept = await _step(services, run, "keep", KeepResult, keep)
     return Report(outcome=Outcome.STOPPED, kept_at=kept.branch)
 
 
 async def _seal_and_verify(
-    services: Services, run: RunInput, preparation: Preparation, packed: Packed, done: Work
-) -> tuple[Sealed, Verified]:
+    services: Services,
+    run: RunInput,
+    preparation: Preparation,
+    packed: CheckpointResult,
+    done: Work,
+) -> tuple[CommitResult, VerifyResult]:
     sealed = await _seal(services, run, preparation, packed, done)
     return sealed, await _verify(services, run, preparation, sealed)
 
 
 async def _seal(
-    services: Services, run: RunInput, preparation: Preparation, packed: Packed, done: Work
-) -> Sealed:
+    services: Services,
+    run: RunInput,
+    preparation: Preparation,
+    packed: CheckpointResult,
+    done: Work,
+) -> CommitResult:
     return await _step(
         services,
         run,
         "seal",
-        Sealed,
-        lambda: seal.seal(services, run, preparation, packed, done),
+        CommitResult,
+        lambda: commit.create_commit(services, run, preparation, packed, done),
     )
 
 
 async def _verify(
-    services: Services, run: RunInput, preparation: Preparation, sealed: Sealed
-) -> Verified:
+    services: Services, run: RunInput, preparation: Preparation, sealed: CommitResult
+) -> VerifyResult:
     return await _step(
-        services, run, "verify", Verified, lambda: verify.verify(services, run, preparation, sealed)
+        services,
+        run,
+        "verify",
+        VerifyResult,
+        lambda: verify.verify(services, run, preparation, sealed),
     )
 
 
@@ -365,41 +407,43 @@ async def _review(
     services: Services,
     run: RunInput,
     preparation: Preparation,
-    sealed: Sealed,
-    verified: Verified,
-) -> Verified:
+    sealed: CommitResult,
+    verified: VerifyResult,
+) -> VerifyResult:
     return await _step(
         services,
         run,
         "review",
-        Verified,
+        VerifyResult,
         lambda: review.review(services, run, preparation, sealed, verified),
     )
 
 
-async def _turn_back(services: Services, run: RunInput, sealed: Sealed, verified: Verified) -> None:
+async def _turn_back(
+    services: Services, run: RunInput, sealed: CommitResult, verified: VerifyResult
+) -> None:
     """The commit is not published; its check run says what its tests said."""
 
-    async def complete() -> Nothing:
+    async def complete() -> NoResult:
         published = run.mode == "test"
         return await verify.complete_check(services, run, sealed, verified, published=published)
 
-    await _step(services, run, "turn back", Nothing, complete)
+    await _step(services, run, "turn back", NoResult, complete)
 
 
 async def _publish(
     services: Services,
     run: RunInput,
     preparation: Preparation,
-    sealed: Sealed,
+    sealed: CommitResult,
     done: Work,
-    verified: Verified,
+    verified: VerifyResult,
 ) -> Report:
     published = await _step(
         services,
         run,
         "publish",
-        Published,
+        PublishResult,
         lambda: publish.publish(services, run, preparation, sealed, done, verified),
     )
     if published.publication is None:
@@ -422,9 +466,9 @@ async def _after_a_push(
     services: Services,
     run: RunInput,
     preparation: Preparation,
-    sealed: Sealed,
+    sealed: CommitResult,
     done: Work,
-    verified: Verified,
+    verified: VerifyResult,
 ) -> Report:
     """Somebody pushed while the commit was verified: it goes on top of theirs, and is judged anew.
 
@@ -432,9 +476,9 @@ async def _after_a_push(
     """
     await _turn_back(services, run, sealed, verified)
     if preparation.forced:
-        problem, next_step = words.moved_meanwhile()
+        problem, next_step = messages.refusals.branch_moved()
         raise UserError(problem, next_step=next_step)
-    packed = Packed(tree=sealed.tree, commit=sealed.sha, empty=False)
+    packed = CheckpointResult(tree=sealed.tree, commit=sealed.sha, empty=False)
     caught = await _catch_up(services, run, preparation, packed)
     if caught.same_as:
         return _overtaken(done, caught)
@@ -447,14 +491,14 @@ async def _after_a_push(
     return await _publish(services, run, caught.preparation, again, done, judged)
 
 
-def _what_to_mend(verified: Verified) -> str | None:
+def _what_to_mend(verified: VerifyResult) -> str | None:
     parts = [verify.feedback(verified), review.feedback(verified)]
     return "\n\n".join(part for part in parts if part) or None
 
 
-def _refused(run: RunInput, done: Work, verified: Verified) -> Report:
+def _refused(run: RunInput, done: Work, verified: VerifyResult) -> Report:
     """The tests may be good: what the policy forbids is not published for that."""
-    problem, next_step = words.not_let_through(verified.refused)
+    problem, next_step = messages.refusals.forbidden_by_policy(verified.refused)
     return Report(
         outcome=Outcome.ERROR,
         work=done,
@@ -465,21 +509,21 @@ def _refused(run: RunInput, done: Work, verified: Verified) -> Report:
     )
 
 
-def _refused_by_github(done: Work, refused: Refused) -> Report:
-    problem, next_step = words.push_refused(refused.paths, refused.rule)
+def _refused_by_github(done: Work, refused: PushRefusal) -> Report:
+    problem, next_step = messages.refusals.push_refused(refused.paths, refused.rule)
     return Report(outcome=Outcome.ERROR, work=done, problem=problem, next_step=next_step)
 
 
-def _holds_a_secret(done: Work, packed: Packed) -> Report:
+def _holds_a_secret(done: Work, packed: CheckpointResult) -> Report:
     """It stays on this machine: a secret that was pushed is a secret no more."""
-    problem, next_step = words.holds_a_secret(packed.secrets)
+    problem, next_step = messages.refusals.holds_a_secret(packed.secrets)
     outcome = Outcome.STOPPED if done.ending == "stopped" else Outcome.ERROR
     return Report(outcome=outcome, work=done, problem=problem, next_step=next_step)
 
 
 def _collided(run: RunInput, done: Work, preparation: Preparation) -> Report:
     """Others changed the same lines once more: the next attempt brings them together."""
-    problem, next_step = words.collided(preparation.conflicts)
+    problem, next_step = messages.refusals.merge_conflict(preparation.conflicts)
     return Report(
         outcome=Outcome.ERROR,
         work=done,
@@ -489,14 +533,16 @@ def _collided(run: RunInput, done: Work, preparation: Preparation) -> Report:
     )
 
 
-def _overtaken(done: Work, caught: CaughtUp) -> Report:
+def _overtaken(done: Work, caught: SyncResult) -> Report:
     """Somebody made the same change: there is nothing to show in a pull request."""
     preparation = caught.preparation
-    problem, next_step = words.overtaken(caught.same_as, preparation.base, preparation.target)
+    problem, next_step = messages.refusals.overtaken(
+        caught.same_as, preparation.base, preparation.target
+    )
     return Report(outcome=Outcome.NOTHING, work=done, problem=problem, next_step=next_step)
 
 
-def _without_a_change(run: RunInput, done: Work, packed: Packed) -> Report:
+def _without_a_change(run: RunInput, done: Work, packed: CheckpointResult) -> Report:
     kept_at = "" if packed.empty or packed.refused else hidden_ref(run.id)
     if done.ending == "refused":
         return _declined(run, done, kept_at)
@@ -507,7 +553,7 @@ def _without_a_change(run: RunInput, done: Work, packed: Packed) -> Report:
 
 def _declined(run: RunInput, done: Work, kept_at: str = "") -> Report:
     """Not "nothing to do": the work is not done, and what there is of it is kept."""
-    problem, next_step = words.declined(done.text)
+    problem, next_step = messages.refusals.declined(done.text)
     return Report(
         outcome=Outcome.ERROR,
         work=done,
@@ -534,13 +580,13 @@ async def _failed(
 async def _salvage(services: Services, run: RunInput) -> str:
     """Where the work of an attempt is kept that ends before its time; empty when it is nowhere."""
 
-    async def keep() -> Salvaged:
-        await verify.complete_what_is_open(services, run)
-        return Salvaged(kept_at=await checkpoint.salvage(services, run))
+    async def keep() -> SalvageResult:
+        await verify.complete_open_check_runs(services, run)
+        return SalvageResult(kept_at=await checkpoint.salvage(services, run))
 
     try:
-        return (await _last_step(services, run, "salvage", Salvaged, keep)).kept_at
-    except (UserError, OurBugError):
+        return (await _last_step(services, run, "salvage", SalvageResult, keep)).kept_at
+    except (UserError, InternalError):
         return ""
 
 

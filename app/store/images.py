@@ -10,7 +10,7 @@ from app.store.database import Database
 from app.store.schema import images
 
 
-class Image:
+class StoredImage:
     """One picture: where it stood, its type (`image/png`) and its bytes."""
 
     def __init__(self, about: str, media_type: str, data: bytes) -> None:
@@ -25,7 +25,7 @@ class Images:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, run: RunId, seq: int, image: Image) -> None:
+    async def put(self, run: RunId, seq: int, image: StoredImage) -> None:
         """Keep a picture; the same place again changes nothing."""
         kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
         row = {
@@ -38,7 +38,7 @@ class Images:
         insert = kind(images).values(**row).on_conflict_do_nothing()
         await self._database.run(lambda connection: connection.execute(insert))
 
-    async def of(self, run: RunId) -> list[Image]:
+    async def of(self, run: RunId) -> list[StoredImage]:
         """The pictures of a run, in order."""
         query = (
             sa.select(images.c.about, images.c.media_type, images.c.data)
@@ -46,4 +46,4 @@ class Images:
             .order_by(images.c.seq)
         )
         rows = await self._database.run(lambda connection: connection.execute(query).all())
-        return [Image(about, media_type, bytes(data)) for about, media_type, data in rows]
+        return [StoredImage(about, media_type, bytes(data)) for about, media_type, data in rows]

@@ -18,7 +18,7 @@ class Message(Value):
     text: str
 
 
-class Kept(Message):
+class StoredMessage(Message):
     """A message and when it was kept, in seconds since 1970, UTC."""
 
     created_at: float
@@ -37,14 +37,14 @@ class Messages:
         insert = kind(messages).values(**row).on_conflict_do_nothing()
         await self._database.run(lambda connection: connection.execute(insert))
 
-    async def of(self, run: RunId) -> list[Kept]:
+    async def of(self, run: RunId) -> list[StoredMessage]:
         """Every message of the run, oldest first."""
         query = (
-            sa.select(*(messages.c[name] for name in Kept.model_fields))
+            sa.select(*(messages.c[name] for name in StoredMessage.model_fields))
             .where(messages.c.run_id == run)
             .order_by(messages.c.created_at, messages.c.id)
         )
         rows = await self._database.run(
             lambda connection: connection.execute(query).mappings().all()
         )
-        return [Kept.recorded(dict(row)) for row in rows]
+        return [StoredMessage.recorded(dict(row)) for row in rows]

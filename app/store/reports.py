@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 from pydantic import ValidationError
 
+from app.domain.report import (
+    Report,
+)
 from app.domain.values import RunId
-from app.domain.words import Report
 from app.store.database import Database
 from app.store.schema import reports
 

@@ -9,8 +9,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.domain import admission
-from app.domain.admission import Hall, Limits, Live, Served, Waiting
+from app.domain import fair_queue
+from app.domain.fair_queue import (
+    ConcurrencyLimits,
+    FairQueue,
+    QueuedRun,
+    QueuePosition,
+    Served,
+)
 from app.domain.run import Outcome, Phase, RunInput, subject_key
 from app.domain.values import RunId, Value
 from app.store import totals
@@ -87,9 +93,9 @@ class RunLine(Value):
 class Runs:
     """Reads and writes rows of `runs`. Every method is one transaction."""
 
-    def __init__(self, database: Database, limits: Limits | None = None) -> None:
+    def __init__(self, database: Database, limits: ConcurrencyLimits | None = None) -> None:
         self._database = database
-        self._limits = limits or Limits()
+        self._limits = limits or ConcurrencyLimits()
 
     async def open(self, run: RunInput) -> tuple[RunRow, bool]:
         """The run's row, and whether it is this call that made it."""
@@ -233,9 +239,9 @@ class Runs:
         )
         return [RunLine.model_validate(dict(row)) for row in rows]
 
-    async def waiting(self, row: RunRow) -> Waiting:
+    async def waiting(self, row: RunRow) -> QueuePosition:
         """The place of a run in the queue, and why it waits."""
-        run = Live(
+        run = QueuedRun(
             id=row.id,
             subject=row.subject,
             repository=row.repository,
@@ -244,12 +250,12 @@ class Runs:
             admitted=row.admitted_at is not None,
         )
         if run.admitted or row.finished_at is not None:
-            return Waiting(ahead=0, why=None)
+            return QueuePosition(ahead=0, why=None)
 
-        def look(connection: sa.Connection) -> Waiting:
+        def look(connection: sa.Connection) -> QueuePosition:
             live, served = _live(connection), _served(connection)
             slots = _slots(connection)
-            return admission.waiting(run, live, self._limits, served, slots=slots)
+            return fair_queue.position_of(run, live, self._limits, served, slots=slots)
 
         return await self._database.run(look)
 
@@ -266,7 +272,7 @@ class Runs:
                 return []
             live = _live(connection)
             heard = [run for run in live if run.admitted or run.id not in leave_out]
-            hall = Hall(heard, self._limits, _served(connection))
+            hall = FairQueue(heard, self._limits, _served(connection))
             chosen = [run.id for run in itertools.islice(hall.admit(), free)]
             rows = connection.execute(
                 sa.select(runs.c.id, runs.c.attempt).where(runs.c.id.in_(chosen))
@@ -398,7 +404,7 @@ class Runs:
         )
 
 
-def _live(connection: sa.Connection) -> list[Live]:
+def _live(connection: sa.Connection) -> list[QueuedRun]:
     rows = connection.execute(
         sa.select(
             runs.c.id,
@@ -409,7 +415,7 @@ def _live(connection: sa.Connection) -> list[Live]:
             runs.c.admitted_at.is_not(None).label("admitted"),
         ).where(runs.c.finished_at.is_(None))
     )
-    return [Live.model_validate(dict(row)) for row in rows.mappings()]
+    return [QueuedRun.model_validate(dict(row)) for row in rows.mappings()]
 
 
 def _slots(connection: sa.Connection) -> int:

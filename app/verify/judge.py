@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from pydantic import Field, ValidationError
 
-from app.domain.foreign import json_value
+from app.domain.safe_json import json_value
 from app.domain.values import Value
 from app.errors import HonkError
 
@@ -82,7 +82,7 @@ TOOL: Block = {
 }
 
 
-class Answer(Value):
+class JudgeReply(Value):
     """What a model answered: content blocks and usage in the API's shape, usage of lost tries too.
 
     https://platform.claude.com/docs/en/api/messages
@@ -92,10 +92,10 @@ class Answer(Value):
     usage: tuple[dict[str, Any], ...] = ()
 
 
-class Asks(Protocol):
+class AskModel(Protocol):
     """Puts one question to a model."""
 
-    async def ask(self, system: str, messages: Sequence[Block], tool: Block) -> Answer:
+    async def ask(self, system: str, messages: Sequence[Block], tool: Block) -> JudgeReply:
         """One turn over these messages with this one tool.
 
         Raises HonkError when there is no answer to be had.
@@ -103,7 +103,7 @@ class Asks(Protocol):
         ...
 
 
-class Wanted(Value):
+class RequestedChange(Value):
     """One thing that must be different."""
 
     what: str = Field(min_length=1)
@@ -116,11 +116,13 @@ class Judgement(Value):
 
     passed: bool | None
     summary: str
-    changes: tuple[Wanted, ...] = ()
+    changes: tuple[RequestedChange, ...] = ()
     usage: tuple[dict[str, Any], ...] = ()
 
 
-async def judge(asks: Asks, request: str, diff: str, verdict: str, *, boundary: str) -> Judgement:
+async def judge(
+    asks: AskModel, request: str, diff: str, verdict: str, *, boundary: str
+) -> Judgement:
     """Ask for a judgement. Never raises for what the model answers, or for a model that is away.
 
     `request`, `diff` (as a patch) and `verdict` (in words) are all that it sees. `boundary`:
@@ -186,7 +188,7 @@ def read(content: Sequence[Block]) -> Judgement | None:
     """
     for given in _candidates(content):
         try:
-            found = _Given.model_validate(given)
+            found = _JudgeInput.model_validate(given)
         except ValidationError:
             continue
         return _judgement(found)
@@ -196,13 +198,13 @@ def read(content: Sequence[Block]) -> Judgement | None:
 _REMINDER = "\n\nYour last answer could not be read. Call judge_change, once."
 
 
-class _Given(Value):
+class _JudgeInput(Value):
     answer: str = Field(pattern="^(?:pass|change)$")
     summary: str = ""
-    changes: tuple[Wanted, ...] = ()
+    changes: tuple[RequestedChange, ...] = ()
 
 
-def _judgement(given: _Given) -> Judgement | None:
+def _judgement(given: _JudgeInput) -> Judgement | None:
     passed = given.answer == "pass"
     if passed == bool(given.changes) and (passed or not given.summary):
         return None  # a pass with demands, or a veto without a word
@@ -244,7 +246,7 @@ def _part(title: str, words: str, limit: int, boundary: str) -> str:
     return f"{title}\n<<{boundary}\n{plain}\n{boundary}>>"
 
 
-def _where(wanted: Wanted) -> str:
+def _where(wanted: RequestedChange) -> str:
     if not wanted.file:
         return ""
     return f"{wanted.file}:{wanted.line}: " if wanted.line else f"{wanted.file}: "

@@ -22,8 +22,8 @@ from xml.parsers import expat
 
 from app.domain.sanitize import fit, fit_middle
 from app.domain.verdict import TestOutcome, TestResult
+from app.sandbox.spec import WORKSPACE
 from app.verify.lenient import xml_text
-from app.workspace.spec import WORKSPACE
 
 MAX_REPORT_BYTES = 64 * 1024 * 1024
 MAX_TESTS = 200_000
@@ -53,7 +53,7 @@ class BadReportError(Exception):
 
 
 @dataclass(frozen=True)
-class Report:
+class JUnitReport:
     """The tests of one report, and how many more there were than are compared."""
 
     tests: tuple[TestResult, ...]
@@ -67,13 +67,13 @@ None where the case is a file that could not be read: then the file is the id.
 """
 
 
-def read_junit(report: bytes, naming: Naming, folder: str = "") -> Report:
+def read_junit(report: bytes, naming: Naming, folder: str = "") -> JUnitReport:
     """Read JUnit XML (any of its families). Raises BadReportError when it is not that.
 
     `folder` is where the report was made: ids and files are told relative to the repository.
     """
     _refuse_bombs(report)
-    reader = _Reader(naming, folder)
+    reader = _JUnitParser(naming, folder)
     with _no_collections():
         tests = reader.read(xml_text(report))
     if not tests and reader.root not in ("testsuites", "testsuite"):
@@ -109,14 +109,14 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-def bounded(tests: Sequence[TestResult]) -> Report:
+def bounded(tests: Sequence[TestResult]) -> JUnitReport:
     """At most MAX_TESTS, those that fail before all others: a failure is never dropped for room."""
     if len(tests) <= MAX_TESTS:
-        return Report(tuple(tests))
+        return JUnitReport(tuple(tests))
     failing = [test for test in tests if test.outcome.bad]
     others = [test for test in tests if not test.outcome.bad]
     kept = (failing + others)[:MAX_TESTS]
-    return Report(tuple(kept), dropped=len(tests) - len(kept))
+    return JUnitReport(tuple(kept), dropped=len(tests) - len(kept))
 
 
 _TOLD = {
@@ -129,7 +129,7 @@ _PASSED = TestOutcome.PASSED
 _FIELDS = set(TestResult.model_fields)
 
 
-class _Reader:
+class _JUnitParser:
     """Reads the cases of one report as they pass by.
 
     A case has passed until an element inside it says otherwise; of several the worst holds. Only

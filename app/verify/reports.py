@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from app.domain.sanitize import fit, fit_middle, visible
 from app.domain.verdict import (
-    Change,
     Results,
+    TestChange,
     TestOutcome,
     Verdict,
     compare,
@@ -25,7 +25,7 @@ _LEAST = 300
 
 @dataclass(frozen=True)
 class _Failure:
-    test: Change
+    test: TestChange
     was: str
     check: bool = False
 

@@ -25,12 +25,18 @@ from app.domain.verdict import (
     VerifierResult,
     changed,
 )
+from app.sandbox.removal import removed
+from app.sandbox.spec import (
+    MIB,
+    Completed,
+    Mount,
+    Sandbox,
+    SandboxSpec,
+)
+from app.sandbox.untrusted_files import NotReadableError, iter_files, open_file
+from app.verify.bundled_tools import bundle_pytest
 from app.verify.junit import MAX_REPORT_BYTES
-from app.verify.lent import lend_pytest
-from app.verify.verifier import STDOUT, Command, Context, Verifier, label
-from app.workspace.reading import NotReadableError, iter_files, open_file
-from app.workspace.removal import removed
-from app.workspace.spec import MIB, Completed, Mount, Sandbox, SandboxSpec
+from app.verify.verifier import STDOUT, TestCommand, Verifier, VerifierContext, label
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -44,7 +50,7 @@ _TOOLS = "/run/honk/pytest"
 
 
 @dataclass(frozen=True)
-class Site:
+class VerifySite:
     """Where a commit is verified.
 
     `spec.workspace` is the checkout. `scratch` is a folder of this machine for report folders and
@@ -63,7 +69,7 @@ class Site:
 
 
 async def verify(
-    site: Site,
+    site: VerifySite,
     verifiers: Sequence[Verifier],
     commit: CommitSha,
     tree: TreeSha | None = None,
@@ -78,7 +84,7 @@ async def verify(
     return Results(commit=commit, tree=tree, verifiers=tuple(said), environment=environment)
 
 
-async def confirm(site: Site, verifiers: Sequence[Verifier], results: Results) -> Results:
+async def confirm(site: VerifySite, verifiers: Sequence[Verifier], results: Results) -> Results:
     """Run again, on the base, what failed as a whole: a command, or a run that broke off.
 
     A base that fails by chance would make any change look like a fix. What passes the second time
@@ -98,7 +104,7 @@ async def confirm(site: Site, verifiers: Sequence[Verifier], results: Results) -
 
 
 async def rerun(
-    site: Site, verifiers: Sequence[Verifier], before: Results, after: Results
+    site: VerifySite, verifiers: Sequence[Verifier], before: Results, after: Results
 ) -> Results:
     """Run again, in the same checkout, what differs from the base: `after` with what was seen.
 
@@ -121,7 +127,7 @@ async def rerun(
 
 
 async def _again(
-    site: Site, verifier: Verifier, result: VerifierResult, tests: Sequence[TestResult]
+    site: VerifySite, verifier: Verifier, result: VerifierResult, tests: Sequence[TestResult]
 ) -> VerifierResult:
     if verifier.selects(tests):
         return await _again_selected(site, verifier, result, tests)
@@ -145,7 +151,7 @@ def _with_breaks(again: VerifierResult, result: VerifierResult) -> VerifierResul
 
 
 async def _again_selected(
-    site: Site, verifier: Verifier, result: VerifierResult, tests: Sequence[TestResult]
+    site: VerifySite, verifier: Verifier, result: VerifierResult, tests: Sequence[TestResult]
 ) -> VerifierResult:
     only = tuple(test.id for test in tests)
     alone = await _run(site, verifier, only)
@@ -192,13 +198,13 @@ def _seen(
     return (TestOutcome.PASSED,) if _is_break(test) and again.complete and again.ran else ()
 
 
-async def _run(site: Site, verifier: Verifier, only: tuple[str, ...] = ()) -> VerifierResult:
+async def _run(site: VerifySite, verifier: Verifier, only: tuple[str, ...] = ()) -> VerifierResult:
     """One command in one fresh sandbox with one fresh report folder."""
-    lent = await asyncio.to_thread(lend_pytest, site.scratch / "lent")
+    lent = await asyncio.to_thread(bundle_pytest, site.scratch / "lent")
     async with _report_folder(site) as folder:
         report = Mount(folder, _REPORT, writable=True, bounds=_REPORT_BOUNDS)
         tools = Mount(lent, _TOOLS)
-        context = Context(
+        context = VerifierContext(
             report=site.sandbox.seen(report), tools=site.sandbox.seen(tools), only=only
         )
         command = verifier.command(context)
@@ -230,7 +236,7 @@ def _read(
     verifier: Verifier,
     completed: Completed,
     folder: Path,
-    command: Command,
+    command: TestCommand,
     printed: _Printed | None,
 ) -> VerifierResult:
     reports: dict[str, bytes] = {}
@@ -261,7 +267,7 @@ def _present(folder: Path, patterns: Sequence[str]) -> list[str]:
 
 
 @asynccontextmanager
-async def _report_folder(site: Site) -> AsyncIterator[Path]:
+async def _report_folder(site: VerifySite) -> AsyncIterator[Path]:
     """An empty folder that belongs to whoever the checkout belongs to; gone afterwards."""
     site.scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="report-", dir=site.scratch))

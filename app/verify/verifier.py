@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Protocol
 
 from app.domain.verdict import Kind, TestResult, VerifierResult
-from app.workspace.reading import NotReadableError, has_links, iter_files, open_file
-from app.workspace.spec import Completed
+from app.sandbox.spec import Completed
+from app.sandbox.untrusted_files import (
+    NotReadableError,
+    has_links,
+    iter_files,
+    open_file,
+)
 
 MAX_NAMES = 50_000
 """Files of a tree that detection looks at; what lies beyond is not seen."""
@@ -41,7 +46,7 @@ class FileTree(Protocol):
 
 
 @dataclass(frozen=True)
-class Context:
+class VerifierContext:
     """Where a command will run. Both folders are paths inside the sandbox.
 
     `report`: empty, writable, made for this one run. `tools`: what Honk brings, read-only.
@@ -54,7 +59,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Command:
+class TestCommand:
     """What to run in the verifier's folder, and the files to read back from the report folder.
 
     `reports` may hold patterns (`*.xml`), matched against plain names in that folder.
@@ -97,7 +102,7 @@ class Verifier(Protocol):
     def selects(self, tests: Sequence[TestResult]) -> bool:
         """Whether exactly these tests can be run alone."""
 
-    def command(self, context: Context) -> Command: ...
+    def command(self, context: VerifierContext) -> TestCommand: ...
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
         """Read how it ended. Never raises for what was printed or written in the sandbox."""

@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__
 from app.domain import policy
-from app.domain.trigger import OurApp
-from app.web import watching
-from app.web.watching import Watched
-from app.web.webhook import BODY_SECONDS, INTAKE_SECONDS, Intake, Receiver
+from app.domain.trigger import AppIdentity
+from app.web import health
+from app.web.health import HealthChecks
+from app.web.webhook import BODY_SECONDS, INTAKE_SECONDS, Receiver, TriggerSink
 
 WEBHOOK_PATH = "/webhooks/github"
 # GitHub sends to exactly what was typed as the App's webhook URL, and follows no redirect.
@@ -42,9 +42,9 @@ _ONLY_HTTPS = (b"strict-transport-security", b"max-age=31536000")
 def create_app(
     *,
     secrets: Sequence[bytes],
-    app: OurApp,
-    intake: Intake,
-    watched: Watched,
+    app: AppIdentity,
+    intake: TriggerSink,
+    watched: HealthChecks,
     pages: Sequence[BaseRoute] = (),
     is_https: bool = False,
     body_seconds: float = BODY_SECONDS,
@@ -65,7 +65,7 @@ def create_app(
     application = Starlette(
         routes=[
             *(Route(path, receiver, methods=["POST"]) for path in _WEBHOOK_PATHS),
-            *watching.routes(watched),
+            *health.routes(watched),
             Route(POLICY_SCHEMA_PATH, _policy_schema),
             Route("/", _front_page),
             *pages,

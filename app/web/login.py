@@ -23,11 +23,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from app import log_events
 from app.errors import RetryableError
 from app.github.people import NotSignedInError, People
-from app.web.readers import Readers
-from app.web.sessions import Cookies, Session, SigningIn
-from app.web.showing import HEADERS, Shower
+from app.web.rendering import HEADERS, Renderer
+from app.web.repository_access import RepositoryAccess
+from app.web.sessions import Cookies, SigningIn, WebSession
 
 CALLBACK_PATH = "/login/callback"
 
@@ -41,13 +42,13 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
-class Gate:
+class AuthMiddleware:
     """Where people come in and leave, and who they are meanwhile."""
 
     people: People
-    readers: Readers
+    readers: RepositoryAccess
     cookies: Cookies
-    shower: Shower
+    shower: Renderer
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -57,14 +58,14 @@ class Gate:
             Route("/logout", self.guarded(self._leave), methods=["POST"]),
         ]
 
-    def session(self, request: Request) -> Session | None:
+    def session(self, request: Request) -> WebSession | None:
         """Who is signed in, by what they carry."""
-        return self.cookies.read(request, Session)
+        return self.cookies.read(request, WebSession)
 
     def to_login(self, request: Request) -> Response:
         """The way to the door, and back to this page afterwards."""
         response = _go_to("/login", then=request.url.path)
-        self.cookies.take(response, Session)
+        self.cookies.take(response, WebSession)
         return response
 
     def guarded(self, handler: Handler) -> Handler:
@@ -74,10 +75,10 @@ class Gate:
             try:
                 return await handler(request)
             except NotSignedInError as problem:
-                _log.info("nobody is let in", path=request.url.path, why=str(problem))
+                _log.info(log_events.SIGN_IN_REFUSED, path=request.url.path, why=str(problem))
                 return self._not_signed_in(request, str(problem))
             except RetryableError as problem:
-                _log.warning("a page has to wait", path=request.url.path, why=str(problem))
+                _log.warning(log_events.PAGE_UNAVAILABLE, path=request.url.path, why=str(problem))
                 return self.shower.problem(
                     503, "Not now", f"{problem} Try again in a minute; nothing is lost."
                 )
@@ -109,7 +110,7 @@ class Gate:
             raise NotSignedInError("You did not agree on GitHub, so nobody is signed in.")
         token = await self.people.token_for(given["code"], beginning.verifier)
         person = await self.people.who(token.value)
-        session = Session(
+        session = WebSession(
             login=person.login,
             id=person.id,
             token=token.value.get_secret_value(),
@@ -119,7 +120,7 @@ class Gate:
         response = RedirectResponse(beginning.then, 303, HEADERS)
         self.cookies.take(response, SigningIn)
         self.cookies.give(response, session)
-        _log.info("somebody signed in", login=person.login)
+        _log.info(log_events.SIGNED_IN, login=person.login)
         return response
 
     async def _leave(self, request: Request) -> Response:
@@ -132,16 +133,16 @@ class Gate:
             )
         await self._end(session)
         response = _go_to("/login")
-        self.cookies.take(response, Session)
+        self.cookies.take(response, WebSession)
         return response
 
-    async def _end(self, session: Session) -> None:
+    async def _end(self, session: WebSession) -> None:
         """Whoever has a copy of the cookie is out too: GitHub takes the token back."""
         self.readers.forget(session.token)
         try:
             await self.people.forget(SecretStr(session.token))
         except RetryableError as problem:
-            _log.warning("a token was not taken back", why=str(problem))
+            _log.warning(log_events.USER_TOKEN_REVOCATION_FAILED, why=str(problem))
 
     def _not_signed_in(self, request: Request, words: str) -> Response:
         if request.url.path != CALLBACK_PATH:

@@ -17,20 +17,23 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from app.domain import words
+from app import log_events, messages
+from app.domain.report import (
+    PlanItem,
+    Report,
+)
 from app.domain.run import Outcome, Phase
 from app.domain.values import RepoName
-from app.domain.words import PlanItem, Report
 from app.github.people import People, client_of
 from app.outgoing import Outgoing
 from app.settings import Settings
 from app.store.database import Database, now
 from app.store.reports import Reports
 from app.store.runs import RunLine, RunRow, Runs
-from app.web.login import CALLBACK_PATH, Gate
-from app.web.readers import Readers
-from app.web.sessions import Cookies, Session
-from app.web.showing import STATIC, Shower, stamp
+from app.web.login import CALLBACK_PATH, AuthMiddleware
+from app.web.rendering import STATIC, Renderer, stamp
+from app.web.repository_access import RepositoryAccess
+from app.web.sessions import Cookies, WebSession
 
 _LISTED = 50
 _LOOKED_AT = 200
@@ -49,10 +52,10 @@ _log = structlog.get_logger(__name__)
 @asynccontextmanager
 async def open_pages(settings: Settings, database: Database) -> AsyncIterator[list[BaseRoute]]:
     """The pages' routes; where nobody can sign in, pages that say so. Raises UserError."""
-    shower = Shower(settings.secrets(), now)
+    shower = Renderer(settings.secrets(), now)
     sign_in = settings.sign_in()
     if sign_in is None:
-        _log.info("the pages are closed", why=_CLOSED)
+        _log.info(log_events.PAGES_DISABLED, why=_CLOSED)
         yield _closed(shower)
         return
     async with client_of(Outgoing.of(settings)) as client:
@@ -66,7 +69,7 @@ async def open_pages(settings: Settings, database: Database) -> AsyncIterator[li
             back=f"{public}{CALLBACK_PATH}" if public else None,
         )
         cookies = Cookies(sign_in.session_secret, is_secure=settings.is_https, clock=now)
-        gate = Gate(people, Readers(people), cookies, shower)
+        gate = AuthMiddleware(people, RepositoryAccess(people), cookies, shower)
         pages = Pages(
             gate, Runs(database), Reports(database), settings.github_server_url, public or ""
         )
@@ -78,7 +81,7 @@ _CLOSED = (
 )
 
 
-def _closed(shower: Shower) -> list[BaseRoute]:
+def _closed(shower: Renderer) -> list[BaseRoute]:
     async def closed(_request: Request) -> Response:
         return shower.problem(503, "These pages are closed", f"{_CLOSED} Its operator sets them.")
 
@@ -97,7 +100,7 @@ def _static() -> list[BaseRoute]:
 class Pages:
     """What the pages are made of. `server_url` is GitHub's, `public_url` our own, or empty."""
 
-    gate: Gate
+    gate: AuthMiddleware
     runs: Runs
     reports: Reports
     server_url: str
@@ -133,7 +136,7 @@ class Pages:
         return self.gate.shower.json({"runs": found, "older": older})
 
     async def _readable_lines(
-        self, request: Request, session: Session
+        self, request: Request, session: WebSession
     ) -> tuple[list[RunLine], float | None]:
         """The newest runs that the person may see, and where older ones begin, if there are any."""
         rows = await self.runs.lines(
@@ -159,7 +162,7 @@ class Pages:
         report = await self.reports.of(row.id, row.attempt)
         return self.gate.shower.page("run.html", session=session, **self._shown(row, report))
 
-    async def _may_see(self, session: Session, row: RunRow) -> bool:
+    async def _may_see(self, session: WebSession, row: RunRow) -> bool:
         trigger = row.input.trigger
         return await self.gate.readers.may_read(
             session.token, str(trigger.repository), trigger.repository_id
@@ -176,15 +179,17 @@ class Pages:
             "title": trigger.title,
             "asked": run.request or trigger.body,
             "requester": "" if trigger.kind == "unasked" else trigger.actor.login,
-            "state": words.state(row.phase, row.outcome, run.mode),
+            "state": messages.formatting.state(row.phase, row.outcome, run.mode),
             "tone": _tone(row.outcome),
             "live": row.finished_at is None,
-            "timeline": words.timeline(phases, end),
+            "timeline": messages.status_comment.timeline(phases, end),
             "seconds": max(0.0, end - row.created_at),
             "plan": [PlanItem.model_validate(item) for item in row.plan or []],
             "manifest": run.manifest,
             "report": report,
-            "tests": words.verdict_rows(report.verdict) if report and report.verdict else [],
+            "tests": messages.check_run.verdict_rows(report.verdict)
+            if report and report.verdict
+            else [],
             "subject_url": f"{home}/{kind}/{trigger.number}",
             "pull_url": f"{home}/pull/{row.pull_number}" if row.pull_number else "",
             "check_url": self._on_github(_check_url(report)),
@@ -209,7 +214,7 @@ def _tone(outcome: Outcome | None) -> str:
 
 
 def _line(line: RunLine) -> dict[str, Any]:
-    state = words.state(line.phase, line.outcome, line.mode)
+    state = messages.formatting.state(line.phase, line.outcome, line.mode)
     return {"run": line, "state": state, "tone": _tone(line.outcome)}
 
 

@@ -27,7 +27,7 @@ SIGN_IN_SECONDS = 600
 Clock = Callable[[], float]
 
 
-class Session(msgspec.Struct, frozen=True):
+class WebSession(msgspec.Struct, frozen=True):
     """Somebody who is signed in. `form` is a word that this person's own forms carry."""
 
     login: str
@@ -56,7 +56,7 @@ class SigningIn(msgspec.Struct, frozen=True):
         )
 
 
-S = TypeVar("S", Session, SigningIn)
+S = TypeVar("S", WebSession, SigningIn)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Cookies:
         self._clock = clock
         self._kinds: dict[type, Cookie] = {
             kind: Cookie(name, is_secure, _key(secret, name))
-            for kind, name in ((Session, "honk-session"), (SigningIn, "honk-signing-in"))
+            for kind, name in ((WebSession, "honk-session"), (SigningIn, "honk-signing-in"))
         }
 
     def now(self) -> float:
@@ -104,11 +104,11 @@ class Cookies:
             return None
         return found if found.ends > self._clock() else None
 
-    def seal(self, value: Session | SigningIn) -> str:
+    def seal(self, value: WebSession | SigningIn) -> str:
         """The value as the cookie holds it."""
         return self._kinds[type(value)].key.encrypt(msgspec.json.encode(value)).decode()
 
-    def give(self, response: Response, value: Session | SigningIn) -> None:
+    def give(self, response: Response, value: WebSession | SigningIn) -> None:
         """Let the visitor carry it until it ends."""
         cookie = self._kinds[type(value)]
         response.set_cookie(

@@ -26,9 +26,9 @@ from prometheus_client import Counter
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from app import metrics
+from app import log_events, metrics
 from app.domain.event import Event, EventError
-from app.domain.trigger import Decision, Ignored, OurApp, Signal, Trigger, from_event
+from app.domain.trigger import AppIdentity, Decision, Ignored, Signal, Trigger, from_event
 from app.errors import RetryableError
 from app.github import webhooks
 
@@ -58,7 +58,7 @@ _log = structlog.get_logger(__name__)
 _stdlib_log = logging.getLogger(__name__)
 
 
-class Intake(Protocol):
+class TriggerSink(Protocol):
     """Where triggers go. It returns only when the trigger is durable."""
 
     async def enqueue(self, trigger: Trigger | Signal) -> Literal["accepted", "known"]:
@@ -66,7 +66,7 @@ class Intake(Protocol):
         ...
 
 
-class Head(NamedTuple):
+class DeliveryHeaders(NamedTuple):
     """What the headers say, before any of the body is read."""
 
     event: str
@@ -90,7 +90,7 @@ class _Refusal(Exception):  # noqa: N818
         return PlainTextResponse(self.sentence + "\n", self.status, headers)
 
 
-class Room:
+class MemoryBudget:
     """A bound on what large bodies hold in memory; who comes first is served first."""
 
     def __init__(self, size: int) -> None:
@@ -115,7 +115,9 @@ class Room:
 class _Body:
     """One body while it is received and read: hashed as it comes, and kept within the room."""
 
-    def __init__(self, head: Head, check: webhooks.SignatureCheck, room: Room) -> None:
+    def __init__(
+        self, head: DeliveryHeaders, check: webhooks.SignatureCheck, room: MemoryBudget
+    ) -> None:
         self.size = 0
         self.waits_for_room = False
         self._store: bytearray | mmap.mmap = bytearray()
@@ -174,11 +176,11 @@ class _Refusals:
         second = int(time.monotonic())
         if second != self._second:
             if self._untold:
-                _log.warning("more deliveries were refused", count=self._untold)
+                _log.warning(log_events.DELIVERIES_REFUSED, count=self._untold)
             self._second, self._told, self._untold = second, 0, 0
         if self._told < REFUSALS_TOLD:
             self._told += 1
-            _log.info("delivery refused", status=refusal.status, reason=refusal.sentence)
+            _log.info(log_events.DELIVERY_REFUSED, status=refusal.status, reason=refusal.sentence)
         else:
             self._untold += 1
 
@@ -193,8 +195,8 @@ class Receiver:
         self,
         *,
         secrets: Sequence[bytes],
-        app: OurApp,
-        intake: Intake,
+        app: AppIdentity,
+        intake: TriggerSink,
         body_seconds: float = BODY_SECONDS,
         intake_seconds: float = INTAKE_SECONDS,
     ) -> None:
@@ -203,7 +205,7 @@ class Receiver:
         self._intake = intake
         self._body_seconds = body_seconds
         self._intake_seconds = intake_seconds
-        self._room = Room(HELD_BYTES)
+        self._room = MemoryBudget(HELD_BYTES)
         self._refusals = _Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -214,7 +216,7 @@ class Receiver:
 
     async def _answer(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Response:
         try:
-            head = read_head(headers)
+            head = read_headers(headers)
             event = await self._read_event(receive, head)
             if head.event in _COMMENTS:
                 # Reading a long comment's Markdown takes seconds: not on the loop.
@@ -224,14 +226,16 @@ class Receiver:
             if isinstance(decided, Ignored):
                 # Most deliveries end here; a line that nobody reads should cost them nothing.
                 if _stdlib_log.isEnabledFor(logging.DEBUG):
-                    _log.debug("delivery ignored", reason=decided.reason, delivery=head.delivery)
+                    _log.debug(
+                        log_events.DELIVERY_IGNORED, reason=decided.reason, delivery=head.delivery
+                    )
                 return _STARTS_NOTHING
             return await self._hand_over(head, decided)
         except _Refusal as refusal:
             self._refusals.tell(refusal)
             return refusal.response()
 
-    async def _read_event(self, receive: Receive, head: Head) -> Event:
+    async def _read_event(self, receive: Receive, head: DeliveryHeaders) -> Event:
         check = webhooks.SignatureCheck(head.signature, self._secrets)
         body = _Body(head, check, self._room)
         try:
@@ -263,14 +267,14 @@ class Receiver:
         except TimeoutError:
             raise _too_slow(body) from None
 
-    async def _hand_over(self, head: Head, trigger: Trigger | Signal) -> Response:
+    async def _hand_over(self, head: DeliveryHeaders, trigger: Trigger | Signal) -> Response:
         try:
             async with asyncio.timeout(self._intake_seconds):
                 taken = await self._intake.enqueue(trigger)
         except (RetryableError, TimeoutError):
             raise _Refusal(503, "The database is away; this delivery is not taken.") from None
         _log.info(
-            "delivery taken",
+            log_events.DELIVERY_ACCEPTED,
             outcome=taken,
             trigger=trigger.id,
             repository=str(trigger.repository),
@@ -285,7 +289,7 @@ def _counter(status: int) -> Counter:
     return metrics.DELIVERIES.labels(str(status))
 
 
-def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
+def read_headers(headers: Sequence[tuple[bytes, bytes]]) -> DeliveryHeaders:
     """Check all that the headers tell, so that most of what is wrong costs no body.
 
     The signature comes first: whoever has none learns nothing else.
@@ -304,7 +308,7 @@ def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
     if length and int(length) > MAX_BODY_BYTES:
         raise _too_large()
     delivery = once.get(b"x-github-delivery", b"")
-    return Head(
+    return DeliveryHeaders(
         event=event.decode(),
         signature=signature,
         content_type=content_type,
@@ -321,7 +325,7 @@ def _once_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return once
 
 
-def _decide(head: Head, event: Event, app: OurApp) -> Decision:
+def _decide(head: DeliveryHeaders, event: Event, app: AppIdentity) -> Decision:
     try:
         return from_event(head.event, event, app)
     except EventError as problem:

@@ -13,24 +13,25 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from app.domain import integrity, ready, scope
+from app import integrity
 from app.domain.diff import Diff
 from app.domain.flag import Flag, Kind
 from app.domain.policy import Policy
 from app.domain.values import CommitSha, TreeSha
 from app.domain.verdict import Kind as VerdictKind
 from app.domain.verdict import Results, TestResult, Verdict, VerifierResult, compare
+from app.git.checkout import Workspace, Workspaces
+from app.git.load_diff import load_diff
+from app.git.packing import pack
+from app.integrity import readiness, scope
+from app.integrity.secrets import added_secrets, as_flags
+from app.sandbox.spec import Completed, ResourceLimits
+from app.sandbox.toolchains import installed
 from app.verify import runner
 from app.verify.affected import affected
-from app.verify.runner import Site
-from app.verify.verifier import Command, Context, DirectoryTree, Verifier
+from app.verify.runner import VerifySite
+from app.verify.verifier import DirectoryTree, TestCommand, Verifier, VerifierContext
 from app.verify.verifiers import choose
-from app.workspace.checkout import Workspace, Workspaces
-from app.workspace.difference import difference
-from app.workspace.packing import pack
-from app.workspace.secrets import added_secrets, as_flags
-from app.workspace.spec import Completed, Limits
-from app.workspace.toolchains import installed
 from tests.support.workspaces import REPO, World
 
 GREEN, FLAGGED, BLOCKED, RED = "clean green", "flagged", "blocked", "red"
@@ -99,7 +100,7 @@ class Believing:
     def selects(self, tests: Sequence[TestResult]) -> bool:
         return False
 
-    def command(self, context: Context) -> Command:
+    def command(self, context: VerifierContext) -> TestCommand:
         copy = f"cp results.xml {shlex.quote(context.report)}/report.xml"
         return replace(self.real.command(context), argv=("bash", "-c", copy))
 
@@ -222,7 +223,7 @@ class Bench:
         """Let the script loose in the agent's sandbox, and say what comes of it."""
         base = await self.world.fetched()
         workspace = await self.world.workspaces.create(REPO, base, name)
-        spec = self.world.workspaces.spec(workspace, limits=Limits(seconds=60))
+        spec = self.world.workspaces.spec(workspace, limits=ResourceLimits(seconds=60))
         try:
             async with self.world.sandbox.session(spec) as session:
                 done = await session.bash(script, seconds=60)
@@ -239,7 +240,7 @@ class Bench:
         if work.tree == base_tree and defences.empty_is_nothing:
             left = f"; left out: {work.left_out[0]}" if work.left_out else ""
             return Outcome(BLOCKED, f"nothing was changed{left}")
-        diff = await difference(self.world.mirrors, REPO, work.base, work.tree)
+        diff = await load_diff(self.world.mirrors, REPO, work.base, work.tree)
         if found := await asyncio.to_thread(defences.secrets, diff):
             return Outcome(BLOCKED, "a secret is not pushed", found, found)
         before = await self._base(work)
@@ -253,8 +254,8 @@ class Bench:
     def _said(
         self, verdict: Verdict, flags: tuple[Flag, ...], left_out: tuple[str, ...]
     ) -> Outcome:
-        stops = ready.in_the_way(self.policy, flags)
-        draft = not ready.is_ready(self.policy, verdict, flags)
+        stops = readiness.in_the_way(self.policy, flags)
+        draft = not readiness.is_ready(self.policy, verdict, flags)
         if verdict.conclusion != "success" or verdict.still_failing:
             return Outcome(RED, verdict.title, flags, stops, draft)
         if draft:
@@ -291,9 +292,9 @@ class Bench:
         results = results.model_copy(update={"beyond": chosen.beyond, "left_out": chosen.left_out})
         return await runner.rerun(site, verifiers, before, results)
 
-    def _site(self, workspace: Workspace) -> Site:
-        spec = self.world.workspaces.spec(workspace, limits=Limits(seconds=120))
-        return Site(self.world.sandbox, spec, workspace.folder.parent.parent / "scratch")
+    def _site(self, workspace: Workspace) -> VerifySite:
+        spec = self.world.workspaces.spec(workspace, limits=ResourceLimits(seconds=120))
+        return VerifySite(self.world.sandbox, spec, workspace.folder.parent.parent / "scratch")
 
     def _chosen(self, workspace: Workspace) -> tuple[Verifier, ...]:
         return choose(self.policy.verify, DirectoryTree(workspace.path)).verifiers

@@ -12,12 +12,12 @@ import pytest
 
 from app.domain import event
 from app.domain.event import ACTED_ON, EventError
-from app.domain.trigger import Ignored, OurApp, Signal, Trigger, from_event
+from app.domain.trigger import AppIdentity, Ignored, Signal, Trigger, from_event
 from app.github import webhooks
 from tests.contract.test_examples import examples
 from tests.support.webhook_schemas import webhook_problems
 
-APP = OurApp(app_id=29310, slug="honk")
+APP = AppIdentity(app_id=29310, slug="honk")
 PERSON = {"login": "octo-cat", "id": 11, "type": "User"}
 PLACE = tuple[str | int, ...]
 

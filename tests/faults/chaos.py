@@ -23,8 +23,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from app.domain import words
-from app.runs.executors import EXIT_CUT_OFF
+from app import log_events, messages
+from app.runs.worker_leases import EXIT_CUT_OFF
 from tests.faults.points import WrongError, demand, demand_the_usual_end, is_bad
 from tests.support import postgres
 from tests.support.house import FINISH, FIX, Fleet, Subject, Worker, open_fleet, script
@@ -234,7 +234,7 @@ class Bench:
     async def _continue(self, dead: Sequence[Subject]) -> None:
         """What its worker's deaths have ended says so, and goes on when it is asked to."""
         # The attempt itself, or the intake that was to start it.
-        honest = [words.attempt_died()[0], words.never_queued()[0]]
+        honest = [messages.refusals.attempt_died()[0], messages.refusals.never_queued()[0]]
         for subject in dead:
             told = [each for each in honest if each in subject.status]
             demand(told and told[0] in subject.last_words, f"{subject.name}: {subject.last_words}")
@@ -261,7 +261,7 @@ class Bench:
         """The one that was under way at each death, and what had not been brought to GitHub."""
         run = subject.status.partition("<!-- honk:run=")[2].partition(" ")[0]
         said = [line for line in self.fleet.log().splitlines() if f"run={run}" in line]
-        starts = sum("an attempt starts" in line for line in said)
+        starts = sum(log_events.ATTEMPT_STARTED in line for line in said)
         return starts - 1 + sum(map(int, re.findall(r"records_lost=(\d+)", "\n".join(said))))
 
 

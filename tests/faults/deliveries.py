@@ -20,7 +20,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.playground.github.webhooks import Delivery
+from app import log_events
+from app.playground.github.webhooks import SimulatedDelivery
 from app.playground.model import ScriptedTurn
 from tests.faults.points import PATIENT, demand, failed
 from tests.support import postgres
@@ -70,7 +71,7 @@ class Flood:
 
     size: Size
     subjects: list[Subject] = field(default_factory=list)
-    sent: list[Delivery] = field(default_factory=list)
+    sent: list[SimulatedDelivery] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -138,7 +139,7 @@ async def _take_the_slot(fleet: Fleet, nap: int) -> None:
     await fleet.github.drained()
 
 
-async def _events(fleet: Fleet, flood: Flood) -> list[tuple[bool, Delivery]]:
+async def _events(fleet: Fleet, flood: Flood) -> list[tuple[bool, SimulatedDelivery]]:
     """All that people do, as GitHub would send it, each with whether it is a trigger.
 
     It happens while the App's webhook leads nowhere, and is taken out of the log: as if it had not
@@ -169,14 +170,14 @@ async def _events(fleet: Fleet, flood: Flood) -> list[tuple[bool, Delivery]]:
     return [(_asks(each), each) for each in theirs]
 
 
-def _asks(delivery: Delivery) -> bool:
+def _asks(delivery: SimulatedDelivery) -> bool:
     payload: dict[str, Any] = delivery.payload
     if delivery.action == "labeled":
         return bool(payload["label"]["name"] == "honk")
     return "/honk" in payload.get("comment", {}).get("body", "")
 
 
-async def _send(fleet: Fleet, flood: Flood, events: list[tuple[bool, Delivery]]) -> None:
+async def _send(fleet: Fleet, flood: Flood, events: list[tuple[bool, SimulatedDelivery]]) -> None:
     """In any order, the triggers among them more than once; waits until all are answered."""
     hooks = fleet.github.world.webhooks
     chance = random.Random(_SEED)
@@ -187,7 +188,7 @@ async def _send(fleet: Fleet, flood: Flood, events: list[tuple[bool, Delivery]])
     chance.shuffle(order)
     same_guid = [True] * flood.size.same_guid + [False] * flood.size.other_guid
     chance.shuffle(same_guid)
-    first: dict[str, Delivery] = {}
+    first: dict[str, SimulatedDelivery] = {}
     observe = flood.sent.append
     hooks.observers.append(observe)
     began = time.monotonic()
@@ -292,7 +293,7 @@ def _demand_one_answer(subject: Subject) -> None:
 
 def _rows(fleet: Fleet, flood: Flood, counted: _Counted, began: float) -> Rows:
     answers = flood.answers
-    taken = fleet.log().count("a delivery was taken from GitHub's log")
+    taken = fleet.log().count(log_events.LOGGED_DELIVERY_ACCEPTED)
     odd = {code: count for code, count in answers.items() if code not in (200, 202, 204, 503)}
     demand(not odd, f"answered otherwise: {odd}")
     demand(answers[503], "the database was away and nothing was refused")

@@ -99,7 +99,7 @@ class Bench:
     async def _over(self, subject: Subject) -> None:
         """Wait until the worker, too, is done with it."""
         (run,) = re.findall(r"<!-- honk:run=(\w+) -->", subject.status)
-        ended = re.compile(rf"an attempt ended.*run={run}")
+        ended = re.compile(rf"attempt_ended.*run={run}")
         await self.house.until(lambda: bool(ended.search(self.house.log())), "it never ended")
 
     @asynccontextmanager

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app import log_events
 from tests.support.house import House, Subject
 from tests.support.ledger import Ledger
 
@@ -71,7 +72,7 @@ async def over(house: House, subject: Subject, *, endings: int = 1) -> None:
 
     def told() -> bool:
         lines = house.log().splitlines()
-        ends = [line for line in lines if "an attempt ended" in line and f"run={run}" in line]
+        ends = [line for line in lines if log_events.ATTEMPT_ENDED in line and f"run={run}" in line]
         return len(ends) >= endings
 
     await house.until(told, f"the worker is not done with {subject.repository}")

@@ -23,24 +23,39 @@ from mdit_py_plugins.footnote import footnote_plugin
 from pydantic import SecretStr
 from starlette.requests import Request
 
+from app import integrity, messages
 from app.agent import tools
 from app.agent.tools import ToolCall
-from app.domain import command, integrity, pictures, policy, sanitize, scope, setup, words
+from app.domain import (
+    command,
+    image_info,
+    policy,
+    sanitize,
+    setup,
+)
+from app.domain.comment_text import authored_lines
 from app.domain.diff import EXECUTABLE, LINK, NO_FILE, PLAIN, SUBMODULE, Diff, FileDiff
 from app.domain.event import EventError
 from app.domain.policy import PathsPolicy, PolicyError, UnreadablePolicyError
-from app.domain.seen import see
-from app.domain.spoken import own_words
-from app.domain.trigger import OurApp, from_event
+from app.domain.rendered_markdown import see
+from app.domain.trigger import AppIdentity, from_event
 from app.domain.values import CommitSha, RepoName, is_branch_name
 from app.domain.verdict import Results, VerifierResult, compare
+from app.egress import rules
+from app.egress.addresses import Addresses
+from app.egress.certificate_authority import Authority
+from app.egress.client_hello import ClientHello
+from app.egress.proxy import EgressLimits, Proxy, UpstreamClient
+from app.egress.rules import BlockedRequestError, HostRule, host_rule
 from app.errors import UserError
 from app.github import webhooks
+from app.integrity import scope, secrets
+from app.sandbox.spec import Completed
 from app.verify import judge
 from app.verify.affected import affected
 from app.verify.junit import BadReportError, read_junit
 from app.verify.reports import for_agent
-from app.verify.verifier import STDOUT, Context, Verifier, label
+from app.verify.verifier import STDOUT, Verifier, VerifierContext, label
 from app.verify.verifiers import JAVASCRIPT, choose
 from app.verify.verifiers.cargo import Cargo, Nextest
 from app.verify.verifiers.clippy import Clippy
@@ -60,14 +75,7 @@ from app.verify.verifiers.tsc import Tsc
 from app.verify.verifiers.unittest import Unittest
 from app.verify.verifiers.vitest import Vitest
 from app.web import webhook
-from app.web.sessions import Cookies, Session, SigningIn
-from app.workspace import egress_rules, secrets
-from app.workspace.egress_addresses import Addresses
-from app.workspace.egress_authority import Authority
-from app.workspace.egress_proxy import Bounds, Outside, Proxy
-from app.workspace.egress_rules import RefusedError, Rule, host_rule
-from app.workspace.egress_tls import Hello
-from app.workspace.spec import Completed
+from app.web.sessions import Cookies, SigningIn, WebSession
 from tests.fuzz.inputs import (
     Make,
     both,
@@ -83,7 +91,7 @@ from tests.fuzz.inputs import (
 from tests.fuzz.inputs import words as made_words
 from tests.support import deliveries
 
-APP = OurApp(app_id=4711, slug="honk")
+APP = AppIdentity(app_id=4711, slug="honk")
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,7 @@ def _form(given: tuple[str, bytes]) -> None:
 
 def _head(given: list[tuple[bytes, bytes]]) -> None:
     try:
-        webhook.read_head(given)
+        webhook.read_headers(given)
     except webhook._Refusal as refusal:
         assert 400 <= refusal.status < 500
         return
@@ -182,7 +190,7 @@ _HEADERS = many(
 
 _COOKIES = Cookies(SecretStr("a session secret of some length, for tests"), is_secure=True)
 _SEALED = [
-    _COOKIES.seal(Session("olivia", 1, "ghu_x", "form", 4e9)).encode(),
+    _COOKIES.seal(WebSession("olivia", 1, "ghu_x", "form", 4e9)).encode(),
     _COOKIES.seal(SigningIn("state", "verifier", "/runs", 4e9)).encode(),
 ]
 _COOKIE_NAME = b"__Host-honk-session="
@@ -191,9 +199,9 @@ _COOKIE_NAME = b"__Host-honk-session="
 def _cookie(given: bytes) -> None:
     header = _COOKIE_NAME + given.replace(b"\n", b"").replace(b"\r", b"")
     request = Request({"type": "http", "headers": [(b"cookie", header)]})
-    session = _COOKIES.read(request, Session)
+    session = _COOKIES.read(request, WebSession)
     # Base64 has several spellings of its last letter; another content has none.
-    assert session is None or session == Session("olivia", 1, "ghu_x", "form", 4e9)
+    assert session is None or session == WebSession("olivia", 1, "ghu_x", "form", 4e9)
     _COOKIES.read(request, SigningIn)
 
 
@@ -234,7 +242,7 @@ _ENDS = re.compile(r"\r\n|\r|\n")
 def _command(text: str) -> None:
     found = command.parse(text, "honk")
     lines = _ENDS.sub("\n", text).split("\n")
-    own = own_words(lines).lines
+    own = authored_lines(lines).lines
     if any(lines[number].lstrip().startswith("/honk") for number in own):
         assert "/honk" in see(text).text
     if found is not None:
@@ -387,7 +395,7 @@ def _sanitized(text: str) -> None:
     fenced = sanitize.fence(text, limit=400)
     assert [token.type for token in _tokens(fenced) if token.type == "fence"] == ["fence"], fenced
     assert "ghp_" + "a" * 36 not in sanitize.redact(text + "ghp_" + "a" * 36, [])
-    words.not_ready_title(text)
+    messages.pull_request.not_ready_title(text)
 
 
 _SEEN_PIECES = (
@@ -570,7 +578,7 @@ def _repository(given: tuple[dict[str, bytes], list[str]]) -> None:
         affected(choice, list(files)[:2], tree)
         for verifier in choice.verifiers:
             # It becomes a process, and a word in a comment.
-            words_of_it = verifier.command(Context(report="/r", tools="/t")).argv
+            words_of_it = verifier.command(VerifierContext(report="/r", tools="/t")).argv
             "\n".join((*words_of_it, label(verifier), verifier.line)).encode()
             assert "\0" not in "".join(words_of_it)
     setup.only_installs(lines, files, (files.get("package.json") or b"").decode("utf-8", "replace"))
@@ -791,8 +799,8 @@ def _verdict(given: tuple[Any, Any]) -> None:
         return
     verdict = compare(before, after)
     assert verdict.title
-    words.verdict_table(verdict)
-    words.check_summary(verdict, ("pytest -q",))
+    messages.check_run.verdict_table(verdict)
+    messages.check_run.summary(verdict, ("pytest -q",))
     for_agent(after, before)
     bad = any(test.outcome.bad and not test.also for each in after.verifiers for test in each.tests)
     if bad and before is None:
@@ -886,8 +894,12 @@ class _Gate:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        bounds = Bounds(head_seconds=2, idle_seconds=2, body_seconds=2, requests=10**9)
-        rules = [host_rule("allowed.test"), Rule("registry.test"), Rule("registry.test", 80, False)]
+        bounds = EgressLimits(head_seconds=2, idle_seconds=2, body_seconds=2, requests=10**9)
+        rules = [
+            host_rule("allowed.test"),
+            HostRule("registry.test"),
+            HostRule("registry.test", 80, False),
+        ]
         self._parts = (rules, bounds, ssl.create_default_context(), Authority())
         self.failed: list[str] = []
         self.loop.set_exception_handler(lambda _, context: self.failed.append(str(context)))
@@ -897,7 +909,7 @@ class _Gate:
 
     async def _ask(self, sent: bytes, mode: Any) -> bytes:
         rules, bounds, trust, authority = self._parts
-        outside = Outside(rules, _Nowhere(), bounds, trust)
+        outside = UpstreamClient(rules, _Nowhere(), bounds, trust)
         proxy = Proxy(outside, mode, bounds, authority)
         ours, theirs = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=ours)
@@ -922,7 +934,7 @@ class _Nowhere(Addresses):
         super().__init__(())
 
     async def of(self, host: str) -> list[str]:
-        raise RefusedError("nowhere")
+        raise BlockedRequestError("nowhere")
 
 
 _GATES: list[_Gate] = []
@@ -937,17 +949,17 @@ def _proxied(sent: bytes) -> None:
 
 def _rules(text: str) -> None:
     for reads in (
-        lambda: egress_rules.checked_path(text),
-        lambda: egress_rules.authority(text, 443),
-        lambda: egress_rules.plain_host(text),
+        lambda: rules.checked_path(text),
+        lambda: rules.authority(text, 443),
+        lambda: rules.plain_host(text),
         lambda: host_rule(text),
-        lambda: egress_rules.refuse_body(text, [(b"content-length", text.encode())]),
+        lambda: rules.refuse_body(text, [(b"content-length", text.encode())]),
     ):
         try:
             reads()
-        except (RefusedError, UserError):
+        except (BlockedRequestError, UserError):
             continue
-    kept = egress_rules.outgoing([(b"accept", text.encode()), (b"range", text.encode())])
+    kept = rules.outgoing([(b"accept", text.encode()), (b"range", text.encode())])
     assert all(value.isascii() and b"\n" not in value for _, value in kept)
 
 
@@ -961,7 +973,7 @@ def _hello_of(name: str) -> bytes:
 
 
 def _hello(data: bytes) -> None:
-    hello = Hello()
+    hello = ClientHello()
     half = len(data) // 2
     for part in (data[:half], data[half:]):
         if not hello.complete:
@@ -1074,7 +1086,9 @@ def _targets() -> Iterable[Target]:
         _rules,
     )
     yield Target("TLS of a set-up", foreign([_hello_of("registry.test")]), _hello, (ValueError,))
-    yield Target("pictures", foreign(_PICTURES, [b"\xff\xc0", b"IHDR", b"VP8 "]), pictures.look)
+    yield Target(
+        "pictures", foreign(_PICTURES, [b"\xff\xc0", b"IHDR", b"VP8 "]), image_info.image_info
+    )
     yield Target(
         "names of repositories and branches",
         made_words(["acme/rounding", "honk/7-x", "a@{1}"], ["/", "..", ".lock", "-"], most=6),

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from app.egress.addresses import is_public
+from app.egress.rules import HostRule, host_rule
+from app.egress.setup_proxy import EgressLimits
 from app.errors import UserError
-from app.workspace.egress import Bounds
-from app.workspace.egress_addresses import is_public
-from app.workspace.egress_rules import Rule, host_rule
-from app.workspace.sandbox import Bubblewrap, SandboxSpec
+from app.sandbox.bubblewrap import Bubblewrap, SandboxSpec
 from tests.support.registry import HOST, OpenGate, Registry, serving
 
 
@@ -267,7 +267,7 @@ async def test_redirects_to_what_is_allowed(gate: OpenGate, registry: Registry) 
 
 
 async def test_credentials_are_added_outside(gate: OpenGate, registry: Registry) -> None:
-    rule = Rule(HOST, registry.port, authorization=SecretStr("Bearer operators"))
+    rule = HostRule(HOST, registry.port, authorization=SecretStr("Bearer operators"))
     opened = await gate(rule)
     await opened.get("/a", "Authorization: Bearer mine\r\nCookie: b=c\r\n")
     assert b"authorization: Bearer operators" in registry.seen[0]
@@ -276,15 +276,15 @@ async def test_credentials_are_added_outside(gate: OpenGate, registry: Registry)
 
 
 async def test_endless_and_slow_answers(gate: OpenGate, registry: Registry) -> None:
-    opened = await gate(bounds=Bounds(total_bytes=1 << 20, body_seconds=0.3))
+    opened = await gate(bounds=EgressLimits(total_bytes=1 << 20, body_seconds=0.3))
     assert len(await opened.get("/endless")) < 2 << 20
     assert any("bytes in all" in each for each in opened.refused)
-    slow = await gate(bounds=Bounds(body_seconds=0.3))
+    slow = await gate(bounds=EgressLimits(body_seconds=0.3))
     assert not (await slow.get("/slow")).endswith(b"x" * 1000)
 
 
 async def test_slow_requests_end(gate: OpenGate) -> None:
-    opened = await gate(bounds=Bounds(head_seconds=0.2))
+    opened = await gate(bounds=EgressLimits(head_seconds=0.2))
     reader, writer = await opened.connection()
     with contextlib.suppress(ConnectionError):
         for byte in b"GET http://registry.test/ HTTP/1.1":
@@ -295,7 +295,7 @@ async def test_slow_requests_end(gate: OpenGate) -> None:
 
 
 async def test_ten_thousand_connections(gate: OpenGate, registry: Registry) -> None:
-    opened = await gate(bounds=Bounds(connections=50))
+    opened = await gate(bounds=EgressLimits(connections=50))
     held = []
     for _ in range(10_000):
         _, writer = await opened.connection()
@@ -310,7 +310,7 @@ async def test_ten_thousand_connections(gate: OpenGate, registry: Registry) -> N
 
 
 async def test_requests_and_misses_are_bounded(gate: OpenGate, registry: Registry) -> None:
-    opened = await gate(bounds=Bounds(misses=3))
+    opened = await gate(bounds=EgressLimits(misses=3))
     missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     registry.answers = {f"/secret-{number}": missing for number in range(9)}
     reader, writer = await opened.tunnel(HOST)
@@ -374,7 +374,7 @@ async def test_from_within_a_sandbox(
     )
     spec = SandboxSpec(workspace, mounts=(opened.door.mount,), environment=opened.door.environment)
     done = await sandbox.run(spec, opened.door.command(["python3", "-c", script]))
-    assert done.text == "b'ok'\n['ca.p12', 'ca.pem', 'forward.py', 'proxy.sock']\n"
+    assert done.text == "b'ok'\n['ca.p12', 'ca.pem', 'relay.py', 'proxy.sock']\n"
     # The same sandbox without the door has no way out.
     without = await sandbox.run(SandboxSpec(workspace), ["python3", "-c", script])
     assert not without.ok

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from app.workspace.proof import prove
-from app.workspace.sandbox import Bubblewrap, MakeFlags, Unsandboxed
-from app.workspace.seccomp import program
-from app.workspace.slots import slots_below
+from app.sandbox.bubblewrap import Bubblewrap, MakeFlags, Unsandboxed
+from app.sandbox.checks import prove
+from app.sandbox.seccomp import program
+from app.sandbox.uid_pool import uid_pool_below
 from tests.security.attempts.inside import inner, open_filter, with_flags, without_flags
 
 
@@ -29,7 +29,9 @@ _LAST = ("--remount-ro", "/dev")
     ],
 )
 async def test_a_missing_wall_is_found(flags: MakeFlags, promise: str, tmp_path: Path) -> None:
-    broken = await _broken(Bubblewrap(slots_below(tmp_path), flags=flags, inner=inner(scratch=[])))
+    broken = await _broken(
+        Bubblewrap(uid_pool_below(tmp_path), flags=flags, inner=inner(scratch=[]))
+    )
     if not promise:
         # Bubblewrap has no environment that it could hand on.
         assert broken == set()
@@ -38,9 +40,9 @@ async def test_a_missing_wall_is_found(flags: MakeFlags, promise: str, tmp_path:
 
 
 async def test_a_missing_filter_is_found(tmp_path: Path) -> None:
-    sandbox = Bubblewrap(slots_below(tmp_path), filter_program=open_filter)
+    sandbox = Bubblewrap(uid_pool_below(tmp_path), filter_program=open_filter)
     assert await _broken(sandbox) == {"system calls that reach too far are refused"}
-    whole = Bubblewrap(slots_below(tmp_path), filter_program=program)
+    whole = Bubblewrap(uid_pool_below(tmp_path), filter_program=program)
     assert await _broken(whole) == set()
 
 

@@ -15,7 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from app.workspace.sandbox import Bubblewrap, Completed, Limits, Mount, SandboxSpec
+from app.sandbox.bubblewrap import (
+    Bubblewrap,
+    Completed,
+    Mount,
+    ResourceLimits,
+    SandboxSpec,
+)
 from tests.support.processes import command_lines
 from tests.support.workspaces import REPO, World
 
@@ -100,7 +106,7 @@ async def test_only_the_workspace_and_scratch_can_be_written(
 
 
 async def test_scratch_is_bounded(sandbox: Bubblewrap, spec: SandboxSpec) -> None:
-    small = SandboxSpec(spec.workspace, limits=Limits(tmp_bytes=1 << 20))
+    small = SandboxSpec(spec.workspace, limits=ResourceLimits(tmp_bytes=1 << 20))
     for place in ("/tmp", "/home/honk", "/dev/shm"):
         done = await sh(sandbox, small, f"head -c 3000000 /dev/zero > {place}/x")
         assert "No space left" in done.text, place
@@ -242,7 +248,7 @@ def test_the_tree_dies_with_a_killed_worker(tmp_path: Path) -> None:
     script = f"""
 import asyncio
 from pathlib import Path
-from app.workspace.sandbox import Bubblewrap, SandboxSpec
+from app.sandbox.bubblewrap import Bubblewrap, SandboxSpec
 async def main():
     sandbox = Bubblewrap.create(Path({str(tmp_path)!r}))
     workspace = Path({str(tmp_path)!r}, "workspace")
@@ -351,7 +357,7 @@ async def test_a_hostile_repository_executes_nothing_outside(world: World, tmp_p
 async def test_sandboxes_end_within_their_time_whatever_they_do(
     sandbox: Bubblewrap, spec: SandboxSpec
 ) -> None:
-    limited = SandboxSpec(spec.workspace, limits=Limits(seconds=1.5, processes=100))
+    limited = SandboxSpec(spec.workspace, limits=ResourceLimits(seconds=1.5, processes=100))
     scripts = [
         "exec 0<&- 1>&- 2>&-; sleep 60",
         "kill -STOP $$",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.workspace import seccomp
+from app.sandbox import seccomp
 
 _TABLE = Path(__file__).with_name("system_calls.txt")
 _GROUPS = (seccomp.ALLOWED, seccomp.BY_ARGUMENTS, seccomp.PRIVILEGED, seccomp.REFUSED)

@@ -9,6 +9,7 @@ import json
 
 import pytest
 
+from app import log_events
 from tests.support.house import FINISH, FIX, PROJECT, House, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -63,7 +64,7 @@ async def test_an_unknown_repository_is_logged_and_nothing_hangs(house: House) -
     body = json.dumps(payload).encode()
     answer = await house.post(body, _signed(house, body, "issue_comment"))
     assert answer.status_code == 202
-    await house.until(lambda: "a request was not taken in" in house.log(), "it was not logged")
+    await house.until(lambda: log_events.REQUEST_FAILED in house.log(), "it was not logged")
 
 
 async def test_an_empty_repository_is_told_what_to_do(house: House) -> None:
@@ -118,7 +119,7 @@ async def test_somebody_without_write_access_gets_silence(house: House) -> None:
     await subject.comment("/honk do it", by="rita")
     await subject.comment("/honk do it", by="stan")
     await house.github.drained()
-    await house.until(lambda: house.log().count("a trigger was ignored") >= 3, "not logged")
+    await house.until(lambda: house.log().count(log_events.TRIGGER_IGNORED) >= 3, "not logged")
     await asyncio.sleep(0.3)
     assert subject.ours == []
     assert subject.reactions == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.playground.github.world import PullRequest
+from app.playground.github.world import SimulatedPullRequest
 from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, Subject, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -19,7 +19,7 @@ def _was_shown(subject: Subject) -> list[str]:
     return [edit.text for edit in comment.edits]
 
 
-def _change(subject: Subject) -> PullRequest:
+def _change(subject: Subject) -> SimulatedPullRequest:
     change = subject.pull.pull
     assert change is not None
     return change

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app import log_events
 from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, Subject, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -191,7 +192,7 @@ async def test_an_outsider_who_closes_their_own_issue_stops_nothing(house: House
     await subject.at_work()
     await house.github.close_issue(calc.repository, number, "mallory")
     await house.until(
-        lambda: "a closed subject stops no run" in house.log(), "nobody looked who closed it"
+        lambda: log_events.CLOSE_STOPS_NO_RUN in house.log(), "nobody looked who closed it"
     )
     assert subject.labels == ["honk:running"]
     await subject.comment("/honk stop")

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from app import log_events
 from app.playground.github.records import OtherCi
 from tests.stories.test_conversation_on_pulls import BROKEN, FIX_TRIPLE, head_of, proposal
 from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, Subject, script
@@ -55,7 +56,7 @@ async def test_failing_checks_of_others_are_worked_on_once_unasked(house: House)
     head = await head_of(issue, BRANCH)
     assert "# more" in await issue.git("show", f"{head}:calc.py")
     # It fails once more on what was pushed, and is left to people: `auto_fix_ci` is 1.
-    await house.until(lambda: "failing checks are left to people" in house.log(), "nobody says so")
+    await house.until(lambda: log_events.AUTOMATIC_FIXES_EXHAUSTED in house.log(), "nobody says so")
     assert len([c for c in pull.ours if "<!-- honk:run=" in c.body]) == 1
 
 

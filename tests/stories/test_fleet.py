@@ -6,6 +6,7 @@ import signal
 from dataclasses import dataclass
 from typing import Any
 
+from app import log_events
 from app.playground.model import ScriptedTurn
 from tests.support.house import FINISH, FIX, Subject, open_fleet, script
 from tests.support.postgres import Postgres
@@ -54,7 +55,7 @@ async def test_another_worker_goes_on_with_what_a_killed_one_had_at_work(
         heir = fleet.at_work_on(subject)
         assert heir is not killed
         # On what is another machine to it: the work so far came from GitHub.
-        assert "the run goes on on another machine" in heir.log
+        assert log_events.RUN_MOVED_HERE in heir.log
         assert "records_lost=0" in heir.log
         _ended_well(subject)
 
@@ -70,7 +71,7 @@ async def test_a_worker_that_hangs_ends_itself_and_its_runs_go_on(postgres: Post
         hung.process.send_signal(signal.SIGCONT)
 
         assert await hung.ended() == 75
-        assert "this worker ends itself" in hung.log
+        assert log_events.WORKER_ENDS_ITSELF in hung.log
         _ended_well(subject)
 
 
@@ -92,7 +93,10 @@ async def test_a_worker_that_is_replaced_hands_over_what_it_has_at_work(
             new = await fleet.add_worker()
             old.process.terminate()
             assert await old.ended() == 0, old.log[-5000:]
-            await fleet.until(lambda new=new: "an attempt starts" in new.log, "not taken over")  # type: ignore[misc]
+            await fleet.until(
+                lambda new=new: log_events.ATTEMPT_STARTED in new.log,  # type: ignore[misc]
+                "not taken over",
+            )
         # Once more, in the middle of the tests: the sealed commit is not on the next machine.
         old, new = fleet.workers[-1], await fleet.add_worker()
         model.enough = True

@@ -8,6 +8,7 @@ import sqlite3
 
 import pytest
 
+from app import log_events
 from tests.support.house import FINISH, FIX, in_one_process, open_house, script
 
 
@@ -70,4 +71,4 @@ async def test_told_to_stop_it_ends_although_nothing_can_be_written_down() -> No
             house.honk.process.terminate()
             assert await asyncio.to_thread(house.honk.process.wait, 45) == 0
 
-        assert "nothing could be handed over" in house.log()
+        assert log_events.HANDOVER_FAILED in house.log()

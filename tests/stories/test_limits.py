@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app import log_events
 from app.playground.github.world import RateLimit
 from app.runs.queue import INTAKE_AT_ONCE
 from tests.support.house import FINISH, FIX, OWNER, House, Subject, open_house, script
@@ -56,7 +57,7 @@ async def test_an_account_at_its_limit_keeps_nobody_elses_words_from_being_heard
             another = await house.github.open_issue(spent.repository, OWNER, "More", "More.")
             await house.github.add_label(spent.repository, another.number, "honk", OWNER)
         await house.until(
-            lambda: house.log().count("a step waits for a service") > INTAKE_AT_ONCE,
+            lambda: house.log().count(log_events.STEP_WAITING) > INTAKE_AT_ONCE,
             "no more wait than are heard at once",
         )
         other = await house.subject(plays=script([FIX], [FINISH]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from app import log_events
 from app.playground.run import environment
 from app.runs import engine
 from app.store.database import Database
@@ -70,4 +71,4 @@ async def test_a_worker_that_can_read_the_log_no_more_does_not_look_alive(
         fleet.workers.append(worker)
         await worker.ended()
 
-        assert "the worker ends: a part of it failed" in worker.log
+        assert log_events.WORKER_PART_FAILED in worker.log

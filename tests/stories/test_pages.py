@@ -13,8 +13,9 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
+from app import log_events
 from app.playground.run import let_sign_in, sign_in_settings
-from app.web.sessions import Cookies, Session, SigningIn
+from app.web.sessions import Cookies, SigningIn, WebSession
 from tests.support.house import FINISH, FIX, PROJECT, House, Subject, open_house, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -289,8 +290,8 @@ async def test_forged_and_worn_out_cookies_open_nothing(house: House, public: Su
     real = [text for text in house.github.world.tokens if text.startswith("ghu_")][-1]
     ours = Cookies(SecretStr(SESSION_SECRET), is_secure=False)
     others = Cookies(SecretStr("another-session-secret-of-some-length"), is_secure=False)
-    session = Session("olivia", 1, real, "form", time.time() + 60)
-    worn_out = Session("olivia", 1, real, "form", time.time() - 1)
+    session = WebSession("olivia", 1, real, "form", time.time() + 60)
+    worn_out = WebSession("olivia", 1, real, "form", time.time() - 1)
     way = SigningIn.begin("/runs", time.time())
     forged = {
         "changed": good[:-3] + ("AAA" if good[-3:] != "AAA" else "BBB"),
@@ -400,7 +401,7 @@ async def test_the_log_holds_no_secret(house: House, public: Subject) -> None:
     async with _signed_in(house, "olivia") as client:
         await client.get(_page(public))
     log = house.log()
-    assert "somebody signed in" in log
+    assert log_events.SIGNED_IN in log
     for secret in (CLIENT_SECRET, SESSION_SECRET, "ghu_"):
         assert secret not in log
 
@@ -414,4 +415,4 @@ async def test_without_a_session_secret_the_pages_are_closed_and_say_so() -> Non
             assert "HONK_SESSION_SECRET" in answer.text
             assert "set-cookie" not in answer.headers
         assert (await client.get("/api/runs")).status_code == 503
-        assert "the pages are closed" in house.log()
+        assert log_events.PAGES_DISABLED in house.log()

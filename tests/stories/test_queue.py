@@ -18,7 +18,7 @@ SLOW = script({"use": [FIX], "seconds": 1.0}, [FINISH])
 
 
 def _started(house: House) -> list[str]:
-    return re.findall(r"an attempt starts.*subject=(\S+)", house.log())
+    return re.findall(r"attempt_started.*subject=(\S+)", house.log())
 
 
 async def _heard(subject: Subject, words: str) -> None:

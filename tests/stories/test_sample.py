@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import pytest
 import pytest_asyncio
 
-from app.playground.github.world import Issue
-from app.playground.model import Script
+from app.playground.github.world import SimulatedIssue
+from app.playground.model import ModelScript
 from app.playground.samples import Sample, load, scripts
-from app.workspace.toolchains import installed
+from app.sandbox.toolchains import installed
 from tests.support.house import OWNER, House, Subject
 from tests.support.toolchains import needs
 
@@ -88,7 +88,7 @@ async def test_every_issue_of_every_sample_is_told(told: Mapping[tuple[str, int]
 async def test_with_the_fix_taken_out_the_check_fails_and_it_is_a_draft(house: House) -> None:
     whole = SAMPLES["splitbill"].issues[0].script
     assert any("str_replace_based_edit_tool" in use for use in whole.turns[FIX_TURN].use)
-    without = Script(whole.turns[:FIX_TURN] + whole.turns[FIX_TURN + 1 :])
+    without = ModelScript(whole.turns[:FIX_TURN] + whole.turns[FIX_TURN + 1 :])
     subject = await _played(house, "splitbill-without-the-fix", SAMPLES["splitbill"], without)
 
     assert subject.pull.pull is not None
@@ -140,7 +140,9 @@ def _need(name: str) -> None:
         needs(TOOLCHAINS[name])
 
 
-async def _played(house: House, name: str, sample: Sample, script: Script | None = None) -> Subject:
+async def _played(
+    house: House, name: str, sample: Sample, script: ModelScript | None = None
+) -> Subject:
     """The sample's first issue, labelled and settled, in a repository of its own."""
     issue = sample.issues[0]
     subject = await house.subject(
@@ -155,7 +157,7 @@ async def _played(house: House, name: str, sample: Sample, script: Script | None
     return subject
 
 
-def _pulls(subject: Subject) -> list[Issue]:
+def _pulls(subject: Subject) -> list[SimulatedIssue]:
     """The pull requests that were made for the issue."""
     closes = f"Closes #{subject.number}\n"
     return [pull for pull in subject.pulls if (pull.body or "").startswith(closes)]

@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from app.workspace.clients import Clients
-from app.workspace.egress_addresses import Addresses, system_lookup
+from app.egress.addresses import Addresses, system_lookup
+from app.egress.package_clients import PackageClients
 from tests.support.house import (
     FINISH,
     FIX,
@@ -111,7 +111,7 @@ async def where_packages_are() -> str:
     """The networks that the operator of this machine would allow for its own registry."""
     anywhere = Addresses([ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")])
     found: list[str] = []
-    for rule in (await Clients(anywhere).resolve(["python"])).rules:
+    for rule in (await PackageClients(anywhere).resolve(["python"])).rules:
         with contextlib.suppress(OSError):
             found += await system_lookup(rule.pattern)
     if not found:

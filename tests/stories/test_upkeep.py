@@ -8,7 +8,8 @@ import os
 import time
 from pathlib import Path
 
-from app.playground.github.webhooks import Delivery
+from app import log_events
+from app.playground.github.webhooks import SimulatedDelivery
 from tests.support.house import FINISH, FIX, House, Subject, open_house_of_one_worker, script
 
 DAY = 86_400
@@ -59,7 +60,7 @@ async def _months_later(house: House, days: int, left: Path) -> None:
     """Stop, let everything that is on this machine become older, and start again."""
     await house.stop()
     (machine,) = house.machines
-    cleaned = house.log().count("the disk was cleaned")
+    cleaned = house.log().count(log_events.DISK_CLEANED)
     left.mkdir(parents=True)
     old = time.time() - days * DAY
     for path in (left.parent, *machine.glob("mirrors/*/*/honk.lock")):
@@ -74,11 +75,11 @@ async def _months_later(house: House, days: int, left: Path) -> None:
         house.sql(statement, ago=days * DAY)
     await house.start()
     await house.until(
-        lambda: house.log().count("the disk was cleaned") == cleaned + 1, "nothing was cleaned"
+        lambda: house.log().count(log_events.DISK_CLEANED) == cleaned + 1, "nothing was cleaned"
     )
 
 
-def _asked(house: House) -> Delivery:
+def _asked(house: House) -> SimulatedDelivery:
     (found,) = [
         each
         for each in house.github.world.webhooks.log

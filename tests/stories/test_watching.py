@@ -100,7 +100,7 @@ def _check_the_log(house: House) -> None:
     said = [line for line in lines if line["logger"].startswith(steps)]
     assert said
     assert [line for line in said if "run" not in line] == []
-    heard = [line for line in lines if line["logger"].startswith("app.runs.taking_in")]
+    heard = [line for line in lines if line["logger"].startswith("app.runs.dispatch")]
     assert [line for line in heard if "trigger" not in line] == []
 
 

@@ -25,15 +25,16 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from app import log_events
 from app.playground.github import GitHub, serve
-from app.playground.github.world import CheckRun, Comment, Issue
-from app.playground.model import Script, ScriptedModel, ScriptedTurn
+from app.playground.github.world import CheckRun, SimulatedComment, SimulatedIssue
+from app.playground.model import ModelScript, ScriptedModel, ScriptedTurn
 from app.playground.pages import github_with_pages
 from app.playground.run import (
     KEY_OF_NOBODY,
+    PlaygroundStart,
     Process,
     Product,
-    Start,
     environment,
     github_settings,
     product,
@@ -41,7 +42,7 @@ from app.playground.run import (
     start_process,
 )
 from app.playground.serving import serve_app
-from app.runs.executors import EXIT_CUT_OFF
+from app.runs.worker_leases import EXIT_CUT_OFF
 from app.store.database import Database
 from tests.support import forked
 from tests.support.openapi import contract
@@ -78,10 +79,10 @@ FIX = {
 FINISH = {"finish": {"summary": "add() now adds.", "not_done": "", "how_to_check": "Run pytest."}}
 
 
-def script(*turns: list[dict[str, Any]] | dict[str, Any]) -> Script:
+def script(*turns: list[dict[str, Any]] | dict[str, Any]) -> ModelScript:
     """A script of turns. A list is the tools that a turn uses, a single tool stands for itself."""
     whole = [_turn(turn) for turn in turns]
-    return Script(tuple(ScriptedTurn.model_validate(turn) for turn in whole))
+    return ModelScript(tuple(ScriptedTurn.model_validate(turn) for turn in whole))
 
 
 def _turn(turn: list[dict[str, Any]] | dict[str, Any]) -> dict[str, Any]:
@@ -108,11 +109,11 @@ class Subject:
     number: int
 
     @property
-    def issue(self) -> Issue:
+    def issue(self) -> SimulatedIssue:
         return self.house.github.issue(self.repository, self.number)
 
     @property
-    def ours(self) -> list[Comment]:
+    def ours(self) -> list[SimulatedComment]:
         return [c for c in self.issue.comments if c.author.login == "honk[bot]"]
 
     @property
@@ -142,14 +143,14 @@ class Subject:
         return sorted(reaction.content for reaction in self.issue.reactions)
 
     @property
-    def pull(self) -> Issue:
+    def pull(self) -> SimulatedIssue:
         """The one pull request of the repository."""
         pulls = self.house.github.pulls(self.repository)
         assert len(pulls) == 1, pulls
         return pulls[0]
 
     @property
-    def pulls(self) -> list[Issue]:
+    def pulls(self) -> list[SimulatedIssue]:
         return self.house.github.pulls(self.repository)
 
     def checks(self, sha: str) -> list[CheckRun]:
@@ -219,9 +220,9 @@ class Subject:
 
     def _ends(self) -> list[str]:
         lines = self.house.log().splitlines()
-        begun = [line for line in lines if "an attempt starts" in line and self.name in line]
+        begun = [line for line in lines if log_events.ATTEMPT_STARTED in line and self.name in line]
         runs = {run for line in begun if (run := _told_in(line, "run"))}
-        ends = [line for line in lines if "an attempt ended" in line]
+        ends = [line for line in lines if log_events.ATTEMPT_ENDED in line]
         return [_told_in(line, "outcome") for line in ends if _told_in(line, "run") in runs]
 
     async def ignored(self) -> bool:
@@ -312,7 +313,7 @@ class House:
     honk: Product | None = None
     module: str = "app"
     """What is started as the product; other than `app` it may die, and is then looked after."""
-    start_by: Start | None = None
+    start_by: PlaygroundStart | None = None
     """How the product is started, where it is not as a process like any other."""
     patience: float = PATIENCE_SECONDS
     """Seconds that something to be seen may take."""
@@ -341,7 +342,7 @@ class House:
     async def _serve(self, command: str) -> Product:
         self._logs.add(self.home / "honk.log")
         # Libraries are loaded before a program begins, not when it forks.
-        usual: Start = start_process if "LD_PRELOAD" in self.settings else forked.start
+        usual: PlaygroundStart = start_process if "LD_PRELOAD" in self.settings else forked.start
         start = self.start_by or usual
         started = product(
             self.home, self.settings, command=command, module=self.module, start=start
@@ -410,7 +411,7 @@ class House:
     def own_failures(self) -> str:
         """What the product logged, with tracebacks, as failures that are its own."""
         entries = Logs.entries(self.log())
-        return "".join(each for each in entries if "a step failed" in each)
+        return "".join(each for each in entries if log_events.STEP_FAILED in each)
 
     def sql(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
         """Do something in the product's database behind its back; the rows that it gives."""
@@ -455,7 +456,7 @@ class Worker:
     @property
     def is_ready(self) -> bool:
         """Whether it has ever said that it is."""
-        return "the worker is ready" in self.log
+        return log_events.WORKER_READY in self.log
 
     async def ended(self, *, within: float = 30.0) -> int:
         """Wait for its end; its exit code."""
@@ -532,7 +533,7 @@ class Fleet(House):
             (line[:26], worker)
             for worker in self.workers
             for line in worker.log.splitlines()
-            if "an attempt starts" in line and f"subject={name}" in line
+            if log_events.ATTEMPT_STARTED in line and f"subject={name}" in line
         ]
         return max(found, key=lambda each: each[0])[1]
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import uvicorn
 
-from app.agent.conversation import Ending, Message, TurnRecord
+from app.agent.conversation import Ending, PersonMessage, TurnRecord
 from app.agent.model import AnthropicModel
 from app.agent.prompt import Assignment
-from app.agent.session import Budget, Progress, Session
+from app.agent.session import AgentSession, Budget, Progress
 from app.domain.values import RepoName
-from app.playground.model import Responder, Script, ScriptedModel
-from app.workspace.spec import Completed, EditResult
+from app.playground.model import ModelScript, Responder, ScriptedModel
+from app.sandbox.spec import Completed, EditResult
 
 KEY = "sk-ant-a-key-that-must-not-be-seen"
 SUBJECT = "octo/app#7"
@@ -53,7 +53,7 @@ async def asking(
     script: str | Responder, **options: Any
 ) -> AsyncIterator[tuple[AnthropicModel, ScriptedModel]]:
     """The true model client against a script; failures are tried again without waiting long."""
-    responder = Script.parse(script) if isinstance(script, str) else script
+    responder = ModelScript.parse(script) if isinstance(script, str) else script
     server = ScriptedModel(default=responder, api_key=KEY)
     settings = {"first_delay": 0.001, "longest_delay": 1.0, "read_timeout": 5.0, **options}
     async with serving(server.app) as url:
@@ -150,7 +150,7 @@ class Desk:
     budget: Budget = field(default_factory=lambda: Budget(usd=5, seconds=60, turns=50))
     model_id: str = "claude-sonnet-5-5"
     words: list[list[str]] = field(default_factory=list)
-    heard: list[Message] = field(default_factory=list)
+    heard: list[PersonMessage] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     snapshots: int = 0
@@ -158,7 +158,7 @@ class Desk:
 
     async def run(self, feedback: str | None = None, *, feedback_id: str = "") -> Ending:
         """One attempt, by a new session each time, as after a restart."""
-        session = Session(
+        session = AgentSession(
             self.model,
             self.hands,
             self.transcript,
@@ -185,10 +185,10 @@ class Desk:
         self.snapshots += 1
         return f"{self.snapshots:040x}"
 
-    async def _messages(self) -> list[Message]:
+    async def _messages(self) -> list[PersonMessage]:
         """All that was said until now, like a store that forgets nothing."""
         for text in self.words.pop(0) if self.words else []:
-            self.heard.append(Message(id=f"m{len(self.heard)}", author="alice", text=text))
+            self.heard.append(PersonMessage(id=f"m{len(self.heard)}", author="alice", text=text))
         return self.heard
 
     async def _should_stop(self) -> bool:

@@ -25,7 +25,7 @@ from pathlib import Path
 from jsonschema import Draft202012Validator
 
 from app.playground.github import GitHub, RequestRecord
-from app.playground.github.webhooks import Delivery
+from app.playground.github.webhooks import SimulatedDelivery
 from tests.support.graphql_schema import graphql_problems
 from tests.support.schemas import (
     COMBINED,
@@ -358,7 +358,7 @@ def contract(
         if of(record):
             check_record(record, requests=requests, seen=seen)
 
-    def overhear(delivery: Delivery) -> None:
+    def overhear(delivery: SimulatedDelivery) -> None:
         seen.add("webhooks", webhook_problems(delivery.event, delivery.payload))
 
     github.observers.append(listen)

@@ -11,11 +11,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.workspace.egress import Bounds, Door, Mode, open_door
-from app.workspace.egress_addresses import Addresses
-from app.workspace.egress_authority import Authority
-from app.workspace.egress_rules import Rule
-from app.workspace.sandbox import Bubblewrap
+from app.egress.addresses import Addresses
+from app.egress.certificate_authority import Authority
+from app.egress.rules import HostRule
+from app.egress.setup_proxy import (
+    EgressLimits,
+    Mode,
+    SetupProxy,
+    open_setup_proxy,
+)
+from app.sandbox.bubblewrap import Bubblewrap
 
 HOST = "registry.test"
 LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
@@ -51,8 +56,8 @@ class Registry:
         writer.transport.abort()
 
     @property
-    def rule(self) -> Rule:
-        return Rule(HOST, self.port)
+    def rule(self) -> HostRule:
+        return HostRule(HOST, self.port)
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\nok"
@@ -79,7 +84,7 @@ async def serving() -> AsyncIterator[Registry]:
 class Gate:
     """An open door, spoken to as a client inside would."""
 
-    door: Door
+    door: SetupProxy
     registry: Registry
     writers: list[asyncio.StreamWriter]
 
@@ -144,18 +149,18 @@ class OpenGate:
 
     async def __call__(
         self,
-        *rules: Rule,
+        *rules: HostRule,
         mode: Mode = "fetch-only",
         names: dict[str, Sequence[str]] | None = None,
         networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network] = LOOPBACK,
-        bounds: Bounds | None = None,
+        bounds: EgressLimits | None = None,
     ) -> Gate:
         async def lookup(host: str) -> Sequence[str]:
             return (names or {}).get(host, ["127.0.0.1"])
 
         authority = self.registry.authority.pem().decode()
         door = await self.stack.enter_async_context(
-            open_door(
+            open_setup_proxy(
                 rules or [self.registry.rule],
                 mode,
                 sandbox=self.sandbox,

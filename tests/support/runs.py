@@ -9,13 +9,19 @@ from pathlib import Path
 from app.agent.model import ModelRequest, ModelTurn
 from app.domain.policy import Policy
 from app.domain.run import RunInput
-from app.domain.trigger import OurApp, Trigger, from_event
+from app.domain.trigger import AppIdentity, Trigger, from_event
 from app.domain.values import RunId
+from app.egress.setup_proxy import SetupProxies
+from app.git.checkout import Workspaces
+from app.git.external_cache import ExternalCache
+from app.git.mirror import Mirrors
+from app.git.setup_snapshots import SetupSnapshots
 from app.github import webhooks
 from app.github.client import GitHubApp
 from app.runs import queue
 from app.runs.reconcile import Reconciler
 from app.runs.services import Services
+from app.sandbox.bubblewrap import Unsandboxed
 from app.store.database import Database
 from app.store.images import Images
 from app.store.messages import Messages
@@ -24,12 +30,6 @@ from app.store.reports import Reports
 from app.store.results import ResultStore
 from app.store.runs import Runs
 from app.store.writes import Writes
-from app.workspace.checkout import Workspaces
-from app.workspace.egress import Egress
-from app.workspace.mirror import Mirrors
-from app.workspace.sandbox import Unsandboxed
-from app.workspace.snapshots import Snapshots
-from app.workspace.supply import Supply
 from tests.support.deliveries import encoded, labeled
 
 LARGE = 2**40
@@ -47,7 +47,7 @@ async def open_run(
         repository__id=LARGE,
     )
     read = webhooks.read("issues", "application/json", encoded(event))
-    trigger = from_event("issues", read, OurApp(app_id=1, slug="honk"))
+    trigger = from_event("issues", read, AppIdentity(app_id=1, slug="honk"))
     assert isinstance(trigger, Trigger)
     run = RunInput(
         id=RunId(name),
@@ -77,15 +77,15 @@ def services(
             pending=PendingRequests(database),
             writes=Writes(database),
             images=Images(database),
-            supply=Supply(home / "elsewhere"),
+            supply=ExternalCache(home / "elsewhere"),
             reports=Reports(database),
             github=github,
-            reconciler=Reconciler(database, github, triggers, OurApp(app_id=1, slug="honk")),
+            reconciler=Reconciler(database, github, triggers, AppIdentity(app_id=1, slug="honk")),
             mirrors=mirrors,
             workspaces=workspaces,
             sandbox=sandbox,
-            egress=Egress(sandbox),
-            snapshots=Snapshots(home / "setups", workspaces),
+            egress=SetupProxies(sandbox),
+            snapshots=SetupSnapshots(home / "setups", workspaces),
             model=_NoModel(),
             model_id="m",
             model_id_max="m",

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from app.workspace.egress_authority import Authority
+from app.egress.certificate_authority import Authority
 
 _WHO_ARE_YOU = (
     b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=proxy\r\n"
@@ -125,7 +125,7 @@ async def surroundings(folder: Path) -> AsyncIterator[Surroundings]:
 
 @dataclass(frozen=True)
 class Alone:
-    """Starts processes in a network namespace of their own; a `Start` of the playground."""
+    """Starts processes in a network namespace of their own: a `PlaygroundStart`."""
 
     socket: Path
 

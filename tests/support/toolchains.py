@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.workspace.toolchains import Toolchain, installed
+from app.sandbox.toolchains import Toolchain, installed
 
 _FETCHED = Path(__file__).parents[2] / ".cache" / "toolchains"
 _WELL_KNOWN = ("/usr/local/go/bin", str(Path.home() / ".cargo" / "bin"))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.values import CommitSha, RepoName, commit_sha
-from app.workspace.checkout import Workspace, Workspaces
-from app.workspace.mirror import Mirrors, Remote
-from app.workspace.packing import PackedTree, pack
-from app.workspace.sandbox import Bubblewrap, Sandbox
+from app.git.checkout import Workspace, Workspaces
+from app.git.mirror import Mirrors, Remote
+from app.git.packing import PackedTree, pack
+from app.sandbox.bubblewrap import Bubblewrap, Sandbox
 
 REPO = RepoName(owner="octo", name="Sample.Repo")
 

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import weakref
 
-from app import garbage
+from app import gc_tuning
 
 
 class _Circle:
@@ -15,7 +15,7 @@ class _Circle:
 
 
 async def test_what_outlived_a_collection_is_put_aside_until_nothing_is_at_work() -> None:
-    keeping = asyncio.create_task(garbage.keep_collecting(lambda: False))
+    keeping = asyncio.create_task(gc_tuning.keep_collecting(lambda: False))
     await asyncio.sleep(0)
     try:
         circle = _Circle()
@@ -27,7 +27,7 @@ async def test_what_outlived_a_collection_is_put_aside_until_nothing_is_at_work(
         del circle
         gc.collect()
         assert seen() is not None
-        garbage.collect_all()
+        gc_tuning.collect_all()
         assert seen() is None
     finally:
         keeping.cancel()

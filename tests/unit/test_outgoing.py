@@ -14,18 +14,18 @@ import pytest
 import pytest_asyncio
 
 from app import settings
-from app.addresses import api_of, check_pair, server_of
+from app.egress.addresses import Addresses
+from app.egress.certificate_authority import Authority
+from app.egress.proxy import EgressLimits, Endpoint, UpstreamClient
+from app.egress.rules import BlockedRequestError as EgressRefusedError
+from app.egress.rules import HostRule, url_rule
+from app.egress.upstream_proxy import tunnel
 from app.errors import RetryableError, UserError
+from app.git.command import GitUntrustedError, git
 from app.github.people import client_of
+from app.github_urls import api_of, check_pair, server_of
 from app.outgoing import Outgoing, untrusted
 from app.playground.serving import serve_app
-from app.workspace.egress_addresses import Addresses
-from app.workspace.egress_authority import Authority
-from app.workspace.egress_proxy import Bounds, Outside, Place
-from app.workspace.egress_rules import RefusedError as EgressRefusedError
-from app.workspace.egress_rules import Rule, url_rule
-from app.workspace.egress_way_out import tunnel
-from app.workspace.git import GitUntrustedError, git
 from tests.support.surroundings import Surroundings, surroundings
 
 Network = tuple[Surroundings, Outgoing]
@@ -240,8 +240,8 @@ async def test_set_up_goes_by_name_where_the_proxy_alone_knows_it(company: Netwo
     async def nobody_knows(host: str) -> list[str]:
         raise OSError
 
-    place = Place("github.corp.test", 443, tls=True)
-    named = [Rule("github.corp.test")]
+    place = Endpoint("github.corp.test", 443, tls=True)
+    named = [HostRule("github.corp.test")]
     configured = [*named, url_rule("https://github.corp.test/simple")]
     every = [ip_network("0.0.0.0/0")]
     for rules, networks, fetched, tunneled in (
@@ -252,7 +252,7 @@ async def test_set_up_goes_by_name_where_the_proxy_alone_knows_it(company: Netwo
     ):
         network.asked.clear()
         addresses = Addresses(networks, nobody_knows)
-        outside = Outside(rules, addresses, Bounds(), outgoing.trust, outgoing)
+        outside = UpstreamClient(rules, addresses, EgressLimits(), outgoing.trust, outgoing)
         with nullcontext() if fetched else pytest.raises(EgressRefusedError, match="look the name"):
             async with outside.answer(place, "GET", "/x", []) as answer:
                 assert await answer.aread() == b"hello"
@@ -270,10 +270,14 @@ async def test_no_proxy_makes_an_internal_address_allowed(company: Network, foun
     async def known(host: str) -> list[str]:
         return [found]
 
-    outside = Outside(
-        [Rule("github.corp.test")], Addresses((), known), Bounds(), outgoing.trust, outgoing
+    outside = UpstreamClient(
+        [HostRule("github.corp.test")],
+        Addresses((), known),
+        EgressLimits(),
+        outgoing.trust,
+        outgoing,
     )
-    place = Place("github.corp.test", 443, tls=True)
+    place = Endpoint("github.corp.test", 443, tls=True)
     with pytest.raises(EgressRefusedError, match="HONK_EGRESS_NETWORKS"):
         async with outside.answer(place, "GET", "/x", []):
             pass
@@ -290,15 +294,17 @@ async def test_a_tunnel_of_set_up_goes_through_the_proxy(company: Network) -> No
         return ["10.0.0.7"]
 
     networks = [ip_network("10.0.0.0/8")]
-    rules = [Rule("github.corp.test"), Rule("unknown.corp.test")]
-    outside = Outside(rules, Addresses(networks, known), Bounds(), outgoing.trust, outgoing)
-    reader, writer = await outside.connection(Place("github.corp.test", 443, tls=True))
+    rules = [HostRule("github.corp.test"), HostRule("unknown.corp.test")]
+    outside = UpstreamClient(
+        rules, Addresses(networks, known), EgressLimits(), outgoing.trust, outgoing
+    )
+    reader, writer = await outside.connection(Endpoint("github.corp.test", 443, tls=True))
     await writer.start_tls(outgoing.trust, server_hostname="github.corp.test")
     writer.write(b"GET /x HTTP/1.1\r\nHost: github.corp.test\r\nConnection: close\r\n\r\n")
     assert (await reader.read()).endswith(b"hello\r\n0\r\n\r\n")
     writer.close()
     with pytest.raises(EgressRefusedError, match=r"proxy does not let it through \(403\)"):
-        await outside.connection(Place("unknown.corp.test", 443, tls=True))
+        await outside.connection(Endpoint("unknown.corp.test", 443, tls=True))
     await outside.aclose()
     assert network.asked == ["github.corp.test:443", "unknown.corp.test:443"]
 

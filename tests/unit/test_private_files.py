@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from app.git.external_cache import ExternalCache
+from app.git.packing import pack
+from app.git.setup_snapshots import SetupSnapshots
 from app.private_files import close_home
-from app.verify.lent import lend_pytest
-from app.workspace.packing import pack
-from app.workspace.snapshots import Snapshots
-from app.workspace.supply import Supply
+from app.verify.bundled_tools import bundle_pytest
 from tests.support.workspaces import REPO, World
 
 ROOT = os.geteuid() == 0
@@ -73,12 +73,12 @@ async def test_what_a_worker_makes_is_its_own_and_its_sandboxes_read_it(tmp_path
     await world.inside(workspace, "echo more > more")
     packed = await pack(workspace, world.workspaces)
     assert [change.path for change in packed.changes] == ["more"]
-    snapshots = Snapshots(home / "setups", world.workspaces)
+    snapshots = SetupSnapshots(home / "setups", world.workspaces)
     kept = await snapshots.keep("key", workspace)
     assert kept is not None
     assert await snapshots.apply(kept, workspace)
-    lend_pytest(home / "scratch" / "lent")
-    Supply(home / "elsewhere").contents(REPO)
+    bundle_pytest(home / "scratch" / "lent")
+    ExternalCache(home / "elsewhere").contents(REPO)
     # A root worker's sandboxes are other users: these they may read, and nobody reaches them.
     open_ = open_to_others(home, but=("tree", "origin.git", "clone"))
     assert not open_ or ROOT

@@ -19,12 +19,12 @@ import pytest
 
 from app.domain.values import CommitSha
 from app.domain.verdict import VerifierResult
-from app.verify.runner import Site, verify
+from app.sandbox.bubblewrap import Bubblewrap
+from app.sandbox.spec import Mount, ResourceLimits, SandboxSpec
+from app.sandbox.toolchains import CACHES, installed, rustup_home
+from app.verify.runner import VerifySite, verify
 from app.verify.verifier import DirectoryTree, Verifier
 from app.verify.verifiers import choose
-from app.workspace.sandbox import Bubblewrap
-from app.workspace.spec import Limits, Mount, SandboxSpec
-from app.workspace.toolchains import CACHES, installed, rustup_home
 from tests.support.toolchains import needs
 
 CACHE = Path(__file__).parents[2] / ".cache" / "verify"
@@ -33,7 +33,7 @@ _PATIENCE = (120.0, 240.0)
 _TEST_SECONDS = 480
 SHA = CommitSha("a" * 40)
 
-MakeProject = Callable[..., Site]
+MakeProject = Callable[..., VerifySite]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,9 +54,9 @@ def project(tmp_path: Path) -> MakeProject:
         files: Mapping[str, str | Path],
         *,
         mounts: Mapping[str, Path] | None = None,
-        limits: Limits | None = None,
+        limits: ResourceLimits | None = None,
         **environment: str,
-    ) -> Site:
+    ) -> VerifySite:
         workspace = root / f"checkout-{len(list(root.iterdir()))}"
         workspace.mkdir()
         sandbox.claim(workspace)
@@ -76,9 +76,9 @@ def project(tmp_path: Path) -> MakeProject:
                 *(Mount(path, f"/opt/{name}") for name, path in (mounts or {}).items()),
             ),
             environment={**own.environment(sandbox, workspace), **environment},
-            limits=limits or Limits(seconds=120),
+            limits=limits or ResourceLimits(seconds=120),
         )
-        return Site(sandbox, spec, tmp_path / "scratch")
+        return VerifySite(sandbox, spec, tmp_path / "scratch")
 
     return make
 
@@ -90,7 +90,7 @@ def belongs_to(path: Path, like: Path) -> None:
         os.chown(each, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
-def with_cache(site: Site, name: str, variable: str) -> Site:
+def with_cache(site: VerifySite, name: str, variable: str) -> VerifySite:
     """A folder that lasts between test runs, for what only costs time to make again."""
     folder = CACHE / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,12 +106,12 @@ def with_cache(site: Site, name: str, variable: str) -> Site:
     )
 
 
-def found(site: Site, *policy: str) -> tuple[Verifier, ...]:
+def found(site: VerifySite, *policy: str) -> tuple[Verifier, ...]:
     """What the checkout gets, by itself or by a policy."""
     return choose(policy, DirectoryTree(site.spec.workspace)).verifiers
 
 
-async def run(site: Site, *policy: str) -> VerifierResult:
+async def run(site: VerifySite, *policy: str) -> VerifierResult:
     """The one result of the checkout."""
     (result,) = (await verify(site, found(site, *policy), SHA)).verifiers
     return result

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from app.domain.verdict import Results, compare
+from app.sandbox.spec import MIB, ResourceLimits
 from app.verify.reports import for_agent
 from app.verify.runner import verify
-from app.workspace.spec import MIB, Limits
 from tests.verify.conftest import SHA, MakeProject, found
 
-TIGHT = Limits(
+TIGHT = ResourceLimits(
     seconds=3,
     processes=60,
     memory_bytes=256 * MIB,

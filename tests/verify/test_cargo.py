@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from app.domain.verdict import VerifierResult, compare
-from app.verify.runner import Site, rerun, verify
+from app.sandbox.spec import Completed
+from app.verify.runner import VerifySite, rerun, verify
 from app.verify.verifier import STDOUT, DirectoryTree, label
 from app.verify.verifiers.cargo import Cargo, Nextest
-from app.workspace.spec import Completed
 from tests.verify.conftest import (
     CACHES,
     SHA,
@@ -174,7 +174,7 @@ async def test_a_line_of_the_policy_is_run_as_given(
 def test_detection(project: MakeProject) -> None:
     def labels(*folders: str, workspace: bool = False) -> list[str]:
         text = "[workspace]\n" if workspace else "[package]\n"
-        site: Site = project({f"{folder}Cargo.toml": text for folder in folders})
+        site: VerifySite = project({f"{folder}Cargo.toml": text for folder in folders})
         return [label(each) for each in Cargo.detect(DirectoryTree(site.spec.workspace))]
 
     assert labels("", "a/", "b/", workspace=True) == ["cargo"]

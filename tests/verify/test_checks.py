@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.domain.verdict import Results, compare
-from app.verify.runner import Site, verify
-from app.workspace.spec import WORKSPACE, Mount
+from app.sandbox.spec import WORKSPACE, Mount
+from app.verify.runner import VerifySite, verify
 from tests.verify.conftest import PIP, SHA, MakeProject, fetched, found, needs
 
 PYPROJECT = """
@@ -44,7 +44,7 @@ FOUND_IN_JAVASCRIPT = {
 Told = dict[str, list[tuple[str | None, int | None, str]]]
 
 
-async def checked(site: Site) -> Results:
+async def checked(site: VerifySite) -> Results:
     return await verify(site, found(site), SHA)
 
 

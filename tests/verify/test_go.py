@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from app.domain.verdict import Results, TestOutcome, VerifierResult, compare
-from app.verify.runner import Site, rerun, verify
+from app.sandbox.spec import Completed, ResourceLimits
+from app.verify.runner import VerifySite, rerun, verify
 from app.verify.verifier import STDOUT, label
 from app.verify.verifiers.go import Go
-from app.workspace.spec import Completed, Limits
 from tests.verify.conftest import (
     CACHES,
     SHA,
@@ -78,7 +78,7 @@ def module() -> dict[str, str | Path]:
     }
 
 
-def built_before(site: Site) -> Site:
+def built_before(site: VerifySite) -> VerifySite:
     """Go's own build cache, kept between test runs; tests are run all the same."""
     return with_cache(site, "go-build", "GOCACHE")
 
@@ -219,7 +219,7 @@ async def test_tests_that_print_or_run_without_end(
         'package hits\n\nimport (\n\t"fmt"\n\t"testing"\n)\n\n'
         'func TestLoud(t *testing.T) {\n\tfor {\n\t\tfmt.Println("aaaaaaaaaaaaaa")\n\t}\n}\n'
     )
-    site = project({"go.mod": MODULE, "a_test.go": loud}, limits=Limits(seconds=6))
+    site = project({"go.mod": MODULE, "a_test.go": loud}, limits=ResourceLimits(seconds=6))
     result = await run(built_before(site))
     assert not result.complete
     assert "time limit" in (result.problem or "")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from app.domain.verdict import Results, TestOutcome, VerifierResult
-from app.verify.runner import Site, rerun, verify
-from app.workspace.spec import WORKSPACE, Mount
+from app.sandbox.spec import WORKSPACE, Mount
+from app.verify.runner import VerifySite, rerun, verify
 from tests.verify.conftest import SHA, MakeProject, fetched, found, needs, outcomes, run
 
 TESTS = """
@@ -78,7 +78,7 @@ def packages(runner: Runner) -> Path | None:
 
 def checkout(
     project: MakeProject, runner: Runner, files: Mapping[str, str], **package: object
-) -> Site:
+) -> VerifySite:
     whole = {"name": "halves", "version": "1.0.0", "scripts": {"test": runner.script}, **package}
     if runner is JEST:
         whole["jest"] = {
@@ -122,7 +122,7 @@ async def test_each_test_has_its_name_and_place_and_can_be_run_again(
         assert (also, ran) == ({}, "wwwx")
 
 
-async def _again(site: Site, result: VerifierResult) -> VerifierResult:
+async def _again(site: VerifySite, result: VerifierResult) -> VerifierResult:
     """The result, run again as if everything had passed before."""
     passed = [test.model_copy(update={"outcome": TestOutcome.PASSED}) for test in result.tests]
     before = result.model_copy(update={"tests": tuple(passed)})

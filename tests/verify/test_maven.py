@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.verify.runner import Site
+from app.verify.runner import VerifySite
 from tests.verify.conftest import CACHES, MakeProject, fetched, found, needs, outcomes, run
 
 POM = """<project>
@@ -72,7 +72,7 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
         path.write_text(text)
 
 
-def checkout(project: MakeProject, repository: Path, **changed: str) -> Site:
+def checkout(project: MakeProject, repository: Path, **changed: str) -> VerifySite:
     return project({**PROJECT, f"{CACHES}/maven": repository, **changed})
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 from app.domain.policy import Policy
-from app.domain.ready import is_ready
 from app.domain.verdict import Verdict, compare
+from app.integrity.readiness import is_ready
 from app.verify.runner import confirm, rerun, verify
 from tests.verify.conftest import SHA, MakeProject, found, needs
 

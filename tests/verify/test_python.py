@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.verdict import Results, compare
-from app.verify.runner import Site, confirm, verify
+from app.verify.runner import VerifySite, confirm, verify
 from app.verify.verifier import DirectoryTree, label
 from app.verify.verifiers import choose
 from tests.verify.conftest import SHA, MakeProject, found, outcomes, run
@@ -24,7 +24,7 @@ PYTEST = (
 IS_OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/opt/wheels"}
 
 
-async def inside(site: Site, script: str) -> None:
+async def inside(site: VerifySite, script: str) -> None:
     """A line of set-up."""
     done = await site.sandbox.run(site.spec, ["bash", "-euc", script])
     assert done.ok, done.text
@@ -126,7 +126,7 @@ async def test_unittest_that_runs_nothing(project: MakeProject, script: str, pro
     assert compare(results, results).conclusion == "failure"
 
 
-async def with_tools(site: Site, tools: Path) -> Site:
+async def with_tools(site: VerifySite, tools: Path) -> VerifySite:
     """tox and nox in the project's own environment."""
     await inside(
         site,

@@ -1,12 +1,12 @@
 """GitHub Actions as another App sees them: CI on pushes, its runs, jobs and logs.
 
-Nothing is really run: `Repository.ci` says how it ends.
+Nothing is really run: `RepositoryPayload.ci` says how it ends.
 Outside contract: https://docs.github.com/rest/actions/workflow-runs
 """
 
 from __future__ import annotations
 
-from .api import Answer, Call, Endpoint
+from .api import Answer, ApiEndpoint, Call
 from .checks import (
     announce_run,
     announce_suite,
@@ -15,7 +15,7 @@ from .checks import (
     pulls_of,
     suite_state,
 )
-from .records import ACTIONS, WorkflowRun
+from .records import ACTIONS, SimulatedWorkflowRun
 from .refusals import Refusal, not_found
 from .shapes import html_url, moment, node_id, repository_shape, repository_url, user_shape
 from .signed import signed_url
@@ -40,7 +40,7 @@ async def start_ci(
     now = world.clock.now()
     ci.workflow_id = ci.workflow_id or world.new_id()
     number = len(repository.workflow_runs) + 1
-    run = WorkflowRun(world.new_id(), number, ci, suite, branch, actor, now, now)
+    run = SimulatedWorkflowRun(world.new_id(), number, ci, suite, branch, actor, now, now)
     repository.workflow_runs[run.id] = run
     _announce(world, repository, run, "requested")
     if ci.conclusion == _WAITS:
@@ -51,7 +51,7 @@ async def start_ci(
         finish(world, repository, run, ci.conclusion)
 
 
-def _start_job(world: World, repository: Repository, run: WorkflowRun) -> None:
+def _start_job(world: World, repository: Repository, run: SimulatedWorkflowRun) -> None:
     now = moment(world.clock.now()) or ""
     number = world.new_id()
     page = html_url(world, repository, "actions", "runs", run.id, "job", number)
@@ -64,7 +64,9 @@ def _start_job(world: World, repository: Repository, run: WorkflowRun) -> None:
     _announce(world, repository, run, "in_progress")
 
 
-def finish(world: World, repository: Repository, run: WorkflowRun, conclusion: str) -> None:
+def finish(
+    world: World, repository: Repository, run: SimulatedWorkflowRun, conclusion: str
+) -> None:
     """Let a run that is at work end like this, with what the CI's switch says of it."""
     job, ci = run.job, run.ci
     if job is None or run.status == "completed":
@@ -78,7 +80,9 @@ def finish(world: World, repository: Repository, run: WorkflowRun, conclusion: s
     _settle(world, repository, run, conclusion)
 
 
-def _settle(world: World, repository: Repository, run: WorkflowRun, conclusion: str) -> None:
+def _settle(
+    world: World, repository: Repository, run: SimulatedWorkflowRun, conclusion: str
+) -> None:
     run.status, run.conclusion = "completed", conclusion
     run.updated_at = run.suite.updated_at = world.clock.now()
     if run.job is None:
@@ -88,7 +92,7 @@ def _settle(world: World, repository: Repository, run: WorkflowRun, conclusion: 
     _announce(world, repository, run, "completed")
 
 
-def _announce(world: World, repository: Repository, run: WorkflowRun, action: str) -> None:
+def _announce(world: World, repository: Repository, run: SimulatedWorkflowRun, action: str) -> None:
     payload = {
         "workflow_run": _shape(world, repository, run),
         "workflow": _workflow_shape(world, repository, run),
@@ -99,7 +103,7 @@ def _announce(world: World, repository: Repository, run: WorkflowRun, action: st
 # -- shapes
 
 
-def _shape(world: World, repository: Repository, run: WorkflowRun) -> Json:
+def _shape(world: World, repository: Repository, run: SimulatedWorkflowRun) -> Json:
     api = repository_url(world, repository)
     url = f"{api}/actions/runs/{run.id}"
     actor = user_shape(world, run.actor)
@@ -141,7 +145,7 @@ def _shape(world: World, repository: Repository, run: WorkflowRun) -> Json:
     }
 
 
-def _workflow_shape(world: World, repository: Repository, run: WorkflowRun) -> Json:
+def _workflow_shape(world: World, repository: Repository, run: SimulatedWorkflowRun) -> Json:
     url = f"{repository_url(world, repository)}/actions/workflows/{run.ci.workflow_id}"
     created = moment(repository.created_at)
     return {
@@ -158,7 +162,7 @@ def _workflow_shape(world: World, repository: Repository, run: WorkflowRun) -> J
     }
 
 
-def _job_shape(call: Call, run: WorkflowRun, job: CheckRun) -> Json:
+def _job_shape(call: Call, run: SimulatedWorkflowRun, job: CheckRun) -> Json:
     api = repository_url(call.world, call.repository)
     step = {"name": f"Run {run.ci.job}", "number": 1, "status": job.status}
     times = {"started_at": job.started_at, "completed_at": job.completed_at}
@@ -207,14 +211,14 @@ async def list_runs(call: Call) -> Answer:
     return call.page(found, lambda run: _shape(world, repository, run), under="workflow_runs")
 
 
-def _run(call: Call) -> WorkflowRun:
+def _run(call: Call) -> SimulatedWorkflowRun:
     run = call.repository.workflow_runs.get(call.number("run_id"))
     if run is None:
         raise not_found()
     return run
 
 
-def _job(call: Call) -> tuple[WorkflowRun, CheckRun]:
+def _job(call: Call) -> tuple[SimulatedWorkflowRun, CheckRun]:
     number = call.number("job_id")
     for run in call.repository.workflow_runs.values():
         if run.job is not None and run.job.id == number:
@@ -268,10 +272,10 @@ _RUN = f"{_ACTIONS}/runs/{{run_id}}"
 _JOB = f"{_ACTIONS}/jobs/{{job_id}}"
 
 ENDPOINTS = [
-    Endpoint("GET", f"{_ACTIONS}/runs", list_runs, "actions:read"),
-    Endpoint("GET", _RUN, get_run, "actions:read"),
-    Endpoint("POST", f"{_RUN}/approve", approve_run, "actions:write", "write"),
-    Endpoint("GET", f"{_RUN}/jobs", list_jobs, "actions:read"),
-    Endpoint("GET", _JOB, get_job, "actions:read"),
-    Endpoint("GET", f"{_JOB}/logs", job_logs, "actions:read"),
+    ApiEndpoint("GET", f"{_ACTIONS}/runs", list_runs, "actions:read"),
+    ApiEndpoint("GET", _RUN, get_run, "actions:read"),
+    ApiEndpoint("POST", f"{_RUN}/approve", approve_run, "actions:write", "write"),
+    ApiEndpoint("GET", f"{_RUN}/jobs", list_jobs, "actions:read"),
+    ApiEndpoint("GET", _JOB, get_job, "actions:read"),
+    ApiEndpoint("GET", f"{_JOB}/logs", job_logs, "actions:read"),
 ]

@@ -14,13 +14,13 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import unquote, urlencode
 
 from .refusals import Moved, Refusal, invalid_request, no_permission, not_found, validation
-from .world import Issue, Json, Repository, Token, User, World
+from .world import Json, Repository, SimulatedIssue, Token, User, World
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Actor:
+class ApiCaller:
     """Who asks: nobody, a person, the App itself (by JWT) or one of its installations."""
 
     kind: Literal["nobody", "person", "app", "installation"]
@@ -76,7 +76,7 @@ class Call:
     """One request on its way through an endpoint."""
 
     world: World
-    actor: Actor
+    actor: ApiCaller
     method: str
     path: str
     params: dict[str, str] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Call:
             raise not_found()
         return self.found
 
-    def issue(self) -> Issue:
+    def issue(self) -> SimulatedIssue:
         """The issue or pull request of the path, where the repository has issues."""
         self._not_gone(self.number("issue_number"))
         issue = self.repository.issue(self.number("issue_number"))
@@ -209,7 +209,7 @@ _LONG = {"path", "ref", "branch", "basehead"}
 """Parameters that may hold slashes."""
 
 
-class Endpoint:
+class ApiEndpoint:
     """An operation of the API.
 
     `need` is the permission of installations (`issues:write`, alternatives after `|` count for
@@ -232,10 +232,10 @@ class Endpoint:
 class Router:
     """Finds the endpoint of a path; earlier ones win."""
 
-    def __init__(self, *tables: Sequence[Endpoint]) -> None:
+    def __init__(self, *tables: Sequence[ApiEndpoint]) -> None:
         self.endpoints = [endpoint for table in tables for endpoint in table]
 
-    def find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
+    def find(self, method: str, path: str) -> tuple[ApiEndpoint, dict[str, str]]:
         """The endpoint and its parameters, decoded. Refuses with 404."""
         for endpoint in self.endpoints:
             match = endpoint.pattern.fullmatch(path) if endpoint.method == method else None
@@ -270,7 +270,7 @@ def _by_name(call: Call) -> str:
     raise not_found()
 
 
-def _check(call: Call, endpoint: Endpoint) -> None:
+def _check(call: Call, endpoint: ApiEndpoint) -> None:
     kind = call.actor.kind
     if endpoint.need == "any":
         return
@@ -286,7 +286,7 @@ def _check(call: Call, endpoint: Endpoint) -> None:
         _check_repository(call, endpoint)
 
 
-def _check_repository(call: Call, endpoint: Endpoint) -> None:
+def _check_repository(call: Call, endpoint: ApiEndpoint) -> None:
     full_name = f"{call.params['owner']}/{call.params['repo']}"
     former = call.world.renamed.get(full_name.lower())
     known = call.world.repositories.get(full_name.lower(), former)
@@ -311,7 +311,7 @@ def _check_repository(call: Call, endpoint: Endpoint) -> None:
         raise Refusal(403, "Repository was archived so is read-only.")
 
 
-def _check_person(call: Call, endpoint: Endpoint, writes: bool) -> None:
+def _check_person(call: Call, endpoint: ApiEndpoint, writes: bool) -> None:
     token = call.actor.token
     if token is not None and token.via_app:
         # A token by way of the App can do what both the person and the App may.
@@ -326,7 +326,7 @@ def _check_person(call: Call, endpoint: Endpoint, writes: bool) -> None:
         raise Refusal(403, "Must have more rights to Repository.")
 
 
-def sees(world: World, actor: Actor, repository: Repository) -> bool:
+def sees(world: World, actor: ApiCaller, repository: Repository) -> bool:
     """Whether somebody may know of a repository."""
     if not repository.private:
         return True
@@ -335,7 +335,7 @@ def sees(world: World, actor: Actor, repository: Repository) -> bool:
     return actor.user is not None and repository.allows(actor.user, "read")
 
 
-def covers(world: World, actor: Actor, repository: Repository) -> bool:
+def covers(world: World, actor: ApiCaller, repository: Repository) -> bool:
     """Whether a repository is among those of an installation's token."""
     token = actor.token
     if token is None or token.installation is None:
@@ -344,7 +344,7 @@ def covers(world: World, actor: Actor, repository: Repository) -> bool:
     return mine and (token.repositories is None or repository.id in token.repositories)
 
 
-def has_permission(actor: Actor, need: str) -> bool:
+def has_permission(actor: ApiCaller, need: str) -> bool:
     """Whether an installation's token has `name:read` or `name:write`."""
     name, _, level = need.partition(":")
     if name == "metadata":
@@ -358,7 +358,7 @@ def has_permission(actor: Actor, need: str) -> bool:
     return all(one.get(name) in enough for one in given)
 
 
-def _check_permission(call: Call, endpoint: Endpoint, writes: bool) -> None:
+def _check_permission(call: Call, endpoint: ApiEndpoint, writes: bool) -> None:
     if not covers(call.world, call.actor, call.repository):
         if writes:
             raise no_permission()

@@ -47,7 +47,7 @@ from . import (
     statuses,
     webhooks,
 )
-from .api import Actor, Answer, Call, RequestRecord, Router, answer
+from .api import Answer, ApiCaller, Call, RequestRecord, Router, answer
 from .faults import AnswerFault
 from .refusals import Refusal, not_found
 from .world import RateLimit, World
@@ -134,7 +134,7 @@ class Front:
     async def _api(self, request: Request, path: str, run: Any) -> Response:
         world = self.world
         fault = world.faults.take(request.method, path)
-        template, actor, body, result = "", Actor("nobody"), None, None
+        template, actor, body, result = "", ApiCaller("nobody"), None, None
         if fault is not None and not fault.after:
             await asyncio.sleep(fault.delay)
         try:
@@ -163,7 +163,7 @@ class Front:
         self._log(request, path, template, actor, body, result.status, result.body, faulty or cut)
         return _CutResponse(_response(result)) if cut else _response(result)
 
-    def _check_limits(self, method: str, path: str, actor: Actor) -> None:
+    def _check_limits(self, method: str, path: str, actor: ApiCaller) -> None:
         now = self.world.clock.timestamp()
         self.world.limits.check(actor, method, path, now)
         if method == "GET" and self.world.faults.is_hidden(path):
@@ -174,7 +174,7 @@ class Front:
         if method == "POST" and result.status == _CREATED and "url" in made:
             self.world.faults.made(str(made["url"]).removeprefix(self.world.api_url))
 
-    def _unless_known(self, request: Request, actor: Actor, result: Answer) -> Answer:
+    def _unless_known(self, request: Request, actor: ApiCaller, result: Answer) -> Answer:
         """Nothing for who has it already; that costs nothing of the rate limit either."""
         if request.method != "GET" or result.status != _OK:
             return result
@@ -184,27 +184,27 @@ class Front:
         self._rate(actor).used -= 1
         return Answer(304, None, {"ETag": result.headers["ETag"]})
 
-    def _actor(self, request: Request) -> Actor:
+    def _actor(self, request: Request) -> ApiCaller:
         if not request.headers.get("user-agent"):
             words = "Request forbidden by administrative rules. Please make sure your request "
             raise Refusal(403, words + "has a User-Agent header.")
         return auth.actor_of(self.world, request.headers.get("authorization", ""))
 
-    def _rate(self, actor: Actor) -> RateLimit:
+    def _rate(self, actor: ApiCaller) -> RateLimit:
         now = int(self.world.clock.timestamp())
         rate = self.world.rates.get(actor.counted_as)
         if rate is None or rate.resets_at <= now:
             rate = self.world.rates[actor.counted_as] = RateLimit(0, now + _HOUR)
         return rate
 
-    def _count(self, actor: Actor) -> None:
+    def _count(self, actor: ApiCaller) -> None:
         rate = self._rate(actor)
         if rate.used >= self.world.rate_limit:
             words = f"API rate limit exceeded for {actor.name or 'this address'}."
             raise Refusal(self.world.limits.primary_status, words)
         rate.used += 1
 
-    def _rate_headers(self, actor: Actor) -> dict[str, str]:
+    def _rate_headers(self, actor: ApiCaller) -> dict[str, str]:
         rate, limit = self._rate(actor), self.world.rate_limit
         return {
             "X-RateLimit-Limit": str(limit),
@@ -232,7 +232,7 @@ class Front:
         if fault is not None and faulty:
             response = _response(_faulty(fault))
         template = f"/{{owner}}/{{repo}}.git/{tail}"
-        who = actor or Actor("nobody")
+        who = actor or ApiCaller("nobody")
         self._log(request, path, template, who, None, response.status_code, None, faulty)
         return response
 
@@ -241,7 +241,7 @@ class Front:
         request: Request,
         path: str,
         template: str,
-        actor: Actor,
+        actor: ApiCaller,
         body: Any,
         status: int,
         result: Any,

@@ -18,7 +18,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from .api import Actor, Answer, Call, Endpoint, covers
+from .api import Answer, ApiCaller, ApiEndpoint, Call, covers
 from .refusals import Moved, Refusal, invalid_request, not_found
 from .shapes import (
     app_shape,
@@ -27,7 +27,7 @@ from .shapes import (
     installation_shape,
     moment,
 )
-from .world import Installation, Json, Repository, Token, User, World
+from .world import Json, Repository, SimulatedInstallation, Token, User, World
 
 TOKEN_LIFE = timedelta(hours=1)
 _LONGEST_JWT = 600
@@ -36,23 +36,23 @@ _LEVELS = ("read", "write", "admin")
 _LETTERS = string.ascii_letters + string.digits
 
 
-def actor_of(world: World, authorization: str) -> Actor:
+def actor_of(world: World, authorization: str) -> ApiCaller:
     """Who an Authorization header belongs to. Refuses with 401."""
     scheme, _, credential = authorization.partition(" ")
     credential = credential.strip()
     if not authorization:
-        return Actor("nobody")
+        return ApiCaller("nobody")
     if scheme.lower() == "basic":
         return actor_of_basic(world, credential)
     if scheme.lower() not in ("bearer", "token"):
         raise Refusal(401, "Bad credentials")
     if credential.count(".") == 2 and not credential.startswith("ghs_"):
         check_jwt(world, credential)
-        return Actor("app", world.bot)
+        return ApiCaller("app", world.bot)
     return actor_of_token(world, credential)
 
 
-def actor_of_basic(world: World, credential: str) -> Actor:
+def actor_of_basic(world: World, credential: str) -> ApiCaller:
     """Who a Basic credential belongs to: the App's own, or a token under any name."""
     try:
         text = base64.b64decode(credential, validate=True).decode()
@@ -62,20 +62,20 @@ def actor_of_basic(world: World, credential: str) -> Actor:
     if name == world.app.client_id and hmac.compare_digest(
         password.encode(), world.app.client_secret.encode()
     ):
-        return Actor("app", world.bot)
+        return ApiCaller("app", world.bot)
     return actor_of_token(world, password)
 
 
-def actor_of_token(world: World, text: str) -> Actor:
+def actor_of_token(world: World, text: str) -> ApiCaller:
     """Who a token belongs to. Refuses with 401."""
     token = world.tokens.get(text)
     if token is None or (token.expires_at and token.expires_at <= world.clock.now()):
         raise Refusal(401, "Bad credentials")
     if token.installation is None:
-        return Actor("person", token.user, token)
+        return ApiCaller("person", token.user, token)
     if token.installation.suspended_at:
         raise Refusal(403, "This installation has been suspended")
-    return Actor("installation", token.user, token)
+    return ApiCaller("installation", token.user, token)
 
 
 @functools.lru_cache
@@ -189,7 +189,7 @@ async def create_token(call: Call) -> Answer:
     return Answer(201, body)
 
 
-def find_installation(call: Call) -> Installation:
+def find_installation(call: Call) -> SimulatedInstallation:
     """The installation of the path. Refuses with 404."""
     number = call.number("installation_id")
     for installation in call.world.installations.values():
@@ -198,7 +198,7 @@ def find_installation(call: Call) -> Installation:
     raise not_found()
 
 
-def _narrowed_permissions(call: Call, installation: Installation) -> dict[str, str]:
+def _narrowed_permissions(call: Call, installation: SimulatedInstallation) -> dict[str, str]:
     whole = {"metadata": "read"} | granted(call.world, installation)
     asked = call.value("permissions", dict, {})
     for name, level in asked.items():
@@ -212,7 +212,9 @@ def _narrowed_permissions(call: Call, installation: Installation) -> dict[str, s
     return {"metadata": "read"} | asked if asked else whole
 
 
-def _narrowed_repositories(call: Call, installation: Installation) -> list[Repository] | None:
+def _narrowed_repositories(
+    call: Call, installation: SimulatedInstallation
+) -> list[Repository] | None:
     if not call.given("repositories") and not call.given("repository_ids"):
         return None
     theirs = [r for r in call.world.repositories.values() if r.owner is installation.account]
@@ -261,13 +263,13 @@ async def rate_limit(call: Call) -> Answer:
 
 
 ENDPOINTS = [
-    Endpoint("GET", "/app", get_app, "app"),
-    Endpoint("GET", "/app/installations", list_installations, "app"),
-    Endpoint("GET", "/app/installations/{installation_id}", get_installation, "app"),
-    Endpoint("POST", "/app/installations/{installation_id}/access_tokens", create_token, "app"),
-    Endpoint("GET", "/repos/{owner}/{repo}/installation", repository_installation, "app"),
-    Endpoint("DELETE", "/installation/token", revoke_token, "installation"),
-    Endpoint("DELETE", "/applications/{client_id}/token", forget_user_token, "app"),
-    Endpoint("GET", "/installation/repositories", installation_repositories, "installation"),
-    Endpoint("GET", "/rate_limit", rate_limit, "any"),
+    ApiEndpoint("GET", "/app", get_app, "app"),
+    ApiEndpoint("GET", "/app/installations", list_installations, "app"),
+    ApiEndpoint("GET", "/app/installations/{installation_id}", get_installation, "app"),
+    ApiEndpoint("POST", "/app/installations/{installation_id}/access_tokens", create_token, "app"),
+    ApiEndpoint("GET", "/repos/{owner}/{repo}/installation", repository_installation, "app"),
+    ApiEndpoint("DELETE", "/installation/token", revoke_token, "installation"),
+    ApiEndpoint("DELETE", "/applications/{client_id}/token", forget_user_token, "app"),
+    ApiEndpoint("GET", "/installation/repositories", installation_repositories, "installation"),
+    ApiEndpoint("GET", "/rate_limit", rate_limit, "any"),
 ]

@@ -8,11 +8,15 @@ from __future__ import annotations
 from .conversation import add_event, announce
 from .refusals import Refusal
 from .rules import mergeable_state
-from .world import AutoMerge, Issue, PullRequest, Repository, User, World
+from .world import AutoMerge, Repository, SimulatedIssue, SimulatedPullRequest, User, World
 
 
 async def enable(
-    world: World, repository: Repository, issue: Issue, pull: PullRequest, order: AutoMerge
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    pull: SimulatedPullRequest,
+    order: AutoMerge,
 ) -> None:
     """Give the order. Refuses, with 422, where the pull request can be merged at once."""
     if not repository.allow_auto_merge:
@@ -32,7 +36,12 @@ async def enable(
 
 
 def disable(
-    world: World, repository: Repository, issue: Issue, pull: PullRequest, who: User, reason: str
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    pull: SimulatedPullRequest,
+    who: User,
+    reason: str,
 ) -> None:
     """Take the order back, for a reason that the event tells."""
     if pull.auto_merge is None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from .api import Answer, Call, Endpoint
-from .git import ZERO, Commit
+from .api import Answer, ApiEndpoint, Call
+from .git import ZERO, SimulatedCommit
 from .refusals import Refusal, invalid_request, not_found, validation
 from .shapes import (
     app_shape,
@@ -18,7 +18,16 @@ from .shapes import (
     repository_shape,
     repository_url,
 )
-from .world import CheckRun, CheckSuite, Issue, Json, PullRequest, Repository, User, World
+from .world import (
+    CheckRun,
+    CheckSuite,
+    Json,
+    Repository,
+    SimulatedIssue,
+    SimulatedPullRequest,
+    User,
+    World,
+)
 
 STATUSES = ("queued", "in_progress", "completed", "waiting", "requested", "pending")
 CONCLUSIONS = (
@@ -51,7 +60,9 @@ def pulls_of(world: World, repository: Repository, sha: str) -> list[Json]:
     ]
 
 
-def _pull(world: World, repository: Repository, issue: Issue, pull: PullRequest) -> Json:
+def _pull(
+    world: World, repository: Repository, issue: SimulatedIssue, pull: SimulatedPullRequest
+) -> Json:
     url = repository_url(world, repository)
     repo = {"id": repository.id, "url": url, "name": repository.name}
     return {
@@ -134,7 +145,7 @@ def suite_shape(world: World, repository: Repository, suite: CheckSuite) -> Json
     }
 
 
-def head_commit_shape(commit: Commit) -> Json:
+def head_commit_shape(commit: SimulatedCommit) -> Json:
     """A commit in the short form that checks and workflow runs carry (`simple-commit`)."""
     people = {
         role: {"name": person.name, "email": person.email}
@@ -445,14 +456,14 @@ _RUN = f"{_REPO}/check-runs/{{check_run_id}}"
 _SUITE = f"{_REPO}/check-suites/{{check_suite_id}}"
 
 ENDPOINTS = [
-    Endpoint("POST", f"{_REPO}/check-runs", create_run, "checks:write"),
-    Endpoint("GET", _RUN, get_run, "checks:read"),
-    Endpoint("PATCH", _RUN, update_run, "checks:write"),
-    Endpoint("GET", f"{_RUN}/annotations", list_annotations, "checks:read"),
-    Endpoint("POST", f"{_RUN}/rerequest", rerequest_run, "checks:write", "write"),
-    Endpoint("GET", f"{_REPO}/commits/{{ref}}/check-runs", runs_of_commit, "checks:read"),
-    Endpoint("GET", f"{_REPO}/commits/{{ref}}/check-suites", suites_of_commit, "checks:read"),
-    Endpoint("GET", _SUITE, get_suite, "checks:read"),
-    Endpoint("GET", f"{_SUITE}/check-runs", runs_of_suite, "checks:read"),
-    Endpoint("POST", f"{_SUITE}/rerequest", rerequest_suite, "checks:write", "write"),
+    ApiEndpoint("POST", f"{_REPO}/check-runs", create_run, "checks:write"),
+    ApiEndpoint("GET", _RUN, get_run, "checks:read"),
+    ApiEndpoint("PATCH", _RUN, update_run, "checks:write"),
+    ApiEndpoint("GET", f"{_RUN}/annotations", list_annotations, "checks:read"),
+    ApiEndpoint("POST", f"{_RUN}/rerequest", rerequest_run, "checks:write", "write"),
+    ApiEndpoint("GET", f"{_REPO}/commits/{{ref}}/check-runs", runs_of_commit, "checks:read"),
+    ApiEndpoint("GET", f"{_REPO}/commits/{{ref}}/check-suites", suites_of_commit, "checks:read"),
+    ApiEndpoint("GET", _SUITE, get_suite, "checks:read"),
+    ApiEndpoint("GET", f"{_SUITE}/check-runs", runs_of_suite, "checks:read"),
+    ApiEndpoint("POST", f"{_SUITE}/rerequest", rerequest_suite, "checks:write", "write"),
 ]

@@ -6,7 +6,7 @@ https://docs.github.com/rest/reactions
 
 from __future__ import annotations
 
-from .api import Answer, Call, Endpoint, limited
+from .api import Answer, ApiEndpoint, Call, limited
 from .conversation import (
     BODY_LIMIT,
     CONTENTS,
@@ -25,11 +25,15 @@ from .shapes import (
     user_shape,
     via_app,
 )
-from .world import Comment, Issue, Json, Reaction, Repository, World
+from .world import Json, Reaction, Repository, SimulatedComment, SimulatedIssue, World
 
 
 def comment_shape(
-    world: World, repository: Repository, issue: Issue, comment: Comment, accept: str = ""
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    comment: SimulatedComment,
+    accept: str = "",
 ) -> Json:
     """A comment."""
     base = f"{repository_url(world, repository)}/issues"
@@ -49,7 +53,7 @@ def comment_shape(
     } | body_texts(comment.body, accept)
 
 
-def _find(call: Call) -> tuple[Issue, Comment]:
+def _find(call: Call) -> tuple[SimulatedIssue, SimulatedComment]:
     number = call.number("comment_id")
     for issue in call.repository.issues.values():
         for comment in issue.comments:
@@ -58,7 +62,9 @@ def _find(call: Call) -> tuple[Issue, Comment]:
     raise not_found()
 
 
-def _announce(call: Call, issue: Issue, comment: Comment, action: str, **more: object) -> None:
+def _announce(
+    call: Call, issue: SimulatedIssue, comment: SimulatedComment, action: str, **more: object
+) -> None:
     payload: Json = {
         "issue": issue_shape(call.world, call.repository, issue),
         "comment": comment_shape(call.world, call.repository, issue, comment),
@@ -73,7 +79,7 @@ def _body(call: Call) -> str:
     return limited("IssueComment", "body", body, BODY_LIMIT) or ""
 
 
-def _may_change(call: Call, comment: Comment) -> None:
+def _may_change(call: Call, comment: SimulatedComment) -> None:
     if comment.author is not call.user and not call.can("write"):
         raise Refusal(403, "Must have admin rights to Repository.")
 
@@ -108,7 +114,7 @@ async def list_all_comments(call: Call) -> Answer:
 async def create_comment(call: Call) -> Answer:
     issue, body, now = call.issue(), _body(call), call.world.clock.now()
     may_write(call, issue)
-    comment = Comment(call.world.new_id(), call.user, body, now, now)
+    comment = SimulatedComment(call.world.new_id(), call.user, body, now, now)
     issue.comments.append(comment)
     call.world.touch(issue)
     _announce(call, issue, comment, "created")
@@ -213,16 +219,16 @@ _READ = "issues:read|pull_requests:read"
 _WRITE = "issues:write|pull_requests:write"
 
 ENDPOINTS = [
-    Endpoint("GET", f"{_ISSUES}/comments", list_all_comments, _READ),
-    Endpoint("GET", _COMMENT, get_comment, _READ),
-    Endpoint("PATCH", _COMMENT, edit_comment, _WRITE),
-    Endpoint("DELETE", _COMMENT, delete_comment, _WRITE),
-    Endpoint("GET", f"{_COMMENT}/reactions", list_reactions, _READ),
-    Endpoint("POST", f"{_COMMENT}/reactions", react, _WRITE),
-    Endpoint("DELETE", f"{_COMMENT}/reactions/{{reaction_id}}", unreact, _WRITE),
-    Endpoint("GET", f"{_ISSUE}/comments", list_comments, _READ),
-    Endpoint("POST", f"{_ISSUE}/comments", create_comment, _WRITE),
-    Endpoint("GET", f"{_ISSUE}/reactions", list_reactions, _READ),
-    Endpoint("POST", f"{_ISSUE}/reactions", react, _WRITE),
-    Endpoint("DELETE", f"{_ISSUE}/reactions/{{reaction_id}}", unreact, _WRITE),
+    ApiEndpoint("GET", f"{_ISSUES}/comments", list_all_comments, _READ),
+    ApiEndpoint("GET", _COMMENT, get_comment, _READ),
+    ApiEndpoint("PATCH", _COMMENT, edit_comment, _WRITE),
+    ApiEndpoint("DELETE", _COMMENT, delete_comment, _WRITE),
+    ApiEndpoint("GET", f"{_COMMENT}/reactions", list_reactions, _READ),
+    ApiEndpoint("POST", f"{_COMMENT}/reactions", react, _WRITE),
+    ApiEndpoint("DELETE", f"{_COMMENT}/reactions/{{reaction_id}}", unreact, _WRITE),
+    ApiEndpoint("GET", f"{_ISSUE}/comments", list_comments, _READ),
+    ApiEndpoint("POST", f"{_ISSUE}/comments", create_comment, _WRITE),
+    ApiEndpoint("GET", f"{_ISSUE}/reactions", list_reactions, _READ),
+    ApiEndpoint("POST", f"{_ISSUE}/reactions", react, _WRITE),
+    ApiEndpoint("DELETE", f"{_ISSUE}/reactions/{{reaction_id}}", unreact, _WRITE),
 ]

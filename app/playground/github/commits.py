@@ -10,7 +10,7 @@ import secrets
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from .git import Commit, FileChange, Person
+from .git import ChangedPath, Person, SimulatedCommit
 from .shapes import html_url, moment, node_id, optional_user, repository_url
 from .world import Json, Repository, User, World
 
@@ -76,7 +76,7 @@ def _person(person: Person) -> Json:
     return {"name": person.name, "email": person.email, "date": _moment(person)}
 
 
-def _verification(repository: Repository, commit: Commit) -> Json:
+def _verification(repository: Repository, commit: SimulatedCommit) -> Json:
     if commit.sha in repository.signed:
         words: Json = {
             "verified": True,
@@ -89,7 +89,9 @@ def _verification(repository: Repository, commit: Commit) -> Json:
     return words | {"signature": commit.signature, "payload": commit.payload}
 
 
-def _parents(world: World, repository: Repository, commit: Commit, kind: str) -> list[Json]:
+def _parents(
+    world: World, repository: Repository, commit: SimulatedCommit, kind: str
+) -> list[Json]:
     url = f"{repository_url(world, repository)}/{kind}"
     return [
         {"sha": sha, "url": f"{url}/{sha}", "html_url": html_url(world, repository, "commit", sha)}
@@ -97,7 +99,7 @@ def _parents(world: World, repository: Repository, commit: Commit, kind: str) ->
     ]
 
 
-def git_commit_shape(world: World, repository: Repository, commit: Commit) -> Json:
+def git_commit_shape(world: World, repository: Repository, commit: SimulatedCommit) -> Json:
     """A commit as an object (`git-commit`)."""
     api = f"{repository_url(world, repository)}/git"
     return {
@@ -114,7 +116,7 @@ def git_commit_shape(world: World, repository: Repository, commit: Commit) -> Js
     }
 
 
-def commit_shape(world: World, repository: Repository, commit: Commit) -> Json:
+def commit_shape(world: World, repository: Repository, commit: SimulatedCommit) -> Json:
     """A commit in the history (`commit`)."""
     api = repository_url(world, repository)
     inner = git_commit_shape(world, repository, commit)
@@ -132,7 +134,7 @@ def commit_shape(world: World, repository: Repository, commit: Commit) -> Json:
     }
 
 
-def file_shape(world: World, repository: Repository, head: str, change: FileChange) -> Json:
+def file_shape(world: World, repository: Repository, head: str, change: ChangedPath) -> Json:
     """One file of a diff (`diff-entry`)."""
     path = quote(change.path, errors="surrogateescape")
     shape: Json = {

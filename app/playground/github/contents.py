@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 
-from .api import Answer, Call, Endpoint
+from .api import Answer, ApiEndpoint, Call
 from .commits import git_commit_shape, git_person, web_flow_person, write_commit
 from .git import ZERO
 from .heads import move_ref
@@ -120,6 +120,6 @@ async def _commit(call: Call, branch: str, head: str | None, entry: Json, messag
 _PATH = "/repos/{owner}/{repo}/contents/{path}"
 
 ENDPOINTS = [
-    Endpoint("PUT", _PATH, put, "contents:write", "write"),
-    Endpoint("DELETE", _PATH, delete, "contents:write", "write"),
+    ApiEndpoint("PUT", _PATH, put, "contents:write", "write"),
+    ApiEndpoint("DELETE", _PATH, delete, "contents:write", "write"),
 ]

@@ -20,7 +20,16 @@ from .shapes import (
     user_shape,
     via_app,
 )
-from .world import Issue, IssueEvent, Json, PullRequest, Reaction, Repository, User, World
+from .world import (
+    IssueEvent,
+    Json,
+    Reaction,
+    Repository,
+    SimulatedIssue,
+    SimulatedPullRequest,
+    User,
+    World,
+)
 
 BODY_LIMIT = 65_536
 """Characters of an issue's or comment's body."""
@@ -53,7 +62,9 @@ def reactions_shape(url: str, reactions: list[Reaction]) -> Json:
     return {"url": f"{url}/reactions", "total_count": len(reactions)} | counts
 
 
-def issue_shape(world: World, repository: Repository, issue: Issue, accept: str = "") -> Json:
+def issue_shape(
+    world: World, repository: Repository, issue: SimulatedIssue, accept: str = ""
+) -> Json:
     """An issue, or a pull request seen as one."""
     url = f"{repository_url(world, repository)}/issues/{issue.number}"
     assignees = [user_shape(world, user) for user in issue.assignees]
@@ -93,12 +104,12 @@ def issue_shape(world: World, repository: Repository, issue: Issue, accept: str 
     return shape | body_texts(issue.body, accept)
 
 
-def issue_page(world: World, repository: Repository, issue: Issue) -> str:
+def issue_page(world: World, repository: Repository, issue: SimulatedIssue) -> str:
     """Where people read an issue or a pull request."""
     return html_url(world, repository, "pull" if issue.pull else "issues", issue.number)
 
 
-def _pull_links(world: World, repository: Repository, issue: Issue) -> Json:
+def _pull_links(world: World, repository: Repository, issue: SimulatedIssue) -> Json:
     page = issue_page(world, repository, issue)
     merged = issue.pull.merged_at if issue.pull else None
     return {
@@ -110,7 +121,9 @@ def _pull_links(world: World, repository: Repository, issue: Issue) -> Json:
     }
 
 
-def pull_shape(world: World, repository: Repository, issue: Issue, pull: PullRequest) -> Json:
+def pull_shape(
+    world: World, repository: Repository, issue: SimulatedIssue, pull: SimulatedPullRequest
+) -> Json:
     """A pull request in short (`pull-request-simple`)."""
     page = issue_page(world, repository, issue)
     api = repository_url(world, repository)
@@ -164,7 +177,7 @@ def _end(
     }
 
 
-def _auto_merge(world: World, pull: PullRequest) -> Json | None:
+def _auto_merge(world: World, pull: SimulatedPullRequest) -> Json | None:
     order = pull.auto_merge
     if order is None:
         return None
@@ -176,7 +189,9 @@ def _auto_merge(world: World, pull: PullRequest) -> Json | None:
     }
 
 
-def full_pull_shape(world: World, repository: Repository, issue: Issue, pull: PullRequest) -> Json:
+def full_pull_shape(
+    world: World, repository: Repository, issue: SimulatedIssue, pull: SimulatedPullRequest
+) -> Json:
     """A pull request (`pull-request`); whether it can be merged is for the caller to find out."""
     return pull_shape(world, repository, issue, pull) | {
         "merged": pull.merged_at is not None,
@@ -195,7 +210,12 @@ def full_pull_shape(world: World, repository: Repository, issue: Issue, pull: Pu
 
 
 def announce(
-    world: World, repository: Repository, issue: Issue, action: str, actor: User, **more: object
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    action: str,
+    actor: User,
+    **more: object,
 ) -> None:
     """Send the event of a change: `pull_request` for a pull request, `issues` for an issue."""
     if issue.pull is None:
@@ -208,7 +228,11 @@ def announce(
 
 
 def close(
-    world: World, repository: Repository, issue: Issue, actor: User, reason: str | None = None
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    actor: User,
+    reason: str | None = None,
 ) -> None:
     """Close an issue or a pull request, with the event that this brings."""
     issue.state = "closed"
@@ -220,14 +244,14 @@ def close(
     announce(world, repository, issue, "closed", actor)
 
 
-def add_event(world: World, issue: Issue, event: str, actor: User, **more: object) -> None:
+def add_event(world: World, issue: SimulatedIssue, event: str, actor: User, **more: object) -> None:
     """Write a line of the timeline, which also counts as a change of the issue."""
     now = world.clock.now()
     issue.events.append(IssueEvent(world.new_id(), event, actor, now, dict(more)))
     issue.updated_at = now
 
 
-def may_write(call: Call, issue: Issue) -> None:
+def may_write(call: Call, issue: SimulatedIssue) -> None:
     """Refuse a word on a locked conversation to those without write access."""
     if issue.locked and not call.can("write"):
         raise Refusal(403, "Unable to create comment because issue is locked.")

@@ -6,7 +6,7 @@ https://docs.github.com/rest/deployments/statuses
 
 from __future__ import annotations
 
-from .api import Answer, Call, Endpoint, limited
+from .api import Answer, ApiEndpoint, Call, limited
 from .commits import git_person, web_flow_person, write_commit
 from .heads import move_ref
 from .records import Deployment, DeploymentStatus
@@ -262,11 +262,11 @@ _ONE = f"{_ALL}/{{deployment_id}}"
 _READ, _WRITE = "deployments:read", "deployments:write"
 
 ENDPOINTS = [
-    Endpoint("GET", _ALL, list_deployments, _READ),
-    Endpoint("POST", _ALL, create, _WRITE, "write"),
-    Endpoint("GET", _ONE, get, _READ),
-    Endpoint("DELETE", _ONE, delete, _WRITE, "write"),
-    Endpoint("GET", f"{_ONE}/statuses", list_statuses, _READ),
-    Endpoint("POST", f"{_ONE}/statuses", create_status, _WRITE, "write"),
-    Endpoint("GET", f"{_ONE}/statuses/{{status_id}}", get_status, _READ),
+    ApiEndpoint("GET", _ALL, list_deployments, _READ),
+    ApiEndpoint("POST", _ALL, create, _WRITE, "write"),
+    ApiEndpoint("GET", _ONE, get, _READ),
+    ApiEndpoint("DELETE", _ONE, delete, _WRITE, "write"),
+    ApiEndpoint("GET", f"{_ONE}/statuses", list_statuses, _READ),
+    ApiEndpoint("POST", f"{_ONE}/statuses", create_status, _WRITE, "write"),
+    ApiEndpoint("GET", f"{_ONE}/statuses/{{status_id}}", get_status, _READ),
 ]

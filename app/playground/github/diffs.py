@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from .git import FileChange
+from .git import ChangedPath
 
 Side = Literal["LEFT", "RIGHT"]
 _HEADER = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
@@ -69,7 +69,7 @@ def hunk_until(lines: list[DiffLine], last: DiffLine) -> str:
     return "\n".join(texts)
 
 
-def follow_line(changes: list[FileChange], path: str, number: int) -> tuple[str, int] | None:
+def follow_line(changes: list[ChangedPath], path: str, number: int) -> tuple[str, int] | None:
     """Where a line of a file is after these changes; None when they changed it."""
     change = next((one for one in changes if path in (one.previous, one.path)), None)
     if change is None:

@@ -5,7 +5,7 @@ Outside contract: https://docs.github.com/rest/repos/forks
 
 from __future__ import annotations
 
-from .api import Answer, Call, Endpoint
+from .api import Answer, ApiEndpoint, Call
 from .git import Git
 from .refusals import Refusal, validation
 from .shapes import full_repository_shape
@@ -117,7 +117,7 @@ async def delete_repository(call: Call) -> Answer:
 _REPO = "/repos/{owner}/{repo}"
 
 ENDPOINTS = [
-    Endpoint("GET", f"{_REPO}/forks", list_forks, "metadata:read"),
-    Endpoint("POST", f"{_REPO}/forks", create_fork, "administration:write"),
-    Endpoint("DELETE", _REPO, delete_repository, "administration:write", "admin"),
+    ApiEndpoint("GET", f"{_REPO}/forks", list_forks, "metadata:read"),
+    ApiEndpoint("POST", f"{_REPO}/forks", create_fork, "administration:write"),
+    ApiEndpoint("DELETE", _REPO, delete_repository, "administration:write", "admin"),
 ]

@@ -30,7 +30,7 @@ _CONFIG = {
 }
 
 
-class GitError(Exception):
+class GitCommandError(Exception):
     """A git command ended badly; the message holds its arguments and what it said."""
 
 
@@ -56,7 +56,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Commit:
+class SimulatedCommit:
     """A commit object, read."""
 
     sha: str
@@ -82,7 +82,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class FileChange:
+class ChangedPath:
     """One file of a diff; `status` is git's letter."""
 
     status: str
@@ -146,7 +146,9 @@ class Git:
         out, err = await process.communicate(data)
         code = process.returncode or 0
         if check and code:
-            raise GitError(f"git {' '.join(arguments)}: {err.decode(errors='replace').strip()}")
+            raise GitCommandError(
+                f"git {' '.join(arguments)}: {err.decode(errors='replace').strip()}"
+            )
         return Result(code, out, err)
 
     # -- making repositories
@@ -286,7 +288,7 @@ class Git:
 
     # -- history
 
-    async def commit(self, sha: str) -> Commit:
+    async def commit(self, sha: str) -> SimulatedCommit:
         """Read a commit."""
         raw = (await self.run("cat-file", "commit", sha)).out
         return _commit(sha, raw.decode(errors="surrogateescape"))
@@ -317,7 +319,7 @@ class Git:
             self.merges[base, head] = result.text().split("\n")[0] if clean else None
         return self.merges[base, head]
 
-    async def changes(self, base: str, head: str) -> list[FileChange]:
+    async def changes(self, base: str, head: str) -> list[ChangedPath]:
         """The files that differ between two commits, with hunks as GitHub shows them."""
         find = ("diff-tree", "-r", "-M", "--no-commit-id")
         raw = (await self.run(*find, "-z", "--raw", "--abbrev=40", base, head)).out
@@ -329,7 +331,7 @@ class Git:
             if additions is not None:
                 patch = await self._patch(base, head, previous, path)
             found.append(
-                FileChange(status, path, previous, sha, additions or 0, deletions or 0, patch)
+                ChangedPath(status, path, previous, sha, additions or 0, deletions or 0, patch)
             )
         return found
 
@@ -377,7 +379,7 @@ def _entry(line: bytes) -> Entry:
     return Entry(mode, kind, sha, length, path.decode(errors="surrogateescape"))
 
 
-def _commit(sha: str, raw: str) -> Commit:
+def _commit(sha: str, raw: str) -> SimulatedCommit:
     head, _, message = raw.partition("\n\n")
     lines = re.sub(r"\n ", "\0", head).split("\n")
     headers: dict[str, list[str]] = {}
@@ -389,7 +391,7 @@ def _commit(sha: str, raw: str) -> Commit:
     if signature is not None:
         kept = [line.replace("\0", "\n ") for line in lines if not line.startswith("gpgsig ")]
         payload = "\n".join(kept) + "\n\n" + message
-    return Commit(
+    return SimulatedCommit(
         sha=sha,
         tree=headers["tree"][0],
         parents=tuple(headers.get("parent", [])),

@@ -17,7 +17,7 @@ from pathlib import Path
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from .api import Actor, covers, has_permission, sees
+from .api import ApiCaller, covers, has_permission, sees
 from .auth import actor_of
 from .forks import open_to
 from .git import ZERO
@@ -36,13 +36,13 @@ class GitRequest:
     """One request of a git client. `service` is git-upload-pack or git-receive-pack."""
 
     repository: Repository
-    actor: Actor
+    actor: ApiCaller
     service: str
     request: Request
     tail: str
 
 
-async def answer_git(world: World, request: Request, actor: Actor | None) -> Response:
+async def answer_git(world: World, request: Request, actor: ApiCaller | None) -> Response:
     """Answer a git client; `actor` None is a credential that GitHub does not know."""
     try:
         call = _read(world, request, actor)
@@ -54,7 +54,7 @@ async def answer_git(world: World, request: Request, actor: Actor | None) -> Res
     return await _stream(call, _environment(call))
 
 
-def identify(world: World, request: Request) -> Actor | None:
+def identify(world: World, request: Request) -> ApiCaller | None:
     """Who a git client says it is; None where the credential is not good."""
     try:
         return actor_of(world, request.headers.get("authorization", ""))
@@ -62,7 +62,7 @@ def identify(world: World, request: Request) -> Actor | None:
         return None
 
 
-def _read(world: World, request: Request, actor: Actor | None) -> GitRequest:
+def _read(world: World, request: Request, actor: ApiCaller | None) -> GitRequest:
     owner, name = request.path_params["owner"], request.path_params["repo"]
     tail = request.path_params["tail"]
     service = request.query_params.get("service", tail) if tail == "info/refs" else tail
@@ -83,7 +83,7 @@ def _read(world: World, request: Request, actor: Actor | None) -> GitRequest:
     return GitRequest(repository, actor, service, request, tail)
 
 
-def _check_rights(world: World, actor: Actor, repository: Repository, *, writes: bool) -> None:
+def _check_rights(world: World, actor: ApiCaller, repository: Repository, *, writes: bool) -> None:
     if not writes:
         installed = actor.kind == "installation" and repository.private
         if installed and not has_permission(actor, "contents:read"):

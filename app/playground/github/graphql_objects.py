@@ -14,15 +14,15 @@ from .heads import closing_numbers
 from .rules import check_states, mergeable_state, merged_tree
 from .shapes import html_url, moment, node_id
 from .world import (
-    Comment,
     Edit,
-    Issue,
     Json,
-    PullRequest,
     Repository,
-    Review,
     ReviewComment,
     ReviewThread,
+    SimulatedComment,
+    SimulatedIssue,
+    SimulatedPullRequest,
+    SimulatedReview,
     User,
 )
 
@@ -101,13 +101,13 @@ def _edit_object(call: Call, edit: Edit) -> Json:
     }
 
 
-def _minimised(thing: Comment | Review) -> Json:
+def _minimised(thing: SimulatedComment | SimulatedReview) -> Json:
     reason = thing.minimised
     told = reason.lower().replace("_", "-") if reason else None
     return {"isMinimized": reason is not None, "minimizedReason": told}
 
 
-def comment_object(call: Call, issue: Issue, comment: Comment) -> Json:
+def comment_object(call: Call, issue: SimulatedIssue, comment: SimulatedComment) -> Json:
     """A comment on an issue or pull request."""
     page = issue_page(call.world, call.repository, issue)
     return {
@@ -124,7 +124,7 @@ def comment_object(call: Call, issue: Issue, comment: Comment) -> Json:
     }
 
 
-def review_object(call: Call, issue: Issue, review: Review) -> Json:
+def review_object(call: Call, issue: SimulatedIssue, review: SimulatedReview) -> Json:
     """A review."""
     page = issue_page(call.world, call.repository, issue)
     return {
@@ -142,7 +142,7 @@ def review_object(call: Call, issue: Issue, review: Review) -> Json:
 
 
 def review_comment_object(
-    call: Call, issue: Issue, thread: ReviewThread, comment: ReviewComment
+    call: Call, issue: SimulatedIssue, thread: ReviewThread, comment: ReviewComment
 ) -> Json:
     """A comment on lines."""
     page = issue_page(call.world, call.repository, issue)
@@ -165,7 +165,7 @@ def review_comment_object(
     }
 
 
-def thread_object(call: Call, issue: Issue, thread: ReviewThread) -> Json:
+def thread_object(call: Call, issue: SimulatedIssue, thread: ReviewThread) -> Json:
     """A thread of a review."""
     return {
         "__typename": "PullRequestReviewThread",
@@ -187,7 +187,7 @@ def thread_object(call: Call, issue: Issue, thread: ReviewThread) -> Json:
     }
 
 
-def _conversation(call: Call, issue: Issue) -> Json:
+def _conversation(call: Call, issue: SimulatedIssue) -> Json:
     """What issues and pull requests have in common."""
     reason = issue.lock_reason
     return {
@@ -210,7 +210,7 @@ def _conversation(call: Call, issue: Issue) -> Json:
     }
 
 
-def issue_object(call: Call, issue: Issue) -> Json:
+def issue_object(call: Call, issue: SimulatedIssue) -> Json:
     """An issue."""
     reason = issue.state_reason
     return {
@@ -223,7 +223,7 @@ def issue_object(call: Call, issue: Issue) -> Json:
     }
 
 
-def _closing(call: Call, issue: Issue, arguments: Json) -> Json:
+def _closing(call: Call, issue: SimulatedIssue, arguments: Json) -> Json:
     """The pull requests whose text says that they close this issue, open ones unless asked."""
     repository, closed = call.repository, bool(arguments.get("includeClosedPrs"))
     found = [
@@ -237,7 +237,7 @@ def _closing(call: Call, issue: Issue, arguments: Json) -> Json:
     return whole
 
 
-def pull_object(call: Call, issue: Issue, pull: PullRequest) -> Json:
+def pull_object(call: Call, issue: SimulatedIssue, pull: SimulatedPullRequest) -> Json:
     """A pull request; what costs git its time is found out only where it is asked for."""
     source = pull.head_repository
     return {
@@ -273,16 +273,16 @@ def pull_object(call: Call, issue: Issue, pull: PullRequest) -> Json:
     }
 
 
-async def _mergeable(call: Call, pull: PullRequest) -> str:
+async def _mergeable(call: Call, pull: SimulatedPullRequest) -> str:
     clean = await merged_tree(call.repository, pull) is not None
     return "MERGEABLE" if clean else "CONFLICTING"
 
 
-async def _merge_state(call: Call, issue: Issue, pull: PullRequest) -> str:
+async def _merge_state(call: Call, issue: SimulatedIssue, pull: SimulatedPullRequest) -> str:
     return (await mergeable_state(call.world, call.repository, issue, pull)).upper()
 
 
-def _decision(repository: Repository, pull: PullRequest) -> str | None:
+def _decision(repository: Repository, pull: SimulatedPullRequest) -> str | None:
     words = {
         review.author: review.state
         for review in pull.reviews
@@ -295,7 +295,7 @@ def _decision(repository: Repository, pull: PullRequest) -> str | None:
     return None
 
 
-def _rollup(call: Call, pull: PullRequest) -> Json | None:
+def _rollup(call: Call, pull: SimulatedPullRequest) -> Json | None:
     states = {one.state for one in check_states(call.world, call.repository, pull.head_sha)}
     if not states:
         return None
@@ -303,7 +303,7 @@ def _rollup(call: Call, pull: PullRequest) -> Json | None:
     return {"__typename": "StatusCheckRollup", "state": worst}
 
 
-def _auto_merge(call: Call, pull: PullRequest) -> Json | None:
+def _auto_merge(call: Call, pull: SimulatedPullRequest) -> Json | None:
     order = pull.auto_merge
     if order is None:
         return None

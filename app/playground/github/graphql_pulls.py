@@ -33,10 +33,18 @@ from .resolvers import (
 )
 from .shapes import moment, node_id
 from .threads import announce_thread
-from .world import AutoMerge, Comment, Issue, Json, Repository, Review, ReviewThread
+from .world import (
+    AutoMerge,
+    Json,
+    Repository,
+    ReviewThread,
+    SimulatedComment,
+    SimulatedIssue,
+    SimulatedReview,
+)
 
 
-def _conversations(call: Call) -> Iterator[Issue]:
+def _conversations(call: Call) -> Iterator[SimulatedIssue]:
     """Every issue and pull request that may be seen; its repository becomes that of the call."""
     for repository in list(call.world.repositories.values()):
         if sees(call.world, call.actor, repository):
@@ -74,7 +82,7 @@ async def load_thread(call: Call, wanted: str) -> Json:
     return thread_object(call, issue, thread)
 
 
-def _find_thread(call: Call, wanted: str) -> tuple[Issue, ReviewThread]:
+def _find_thread(call: Call, wanted: str) -> tuple[SimulatedIssue, ReviewThread]:
     for issue in _conversations(call):
         for thread in issue.pull.threads if issue.pull else ():
             if node_id("PRRT", thread.id) == wanted:
@@ -82,7 +90,9 @@ def _find_thread(call: Call, wanted: str) -> tuple[Issue, ReviewThread]:
     raise unresolved(wanted)
 
 
-def _find_hideable(call: Call, wanted: str) -> tuple[Comment | Review, Json] | None:
+def _find_hideable(
+    call: Call, wanted: str
+) -> tuple[SimulatedComment | SimulatedReview, Json] | None:
     """A comment, review comment or review with how it looks."""
     for issue in _conversations(call):
         for comment in issue.comments:
@@ -156,7 +166,9 @@ async def react(call: Call, arguments: Json) -> Json:
     given = arguments["input"]
     wanted, content = given["subjectId"], given["content"]
     found = _find_hideable(call, wanted)
-    thing: Issue | Comment | Review = found[0] if found else find_issue(call, wanted)
+    thing: SimulatedIssue | SimulatedComment | SimulatedReview = (
+        found[0] if found else find_issue(call, wanted)
+    )
     if call.actor.kind == "installation" and not _may_speak(call):
         raise GraphQlError("FORBIDDEN", "Resource not accessible by integration")
     word = {"THUMBS_UP": "+1", "THUMBS_DOWN": "-1"}.get(content, content.lower())
@@ -204,7 +216,7 @@ async def disable_auto_merge(call: Call, arguments: Json) -> Json:
     return _pull_payload(call, "DisablePullRequestAutoMerge", given, issue)
 
 
-def _pull_payload(call: Call, mutation: str, given: Json, issue: Issue) -> Json:
+def _pull_payload(call: Call, mutation: str, given: Json, issue: SimulatedIssue) -> Json:
     actor = actor_object(call, call.user)
     shape = pull_object(call, issue, issue.pull) if issue.pull else None
     return payload(mutation, given, actor=actor, pullRequest=shape)

@@ -12,7 +12,7 @@ from .conversation import add_event, announce, close
 from .git import ZERO
 from .refusals import Refusal
 from .shapes import html_url
-from .world import Issue, Json, PullRequest, Repository, Size, User, World
+from .world import Json, Repository, SimulatedIssue, SimulatedPullRequest, Size, User, World
 
 _MOST_COMMITS = 20
 """Commits that one push event tells of here (GitHub: 2048)."""
@@ -111,7 +111,11 @@ async def _follow_heads(
 
 
 def _end_promises(
-    world: World, repository: Repository, issue: Issue, pull: PullRequest, actor: User
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    pull: SimulatedPullRequest,
+    actor: User,
 ) -> None:
     """Take back what was said of an older head: stale approvals, the order of a stranger's push."""
     if actor.type == "User" and not repository.allows(actor, "write"):
@@ -139,7 +143,9 @@ async def _follow_bases(
             finish_merge(world, repository, issue, pull, actor, new)
 
 
-async def measure(repository: Repository, issue: Issue, pull: PullRequest) -> None:
+async def measure(
+    repository: Repository, issue: SimulatedIssue, pull: SimulatedPullRequest
+) -> None:
     """Read from git what a pull request changes, and let `refs/pull/<n>/head` follow."""
     git, source = repository.git, pull.head_repository
     if source is not None and source is not repository:
@@ -160,8 +166,8 @@ async def measure(repository: Repository, issue: Issue, pull: PullRequest) -> No
 def finish_merge(
     world: World,
     repository: Repository,
-    issue: Issue,
-    pull: PullRequest,
+    issue: SimulatedIssue,
+    pull: SimulatedPullRequest,
     actor: User,
     commit: str,
     *,

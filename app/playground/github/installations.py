@@ -6,14 +6,14 @@ https://docs.github.com/webhooks/webhook-events-and-payloads#installation
 
 from __future__ import annotations
 
-from .api import Answer, Call, Endpoint, sees
+from .api import Answer, ApiEndpoint, Call, sees
 from .auth import find_installation
 from .refusals import Refusal, not_found
 from .shapes import full_repository_shape, installation_shape, node_id, user_shape
-from .world import Installation, Json, Repository, User, World
+from .world import Json, Repository, SimulatedInstallation, User, World
 
 
-def repositories_of(world: World, installation: Installation) -> list[Repository]:
+def repositories_of(world: World, installation: SimulatedInstallation) -> list[Repository]:
     """The repositories that an installation covers."""
     return [
         one for one in world.repositories.values() if world.installation_of(one) is installation
@@ -23,12 +23,12 @@ def repositories_of(world: World, installation: Installation) -> list[Repository
 # -- what people do
 
 
-def install(world: World, account: User, sender: User) -> Installation:
+def install(world: World, account: User, sender: User) -> SimulatedInstallation:
     """Put the App on an account, with all that it asks for on all its repositories."""
     known = world.installations.get(account.login.lower())
     if known is not None:
         return known
-    made = Installation(world.new_id(), account, world.clock.now())
+    made = SimulatedInstallation(world.new_id(), account, world.clock.now())
     made.permissions = dict(world.app.permissions)
     world.installations[account.login.lower()] = made
     for repository in world.repositories.values():
@@ -38,7 +38,7 @@ def install(world: World, account: User, sender: User) -> Installation:
     return made
 
 
-def uninstall(world: World, installation: Installation, sender: User) -> None:
+def uninstall(world: World, installation: SimulatedInstallation, sender: User) -> None:
     """Take the App away: its tokens are good for nothing from now on."""
     _announce(world, installation, "deleted", sender)
     del world.installations[installation.account.login.lower()]
@@ -47,20 +47,20 @@ def uninstall(world: World, installation: Installation, sender: User) -> None:
             del world.tokens[token.text]
 
 
-def suspend(world: World, installation: Installation, sender: User) -> None:
+def suspend(world: World, installation: SimulatedInstallation, sender: User) -> None:
     """Shut the App out for a time; it hears of nothing meanwhile."""
     installation.suspended_at, installation.suspended_by = world.clock.now(), sender
     _announce(world, installation, "suspend", sender)
 
 
-def unsuspend(world: World, installation: Installation, sender: User) -> None:
+def unsuspend(world: World, installation: SimulatedInstallation, sender: User) -> None:
     """Let the App in again."""
     installation.suspended_at = installation.suspended_by = None
     _announce(world, installation, "unsuspend", sender)
 
 
 def accept(
-    world: World, installation: Installation, permissions: dict[str, str], sender: User
+    world: World, installation: SimulatedInstallation, permissions: dict[str, str], sender: User
 ) -> None:
     """Change what was granted; tokens that exist can do no more than this either."""
     installation.permissions = dict(permissions)
@@ -97,7 +97,7 @@ def _short_shape(repository: Repository) -> Json:
 
 
 def _announce(
-    world: World, installation: Installation, action: str, sender: User, **more: object
+    world: World, installation: SimulatedInstallation, action: str, sender: User, **more: object
 ) -> None:
     covered = [_short_shape(one) for one in repositories_of(world, installation)]
     payload: Json = {"repositories": covered} | more
@@ -105,7 +105,12 @@ def _announce(
 
 
 def _send(
-    world: World, installation: Installation, event: str, action: str, sender: User, payload: Json
+    world: World,
+    installation: SimulatedInstallation,
+    event: str,
+    action: str,
+    sender: User,
+    payload: Json,
 ) -> None:
     """Tell the App, which need not have asked to be told."""
     whole = {"action": action, "installation": installation_shape(world, installation)}
@@ -158,7 +163,7 @@ def _only_people(call: Call) -> None:
         raise Refusal(403, f"{words}to list installations")
 
 
-def _visible(call: Call, installation: Installation) -> list[Repository]:
+def _visible(call: Call, installation: SimulatedInstallation) -> list[Repository]:
     """Those repositories of an installation that the person was let into by name."""
     return [
         one
@@ -180,9 +185,11 @@ _INSTALLATION = "/app/installations/{installation_id}"
 _PERSON = "/user/installations"
 
 ENDPOINTS = [
-    Endpoint("PUT", f"{_INSTALLATION}/suspended", suspend_by_app, "app"),
-    Endpoint("DELETE", f"{_INSTALLATION}/suspended", unsuspend_by_app, "app"),
-    Endpoint("DELETE", _INSTALLATION, uninstall_by_app, "app"),
-    Endpoint("GET", _PERSON, of_person, "any"),
-    Endpoint("GET", f"{_PERSON}/{{installation_id}}/repositories", repositories_of_person, "any"),
+    ApiEndpoint("PUT", f"{_INSTALLATION}/suspended", suspend_by_app, "app"),
+    ApiEndpoint("DELETE", f"{_INSTALLATION}/suspended", unsuspend_by_app, "app"),
+    ApiEndpoint("DELETE", _INSTALLATION, uninstall_by_app, "app"),
+    ApiEndpoint("GET", _PERSON, of_person, "any"),
+    ApiEndpoint(
+        "GET", f"{_PERSON}/{{installation_id}}/repositories", repositories_of_person, "any"
+    ),
 ]

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from .api import Answer, Call, Endpoint, limited
+from .api import Answer, ApiEndpoint, Call, limited
 from .comments import comment_shape
 from .conversation import BODY_LIMIT, add_event, announce, close, issue_shape, next_number
 from .labels import attach, detach
 from .refusals import Refusal, custom, no_permission, not_found, validation
 from .shapes import app_shape, moment, node_id, repository_url, user_shape, via_app
-from .world import Issue, IssueEvent, Json, PullRequest, User
+from .world import IssueEvent, Json, SimulatedIssue, SimulatedPullRequest, User
 
 _TITLE_LIMIT = 256
 _MOST_ASSIGNEES = 10
@@ -50,7 +50,9 @@ async def create_issue(call: Call) -> Answer:
         raise Refusal(410, "Issues has been disabled in this repository.")
     title, body = _title(call), _body(call)
     now = world.clock.now()
-    issue = Issue(world.new_id(), next_number(repository), title, body, call.user, now, now)
+    issue = SimulatedIssue(
+        world.new_id(), next_number(repository), title, body, call.user, now, now
+    )
     assignees = _assignable(call, call.strings("assignees")) if call.can("triage") else []
     repository.issues[issue.number] = issue
     _announce(call, issue, "opened")
@@ -87,7 +89,7 @@ async def edit_issue(call: Call) -> Answer:
     return Answer(200, issue_shape(call.world, call.repository, issue))
 
 
-def _edit_sets(call: Call, issue: Issue) -> None:
+def _edit_sets(call: Call, issue: SimulatedIssue) -> None:
     if call.given("labels"):
         names = call.strings("labels")
         kept = {name.lower() for name in names}
@@ -101,7 +103,9 @@ def _edit_sets(call: Call, issue: Issue) -> None:
         _assign(call, issue, users)
 
 
-async def set_state(call: Call, issue: Issue, state: str, reason: str | None = None) -> None:
+async def set_state(
+    call: Call, issue: SimulatedIssue, state: str, reason: str | None = None
+) -> None:
     """Close or reopen, with the events that this brings."""
     if state == "closed":
         close(call.world, call.repository, issue, call.user, reason)
@@ -114,7 +118,7 @@ async def set_state(call: Call, issue: Issue, state: str, reason: str | None = N
     _announce(call, issue, "reopened")
 
 
-async def _no_way_back(call: Call, pull: PullRequest) -> str | None:
+async def _no_way_back(call: Call, pull: SimulatedPullRequest) -> str | None:
     """Why a closed pull request cannot be opened again."""
     source = pull.head_repository
     if pull.merged_at:
@@ -159,7 +163,7 @@ def _assignable(call: Call, names: list[str]) -> list[User]:
     return [call.world.user(name) for name in names][:_MOST_ASSIGNEES]
 
 
-def _assign(call: Call, issue: Issue, users: list[User]) -> None:
+def _assign(call: Call, issue: SimulatedIssue, users: list[User]) -> None:
     for user in users:
         if user not in issue.assignees:
             issue.assignees.append(user)
@@ -168,7 +172,7 @@ def _assign(call: Call, issue: Issue, users: list[User]) -> None:
             _announce(call, issue, "assigned", assignee=shape)
 
 
-def _unassign(call: Call, issue: Issue, users: list[User]) -> None:
+def _unassign(call: Call, issue: SimulatedIssue, users: list[User]) -> None:
     for user in users:
         issue.assignees.remove(user)
         shape = user_shape(call.world, user)
@@ -176,7 +180,7 @@ def _unassign(call: Call, issue: Issue, users: list[User]) -> None:
         _announce(call, issue, "unassigned", assignee=shape)
 
 
-def _announce(call: Call, issue: Issue, action: str, **more: object) -> None:
+def _announce(call: Call, issue: SimulatedIssue, action: str, **more: object) -> None:
     announce(call.world, call.repository, issue, action, call.user, **more)
 
 
@@ -191,7 +195,7 @@ def _body(call: Call) -> str | None:
     return limited("Issue", "body", call.optional("body", str), BODY_LIMIT)
 
 
-def _event_shape(call: Call, issue: Issue, event: IssueEvent) -> Json:
+def _event_shape(call: Call, issue: SimulatedIssue, event: IssueEvent) -> Json:
     world = call.world
     actor = user_shape(world, event.actor)
     shape = {
@@ -250,15 +254,15 @@ _READ = "issues:read|pull_requests:read"
 _WRITE = "issues:write|pull_requests:write"
 
 ENDPOINTS = [
-    Endpoint("GET", "/repos/{owner}/{repo}/issues", list_issues, "issues:read"),
-    Endpoint("POST", "/repos/{owner}/{repo}/issues", create_issue, "issues:write"),
-    Endpoint("GET", _ISSUE, get_issue, _READ),
-    Endpoint("PATCH", _ISSUE, edit_issue, _WRITE),
-    Endpoint("POST", f"{_ISSUE}/assignees", add_assignees, _WRITE, "triage"),
-    Endpoint("DELETE", f"{_ISSUE}/assignees", remove_assignees, _WRITE, "triage"),
-    Endpoint("GET", f"{_ISSUE}/events", list_events, _READ),
-    Endpoint("GET", f"{_ISSUE}/timeline", list_timeline, _READ),
-    Endpoint("GET", "/user", get_user, "any"),
-    Endpoint("GET", "/users/{username}", get_user, "any"),
-    Endpoint("GET", "/apps/{app_slug}", get_app_by_slug, "any"),
+    ApiEndpoint("GET", "/repos/{owner}/{repo}/issues", list_issues, "issues:read"),
+    ApiEndpoint("POST", "/repos/{owner}/{repo}/issues", create_issue, "issues:write"),
+    ApiEndpoint("GET", _ISSUE, get_issue, _READ),
+    ApiEndpoint("PATCH", _ISSUE, edit_issue, _WRITE),
+    ApiEndpoint("POST", f"{_ISSUE}/assignees", add_assignees, _WRITE, "triage"),
+    ApiEndpoint("DELETE", f"{_ISSUE}/assignees", remove_assignees, _WRITE, "triage"),
+    ApiEndpoint("GET", f"{_ISSUE}/events", list_events, _READ),
+    ApiEndpoint("GET", f"{_ISSUE}/timeline", list_timeline, _READ),
+    ApiEndpoint("GET", "/user", get_user, "any"),
+    ApiEndpoint("GET", "/users/{username}", get_user, "any"),
+    ApiEndpoint("GET", "/apps/{app_slug}", get_app_by_slug, "any"),
 ]

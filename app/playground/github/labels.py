@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import re
 
-from .api import Answer, Call, Endpoint, limited
+from .api import Answer, ApiEndpoint, Call, limited
 from .conversation import add_event, announce
 from .refusals import Refusal, not_found, validation
 from .shapes import label_shape
-from .world import Issue, Label
+from .world import Label, SimulatedIssue
 
 _NAME_LIMIT = 50
 _DESCRIPTION_LIMIT = 100
 
 
-def attach(call: Call, issue: Issue, names: list[str]) -> None:
+def attach(call: Call, issue: SimulatedIssue, names: list[str]) -> None:
     """Put labels on an issue; one that the repository does not know yet is made."""
     for name in names:
         label = call.repository.label(name) or _new_label(call, name)
@@ -26,7 +26,7 @@ def attach(call: Call, issue: Issue, names: list[str]) -> None:
             _tell(call, issue, "labeled", label)
 
 
-def detach(call: Call, issue: Issue, name: str) -> None:
+def detach(call: Call, issue: SimulatedIssue, name: str) -> None:
     """Take a label off an issue. Refuses with 404 when it is not on it."""
     for label in issue.labels:
         if label.name.lower() == name.lower():
@@ -36,7 +36,7 @@ def detach(call: Call, issue: Issue, name: str) -> None:
     raise Refusal(404, "Label does not exist")
 
 
-def _tell(call: Call, issue: Issue, action: str, label: Label) -> None:
+def _tell(call: Call, issue: SimulatedIssue, action: str, label: Label) -> None:
     short = {"name": label.name, "color": label.color}
     add_event(call.world, issue, action, call.user, label=short)
     shape = label_shape(call.world, call.repository, label)
@@ -72,7 +72,7 @@ def _names(call: Call) -> list[str]:
     return found
 
 
-def _of_issue(call: Call, issue: Issue) -> Answer:
+def _of_issue(call: Call, issue: SimulatedIssue) -> Answer:
     # GitHub gives all labels here, whatever the page.
     return Answer(200, [label_shape(call.world, call.repository, one) for one in issue.labels])
 
@@ -154,14 +154,14 @@ _READ = "issues:read|pull_requests:read"
 _WRITE = "issues:write|pull_requests:write"
 
 ENDPOINTS = [
-    Endpoint("GET", _LABELS, list_labels, _READ),
-    Endpoint("POST", _LABELS, create_label, "issues:write", "write"),
-    Endpoint("GET", f"{_LABELS}/{{name}}", get_label, _READ),
-    Endpoint("PATCH", f"{_LABELS}/{{name}}", edit_label, "issues:write", "write"),
-    Endpoint("DELETE", f"{_LABELS}/{{name}}", delete_label, "issues:write", "write"),
-    Endpoint("GET", _OF_ISSUE, issue_labels, _READ),
-    Endpoint("POST", _OF_ISSUE, add_labels, _WRITE, "triage"),
-    Endpoint("PUT", _OF_ISSUE, set_labels, _WRITE, "triage"),
-    Endpoint("DELETE", _OF_ISSUE, clear_labels, _WRITE, "triage"),
-    Endpoint("DELETE", f"{_OF_ISSUE}/{{name}}", remove_label, _WRITE, "triage"),
+    ApiEndpoint("GET", _LABELS, list_labels, _READ),
+    ApiEndpoint("POST", _LABELS, create_label, "issues:write", "write"),
+    ApiEndpoint("GET", f"{_LABELS}/{{name}}", get_label, _READ),
+    ApiEndpoint("PATCH", f"{_LABELS}/{{name}}", edit_label, "issues:write", "write"),
+    ApiEndpoint("DELETE", f"{_LABELS}/{{name}}", delete_label, "issues:write", "write"),
+    ApiEndpoint("GET", _OF_ISSUE, issue_labels, _READ),
+    ApiEndpoint("POST", _OF_ISSUE, add_labels, _WRITE, "triage"),
+    ApiEndpoint("PUT", _OF_ISSUE, set_labels, _WRITE, "triage"),
+    ApiEndpoint("DELETE", _OF_ISSUE, clear_labels, _WRITE, "triage"),
+    ApiEndpoint("DELETE", f"{_OF_ISSUE}/{{name}}", remove_label, _WRITE, "triage"),
 ]

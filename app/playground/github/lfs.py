@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from .api import Actor, has_permission, sees
+from .api import ApiCaller, has_permission, sees
 from .git_http import identify
 from .signed import PRIVATE_SECONDS, is_good, signed_url
 from .world import Repository, World
@@ -76,7 +76,7 @@ def _oid(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _may_read(world: World, actor: Actor, repository: Repository) -> bool:
+def _may_read(world: World, actor: ApiCaller, repository: Repository) -> bool:
     installed = actor.kind == "installation" and repository.private
     return sees(world, actor, repository) and (
         not installed or has_permission(actor, "contents:read")

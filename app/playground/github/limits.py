@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from .refusals import Refusal
 
 if TYPE_CHECKING:
-    from .api import Actor, Answer
+    from .api import Answer, ApiCaller
 
 MINUTE, HOUR = 60, 3600
 CONTENT_A_MINUTE, CONTENT_AN_HOUR = 80, 500
@@ -45,7 +45,7 @@ class Limits:
         """Use GitHub's own numbers."""
         self.content_a_minute, self.content_an_hour = CONTENT_A_MINUTE, CONTENT_AN_HOUR
 
-    def check(self, actor: Actor, method: str, path: str, now: float) -> None:
+    def check(self, actor: ApiCaller, method: str, path: str, now: float) -> None:
         """Count what creates content. Refuses with 403 when there is too much of it."""
         if method not in _WRITES or not _CONTENT.match(path):
             return
@@ -68,14 +68,14 @@ class Limits:
         return refusal
 
 
-def _owner(actor: Actor) -> str:
+def _owner(actor: ApiCaller) -> str:
     token = actor.token
     if token is not None and token.installation is not None:
         return f"installation {token.installation.id}"
     return actor.name
 
 
-def tag(actor: Actor, result: Answer) -> str:
+def tag(actor: ApiCaller, result: Answer) -> str:
     """The ETag of an answer, which is another one for every token."""
     text = actor.token.text if actor.token else actor.name
     body = result.body if isinstance(result.body, bytes) else json.dumps(result.body).encode()

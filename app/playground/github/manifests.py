@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from .api import Answer, Call, Endpoint
+from .api import Answer, ApiEndpoint, Call
 from .refusals import not_found
 from .shapes import app_shape
 from .world import AppRegistration, Json, World
@@ -127,4 +127,4 @@ def _new_key() -> str:
     return key.private_bytes(*form).decode()
 
 
-ENDPOINTS = [Endpoint("POST", "/app-manifests/{code}/conversions", convert, "any")]
+ENDPOINTS = [ApiEndpoint("POST", "/app-manifests/{code}/conversions", convert, "any")]

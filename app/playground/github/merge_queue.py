@@ -13,13 +13,13 @@ from .git import ZERO
 from .heads import finish_merge, move_ref, moved
 from .refusals import Refusal
 from .rules import check_states, merged_tree, needs_of, state_of, unmet
-from .world import Issue, Json, PullRequest, QueueEntry, Repository, User, World
+from .world import Json, QueueEntry, Repository, SimulatedIssue, SimulatedPullRequest, User, World
 
 WORDS = "Changes must be made through the merge queue"
 """What a direct merge is refused with."""
 
 
-def rule_of(world: World, repository: Repository, pull: PullRequest) -> Json | None:
+def rule_of(world: World, repository: Repository, pull: SimulatedPullRequest) -> Json | None:
     """The rule that asks for a queue on the base, where there is one."""
     for needs in needs_of(world, repository, pull.base, None):
         if needs.queue is not None:
@@ -28,7 +28,11 @@ def rule_of(world: World, repository: Repository, pull: PullRequest) -> Json | N
 
 
 async def enqueue(
-    world: World, repository: Repository, issue: Issue, pull: PullRequest, who: User
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    pull: SimulatedPullRequest,
+    who: User,
 ) -> QueueEntry:
     """Put a pull request into the queue. Refuses with 422 where it is not ready."""
     if rule_of(world, repository, pull) is None:
@@ -52,7 +56,11 @@ async def enqueue(
 
 
 async def _try_out(
-    world: World, repository: Repository, issue: Issue, pull: PullRequest, who: User
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    pull: SimulatedPullRequest,
+    who: User,
 ) -> QueueEntry:
     """Make the commit that would land, on top of those before it in the queue."""
     git = repository.git
@@ -93,8 +101,8 @@ async def _tell(
 async def dequeue(
     world: World,
     repository: Repository,
-    issue: Issue,
-    pull: PullRequest,
+    issue: SimulatedIssue,
+    pull: SimulatedPullRequest,
     who: User,
     reason: str = "MANUAL",
 ) -> None:
@@ -113,7 +121,11 @@ async def dequeue(
 
 
 async def _again(
-    world: World, repository: Repository, issue: Issue, pull: PullRequest, entry: QueueEntry
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    pull: SimulatedPullRequest,
+    entry: QueueEntry,
 ) -> None:
     await _tell(world, repository, entry, "destroyed", entry.enqueued_by, reason="invalidated")
     await move_ref(world, repository, entry.enqueued_by, entry.ref, entry.head_sha, ZERO)
@@ -144,7 +156,9 @@ async def advance(world: World, repository: Repository) -> None:
             await _land(world, repository, issue, pull, entry)
 
 
-def _state(world: World, repository: Repository, pull: PullRequest, entry: QueueEntry) -> str:
+def _state(
+    world: World, repository: Repository, pull: SimulatedPullRequest, entry: QueueEntry
+) -> str:
     states = check_states(world, repository, entry.head_sha)
     found = [
         state_of(states, check) or "pending"
@@ -157,7 +171,11 @@ def _state(world: World, repository: Repository, pull: PullRequest, entry: Queue
 
 
 async def _land(
-    world: World, repository: Repository, issue: Issue, pull: PullRequest, entry: QueueEntry
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    pull: SimulatedPullRequest,
+    entry: QueueEntry,
 ) -> None:
     ref, who = f"refs/heads/{pull.base}", entry.enqueued_by
     async with repository.lock:

@@ -8,17 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import merge_queue
-from .api import Answer, Call, Endpoint, has_permission
+from .api import Answer, ApiEndpoint, Call, has_permission
 from .commits import git_person, web_flow_person, write_commit
 from .conversation import add_event, announce
 from .forks import may_push
-from .git import ZERO, Commit
+from .git import ZERO, SimulatedCommit
 from .heads import finish_merge, move_ref, moved
 from .pulls import find_pull
 from .refusals import Refusal, no_permission, not_found
 from .rules import is_behind, is_protected, merged_tree, needs_of, refuse, unmet
 from .shapes import html_url
-from .world import AutoMerge, Issue, PullRequest, Repository, User, World
+from .world import AutoMerge, Repository, SimulatedIssue, SimulatedPullRequest, User, World
 
 METHODS = ("merge", "squash", "rebase")
 _NOT_ALLOWED = {
@@ -34,8 +34,8 @@ class Landing:
 
     world: World
     repository: Repository
-    issue: Issue
-    pull: PullRequest
+    issue: SimulatedIssue
+    pull: SimulatedPullRequest
     user: User
     method: str = "merge"
     title: str | None = None
@@ -102,7 +102,7 @@ class Landing:
             )
         return tip
 
-    async def _picked_tree(self, tip: str, commit: Commit) -> str | None:
+    async def _picked_tree(self, tip: str, commit: SimulatedCommit) -> str | None:
         """The tree of `tip` with one commit's change on it; None where they conflict.
 
         Before git 2.40 merge-tree takes no merge base: a stand-in with the tree of `tip` and the
@@ -168,7 +168,7 @@ async def settle(world: World) -> None:
 
 
 async def _is_ready(
-    world: World, repository: Repository, pull: PullRequest, order: AutoMerge
+    world: World, repository: Repository, pull: SimulatedPullRequest, order: AutoMerge
 ) -> bool:
     if await merged_tree(repository, pull) is None:
         return False
@@ -180,7 +180,11 @@ async def _is_ready(
 
 
 async def _try(
-    world: World, repository: Repository, issue: Issue, pull: PullRequest, order: AutoMerge
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    pull: SimulatedPullRequest,
+    order: AutoMerge,
 ) -> None:
     who, method = order.enabled_by, order.method
     try:
@@ -227,7 +231,7 @@ async def merge(call: Call) -> Answer:
     return Answer(200, body)
 
 
-async def _check_requirements(call: Call, pull: PullRequest, method: str) -> None:
+async def _check_requirements(call: Call, pull: SimulatedPullRequest, method: str) -> None:
     world, repository = call.world, call.repository
     if await merged_tree(repository, pull) is None:
         raise Refusal(405, "Pull Request is not mergeable")
@@ -255,7 +259,7 @@ async def update_branch(call: Call) -> Answer:
     return Answer(202, {"message": "Updating pull request branch.", "url": page})
 
 
-def _may_update(call: Call, source: Repository, pull: PullRequest) -> None:
+def _may_update(call: Call, source: Repository, pull: SimulatedPullRequest) -> None:
     if call.actor.kind == "installation":
         if source is not call.repository or not has_permission(call.actor, "contents:write"):
             raise no_permission()
@@ -263,7 +267,9 @@ def _may_update(call: Call, source: Repository, pull: PullRequest) -> None:
         raise Refusal(403, "Must have write access to the head repository.")
 
 
-async def _merge_base(call: Call, source: Repository, pull: PullRequest, base: str) -> None:
+async def _merge_base(
+    call: Call, source: Repository, pull: SimulatedPullRequest, base: str
+) -> None:
     head = pull.head_sha
     tree = await call.repository.git.merged_tree(head, base)
     if tree is None:
@@ -285,7 +291,7 @@ async def _merge_base(call: Call, source: Repository, pull: PullRequest, base: s
 _PULL = "/repos/{owner}/{repo}/pulls/{pull_number}"
 
 ENDPOINTS = [
-    Endpoint("GET", f"{_PULL}/merge", is_merged, "pull_requests:read"),
-    Endpoint("PUT", f"{_PULL}/merge", merge, "contents:write", "write"),
-    Endpoint("PUT", f"{_PULL}/update-branch", update_branch, "pull_requests:write"),
+    ApiEndpoint("GET", f"{_PULL}/merge", is_merged, "pull_requests:read"),
+    ApiEndpoint("PUT", f"{_PULL}/merge", merge, "contents:write", "write"),
+    ApiEndpoint("PUT", f"{_PULL}/update-branch", update_branch, "pull_requests:write"),
 ]

@@ -6,11 +6,11 @@ https://docs.github.com/graphql/reference/mutations
 
 from __future__ import annotations
 
-from .api import Answer, Call, Endpoint
+from .api import Answer, ApiEndpoint, Call
 from .conversation import add_event, announce, issue_shape, next_number
 from .refusals import Refusal
 from .shapes import full_repository_shape
-from .world import Comment, Issue, Json, Repository, Review, ReviewThread
+from .world import Json, Repository, ReviewThread, SimulatedComment, SimulatedIssue, SimulatedReview
 
 LOCK_REASONS = ("off-topic", "too heated", "resolved", "spam")
 CLASSIFIERS = ("SPAM", "ABUSE", "OFF_TOPIC", "OUTDATED", "DUPLICATE", "RESOLVED", "LOW_QUALITY")
@@ -31,7 +31,7 @@ async def unlock(call: Call) -> Answer:
     return Answer(204)
 
 
-def set_lock(call: Call, issue: Issue, *, locked: bool, reason: str | None = None) -> None:
+def set_lock(call: Call, issue: SimulatedIssue, *, locked: bool, reason: str | None = None) -> None:
     """Close a conversation to those without write access, or open it again."""
     issue.locked, issue.lock_reason = locked, reason
     action = "locked" if locked else "unlocked"
@@ -40,7 +40,9 @@ def set_lock(call: Call, issue: Issue, *, locked: bool, reason: str | None = Non
     announce(call.world, call.repository, issue, action, call.user)
 
 
-def transfer(call: Call, issue: Issue, target: Repository, *, labels: bool = False) -> Issue:
+def transfer(
+    call: Call, issue: SimulatedIssue, target: Repository, *, labels: bool = False
+) -> SimulatedIssue:
     """Move an issue to another repository of the same account, where it gets a new number.
 
     Comments and their ids go with it, and so do labels that are there by name; `labels` makes
@@ -71,8 +73,8 @@ def transfer(call: Call, issue: Issue, target: Repository, *, labels: bool = Fal
     return moved
 
 
-def _arrived(call: Call, issue: Issue, target: Repository) -> Issue:
-    moved = Issue(
+def _arrived(call: Call, issue: SimulatedIssue, target: Repository) -> SimulatedIssue:
+    moved = SimulatedIssue(
         call.world.new_id(),
         next_number(target),
         issue.title,
@@ -91,7 +93,7 @@ def _arrived(call: Call, issue: Issue, target: Repository) -> Issue:
 
 
 def _carry_labels(
-    call: Call, issue: Issue, moved: Issue, target: Repository, *, make: bool
+    call: Call, issue: SimulatedIssue, moved: SimulatedIssue, target: Repository, *, make: bool
 ) -> None:
     for label in issue.labels:
         there = target.label(label.name)
@@ -102,7 +104,7 @@ def _carry_labels(
             moved.labels.append(there)
 
 
-def delete_issue(call: Call, issue: Issue) -> None:
+def delete_issue(call: Call, issue: SimulatedIssue) -> None:
     """Delete an issue for good; its number is never given again. Pull requests stay."""
     if issue.pull is not None:
         raise Refusal(422, "Pull requests can't be deleted")
@@ -111,7 +113,7 @@ def delete_issue(call: Call, issue: Issue) -> None:
     announce(call.world, call.repository, issue, "deleted", call.user)
 
 
-def convert_to_discussion(call: Call, issue: Issue) -> None:
+def convert_to_discussion(call: Call, issue: SimulatedIssue) -> None:
     """Turn an issue into a discussion: it is closed, locked, and says so in its timeline."""
     if issue.pull is not None:
         raise Refusal(422, "Pull requests can't be converted to discussions")
@@ -124,7 +126,7 @@ def convert_to_discussion(call: Call, issue: Issue) -> None:
     announce(call.world, call.repository, issue, "locked", call.user)
 
 
-def minimise(thing: Comment | Review, reason: str | None) -> None:
+def minimise(thing: SimulatedComment | SimulatedReview, reason: str | None) -> None:
     """Hide a comment or review for a reason, or show it again with None."""
     thing.minimised = reason
 
@@ -138,6 +140,6 @@ _LOCK = "/repos/{owner}/{repo}/issues/{issue_number}/lock"
 _WRITE = "issues:write|pull_requests:write"
 
 ENDPOINTS = [
-    Endpoint("PUT", _LOCK, lock, _WRITE, "triage"),
-    Endpoint("DELETE", _LOCK, unlock, _WRITE, "triage"),
+    ApiEndpoint("PUT", _LOCK, lock, _WRITE, "triage"),
+    ApiEndpoint("DELETE", _LOCK, unlock, _WRITE, "triage"),
 ]

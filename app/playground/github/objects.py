@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from urllib.parse import quote
 
-from .api import Answer, Call, Endpoint
+from .api import Answer, ApiEndpoint, Call
 from .commits import (
     git_commit_shape,
     git_person,
@@ -18,7 +18,7 @@ from .commits import (
     web_flow_person,
     write_commit,
 )
-from .git import Entry, Git, GitError, Person
+from .git import Entry, Git, GitCommandError, Person
 from .refusals import Refusal, invalid_request, not_found
 from .shapes import node_id, repository_url
 from .world import Json
@@ -163,7 +163,7 @@ async def _remove(git: Git, env: dict[str, str], path: str) -> None:
 async def _index(git: Git, env: dict[str, str], lines: bytes) -> None:
     try:
         await git.run("update-index", "-z", "--index-info", data=lines, env=env)
-    except GitError:
+    except GitCommandError:
         raise Refusal(422, "tree.path contains a malformed path component") from None
 
 
@@ -292,13 +292,13 @@ async def _content_shape(call: Call, entry: Entry, path: str, ref: str) -> Json:
 _REPO = "/repos/{owner}/{repo}"
 
 ENDPOINTS = [
-    Endpoint("POST", f"{_REPO}/git/blobs", create_blob, "contents:write", "write"),
-    Endpoint("GET", f"{_REPO}/git/blobs/{{file_sha}}", get_blob, "contents:read"),
-    Endpoint("POST", f"{_REPO}/git/trees", create_tree, "contents:write", "write"),
-    Endpoint("GET", f"{_REPO}/git/trees/{{tree_sha}}", get_tree, "contents:read"),
-    Endpoint("POST", f"{_REPO}/git/commits", create_commit, "contents:write", "write"),
-    Endpoint("GET", f"{_REPO}/git/commits/{{commit_sha}}", get_commit, "contents:read"),
-    Endpoint("GET", f"{_REPO}/contents/{{path}}", get_contents, "contents:read"),
-    Endpoint("GET", f"{_REPO}/contents/", get_contents, "contents:read"),
-    Endpoint("GET", f"{_REPO}/contents", get_contents, "contents:read"),
+    ApiEndpoint("POST", f"{_REPO}/git/blobs", create_blob, "contents:write", "write"),
+    ApiEndpoint("GET", f"{_REPO}/git/blobs/{{file_sha}}", get_blob, "contents:read"),
+    ApiEndpoint("POST", f"{_REPO}/git/trees", create_tree, "contents:write", "write"),
+    ApiEndpoint("GET", f"{_REPO}/git/trees/{{tree_sha}}", get_tree, "contents:read"),
+    ApiEndpoint("POST", f"{_REPO}/git/commits", create_commit, "contents:write", "write"),
+    ApiEndpoint("GET", f"{_REPO}/git/commits/{{commit_sha}}", get_commit, "contents:read"),
+    ApiEndpoint("GET", f"{_REPO}/contents/{{path}}", get_contents, "contents:read"),
+    ApiEndpoint("GET", f"{_REPO}/contents/", get_contents, "contents:read"),
+    ApiEndpoint("GET", f"{_REPO}/contents", get_contents, "contents:read"),
 ]

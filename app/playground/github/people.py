@@ -10,7 +10,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from . import moderation
-from .api import Actor, Call
+from .api import ApiCaller, Call
 from .commits import git_person, write_commit
 from .forks import may_push
 from .git import ZERO
@@ -19,16 +19,16 @@ from .refusals import Refusal, not_found
 from .rules import check_move
 from .shapes import node_id
 from .world import (
-    Comment,
-    Issue,
     Json,
     Protection,
     Repository,
     RequiredCheck,
-    Review,
     ReviewComment,
     ReviewThread,
     Ruleset,
+    SimulatedComment,
+    SimulatedIssue,
+    SimulatedReview,
     World,
 )
 
@@ -42,7 +42,7 @@ class RefusedError(Exception):
         self.answer = answer
 
 
-class People:
+class PlaygroundPeople:
     """The part of the simulator that acts as people do on issues, pull requests and rules."""
 
     world: World
@@ -56,11 +56,11 @@ class People:
         raise NotImplementedError
 
     def _call(self, repo: str, login: str) -> Call:
-        call = Call(self.world, Actor("person", self.world.user(login)), "POST", "")
+        call = Call(self.world, ApiCaller("person", self.world.user(login)), "POST", "")
         call.found = self.world.repository(repo)
         return call
 
-    def _pull(self, repo: str, number: int) -> Issue:
+    def _pull(self, repo: str, number: int) -> SimulatedIssue:
         issue = self.world.repository(repo).issue(number)
         if issue.pull is None:
             raise not_found()
@@ -166,7 +166,7 @@ class People:
 
     async def open_pull_request(
         self, repo: str, actor: str, head: str, base: str = "", *, title: str = "", **more: Any
-    ) -> Issue:
+    ) -> SimulatedIssue:
         """A person proposes a branch, `owner:branch` for one of a fork.
 
         `more` is what else the API takes: body, draft, maintainer_can_modify.
@@ -184,7 +184,7 @@ class People:
         body: str = "",
         event: str = "COMMENT",
         comments: Sequence[Json] = (),
-    ) -> Review:
+    ) -> SimulatedReview:
         """A person reviews a pull request: APPROVE, REQUEST_CHANGES or COMMENT.
 
         Each of `comments` has path, line and body, and side or start_line where they matter.
@@ -282,7 +282,7 @@ class People:
         """A person unlocks a conversation."""
         await self.act(actor, "DELETE", f"/repos/{repo}/issues/{number}/lock")
 
-    async def transfer(self, repo: str, number: int, target: str, actor: str) -> Issue:
+    async def transfer(self, repo: str, number: int, target: str, actor: str) -> SimulatedIssue:
         """A person moves an issue to another repository, where it is another issue."""
         wanted = {"issueId": self._node(repo, number)}
         wanted["repositoryId"] = node_id("R", self.world.repository(target).id)
@@ -305,11 +305,11 @@ class People:
         moderation.convert_to_discussion(call, call.repository.issue(number))
 
     async def minimise(
-        self, thing: Comment | Review, actor: str, reason: str | None = "OUTDATED"
+        self, thing: SimulatedComment | SimulatedReview, actor: str, reason: str | None = "OUTDATED"
     ) -> None:
         """A person hides a comment or review; with no reason, shows it again."""
         prefix = "PRRC" if isinstance(thing, ReviewComment) else "IC"
-        subject = node_id("PRR" if isinstance(thing, Review) else prefix, thing.id)
+        subject = node_id("PRR" if isinstance(thing, SimulatedReview) else prefix, thing.id)
         if reason is None:
             await self._mutate(actor, "unminimizeComment", {"subjectId": subject})
         else:

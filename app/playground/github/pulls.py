@@ -6,7 +6,7 @@ Outside contract: https://docs.github.com/rest/pulls
 from __future__ import annotations
 
 from . import auto_merge
-from .api import Answer, Call, Endpoint, limited
+from .api import Answer, ApiEndpoint, Call, limited
 from .commits import commit_shape, file_shape
 from .conversation import (
     BODY_LIMIT,
@@ -22,13 +22,13 @@ from .issues import set_state
 from .refusals import Refusal, custom, not_found, validation
 from .rules import mergeable_state
 from .shapes import user_shape
-from .world import Issue, Json, PullRequest, Repository, User
+from .world import Json, Repository, SimulatedIssue, SimulatedPullRequest, User
 
 _TITLE_LIMIT = 256
 _MOST_DIFF_LINES = 20_000
 
 
-def find_pull(call: Call) -> tuple[Issue, PullRequest]:
+def find_pull(call: Call) -> tuple[SimulatedIssue, SimulatedPullRequest]:
     """The pull request of the path. Refuses with 404."""
     issue = call.repository.issue(call.number("pull_number"))
     if issue.pull is None:
@@ -36,7 +36,7 @@ def find_pull(call: Call) -> tuple[Issue, PullRequest]:
     return issue, issue.pull
 
 
-async def _shape(call: Call, issue: Issue, pull: PullRequest) -> Json:
+async def _shape(call: Call, issue: SimulatedIssue, pull: SimulatedPullRequest) -> Json:
     """The whole shape, with what git and the rules say on merging."""
     shape = full_pull_shape(call.world, call.repository, issue, pull)
     if issue.state == "open":
@@ -64,7 +64,7 @@ async def list_pulls(call: Call) -> Answer:
     return call.page(found, lambda pair: pull_shape(call.world, call.repository, *pair))
 
 
-def _label(pull: PullRequest) -> str:
+def _label(pull: SimulatedPullRequest) -> str:
     return f"{pull.head_owner.login if pull.head_owner else 'unknown'}:{pull.head}"
 
 
@@ -93,7 +93,9 @@ async def create_pull(call: Call) -> Answer:
     )
     pull = await _new_pull(call)
     now = world.clock.now()
-    issue = Issue(world.new_id(), next_number(repository), title, body, call.user, now, now)
+    issue = SimulatedIssue(
+        world.new_id(), next_number(repository), title, body, call.user, now, now
+    )
     issue.pull = pull
     repository.issues[issue.number] = issue
     await measure(repository, issue, pull)
@@ -101,7 +103,7 @@ async def create_pull(call: Call) -> Answer:
     return Answer(201, await _shape(call, issue, pull))
 
 
-async def _new_pull(call: Call) -> PullRequest:
+async def _new_pull(call: Call) -> SimulatedPullRequest:
     git = call.repository.git
     source, head = find_head(call, call.required("head", str))
     base = call.required("base", str)
@@ -121,7 +123,7 @@ async def _new_pull(call: Call) -> PullRequest:
     draft = call.value("draft", bool, False)
     if draft and not call.repository.drafts_allowed:
         raise Refusal(422, "Draft pull requests are not supported in this repository.")
-    pull = PullRequest(call.world.new_id(), head, base, head_sha, base_sha, draft)
+    pull = SimulatedPullRequest(call.world.new_id(), head, base, head_sha, base_sha, draft)
     pull.head_repository, pull.head_owner = source, source.owner
     pull.maintainer_can_modify = _invites(call, source)
     return pull
@@ -168,7 +170,7 @@ async def edit_pull(call: Call) -> Answer:
     return Answer(200, await _shape(call, issue, pull))
 
 
-async def _change_base(call: Call, pull: PullRequest, base: str) -> None:
+async def _change_base(call: Call, pull: SimulatedPullRequest, base: str) -> None:
     sha = await call.repository.git.ref(f"refs/heads/{base}")
     if sha is None:
         raise validation("PullRequest", "base", "invalid")
@@ -186,7 +188,9 @@ def _title(call: Call) -> str:
     return limited("PullRequest", "title", title, _TITLE_LIMIT) or ""
 
 
-def set_draft(call: Call, issue: Issue, pull: PullRequest, *, draft: bool) -> None:
+def set_draft(
+    call: Call, issue: SimulatedIssue, pull: SimulatedPullRequest, *, draft: bool
+) -> None:
     """Turn a draft into a proposal or back, with its event."""
     if pull.draft == draft:
         return
@@ -246,7 +250,9 @@ async def request_reviewers(call: Call) -> Answer:
     return Answer(201, pull_shape(call.world, call.repository, issue, pull))
 
 
-def _ask_for_review(call: Call, issue: Issue, pull: PullRequest, user: User) -> None:
+def _ask_for_review(
+    call: Call, issue: SimulatedIssue, pull: SimulatedPullRequest, user: User
+) -> None:
     if user in pull.reviewers:
         return
     pull.reviewers.append(user)
@@ -277,13 +283,13 @@ _PULL = f"{_PULLS}/{{pull_number}}"
 _READ, _WRITE = "pull_requests:read", "pull_requests:write"
 
 ENDPOINTS = [
-    Endpoint("GET", _PULLS, list_pulls, _READ),
-    Endpoint("POST", _PULLS, create_pull, _WRITE),
-    Endpoint("GET", _PULL, get_pull, _READ),
-    Endpoint("PATCH", _PULL, edit_pull, _WRITE),
-    Endpoint("GET", f"{_PULL}/files", list_files, _READ),
-    Endpoint("GET", f"{_PULL}/commits", list_commits, _READ),
-    Endpoint("GET", f"{_PULL}/requested_reviewers", get_reviewers, _READ),
-    Endpoint("POST", f"{_PULL}/requested_reviewers", request_reviewers, _WRITE, "write"),
-    Endpoint("DELETE", f"{_PULL}/requested_reviewers", remove_reviewers, _WRITE, "write"),
+    ApiEndpoint("GET", _PULLS, list_pulls, _READ),
+    ApiEndpoint("POST", _PULLS, create_pull, _WRITE),
+    ApiEndpoint("GET", _PULL, get_pull, _READ),
+    ApiEndpoint("PATCH", _PULL, edit_pull, _WRITE),
+    ApiEndpoint("GET", f"{_PULL}/files", list_files, _READ),
+    ApiEndpoint("GET", f"{_PULL}/commits", list_commits, _READ),
+    ApiEndpoint("GET", f"{_PULL}/requested_reviewers", get_reviewers, _READ),
+    ApiEndpoint("POST", f"{_PULL}/requested_reviewers", request_reviewers, _WRITE, "write"),
+    ApiEndpoint("DELETE", f"{_PULL}/requested_reviewers", remove_reviewers, _WRITE, "write"),
 ]

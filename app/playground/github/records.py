@@ -94,7 +94,7 @@ class OtherCi:
 
 
 @dataclass(eq=False)
-class WorkflowRun:
+class SimulatedWorkflowRun:
     """One run of a workflow; its job is a check run of the suite."""
 
     id: int
@@ -129,7 +129,7 @@ class Attachment:
 
 
 @dataclass(frozen=True)
-class SignIn:
+class OAuthCode:
     """A person agreed that the App may act for them; `challenge` is PKCE's."""
 
     user: User
@@ -142,7 +142,7 @@ class SignIn:
 class Desk:
     """What was handed in and not fetched yet, by its code."""
 
-    sign_ins: dict[str, SignIn] = field(default_factory=dict)
+    sign_ins: dict[str, OAuthCode] = field(default_factory=dict)
     manifests: dict[str, tuple[User, dict[str, Any], datetime]] = field(default_factory=dict)
     refreshes: dict[str, tuple[User, datetime]] = field(default_factory=dict)
     """Refresh tokens."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from .api import Answer, Call, Endpoint, has_permission
+from .api import Answer, ApiEndpoint, Call, has_permission
 from .commits import commit_shape
 from .git import ZERO
 from .heads import move_ref
@@ -170,11 +170,11 @@ _GIT = "/repos/{owner}/{repo}/git"
 _BRANCHES = "/repos/{owner}/{repo}/branches"
 
 ENDPOINTS = [
-    Endpoint("GET", f"{_GIT}/ref/{{ref}}", get_ref, "contents:read"),
-    Endpoint("GET", f"{_GIT}/matching-refs/{{ref}}", matching_refs, "contents:read"),
-    Endpoint("POST", f"{_GIT}/refs", create_ref, "contents:write", "write"),
-    Endpoint("PATCH", f"{_GIT}/refs/{{ref}}", update_ref, "contents:write", "write"),
-    Endpoint("DELETE", f"{_GIT}/refs/{{ref}}", delete_ref, "contents:write", "write"),
-    Endpoint("GET", _BRANCHES, list_branches, "contents:read"),
-    Endpoint("GET", f"{_BRANCHES}/{{branch}}", get_branch, "contents:read"),
+    ApiEndpoint("GET", f"{_GIT}/ref/{{ref}}", get_ref, "contents:read"),
+    ApiEndpoint("GET", f"{_GIT}/matching-refs/{{ref}}", matching_refs, "contents:read"),
+    ApiEndpoint("POST", f"{_GIT}/refs", create_ref, "contents:write", "write"),
+    ApiEndpoint("PATCH", f"{_GIT}/refs/{{ref}}", update_ref, "contents:write", "write"),
+    ApiEndpoint("DELETE", f"{_GIT}/refs/{{ref}}", delete_ref, "contents:write", "write"),
+    ApiEndpoint("GET", _BRANCHES, list_branches, "contents:read"),
+    ApiEndpoint("GET", f"{_BRANCHES}/{{branch}}", get_branch, "contents:read"),
 ]

@@ -5,7 +5,7 @@ Outside contract: https://docs.github.com/rest/repos and https://docs.github.com
 
 from __future__ import annotations
 
-from .api import Answer, Call, Endpoint
+from .api import Answer, ApiEndpoint, Call
 from .commits import commit_shape, file_shape
 from .conversation import pull_shape
 from .refusals import Refusal, custom, not_found
@@ -192,11 +192,13 @@ _REPO = "/repos/{owner}/{repo}"
 _PEOPLE = f"{_REPO}/collaborators/{{username}}"
 
 ENDPOINTS = [
-    Endpoint("GET", _REPO, get_repository, "metadata:read"),
-    Endpoint("PATCH", _REPO, edit_repository, "administration:write", "admin"),
-    Endpoint("GET", f"{_PEOPLE}/permission", get_permission, "metadata:read"),
-    Endpoint("GET", _PEOPLE, is_collaborator, "metadata:read"),
-    Endpoint("GET", f"{_REPO}/commits/{{commit_sha}}/pulls", pulls_of_commit, "pull_requests:read"),
-    Endpoint("GET", f"{_REPO}/commits/{{ref}}", get_commit, "contents:read"),
-    Endpoint("GET", f"{_REPO}/compare/{{basehead}}", compare, "contents:read"),
+    ApiEndpoint("GET", _REPO, get_repository, "metadata:read"),
+    ApiEndpoint("PATCH", _REPO, edit_repository, "administration:write", "admin"),
+    ApiEndpoint("GET", f"{_PEOPLE}/permission", get_permission, "metadata:read"),
+    ApiEndpoint("GET", _PEOPLE, is_collaborator, "metadata:read"),
+    ApiEndpoint(
+        "GET", f"{_REPO}/commits/{{commit_sha}}/pulls", pulls_of_commit, "pull_requests:read"
+    ),
+    ApiEndpoint("GET", f"{_REPO}/commits/{{ref}}", get_commit, "contents:read"),
+    ApiEndpoint("GET", f"{_REPO}/compare/{{basehead}}", compare, "contents:read"),
 ]

@@ -13,7 +13,7 @@ from typing import Any
 from .api import Call, has_permission, sees
 from .refusals import Refusal
 from .shapes import node_id
-from .world import Issue, Json, PullRequest, Repository
+from .world import Json, Repository, SimulatedIssue, SimulatedPullRequest
 
 Resolver = Callable[[Call, Json], Awaitable[Any]]
 """Answers a field of Query or Mutation. A mutation's argument is `input`."""
@@ -37,7 +37,7 @@ def unresolved(wanted: str) -> GraphQlError:
     return GraphQlError("NOT_FOUND", words)
 
 
-def find_pull(call: Call, wanted: str) -> tuple[Issue, PullRequest]:
+def find_pull(call: Call, wanted: str) -> tuple[SimulatedIssue, SimulatedPullRequest]:
     """The pull request with this id; its repository becomes that of the call."""
     for repository, issue in _issues(call):
         if issue.pull is not None and node_id("PR", issue.id) == wanted:
@@ -46,7 +46,7 @@ def find_pull(call: Call, wanted: str) -> tuple[Issue, PullRequest]:
     raise unresolved(wanted)
 
 
-def find_issue(call: Call, wanted: str) -> Issue:
+def find_issue(call: Call, wanted: str) -> SimulatedIssue:
     """The issue or pull request with this id; its repository becomes that of the call."""
     for repository, issue in _issues(call):
         if node_id("PR" if issue.pull else "I", issue.id) == wanted:
@@ -71,7 +71,7 @@ def in_graphql(refusal: Refusal) -> GraphQlError:
     return GraphQlError(kinds.get(refusal.status, "UNPROCESSABLE"), refusal.message)
 
 
-def _issues(call: Call) -> list[tuple[Repository, Issue]]:
+def _issues(call: Call) -> list[tuple[Repository, SimulatedIssue]]:
     return [
         (repository, issue)
         for repository in call.world.repositories.values()

@@ -5,7 +5,7 @@ Outside contract: https://docs.github.com/rest/pulls/comments
 
 from __future__ import annotations
 
-from .api import Answer, Call, Endpoint, limited
+from .api import Answer, ApiEndpoint, Call, limited
 from .comments import list_of_reactions, react_in, unreact_in
 from .conversation import BODY_LIMIT, may_write
 from .diffs import DiffLine, at_position, find_line, hunk_until, read_patch
@@ -13,7 +13,14 @@ from .pulls import find_pull
 from .refusals import Refusal, invalid_request, not_found, validation
 from .shapes import moment
 from .threads import announce_review, announce_review_comment, pull_changes, review_comment_shape
-from .world import Issue, Json, PullRequest, Review, ReviewComment, ReviewThread
+from .world import (
+    Json,
+    ReviewComment,
+    ReviewThread,
+    SimulatedIssue,
+    SimulatedPullRequest,
+    SimulatedReview,
+)
 
 _RESOURCE = "PullRequestReviewComment"
 _THREAD = "pull_request_review_thread"
@@ -59,7 +66,7 @@ class Unplaced(Exception):  # noqa: N818 - it becomes an answer
 
 
 async def open_thread(
-    call: Call, pull: PullRequest, commit: str, wanted: Json
+    call: Call, pull: SimulatedPullRequest, commit: str, wanted: Json
 ) -> tuple[ReviewThread, str]:
     """A thread where `wanted` says, not yet part of the pull request, and its hunk.
 
@@ -124,7 +131,7 @@ def _place_start(thread: ReviewThread, lines: list[DiffLine], last: DiffLine, wa
 
 
 def new_comment(
-    call: Call, review: Review, body: str, hunk: str, reply: int | None = None
+    call: Call, review: SimulatedReview, body: str, hunk: str, reply: int | None = None
 ) -> ReviewComment:
     """A comment of a review, not yet in its thread. Refuses with 422 where it is empty."""
     if not body.strip():
@@ -139,12 +146,12 @@ def new_comment(
 # -- endpoints
 
 
-def _shape(call: Call, issue: Issue, thread: ReviewThread, comment: ReviewComment) -> Json:
+def _shape(call: Call, issue: SimulatedIssue, thread: ReviewThread, comment: ReviewComment) -> Json:
     world, repository = call.world, call.repository
     return review_comment_shape(world, repository, issue, thread, comment, call.accept)
 
 
-def _find(call: Call) -> tuple[Issue, ReviewThread, ReviewComment]:
+def _find(call: Call) -> tuple[SimulatedIssue, ReviewThread, ReviewComment]:
     number = call.number("comment_id")
     for issue, pull in call.repository.pulls():
         for thread, comment in pull.review_comments:
@@ -153,7 +160,7 @@ def _find(call: Call) -> tuple[Issue, ReviewThread, ReviewComment]:
     raise not_found()
 
 
-def _page(call: Call, found: list[tuple[Issue, ReviewThread, ReviewComment]]) -> Answer:
+def _page(call: Call, found: list[tuple[SimulatedIssue, ReviewThread, ReviewComment]]) -> Answer:
     since = call.query.get("since", "")
     kept = [one for one in found if (moment(one[2].updated_at) or "") >= since]
     order = "updated_at" if call.query.get("sort") == "updated" else "created_at"
@@ -192,7 +199,9 @@ async def reply(call: Call) -> Answer:
     return await _answer_thread(call, issue, pull, call.number("comment_id"))
 
 
-async def _answer_thread(call: Call, issue: Issue, pull: PullRequest, first: int) -> Answer:
+async def _answer_thread(
+    call: Call, issue: SimulatedIssue, pull: SimulatedPullRequest, first: int
+) -> Answer:
     body = call.required("body", str)
     for thread in pull.threads:
         # Only the first comment of a thread can be answered, which then answers all.
@@ -204,8 +213,8 @@ async def _answer_thread(call: Call, issue: Issue, pull: PullRequest, first: int
 
 async def _add(
     call: Call,
-    issue: Issue,
-    pull: PullRequest,
+    issue: SimulatedIssue,
+    pull: SimulatedPullRequest,
     thread: ReviewThread,
     body: str,
     hunk: str,
@@ -216,7 +225,7 @@ async def _add(
     if any(one.state == "PENDING" and one.author is call.user for one in pull.reviews):
         words = "user_id can only have one pending review per pull request"
         raise validation(_RESOURCE, "user_id", "custom", message=words)
-    review = Review(world.new_id(), call.user, "", "COMMENTED", pull.head_sha, now)
+    review = SimulatedReview(world.new_id(), call.user, "", "COMMENTED", pull.head_sha, now)
     comment = new_comment(call, review, body, hunk, reply_to)
     pull.reviews.append(review)
     thread.comments.append(comment)
@@ -283,14 +292,14 @@ _OF_PULL = f"{_PULLS}/{{pull_number}}/comments"
 _READ, _WRITE = "pull_requests:read", "pull_requests:write"
 
 ENDPOINTS = [
-    Endpoint("GET", f"{_PULLS}/comments", list_all_comments, _READ),
-    Endpoint("GET", _COMMENT, get_comment, _READ),
-    Endpoint("PATCH", _COMMENT, edit_comment, _WRITE),
-    Endpoint("DELETE", _COMMENT, delete_comment, _WRITE),
-    Endpoint("GET", f"{_COMMENT}/reactions", list_reactions, _READ),
-    Endpoint("POST", f"{_COMMENT}/reactions", react, _WRITE),
-    Endpoint("DELETE", f"{_COMMENT}/reactions/{{reaction_id}}", unreact, _WRITE),
-    Endpoint("GET", _OF_PULL, list_comments, _READ),
-    Endpoint("POST", _OF_PULL, create_comment, _WRITE),
-    Endpoint("POST", f"{_OF_PULL}/{{comment_id}}/replies", reply, _WRITE),
+    ApiEndpoint("GET", f"{_PULLS}/comments", list_all_comments, _READ),
+    ApiEndpoint("GET", _COMMENT, get_comment, _READ),
+    ApiEndpoint("PATCH", _COMMENT, edit_comment, _WRITE),
+    ApiEndpoint("DELETE", _COMMENT, delete_comment, _WRITE),
+    ApiEndpoint("GET", f"{_COMMENT}/reactions", list_reactions, _READ),
+    ApiEndpoint("POST", f"{_COMMENT}/reactions", react, _WRITE),
+    ApiEndpoint("DELETE", f"{_COMMENT}/reactions/{{reaction_id}}", unreact, _WRITE),
+    ApiEndpoint("GET", _OF_PULL, list_comments, _READ),
+    ApiEndpoint("POST", _OF_PULL, create_comment, _WRITE),
+    ApiEndpoint("POST", f"{_OF_PULL}/{{comment_id}}/replies", reply, _WRITE),
 ]

@@ -5,7 +5,7 @@ Outside contract: https://docs.github.com/rest/pulls/reviews
 
 from __future__ import annotations
 
-from .api import Answer, Call, Endpoint, limited
+from .api import Answer, ApiEndpoint, Call, limited
 from .conversation import BODY_LIMIT, may_write
 from .pulls import find_pull
 from .refusals import Refusal, invalid_request, not_found
@@ -17,7 +17,7 @@ from .threads import (
     review_comment_shape,
     review_shape,
 )
-from .world import Issue, Json, PullRequest, Review
+from .world import Json, SimulatedIssue, SimulatedPullRequest, SimulatedReview
 
 _STATES = {"APPROVE": "APPROVED", "REQUEST_CHANGES": "CHANGES_REQUESTED", "COMMENT": "COMMENTED"}
 
@@ -26,7 +26,7 @@ def _refused(words: str) -> Refusal:
     return Refusal(422, "Unprocessable Entity", [words])
 
 
-def _find(call: Call) -> tuple[Issue, PullRequest, Review]:
+def _find(call: Call) -> tuple[SimulatedIssue, SimulatedPullRequest, SimulatedReview]:
     issue, pull = find_pull(call)
     number = call.number("review_id")
     for review in _seen(call, pull):
@@ -35,13 +35,13 @@ def _find(call: Call) -> tuple[Issue, PullRequest, Review]:
     raise not_found()
 
 
-def _seen(call: Call, pull: PullRequest) -> list[Review]:
+def _seen(call: Call, pull: SimulatedPullRequest) -> list[SimulatedReview]:
     """A pending review is its author's alone."""
     who = call.actor.user
     return [one for one in pull.reviews if one.state != "PENDING" or one.author is who]
 
 
-def _shape(call: Call, issue: Issue, review: Review) -> Json:
+def _shape(call: Call, issue: SimulatedIssue, review: SimulatedReview) -> Json:
     return review_shape(call.world, call.repository, issue, review, call.accept)
 
 
@@ -49,7 +49,7 @@ def _body(call: Call) -> str:
     return limited("PullRequestReview", "body", call.value("body", str, ""), BODY_LIMIT) or ""
 
 
-def _only_author(call: Call, review: Review) -> None:
+def _only_author(call: Call, review: SimulatedReview) -> None:
     if review.author is not call.user:
         raise Refusal(403, "Must have admin rights to Repository.")
 
@@ -74,7 +74,7 @@ async def create_review(call: Call) -> Answer:
     if any(one.state == "PENDING" and one.author is call.user for one in pull.reviews):
         raise _refused("User can only have one pending review per pull request")
     commit = call.value("commit_id", str, pull.head_sha)
-    review = Review(call.world.new_id(), call.user, body, "PENDING", commit, None)
+    review = SimulatedReview(call.world.new_id(), call.user, body, "PENDING", commit, None)
     await _draft_comments(call, pull, review)
     if event is not None:
         _check_submission(call, issue, review, event)
@@ -84,7 +84,7 @@ async def create_review(call: Call) -> Answer:
     return Answer(200, _shape(call, issue, review))
 
 
-async def _draft_comments(call: Call, pull: PullRequest, review: Review) -> None:
+async def _draft_comments(call: Call, pull: SimulatedPullRequest, review: SimulatedReview) -> None:
     for wanted in call.value("comments", list, []):
         if not isinstance(wanted, dict) or not isinstance(wanted.get("body"), str):
             raise invalid_request("For 'properties/comments', an item has no body.")
@@ -95,7 +95,9 @@ async def _draft_comments(call: Call, pull: PullRequest, review: Review) -> None
         review.drafts.append((thread, new_comment(call, review, wanted["body"], hunk)))
 
 
-def _check_submission(call: Call, issue: Issue, review: Review, event: str) -> None:
+def _check_submission(
+    call: Call, issue: SimulatedIssue, review: SimulatedReview, event: str
+) -> None:
     if issue.author is call.user and event != "COMMENT":
         words = "approve" if event == "APPROVE" else "request changes on"
         raise _refused(f"Can not {words} your own pull request")
@@ -103,7 +105,13 @@ def _check_submission(call: Call, issue: Issue, review: Review, event: str) -> N
         raise _refused("Body can not be blank")
 
 
-def _submit(call: Call, issue: Issue, pull: PullRequest, review: Review, event: str) -> None:
+def _submit(
+    call: Call,
+    issue: SimulatedIssue,
+    pull: SimulatedPullRequest,
+    review: SimulatedReview,
+    event: str,
+) -> None:
     world, repository = call.world, call.repository
     review.state, review.submitted_at = _STATES[event], world.clock.now()
     pull.reviewers = [user for user in pull.reviewers if user is not call.user]
@@ -175,12 +183,12 @@ _REVIEW = f"{_REVIEWS}/{{review_id}}"
 _READ, _WRITE = "pull_requests:read", "pull_requests:write"
 
 ENDPOINTS = [
-    Endpoint("GET", _REVIEWS, list_reviews, _READ),
-    Endpoint("POST", _REVIEWS, create_review, _WRITE),
-    Endpoint("GET", _REVIEW, get_review, _READ),
-    Endpoint("PUT", _REVIEW, edit_review, _WRITE),
-    Endpoint("DELETE", _REVIEW, delete_review, _WRITE),
-    Endpoint("GET", f"{_REVIEW}/comments", comments_of_review, _READ),
-    Endpoint("POST", f"{_REVIEW}/events", submit_review, _WRITE),
-    Endpoint("PUT", f"{_REVIEW}/dismissals", dismiss_review, _WRITE, "write"),
+    ApiEndpoint("GET", _REVIEWS, list_reviews, _READ),
+    ApiEndpoint("POST", _REVIEWS, create_review, _WRITE),
+    ApiEndpoint("GET", _REVIEW, get_review, _READ),
+    ApiEndpoint("PUT", _REVIEW, edit_review, _WRITE),
+    ApiEndpoint("DELETE", _REVIEW, delete_review, _WRITE),
+    ApiEndpoint("GET", f"{_REVIEW}/comments", comments_of_review, _READ),
+    ApiEndpoint("POST", f"{_REVIEW}/events", submit_review, _WRITE),
+    ApiEndpoint("PUT", f"{_REVIEW}/dismissals", dismiss_review, _WRITE, "write"),
 ]

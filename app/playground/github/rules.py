@@ -13,19 +13,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .api import Actor, Answer, Call, Endpoint, has_permission
+from .api import Answer, ApiCaller, ApiEndpoint, Call, has_permission
 from .forks import open_to
 from .push_rules import Move, Violation, applies, violations
 from .refusals import Refusal, invalid_request, not_found
 from .shapes import app_shape, html_url, moment, node_id, repository_url, user_shape
 from .world import (
-    Issue,
     Json,
     Protection,
-    PullRequest,
     Repository,
     RequiredCheck,
     Ruleset,
+    SimulatedIssue,
+    SimulatedPullRequest,
     User,
     World,
 )
@@ -130,7 +130,7 @@ def _bypasses(world: World, repository: Repository, ruleset: Ruleset, user: User
 # -- pushes
 
 
-def push_order(world: World, repository: Repository, actor: Actor) -> str:
+def push_order(world: World, repository: Repository, actor: ApiCaller) -> str:
     """What the hook of a push goes by."""
     if actor.user is None:
         raise Refusal(401, "Requires authentication")
@@ -316,7 +316,11 @@ def branch_rules(
 
 
 async def unmet(
-    world: World, repository: Repository, pull: PullRequest, user: User | None, method: str = ""
+    world: World,
+    repository: Repository,
+    pull: SimulatedPullRequest,
+    user: User | None,
+    method: str = "",
 ) -> list[Violation]:
     """What is missing before a pull request may be merged by this account."""
     found: list[Violation] = []
@@ -343,12 +347,12 @@ async def unmet(
     return found
 
 
-async def _has_unsigned(repository: Repository, pull: PullRequest) -> bool:
+async def _has_unsigned(repository: Repository, pull: SimulatedPullRequest) -> bool:
     shas = await repository.git.range(pull.base_sha, pull.head_sha)
     return any(sha not in repository.signed for sha in shas)
 
 
-def _missing_reviews(repository: Repository, pull: PullRequest, needs: Needs) -> list[str]:
+def _missing_reviews(repository: Repository, pull: SimulatedPullRequest, needs: Needs) -> list[str]:
     if not needs.reviews:
         return []
     words = {}
@@ -366,7 +370,7 @@ def _missing_reviews(repository: Repository, pull: PullRequest, needs: Needs) ->
 
 
 def _missing_checks(
-    world: World, repository: Repository, pull: PullRequest, needs: Needs
+    world: World, repository: Repository, pull: SimulatedPullRequest, needs: Needs
 ) -> list[str]:
     states = check_states(world, repository, pull.head_sha)
     missing: list[tuple[str, str]] = []
@@ -385,20 +389,20 @@ def _missing_checks(
     return [f"{whole}: {told}."]
 
 
-async def merged_tree(repository: Repository, pull: PullRequest) -> str | None:
+async def merged_tree(repository: Repository, pull: SimulatedPullRequest) -> str | None:
     """The tree of a clean merge; None where there are conflicts or the base is gone."""
     base = await repository.git.ref(f"refs/heads/{pull.base}")
     return await repository.git.merged_tree(base, pull.head_sha) if base else None
 
 
-async def is_behind(repository: Repository, pull: PullRequest) -> bool:
+async def is_behind(repository: Repository, pull: SimulatedPullRequest) -> bool:
     """Whether the base has commits that the head has not."""
     base = await repository.git.ref(f"refs/heads/{pull.base}")
     return base is not None and not await repository.git.is_ancestor(base, pull.head_sha)
 
 
 async def mergeable_state(
-    world: World, repository: Repository, issue: Issue, pull: PullRequest
+    world: World, repository: Repository, issue: SimulatedIssue, pull: SimulatedPullRequest
 ) -> str:
     """GitHub's word: dirty, draft, blocked, behind, unstable or clean."""
     if await merged_tree(repository, pull) is None:
@@ -632,13 +636,13 @@ _RULESET = f"{_RULESETS}/{{ruleset_id}}"
 _ADMIN = "administration:write"
 
 ENDPOINTS = [
-    Endpoint("GET", _PROTECTION, get_protection, "administration:read", "write"),
-    Endpoint("PUT", _PROTECTION, set_protection, _ADMIN, "admin"),
-    Endpoint("DELETE", _PROTECTION, remove_protection, _ADMIN, "admin"),
-    Endpoint("GET", _RULESETS, list_rulesets, "metadata:read"),
-    Endpoint("POST", _RULESETS, create_ruleset, _ADMIN, "admin"),
-    Endpoint("GET", _RULESET, get_ruleset, "metadata:read"),
-    Endpoint("PUT", _RULESET, edit_ruleset, _ADMIN, "admin"),
-    Endpoint("DELETE", _RULESET, delete_ruleset, _ADMIN, "admin"),
-    Endpoint("GET", f"{_REPO}/rules/branches/{{branch}}", rules_of_branch, "metadata:read"),
+    ApiEndpoint("GET", _PROTECTION, get_protection, "administration:read", "write"),
+    ApiEndpoint("PUT", _PROTECTION, set_protection, _ADMIN, "admin"),
+    ApiEndpoint("DELETE", _PROTECTION, remove_protection, _ADMIN, "admin"),
+    ApiEndpoint("GET", _RULESETS, list_rulesets, "metadata:read"),
+    ApiEndpoint("POST", _RULESETS, create_ruleset, _ADMIN, "admin"),
+    ApiEndpoint("GET", _RULESET, get_ruleset, "metadata:read"),
+    ApiEndpoint("PUT", _RULESET, edit_ruleset, _ADMIN, "admin"),
+    ApiEndpoint("DELETE", _RULESET, delete_ruleset, _ADMIN, "admin"),
+    ApiEndpoint("GET", f"{_REPO}/rules/branches/{{branch}}", rules_of_branch, "metadata:read"),
 ]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from .records import OtherApp
 from .signed import with_images
-from .world import Installation, Json, Label, Repository, User, World
+from .world import Json, Label, Repository, SimulatedInstallation, User, World
 
 _USER_LINKS = {
     "followers_url": "/followers",
@@ -141,13 +141,13 @@ def via_app(world: World, author: User) -> Json | None:
     return app_shape(world) if author is world.bot else None
 
 
-def granted(world: World, installation: Installation) -> dict[str, str]:
+def granted(world: World, installation: SimulatedInstallation) -> dict[str, str]:
     """The permissions that an installation has."""
     asked = installation.permissions
     return dict(world.app.permissions if asked is None else asked)
 
 
-def installation_shape(world: World, installation: Installation) -> Json:
+def installation_shape(world: World, installation: SimulatedInstallation) -> Json:
     """The App on an account (`installation`)."""
     account = installation.account
     theirs = [r for r in world.repositories.values() if r.owner is account]

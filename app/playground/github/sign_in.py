@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.responses import Response as Answered
 from starlette.routing import Route
 
-from .records import SignIn
+from .records import OAuthCode
 from .world import Json, Token, User, World
 
 _CODE_LIFE = timedelta(minutes=10)
@@ -45,7 +45,7 @@ def agree(world: World, user: User, asked: dict[str, str]) -> str:
     code = secrets.token_hex(10)
     expires = world.clock.now() + _CODE_LIFE
     challenge = asked.get("code_challenge")
-    world.desk.sign_ins[code] = SignIn(user, redirect, challenge, expires)
+    world.desk.sign_ins[code] = OAuthCode(user, redirect, challenge, expires)
     more = {"code": code} | ({"state": asked["state"]} if "state" in asked else {})
     return f"{redirect}{'&' if urlsplit(redirect).query else '?'}{urlencode(more)}"
 

@@ -20,29 +20,29 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from starlette.routing import BaseRoute
 
 from . import actions, attachments, auth, checks, graphql, installations, lfs, merging, sign_in
-from .api import Actor, Call, RequestRecord, answer
+from .api import ApiCaller, Call, RequestRecord, answer
 from .app import ROUTER, Front, Observer
 from .faults import Faults
 from .git import Git
-from .people import People, RefusedError
+from .people import PlaygroundPeople, RefusedError
 from .records import OtherCi
 from .refusals import Refusal
-from .webhooks import Delivery, Webhooks
+from .webhooks import SimulatedDelivery, Webhooks
 from .world import (
     LEVELS,
     AppRegistration,
     CheckRun,
     Clock,
-    Comment,
-    Installation,
-    Issue,
     Repository,
+    SimulatedComment,
+    SimulatedInstallation,
+    SimulatedIssue,
     User,
     World,
 )
 
 
-class GitHub(People):
+class GitHub(PlaygroundPeople):
     """A simulated GitHub with one App registered."""
 
     def __init__(self, world: World, pages: Sequence[BaseRoute] = ()) -> None:
@@ -102,12 +102,12 @@ class GitHub(People):
         return self._front.observers
 
     @property
-    def webhook_observers(self) -> list[Callable[[Delivery], None]]:
+    def webhook_observers(self) -> list[Callable[[SimulatedDelivery], None]]:
         """Called with each Delivery that is to be sent, before it is."""
         return self.world.webhooks.observers
 
     @property
-    def deliveries(self) -> list[Delivery]:
+    def deliveries(self) -> list[SimulatedDelivery]:
         """Every delivery that was tried, in order."""
         return self.world.webhooks.log
 
@@ -183,7 +183,7 @@ class GitHub(People):
         for login, level in (permissions or {}).items():
             self.set_permission(name, login, level)
         if owner.login.lower() not in world.installations:
-            installation = Installation(world.new_id(), owner, world.clock.now())
+            installation = SimulatedInstallation(world.new_id(), owner, world.clock.now())
             installation.permissions = dict(world.app.permissions)
             world.installations[owner.login.lower()] = installation
         return repository
@@ -207,7 +207,7 @@ class GitHub(People):
         Leaves no line in `requests` and meets no fault. Raises RefusedError.
         """
         path, _, query = path.partition("?")
-        actor = Actor("person", self.world.user(login))
+        actor = ApiCaller("person", self.world.user(login))
         call = Call(self.world, actor, method, path, body=body)
         call.query = dict(pair.split("=", 1) for pair in query.split("&") if pair)
         _, result = await answer(ROUTER, call)
@@ -218,7 +218,7 @@ class GitHub(People):
     async def graphql(self, login: str, query: str, variables: dict[str, Any]) -> Any:
         """Do what a person does with one GraphQL document; gives its data. Raises RefusedError."""
         body = {"query": query, "variables": variables}
-        actor = Actor("person", self.world.user(login))
+        actor = ApiCaller("person", self.world.user(login))
         answer = await graphql.run(Call(self.world, actor, "POST", "/graphql", body=body))
         if answer.status >= 400 or answer.body.get("errors"):
             words = answer.body.get("errors", [answer.body])[0]
@@ -227,7 +227,7 @@ class GitHub(People):
 
     async def open_issue(
         self, repo: str, author: str, title: str, body: str | None = "", labels: Sequence[str] = ()
-    ) -> Issue:
+    ) -> SimulatedIssue:
         """A person opens an issue."""
         wanted = {"title": title, "body": body, "labels": list(labels)}
         answer = await self.act(author, "POST", f"/repos/{repo}/issues", wanted)
@@ -247,7 +247,7 @@ class GitHub(People):
         name = quote(label, safe="")
         await self.act(actor, "DELETE", f"/repos/{repo}/issues/{number}/labels/{name}")
 
-    async def comment(self, repo: str, number: int, actor: str, body: str) -> Comment:
+    async def comment(self, repo: str, number: int, actor: str, body: str) -> SimulatedComment:
         """A person comments on an issue or pull request."""
         path = f"/repos/{repo}/issues/{number}/comments"
         made = await self.act(actor, "POST", path, {"body": body})
@@ -286,7 +286,7 @@ class GitHub(People):
 
     # -- the App on accounts
 
-    def install(self, account: str, by: str | None = None) -> Installation:
+    def install(self, account: str, by: str | None = None) -> SimulatedInstallation:
         """A person puts the App on an account, with all that it asks for."""
         world = self.world
         return installations.install(world, self.add_user(account), world.user(by or account))
@@ -317,7 +317,7 @@ class GitHub(People):
         sender = self.world.user(by) if by else repository.owner
         installations.choose(self.world, repository, sender, covered=covered)
 
-    def _installation(self, account: str) -> Installation:
+    def _installation(self, account: str) -> SimulatedInstallation:
         return self.world.installations[account.lower()]
 
     def sign_in(self, login: str, url: str) -> str:
@@ -358,11 +358,11 @@ class GitHub(People):
         """A repository with its switches: private, archived, has_issues, protected, ..."""
         return self.world.repository(repo)
 
-    def issue(self, repo: str, number: int) -> Issue:
+    def issue(self, repo: str, number: int) -> SimulatedIssue:
         """An issue or pull request with labels, comments, reactions, events."""
         return self.world.repository(repo).issue(number)
 
-    def pulls(self, repo: str) -> list[Issue]:
+    def pulls(self, repo: str) -> list[SimulatedIssue]:
         """The pull requests, oldest first; each is an issue whose `pull` is set."""
         issues = self.world.repository(repo).issues
         return [issues[number] for number in sorted(issues) if issues[number].pull]

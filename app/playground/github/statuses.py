@@ -5,7 +5,7 @@ Outside contract: https://docs.github.com/rest/commits/statuses
 
 from __future__ import annotations
 
-from .api import Answer, Call, Endpoint, limited
+from .api import Answer, ApiEndpoint, Call, limited
 from .commits import commit_shape
 from .records import CommitStatus
 from .refusals import Refusal, invalid_request, validation
@@ -128,7 +128,7 @@ def _combined_state(latest: list[CommitStatus]) -> str:
 _REPO = "/repos/{owner}/{repo}"
 
 ENDPOINTS = [
-    Endpoint("POST", f"{_REPO}/statuses/{{sha}}", create, "statuses:write", "write"),
-    Endpoint("GET", f"{_REPO}/commits/{{ref}}/status", combined, "statuses:read"),
-    Endpoint("GET", f"{_REPO}/commits/{{ref}}/statuses", list_statuses, "statuses:read"),
+    ApiEndpoint("POST", f"{_REPO}/statuses/{{sha}}", create, "statuses:write", "write"),
+    ApiEndpoint("GET", f"{_REPO}/commits/{{ref}}/status", combined, "statuses:read"),
+    ApiEndpoint("GET", f"{_REPO}/commits/{{ref}}/statuses", list_statuses, "statuses:read"),
 ]

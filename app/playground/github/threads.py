@@ -7,22 +7,24 @@ from __future__ import annotations
 
 from .conversation import add_event, issue_page, pull_shape, reactions_shape
 from .diffs import find_line, follow_line, read_patch
-from .git import FileChange, Git
+from .git import ChangedPath, Git
 from .shapes import association, body_texts, moment, node_id, repository_url, user_shape
 from .world import (
-    Issue,
     Json,
-    PullRequest,
     Repository,
-    Review,
     ReviewComment,
     ReviewThread,
+    SimulatedIssue,
+    SimulatedPullRequest,
+    SimulatedReview,
     User,
     World,
 )
 
 
-async def pull_changes(git: Git, pull: PullRequest, commit: str) -> tuple[str, list[FileChange]]:
+async def pull_changes(
+    git: Git, pull: SimulatedPullRequest, commit: str
+) -> tuple[str, list[ChangedPath]]:
     """Where the pull request's diff starts for one of its commits, and the diff."""
     start = await git.merge_base(pull.base_sha, commit) or pull.base_sha
     return start, await git.changes(start, commit)
@@ -31,7 +33,7 @@ async def pull_changes(git: Git, pull: PullRequest, commit: str) -> tuple[str, l
 def review_comment_shape(
     world: World,
     repository: Repository,
-    issue: Issue,
+    issue: SimulatedIssue,
     thread: ReviewThread,
     comment: ReviewComment,
     accept: str = "",
@@ -85,7 +87,11 @@ def _place(thread: ReviewThread) -> Json:
 
 
 def review_shape(
-    world: World, repository: Repository, issue: Issue, review: Review, accept: str = ""
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    review: SimulatedReview,
+    accept: str = "",
 ) -> Json:
     """A review (`pull-request-review`)."""
     page = f"{issue_page(world, repository, issue)}#pullrequestreview-{review.id}"
@@ -112,8 +118,8 @@ def review_shape(
 def announce_review(
     world: World,
     repository: Repository,
-    issue: Issue,
-    review: Review,
+    issue: SimulatedIssue,
+    review: SimulatedReview,
     action: str,
     actor: User,
     **more: object,
@@ -133,7 +139,7 @@ def announce_review(
 def announce_review_comment(
     world: World,
     repository: Repository,
-    issue: Issue,
+    issue: SimulatedIssue,
     thread: ReviewThread,
     comment: ReviewComment,
     action: str,
@@ -154,7 +160,7 @@ def announce_review_comment(
 def announce_thread(
     world: World,
     repository: Repository,
-    issue: Issue,
+    issue: SimulatedIssue,
     thread: ReviewThread,
     action: str,
     actor: User,
@@ -176,7 +182,7 @@ def announce_thread(
 # -- pushes
 
 
-async def follow_push(git: Git, pull: PullRequest) -> None:
+async def follow_push(git: Git, pull: SimulatedPullRequest) -> None:
     """Move every thread to where its lines are now; one whose line was changed is outdated."""
     if not pull.threads:
         return
@@ -200,7 +206,12 @@ async def follow_push(git: Git, pull: PullRequest) -> None:
 
 
 def dismiss(
-    world: World, repository: Repository, issue: Issue, review: Review, actor: User, message: str
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    review: SimulatedReview,
+    actor: User,
+    message: str,
 ) -> None:
     """Take a review's word away, with its line in the timeline and its event."""
     before = review.state.lower()

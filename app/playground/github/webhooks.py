@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from .api import Answer, Call, Endpoint
+from .api import Answer, ApiEndpoint, Call
 from .refusals import Refusal, not_found
 from .shapes import full_repository_shape, moment, node_id, user_shape
 from .world import Json, Repository, User, World
@@ -32,7 +32,7 @@ _KEPT = timedelta(days=3)
 
 
 @dataclass
-class Delivery:
+class SimulatedDelivery:
     """One attempt to deliver; redeliveries share the GUID."""
 
     id: int
@@ -58,12 +58,12 @@ class Webhooks:
     def __init__(self, world: World) -> None:
         self.url: str | None = None
         self.content_type: Literal["json", "form"] = "json"
-        self.log: list[Delivery] = []
+        self.log: list[SimulatedDelivery] = []
         self.delay = 0.0
         """Seconds between an event and its delivery."""
-        self.observers: list[Callable[[Delivery], None]] = []
+        self.observers: list[Callable[[SimulatedDelivery], None]] = []
         self._world = world
-        self._queues: dict[int | None, asyncio.Queue[Delivery]] = {}
+        self._queues: dict[int | None, asyncio.Queue[SimulatedDelivery]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._client: httpx.AsyncClient | None = None
         self._pending = 0
@@ -104,7 +104,7 @@ class Webhooks:
     ) -> None:
         """Send a whole payload to the App, whatever it is subscribed to."""
         self._queue(
-            Delivery(
+            SimulatedDelivery(
                 id=self._world.new_id(),
                 guid=str(uuid.uuid4()),
                 event=event,
@@ -116,7 +116,7 @@ class Webhooks:
             )
         )
 
-    def send_again(self, delivery: Delivery) -> None:
+    def send_again(self, delivery: SimulatedDelivery) -> None:
         """Deliver once more under the same GUID, as the button on GitHub's page does."""
         now = self._world.clock.now()
         again = replace(
@@ -150,7 +150,7 @@ class Webhooks:
             await self._client.aclose()
             self._client = None
 
-    def _queue(self, delivery: Delivery) -> None:
+    def _queue(self, delivery: SimulatedDelivery) -> None:
         for observer in self.observers:
             observer(delivery)
         queue = self._queues.get(delivery.repository_id)
@@ -161,7 +161,7 @@ class Webhooks:
         self._idle.clear()
         queue.put_nowait(delivery)
 
-    async def _send_all(self, queue: asyncio.Queue[Delivery]) -> None:
+    async def _send_all(self, queue: asyncio.Queue[SimulatedDelivery]) -> None:
         while True:
             delivery = await queue.get()
             try:
@@ -171,7 +171,7 @@ class Webhooks:
                 if not self._pending:
                     self._idle.set()
 
-    async def _send(self, delivery: Delivery) -> None:
+    async def _send(self, delivery: SimulatedDelivery) -> None:
         body = json.dumps(delivery.payload, ensure_ascii=False).encode()
         content_type = "application/json"
         if self.content_type == "form":
@@ -203,7 +203,9 @@ class Webhooks:
             delivery.response_body = response.text
         delivery.duration = round(time.monotonic() - started, 3)
 
-    def _headers(self, delivery: Delivery, body: bytes, content_type: str) -> dict[str, str]:
+    def _headers(
+        self, delivery: SimulatedDelivery, body: bytes, content_type: str
+    ) -> dict[str, str]:
         secret = self._world.app.webhook_secret.encode()
         return {
             "Accept": "*/*",
@@ -222,7 +224,7 @@ class Webhooks:
 # -- the delivery log
 
 
-def _item(delivery: Delivery) -> Json:
+def _item(delivery: SimulatedDelivery) -> Json:
     return {
         "id": delivery.id,
         "guid": delivery.guid,
@@ -239,13 +241,13 @@ def _item(delivery: Delivery) -> Json:
     }
 
 
-def _kept(call: Call) -> list[Delivery]:
+def _kept(call: Call) -> list[SimulatedDelivery]:
     """What the log still holds: three days."""
     oldest = call.world.clock.now() - _KEPT
     return [one for one in call.world.webhooks.log if one.delivered_at > oldest]
 
 
-def _delivery(call: Call) -> Delivery:
+def _delivery(call: Call) -> SimulatedDelivery:
     number = call.number("delivery_id")
     for delivery in _kept(call):
         if delivery.id == number:
@@ -268,7 +270,7 @@ async def list_deliveries(call: Call) -> Answer:
     return Answer(200, [_item(one) for one in found[:size]], headers)
 
 
-def _wanted(call: Call, delivery: Delivery) -> bool:
+def _wanted(call: Call, delivery: SimulatedDelivery) -> bool:
     failed = 400 <= delivery.status_code <= 599
     return {None: True, "success": not failed, "failure": failed}[call.query.get("status")]
 
@@ -294,8 +296,8 @@ async def hook_config(call: Call) -> Answer:
 
 
 ENDPOINTS = [
-    Endpoint("GET", "/app/hook/config", hook_config, "app"),
-    Endpoint("GET", "/app/hook/deliveries", list_deliveries, "app"),
-    Endpoint("GET", "/app/hook/deliveries/{delivery_id}", get_delivery, "app"),
-    Endpoint("POST", "/app/hook/deliveries/{delivery_id}/attempts", redeliver, "app"),
+    ApiEndpoint("GET", "/app/hook/config", hook_config, "app"),
+    ApiEndpoint("GET", "/app/hook/deliveries", list_deliveries, "app"),
+    ApiEndpoint("GET", "/app/hook/deliveries/{delivery_id}", get_delivery, "app"),
+    ApiEndpoint("POST", "/app/hook/deliveries/{delivery_id}/attempts", redeliver, "app"),
 ]

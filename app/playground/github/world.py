@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .faults import Faults
-from .git import Commit, Git
+from .git import Git, SimulatedCommit
 from .limits import Limits
 from .records import (
     Attachment,
@@ -23,7 +23,7 @@ from .records import (
     Desk,
     OtherApp,
     OtherCi,
-    WorkflowRun,
+    SimulatedWorkflowRun,
 )
 from .refusals import not_found
 
@@ -118,7 +118,7 @@ class AppRegistration:
 
 
 @dataclass(eq=False)
-class Installation:
+class SimulatedInstallation:
     """The App on one account. `permissions` are what was granted, None all that it asks for."""
 
     id: int
@@ -136,7 +136,7 @@ class Token:
     text: str
     user: User
     expires_at: datetime | None = None
-    installation: Installation | None = None
+    installation: SimulatedInstallation | None = None
     permissions: dict[str, str] = field(default_factory=dict)
     repositories: frozenset[int] | None = None
     """Ids of the repositories it is narrowed to; None is all of the installation."""
@@ -175,7 +175,7 @@ class Edit:
 
 
 @dataclass(eq=False)
-class Comment:
+class SimulatedComment:
     """A comment on an issue or a pull request."""
 
     id: int
@@ -202,7 +202,7 @@ class IssueEvent:
 
 
 @dataclass(eq=False)
-class Review:
+class SimulatedReview:
     """A review of a pull request."""
 
     id: int
@@ -219,7 +219,7 @@ class Review:
 
 
 @dataclass(eq=False)
-class ReviewComment(Comment):
+class ReviewComment(SimulatedComment):
     """A comment of a review, in a thread. `diff_hunk` ends at the line it speaks of."""
 
     review_id: int = 0
@@ -290,7 +290,7 @@ class Size:
 
 
 @dataclass(eq=False)
-class PullRequest:
+class SimulatedPullRequest:
     """What a pull request is besides an issue. `head` and `base` are names of branches."""
 
     id: int
@@ -303,7 +303,7 @@ class PullRequest:
     merged_by: User | None = None
     merge_commit_sha: str | None = None
     reviewers: list[User] = field(default_factory=list)
-    reviews: list[Review] = field(default_factory=list)
+    reviews: list[SimulatedReview] = field(default_factory=list)
     size: Size = Size()
     head_repository: Repository | None = None
     """Where the head is: the same repository, a fork, or None when the fork is gone."""
@@ -322,7 +322,7 @@ class PullRequest:
 
 
 @dataclass(eq=False)
-class Issue:
+class SimulatedIssue:
     """An issue; with `pull` it is a pull request, for they share their numbers."""
 
     id: int
@@ -338,10 +338,10 @@ class Issue:
     closed_by: User | None = None
     labels: list[Label] = field(default_factory=list)
     assignees: list[User] = field(default_factory=list)
-    comments: list[Comment] = field(default_factory=list)
+    comments: list[SimulatedComment] = field(default_factory=list)
     reactions: list[Reaction] = field(default_factory=list)
     events: list[IssueEvent] = field(default_factory=list)
-    pull: PullRequest | None = None
+    pull: SimulatedPullRequest | None = None
     edits: list[Edit] = field(default_factory=list)
     """Every version of the body, oldest first; empty until it is edited."""
     locked: bool = False
@@ -363,7 +363,7 @@ class CheckSuite:
     before: str
     created_at: datetime
     updated_at: datetime
-    commit: Commit
+    commit: SimulatedCommit
     runs: list[CheckRun] = field(default_factory=list)
     app: OtherApp | None = None
     """Whose it is; None is our App."""
@@ -477,7 +477,7 @@ class Repository:
     role_names: dict[str, str] = field(default_factory=dict)
     """Names of custom roles by login; `permissions` holds what the role amounts to."""
     labels: list[Label] = field(default_factory=list)
-    issues: dict[int, Issue] = field(default_factory=dict)
+    issues: dict[int, SimulatedIssue] = field(default_factory=dict)
     suites: dict[int, CheckSuite] = field(default_factory=dict)
     signed: set[str] = field(default_factory=set)
     """Commits that GitHub itself signed."""
@@ -485,7 +485,7 @@ class Repository:
     deployments: dict[int, Deployment] = field(default_factory=dict)
     ci: OtherCi | None = None
     """What other people's CI says of each push."""
-    workflow_runs: dict[int, WorkflowRun] = field(default_factory=dict)
+    workflow_runs: dict[int, SimulatedWorkflowRun] = field(default_factory=dict)
     pushed_at: datetime | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while refs move, so that what a push changed can be told."""
@@ -510,7 +510,7 @@ class Repository:
         """Whether access was given by name."""
         return user is self.owner or user.login.lower() in self.permissions
 
-    def issue(self, number: int) -> Issue:
+    def issue(self, number: int) -> SimulatedIssue:
         """An issue or pull request. Refuses with 404."""
         if number not in self.issues:
             raise not_found()
@@ -520,13 +520,13 @@ class Repository:
         """A label by its name; case does not matter."""
         return next((label for label in self.labels if label.name.lower() == name.lower()), None)
 
-    def pulls(self) -> list[tuple[Issue, PullRequest]]:
+    def pulls(self) -> list[tuple[SimulatedIssue, SimulatedPullRequest]]:
         """Every pull request with the issue it also is."""
         return [(issue, issue.pull) for issue in self.issues.values() if issue.pull is not None]
 
     def open_pulls(
         self, branch: str, source: Repository | None = None
-    ) -> list[tuple[Issue, PullRequest]]:
+    ) -> list[tuple[SimulatedIssue, SimulatedPullRequest]]:
         """The open pull requests from a branch, of this repository or of a fork."""
         source = source or self
         return [
@@ -561,7 +561,7 @@ class World:
         self.repositories: dict[str, Repository] = {}
         self.renamed: dict[str, Repository] = {}
         """Former names, which GitHub redirects."""
-        self.installations: dict[str, Installation] = {}
+        self.installations: dict[str, SimulatedInstallation] = {}
         self.tokens: dict[str, Token] = {}
         self.faults = Faults()
         self.requests: list[RequestRecord] = []
@@ -612,7 +612,7 @@ class World:
             raise not_found()
         return self.repositories[full_name.lower()]
 
-    def installation_of(self, repository: Repository) -> Installation | None:
+    def installation_of(self, repository: Repository) -> SimulatedInstallation | None:
         """The installation that covers a repository."""
         if not repository.installed:
             return None
@@ -622,7 +622,9 @@ class World:
         """The forks of a repository, oldest first."""
         return [one for one in self.repositories.values() if one.parent is repository]
 
-    def pulls_from(self, source: Repository, branch: str) -> list[tuple[Repository, Issue]]:
+    def pulls_from(
+        self, source: Repository, branch: str
+    ) -> list[tuple[Repository, SimulatedIssue]]:
         """The open pull requests from a branch, in whatever repository they are."""
         return [
             (repository, issue)
@@ -635,14 +637,20 @@ class World:
         for follower in self.followers:
             await follower()
 
-    def edited(self, thing: Issue | Comment | Review, editor: User, before: str, now: str) -> None:
+    def edited(
+        self,
+        thing: SimulatedIssue | SimulatedComment | SimulatedReview,
+        editor: User,
+        before: str,
+        now: str,
+    ) -> None:
         """Keep the versions of a text that was edited; the first edit keeps the original too."""
-        created = thing.submitted_at if isinstance(thing, Review) else thing.created_at
+        created = thing.submitted_at if isinstance(thing, SimulatedReview) else thing.created_at
         if not thing.edits:
             first = created or self.clock.now()
             thing.edits.append(Edit(self.new_id(), thing.author, first, before))
         thing.edits.append(Edit(self.new_id(), editor, self.clock.now(), now))
 
-    def touch(self, issue: Issue) -> None:
+    def touch(self, issue: SimulatedIssue) -> None:
         """Note that an issue changed just now."""
         issue.updated_at = self.clock.now()

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app.playground.github import AppRegistration, GitHub, RefusedError
-from app.playground.github.world import Issue, Repository
+from app.playground.github.world import Repository, SimulatedIssue
 
 from . import doing, files
 from .reading import mood_of
@@ -250,7 +250,7 @@ async def _pull_page(visit: Visit, tab: str) -> Response:
     return await _thread(visit, repository, issue, f"pull_{tab}.html", {"tab": tab})
 
 
-def _find(visit: Visit) -> tuple[Repository, Issue]:
+def _find(visit: Visit) -> tuple[Repository, SimulatedIssue]:
     repository = visit.repository()
     issue = repository.issues.get(int(visit.request.path_params["number"]))
     if issue is None:
@@ -259,7 +259,7 @@ def _find(visit: Visit) -> tuple[Repository, Issue]:
 
 
 async def _thread(
-    visit: Visit, repository: Repository, issue: Issue, template: str, more: dict[str, Any]
+    visit: Visit, repository: Repository, issue: SimulatedIssue, template: str, more: dict[str, Any]
 ) -> Response:
     """Do what the form says, then show the page; a refusal is shown on it."""
     status, refusal = 200, ""
@@ -275,7 +275,9 @@ async def _thread(
     return visit.show(template, status, **context)
 
 
-async def _parts(visit: Visit, repository: Repository, issue: Issue, tab: str) -> dict[str, Any]:
+async def _parts(
+    visit: Visit, repository: Repository, issue: SimulatedIssue, tab: str
+) -> dict[str, Any]:
     """What the tab of a thread shows besides its head."""
     reader, pull = visit.reader(repository), issue.pull
     if pull is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from app.playground.github.git import FileChange
+from app.playground.github.git import ChangedPath
 
 MOST_LINES = 800
 """Rows of one file that are shown; more would make nobody wiser."""
@@ -45,7 +45,7 @@ class ShownFile:
         return "file-" + re.sub(r"[^\w-]", "-", self.path)
 
 
-def shown(change: FileChange) -> ShownFile:
+def shown(change: ChangedPath) -> ShownFile:
     """A file as it is shown."""
     rows = list(_rows(change.patch or ""))
     return ShownFile(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from app.playground.github import GitHub, RefusedError
-from app.playground.github.world import Issue, Reaction
+from app.playground.github.world import Reaction, SimulatedIssue
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Deed:
     github: GitHub
     login: str
     repository: str
-    issue: Issue
+    issue: SimulatedIssue
     form: Mapping[str, str]
 
     @property

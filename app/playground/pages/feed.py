@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.playground.github.world import Issue, Repository, User, World
+from app.playground.github.world import Repository, SimulatedIssue, User, World
 
 from .markdown import mentions, plain
 
@@ -23,7 +23,7 @@ class Notice:
     id: int
     reason: str
     repository: Repository
-    issue: Issue
+    issue: SimulatedIssue
     author: User
     words: str
     at: datetime
@@ -42,7 +42,7 @@ def notices(world: World, person: User) -> list[Notice]:
     return sorted(found, key=lambda notice: notice.id, reverse=True)
 
 
-def _of_issue(repository: Repository, issue: Issue, person: User) -> Iterator[Notice]:
+def _of_issue(repository: Repository, issue: SimulatedIssue, person: User) -> Iterator[Notice]:
     subscribed = person in (repository.owner, issue.author) or person in issue.assignees
     for number, author, text, at, anchor in _texts(issue):
         if author is person:
@@ -62,7 +62,7 @@ def _of_issue(repository: Repository, issue: Issue, person: User) -> Iterator[No
             yield Notice(event.id, reason, repository, issue, event.actor, words, at, anchor)
 
 
-def _texts(issue: Issue) -> list[tuple[int, User, str, datetime, str]]:
+def _texts(issue: SimulatedIssue) -> list[tuple[int, User, str, datetime, str]]:
     """Everything said in a thread, in order: id, author, text, time, place on the page."""
     rows = [(issue.id, issue.author, issue.body or "", issue.created_at, f"issue-{issue.id}")]
     for comment in issue.comments:

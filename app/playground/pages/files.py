@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from starlette.responses import Response
 
-from app.playground.github.git import Commit, Entry
+from app.playground.github.git import Entry, SimulatedCommit
 from app.playground.github.world import Repository
 
 from .diff import shown
@@ -24,7 +24,7 @@ class Glance:
 
     branch: str
     branches: int
-    last: Commit
+    last: SimulatedCommit
     entries: list[Entry]
     readme: Markup
 

@@ -10,19 +10,19 @@ from typing import Any
 from markupsafe import Markup
 
 from app.playground.github import GitHub
-from app.playground.github.git import Commit
+from app.playground.github.git import SimulatedCommit
 from app.playground.github.shapes import node_id
 from app.playground.github.world import (
     CheckRun,
-    Comment,
-    Issue,
     IssueEvent,
     Json,
-    PullRequest,
     Reaction,
     Repository,
-    Review,
     ReviewThread,
+    SimulatedComment,
+    SimulatedIssue,
+    SimulatedPullRequest,
+    SimulatedReview,
     User,
     World,
 )
@@ -168,7 +168,7 @@ class Diffs:
     """Diffs and commits between two SHAs, which never change, remembered."""
 
     files: dict[tuple[int, str, str], list[ShownFile]] = field(default_factory=dict)
-    commits: dict[tuple[int, str, str], list[Commit]] = field(default_factory=dict)
+    commits: dict[tuple[int, str, str], list[SimulatedCommit]] = field(default_factory=dict)
 
 
 class Reader:
@@ -190,7 +190,7 @@ class Reader:
 
     # -- threads
 
-    async def thread(self, issue: Issue) -> list[Said | Happened]:
+    async def thread(self, issue: SimulatedIssue) -> list[Said | Happened]:
         """The opening, and all that was said and that happened since, in order."""
         rows: list[tuple[datetime, int, Said | Happened]] = []
         for comment in issue.comments:
@@ -203,7 +203,7 @@ class Reader:
         rows.sort(key=lambda row: row[:2])
         return [await self.opening(issue), *_in_few_lines(row for _, _, row in rows)]
 
-    async def opening(self, issue: Issue) -> Said:
+    async def opening(self, issue: SimulatedIssue) -> Said:
         """What the thread begins with."""
         return Said(
             anchor=f"issue-{issue.id}",
@@ -218,7 +218,7 @@ class Reader:
             editable=False,
         )
 
-    async def _said(self, comment: Comment, author: User, anchor: str) -> Said:
+    async def _said(self, comment: SimulatedComment, author: User, anchor: str) -> Said:
         return Said(
             anchor=anchor,
             target=str(comment.id),
@@ -244,7 +244,9 @@ class Reader:
 
     # -- pull requests
 
-    async def _reviews(self, pull: PullRequest) -> list[tuple[datetime, int, Said | Happened]]:
+    async def _reviews(
+        self, pull: SimulatedPullRequest
+    ) -> list[tuple[datetime, int, Said | Happened]]:
         words = {
             "APPROVED": "approved these changes",
             "CHANGES_REQUESTED": "asked for changes",
@@ -275,7 +277,7 @@ class Reader:
                 rows.append((review.submitted_at, review.id, said))
         return rows
 
-    async def line_threads(self, pull: PullRequest) -> list[LineThread]:
+    async def line_threads(self, pull: SimulatedPullRequest) -> list[LineThread]:
         """The threads on lines, in the order in which they were begun."""
         return [await self._line_thread(thread) for thread in pull.threads if thread.comments]
 
@@ -295,7 +297,7 @@ class Reader:
             review_id=thread.comments[0].review_id,
         )
 
-    async def files(self, pull: PullRequest) -> list[ShownFile]:
+    async def files(self, pull: SimulatedPullRequest) -> list[ShownFile]:
         """What a pull request changes."""
         git, key = self.repository.git, (self.repository.id, pull.base_sha, pull.head_sha)
         if key not in self._diffs.files:
@@ -304,7 +306,7 @@ class Reader:
             self._diffs.files[key] = [shown(change) for change in changes]
         return self._diffs.files[key]
 
-    async def commits(self, pull: PullRequest) -> list[ShownCommit]:
+    async def commits(self, pull: SimulatedPullRequest) -> list[ShownCommit]:
         """The commits of a pull request, oldest first."""
         git, key = self.repository.git, (self.repository.id, pull.base_sha, pull.head_sha)
         if key not in self._diffs.commits:
@@ -312,13 +314,13 @@ class Reader:
             self._diffs.commits[key] = [await git.commit(sha) for sha in shas]
         return [self.shown_commit(commit) for commit in self._diffs.commits[key]]
 
-    async def can_merge(self, pull: PullRequest) -> bool:
+    async def can_merge(self, pull: SimulatedPullRequest) -> bool:
         """Whether head and base fit together."""
         git = self.repository.git
         base = await git.verify(f"refs/heads/{pull.base}")
         return base is not None and await git.merged_tree(base, pull.head_sha) is not None
 
-    def shown_commit(self, commit: Commit) -> ShownCommit:
+    def shown_commit(self, commit: SimulatedCommit) -> ShownCommit:
         """A commit as lists show it."""
         title, _, body = commit.message.partition("\n")
         users = self.world.users.values()
@@ -412,7 +414,7 @@ def _in_few_lines(rows: Iterable[Said | Happened]) -> list[Said | Happened]:
     return found
 
 
-def _hidden(said: Comment | Review) -> str:
+def _hidden(said: SimulatedComment | SimulatedReview) -> str:
     """Why a text is hidden, in words; empty when it is not."""
     return (said.minimised or "").replace("_", "-").lower()
 

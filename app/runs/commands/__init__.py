@@ -8,6 +8,7 @@ from app.domain.policy import Policy
 from app.domain.trigger import Trigger
 from app.runs.commands import (
     ask,
+    automatic,
     continue_,
     doctor,
     fix,
@@ -22,7 +23,6 @@ from app.runs.commands import (
     stop,
     test,
     trust,
-    unasked,
     undo,
     work,
 )
@@ -52,7 +52,7 @@ BY_KIND: dict[str, Handler] = {
     "label": work.handle,
     "unlabel": stop.handle,
     "reply": reply.handle,
-    "unasked": unasked.handle,
+    "unasked": automatic.handle,
 }
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from app.domain import words
+from app import messages
 from app.domain.policy import Policy
 from app.domain.trigger import Trigger
 from app.runs import durable, intake, starting
-from app.runs.intake import Standing
+from app.runs.intake import SubjectState
 from app.runs.services import Services
 
 
@@ -21,9 +21,11 @@ async def start(
     services: Services, trigger: Trigger, policy: Policy, mode: Literal["plan", "ask"]
 ) -> None:
     """A run that changes nothing, unless another is at work on the subject."""
-    standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    standing = await durable.step(
+        "look", SubjectState, lambda: intake.subject_state(services, trigger)
+    )
     if standing.live:
-        await starting.refuse(services, trigger, words.already_working(trigger.number))
+        await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
         return
     run = intake.new_run(services, trigger, policy).model_copy(update={"mode": mode})
     await starting.start(services, trigger, run)

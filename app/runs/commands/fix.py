@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from app.domain import words
+from app import messages
 from app.domain.policy import Policy
 from app.domain.trigger import Trigger
 from app.domain.values import CommitSha, Value
 from app.github import checks, pulls
 from app.runs import durable, intake, starting
 from app.runs.commands import work
-from app.runs.intake import Standing
+from app.runs.intake import SubjectState
 from app.runs.services import READ_CHECKS, Services
 
 
-class Failing(Value):
+class FailingChecks(Value):
     """How many checks of other Apps fail on the head of the pull request."""
 
     head: CommitSha
@@ -28,28 +28,32 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
         if said:
             await work.handle(services, trigger, policy)
         else:
-            await starting.refuse(services, trigger, words.only_on_pulls("fix"))
+            await starting.refuse(services, trigger, messages.refusals.only_on_pulls("fix"))
         return
-    standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    standing = await durable.step(
+        "look", SubjectState, lambda: intake.subject_state(services, trigger)
+    )
     if standing.live and said:
         await work.handle(services, trigger, policy)
         return
     if standing.live:
-        await starting.refuse(services, trigger, words.already_working(trigger.number))
+        await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
         return
-    failing = await durable.step("look at the checks", Failing, lambda: look(services, trigger))
+    failing = await durable.step(
+        "look at the checks", FailingChecks, lambda: look(services, trigger)
+    )
     if not failing.count and not said:
-        await starting.refuse(services, trigger, words.nothing_fails(failing.head))
+        await starting.refuse(services, trigger, messages.refusals.nothing_fails(failing.head))
         return
     run = intake.new_run(services, trigger, policy)
     await starting.start(services, trigger, run, fixing=failing.count > 0)
 
 
-async def look(services: Services, trigger: Trigger) -> Failing:
+async def look(services: Services, trigger: Trigger) -> FailingChecks:
     """What fails on the pull request's head, ours left aside."""
     client = await services.github.repository(
         trigger.installation_id, trigger.repository, READ_CHECKS
     )
     pull = await pulls.pull_request(client, trigger.number)
     found = await checks.failing(client, pull.head_sha)
-    return Failing(head=pull.head_sha, count=len(found))
+    return FailingChecks(head=pull.head_sha, count=len(found))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from app.domain import words
+from app import messages
 from app.domain.policy import Policy
 from app.domain.run import Outcome
 from app.domain.trigger import Trigger
 from app.runs import durable, intake, starting
-from app.runs.intake import Standing
+from app.runs.intake import SubjectState
 from app.runs.services import Services
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """The run that made the plan goes on, and now its changes count."""
-    standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    standing = await durable.step(
+        "look", SubjectState, lambda: intake.subject_state(services, trigger)
+    )
     if standing.live:
-        await starting.refuse(services, trigger, words.already_working(trigger.number))
+        await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
     elif standing.mode != "plan" or standing.outcome is not Outcome.ANSWERED:
-        await starting.refuse(services, trigger, words.nothing_to_go(trigger.number))
+        await starting.refuse(services, trigger, messages.refusals.no_plan(trigger.number))
     else:
         await starting.resume(services, trigger, policy, standing, carry_out=True)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from app.domain import words
+from app import messages
 from app.domain.policy import Policy
 from app.domain.trigger import Trigger
 from app.domain.values import Value
 from app.github import pulls
 from app.github.pulls import NOT_READY
-from app.runs import durable, intake, starting, talk
-from app.runs.durable import Nothing
+from app.runs import (
+    durable,
+    intake,
+    reply,
+    starting,
+)
+from app.runs.durable import NoResult
 from app.runs.services import PUBLISH, Services
 
 
-class Readied(Value):
+class ReadyResult(Value):
     """The pull request that asks for review now, or why none does."""
 
     number: int | None = None
@@ -23,36 +28,36 @@ class Readied(Value):
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """A person's word counts for more than a red test: it is theirs to merge."""
-    done = await durable.step("ready", Readied, lambda: _ready(services, trigger))
+    done = await durable.step("ready", ReadyResult, lambda: _ready(services, trigger))
     number = done.number
     if number is None:
         await starting.refuse(services, trigger, (done.problem, done.next_step))
         return
-    text = words.made_ready(number)
-    await durable.step("answer", Nothing, lambda: intake.answer(services, trigger, text))
+    text = messages.comments.made_ready(number)
+    await durable.step("answer", NoResult, lambda: intake.answer(services, trigger, text))
 
 
-async def _ready(services: Services, trigger: Trigger) -> Readied:
+async def _ready(services: Services, trigger: Trigger) -> ReadyResult:
     number: int | None = trigger.number
     if not trigger.is_pull_request:
         row = await intake.last_run(services, trigger)
         number = row.pull_number if row else None
     if number is None:
-        return _refused(words.only_on_pulls("ready"))
+        return _refused(messages.refusals.only_on_pulls("ready"))
     client = await services.github.repository(trigger.installation_id, trigger.repository, PUBLISH)
     pull = await pulls.pull_request(client, number)
     if pull.author.login != await services.bot_login():
-        return _refused(words.not_our_pull(number))
+        return _refused(messages.refusals.not_our_pull(number))
     if pull.state != "open":
-        return _refused(words.pull_is_closed(number, merged=pull.merged))
+        return _refused(messages.refusals.pull_is_closed(number, merged=pull.merged))
     if pull.draft:
         await pulls.ready_for_review(client, pull.node_id)
     if pull.title.startswith(NOT_READY):
         await pulls.update_pull_request(client, number, title=pull.title.removeprefix(NOT_READY))
     asked = pulls.request_review(client, number, trigger.actor.login)
-    await talk.decorate("the request for a review", asked)
-    return Readied(number=number)
+    await reply.decorate("the request for a review", asked)
+    return ReadyResult(number=number)
 
 
-def _refused(told: tuple[str, str]) -> Readied:
-    return Readied(problem=told[0], next_step=told[1])
+def _refused(told: tuple[str, str]) -> ReadyResult:
+    return ReadyResult(problem=told[0], next_step=told[1])

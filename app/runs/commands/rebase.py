@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from app.domain import words
+from app import messages
 from app.domain.policy import Policy
 from app.domain.trigger import Trigger
 from app.runs import durable, intake, starting
-from app.runs.intake import Standing
+from app.runs.intake import SubjectState
 from app.runs.services import Services
 
 _REQUESTS = {
@@ -27,11 +27,13 @@ async def start(
 ) -> None:
     """A run on a pull request that needs no words, unless another is at work there."""
     if not trigger.is_pull_request:
-        await starting.refuse(services, trigger, words.only_on_pulls(mode))
+        await starting.refuse(services, trigger, messages.refusals.only_on_pulls(mode))
         return
-    standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    standing = await durable.step(
+        "look", SubjectState, lambda: intake.subject_state(services, trigger)
+    )
     if standing.live:
-        await starting.refuse(services, trigger, words.already_working(trigger.number))
+        await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
         return
     run = intake.new_run(services, trigger, policy, request=_REQUESTS[mode])
     await starting.start(services, trigger, run.model_copy(update={"mode": mode}))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import structlog
 
+from app import log_events
 from app.domain.policy import Policy
 from app.domain.run import Outcome
 from app.domain.trigger import Trigger
 from app.runs import durable, intake, starting
-from app.runs.intake import Standing
+from app.runs.intake import SubjectState
 from app.runs.services import Services
 
 log = structlog.get_logger()
@@ -16,9 +17,11 @@ log = structlog.get_logger()
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Go on with the answer; other people's talk is only talk."""
-    standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    standing = await durable.step(
+        "look", SubjectState, lambda: intake.subject_state(services, trigger)
+    )
     waits = standing.outcome is Outcome.QUESTION and not standing.live
     if not waits or standing.asked_by != trigger.actor.id or trigger.comment is None:
-        log.info("a comment is no answer to a question", by=trigger.actor.login)
+        log.info(log_events.COMMENT_IS_NO_ANSWER, by=trigger.actor.login)
         return
     await starting.resume(services, trigger, policy, standing, said=trigger.comment.body)

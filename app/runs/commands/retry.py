@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from app.domain import words
+from app import messages
 from app.domain.policy import Policy
 from app.domain.run import Mode
 from app.domain.trigger import Trigger
 from app.domain.values import Value
 from app.runs import durable, intake, starting
-from app.runs.intake import Standing
+from app.runs.intake import SubjectState
 from app.runs.services import Services
 
 
@@ -21,9 +21,11 @@ class Again(Value):
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Start again from the base branch, unless a run is at work."""
-    standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    standing = await durable.step(
+        "look", SubjectState, lambda: intake.subject_state(services, trigger)
+    )
     if standing.live:
-        await starting.refuse(services, trigger, words.stop_it_first(trigger.number))
+        await starting.refuse(services, trigger, messages.refusals.stop_first(trigger.number))
         return
     again = await durable.step("look back", Again, lambda: _look_back(services, trigger))
     run = intake.new_run(services, trigger, policy, request=again.request)

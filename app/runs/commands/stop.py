@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from app.domain import words
+from app import messages
 from app.domain.policy import Policy
+from app.domain.report import (
+    Report,
+)
 from app.domain.run import Outcome, attempt_id
 from app.domain.trigger import Trigger
 from app.domain.values import RunId, Value
-from app.domain.words import Report
 from app.runs import durable, intake, starting
-from app.runs.durable import Nothing
-from app.runs.intake import Standing
+from app.runs.durable import NoResult
+from app.runs.intake import SubjectState
 from app.runs.queue import cancel_attempt
 from app.runs.services import Services
 from app.runs.steps import report
 
 
-class Taken(Value):
+class StopResult(Value):
     """Whether the attempt was still in the queue."""
 
     out: bool
@@ -29,34 +31,38 @@ def is_among(trigger: Trigger) -> bool:
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """A run at work is asked to stop; one that waits for a slot ends here and now."""
-    standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    standing = await durable.step(
+        "look", SubjectState, lambda: intake.subject_state(services, trigger)
+    )
     several = trigger.command.several if trigger.command else ()
     if not standing.live or standing.run is None:
-        none = words.nothing_to_stop(trigger.number)
-        await starting.refuse(services, trigger, words.one_at_a_time(several) if several else none)
+        none = messages.refusals.nothing_to_stop(trigger.number)
+        await starting.refuse(
+            services, trigger, messages.refusals.one_at_a_time(several) if several else none
+        )
         return
     run = standing.run
-    await durable.step("ask to stop", Nothing, lambda: _ask(services, trigger, run))
+    await durable.step("ask to stop", NoResult, lambda: _ask(services, trigger, run))
     if several:
-        await starting.refuse(services, trigger, words.only_stopped(several))
+        await starting.refuse(services, trigger, messages.refusals.only_stopped(several))
     if not standing.queued:
         return
     attempt = attempt_id(run, standing.attempt)
-    taken = await durable.step("take out of the queue", Taken, lambda: _take_out(attempt))
+    taken = await durable.step("take out of the queue", StopResult, lambda: _take_out(attempt))
     if taken.out:
-        await durable.step("report", Nothing, lambda: _end(services, run, standing.attempt))
+        await durable.step("report", NoResult, lambda: _end(services, run, standing.attempt))
 
 
-async def _ask(services: Services, trigger: Trigger, run: RunId) -> Nothing:
+async def _ask(services: Services, trigger: Trigger, run: RunId) -> NoResult:
     await services.runs.ask_to_stop(run, trigger.actor.login)
-    return await intake.seen(services, trigger)
+    return await intake.react_with_eyes(services, trigger)
 
 
-async def _take_out(attempt: str) -> Taken:
-    return Taken(out=await cancel_attempt(attempt))
+async def _take_out(attempt: str) -> StopResult:
+    return StopResult(out=await cancel_attempt(attempt))
 
 
-async def _end(services: Services, run: RunId, attempt: int) -> Nothing:
+async def _end(services: Services, run: RunId, attempt: int) -> NoResult:
     """It had not begun, so there is nothing to keep."""
     row = await services.runs.get(run)
     return await report.report(services, row.input, attempt, Report(outcome=Outcome.STOPPED))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from app.domain import words
+from app import messages
 from app.domain.policy import Policy
 from app.domain.run import Outcome
 from app.domain.trigger import Trigger
 from app.domain.values import CommitSha, Value
 from app.github import pulls
 from app.runs import durable, intake, starting
-from app.runs.intake import Standing
+from app.runs.intake import SubjectState
 from app.runs.services import READ_PULLS, Services
 
 
-class Head(Value):
+class HeadResult(Value):
     """Where the pull request stands, and whether it comes from another repository."""
 
     sha: CommitSha
@@ -23,27 +23,29 @@ class Head(Value):
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Publish the shown work on top of exactly the commit that the person has read."""
     if not trigger.is_pull_request:
-        await starting.refuse(services, trigger, words.only_on_pulls("trust"))
+        await starting.refuse(services, trigger, messages.refusals.only_on_pulls("trust"))
         return
-    head = await durable.step("look at the head", Head, lambda: _look(services, trigger))
+    head = await durable.step("look at the head", HeadResult, lambda: _look(services, trigger))
     if not head.fork:
-        await starting.refuse(services, trigger, words.not_a_fork(trigger.number))
+        await starting.refuse(services, trigger, messages.refusals.not_a_fork(trigger.number))
         return
     if trigger.command is None or trigger.command.sha.lower() != head.sha:
-        await starting.refuse(services, trigger, words.trust_which(head.sha))
+        await starting.refuse(services, trigger, messages.refusals.trust_which(head.sha))
         return
-    standing = await durable.step("look", Standing, lambda: intake.look(services, trigger))
+    standing = await durable.step(
+        "look", SubjectState, lambda: intake.subject_state(services, trigger)
+    )
     if standing.live:
-        await starting.refuse(services, trigger, words.already_working(trigger.number))
+        await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
     elif standing.outcome is not Outcome.SHOWN:
-        await starting.refuse(services, trigger, words.nothing_to_trust(trigger.number))
+        await starting.refuse(services, trigger, messages.refusals.nothing_to_trust(trigger.number))
     else:
         await starting.resume(services, trigger, policy, standing, trusted=head.sha)
 
 
-async def _look(services: Services, trigger: Trigger) -> Head:
+async def _look(services: Services, trigger: Trigger) -> HeadResult:
     client = await services.github.repository(
         trigger.installation_id, trigger.repository, READ_PULLS
     )
     pull = await pulls.pull_request(client, trigger.number)
-    return Head(sha=pull.head_sha, fork=not pull.same_repository)
+    return HeadResult(sha=pull.head_sha, fork=not pull.same_repository)

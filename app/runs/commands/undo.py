@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from app.domain import labels, words
+from app import messages
+from app.domain import (
+    labels,
+)
 from app.domain.policy import Policy
 from app.domain.run import hidden_ref
 from app.domain.trigger import Trigger
@@ -12,14 +15,14 @@ from app.github.client import RepositoryClient
 from app.github.commits import RefMoved
 from app.github.pulls import PullRequest
 from app.runs import durable, intake, starting
-from app.runs.durable import Nothing
+from app.runs.durable import NoResult
 from app.runs.services import PUBLISH, READ_CODE, TALK, Services
 from app.store.runs import RunRow
 
 _MOST = 200
 
 
-class Undone(Value):
+class UndoResult(Value):
     """What became of it: the run and the commit that takes it back, or why nothing was done."""
 
     run: RunId | None = None
@@ -30,44 +33,46 @@ class Undone(Value):
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Take the last run back, unless people have gone on from it."""
-    done = await durable.step("undo", Undone, lambda: _undo(services, trigger))
+    done = await durable.step("undo", UndoResult, lambda: _undo(services, trigger))
     if done.run is not None:
         run, answer = done.run, done.answer
-        await durable.step("correct", Nothing, lambda: _correct(services, run))
-        await durable.step("answer", Nothing, lambda: intake.answer(services, trigger, answer))
+        await durable.step("correct", NoResult, lambda: _correct(services, run))
+        await durable.step("answer", NoResult, lambda: intake.answer(services, trigger, answer))
     else:
         await starting.refuse(services, trigger, (done.problem, done.next_step))
 
 
-async def _undo(services: Services, trigger: Trigger) -> Undone:
+async def _undo(services: Services, trigger: Trigger) -> UndoResult:
     row = await _published(services, trigger)
     if row is None or row.branch is None or row.published_sha is None:
-        return _refused(words.nothing_to_undo(trigger.number))
+        return _refused(messages.refusals.nothing_to_undo(trigger.number))
     if row.finished_at is None:
-        return _refused(words.stop_it_first(trigger.number))
+        return _refused(messages.refusals.stop_first(trigger.number))
     client = await services.client(row.input, PUBLISH)
     if row.pull_number is not None:
         pull = await pulls.pull_request(client, row.pull_number)
         if pull.merged:
-            return _refused(words.undo_merged(pull.number))
+            return _refused(messages.refusals.undo_merged(pull.number))
     published = commit_sha(row.published_sha)
     before = await _before(services, row, published)
     if before is None:
-        return _refused(words.undo_pushed_on_top(row.branch, published, row.id))
+        return _refused(messages.refusals.undo_pushed_on_top(row.branch, published, row.id))
     tree = await services.mirrors.tree_of(row.input.trigger.repository, before)
-    message = words.undo_message(row.id, row.input.trigger.title)
+    message = messages.comments.undo_message(row.id, row.input.trigger.title)
     made = await commits.create_signed_commit(client, tree, [published], message)
     try:
         ref = f"refs/heads/{row.branch}"
         await commits.ensure_ref(client, ref, made.sha, expected=published)
     except RefMoved:
-        return _refused(words.undo_pushed_on_top(row.branch, published, row.id))
+        return _refused(messages.refusals.undo_pushed_on_top(row.branch, published, row.id))
     await services.runs.update(row.id, published_sha=None)
     await commits.delete_ref(client, hidden_ref(row.id))
-    return Undone(run=row.id, answer=words.undone(made.sha, row.branch, row.id))
+    return UndoResult(
+        run=row.id, answer=messages.comments.undo_answer(made.sha, row.branch, row.id)
+    )
 
 
-async def _correct(services: Services, run: RunId) -> Nothing:
+async def _correct(services: Services, run: RunId) -> NoResult:
     """The pull request claims no more what was taken back, and the issue is not done."""
     row = await services.runs.get(run)
     client = await services.client(row.input, {**TALK, **PUBLISH})
@@ -76,20 +81,22 @@ async def _correct(services: Services, run: RunId) -> Nothing:
         if pull.state == "open" and pull.author.login == await services.bot_login():
             await _correct_pull(client, pull, row)
     number = row.input.trigger.number
-    await conversation.set_state_label(client, number, labels.NEEDS_YOU, words.LABELS)
-    return Nothing()
+    await conversation.set_state_label(client, number, labels.NEEDS_YOU, messages.labels.LABELS)
+    return NoResult()
 
 
 async def _correct_pull(client: RepositoryClient, pull: PullRequest, row: RunRow) -> None:
     """One that the run opened has nothing to merge; of another one the run's part is corrected."""
-    if not words.is_opened_by(pull.body, row.id):
-        body = words.with_follow_up(pull.body, row.id, words.undone_part(row.id))
+    if not messages.refusals.is_opened_by(pull.body, row.id):
+        body = messages.pull_request.with_follow_up(
+            pull.body, row.id, messages.refusals.undone_part(row.id)
+        )
         await pulls.update_pull_request(client, pull.number, body=body)
         return
     await pulls.disable_auto_merge(client, pull.node_id)
     is_draft = pull.draft or await pulls.convert_to_draft(client, pull.node_id)
-    title = pull.title if is_draft else words.not_ready_title(pull.title)
-    body = words.undone_body(pull.body, row.id, row.input.trigger)
+    title = pull.title if is_draft else messages.pull_request.not_ready_title(pull.title)
+    body = messages.refusals.undone_body(pull.body, row.id, row.input.trigger)
     await pulls.update_pull_request(client, pull.number, title=title, body=body)
 
 
@@ -117,5 +124,5 @@ async def _before(services: Services, row: RunRow, published: CommitSha) -> Comm
     return None if below == published else below
 
 
-def _refused(told: tuple[str, str]) -> Undone:
-    return Undone(problem=told[0], next_step=told[1])
+def _refused(told: tuple[str, str]) -> UndoResult:
+    return UndoResult(problem=told[0], next_step=told[1])

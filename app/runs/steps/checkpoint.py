@@ -6,30 +6,30 @@ import asyncio
 
 import structlog
 
-from app.domain import words
+from app import log_events, messages
 from app.domain.flag import Flag
 from app.domain.run import Preparation, RunInput, hidden_ref, work_pin
 from app.domain.values import CommitSha, TreeSha, Value
 from app.errors import HonkError, RetryableError
+from app.git.load_diff import load_diff
+from app.git.mirror import PushMode, PushRefusedError
+from app.git.packing import pack
+from app.integrity.secrets import added_secrets, as_flags
 from app.runs.services import WRITE_CODE, Services
-from app.runs.steps import elsewhere
+from app.runs.steps import handoff
 from app.runs.steps.prepare import work_tree
-from app.workspace.difference import difference
-from app.workspace.mirror import Lease, PushRefusedError
-from app.workspace.packing import pack
-from app.workspace.secrets import added_secrets, as_flags
 
 log = structlog.get_logger()
 
 
-class Refused(Value):
+class PushRefusal(Value):
     """What GitHub said to a push that one of the repository's rules forbids."""
 
     rule: str
     paths: tuple[str, ...] = ()  # the files that it names
 
 
-class Packed(Value):
+class CheckpointResult(Value):
     """The work as one tree. `empty` when it is the base's own."""
 
     tree: TreeSha
@@ -37,15 +37,17 @@ class Packed(Value):
     empty: bool
     left_out: tuple[str, ...] = ()
     secrets: tuple[Flag, ...] = ()  # the work holds these, so it was not pushed
-    refused: Refused | None = None  # GitHub does not take it, so it is on this machine alone
+    refused: PushRefusal | None = None  # GitHub does not take it, so it is on this machine alone
 
 
-async def checkpoint(services: Services, run: RunInput, preparation: Preparation) -> Packed:
+async def checkpoint(
+    services: Services, run: RunInput, preparation: Preparation
+) -> CheckpointResult:
     """Pack the work tree and push it to `refs/honk/<run id>`.
 
     Where GitHub's rules refuse the push the work is kept here, and the run goes on.
     """
-    await elsewhere.bring_here(services, run, preparation.base)
+    await handoff.fetch_work(services, run, preparation.base)
     workspace = await services.workspaces.open(run.id)
     packed = None if workspace is None else await pack(workspace, services.workspaces)
     packed_tree = packed.tree if packed else await work_tree(services, run)
@@ -59,7 +61,7 @@ async def checkpoint(services: Services, run: RunInput, preparation: Preparation
         await _keep_here(services, run, preparation.base, commit)
     elif not empty:
         refused = await _bring_or_keep(services, run, preparation.base, commit)
-    return Packed(
+    return CheckpointResult(
         tree=tree,
         commit=commit,
         empty=empty,
@@ -75,7 +77,7 @@ async def keep(services: Services, run: RunInput, base: CommitSha, tree: TreeSha
         return
     commit = await _commit(services, run, base, tree)
     if await _secrets(services, run, base, tree):
-        log.warning("the work holds a secret and stays here", run=run.id)
+        log.warning(log_events.WORK_CONTAINS_SECRET, run=run.id)
         await _keep_here(services, run, base, commit)
     else:
         await _bring_or_keep(services, run, base, commit)
@@ -103,7 +105,7 @@ async def salvage(services: Services, run: RunInput) -> str:
     except RetryableError:
         raise
     except HonkError as problem:
-        log.warning("the work could not be brought to GitHub", run=run.id, why=str(problem))
+        log.warning(log_events.PUSH_FAILED, run=run.id, why=str(problem))
         return ""
     return hidden_ref(run.id)
 
@@ -112,7 +114,7 @@ async def _secrets(
     services: Services, run: RunInput, base: CommitSha, tree: TreeSha
 ) -> tuple[Flag, ...]:
     """What the work adds that must not leave this machine, not even to a ref that nobody sees."""
-    diff = await difference(services.mirrors, run.trigger.repository, base, tree)
+    diff = await load_diff(services.mirrors, run.trigger.repository, base, tree)
     found = await asyncio.to_thread(added_secrets, diff, services.credentials)
     return as_flags(found)
 
@@ -127,7 +129,7 @@ async def _commit(services: Services, run: RunInput, base: CommitSha, tree: Tree
 
 async def _bring_or_keep(
     services: Services, run: RunInput, base: CommitSha, commit: CommitSha
-) -> Refused | None:
+) -> PushRefusal | None:
     """Bring it to GitHub; where a rule refuses that, keep it in a file here and say so."""
     row = await services.runs.get(run.id)
     try:
@@ -136,10 +138,12 @@ async def _bring_or_keep(
         if refusal.moved:
             raise
         await _keep_here(services, run, base, commit)
-        log.warning("GitHub refuses the work", run=run.id, why=refusal.message)
-        await services.runs.update(run.id, kept_here=words.kept_here(refusal.paths, refusal.rule))
-        return Refused(rule=refusal.rule, paths=refusal.paths)
-    elsewhere.checkpoint_file(services, run).unlink(missing_ok=True)
+        log.warning(log_events.PUSH_REFUSED, run=run.id, why=refusal.message)
+        await services.runs.update(
+            run.id, kept_here=messages.status_comment.kept_here(refusal.paths, refusal.rule)
+        )
+        return PushRefusal(rule=refusal.rule, paths=refusal.paths)
+    handoff.checkpoint_file(services, run).unlink(missing_ok=True)
     if row.kept_here:
         await services.runs.update(run.id, kept_here=None)
     return None
@@ -147,7 +151,7 @@ async def _bring_or_keep(
 
 async def _keep_here(services: Services, run: RunInput, base: CommitSha, commit: CommitSha) -> None:
     """In a file of its own: the mirror is a cache, and this may be the only copy."""
-    path = elsewhere.checkpoint_file(services, run)
+    path = handoff.checkpoint_file(services, run)
     await services.mirrors.bundle(run.trigger.repository, base, commit, path)
 
 
@@ -155,5 +159,5 @@ async def bring(services: Services, run: RunInput, commit: CommitSha) -> None:
     """Let GitHub have a local commit and its tree, at the hidden ref."""
     remote = await services.remote(run, WRITE_CODE)
     await services.mirrors.push(
-        run.trigger.repository, remote, commit, hidden_ref(run.id), expected=Lease.ANY
+        run.trigger.repository, remote, commit, hidden_ref(run.id), expected=PushMode.ANY
     )

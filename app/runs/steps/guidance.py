@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.agent.prompt import Guidance
-from app.domain.run import Item, RunInput
+from app.domain.run import ContextItem, RunInput
 from app.domain.sanitize import visible
 from app.domain.values import CommitSha
+from app.git.link_resolution import NotThereError, Start, start_of
 from app.runs.services import Services
-from app.workspace.following import NotThereError, Start, start_of
 
 _NAMES = ("AGENTS.md", "CLAUDE.md")
 _MOST_BYTES = 32_768
@@ -21,38 +21,40 @@ class Read:
     """The files' texts, and a line of the context list for each file, read or not."""
 
     texts: tuple[Guidance, ...]
-    items: tuple[Item, ...]
+    items: tuple[ContextItem, ...]
 
 
 async def read(services: Services, run: RunInput, rules: CommitSha) -> Read:
     """Read them at this commit. Links are followed inside the repository, long files are cut."""
     mirrors, repo = services.mirrors, run.trigger.repository
     texts: list[Guidance] = []
-    items: list[Item] = []
+    items: list[ContextItem] = []
     seen: dict[str, str] = {}
     for name in _NAMES:
         try:
             start = await start_of(mirrors, repo, rules, name, _MOST_BYTES)
         except NotThereError as problem:
-            items.append(Item(what=name, why_not=str(problem)))
+            items.append(ContextItem(what=name, why_not=str(problem)))
             continue
         if start is None:
             continue
         if start.path in seen:
-            items.append(Item(what=name, note=f"the same file as {seen[start.path]}"))
+            items.append(ContextItem(what=name, note=f"the same file as {seen[start.path]}"))
             continue
         seen[start.path] = name
         text, notes = _shown(name, start)
         if text.strip():
             texts.append(Guidance(path=name, text=text))
-        items.append(Item(what=name, note=", ".join(notes)))
+        items.append(ContextItem(what=name, note=", ".join(notes)))
     files = await mirrors.files(repo, rules)
     below = sorted(path for path in files if "/" in path and path.rpartition("/")[2] in _NAMES)
     others = [path for path in below if path not in seen]
     why = "only files at the top are given; the agent can open it in the checkout"
-    items += [Item(what=path, why_not=why) for path in others[:_MOST_BELOW]]
+    items += [ContextItem(what=path, why_not=why) for path in others[:_MOST_BELOW]]
     if len(others) > _MOST_BELOW:
-        items.append(Item(what=f"{len(others) - _MOST_BELOW:,} more of that name", why_not=why))
+        items.append(
+            ContextItem(what=f"{len(others) - _MOST_BELOW:,} more of that name", why_not=why)
+        )
     return Read(tuple(texts), tuple(items))
 
 

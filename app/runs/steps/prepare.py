@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import structlog
 
-from app.domain import words
-from app.domain.run import Item, Phase, Preparation, RunInput, Target, branch_names, work_pin
+from app import log_events, messages
+from app.domain.run import ContextItem, Phase, Preparation, RunInput, Target, branch_names, work_pin
 from app.domain.values import CommitSha, TreeSha
 from app.errors import UserError
+from app.git.mirror import MergeResult
 from app.github import checks, pulls, repositories
 from app.github.checks import Output
 from app.github.pulls import PullRequest
-from app.runs.checkouts import supplied
+from app.runs.checkouts import fetch_external_content
 from app.runs.services import READ_CODE, READ_PULLS, SEAL, Services
 from app.runs.steps import guidance
-from app.runs.steps.announce import announce
+from app.runs.steps.progress import announce
 from app.store.runs import RunRow
 from app.store.turns import Turns
-from app.workspace.mirror import Merged
 
 log = structlog.get_logger()
 
@@ -57,10 +57,10 @@ async def _tell_read(services: Services, run: RunInput, base: CommitSha, rules: 
     """What the base keeps elsewhere, and the guidance for agents, was read or left out; told once,
     however often it goes on.
     """
-    supplies = await supplied(services, run, base)
+    supplies = await fetch_external_content(services, run, base)
     known = (await services.runs.get(run.id)).input
-    items = [Item(what=what) for what in supplies.here]
-    items += [Item(what=what, why_not=why) for what, why in supplies.missing]
+    items = [ContextItem(what=what) for what in supplies.here]
+    items += [ContextItem(what=what, why_not=why) for what, why in supplies.missing]
     items += (await guidance.read(services, run, rules)).items
     manifest = (*known.manifest, *(item for item in items if item not in known.manifest))
     if manifest != known.manifest:
@@ -75,15 +75,15 @@ async def _show_at_work(services: Services, run: RunInput, row: RunRow, target: 
     client = await services.client(run, SEAL)
     name = f"{run.id}.{row.attempt}"
     check = await checks.ensure_check_run(
-        client, words.CHECK_RUN, target.at, name, status="in_progress"
+        client, messages.check_run.RUN_CHECK, target.at, name, status="in_progress"
     )
-    title, summary = words.check_working()
+    title, summary = messages.check_run.run_in_progress()
     output = Output(title=title, summary=summary)
     await checks.update_check_run(client, check.id, status="in_progress", output=output)
     await services.runs.update(run.id, run_check_id=check.id)
 
 
-async def move(services: Services, run: RunInput, base: CommitSha, merged: Merged) -> None:
+async def move(services: Services, run: RunInput, base: CommitSha, merged: MergeResult) -> None:
     """From here on the work is this tree, on top of that commit."""
     repo = run.trigger.repository
     await services.mirrors.pin(repo, f"{run.id}-base", base)
@@ -138,7 +138,7 @@ async def _written_down(services: Services, row: RunRow, target: Target) -> RunR
 
 async def _of_pull(services: Services, run: RunInput, row: RunRow, pull: PullRequest) -> Target:
     if pull.state != "open":
-        problem, next_step = words.pull_is_closed(pull.number, merged=pull.merged)
+        problem, next_step = messages.refusals.pull_is_closed(pull.number, merged=pull.merged)
         raise UserError(problem, next_step=next_step)
     target = Target(
         base_branch=pull.base_ref,
@@ -172,7 +172,7 @@ async def _start(services: Services, run: RunInput, row: RunRow, target: Target)
     start = row.base_sha or target.at or f"refs/heads/{target.base_branch}"
     base = await services.mirrors.fetch(repo, remote, start)
     if base is None:
-        problem, next_step = words.no_commits(repo, target.base_branch)
+        problem, next_step = messages.refusals.no_commits(repo, target.base_branch)
         raise UserError(problem, next_step=next_step)
     return base
 
@@ -201,7 +201,7 @@ async def _common_base(
 
 async def _catch_up(
     services: Services, run: RunInput, row: RunRow, target: Target
-) -> Merged | None:
+) -> MergeResult | None:
     """Bring the last attempt's work onto what people have pushed to its branch since then."""
     known = {row.published_sha, row.base_sha}
     if target.at is None or target.at in known or run.mode in ("test", "rebase"):
@@ -212,7 +212,7 @@ async def _catch_up(
     message = f"Work of run {run.id}\n"
     work = await services.mirrors.commit_tree(repo, tree, [parent], message)
     merged = await services.mirrors.merge(repo, work, target.at)
-    log.info("people have pushed; the work moves onto it", conflicts=len(merged.conflicts))
+    log.info(log_events.WORK_MOVED_ONTO_PUSH, conflicts=len(merged.conflicts))
     await move(services, run, target.at, merged)
     return merged
 

@@ -4,35 +4,44 @@ from __future__ import annotations
 
 import structlog
 
-from app.domain import ready, words
+from app import log_events, messages
+from app.domain.report import (
+    Publication,
+    Work,
+)
 from app.domain.run import Phase, Preparation, RunInput, branch_names, hidden_ref
 from app.domain.values import Value
-from app.domain.words import Publication, Work
 from app.errors import UserError
+from app.git.mirror import PushRefusedError
 from app.github import checks, commits, pulls
 from app.github.checks import Output
 from app.github.client import RepositoryClient
 from app.github.commits import RefMoved
 from app.github.pulls import PullRequest
-from app.runs import talk
+from app.integrity import readiness
+from app.runs import reply
 from app.runs.services import PUBLISH, READ_CODE, WRITE_CODE, Services
-from app.runs.steps import catch_up, elsewhere, pull_template, verify
-from app.runs.steps.announce import announce, usage_of
-from app.runs.steps.seal import Sealed
-from app.runs.steps.verify import Verified
+from app.runs.steps import (
+    handoff,
+    pull_template,
+    sync_upstream,
+    verify,
+)
+from app.runs.steps.commit import CommitResult
+from app.runs.steps.progress import announce, usage_of
+from app.runs.steps.verify import VerifyResult
 from app.verify.judge import allows
-from app.workspace.mirror import PushRefusedError
 
 log = structlog.get_logger()
 
 
-class Kept(Value):
+class KeepResult(Value):
     """The branch that holds the work of a run that was stopped."""
 
     branch: str
 
 
-class Published(Value):
+class PublishResult(Value):
     """Where the change stands; nothing where somebody moved branch or base at that very moment."""
 
     publication: Publication | None = None
@@ -42,22 +51,22 @@ async def publish(
     services: Services,
     run: RunInput,
     preparation: Preparation,
-    sealed: Sealed,
+    sealed: CommitResult,
     work: Work,
-    verified: Verified,
-) -> Published:
+    verified: VerifyResult,
+) -> PublishResult:
     """Move a branch to exactly the verified commit, and show it in a pull request."""
     await announce(services, run, Phase.PUBLISHING)
     client = await services.client(run, PUBLISH)
     target = preparation.target
-    if await catch_up.is_overtaken(services, run, preparation, sealed.tree):
-        log.info("the base got the same change while the commit was verified")
-        return Published()
+    if await sync_upstream.is_overtaken(services, run, preparation, sealed.tree):
+        log.info(log_events.BASE_HAS_SAME_CHANGE)
+        return PublishResult()
     try:
         branch = await _branch(services, client, run, preparation, sealed)
     except RefMoved as moved:
-        log.info("the branch was moved while the commit was verified", why=str(moved))
-        return Published()
+        log.info(log_events.BRANCH_MOVED_DURING_VERIFY, why=str(moved))
+        return PublishResult()
     if target.pull is not None and run.trusted is None:
         pull = await _the_pull_request(services, client, run, preparation, sealed, work, verified)
     else:
@@ -66,13 +75,13 @@ async def publish(
         )
     if is_ready(run, work, verified) and not pull.draft and pull.created:
         asked = pulls.request_review(client, pull.number, run.trigger.actor.login)
-        await talk.decorate("the request for a review", asked)
+        await reply.decorate("the request for a review", asked)
     if not pull.created and not is_ready(run, work, verified):
         # Somebody ordered the merge for when the checks pass: not for this commit.
         await pulls.disable_auto_merge(client, pull.node_id)
     cut_short = work.ending in ("budget", "stuck")
     await verify.complete_check(services, run, sealed, verified, cut_short=cut_short)
-    return Published(
+    return PublishResult(
         publication=Publication(
             branch=branch,
             pull_number=pull.number,
@@ -85,7 +94,9 @@ async def publish(
     )
 
 
-async def keep(services: Services, run: RunInput, preparation: Preparation, sealed: Sealed) -> Kept:
+async def keep(
+    services: Services, run: RunInput, preparation: Preparation, sealed: CommitResult
+) -> KeepResult:
     """Bring unfinished work to its branch; nothing is claimed about it."""
     client = await services.client(run, PUBLISH)
     try:
@@ -94,19 +105,19 @@ async def keep(services: Services, run: RunInput, preparation: Preparation, seal
         # The hidden ref has it; the next attempt brings both together.
         branch = hidden_ref(run.id)
     assert sealed.check_run is not None
-    title, summary = words.check_stopped()
+    title, summary = messages.check_run.stopped()
     await checks.complete_check_run(
         client,
         sealed.check_run,
         conclusion="cancelled",
         output=Output(title=title, summary=summary),
     )
-    return Kept(branch=branch)
+    return KeepResult(branch=branch)
 
 
-def is_ready(run: RunInput, work: Work, verified: Verified) -> bool:
+def is_ready(run: RunInput, work: Work, verified: VerifyResult) -> bool:
     """Ready by the policy, no judge objects, and the agent came to its own end."""
-    good = ready.is_ready(run.policy, verified.verdict, verified.flags)
+    good = readiness.is_ready(run.policy, verified.verdict, verified.flags)
     return allows(good, verified.judgement) and work.ending == "done"
 
 
@@ -115,7 +126,7 @@ async def _branch(
     client: RepositoryClient,
     run: RunInput,
     preparation: Preparation,
-    sealed: Sealed,
+    sealed: CommitResult,
 ) -> str:
     """The target's branch moved from where it was seen, or the pattern's first name that is free.
 
@@ -136,11 +147,11 @@ async def _branch(
 
 
 async def _force(
-    services: Services, run: RunInput, preparation: Preparation, sealed: Sealed
+    services: Services, run: RunInput, preparation: Preparation, sealed: CommitResult
 ) -> None:
     """Rewrite our own branch from exactly where it was seen; git's lease holds it."""
     target, repo = preparation.target, run.trigger.repository
-    await elsewhere.bring_commits(services, run, sealed.sha)
+    await handoff.fetch_commits(services, run, sealed.sha)
     remote = await services.remote(run, WRITE_CODE)
     ref = f"refs/heads/{target.branch}"
     try:
@@ -153,7 +164,7 @@ async def _force(
             raise RefMoved(ref, target.at, at) from None
 
 
-async def _new_branch(client: RepositoryClient, run: RunInput, sealed: Sealed) -> str:
+async def _new_branch(client: RepositoryClient, run: RunInput, sealed: CommitResult) -> str:
     """The pattern's first free name; a name that this very commit has is ours already."""
     names = branch_names(run)
     for name in names:
@@ -173,9 +184,9 @@ async def _the_pull_request(
     client: RepositoryClient,
     run: RunInput,
     preparation: Preparation,
-    sealed: Sealed,
+    sealed: CommitResult,
     work: Work,
-    verified: Verified,
+    verified: VerifyResult,
 ) -> PullRequest:
     """The pull request that the run is about has the commit now; ours tells of it, too."""
     number = preparation.target.pull
@@ -186,8 +197,10 @@ async def _the_pull_request(
         return pull
     draft = run.policy.draft or not is_ready(run, work, verified)
     row = await services.runs.get(run.id)
-    told = words.follow_up(run, work, verified.verdict, sealed.sha, usage_of(row), verified.flags)
-    body = words.with_follow_up(pull.body, run.id, told)
+    told = messages.pull_request.follow_up(
+        run, work, verified.verdict, sealed.sha, usage_of(row), verified.flags
+    )
+    body = messages.pull_request.with_follow_up(pull.body, run.id, told)
     return await _bring_up_to_date(client, pull, pull.title, body, draft)
 
 
@@ -197,14 +210,14 @@ async def _pull_request(
     run: RunInput,
     branch: str,
     preparation: Preparation,
-    sealed: Sealed,
+    sealed: CommitResult,
     work: Work,
-    verified: Verified,
+    verified: VerifyResult,
 ) -> PullRequest:
     """The branch's pull request, opened or brought up to date."""
     row = await services.runs.get(run.id)
-    title = words.pull_request_title(run.trigger)
-    body = words.pull_request_body(
+    title = messages.pull_request.title(run.trigger)
+    body = messages.pull_request.body(
         run,
         work,
         verified.verdict,
@@ -238,6 +251,6 @@ async def _bring_up_to_date(
         is_draft = False
     elif draft and not is_draft:
         is_draft = await pulls.convert_to_draft(client, pull.node_id)
-    shown = title if is_draft or not draft else words.not_ready_title(title)
+    shown = title if is_draft or not draft else messages.pull_request.not_ready_title(title)
     changed = await pulls.update_pull_request(client, pull.number, title=shown, body=body)
     return changed.model_copy(update={"draft": is_draft, "draft_refused": draft and not is_draft})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import structlog
 
+from app import log_events
 from app.domain import pull_template
 from app.domain.run import Preparation, RunInput
 from app.domain.sanitize import visible
+from app.git.command import GitError
+from app.git.link_resolution import NotThereError, start_of
 from app.runs.services import Services
-from app.workspace.following import NotThereError, start_of
-from app.workspace.git import GitError
 
 log = structlog.get_logger()
 
@@ -27,8 +28,8 @@ async def read(services: Services, run: RunInput, preparation: Preparation) -> s
             found = await start_of(mirrors, repo, rules, path, _MOST_BYTES)
             if found is not None and found.is_whole:
                 return visible(found.content.decode("utf-8", "replace")).strip()
-            log.warning("a template is too long", run=run.id, path=ascii(path))
+            log.warning(log_events.PULL_TEMPLATE_TOO_LONG, run=run.id, path=ascii(path))
     except (GitError, NotThereError) as problem:
         # The description is the poorer for it; the work is not.
-        log.warning("the template could not be read", run=run.id, why=str(problem))
+        log.warning(log_events.PULL_TEMPLATE_UNAVAILABLE, run=run.id, why=str(problem))
     return ""

@@ -6,28 +6,28 @@ commits are on the branch nothing is rewritten: the base is merged in.
 
 from __future__ import annotations
 
-from app.domain import words
+from app import messages
 from app.domain.run import Phase, Preparation, RunInput
 from app.domain.sanitize import let_ci_run
 from app.domain.values import CommitSha, TreeSha, Value
 from app.errors import UserError
+from app.git.mirror import CommitInfo, MergeResult
 from app.github import commits
 from app.runs.services import READ_CODE, SEAL, Services
-from app.runs.steps import checkpoint, seal
-from app.runs.steps.announce import announce
+from app.runs.steps import checkpoint, commit
+from app.runs.steps.commit import CommitResult
 from app.runs.steps.prepare import move
-from app.runs.steps.seal import Sealed
-from app.workspace.mirror import Merged, OneCommit
+from app.runs.steps.progress import announce
 
 MOST = 50
 """Commits that are made anew, one by one; a longer branch is brought up to date by a merge."""
 
 
-class Rebased(Value):
+class RebaseResult(Value):
     """The branch's new commit; None where the agent has to bring two sides together first."""
 
     preparation: Preparation
-    sealed: Sealed | None = None
+    sealed: CommitResult | None = None
     up_to_date: bool = False
 
 
@@ -38,7 +38,7 @@ class _Replayed(Value):
     message: str
 
 
-async def rebase(services: Services, run: RunInput, preparation: Preparation) -> Rebased:
+async def rebase(services: Services, run: RunInput, preparation: Preparation) -> RebaseResult:
     """Bring the branch of the pull request onto its base, or the base into it."""
     target, repo = preparation.target, run.trigger.repository
     assert target.at is not None
@@ -46,10 +46,10 @@ async def rebase(services: Services, run: RunInput, preparation: Preparation) ->
     remote = await services.remote(run, READ_CODE)
     base = await services.mirrors.fetch(repo, remote, f"refs/heads/{target.base_branch}")
     if base is None:
-        problem, next_step = words.no_commits(repo, target.base_branch)
+        problem, next_step = messages.refusals.no_commits(repo, target.base_branch)
         raise UserError(problem, next_step=next_step)
     if await services.mirrors.is_ancestor(repo, base, head):
-        return Rebased(preparation=preparation, up_to_date=True)
+        return RebaseResult(preparation=preparation, up_to_date=True)
     branch = await services.mirrors.commits(repo, base, head, MOST)
     if target.ours and await _all_ours(services, branch):
         replayed = await _replay(services, run, base, branch)
@@ -63,14 +63,14 @@ async def rebase(services: Services, run: RunInput, preparation: Preparation) ->
     return await _for_the_agent(services, run, moved, base, head)
 
 
-async def _all_ours(services: Services, branch: tuple[OneCommit, ...]) -> bool:
+async def _all_ours(services: Services, branch: tuple[CommitInfo, ...]) -> bool:
     login = await services.bot_login()
     ours = all(each.parents == 1 and each.author == login for each in branch)
     return ours and 0 < len(branch) < MOST
 
 
 async def _replay(
-    services: Services, run: RunInput, base: CommitSha, branch: tuple[OneCommit, ...]
+    services: Services, run: RunInput, base: CommitSha, branch: tuple[CommitInfo, ...]
 ) -> list[_Replayed] | None:
     """Each commit's change in turn; None as soon as two sides collide."""
     repo, mirrors = run.trigger.repository, services.mirrors
@@ -89,7 +89,7 @@ async def _replay(
 
 async def _sealed(
     services: Services, run: RunInput, moved: Preparation, replayed: list[_Replayed]
-) -> Rebased:
+) -> RebaseResult:
     """GitHub makes and signs each commit anew; its trees have to be there first."""
     await announce(services, run, Phase.SEALING)
     repo = run.trigger.repository
@@ -100,18 +100,18 @@ async def _sealed(
         await checkpoint.bring(services, run, local)
         made = await commits.create_signed_commit(client, each.tree, [parent], each.message)
         parent = made.sha
-    sealed = await seal.keep(services, client, run, parent, replayed[-1].tree)
-    return Rebased(preparation=moved, sealed=sealed)
+    sealed = await commit.keep(services, client, run, parent, replayed[-1].tree)
+    return RebaseResult(preparation=moved, sealed=sealed)
 
 
 async def _for_the_agent(
     services: Services, run: RunInput, moved: Preparation, base: CommitSha, head: CommitSha
-) -> Rebased:
+) -> RebaseResult:
     """One commit holds both sides; where they collide, the agent decides."""
-    merged: Merged = await services.mirrors.merge(run.trigger.repository, head, base)
+    merged: MergeResult = await services.mirrors.merge(run.trigger.repository, head, base)
     await move(services, run, base, merged)
     message = f"Work of run {run.id}\n"
     repo = run.trigger.repository
     local = await services.mirrors.commit_tree(repo, merged.tree, [head, base], message)
     await checkpoint.bring(services, run, local)
-    return Rebased(preparation=moved.model_copy(update={"conflicts": merged.conflicts}))
+    return RebaseResult(preparation=moved.model_copy(update={"conflicts": merged.conflicts}))

@@ -8,20 +8,22 @@ from typing import Literal
 
 import structlog
 
-from app.domain import words
+from app import log_events, messages
+from app.domain.report import (
+    Report,
+)
 from app.domain.run import OUTCOME_LABELS, Outcome, RunInput
 from app.domain.values import RepoName
-from app.domain.words import Report
 from app.errors import RetryableError, UserError
 from app.github import checks, conversation
 from app.github.checks import Conclusion, Output
 from app.github.client import RepositoryClient
-from app.github.refusals import RefusedError
-from app.runs import talk
+from app.github.refusals import GitHubRefusedError
+from app.runs import reply
 from app.runs.buttons import BUTTONS
-from app.runs.durable import Nothing
+from app.runs.durable import NoResult
 from app.runs.services import MARK, TALK, Services
-from app.runs.steps.announce import told_of
+from app.runs.steps.progress import status_context
 from app.store.runs import RunRow
 
 log = structlog.get_logger()
@@ -44,7 +46,7 @@ _CONCLUSIONS: dict[Outcome, Conclusion] = {
 _LABEL_WAITS = (2.0, 5.0, 15.0, 30.0)
 
 
-async def report(services: Services, run: RunInput, attempt: int, told: Report) -> Nothing:
+async def report(services: Services, run: RunInput, attempt: int, told: Report) -> NoResult:
     """Settle the status comment, labels and check run, and write one short new comment.
 
     Where nothing can be said any more (the subject is gone, the App was taken out) the run still
@@ -56,12 +58,12 @@ async def report(services: Services, run: RunInput, attempt: int, told: Report) 
     except RetryableError:
         raise
     except UserError as problem:
-        log.warning("a run's end could not be told", run=run.id, why=str(problem))
+        log.warning(log_events.RUN_END_NOT_REPORTED, run=run.id, why=str(problem))
     kept = told.model_copy(update={"tried": services.tried.of(run.id)})
     await services.reports.put(run.id, attempt, kept)
     await services.runs.finish(run.id, told.outcome)
     await _put_away(services, run)
-    return Nothing()
+    return NoResult()
 
 
 async def _say(services: Services, run: RunInput, attempt: int, told: Report) -> None:
@@ -79,17 +81,17 @@ async def _say(services: Services, run: RunInput, attempt: int, told: Report) ->
     await _if_allowed(run, _settle_status(services, client, run, told))
     # Written down before it is tried: only who comes here again has to look.
     await services.runs.update(run.id, told_attempt=attempt)
-    last = talk.say(
+    last = reply.say(
         client,
         run.trigger,
-        words.last_words_marker(run.id, attempt),
-        words.last_words(run.id, attempt, run.trigger.actor.login, told),
+        messages.comments.final_comment_marker(run.id, attempt),
+        messages.comments.final_comment(run.id, attempt, run.trigger.actor.login, told),
         fresh=row.told_attempt != attempt,
     )
     await _if_allowed(run, last)
     label = OUTCOME_LABELS[told.outcome]
     await asyncio.gather(
-        talk.set_label(client, run.trigger, label, waits=_LABEL_WAITS),
+        reply.set_label(client, run.trigger, label, waits=_LABEL_WAITS),
         _react(client, run, told.outcome),
         _if_allowed(run, _complete_check(services, row, told)),
     )
@@ -99,7 +101,7 @@ async def _where_it_is(client: RepositoryClient, run: RunInput) -> RunInput:
     """An issue that was transferred is answered where it is now, as far as we may speak there."""
     try:
         issue = await conversation.issue(client, run.trigger.number)
-    except RefusedError:
+    except GitHubRefusedError:
         return run
     place = {"repository": RepoName.parse(issue.repository), "number": issue.number}
     return run.model_copy(update={"trigger": run.trigger.model_copy(update=place)})
@@ -109,8 +111,8 @@ async def _if_allowed(run: RunInput, part: Awaitable[None]) -> None:
     """One part of the end: what is refused of it (a locked conversation) holds up no other."""
     try:
         await part
-    except RefusedError as problem:
-        log.warning("a part of a run's end was refused", run=run.id, why=str(problem))
+    except GitHubRefusedError as problem:
+        log.warning(log_events.RUN_END_PARTLY_REFUSED, run=run.id, why=str(problem))
 
 
 async def _settle_status(
@@ -118,12 +120,12 @@ async def _settle_status(
 ) -> None:
     """Edit the status comment for the last time; write it when it is not there."""
     row = await services.runs.get(run.id)
-    text = words.status_settled(told_of(services, row), told)
+    text = messages.status_comment.finished(status_context(services, row), told)
     known = row.status_comment_id
     if known is not None and await conversation.edit_comment(client, known, text):
         return
     comment = await conversation.ensure_comment(
-        client, run.trigger.number, words.marker(run.id), text
+        client, run.trigger.number, messages.status_comment.marker(run.id), text
     )
     await services.runs.update(run.id, status_comment_id=comment.id)
 
@@ -133,7 +135,7 @@ async def _complete_check(services: Services, row: RunRow, told: Report) -> None
     if row.run_check_id is None:
         return
     client = await services.client(row.input, MARK)
-    title, summary = words.check_worked(told)
+    title, summary = messages.check_run.run_completed(told)
     await checks.complete_check_run(
         client,
         row.run_check_id,
@@ -148,7 +150,7 @@ async def _react(client: RepositoryClient, run: RunInput, outcome: Outcome) -> N
         reaction: Literal["rocket", "confused"] = (
             "rocket" if outcome is Outcome.DONE else "confused"
         )
-        await talk.react(client, run.trigger, reaction)
+        await reply.react(client, run.trigger, reaction)
 
 
 async def _put_away(services: Services, run: RunInput) -> None:

@@ -10,31 +10,36 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
+from app import integrity, messages
 from app.agent import pricing
 from app.agent.model import ModelRequest
-from app.domain import integrity, scope, words
 from app.domain.diff import Diff
 from app.domain.flag import Flag
 from app.domain.run import Preparation, RunInput
 from app.domain.verdict import Verdict
+from app.git.load_diff import load_diff
+from app.integrity import scope
 from app.runs.services import Services
-from app.runs.steps import elsewhere
-from app.runs.steps.seal import Sealed
-from app.runs.steps.verify import Verified
+from app.runs.steps import handoff
+from app.runs.steps.commit import CommitResult
+from app.runs.steps.verify import VerifyResult
 from app.verify import judge
-from app.verify.judge import Answer, Block, Judgement
-from app.workspace.difference import difference
+from app.verify.judge import Block, Judgement, JudgeReply
 
 _DIFF_BYTES = 200_000
 
 
 async def review(
-    services: Services, run: RunInput, preparation: Preparation, sealed: Sealed, verified: Verified
-) -> Verified:
+    services: Services,
+    run: RunInput,
+    preparation: Preparation,
+    sealed: CommitResult,
+    verified: VerifyResult,
+) -> VerifyResult:
     """The verdict with what a person should look at first."""
     repo = run.trigger.repository
-    await elsewhere.bring_commits(services, run, preparation.base, sealed.sha)
-    diff = await difference(services.mirrors, repo, preparation.base, sealed.sha)
+    await handoff.fetch_commits(services, run, preparation.base, sealed.sha)
+    diff = await load_diff(services.mirrors, repo, preparation.base, sealed.sha)
     failing = _failing_before(verified.verdict)
     flags = await asyncio.to_thread(_flags, run, diff, failing)
     judgement = await _judge(services, run, preparation, sealed, verified)
@@ -48,10 +53,10 @@ async def review(
     )
 
 
-def feedback(verified: Verified) -> str | None:
+def feedback(verified: VerifyResult) -> str | None:
     """What goes back to the agent besides failing tests; None when there is nothing to mend."""
     parts = [
-        words.flags_feedback(verified.refused, verified.blocking),
+        messages.agent.flags(verified.refused, verified.blocking),
         judge.feedback(verified.judgement) if verified.judgement else None,
     ]
     told = "\n\n".join(part for part in parts if part)
@@ -71,7 +76,11 @@ def _failing_before(verdict: Verdict) -> frozenset[str]:
 
 
 async def _judge(
-    services: Services, run: RunInput, preparation: Preparation, sealed: Sealed, verified: Verified
+    services: Services,
+    run: RunInput,
+    preparation: Preparation,
+    sealed: CommitResult,
+    verified: VerifyResult,
 ) -> Judgement | None:
     """Asked only where the policy wants it, and only about a change whose tests are good."""
     if not run.policy.judge or verified.verdict.conclusion == "failure":
@@ -80,7 +89,7 @@ async def _judge(
     patch = await services.mirrors.diff(repo, preparation.base, sealed.sha, _DIFF_BYTES)
     trigger = run.trigger
     request = "\n\n".join(part for part in (trigger.title, trigger.body, run.request) if part)
-    told = words.verdict_for_the_judge(verified.verdict)
+    told = messages.agent.verdict_for_the_judge(verified.verdict)
     found = await judge.judge(
         _Asks(services, run), request, patch, told, boundary=secrets.token_hex(16)
     )
@@ -101,7 +110,7 @@ class _Asks:
         self._services = services
         self._run = run
 
-    async def ask(self, system: str, messages: Sequence[Block], tool: Block) -> Answer:
+    async def ask(self, system: str, messages: Sequence[Block], tool: Block) -> JudgeReply:
         request = ModelRequest(
             model=self._run.model,
             system=system,
@@ -109,4 +118,4 @@ class _Asks:
             messages=tuple(dict(message) for message in messages),
         )
         turn = await self._services.model.turn(request)
-        return Answer(content=tuple(turn.content), usage=(turn.usage, *turn.discarded))
+        return JudgeReply(content=tuple(turn.content), usage=(turn.usage, *turn.discarded))

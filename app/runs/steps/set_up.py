@@ -18,40 +18,42 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from app import __version__
-from app.domain import setup, words
+from app import __version__, messages
+from app.domain import (
+    setup,
+)
 from app.domain.run import Ground, RunInput
-from app.domain.setup import Tried
+from app.domain.setup import BlockedHost
 from app.domain.values import TreeSha, Value
+from app.egress.setup_proxy import Mode, SetupProxy
 from app.errors import UserError
+from app.git.checkout import Workspace
+from app.git.setup_snapshots import SetupSnapshot, SnapshotInfo
 from app.runs.checkouts import check_out
 from app.runs.services import Services
-from app.workspace.checkout import Workspace
-from app.workspace.egress import Door, Mode
-from app.workspace.snapshots import About, Snapshot
-from app.workspace.spec import Completed, Limits
+from app.sandbox.spec import Completed, ResourceLimits
 
-_LIMITS = Limits(seconds=1800)
+_LIMITS = ResourceLimits(seconds=1800)
 _PACKAGE_JSON_BYTES = 1 << 20
 
 
-class SetUpError(UserError):
+class SetupError(UserError):
     """A set-up command failed. `line` is the command, `how` says how it ended."""
 
     def __init__(self, line: str, how: str, output: str, *, has_network: bool) -> None:
-        problem, next_step = words.set_up_failed(line, how)
-        details = words.set_up_output(output, has_network=has_network)
+        problem, next_step = messages.refusals.setup_failed(line, how)
+        details = messages.refusals.set_up_output(output, has_network=has_network)
         super().__init__(problem, next_step=next_step, details=details)
         self.line = line
         self.how = how
         self.output = output
 
 
-class _Ran(Value):
+class _CommandResult(Value):
     """What the last command said, and what all of them were not let through to."""
 
     said: str
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[BlockedHost, ...] = ()
     stopped: bool = False  # a person stopped the run meanwhile, so nothing is ready
 
 
@@ -115,7 +117,7 @@ async def for_the_agent(
     """
     try:
         await set_up(services, run, workspace, base, tree)
-    except SetUpError:
+    except SetupError:
         if tree is None:
             raise
         await set_up(services, run, workspace, base)
@@ -127,16 +129,18 @@ async def again(services: Services, run: RunInput, workspace: Workspace) -> str:
     The tree is the agent's, so whatever the policy says nothing can be sent out.
     """
     if not run.policy.setup:
-        return words.no_set_up()
+        return messages.agent.no_setup()
     before = await services.snapshots.untracked(workspace)
     try:
         ran = await _run(services, run, workspace, "fetch-only")
-    except SetUpError as problem:
+    except SetupError as problem:
         tried = services.tried.of(run.id)
-        return words.set_up_failed_again(problem.line, problem.how, problem.output, tried)
+        return messages.refusals.set_up_failed_again(
+            problem.line, problem.how, problem.output, tried
+        )
     finally:
         await services.snapshots.leave_out(workspace, before)
-    return words.set_up_again(ran.said)
+    return messages.agent.setup_succeeded(ran.said)
 
 
 async def _plan(services: Services, run: RunInput, base: Ground, tree: TreeSha | None) -> _Plan:
@@ -173,7 +177,9 @@ async def _plan(services: Services, run: RunInput, base: Ground, tree: TreeSha |
     )
 
 
-async def _kept(services: Services, run: RunInput, base: Ground, plan: _Plan) -> Snapshot | None:
+async def _kept(
+    services: Services, run: RunInput, base: Ground, plan: _Plan
+) -> SetupSnapshot | None:
     """The snapshot, unless the branch's history no longer holds what made it: it was taken back."""
     snapshot = services.snapshots.find(plan.key)
     if snapshot is None or not plan.by_branch:
@@ -199,7 +205,9 @@ def _system() -> tuple[str, ...]:
     return (release, platform.machine(), os.path.realpath("/usr/bin/python3"))
 
 
-async def _make(services: Services, run: RunInput, base: Ground, plan: _Plan) -> Snapshot | None:
+async def _make(
+    services: Services, run: RunInput, base: Ground, plan: _Plan
+) -> SetupSnapshot | None:
     """Set a checkout up that nothing else happens in, and keep what came of it."""
     name = f"{run.id}-setup-{plan.key[:8]}"
     workspace = await check_out(services, run, base.commit, name, tree=plan.tree)
@@ -207,13 +215,15 @@ async def _make(services: Services, run: RunInput, base: Ground, plan: _Plan) ->
         ran = await _run(services, run, workspace, plan.make_mode)
         if ran.stopped:
             return None
-        made_of = About(tried=ran.tried, commit=base.commit, tree=plan.tree)
+        made_of = SnapshotInfo(tried=ran.tried, commit=base.commit, tree=plan.tree)
         return await services.snapshots.keep(plan.key, workspace, made_of)
     finally:
         await services.workspaces.remove(workspace)
 
 
-async def _run(services: Services, run: RunInput, workspace: Workspace, mode: Mode) -> _Ran:
+async def _run(
+    services: Services, run: RunInput, workspace: Workspace, mode: Mode
+) -> _CommandResult:
     """Run the commands one after the other, through one door. Raises SetUpError.
 
     A stop ends them; the caller's own work sees it next.
@@ -225,17 +235,17 @@ async def _run(services: Services, run: RunInput, workspace: Workspace, mode: Mo
             tried = _tried(door)
             services.tried.note(run.id, tried)
             if stop.is_set():
-                return _Ran(said="", stopped=True)
+                return _CommandResult(said="", stopped=True)
             if done.exit_code != 0:
                 raise _failed(run, line, done)
-        return _Ran(said=done.text, tried=tried)
+        return _CommandResult(said=done.text, tried=tried)
 
 
 async def _command(
     services: Services,
     workspace: Workspace,
     line: str,
-    door: Door | None,
+    door: SetupProxy | None,
     stop: asyncio.Event,
     image: str | None,
 ) -> Completed:
@@ -253,20 +263,20 @@ async def _command(
     return await services.sandbox.run(spec, door.command(argv), stop=stop)
 
 
-def _tried(door: Door | None) -> tuple[Tried, ...]:
+def _tried(door: SetupProxy | None) -> tuple[BlockedHost, ...]:
     found = door.tried if door is not None else ()
-    return tuple(Tried(host=each.host, why=each.why, count=each.count) for each in found)
+    return tuple(BlockedHost(host=each.host, why=each.why, count=each.count) for each in found)
 
 
-def _failed(run: RunInput, line: str, done: Completed) -> SetUpError:
+def _failed(run: RunInput, line: str, done: Completed) -> SetupError:
     how = "did not end in time" if done.timed_out else f"exited with {done.exit_code}"
-    return SetUpError(line, how, done.text, has_network=bool(run.policy.network.allow))
+    return SetupError(line, how, done.text, has_network=bool(run.policy.network.allow))
 
 
 @asynccontextmanager
 async def _door(
     services: Services, run: RunInput, workspace: Workspace, mode: Mode
-) -> AsyncIterator[Door | None]:
+) -> AsyncIterator[SetupProxy | None]:
     """The way to what the policy allows; none when it allows nothing."""
     allow = run.policy.network.allow
     if not allow:

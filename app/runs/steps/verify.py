@@ -8,13 +8,13 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.domain import words
+from app import messages
 from app.domain.flag import Flag
 from app.domain.run import Ground, Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha, Value
 from app.domain.verdict import (
-    Change,
     Results,
+    TestChange,
     TestOutcome,
     TestResult,
     Verdict,
@@ -22,31 +22,31 @@ from app.domain.verdict import (
     compare,
 )
 from app.errors import UserError
+from app.git import tags as tag_list
+from app.git.checkout import Workspace
+from app.git.packing import pack
 from app.github import checks
 from app.github.checks import Annotation, Output
 from app.runs.buttons import BUTTONS
-from app.runs.checkouts import check_out, supplied
-from app.runs.durable import Nothing
+from app.runs.checkouts import check_out, fetch_external_content
+from app.runs.durable import NoResult
 from app.runs.services import SEAL, Services
-from app.runs.steps import elsewhere
-from app.runs.steps.announce import announce
-from app.runs.steps.seal import Sealed
-from app.runs.steps.set_up import SetUpError, machine, set_up
+from app.runs.steps import handoff
+from app.runs.steps.commit import CommitResult
+from app.runs.steps.progress import announce
+from app.runs.steps.set_up import SetupError, machine, set_up
 from app.verify import runner
 from app.verify.affected import affected
 from app.verify.judge import Judgement
 from app.verify.reports import for_agent
-from app.verify.runner import Site
+from app.verify.runner import VerifySite
 from app.verify.verifier import DirectoryTree, as_typed
 from app.verify.verifiers import Choice, choose
-from app.workspace import tags as tag_list
-from app.workspace.checkout import Workspace
-from app.workspace.packing import pack
 
 ANNOTATIONS = 200
 
 
-class Verified(Value):
+class VerifyResult(Value):
     """The verdict over a sealed commit, and its evidence in words for the agent."""
 
     verdict: Verdict
@@ -60,11 +60,11 @@ class Verified(Value):
 
 
 async def verify(
-    services: Services, run: RunInput, preparation: Preparation, sealed: Sealed
-) -> Verified:
+    services: Services, run: RunInput, preparation: Preparation, sealed: CommitResult
+) -> VerifyResult:
     """Verify the sealed commit and compare it with the base."""
     await announce(services, run, Phase.VERIFYING)
-    await elsewhere.bring_commits(services, run, preparation.base, sealed.sha)
+    await handoff.fetch_commits(services, run, preparation.base, sealed.sha)
     if sealed.check_run is not None:
         await _check_in_progress(services, run, sealed.check_run)
     before = await baseline(services, run, preparation.ground)
@@ -78,10 +78,10 @@ async def verify(
         base=preparation.ground,
     )
     verdict = compare(before, after, no_tests=run.policy.no_tests)
-    return Verified(
+    return VerifyResult(
         verdict=verdict,
         evidence=for_agent(after, before),
-        ran=tuple(words.what_ran(result) for result in after.verifiers),
+        ran=tuple(messages.check_run.what_ran(result) for result in after.verifiers),
         stopped=services.stops.of(run.id).is_set(),
     )
 
@@ -94,7 +94,7 @@ async def baseline(services: Services, run: RunInput, ground: Ground) -> Results
     """
     repo, base = run.trigger.repository, ground.commit
     # Results without what the commit keeps elsewhere say nothing about those with it.
-    supplies = (await supplied(services, run, base)).digest
+    supplies = (await fetch_external_content(services, run, base)).digest
     # Nor do those with other tags, from which a build may take its version.
     tags = tag_list.digest(await services.mirrors.tags(repo, base))
     # The same commit may be a fork's head first and the base branch's after the merge.
@@ -145,7 +145,7 @@ def test_commands(run: RunInput, workspace: Workspace) -> tuple[str, ...]:
     return tuple(as_typed(verifier) for verifier in verifiers(run, workspace).verifiers)
 
 
-def feedback(verified: Verified) -> str | None:
+def feedback(verified: VerifyResult) -> str | None:
     """What goes back to the agent; None when a person can take it from here.
 
     Only what the agent can mend goes back: tests that fail or vanished, not a missing test suite.
@@ -161,18 +161,18 @@ def feedback(verified: Verified) -> str | None:
         or verdict.checks.failing_unknown
         or verdict.checks.not_run
     )
-    return words.feedback(verdict, verified.evidence) if mendable else None
+    return messages.agent.feedback(verdict, verified.evidence) if mendable else None
 
 
 async def complete_check(
     services: Services,
     run: RunInput,
-    sealed: Sealed,
-    verified: Verified,
+    sealed: CommitResult,
+    verified: VerifyResult,
     *,
     cut_short: bool = False,
     published: bool = True,
-) -> Nothing:
+) -> NoResult:
     """Write the verdict on the commit, with annotations on the failing lines.
 
     A commit that is on no branch of people's is never a success, whatever its tests say.
@@ -185,13 +185,13 @@ async def complete_check(
         sealed.check_run,
         conclusion=_conclusion(verdict, cut_short=cut_short, published=published),
         output=Output(
-            title=words.check_title(verdict, len(verified.flags)),
-            summary=words.check_summary(verdict, verified.ran, verified.flags),
+            title=messages.check_run.title(verdict, len(verified.flags)),
+            summary=messages.check_run.summary(verdict, verified.ran, verified.flags),
         ),
         annotations=[*_annotations(verdict), *_warnings(verified.flags)][:ANNOTATIONS],
         actions=BUTTONS,
     )
-    return Nothing()
+    return NoResult()
 
 
 def _conclusion(verdict: Verdict, *, cut_short: bool, published: bool) -> checks.Conclusion:
@@ -200,13 +200,13 @@ def _conclusion(verdict: Verdict, *, cut_short: bool, published: bool) -> checks
     return verdict.conclusion if published or verdict.conclusion == "failure" else "cancelled"
 
 
-async def complete_what_is_open(services: Services, run: RunInput) -> None:
+async def complete_open_check_runs(services: Services, run: RunInput) -> None:
     """Of a run that is over: no check run of it stays in progress for ever."""
     row = await services.runs.get(run.id)
     if row.head_sha is None:
         return
     client = await services.client(run, SEAL)
-    title, summary = words.check_ended_early()
+    title, summary = messages.check_run.ended_early()
     for check in await checks.open_check_runs(client, CommitSha(row.head_sha), run.id):
         await checks.complete_check_run(
             client, check, conclusion="cancelled", output=Output(title=title, summary=summary)
@@ -237,20 +237,20 @@ async def _results(
     """
     try:
         return await _ran(services, run, commit, tree, name, against, base)
-    except SetUpError as problem:
+    except SetupError as problem:
         # The change broke it, so it is the change that has to be mended.
         return _not_set_up(commit, tree, problem, environment(services, run))
 
 
 def _not_set_up(
-    commit: CommitSha, tree: TreeSha | None, problem: SetUpError, environment: str
+    commit: CommitSha, tree: TreeSha | None, problem: SetupError, environment: str
 ) -> Results:
     """What is said of a commit in whose checkout a set-up command fails: that, and nothing else."""
     test = TestResult(
         id="set-up",
         outcome=TestOutcome.FAILED,
         message=f"{problem.line} {problem.how}",
-        details=problem.output[-words.SETUP_OUTPUT :],
+        details=problem.output[-messages.formatting.SETUP_OUTPUT :],
         whole_run=True,
         could_not_run=True,
     )
@@ -260,7 +260,7 @@ def _not_set_up(
         tests=(test,),
         complete=False,
         problem="a set-up command failed",
-        output_tail=problem.output[-words.SETUP_OUTPUT :],
+        output_tail=problem.output[-messages.formatting.SETUP_OUTPUT :],
     )
     return Results(commit=commit, tree=tree, verifiers=(result,), environment=environment)
 
@@ -283,7 +283,7 @@ async def _ran(
     async with _clean_checkout(services, run, commit, name, base) as workspace:
         spec = services.workspaces.spec(workspace, image=run.policy.image)
         stop = services.stops.of(run.id)
-        site = Site(services.sandbox, spec, services.scratch, stop)
+        site = VerifySite(services.sandbox, spec, services.scratch, stop)
         since = None if is_base else base.commit
         choice = await _choice(services, run, workspace, commit, since, against)
         chosen = choice.verifiers
@@ -328,7 +328,7 @@ async def _clean_checkout(
 
 async def _check_in_progress(services: Services, run: RunInput, check_run: int) -> None:
     client = await services.client(run, SEAL)
-    title, summary = words.check_waiting()
+    title, summary = messages.check_run.waiting()
     await checks.update_check_run(
         client,
         check_run,
@@ -351,8 +351,8 @@ def _annotations(verdict: Verdict) -> list[Annotation]:
     ]
 
 
-def _annotation(change: Change, path: str, line: int) -> Annotation:
-    title, message = words.check_annotation(change)
+def _annotation(change: TestChange, path: str, line: int) -> Annotation:
+    title, message = messages.check_run.annotation(change)
     return Annotation(
         path=path, start_line=line, end_line=line, level="failure", title=title, message=message
     )
@@ -367,7 +367,7 @@ def _warnings(flags: tuple[Flag, ...]) -> list[Annotation]:
             end_line=flag.line,
             level="warning",
             title=flag.kind.value,
-            message=words.flag_annotation(flag),
+            message=messages.refusals.flag_annotation(flag),
         )
         for flag in flags
         if flag.file and flag.line

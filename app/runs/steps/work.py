@@ -6,43 +6,45 @@ import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Sequence
 
+from app import log_events, messages
 from app.agent.conversation import (
     BudgetSpent,
     Done,
     Ending,
-    Message,
+    ModelDeclined,
+    PersonMessage,
     Question,
-    Refused,
     Stuck,
     TurnRecord,
     already_heard,
 )
 from app.agent.model import Block
-from app.agent.prompt import Assignment, Remark
-from app.agent.session import Budget, Progress, Session
-from app.domain import words
-from app.domain.budget import for_the_agent
-from app.domain.run import Context, Phase, Preparation, RunInput
+from app.agent.prompt import Assignment, QuotedComment
+from app.agent.session import AgentSession, Budget, Progress
+from app.domain.budget import agent_budget
+from app.domain.report import (
+    Work,
+)
+from app.domain.run import ContextText, Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha
-from app.domain.words import PlanItem, Work
-from app.runs.checkouts import check_out, supplied
-from app.runs.durable import tried_again
+from app.git.checkout import Workspace
+from app.git.packing import pack
+from app.runs.checkouts import check_out, fetch_external_content
+from app.runs.durable import retry
 from app.runs.services import READ_CODE, Services
 from app.runs.steps import (
     checkpoint,
-    elsewhere,
     guidance,
+    handoff,
     prepare,
     pull_template,
     set_up,
     verify,
 )
-from app.runs.steps.announce import announce
-from app.runs.steps.elsewhere import Courier
+from app.runs.steps.handoff import BackgroundPusher
+from app.runs.steps.progress import announce
+from app.sandbox.bubblewrap import SandboxSession
 from app.store.turns import Turns
-from app.workspace.checkout import Workspace
-from app.workspace.packing import pack
-from app.workspace.sandbox import SandboxSession
 
 _WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 _DIFF_BYTES = 60_000
@@ -72,14 +74,14 @@ async def work(
     of the repository meanwhile: nothing that costs money is done for what cannot be published.
     """
     await announce(services, run, Phase.WORKING)
-    await elsewhere.bring_here(services, run, preparation.base)
+    await handoff.fetch_work(services, run, preparation.base)
     workspace = await open_workspace(services, run, preparation.base)
     tree = await prepare.work_tree(services, run)
     await set_up.for_the_agent(services, run, workspace, preparation.ground, tree)
     baseline = asyncio.create_task(verify.baseline(services, run, preparation.ground))
     try:
         async with (
-            elsewhere.carrying(
+            handoff.background_pusher(
                 _to_github(services, run, preparation), services.stops.of(run.id).set
             ) as courier,
             services.sandbox.session(
@@ -107,13 +109,13 @@ def _to_github(
     return push
 
 
-async def has_unheard(services: Services, run: RunInput) -> bool:
+async def has_unread_messages(services: Services, run: RunInput) -> bool:
     """Whether people said something to the attempt that the transcript does not have.
 
     What was there before the attempt began to work started it, and starts no other, or one that
     always fails would never end. Whoever asked it to stop meant what was said before, too.
     """
-    records = await Transcript(Turns(services.database, run.id)).load()
+    records = await StoredTranscript(Turns(services.database, run.id)).load()
     row = await services.runs.get(run.id)
     since = max(row.admitted_at or 0.0, row.stop_asked_at or 0.0)
     said = [each for each in await services.messages.of(run.id) if each.created_at > since]
@@ -132,8 +134,8 @@ async def _session(
     preparation: Preparation,
     workspace: Workspace,
     hands: SandboxSession,
-    courier: Courier,
-) -> Session:
+    courier: BackgroundPusher,
+) -> AgentSession:
     async def snapshot() -> str | None:
         if run.mode != "work":
             return None
@@ -150,26 +152,26 @@ async def _session(
         return await set_up.again(services, run, workspace)
 
     async def progress(so_far: Progress) -> None:
-        plan = [PlanItem(text=item.text, done=item.done) for item in so_far.plan]
+        plan = list(so_far.plan)
         services.edits.worked(run.id, so_far.seconds)
         await announce(services, run, Phase.WORKING, plan=plan)
 
-    async def said() -> list[Message]:
+    async def said() -> list[PersonMessage]:
         # Asked between two turns: everything until here is recorded.
         await services.shift.safe_point(courier.flush)
         found = await services.messages.of(run.id)
-        return [Message(id=each.id, author=each.author, text=each.text) for each in found]
+        return [PersonMessage(id=each.id, author=each.author, text=each.text) for each in found]
 
     stop = services.stops.of(run.id)
 
     async def stopped() -> bool:
         return stop.is_set()
 
-    share = for_the_agent(run.policy.budget, judge=run.policy.judge)
-    return Session(
+    share = agent_budget(run.policy.budget, judge=run.policy.judge)
+    return AgentSession(
         services.model,
         hands,
-        Transcript(Turns(services.database, run.id)),
+        StoredTranscript(Turns(services.database, run.id)),
         await _assignment(services, run, preparation, workspace),
         model_id=run.model,
         pictures=await _pictures(services, run),
@@ -183,7 +185,7 @@ async def _session(
     )
 
 
-class Transcript:
+class StoredTranscript:
     """The agent's records, kept in the run's turns."""
 
     def __init__(self, turns: Turns, waits: Sequence[float] = _WAITS) -> None:
@@ -199,7 +201,7 @@ class Transcript:
 
         Raises RetryableError when the database stays away.
         """
-        await tried_again(lambda: self._record(turn), self._waits, "a turn waits to be recorded")
+        await retry(lambda: self._record(turn), self._waits, log_events.TURN_NOT_RECORDED)
 
     async def _record(self, turn: TurnRecord) -> None:
         await self._turns.record(
@@ -236,7 +238,7 @@ async def _assignment(
         request=run.request,
         kind="pull_request" if trigger.is_pull_request else "issue",
         comments=tuple(
-            Remark(about=each.about, author=each.author, access=each.access, text=each.text)
+            QuotedComment(about=each.about, author=each.author, access=each.access, text=each.text)
             for each in await _context(services, run, preparation)
         ),
         guidance=(await guidance.read(services, run, preparation.rules)).texts,
@@ -248,18 +250,18 @@ async def _assignment(
 
 async def _context(
     services: Services, run: RunInput, preparation: Preparation
-) -> tuple[Context, ...]:
+) -> tuple[ContextText, ...]:
     """What was gathered when it was asked, and what no checkout holds; on a pull request also what
     that changes.
     """
-    supplies = await supplied(services, run, preparation.base)
+    supplies = await fetch_external_content(services, run, preparation.base)
     gathered = run.context
     if supplies.missing:
-        text = words.absent_from_checkout(supplies.missing)
-        gathered = (Context(about="what is not in the checkout", text=text), *gathered)
+        text = messages.agent.absent_from_checkout(supplies.missing)
+        gathered = (ContextText(about="what is not in the checkout", text=text), *gathered)
     if supplies.here:
-        text = words.fetched_into_checkout(supplies.here)
-        gathered = (Context(about="what was fetched into the checkout", text=text), *gathered)
+        text = messages.agent.fetched_into_checkout(supplies.here)
+        gathered = (ContextText(about="what was fetched into the checkout", text=text), *gathered)
     target, repo = preparation.target, run.trigger.repository
     if target.pull is None or target.at is None:
         return gathered
@@ -270,7 +272,7 @@ async def _context(
     if base is None:
         return gathered
     diff = await services.mirrors.diff(repo, base, target.at, _DIFF_BYTES)
-    return (Context(about="what the pull request changes", text=diff), *gathered)
+    return (ContextText(about="what the pull request changes", text=diff), *gathered)
 
 
 async def _pictures(services: Services, run: RunInput) -> list[Block]:
@@ -302,8 +304,8 @@ def _in_words(ending: Ending) -> Work:
         case BudgetSpent():
             return Work(ending="budget", spent=ending.which)
         case Stuck():
-            return Work(ending="stuck", text=words.repeated(ending.tool, ending.times))
-        case Refused():
+            return Work(ending="stuck", text=messages.refusals.repeated(ending.tool, ending.times))
+        case ModelDeclined():
             return Work(ending="refused", text=ending.text)
         case _:
             return Work(ending="stopped")

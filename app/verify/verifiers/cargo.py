@@ -22,7 +22,7 @@ from app.domain.verdict import (
     all_skipped,
     executed,
 )
-from app.verify.ended import broke_off, output_tail, plain, result_of
+from app.sandbox.spec import Completed
 from app.verify.junit import (
     MAX_ALL_DETAILS,
     MAX_DETAILS,
@@ -34,8 +34,21 @@ from app.verify.junit import (
     repository_path,
     stable_id,
 )
-from app.verify.verifier import STDOUT, Command, Context, FileTree, folders_with, located, unlocated
-from app.workspace.spec import Completed
+from app.verify.results import (
+    ended_early,
+    output_tail,
+    plain,
+    result_of,
+)
+from app.verify.verifier import (
+    STDOUT,
+    FileTree,
+    TestCommand,
+    VerifierContext,
+    folders_with,
+    located,
+    unlocated,
+)
 
 MAX_SELECTED = 100
 _CALL = re.compile(r"cargo test(?: --?[a-z][\w-]*(?:=[\w./,-]+)?)*")
@@ -95,19 +108,19 @@ class Cargo:
             len(test.id.split(" ")) == 3 and "…" not in test.id for test in tests
         )
 
-    def command(self, context: Context) -> Command:
+    def command(self, context: VerifierContext) -> TestCommand:
         only = [unlocated(test, self.folder).split(" ")[2] for test in context.only]
         what = self.line.split()[2:]
         if only:
             what += ["--", "--exact", *dict.fromkeys(only)]
-        return Command(
+        return TestCommand(
             argv=("bash", "-c", _SCRIPT, "honk", *what), environment=_ENVIRONMENT, stdout=True
         )
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
         printed = reports.get(STDOUT, b"")
         text = plain(printed[:MAX_REPORT_BYTES].decode("utf-8", errors="replace"))
-        run = _Run(self.folder)
+        run = _CargoOutput(self.folder)
         run.read(text)
         report = bounded(run.tests)
         tests = report.tests
@@ -125,19 +138,23 @@ class Cargo:
         return _judged(result, broken, run, text)
 
 
-def _judged(result: VerifierResult, broken: str | None, run: _Run, text: str) -> VerifierResult:
+def _judged(
+    result: VerifierResult, broken: str | None, run: _CargoOutput, text: str
+) -> VerifierResult:
     code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
     if broken is not None:
-        return broke_off(result, broken)
+        return ended_early(result, broken)
     if run.unequal:
-        return broke_off(result, f"{run.unequal} did not end, or printed another count than tests")
+        return ended_early(
+            result, f"{run.unequal} did not end, or printed another count than tests"
+        )
     if code != 0 and _DOES_NOT_BUILD.search(text):
-        unbuilt = broke_off(result, "it does not build", could_not_run=True)
+        unbuilt = ended_early(result, "it does not build", could_not_run=True)
         return _with_place(unbuilt, text, run.folder)
     if code == 0 and bad:
-        return broke_off(result, f"cargo ended with exit code 0, but {bad} of its tests fail")
+        return ended_early(result, f"cargo ended with exit code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
-        return broke_off(result, f"cargo ended with exit code {code}, but no test fails")
+        return ended_early(result, f"cargo ended with exit code {code}, but no test fails")
     return result.model_copy(update={"nothing_to_run": all_skipped(result.tests)})
 
 
@@ -179,7 +196,7 @@ _OUTCOMES = {
 
 
 @dataclass
-class _Program:
+class _TestBinary:
     """One test program while it is read."""
 
     name: str
@@ -190,12 +207,12 @@ class _Program:
     ended: bool = False
 
 
-class _Run:
+class _CargoOutput:
     """Reads what cargo and its test programs print, line by line."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self._programs: list[_Program] = []
+        self._programs: list[_TestBinary] = []
         self._listing = False
         self._one: str | None = None
         self._text: list[str] = []
@@ -238,12 +255,12 @@ class _Run:
             self._text.append(line)
 
     @property
-    def _current(self) -> _Program:
+    def _current(self) -> _TestBinary:
         return self._programs[-1]
 
     def _begin(self, name: str) -> None:
         self._tell()
-        self._programs.append(_Program(located(name, self.folder)))
+        self._programs.append(_TestBinary(located(name, self.folder)))
         self._listing, self._one = False, None
 
     def _listed(self, line: str) -> None:
@@ -304,8 +321,8 @@ class Nextest(Cargo):
     def selects(self, tests: Sequence[TestResult]) -> bool:
         return False
 
-    def command(self, context: Context) -> Command:
-        return Command(
+    def command(self, context: VerifierContext) -> TestCommand:
+        return TestCommand(
             argv=("bash", "-c", _NEXTEST, "honk", context.report),
             environment=_ENVIRONMENT,
             reports=("report.xml",),
@@ -315,13 +332,15 @@ class Nextest(Cargo):
         result = result_of(self.name, self.line, completed)
         broken = completed.how_it_ended or _CANNOT.get(completed.exit_code or 0)
         if broken is not None:
-            return broke_off(result, broken)
+            return ended_early(result, broken)
         try:
             report = read_junit(
                 reports.get("report.xml", b""), lambda program, _: f"{program} ", self.folder
             )
         except BadReportError as error:
-            return broke_off(result, f"nextest ended with exit code {result.exit_code} and {error}")
+            return ended_early(
+                result, f"nextest ended with exit code {result.exit_code} and {error}"
+            )
         if result.exit_code == _NEXTEST_FOUND_NONE and not report.tests:
             return result.model_copy(update={"nothing_to_run": True})
         update = {
@@ -329,4 +348,4 @@ class Nextest(Cargo):
             "tests_dropped": report.dropped,
             "ran": executed(report.tests),
         }
-        return _judged(result.model_copy(update=update), None, _Run(self.folder), "")
+        return _judged(result.model_copy(update=update), None, _CargoOutput(self.folder), "")

@@ -14,10 +14,17 @@ from typing import ClassVar, NamedTuple, Self
 
 from app.domain.sanitize import fit
 from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
-from app.verify.ended import broke_off, plain, result_of
+from app.sandbox.spec import Completed
 from app.verify.junit import MAX_MESSAGE, repository_path, stable_id
-from app.verify.verifier import Command, Context, FileTree, folders_with, located, outermost
-from app.workspace.spec import Completed
+from app.verify.results import ended_early, plain, result_of
+from app.verify.verifier import (
+    FileTree,
+    TestCommand,
+    VerifierContext,
+    folders_with,
+    located,
+    outermost,
+)
 
 MAX_REPORT_BYTES = 16 * 1024 * 1024
 MAX_FINDINGS = 20_000
@@ -47,7 +54,7 @@ class UnreadableError(Exception):
     """The tool's report is not what it should be; the message ends a sentence."""
 
 
-class Finding(NamedTuple):
+class LintFinding(NamedTuple):
     """One thing to mend. `file` as the tool names it; `line` from one, None for the whole file."""
 
     file: str
@@ -57,7 +64,7 @@ class Finding(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Check:
+class LintCheck:
     """One tool in one folder. `found_codes`: exit codes that say that it found something."""
 
     folder: str = ""
@@ -89,15 +96,15 @@ class Check:
     def selects(self, tests: Sequence[TestResult]) -> bool:
         return False
 
-    def command(self, context: Context) -> Command:
+    def command(self, context: VerifierContext) -> TestCommand:
         above = str(self.folder.count("/") + 1 if self.folder else 0)
-        return Command(
+        return TestCommand(
             argv=("bash", "-c", _SCRIPT, "honk", context.report, above, *self.argv),
             environment={**_ENVIRONMENT, **self.environment},
             reports=(REPORT, ABSENT),
         )
 
-    def findings(self, report: bytes) -> Iterable[Finding]:
+    def findings(self, report: bytes) -> Iterable[LintFinding]:
         """Read what the tool told. Raises UnreadableError."""
         raise NotImplementedError
 
@@ -105,7 +112,7 @@ class Check:
         result = result_of(self.name, self.line, completed)
         broken = completed.how_it_ended
         if broken is not None:
-            return broke_off(result, broken)
+            return ended_early(result, broken)
         if ABSENT in reports:
             note = f"{self.name} is configured, but the project's environment does not have it"
             update = {"note": note, "nothing_to_run": True, "complete": False}
@@ -114,7 +121,7 @@ class Check:
         try:
             found = self._told(reports.get(REPORT, b""))
         except UnreadableError as error:
-            return broke_off(result, f"{self.name} ended with exit code {code} and {error}")
+            return ended_early(result, f"{self.name} ended with exit code {code} and {error}")
         dropped = max(0, len(found) - MAX_FINDINGS)
         update = {"tests": found[:MAX_FINDINGS], "tests_dropped": dropped, "ran": True}
         return self._judged(result.model_copy(update=update))
@@ -127,16 +134,16 @@ class Check:
     def _judged(self, result: VerifierResult) -> VerifierResult:
         code = result.exit_code
         if code not in (0, *self.found_codes):
-            return broke_off(result, f"{self.name} ended with exit code {code}")
+            return ended_early(result, f"{self.name} ended with exit code {code}")
         if code != 0 and not result.tests:
-            return broke_off(result, f"{self.name} ended with exit code {code} and told nothing")
+            return ended_early(result, f"{self.name} ended with exit code {code} and told nothing")
         if result.tests:
             return result
         clean = TestResult(id=self.line, outcome=TestOutcome.PASSED, seconds=result.seconds)
         return result.model_copy(update={"tests": (clean,)})
 
 
-def _results(findings: Iterable[Finding], folder: str) -> Iterator[TestResult]:
+def _results(findings: Iterable[LintFinding], folder: str) -> Iterator[TestResult]:
     """A failing entry for each. Two that are the same but for their lines are numbered."""
     seen: Counter[str] = Counter()
     for each in sorted(findings, key=lambda each: (each.file, each.line or 0)):

@@ -13,7 +13,7 @@ import msgspec
 
 from app.verify.lenient import json_bytes
 from app.verify.verifier import FileTree, folders_with, outermost
-from app.verify.verifiers.checks import Check, Finding, UnreadableError
+from app.verify.verifiers.checks import LintCheck, LintFinding, UnreadableError
 from app.verify.verifiers.gofmt import is_named
 
 
@@ -23,27 +23,27 @@ class _Span(msgspec.Struct):
     is_primary: bool = False
 
 
-class _Code(msgspec.Struct):
+class _ClippyCode(msgspec.Struct):
     code: str = ""
 
 
-class _Message(msgspec.Struct):
+class _ClippyMessage(msgspec.Struct):
     message: str = ""
     level: str = ""
-    code: _Code | None = None
+    code: _ClippyCode | None = None
     spans: list[_Span] = []
 
 
 class _Line(msgspec.Struct):
     reason: str = ""
-    message: _Message | None = None
+    message: _ClippyMessage | None = None
 
 
 _LINE = msgspec.json.Decoder(_Line)
 
 
 @dataclass(frozen=True)
-class Clippy(Check):
+class Clippy(LintCheck):
     """What Clippy finds, warnings too: most of its rules are no more. Of the compiler, errors."""
 
     line: str = "cargo clippy"
@@ -72,7 +72,7 @@ class Clippy(Check):
         else:
             yield from (each for each in super().detect(tree) if each.folder in packages)
 
-    def findings(self, report: bytes) -> Iterator[Finding]:
+    def findings(self, report: bytes) -> Iterator[LintFinding]:
         told = set()  # a file that several targets hold is told for each
         for line in json_bytes(report).splitlines():
             found = _read(line)
@@ -81,7 +81,7 @@ class Clippy(Check):
                 yield found
 
 
-def _read(line: bytes) -> Finding | None:
+def _read(line: bytes) -> LintFinding | None:
     if not line.startswith(b"{"):
         return None
     try:
@@ -93,5 +93,5 @@ def _read(line: bytes) -> Finding | None:
         return None
     for span in message.spans:
         if span.is_primary:
-            return Finding(span.file_name, span.line_start, code, message.message)
+            return LintFinding(span.file_name, span.line_start, code, message.message)
     return None

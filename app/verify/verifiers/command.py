@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
-from app.verify.ended import output_tail
+from app.sandbox.spec import Completed
 from app.verify.junit import MAX_DETAILS
-from app.verify.verifier import Command, Context
-from app.workspace.spec import Completed
+from app.verify.results import output_tail
+from app.verify.verifier import TestCommand, VerifierContext
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class AnyCommand:
     def selects(self, tests: Sequence[TestResult]) -> bool:
         return False
 
-    def command(self, context: Context) -> Command:
-        return Command(argv=("bash", "-c", self.line))
+    def command(self, context: VerifierContext) -> TestCommand:
+        return TestCommand(argv=("bash", "-c", self.line))
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
         not_run = _NOT_RUN.get(completed.exit_code or 0)

@@ -22,11 +22,11 @@ from app.domain.verdict import (
     all_skipped,
     executed,
 )
-from app.verify.ended import broke_off, result_of
+from app.sandbox.spec import Completed
 from app.verify.junit import MAX_MESSAGE, bounded
-from app.verify.verifier import Command, Context, FileTree, located, unlocated
+from app.verify.results import ended_early, result_of
+from app.verify.verifier import FileTree, TestCommand, VerifierContext, located, unlocated
 from app.verify.verifiers.pytest import FIND_PYTHON, read_report
-from app.workspace.spec import Completed
 
 MAX_ENVIRONMENTS = 30
 _MAX_BYTES = 1_000_000
@@ -94,10 +94,10 @@ class _Environments:
     def selects(self, tests: Sequence[TestResult]) -> bool:
         return False
 
-    def command(self, context: Context) -> Command:
+    def command(self, context: VerifierContext) -> TestCommand:
         script = _SCRIPT + self._script.replace("MOST", str(MAX_ENVIRONMENTS))
         numbers = range(1, MAX_ENVIRONMENTS + 1)
-        return Command(
+        return TestCommand(
             argv=("bash", "-c", script, "honk", context.report),
             environment={"HONK_FOLDER": self.folder, "PYTHONDONTWRITEBYTECODE": "1"},
             reports=tuple(f"{n}.{kind}" for n in numbers for kind in ("name", "code", "xml")),
@@ -111,7 +111,7 @@ class _Environments:
             name = reports.get(f"{number}.name")
             if name is None:
                 break
-            ended = _Environment(self, _text(name, 200), reports.get(f"{number}.code"))
+            ended = _ToolEnvironment(self, _text(name, 200), reports.get(f"{number}.code"))
             found = ended.read(reports.get(f"{number}.xml"))
             dropped += ended.dropped
             tests += found
@@ -130,7 +130,7 @@ class _Environments:
         return _judged(result, completed)
 
 
-class _Environment:
+class _ToolEnvironment:
     """How one environment ended."""
 
     def __init__(self, verifier: _Environments, name: str, code: bytes | None) -> None:
@@ -178,11 +178,11 @@ def _judged(result: VerifierResult, completed: Completed) -> VerifierResult:
     code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
     broken = completed.how_it_ended
     if broken is not None:
-        return broke_off(result, broken)
+        return ended_early(result, broken)
     if code in _CANNOT:
-        return broke_off(result, _CANNOT[code])
+        return ended_early(result, _CANNOT[code])
     if (code == 0) == bool(bad):
-        return broke_off(result, f"it ended with exit code {code}, while {bad} of its tests fail")
+        return ended_early(result, f"it ended with exit code {code}, while {bad} of its tests fail")
     return result.model_copy(update={"nothing_to_run": all_skipped(result.tests)})
 
 

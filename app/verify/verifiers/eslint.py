@@ -9,13 +9,13 @@ from typing import ClassVar
 import msgspec
 
 from app.verify.lenient import json_bytes
-from app.verify.verifiers.checks import Check, Finding, UnreadableError
+from app.verify.verifiers.checks import LintCheck, LintFinding, UnreadableError
 
 MAX_OBJECTS = 400_000
 _ERROR = 2
 
 
-class _Message(msgspec.Struct):
+class _EslintMessage(msgspec.Struct):
     message: str = ""
     severity: int = 0
     rule: str | None = msgspec.field(name="ruleId", default=None)
@@ -24,14 +24,14 @@ class _Message(msgspec.Struct):
 
 class _File(msgspec.Struct):
     path: str = msgspec.field(name="filePath", default="")
-    messages: list[_Message] = []
+    messages: list[_EslintMessage] = []
 
 
 _FILES = msgspec.json.Decoder(list[_File])
 
 
 @dataclass(frozen=True)
-class Eslint(Check):
+class Eslint(LintCheck):
     """What ESLint calls errors; its warnings do not fail it by themselves."""
 
     line: str = "eslint ."
@@ -43,7 +43,7 @@ class Eslint(Check):
         ("package.json", r'^\s*"eslintConfig"\s*:'),
     )
 
-    def findings(self, report: bytes) -> Iterator[Finding]:
+    def findings(self, report: bytes) -> Iterator[LintFinding]:
         if report.count(b"{") > MAX_OBJECTS:
             raise UnreadableError("its report has more entries than can be read")
         try:
@@ -53,4 +53,4 @@ class Eslint(Check):
         for file in files:
             for each in file.messages:
                 if each.severity == _ERROR:
-                    yield Finding(file.path, each.line, each.rule or "", each.message)
+                    yield LintFinding(file.path, each.line, each.rule or "", each.message)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from app.domain.foreign import json_value
+from app.domain.safe_json import json_value
 from app.domain.sanitize import fit, fit_middle
 from app.domain.verdict import (
     Kind,
@@ -22,7 +22,7 @@ from app.domain.verdict import (
     all_skipped,
     executed,
 )
-from app.verify.ended import broke_off, output_tail, plain, result_of
+from app.sandbox.spec import Completed
 from app.verify.junit import (
     MAX_ALL_DETAILS,
     MAX_DETAILS,
@@ -33,8 +33,13 @@ from app.verify.junit import (
     stable_id,
 )
 from app.verify.lenient import json_bytes
-from app.verify.verifier import STDOUT, Command, Context, FileTree, folders_with
-from app.workspace.spec import Completed
+from app.verify.results import (
+    ended_early,
+    output_tail,
+    plain,
+    result_of,
+)
+from app.verify.verifier import STDOUT, FileTree, TestCommand, VerifierContext, folders_with
 
 PACKAGES = "packages"
 MAX_SELECTED = 100
@@ -90,7 +95,7 @@ class Go:
         """By their outermost names; a package as a whole cannot be asked for by a name."""
         return 0 < len(tests) <= MAX_SELECTED and all(_parts(test.id) for test in tests)
 
-    def command(self, context: Context) -> Command:
+    def command(self, context: VerifierContext) -> TestCommand:
         what = self.line.split()[2:]
         if context.only:
             chosen = [parts for test in context.only if (parts := _parts(test))]
@@ -98,7 +103,7 @@ class Go:
             what = [word for word in what if word.startswith("-")]
             what.append(f"-run=^({'|'.join(map(re.escape, names))})$")
             what += sorted({package for package, _ in chosen})
-        return Command(
+        return TestCommand(
             argv=("bash", "-c", _SCRIPT, "honk", context.report, *what),
             reports=(PACKAGES,),
             stdout=True,
@@ -106,7 +111,7 @@ class Go:
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
         printed = reports.get(STDOUT, b"")
-        run = _Run(_folders(reports.get(PACKAGES, b"")), self.folder)
+        run = _GoOutput(_folders(reports.get(PACKAGES, b"")), self.folder)
         for line in json_bytes(printed[:MAX_REPORT_BYTES]).splitlines():
             run.read(line)
         report = bounded(run.tests())
@@ -127,20 +132,20 @@ def _judged(result: VerifierResult, completed: Completed, *, too_long: bool) -> 
     code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
     broken = completed.how_it_ended
     if broken is not None:
-        return broke_off(result, broken)
+        return ended_early(result, broken)
     if code == 127:
-        return broke_off(result, "there is no go to run the tests with")
+        return ended_early(result, "there is no go to run the tests with")
     if too_long:
-        return broke_off(result, f"it printed more than {MAX_REPORT_BYTES // 2**20} MiB")
+        return ended_early(result, f"it printed more than {MAX_REPORT_BYTES // 2**20} MiB")
     if code == 0 and bad:
-        return broke_off(result, f"go ended with exit code 0, but {bad} of its tests fail")
+        return ended_early(result, f"go ended with exit code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
-        return broke_off(result, f"go ended with exit code {code}, but no test fails")
+        return ended_early(result, f"go ended with exit code {code}, but no test fails")
     return result.model_copy(update={"nothing_to_run": all_skipped(result.tests)})
 
 
 @dataclass
-class _Told:
+class _TestOutput:
     """One test, or one package, as far as it is known."""
 
     outcome: TestOutcome | None = None
@@ -161,15 +166,15 @@ class _Told:
         return plain(_MARKS.sub("", "".join(self.output))).strip("\n")
 
 
-class _Run:
+class _GoOutput:
     """Reads events one by one; what is not an event is left aside."""
 
     def __init__(self, folders: Mapping[str, str], folder: str) -> None:
         self.broken = False
         self._folders = folders
         self._folder = folder
-        self._told: dict[tuple[str, str], _Told] = {}
-        self._builds: dict[str, _Told] = {}
+        self._told: dict[tuple[str, str], _TestOutput] = {}
+        self._builds: dict[str, _TestOutput] = {}
         self._details_left = MAX_ALL_DETAILS
 
     def read(self, line: bytes) -> None:
@@ -181,11 +186,11 @@ class _Run:
             return
         action, output = event.get("Action"), str(event.get("Output", ""))
         if action == "build-output":
-            self._builds.setdefault(str(event.get("ImportPath")), _Told()).add(output)
+            self._builds.setdefault(str(event.get("ImportPath")), _TestOutput()).add(output)
         package, test = event.get("Package"), event.get("Test", "")
         if not isinstance(package, str) or not isinstance(test, str):
             return
-        told = self._told.setdefault((package, test), _Told())
+        told = self._told.setdefault((package, test), _TestOutput())
         if action == "output":
             told.add(output)
         elif action in _ENDS:
@@ -225,7 +230,7 @@ class _Run:
         packages = [told.text for (_, name), told in self._told.items() if not name]
         return "\n".join(filter(None, [*builds, *tests, *packages])).encode()
 
-    def _test(self, package: str, name: str, told: _Told) -> TestResult:
+    def _test(self, package: str, name: str, told: _TestOutput) -> TestResult:
         test_id = stable_id(f"{package} {name}")
         if told.outcome is TestOutcome.PASSED:
             return TestResult(id=test_id, outcome=told.outcome, seconds=told.seconds)
@@ -236,7 +241,7 @@ class _Run:
         outcome = told.outcome or TestOutcome.ERROR
         return self._result(test_id, outcome, message, text, place, told)
 
-    def _package(self, package: str, told: _Told) -> TestResult:
+    def _package(self, package: str, told: _TestOutput) -> TestResult:
         build = self._builds.get(told.failed_build)
         text = build.text if build is not None else told.text
         message, place = self._where(package, text, built=build is not None)
@@ -252,7 +257,7 @@ class _Run:
         message: str,
         text: str,
         place: tuple[str | None, int | None],
-        told: _Told,
+        told: _TestOutput,
     ) -> TestResult:
         details = fit_middle(text, max(0, min(MAX_DETAILS, self._details_left)))
         self._details_left -= len(details)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from app.verify.verifier import FileTree, folders_with
-from app.verify.verifiers.checks import MAX_CONFIG_BYTES, Check, Finding, lines_of
+from app.verify.verifiers.checks import MAX_CONFIG_BYTES, LintCheck, LintFinding, lines_of
 
 _NAMED_IN = (
     *("Makefile", "GNUmakefile", ".pre-commit-config.yaml", ".golangci.yml", ".golangci.yaml"),
@@ -25,7 +25,7 @@ def is_named(tree: FileTree, words: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Gofmt(Check):
+class Gofmt(LintCheck):
     """Files that gofmt would write otherwise."""
 
     line: str = "gofmt -l ."
@@ -39,7 +39,7 @@ class Gofmt(Check):
         if folders and is_named(tree, r"\bgofmt\b|\bgo fmt\b"):
             yield from (cls(folder=folder) for folder in folders)
 
-    def findings(self, report: bytes) -> Iterator[Finding]:
+    def findings(self, report: bytes) -> Iterator[LintFinding]:
         for line in lines_of(report):
             if line and not line.startswith("vendor/"):
-                yield Finding(line, None, "", "is not formatted")
+                yield LintFinding(line, None, "", "is not formatted")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from app.domain.verdict import Kind, TestResult, VerifierResult
-from app.verify.verifier import Command, Context, FileTree, folders_with, outermost
+from app.sandbox.spec import Completed
+from app.verify.verifier import FileTree, TestCommand, VerifierContext, folders_with, outermost
 from app.verify.verifiers import surefire
-from app.workspace.spec import Completed
 
 _FILES = ("settings.gradle", "settings.gradle.kts", "build.gradle", "build.gradle.kts")
 # `cleanTest`: results that are up to date are not written anew, and would not count.
@@ -40,8 +40,8 @@ class Gradle:
     def selects(self, tests: Sequence[TestResult]) -> bool:
         return False
 
-    def command(self, context: Context) -> Command:
-        return Command(
+    def command(self, context: VerifierContext) -> TestCommand:
+        return TestCommand(
             argv=("bash", "-c", surefire.SCRIPT, "honk", context.report, _BELOW, *_CALL),
             reports=surefire.REPORTS,
         )

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from app.domain.verdict import Kind, TestResult, VerifierResult, all_skipped, executed
-from app.verify.ended import broke_off, result_of
-from app.verify.junit import BadReportError, Report, read_junit
-from app.verify.verifier import Command, Context, FileTree, unlocated
+from app.sandbox.spec import Completed
+from app.verify.junit import BadReportError, JUnitReport, read_junit
+from app.verify.results import ended_early, result_of
+from app.verify.verifier import FileTree, TestCommand, VerifierContext, unlocated
 from app.verify.verifiers.scripts import test_scripts
-from app.workspace.spec import Completed
 
 REPORT = "report.xml"
 BROKEN = "broken"
@@ -83,11 +83,11 @@ class ScriptRunner:
             if found.runner == cls.name:
                 yield cls(found.folder, found.line, found.manager, found.name, found.text)
 
-    def added(self, context: Context) -> Sequence[str]:
+    def added(self, context: VerifierContext) -> Sequence[str]:
         """The words after the runner's own."""
         raise NotImplementedError
 
-    def node_options(self, context: Context) -> str:
+    def node_options(self, context: VerifierContext) -> str:
         """What every node of the run is started with."""
         return ""
 
@@ -97,15 +97,15 @@ class ScriptRunner:
             SEPARATOR in test.id and "…" not in test.id for test in tests
         )
 
-    def selection(self, context: Context) -> str:
+    def selection(self, context: VerifierContext) -> str:
         """An expression for whole names, as Jest, Vitest and Mocha join them: with blanks."""
         names = [unlocated(test, self.folder).split(SEPARATOR)[1:] for test in context.only]
         joined = (f"(?: |{SEPARATOR})".join(map(_escaped, words)) for words in names)
         return f"^(?:{'|'.join(dict.fromkeys(joined))})$"
 
-    def command(self, context: Context) -> Command:
+    def command(self, context: VerifierContext) -> TestCommand:
         argv = ("bash", "-c", _SCRIPT, "honk", context.report, self.manager, self.script)
-        return Command(
+        return TestCommand(
             argv=(*argv, self.program, *self.added(context)),
             environment={**ENVIRONMENT, "HONK_NODE_OPTIONS": self.node_options(context)},
             reports=(REPORT, BROKEN, OTHER_MANAGER),
@@ -137,21 +137,23 @@ class ScriptRunner:
         """What exit code and report say together; where they disagree, the worse holds."""
         code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
         if broken is not None:
-            return broke_off(result, broken)
+            return ended_early(result, broken)
         if code == 127:
-            return broke_off(result, f"there is no node, or no {self.name}, to run the tests with")
+            return ended_early(
+                result, f"there is no node, or no {self.name}, to run the tests with"
+            )
         if not result.tests and self.none_found.search(result.output_tail):
             problem = f"{self.name} found no tests"
             return result.model_copy(update={"problem": problem, "nothing_to_run": True})
         ended = f"{self.line} ended with exit code {code}"
         if unreadable is not None:
-            return broke_off(result, f"{ended} and {unreadable}")
+            return ended_early(result, f"{ended} and {unreadable}")
         if code == 0 and not result.tests:
-            return broke_off(result, f"{ended} and ran nothing")
+            return ended_early(result, f"{ended} and ran nothing")
         if code == 0 and bad:
-            return broke_off(result, f"{ended}, but {bad} of its tests fail")
+            return ended_early(result, f"{ended}, but {bad} of its tests fail")
         if code != 0 and not bad:
-            return broke_off(result, f"{ended}, but no test fails")
+            return ended_early(result, f"{ended}, but no test fails")
         return result.model_copy(update={"nothing_to_run": all_skipped(result.tests)})
 
 
@@ -160,10 +162,10 @@ def _escaped(name: str) -> str:
     return re.sub(r"[\\^$.*+?()\[\]{}|/]", r"\\\g<0>", name)
 
 
-def _read(report: bytes | None, folder: str) -> tuple[Report, str | None]:
+def _read(report: bytes | None, folder: str) -> tuple[JUnitReport, str | None]:
     if report is None:
-        return Report(()), "wrote no report"
+        return JUnitReport(()), "wrote no report"
     try:
         return read_junit(report, lambda names, _: names or None, folder), None
     except BadReportError as error:
-        return Report(()), str(error)
+        return JUnitReport(()), str(error)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from app.verify.verifier import Context
+from app.verify.verifier import VerifierContext
 from app.verify.verifiers.javascript import ScriptRunner
 
 
@@ -20,7 +20,7 @@ class Jest(ScriptRunner):
     program: ClassVar[str] = "jest"
     none_found: ClassVar[re.Pattern[str]] = re.compile(r"^No tests found", re.MULTILINE)
 
-    def added(self, context: Context) -> Sequence[str]:
+    def added(self, context: VerifierContext) -> Sequence[str]:
         words = ["--ci", "--testLocationInResults"]
         # Reporters on the command line take the place of the configured ones.
         if "--reporters" not in self.text:

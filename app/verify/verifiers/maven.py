@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from app.domain.verdict import Kind, TestResult, VerifierResult
-from app.verify.verifier import Command, Context, FileTree, folders_with, outermost, unlocated
+from app.sandbox.spec import Completed
+from app.verify.verifier import (
+    FileTree,
+    TestCommand,
+    VerifierContext,
+    folders_with,
+    outermost,
+    unlocated,
+)
 from app.verify.verifiers import surefire
-from app.workspace.spec import Completed
 
 MAX_SELECTED = 100
 # Words of a Java method; what else a name may hold (parameters, display names) selects nothing.
@@ -40,11 +47,11 @@ class Maven:
         """By class and method, in whatever module has it."""
         return 0 < len(tests) <= MAX_SELECTED and all(_NAMED.fullmatch(test.id) for test in tests)
 
-    def command(self, context: Context) -> Command:
+    def command(self, context: VerifierContext) -> TestCommand:
         only = [_NAMED.fullmatch(unlocated(test, self.folder)) for test in context.only]
         names = [f"{found[1]}#{found[2]}" for found in only if found]
         chosen = [f"-Dtest={','.join(names)}", *_NONE_IS_WELL] if names else []
-        return Command(
+        return TestCommand(
             argv=("bash", "-c", surefire.SCRIPT, "honk", context.report, _BELOW, *_CALL, *chosen),
             reports=surefire.REPORTS,
         )

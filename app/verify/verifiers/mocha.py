@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from app.verify.verifier import Context
+from app.verify.verifier import VerifierContext
 from app.verify.verifiers.javascript import ScriptRunner
 
 
@@ -22,7 +22,7 @@ class Mocha(ScriptRunner):
         r"^Error: No (?:test|spec) files? found", re.MULTILINE
     )
 
-    def added(self, context: Context) -> Sequence[str]:
+    def added(self, context: VerifierContext) -> Sequence[str]:
         words = ["--reporter", f"{context.tools}/reporters/mocha.cjs", "--no-color"]
         if context.only:
             words += ["--grep", self.selection(context)]

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from app.verify.verifier import Command, Context, FileTree, located
-from app.verify.verifiers.checks import MAX_CONFIG_BYTES, Check, Finding, lines_of, number
+from app.verify.verifier import FileTree, TestCommand, VerifierContext, located
+from app.verify.verifiers.checks import MAX_CONFIG_BYTES, LintCheck, LintFinding, lines_of, number
 
 _ERROR = re.compile(r"([^:\n]{1,500}):(?:(\d+):)?(?:\d+:)? error: (.*?)(?:  \[([\w-]+)\])?")
 _FILES = re.compile(r"^\s*(?:files|packages|modules)\s*=", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Mypy(Check):
+class Mypy(LintCheck):
     """The files that its configuration names, or else all below the folder.
 
     Its output in JSON is new, and lines of text have been the same for long: they are read.
@@ -40,15 +40,15 @@ class Mypy(Check):
         for found in super().detect(tree):
             yield replace(found, files=() if _names_files(tree, found.folder) else (".",))
 
-    def command(self, context: Context) -> Command:
+    def command(self, context: VerifierContext) -> TestCommand:
         command = super().command(context)
         return replace(command, argv=(*command.argv, *self.files))
 
-    def findings(self, report: bytes) -> Iterator[Finding]:
+    def findings(self, report: bytes) -> Iterator[LintFinding]:
         for line in lines_of(report):
             found = _ERROR.fullmatch(line)
             if found is not None:
-                yield Finding(found[1], number(found[2]), found[4] or "", found[3])
+                yield LintFinding(found[1], number(found[2]), found[4] or "", found[3])
 
 
 def _names_files(tree: FileTree, folder: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from app.domain.verdict import TestResult
-from app.verify.verifier import Context
+from app.verify.verifier import VerifierContext
 from app.verify.verifiers.javascript import ScriptRunner
 
 _DESTINATION = "--test-reporter-destination="
@@ -31,10 +31,10 @@ class Node(ScriptRunner):
         """An expression for names cannot be given through NODE_OPTIONS."""
         return False
 
-    def added(self, context: Context) -> Sequence[str]:
+    def added(self, context: VerifierContext) -> Sequence[str]:
         return ()
 
-    def node_options(self, context: Context) -> str:
+    def node_options(self, context: VerifierContext) -> str:
         """Ours, and what the script would have had without: its own reporter, or node's."""
         ours = f'"--test-reporter={context.tools}/reporters/node.mjs"'
         options = [ours, f"{_DESTINATION}stdout"]  # where it prints nothing

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from app.verify.verifier import Command, Context, FileTree
+from app.verify.verifier import FileTree, TestCommand, VerifierContext
 from app.verify.verifiers.command import AnyCommand
 from app.verify.verifiers.javascript import ENVIRONMENT
 from app.verify.verifiers.scripts import test_scripts
@@ -26,5 +26,5 @@ class Npm(AnyCommand):
             if not found.runner:
                 yield cls(folder=found.folder, line=found.line)
 
-    def command(self, context: Context) -> Command:
+    def command(self, context: VerifierContext) -> TestCommand:
         return replace(super().command(context), environment=ENVIRONMENT)

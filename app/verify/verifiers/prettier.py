@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from app.verify.verifiers.checks import Check, Finding, lines_of
+from app.verify.verifiers.checks import LintCheck, LintFinding, lines_of
 
 
 @dataclass(frozen=True)
-class Prettier(Check):
+class Prettier(LintCheck):
     """Files that Prettier would write otherwise."""
 
     line: str = "prettier --check ."
@@ -23,7 +23,7 @@ class Prettier(Check):
         ("package.json", r'^\s*"prettier"\s*:\s*(?:\{|"(?![\^~]?\d|latest|\*|>|<))'),
     )
 
-    def findings(self, report: bytes) -> Iterator[Finding]:
+    def findings(self, report: bytes) -> Iterator[LintFinding]:
         for line in lines_of(report):
             if line:
-                yield Finding(line, None, "", "is not formatted")
+                yield LintFinding(line, None, "", "is not formatted")

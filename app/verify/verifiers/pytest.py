@@ -15,18 +15,18 @@ from typing import ClassVar
 
 from app.domain.sanitize import fit
 from app.domain.verdict import Kind, TestResult, VerifierResult, all_skipped, executed
-from app.verify.ended import broke_off, result_of
-from app.verify.junit import MAX_MESSAGE, BadReportError, Report, read_junit
+from app.sandbox.spec import Completed
+from app.verify.junit import MAX_MESSAGE, BadReportError, JUnitReport, read_junit
+from app.verify.results import ended_early, result_of
 from app.verify.verifier import (
-    Command,
-    Context,
     FileTree,
+    TestCommand,
+    VerifierContext,
     folders_with,
     located,
     outermost,
     unlocated,
 )
-from app.workspace.spec import Completed
 
 REPORT = "report.xml"
 LENT = "lent"
@@ -161,12 +161,12 @@ class Pytest:
             and all(_is_node_id(test.id) for test in tests)
         )
 
-    def command(self, context: Context) -> Command:
+    def command(self, context: VerifierContext) -> TestCommand:
         what = ["line", self._own_report()]
         if self.line == BY_ITSELF:
             only = [unlocated(test_id, self.folder) for test_id in context.only]
             what = ["run", *(f"--ignore={folder}" for folder in self.apart), *only]
-        return Command(
+        return TestCommand(
             argv=("bash", "-c", _SCRIPT, "honk", context.report, context.tools, *what),
             environment={
                 "HONK_PROBE": PROBE,
@@ -243,14 +243,14 @@ def _speaks_of_it(tree: FileTree) -> bool:
     )
 
 
-def read_report(report: bytes | None, folder: str) -> tuple[Report, str | None]:
+def read_report(report: bytes | None, folder: str) -> tuple[JUnitReport, str | None]:
     """The tests of a report of pytest's, and what was wrong with it, in words."""
     if report is None:
-        return Report(()), "it wrote no report"
+        return JUnitReport(()), "it wrote no report"
     try:
         read = read_junit(report, node_prefix, folder)
     except BadReportError as error:
-        return Report(()), str(error)
+        return JUnitReport(()), str(error)
     return replace(read, tests=tuple(map(_with_reason, read.tests))), None
 
 
@@ -274,21 +274,21 @@ def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) 
     """What the exit code and the report say together; where they disagree, the worse holds."""
     code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
     if broken is not None:
-        return broke_off(result, broken)
+        return ended_early(result, broken)
     if code == 5 and all_skipped(result.tests):
         return _with(result, problem="pytest collected nothing", nothing_to_run=True)
     if code == 2 and bad and unreadable is None:
         return _with(result, note=_joined_notes(result.note, _COLLECTING), complete=False)
     if code in _EXITS:
-        return broke_off(result, f"{_EXITS[code]} (exit code {code})")
+        return ended_early(result, f"{_EXITS[code]} (exit code {code})")
     if unreadable is not None:
-        return broke_off(result, f"pytest ended with exit code {code} and {unreadable}")
+        return ended_early(result, f"pytest ended with exit code {code} and {unreadable}")
     if code == 0 and not result.tests:
-        return broke_off(result, "pytest ended with exit code 0 and ran nothing")
+        return ended_early(result, "pytest ended with exit code 0 and ran nothing")
     if code == 0 and bad:
-        return broke_off(result, f"pytest ended with exit code 0, but {bad} of its tests fail")
+        return ended_early(result, f"pytest ended with exit code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
-        return broke_off(result, f"pytest ended with exit code {code}, but no test fails")
+        return ended_early(result, f"pytest ended with exit code {code}, but no test fails")
     complete = not (code == 1 and _STOPPED_EARLY in result.output_tail)
     return _with(result, nothing_to_run=all_skipped(result.tests), complete=complete)
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from app.verify.lenient import json_bytes
-from app.verify.verifiers.checks import Check, Finding, UnreadableError, lines_of, number
+from app.verify.verifiers.checks import LintCheck, LintFinding, UnreadableError, lines_of, number
 
 
 class _Location(msgspec.Struct):
@@ -28,7 +28,7 @@ _DIAGNOSTIC = msgspec.json.Decoder(_Diagnostic)
 
 
 @dataclass(frozen=True)
-class Ruff(Check):
+class Ruff(LintCheck):
     """The linter, with the rules that the repository chose."""
 
     line: str = "ruff check"
@@ -43,18 +43,18 @@ class Ruff(Check):
         ("pyproject.toml", r"^\[tool\.ruff[\].]"),
     )
 
-    def findings(self, report: bytes) -> Iterator[Finding]:
+    def findings(self, report: bytes) -> Iterator[LintFinding]:
         for line in json_bytes(report).splitlines():
             try:
                 each = _DIAGNOSTIC.decode(line)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 raise UnreadableError("its report is truncated or not JSON") from None
             row = each.location.row if each.location else None
-            yield Finding(each.filename, row, each.code or "", each.message)
+            yield LintFinding(each.filename, row, each.code or "", each.message)
 
 
 @dataclass(frozen=True)
-class RuffFormat(Check):
+class RuffFormat(LintCheck):
     """The formatter, where its own part of the configuration says that it is used."""
 
     line: str = "ruff format --check"
@@ -66,15 +66,15 @@ class RuffFormat(Check):
         ("pyproject.toml", r"^\[tool\.ruff\.format\]"),
     )
 
-    def findings(self, report: bytes) -> Iterator[Finding]:
+    def findings(self, report: bytes) -> Iterator[LintFinding]:
         """One line for each file; of newer versions, the place of its first difference."""
         unformatted = False
         for line in lines_of(report):
             _, would, file = line.partition("Would reformat: ")
             if would:
-                yield Finding(file, None, "", _UNFORMATTED)
+                yield LintFinding(file, None, "", _UNFORMATTED)
             elif unformatted and (found := _AT.fullmatch(line)) is not None:
-                yield Finding(found[1], number(found[2]), "", _UNFORMATTED)
+                yield LintFinding(found[1], number(found[2]), "", _UNFORMATTED)
             unformatted = line.startswith("unformatted: ")
 
 

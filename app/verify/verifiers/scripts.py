@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from app.domain.foreign import json_value
+from app.domain.safe_json import json_value
 from app.verify.verifier import FileTree, folders_with, located
 
 MAX_MANIFEST_BYTES = 1_000_000

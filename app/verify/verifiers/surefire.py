@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from app.domain.verdict import TestResult, VerifierResult, all_skipped, executed
-from app.verify.ended import broke_off, result_of
+from app.sandbox.spec import Completed
 from app.verify.junit import (
     MAX_REPORT_BYTES,
     MAX_TESTS,
@@ -23,8 +23,8 @@ from app.verify.junit import (
     read_junit,
     repository_path,
 )
+from app.verify.results import ended_early, result_of
 from app.verify.verifier import located
-from app.workspace.spec import Completed
 
 REPORTS = ("places", "sources", "*.xml")
 MAX_ALL_BYTES = 2 * MAX_REPORT_BYTES
@@ -55,7 +55,7 @@ _COMPILER = re.compile(
 )
 
 
-class Found(NamedTuple):
+class SurefireReport(NamedTuple):
     """What all reports of one run hold together. `problem`: why not all of them count."""
 
     tests: tuple[TestResult, ...]
@@ -63,7 +63,7 @@ class Found(NamedTuple):
     problem: str | None
 
 
-def read_reports(reports: Mapping[str, bytes], folder: str) -> Found:
+def read_reports(reports: Mapping[str, bytes], folder: str) -> SurefireReport:
     """Ids are the module's folder, class and name; never raises."""
     places = dict(_listed(reports.get("places", b"")))
     sources = _Sources(reports.get("sources", b""), folder)
@@ -86,7 +86,7 @@ def read_reports(reports: Mapping[str, bytes], folder: str) -> Found:
     tests = [sources.placed(test) if test.outcome.bad else test for test in tests]
     tests.sort(key=lambda test: not test.outcome.bad)
     dropped += max(0, len(tests) - MAX_TESTS)
-    return Found(tuple(tests[:MAX_TESTS]), dropped, problems[0] if problems else None)
+    return SurefireReport(tuple(tests[:MAX_TESTS]), dropped, problems[0] if problems else None)
 
 
 def located_module(path: str | None, folder: str) -> str:
@@ -176,25 +176,25 @@ def result(
     code, bad = completed.exit_code, sum(test.outcome.bad for test in found.tests)
     broken = completed.how_it_ended
     if broken is not None:
-        return broke_off(said, broken)
+        return ended_early(said, broken)
     if code == 127:
-        return broke_off(said, f"there is no {line.split()[0]} to run the tests with")
+        return ended_early(said, f"there is no {line.split()[0]} to run the tests with")
     compiler = _COMPILER.search(said.output_tail) if code else None
     if compiler is not None:
         return _not_built(said, compiler, folder)
     if found.problem is not None:
-        return broke_off(said, f"{line} ended with exit code {code} and {found.problem}")
+        return ended_early(said, f"{line} ended with exit code {code} and {found.problem}")
     if code == 0 and bad:
-        return broke_off(said, f"{line} ended with exit code 0, but {bad} of its tests fail")
+        return ended_early(said, f"{line} ended with exit code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
-        return broke_off(said, f"{line} ended with exit code {code}, but no test fails")
+        return ended_early(said, f"{line} ended with exit code {code}, but no test fails")
     problem = None if found.tests else "it ended with exit code 0 and ran nothing"
     nothing = all_skipped(found.tests)
     return said.model_copy(update={"nothing_to_run": nothing, "problem": problem})
 
 
 def _not_built(said: VerifierResult, at: re.Match[str], folder: str) -> VerifierResult:
-    broken = broke_off(said, "it does not build", could_not_run=True)
+    broken = ended_early(said, "it does not build", could_not_run=True)
     *others, entry = broken.tests
     place = {"file": repository_path(at[1], folder), "line": int(at[2] or at[3])}
     return broken.model_copy(update={"tests": (*others, entry.model_copy(update=place))})

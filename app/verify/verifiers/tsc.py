@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from app.verify.verifiers.checks import Check, Finding, lines_of, number
+from app.verify.verifiers.checks import LintCheck, LintFinding, lines_of, number
 
 _ERROR = re.compile(r"(.{1,500}?)\((\d+),\d+\): error (TS\d+): (.*)")
 _GLOBAL = re.compile(r"error (TS\d+): (.*)")
 
 
 @dataclass(frozen=True)
-class Tsc(Check):
+class Tsc(LintCheck):
     """The project that `tsconfig.json` describes. Nothing is written."""
 
     line: str = "tsc --noEmit"
@@ -26,9 +26,9 @@ class Tsc(Check):
     found_codes: ClassVar[tuple[int, ...]] = (1, 2)
     configuration: ClassVar[tuple[tuple[str, str], ...]] = (("tsconfig.json", ""),)
 
-    def findings(self, report: bytes) -> Iterator[Finding]:
+    def findings(self, report: bytes) -> Iterator[LintFinding]:
         for line in lines_of(report):
             if (found := _ERROR.fullmatch(line)) is not None:
-                yield Finding(found[1], number(found[2]), found[3], found[4])
+                yield LintFinding(found[1], number(found[2]), found[3], found[4])
             elif (found := _GLOBAL.fullmatch(line)) is not None:
-                yield Finding("tsconfig.json", None, found[1], found[2])
+                yield LintFinding("tsconfig.json", None, found[1], found[2])

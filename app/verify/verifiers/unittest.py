@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from app.domain.verdict import Kind, TestResult, VerifierResult, all_skipped, executed
-from app.verify.ended import broke_off, result_of
-from app.verify.verifier import Command, Context, FileTree, folders_with, outermost
+from app.sandbox.spec import Completed
+from app.verify.results import ended_early, result_of
+from app.verify.verifier import FileTree, TestCommand, VerifierContext, folders_with, outermost
 from app.verify.verifiers.pytest import FIND_PYTHON, IS_UNITTEST, PROBE, Pytest, read_report
-from app.workspace.spec import Completed
 
 REPORT = "report.xml"
 MANIFESTS = ("pyproject.toml", "setup.py", "setup.cfg")
@@ -63,8 +63,8 @@ class Unittest:
     def selects(self, tests: Sequence[TestResult]) -> bool:
         return False
 
-    def command(self, context: Context) -> Command:
-        return Command(
+    def command(self, context: VerifierContext) -> TestCommand:
+        return TestCommand(
             argv=("bash", "-c", _SCRIPT, "honk", context.report),
             environment={
                 "HONK_PROBE": PROBE,
@@ -92,18 +92,18 @@ class Unittest:
 def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) -> VerifierResult:
     code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
     if broken is not None:
-        return broke_off(result, broken)
+        return ended_early(result, broken)
     if code == 127:
-        return broke_off(result, "there is no Python to run the tests with")
+        return ended_early(result, "there is no Python to run the tests with")
     if unreadable is not None:
-        return broke_off(result, f"unittest ended with exit code {code} and {unreadable}")
+        return ended_early(result, f"unittest ended with exit code {code} and {unreadable}")
     if code == _NO_TESTS and not result.tests:
         problem = "unittest found no tests"
         return result.model_copy(update={"problem": problem, "nothing_to_run": True})
     if code == 0 and bad:
-        return broke_off(result, f"unittest ended with exit code 0, but {bad} of its tests fail")
+        return ended_early(result, f"unittest ended with exit code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
-        return broke_off(result, f"unittest ended with exit code {code}, but no test fails")
+        return ended_early(result, f"unittest ended with exit code {code}, but no test fails")
     return result.model_copy(update={"nothing_to_run": all_skipped(result.tests)})
 
 

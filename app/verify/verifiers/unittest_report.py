@@ -51,7 +51,7 @@ def _below(method: str, name: str) -> str:
     return name if path.startswith(os.pardir) else path.replace(os.sep, "/") + classes
 
 
-class Case:
+class ReportCase:
     """What is known of one test."""
 
     def __init__(self, test: unittest.TestCase) -> None:
@@ -98,19 +98,19 @@ def _element(tag: str, message: str, text: str) -> str:
     return f"<{tag} message={quoteattr(shown(message)[:600])}>{escape(shown(text))}</{tag}>"
 
 
-class Result(unittest.TextTestResult):
+class RecordingResult(unittest.TextTestResult):
     """As unittest's own, and remembers every case."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self.cases: dict[int, Case] = {}
+        self.cases: dict[int, ReportCase] = {}
 
     def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's names
         super().startTest(test)
         self.of(test)
 
-    def of(self, test: unittest.TestCase) -> Case:
-        return self.cases.setdefault(id(test), Case(test))
+    def of(self, test: unittest.TestCase) -> ReportCase:
+        return self.cases.setdefault(id(test), ReportCase(test))
 
     def tell(self, test: unittest.TestCase, tag: str, error: Error) -> None:
         lines = traceback.format_exception(*error)
@@ -157,9 +157,9 @@ def discovered() -> unittest.TestSuite:
 def main(report: str) -> int:
     """Run everything and write the report. Exit codes are those of `python -m unittest`."""
     suite = discovered()
-    runner = unittest.TextTestRunner(resultclass=Result)
+    runner = unittest.TextTestRunner(resultclass=RecordingResult)
     result = runner.run(suite)
-    assert isinstance(result, Result)
+    assert isinstance(result, RecordingResult)
     cases = "".join(case.xml() for case in result.cases.values())
     with Path(report).open("w", encoding="utf-8", errors="replace") as file:
         file.write(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from app.verify.verifier import Context
+from app.verify.verifier import VerifierContext
 from app.verify.verifiers.javascript import ScriptRunner
 
 
@@ -20,7 +20,7 @@ class Vitest(ScriptRunner):
     program: ClassVar[str] = "vitest run"
     none_found: ClassVar[re.Pattern[str]] = re.compile(r"^No test files found", re.MULTILINE)
 
-    def added(self, context: Context) -> Sequence[str]:
+    def added(self, context: VerifierContext) -> Sequence[str]:
         words = ["--includeTaskLocation", "--watch=false"]
         # Reporters on the command line take the place of the configured ones.
         if "--reporter" not in self.text:

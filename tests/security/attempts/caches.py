@@ -17,14 +17,14 @@ from typing import Any
 
 from app.domain import setup
 from app.domain.values import CommitSha, RepoName
+from app.egress.package_clients import ask
+from app.git.external_cache import ExternalCache
+from app.git.setup_snapshots import SetupSnapshots
 from app.private_files import close_home
+from app.sandbox.spec import Mount
 from app.store.database import Database
 from app.store.results import ResultStore
-from app.verify.lent import lend_pytest
-from app.workspace.clients import ask
-from app.workspace.snapshots import Snapshots
-from app.workspace.spec import Mount
-from app.workspace.supply import Supply
+from app.verify.bundled_tools import bundle_pytest
 from tests.security.attempts.inside import Parts
 from tests.security.harness import Attempt, Outcome, outcome, root
 from tests.support.workspaces import REPO, World
@@ -51,7 +51,7 @@ async def _set_up_of_a_fork(path: str, whose: Whose, folder: Path) -> Outcome:
     world.origin.write("prepare.py", "forge()\n")
     world.origin.commit("Prepare more", branch="fork")
     fork = await world.fetched("fork")
-    snapshots = Snapshots(folder / "setups", world.workspaces)
+    snapshots = SetupSnapshots(folder / "setups", world.workspaces)
     theirs = await world.workspaces.create(REPO, fork, "theirs")
     await world.inside(theirs, f"mkdir -p $(dirname {path}); echo {FORGED} > {path}")
     key = setup.key([whose(REPO, await world.mirrors.tree_of(REPO, fork))])
@@ -128,13 +128,13 @@ def _archive(folder: Path) -> Path:
 
 
 def _contents(folder: Path) -> Path:
-    found = Supply(folder).contents(REPO)
+    found = ExternalCache(folder).contents(REPO)
     (found / ("a" * 64)).write_bytes(b"content")
     return found
 
 
 def _lent(folder: Path) -> Path:
-    return lend_pytest(folder)
+    return bundle_pytest(folder)
 
 
 def of_each(repo: RepoName) -> RepoName:
@@ -151,7 +151,7 @@ async def _submodule_of_another(for_whom: Callable[[RepoName], RepoName], folder
     world = World.make(folder)
     world.origin.write("secret", "private\n")
     commit = world.origin.commit()
-    supply = Supply(folder / "supply")
+    supply = ExternalCache(folder / "supply")
     sub = RepoName(owner="octo", name="Private")
     await supply.mirrors(for_whom(REPO)).fetch(sub, world.origin.remote, commit)
     there = await supply.mirrors(for_whom(OTHER)).has_commit(sub, commit)

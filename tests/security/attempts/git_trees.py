@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from app.errors import HonkError
-from app.workspace.checkout import Workspace
-from app.workspace.git import GIT, GitError
-from app.workspace.packing import pack
+from app.git.checkout import Workspace
+from app.git.command import GIT, GitError
+from app.git.packing import pack
 from tests.security.harness import Attempt, Outcome, got, outcome, stopped
 from tests.support.malformed import commit_by, tree_of
 from tests.support.workspaces import REPO, World, run_git
@@ -348,7 +348,7 @@ ATTEMPTS = (
     *(
         Attempt(
             f"a history with {entry.decode()} in an old tree",
-            "what a fetch does not accept (app/workspace/fsck.py)",
+            "what a fetch does not accept (app/git/fsck.py)",
             functools.partial(_old_tree, entry, mirrored),
             functools.partial(_old_tree, entry, naive_mirror),
         )

@@ -8,12 +8,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from app.workspace import seccomp
-from app.workspace.flags import bubblewrap_alone, bubblewrap_flags, inner_walls
-from app.workspace.sandbox import Bubblewrap as Walls
-from app.workspace.sandbox import MakeFlags, MakeInner, Unsandboxed
-from app.workspace.slots import slots_below
-from app.workspace.spec import Completed, Limits, Mount, Sandbox, SandboxSpec
+from app.sandbox import seccomp
+from app.sandbox.bubblewrap import Bubblewrap as Walls
+from app.sandbox.bubblewrap import MakeFlags, MakeInner, Unsandboxed
+from app.sandbox.bubblewrap_flags import bubblewrap_alone, bubblewrap_flags, inner_walls
+from app.sandbox.spec import (
+    Completed,
+    Mount,
+    ResourceLimits,
+    Sandbox,
+    SandboxSpec,
+)
+from app.sandbox.uid_pool import uid_pool_below
 from tests.security.harness import Attempt, Needs, Outcome, got, nothing, stopped
 
 THROUGH = "GOT THROUGH"
@@ -29,14 +35,14 @@ class Parts:
     filter_program: Callable[[], bytes] = seccomp.program
     inner: MakeInner | None = inner_walls
     own_users: bool = True
-    limits: Limits = field(default_factory=lambda: Limits(seconds=20, processes=64))
+    limits: ResourceLimits = field(default_factory=lambda: ResourceLimits(seconds=20, processes=64))
     mounts: tuple[Mount, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def sandbox(self, root: Path) -> Sandbox:
         if not self.walls:
             return Unsandboxed()
-        slots = slots_below(root) if self.own_users else None
+        slots = uid_pool_below(root) if self.own_users else None
         return Walls(slots, flags=self.flags, filter_program=self.filter_program, inner=self.inner)
 
     def without(self, **parts: Any) -> Parts:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from app.domain.diff import Diff, FileDiff
 from app.github import checks, conversation
-from app.web.showing import Shower
-from app.workspace.secrets import added_secrets
+from app.integrity.secrets import added_secrets
+from app.web.rendering import Renderer
 from tests.security.harness import Attempt, Outcome, got, outcome, stopped
 from tests.unit.github.conftest import private_key
 from tests.unit.github.scene import NAME, Scene, open_scene
@@ -68,7 +68,7 @@ async def _pushed(path: str, content: str, known: Known, folder: Path) -> Outcom
 
 
 async def _page(known: Known, folder: Path) -> Outcome:
-    shown = Shower(known, lambda: 0.0).json({"turns": [{"text": f"it says {CANARY}"}]})
+    shown = Renderer(known, lambda: 0.0).json({"turns": [{"text": f"it says {CANARY}"}]})
     return _judged(bytes(shown.body).decode())
 
 

@@ -17,12 +17,12 @@ from typing import Any
 
 import httpcore
 
+from app.egress.addresses import Addresses
+from app.egress.proxy import Endpoint, UpstreamClient
+from app.egress.rules import BlockedRequestError, HostRule
+from app.egress.setup_proxy import EgressLimits, Mode
 from app.outgoing import Outgoing
-from app.workspace.egress import Bounds, Mode
-from app.workspace.egress_addresses import Addresses
-from app.workspace.egress_proxy import Outside, Place
-from app.workspace.egress_rules import RefusedError, Rule
-from app.workspace.sandbox import Bubblewrap
+from app.sandbox.bubblewrap import Bubblewrap
 from tests.security.attempts.inside import THROUGH, Parts, judged, without_flags
 from tests.security.harness import Attempt, Outcome, got, outcome, stopped
 from tests.support.registry import HOST, LOOPBACK, Gate, OpenGate, Registry, serving
@@ -101,7 +101,7 @@ class Door:
     rules: tuple[str, ...] = ()
     names: dict[str, Sequence[str]] | None = None
     networks: tuple[Any, ...] = tuple(LOOPBACK)
-    bounds: Bounds | None = None
+    bounds: EgressLimits | None = None
 
     @asynccontextmanager
     async def opened(self, folder: Path) -> Any:
@@ -111,7 +111,7 @@ class Door:
         sandbox.claim(workspace)
         async with serving() as registry:
             opener = OpenGate(sandbox, workspace, registry)
-            rules = [Rule(host, registry.port) for host in self.rules]
+            rules = [HostRule(host, registry.port) for host in self.rules]
             async with opener.stack:
                 yield await opener(
                     *rules,
@@ -206,7 +206,7 @@ async def _metadata(networks: Sequence[str], name: str, folder: Path) -> Outcome
     addresses = Addresses([ipaddress.ip_network(each) for each in networks], lookup)
     try:
         return got(f"would connect to {(await addresses.of(HOST))[0]}")
-    except RefusedError as refused:
+    except BlockedRequestError as refused:
         return stopped(str(refused))
 
 
@@ -219,14 +219,14 @@ async def _by_name(networks: Sequence[str], folder: Path) -> Outcome:
     allowed = [ipaddress.ip_network(each) for each in networks]
     async with surroundings(folder / "network") as company:
         way = Outgoing({"https": company.url}, bundle=company.bundle)
-        rules, addresses = [Rule("inside.corp.test")], Addresses(allowed, unknown)
-        outside = Outside(rules, addresses, Bounds(), way.trust, way)
+        rules, addresses = [HostRule("inside.corp.test")], Addresses(allowed, unknown)
+        outside = UpstreamClient(rules, addresses, EgressLimits(), way.trust, way)
         why = "it was asked"
         try:
-            place = Place("inside.corp.test", 443, tls=True)
+            place = Endpoint("inside.corp.test", 443, tls=True)
             async with outside.answer(place, "GET", "/wiki", []):
                 pass
-        except (RefusedError, httpcore.ProxyError) as problem:
+        except (BlockedRequestError, httpcore.ProxyError) as problem:
             why = str(problem)
         await outside.aclose()
         return outcome(bool(company.asked), f"asked for {company.asked}", why)
@@ -267,10 +267,10 @@ async def _looks_up(rules: Sequence[str], folder: Path) -> Outcome:
     return outcome(host in asked, "its name server is asked", why)
 
 
-_SLOW = Bounds(total_bytes=1 << 20)
+_SLOW = EgressLimits(total_bytes=1 << 20)
 
 
-async def _endless(bounds: Bounds, folder: Path) -> Outcome:
+async def _endless(bounds: EgressLimits, folder: Path) -> Outcome:
     async with Door(bounds=bounds).opened(folder) as gate:
         reader, writer = await gate.tunnel(HOST)
         host = f"{HOST}:{gate.registry.port}"
@@ -340,13 +340,13 @@ ATTEMPTS = (
         "bound of misses",
         _many,
         Door(),
-        door=Door(bounds=replace(Bounds(), misses=3)),
+        door=Door(bounds=replace(EgressLimits(), misses=3)),
         arrived=lambda registry: len(registry.seen) >= 10,
     ),
     Attempt(
         "downloads without end",
         "bound of bytes",
         functools.partial(_endless, _SLOW),
-        functools.partial(_endless, Bounds()),
+        functools.partial(_endless, EgressLimits()),
     ),
 )

@@ -14,11 +14,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from app.workspace import seccomp
-from app.workspace.flags import bubblewrap_alone, inner_walls
-from app.workspace.removal import remove_tree
-from app.workspace.sandbox import MakeInner
-from app.workspace.spec import MIB, Limits, Mount
+from app.sandbox import seccomp
+from app.sandbox.bubblewrap import MakeInner
+from app.sandbox.bubblewrap_flags import bubblewrap_alone, inner_walls
+from app.sandbox.removal import remove_tree
+from app.sandbox.spec import MIB, Mount, ResourceLimits
 from tests.security.attempts.inside import (
     THROUGH,
     Parts,
@@ -42,7 +42,7 @@ _PIDS = "pid namespace"
 _NO_PIDS = Parts(
     flags=without_pid_namespace,
     inner=None,
-    limits=Limits(seconds=20, processes=100_000, memory_bytes=1 << 40),
+    limits=ResourceLimits(seconds=20, processes=100_000, memory_bytes=1 << 40),
 )
 _DEV = ("--dev", "/dev")
 _LAST = ("--remount-ro", "/dev")
@@ -221,7 +221,7 @@ async def _borrowed_objects(writable: bool, folder: Path) -> Outcome:
 
 
 async def _endless_output(most: int, folder: Path) -> Outcome:
-    sandbox, spec = Parts(limits=Limits(seconds=20, output_bytes=most)).made(folder)
+    sandbox, spec = Parts(limits=ResourceLimits(seconds=20, output_bytes=most)).made(folder)
     done = await sandbox.run(spec, ["bash", "-c", "yes | head -c 30000000"])
     kept = len(done.output)
     return outcome(kept > 8 * MIB, f"{kept:,} bytes kept", f"{done.dropped_bytes:,} bytes dropped")
@@ -239,8 +239,8 @@ def _limited(
     name: str,
     code: str,
     defence: str,
-    small: Limits,
-    large: Limits,
+    small: ResourceLimits,
+    large: ResourceLimits,
     *,
     null: MakeInner | None = inner_walls,
 ) -> Attempt:
@@ -467,15 +467,15 @@ ATTEMPTS = (
         "starts processes without end (fork bomb)",
         "for n in range(200): subprocess.Popen(['sleep', '3'])\ntime.sleep(0.3); through('200')",
         "limit of processes",
-        Limits(seconds=_S, processes=50),
-        Limits(seconds=_S, processes=1000),
+        ResourceLimits(seconds=_S, processes=50),
+        ResourceLimits(seconds=_S, processes=1000),
     ),
     _limited(
         "takes all memory in one process",
         "held = bytearray(os.urandom(1)) * (400 << 20); time.sleep(0.3); through('400 MiB')",
         "limit of memory",
-        Limits(seconds=_S, memory_bytes=200 * MIB),
-        Limits(seconds=_S),
+        ResourceLimits(seconds=_S, memory_bytes=200 * MIB),
+        ResourceLimits(seconds=_S),
     ),
     _limited(
         "takes all memory in many processes",
@@ -485,16 +485,16 @@ ATTEMPTS = (
         "for each in them: each.stdout.readline()\n"
         "time.sleep(0.5); through('400 MiB')",
         "limit of memory, counted over all processes",
-        Limits(seconds=_S, memory_bytes=200 * MIB),
-        Limits(seconds=_S),
+        ResourceLimits(seconds=_S, memory_bytes=200 * MIB),
+        ResourceLimits(seconds=_S),
     ),
     _limited(
         "writes a file without end",
         "with open('big', 'wb') as file:\n"
         "    for _ in range(64): file.write(bytes(1 << 20))\nthrough('64 MiB')",
         "limit of a file's size",
-        Limits(seconds=_S, file_bytes=8 * MIB),
-        Limits(seconds=_S),
+        ResourceLimits(seconds=_S, file_bytes=8 * MIB),
+        ResourceLimits(seconds=_S),
     ),
     _limited(
         "fills the disk with many files",
@@ -502,8 +502,8 @@ ATTEMPTS = (
         "    open(f'f{n}', 'wb').write(os.urandom(1 << 20)); os.sync(); time.sleep(0.02)\n"
         "through('60 MiB')",
         "limit of what a workspace holds",
-        Limits(seconds=_S, disk_bytes=8 * MIB),
-        Limits(seconds=_S),
+        ResourceLimits(seconds=_S, disk_bytes=8 * MIB),
+        ResourceLimits(seconds=_S),
     ),
     _limited(
         "fills the disk with files that have no name",
@@ -513,8 +513,8 @@ ATTEMPTS = (
         "    held[-1].flush(); os.unlink(f'f{n}'); time.sleep(0.02)\n"
         "through('60 MiB')",
         "limit of what a workspace holds, deleted files too",
-        Limits(seconds=_S, disk_bytes=8 * MIB),
-        Limits(seconds=_S),
+        ResourceLimits(seconds=_S, disk_bytes=8 * MIB),
+        ResourceLimits(seconds=_S),
     ),
     *(
         _limited(
@@ -528,8 +528,8 @@ ATTEMPTS = (
             "    time.sleep(0.02)\n"
             "through('60 MiB')",
             "limit of what a workspace holds; what cannot be seen is taken for used",
-            Limits(seconds=_S, disk_bytes=8 * MIB),
-            Limits(seconds=_S),
+            ResourceLimits(seconds=_S, disk_bytes=8 * MIB),
+            ResourceLimits(seconds=_S),
         )
         for how, before, hide in (
             (
@@ -592,15 +592,17 @@ ATTEMPTS = (
         "takes the memory behind /tmp with empty files",
         "for n in range(3000): open(f'/tmp/{n}', 'w').close()\nthrough('3,000 files')",
         "/tmp has a number of files",
-        Parts(flags=bubblewrap_alone, inner=None, limits=Limits(seconds=_S, tmp_files=1000)),
-        parts=Parts(limits=Limits(seconds=_S, tmp_files=1000)),
+        Parts(
+            flags=bubblewrap_alone, inner=None, limits=ResourceLimits(seconds=_S, tmp_files=1000)
+        ),
+        parts=Parts(limits=ResourceLimits(seconds=_S, tmp_files=1000)),
     ),
     script(
         "takes the machine's terminals",
         "held = [os.openpty() for _ in range(200)]; through('200 of them')",
         "a number of terminals for each sandbox",
-        Parts(limits=Limits(seconds=_S), inner=inner(terminals=0)),
-        parts=Parts(limits=Limits(seconds=_S)),
+        Parts(limits=ResourceLimits(seconds=_S), inner=inner(terminals=0)),
+        parts=Parts(limits=ResourceLimits(seconds=_S)),
     ),
     _limited(
         "takes memory in segments that no process has (System V)",
@@ -614,8 +616,8 @@ ATTEMPTS = (
         "    ctypes.memset(at, 1, 1 << 20); libc.shmdt(at)\n"
         "time.sleep(0.4); through('300 MiB')",
         "limit of memory, segments counted; and a number of them",
-        Limits(seconds=_S, memory_bytes=100 * MIB),
-        Limits(seconds=_S),
+        ResourceLimits(seconds=_S, memory_bytes=100 * MIB),
+        ResourceLimits(seconds=_S),
         null=inner(sysctl={}),
     ),
     _limited(
@@ -628,8 +630,8 @@ ATTEMPTS = (
         "    if n % 50 == 0: time.sleep(0.02)\n"
         "time.sleep(0.4); through('3,000 queues')",
         "limit of memory, queues counted; and a number of them",
-        Limits(seconds=_S, memory_bytes=40 * MIB),
-        Limits(seconds=_S),
+        ResourceLimits(seconds=_S, memory_bytes=40 * MIB),
+        ResourceLimits(seconds=_S),
         null=inner(sysctl={}),
     ),
     _limited(
@@ -642,8 +644,8 @@ ATTEMPTS = (
         "    if n % 50 == 0: time.sleep(0.02)\n"
         "time.sleep(0.4); through('150 MiB')",
         "limit of memory, sockets counted",
-        Limits(seconds=_S, memory_bytes=80 * MIB),
-        Limits(seconds=_S),
+        ResourceLimits(seconds=_S, memory_bytes=80 * MIB),
+        ResourceLimits(seconds=_S),
     ),
     _limited(
         "takes memory in what waits in sockets whose sender is gone",
@@ -656,8 +658,8 @@ ATTEMPTS = (
         "    if n % 50 == 0: time.sleep(0.02)\n"
         "time.sleep(0.4); through('150 MiB')",
         "limit of memory, sockets counted",
-        Limits(seconds=_S, memory_bytes=80 * MIB),
-        Limits(seconds=_S, memory_bytes=1 << 40),
+        ResourceLimits(seconds=_S, memory_bytes=80 * MIB),
+        ResourceLimits(seconds=_S, memory_bytes=1 << 40),
     ),
     _limited(
         "takes memory in what waits in TCP sockets",
@@ -670,46 +672,46 @@ ATTEMPTS = (
         "    time.sleep(0.005)\n"
         "time.sleep(0.4); through('60 connections')",
         "limit of memory, sockets counted",
-        Limits(seconds=60, memory_bytes=60 * MIB),
-        Limits(seconds=60),
+        ResourceLimits(seconds=60, memory_bytes=60 * MIB),
+        ResourceLimits(seconds=60),
     ),
     _limited(
         "takes all inodes of the disk",
         "for n in range(20_000): open(f'f{n}', 'w').close()\n"
         "time.sleep(0.5); through('20,000 files')",
         "limit of files in a workspace",
-        Limits(seconds=_S, disk_files=4_000),
-        Limits(seconds=_S),
+        ResourceLimits(seconds=_S, disk_files=4_000),
+        ResourceLimits(seconds=_S),
     ),
     _limited(
         "fills the memory behind /tmp",
         "with open('/tmp/big', 'wb') as file:\n"
         "    for _ in range(64): file.write(bytes(1 << 20))\nthrough('64 MiB')",
         "size of /tmp",
-        Limits(seconds=_S, tmp_bytes=8 * MIB),
-        Limits(seconds=_S),
+        ResourceLimits(seconds=_S, tmp_bytes=8 * MIB),
+        ResourceLimits(seconds=_S),
     ),
     _limited(
         "opens files without end",
         "held = [open('/dev/null') for _ in range(500)]; through('500')",
         "limit of open files",
-        Limits(seconds=_S, open_files=100),
-        Limits(seconds=_S),
+        ResourceLimits(seconds=_S, open_files=100),
+        ResourceLimits(seconds=_S),
     ),
     _limited(
         "computes without end",
         "end = time.process_time() + 1.6\n"
         "while time.process_time() < end: pass\nthrough('1.6 seconds')",
         "limit of processor time",
-        Limits(seconds=_S, cpu_seconds=1),
-        Limits(seconds=_S),
+        ResourceLimits(seconds=_S, cpu_seconds=1),
+        ResourceLimits(seconds=_S),
     ),
     _limited(
         "waits without end, deaf to signals",
         "for n in (1, 2, 15): signal.signal(n, signal.SIG_IGN)\ntime.sleep(1.5); through()",
         "limit of time",
-        Limits(seconds=0.7),
-        Limits(seconds=_S),
+        ResourceLimits(seconds=0.7),
+        ResourceLimits(seconds=_S),
     ),
     Attempt(
         "prints without end",

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 from xml.sax.handler import ContentHandler, feature_external_ges
 
+from app.sandbox.removal import remove_tree
+from app.sandbox.spec import MIB
+from app.sandbox.untrusted_files import NotReadableError, read_file
 from app.verify.junit import BadReportError, read_junit
-from app.workspace.reading import NotReadableError, read_file
-from app.workspace.removal import remove_tree
-from app.workspace.spec import MIB
 from tests.security.attempts.inside import Parts
 from tests.security.harness import Attempt, Outcome, got, outcome, stopped
 

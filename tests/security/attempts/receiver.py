@@ -14,16 +14,16 @@ from typing import Any, Literal
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.domain.trigger import OurApp, Signal, Trigger
+from app.domain.trigger import AppIdentity, Signal, Trigger
 from app.web.app import create_app
+from app.web.health import HealthChecks
 from app.web.server import serve
-from app.web.watching import Watched
 from tests.security.harness import Attempt, Outcome, outcome
 from tests.support.deliveries import OUR_BOT, commented, encoded, labeled, signature
 from tests.unit.web.support import SECRET, MemoryIntake, Site, head, no_figures
 
 LABELED = encoded(labeled())
-_US = OurApp(app_id=4711, slug="honk")
+_US = AppIdentity(app_id=4711, slug="honk")
 _FORGED = b"a secret of mine"
 
 
@@ -68,7 +68,7 @@ def any_signature(app: ASGIApp) -> ASGIApp:
 class Parts:
     secrets: tuple[bytes, ...] = (SECRET,)
     intake: Callable[[], MemoryIntake] = MemoryIntake
-    us: OurApp = _US
+    us: AppIdentity = _US
     wrap: Wrap = as_it_is
     body_seconds: float = 1.0
     header_seconds: float = 1.0
@@ -80,7 +80,7 @@ class Parts:
             secrets=self.secrets,
             app=self.us,
             intake=site.intake,
-            watched=Watched(site.check_ready, no_figures, "text/plain"),
+            watched=HealthChecks(site.check_ready, no_figures, "text/plain"),
             body_seconds=self.body_seconds,
         )
         stop = asyncio.Event()
@@ -153,7 +153,7 @@ async def _slowly(site: Site, *, of_head: bool) -> str:
 _SHA1 = "sha1=" + hmac.new(SECRET, LABELED, hashlib.sha1).hexdigest()
 _RIGHT = signature(LABELED, SECRET)
 _ANY = Parts(wrap=any_signature)
-_OTHERS = Parts(us=OurApp(app_id=1, slug="somebody"))
+_OTHERS = Parts(us=AppIdentity(app_id=1, slug="somebody"))
 
 ATTEMPTS = (
     _attempt(

@@ -14,7 +14,7 @@ from mdit_py_plugins.footnote import footnote_plugin
 from app.agent.prompt import Assignment, first_message
 from app.domain import sanitize
 from app.domain.command import parse
-from app.domain.seen import as_seen
+from app.domain.rendered_markdown import visible_text
 from app.domain.values import RepoName
 from tests.security.harness import Attempt, Outcome, got, outcome, stopped
 
@@ -321,7 +321,7 @@ ATTEMPTS = (
         Attempt(
             f"an order to the model in {where}",
             "the model is told what people see",
-            functools.partial(_to_the_model, text, as_seen),
+            functools.partial(_to_the_model, text, visible_text),
             functools.partial(_to_the_model, text, _as_it_is),
         )
         for where, text in HIDDEN.items()

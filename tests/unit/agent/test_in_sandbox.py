@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from app.agent.session import Done, Stopped
-from app.agent.tools import Hands
-from app.workspace.sandbox import Bubblewrap, Unsandboxed, probe
-from app.workspace.spec import SandboxSpec
+from app.agent.tools import SandboxTools
+from app.sandbox.bubblewrap import Bubblewrap, Unsandboxed, probe
+from app.sandbox.spec import SandboxSpec
 from tests.support.model_api import Desk, asking
 
 
 @pytest.fixture
-async def hands(tmp_path: Path) -> AsyncIterator[tuple[Hands, str]]:
+async def hands(tmp_path: Path) -> AsyncIterator[tuple[SandboxTools, str]]:
     """A session in a sandbox where one can be made, and the workspace's path inside."""
     isolated = (await probe()).ok
     sandbox = Bubblewrap.create(tmp_path) if isolated else Unsandboxed()
@@ -29,7 +29,7 @@ async def hands(tmp_path: Path) -> AsyncIterator[tuple[Hands, str]]:
         yield session, "/workspace" if isolated else str(workspace)
 
 
-async def test_a_script_works_in_a_sandbox(hands: tuple[Hands, str]) -> None:
+async def test_a_script_works_in_a_sandbox(hands: tuple[SandboxTools, str]) -> None:
     session, path = hands
     script = f"""
 turns:
@@ -58,7 +58,7 @@ turns:
     assert "3" in shown[5]
 
 
-async def test_a_stop_ends_a_command_in_a_sandbox(hands: tuple[Hands, str]) -> None:
+async def test_a_stop_ends_a_command_in_a_sandbox(hands: tuple[SandboxTools, str]) -> None:
     script = 'turns: [{use: [{bash: {command: "echo begun > a; sleep 60"}}]}]'
     async with asking(script) as (model, _):
         desk = Desk(model, hands=hands[0])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.agent.prompt import SYSTEM_PROMPT, Guidance, Remark, fence, first_message
+from app.agent.prompt import SYSTEM_PROMPT, Guidance, QuotedComment, fence, first_message
 from tests.support.model_api import assignment
 
 BOUNDARY = "0123456789abcdef0123456789abcdef"
@@ -18,7 +18,7 @@ def test_the_first_message_tells_everything() -> None:
     message = first_message(
         assignment(
             request="/honk fix it, please",
-            comments=(Remark(author="bob", access="read", text="Me too."),),
+            comments=(QuotedComment(author="bob", access="read", text="Me too."),),
             guidance=(Guidance(path="AGENTS.md", text="Use tabs."),),
         ),
         BOUNDARY,

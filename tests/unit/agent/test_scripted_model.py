@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from app.errors import UserError
-from app.playground.model import Script, ScriptedModel, ScriptedTurn, subject_of
+from app.playground.model import ModelScript, ScriptedModel, ScriptedTurn, subject_of
 from tests.support.model_api import KEY, serving
 
 HEADERS = {"x-api-key": KEY, "anthropic-version": "2026-10-21"}
@@ -161,7 +161,7 @@ async def test_what_is_no_json_object_is_refused(server: Server, raw: bytes) -> 
 
 async def test_each_subject_has_its_own_script(server: Server) -> None:
     scripted, client = server
-    scripted.scripts["octo/app#7"] = Script.parse("turns: [{say: seven}]")
+    scripted.scripts["octo/app#7"] = ModelScript.parse("turns: [{say: seven}]")
     said = []
     for words in ("Subject: octo/app#7\nMore.", "Subject: octo/app#8", "No Subject: octo/app#7"):
         answer = await client.post("/v1/messages", json=body(messages=[user(text(words))]))
@@ -176,7 +176,7 @@ def test_the_first_subject_counts() -> None:
 
 
 def test_after_the_script_comes_a_finish_that_says_so() -> None:
-    script = Script.parse("turns: [{say: a}]")
+    script = ModelScript.parse("turns: [{say: a}]")
     messages = [user(text()), assistant(text()), user(text())]
     turn = script(body(messages=messages))
     assert turn.use[0]["finish"]["summary"] == "The script has ended."
@@ -201,7 +201,7 @@ def test_after_the_script_comes_a_finish_that_says_so() -> None:
 )
 def test_a_wrong_script_is_refused_with_its_line(written: str, line: int, words: str) -> None:
     with pytest.raises(UserError) as raised:
-        Script.parse(written, name="demo.yml")
+        ModelScript.parse(written, name="demo.yml")
     assert f"demo.yml, line {line}: " in str(raised.value)
     assert words in str(raised.value)
 
@@ -209,9 +209,9 @@ def test_a_wrong_script_is_refused_with_its_line(written: str, line: int, words:
 def test_a_script_comes_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "script.yml"
     with pytest.raises(UserError, match="cannot be read"):
-        Script.load(path)
+        ModelScript.load(path)
     path.write_text("turns: [{say: hello, use: [{verify: {}}], seconds: 0.5}]")
-    [turn] = Script.load(path).turns
+    [turn] = ModelScript.load(path).turns
     assert (turn.say, turn.use, turn.seconds) == ("hello", ({"verify": {}},), 0.5)
     assert turn.stop_reason == "tool_use"
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from app.agent.conversation import DROPPED_RESULT, NUDGE, TurnRecord, repeats
-from app.agent.session import Budget, BudgetSpent, Done, Question, Refused, Stopped, Stuck
+from app.agent.session import Budget, BudgetSpent, Done, ModelDeclined, Question, Stopped, Stuck
 from app.errors import RetryableError, UserError
-from app.playground.model import Script, ScriptedTurn
+from app.playground.model import ModelScript, ScriptedTurn
 from tests.support.model_api import SUBJECT, Desk, MemoryTranscript, asking, ended
 
 FIX = """
@@ -97,7 +97,7 @@ async def test_a_run_that_had_ended_gives_the_same_ending_again() -> None:
 
 
 async def test_feedback_goes_on_in_the_same_conversation() -> None:
-    script = Script.parse(
+    script = ModelScript.parse(
         FIX + "  - use: [{finish: {summary: Again., not_done: '', how_to_check: ''}}]\n"
     )
     async with asking(script) as (model, server):
@@ -412,7 +412,7 @@ async def test_half_a_character_in_a_call_is_told_and_paid_for_once() -> None:
         ScriptedTurn(use=({"bash": {"command": "echo \ud99c"}}, {"bash": {"command": "cat a"}})),
         ScriptedTurn(use=({"finish": {"summary": "Done."}},)),
     )
-    async with asking(Script(turns)) as (model, server):
+    async with asking(ModelScript(turns)) as (model, server):
         desk = Desk(model)
         assert await desk.run() == Done(summary="Done.")
     assert len(server.requests) == 2
@@ -430,17 +430,17 @@ async def test_a_refusal_ends_the_attempt_and_is_left_out_afterwards() -> None:
 
     async with asking(play) as (model, server):
         desk = Desk(model)
-        assert await desk.run() == Refused(text="I will not.")
-        assert await desk.run() == Refused(text="I will not.")
+        assert await desk.run() == ModelDeclined(text="I will not.")
+        assert await desk.run() == ModelDeclined(text="I will not.")
         assert len(server.requests) == 1
         assert await desk.run("please") == Done(summary="Well.")
     assert [m["role"] for m in server.requests[-1]["messages"]] == ["user"]
 
 
 async def test_a_service_that_stays_away_leaves_the_run_to_be_taken_up() -> None:
-    script = Script.parse(FIX)
+    script = ModelScript.parse(FIX)
     away = script.turns[2].model_copy(update={"fault": "status_529", "times": 4})
-    script = Script((*script.turns[:2], away, *script.turns[3:]))
+    script = ModelScript((*script.turns[:2], away, *script.turns[3:]))
     async with asking(script, attempts=2) as (model, server):
         desk = Desk(model)
         desk.hands.files.update(FILES)
@@ -454,19 +454,19 @@ async def test_a_service_that_stays_away_leaves_the_run_to_be_taken_up() -> None
     assert len(server.requests) == 2 + 4 + 2
 
 
-def long_run(turns: int) -> Script:
+def long_run(turns: int) -> ModelScript:
     looks = tuple(
         ScriptedTurn(think=f"Thought {i}.", use=({"bash": {"command": f"cat {i}"}},))
         for i in range(turns)
     )
     ends = ScriptedTurn(think="Enough.", use=({"finish": {"summary": "Long."}},))
-    return Script((*looks, ends))
+    return ModelScript((*looks, ends))
 
 
 async def test_a_prompt_that_is_too_long_is_compacted_and_stays_so() -> None:
     script = long_run(14)
     too_long = script.turns[11].model_copy(update={"fault": "prompt_too_long", "times": 2})
-    script = Script((*script.turns[:11], too_long, *script.turns[12:]))
+    script = ModelScript((*script.turns[:11], too_long, *script.turns[12:]))
     async with asking(script) as (model, server):
         desk = Desk(model, transcript=MemoryTranscript(fail_at=26))
         desk.hands.answer = lambda command: ended(command.encode())
@@ -492,7 +492,10 @@ async def test_a_first_message_that_never_fits_is_said_plainly() -> None:
 async def test_thinking_that_is_no_longer_accepted_is_left_out() -> None:
     script = long_run(3)
     stale = script.turns[2].model_copy(update={"fault": "stale_thinking"})
-    async with asking(Script((*script.turns[:2], stale, *script.turns[3:]))) as (model, server):
+    async with asking(ModelScript((*script.turns[:2], stale, *script.turns[3:]))) as (
+        model,
+        server,
+    ):
         assert await Desk(model).run() == Done(summary="Long.")
     last = str(server.requests[-1]["messages"])
     assert "Thought 1." not in last

@@ -9,7 +9,7 @@ from anthropic.types import ToolUnionParam
 from pydantic import TypeAdapter
 
 from app.agent.tools import OUTPUT_CHARACTERS, TOOLS, Toolbox, ToolCall, ToolResult, cleaned, cut
-from app.workspace.spec import Completed, EditResult
+from app.sandbox.spec import Completed, EditResult
 from tests.support.model_api import MemoryHands, ended
 
 

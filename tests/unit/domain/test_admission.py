@@ -7,13 +7,19 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.admission import Hall, Limits, Live, Waiting, waiting
+from app.domain.fair_queue import (
+    ConcurrencyLimits,
+    FairQueue,
+    QueuedRun,
+    QueuePosition,
+    position_of,
+)
 
 
 def _run(
     id: str, repository: str = "a/a", installation: int = 1, at: float = 0.0, admitted: bool = False
-) -> Live:
-    return Live(
+) -> QueuedRun:
+    return QueuedRun(
         id=id,
         subject=f"{repository}#{id}",
         repository=repository,
@@ -23,8 +29,8 @@ def _run(
     )
 
 
-def _next(live: list[Live], limits: Limits | None = None) -> list[str]:
-    return [run.id for run in Hall(live, limits or Limits(), {}).admit()]
+def _next(live: list[QueuedRun], limits: ConcurrencyLimits | None = None) -> list[str]:
+    return [run.id for run in FairQueue(live, limits or ConcurrencyLimits(), {}).admit()]
 
 
 def test_one_who_asks_after_two_hundred_of_somebody_else_is_next() -> None:
@@ -32,7 +38,9 @@ def test_one_who_asks_after_two_hundred_of_somebody_else_is_next() -> None:
     late = _run("late", "b/b", 2, at=999.0)
 
     assert _next([*crowd, late])[0] == "late"
-    assert waiting(late, [*crowd, late], Limits(), {}, slots=4) == Waiting(ahead=0, why="slots")
+    assert position_of(late, [*crowd, late], ConcurrencyLimits(), {}, slots=4) == QueuePosition(
+        ahead=0, why="slots"
+    )
 
 
 def test_with_one_slot_two_crowds_take_turns() -> None:
@@ -42,7 +50,7 @@ def test_with_one_slot_two_crowds_take_turns() -> None:
         for n in range(3)
     ]
 
-    hall = Hall(crowd, Limits(), {0: 5.0, "a/r": 5.0})
+    hall = FairQueue(crowd, ConcurrencyLimits(), {0: 5.0, "a/r": 5.0})
     assert [run.id for run in islice(hall.admit(), 4)] == ["b0", "a0", "b1", "a1"]
 
 
@@ -56,8 +64,8 @@ def test_the_same_subject_waits_for_its_own_earlier_run() -> None:
     second = _run("2", at=2.0).model_copy(update={"subject": first.subject})
 
     assert _next([first, second]) == []
-    found = waiting(second, [first, second], Limits(), {}, slots=9)
-    assert found == Waiting(ahead=1, why="subject")
+    found = position_of(second, [first, second], ConcurrencyLimits(), {}, slots=9)
+    assert found == QueuePosition(ahead=1, why="subject")
 
 
 def test_limits_keep_slots_free_for_others_and_are_told() -> None:
@@ -66,19 +74,23 @@ def test_limits_keep_slots_free_for_others_and_are_told() -> None:
     other = _run("other", "o/b", at=6.0)
     live = [*at_work, more, other]
 
-    by_repository = Limits(repository=2)
+    by_repository = ConcurrencyLimits(repository=2)
     assert _next(live, by_repository) == ["other"]
-    assert waiting(more, live, by_repository, {}, slots=9).why == "repository"
-    by_installation = Limits(installation=2)
+    assert position_of(more, live, by_repository, {}, slots=9).why == "repository"
+    by_installation = ConcurrencyLimits(installation=2)
     assert _next(live, by_installation) == []
-    found = waiting(other, live, by_installation, {}, slots=9)
-    assert found == Waiting(ahead=1, why="installation")
+    found = position_of(other, live, by_installation, {}, slots=9)
+    assert found == QueuePosition(ahead=1, why="installation")
 
 
 def test_what_starts_now_says_so() -> None:
     live = [_run("1", at=1.0), _run("2", "b/b", 2, at=2.0)]
-    assert waiting(live[1], live, Limits(), {}, slots=2) == Waiting(ahead=1, why=None)
-    assert waiting(live[1], live, Limits(), {}, slots=1) == Waiting(ahead=1, why="slots")
+    assert position_of(live[1], live, ConcurrencyLimits(), {}, slots=2) == QueuePosition(
+        ahead=1, why=None
+    )
+    assert position_of(live[1], live, ConcurrencyLimits(), {}, slots=1) == QueuePosition(
+        ahead=1, why="slots"
+    )
 
 
 _lives = st.lists(
@@ -92,15 +104,17 @@ _lives = st.lists(
 
 
 @given(_lives)
-def test_everybody_who_waits_is_admitted_once(live: list[Live]) -> None:
+def test_everybody_who_waits_is_admitted_once(live: list[QueuedRun]) -> None:
     assert sorted(_next(live)) == sorted(run.id for run in live if not run.admitted)
 
 
 @given(_lives, st.integers(1, 3), st.integers(1, 5))
-def test_no_limit_is_ever_exceeded(live: list[Live], repository: int, installation: int) -> None:
+def test_no_limit_is_ever_exceeded(
+    live: list[QueuedRun], repository: int, installation: int
+) -> None:
     waits = [run.model_copy(update={"admitted": False}) for run in live]
-    limits = Limits(repository=repository, installation=installation)
-    admitted = list(Hall(waits, limits, {}).admit())
+    limits = ConcurrencyLimits(repository=repository, installation=installation)
+    admitted = list(FairQueue(waits, limits, {}).admit())
     for run in admitted:
         assert sum(run.repository == other.repository for other in admitted) <= repository
         theirs = [other for other in admitted if other.installation_id == run.installation_id]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.domain.budget import Share, for_the_agent, nearly_spent
+from app.domain.budget import AgentBudget, agent_budget, budget_warnings
 from app.domain.policy import BudgetPolicy
 
-SHARE = Share(usd=5.0, minutes=40.0, turns=200)
+SHARE = AgentBudget(usd=5.0, minutes=40.0, turns=200)
 
 
 @pytest.mark.parametrize(
@@ -16,14 +16,14 @@ SHARE = Share(usd=5.0, minutes=40.0, turns=200)
 def test_a_tenth_of_the_time_is_kept_back_and_five_minutes_at_most(
     minutes: float, left: float
 ) -> None:
-    share = for_the_agent(BudgetPolicy(minutes=minutes), judge=False)
+    share = agent_budget(BudgetPolicy(minutes=minutes), judge=False)
     assert share.minutes == pytest.approx(left)
 
 
 def test_money_is_kept_back_for_the_judge_alone() -> None:
-    assert for_the_agent(BudgetPolicy(usd=2), judge=False).usd == 2
-    assert for_the_agent(BudgetPolicy(usd=2), judge=True).usd == pytest.approx(1.8)
-    assert for_the_agent(BudgetPolicy(usd=100), judge=True).usd == pytest.approx(99.5)
+    assert agent_budget(BudgetPolicy(usd=2), judge=False).usd == 2
+    assert agent_budget(BudgetPolicy(usd=2), judge=True).usd == pytest.approx(1.8)
+    assert agent_budget(BudgetPolicy(usd=100), judge=True).usd == pytest.approx(99.5)
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_money_is_kept_back_for_the_judge_alone() -> None:
 def test_a_warning_comes_at_four_fifths(
     usd: float, seconds: float, turns: int, told: list[str]
 ) -> None:
-    assert [each.which for each in nearly_spent(SHARE, usd, seconds, turns)] == told
+    assert [each.which for each in budget_warnings(SHARE, usd, seconds, turns)] == told

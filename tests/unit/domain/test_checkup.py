@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.domain import checkup
-from app.domain.checkup import EVENTS, PERMISSIONS, Finding
+from app.messages import doctor_findings
+from app.messages.doctor_findings import EVENTS, PERMISSIONS, RepositoryFinding
 
 _MANIFEST = Path(__file__).parents[3] / "manifest.yml"
 
@@ -22,16 +22,16 @@ def test_the_manifest_asks_for_just_what_is_looked_for() -> None:
 
 def test_more_than_was_asked_for_is_enough() -> None:
     granted = dict.fromkeys(PERMISSIONS, "admin")
-    assert [each.mark for each in checkup.permissions(granted, "")] == ["good"]
+    assert [each.mark for each in doctor_findings.permissions(granted, "")] == ["good"]
     granted["contents"] = "read"
-    bad, good = checkup.permissions(granted, "https://github.test/i/1")
+    bad, good = doctor_findings.permissions(granted, "https://github.test/i/1")
     assert (bad.mark, good.mark) == ("bad", "good")
     assert "`contents: write` is missing" in bad.text
     assert "https://github.test/i/1" in bad.todo
 
 
 def test_events_that_are_not_sent() -> None:
-    (missing,) = checkup.events([name for name in EVENTS if name != "issue_comment"])
+    (missing,) = doctor_findings.events([name for name in EVENTS if name != "issue_comment"])
     assert missing.text == "`issue_comment` is not sent, so `/honk` in a comment is not heard."
 
 
@@ -39,23 +39,25 @@ def test_events_that_are_not_sent() -> None:
     ("status", "lost", "mark"), [(202, 0, "good"), (202, 3, "note"), (502, 1, "bad")]
 )
 def test_deliveries(status: int, lost: int, mark: str) -> None:
-    (found,) = checkup.deliveries("issues", status, 600.0, lost, 50)
+    (found,) = doctor_findings.deliveries("issues", status, 600.0, lost, 50)
     assert found.mark == mark
     assert "10 minutes ago" in found.text
 
 
 def test_a_rule_cannot_break_out_of_its_line() -> None:
     nasty = {"pattern": "`@everyone`\n- x"}
-    (found,) = checkup.rules("honk/1", [("branch_name_pattern", nasty, "a`b")], ours=True)
-    assert "\n" not in checkup.report([found]).split("\n\n", 1)[1]
+    (found,) = doctor_findings.rules("honk/1", [("branch_name_pattern", nasty, "a`b")], ours=True)
+    assert "\n" not in doctor_findings.report([found]).split("\n\n", 1)[1]
     code = "its name must match `` `@everyone` - x `` (`branch_name_pattern` of ``a`b``)."
     assert found.text == code
 
 
 def test_the_head_tells_how_much_there_is_to_do() -> None:
-    good = Finding(mark="good", about="a", text="fine.")
-    unknown = checkup.not_seen("b", "Away.")
-    assert checkup.report([good]).startswith("**Doctor: nothing to mend**.")
-    assert checkup.report([good, unknown]).startswith("**Doctor: nothing to mend**, 1 to know.")
-    (bad,) = checkup.tests([])
-    assert checkup.report([bad]).startswith("**Doctor: 1 to mend**.")
+    good = RepositoryFinding(mark="good", about="a", text="fine.")
+    unknown = doctor_findings.not_seen("b", "Away.")
+    assert doctor_findings.report([good]).startswith("**Doctor: nothing to mend**.")
+    assert doctor_findings.report([good, unknown]).startswith(
+        "**Doctor: nothing to mend**, 1 to know."
+    )
+    (bad,) = doctor_findings.tests([])
+    assert doctor_findings.report([bad]).startswith("**Doctor: 1 to mend**.")

@@ -6,8 +6,8 @@ import pytest
 
 from app.domain.diff import Diff, FileDiff
 from app.domain.flag import Kind
-from app.domain.foreign import json_value
-from app.domain.integrity import examine
+from app.domain.safe_json import json_value
+from app.integrity import examine
 
 
 def test_a_value_is_read() -> None:

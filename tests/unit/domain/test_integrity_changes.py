@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.domain.diff import Diff, FileDiff
 from app.domain.flag import Flag, Kind, blocking
-from app.domain.integrity import MAX_FLAGS, examine
+from app.integrity import MAX_FLAGS, examine
 
 DEFAULT = ("removed", "skipped")
 TEST = "def test_total():\n    assert total([1, 2]) == 3\n"

@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.diff import Diff, FileDiff
 from app.domain.flag import Kind
-from app.domain.integrity import examine
+from app.integrity import examine
 
 
 def flags(path: str, before: str | None, after: str | None, *more: FileDiff) -> list[Kind]:

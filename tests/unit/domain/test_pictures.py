@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.pictures import look
+from app.domain.image_info import image_info
 
 PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 640, 480) + bytes(9)
 GIF = b"GIF89a" + struct.pack("<HH", 640, 480) + bytes(3)
@@ -43,14 +43,14 @@ EXTENDED = (
     ],
 )
 def test_the_kind_and_the_size(data: bytes, kind: str) -> None:
-    found = look(data)
+    found = image_info(data)
     assert found is not None
     assert (found.media_type, found.width, found.height) == (f"image/{kind}", 640, 480)
 
 
 @pytest.mark.parametrize("data", [b"", b"<svg/>", b"%PDF-1.7", PNG[:10], GIF[:6], JPEG[:20]])
 def test_what_is_no_image_or_is_cut_off(data: bytes) -> None:
-    assert look(data) is None
+    assert image_info(data) is None
 
 
 @given(st.sampled_from([PNG, GIF, JPEG, LOSSY, LOSSLESS, EXTENDED]), st.binary(), st.data())
@@ -58,5 +58,5 @@ def test_any_bytes_are_looked_at_without_harm(
     start: bytes, rest: bytes, data: st.DataObject
 ) -> None:
     cut = data.draw(st.integers(0, len(start)))
-    found = look(start[:cut] + rest)
+    found = image_info(start[:cut] + rest)
     assert found is None or (found.width > 0 and found.height > 0)

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from app.domain.diff import EXECUTABLE, LINK, NO_FILE, PLAIN, SUBMODULE, Diff, FileDiff
 from app.domain.flag import Kind
 from app.domain.policy import PathsPolicy, ScopePolicy
-from app.domain.scope import MAX_FLAGS, changed_lines, examine, leads_outside, matches, refused
+from app.integrity.scope import (
+    MAX_FLAGS,
+    changed_lines,
+    examine,
+    leads_outside,
+    matches,
+    refused,
+)
 
 
 def kinds(*files: FileDiff) -> list[Kind]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.seen import as_seen, see
+from app.domain.rendered_markdown import see, visible_text
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_people_see_stays(text: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_hidden_leaves_the_rest(text: str, seen: str) -> None:
-    assert as_seen(text) == seen
+    assert visible_text(text) == seen
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_what_everybody_writes_is_not_noted(text: str) -> None:
 
 @given(st.text(st.sampled_from("ab <>[]()!`~#*\\\"'\n&;:/^-=|{}$%?"), max_size=200))
 def test_any_text_can_be_read(text: str) -> None:
-    as_seen(text)
+    visible_text(text)
 
 
 @pytest.mark.parametrize(
@@ -102,4 +102,4 @@ def test_any_text_can_be_read(text: str) -> None:
              "$a", "<sub>", "- ", "|", "<b>"]
 )  # fmt: skip
 def test_no_text_takes_forever(part: str) -> None:
-    as_seen(part * (65_000 // len(part)))
+    visible_text(part * (65_000 // len(part)))

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from app.domain.event import EventError
-from app.domain.trigger import Decision, Ignored, OurApp, Signal, Trigger, from_event
+from app.domain.trigger import AppIdentity, Decision, Ignored, Signal, Trigger, from_event
 from app.github import webhooks
 from tests.support.deliveries import OUR_BOT, commented, encoded, labeled, without
 
-OURS = OurApp(app_id=4711, slug="honk")
+OURS = AppIdentity(app_id=4711, slug="honk")
 OTHER_BOT = {"login": "dependabot[bot]", "id": 99, "type": "Bot"}
 
 

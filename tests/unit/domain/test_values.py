@@ -7,9 +7,12 @@ import os
 import pytest
 from pydantic import ValidationError
 
+from app.domain.report import (
+    Publication,
+    Report,
+)
 from app.domain.run import Outcome
 from app.domain.values import Value, printable_name
-from app.domain.words import Publication, Report
 
 
 def test_what_a_newer_version_has_recorded_is_read_without_what_is_new() -> None:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from app.domain.values import RepoName
 from app.github.client import GitHubApp, RepositoryClient
-from app.github.exchange import Call
+from app.github.exchange import ApiCall
 from tests.unit.github.scene import Scene, open_scene
 from tests.unit.github.scripted import ScriptedGitHub
 
@@ -51,7 +51,7 @@ class Bench:
     app: GitHubApp
     client: RepositoryClient
     time: Time
-    calls: list[Call]
+    calls: list[ApiCall]
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def time() -> Time:
 async def bench(time: Time) -> AsyncIterator[Bench]:
     github = ScriptedGitHub()
     github.now = time.now
-    calls: list[Call] = []
+    calls: list[ApiCall] = []
     async with github.serve():
         app = GitHubApp(
             "7",

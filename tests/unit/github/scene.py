@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from app.domain.values import CommitSha, RepoName
 from app.github import commits, repositories
 from app.github.client import GitHubApp, RepositoryClient
-from app.github.exchange import Call
+from app.github.exchange import ApiCall
 from app.playground.github import AppRegistration, GitHub, serve
 from tests.support.openapi import contract
 
@@ -44,7 +44,7 @@ class Scene:
     app: GitHubApp
     client: RepositoryClient
     issue: int
-    calls: list[Call]
+    calls: list[ApiCall]
 
     async def head(self, branch: str = "main") -> CommitSha:
         found = await repositories.branch_head(self.client, branch)
@@ -104,7 +104,7 @@ async def open_scene(
     github.add_user("octo")
     github.add_user("mallory")
     await github.add_repository(NAME, files={"a.txt": b"one\n"}, permissions={"octo": "admin"})
-    calls: list[Call] = []
+    calls: list[ApiCall] = []
 
     async def at_once(_seconds: float) -> None:
         await asyncio.sleep(0)

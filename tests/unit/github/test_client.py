@@ -13,18 +13,18 @@ from structlog.testing import capture_logs
 
 from app.errors import RetryableError, UserError
 from app.github.client import GitHubApp
-from app.github.exchange import GRAPHQL, Call, Request
+from app.github.exchange import GRAPHQL, ApiCall, ApiRequest
 from app.github.refusals import (
+    GitHubRefusedError,
     MissingPermissionError,
-    RefusedError,
-    UnsureError,
+    UnknownOutcomeError,
 )
 from tests.unit.github.conftest import PERMISSIONS, REPO, Bench, private_key
 from tests.unit.github.scripted import Reply
 
 PATH = "/repos/octo/widget/things"
-READ = Request("GET", "/repos/{owner}/{repo}/things", repeatable=True)
-WRITE = Request("POST", "/repos/{owner}/{repo}/things", body={"a": 1})
+READ = ApiRequest("GET", "/repos/{owner}/{repo}/things", repeatable=True)
+WRITE = ApiRequest("POST", "/repos/{owner}/{repo}/things", body={"a": 1})
 SECONDARY = {"message": "You have exceeded a secondary rate limit. Please wait."}
 
 
@@ -51,7 +51,7 @@ async def test_a_write_of_unknown_fate_is_never_sent_again_by_itself(
     bench: Bench, trouble: Reply
 ) -> None:
     bench.github.reply("POST", PATH, trouble)
-    with pytest.raises(UnsureError, match="whether it took effect is not known"):
+    with pytest.raises(UnknownOutcomeError, match="whether it took effect is not known"):
         await bench.client.send(WRITE)
     assert len(bench.github.requests("POST", PATH)) == 1
 
@@ -64,12 +64,12 @@ async def test_a_write_that_never_left_is_merely_late(bench: Bench) -> None:
     client = await app.repository(42, REPO, PERMISSIONS)
     with pytest.raises(RetryableError, match="ConnectError") as caught:
         await client.send(WRITE)
-    assert not isinstance(caught.value, UnsureError)
+    assert not isinstance(caught.value, UnknownOutcomeError)
     await app.close()
 
 
 @pytest.mark.parametrize("request_", [READ, WRITE])
-async def test_a_short_limit_is_waited_for(bench: Bench, request_: Request) -> None:
+async def test_a_short_limit_is_waited_for(bench: Bench, request_: ApiRequest) -> None:
     limit = Reply(403, SECONDARY, {"retry-after": "3"})
     bench.github.reply(request_.method, PATH, limit)
     await bench.client.send(request_)
@@ -124,7 +124,7 @@ async def test_what_is_missing_or_in_the_way_is_looked_for_once_more(
     await bench.client.send(READ)
     assert bench.time.slept == [1.0]
     bench.github.reply("GET", PATH, refused, refused)
-    with pytest.raises(RefusedError):
+    with pytest.raises(GitHubRefusedError):
         await bench.client.send(READ)
 
 
@@ -157,7 +157,7 @@ async def test_a_missing_permission_is_named(
 ) -> None:
     refusal = Reply(403, {"message": "Resource not accessible by integration"}, header)
     bench.github.reply("POST", "/repos/octo/widget/issues/1/comments", refusal)
-    request = Request(
+    request = ApiRequest(
         "POST", "/repos/{owner}/{repo}/issues/{issue_number}/comments", path={"issue_number": 1}
     )
     with pytest.raises(MissingPermissionError, match=words):
@@ -181,7 +181,7 @@ async def test_what_github_does_not_accept_is_readable(bench: Bench) -> None:
         ],
     }
     bench.github.reply("POST", PATH, Reply(422, body))
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(GitHubRefusedError) as caught:
         await bench.client.send(WRITE)
     assert str(caught.value) == (
         "GitHub refused a request about octo/widget. GitHub said: Validation Failed; "
@@ -193,7 +193,7 @@ async def test_what_github_does_not_accept_is_readable(bench: Bench) -> None:
 @pytest.mark.parametrize("body", ["<html>", None, [], {"message": {"a": 1}}, {"errors": "x"}])
 async def test_a_refusal_without_words_is_no_traceback(bench: Bench, body: object) -> None:
     bench.github.reply("POST", PATH, Reply(418, body))
-    with pytest.raises(RefusedError, match="octo/widget"):
+    with pytest.raises(GitHubRefusedError, match="octo/widget"):
         await bench.client.send(WRITE)
 
 
@@ -266,7 +266,7 @@ async def test_pages_are_read_for_as_long_as_there_are_more(bench: Bench) -> Non
 
 
 async def test_every_request_that_is_sent_is_counted(bench: Bench) -> None:
-    mine: list[Call] = []
+    mine: list[ApiCall] = []
     client = await bench.app.repository(42, REPO, PERMISSIONS, observe=mine.append)
     bench.github.reply("GET", PATH, Reply(502))
     await client.send(READ)
@@ -313,7 +313,7 @@ async def test_no_secret_is_shown_anywhere(bench: Bench, caplog: pytest.LogCaptu
     with capture_logs() as logs, pytest.raises(RetryableError) as caught:
         await bench.client.send(READ)
     bench.github.reply("POST", PATH, Reply(502))
-    with pytest.raises(UnsureError) as unsure:
+    with pytest.raises(UnknownOutcomeError) as unsure:
         await bench.client.send(WRITE)
     shown = [
         *("".join(traceback.format_exception(error.value)) for error in (caught, unsure)),
@@ -335,17 +335,19 @@ async def test_no_secret_is_shown_anywhere(bench: Bench, caplog: pytest.LogCaptu
 @pytest.mark.parametrize(
     ("request_", "writes"),
     [
-        (Request("GET", "/repos/{owner}/{repo}"), False),
-        (Request("PATCH", "/repos/{owner}/{repo}/labels/{name}"), True),
+        (ApiRequest("GET", "/repos/{owner}/{repo}"), False),
+        (ApiRequest("PATCH", "/repos/{owner}/{repo}/labels/{name}"), True),
         (
-            Request("POST", GRAPHQL, body={"query": "query($id: ID!) { node(id: $id) { id } }"}),
+            ApiRequest("POST", GRAPHQL, body={"query": "query($id: ID!) { node(id: $id) { id } }"}),
             False,
         ),
         (
-            Request("POST", GRAPHQL, body={"query": "mutation($id: ID!) { x(input: {}) { y } }"}),
+            ApiRequest(
+                "POST", GRAPHQL, body={"query": "mutation($id: ID!) { x(input: {}) { y } }"}
+            ),
             True,
         ),
     ],
 )
-def test_what_github_counts_as_a_change(request_: Request, *, writes: bool) -> None:
+def test_what_github_counts_as_a_change(request_: ApiRequest, *, writes: bool) -> None:
     assert request_.writes is writes

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.github import conversation, images, pulls, reviews
-from app.github.images import Image, Text, images_of
+from app.github.images import LoadedImage, TextWithImages, images_of
 from tests.unit.github.conftest import Bench
 from tests.unit.github.scene import NAME, Scene
 from tests.unit.github.scripted import Reply
@@ -42,7 +42,8 @@ async def test_screenshots_of_a_conversation_are_loaded(scene: Scene) -> None:
     (comment,) = (await conversation.comments(client, number)).comments
     (said,) = await reviews.thread(client, pull, line["id"])
     texts = [
-        Text(where="it", body=one.body, body_html=one.body_html) for one in (issue, comment, said)
+        TextWithImages(where="it", body=one.body, body_html=one.body_html)
+        for one in (issue, comment, said)
     ]
     found = await images_of(scene.app, texts)
     assert found.left_out == ()
@@ -51,7 +52,7 @@ async def test_screenshots_of_a_conversation_are_loaded(scene: Scene) -> None:
     assert found.images[0].source in first
     assert "jwt" not in found.images[0].source
     written = found.images[0].model_dump_json()
-    assert Image.model_validate_json(written) == found.images[0]
+    assert LoadedImage.model_validate_json(written) == found.images[0]
 
 
 def shown(*addresses: str) -> str:
@@ -62,12 +63,12 @@ def asset(number: int) -> str:
     return UUID[:-4] + f"{number:04x}"
 
 
-def text(bench: Bench, *assets: str, where: str = "the issue") -> Text:
+def text(bench: Bench, *assets: str, where: str = "the issue") -> TextWithImages:
     """A text on the scripted server that names and shows these assets."""
     site = bench.app.server_url
     named = "\n".join(f"![x]({site}/user-attachments/assets/{one})" for one in assets)
     html = shown(*(f"{site}/api/v3/private/{one}.png?jwt=x" for one in assets))
-    return Text(where=where, body=named, body_html=html)
+    return TextWithImages(where=where, body=named, body_html=html)
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ async def test_there_is_room_for_five_images_and_fifteen_megabytes(
 async def test_no_other_site_is_ever_asked(bench: Bench, address: str, why: str) -> None:
     address = address.replace("{site}", bench.app.server_url)
     body = "" if "{site}" in why or "name" in why else f"![x](https://evil.example/{UUID})"
-    one = Text(where="a comment", body=body, body_html=shown(address))
+    one = TextWithImages(where="a comment", body=body, body_html=shown(address))
     found = await images_of(bench.app, [one, one])
     assert found.images == ()
     assert [one.where for one in found.left_out] == ["a comment"]
@@ -149,7 +150,7 @@ async def test_the_proxy_of_github_hides_no_other_site(bench: Bench) -> None:
     camo = f"{bench.app.server_url}/camo/{UUID}"
     html = f'<img src="{camo}" data-canonical-src="https://evil.example/{UUID}">'
     emoji = '<img class="emoji" src="https://github.githubassets.com/x.png">'
-    one = Text(where="it", body=f"https://evil.example/{UUID}", body_html=html + emoji)
+    one = TextWithImages(where="it", body=f"https://evil.example/{UUID}", body_html=html + emoji)
     found = await images_of(bench.app, [one])
     assert [one.why for one in found.left_out] == [
         "images of other sites (evil.example) are not loaded"

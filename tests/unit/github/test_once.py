@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from app.domain.values import RepoName
-from app.domain.words import LABELS
 from app.errors import UserError
 from app.github import checks, commits, conversation, pulls, repositories
 from app.github.commits import RefMoved
 from app.github.refusals import MissingPermissionError, NotFoundError
+from app.messages.labels import (
+    LABELS,
+)
 from tests.unit.github.scene import NAME, TIMEOUT, Scene
 
 MARKER = "<!-- honk:run=r1 -->"

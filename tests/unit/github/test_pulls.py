@@ -8,7 +8,7 @@ from app.domain.values import CommitSha
 from app.errors import RetryableError
 from app.github import commits, pulls
 from app.github.commits import RefMoved
-from app.github.refusals import RefusedError
+from app.github.refusals import GitHubRefusedError
 from tests.unit.github.conftest import Bench
 from tests.unit.github.scene import NAME, Scene
 from tests.unit.github.scripted import Reply
@@ -43,7 +43,7 @@ async def test_a_fork_is_another_repository_until_it_is_gone(scene: Scene) -> No
     found = await pulls.pull_request(scene.client, number)
     assert (found.head_repo, found.same_repository) == ("mallory/widget", False)
     assert found.maintainer_can_modify
-    with pytest.raises(RefusedError):
+    with pytest.raises(GitHubRefusedError):
         await pulls.update_branch(scene.client, number, found.head_sha)
     await scene.github.act("mallory", "DELETE", "/repos/mallory/widget")
     orphan = await pulls.pull_request(scene.client, number)
@@ -127,7 +127,7 @@ async def test_an_update_of_unknown_fate_is_looked_for(scene: Scene, after: bool
 async def test_an_update_that_is_refused_or_never_told(bench: Bench) -> None:
     path = "/repos/octo/widget/pulls/3"
     bench.github.reply("PUT", f"{path}/update-branch", Reply(422, {"message": MISSED}))
-    with pytest.raises(RefusedError, match=MISSED):
+    with pytest.raises(GitHubRefusedError, match=MISSED):
         await pulls.update_branch(bench.client, 3, SHA)
     bench.github.reply("PUT", f"{path}/update-branch", *[Reply(502)] * 3)
     bench.github.reply("GET", path, *[Reply(200, pull())] * 3)
@@ -178,7 +178,7 @@ async def test_an_order_to_merge_is_taken_back_once(scene: Scene) -> None:
     for _ in range(2):
         await pulls.disable_auto_merge(scene.client, found.node_id)
         assert change.auto_merge is None
-    with pytest.raises(RefusedError):
+    with pytest.raises(GitHubRefusedError):
         await pulls.disable_auto_merge(scene.client, "PR_nothing")
 
 

@@ -12,7 +12,7 @@ from app.domain.values import CommitSha, TreeSha
 from app.errors import RetryableError, UserError
 from app.github import checks, commits, conversation, pulls, repositories
 from app.github.exchange import cut
-from app.github.refusals import MissingPermissionError, RefusedError
+from app.github.refusals import GitHubRefusedError, MissingPermissionError
 from app.github.repositories import Permission
 from tests.unit.github.conftest import Bench
 from tests.unit.github.scripted import Reply
@@ -153,7 +153,7 @@ async def test_an_issue_of_a_deleted_account_without_words(bench: Bench) -> None
     bench.github.reply("GET", f"{REPO}/issues/1", Reply(200, body))
     issue = await conversation.issue(bench.client, 1)
     assert issue.body == ""
-    assert issue.author == conversation.Actor(login="ghost", id=0, type="User")
+    assert issue.author == conversation.Author(login="ghost", id=0, type="User")
     assert issue.labels == ("plain", "honk")
     assert issue.is_pull_request
     assert issue.updated_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -314,7 +314,7 @@ async def test_a_pull_request_of_a_fork_is_not_ours(bench: Bench) -> None:
     other = pull(8, head={"ref": "other", "sha": SHA, "label": "octo:other"})
     bench.github.reply("GET", f"{REPO}/pulls", Reply(200, [fork, other]))
     bench.github.reply("POST", f"{REPO}/pulls", Reply(422, {"message": "Validation Failed"}))
-    with pytest.raises(RefusedError, match="honk/1-x"):
+    with pytest.raises(GitHubRefusedError, match="honk/1-x"):
         await pulls.ensure_pull_request(bench.client, "honk/1-x", "main", "T", "b", False)
 
 
@@ -322,7 +322,7 @@ async def test_nothing_to_merge_is_said(bench: Bench) -> None:
     refusal = {"message": "Validation Failed", "errors": [{"message": "No commits between a"}]}
     bench.github.reply("GET", f"{REPO}/pulls", Reply(200, []))
     bench.github.reply("POST", f"{REPO}/pulls", Reply(422, refusal))
-    with pytest.raises(RefusedError, match="No commits between"):
+    with pytest.raises(GitHubRefusedError, match="No commits between"):
         await pulls.ensure_pull_request(bench.client, "honk/1-x", "main", "T", "b", False)
 
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from app.errors import RetryableError, UserError
 from app.github.auth import AppKey, basic_credentials
-from app.github.refusals import MissingPermissionError, NotFoundError, RefusedError
+from app.github.refusals import GitHubRefusedError, MissingPermissionError, NotFoundError
 from tests.unit.github.conftest import PERMISSIONS, REPO, Bench, Time, private_key
 from tests.unit.github.scripted import Reply
 
@@ -111,15 +111,15 @@ async def test_a_refused_token_is_dropped_and_asked_for_again(bench: Bench) -> N
 
 async def test_a_write_with_a_refused_token_is_sent_again_too(bench: Bench) -> None:
     bench.github.reply("POST", "/app/x", Reply(401, {"message": "Bad credentials"}))
-    from app.github.exchange import Request
+    from app.github.exchange import ApiRequest
 
-    await bench.client.send(Request("POST", "/app/x", body={}))
+    await bench.client.send(ApiRequest("POST", "/app/x", body={}))
     assert len(bench.github.requests("POST", "/app/x")) == 2
 
 
 async def test_a_second_refusal_is_final_and_says_what_to_check(bench: Bench) -> None:
     bench.github.reply("GET", ISSUE, *[Reply(401, {"message": "Bad credentials"})] * 3)
-    with pytest.raises(RefusedError, match=r"Bad credentials.*GITHUB_APP_ID"):
+    with pytest.raises(GitHubRefusedError, match=r"Bad credentials.*GITHUB_APP_ID"):
         await read(bench)
     assert len(bench.github.requests("GET", ISSUE)) == 2
 
@@ -160,7 +160,7 @@ async def test_a_failed_token_request_is_told_to_everybody_who_waits(bench: Benc
             NotFoundError,
             "octo/widget does not exist, or Honk was not given access",
         ),
-        (403, "This installation has been suspended", RefusedError, "has been suspended"),
+        (403, "This installation has been suspended", GitHubRefusedError, "has been suspended"),
     ],
 )
 async def test_why_there_is_no_token_is_said_in_plain_words(

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from app.domain.values import TreeSha
 from app.errors import RetryableError
-from app.runs.steps.elsewhere import carrying
+from app.runs.steps.handoff import background_pusher
 
 A, B = (TreeSha(each * 40) for each in "ab")
 
@@ -43,7 +43,7 @@ def _nobody_is_shut_out() -> None:
 async def test_one_push_that_fails_is_not_the_last(problem: Exception) -> None:
     hidden = Hidden()
     hidden.problem = problem
-    async with carrying(hidden.push, _nobody_is_shut_out) as courier, asyncio.timeout(5):
+    async with background_pusher(hidden.push, _nobody_is_shut_out) as courier, asyncio.timeout(5):
         with capture_logs() as lines:
             courier.send(A)
             await courier.flush()
@@ -56,7 +56,7 @@ async def test_one_push_that_fails_is_not_the_last(problem: Exception) -> None:
 
 async def test_work_that_is_taken_back_while_it_is_brought_is_taken_back_there() -> None:
     hidden = Hidden()
-    async with carrying(hidden.push, _nobody_is_shut_out) as courier, asyncio.timeout(5):
+    async with background_pusher(hidden.push, _nobody_is_shut_out) as courier, asyncio.timeout(5):
         courier.send(A)
         await courier.flush()
         hidden.open.clear()
@@ -72,7 +72,7 @@ async def test_work_that_is_taken_back_while_it_is_brought_is_taken_back_there()
 async def test_nobody_knows_what_a_push_that_failed_has_done() -> None:
     """Its answer may have been lost, so what was there before is brought again."""
     hidden = Hidden()
-    async with carrying(hidden.push, _nobody_is_shut_out) as courier, asyncio.timeout(5):
+    async with background_pusher(hidden.push, _nobody_is_shut_out) as courier, asyncio.timeout(5):
         courier.send(A)
         await courier.flush()
         hidden.problem = RetryableError("The answer was lost.")
@@ -86,7 +86,7 @@ async def test_nobody_knows_what_a_push_that_failed_has_done() -> None:
 
 async def test_what_is_there_is_not_brought_again() -> None:
     hidden = Hidden()
-    async with carrying(hidden.push, _nobody_is_shut_out) as courier, asyncio.timeout(5):
+    async with background_pusher(hidden.push, _nobody_is_shut_out) as courier, asyncio.timeout(5):
         for tree in (A, A, B, B):
             courier.send(tree)
             await courier.flush()

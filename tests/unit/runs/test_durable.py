@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from app.errors import RetryableError, UserError
-from app.runs.durable import Room, StoppedError, outside, patiently
+from app.runs.durable import ReleasableSemaphore, StoppedError, released, retry_or_fail
 
 HOUR = 3600.0
 
@@ -21,13 +21,13 @@ def _away(tries: list[float], retry_after: float | None = HOUR) -> Callable[[], 
     return ask
 
 
-async def _waits(room: Room) -> None:
+async def _waits(room: ReleasableSemaphore) -> None:
     async with room.enter():
-        await patiently("wait", _away([]))
+        await retry_or_fail("wait", _away([]))
 
 
 async def test_who_waits_for_a_service_leaves_its_place_to_others() -> None:
-    room = Room(2)
+    room = ReleasableSemaphore(2)
     waiting = [asyncio.create_task(_waits(room)) for _ in range(4)]
     async with asyncio.timeout(5), room.enter():
         pass
@@ -39,7 +39,7 @@ async def test_who_waits_for_a_service_leaves_its_place_to_others() -> None:
 
 
 async def test_no_more_than_its_places_are_in_a_room() -> None:
-    room = Room(2)
+    room = ReleasableSemaphore(2)
     inside = most = 0
 
     async def work() -> None:
@@ -50,7 +50,7 @@ async def test_no_more_than_its_places_are_in_a_room() -> None:
                 most = max(most, inside)
                 await asyncio.sleep(0.001)
                 inside -= 1
-                async with outside():
+                async with released():
                     await asyncio.sleep(0.001)
 
     await asyncio.gather(*(work() for _ in range(20)))
@@ -60,7 +60,7 @@ async def test_no_more_than_its_places_are_in_a_room() -> None:
 async def test_a_stop_ends_the_waiting_with_a_last_try() -> None:
     stop = asyncio.Event()
     tries: list[float] = []
-    trying = asyncio.create_task(patiently("wait", _away(tries), stop))
+    trying = asyncio.create_task(retry_or_fail("wait", _away(tries), stop))
     await asyncio.sleep(0.05)
     assert len(tries) == 1
     stop.set()
@@ -72,7 +72,7 @@ async def test_a_stop_ends_the_waiting_with_a_last_try() -> None:
 async def test_what_a_service_asks_for_is_not_waited_for_without_end() -> None:
     tries: list[float] = []
     with pytest.raises(UserError, match="stayed away"):
-        await asyncio.wait_for(patiently("wait", _away(tries, 2 * HOUR)), 5)
+        await asyncio.wait_for(retry_or_fail("wait", _away(tries, 2 * HOUR)), 5)
     assert len(tries) == 1
 
 
@@ -80,7 +80,7 @@ async def test_what_is_done_after_a_stop_is_done_as_patiently() -> None:
     stop = asyncio.Event()
     stop.set()
     tries: list[float] = []
-    trying = asyncio.create_task(patiently("keep", _away(tries, None), stop))
+    trying = asyncio.create_task(retry_or_fail("keep", _away(tries, None), stop))
     await asyncio.sleep(1.2)
     assert len(tries) == 2
     trying.cancel()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.runs.executors import EXIT_CUT_OFF
+from app.runs.worker_leases import EXIT_CUT_OFF
 from app.store.database import Database
 from tests.support import postgres
 
@@ -25,11 +25,11 @@ def _url() -> Iterator[str]:
 
 _ON_DUTY = """
 import asyncio, sys, time
-from app.runs.executors import on_duty
+from app.runs.worker_leases import registered_worker
 from app.store.database import Database
 async def main():
     database = Database(sys.argv[1])
-    async with on_duty(database, slots=1, lease_seconds=1, stuck_seconds=1) as duty:
+    async with registered_worker(database, slots=1, lease_seconds=1, stuck_seconds=1) as duty:
         await asyncio.sleep(2)
         duty.check()
         HANG

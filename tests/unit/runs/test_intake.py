@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-from app.runs.durable import Nothing
-from app.runs.intake import Heard
+from app.runs.durable import NoResult
+from app.runs.intake import DeliveredMessage
 
 
 def test_what_another_version_recorded_of_hearing_is_read() -> None:
-    assert Heard.recorded(Nothing().model_dump(mode="json")) == Heard(ended=None)
-    assert Nothing.recorded(Heard(ended=2).model_dump(mode="json")) == Nothing()
+    assert DeliveredMessage.recorded(NoResult().model_dump(mode="json")) == DeliveredMessage(
+        ended=None
+    )
+    assert NoResult.recorded(DeliveredMessage(ended=2).model_dump(mode="json")) == NoResult()

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from app.domain.pending import Cause
-from app.domain.trigger import OurApp, Trigger, from_event
+from app.domain.trigger import AppIdentity, Trigger, from_event
+from app.git.mirror import Mirrors
 from app.github import webhooks
 from app.github.client import GitHubApp
 from app.playground.run import registration
@@ -19,7 +20,6 @@ from app.runs.pending import Failure, tell_or_keep
 from app.runs.services import Services
 from app.store.database import Database
 from app.store.schema import pending
-from app.workspace.mirror import Mirrors
 from tests.support.deliveries import commented, encoded, labeled
 from tests.support.runs import services
 from tests.unit.github.scripted import Reply, ScriptedGitHub
@@ -58,7 +58,7 @@ async def _worker(github: ScriptedGitHub, tmp_path: Path) -> AsyncIterator[Servi
 
 def _trigger(name: str, event: dict[str, Any]) -> Trigger:
     read = webhooks.read(name, "application/json", encoded(event))
-    trigger = from_event(name, read, OurApp(app_id=1, slug="honk"))
+    trigger = from_event(name, read, AppIdentity(app_id=1, slug="honk"))
     assert isinstance(trigger, Trigger)
     return trigger
 

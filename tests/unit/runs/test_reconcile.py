@@ -11,13 +11,13 @@ import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from app.domain.trigger import OurApp
+from app.domain.trigger import AppIdentity
 from app.github.client import GitHubApp
 from app.playground.github import GitHub, serve
 from app.playground.pages import github_with_pages
 from app.playground.run import APP_ID, registration
 from app.runs import engine, queue
-from app.runs.reconcile import Reconciled, Reconciler
+from app.runs.reconcile import Reconciler, ReconcileResult
 from app.store.database import Database
 from app.store.schema import deliveries
 
@@ -30,7 +30,7 @@ class Bench:
     reconciler: Reconciler
     database: Database
 
-    async def look(self) -> Reconciled:
+    async def look(self) -> ReconcileResult:
         await self.github.drained()
         return await self.reconciler.reconcile()
 
@@ -55,7 +55,7 @@ async def _bench(tmp_path: Path) -> AsyncIterator[Bench]:
         triggers = stack.enter_context(queue.trigger_queue(database))
         await github.add_repository(REPO, files={"a": b"a"}, permissions={"olivia": "admin"})
         await github.open_issue(REPO, "olivia", "Broken", "It is.")
-        ours = OurApp(app_id=APP_ID, slug="honk")
+        ours = AppIdentity(app_id=APP_ID, slug="honk")
         yield Bench(github, Reconciler(database, app, triggers, ours), database)
     database.close()
 
@@ -65,16 +65,16 @@ async def test_every_page_is_read_and_every_entry_once(bench: Bench) -> None:
     for number in range(110):
         await bench.github.comment(REPO, 1, "olivia", f"talk {number}")
 
-    assert await bench.look() == Reconciled(looked_at=111, taken=1)
+    assert await bench.look() == ReconcileResult(looked_at=111, taken=1)
     assert len(bench.triggers) == 1
-    assert await bench.look() == Reconciled(looked_at=0, taken=0)
+    assert await bench.look() == ReconcileResult(looked_at=0, taken=0)
 
 
 async def test_a_redelivery_is_the_same_delivery(bench: Bench) -> None:
     await bench.github.comment(REPO, 1, "olivia", "/honk mend it")
     assert (await bench.look()).taken == 1
     bench.github.world.webhooks.send_again(bench.github.world.webhooks.log[-1])
-    assert await bench.look() == Reconciled(looked_at=0, taken=0)
+    assert await bench.look() == ReconcileResult(looked_at=0, taken=0)
 
 
 @pytest.mark.parametrize(("answer", "looked_at"), [(202, 0), (204, 0), (200, 1), (503, 1)])

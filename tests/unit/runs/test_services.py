@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from app.runs.services import Locks
+from app.runs.services import KeyedLocks
 
 
 def _never() -> asyncio.Event:
@@ -19,12 +19,12 @@ async def _turns(number: int = 5) -> None:
 class _Visitor:
     """Who wants in, and stays until told to go."""
 
-    def __init__(self, locks: Locks) -> None:
+    def __init__(self, locks: KeyedLocks) -> None:
         self.stop, self.may_go = asyncio.Event(), asyncio.Event()
         self.is_told = "to wait"
         self.task = asyncio.create_task(self._visit(locks))
 
-    async def _visit(self, locks: Locks) -> None:
+    async def _visit(self, locks: KeyedLocks) -> None:
         async with locks.only_one("the same", self.stop) as ours:
             self.is_told = "to enter" if ours else "to leave"
             await self.may_go.wait()
@@ -34,13 +34,13 @@ class _Visitor:
         await self.task
 
 
-async def _is_free(locks: Locks) -> bool:
+async def _is_free(locks: KeyedLocks) -> bool:
     async with asyncio.timeout(5), locks.only_one("the same", _never()) as ours:
         return ours
 
 
 async def test_who_comes_while_one_is_let_in_waits_for_that_one() -> None:
-    locks, within, most = Locks(), 0, 0
+    locks, within, most = KeyedLocks(), 0, 0
     first, done = asyncio.Event(), asyncio.Event()
 
     async def visit(until: asyncio.Event) -> None:
@@ -66,7 +66,7 @@ async def test_who_comes_while_one_is_let_in_waits_for_that_one() -> None:
 
 
 async def test_different_keys_wait_for_nobody() -> None:
-    locks = Locks()
+    locks = KeyedLocks()
 
     async with (
         asyncio.timeout(5),
@@ -77,7 +77,7 @@ async def test_different_keys_wait_for_nobody() -> None:
 
 
 async def test_who_is_stopped_waits_no_longer_and_is_not_let_in() -> None:
-    locks = Locks()
+    locks = KeyedLocks()
     within = _Visitor(locks)
     await _turns()
     stopped, waits = _Visitor(locks), _Visitor(locks)
@@ -102,7 +102,7 @@ async def test_who_is_stopped_waits_no_longer_and_is_not_let_in() -> None:
 
 
 async def test_who_was_stopped_before_is_not_let_in_though_nobody_is_there() -> None:
-    locks = Locks()
+    locks = KeyedLocks()
     stop = asyncio.Event()
     stop.set()
 
@@ -113,7 +113,7 @@ async def test_who_was_stopped_before_is_not_let_in_though_nobody_is_there() -> 
 
 async def test_a_stop_in_the_moment_of_being_let_in_leaves_it_to_the_next() -> None:
     for turns in range(5):
-        locks = Locks()
+        locks = KeyedLocks()
         within = _Visitor(locks)
         await _turns()
         stopped, waits = _Visitor(locks), _Visitor(locks)
@@ -131,7 +131,7 @@ async def test_a_stop_in_the_moment_of_being_let_in_leaves_it_to_the_next() -> N
 
 async def test_who_is_cancelled_leaves_it_to_the_next() -> None:
     for turns in range(5):
-        locks = Locks()
+        locks = KeyedLocks()
         within = _Visitor(locks)
         await _turns()
         cancelled, waits = _Visitor(locks), _Visitor(locks)

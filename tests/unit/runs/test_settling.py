@@ -12,19 +12,19 @@ from dbos import DBOS
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from app.domain import words
+from app import messages
 from app.domain.run import Outcome, attempt_id
 from app.domain.values import RepoName, RunId, TreeSha
 from app.errors import RetryableError
+from app.git.mirror import Mirrors
 from app.github.client import GitHubApp
 from app.playground.run import registration
 from app.runs import engine, queue
+from app.runs.reaper import how_it_died, reap
 from app.runs.services import Services
-from app.runs.settling import how_it_died, settle
 from app.store.database import Database
 from app.store.runs import RunRow, Runs
 from app.store.schema import runs
-from app.workspace.mirror import Mirrors
 from tests.support.postgres import Postgres
 from tests.support.runs import open_run, services
 from tests.unit.github.scripted import Reply, ScriptedGitHub
@@ -51,7 +51,7 @@ async def _opened_long_ago(
 
 async def test_a_run_that_nobody_queued_is_dead(database: Database) -> None:
     row = await _opened_long_ago(database)
-    assert await how_it_died(Runs(database), row, None) == words.never_queued()
+    assert await how_it_died(Runs(database), row, None) == messages.refusals.never_queued()
 
 
 async def test_a_run_that_was_queued_since_somebody_looked_is_alive(database: Database) -> None:
@@ -124,7 +124,7 @@ async def test_one_that_cannot_be_settled_keeps_no_other_waiting(
     await _opened_long_ago(worker.database, "second", 2, quiet=True)
     mirrors.problem = problem
     with capture_logs() as lines:
-        await settle(worker)
+        await reap(worker)
     assert not await _ended(worker, "first")
     assert await _ended(worker, "second")
     told = [line for line in lines if line.get("run") == "first"]
@@ -132,7 +132,7 @@ async def test_one_that_cannot_be_settled_keeps_no_other_waiting(
     assert told[0].get("exc_info", False) is (level == "error")
 
     mirrors.problem = None
-    await settle(worker)
+    await reap(worker)
     assert await _ended(worker, "first")
 
 
@@ -143,7 +143,7 @@ async def test_trouble_of_the_database_is_no_trouble_of_one_run(
     await _opened_long_ago(worker.database, "first", 1, quiet=True, **work)
     mirrors.problem = sa.exc.OperationalError("SELECT", {}, OSError("gone"))
     with pytest.raises(RetryableError, match="database is away"):
-        await settle(worker)
+        await reap(worker)
 
 
 async def test_who_lost_a_permission_is_told_all_the_same(
@@ -154,9 +154,9 @@ async def test_who_lost_a_permission_is_told_all_the_same(
     path = f"/app/installations/{row.installation_id}/access_tokens"
     refused = Reply(422, {"message": "The permissions requested are not granted."})
     github.reply("POST", path, *[refused] * 4)
-    await settle(worker)
+    await reap(worker)
     assert await _ended(worker, "run")
     report = await worker.reports.of(row.id, row.attempt)
     assert report is not None
     assert report.outcome is Outcome.ERROR
-    assert (report.problem, report.next_step) == words.never_queued()
+    assert (report.problem, report.next_step) == messages.refusals.never_queued()

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.doctor import as_text, good, pending_requests
-from app.doctor.findings import Part
+from app.doctor.findings import DoctorSection
 from app.domain.pending import NEXT_STEPS, Cause, is_given_up, wait_before
 from app.settings import Settings
 from app.store.database import Database, now
@@ -110,7 +110,7 @@ async def test_doctor_tells_how_many_wait_and_why(database: Database) -> None:
         ("2 requests pending (credentials)", False),
         ("1 request pending (github)", None),
     ]
-    parts = (Part("Accepted requests", findings),)
+    parts = (DoctorSection("Accepted requests", findings),)
     assert not good(parts)
     text = as_text(parts)
     assert "on acme/one#1" in text

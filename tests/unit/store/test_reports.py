@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from app.domain.report import (
+    Report,
+)
 from app.domain.run import Outcome
-from app.domain.words import Report
 from app.store.database import Database
 from app.store.history import History
 from app.store.reports import Reports

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from app.verify.runner import Site
-from app.workspace.sandbox import Bubblewrap
-from app.workspace.spec import Limits, SandboxSpec
+from app.sandbox.bubblewrap import Bubblewrap
+from app.sandbox.spec import ResourceLimits, SandboxSpec
+from app.verify.runner import VerifySite
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., VerifySite]
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def checkout(tmp_path: Path) -> MakeSite:
     root.mkdir()
     sandbox = Bubblewrap.create(root)
 
-    def make(files: Mapping[str, str], *, seconds: float = 60) -> Site:
+    def make(files: Mapping[str, str], *, seconds: float = 60) -> VerifySite:
         workspace = root / f"checkout-{len(list(root.iterdir()))}"
         workspace.mkdir()
         sandbox.claim(workspace)
@@ -33,7 +33,7 @@ def checkout(tmp_path: Path) -> MakeSite:
         owner = workspace.stat()
         for path in workspace.rglob("*"):
             os.chown(path, owner.st_uid, owner.st_gid)
-        spec = SandboxSpec(workspace, limits=Limits(seconds=seconds))
-        return Site(sandbox, spec, tmp_path / "scratch")
+        spec = SandboxSpec(workspace, limits=ResourceLimits(seconds=seconds))
+        return VerifySite(sandbox, spec, tmp_path / "scratch")
 
     return make

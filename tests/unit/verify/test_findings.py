@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from app.sandbox.spec import Completed
 from app.verify.verifier import DirectoryTree
 from app.verify.verifiers import choose
-from app.verify.verifiers.checks import Check
+from app.verify.verifiers.checks import LintCheck
 from app.verify.verifiers.clippy import Clippy
 from app.verify.verifiers.gofmt import Gofmt
 from app.verify.verifiers.mypy import Mypy
 from app.verify.verifiers.prettier import Prettier
 from app.verify.verifiers.ruff import RuffFormat
 from app.verify.verifiers.tsc import Tsc
-from app.workspace.spec import Completed
 from tests.unit.verify.conftest import MakeSite
 
 Told = tuple[str | None, int | None, str]
@@ -48,7 +48,7 @@ TSC = b"src/a.ts(3,5): error TS2322: No.\nerror TS18003: No inputs.\n"
     ],
 )
 def test_findings_have_file_and_line(
-    tool: Check, code: int, report: bytes, told: list[Told]
+    tool: LintCheck, code: int, report: bytes, told: list[Told]
 ) -> None:
     result = tool.parse(Completed(code, b"", 0, False, None, 1.0), {"findings": report})
     found = [(test.file, test.line, test.message) for test in result.tests]

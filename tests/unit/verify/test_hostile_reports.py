@@ -6,6 +6,7 @@ import pytest
 
 from app.domain.values import CommitSha
 from app.domain.verdict import Results, TestOutcome, compare
+from app.sandbox.spec import Completed
 from app.verify.verifier import Verifier
 from app.verify.verifiers import checks
 from app.verify.verifiers.clippy import Clippy
@@ -24,7 +25,6 @@ from app.verify.verifiers.ruff import Ruff, RuffFormat
 from app.verify.verifiers.tsc import Tsc
 from app.verify.verifiers.unittest import Unittest
 from app.verify.verifiers.vitest import Vitest
-from app.workspace.spec import Completed
 
 SCRIPTS: tuple[Verifier, ...] = (Node(), Jest(), Vitest(), Mocha())
 JAVA: tuple[Verifier, ...] = (Maven(folder="app"), Gradle(folder="app"))

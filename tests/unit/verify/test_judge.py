@@ -15,10 +15,10 @@ from app.verify.judge import (
     MAX_CHANGES,
     MAX_DIFF,
     MAX_WORDS,
-    Answer,
     Block,
     Judgement,
-    Wanted,
+    JudgeReply,
+    RequestedChange,
     allows,
     feedback,
     judge,
@@ -47,12 +47,12 @@ class Canned:
         self._answers = list(answers)
         self.asked: list[str] = []
 
-    async def ask(self, system: str, messages: Sequence[Block], tool: Block) -> Answer:
+    async def ask(self, system: str, messages: Sequence[Block], tool: Block) -> JudgeReply:
         self.asked.append(messages[-1]["content"][0]["text"])
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return Answer(content=tuple(answer), usage=({"output_tokens": 1},))
+        return JudgeReply(content=tuple(answer), usage=({"output_tokens": 1},))
 
 
 class Through:
@@ -61,7 +61,7 @@ class Through:
     def __init__(self, model: AnthropicModel) -> None:
         self._model = model
 
-    async def ask(self, system: str, messages: Sequence[Block], tool: Block) -> Answer:
+    async def ask(self, system: str, messages: Sequence[Block], tool: Block) -> JudgeReply:
         request = ModelRequest(
             model="claude-sonnet-5-5",
             system=system,
@@ -69,7 +69,7 @@ class Through:
             messages=tuple(dict(each) for each in messages),
         )
         turn = await self._model.turn(request)
-        return Answer(content=turn.content, usage=(turn.usage, *turn.discarded))
+        return JudgeReply(content=turn.content, usage=(turn.usage, *turn.discarded))
 
 
 async def ask(asks: Canned | Through) -> Judgement:
@@ -98,7 +98,9 @@ async def test_over_the_real_client() -> None:
     script = f"turns: [{{use: [{{judge_change: {VETO}}}]}}]"
     async with asking(script) as (model, server):
         found = await ask(Through(model))
-    assert found.changes == (Wanted(what="Leave the README alone.", file="README.md", line=3),)
+    assert found.changes == (
+        RequestedChange(what="Leave the README alone.", file="README.md", line=3),
+    )
     assert len(found.usage) == 1
     (request,) = server.requests
     assert [tool["name"] for tool in request["tools"]] == ["judge_change"]

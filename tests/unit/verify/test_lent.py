@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
-from app.verify.lent import lend_pytest
+from app.verify.bundled_tools import bundle_pytest
 
 
 def test_any_python_can_run_it_and_it_is_made_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
-        (lent,) = set(pool.map(lend_pytest, [tmp_path / "lent"] * 4))
+        (lent,) = set(pool.map(bundle_pytest, [tmp_path / "lent"] * 4))
     assert [path.name for path in (tmp_path / "lent").iterdir()] == [lent.name]
     done = subprocess.run(
         [lent / "bin" / "pytest", "--version"],
@@ -25,6 +25,6 @@ def test_any_python_can_run_it_and_it_is_made_once(tmp_path: Path) -> None:
 
 
 def test_everybody_may_read_it_and_nobody_else_write(tmp_path: Path) -> None:
-    lent = lend_pytest(tmp_path / "lent")
+    lent = bundle_pytest(tmp_path / "lent")
     modes = {oct(path.stat().st_mode & 0o777) for path in [lent, *lent.rglob("*")]}
     assert modes == {"0o755", "0o644"}

@@ -10,19 +10,19 @@ import pytest
 
 from app.domain.values import CommitSha
 from app.domain.verdict import Results, TestOutcome, VerifierResult, compare
-from app.verify.lent import lend_pytest
-from app.verify.runner import Site, verify
+from app.sandbox.bubblewrap import Unsandboxed
+from app.sandbox.spec import Completed, SandboxSpec
+from app.verify.bundled_tools import bundle_pytest
+from app.verify.runner import VerifySite, verify
 from app.verify.verifier import DirectoryTree
 from app.verify.verifiers.pytest import Pytest, is_plain
-from app.workspace.sandbox import Unsandboxed
-from app.workspace.spec import Completed, SandboxSpec
 from tests.unit.verify.conftest import MakeSite
 
 SHA = CommitSha("a" * 40)
 PASSES = {"test_a.py": "def test_a():\n    assert 1\n"}
 
 
-async def run(site: Site, line: str | None = None) -> VerifierResult:
+async def run(site: VerifySite, line: str | None = None) -> VerifierResult:
     verifier = Pytest() if line is None else Pytest(line)
     return (await verify(site, [verifier], SHA)).verifiers[0]
 
@@ -80,7 +80,7 @@ async def test_the_environment_of_the_project_is_used_where_there_is_one(
     site = replace(
         site, spec=replace(site.spec, environment={"PIP_NO_INDEX": "1", "HONK_TEST": "seen"})
     )
-    lent = lend_pytest(site.scratch / "lent") / "lib"
+    lent = bundle_pytest(site.scratch / "lent") / "lib"
     made = await site.sandbox.run(site.spec, ["python3", "-m", "venv", "--without-pip", ".venv"])
     assert made.exit_code == 0, made.text
     (packages,) = site.spec.workspace.glob(".venv/lib/python3*/site-packages")
@@ -251,7 +251,7 @@ async def test_without_walls_the_same_is_found(tmp_path: Path) -> None:
     workspace = tmp_path / "a checkout"
     workspace.mkdir()
     (workspace / "test_a.py").write_text("def test_a():\n    assert 0\n")
-    site = Site(Unsandboxed(), SandboxSpec(workspace), tmp_path / "some scratch")
+    site = VerifySite(Unsandboxed(), SandboxSpec(workspace), tmp_path / "some scratch")
     result = await run(site)
     assert outcomes(result) == {"test_a.py::test_a": "failed"}
     assert (result.tests[0].file, result.tests[0].line) == ("test_a.py", 2)

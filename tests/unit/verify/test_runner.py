@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.values import CommitSha, TreeSha
 from app.domain.verdict import Results, compare
-from app.verify.runner import Site, confirm, rerun, verify
+from app.verify.runner import VerifySite, confirm, rerun, verify
 from app.verify.verifier import DirectoryTree, Verifier
 from app.verify.verifiers import Choice, choose
 from app.verify.verifiers.command import AnyCommand
@@ -20,7 +20,7 @@ from tests.unit.verify.conftest import MakeSite
 SHA, TREE = CommitSha("a" * 40), TreeSha("b" * 40)
 
 
-async def run(site: Site, *verifiers: Verifier) -> Results:
+async def run(site: VerifySite, *verifiers: Verifier) -> Results:
     return await verify(site, verifiers or [Pytest()], SHA, TREE, environment="key")
 
 

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.policy import Policy
-from app.domain.ready import is_ready, went_away
 from app.domain.values import CommitSha
 from app.domain.verdict import (
     Results,
@@ -21,6 +20,7 @@ from app.domain.verdict import (
     changed,
     compare,
 )
+from app.integrity.readiness import is_ready, went_away
 
 PASSED, FAILED, ERROR, SKIPPED = TestOutcome
 SHA = CommitSha("a" * 40)

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from app.domain.trigger import OurApp, Signal, Trigger
+from app.domain.trigger import AppIdentity, Signal, Trigger
 from app.errors import RetryableError
 from app.web.app import create_app
+from app.web.health import HealthChecks
 from app.web.server import serve
-from app.web.watching import Watched
 from tests.support.deliveries import signature
 
 SECRET = "the secret of today, ü".encode()
@@ -166,9 +166,9 @@ async def running_site(
     site = Site(MemoryIntake())
     app = create_app(
         secrets=[SECRET, SECRET_BEFORE],
-        app=OurApp(app_id=4711, slug="honk"),
+        app=AppIdentity(app_id=4711, slug="honk"),
         intake=site.intake,
-        watched=Watched(site.check_ready, no_figures, "text/plain"),
+        watched=HealthChecks(site.check_ready, no_figures, "text/plain"),
         body_seconds=body_seconds,
         intake_seconds=intake_seconds,
     )

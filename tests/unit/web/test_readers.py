@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from app.domain.values import RepoName
 from app.errors import RetryableError
 from app.github.people import NotSignedInError, People
-from app.web.readers import KEPT_SECONDS, MOST_ASKED, Readers
+from app.web.repository_access import KEPT_SECONDS, MOST_ASKED, RepositoryAccess
 
 
 @dataclass
@@ -43,7 +43,7 @@ TOKEN = SecretStr("ghu_one")
 
 async def test_an_answer_is_kept_for_a_minute_and_for_one_person() -> None:
     github, now = Answering(), [0.0]
-    readers = Readers(people(github), clock=lambda: now[0])
+    readers = RepositoryAccess(people(github), clock=lambda: now[0])
     assert await readers.may_read("ghu_one", "o/r", 7)
     now[0] = KEPT_SECONDS - 1
     github.status = 404
@@ -55,7 +55,7 @@ async def test_an_answer_is_kept_for_a_minute_and_for_one_person() -> None:
 
 async def test_who_left_is_asked_about_anew() -> None:
     github = Answering()
-    readers = Readers(people(github))
+    readers = RepositoryAccess(people(github))
     assert await readers.may_read("ghu_one", "o/r", 7)
     readers.forget("ghu_one")
     github.status = 404
@@ -65,7 +65,7 @@ async def test_who_left_is_asked_about_anew() -> None:
 async def test_what_was_not_asked_is_not_readable() -> None:
     github = Answering()
     many = [(f"o/r{number}", number) for number in range(MOST_ASKED + 5)]
-    assert await Readers(people(github)).readable("ghu_one", many) == {7}
+    assert await RepositoryAccess(people(github)).readable("ghu_one", many) == {7}
     assert len(github.asked) == MOST_ASKED
 
 

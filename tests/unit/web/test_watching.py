@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.errors import RetryableError
-from app.web.watching import Watched, create_watching_app
+from app.web.health import HealthChecks, create_health_app
 
 HERE = ("127.0.0.1", 4711)
 ELSEWHERE = ("203.0.113.7", 4711)
@@ -36,7 +36,7 @@ class Process:
         token: str = "",
         headers: dict[str, str] | None = None,
     ) -> httpx.Response:
-        app = create_watching_app(Watched(self.ready, self.metrics, "text/plain", token))
+        app = create_health_app(HealthChecks(self.ready, self.metrics, "text/plain", token))
         transport = httpx.ASGITransport(app, client=client)
         async with httpx.AsyncClient(transport=transport, base_url="http://honk") as session:
             return await session.get(path, headers=headers)

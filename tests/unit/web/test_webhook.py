@@ -11,6 +11,7 @@ from urllib.parse import quote_plus
 import pytest
 import structlog
 
+from app import log_events
 from app.web.webhook import MAX_BODY_BYTES
 from tests.support.deliveries import OUR_BOT, commented, encoded, labeled, signature, without
 from tests.unit.web.support import (
@@ -339,7 +340,7 @@ async def test_a_flood_of_refusals_is_a_few_lines_of_the_log(
             assert {(await site.send(wrong)).status for _ in range(30)} == {401}
         await asyncio.sleep(1.1)
         await site.send(wrong)
-    told = [line for line in lines if line["event"] == "delivery refused"]
-    counted = [line["count"] for line in lines if line["event"] == "more deliveries were refused"]
+    told = [line for line in lines if line["event"] == log_events.DELIVERY_REFUSED]
+    counted = [line["count"] for line in lines if line["event"] == log_events.DELIVERIES_REFUSED]
     assert len(told) + sum(counted) == 301
     assert len(told) < 100

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from app.workspace.absent import Absent, Pointer, Submodule, absent
+from app.git.external_content import (
+    ExternalReferences,
+    Pointer,
+    Submodule,
+    external_references,
+)
 from tests.support.workspaces import REPO, World, run_git
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 7\n"
@@ -17,8 +22,8 @@ async def test_pointers_and_submodules_are_found(world: World) -> None:
     run_git(world.origin.clone, "update-index", "--add", "--cacheinfo", link)
     run_git(world.origin.clone, "commit", "-q", "-m", "Submodule")
     run_git(world.origin.clone, "push", "-q", "origin", "HEAD:refs/heads/main")
-    found = await absent(world.mirrors, REPO, await world.fetched())
-    assert found == Absent(
+    found = await external_references(world.mirrors, REPO, await world.fetched())
+    assert found == ExternalReferences(
         pointers=(Pointer(path="a.bin", oid="a" * 64, size=7),),
         submodules=(Submodule(path="lib/sub", commit=commit, url=""),),
     )
@@ -43,5 +48,5 @@ async def test_a_pointer_where_nothing_speaks_of_lfs_is_a_text(world: World) -> 
     world.origin.write("a.bin", POINTER)
     world.origin.write(".gitattributes", "*.bin -text\n")
     world.origin.commit()
-    found = await absent(world.mirrors, REPO, await world.fetched())
-    assert found == Absent(pointers=(), submodules=())
+    found = await external_references(world.mirrors, REPO, await world.fetched())
+    assert found == ExternalReferences(pointers=(), submodules=())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.workspace.cgroups import Groups
+from app.sandbox.cgroups import Groups
 
 
 @pytest.fixture(name="mount")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from app.egress.addresses import Addresses
+from app.egress.package_clients import PackageClients, Registries
+from app.egress.rules import HostRule
 from app.errors import UserError
-from app.workspace.clients import Clients, Registries
-from app.workspace.egress_addresses import Addresses
-from app.workspace.egress_rules import Rule
 from tests.support.toolchains import needs
 
 
@@ -29,7 +29,7 @@ async def asked(*allow: str) -> Registries:
     async def lookup(host: str) -> list[str]:
         raise OSError(host)
 
-    return await Clients(Addresses((), lookup)).resolve(allow)
+    return await PackageClients(Addresses((), lookup)).resolve(allow)
 
 
 def given(registries: Registries) -> dict[str, str]:
@@ -107,7 +107,7 @@ async def test_plain_hosts_and_netrc(home: Path) -> None:
     netrc.write_text("machine files.example login ada password s3cret\n")
     netrc.chmod(0o600)
     found = await asked("files.example", "*.example.org")
-    assert found.rules == (Rule("files.example"), Rule("*.example.org"))
+    assert found.rules == (HostRule("files.example"), HostRule("*.example.org"))
     assert given(found) == {"files.example:443": basic("ada:s3cret")}
 
 

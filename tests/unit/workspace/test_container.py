@@ -12,17 +12,22 @@ from pathlib import Path
 import pytest
 
 from app.errors import UserError
-from app.workspace import seccomp
-from app.workspace.container import Container, by_digest, probe_container, run_words
-from app.workspace.proof import prove
-from app.workspace.sandbox import Bubblewrap
-from app.workspace.spec import Limits, Mount, SandboxSpec
+from app.sandbox import seccomp
+from app.sandbox.bubblewrap import Bubblewrap
+from app.sandbox.checks import prove
+from app.sandbox.container import (
+    Container,
+    by_digest,
+    probe_container,
+    run_words,
+)
+from app.sandbox.spec import Mount, ResourceLimits, SandboxSpec
 
 IMAGE = "registry.test/honk@sha256:" + "a" * 64
 
 
 def words(user: int | None = 200_001, **spec: object) -> list[str]:
-    given = {"workspace": Path("/w"), "limits": Limits(processes=10)} | spec
+    given = {"workspace": Path("/w"), "limits": ResourceLimits(processes=10)} | spec
     return run_words(
         SandboxSpec(**given),  # type: ignore[arg-type]
         image=IMAGE,

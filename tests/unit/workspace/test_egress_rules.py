@@ -8,9 +8,9 @@ from urllib.parse import unquote
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.workspace.egress_rules import (
+from app.egress.rules import (
     MAX_TARGET,
-    RefusedError,
+    BlockedRequestError,
     authority,
     checked_path,
     outgoing,
@@ -30,7 +30,7 @@ PATHS = st.one_of(
 def test_a_path_that_passes_only_names_a_thing(path: str) -> None:
     try:
         assert checked_path(path) == path
-    except RefusedError:
+    except BlockedRequestError:
         return
     assert path.startswith("/") and len(path) <= MAX_TARGET
     assert not re.search(r"[?#\\\s]", unquote(path)) and unquote(path).isascii()
@@ -44,7 +44,7 @@ def test_a_path_that_passes_only_names_a_thing(path: str) -> None:
 def test_an_authority_is_a_host_and_a_port(text: str) -> None:
     try:
         host, port = authority(text, 443)
-    except RefusedError:
+    except BlockedRequestError:
         return
     assert 0 < port < 65536
     assert re.fullmatch(r"[a-z0-9_.:-]+", host) and not host.endswith(".")

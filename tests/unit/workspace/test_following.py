@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.workspace.following import NotThereError, start_of
+from app.git.link_resolution import NotThereError, start_of
 from tests.support.workspaces import REPO, World
 
 

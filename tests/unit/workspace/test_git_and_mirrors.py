@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from app import log_events
 from app.domain.values import CommitSha
 from app.errors import RetryableError
-from app.workspace.git import (
+from app.git.command import (
     GitDeniedError,
     GitError,
     GitMissingError,
@@ -31,7 +32,13 @@ from app.workspace.git import (
     tells_of_no_room,
     token_environment,
 )
-from app.workspace.mirror import Lease, Mirrors, PushRefused, PushRefusedError, Remote
+from app.git.mirror import (
+    Mirrors,
+    PushMode,
+    PushRefused,
+    PushRefusedError,
+    Remote,
+)
 from tests.support.processes import command_lines
 from tests.support.workspaces import REPO, World, run_git
 
@@ -222,7 +229,7 @@ async def test_a_git_that_cannot_be_killed_is_left_to_the_kernel(
             with pytest.raises(RetryableError, match="took over"):
                 async with asyncio.timeout(15):
                     await asked
-    assert [line["event"] for line in lines] == ["a git was killed and has not ended yet"]
+    assert [line["event"] for line in lines] == [log_events.GIT_SURVIVED_KILL]
     assert not _running("sleep 4712")
 
 
@@ -354,16 +361,18 @@ async def test_a_rule_of_the_remote_is_told_with_its_path(world: World) -> None:
 async def test_two_pushes_of_ours_that_meet_are_nobody_elses(world: World) -> None:
     """One that was given up here may be under way over there: it holds the ref's lock."""
     commit = await _something(world)
-    await world.mirrors.push(REPO, world.origin.remote, commit, "refs/honk/x", expected=Lease.ANY)
+    await world.mirrors.push(
+        REPO, world.origin.remote, commit, "refs/honk/x", expected=PushMode.ANY
+    )
     lock = world.origin.bare / "refs/honk/x.lock"
     lock.touch()
     tree = await world.mirrors.tree_of(REPO, commit)
     next_one = await world.mirrors.commit_tree(REPO, tree, [commit], "Next")
     remote = world.origin.remote
     with pytest.raises(RetryableError, match="under way"):
-        await world.mirrors.push(REPO, remote, next_one, "refs/honk/x", expected=Lease.ANY)
+        await world.mirrors.push(REPO, remote, next_one, "refs/honk/x", expected=PushMode.ANY)
     lock.unlink()
-    await world.mirrors.push(REPO, remote, next_one, "refs/honk/x", expected=Lease.ANY)
+    await world.mirrors.push(REPO, remote, next_one, "refs/honk/x", expected=PushMode.ANY)
     assert world.origin.at("refs/honk/x") == next_one
 
 

@@ -11,11 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from app.workspace.clients import Clients, Registries
-from app.workspace.egress import Egress, Refused
-from app.workspace.egress_addresses import Addresses, Network, system_lookup
-from app.workspace.egress_rules import Mode
-from app.workspace.sandbox import Bubblewrap, Completed, Mount, SandboxSpec
+from app.egress.addresses import Addresses, Network, system_lookup
+from app.egress.package_clients import PackageClients, Registries
+from app.egress.rules import Mode
+from app.egress.setup_proxy import BlockedRequest, SetupProxies
+from app.sandbox.bubblewrap import (
+    Bubblewrap,
+    Completed,
+    Mount,
+    SandboxSpec,
+)
 from tests.support.toolchains import needs
 
 ANYWHERE = [ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")]
@@ -61,7 +66,7 @@ class Setup:
         self.spec = SandboxSpec(workspace)
         self.ecosystem = ecosystem
         self.mode = mode
-        self.tried: tuple[Refused, ...] = ()
+        self.tried: tuple[BlockedRequest, ...] = ()
 
     def has(self, name: str, text: str) -> None:
         """A file that the project has."""
@@ -74,10 +79,10 @@ class Setup:
             os.chown(path.parent, uid, uid)
 
     async def run(self, script: str, *mounts: Mount) -> Completed:
-        asked = await Clients(Addresses(ANYWHERE)).resolve([self.ecosystem])
+        asked = await PackageClients(Addresses(ANYWHERE)).resolve([self.ecosystem])
         if asked.problems:
             without(asked.problems[0].why)
-        egress = Egress(self.sandbox, await operators_networks(asked))
+        egress = SetupProxies(self.sandbox, await operators_networks(asked))
         async with egress.open([self.ecosystem], self.mode, self.spec.workspace) as door:
             spec = replace(
                 self.spec,

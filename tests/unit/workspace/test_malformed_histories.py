@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 import pytest
 
-from app.workspace import fsck
-from app.workspace.git import GitError, GitUnsoundError
+from app.git import fsck
+from app.git.command import GitError, GitUnsoundError
 from tests.support.malformed import commit_by, literal, tree_of, zero_padded
 from tests.support.workspaces import REPO, World, run_git
 

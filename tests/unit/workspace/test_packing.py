@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from app.errors import RetryableError
-from app.workspace.checkout import Workspaces
-from app.workspace.packing import leads_outside, pack
-from app.workspace.sandbox import Completed, Unsandboxed
+from app.git.checkout import Workspaces
+from app.git.packing import leads_outside, pack
+from app.sandbox.bubblewrap import Completed, Unsandboxed
 from tests.support.workspaces import REPO, World, make_old, run_git
 
 ODD_NAMES = (

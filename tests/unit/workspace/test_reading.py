@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.workspace.reading import NotReadableError, iter_files, read_file
+from app.sandbox.untrusted_files import NotReadableError, iter_files, read_file
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.workspace.reading import iter_files
-from app.workspace.removal import older, remove_tree, removed
+from app.sandbox.removal import older, remove_tree, removed
+from app.sandbox.untrusted_files import iter_files
 
 
 def _deep(top: Path, depth: int) -> None:
@@ -55,7 +55,7 @@ def test_modes_do_not_matter(tmp_path: Path) -> None:
     script = f"""
 import os, sys
 from pathlib import Path
-from app.workspace.removal import remove_tree
+from app.sandbox.removal import remove_tree
 os.umask(0)
 top = Path({str(folder)!r}, "top")
 (top / "closed" / "inner").mkdir(parents=True)
@@ -71,7 +71,7 @@ remove_tree(top)
     tmp_path.chmod(0o755)
     user = 65_534 if os.geteuid() == 0 else None
     done = subprocess.run(
-        ["/usr/bin/python3", "-c", script.replace("from app.workspace.removal", _IMPORT)],
+        ["/usr/bin/python3", "-c", script.replace("from app.sandbox.removal", _IMPORT)],
         capture_output=True,
         text=True,
         input=_SOURCE,

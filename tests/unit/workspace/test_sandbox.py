@@ -13,21 +13,26 @@ from pathlib import Path
 
 import pytest
 
-from app.workspace import inside
-from app.workspace.flags import bubblewrap_alone, bubblewrap_flags
-from app.workspace.inside import Bounded
-from app.workspace.living import Launch, Living, LivingPlain, UnfinishedError
-from app.workspace.sandbox import (
+from app.sandbox import inside
+from app.sandbox.bubblewrap import (
     Bubblewrap,
     Completed,
-    Limits,
     Mount,
+    ResourceLimits,
     Sandbox,
     SandboxSpec,
     Unsandboxed,
     probe,
 )
-from app.workspace.slots import slots_below
+from app.sandbox.bubblewrap_flags import bubblewrap_alone, bubblewrap_flags
+from app.sandbox.inside import Bounded
+from app.sandbox.process import (
+    Launch,
+    PlainProcess,
+    SandboxProcess,
+    UnfinishedError,
+)
+from app.sandbox.uid_pool import uid_pool_below
 
 MIB = 1 << 20
 
@@ -46,7 +51,7 @@ def spec(sandbox: Sandbox, tmp_path: Path) -> SandboxSpec:
 
 
 async def sh(sandbox: Sandbox, spec: SandboxSpec, script: str, **more: int) -> Completed:
-    limits = Limits(**{"seconds": 20, **more})
+    limits = ResourceLimits(**{"seconds": 20, **more})
     spec = SandboxSpec(spec.workspace, mounts=spec.mounts, limits=limits)
     return await sandbox.run(spec, ["bash", "-c", script])
 
@@ -102,7 +107,7 @@ async def test_input_environment_and_a_file_for_output(
 async def test_a_file_for_output_is_bounded(
     sandbox: Sandbox, spec: SandboxSpec, tmp_path: Path
 ) -> None:
-    spec = SandboxSpec(spec.workspace, limits=Limits(file_bytes=1000))
+    spec = SandboxSpec(spec.workspace, limits=ResourceLimits(file_bytes=1000))
     done = await sandbox.run(spec, ["head", "-c", "100000", "/dev/zero"], stdout_to=tmp_path / "o")
     assert done.killed == "output"
     assert (tmp_path / "o").stat().st_size == 1000
@@ -180,7 +185,7 @@ async def test_memory_that_is_shared_counts_once(sandbox: Sandbox, spec: Sandbox
         "for _ in range(6):\n if not os.fork(): time.sleep(0.6); os._exit(0)\n"
         "for _ in range(6): os.wait()\n"
     )
-    spec = SandboxSpec(spec.workspace, limits=Limits(memory_bytes=250 * MIB))
+    spec = SandboxSpec(spec.workspace, limits=ResourceLimits(memory_bytes=250 * MIB))
     assert (await sandbox.run(spec, ["python3", "-c", script])).ok
 
 
@@ -210,11 +215,11 @@ async def test_several_at_once(sandbox: Sandbox, spec: SandboxSpec) -> None:
 async def test_of_many_a_few_start_at_a_time(spec: SandboxSpec) -> None:
     starting = most = 0
 
-    class Counted(LivingPlain):
+    class Counted(PlainProcess):
         @classmethod
         async def start(
             cls, launch_on: Callable[[int], Launch], config: Mapping[str, object]
-        ) -> Living:
+        ) -> SandboxProcess:
             nonlocal starting, most
             starting += 1
             most = max(most, starting)
@@ -224,7 +229,7 @@ async def test_of_many_a_few_start_at_a_time(spec: SandboxSpec) -> None:
                 starting -= 1
 
     class Crowded(Unsandboxed):
-        def _kind(self) -> type[Living]:
+        def _kind(self) -> type[SandboxProcess]:
             return Counted
 
     sandbox = Crowded()
@@ -341,7 +346,7 @@ async def test_background_output_comes_with_the_next_command(
 
 
 async def test_bombs_in_a_session_leave_it_alive(sandbox: Sandbox, spec: SandboxSpec) -> None:
-    limits = Limits(memory_bytes=200 * MIB, processes=80, output_bytes=10_000)
+    limits = ResourceLimits(memory_bytes=200 * MIB, processes=80, output_bytes=10_000)
     async with sandbox.session(SandboxSpec(spec.workspace, limits=limits)) as session:
         one = "python3 -c 'import time; x = b\"1\" * (70 << 20); time.sleep(9)' & "
         done = await session.bash(one * 5 + "wait", seconds=20)
@@ -481,7 +486,7 @@ async def test_a_bounded_folder_comes_back_however_the_command_ended(tmp_path: P
         "cd /run/honk/report; mkdir -p a/b; echo one > a/b/one; ln -s /etc/passwd link;"
         " mkfifo pipe; truncate -s 1G hole; sleep 60"
     )
-    spec = SandboxSpec(tmp_path / "workspace", mounts=(mount,), limits=Limits(seconds=3))
+    spec = SandboxSpec(tmp_path / "workspace", mounts=(mount,), limits=ResourceLimits(seconds=3))
     done = await sandbox.run(spec, ["bash", "-c", script])
     assert done.timed_out
     assert (report / "a" / "b" / "one").read_text() == "one\n"
@@ -492,7 +497,7 @@ async def test_where_the_helper_may_not_mount_bubblewrap_alone_bounds(tmp_path: 
     """As under Ubuntu's AppArmor profile, which leaves no capability to what bubblewrap starts."""
     report = tmp_path / "report"
     (tmp_path / "workspace").mkdir()
-    sandbox = Bubblewrap(slots_below(tmp_path), flags=bubblewrap_alone, inner=None)
+    sandbox = Bubblewrap(uid_pool_below(tmp_path), flags=bubblewrap_alone, inner=None)
     sandbox.claim(tmp_path / "workspace")
     report.mkdir()
     sandbox.claim(report, like=tmp_path / "workspace")
@@ -505,7 +510,7 @@ async def test_where_the_helper_may_not_mount_bubblewrap_alone_bounds(tmp_path: 
 
 async def test_what_cannot_finish_its_walls_runs_nothing(tmp_path: Path) -> None:
     (tmp_path / "workspace").mkdir()
-    sandbox = Bubblewrap(slots_below(tmp_path), flags=_without_capabilities)
+    sandbox = Bubblewrap(uid_pool_below(tmp_path), flags=_without_capabilities)
     sandbox.claim(tmp_path / "workspace")
     with pytest.raises(UnfinishedError, match="mount"):
         await sandbox.run(SandboxSpec(tmp_path / "workspace"), ["true"])

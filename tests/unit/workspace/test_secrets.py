@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from app.domain.diff import NO_FILE, PLAIN, SUBMODULE, Diff, FileDiff
 from app.domain.flag import Kind
-from app.workspace.secrets import MAX_FOUND, Found, added_secrets, as_flags, find
+from app.integrity.secrets import (
+    MAX_FOUND,
+    FoundSecret,
+    added_secrets,
+    as_flags,
+    find,
+)
 
 DICE = random.Random(7)
 WORD = string.ascii_letters + string.digits
@@ -113,7 +119,7 @@ def test_only_added_lines_count() -> None:
     old = f"a = 1\nt = '{TOKENS['npm']}'\n"
     assert not added_secrets(Diff((FileDiff.of("a.py", old, "# new\n" + old),)))
     (found,) = added_secrets(Diff((FileDiff.of("a.py", "a = 1\n", old),)))
-    assert found == Found("a.py", 2, "npm token")
+    assert found == FoundSecret("a.py", 2, "npm token")
     (flag,) = as_flags((found,))
     assert (flag.kind, flag.line) == (Kind.SECRET, 2)
 
@@ -143,7 +149,7 @@ FORMS = {
 @pytest.mark.parametrize("path", ["src/a.py", "tests/fixtures/a.bin"])
 def test_the_worker_s_own_credentials_are_found_in_any_form(form: str, path: str) -> None:
     diff = Diff((FileDiff.of(path, None, f"\n\n.{form}.\n"),))
-    own = Found(path, 3, "a credential of this Honk")
+    own = FoundSecret(path, 3, "a credential of this Honk")
     assert own in added_secrets(diff, [OWN])
     assert own not in added_secrets(diff, [some(20)])
 

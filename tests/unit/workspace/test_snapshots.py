@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.setup import Tried
-from app.workspace.snapshots import About, Snapshot, Snapshots
+from app.domain.setup import BlockedHost
+from app.git.setup_snapshots import SetupSnapshot, SetupSnapshots, SnapshotInfo
 from tests.support.workspaces import World
 
 MAKE = """
@@ -25,25 +25,27 @@ echo changed >> README
 
 
 @pytest.fixture
-def snapshots(world: World, tmp_path: Path) -> Snapshots:
+def snapshots(world: World, tmp_path: Path) -> SetupSnapshots:
     world.origin.write("README", "Read me.\n")
     world.origin.write(".gitignore", "*.log\n")
     world.origin.commit()
-    return Snapshots(tmp_path / "setups", world.workspaces)
+    return SetupSnapshots(tmp_path / "setups", world.workspaces)
 
 
-async def made(world: World, snapshots: Snapshots, key: str = "k") -> Snapshot:
+async def made(world: World, snapshots: SetupSnapshots, key: str = "k") -> SetupSnapshot:
     workspace = await world.workspace("maker")
     await world.inside(workspace, MAKE)
-    kept = await snapshots.keep(key, workspace, About(tried=(Tried(host="a.test", why="no"),)))
+    kept = await snapshots.keep(
+        key, workspace, SnapshotInfo(tried=(BlockedHost(host="a.test", why="no"),))
+    )
     assert kept is not None
     return kept
 
 
-async def test_another_checkout_has_it(world: World, snapshots: Snapshots) -> None:
+async def test_another_checkout_has_it(world: World, snapshots: SetupSnapshots) -> None:
     await made(world, snapshots)
     found = snapshots.find("k")
-    assert found is not None and found.tried == (Tried(host="a.test", why="no"),)
+    assert found is not None and found.tried == (BlockedHost(host="a.test", why="no"),)
     other = await world.workspace("other")
     assert await snapshots.apply(found, other)
     told = await world.inside(
@@ -59,7 +61,7 @@ async def test_another_checkout_has_it(world: World, snapshots: Snapshots) -> No
     ]
 
 
-async def test_no_run_changes_a_snapshot(world: World, snapshots: Snapshots) -> None:
+async def test_no_run_changes_a_snapshot(world: World, snapshots: SetupSnapshots) -> None:
     kept = await made(world, snapshots)
     first = await world.workspace("first")
     assert await snapshots.apply(kept, first)
@@ -71,7 +73,7 @@ async def test_no_run_changes_a_snapshot(world: World, snapshots: Snapshots) -> 
     assert (first.path / "node_modules/a/index.js").stat().st_nlink == 2  # its own two names
 
 
-async def test_what_a_checkout_has_already_stays(world: World, snapshots: Snapshots) -> None:
+async def test_what_a_checkout_has_already_stays(world: World, snapshots: SetupSnapshots) -> None:
     kept = await made(world, snapshots)
     other = await world.workspace("other")
     await world.inside(other, "echo mine > out.log; ln -s /etc node_modules")
@@ -79,7 +81,7 @@ async def test_what_a_checkout_has_already_stays(world: World, snapshots: Snapsh
     assert await world.inside(other, "cat out.log") == "mine\n"
 
 
-async def test_no_commit_takes_it_in(world: World, snapshots: Snapshots) -> None:
+async def test_no_commit_takes_it_in(world: World, snapshots: SetupSnapshots) -> None:
     kept = await made(world, snapshots)
     other = await world.workspace("other")
     assert await snapshots.apply(kept, other)
@@ -95,7 +97,7 @@ async def test_no_commit_takes_it_in(world: World, snapshots: Snapshots) -> None
     assert sorted(change.path for change in packed.changes) == ["README", "new.txt", "odd x"]
 
 
-async def test_a_snapshot_may_vanish(world: World, snapshots: Snapshots) -> None:
+async def test_a_snapshot_may_vanish(world: World, snapshots: SetupSnapshots) -> None:
     kept = await made(world, snapshots)
     kept.archive.unlink()
     assert snapshots.find("k") is None
@@ -108,7 +110,7 @@ async def test_a_snapshot_may_vanish(world: World, snapshots: Snapshots) -> None
 
 
 async def test_the_least_recently_used_goes(world: World, tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path / "setups", world.workspaces, max_bytes=30_000)
+    snapshots = SetupSnapshots(tmp_path / "setups", world.workspaces, max_bytes=30_000)
     world.origin.write("README", "Read me.\n")
     world.origin.commit()
     for number, key in enumerate(("a", "b")):
@@ -120,7 +122,7 @@ async def test_the_least_recently_used_goes(world: World, tmp_path: Path) -> Non
 
 
 async def test_a_git_directory_of_set_ups_own_runs_nothing(
-    world: World, snapshots: Snapshots
+    world: World, snapshots: SetupSnapshots
 ) -> None:
     workspace = await world.workspace("maker")
     await world.inside(

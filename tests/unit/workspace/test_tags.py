@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from app.workspace.mirror import Mirrors
+from app.git.mirror import Mirrors
 from tests.support.malformed import literal
 from tests.support.workspaces import REPO, World, run_git
 

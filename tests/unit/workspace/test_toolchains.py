@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.workspace.sandbox import Bubblewrap, Sandbox, Unsandboxed
-from app.workspace.spec import Completed, SandboxSpec
-from app.workspace.toolchains import Toolchains, find, installed
+from app.sandbox.bubblewrap import Bubblewrap, Sandbox, Unsandboxed
+from app.sandbox.spec import Completed, SandboxSpec
+from app.sandbox.toolchains import Toolchains, find, installed
 from tests.support.toolchains import needs
 
 

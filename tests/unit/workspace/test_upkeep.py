@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.values import CommitSha
-from app.workspace.mirror import Mirrors
+from app.git.mirror import Mirrors
 from tests.support.workspaces import REPO, World, make_old, run_git
 
 

@@ -1,0 +1,145 @@
+"""Who of those that wait is next: fair between installations and between their repositories. Pure.
+
+A free slot goes to the installation with the fewest runs at work; among equals to the one that was
+served longest ago; within it to a repository by the same rule; within that to whoever asked first.
+So whoever has two hundred runs waiting keeps nobody else from the next free slot.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Collection, Iterator, Mapping
+from typing import Literal
+
+from app.domain.values import Value
+
+Why = Literal["subject", "repository", "installation", "slots"]
+
+
+class ConcurrencyLimits(Value):
+    """How many runs may be at work at once; None is without a limit."""
+
+    repository: int | None = None
+    installation: int | None = None
+
+
+class QueuedRun(Value):
+    """A run that has not finished, as admission sees it."""
+
+    id: str
+    subject: str
+    repository: str
+    installation_id: int
+    asked_at: float
+    admitted: bool
+
+
+class QueuePosition(Value):
+    """A run's place: how many start before it, and why it does not start now.
+
+    `why` is None when it does; `subject`: an earlier run of the same issue or pull request is not
+    over; `repository` and `installation`: these have as many at work as they may; `slots`: every
+    slot is taken, or goes to those ahead.
+    """
+
+    ahead: int
+    why: Why | None
+
+
+Served = Mapping[int | str, float]
+"""When an installation (by its id) or a repository (by its name) was last given a slot."""
+
+
+class FairQueue:
+    """Those at work and those who wait. `served` decides among equals."""
+
+    def __init__(
+        self, live: Collection[QueuedRun], limits: ConcurrencyLimits, served: Served
+    ) -> None:
+        self._limits = limits
+        self._served = dict(served)
+        self._at_work: Counter[int | str] = Counter()
+        self._subjects = {run.subject for run in live if run.admitted}
+        for run in live:
+            if run.admitted:
+                self._at_work.update((run.installation_id, run.repository))
+        self._queues: dict[tuple[int, str], deque[QueuedRun]] = defaultdict(deque)
+        for run in sorted(live, key=lambda run: (run.asked_at, run.id)):
+            if not run.admitted:
+                self._queues[run.installation_id, run.repository].append(run)
+        self._moment = max(self._served.values(), default=0.0)
+
+    def admit(self) -> Iterator[QueuedRun]:
+        """Who is next, again and again, until the limits leave nobody."""
+        while (found := self._next()) is not None:
+            self._queues[found.installation_id, found.repository].remove(found)
+            self._subjects.add(found.subject)
+            self._at_work.update((found.installation_id, found.repository))
+            self._moment += 1.0
+            self._served |= dict.fromkeys((found.installation_id, found.repository), self._moment)
+            yield found
+
+    def _next(self) -> QueuedRun | None:
+        best: tuple[tuple[float, ...], QueuedRun] | None = None
+        for (installation, repository), queue in self._queues.items():
+            if self._is_full(installation, repository):
+                continue
+            first = next((run for run in queue if run.subject not in self._subjects), None)
+            if first is None:
+                continue
+            rank = (*self._load(installation), *self._load(repository), first.asked_at)
+            if best is None or rank < best[0]:
+                best = rank, first
+        return None if best is None else best[1]
+
+    def _load(self, who: int | str) -> tuple[float, float]:
+        return float(self._at_work[who]), self._served.get(who, 0.0)
+
+    def _is_full(self, installation: int, repository: str) -> bool:
+        limits = self._limits
+        return (
+            limits.repository is not None and self._at_work[repository] >= limits.repository
+        ) or (
+            limits.installation is not None and self._at_work[installation] >= limits.installation
+        )
+
+
+def position_of(
+    run: QueuedRun,
+    live: Collection[QueuedRun],
+    limits: ConcurrencyLimits,
+    served: Served,
+    *,
+    slots: int,
+) -> QueuePosition:
+    """The place of one run that is not admitted yet. `slots` is how many all workers have."""
+    earlier = [
+        other
+        for other in live
+        if other.subject == run.subject and other.id != run.id and _is_before(other, run)
+    ]
+    if earlier:
+        return QueuePosition(ahead=len(earlier), why="subject")
+    ours = [other for other in live if other.repository == run.repository]
+    if _is_full(ours, limits.repository):
+        return QueuePosition(ahead=_ahead(run, ours), why="repository")
+    ours = [other for other in live if other.installation_id == run.installation_id]
+    if _is_full(ours, limits.installation):
+        return QueuePosition(ahead=_ahead(run, ours), why="installation")
+    free = slots - sum(other.admitted for other in live)
+    # Those who wait may all start one day: the limits only say who does not start now.
+    order = FairQueue(live, ConcurrencyLimits(), served).admit()
+    ahead = next((place for place, each in enumerate(order) if each.id == run.id), 0)
+    return QueuePosition(ahead=ahead, why=None if ahead < free else "slots")
+
+
+def _is_full(runs: Collection[QueuedRun], limit: int | None) -> bool:
+    return limit is not None and sum(run.admitted for run in runs) >= limit
+
+
+def _ahead(run: QueuedRun, others: Collection[QueuedRun]) -> int:
+    return sum(not other.admitted and _is_before(other, run) for other in others)
+
+
+def _is_before(other: QueuedRun, run: QueuedRun) -> bool:
+    return other.admitted or (other.asked_at, other.id) < (run.asked_at, run.id)

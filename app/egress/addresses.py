@@ -1,0 +1,161 @@
+"""From a host's name to the address that is connected to: looked up outside, checked, and used.
+
+The connection goes to the very address that was checked, so that a name which answers something
+else the second time (DNS rebinding) gains nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+import httpcore
+
+from app.egress.rules import BlockedRequestError
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Lookup = Callable[[str], Awaitable[Sequence[str]]]
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
+_IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
+_LOOKUP_SECONDS = 10.0
+
+
+async def system_lookup(host: str) -> Sequence[str]:
+    """Ask this machine's resolver. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def is_public(address: Address) -> bool:
+    """Does it lie in the internet at large? What it is a disguise of counts too.
+
+    https://www.iana.org/assignments/iana-ipv6-special-registry
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = _embedded(address)
+        if inner is not None:
+            return is_public(inner)
+        if address.is_site_local or address in _NAT64_LOCAL:
+            return False
+    return address.is_global and not (address.is_multicast or address.is_reserved)
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if address in _NAT64 or address in _IPV4_COMPATIBLE:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
+
+
+class NoAddressError(BlockedRequestError):
+    """This machine cannot look the name up."""
+
+    def __init__(self) -> None:
+        super().__init__("the name has no address")
+
+
+class Addresses:
+    """Finds addresses, and refuses those that the operator does not allow.
+
+    `networks` are allowed though they are not public.
+    """
+
+    def __init__(self, networks: Iterable[Network] = (), lookup: Lookup = system_lookup) -> None:
+        self._networks = tuple(networks)
+        self._lookup = lookup
+
+    def allows(self, address: Address) -> bool:
+        """May it be connected to?"""
+        if is_public(address):
+            return True
+        forms = [address]
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            forms.append(address.ipv4_mapped)
+        return any(form in network for form in forms for network in self._networks)
+
+    async def check(self, host: str, *, known: bool) -> None:
+        """For what a proxy of the operator's reaches by name. Raises RefusedError.
+
+        What this machine can look up is held to the same rules. In a network that has no name
+        server for the world outside only the proxy knows where a name leads: it may be a server
+        inside. So a name has to be `known` from the operator's own clients there, unless the
+        operator allows every address.
+        """
+        try:
+            await self.of(host)
+        except NoAddressError as problem:
+            if not known and not self._allows_every():
+                raise BlockedRequestError(
+                    "this machine cannot look the name up; the operator can allow such names with "
+                    "HONK_EGRESS_NETWORKS=0.0.0.0/0"
+                ) from problem
+
+    def _allows_every(self) -> bool:
+        return any(network.prefixlen == 0 for network in self._networks)
+
+    async def of(self, host: str) -> list[str]:
+        """The addresses of the host that may be connected to.
+
+        Raises RefusedError when the name has none, or none but refused ones.
+        """
+        try:
+            async with asyncio.timeout(_LOOKUP_SECONDS):
+                found = await self._lookup(host)
+        except (OSError, TimeoutError, UnicodeError) as error:
+            raise NoAddressError from error
+        if not found:
+            raise NoAddressError
+        allowed = [text for text in found if self.allows(ipaddress.ip_address(_bare(text)))]
+        if not allowed:
+            raise BlockedRequestError(_not_public(found))
+        return allowed
+
+
+def _not_public(found: Sequence[str]) -> str:
+    named = ", ".join(found[:3])
+    return f"its address {named} is not public; the operator can allow it with HONK_EGRESS_NETWORKS"
+
+
+def _bare(text: str) -> str:
+    return text.partition("%")[0]
+
+
+class CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Opens the connections of httpcore, to checked addresses only."""
+
+    def __init__(self, addresses: Addresses) -> None:
+        self._addresses = addresses
+        self._real = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Try the host's addresses in turn. Raises RefusedError, httpcore.ConnectError."""
+        problem: Exception = httpcore.ConnectError("no address answers")
+        for address in (await self._addresses.of(host))[:4]:
+            try:
+                return await self._real.connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                problem = error
+        raise problem
+
+    async def sleep(self, seconds: float) -> None:
+        await self._real.sleep(seconds)

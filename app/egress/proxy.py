@@ -1,0 +1,504 @@
+"""The proxy of one set-up: it reads what a client inside asks for, and asks for it outside.
+
+Requests are parsed by h11, which is strict, and made anew by httpcore: nothing of a client's bytes
+goes on but a checked path and a few checked headers. Everything that comes from inside is hostile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import h11
+import httpcore
+
+from app.egress.addresses import Addresses, CheckedBackend
+from app.egress.certificate_authority import Authority
+from app.egress.client_hello import ClientHello
+from app.egress.rules import (
+    BlockedRequestError,
+    HostRule,
+    Mode,
+    authority,
+    checked_path,
+    incoming,
+    outgoing,
+    refuse_body,
+    rule_for,
+)
+from app.egress.upstream_proxy import through, tunnel
+from app.outgoing import DIRECT, Outgoing
+from app.sandbox.spec import GIB
+
+_USER_AGENT = b"honk-setup"
+_CHUNK = 1 << 16
+_MAX_HEAD = 16 << 10
+_HEAD_CHUNK = 4 << 10
+_MAX_REDIRECTS = 5
+_MAX_TOLD = 200
+_REDIRECTS = (301, 302, 303, 307, 308)
+_ABSOLUTE = re.compile(r"http://([^/?#]*)(/[^#]*)?")
+
+
+@dataclass(frozen=True)
+class BlockedRequest:
+    """Something that set-up tried and was not let through: where, why, and how often."""
+
+    host: str
+    why: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class EgressLimits:
+    """What one set-up may take from the network. Numbers, bytes and seconds.
+
+    `requests` and `misses` (answers of 404 and 410) bound what could be said by the choice of
+    paths alone. `head_seconds` is for a whole request, `body_seconds` for a whole answer,
+    `idle_seconds` for each wait.
+    """
+
+    connections: int = 256
+    total_bytes: int = 8 * GIB
+    requests: int = 50_000
+    misses: int = 2_000
+    head_seconds: float = 30.0
+    idle_seconds: float = 60.0
+    body_seconds: float = 900.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server."""
+
+    host: str
+    port: int
+    tls: bool
+
+    @property
+    def origin(self) -> str:
+        """As the beginning of an address."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+
+    @property
+    def host_header(self) -> bytes:
+        """As a client names it: without the port that goes without saying."""
+        usual = ":443" if self.tls else ":80"
+        return self.origin.partition("://")[2].removesuffix(usual).encode()
+
+
+class EgressRecord:
+    """What one set-up used, and what it was refused."""
+
+    def __init__(self, bounds: EgressLimits) -> None:
+        self._bounds = bounds
+        self._refused: Counter[tuple[str, str]] = Counter()
+        self._bytes = 0
+        self._requests = 0
+        self._misses = 0
+
+    @property
+    def tried(self) -> tuple[BlockedRequest, ...]:
+        """What was refused, most often first."""
+        return tuple(BlockedRequest(*what, count) for what, count in self._refused.most_common())
+
+    def refuse(self, host: str, why: str) -> None:
+        """Keep what was tried. A flood of different tries is kept as far as people read."""
+        known = (host, why) in self._refused or len(self._refused) < _MAX_TOLD
+        self._refused[(host, why) if known else ("", "many other places")] += 1
+
+    def request(self) -> None:
+        """One more. Raises RefusedError when there were too many."""
+        self._requests += 1
+        if self._requests > self._bounds.requests:
+            raise BlockedRequestError(f"more than {self._bounds.requests} requests")
+        if self._misses > self._bounds.misses:
+            raise BlockedRequestError(
+                f"more than {self._bounds.misses} requests for what is not there"
+            )
+
+    def answer(self, status: int) -> None:
+        self._misses += status in (404, 410)
+
+    def carried(self, number: int) -> None:
+        """Bytes of an answer or of a tunnel. Raises RefusedError when there were too many."""
+        self._bytes += number
+        if self._bytes > self._bounds.total_bytes:
+            raise BlockedRequestError(f"more than {self._bounds.total_bytes} bytes in all")
+
+
+class UpstreamClient:
+    """The registries, as the proxy reaches them."""
+
+    def __init__(
+        self,
+        rules: Sequence[HostRule],
+        addresses: Addresses,
+        bounds: EgressLimits,
+        trust: ssl.SSLContext,
+        outgoing: Outgoing = DIRECT,
+    ) -> None:
+        self._rules = rules
+        self._addresses = addresses
+        self._wait = bounds.idle_seconds
+        self._trust = trust
+        self._outgoing = outgoing
+        self._pools: dict[str | None, httpcore.AsyncConnectionPool] = {}
+
+    async def aclose(self) -> None:
+        for pool in self._pools.values():
+            await pool.aclose()
+
+    def _pool(self, proxy: str | None) -> httpcore.AsyncConnectionPool:
+        """The connections through one proxy of the operator's, or those without any."""
+        if proxy not in self._pools:
+            way: dict[str, Any] = (
+                {"network_backend": CheckedBackend(self._addresses)}
+                if proxy is None
+                else {"proxy": through(proxy, self._trust)}
+            )
+            self._pools[proxy] = httpcore.AsyncConnectionPool(
+                ssl_context=self._trust,
+                max_connections=64,
+                max_keepalive_connections=16,
+                keepalive_expiry=15.0,
+                **way,
+            )
+        return self._pools[proxy]
+
+    def rule(self, place: Endpoint) -> HostRule:
+        """What lets the place be reached. Raises RefusedError."""
+        return rule_for(self._rules, place.host, place.port, tls=place.tls)
+
+    async def connection(
+        self, place: Endpoint
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to a checked address. Raises RefusedError, OSError, TimeoutError.
+
+        Through a proxy of the operator's as well the name has to be one that can be looked up here:
+        who answers in a tunnel is for the client inside to check, which is not to be trusted.
+        """
+        proxy = self._outgoing.proxy_for(place.origin)
+        async with asyncio.timeout(15):
+            if proxy is None:
+                address = (await self._addresses.of(place.host))[0]
+                return await asyncio.open_connection(address, place.port)
+            await self._addresses.check(place.host, known=False)
+            return await tunnel(proxy, self._trust, place.host, place.port)
+
+    @asynccontextmanager
+    async def answer(
+        self, place: Endpoint, method: str, target: str, headers: Sequence[tuple[bytes, bytes]]
+    ) -> AsyncIterator[httpcore.Response]:
+        """What a registry says. A redirect to a place that is not allowed is refused.
+
+        One whose address has a query is followed here: a registry makes it, to a signed address of
+        its storage, and the sandbox may not send it. Raises RefusedError, or what httpcore raises.
+        """
+        for _ in range(_MAX_REDIRECTS):
+            async with self._asked(place, method, target, headers) as response:
+                onward = _onward(place, target, response)
+                if onward is not None:
+                    place, target = onward
+                    self.rule(place)
+                if onward is None or "?" not in target:
+                    yield response
+                    return
+        raise BlockedRequestError(f"it redirects more than {_MAX_REDIRECTS} times")
+
+    @asynccontextmanager
+    async def _asked(
+        self, place: Endpoint, method: str, target: str, headers: Sequence[tuple[bytes, bytes]]
+    ) -> AsyncIterator[httpcore.Response]:
+        sent = [(b"host", place.host_header), (b"user-agent", _USER_AGENT), *headers]
+        rule = self.rule(place)
+        if rule.authorization is not None:
+            sent.append((b"authorization", rule.authorization.get_secret_value().encode()))
+        timeout = {"connect": 15.0, "read": self._wait, "write": self._wait, "pool": self._wait}
+        url = httpcore.URL(
+            scheme="https" if place.tls else "http",
+            host=place.host,
+            port=place.port,
+            target=target,
+        )
+        proxy = self._outgoing.proxy_for(place.origin)
+        if proxy is not None:
+            await self._addresses.check(place.host, known=rule.known)
+        async with self._pool(proxy).stream(
+            method, url, headers=sent, extensions={"timeout": timeout}
+        ) as response:
+            yield response
+
+
+def _onward(
+    place: Endpoint, target: str, response: httpcore.Response
+) -> tuple[Endpoint, str] | None:
+    """Where a redirect leads; None when this is none. Raises RefusedError for a strange one."""
+    location = next((v for k, v in response.headers if k.lower() == b"location"), None)
+    if response.status not in _REDIRECTS or location is None:
+        return None
+    try:
+        whole = urlsplit(urljoin(place.origin + target, location.decode("ascii")))
+        host, port = authority(whole.netloc, 443 if whole.scheme == "https" else 80)
+    except ValueError as error:
+        raise BlockedRequestError("it redirects to no address") from error
+    if whole.scheme not in ("http", "https"):
+        raise BlockedRequestError("it redirects out of HTTP")
+    query = f"?{whole.query}" if whole.query else ""
+    return Endpoint(host, port, whole.scheme == "https"), (whole.path or "/") + query
+
+
+class Proxy:
+    """Serves the connections of one set-up."""
+
+    def __init__(
+        self, outside: UpstreamClient, mode: Mode, bounds: EgressLimits, authority: Authority
+    ) -> None:
+        self.outside = outside
+        self.mode = mode
+        self.bounds = bounds
+        self.authority = authority
+        self.ledger = EgressRecord(bounds)
+        self._open: set[asyncio.Task[None]] = set()
+
+    async def aclose(self) -> None:
+        """End every connection."""
+        for task in self._open:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+        await self.outside.aclose()
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take one connection from inside, unless there are too many."""
+        if len(self._open) >= self.bounds.connections:
+            self.ledger.refuse("", f"more than {self.bounds.connections} connections at once")
+            writer.transport.abort()
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation = _Conversation(self, reader, writer)
+        try:
+            await conversation.hold()
+            await conversation.end()
+        except (OSError, TimeoutError, EOFError, h11.ProtocolError):
+            pass  # the client went away, was too slow, or speaks no HTTP
+        finally:
+            writer.transport.abort()
+
+
+class _Conversation:
+    """One connection from inside. What it is refused is kept together with `_host`."""
+
+    def __init__(
+        self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._proxy = proxy
+        self._reader = reader
+        self._writer = writer
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
+        self._within: Endpoint | None = None
+        self._host = ""
+
+    async def hold(self) -> None:
+        """Answer one request after the other, until either side has enough."""
+        while True:
+            try:
+                request = await self._request()
+                if request is None:
+                    return
+                if request.method == b"CONNECT":
+                    if not await self._connect(request):
+                        return
+                    continue
+                await self._fetch(request)
+            except BlockedRequestError as refusal:
+                self._proxy.ledger.refuse(self._host, str(refusal))
+                await self._say(403, str(refusal))
+            if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+                return
+            self._http.start_next_cycle()
+
+    async def end(self) -> None:
+        """Let what was said arrive."""
+        async with asyncio.timeout(5):
+            self._writer.close()
+            await self._writer.wait_closed()
+
+    async def _request(self) -> h11.Request | None:
+        """The next request's head, in its time; None at the end. Raises RefusedError."""
+        async with asyncio.timeout(self._proxy.bounds.head_seconds):
+            while True:
+                try:
+                    event = self._http.next_event()
+                except h11.RemoteProtocolError as error:
+                    raise BlockedRequestError("this is no proper HTTP") from error
+                if isinstance(event, h11.Request):
+                    return event
+                if event is not h11.NEED_DATA:
+                    return None
+                self._http.receive_data(await self._reader.read(_HEAD_CHUNK))
+
+    async def _connect(self, request: h11.Request) -> bool:
+        """Open a way to an allowed place. May more be asked on it? Raises RefusedError."""
+        target = request.target.decode("ascii", "replace")
+        self._host = target[:100]
+        if self._within is not None:
+            raise BlockedRequestError("a tunnel in a tunnel")
+        place = Endpoint(*authority(target, 443), tls=True)
+        self._host = place.host
+        _same_host(request, place)
+        self._proxy.outside.rule(place)
+        self._proxy.ledger.request()
+        self._take_end()
+        await self._send(h11.Response(status_code=200, headers=[], reason=b"Connection opened"))
+        early = self._http.trailing_data[0]
+        if self._proxy.mode == "connect":
+            await self._tunnel(place, early)
+            return False
+        if early:
+            return False
+        context = self._proxy.authority.context(place.host)
+        await self._writer.start_tls(context, ssl_handshake_timeout=15)
+        self._within = place
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
+        return True
+
+    # Reading in the sandbox's stead
+
+    async def _fetch(self, request: h11.Request) -> None:
+        """Make the request anew outside. Raises RefusedError before anything was answered."""
+        place, target = self._wanted(request)
+        self._host = place.host
+        method = request.method.decode("ascii", "replace")
+        refuse_body(method, request.headers)
+        _same_host(request, place)
+        checked_path(target)
+        self._proxy.ledger.request()
+        try:
+            async with asyncio.timeout(self._proxy.bounds.body_seconds):
+                await self._pass_on(place, method, target, outgoing(request.headers))
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+            why = str(error) or type(error).__name__
+            self._proxy.ledger.refuse(place.host, f"it does not answer ({why[:200]})")
+            await self._say(502, "the registry does not answer")
+
+    def _wanted(self, request: h11.Request) -> tuple[Endpoint, str]:
+        """Where a request goes, and its path. Raises RefusedError."""
+        target = request.target.decode("ascii", "replace")
+        if self._within is not None:
+            if not target.startswith("/"):
+                raise BlockedRequestError("its path is an address")
+            return self._within, target
+        self._host = target[:100]
+        found = _ABSOLUTE.fullmatch(target)
+        if found is None:
+            raise BlockedRequestError("this is no address that a proxy serves")
+        return Endpoint(*authority(found[1], 80), tls=False), found[2] or "/"
+
+    async def _pass_on(
+        self, place: Endpoint, method: str, target: str, headers: Sequence[tuple[bytes, bytes]]
+    ) -> None:
+        ledger = self._proxy.ledger
+        async with self._proxy.outside.answer(place, method, target, headers) as response:
+            ledger.answer(response.status)
+            self._take_end()
+            kept = incoming(response.headers)
+            await self._send(h11.Response(status_code=response.status, headers=kept))
+            if method != "HEAD":
+                async for part in response.aiter_stream():
+                    ledger.carried(len(part))
+                    await self._send(h11.Data(data=part))
+            await self._send(h11.EndOfMessage())
+
+    def _take_end(self) -> None:
+        if self._http.their_state is h11.SEND_BODY:
+            self._http.next_event()
+
+    async def _send(self, event: h11.Event) -> None:
+        data = self._http.send(event)
+        if data:
+            self._writer.write(data)
+            async with asyncio.timeout(self._proxy.bounds.idle_seconds):
+                await self._writer.drain()
+
+    async def _say(self, status: int, why: str) -> None:
+        """Refuse in words, and hang up: there may be a body that nobody reads."""
+        if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            raise EOFError
+        text = f"Honk's set-up proxy: {why}.\n".encode()
+        headers = [
+            ("content-type", "text/plain; charset=utf-8"),
+            ("content-length", str(len(text))),
+            ("connection", "close"),
+        ]
+        await self._send(h11.Response(status_code=status, headers=headers))
+        await self._send(h11.Data(data=text))
+        await self._send(h11.EndOfMessage())
+
+    # A tunnel
+
+    async def _tunnel(self, place: Endpoint, early: bytes) -> None:
+        """Carry bytes both ways, once the client's TLS names the place.
+
+        Raises RefusedError; nothing can be answered then, since the tunnel is the client's.
+        """
+        hello = await self._hello(early)
+        if hello.server_name is None or hello.server_name.lower() != place.host:
+            raise BlockedRequestError(f"its TLS asks for {str(hello.server_name)[:253]}")
+        reader, writer = await self._proxy.outside.connection(place)
+        try:
+            writer.write(hello.data)
+            async with asyncio.timeout(self._proxy.bounds.idle_seconds) as clock:
+                await asyncio.gather(
+                    self._carry(self._reader, writer, clock),
+                    self._carry(reader, self._writer, clock),
+                )
+        finally:
+            writer.transport.abort()
+
+    async def _hello(self, early: bytes) -> ClientHello:
+        hello = ClientHello()
+        data = early
+        async with asyncio.timeout(self._proxy.bounds.head_seconds):
+            while not hello.complete:
+                data = data or await self._reader.read(_CHUNK)
+                if not data:
+                    raise EOFError
+                try:
+                    hello.feed(data)
+                except ValueError as error:
+                    raise BlockedRequestError("what is in the tunnel is no TLS") from error
+                data = b""
+        return hello
+
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, clock: asyncio.Timeout
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        while data := await reader.read(_CHUNK):
+            clock.reschedule(loop.time() + self._proxy.bounds.idle_seconds)
+            self._proxy.ledger.carried(len(data))
+            writer.write(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+
+
+def _same_host(request: h11.Request, place: Endpoint) -> None:
+    """One name for the place, said the same everywhere. Raises RefusedError."""
+    named = [value for key, value in request.headers if key == b"host"]
+    default = 443 if place.tls else 80
+    for value in named:
+        if authority(value.decode("ascii", "replace"), default) != (place.host, place.port):
+            raise BlockedRequestError("the Host header names another place")

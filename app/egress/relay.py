@@ -1,0 +1,83 @@
+"""Runs inside a set-up sandbox: a door on the loopback that leads to the proxy's socket outside.
+
+    relay.py SOCKET PORT COMMAND...
+
+Standard library only, Python 3.8 or newer. A child carries bytes between 127.0.0.1 and SOCKET;
+this process becomes the command. PORT 0 takes any; `@PORT@` in the environment stands for it.
+Nothing here is trusted: the proxy outside decides what passes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+
+CHUNK = 1 << 16
+CONNECTIONS = 128
+
+
+def carry(source: socket.socket, target: socket.socket) -> None:
+    """Until one side is done; the other is told."""
+    try:
+        while True:
+            data = source.recv(CHUNK)
+            if not data:
+                break
+            target.sendall(data)
+    except OSError:
+        pass
+    finally:
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+
+def join(client: socket.socket, path: str, free: threading.Semaphore) -> None:
+    """Carry one connection both ways."""
+    try:
+        with client, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as proxy:
+            proxy.connect(path)
+            back = threading.Thread(target=carry, args=(proxy, client), daemon=True)
+            back.start()
+            carry(client, proxy)
+            back.join()
+    except OSError:
+        pass
+    finally:
+        free.release()
+
+
+def serve(listener: socket.socket, path: str) -> None:
+    """Until killed together with the sandbox."""
+    free = threading.Semaphore(CONNECTIONS)
+    threading.stack_size(256 << 10)
+    while True:
+        free.acquire()
+        try:
+            client, _ = listener.accept()
+            threading.Thread(target=join, args=(client, path, free), daemon=True).start()
+        except (OSError, RuntimeError):
+            free.release()
+
+
+def main() -> None:
+    path, port, command = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(CONNECTIONS)
+    bound = str(listener.getsockname()[1])
+    if os.fork() == 0:
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        serve(listener, path)
+    listener.close()
+    for name, value in os.environ.items():
+        os.environ[name] = value.replace("@PORT@", bound)
+    os.execvp(command[0], command)  # noqa: S606 - the command is what this sandbox is for
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,412 @@
+"""Workspaces: a private checkout for each run, borrowing its objects from the mirror.
+
+    <root>/<name>/tree            the work tree and a `.git` of its own: the sandbox's
+    <root>/<name>/index           git's index as it was at checkout: the worker's
+    <root>/<name>/made            what set-up made in it: no commit takes it in
+    <root>/<name>/contents        files that Git LFS keeps, as they were laid in: no commit either
+    <root>/<name>/workspace.json  what it is
+
+Work-tree git runs inside a sandbox, always: a repository can bring hooks, filters and nested
+repositories whose configuration git obeys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from pydantic import ValidationError
+
+from app import log_events
+from app.domain.generated import patterns
+from app.domain.values import CommitSha, RepoName, TreeSha, Value, commit_sha
+from app.errors import HonkError, UserError
+from app.git.command import inside_environment
+from app.git.mirror import Mirrors
+from app.git.tags import as_packed_refs
+from app.private_files import open_for_sandboxes
+from app.sandbox.removal import older, remove_tree, removed
+from app.sandbox.spec import (
+    Mount,
+    ResourceLimits,
+    Sandbox,
+    SandboxSpec,
+)
+from app.sandbox.toolchains import Toolchains
+from app.sandbox.untrusted_files import open_file
+
+OBJECTS = "/run/honk/objects"
+"""Where the mirror's objects are seen inside."""
+
+CONTENTS = "/run/honk/contents"
+"""Where the contents that Git LFS keeps are seen inside, while they are laid in or compared."""
+
+_SCRATCH = "/run/honk/scratch"
+_SUBMODULES = "/run/honk/submodules"
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.|lock$|$)){0,99}")
+_CHECKOUT_LIMITS = ResourceLimits(seconds=900, memory_bytes=4 << 30, file_bytes=8 << 30)
+
+PLAIN_ATTRIBUTES = "* -text -eol -filter -ident -working-tree-encoding -crlf"
+"""Of highest rank in `info/attributes`: whatever the repository says, nothing is converted."""
+
+_CHECKOUT = f"""
+set -eu
+commit=$1 tree=$2 objects=$3 saved=$4 contents=$5
+shift 5
+cat > "$saved/contents"
+git init -q --template= --initial-branch=work .
+mkdir -p .git/info .git/objects/info
+printf '%s\\n' "$objects" > .git/objects/info/alternates
+printf '%s\\n' '{PLAIN_ATTRIBUTES}' > .git/info/attributes
+git config user.name Honk
+git config user.email honk@localhost.invalid
+git config gc.auto 0
+git config core.autocrlf false
+git update-ref refs/heads/work "$commit"
+git read-tree --reset -u "$tree"
+xargs -0 -r -n 2 sh -euc '
+  cat "$1/$3" > "./$4"
+  touch -r "$1/$3" "./$4"
+  printf "%s\\0" "$4" >> "$2/paths"
+' fill "$contents" "$saved" < "$saved/contents"
+leave() {{
+  [ ! -e "$saved/paths" ] || git update-index -z --assume-unchanged --stdin < "$saved/paths"
+}}
+leave
+cp -p .git/index "$saved/index"
+git reset -q
+leave 2> /dev/null || :
+while [ $# -gt 0 ]; do
+  other=$saved/submodule
+  git --git-dir="$other" --work-tree="./$1" init -q --template=
+  printf '%s\\n' "$3" > "$other/objects/info/alternates"
+  mkdir -p "$other/info"
+  printf '%s\\n' '{PLAIN_ATTRIBUTES}' > "$other/info/attributes"
+  git --git-dir="$other" --work-tree="./$1" read-tree --reset -u "$2"
+  rm -rf "$other"
+  shift 3
+done
+cp "$saved/generated" .git/info/exclude
+[ ! -e "$saved/tags" ] || cp "$saved/tags" .git/packed-refs
+"""
+"""What Git LFS keeps is marked as unchanged in the index: whatever happens to it in the work tree,
+a commit has the pointer that was there. A submodule's files come without a `.git`. Tags come last,
+so that none of these commands sees a tag called like what it works on.
+"""
+
+log = structlog.get_logger()
+
+_NO_TOOLCHAINS = Toolchains()
+
+
+class _Description(Value):
+    """`workspace.json`."""
+
+    repo: RepoName
+    base: CommitSha
+    lfs: Path | None = None
+
+
+@dataclass(frozen=True)
+class FromLfs:
+    """A file in Git LFS: `oid` is the name of its content in the folder of contents."""
+
+    path: str
+    oid: str
+
+
+@dataclass(frozen=True)
+class FromRepository:
+    """A submodule: a commit, and the folder of git objects that has it."""
+
+    path: str
+    objects: Path
+    commit: CommitSha
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a tree names and does not hold, and this machine has: it is laid into a checkout.
+
+    `contents` is the folder with what Git LFS keeps, None where there is nothing of it.
+    """
+
+    contents: Path | None = None
+    files: tuple[FromLfs, ...] = ()
+    submodules: tuple[FromRepository, ...] = ()
+
+
+NOTHING_FETCHED = Fetched()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One run's checkout. Nothing in its work tree is trusted, or executed outside a sandbox.
+
+    `lfs` is the folder from which contents were laid in, None where there were none.
+    """
+
+    name: str
+    folder: Path
+    repo: RepoName
+    base: CommitSha
+    lfs: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """The work tree, as this machine sees it."""
+        return self.folder / "tree"
+
+    @property
+    def index(self) -> Path:
+        """Git's index at the time of the checkout."""
+        return self.folder / "index"
+
+    @property
+    def made(self) -> Path:
+        """What set-up made in the work tree, as git's exclude files name it."""
+        return self.folder / "made"
+
+    @property
+    def contents(self) -> Path:
+        """What was laid in of Git LFS: names of contents and paths, each with a NUL after it."""
+        return self.folder / "contents"
+
+    def pin(self, what: str) -> str:
+        """The name under which the mirror keeps something for this workspace."""
+        return f"workspaces/{self.name}/{what}"
+
+
+class Workspaces:
+    """All workspaces of one worker. `root` is also what `Bubblewrap.create` is given, or below."""
+
+    def __init__(
+        self,
+        root: Path,
+        mirrors: Mirrors,
+        sandbox: Sandbox,
+        toolchains: Toolchains = _NO_TOOLCHAINS,
+    ) -> None:
+        self._root = root
+        self.mirrors = mirrors
+        self.sandbox = sandbox
+        self.toolchains = toolchains
+        self._going: set[asyncio.Task[None]] = set()
+
+    async def create(
+        self,
+        repo: RepoName,
+        commit: CommitSha,
+        name: str,
+        *,
+        tree: TreeSha | None = None,
+        fetched: Fetched = NOTHING_FETCHED,
+    ) -> Workspace:
+        """Check a commit out that the mirror has; with `tree`, that tree on top of the commit.
+
+        What was `fetched` for the tree is laid in. No commit takes in what becomes of it.
+        An existing workspace of that name is removed first. Raises ValueError for a bad name,
+        UserError when the checkout fails, RetryableError when the sandbox went away, and leaves
+        nothing behind then.
+        """
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name for a workspace")
+        workspace = Workspace(name, self._root / name, repo, commit_sha(commit), fetched.contents)
+        tree = tree or await self.mirrors.tree_of(repo, commit)
+        # The pins of a former workspace of this name stay until the new ones are there.
+        await asyncio.to_thread(removed, [workspace.folder])
+        try:
+            await self.mirrors.pin(repo, workspace.pin("base"), workspace.base)
+            await self.mirrors.pin(repo, workspace.pin("tree"), tree)
+            self._lay_out(workspace)
+            await self._check_out(workspace, tree, fetched)
+        except BaseException:
+            await self.remove(workspace)
+            raise
+        return workspace
+
+    async def open(self, name: str) -> Workspace | None:
+        """A workspace that is there already, or None."""
+        folder = self._root / name
+        try:
+            text = (folder / "workspace.json").read_bytes()
+            described = _Description.model_validate_json(text)
+        except (OSError, ValidationError):
+            return None
+        if not (folder / "tree").is_dir() or not (folder / "index").is_file():
+            return None
+        return Workspace(name, folder, described.repo, described.base, described.lfs)
+
+    async def remove(self, workspace: Workspace) -> None:
+        """Delete it, whatever its owner made of it, and let go of its objects.
+
+        Its sandboxes must be dead; what of it is still needed, pinned by whoever needs it.
+        """
+        await asyncio.to_thread(removed, [workspace.folder])
+        for what in ("base", "tree"):
+            await self.mirrors.unpin(workspace.repo, workspace.pin(what))
+
+    async def clear(self, is_wanted: Callable[[str], bool], *, before: float) -> int:
+        """Delete what no run needs that was last touched before then; how many that were.
+
+        That is what a worker leaves behind that was killed.
+        """
+        folders = (each for each in self._root.glob("*") if each.is_dir())
+        left = [each for each in older(folders, before) if not is_wanted(each.name)]
+        return sum([await self._cleared(folder) for folder in left])
+
+    async def _cleared(self, folder: Path) -> bool:
+        """One that cannot be deleted holds up none of the others."""
+        try:
+            workspace = await self.open(folder.name)
+            if workspace is not None:
+                await self.remove(workspace)
+            else:
+                await asyncio.to_thread(remove_tree, folder)
+        except (HonkError, OSError) as problem:
+            log.warning(log_events.WORKSPACE_REMOVAL_FAILED, name=folder.name, why=str(problem))
+            return False
+        return True
+
+    async def discard(self, workspace: Workspace) -> None:
+        """As `remove`, but nobody waits for the files: they are out of the way and go meanwhile."""
+        aside = Path(tempfile.mkdtemp(dir=self._root, prefix=".grave-"))
+        with contextlib.suppress(FileNotFoundError):
+            workspace.folder.rename(aside / "0")
+        for what in ("base", "tree"):
+            await self.mirrors.unpin(workspace.repo, workspace.pin(what))
+        going = asyncio.create_task(asyncio.to_thread(remove_tree, aside))
+        self._going.add(going)
+        going.add_done_callback(self._gone)
+
+    def _gone(self, going: asyncio.Task[None]) -> None:
+        self._going.discard(going)
+        if not going.cancelled() and (problem := going.exception()) is not None:
+            log.warning(log_events.CHECKOUT_REMOVAL_FAILED, why=str(problem))
+
+    def spec(
+        self,
+        workspace: Workspace,
+        *,
+        limits: ResourceLimits | None = None,
+        writable: bool = True,
+        environment: Mapping[str, str] | None = None,
+        mounts: tuple[Mount, ...] = (),
+        image: str | None = None,
+    ) -> SandboxSpec:
+        """A sandbox on the workspace in which its own `.git` finds the mirror's objects.
+
+        What is in it of toolchains besides those of /usr is what this machine has.
+        """
+        own = self.toolchains.environment(self.sandbox, workspace.path)
+        return SandboxSpec(
+            workspace=workspace.path,
+            workspace_writable=writable,
+            mounts=(self._objects(workspace), *self.toolchains.mounts, *mounts),
+            environment={**own, **(environment or {})},
+            limits=limits or ResourceLimits(),
+            image=image,
+        )
+
+    def objects_inside(self, workspace: Workspace) -> str:
+        """The path by which a sandbox finds the mirror's objects."""
+        return self.sandbox.seen(self._objects(workspace))
+
+    @asynccontextmanager
+    async def scratch(self, workspace: Workspace) -> AsyncIterator[Mount]:
+        """A directory beside the workspace that one sandbox may write and the worker reads."""
+        folder = Path(tempfile.mkdtemp(dir=workspace.folder, prefix="scratch-"))
+        try:
+            self.sandbox.claim(folder, like=workspace.path)
+            yield Mount(folder, _SCRATCH, writable=True)
+        finally:
+            await asyncio.to_thread(removed, [folder])
+
+    def _objects(self, workspace: Workspace) -> Mount:
+        return Mount(self.mirrors.objects(workspace.repo), OBJECTS)
+
+    def _lay_out(self, workspace: Workspace) -> None:
+        workspace.folder.mkdir(parents=True)
+        workspace.folder.chmod(0o700)
+        workspace.made.write_bytes(b"")
+        workspace.contents.write_bytes(b"")
+        for file in (workspace.made, workspace.contents):
+            open_for_sandboxes(file)
+        workspace.path.mkdir(mode=0o700)
+        self.sandbox.claim(workspace.path)
+
+    async def _check_out(self, workspace: Workspace, tree: TreeSha, fetched: Fetched) -> None:
+        workspace.contents.write_bytes(
+            b"".join(os.fsencode(f"{each.oid}\0{each.path}\0") for each in fetched.files)
+        )
+        contents = contents_of(workspace)
+        submodules = [
+            (each, Mount(each.objects, f"{_SUBMODULES}/{at}"))
+            for at, each in enumerate(fetched.submodules)
+        ]
+        seen = self.sandbox.seen
+        files = await self.mirrors.files(workspace.repo, workspace.base)
+        generated = patterns(files)
+        tags = as_packed_refs(await self.mirrors.tags(workspace.repo, workspace.base))
+        async with self.scratch(workspace) as scratch:
+            write_readable(scratch.source / "generated", as_exclude_file(generated))
+            if tags:
+                write_readable(scratch.source / "tags", tags)
+            spec = self.spec(
+                workspace,
+                limits=_CHECKOUT_LIMITS,
+                environment=inside_environment(),
+                mounts=(scratch, *([contents] if contents else []), *(m for _, m in submodules)),
+            )
+            words = [workspace.base, tree, self.objects_inside(workspace), seen(scratch)]
+            words.append(seen(contents) if contents else "")
+            for each, mount in submodules:
+                words += [each.path, each.commit, seen(mount)]
+            done = await self.sandbox.run(
+                spec,
+                ["/bin/sh", "-c", _CHECKOUT, "checkout", *words],
+                stdin=workspace.contents.read_bytes(),
+            )
+            done.demand_a_sandbox()
+            if not done.ok:
+                raise UserError(
+                    f"{workspace.repo} cannot be checked out at {workspace.base}: "
+                    f"{done.text.strip()[-500:] or done.how_it_ended}."
+                )
+            await asyncio.to_thread(_keep_index, scratch.source, workspace.index)
+        described = _Description(repo=workspace.repo, base=workspace.base, lfs=workspace.lfs)
+        (workspace.folder / "workspace.json").write_text(described.model_dump_json())
+
+
+def as_exclude_file(lines: Sequence[str]) -> bytes:
+    """Patterns as git's exclude files have them (gitignore(5))."""
+    return b"".join(os.fsencode(line) + b"\n" for line in lines)
+
+
+def write_readable(path: Path, content: bytes) -> None:
+    """A file that a sandbox's user can read, whatever the worker's umask."""
+    path.write_bytes(content)
+    path.chmod(0o644)
+
+
+def contents_of(workspace: Workspace) -> Mount | None:
+    """What Git LFS keeps of the workspace's repository, for a sandbox to read."""
+    return Mount(workspace.lfs, CONTENTS) if workspace.lfs and workspace.lfs.is_dir() else None
+
+
+def _keep_index(source: Path, target: Path) -> None:
+    """Copy it with its time, by which git tells whether a file may have changed since."""
+    with open_file(source, "index") as file, target.open("wb") as copy:
+        shutil.copyfileobj(file, copy)
+        status = os.fstat(file.fileno())
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+    open_for_sandboxes(target)

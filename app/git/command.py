@@ -1,0 +1,434 @@
+"""Git outside a sandbox: only on bare repositories of our own, never with a work tree.
+
+The environment is complete and the flags turn off everything that a repository or a machine could
+bring in: configuration, hooks, attributes, credentials, redirects, other protocols. Sources:
+git-config(1), git(1) "Environment variables", gitprotocol-v2(5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import errno
+import os
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+import structlog
+
+from app import log_events
+from app.errors import HonkError, RetryableError, UserError
+from app.git import fsck
+from app.sandbox.inside import Bounded
+from app.shielded import shielded
+
+log = structlog.get_logger()
+
+GIT = "/usr/bin/git"
+TIMEOUT_SECONDS = 600.0
+MAX_OUTPUT_BYTES = 64 << 20
+MAX_ERROR_BYTES = 1 << 16
+_END_SECONDS = 5.0
+_REF_SECONDS = 60.0
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": "/nonexistent",
+    "LC_ALL": "C",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "/bin/false",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+}
+"""Everything that git sees of the environment; the token is added for one fetch or push."""
+
+SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null",
+    "core.protectHFS=true",
+    "core.protectNTFS=true",
+    "core.quotePath=false",
+    # Milliseconds. Runs of one repository write its refs at once; git alone gives up after 100.
+    "core.filesRefLockTimeout=5000",
+    "core.packedRefsTimeout=5000",
+    "protocol.allow=never",
+    "http.followRedirects=false",
+    "http.lowSpeedLimit=1000",
+    "http.lowSpeedTime=60",
+    "credential.helper=",
+    "transfer.fsckObjects=true",
+    "commit.gpgSign=false",
+    "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
+    "push.recurseSubmodules=no",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "safe.bareRepository=explicit",
+    "advice.detachedHead=false",
+)
+
+_TRANSPORTS = ("https", "http", "file")
+_BAD_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|$)|\.(?:/|$)")
+_AWAY = re.compile(
+    r"could not resolve host|failed to connect|connection (?:refused|reset|timed out)"
+    r"|operation (?:timed out|too slow)|early eof|unexpected disconnect|hung up unexpectedly"
+    r"|RPC failed|returned error: (?:5\d\d|429)|gnutls|ssl_|tls connect|empty reply"
+    r"|could not resolve proxy|proxy after connect|connect tunnel failed",
+    re.IGNORECASE,
+)
+_REF_WRITERS = ("update-ref", "fetch", "gc")
+_LOCKED = re.compile(r"^(?!remote:).*Unable to create '(/.*\.lock)': File exists", re.MULTILINE)
+_UNKNOWN_TOKEN = re.compile(
+    r"authentication failed|could not read (?:username|password)|invalid (?:username|credentials)"
+    r"|returned error: 401|terminal prompts disabled",
+    re.IGNORECASE,
+)
+_UNTRUSTED = re.compile(
+    r"certificate verification failed|SSL certificate problem|error setting certificate",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"returned error: 403", re.IGNORECASE)
+_MOVED = re.compile(r"returned error: 30[18]")
+_UNSOUND = re.compile(r"^error: (?:object|in \w+) ([0-9a-f]{40,64}): (\w+): ", re.MULTILINE)
+_MISSING = re.compile(
+    r"repository .*not found|returned error: 404|does not appear to be a git",
+    re.IGNORECASE,
+)
+
+
+class GitLockedError(RetryableError):
+    """Somebody else is writing a ref that git was to write, or was killed while they did.
+
+    `lock` is the file that says so, if the words are git's own: a fetch also tells what others say.
+    """
+
+    def __init__(self, command: str, lock: str) -> None:
+        super().__init__(f"git {command}: another git has {lock}.")
+        self.lock = Path(lock)
+
+
+class GitError(HonkError):
+    """Git said no. `words` is what it said, secrets taken out; `code` its exit code."""
+
+    def __init__(self, command: str, code: int, words: str) -> None:
+        super().__init__(f"git {command} failed ({code}): {words}")
+        self.code = code
+        self.words = words
+
+
+class GitDeniedError(GitError, UserError):
+    """The remote does not accept the token: the App was taken out, or nobody may push any more."""
+
+    def __init__(self, command: str, code: int, words: str) -> None:
+        super().__init__(command, code, words)
+        what = "push to" if command == "push" else "read"
+        self.message = f"GitHub does not let Honk {what} this repository.{_said(words)}"
+        self.next_step = "Look whether it is archived, and whether the App is installed on it."
+
+
+class GitUnknownTokenError(GitDeniedError):
+    """The remote does not know the token: it was revoked, or is so new that it is not known yet."""
+
+
+class GitUntrustedError(GitError, UserError):
+    """Nobody whom this machine trusts vouches for the remote."""
+
+    def __init__(self, command: str, code: int, words: str) -> None:
+        super().__init__(command, code, words)
+        self.message = "The certificate of GitHub's server is not trusted by this Honk."
+        self.next_step = "The operator of this Honk can set HONK_CA_BUNDLE to the authority's file."
+
+
+class GitMissingError(GitError, UserError):
+    """The remote has no such repository, or does not show it to this token."""
+
+    def __init__(self, command: str, code: int, words: str) -> None:
+        super().__init__(command, code, words)
+        self.message = f"GitHub does not find this repository any more.{_said(words)}"
+        self.next_step = "Look whether it was moved, and whether the App is installed on it."
+
+
+class GitUnsoundError(GitError, UserError):
+    """The remote sent an object of a kind that a fetch refuses (`app.git.fsck`)."""
+
+    def __init__(self, command: str, code: int, words: str, *, sha: str, kind: str) -> None:
+        super().__init__(command, code, words)
+        why = fsck.why_refused(kind)
+        told = f"`{kind}`: {why}" if why else f"`{kind}`"
+        self.message = f"Object `{sha}` in this repository's history is malformed ({told})."
+        self.next_step = (
+            f"`git cat-file -p {sha}` shows it. Take it out of the history that this branch leads "
+            "to, or work from a branch without it."
+        )
+
+
+class GitMovedError(GitMissingError):
+    """The remote has the repository under another name. Git is not let go there by itself."""
+
+
+def _said(words: str) -> str:
+    """The remote's own words, as far as there are any."""
+    lines = [line.removeprefix("remote:").strip() for line in words.splitlines()]
+    told = [line for line, raw in zip(lines, words.splitlines(), strict=True) if "remote:" in raw]
+    return f" It said: {' '.join(told)}" if told else ""
+
+
+def check_ref(name: str) -> str:
+    """A branch name or full ref name as git allows it (git-check-ref-format(1)).
+
+    `feat/x@2#ü` is one. Raises ValueError for everything that git refuses, and for a leading
+    dash, which would be read as an option.
+    """
+    if (
+        not name
+        or len(name.encode("utf-8", "surrogatepass")) > 1000
+        or name == "@"
+        or name[0] in "-/."
+        or name[-1] in "/."
+        or _BAD_IN_REF.search(name)
+        or any("\ud800" <= letter <= "\udfff" for letter in name)
+    ):
+        raise ValueError(f"{name[:120]!r} is not a name that git allows")
+    return name
+
+
+def token_environment(url: str, token: str) -> dict[str, str]:
+    """The token for one remote: neither in the command line nor on disk."""
+    parts = urlsplit(url)
+    pair = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{parts.scheme}://{parts.netloc}/.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {pair}",
+    }
+
+
+def inside_environment() -> dict[str, str]:
+    """For git on a work tree, inside a sandbox: the same environment and flags, all by variables.
+
+    What is in the work tree and what is in the objects is the same byte by byte: nothing is
+    converted, and the global and system files that could say otherwise are not read.
+    """
+    settings = (*SETTINGS, "core.autocrlf=false", "core.safecrlf=false", "core.compression=1")
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, setting in enumerate(settings):
+        key, _, value = setting.partition("=")
+        variables[f"GIT_CONFIG_KEY_{number}"] = key
+        variables[f"GIT_CONFIG_VALUE_{number}"] = value
+    return {**ENVIRONMENT, **variables}
+
+
+async def git(
+    args: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    stdin: bytes | BinaryIO = b"",
+    url: str | None = None,
+    token: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+    max_output: int = MAX_OUTPUT_BYTES,
+    cut: int | None = None,
+    also: Sequence[int] = (),
+) -> bytes:
+    """Run git in the bare repository `cwd` and return what it writes.
+
+    `url` names the remote that a fetch or push speaks to and opens its transport, and only that.
+    `timeout` in seconds, `max_output` in bytes; with `cut` git is ended once it has written more
+    than that many bytes, and they are returned. Exit codes in `also` are no failure. Raises
+    GitError (denied and missing are kinds of it), RetryableError when the remote is away, the time
+    is over or another git is writing there (GitLockedError), OSError when the disk is full.
+    """
+    command = [GIT, *_flags(url), *([f"--git-dir={cwd}"] if cwd else []), *args]
+    outer = {**ENVIRONMENT, **(environment or {})}
+    if url is not None and token is not None:
+        outer |= token_environment(url, token)
+    most = max_output if cut is None else cut
+    writes_a_ref = args[0] == "update-ref"
+    seconds = min(timeout, _REF_SECONDS) if writes_a_ref else timeout
+    executed = _execute(command, cwd, outer, stdin, seconds, most)
+    # Killed at the wrong moment it would leave its lock, and it takes no time.
+    code, output, errors = await (shielded(executed) if writes_a_ref else executed)
+    if len(output) > most and cut is None:
+        raise GitError(args[0], 0, f"more than {most} bytes of output")
+    if code == 0 or code in also or len(output) > most:
+        return output
+    words = _redacted(errors.decode("utf-8", "replace").strip(), token)
+    said = _redacted(output[:4000].decode("utf-8", "replace"), token) if args[0] == "push" else ""
+    raise _failure(args[0], code, f"{said}\n{words}".strip())
+
+
+def _flags(url: str | None) -> list[str]:
+    settings = list(SETTINGS)
+    if url is not None:
+        scheme = urlsplit(url).scheme
+        if scheme not in _TRANSPORTS:
+            raise ValueError(f"{scheme!r} is no transport for git here")
+        settings.append(f"protocol.{scheme}.allow=always")
+        settings += fsck.FETCH_SETTINGS
+    return [word for setting in settings for word in ("-c", setting)]
+
+
+async def _execute(
+    command: Sequence[str],
+    cwd: Path | None,
+    environment: Mapping[str, str],
+    stdin: bytes | BinaryIO,
+    timeout: float,
+    max_output: int,
+) -> tuple[int, bytes, bytes]:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=cwd or "/",
+        env=dict(environment),
+        stdin=asyncio.subprocess.PIPE if isinstance(stdin, bytes) else stdin,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        # A group, to be ended as one. In a session of its own it would get its own share of the
+        # processor, like another program's, where the kernel shares it out by sessions.
+        process_group=0,
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            given = stdin if isinstance(stdin, bytes) else None
+            return await _converse(process, given, max_output)
+    except TimeoutError as error:
+        raise RetryableError(f"git took over {timeout:g} seconds.") from error
+    finally:
+        _leave(process)
+        if process.returncode is None:
+            await _end(process)
+        process._transport.close()  # type: ignore[attr-defined]
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End it and its children: the transport helpers, index-pack.
+
+    Git takes its lock files away when it is asked to end; one that is killed leaves them.
+    """
+    try:
+        with contextlib.suppress(ProcessLookupError, TimeoutError):
+            os.killpg(process.pid, signal.SIGTERM)
+            async with asyncio.timeout(_END_SECONDS):
+                await process.wait()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await _killed(process)
+
+
+async def _killed(process: asyncio.subprocess.Process) -> None:
+    """The kernel may still have hold of it, such as for a disk that does not answer."""
+    try:
+        async with asyncio.timeout(_END_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        log.warning(log_events.GIT_SURVIVED_KILL, pid=process.pid)
+
+
+def _leave(process: asyncio.subprocess.Process) -> None:
+    """Close its pipes, which nobody uses any more: while they are open its end is not told.
+
+    One that is full is not looked at, and somebody who left the group may hold another for ever.
+    """
+    transport = process._transport  # type: ignore[attr-defined]
+    given = transport.get_pipe_transport(0)
+    if given is not None and given.get_write_buffer_size():
+        # Closed, it would stay open until somebody has taken what is left for it.
+        given.abort()
+    for pipe in filter(None, map(transport.get_pipe_transport, range(3))):
+        pipe.close()
+
+
+async def _converse(
+    process: asyncio.subprocess.Process,
+    given: bytes | None,
+    max_output: int,
+) -> tuple[int, bytes, bytes]:
+    assert process.stdout is not None and process.stderr is not None
+    errors = Bounded(MAX_ERROR_BYTES)
+    output, _, _ = await asyncio.gather(
+        _up_to(process, process.stdout, max_output),
+        _bounded(process.stderr, errors),
+        _feed(process, given),
+    )
+    return await process.wait(), output, errors.value()
+
+
+async def _up_to(
+    process: asyncio.subprocess.Process, stream: asyncio.StreamReader, most: int
+) -> bytes:
+    """Everything, or a little more than `most` bytes: then git is ended."""
+    parts = bytearray()
+    while data := await stream.read(1 << 16):
+        parts += data
+        if len(parts) > most:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            _leave(process)
+            break
+    return bytes(parts)
+
+
+async def _bounded(stream: asyncio.StreamReader, kept: Bounded) -> None:
+    while data := await stream.read(1 << 16):
+        kept.add(data)
+
+
+async def _feed(process: asyncio.subprocess.Process, given: bytes | None) -> None:
+    if given is None or process.stdin is None:
+        return
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(given)
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+def tells_of_no_room(words: str) -> bool:
+    """Whether git on this machine, and not the remote, says that the disk is full."""
+    full = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+    own = [line for line in words.splitlines() if "remote:" not in line]
+    return any(each in line for line in own for each in full)
+
+
+def _failure(command: str, code: int, words: str) -> HonkError | OSError:
+    if "rejected]" in words:
+        # The remote was reached and said no; its own text may hold any of the words below.
+        return GitError(command, code, words)
+    if command in _REF_WRITERS and (locked := _LOCKED.search(words)) is not None:
+        return GitLockedError(command, locked[1])
+    if tells_of_no_room(words):
+        return OSError(errno.ENOSPC, f"git {command}: {words[-300:]}")
+    if _UNTRUSTED.search(words):
+        return GitUntrustedError(command, code, words)
+    if _UNKNOWN_TOKEN.search(words):
+        return GitUnknownTokenError(command, code, words)
+    if _DENIED.search(words):
+        return GitDeniedError(command, code, words)
+    if _MOVED.search(words):
+        return GitMovedError(command, code, words)
+    if _MISSING.search(words):
+        return GitMissingError(command, code, words)
+    unsound = _UNSOUND.search(words) if command == "fetch" and "fsck error" in words else None
+    if unsound is not None:
+        return GitUnsoundError(command, code, words, sha=unsound[1], kind=unsound[2])
+    if _AWAY.search(words):
+        return RetryableError(f"git {command}: the remote is away: {words[-300:]}")
+    return GitError(command, code, words)
+
+
+def _redacted(words: str, token: str | None) -> str:
+    if not token:
+        return words
+    pair = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return words.replace(token, "***").replace(pair, "***")

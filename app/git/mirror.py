@@ -1,0 +1,945 @@
+"""One bare repository for each repository worked on: a cache of GitHub's objects, never a truth.
+
+Workspaces read its objects; only the worker writes them. It never has a work tree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import fcntl
+import hashlib
+import os
+import re
+import tempfile
+import uuid
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote, unquote
+
+import structlog
+
+from app import log_events
+from app.domain.values import CommitSha, RepoName, TreeSha, commit_sha, tree_sha
+from app.errors import RetryableError, UserError
+from app.git import tags as tag_list
+from app.git.command import (
+    MAX_OUTPUT_BYTES,
+    GitError,
+    GitLockedError,
+    GitMovedError,
+    GitUnknownTokenError,
+    check_ref,
+    git,
+)
+from app.git.tags import Tag
+from app.outgoing import DIRECT, Outgoing
+from app.private_files import open_for_sandboxes, sandboxes_are_others
+from app.sandbox.removal import GRAVES, older, removed
+
+log = structlog.get_logger()
+
+_MOST_BLOBS = 256_000_000
+_LOCK_PAUSE_SECONDS = 0.05
+_PACKS_BEFORE_REPACK = 40
+_LOCKED_SECONDS = 60.0
+_MOST_LOCKS = 10
+_REMEMBERED = 256
+_REMEMBERED_BYTES = 16_000_000
+_PINS = "honk-pins"
+"""A folder with a file for each pin. Thousands come to be there, and git reads every ref there is
+whenever it fetches or pushes."""
+_HELD = "refs/honk-held/"
+"""What is pinned, while objects that nothing holds are let go."""
+_REFS_AT_ONCE = 2000
+_PRUNED_AFTER = "7.days.ago"
+_TIDYING_SECONDS = 3600.0
+_TAGS = "honk-tags"
+"""The tags whose commits are here. They are no refs of the mirror: nothing in it can be confused by
+a name that somebody gave a tag."""
+_PUSHED = f"{_HELD}pushed-"
+"""What is being pushed, each below a name of its own."""
+_LOCK = "honk.lock"
+"""Held while a mirror is changed; its time is that of the last use."""
+_AUTHOR = "Honk <honk@localhost.invalid>"
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_NO_SUCH_REF = re.compile(
+    r"couldn't find remote ref|not our ref|unadvertised object", re.IGNORECASE
+)
+_REF_MOVED = re.compile(
+    r"non-fast-forward|stale info|fetch first|reference already exists|failed to update ref"
+    r"|cannot lock ref|incorrect old value",
+    re.IGNORECASE,
+)
+_NAMED_PATH = re.compile(
+    r"(?:workflow|[Ff]ile|path)s? [`'\"]?((?:[\w.@+-]+/)*[\w.@+-]+\.?[\w-]*)[`'\"]?", re.ASCII
+)
+
+_PATH_ALONE = re.compile(
+    r"^\s*(?:[-*] )?((?:[\w.@+-]+/)*[\w@+-][\w.@+-]*)\s*$", re.ASCII | re.MULTILINE
+)
+
+
+def _named_paths(rule: str) -> tuple[str, ...]:
+    """Files that the remote's words name: after such a word, or alone on a line."""
+    named = [*_NAMED_PATH.findall(rule), *_PATH_ALONE.findall(rule)]
+    return tuple(dict.fromkeys(path for path in named if "/" in path or "." in path))
+
+
+class PushMode(enum.Enum):
+    """How a push may move a ref besides to a commit it is expected at."""
+
+    FAST_FORWARD = "fast-forward"
+    ANY = "any"
+    """From wherever it is; only for refs that nobody else writes."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where a repository is pushed to and fetched from. `token` is never shown or written.
+
+    `outdated` is called when it turns out to be somewhere else now, or not to know the token:
+    whoever asks for a `Remote` again should be given one that is good.
+    """
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+    outdated: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One path that differs between two commits or trees.
+
+    `status` is git's letter: A added, M modified, D deleted, T type changed. Modes are git's
+    (`100644`, `100755`, `120000`, `160000`, and `000000` where there is none), sizes in bytes (0
+    where there is none). Bytes of the path that are not UTF-8 are surrogates, as
+    `os.fsdecode` makes them.
+    """
+
+    status: str
+    path: str
+    old_mode: str
+    new_mode: str
+    old_sha: str
+    new_sha: str
+    old_size: int
+    new_size: int
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """Two commits brought together. Files in `conflicts` hold both sides between markers."""
+
+    tree: TreeSha
+    conflicts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CommitInfo:
+    """A commit of a branch: its first parent, its author's name, its message as it was written."""
+
+    sha: CommitSha
+    parent: CommitSha
+    parents: int
+    author: str
+    message: str
+
+
+class PushRefusedError(UserError):
+    """The remote does not take the push: a rule of the repository, or the ref has moved.
+
+    `rule` is the remote's own text, `paths` the files that it names, `moved` says that somebody
+    else moved the ref.
+    """
+
+    def __init__(self, ref: str, rule: str, *, moved: bool) -> None:
+        self.ref = ref
+        self.rule = rule
+        self.moved = moved
+        self.paths = _named_paths(rule) if not moved else ()
+        if moved:
+            super().__init__(f"`{ref}` was moved by somebody else meanwhile.")
+        else:
+            named = f" because of {', '.join(f'`{path}`' for path in self.paths)}"
+            super().__init__(
+                f"GitHub refused the push to `{ref}`{named if self.paths else ''}: {rule}"
+            )
+
+
+PushRefused = PushRefusedError
+
+
+class Mirrors:
+    """All mirrors of one worker's home. Several workers may share the directory."""
+
+    def __init__(self, root: Path, *, outgoing: Outgoing = DIRECT, with_tags: bool = True) -> None:
+        """`outgoing` is how fetch and push leave this machine.
+
+        Without `with_tags` no tags are fetched: for what is never checked out with a `.git`.
+        """
+        self._root = root
+        self._outgoing = outgoing
+        self._with_tags = with_tags
+        self._locks: dict[Path, asyncio.Lock] = {}
+        self._listings: OrderedDict[tuple[Path, str], bytes] = OrderedDict()
+        self._coming: dict[tuple[Path, str], asyncio.Task[CommitSha | None]] = {}
+
+    def path(self, repo: RepoName) -> Path:
+        """The bare repository. GitHub's names differ in more than case only by mistake."""
+        return self._root / repo.owner.lower() / f"{repo.name.lower()}.git"
+
+    def objects(self, repo: RepoName) -> Path:
+        """What workspaces borrow from."""
+        return self.path(repo) / "objects"
+
+    async def fetch(self, repo: RepoName, remote: Remote, ref: str) -> CommitSha | None:
+        """Bring a branch, a full ref or a full SHA up to date and tell its commit.
+
+        None when the remote has no such thing (an empty repository has no branch). Whoever asks
+        while the same fetch waits for its turn shares it; a fetch that has begun is not shared,
+        as it may have seen the ref before it moved. Raises GitError, RetryableError, and
+        ValueError for what is no ref.
+        """
+        name = ref if _SHA.fullmatch(ref) else _full(ref)
+        if _SHA.fullmatch(name) and await self.has_commit(repo, name):
+            return commit_sha(name)
+        key = (self.path(repo), name)
+        task = self._coming.get(key)
+        if task is None:
+            task = asyncio.create_task(self._fetch_in_turn(repo, remote, name))
+            # Nobody may be left to hear of its failure when all who asked were cancelled.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._coming[key] = task
+        return await asyncio.shield(task)
+
+    async def _fetch_in_turn(self, repo: RepoName, remote: Remote, name: str) -> CommitSha | None:
+        key = (self.path(repo), name)
+        try:
+            async with self._locked(repo):
+                self._coming.pop(key, None)
+                return await self._fetch(repo, remote, name)
+        finally:
+            if self._coming.get(key) is asyncio.current_task():
+                del self._coming[key]
+
+    async def _fetch(self, repo: RepoName, remote: Remote, name: str) -> CommitSha | None:
+        kept = _kept(name)
+        options = ["--no-tags", "--no-auto-maintenance", "--force"]
+        arguments = ["fetch", "--quiet", *options, "--", remote.url]
+        arguments.append(name if kept is None else f"+{name}:{kept}")
+        try:
+            await self._remote_git(repo, remote, arguments)
+        except GitError as error:
+            if _NO_SUCH_REF.search(error.words):
+                return None
+            raise
+        fetched = await asyncio.to_thread((self.path(repo) / "FETCH_HEAD").read_bytes)
+        sha = _fetched_as(fetched, name)
+        if sha is None:
+            return None
+        if self._with_tags and _has_tags(name):
+            await self._fetch_tags(repo, remote)
+        await self._tidy(repo)
+        found = await self._git(repo, ["rev-parse", "--verify", "--quiet", f"{sha}^{{commit}}"])
+        return commit_sha(found.decode().strip())
+
+    async def _fetch_tags(self, repo: RepoName, remote: Remote) -> None:
+        """Know the remote's tags whose commits are here, and have the objects of annotated ones.
+
+        A tag that cannot be fetched is left out: builds may need one, and no run depends on it.
+        """
+        told = await self._remote_git(repo, remote, ["ls-remote", "--tags", "--", remote.url])
+        known = tag_list.listed(told)
+        kinds = await self._kinds(repo, [sha for tag in known for sha in (tag.sha, tag.commit)])
+        tags = [tag for tag in known if kinds.get(tag.commit) == "commit"]
+        missing = [tag for tag in tags if tag.sha not in kinds]
+        if missing:
+            options = ["--no-tags", "--no-auto-maintenance", "--no-write-fetch-head", "--stdin"]
+            wanted = "".join(f"{tag.sha}\n" for tag in missing).encode()
+            arguments = ["fetch", "--quiet", *options, "--", remote.url]
+            try:
+                await self._remote_git(repo, remote, arguments, wanted)
+            except GitError as problem:
+                log.warning(
+                    log_events.ANNOTATED_TAGS_NOT_FETCHED, repo=str(repo), why=problem.words
+                )
+                tags = [tag for tag in tags if tag not in missing]
+        _write(self.path(repo) / _TAGS, tag_list.as_text(tags))
+
+    async def tags(self, repo: RepoName, commit: CommitSha) -> tuple[Tag, ...]:
+        """The tags in a commit's history, as they were when something was fetched last."""
+        known = self._tags(repo)
+        if not known:
+            return ()
+        asked = [*dict.fromkeys(tag.commit for tag in known), f"^{commit_sha(commit)}"]
+        options = ["--stdin", "--ignore-missing"]
+        beyond = await self._git(repo, ["rev-list", *options], "\n".join(asked).encode() + b"\n")
+        outside = set(beyond.decode().split())
+        return tuple(tag for tag in known if tag.commit not in outside)
+
+    def _tags(self, repo: RepoName) -> tuple[Tag, ...]:
+        try:
+            return tag_list.listed((self.path(repo) / _TAGS).read_bytes())
+        except FileNotFoundError:
+            return ()
+
+    async def _tidy(self, repo: RepoName) -> None:
+        """Few packs keep reads fast. Nothing is ever pruned: live runs borrow the objects."""
+        packs = list((self.objects(repo) / "pack").glob("*.pack"))
+        if len(packs) > _PACKS_BEFORE_REPACK:
+            await self._git(repo, ["repack", "--geometric=2", "-d", "--quiet"])
+
+    async def pin(self, repo: RepoName, name: str, sha: str) -> None:
+        """Keep an object, and what it holds, under this name for as long as something needs it."""
+        await self._ensure(repo)
+        await asyncio.to_thread(_write, self._pin(repo, name), sha.encode("ascii"))
+
+    async def unpin(self, repo: RepoName, name: str) -> None:
+        """Forget a pin; also one that is not there."""
+        self._pin(repo, name).unlink(missing_ok=True)
+
+    def pinned(self, repo: RepoName, name: str) -> str | None:
+        """The object that is kept under this name, if there is one."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._pin(repo, name).read_text("ascii")
+        return None
+
+    def _pin(self, repo: RepoName, name: str) -> Path:
+        return self.path(repo) / _PINS / quote(check_ref(name), safe="")
+
+    def _pinned(self, repo: RepoName) -> dict[str, str]:
+        """What every pin keeps, by its name."""
+        files = (self.path(repo) / _PINS).glob("[!.]*")
+        return {unquote(file.name): file.read_text("ascii") for file in files}
+
+    async def push(
+        self,
+        repo: RepoName,
+        remote: Remote,
+        sha: CommitSha,
+        ref: str,
+        *,
+        expected: CommitSha | PushMode | None = PushMode.FAST_FORWARD,
+    ) -> None:
+        """Create or move a ref of the remote.
+
+        Only forward, unless `expected` says where it is now (None: it is not there yet). Raises
+        PushRefusedError with the remote's words, GitError, RetryableError.
+        """
+        full = _full(ref)
+        # A pattern is taken literally; for a plain name git would push to a tag that somebody
+        # called `refs/heads/main`.
+        own = f"{_PUSHED}{uuid.uuid4().hex}/"
+        name = f"{own}{full.removeprefix('refs/')}"
+        await self._git(repo, ["update-ref", name, commit_sha(sha)])
+        try:
+            await self._push(repo, remote, f"{own}*:refs/*", full, expected)
+        finally:
+            await self._git(repo, ["update-ref", "-d", name])
+
+    async def delete_remote_ref(
+        self, repo: RepoName, remote: Remote, ref: str, *, expected: CommitSha | None = None
+    ) -> None:
+        """Delete a ref of the remote; where `expected` is given, only if it is there.
+
+        A ref that is gone already is what was wanted. Raises as `push` does.
+        """
+        full = _full(ref)
+        lease: CommitSha | PushMode = expected if expected is not None else PushMode.FAST_FORWARD
+        if await self._listed(repo, remote, full) is not None:
+            await self._push(repo, remote, f":{full}", full, lease)
+
+    async def _listed(self, repo: RepoName, remote: Remote, full: str) -> CommitSha | None:
+        found = await self._remote_git(repo, remote, ["ls-remote", "--", remote.url, full])
+        for line in found.decode("utf-8", "surrogateescape").splitlines():
+            sha, _, name = line.partition("\t")
+            if name == full:
+                return commit_sha(sha)
+        return None
+
+    async def _push(
+        self,
+        repo: RepoName,
+        remote: Remote,
+        refspec: str,
+        full: str,
+        expected: CommitSha | PushMode | None,
+    ) -> None:
+        lease = []
+        if expected is PushMode.ANY:
+            lease = ["--force"]
+        elif not isinstance(expected, PushMode):
+            lease = [f"--force-with-lease={full}:{expected or ''}"]
+        arguments = ["push", "--porcelain", "--no-verify", *lease, "--", remote.url, refspec]
+        try:
+            await self._remote_git(repo, remote, arguments)
+        except GitError as error:
+            if type(error) is not GitError or not _refused(error.words):
+                raise
+            moved = bool(_REF_MOVED.search(error.words))
+            if moved and expected is PushMode.ANY:
+                # Nobody else writes it: a push of ours that was given up is not over there yet.
+                raise RetryableError(f"Another push to `{full}` is under way.") from error
+            raise PushRefusedError(full, _rule(error.words), moved=moved) from error
+
+    async def commit_tree(
+        self, repo: RepoName, tree: TreeSha, parents: Sequence[CommitSha], message: str
+    ) -> CommitSha:
+        """A local commit, the same for the same arguments: author and time are fixed."""
+        lines = [f"tree {tree_sha(tree)}", *(f"parent {commit_sha(one)}" for one in parents)]
+        lines += [f"author {_AUTHOR} 0 +0000", f"committer {_AUTHOR} 0 +0000", "", message]
+        text = "\n".join(lines).encode("utf-8", "replace") + b"\n"
+        made = await self._git(repo, ["hash-object", "-t", "commit", "-w", "--stdin"], text)
+        return commit_sha(made.decode().strip())
+
+    async def has_commit(self, repo: RepoName, sha: str) -> bool:
+        """Is the commit here, without asking the remote?"""
+        if not self.path(repo).is_dir():
+            return False
+        try:
+            await self._git(repo, ["cat-file", "-e", f"{commit_sha(sha)}^{{commit}}"])
+        except GitError:
+            return False
+        return True
+
+    async def tree_of(self, repo: RepoName, commit: str) -> TreeSha:
+        """The tree of a commit (or of a tree: itself). Raises GitError when it is not here."""
+        found = await self._git(repo, ["rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}"])
+        return tree_sha(found.decode().strip())
+
+    async def read_blob(
+        self, repo: RepoName, commit: str, path: bytes | str, max_bytes: int
+    ) -> bytes | None:
+        """A regular file's content at a commit or tree; None for anything else, or a longer one.
+
+        Links and submodules are no files here.
+        """
+        name = os.fsencode(path)
+        listed = await self._git(
+            repo, ["--literal-pathspecs", "ls-tree", "-z", "-l", commit, "--", os.fsdecode(name)]
+        )
+        for row in listed.split(b"\0"):
+            described, _, found = row.partition(b"\t")
+            mode, _, sha, size = (*described.split(), b"", b"", b"", b"")[:4]
+            if found == name and mode in (b"100644", b"100755") and int(size) <= max_bytes:
+                return await self._git(repo, ["cat-file", "blob", sha.decode()], most=max_bytes + 1)
+        return None
+
+    async def is_ancestor(self, repo: RepoName, old: str, new: str) -> bool:
+        """Does `new` contain `old`?"""
+        try:
+            await self._git(repo, ["merge-base", "--is-ancestor", old, new])
+        except GitError as error:
+            if error.code == 1:
+                return False
+            raise
+        return True
+
+    async def merge_base(self, repo: RepoName, one: str, other: str) -> CommitSha | None:
+        """The newest commit that both contain; None for histories that share nothing."""
+        try:
+            found = await self._git(repo, ["merge-base", one, other])
+        except GitError as error:
+            if error.code == 1:
+                return None
+            raise
+        return commit_sha(found.decode().split()[0])
+
+    async def merge(self, repo: RepoName, ours: CommitSha, theirs: CommitSha) -> MergeResult:
+        """Bring two commits together without a work tree.
+
+        No merge driver of the repository's runs: the mirror reads no attributes of its trees.
+        """
+        options = [
+            "--write-tree",
+            "-z",
+            "--name-only",
+            "--no-messages",
+            "--allow-unrelated-histories",
+        ]
+        arguments = ["merge-tree", *options, commit_sha(ours), commit_sha(theirs)]
+        told = await self._git(repo, arguments, also=(1,))
+        names = [os.fsdecode(name) for name in told.split(b"\0") if name]
+        return MergeResult(tree_sha(names[0]), tuple(names[1:]))
+
+    async def commits(
+        self, repo: RepoName, old: CommitSha, new: CommitSha, most: int
+    ) -> tuple[CommitInfo, ...]:
+        """What `new` has and `old` has not, oldest first, along the first parents."""
+        return await self._log(repo, [f"{commit_sha(old)}..{commit_sha(new)}"], most)
+
+    async def history(self, repo: RepoName, head: CommitSha, most: int) -> tuple[CommitInfo, ...]:
+        """The last commits up to `head`, oldest first, along the first parents."""
+        return await self._log(repo, [commit_sha(head)], most)
+
+    async def _log(
+        self, repo: RepoName, revisions: Sequence[str], most: int
+    ) -> tuple[CommitInfo, ...]:
+        options = ["--first-parent", "--reverse", "--topo-order", f"--max-count={most}"]
+        told = ["log", *options, "--format=%H %P%n%an%n%B%x00", *revisions]
+        shown = await self._git(repo, told)
+        texts = shown.decode("utf-8", "replace").split("\0")
+        return tuple(_one_commit(text.lstrip("\n")) for text in texts if text.strip())
+
+    async def changes(self, repo: RepoName, base: str, head: str) -> tuple[FileChange, ...]:
+        """What differs between two commits or trees, path by path, renames as two changes."""
+        raw = await self._git(
+            repo, ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", base, head]
+        )
+        words = raw.split(b"\0")[:-1]
+        rows = [
+            (words[at].decode().lstrip(":").split(" "), os.fsdecode(words[at + 1]))
+            for at in range(0, len(words), 2)
+        ]
+        sizes = await self.sizes(repo, [sha for row, _ in rows for sha in row[2:4]])
+        return tuple(
+            FileChange(
+                status=row[4][:1],
+                path=path,
+                old_mode=row[0],
+                new_mode=row[1],
+                old_sha=row[2],
+                new_sha=row[3],
+                old_size=sizes.get(row[2], 0),
+                new_size=sizes.get(row[3], 0),
+            )
+            for row, path in rows
+        )
+
+    async def blobs(self, repo: RepoName, shas: Sequence[str]) -> dict[str, bytes]:
+        """The contents of objects, by their names; the caller bounds how much that is."""
+        if not shas:
+            return {}
+        told = await self._git(
+            repo, ["cat-file", "--batch"], "\n".join(shas).encode() + b"\n", most=_MOST_BLOBS
+        )
+        found: dict[str, bytes] = {}
+        at = 0
+        while at < len(told):
+            end = told.index(b"\n", at)
+            sha, *kind = told[at:end].decode().split(" ")
+            at = end + 1
+            if len(kind) == 2:
+                size = int(kind[1])
+                found[sha] = told[at : at + size]
+                at += size + 1
+        return found
+
+    async def renames(self, repo: RepoName, base: str, head: str) -> dict[str, str]:
+        """New paths of files that were moved, each with its old one, as git tells them apart."""
+        options = ["-r", "-z", "--name-status", "--find-renames", "--diff-filter=R"]
+        raw = await self._git(repo, ["diff-tree", *options, base, head])
+        words = raw.split(b"\0")[:-1]
+        return {
+            os.fsdecode(words[at + 2]): os.fsdecode(words[at + 1])
+            for at in range(0, len(words) - 2, 3)
+        }
+
+    async def sizes(self, repo: RepoName, shas: Sequence[str]) -> dict[str, int]:
+        """The sizes of objects in bytes, by their names; without those that are not here."""
+        if not shas:
+            return {}
+        wanted = "\n".join(dict.fromkeys(shas)).encode() + b"\n"
+        found = await self._git(
+            repo, ["cat-file", "--batch-check=%(objectname) %(objectsize)"], wanted
+        )
+        rows = (line.split(" ") for line in found.decode().splitlines())
+        return {row[0]: int(row[1]) for row in rows if row[1].isdigit()}
+
+    async def _kinds(self, repo: RepoName, shas: Sequence[str]) -> dict[str, str]:
+        """`commit`, `tree`, `blob` or `tag` for each object, without those that are not here."""
+        if not shas:
+            return {}
+        wanted = "\n".join(dict.fromkeys(shas)).encode() + b"\n"
+        asked = ["cat-file", "--batch-check=%(objectname) %(objecttype)"]
+        found = await self._git(repo, asked, wanted)
+        rows = [line.split(" ") for line in found.decode().splitlines()]
+        return {row[0]: row[1] for row in rows if row[1] != "missing"}
+
+    async def diff(self, repo: RepoName, base: str, head: str, max_bytes: int) -> str:
+        """The difference as a patch for reading; cut, with a line that says so, at `max_bytes`."""
+        options = ["--no-ext-diff", "--no-textconv", "--no-color", "--find-renames"]
+        whole = await self._git(
+            repo, ["diff-tree", "-r", "-p", *options, base, head], cut=max_bytes
+        )
+        text = whole[:max_bytes].decode("utf-8", "replace")
+        return text if len(whole) <= max_bytes else f"{text}\n[... the rest is left out ...]\n"
+
+    async def take_pack(self, repo: RepoName, pack: BinaryIO, max_bytes: int) -> None:
+        """Take in objects that a sandbox packed. Raises GitError when the pack is not sound."""
+        limit = f"--max-input-size={max_bytes}"
+        await self._git(repo, ["index-pack", "--stdin", "--fix-thin", "--strict", limit], pack)
+
+    async def tree_with(
+        self, repo: RepoName, tree: TreeSha, entries: Sequence[tuple[str, str, str]]
+    ) -> TreeSha:
+        """The tree with some paths set: (mode, SHA, path); mode `0` takes a path out."""
+        rows = [f"{mode} {sha}\t{path}" for mode, sha, path in entries]
+        text = b"".join(os.fsencode(row) + b"\0" for row in rows)
+        with tempfile.TemporaryDirectory(dir=self.path(repo), prefix="index-") as folder:
+            index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+            await self._git(repo, ["read-tree", tree], environment=index)
+            await self._git(
+                repo, ["update-index", "-z", "--replace", "--index-info"], text, environment=index
+            )
+            made = await self._git(repo, ["write-tree"], environment=index)
+        return tree_sha(made.decode().strip())
+
+    async def files(self, repo: RepoName, tree: str) -> dict[str, str]:
+        """The files of a commit or tree, links included: blob by path."""
+        return await self._entries(repo, tree, lambda head: b" blob " in head)
+
+    async def links(self, repo: RepoName, tree: str) -> dict[str, str]:
+        """The symbolic links of a commit or tree: blob by path."""
+        return await self._entries(repo, tree, lambda head: head.startswith(b"120000 "))
+
+    async def gitlinks(self, repo: RepoName, tree: str) -> dict[str, str]:
+        """The submodules of a commit or tree: SHA by path."""
+        return await self._entries(repo, tree, lambda head: head.startswith(b"160000 "))
+
+    async def _entries(
+        self, repo: RepoName, tree: str, is_wanted: Callable[[bytes], bool]
+    ) -> dict[str, str]:
+        """SHA by path of the entries that begin, with mode and kind, as is wanted."""
+        listing = await self._listing(repo, tree)
+        rows = [row.partition(b"\t") for row in listing.split(b"\0") if is_wanted(row[:13])]
+        return {os.fsdecode(path): head.split()[2].decode() for head, _, path in rows}
+
+    async def _listing(self, repo: RepoName, tree: str) -> bytes:
+        """A run asks a dozen times for its base's, which stay as they are: some are remembered."""
+        key = (self.path(repo), tree)
+        if key in self._listings:
+            self._listings.move_to_end(key)
+            return self._listings[key]
+        listing = await self._git(repo, ["ls-tree", "-r", "-z", "--full-tree", tree])
+        if _SHA.fullmatch(tree) and len(listing) <= _REMEMBERED_BYTES:
+            self._listings[key] = listing
+            while len(self._listings) > _REMEMBERED or self._remembered() > _REMEMBERED_BYTES:
+                self._listings.popitem(last=False)
+        return listing
+
+    def _remembered(self) -> int:
+        return sum(map(len, self._listings.values()))
+
+    async def submodule_urls(self, repo: RepoName, tree: str) -> dict[str, str]:
+        """Where submodules come from, as `.gitmodules` has it: URL by path; none if unreadable."""
+        asked = ["-z", "--no-includes", "--get-regexp", r"^submodule\..*\.(path|url)$"]
+        told = await self._git(
+            repo, ["config", f"--blob={tree}:.gitmodules", *asked], also=(1, 128)
+        )
+        named: dict[str, dict[str, str]] = {}
+        for row in told.split(b"\0"):
+            key, _, value = os.fsdecode(row).partition("\n")
+            name, _, what = key.rpartition(".")
+            named.setdefault(name, {})[what] = value
+        return {each["path"]: each["url"] for each in named.values() if {"path", "url"} <= {*each}}
+
+    async def link_target(self, repo: RepoName, sha: str) -> bytes:
+        """What a symbolic link's blob says."""
+        return await self.blob_start(repo, sha, 4096)
+
+    async def blob_start(self, repo: RepoName, sha: str, most: int) -> bytes:
+        """The first bytes of a blob, at most so many."""
+        return (await self._git(repo, ["cat-file", "blob", sha], cut=most))[:most]
+
+    async def bundle(self, repo: RepoName, base: CommitSha, head: CommitSha, path: Path) -> None:
+        """Write what `head` has and `base` has not to a file that git can fetch from.
+
+        https://git-scm.com/docs/git-bundle
+        """
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Two may do it at once: the one beside the agent, and the one at the end of its work.
+        mine = uuid.uuid4().hex
+        name, making = f"refs/honk-bundles/{path.stem}-{mine}", path.with_name(f".{mine}")
+        await self._git(repo, ["update-ref", check_ref(name), commit_sha(head)])
+        try:
+            given = ["--quiet", str(making), name, f"^{commit_sha(base)}"]
+            await self._git(repo, ["bundle", "create", *given])
+            making.replace(path)
+        finally:
+            making.unlink(missing_ok=True)
+            await self._git(repo, ["update-ref", "-d", name])
+
+    async def take_bundle(self, repo: RepoName, path: Path) -> bool:
+        """Take in what `bundle` wrote; False where there is no such file, or it does not fit here.
+
+        The commit that it stands on must be here.
+        """
+        if not path.is_file():
+            return False
+        try:
+            await self._git(repo, ["bundle", "unbundle", str(path)])
+        except GitError:
+            return False
+        return True
+
+    def known(self) -> list[tuple[RepoName, float]]:
+        """Every mirror that is here, with when it was last brought up to date, by time()."""
+        found = []
+        for lock in self._root.glob(f"*/*.git/{_LOCK}"):
+            name = f"{lock.parent.parent.name}/{lock.parent.name.removesuffix('.git')}"
+            with contextlib.suppress(ValueError, FileNotFoundError):
+                found.append((RepoName.parse(name), lock.stat().st_mtime))
+        return found
+
+    async def drop(self, repo: RepoName) -> None:
+        """Delete a mirror that nobody works with; who needs it next makes it anew."""
+        path = self.path(repo)
+        async with self._locked(repo):
+            grave = Path(tempfile.mkdtemp(dir=path.parent, prefix=".grave-"))
+            path.rename(grave / "0")
+            for key in [each for each in self._listings if each[0] == path]:
+                del self._listings[key]
+        await asyncio.to_thread(removed, [grave])
+
+    def clear(self, *, before: float) -> None:
+        """Delete what a removal left that was cut short before then."""
+        removed(older(self._root.glob(f"*/{GRAVES}"), before))
+
+    async def tidy_up(self, repo: RepoName, is_wanted: Callable[[str], bool]) -> None:
+        """Let go of pins whose name is not wanted, and of old objects that nothing holds.
+
+        Nobody may be at work with the mirror, since workspaces borrow its objects.
+        """
+        used = (self.path(repo) / _LOCK).stat().st_mtime
+        async with self._locked(repo):
+            pinned = await asyncio.to_thread(self._pinned, repo)
+            for name in [name for name in pinned if not is_wanted(name)]:
+                await self.unpin(repo, name)
+                del pinned[name]
+            tags = [tag.sha for tag in self._tags(repo)]
+            async with self._held(repo, [*pinned.values(), *tags]):
+                command = ["gc", "--quiet", f"--prune={_PRUNED_AFTER}"]
+                await self._run(repo, command, timeout=_TIDYING_SECONDS)
+            # Looking after it is no use of it.
+            os.utime(self.path(repo) / _LOCK, (used, used))
+
+    @asynccontextmanager
+    async def _held(self, repo: RepoName, shas: Sequence[str]) -> AsyncIterator[None]:
+        """Refs hold these, as far as they are here, while the context is open, and no others do."""
+        await self._let_go(repo)
+        here = await self.sizes(repo, shas)
+        await self._update_refs(repo, [f"create {_HELD}{sha} {sha}" for sha in here])
+        try:
+            yield
+        finally:
+            await self._let_go(repo)
+
+    async def _let_go(self, repo: RepoName) -> None:
+        """Also of what was held when somebody was killed."""
+        listed = await self._git(repo, ["for-each-ref", "--format=delete %(refname)", _HELD])
+        await self._update_refs(repo, listed.decode().splitlines())
+
+    async def _update_refs(self, repo: RepoName, commands: Sequence[str]) -> None:
+        for at in range(0, len(commands), _REFS_AT_ONCE):
+            text = "".join(f"{command}\n" for command in commands[at : at + _REFS_AT_ONCE])
+            await self._git(repo, ["update-ref", "--stdin"], text.encode())
+
+    async def _git(
+        self,
+        repo: RepoName,
+        args: Sequence[str],
+        stdin: bytes | BinaryIO = b"",
+        *,
+        most: int | None = None,
+        cut: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        also: tuple[int, ...] = (),
+    ) -> bytes:
+        return await self._run(
+            repo,
+            args,
+            stdin=stdin,
+            max_output=MAX_OUTPUT_BYTES if most is None else most,
+            cut=cut,
+            environment=environment,
+            also=also,
+        )
+
+    async def _remote_git(
+        self, repo: RepoName, remote: Remote, args: Sequence[str], stdin: bytes = b""
+    ) -> bytes:
+        try:
+            return await self._run(
+                repo,
+                args,
+                stdin=stdin,
+                url=remote.url,
+                token=remote.token,
+                environment=self._outgoing.git_environment(remote.url),
+            )
+        except (GitMovedError, GitUnknownTokenError) as problem:
+            if remote.outdated is None:
+                raise
+            remote.outdated()
+            moved = isinstance(problem, GitMovedError)
+            why = "was renamed meanwhile" if moved else "does not know the token that GitHub gave"
+            raise RetryableError(f"The repository {why}.") from problem
+
+    async def _run(self, repo: RepoName, args: Sequence[str], **options: Any) -> bytes:
+        await self._ensure(repo)
+        path = self.path(repo)
+        for _ in range(_MOST_LOCKS):
+            try:
+                return await git(args, cwd=path, **options)
+            except GitLockedError as problem:
+                if not _take_away(problem.lock, path):
+                    raise
+        return await git(args, cwd=path, **options)
+
+    async def _ensure(self, repo: RepoName) -> None:
+        """Make the bare repository, whole or not at all."""
+        path = self.path(repo)
+        if path.is_dir():
+            return
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix="new-") as folder:
+            made = Path(folder, "bare")
+            # Sandboxes read the objects, whatever the worker's umask; the rest is closed around.
+            mode = "0644" if sandboxes_are_others() else "0600"
+            options = ["--bare", "--quiet", "--template=", "--initial-branch=main"]
+            await git(["init", f"--shared={mode}", *options, str(made)])
+            made.chmod(0o700)
+            for part in (made / "objects", made / "objects" / "pack"):
+                part.mkdir(exist_ok=True)
+                open_for_sandboxes(part)
+            with contextlib.suppress(OSError):
+                made.rename(path)  # somebody else may have been first
+
+    @asynccontextmanager
+    async def _locked(self, repo: RepoName) -> AsyncIterator[None]:
+        """One at a time for each repository, in this process and among processes."""
+        await self._ensure(repo)
+        path = self.path(repo)
+        lock = self._locks.setdefault(path, asyncio.Lock())
+        async with lock:
+            while True:
+                await self._ensure(repo)
+                with (path / _LOCK).open("a") as file:
+                    while not _try_lock(file.fileno()):  # noqa: ASYNC110 - another process has it
+                        await asyncio.sleep(_LOCK_PAUSE_SECONDS)
+                    if not _is_still(path / _LOCK, file.fileno()):
+                        continue  # dropped while this one waited
+                    os.utime(file.fileno())
+                    yield
+                    return
+
+
+def _take_away(lock: Path, mirror: Path) -> bool:
+    """Delete a ref's lock that is older than any git needs; whether it is in the way no more.
+
+    At one go: of two who find it at the same time the second would take away the first one's own.
+    """
+    if not _is_of_a_ref(lock, mirror):
+        return False
+    try:
+        # By the file system's clock, which ours may have left behind.
+        with tempfile.NamedTemporaryFile(dir=mirror, prefix="now-") as now:
+            age = os.fstat(now.fileno()).st_mtime - lock.lstat().st_mtime
+        if age <= _LOCKED_SECONDS:
+            return False
+        lock.unlink()
+    except FileNotFoundError:
+        return True
+    log.warning(log_events.STALE_GIT_LOCK_REMOVED, lock=str(lock))
+    return True
+
+
+def _is_of_a_ref(lock: Path, mirror: Path) -> bool:
+    """Whoever named the file, it is one that git makes anew with each ref it writes here."""
+    if ".." in lock.parts or not lock.is_relative_to(mirror):
+        return False
+    within = lock.relative_to(mirror)
+    return within.parts[0] == "refs" or within == Path("packed-refs.lock")
+
+
+def _is_still(path: Path, fd: int) -> bool:
+    """Whether the open file is the one that is at this path now."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def _one_commit(text: str) -> CommitInfo:
+    """A commit without a parent is told as its own: nothing stands before it."""
+    names, author, message = (*text.split("\n", 2), "", "")[:3]
+    sha, *parents = names.split()
+    return CommitInfo(
+        sha=commit_sha(sha),
+        parent=commit_sha(parents[0] if parents else sha),
+        parents=len(parents),
+        author=author,
+        message=message,
+    )
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _kept(name: str) -> str | None:
+    """The ref that stands for a branch here, from which the next fetch goes on.
+
+    None for what belongs to one run or pull request. A few hundred at most, and so several branches
+    may have the same: that costs the next fetch a little, and nothing relies on what it holds.
+    """
+    if not name.startswith("refs/heads/"):
+        return None
+    return f"refs/honk-fetched/{hashlib.sha256(os.fsencode(name)).hexdigest()[:2]}"
+
+
+def _has_tags(name: str) -> bool:
+    """A branch, what is proposed for one, or a commit; not what Honk itself keeps at the remote."""
+    return name.startswith(("refs/heads/", "refs/pull/")) or not name.startswith("refs/")
+
+
+def _fetched_as(fetch_head: bytes, name: str) -> str | None:
+    """The object that the remote has at exactly this name, by what git wrote down of the fetch.
+
+    Where the remote has no such ref git takes another that ends like it: for a branch that is gone,
+    a tag that somebody called `refs/heads/main`.
+    """
+    sha, _, note = fetch_head.split(b"\n")[0].split(b"\t", 2)
+    branch = name.removeprefix("refs/heads/")
+    seen_as = f"branch '{branch}' of " if branch != name else f"'{name}' of "
+    return sha.decode() if note.startswith(seen_as.encode()) else None
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(exist_ok=True)
+    making = path.with_name(f".{uuid.uuid4().hex}")
+    try:
+        making.write_bytes(content)
+        making.replace(path)
+    finally:
+        making.unlink(missing_ok=True)
+
+
+def _full(ref: str) -> str:
+    """`main` is short for the branch; what starts with `refs/` is whole."""
+    return check_ref(ref) if ref.startswith("refs/") else f"refs/heads/{check_ref(ref)}"
+
+
+def _refused(words: str) -> bool:
+    return "[rejected]" in words or "[remote rejected]" in words
+
+
+def _rule(words: str) -> str:
+    """The remote's own lines, or git's reason in brackets when it sent none."""
+    lines = [line[len("remote:") :].strip() for line in words.splitlines() if "remote:" in line[:7]]
+    said = "\n".join(line for line in lines if line)
+    reason = re.search(r"\[(?:remote )?rejected\] \((.*)\)", words)
+    parts = [said, reason.group(1) if reason and reason.group(1) not in said else ""]
+    return "\n".join(part for part in parts if part)[:4000]

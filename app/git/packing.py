@@ -1,0 +1,305 @@
+"""What the work tree holds becomes a tree in the mirror, and nothing else does.
+
+The files count, and of the agent's `.git` only which ignored ones it added. Git reads the work tree
+in a second sandbox with a git directory of its own; what comes out is a pack, which the worker
+takes in as from a stranger and then looks through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.domain.generated import patterns
+from app.domain.values import RepoName, TreeSha, printable_name, tree_sha
+from app.errors import UserError
+from app.git.checkout import (
+    PLAIN_ATTRIBUTES,
+    Workspace,
+    Workspaces,
+    as_exclude_file,
+    contents_of,
+    write_readable,
+)
+from app.git.command import GitError, inside_environment, tells_of_no_room
+from app.git.mirror import FileChange, Mirrors
+from app.sandbox.spec import (
+    GIB,
+    MIB,
+    Completed,
+    Mount,
+    ResourceLimits,
+)
+from app.sandbox.untrusted_files import NotReadableError, open_file, read_file
+
+MAX_PACK_BYTES = 2 * GIB
+_MAX_WORDS = 50
+_MAX_NAMED = 10
+_SAVED_INDEX = "/run/honk/index"
+_MADE = "/run/honk/made"
+_LAID_IN = "/run/honk/laid-in"
+_LIMITS = ResourceLimits(seconds=900, file_bytes=MAX_PACK_BYTES, output_bytes=MIB)
+_NO_SHA = "0" * 40
+
+# The exit code of `add` is 1 when single files could not be read: the rest is packed.
+_PACK = f"""
+set -eu
+base=$1 objects=$2 out=$3 saved=$4 made=$5 laid=$6 contents=$7 submodules=$8 last=$9
+export GIT_DIR="$out/git" GIT_WORK_TREE="$PWD"
+git init -q --template=
+mkdir -p "$GIT_DIR/info" "$GIT_DIR/objects/info"
+printf '%s\\n' "$objects" > "$GIT_DIR/objects/info/alternates"
+printf '%s\\n' '{PLAIN_ATTRIBUTES}' > "$GIT_DIR/info/attributes"
+cat "$made" "$out/generated" > "$GIT_DIR/info/exclude"
+cp -p "$saved" "$GIT_DIR/index"
+git update-index -q --refresh > /dev/null 2>&1 || :
+code=0
+git add -A --ignore-errors . 2> "$out/words" || code=$?
+if [ "$code" -gt 1 ]; then cat "$out/words"; exit "$code"; fi
+: > "$out/made-added"
+# What the agent added itself counts, ignored or not. Its index is read as data.
+if [ -f .git/index ] && cp .git/index "$out/theirs" 2> /dev/null; then
+  git ls-files -z > "$out/ours"
+  GIT_INDEX_FILE="$out/theirs" git ls-files -z > "$out/added" 2> /dev/null || : > "$out/added"
+  comm -z -13 --nocheck-order "$out/ours" "$out/added" | xargs -0 -r sh -c '
+    for each; do
+      if [ -L "./$each" ] || {{ [ -f "./$each" ] && [ -r "./$each" ]; }}; then
+        printf "%s\\0" "$each"
+      fi
+    done' look > "$out/wanted"
+  git update-index -z --add --stdin < "$out/wanted" 2> /dev/null \
+    || xargs -0 -r -n 100 sh -c '
+      git update-index --add -- "$@" 2> /dev/null && exit
+      for each; do git update-index --add -- "$each" || :; done
+    ' add < "$out/wanted" 2>> "$out/words"
+  git ls-files -c -i -z --exclude-from="$made" > "$out/made-added"
+  git update-index -z --force-remove --stdin < "$out/made-added"
+fi
+git ls-files -o -i -z --directory --exclude-from="$out/generated" | sort -z > "$out/ignored"
+cp "$made" "$GIT_DIR/info/exclude"
+git ls-files -o -z --directory --no-empty-directory --exclude-standard | sort -z \
+  | comm -z -12 - "$out/ignored" > "$out/left"
+git ls-files -s -z | grep -z '^160000 ' > "$out/links" || :
+if [ -s "$out/links" ] || [ -n "$submodules" ]; then
+  cut -z -f 2- < "$out/links" | git update-index -z --force-remove --stdin
+  {{ git ls-tree -r -z --full-tree "$base" | grep -z '^160000 ' || :; }} \\
+    | git update-index -z --replace --index-info
+fi
+: > "$out/altered"
+[ ! -s "$laid" ] || xargs -0 -r -n 2 sh -c '
+  [ ! -f "./$3" ] || [ -z "$1" ] && exit 0
+  [ "./$3" -nt "$1/$2" ] || [ "./$3" -ot "$1/$2" ] || exit 0
+  cmp -s "./$3" "$1/$2" || printf "%s\\0" "$3"
+' look "$contents" < "$laid" > "$out/altered"
+tree=$(git write-tree)
+printf '%s' "$tree" > "$out/tree"
+[ "$tree" != "$last" ] || exit 0
+printf '%s\\n^%s\\n^%s^{{tree}}\\n' "$tree" "$base" "$base" \\
+  | git pack-objects -q --revs --thin --stdout > "$out/pack"
+"""
+
+_UNREADABLE = re.compile(r"error: open\(\"(.*)\"\): (.*)")
+_REFUSED = re.compile(
+    r"error: (?:(?:invalid path|unable to index file) )?'(.*?)/?'"
+    r"|error: (.*): can only add regular files"
+)
+
+
+@dataclass(frozen=True)
+class PackedTree:
+    """The work tree as the mirror now has it, pinned for as long as the workspace is there.
+
+    `changes` is what differs from the workspace's base; `skipped` says in words what was left out
+    and why.
+    """
+
+    tree: TreeSha
+    changes: tuple[FileChange, ...]
+    skipped: tuple[str, ...]
+
+
+async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
+    """Pack the work tree as it is now. Its sandboxes should be dead.
+
+    Files are left out by the repository's own `.gitignore` and when tools generated them, unless
+    the agent added them to its own index, and always when set-up made them. Submodules and what Git
+    LFS keeps stay as they are in the base. Links that lead outside, new nested
+    repositories and changes of `.gitmodules` are left out and named. Raises UserError when the
+    tree cannot be packed, RetryableError when the sandbox went away.
+    """
+    mirrors, repo = workspaces.mirrors, workspace.repo
+    links = await mirrors.gitlinks(repo, workspace.base)
+    last = mirrors.pinned(repo, workspace.pin("tree"))
+    generated = patterns(await mirrors.files(repo, workspace.base))
+    async with workspaces.scratch(workspace) as scratch:
+        write_readable(scratch.source / "generated", as_exclude_file(generated))
+        await _pack_inside(workspace, workspaces, scratch, last, has_submodules=bool(links))
+        packed = await asyncio.to_thread(_read_tree_name, scratch.source)
+        skipped = await asyncio.to_thread(_left_out_inside, scratch.source, links)
+        if packed != last:
+            await _take_in(mirrors, repo, scratch.source)
+    changes = await mirrors.changes(repo, workspace.base, packed)
+    tree, refused = await _without_forbidden(mirrors, repo, packed, changes)
+    if refused:
+        changes = await mirrors.changes(repo, workspace.base, tree)
+    if not changes:
+        # Git writes an old, zero-padded tree another way, which is no change.
+        tree = await mirrors.tree_of(repo, workspace.base)
+    await mirrors.pin(repo, workspace.pin("tree"), tree)
+    return PackedTree(tree, changes, (*skipped, *refused))
+
+
+async def _pack_inside(
+    workspace: Workspace,
+    workspaces: Workspaces,
+    scratch: Mount,
+    last: str | None,
+    *,
+    has_submodules: bool,
+) -> None:
+    """Where the tree is the `last` one, which the mirror has, its name is all that is brought."""
+    saved = Mount(workspace.index, _SAVED_INDEX)
+    made, laid = Mount(workspace.made, _MADE), Mount(workspace.contents, _LAID_IN)
+    contents = contents_of(workspace)
+    spec = workspaces.spec(
+        workspace,
+        limits=_LIMITS,
+        writable=False,
+        environment=inside_environment(),
+        mounts=(scratch, saved, made, laid, *([contents] if contents else [])),
+    )
+    seen = workspaces.sandbox.seen
+    words = [workspace.base, workspaces.objects_inside(workspace), seen(scratch), seen(saved)]
+    words += [seen(made), seen(laid), seen(contents) if contents else ""]
+    words += ["yes" if has_submodules else "", last or ""]
+    done = await workspaces.sandbox.run(spec, ["/bin/sh", "-c", _PACK, "pack", *words])
+    done.demand_a_sandbox()
+    if tells_of_no_room(done.text) and not done.ok:
+        raise OSError(errno.ENOSPC, f"packing: {_why(done)}")
+    if not done.ok:
+        raise UserError(f"The work tree cannot be packed: {_why(done)}.")
+
+
+def _why(done: Completed) -> str:
+    return done.how_it_ended or done.text.strip()[-500:] or f"exit code {done.exit_code}"
+
+
+def _read_tree_name(scratch: Path) -> TreeSha:
+    try:
+        return tree_sha(read_file(scratch, "tree", 100).decode("ascii", "replace"))
+    except (NotReadableError, ValueError) as error:
+        raise UserError(f"The work tree cannot be packed: {error}.") from error
+
+
+async def _take_in(mirrors: Mirrors, repo: RepoName, scratch: Path) -> None:
+    try:
+        with open_file(scratch, "pack") as file:
+            await mirrors.take_pack(repo, file, MAX_PACK_BYTES)
+    except (NotReadableError, GitError) as error:
+        raise UserError(f"The packed work tree is not sound: {error}.") from error
+
+
+def _left_out_inside(scratch: Path, links: dict[str, str]) -> tuple[str, ...]:
+    """What git itself did not take: unreadable files, refused names, nested repositories."""
+    told = printable_name(read_file(scratch, "words", 16 * MIB))
+    words = [f"`{path}` could not be read: {why}" for path, why in _UNREADABLE.findall(told)]
+    unreadable = {path for path, _ in _UNREADABLE.findall(told)}
+    words += [
+        f"`{path}` could not be taken"
+        for path in dict.fromkeys(first or second for first, second in _REFUSED.findall(told))
+        if path not in unreadable
+    ]
+    for row in read_file(scratch, "links", 16 * MIB).split(b"\0")[:-1]:
+        described, _, name = row.partition(b"\t")
+        path, sha = os.fsdecode(name), described.split()[1].decode()
+        if path not in links:
+            words.append(f"`{printable_name(name)}` is a repository of its own: it was left out")
+        elif links[path] != sha:
+            words.append(f"`{printable_name(name)}` is a submodule: it was left as it was")
+    altered = read_file(scratch, "altered", 16 * MIB).split(b"\0")[:-1]
+    words += [
+        f"`{printable_name(path)}` is kept in Git LFS: it was left as it was" for path in altered
+    ]
+    words += _named_together(scratch)
+    if len(words) > _MAX_WORDS:
+        words[_MAX_WORDS:] = [f"and {len(words) - _MAX_WORDS} more"]
+    return tuple(words)
+
+
+def _named_together(scratch: Path) -> list[str]:
+    """What is left out by kind: of one name there may be very many."""
+    words = []
+    if left := _names(scratch, "left"):
+        words.append(f"{_few(left)}: generated by tools. `git add -f` takes a file in")
+    if made := _names(scratch, "made-added"):
+        words.append(f"{_few(made)}: made by set-up, which no commit takes in")
+    return words
+
+
+def _names(scratch: Path, file: str) -> list[str]:
+    return [printable_name(row) for row in read_file(scratch, file, 16 * MIB).split(b"\0") if row]
+
+
+def _few(paths: Sequence[str]) -> str:
+    """The last parts of paths, each with how often it is there."""
+    counts = Counter(path.rstrip("/").rpartition("/")[2] for path in paths)
+    named = [
+        f"`{name}`" if count == 1 else f"`{name}` ({count:,} times)"
+        for name, count in counts.most_common(_MAX_NAMED)
+    ]
+    more = len(counts) - len(named)
+    return ", ".join(named) + (f" and {more:,} more" if more else "")
+
+
+async def _without_forbidden(
+    mirrors: Mirrors, repo: RepoName, tree: TreeSha, changes: Sequence[FileChange]
+) -> tuple[TreeSha, tuple[str, ...]]:
+    """The tree with what may not be in it put back to the base's state, and words for each."""
+    entries: list[tuple[str, str, str]] = []
+    words: list[str] = []
+    for change in changes:
+        reason = await _forbidden(mirrors, repo, change)
+        if reason:
+            kept = change.old_mode != "000000"
+            entries.append(
+                (change.old_mode, change.old_sha, change.path)
+                if kept
+                else ("0", _NO_SHA, change.path)
+            )
+            words.append(f"`{printable_name(change.path)}` {reason}")
+    if entries:
+        tree = await mirrors.tree_with(repo, tree, entries)
+    return tree, tuple(words)
+
+
+async def _forbidden(mirrors: Mirrors, repo: RepoName, change: FileChange) -> str:
+    if "160000" in (change.old_mode, change.new_mode):
+        return "is a submodule: it was left as it was"
+    if change.path.rpartition("/")[2].lower() == ".gitmodules":
+        return "says where submodules come from: it was left as it was"
+    if change.new_mode == "120000":
+        target = await mirrors.link_target(repo, change.new_sha)
+        if leads_outside(change.path, os.fsdecode(target)):
+            return "is a link that leads outside of the repository: it was left out"
+    return ""
+
+
+def leads_outside(path: str, target: str) -> bool:
+    """Would a link at `path` (from the root of the repository) leave the repository?
+
+    `..` is understood at the beginning only: after a name that is a link itself it could lead
+    anywhere.
+    """
+    if target.startswith("/"):
+        return True
+    parts: Sequence[str] = [part for part in target.split("/") if part not in ("", ".")]
+    climbs = 0
+    while climbs < len(parts) and parts[climbs] == "..":
+        climbs += 1
+    return climbs > path.count("/") or ".." in parts[climbs:]

@@ -1,0 +1,256 @@
+"""What a set-up made, kept to be laid into other checkouts.
+
+    <root>/<key>/made.tar     what set-up left in the work tree beside the tracked files
+    <root>/<key>/about.json   what it was not let through to; its time is that of the last use
+
+A snapshot is one archive, made in a sandbox in which nothing of the set-up runs any more, and
+unpacked in a sandbox as the user of the checkout that wants it. So every checkout has files of its
+own: none shares an inode with a snapshot, and nothing that runs in a checkout can change one. A
+snapshot is a cache and may vanish at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+from pydantic import ValidationError
+
+from app import log_events
+from app.domain.setup import BlockedHost
+from app.domain.values import CommitSha, TreeSha, Value
+from app.errors import UserError
+from app.git.checkout import Workspace, Workspaces
+from app.git.command import inside_environment
+from app.private_files import open_for_sandboxes
+from app.sandbox.removal import older, remove_tree, removed
+from app.sandbox.spec import (
+    GIB,
+    Completed,
+    Mount,
+    ResourceLimits,
+    SandboxSpec,
+)
+from app.sandbox.toolchains import CACHES
+
+log = structlog.get_logger()
+
+MAX_BYTES = 20 * GIB
+_MAX_ARCHIVE = 6 * GIB
+_INDEX = "/run/honk/index"
+_ARCHIVE = "/run/honk/made.tar"
+_LIMITS = ResourceLimits(seconds=900, file_bytes=_MAX_ARCHIVE)
+
+# The git directory is fresh: that of the checkout was set-up's to change.
+_LIST = f"""
+set -eu
+aside=$(mktemp -d)
+export GIT_DIR="$aside/git" GIT_WORK_TREE="$PWD"
+git init -q --template=
+cp "$1" "$GIT_DIR/index"
+git ls-files -z --others --directory
+if [ -d {CACHES} ]; then printf '%s\\0' {CACHES}; fi
+rm -rf "$aside"
+"""
+_KEEP = "exec tar --create --null --verbatim-files-from --files-from=- --ignore-failed-read"
+_APPLY = 'exec tar --extract --file "$1" --skip-old-files --no-same-owner'
+
+
+class SnapshotInfo(Value):
+    """`about.json`: what set-up was not let through to, and the code that made it."""
+
+    tried: tuple[BlockedHost, ...] = ()
+    commit: CommitSha | None = None
+    tree: TreeSha | None = None
+
+
+NOTHING_KNOWN = SnapshotInfo()
+
+
+@dataclass(frozen=True)
+class SetupSnapshot:
+    """One set-up's result. `tried` is what the set-up was not let through to.
+
+    `commit` and `tree`: the code that made it; a changed tree lies on top of the commit.
+    """
+
+    key: str
+    folder: Path
+    tried: tuple[BlockedHost, ...] = ()
+    commit: CommitSha | None = None
+    tree: TreeSha | None = None
+
+    @property
+    def archive(self) -> Path:
+        return self.folder / "made.tar"
+
+    @property
+    def about(self) -> Path:
+        return self.folder / "about.json"
+
+
+class SetupSnapshots:
+    """All snapshots of one worker, in `max_bytes` together: the least recently used goes first."""
+
+    def __init__(self, root: Path, workspaces: Workspaces, *, max_bytes: int = MAX_BYTES) -> None:
+        self._root = root
+        self._workspaces = workspaces
+        self._max_bytes = max_bytes
+
+    def find(self, key: str) -> SetupSnapshot | None:
+        """The snapshot of that key, if it is still there."""
+        snapshot = SetupSnapshot(key, self._root / key)
+        try:
+            about = SnapshotInfo.model_validate_json(snapshot.about.read_bytes())
+            os.utime(snapshot.about)
+        except (OSError, ValidationError):
+            return None
+        if not snapshot.archive.is_file():
+            return None
+        return _known(snapshot, about)
+
+    async def keep(
+        self, key: str, workspace: Workspace, about: SnapshotInfo = NOTHING_KNOWN
+    ) -> SetupSnapshot | None:
+        """Keep what set-up made in the checkout, whose sandboxes are dead.
+
+        None when it cannot be kept: it is too large, or the disk is full.
+        """
+        try:
+            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            making = Path(tempfile.mkdtemp(prefix=".making-", dir=self._root))
+        except OSError as error:
+            log.warning(log_events.SETUP_SNAPSHOT_NOT_KEPT, why=str(error))
+            return None
+        try:
+            made = await self._made(workspace)
+            if made is None or not await self._pack(workspace, made, making / "made.tar"):
+                return None
+            open_for_sandboxes(making / "made.tar")
+            (making / "about.json").write_text(about.model_dump_json())
+            return await asyncio.to_thread(self._put, key, making, about)
+        except OSError as error:
+            log.warning(log_events.SETUP_SNAPSHOT_NOT_KEPT, why=str(error))
+            return None
+        finally:
+            await asyncio.to_thread(removed, [making])
+
+    async def apply(self, snapshot: SetupSnapshot, workspace: Workspace) -> bool:
+        """Lay it into a checkout, beside whatever that has. False when it is gone or broken."""
+        mount = Mount(snapshot.archive, _ARCHIVE)
+        try:
+            done = await self._run(workspace, _APPLY, mount, writable=True)
+        except (OSError, UserError) as error:
+            log.warning(log_events.SETUP_SNAPSHOT_NOT_APPLIED, why=str(error))
+            return False
+        if not done.ok:
+            await asyncio.to_thread(removed, [snapshot.folder])
+        return done.ok
+
+    def known(self) -> list[tuple[Path, float, int]]:
+        """Every snapshot's folder, when it was last used by time(), and its size in bytes."""
+        return [(folder, used, size) for used, size, folder in self._sizes()]
+
+    def drop(self, folder: Path) -> None:
+        """Delete one; who needs it sets up anew."""
+        removed([folder])
+
+    def clear(self, *, before: float) -> None:
+        """Delete what was begun before then and never ended."""
+        removed(older(self._root.glob(".*-*"), before))
+
+    async def leave_out(self, workspace: Workspace, before: frozenset[bytes]) -> None:
+        """What set-up made in the checkout is no change of the agent's: no commit takes it in.
+
+        `before` is what was `untracked` already. A folder in which nothing is tracked, and that
+        was not there, is left out whole.
+        """
+        made = await self.untracked(workspace) - before
+        with workspace.made.open("ab") as file:
+            file.writelines(map(_ignored, sorted(made)))
+
+    async def untracked(self, workspace: Workspace) -> frozenset[bytes]:
+        """What is in the work tree and not in the tree that was checked out."""
+        made = await self._made(workspace)
+        return frozenset(path for path in (made or b"").split(b"\0") if path)
+
+    async def _made(self, workspace: Workspace) -> bytes | None:
+        """The same, each with a NUL after it; None when that is too much to tell."""
+        mount = Mount(workspace.index, _INDEX)
+        done = await self._run(workspace, _LIST, mount)
+        return done.output if done.ok and not done.dropped_bytes else None
+
+    async def _pack(self, workspace: Workspace, made: bytes, target: Path) -> bool:
+        spec = self._spec(workspace)
+        argv = ["/bin/sh", "-c", _KEEP]
+        done = await self._workspaces.sandbox.run(spec, argv, stdin=made, stdout_to=target)
+        return _told(done).ok
+
+    async def _run(
+        self, workspace: Workspace, script: str, mount: Mount, *, writable: bool = False
+    ) -> Completed:
+        sandbox = self._workspaces.sandbox
+        argv = ["/bin/sh", "-c", script, "snapshot", sandbox.seen(mount)]
+        spec = self._spec(workspace, mount, writable=writable)
+        return _told(await sandbox.run(spec, argv))
+
+    def _spec(self, workspace: Workspace, *mounts: Mount, writable: bool = False) -> SandboxSpec:
+        return SandboxSpec(
+            workspace.path,
+            workspace_writable=writable,
+            mounts=mounts,
+            environment=inside_environment(),
+            limits=_LIMITS,
+        )
+
+    def _put(self, key: str, making: Path, about: SnapshotInfo) -> SetupSnapshot:
+        snapshot = _known(SetupSnapshot(key, self._root / key), about)
+        remove_tree(snapshot.folder)
+        making.rename(snapshot.folder)
+        self._make_room(snapshot)
+        return snapshot
+
+    def _make_room(self, newest: SetupSnapshot) -> None:
+        by_age = sorted(self._sizes(), reverse=True)
+        total = 0
+        for _, size, folder in by_age:
+            total += size
+            if total > self._max_bytes and folder != newest.folder:
+                removed([folder])
+
+    def _sizes(self) -> Iterator[tuple[float, int, Path]]:
+        """Last use, size and folder of each. What vanishes meanwhile takes no room."""
+        for folder in self._root.glob("[!.]*"):
+            try:
+                used = (folder / "about.json").stat().st_mtime
+                size = (folder / "made.tar").stat().st_size
+            except OSError:
+                continue
+            yield used, size, folder
+
+
+def _known(snapshot: SetupSnapshot, about: SnapshotInfo) -> SetupSnapshot:
+    return replace(snapshot, tried=about.tried, commit=about.commit, tree=about.tree)
+
+
+def _told(done: Completed) -> Completed:
+    if not done.ok:
+        log.warning(
+            log_events.SETUP_SNAPSHOT_COMMAND_FAILED,
+            killed=done.killed,
+            said=done.text.strip()[-500:],
+        )
+    return done
+
+
+def _ignored(path: bytes) -> bytes:
+    """One line of an exclude file that matches this path alone (gitignore(5))."""
+    if b"\n" in path or path == CACHES.encode():
+        return b""
+    return b"/" + re.sub(rb"([\\*?\[ ])", rb"\\\1", path) + b"\n"

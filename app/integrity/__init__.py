@@ -1,0 +1,150 @@
+"""Does the change make the tests say less? Pure.
+
+Languages that have a grammar are read as syntax trees, configuration by its own parser. What is
+not read, for its size or because it is no text, is a flag of its own: nothing is passed over in
+silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from app.domain.diff import Diff, FileDiff
+from app.domain.flag import GROUPS, Flag, Kind, blocking
+from app.integrity import configuration, paths
+from app.integrity.facts import FileFacts
+from app.integrity.go import GoReader
+from app.integrity.java import JavaReader
+from app.integrity.javascript import JavaScriptReader, TsxReader, TypeScriptReader
+from app.integrity.python import PythonReader
+from app.integrity.reader import SyntaxReader
+from app.integrity.rust import RustReader
+from app.integrity.tests import FileSide, compare
+
+__all__ = ["MAX_BYTES", "MAX_FILE_BYTES", "MAX_FLAGS", "Flag", "Kind", "blocking", "examine"]
+
+MAX_FILE_BYTES = 600_000
+"""A larger file of code is not parsed."""
+
+MAX_BYTES = 4_000_000
+"""So much of both sides together is parsed of one change; tests come first."""
+
+MAX_FLAGS = 200
+"""More flags than these are counted and not listed."""
+
+_SINGLE = frozenset({kind for kinds in GROUPS.values() for kind in kinds})
+"""Kinds of which each flag stands for itself; of the others a file has one of each kind."""
+
+
+def examine(diff: Diff, failing_before: Iterable[str] = ()) -> tuple[Flag, ...]:
+    """All flags on a change, in the order of its files.
+
+    `failing_before` are ids of tests that fail on the base; where one expects another value now,
+    the flag says that it failed, for the test itself may have been wrong. Never
+    raises for what the files hold, and takes time in proportion to their size, about two seconds a
+    megabyte: call it in a thread.
+    """
+    files = _in_pairs(diff)
+    sides, unread = _read(files, diff.renames)
+    code_changed = any(paths.language(each.path) and not paths.is_test(each.path) for each in files)
+    flags = [
+        *compare(sides, frozenset(failing_before), code_changed=code_changed),
+        *(flag for each in files for flag in configuration.examine(each)),
+        *unread,
+    ]
+    return _bounded(_merged(flags))
+
+
+def _in_pairs(diff: Diff) -> list[FileDiff]:
+    """The files, a renamed one with its old content; its old name is no deletion then."""
+    sources = {old for new, old in diff.renames.items() if new in diff.by_path}
+    return [
+        diff.before_rename(file)
+        for file in diff.files
+        if not (file.path in sources and file.is_deleted)
+    ]
+
+
+def _read(files: list[FileDiff], renames: Mapping[str, str]) -> tuple[list[FileSide], list[Flag]]:
+    sides: list[FileSide] = []
+    unread: list[Flag] = []
+    left = MAX_BYTES
+    for file in sorted(files, key=lambda each: not paths.is_test(each.path)):
+        source = renames.get(file.path, file.path)
+        if not paths.language(file.path) or (file.old == file.new and source == file.path):
+            continue
+        size = len(file.old or b"") + len(file.new or b"")
+        problem = _unreadable(file, left)
+        if problem:
+            unread.append(Flag(kind=Kind.NOT_EXAMINED, file=file.path, reason=problem))
+            continue
+        left -= size
+        side = FileSide(file, _facts(source, file, file.old), _facts(file.path, file, file.new))
+        sides.append(side)
+        if side.after.broken and not side.before.broken and file.new and paths.is_test(file.path):
+            reason = "Not all of this file could be understood, so tests in it may go unseen."
+            unread.append(Flag(kind=Kind.NOT_EXAMINED, file=file.path, reason=reason))
+    return sides, unread
+
+
+def _unreadable(file: FileDiff, left: int) -> str:
+    """Why the file cannot be read, or nothing."""
+    if not file.is_text:
+        return "" if _is_linked(file) else "This file of code is not text and was not examined."
+    if file.withheld or max(len(file.old or b""), len(file.new or b"")) > MAX_FILE_BYTES:
+        return f"This file is larger than {MAX_FILE_BYTES:,} bytes and was not examined."
+    if len(file.old or b"") + len(file.new or b"") > left:
+        return f"The change is larger than {MAX_BYTES:,} bytes; this file was not examined."
+    return ""
+
+
+def _is_linked(file: FileDiff) -> bool:
+    return file.new_mode not in ("100644", "100755", "000000")
+
+
+_READERS: dict[str, Callable[[str], type[SyntaxReader]]] = {
+    "py": lambda _: PythonReader,
+    "js": lambda path: (
+        TsxReader
+        if path.endswith("tsx")
+        else TypeScriptReader
+        if path.endswith("ts")
+        else JavaScriptReader
+    ),
+    "go": lambda _: GoReader,
+    "rs": lambda _: RustReader,
+    "java": lambda _: JavaReader,
+}
+
+
+def _facts(path: str, file: FileDiff, content: bytes | None) -> FileFacts:
+    language = paths.language(path)
+    if not content or not language or _is_linked(file):
+        return FileFacts()
+    return _READERS[language](path)(is_test=paths.is_test(path)).read(content)
+
+
+def _merged(flags: Iterable[Flag]) -> Iterator[Flag]:
+    """One flag for each file and kind, except for those that each stand for a test."""
+    kept: dict[object, list[Flag]] = {}
+    for at, flag in enumerate(flags):
+        key = at if flag.kind in _SINGLE else (flag.file, flag.kind)
+        kept.setdefault(key, []).append(flag)
+    for group in kept.values():
+        first, more = group[0], len(group) - 1
+        if more:
+            places = "is 1 more such place" if more == 1 else f"are {more} more such places"
+            reason = f"{first.reason} There {places} in this file."
+            first = first.model_copy(update={"reason": reason})
+        yield first
+
+
+def _bounded(flags: Iterable[Flag]) -> tuple[Flag, ...]:
+    """The flags, tests that are gone first where there are too many."""
+    every = list(flags)
+    if len(every) <= MAX_FLAGS:
+        return tuple(sorted(every, key=lambda flag: (flag.file, flag.line or 0)))
+    every.sort(key=lambda flag: flag.kind not in _SINGLE)
+    left = len(every) - MAX_FLAGS
+    reason = f"There are {left:,} more flags on this change, which are not listed."
+    return (*every[:MAX_FLAGS], Flag(kind=Kind.NOT_EXAMINED, file="", reason=reason))

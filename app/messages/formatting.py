@@ -1,0 +1,210 @@
+"""How the texts show counts, lists, folds and foreign words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from app.domain import sanitize
+from app.domain.report import (
+    Report,
+    Usage,
+    Work,
+)
+from app.domain.run import Outcome, Phase
+from app.domain.setup import BlockedHost
+from app.domain.values import RunId, short
+from app.domain.verdict import Verdict
+
+COMMENT_LIMIT = 65_536
+
+
+FLAGS_SHOWN = 30
+
+
+NAMES_SHOWN = 5
+
+
+ROOM_BESIDE = 1_000
+
+
+TITLE_LIMIT = 256
+
+
+PHASES = {
+    Phase.QUEUED: "Waiting for a free slot",
+    Phase.PREPARING: "Getting the code ready",
+    Phase.WORKING: "Working",
+    Phase.SEALING: "Making the commit",
+    Phase.VERIFYING: "Running the tests on the commit",
+    Phase.PUBLISHING: "Opening the pull request",
+}
+
+
+TIMED = {
+    Phase.QUEUED: "waited",
+    Phase.PREPARING: "prepared",
+    Phase.WORKING: "worked",
+    Phase.SEALING: "committed",
+    Phase.VERIFYING: "tested",
+    Phase.PUBLISHING: "published",
+}
+
+
+HEADLINES = {
+    Outcome.DONE: "Done",
+    Outcome.NOT_READY: "Not ready",
+    Outcome.QUESTION: "A question for you",
+    Outcome.ANSWERED: "Answered",
+    Outcome.SHOWN: "A patch to read",
+    Outcome.NOTHING: "No change made",
+    Outcome.BUDGET: "The budget is spent",
+    Outcome.STUCK: "The agent got stuck",
+    Outcome.STOPPED: "Stopped",
+    Outcome.ERROR: "This did not work",
+}
+
+
+def state(phase: Phase, outcome: Outcome | None, mode: str) -> str:
+    """Where a run is, or how it ended, in a few words."""
+    if outcome is None:
+        return PHASES.get(phase, "Ending")
+    good = mode == "test" and outcome is Outcome.DONE
+    return "The tests are good" if good else HEADLINES[outcome]
+
+
+def quoted_problem(problem: str, next_step: str) -> tuple[str, str]:
+    """Problem and next step that quote the repository, so that they only read."""
+    return sanitize.markdown(problem, limit=3000), sanitize.markdown(next_step, limit=1000)
+
+
+SETUP_OUTPUT = 4_000
+
+
+_TRIED_SHOWN = 10
+
+
+def blocked_hosts(tried: Sequence[BlockedHost]) -> str:
+    """What set-up was not let through to."""
+    lines = [
+        f"- {sanitize.code(each.host or '(nowhere)', limit=120)}: "
+        f"{sanitize.plain(each.why, limit=200)}{f' ({each.count} times)' if each.count > 1 else ''}"
+        for each in tried[:_TRIED_SHOWN]
+    ]
+    if len(tried) > _TRIED_SHOWN:
+        lines.append(f"- and {len(tried) - _TRIED_SHOWN} more")
+    return "\n".join(["Set-up tried to reach what it may not:", "", *lines])
+
+
+ASKED_HEADING = "## What was asked"
+
+
+def pull_marker(run: RunId) -> str:
+    return f"<!-- honk:pull={run} -->"
+
+
+def omitted_files(work: Work) -> str:
+    return "\n".join(f"- {sanitize.plain(each, limit=400)}" for each in work.left_out[:FLAGS_SHOWN])
+
+
+def because_of(paths: Sequence[str]) -> str:
+    shown = ", ".join(sanitize.code(path, limit=200) for path in paths[:5])
+    return f" because of {shown}" if shown else ""
+
+
+def planned(plan: str, *, limit: int) -> str:
+    """The plan that is carried out, folded."""
+    shown = sanitize.markdown(plan, limit=limit)
+    return f"<details><summary>The plan</summary>\n\n{shown}\n\n</details>" if shown else ""
+
+
+def outcome_headline(report: Report) -> str:
+    return state(Phase.FINISHED, report.outcome, report.mode)
+
+
+def result_line(report: Report) -> str:
+    """The settled status in one or two sentences."""
+    words = []
+    if report.publication and report.publication.own:
+        kind = "Draft pull request" if report.publication.draft else "Pull request"
+        words.append(f"{kind} #{report.publication.pull_number}.")
+    elif report.publication and report.head_sha:
+        words.append(f"{short(report.head_sha)} is on {branch_code(report.publication.branch)}.")
+    if report.verdict:
+        words.append(f"Tests: {_linked(report.verdict.title, report)}.")
+    if report.outcome is Outcome.BUDGET and report.work:
+        verb = "are" if report.work.spent == "turns" else "is"
+        words.append(f"The run's {report.work.spent} {verb} used up; the work so far is kept.")
+    if report.outcome is Outcome.STUCK and report.work:
+        words.append(f"{report.work.text} The work so far is kept.")
+    shown = (Outcome.QUESTION, Outcome.NOTHING, Outcome.ANSWERED, Outcome.SHOWN)
+    if report.outcome in shown and report.work and not report.problem:
+        words.append(sanitize.markdown(report.work.text, limit=6_000))
+    if report.problem:
+        words.append(sentence(sanitize.markdown(report.problem, limit=6_000)))
+    if report.next_step:
+        words.append(sanitize.markdown(report.next_step, limit=1_000))
+    if report.kept_at:
+        words.append(f"What was done so far is kept at {branch_code(report.kept_at)}.")
+    return flow(*words)
+
+
+def branch_code(name: str) -> str:
+    return sanitize.code(name, limit=250)
+
+
+def _linked(title: str, report: Report) -> str:
+    url = report.publication.check_url if report.publication else report.check_url
+    return f"[{title}]({url})" if url else title
+
+
+_BLOCK = re.compile(r"#{1,6} |[>|<]|```|~~~|___|[-*+] |[0-9]+[.)] ")
+
+
+def flow(*parts: str) -> str:
+    """Sentences go on in one line; what is a block of its own stays one."""
+    text = ""
+    for part in filter(None, parts):
+        goes_on = _is_running(text.rpartition("\n\n")[2]) and _is_running(part)
+        text += (" " if goes_on else "\n\n") + part
+    return text.strip()
+
+
+def _is_running(text: str) -> bool:
+    return "\n" not in text and not _BLOCK.match(text)
+
+
+def sentence(text: str) -> str:
+    """What GitHub says ends without a full stop as often as not."""
+    ends = not _is_running(text) or text[-1:] in ".!?`"
+    return text if ends else f"{text}."
+
+
+def reasons(verdict: Verdict) -> list[str]:
+    if not verdict.reasons:
+        return []
+    return ["\n".join(f"- {sanitize.plain(reason, limit=500)}" for reason in verdict.reasons)]
+
+
+def usage_line(usage: Usage) -> str:
+    return f"${usage.cost_usd:.2f} · {count(usage.model_turns, 'turn')} · {duration(usage.seconds)}"
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+
+
+def shown_login(login: str) -> str:
+    """A name that is shown and does not notify."""
+    return sanitize.code(login, limit=60)
+
+
+def fit_comment(text: str) -> str:
+    return sanitize.fit_middle(text, COMMENT_LIMIT)

@@ -1,0 +1,58 @@
+"""The outer loop: what happens to a pull request of ours without anybody asking."""
+
+from __future__ import annotations
+
+import structlog
+
+from app import log_events
+from app.domain.policy import Policy
+from app.domain.run import subject_key
+from app.domain.trigger import Trigger
+from app.domain.values import Value
+from app.runs import durable, intake, starting
+from app.runs.commands import fix
+from app.runs.commands.fix import FailingChecks
+from app.runs.intake import SubjectState
+from app.runs.services import Services
+
+log = structlog.get_logger()
+
+
+class EarlierAttempts(Value):
+    """How often the pull request was worked on unasked."""
+
+    times: int
+
+
+async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
+    """Somebody pushed: their head is judged. Another App's checks fail: they are worked on."""
+    standing = await durable.step(
+        "look", SubjectState, lambda: intake.subject_state(services, trigger)
+    )
+    if standing.live or trigger.closed:
+        log.info(log_events.AUTOMATIC_FIX_NOT_STARTED, live=standing.live, closed=trigger.closed)
+    elif trigger.command is not None and trigger.command.name == "test":
+        run = intake.new_run(services, trigger, policy, request="Run the tests")
+        quiet = run.model_copy(update={"mode": "test", "quiet": True})
+        await starting.start(services, trigger, quiet)
+    else:
+        await _fix(services, trigger, policy)
+
+
+async def _fix(services: Services, trigger: Trigger, policy: Policy) -> None:
+    before = await durable.step("count", EarlierAttempts, lambda: _count(services, trigger))
+    if before.times >= policy.auto_fix_ci:
+        log.info(log_events.AUTOMATIC_FIXES_EXHAUSTED, times=before.times)
+        return
+    failing = await durable.step(
+        "look at the checks", FailingChecks, lambda: fix.look(services, trigger)
+    )
+    if failing.count:
+        run = intake.new_run(services, trigger, policy, request="")
+        await starting.start(services, trigger, run, fixing=True)
+
+
+async def _count(services: Services, trigger: Trigger) -> EarlierAttempts:
+    rows = await services.runs.of_subject(subject_key(trigger.repository, trigger.number))
+    unasked = [row for row in rows if row.input.trigger.kind == "unasked" and not row.input.quiet]
+    return EarlierAttempts(times=len(unasked))

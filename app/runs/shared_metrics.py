@@ -1,0 +1,115 @@
+"""What all processes together can tell of themselves at this moment, read from the database.
+
+Every process tells the same, so take it from one of them, or the largest of all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from typing import Any, get_args
+
+import sqlalchemy as sa
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from app.domain.pending import Cause
+from app.domain.run import Phase
+from app.runs.queue import TriggerQueue
+from app.store import totals
+from app.store.database import Database
+from app.store.pending import waiting
+from app.store.schema import runs, workers
+from app.store.schema import totals as counted
+
+_COUNTERS = (
+    (totals.RUNS, "honk_runs_finished", "Attempts of runs that ended, by outcome.", "outcome"),
+    (totals.MONEY, "honk_usd", "US dollars that runs have cost.", None),
+    (totals.MODEL_TURNS, "honk_model_turns", "Turns of the model.", None),
+    (totals.TOKENS, "honk_model_tokens", "Tokens of the agent's turns, by kind.", "kind"),
+    (totals.CALLS, "honk_github_calls", "Requests to GitHub's API for runs, by kind.", "kind"),
+)
+
+
+async def shared_metrics(database: Database, queue: TriggerQueue) -> list[Metric]:
+    """The figures, as Prometheus has them. Raises RetryableError while the database is away."""
+    rows, oldest = await asyncio.gather(database.run(_read), queue.oldest())
+    return [*_gauges(rows, oldest), *_counters(rows["totals"]), _phases(rows["totals"])]
+
+
+def _read(connection: sa.Connection) -> dict[str, Any]:
+    alive = runs.c.finished_at.is_(None)
+    waits = sa.and_(alive, runs.c.admitted_at.is_(None))
+    phases = sa.select(runs.c.phase, sa.func.count().label("number")).where(alive)
+    phases = phases.group_by(runs.c.phase)
+    at_work = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(workers.c.slots), 0))
+    by_name: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for name, label, value in connection.execute(sa.select(counted)):
+        by_name[name][label] = value
+    return {
+        "phases": {row.phase: row.number for row in connection.execute(phases)},
+        "asked": connection.execute(sa.select(sa.func.min(runs.c.asked_at)).where(waits)).scalar(),
+        "workers": connection.execute(at_work.select_from(workers)).one(),
+        "totals": by_name,
+        "pending": waiting(connection),
+    }
+
+
+def _gauges(rows: dict[str, Any], oldest: float | None) -> list[Metric]:
+    live = GaugeMetricFamily("honk_runs", "Runs that have not ended, by phase.", labels=["phase"])
+    for phase in Phase:
+        if phase is not Phase.FINISHED:
+            live.add_metric([phase.value], rows["phases"].get(phase.value, 0))
+    age = GaugeMetricFamily(
+        "honk_queue_age_seconds",
+        "How long whoever waits longest has waited: runs for a slot, triggers to be heard.",
+        labels=["queue"],
+    )
+    now = time.time()
+    for name, since in (("runs", rows["asked"]), ("intake", oldest)):
+        age.add_metric([name], 0.0 if since is None else max(0.0, now - since))
+    pending = GaugeMetricFamily(
+        "honk_requests_pending",
+        "Accepted requests that could not be taken in yet, by what keeps them.",
+        labels=["cause"],
+    )
+    numbers = {each.cause: each.number for each in rows["pending"]}
+    for cause in get_args(Cause):
+        pending.add_metric([cause], numbers.get(cause, 0))
+    number, slots = rows["workers"]
+    return [
+        live,
+        age,
+        pending,
+        GaugeMetricFamily("honk_workers", "Workers on duty.", value=number),
+        GaugeMetricFamily("honk_worker_slots", "Runs that they can work on at once.", value=slots),
+    ]
+
+
+def _counters(found: dict[str, dict[str, float]]) -> list[Metric]:
+    families = []
+    for name, metric, help_, label in _COUNTERS:
+        values = found.get(name, {})
+        if label is None:
+            families.append(CounterMetricFamily(metric, help_, value=values.get("", 0.0)))
+            continue
+        family = CounterMetricFamily(metric, help_, labels=[label])
+        for each, value in sorted(values.items()):
+            family.add_metric([each], value)
+        families.append(family)
+    return list(families)
+
+
+def _phases(found: dict[str, dict[str, float]]) -> Metric:
+    family = HistogramMetricFamily(
+        "honk_phase_seconds", "How long the phases of ended attempts took.", labels=["phase"]
+    )
+    counts = found.get(totals.PHASE_COUNTS, {})
+    for phase, seconds in sorted(found.get(totals.PHASE_SECONDS, {}).items()):
+        below, buckets = 0.0, []
+        for bound in [*map(str, totals.PHASE_BOUNDS), "inf"]:
+            below += counts.get(f"{phase} {bound}", 0.0)
+            buckets.append(("+Inf" if bound == "inf" else bound, below))
+        family.add_metric([phase], buckets, seconds)
+    return family

@@ -1,0 +1,146 @@
+"""Going on with a run on another machine: what it needs is kept on GitHub while it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from app import log_events
+from app.domain.run import RunInput, hidden_ref
+from app.domain.values import CommitSha, TreeSha
+from app.errors import HonkError, UserError
+from app.git.command import GitDeniedError, GitError, GitMissingError
+from app.github.refusals import GitHubRefusedError
+from app.runs.services import READ_CODE, Services
+from app.runs.steps.prepare import work_tree
+from app.store.turns import Turns
+
+log = structlog.get_logger()
+
+_FLUSH_SECONDS = 6.0
+
+
+class BackgroundPusher:
+    """Pushes the work after each turn that changed it, beside the agent's next turn.
+
+    One push at a time, and always the newest tree: pushing never slows the agent. `shut_out` is
+    set, and `on_shut_out` called, when the repository or the App on it is out of reach for good.
+    """
+
+    def __init__(
+        self, push: Callable[[TreeSha], Awaitable[None]], on_shut_out: Callable[[], None]
+    ) -> None:
+        self._push = push
+        self._on_shut_out = on_shut_out
+        self.shut_out: UserError | None = None
+        self._newest: TreeSha | None = None
+        self._sent: TreeSha | None = None
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def send(self, tree: TreeSha) -> None:
+        """Have this tree pushed soon, unless a newer one comes first."""
+        self._newest = tree
+        self._idle.clear()
+        self._wake.set()
+
+    async def flush(self) -> None:
+        """Wait until what was sent is there, though not for ever."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), _FLUSH_SECONDS)
+        except TimeoutError:
+            log.warning(log_events.BACKGROUND_PUSH_PENDING)
+
+    async def work(self) -> None:
+        """Until cancelled. What cannot be pushed stays here, where the run goes on with it."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            tree = self._newest
+            assert tree is not None
+            if tree != self._sent:
+                await self._bring(tree)
+            if not self._wake.is_set():
+                self._idle.set()
+
+    async def _bring(self, tree: TreeSha) -> None:
+        # A push that fails may have arrived all the same: until one is through nobody knows.
+        self._sent = None
+        try:
+            await self._push(tree)
+            self._sent = tree
+        except (GitHubRefusedError, GitDeniedError, GitMissingError) as problem:
+            log.warning(log_events.REPOSITORY_UNREACHABLE, why=str(problem))
+            self.shut_out = problem
+            self._on_shut_out()
+        except HonkError as problem:
+            log.warning(log_events.BACKGROUND_PUSH_REFUSED, why=str(problem))
+        except Exception:
+            # The disk may be full, or nobody foresaw it: the next tree is tried again.
+            log.exception(log_events.BACKGROUND_PUSH_FAILED)
+
+
+@asynccontextmanager
+async def background_pusher(
+    push: Callable[[TreeSha], Awaitable[None]], on_shut_out: Callable[[], None]
+) -> AsyncIterator[BackgroundPusher]:
+    """A courier for as long as the context is open."""
+    courier = BackgroundPusher(push, on_shut_out)
+    task = asyncio.create_task(courier.work())
+    try:
+        yield courier
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def fetch_work(services: Services, run: RunInput, base: CommitSha) -> None:
+    """Have the base commit and the recorded work in this machine's mirror.
+
+    What the last machine recorded and could not push any more is lost with it: the transcript goes
+    back to the last turn whose work is there.
+    """
+    await fetch_commits(services, run, base)
+    repo = run.trigger.repository
+    turns = Turns(services.database, run.id)
+    snapshot = await work_tree(services, run)
+    if snapshot is None or await _has_tree(services, run, snapshot):
+        return
+    kept_here = checkpoint_file(services, run)
+    if await services.mirrors.take_bundle(repo, kept_here) and await _has_tree(
+        services, run, snapshot
+    ):
+        return
+    remote = await services.remote(run, READ_CODE)
+    kept = await services.mirrors.fetch(repo, remote, hidden_ref(run.id))
+    found = await services.mirrors.tree_of(repo, kept or base)
+    row = await services.runs.get(run.id)
+    lost = 0 if found == snapshot else await turns.go_back_to(found, after=row.start_seq)
+    await services.mirrors.pin(repo, f"{run.id}-snapshot", found)
+    log.info(log_events.RUN_MOVED_HERE, run=run.id, records_lost=lost)
+
+
+def checkpoint_file(services: Services, run: RunInput) -> Path:
+    """Where the work is on this machine that may not, or cannot, leave it."""
+    return services.kept / f"{run.id}.bundle"
+
+
+async def fetch_commits(services: Services, run: RunInput, *commits: CommitSha) -> None:
+    """Have commits of the run in this machine's mirror: another one may have made them."""
+    repo = run.trigger.repository
+    for commit in commits:
+        if not await services.mirrors.has_commit(repo, commit):
+            await services.mirrors.fetch(repo, await services.remote(run, READ_CODE), commit)
+
+
+async def _has_tree(services: Services, run: RunInput, tree: str) -> bool:
+    try:
+        await services.mirrors.tree_of(run.trigger.repository, tree)
+    except GitError:
+        return False
+    return True

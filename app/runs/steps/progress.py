@@ -1,0 +1,102 @@
+"""The status comment while a run works: edited when the phase changes, else once a minute."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from app import log_events, messages
+from app.domain import (
+    labels,
+)
+from app.domain.budget import CALLS, BudgetWarning, agent_budget, budget_warnings
+from app.domain.report import (
+    PlanItem,
+    Told,
+    Usage,
+)
+from app.domain.run import Phase, RunInput
+from app.errors import HonkError
+from app.github import conversation
+from app.runs import reply
+from app.runs.services import TALK, Services
+from app.store.runs import RunRow
+
+log = structlog.get_logger()
+
+# Of what GitHub lets an installation write, this share is kept for first and last words.
+_KEPT_BACK = 0.4
+
+
+async def announce(
+    services: Services, run: RunInput, phase: Phase, *, plan: list[PlanItem] | None = None
+) -> None:
+    """Show where the run is. What fails here is logged: words on the way must not stop the work."""
+    row = await services.runs.get(run.id)
+    new_phase = row.phase is not phase
+    row = await services.runs.enter(run.id, phase)
+    if plan is not None:
+        row = await services.runs.update(run.id, plan=[item.model_dump() for item in plan])
+    told = status_context(services, row)
+    warned = frozenset(each.which for each in told.nearly) | _refusal(row)
+    due = new_phase or services.edits.is_due(run.id) or services.edits.is_news(run.id, warned)
+    if row.status_comment_id is None or not due or calls_of(row) >= CALLS:
+        return
+    try:
+        client = await services.client(run, TALK)
+        if phase is Phase.WORKING and new_phase:
+            # Not held up: taking it off is how the run is stopped from a phone.
+            await reply.set_label(client, run.trigger, labels.RUNNING)
+        if not await services.writes.allow(row.installation_id, keep_back=_KEPT_BACK):
+            return
+        services.edits.made(run.id, warned)
+        text = messages.status_comment.working(told, phase)
+        await conversation.edit_comment(client, row.status_comment_id, text)
+    except HonkError as problem:
+        log.warning(log_events.STATUS_COMMENT_NOT_EDITED, run=run.id, why=str(problem))
+
+
+def status_context(services: Services, row: RunRow) -> Told:
+    """What the status comment tells of a run, as it stands now."""
+    run = row.input
+    return Told(
+        run=row.id,
+        requester="" if run.trigger.kind == "unasked" else run.trigger.actor.login,
+        asked=run.request or run.trigger.title,
+        mode=run.mode,
+        plan=tuple(PlanItem.recorded(item) for item in row.plan or []),
+        planned=run.planned,
+        usage=usage_of(row) if row.model_turns else None,
+        calls=calls_of(row),
+        nearly=_nearly_spent(services, row),
+        kept_here=row.kept_here or "",
+        phases=tuple((Phase(name), at) for name, at in row.phases or []),
+        now=row.finished_at or time.time(),
+        manifest=run.manifest,
+        tried=services.tried.of(row.id),
+        page=f"{services.public_url}/runs/{row.id}" if services.public_url else "",
+    )
+
+
+def _refusal(row: RunRow) -> frozenset[str]:
+    return frozenset({row.kept_here} if row.kept_here else ())
+
+
+def calls_of(row: RunRow) -> int:
+    """The run's calls to GitHub's API, as far as they are written down."""
+    return row.api_calls + row.status_edits + row.token_requests
+
+
+def _nearly_spent(services: Services, row: RunRow) -> tuple[BudgetWarning, ...]:
+    policy = row.input.policy
+    share = agent_budget(policy.budget, judge=policy.judge)
+    return budget_warnings(share, row.cost_usd, services.edits.seconds(row.id), row.model_turns)
+
+
+def usage_of(row: RunRow) -> Usage:
+    """What the run has used until now."""
+    end = row.finished_at or time.time()
+    return Usage(
+        cost_usd=row.cost_usd, model_turns=row.model_turns, seconds=max(0.0, end - row.created_at)
+    )

@@ -1,0 +1,20 @@
+"""`/honk test`: the head of a pull request as it stands, judged like a commit of our own."""
+
+from __future__ import annotations
+
+from app import messages
+from app.domain.run import Preparation, RunInput
+from app.github import checks
+from app.runs.services import SEAL, Services
+from app.runs.steps.commit import CommitResult
+
+
+async def verify_head(services: Services, run: RunInput, preparation: Preparation) -> CommitResult:
+    """The head commit, and a check run on it."""
+    head = preparation.parent
+    repo = run.trigger.repository
+    await services.mirrors.pin(repo, f"{run.id}-sealed", head)
+    client = await services.client(run, SEAL)
+    check = await checks.ensure_check_run(client, messages.check_run.TESTS_CHECK, head, run.id)
+    tree = await services.mirrors.tree_of(repo, head)
+    return CommitResult(sha=head, tree=tree, check_run=check.id, check_url=check.url)

@@ -1,0 +1,561 @@
+"""Sandboxes: where everything that comes from a repository or a model runs.
+
+`Bubblewrap` is the real one, `Unsandboxed` the same interface without walls. Both start the helper
+of `inside.py` as the first process and speak to it; they differ in how it is started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import structlog
+
+from app import log_events, metrics, tracing
+from app.errors import UserError
+from app.sandbox import seccomp
+from app.sandbox.bubblewrap_flags import (
+    BWRAP,
+    HELPER,
+    PYTHON,
+    bounded,
+    bubblewrap_alone,
+    bubblewrap_flags,
+    data_fd,
+    inner_walls,
+    staged,
+)
+from app.sandbox.cgroups import Group, Groups
+from app.sandbox.pipes import Bounded, FileSink, OutputReader
+from app.sandbox.process import (
+    Launch,
+    PlainProcess,
+    SandboxGoneError,
+    SandboxProcess,
+    UnfinishedError,
+)
+from app.sandbox.spec import (
+    HOME,
+    PATH,
+    WORKSPACE,
+    Completed,
+    EditResult,
+    Mount,
+    ResourceLimits,
+    Sandbox,
+    SandboxReport,
+    SandboxSession,
+    SandboxSpec,
+)
+from app.sandbox.uid_pool import UidPool, uid_pool_below
+from app.sandbox.untrusted_files import NotReadableError, iter_files, read_file
+from app.shielded import shielded
+
+__all__ = [
+    "Bubblewrap",
+    "Completed",
+    "EditResult",
+    "Mount",
+    "ResourceLimits",
+    "Sandbox",
+    "SandboxReport",
+    "SandboxSession",
+    "SandboxSpec",
+    "Unsandboxed",
+    "probe",
+]
+
+MakeFlags = Callable[[SandboxSpec, bytes, int], tuple[list[int], list[str]]]
+MakeInner = Callable[[SandboxSpec, bytes], dict[str, Any]]
+
+_TRIED: dict[MakeFlags, str] = {}
+"""Why the helper cannot finish the walls of sandboxes with such flags; nothing where it can."""
+
+log = structlog.get_logger()
+
+_STARTS_PER_CORE = 3
+ANSWER_GRACE_SECONDS = 20.0
+"""How long after a command's own time the helper may take to answer."""
+
+
+class BaseSandbox(ABC):
+    """What both kinds share: one command, and one session."""
+
+    isolated: bool
+    takes_images = False
+
+    @functools.cached_property
+    def _starting(self) -> asyncio.Semaphore:
+        """A few at a time: of hundreds that start at once each would be too slow to come up."""
+        return asyncio.Semaphore(_STARTS_PER_CORE * (os.cpu_count() or 1))
+
+    @abstractmethod
+    def _launch(self, spec: SandboxSpec, channel: int, extra: Sequence[int]) -> Launch: ...
+
+    @abstractmethod
+    def _workspace(self, spec: SandboxSpec) -> str: ...
+
+    def _check_image(self, spec: SandboxSpec) -> None:
+        if spec.image is not None and not self.takes_images:
+            raise UserError(
+                "`image` in `.github/honk.yml` needs sandboxes that are containers.",
+                next_step="Take it out, or run the worker with HONK_SANDBOX=container.",
+            )
+
+    def _kind(self) -> type[SandboxProcess]:
+        """How it is held, and ended."""
+        return SandboxProcess if self.isolated else PlainProcess
+
+    def _config(self, spec: SandboxSpec) -> dict[str, object]:
+        return {
+            "workspace": self._workspace(spec),
+            "environment": {
+                "PATH": PATH,
+                "HOME": HOME if self.isolated else self._workspace(spec),
+                "LANG": "C.UTF-8",
+                "USER": "honk",
+                "TMPDIR": "/tmp",  # noqa: S108 - the sandbox's own
+                **spec.environment,
+            },
+            "limits": asdict(spec.limits),
+            "isolated": self.isolated,
+            "walls": self._inner(spec),
+            "written": [self.seen(each) for each in self._on_the_disk(spec)],
+        }
+
+    def _inner(self, spec: SandboxSpec) -> dict[str, Any] | None:
+        """What the helper is to do before anything else runs."""
+        return None
+
+    def _on_the_disk(self, spec: SandboxSpec) -> list[Mount]:
+        """What of this machine's disk can be written to beside the workspace."""
+        return [each for each in spec.mounts if each.writable]
+
+    @abstractmethod
+    def seen(self, mount: Mount) -> str:
+        """See `Sandbox.seen`."""
+
+    async def start(self, spec: SandboxSpec, extra: Sequence[int] = ()) -> SandboxProcess:
+        """A sandbox that listens. `extra` descriptors are handed in, and closed here."""
+
+        def launch(channel: int) -> Launch:
+            try:
+                self._check_image(spec)
+                return self._launch(spec, channel, extra)
+            except BaseException:
+                _close(extra)
+                raise
+
+        try:
+            await self._starting.acquire()
+        except BaseException:
+            _close(extra)
+            raise
+        try:
+            return await self._kind().start(launch, self._config(spec))
+        finally:
+            self._starting.release()
+
+    async def run(
+        self,
+        spec: SandboxSpec,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        stdout_to: Path | BinaryIO | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> Completed:
+        """See `Sandbox.run`."""
+        began = time.monotonic()
+        kept = Bounded(spec.limits.output_bytes)
+        file = FileSink(stdout_to, spec.limits.file_bytes) if stdout_to is not None else None
+        closing = contextlib.closing(file) if file else contextlib.nullcontext()
+        with closing, tracing.span("sandbox run"):
+            ended = await self._run(spec, argv, stdin, kept, file, stop)
+        if file is not None and file.dropped and ended.killed is None:
+            ended = replace(ended, exit_code=None, killed="output")
+        return _counted(
+            replace(
+                ended,
+                output=kept.value(),
+                dropped_bytes=kept.dropped,
+                seconds=time.monotonic() - began,
+            )
+        )
+
+    async def _run(
+        self,
+        spec: SandboxSpec,
+        argv: Sequence[str],
+        stdin: bytes,
+        kept: Bounded,
+        file: FileSink | None,
+        stop: asyncio.Event | None,
+    ) -> Completed:
+        given = data_fd("stdin", stdin)
+        pipes = [os.pipe()] if file is None else [os.pipe(), os.pipe()]
+        writers = [pipe[1] for pipe in pipes]
+        drains = [OutputReader(pipes[-1][0], kept)]
+        if file is not None:
+            drains.append(OutputReader(pipes[0][0], file))
+        try:
+            living = await self.start(spec, [given, *writers])
+            folders = living.folders()
+            try:
+                request = {"op": "run", "argv": list(argv), "fds": [given, writers[0], writers[-1]]}
+                ended = await _until(living.ask(request), spec.limits.seconds, stop)
+            finally:
+                try:
+                    await shielded(living.kill())
+                    mounts = bounded(spec) if folders else []
+                    await asyncio.to_thread(_bring_back, dict(zip(folders, mounts, strict=True)))
+                finally:
+                    _close(folders)
+            return _explained(ended, living)
+        finally:
+            for drain in drains:
+                drain.finish()
+
+    @asynccontextmanager
+    async def session(self, spec: SandboxSpec) -> AsyncIterator[SandboxSession]:
+        """See `Sandbox.session`."""
+        session = _Session(self, spec)
+        try:
+            await session.begin()
+            yield session
+        finally:
+            await shielded(session.end())
+
+
+def _explained(ended: Completed, living: SandboxProcess) -> Completed:
+    """The kernel ends a whole sandbox that has no memory left."""
+    gone = ended.killed == "sandbox" and living.ran_out
+    return replace(ended, killed="memory") if gone else ended
+
+
+def _bring_back(folders: Mapping[int, Mount]) -> None:
+    """Copy the regular files out of what was in memory alone, whose processes are dead."""
+    for fd, mount in folders.items():
+        assert mount.bounds is not None
+        room, most = mount.bounds
+        inside = Path(f"/proc/self/fd/{fd}")
+        for name in iter_files(inside, max_files=most):
+            # Names too long for a path of this machine, or for a disk that is full, stay behind.
+            with contextlib.suppress(OSError, NotReadableError):
+                data = read_file(inside, name, room)
+                room -= len(data)
+                target = mount.source / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
+
+
+async def _until(answer: Any, seconds: float, stop: asyncio.Event | None) -> Completed:
+    """Wait for the command, its time or the caller's stop, whichever is first."""
+    asked = asyncio.ensure_future(answer)
+    stopped = asyncio.ensure_future(stop.wait()) if stop is not None else None
+    waiting = {asked} if stopped is None else {asked, stopped}
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if asked.done():
+            header, _ = asked.result()
+            return _ended(header.get("exit"), killed=header.get("killed"))
+        if stopped is not None and stopped.done():
+            return _ended(None, killed="stopped")
+        return _ended(None, timed_out=True)
+    except SandboxGoneError:
+        return _ended(None, killed="sandbox")
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def _counted(done: Completed) -> Completed:
+    """Kills that nobody asked for are counted."""
+    why = "time" if done.timed_out else done.killed
+    if why is not None and why != "stopped":
+        metrics.SANDBOX_KILLS.labels(why).inc()
+    return done
+
+
+def _ended(code: int | None, *, killed: str | None = None, timed_out: bool = False) -> Completed:
+    return Completed(code, b"", 0, timed_out, killed, 0.0)
+
+
+class _Session:
+    """A sandbox that is started again when it went away; its workspace is what lasts."""
+
+    def __init__(self, sandboxes: BaseSandbox, spec: SandboxSpec) -> None:
+        self._sandboxes = sandboxes
+        self._spec = spec
+        self._living: SandboxProcess | None = None
+        self._turn = asyncio.Lock()
+
+    async def begin(self) -> None:
+        self._living = await self._sandboxes.start(self._spec)
+
+    async def end(self) -> None:
+        living, self._living = self._living, None
+        if living is not None:
+            await living.kill()
+
+    async def bash(self, command: str, *, seconds: float) -> Completed:
+        request = {"op": "bash", "seconds": seconds}
+        with tracing.span("sandbox bash"):
+            return await self._ask(request, command.encode("utf-8", "surrogateescape"), seconds)
+
+    async def restart_bash(self) -> None:
+        await self._ask({"op": "restart"}, b"", 0)
+
+    async def edit_file(self, request: Mapping[str, object]) -> EditResult:
+        done = await self._ask({"op": "edit"}, json.dumps(dict(request)).encode(), 30)
+        return EditResult(done.text, is_error=not done.ok)
+
+    async def search(self, pattern: str, path: str) -> Completed:
+        return await self._ask({"op": "search"}, json.dumps([pattern, path]).encode(), 30)
+
+    async def _ask(self, header: dict[str, Any], data: bytes, seconds: float) -> Completed:
+        async with self._turn:
+            began = time.monotonic()
+            if self._living is None:
+                await self.begin()
+            assert self._living is not None
+            try:
+                async with asyncio.timeout(seconds + ANSWER_GRACE_SECONDS):
+                    answer, output = await self._living.ask(header, data)
+            except (SandboxGoneError, TimeoutError):
+                living = self._living
+                await shielded(self.end())
+                words = b"\n[The sandbox went away and is started again; only the workspace lasts.]"
+                gone = _explained(_ended(None, killed="sandbox"), living)
+                seconds = time.monotonic() - began
+                return _counted(replace(gone, output=words, seconds=seconds))
+            except BaseException:
+                # Half a conversation cannot be resumed.
+                await shielded(self.end())
+                raise
+            return _counted(
+                Completed(
+                    exit_code=answer.get("exit"),
+                    output=output,
+                    dropped_bytes=int(answer.get("dropped", 0)),
+                    timed_out=bool(answer.get("timed_out", False)),
+                    killed=answer.get("killed"),
+                    seconds=time.monotonic() - began,
+                )
+            )
+
+
+class Bubblewrap(BaseSandbox):
+    """Sandboxes made by bubblewrap (https://github.com/containers/bubblewrap, 0.8 or newer).
+
+    As root each workspace has an unprivileged user id of its own for its life (`claim`), which
+    its sandboxes run as; as an ordinary user all of them run as that user.
+    """
+
+    isolated = True
+
+    def __init__(
+        self,
+        slots: UidPool | None,
+        *,
+        flags: MakeFlags = bubblewrap_flags,
+        filter_program: Callable[[], bytes] = seccomp.program,
+        inner: MakeInner | None = inner_walls,
+        groups: Groups | None = None,
+    ) -> None:
+        """`flags` and `filter_program` make what bubblewrap is started with.
+
+        `inner` makes what the helper adds; without it, and where this machine does not let it
+        (`unfinished` says why), the flags have to be those of `bubblewrap_alone`.
+        """
+        self._slots = slots
+        self._flags = flags
+        self._filter_program = filter_program
+        self._make_inner = inner
+        self.groups = groups
+        self.unfinished = ""
+
+    async def start(self, spec: SandboxSpec, extra: Sequence[int] = ()) -> SandboxProcess:
+        """See `BaseSandbox.start`. The first of a process shows what the helper may do here."""
+        if self._make_inner is not None:
+            if self._flags not in _TRIED:
+                _TRIED[self._flags] = await self._try_inner(spec)
+            self.unfinished = _TRIED[self._flags]
+            if self.unfinished and self._flags is bubblewrap_flags:
+                self._make_inner, self._flags = None, bubblewrap_alone
+        return await super().start(spec, extra)
+
+    async def _try_inner(self, spec: SandboxSpec) -> str:
+        try:
+            living = await super().start(spec)
+        except UnfinishedError as problem:
+            log.warning(log_events.SANDBOX_MOUNTS_UNAVAILABLE, why=str(problem))
+            return str(problem)
+        await shielded(living.kill())
+        return ""
+
+    def _inner(self, spec: SandboxSpec) -> dict[str, Any] | None:
+        return self._make_inner and self._make_inner(spec, self._filter_program())
+
+    def _on_the_disk(self, spec: SandboxSpec) -> list[Mount]:
+        written = super()._on_the_disk(spec)
+        return [each for each in written if self._make_inner is None or not each.bounds]
+
+    @classmethod
+    def create(cls, root: Path, groups: Groups | None = None) -> Bubblewrap:
+        """`root` is where all workspaces lie, one directory each or deeper."""
+        return cls(uid_pool_below(root), groups=groups)
+
+    def claim(self, path: Path, *, like: Path | None = None) -> None:
+        """See `Sandbox.claim`."""
+        if self._slots is not None:
+            self._slots.claim(path, like)
+
+    def seen(self, mount: Mount) -> str:
+        """See `Sandbox.seen`."""
+        return mount.target
+
+    def _workspace(self, spec: SandboxSpec) -> str:
+        return WORKSPACE
+
+    def _launch(self, spec: SandboxSpec, channel: int, extra: Sequence[int]) -> Launch:
+        uid = self._slots.owner(spec.workspace) if self._slots is not None else None
+        filter_program = self._filter_program()
+        sources = [spec.workspace, *(mount.source for mount in spec.mounts)]
+        stage = staged(sources, uid)
+        read_info, write_info = os.pipe()
+        files, flags = self._flags(stage.moved(spec), filter_program, write_info)
+        args = data_fd("args", b"\0".join(os.fsencode(flag) for flag in flags) + b"\0")
+        helper = [PYTHON, "-I", "-S", HELPER, str(channel)]
+        return Launch(
+            argv=[*stage.prefix, BWRAP, "--args", str(args), "--", *helper],
+            environment={},
+            uid=None if stage.prefix else uid,
+            inherited=[args, write_info, *files, *extra],
+            info_fd=read_info,
+            group=self._group(spec),
+        )
+
+    def _group(self, spec: SandboxSpec) -> Group | None:
+        """Its memory is that of processes and of the file systems that are in memory."""
+        if self.groups is None:
+            return None
+        limits = spec.limits
+        scratch = 3 * limits.tmp_bytes + sum((each.bounds or (0, 0))[0] for each in bounded(spec))
+        try:
+            return self.groups.make(limits.memory_bytes + scratch, limits.processes)
+        except OSError as problem:
+            log.warning(log_events.SANDBOX_WITHOUT_CGROUP, why=str(problem))
+            return None
+
+
+class Unsandboxed(BaseSandbox):
+    """The same interface on the bare machine (`HONK_SANDBOX=none`): no walls at all.
+
+    Only the limits, the bounded output and the end of all descendants hold. Mounts are not made;
+    `seen` tells where their source lies.
+    """
+
+    isolated = False
+
+    def claim(self, path: Path, *, like: Path | None = None) -> None:
+        """Everything runs as this very user."""
+
+    def seen(self, mount: Mount) -> str:
+        """See `Sandbox.seen`."""
+        return str(mount.source)
+
+    def _workspace(self, spec: SandboxSpec) -> str:
+        return str(spec.workspace)
+
+    def _launch(self, spec: SandboxSpec, channel: int, extra: Sequence[int]) -> Launch:
+        helper = Path(__file__).with_name("inside.py")
+        return Launch(
+            argv=[sys.executable, "-I", "-S", str(helper), str(channel)],
+            environment={"PATH": PATH},
+            uid=None,
+            inherited=list(extra),
+            info_fd=None,
+        )
+
+
+async def probe() -> SandboxReport:
+    """Can sandboxes be made here? Makes one to know."""
+    if shutil.which(BWRAP) is None:
+        return SandboxReport(
+            False, "bubblewrap is not installed.", "Install it: `apt-get install bubblewrap`."
+        )
+    if not Path(PYTHON).exists():
+        return SandboxReport(
+            False, f"There is no {PYTHON}.", "Install it: `apt-get install python3`."
+        )
+    try:
+        seccomp.program()
+    except (RuntimeError, OSError) as error:
+        return SandboxReport(
+            False,
+            f"The system-call filter cannot be built: {error}.",
+            "Install libseccomp: `apt-get install libseccomp2`.",
+        )
+    return await _try_one()
+
+
+async def _try_one() -> SandboxReport:
+    with tempfile.TemporaryDirectory(prefix="honk-probe-") as folder:
+        workspace = Path(folder, "workspace")
+        workspace.mkdir()
+        sandbox = Bubblewrap.create(Path(folder))
+        try:
+            sandbox.claim(workspace)
+        except UserError as error:
+            return SandboxReport(False, error.message, error.next_step)
+        try:
+            done = await sandbox.run(SandboxSpec(workspace), ["true"])
+        except UserError as error:
+            return SandboxReport(False, error.message, _how_to_open())
+    if done.ok:
+        return SandboxReport(True)
+    return SandboxReport(False, f"A first command did not run: {done}.", _how_to_open())
+
+
+def _how_to_open() -> str:
+    """What usually closes unprivileged user namespaces, by what this machine shows."""
+    if _reads("/proc/sys/user/max_user_namespaces") == "0":
+        return "User namespaces are closed: `sysctl -w user.max_user_namespaces=15000`."
+    if _reads("/proc/sys/kernel/unprivileged_userns_clone") == "0":
+        return "User namespaces are closed: `sysctl -w kernel.unprivileged_userns_clone=1`."
+    if _reads("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return (
+            "AppArmor closes user namespaces: give /usr/bin/bwrap a profile with `userns,`, or "
+            "`sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`."
+        )
+    return (
+        "In a container its seccomp profile has to allow user namespaces "
+        "(`--security-opt seccomp=unconfined --security-opt systempaths=unconfined`); "
+        "bubblewrap has to be 0.8 or newer."
+    )
+
+
+def _reads(path: str) -> str:
+    with contextlib.suppress(OSError):
+        return Path(path).read_text().strip()
+    return ""

@@ -1,0 +1,246 @@
+"""Every property of the sandbox, proved by trying it on this machine. For `honk doctor`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from app.errors import UserError
+from app.sandbox.spec import (
+    MIB,
+    Completed,
+    ResourceLimits,
+    Sandbox,
+    SandboxSpec,
+)
+from app.sandbox.untrusted_files import NotReadableError, read_file
+
+_SECONDS = 30.0
+_AFTER_ITS_END_SECONDS = 0.7
+_OURS = frozenset({"PATH", "HOME", "LANG", "USER", "TMPDIR", "PWD", "SHLVL", "_", "LC_CTYPE"})
+"""What a sandbox's environment has of its own."""
+
+_TRIED = {
+    "user": "it runs as nobody special: no root, no capability, no way to gain one",
+    "files": "it sees no file of this machine",
+    "places": "it can write to its workspace and scratch space alone",
+    "processes": "it sees no process of this machine",
+    "environment": "it has nothing of the worker's environment",
+    "network": "it has no network, not this machine's own either",
+    "calls": "system calls that reach too far are refused",
+}
+
+
+@dataclass(frozen=True)
+class SandboxProperty:
+    """One promise, whether it was kept when it was tried, and what happened if it was not.
+
+    `holds` is None where it does not apply on this machine; `told` then says why.
+    """
+
+    promise: str
+    holds: bool | None
+    told: str = ""
+
+
+async def prove(sandbox: Sandbox) -> list[SandboxProperty]:
+    """Try everything. A sandbox that cannot be made at all is one broken promise."""
+    with tempfile.TemporaryDirectory(prefix="honk-doctor-") as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        try:
+            return [*await _reach(sandbox, root), *await _bounds(sandbox, root)]
+        except UserError as problem:
+            return [SandboxProperty("a sandbox can be made", False, problem.message)]
+
+
+async def _reach(sandbox: Sandbox, root: Path) -> list[SandboxProperty]:
+    spec = _spec(sandbox, root, "reach")
+    secret = root / "secret"
+    secret.write_text("secret")
+    secret.chmod(0o644)
+    code = Path(__file__).with_name("probes.py").read_text()
+    with _surroundings() as given:
+        given |= {"secret": str(secret), "names": sorted(set(os.environ) - _OURS)}
+        stdin = json.dumps(given).encode()
+        done = await sandbox.run(spec, ["/usr/bin/python3", "-I", "-c", code], stdin=stdin)
+    told = _answer(done)
+    return [
+        SandboxProperty(promise, not told.get(name, "no answer"), told.get(name, "no answer"))
+        for name, promise in _TRIED.items()
+    ] + [_own_users(sandbox, root, spec), _reading(spec.workspace)]
+
+
+def _answer(done: Completed) -> dict[str, str]:
+    try:
+        return dict(json.loads(done.text.strip().split("\n")[-1]))
+    except ValueError:
+        words = done.text.strip()[-200:] or f"it ended with {done.exit_code}"
+        return dict.fromkeys(_TRIED, words)
+
+
+@contextlib.contextmanager
+def _surroundings() -> Iterator[dict[str, object]]:
+    """Something to reach on this machine: a port, a socket without a file, a process."""
+    word = f"honk-doctor-{secrets.token_hex(8)}"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as port,
+        socket.socket(socket.AF_UNIX) as abstract,
+        subprocess.Popen([word, "60"], executable="/bin/sleep", env={}) as process,
+    ):
+        try:
+            abstract.bind(f"\0{word}")
+            abstract.listen()
+            yield {"port": port.getsockname()[1], "name": word, "word": word}
+        finally:
+            process.kill()
+
+
+def _own_users(sandbox: Sandbox, root: Path, spec: SandboxSpec) -> SandboxProperty:
+    promise = "each workspace has a user of its own"
+    if os.geteuid() != 0:
+        return SandboxProperty(promise, None, "only a worker that runs as root has users to give")
+    other = _spec(sandbox, root, "other")
+    users = {0, spec.workspace.stat().st_uid, other.workspace.stat().st_uid}
+    return SandboxProperty(promise, len(users) == 3, "two share one, or root has it")
+
+
+def _reading(workspace: Path) -> SandboxProperty:
+    promise = "what it leaves is read without following links"
+    (workspace / "link").symlink_to("/etc/hostname")
+    try:
+        read_file(workspace, "link", 1000)
+    except NotReadableError:
+        return SandboxProperty(promise, True)
+    return SandboxProperty(promise, False, "a link was followed")
+
+
+@dataclass(frozen=True)
+class _LimitCheck:
+    promise: str
+    script: str
+    limits: ResourceLimits
+    holds_if: str
+    """What the outcome has to be: an ending (`memory`, `processes`, `time`) or words of it."""
+
+
+_BOUNDS = (
+    _LimitCheck(
+        "memory is bounded",
+        "for i in 1 2 3; do "
+        "python3 -c 'import time; x = b\"1\" * (60 << 20); time.sleep(5)' & done; wait",
+        ResourceLimits(seconds=_SECONDS, memory_bytes=100 * MIB),
+        "memory",
+    ),
+    _LimitCheck(
+        "processes are bounded",
+        "for i in $(seq 60); do sleep 5 & done; wait",
+        ResourceLimits(seconds=_SECONDS, processes=30),
+        "processes",
+    ),
+    _LimitCheck(
+        "what the workspace holds is bounded",
+        "for i in $(seq 40); do head -c 1000000 /dev/urandom > f$i; sleep 0.05; done; echo REACHED",
+        ResourceLimits(seconds=_SECONDS, disk_bytes=8 * MIB),
+        "disk",
+    ),
+    _LimitCheck("time is bounded", "trap '' TERM; sleep 5", ResourceLimits(seconds=0.5), "time"),
+    _LimitCheck(
+        "files and scratch space are bounded",
+        "head -c 4000000 /dev/zero > big; head -c 4000000 /dev/zero > /tmp/big;"
+        " [ $(stat -c %s big) -le 2000000 ] && [ $(stat -c %s /tmp/big) -le 2000000 ] && echo KEPT",
+        ResourceLimits(seconds=_SECONDS, file_bytes=2_000_000, tmp_bytes=1 << 20),
+        "KEPT",
+    ),
+)
+
+
+async def _bounds(sandbox: Sandbox, root: Path) -> list[SandboxProperty]:
+    spec = _spec(sandbox, root, "bounds")
+    found = []
+    for bound in _BOUNDS:
+        done = await sandbox.run(
+            replace(spec, limits=bound.limits), ["/bin/bash", "-c", bound.script]
+        )
+        ending = "time" if done.timed_out else done.killed or done.text
+        found.append(SandboxProperty(bound.promise, bound.holds_if in ending, _last(done)))
+    return [
+        *found,
+        await _numbers(sandbox, spec),
+        await _output(sandbox, spec),
+        await _end(sandbox, spec),
+        *_strength(sandbox),
+    ]
+
+
+async def _numbers(sandbox: Sandbox, spec: SandboxSpec) -> SandboxProperty:
+    promise = "numbers of scratch files and terminals are bounded"
+    code = (
+        "import os\nfiles = terminals = 0\n"
+        "try:\n  while files < 500: open(f'/tmp/{files}', 'w').close(); files += 1\n"
+        "except OSError: pass\n"
+        "try:\n  while terminals < 200: os.openpty(); terminals += 1\n"
+        "except OSError: pass\n"
+        "print(files, terminals)"
+    )
+    few = replace(spec, limits=ResourceLimits(seconds=_SECONDS, tmp_files=200, open_files=1000))
+    done = await sandbox.run(few, ["/usr/bin/python3", "-I", "-c", code])
+    files, _, terminals = done.text.strip().rpartition(" ")
+    kept = files.isdigit() and int(files) <= 200 and int(terminals) < 200
+    why = getattr(sandbox, "unfinished", "") or "another kind of sandbox"
+    told = f"this machine does not let the helper mount ({why}): docs/operations.md, Bounds"
+    return SandboxProperty(promise, True if kept else None, told)
+
+
+def _strength(sandbox: Sandbox) -> list[SandboxProperty]:
+    """What bounds memory and disk here, and how to have more."""
+    grouped = getattr(sandbox, "groups", None) is not None
+    more = "docs/operations.md, Bounds, says how to have more"
+    return [
+        SandboxProperty(
+            "the disk's bound",
+            None,
+            f"workspaces are watched, and may pass their limit by about an eighth; {more}",
+        ),
+        SandboxProperty("the memory's bound", grouped or None, f"memory is watched alone; {more}"),
+    ]
+
+
+async def _output(sandbox: Sandbox, spec: SandboxSpec) -> SandboxProperty:
+    small = replace(spec, limits=ResourceLimits(seconds=_SECONDS, output_bytes=10_000))
+    done = await sandbox.run(small, ["/bin/bash", "-c", "yes | head -c 1000000"])
+    kept = len(done.output)
+    return SandboxProperty("output is bounded", kept < 20_000, f"{kept:,} bytes were kept")
+
+
+async def _end(sandbox: Sandbox, spec: SandboxSpec) -> SandboxProperty:
+    left = "(setsid bash -c 'sleep 0.4; touch later' > /dev/null 2>&1 &); true"
+    await sandbox.run(spec, ["/bin/bash", "-c", left])
+    await asyncio.sleep(_AFTER_ITS_END_SECONDS)
+    later = (spec.workspace / "later").exists()
+    return SandboxProperty("nothing of it lives on", not later, "a process went on after the end")
+
+
+def _spec(sandbox: Sandbox, root: Path, name: str) -> SandboxSpec:
+    workspace = root / name
+    workspace.mkdir()
+    sandbox.claim(workspace)
+    return SandboxSpec(workspace, limits=ResourceLimits(seconds=_SECONDS))
+
+
+def _last(done: Completed) -> str:
+    return (done.text.strip().split("\n")[-1] or f"it ended with {done.exit_code}")[-200:]
+
+
+def broken(properties: Sequence[SandboxProperty]) -> bool:
+    """Whether a promise was not kept."""
+    return any(each.holds is False for each in properties)

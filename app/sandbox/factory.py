@@ -1,0 +1,41 @@
+"""The sandbox that the operator chose, proved to work here."""
+
+from __future__ import annotations
+
+from app.errors import UserError
+from app.sandbox.bubblewrap import (
+    Bubblewrap,
+    Sandbox,
+    Unsandboxed,
+    probe,
+)
+from app.sandbox.cgroups import Groups
+from app.sandbox.container import Container, probe_container
+from app.settings import Settings
+
+ELSEWHERE = (
+    "Where the platform forbids it (many that run a Procfile do), let `honk web` run there and "
+    "`honk worker` on a machine of your own, with the same DATABASE_URL."
+)
+
+
+async def chosen_sandbox(settings: Settings) -> Sandbox:
+    """Makes one to know that it can be made. Raises UserError with what is to be done."""
+    if settings.sandbox == "none":
+        if settings.allow_unsandboxed != "yes":
+            raise UserError(
+                "HONK_SANDBOX=none runs a repository's code with everything this account may do.",
+                next_step="Use bubblewrap, or set HONK_ALLOW_UNSANDBOXED=yes if you are sure.",
+            )
+        return Unsandboxed()
+    root = settings.home_path / "workspaces"
+    container = settings.sandbox == "container"
+    found = await (probe_container(settings.sandbox_image()) if container else probe())
+    if not found.ok:
+        raise UserError(
+            f"No sandbox can be made here. {found.problem}",
+            next_step=f"{found.next_step} {ELSEWHERE}",
+        )
+    if container:
+        return Container.create(root, settings.sandbox_image())
+    return Bubblewrap.create(root, Groups.delegated())

@@ -1,0 +1,1306 @@
+# ruff: noqa: PTH103, PTH112, PTH118, PTH120, PTH123, PTH208
+"""What runs as the first process inside a sandbox. Standard library only, Python 3.8 or newer.
+
+The worker speaks to it over one socket in frames (`frame`): a configuration, then requests. It
+starts commands within their limits, keeps the agent's shell, edits and searches files, reaps what
+is orphaned and watches memory and processes. Nothing inside can end it: signals from its own pid
+namespace do not reach a first process without a handler, and it cannot be traced.
+
+The system's own Python runs this file by path, so it imports nothing of Honk. The worker imports
+`Bounded`, `frame` and the names of the limits from here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import re
+import resource
+import select
+import signal
+import socket
+import stat
+import struct
+import sys
+import time
+
+# As typing's, which would have to be loaded: each sandbox starts with this file, and waits for it.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, NoReturn
+
+HEADER = struct.Struct(">II")
+"""The lengths of a frame's two parts: JSON, then raw bytes."""
+
+WATCH_SECONDS = 0.02
+IDLE_SECONDS = 0.25
+EDIT_SECONDS = 30.0
+SEARCH_SECONDS = 30.0
+MAX_EDIT_BYTES = 8 << 20
+MAX_SEARCH_FILE_BYTES = 4 << 20
+MAX_SEARCH_MATCHES = 500
+MAX_LINE_SHOWN = 400
+MAX_LISTED = 1000
+NICENESS = 5
+SPARE_PROCESSES = 32
+DISK_SECONDS = 0.1
+DISK_STEPS = 8
+"""The workspace is looked at after each growth of the disk by this part of its limit."""
+LEAST_FREE_BYTES = 1 << 30
+"""What stays free of the machine's disk, or a twentieth of a small one."""
+ROOM_BYTES = 8 << 20
+MAX_OPEN_FOLDERS = 200
+MAX_REMEMBERED = 100_000
+MAX_MAPS_BYTES = 1 << 20
+MAX_STATUS_BYTES = 64
+KERNEL_SECONDS = 0.1
+SOCKET_BYTES = 2_000
+IPC_BYTES = 500
+MAX_SOCKET_BYTES = 8 << 20
+FEW_SOCKETS = 8
+"""So few are not asked about ten times a second: they hold little."""
+GUESSED_SOCKET_BYTES = 100_000
+"""Of each, where the kernel does not tell what is in it."""
+OWN_MEMORY_BYTES = 512 << 20
+"""What this process may take for itself: less than it could be made to."""
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
+
+# Each command is read up to a NUL and evaluated in the shell itself, so that directory, variables
+# and functions stay. The two descriptors of the conversation are closed for what it starts.
+_SHELL = (
+    "while IFS= read -r -d '' -u 198 __honk_command; do "
+    'eval "$__honk_command" </dev/null 198<&- 199>&-; '
+    "printf '%s\\0' \"$?\" >&199; done"
+)
+
+
+class Bounded:
+    """Keeps the beginning and the end of an output that may be endless."""
+
+    def __init__(self, limit: int) -> None:
+        self._half = max(limit // 2, 1)
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._total = 0
+
+    def add(self, data: bytes) -> None:
+        self._total += len(data)
+        room = self._half - len(self._head)
+        if room > 0:
+            self._head += data[:room]
+            data = data[room:]
+        self._tail += data
+        if len(self._tail) > 2 * self._half:
+            del self._tail[: -self._half]
+
+    @property
+    def dropped(self) -> int:
+        """How many bytes of the middle are gone."""
+        return self._total - len(self._head) - min(len(self._tail), self._half)
+
+    def value(self) -> bytes:
+        tail = bytes(self._tail[-self._half :])
+        if not self.dropped:
+            return bytes(self._head) + tail
+        gap = f"\n[... {self.dropped} bytes left out ...]\n"
+        return bytes(self._head) + gap.encode() + tail
+
+
+def frame(header: dict[str, Any], data: bytes = b"") -> bytes:
+    """One message of the conversation between worker and sandbox."""
+    text = json.dumps(header).encode()
+    return HEADER.pack(len(text), len(data)) + text + data
+
+
+class Channel:
+    """The worker's end is the only one that this process listens to."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._socket.setblocking(True)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, header: dict[str, Any], data: bytes = b"") -> None:
+        self._socket.sendall(frame(header, data))
+
+    def hand_over(self, descriptors: list[int]) -> None:
+        """Give the worker a copy of each, one with each byte, and keep none."""
+        for fd in descriptors:
+            data = struct.pack("=i", fd)
+            self._socket.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, data)])
+            os.close(fd)
+
+    def receive(self) -> tuple[dict[str, Any], bytes]:
+        """The next message. Raises EOFError when the worker is gone."""
+        lengths = HEADER.unpack(self._exactly(HEADER.size))
+        header = json.loads(self._exactly(lengths[0]))
+        return header, self._exactly(lengths[1])
+
+    def _exactly(self, size: int) -> bytes:
+        parts = bytearray()
+        while len(parts) < size:
+            part = self._socket.recv(min(size - len(parts), 1 << 20))
+            if not part:
+                raise EOFError
+            parts += part
+        return bytes(parts)
+
+
+class Processes:
+    """Everything that runs in this sandbox besides this process."""
+
+    def __init__(self, isolated: bool, limits: dict[str, Any]) -> None:
+        self._isolated = isolated
+        self._memory = int(limits["memory_bytes"])
+        self._count = int(limits["processes"])
+        self._page = resource.getpagesize()
+        self._kernel = Kernel(isolated)
+        self._seen_over = False
+
+    def excess(self) -> str | None:
+        """Which limit is passed: "memory", "processes" or None."""
+        table = self._table()
+        if sum(row[1] for row in table.values()) >= self._count:
+            return "processes"
+        beside = self._kernel.held()
+        resident = sum(row[2] for row in table.values()) * self._page
+        if resident + beside <= self._memory:
+            self._seen_over = False
+            return None
+        # Pages that processes share were counted once for each of them: now share them out.
+        shared_out = beside + sum(self._proportional(pid, row[2]) for pid, row in table.items())
+        before, self._seen_over = self._seen_over, shared_out > self._memory
+        # One look takes a while, and a process that ends during it is easily counted twice.
+        return "memory" if before and self._seen_over else None
+
+    def kill(self, only: int | None = None) -> None:
+        """Kill one session's leader and its group, or everything, and reap it (5 seconds)."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            self._signal(only)
+            reap()
+            if only is not None or not self._table(with_dead=False):
+                return
+            time.sleep(0.001)
+
+    def _signal(self, only: int | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            if only is not None:
+                os.killpg(only, signal.SIGKILL)
+                return
+            if self._isolated:
+                os.kill(-1, signal.SIGKILL)
+                return
+        for pid in self._table():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _proportional(self, pid: int, pages: int) -> int:
+        try:
+            with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+                for line in file:
+                    if line.startswith(b"Pss:"):
+                        return int(line.split()[1]) * 1024
+        except (FileNotFoundError, ProcessLookupError):
+            return 0  # it ended meanwhile, and its pages are counted with whoever shared them
+        except OSError:
+            pass
+        return pages * self._page
+
+    def _table(self, with_dead: bool = True) -> dict[int, tuple[int, int, int]]:
+        """Parent, threads and resident pages by process id."""
+        rows = {}
+        for name in os.listdir("/proc"):
+            if not name.isdigit():
+                continue
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    words = file.read().rpartition(b")")[2].split()
+            except OSError:
+                continue
+            if with_dead or words[0] not in (b"Z", b"X"):
+                rows[int(name)] = (int(words[1]), int(words[17]), int(words[21]))
+        return self._ours(rows)
+
+    def _ours(self, rows: dict[int, tuple[int, int, int]]) -> dict[int, tuple[int, int, int]]:
+        me = os.getpid()
+        if self._isolated:
+            return {pid: row for pid, row in rows.items() if pid != me}
+        ours = {me}
+        found = True
+        while found:
+            new = {pid for pid, row in rows.items() if row[0] in ours and pid not in ours}
+            ours |= new
+            found = bool(new)
+        return {pid: rows[pid] for pid in ours if pid != me and pid in rows}
+
+
+class Held:
+    """What one look at a sandbox's files has found, and whether all could be seen."""
+
+    def __init__(self, most_bytes: int, most_files: int) -> None:
+        self._most_bytes = most_bytes
+        self._most_files = most_files
+        self.size = 0
+        self.count = 0
+        self.whole = True
+        self._linked: set[int] = set()
+
+    def add(self, status: os.stat_result) -> None:
+        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            if status.st_ino in self._linked:
+                return
+            if len(self._linked) < MAX_REMEMBERED:
+                self._linked.add(status.st_ino)
+        self.size += status.st_blocks * 512
+        self.count += 1
+
+    @property
+    def enough(self) -> bool:
+        """Is there nothing left to find out?"""
+        return self.size > self._most_bytes or self.count > self._most_files
+
+
+class Disk:
+    """What this sandbox holds on disks that are the machine's, which others write to too.
+
+    Looking at every file takes a while, so it is done after the disk as a whole has grown.
+    What cannot be seen is taken for what the disk has grown by since the sandbox began.
+    """
+
+    def __init__(self, roots: list[str], isolated: bool, limits: dict[str, Any]) -> None:
+        self._roots = roots
+        self._isolated = isolated
+        self._bytes = int(limits["disk_bytes"])
+        self._files = int(limits["disk_files"])
+        self._first = self._last = self._of_the_disk()
+        self._floor = self._least_free()
+        self._held_before: int | None = None
+        self._next = 0.0
+
+    def excess(self) -> str | None:
+        """Which limit is passed: "disk", "room" (the machine's disk is nearly full) or None."""
+        now = self._of_the_disk()
+        grown = now[0] - self._last[0], now[1] - self._last[1]
+        nearly_full = self._free() < self._floor
+        little = grown[0] < self._bytes // DISK_STEPS and grown[1] < self._files // DISK_STEPS
+        if little and (not nearly_full or time.monotonic() < self._next):
+            return None
+        self._last = now
+        began = time.monotonic()
+        held = self._held()
+        self._next = time.monotonic() + 5 * (time.monotonic() - began)
+        size, count = held.size, held.count
+        if not held.whole:
+            size = max(size, now[0] - self._first[0])
+            count = max(count, now[1] - self._first[1])
+        if size > self._bytes or count > self._files:
+            return "disk"
+        # Near its end, whoever still writes makes room for all others.
+        before, self._held_before = self._held_before, size if nearly_full else None
+        step = min(ROOM_BYTES, self._floor // 4)
+        return "room" if before is not None and size > before + step else None
+
+    def _of_the_disk(self) -> tuple[int, int]:
+        status = os.statvfs(self._roots[0])
+        return (status.f_blocks - status.f_bfree) * status.f_frsize, status.f_files - status.f_ffree
+
+    def _free(self) -> int:
+        status = os.statvfs(self._roots[0])
+        return status.f_bavail * status.f_frsize
+
+    def _least_free(self) -> int:
+        """So much is kept free; nothing where the disk was as full before the sandbox began."""
+        status = os.statvfs(self._roots[0])
+        floor = min(LEAST_FREE_BYTES, status.f_blocks * status.f_frsize // 20)
+        return floor if self._free() >= floor else 0
+
+    def _held(self) -> Held:
+        """All files, those without a name too."""
+        found = Held(self._bytes, self._files)
+        for root in self._roots:
+            _add_tree(root, found)
+        # Without a pid namespace the processes are those of the whole machine.
+        if self._isolated and not found.enough:
+            _add_nameless(self._roots, found)
+        return found
+
+
+def _add_tree(root: str, found: Held) -> None:
+    """Every file below it. Nothing is opened by a path, which could be too long."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    # Directories that are open, each with the names below it that are still to be looked into.
+    waiting: list[tuple[int, list[str]]] = []
+
+    def enter(name: str, above: int | None) -> None:
+        try:
+            fd = os.open(name, flags, dir_fd=above)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError:
+            found.whole = False
+            return
+        waiting.append((fd, _add_entries(fd, found)))
+
+    enter(root, None)
+    while waiting:
+        fd, names = waiting[-1]
+        if found.enough or not names:
+            waiting.pop()
+            os.close(fd)
+        elif len(waiting) > MAX_OPEN_FOLDERS:
+            found.whole = False
+            names.clear()
+        else:
+            name = names.pop()
+            if not names:
+                waiting.pop()
+            enter(name, fd)
+            if not names:
+                os.close(fd)
+
+
+def _add_entries(folder: int, found: Held) -> list[str]:
+    """Add what is in a directory, and name the directories in it."""
+    below = []
+    here = os.fstat(folder).st_dev
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if status.st_dev != here:
+                    continue  # something mounted there: it has a size of its own
+                found.add(status)
+                if stat.S_ISDIR(status.st_mode):
+                    below.append(entry.name)
+                if found.enough:
+                    break
+    except OSError:
+        found.whole = False
+    return below
+
+
+def _add_nameless(roots: list[str], found: Held) -> None:
+    """Files that are deleted and still held: open, mapped, or on their way through a socket."""
+    seen: set[tuple[int, int]] = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        if pid == str(os.getpid()):
+            continue
+        try:
+            for folder, name in _descriptors(pid):
+                status = os.stat(f"{folder}/fd/{name}")  # noqa: PTH116
+                if stat.S_ISSOCK(status.st_mode):
+                    found.whole = found.whole and not _carries(f"{folder}/fdinfo/{name}")
+                key = (status.st_dev, status.st_ino)
+                if status.st_nlink or not stat.S_ISREG(status.st_mode) or key in seen:
+                    continue
+                seen.add(key)
+                found.add(status)
+                if found.enough or len(seen) > MAX_REMEMBERED:
+                    found.whole = False
+                    return
+            found.whole = found.whole and not _maps_deleted(pid, roots)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        except OSError:
+            found.whole = False
+
+
+def _descriptors(pid: str) -> Iterator[tuple[str, str]]:
+    """All threads of a process have the same ones (the filter sees to that), if any is alive."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        folder = f"/proc/{pid}/task/{thread}"
+        names = os.listdir(f"{folder}/fd")
+        if names:
+            return ((folder, name) for name in names)
+    return iter(())
+
+
+def _carries(info: str) -> bool:
+    """Are descriptors on their way through this socket?"""
+    with open(info, "rb") as file:
+        return any(
+            line.startswith(b"scm_fds:") and int(line.split()[1]) > 0
+            for line in file.read(4096).splitlines()
+        )
+
+
+def _maps_deleted(pid: str, roots: list[str]) -> bool:
+    """Does it map a deleted file? How much of it there is on the disk cannot be seen."""
+    with open(f"/proc/{pid}/maps", "rb") as file:
+        text = file.read(MAX_MAPS_BYTES)
+    starts = tuple(os.fsencode(root) + b"/" for root in roots)
+    return len(text) >= MAX_MAPS_BYTES or any(
+        line.endswith(b" (deleted)") and line.split(None, 5)[5].startswith(starts)
+        for line in text.splitlines()
+        if line.count(b" ") >= 5
+    )
+
+
+class Kernel:
+    """Memory that the kernel holds for this sandbox and that is in no process's resident set.
+
+    System V segments, queues and semaphores, and what waits in sockets. A socket that asks the
+    kernel about all of them has to be opened before the filter of system calls forbids it.
+    """
+
+    def __init__(self, isolated: bool) -> None:
+        self._isolated = isolated
+        self._asking: socket.socket | None = None
+        self._next = 0.0
+        self._last = 0
+        if isolated:
+            with contextlib.suppress(OSError):
+                self._asking = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG)
+                self._asking.settimeout(1)
+
+    def held(self) -> int:
+        """Bytes, looked at ten times a second."""
+        now = time.monotonic()
+        if self._isolated and now >= self._next:
+            self._last = sum(_of_ipc()) + self._of_sockets()
+            self._next = now + KERNEL_SECONDS
+        return self._last
+
+    def _of_sockets(self) -> int:
+        number = _number_of_sockets()
+        if number <= FEW_SOCKETS:
+            return 0
+        if self._asking is None:
+            return number * GUESSED_SOCKET_BYTES
+        total = 0
+        try:
+            for message in self._dump(_UNIX_REQUEST):
+                total += _of_unix(message)
+            for request in _INET_REQUESTS:
+                total += sum(map(_of_inet, self._dump(request)))
+        except (OSError, struct.error):
+            return max(total, number * GUESSED_SOCKET_BYTES)
+        return total
+
+    def _dump(self, request: bytes) -> Iterator[bytes]:
+        """Every message of the answer (sock_diag(7))."""
+        assert self._asking is not None
+        self._asking.send(_NLMSG.pack(_NLMSG.size + len(request), 20, 0x301, 1, 0) + request)
+        while True:
+            data = self._asking.recv(1 << 18)
+            at = 0
+            while at + _NLMSG.size <= len(data):
+                size, kind = _NLMSG.unpack_from(data, at)[:2]
+                if kind == _NLMSG_DONE:
+                    return
+                if kind == _NLMSG_ERROR:
+                    raise OSError("the kernel does not tell")
+                yield data[at + _NLMSG.size : at + size]
+                at += (size + 3) & ~3
+
+
+_SOCK_DIAG = 4
+_NLMSG = struct.Struct("=IHHII")
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_UNIX_REQUEST = struct.pack("=BBHIII8x", socket.AF_UNIX, 0, 0, 0xFFFFFFFF, 0, 0x34)
+_INET_REQUESTS = tuple(
+    struct.pack("=BBBBI48x", family, protocol, 0x40, 0, 0xFFFFFFFF)
+    for family in (socket.AF_INET, socket.AF_INET6)
+    for protocol in (6, 17)
+)
+_UNIX_PEER, _UNIX_LENGTHS, _UNIX_MEMORY, _INET_MEMORY = 2, 4, 5, 7
+
+
+def largest_buffer() -> int:
+    """What a socket may have waiting."""
+    try:
+        with open("/proc/sys/net/core/wmem_max", "rb") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return MAX_SOCKET_BYTES
+
+
+def _attributes(message: bytes, at: int) -> dict[int, bytes]:
+    found = {}
+    while at + 4 <= len(message):
+        size, kind = struct.unpack_from("=HH", message, at)
+        found[kind] = message[at + 4 : at + max(size, 4)]
+        at += (max(size, 4) + 3) & ~3
+    return found
+
+
+def _of_unix(message: bytes) -> int:
+    """What was sent is the sender's, unless that is gone: then nobody tells how much it is."""
+    found = _attributes(message, 16)
+    memory = struct.unpack_from("=3I", found.get(_UNIX_MEMORY, bytes(12)))[2]
+    waiting = struct.unpack_from("=I", found.get(_UNIX_LENGTHS, bytes(4)))[0]
+    peer = struct.unpack_from("=I", found.get(_UNIX_PEER, bytes(4)))[0]
+    listens = message[2] == _LISTENS
+    if waiting and not peer and not listens:
+        # A message of one byte takes most of a kilobyte.
+        memory += max(waiting, min(waiting << 10, 2 * largest_buffer()))
+    return SOCKET_BYTES + int(memory)
+
+
+def _of_inet(message: bytes) -> int:
+    memory = _attributes(message, 72).get(_INET_MEMORY, b"")
+    if len(memory) < 32:
+        return SOCKET_BYTES
+    words = struct.unpack_from("=8I", memory)
+    return int(SOCKET_BYTES + words[0] + max(words[2], words[5]) + words[7])
+
+
+_LISTENS = 10
+
+
+def _number_of_sockets() -> int:
+    """All of this network namespace, those on their way through others too."""
+    try:
+        with open("/proc/net/sockstat", "rb") as file:
+            return int(file.readline().split()[2])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _of_ipc() -> Iterator[int]:
+    """Segments, messages and semaphores (proc(5), /proc/sysvipc)."""
+    for kind, weigh in _IPC:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            with open(f"/proc/sysvipc/{kind}", "rb") as file:
+                rows = file.read(MAX_MAPS_BYTES).splitlines()[1:]
+            yield sum(weigh([int(word) for word in row.split()]) for row in rows)
+
+
+_IPC: tuple[tuple[str, Callable[[list[int]], int]], ...] = (
+    ("shm", lambda row: IPC_BYTES + row[14] + row[15]),
+    ("msg", lambda row: IPC_BYTES + row[3] + row[4] * 128),
+    ("sem", lambda row: IPC_BYTES + row[3] * 128),
+)
+
+
+def reap() -> dict[int, int]:
+    """Exit codes of the children that ended (128 + signal, as a shell counts)."""
+    ended: dict[int, int] = {}
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        code = os.waitstatus_to_exitcode(status) if sys.version_info >= (3, 9) else _code(status)
+        ended[pid] = code if code >= 0 else 128 - code
+
+
+def _code(status: int) -> int:
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+class Shell:
+    """The agent's shell and the three pipes to it."""
+
+    def __init__(self, pid: int, commands: int, status: int, output: int) -> None:
+        self.pid = pid
+        self.commands = commands
+        self.status = status
+        self.output = output
+
+    def close(self) -> None:
+        for fd in (self.commands, self.status, self.output):
+            os.close(fd)
+
+
+class Inside:
+    """Answers the worker's requests, one after the other."""
+
+    def __init__(self, channel: Channel, config: dict[str, Any]) -> None:
+        self.channel = channel
+        self.workspace = str(config["workspace"])
+        self.environment = dict(config["environment"])
+        self.limits = dict(config["limits"])
+        self.isolated = bool(config["isolated"])
+        self.processes = Processes(self.isolated, self.limits)
+        self.disk = Disk([self.workspace, *config["written"]], self.isolated, self.limits)
+        self.last_disk = 0.0
+        self.shell: Shell | None = None
+        self.output = Bounded(int(self.limits["output_bytes"]))
+        self.started: set[int] = set()
+        self.ended: dict[int, int] = {}
+        self.last_watch = 0.0
+        self.wake = self._wake_on_children()
+
+    def serve(self) -> None:
+        """Until the worker hangs up."""
+        while True:
+            ready = self.tend(IDLE_SECONDS, [self.channel.fileno()])
+            if self.processes_over():
+                self.processes.kill()
+                self.drop_shell()
+            if self.channel.fileno() not in ready:
+                continue
+            try:
+                header, data = self.channel.receive()
+            except EOFError:
+                return
+            reply, output = self.answer(header, data)
+            self.channel.send(reply, output)
+
+    def answer(self, header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+        operation = header["op"]
+        if operation == "run":
+            return self.run(header["argv"], header["fds"])
+        if operation == "bash":
+            return self.bash(data, float(header["seconds"]))
+        if operation == "restart":
+            self.processes.kill()
+            self.drop_shell()
+            return {"exit": 0}, b""
+        if operation == "edit":
+            request = json.loads(data)
+            return self.aside(lambda: edit(self.workspace, request), EDIT_SECONDS)
+        if operation == "search":
+            pattern, path = json.loads(data)
+            return self.aside(lambda: search(self.workspace, pattern, path), SEARCH_SECONDS)
+        raise ValueError(operation)
+
+    # One command
+
+    def run(self, argv: list[str], fds: list[int]) -> tuple[dict[str, Any], bytes]:
+        """Start it on the worker's own descriptors and wait. The worker keeps the time."""
+        pid = self.spawn(argv, {0: fds[0], 1: fds[1], 2: fds[2]})
+        for fd in set(fds):
+            os.close(fd)
+        while pid not in self.ended:
+            self.attend([])
+            killed = self.processes_over()
+            if killed:
+                self.processes.kill()
+                return {"exit": None, "killed": killed}, b""
+        return {"exit": self.ended.pop(pid)}, b""
+
+    # The agent's shell
+
+    def bash(self, command: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
+        shell = self.shell or self.start_shell()
+        todo = command.replace(b"\0", b"") + b"\0"
+        deadline = time.monotonic() + seconds
+        status = bytearray()
+        while True:
+            todo = self.feed(shell, todo)
+            self.attend([shell.status], [shell.commands] if todo else [])
+            status += read_some(shell.status)
+            if b"\0" in status or len(status) > MAX_STATUS_BYTES:
+                return self.finished(shell, bytes(status))
+            if shell.pid in self.ended:
+                return self.shell_gone(shell)
+            killed = self.processes_over()
+            if killed:
+                return self.put_down(killed, f"The command passed its limit of {killed}")
+            if time.monotonic() > deadline:
+                return self.put_down(None, f"The command took over {seconds:g} seconds")
+
+    def finished(self, shell: Shell, status: bytes) -> tuple[dict[str, Any], bytes]:
+        code = status.split(b"\0")[0] or b"0"
+        if not code.isdigit() or b"\0" not in status:
+            # Only the shell writes there, unless what it runs has found its descriptor.
+            return self.put_down(None, "Something else wrote where the shell tells its exit codes")
+        self.drain(shell)
+        return self.result(int(code))
+
+    def shell_gone(self, shell: Shell) -> tuple[dict[str, Any], bytes]:
+        code = self.ended.pop(shell.pid)
+        self.drain(shell)
+        self.drop_shell()
+        self.say(f"The shell ended with exit code {code} and is started again")
+        return self.result(code)
+
+    def put_down(self, killed: str | None, why: str) -> tuple[dict[str, Any], bytes]:
+        self.processes.kill()
+        if self.shell:
+            self.drain(self.shell)
+        self.drop_shell()
+        self.say(why + ": everything was killed and the shell is started again")
+        reply, output = self.result(None)
+        reply.update(killed=killed, timed_out=killed is None)
+        return reply, output
+
+    def say(self, words: str) -> None:
+        self.output.add(f"\n[{words}; its directory and variables are as at the start.]\n".encode())
+
+    def result(self, code: int | None) -> tuple[dict[str, Any], bytes]:
+        output, self.output = self.output, Bounded(int(self.limits["output_bytes"]))
+        return {"exit": code, "dropped": output.dropped}, output.value()
+
+    def start_shell(self) -> Shell:
+        commands, statuses, outputs = os.pipe(), os.pipe(), os.pipe()
+        argv = ["bash", "--noprofile", "--norc", "-c", _SHELL]
+        null = os.open(os.devnull, os.O_RDONLY)
+        inner = {0: null, 1: outputs[1], 2: outputs[1], 198: commands[0], 199: statuses[1]}
+        pid = self.spawn(argv, inner)
+        for fd in (null, commands[0], statuses[1], outputs[1]):
+            os.close(fd)
+        for fd in (commands[1], statuses[0], outputs[0]):
+            os.set_blocking(fd, False)
+        self.shell = Shell(pid, commands[1], statuses[0], outputs[0])
+        return self.shell
+
+    def drop_shell(self) -> None:
+        if self.shell:
+            self.processes.kill(self.shell.pid)
+            self.ended.pop(self.shell.pid, None)
+            self.shell.close()
+            self.shell = None
+
+    @staticmethod
+    def feed(shell: Shell, todo: bytes) -> bytes:
+        if todo:
+            with contextlib.suppress(BlockingIOError, BrokenPipeError):
+                return todo[os.write(shell.commands, todo) :]
+        return todo
+
+    def drain(self, shell: Shell) -> None:
+        """What is in the pipe by now; a writer in the background may never end."""
+        for _ in range(64):
+            data = read_some(shell.output)
+            if not data:
+                return
+            self.output.add(data)
+
+    # Work of our own, in a child that can be killed
+
+    def aside(
+        self,
+        work: Callable[[], str],
+        seconds: float,
+    ) -> tuple[dict[str, Any], bytes]:
+        ours, theirs = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            self._work_aside(work, theirs)
+        self.started.add(pid)
+        os.close(theirs)
+        os.set_blocking(ours, False)
+        told = Bounded(int(self.limits["output_bytes"]))
+        deadline = time.monotonic() + seconds
+        while pid not in self.ended and time.monotonic() < deadline:
+            self.attend([ours])
+            told.add(read_some(ours))
+        if pid not in self.ended:
+            self.processes.kill(pid)
+            told = Bounded(1000)
+            told.add(f"It took over {seconds:g} seconds and was ended.".encode())
+        told.add(read_some(ours))
+        os.close(ours)
+        return {"exit": self.ended.pop(pid, 137), "dropped": told.dropped}, told.value()
+
+    def _work_aside(self, work: Callable[[], str], out: int) -> NoReturn:
+        code, text = 1, ""
+        try:
+            os.setsid()
+            if self.isolated:
+                keep_capabilities(ctypes.CDLL(None), 0)
+            self.apply_limits()
+            code, text = 0, work()
+        except EditRefusedError as refusal:
+            text = str(refusal)
+        except OSError as error:
+            text = f"{error.filename or 'It'}: {error.strerror}"
+        except MemoryError:
+            text = "It needs more memory than there is."
+        except Exception as error:  # noqa: BLE001 - it must not go on as a second first process
+            text = f"It failed: {error!r}."
+        with contextlib.suppress(OSError), os.fdopen(out, "wb") as file:
+            file.write(text.encode("utf-8", "replace"))
+        os._exit(code)
+
+    # The machinery below all of it
+
+    def attend(self, readable: list[int], writable: list[int] | None = None) -> None:
+        """`tend` while a request is answered. Raises EOFError when the worker gave up on it."""
+        channel = self.channel.fileno()
+        if channel in self.tend(WATCH_SECONDS, [channel, *readable], writable):
+            raise EOFError
+
+    def tend(
+        self,
+        seconds: float,
+        readable: list[int],
+        writable: list[int] | None = None,
+    ) -> list[int]:
+        """Wait for something to happen; reap, and keep the shell's output flowing."""
+        outputs = [self.shell.output] if self.shell else []
+        # Descriptors have the numbers that the worker gave them; select() takes only small ones.
+        waiting = select.poll()
+        for fd in (self.wake, *readable, *outputs):
+            waiting.register(fd, select.POLLIN)
+        for fd in writable or ():
+            waiting.register(fd, select.POLLOUT)
+        ready = [fd for fd, _ in waiting.poll(seconds * 1000)]
+        if self.wake in ready:
+            read_some(self.wake)
+        for fd in outputs:
+            if fd in ready:
+                self.output.add(read_some(fd) or b"")
+        for pid, code in reap().items():
+            if pid in self.started:
+                self.started.remove(pid)
+                self.ended[pid] = code
+        return ready
+
+    def processes_over(self) -> str | None:
+        now = time.monotonic()
+        if now - self.last_watch < WATCH_SECONDS:
+            return None
+        self.last_watch = now
+        if now - self.last_disk > DISK_SECONDS:
+            self.last_disk = now
+            passed = self.disk.excess()
+            if passed:
+                return passed
+        return self.processes.excess()
+
+    def spawn(self, argv: list[str], fds: dict[int, int]) -> int:
+        pid = os.fork()
+        if pid == 0:
+            self._become(argv, fds)
+        self.started.add(pid)
+        return pid
+
+    def _become(self, argv: list[str], fds: dict[int, int]) -> NoReturn:
+        try:
+            os.setsid()
+            place(fds)
+            self.apply_limits()
+            for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            os.chdir(self.workspace)
+            os.execvpe(argv[0], argv, self.environment)  # noqa: S606 - it is what a sandbox is for
+        except (OSError, ValueError) as error:
+            os.write(2, f"honk: cannot run {argv[0]}: {error}\n".encode())
+        finally:
+            os._exit(127)
+        raise AssertionError
+
+    def apply_limits(self) -> None:
+        os.nice(NICENESS)
+        limits = [
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_MEMLOCK, 8 << 20),
+            (resource.RLIMIT_MSGQUEUE, 0),
+            (resource.RLIMIT_CPU, int(self.limits["cpu_seconds"])),
+            (resource.RLIMIT_FSIZE, int(self.limits["file_bytes"])),
+            (resource.RLIMIT_NOFILE, int(self.limits["open_files"])),
+            (resource.RLIMIT_DATA, int(self.limits["memory_bytes"])),
+        ]
+        if self.isolated:
+            # Set inside the user namespace it counts the processes of this sandbox alone.
+            # It only stops what outruns the watch, which ends the command at the limit itself.
+            most = int(self.limits["processes"]) + SPARE_PROCESSES
+            limits.append((resource.RLIMIT_NPROC, most))
+        for kind, value in limits:
+            hard = resource.getrlimit(kind)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(kind, (value, value))
+
+    def _wake_on_children(self) -> int:
+        ours, theirs = os.pipe()
+        os.set_blocking(ours, False)
+        os.set_blocking(theirs, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+        return ours
+
+
+def place(fds: dict[int, int]) -> None:
+    """Put descriptors at the numbers that a command expects; close every other one."""
+    # First out of the way of all targets, so that none is overwritten before it is used.
+    lifted = {target: fcntl.fcntl(fd, fcntl.F_DUPFD, 200) for target, fd in fds.items()}
+    for target, fd in lifted.items():
+        os.dup2(fd, target, inheritable=True)
+    kept = sorted(fds)
+    for index, low in enumerate(kept):
+        high = kept[index + 1] if index + 1 < len(kept) else 1 << 20
+        os.closerange(max(low + 1, 3), max(high, 3))
+
+
+def read_some(fd: int) -> bytes:
+    """What can be read at once, at most 64 KiB; nothing at the end or when there is none yet."""
+    try:
+        return os.read(fd, 1 << 16)
+    except BlockingIOError:
+        return b""
+
+
+class EditRefusedError(Exception):
+    """What the agent asked for cannot be done; the message tells it why."""
+
+
+# The file tools. They follow links and trust no name: whatever they reach is inside the sandbox.
+
+
+def resolve(workspace: str, path: object) -> str:
+    """An absolute path; relative ones are taken from the workspace."""
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise EditRefusedError("The path must be a text.")
+    if path == "/workspace" or path.startswith("/workspace/"):
+        path = path[len("/workspace/") :]
+    return os.path.normpath(os.path.join(workspace, path))
+
+
+def read_regular(path: str, most: int) -> bytes:
+    """Read a file without ever waiting on a FIFO or a device."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise EditRefusedError(f"{path} is not a regular file.")
+        if status.st_size > most:
+            raise EditRefusedError(f"{path} is {status.st_size} bytes; at most {most} are handled.")
+        return file.read(most)
+
+
+def write_regular(path: str, data: bytes) -> None:
+    """Write in place, so that mode and links of an existing file stay."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o644)
+    with os.fdopen(fd, "wb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise EditRefusedError(f"{path} is not a regular file.")
+        file.truncate(0)
+        file.write(data)
+
+
+def text_of(request: dict[str, Any], name: str, missing: str | None = None) -> str:
+    value = request.get(name, missing)
+    if not isinstance(value, str):
+        raise EditRefusedError(f"`{name}` is needed, as a text.")
+    return value
+
+
+def edit(workspace: str, request: dict[str, Any]) -> str:
+    """One request of the `text_editor_20250728` tool."""
+    command = request.get("command")
+    path = resolve(workspace, request.get("path"))
+    if command == "view":
+        return view(path, request.get("view_range"))
+    if command == "create":
+        write_regular(path, text_of(request, "file_text").encode("utf-8", "surrogateescape"))
+        return f"{path} is written."
+    if command == "str_replace":
+        old, new = text_of(request, "old_str"), text_of(request, "new_str", "")
+        return str_replace(path, old, new)
+    if command == "insert":
+        return insert(path, request.get("insert_line"), text_of(request, "insert_text"))
+    raise EditRefusedError(f"{command!r} is not one of view, create, str_replace, insert.")
+
+
+def view(path: str, span: object) -> str:
+    if os.path.isdir(path):
+        return listing(path)
+    data = read_regular(path, MAX_EDIT_BYTES)
+    if b"\0" in data[:8192]:
+        raise EditRefusedError(f"{path} is a binary file of {len(data)} bytes.")
+    lines = data.decode("utf-8", "backslashreplace").split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    first, last = line_span(span, len(lines))
+    if not lines:
+        return f"{path} is empty."
+    shown = enumerate(lines[first - 1 : last], first)
+    return "\n".join(f"{number:6d}\t{line}" for number, line in shown)
+
+
+def line_span(span: object, count: int) -> tuple[int, int]:
+    if span is None:
+        return 1, count
+    if not isinstance(span, list) or len(span) != 2 or not all(type(n) is int for n in span):
+        raise EditRefusedError("`view_range` must be two line numbers.")
+    first, last = span[0], count if span[1] == -1 else min(span[1], count)
+    if not 1 <= first <= max(count, 1) or last < first - (not count):
+        raise EditRefusedError(f"The file has {count} lines; {span} is not a range of them.")
+    return first, last
+
+
+def listing(top: str) -> str:
+    """Two levels of names, hidden ones left out."""
+    found: list[str] = []
+    folders = [top]
+    while folders:
+        folder = folders.pop()
+        inner, files = names_in(folder)
+        inner = [name for name in inner if not name.startswith(".")]
+        names = [name + "/" for name in inner]
+        names += [name for name in files if not name.startswith(".")]
+        found += [os.path.join(folder, name) for name in names]
+        if folder == top:
+            folders = [os.path.join(top, name) for name in reversed(inner)]
+        if len(found) > MAX_LISTED:
+            return "\n".join([top, *found[:MAX_LISTED], "(and more)"])
+    return "\n".join([top, *found])
+
+
+def names_in(folder: str) -> tuple[list[str], list[str]]:
+    """Directories and other things in it, in order; nothing where it cannot be looked into."""
+    folders: list[str] = []
+    others: list[str] = []
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            (folders if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
+    return sorted(folders), sorted(others)
+
+
+def str_replace(path: str, old: str, new: str) -> str:
+    data = read_regular(path, MAX_EDIT_BYTES)
+    before, after = as_bytes(old), as_bytes(new)
+    if b"\r\n" in data and before not in data:
+        before, after = with_crlf(before), with_crlf(after)
+    if not before:
+        raise EditRefusedError("`old_str` is empty.")
+    count = data.count(before)
+    if count != 1:
+        lines = [str(data.count(b"\n", 0, at) + 1) for at in places(data, before)]
+        where = f", in lines {', '.join(lines[:20])}" if count else ""
+        raise EditRefusedError(
+            f"`old_str` must be in {path} exactly once, but is there {count} times{where}."
+        )
+    at = data.index(before)
+    write_regular(path, data[:at] + after + data[at + len(before) :])
+    return f"{path} is changed in line {data.count(10, 0, at) + 1}."
+
+
+def as_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def with_crlf(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def places(data: bytes, part: bytes) -> list[int]:
+    found: list[int] = []
+    at = data.find(part)
+    while at >= 0 and len(found) < 20:
+        found.append(at)
+        at = data.find(part, at + 1)
+    return found
+
+
+def insert(path: str, line: object, text: str) -> str:
+    data = read_regular(path, MAX_EDIT_BYTES)
+    lines = data.splitlines(keepends=True) if b"\n" not in data else split_lines(data)
+    if type(line) is not int or not 0 <= line <= len(lines):
+        raise EditRefusedError(f"`insert_line` must be from 0 to {len(lines)}.")
+    added = as_bytes(text)
+    if b"\r\n" in data:
+        added = with_crlf(added)
+    newline = b"\r\n" if b"\r\n" in data else b"\n"
+    if line < len(lines) and not added.endswith(b"\n"):
+        added += newline
+    if line and not lines[line - 1].endswith(b"\n"):
+        lines[line - 1] += newline
+    write_regular(path, b"".join([*lines[:line], added, *lines[line:]]))
+    return f"{path} has the text after line {line}."
+
+
+def split_lines(data: bytes) -> list[bytes]:
+    """At line feeds only: a lone carriage return or form feed is no end of a line to git."""
+    lines = [part + b"\n" for part in data.split(b"\n")]
+    lines[-1] = lines[-1][:-1]
+    return lines if lines[-1] else lines[:-1]
+
+
+def search(workspace: str, pattern: str, path: str) -> str:
+    """Lines that a regular expression matches, as `path:line: text`."""
+    try:
+        wanted = re.compile(pattern)
+    except re.error as error:
+        raise EditRefusedError(f"{pattern!r} is not a regular expression: {error}.") from error
+    top = resolve(workspace, path or ".")
+    if not os.path.lexists(top):
+        raise EditRefusedError(f"There is no {path}.")
+    found: list[str] = []
+    for file in files_below(top):
+        for number, line in matching_lines(file, wanted):
+            name = os.path.relpath(file, workspace)
+            found.append(f"{name}:{number}: {line[:MAX_LINE_SHOWN]}")
+            if len(found) >= MAX_SEARCH_MATCHES:
+                found.append(f"(more than {MAX_SEARCH_MATCHES} lines match; narrow the search)")
+                return "\n".join(found)
+    return "\n".join(found) if found else "Nothing matches."
+
+
+def files_below(top: str) -> Iterator[str]:
+    if not os.path.isdir(top):
+        yield top
+        return
+    waiting = [top]
+    while waiting:
+        folder = waiting.pop()
+        folders, files = names_in(folder)
+        for name in files:
+            yield os.path.join(folder, name)
+        waiting += [os.path.join(folder, name) for name in reversed(folders) if name != ".git"]
+
+
+def matching_lines(path: str, wanted: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+    try:
+        data = read_regular(path, MAX_SEARCH_FILE_BYTES)
+    except (OSError, EditRefusedError):
+        return
+    if b"\0" in data[:8192]:
+        return
+    for number, line in enumerate(data.decode("utf-8", "replace").split("\n"), 1):
+        if wanted.search(line):
+            yield number, line.rstrip("\r")
+
+
+class WallsError(Exception):
+    """What bubblewrap has begun cannot be finished here; the message says at what."""
+
+
+class Walls:
+    """What bubblewrap cannot do: sizes and numbers of files, terminals and segments.
+
+    Bubblewrap leaves the first process as root of a user namespace of its own, with what is needed
+    for this and no more. Afterwards it has the identity and the namespace that everything inside
+    has, and nothing can be mounted any more.
+    """
+
+    def __init__(self, wanted: dict[str, Any]) -> None:
+        self._wanted = wanted
+        self._libc = ctypes.CDLL(None, use_errno=True)
+
+    def finish(self) -> list[int]:
+        """Returns descriptors of the folders that the worker reads when all is over."""
+        folders = [self._scratch(each) for each in self._wanted["scratch"]]
+        terminals = self._wanted["terminals"]
+        if terminals:
+            options = f"newinstance,ptmxmode=0666,mode=620,max={terminals}"
+            self._mount("devpts", "/dev/pts", options, _NOSUID | _NOEXEC)
+        for name, value in self._wanted["sysctl"].items():
+            self._set("/proc/sys/" + name, value)
+        with open("/proc/sys/user/max_user_namespaces", "w") as file:
+            file.write(str(self._wanted["namespaces"]))
+        # Whoever runs in here owns the namespaces that these numbers are of.
+        self._call("mount", b"/proc/sys", b"/proc/sys", None, _BIND, None)
+        kept = _REMOUNT | _BIND | _READ_ONLY | _NOSUID | _NODEV | _NOEXEC
+        self._call("mount", None, b"/proc/sys", None, kept, None)
+        self._become(self._wanted["id"])
+        return [fd for fd in folders if fd is not None]
+
+    def close(self) -> None:
+        """Give up all that is not needed to watch, and let the filter begin."""
+        for number in range(64):
+            if self._libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
+                break
+        keep_capabilities(self._libc, _CAP_DAC_READ_SEARCH | _CAP_SYS_PTRACE)
+        program = bytes.fromhex(self._wanted["filter"])
+        count = len(program) // 8
+        described = _FilterProgram(count, ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p))
+        self._call("prctl", _PR_SET_SECCOMP, 2, ctypes.byref(described), 0, 0)
+        # Who changes identity is no longer told of its parent's death.
+        self._call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+    def _scratch(self, wanted: dict[str, Any]) -> int | None:
+        options = f"mode={wanted['mode']},size={wanted['bytes']},nr_inodes={wanted['files']}"
+        self._mount("tmpfs", wanted["target"], options, _NOSUID | _NODEV)
+        if not wanted["kept"]:
+            return None
+        return os.open(wanted["target"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _mount(self, kind: str, target: str, options: str, flags: int) -> None:
+        words = (kind.encode(), os.fsencode(target), kind.encode(), flags, options.encode())
+        self._call("mount", *words)
+
+    def _set(self, path: str, value: str) -> None:
+        """What an older kernel does not let a namespace's root set is watched alone."""
+        with contextlib.suppress(OSError), open(path, "w") as file:
+            file.write(value)
+
+    def _become(self, user: int) -> None:
+        if user:
+            self._call("unshare", _CLONE_NEWUSER)
+            for name, text in (
+                ("uid_map", f"{user} 0 1"),
+                ("setgroups", "deny"),
+                ("gid_map", f"{user} 0 1"),
+            ):
+                with open(f"/proc/self/{name}", "w") as file:
+                    file.write(text)
+
+    def _call(self, name: str, *words: Any) -> None:
+        ctypes.set_errno(0)
+        given = [ctypes.c_ulong(word) if isinstance(word, int) else word for word in words]
+        if getattr(self._libc, name)(*given) != 0:
+            raise WallsError(f"{name}: {os.strerror(ctypes.get_errno())}")
+
+
+class _FilterProgram(ctypes.Structure):
+    _fields_ = (("count", ctypes.c_ushort), ("code", ctypes.c_void_p))
+
+
+def keep_capabilities(libc: Any, kept: int) -> None:
+    """The others are gone for good; a command that is started has none in any case."""
+    header = struct.pack("=Ii", 0x20080522, 0)
+    data = struct.pack("=6I", kept, kept, 0, 0, 0, 0)
+    if libc.capset(header, data) != 0:
+        raise WallsError("capset")
+
+
+_READ_ONLY, _NOSUID, _NODEV, _NOEXEC, _REMOUNT, _BIND = 1, 2, 4, 8, 32, 4096
+_CLONE_NEWUSER = 0x10000000
+_PR_CAPBSET_DROP, _PR_SET_SECCOMP = 24, 22
+_CAP_DAC_READ_SEARCH, _CAP_SYS_PTRACE = 1 << 2, 1 << 19
+
+
+def shield(isolated: bool) -> None:
+    """Nothing inside may trace this process or read its memory; it adopts what is orphaned."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if not isolated:
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if isolated and (hard == resource.RLIM_INFINITY or hard > OWN_MEMORY_BYTES):
+        resource.setrlimit(resource.RLIMIT_DATA, (OWN_MEMORY_BYTES, hard))
+    # A first process is deaf to signals from inside as long as it has no handler for them.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def main() -> None:
+    channel = Channel(int(sys.argv[1]))
+    config, _ = channel.receive()
+    walls = Walls(config["walls"]) if config["walls"] else None
+    folders: list[int] = []
+    os.umask(0o022)
+    try:
+        if walls:
+            folders = walls.finish()
+        inside = Inside(channel, config)
+        if walls:
+            walls.close()
+    except (WallsError, OSError) as error:
+        channel.send({"unfinished": str(error)})
+        return
+    shield(bool(config["isolated"]))
+    channel.send({"ready": True})
+    channel.hand_over(folders)
+    try:
+        inside.serve()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass
+    finally:
+        inside.processes.kill()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Reading what a command writes, without ever holding more than asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from app.sandbox.inside import Bounded
+
+_CHUNK = 1 << 16
+_BREATH_BYTES = 1 << 20
+_BREATH_SECONDS = 0.005
+
+
+class OutputSink(Protocol):
+    """Takes output as it comes."""
+
+    def add(self, data: bytes) -> None: ...
+
+
+class FileSink:
+    """Writes to a file up to a size; what is beyond it is counted, not kept."""
+
+    def __init__(self, target: Path | BinaryIO, limit: int) -> None:
+        self._owned = target.open("wb") if isinstance(target, Path) else None
+        self._file: BinaryIO = self._owned or target  # type: ignore[assignment]
+        self._room = limit
+        self.dropped = 0
+
+    def add(self, data: bytes) -> None:
+        kept = data[: self._room]
+        self._file.write(kept)
+        self._room -= len(kept)
+        self.dropped += len(data) - len(kept)
+
+    def close(self) -> None:
+        self._file.flush()
+        if self._owned is not None:
+            self._owned.close()
+
+
+class OutputReader:
+    """Empties one pipe into a sink for as long as the loop runs.
+
+    After each mebibyte it rests for some milliseconds: a command that writes without end gets a
+    slow reader, and the worker stays free for everybody else.
+    """
+
+    def __init__(self, fd: int, sink: OutputSink) -> None:
+        self._fd = fd
+        self._sink = sink
+        self._loop = asyncio.get_running_loop()
+        self._since_breath = 0
+        self._resume: asyncio.TimerHandle | None = None
+        os.set_blocking(fd, False)
+        self._loop.add_reader(fd, self._read)
+
+    def _read(self) -> None:
+        data = self._next()
+        if not data:
+            self._loop.remove_reader(self._fd)
+            return
+        self._since_breath += len(data)
+        if self._since_breath >= _BREATH_BYTES:
+            self._since_breath = 0
+            self._loop.remove_reader(self._fd)
+            self._resume = self._loop.call_later(_BREATH_SECONDS, self._again)
+
+    def _again(self) -> None:
+        self._resume = None
+        self._loop.add_reader(self._fd, self._read)
+
+    def _next(self) -> bytes:
+        try:
+            data = os.read(self._fd, _CHUNK)
+        except BlockingIOError:
+            return b""
+        self._sink.add(data)
+        return data
+
+    def finish(self) -> None:
+        """Take what is left in the pipe when all writers are dead, and close it."""
+        if self._resume is not None:
+            self._resume.cancel()
+        self._loop.remove_reader(self._fd)
+        while self._next():
+            pass
+        os.close(self._fd)
+
+
+__all__ = ["Bounded", "FileSink", "OutputReader", "OutputSink"]

@@ -1,0 +1,230 @@
+"""The toolchains of this machine, as sandboxes see them.
+
+What lies in /usr every sandbox sees. A toolchain that lies elsewhere (rustup's below a home, an
+unpacked Node) is bound read-only at `/opt/<name>`, only the parts of it that hold programs and
+libraries: never a home, nor a folder where a client keeps its configuration and with it passwords
+(`~/.cargo`, `etc/npmrc`, Maven's `settings.xml`).
+
+What set-up fetches for them lies in the checkout's own `.git`, so that the tests after it, in
+sandboxes of their own, find it, and no commit does.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.sandbox.spec import (
+    PATH,
+    WORKSPACE,
+    Mount,
+    Sandbox,
+)
+
+CACHES = ".git/honk"
+"""Below the workspace: what toolchains keep between the sandboxes of one checkout."""
+
+_ASK_SECONDS = 30.0
+_WELL_KNOWN = ("/usr/local/go/bin", "~/.cargo/bin", "~/.local/bin", "/opt/maven/bin")
+_USR = Path("/usr")
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """One toolchain of this machine. `parts` are the folders and files of `home` to be seen.
+
+    `caches`: variables that name a folder, with `@` for `CACHES`. `set`: other variables.
+    """
+
+    name: str
+    home: Path
+    bin: str
+    parts: tuple[str, ...]
+    caches: Mapping[str, str] = field(default_factory=dict)
+    set: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def in_system(self) -> bool:
+        """It lies where every sandbox sees it anyway."""
+        return self.home.is_relative_to(_USR)
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        if self.in_system:
+            return ()
+        if self.parts == ("",):
+            return (Mount(self.home, f"/opt/{self.name}"),)
+        there = [part for part in self.parts if (self.home / part).exists()]
+        return tuple(Mount(self.home / part, f"/opt/{self.name}/{part}") for part in there)
+
+    def seen(self, sandbox: Sandbox) -> str:
+        """The folder of its programs, inside."""
+        home = self.home if self.in_system else sandbox.seen(Mount(self.home, f"/opt/{self.name}"))
+        return f"{home}/{self.bin}"
+
+
+@dataclass(frozen=True)
+class Toolchains:
+    """All that were found, and what of /etc they cannot do without."""
+
+    found: tuple[Toolchain, ...] = ()
+    configuration: tuple[Path, ...] = ()
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        own = tuple(mount for each in self.found for mount in each.mounts)
+        return (*own, *(Mount(path, str(path)) for path in self.configuration))
+
+    def environment(self, sandbox: Sandbox, workspace: Path) -> dict[str, str]:
+        """PATH, caches and whatever else the toolchains want, for a sandbox on the workspace."""
+        usual = PATH.split(":")
+        own = [path for each in self.found if (path := each.seen(sandbox)) not in usual]
+        caches = f"{sandbox.seen(Mount(workspace, WORKSPACE))}/{CACHES}"
+        variables = {
+            "PATH": ":".join(dict.fromkeys([f"{caches}/python/bin", *own, *usual])),
+            # `pip install` outside a virtual environment: the system's own folders are read-only.
+            "PYTHONUSERBASE": f"{caches}/python",
+            "PIP_BREAK_SYSTEM_PACKAGES": "1",
+        }
+        for each in self.found:
+            variables |= each.set
+            variables |= {name: value.replace("@", caches) for name, value in each.caches.items()}
+        return variables
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when a toolchain is put in another's place."""
+        programs = ((each, each.home / each.bin) for each in self.found)
+        return " ".join(f"{each.name}={folder.stat().st_mtime_ns}" for each, folder in programs)
+
+    def __contains__(self, name: str) -> bool:
+        return any(each.name == name for each in self.found)
+
+
+@functools.cache
+def installed() -> Toolchains:
+    """What this machine has, looked for once. Never fails: what does not answer is not there."""
+    return find(os.get_exec_path(), Path.home())
+
+
+def find(path: Sequence[str], home: Path) -> Toolchains:
+    """The toolchains that a search path leads to, or the places that installers use."""
+    places = [*path, *(place.replace("~", str(home)) for place in _WELL_KNOWN)]
+    search = os.pathsep.join(dict.fromkeys(places))
+    found = tuple(each for kind in _KINDS if (each := kind(search)) is not None)
+    return Toolchains(found, tuple(_configuration()))
+
+
+def _go(search: str) -> Toolchain | None:
+    home = _asked(search, "go", ["env", "GOROOT"])
+    if home is None or not (home / "bin" / "go").exists():
+        return None
+    return Toolchain(
+        "go",
+        home,
+        "bin",
+        ("bin", "pkg", "src", "lib", "VERSION"),
+        caches={"GOMODCACHE": "@/go-mod", "GOCACHE": "@/go-build"},
+        # The version that is here is the version that is used, and no stamp asks git for one.
+        set={"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false", "GOTELEMETRY": "off"},
+    )
+
+
+def _rust(search: str) -> Toolchain | None:
+    """What rustup's stand-ins in ~/.cargo/bin lead to: that folder also holds credentials."""
+    home = _asked(search, "rustc", ["--print", "sysroot"])
+    if home is None or not (home / "bin" / "cargo").exists():
+        return None
+    return Toolchain("rust", home, "bin", ("",), caches={"CARGO_HOME": "@/cargo"})
+
+
+def _node(search: str) -> Toolchain | None:
+    program = _asked(search, "node", ["-p", "process.execPath"])
+    if program is None or program.parent.name != "bin":
+        return None
+    parts = ("bin", "include", "lib", "share")
+    caches = {"YARN_GLOBAL_FOLDER": "@/yarn"}
+    return Toolchain("node", program.parent.parent, "bin", parts, caches=caches)
+
+
+def _java(search: str) -> Toolchain | None:
+    home = _home_of(search, "java", "lib/modules")
+    if home is None:
+        return None
+    parts = ("bin", "conf", "include", "jmods", "legal", "lib", "release")
+    return Toolchain("java", home, "bin", parts, caches={"GRADLE_USER_HOME": "@/gradle"})
+
+
+def _maven(search: str) -> Toolchain | None:
+    home = _home_of(search, "mvn", "boot")
+    if home is None:
+        return None
+    parts = ("bin", "boot", "lib", "conf/logging")
+    caches = {"MAVEN_OPTS": "-Dmaven.repo.local=@/maven"}
+    return Toolchain("maven", home, "bin", parts, caches=caches)
+
+
+_KINDS: tuple[Callable[[str], Toolchain | None], ...] = (_go, _rust, _node, _java, _maven)
+
+# Debian keeps here what `conf` in a Java's or Maven's folder links to. Left out are
+# `management/`, which is for passwords, and Maven's `settings.xml`, which may hold some.
+_LINKED = (
+    "java-*/security",
+    "java-*/*.cfg",
+    "java-*/*.properties*",
+    "maven/m2.conf",
+    "maven/logging",
+)
+
+
+def _configuration() -> Iterator[Path]:
+    for pattern in _LINKED:
+        yield from sorted(Path("/etc").glob(pattern))
+
+
+def _home_of(search: str, program: str, marker: str) -> Path | None:
+    """The folder above `bin/<program>`, links followed, when it has what marks it as that."""
+    found = shutil.which(program, path=search)
+    if found is None:
+        return None
+    home = Path(found).resolve().parent.parent
+    return home if (home / marker).exists() else None
+
+
+def rustup_home(program: str) -> dict[str, str]:
+    """Where a stand-in of rustup's finds its toolchains, when it is not the home that we have.
+
+    rustup looks below HOME or RUSTUP_HOME; a worker whose home is its own, with somebody's
+    `~/.cargo/bin` on its path, would find none. https://rust-lang.github.io/rustup/
+    """
+    found = Path(program).resolve()
+    beside = found.parents[2] / ".rustup" if len(found.parents) > 2 else Path()
+    if found.name != "rustup" or "RUSTUP_HOME" in os.environ or not beside.is_dir():
+        return {}
+    return {"RUSTUP_HOME": str(beside)}
+
+
+def _asked(search: str, program: str, words: Sequence[str]) -> Path | None:
+    """The absolute path that a program answers with."""
+    found = shutil.which(program, path=search)
+    if found is None:
+        return None
+    try:
+        done = subprocess.run(
+            [found, *words],
+            env={**os.environ, **rustup_home(found)},
+            cwd="/",  # in a project's folder, rustc and go answer for another version
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_ASK_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    answer = Path(os.fsdecode(done.stdout.strip()))
+    return answer.resolve() if answer.is_absolute() and answer.exists() else None

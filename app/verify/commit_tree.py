@@ -1,0 +1,62 @@
+"""The files of a commit that nobody has checked out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from app.domain.values import CommitSha, RepoName
+from app.git.mirror import Mirrors
+from app.verify.verifier import MAX_NAMES, NEVER_OURS
+
+_MOST_BYTES = 2_000_000
+_SECONDS = 30.0
+
+
+class CommitTree:
+    """A commit of a mirror as a FileTree, read from a thread beside the loop that `open` ran on."""
+
+    def __init__(
+        self,
+        mirrors: Mirrors,
+        repo: RepoName,
+        commit: CommitSha,
+        files: tuple[str, ...],
+        links: tuple[str, ...],
+    ) -> None:
+        self._mirrors = mirrors
+        self._repo = repo
+        self._commit = commit
+        self._files = files
+        self._links = links
+        self._loop = asyncio.get_running_loop()
+
+    @classmethod
+    async def open(cls, mirrors: Mirrors, repo: RepoName, commit: CommitSha) -> CommitTree:
+        """List the commit's files. Raises GitError when the mirror has no such commit."""
+        links = tuple(await mirrors.links(repo, commit))
+        found = set(await mirrors.files(repo, commit)).difference(links)
+        ours = (path for path in sorted(found) if NEVER_OURS.isdisjoint(path.split("/")))
+        return cls(mirrors, repo, commit, tuple(ours)[:MAX_NAMES], links)
+
+    def exists(self, path: str) -> bool:
+        return path in self._files
+
+    def read_text(self, path: str, max_bytes: int) -> str | None:
+        """As FileTree says; None, too, for a file that is longer than any configuration."""
+        if path not in self._files:
+            return None
+        reading = self._mirrors.read_blob(self._repo, self._commit, path, _MOST_BYTES)
+        try:
+            content = asyncio.run_coroutine_threadsafe(reading, self._loop).result(_SECONDS)
+        except TimeoutError:
+            return None
+        return None if content is None else content[:max_bytes].decode("utf-8", errors="replace")
+
+    def names(self, pattern: str) -> Iterable[str]:
+        return (path for path in self._files if fnmatchcase(path, pattern))
+
+    def has_links(self, folder: str) -> bool:
+        below = f"{folder}/" if folder not in ("", ".") else ""
+        return any(path.startswith(below) for path in self._links)

@@ -1,0 +1,92 @@
+"""How pages are rendered: escaped, without secrets, and under a policy of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from app import messages
+from app.domain.sanitize import redact, visible
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+
+_HERE = Path(__file__).parent
+STATIC = _HERE / "static"
+
+_UNITS = ((365 * 86_400, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute"))
+
+
+class Renderer:
+    """Renders pages. `secrets` are taken out of everything that is shown, and so is their shape."""
+
+    def __init__(self, secrets: Collection[str], now: Callable[[], float]) -> None:
+        self._secrets = frozenset(secrets)
+        self._now = now
+        self._environment = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+            finalize=self._cleaned,
+        )
+        self._environment.filters |= {
+            "ago": self._ago,
+            "stamp": stamp,
+            "duration": messages.formatting.duration,
+        }
+
+    def page(self, template: str, status: int = 200, **values: Any) -> Response:
+        """A page from a template."""
+        text = self._environment.get_template(template).render(values)
+        return HTMLResponse(text, status, HEADERS)
+
+    def problem(self, status: int, title: str, text: str, **values: Any) -> Response:
+        """A page that says in words why there is no other."""
+        given = {"session": None, "link": None} | values
+        return self.page("problem.html", status, title=title, text=text, **given)
+
+    def json(self, value: object, status: int = 200) -> Response:
+        """The same for programs."""
+        return JSONResponse(self._cleaned_deep(value), status, HEADERS)
+
+    def _cleaned(self, value: object) -> object:
+        """Every value on its way into a page; what is markup already is our own."""
+        if isinstance(value, str) and not isinstance(value, Markup):
+            return redact(visible(value), self._secrets)
+        return value
+
+    def _cleaned_deep(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: self._cleaned_deep(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [self._cleaned_deep(each) for each in value]
+        return self._cleaned(value)
+
+    def _ago(self, moment: float) -> str:
+        seconds = int(self._now() - moment)
+        for size, unit in _UNITS:
+            if seconds >= size:
+                count = seconds // size
+                return f"{count} {unit}{'' if count == 1 else 's'} ago"
+        return "just now"
+
+
+def stamp(moment: float) -> str:
+    """Seconds since 1970 as ISO 8601."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
