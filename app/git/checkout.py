@@ -1,12 +1,12 @@
-"""Workspaces: a private checkout for each run, borrowing its objects from the mirror.
+"""Workspaces: a private checkout for each run that borrows its objects from the mirror.
 
-    <root>/<name>/tree            the work tree and a `.git` of its own: the sandbox's
-    <root>/<name>/index           git's index as it was at checkout: the worker's
-    <root>/<name>/made            what set-up made in it: no commit takes it in
-    <root>/<name>/contents        files that Git LFS keeps, as they were laid in: no commit either
-    <root>/<name>/workspace.json  what it is
+    <root>/<name>/tree            the work tree with its own `.git`; the sandbox owns it
+    <root>/<name>/index           git's index at checkout; the worker owns it
+    <root>/<name>/made            exclude file for what setup created: never committed
+    <root>/<name>/contents        Git LFS files that were filled in: never committed
+    <root>/<name>/workspace.json  the workspace's description
 
-Work-tree git runs inside a sandbox, always: a repository can bring hooks, filters and nested
+Git on a work tree always runs inside a sandbox: a repository can bring hooks, filters and nested
 repositories whose configuration git obeys.
 """
 
@@ -45,10 +45,10 @@ from app.sandbox.toolchains import Toolchains
 from app.sandbox.untrusted_files import open_file
 
 OBJECTS = "/run/honk/objects"
-"""Where the mirror's objects are seen inside."""
+"""Where a sandbox sees the mirror's objects."""
 
 CONTENTS = "/run/honk/contents"
-"""Where the contents that Git LFS keeps are seen inside, while they are laid in or compared."""
+"""Where a sandbox sees the Git LFS contents while they are copied in or compared."""
 
 _SCRATCH = "/run/honk/scratch"
 _SUBMODULES = "/run/honk/submodules"
@@ -56,7 +56,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.|lock$|$)){0,99}")
 _CHECKOUT_LIMITS = ResourceLimits(seconds=900, memory_bytes=4 << 30, file_bytes=8 << 30)
 
 PLAIN_ATTRIBUTES = "* -text -eol -filter -ident -working-tree-encoding -crlf"
-"""Of highest rank in `info/attributes`: whatever the repository says, nothing is converted."""
+"""`info/attributes` overrides the repository's own attributes, so nothing is converted."""
 
 _CHECKOUT = f"""
 set -eu
@@ -98,10 +98,9 @@ done
 cp "$saved/generated" .git/info/exclude
 [ ! -e "$saved/tags" ] || cp "$saved/tags" .git/packed-refs
 """
-"""What Git LFS keeps is marked as unchanged in the index: whatever happens to it in the work tree,
-a commit has the pointer that was there. A submodule's files come without a `.git`. Tags come last,
-so that none of these commands sees a tag called like what it works on.
-"""
+"""Git LFS files are marked assume-unchanged in the index: whatever happens to one in the work tree,
+a commit contains the original pointer. A submodule's files come without a `.git`. Tags are written
+last, so that no command here can resolve a tag that is named like a commit or branch."""
 
 log = structlog.get_logger()
 
@@ -118,7 +117,7 @@ class _Description(Value):
 
 @dataclass(frozen=True)
 class FromLfs:
-    """A file in Git LFS: `oid` is the name of its content in the folder of contents."""
+    """A file in Git LFS. `oid` is its content's name in the folder of LFS contents."""
 
     path: str
     oid: str
@@ -126,7 +125,7 @@ class FromLfs:
 
 @dataclass(frozen=True)
 class FromRepository:
-    """A submodule: a commit, and the folder of git objects that has it."""
+    """A submodule: its commit, and the folder of git objects that contains it."""
 
     path: str
     objects: Path
@@ -135,9 +134,9 @@ class FromRepository:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a tree names and does not hold, and this machine has: it is laid into a checkout.
+    """External content of a tree that this machine has fetched and copies into a checkout.
 
-    `contents` is the folder with what Git LFS keeps, None where there is nothing of it.
+    `contents` is the folder with LFS contents, or None if there are none.
     """
 
     contents: Path | None = None
@@ -150,9 +149,9 @@ NOTHING_FETCHED = Fetched()
 
 @dataclass(frozen=True)
 class Workspace:
-    """One run's checkout. Nothing in its work tree is trusted, or executed outside a sandbox.
+    """One run's checkout. Its work tree is untrusted and used only inside a sandbox.
 
-    `lfs` is the folder from which contents were laid in, None where there were none.
+    `lfs` is the folder that LFS contents were copied from, or None.
     """
 
     name: str
@@ -163,31 +162,31 @@ class Workspace:
 
     @property
     def path(self) -> Path:
-        """The work tree, as this machine sees it."""
+        """The work tree's path on this machine."""
         return self.folder / "tree"
 
     @property
     def index(self) -> Path:
-        """Git's index at the time of the checkout."""
+        """Git's index at the time of checkout."""
         return self.folder / "index"
 
     @property
     def made(self) -> Path:
-        """What set-up made in the work tree, as git's exclude files name it."""
+        """What setup created in the work tree, as a git exclude file."""
         return self.folder / "made"
 
     @property
     def contents(self) -> Path:
-        """What was laid in of Git LFS: names of contents and paths, each with a NUL after it."""
+        """The LFS files that were copied in: oid and path, each followed by a NUL."""
         return self.folder / "contents"
 
     def pin(self, what: str) -> str:
-        """The name under which the mirror keeps something for this workspace."""
+        """The pin name in the mirror for an object of this workspace."""
         return f"workspaces/{self.name}/{what}"
 
 
 class Workspaces:
-    """All workspaces of one worker. `root` is also what `Bubblewrap.create` is given, or below."""
+    """All workspaces of one worker. `Bubblewrap.create` gets the same `root` or a parent of it."""
 
     def __init__(
         self,
@@ -211,18 +210,18 @@ class Workspaces:
         tree: TreeSha | None = None,
         fetched: Fetched = NOTHING_FETCHED,
     ) -> Workspace:
-        """Check a commit out that the mirror has; with `tree`, that tree on top of the commit.
+        """Check out a commit that the mirror has; with `tree`, that tree on top of the commit.
 
-        What was `fetched` for the tree is laid in. No commit takes in what becomes of it.
-        An existing workspace of that name is removed first. Raises ValueError for a bad name,
-        UserError when the checkout fails, RetryableError when the sandbox went away, and leaves
-        nothing behind then.
+        Copies in what was `fetched` for the tree; changes to it are never committed. An existing
+        workspace with this name is removed first. Raises ValueError for a bad name, UserError when
+        the checkout fails and RetryableError when the sandbox went away; a failure leaves nothing
+        behind.
         """
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name for a workspace")
         workspace = Workspace(name, self._root / name, repo, commit_sha(commit), fetched.contents)
         tree = tree or await self.mirrors.tree_of(repo, commit)
-        # The pins of a former workspace of this name stay until the new ones are there.
+        # The pins of an earlier workspace with this name stay until the new ones replace them.
         await asyncio.to_thread(removed, [workspace.folder])
         try:
             await self.mirrors.pin(repo, workspace.pin("base"), workspace.base)
@@ -235,7 +234,7 @@ class Workspaces:
         return workspace
 
     async def open(self, name: str) -> Workspace | None:
-        """A workspace that is there already, or None."""
+        """An existing workspace, or None."""
         folder = self._root / name
         try:
             text = (folder / "workspace.json").read_bytes()
@@ -247,25 +246,25 @@ class Workspaces:
         return Workspace(name, folder, described.repo, described.base, described.lfs)
 
     async def remove(self, workspace: Workspace) -> None:
-        """Delete it, whatever its owner made of it, and let go of its objects.
+        """Delete it, whatever the code in it did to its files, and unpin its objects.
 
-        Its sandboxes must be dead; what of it is still needed, pinned by whoever needs it.
+        Its sandboxes must be dead. Objects that are still needed must have another pin.
         """
         await asyncio.to_thread(removed, [workspace.folder])
         for what in ("base", "tree"):
             await self.mirrors.unpin(workspace.repo, workspace.pin(what))
 
     async def clear(self, is_wanted: Callable[[str], bool], *, before: float) -> int:
-        """Delete what no run needs that was last touched before then; how many that were.
+        """Delete unneeded workspaces last changed before `before`; return how many.
 
-        That is what a worker leaves behind that was killed.
+        A killed worker leaves such workspaces behind.
         """
         folders = (each for each in self._root.glob("*") if each.is_dir())
         left = [each for each in older(folders, before) if not is_wanted(each.name)]
         return sum([await self._cleared(folder) for folder in left])
 
     async def _cleared(self, folder: Path) -> bool:
-        """One that cannot be deleted holds up none of the others."""
+        """Delete one; a failure is logged and does not stop the others."""
         try:
             workspace = await self.open(folder.name)
             if workspace is not None:
@@ -278,7 +277,7 @@ class Workspaces:
         return True
 
     async def discard(self, workspace: Workspace) -> None:
-        """As `remove`, but nobody waits for the files: they are out of the way and go meanwhile."""
+        """Like `remove`, but moves the files aside and deletes them in the background."""
         aside = Path(tempfile.mkdtemp(dir=self._root, prefix=".grave-"))
         with contextlib.suppress(FileNotFoundError):
             workspace.folder.rename(aside / "0")
@@ -303,9 +302,9 @@ class Workspaces:
         mounts: tuple[Mount, ...] = (),
         image: str | None = None,
     ) -> SandboxSpec:
-        """A sandbox on the workspace in which its own `.git` finds the mirror's objects.
+        """A sandbox for the workspace, with the mirror's objects where its `.git` expects them.
 
-        What is in it of toolchains besides those of /usr is what this machine has.
+        Besides the toolchains in /usr it sees those that this machine provides.
         """
         own = self.toolchains.environment(self.sandbox, workspace.path)
         return SandboxSpec(
@@ -318,12 +317,12 @@ class Workspaces:
         )
 
     def objects_inside(self, workspace: Workspace) -> str:
-        """The path by which a sandbox finds the mirror's objects."""
+        """The path of the mirror's objects inside a sandbox."""
         return self.sandbox.seen(self._objects(workspace))
 
     @asynccontextmanager
     async def scratch(self, workspace: Workspace) -> AsyncIterator[Mount]:
-        """A directory beside the workspace that one sandbox may write and the worker reads."""
+        """A temporary directory that one sandbox writes and the worker reads."""
         folder = Path(tempfile.mkdtemp(dir=workspace.folder, prefix="scratch-"))
         try:
             self.sandbox.claim(folder, like=workspace.path)
@@ -388,23 +387,23 @@ class Workspaces:
 
 
 def as_exclude_file(lines: Sequence[str]) -> bytes:
-    """Patterns as git's exclude files have them (gitignore(5))."""
+    """Patterns in the format of git's exclude files (gitignore(5))."""
     return b"".join(os.fsencode(line) + b"\n" for line in lines)
 
 
 def write_readable(path: Path, content: bytes) -> None:
-    """A file that a sandbox's user can read, whatever the worker's umask."""
+    """Write a file that a sandbox's user can read, whatever the worker's umask."""
     path.write_bytes(content)
     path.chmod(0o644)
 
 
 def contents_of(workspace: Workspace) -> Mount | None:
-    """What Git LFS keeps of the workspace's repository, for a sandbox to read."""
+    """The mount of the repository's LFS contents, if there are any."""
     return Mount(workspace.lfs, CONTENTS) if workspace.lfs and workspace.lfs.is_dir() else None
 
 
 def _keep_index(source: Path, target: Path) -> None:
-    """Copy it with its time, by which git tells whether a file may have changed since."""
+    """Copy the index with its mtime, which git compares to detect files changed since."""
     with open_file(source, "index") as file, target.open("wb") as copy:
         shutil.copyfileobj(file, copy)
         status = os.fstat(file.fileno())

@@ -1,7 +1,7 @@
-"""Git outside a sandbox: only on bare repositories of our own, never with a work tree.
+"""Run git outside a sandbox: only on our own bare repositories, never on a work tree.
 
-The environment is complete and the flags turn off everything that a repository or a machine could
-bring in: configuration, hooks, attributes, credentials, redirects, other protocols. Sources:
+The environment is fixed and the flags disable everything a repository or a machine could bring in:
+configuration, hooks, attributes, credentials, redirects and other protocols. Sources:
 git-config(1), git(1) "Environment variables", gitprotocol-v2(5).
 """
 
@@ -47,7 +47,7 @@ ENVIRONMENT = {
     "GIT_ASKPASS": "/bin/false",
     "GIT_NO_REPLACE_OBJECTS": "1",
 }
-"""Everything that git sees of the environment; the token is added for one fetch or push."""
+"""Git's whole environment. Only a fetch or push adds a token to it."""
 
 SETTINGS = (
     "core.hooksPath=/dev/null",
@@ -57,7 +57,7 @@ SETTINGS = (
     "core.protectHFS=true",
     "core.protectNTFS=true",
     "core.quotePath=false",
-    # Milliseconds. Runs of one repository write its refs at once; git alone gives up after 100.
+    # Milliseconds. Runs of one repository write its refs concurrently; git's default is 100.
     "core.filesRefLockTimeout=5000",
     "core.packedRefsTimeout=5000",
     "protocol.allow=never",
@@ -106,9 +106,10 @@ _MISSING = re.compile(
 
 
 class GitLockedError(RetryableError):
-    """Somebody else is writing a ref that git was to write, or was killed while they did.
+    """Another git process is writing the ref, or was killed while it did.
 
-    `lock` is the file that says so, if the words are git's own: a fetch also tells what others say.
+    `lock` is the path from git's message. A fetch's stderr includes text of the remote, so check
+    the path before using it.
     """
 
     def __init__(self, command: str, lock: str) -> None:
@@ -117,7 +118,7 @@ class GitLockedError(RetryableError):
 
 
 class GitError(HonkError):
-    """Git said no. `words` is what it said, secrets taken out; `code` its exit code."""
+    """Git failed. `words` is its stderr with secrets redacted; `code` its exit code."""
 
     def __init__(self, command: str, code: int, words: str) -> None:
         super().__init__(f"git {command} failed ({code}): {words}")
@@ -126,7 +127,7 @@ class GitError(HonkError):
 
 
 class GitDeniedError(GitError, UserError):
-    """The remote does not accept the token: the App was taken out, or nobody may push any more."""
+    """The remote refuses the token: the App was uninstalled, or the repository is read-only."""
 
     def __init__(self, command: str, code: int, words: str) -> None:
         super().__init__(command, code, words)
@@ -136,11 +137,11 @@ class GitDeniedError(GitError, UserError):
 
 
 class GitUnknownTokenError(GitDeniedError):
-    """The remote does not know the token: it was revoked, or is so new that it is not known yet."""
+    """The remote does not recognize the token: it was revoked, or is too new to be known yet."""
 
 
 class GitUntrustedError(GitError, UserError):
-    """Nobody whom this machine trusts vouches for the remote."""
+    """The remote's certificate is not signed by an authority that this machine trusts."""
 
     def __init__(self, command: str, code: int, words: str) -> None:
         super().__init__(command, code, words)
@@ -149,7 +150,7 @@ class GitUntrustedError(GitError, UserError):
 
 
 class GitMissingError(GitError, UserError):
-    """The remote has no such repository, or does not show it to this token."""
+    """The remote has no such repository, or hides it from this token."""
 
     def __init__(self, command: str, code: int, words: str) -> None:
         super().__init__(command, code, words)
@@ -158,7 +159,7 @@ class GitMissingError(GitError, UserError):
 
 
 class GitUnsoundError(GitError, UserError):
-    """The remote sent an object of a kind that a fetch refuses (`app.git.fsck`)."""
+    """The remote sent a malformed object that a fetch refuses (see `app.git.fsck`)."""
 
     def __init__(self, command: str, code: int, words: str, *, sha: str, kind: str) -> None:
         super().__init__(command, code, words)
@@ -172,21 +173,21 @@ class GitUnsoundError(GitError, UserError):
 
 
 class GitMovedError(GitMissingError):
-    """The remote has the repository under another name. Git is not let go there by itself."""
+    """The repository has a new name. Git does not follow redirects by itself here."""
 
 
 def _said(words: str) -> str:
-    """The remote's own words, as far as there are any."""
+    """The remote's own lines of the message, if there are any."""
     lines = [line.removeprefix("remote:").strip() for line in words.splitlines()]
     told = [line for line, raw in zip(lines, words.splitlines(), strict=True) if "remote:" in raw]
     return f" It said: {' '.join(told)}" if told else ""
 
 
 def check_ref(name: str) -> str:
-    """A branch name or full ref name as git allows it (git-check-ref-format(1)).
+    """Validate a branch name or full ref name by git's rules (git-check-ref-format(1)).
 
-    `feat/x@2#ü` is one. Raises ValueError for everything that git refuses, and for a leading
-    dash, which would be read as an option.
+    `feat/x@2#ü` is valid. Raises ValueError for everything that git refuses, and for a leading
+    dash, which git would read as an option.
     """
     if (
         not name
@@ -202,7 +203,7 @@ def check_ref(name: str) -> str:
 
 
 def token_environment(url: str, token: str) -> dict[str, str]:
-    """The token for one remote: neither in the command line nor on disk."""
+    """Pass the token for one remote by environment, not on the command line or on disk."""
     parts = urlsplit(url)
     pair = base64.b64encode(f"x-access-token:{token}".encode()).decode()
     return {
@@ -213,10 +214,10 @@ def token_environment(url: str, token: str) -> dict[str, str]:
 
 
 def inside_environment() -> dict[str, str]:
-    """For git on a work tree, inside a sandbox: the same environment and flags, all by variables.
+    """The same environment and flags as variables, for git on a work tree inside a sandbox.
 
-    What is in the work tree and what is in the objects is the same byte by byte: nothing is
-    converted, and the global and system files that could say otherwise are not read.
+    Nothing is converted between the work tree and the objects, and no global or system file that
+    could change this is read.
     """
     settings = (*SETTINGS, "core.autocrlf=false", "core.safecrlf=false", "core.compression=1")
     variables = {"GIT_CONFIG_COUNT": str(len(settings))}
@@ -240,13 +241,13 @@ async def git(
     cut: int | None = None,
     also: Sequence[int] = (),
 ) -> bytes:
-    """Run git in the bare repository `cwd` and return what it writes.
+    """Run git in the bare repository `cwd` and return its stdout.
 
-    `url` names the remote that a fetch or push speaks to and opens its transport, and only that.
-    `timeout` in seconds, `max_output` in bytes; with `cut` git is ended once it has written more
-    than that many bytes, and they are returned. Exit codes in `also` are no failure. Raises
-    GitError (denied and missing are kinds of it), RetryableError when the remote is away, the time
-    is over or another git is writing there (GitLockedError), OSError when the disk is full.
+    `url` is the remote of a fetch or push; only its transport is allowed. `timeout` is in seconds,
+    `max_output` in bytes. With `cut`, git is killed once it has written more than that many bytes,
+    and the output so far is returned. Exit codes in `also` count as success. Raises GitError (or a
+    subclass), RetryableError when the remote is unreachable, the time limit is reached or another
+    git holds the lock (GitLockedError), and OSError when the disk is full.
     """
     command = [GIT, *_flags(url), *([f"--git-dir={cwd}"] if cwd else []), *args]
     outer = {**ENVIRONMENT, **(environment or {})}
@@ -256,7 +257,7 @@ async def git(
     writes_a_ref = args[0] == "update-ref"
     seconds = min(timeout, _REF_SECONDS) if writes_a_ref else timeout
     executed = _execute(command, cwd, outer, stdin, seconds, most)
-    # Killed at the wrong moment it would leave its lock, and it takes no time.
+    # A ref update killed at the wrong moment leaves its lock file; it is fast, so let it finish.
     code, output, errors = await (shielded(executed) if writes_a_ref else executed)
     if len(output) > most and cut is None:
         raise GitError(args[0], 0, f"more than {most} bytes of output")
@@ -293,8 +294,8 @@ async def _execute(
         stdin=asyncio.subprocess.PIPE if isinstance(stdin, bytes) else stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        # A group, to be ended as one. In a session of its own it would get its own share of the
-        # processor, like another program's, where the kernel shares it out by sessions.
+        # A process group, so that it can be killed as one. Not a new session: with autogroup
+        # scheduling each session gets its own share of the CPU.
         process_group=0,
     )
     try:
@@ -311,9 +312,9 @@ async def _execute(
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End it and its children: the transport helpers, index-pack.
+    """Terminate git and its children: the transport helpers, index-pack.
 
-    Git takes its lock files away when it is asked to end; one that is killed leaves them.
+    Git removes its lock files on SIGTERM; after SIGKILL they stay behind.
     """
     try:
         with contextlib.suppress(ProcessLookupError, TimeoutError):
@@ -328,7 +329,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 async def _killed(process: asyncio.subprocess.Process) -> None:
-    """The kernel may still have hold of it, such as for a disk that does not answer."""
+    """Wait for a killed process. The kernel may still hold it, for example on a hung disk."""
     try:
         async with asyncio.timeout(_END_SECONDS):
             await process.wait()
@@ -337,14 +338,14 @@ async def _killed(process: asyncio.subprocess.Process) -> None:
 
 
 def _leave(process: asyncio.subprocess.Process) -> None:
-    """Close its pipes, which nobody uses any more: while they are open its end is not told.
+    """Close the child's pipes, since asyncio reports the exit only once they are closed.
 
-    One that is full is not looked at, and somebody who left the group may hold another for ever.
+    A full stdin, or a stdout inherited by a process that left the group, would block that forever.
     """
     transport = process._transport  # type: ignore[attr-defined]
     given = transport.get_pipe_transport(0)
     if given is not None and given.get_write_buffer_size():
-        # Closed, it would stay open until somebody has taken what is left for it.
+        # close() would first wait for the child to read what is still buffered.
         given.abort()
     for pipe in filter(None, map(transport.get_pipe_transport, range(3))):
         pipe.close()
@@ -368,7 +369,7 @@ async def _converse(
 async def _up_to(
     process: asyncio.subprocess.Process, stream: asyncio.StreamReader, most: int
 ) -> bytes:
-    """Everything, or a little more than `most` bytes: then git is ended."""
+    """Read everything, or a little more than `most` bytes; then kill git."""
     parts = bytearray()
     while data := await stream.read(1 << 16):
         parts += data
@@ -395,7 +396,7 @@ async def _feed(process: asyncio.subprocess.Process, given: bytes | None) -> Non
 
 
 def tells_of_no_room(words: str) -> bool:
-    """Whether git on this machine, and not the remote, says that the disk is full."""
+    """Whether git on this machine (not the remote) reports a full disk."""
     full = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
     own = [line for line in words.splitlines() if "remote:" not in line]
     return any(each in line for line in own for each in full)
@@ -403,7 +404,7 @@ def tells_of_no_room(words: str) -> bool:
 
 def _failure(command: str, code: int, words: str) -> HonkError | OSError:
     if "rejected]" in words:
-        # The remote was reached and said no; its own text may hold any of the words below.
+        # The remote answered and refused; its text may match any of the patterns below.
         return GitError(command, code, words)
     if command in _REF_WRITERS and (locked := _LOCKED.search(words)) is not None:
         return GitLockedError(command, locked[1])

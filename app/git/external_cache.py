@@ -1,9 +1,9 @@
-"""What repositories keep elsewhere, as far as this machine has it: a cache for each of them.
+"""A cache of each repository's external content: Git LFS files and submodules.
 
-    <root>/<owner>/<name>/lfs          contents of Git LFS, each under its SHA-256
-    <root>/<owner>/<name>/submodules   mirrors of the repositories that its submodules are from
+    <root>/<owner>/<name>/lfs          Git LFS contents, each named by its SHA-256
+    <root>/<owner>/<name>/submodules   mirrors of its submodules' repositories
 
-Nothing is shared: what one repository's token could read is no news for another.
+Nothing is shared between repositories: what one token may read, another may not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from app.sandbox.removal import GRAVES, older, removed
 
 
 class ExternalCache:
-    """All of it. A content that is here is whole and has the hash by which it is named."""
+    """All cached content. A file in it is complete and matches the hash it is named by."""
 
     def __init__(self, root: Path, outgoing: Outgoing = DIRECT) -> None:
         self._root = root
@@ -29,25 +29,25 @@ class ExternalCache:
         self._mirrors: dict[Path, Mirrors] = {}
 
     def contents(self, repo: RepoName) -> Path:
-        """The folder of the repository's contents; made when it is not there."""
+        """The repository's folder of LFS contents, created if missing."""
         folder = self._folder(repo) / "lfs"
         folder.mkdir(parents=True, exist_ok=True)
         open_for_sandboxes(folder)
         return folder
 
     def mirrors(self, repo: RepoName) -> Mirrors:
-        """The mirrors of what the repository's submodules are from."""
+        """The mirrors of the repository's submodules."""
         root = self._folder(repo) / "submodules"
         made = Mirrors(root, outgoing=self._outgoing, with_tags=False)
         return self._mirrors.setdefault(root, made)
 
     def use(self, repo: RepoName) -> None:
-        """Note that it is in use: what was not used for long goes first."""
+        """Record a use now; the least recently used content is deleted first."""
         self._folder(repo).mkdir(parents=True, exist_ok=True)
         os.utime(self._folder(repo))
 
     def known(self) -> list[tuple[RepoName, Path, float]]:
-        """Every repository that has some, its folder, and when it was last used by time()."""
+        """Every cached repository with its folder and the time of last use (as of time())."""
         found = []
         for folder in self._root.glob("*/[!.]*"):
             with contextlib.suppress(ValueError, FileNotFoundError):
@@ -56,13 +56,13 @@ class ExternalCache:
         return found
 
     def drop(self, folder: Path) -> None:
-        """Delete what is kept for a repository; who needs it next fetches it anew."""
+        """Delete one repository's cache; the next use fetches it again."""
         grave = folder.with_name(f".grave-{time.time_ns()}")
         folder.rename(grave)
         removed([grave])
 
     def clear(self, *, before: float) -> None:
-        """Delete what a removal left that was cut short before then."""
+        """Delete the remains of removals that were interrupted before `before`."""
         removed(older(self._root.glob(f"*/{GRAVES}"), before))
 
     def _folder(self, repo: RepoName) -> Path:

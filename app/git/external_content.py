@@ -1,4 +1,4 @@
-"""What a commit names and does not hold: contents in Git LFS, and submodules.
+"""Content that a commit references but does not contain: Git LFS files and submodules.
 
 https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, gitmodules(5)
 """
@@ -17,7 +17,7 @@ _POINTER = re.compile(
     rb"(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,15})\n"
 )
 _MOST_BYTES = 1024
-"""A pointer is smaller than this, says its specification."""
+"""The LFS specification says that a pointer is smaller than this."""
 
 _MOST_ATTRIBUTES = 50
 _MOST_CANDIDATES = 10_000
@@ -26,7 +26,7 @@ _MOST_ATTRIBUTES_BYTES = 100_000
 
 @dataclass(frozen=True)
 class Pointer:
-    """A file whose content Git LFS keeps: by the content's SHA-256 and its size in bytes."""
+    """A Git LFS pointer file: the content's SHA-256 and its size in bytes."""
 
     path: str
     oid: str
@@ -35,7 +35,7 @@ class Pointer:
 
 @dataclass(frozen=True)
 class Submodule:
-    """A folder that is a commit of another repository; `url` as `.gitmodules` has it, or empty."""
+    """A path that is a commit of another repository. `url` is from `.gitmodules`, or empty."""
 
     path: str
     commit: str
@@ -44,14 +44,14 @@ class Submodule:
 
 @dataclass(frozen=True)
 class ExternalReferences:
-    """What no checkout holds by itself, by path."""
+    """The external content of a commit, sorted by path."""
 
     pointers: tuple[Pointer, ...] = ()
     submodules: tuple[Submodule, ...] = ()
 
 
 async def external_references(mirrors: Mirrors, repo: RepoName, tree: str) -> ExternalReferences:
-    """Look through a commit or tree that the mirror has. Raises GitError."""
+    """Find the external content of a commit or tree in the mirror. Raises GitError."""
     return ExternalReferences(
         pointers=await _pointers(mirrors, repo, tree),
         submodules=await _submodules(mirrors, repo, tree),
@@ -59,7 +59,7 @@ async def external_references(mirrors: Mirrors, repo: RepoName, tree: str) -> Ex
 
 
 async def _pointers(mirrors: Mirrors, repo: RepoName, tree: str) -> tuple[Pointer, ...]:
-    """Files with a pointer's text, where the repository's attributes speak of LFS at all."""
+    """Pointer files, searched only if some `.gitattributes` mentions LFS."""
     files = await mirrors.files(repo, tree)
     attributes = [sha for path, sha in files.items() if path.rpartition("/")[2] == ".gitattributes"]
     told = await _contents(mirrors, repo, attributes[:_MOST_ATTRIBUTES], _MOST_ATTRIBUTES_BYTES)
@@ -88,7 +88,7 @@ async def _submodules(mirrors: Mirrors, repo: RepoName, tree: str) -> tuple[Subm
 async def _contents(
     mirrors: Mirrors, repo: RepoName, shas: Sequence[str], max_bytes: int
 ) -> dict[str, bytes]:
-    """Of those that are no longer than that; of very many the first."""
+    """The blobs smaller than `max_bytes`, at most `_MOST_CANDIDATES` of them."""
     if not shas:
         return {}
     sizes = await mirrors.sizes(repo, shas)

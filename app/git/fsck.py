@@ -1,8 +1,8 @@
-"""Which malformed objects a fetch takes in, by git's kinds of them (git-fsck(1), "fsck-msgids").
+"""Which malformed objects a fetch accepts, by git's message ids (git-fsck(1), "fsck-msgids").
 
-GitHub serves histories that older tools wrote, and checks a push less strictly than git does by
-default. What cannot harm is accepted in a fetch; every other kind, known or not, keeps git's own
-severity. What a sandbox packs and what Honk writes is checked with none of these exceptions.
+GitHub serves histories written by older tools and checks pushes less strictly than git does by
+default. A fetch accepts harmless defects; every other kind, known or not, keeps git's own severity.
+Packs from a sandbox and objects that Honk writes get none of these exceptions.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ ACCEPTED = (
     FsckKind("badGpgsig", "Honk trusts no signature"),
     FsckKind("badHeaderContinuation", "Honk trusts no signature"),
 )
-"""What a fetch takes in; each was seen in public repositories, or differs from one that was by its
-place in the same line."""
+"""What a fetch accepts. Each was seen in a public repository, or is the same defect in another
+field of the same header line."""
 
 REFUSED = (
     FsckKind("hasDotgit", _NO_NAME),
@@ -101,12 +101,12 @@ LEFT_TO_GIT = (
     FsckKind("symlinkTargetLength", "only reported"),
     FsckKind("symlinkTargetMissing", "only reported"),
 )
-"""What git reports and takes in by itself."""
+"""What git itself reports but accepts."""
 
 FETCH_SETTINGS = tuple(f"fetch.fsck.{kind.name}=ignore" for kind in ACCEPTED)
-"""For git-config(1), `fetch.fsck.<msg-id>`. A kind that this git does not know changes nothing."""
+"""For git-config(1), `fetch.fsck.<msg-id>`. Git ignores ids that it does not know."""
 
 
 def why_refused(name: str) -> str:
-    """Why a fetch does not take this kind in; empty for one that has no row here."""
+    """Why a fetch refuses this kind; empty for an unlisted one."""
     return next((kind.why for kind in REFUSED if kind.name == name), "")

@@ -1,6 +1,6 @@
-"""A file of a commit, also through symbolic links, as long as they stay in the repository.
+"""Read a file of a commit, following symbolic links that stay in the repository.
 
-Only git's objects are read: no link of this machine's file system is ever followed.
+Only git objects are read; links in this machine's file system are never followed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MOST_LINKS = 20
 
 @dataclass(frozen=True)
 class Start:
-    """The beginning of a file. `path` is where it is, links followed; `size` that of all of it."""
+    """The first bytes of a file. `path` is the resolved path, `size` the whole file's in bytes."""
 
     path: str
     content: bytes
@@ -29,13 +29,13 @@ class Start:
 
 
 class NotThereError(Exception):
-    """The path leads to no file; the message says what it is."""
+    """The path resolves to no file; the message says to what instead."""
 
 
 async def start_of(
     mirrors: Mirrors, repo: RepoName, commit: str, path: str, most: int
 ) -> Start | None:
-    """The file's first `most` bytes; None where nothing has this path. Raises NotThereError."""
+    """The file's first `most` bytes, or None if the path does not exist. Raises NotThereError."""
     files = await mirrors.files(repo, commit)
     links = await mirrors.links(repo, commit)
     targets: dict[str, str] = {}

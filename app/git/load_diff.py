@@ -1,4 +1,4 @@
-"""What two commits or trees differ in, with the contents."""
+"""The diff of two commits or trees, with file contents."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from app.domain.values import RepoName
 from app.git.mirror import Mirrors
 
 MOST_BYTES = 64_000_000
-"""Of all files of one change together; what lies beyond is told as not examined."""
+"""For all files of one change together; larger contents are reported as not examined."""
 
 
 async def load_diff(mirrors: Mirrors, repo: RepoName, base: str, head: str) -> Diff:
-    """All files that differ, with their contents as far as these are not too large."""
+    """All files that differ, with their contents as far as `MOST_BYTES` allows."""
     changes = await mirrors.changes(repo, base, head)
     wanted: dict[str, int] = {}
     left = MOST_BYTES

@@ -1,4 +1,4 @@
-"""One bare repository for each repository worked on: a cache of GitHub's objects, never a truth.
+"""One bare repository per GitHub repository: a cache of its objects, never the source of truth.
 
 Workspaces read its objects; only the worker writes them. It never has a work tree.
 """
@@ -52,20 +52,20 @@ _MOST_LOCKS = 10
 _REMEMBERED = 256
 _REMEMBERED_BYTES = 16_000_000
 _PINS = "honk-pins"
-"""A folder with a file for each pin. Thousands come to be there, and git reads every ref there is
-whenever it fetches or pushes."""
+"""A folder with one file per pin. There may be thousands, and as refs they would slow down every
+fetch and push."""
 _HELD = "refs/honk-held/"
-"""What is pinned, while objects that nothing holds are let go."""
+"""Temporary refs to the pinned objects, so that `git gc` keeps them."""
 _REFS_AT_ONCE = 2000
 _PRUNED_AFTER = "7.days.ago"
 _TIDYING_SECONDS = 3600.0
 _TAGS = "honk-tags"
-"""The tags whose commits are here. They are no refs of the mirror: nothing in it can be confused by
-a name that somebody gave a tag."""
+"""A file with the tags whose commits are here. They are not refs, so no tag's name can shadow
+anything in the mirror."""
 _PUSHED = f"{_HELD}pushed-"
-"""What is being pushed, each below a name of its own."""
+"""Objects being pushed, each under a unique name."""
 _LOCK = "honk.lock"
-"""Held while a mirror is changed; its time is that of the last use."""
+"""Locked while a mirror changes; its mtime is the last use."""
 _AUTHOR = "Honk <honk@localhost.invalid>"
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _NO_SUCH_REF = re.compile(
@@ -86,25 +86,25 @@ _PATH_ALONE = re.compile(
 
 
 def _named_paths(rule: str) -> tuple[str, ...]:
-    """Files that the remote's words name: after such a word, or alone on a line."""
+    """Paths in the remote's message: after a word like `file`, or alone on a line."""
     named = [*_NAMED_PATH.findall(rule), *_PATH_ALONE.findall(rule)]
     return tuple(dict.fromkeys(path for path in named if "/" in path or "." in path))
 
 
 class PushMode(enum.Enum):
-    """How a push may move a ref besides to a commit it is expected at."""
+    """How a push may move a ref, other than by expecting it at a given commit."""
 
     FAST_FORWARD = "fast-forward"
     ANY = "any"
-    """From wherever it is; only for refs that nobody else writes."""
+    """From any commit (--force); only for refs that nothing but Honk writes."""
 
 
 @dataclass(frozen=True)
 class Remote:
-    """Where a repository is pushed to and fetched from. `token` is never shown or written.
+    """Where a repository is fetched from and pushed to. `token` is never logged or written.
 
-    `outdated` is called when it turns out to be somewhere else now, or not to know the token:
-    whoever asks for a `Remote` again should be given one that is good.
+    `outdated` is called when the repository has moved or the token is not recognized; the next
+    `Remote` for the same repository should then have the new URL or a new token.
     """
 
     url: str
@@ -117,9 +117,8 @@ class FileChange:
     """One path that differs between two commits or trees.
 
     `status` is git's letter: A added, M modified, D deleted, T type changed. Modes are git's
-    (`100644`, `100755`, `120000`, `160000`, and `000000` where there is none), sizes in bytes (0
-    where there is none). Bytes of the path that are not UTF-8 are surrogates, as
-    `os.fsdecode` makes them.
+    (`100644`, `100755`, `120000`, `160000`; `000000` if missing). Sizes are in bytes (0 if
+    missing). Bytes of the path that are not UTF-8 become surrogates, as with `os.fsdecode`.
     """
 
     status: str
@@ -134,7 +133,7 @@ class FileChange:
 
 @dataclass(frozen=True)
 class MergeResult:
-    """Two commits brought together. Files in `conflicts` hold both sides between markers."""
+    """A merge of two commits. Files in `conflicts` contain conflict markers."""
 
     tree: TreeSha
     conflicts: tuple[str, ...]
@@ -142,7 +141,7 @@ class MergeResult:
 
 @dataclass(frozen=True)
 class CommitInfo:
-    """A commit of a branch: its first parent, its author's name, its message as it was written."""
+    """A commit: its first parent, number of parents, author's name and raw message."""
 
     sha: CommitSha
     parent: CommitSha
@@ -152,10 +151,10 @@ class CommitInfo:
 
 
 class PushRefusedError(UserError):
-    """The remote does not take the push: a rule of the repository, or the ref has moved.
+    """The remote rejected the push: a repository rule applies, or the ref has moved.
 
-    `rule` is the remote's own text, `paths` the files that it names, `moved` says that somebody
-    else moved the ref.
+    `rule` is the remote's text, `paths` the files it names; `moved` is set if another push moved
+    the ref.
     """
 
     def __init__(self, ref: str, rule: str, *, moved: bool) -> None:
@@ -176,12 +175,12 @@ PushRefused = PushRefusedError
 
 
 class Mirrors:
-    """All mirrors of one worker's home. Several workers may share the directory."""
+    """All mirrors of one worker. Several workers may share the directory."""
 
     def __init__(self, root: Path, *, outgoing: Outgoing = DIRECT, with_tags: bool = True) -> None:
-        """`outgoing` is how fetch and push leave this machine.
+        """`outgoing` is the route for fetch and push.
 
-        Without `with_tags` no tags are fetched: for what is never checked out with a `.git`.
+        Without `with_tags` no tags are fetched: for repositories never checked out with a `.git`.
         """
         self._root = root
         self._outgoing = outgoing
@@ -191,20 +190,20 @@ class Mirrors:
         self._coming: dict[tuple[Path, str], asyncio.Task[CommitSha | None]] = {}
 
     def path(self, repo: RepoName) -> Path:
-        """The bare repository. GitHub's names differ in more than case only by mistake."""
+        """The bare repository's path. GitHub's names are case-insensitive."""
         return self._root / repo.owner.lower() / f"{repo.name.lower()}.git"
 
     def objects(self, repo: RepoName) -> Path:
-        """What workspaces borrow from."""
+        """The object directory that workspaces use as an alternate."""
         return self.path(repo) / "objects"
 
     async def fetch(self, repo: RepoName, remote: Remote, ref: str) -> CommitSha | None:
-        """Bring a branch, a full ref or a full SHA up to date and tell its commit.
+        """Fetch a branch, a full ref or a full SHA and return its commit.
 
-        None when the remote has no such thing (an empty repository has no branch). Whoever asks
-        while the same fetch waits for its turn shares it; a fetch that has begun is not shared,
-        as it may have seen the ref before it moved. Raises GitError, RetryableError, and
-        ValueError for what is no ref.
+        None if the remote does not have it (an empty repository has no branch). Concurrent calls
+        share a fetch that is still waiting for the lock, but not one that has started, as that may
+        have read the ref before it moved. Raises GitError, RetryableError, and ValueError for an
+        invalid ref.
         """
         name = ref if _SHA.fullmatch(ref) else _full(ref)
         if _SHA.fullmatch(name) and await self.has_commit(repo, name):
@@ -213,7 +212,7 @@ class Mirrors:
         task = self._coming.get(key)
         if task is None:
             task = asyncio.create_task(self._fetch_in_turn(repo, remote, name))
-            # Nobody may be left to hear of its failure when all who asked were cancelled.
+            # Retrieve the exception, as every caller may have been cancelled.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._coming[key] = task
         return await asyncio.shield(task)
@@ -250,9 +249,9 @@ class Mirrors:
         return commit_sha(found.decode().strip())
 
     async def _fetch_tags(self, repo: RepoName, remote: Remote) -> None:
-        """Know the remote's tags whose commits are here, and have the objects of annotated ones.
+        """Store the remote's tags whose commits are here, and fetch annotated tag objects.
 
-        A tag that cannot be fetched is left out: builds may need one, and no run depends on it.
+        Tags that cannot be fetched are skipped: a build may want one, but no run depends on it.
         """
         told = await self._remote_git(repo, remote, ["ls-remote", "--tags", "--", remote.url])
         known = tag_list.listed(told)
@@ -273,7 +272,7 @@ class Mirrors:
         _write(self.path(repo) / _TAGS, tag_list.as_text(tags))
 
     async def tags(self, repo: RepoName, commit: CommitSha) -> tuple[Tag, ...]:
-        """The tags in a commit's history, as they were when something was fetched last."""
+        """The tags in a commit's history, as of the last fetch."""
         known = self._tags(repo)
         if not known:
             return ()
@@ -290,22 +289,22 @@ class Mirrors:
             return ()
 
     async def _tidy(self, repo: RepoName) -> None:
-        """Few packs keep reads fast. Nothing is ever pruned: live runs borrow the objects."""
+        """Repack if there are many packs. Prunes nothing: active runs use the objects."""
         packs = list((self.objects(repo) / "pack").glob("*.pack"))
         if len(packs) > _PACKS_BEFORE_REPACK:
             await self._git(repo, ["repack", "--geometric=2", "-d", "--quiet"])
 
     async def pin(self, repo: RepoName, name: str, sha: str) -> None:
-        """Keep an object, and what it holds, under this name for as long as something needs it."""
+        """Keep an object, and all it references, under this name until `unpin`."""
         await self._ensure(repo)
         await asyncio.to_thread(_write, self._pin(repo, name), sha.encode("ascii"))
 
     async def unpin(self, repo: RepoName, name: str) -> None:
-        """Forget a pin; also one that is not there."""
+        """Remove a pin, if it exists."""
         self._pin(repo, name).unlink(missing_ok=True)
 
     def pinned(self, repo: RepoName, name: str) -> str | None:
-        """The object that is kept under this name, if there is one."""
+        """The object pinned under this name, or None."""
         with contextlib.suppress(FileNotFoundError):
             return self._pin(repo, name).read_text("ascii")
         return None
@@ -314,7 +313,7 @@ class Mirrors:
         return self.path(repo) / _PINS / quote(check_ref(name), safe="")
 
     def _pinned(self, repo: RepoName) -> dict[str, str]:
-        """What every pin keeps, by its name."""
+        """All pinned objects by pin name."""
         files = (self.path(repo) / _PINS).glob("[!.]*")
         return {unquote(file.name): file.read_text("ascii") for file in files}
 
@@ -329,12 +328,12 @@ class Mirrors:
     ) -> None:
         """Create or move a ref of the remote.
 
-        Only forward, unless `expected` says where it is now (None: it is not there yet). Raises
-        PushRefusedError with the remote's words, GitError, RetryableError.
+        Fast-forward only, unless `expected` is the commit it is at now (None: it must not exist).
+        Raises PushRefusedError with the remote's text, GitError, RetryableError.
         """
         full = _full(ref)
-        # A pattern is taken literally; for a plain name git would push to a tag that somebody
-        # called `refs/heads/main`.
+        # A pattern's target is used literally; for a plain name git might resolve to a tag that
+        # is named `refs/heads/main`.
         own = f"{_PUSHED}{uuid.uuid4().hex}/"
         name = f"{own}{full.removeprefix('refs/')}"
         await self._git(repo, ["update-ref", name, commit_sha(sha)])
@@ -346,9 +345,9 @@ class Mirrors:
     async def delete_remote_ref(
         self, repo: RepoName, remote: Remote, ref: str, *, expected: CommitSha | None = None
     ) -> None:
-        """Delete a ref of the remote; where `expected` is given, only if it is there.
+        """Delete a ref of the remote; with `expected`, only if it is at that commit.
 
-        A ref that is gone already is what was wanted. Raises as `push` does.
+        Does nothing if the ref is already gone. Raises like `push`.
         """
         full = _full(ref)
         lease: CommitSha | PushMode = expected if expected is not None else PushMode.FAST_FORWARD
@@ -384,14 +383,14 @@ class Mirrors:
                 raise
             moved = bool(_REF_MOVED.search(error.words))
             if moved and expected is PushMode.ANY:
-                # Nobody else writes it: a push of ours that was given up is not over there yet.
+                # Only Honk writes it: an earlier push that timed out is still running at GitHub.
                 raise RetryableError(f"Another push to `{full}` is under way.") from error
             raise PushRefusedError(full, _rule(error.words), moved=moved) from error
 
     async def commit_tree(
         self, repo: RepoName, tree: TreeSha, parents: Sequence[CommitSha], message: str
     ) -> CommitSha:
-        """A local commit, the same for the same arguments: author and time are fixed."""
+        """A new local commit. Author and date are fixed, so equal arguments give the same SHA."""
         lines = [f"tree {tree_sha(tree)}", *(f"parent {commit_sha(one)}" for one in parents)]
         lines += [f"author {_AUTHOR} 0 +0000", f"committer {_AUTHOR} 0 +0000", "", message]
         text = "\n".join(lines).encode("utf-8", "replace") + b"\n"
@@ -399,7 +398,7 @@ class Mirrors:
         return commit_sha(made.decode().strip())
 
     async def has_commit(self, repo: RepoName, sha: str) -> bool:
-        """Is the commit here, without asking the remote?"""
+        """Whether the mirror has the commit; does not ask the remote."""
         if not self.path(repo).is_dir():
             return False
         try:
@@ -409,16 +408,16 @@ class Mirrors:
         return True
 
     async def tree_of(self, repo: RepoName, commit: str) -> TreeSha:
-        """The tree of a commit (or of a tree: itself). Raises GitError when it is not here."""
+        """The tree of a commit (or of a tree: itself). Raises GitError if it is missing."""
         found = await self._git(repo, ["rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}"])
         return tree_sha(found.decode().strip())
 
     async def read_blob(
         self, repo: RepoName, commit: str, path: bytes | str, max_bytes: int
     ) -> bytes | None:
-        """A regular file's content at a commit or tree; None for anything else, or a longer one.
+        """A regular file's content in a commit or tree.
 
-        Links and submodules are no files here.
+        None for anything else (missing, link, submodule), or if it is longer than `max_bytes`.
         """
         name = os.fsencode(path)
         listed = await self._git(
@@ -432,7 +431,7 @@ class Mirrors:
         return None
 
     async def is_ancestor(self, repo: RepoName, old: str, new: str) -> bool:
-        """Does `new` contain `old`?"""
+        """Whether `old` is an ancestor of `new`, or the same commit."""
         try:
             await self._git(repo, ["merge-base", "--is-ancestor", old, new])
         except GitError as error:
@@ -442,7 +441,7 @@ class Mirrors:
         return True
 
     async def merge_base(self, repo: RepoName, one: str, other: str) -> CommitSha | None:
-        """The newest commit that both contain; None for histories that share nothing."""
+        """The best common ancestor; None for unrelated histories."""
         try:
             found = await self._git(repo, ["merge-base", one, other])
         except GitError as error:
@@ -452,9 +451,9 @@ class Mirrors:
         return commit_sha(found.decode().split()[0])
 
     async def merge(self, repo: RepoName, ours: CommitSha, theirs: CommitSha) -> MergeResult:
-        """Bring two commits together without a work tree.
+        """Merge two commits without a work tree.
 
-        No merge driver of the repository's runs: the mirror reads no attributes of its trees.
+        No merge driver of the repository runs: the mirror does not read its attributes.
         """
         options = [
             "--write-tree",
@@ -471,11 +470,11 @@ class Mirrors:
     async def commits(
         self, repo: RepoName, old: CommitSha, new: CommitSha, most: int
     ) -> tuple[CommitInfo, ...]:
-        """What `new` has and `old` has not, oldest first, along the first parents."""
+        """The commits in `new` but not in `old`, oldest first, along first parents."""
         return await self._log(repo, [f"{commit_sha(old)}..{commit_sha(new)}"], most)
 
     async def history(self, repo: RepoName, head: CommitSha, most: int) -> tuple[CommitInfo, ...]:
-        """The last commits up to `head`, oldest first, along the first parents."""
+        """The last `most` commits up to `head`, oldest first, along first parents."""
         return await self._log(repo, [commit_sha(head)], most)
 
     async def _log(
@@ -488,7 +487,7 @@ class Mirrors:
         return tuple(_one_commit(text.lstrip("\n")) for text in texts if text.strip())
 
     async def changes(self, repo: RepoName, base: str, head: str) -> tuple[FileChange, ...]:
-        """What differs between two commits or trees, path by path, renames as two changes."""
+        """The differences between two commits or trees by path; a rename is two changes."""
         raw = await self._git(
             repo, ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", base, head]
         )
@@ -513,7 +512,7 @@ class Mirrors:
         )
 
     async def blobs(self, repo: RepoName, shas: Sequence[str]) -> dict[str, bytes]:
-        """The contents of objects, by their names; the caller bounds how much that is."""
+        """Contents of blobs by SHA; the caller limits their total size."""
         if not shas:
             return {}
         told = await self._git(
@@ -532,7 +531,7 @@ class Mirrors:
         return found
 
     async def renames(self, repo: RepoName, base: str, head: str) -> dict[str, str]:
-        """New paths of files that were moved, each with its old one, as git tells them apart."""
+        """Renamed files as git detects them: old path by new path."""
         options = ["-r", "-z", "--name-status", "--find-renames", "--diff-filter=R"]
         raw = await self._git(repo, ["diff-tree", *options, base, head])
         words = raw.split(b"\0")[:-1]
@@ -542,7 +541,7 @@ class Mirrors:
         }
 
     async def sizes(self, repo: RepoName, shas: Sequence[str]) -> dict[str, int]:
-        """The sizes of objects in bytes, by their names; without those that are not here."""
+        """Sizes in bytes by SHA, without missing objects."""
         if not shas:
             return {}
         wanted = "\n".join(dict.fromkeys(shas)).encode() + b"\n"
@@ -553,7 +552,7 @@ class Mirrors:
         return {row[0]: int(row[1]) for row in rows if row[1].isdigit()}
 
     async def _kinds(self, repo: RepoName, shas: Sequence[str]) -> dict[str, str]:
-        """`commit`, `tree`, `blob` or `tag` for each object, without those that are not here."""
+        """`commit`, `tree`, `blob` or `tag` by SHA, without missing objects."""
         if not shas:
             return {}
         wanted = "\n".join(dict.fromkeys(shas)).encode() + b"\n"
@@ -563,7 +562,7 @@ class Mirrors:
         return {row[0]: row[1] for row in rows if row[1] != "missing"}
 
     async def diff(self, repo: RepoName, base: str, head: str, max_bytes: int) -> str:
-        """The difference as a patch for reading; cut, with a line that says so, at `max_bytes`."""
+        """A patch for reading, truncated with a note at `max_bytes`."""
         options = ["--no-ext-diff", "--no-textconv", "--no-color", "--find-renames"]
         whole = await self._git(
             repo, ["diff-tree", "-r", "-p", *options, base, head], cut=max_bytes
@@ -572,14 +571,14 @@ class Mirrors:
         return text if len(whole) <= max_bytes else f"{text}\n[... the rest is left out ...]\n"
 
     async def take_pack(self, repo: RepoName, pack: BinaryIO, max_bytes: int) -> None:
-        """Take in objects that a sandbox packed. Raises GitError when the pack is not sound."""
+        """Add the objects of a pack from a sandbox. Raises GitError if it is invalid."""
         limit = f"--max-input-size={max_bytes}"
         await self._git(repo, ["index-pack", "--stdin", "--fix-thin", "--strict", limit], pack)
 
     async def tree_with(
         self, repo: RepoName, tree: TreeSha, entries: Sequence[tuple[str, str, str]]
     ) -> TreeSha:
-        """The tree with some paths set: (mode, SHA, path); mode `0` takes a path out."""
+        """The tree with some paths set: (mode, SHA, path). Mode `0` removes a path."""
         rows = [f"{mode} {sha}\t{path}" for mode, sha, path in entries]
         text = b"".join(os.fsencode(row) + b"\0" for row in rows)
         with tempfile.TemporaryDirectory(dir=self.path(repo), prefix="index-") as folder:
@@ -592,27 +591,27 @@ class Mirrors:
         return tree_sha(made.decode().strip())
 
     async def files(self, repo: RepoName, tree: str) -> dict[str, str]:
-        """The files of a commit or tree, links included: blob by path."""
+        """All files of a commit or tree, links included: blob SHA by path."""
         return await self._entries(repo, tree, lambda head: b" blob " in head)
 
     async def links(self, repo: RepoName, tree: str) -> dict[str, str]:
-        """The symbolic links of a commit or tree: blob by path."""
+        """The symbolic links of a commit or tree: blob SHA by path."""
         return await self._entries(repo, tree, lambda head: head.startswith(b"120000 "))
 
     async def gitlinks(self, repo: RepoName, tree: str) -> dict[str, str]:
-        """The submodules of a commit or tree: SHA by path."""
+        """The submodules of a commit or tree: commit SHA by path."""
         return await self._entries(repo, tree, lambda head: head.startswith(b"160000 "))
 
     async def _entries(
         self, repo: RepoName, tree: str, is_wanted: Callable[[bytes], bool]
     ) -> dict[str, str]:
-        """SHA by path of the entries that begin, with mode and kind, as is wanted."""
+        """SHA by path of the entries whose mode and type match."""
         listing = await self._listing(repo, tree)
         rows = [row.partition(b"\t") for row in listing.split(b"\0") if is_wanted(row[:13])]
         return {os.fsdecode(path): head.split()[2].decode() for head, _, path in rows}
 
     async def _listing(self, repo: RepoName, tree: str) -> bytes:
-        """A run asks a dozen times for its base's, which stay as they are: some are remembered."""
+        """Cached by SHA: a run lists its base commit a dozen times."""
         key = (self.path(repo), tree)
         if key in self._listings:
             self._listings.move_to_end(key)
@@ -628,7 +627,7 @@ class Mirrors:
         return sum(map(len, self._listings.values()))
 
     async def submodule_urls(self, repo: RepoName, tree: str) -> dict[str, str]:
-        """Where submodules come from, as `.gitmodules` has it: URL by path; none if unreadable."""
+        """Submodule URLs from `.gitmodules` by path; empty if it is unreadable."""
         asked = ["-z", "--no-includes", "--get-regexp", r"^submodule\..*\.(path|url)$"]
         told = await self._git(
             repo, ["config", f"--blob={tree}:.gitmodules", *asked], also=(1, 128)
@@ -641,20 +640,20 @@ class Mirrors:
         return {each["path"]: each["url"] for each in named.values() if {"path", "url"} <= {*each}}
 
     async def link_target(self, repo: RepoName, sha: str) -> bytes:
-        """What a symbolic link's blob says."""
+        """The target of a symbolic link, from its blob."""
         return await self.blob_start(repo, sha, 4096)
 
     async def blob_start(self, repo: RepoName, sha: str, most: int) -> bytes:
-        """The first bytes of a blob, at most so many."""
+        """The first `most` bytes of a blob."""
         return (await self._git(repo, ["cat-file", "blob", sha], cut=most))[:most]
 
     async def bundle(self, repo: RepoName, base: CommitSha, head: CommitSha, path: Path) -> None:
-        """Write what `head` has and `base` has not to a file that git can fetch from.
+        """Write the commits in `head` but not in `base` to a git bundle.
 
         https://git-scm.com/docs/git-bundle
         """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Two may do it at once: the one beside the agent, and the one at the end of its work.
+        # Two may run at once: the periodic one while the agent works, and the final one.
         mine = uuid.uuid4().hex
         name, making = f"refs/honk-bundles/{path.stem}-{mine}", path.with_name(f".{mine}")
         await self._git(repo, ["update-ref", check_ref(name), commit_sha(head)])
@@ -667,9 +666,9 @@ class Mirrors:
             await self._git(repo, ["update-ref", "-d", name])
 
     async def take_bundle(self, repo: RepoName, path: Path) -> bool:
-        """Take in what `bundle` wrote; False where there is no such file, or it does not fit here.
+        """Add the objects of a bundle; False if it is missing or does not apply.
 
-        The commit that it stands on must be here.
+        Its prerequisite commit must be here.
         """
         if not path.is_file():
             return False
@@ -680,7 +679,7 @@ class Mirrors:
         return True
 
     def known(self) -> list[tuple[RepoName, float]]:
-        """Every mirror that is here, with when it was last brought up to date, by time()."""
+        """Every mirror with its time of last use (as of time())."""
         found = []
         for lock in self._root.glob(f"*/*.git/{_LOCK}"):
             name = f"{lock.parent.parent.name}/{lock.parent.name.removesuffix('.git')}"
@@ -689,7 +688,7 @@ class Mirrors:
         return found
 
     async def drop(self, repo: RepoName) -> None:
-        """Delete a mirror that nobody works with; who needs it next makes it anew."""
+        """Delete a mirror that no run uses; the next use creates it again."""
         path = self.path(repo)
         async with self._locked(repo):
             grave = Path(tempfile.mkdtemp(dir=path.parent, prefix=".grave-"))
@@ -699,13 +698,13 @@ class Mirrors:
         await asyncio.to_thread(removed, [grave])
 
     def clear(self, *, before: float) -> None:
-        """Delete what a removal left that was cut short before then."""
+        """Delete the remains of removals that were interrupted before `before`."""
         removed(older(self._root.glob(f"*/{GRAVES}"), before))
 
     async def tidy_up(self, repo: RepoName, is_wanted: Callable[[str], bool]) -> None:
-        """Let go of pins whose name is not wanted, and of old objects that nothing holds.
+        """Delete unwanted pins and prune old unreachable objects.
 
-        Nobody may be at work with the mirror, since workspaces borrow its objects.
+        No run may be using the mirror, since workspaces borrow its objects.
         """
         used = (self.path(repo) / _LOCK).stat().st_mtime
         async with self._locked(repo):
@@ -717,12 +716,12 @@ class Mirrors:
             async with self._held(repo, [*pinned.values(), *tags]):
                 command = ["gc", "--quiet", f"--prune={_PRUNED_AFTER}"]
                 await self._run(repo, command, timeout=_TIDYING_SECONDS)
-            # Looking after it is no use of it.
+            # Maintenance does not count as a use.
             os.utime(self.path(repo) / _LOCK, (used, used))
 
     @asynccontextmanager
     async def _held(self, repo: RepoName, shas: Sequence[str]) -> AsyncIterator[None]:
-        """Refs hold these, as far as they are here, while the context is open, and no others do."""
+        """Create refs to these objects (as far as they exist) while the context is open."""
         await self._let_go(repo)
         here = await self.sizes(repo, shas)
         await self._update_refs(repo, [f"create {_HELD}{sha} {sha}" for sha in here])
@@ -732,7 +731,7 @@ class Mirrors:
             await self._let_go(repo)
 
     async def _let_go(self, repo: RepoName) -> None:
-        """Also of what was held when somebody was killed."""
+        """Delete the temporary refs, also those left behind by a killed process."""
         listed = await self._git(repo, ["for-each-ref", "--format=delete %(refname)", _HELD])
         await self._update_refs(repo, listed.decode().splitlines())
 
@@ -794,14 +793,14 @@ class Mirrors:
         return await git(args, cwd=path, **options)
 
     async def _ensure(self, repo: RepoName) -> None:
-        """Make the bare repository, whole or not at all."""
+        """Create the bare repository atomically."""
         path = self.path(repo)
         if path.is_dir():
             return
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix="new-") as folder:
             made = Path(folder, "bare")
-            # Sandboxes read the objects, whatever the worker's umask; the rest is closed around.
+            # Sandboxes read the objects, whatever the worker's umask; everything else is private.
             mode = "0644" if sandboxes_are_others() else "0600"
             options = ["--bare", "--quiet", "--template=", "--initial-branch=main"]
             await git(["init", f"--shared={mode}", *options, str(made)])
@@ -810,11 +809,11 @@ class Mirrors:
                 part.mkdir(exist_ok=True)
                 open_for_sandboxes(part)
             with contextlib.suppress(OSError):
-                made.rename(path)  # somebody else may have been first
+                made.rename(path)  # another process may have been first
 
     @asynccontextmanager
     async def _locked(self, repo: RepoName) -> AsyncIterator[None]:
-        """One at a time for each repository, in this process and among processes."""
+        """Hold the repository's lock, exclusive among tasks and processes."""
         await self._ensure(repo)
         path = self.path(repo)
         lock = self._locks.setdefault(path, asyncio.Lock())
@@ -825,21 +824,22 @@ class Mirrors:
                     while not _try_lock(file.fileno()):  # noqa: ASYNC110 - another process has it
                         await asyncio.sleep(_LOCK_PAUSE_SECONDS)
                     if not _is_still(path / _LOCK, file.fileno()):
-                        continue  # dropped while this one waited
+                        continue  # the mirror was deleted while this one waited
                     os.utime(file.fileno())
                     yield
                     return
 
 
 def _take_away(lock: Path, mirror: Path) -> bool:
-    """Delete a ref's lock that is older than any git needs; whether it is in the way no more.
+    """Delete a stale ref lock, older than any git command needs; True if it is gone.
 
-    At one go: of two who find it at the same time the second would take away the first one's own.
+    Checks age and unlinks without awaiting in between; otherwise a second cleaner could delete a
+    fresh lock.
     """
     if not _is_of_a_ref(lock, mirror):
         return False
     try:
-        # By the file system's clock, which ours may have left behind.
+        # Use the file system's clock, which may differ from this machine's.
         with tempfile.NamedTemporaryFile(dir=mirror, prefix="now-") as now:
             age = os.fstat(now.fileno()).st_mtime - lock.lstat().st_mtime
         if age <= _LOCKED_SECONDS:
@@ -852,7 +852,7 @@ def _take_away(lock: Path, mirror: Path) -> bool:
 
 
 def _is_of_a_ref(lock: Path, mirror: Path) -> bool:
-    """Whoever named the file, it is one that git makes anew with each ref it writes here."""
+    """Whether this is a ref's lock in this mirror. The path is from stderr and not trusted."""
     if ".." in lock.parts or not lock.is_relative_to(mirror):
         return False
     within = lock.relative_to(mirror)
@@ -860,7 +860,7 @@ def _is_of_a_ref(lock: Path, mirror: Path) -> bool:
 
 
 def _is_still(path: Path, fd: int) -> bool:
-    """Whether the open file is the one that is at this path now."""
+    """Whether the open file is still the one at this path."""
     try:
         return os.path.samestat(path.stat(), os.fstat(fd))
     except FileNotFoundError:
@@ -868,7 +868,7 @@ def _is_still(path: Path, fd: int) -> bool:
 
 
 def _one_commit(text: str) -> CommitInfo:
-    """A commit without a parent is told as its own: nothing stands before it."""
+    """Parse one `git log` record. A root commit's parent is the commit itself."""
     names, author, message = (*text.split("\n", 2), "", "")[:3]
     sha, *parents = names.split()
     return CommitInfo(
@@ -889,10 +889,10 @@ def _try_lock(fd: int) -> bool:
 
 
 def _kept(name: str) -> str | None:
-    """The ref that stands for a branch here, from which the next fetch goes on.
+    """The local ref that remembers a fetched branch, so the next fetch is incremental.
 
-    None for what belongs to one run or pull request. A few hundred at most, and so several branches
-    may have the same: that costs the next fetch a little, and nothing relies on what it holds.
+    None for refs of one run or pull request. There are at most 256, so branches may share one: that
+    makes a fetch slightly slower, and nothing else reads these refs.
     """
     if not name.startswith("refs/heads/"):
         return None
@@ -900,15 +900,15 @@ def _kept(name: str) -> str | None:
 
 
 def _has_tags(name: str) -> bool:
-    """A branch, what is proposed for one, or a commit; not what Honk itself keeps at the remote."""
+    """Fetch tags with branches, pull requests and commits, not with Honk's own refs."""
     return name.startswith(("refs/heads/", "refs/pull/")) or not name.startswith("refs/")
 
 
 def _fetched_as(fetch_head: bytes, name: str) -> str | None:
-    """The object that the remote has at exactly this name, by what git wrote down of the fetch.
+    """The SHA fetched for exactly this name, from FETCH_HEAD.
 
-    Where the remote has no such ref git takes another that ends like it: for a branch that is gone,
-    a tag that somebody called `refs/heads/main`.
+    If the remote lacks the ref, git matches others by suffix: for a deleted branch it may fetch a
+    tag named `refs/heads/main`.
     """
     sha, _, note = fetch_head.split(b"\n")[0].split(b"\t", 2)
     branch = name.removeprefix("refs/heads/")
@@ -917,7 +917,7 @@ def _fetched_as(fetch_head: bytes, name: str) -> str | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
+    """Write the file atomically."""
     path.parent.mkdir(exist_ok=True)
     making = path.with_name(f".{uuid.uuid4().hex}")
     try:
@@ -928,7 +928,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _full(ref: str) -> str:
-    """`main` is short for the branch; what starts with `refs/` is whole."""
+    """A short name means a branch; one that starts with `refs/` is already full."""
     return check_ref(ref) if ref.startswith("refs/") else f"refs/heads/{check_ref(ref)}"
 
 
@@ -937,7 +937,7 @@ def _refused(words: str) -> bool:
 
 
 def _rule(words: str) -> str:
-    """The remote's own lines, or git's reason in brackets when it sent none."""
+    """The remote's own lines, or git's reason in parentheses if there are none."""
     lines = [line[len("remote:") :].strip() for line in words.splitlines() if "remote:" in line[:7]]
     said = "\n".join(line for line in lines if line)
     reason = re.search(r"\[(?:remote )?rejected\] \((.*)\)", words)

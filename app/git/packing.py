@@ -1,8 +1,8 @@
-"""What the work tree holds becomes a tree in the mirror, and nothing else does.
+"""Turn a work tree into a tree in the mirror, and take nothing else over.
 
-The files count, and of the agent's `.git` only which ignored ones it added. Git reads the work tree
-in a second sandbox with a git directory of its own; what comes out is a pack, which the worker
-takes in as from a stranger and then looks through.
+Only the files count. The agent's own `.git` is used for one thing: which ignored files it added.
+Git reads the work tree in a second sandbox with a fresh git directory. The result is a pack, which
+the worker treats like one from a stranger: it verifies the objects and then inspects the changes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _LAID_IN = "/run/honk/laid-in"
 _LIMITS = ResourceLimits(seconds=900, file_bytes=MAX_PACK_BYTES, output_bytes=MIB)
 _NO_SHA = "0" * 40
 
-# The exit code of `add` is 1 when single files could not be read: the rest is packed.
+# `git add` exits with 1 when some files could not be read; the rest is packed.
 _PACK = f"""
 set -eu
 base=$1 objects=$2 out=$3 saved=$4 made=$5 laid=$6 contents=$7 submodules=$8 last=$9
@@ -63,7 +63,7 @@ code=0
 git add -A --ignore-errors . 2> "$out/words" || code=$?
 if [ "$code" -gt 1 ]; then cat "$out/words"; exit "$code"; fi
 : > "$out/made-added"
-# What the agent added itself counts, ignored or not. Its index is read as data.
+# What the agent added itself is packed even if ignored. Its index is read as data.
 if [ -f .git/index ] && cp .git/index "$out/theirs" 2> /dev/null; then
   git ls-files -z > "$out/ours"
   GIT_INDEX_FILE="$out/theirs" git ls-files -z > "$out/added" 2> /dev/null || : > "$out/added"
@@ -113,10 +113,10 @@ _REFUSED = re.compile(
 
 @dataclass(frozen=True)
 class PackedTree:
-    """The work tree as the mirror now has it, pinned for as long as the workspace is there.
+    """The work tree as a tree in the mirror, pinned for as long as the workspace exists.
 
-    `changes` is what differs from the workspace's base; `skipped` says in words what was left out
-    and why.
+    `changes` is the difference from the workspace's base; each text in `skipped` names something
+    that was left out, and why.
     """
 
     tree: TreeSha
@@ -125,13 +125,13 @@ class PackedTree:
 
 
 async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
-    """Pack the work tree as it is now. Its sandboxes should be dead.
+    """Pack the current work tree. Its sandboxes should be dead.
 
-    Files are left out by the repository's own `.gitignore` and when tools generated them, unless
-    the agent added them to its own index, and always when set-up made them. Submodules and what Git
-    LFS keeps stay as they are in the base. Links that lead outside, new nested
-    repositories and changes of `.gitmodules` are left out and named. Raises UserError when the
-    tree cannot be packed, RetryableError when the sandbox went away.
+    Leaves out files that the repository's `.gitignore` matches or that tools generated (unless the
+    agent added them to its own index), and always those that setup created. Submodules and Git LFS
+    files stay as they are in the base. Links that lead outside, new nested repositories and changes
+    to `.gitmodules` are left out and reported. Raises UserError when the tree cannot be packed,
+    RetryableError when the sandbox went away.
     """
     mirrors, repo = workspaces.mirrors, workspace.repo
     links = await mirrors.gitlinks(repo, workspace.base)
@@ -149,7 +149,7 @@ async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
     if refused:
         changes = await mirrors.changes(repo, workspace.base, tree)
     if not changes:
-        # Git writes an old, zero-padded tree another way, which is no change.
+        # Git writes old trees with zero-padded modes differently; that is not a change.
         tree = await mirrors.tree_of(repo, workspace.base)
     await mirrors.pin(repo, workspace.pin("tree"), tree)
     return PackedTree(tree, changes, (*skipped, *refused))
@@ -163,7 +163,7 @@ async def _pack_inside(
     *,
     has_submodules: bool,
 ) -> None:
-    """Where the tree is the `last` one, which the mirror has, its name is all that is brought."""
+    """Run the pack script. If the tree equals `last`, which the mirror has, no pack is written."""
     saved = Mount(workspace.index, _SAVED_INDEX)
     made, laid = Mount(workspace.made, _MADE), Mount(workspace.contents, _LAID_IN)
     contents = contents_of(workspace)
@@ -206,7 +206,7 @@ async def _take_in(mirrors: Mirrors, repo: RepoName, scratch: Path) -> None:
 
 
 def _left_out_inside(scratch: Path, links: dict[str, str]) -> tuple[str, ...]:
-    """What git itself did not take: unreadable files, refused names, nested repositories."""
+    """Describe what git did not add: unreadable files, invalid names, nested repositories."""
     told = printable_name(read_file(scratch, "words", 16 * MIB))
     words = [f"`{path}` could not be read: {why}" for path, why in _UNREADABLE.findall(told)]
     unreadable = {path for path, _ in _UNREADABLE.findall(told)}
@@ -233,7 +233,7 @@ def _left_out_inside(scratch: Path, links: dict[str, str]) -> tuple[str, ...]:
 
 
 def _named_together(scratch: Path) -> list[str]:
-    """What is left out by kind: of one name there may be very many."""
+    """Describe what was left out, one line per reason: there may be thousands of files."""
     words = []
     if left := _names(scratch, "left"):
         words.append(f"{_few(left)}: generated by tools. `git add -f` takes a file in")
@@ -247,7 +247,7 @@ def _names(scratch: Path, file: str) -> list[str]:
 
 
 def _few(paths: Sequence[str]) -> str:
-    """The last parts of paths, each with how often it is there."""
+    """File names with how often each occurs, the most frequent first."""
     counts = Counter(path.rstrip("/").rpartition("/")[2] for path in paths)
     named = [
         f"`{name}`" if count == 1 else f"`{name}` ({count:,} times)"
@@ -260,7 +260,7 @@ def _few(paths: Sequence[str]) -> str:
 async def _without_forbidden(
     mirrors: Mirrors, repo: RepoName, tree: TreeSha, changes: Sequence[FileChange]
 ) -> tuple[TreeSha, tuple[str, ...]]:
-    """The tree with what may not be in it put back to the base's state, and words for each."""
+    """Restore forbidden changes to the base's state; also returns a text for each."""
     entries: list[tuple[str, str, str]] = []
     words: list[str] = []
     for change in changes:
@@ -291,9 +291,9 @@ async def _forbidden(mirrors: Mirrors, repo: RepoName, change: FileChange) -> st
 
 
 def leads_outside(path: str, target: str) -> bool:
-    """Would a link at `path` (from the root of the repository) leave the repository?
+    """Whether a link at `path` (relative to the repository root) leaves the repository.
 
-    `..` is understood at the beginning only: after a name that is a link itself it could lead
+    `..` is allowed only at the beginning: after a name that is itself a link it could lead
     anywhere.
     """
     if target.startswith("/"):

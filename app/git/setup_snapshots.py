@@ -1,12 +1,12 @@
-"""What a set-up made, kept to be laid into other checkouts.
+"""Snapshots of what setup installs, reused in other checkouts.
 
-    <root>/<key>/made.tar     what set-up left in the work tree beside the tracked files
-    <root>/<key>/about.json   what it was not let through to; its time is that of the last use
+    <root>/<key>/made.tar     untracked files that setup left in the work tree
+    <root>/<key>/about.json   hosts that were blocked; its mtime is the last use
 
-A snapshot is one archive, made in a sandbox in which nothing of the set-up runs any more, and
-unpacked in a sandbox as the user of the checkout that wants it. So every checkout has files of its
-own: none shares an inode with a snapshot, and nothing that runs in a checkout can change one. A
-snapshot is a cache and may vanish at any time.
+A snapshot is one archive. It is created in a fresh sandbox, after every process of the setup has
+ended, and unpacked in a sandbox as the user of the target checkout. So no checkout shares an inode
+with a snapshot, and nothing that runs in a checkout can change one. Snapshots are a cache and may
+vanish at any time.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _INDEX = "/run/honk/index"
 _ARCHIVE = "/run/honk/made.tar"
 _LIMITS = ResourceLimits(seconds=900, file_bytes=_MAX_ARCHIVE)
 
-# The git directory is fresh: that of the checkout was set-up's to change.
+# Use a fresh git directory: setup could have changed the checkout's own.
 _LIST = f"""
 set -eu
 aside=$(mktemp -d)
@@ -63,7 +63,7 @@ _APPLY = 'exec tar --extract --file "$1" --skip-old-files --no-same-owner'
 
 
 class SnapshotInfo(Value):
-    """`about.json`: what set-up was not let through to, and the code that made it."""
+    """`about.json`: the hosts that were blocked during setup, and the code that ran it."""
 
     tried: tuple[BlockedHost, ...] = ()
     commit: CommitSha | None = None
@@ -75,9 +75,9 @@ NOTHING_KNOWN = SnapshotInfo()
 
 @dataclass(frozen=True)
 class SetupSnapshot:
-    """One set-up's result. `tried` is what the set-up was not let through to.
+    """The result of one setup. `tried` lists the hosts that were blocked.
 
-    `commit` and `tree`: the code that made it; a changed tree lies on top of the commit.
+    `commit` and `tree` are the code that ran it; `tree` is set if it differs from the commit's.
     """
 
     key: str
@@ -96,7 +96,7 @@ class SetupSnapshot:
 
 
 class SetupSnapshots:
-    """All snapshots of one worker, in `max_bytes` together: the least recently used goes first."""
+    """All snapshots of one worker; above `max_bytes` the least recently used are deleted."""
 
     def __init__(self, root: Path, workspaces: Workspaces, *, max_bytes: int = MAX_BYTES) -> None:
         self._root = root
@@ -104,7 +104,7 @@ class SetupSnapshots:
         self._max_bytes = max_bytes
 
     def find(self, key: str) -> SetupSnapshot | None:
-        """The snapshot of that key, if it is still there."""
+        """The snapshot with this key, if it still exists. Counts as a use."""
         snapshot = SetupSnapshot(key, self._root / key)
         try:
             about = SnapshotInfo.model_validate_json(snapshot.about.read_bytes())
@@ -118,9 +118,9 @@ class SetupSnapshots:
     async def keep(
         self, key: str, workspace: Workspace, about: SnapshotInfo = NOTHING_KNOWN
     ) -> SetupSnapshot | None:
-        """Keep what set-up made in the checkout, whose sandboxes are dead.
+        """Save what setup created in the checkout, whose sandboxes must be dead.
 
-        None when it cannot be kept: it is too large, or the disk is full.
+        Returns None when it cannot be saved: it is too large, or the disk is full.
         """
         try:
             self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -142,7 +142,7 @@ class SetupSnapshots:
             await asyncio.to_thread(removed, [making])
 
     async def apply(self, snapshot: SetupSnapshot, workspace: Workspace) -> bool:
-        """Lay it into a checkout, beside whatever that has. False when it is gone or broken."""
+        """Unpack it into a checkout; existing files win. False when it is gone or broken."""
         mount = Mount(snapshot.archive, _ARCHIVE)
         try:
             done = await self._run(workspace, _APPLY, mount, writable=True)
@@ -154,34 +154,34 @@ class SetupSnapshots:
         return done.ok
 
     def known(self) -> list[tuple[Path, float, int]]:
-        """Every snapshot's folder, when it was last used by time(), and its size in bytes."""
+        """Every snapshot's folder, last use (as of time()) and size in bytes."""
         return [(folder, used, size) for used, size, folder in self._sizes()]
 
     def drop(self, folder: Path) -> None:
-        """Delete one; who needs it sets up anew."""
+        """Delete one; the next run does setup again."""
         removed([folder])
 
     def clear(self, *, before: float) -> None:
-        """Delete what was begun before then and never ended."""
+        """Delete snapshots that were begun before `before` and never completed."""
         removed(older(self._root.glob(".*-*"), before))
 
     async def leave_out(self, workspace: Workspace, before: frozenset[bytes]) -> None:
-        """What set-up made in the checkout is no change of the agent's: no commit takes it in.
+        """Exclude what setup created in the checkout from every commit.
 
-        `before` is what was `untracked` already. A folder in which nothing is tracked, and that
-        was not there, is left out whole.
+        `before` is what was `untracked` before setup. A new folder without tracked files is
+        excluded as a whole.
         """
         made = await self.untracked(workspace) - before
         with workspace.made.open("ab") as file:
             file.writelines(map(_ignored, sorted(made)))
 
     async def untracked(self, workspace: Workspace) -> frozenset[bytes]:
-        """What is in the work tree and not in the tree that was checked out."""
+        """Paths in the work tree that are not in the checked-out tree."""
         made = await self._made(workspace)
         return frozenset(path for path in (made or b"").split(b"\0") if path)
 
     async def _made(self, workspace: Workspace) -> bytes | None:
-        """The same, each with a NUL after it; None when that is too much to tell."""
+        """The untracked paths, each followed by a NUL; None when the list is too long."""
         mount = Mount(workspace.index, _INDEX)
         done = await self._run(workspace, _LIST, mount)
         return done.output if done.ok and not done.dropped_bytes else None
@@ -225,7 +225,7 @@ class SetupSnapshots:
                 removed([folder])
 
     def _sizes(self) -> Iterator[tuple[float, int, Path]]:
-        """Last use, size and folder of each. What vanishes meanwhile takes no room."""
+        """Last use, size and folder of each. Skips those that vanish while it reads."""
         for folder in self._root.glob("[!.]*"):
             try:
                 used = (folder / "about.json").stat().st_mtime
@@ -250,7 +250,7 @@ def _told(done: Completed) -> Completed:
 
 
 def _ignored(path: bytes) -> bytes:
-    """One line of an exclude file that matches this path alone (gitignore(5))."""
+    """One line of an exclude file that matches only this path (gitignore(5))."""
     if b"\n" in path or path == CACHES.encode():
         return b""
     return b"/" + re.sub(rb"([\\*?\[ ])", rb"\\\1", path) + b"\n"

@@ -1,7 +1,7 @@
-"""A repository's tags, as its remote lists them and as a checkout of it has them.
+"""A repository's tags, as the remote lists them and as a checkout stores them.
 
-Names are bytes that others chose (`HEAD`, a SHA, the name of a branch): no command of Honk's ever
-resolves one. A mirror keeps them in a file, and only a checkout has them as refs.
+Tag names are untrusted bytes (`HEAD`, a SHA, a branch's name): no command that Honk runs resolves
+one. A mirror stores them in a file; only a checkout has them as refs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BAD_IN_NAME = re.compile(
 
 @dataclass(frozen=True)
 class Tag:
-    """One tag. `commit` is what it leads to; the same as `sha` where it is no object of its own."""
+    """One tag. `commit` is the peeled object; it equals `sha` for a lightweight tag."""
 
     name: bytes
     sha: str
@@ -35,7 +35,7 @@ class Tag:
 
 
 def listed(text: bytes) -> tuple[Tag, ...]:
-    """Read what `git ls-remote --tags` says, and what `as_text` wrote."""
+    """Parse the output of `git ls-remote --tags`, or of `as_text`."""
     shas: dict[bytes, str] = {}
     commits: dict[bytes, str] = {}
     for line in text.split(b"\n"):
@@ -51,7 +51,7 @@ def listed(text: bytes) -> tuple[Tag, ...]:
 
 
 def as_text(tags: Iterable[Tag]) -> bytes:
-    """The same as `git ls-remote --tags` writes it."""
+    """Write tags in the format of `git ls-remote --tags`."""
     rows = []
     for tag in tags:
         rows.append(tag.sha.encode() + b"\t" + PREFIX + tag.name + b"\n")
@@ -61,13 +61,13 @@ def as_text(tags: Iterable[Tag]) -> bytes:
 
 
 def digest(tags: Iterable[Tag]) -> str:
-    """A name for these tags; empty for none."""
+    """A short hash of the tags; empty for none."""
     text = as_text(tags)
     return f"-{hashlib.sha256(text).hexdigest()[:8]}" if text else ""
 
 
 def as_packed_refs(tags: Iterable[Tag]) -> bytes:
-    """The tags as a git directory's `packed-refs` has them; nothing for none."""
+    """The tags in the format of a `packed-refs` file; empty for none."""
     rows = []
     for tag in sorted(tags, key=lambda each: each.name):
         rows.append(tag.sha.encode() + b" " + PREFIX + tag.name + b"\n")
