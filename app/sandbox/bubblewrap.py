@@ -1,7 +1,7 @@
-"""Sandboxes: where everything that comes from a repository or a model runs.
+"""Sandboxes: all code from a repository or a model runs in one.
 
-`Bubblewrap` is the real one, `Unsandboxed` the same interface without walls. Both start the helper
-of `inside.py` as the first process and speak to it; they differ in how it is started.
+`Bubblewrap` is the real one; `Unsandboxed` has the same interface without isolation. Both start
+`inside.py` as the first process and send it requests; they differ in how they start it.
 """
 
 from __future__ import annotations
@@ -82,24 +82,24 @@ MakeFlags = Callable[[SandboxSpec, bytes, int], tuple[list[int], list[str]]]
 MakeInner = Callable[[SandboxSpec, bytes], dict[str, Any]]
 
 _TRIED: dict[MakeFlags, str] = {}
-"""Why the helper cannot finish the walls of sandboxes with such flags; nothing where it can."""
+"""Why the helper cannot finish the setup of sandboxes with these flags; empty if it can."""
 
 log = structlog.get_logger()
 
 _STARTS_PER_CORE = 3
 ANSWER_GRACE_SECONDS = 20.0
-"""How long after a command's own time the helper may take to answer."""
+"""How long the helper may take to reply after the command's own time limit."""
 
 
 class BaseSandbox(ABC):
-    """What both kinds share: one command, and one session."""
+    """Common to all kinds: run one command, or a session."""
 
     isolated: bool
     takes_images = False
 
     @functools.cached_property
     def _starting(self) -> asyncio.Semaphore:
-        """A few at a time: of hundreds that start at once each would be too slow to come up."""
+        """Limits concurrent starts: with hundreds at once, each would exceed its start timeout."""
         return asyncio.Semaphore(_STARTS_PER_CORE * (os.cpu_count() or 1))
 
     @abstractmethod
@@ -116,7 +116,7 @@ class BaseSandbox(ABC):
             )
 
     def _kind(self) -> type[SandboxProcess]:
-        """How it is held, and ended."""
+        """The class that holds and kills the process."""
         return SandboxProcess if self.isolated else PlainProcess
 
     def _config(self, spec: SandboxSpec) -> dict[str, object]:
@@ -137,11 +137,11 @@ class BaseSandbox(ABC):
         }
 
     def _inner(self, spec: SandboxSpec) -> dict[str, Any] | None:
-        """What the helper is to do before anything else runs."""
+        """What the helper sets up before anything else runs."""
         return None
 
     def _on_the_disk(self, spec: SandboxSpec) -> list[Mount]:
-        """What of this machine's disk can be written to beside the workspace."""
+        """Writable mounts on this machine's disk, besides the workspace."""
         return [each for each in spec.mounts if each.writable]
 
     @abstractmethod
@@ -149,7 +149,9 @@ class BaseSandbox(ABC):
         """See `Sandbox.seen`."""
 
     async def start(self, spec: SandboxSpec, extra: Sequence[int] = ()) -> SandboxProcess:
-        """A sandbox that listens. `extra` descriptors are handed in, and closed here."""
+        """Start a sandbox that accepts requests. Passes in `extra` descriptors and closes them
+        here.
+        """
 
         def launch(channel: int) -> Launch:
             try:
@@ -241,19 +243,19 @@ class BaseSandbox(ABC):
 
 
 def _explained(ended: Completed, living: SandboxProcess) -> Completed:
-    """The kernel ends a whole sandbox that has no memory left."""
+    """Report "memory" if the cgroup's OOM killer ended the sandbox."""
     gone = ended.killed == "sandbox" and living.ran_out
     return replace(ended, killed="memory") if gone else ended
 
 
 def _bring_back(folders: Mapping[int, Mount]) -> None:
-    """Copy the regular files out of what was in memory alone, whose processes are dead."""
+    """Copy regular files out of the in-memory folders of a sandbox that has ended."""
     for fd, mount in folders.items():
         assert mount.bounds is not None
         room, most = mount.bounds
         inside = Path(f"/proc/self/fd/{fd}")
         for name in iter_files(inside, max_files=most):
-            # Names too long for a path of this machine, or for a disk that is full, stay behind.
+            # Skip files whose path is too long here, and those that no longer fit on the disk.
             with contextlib.suppress(OSError, NotReadableError):
                 data = read_file(inside, name, room)
                 room -= len(data)
@@ -268,7 +270,7 @@ def _close(descriptors: Sequence[int]) -> None:
 
 
 async def _until(answer: Any, seconds: float, stop: asyncio.Event | None) -> Completed:
-    """Wait for the command, its time or the caller's stop, whichever is first."""
+    """Wait for the command, its time limit or the caller's stop, whichever comes first."""
     asked = asyncio.ensure_future(answer)
     stopped = asyncio.ensure_future(stop.wait()) if stop is not None else None
     waiting = {asked} if stopped is None else {asked, stopped}
@@ -289,7 +291,7 @@ async def _until(answer: Any, seconds: float, stop: asyncio.Event | None) -> Com
 
 
 def _counted(done: Completed) -> Completed:
-    """Kills that nobody asked for are counted."""
+    """Count kills, except those that the caller requested."""
     why = "time" if done.timed_out else done.killed
     if why is not None and why != "stopped":
         metrics.SANDBOX_KILLS.labels(why).inc()
@@ -301,7 +303,7 @@ def _ended(code: int | None, *, killed: str | None = None, timed_out: bool = Fal
 
 
 class _Session:
-    """A sandbox that is started again when it went away; its workspace is what lasts."""
+    """Restarts its sandbox when that goes away; only the workspace persists."""
 
     def __init__(self, sandboxes: BaseSandbox, spec: SandboxSpec) -> None:
         self._sandboxes = sandboxes
@@ -349,7 +351,7 @@ class _Session:
                 seconds = time.monotonic() - began
                 return _counted(replace(gone, output=words, seconds=seconds))
             except BaseException:
-                # Half a conversation cannot be resumed.
+                # After a partial exchange the channel cannot be reused.
                 await shielded(self.end())
                 raise
             return _counted(
@@ -367,8 +369,8 @@ class _Session:
 class Bubblewrap(BaseSandbox):
     """Sandboxes made by bubblewrap (https://github.com/containers/bubblewrap, 0.8 or newer).
 
-    As root each workspace has an unprivileged user id of its own for its life (`claim`), which
-    its sandboxes run as; as an ordinary user all of them run as that user.
+    If the worker is root, each workspace has its own unprivileged user id (`claim`), and its
+    sandboxes run as that id; otherwise they all run as the worker's user.
     """
 
     isolated = True
@@ -382,10 +384,10 @@ class Bubblewrap(BaseSandbox):
         inner: MakeInner | None = inner_walls,
         groups: Groups | None = None,
     ) -> None:
-        """`flags` and `filter_program` make what bubblewrap is started with.
+        """`flags` and `filter_program` produce bubblewrap's arguments and the seccomp filter.
 
-        `inner` makes what the helper adds; without it, and where this machine does not let it
-        (`unfinished` says why), the flags have to be those of `bubblewrap_alone`.
+        `inner` produces what the helper adds. Without it, or if this machine does not allow it
+        (`unfinished` says why), `flags` must be `bubblewrap_alone`.
         """
         self._slots = slots
         self._flags = flags
@@ -395,7 +397,7 @@ class Bubblewrap(BaseSandbox):
         self.unfinished = ""
 
     async def start(self, spec: SandboxSpec, extra: Sequence[int] = ()) -> SandboxProcess:
-        """See `BaseSandbox.start`. The first of a process shows what the helper may do here."""
+        """See `BaseSandbox.start`. A process's first start tests what the helper may do here."""
         if self._make_inner is not None:
             if self._flags not in _TRIED:
                 _TRIED[self._flags] = await self._try_inner(spec)
@@ -422,7 +424,7 @@ class Bubblewrap(BaseSandbox):
 
     @classmethod
     def create(cls, root: Path, groups: Groups | None = None) -> Bubblewrap:
-        """`root` is where all workspaces lie, one directory each or deeper."""
+        """`root` is the directory that contains all workspaces, at any depth."""
         return cls(uid_pool_below(root), groups=groups)
 
     def claim(self, path: Path, *, like: Path | None = None) -> None:
@@ -456,7 +458,7 @@ class Bubblewrap(BaseSandbox):
         )
 
     def _group(self, spec: SandboxSpec) -> Group | None:
-        """Its memory is that of processes and of the file systems that are in memory."""
+        """A cgroup whose memory limit covers processes and in-memory file systems."""
         if self.groups is None:
             return None
         limits = spec.limits
@@ -469,16 +471,16 @@ class Bubblewrap(BaseSandbox):
 
 
 class Unsandboxed(BaseSandbox):
-    """The same interface on the bare machine (`HONK_SANDBOX=none`): no walls at all.
+    """The same interface without isolation (`HONK_SANDBOX=none`).
 
-    Only the limits, the bounded output and the end of all descendants hold. Mounts are not made;
-    `seen` tells where their source lies.
+    Only limits, bounded output and the killing of descendants apply. Nothing is mounted; `seen`
+    returns a mount's source.
     """
 
     isolated = False
 
     def claim(self, path: Path, *, like: Path | None = None) -> None:
-        """Everything runs as this very user."""
+        """Does nothing: everything runs as the worker's user."""
 
     def seen(self, mount: Mount) -> str:
         """See `Sandbox.seen`."""
@@ -499,7 +501,7 @@ class Unsandboxed(BaseSandbox):
 
 
 async def probe() -> SandboxReport:
-    """Can sandboxes be made here? Makes one to know."""
+    """Test whether sandboxes work here by making one."""
     if shutil.which(BWRAP) is None:
         return SandboxReport(
             False, "bubblewrap is not installed.", "Install it: `apt-get install bubblewrap`."
@@ -538,7 +540,7 @@ async def _try_one() -> SandboxReport:
 
 
 def _how_to_open() -> str:
-    """What usually closes unprivileged user namespaces, by what this machine shows."""
+    """How to enable unprivileged user namespaces, based on this machine's settings."""
     if _reads("/proc/sys/user/max_user_namespaces") == "0":
         return "User namespaces are closed: `sysctl -w user.max_user_namespaces=15000`."
     if _reads("/proc/sys/kernel/unprivileged_userns_clone") == "0":

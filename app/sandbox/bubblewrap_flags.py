@@ -1,4 +1,4 @@
-"""How bubblewrap is called: what a sandbox sees of this machine.
+"""Bubblewrap's command line: what a sandbox sees of this machine.
 
 Sources: bwrap(1), https://github.com/containers/bubblewrap.
 """
@@ -53,8 +53,8 @@ _FROM_ETC = (
 )
 _LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
-# A worker that runs as root may keep its files where nobody else can go. Then, in a mount
-# namespace of its own, what the sandbox needs is put where it can be reached, before root is left.
+# If the worker is root, its files may be below a directory that other users cannot enter. Then, in
+# a separate mount namespace, bind what the sandbox needs to a reachable path before dropping root.
 _STAGE = """
 set -e
 uid=$1 stage=$2 number=0; shift 2
@@ -74,7 +74,7 @@ _STAGES = ("/mnt", "/media", "/srv", "/opt")
 
 @dataclass(frozen=True)
 class Stage:
-    """The command that leads to bubblewrap, and where it finds what was moved."""
+    """A command prefix that starts bubblewrap, and the new paths of what it bound elsewhere."""
 
     prefix: Sequence[str] = ()
     places: Mapping[Path, Path] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Stage:
 
 
 def staged(sources: Sequence[Path], uid: int | None) -> Stage:
-    """How to reach the sources as `uid`; None is the worker's own user, who reaches its files."""
+    """How `uid` can reach the sources. None means the worker's own user, which can already."""
     hidden = [path for path in sources if uid is not None and not _reachable(path, uid)]
     if not hidden:
         return Stage()
@@ -113,7 +113,7 @@ def _reachable(path: Path, uid: int) -> bool:
 
 
 def data_fd(name: str, data: bytes) -> int:
-    """A descriptor to read the data from; no name in any file system, no size limit of a pipe."""
+    """A descriptor to read the data from: not a file with a name, nor limited like a pipe."""
     fd = os.memfd_create(name)
     written = 0
     while written < len(data):
@@ -124,7 +124,7 @@ def data_fd(name: str, data: bytes) -> int:
 
 @functools.cache
 def compiled_helper() -> bytes:
-    """The helper as the system's Python has compiled it, which saves that at every start."""
+    """The helper compiled by the system's Python, so that no sandbox has to at its start."""
     source = Path(__file__).with_name("inside.py")
     script = "import py_compile, sys; py_compile.compile(*sys.argv[1:], doraise=True)"
     with tempfile.TemporaryDirectory(prefix="honk-") as folder:
@@ -143,14 +143,14 @@ def compiled_helper() -> bytes:
 def bubblewrap_flags(
     spec: SandboxSpec, filter_program: bytes, info_fd: int
 ) -> tuple[list[int], list[str]]:
-    """The descriptors to hand over, and the flags that name them. The helper finishes the walls."""
+    """The descriptors to pass on and the flags that name them. The helper completes the setup."""
     return _flags(spec, _HALF_WAY, b"", info_fd)
 
 
 def bubblewrap_alone(
     spec: SandboxSpec, filter_program: bytes, info_fd: int
 ) -> tuple[list[int], list[str]]:
-    """As `bubblewrap_flags`, where the helper may finish nothing: less is bounded."""
+    """Like `bubblewrap_flags`, for machines where the helper cannot: fewer limits apply."""
     return _flags(spec, _ALONE, filter_program, info_fd)
 
 
@@ -176,7 +176,7 @@ def inner_walls(spec: SandboxSpec, filter_program: bytes) -> dict[str, Any]:
 
 
 def bounded(spec: SandboxSpec) -> list[Mount]:
-    """Writable folders that have a size of their own."""
+    """Writable mounts with their own size limit."""
     return [each for each in spec.mounts if each.writable and each.bounds]
 
 
@@ -200,7 +200,7 @@ def _flags(
         flags += given(path, text.encode())
     flags += given(HELPER, compiled_helper())
     flags += _workspace(spec)
-    # The devices stay usable; what is closed is the directory around them, which has no size.
+    # Devices stay usable; the directory around them becomes read-only, as its size is unlimited.
     flags += ["--remount-ro", "/dev", "--remount-ro", "/"]
     if filter_program:
         files.append(data_fd("seccomp", filter_program))
@@ -217,7 +217,7 @@ _NAMESPACES = (
 _ALONE = ("--disable-userns", "--uid", _ID, "--gid", _ID)
 _HALF_WAY = (
     *("--uid", "0", "--gid", "0"),
-    # To mount, to set numbers of the namespaces, to take another identity in another one.
+    # To mount, to set the namespaces' limits, and to map another user in a nested namespace.
     *("--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SYS_RESOURCE", "--cap-add", "CAP_SETFCAP"),
 )
 
@@ -229,7 +229,7 @@ _SYSCTL = {
     "kernel/msgmni": "64",
     "kernel/sem": "250 32000 500 128",
 }
-"""Of the sandbox's own namespace of segments, queues and semaphores."""
+"""Limits of the sandbox's own IPC namespace: segments, queues and semaphores."""
 
 
 def _system() -> list[str]:

@@ -1,8 +1,8 @@
-"""Memory limits that the kernel itself keeps, where cgroup v2 is delegated to the worker.
+"""Memory limits enforced by the kernel, where cgroup v2 is delegated to the worker.
 
-A service manager delegates a group (`Delegate=yes` in the units of `deploy/`). The worker moves
-into a group of its own below it, since one with limits for its children may have no processes, and
-makes one for each sandbox. See https://docs.kernel.org/admin-guide/cgroup-v2.html.
+A service manager delegates a cgroup (`Delegate=yes` in the units of `deploy/`). The worker moves
+into a child group, since a group that sets limits for its children may not contain processes, and
+creates one group per sandbox. See https://docs.kernel.org/admin-guide/cgroup-v2.html.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SPARE_PROCESSES = 64
 
 @dataclass(frozen=True)
 class Group:
-    """One sandbox's."""
+    """The cgroup of one sandbox."""
 
     path: Path
 
@@ -37,7 +37,7 @@ class Group:
 
     @property
     def ran_out(self) -> bool:
-        """Did the kernel end its processes for want of memory?"""
+        """Whether the kernel's OOM killer ended processes in it."""
         try:
             rows = dict(
                 line.split() for line in (self.path / "memory.events").read_text().splitlines()
@@ -47,7 +47,7 @@ class Group:
         return int(rows.get("oom_kill", "0")) > 0
 
     def remove(self) -> None:
-        """Its processes are dead; the last of them may still be on its way out."""
+        """Remove the group. Its processes are dead, but the last may still be exiting."""
         for _ in range(50):
             try:
                 self.path.rmdir()
@@ -61,14 +61,14 @@ class Group:
 
 
 class Groups:
-    """The groups of all sandboxes of one worker."""
+    """The cgroups of all sandboxes of one worker."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     @classmethod
     def delegated(cls, mount: Path = _MOUNT, own: Path = _OWN) -> Groups | None:
-        """None where nothing is delegated; then a watch bounds memory."""
+        """None if no cgroup is delegated; then the helper's polling limits memory."""
         try:
             root = _delegated(mount, own)
             if root is None:
@@ -80,14 +80,14 @@ class Groups:
         return cls(root)
 
     def make(self, memory_bytes: int, processes: int) -> Group:
-        """Raises OSError."""
+        """Create a sandbox's group with its limits. Raises OSError."""
         path = self._root / f"sandbox-{secrets.token_hex(6)}"
         path.mkdir()
         (path / "memory.max").write_text(str(memory_bytes))
         (path / "memory.oom.group").write_text("1")
         (path / "pids.max").write_text(str(processes + _SPARE_PROCESSES))
         with contextlib.suppress(OSError):
-            # Not there where the kernel does not count swap.
+            # Missing if the kernel does not account for swap.
             (path / "memory.swap.max").write_text("0")
         return Group(path)
 
@@ -98,19 +98,19 @@ def _delegated(mount: Path, own: Path) -> Path | None:
         return None
     root = mount / lines[0][3:].lstrip("/")
     if root.name == _WORKER:
-        root = root.parent  # an earlier worker of this process has moved already
-    # The machine's own root group has no type.
+        root = root.parent  # this process has already moved into the worker's group
+    # The machine's root cgroup has no cgroup.type.
     if not (root / "cgroup.type").exists() or not _is_ours(root, whole=root == mount):
         return None
     others = set((root / "cgroup.procs").read_text().split()) - {str(os.getpid())}
     if others:
-        return None  # not a service of its own: they would be in the way
+        return None  # other processes share the group, so it cannot get child groups
     controllers = set((root / "cgroup.controllers").read_text().split())
     return root if controllers >= _NEEDED else None
 
 
 def _is_ours(root: Path, *, whole: bool) -> bool:
-    """A service manager gives it to the service's user, or marks it; a container has its own."""
+    """Whether the group was delegated: it belongs to our user, is marked, or is a container's."""
     if not os.access(root / "cgroup.procs", os.W_OK):
         return False
     if whole or root.stat().st_uid == os.geteuid() != 0:

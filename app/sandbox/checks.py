@@ -1,4 +1,4 @@
-"""Every property of the sandbox, proved by trying it on this machine. For `honk doctor`."""
+"""Test every security property of the sandbox on this machine, for `honk doctor`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from app.sandbox.untrusted_files import NotReadableError, read_file
 _SECONDS = 30.0
 _AFTER_ITS_END_SECONDS = 0.7
 _OURS = frozenset({"PATH", "HOME", "LANG", "USER", "TMPDIR", "PWD", "SHLVL", "_", "LC_CTYPE"})
-"""What a sandbox's environment has of its own."""
+"""Environment variables that a sandbox sets itself."""
 
 _TRIED = {
     "user": "it runs as nobody special: no root, no capability, no way to gain one",
@@ -42,9 +42,9 @@ _TRIED = {
 
 @dataclass(frozen=True)
 class SandboxProperty:
-    """One promise, whether it was kept when it was tried, and what happened if it was not.
+    """One promise, whether it held, and what happened if it did not.
 
-    `holds` is None where it does not apply on this machine; `told` then says why.
+    `holds` is None if it does not apply on this machine; `told` then says why.
     """
 
     promise: str
@@ -53,7 +53,7 @@ class SandboxProperty:
 
 
 async def prove(sandbox: Sandbox) -> list[SandboxProperty]:
-    """Try everything. A sandbox that cannot be made at all is one broken promise."""
+    """Test everything. If no sandbox can be made, return one failed property."""
     with tempfile.TemporaryDirectory(prefix="honk-doctor-") as folder:
         root = Path(folder)
         root.chmod(0o755)
@@ -90,7 +90,7 @@ def _answer(done: Completed) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _surroundings() -> Iterator[dict[str, object]]:
-    """Something to reach on this machine: a port, a socket without a file, a process."""
+    """Targets to reach on this machine: a port, an abstract socket, a process."""
     word = f"honk-doctor-{secrets.token_hex(8)}"
     with (
         socket.create_server(("127.0.0.1", 0)) as port,
@@ -130,7 +130,7 @@ class _LimitCheck:
     script: str
     limits: ResourceLimits
     holds_if: str
-    """What the outcome has to be: an ending (`memory`, `processes`, `time`) or words of it."""
+    """The expected outcome: a limit (`memory`, `processes`, `time`) or a part of the output."""
 
 
 _BOUNDS = (
@@ -202,7 +202,7 @@ async def _numbers(sandbox: Sandbox, spec: SandboxSpec) -> SandboxProperty:
 
 
 def _strength(sandbox: Sandbox) -> list[SandboxProperty]:
-    """What bounds memory and disk here, and how to have more."""
+    """How memory and disk are limited here, and where to find better options."""
     grouped = getattr(sandbox, "groups", None) is not None
     more = "docs/operations.md, Bounds, says how to have more"
     return [
@@ -242,5 +242,5 @@ def _last(done: Completed) -> str:
 
 
 def broken(properties: Sequence[SandboxProperty]) -> bool:
-    """Whether a promise was not kept."""
+    """Whether any property failed."""
     return any(each.holds is False for each in properties)

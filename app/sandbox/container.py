@@ -1,9 +1,9 @@
-"""Sandboxes as containers: `podman run` of an image by digest, for those who prefer images.
+"""Sandboxes as containers: `podman run` of an image pinned by digest.
 
-The same helper is the first process and the worker speaks to it over the same channel, so limits,
-outputs and the end of everything are as in `sandbox.py`; what differs is who builds the walls.
-Source: podman-run(1). Docker hands no descriptors into a container (`--preserve-fds`), so it has to
-be Podman; rootless where the worker is an ordinary user.
+The same helper is the first process and uses the same channel, so limits, output and termination
+work as in `bubblewrap.py`; only the isolation is Podman's. Source: podman-run(1). Docker cannot
+pass descriptors into a container (`--preserve-fds`), so it has to be Podman; rootless if the worker
+is an ordinary user.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ _KEPT = (
     "XDG_DATA_HOME",
     "DBUS_SESSION_BUS_ADDRESS",
 )
-"""Of the worker's environment, what Podman itself needs; none of it reaches the container."""
+"""Environment variables that Podman itself needs; none of them reaches the container."""
 
-# Podman hands descriptors in from 3 onwards without a gap, each by its own number.
+# Podman passes a contiguous range of descriptors, starting at 3, under unchanged numbers.
 _LAUNCH = """
 import fcntl, os, sys
 for fd in range(3, int(sys.argv[1]) + 1):
@@ -67,7 +67,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 def by_digest(image: str) -> str:
-    """The name of an image that can only be one. Raises UserError for a tag."""
+    """Check that the image is pinned by digest. Raises UserError for a tag."""
     if not _BY_DIGEST.fullmatch(image):
         raise UserError(
             f"{image[:200]!r} does not name an image by its digest.",
@@ -88,7 +88,7 @@ def run_words(
     descriptors: int,
     channel: int,
 ) -> list[str]:
-    """How Podman is called. `user` is the host's id to run as; None is the worker's own."""
+    """Podman's command line. `user` is a user id of the host; None is the worker's own."""
     tmp, shm = spec.limits.tmp_bytes, min(spec.limits.tmp_bytes, 256 * MIB)
     who = ["--user", f"{user}:{user}"]
     if user is None:
@@ -119,7 +119,7 @@ def _mounted(mount: Mount) -> list[str]:
 
 
 def _bind(source: Path, target: str, *, writable: bool) -> list[str]:
-    # One option is one CSV record, so a comma in a path would begin another.
+    # The option is a CSV record, so a comma in a path would start a new field.
     if any(mark in f"{source}{target}" for mark in ',"\n'):
         raise UserError(
             f"{source} cannot be shown to a container: its name holds a comma or quote."
@@ -129,13 +129,13 @@ def _bind(source: Path, target: str, *, writable: bool) -> list[str]:
 
 
 class Container(BaseSandbox):
-    """Sandboxes of one image. As root each workspace has a user of its own, as in `Bubblewrap`."""
+    """Sandboxes of one image. If the worker is root, each workspace has its own user id."""
 
     isolated = True
     takes_images = True
 
     def __init__(self, slots: UidPool | None, image: str, folder: Path) -> None:
-        """`folder` is the worker's own; what Podman reads of ours is put there."""
+        """`folder` holds the files that Podman reads: the helper, its seccomp profile, hosts."""
         self._slots = slots
         self._image = by_digest(image)
         folder.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ class Container(BaseSandbox):
 
     @classmethod
     def create(cls, root: Path, image: str) -> Container:
-        """`root` is where all workspaces lie. Raises UserError for an image without digest."""
+        """`root` contains all workspaces. Raises UserError for an image without a digest."""
         return cls(uid_pool_below(root), image, root.parent / "container")
 
     def claim(self, path: Path, *, like: Path | None = None) -> None:
@@ -193,7 +193,7 @@ class Container(BaseSandbox):
 
 
 class ContainerProcess(PlainProcess):
-    """Ends when the channel closes: its first process then ends, and all others with it."""
+    """Ends when the channel closes: its first process exits, and with it all others."""
 
     async def kill(self) -> None:
         try:
@@ -204,13 +204,13 @@ class ContainerProcess(PlainProcess):
 
 
 async def _force(name: str) -> None:
-    """What is left of a container whose own end did not come; nothing as a rule."""
+    """Remove a container that did not end by itself; usually there is nothing to remove."""
     words = [PODMAN, "rm", "--force", "--ignore", "--time", "0", name]
     await asyncio.to_thread(subprocess.run, words, capture_output=True, timeout=60, check=False)
 
 
 async def probe_container(image: str) -> SandboxReport:
-    """Can a container of this image be made here? Makes one to know."""
+    """Test whether a container of this image works here by making one."""
     if shutil.which(PODMAN) is None:
         return SandboxReport(
             False, "Podman is not installed.", "Install it: `apt-get install podman`."

@@ -1,4 +1,4 @@
-"""The sandbox that the operator chose, proved to work here."""
+"""Create the sandbox that the operator configured, after testing that it works."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ELSEWHERE = (
 
 
 async def chosen_sandbox(settings: Settings) -> Sandbox:
-    """Makes one to know that it can be made. Raises UserError with what is to be done."""
+    """Create the configured sandbox. Raises UserError with a next step if it does not work."""
     if settings.sandbox == "none":
         if settings.allow_unsandboxed != "yes":
             raise UserError(

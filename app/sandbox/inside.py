@@ -1,12 +1,12 @@
 # ruff: noqa: PTH103, PTH112, PTH118, PTH120, PTH123, PTH208
-"""What runs as the first process inside a sandbox. Standard library only, Python 3.8 or newer.
+"""The first process inside a sandbox. Standard library only, Python 3.8 or newer.
 
-The worker speaks to it over one socket in frames (`frame`): a configuration, then requests. It
-starts commands within their limits, keeps the agent's shell, edits and searches files, reaps what
-is orphaned and watches memory and processes. Nothing inside can end it: signals from its own pid
-namespace do not reach a first process without a handler, and it cannot be traced.
+The worker sends frames (`frame`) over one socket: a configuration, then requests. This process
+starts commands under their limits, runs the agent's shell, edits and searches files, reaps orphans
+and monitors memory and processes. Nothing inside can kill it: PID 1 of a namespace ignores signals
+from inside for which it has no handler, and it cannot be traced.
 
-The system's own Python runs this file by path, so it imports nothing of Honk. The worker imports
+The system's Python runs this file by path, so it imports nothing from Honk. The worker imports
 `Bounded`, `frame` and the names of the limits from here.
 """
 
@@ -27,7 +27,7 @@ import struct
 import sys
 import time
 
-# As typing's, which would have to be loaded: each sandbox starts with this file, and waits for it.
+# Instead of typing's: importing it would delay the start of every sandbox.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,9 +49,9 @@ NICENESS = 5
 SPARE_PROCESSES = 32
 DISK_SECONDS = 0.1
 DISK_STEPS = 8
-"""The workspace is looked at after each growth of the disk by this part of its limit."""
+"""The workspace is measured each time disk usage has grown by this fraction of its limit."""
 LEAST_FREE_BYTES = 1 << 30
-"""What stays free of the machine's disk, or a twentieth of a small one."""
+"""Disk space to leave free, but at most a twentieth of the disk."""
 ROOM_BYTES = 8 << 20
 MAX_OPEN_FOLDERS = 200
 MAX_REMEMBERED = 100_000
@@ -62,18 +62,18 @@ SOCKET_BYTES = 2_000
 IPC_BYTES = 500
 MAX_SOCKET_BYTES = 8 << 20
 FEW_SOCKETS = 8
-"""So few are not asked about ten times a second: they hold little."""
+"""With no more sockets than this their memory is not queried: it is small."""
 GUESSED_SOCKET_BYTES = 100_000
-"""Of each, where the kernel does not tell what is in it."""
+"""Assumed per socket when the kernel does not report its memory."""
 OWN_MEMORY_BYTES = 512 << 20
-"""What this process may take for itself: less than it could be made to."""
+"""Memory limit of this process itself."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 
 # Each command is read up to a NUL and evaluated in the shell itself, so that directory, variables
-# and functions stay. The two descriptors of the conversation are closed for what it starts.
+# and functions persist. Its child processes do not inherit the two control descriptors.
 _SHELL = (
     "while IFS= read -r -d '' -u 198 __honk_command; do "
     'eval "$__honk_command" </dev/null 198<&- 199>&-; '
@@ -82,7 +82,7 @@ _SHELL = (
 
 
 class Bounded:
-    """Keeps the beginning and the end of an output that may be endless."""
+    """Keeps the first and last bytes of an output of any length."""
 
     def __init__(self, limit: int) -> None:
         self._half = max(limit // 2, 1)
@@ -102,7 +102,7 @@ class Bounded:
 
     @property
     def dropped(self) -> int:
-        """How many bytes of the middle are gone."""
+        """How many bytes of the middle were dropped."""
         return self._total - len(self._head) - min(len(self._tail), self._half)
 
     def value(self) -> bytes:
@@ -114,13 +114,13 @@ class Bounded:
 
 
 def frame(header: dict[str, Any], data: bytes = b"") -> bytes:
-    """One message of the conversation between worker and sandbox."""
+    """Encode one message between worker and sandbox."""
     text = json.dumps(header).encode()
     return HEADER.pack(len(text), len(data)) + text + data
 
 
 class Channel:
-    """The worker's end is the only one that this process listens to."""
+    """The socket to the worker, the only one this process listens to."""
 
     def __init__(self, fd: int) -> None:
         self._socket = socket.socket(fileno=fd)
@@ -133,7 +133,7 @@ class Channel:
         self._socket.sendall(frame(header, data))
 
     def hand_over(self, descriptors: list[int]) -> None:
-        """Give the worker a copy of each, one with each byte, and keep none."""
+        """Send the descriptors to the worker, one per byte, and close them here."""
         for fd in descriptors:
             data = struct.pack("=i", fd)
             self._socket.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, data)])
@@ -156,7 +156,7 @@ class Channel:
 
 
 class Processes:
-    """Everything that runs in this sandbox besides this process."""
+    """All processes in this sandbox except this one."""
 
     def __init__(self, isolated: bool, limits: dict[str, Any]) -> None:
         self._isolated = isolated
@@ -167,7 +167,7 @@ class Processes:
         self._seen_over = False
 
     def excess(self) -> str | None:
-        """Which limit is passed: "memory", "processes" or None."""
+        """The limit that is exceeded: "memory", "processes" or None."""
         table = self._table()
         if sum(row[1] for row in table.values()) >= self._count:
             return "processes"
@@ -176,10 +176,11 @@ class Processes:
         if resident + beside <= self._memory:
             self._seen_over = False
             return None
-        # Pages that processes share were counted once for each of them: now share them out.
+        # The resident sum counts shared pages once per process; use proportional sizes instead.
         shared_out = beside + sum(self._proportional(pid, row[2]) for pid, row in table.items())
         before, self._seen_over = self._seen_over, shared_out > self._memory
-        # One look takes a while, and a process that ends during it is easily counted twice.
+        # Measuring takes time, and the pages of a process that exits during it may be counted
+        # twice: require two measurements in a row.
         return "memory" if before and self._seen_over else None
 
     def kill(self, only: int | None = None) -> None:
@@ -211,7 +212,7 @@ class Processes:
                     if line.startswith(b"Pss:"):
                         return int(line.split()[1]) * 1024
         except (FileNotFoundError, ProcessLookupError):
-            return 0  # it ended meanwhile, and its pages are counted with whoever shared them
+            return 0  # it exited; shared pages are counted with the processes that share them
         except OSError:
             pass
         return pages * self._page
@@ -245,7 +246,7 @@ class Processes:
 
 
 class Held:
-    """What one look at a sandbox's files has found, and whether all could be seen."""
+    """Disk usage found by one scan, and whether the scan saw everything."""
 
     def __init__(self, most_bytes: int, most_files: int) -> None:
         self._most_bytes = most_bytes
@@ -266,15 +267,15 @@ class Held:
 
     @property
     def enough(self) -> bool:
-        """Is there nothing left to find out?"""
+        """Whether a limit is already exceeded, so that the scan can stop."""
         return self.size > self._most_bytes or self.count > self._most_files
 
 
 class Disk:
-    """What this sandbox holds on disks that are the machine's, which others write to too.
+    """What this sandbox stores on disks of the machine, which other processes also write to.
 
-    Looking at every file takes a while, so it is done after the disk as a whole has grown.
-    What cannot be seen is taken for what the disk has grown by since the sandbox began.
+    A full scan is slow, so it runs only after total disk usage has grown. What a scan cannot see is
+    estimated as the disk's total growth since the sandbox started.
     """
 
     def __init__(self, roots: list[str], isolated: bool, limits: dict[str, Any]) -> None:
@@ -288,7 +289,7 @@ class Disk:
         self._next = 0.0
 
     def excess(self) -> str | None:
-        """Which limit is passed: "disk", "room" (the machine's disk is nearly full) or None."""
+        """The exceeded limit: "disk", "room" (the machine's disk is nearly full) or None."""
         now = self._of_the_disk()
         grown = now[0] - self._last[0], now[1] - self._last[1]
         nearly_full = self._free() < self._floor
@@ -305,7 +306,7 @@ class Disk:
             count = max(count, now[1] - self._first[1])
         if size > self._bytes or count > self._files:
             return "disk"
-        # Near its end, whoever still writes makes room for all others.
+        # On a nearly full disk, end the sandboxes that still grow, so that the others can finish.
         before, self._held_before = self._held_before, size if nearly_full else None
         step = min(ROOM_BYTES, self._floor // 4)
         return "room" if before is not None and size > before + step else None
@@ -319,13 +320,13 @@ class Disk:
         return status.f_bavail * status.f_frsize
 
     def _least_free(self) -> int:
-        """So much is kept free; nothing where the disk was as full before the sandbox began."""
+        """The free space to preserve; 0 if less was free when the sandbox started."""
         status = os.statvfs(self._roots[0])
         floor = min(LEAST_FREE_BYTES, status.f_blocks * status.f_frsize // 20)
         return floor if self._free() >= floor else 0
 
     def _held(self) -> Held:
-        """All files, those without a name too."""
+        """Measure all files, including deleted ones that are still open."""
         found = Held(self._bytes, self._files)
         for root in self._roots:
             _add_tree(root, found)
@@ -336,9 +337,9 @@ class Disk:
 
 
 def _add_tree(root: str, found: Held) -> None:
-    """Every file below it. Nothing is opened by a path, which could be too long."""
+    """Add every file below `root`, by directory descriptors: a path could be too long to open."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    # Directories that are open, each with the names below it that are still to be looked into.
+    # Open directories, each with the subdirectories that are still to be scanned.
     waiting: list[tuple[int, list[str]]] = []
 
     def enter(name: str, above: int | None) -> None:
@@ -370,7 +371,7 @@ def _add_tree(root: str, found: Held) -> None:
 
 
 def _add_entries(folder: int, found: Held) -> list[str]:
-    """Add what is in a directory, and name the directories in it."""
+    """Add the entries of a directory; return the names of its subdirectories."""
     below = []
     here = os.fstat(folder).st_dev
     try:
@@ -381,7 +382,7 @@ def _add_entries(folder: int, found: Held) -> list[str]:
                 except FileNotFoundError:
                     continue
                 if status.st_dev != here:
-                    continue  # something mounted there: it has a size of its own
+                    continue  # a mount point: its file system has its own size limit
                 found.add(status)
                 if stat.S_ISDIR(status.st_mode):
                     below.append(entry.name)
@@ -393,7 +394,7 @@ def _add_entries(folder: int, found: Held) -> list[str]:
 
 
 def _add_nameless(roots: list[str], found: Held) -> None:
-    """Files that are deleted and still held: open, mapped, or on their way through a socket."""
+    """Add deleted files that are still in use: open, mapped, or in transit through a socket."""
     seen: set[tuple[int, int]] = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         if pid == str(os.getpid()):
@@ -429,7 +430,7 @@ def _descriptors(pid: str) -> Iterator[tuple[str, str]]:
 
 
 def _carries(info: str) -> bool:
-    """Are descriptors on their way through this socket?"""
+    """Whether descriptors are in transit through this socket."""
     with open(info, "rb") as file:
         return any(
             line.startswith(b"scm_fds:") and int(line.split()[1]) > 0
@@ -438,7 +439,7 @@ def _carries(info: str) -> bool:
 
 
 def _maps_deleted(pid: str, roots: list[str]) -> bool:
-    """Does it map a deleted file? How much of it there is on the disk cannot be seen."""
+    """Whether it maps a deleted file. How much disk space that takes cannot be determined."""
     with open(f"/proc/{pid}/maps", "rb") as file:
         text = file.read(MAX_MAPS_BYTES)
     starts = tuple(os.fsencode(root) + b"/" for root in roots)
@@ -450,10 +451,10 @@ def _maps_deleted(pid: str, roots: list[str]) -> bool:
 
 
 class Kernel:
-    """Memory that the kernel holds for this sandbox and that is in no process's resident set.
+    """Kernel memory of this sandbox that is in no process's resident set.
 
-    System V segments, queues and semaphores, and what waits in sockets. A socket that asks the
-    kernel about all of them has to be opened before the filter of system calls forbids it.
+    System V segments, queues and semaphores, and socket buffers. The netlink socket that queries
+    the sockets must be opened before the seccomp filter forbids it.
     """
 
     def __init__(self, isolated: bool) -> None:
@@ -467,7 +468,7 @@ class Kernel:
                 self._asking.settimeout(1)
 
     def held(self) -> int:
-        """Bytes, looked at ten times a second."""
+        """Bytes, measured at most ten times a second."""
         now = time.monotonic()
         if self._isolated and now >= self._next:
             self._last = sum(_of_ipc()) + self._of_sockets()
@@ -491,7 +492,7 @@ class Kernel:
         return total
 
     def _dump(self, request: bytes) -> Iterator[bytes]:
-        """Every message of the answer (sock_diag(7))."""
+        """Every message of the reply (sock_diag(7))."""
         assert self._asking is not None
         self._asking.send(_NLMSG.pack(_NLMSG.size + len(request), 20, 0x301, 1, 0) + request)
         while True:
@@ -520,7 +521,7 @@ _UNIX_PEER, _UNIX_LENGTHS, _UNIX_MEMORY, _INET_MEMORY = 2, 4, 5, 7
 
 
 def largest_buffer() -> int:
-    """What a socket may have waiting."""
+    """The maximum size of a socket's send buffer."""
     try:
         with open("/proc/sys/net/core/wmem_max", "rb") as file:
             return int(file.read())
@@ -538,7 +539,7 @@ def _attributes(message: bytes, at: int) -> dict[int, bytes]:
 
 
 def _of_unix(message: bytes) -> int:
-    """What was sent is the sender's, unless that is gone: then nobody tells how much it is."""
+    """Sent bytes count as the sender's; if the sender is gone, the kernel reports no size."""
     found = _attributes(message, 16)
     memory = struct.unpack_from("=3I", found.get(_UNIX_MEMORY, bytes(12)))[2]
     waiting = struct.unpack_from("=I", found.get(_UNIX_LENGTHS, bytes(4)))[0]
@@ -562,7 +563,7 @@ _LISTENS = 10
 
 
 def _number_of_sockets() -> int:
-    """All of this network namespace, those on their way through others too."""
+    """All sockets of this network namespace, including those in transit through others."""
     try:
         with open("/proc/net/sockstat", "rb") as file:
             return int(file.readline().split()[2])
@@ -571,7 +572,7 @@ def _number_of_sockets() -> int:
 
 
 def _of_ipc() -> Iterator[int]:
-    """Segments, messages and semaphores (proc(5), /proc/sysvipc)."""
+    """Sizes of segments, messages and semaphores (proc(5), /proc/sysvipc)."""
     for kind, weigh in _IPC:
         with contextlib.suppress(OSError, ValueError, IndexError):
             with open(f"/proc/sysvipc/{kind}", "rb") as file:
@@ -587,7 +588,7 @@ _IPC: tuple[tuple[str, Callable[[list[int]], int]], ...] = (
 
 
 def reap() -> dict[int, int]:
-    """Exit codes of the children that ended (128 + signal, as a shell counts)."""
+    """Exit codes of children that ended (128 + signal, as in a shell)."""
     ended: dict[int, int] = {}
     while True:
         try:
@@ -605,7 +606,7 @@ def _code(status: int) -> int:
 
 
 class Shell:
-    """The agent's shell and the three pipes to it."""
+    """The agent's shell and its three pipes."""
 
     def __init__(self, pid: int, commands: int, status: int, output: int) -> None:
         self.pid = pid
@@ -619,7 +620,7 @@ class Shell:
 
 
 class Inside:
-    """Answers the worker's requests, one after the other."""
+    """Handles the worker's requests one at a time."""
 
     def __init__(self, channel: Channel, config: dict[str, Any]) -> None:
         self.channel = channel
@@ -638,7 +639,7 @@ class Inside:
         self.wake = self._wake_on_children()
 
     def serve(self) -> None:
-        """Until the worker hangs up."""
+        """Runs until the worker closes the channel."""
         while True:
             ready = self.tend(IDLE_SECONDS, [self.channel.fileno()])
             if self.processes_over():
@@ -674,7 +675,9 @@ class Inside:
     # One command
 
     def run(self, argv: list[str], fds: list[int]) -> tuple[dict[str, Any], bytes]:
-        """Start it on the worker's own descriptors and wait. The worker keeps the time."""
+        """Run a command on descriptors from the worker and wait. The worker enforces the time
+        limit.
+        """
         pid = self.spawn(argv, {0: fds[0], 1: fds[1], 2: fds[2]})
         for fd in set(fds):
             os.close(fd)
@@ -710,7 +713,7 @@ class Inside:
     def finished(self, shell: Shell, status: bytes) -> tuple[dict[str, Any], bytes]:
         code = status.split(b"\0")[0] or b"0"
         if not code.isdigit() or b"\0" not in status:
-            # Only the shell writes there, unless what it runs has found its descriptor.
+            # Only the shell should write there, but a command may have found its descriptor.
             return self.put_down(None, "Something else wrote where the shell tells its exit codes")
         self.drain(shell)
         return self.result(int(code))
@@ -767,14 +770,14 @@ class Inside:
         return todo
 
     def drain(self, shell: Shell) -> None:
-        """What is in the pipe by now; a writer in the background may never end."""
+        """Read what the pipe holds now; a background process may keep it open forever."""
         for _ in range(64):
             data = read_some(shell.output)
             if not data:
                 return
             self.output.add(data)
 
-    # Work of our own, in a child that can be killed
+    # Work of this helper itself, in a child that can be killed
 
     def aside(
         self,
@@ -821,10 +824,10 @@ class Inside:
             file.write(text.encode("utf-8", "replace"))
         os._exit(code)
 
-    # The machinery below all of it
+    # Event loop and processes
 
     def attend(self, readable: list[int], writable: list[int] | None = None) -> None:
-        """`tend` while a request is answered. Raises EOFError when the worker gave up on it."""
+        """Like `tend`, during a request. Raises EOFError when the worker sends or closes."""
         channel = self.channel.fileno()
         if channel in self.tend(WATCH_SECONDS, [channel, *readable], writable):
             raise EOFError
@@ -835,9 +838,9 @@ class Inside:
         readable: list[int],
         writable: list[int] | None = None,
     ) -> list[int]:
-        """Wait for something to happen; reap, and keep the shell's output flowing."""
+        """Wait for an event, reap children and drain the shell's output. Returns ready fds."""
         outputs = [self.shell.output] if self.shell else []
-        # Descriptors have the numbers that the worker gave them; select() takes only small ones.
+        # Not select(): the worker's descriptor numbers may be above its limit.
         waiting = select.poll()
         for fd in (self.wake, *readable, *outputs):
             waiting.register(fd, select.POLLIN)
@@ -901,8 +904,8 @@ class Inside:
             (resource.RLIMIT_DATA, int(self.limits["memory_bytes"])),
         ]
         if self.isolated:
-            # Set inside the user namespace it counts the processes of this sandbox alone.
-            # It only stops what outruns the watch, which ends the command at the limit itself.
+            # Set inside the user namespace, it counts only this sandbox's processes. It stops what
+            # forks faster than `Processes.excess` is polled, which enforces the exact limit.
             most = int(self.limits["processes"]) + SPARE_PROCESSES
             limits.append((resource.RLIMIT_NPROC, most))
         for kind, value in limits:
@@ -920,8 +923,8 @@ class Inside:
 
 
 def place(fds: dict[int, int]) -> None:
-    """Put descriptors at the numbers that a command expects; close every other one."""
-    # First out of the way of all targets, so that none is overwritten before it is used.
+    """Move descriptors to the numbers a command expects; close all others."""
+    # First move all of them above every target, so that none is overwritten before it is used.
     lifted = {target: fcntl.fcntl(fd, fcntl.F_DUPFD, 200) for target, fd in fds.items()}
     for target, fd in lifted.items():
         os.dup2(fd, target, inheritable=True)
@@ -932,7 +935,7 @@ def place(fds: dict[int, int]) -> None:
 
 
 def read_some(fd: int) -> bytes:
-    """What can be read at once, at most 64 KiB; nothing at the end or when there is none yet."""
+    """Read what is available, at most 64 KiB; empty at the end or if nothing is available."""
     try:
         return os.read(fd, 1 << 16)
     except BlockingIOError:
@@ -940,14 +943,14 @@ def read_some(fd: int) -> bytes:
 
 
 class EditRefusedError(Exception):
-    """What the agent asked for cannot be done; the message tells it why."""
+    """The agent's request cannot be done; the message tells it why."""
 
 
-# The file tools. They follow links and trust no name: whatever they reach is inside the sandbox.
+# The file tools. They may follow any link or path: everything they can reach is in the sandbox.
 
 
 def resolve(workspace: str, path: object) -> str:
-    """An absolute path; relative ones are taken from the workspace."""
+    """An absolute path; relative ones start at the workspace."""
     if not isinstance(path, str) or not path or "\0" in path:
         raise EditRefusedError("The path must be a text.")
     if path == "/workspace" or path.startswith("/workspace/"):
@@ -956,7 +959,7 @@ def resolve(workspace: str, path: object) -> str:
 
 
 def read_regular(path: str, most: int) -> bytes:
-    """Read a file without ever waiting on a FIFO or a device."""
+    """Read a file without blocking on a FIFO or a device."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(fd, "rb") as file:
         status = os.fstat(fd)
@@ -968,7 +971,7 @@ def read_regular(path: str, most: int) -> bytes:
 
 
 def write_regular(path: str, data: bytes) -> None:
-    """Write in place, so that mode and links of an existing file stay."""
+    """Write in place, which preserves the mode and links of an existing file."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
     fd = os.open(path, flags, 0o644)
@@ -1031,7 +1034,7 @@ def line_span(span: object, count: int) -> tuple[int, int]:
 
 
 def listing(top: str) -> str:
-    """Two levels of names, hidden ones left out."""
+    """Names two levels deep, without hidden ones."""
     found: list[str] = []
     folders = [top]
     while folders:
@@ -1049,7 +1052,7 @@ def listing(top: str) -> str:
 
 
 def names_in(folder: str) -> tuple[list[str], list[str]]:
-    """Directories and other things in it, in order; nothing where it cannot be looked into."""
+    """Sorted directories and other entries; empty if unreadable."""
     folders: list[str] = []
     others: list[str] = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -1112,14 +1115,16 @@ def insert(path: str, line: object, text: str) -> str:
 
 
 def split_lines(data: bytes) -> list[bytes]:
-    """At line feeds only: a lone carriage return or form feed is no end of a line to git."""
+    """Split at line feeds only: git does not treat a lone carriage return or form feed as a line
+    end.
+    """
     lines = [part + b"\n" for part in data.split(b"\n")]
     lines[-1] = lines[-1][:-1]
     return lines if lines[-1] else lines[:-1]
 
 
 def search(workspace: str, pattern: str, path: str) -> str:
-    """Lines that a regular expression matches, as `path:line: text`."""
+    """Lines that match a regular expression, as `path:line: text`."""
     try:
         wanted = re.compile(pattern)
     except re.error as error:
@@ -1164,15 +1169,16 @@ def matching_lines(path: str, wanted: re.Pattern[str]) -> Iterator[tuple[int, st
 
 
 class WallsError(Exception):
-    """What bubblewrap has begun cannot be finished here; the message says at what."""
+    """The setup begun by bubblewrap cannot be completed; the message says what failed."""
 
 
 class Walls:
-    """What bubblewrap cannot do: sizes and numbers of files, terminals and segments.
+    """Sandbox limits that bubblewrap cannot set: file sizes and counts, terminals, System V
+    segments.
 
-    Bubblewrap leaves the first process as root of a user namespace of its own, with what is needed
-    for this and no more. Afterwards it has the identity and the namespace that everything inside
-    has, and nothing can be mounted any more.
+    Bubblewrap leaves the first process as root of its own user namespace, with only the
+    capabilities needed for this. Afterwards it has the user and namespace of everything inside, and
+    nothing can be mounted any more.
     """
 
     def __init__(self, wanted: dict[str, Any]) -> None:
@@ -1180,7 +1186,7 @@ class Walls:
         self._libc = ctypes.CDLL(None, use_errno=True)
 
     def finish(self) -> list[int]:
-        """Returns descriptors of the folders that the worker reads when all is over."""
+        """Set the limits; returns descriptors of the folders that the worker reads at the end."""
         folders = [self._scratch(each) for each in self._wanted["scratch"]]
         terminals = self._wanted["terminals"]
         if terminals:
@@ -1190,7 +1196,7 @@ class Walls:
             self._set("/proc/sys/" + name, value)
         with open("/proc/sys/user/max_user_namespaces", "w") as file:
             file.write(str(self._wanted["namespaces"]))
-        # Whoever runs in here owns the namespaces that these numbers are of.
+        # Read-only, because processes in here own the namespaces these values belong to.
         self._call("mount", b"/proc/sys", b"/proc/sys", None, _BIND, None)
         kept = _REMOUNT | _BIND | _READ_ONLY | _NOSUID | _NODEV | _NOEXEC
         self._call("mount", None, b"/proc/sys", None, kept, None)
@@ -1198,7 +1204,7 @@ class Walls:
         return [fd for fd in folders if fd is not None]
 
     def close(self) -> None:
-        """Give up all that is not needed to watch, and let the filter begin."""
+        """Drop all capabilities not needed for monitoring, and install the seccomp filter."""
         for number in range(64):
             if self._libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
                 break
@@ -1207,7 +1213,7 @@ class Walls:
         count = len(program) // 8
         described = _FilterProgram(count, ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p))
         self._call("prctl", _PR_SET_SECCOMP, 2, ctypes.byref(described), 0, 0)
-        # Who changes identity is no longer told of its parent's death.
+        # Changing the user clears the parent-death signal.
         self._call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
     def _scratch(self, wanted: dict[str, Any]) -> int | None:
@@ -1222,7 +1228,9 @@ class Walls:
         self._call("mount", *words)
 
     def _set(self, path: str, value: str) -> None:
-        """What an older kernel does not let a namespace's root set is watched alone."""
+        """Ignore errors: older kernels do not let a namespace's root set it; monitoring still
+        applies.
+        """
         with contextlib.suppress(OSError), open(path, "w") as file:
             file.write(value)
 
@@ -1249,7 +1257,7 @@ class _FilterProgram(ctypes.Structure):
 
 
 def keep_capabilities(libc: Any, kept: int) -> None:
-    """The others are gone for good; a command that is started has none in any case."""
+    """Drop all others for good. Commands start with none in any case."""
     header = struct.pack("=Ii", 0x20080522, 0)
     data = struct.pack("=6I", kept, kept, 0, 0, 0, 0)
     if libc.capset(header, data) != 0:
@@ -1263,7 +1271,7 @@ _CAP_DAC_READ_SEARCH, _CAP_SYS_PTRACE = 1 << 2, 1 << 19
 
 
 def shield(isolated: bool) -> None:
-    """Nothing inside may trace this process or read its memory; it adopts what is orphaned."""
+    """Prevent tracing of this process and reads of its memory; adopt orphans."""
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if not isolated:
@@ -1272,7 +1280,7 @@ def shield(isolated: bool) -> None:
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     if isolated and (hard == resource.RLIM_INFINITY or hard > OWN_MEMORY_BYTES):
         resource.setrlimit(resource.RLIMIT_DATA, (OWN_MEMORY_BYTES, hard))
-    # A first process is deaf to signals from inside as long as it has no handler for them.
+    # PID 1 ignores signals from inside its namespace only while it has no handler for them.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -1,4 +1,4 @@
-"""Reading what a command writes, without ever holding more than asked for."""
+"""Read a command's output without buffering more than its limit."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _BREATH_SECONDS = 0.005
 
 
 class OutputSink(Protocol):
-    """Takes output as it comes."""
+    """Consumes output chunk by chunk."""
 
     def add(self, data: bytes) -> None: ...
 
 
 class FileSink:
-    """Writes to a file up to a size; what is beyond it is counted, not kept."""
+    """Writes to a file up to a size limit; counts the bytes beyond it."""
 
     def __init__(self, target: Path | BinaryIO, limit: int) -> None:
         self._owned = target.open("wb") if isinstance(target, Path) else None
@@ -42,10 +42,10 @@ class FileSink:
 
 
 class OutputReader:
-    """Empties one pipe into a sink for as long as the loop runs.
+    """Drains a pipe into a sink while the event loop runs.
 
-    After each mebibyte it rests for some milliseconds: a command that writes without end gets a
-    slow reader, and the worker stays free for everybody else.
+    It pauses for some milliseconds after each mebibyte, so that a command with endless output
+    cannot keep the event loop busy.
     """
 
     def __init__(self, fd: int, sink: OutputSink) -> None:
@@ -81,7 +81,7 @@ class OutputReader:
         return data
 
     def finish(self) -> None:
-        """Take what is left in the pipe when all writers are dead, and close it."""
+        """Read the rest, once all writers are dead, and close the pipe."""
         if self._resume is not None:
             self._resume.cancel()
         self._loop.remove_reader(self._fd)

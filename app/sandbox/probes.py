@@ -1,7 +1,7 @@
-"""What `honk doctor` runs in a sandbox: it tries what must not work and tells what did.
+"""Runs in a sandbox for `honk doctor`: tries what must fail and reports what succeeded.
 
-Standard library only: the sandbox's own Python runs this text. It reads one JSON object from its
-standard input and writes one: for each property the words of what was reached, empty for nothing.
+Standard library only: the sandbox's own Python runs this text. It reads one JSON object from
+standard input and writes one: for each property what was reached, or an empty string.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A living sandbox as the worker holds it: its process, its channel, its end."""
+"""A running sandbox from the worker's side: its process, its channel and its termination."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ MAX_DATA_BYTES = 64 << 20
 
 
 class UnfinishedError(Exception):
-    """The first process could not finish the sandbox's walls; the message says at what."""
+    """The first process could not complete the sandbox's setup; the message says why."""
 
 
 class SandboxGoneError(Exception):
-    """The other end of the channel is closed or talks nonsense."""
+    """The other end of the channel is closed or sent an invalid message."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Launch:
     """How to start the first process of a sandbox.
 
     `info_fd` is where bubblewrap writes the process id; without one the started process is the
-    sandbox's first. `inherited` are closed here once it runs. `name` is that of a container.
-    `group` has limits that the kernel keeps, and goes with the sandbox.
+    sandbox's first. `inherited` descriptors are closed here once it runs. `name` is set for a
+    container. `group` is its cgroup, removed with the sandbox.
     """
 
     argv: Sequence[str]
@@ -52,7 +52,7 @@ class Launch:
 
 
 class SandboxProcess:
-    """One sandbox. `kill` must be called, and is enough, whatever happened before."""
+    """One sandbox. `kill` must be called, and works in any state."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], channel: socket.socket, errors: int
@@ -66,7 +66,7 @@ class SandboxProcess:
         self.name = ""
         self._group: Group | None = None
         self.ran_out = False
-        """Whether the kernel ended it for want of memory; known when it was killed."""
+        """Whether the OOM killer ended it; set by `kill`."""
 
     @classmethod
     async def start(
@@ -74,10 +74,10 @@ class SandboxProcess:
         launch_on: Callable[[int], Launch],
         config: Mapping[str, object],
     ) -> SandboxProcess:
-        """Start it and wait until it listens. Raises UserError when it does not come up.
+        """Start it and wait until it is ready. Raises UserError if it does not start.
 
-        Must be called from the thread that outlives the sandbox: a parent-death signal belongs
-        to the thread that forked.
+        Call it from a thread that outlives the sandbox: the parent-death signal is tied to the
+        thread that forked.
         """
         ours, theirs = socket.socketpair()
         read_errors, write_errors = os.pipe()
@@ -116,7 +116,7 @@ class SandboxProcess:
             pid = await _child_pid(launch.info_fd)
         self._first = os.pidfd_open(pid)
         if self._group is not None:
-            # Until they are asked something, these two are all there is.
+            # Before the first request, these two are the only processes.
             for each in (self._process.pid, pid):
                 self._group.add(each)
         header, _ = await self.ask(dict(config))
@@ -129,7 +129,7 @@ class SandboxProcess:
             self._folders.append(await self._descriptor())
 
     async def _descriptor(self) -> int:
-        """One that the first process hands over before it runs anything."""
+        """Receive a descriptor that the first process sends before it runs anything."""
         await readable(self._channel.fileno())
         data, descriptors, *_ = socket.recv_fds(self._channel, 1, 1)
         if not data or not descriptors:
@@ -137,12 +137,12 @@ class SandboxProcess:
         return descriptors[0]
 
     def folders(self) -> list[int]:
-        """What it handed over, for the caller to close: readable when all processes are dead."""
+        """Descriptors of in-memory folders, readable after `kill`; the caller closes them."""
         taken, self._folders = self._folders, []
         return taken
 
     async def ask(self, header: dict[str, Any], data: bytes = b"") -> tuple[dict[str, Any], bytes]:
-        """Send one request and wait for its answer. Raises SandboxGoneError."""
+        """Send one request and wait for its reply. Raises SandboxGoneError."""
         loop = asyncio.get_running_loop()
         try:
             await loop.sock_sendall(self._channel, frame(header, data))
@@ -170,10 +170,10 @@ class SandboxProcess:
         return ""
 
     async def kill(self) -> None:
-        """End every process of the sandbox and wait until the last one is gone.
+        """Kill every process of the sandbox and wait until the last has exited.
 
-        A pid namespace's first process is reaped only after all others in it are dead, so that
-        its end is the end of all. Raises TimeoutError when the kernel does not let go.
+        The kernel reaps a pid namespace's first process only after all others in it, so its exit
+        means that all have ended. Raises TimeoutError if it does not exit.
         """
         self._channel.close()
         deadline = time.monotonic() + KILL_SECONDS
@@ -196,7 +196,7 @@ class SandboxProcess:
 
 
 class PlainProcess(SandboxProcess):
-    """Without a namespace only the first process knows its descendants: let it end them."""
+    """Without a pid namespace only the first process knows its descendants, so it kills them."""
 
     async def kill(self) -> None:
         self._channel.close()
@@ -233,7 +233,7 @@ def _popen(launch: Launch, channel: int, errors: int) -> subprocess.Popen[bytes]
 
 
 async def _child_pid(fd: int) -> int:
-    """Read the one JSON object that bubblewrap writes to its `--info-fd`."""
+    """Read the JSON object that bubblewrap writes to its `--info-fd`."""
     os.set_blocking(fd, False)
     text = b""
     try:
@@ -249,7 +249,7 @@ async def _child_pid(fd: int) -> int:
 
 
 async def readable(fd: int) -> None:
-    """Wait until the descriptor can be read: a pipe with data, a pidfd whose process ended."""
+    """Wait until the descriptor is readable: a pipe has data, or a pidfd's process has exited."""
     loop = asyncio.get_running_loop()
     happened = asyncio.Event()
     loop.add_reader(fd, happened.set)

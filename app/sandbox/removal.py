@@ -1,7 +1,7 @@
-"""Deleting what somebody hostile may have made: of any depth, any permissions, any number.
+"""Delete directory trees that untrusted code made: any depth, permissions or number of files.
 
-All removal of such trees goes through here. Nothing is followed, nothing recurses, no path grows
-with the depth of a tree, and what cannot be deleted holds up nothing else.
+All such trees are deleted through this module. It follows no links and does not recurse, paths do
+not grow with a tree's depth, and a file that cannot be deleted does not stop the rest.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from app import log_events
 log = structlog.get_logger()
 
 GRAVES = ".grave-*"
-"""What a removal that was cut short leaves beside what it removed."""
+"""Temporary directories that an interrupted removal leaves next to what it removed."""
 
 _AT_ONCE = 5_000
 
 
 def remove_tree(path: Path) -> None:
-    """Delete a file or a whole directory; one that is not there is fine.
+    """Delete a file or directory tree, if it exists.
 
-    Every directory found is moved up into one grave first, so that neither the depth of a tree
-    nor the length of its paths matters. Goes on after an error; then raises OSError for the first.
+    Moves every directory it finds up into one temporary directory first, so that depth and path
+    length do not matter. Continues after an error and raises the first OSError at the end.
     """
     try:
         status = path.lstat()
@@ -63,7 +63,7 @@ def remove_tree(path: Path) -> None:
 
 
 def removed(paths: Iterable[Path]) -> int:
-    """Delete each of them; how many that were. What cannot be deleted is logged and left."""
+    """Delete each path; return how many succeeded. Failures are logged."""
     count = 0
     for path in paths:
         try:
@@ -75,7 +75,7 @@ def removed(paths: Iterable[Path]) -> int:
 
 
 def older(paths: Iterable[Path], before: float) -> Iterator[Path]:
-    """Those that were last changed before then."""
+    """Paths that were last changed before `before`."""
     for path in paths:
         with contextlib.suppress(OSError):
             if path.lstat().st_mtime < before:
@@ -83,7 +83,7 @@ def older(paths: Iterable[Path], before: float) -> Iterator[Path]:
 
 
 class _Problems:
-    """Errors on the way. That somebody else was faster is none."""
+    """Errors during removal. A file that is already gone is not an error."""
 
     def __init__(self) -> None:
         self._first: OSError | None = None
@@ -103,12 +103,12 @@ class _Problems:
 
 
 def _entries(folder: Path, problems: _Problems) -> Iterator[os.DirEntry[str]]:
-    """All of a directory that is being emptied, some at a time."""
+    """All entries of a directory that the caller empties, in batches."""
     seen: set[str] = set()
     while True:
         found: list[os.DirEntry[str]] = []
         with problems.noted(), os.scandir(folder) as entries:
-            # Those that could not be deleted stay, and come again.
+            # Entries that could not be deleted appear again; skip them.
             left = (entry for entry in entries if entry.name not in seen)
             found = list(itertools.islice(left, _AT_ONCE))
         if not found:
@@ -118,7 +118,7 @@ def _entries(folder: Path, problems: _Problems) -> Iterator[os.DirEntry[str]]:
 
 
 def _bury(folder: Path, grave: Path, name: str) -> None:
-    """Move it up, opened: its owner may have closed it to itself; root is not held up by that."""
+    """Move the directory up, after making it accessible; root does not need that."""
     if os.geteuid() != 0:
         folder.chmod(0o700)
     folder.rename(grave / name)

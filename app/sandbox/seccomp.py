@@ -1,9 +1,9 @@
-"""The system calls that a sandbox may make; every other is answered with "not implemented".
+"""The system calls that a sandbox may make; all others fail with "not implemented" (ENOSYS).
 
-An allow-list, so that what a newer kernel adds is refused until somebody has decided about it:
-`tests/security/system_calls.txt` has the kernel's table, and a test holds this file against it.
-Programs fall back when a call is not implemented, as on an older kernel. What needs a privilege on
-every machine is answered as to anyone without it.
+An allow-list, so that calls added by newer kernels are refused until someone reviews them:
+`tests/security/system_calls.txt` has the kernel's table, and a test compares it with this file.
+Programs fall back when a call is not implemented, as on an older kernel. Privileged calls fail with
+EPERM, as they do for any unprivileged user.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ BY_ARGUMENTS = _names(
     sched_setscheduler setpriority shmget socket socketpair
     """
 )
-"""Allowed too, except for what `_by_arguments` says."""
+"""Allowed as well, with the restrictions in `_by_arguments`."""
 
 PRIVILEGED = _names(
     """
@@ -95,15 +95,14 @@ REFUSED = _names(
     vserver
     """
 )
-"""What was decided against, beside whatever nobody has decided about: it needs no rule.
+"""Calls reviewed and refused. They need no rule, as ENOSYS is the default.
 
 `clone3` hides its flags behind a pointer; memory behind a descriptor (`memfd_create`) is in no
-process's resident set; contexts of `io_setup` are the machine's, which has few of them.
-"""
+process's resident set; contexts of `io_setup` are a scarce resource of the whole machine."""
 
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _PROTOCOLS = (0, 6, 17)
-"""The default, TCP and UDP: others would load parts of the kernel that are seldom used."""
+"""The default, TCP and UDP: others would load rarely used kernel modules."""
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag
 _CLONE_FILES, _CLONE_THREAD = 0x400, 0x10000
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
@@ -112,7 +111,7 @@ _MOST_SYSV_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Argument:
-    """One comparison of a call's argument, named as libseccomp names it."""
+    """One comparison of a call's argument, in libseccomp's terms."""
 
     index: int
     op: str
@@ -122,7 +121,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Rule:
-    """What calls with such arguments are answered: an error, or None to let them through."""
+    """The result of calls with such arguments: an error, or None to allow them."""
 
     error: int | None
     names: tuple[str, ...]
@@ -130,7 +129,7 @@ class Rule:
 
 
 def rules() -> list[Rule]:
-    """The whole filter, beside its default: ENOSYS."""
+    """The whole filter, except its default (ENOSYS)."""
     return [
         Rule(None, tuple(sorted(ALLOWED))),
         Rule(errno.EPERM, tuple(sorted(PRIVILEGED))),
@@ -142,13 +141,13 @@ def _by_arguments() -> Iterator[Rule]:
     yield from _sockets()
     yield from _on_itself_alone()
     yield from _clones()
-    # Nothing types into a terminal. The kernel looks at the low word of the request alone.
+    # Forbid injecting input into a terminal. The kernel compares only the request's low word.
     for mask, value in low_words_but({_TIOCSTI, _TIOCLINUX}):
         yield Rule(None, ("ioctl",), (Argument(1, "MASKED_EQ", mask, value),))
     for request in (_TIOCSTI, _TIOCLINUX):
         low = Argument(1, "MASKED_EQ", 0xFFFFFFFF, request)
         yield Rule(errno.EPERM, ("ioctl",), (low,))
-    # PostgreSQL takes a small segment. What all of them hold is counted besides.
+    # PostgreSQL needs a small segment. Their total is limited elsewhere (`inside.Kernel`).
     yield Rule(None, ("shmget",), (Argument(1, "LE", _MOST_SYSV_BYTES),))
     yield Rule(errno.ENOMEM, ("shmget",), (Argument(1, "GT", _MOST_SYSV_BYTES),))
 
@@ -161,7 +160,7 @@ def _sockets() -> Iterator[Rule]:
     yield Rule(None, ("socket",), (Argument(0, "EQ", _AF_UNIX),))
     for family in sorted(families):
         yield Rule(None, ("socketpair",), (Argument(0, "EQ", family),))
-    # Of netlink only routes, which `getifaddrs` reads.
+    # Allow only NETLINK_ROUTE, which `getifaddrs` uses.
     netlink = Argument(0, "EQ", _AF_NETLINK)
     yield Rule(None, ("socket",), (netlink, Argument(2, "EQ", 0)))
     yield Rule(errno.EAFNOSUPPORT, ("socket",), (netlink, Argument(2, "NE", 0)))
@@ -175,7 +174,7 @@ def _sockets() -> Iterator[Rule]:
 
 
 def _clones() -> Iterator[Rule]:
-    """No namespaces; and a thread has the open files of its process, where they can be counted."""
+    """No new namespaces. Threads share their process's open files, which are counted there."""
     both = _CLONE_THREAD | _CLONE_FILES
     yield Rule(None, ("clone",), (Argument(0, "MASKED_EQ", _CLONE_NEW | _CLONE_THREAD, 0),))
     yield Rule(None, ("clone",), (Argument(0, "MASKED_EQ", _CLONE_NEW | both, both),))
@@ -186,7 +185,7 @@ def _clones() -> Iterator[Rule]:
 
 
 def _on_itself_alone() -> Iterator[Rule]:
-    """A process changes its own priority and limits, not those of the sandbox's first one."""
+    """A process may change its own priority and limits, not another process's."""
     scheduler = ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
     yield Rule(None, scheduler, (Argument(0, "EQ", 0),))
     yield Rule(errno.EPERM, scheduler, (Argument(0, "NE", 0),))
@@ -195,7 +194,7 @@ def _on_itself_alone() -> Iterator[Rule]:
         yield Rule(None, (name,), (kind, Argument(1, "EQ", 0)))
         yield Rule(errno.EPERM, (name,), (kind, Argument(1, "NE", 0)))
         yield Rule(errno.EPERM, (name,), (Argument(0, "NE", process),))
-    # Without new limits it only reads.
+    # With a null pointer for new limits it only reads.
     another = Argument(0, "NE", 0)
     yield Rule(None, ("prlimit64",), (Argument(0, "EQ", 0),))
     yield Rule(None, ("prlimit64",), (another, Argument(2, "EQ", 0)))
@@ -203,7 +202,7 @@ def _on_itself_alone() -> Iterator[Rule]:
 
 
 def low_words_but(values: set[int], bits: int = 32) -> Iterator[tuple[int, int]]:
-    """Masks and values that together match every number but those with one of these low words."""
+    """Masks and values that together match every number whose low word is not in `values`."""
 
     def below(bit: int, mask: int, prefix: int, left: set[int]) -> Iterator[tuple[int, int]]:
         if not left:
@@ -221,15 +220,15 @@ def low_words_but(values: set[int], bits: int = 32) -> Iterator[tuple[int, int]]
 
 @functools.cache
 def program() -> bytes:
-    """The filter as the kernel takes it.
+    """The filter as a BPF program for the kernel.
 
     Raises RuntimeError when the system has no libseccomp, OSError when it refuses a rule.
     """
-    # Loads the shared library when it is imported, and not every process makes sandboxes.
+    # Imported here because it loads a shared library, and not every process makes sandboxes.
     import pyseccomp
 
     made = pyseccomp.SyscallFilter(pyseccomp.ERRNO(errno.ENOSYS))
-    # Other machine languages (i386, x32) have other numbers for all of this.
+    # Other ABIs (i386, x32) number the calls differently.
     made.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
     here = pyseccomp.system_arch()
     for rule in rules():
@@ -239,7 +238,7 @@ def program() -> bytes:
             for each in rule.arguments
         ]
         for name in rule.names:
-            # What this libseccomp has not heard of is refused, like all that is not named.
+            # Calls unknown to this libseccomp are refused by default.
             if pyseccomp.resolve_syscall(here, name) != _UNKNOWN:
                 made.add_rule(action, name, *arguments)
     return exported(made)
@@ -249,7 +248,7 @@ _UNKNOWN = -1
 
 
 def profile() -> dict[str, Any]:
-    """The same filter as a container's runtime takes it.
+    """The same filter as an OCI runtime profile.
 
     https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#seccomp
     """
@@ -278,7 +277,7 @@ def _as_profile(rule: Rule) -> dict[str, Any]:
 
 
 def exported(made: Any) -> bytes:
-    """A filter as the kernel takes it."""
+    """Compile a filter to BPF."""
     fd = os.memfd_create("seccomp")
     with os.fdopen(fd, "r+b") as file:
         made.export_bpf(file)

@@ -1,4 +1,4 @@
-"""What a sandbox is asked for and what it answers. `sandbox.py` makes them."""
+"""Types shared by all sandboxes: what to run, its limits and results, and the protocols."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOSTS = f"""127.0.0.1 localhost
 127.0.1.1 {HOSTNAME}
 ::1 localhost ip6-localhost ip6-loopback
 """
-"""Inside there is no DNS. Many programs look up the name of the machine they run on."""
+"""There is no DNS inside, and many programs resolve their own host's name."""
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,20 @@ class Mount:
     target: str
     writable: bool = False
     bounds: tuple[int, int] | None = None
-    """Bytes and files that a writable directory may hold: it is then in memory, where that is
-    possible, and what is in it when a `run` has ended is copied to `source`."""
+    """Bytes and files that a writable directory may hold. Where possible it is then in memory, and
+    its files are copied to `source` after `run`."""
 
 
 @dataclass(frozen=True)
 class ResourceLimits:
-    """What everything in one sandbox may use. Bytes, seconds, and numbers of things.
+    """Limits for everything in one sandbox, in bytes, seconds and counts.
 
-    `memory_bytes` counts what is resident in all processes together and bounds the private memory
-    of each; `processes` counts threads too; `seconds` is wall time of one `run` (a session's
-    commands bring their own); `cpu_seconds`, `file_bytes` and `open_files` hold for each process;
-    `output_bytes` is what is kept of an output; `tmp_bytes` is the size of /tmp and, once more,
-    of the home directory; `disk_bytes` and `disk_files` are what the workspace may hold, and may be
-    passed by about an eighth before it is noticed; `tmp_files` is the number of files in /tmp and,
-    once more, in the home directory.
+    `memory_bytes` limits the resident memory of all processes together, and the private memory of
+    each; `processes` counts threads too; `seconds` is the wall time of one `run` (a session's
+    commands have their own). `cpu_seconds`, `file_bytes` and `open_files` apply per process.
+    `output_bytes` is how much output is kept. `tmp_bytes` and `tmp_files` apply to /tmp and to the
+    home directory separately. `disk_bytes` and `disk_files` limit the workspace; it may exceed them
+    by about an eighth before that is detected.
     """
 
     memory_bytes: int = 4 * GIB
@@ -65,9 +64,9 @@ class ResourceLimits:
 
 @dataclass(frozen=True)
 class SandboxSpec:
-    """One sandbox: what it sees, what it may change, what it may use.
+    """One sandbox: what it sees, may change and may use.
 
-    `image`, by digest, is for containers alone; without one it is the operator's.
+    `image` (by digest) applies only to containers; the default is the operator's image.
     """
 
     workspace: Path
@@ -93,12 +92,11 @@ _KILLED = {
 class Completed:
     """How a command ended.
 
-    `exit_code` is 128 + signal for a killed command, as a shell counts, and None when the sandbox
-    ended it. `output` is standard output and error as they came; where the middle was dropped it
-    says so in a line of its own, and `dropped_bytes` counts it. `killed` names the limit that was
-    passed: "memory", "processes", "disk", "room" (of the machine's disk), "output", or "stopped"
-    (the caller's stop), or "sandbox" (the sandbox itself went away). `timed_out` is the limit of
-    time.
+    `exit_code` is 128 + signal for a killed command, as in a shell, and None when the sandbox ended
+    it. `output` is stdout and stderr interleaved; a line marks where the middle was dropped, and
+    `dropped_bytes` counts it. `killed` is the limit that was exceeded: "memory", "processes",
+    "disk", "room" (the machine's disk is nearly full) or "output"; or "stopped" (by the caller), or
+    "sandbox" (the sandbox went away). `timed_out` means the time limit was reached.
     """
 
     exit_code: int | None
@@ -110,12 +108,12 @@ class Completed:
 
     @property
     def ok(self) -> bool:
-        """It ended by itself, with exit code 0."""
+        """It exited by itself with code 0."""
         return self.exit_code == 0
 
     @property
     def how_it_ended(self) -> str | None:
-        """In words, what ended it; None when it ended by itself."""
+        """A text for what ended it; None when it exited by itself."""
         if self.timed_out:
             return "it did not end within its time limit"
         if self.killed is not None:
@@ -127,19 +125,19 @@ class Completed:
         return None
 
     def demand_a_sandbox(self) -> None:
-        """Raises RetryableError where the sandbox went away: the command is to be run again."""
+        """Raises RetryableError if the sandbox went away, so that the command is run again."""
         if self.killed == "sandbox":
             raise RetryableError("A sandbox went away.")
 
     @property
     def text(self) -> str:
-        """The output for reading."""
+        """The output as text."""
         return self.output.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True)
 class EditResult:
-    """The answer of the file tool; with `is_error` the text says what cannot be done."""
+    """The file tool's reply; with `is_error` the text says why it failed."""
 
     text: str
     is_error: bool
@@ -147,7 +145,7 @@ class EditResult:
 
 @dataclass(frozen=True)
 class SandboxReport:
-    """Can sandboxes be made here? When not, what is missing and how to mend it."""
+    """Whether sandboxes work here; if not, what is missing and how to fix it."""
 
     ok: bool
     problem: str = ""
@@ -155,28 +153,28 @@ class SandboxReport:
 
 
 class SandboxSession(Protocol):
-    """One living sandbox with a shell that remembers: the agent's. One request at a time."""
+    """A running sandbox with a persistent shell for the agent. One request at a time."""
 
     async def bash(self, command: str, *, seconds: float) -> Completed:
-        """Run in the shell; directory, variables and functions stay for the next command.
+        """Run a command; directory, variables and functions persist for the next one.
 
-        A command over its time is killed together with everything it started, and the shell
-        starts again; the output says so.
+        A command that exceeds its time is killed with everything it started, and the shell is
+        restarted; the output says so.
         """
         ...
 
     async def restart_bash(self) -> None:
-        """Kill everything that runs in the sandbox; the next command has a new shell."""
+        """Kill all processes in the sandbox; the next command gets a new shell."""
         ...
 
     async def edit_file(self, request: Mapping[str, object]) -> EditResult:
-        """Answer one request of the `text_editor_20250728` tool."""
+        """Handle one request of the `text_editor_20250728` tool."""
         ...
 
     async def search(self, pattern: str, path: str) -> Completed:
-        """Lines below `path` that match, as `path:line: text`; exit code 1 and words if refused.
+        """Matching lines below `path`, as `path:line: text`; exit code 1 and a reason on failure.
 
-        The expression is Python's. `.git`, binary and very large files are left out.
+        The pattern is a Python regular expression. Skips `.git`, binary and very large files.
         """
         ...
 
@@ -193,24 +191,24 @@ class Sandbox(Protocol):
         stdout_to: Path | BinaryIO | None = None,
         stop: asyncio.Event | None = None,
     ) -> Completed:
-        """Run one command in a fresh sandbox. Its whole tree is dead when this returns.
+        """Run one command in a fresh sandbox. All its processes are dead when this returns.
 
-        With `stdout_to` standard output goes there (at most `file_bytes`) and `output` holds
-        standard error alone. Raises UserError when no sandbox can be made.
+        With `stdout_to`, stdout is written there (at most `file_bytes`) and `output` is only
+        stderr. Raises UserError when no sandbox can be made.
         """
         ...
 
     def session(self, spec: SandboxSpec) -> AbstractAsyncContextManager[SandboxSession]:
-        """One living sandbox. It is dead when the context ends."""
+        """A running sandbox. It is dead when the context exits."""
         ...
 
     def claim(self, path: Path, *, like: Path | None = None) -> None:
-        """Make an empty directory the property of whoever runs in its sandboxes.
+        """Give an empty directory to the user that runs in its sandboxes.
 
-        A workspace gets an owner of its own; another directory, the owner of the workspace `like`.
+        A workspace gets its own owner; another directory gets the owner of the workspace `like`.
         """
         ...
 
     def seen(self, mount: Mount) -> str:
-        """The path under which a mount is found inside."""
+        """The path of a mount inside the sandbox."""
         ...

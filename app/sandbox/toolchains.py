@@ -1,12 +1,12 @@
 """The toolchains of this machine, as sandboxes see them.
 
-What lies in /usr every sandbox sees. A toolchain that lies elsewhere (rustup's below a home, an
-unpacked Node) is bound read-only at `/opt/<name>`, only the parts of it that hold programs and
-libraries: never a home, nor a folder where a client keeps its configuration and with it passwords
-(`~/.cargo`, `etc/npmrc`, Maven's `settings.xml`).
+Every sandbox sees /usr. A toolchain elsewhere (rustup's below a home, an unpacked Node) is mounted
+read-only at `/opt/<name>`, and only its programs and libraries: never a home directory, nor a
+folder where a client stores configuration and with it passwords (`~/.cargo`, `etc/npmrc`, Maven's
+`settings.xml`).
 
-What set-up fetches for them lies in the checkout's own `.git`, so that the tests after it, in
-sandboxes of their own, find it, and no commit does.
+What setup downloads is stored in the checkout's own `.git`, so that later sandboxes, such as the
+tests', find it and commits do not include it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from app.sandbox.spec import (
 )
 
 CACHES = ".git/honk"
-"""Below the workspace: what toolchains keep between the sandboxes of one checkout."""
+"""Below the workspace: what toolchains share between the sandboxes of one checkout."""
 
 _ASK_SECONDS = 30.0
 _WELL_KNOWN = ("/usr/local/go/bin", "~/.cargo/bin", "~/.local/bin", "/opt/maven/bin")
@@ -36,7 +36,7 @@ _USR = Path("/usr")
 
 @dataclass(frozen=True)
 class Toolchain:
-    """One toolchain of this machine. `parts` are the folders and files of `home` to be seen.
+    """One toolchain. `parts` are the folders and files of `home` to mount.
 
     `caches`: variables that name a folder, with `@` for `CACHES`. `set`: other variables.
     """
@@ -50,7 +50,7 @@ class Toolchain:
 
     @property
     def in_system(self) -> bool:
-        """It lies where every sandbox sees it anyway."""
+        """Whether it is in /usr, which every sandbox sees."""
         return self.home.is_relative_to(_USR)
 
     @property
@@ -63,14 +63,14 @@ class Toolchain:
         return tuple(Mount(self.home / part, f"/opt/{self.name}/{part}") for part in there)
 
     def seen(self, sandbox: Sandbox) -> str:
-        """The folder of its programs, inside."""
+        """The folder of its programs inside the sandbox."""
         home = self.home if self.in_system else sandbox.seen(Mount(self.home, f"/opt/{self.name}"))
         return f"{home}/{self.bin}"
 
 
 @dataclass(frozen=True)
 class Toolchains:
-    """All that were found, and what of /etc they cannot do without."""
+    """All toolchains found, and the files in /etc that they need."""
 
     found: tuple[Toolchain, ...] = ()
     configuration: tuple[Path, ...] = ()
@@ -81,7 +81,7 @@ class Toolchains:
         return (*own, *(Mount(path, str(path)) for path in self.configuration))
 
     def environment(self, sandbox: Sandbox, workspace: Path) -> dict[str, str]:
-        """PATH, caches and whatever else the toolchains want, for a sandbox on the workspace."""
+        """PATH, caches and other variables for a sandbox of the workspace."""
         usual = PATH.split(":")
         own = [path for each in self.found if (path := each.seen(sandbox)) not in usual]
         caches = f"{sandbox.seen(Mount(workspace, WORKSPACE))}/{CACHES}"
@@ -98,7 +98,7 @@ class Toolchains:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a toolchain is put in another's place."""
+        """Changes when a toolchain is replaced."""
         programs = ((each, each.home / each.bin) for each in self.found)
         return " ".join(f"{each.name}={folder.stat().st_mtime_ns}" for each, folder in programs)
 
@@ -108,12 +108,12 @@ class Toolchains:
 
 @functools.cache
 def installed() -> Toolchains:
-    """What this machine has, looked for once. Never fails: what does not answer is not there."""
+    """This machine's toolchains, searched once. Ignores those that do not answer."""
     return find(os.get_exec_path(), Path.home())
 
 
 def find(path: Sequence[str], home: Path) -> Toolchains:
-    """The toolchains that a search path leads to, or the places that installers use."""
+    """The toolchains on a search path or in the usual installation directories."""
     places = [*path, *(place.replace("~", str(home)) for place in _WELL_KNOWN)]
     search = os.pathsep.join(dict.fromkeys(places))
     found = tuple(each for kind in _KINDS if (each := kind(search)) is not None)

@@ -1,4 +1,4 @@
-"""User ids that belong to nobody, one for each workspace: only a root worker has them."""
+"""Unused user ids, one per workspace; available only if the worker is root."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from app.errors import UserError
 
 _PREFERRED = range(200_000, 265_536)
 _SCARCE = range(60_001, 61_184)
-"""Where a container maps no more than the usual 65,536 ids: a range that systemd leaves unused."""
+"""If a container maps only the usual 65,536 ids: a range that systemd leaves unused."""
 
 
 class UidPool:
-    """Hands out user ids. Who owns a directory below `root` is the whole book-keeping."""
+    """Assigns user ids. The owners of the directories below `root` are its only state."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._ids = _PREFERRED if _mapped(_PREFERRED) else _SCARCE
 
     def claim(self, path: Path, like: Path | None) -> None:
-        """Give the directory to an id that owns nothing else below the root, and close it.
+        """Give the directory to an id that owns nothing else below the root, with mode 0700.
 
-        With `like` it gets the owner of that workspace. Raises UserError where there are no ids.
+        With `like`, it gets the owner of that workspace. Raises UserError if there are no ids.
         """
         if like is not None:
             uid = self.owner(like)
@@ -36,7 +36,7 @@ class UidPool:
         with (self._root / ".slots.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             taken = self._taken()
-            # By chance, so that two installations on one machine rarely meet.
+            # At random, so that two installations on one machine rarely pick the same id.
             free = [uid for uid in random.sample(self._ids, 64) if uid not in taken]
             uid = free[0] if free else next(uid for uid in self._ids if uid not in taken)
             try:
@@ -49,7 +49,7 @@ class UidPool:
             path.chmod(0o700)
 
     def owner(self, path: Path) -> int:
-        """The id that a workspace belongs to. Raises ValueError when it was never claimed."""
+        """The id that owns a workspace. Raises ValueError if it was never claimed."""
         uid = path.stat().st_uid
         if uid not in self._ids:
             raise ValueError(f"{path} belongs to user {uid}, which no sandbox may run as")
@@ -60,27 +60,27 @@ class UidPool:
         for folder, folders, _ in os.walk(self._root):
             owners = dict(_owners(Path(folder), folders))
             taken |= set(owners.values())
-            # What is below a workspace is the workspace's.
+            # Do not descend into workspaces: their files have the same owner.
             deep = len(Path(folder).relative_to(self._root).parts) >= 2
             folders[:] = [name for name in owners if not deep and owners[name] not in self._ids]
         return taken
 
 
 def uid_pool_below(root: Path) -> UidPool | None:
-    """The ids for workspaces below `root`, which is made; None for who is not root."""
+    """The pool for workspaces below `root`, which is created; None if the worker is not root."""
     root.mkdir(parents=True, exist_ok=True)
     return UidPool(root) if os.geteuid() == 0 else None
 
 
 def _owners(folder: Path, names: list[str]) -> Iterator[tuple[str, int]]:
-    """Who owns what. Another run's workspace may vanish while this one looks."""
+    """Owner by name. Skips entries that vanish, such as another run's workspace."""
     for name in names:
         with contextlib.suppress(FileNotFoundError):
             yield name, (folder / name).lstat().st_uid
 
 
 def _mapped(ids: range) -> bool:
-    """Does this user namespace have all of these ids?"""
+    """Whether this user namespace maps all of these ids."""
     for line in Path("/proc/self/uid_map").read_text().splitlines():
         first, _, count = (int(word) for word in line.split())
         if first <= ids[0] and ids[-1] < first + count:

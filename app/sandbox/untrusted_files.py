@@ -1,8 +1,8 @@
-"""Reading files out of a directory that somebody hostile may be changing at this very moment.
+"""Read files from a directory that untrusted code may be changing concurrently.
 
-`openat2` (https://man7.org/linux/man-pages/man2/openat2.2.html, Linux 5.6) resolves a path in one
-go and refuses to leave the directory, to follow any link and to cross into another mount. Checking
-a path first and opening it afterwards is a race that is lost.
+`openat2` (https://man7.org/linux/man-pages/man2/openat2.2.html, Linux 5.6) resolves a path
+atomically and refuses to leave the directory, to follow any link and to cross into another mount.
+Checking a path before opening it would be a race.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TRIES = 16
 
 
 class NotReadableError(Exception):
-    """There is no regular file of that name within the bounds; the message says which and why."""
+    """There is no such regular file within the limits; the message says which and why."""
 
 
 class _OpenHow(ctypes.Structure):
@@ -42,8 +42,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def read_file(root: Path, relative: str, max_bytes: int) -> bytes:
     """The whole content of a regular file below `root`.
 
-    Raises NotReadableError when it is missing, no regular file, reached through a link, or longer
-    than `max_bytes`.
+    Raises NotReadableError when it is missing, not a regular file, reached through a link, or
+    longer than `max_bytes`.
     """
     with open_file(root, relative) as file:
         data = file.read(max_bytes + 1)
@@ -61,10 +61,10 @@ def open_file(root: Path, relative: str) -> BinaryIO:
 def iter_files(
     root: Path, relative: str = ".", *, suffix: str = "", max_files: int = 10_000
 ) -> Iterator[str]:
-    """Names of the regular files below `relative`, from `root`, in order; at most `max_files`.
+    """Sorted paths, relative to `root`, of regular files below `relative`; at most `max_files`.
 
-    Links and other mounts are not entered, and of folders as many at most as of files. What a
-    name leads to is decided when it is read.
+    Does not enter links or other mounts; reads at most `max_files` folders too. A file may have
+    changed by the time it is opened.
     """
     left = folders_left = max_files
     with _Directory(root) as top:
@@ -84,9 +84,9 @@ def iter_files(
 def has_links(
     root: Path, relative: str, *, but: Collection[str] = (), max_entries: int = 10_000
 ) -> bool:
-    """Whether a symbolic link lies below `relative`; also True when that cannot be told.
+    """Whether there is a symbolic link below `relative`; also True if that is unknown.
 
-    Directories named in `but` are not looked into.
+    Skips directories named in `but`.
     """
     with _Directory(root) as top:
         waiting = [os.path.normpath(relative)]
@@ -110,7 +110,7 @@ def has_links(
 
 
 def _entries(top: int, folder: str) -> list[tuple[str, bool]]:
-    """Regular files and directories of one directory; nothing when it went away."""
+    """Regular files and directories of a directory; empty if it vanished."""
     try:
         fd = _openat2(top, folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
@@ -130,7 +130,7 @@ def _entries(top: int, folder: str) -> list[tuple[str, bool]]:
 
 
 class _Directory:
-    """The root, held open, so that it cannot be exchanged meanwhile."""
+    """The root, held open so that it cannot be replaced."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -167,7 +167,7 @@ def _openat2(directory: int, path: str, flags: int) -> int:
         fd = _libc.syscall(_SYS_OPENAT2, directory, name, ctypes.byref(how), ctypes.sizeof(how))
         if fd >= 0:
             return int(fd)
-        # A rename elsewhere made the kernel unsure of what is beneath: it asks to try again.
+        # EAGAIN: a concurrent rename kept the kernel from verifying RESOLVE_BENEATH; retry.
         if ctypes.get_errno() not in (errno.EAGAIN, errno.EINTR):
             break
     number = ctypes.get_errno()
