@@ -1,7 +1,7 @@
-"""From a host's name to the address that is connected to: looked up outside, checked, and used.
+"""Resolve a host name to addresses that may be connected to.
 
-The connection goes to the very address that was checked, so that a name which answers something
-else the second time (DNS rebinding) gains nothing.
+Names are resolved outside the sandbox and the addresses checked. The connection then uses the
+checked address itself, so DNS rebinding (another answer to a second lookup) has no effect.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _LOOKUP_SECONDS = 10.0
 
 
 async def system_lookup(host: str) -> Sequence[str]:
-    """Ask this machine's resolver. Raises OSError."""
+    """Resolve with this machine's resolver. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def is_public(address: Address) -> bool:
-    """Does it lie in the internet at large? What it is a disguise of counts too.
+    """Whether the address is globally reachable. An embedded IPv4 address counts instead.
 
     https://www.iana.org/assignments/iana-ipv6-special-registry
     """
@@ -59,16 +59,16 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 
 class NoAddressError(BlockedRequestError):
-    """This machine cannot look the name up."""
+    """This machine cannot resolve the name."""
 
     def __init__(self) -> None:
         super().__init__("the name has no address")
 
 
 class Addresses:
-    """Finds addresses, and refuses those that the operator does not allow.
+    """Resolves hosts and refuses addresses that the operator does not allow.
 
-    `networks` are allowed though they are not public.
+    `networks` are allowed although they are not public.
     """
 
     def __init__(self, networks: Iterable[Network] = (), lookup: Lookup = system_lookup) -> None:
@@ -76,7 +76,7 @@ class Addresses:
         self._lookup = lookup
 
     def allows(self, address: Address) -> bool:
-        """May it be connected to?"""
+        """Whether it may be connected to."""
         if is_public(address):
             return True
         forms = [address]
@@ -85,12 +85,12 @@ class Addresses:
         return any(form in network for form in forms for network in self._networks)
 
     async def check(self, host: str, *, known: bool) -> None:
-        """For what a proxy of the operator's reaches by name. Raises RefusedError.
+        """Check a host that the operator's proxy connects to. Raises BlockedRequestError.
 
-        What this machine can look up is held to the same rules. In a network that has no name
-        server for the world outside only the proxy knows where a name leads: it may be a server
-        inside. So a name has to be `known` from the operator's own clients there, unless the
-        operator allows every address.
+        Names that this machine can resolve must follow the usual rules. In a network without
+        external DNS only the proxy can resolve a name, and it may be an internal server's. Such a
+        name must be `known` from the operator's own clients, unless the operator allows every
+        address.
         """
         try:
             await self.of(host)
@@ -107,7 +107,7 @@ class Addresses:
     async def of(self, host: str) -> list[str]:
         """The addresses of the host that may be connected to.
 
-        Raises RefusedError when the name has none, or none but refused ones.
+        Raises BlockedRequestError when it has none, or only refused ones.
         """
         try:
             async with asyncio.timeout(_LOOKUP_SECONDS):
@@ -132,7 +132,7 @@ def _bare(text: str) -> str:
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Opens the connections of httpcore, to checked addresses only."""
+    """A network backend for httpcore that connects only to checked addresses."""
 
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
@@ -146,7 +146,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Try the host's addresses in turn. Raises RefusedError, httpcore.ConnectError."""
+        """Try the host's addresses in turn. Raises BlockedRequestError, httpcore.ConnectError."""
         problem: Exception = httpcore.ConnectError("no address answers")
         for address in (await self._addresses.of(host))[:4]:
             try:

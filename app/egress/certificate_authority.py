@@ -1,7 +1,7 @@
-"""A certificate authority for one set-up: it exists in memory, for hours, inside one sandbox.
+"""A certificate authority for one setup: kept in memory, valid for hours, trusted by one sandbox.
 
-The proxy reads what a client asks for, so it speaks TLS with the client itself; the client is told
-to trust this authority and no other. The registry's own certificate is checked outside.
+The proxy inspects requests, so it terminates TLS itself; clients inside trust this authority and no
+other. The proxy verifies the registry's own certificate outside.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TRUST_STORE_PASSWORD = "honk"  # noqa: S105 - Java wants one; the store holds no
 
 
 class Authority:
-    """Makes the certificates that the proxy shows to clients."""
+    """Issues the certificates that the proxy presents to clients."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -50,17 +50,17 @@ class Authority:
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     def pem(self) -> bytes:
-        """The certificate that clients trust."""
+        """The CA certificate."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def java_trust_store(self) -> bytes:
-        """The same as a PKCS #12 store for Java, under `TRUST_STORE_PASSWORD`."""
+        """The CA certificate as a PKCS #12 store for Java, under `TRUST_STORE_PASSWORD`."""
         entry = pkcs12.PKCS12Certificate(self._certificate, b"honk")
         encryption = serialization.BestAvailableEncryption(TRUST_STORE_PASSWORD.encode())
         return pkcs12.serialize_java_truststore([entry], encryption)
 
     def context(self, host: str) -> ssl.SSLContext:
-        """A server's side of TLS as this host, for clients that ask for it by this very name."""
+        """A server TLS context with a certificate for this host."""
         if host not in self._contexts:
             self._contexts[host] = self._made(host)
         return self._contexts[host]
@@ -75,7 +75,7 @@ class Authority:
             serialization.NoEncryption(),
         )
         chain = self._signed(host).public_bytes(serialization.Encoding.PEM) + self.pem()
-        # OpenSSL reads keys from files only; this one has no name in any file system.
+        # The ssl module loads keys only from files; a memfd has no name in any file system.
         fd = os.memfd_create("honk-tls")
         try:
             os.write(fd, key + chain)
@@ -85,7 +85,7 @@ class Authority:
         return context
 
     def _signed(self, host: str) -> x509.Certificate:
-        # A common name has 64 characters at most; clients read the alternative name.
+        # A common name is limited to 64 characters; clients use the alternative name.
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])])
         issuer = self._certificate.subject
         issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())

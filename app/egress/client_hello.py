@@ -1,4 +1,4 @@
-"""Which server a client asks for in TLS, read by OpenSSL itself from the first bytes."""
+"""Read the server name (SNI) from the first bytes of a TLS connection, using OpenSSL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MAX_HELLO = 32 << 10
 
 
 class ClientHello:
-    """Collects the beginning of a TLS connection until it names a server."""
+    """Collects the start of a TLS connection until the server name is known."""
 
     def __init__(self) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -24,7 +24,7 @@ class ClientHello:
         self.server_name = name
 
     def feed(self, data: bytes) -> None:
-        """More bytes, as they came. Raises ValueError when this is no beginning of TLS."""
+        """Add received bytes. Raises ValueError if this is not TLS."""
         self.data += data
         self._incoming.write(data)
         try:
@@ -33,6 +33,6 @@ class ClientHello:
             if len(self.data) > MAX_HELLO and not self.complete:
                 raise ValueError("an endless hello") from None
         except ssl.SSLError as error:
-            # There is no certificate to go on with; the name was asked for before that shows.
+            # The handshake always fails for lack of a certificate, but after the SNI callback.
             if not self.complete:
                 raise ValueError("no TLS") from error

@@ -1,9 +1,9 @@
-"""Where each ecosystem's packages come from: asked of its own client on this machine.
+"""Find each ecosystem's package registries by asking its own client on this machine.
 
-No address of a registry stands in this code. A client's answer is what the operator configured, or
-what the client itself was built with. Where an index hands out files from a second host, one fixed
-question is put to the index (for the client's own package, or the index's description of itself),
-and the host in its answer counts too: never what an answer inside a set-up says.
+No registry's address is in this code. A client's answer is what the operator configured, or the
+client's built-in default. If an index serves files from a second host, one fixed request to the
+index (for the client's own package, or for the index's description of itself) finds it. Answers
+given inside a setup never count.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ path = "lib.rs"
 [dependencies]
 honk-probe = "1"
 """
-# Cargo says which address it would have read; nothing is reached through this proxy.
+# Cargo's error names the address it tried; this proxy address accepts no connections.
 _CARGO = [
     "/usr/bin/env",
     "CARGO_NET_RETRY=0",
@@ -75,7 +75,7 @@ _CARGO_WANTED = re.compile(r"`(https?://[^`\s]+?)/(?:config\.json|ho/nk/honk-pro
 
 @dataclass(frozen=True)
 class Registries:
-    """Where one ecosystem's packages are, what tells its client inside so, and what is amiss."""
+    """One ecosystem's registries, the client settings to use them inside, and any problems."""
 
     rules: tuple[HostRule, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Registries:
 
 
 class PackageClients:
-    """Asks the clients, and remembers their answers for ten minutes."""
+    """Asks the clients and caches their answers for ten minutes."""
 
     def __init__(self, addresses: Addresses, outgoing: Outgoing = DIRECT) -> None:
         self._addresses = addresses
@@ -92,7 +92,7 @@ class PackageClients:
         self._asking: dict[str, asyncio.Lock] = {}
 
     async def resolve(self, allow: Sequence[str]) -> Registries:
-        """What an allow-list of hosts and names of ecosystems stands for.
+        """The registries for an allow-list of hosts and ecosystem names.
 
         Raises UserError for an entry that is neither.
         """
@@ -161,7 +161,7 @@ class PackageClients:
         rules = [_rule(url) for url in proxies if not url.startswith("file:")]
         sums = settings["GOSUMDB"].split()
         if sums and sums[0] != "off":
-            # The name of a sum database is its host, unless an address follows.
+            # The checksum database's name is its host, unless a URL follows.
             rules.append(_rule(sums[1] if len(sums) > 1 else f"https://{sums[0].split('+')[0]}"))
         environment = {name: value for name, value in settings.items() if value}
         environment["GOPROXY"] = ",".join(map(_bare, proxies)) or "off"
@@ -202,7 +202,7 @@ class PackageClients:
     async def _second_hosts(
         self, url: str, read: Callable[[str, str], list[str]], known: Sequence[HostRule]
     ) -> list[HostRule]:
-        """Hosts that an index hands its files out from, by its own answer to one question."""
+        """Hosts from which an index serves its files, found by one request to it."""
         outgoing = self._outgoing
         outside = UpstreamClient(known, self._addresses, EgressLimits(), outgoing.trust, outgoing)
         try:
@@ -236,9 +236,9 @@ _ASK: Mapping[str, Callable[[PackageClients], Awaitable[Registries]]] = {
 
 
 async def ask(argv: Sequence[str], *, folder: str = "/", succeeds: bool = True) -> str:
-    """Run a client with the worker's own environment, away from any project.
+    """Run a client with the worker's own environment, outside any project.
 
-    Raises FileNotFoundError, ValueError when it fails (unless that is what is asked for).
+    Raises FileNotFoundError, and ValueError when it fails (unless `succeeds` is False).
     """
     process = await asyncio.create_subprocess_exec(
         *argv,
@@ -254,7 +254,7 @@ async def ask(argv: Sequence[str], *, folder: str = "/", succeeds: bool = True) 
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        # While somebody holds its pipes its end is not told.
+        # asyncio reports the exit only after the pipes are closed, which a child may hold open.
         process._transport.close()  # type: ignore[attr-defined]
         await process.wait()
         raise
@@ -264,12 +264,12 @@ async def ask(argv: Sequence[str], *, folder: str = "/", succeeds: bool = True) 
 
 
 def _pip() -> list[str]:
-    """Honk's own pip, or the machine's where Honk has none."""
+    """Honk's own pip, or the machine's if Honk has none."""
     return [sys.executable, "-m", "pip"] if find_spec("pip") else ["pip3"]
 
 
 async def _pips_own_index() -> str:
-    """What pip goes to when nothing is configured: its help says it."""
+    """pip's default index, from its help text."""
     told = await ask(["/usr/bin/env", "COLUMNS=2000", *_pip(), "install", "--help"])
     found = re.search(r"--index-url <url>.*?\(default (https?://[^\s)]+)\)", told, re.DOTALL)
     if found is None:
@@ -309,7 +309,7 @@ def _downloads(url: str, text: str) -> list[str]:
 
 
 def _rule(url: str, authorization: SecretStr | None = None) -> HostRule:
-    """The rule of an address, with the name and password in it, or those of the netrc file."""
+    """The rule for a URL, with the credentials in it or those in the netrc file."""
     parts = urlsplit(url)
     if authorization is None and parts.username:
         authorization = _basic(unquote(parts.username), unquote(parts.password or ""))
@@ -332,13 +332,13 @@ def _basic(name: str, password: str) -> SecretStr:
 
 
 def _bare(url: str) -> str:
-    """Without name and password."""
+    """The URL without name and password."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], *parts[2:]))
 
 
 def _npm_tokens(settings: Mapping[str, object]) -> dict[str, SecretStr]:
-    """Npm tells its secrets to nobody; they are in its files, by the registry's address.
+    """Tokens by registry host. `npm config list` hides them, so read npm's files.
 
     npmrc(5), "Auth related configuration".
     """
@@ -357,7 +357,7 @@ def _npm_tokens(settings: Mapping[str, object]) -> dict[str, SecretStr]:
 
 
 def _maven_settings(path: Path) -> list[tuple[str, str]]:
-    """Addresses of mirrors and repositories, and what a mirror stands for.
+    """URLs of mirrors and repositories, each with what it is a mirror of (or an empty string).
 
     https://maven.apache.org/settings.html
     """
@@ -374,7 +374,7 @@ def _maven_settings(path: Path) -> list[tuple[str, str]]:
 def _maven_credentials(
     places: Sequence[Path], urls: Sequence[str]
 ) -> list[tuple[str, SecretStr | None]]:
-    """Each address with the name and password of the server that has its id."""
+    """Each URL with the credentials of the `server` that has the same id."""
     elements = [element for path in places for element in _elements(path.expanduser())]
     servers = {
         element.findtext("id"): _basic(
@@ -392,7 +392,7 @@ def _maven_credentials(
 
 
 def _elements(path: Path) -> list[ElementTree.Element]:
-    """Every element of one of the operator's own files, without namespaces."""
+    """Every XML element of an operator's file, with namespaces removed."""
     try:
         root = ElementTree.parse(path).getroot()  # noqa: S314 - the operator's own file
     except (OSError, ElementTree.ParseError):
@@ -403,7 +403,7 @@ def _elements(path: Path) -> list[ElementTree.Element]:
 
 
 def _mavens_own(home: Path) -> list[str]:
-    """The repositories of the model that every project inherits: it is in Maven's own archive."""
+    """Default repositories from Maven's super POM, which is in one of its own jars."""
     found: list[str] = []
     for archive in sorted((home / "lib").glob("maven-model-builder-*.jar")):
         with zipfile.ZipFile(archive) as file:

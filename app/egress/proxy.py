@@ -1,7 +1,7 @@
-"""The proxy of one set-up: it reads what a client inside asks for, and asks for it outside.
+"""The proxy of one setup: it parses requests from inside and makes its own requests outside.
 
-Requests are parsed by h11, which is strict, and made anew by httpcore: nothing of a client's bytes
-goes on but a checked path and a few checked headers. Everything that comes from inside is hostile.
+h11 parses requests strictly, and httpcore makes new ones: only a checked path and a few checked
+headers of the client's bytes leave the machine. Everything from inside is untrusted.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _ABSOLUTE = re.compile(r"http://([^/?#]*)(/[^#]*)?")
 
 @dataclass(frozen=True)
 class BlockedRequest:
-    """Something that set-up tried and was not let through: where, why, and how often."""
+    """A host that setup tried to reach and was blocked from, why, and how often."""
 
     host: str
     why: str
@@ -58,11 +58,11 @@ class BlockedRequest:
 
 @dataclass(frozen=True)
 class EgressLimits:
-    """What one set-up may take from the network. Numbers, bytes and seconds.
+    """Network limits of one setup, in counts, bytes and seconds.
 
-    `requests` and `misses` (answers of 404 and 410) bound what could be said by the choice of
-    paths alone. `head_seconds` is for a whole request, `body_seconds` for a whole answer,
-    `idle_seconds` for each wait.
+    `requests` and `misses` (404 and 410 responses) limit what could be leaked by the choice of
+    paths alone. `head_seconds` is for a request head, `body_seconds` for a whole response,
+    `idle_seconds` for each read or write.
     """
 
     connections: int = 256
@@ -84,19 +84,19 @@ class Endpoint:
 
     @property
     def origin(self) -> str:
-        """As the beginning of an address."""
+        """Scheme, host and port as a URL."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
     @property
     def host_header(self) -> bytes:
-        """As a client names it: without the port that goes without saying."""
+        """The Host header, without a default port."""
         usual = ":443" if self.tls else ":80"
         return self.origin.partition("://")[2].removesuffix(usual).encode()
 
 
 class EgressRecord:
-    """What one set-up used, and what it was refused."""
+    """Counts one setup's usage and its blocked requests."""
 
     def __init__(self, bounds: EgressLimits) -> None:
         self._bounds = bounds
@@ -107,16 +107,16 @@ class EgressRecord:
 
     @property
     def tried(self) -> tuple[BlockedRequest, ...]:
-        """What was refused, most often first."""
+        """Blocked requests, most frequent first."""
         return tuple(BlockedRequest(*what, count) for what, count in self._refused.most_common())
 
     def refuse(self, host: str, why: str) -> None:
-        """Keep what was tried. A flood of different tries is kept as far as people read."""
+        """Record a blocked request. Beyond `_MAX_TOLD` different ones they are lumped together."""
         known = (host, why) in self._refused or len(self._refused) < _MAX_TOLD
         self._refused[(host, why) if known else ("", "many other places")] += 1
 
     def request(self) -> None:
-        """One more. Raises RefusedError when there were too many."""
+        """Count a request. Raises BlockedRequestError above the limit."""
         self._requests += 1
         if self._requests > self._bounds.requests:
             raise BlockedRequestError(f"more than {self._bounds.requests} requests")
@@ -129,14 +129,14 @@ class EgressRecord:
         self._misses += status in (404, 410)
 
     def carried(self, number: int) -> None:
-        """Bytes of an answer or of a tunnel. Raises RefusedError when there were too many."""
+        """Count bytes of a response or tunnel. Raises BlockedRequestError above the limit."""
         self._bytes += number
         if self._bytes > self._bounds.total_bytes:
             raise BlockedRequestError(f"more than {self._bounds.total_bytes} bytes in all")
 
 
 class UpstreamClient:
-    """The registries, as the proxy reaches them."""
+    """The proxy's client for the registries."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class UpstreamClient:
             await pool.aclose()
 
     def _pool(self, proxy: str | None) -> httpcore.AsyncConnectionPool:
-        """The connections through one proxy of the operator's, or those without any."""
+        """The connection pool for one of the operator's proxies, or for direct connections."""
         if proxy not in self._pools:
             way: dict[str, Any] = (
                 {"network_backend": CheckedBackend(self._addresses)}
@@ -175,16 +175,16 @@ class UpstreamClient:
         return self._pools[proxy]
 
     def rule(self, place: Endpoint) -> HostRule:
-        """What lets the place be reached. Raises RefusedError."""
+        """The rule that allows the endpoint. Raises BlockedRequestError."""
         return rule_for(self._rules, place.host, place.port, tls=place.tls)
 
     async def connection(
         self, place: Endpoint
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to a checked address. Raises RefusedError, OSError, TimeoutError.
+        """A connection to a checked address. Raises BlockedRequestError, OSError, TimeoutError.
 
-        Through a proxy of the operator's as well the name has to be one that can be looked up here:
-        who answers in a tunnel is for the client inside to check, which is not to be trusted.
+        Through an operator's proxy too, the name must resolve here: only the client inside could
+        check who answers in a tunnel, and it is not trusted.
         """
         proxy = self._outgoing.proxy_for(place.origin)
         async with asyncio.timeout(15):
@@ -198,10 +198,11 @@ class UpstreamClient:
     async def answer(
         self, place: Endpoint, method: str, target: str, headers: Sequence[tuple[bytes, bytes]]
     ) -> AsyncIterator[httpcore.Response]:
-        """What a registry says. A redirect to a place that is not allowed is refused.
+        """A registry's response. A redirect to a host that is not allowed is refused.
 
-        One whose address has a query is followed here: a registry makes it, to a signed address of
-        its storage, and the sandbox may not send it. Raises RefusedError, or what httpcore raises.
+        Redirects to URLs with a query are followed here: a registry makes these to signed URLs of
+        its storage, and the sandbox may not send queries. Raises BlockedRequestError, or what
+        httpcore raises.
         """
         for _ in range(_MAX_REDIRECTS):
             async with self._asked(place, method, target, headers) as response:
@@ -241,7 +242,7 @@ class UpstreamClient:
 def _onward(
     place: Endpoint, target: str, response: httpcore.Response
 ) -> tuple[Endpoint, str] | None:
-    """Where a redirect leads; None when this is none. Raises RefusedError for a strange one."""
+    """A redirect's target, or None if it is not one. Raises BlockedRequestError if invalid."""
     location = next((v for k, v in response.headers if k.lower() == b"location"), None)
     if response.status not in _REDIRECTS or location is None:
         return None
@@ -257,7 +258,7 @@ def _onward(
 
 
 class Proxy:
-    """Serves the connections of one set-up."""
+    """Serves the connections of one setup."""
 
     def __init__(
         self, outside: UpstreamClient, mode: Mode, bounds: EgressLimits, authority: Authority
@@ -270,14 +271,14 @@ class Proxy:
         self._open: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
         await self.outside.aclose()
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take one connection from inside, unless there are too many."""
+        """Serve one connection from inside, unless there are too many."""
         if len(self._open) >= self.bounds.connections:
             self.ledger.refuse("", f"more than {self.bounds.connections} connections at once")
             writer.transport.abort()
@@ -298,7 +299,7 @@ class Proxy:
 
 
 class _Conversation:
-    """One connection from inside. What it is refused is kept together with `_host`."""
+    """One connection from inside. Blocked requests are recorded under `_host`."""
 
     def __init__(
         self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -311,7 +312,7 @@ class _Conversation:
         self._host = ""
 
     async def hold(self) -> None:
-        """Answer one request after the other, until either side has enough."""
+        """Answer requests until either side closes."""
         while True:
             try:
                 request = await self._request()
@@ -330,13 +331,15 @@ class _Conversation:
             self._http.start_next_cycle()
 
     async def end(self) -> None:
-        """Let what was said arrive."""
+        """Flush the response and close."""
         async with asyncio.timeout(5):
             self._writer.close()
             await self._writer.wait_closed()
 
     async def _request(self) -> h11.Request | None:
-        """The next request's head, in its time; None at the end. Raises RefusedError."""
+        """The next request's head within the time limit; None at the end. Raises
+        BlockedRequestError.
+        """
         async with asyncio.timeout(self._proxy.bounds.head_seconds):
             while True:
                 try:
@@ -350,7 +353,7 @@ class _Conversation:
                 self._http.receive_data(await self._reader.read(_HEAD_CHUNK))
 
     async def _connect(self, request: h11.Request) -> bool:
-        """Open a way to an allowed place. May more be asked on it? Raises RefusedError."""
+        """Handle CONNECT; True if requests follow on it. Raises BlockedRequestError."""
         target = request.target.decode("ascii", "replace")
         self._host = target[:100]
         if self._within is not None:
@@ -374,10 +377,10 @@ class _Conversation:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
         return True
 
-    # Reading in the sandbox's stead
+    # Requests made on behalf of the sandbox
 
     async def _fetch(self, request: h11.Request) -> None:
-        """Make the request anew outside. Raises RefusedError before anything was answered."""
+        """Make a new request outside. Raises BlockedRequestError before any response is sent."""
         place, target = self._wanted(request)
         self._host = place.host
         method = request.method.decode("ascii", "replace")
@@ -394,7 +397,7 @@ class _Conversation:
             await self._say(502, "the registry does not answer")
 
     def _wanted(self, request: h11.Request) -> tuple[Endpoint, str]:
-        """Where a request goes, and its path. Raises RefusedError."""
+        """A request's endpoint and path. Raises BlockedRequestError."""
         target = request.target.decode("ascii", "replace")
         if self._within is not None:
             if not target.startswith("/"):
@@ -433,7 +436,7 @@ class _Conversation:
                 await self._writer.drain()
 
     async def _say(self, status: int, why: str) -> None:
-        """Refuse in words, and hang up: there may be a body that nobody reads."""
+        """Send an error with its reason and close: an unread request body may follow."""
         if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             raise EOFError
         text = f"Honk's set-up proxy: {why}.\n".encode()
@@ -446,12 +449,12 @@ class _Conversation:
         await self._send(h11.Data(data=text))
         await self._send(h11.EndOfMessage())
 
-    # A tunnel
+    # Tunnels
 
     async def _tunnel(self, place: Endpoint, early: bytes) -> None:
-        """Carry bytes both ways, once the client's TLS names the place.
+        """Copy bytes both ways after checking that the client's TLS names this host.
 
-        Raises RefusedError; nothing can be answered then, since the tunnel is the client's.
+        Raises BlockedRequestError; no response can be sent then, as the client expects TLS.
         """
         hello = await self._hello(early)
         if hello.server_name is None or hello.server_name.lower() != place.host:
@@ -496,7 +499,7 @@ class _Conversation:
 
 
 def _same_host(request: h11.Request, place: Endpoint) -> None:
-    """One name for the place, said the same everywhere. Raises RefusedError."""
+    """The Host header must name this endpoint. Raises BlockedRequestError."""
     named = [value for key, value in request.headers if key == b"host"]
     default = 443 if place.tls else 80
     for value in named:

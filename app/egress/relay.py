@@ -1,10 +1,10 @@
-"""Runs inside a set-up sandbox: a door on the loopback that leads to the proxy's socket outside.
+"""Runs inside a setup sandbox: forwards a loopback port to the proxy's socket outside.
 
     relay.py SOCKET PORT COMMAND...
 
-Standard library only, Python 3.8 or newer. A child carries bytes between 127.0.0.1 and SOCKET;
-this process becomes the command. PORT 0 takes any; `@PORT@` in the environment stands for it.
-Nothing here is trusted: the proxy outside decides what passes.
+Standard library only, Python 3.8 or newer. A child copies bytes between 127.0.0.1:PORT and SOCKET;
+this process executes the command. PORT 0 picks a free one; `@PORT@` in environment variables is
+replaced with it. Nothing here is trusted: the proxy outside decides what passes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CONNECTIONS = 128
 
 
 def carry(source: socket.socket, target: socket.socket) -> None:
-    """Until one side is done; the other is told."""
+    """Copy bytes until the source ends, then shut down the target for writing."""
     try:
         while True:
             data = source.recv(CHUNK)
@@ -35,7 +35,7 @@ def carry(source: socket.socket, target: socket.socket) -> None:
 
 
 def join(client: socket.socket, path: str, free: threading.Semaphore) -> None:
-    """Carry one connection both ways."""
+    """Relay one connection in both directions."""
     try:
         with client, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as proxy:
             proxy.connect(path)
@@ -50,7 +50,7 @@ def join(client: socket.socket, path: str, free: threading.Semaphore) -> None:
 
 
 def serve(listener: socket.socket, path: str) -> None:
-    """Until killed together with the sandbox."""
+    """Accept connections until killed together with the sandbox."""
     free = threading.Semaphore(CONNECTIONS)
     threading.stack_size(256 << 10)
     while True:

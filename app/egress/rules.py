@@ -1,4 +1,4 @@
-"""What set-up may ask of the network, decided from the request alone. Pure."""
+"""What setup may request from the network, decided from the request alone. Pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from app.errors import UserError
 Mode = Literal["fetch-only", "connect"]
 
 ECOSYSTEMS = ("python", "node", "go", "rust", "java")
-"""Names in an allow-list that stand for the hosts which a client is configured for."""
+"""Names in an allow-list that stand for the hosts an ecosystem's client is configured for."""
 
 MAX_TARGET = 1024
-"""Bytes of a request's path. Names of packages and files fit; a file's content does not."""
+"""Bytes of a request's path: enough for names of packages and files, too short for a file's
+content."""
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
@@ -28,7 +29,7 @@ _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _SCOPED = re.compile(r"/@[A-Za-z0-9._~-]+%2[Ff](?=[A-Za-z0-9._~-])")
 _NEVER_ENCODED = frozenset(b"/\\%?#.") | frozenset(range(0x20)) | frozenset(range(0x7F, 0x100))
 
-# What clients need; everything else they say of themselves stays inside.
+# Headers that clients need; all others stay inside.
 _REQUEST_HEADERS = {
     b"accept": re.compile(rb"[A-Za-z0-9.+*/;=, _-]{1,200}"),
     b"accept-encoding": re.compile(rb"[a-z*;=0-9., ]{1,60}"),
@@ -50,15 +51,15 @@ _RESPONSE_HEADERS = frozenset(
 
 
 class BlockedRequestError(Exception):
-    """A request that set-up may not make; the message says why, in words for people."""
+    """A request that setup may not make; the message tells people why."""
 
 
 @dataclass(frozen=True)
 class HostRule:
-    """One place that may be reached: an exact host, or every host below `*.suffix`.
+    """An allowed destination: an exact host, or every host below `*.suffix`.
 
-    `authorization` is what the registry there asks of the operator: it is added outside. `known` is
-    whether the operator's own clients go there, and not only a repository's policy names it.
+    `authorization` is the operator's credential for this registry, added outside the sandbox.
+    `known` means that the operator's own clients use the host, not just a repository's policy.
     """
 
     pattern: str
@@ -68,7 +69,7 @@ class HostRule:
     known: bool = field(default=False, compare=False)
 
     def covers(self, host: str, port: int, *, tls: bool) -> bool:
-        """Is this host and port, spoken to in this way, the place?"""
+        """Whether the rule allows this host and port, with or without TLS."""
         if (port, tls) != (self.port, self.tls):
             return False
         if self.pattern.startswith("*."):
@@ -77,9 +78,9 @@ class HostRule:
 
 
 def host_rule(text: str) -> HostRule:
-    """An entry of an allow-list that is no ecosystem. Raises UserError for one that is none.
+    """Parse an allow-list entry that is not an ecosystem. Raises UserError if it is invalid.
 
-    A name outside ASCII is taken in its encoded form (IDNA 2008), which clients ask for.
+    Non-ASCII names are converted to their encoded form (IDNA 2008), which clients request.
     """
     wildcard, name = (True, text[2:]) if text.startswith("*.") else (False, text)
     try:
@@ -95,7 +96,7 @@ def host_rule(text: str) -> HostRule:
 
 
 def url_rule(url: str, authorization: SecretStr | None = None) -> HostRule:
-    """The place where a client's configured address lies. Raises ValueError for another scheme."""
+    """The rule for a URL a client is configured with. Raises ValueError for other schemes."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("neither http nor https")
@@ -105,7 +106,7 @@ def url_rule(url: str, authorization: SecretStr | None = None) -> HostRule:
 
 
 def rule_for(rules: Iterable[HostRule], host: str, port: int, *, tls: bool) -> HostRule:
-    """The rule that lets a request through, that of the operator's first. Raises RefusedError."""
+    """The rule that allows a request; the operator's rules win. Raises BlockedRequestError."""
     found = [rule for rule in rules if rule.covers(host, port, tls=tls)]
     if found:
         return max(found, key=lambda rule: (rule.authorization is not None, rule.known))
@@ -115,7 +116,7 @@ def rule_for(rules: Iterable[HostRule], host: str, port: int, *, tls: bool) -> H
 
 
 def plain_host(text: str) -> str:
-    """A host as it is compared: lower case, no dot at its end. Raises RefusedError."""
+    """A normalized host: lower case, no trailing dot. Raises BlockedRequestError."""
     host = text.lower().removesuffix(".")
     if _is_address(host) or _HOST.fullmatch(host):
         return host
@@ -123,7 +124,7 @@ def plain_host(text: str) -> str:
 
 
 def authority(text: str, default_port: int) -> tuple[str, int]:
-    """Host and port of `host`, `host:port` or `[address]:port`. Raises RefusedError."""
+    """Host and port of `host`, `host:port` or `[address]:port`. Raises BlockedRequestError."""
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@?#\s]+)(?::([0-9]{1,5}))?", text)
     if match is None:
         raise BlockedRequestError("this is no host and port")
@@ -134,10 +135,10 @@ def authority(text: str, default_port: int) -> tuple[str, int]:
 
 
 def checked_path(target: str) -> str:
-    """The path of a request, if it can only name a thing. Raises RefusedError.
+    """Check that a request's path can only name a resource. Raises BlockedRequestError.
 
-    One spelling only: what is checked here is what the registry reads. The one encoded slash that
-    is let through is that of npm's scoped names (`/@scope%2fname`).
+    Only one spelling is allowed, so that the registry reads exactly what was checked here. The only
+    encoded slash that may pass is that of npm's scoped names (`/@scope%2fname`).
     """
     if "?" in target:
         raise BlockedRequestError("a query string could carry something out")
@@ -158,7 +159,7 @@ def _encoded_bytes(path: str) -> bytes:
 
 
 def refuse_body(method: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """Only reading, and nothing sent along. Raises RefusedError."""
+    """Allow only GET and HEAD without a body. Raises BlockedRequestError."""
     if method not in ("GET", "HEAD"):
         raise BlockedRequestError(
             f"{method[:20]} could send something out; only GET and HEAD are made"
@@ -171,7 +172,7 @@ def refuse_body(method: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
 
 
 def outgoing(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers that go out, of those that a client sent: few, short and of a known shape."""
+    """The client's headers to send: only known ones, short and of a known form."""
     kept = []
     for name, shape in _REQUEST_HEADERS.items():
         values = [value for key, value in headers if key == name]
@@ -181,7 +182,7 @@ def outgoing(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]
 
 
 def incoming(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers of an answer that go on to the client."""
+    """The response headers to pass on to the client."""
     return [(name.lower(), value) for name, value in headers if name.lower() in _RESPONSE_HEADERS]
 
 

@@ -1,13 +1,13 @@
-"""The network of a set-up: a proxy outside, on a socket that only this set-up's sandbox sees.
+"""Network access for one setup: a proxy outside, on a socket that only its sandbox sees.
 
-A client inside speaks to `127.0.0.1`, where `relay.py` carries its bytes to the socket. What it
-asks for is held to the allow-list (`egress_rules.py`) and to the addresses that the operator
-allows (`egress_addresses.py`); whatever is refused is kept and told.
+A client inside connects to `127.0.0.1`, where `relay.py` forwards its bytes to the socket. Requests
+must match the allow-list (`rules.py`) and the addresses that the operator allows (`addresses.py`);
+blocked ones are recorded and reported.
 
-`fetch-only`: the proxy speaks TLS with the client itself, as an authority that this sandbox alone
-trusts, reads the request, and makes it anew outside: GET and HEAD, no query, no body, few headers.
-`connect`: a tunnel to the allowed host, closed unless its TLS names that very host. Nobody reads
-what is in it.
+`fetch-only`: the proxy terminates TLS, with an authority that only this sandbox trusts, reads the
+request and makes a new one outside: GET and HEAD, no query, no body, few headers. `connect`: a
+tunnel to an allowed host, closed unless its TLS handshake names that host. Its content is not
+inspected.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ PORT = 3128
 
 @dataclass(frozen=True)
 class SetupProxy:
-    """What a sandbox needs to use the proxy, and what the proxy refused so far."""
+    """What a sandbox needs to use the proxy, and the requests blocked so far."""
 
     mount: Mount
     environment: Mapping[str, str]
@@ -60,23 +60,23 @@ class SetupProxy:
     _proxy: Proxy
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """The command, with the way to the proxy opened before it."""
+        """The command, wrapped so that the relay runs first."""
         return [*self._prefix, *argv]
 
     def tell(self, problem: BlockedRequest) -> None:
-        """Say together with the refusals what could not even be allowed."""
+        """Report a problem, such as an unknown registry, together with the blocked requests."""
         self._proxy.ledger.refuse(problem.host, problem.why)
 
     @property
     def tried(self) -> tuple[BlockedRequest, ...]:
-        """What was refused, most often first."""
+        """Blocked requests, most frequent first."""
         return self._proxy.ledger.tried
 
 
 class SetupProxies:
-    """Opens doors for set-ups, by the allow-lists of policies.
+    """Opens proxies for setups, based on their policies' allow-lists.
 
-    `networks` are the operator's: addresses in them may be reached though they are not public.
+    `networks` are the operator's: addresses in them are allowed although they are not public.
     """
 
     def __init__(
@@ -91,9 +91,9 @@ class SetupProxies:
     async def open(
         self, allow: Sequence[str], mode: Mode, workspace: Path
     ) -> AsyncIterator[SetupProxy]:
-        """A door for the sandboxes of one workspace, as long as the context lasts.
+        """A proxy for the sandboxes of one workspace while the context is open.
 
-        `allow` holds hosts, `*.suffix` and names of ecosystems. Raises UserError for others.
+        `allow` contains hosts, `*.suffix` and ecosystem names. Raises UserError for others.
         """
         found = await self._clients.resolve(allow)
         async with open_setup_proxy(
@@ -123,10 +123,9 @@ async def open_setup_proxy(
     trust: ssl.SSLContext | None = None,
     outgoing: Outgoing = DIRECT,
 ) -> AsyncIterator[SetupProxy]:
-    """Let the sandboxes of one workspace reach what the rules name, until the context ends.
+    """Let the sandboxes of one workspace reach what the rules allow, until the context exits.
 
-    `trust` is what the registries' certificates are checked with: that of `outgoing`, when left
-    out.
+    `trust` verifies the registries' certificates; the default is that of `outgoing`.
     """
     folder = Path(tempfile.mkdtemp(prefix="honk-egress-"))
     bounds = bounds or EgressLimits()
@@ -153,7 +152,7 @@ def _lay_out(folder: Path, proxy: Proxy, outgoing: Outgoing) -> None:
         (folder / "ca.pem").write_bytes(proxy.authority.pem())
         (folder / "ca.p12").write_bytes(proxy.authority.java_trust_store())
     else:
-        # A tunnel ends at the registry, which the operator's certificates vouch for.
+        # A tunnel ends at the registry, whose certificate the operator's bundle verifies.
         bundle = outgoing.bundle or system_store()
         (folder / "ca.pem").write_bytes(b"" if bundle is None else bundle.read_bytes())
     for path in folder.iterdir():
@@ -161,7 +160,7 @@ def _lay_out(folder: Path, proxy: Proxy, outgoing: Outgoing) -> None:
 
 
 def _listener(folder: Path) -> socket.socket:
-    """A socket for the folder's owner alone. Its name may be too long for an address."""
+    """A socket that only the folder's owner can use, bound by a short path under /proc."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     at = os.open(folder, os.O_PATH)
     try:
@@ -181,14 +180,14 @@ def _door(
 ) -> SetupProxy:
     mount = Mount(folder, INSIDE)
     seen = sandbox.seen(mount)
-    # Only a sandbox with a loopback of its own has this port for itself.
+    # A fixed port is free only in a sandbox that has its own loopback interface.
     port = str(PORT if seen == INSIDE else 0)
     prefix = ("/usr/bin/python3", "-I", "-S", f"{seen}/relay.py", f"{seen}/proxy.sock", port)
     return SetupProxy(mount, {**_environment(seen, proxy.mode), **environment}, prefix, proxy)
 
 
 def _environment(seen: str, mode: Mode) -> dict[str, str]:
-    """How each client is told of the proxy and of whom to trust."""
+    """Variables that tell each client about the proxy and the CA certificate."""
     url = "http://127.0.0.1:@PORT@"
     proxies = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "CARGO_HTTP_PROXY")
     bundles = (
@@ -217,7 +216,7 @@ def _environment(seen: str, mode: Mode) -> dict[str, str]:
         **dict.fromkeys(proxies, url),
         **dict.fromkeys(bundles, f"{seen}/ca.pem"),
         "JAVA_TOOL_OPTIONS": " ".join(java),
-        # Modules come from the module proxy; version control is no registry.
+        # Modules must come from the module proxy, not from version control.
         "GOVCS": "*:off",
         "npm_config_noproxy": "",
         "no_proxy": "",

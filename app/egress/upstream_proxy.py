@@ -1,4 +1,4 @@
-"""Set-up's connections through the operator's own proxy, in networks that have no other way out."""
+"""Connect through the operator's own proxy, in networks without direct access."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def through(proxy: str, trust: ssl.SSLContext) -> httpcore.Proxy:
-    """The proxy as httpcore takes it."""
+    """The proxy in httpcore's form."""
     parts = urlsplit(proxy)
     name = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
     url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
@@ -27,7 +27,7 @@ def through(proxy: str, trust: ssl.SSLContext) -> httpcore.Proxy:
 async def tunnel(
     proxy: str, trust: ssl.SSLContext, host: str, port: int
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to a host by the proxy's CONNECT. Raises RefusedError, OSError.
+    """A connection to a host through the proxy's CONNECT. Raises BlockedRequestError, OSError.
 
     https://www.rfc-editor.org/rfc/rfc9110#name-connect
     """
@@ -56,7 +56,7 @@ async def _connect(
     request = h11.Request(method="CONNECT", target=target, headers=[("host", target), *headers])
     writer.write(http.send(request) or b"")
     while (event := http.next_event()) is h11.NEED_DATA:
-        # A byte at a time is no loss: a proxy says little, and what follows belongs to the tunnel.
+        # One byte at a time: the response is short, and bytes after it belong to the tunnel.
         http.receive_data(await reader.read(1))
     status = event.status_code if isinstance(event, h11.Response) else 0
     if not 200 <= status < 300:

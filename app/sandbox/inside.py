@@ -420,7 +420,7 @@ def _add_nameless(roots: list[str], found: Held) -> None:
 
 
 def _descriptors(pid: str) -> Iterator[tuple[str, str]]:
-    """All threads of a process have the same ones (the filter sees to that), if any is alive."""
+    """Open descriptors, from any live thread: the seccomp filter makes threads share them."""
     for thread in os.listdir(f"/proc/{pid}/task"):
         folder = f"/proc/{pid}/task/{thread}"
         names = os.listdir(f"{folder}/fd")
