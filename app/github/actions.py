@@ -1,4 +1,4 @@
-"""GitHub Actions: runs of workflows beside ours, and what their jobs wrote.
+"""GitHub Actions: workflow runs and job logs.
 
 https://docs.github.com/en/rest/actions/workflow-runs
 """
@@ -16,10 +16,10 @@ _MOST_PAGES = 3
 
 
 class WorkflowRun(Value):
-    """One run of a workflow. `status` and `conclusion` are GitHub's words.
+    """One workflow run. `status` and `conclusion` are GitHub's values.
 
-    A run that waits for somebody's approval is `completed` with the conclusion `action_required`,
-    or has the status `waiting` where an environment asks for it.
+    A run that needs approval is `completed` with the conclusion `action_required`, or has the
+    status `waiting` if a deployment environment requires it.
     """
 
     id: int
@@ -33,7 +33,7 @@ class WorkflowRun(Value):
 
     @property
     def waits_for_approval(self) -> bool:
-        """Whether nothing happens until somebody says so."""
+        """Whether the run needs someone's approval to start."""
         return self.conclusion == "action_required" or self.status in ("action_required", "waiting")
 
 
@@ -53,7 +53,7 @@ class _RunsWire(msgspec.Struct):
 
 
 async def runs_for_sha(client: RepositoryClient, sha: CommitSha) -> tuple[WorkflowRun, ...]:
-    """The runs of workflows on a commit, newest first. Needs actions: read.
+    """The workflow runs of a commit, newest first. Needs actions: read.
 
     https://docs.github.com/en/rest/actions/workflow-runs#list-workflow-runs-for-a-repository
     """
@@ -77,10 +77,10 @@ async def runs_for_sha(client: RepositoryClient, sha: CommitSha) -> tuple[Workfl
 
 
 async def job_log(client: RepositoryClient, job_id: int, max_bytes: int) -> str | None:
-    """The end of what a job wrote, where failures stand; its first line says when it was cut.
+    """The last `max_bytes` of a job's log; a first line says if it was truncated.
 
-    None without a log: the job still runs, or the log is too old. Needs actions: read.
-    GitHub answers with an address that is good for a minute, on a host that is not GitHub's API.
+    None if there is no log: the job is still running, or the log has expired. Needs actions: read.
+    GitHub redirects to a URL that is valid for a minute, on a host other than its API's.
     https://docs.github.com/en/rest/actions/workflow-jobs#download-job-logs-for-a-workflow-run
     """
     answer = await client.get(
@@ -97,6 +97,6 @@ async def job_log(client: RepositoryClient, job_id: int, max_bytes: int) -> str 
     text = found.content.decode("utf-8", errors="replace")
     if found.whole:
         return text
-    # The first line is cut somewhere in its middle.
+    # The first line is incomplete.
     _, _, rest = text.partition("\n")
     return f"… {found.size - len(found.content):,} bytes before this are not shown.\n{rest or text}"

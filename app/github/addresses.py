@@ -1,4 +1,4 @@
-"""What an address tells by itself."""
+"""Read a repository's name from a git URL."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from urllib.parse import urljoin, urlsplit
 from app.domain.values import RepoName
 
 _LIKE_A_COPY = re.compile(r"[\w.-]+@([\w.-]+):(.+)")
-"""`git@github.com:owner/name.git`, git's short form of an address for ssh."""
+"""`git@github.com:owner/name.git`, git's scp-like form of an ssh URL."""
 
 
 def repository_at(url: str, server_url: str, beside: RepoName) -> RepoName | None:
-    """The repository of this server that an address of git's names, None for any other.
+    """The repository on this server that a git URL names; None for any other.
 
-    Relative ones lead on from the repository `beside`, as in gitmodules(5).
+    Relative URLs start at the repository `beside`, as in gitmodules(5).
     """
     if url.startswith(("./", "../")):
         url = urljoin(f"{server_url}/{beside}/", url)

@@ -1,4 +1,4 @@
-"""Who Honk is to GitHub: the App's own JWT, and tokens for one repository at a time.
+"""Authentication: the App's JWT, and installation tokens for one repository each.
 
 https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
 """
@@ -20,23 +20,23 @@ from app.domain.values import RepoName
 from app.errors import UserError
 
 Clock = Callable[[], float]
-"""Seconds since 1970, as `time.time` gives them."""
+"""Unix time in seconds, like `time.time`."""
 
 _JWT_BACKDATED = 60
-"""Seconds. GitHub refuses a JWT from the future, and clocks differ."""
+"""Seconds. GitHub rejects a JWT issued in the future, and clocks differ."""
 
 _JWT_LIFE = 540
-"""Seconds from now. With the backdating the whole life is the ten minutes GitHub allows."""
+"""Seconds from now. With the backdating, the total life is the ten minutes GitHub allows."""
 
 _SLACK = 60
-"""Seconds before its end at which a token is no longer handed out: a push has to finish too."""
+"""A token is not handed out in its last seconds, so that a push can finish."""
 
 
 class AppKey:
-    """The App's private key, and the one JWT that is in use.
+    """The App's private key and its current JWT.
 
-    A JWT is reused until shortly before its end: signing costs milliseconds, and GitHub's ETags
-    depend on the token, so that a new one for each call would make them all worthless.
+    A JWT is reused until shortly before it expires: signing takes milliseconds, and GitHub's ETags
+    depend on the token, so a new one for each call would invalidate them all.
     """
 
     def __init__(self, app_id: str, private_key_pem: SecretStr, clock: Clock = time.time) -> None:
@@ -48,7 +48,7 @@ class AppKey:
         self._ahead = 0.0
 
     def jwt(self) -> SecretStr:
-        """The JWT that proves to GitHub that this is the App. Raises UserError for a bad key."""
+        """The current JWT. Raises UserError for a bad key."""
         now = self._clock() + self._ahead
         if self._current is None or now >= self._current[1] - _SLACK / 2:
             expires = int(now) + _JWT_LIFE
@@ -58,16 +58,16 @@ class AppKey:
         return self._current[0]
 
     def forget_jwt(self, github_time: float | None) -> None:
-        """GitHub refused the JWT: sign another for the next call.
+        """GitHub rejected the JWT: sign another for the next call.
 
-        By GitHub's clock (Unix time), where it told it: this machine's may be wrong.
+        Uses GitHub's clock (Unix time) if known, as this machine's may be wrong.
         """
         self._current = None
         if github_time is not None:
             self._ahead = github_time - self._clock()
 
     def secrets(self) -> set[str]:
-        """What must never be written anywhere: the key and the JWT in use."""
+        """Values that must never be logged or stored: the key and the current JWT."""
         current = set() if self._current is None else {self._current[0].get_secret_value()}
         return current | {self._pem.get_secret_value()}
 
@@ -85,9 +85,9 @@ class AppKey:
 
 @dataclass(frozen=True)
 class TokenScope:
-    """What a token is good for: one repository of one installation, and nothing that isn't asked.
+    """What a token grants: some permissions for one repository of one installation.
 
-    `permissions` are pairs of GitHub's names and `read` or `write`, sorted.
+    `permissions` are sorted pairs of GitHub's permission name and `read` or `write`.
     """
 
     installation_id: int
@@ -96,7 +96,7 @@ class TokenScope:
 
     @classmethod
     def of(cls, installation_id: int, repo: RepoName, permissions: Mapping[str, str]) -> TokenScope:
-        """Raises ValueError without permissions: GitHub would give all that the App has."""
+        """Raises ValueError without permissions: GitHub would then grant all that the App has."""
         if not permissions:
             raise ValueError("a token needs to be asked for at least one permission")
         return cls(installation_id, repo, tuple(sorted(permissions.items())))
@@ -104,7 +104,7 @@ class TokenScope:
 
 @dataclass(frozen=True)
 class InstallationToken:
-    """A token as GitHub gave it. Its text has no form to rely on; `expires_at` is Unix time."""
+    """A token from GitHub. Its format is opaque; `expires_at` is Unix time."""
 
     value: SecretStr
     expires_at: float
@@ -115,10 +115,10 @@ Mint = Callable[[], Awaitable[InstallationToken]]
 
 @dataclass
 class InstallationTokens:
-    """The tokens in use, in memory only.
+    """The tokens in use, kept in memory only.
 
-    Single flight: callers that need the same token at the same time share one request. A caller
-    that gives up does not take the request away from the others.
+    Concurrent callers that need the same token share one request, and cancelling one of them does
+    not cancel it for the others.
     """
 
     clock: Clock = time.time
@@ -130,7 +130,7 @@ class InstallationTokens:
     _used: dict[TokenScope, float] = field(default_factory=dict, repr=False)
 
     async def get(self, scope: TokenScope, mint: Mint) -> SecretStr:
-        """The token for this scope, asked for through `mint` unless a good one is there."""
+        """The token for this scope, minted if there is none or it expires soon."""
         self._used[scope] = self.clock()
         known = self._current.get(scope)
         if known is not None and self.clock() < known.expires_at - _SLACK:
@@ -143,13 +143,13 @@ class InstallationTokens:
         return (await asyncio.shield(task)).value
 
     def drop(self, scope: TokenScope, token: SecretStr) -> None:
-        """GitHub refused this token. A newer one that somebody else asked for stays."""
+        """GitHub rejected this token. Keeps a newer one that another caller has minted."""
         known = self._current.get(scope)
         if known is not None and known.value == token:
             del self._current[scope]
 
     def take_idle(self, seconds: float) -> list[SecretStr]:
-        """The tokens that nobody has asked for since so many seconds; they are not used again."""
+        """Remove and return the tokens that have not been requested for `seconds`."""
         now = self.clock()
         idle = [scope for scope in self._current if now - self._used.get(scope, 0.0) >= seconds]
         for scope in idle:
@@ -158,17 +158,17 @@ class InstallationTokens:
         return [token.value for token in tokens if token.expires_at > now]
 
     def forget(self, token: SecretStr) -> None:
-        """GitHub honours this token no more."""
+        """Forget a token that is revoked."""
         self._issued.pop(token.get_secret_value(), None)
 
     def secrets(self) -> set[str]:
-        """Every token that GitHub may still honour, also in the form that git sends it in."""
+        """Every token that may still be valid, also in the form in which git sends it."""
         now = self.clock()
         self._issued = {token: end for token, end in self._issued.items() if end > now}
         return {form for token in self._issued for form in (token, basic_credentials(token))}
 
     async def close(self) -> None:
-        """End requests under way and forget the tokens."""
+        """Cancel pending requests and forget the tokens."""
         under_way = list(self._minting.values())
         for task in under_way:
             task.cancel()
@@ -185,12 +185,12 @@ class InstallationTokens:
         if self._minting.get(scope) is task:
             del self._minting[scope]
         if not task.cancelled():
-            # Marks the error as seen: each caller that still waits is given it anyway.
+            # Retrieve the error, as no caller may be left; those still waiting get it too.
             task.exception()
 
 
 def basic_credentials(token: str) -> str:
-    """The token as it stands in the header of a git request (`Authorization: basic ...`)."""
+    """The token as in the header of a git request (`Authorization: basic ...`)."""
     return base64.b64encode(f"x-access-token:{token}".encode()).decode("ascii")
 
 

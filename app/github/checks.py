@@ -1,4 +1,4 @@
-"""Check runs: what stands beside the commit and may hold a merge back.
+"""Check runs: results on a commit, which branch protection may require.
 
 https://docs.github.com/en/rest/checks/runs
 """
@@ -17,9 +17,8 @@ from app.github.exchange import ApiRequest, cut
 from app.github.refusals import UnknownOutcomeError
 
 MAX_TEXT = 65_535
-"""Bytes of a summary or text. The documentation says characters, GitHub counts bytes:
-https://github.com/github/docs/issues/35252
-"""
+"""Bytes of a summary or text. The documentation says characters, but GitHub counts bytes:
+https://github.com/github/docs/issues/35252"""
 
 MAX_TITLE = 255
 MAX_ANNOTATION_TEXT = 64_000
@@ -41,13 +40,13 @@ _LEVELS: dict[str, Level] = {"warning": "warning", "failure": "failure"}
 
 _FAILED = {"failure", "timed_out", "startup_failure", "error"}
 _MOST_ANNOTATED = 20
-"""Failing check runs whose annotations are read."""
+"""How many failing check runs have their annotations read."""
 
 _JOB = re.compile(r"/actions/runs/\d+/job/(\d+)")
 
 
 class CheckRunRef(Value):
-    """A check run by its id; `url` is its page, `created` whether this call made it."""
+    """A check run. `url` is its page; `created` is whether this call created it."""
 
     id: int
     url: str
@@ -55,7 +54,7 @@ class CheckRunRef(Value):
 
 
 class Annotation(Value):
-    """A remark on lines of a file at the head commit. Lines count from 1."""
+    """An annotation on lines of a file at the head commit. Lines count from 1."""
 
     path: str
     start_line: int
@@ -66,7 +65,7 @@ class Annotation(Value):
 
 
 class Output(Value):
-    """What the check's page shows. `summary` and `text` are Markdown and cut to fit."""
+    """The content of the check's page. `summary` and `text` are Markdown, truncated to fit."""
 
     title: str
     summary: str
@@ -74,7 +73,7 @@ class Output(Value):
 
 
 class Action(Value):
-    """A button on the page of a completed check run. `identifier` comes back in the webhook."""
+    """A button on a completed check run's page. The webhook sends `identifier` back."""
 
     label: str
     description: str
@@ -82,11 +81,11 @@ class Action(Value):
 
 
 class FailingCheck(Value):
-    """A check run or a commit status that failed, not ours.
+    """A failed check run or commit status of another App.
 
-    `conclusion` is GitHub's word: `failure`, `timed_out`, `startup_failure`; `error` of a status.
-    A status has no App and no annotations. `job_id` names the job of GitHub Actions whose log
-    `actions.job_log` reads. `annotations_left_out` counts those that were not read.
+    `conclusion` is GitHub's value: `failure`, `timed_out`, `startup_failure`, or a status's
+    `error`. A status has no App and no annotations. `job_id` is the GitHub Actions job whose log
+    `actions.job_log` reads. `annotations_left_out` counts the annotations that were not read.
     """
 
     id: int
@@ -161,10 +160,10 @@ async def ensure_check_run(
     details_url: str | None = None,
     fresh: bool = False,
 ) -> CheckRunRef:
-    """Make a check run on a commit unless ours with this name and `external_id` is there.
+    """Create a check run on a commit unless ours with this name and `external_id` exists.
 
-    GitHub itself makes a second of the same name without a word, so the look is ours to do;
-    `fresh` spares it for a commit that has only just been made.
+    GitHub allows duplicates, so this looks first; `fresh` skips that for a commit that was just
+    created.
     """
 
     async def look() -> _CheckRunWire | None:
@@ -199,7 +198,7 @@ async def ensure_check_run(
 async def open_check_runs(
     client: RepositoryClient, head_sha: CommitSha, external_id: str
 ) -> list[int]:
-    """The ids of our check runs on a commit that carry this `external_id` and are not completed."""
+    """The ids of our incomplete check runs on a commit with this `external_id`."""
     listing = client.pages(
         "/repos/{owner}/{repo}/commits/{ref}/check-runs",
         path={"ref": head_sha},
@@ -223,9 +222,9 @@ async def update_check_run(
     actions: Sequence[Action] = (),
     details_url: str | None = None,
 ) -> None:
-    """Say how it stands. A `conclusion` completes the run; what is left out stays as it is.
+    """Update a check run. A `conclusion` completes it; arguments left out stay unchanged.
 
-    Raises ValueError for more or longer buttons than GitHub takes.
+    Raises ValueError for more or longer buttons than GitHub accepts.
     """
     body = _optional(
         status=status,
@@ -247,11 +246,11 @@ async def complete_check_run(
     actions: Sequence[Action] = (),
     details_url: str | None = None,
 ) -> None:
-    """End a check run, with annotations, fifty a request, the conclusion in the last one.
+    """Complete a check run with annotations, fifty per request, the conclusion in the last.
 
-    Each request adds its annotations to those that are there, so before the first and after a
-    request of unknown fate GitHub's own count says where to go on: give the same annotations in
-    the same order when this is done again.
+    Each request appends its annotations. GitHub's own count says where to continue, initially and
+    after a request with unknown outcome, so a repeated call must pass the same annotations in the
+    same order.
     """
     closing = _optional(
         conclusion=conclusion, actions=_actions(actions) or None, details_url=details_url
@@ -279,10 +278,10 @@ async def complete_check_run(
 async def failing(
     client: RepositoryClient, sha: CommitSha, annotations_each: int = 50
 ) -> tuple[FailingCheck, ...]:
-    """What failed on a commit, ours left out: the latest check run of each name and App, and the
-    latest status of each context. Needs checks: read and statuses: read.
+    """Failed checks on a commit, except ours. Needs checks: read and statuses: read.
 
-    What was cancelled or waits for approval has not failed.
+    Includes the latest check run of each name and App, and the latest status of each context.
+    Cancelled checks and those that wait for approval have not failed.
     https://docs.github.com/en/rest/checks/runs#list-check-runs-for-a-git-reference
     https://docs.github.com/en/rest/commits/statuses#get-the-combined-status-for-a-specific-reference
     """
@@ -306,7 +305,7 @@ async def _failing_run(client: RepositoryClient, run: _CheckRunWire, most: int) 
     notes = await annotations_of(client, run.id, most) if count and most else ()
     slug = run.app.slug if run.app else None
     job = _JOB.search(run.details_url or "")
-    # The check runs of GitHub Actions are its jobs, under the same number.
+    # Check runs of GitHub Actions are its jobs and have the same ids.
     job_id = (int(job[1]) if job else run.id) if slug == "github-actions" else None
     return FailingCheck(
         id=run.id,
@@ -347,7 +346,7 @@ async def _failing_statuses(client: RepositoryClient, sha: CommitSha) -> list[Fa
 async def annotations_of(
     client: RepositoryClient, check_run_id: int, most: int = 50
 ) -> tuple[Annotation, ...]:
-    """The first annotations of a check run, in the order in which they were made.
+    """The first annotations of a check run, in creation order.
 
     https://docs.github.com/en/rest/checks/runs#list-check-run-annotations
     """

@@ -1,19 +1,19 @@
-"""Every call to GitHub goes through here, and here alone is decided what is tried again.
+"""The client for GitHub's REST and GraphQL APIs, with its retry rules.
 
     RepositoryClient ──> GitHubApp ──> githubkit's connection (no retries, no cache of its own)
 
-What happened                              what is done
-GET, or a write that may be repeated       sent again after a pause, three times at most
-GraphQL, 200 with GitHub's own failure      as the two above say of 5xx
-other write, no or a broken answer         `UnknownOutcomeError`: `ensure` looks, then sends again
-401                                        a new token, once
-a limit, a few seconds                     waited for; longer ones are a RetryableError
-404 or 409 that the caller has no use for  one short retry: GitHub's replicas lag
-404 of what was just created               the same
-other refusals                             `RefusedError`, a UserError in plain words
+No response or 5xx:
+  GET, or a repeatable write                 retried with backoff, three times at most
+  other write                                `UnknownOutcomeError`: `ensure` checks, then resends
+GraphQL, 200 with GitHub's internal error    like 5xx
+401                                          retried once with a new token
+rate limit of a few seconds                  waited for; longer ones raise RetryableError
+404 or 409 not in `accept`                   one short retry: GitHub's replicas lag
+404 of something just created                the same
+other refusals                               `GitHubRefusedError`, a UserError
 
-githubkit's own retry resends every method blindly, its typed models refuse answers that differ
-from the description, and its connection is bound to the context it was opened in: see github.md.
+githubkit's own retry resends every method blindly, its typed models reject responses that differ
+from the API description, and its connection is bound to the context it was opened in.
 """
 
 from __future__ import annotations
@@ -66,23 +66,24 @@ from app.outgoing import DIRECT, Outgoing, untrusted
 T = TypeVar("T")
 
 _ATTEMPTS = 4
-"""How often one call is sent at most while GitHub is in trouble."""
+"""How often one call is sent at most while GitHub fails."""
 
 _ENSURE_ATTEMPTS = 3
-"""How often a write of unknown fate is looked for and sent again."""
+"""How often a write with unknown outcome is looked up and resent."""
 
 _PATIENCE = 5.0
-"""Seconds of a rate limit that are waited for here; for more, the step waits, and hears a stop."""
+"""Longest rate limit in seconds to wait for here; for a longer one the step waits and can be
+stopped."""
 
 _LIMIT_UNNAMED = 60.0
-"""Seconds GitHub asks for when it names no time.
+"""Seconds to wait if GitHub names no time.
 https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately
 """
 
 _LAG = 1.0
-"""Seconds after which what is said to be missing, or in the way, is looked for once more."""
+"""Seconds before a missing or conflicting resource is requested again."""
 
-# Longer than any step, git's own among them, goes on with a token that it has asked for.
+# Longer than any step, including git's, uses a token after requesting it.
 _IDLE_SECONDS = 900.0
 _REVOKE_SECONDS = 60.0
 _LAST_SECONDS = 3.0
@@ -108,7 +109,7 @@ class _RetryState:
 
 
 class _Credentials:
-    """What a request is signed with, and how to come by a new one after a 401."""
+    """How to get a request's token, and to discard it after a 401."""
 
     def __init__(
         self,
@@ -120,10 +121,10 @@ class _Credentials:
 
 
 class _Connection(GitHubCore[UnauthAuthStrategy]):
-    """githubkit's connection, opened once and shared by every task.
+    """githubkit's connection, opened once and shared by all tasks.
 
-    githubkit keeps the client of its `async with` in a context variable: a task that was started
-    elsewhere does not see it and pays for a new TLS context and handshake at every call.
+    githubkit stores the client of its `async with` in a context variable: a task started elsewhere
+    does not see it and pays for a new TLS context and handshake on every call.
     """
 
     _shared: httpx.AsyncClient | None = None
@@ -140,17 +141,16 @@ class _Connection(GitHubCore[UnauthAuthStrategy]):
             await client.aclose()
 
     def _check_rate_limit(self, response: Response[Any, Any]) -> None:
-        """Left to `_limit`: githubkit's fails on a date in Retry-After, and knows fewer limits."""
+        """Disabled in favor of `_limit`: githubkit's fails on a date in Retry-After."""
 
 
 class GitHubApp:
-    """The App, as the worker has it. It lives on one event loop; `close` it there.
+    """The App's client. It belongs to one event loop; `close` it there.
 
     `api_url` is https://api.github.com, an Enterprise Server's `/api/v3`, or a simulator's;
-    `server_url` is where people and git go. `observe` is told of every request that is sent.
-    Nothing that is sent holds a secret: neither our own, nor one of `secrets`, nor what looks like
-    one.
-    `timeout` is in seconds and holds for each request; `outgoing` is the way out of this machine.
+    `server_url` is for browsers and git. `observe` is called with every request that is sent.
+    Request bodies are redacted: our own secrets, those in `secrets` and whatever looks like one.
+    `timeout` is in seconds per request; `outgoing` is the network route.
     """
 
     def __init__(
@@ -206,15 +206,15 @@ class GitHubApp:
         await self._connection.close()
 
     async def keep_revoking(self) -> None:
-        """Until cancelled: what no run has used for a while is good for nothing any more."""
+        """Revoke idle tokens until cancelled."""
         while True:
             await asyncio.sleep(_REVOKE_SECONDS)
             await self.revoke_idle(_IDLE_SECONDS)
 
     async def revoke_idle(self, seconds: float) -> None:
-        """Revoke the tokens that nobody has asked for since so many seconds.
+        """Revoke the tokens that have not been requested for `seconds`.
 
-        What GitHub does not take back now ends after its hour.
+        A token that cannot be revoked expires after an hour.
         https://docs.github.com/en/rest/apps/installations#revoke-an-installation-access-token
         """
         await asyncio.gather(*map(self._revoke, self._tokens.take_idle(seconds)))
@@ -240,10 +240,10 @@ class GitHubApp:
         *,
         observe: Observe | None = None,
     ) -> RepositoryClient:
-        """A client for one repository whose token can do what `permissions` say and no more.
+        """A client for one repository, whose token has exactly these `permissions`.
 
-        Nothing is sent before the first call. `observe` is told of this client's requests,
-        besides the App's own observer.
+        Sends nothing before the first call. `observe` is called with this client's requests, in
+        addition to the App's own observer.
         """
         scope = TokenScope.of(installation_id, repo, permissions)
         return RepositoryClient(self, scope, self._observers + ((observe,) if observe else ()))
@@ -251,7 +251,7 @@ class GitHubApp:
     async def token(
         self, installation_id: int, repo: RepoName, permissions: Mapping[str, str]
     ) -> SecretStr:
-        """A token for git itself. Raises UserError when the installation doesn't allow it."""
+        """A token for git. Raises UserError if the installation does not grant the permissions."""
         scope = TokenScope.of(installation_id, repo, permissions)
         return await self._token(scope, self._observers)
 
@@ -262,23 +262,23 @@ class GitHubApp:
         permissions: Mapping[str, str],
         token: SecretStr,
     ) -> None:
-        """Ask for another the next time: this one does not lead where git has to go."""
+        """Discard a token that git could not use, so that the next call mints another."""
         self._tokens.drop(TokenScope.of(installation_id, repo, permissions), token)
 
     def know(self, repo: RepoName, repository_id: int) -> None:
-        """Note the id of a repository, by which it is found again when it was renamed."""
+        """Remember a repository's id, which finds it after a rename."""
         self._ids[repo] = repository_id
 
     def present_name(self, repo: RepoName) -> RepoName:
-        """What a repository is called now, as far as a token has told."""
+        """A repository's current name, as far as a token response has told."""
         return self._names.get(repo, repo)
 
     def redactions(self) -> set[str]:
-        """Every secret value in use, for those who write logs, comments and transcripts."""
+        """Every secret in use, to be redacted from logs, comments and transcripts."""
         return self._key.secrets() | self._tokens.secrets()
 
     async def slug(self) -> str:
-        """The App's name in addresses; its bot is called `<slug>[bot]`. Asked for once."""
+        """The App's slug; its bot is `<slug>[bot]`. Requested once."""
         if self._slug is None:
             answer = await self.send_as_app(ApiRequest("GET", "/app", repeatable=True))
             self._slug = answer.read(_OwnAppWire).slug
@@ -292,13 +292,16 @@ class GitHubApp:
         return f"{self.api_url}/graphql"
 
     async def pause(self, failures: int) -> None:
-        """Wait before the next try: about half a second, then twice as long each time."""
+        """Wait before a retry: about half a second, doubled each time."""
         await self._sleep(_backoff(failures))
 
     async def send_as_installation(
         self, request: ApiRequest, scope: TokenScope, observers: Sequence[Observe]
     ) -> ApiResponse:
-        """Send with a token of that scope. Raises RefusedError, UnsureError, RetryableError."""
+        """Send with a token of that scope.
+
+        Raises GitHubRefusedError, UnknownOutcomeError, RetryableError.
+        """
         credentials = _Credentials(
             lambda: self._token(scope, observers),
             lambda token, _: self._tokens.drop(scope, token),
@@ -311,7 +314,7 @@ class GitHubApp:
     async def send_as_app(
         self, request: ApiRequest, observers: Sequence[Observe] | None = None
     ) -> ApiResponse:
-        """Send with the App's own signature, for what is about the App and its installations."""
+        """Send with the App's JWT, for calls about the App and its installations."""
 
         async def signed() -> SecretStr:
             return self._key.jwt()
@@ -333,8 +336,8 @@ class GitHubApp:
     def _mint(self, scope: TokenScope, observers: Sequence[Observe]) -> Mint:
         """https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
 
-        Asking twice does no harm: the first token is never used and ends after an hour. What is
-        not there by its name may have another one now, and is asked for by its id.
+        Repeating is safe: an unused token expires after an hour. If GitHub does not find the
+        repository by name, it may have been renamed, and is requested by id.
         """
         known = self._ids.get(scope.repo)
 
@@ -356,7 +359,7 @@ class GitHubApp:
     async def _send(
         self, request: ApiRequest, credentials: _Credentials, observers: Sequence[Observe]
     ) -> ApiResponse:
-        """Send until there is an answer to give back: the table at the top of this file."""
+        """Send until there is a final response, by the table at the top of this file."""
         troubles = _RetryState()
         url = self.graphql_url if request.template == GRAPHQL else request.url
         while True:
@@ -432,7 +435,7 @@ def _why(problem: httpx.RequestError) -> str:
 
 
 class RepositoryClient:
-    """Calls about one repository. `{owner}` and `{repo}` in a template are filled in here."""
+    """Calls about one repository. Fills in `{owner}` and `{repo}` of a template."""
 
     def __init__(
         self, github: GitHubApp, scope: TokenScope, observers: Sequence[Observe] = ()
@@ -451,7 +454,7 @@ class RepositoryClient:
         return f"RepositoryClient({self.repo}, {dict(self._scope.permissions)})"
 
     async def send(self, request: ApiRequest) -> ApiResponse:
-        """Send one call. Raises `RefusedError`, `UnknownOutcomeError` and RetryableError."""
+        """Send one call. Raises GitHubRefusedError, UnknownOutcomeError, RetryableError."""
         path = {"owner": self.repo.owner, "repo": self.repo.name, **request.path}
         return await self.github.send_as_installation(
             replace(request, path=path), self._scope, self._observers
@@ -467,7 +470,7 @@ class RepositoryClient:
         just_created: bool = False,
         media: str = "",
     ) -> ApiResponse:
-        """Read. What is in `accept` comes back as an answer, other refusals are raised."""
+        """Send a GET. Statuses in `accept` are returned, other errors raised."""
         return await self.send(
             ApiRequest(
                 "GET",
@@ -490,10 +493,7 @@ class RepositoryClient:
         media: str = "",
         most: int | None = None,
     ) -> AsyncIterator[ApiResponse]:
-        """Read a list, a hundred at a time, for as long as GitHub names a next page.
-
-        `most` is the number of pages after which the rest is left.
-        """
+        """Read a list, a hundred items per page, at most `most` pages."""
         page: int | None = 1
         while page is not None and (most is None or page <= most):
             numbered = {**(query or {}), "per_page": _PER_PAGE, "page": page}
@@ -502,9 +502,9 @@ class RepositoryClient:
             page = answer.page("next")
 
     async def graphql(self, query: str, variables: Json) -> dict[str, Any]:
-        """Send to the GraphQL API and give back its whole answer, `errors` included.
+        """Send to the GraphQL API; returns the whole response, including `errors`.
 
-        Safe to be sent twice is the caller's duty: what is asked here says how things shall be.
+        The call must be safe to repeat: a mutation has to set a state.
         """
         answer = await self.send(
             ApiRequest(
@@ -517,9 +517,9 @@ class RepositoryClient:
         return answer.read(dict[str, Any])
 
     async def mutate(self, mutation: str, fields: str, given: Json) -> dict[str, Any]:
-        """One mutation of GraphQL by its name; gives the whole answer back, `errors` included.
+        """Send one GraphQL mutation; returns the whole response, including `errors`.
 
-        `given` is its input, `fields` what is asked of its payload.
+        `given` is its input, `fields` the selection on its payload.
         https://docs.github.com/en/graphql/reference/mutations
         """
         kind = f"{mutation[0].upper()}{mutation[1:]}Input"
@@ -533,10 +533,10 @@ class RepositoryClient:
         *,
         fresh: bool = False,
     ) -> tuple[T, bool]:
-        """Look, then create; after a write of unknown fate, look again before sending it again.
+        """Look, then create; after an unknown outcome, look again before resending.
 
-        `fresh` spares the first look: what it would hang on has only just been made, or GitHub
-        itself refuses a second one. Gives back what is there, and whether this call created it.
+        `fresh` skips the first look: the parent was just created, or GitHub itself refuses
+        duplicates. Returns the result and whether this call created it.
         """
         unsure: UnknownOutcomeError | None = None
         for failures in range(1, _ENSURE_ATTEMPTS + 1):
@@ -554,12 +554,12 @@ class RepositoryClient:
         return found, True
 
     async def token(self) -> SecretStr:
-        """The token of this client, for git."""
+        """This client's token, for git."""
         return await self.github._token(self._scope, self._observers)
 
 
 def _without_secrets(value: Any, secrets: Collection[str]) -> Any:
-    """The same JSON, every text in it redacted."""
+    """The same JSON with every string redacted."""
     if isinstance(value, str):
         return redact(value, secrets)
     if isinstance(value, Mapping):
@@ -592,7 +592,7 @@ def _token_request(scope: TokenScope, repository: Json) -> ApiRequest:
         body={**repository, "permissions": dict(scope.permissions)},
         kind="token",
         repeatable=True,
-        # The installation, too, may be a second old.
+        # The installation may have been created a second ago.
         just_created=True,
         accept={403, 404, 422},
     )
@@ -601,7 +601,7 @@ def _token_request(scope: TokenScope, repository: Json) -> ApiRequest:
 def _wait(
     request: ApiRequest, answer: ApiResponse, troubles: _RetryState, now: float
 ) -> float | None:
-    """Seconds until the call is sent again, None when the answer is final; otherwise raises."""
+    """Seconds until the call is resent, None if the response is final; raises to give up."""
     if answer.status >= 500:
         return _after_failure(request, f"answered {answer.status}", troubles, unsent=False)
     if request.template == GRAPHQL and _failed_by_itself(answer):
@@ -624,7 +624,7 @@ def _wait(
 
 
 def _failed_by_itself(answer: ApiResponse) -> bool:
-    # A whole answer is read again by whoever asked; most have no errors.
+    # Parse only responses that mention errors; the caller parses the response again.
     if answer.status != 200 or b'"errors"' not in answer.content:
         return False
     try:
@@ -634,7 +634,7 @@ def _failed_by_itself(answer: ApiResponse) -> bool:
 
 
 def _may_be_lag(request: ApiRequest, answer: ApiResponse) -> bool:
-    """Whether a replica may not know yet what has just happened elsewhere."""
+    """Whether a replica may not have caught up with a recent change yet."""
     unexpected = answer.status not in request.accept
     return (answer.status == 404 and (unexpected or request.just_created)) or (
         answer.status == 409 and unexpected
@@ -661,7 +661,7 @@ def _backoff(failures: int) -> float:
 
 
 def _limit(answer: ApiResponse, now: float) -> float | None:
-    """Seconds until a rate limit allows more, None when the answer is not about one.
+    """Seconds until a rate limit allows more; None if this is not a rate limit.
 
     https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
     """
@@ -691,10 +691,11 @@ def _retry_after(text: str, now: float) -> float | None:
 
 
 def _followed(api_url: str, url: str, answer: ApiResponse, troubles: _RetryState) -> str:
-    """Where a renamed repository's calls go, method and body unchanged.
+    """The target of a redirect from a renamed repository; method and body stay the same.
 
     https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
-    An HTTP client of its own accord would turn a POST into a GET. Another host never gets a token.
+    An HTTP client's own redirect handling would turn a POST into a GET. Never follows to another
+    host, which would get the token.
     """
     target = httpx.URL(api_url + "/").join(answer.headers.get("location", ""))
     here = httpx.URL(api_url)

@@ -1,4 +1,4 @@
-"""Commits that GitHub signs, and the refs that name them.
+"""Commits signed by GitHub, and refs.
 
 https://docs.github.com/en/rest/git
 """
@@ -22,15 +22,15 @@ _REF = "/repos/{owner}/{repo}/git/ref/{ref}"
 _REFS = "/repos/{owner}/{repo}/git/refs/{ref}"
 _ATTEMPTS = 3
 _UPDATE_FAILED = "reference update failed"
-"""All that GitHub says where another ref is in the way."""
+"""GitHub's message when another ref blocks the name."""
 
 _REF_PARTS = 3
-"""`refs/heads/x`: fewer parts are no ref."""
+"""`refs/heads/x`: a ref has at least three parts."""
 _TRAILER = re.compile(r"([A-Za-z0-9-]+):[ \t]+(\S.*)")
 
 
 class RefMoved(UserError):  # noqa: N818 - the name says what happened, to who reads the workflow
-    """Somebody else moved a ref. `actual` is where it is now, None when it is gone."""
+    """The ref is not where it was expected. `actual` is where it is, None if it is gone."""
 
     def __init__(self, ref: str, expected: CommitSha | None, actual: CommitSha | None) -> None:
         name = _short_name(ref)
@@ -43,7 +43,7 @@ class RefMoved(UserError):  # noqa: N818 - the name says what happened, to who r
 
 
 class InTheWay(UserError):  # noqa: N818 - the name says what happened, to who reads the workflow
-    """A ref that makes another one's name impossible: `honk` is in the way of `honk/7-x`."""
+    """Another ref blocks this name: `honk` blocks `honk/7-x`."""
 
     def __init__(self, other: str, ref: str) -> None:
         name, wanted = _short_name(other), _short_name(ref)
@@ -58,7 +58,7 @@ class InTheWay(UserError):  # noqa: N818 - the name says what happened, to who r
 
 
 class SignedCommit(Value):
-    """A commit as GitHub made it; `reason` is GitHub's word for why it is verified or not."""
+    """A commit created by GitHub. `reason` is GitHub's value for why it is verified or not."""
 
     sha: CommitSha
     verified: bool
@@ -66,7 +66,7 @@ class SignedCommit(Value):
 
 
 class Commit(Value):
-    """A commit as GitHub has it."""
+    """A commit as GitHub returns it."""
 
     sha: CommitSha
     tree: TreeSha
@@ -77,8 +77,10 @@ class Commit(Value):
 
 
 class ComparedCommit(Value):
-    """A commit of a history. `author` is the account that GitHub finds behind the address in it,
-    None for nobody's; `trailers` are the last paragraph's lines of the form `Name: value`.
+    """A commit in a comparison.
+
+    `author` is the account that GitHub finds for the email address, None if there is none;
+    `trailers` are the `Name: value` lines of the last paragraph.
     """
 
     sha: CommitSha
@@ -90,7 +92,7 @@ class ComparedCommit(Value):
     verified: bool
 
     def trailer(self, name: str) -> str | None:
-        """The value of the last trailer of this name, in any case."""
+        """The value of the last trailer with this name, ignoring case."""
         for each, value in reversed(self.trailers):
             if each.lower() == name.lower():
                 return value
@@ -98,9 +100,9 @@ class ComparedCommit(Value):
 
 
 class Comparison(Value):
-    """How `head` stands to `base`: it has `ahead` commits that base lacks, and lacks `behind`.
+    """`head` relative to `base`: it is `ahead` commits ahead and `behind` commits behind.
 
-    `commits` are those that it has, oldest first; the newest `left_out` of them were not read.
+    `commits` are those in head but not in base, oldest first; the newest `left_out` were not read.
     """
 
     status: Literal["ahead", "behind", "diverged", "identical"]
@@ -145,7 +147,7 @@ class _ListedWire(msgspec.Struct):
     sha: str
     commit: _MessageWire
     parents: list[_ObjectWire]
-    # GitHub gives null, and an empty object for some addresses without an account.
+    # Without an account GitHub returns null, or in some cases an empty object.
     author: dict[str, Any] | None = None
     committer: dict[str, Any] | None = None
 
@@ -162,10 +164,11 @@ class _ComparisonWire(msgspec.Struct):
 async def create_signed_commit(
     client: RepositoryClient, tree: TreeSha, parents: Sequence[CommitSha], message: str
 ) -> SignedCommit:
-    """Make a commit over a tree that GitHub has. It is on no branch until a ref is moved to it.
+    """Create a commit for a tree that GitHub has. No branch contains it until a ref is moved.
 
-    Author, committer and signature are left out on purpose: then GitHub writes the App's bot in
-    and signs. Naming an author loses the signature. Made twice, the other one is never seen.
+    Author, committer and signature are omitted on purpose: GitHub then uses the App's bot and signs
+    the commit. A custom author would lose the signature. Repeating is safe: an extra commit is
+    unreachable.
     https://docs.github.com/en/rest/git/commits#create-a-commit
     """
     answer = await client.send(
@@ -195,8 +198,7 @@ async def get_commit(
 async def compare(
     client: RepositoryClient, base: str, head: str, most: int = 300
 ) -> Comparison | None:
-    """How one commit or branch stands to another; None where one of them is not there, or where
-    they have no history in common.
+    """Compare two commits or branches; None if one is missing or the histories are unrelated.
 
     https://docs.github.com/en/rest/commits/commits#compare-two-commits
     """
@@ -236,15 +238,15 @@ async def ensure_ref(
     expected: CommitSha | None,
     force: bool = False,
 ) -> None:
-    """Let a ref (`refs/...`) point at a commit. Done when it does already.
+    """Point a ref (`refs/...`) at a commit. Does nothing if it already is.
 
-    `expected` is where it must be now, None when it must not exist yet. Raises RefMoved when it
-    is anywhere else. GitHub cannot compare and move in one call: without `force` it refuses what
-    is no descendant, which closes the gap; with `force` a push in that instant would be lost, so
-    force only refs that nobody else writes.
+    `expected` is its current commit, None if it must not exist. Raises RefMoved if it is anywhere
+    else. GitHub has no compare-and-swap: without `force` it refuses non-descendants, which closes
+    the race; with `force` a concurrent push would be lost, so force only refs that only Honk
+    writes.
     """
     for failures in range(1, _ATTEMPTS + 1):
-        # A ref that must not be there yet is simply created: GitHub refuses when it is.
+        # Create a new ref without looking first: GitHub refuses if it exists.
         first = expected is None and failures == 1
         actual = None if first else await read_ref(client, ref)
         if actual == sha:
@@ -265,7 +267,7 @@ async def ensure_ref(
 
 
 async def move_ref(client: RepositoryClient, ref: str, sha: CommitSha) -> None:
-    """Move a ref (`refs/...`) that is there, from wherever it is; only for refs of our own.
+    """Force an existing ref (`refs/...`) to a commit; only for refs that only Honk writes.
 
     https://docs.github.com/en/rest/git/refs#update-a-reference
     """
@@ -282,7 +284,7 @@ async def move_ref(client: RepositoryClient, ref: str, sha: CommitSha) -> None:
 
 
 async def read_ref(client: RepositoryClient, ref: str) -> CommitSha | None:
-    """Where a ref (`refs/...`) points; None without it or in an empty repository."""
+    """The commit that a ref (`refs/...`) points at; None without it or in an empty repository."""
     answer = await client.get(_REF, path={"ref": _below_refs(ref)}, accept={404, 409})
     if answer.status in (404, 409):
         return None
@@ -290,7 +292,7 @@ async def read_ref(client: RepositoryClient, ref: str) -> CommitSha | None:
 
 
 async def delete_ref(client: RepositoryClient, ref: str) -> None:
-    """Delete a ref (`refs/...`); done when it is gone.
+    """Delete a ref (`refs/...`), if it exists.
 
     https://docs.github.com/en/rest/git/refs#delete-a-reference
     """
@@ -331,7 +333,7 @@ async def _write_ref(
 async def _settle(
     client: RepositoryClient, ref: str, sha: CommitSha, expected: CommitSha | None
 ) -> None:
-    """The last look, when every try ended in the dark or in a race."""
+    """Check the final state after all attempts had an unknown outcome or lost a race."""
     actual = await read_ref(client, ref)
     if actual == sha:
         return
@@ -343,7 +345,7 @@ async def _settle(
 async def _explain(
     client: RepositoryClient, ref: str, expected: CommitSha | None, answer: ApiResponse
 ) -> NoReturn:
-    """A refusal means a push came in between, or a rule of the repository forbids the move."""
+    """Raise for a refused update: a concurrent push, a blocking ref, or a repository rule."""
     actual = await read_ref(client, ref)
     if actual != expected:
         raise RefMoved(ref, expected, actual)
@@ -353,9 +355,9 @@ async def _explain(
 
 
 async def _in_the_way(client: RepositoryClient, ref: str) -> str:
-    """A ref whose name is the beginning of this one's up to a slash, or the other way around.
+    """A ref whose name is a path prefix of this one, or the other way around.
 
-    Git keeps refs like files in directories, so no two such can be there at once.
+    Git stores refs like files in directories, so two such refs cannot coexist.
     """
     parts = ref.split("/")
     for length in range(_REF_PARTS, len(parts)):
@@ -369,7 +371,7 @@ async def _in_the_way(client: RepositoryClient, ref: str) -> str:
 
 
 def _may_pass(answer: ApiResponse) -> bool:
-    """A race that a new look decides, or a commit that GitHub's replicas don't know yet."""
+    """A race that another read resolves, or a commit unknown to GitHub's replicas so far."""
     words = answer.reason.lower()
     return answer.status in (404, 409) or any(
         hint in words
@@ -386,7 +388,7 @@ def _short_name(ref: str) -> str:
 
 
 def _below_refs(ref: str) -> str:
-    """GitHub's addresses leave `refs/` out. Raises ValueError for a ref that is not below it."""
+    """GitHub's paths omit `refs/`. Raises ValueError for a ref that does not start with it."""
     if not ref.startswith("refs/"):
         raise ValueError(f"{ref!r} is not a full ref")
     return ref.removeprefix("refs/")

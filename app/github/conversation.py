@@ -1,4 +1,4 @@
-"""What people see and say: issues, comments, reactions, labels."""
+"""Issues and conversations: comments, reactions and labels."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from app.messages.labels import (
 )
 
 MAX_BODY = 65_536
-"""Characters of a comment, an issue or a pull request's text that GitHub takes."""
+"""GitHub's limit in characters for a comment, issue or pull request body."""
 
 MOST_COMMENTS = 300
-"""Comments that are read of a conversation, unless somebody wants fewer."""
+"""Default number of comments to read from a conversation."""
 
 _PAINTED_BY_GITHUB = "ededed"
-"""The colour of a label that GitHub made because an unknown name was put on an issue."""
+"""The color of a label that GitHub creates when an unknown name is added to an issue."""
 
 
 class Author(Value):
-    """An account. `type` is User, Bot or Organization; what was deleted is `ghost`, id 0."""
+    """An account. `type` is User, Bot or Organization; a deleted account is `ghost` with id 0."""
 
     login: str
     id: int
@@ -36,11 +36,11 @@ class Author(Value):
 
 
 class Issue(Value):
-    """An issue, or the conversation of a pull request. `body` is empty where GitHub has none.
+    """An issue, or a pull request's conversation. `body` is empty if GitHub has none.
 
-    `body_html` holds the addresses of private images, which are good for five minutes.
-    `repository` is where the issue is now: GitHub leads to the new place of one that was
-    transferred, under its new number, as long as we may see that.
+    `body_html` contains URLs of private images that are valid for five minutes. `repository` is
+    where the issue is now: GitHub redirects from a transferred issue to its new repository and
+    number, if the App has access to it.
     """
 
     repository: str
@@ -58,10 +58,10 @@ class Issue(Value):
 
 
 class Comment(Value):
-    """A comment. `app_id` is the App that wrote it, None for people and where GitHub is silent.
+    """A comment. `app_id` is the App that wrote it; None for people, or if GitHub does not say.
 
-    `association` is GitHub's word for how the author stands to the repository (OWNER, NONE, ...).
-    It says nothing about what they may do: ask `repositories.permission`.
+    `association` is GitHub's author association (OWNER, NONE, ...). It does not tell what the
+    author may do: use `repositories.permission` for that.
     """
 
     id: int
@@ -84,7 +84,7 @@ class Comments(Value):
 
 
 class CommentRef(Value):
-    """Where our comment is, and whether this call wrote it."""
+    """One of our comments, and whether this call created it."""
 
     id: int
     node_id: str
@@ -93,9 +93,9 @@ class CommentRef(Value):
 
 
 class Subject(Value):
-    """What a reaction is put on: an issue by its number, a comment by its id.
+    """The target of a reaction: an issue by number, or a comment by id.
 
-    A review has reactions in the GraphQL API only and is found by its `node_id`.
+    A review has reactions only in the GraphQL API, which needs its `node_id`.
     """
 
     kind: Literal["issue", "comment", "review_comment", "review"]
@@ -148,9 +148,10 @@ class _CommentWire(msgspec.Struct):
 
 
 async def issue(client: RepositoryClient, number: int) -> Issue:
-    """The issue as it is now. Raises NotFoundError when it is nowhere that we may see, and
-    RefusedError with status 410 when it was deleted or issues were switched off.
+    """The issue's current state.
 
+    Raises NotFoundError if it does not exist or is not accessible, and GitHubRefusedError with
+    status 410 if it was deleted or issues are disabled.
     https://docs.github.com/en/rest/issues/issues#get-an-issue
     """
     answer = await client.get(
@@ -181,11 +182,9 @@ async def comments(
     since: datetime | None = None,
     most: int = MOST_COMMENTS,
 ) -> Comments:
-    """The newest comments, oldest first; with `since`, of those written or edited at that time or
-    later.
+    """The newest comments, oldest first; with `since`, only those created or edited at or after it.
 
-    GitHub lists them oldest first and can't be asked for another order, so of a long conversation
-    the last pages are read.
+    GitHub can list them only oldest first, so for a long conversation this reads the last pages.
     https://docs.github.com/en/rest/issues/comments#list-issue-comments
     """
     query = {**_since(since), "per_page": _PER_PAGE}
@@ -211,7 +210,7 @@ async def comments(
 async def minimize(
     client: RepositoryClient, node_id: str, classifier: Literal["OUTDATED", "RESOLVED"] = "OUTDATED"
 ) -> bool:
-    """Fold a comment of ours away; done when it is. False when it was deleted.
+    """Hide one of our comments, if it is not hidden already. False if it was deleted.
 
     https://docs.github.com/en/graphql/reference/mutations#minimizecomment
     """
@@ -227,7 +226,7 @@ async def minimize(
 async def react(
     client: RepositoryClient, subject: Subject, content: Literal["eyes", "rocket", "confused"]
 ) -> None:
-    """Put a reaction on something. GitHub answers 200 where it is already: seen once.
+    """Add a reaction. Repeating has no effect: GitHub answers 200 if it exists.
 
     https://docs.github.com/en/rest/reactions/reactions
     https://docs.github.com/en/graphql/reference/mutations#addreaction
@@ -259,13 +258,12 @@ async def ensure_comment(
     since: datetime | None = None,
     fresh: bool = False,
 ) -> CommentRef:
-    """Write a comment unless one of ours with this marker is there already.
+    """Create a comment unless one of ours with this marker exists.
 
-    `marker` is an HTML comment that stands on a line of its own in `body`. Anybody can copy it
-    into a comment of their own, so only comments written by this App count. `since`, a time
-    before which it cannot have been written, spares reading a long conversation.
-    `fresh` spares the look for words that were certainly never tried before.
-    Raises ValueError for a body that GitHub would refuse or that lacks the marker.
+    `marker` is an HTML comment on a separate line of `body`. Anyone can copy it, so only comments
+    by this App count. `since`, a time before which it cannot have been written, avoids reading a
+    long conversation. `fresh` skips the search if this comment was certainly never attempted
+    before. Raises ValueError for a body that GitHub would refuse or that lacks the marker.
     """
     check_body(body)
     if not has_line(body, marker):
@@ -288,7 +286,7 @@ async def ensure_comment(
 
 
 async def edit_comment(client: RepositoryClient, comment_id: int, body: str) -> bool:
-    """Give a comment of ours a new text; False when somebody has deleted it.
+    """Replace the text of one of our comments; False if it was deleted.
 
     https://docs.github.com/en/rest/issues/comments#update-an-issue-comment
     """
@@ -301,7 +299,7 @@ async def edit_comment(client: RepositoryClient, comment_id: int, body: str) -> 
             body={"body": body},
             kind="status_edit",
             repeatable=True,
-            # It may have been written a second ago.
+            # It may have been created a second ago.
             just_created=True,
             accept={404},
         )
@@ -317,13 +315,11 @@ async def set_state_label(
     *,
     spent: str | None = None,
 ) -> None:
-    """Of the state labels leave exactly this one on the issue, or none.
+    """Leave exactly this state label on the issue, or none.
 
-    `spent` is a label that goes too, where an earlier try to take it off was in vain.
-
-    GitHub's labels differ by more than case. People's labels are never touched: replacing the
-    whole set would undo what somebody puts on at the same moment. `known` says how a label looks
-    that the repository does not have yet.
+    `spent` is an obsolete label to remove as well, in case an earlier removal failed. Other labels
+    are never touched: replacing the whole set would undo concurrent changes by people. `known` is
+    the color and description for a label that the repository does not have yet.
     """
     if label is None:
         labels = await _labels_of(client, number)
@@ -336,7 +332,7 @@ async def set_state_label(
 
 
 async def close_issue(client: RepositoryClient, number: int) -> None:
-    """Close an issue as done; also one that is closed already.
+    """Close an issue as completed, if it is open.
 
     https://docs.github.com/en/rest/issues/issues#update-an-issue
     """
@@ -352,7 +348,7 @@ async def close_issue(client: RepositoryClient, number: int) -> None:
 
 
 async def remove_label(client: RepositoryClient, number: int, name: str) -> None:
-    """Take a label off an issue; done when it isn't there.
+    """Remove a label from an issue, if it is there.
 
     https://docs.github.com/en/rest/issues/labels#remove-a-label-from-an-issue
     """
@@ -362,7 +358,7 @@ async def remove_label(client: RepositoryClient, number: int, name: str) -> None
             "/repos/{owner}/{repo}/issues/{issue_number}/labels/{name}",
             path={"issue_number": number, "name": name},
             repeatable=True,
-            # Somebody may have put it on a second ago.
+            # It may have been added a second ago.
             just_created=True,
             accept={404},
         )
@@ -370,10 +366,10 @@ async def remove_label(client: RepositoryClient, number: int, name: str) -> None
 
 
 async def ensure_label(client: RepositoryClient, name: str, color: str, description: str) -> None:
-    """Make a label in the repository unless it has one of that name, however that looks.
+    """Create a label in the repository unless its name exists; never changes an existing one.
 
     https://docs.github.com/en/rest/issues/labels#create-a-label
-    Names are unique, so GitHub itself refuses (422) to make it twice.
+    Names are unique, so GitHub refuses (422) to create it twice.
     """
     answer = await client.send(
         ApiRequest(
@@ -404,7 +400,7 @@ _REACTIONS = {
 async def _newest_first(
     client: RepositoryClient, number: int, since: datetime | None
 ) -> AsyncIterator[Comment]:
-    """GitHub lists comments oldest first only: read page one, then from the last one back."""
+    """GitHub lists oldest first: read page one, then from the last page backwards."""
     path, query = {"issue_number": number}, {**_since(since), "per_page": _PER_PAGE}
     first = await client.get(_COMMENTS, path=path, query={**query, "page": 1})
     for page in range(first.page("last") or 1, 1, -1):
@@ -416,14 +412,14 @@ async def _newest_first(
 
 
 async def _is_ours(client: RepositoryClient, comment: Comment) -> bool:
-    """By the App that GitHub names; where it names none, by the login only our bot can have."""
+    """By the App that GitHub names; if it names none, by our bot's login, which is unique."""
     if comment.app_id is not None:
         return comment.app_id == client.github.app_id
     return await is_our_bot(client, comment.author)
 
 
 async def is_our_bot(client: RepositoryClient, author: Author) -> bool:
-    """Whether this account is our bot, by the login that nobody else can have."""
+    """Whether this account is our bot, by its login, which no other account can have."""
     return author.type == "Bot" and author.login == f"{await client.github.slug()}[bot]"
 
 
@@ -437,9 +433,9 @@ async def _labels_of(client: RepositoryClient, number: int) -> list[_LabelWire]:
 async def _put_label(
     client: RepositoryClient, number: int, name: str, look: LabelLook | None
 ) -> list[_LabelWire]:
-    """Put a label on an issue and give back all that are on it.
+    """Add a label to an issue; returns all its labels.
 
-    GitHub makes a label that the repository lacks, in grey; then it gets its own look.
+    GitHub creates a missing label in gray; then this sets its color and description.
     https://docs.github.com/en/rest/issues/labels#add-labels-to-an-issue
     """
     answer = await client.send(
@@ -499,7 +495,7 @@ def actor(user: UserWire | None) -> Author:
 
 
 def _since(since: datetime | None) -> dict[str, str | int]:
-    """GitHub wants whole seconds, UTC; a fraction is cut off, which only finds more."""
+    """GitHub expects UTC in whole seconds; truncating can only find more."""
     if since is None:
         return {}
     return {"since": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}

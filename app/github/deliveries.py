@@ -1,9 +1,9 @@
-"""The App's delivery log: what GitHub sent, or tried to send, in the last three days.
+"""The App's webhook deliveries of the last three days.
 
 https://docs.github.com/en/rest/apps/webhooks
 
-Entries may come minutes late, a redelivery has the first one's GUID, and nothing is sent again by
-itself. The filter by status is not used: "failure" leaves out what never got an answer.
+Entries may appear minutes late, a redelivery has the same GUID, and GitHub does not retry by
+itself. The status filter is not used: "failure" omits deliveries that got no response.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from app.github.client import GitHubApp
 from app.github.exchange import ApiRequest
 
 KEPT_SECONDS = 3 * 86_400.0
-"""How far back GitHub's log goes."""
+"""How long GitHub keeps deliveries."""
 
 _PER_PAGE = 100
 
 
 class Delivery(Value):
-    """One attempt to deliver an event. `status_code` is what the receiver answered.
+    """One delivery attempt. `status_code` is the receiver's response.
 
-    GitHub writes a code of its own where nobody answered. `delivered_at` is in Unix time.
+    Without a response GitHub uses a code of its own. `delivered_at` is Unix time.
     """
 
     id: int
@@ -62,9 +62,9 @@ class _WholeWire(msgspec.Struct):
 
 
 async def recent(github: GitHubApp, *, since: float) -> AsyncIterator[Delivery]:
-    """What was delivered after `since` (Unix time), newest first, page by page.
+    """Deliveries since `since` (Unix time), newest first, read page by page.
 
-    Raises RefusedError and RetryableError.
+    Raises GitHubRefusedError and RetryableError.
     """
     cursor: str | None = None
     while True:
@@ -84,7 +84,7 @@ async def recent(github: GitHubApp, *, since: float) -> AsyncIterator[Delivery]:
 
 
 async def address(github: GitHubApp) -> str:
-    """Where GitHub delivers to; empty when that is nowhere.
+    """The webhook's URL; empty if none is configured.
 
     https://docs.github.com/en/rest/apps/webhooks#get-a-webhook-configuration-for-an-app
     """
@@ -93,10 +93,10 @@ async def address(github: GitHubApp) -> str:
 
 
 async def read(github: GitHubApp, delivery: Delivery) -> Event | None:
-    """What was in a delivery; None when GitHub has forgotten it.
+    """A delivery's event; None if GitHub no longer has it.
 
-    It needs no signature: it comes from GitHub's API itself. Raises EventError when it is not what
-    GitHub sends under that event's name, RefusedError and RetryableError.
+    It needs no signature, as it comes from GitHub's API. Raises EventError if it is not a valid
+    event of that name, GitHubRefusedError and RetryableError.
     """
     answer = await github.send_as_app(
         ApiRequest(

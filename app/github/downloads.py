@@ -1,7 +1,7 @@
-"""What lies behind an address that carries its own permission: logs, images.
+"""Download from pre-signed URLs: logs and images.
 
-Such addresses lead away from GitHub's API, so nothing that is sent there names us: no token, no
-cookie. Whoever has the address can read it, so it is written down nowhere.
+These lead to other hosts than GitHub's API, so requests carry no token and no cookie. Anyone with
+the URL can read the content, so it is never logged or stored.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _ATTEMPTS = 3
 _REDIRECTS = 2
 _REDIRECTIONS = (301, 302, 303, 307, 308)
 _MOST_READ = 100_000_000
-"""Bytes that are read for the sake of the end of something long."""
+"""Bytes to read at most when only the end of something long is wanted."""
 
 
 @dataclass(frozen=True)
 class Download:
-    """What came. `status` is HTTP's, `size` counts the bytes that were read, kept or not;
-    `whole` is whether `content` is all that there is.
+    """A response. `status` is HTTP's, `size` the bytes read (kept or not), `whole` whether
+    `content` is complete.
     """
 
     status: int
@@ -44,11 +44,10 @@ async def download(
     keep: Literal["start", "end"] = "start",
     may_follow: Callable[[str], bool] = lambda url: False,
 ) -> Download:
-    """Read what is at an address, of something longer the `start` or the `end`.
+    """Download a URL; of more than `max_bytes`, keep the `start` or the `end`.
 
-    Encrypted only, unless it is the server that we were told to speak to. Where it redirects to is
-    asked of `may_follow`; otherwise the redirection is the answer. Raises RetryableError when
-    there is no answer.
+    Requires HTTPS, except for the configured server. Follows a redirect only if `may_follow` allows
+    its target; otherwise returns status 302. Raises RetryableError when there is no response.
     """
     for redirects in range(_REDIRECTS + 1):
         if not is_safe(github, url):
@@ -74,14 +73,14 @@ async def _tried(
             return found
         if failures < _ATTEMPTS:
             await github.pause(failures)
-    # The address stays out of the words: whoever has it can read what is there.
+    # Do not put the URL into the message: anyone who has it can read the content.
     raise RetryableError(f"{urlsplit(url).hostname} does not give what GitHub keeps there.")
 
 
 async def _read(
     github: GitHubApp, url: str, max_bytes: int, keep: Literal["start", "end"]
 ) -> Download | str:
-    """The answer, or the address that it redirects to."""
+    """The response, or the URL that it redirects to."""
     content, size, whole = bytearray(), 0, True
     async with (
         httpx.AsyncClient(
@@ -110,7 +109,7 @@ async def _read(
 
 
 def is_safe(github: GitHubApp, url: str) -> bool:
-    """Encrypted, or the very server (a simulator, say) that we were told to speak to."""
+    """Whether the URL is HTTPS, or on the configured server (such as a simulator)."""
     there, here = urlsplit(url), urlsplit(github.server_url)
     if not there.hostname:
         return False

@@ -1,4 +1,4 @@
-"""One call to GitHub and what came back, as values."""
+"""A call to GitHub and its response, as values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Json = Mapping[str, Any]
 Kind = Literal["api", "token", "status_edit"]
 
 FULL = "application/vnd.github.full+json"
-"""The form in which texts come as Markdown (`body`) and as HTML (`body_html`)."""
+"""The media type that returns texts as Markdown (`body`) and HTML (`body_html`)."""
 
 DIFF = "application/vnd.github.diff"
 
@@ -28,16 +28,16 @@ _MESSAGE_LENGTH = 400
 _SLASHES_KEPT = {"ref", "path"}
 
 GRAPHQL = "/graphql"
-"""Stands for the address of the GraphQL API, which is beside `/api/v3` and not below it."""
+"""Stands for the GraphQL API's URL, which is next to `/api/v3`, not below it."""
 
 
 @dataclass(frozen=True)
 class ApiCall:
-    """One request as it was sent. `path` is the template, so that calls can be counted by it.
+    """A request that was sent. `path` is the template, so that calls can be grouped.
 
-    `writes` says that it counts among what an installation may write in a minute. `status` is None
-    when no answer came. Token requests and edits of the status comment have kinds of their own:
-    they are counted apart from the rest.
+    `writes`: it counts toward an installation's limit of writes per minute. `status` is None
+    without a response. Token requests and status comment edits have their own `kind`, to be counted
+    separately.
     """
 
     method: str
@@ -53,27 +53,27 @@ Observe = Callable[[ApiCall], None]
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """What GitHub sent back."""
+    """GitHub's response."""
 
     status: int
     headers: httpx.Headers
     content: bytes = field(repr=False)
 
     def read(self, shape: type[T]) -> T:
-        """The content, with only the fields that `shape` names. Raises RetryableError otherwise."""
+        """Decode the content into `shape`, ignoring other fields. Raises RetryableError."""
         try:
             return msgspec.json.decode(self.content, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError) as problem:
             raise RetryableError(f"GitHub's answer could not be read ({problem}).") from None
 
     def page(self, rel: str) -> int | None:
-        """The page number behind `rel` (`next`, `last`) in the Link header, if there is one."""
+        """The page number of `rel` (`next`, `last`) in the Link header, if any."""
         found = re.search(rf'[?&]page=(\d+)[^>]*>\s*;\s*rel="{rel}"', self.headers.get("link", ""))
         return int(found[1]) if found else None
 
     @property
     def date(self) -> float | None:
-        """When it was answered, by GitHub's own clock (Unix time), if it says so."""
+        """The response time by GitHub's own clock (Unix time), if given."""
         try:
             return parsedate_to_datetime(self.headers.get("date", "")).timestamp()
         except ValueError:
@@ -81,7 +81,7 @@ class ApiResponse:
 
     @property
     def next_cursor(self) -> str | None:
-        """What leads to the next page of a list that has cursors instead of page numbers."""
+        """The next page's cursor, in lists that use cursors instead of page numbers."""
         found = re.search(
             r'[?&]cursor=([^&>]+)[^>]*>\s*;\s*rel="next"', self.headers.get("link", "")
         )
@@ -89,7 +89,7 @@ class ApiResponse:
 
     @property
     def reason(self) -> str:
-        """GitHub's words for a refusal, on one line and short. Empty when there are none."""
+        """GitHub's error message, on one line and shortened; empty if there is none."""
         try:
             body = json.loads(self.content)
         except ValueError:
@@ -104,7 +104,7 @@ class ApiResponse:
 
 @dataclass(frozen=True)
 class NoResponse:
-    """No answer came. `unsent` when the connection did not even open."""
+    """There was no response. `unsent`: the connection could not be opened."""
 
     why: str
     unsent: bool
@@ -112,12 +112,12 @@ class NoResponse:
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """One call, before it is sent.
+    """A call before it is sent.
 
-    `template` is the path as GitHub documents it, `path` fills its names. `repeatable` says that
-    sending it twice is seen once. `accept` are refusals that the caller deals with itself, and
-    redirections that it wants to see. `media` is the form of the answer where it is not the usual
-    one: https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types
+    `template` is the path as GitHub documents it, `path` fills its placeholders. `repeatable` means
+    that sending it twice has the same effect as once. `accept` lists error and redirect statuses
+    that the caller handles. `media` is a media type other than the default:
+    https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types
     """
 
     method: str
@@ -133,7 +133,7 @@ class ApiRequest:
 
     @property
     def writes(self) -> bool:
-        """Whether GitHub counts it as a change: of GraphQL, mutations.
+        """Whether GitHub counts it as a write; in GraphQL, mutations.
 
         https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits
         """
@@ -143,7 +143,7 @@ class ApiRequest:
 
     @property
     def url(self) -> str:
-        """The path with every name filled in and encoded; `#`, `@` and letters of any script too.
+        """The path with every placeholder filled in and percent-encoded.
 
         Raises ValueError for `.` and `..`, which an HTTP client would resolve to another path.
         """
@@ -157,11 +157,11 @@ class ApiRequest:
 
 
 def cut(text: str, limit: int) -> str:
-    """Cut a text to `limit` bytes of UTF-8; its last line then says how much is missing."""
+    """Truncate a text to `limit` bytes of UTF-8; a last line says how much is missing."""
     size = len(text.encode())
     if size <= limit:
         return text
-    # The note is made with the largest number it could hold, so that it fits in any case.
+    # Reserve space for the note with the largest possible number.
     room = limit - len(_missing(size).encode())
     kept = text.encode()[: max(0, room)].decode("utf-8", errors="ignore")
     return kept + _missing(size - len(kept.encode()))
@@ -172,7 +172,7 @@ def _missing(size: int) -> str:
 
 
 def _in_words(error: object) -> str:
-    """One entry of GitHub's `errors`: a text, or an object with resource, field, code, message."""
+    """One of GitHub's `errors`: a string, or an object with resource, field, code, message."""
     if isinstance(error, str):
         return error
     if not isinstance(error, dict):

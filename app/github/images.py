@@ -1,8 +1,8 @@
-"""Images that people put into issues and comments.
+"""Load images that people attach to issues and comments.
 
-An App's token does not open the address that stands in the text. The HTML of that text holds
-another one, on GitHub's own image host, which carries its permission for five minutes: so read the
-text with its HTML and come here at once. An image of any other site is never loaded.
+An App's token cannot fetch the URL in the Markdown. The rendered HTML has another URL, on GitHub's
+image host, that is pre-signed for five minutes: so read the text with its HTML and load the images
+at once. Images on any other site are never loaded.
 https://docs.github.com/en/get-started/writing-on-github/working-with-advanced-formatting/attaching-files
 """
 
@@ -23,13 +23,12 @@ from app.github.downloads import download
 
 MAX_IMAGES = 5
 MAX_BYTES = 3_900_000
-"""Bytes of one image: in base64 the model takes 5 MiB.
-https://docs.anthropic.com/en/docs/build-with-claude/vision
-"""
+"""Bytes of one image: the model accepts 5 MiB in base64.
+https://docs.anthropic.com/en/docs/build-with-claude/vision"""
 
 MAX_ALL_BYTES = 15_000_000
 MAX_PIXELS = 8_000
-"""Pixels of width or height that the model takes."""
+"""The model's limit for width and height."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ADDRESS = re.compile(rf"https?://[^\s\"'<>()\[\]]{{0,300}}?{_UUID.pattern}", re.IGNORECASE)
@@ -43,7 +42,7 @@ _STORES = re.compile(
 
 
 class TextWithImages(Value):
-    """A text with its HTML, as `conversation.issue`, `conversation.comments` and `reviews` read it.
+    """A text with its HTML, as read by `conversation.issue`, `conversation.comments` or `reviews`.
 
     `where` names it for people, such as `the issue`.
     """
@@ -54,7 +53,7 @@ class TextWithImages(Value):
 
 
 class LoadedImage(Value):
-    """An image for the model. `source` is its address in the text, which opens nothing."""
+    """An image for the model. `source` is its URL in the text, which grants no access."""
 
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
@@ -64,29 +63,29 @@ class LoadedImage(Value):
 
 
 class OmittedImage(Value):
-    """An image that the model does not get: in which text it was, and why."""
+    """An image that was not loaded: in which text, and why."""
 
     where: str
     why: str
 
 
 class ImageSet(Value):
-    """The images of some texts, in their order, and those that are missing."""
+    """The images of some texts, in order, and those that were left out."""
 
     images: tuple[LoadedImage, ...]
     left_out: tuple[OmittedImage, ...]
 
 
 def mentioned(body: str) -> bool:
-    """Whether a text may show an image, told without reading its HTML."""
+    """Whether a Markdown text may show an image."""
     return _SHOWN.search(body) is not None
 
 
 async def images_of(github: GitHubApp, texts: Sequence[TextWithImages]) -> ImageSet:
-    """Load the images of these texts, within the limits above; each is loaded once.
+    """Load the images of these texts, each once, within the limits above.
 
-    An image counts when its HTML address is GitHub's own and the text names the same asset. No
-    token is sent anywhere. One that cannot be had is left out, with the reason.
+    An image counts if its URL in the HTML is on GitHub and the Markdown names the same asset. No
+    token is sent. Images that cannot be loaded are left out with a reason.
     """
     images: list[LoadedImage] = []
     left_out: list[OmittedImage] = []
@@ -117,7 +116,7 @@ _FULL = f"only {MAX_IMAGES} images are read"
 
 
 async def _load(github: GitHubApp, address: str, source: str, room: int) -> LoadedImage | str:
-    """The image, or why there is none."""
+    """The image, or the reason why it was not loaded."""
 
     def may_follow(url: str) -> bool:
         host, server = urlsplit(url).hostname or "", urlsplit(github.server_url).hostname
@@ -143,7 +142,7 @@ async def _load(github: GitHubApp, address: str, source: str, room: int) -> Load
 
 
 class _Pictures(HTMLParser):
-    """The addresses of the images in a text that GitHub rendered."""
+    """Collects the image URLs in HTML rendered by GitHub."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,12 +151,12 @@ class _Pictures(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         if tag == "img" and "emoji" not in (given.get("class") or "").split():
-            # GitHub puts its own proxy before foreign images and keeps their address here.
+            # GitHub proxies images of other sites and puts their original URL here.
             self.found.append(given.get("data-canonical-src") or given.get("src") or "")
 
 
 def _shown(texts: Sequence[TextWithImages]) -> Iterator[tuple[TextWithImages, str, dict[str, str]]]:
-    """Every image that is shown, with its text and the assets that this one names."""
+    """Every image shown, with its text and the assets named in that text's Markdown."""
     for text in texts:
         pictures, sources = _Pictures(), _sources(text.body)
         pictures.feed(text.body_html)
@@ -167,12 +166,12 @@ def _shown(texts: Sequence[TextWithImages]) -> Iterator[tuple[TextWithImages, st
 
 
 def _sources(body: str) -> dict[str, str]:
-    """The addresses in a text that end in the id of an asset, by that id."""
+    """URLs in a text that end in an asset's id, by that id."""
     return {found[0][-36:].lower(): found[0] for found in _ADDRESS.finditer(body)}
 
 
 def _asset(github: GitHubApp, address: str) -> str | None:
-    """The id of the asset behind an address, None when it is not GitHub's."""
+    """The asset id in a URL, None if it is not GitHub's."""
     try:
         last = urlsplit(address).path.rpartition("/")[2]
         ours = is_image_host(github.server_url, address)
@@ -183,9 +182,9 @@ def _asset(github: GitHubApp, address: str) -> str | None:
 
 
 def is_image_host(server_url: str, address: str) -> bool:
-    """Whether GitHub itself serves images there: the server, or a host of its own for them.
+    """Whether the URL is on GitHub's server or one of its image hosts.
 
-    Raises ValueError for what is no address.
+    Raises ValueError for an invalid URL.
     """
     there, here = urlsplit(address), urlsplit(server_url)
     if there.netloc == here.netloc:

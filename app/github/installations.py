@@ -1,4 +1,4 @@
-"""What the App was given where it is installed.
+"""The App and its installations.
 
 https://docs.github.com/en/rest/apps/apps
 """
@@ -19,9 +19,10 @@ _PER_PAGE = 100
 
 
 class Installation(Value):
-    """An installation. `permissions` are GitHub's names with `read`, `write` or `admin`, as they
-    were accepted, which may be less than the App asks for; `events` are those that are sent, `url`
-    the page where all of it is shown and changed.
+    """An installation of the App.
+
+    `permissions` maps GitHub's names to `read`, `write` or `admin`, as accepted, which may be less
+    than the App requests. `events` are its subscribed events, `url` its settings page.
     """
 
     id: int
@@ -33,8 +34,10 @@ class Installation(Value):
 
 
 class App(Value):
-    """The App as GitHub knows it. `url` is its public page; `permissions` are those that it asks
-    for. `answered_at` is when GitHub said so by its own clock, `heard_at` by ours (Unix time).
+    """The App's registration.
+
+    `url` is its public page; `permissions` are those it requests. `answered_at` is the response
+    time by GitHub's clock, `heard_at` by ours (Unix time).
     """
 
     slug: str
@@ -67,7 +70,7 @@ class _InstallationWire(msgspec.Struct):
 
 
 async def installation(github: GitHubApp, installation_id: int) -> Installation | None:
-    """What was accepted for this installation; None when the App was uninstalled there.
+    """An installation; None if the App was uninstalled.
 
     https://docs.github.com/en/rest/apps/apps#get-an-installation-for-the-authenticated-app
     """
@@ -86,7 +89,7 @@ async def installation(github: GitHubApp, installation_id: int) -> Installation 
 
 
 async def app(github: GitHubApp) -> App:
-    """Who we are to GitHub. Raises UserError for a key that is none or is not this App's.
+    """The App itself. Raises UserError if the key is invalid or belongs to another App.
 
     https://docs.github.com/en/rest/apps/apps#get-the-authenticated-app
     """
@@ -119,7 +122,7 @@ async def every(github: GitHubApp) -> AsyncIterator[Installation]:
 
 
 def _installation(wire: _InstallationWire) -> Installation:
-    # An enterprise has no login but a slug.
+    # An enterprise has a slug instead of a login.
     account = wire.account or _AccountWire()
     return Installation(
         id=wire.id,

@@ -1,4 +1,4 @@
-"""Contents that Git LFS keeps, by the batch API of the git server.
+"""Download Git LFS files through the batch API.
 
 https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md
 https://github.com/git-lfs/git-lfs/blob/main/docs/api/basic-transfers.md
@@ -32,7 +32,7 @@ _NOT_GIVEN = "GitHub does not give it"
 
 
 class Content(Value):
-    """A content by its SHA-256, with its size in bytes."""
+    """An LFS object: its SHA-256 and size in bytes."""
 
     oid: str
     size: int
@@ -59,11 +59,11 @@ class _Batch(msgspec.Struct):
 async def fetch(
     github: GitHubApp, url: str, token: SecretStr, wanted: Sequence[Content], folder: Path
 ) -> dict[str, str]:
-    """Put contents into a folder, each under its SHA-256, and tell why those are missing that are.
+    """Download objects into a folder, each named by its SHA-256; returns why others are missing.
 
-    `url` is the repository's as git takes it. The token goes to that server alone; where a content
-    lies is told by an address of its own. Only what has the right hash is kept. Raises
-    RetryableError when there is no answer.
+    `url` is the repository's git URL. The token is sent only to that server; each object has its
+    own URL. Only content with the right hash is saved. Raises RetryableError when there is no
+    response.
     """
     missing: dict[str, str] = {}
     for at in range(0, len(wanted), _IN_A_BATCH):
@@ -81,7 +81,7 @@ async def fetch(
 async def _places(
     github: GitHubApp, url: str, token: SecretStr, wanted: Sequence[Content]
 ) -> dict[str, _Action]:
-    """Where each content can be read; without those that GitHub does not give."""
+    """The download action of each object, without those that GitHub does not offer."""
     who = base64.b64encode(f"x-access-token:{token.get_secret_value()}".encode()).decode()
     asked = {
         "operation": "download",
@@ -121,7 +121,7 @@ def _read(answer: httpx.Response) -> dict[str, _Action]:
 
 
 async def _save(github: GitHubApp, action: _Action, content: Content, folder: Path) -> str:
-    """Why it is not in the folder now; empty when it is."""
+    """Download one object; returns the reason if it failed, or an empty string."""
     for failures in range(1, _ATTEMPTS + 1):
         with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as new:
             path = Path(new, content.oid)
@@ -140,7 +140,7 @@ async def _save(github: GitHubApp, action: _Action, content: Content, folder: Pa
 
 
 async def _stream(github: GitHubApp, action: _Action, size: int, path: Path) -> tuple[int, str]:
-    """HTTP's status, 0 when the answer did not come to its end, and the SHA-256 of what came."""
+    """HTTP's status (0 if the response was incomplete) and the SHA-256 of the content."""
     digest, came = hashlib.sha256(), 0
     try:
         async with (
@@ -173,7 +173,7 @@ def _client(github: GitHubApp) -> httpx.AsyncClient:
 
 
 def _plain(headers: Mapping[str, str]) -> dict[str, str]:
-    """What the store asks for, without what is the connection's own."""
+    """The headers that the storage requires, without Host."""
     return {name: value for name, value in headers.items() if name.lower() != "host"}
 
 

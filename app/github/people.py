@@ -1,6 +1,6 @@
-"""People on GitHub: they sign in to the App, and GitHub tells what they may read.
+"""User sign-in through the App, and checks of what a user may read.
 
-What is asked about a person is asked with that person's own token, so that GitHub decides.
+Requests about a user are made with that user's own token, so GitHub decides about access.
 
 Outside contract:
 https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-user-access-token-for-a-github-app
@@ -33,16 +33,16 @@ T = TypeVar("T")
 _SECONDS = 8.0
 _AT_ONCE = 16
 _LONGEST_LIFE = 8 * 3600.0
-"""Seconds that a token is used at most, also where the App's tokens do not end by themselves."""
+"""Seconds to use a token at most, even if the App's user tokens do not expire."""
 
 
 class NotSignedInError(UserError):
-    """GitHub did not let somebody in, or does so no longer."""
+    """GitHub rejected a sign-in, or a session has ended."""
 
 
 @dataclass(frozen=True)
 class SignedInUser:
-    """An account on GitHub."""
+    """A GitHub account."""
 
     login: str
     id: int
@@ -50,7 +50,7 @@ class SignedInUser:
 
 @dataclass(frozen=True)
 class UserToken:
-    """What the App may do in a person's name, for so many seconds from now."""
+    """A user access token, valid for `seconds` from now."""
 
     value: SecretStr
     seconds: float
@@ -73,10 +73,10 @@ class _ReadableRepositoryWire(msgspec.Struct):
 
 @dataclass(frozen=True)
 class People:
-    """GitHub as it is asked about people. Every method raises RetryableError while it is away.
+    """GitHub's sign-in and user API. Every method raises RetryableError while it is unavailable.
 
-    `server_url` is where people go, `api_url` where programs go. `back` is where people return to;
-    without one they are sent to the first address that the App has registered.
+    `server_url` is for browsers, `api_url` for the API. `back` is the callback URL; without it
+    GitHub uses the first callback URL registered for the App.
     """
 
     client: httpx.AsyncClient = field(repr=False)
@@ -87,7 +87,7 @@ class People:
     back: str | None = None
 
     def sign_in_url(self, state: str, verifier: str) -> str:
-        """Where somebody is sent to agree. The verifier itself (PKCE) stays with us."""
+        """Where to send a user to authorize the App. The PKCE verifier itself is not sent."""
         digest = hashlib.sha256(verifier.encode()).digest()
         asked = {
             "client_id": self.client_id,
@@ -99,7 +99,7 @@ class People:
         return f"{self.server_url}/login/oauth/authorize?{urlencode(asked)}"
 
     async def token_for(self, code: str, verifier: str) -> UserToken:
-        """Give the code in. Raises NotSignedInError when GitHub does not take it."""
+        """Exchange the code for a token. Raises NotSignedInError if GitHub rejects it."""
         given = {
             "client_id": self.client_id,
             "client_secret": self.client_secret.get_secret_value(),
@@ -107,7 +107,7 @@ class People:
             "code_verifier": verifier,
             **({"redirect_uri": self.back} if self.back else {}),
         }
-        # In the body: what stands in an address ends up in somebody's log.
+        # In the body, because URLs end up in logs.
         answer = await self._send("POST", f"{self.server_url}/login/oauth/access_token", data=given)
         told = _read(answer, _UserTokenWire)
         if answer.status_code != httpx.codes.OK or not told.access_token:
@@ -116,7 +116,7 @@ class People:
         return UserToken(SecretStr(told.access_token), seconds)
 
     async def who(self, token: SecretStr) -> SignedInUser:
-        """Whose token it is. Raises NotSignedInError when it is good no longer."""
+        """The user of a token. Raises NotSignedInError if it is no longer valid."""
         answer = await self._ask("/user", token)
         if answer.status_code != httpx.codes.OK:
             raise NotSignedInError("GitHub does not tell who you are.")
@@ -124,10 +124,10 @@ class People:
         return SignedInUser(told.login, told.id)
 
     async def may_read(self, token: SecretStr, repo: RepoName, repository_id: int) -> bool:
-        """Whether a person can read the repository of this id, now.
+        """Whether a user can currently read the repository with this id.
 
-        A name can be given to another repository, so the answer has to be about the same one.
-        Raises NotSignedInError when the token is good no longer.
+        A name may be reused for another repository, so the id must match. Raises NotSignedInError
+        if the token is no longer valid.
         """
         answer = await self._ask(f"/repos/{repo.owner}/{repo.name}", token)
         if answer.status_code in _LIMITED and _is_a_limit(answer):
@@ -139,7 +139,7 @@ class People:
         return _read(answer, _ReadableRepositoryWire).id == repository_id
 
     async def forget(self, token: SecretStr) -> None:
-        """Tell GitHub that the token is good no longer."""
+        """Revoke the token."""
         await self._send(
             "DELETE",
             f"{self.api_url}/applications/{self.client_id}/token",
@@ -159,7 +159,7 @@ class People:
 
     async def _send(self, method: str, url: str, **more: object) -> httpx.Response:
         try:
-            # What is given in goes to this address and to no other.
+            # Never follow a redirect with a body: it contains secrets.
             follow = method == "GET"
             return await self.client.request(method, url, follow_redirects=follow, **more)  # type: ignore[arg-type]
         except httpx.HTTPError as problem:
@@ -168,12 +168,12 @@ class People:
 
 @asynccontextmanager
 async def client_of(outgoing: Outgoing) -> AsyncIterator[httpx.AsyncClient]:
-    """The connections that `PlaygroundPeople` speaks through; none of them is kept from before."""
+    """The HTTP client for `People`."""
     async with httpx.AsyncClient(
         headers={"Accept": "application/json", "User-Agent": f"honk/{__version__}"},
         timeout=_SECONDS,
         transport=outgoing.transport(httpx.Limits(max_connections=_AT_ONCE)),
-        # A renamed repository leads on; to another host the token does not go along.
+        # A renamed repository redirects; httpx does not send the token to another host.
         max_redirects=3,
         trust_env=False,
     ) as client:

@@ -1,4 +1,4 @@
-"""Pull requests: opened once, kept up to date, made ready.
+"""Pull requests: create them once, keep them up to date, mark them ready for review.
 
 https://docs.github.com/en/rest/pulls/pulls
 """
@@ -18,10 +18,10 @@ from app.github.exchange import DIFF, ApiRequest, ApiResponse, cut
 from app.github.refusals import GitHubRefusedError, UnknownOutcomeError, graphql_refusal, refused
 
 NOT_READY = "Not ready: "
-"""What the title of a pull request starts with where drafts are refused."""
+"""Title prefix where drafts are not available."""
 
 MAX_TITLE = 256
-"""Characters of a title that GitHub takes."""
+"""GitHub's limit in characters for a title."""
 
 _PULLS = "/repos/{owner}/{repo}/pulls"
 _PULL = "/repos/{owner}/{repo}/pulls/{pull_number}"
@@ -32,15 +32,14 @@ _NEEDS_TO_CHANGE = "Pull requests (write), Contents (write)"
 
 
 class PullRequest(Value):
-    """A pull request as GitHub has it. `state` is `open` or `closed`, merged ones included.
+    """A pull request. `state` is `open` or `closed`, which includes merged.
 
-    `head_repo` is None when the fork is gone. `mergeable` is None while GitHub has not found out,
-    which it does in the background, and where a list was asked; `mergeable_state` is its word for
-    it (`clean`, `dirty`, `blocked`, `behind`, `unstable`, `draft`, `unknown`).
-    `maintainer_can_modify` is whether those with write access here may push to a fork's branch;
-    an App's token may not.
-    `created` is whether this call opened it; `draft_refused` whether a draft was asked for and
-    the repository's plan has none, so that it is an ordinary one with `NOT_READY` in its title.
+    `head_repo` is None if the fork was deleted. `mergeable` is None while GitHub computes it in the
+    background, and in results of lists; `mergeable_state` is GitHub's value (`clean`, `dirty`,
+    `blocked`, `behind`, `unstable`, `draft`, `unknown`). `maintainer_can_modify` is whether people
+    with write access here may push to a fork's branch; an App's token may not. `created` is whether
+    this call opened it. `draft_refused`: a draft was requested but the repository's plan has none,
+    so it is a regular one with `NOT_READY` in its title.
     """
 
     number: int
@@ -67,7 +66,7 @@ class PullRequest(Value):
 
     @property
     def same_repository(self) -> bool:
-        """Whether the head branch is in the repository that it shall be merged into."""
+        """Whether the head branch is in the base repository."""
         return self.head_repo_id is not None and self.head_repo_id == self.base_repo_id
 
 
@@ -118,8 +117,8 @@ async def ensure_pull_request(
 ) -> PullRequest:
     """Open a pull request from a branch of this repository unless one is open already.
 
-    An open one is given back as it is: bring it up to date with `update_pull_request`.
-    Raises RefusedError, for example when there are no commits between the two, and ValueError for
+    An open one is returned unchanged: use `update_pull_request` to update it. Raises
+    GitHubRefusedError, for example if there are no commits between the branches, and ValueError for
     a text that is too long.
     """
     _check(title, body)
@@ -145,7 +144,7 @@ async def ensure_pull_request(
             )
         return _pull_request(answer.read(_PullWire), draft)
 
-    # GitHub refuses a second open one from the same branch, so the first look is spared.
+    # GitHub refuses a second open one from the same branch, so skip the first look.
     pull, created = await client.ensure(look, create, fresh=True)
     return pull.model_copy(update={"created": created and not somebody_else})
 
@@ -159,10 +158,10 @@ async def pull_request(
 
 
 async def diff(client: RepositoryClient, number: int, max_bytes: int) -> str:
-    """What a pull request changes, as text, cut to `max_bytes`; the text says when it was cut.
+    """A pull request's diff as text, truncated with a note at `max_bytes`.
 
-    GitHub itself refuses (406) a diff of more than 20,000 lines or 300 files: then that is the
-    text. https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request
+    GitHub refuses (406) a diff of more than 20,000 lines or 300 files; then the text says so.
+    https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request
     """
     answer = await client.get(_PULL, path={"pull_number": number}, media=DIFF, accept={406})
     if answer.status == 406:
@@ -171,9 +170,9 @@ async def diff(client: RepositoryClient, number: int, max_bytes: int) -> str:
 
 
 async def mergeability(client: RepositoryClient, number: int) -> PullRequest:
-    """The pull request with `mergeable` found out, for which GitHub is asked a few times.
+    """The pull request, polled a few times until `mergeable` is known.
 
-    It can still be None: GitHub computes it when it likes.
+    It can still be None: GitHub computes it in the background.
     """
     found = await pull_request(client, number)
     for failures in range(1, _LOOKS):
@@ -187,11 +186,12 @@ async def mergeability(client: RepositoryClient, number: int) -> PullRequest:
 async def update_branch(
     client: RepositoryClient, number: int, expected_head_sha: CommitSha
 ) -> Literal["updated", "current", "conflict", "moved"]:
-    """Merge the base into a pull request's head: `updated` (GitHub does it within seconds, so look
-    at the head later), `current` when there is nothing to merge, `conflict`, or `moved` when the
-    head is no longer where it was expected. Needs contents: write too.
+    """Merge the base into a pull request's head branch. Needs contents: write too.
 
-    A fork's branch is out of reach for an App: RefusedError.
+    `updated`: GitHub does it within seconds, so read the head later. `current`: nothing to merge.
+    `conflict`: merge conflict. `moved`: the head is not at the expected commit.
+
+    An App cannot update a fork's branch: raises GitHubRefusedError.
     https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch
     """
     for failures in range(1, _LOOKS):
@@ -217,7 +217,7 @@ async def update_branch(
 
 
 async def _was_merged_into(client: RepositoryClient, number: int, expected: CommitSha) -> bool:
-    """Whether the head is a merge of something into the head that was expected."""
+    """Whether the head is a merge commit on top of the expected head."""
     head = (await pull_request(client, number)).head_sha
     if head == expected:
         return False
@@ -239,9 +239,9 @@ def _why_not_updated(
 
 
 async def linked_to_issue(client: RepositoryClient, number: int) -> tuple[LinkedPull, ...]:
-    """The open pull requests that say they close an issue, or were linked to it by hand; ours too.
+    """Open pull requests that say they close an issue or are linked to it; includes ours.
 
-    What GitHub does not let us see of them, such as one in a private repository, is left out.
+    Those that the App cannot see, such as in a private repository, are left out.
     https://docs.github.com/en/graphql/reference/objects#issue
     """
     query = (
@@ -264,7 +264,7 @@ async def linked_to_issue(client: RepositoryClient, number: int) -> tuple[Linked
 
 
 def _is_whole(node: dict[str, Any] | None) -> bool:
-    """Whether GitHub shows as much of a pull request as there must be."""
+    """Whether GitHub returned all required fields of a pull request."""
     needed = ("number", "url", "repository", "headRefName", "headRefOid", "isDraft")
     return node is not None and all(node.get(name) is not None for name in needed)
 
@@ -272,7 +272,7 @@ def _is_whole(node: dict[str, Any] | None) -> bool:
 def _linked(node: dict[str, Any]) -> LinkedPull:
     who = node.get("author") or {}
     is_bot = who.get("__typename") == "Bot"
-    # GraphQL leaves out what the REST API and webhooks put behind the name of a bot.
+    # GraphQL omits the `[bot]` suffix that the REST API and webhooks use.
     login = f"{who['login']}[bot]" if is_bot else who.get("login", "ghost")
     return LinkedPull(
         number=node["number"],
@@ -287,7 +287,7 @@ def _linked(node: dict[str, Any]) -> LinkedPull:
 
 
 async def disable_auto_merge(client: RepositoryClient, node_id: str) -> None:
-    """Take back the order to merge by itself; done when there is none.
+    """Disable auto-merge, if it is enabled.
 
     https://docs.github.com/en/graphql/reference/mutations#disablepullrequestautomerge
     """
@@ -316,7 +316,7 @@ async def update_pull_request(
     base: str | None = None,
     state: Literal["open", "closed"] | None = None,
 ) -> PullRequest:
-    """Change what is given, leave the rest. Raises ValueError for a text that is too long.
+    """Change the given fields. Raises ValueError for a text that is too long.
 
     https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request
     """
@@ -335,7 +335,7 @@ async def update_pull_request(
 
 
 async def request_review(client: RepositoryClient, number: int, login: str) -> bool:
-    """Ask somebody to review. False where GitHub says they can't: the author, an outsider.
+    """Request a review. False if GitHub refuses this reviewer: the author, or a non-collaborator.
 
     https://docs.github.com/en/rest/pulls/review-requests
     """
@@ -354,16 +354,16 @@ async def request_review(client: RepositoryClient, number: int, login: str) -> b
 
 
 async def ready_for_review(client: RepositoryClient, node_id: str) -> None:
-    """Turn a draft into a pull request that asks to be merged; done when it is one.
+    """Mark a draft as ready for review, if it is a draft.
 
-    Only the GraphQL API can, and the App needs contents: write besides pull requests: write.
+    Only the GraphQL API can do this; it needs contents: write and pull requests: write.
     https://docs.github.com/en/graphql/reference/mutations#markpullrequestreadyforreview
     """
     await _set_draft(client, "markPullRequestReadyForReview", node_id, draft=False)
 
 
 async def convert_to_draft(client: RepositoryClient, node_id: str) -> bool:
-    """Turn a pull request back into a draft; False where the repository's plan has no drafts.
+    """Convert a pull request to a draft; False if the repository's plan has no drafts.
 
     https://docs.github.com/en/graphql/reference/mutations#convertpullrequesttodraft
     """
@@ -381,7 +381,9 @@ async def _open(client: RepositoryClient, wanted: dict[str, Any]) -> ApiResponse
 
 
 async def _open_from(client: RepositoryClient, head: str, draft: bool) -> PullRequest | None:
-    """GitHub ignores a `head` filter that it does not understand, so the names are compared."""
+    """The open pull request from this branch. GitHub ignores an invalid `head` filter, so compare
+    names.
+    """
     label = f"{client.repo.owner}:{head}"
     answer = await client.get(_PULLS, query={"head": label, "state": "open", "per_page": 100})
     for wire in answer.read(list[_PullWire]):
@@ -392,7 +394,7 @@ async def _open_from(client: RepositoryClient, head: str, draft: bool) -> PullRe
 
 
 async def _set_draft(client: RepositoryClient, mutation: str, node_id: str, *, draft: bool) -> None:
-    """Ask for the state, and count it as done when GitHub complains that it is there already."""
+    """Set the state; an error is ignored if the state is already the right one."""
     query = (
         f"mutation($id: ID!) {{ {mutation}(input: {{pullRequestId: $id}})"
         " { pullRequest { isDraft } } }"

@@ -1,4 +1,4 @@
-"""GitHub's refusals as errors, in words for the person who can do something about them."""
+"""GitHub's error responses as exceptions with messages for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.github.exchange import ApiRequest, ApiResponse
 
 
 class GitHubRefusedError(UserError):
-    """GitHub understood and said no. `status` is HTTP's, `reason` GitHub's own words."""
+    """GitHub refused a request. `status` is HTTP's, `reason` GitHub's message."""
 
     def __init__(self, message: str, *, status: int, reason: str = "", next_step: str = "") -> None:
         super().__init__(message, next_step=next_step)
@@ -21,27 +21,27 @@ class GitHubRefusedError(UserError):
 
 
 class NotFoundError(GitHubRefusedError):
-    """It is not there, or the App may not know that it is: GitHub answers 404 to both."""
+    """It does not exist, or the App has no access: GitHub answers 404 to both."""
 
 
 class MissingPermissionError(GitHubRefusedError):
-    """The App was not given a permission that this needs."""
+    """The App lacks a required permission."""
 
 
 class BadCredentialsError(GitHubRefusedError):
-    """GitHub does not accept what the App signs with its key."""
+    """GitHub rejects the App's JWT."""
 
 
 class NoTokenError(GitHubRefusedError):
-    """GitHub gives no token: the App is suspended, uninstalled, or was not given the repository."""
+    """GitHub issues no token: the App is suspended, uninstalled or lacks the repository."""
 
 
 class NotInstalledError(NoTokenError, NotFoundError):
-    """The installation or the repository is not there for the App."""
+    """The installation or the repository does not exist for the App."""
 
 
 class UnknownOutcomeError(RetryableError):
-    """A write was sent and no word came back whether it took effect: look before sending again."""
+    """A write was sent but its outcome is unknown: check before resending."""
 
 
 def refusal(request: ApiRequest, answer: ApiResponse, scope: TokenScope) -> GitHubRefusedError:
@@ -73,7 +73,7 @@ def refusal(request: ApiRequest, answer: ApiResponse, scope: TokenScope) -> GitH
 
 
 def _needed(request: ApiRequest, answer: ApiResponse) -> str:
-    """GitHub names what would do: `;` between alternatives, `,` between parts of one."""
+    """The permissions that GitHub's header names: `;` separates alternatives, `,` parts."""
     header = answer.headers.get("x-accepted-github-permissions", "")
     first = header.partition(";")[0]
     pairs = [part.partition("=") for part in first.split(",") if "=" in part]
@@ -103,9 +103,9 @@ def _permission_in_words(name: str, level: str) -> str:
 
 
 def graphql_refusal(repo: RepoName, answer: Mapping[str, Any], needs: str) -> Exception:
-    """GraphQL says no with status 200 and a list of errors.
+    """The exception for a GraphQL response with errors (its status is 200).
 
-    `needs` are the permissions in words, for GraphQL does not name those that are missing.
+    `needs` names the required permissions, as GraphQL does not tell which are missing.
     """
     errors = [error for error in answer["errors"] if isinstance(error, dict)]
     reason = "; ".join(str(error.get("message", "")) for error in errors)[:400]
@@ -134,7 +134,7 @@ def graphql_refusal(repo: RepoName, answer: Mapping[str, Any], needs: str) -> Ex
 
 
 def failed_by_itself(answer: object) -> bool:
-    """Whether GraphQL gave nothing but errors, and they are GitHub's own: its word for 5xx."""
+    """Whether GraphQL returned only internal errors of GitHub, the equivalent of a 5xx."""
     if not isinstance(answer, dict) or not isinstance(answer.get("errors"), list):
         return False
     data = answer.get("data")
@@ -146,7 +146,7 @@ def failed_by_itself(answer: object) -> bool:
 
 
 def _is_passing(reason: str) -> bool:
-    """GitHub has no type for these errors, only words."""
+    """GitHub has no error type for these, only messages."""
     lowered = reason.lower()
     return any(each in lowered for each in _PASSING)
 
@@ -161,7 +161,7 @@ _PASSING = (
 
 
 def is_gone(answer: Mapping[str, Any]) -> bool:
-    """Whether GraphQL says that what was named is not there, which is its word for 404."""
+    """Whether GraphQL reports that the object does not exist, the equivalent of a 404."""
     errors = answer.get("errors") or ()
     return any(isinstance(one, dict) and one.get("type") == "NOT_FOUND" for one in errors)
 
@@ -204,6 +204,6 @@ def not_accepted(answer: ApiResponse) -> BadCredentialsError:
 
 
 def refused(message: str, answer: ApiResponse) -> GitHubRefusedError:
-    """A refusal that the caller knows better words for; GitHub's own are added."""
+    """A refusal with the caller's message; GitHub's own is appended."""
     said = f" GitHub said: {answer.reason}" if answer.reason else ""
     return GitHubRefusedError(message + said, status=answer.status, reason=answer.reason)

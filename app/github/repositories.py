@@ -1,4 +1,4 @@
-"""The repository itself: who may do what, and what is on its branches."""
+"""Repositories: settings, permissions, rules and files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from app.errors import UserError
 from app.github.client import RepositoryClient
 
 _MOST_IN_JSON = 1_000_000
-"""Bytes. GitHub leaves the content of larger files out of its JSON.
-https://docs.github.com/en/rest/repos/contents#get-repository-content
-"""
+"""Bytes. GitHub omits the content of larger files from its JSON.
+https://docs.github.com/en/rest/repos/contents#get-repository-content"""
 
 
 class Permission(StrEnum):
-    """What somebody may do in a repository, from nothing to everything."""
+    """An account's permission in a repository, in ascending order."""
 
     NONE = "none"
     READ = "read"
@@ -30,16 +29,16 @@ class Permission(StrEnum):
     ADMIN = "admin"
 
     def at_least(self, other: Permission) -> bool:
-        """Whether this includes all that the other allows."""
+        """Whether this includes everything the other allows."""
         ladder = list(Permission)
         return ladder.index(self) >= ladder.index(other)
 
 
 class RepositoryInfo(Value):
-    """What is known of a repository. `has_issues` is whether its issues are switched on.
+    """A repository. `has_issues` is whether issues are enabled.
 
-    `full_name` is what it is called now; a repository that was renamed answers to its old name
-    too. `disabled` is GitHub's doing, `archived` its owner's; nothing can be written in either.
+    `full_name` is its current name; a renamed repository is also found under its old name.
+    `disabled` is set by GitHub, `archived` by the owner; neither can be written to.
     """
 
     id: int
@@ -53,8 +52,9 @@ class RepositoryInfo(Value):
 
 
 class BranchRule(Value):
-    """A rule of a ruleset that holds for a branch. `type` is GitHub's name for it, such as
-    `non_fast_forward`; `parameters` are as GitHub has them.
+    """A ruleset's rule that applies to a branch.
+
+    `type` is GitHub's name, such as `non_fast_forward`; `parameters` are GitHub's.
     """
 
     type: str
@@ -110,14 +110,14 @@ class _BranchRefWire(msgspec.Struct):
 async def repository(client: RepositoryClient) -> RepositoryInfo:
     """https://docs.github.com/en/rest/repos/repos#get-a-repository
 
-    Raises UserError when it does not exist or the App was not given access to it.
+    Raises UserError if it does not exist or the App has no access to it.
     """
     wire = (await client.get("/repos/{owner}/{repo}")).read(_RepositoryWire)
     return RepositoryInfo(**msgspec.structs.asdict(wire))
 
 
 async def permission(client: RepositoryClient, login: str) -> Permission:
-    """What this account may do; NONE for Apps and for accounts that are not there.
+    """An account's permission; NONE for Apps and for accounts that do not exist.
 
     https://docs.github.com/en/rest/collaborators/collaborators#get-repository-permissions-for-a-user
     """
@@ -128,10 +128,10 @@ async def permission(client: RepositoryClient, login: str) -> Permission:
 async def permission_by_account(
     client: RepositoryClient, login: str, account_id: int
 ) -> Permission:
-    """What the account with this id may do; NONE when the login belongs to another by now.
+    """The permission of the account with this id; NONE if another account has the login now.
 
-    GitHub asks for a login, and a login that was given up can be taken by anybody. The id is what
-    the signed delivery told.
+    GitHub looks permissions up by login, and anyone can take over an abandoned login. The id is
+    from the signed delivery.
     """
     wire = await _permission_of(client, login)
     if wire is None or wire.user is None or wire.user.id != account_id:
@@ -140,9 +140,9 @@ async def permission_by_account(
 
 
 async def rules_for_branch(client: RepositoryClient, branch: str) -> tuple[BranchRule, ...]:
-    """The rules of rulesets that hold for a branch, which need not exist.
+    """The ruleset rules that apply to a branch, which need not exist.
 
-    Classic branch protection is not told here, and who may bypass a rule isn't either.
+    Does not include classic branch protection, nor who may bypass a rule.
     https://docs.github.com/en/rest/repos/rules#get-rules-for-a-branch
     """
     listing = client.pages("/repos/{owner}/{repo}/rules/branches/{branch}", path={"branch": branch})
@@ -161,7 +161,7 @@ async def rules_for_branch(client: RepositoryClient, branch: str) -> tuple[Branc
 
 
 async def branch_head(client: RepositoryClient, branch: str) -> CommitSha | None:
-    """The commit at the tip of a branch; None without such a branch or in an empty repository.
+    """The commit at the tip of a branch; None if there is no such branch.
 
     https://docs.github.com/en/rest/git/refs#get-a-reference
     """
@@ -178,10 +178,10 @@ async def branch_head(client: RepositoryClient, branch: str) -> CommitSha | None
 async def read_file(
     client: RepositoryClient, path: str, ref: str, max_bytes: int = _MOST_IN_JSON
 ) -> bytes | None:
-    """The content of one file at a branch or commit, None when there is none.
+    """A file's content at a branch or commit, None if it does not exist.
 
-    Raises UserError for a file of more than `max_bytes` or for what is no file; ValueError for a
-    `max_bytes` over a million, which GitHub does not serve in this way.
+    Raises UserError for a file larger than `max_bytes` or something that is not a file; ValueError
+    if `max_bytes` is over a million, which this API does not serve.
     """
     if max_bytes > _MOST_IN_JSON:
         raise ValueError(f"at most {_MOST_IN_JSON} bytes can be read through the contents API")
@@ -207,7 +207,7 @@ async def _permission_of(client: RepositoryClient, login: str) -> _PermissionWir
     answer = await client.get(
         "/repos/{owner}/{repo}/collaborators/{username}/permission",
         path={"username": login},
-        # Who is not known yet would be taken for a stranger, and not be heard.
+        # A replica may not know a new collaborator yet, whose command would then be ignored.
         just_created=True,
         accept={404},
     )
@@ -215,10 +215,10 @@ async def _permission_of(client: RepositoryClient, login: str) -> _PermissionWir
 
 
 def _permission(wire: _PermissionWire) -> Permission:
-    """The flags decide wherever GitHub sends them.
+    """Use the flags if GitHub sends them.
 
-    `permission` folds maintain into write and triage into read, and `role_name` may be a name of
-    the organisation's own making.
+    `permission` reports maintain as write and triage as read, and `role_name` may be an
+    organization's custom role.
     """
     flags = wire.user.permissions if wire.user else None
     if flags is not None:

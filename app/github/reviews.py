@@ -1,4 +1,4 @@
-"""Reviews of pull requests, and what was said on their lines.
+"""Pull request reviews and review comments.
 
 https://docs.github.com/en/rest/pulls/comments
 """
@@ -26,7 +26,7 @@ from app.github.exchange import FULL, ApiRequest
 from app.github.refusals import NotFoundError
 
 _MOST_PAGES = 10
-"""Pages of a hundred review comments that are read."""
+"""How many pages of a hundred review comments are read."""
 
 _COMMENT = "/repos/{owner}/{repo}/pulls/comments/{comment_id}"
 _COMMENTS = "/repos/{owner}/{repo}/pulls/{pull_number}/comments"
@@ -34,11 +34,11 @@ _REVIEW = "/repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}"
 
 
 class ThreadComment(Value):
-    """A comment on lines of a pull request's diff.
+    """A review comment on lines of a pull request's diff.
 
-    `line` is the last line and None when a push has changed it or when the whole file is meant;
-    then `original_line` is where it stood in `original_commit_id`. `start_line` is None for a
-    comment on one line. LEFT is the base, RIGHT the head. `diff_hunk` ends with the line.
+    `line` is the last line; None if a push has changed it or if the comment is on the whole file.
+    Then `original_line` is its position in `original_commit_id`. `start_line` is None for a single
+    line. LEFT is the base, RIGHT the head. `diff_hunk` ends with the line.
     """
 
     id: int
@@ -63,8 +63,8 @@ class ThreadComment(Value):
 
 
 class Review(Value):
-    """A review. `state` is GitHub's word (`COMMENTED`, `APPROVED`, `CHANGES_REQUESTED`, ...);
-    `submitted_at` is None while it is not.
+    """A review. `state` is GitHub's value (`COMMENTED`, `APPROVED`, `CHANGES_REQUESTED`, ...);
+    `submitted_at` is None if it is pending.
     """
 
     id: int
@@ -115,7 +115,7 @@ class _ReviewWire(msgspec.Struct):
 
 
 async def comment(client: RepositoryClient, comment_id: int) -> ThreadComment | None:
-    """One review comment, None when it was deleted.
+    """A review comment, None if it was deleted.
 
     https://docs.github.com/en/rest/pulls/comments#get-a-review-comment-for-a-pull-request
     """
@@ -124,10 +124,10 @@ async def comment(client: RepositoryClient, comment_id: int) -> ThreadComment | 
 
 
 async def thread(client: RepositoryClient, pull: int, comment_id: int) -> tuple[ThreadComment, ...]:
-    """The thread that a review comment belongs to, oldest first; empty when it was deleted.
+    """The thread of a review comment, oldest first; empty if the comment was deleted.
 
-    GitHub links every answer to the first comment of its thread, and goes on doing so when that
-    one is deleted. At most the newest thousand comments of the pull request are looked through.
+    GitHub links every reply to the first comment of its thread, even after that one is deleted.
+    Searches at most the newest thousand comments of the pull request.
     https://docs.github.com/en/rest/pulls/comments#list-review-comments-on-a-pull-request
     """
     wanted = await comment(client, comment_id)
@@ -136,7 +136,7 @@ async def thread(client: RepositoryClient, pull: int, comment_id: int) -> tuple[
     root = wanted.in_reply_to or wanted.id
     first = wanted if root == wanted.id else await comment(client, root)
     found = {one.id: one for one in (first, wanted) if one is not None}
-    # Whatever is in the thread came later, so the pull request's older comments are spared.
+    # The rest of the thread is newer, so older comments need not be read.
     for one in await _newest(client, pull, first.created_at if first else None):
         if root in (one.id, one.in_reply_to):
             found[one.id] = one
@@ -164,10 +164,10 @@ async def review(client: RepositoryClient, pull: int, review_id: int) -> Review:
 async def comments_of_review(
     client: RepositoryClient, pull: int, review_id: int
 ) -> tuple[ThreadComment, ...]:
-    """What a review says on lines, oldest first.
+    """A review's comments on lines, oldest first.
 
-    GitHub's list of a review's own comments lacks their lines (it is an older form), so the pull
-    request's comments are asked for instead.
+    GitHub's list of a review's own comments has no line numbers, so this reads the pull request's
+    comments instead.
     https://docs.github.com/en/rest/pulls/comments#list-review-comments-on-a-pull-request
     """
     mine = [one for one in await _newest(client, pull, None) if one.review_id == review_id]
@@ -177,10 +177,10 @@ async def comments_of_review(
 async def ensure_reply(
     client: RepositoryClient, pull: int, in_reply_to: int, marker: str, body: str
 ) -> CommentRef:
-    """Answer in the thread of a review comment unless an answer of ours with this marker is there.
+    """Reply in a review comment's thread unless a reply of ours with this marker exists.
 
-    `marker` is an HTML comment that stands on a line of its own in `body`. Raises NotFoundError
-    when the thread's first comment is gone: GitHub takes no answer then.
+    `marker` is an HTML comment on a separate line of `body`. Raises NotFoundError if the thread's
+    first comment was deleted: GitHub then accepts no reply.
     https://docs.github.com/en/rest/pulls/comments#create-a-reply-for-a-review-comment
     """
     check_body(body)
@@ -214,7 +214,7 @@ async def ensure_reply(
 
 
 async def edit_review_comment(client: RepositoryClient, comment_id: int, body: str) -> bool:
-    """Give a review comment of ours a new text; False when somebody has deleted it.
+    """Replace the text of one of our review comments; False if it was deleted.
 
     https://docs.github.com/en/rest/pulls/comments#update-a-review-comment-for-a-pull-request
     """
@@ -250,7 +250,7 @@ async def _newest(
 async def _ours(
     client: RepositoryClient, comments: Sequence[ThreadComment], marker: str
 ) -> CommentRef | None:
-    """GitHub does not say which App wrote a review comment: the login that only our bot has."""
+    """GitHub does not say which App wrote a review comment, so go by our bot's unique login."""
     for one in reversed(comments):
         if has_line(one.body, marker) and await is_our_bot(client, one.author):
             return CommentRef(id=one.id, node_id=one.node_id, url=one.url, created=False)

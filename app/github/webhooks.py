@@ -1,4 +1,4 @@
-"""Is this delivery from GitHub, and what does it say? No I/O and no framework.
+"""Verify and parse webhook deliveries. No I/O, no framework.
 
 https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
 """
@@ -35,29 +35,29 @@ _acted_on: dict[str, msgspec.json.Decoder[Event]] = {
 def signature_of(header: bytes) -> bytes | None:
     """The 64 hexadecimal digits of an `X-Hub-Signature-256` header.
 
-    None for anything that GitHub does not send: SHA-1, upper case, another length.
+    None for any other form: SHA-1, upper case, another length.
     """
     found = _SIGNATURE.fullmatch(header)
     return found[1] if found else None
 
 
 class SignatureCheck:
-    """Hashes a body as it comes, under each secret: two of them while one replaces the other."""
+    """Hashes a body chunk by chunk, under each secret: there are two during a rotation."""
 
     def __init__(self, signature: bytes, secrets: Sequence[bytes]) -> None:
-        """`signature` is what `signature_of` returned. Raises ValueError without a real secret."""
+        """`signature` is from `signature_of`. Raises ValueError for a missing or empty secret."""
         if not secrets or not all(secrets):
             raise ValueError("a delivery cannot be checked with an empty secret")
         self._signature = signature
         self._hashes = [_keyed(secret).copy() for secret in secrets]
 
     def update(self, chunk: Body) -> None:
-        """Add the next bytes of the body, exactly as they were received."""
+        """Add the next bytes of the body, exactly as received."""
         for each in self._hashes:
             each.update(chunk)
 
     def holds(self) -> bool:
-        """Whether the body so far was signed with one of the secrets; in constant time."""
+        """Whether one of the secrets signed the body; compares in constant time."""
         answers = [
             hmac.compare_digest(each.hexdigest().encode(), self._signature) for each in self._hashes
         ]
@@ -66,12 +66,12 @@ class SignatureCheck:
 
 @functools.lru_cache(maxsize=2)
 def _keyed(secret: bytes) -> hmac.HMAC:
-    """To be copied: a key is set up once, not for each delivery."""
+    """To be copied, so that the key is set up only once."""
     return hmac.new(secret, digestmod=hashlib.sha256)
 
 
 def verify(body: Body, header: bytes, secrets: Sequence[bytes]) -> bool:
-    """Whether a whole body carries the signature that its header names."""
+    """Whether the signature in the header matches the whole body."""
     signature = signature_of(header)
     if signature is None:
         return False
@@ -81,7 +81,7 @@ def verify(body: Body, header: bytes, secrets: Sequence[bytes]) -> bool:
 
 
 def content_type_of(header: bytes) -> ContentType | None:
-    """Which of the two content types of GitHub a `Content-Type` header names, if any."""
+    """GitHub's content type that a `Content-Type` header names, if any."""
     media_type = header.partition(b";")[0].strip().lower()
     if media_type == b"application/json":
         return "application/json"
@@ -91,10 +91,10 @@ def content_type_of(header: bytes) -> ContentType | None:
 
 
 def read(name: str, content_type: ContentType, body: Body) -> Event:
-    """Read the event called `name` from a body whose signature holds.
+    """Parse the event `name` from a body whose signature is valid.
 
-    Only what `app.domain.event` names is kept. Raises EventError when the body is not a JSON object
-    in UTF-8, is nested too deeply, or lacks what an event that Honk acts on must hold.
+    Keeps only the fields in `app.domain.event`. Raises EventError if the body is not a JSON object
+    in UTF-8, is nested too deeply, or lacks a required field of an event that Honk acts on.
     """
     text = body if content_type == "application/json" else _payload_field(body)
     _require_utf8(text)
@@ -107,7 +107,7 @@ def read(name: str, content_type: ContentType, body: Body) -> Event:
 
 
 def _decode(name: str, text: Body) -> Event:
-    """Some actions carry less than those that Honk acts on, and they may."""
+    """Actions that Honk ignores may lack required fields."""
     decoder = _acted_on.get(name)
     if decoder is not None:
         try:
@@ -121,7 +121,7 @@ def _decode(name: str, text: Body) -> Event:
 
 
 def _payload_field(body: Body) -> bytearray:
-    """Decode `payload=...` slice by slice: a list of all that stands between escapes is huge."""
+    """Decode `payload=...` in slices: unquoting it at once would build a huge list."""
     found = _PAYLOAD_FIELD.search(body)
     if found is None:
         raise EventError("The form holds no field called payload.")
@@ -143,7 +143,7 @@ def _slices(field: bytes) -> Iterator[bytes]:
 
 
 def _require_utf8(text: Body) -> None:
-    """The parser looks only at the strings that it keeps; the rest has to be UTF-8 too."""
+    """The parser validates only the strings it keeps; check all of it."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     view = memoryview(text)
     try:
