@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 import click
 
 from app.playground.github import GitHub
-from app.playground.github.world import CheckRun, SimulatedIssue
+from app.playground.github.records import CheckRun
+from app.playground.github.world import SimulatedIssue
 from app.playground.model import ScriptedModel
 
 POLL_SECONDS = 0.05

@@ -21,7 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import log_events
-from app.playground.github.webhooks import SimulatedDelivery
+from app.playground.github.deliveries import SimulatedDelivery
 from app.playground.model import ScriptedTurn
 from tests.faults.points import PATIENT, demand, failed
 from tests.support import postgres

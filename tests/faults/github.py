@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.playground.github.api import RequestRecord
 from app.playground.github.faults import UNICORN, AnswerFault, Faults
+from app.playground.github.request_log import RequestRecord
 from tests.faults.points import Point, demand, demand_the_usual_end, over
 from tests.support.house import FINISH, FIX, House, Subject, open_house, script
 

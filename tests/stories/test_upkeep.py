@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from app import log_events
-from app.playground.github.webhooks import SimulatedDelivery
+from app.playground.github.deliveries import SimulatedDelivery
 from tests.support.house import FINISH, FIX, House, Subject, open_house_of_one_worker, script
 
 DAY = 86_400

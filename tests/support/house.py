@@ -27,7 +27,8 @@ import sqlalchemy as sa
 
 from app import log_events
 from app.playground.github import GitHub, serve
-from app.playground.github.world import CheckRun, SimulatedComment, SimulatedIssue
+from app.playground.github.records import CheckRun
+from app.playground.github.world import SimulatedComment, SimulatedIssue
 from app.playground.model import ModelScript, ScriptedModel, ScriptedTurn
 from app.playground.pages import github_with_pages
 from app.playground.run import (

@@ -25,7 +25,7 @@ from pathlib import Path
 from jsonschema import Draft202012Validator
 
 from app.playground.github import GitHub, RequestRecord
-from app.playground.github.webhooks import SimulatedDelivery
+from app.playground.github.deliveries import SimulatedDelivery
 from tests.support.graphql_schema import graphql_problems
 from tests.support.schemas import (
     COMBINED,

@@ -1,10 +1,10 @@
 """A GitHub on your own machine: stateful, over real git, refusing what GitHub refuses."""
 
-from .api import RequestRecord
+from .accounts import AppRegistration
 from .people import RefusedError
 from .records import OtherCi
+from .request_log import RequestRecord
 from .server import serve
 from .simulator import GitHub
-from .world import AppRegistration
 
 __all__ = ["AppRegistration", "GitHub", "OtherCi", "RefusedError", "RequestRecord", "serve"]

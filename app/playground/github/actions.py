@@ -6,6 +6,7 @@ Outside contract: https://docs.github.com/rest/actions/workflow-runs
 
 from __future__ import annotations
 
+from .accounts import User
 from .api import Answer, ApiEndpoint, Call
 from .checks import (
     announce_run,
@@ -15,11 +16,12 @@ from .checks import (
     pulls_of,
     suite_state,
 )
-from .records import ACTIONS, SimulatedWorkflowRun
+from .records import ACTIONS, CheckRun, SimulatedWorkflowRun
 from .refusals import Refusal, not_found
 from .shapes import html_url, moment, node_id, repository_shape, repository_url, user_shape
 from .signed import signed_url
-from .world import CheckRun, Json, Repository, User, World
+from .webhooks import emit
+from .world import Json, Repository, World
 
 _WAITS = "action_required"
 _LOG_SECONDS = 60
@@ -97,7 +99,7 @@ def _announce(world: World, repository: Repository, run: SimulatedWorkflowRun, a
         "workflow_run": _shape(world, repository, run),
         "workflow": _workflow_shape(world, repository, run),
     }
-    world.webhooks.emit(repository, "workflow_run", action, run.actor, payload)
+    emit(world, repository, "workflow_run", action, run.actor, payload)
 
 
 # -- shapes

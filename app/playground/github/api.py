@@ -9,37 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlencode
 
+from .accounts import ApiCaller, User
 from .refusals import Moved, Refusal, invalid_request, no_permission, not_found, validation
-from .world import Json, Repository, SimulatedIssue, Token, User, World
+from .world import Json, Repository, SimulatedIssue, World
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ApiCaller:
-    """Who asks: nobody, a person, the App itself (by JWT) or one of its installations."""
-
-    kind: Literal["nobody", "person", "app", "installation"]
-    user: User | None = None
-    token: Token | None = None
-
-    @property
-    def name(self) -> str:
-        """The login, for logs and words."""
-        return self.user.login if self.user else ""
-
-    @property
-    def counted_as(self) -> str:
-        """Whose hour it is: each installation has one of its own.
-
-        https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
-        """
-        installation = self.token.installation if self.token else None
-        return f"{self.name} {installation.id}" if installation else self.name
 
 
 @dataclass
@@ -49,26 +26,6 @@ class Answer:
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class RequestRecord:
-    """One request and its answer, as the log keeps them. `path` is as the client wrote it."""
-
-    method: str
-    template: str
-    path: str
-    query: dict[str, str]
-    body: Any
-    status: int
-    answer: Any
-    token_kind: str
-    who: str
-    at: datetime
-    is_json: bool = True
-    """Off for answers of another media type, whose `answer` is None."""
-    fault: bool = False
-    """An order in `faults` made this answer."""
 
 
 @dataclass

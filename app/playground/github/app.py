@@ -47,9 +47,11 @@ from . import (
     statuses,
     webhooks,
 )
-from .api import Answer, ApiCaller, Call, RequestRecord, Router, answer
+from .accounts import ApiCaller
+from .api import Answer, Call, Router, answer
 from .faults import AnswerFault
 from .refusals import Refusal, not_found
+from .request_log import RequestRecord
 from .world import RateLimit, World
 
 ROUTER = Router(
@@ -178,7 +180,7 @@ class Front:
         """Nothing for who has it already; that costs nothing of the rate limit either."""
         if request.method != "GET" or result.status != _OK:
             return result
-        result.headers["ETag"] = limits.tag(actor, result)
+        result.headers["ETag"] = limits.tag(actor, result.body)
         if not limits.is_known(request.headers.get("if-none-match", ""), result.headers["ETag"]):
             return result
         self._rate(actor).used -= 1

@@ -18,7 +18,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from .api import Answer, ApiCaller, ApiEndpoint, Call, covers
+from .accounts import ApiCaller, SimulatedInstallation, Token, User
+from .api import Answer, ApiEndpoint, Call, covers
 from .refusals import Moved, Refusal, invalid_request, not_found
 from .shapes import (
     app_shape,
@@ -27,7 +28,7 @@ from .shapes import (
     installation_shape,
     moment,
 )
-from .world import Json, Repository, SimulatedInstallation, Token, User, World
+from .world import Json, Repository, World
 
 TOKEN_LIFE = timedelta(hours=1)
 _LONGEST_JWT = 600

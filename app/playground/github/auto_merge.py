@@ -5,10 +5,11 @@ Outside contract: https://docs.github.com/graphql/reference/mutations#enablepull
 
 from __future__ import annotations
 
+from .accounts import User
 from .conversation import add_event, announce
 from .refusals import Refusal
 from .rules import mergeable_state
-from .world import AutoMerge, Repository, SimulatedIssue, SimulatedPullRequest, User, World
+from .world import AutoMerge, Repository, SimulatedIssue, SimulatedPullRequest, World
 
 
 async def enable(

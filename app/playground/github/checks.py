@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from .accounts import User
 from .api import Answer, ApiEndpoint, Call
 from .git import ZERO, SimulatedCommit
+from .records import CheckRun, CheckSuite
 from .refusals import Refusal, invalid_request, not_found, validation
 from .shapes import (
     app_shape,
@@ -18,16 +20,8 @@ from .shapes import (
     repository_shape,
     repository_url,
 )
-from .world import (
-    CheckRun,
-    CheckSuite,
-    Json,
-    Repository,
-    SimulatedIssue,
-    SimulatedPullRequest,
-    User,
-    World,
-)
+from .webhooks import emit
+from .world import Json, Repository, SimulatedIssue, SimulatedPullRequest, World
 
 STATUSES = ("queued", "in_progress", "completed", "waiting", "requested", "pending")
 CONCLUSIONS = (
@@ -170,7 +164,7 @@ def announce_run(
     """Send `check_run`, which carries its suite."""
     shape = run_shape(world, repository, run)
     shape["check_suite"] = suite_shape(world, repository, run.suite)
-    world.webhooks.emit(repository, "check_run", action, actor, {"check_run": shape} | more)
+    emit(world, repository, "check_run", action, actor, {"check_run": shape} | more)
 
 
 def announce_suite(
@@ -178,7 +172,7 @@ def announce_suite(
 ) -> None:
     """Send `check_suite`."""
     shape = suite_shape(world, repository, suite)
-    world.webhooks.emit(repository, "check_suite", action, actor, {"check_suite": shape})
+    emit(world, repository, "check_suite", action, actor, {"check_suite": shape})
 
 
 async def request_suite(

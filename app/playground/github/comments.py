@@ -25,6 +25,7 @@ from .shapes import (
     user_shape,
     via_app,
 )
+from .webhooks import emit
 from .world import Json, Reaction, Repository, SimulatedComment, SimulatedIssue, World
 
 
@@ -69,7 +70,7 @@ def _announce(
         "issue": issue_shape(call.world, call.repository, issue),
         "comment": comment_shape(call.world, call.repository, issue, comment),
     }
-    call.world.webhooks.emit(call.repository, "issue_comment", action, call.user, payload | more)
+    emit(call.world, call.repository, "issue_comment", action, call.user, payload | more)
 
 
 def _body(call: Call) -> str:

@@ -10,9 +10,10 @@ import secrets
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+from .accounts import User
 from .git import ChangedPath, Person, SimulatedCommit
 from .shapes import html_url, moment, node_id, optional_user, repository_url
-from .world import Json, Repository, User, World
+from .world import Json, Repository, World
 
 _STATUS = {"A": "added", "D": "removed", "M": "modified", "R": "renamed", "C": "copied"}
 

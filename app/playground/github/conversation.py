@@ -5,6 +5,7 @@ Outside contract: https://docs.github.com/rest/issues and https://docs.github.co
 
 from __future__ import annotations
 
+from .accounts import User
 from .api import Call
 from .refusals import Refusal
 from .shapes import (
@@ -20,6 +21,7 @@ from .shapes import (
     user_shape,
     via_app,
 )
+from .webhooks import emit
 from .world import (
     IssueEvent,
     Json,
@@ -27,7 +29,6 @@ from .world import (
     Repository,
     SimulatedIssue,
     SimulatedPullRequest,
-    User,
     World,
 )
 
@@ -220,11 +221,11 @@ def announce(
     """Send the event of a change: `pull_request` for a pull request, `issues` for an issue."""
     if issue.pull is None:
         payload: Json = {"issue": issue_shape(world, repository, issue)}
-        world.webhooks.emit(repository, "issues", action, actor, payload | more)
+        emit(world, repository, "issues", action, actor, payload | more)
         return
     shape = full_pull_shape(world, repository, issue, issue.pull)
     payload = {"number": issue.number, "pull_request": shape}
-    world.webhooks.emit(repository, "pull_request", action, actor, payload | more)
+    emit(world, repository, "pull_request", action, actor, payload | more)
 
 
 def close(

@@ -13,6 +13,7 @@ from .records import Deployment, DeploymentStatus
 from .refusals import Refusal, invalid_request, not_found, validation
 from .rules import check_states, state_of
 from .shapes import moment, node_id, repository_url, user_shape, via_app
+from .webhooks import emit
 from .world import Json, RequiredCheck
 
 _STATES = ("error", "failure", "inactive", "in_progress", "queued", "pending", "success")
@@ -103,7 +104,7 @@ async def create(call: Call) -> Answer:
     )
     repository.deployments[deployment.id] = deployment
     more = {"deployment": _shape(call, deployment), "workflow": None, "workflow_run": None}
-    world.webhooks.emit(repository, "deployment", "created", call.user, more)
+    emit(world, repository, "deployment", "created", call.user, more)
     return Answer(201, _shape(call, deployment))
 
 
@@ -231,7 +232,7 @@ def _add_status(
         "check_run": None,
         "workflow_run": None,
     }
-    world.webhooks.emit(call.repository, "deployment_status", "created", call.user, payload)
+    emit(world, call.repository, "deployment_status", "created", call.user, payload)
     return status
 
 

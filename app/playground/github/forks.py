@@ -5,11 +5,13 @@ Outside contract: https://docs.github.com/rest/repos/forks
 
 from __future__ import annotations
 
+from .accounts import User
 from .api import Answer, ApiEndpoint, Call
 from .git import Git
 from .refusals import Refusal, validation
 from .shapes import full_repository_shape
-from .world import Repository, User, World
+from .webhooks import emit
+from .world import Repository, World
 
 
 async def make_fork(
@@ -103,13 +105,12 @@ async def create_fork(call: Call) -> Answer:
     only = call.value("default_branch_only", bool, False)
     fork = await make_fork(call.world, call.repository, call.user, name, only_default=only)
     shape = full_repository_shape(call.world, fork)
-    hooks = call.world.webhooks
-    hooks.emit(call.repository, "fork", None, call.user, {"forkee": shape})
+    emit(call.world, call.repository, "fork", None, call.user, {"forkee": shape})
     return Answer(202, shape)
 
 
 async def delete_repository(call: Call) -> Answer:
-    call.world.webhooks.emit(call.repository, "repository", "deleted", call.user, {})
+    emit(call.world, call.repository, "repository", "deleted", call.user, {})
     forget(call.world, call.repository)
     return Answer(204)
 

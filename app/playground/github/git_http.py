@@ -17,7 +17,8 @@ from pathlib import Path
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from .api import ApiCaller, covers, has_permission, sees
+from .accounts import ApiCaller
+from .api import covers, has_permission, sees
 from .auth import actor_of
 from .forks import open_to
 from .git import ZERO

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .accounts import User
 from .api import Call
 from .conversation import issue_page
 from .heads import closing_numbers
@@ -23,7 +24,6 @@ from .world import (
     SimulatedIssue,
     SimulatedPullRequest,
     SimulatedReview,
-    User,
 )
 
 _ROLLUP = {"failure": "FAILURE", "pending": "PENDING"}

@@ -7,12 +7,14 @@ import re
 from markdown_it import MarkdownIt
 
 from . import actions, auto_merge, checks, rules, threads
+from .accounts import User
 from .commits import push_commit_shape
 from .conversation import add_event, announce, close
 from .git import ZERO
 from .refusals import Refusal
 from .shapes import html_url
-from .world import Json, Repository, SimulatedIssue, SimulatedPullRequest, Size, User, World
+from .webhooks import emit
+from .world import Json, Repository, SimulatedIssue, SimulatedPullRequest, Size, World
 
 _MOST_COMMITS = 20
 """Commits that one push event tells of here (GitHub: 2048)."""
@@ -85,7 +87,7 @@ async def _announce_push(
         "head_commit": commits[-1] if commits else None,
         "pusher": {"name": actor.login, "email": actor.email},
     }
-    world.webhooks.emit(repository, "push", None, actor, payload)
+    emit(world, repository, "push", None, actor, payload)
     return [] if created else [str(commit["message"]) for commit in commits]
 
 

@@ -6,11 +6,12 @@ https://docs.github.com/webhooks/webhook-events-and-payloads#installation
 
 from __future__ import annotations
 
+from .accounts import SimulatedInstallation, User
 from .api import Answer, ApiEndpoint, Call, sees
 from .auth import find_installation
 from .refusals import Refusal, not_found
 from .shapes import full_repository_shape, installation_shape, node_id, user_shape
-from .world import Json, Repository, SimulatedInstallation, User, World
+from .world import Json, Repository, World
 
 
 def repositories_of(world: World, installation: SimulatedInstallation) -> list[Repository]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from .accounts import User
 from .api import Answer, ApiEndpoint, Call, limited
 from .comments import comment_shape
 from .conversation import BODY_LIMIT, add_event, announce, close, issue_shape, next_number
 from .labels import attach, detach
 from .refusals import Refusal, custom, no_permission, not_found, validation
 from .shapes import app_shape, moment, node_id, repository_url, user_shape, via_app
-from .world import IssueEvent, Json, SimulatedIssue, SimulatedPullRequest, User
+from .world import IssueEvent, Json, SimulatedIssue, SimulatedPullRequest
 
 _TITLE_LIMIT = 256
 _MOST_ASSIGNEES = 10

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from .api import ApiCaller, has_permission, sees
+from .accounts import ApiCaller
+from .api import has_permission, sees
 from .git_http import identify
 from .signed import PRIVATE_SECONDS, is_good, signed_url
 from .world import Repository, World

@@ -11,12 +11,10 @@ import json
 import re
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
+from .accounts import ApiCaller
 from .refusals import Refusal
-
-if TYPE_CHECKING:
-    from .api import Answer, ApiCaller
 
 MINUTE, HOUR = 60, 3600
 CONTENT_A_MINUTE, CONTENT_AN_HOUR = 80, 500
@@ -75,11 +73,11 @@ def _owner(actor: ApiCaller) -> str:
     return actor.name
 
 
-def tag(actor: ApiCaller, result: Answer) -> str:
-    """The ETag of an answer, which is another one for every token."""
+def tag(actor: ApiCaller, body: Any) -> str:
+    """The ETag of a response body; it differs for every token."""
     text = actor.token.text if actor.token else actor.name
-    body = result.body if isinstance(result.body, bytes) else json.dumps(result.body).encode()
-    return f'W/"{hashlib.sha256(text.encode() + body).hexdigest()}"'
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return f'W/"{hashlib.sha256(text.encode() + content).hexdigest()}"'
 
 
 def is_known(wanted: str, tag: str) -> bool:

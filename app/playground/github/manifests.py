@@ -21,10 +21,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from .accounts import AppRegistration
 from .api import Answer, ApiEndpoint, Call
 from .refusals import not_found
 from .shapes import app_shape
-from .world import AppRegistration, Json, World
+from .world import Json, World
 
 _CODE_LIFE = timedelta(hours=1)
 _NAME_LIMIT = 34

@@ -6,6 +6,7 @@ and the event https://docs.github.com/webhooks/webhook-events-and-payloads#merge
 
 from __future__ import annotations
 
+from .accounts import User
 from .checks import head_commit_shape
 from .commits import git_person, web_flow_person, write_commit
 from .conversation import add_event, announce
@@ -13,7 +14,8 @@ from .git import ZERO
 from .heads import finish_merge, move_ref, moved
 from .refusals import Refusal
 from .rules import check_states, merged_tree, needs_of, state_of, unmet
-from .world import Json, QueueEntry, Repository, SimulatedIssue, SimulatedPullRequest, User, World
+from .webhooks import emit
+from .world import Json, QueueEntry, Repository, SimulatedIssue, SimulatedPullRequest, World
 
 WORDS = "Changes must be made through the merge queue"
 """What a direct merge is refused with."""
@@ -95,7 +97,7 @@ async def _tell(
         "base_ref": f"refs/heads/{branch}",
         "head_commit": head_commit_shape(await repository.git.commit(entry.head_sha)),
     }
-    world.webhooks.emit(repository, "merge_group", action, who, {"merge_group": group} | more)
+    emit(world, repository, "merge_group", action, who, {"merge_group": group} | more)
 
 
 async def dequeue(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import merge_queue
+from .accounts import User
 from .api import Answer, ApiEndpoint, Call, has_permission
 from .commits import git_person, web_flow_person, write_commit
 from .conversation import add_event, announce
@@ -18,7 +19,7 @@ from .pulls import find_pull
 from .refusals import Refusal, no_permission, not_found
 from .rules import is_behind, is_protected, merged_tree, needs_of, refuse, unmet
 from .shapes import html_url
-from .world import AutoMerge, Repository, SimulatedIssue, SimulatedPullRequest, User, World
+from .world import AutoMerge, Repository, SimulatedIssue, SimulatedPullRequest, World
 
 METHODS = ("merge", "squash", "rebase")
 _NOT_ALLOWED = {

@@ -10,6 +10,7 @@ from .api import Answer, ApiEndpoint, Call
 from .conversation import add_event, announce, issue_shape, next_number
 from .refusals import Refusal
 from .shapes import full_repository_shape
+from .webhooks import emit
 from .world import Json, Repository, ReviewThread, SimulatedComment, SimulatedIssue, SimulatedReview
 
 LOCK_REASONS = ("off-topic", "too heated", "resolved", "spam")
@@ -66,7 +67,7 @@ def transfer(
         "new_repository": full_repository_shape(world, target),
     }
     payload: Json = {"issue": before, "changes": changes}
-    world.webhooks.emit(source, "issues", "transferred", call.user, payload)
+    emit(world, source, "issues", "transferred", call.user, payload)
     add_event(world, moved, "transferred", call.user)
     changes = {"old_issue": before, "old_repository": full_repository_shape(world, source)}
     announce(world, target, moved, "opened", call.user, changes=changes)

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from . import moderation
-from .api import ApiCaller, Call
+from .accounts import ApiCaller
+from .api import Call
 from .commits import git_person, write_commit
 from .forks import may_push
 from .git import ZERO

@@ -6,6 +6,7 @@ Outside contract: https://docs.github.com/rest/pulls
 from __future__ import annotations
 
 from . import auto_merge
+from .accounts import User
 from .api import Answer, ApiEndpoint, Call, limited
 from .commits import commit_shape, file_shape
 from .conversation import (
@@ -22,7 +23,7 @@ from .issues import set_state
 from .refusals import Refusal, custom, not_found, validation
 from .rules import mergeable_state
 from .shapes import user_shape
-from .world import Json, Repository, SimulatedIssue, SimulatedPullRequest, User
+from .world import Json, Repository, SimulatedIssue, SimulatedPullRequest
 
 _TITLE_LIMIT = 256
 _MOST_DIFF_LINES = 20_000

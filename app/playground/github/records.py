@@ -1,13 +1,13 @@
-"""What is said of commits besides checks: statuses, deployments, the workflow runs of Actions."""
+"""What is recorded about commits: check runs, statuses, deployments, workflow runs of Actions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .world import CheckRun, CheckSuite, User
+from .accounts import User
+from .git import SimulatedCommit
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,49 @@ class OtherCi:
     annotations: list[dict[str, Any]] = field(default_factory=list)
     log: str = ""
     workflow_id: int = 0
+
+
+@dataclass(eq=False)
+class CheckSuite:
+    """The check runs of the App on one commit."""
+
+    id: int
+    head_sha: str
+    head_branch: str | None
+    before: str
+    created_at: datetime
+    updated_at: datetime
+    commit: SimulatedCommit
+    runs: list[CheckRun] = field(default_factory=list)
+    app: OtherApp | None = None
+    """Whose it is; None is our App."""
+    settled: str | None = None
+    """A conclusion without runs, as where Actions wait for approval."""
+
+
+@dataclass(eq=False)
+class CheckRun:
+    """A check run."""
+
+    id: int
+    suite: CheckSuite
+    name: str
+    status: str
+    conclusion: str | None
+    started_at: str
+    completed_at: str | None
+    external_id: str | None = None
+    details_url: str | None = None
+    title: str | None = None
+    summary: str | None = None
+    text: str | None = None
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+    actions: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def head_sha(self) -> str:
+        """The commit it speaks of."""
+        return self.suite.head_sha
 
 
 @dataclass(eq=False)

@@ -5,12 +5,14 @@ Outside contract: https://docs.github.com/rest/repos and https://docs.github.com
 
 from __future__ import annotations
 
+from .accounts import User
 from .api import Answer, ApiEndpoint, Call
 from .commits import commit_shape, file_shape
 from .conversation import pull_shape
 from .refusals import Refusal, custom, not_found
 from .shapes import full_repository_shape, html_url, repository_url, user_shape
-from .world import LEVELS, Json, Repository, User, World
+from .webhooks import emit
+from .world import LEVELS, Json, Repository, World
 
 _FOLDED = {"maintain": "write", "triage": "read"}
 """Levels that the old `permission` field does not know."""
@@ -64,7 +66,7 @@ async def edit_repository(call: Call) -> Answer:
         await repository.git.run("symbolic-ref", "HEAD", f"refs/heads/{branch}")
     if repository.archived != was_archived:
         action = "archived" if repository.archived else "unarchived"
-        call.world.webhooks.emit(repository, "repository", action, call.user, {})
+        emit(call.world, repository, "repository", action, call.user, {})
     return await get_repository(call)
 
 
@@ -81,7 +83,7 @@ def _rename(call: Call, name: str) -> None:
     repository.name = name
     world.repositories[new] = repository
     changes = {"repository": {"name": {"from": old}}}
-    world.webhooks.emit(repository, "repository", "renamed", call.user, {"changes": changes})
+    emit(world, repository, "repository", "renamed", call.user, {"changes": changes})
 
 
 def _edit_merging(call: Call) -> None:

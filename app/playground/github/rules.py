@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .api import Answer, ApiCaller, ApiEndpoint, Call, has_permission
+from .accounts import ApiCaller, User
+from .api import Answer, ApiEndpoint, Call, has_permission
 from .forks import open_to
 from .push_rules import Move, Violation, applies, violations
 from .refusals import Refusal, invalid_request, not_found
@@ -26,7 +27,6 @@ from .world import (
     Ruleset,
     SimulatedIssue,
     SimulatedPullRequest,
-    User,
     World,
 )
 

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from .accounts import SimulatedInstallation, User
 from .records import OtherApp
 from .signed import with_images
-from .world import Json, Label, Repository, SimulatedInstallation, User, World
+from .world import Json, Label, Repository, World
 
 _USER_LINKS = {
     "followers_url": "/followers",

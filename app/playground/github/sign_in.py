@@ -19,8 +19,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.responses import Response as Answered
 from starlette.routing import Route
 
+from .accounts import Token, User
 from .records import OAuthCode
-from .world import Json, Token, User, World
+from .world import Json, World
 
 _CODE_LIFE = timedelta(minutes=10)
 _TOKEN_LIFE = timedelta(hours=8)

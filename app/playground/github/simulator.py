@@ -20,26 +20,17 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from starlette.routing import BaseRoute
 
 from . import actions, attachments, auth, checks, graphql, installations, lfs, merging, sign_in
-from .api import ApiCaller, Call, RequestRecord, answer
+from .accounts import ApiCaller, AppRegistration, Clock, SimulatedInstallation, User
+from .api import Call, answer
 from .app import ROUTER, Front, Observer
+from .deliveries import SimulatedDelivery
 from .faults import Faults
 from .git import Git
 from .people import PlaygroundPeople, RefusedError
-from .records import OtherCi
+from .records import CheckRun, OtherCi
 from .refusals import Refusal
-from .webhooks import SimulatedDelivery, Webhooks
-from .world import (
-    LEVELS,
-    AppRegistration,
-    CheckRun,
-    Clock,
-    Repository,
-    SimulatedComment,
-    SimulatedInstallation,
-    SimulatedIssue,
-    User,
-    World,
-)
+from .request_log import RequestRecord
+from .world import LEVELS, Repository, SimulatedComment, SimulatedIssue, World
 
 
 class GitHub(PlaygroundPeople):
@@ -47,7 +38,6 @@ class GitHub(PlaygroundPeople):
 
     def __init__(self, world: World, pages: Sequence[BaseRoute] = ()) -> None:
         self.world = world
-        world.webhooks = Webhooks(world)
         world.followers.append(lambda: merging.settle(world))
         self._front = Front(world, pages)
 

@@ -11,6 +11,7 @@ from .records import CommitStatus
 from .refusals import Refusal, invalid_request, validation
 from .rules import is_protected
 from .shapes import moment, node_id, repository_shape, repository_url, user_shape
+from .webhooks import emit
 from .world import Json
 
 _STATES = ("error", "failure", "pending", "success")
@@ -86,7 +87,7 @@ async def _announce(call: Call, status: CommitStatus) -> None:
             for name in names
         ],
     }
-    world.webhooks.emit(repository, "status", None, call.user, payload)
+    emit(world, repository, "status", None, call.user, payload)
 
 
 async def _of_commit(call: Call) -> tuple[str, list[CommitStatus]]:

@@ -5,10 +5,12 @@ Outside contract: https://docs.github.com/rest/pulls/comments
 
 from __future__ import annotations
 
+from .accounts import User
 from .conversation import add_event, issue_page, pull_shape, reactions_shape
 from .diffs import find_line, follow_line, read_patch
 from .git import ChangedPath, Git
 from .shapes import association, body_texts, moment, node_id, repository_url, user_shape
+from .webhooks import emit
 from .world import (
     Json,
     Repository,
@@ -17,7 +19,6 @@ from .world import (
     SimulatedIssue,
     SimulatedPullRequest,
     SimulatedReview,
-    User,
     World,
 )
 
@@ -132,8 +133,7 @@ def announce_review(
         "review": shape | {"state": review.state.lower()},
         "pull_request": pull_shape(world, repository, issue, issue.pull),
     }
-    hooks = world.webhooks
-    hooks.emit(repository, "pull_request_review", action, actor, payload | more)
+    emit(world, repository, "pull_request_review", action, actor, payload | more)
 
 
 def announce_review_comment(
@@ -153,8 +153,7 @@ def announce_review_comment(
         "comment": review_comment_shape(world, repository, issue, thread, comment),
         "pull_request": pull_shape(world, repository, issue, issue.pull),
     }
-    hooks = world.webhooks
-    hooks.emit(repository, "pull_request_review_comment", action, actor, payload | more)
+    emit(world, repository, "pull_request_review_comment", action, actor, payload | more)
 
 
 def announce_thread(
@@ -175,8 +174,7 @@ def announce_thread(
         "thread": {"node_id": node_id("PRRT", thread.id), "comments": shapes},
         "pull_request": pull_shape(world, repository, issue, issue.pull),
     }
-    hooks = world.webhooks
-    hooks.emit(repository, "pull_request_review_thread", action, actor, payload)
+    emit(world, repository, "pull_request_review_thread", action, actor, payload)
 
 
 # -- pushes

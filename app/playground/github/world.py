@@ -9,139 +9,32 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from .accounts import AppRegistration, Clock, SimulatedInstallation, Token, User
+from .deliveries import Webhooks
 from .faults import Faults
-from .git import Git, SimulatedCommit
+from .git import Git
 from .limits import Limits
 from .records import (
     Attachment,
+    CheckRun,
+    CheckSuite,
     CommitStatus,
     Deployment,
     Desk,
-    OtherApp,
     OtherCi,
     SimulatedWorkflowRun,
 )
 from .refusals import not_found
-
-if TYPE_CHECKING:
-    from .api import RequestRecord
-    from .webhooks import Webhooks
+from .request_log import RequestRecord
 
 LEVELS = ("none", "read", "triage", "write", "maintain", "admin")
 """What a person may do in a repository, from the least to the most."""
 
 Json = dict[str, Any]
-
-
-class Clock:
-    """The time GitHub goes by: the machine's, moved forward by `advance`."""
-
-    def __init__(self) -> None:
-        self._offset = timedelta()
-
-    def advance(self, seconds: float) -> None:
-        """Let this many seconds pass at once: tokens expire, limits are renewed."""
-        self._offset += timedelta(seconds=seconds)
-
-    def now(self) -> datetime:
-        """The time in UTC, in whole seconds as GitHub tells it."""
-        return (datetime.now(UTC) + self._offset).replace(microsecond=0)
-
-    def timestamp(self) -> float:
-        """Seconds since 1970, with fractions."""
-        return (datetime.now(UTC) + self._offset).timestamp()
-
-
-@dataclass(eq=False)
-class User:
-    """An account: a person (`User`) or an App's bot (`Bot`)."""
-
-    id: int
-    login: str
-    type: Literal["User", "Bot"] = "User"
-    name: str | None = None
-
-    @property
-    def email(self) -> str:
-        """The address that GitHub gives to commits made on its pages."""
-        return f"{self.id}+{self.login}@users.noreply.github.com"
-
-
-@dataclass(frozen=True)
-class AppRegistration:
-    """An App as registered. `permissions` are what every installation grants."""
-
-    app_id: int
-    slug: str
-    private_key_pem: str
-    webhook_secret: str
-    permissions: dict[str, str] = field(
-        default_factory=lambda: {
-            "contents": "write",
-            "issues": "write",
-            "pull_requests": "write",
-            "checks": "write",
-            "deployments": "write",
-            "merge_queues": "write",
-            "metadata": "read",
-            "actions": "read",
-            "statuses": "read",
-        }
-    )
-    events: tuple[str, ...] = (
-        "issues",
-        "issue_comment",
-        "pull_request",
-        "pull_request_review",
-        "pull_request_review_comment",
-        "check_run",
-        "check_suite",
-        "workflow_run",
-        "push",
-        "deployment_status",
-        "release",
-        "merge_group",
-    )
-    name: str = ""
-    client_secret: str = "playground-client-secret"
-    callback_urls: tuple[str, ...] = ()
-    """Where people may be sent after signing in; none is anywhere."""
-
-    @property
-    def client_id(self) -> str:
-        """What it is called when people sign in."""
-        return f"Iv23li{self.app_id:014d}"
-
-
-@dataclass(eq=False)
-class SimulatedInstallation:
-    """The App on one account. `permissions` are what was granted, None all that it asks for."""
-
-    id: int
-    account: User
-    created_at: datetime
-    suspended_at: datetime | None = None
-    suspended_by: User | None = None
-    permissions: dict[str, str] | None = None
-
-
-@dataclass(eq=False)
-class Token:
-    """A credential. `installation` is None for a person's own token."""
-
-    text: str
-    user: User
-    expires_at: datetime | None = None
-    installation: SimulatedInstallation | None = None
-    permissions: dict[str, str] = field(default_factory=dict)
-    repositories: frozenset[int] | None = None
-    """Ids of the repositories it is narrowed to; None is all of the installation."""
-    via_app: bool = False
-    """A person's token by way of the App, which can do no more than both may."""
 
 
 @dataclass(eq=False)
@@ -353,49 +246,6 @@ class SimulatedIssue:
         return [label.name for label in self.labels]
 
 
-@dataclass(eq=False)
-class CheckSuite:
-    """The check runs of the App on one commit."""
-
-    id: int
-    head_sha: str
-    head_branch: str | None
-    before: str
-    created_at: datetime
-    updated_at: datetime
-    commit: SimulatedCommit
-    runs: list[CheckRun] = field(default_factory=list)
-    app: OtherApp | None = None
-    """Whose it is; None is our App."""
-    settled: str | None = None
-    """A conclusion without runs, as where Actions wait for approval."""
-
-
-@dataclass(eq=False)
-class CheckRun:
-    """A check run."""
-
-    id: int
-    suite: CheckSuite
-    name: str
-    status: str
-    conclusion: str | None
-    started_at: str
-    completed_at: str | None
-    external_id: str | None = None
-    details_url: str | None = None
-    title: str | None = None
-    summary: str | None = None
-    text: str | None = None
-    annotations: list[Json] = field(default_factory=list)
-    actions: list[Json] = field(default_factory=list)
-
-    @property
-    def head_sha(self) -> str:
-        """The commit it speaks of."""
-        return self.suite.head_sha
-
-
 @dataclass(frozen=True)
 class RequiredCheck:
     """A status or check run that must be good; `app_id` None takes it from anybody."""
@@ -570,10 +420,10 @@ class World:
         self.attachments: dict[str, Attachment] = {}
         self.rate_limit = 5000
         self.rates: dict[str, RateLimit] = {}
-        self.webhooks: Webhooks
         self.followers: list[Callable[[], Awaitable[None]]] = []
         """Called after everything that may have changed something."""
         self._ids = itertools.count(100_001)
+        self.webhooks = Webhooks(self.clock, self.new_id, lambda: self.app)
         self.created_at = self.clock.now()
         self.web_flow = User(19_864_447, "web-flow", "User", "GitHub")
         self.register(app)

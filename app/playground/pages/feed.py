@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.playground.github.world import Repository, SimulatedIssue, User, World
+from app.playground.github.accounts import User
+from app.playground.github.world import Repository, SimulatedIssue, World
 
 from .markdown import mentions, plain
 

@@ -10,10 +10,11 @@ from typing import Any
 from markupsafe import Markup
 
 from app.playground.github import GitHub
+from app.playground.github.accounts import User
 from app.playground.github.git import SimulatedCommit
+from app.playground.github.records import CheckRun
 from app.playground.github.shapes import node_id
 from app.playground.github.world import (
-    CheckRun,
     IssueEvent,
     Json,
     Reaction,
@@ -23,7 +24,6 @@ from app.playground.github.world import (
     SimulatedIssue,
     SimulatedPullRequest,
     SimulatedReview,
-    User,
     World,
 )
 

@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from app.playground.github import GitHub
-from app.playground.github.world import Repository, User, World
+from app.playground.github.accounts import User
+from app.playground.github.world import Repository, World
 
 from .feed import Notice, notices
 from .reading import EMOJI, Diffs, Reader, role_of, state_of

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
+from app.playground.github.accounts import User
 from app.playground.github.git import Git
-from app.playground.github.world import Repository, User, World
+from app.playground.github.world import Repository, World
 
 from . import markdown
 

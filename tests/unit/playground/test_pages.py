@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from app.playground.github import AppRegistration, GitHub, serve
-from app.playground.github.world import CheckRun
+from app.playground.github.records import CheckRun
 from app.playground.pages import github_with_pages
 
 REPO = "octo/sample"

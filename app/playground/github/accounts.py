@@ -1,0 +1,137 @@
+"""Who uses the simulated GitHub: accounts, the App with its installations, tokens, callers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+
+class Clock:
+    """The time GitHub goes by: the machine's, moved forward by `advance`."""
+
+    def __init__(self) -> None:
+        self._offset = timedelta()
+
+    def advance(self, seconds: float) -> None:
+        """Let this many seconds pass at once: tokens expire, limits are renewed."""
+        self._offset += timedelta(seconds=seconds)
+
+    def now(self) -> datetime:
+        """The time in UTC, in whole seconds as GitHub tells it."""
+        return (datetime.now(UTC) + self._offset).replace(microsecond=0)
+
+    def timestamp(self) -> float:
+        """Seconds since 1970, with fractions."""
+        return (datetime.now(UTC) + self._offset).timestamp()
+
+
+@dataclass(eq=False)
+class User:
+    """An account: a person (`User`) or an App's bot (`Bot`)."""
+
+    id: int
+    login: str
+    type: Literal["User", "Bot"] = "User"
+    name: str | None = None
+
+    @property
+    def email(self) -> str:
+        """The address that GitHub gives to commits made on its pages."""
+        return f"{self.id}+{self.login}@users.noreply.github.com"
+
+
+@dataclass(frozen=True)
+class AppRegistration:
+    """An App as registered. `permissions` are what every installation grants."""
+
+    app_id: int
+    slug: str
+    private_key_pem: str
+    webhook_secret: str
+    permissions: dict[str, str] = field(
+        default_factory=lambda: {
+            "contents": "write",
+            "issues": "write",
+            "pull_requests": "write",
+            "checks": "write",
+            "deployments": "write",
+            "merge_queues": "write",
+            "metadata": "read",
+            "actions": "read",
+            "statuses": "read",
+        }
+    )
+    events: tuple[str, ...] = (
+        "issues",
+        "issue_comment",
+        "pull_request",
+        "pull_request_review",
+        "pull_request_review_comment",
+        "check_run",
+        "check_suite",
+        "workflow_run",
+        "push",
+        "deployment_status",
+        "release",
+        "merge_group",
+    )
+    name: str = ""
+    client_secret: str = "playground-client-secret"
+    callback_urls: tuple[str, ...] = ()
+    """Where people may be sent after signing in; none is anywhere."""
+
+    @property
+    def client_id(self) -> str:
+        """What it is called when people sign in."""
+        return f"Iv23li{self.app_id:014d}"
+
+
+@dataclass(eq=False)
+class SimulatedInstallation:
+    """The App on one account. `permissions` are what was granted, None all that it asks for."""
+
+    id: int
+    account: User
+    created_at: datetime
+    suspended_at: datetime | None = None
+    suspended_by: User | None = None
+    permissions: dict[str, str] | None = None
+
+
+@dataclass(eq=False)
+class Token:
+    """A credential. `installation` is None for a person's own token."""
+
+    text: str
+    user: User
+    expires_at: datetime | None = None
+    installation: SimulatedInstallation | None = None
+    permissions: dict[str, str] = field(default_factory=dict)
+    repositories: frozenset[int] | None = None
+    """Ids of the repositories it is narrowed to; None is all of the installation."""
+    via_app: bool = False
+    """A person's token by way of the App, which can do no more than both may."""
+
+
+@dataclass(frozen=True)
+class ApiCaller:
+    """Who asks: nobody, a person, the App itself (by JWT) or one of its installations."""
+
+    kind: Literal["nobody", "person", "app", "installation"]
+    user: User | None = None
+    token: Token | None = None
+
+    @property
+    def name(self) -> str:
+        """The login, for logs and words."""
+        return self.user.login if self.user else ""
+
+    @property
+    def counted_as(self) -> str:
+        """Whose hour it is: each installation has one of its own.
+
+        https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+        """
+        installation = self.token.installation if self.token else None
+        return f"{self.name} {installation.id}" if installation else self.name
