@@ -67,9 +67,11 @@ schema: .venv/dev                       ## docs/honk.schema.json, from the code
 	@$(BIN)/python -c 'from app.domain.policy import json_schema; print(json_schema(), end="")' \
 		> docs/honk.schema.json
 
-lock: .venv/dev                         ## bring both lock files up to the newest versions allowed
+lock: .venv/dev                         ## bring every lock file up to the newest versions allowed
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 --extra playground pyproject.toml -c requirements.lock -o requirements-playground.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 --extra dev pyproject.toml -c requirements.lock -o requirements-dev.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
@@ -86,9 +88,9 @@ toolchains: | .venv/bin/python
 .venv/bin/python: | system
 	@$(PYTHON) -m venv .venv
 
-.venv/runtime: requirements.lock | .venv/bin/python
+.venv/runtime: requirements-playground.lock | .venv/bin/python
 	@echo "Installing what Honk needs into .venv (once) ..."
-	@$(PIP_INSTALL) -r requirements.lock
+	@$(PIP_INSTALL) -r requirements-playground.lock
 	@touch $@
 
 .venv/dev: requirements-dev.lock pyproject.toml | .venv/bin/python

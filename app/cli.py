@@ -235,7 +235,15 @@ def playground(
     repo: Path | None, issue: Path | None, script: Path | None, port: int, once: bool
 ) -> None:
     """A GitHub on this machine, an issue on it, and Honk at work."""
-    from app.playground.run import Scene, play
+    try:
+        from app.playground.run import Scene, play
+    except ModuleNotFoundError as missing:
+        if missing.name != "graphql":
+            raise
+        raise UserError(
+            "The playground's packages are not installed.",
+            next_step="Install them: pip install 'honk-app[playground]'.",
+        ) from None
 
     if (repo is None) != (issue is None):
         raise click.UsageError("--repo and --issue go together.")

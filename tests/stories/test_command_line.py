@@ -54,6 +54,16 @@ def test_wrong_usage_is_two(arguments: list[str]) -> None:
     assert _honk(*arguments).returncode == 2
 
 
+def test_the_playground_names_the_packages_it_needs(tmp_path: Path) -> None:
+    absent = "raise ModuleNotFoundError('No module named graphql', name='graphql')"
+    (tmp_path / "graphql.py").write_text(absent)
+    path = os.pathsep.join((str(tmp_path), str(Path.cwd())))
+    done = _honk("playground", "--once", PYTHONPATH=path)
+    assert done.returncode == 1
+    assert "pip install 'honk-app[playground]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_what_is_missing_is_said_without_a_traceback(tmp_path: Path) -> None:
     done = _honk("serve", HONK_HOME=str(tmp_path))
     assert done.returncode == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -30,10 +31,11 @@ def test_every_requirement_is_one_version_with_hashes_and_no_address(name: str) 
     assert not re.search(r"^\s*(-i|-e|-f|--index|--extra|--find|--trusted)", text, re.M)
 
 
-def test_what_runs_is_what_the_tests_ran_with() -> None:
+@pytest.mark.parametrize("name", LOCKS[:-1])
+def test_what_runs_is_what_the_tests_ran_with(name: str) -> None:
     run, tested = (
-        {(each.name, each.rest): each for each in requirements((_ROOT / name).read_text("utf-8"))}
-        for name in LOCKS
+        {(each.name, each.rest): each for each in requirements((_ROOT / one).read_text("utf-8"))}
+        for one in (name, LOCKS[-1])
     )
     versions = {(each.name, each.version) for each in tested.values()}
     assert {(each.name, each.version) for each in run.values()} <= versions
@@ -41,10 +43,23 @@ def test_what_runs_is_what_the_tests_ran_with() -> None:
 
 def test_every_dependency_that_is_named_is_locked() -> None:
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    locked = {each.name for each in requirements((_ROOT / LOCKS[1]).read_text("utf-8"))}
-    named = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    locked = {each.name for each in requirements((_ROOT / LOCKS[-1]).read_text("utf-8"))}
+    named = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     names = {re.split(r"[\[<>=~!; ]", each)[0].lower() for each in named}
     assert names <= locked
+
+
+def test_production_installs_nothing_that_only_the_playground_needs() -> None:
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    only = {
+        re.split(r"[<>=~!; ]", each)[0] for each in project["optional-dependencies"]["playground"]
+    }
+    production, playground = (
+        {each.name for each in requirements((_ROOT / name).read_text("utf-8"))}
+        for name in LOCKS[:2]
+    )
+    assert only <= playground
+    assert not only & production
 
 
 def test_nothing_tells_people_to_install_the_other_honk() -> None:
