@@ -16,7 +16,7 @@ demo: .venv/runtime | system            ## a GitHub on this machine, an issue, a
 test: .venv/dev toolchains tests/contract/node_modules/.stamp | system    ## lint, types, floors and every story; ARGS go to pytest
 ifeq ($(strip $(ARGS)),)
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $$(.ci/skip-unchanged)
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
