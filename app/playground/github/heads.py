@@ -192,9 +192,8 @@ def _close_named(world: World, repository: Repository, actor: User, text: str) -
 
 def closing_numbers(text: str) -> list[int]:
     """The issues that a Markdown text closes; keywords count outside of code."""
-    said = (
-        token.content if token.type == "text" else "\n"
+    blocks = (
+        "".join(token.content if token.type == "text" else "\n" for token in block.children or ())
         for block in _PARSER.parse(text)
-        for token in block.children or ()
     )
-    return [int(found) for found in _CLOSING.findall("".join(said))]
+    return [int(found) for found in _CLOSING.findall("\n".join(blocks))]
