@@ -1,7 +1,7 @@
-"""The agent's tools: what the model is told of them, and what happens when it calls one.
+"""The agent's tools: their definitions for the model, and the handling of its calls.
 
-Whatever the model sends is checked first; what is wrong becomes an error in plain words that the
-model can act on, never an exception. The first two tools are the API's own types:
+Input from the model is validated first; invalid input becomes an error message that the model
+can act on, never an exception. The first two tools are the API's own types:
 https://platform.claude.com/docs/en/agents-and-tools/tool-use/bash-tool and `/text-editor-tool`.
 """
 
@@ -21,14 +21,14 @@ BASH_SECONDS = 600.0
 """The longest one command may take."""
 
 UNREADABLE = "not_json"
-"""What stands for a tool's input that is no JSON object: its text under this name."""
+"""Key that holds the raw text of a tool input that is not a JSON object."""
 
 OUTPUT_CHARACTERS = 30_000
-"""How much of one tool's output the model is shown."""
+"""Characters of one tool's output that the model sees."""
 
 
 class SandboxTools(Protocol):
-    """What a sandbox offers to the agent: `app.sandbox.spec.SandboxSession` as it is."""
+    """The part of `app.sandbox.spec.SandboxSession` that the agent's tools use."""
 
     async def bash(self, command: str, *, seconds: float) -> Completed: ...
     async def restart_bash(self) -> None: ...
@@ -82,28 +82,28 @@ class EditInput(_Input):
 
 
 class SearchInput(_Input):
-    """A regular expression and where to look for it."""
+    """A regular expression and the paths to search."""
 
     pattern: str = Field(min_length=1, max_length=2000)
     path: str = Field(default=".", min_length=1, max_length=4096)
 
 
 class VerifyInput(_Input):
-    """verify takes no words."""
+    """verify takes no arguments."""
 
 
 class SetupInput(_Input):
-    """setup takes no words either."""
+    """setup takes no arguments."""
 
 
 class PlanInput(_Input):
-    """The whole plan, each time."""
+    """The complete plan; each call replaces the previous one."""
 
     items: list[PlanItem] = Field(max_length=50)
 
 
 class AskInput(_Input):
-    """The question that ends the attempt until somebody answers."""
+    """The question that ends the attempt; an answer starts the next one."""
 
     question: str = Field(min_length=1, max_length=10_000)
 
@@ -186,7 +186,7 @@ TOOLS: tuple[dict[str, Any], ...] = (
         "how_to_check",
     ),
 )
-"""The definitions that go to the API, always in this order: the prompt cache depends on it."""
+"""The definitions sent to the API. Keep their order: the prompt cache depends on it."""
 
 _INPUTS: dict[str, type[_Input]] = {
     "bash": BashInput,
@@ -200,12 +200,12 @@ _INPUTS: dict[str, type[_Input]] = {
 }
 
 TOUCHES_THE_TREE = frozenset({"bash", "str_replace_based_edit_tool", "verify", "setup"})
-"""The tools after which the work tree may be another."""
+"""The tools that may change the work tree."""
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """One `tool_use` block. `input` is what the model sent, unchecked."""
+    """One `tool_use` block. `input` comes from the model and is not validated."""
 
     id: str
     name: str
@@ -214,14 +214,14 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What the model is told about one call."""
+    """The result of one call, as the model sees it."""
 
     text: str
     is_error: bool = False
 
 
 def understood(call: ToolCall) -> _Input | str:
-    """The call's checked input, or words for the model about what is wrong with it."""
+    """Return the validated input, or an error message for the model."""
     if isinstance(call.input, dict) and set(call.input) == {UNREADABLE}:
         return (
             f"The input of {call.name[:100]} is not a JSON object in valid Unicode (half a "
@@ -237,7 +237,7 @@ def understood(call: ToolCall) -> _Input | str:
 
 
 class Toolbox:
-    """Runs calls with the hands that were given."""
+    """Runs the calls in a sandbox."""
 
     def __init__(
         self,
@@ -250,9 +250,9 @@ class Toolbox:
         self._set_up = set_up
 
     async def execute(self, call: ToolCall, *, seconds: float) -> ToolResult:
-        """Run one call, for at most `seconds` where the tool can take long.
+        """Run one call. `seconds` limits the tools that can take long.
 
-        Raises what the hands raise when the sandbox itself is broken.
+        Raises the sandbox's own errors when it is broken.
         """
         match understood(call):
             case str() as wrong:
@@ -285,7 +285,7 @@ class Toolbox:
 
 
 def _told(done: Completed) -> ToolResult:
-    """A command's end in words."""
+    """Describe how a command ended."""
     notes = []
     if done.timed_out:
         notes.append(f"The command was ended after {done.seconds:.0f} seconds.")
@@ -315,13 +315,14 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def cleaned(text: str) -> str:
-    """Without terminal sequences and control characters; lines end with a newline alone."""
+    """Remove terminal sequences and control characters; normalize line endings to `\n`."""
     text = _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROLS.sub("", text)
 
 
 def cut(text: str, characters: int = OUTPUT_CHARACTERS) -> str:
-    """Head and tail of a long text, with a line between them that says how much is missing."""
+    """Keep the head and tail of a long text, with a line between them that counts what is
+    omitted."""
     if len(text) <= characters:
         return text
     half = characters // 2
@@ -330,7 +331,7 @@ def cut(text: str, characters: int = OUTPUT_CHARACTERS) -> str:
 
 
 def _plainly(error: ValidationError) -> str:
-    """Pydantic's findings in one line; the model's own input is not repeated."""
+    """Summarize Pydantic's errors in one line, without repeating the input."""
     findings = []
     for each in error.errors(include_url=False, include_input=False, include_context=False)[:5]:
         where = ".".join(str(part) for part in each["loc"])

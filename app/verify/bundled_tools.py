@@ -1,7 +1,7 @@
-"""What Honk brings into a sandbox, as one folder that can be read there.
+"""The tools that Honk mounts into a sandbox, in one read-only folder.
 
-The pytest that Honk is installed with: it is pure Python, as all that it needs is, so it runs with
-whatever Python the project has. And reporters for the test runners of JavaScript.
+It holds Honk's own pytest, which like its dependencies is pure Python and runs on whatever
+Python the project has, and reporters for JavaScript test runners.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ _RUN = '#!/bin/sh\nexec python3 -m pytest "$@"\n'
 
 
 def bundle_pytest(folder: Path) -> Path:
-    """A folder below `folder`, made once: `lib` for PYTHONPATH, `bin` for PATH, and `reporters`.
+    """Create a folder below `folder` once: `lib` for PYTHONPATH, `bin` for PATH, and
+    `reporters`.
 
-    Its name changes with what is in it. Several processes may ask at once.
+    Its name is derived from its contents. Safe to call from several processes at once.
     """
     lent = folder / f"pytest-{distribution('pytest').version}-{_digest()}"
     if lent.is_dir():
@@ -40,7 +41,7 @@ def bundle_pytest(folder: Path) -> Path:
         _fill(making)
         making.rename(lent)
     except OSError:
-        # Somebody else was faster, and theirs is the same.
+        # Another process created the same folder first.
         if not lent.is_dir():
             raise
     finally:
@@ -66,7 +67,7 @@ def _fill(lent: Path) -> None:
         script.parent.mkdir(exist_ok=True)
         script.write_text(_RUN)
     shutil.copytree(_REPORTERS, lent / "reporters")
-    # A sandbox writes no byte code, and compiling pytest anew doubles the time of a small run.
+    # Sandboxes write no bytecode, and recompiling pytest doubles the time of a small run.
     compile_dir(
         str(lent / "lib"),
         quiet=2,
@@ -74,12 +75,12 @@ def _fill(lent: Path) -> None:
         invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
     )
     for path in [lent, *lent.rglob("*")]:
-        # Whoever runs in the sandbox is somebody else and may only read.
+        # The sandbox runs as another user, which may only read.
         open_for_sandboxes(path, executable=path.parent.name == "bin")
 
 
 def _needed(name: str, seen: set[str]) -> Iterator[Distribution]:
-    """The package and, as far as they are installed, all that it requires."""
+    """The package and all of its requirements that are installed."""
     if name in seen:
         return
     seen.add(name)

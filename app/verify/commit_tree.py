@@ -1,4 +1,4 @@
-"""The files of a commit that nobody has checked out."""
+"""The files of a commit, read from a mirror without a checkout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECONDS = 30.0
 
 
 class CommitTree:
-    """A commit of a mirror as a FileTree, read from a thread beside the loop that `open` ran on."""
+    """A commit of a mirror as a FileTree. Read it from a thread; `open` runs on the event loop."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class CommitTree:
         return path in self._files
 
     def read_text(self, path: str, max_bytes: int) -> str | None:
-        """As FileTree says; None, too, for a file that is longer than any configuration."""
+        """See FileTree. Also None for a file too large to be configuration."""
         if path not in self._files:
             return None
         reading = self._mirrors.read_blob(self._repo, self._commit, path, _MOST_BYTES)

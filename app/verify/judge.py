@@ -1,9 +1,9 @@
-"""The judge: a second model that sees only the request, the difference and the verdict.
+"""The judge: a second model that sees only the request, the diff and the verdict.
 
-It answers pass, or what to change. It is off unless the policy says `judge: true`. A veto goes back
-to the agent and, in the end, keeps the pull request a draft; a pass adds nothing: what the tests
-say stays what they say (`allows`). All that it reads is data from others, fenced by a boundary that
-nobody could know beforehand; its answer is data too.
+It passes the change or lists what to change. It is off unless the policy sets `judge: true`. A
+veto goes back to the agent and, if it remains, keeps the pull request a draft. A pass cannot
+override the test results (`allows`). Its input is untrusted data, fenced by an unpredictable
+boundary; its answer is untrusted too.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from app.errors import HonkError
 MAX_REQUEST = 20_000
 MAX_DIFF = 150_000
 MAX_VERDICT = 10_000
-"""Characters of each part that are shown; where something is cut the judge is told so."""
+"""Characters of each part that the judge sees; a cut is marked."""
 
 MAX_CHANGES = 10
 MAX_WORDS = 1_000
 ATTEMPTS = 2
-"""So often it is asked when its answer cannot be read."""
+"""Tries before unreadable answers count as no answer."""
 
 Block = Mapping[str, Any]
 
@@ -83,7 +83,8 @@ TOOL: Block = {
 
 
 class JudgeReply(Value):
-    """What a model answered: content blocks and usage in the API's shape, usage of lost tries too.
+    """A model's answer: content blocks and usage in the API's shape. Usage includes failed
+    tries.
 
     https://platform.claude.com/docs/en/api/messages
     """
@@ -98,13 +99,13 @@ class AskModel(Protocol):
     async def ask(self, system: str, messages: Sequence[Block], tool: Block) -> JudgeReply:
         """One turn over these messages with this one tool.
 
-        Raises HonkError when there is no answer to be had.
+        Raises HonkError when the model cannot be reached.
         """
         ...
 
 
 class RequestedChange(Value):
-    """One thing that must be different."""
+    """One requested change."""
 
     what: str = Field(min_length=1)
     file: str = ""
@@ -112,7 +113,7 @@ class RequestedChange(Value):
 
 
 class Judgement(Value):
-    """`passed` is None when no answer was to be had; `summary` then says why."""
+    """`passed` is None when the judge gave no usable answer; `summary` then says why."""
 
     passed: bool | None
     summary: str
@@ -123,10 +124,11 @@ class Judgement(Value):
 async def judge(
     asks: AskModel, request: str, diff: str, verdict: str, *, boundary: str
 ) -> Judgement:
-    """Ask for a judgement. Never raises for what the model answers, or for a model that is away.
+    """Ask for a judgment. Never raises for a bad answer or an unavailable model.
 
-    `request`, `diff` (as a patch) and `verdict` (in words) are all that it sees. `boundary`:
-    random, new for each question, at least 16 hexadecimal digits; ValueError otherwise.
+    `request`, `diff` (a patch) and `verdict` (prose) are all that the judge sees. `boundary`
+    must be random, new for each question, and at least 16 hexadecimal digits, or ValueError is
+    raised.
     """
     messages: list[Block] = [_user(question(request, diff, verdict, boundary))]
     usage: list[dict[str, Any]] = []
@@ -139,23 +141,23 @@ async def judge(
         found = read(answer.content)
         if found is not None:
             return found.model_copy(update={"usage": tuple(usage)})
-        # Asked anew, not in one conversation: what cannot be read is no ground to build on.
+        # Start a new conversation: an unreadable answer is not useful context.
         messages = [_user(question(request, diff, verdict, boundary) + _REMINDER)]
     summary = "The judge's answer could not be read."
     return Judgement(passed=None, summary=summary, usage=tuple(usage))
 
 
 def allows(good: bool, judgement: Judgement | None) -> bool:
-    """Whether the change is ready: the tests say so (`good`), and an asked judge does not object.
+    """Whether the change is ready: the tests are `good` and the judge, if asked, does not
+    object.
 
-    A judge that was asked and had no answer does not let it through; one that was not asked (None)
-    has no say.
+    A judge that gave no answer blocks the change; a judge that was not asked (None) does not.
     """
     return good and (judgement is None or judgement.passed is True)
 
 
 def feedback(judgement: Judgement) -> str | None:
-    """What goes back to the agent after a veto; None when there is nothing that it could mend."""
+    """The agent's feedback after a veto; None when it can fix nothing."""
     if judgement.passed is not False:
         return None
     points = [f"- {_where(each)}{each.what}" for each in judgement.changes]
@@ -170,7 +172,7 @@ def feedback(judgement: Judgement) -> str | None:
 
 
 def question(request: str, diff: str, verdict: str, boundary: str) -> str:
-    """What the judge is shown."""
+    """Build the judge's message."""
     if not re.fullmatch(r"[0-9a-f]{16,}", boundary):
         raise ValueError("the boundary must be at least 16 hexadecimal digits")
     parts = [
@@ -182,9 +184,9 @@ def question(request: str, diff: str, verdict: str, boundary: str) -> str:
 
 
 def read(content: Sequence[Block]) -> Judgement | None:
-    """The judgement in a model's answer: its call of the tool, or JSON where it only wrote.
+    """Read the judgment from a model's answer: the tool call, or JSON text if it made none.
 
-    None when there is none, or when it says both pass and change.
+    None when there is none, or when it both passes the change and requests changes.
     """
     for given in _candidates(content):
         try:
@@ -207,7 +209,7 @@ class _JudgeInput(Value):
 def _judgement(given: _JudgeInput) -> Judgement | None:
     passed = given.answer == "pass"
     if passed == bool(given.changes) and (passed or not given.summary):
-        return None  # a pass with demands, or a veto without a word
+        return None  # a pass with requests, or a veto without one
     changes = tuple(
         each.model_copy(update={"what": _cut(each.what), "file": each.file[:500]})
         for each in given.changes[:MAX_CHANGES]
@@ -216,9 +218,9 @@ def _judgement(given: _JudgeInput) -> Judgement | None:
 
 
 def _candidates(content: Sequence[Block]) -> list[object]:
-    """Inputs of calls of the tool; several calls, of which each might say another thing, are none.
+    """The tool call's input; several calls could contradict each other, so they count as none.
 
-    What was only written counts when it is JSON and nothing else.
+    A text answer counts only if it is JSON and nothing else.
     """
     calls = [block.get("input") for block in content if block.get("type") == "tool_use"]
     if calls:
@@ -238,7 +240,7 @@ def _user(words: str) -> Block:
 
 
 def _part(title: str, words: str, limit: int, boundary: str) -> str:
-    """A part between boundary lines, which nothing within it can close."""
+    """Fence a part between boundary lines that its content cannot forge."""
     plain = re.sub(re.escape(boundary), "[removed]", words, flags=re.IGNORECASE)
     left_out = len(plain) - limit
     if left_out > 0:

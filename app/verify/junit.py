@@ -1,11 +1,11 @@
-"""JUnit XML, read as what it is: a file written by whoever ran in the sandbox.
+"""Reads JUnit XML as untrusted input: any code in the sandbox could have written it.
 
-It is bounded before it is parsed (bytes, tags, attributes), refused when it brings a document type
-of its own (entity bombs and external entities need one), and bounded again on its way into results:
-names, messages, details, number of tests.
+Bytes, tags and attributes are bounded before parsing. A document type is refused, since entity
+bombs and external entities need one. Names, messages, details and the number of tests are
+bounded in the results.
 
-The parser is expat, through the standard library, as a stream: no tree is built, and 50,000 cases
-are read in little more than the time that building one would take.
+The parser is the standard library's expat, used as a stream: no tree is built, so reading 50,000
+cases takes little longer than building the tree alone would.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAX_SECONDS = 1e9
 MAX_MESSAGE = 600
 MAX_DETAILS = 8_000
 MAX_ALL_DETAILS = 1_000_000
-"""Characters of details over all tests of a report; beyond, a test keeps its message alone."""
+"""Characters of details in one report; beyond that, a test keeps only its message."""
 _LEAST_DETAILS = 200
 _TRACEBACK = 200_000
 
@@ -49,12 +49,12 @@ _FOREIGN = frozenset(
 
 
 class BadReportError(Exception):
-    """The report cannot be read; the message says why, in words that end a sentence."""
+    """The report cannot be read. The message is the end of a sentence that says why."""
 
 
 @dataclass(frozen=True)
 class JUnitReport:
-    """The tests of one report, and how many more there were than are compared."""
+    """The tests of one report, and how many were dropped above the limit."""
 
     tests: tuple[TestResult, ...]
     dropped: int = 0
@@ -63,14 +63,14 @@ class JUnitReport:
 Naming = Callable[[str, str | None], str | None]
 """What comes before the name of a case in the id of its test: (classname, file) -> prefix.
 
-None where the case is a file that could not be read: then the file is the id.
+None where the case is a file that could not be collected: then the file is the id.
 """
 
 
 def read_junit(report: bytes, naming: Naming, folder: str = "") -> JUnitReport:
-    """Read JUnit XML (any of its families). Raises BadReportError when it is not that.
+    """Read JUnit XML of any family. Raises BadReportError for anything else.
 
-    `folder` is where the report was made: ids and files are told relative to the repository.
+    `folder` is where the command ran: ids and files become relative to the repository.
     """
     _refuse_bombs(report)
     reader = _JUnitParser(naming, folder)
@@ -86,20 +86,21 @@ def _refuse_bombs(report: bytes) -> None:
         raise BadReportError(f"the report is larger than {MAX_REPORT_BYTES // 2**20} MiB")
     if not report.strip():
         raise BadReportError("the report is empty")
-    # Memory follows the number of nodes and not of bytes: 64 MiB can hold 16 million open tags.
+    # Memory grows with nodes, not bytes: 64 MiB can hold 16 million open tags.
     if report.count(b"<") > MAX_TAGS or _attributes(report) > MAX_ATTRIBUTES:
         raise BadReportError("the report has more elements than can be read")
 
 
 def _attributes(report: bytes) -> int:
     if len(report) < 7 * MAX_ATTRIBUTES:
-        return 0  # none is shorter than ` a=""`, so there is no room for too many
+        return 0  # the shortest is ` a=""`, so the length bounds their number
     return report.count(b'="') + report.count(b"='")
 
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """50,000 new results have no cycles: looking for them over and over would double the time."""
+    """Pause the garbage collector: 50,000 results have no cycles, and scanning them doubles the
+    time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -110,7 +111,7 @@ def _no_collections() -> Iterator[None]:
 
 
 def bounded(tests: Sequence[TestResult]) -> JUnitReport:
-    """At most MAX_TESTS, those that fail before all others: a failure is never dropped for room."""
+    """At most MAX_TESTS, failures first, so that a passing test never displaces a failure."""
     if len(tests) <= MAX_TESTS:
         return JUnitReport(tuple(tests))
     failing = [test for test in tests if test.outcome.bad]
@@ -130,10 +131,10 @@ _FIELDS = set(TestResult.model_fields)
 
 
 class _JUnitParser:
-    """Reads the cases of one report as they pass by.
+    """Reads the cases of one report as a stream.
 
-    A case has passed until an element inside it says otherwise; of several the worst holds. Only
-    such an element has a handler for its text and its end.
+    A case passes unless an element inside it says otherwise; the worst of several counts. Only
+    such elements have handlers for their text and end.
     """
 
     def __init__(self, naming: Naming, folder: str) -> None:
@@ -146,7 +147,7 @@ class _JUnitParser:
         self._text: list[str] = []
         self._message = ""
         self._details_left = MAX_ALL_DETAILS
-        # An encoding that the report declares for itself has no say.
+        # Ignore the encoding that the report declares.
         self._parser = expat.ParserCreate("utf-8")
         self._parser.buffer_text = True
         self._parser.StartDoctypeDeclHandler = _refuse_document_type
@@ -163,9 +164,10 @@ class _JUnitParser:
         return self._tests
 
     def _starts(self) -> Callable[[str, Mapping[str, str]], None]:
-        """The handler of opening tags: a closure that makes a passed test with no call on the way.
+        """Return the handler for opening tags: a closure that creates a passed test without
+        calls.
 
-        At 50,000 cases each further look-up is felt beside the parser's own time.
+        At 50,000 cases each extra lookup is measurable.
         """
         known, add, inside = self._known, self._tests.append, self._inside
         new, put = TestResult.__new__, object.__setattr__
@@ -215,8 +217,8 @@ class _JUnitParser:
                     "could_not_run": False,
                 },
             )
-            # What `BaseModel.model_construct` sets, for a tenth of the time: every value has
-            # its type already. Results are frozen, so they can share the set of fields.
+            # Sets what `BaseModel.model_construct` sets in a tenth of the time: the values already
+            # have their types, and frozen results can share the set of fields.
             put(test, "__pydantic_fields_set__", _FIELDS)
             put(test, "__pydantic_extra__", None)
             put(test, "__pydantic_private__", None)
@@ -242,7 +244,7 @@ class _JUnitParser:
     def _end(self, tag: str) -> None:
         outcome = _TOLD.get(tag)
         if outcome is None:
-            return  # an element inside the one that is being told
+            return  # an element inside the one being read
         self._parser.CharacterDataHandler = None
         self._parser.EndElementHandler = None
         test = self._tests[-1]
@@ -290,7 +292,8 @@ def stable_id(test_id: str) -> str:
 
 
 def failing_line(details: str, folder: str = "") -> tuple[str, int] | None:
-    """File and line of the innermost frame in the repository of a pytest traceback, if any."""
+    """File and line of the innermost frame of a pytest traceback that is in the repository, if
+    any."""
     details = details[-_TRACEBACK:]
     for found in reversed([*_FRAME.finditer(details), *_SYNTAX_FRAME.finditer(details)]):
         file = repository_path(found[1], folder)
@@ -300,7 +303,7 @@ def failing_line(details: str, folder: str = "") -> tuple[str, int] | None:
 
 
 def repository_path(path: str | None, folder: str = "") -> str | None:
-    """The path as the repository names it, or None for what does not lie in the repository.
+    """The path relative to the repository, or None if it is outside.
 
     A relative path counts from `folder`.
     """

@@ -1,9 +1,9 @@
-"""Makes text readable that a runner wrote without asking what its format forbids.
+"""Repairs reports that contain characters their format forbids.
 
-Colors in the reason of a skip, a null byte in a message, an entity of HTML: pytest before 8, older
-Surefire and many a hand-written reporter put them down as they are, and a strict parser would then
-read no test at all. Nothing here may join, move or take away markup: what is replaced is a
-character, or a color code that cannot hold markup.
+pytest before 8, older Surefire and many hand-written reporters write color codes, null bytes and
+HTML entities as they are, and a strict parser would reject the whole report. Repairs must not
+join, move or remove markup: they replace single characters, or color codes, which cannot hold
+markup.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 
 REPLACEMENT = "\ufffd"
 MAX_REPAIRED = 2_000_000
-"""Ampersands beyond which none is looked at: to repair them all could take memory without bound."""
+"""Above this many ampersands none is repaired: repairs need memory for each."""
 
 _COLOR = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]")
 # https://www.w3.org/TR/xml/#charsets; half a surrogate cannot be in decoded text.
@@ -26,7 +26,7 @@ _SUSPECT = re.compile(
 
 
 def xml_text(report: bytes) -> str:
-    """The report without what no XML may hold, as a character or by its number."""
+    """Remove what XML forbids, as a character or as a numeric reference."""
     text = report.decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n")
     if _NO_XML.search(text):
         text = _NO_XML.sub(REPLACEMENT, _COLOR.sub("", text))
@@ -56,7 +56,7 @@ def _may_stand(number: int) -> bool:
 
 
 def json_bytes(report: bytes) -> bytes:
-    """The report in UTF-8, without raw control characters: JSON demands both."""
+    """The report in UTF-8 without raw control characters, as JSON requires."""
     try:
         report.decode("utf-8")
     except UnicodeDecodeError:

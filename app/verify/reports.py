@@ -1,7 +1,7 @@
-"""What the agent is told of a verification: success in one line, failures with what matters.
+"""Verification results for the agent: success in one line, failures with their essentials.
 
-Test names, messages and output come from the repository: every line of theirs is set behind a bar,
-without control characters, so that none can pass for a line of ours.
+Test names, messages and output come from the repository: each of their lines starts with a bar
+and has no control characters, so that none can pass for one of Honk's lines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from app.domain.verdict import (
 
 MAX_NAME = 300
 _LEAST = 300
-"""Characters below which a cut description of a failure is not worth its room."""
+"""A failure's description is not cut shorter than this many characters, but left out."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class _Failure:
 
 
 def for_agent(results: Results, before: Results | None, *, budget_chars: int = 8_000) -> str:
-    """The results in at most about `budget_chars` characters; what is cut is counted.
+    """Format the results in about `budget_chars` characters; omissions are counted.
 
-    `before` adds what is known of the base commit, where it is known.
+    `before`, the base commit's results if known, adds what changed.
     """
     if not results.verifiers:
         return "Nothing to run: no tests were found and the repository's policy names none."
@@ -113,7 +113,7 @@ def _notes(verdict: Verdict, results: Results) -> Iterator[str]:
 
 
 def _told(failures: Sequence[_Failure], room: int) -> str:
-    """As many failures as fit; of the others their names; of what is left their number."""
+    """As many failures as fit, then names, then a count of the rest."""
     parts: list[str] = []
     for number, failure in enumerate(failures):
         share = max(_LEAST, room // min(len(failures) - number, 5))
@@ -161,5 +161,5 @@ def _barred(text: str, limit: int) -> str:
 
 
 def _name(text: str, limit: int) -> str:
-    """A name on one line, whatever it holds."""
+    """Format a name on one line."""
     return fit(" ".join(visible(text).split()), limit)

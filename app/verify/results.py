@@ -1,4 +1,4 @@
-"""What is known of a run of tests, and the end of what it printed."""
+"""Builds the results of a test run from its exit status and output."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def ended_early(
     result: VerifierResult, problem: str, *, could_not_run: bool = False
 ) -> VerifierResult:
-    """The result of a run that went wrong as a whole, with an entry of its own for that.
+    """The result of a run that failed as a whole, with its own entry for the failure.
 
-    `could_not_run`: tests that nobody counted were kept from running, whatever else was run.
+    `could_not_run`: an unknown number of tests did not run, whatever else ran.
     """
     entry = whole_run(result.command, problem, details=result.output_tail[-4_000:])
     entry = entry.model_copy(update={"could_not_run": could_not_run})
@@ -26,7 +26,7 @@ def ended_early(
 
 
 def result_of(verifier: str, command: str, completed: Completed) -> VerifierResult:
-    """What is known of a run before its report is read."""
+    """The result of a run before its report is read."""
     return VerifierResult(
         verifier=verifier,
         command=command,
@@ -44,9 +44,9 @@ def plain(text: str) -> str:
 
 
 def output_tail(completed: Completed, printed: bytes | None = None) -> str:
-    """The end of what was printed, as text without control sequences; what is left out is said.
+    """The tail of the output without control sequences; an omission is marked.
 
-    `printed` is the standard output where that was read back as a report.
+    `printed` is the standard output if it was captured as a report.
     """
     everything = completed.output if printed is None else completed.output + printed
     output = everything[-MAX_OUTPUT_TAIL:]

@@ -1,7 +1,7 @@
-"""Runs verifiers over a commit in a sandbox and keeps what they say.
+"""Runs verifiers over a commit in a sandbox and collects their results.
 
-Each run has a report folder of its own outside the workspace, new and empty, so that no file of
-the repository can pass for a report.
+Each run gets a new, empty report folder outside the workspace, so that no file of the repository
+can pass for a report.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 MAX_REPORTS = 5_000
-"""Files in a report folder that are looked at where a verifier asks for all of a kind."""
+"""Most files read from a report folder for one pattern."""
 
 _REPORT = "/run/honk/report"
 _REPORT_BOUNDS = (256 * MIB, 20_000)
@@ -53,9 +53,9 @@ _TOOLS = "/run/honk/pytest"
 class VerifySite:
     """Where a commit is verified.
 
-    `spec.workspace` is the checkout. `scratch` is a folder of this machine for report folders and
-    for what Honk lends; nothing in it outlives a call but the latter. `stop`, once set, ends
-    whatever runs; the results say so.
+    `spec.workspace` is the checkout. `scratch` is a local folder for reports, deleted after each
+    call, and bundled tools, which stay. Setting `stop` ends the running command; the results say
+    so.
     """
 
     sandbox: Sandbox
@@ -78,17 +78,17 @@ async def verify(
 ) -> Results:
     """Run every verifier, one after the other, over the checkout.
 
-    Raises UserError when no sandbox can be made; whatever the commands do is a result.
+    Raises UserError when no sandbox can be created; anything the commands do becomes a result.
     """
     said = [await _run(site, verifier) for verifier in verifiers]
     return Results(commit=commit, tree=tree, verifiers=tuple(said), environment=environment)
 
 
 async def confirm(site: VerifySite, verifiers: Sequence[Verifier], results: Results) -> Results:
-    """Run again, on the base, what failed as a whole: a command, or a run that broke off.
+    """Re-run on the base what failed as a whole: a command, or an interrupted run.
 
-    A base that fails by chance would make any change look like a fix. What passes the second time
-    is flaky, and is said to be that.
+    A base that fails by chance would make any change look like a fix. A command that passes the
+    second time is reported as flaky.
     """
     by_key = {(label(verifier), verifier.line): verifier for verifier in verifiers}
     said = []
@@ -96,7 +96,7 @@ async def confirm(site: VerifySite, verifiers: Sequence[Verifier], results: Resu
         verifier = by_key.get((result.verifier, result.command))
         broken = [test for test in result.tests if _is_break(test)]
         if result.kind == "checks":
-            broken = []  # they say the same of the same files
+            broken = []  # checks are deterministic
         if verifier is not None and broken and not result.timed_out and not site.stopped:
             result = _joined(result, await _run(site, verifier), broken)
         said.append(result)
@@ -106,12 +106,12 @@ async def confirm(site: VerifySite, verifiers: Sequence[Verifier], results: Resu
 async def rerun(
     site: VerifySite, verifiers: Sequence[Verifier], before: Results, after: Results
 ) -> Results:
-    """Run again, in the same checkout, what differs from the base: `after` with what was seen.
+    """Re-run in the same checkout what differs from the base, and add the outcomes to `after`.
 
-    A test that fixes or fails itself by chance is not the change's doing. Tests that can be run
-    alone are run twice more; a failure that goes away alone may only need the other tests around
-    it, so it is the whole run that must pass before it is called flaky. A verifier that cannot
-    select runs once more when something new fails.
+    The change is not responsible for tests that pass or fail by chance. Tests that can run alone
+    run twice more. A failure that disappears alone may depend on other tests, so it counts as
+    flaky only if it passes in a whole run. A verifier that cannot select tests runs once more
+    when something new fails.
     """
     suspects = changed(before, after)
     by_key = {(label(verifier), verifier.line): verifier for verifier in verifiers}
@@ -135,7 +135,7 @@ async def _again(
         return result
     again = await _run(site, verifier)
     if again.complete and not result.complete:
-        # The run broke off once and not again: the whole one tells, beside the memory of the break.
+        # The run was interrupted only once: use the complete one, and record the interruption.
         return _joined(_with_breaks(again, result), again, tests)
     return _joined(result, again, tests)
 
@@ -171,10 +171,10 @@ def _passed(result: VerifierResult) -> set[str]:
 def _joined(
     result: VerifierResult, again: VerifierResult, tests: Sequence[TestResult]
 ) -> VerifierResult:
-    """The result, each of `tests` with what another run said of it.
+    """Add another run's outcomes to each of `tests`.
 
-    A run that broke off tells nothing of a test it did not reach. What broke as a whole and did not
-    break again counts as passed.
+    An interrupted run says nothing about tests that it did not reach. A whole-run failure that
+    does not recur counts as passed.
     """
     asked = {test.id for test in tests}
     seen: dict[str, list[TestOutcome]] = {}
@@ -216,7 +216,7 @@ async def _run(site: VerifySite, verifier: Verifier, only: tuple[str, ...] = ())
         argv = (*_IN_FOLDER, verifier.folder, *command.argv) if verifier.folder else command.argv
         printed = _Printed() if command.stdout else None
         completed = await site.sandbox.run(spec, argv, stdout_to=printed, stop=site.stop)
-        # A report of 50,000 tests is a tenth of a second of work: not on the loop.
+        # Parsing 50,000 tests takes 0.1 s: keep it off the event loop.
         return await asyncio.to_thread(_read, verifier, completed, folder, command, printed)
 
 
@@ -224,7 +224,7 @@ _IN_FOLDER = ("bash", "-c", 'cd -- "$1" || exit 127; shift; exec "$@"', "honk")
 
 
 class _Printed(io.BytesIO):
-    """What a command prints that is a report by itself: no more of it than is read."""
+    """Captures standard output that is a report, up to the size that is read."""
 
     def write(self, data: ReadableBuffer) -> int:
         size = memoryview(data).nbytes
@@ -243,7 +243,7 @@ def _read(
     for name in _present(folder, command.reports):
         try:
             with open_file(folder, name) as file:
-                # One byte more than is read, so that what is too long shows.
+                # Keep one byte more than is read, so that an oversized report is detected.
                 reports[name] = file.read(MAX_REPORT_BYTES + 1)
         except NotReadableError:
             continue
@@ -254,7 +254,8 @@ def _read(
 
 
 def _present(folder: Path, patterns: Sequence[str]) -> list[str]:
-    """Names that were asked for; of a pattern at most MAX_REPORTS, in order, together bounded."""
+    """The requested report files: at most MAX_REPORTS for a pattern, sorted, bounded in total
+    size."""
     plain = [name for name in patterns if "*" not in name]
     if len(plain) == len(patterns):
         return plain
@@ -268,7 +269,7 @@ def _present(folder: Path, patterns: Sequence[str]) -> list[str]:
 
 @asynccontextmanager
 async def _report_folder(site: VerifySite) -> AsyncIterator[Path]:
-    """An empty folder that belongs to whoever the checkout belongs to; gone afterwards."""
+    """A temporary empty folder with the checkout's owner."""
     site.scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="report-", dir=site.scratch))
     try:

@@ -1,4 +1,5 @@
-"""What a verifier is, and what it may look at. One file each in `verifiers/`."""
+"""The verifier protocol and the file trees that detection reads. Each verifier is a file in
+`verifiers/`."""
 
 from __future__ import annotations
 
@@ -19,38 +20,38 @@ from app.sandbox.untrusted_files import (
 )
 
 MAX_NAMES = 50_000
-"""Files of a tree that detection looks at; what lies beyond is not seen."""
+"""Most files of a tree that detection considers."""
 
 NEVER_OURS = frozenset({".git", ".venv", "venv", "node_modules", ".tox", ".nox", "__pycache__"})
-"""Folders whose files no detection looks at."""
+"""Folders that detection skips."""
 
 _NO_PROJECTS = frozenset(
     {"vendor", "third_party", "testdata", "fixtures", "__fixtures__", "target", "dist", "build"}
 )
-"""Folders below which a manifest is somebody else's, or an example that tests work on."""
+"""Folders whose manifests are vendored code or test fixtures."""
 
 
 class FileTree(Protocol):
-    """The files of a commit, wherever they lie. Paths are relative, with `/` between names."""
+    """The files of a commit. Paths are relative and separated by `/`."""
 
     def exists(self, path: str) -> bool: ...
 
     def read_text(self, path: str, max_bytes: int) -> str | None:
-        """The beginning of a file, or None when there is no such regular file."""
+        """The start of a file, or None if it is not a regular file."""
 
     def names(self, pattern: str) -> Iterable[str]:
-        """Paths of files that match; `*` stands for folders too."""
+        """Paths that match; `*` also matches `/`."""
 
     def has_links(self, folder: str) -> bool:
-        """Whether a symbolic link lies in the folder or below, or that cannot be told."""
+        """Whether there is, or may be, a symbolic link in or below the folder."""
 
 
 @dataclass(frozen=True)
 class VerifierContext:
     """Where a command will run. Both folders are paths inside the sandbox.
 
-    `report`: empty, writable, made for this one run. `tools`: what Honk brings, read-only.
-    `only`: ids of the tests to run, as the verifier told them; empty for all.
+    `report`: empty, writable, new for each run. `tools`: the bundled tools, read-only. `only`:
+    ids of the tests to run, as in the verifier's results; empty for all.
     """
 
     report: str
@@ -60,11 +61,11 @@ class VerifierContext:
 
 @dataclass(frozen=True)
 class TestCommand:
-    """What to run in the verifier's folder, and the files to read back from the report folder.
+    """The command to run in the verifier's folder, and the report files to read afterwards.
 
     `reports` may hold patterns (`*.xml`), matched against plain names in that folder.
-    `stdout`: the standard output is a report by itself, read back whole as `STDOUT`; then
-    `Completed.output` holds standard error alone.
+    `stdout`: standard output is itself a report, read as `STDOUT`; `Completed.output` then holds
+    only standard error.
     """
 
     argv: tuple[str, ...]
@@ -74,14 +75,14 @@ class TestCommand:
 
 
 STDOUT = "stdout"
-"""The name among the reports of what a command with `stdout` printed."""
+"""The report name of a command's captured standard output."""
 
 
 class Verifier(Protocol):
-    """Something that says whether a commit works: one command in one folder of the repository.
+    """Checks a commit with one command in one folder of the repository.
 
-    Ids and files that it tells are relative to the repository, whatever its folder: `located` and
-    `repository_path` (in `junit.py`) see to that.
+    Ids and files in its results are relative to the repository, not its folder: see `located`
+    and `repository_path` (in `junit.py`).
     """
 
     @property
@@ -97,42 +98,42 @@ class Verifier(Protocol):
 
     @property
     def kind(self) -> Kind:
-        """What it says: how tests end, or what a formatter, linter or type checker finds."""
+        """Its kind of results: tests, or findings of a formatter, linter or type checker."""
 
     def selects(self, tests: Sequence[TestResult]) -> bool:
-        """Whether exactly these tests can be run alone."""
+        """Whether exactly these tests can run without the others."""
 
     def command(self, context: VerifierContext) -> TestCommand: ...
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
-        """Read how it ended. Never raises for what was printed or written in the sandbox."""
+        """Read the results. Never raises for anything printed or written in the sandbox."""
 
 
 class Detected(Protocol):
-    """A verifier's class, as far as `verifiers/__init__.py` needs it."""
+    """The class-level interface of a verifier, for `verifiers/__init__.py`."""
 
     name: str
 
     def __call__(self, *, folder: str = ...) -> Verifier:
-        """The verifier for one folder, whatever is in it: for what a policy names."""
+        """The verifier for a folder that the policy names, without detection."""
 
     def detect(self, tree: FileTree) -> Iterable[Verifier]:
-        """The verifiers that the repository asks for by what it contains, outermost first."""
+        """The verifiers detected from the repository's files, outermost first."""
 
 
 def label(verifier: Verifier) -> str:
-    """Tells a verifier from all others with the same line, and may stand in a policy."""
+    """The name that distinguishes verifiers with the same command; valid in a policy."""
     return f"{verifier.name}:{verifier.folder}" if verifier.folder else verifier.name
 
 
 def as_typed(verifier: Verifier) -> str:
-    """Its command as a person in the repository's folder would type it."""
+    """Its command as typed at the repository's root."""
     folder = verifier.folder
     return f"(cd {shlex.quote(folder)} && {verifier.line})" if folder else verifier.line
 
 
 def located(name: str, folder: str) -> str:
-    """What is called `name` inside a folder, as it is called in the repository."""
+    """The path relative to the repository of `name`, which is relative to `folder`."""
     return f"{folder}/{name}" if folder else name
 
 
@@ -156,7 +157,7 @@ def folders_with(tree: FileTree, *names: str) -> tuple[str, ...]:
 
 
 def outermost(folders: Iterable[str]) -> tuple[str, ...]:
-    """Those that do not lie below another of them."""
+    """Drop folders that are below another one."""
     kept: list[str] = []
     for folder in sorted(folders, key=len):
         if not any(not above or folder.startswith(f"{above}/") for above in kept):
@@ -165,7 +166,7 @@ def outermost(folders: Iterable[str]) -> tuple[str, ...]:
 
 
 class DirectoryTree:
-    """A checkout as a FileTree. No link in it is followed, no file is opened that is not plain."""
+    """A checkout as a FileTree. Follows no links and opens only regular files."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
