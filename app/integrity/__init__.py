@@ -1,8 +1,7 @@
-"""Does the change make the tests say less? Pure.
+"""Finds where a change makes the tests say less. Pure.
 
-Languages that have a grammar are read as syntax trees, configuration by its own parser. What is
-not read, for its size or because it is no text, is a flag of its own: nothing is passed over in
-silence.
+Languages with a grammar are read as syntax trees, configuration with its format's parser. A file
+that is too large to read, or is not text, gets its own flag, so nothing is skipped silently.
 """
 
 from __future__ import annotations
@@ -24,25 +23,24 @@ from app.integrity.tests import FileSide, compare
 __all__ = ["MAX_BYTES", "MAX_FILE_BYTES", "MAX_FLAGS", "Flag", "Kind", "blocking", "examine"]
 
 MAX_FILE_BYTES = 600_000
-"""A larger file of code is not parsed."""
+"""Larger source files are not parsed."""
 
 MAX_BYTES = 4_000_000
-"""So much of both sides together is parsed of one change; tests come first."""
+"""At most this much of both sides of one change is parsed, tests first."""
 
 MAX_FLAGS = 200
-"""More flags than these are counted and not listed."""
+"""Flags beyond this number are counted but not listed."""
 
 _SINGLE = frozenset({kind for kinds in GROUPS.values() for kind in kinds})
-"""Kinds of which each flag stands for itself; of the others a file has one of each kind."""
+"""Kinds that are listed once for each test; other kinds are listed once for each file."""
 
 
 def examine(diff: Diff, failing_before: Iterable[str] = ()) -> tuple[Flag, ...]:
-    """All flags on a change, in the order of its files.
+    """Return all flags on a change, in the order of its files.
 
-    `failing_before` are ids of tests that fail on the base; where one expects another value now,
-    the flag says that it failed, for the test itself may have been wrong. Never
-    raises for what the files hold, and takes time in proportion to their size, about two seconds a
-    megabyte: call it in a thread.
+    `failing_before` are ids of tests that fail on the base: when the expected value of one
+    changes, the flag mentions the failure, since the test itself may have been wrong. Never
+    raises for file contents. Takes about two seconds a megabyte: call it in a thread.
     """
     files = _in_pairs(diff)
     sides, unread = _read(files, diff.renames)
@@ -56,7 +54,8 @@ def examine(diff: Diff, failing_before: Iterable[str] = ()) -> tuple[Flag, ...]:
 
 
 def _in_pairs(diff: Diff) -> list[FileDiff]:
-    """The files, a renamed one with its old content; its old name is no deletion then."""
+    """The files, with renames paired: a renamed file has its old content, and its old name is
+    not a deletion."""
     sources = {old for new, old in diff.renames.items() if new in diff.by_path}
     return [
         diff.before_rename(file)
@@ -88,7 +87,7 @@ def _read(files: list[FileDiff], renames: Mapping[str, str]) -> tuple[list[FileS
 
 
 def _unreadable(file: FileDiff, left: int) -> str:
-    """Why the file cannot be read, or nothing."""
+    """Why the file cannot be read, or an empty string."""
     if not file.is_text:
         return "" if _is_linked(file) else "This file of code is not text and was not examined."
     if file.withheld or max(len(file.old or b""), len(file.new or b"")) > MAX_FILE_BYTES:
@@ -125,7 +124,7 @@ def _facts(path: str, file: FileDiff, content: bytes | None) -> FileFacts:
 
 
 def _merged(flags: Iterable[Flag]) -> Iterator[Flag]:
-    """One flag for each file and kind, except for those that each stand for a test."""
+    """Keep one flag for each file and kind, except for kinds that are listed for each test."""
     kept: dict[object, list[Flag]] = {}
     for at, flag in enumerate(flags):
         key = at if flag.kind in _SINGLE else (flag.file, flag.kind)
@@ -140,7 +139,7 @@ def _merged(flags: Iterable[Flag]) -> Iterator[Flag]:
 
 
 def _bounded(flags: Iterable[Flag]) -> tuple[Flag, ...]:
-    """The flags, tests that are gone first where there are too many."""
+    """Limit the flags, removed tests first."""
     every = list(flags)
     if len(every) <= MAX_FLAGS:
         return tuple(sorted(every, key=lambda flag: (flag.file, flag.line or 0)))

@@ -1,4 +1,5 @@
-"""What is read of one file: its tests, what they assert, and marks that a person should know of."""
+"""The facts read from one file: its tests, their assertions, and marks worth a reviewer's
+attention."""
 
 from __future__ import annotations
 
@@ -8,17 +9,18 @@ from dataclasses import dataclass, field
 from app.domain.flag import Kind
 
 TRIVIAL, LOOSE, PARTIAL, CLOSE, EXACT = range(5)
-"""How much an assertion says: nothing; that something is there; a part; nearly; all of it."""
+"""How much an assertion checks, from nothing through presence, a part and approximate equality
+to the exact value."""
 
 EVERYTHING = "*"
-"""The owner of a mark that concerns tests of other files too."""
+"""The owner of a mark that also affects tests in other files."""
 
 
 @dataclass(frozen=True)
 class Assertion:
-    """One assertion. Texts are token by token, so that formatting makes no difference.
+    """One assertion. Texts are normalized token by token, so that formatting does not matter.
 
-    `tolerance` is how far off a number may be; `guards` are the conditions that it stands under.
+    `tolerance` is the allowed numeric difference; `guards` are the enclosing conditions.
     """
 
     line: int
@@ -33,7 +35,8 @@ class Assertion:
 
 @dataclass
 class TestCode:
-    """One test. `body` is its code token by token; `rows` are the cases of its table, if any."""
+    """One test. `body` is its code, normalized token by token; `rows` are the cases of its
+    table, if any."""
 
     __test__ = False
 
@@ -47,7 +50,7 @@ class TestCode:
 
 @dataclass(frozen=True)
 class TestMark:
-    """Something that is a flag when it is new. `owner` is the test or class that it is about."""
+    """Something that becomes a flag when it is new. `owner` is the test or class it concerns."""
 
     kind: Kind
     line: int
@@ -58,7 +61,7 @@ class TestMark:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """All that is read of a file. `helpers`: code of functions that no runner finds."""
+    """All facts of a file. `helpers`: code of functions that the runner does not collect."""
 
     tests: Mapping[str, TestCode] = field(default_factory=dict)
     marks: tuple[TestMark, ...] = ()

@@ -32,7 +32,7 @@ from app.integrity.reader import (
     tokens,
 )
 
-# https://pkg.go.dev/testing: the name goes on with anything but a small letter.
+# https://pkg.go.dev/testing: `Test` is not followed by a lowercase letter.
 _TEST = re.compile(r"(?:Test|Example|Fuzz)(?![a-z])\w*")
 _FAILS = re.compile(r"\b\w+ \. (?:Error|Errorf|Fatal|Fatalf|Fail|FailNow) \(")
 _SKIPS = re.compile(r"\w+\.(?:Skip|Skipf|SkipNow)")
@@ -200,7 +200,7 @@ def _testify(node: Node) -> Assertion | None:
 
 
 def _rows(body: Node) -> tuple[str, ...]:
-    """The rows of tables: literals of slices and maps whose elements are literals themselves."""
+    """The rows of tables: slice and map literals whose elements are literals."""
     rows: list[str] = []
     stack = [body]
     while stack:

@@ -86,7 +86,7 @@ class JavaReader(SyntaxReader):
         return opened
 
     def _about(self, node: Node, place: SyntaxContext) -> None:
-        """What the annotations of a test or of its class say."""
+        """Marks from the annotations of a test or its class."""
         if not self.is_test:
             return
         for each in _annotations(node):
@@ -162,7 +162,7 @@ def _annotation(node: Node) -> str:
 
 
 def _header(node: Node) -> str:
-    """The declaration of the class around a method, without its body."""
+    """The declaration of the method's class, without its body."""
     above = node.parent
     while above is not None and above.type != "class_declaration":
         above = above.parent
@@ -189,7 +189,7 @@ def _arguments(node: Node) -> list[str]:
 
 
 def _asserted(node: Node) -> Node | None:
-    """The `assertThat(x)` that a chain of calls begins with, when it is not the call itself."""
+    """The `assertThat(x)` at the start of a call chain, unless it is the call itself."""
     at = node.child_by_field_name("object")
     while at is not None and at.type == "method_invocation":
         if text(at.child_by_field_name("name")) in ("assertThat", "assertThatThrownBy", "then"):
@@ -228,7 +228,7 @@ def _classic(node: Node, name: str) -> Assertion:
         whole = f"{name} ( {subject} )"
         return Assertion(at, whole, subject, "", TRIVIAL if nothing else strength, message)
     if len(words) > 2 and words[0].startswith("'") and number(words[2]) is None:
-        words = [*words[1:], words[0]]  # JUnit 4 has the message first
+        words = [*words[1:], words[0]]  # JUnit 4 puts the message first
     delta = number(words[2]) if len(words) > 2 else None
     message = "" if delta is not None else " ".join(words[2:])
     whole = f"{name} ( {words[0]} , {words[1]} , {delta} )"

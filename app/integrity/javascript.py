@@ -69,7 +69,7 @@ _ASSERTS: dict[str, int] = {
     **dict.fromkeys(["throws", "rejects", "doesNotThrow", "closeTo"], CLOSE),
 }
 _FIRST_ARGUMENT = re.compile(r"toHaveBeenCalled$|toBeTruthy|toBeFalsy|toBeDefined|toBeNull")
-_DIGITS = 2  # what `toBeCloseTo` compares when it is not told
+_DIGITS = 2  # `toBeCloseTo`'s default precision
 
 
 @cache
@@ -212,7 +212,7 @@ class TsxReader(JavaScriptReader):
 
 
 def _name(node: Node) -> str:
-    """The name that is called, through `each(...)` and template tags."""
+    """The name of the called function, looking through `each(...)` and template tags."""
     called = node.child_by_field_name("function")
     while called is not None and called.type == "call_expression":
         called = called.child_by_field_name("function")

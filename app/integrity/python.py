@@ -39,7 +39,7 @@ _SKIPS = re.compile(
 )
 _XFAILS = re.compile(r"(?:unittest\.)?expectedFailure|pytest\.xfail")
 _RETRIES = re.compile(r"flaky|(?:\w+\.)?(?:retry|rerun|repeat_on_failure)")
-# Hooks that decide what is run and how it counts:
+# Hooks that decide which tests run and how they count:
 # https://docs.pytest.org/en/stable/reference/reference.html#hooks
 _HOOKS = re.compile(
     r"pytest_(?:collection_modifyitems|ignore_collect|collect_file|pycollect_makeitem|itemcollected"
@@ -97,7 +97,7 @@ class PythonReader(SyntaxReader):
         elif node.type not in ("function_definition", "class_definition"):
             return place
         elif node.parent is not None and node.parent.type == "decorated_definition":
-            return place  # taken in with its decorators
+            return place  # handled with its decorators
         body = definition.child_by_field_name("body")
         if body is None or place.test is not None:
             return place
@@ -225,7 +225,7 @@ class PythonReader(SyntaxReader):
             yield from self._patched_where(node, name, place)
 
     def _taken_away(self, node: Node, names: str) -> Iterator[TestMark]:
-        """`del test_a`, `test_a = None`: the runner finds another thing than the test."""
+        """`del test_a`, `test_a = None`: the runner no longer finds the test."""
         for name in re.split(r"[\s,]+", names):
             if name.startswith(("test", "Test")):
                 reason = f"`{name}` is taken away from the test runner."
@@ -262,7 +262,7 @@ class PythonReader(SyntaxReader):
 
 
 def _is_imported(node: Node, name: str) -> bool:
-    """Whether a statement of the module itself sets an attribute of what the module imports."""
+    """Whether a module-level statement sets an attribute of an imported object."""
     module = node.parent.parent if node.parent is not None else None
     if module is None or module.type != "module" or _PLAIN_SETTINGS.match(name):
         return False
@@ -338,7 +338,7 @@ def _comparison(at: int, expression: Node, words: str, message: str) -> Assertio
 
 
 def _nearness(node: Node) -> float | None:
-    """How far off `approx`, `isclose` or `allclose` lets a number be."""
+    """The tolerance of `approx`, `isclose` or `allclose`."""
     if callee(node).rpartition(".")[2] not in ("approx", "isclose", "allclose", "assert_allclose"):
         return None
     places, named = _arguments(node)
@@ -351,7 +351,8 @@ def _nearness(node: Node) -> float | None:
 
 
 def _call(node: Node) -> Assertion | None:
-    """unittest's methods, `pytest.raises`, mocks' and other functions called assert-something."""
+    """unittest's methods, `pytest.raises`, and other functions whose name starts with `assert`,
+    such as those of mocks."""
     name = callee(node)
     last = name.rpartition(".")[2]
     if last in ("raises", "assertRaises", "assertRaisesRegex", "warns", "assertWarns"):
@@ -397,7 +398,7 @@ def _almost(node: Node, places: list[Node], named: dict[str, Node]) -> Assertion
 
 
 def _rows(node: Node) -> tuple[str, ...]:
-    """The cases of `parametrize`; lists that are made elsewhere have none here."""
+    """The literal cases of `parametrize`; a list that is built elsewhere yields none."""
     rows: list[str] = []
     for child in node.named_children:
         inner = child.named_children[0] if child.type == "decorator" else None

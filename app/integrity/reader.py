@@ -1,4 +1,4 @@
-"""The walk over a syntax tree that all languages share; each adds what its nodes mean."""
+"""The syntax tree walk shared by all languages; each language interprets its own nodes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from app.integrity.facts import (
 
 _DEEP = 8
 _CONDITION = 2_000
-"""Nested conditions looked at, and characters of each: hostile code has them without end."""
+"""Limits on nested conditions and on the characters of each, since hostile code may have any
+number."""
 
 
 @dataclass(frozen=True)
 class SyntaxContext:
-    """Where in the file the walk is."""
+    """The walk's position in the file."""
 
     names: tuple[str, ...] = ()
     test: TestCode | None = None
@@ -41,7 +42,7 @@ class SyntaxContext:
 class SyntaxReader(ABC):
     """Reads one language. One instance reads one file.
 
-    `is_test`: the runner of the language looks for tests in this file.
+    `is_test`: the language's runner collects tests from this file.
     """
 
     comments: frozenset[str] = frozenset({"comment", "line_comment", "block_comment"})
@@ -65,25 +66,25 @@ class SyntaxReader(ABC):
 
     @abstractmethod
     def enter(self, node: Node, place: SyntaxContext) -> SyntaxContext:
-        """The place for what is below the node; a test that begins here is opened."""
+        """Return the place for the node's children; opens a test that begins here."""
 
     @abstractmethod
     def assertion(self, node: Node) -> Assertion | None:
-        """What the node asserts, when it is an assertion."""
+        """The node's assertion, if it is one."""
 
     @abstractmethod
     def own_marks(self, node: Node, place: SyntaxContext) -> Iterator[TestMark]:
-        """Marks of this language alone."""
+        """Marks specific to this language."""
 
     def guard(self, node: Node) -> str:
-        """The condition under which what is below the node runs, or nothing."""
+        """The condition under which the node's children run, if any."""
         if node.type in self.conditions:
             condition = node.child_by_field_name("condition")
             return tokens(condition, _CONDITION) if condition else "a condition"
         return ""
 
     def read(self, source: bytes) -> FileFacts:
-        """Read a whole file. Never raises for what the file holds."""
+        """Read a whole file. Never raises for its contents."""
         root = Parser(self.language()).parse(source).root_node
         stack: list[tuple[Node, SyntaxContext]] = [(root, SyntaxContext())]
         while stack:
@@ -92,7 +93,7 @@ class SyntaxReader(ABC):
         return FileFacts(self.tests, tuple(self.marks), self.helpers, root.has_error)
 
     def _visit(self, node: Node, place: SyntaxContext) -> list[tuple[Node, SyntaxContext]]:
-        """Take in one node; what to visit next, the last first."""
+        """Read one node and return the nodes to visit next, in reverse order."""
         place = self.enter(node, place)
         self.marks.extend(self._marks(node, place))
         found = self.assertion(node) if place.test is not None and not place.asserted else None
@@ -109,7 +110,7 @@ class SyntaxReader(ABC):
         return below[::-1]
 
     def _leaves_early(self, node: Node) -> str:
-        """The condition of an `if ...: return`: what follows stands under it."""
+        """The condition of an `if ...: return`, which guards everything after it."""
         if node.type == "expression_statement" and node.named_child_count:
             node = node.named_children[0]
         body = node.child_by_field_name("consequence") if node.type in self.conditions else None
@@ -123,7 +124,7 @@ class SyntaxReader(ABC):
         return self.guard(node) if last.type in self.endings else ""
 
     def _alive(self, node: Node) -> list[Node]:
-        """The children that can run: what stands after a return in its block cannot."""
+        """The reachable children: those after a return in the same block are not."""
         children = node.named_children
         if node.type not in self.blocks:
             return children
@@ -133,7 +134,7 @@ class SyntaxReader(ABC):
                 and child.named_child_count
                 and child.named_children[0].type in self.endings
             ):
-                # A comment on the last line comes after it, and speaks all the same.
+                # A trailing comment on the last line is the next node, but still applies.
                 silent = (each for each in children[at + 1 :] if each.type in self.comments)
                 return [*children[: at + 1], *silent]
         return children
@@ -156,7 +157,7 @@ class SyntaxReader(ABC):
             yield from signs.in_output(words, line(node), name, place.owner)
 
     def _written_by(self, node: Node) -> str:
-        """The name of the call that prints or writes what the node is part of."""
+        """The name of the printing or writing call that contains the node."""
         above = node.parent
         for _ in range(6):
             if above is None:
@@ -172,14 +173,14 @@ class SyntaxReader(ABC):
         return TestMark(kind, line(node), tokens(node, 400), reason, owner)
 
     def open_test(self, name: str, node: Node, body: Node, place: SyntaxContext) -> SyntaxContext:
-        """A test begins: of two with one name the later one counts, as it does for runners."""
+        """Open a test. Of two with the same name the later one counts, as for runners."""
         whole = ".".join((*place.names, name))
         test = TestCode(whole, line(node), tokens(body), guards=place.guards)
         self.tests[whole] = test
         return replace(place, test=test, guards=(), asserted=False)
 
     def note_helper(self, name: str, node: Node, body: Node) -> None:
-        """A function that is no test: perhaps it was one."""
+        """Record a function that is not a test: it may have been one."""
         if body.end_byte - body.start_byte < 20_000:
             self.helpers.setdefault(tokens(body), (name, line(node)))
 
@@ -193,7 +194,7 @@ def line(node: Node) -> int:
 
 
 def callee(node: Node) -> str:
-    """What a call calls, as written; without spaces."""
+    """The callee as written, without spaces."""
     names = ("function", "macro", "name")
     called = next(filter(None, (node.child_by_field_name(each) for each in names)), None)
     if called is None or called.end_byte - called.start_byte > 400:
@@ -206,7 +207,8 @@ _TRAILING_COMMA = re.compile(r" , ([)\]}])")
 
 
 def tokens(node: Node | None, limit: int = 1_000_000) -> str:
-    """The code with one space between tokens: no comments, one kind of quotes, no last commas."""
+    """Normalize code: one space between tokens, no comments, one kind of quotes, no trailing
+    commas."""
     if node is None:
         return ""
     words: list[str] = []
@@ -244,7 +246,7 @@ def is_literal(words: str) -> bool:
 
 
 def equality(at: int, whole: str, one: str, other: str, strength: int, message: str) -> Assertion:
-    """An assertion over two values: the literal is what is expected, wherever it stands."""
+    """An assertion comparing two values. The literal is the expected one, on either side."""
     if is_literal(one) and not is_literal(other):
         one, other = other, one
     nothing = one == other or (is_literal(one) and is_literal(other))

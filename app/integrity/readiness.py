@@ -1,4 +1,4 @@
-"""Whether a change is ready for a person's review, or stays a draft with what stands in its way."""
+"""Decides whether a change is ready for review or stays a draft, and why."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from app.integrity import scope
 
 
 def is_ready(policy: Policy, verdict: Verdict, flags: Iterable[Flag]) -> bool:
-    """The tests are good, and nothing was found that the policy blocks."""
+    """Whether the tests are good and no flag is blocked by the policy."""
     good = verdict.conclusion in ("success", "neutral")
     return good and not went_away(policy, verdict) and not in_the_way(policy, flags)
 
 
 def went_away(policy: Policy, verdict: Verdict) -> bool:
-    """Whether tests that ran on the base are gone or skipped now, and the policy blocks that.
+    """Whether tests that ran on the base are now missing or skipped and the policy blocks that.
 
-    A rename does it too, so it is no failure; a person should look.
+    A rename looks the same, so this is not a failure, but a person should check it.
     """
     block = policy.integrity.block
     removed = bool(verdict.removed) and "removed" in block
@@ -28,6 +28,6 @@ def went_away(policy: Policy, verdict: Verdict) -> bool:
 
 
 def in_the_way(policy: Policy, flags: Iterable[Flag]) -> tuple[Flag, ...]:
-    """The flags that keep a change from being ready."""
+    """The flags that keep a change in draft."""
     flags = tuple(flags)
     return (*integrity.blocking(flags, policy.integrity.block), *scope.refused(flags))

@@ -43,7 +43,7 @@ def _language() -> Language:
 
 
 class RustReader(SyntaxReader):
-    """See `SyntaxReader`. Tests stand beside the code, so every file may have some."""
+    """See `SyntaxReader`. Tests live next to the code, so any file may have some."""
 
     strings = frozenset({"string_literal", "raw_string_literal"})
     conditions = frozenset({"if_expression"})
@@ -139,7 +139,7 @@ class RustReader(SyntaxReader):
 
 
 def _attributes(node: Node) -> list[Node]:
-    """The attributes that stand before an item."""
+    """The attributes before an item."""
     found: list[Node] = []
     before = node.prev_named_sibling
     while before is not None and (
@@ -184,7 +184,7 @@ def _plain(at: int, name: str, words: list[str]) -> Assertion:
 
 
 def _split(tree: Node) -> list[str]:
-    """The arguments of a macro: its tokens between commas."""
+    """The arguments of a macro: its tokens, split at commas."""
     words: list[str] = []
     current: list[str] = []
     for child in tree.children[1:-1]:

@@ -1,17 +1,17 @@
-"""Secrets in what a change adds. They are never pushed, not to the hidden ref either.
+"""Finds secrets that a change adds. They are never pushed, not even to the hidden ref.
 
-The shapes and the entropy are those of `detect_secrets` (the kept fork, bc-detect-secrets), with
-newer tokens added. Its detectors are slow over whole files, so each is asked only about the places
-where a literal part of its shape stands. What is found is told by place and kind; the secret itself
-is never part of a result.
+Patterns and entropy come from `detect_secrets` (the maintained fork, bc-detect-secrets), with
+newer tokens added. Its detectors are slow on whole files, so each runs only around a literal
+part of its pattern. Results name place and kind, never the secret itself.
 
-What counts where follows the field's practice (GitHub's push protection, gitleaks):
-- the worker's own credentials, in any of the forms in `_forms`: everywhere, names of files too;
-- tokens with the shape of one provider: everywhere, but not what is plainly no token: documented
-  examples, placeholders, too little entropy;
+What counts where follows common practice (GitHub's push protection, gitleaks):
+- the worker's own credentials, in any of the forms in `_forms`: everywhere, including file
+names;
+- tokens in a provider's format: everywhere, except documented examples, placeholders and values
+with too little entropy;
 - private keys, JSON web tokens, passwords in addresses and random values that are called a
   password: not in tests, fixtures, documentation and lock files, where they are made up as a rule.
-Comments that tell scanners to look away are not obeyed: whoever adds the secret could add them.
+Comments that tell scanners to skip a line are ignored: the author of a secret could add them.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from app.domain.diff import SUBMODULE, Diff, FileDiff
 from app.domain.flag import Flag, Kind
 
 MAX_FOUND = 100
-"""So many of one file are told; the rest of the file is not looked at, for one is enough."""
+"""Most findings reported for one file; the rest is not scanned, since one is enough to refuse
+it."""
 
 NOT_LOOKED_AT = "too large to be looked through for secrets"
 
 SHORTEST_KNOWN = 8
-"""Shorter credentials of the worker are not looked for: they would be found in anything."""
+"""Shorter credentials of the worker are not searched: they would match anything."""
 
 _BEFORE, _AFTER, _STEP = 120, 600, 300
 _LEAST_ENTROPY = 3.0
@@ -54,8 +55,8 @@ class FoundSecret(NamedTuple):
 
 @dataclass(frozen=True)
 class _Detector:
-    """`anchors` are literal parts, one of which every match has; without one the patterns are fast
-    by themselves. `tokens`: of one provider, and so worth telling wherever they stand.
+    """`anchors` are literals, one of which is in every match; without any, the patterns are fast
+    by themselves. `tokens`: in a provider's format, and so reported everywhere.
     """
 
     name: str
@@ -121,16 +122,16 @@ _MADE_UP_THERE = re.compile(
 
 
 def find(content: bytes, path: str) -> tuple[FoundSecret, ...]:
-    """Secrets in a whole file. Never raises for what it holds."""
+    """Find secrets in a whole file. Never raises for its contents."""
     found = _scan(content.decode("latin-1"), path, None)
     return tuple(dict.fromkeys(islice(found, MAX_FOUND)))
 
 
 def added_secrets(diff: Diff, known: Sequence[str] = ()) -> tuple[FoundSecret, ...]:
-    """Secrets in the lines that a change adds, in files of any kind and in their names.
+    """Find secrets in the lines that a change adds and in file names.
 
-    `known` are the worker's own credentials: they are found in other forms as well. A file whose
-    content was too large to be handed in is told too: nobody can say that it holds none.
+    `known` are the worker's own credentials, which are found in encoded forms too. A file whose
+    content was too large to load is reported, since it could hold a secret.
     """
     needles = tuple(dict.fromkeys(form for value in known for form in _forms(value)))
     found: list[FoundSecret] = []
@@ -146,7 +147,7 @@ def added_secrets(diff: Diff, known: Sequence[str] = ()) -> tuple[FoundSecret, .
 
 
 def as_flags(found: Iterable[FoundSecret]) -> tuple[Flag, ...]:
-    """What is found, as flags."""
+    """Turn findings into flags."""
     return tuple(
         Flag(
             kind=Kind.SECRET,
@@ -172,7 +173,7 @@ def _added(file: FileDiff) -> Iterator[FoundSecret]:
 
 
 def _credentials(file: FileDiff, needles: Sequence[bytes]) -> Iterator[FoundSecret]:
-    """The worker's own credentials, in the content or in the name."""
+    """Find the worker's own credentials in the content or the name."""
     name = file.path.encode("utf-8", "surrogateescape")
     kind = "a credential of this Honk"
     if any(needle in name for needle in needles):
@@ -185,7 +186,7 @@ def _credentials(file: FileDiff, needles: Sequence[bytes]) -> Iterator[FoundSecr
 
 
 def _forms(value: str) -> Iterator[bytes]:
-    """A credential as it is, and as it looks encoded; of one with many lines, its long lines."""
+    """A credential, its encoded forms and, if it has several lines, its long lines."""
     parts = (
         [value]
         if "\n" not in value.strip()
@@ -199,7 +200,7 @@ def _forms(value: str) -> Iterator[bytes]:
         yield from (quote(part.strip(), safe="").encode(), part.strip().encode("utf-16-le"))
         yield base64.b32encode(plain).rstrip(b"=")[:-1]
         for shift in range(3):
-            # What stands before and after changes the letters at both ends.
+            # Neighboring bytes change the characters at both ends.
             whole = base64.b64encode(b"\0" * shift + plain).rstrip(b"=")
             inner = whole[(shift * 4 + 2) // 3 : -1]
             yield inner
@@ -207,7 +208,7 @@ def _forms(value: str) -> Iterator[bytes]:
 
 
 class _LineEnds:
-    """Which line a place of the text is in."""
+    """Maps an offset in the text to its line number."""
 
     def __init__(self, text: str, numbers: Sequence[int] | None) -> None:
         self._text = text
@@ -222,7 +223,7 @@ class _LineEnds:
 
 
 def _scan(text: str, path: str, numbers: Sequence[int] | None) -> Iterator[FoundSecret]:
-    """Look at each place where a detector's anchor stands. `numbers`: of the text's lines."""
+    """Run a detector around each of its anchors. `numbers` are the line numbers of the text."""
     ends = _LineEnds(text, numbers)
     made_up = bool(_MADE_UP_THERE.search(path))
     for detector in _detectors():
@@ -244,7 +245,8 @@ def _windows(detector: _Detector, text: str) -> Iterator[tuple[int, str]]:
 
 
 def _places(text: str, anchor: str, many_lines: bool) -> Iterator[tuple[int, str]]:
-    """Each occurrence, with as much around it as a match can need; places next to another once."""
+    """The text around each occurrence, as wide as a match can be; overlapping windows are
+    merged."""
     at = text.find(anchor)
     while at >= 0:
         first, last = max(0, at - _BEFORE), at + _AFTER
@@ -253,7 +255,8 @@ def _places(text: str, anchor: str, many_lines: bool) -> Iterator[tuple[int, str
             end = text.find("\n", at, last)
             last = end if end >= 0 else last
         yield at, text[first:last]
-        # The window covers what begins in its first part; the next begins where that ends.
+        # A window covers matches that begin in its first part; the next window begins where that
+        # ends.
         at = text.find(anchor, min(last, at + _STEP) if last > at + len(anchor) else last)
 
 
@@ -266,14 +269,14 @@ def _matches(detector: _Detector, window: str) -> bool:
                 continue
             if detector.random and not _is_random(value, _SHORTEST_PASSWORD):
                 continue
-            # The letters of a private key are zeroes in places, which look like a placeholder.
+            # A private key can contain runs of zeroes, which look like a placeholder.
             if detector.many_lines or not _PLACEHOLDER.search(found.group()):
                 return True
     return False
 
 
 def _random_values(text: str, path: str, ends: _LineEnds) -> Iterator[FoundSecret]:
-    """Values that are called a password or a key, and look random."""
+    """Random-looking values that are named like a password or key."""
     for found in _VALUE.finditer(text):
         if _is_random(found.group(1)):
             name = text[max(0, found.start() - _NAME) : found.start()]
@@ -292,7 +295,7 @@ def _is_random(value: str, shortest: int = _SHORTEST_RANDOM) -> bool:
 
 
 def _entropy(value: str) -> float:
-    """Bits a character; what has few different ones is not worth the time."""
+    """Entropy in bits per character; 0 for values with few distinct characters, to save time."""
     if len(set(value)) < 1 << int(_LEAST_ENTROPY):
         return 0.0
     from detect_secrets.plugins.high_entropy_strings import Base64HighEntropyString
@@ -302,7 +305,7 @@ def _entropy(value: str) -> float:
 
 @cache
 def _detectors() -> tuple[_Detector, ...]:
-    """Ours, and those of `detect_secrets`; loaded when first needed, for it takes 0.15 s."""
+    """Honk's detectors and those of `detect_secrets`, imported on first use, which takes 0.15 s."""
     from detect_secrets.plugins import (
         artifactory,
         aws,

@@ -1,4 +1,4 @@
-"""Signs that look the same in every language: comments, conditions, what is printed or written."""
+"""Signs that are the same in every language: comments, conditions, printed and written strings."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _WRITES = re.compile(
 
 
 def in_comment(words: str, line: int) -> Iterator[TestMark]:
-    """Comments that silence a linter, a type checker or the measuring of coverage."""
+    """Comments that silence a linter, a type checker or coverage."""
     if found := _LINT.search(words):
         reason = f"`{found.group()}` silences a linter or type checker here."
         yield TestMark(Kind.LINT_DISABLED, line, " ".join(words.split()), reason)
@@ -64,10 +64,10 @@ def in_comment(words: str, line: int) -> Iterator[TestMark]:
 
 
 def in_condition(words: str, line: int, owner: str, is_test: bool) -> Iterator[TestMark]:
-    """Conditions that make the code do one thing here and another elsewhere or later.
+    """Conditions that make code behave differently by environment or time.
 
-    Product code may read its environment and the clock: there only what tells a test run, one
-    machine or one date apart from others counts.
+    Product code may read its environment and the clock: there, only conditions that detect a
+    test run, a machine or a date count.
     """
     close = words.replace(" . ", ".").replace(" :: ", "::").replace(" (", "(").replace("( ", "(")
     found = ""
@@ -84,17 +84,17 @@ def in_condition(words: str, line: int, owner: str, is_test: bool) -> Iterator[T
 
 
 def may_forge(words: str) -> bool:
-    """Whether a string is worth finding out what it is given to."""
+    """Whether a string looks like a test runner's output, so that its use should be checked."""
     return bool(_SUMMARY.search(words) or _RESULTS.search(words))
 
 
 def writes(name: str) -> bool:
-    """Whether a call of this name prints or writes."""
+    """Whether a function of this name prints or writes."""
     return bool(_WRITES.search(name))
 
 
 def in_output(words: str, line: int, call: str, owner: str) -> Iterator[TestMark]:
-    """Strings that look like a test runner's own words, given to what prints or writes."""
+    """Strings that imitate a test runner's output and are printed or written."""
     if _SUMMARY.search(words):
         reason = f"`{call}` is given what looks like the summary of a test runner."
     else:

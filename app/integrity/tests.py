@@ -1,4 +1,4 @@
-"""The tests before and after: which are gone, and which say less."""
+"""Compares the tests before and after: which are gone, and which check less."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OF_A_TEST = frozenset({Kind.SKIPPED, Kind.EXPECTED_TO_FAIL, Kind.RETRY})
 
 @dataclass(frozen=True)
 class FileSide:
-    """One file's tests, before and after."""
+    """The tests of one file before and after."""
 
     file: FileDiff
     before: FileFacts
@@ -33,7 +33,7 @@ class FileSide:
 
 @dataclass(frozen=True)
 class _Pair:
-    """A test that is there on both sides, perhaps under another name or in another file."""
+    """A test that exists on both sides, perhaps with another name or in another file."""
 
     path: str
     before: TestCode
@@ -43,7 +43,7 @@ class _Pair:
 def compare(
     sides: Sequence[FileSide], failing_before: frozenset[str], *, code_changed: bool
 ) -> Iterator[Flag]:
-    """Flags on all tests and marks of a change."""
+    """Return the flags on all tests and marks of a change."""
     pairs, gone = _match(sides)
     yield from _gone(sides, gone)
     new = [test.assertions for test in _new_tests(sides, pairs)]
@@ -56,7 +56,7 @@ def compare(
 
 
 def failing_names(ids: frozenset[str]) -> frozenset[str]:
-    """The names of tests in the ids that verifiers give them."""
+    """The test names within verifiers' test ids."""
     names: set[str] = set()
     for each in ids:
         plain = re.sub(r"\[[^\]]*\]$", "", each)
@@ -113,7 +113,7 @@ def _new_tests(sides: Sequence[FileSide], pairs: Sequence[_Pair]) -> list[TestCo
 
 
 def _gone(sides: Sequence[FileSide], gone: Sequence[tuple[FileSide, TestCode]]) -> Iterator[Flag]:
-    """Tests without a counterpart: hidden from the runner, taken into a table, or removed."""
+    """Tests without a counterpart: hidden from the runner, merged into a table, or removed."""
     helpers = {
         body: (side.file.path, name, at)
         for side in sides
@@ -147,7 +147,7 @@ def _gone(sides: Sequence[FileSide], gone: Sequence[tuple[FileSide, TestCode]]) 
 
 
 def _near(side: FileSide, test: TestCode) -> int | None:
-    """Where in the new file the test would stand: after the test that stood before it."""
+    """The line in the new file of the nearest test that used to precede this one."""
     earlier = [
         side.after.tests[each.name].line
         for each in side.before.tests.values()
@@ -157,7 +157,7 @@ def _near(side: FileSide, test: TestCode) -> int | None:
 
 
 def _room(sides: Sequence[FileSide]) -> dict[str, list[list[object]]]:
-    """Tables that grew, by file: how many cases more, and what their tests say."""
+    """Tables that grew, by file: the number of new cases, and their test's code."""
     room: dict[str, list[list[object]]] = defaultdict(list)
     for side in sides:
         for name, test in side.after.tests.items():
@@ -169,7 +169,7 @@ def _room(sides: Sequence[FileSide]) -> dict[str, list[list[object]]]:
 
 
 def _absorbed(test: TestCode, room: list[list[object]]) -> bool:
-    """Whether a table that grew calls what the test called; it takes in one test a case."""
+    """Whether a table that grew calls what the test called; each new case replaces one test."""
     wanted = {word for each in test.assertions for word in _names(each.subject)}
     for place in room:
         left, words = place
@@ -192,7 +192,7 @@ def _names(words: str) -> list[str]:
 def _compare(
     pair: _Pair, elsewhere: Counter[str], failing: frozenset[str], code_changed: bool
 ) -> Iterator[Flag]:
-    """What one test says less than before."""
+    """Flags for what one test no longer checks."""
     before, after = pair.before, pair.after
     if before.body == after.body and before.rows == after.rows and before.guards == after.guards:
         return
@@ -217,7 +217,7 @@ def _compare(
 
 
 class _Weaker:
-    """Collects the flags of one test, one of each kind."""
+    """Collects the flags of one test, at most one of each kind."""
 
     def __init__(self, pair: _Pair, fixed: bool, code_changed: bool) -> None:
         self.pair = pair
@@ -253,11 +253,11 @@ class _Weaker:
             self.flags[kind] = told
 
     def _failed(self) -> str:
-        """A test that failed may have been wrong; or it is made to pass by what it expects."""
+        """A failing test may have been wrong, or its expectation was changed to make it pass."""
         return "failed before and " if self.fixed else ""
 
     def guards(self) -> None:
-        """Assertions that stand under a condition now and did not before."""
+        """Assertions that became conditional."""
         known = {each.text: each for each in self.pair.before.assertions}
         for now in self.pair.after.assertions:
             was = known.get(now.text)
@@ -267,7 +267,7 @@ class _Weaker:
                 self.add(Kind.WEAKENED_ASSERTION, was, now, words)
 
     def weaker(self, was: Assertion, now: Assertion) -> None:
-        """Tell how an assertion says less than the one it replaces."""
+        """Describe how an assertion checks less than the one it replaces."""
         same = bool(was.subject) and was.subject == now.subject
         if now.strength == TRIVIAL < was.strength:
             self.add(Kind.WEAKENED_ASSERTION, was, now, "asserts something that is always true")
@@ -287,7 +287,7 @@ class _Weaker:
             self.add(Kind.CHANGED_EXPECTATION, was, now, words)
 
     def messages(self) -> None:
-        """Nothing but the words of a failure changed: no test says more or less."""
+        """Only a failure message changed, so no test checks more or less."""
         before = [each.message for each in self.pair.before.assertions]
         after = [each.message for each in self.pair.after.assertions]
         if before == after:
@@ -315,7 +315,7 @@ def _shown(guard: str) -> str:
 def _differing(
     before: Sequence[Assertion], after: Sequence[Assertion]
 ) -> tuple[list[Assertion], list[Assertion]]:
-    """The assertions of each side that the other has not."""
+    """The assertions that only one side has."""
     return _less(before, after), _less(after, before)
 
 
@@ -333,7 +333,7 @@ def _less(one: Sequence[Assertion], other: Sequence[Assertion]) -> list[Assertio
 def _partners(
     removed: Sequence[Assertion], added: Sequence[Assertion]
 ) -> Iterator[tuple[Assertion, Assertion | None]]:
-    """Each removed assertion with the added one that took its place, nearest first."""
+    """Pair each removed assertion with the added one that replaced it, nearest first."""
     left = list(removed)
     free = list(added)
     for alike in (
@@ -357,7 +357,7 @@ def _partners(
 
 
 def _marks(sides: Sequence[FileSide], pairs: Sequence[_Pair]) -> Iterator[Flag]:
-    """Marks that are new: one that only moved, or that a new test brings, is none."""
+    """New marks, except those that only moved or belong to a new test."""
     before = Counter(_key(mark) for side in sides for mark in side.before.marks)
     existed = {pair.after.name for pair in pairs} | {pair.before.name for pair in pairs}
     for side in sides:
@@ -379,7 +379,7 @@ def _key(mark: TestMark) -> tuple[Kind, str, str]:
 
 
 def _concerns(mark: TestMark, side: FileSide, existed: set[str]) -> bool:
-    """Whether the mark is about tests that were there before."""
+    """Whether the mark concerns tests that existed before."""
     if mark.owner == EVERYTHING or side.file.path.endswith("conftest.py"):
         return True
     if not mark.owner:
