@@ -1,4 +1,4 @@
-"""What a run may use, what the agent may use of that, and when people are warned. Pure."""
+"""A run's budget, the agent's share of it, and when people are warned. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from app.domain.policy import BudgetPolicy
 from app.domain.values import Value
 
 CALLS = 400
-"""Calls to GitHub's API for one run. Past it the status comment is no longer edited on the way;
-what has to be said and done still is."""
+"""Calls to GitHub's API for one run. Beyond it, progress no longer updates the status comment;
+required calls still happen."""
 
 _WARNED_AT = 0.8
 _KEPT_BACK = 0.1
@@ -18,7 +18,7 @@ _MOST_KEPT_BACK_USD = 0.5
 
 
 class AgentBudget(Value):
-    """What the agent may use of a run's budget."""
+    """The agent's share of a run's budget."""
 
     usd: float
     minutes: float
@@ -26,7 +26,8 @@ class AgentBudget(Value):
 
 
 class BudgetWarning(Value):
-    """One part of the budget that is nearly used up: US dollars, minutes or turns of how many."""
+    """One part of the budget that is nearly used up: the used and total US dollars, minutes or
+    turns."""
 
     which: Literal["money", "time", "turns"]
     used: float
@@ -34,8 +35,8 @@ class BudgetWarning(Value):
 
 
 def agent_budget(budget: BudgetPolicy, *, judge: bool) -> AgentBudget:
-    """The budget without what verifying and publishing need: a tenth of the time, and of the money
-    where a judge reads the change."""
+    """The budget minus what verification and publishing need: a tenth of the time, and a tenth
+    of the money if a judge reads the change."""
     minutes = budget.minutes - min(_KEPT_BACK * budget.minutes, _MOST_KEPT_BACK_MINUTES)
     usd = budget.usd - (min(_KEPT_BACK * budget.usd, _MOST_KEPT_BACK_USD) if judge else 0.0)
     return AgentBudget(usd=usd, minutes=minutes, turns=budget.turns)
@@ -44,7 +45,8 @@ def agent_budget(budget: BudgetPolicy, *, judge: bool) -> AgentBudget:
 def budget_warnings(
     share: AgentBudget, usd: float, seconds: float, turns: int
 ) -> tuple[BudgetWarning, ...]:
-    """What of the agent's share is used to four fifths or more; `seconds` are those of its work."""
+    """The parts of the agent's share that are at least 80 % used; `seconds` counts its working
+    time."""
     used = (
         BudgetWarning(which="money", used=usd, of=share.usd),
         BudgetWarning(which="time", used=seconds / 60, of=share.minutes),

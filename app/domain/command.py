@@ -1,9 +1,9 @@
 """The grammar of `/honk`. Pure: a comment's text in, a `TestCommand` or None out.
 
 A line addresses Honk when its first word is `/honk` or a mention of the App (`@slug`, or
-`@slug[bot]`), in any case, with at most three blanks before it, and when it is the person's own:
-`app/domain/comment_text.py` tells which lines are. The letters are plain ASCII: a look-alike from
-another alphabet does not address Honk. The time is linear in the length of the text.
+`@slug[bot]`), in any case, with at most three blanks before it, and the line is the author's own
+text (see `app/domain/comment_text.py`). The letters are plain ASCII: look-alikes from other
+alphabets do not match. Takes time linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Literal
 from app.domain.comment_text import authored_lines
 from app.domain.values import Value, is_branch_name
 
-# Keyboards for scripts from right to left put direction marks around what is typed; blanks without
-# a break come from phones, wide ones from East Asian keyboards.
+# Right-to-left keyboards put direction marks around typed text; phones insert non-breaking spaces,
+# East Asian keyboards wide ones.
 _MARKS = "\u061c\u200e\u200f\u2066-\u2069"
 _BLANKS = "\u00a0\u2007\u202f\u3000"
 _INVISIBLE = "\u200b\ufeff"
@@ -42,7 +42,7 @@ _ALL: tuple[ArgumentName, ...] = ("base", *_COST, "draft")
 
 
 class CommandSpec(Value):
-    """One command. Without `takes_task` it stands alone on its line, but for its arguments."""
+    """One command. Without `takes_task`, only arguments may follow it on its line."""
 
     name: Name
     description: str
@@ -142,7 +142,7 @@ _DRAFT = {"true": True, "yes": True, "on": True, "false": False, "no": False, "o
 
 
 class Arguments(Value):
-    """What stands behind a command as `name=value`; None where it is not given.
+    """A command's `name=value` arguments; None if absent.
 
     `base` is a branch, `model` a model's id.
     """
@@ -154,14 +154,13 @@ class Arguments(Value):
 
 
 class Command(Value):
-    """What a person asked for. `task` is what follows the command, to the end of the comment.
+    """A person's command. `task` is the text after it, to the end of the comment.
 
-    The rest is for commands that cannot be carried out as they stand, and then nothing starts:
-    `near` is the command that was probably meant; `problem` a sentence on what is wrong with the
-    arguments; `several` the names of the commands (the first five), where there is more than one.
+    The other fields reject a command, so that nothing starts: `near` is the command that was
+    probably meant, `problem` a sentence about invalid arguments, `several` the names of up to
+    five commands if the comment holds more than one.
 
-    `sha` is the whole name of the commit that `trust` names, in lower case; empty where it names
-    none.
+    `sha` is the full, lower-case SHA given to `trust`, or empty.
     """
 
     name: Name
@@ -174,7 +173,7 @@ class Command(Value):
 
 
 class _ArgumentError(Exception):
-    """An argument that the person has to mend; the message is a whole sentence."""
+    """An invalid argument. The message is a whole sentence for its author."""
 
 
 def parse(text: str, slug: str) -> Command | None:
@@ -213,7 +212,7 @@ def parse(text: str, slug: str) -> Command | None:
 
 @dataclass(frozen=True)
 class _Word:
-    """A word of the command's line, and where it stands there."""
+    """A word of the command's line and its position."""
 
     start: int
     end: int
@@ -221,12 +220,12 @@ class _Word:
 
     @property
     def bare(self) -> str:
-        """In lower case, without what ends a sentence."""
+        """Lower-case the word and drop trailing punctuation."""
         return self.text.strip(_INVISIBLE).rstrip(_STOPS).lower()
 
 
 def _read(line: str, following: list[str]) -> Command:
-    """The command in what follows the address on its line."""
+    """Parse the command from the rest of the line after the address."""
     words = [_Word(found.start(), found.end(), found[0]) for found in _WORD.finditer(line)]
     spec, given, words = _taken_apart(words)
     said = line[words[0].start : words[-1].end] if words else ""
@@ -244,7 +243,7 @@ def _read(line: str, following: list[str]) -> Command:
 
 
 def _taken_apart(words: list[_Word]) -> tuple[CommandSpec, list[str], list[_Word]]:
-    """The command, its arguments as they are written, and the words of its task."""
+    """Split into the command, its raw arguments and the words of its task."""
     given, words = _leading_arguments(words)
     trailing, words = _trailing_arguments(words)
     # "stop it, please" is "stop"; "fix it" is a task, as every sentence with "fix" is.
@@ -265,7 +264,7 @@ def _taken_apart(words: list[_Word]) -> tuple[CommandSpec, list[str], list[_Word
 
 
 def _leading_arguments(words: list[_Word]) -> tuple[list[str], list[_Word]]:
-    """The arguments at the beginning; one with blanks around its `=` is read as an empty one."""
+    """The leading arguments; one with blanks around its `=` is read as empty."""
     given = list(takewhile(_ARGUMENT.fullmatch, (word.text for word in words)))
     rest = words[len(given) :]
     if len(rest) > 1 and rest[0].text.lower() in _READ and rest[1].text.startswith("="):
@@ -287,7 +286,8 @@ def _is_known(word: str) -> bool:
 
 
 def _arguments(spec: CommandSpec, given: list[str]) -> Arguments:
-    """Raises _ArgumentError for what is unknown, wrong, given twice, or not this command's."""
+    """Raises _ArgumentError for an argument that is unknown, invalid, duplicate, or not this
+    command's."""
     values: dict[str, object] = {}
     for word in given:
         found = _ARGUMENT.fullmatch(word)
@@ -354,17 +354,17 @@ _READ: Mapping[str, Callable[[str], object]] = {
 
 
 def _commit(words: Sequence[_Word]) -> str:
-    """The whole name: a beginning of it can be given to another commit on purpose."""
+    """Require the full SHA: someone could craft another commit with the same prefix."""
     return words[0].bare if words and _SHA.fullmatch(words[0].bare) else ""
 
 
 def _near(word: str) -> str:
-    """The command that a single word was probably meant to be, or nothing."""
+    """The command that a misspelled word was probably meant to be, if any."""
     return _nearest(word, [name for name in COMMANDS if name != "work"])
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that one slip makes of this one, or two slips in a longer one."""
+    """The known word within one edit of this one, or two for a longer word."""
     if not 2 <= len(word) <= _LONGEST:
         return ""
     slips = {each: _slips(word, each) for each in known}
@@ -377,7 +377,7 @@ _SHORT, _LONG, _LONGEST = 3, 6, 12
 
 
 def _slips(one: str, other: str) -> int:
-    """Letters to add, drop, change or swap with the next, to make one word of the other.
+    """The number of letters to insert, delete, replace or swap to turn one word into the other.
 
     The optimal string alignment distance.
     """

@@ -1,12 +1,12 @@
-"""Which lines of a comment are a person's own words, shown as text. Pure.
+"""Finds the lines of a comment that are its author's own text. Pure.
 
-What GitHub shows as code, as a quote or in a table, folds away, or does not show at all, is
-nobody's own word: fenced and indented code, inline code, `<pre>` and `<code>`, lines that start
-with `>` and those that continue such a line's paragraph, `<blockquote>`, `<details>`, HTML
-comments. Nor is the message that is answered, which a mail program puts below the answer.
+Code, quotes, tables, folded text and hidden text do not count: fenced and indented code, inline
+code, `<pre>` and `<code>`, lines that start with `>` and those that continue such a line's
+paragraph, `<blockquote>`, `<details>`, HTML comments. Neither does the quoted message that a mail
+program puts below a reply.
 
-A line counts where the rendered page (`app/domain/github_markdown.py`) shows its beginning in a
-paragraph, a list or an underlined heading and in nothing else.
+A line counts if the rendered page (`app/domain/github_markdown.py`) shows its start in a
+paragraph, a list or an underlined heading, and in no other element.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _VOID = frozenset({"br", "hr", "img", "input"})
 _NUMBER = re.compile(rf"{MARK}(\d+){MARK_END}")
 _QUOTE = re.compile(r" *(?:(?:[-*+]|\d{1,9}[.)]) +)*>[> ]*")
 
-# What mail programs write above the message that is answered. GitHub keeps it in the comment, with
-# the address as `***@***.***`.
+# Headers that mail programs put above a quoted message. GitHub keeps them in the comment, with the
+# address as `***@***.***`.
 _WHEN = re.compile(r"\b(?:19|20)\d\d\b|\d{4}[年년]|\b\d{1,2}[:.h]\d\d\b")
 _WHO = re.compile(
     r"@[^\s@<>]{1,250}[>)]"
@@ -61,9 +61,9 @@ _SENT_WITHIN = 3
 
 @dataclass(frozen=True)
 class AuthoredLines:
-    """The numbers (from 0) of the lines that begin with a person's own words, in order.
+    """Return the sorted numbers (from 0) of the lines that begin with the author's own text.
 
-    `end` is the number of the line where the message that is answered begins, or of all lines.
+    `end` is the line where the quoted message begins, or the number of lines.
     """
 
     lines: list[int]
@@ -71,7 +71,7 @@ class AuthoredLines:
 
 
 def authored_lines(lines: Sequence[str]) -> AuthoredLines:
-    """Find the person's own words among a comment's lines."""
+    """Find the author's own text in a comment."""
     reader = _AuthoredLinesReader()
     reader.feed(render("\n".join(lines), marks=True).html)
     reader.close()
@@ -81,7 +81,7 @@ def authored_lines(lines: Sequence[str]) -> AuthoredLines:
 
 
 class _AuthoredLinesReader(HTMLParser):
-    """Finds the marks that are within `_OWN` elements alone."""
+    """Collects the marks whose enclosing elements are all in `_OWN`."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -100,9 +100,9 @@ class _AuthoredLinesReader(HTMLParser):
 
 
 def _answered_message(lines: Sequence[str], shown: list[str]) -> int:
-    """The number of the line where the message that is answered begins, or of all lines.
+    """The number of the line where the quoted message begins, or the number of lines.
 
-    A message whose lines all start with `>` ends nothing while own words follow on it.
+    A message quoted with `>` does not end the comment if the author's own text follows it.
     """
     last_own = max((n for n, line in enumerate(shown) if line), default=-1)
     for number, line in enumerate(shown):
@@ -121,7 +121,8 @@ def _is_sent(shown: list[str], number: int) -> bool:
 
 
 def _answered_header(shown: list[str], number: int) -> int | None:
-    """Where "On <date> <somebody> wrote:", which ends on this line, begins; it may be wrapped."""
+    """The first line of "On <date> <somebody> wrote:", which may be wrapped and ends on this
+    line."""
     last = shown[number][-_ANSWERED_MOST_CHARACTERS:]
     if not _ANSWERED_ENDS.search(last[-8:]) or not _WHO.search(last):
         return None
@@ -136,6 +137,6 @@ def _answered_header(shown: list[str], number: int) -> int | None:
 
 
 def _is_quoted(lines: Sequence[str], number: int) -> bool:
-    """Whether the next line that is not blank starts with `>`; there may be one or two blank."""
+    """Whether the next nonblank line starts with `>`, after at most two blank lines."""
     following = next((line for line in lines[number : number + 3] if line.strip()), "")
     return bool(_QUOTE.match(following.expandtabs(4)))

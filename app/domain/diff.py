@@ -1,4 +1,4 @@
-"""What a change changes: the files, before and after. Pure."""
+"""The files of a change, before and after. Pure."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ SUBMODULE = "160000"
 class FileDiff:
     """One path that differs. Renames are two of these, paired in `Diff.renames`.
 
-    `old` and `new` are the contents (of a link: its target; of a submodule: its commit), None
-    where there is no file or where the content was too large to be handed in. Sizes are bytes and
-    are true in any case.
+    `old` and `new` are the contents (a link's target, a submodule's commit), None where there is
+    no file or its content was too large to load. Sizes are in bytes and always set.
     """
 
     path: str
@@ -35,7 +34,7 @@ class FileDiff:
 
     @classmethod
     def of(cls, path: str, old: str | bytes | None, new: str | bytes | None) -> FileDiff:
-        """A plain file from its two contents."""
+        """Create a regular file from its two contents."""
         before, after = (text.encode() if isinstance(text, str) else text for text in (old, new))
         return cls(
             path,
@@ -57,24 +56,25 @@ class FileDiff:
 
     @property
     def is_text(self) -> bool:
-        """Plain files without a zero byte at their beginning, which is how git tells them too."""
+        """Whether both sides are regular files without a NUL byte near the start, which is git's
+        test for text."""
         modes = {self.old_mode, self.new_mode} - {NO_FILE, PLAIN, EXECUTABLE}
         return not modes and b"\0" not in (self.old or b"")[:8000] + (self.new or b"")[:8000]
 
     @property
     def withheld(self) -> bool:
-        """A side exists whose content was not handed in."""
+        """Whether the content of an existing side was not loaded."""
         old = self.old is None and self.old_mode != NO_FILE
         return old or (self.new is None and self.new_mode != NO_FILE)
 
     @cached_property
     def added_lines(self) -> tuple[tuple[int, bytes], ...]:
-        """Line numbers (from 1) and lines that the new side has and the old has not."""
+        """The added lines, with line numbers from 1."""
         return _added(self.old or b"", self.new or b"")
 
     @cached_property
     def removed_lines(self) -> tuple[tuple[int, bytes], ...]:
-        """Line numbers (from 1) in the old side and lines that are gone."""
+        """The removed lines, with their line numbers (from 1) in the old side."""
         return _added(self.new or b"", self.old or b"")
 
     @cached_property
@@ -89,7 +89,7 @@ class FileDiff:
 
 @dataclass(frozen=True)
 class Diff:
-    """All files that a change touches. `renames` leads from new paths to old ones."""
+    """All files that a change touches. `renames` maps new paths to old ones."""
 
     files: tuple[FileDiff, ...]
     renames: Mapping[str, str] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Diff:
         return {file.path: file for file in self.files}
 
     def before_rename(self, file: FileDiff) -> FileDiff:
-        """The file with the content that it had under its old name, where it had one."""
+        """The file with the content of its old name, if it was renamed."""
         source = self.by_path.get(self.renames.get(file.path, ""))
         if source is None or file.old is not None:
             return file
@@ -124,8 +124,8 @@ def _added(old: bytes, new: bytes) -> tuple[tuple[int, bytes], ...]:
     while end < shorter and before[-1 - end] == after[-1 - end]:
         end += 1
     old_middle, new_middle = before[start : len(before) - end], after[start : len(after) - end]
-    # By count, not by position: linear whatever the files hold, and a line that only moved is not
-    # an added line.
+    # Compare counts, not positions: this is linear for any input, and a moved line is not an added
+    # line.
     spare = Counter(old_middle)
     added = []
     for number, line in enumerate(new_middle, start + 1):

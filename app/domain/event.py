@@ -1,4 +1,4 @@
-"""What Honk reads of GitHub's webhook events, and nothing more. Pure.
+"""The parts of GitHub's webhook events that Honk reads. Pure.
 
 The names are those of https://docs.github.com/en/webhooks/webhook-events-and-payloads. Members that
 are not named here are checked to be JSON and skipped, so that GitHub may add to its events.
@@ -51,7 +51,7 @@ _Sha = Annotated[str, Meta(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})\Z")]
 
 
 class EventError(HonkError):
-    """The body is not what GitHub sends under this event's name. The message tells where."""
+    """The body is not a valid event of this name. The message says where."""
 
 
 class AccountPayload(msgspec.Struct, frozen=True):
@@ -85,13 +85,13 @@ class LabelPayload(msgspec.Struct, frozen=True):
 
 
 class PullRequestLink(msgspec.Struct, frozen=True):
-    """Its presence is all that counts."""
+    """Only its presence matters."""
 
 
 class IssuePayload(msgspec.Struct, frozen=True):
     """An issue, or a pull request seen as one: then `pull_request` is there.
 
-    Some events leave `state` out; `closed_at` then tells the same.
+    Some events omit `state`; `closed_at` then gives the same information.
     """
 
     number: _Id
@@ -203,7 +203,7 @@ class RequestedAction(msgspec.Struct, frozen=True):
 
 
 class BaseEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """What the events that are acted on have in common."""
+    """Fields shared by the events that Honk acts on."""
 
     action: _Word
     sender: AccountPayload
@@ -247,7 +247,7 @@ class PullRequestReviewCommentEvent(BaseEvent, frozen=True, kw_only=True):
 
 
 class CheckRunEvent(BaseEvent, frozen=True, kw_only=True):
-    """`check_run`; `requested_action` is there when somebody pressed a button of ours."""
+    """`check_run`; `requested_action` is set when a person pressed one of Honk's buttons."""
 
     check_run: CheckRunPayload
     requested_action: RequestedAction | None = None
@@ -260,7 +260,7 @@ class CheckSuiteEvent(BaseEvent, frozen=True, kw_only=True):
 
 
 class OtherEvent(msgspec.Struct, frozen=True):
-    """Any event that Honk does not act on."""
+    """An event that Honk ignores."""
 
     action: str | None = None
 
@@ -285,4 +285,4 @@ BY_NAME: dict[str, type[ActedOn]] = {
     "check_run": CheckRunEvent,
     "check_suite": CheckSuiteEvent,
 }
-"""What each event is read as, by the name in its header."""
+"""The model of each event, by the name in its header."""

@@ -1,8 +1,8 @@
-"""Who of those that wait is next: fair between installations and between their repositories. Pure.
+"""Picks the next waiting run, fairly between installations and between their repositories. Pure.
 
-A free slot goes to the installation with the fewest runs at work; among equals to the one that was
-served longest ago; within it to a repository by the same rule; within that to whoever asked first.
-So whoever has two hundred runs waiting keeps nobody else from the next free slot.
+A free slot goes to the installation with the fewest active runs, then to the least recently
+served one; within it to a repository by the same rule, and within that to the oldest request. So
+two hundred waiting runs of one installation cannot keep another from the next free slot.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Why = Literal["subject", "repository", "installation", "slots"]
 
 
 class ConcurrencyLimits(Value):
-    """How many runs may be at work at once; None is without a limit."""
+    """How many runs may be active at once; None is unlimited."""
 
     repository: int | None = None
     installation: int | None = None
 
 
 class QueuedRun(Value):
-    """A run that has not finished, as admission sees it."""
+    """An unfinished run, as admission sees it."""
 
     id: str
     subject: str
@@ -35,11 +35,11 @@ class QueuedRun(Value):
 
 
 class QueuePosition(Value):
-    """A run's place: how many start before it, and why it does not start now.
+    """A run's queue position: how many start before it, and why it has to wait.
 
-    `why` is None when it does; `subject`: an earlier run of the same issue or pull request is not
-    over; `repository` and `installation`: these have as many at work as they may; `slots`: every
-    slot is taken, or goes to those ahead.
+    `why` is None if it can start now; `subject`: an earlier run on the same issue or pull
+    request is unfinished; `repository` and `installation`: their limit is reached; `slots`:
+    every slot is taken, or goes to runs ahead.
     """
 
     ahead: int
@@ -51,7 +51,7 @@ Served = Mapping[int | str, float]
 
 
 class FairQueue:
-    """Those at work and those who wait. `served` decides among equals."""
+    """The active and the waiting runs. `served` breaks ties."""
 
     def __init__(
         self, live: Collection[QueuedRun], limits: ConcurrencyLimits, served: Served
@@ -70,7 +70,7 @@ class FairQueue:
         self._moment = max(self._served.values(), default=0.0)
 
     def admit(self) -> Iterator[QueuedRun]:
-        """Who is next, again and again, until the limits leave nobody."""
+        """Yield runs to admit, in order, until the limits allow no more."""
         while (found := self._next()) is not None:
             self._queues[found.installation_id, found.repository].remove(found)
             self._subjects.add(found.subject)
@@ -112,7 +112,7 @@ def position_of(
     *,
     slots: int,
 ) -> QueuePosition:
-    """The place of one run that is not admitted yet. `slots` is how many all workers have."""
+    """The position of a run that is not admitted yet. `slots` is the total over all workers."""
     earlier = [
         other
         for other in live
@@ -127,7 +127,7 @@ def position_of(
     if _is_full(ours, limits.installation):
         return QueuePosition(ahead=_ahead(run, ours), why="installation")
     free = slots - sum(other.admitted for other in live)
-    # Those who wait may all start one day: the limits only say who does not start now.
+    # Every waiting run may start eventually: ignore the limits when counting who is ahead.
     order = FairQueue(live, ConcurrencyLimits(), served).admit()
     ahead = next((place for place, each in enumerate(order) if each.id == run.id), 0)
     return QueuePosition(ahead=ahead, why=None if ahead < free else "slots")

@@ -1,4 +1,4 @@
-"""What a person should look at before they trust a change. Pure."""
+"""The findings in a change that a reviewer should check. Pure."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from enum import StrEnum
 from app.domain.values import Value
 
 SNIPPET = 160
-"""Characters of a snippet; more is cut, and said to be."""
+"""Characters of a snippet; a longer one is cut and marked."""
 
 
 class Kind(StrEnum):
-    """What is the matter. The values are the names that `integrity: {block: [...]}` takes."""
+    """The kinds of flags. Their values are the names that `integrity: {block: [...]}` takes."""
 
-    # Tests that are gone, or no longer count.
+    # Removed tests, and tests that no longer count.
     REMOVED = "removed"
     RENAMED_OUT_OF_DISCOVERY = "renamed-out-of-discovery"
     SKIPPED = "skipped"
     EXPECTED_TO_FAIL = "expected-to-fail"
-    # Tests that say less.
+    # Tests that check less.
     REMOVED_ASSERTION = "removed-assertion"
     WEAKENED_ASSERTION = "weakened-assertion"
     CHANGED_EXPECTATION = "changed-expectation"
@@ -59,15 +59,15 @@ GROUPS = {
     "removed": (Kind.REMOVED, Kind.RENAMED_OUT_OF_DISCOVERY),
     "skipped": (Kind.SKIPPED, Kind.EXPECTED_TO_FAIL),
 }
-"""Names of the policy that stand for more than the kind of that name."""
+"""Policy names that cover more than the kind of that name."""
 
 
 class Flag(Value):
-    """One thing to look at.
+    """One finding.
 
     `line` counts from 1 in the new file; None where the file is gone or the whole file is meant.
     `reason` is a whole sentence for people. `before` and `after` are cut to `SNIPPET` characters.
-    All of it holds text of the repository: whoever shows it makes it harmless.
+    All fields may hold text from the repository: sanitize them before display.
     """
 
     kind: Kind
@@ -85,6 +85,6 @@ def blocking(flags: Iterable[Flag], block: Sequence[str]) -> tuple[Flag, ...]:
 
 
 def snippet(text: str) -> str:
-    """The text on one line, cut."""
+    """Shorten the text to one line."""
     flat = " ".join(text.split())
     return flat if len(flat) <= SNIPPET else f"{flat[: SNIPPET - 3]}..."

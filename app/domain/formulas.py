@@ -1,8 +1,8 @@
-"""Which formulas show all their letters. Pure.
+"""Detects formulas that may hide text. Pure.
 
-MathJax, with which GitHub draws them, has commands for text that nobody sees: phantoms, comments,
-definitions, colors, sizes, negative spaces. So a formula counts as seen only when it is made of
-commands that are listed here. https://docs.mathjax.org/en/v3.2/input/tex/macros/index.html
+MathJax, which GitHub uses, has commands for invisible text: phantoms, comments, definitions,
+colors, sizes, negative spaces. So a formula counts as visible only if all its commands are
+listed here. https://docs.mathjax.org/en/v3.2/input/tex/macros/index.html
 """
 
 from __future__ import annotations
@@ -52,17 +52,16 @@ _ENVIRONMENTS = frozenset(_ROWS.split())
 
 
 def is_seen(formula: str) -> bool:
-    """Whether people see every letter of a formula, without its dollar signs."""
+    """Whether every letter of a formula (given without its dollar signs) is visible."""
     if _MOVED_LINE.search(formula) or _COMMENT.search(formula):
         return False
     return _has_only_shown_commands(formula)
 
 
 def without_hidden(text: str) -> str:
-    """A paragraph in which each formula that may hide something is replaced by a note.
+    """Replace each formula that may hide text with a note.
 
-    It is not always clear which dollar signs belong together: whatever is between two of them may
-    be a formula.
+    Pairs of dollar signs are ambiguous: any text between two of them may be a formula.
     """
     parts = text.split("$")
     for at in range(1, len(parts) - 1):
@@ -75,7 +74,8 @@ def _may_hide(parts: list[str], at: int) -> bool:
     part = parts[at]
     if "\\" in part and not (_has_only_shown_commands(part) and not _MOVED_LINE.search(part)):
         return True
-    # A percent sign is a comment in a formula and common in prose: "$5, 20% of $25" is none.
+    # A percent sign starts a comment in a formula but is common in prose: "$5, 20% of $25" is not a
+    # formula.
     is_displayed = not parts[at - 1] or not parts[at + 1]
     is_formula = is_displayed or (part == part.strip() and not parts[at + 1][:1].isalnum())
     return is_formula and _COMMENT.search(part) is not None

@@ -1,4 +1,4 @@
-"""What an image is, by its own bytes: names and content types say what somebody wished. Pure."""
+"""Identifies images by their bytes, since names and content types cannot be trusted. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class ImageInfo(Value):
 
 
 def image_info(data: bytes) -> ImageInfo | None:
-    """What these bytes are; None for what is no PNG, JPEG, GIF or WebP, or is cut off before it
-    says how large it is.
+    """Identify an image. None if it is not PNG, JPEG, GIF or WebP, or is truncated before its
+    size.
     """
     if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR":
         return _picture("image/png", _big(data[16:20]), _big(data[20:24]))

@@ -1,4 +1,4 @@
-"""The labels by which people and Honk speak to each other. Pure."""
+"""The labels that control Honk and show its state. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MAX_MODEL = "honk:max"
 """Asks for the stronger model."""
 
 HOLD = "honk:hold"
-"""Keeps everything from starting."""
+"""Prevents any run from starting."""
 
 QUEUED = "honk:queued"
 RUNNING = "honk:running"
@@ -21,16 +21,17 @@ STATES = frozenset({QUEUED, RUNNING, NEEDS_YOU, DONE, FAILED})
 """Exactly one of these is on an issue that Honk has worked on."""
 
 STOPPING = frozenset({QUEUED, RUNNING})
-"""Taking one of these off asks the run to stop."""
+"""Removing one of these asks the run to stop."""
 
 OURS = STATES | {TRIGGER, MAX_MODEL, HOLD}
 
 
 def plain(name: str) -> str:
-    """A label of ours as it is written here, however somebody wrote it; any other as it is.
+    """Return the canonical spelling of one of Honk's labels; other labels are returned
+    unchanged.
 
-    To GitHub `Honk` and `honk` are one label. Letters that only become ASCII when they are made
-    small, such as the Kelvin sign, are other letters.
+    GitHub compares labels case-insensitively. Letters that become ASCII only when lower-cased,
+    such as the Kelvin sign, do not match.
     """
     small = name.lower() if name.isascii() else name
     return small if small in OURS else name

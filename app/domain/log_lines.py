@@ -1,4 +1,4 @@
-"""Which lines of a command's output a person has to see first. Pure."""
+"""Picks the lines of a command's output that matter most. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LONGEST = 300
 
 
 def that_matter(output: str) -> str:
-    """The first lines that speak of an error, and the last ones; `…` where others were between.
+    """The first lines that mention an error and the last lines; `…` marks omissions.
 
-    The first error is the cause more often than those that follow from it.
+    The first error is more often the cause than later ones.
     """
     lines = [line.rstrip() for line in output.split("\n")]
     full = [number for number, line in enumerate(lines) if line]
