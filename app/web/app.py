@@ -1,4 +1,4 @@
-"""The web process's application. Everything it needs is handed in."""
+"""The web process's ASGI application; its dependencies are passed in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.web.health import HealthChecks
 from app.web.webhook import BODY_SECONDS, INTAKE_SECONDS, Receiver, TriggerSink
 
 WEBHOOK_PATH = "/webhooks/github"
-# GitHub sends to exactly what was typed as the App's webhook URL, and follows no redirect.
+# GitHub posts to the App's webhook URL exactly as it was typed and follows no redirect.
 _WEBHOOK_PATHS = (WEBHOOK_PATH, f"{WEBHOOK_PATH}/")
 POLICY_SCHEMA_PATH = "/honk.schema.json"
 
@@ -52,8 +52,8 @@ def create_app(
 ) -> ASGIApp:
     """Build the application.
 
-    `secrets` are the webhook's, one or two of them. `pages` are the routes of what people look at
-    (`web.pages`); `is_https` says that people come by HTTPS.
+    `secrets` holds one or two webhook secrets. `pages` are the routes for people (`web.pages`);
+    `is_https` says that browsers reach Honk by HTTPS.
     """
     receiver = Receiver(
         secrets=secrets,
@@ -71,15 +71,16 @@ def create_app(
             *pages,
         ],
         middleware=[Middleware(_SecurityHeaders, is_https=is_https)],
-        exception_handlers={Exception: _our_fault},
+        exception_handlers={Exception: _internal_error},
     )
     application.router.redirect_slashes = False
-    guarded = ServerErrorMiddleware(_SecurityHeaders(receiver, is_https=is_https), _our_fault)
-    return _DeliveriesFirst(guarded, application)
+    guarded = ServerErrorMiddleware(_SecurityHeaders(receiver, is_https=is_https), _internal_error)
+    return _DeliveryShortcut(guarded, application)
 
 
-class _DeliveriesFirst:
-    """Leads deliveries past the routes: most start nothing, and routing costs more than they do."""
+class _DeliveryShortcut:
+    """Sends deliveries past the router: most start nothing, and routing costs more than handling
+    them."""
 
     def __init__(self, receiver: ASGIApp, others: ASGIApp) -> None:
         self._receiver = receiver
@@ -91,7 +92,8 @@ class _DeliveriesFirst:
 
 
 class _SecurityHeaders:
-    """Adds the headers to every answer that shows something; a page may set a policy of its own."""
+    """Adds security headers to every response with content; a page's own headers take
+    precedence."""
 
     def __init__(self, app: ASGIApp, *, is_https: bool) -> None:
         self._app = app
@@ -100,22 +102,25 @@ class _SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] != _NO_CONTENT:
-                own = message["headers"]
-                names = {name for name, _ in own}
-                # Not added to the list itself, which an answer that is sent again keeps.
-                message["headers"] = own + [each for each in self._headers if each[0] not in names]
+                existing = message["headers"]
+                names = {name for name, _ in existing}
+                # Build a new list: a response that is sent again keeps its own.
+                message["headers"] = existing + [
+                    each for each in self._headers if each[0] not in names
+                ]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
 
 
-async def _our_fault(_request: Request, _problem: Exception) -> Response:
-    """Sent outside all middleware, so it carries the headers itself. The server logs why."""
+async def _internal_error(_request: Request, _problem: Exception) -> Response:
+    """The response to an unhandled error. It is sent outside all middleware, so it sets the
+    security headers itself; the server logs the traceback."""
     return PlainTextResponse("Something went wrong in Honk.\n", 500, _SECURITY_HEADERS)
 
 
 async def _policy_schema(_request: Request) -> Response:
-    """For editors, those that are pages of another site too."""
+    """The policy's JSON schema; browser-based editors may load it from other origins."""
     return Response(
         policy.json_schema(),
         media_type="application/schema+json",

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`, for whoever looks after web's processes and workers."""
+"""`/healthz`, `/readyz` and `/metrics` for operators, in the web process and in workers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class HealthChecks:
-    """What is told of the process.
+    """How to check this process.
 
-    `ready` returns when it can do its work and raises a HonkError when it cannot, such as while the
-    database is away. `metrics` gives the figures in Prometheus's text format, of `content_type`,
-    and raises HonkError when they cannot be read. With a `token` only who knows it is told them,
-    without one only who asks on this machine.
+    `ready` returns when the process can do its work, and raises HonkError when it cannot, for
+    example while the database is unavailable. `metrics` returns Prometheus's text format, of type
+    `content_type`, and raises HonkError when the metrics cannot be read. With a `token`, /metrics
+    requires it; without one, it answers only requests from this machine.
     """
 
     ready: Callable[[], Awaitable[object]]
@@ -50,14 +50,15 @@ def routes(watched: HealthChecks) -> list[Route]:
 
 
 def create_health_app(watched: HealthChecks) -> Starlette:
-    """All that a worker answers over HTTP."""
+    """A worker's HTTP application."""
     application = Starlette(routes=routes(watched))
     application.router.redirect_slashes = False
     return application
 
 
 async def _healthz(_request: Request) -> Response:
-    """The event loop turns; nothing more is asked, so that no outage elsewhere ends the process."""
+    """Says that the event loop runs. It checks nothing else, so that no outage elsewhere restarts
+    us."""
     return PlainTextResponse("up\n")
 
 
@@ -95,7 +96,7 @@ def _metrics(watched: HealthChecks) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _refusal(request: Request, token: str) -> Response | None:
-    """What runs here and costs how much is nobody else's business; web's port is a public one."""
+    """The response to a request that may not read the metrics, else None. Web's port is public."""
     if token:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), token.encode()):
@@ -103,13 +104,13 @@ def _refusal(request: Request, token: str) -> Response | None:
         return PlainTextResponse(
             "The token is missing or wrong.\n", 401, {"www-authenticate": "Bearer"}
         )
-    if _from_here(request):
+    if _is_local(request):
         return None
     return PlainTextResponse("Set HONK_METRICS_TOKEN to read this from elsewhere.\n", 403)
 
 
-def _from_here(request: Request) -> bool:
-    """Whether the request was made on this machine, by nobody who passes it on for another."""
+def _is_local(request: Request) -> bool:
+    """Whether the request came from this machine and not through a proxy."""
     if request.client is None or any(name in request.headers for name in _FORWARDED):
         return False
     try:

@@ -1,9 +1,9 @@
-"""Signing in with GitHub, and out again.
+"""Signing in with GitHub, and signing out.
 
-    /login ─> /login/start ─> GitHub ─> /login/callback ─> where they wanted to go
+    /login ─> /login/start ─> GitHub ─> /login/callback ─> the page they wanted
 
-State and verifier (PKCE) stay with the visitor in a sealed cookie: whoever did not begin here, in
-this browser, is not let in at the end, and a code that was overheard is worth nothing.
+The OAuth state and the PKCE verifier live in an encrypted cookie of the visitor. So only the
+browser that started a sign-in can finish it, and an intercepted code is useless.
 https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-user-access-token-for-a-github-app
 """
 
@@ -43,33 +43,33 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True)
 class AuthMiddleware:
-    """Where people come in and leave, and who they are meanwhile."""
+    """Sign-in routes and sessions. `guarded` wraps handlers that need GitHub."""
 
     people: People
-    readers: RepositoryAccess
+    access: RepositoryAccess
     cookies: Cookies
-    shower: Renderer
+    renderer: Renderer
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Route("/login", self.guarded(self._ask)),
+            Route("/login", self.guarded(self._login_page)),
             Route("/login/start", self.guarded(self._start)),
-            Route(CALLBACK_PATH, self.guarded(self._come_back)),
-            Route("/logout", self.guarded(self._leave), methods=["POST"]),
+            Route(CALLBACK_PATH, self.guarded(self._callback)),
+            Route("/logout", self.guarded(self._logout), methods=["POST"]),
         ]
 
     def session(self, request: Request) -> WebSession | None:
-        """Who is signed in, by what they carry."""
+        """The session in the request's cookie, if any."""
         return self.cookies.read(request, WebSession)
 
     def to_login(self, request: Request) -> Response:
-        """The way to the door, and back to this page afterwards."""
+        """Redirect to the sign-in page, and back to this page afterward."""
         response = _go_to("/login", then=request.url.path)
         self.cookies.take(response, WebSession)
         return response
 
     def guarded(self, handler: Handler) -> Handler:
-        """What GitHub refuses or leaves unanswered is told in words."""
+        """Wrap a handler so that GitHub's refusals and outages become pages."""
 
         async def answer(request: Request) -> Response:
             try:
@@ -79,7 +79,7 @@ class AuthMiddleware:
                 return self._not_signed_in(request, str(problem))
             except RetryableError as problem:
                 _log.warning(log_events.PAGE_UNAVAILABLE, path=request.url.path, why=str(problem))
-                return self.shower.problem(
+                return self.renderer.problem(
                     503, "Not now", f"{problem} Try again in a minute; nothing is lost."
                 )
 
@@ -87,28 +87,28 @@ class AuthMiddleware:
 
     # -- the steps
 
-    async def _ask(self, request: Request) -> Response:
-        then = _ours(request.query_params.get("then", ""))
+    async def _login_page(self, request: Request) -> Response:
+        then = _safe_target(request.query_params.get("then", ""))
         if self.session(request) is not None:
             return RedirectResponse(then, 303, HEADERS)
-        return self.shower.page("login.html", session=None, then=then)
+        return self.renderer.page("login.html", session=None, then=then)
 
     async def _start(self, request: Request) -> Response:
-        then = _ours(request.query_params.get("then", ""))
-        beginning = SigningIn.begin(then, self.cookies.now())
-        url = self.people.sign_in_url(beginning.state, beginning.verifier)
+        then = _safe_target(request.query_params.get("then", ""))
+        sign_in = SigningIn.begin(then, self.cookies.now())
+        url = self.people.sign_in_url(sign_in.state, sign_in.verifier)
         response = RedirectResponse(url, 303, HEADERS)
-        self.cookies.give(response, beginning)
+        self.cookies.give(response, sign_in)
         return response
 
-    async def _come_back(self, request: Request) -> Response:
-        beginning = self.cookies.read(request, SigningIn)
+    async def _callback(self, request: Request) -> Response:
+        sign_in = self.cookies.read(request, SigningIn)
         given = request.query_params
-        if beginning is None or not _same(given.get("state", ""), beginning.state):
+        if sign_in is None or not _same(given.get("state", ""), sign_in.state):
             raise NotSignedInError("This sign-in was not begun here, or too long ago.")
         if "error" in given or not given.get("code"):
             raise NotSignedInError("You did not agree on GitHub, so nobody is signed in.")
-        token = await self.people.token_for(given["code"], beginning.verifier)
+        token = await self.people.token_for(given["code"], sign_in.verifier)
         person = await self.people.who(token.value)
         session = WebSession(
             login=person.login,
@@ -117,44 +117,44 @@ class AuthMiddleware:
             form=secrets.token_urlsafe(24),
             ends=self.cookies.now() + token.seconds,
         )
-        response = RedirectResponse(beginning.then, 303, HEADERS)
+        response = RedirectResponse(sign_in.then, 303, HEADERS)
         self.cookies.take(response, SigningIn)
         self.cookies.give(response, session)
         _log.info(log_events.SIGNED_IN, login=person.login)
         return response
 
-    async def _leave(self, request: Request) -> Response:
+    async def _logout(self, request: Request) -> Response:
         session = self.session(request)
         if session is None:
             return _go_to("/login")
         if not _same((await _form(request)).get("form", ""), session.form):
-            return self.shower.problem(
+            return self.renderer.problem(
                 403, "Not from here", "This form did not come from one of these pages."
             )
-        await self._end(session)
+        await self._revoke(session)
         response = _go_to("/login")
         self.cookies.take(response, WebSession)
         return response
 
-    async def _end(self, session: WebSession) -> None:
-        """Whoever has a copy of the cookie is out too: GitHub takes the token back."""
-        self.readers.forget(session.token)
+    async def _revoke(self, session: WebSession) -> None:
+        """Revoke the user's GitHub token, so that copies of the cookie stop working too."""
+        self.access.forget(session.token)
         try:
             await self.people.forget(SecretStr(session.token))
         except RetryableError as problem:
             _log.warning(log_events.USER_TOKEN_REVOCATION_FAILED, why=str(problem))
 
-    def _not_signed_in(self, request: Request, words: str) -> Response:
+    def _not_signed_in(self, request: Request, text: str) -> Response:
         if request.url.path != CALLBACK_PATH:
             return self.to_login(request)
         link = ("/login", "Sign in again")
-        response = self.shower.problem(400, "Not signed in", words, link=link)
+        response = self.renderer.problem(400, "Not signed in", text, link=link)
         self.cookies.take(response, SigningIn)
         return response
 
 
-def _ours(then: str) -> str:
-    """A page of this site; a link from elsewhere cannot lead people on to another one."""
+def _safe_target(then: str) -> str:
+    """The given path if it is one of our pages, else /runs: prevents open redirects."""
     return then if _OUR_PAGES.fullmatch(then) else "/runs"
 
 
@@ -162,12 +162,12 @@ def _go_to(path: str, **query: str) -> Response:
     return RedirectResponse(f"{path}?{urlencode(query)}" if query else path, 303, HEADERS)
 
 
-def _same(given: str, kept: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), kept.encode())
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """A small form; one that is too long, too slow or broken off is an empty one."""
+    """The submitted form; empty when it is too long, too slow or incomplete."""
     body = b""
     try:
         async with asyncio.timeout(_FORM_SECONDS):

@@ -1,6 +1,6 @@
-"""The pages about runs, for people, and `/api/runs`, for their programs.
+"""The pages about runs for people, and `/api/runs` for programs.
 
-A run is shown to whoever can read its repository on GitHub; to everybody else it is not there.
+A run is visible to those who can read its repository on GitHub; for anybody else it does not exist.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from app.web.rendering import STATIC, Renderer, stamp
 from app.web.repository_access import RepositoryAccess
 from app.web.sessions import Cookies, WebSession
 
-_LISTED = 50
-_LOOKED_AT = 200
-"""Rows of which a list is made; most of them may be other people's."""
+_PAGE_SIZE = 50
+_SCANNED_ROWS = 200
+"""Rows read to fill one list; most of them may belong to repositories the person cannot read."""
 
 _RUN_ID = re.compile(r"[a-z2-7]{1,32}")
 _NOT_HERE = (
@@ -51,12 +51,12 @@ _log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def open_pages(settings: Settings, database: Database) -> AsyncIterator[list[BaseRoute]]:
-    """The pages' routes; where nobody can sign in, pages that say so. Raises UserError."""
-    shower = Renderer(settings.secrets(), now)
+    """The pages' routes; when sign-in is not configured, pages that say so. Raises UserError."""
+    renderer = Renderer(settings.secrets(), now)
     sign_in = settings.sign_in()
     if sign_in is None:
         _log.info(log_events.PAGES_DISABLED, why=_CLOSED)
-        yield _closed(shower)
+        yield _disabled_pages(renderer)
         return
     async with client_of(Outgoing.of(settings)) as client:
         public = settings.public_url
@@ -69,11 +69,11 @@ async def open_pages(settings: Settings, database: Database) -> AsyncIterator[li
             back=f"{public}{CALLBACK_PATH}" if public else None,
         )
         cookies = Cookies(sign_in.session_secret, is_secure=settings.is_https, clock=now)
-        gate = AuthMiddleware(people, RepositoryAccess(people), cookies, shower)
+        auth = AuthMiddleware(people, RepositoryAccess(people), cookies, renderer)
         pages = Pages(
-            gate, Runs(database), Reports(database), settings.github_server_url, public or ""
+            auth, Runs(database), Reports(database), settings.github_server_url, public or ""
         )
-        yield [*_static(), *gate.routes(), *pages.routes()]
+        yield [*_static(), *auth.routes(), *pages.routes()]
 
 
 _CLOSED = (
@@ -81,12 +81,12 @@ _CLOSED = (
 )
 
 
-def _closed(shower: Renderer) -> list[BaseRoute]:
+def _disabled_pages(renderer: Renderer) -> list[BaseRoute]:
     async def closed(_request: Request) -> Response:
-        return shower.problem(503, "These pages are closed", f"{_CLOSED} Its operator sets them.")
+        return renderer.problem(503, "These pages are closed", f"{_CLOSED} Its operator sets them.")
 
     async def closed_api(_request: Request) -> Response:
-        return shower.json({"error": _CLOSED}, 503)
+        return renderer.json({"error": _CLOSED}, 503)
 
     paths = ("/runs", "/runs/{run}", "/login", "/login/start", CALLBACK_PATH)
     return [*_static(), Route("/api/runs", closed_api), *(Route(path, closed) for path in paths)]
@@ -98,9 +98,9 @@ def _static() -> list[BaseRoute]:
 
 @dataclass(frozen=True)
 class Pages:
-    """What the pages are made of. `server_url` is GitHub's, `public_url` our own, or empty."""
+    """The run pages. `server_url` is GitHub's base URL, `public_url` our own, or empty."""
 
-    gate: AuthMiddleware
+    auth: AuthMiddleware
     runs: Runs
     reports: Reports
     server_url: str
@@ -108,17 +108,17 @@ class Pages:
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Route("/runs", self.gate.guarded(self._list)),
-            Route("/runs/{run}", self.gate.guarded(self._run)),
-            Route("/api/runs", self.gate.guarded(self._list_for_programs)),
+            Route("/runs", self.auth.guarded(self._list)),
+            Route("/runs/{run}", self.auth.guarded(self._run)),
+            Route("/api/runs", self.auth.guarded(self._list_json)),
         ]
 
     async def _list(self, request: Request) -> Response:
-        session = self.gate.session(request)
+        session = self.auth.session(request)
         if session is None:
-            return self.gate.to_login(request)
+            return self.auth.to_login(request)
         lines, older = await self._readable_lines(request, session)
-        return self.gate.shower.page(
+        return self.auth.renderer.page(
             "runs.html",
             session=session,
             lines=[_line(line) for line in lines],
@@ -127,48 +127,48 @@ class Pages:
             live=any(line.finished_at is None for line in lines),
         )
 
-    async def _list_for_programs(self, request: Request) -> Response:
-        session = self.gate.session(request)
+    async def _list_json(self, request: Request) -> Response:
+        session = self.auth.session(request)
         if session is None:
-            return self.gate.shower.json({"error": "Sign in at /login first."}, 401)
+            return self.auth.renderer.json({"error": "Sign in at /login first."}, 401)
         lines, older = await self._readable_lines(request, session)
-        found = [_line_for_programs(line, self.public_url) for line in lines]
-        return self.gate.shower.json({"runs": found, "older": older})
+        found = [_line_json(line, self.public_url) for line in lines]
+        return self.auth.renderer.json({"runs": found, "older": older})
 
     async def _readable_lines(
         self, request: Request, session: WebSession
     ) -> tuple[list[RunLine], float | None]:
-        """The newest runs that the person may see, and where older ones begin, if there are any."""
+        """The newest runs the person may see, and the timestamp where older ones start, if any."""
         rows = await self.runs.lines(
-            _LOOKED_AT, before=_moment(request), repository=_repository(request) or None
+            _SCANNED_ROWS, before=_moment(request), repository=_repository(request) or None
         )
-        readable = await self.gate.readers.readable(
+        readable = await self.auth.access.readable(
             session.token, [(row.repository, row.repository_id) for row in rows]
         )
         lines = [row for row in rows if row.repository_id in readable]
-        if len(lines) > _LISTED:
-            return lines[:_LISTED], lines[_LISTED - 1].created_at
-        return lines, rows[-1].created_at if len(rows) == _LOOKED_AT else None
+        if len(lines) > _PAGE_SIZE:
+            return lines[:_PAGE_SIZE], lines[_PAGE_SIZE - 1].created_at
+        return lines, rows[-1].created_at if len(rows) == _SCANNED_ROWS else None
 
     async def _run(self, request: Request) -> Response:
-        session = self.gate.session(request)
+        session = self.auth.session(request)
         if session is None:
-            return self.gate.to_login(request)
+            return self.auth.to_login(request)
         run = request.path_params["run"]
         row = await self.runs.find(run) if _RUN_ID.fullmatch(run) else None
         if row is None or not await self._may_see(session, row):
-            # The same answer for both: whoever may not see a run does not learn that it is there.
-            return self.gate.shower.problem(404, "Not here", _NOT_HERE, session=session)
+            # The same response in both cases, so that it does not reveal whether the run exists.
+            return self.auth.renderer.problem(404, "Not here", _NOT_HERE, session=session)
         report = await self.reports.of(row.id, row.attempt)
-        return self.gate.shower.page("run.html", session=session, **self._shown(row, report))
+        return self.auth.renderer.page("run.html", session=session, **self._run_values(row, report))
 
     async def _may_see(self, session: WebSession, row: RunRow) -> bool:
         trigger = row.input.trigger
-        return await self.gate.readers.may_read(
+        return await self.auth.access.may_read(
             session.token, str(trigger.repository), trigger.repository_id
         )
 
-    def _shown(self, row: RunRow, report: Report | None) -> dict[str, Any]:
+    def _run_values(self, row: RunRow, report: Report | None) -> dict[str, Any]:
         run, trigger = row.input, row.input.trigger
         kind = "pull" if trigger.is_pull_request else "issues"
         home = f"{self.server_url}/{trigger.repository}"
@@ -197,7 +197,7 @@ class Pages:
         }
 
     def _on_github(self, url: str) -> str:
-        """A link that leads to GitHub, or none."""
+        """The URL if it points to GitHub, else nothing."""
         return url if url.startswith(f"{self.server_url}/") else ""
 
 
@@ -218,10 +218,10 @@ def _line(line: RunLine) -> dict[str, Any]:
     return {"run": line, "state": state, "tone": _tone(line.outcome)}
 
 
-def _line_for_programs(line: RunLine, public_url: str) -> dict[str, Any]:
-    kept = line.model_dump(mode="json", exclude={"created_at", "finished_at", "repository_id"})
+def _line_json(line: RunLine, public_url: str) -> dict[str, Any]:
+    fields = line.model_dump(mode="json", exclude={"created_at", "finished_at", "repository_id"})
     return {
-        **kept,
+        **fields,
         "created_at": stamp(line.created_at),
         "finished_at": stamp(line.finished_at) if line.finished_at is not None else None,
         "url": f"{public_url}/runs/{line.id}",
@@ -229,7 +229,7 @@ def _line_for_programs(line: RunLine, public_url: str) -> dict[str, Any]:
 
 
 def _repository(request: Request) -> str:
-    """The repository that the list is narrowed to; empty where none, or no such name, is given."""
+    """The repository filter; empty when it is missing or not a repository name."""
     try:
         return str(RepoName.parse(request.query_params.get("repo", "")))
     except ValueError:

@@ -1,4 +1,4 @@
-"""How pages are rendered: escaped, without secrets, and under a policy of their own."""
+"""Rendering pages: escaped, redacted, and with their own content security policy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ _UNITS = ((365 * 86_400, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute
 
 
 class Renderer:
-    """Renders pages. `secrets` are taken out of everything that is shown, and so is their shape."""
+    """Renders pages. `secrets`, and anything shaped like a token, are redacted from everything
+    shown."""
 
     def __init__(self, secrets: Collection[str], now: Callable[[], float]) -> None:
         self._secrets = frozenset(secrets)
@@ -43,7 +44,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
-            finalize=self._cleaned,
+            finalize=self._redacted,
         )
         self._environment.filters |= {
             "ago": self._ago,
@@ -57,26 +58,26 @@ class Renderer:
         return HTMLResponse(text, status, HEADERS)
 
     def problem(self, status: int, title: str, text: str, **values: Any) -> Response:
-        """A page that says in words why there is no other."""
+        """An error page."""
         given = {"session": None, "link": None} | values
         return self.page("problem.html", status, title=title, text=text, **given)
 
     def json(self, value: object, status: int = 200) -> Response:
-        """The same for programs."""
-        return JSONResponse(self._cleaned_deep(value), status, HEADERS)
+        """A redacted JSON response."""
+        return JSONResponse(self._redacted_deep(value), status, HEADERS)
 
-    def _cleaned(self, value: object) -> object:
-        """Every value on its way into a page; what is markup already is our own."""
+    def _redacted(self, value: object) -> object:
+        """Redact a template value; markup that is already safe is our own."""
         if isinstance(value, str) and not isinstance(value, Markup):
             return redact(visible(value), self._secrets)
         return value
 
-    def _cleaned_deep(self, value: Any) -> Any:
+    def _redacted_deep(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: self._cleaned_deep(each) for name, each in value.items()}
+            return {name: self._redacted_deep(each) for name, each in value.items()}
         if isinstance(value, list):
-            return [self._cleaned_deep(each) for each in value]
-        return self._cleaned(value)
+            return [self._redacted_deep(each) for each in value]
+        return self._redacted(value)
 
     def _ago(self, moment: float) -> str:
         seconds = int(self._now() - moment)

@@ -1,4 +1,4 @@
-"""Who may see a run: whoever can read its repository on GitHub, asked of GitHub in their name."""
+"""Access to runs: people see the runs of repositories that GitHub lets them read."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from app.domain.values import RepoName
 from app.github.people import People
 
 KEPT_SECONDS = 60.0
-"""How long GitHub's answer about a person and a repository is taken for true."""
+"""How long GitHub's answer about a person and a repository is cached."""
 
-MOST_KEPT = 20_000
+MAX_CACHED = 20_000
 MOST_ASKED = 40
-"""Repositories that are asked about for one list."""
+"""How many repositories one list may ask GitHub about."""
 
 Key = tuple[bytes, int]
 
 
 class RepositoryAccess:
-    """Asks, and remembers for a minute. What was not asked is not readable."""
+    """Asks GitHub in the person's name and caches the answers for a minute."""
 
     def __init__(self, people: People, clock: Callable[[], float] = time.monotonic) -> None:
         self._people = people
@@ -41,12 +41,12 @@ class RepositoryAccess:
         answer = await self._people.may_read(SecretStr(token), name, repository_id)
         self._known[key] = (answer, self._clock() + KEPT_SECONDS)
         self._known.move_to_end(key)
-        while len(self._known) > MOST_KEPT:
+        while len(self._known) > MAX_CACHED:
             self._known.popitem(last=False)
         return answer
 
     async def readable(self, token: str, repositories: Iterable[tuple[str, int]]) -> set[int]:
-        """The ids of those, among the first MOST_ASKED, that the person can read."""
+        """The ids of the repositories that the person can read, among the first MOST_ASKED."""
         wanted = list(dict.fromkeys(repositories))[:MOST_ASKED]
         answers = await asyncio.gather(
             *(self.may_read(token, name, number) for name, number in wanted)
@@ -54,7 +54,7 @@ class RepositoryAccess:
         return {number for (_, number), may in zip(wanted, answers, strict=True) if may}
 
     def forget(self, token: str) -> None:
-        """The person has left: ask anew if the token comes again."""
+        """Drop cached answers for this token, after its owner signed out."""
         mine = _fingerprint(token)
         for key in [key for key in self._known if key[0] == mine]:
             del self._known[key]

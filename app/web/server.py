@@ -1,7 +1,7 @@
-"""uvicorn with the limits that it leaves to a proxy, inside a loop that others use too.
+"""uvicorn with the limits that it leaves to a reverse proxy, on an event loop it shares.
 
-What it adds: a deadline for headers, a deadline for what a client still sends after its answer, and
-a bound on the headers' size and number.
+It adds a deadline for request headers, a deadline for what a client still sends after the response,
+and bounds on the headers' size and number.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from app.errors import UserError
 
 HEADER_SECONDS = 5.0
-"""For a connection to name its request, whole, from its first byte or from its opening."""
+"""For a connection to send complete request headers, from their first byte or from connecting."""
 
 DRAIN_SECONDS = 8.0
-"""For a client to finish sending what nobody waits for any more."""
+"""For a client to finish sending a body that we no longer read."""
 
 KEEP_ALIVE_SECONDS = 30
 SHUTDOWN_SECONDS = 10
@@ -43,10 +43,10 @@ async def serve(
     header_seconds: float = HEADER_SECONDS,
     drain_seconds: float = DRAIN_SECONDS,
 ) -> None:
-    """Serve until `stop` is set, then finish what is under way (at most SHUTDOWN_SECONDS).
+    """Serve until `stop` is set, then finish running requests (at most SHUTDOWN_SECONDS).
 
-    Port 0 takes any free one; `listening` is told which, once connections are accepted. Signals
-    stay the caller's. Raises UserError when the address cannot be bound.
+    Port 0 picks a free one; `listening` is called with the port once connections are accepted.
+    Signal handlers stay as they are. Raises UserError when the address cannot be bound.
     """
     with _bound_socket(host, port) as listener:
         server = _Server(_config(app, header_seconds, drain_seconds), listening)
@@ -113,7 +113,7 @@ class _HeadersTooLargeError(Exception):
 
 
 class _BoundedProtocol(HttpToolsProtocol):
-    """One connection. Whenever only its client can take it further, some timer runs."""
+    """One connection. While it waits for its client, a timer always runs."""
 
     _header_seconds: float
     _drain_seconds: float
@@ -161,7 +161,8 @@ class _BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._awaits_headers = True
         if self._deadline is not None:
-            # It was drained. The keep-alive timer is gone, so the next request is due now.
+            # The body was drained. uvicorn's keep-alive timer is gone, so set a deadline for the
+            # next request.
             self._close_after(self._header_seconds)
         super().on_message_complete()
 
@@ -178,11 +179,12 @@ class _BoundedProtocol(HttpToolsProtocol):
             self._refuse(b"400 Bad Request")
 
     def _has_many_headers(self) -> bool:
-        """Trailers of a chunked body are added to the same list."""
+        """Counts trailers of a chunked body too, which uvicorn adds to the same list."""
         return len(self.headers) > MAX_HEADERS
 
     def _has_long_headers(self) -> bool:
-        """Only a large read can bring them in whole; what comes in pieces is counted before."""
+        """Whether complete headers are too long. Only one large read can deliver those; headers
+        that come in pieces are counted by `_unparsed`."""
         if self._received <= MAX_HEADER_BYTES:
             return False
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -192,8 +194,8 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._refuse(b"431 Request Header Fields Too Large")
 
     def _refuse(self, status: bytes) -> None:
-        """Answer what is no request, and go on reading: to close at once would reset the
-        connection before the client has read the answer."""
+        """Answer an invalid request and keep reading: closing at once would reset the connection
+        before the client has read the response."""
         if self._lingers or self.transport.is_closing():
             return
         self._lingers = True

@@ -1,7 +1,7 @@
-"""What a visitor carries: cookies that only this Honk can read and make.
+"""Encrypted session cookies, which only this Honk can create and read.
 
-Everything in them is encrypted and signed, the person's token included, and ends after some time.
-Nothing is kept here: every web process that has the same HONK_SESSION_SECRET knows its visitors.
+Their content, including the user's token, is encrypted, authenticated and expires. The server
+stores nothing: every web process with the same HONK_SESSION_SECRET accepts the same cookies.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 SIGN_IN_SECONDS = 600
-"""For a person to come back from GitHub."""
+"""How long a person may take on GitHub's sign-in page."""
 
 Clock = Callable[[], float]
 
 
 class WebSession(msgspec.Struct, frozen=True):
-    """Somebody who is signed in. `form` is a word that this person's own forms carry."""
+    """A signed-in person. `form` is the CSRF token of this person's forms."""
 
     login: str
     id: int
@@ -41,7 +41,7 @@ class WebSession(msgspec.Struct, frozen=True):
 
 
 class SigningIn(msgspec.Struct, frozen=True):
-    """Somebody who was sent to GitHub, and where they wanted to go."""
+    """A sign-in in progress, and the page to return to."""
 
     state: str
     verifier: str
@@ -50,7 +50,7 @@ class SigningIn(msgspec.Struct, frozen=True):
 
     @classmethod
     def begin(cls, then: str, now: float) -> SigningIn:
-        """With a state and a verifier that nobody can guess."""
+        """Start a sign-in with a random state and PKCE verifier."""
         return cls(
             secrets.token_urlsafe(32), secrets.token_urlsafe(48), then, now + SIGN_IN_SECONDS
         )
@@ -61,7 +61,7 @@ S = TypeVar("S", WebSession, SigningIn)
 
 @dataclass(frozen=True)
 class Cookie:
-    """One kind of cookie. Over HTTPS its name binds it to this very host (`__Host-`).
+    """One kind of cookie. Over HTTPS the `__Host-` prefix binds it to this host.
 
     https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes
     """
@@ -76,7 +76,7 @@ class Cookie:
 
 
 class Cookies:
-    """Both kinds: of those who are signed in, and of those on their way to it."""
+    """The cookies for sessions and for sign-ins in progress."""
 
     def __init__(
         self, session_secret: SecretStr, *, is_secure: bool, clock: Clock = time.time
@@ -93,7 +93,7 @@ class Cookies:
         return self._clock()
 
     def read(self, request: Request, kind: type[S]) -> S | None:
-        """What the visitor carries; None where it is missing, forged, or has ended."""
+        """The cookie's value; None when it is missing, forged or expired."""
         cookie = self._kinds[kind]
         sealed = request.cookies.get(cookie.full_name)
         if sealed is None:
@@ -105,11 +105,11 @@ class Cookies:
         return found if found.ends > self._clock() else None
 
     def seal(self, value: WebSession | SigningIn) -> str:
-        """The value as the cookie holds it."""
+        """The encrypted cookie value."""
         return self._kinds[type(value)].key.encrypt(msgspec.json.encode(value)).decode()
 
     def give(self, response: Response, value: WebSession | SigningIn) -> None:
-        """Let the visitor carry it until it ends."""
+        """Set the cookie until the value expires."""
         cookie = self._kinds[type(value)]
         response.set_cookie(
             cookie.full_name,
@@ -118,12 +118,12 @@ class Cookies:
             path="/",
             secure=cookie.is_secure,
             httponly=True,
-            # GitHub sends people back by a link, which a strict cookie would not go along with.
+            # GitHub's redirect back to us is cross-site, so a strict cookie would not be sent.
             samesite="lax",
         )
 
     def take(self, response: Response, kind: type) -> None:
-        """Let the visitor carry it no longer."""
+        """Delete the cookie."""
         cookie = self._kinds[kind]
         response.delete_cookie(
             cookie.full_name, path="/", secure=cookie.is_secure, httponly=True, samesite="lax"
@@ -131,6 +131,6 @@ class Cookies:
 
 
 def _key(secret: bytes, use: str) -> Fernet:
-    """A key for one use: what was sealed for another cannot be passed off as this."""
+    """A key per kind of cookie, so that one kind cannot be passed off as the other."""
     derived = HKDF(SHA256(), 32, salt=None, info=f"honk cookie: {use}".encode()).derive(secret)
     return Fernet(base64.urlsafe_b64encode(derived))

@@ -33,23 +33,23 @@ from app.errors import RetryableError
 from app.github import webhooks
 
 MAX_BODY_BYTES = 25 * 1024 * 1024
-"""GitHub sends no delivery above 25 MB."""
+"""GitHub caps payloads at 25 MB."""
 
-HELD_BYTES = 64 * 1024 * 1024
-"""What all large bodies may hold in memory at once."""
+LARGE_BODY_BYTES = 64 * 1024 * 1024
+"""Memory that all large bodies together may use."""
 
 SMALL_BYTES = 256 * 1024
-"""Bodies up to here wait for nobody. Deliveries that start work are of this kind."""
+"""Bodies up to this size are exempt from the budget. Deliveries that start work are this small."""
 
 _COMMENTS = frozenset({"issue_comment", "pull_request_review", "pull_request_review_comment"})
 
-REFUSALS_TOLD = 10
-"""Refused deliveries that have a line of the log each, in a second."""
+REFUSALS_LOGGED = 10
+"""Refused deliveries that are logged individually per second."""
 
 BODY_SECONDS = 8.0
 INTAKE_SECONDS = 8.0
 
-_STARTS_NOTHING = Response(status_code=204)
+_NO_CONTENT = Response(status_code=204)
 
 _EVENT_NAME = re.compile(rb"[a-z0-9_]{1,64}")
 _DELIVERY_ID = re.compile(rb"[0-9A-Za-z-]{1,64}")
@@ -59,15 +59,16 @@ _stdlib_log = logging.getLogger(__name__)
 
 
 class TriggerSink(Protocol):
-    """Where triggers go. It returns only when the trigger is durable."""
+    """Where triggers go. `enqueue` returns only once the trigger is durable."""
 
     async def enqueue(self, trigger: Trigger | Signal) -> Literal["accepted", "known"]:
-        """Take a trigger or signal in, once. Raises RetryableError when the database is away."""
+        """Enqueue a trigger or signal once. Raises RetryableError when the database is
+        unavailable."""
         ...
 
 
 class DeliveryHeaders(NamedTuple):
-    """What the headers say, before any of the body is read."""
+    """The request's headers, checked before the body is read."""
 
     event: str
     signature: bytes
@@ -77,7 +78,7 @@ class DeliveryHeaders(NamedTuple):
 
 
 class _Refusal(Exception):  # noqa: N818
-    """Ends a delivery with a status and one sentence for whoever reads GitHub's delivery log."""
+    """Ends a delivery with a status and one sentence, which GitHub's delivery log shows."""
 
     def __init__(self, status: int, sentence: str, *, close: bool = False) -> None:
         super().__init__(sentence)
@@ -91,47 +92,47 @@ class _Refusal(Exception):  # noqa: N818
 
 
 class MemoryBudget:
-    """A bound on what large bodies hold in memory; who comes first is served first."""
+    """A bound on the memory of large bodies, first come, first served."""
 
     def __init__(self, size: int) -> None:
         self._free = size
         self._turn = asyncio.Lock()
-        self._given_back = asyncio.Event()
+        self._released = asyncio.Event()
 
     async def take(self, size: int) -> None:
-        """Wait until there is room for `size` bytes."""
+        """Wait until `size` bytes are free and reserve them."""
         async with self._turn:
             while self._free < size:
-                self._given_back.clear()
-                await self._given_back.wait()
+                self._released.clear()
+                await self._released.wait()
             self._free -= size
 
-    def give_back(self, size: int) -> None:
-        """The bytes are free again."""
+    def release(self, size: int) -> None:
+        """Free reserved bytes."""
         self._free += size
-        self._given_back.set()
+        self._released.set()
 
 
 class _Body:
-    """One body while it is received and read: hashed as it comes, and kept within the room."""
+    """A body being received: hashed as it arrives, and large ones counted against the budget."""
 
     def __init__(
-        self, head: DeliveryHeaders, check: webhooks.SignatureCheck, room: MemoryBudget
+        self, head: DeliveryHeaders, check: webhooks.SignatureCheck, budget: MemoryBudget
     ) -> None:
         self.size = 0
-        self.waits_for_room = False
+        self.awaits_memory = False
         self._store: bytearray | mmap.mmap = bytearray()
         self._head = head
         self._check = check
-        self._room = room
-        self._taken = 0
+        self._budget = budget
+        self._reserved = 0
 
     async def add(self, chunk: bytes) -> None:
-        """Take the next bytes in, waiting for room where the body is large."""
+        """Append the next bytes; a large body first waits for memory."""
         self.size += len(chunk)
         if self.size > MAX_BODY_BYTES:
             raise _too_large()
-        if self.size > SMALL_BYTES and not self._taken:
+        if self.size > SMALL_BYTES and not self._reserved:
             await self._enlarge(self._head.length or MAX_BODY_BYTES)
         self._check.update(chunk)
         if isinstance(self._store, bytearray):
@@ -140,55 +141,55 @@ class _Body:
             self._store.write(chunk)
 
     def content(self) -> memoryview:
-        """What was received so far."""
+        """The bytes received so far."""
         return memoryview(self._store)[: self.size]
 
     async def _enlarge(self, size: int) -> None:
-        self.waits_for_room = True
-        await self._room.take(size)
-        self.waits_for_room = False
-        self._taken = size
-        # A mapping of its own goes back to the system whole; a growing heap would not.
+        self.awaits_memory = True
+        await self._budget.take(size)
+        self.awaits_memory = False
+        self._reserved = size
+        # An anonymous mapping returns to the OS as a whole when freed; a grown heap would not.
         large = mmap.mmap(-1, size)
         large.write(self._store)
         self._store = large
 
     def release(self) -> None:
-        """Let go of the content, as soon as it is read or refused."""
+        """Free the content, as soon as it is parsed or refused."""
         self._store = bytearray()
-        self._room.give_back(self._taken)
-        self._taken = 0
+        self._budget.release(self._reserved)
+        self._reserved = 0
 
 
 class _Refusals:
-    """Tells the log of refused deliveries: of some each second, and of the rest by number.
+    """Logs refused deliveries: the first few of each second, and the rest as a count.
 
-    Anybody can send what is refused, as often as they like; a line costs more than the refusal.
+    Anybody can send deliveries that are refused, and a log line costs more than the refusal.
     """
 
     def __init__(self) -> None:
         self._second = 0
-        self._told = 0
-        self._untold = 0
+        self._logged = 0
+        self._suppressed = 0
 
-    def tell(self, refusal: _Refusal) -> None:
-        """One was refused."""
+    def log(self, refusal: _Refusal) -> None:
+        """Log one refusal, or count it."""
         second = int(time.monotonic())
         if second != self._second:
-            if self._untold:
-                _log.warning(log_events.DELIVERIES_REFUSED, count=self._untold)
-            self._second, self._told, self._untold = second, 0, 0
-        if self._told < REFUSALS_TOLD:
-            self._told += 1
+            if self._suppressed:
+                _log.warning(log_events.DELIVERIES_REFUSED, count=self._suppressed)
+            self._second, self._logged, self._suppressed = second, 0, 0
+        if self._logged < REFUSALS_LOGGED:
+            self._logged += 1
             _log.info(log_events.DELIVERY_REFUSED, status=refusal.status, reason=refusal.sentence)
         else:
-            self._untold += 1
+            self._suppressed += 1
 
 
 class Receiver:
-    """The endpoint, an ASGI application, with what it needs handed in.
+    """The webhook endpoint, an ASGI application.
 
-    `body_seconds` bounds the reading of one body.
+    `body_seconds` bounds receiving one body, `intake_seconds` enqueueing it.
     """
 
     def __init__(
@@ -205,7 +206,7 @@ class Receiver:
         self._intake = intake
         self._body_seconds = body_seconds
         self._intake_seconds = intake_seconds
-        self._room = MemoryBudget(HELD_BYTES)
+        self._budget = MemoryBudget(LARGE_BODY_BYTES)
         self._refusals = _Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -219,32 +220,32 @@ class Receiver:
             head = read_headers(headers)
             event = await self._read_event(receive, head)
             if head.event in _COMMENTS:
-                # Reading a long comment's Markdown takes seconds: not on the loop.
+                # Parsing a long comment's Markdown takes seconds: do it off the loop.
                 decided = await asyncio.to_thread(_decide, head, event, self._app)
             else:
                 decided = _decide(head, event, self._app)
             if isinstance(decided, Ignored):
-                # Most deliveries end here; a line that nobody reads should cost them nothing.
+                # Most deliveries end here, so skip the cost of a debug line nobody reads.
                 if _stdlib_log.isEnabledFor(logging.DEBUG):
                     _log.debug(
                         log_events.DELIVERY_IGNORED, reason=decided.reason, delivery=head.delivery
                     )
-                return _STARTS_NOTHING
+                return _NO_CONTENT
             return await self._hand_over(head, decided)
         except _Refusal as refusal:
-            self._refusals.tell(refusal)
+            self._refusals.log(refusal)
             return refusal.response()
 
     async def _read_event(self, receive: Receive, head: DeliveryHeaders) -> Event:
         check = webhooks.SignatureCheck(head.signature, self._secrets)
-        body = _Body(head, check, self._room)
+        body = _Body(head, check, self._budget)
         try:
             await self._receive_body(receive, body)
             if not check.holds():
                 raise _Refusal(401, "The signature is not that of this body.")
             if body.size <= SMALL_BYTES:
                 return webhooks.read(head.event, head.content_type, body.content())
-            # Long enough to be felt by others: not on the loop.
+            # Parsing this takes long enough to delay others: do it off the loop.
             return await asyncio.to_thread(
                 webhooks.read, head.event, head.content_type, body.content()
             )
@@ -270,18 +271,18 @@ class Receiver:
     async def _hand_over(self, head: DeliveryHeaders, trigger: Trigger | Signal) -> Response:
         try:
             async with asyncio.timeout(self._intake_seconds):
-                taken = await self._intake.enqueue(trigger)
+                status = await self._intake.enqueue(trigger)
         except (RetryableError, TimeoutError):
             raise _Refusal(503, "The database is away; this delivery is not taken.") from None
         _log.info(
             log_events.DELIVERY_ACCEPTED,
-            outcome=taken,
+            outcome=status,
             trigger=trigger.id,
             repository=str(trigger.repository),
             number=trigger.number,
             delivery=head.delivery,
         )
-        return JSONResponse({"trigger": trigger.id}, 202 if taken == "accepted" else 200)
+        return JSONResponse({"trigger": trigger.id}, 202 if status == "accepted" else 200)
 
 
 @functools.cache
@@ -290,9 +291,9 @@ def _counter(status: int) -> Counter:
 
 
 def read_headers(headers: Sequence[tuple[bytes, bytes]]) -> DeliveryHeaders:
-    """Check all that the headers tell, so that most of what is wrong costs no body.
+    """Check the headers first, so that most invalid requests are refused without reading a body.
 
-    The signature comes first: whoever has none learns nothing else.
+    The signature is checked first: a client without one learns nothing else.
     """
     once = _once_each(headers)
     signature = webhooks.signature_of(once.get(b"x-hub-signature-256", b""))
@@ -318,7 +319,7 @@ def read_headers(headers: Sequence[tuple[bytes, bytes]]) -> DeliveryHeaders:
 
 
 def _once_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """The headers that are there exactly once; one that is repeated could be read either way."""
+    """Headers by name; a repeated one counts as empty, since it could be read either way."""
     once: dict[bytes, bytes] = {}
     for name, value in headers:
         once[name] = b"" if name in once else value
@@ -337,6 +338,6 @@ def _too_large() -> _Refusal:
 
 
 def _too_slow(body: _Body) -> _Refusal:
-    if body.waits_for_room:
+    if body.awaits_memory:
         return _Refusal(503, "Too many large bodies are being received.", close=True)
     return _Refusal(408, "The body took too long.", close=True)
