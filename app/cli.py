@@ -115,10 +115,10 @@ def migrate() -> None:
 def backup(path: Path) -> None:
     """Copy the SQLite database to the new file PATH, also while Honk is at work."""
     from app.store.backup import backup as copy
-    from app.store.database import Database, is_there
+    from app.store.database import Database, database_exists
 
     url = settings.load().database
-    if not is_there(url):
+    if not database_exists(url):
         raise UserError(f"{url} is not there yet: Honk makes it at its first start.")
     database = Database(url)
     size = copy(database, path)
@@ -262,10 +262,10 @@ def _settings(host: str | None, port: int | None) -> Settings:
 
 def _database() -> Database | None:
     """The database to look into; None where Honk has not made it yet. It is not made for that."""
-    from app.store.database import Database, is_there
+    from app.store.database import Database, database_exists
 
     url = settings.load().database
-    if not is_there(url):
+    if not database_exists(url):
         return None
     database = Database(url)
     if database.is_sqlite and database.is_empty():

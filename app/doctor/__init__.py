@@ -18,8 +18,8 @@ from app.errors import HonkError, UserError
 from app.sandbox.checks import SandboxProperty, prove
 from app.sandbox.factory import chosen_sandbox
 from app.settings import Settings
-from app.store.database import Database, is_there
-from app.store.pending import Waiting, waiting
+from app.store.database import Database, database_exists
+from app.store.pending import PendingCount, pending_counts
 
 
 async def examine(settings: Settings, *, web: bool, worker: bool) -> tuple[DoctorSection, ...]:
@@ -79,7 +79,7 @@ def _database(settings: Settings) -> DoctorFinding:
     """Only looked at: what is not there yet is not made."""
     url = settings.database
     what = "SQLite" if url.startswith("sqlite") else "Postgres"
-    if not is_there(url):
+    if not database_exists(url):
         return DoctorFinding(what, None, f"{url} is made at the first start.")
     try:
         database = Database(url)
@@ -102,7 +102,7 @@ def pending_requests(settings: Settings) -> tuple[DoctorFinding, ...]:
     """What Honk has accepted from people and cannot take in, by what keeps it."""
     database = Database(settings.database)
     try:
-        found = database.transact(waiting)
+        found = database.transact(pending_counts)
     except HonkError as problem:
         return (DoctorFinding("none is pending", False, str(problem)),)
     finally:
@@ -112,7 +112,7 @@ def pending_requests(settings: Settings) -> tuple[DoctorFinding, ...]:
     return tuple(_waiting(each) for each in found)
 
 
-def _waiting(each: Waiting) -> DoctorFinding:
+def _waiting(each: PendingCount) -> DoctorFinding:
     since = datetime.fromtimestamp(each.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
     plural = "" if each.number == 1 else "s"
     told = f"the oldest, on {each.subject}, since {since}: {each.reason}"

@@ -59,7 +59,7 @@ class Admission:
                 await self._let_in(run, number)
 
     async def _tell_who_waits(self) -> None:
-        if not await self._runs.in_the_queue(1):
+        if not await self._runs.queued(1):
             return
         async with self._database.alone("admission") as decides:
             if decides:

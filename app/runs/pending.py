@@ -130,7 +130,7 @@ async def tell_or_keep(
         return PutOff(end="given up")
     waiting = _waiting(request)
     is_label = isinstance(request, Trigger) and request.kind == "label"
-    if is_label and known is None and await services.pending.another_label(waiting):
+    if is_label and known is None and await services.pending.has_pending_label(waiting):
         return PutOff(end="waits already")
     reason = f"{failure.problem} {failure.next_step}".strip()
     await services.pending.keep(waiting, failure.cause, reason, told=told)
@@ -234,5 +234,5 @@ async def _retry(services: Services) -> None:
         subjects.add(request.subject)
         tried[request.installation_id] += 1
         # Written down first: a try that is lost comes again, one that is made twice would be seen.
-        await services.pending.tries(request.id)
+        await services.pending.mark_retried(request.id)
         await queue.enqueue_again(request, each.tries + 1)

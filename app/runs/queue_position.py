@@ -29,7 +29,7 @@ async def tell(services: Services) -> None:
     a run at work. Raises RetryableError when the database is away.
     """
     told = 0
-    for row in await services.runs.in_the_queue(_MOST):
+    for row in await services.runs.queued(_MOST):
         told += await _tell(services, row)
         if told == _AT_ONCE:
             return

@@ -19,7 +19,7 @@ from app.domain.run import Phase
 from app.runs.queue import TriggerQueue
 from app.store import totals
 from app.store.database import Database
-from app.store.pending import waiting
+from app.store.pending import pending_counts
 from app.store.schema import runs, workers
 from app.store.schema import totals as counted
 
@@ -52,7 +52,7 @@ def _read(connection: sa.Connection) -> dict[str, Any]:
         "asked": connection.execute(sa.select(sa.func.min(runs.c.asked_at)).where(waits)).scalar(),
         "workers": connection.execute(at_work.select_from(workers)).one(),
         "totals": by_name,
-        "pending": waiting(connection),
+        "pending": pending_counts(connection),
     }
 
 

@@ -29,28 +29,29 @@ T = TypeVar("T")
 
 _BUSY_MILLISECONDS = 30_000
 
-_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-"""SQLite's codes while the disk takes nothing: which of them depends on the file it was writing."""
+_DISK_FULL_CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""SQLite's error codes for a full disk; which one depends on the file being written."""
 
-_LOCK_SECONDS = 0.1
+_LOCK_POLL_SECONDS = 0.1
 
 _CONNECT_SECONDS = 5
-# What a machine that vanished still holds (locks, rows) is free again after this, and who waits for
-# a server that vanished hears so: by themselves both take minutes to hours.
-_UNHEARD_SECONDS = 15
+# Postgres releases the locks and rows of a vanished client after this time, and a client notices a
+# vanished server as fast. By default both take minutes to hours.
+_PEER_TIMEOUT_SECONDS = 15
 _IDLE_IN_TRANSACTION_SECONDS = 60
 _SCHEMA_LOCK_SECONDS = 5
 _POOL_SECONDS = 10.0
 
 
 class Database:
-    """The product's database. Blocking calls; `run` takes one off the event loop."""
+    """Honk's database. Its methods block, except `run` and `alone`, which use a thread."""
 
     def __init__(self, url: str, *, pool_seconds: float = _POOL_SECONDS) -> None:
-        """`url` as in DATABASE_URL. Raises UserError for a kind of database Honk does not know.
+        """`url` as in DATABASE_URL. Raises UserError for an unknown kind of database.
 
-        After `pool_seconds` in which every connection was in use the database counts as away.
-        `process` is what the server knows this process's sessions by, all but the lease's own.
+        When every pooled connection stays in use for `pool_seconds`, the database counts as
+        unavailable. `process` identifies this process's sessions to the server, except the session
+        of its lease.
         """
         self.url = _driver_url(url)
         self.process = uuid.uuid4().hex[:12]
@@ -61,21 +62,22 @@ class Database:
         return self.engine.dialect.name == "sqlite"
 
     async def run(self, function: Callable[[sa.Connection], T]) -> T:
-        """Do the function in one transaction on a thread. Raises RetryableError when it is away."""
+        """Run the function in one transaction on a thread. Raises as `transact`."""
         return await asyncio.to_thread(self.transact, function)
 
     def transact(self, function: Callable[[sa.Connection], T]) -> T:
-        """Do the function in one transaction, here. Raises RetryableError when it is away."""
+        """Run the function in one transaction on this thread. Raises RetryableError when
+        unavailable."""
         try:
             with self.engine.begin() as connection:
                 return function(connection)
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as problem:
             raise away(problem) from None
         except sa.exc.TimeoutError:
-            raise _all_in_use() from None
+            raise _pool_exhausted() from None
 
     def check_migrated(self) -> None:
-        """Raises UserError unless the tables are those of this version."""
+        """Raises UserError unless the schema is exactly this version's."""
         current, known = self._schema()
         _refuse_newer(current, known)
         if current != known[0]:
@@ -84,22 +86,23 @@ class Database:
             )
 
     def is_empty(self) -> bool:
-        """Whether no Honk has worked with it yet: there are no tables."""
+        """Whether the database has no tables yet."""
         return self._schema()[0] is None
 
     def check_old_enough(self) -> None:
-        """As `check_migrated`, but a newer schema is good enough for what runs already.
+        """Like `check_migrated`, but accepts a newer schema.
 
-        While a new version is rolled out its migration comes first, and the last version goes on.
+        During a rollout the new version migrates first while workers of the old version still run.
         """
         current, known = self._schema()
         if current in known[1:] or current is None:
             raise UserError("The database is not at this version's schema.")
 
     def migrate(self) -> None:
-        """Bring our tables to this version's schema, whole or not at all.
+        """Migrate our tables to this version's schema in one transaction.
 
-        Raises UserError on a newer one, and where others use the tables for too long.
+        Raises UserError when the schema is newer, or when other sessions lock the tables for too
+        long.
         """
         current, known = self._schema()
         _refuse_newer(current, known)
@@ -119,28 +122,29 @@ class Database:
         config = _alembic_config()
         with self.engine.begin() as connection:
             if self.is_sqlite:
-                # Python begins a transaction of its own only before rows are changed, not tables.
+                # Python's sqlite3 begins a transaction implicitly before DML but not before DDL.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
-                # Whoever asks for the tables meanwhile waits behind this change.
+                # Queries for these tables queue behind this change, so don't wait long for its
+                # lock.
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_SCHEMA_LOCK_SECONDS}s'")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
     def end_sessions_of(self, process: str) -> None:
-        """Have the server end what a process that is no more, or hangs, may still hold: Postgres.
+        """Terminate all sessions of a dead or hung process. Postgres only.
 
-        Raises RetryableError when the database is away.
+        Raises RetryableError when the database is unavailable.
         """
-        ended = sa.text(
+        terminate = sa.text(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE application_name = :name AND datname = current_database()"
         )
         name = _application_name(process)
-        self.transact(lambda connection: connection.execute(ended, {"name": name}).all())
+        self.transact(lambda connection: connection.execute(terminate, {"name": name}).all())
 
     def _schema(self) -> tuple[str | None, tuple[str, ...]]:
-        """The schema that the database has, and those that we know, newest first."""
+        """The database's schema revision, and all revisions we know, newest first."""
         current = self.transact(
             lambda connection: MigrationContext.configure(connection).get_current_revision()
         )
@@ -148,7 +152,7 @@ class Database:
 
     @contextmanager
     def only_worker(self) -> Iterator[None]:
-        """On SQLite one worker may run at a time; a second is refused with UserError."""
+        """Hold the lock of SQLite's only worker. Raises UserError when another worker has it."""
         path = self.engine.url.database
         if not self.is_sqlite or not path:
             yield
@@ -166,10 +170,10 @@ class Database:
 
     @contextmanager
     def exclusively(self, name: str, *, wait: bool = False) -> Iterator[bool]:
-        """At most one process of those that share the database is in here under one name.
+        """Hold a lock by this name; at most one process that shares the database has it.
 
-        Yields whether this one is; with `wait` it waits until it is. SQLite has one worker anyway.
-        Raises RetryableError when the database is away.
+        Yields whether this process got it; with `wait`, waits until it does. On SQLite, which has
+        one worker, it always does. Raises RetryableError when the database is unavailable.
         """
         if self.is_sqlite:
             yield True
@@ -181,7 +185,7 @@ class Database:
                 yield taken
             finally:
                 if taken:
-                    _give_lock_back(connection, key)
+                    _release_lock(connection, key)
 
     def _autocommitting(self) -> sa.Connection:
         try:
@@ -189,38 +193,39 @@ class Database:
         except sa.exc.OperationalError as problem:
             raise away(problem) from None
         except sa.exc.TimeoutError:
-            raise _all_in_use() from None
+            raise _pool_exhausted() from None
 
     @asynccontextmanager
     async def alone(self, name: str) -> AsyncIterator[bool]:
-        """`exclusively`, off the event loop."""
-        held = self.exclusively(name)
-        taken = await asyncio.to_thread(held.__enter__)
+        """`exclusively`, without blocking the event loop."""
+        lock = self.exclusively(name)
+        taken = await asyncio.to_thread(lock.__enter__)
         try:
             yield taken
         finally:
-            await asyncio.to_thread(held.__exit__, None, None, None)
+            await asyncio.to_thread(lock.__exit__, None, None, None)
 
     def close(self) -> None:
         self.engine.dispose()
 
 
-def is_there(url: str) -> bool:
-    """Whether there is a database that can be looked at; SQLite's would be made by opening it."""
+def database_exists(url: str) -> bool:
+    """Whether there is a database to inspect. Opening a SQLite file would create it."""
     path = url.removeprefix("sqlite:///") if url.startswith("sqlite:///") else ""
     return not path or Path(path).exists()
 
 
 def away(problem: sa.exc.DBAPIError) -> RetryableError:
-    """What keeps the database from us; a server's own words could name its address and account."""
-    own = isinstance(problem.orig, sqlite3.Error)
+    """A RetryableError for a database error. It omits Postgres's message, which could name the
+    server's address and account."""
+    is_sqlite = isinstance(problem.orig, sqlite3.Error)
     return RetryableError(
-        f"The database is away ({problem.orig if own else type(problem.orig).__name__})."
+        f"The database is away ({problem.orig if is_sqlite else type(problem.orig).__name__})."
     )
 
 
-def _all_in_use() -> RetryableError:
-    """Each of our connections waits for something, such as a change of the schema."""
+def _pool_exhausted() -> RetryableError:
+    """Every pooled connection is busy, for example waiting for a schema change."""
     return RetryableError("The database is away (every connection is in use).")
 
 
@@ -241,25 +246,25 @@ def _refuse_newer(current: str | None, known: tuple[str, ...]) -> None:
 def _take_lock(connection: sa.Connection, key: int, *, wait: bool) -> bool:
     take = sa.select(sa.func.pg_try_advisory_lock(key))
     try:
-        # Asked again and again: a statement that waits would hold up CREATE INDEX CONCURRENTLY,
-        # which the engine's migrations use, for ever.
+        # Poll instead of waiting in the server: a waiting statement would block CREATE INDEX
+        # CONCURRENTLY, which the engine's migrations use, forever.
         while not (taken := connection.execute(take).scalar_one()) and wait:
-            time.sleep(_LOCK_SECONDS)
+            time.sleep(_LOCK_POLL_SECONDS)
     except sa.exc.OperationalError as problem:
         raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
     return bool(taken)
 
 
-def _give_lock_back(connection: sa.Connection, key: int) -> None:
+def _release_lock(connection: sa.Connection, key: int) -> None:
     try:
         connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
     except sa.exc.OperationalError:
-        # The session is gone, and the lock with it.
+        # The session is gone and its lock with it.
         connection.invalidate()
 
 
 def lock_key(name: str) -> int:
-    """What Postgres knows an advisory lock of ours by: 64 bits with a sign."""
+    """The key of a Postgres advisory lock: a signed 64-bit integer."""
     return int.from_bytes(hashlib.sha256(f"honk: {name}".encode()).digest()[:8], "big", signed=True)
 
 
@@ -273,18 +278,18 @@ def _driver_url(url: str) -> str:
         return url
     for scheme in ("postgresql+psycopg://", "postgresql://", "postgres://"):
         if url.startswith(scheme):
-            return _readable("postgresql+psycopg://" + url.removeprefix(scheme))
+            return _parsable("postgresql+psycopg://" + url.removeprefix(scheme))
     raise UserError(
         "DATABASE_URL is neither sqlite:///... nor postgresql://....",
         next_step="Leave it out for a SQLite file below HONK_HOME.",
     )
 
 
-def _readable(url: str) -> str:
+def _parsable(url: str) -> str:
     try:
         sa.make_url(url)
     except (ValueError, sa.exc.ArgumentError):
-        # What is wrong with it could be a part of the password.
+        # The parser's message could quote part of the password.
         raise UserError(
             "DATABASE_URL cannot be read.",
             next_step="Write what is special in the password as %40 for @, %3A for :, and so on.",
@@ -296,8 +301,8 @@ def _application_name(process: str) -> str:
     return f"honk {process}"
 
 
-def _for_postgres(process: str) -> dict[str, Any]:
-    """No wait for a server that vanished without a bound.
+def _postgres_connect_args(process: str) -> dict[str, Any]:
+    """Connection parameters that bound every wait for a vanished server.
 
     https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
     """
@@ -306,22 +311,22 @@ def _for_postgres(process: str) -> dict[str, Any]:
         "keepalives_idle": 5,
         "keepalives_interval": 5,
         "keepalives_count": 2,
-        "tcp_user_timeout": _UNHEARD_SECONDS * 1000,
+        "tcp_user_timeout": _PEER_TIMEOUT_SECONDS * 1000,
         "application_name": _application_name(process),
     }
 
 
 def _prepare_postgres(connection: psycopg.Connection[Any], _record: Any) -> None:
-    """Let the server wait no longer for us, either.
+    """Bound the server's wait for us, too.
 
-    Said in the session: a pool in between refuses a connection that brings such settings along.
+    These are set in the session because a pooler may reject them as startup parameters.
     https://www.postgresql.org/docs/current/runtime-config-connection.html
     """
     settings = {
         "tcp_keepalives_idle": 5,
         "tcp_keepalives_interval": 5,
         "tcp_keepalives_count": 2,
-        "tcp_user_timeout": _UNHEARD_SECONDS * 1000,
+        "tcp_user_timeout": _PEER_TIMEOUT_SECONDS * 1000,
         "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_SECONDS * 1000,
     }
     connection.autocommit = True
@@ -332,7 +337,7 @@ def _prepare_postgres(connection: psycopg.Connection[Any], _record: Any) -> None
 def _engine(url: str, process: str, pool_seconds: float) -> sa.Engine:
     pool: dict[str, Any] = {"pool_size": 20, "max_overflow": 10, "pool_timeout": pool_seconds}
     if not url.startswith("sqlite"):
-        connect_args = _for_postgres(process)
+        connect_args = _postgres_connect_args(process)
         engine = sa.create_engine(url, **pool, pool_pre_ping=True, connect_args=connect_args)
         event.listen(engine, "connect", _prepare_postgres)
         return engine
@@ -344,15 +349,15 @@ def _engine(url: str, process: str, pool_seconds: float) -> sa.Engine:
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     engine = sa.create_engine(url, **pool)
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "handle_error", _count_as_away)
+    event.listen(engine, "handle_error", _treat_full_disk_as_disconnect)
     return engine
 
 
-def _count_as_away(context: sa.engine.ExceptionContext) -> None:
-    """The workflow engine waits for a database that is away; one without room it would give up."""
+def _treat_full_disk_as_disconnect(context: sa.engine.ExceptionContext) -> None:
+    """DBOS retries a disconnected database, but would give up on a full disk."""
     code = getattr(context.original_exception, "sqlite_errorcode", 0)
-    # The lower eight bits are the kind: https://www.sqlite.org/rescode.html
-    if code & 0xFF in _NO_ROOM:
+    # The lower eight bits are the primary code: https://www.sqlite.org/rescode.html
+    if code & 0xFF in _DISK_FULL_CODES:
         context.is_disconnect = True
 
 
@@ -363,7 +368,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
     connection.execute("PRAGMA foreign_keys=ON")
     if sqlite3.sqlite_version_info < (3, 42):
-        # The workflow engine asks for unixepoch('subsec'), which older libraries do not have.
+        # DBOS calls unixepoch('subsec'), which older SQLite versions lack.
         connection.create_function("unixepoch", -1, _unixepoch)
 
 

@@ -1,4 +1,4 @@
-"""Which deliveries of GitHub's log were read, and how far back all of them were."""
+"""The deliveries in GitHub's log that were read, and up to when all of them were."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.store.database import Database, now
 from app.store.schema import deliveries, marks
 
-_MARK = "deliveries"
+_MARK_NAME = "deliveries"
 
 
 class Deliveries:
-    """Bounded by time: what is older than GitHub's own log is forgotten."""
+    """Records of read deliveries. Entries older than GitHub's log are deleted."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def saw(self, guid: str) -> None:
-        """This one needs no more looking at."""
+        """Record that this delivery was read."""
         kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
         insert = kind(deliveries).values(guid=guid, seen_at=now()).on_conflict_do_nothing()
         await self._database.run(lambda connection: connection.execute(insert))
@@ -29,17 +29,17 @@ class Deliveries:
         return found is not None
 
     async def complete_until(self) -> float:
-        """Everything delivered before this moment (Unix time) was looked at."""
-        query = sa.select(marks.c.at).where(marks.c.name == _MARK)
+        """The time (seconds since 1970) up to which every delivery was read."""
+        query = sa.select(marks.c.at).where(marks.c.name == _MARK_NAME)
         found = await self._database.run(lambda connection: connection.execute(query).scalar())
         return float(found or 0.0)
 
     async def completed(self, until: float, *, forget_before: float) -> None:
-        """Move the mark, and forget GUIDs seen before the other moment."""
+        """Set `complete_until`, and delete records from before `forget_before`."""
 
         def change(connection: sa.Connection) -> None:
-            connection.execute(sa.delete(marks).where(marks.c.name == _MARK))
-            connection.execute(sa.insert(marks).values(name=_MARK, at=until))
+            connection.execute(sa.delete(marks).where(marks.c.name == _MARK_NAME))
+            connection.execute(sa.insert(marks).values(name=_MARK_NAME, at=until))
             connection.execute(sa.delete(deliveries).where(deliveries.c.seen_at < forget_before))
 
         await self._database.run(change)

@@ -1,4 +1,4 @@
-"""Pictures that came with a request, as they were when it was made."""
+"""Images in a request, as they were when it was made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.store.schema import images
 
 
 class StoredImage:
-    """One picture: where it stood, its type (`image/png`) and its bytes."""
+    """An image: where it appeared, its media type (`image/png`) and its bytes."""
 
     def __init__(self, about: str, media_type: str, data: bytes) -> None:
         self.about = about
@@ -20,13 +20,13 @@ class StoredImage:
 
 
 class Images:
-    """Pictures of runs."""
+    """Images of runs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def put(self, run: RunId, seq: int, image: StoredImage) -> None:
-        """Keep a picture; the same place again changes nothing."""
+        """Store an image; an existing (run, seq) is left unchanged."""
         kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
         row = {
             "run_id": run,
@@ -39,7 +39,7 @@ class Images:
         await self._database.run(lambda connection: connection.execute(insert))
 
     async def of(self, run: RunId) -> list[StoredImage]:
-        """The pictures of a run, in order."""
+        """The images of a run, in order."""
         query = (
             sa.select(images.c.about, images.c.media_type, images.c.data)
             .where(images.c.run_id == run)

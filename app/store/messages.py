@@ -1,4 +1,4 @@
-"""What people say to a run while it works, in order. The transcript tells which were heard."""
+"""What people say to a run while it works, in order. The transcript records which were read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.store.schema import messages
 
 
 class Message(Value):
-    """One person's words. `id` is the trigger's."""
+    """A person's message. `id` is the trigger's id."""
 
     id: str
     author: str
@@ -19,19 +19,19 @@ class Message(Value):
 
 
 class StoredMessage(Message):
-    """A message and when it was kept, in seconds since 1970, UTC."""
+    """A message and when it was stored, in seconds since 1970, UTC."""
 
     created_at: float
 
 
 class Messages:
-    """Words for runs."""
+    """Messages to runs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def add(self, run: RunId, message: Message) -> None:
-        """Keep the words; the same message again changes nothing."""
+        """Store a message; adding the same one again has no effect."""
         kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
         row = {**message.model_dump(), "run_id": run, "created_at": now()}
         insert = kind(messages).values(**row).on_conflict_do_nothing()

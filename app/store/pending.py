@@ -1,4 +1,4 @@
-"""Accepted requests that wait to be taken in, with what keeps them."""
+"""Accepted requests that could not be handled yet, and why."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from app.store.schema import pending
 
 Kind = Literal["intake", "signal"]
 
-_UNDER_WAY_SECONDS = 3600.0
-"""What is being tried is tried again after this, should its try have come to nothing."""
+_RETRY_LEASE_SECONDS = 3600.0
+"""How long a retry may take before the request counts as due again, in case the retry was lost."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request, as it was accepted. `subject` is for people and may be empty."""
+    """A request as it was accepted. `subject` is for people and may be empty."""
 
     id: str
     kind: Kind
@@ -31,8 +31,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Pending:
-    """One that waits. `tries` is how often it was tried again; `told` is whether its requester
-    knows; `since` is in seconds since 1970."""
+    """A pending request. `tries` counts its retries; `told` is whether the requester was notified;
+    `since` is in seconds since 1970."""
 
     request: Request
     cause: Cause
@@ -43,8 +43,8 @@ class Pending:
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """How many wait for one cause, since when the oldest does, and what was said of that one."""
+class PendingCount:
+    """How many requests one cause holds up, and since when, subject and reason of the oldest."""
 
     cause: Cause
     number: int
@@ -60,7 +60,7 @@ class PendingRequests:
         self._database = database
 
     async def keep(self, request: Request, cause: Cause, reason: str, *, told: bool) -> None:
-        """Let a request wait, or wait on after a try that was in vain."""
+        """Store a pending request, or schedule the next retry after one that failed."""
 
         def change(connection: sa.Connection) -> None:
             mine = pending.c.id == request.id
@@ -81,7 +81,7 @@ class PendingRequests:
         return _pending(row) if row else None
 
     async def due(self, limit: int) -> list[Pending]:
-        """What is to be tried now, the oldest first."""
+        """Requests that are due for a retry, oldest first."""
         query = sa.select(pending).where(pending.c.next_at <= now())
         query = query.order_by(pending.c.since).limit(limit)
         return [
@@ -89,14 +89,15 @@ class PendingRequests:
             for row in await self._database.run(lambda connection: connection.execute(query).all())
         ]
 
-    async def tries(self, id: str) -> None:
-        """It is tried now."""
+    async def mark_retried(self, id: str) -> None:
+        """Record that a retry starts now."""
         change = sa.update(pending).where(pending.c.id == id)
-        change = change.values(tries=pending.c.tries + 1, next_at=now() + _UNDER_WAY_SECONDS)
+        change = change.values(tries=pending.c.tries + 1, next_at=now() + _RETRY_LEASE_SECONDS)
         await self._database.run(lambda connection: connection.execute(change))
 
-    async def another_label(self, request: Request) -> bool:
-        """Whether the subject's label waits already: put on again, it asks for the same."""
+    async def has_pending_label(self, request: Request) -> bool:
+        """Whether another label request for this subject is pending: adding the label again asks
+        for the same thing."""
         others = sa.and_(
             pending.c.subject == request.subject,
             pending.c.id != request.id,
@@ -107,28 +108,28 @@ class PendingRequests:
         return found is not None
 
     async def forget(self, id: str) -> None:
-        """It was taken in, answered, or given up."""
+        """Delete a request that was handled, answered or given up."""
         gone = sa.delete(pending).where(pending.c.id == id)
         await self._database.run(lambda connection: connection.execute(gone))
 
     async def wake(self, installation_id: int | None = None) -> None:
-        """Try everything that waits now, or everything of one installation."""
-        # What is under way keeps its time: it is not to be tried twice at once.
-        waits = pending.c.next_at < now() + _UNDER_WAY_SECONDS / 2
-        change = sa.update(pending).where(waits).values(next_at=now())
+        """Make all pending requests due now, or those of one installation."""
+        # Leave requests alone whose retry is running: they must not run twice at once.
+        is_waiting = pending.c.next_at < now() + _RETRY_LEASE_SECONDS / 2
+        change = sa.update(pending).where(is_waiting).values(next_at=now())
         if installation_id is not None:
             change = change.where(pending.c.installation_id == installation_id)
         await self._database.run(lambda connection: connection.execute(change))
 
 
-def waiting(connection: sa.Connection) -> Sequence[Waiting]:
-    """What waits, by cause."""
+def pending_counts(connection: sa.Connection) -> Sequence[PendingCount]:
+    """The pending requests, counted by cause."""
     query = sa.select(pending).order_by(pending.c.since)
     found: dict[Cause, list[sa.Row[Any]]] = {}
     for row in connection.execute(query):
         found.setdefault(row.cause, []).append(row)
     return [
-        Waiting(cause, len(rows), rows[0].since, rows[0].subject, rows[0].reason)
+        PendingCount(cause, len(rows), rows[0].since, rows[0].subject, rows[0].reason)
         for cause, rows in found.items()
     ]
 

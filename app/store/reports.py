@@ -1,4 +1,4 @@
-"""How the last attempt of each run ended, kept for those who look at the run's page."""
+"""The report of each run's last attempt, for the run's page."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from app.store.schema import reports
 
 
 class Reports:
-    """One report a run: that of its last attempt that ended."""
+    """One report per run: that of the last attempt that ended."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def put(self, run: RunId, attempt: int, report: Report) -> None:
-        """Keep how this attempt ended, in place of an earlier one."""
+        """Store an attempt's report, replacing an earlier one."""
         row = {"run_id": run, "attempt": attempt, "report": report.model_dump(mode="json")}
 
         def replace(connection: sa.Connection) -> None:
@@ -30,7 +30,8 @@ class Reports:
         await self._database.run(replace)
 
     async def of(self, run: RunId, attempt: int) -> Report | None:
-        """How this attempt ended; None while it has not, or where an older Honk wrote it down."""
+        """The attempt's report; None before it ends, or when an older version wrote an incompatible
+        one."""
         query = sa.select(reports.c.report).where(
             reports.c.run_id == run, reports.c.attempt == attempt
         )

@@ -1,4 +1,4 @@
-"""What verification said of a commit, kept so that a base commit is verified once."""
+"""Verification results, stored so that a base commit is verified only once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.store.schema import results
 
 
 class ResultStore:
-    """Results by (repository, commit, environment)."""
+    """Results by repository, commit and environment."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,7 +32,7 @@ class ResultStore:
     async def put(
         self, repo: RepoName, commit: CommitSha, environment: str, value: dict[str, Any]
     ) -> None:
-        """Keep the results; the last ones win."""
+        """Store the results, replacing earlier ones."""
         key = {"repository": str(repo), "commit_sha": commit, "environment": environment}
 
         def replace(connection: sa.Connection) -> None:

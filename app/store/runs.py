@@ -1,4 +1,4 @@
-"""The rows of `runs`: one a run, written by the run itself and read by everybody."""
+"""The `runs` table: one row per run, written by the run and read by everything else."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from app.store import totals
 from app.store.database import Database, now
 from app.store.schema import runs, workers
 
-_WAITS = sa.and_(runs.c.finished_at.is_(None), runs.c.admitted_at.is_(None))
+_IS_QUEUED = sa.and_(runs.c.finished_at.is_(None), runs.c.admitted_at.is_(None))
 
 
 class RunRow(Value):
-    """One run as it stands now."""
+    """The current state of a run."""
 
     id: RunId
     trigger_id: str
@@ -72,7 +72,7 @@ class RunRow(Value):
 
 
 class RunLine(Value):
-    """What a list of runs tells of one."""
+    """One run in a list of runs."""
 
     id: RunId
     repository: str
@@ -98,7 +98,7 @@ class Runs:
         self._limits = limits or ConcurrencyLimits()
 
     async def open(self, run: RunInput) -> tuple[RunRow, bool]:
-        """The run's row, and whether it is this call that made it."""
+        """The run's row, and whether this call created it."""
         moment = now()
         row = {
             "id": run.id,
@@ -121,8 +121,8 @@ class Runs:
             done = connection.execute(kind(runs).values(**row).on_conflict_do_nothing())
             return done.rowcount == 1
 
-        made = await self._database.run(insert)
-        return await self.get(run.id), made
+        created = await self._database.run(insert)
+        return await self.get(run.id), created
 
     async def get(self, run: RunId) -> RunRow:
         """Raises KeyError when there is no such run."""
@@ -136,7 +136,7 @@ class Runs:
         return rows[0] if rows else None
 
     async def alive_on(self, subject: str) -> list[RunRow]:
-        """Runs of this subject that have not finished, oldest first."""
+        """Unfinished runs of this subject, oldest first."""
         return await self._select(
             sa.select(runs)
             .where(runs.c.subject == subject, runs.c.finished_at.is_(None))
@@ -144,7 +144,7 @@ class Runs:
         )
 
     async def alive_by_id(self, repository_id: int, number: int) -> list[RunRow]:
-        """Unfinished runs of an issue or pull request, whatever its repository was called."""
+        """Unfinished runs of an issue or pull request, even if its repository was renamed."""
         alive = await self._select(
             sa.select(runs).where(runs.c.number == number, runs.c.finished_at.is_(None))
         )
@@ -157,26 +157,26 @@ class Runs:
         )
 
     async def alive(self) -> list[RunRow]:
-        """Every run that has not finished, oldest first."""
-        # Ordered here: asked for an order, SQLite walks the index by time through all of history.
+        """Every unfinished run, oldest first."""
+        # Sort in Python: with ORDER BY, SQLite would scan the whole history by its time index.
         rows = await self._select(sa.select(runs).where(runs.c.finished_at.is_(None)))
         return sorted(rows, key=lambda row: row.created_at)
 
     async def ids_in(self, repository: str) -> frozenset[str]:
-        """The ids of all runs of a repository, however its name is spelled."""
+        """The ids of a repository's runs; the name is compared case-insensitively."""
         query = sa.select(runs.c.id).where(sa.func.lower(runs.c.repository) == repository.lower())
         found = await self._database.run(
             lambda connection: connection.execute(query).scalars().all()
         )
         return frozenset(found)
 
-    async def in_the_queue(self, most: int) -> list[RunRow]:
-        """Runs that wait for a slot and have a status comment, whoever asked first first."""
+    async def queued(self, limit: int) -> list[RunRow]:
+        """Queued runs with a status comment, oldest request first."""
         return await self._select(
             sa.select(runs)
-            .where(_WAITS, runs.c.status_comment_id.is_not(None))
+            .where(_IS_QUEUED, runs.c.status_comment_id.is_not(None))
             .order_by(runs.c.asked_at)
-            .limit(most)
+            .limit(limit)
         )
 
     async def to_stop(self) -> frozenset[str]:
@@ -190,12 +190,12 @@ class Runs:
         return frozenset(found)
 
     async def ask_to_stop(self, run: RunId, by: str, why: str | None = None) -> RunRow:
-        """Let a live run stop, and remember who asked for it last, and when."""
+        """Ask a live run to stop, and record who asked last, when and why."""
         reason = {} if why is None else {"stop_why": why}
         return await self.update(run, stop_asked_by=by, stop_asked_at=now(), **reason)
 
     async def reopen(self, run: RunId, attempt: int, change: RunInput) -> RunRow:
-        """A finished run goes on with another attempt; done twice, it is one."""
+        """Reopen a finished run for another attempt; calling it twice has no further effect."""
         reopened = (
             sa.update(runs)
             .where(runs.c.id == run, runs.c.attempt < attempt)
@@ -216,13 +216,13 @@ class Runs:
         return await self.enter(run, Phase.QUEUED)
 
     async def latest(self, limit: int) -> list[RunRow]:
-        """The newest runs first."""
+        """The newest runs, newest first."""
         return await self._select(sa.select(runs).order_by(runs.c.created_at.desc()).limit(limit))
 
     async def lines(
         self, limit: int, *, before: float | None = None, repository: str | None = None
     ) -> list[RunLine]:
-        """The newest runs first: those asked before a moment, of one repository or of all."""
+        """Runs for a list, newest first: created before `before`, of one repository or of all."""
         trigger = runs.c.input["trigger"]
         query = sa.select(
             *(runs.c[name] for name in RunLine.model_fields if name in runs.c),
@@ -240,7 +240,7 @@ class Runs:
         return [RunLine.model_validate(dict(row)) for row in rows]
 
     async def waiting(self, row: RunRow) -> QueuePosition:
-        """The place of a run in the queue, and why it waits."""
+        """A run's position in the queue, and why it waits."""
         run = QueuedRun(
             id=row.id,
             subject=row.subject,
@@ -252,28 +252,28 @@ class Runs:
         if run.admitted or row.finished_at is not None:
             return QueuePosition(ahead=0, why=None)
 
-        def look(connection: sa.Connection) -> QueuePosition:
+        def find_position(connection: sa.Connection) -> QueuePosition:
             live, served = _live(connection), _served(connection)
             slots = _slots(connection)
             return fair_queue.position_of(run, live, self._limits, served, slots=slots)
 
-        return await self._database.run(look)
+        return await self._database.run(find_position)
 
     async def next_to_admit(self, *, leave_out: Collection[str]) -> list[tuple[RunId, int]]:
-        """Runs that free slots are for, each with its attempt's number, whoever is next first.
+        """Runs that free slots go to, in order, each with its attempt number.
 
-        `leave_out` are ids that are not looked at.
+        Runs whose ids are in `leave_out` are ignored.
         """
 
         def choose(connection: sa.Connection) -> list[tuple[RunId, int]]:
             free = _free_slots(connection)
-            waits = sa.select(runs.c.id).where(_WAITS).limit(1)
-            if free <= 0 or connection.execute(waits).first() is None:
+            queued = sa.select(runs.c.id).where(_IS_QUEUED).limit(1)
+            if free <= 0 or connection.execute(queued).first() is None:
                 return []
             live = _live(connection)
-            heard = [run for run in live if run.admitted or run.id not in leave_out]
-            hall = FairQueue(heard, self._limits, _served(connection))
-            chosen = [run.id for run in itertools.islice(hall.admit(), free)]
+            candidates = [run for run in live if run.admitted or run.id not in leave_out]
+            queue = FairQueue(candidates, self._limits, _served(connection))
+            chosen = [run.id for run in itertools.islice(queue.admit(), free)]
             rows = connection.execute(
                 sa.select(runs.c.id, runs.c.attempt).where(runs.c.id.in_(chosen))
             )
@@ -283,7 +283,7 @@ class Runs:
         return await self._database.run(choose)
 
     async def admitted(self, run: RunId, attempt: int) -> None:
-        """The run has its slot from now until it finishes."""
+        """Record that the run has a slot, which it keeps until it finishes."""
         change = (
             sa.update(runs)
             .where(runs.c.id == run, runs.c.attempt == attempt, runs.c.admitted_at.is_(None))
@@ -300,7 +300,7 @@ class Runs:
         )
 
     async def last_published(self, repository: str) -> RunRow | None:
-        """The newest run of a repository whose commit is on a branch."""
+        """The repository's newest run with a published commit."""
         rows = await self._select(
             sa.select(runs)
             .where(runs.c.repository == repository, runs.c.published_sha.is_not(None))
@@ -318,7 +318,7 @@ class Runs:
         )
 
     async def enter(self, run: RunId, phase: Phase) -> RunRow:
-        """The run is in this phase from now on; a phase that it is in already goes on."""
+        """Record that the run enters this phase; entering the current one again has no effect."""
 
         def change(connection: sa.Connection) -> None:
             query = sa.select(runs.c.phases, runs.c.phase).where(runs.c.id == run)
@@ -334,7 +334,7 @@ class Runs:
     async def spent_since(
         self, moment: float, *, repository: str | None = None, installation: int | None = None
     ) -> float:
-        """US dollars that runs asked since then have cost, here or everywhere."""
+        """US dollars spent by runs created since then: per repository, installation or in total."""
         query = sa.select(sa.func.coalesce(sa.func.sum(runs.c.cost_usd), 0.0)).where(
             runs.c.created_at >= moment
         )
@@ -347,7 +347,7 @@ class Runs:
         )
 
     async def add_cost(self, run: RunId, usd: float) -> None:
-        """Money that the run spent besides the agent's turns."""
+        """Add a cost besides that of the agent's turns, in US dollars."""
         change = sa.update(runs).where(runs.c.id == run).values(cost_usd=runs.c.cost_usd + usd)
 
         def spend(connection: sa.Connection) -> None:
@@ -363,7 +363,7 @@ class Runs:
         return await self.get(run)
 
     async def finish(self, run: RunId, outcome: Outcome) -> RunRow:
-        """The run has ended; doing it again keeps the first time and takes the last outcome."""
+        """Finish the run. A second call keeps the first time but takes the last outcome."""
         moment = now()
         mine = runs.c.id == run
         change = sa.update(runs).values(
@@ -396,7 +396,7 @@ class Runs:
         await self._database.run(count)
 
     async def _select(self, query: sa.Select[Any]) -> list[RunRow]:
-        # Reading hundreds takes a while, which is not the event loop's.
+        # Parse on the thread as well: parsing hundreds of rows would block the event loop.
         return await self._database.run(
             lambda connection: [
                 RunRow.recorded(dict(row)) for row in connection.execute(query).mappings()
@@ -424,16 +424,16 @@ def _slots(connection: sa.Connection) -> int:
 
 
 def _free_slots(connection: sa.Connection) -> int:
-    at_work = sa.select(sa.func.count()).where(
+    running = sa.select(sa.func.count()).where(
         runs.c.finished_at.is_(None), runs.c.admitted_at.is_not(None)
     )
-    return _slots(connection) - int(connection.execute(at_work).scalar_one())
+    return _slots(connection) - int(connection.execute(running).scalar_one())
 
 
 def _served(connection: sa.Connection) -> Served:
-    """When those who wait were last given a slot, each by one look into an index.
+    """When each queued run's repository and installation last got a slot, by index lookups.
 
-    Some are looked up more than once: to be told each once, SQLite would walk all of history.
+    Some are looked up more than once: with DISTINCT, SQLite would scan the whole history.
     """
     found: dict[int | str, float] = {}
     for column in (runs.c.repository, runs.c.installation_id):
@@ -443,6 +443,6 @@ def _served(connection: sa.Connection) -> Served:
             .where(before.c[column.name] == column)
             .scalar_subquery()
         )
-        rows = connection.execute(sa.select(column, latest.label("at")).where(_WAITS))
+        rows = connection.execute(sa.select(column, latest.label("at")).where(_IS_QUEUED))
         found |= {row[0]: row[1] for row in rows if row[1] is not None}
     return found

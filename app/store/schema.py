@@ -1,4 +1,4 @@
-"""The tables that are ours; the engine's own live beside them in the same database.
+"""Honk's tables; the workflow engine's own are in the same database.
 
 The same definitions serve SQLite and Postgres. Times are seconds since 1970, UTC.
 """
@@ -14,7 +14,7 @@ runs = sa.Table(
     metadata,
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("trigger_id", sa.String(200), nullable=False, unique=True),
-    # One subject is one issue or pull request: `owner/name#number` in lower case.
+    # An issue or pull request: `owner/name#number` in lower case.
     sa.Column("subject", sa.String(300), nullable=False),
     sa.Column("repository", sa.String(210), nullable=False),
     sa.Column("number", sa.Integer, nullable=False),
@@ -25,7 +25,7 @@ runs = sa.Table(
     sa.Column("phase", sa.String(20), nullable=False),
     sa.Column("outcome", sa.String(20)),
     sa.Column("base_sha", sa.String(64)),
-    # The work as it was when the run moved to another base, and the last turn before that.
+    # The tree of the work when the run moved to another base, and the last turn before that.
     sa.Column("start_tree", sa.String(64)),
     sa.Column("start_seq", sa.Integer),
     sa.Column("head_sha", sa.String(64)),
@@ -37,9 +37,9 @@ runs = sa.Table(
     sa.Column("status_comment_id", sa.BigInteger),
     sa.Column("status_node_id", sa.String(200)),
     sa.Column("run_check_id", sa.BigInteger),
-    # Why the work so far is on the worker's machine alone: what GitHub said when it refused it.
+    # GitHub's reason for refusing the push, while the work is only on the worker's disk.
     sa.Column("kept_here", sa.Text),
-    # The last attempt whose last words were tried.
+    # The last attempt whose final comment was tried.
     sa.Column("told_attempt", sa.Integer),
     # [phase, seconds since 1970] in order.
     sa.Column("phases", sa.JSON),
@@ -52,7 +52,7 @@ runs = sa.Table(
     sa.Column("api_calls", sa.Integer, nullable=False, server_default="0"),
     sa.Column("status_edits", sa.Integer, nullable=False, server_default="0"),
     sa.Column("token_requests", sa.Integer, nullable=False, server_default="0"),
-    # When this attempt joined the queue, and when it was given a slot.
+    # When this attempt was queued, and when it got a slot.
     sa.Column("asked_at", sa.Float, nullable=False),
     sa.Column("admitted_at", sa.Float),
     sa.Column("created_at", sa.Float, nullable=False),
@@ -79,12 +79,12 @@ turns = sa.Table(
     sa.Column("seq", sa.Integer, primary_key=True),
     sa.Column("record", sa.JSON, nullable=False),
     sa.Column("cost_usd", sa.Float, nullable=False, server_default="0"),
-    # The tree of the work after this turn's tools: a resumed run starts from it.
+    # The work tree after this turn's tools; a resumed run starts from it.
     sa.Column("snapshot", sa.String(64)),
     sa.Column("created_at", sa.Float, nullable=False),
 )
 
-# How a run's last attempt ended, for its page.
+# The report of a run's last attempt, for its page.
 reports = sa.Table(
     "reports",
     metadata,
@@ -101,7 +101,7 @@ reports = sa.Table(
 messages = sa.Table(
     "messages",
     metadata,
-    # The trigger's id: the same words of a person are one message.
+    # The trigger's id, so a message that is delivered twice is stored once.
     sa.Column("id", sa.String(200), primary_key=True),
     sa.Column("run_id", sa.String(32), sa.ForeignKey("runs.id"), nullable=False),
     sa.Column("author", sa.String(100), nullable=False),
@@ -120,7 +120,7 @@ images = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
 
-# What GitHub lets one installation write: one row each, shared by every worker.
+# Token buckets of GitHub's write limit, one per installation, shared by all workers.
 writes = sa.Table(
     "writes",
     metadata,
@@ -134,7 +134,7 @@ results = sa.Table(
     metadata,
     sa.Column("repository", sa.String(210), primary_key=True),
     sa.Column("commit_sha", sa.String(64), primary_key=True),
-    # What else the results depend on: verifiers, commands, set-up, sandbox.
+    # A digest of everything else the results depend on: verifiers, commands, setup, sandbox.
     sa.Column("environment", sa.String(64), primary_key=True),
     sa.Column("results", sa.JSON, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
@@ -143,13 +143,13 @@ results = sa.Table(
 workers = sa.Table(
     "workers",
     metadata,
-    # The engine's executor id: a worker that is here without holding its lock is dead.
+    # The engine's executor id. A worker listed here without holding its lock is dead.
     sa.Column("id", sa.String(100), primary_key=True),
     sa.Column("slots", sa.Integer, nullable=False),
     sa.Column("started_at", sa.Float, nullable=False),
 )
 
-# Accepted requests that could not be taken in yet, and when they are tried again.
+# Accepted requests that could not be handled yet, and when they are retried.
 pending = sa.Table(
     "pending",
     metadata,
@@ -171,7 +171,7 @@ sa.Index("pending_by_time", pending.c.next_at)
 deliveries = sa.Table(
     "deliveries",
     metadata,
-    # GUIDs of GitHub's delivery log that were read; pruned when GitHub itself forgets them.
+    # GUIDs read from GitHub's delivery log; deleted once GitHub's log drops them.
     sa.Column("guid", sa.String(64), primary_key=True),
     sa.Column("seen_at", sa.Float, nullable=False),
 )
@@ -180,12 +180,12 @@ sa.Index("deliveries_by_time", deliveries.c.seen_at)
 marks = sa.Table(
     "marks",
     metadata,
-    # How far something that is done again and again has come.
+    # The time up to which a recurring task is done.
     sa.Column("name", sa.String(50), primary_key=True),
     sa.Column("at", sa.Float, nullable=False),
 )
 
-# What was counted since the first day. Runs are forgotten after a while; these are not.
+# Lifetime totals. Runs are deleted after a while; these are not.
 totals = sa.Table(
     "totals",
     metadata,

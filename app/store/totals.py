@@ -1,6 +1,6 @@
-"""What was counted since the first day, over all processes; it outlives the runs it came from.
+"""Lifetime totals over all processes; they outlive the runs they count.
 
-A count is added in the transaction of what is counted, so that what is done twice counts once.
+A total is updated in the same transaction as what it counts, so a repeated step counts once.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ PHASE_SECONDS = "phase_seconds"  # the sum, by phase
 PHASE_COUNTS = "phase_counts"  # by `<phase> <upper bound>`, each phase counted in one
 
 PHASE_BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0)
-"""In seconds; what took longer is counted under `inf`."""
+"""In seconds; longer phases are counted under `inf`."""
 
 Counts = Mapping[tuple[str, str], float]
 
 
 def add(connection: sa.Connection, counts: Counts) -> None:
-    """Add to some totals, by name and label."""
+    """Add to totals, by name and label."""
     kind = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    # Always in the same order: two that add to the same rows would else wait for each other.
+    # In a fixed order: two transactions that update the same rows would otherwise deadlock.
     for (name, label), value in sorted(counts.items()):
         if value:
             insert = kind(totals).values(name=name, label=label, value=value)
@@ -40,9 +40,10 @@ def add(connection: sa.Connection, counts: Counts) -> None:
 
 
 def of_phases(phases: Iterable[tuple[str, float]], *, since: float, end: float) -> Counts:
-    """The totals that a run's phases add: (phase, beginning) in order, those begun since then.
+    """The totals that a run's phases add. Pure.
 
-    Pure. Times are seconds since 1970.
+    `phases` are (phase, start) in order; those that started before `since` are ignored. Times are
+    seconds since 1970.
     """
     counted: dict[tuple[str, str], float] = {}
     mine = [each for each in phases if each[1] >= since]

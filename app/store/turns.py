@@ -1,4 +1,4 @@
-"""The transcript of each run, in order, written down before the next turn begins."""
+"""The transcript of each run; a turn is recorded before the next one begins."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Turns:
         self._run = run
 
     async def load(self) -> list[dict[str, Any]]:
-        """Every record, first to last."""
+        """All records in order."""
         query = sa.select(turns.c.record).where(turns.c.run_id == self._run).order_by(turns.c.seq)
         return await self._database.run(
             lambda connection: list(connection.execute(query).scalars().all())
@@ -37,9 +37,9 @@ class Turns:
         by_model: bool,
         tokens: Mapping[str, int] | None = None,
     ) -> None:
-        """Write one turn down, once: the same `seq` again changes nothing and costs nothing.
+        """Record one turn. Recording the same `seq` again changes nothing and costs nothing.
 
-        `tokens` by kind are counted in the totals.
+        `tokens`, counted by kind, are added to the totals.
         """
 
         def insert(connection: sa.Connection) -> None:
@@ -71,7 +71,7 @@ class Turns:
         await self._database.run(insert)
 
     async def last_snapshot(self, *, after: int | None = None) -> str | None:
-        """The tree of the work after the last turn that kept one; only of turns `after` that."""
+        """The work tree after the last turn with a snapshot, only counting turns after `after`."""
         query = (
             sa.select(turns.c.snapshot)
             .where(
@@ -86,11 +86,11 @@ class Turns:
             lambda connection: connection.execute(query).scalar_one_or_none()
         )
 
-    async def go_back_to(self, snapshot: str, *, after: int | None = None) -> int:
-        """Forget what came after the last turn that kept this tree, and tell how much that was.
+    async def rewind_to(self, snapshot: str, *, after: int | None = None) -> int:
+        """Delete the turns after the last one with this snapshot; return how many.
 
-        Where no turn kept it, what came after the work tree was first changed; turns up to `after`
-        stay in any case. The money stays spent.
+        When no turn has it, delete from the first turn that changed the work tree. Turns up to
+        `after` are never deleted. The money stays spent.
         """
 
         def forget(connection: sa.Connection) -> int:
@@ -103,7 +103,7 @@ class Turns:
                     mine, turns.c.snapshot.is_not(None)
                 )
                 first = connection.execute(changed).scalar()
-                # The turn of the model whose tools changed it goes too: they are done again.
+                # Also delete the model's turn whose tools made the change, so that they run again.
                 last = floor if first is None else max(0, floor, first - 2)
             gone = connection.execute(sa.delete(turns).where(mine, turns.c.seq > last))
             return gone.rowcount

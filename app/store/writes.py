@@ -1,8 +1,8 @@
-"""How much an installation may still write, shared by every worker.
+"""GitHub's write limit per installation, shared by every worker.
 
 GitHub lets an installation create 80 pieces of content a minute, and edits count too
-(https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api). One bucket keeps
-all workers together below that.
+(https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api). One token bucket
+per installation keeps all workers together below that.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ PER_MINUTE = 60
 
 
 class Writes:
-    """The buckets, one for each installation, each of what it may write in a minute.
+    """Token buckets, one per installation, each holding a minute's writes.
 
-    What can wait, or need not be said, asks first; everything that was written is told afterwards
-    with `spend`. A bucket is never empty for longer than two minutes.
+    Optional or deferrable writes call `allow` first; every write is reported afterward with
+    `spend`. A bucket recovers within two minutes at most.
     """
 
     def __init__(
@@ -36,16 +36,17 @@ class Writes:
         self._clock = clock
 
     async def allow(self, installation: int, *, keep_back: float = 0.0) -> bool:
-        """Whether one more may be written, so that this share of a minute's is left for others."""
+        """Whether one more write is allowed while `keep_back`, a share of a minute's writes, stays
+        free."""
 
-        def look(connection: sa.Connection) -> bool:
+        def check(connection: sa.Connection) -> bool:
             left = self._left(connection, installation, self._clock())
             return left - 1 >= keep_back * self._capacity
 
-        return await self._database.run(look)
+        return await self._database.run(check)
 
     async def spend(self, installation: int, number: int) -> None:
-        """So many writes were made."""
+        """Subtract writes that were made."""
 
         def change(connection: sa.Connection) -> None:
             moment = self._clock()
@@ -56,7 +57,7 @@ class Writes:
         await self._database.run(change)
 
     def _left(self, connection: sa.Connection, installation: int, moment: float) -> float:
-        """What the bucket holds now; whoever looks has it to itself until the transaction ends."""
+        """The bucket's current level; the row stays locked until the transaction ends."""
         kind = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         full = {"installation_id": installation, "tokens": self._capacity, "updated_at": moment}
         connection.execute(kind(writes).values(**full).on_conflict_do_nothing())

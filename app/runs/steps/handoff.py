@@ -120,7 +120,7 @@ async def fetch_work(services: Services, run: RunInput, base: CommitSha) -> None
     kept = await services.mirrors.fetch(repo, remote, hidden_ref(run.id))
     found = await services.mirrors.tree_of(repo, kept or base)
     row = await services.runs.get(run.id)
-    lost = 0 if found == snapshot else await turns.go_back_to(found, after=row.start_seq)
+    lost = 0 if found == snapshot else await turns.rewind_to(found, after=row.start_seq)
     await services.mirrors.pin(repo, f"{run.id}-snapshot", found)
     log.info(log_events.RUN_MOVED_HERE, run=run.id, records_lost=lost)
 

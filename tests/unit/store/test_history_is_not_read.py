@@ -22,7 +22,7 @@ ASKED: dict[str, Callable[[Runs], Awaitable[object]]] = {
     "settling": lambda store: store.alive(),
     "admission": lambda store: store.next_to_admit(leave_out=()),
     "stops": lambda store: store.to_stop(),
-    "the queue": lambda store: store.in_the_queue(5),
+    "the queue": lambda store: store.queued(5),
     "a subject's runs": lambda store: store.of_subject("o/r#7"),
     "a subject's live runs": lambda store: store.alive_on("o/r#7"),
     "a number's live runs": lambda store: store.alive_by_id(1, 7),

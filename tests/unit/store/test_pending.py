@@ -14,7 +14,7 @@ from app.doctor.findings import DoctorSection
 from app.domain.pending import NEXT_STEPS, Cause, is_given_up, wait_before
 from app.settings import Settings
 from app.store.database import Database, now
-from app.store.pending import PendingRequests, Request, waiting
+from app.store.pending import PendingRequests, Request, pending_counts
 from app.store.schema import pending
 
 
@@ -49,7 +49,7 @@ async def test_one_is_tried_again_later_and_later(database: Database) -> None:
         _pass(database, waits[-1])
         (due,) = await requests.due(10)
         assert due.request == _request("a")
-        await requests.tries("a")
+        await requests.mark_retried("a")
         assert await requests.due(10) == []
     assert waits == sorted(waits)
     assert waits[0] <= 60
@@ -61,7 +61,7 @@ async def test_one_is_tried_again_later_and_later(database: Database) -> None:
 async def test_a_try_that_was_lost_comes_again(database: Database) -> None:
     requests = PendingRequests(database)
     await requests.keep(_request("a"), "bug", "x", told=False)
-    await requests.tries("a")
+    await requests.mark_retried("a")
     await requests.wake()
     assert await requests.due(10) == []
     _pass(database, 3600)
@@ -82,11 +82,11 @@ async def test_a_label_that_is_put_on_again_is_known(database: Database) -> None
     requests = PendingRequests(database)
     first, again = _request("label:1:1:honk:1"), _request("label:1:1:honk:2")
     await requests.keep(_request("IC_words"), "github", "x", told=False)
-    assert not await requests.another_label(first)
+    assert not await requests.has_pending_label(first)
     await requests.keep(first, "github", "x", told=False)
-    assert not await requests.another_label(first)
-    assert await requests.another_label(again)
-    assert not await requests.another_label(_request("label:2", subject="acme/two#1"))
+    assert not await requests.has_pending_label(first)
+    assert await requests.has_pending_label(again)
+    assert not await requests.has_pending_label(_request("label:2", subject="acme/two#1"))
 
 
 @pytest.mark.parametrize("cause", get_args(Cause))
@@ -116,5 +116,5 @@ async def test_doctor_tells_how_many_wait_and_why(database: Database) -> None:
     assert "on acme/one#1" in text
     assert "GitHub does not accept it." in text
     assert "GITHUB_APP_ID" in text
-    assert {each.number for each in database.transact(waiting)} == {1, 2}
-    assert all(each.since <= now() for each in database.transact(waiting))
+    assert {each.number for each in database.transact(pending_counts)} == {1, 2}
+    assert all(each.since <= now() for each in database.transact(pending_counts))

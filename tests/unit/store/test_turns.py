@@ -41,12 +41,12 @@ async def _left(turns: Turns) -> list[int]:
 
 
 async def test_what_came_after_the_saved_tree_is_forgotten(turns: Turns) -> None:
-    assert await turns.go_back_to("one") == 3
+    assert await turns.rewind_to("one") == 3
     assert await _left(turns) == [0, 1, 2]
     assert await turns.last_snapshot() == "one"
 
 
 async def test_where_nothing_was_saved_the_first_change_is_made_again(turns: Turns) -> None:
-    assert await turns.go_back_to("base") == 5
+    assert await turns.rewind_to("base") == 5
     assert await _left(turns) == [0]
     assert await turns.last_snapshot() is None
