@@ -1,21 +1,22 @@
-"""The errors that the product knows, by who reads them.
+"""The exceptions that Honk raises, by who reads them.
 
     HonkError
-    ├── UserError        shown where the person is: the issue, the check, the terminal
-    └── RetryableError   nobody's fault and likely to pass: tried again, later
+    ├── UserError        shown to the person: on the issue, in the check run, in the terminal
+    └── RetryableError   a temporary failure of a service: retried later
 
-Everything else that is raised is our bug: it is logged with its context and ends the run honestly.
+Any other exception is a bug in Honk: it is logged with its context and ends the run with an honest
+message.
 """
 
 
 class HonkError(Exception):
-    """What Honk itself raises; its message is a whole sentence."""
+    """The base of Honk's own exceptions. The message is a complete sentence."""
 
 
 class UserError(HonkError):
-    """A person can mend this. The message says what is wrong, `next_step` what to do about it.
+    """A problem that a person can fix. `message` says what is wrong, `next_step` how to fix it.
 
-    `details` is Markdown made by Honk for who wants to read more: it is shown in one place only.
+    `details` is Markdown written by Honk with more background; only one place shows it.
     """
 
     def __init__(self, message: str, *, next_step: str = "", details: str = "") -> None:
@@ -29,9 +30,9 @@ class UserError(HonkError):
 
 
 class RetryableError(HonkError):
-    """A service is away or asks for patience.
+    """A service is unavailable or rate limits us.
 
-    `retry_after` is in seconds, or None where the service named no time.
+    `retry_after` is in seconds, or None when the service gave no time.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:

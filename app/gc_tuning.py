@@ -1,8 +1,9 @@
-"""Python's garbage collector in a worker with hundreds of runs: it never looks through all of them.
+"""Garbage collection in a worker with hundreds of runs, without long pauses.
 
-Nothing else happens while it looks. What has outlived a full collection stays, nearly always, until
-its run ends, and then goes by itself; so it is put aside, and the next collection is short. What
-holds itself in a circle is found when nothing is at work, or once an hour.
+A full collection stops the event loop while it scans every object. Objects that survive one almost
+always live until their run ends and are then freed by reference counting. So survivors are frozen
+(`gc.freeze`), which keeps the next collection short. Frozen reference cycles are collected when the
+worker is idle, or once an hour.
 """
 
 from __future__ import annotations
@@ -13,27 +14,28 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 
-_LOOK_SECONDS = 60.0
-_SELDOM_SECONDS = 3600.0
-_OLDEST = 2
+_CHECK_SECONDS = 60.0
+_FULL_COLLECTION_SECONDS = 3600.0
+_OLDEST_GENERATION = 2
 
 
 async def keep_collecting(is_idle: Callable[[], bool]) -> None:
-    """Until cancelled. `is_idle` tells whether a pause of a fifth of a second keeps nobody waiting.
+    """Freeze survivors and collect in full from time to time, until cancelled.
 
+    `is_idle` says whether a pause of a fifth of a second would delay no run.
     https://docs.python.org/3/library/gc.html#gc.freeze
     """
-    with _putting_aside():
-        aside, last = collect_all(), time.monotonic()
+    with _freezing_survivors():
+        frozen, last = collect_all(), time.monotonic()
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            is_grown = gc.get_freeze_count() > aside
-            if is_grown and (is_idle() or time.monotonic() - last >= _SELDOM_SECONDS):
-                aside, last = collect_all(), time.monotonic()
+            await asyncio.sleep(_CHECK_SECONDS)
+            is_grown = gc.get_freeze_count() > frozen
+            if is_grown and (is_idle() or time.monotonic() - last >= _FULL_COLLECTION_SECONDS):
+                frozen, last = collect_all(), time.monotonic()
 
 
 def collect_all() -> int:
-    """Look through everything, also what was put aside; how many objects are aside now."""
+    """Run a full collection, frozen objects included; return how many objects are frozen now."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
@@ -41,14 +43,14 @@ def collect_all() -> int:
 
 
 @contextlib.contextmanager
-def _putting_aside() -> Iterator[None]:
-    def put_aside(phase: str, info: dict[str, int]) -> None:
-        if phase == "stop" and info["generation"] == _OLDEST:
+def _freezing_survivors() -> Iterator[None]:
+    def freeze_survivors(phase: str, info: dict[str, int]) -> None:
+        if phase == "stop" and info["generation"] == _OLDEST_GENERATION:
             gc.freeze()
 
-    gc.callbacks.append(put_aside)
+    gc.callbacks.append(freeze_survivors)
     try:
         yield
     finally:
-        gc.callbacks.remove(put_aside)
+        gc.callbacks.remove(freeze_survivors)
         gc.unfreeze()

@@ -1,4 +1,4 @@
-"""GitHub's two addresses: programs speak to its API, people and git to its server.
+"""GitHub's two base URLs: the REST API, and the server for people and git.
 
     github.com                https://api.github.com              https://github.com
     a subdomain of ghe.com    https://api.SUBDOMAIN.ghe.com       https://SUBDOMAIN.ghe.com
@@ -7,7 +7,7 @@
 https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api
 https://docs.github.com/en/enterprise-server/rest/enterprise-admin
 
-Tokens are sent to both, so both have to be the same GitHub.
+Both receive tokens, so both must belong to the same GitHub.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _ENTERPRISE = "/api/v3"
 
 
 def server_of(api: str) -> str:
-    """The server whose API this is. Raises ValueError when its form does not tell."""
-    parts = _whole(api)
+    """The server of an API URL. Raises ValueError when it cannot be derived."""
+    parts = _split(api)
     if parts.path == _ENTERPRISE:
         return f"{parts.scheme}://{parts.netloc}"
     host = parts.netloc.lower()
-    of_the_cloud = host == f"api.{_GITHUB}" or host.endswith(_CLOUD)
-    if of_the_cloud and host.startswith("api.") and not parts.path:
+    is_github_cloud = host == f"api.{_GITHUB}" or host.endswith(_CLOUD)
+    if is_github_cloud and host.startswith("api.") and not parts.path:
         return f"{parts.scheme}://{host.removeprefix('api.')}"
-    raise ValueError(f"{api} is not the address of a GitHub API. {_wanted(parts)}")
+    raise ValueError(f"{api} is not the address of a GitHub API. {_suggestion(parts)}")
 
 
 def api_of(server: str) -> str:
-    """The API of a server. Raises ValueError for what is no server's address."""
-    parts = _whole(server)
+    """The API URL of a server. Raises ValueError when it is not a server's URL."""
+    parts = _split(server)
     if parts.path:
         raise ValueError(f"{server} has a path. Give the address of the server alone.")
     host = parts.netloc.lower()
@@ -47,14 +47,14 @@ def api_of(server: str) -> str:
 
 
 def check_pair(api: str, server: str) -> None:
-    """Raises ValueError unless both can be the same GitHub."""
-    there, here = _whole(api), _whole(server)
-    if here.path:
+    """Raises ValueError unless both URLs can belong to the same GitHub."""
+    api_parts, server_parts = _split(api), _split(server)
+    if server_parts.path:
         raise ValueError(f"{server} has a path. Give the address of the server alone.")
-    same_host = there.hostname in (here.hostname, f"api.{here.hostname}")
-    # An emulator's parts may listen on two ports of one machine.
+    same_host = api_parts.hostname in (server_parts.hostname, f"api.{server_parts.hostname}")
+    # An emulator may serve the two on different ports of this machine.
     both_local = is_this_machine(api) and is_this_machine(server)
-    if not both_local and not (same_host and there.scheme == here.scheme):
+    if not both_local and not (same_host and api_parts.scheme == server_parts.scheme):
         raise ValueError(
             f"{api} and {server} are not the same GitHub, and both would be sent tokens. "
             "Leave one of them out: it follows from the other."
@@ -62,7 +62,7 @@ def check_pair(api: str, server: str) -> None:
 
 
 def is_this_machine(url: str) -> bool:
-    """Whether an address leads to the machine that we run on."""
+    """Whether a URL points to this machine (loopback)."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -70,9 +70,9 @@ def is_this_machine(url: str) -> bool:
         return host == "localhost"
 
 
-def _whole(url: str) -> SplitResult:
+def _split(url: str) -> SplitResult:
     parts = urlsplit(url)
-    # Raises ValueError for a port that is none.
+    # `parts.port` raises ValueError for an invalid port.
     known = parts.port is None or parts.port > 0
     if parts.scheme not in ("http", "https") or not parts.hostname or not known:
         raise ValueError(f"{url} is not an address such as {GITHUB_SERVER}.")
@@ -84,7 +84,7 @@ def _whole(url: str) -> SplitResult:
     return parts
 
 
-def _wanted(parts: SplitResult) -> str:
+def _suggestion(parts: SplitResult) -> str:
     host = parts.netloc.lower().removeprefix("www.")
     if host == _GITHUB or host.endswith(_CLOUD):
         return f"It is {parts.scheme}://api.{host.removeprefix('api.')}."

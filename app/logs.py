@@ -1,4 +1,4 @@
-"""Structured logs with secrets taken out of every line, by value and by shape."""
+"""Structured logging. Every line is redacted, both by secret value and by the shape of tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Secrets = Callable[[], Iterable[str]]
 
 
 def configure(*, level: str, form: Literal["console", "json"], secrets: Secrets) -> None:
-    """Send every log line of this process to standard error, without the secrets."""
+    """Send this process's log lines to standard error, redacted."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -41,7 +41,7 @@ def configure(*, level: str, form: Literal["console", "json"], secrets: Secrets)
 
 
 class _Redacting(structlog.stdlib.ProcessorFormatter):
-    """The last thing that touches a line: what it returns is what is written."""
+    """Redacts the rendered line, after every other processor."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class _Redacting(structlog.stdlib.ProcessorFormatter):
 
 
 def _quieten(level: str) -> None:
-    """Libraries speak from warning upwards, unless the operator asked for everything."""
+    """Limit libraries to warnings and above, unless the level is debug."""
     if level == "debug":
         return
     for name in (

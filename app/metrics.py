@@ -1,4 +1,4 @@
-"""What this process counts of itself, for Prometheus. What all of them share is in the database.
+"""Prometheus metrics of this process. Metrics shared by all processes are in the database.
 
 Names follow https://prometheus.io/docs/practices/naming/; docs/operations.md lists them.
 """
@@ -56,22 +56,22 @@ LOOP_LAG_SECONDS = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
     registry=_registry,
 )
-_LAG_LOOK_SECONDS = 0.05
+_LAG_SAMPLE_SECONDS = 0.05
 
 
-async def keep_looking_at_lag() -> None:
-    """Until cancelled: observe how late the loop is, whatever held it up."""
+async def keep_sampling_lag() -> None:
+    """Sample the event loop's lag until cancelled."""
     while True:
-        due = time.perf_counter() + _LAG_LOOK_SECONDS
-        await asyncio.sleep(_LAG_LOOK_SECONDS)
+        due = time.perf_counter() + _LAG_SAMPLE_SECONDS
+        await asyncio.sleep(_LAG_SAMPLE_SECONDS)
         LOOP_LAG_SECONDS.observe(max(0.0, time.perf_counter() - due))
 
 
 def exposition(shared: Iterable[Metric]) -> bytes:
-    """This process's figures and the ones handed in, in Prometheus's text format."""
-    together = CollectorRegistry()
-    together.register(_PrecomputedCollector(shared))
-    return generate_latest(_registry) + generate_latest(together)
+    """This process's metrics and the given shared ones, in Prometheus's text format."""
+    shared_registry = CollectorRegistry()
+    shared_registry.register(_PrecomputedCollector(shared))
+    return generate_latest(_registry) + generate_latest(shared_registry)
 
 
 class _PrecomputedCollector(Collector):

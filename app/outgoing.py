@@ -1,7 +1,7 @@
-"""How every connection leaves this machine: through which proxy, and whose certificates count.
+"""The proxy and CA certificates of every outgoing connection.
 
-Libraries read `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` each in a way of its own, or not at
-all. So none of them reads the environment: whoever opens a connection asks here.
+Libraries read `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` differently, or not at all. So none of
+them reads the environment: code that opens a connection asks here.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Outgoing:
-    """The operator's way out. Without arguments: no proxy, and this machine's own certificates.
+    """The operator's proxy settings. By default: no proxy, and the system's CA certificates.
 
-    `proxies` are the proxies' addresses by the scheme of what is asked for; `bypass` are the
-    entries of `NO_PROXY`. `bundle` is a file with the certificates that count, and `chosen_by` the
-    setting that names it, empty for the machine's own.
+    `proxies` maps the scheme of a requested URL to the proxy's address; `bypass` holds the entries
+    of `NO_PROXY`. `bundle` is the CA bundle, and `chosen_by` the setting that names it, or empty
+    for the system's.
     """
 
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -45,18 +45,18 @@ class Outgoing:
 
     @classmethod
     def of(cls, settings: Settings) -> Outgoing:
-        """Raises UserError for a proxy that is none, and for a bundle that cannot be read."""
+        """Raises UserError for an invalid proxy address or an unreadable CA bundle."""
         chosen, bundle = settings.ca_bundle()
         found = cls(settings.proxies(), settings.bypassed(), bundle or system_store(), chosen)
         if bundle is not None:
-            # What is wrong with it is said now, and not by the first connection.
+            # Fail now rather than on the first connection.
             _ = found.trust
         return found
 
     def proxy_for(self, url: str) -> str | None:
-        """The proxy by which an address is reached; None for the direct way.
+        """The proxy for a URL; None for a direct connection.
 
-        What is on this machine is never reached through a proxy.
+        Loopback addresses are always reached directly.
         """
         parts = urlsplit(url)
         if is_this_machine(url) or any(_covers(entry, parts) for entry in self.bypass):
@@ -65,7 +65,7 @@ class Outgoing:
 
     @cached_property
     def trust(self) -> ssl.SSLContext:
-        """What the certificates of others are checked with. Raises UserError."""
+        """The context that verifies servers' certificates. Raises UserError."""
         try:
             context = ssl.create_default_context(cafile=self.bundle)
         except (OSError, ssl.SSLError) as problem:
@@ -75,19 +75,19 @@ class Outgoing:
                 f"that can be read ({why}).",
                 next_step="Give a file of certificates in PEM.",
             ) from None
-        # Python 3.13 and later refuse many a company's authority for its form. git does not, and
-        # what one of our clients trusts they all do.
+        # Python 3.13 and later reject many company CAs for formal errors. git accepts them, and all
+        # our clients should trust the same CAs.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
 
     def transport(self, limits: httpx.Limits | None = None) -> httpx.AsyncBaseTransport:
-        """For a client of httpx, which is then to be made with `trust_env=False`."""
+        """A transport for an httpx client, which must be created with `trust_env=False`."""
         return _Transport(self, limits or httpx.Limits())
 
     def git_environment(self, url: str) -> dict[str, str]:
-        """What tells git of it, for one remote.
+        """Environment variables that configure git for one remote.
 
-        Not in the command line: a proxy's address may hold a password.
+        They are not on the command line because a proxy's address may contain a password.
         """
         trusted = ("GIT_SSL_CAINFO", "GIT_PROXY_SSL_CAINFO")
         found = {} if self.bundle is None else dict.fromkeys(trusted, str(self.bundle))
@@ -98,24 +98,24 @@ class Outgoing:
 
 
 DIRECT = Outgoing()
-"""No proxy, and what OpenSSL trusts by itself."""
+"""No proxy, and OpenSSL's default certificates."""
 
 
 class _Transport(httpx.AsyncBaseTransport):
-    """Sends each request by its own way: one client may be led to several hosts."""
+    """Chooses the proxy for each request: one client may be redirected to several hosts."""
 
     def __init__(self, outgoing: Outgoing, limits: httpx.Limits) -> None:
         self._outgoing = outgoing
         self._limits = limits
-        self._ways: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         proxy = self._outgoing.proxy_for(str(request.url))
-        if proxy not in self._ways:
-            self._ways[proxy] = self._way(proxy)
-        return await self._ways[proxy].handle_async_request(request)
+        if proxy not in self._transports:
+            self._transports[proxy] = self._transport_via(proxy)
+        return await self._transports[proxy].handle_async_request(request)
 
-    def _way(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
+    def _transport_via(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
         trust = self._outgoing.trust
         through = (
             None if proxy is None else httpx.Proxy(proxy, ssl_context=proxy_trust(proxy, trust))
@@ -125,30 +125,31 @@ class _Transport(httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        for way in self._ways.values():
-            await way.aclose()
+        for transport in self._transports.values():
+            await transport.aclose()
 
 
 def untrusted(problem: BaseException) -> bool:
-    """Whether a connection failed because nobody who counts vouches for the other side."""
+    """Whether a connection failed because the server's certificate is not trusted."""
     return "CERTIFICATE_VERIFY_FAILED" in str(problem)
 
 
 def proxy_trust(proxy: str, trust: ssl.SSLContext) -> ssl.SSLContext | None:
-    """For the connection to the proxy itself, which may be encrypted too."""
+    """The TLS context for the connection to the proxy itself; None for a plain HTTP proxy."""
     return trust if proxy.startswith("https://") else None
 
 
 def system_store() -> Path | None:
-    """The file in which this machine keeps the certificates of authorities."""
+    """The system's CA bundle, or None."""
     built_in = ssl.get_default_verify_paths().openssl_cafile
     return next((path for path in map(Path, (built_in, *_SYSTEM_STORES)) if path.is_file()), None)
 
 
 def _covers(entry: str, parts: SplitResult) -> bool:
-    """Whether an entry of NO_PROXY is about this address, as curl(1) and Go read it.
+    """Whether an entry of NO_PROXY matches this URL, with the rules of curl(1) and Go.
 
-    `*`, a host with all below it, a network such as 10.0.0.0/8, each with a port if it has one.
+    An entry is `*`, a host (which includes its subdomains) or a network such as 10.0.0.0/8, each
+    with an optional port.
     """
     host = (parts.hostname or "").removesuffix(".")
     name, _, port = entry.rpartition(":") if _has_port(entry) else (entry, "", "")
@@ -164,7 +165,7 @@ def _covers(entry: str, parts: SplitResult) -> bool:
 
 
 def _has_port(entry: str) -> bool:
-    """`host:443` and `[::1]:443` have one, `::1` does not."""
+    """Whether an entry ends with a port: `host:443` and `[::1]:443` do, `::1` does not."""
     before, colon, port = entry.rpartition(":")
     bare = ":" not in before or before.endswith("]")
     return bool(colon) and port.isdecimal() and bool(before) and bare

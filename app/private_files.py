@@ -1,8 +1,8 @@
-"""Who may read what Honk keeps on its disk: the user that it runs as, and nobody else.
+"""Permissions of Honk's files: only the user that runs Honk can read them.
 
-Everything below `HONK_HOME` is 0700 or 0600. One thing more has to be readable where the worker is
-root: its sandboxes run as users of their own and read what is mounted for them. Those few files are
-readable by whoever can reach them, and nobody else can: every folder above them is closed.
+Everything below `HONK_HOME` has mode 0700 or 0600. There is one exception: when the worker runs as
+root, its sandboxes run as other users and must read the files mounted for them. Those few files are
+world-readable, but only the sandboxes can reach them, because every folder above them is closed.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ log = structlog.get_logger()
 
 _UMASK = 0o077
 _CLOSED = ".private"
-"""A file that says that the home was closed, so that a large one is gone through once."""
+"""Marks a home whose permissions were fixed, so that a large one is walked only once."""
 
 _SANDBOXES_OWN = frozenset({"workspaces"})
-"""Below these lie folders of the sandboxes' users; each is closed as it is made."""
+"""These hold folders owned by the sandboxes' users; each is closed when it is created."""
 
 _READ_BY_SANDBOXES = ("objects", "lfs", "lent", "container", "setups")
-_SHARED = re.compile(r"(?i)(^\s*sharedrepository\s*=\s*)0644\s*$", re.MULTILINE)
+_SHARED_REPOSITORY = re.compile(r"(?i)(^\s*sharedrepository\s*=\s*)0644\s*$", re.MULTILINE)
 
 
 def sandboxes_are_others() -> bool:
-    """A root worker gives each workspace a user of its own."""
+    """Whether sandboxes run as other users: a root worker gives each workspace its own user."""
     return os.geteuid() == 0
 
 
 def open_for_sandboxes(path: Path, *, executable: bool = False) -> None:
-    """Let sandboxes read a file or folder that is theirs to see, and nobody else."""
+    """Let the sandboxes' users read a file or folder that is mounted for them."""
     mode = 0o700 if path.is_dir() or executable else 0o600
     if sandboxes_are_others():
         mode |= 0o055 if mode & stat.S_IXUSR else 0o044
@@ -45,9 +45,9 @@ def open_for_sandboxes(path: Path, *, executable: bool = False) -> None:
 
 
 def close_home(home: Path) -> None:
-    """Make the home and what is in it our own, also where an older version left it open.
+    """Make the home and everything in it private, including files an older version left readable.
 
-    From here on the process makes only files that are its own user's.
+    Also sets the umask, so that this process creates only private files from now on.
     """
     os.umask(_UMASK)
     home.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def close_home(home: Path) -> None:
 
 
 def _too_open(home: Path) -> Iterator[tuple[Path, int]]:
-    """What others may read, write or enter, with the mode that it should have."""
+    """Paths that other users can read, write or enter, each with the mode it should have."""
     keep_readable = sandboxes_are_others()
     for folder, folders, files in os.walk(home):
         here = Path(folder)
@@ -86,12 +86,12 @@ def _too_open(home: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _close_mirrors(home: Path) -> None:
-    """An older version had git write readable files, which only another user's sandbox needs."""
+    """Undo an older version's `core.sharedRepository=0644`, unless sandboxes are other users."""
     if sandboxes_are_others():
         return
     for config in home.glob("**/*.git/config"):
         text = config.read_text(errors="surrogateescape")
-        closed = _SHARED.sub(r"\g<1>0600", text)
+        closed = _SHARED_REPOSITORY.sub(r"\g<1>0600", text)
         if closed != text:
             config.write_text(closed, errors="surrogateescape")
 

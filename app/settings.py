@@ -1,7 +1,7 @@
-"""The only reader of the environment.
+"""The settings; the only reader of the environment.
 
-Names and defaults are those of the table in docs/settings.md. A `.env` file in the working
-directory is read too, and every secret can be given as `NAME_FILE=path` instead.
+docs/settings.md lists names and defaults. A `.env` file in the working directory is read too, and
+every secret can be given as `NAME_FILE=path` instead.
 """
 
 from __future__ import annotations
@@ -38,31 +38,31 @@ _SECRETS = {
     "ANTHROPIC_API_KEY": "anthropic_api_key",
     "HONK_METRICS_TOKEN": "HONK_METRICS_TOKEN",
 }
-"""Each by the name that `Settings` takes it in."""
+"""Environment variable to the field name or alias that `Settings` accepts."""
 
 _ENV_FILE = ".env"
-_OTHERS_MAY_READ = 0o077
+_GROUP_OR_OTHERS = 0o077
 _SESSION_SECRET_LENGTH = 32
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
-    """`NAME_FILE=path`: the secret is the content of that file, without the newline at its end."""
+    """Reads `NAME_FILE=path`: the secret is that file's content without the trailing newline."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         found = {}
-        for name, taken_in_as in _SECRETS.items():
+        for name, field_name in _SECRETS.items():
             path = os.environ.get(f"{name}_FILE")
             if path:
-                found[taken_in_as] = read_secret_file(Path(path), setting=f"{name}_FILE")
+                found[field_name] = read_secret_file(Path(path), setting=f"{name}_FILE")
         return found
 
 
 @dataclass(frozen=True)
 class SignIn:
-    """Who the App is to people who sign in, and what their sessions are sealed with."""
+    """The App's OAuth credentials, and the secret that encrypts session cookies."""
 
     client_id: str
     client_secret: SecretStr
@@ -70,7 +70,7 @@ class SignIn:
 
 
 class Settings(BaseSettings):
-    """What the operator decided. Secrets never show in a log, a `repr` or a traceback."""
+    """The operator's settings. Secrets never appear in a log, a `repr` or a traceback."""
 
     model_config = SettingsConfigDict(
         env_file=_ENV_FILE,
@@ -164,9 +164,10 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _one_github(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Of two addresses that are one GitHub, one tells the other.
+        """Derive one of GitHub's two URLs from the other.
 
-        A token for Enterprise Server must not end up at github.com because only one was given.
+        Otherwise a token for Enterprise Server could be sent to github.com because only one was
+        set.
         """
         api, server = (
             str(given[name]).rstrip("/") if given.get(name) else None
@@ -194,21 +195,21 @@ class Settings(BaseSettings):
 
     @property
     def is_https(self) -> bool:
-        """Whether people reach the pages by HTTPS, which something in front of them speaks."""
+        """Whether the public URL is HTTPS, which a proxy in front of Honk terminates."""
         return self.public_url is not None and self.public_url.startswith("https://")
 
     @property
     def home_path(self) -> Path:
-        """Where mirrors, workspaces and artefacts live, as an absolute path."""
+        """The absolute path of HONK_HOME, which holds mirrors, workspaces and caches."""
         return self.home.expanduser().absolute()
 
     @property
     def database(self) -> str:
-        """`sqlite:///...` or `postgresql://...`; SQLite below the home when nothing is set."""
+        """`sqlite:///...` or `postgresql://...`; by default a SQLite file in HONK_HOME."""
         return self.database_url or f"sqlite:///{self.home_path / 'honk.db'}"
 
     def egress_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """Networks that set-up may reach though they are not public. Raises UserError."""
+        """Private networks that setup may reach. Raises UserError."""
         parts = [part.strip() for part in self.networks.split(",") if part.strip()]
         try:
             return tuple(ip_network(part) for part in parts)
@@ -219,7 +220,7 @@ class Settings(BaseSettings):
             ) from None
 
     def ca_bundle(self) -> tuple[str, Path | None]:
-        """The file whose certificates count for every connection, and the setting that names it."""
+        """The CA bundle for every connection, and the setting that names it."""
         if self.own_bundle is not None:
             return "HONK_CA_BUNDLE", self.own_bundle.expanduser()
         if self.ssl_cert_file is not None:
@@ -227,7 +228,7 @@ class Settings(BaseSettings):
         return "", None
 
     def proxies(self) -> dict[str, str]:
-        """The proxies by the scheme of what is asked for. Raises UserError."""
+        """The proxies, by the scheme of the requested URL. Raises UserError."""
         return {
             scheme: _proxy(name, value.get_secret_value())
             for scheme, name, value in (
@@ -238,11 +239,11 @@ class Settings(BaseSettings):
         }
 
     def bypassed(self) -> tuple[str, ...]:
-        """What is reached without a proxy: the entries of NO_PROXY."""
+        """Hosts that are reached without a proxy: the entries of NO_PROXY."""
         return tuple(re.split(r"[,\s]+", self.no_proxy.strip(", \t"))) if self.no_proxy else ()
 
     def webhook_secrets(self) -> tuple[bytes, ...]:
-        """One secret, or two while they are rotated. Raises UserError when there is none."""
+        """The webhook secret, or two during rotation. Raises UserError when there is none."""
         value = self.github_webhook_secret
         secrets = () if value is None else value.get_secret_value().split(",")
         cleaned = tuple(part.strip().encode() for part in secrets if part.strip())
@@ -256,8 +257,8 @@ class Settings(BaseSettings):
         return cleaned
 
     def secrets(self) -> set[str]:
-        """Every secret that was given, one by one, to be taken out of what is written."""
-        kept = (
+        """Every configured secret, for redaction."""
+        secrets = (
             self.github_webhook_secret,
             self.github_client_secret,
             self.session_secret,
@@ -265,24 +266,24 @@ class Settings(BaseSettings):
             self.github_private_key,
             self.metrics_token,
         )
-        given = (secret.get_secret_value() for secret in kept if secret is not None)
+        given = (secret.get_secret_value() for secret in secrets if secret is not None)
         found = {part.strip() for secret in given for part in secret.split(",")}
         return found | self._database_passwords() | self._proxy_passwords()
 
     def _proxy_passwords(self) -> set[str]:
-        """As they stand in the addresses, and as they are meant."""
+        """The proxies' passwords, both percent-encoded as in the URL and decoded."""
         given = (self.https_proxy, self.http_proxy, self.all_proxy)
         names = (urlsplit(each.get_secret_value()).netloc for each in given if each is not None)
         found = {name.rpartition("@")[0].partition(":")[2] for name in names} - {""}
         return found | {unquote(each) for each in found}
 
     def _database_passwords(self) -> set[str]:
-        """As it stands in the address, and as it is meant."""
+        """The database password, both percent-encoded as in the URL and decoded."""
         found = re.match(r"[a-z+]+://[^:/@]*:(.+)@", self.database_url or "")
         return {found[1], unquote(found[1])} if found else set()
 
     def sign_in(self) -> SignIn | None:
-        """What the pages need to let people in; None when a part is missing. Raises UserError."""
+        """What signing in needs; None when a part is missing. Raises UserError."""
         key, secret = self.session_secret, self.github_client_secret
         if not self.github_client_id or secret is None or key is None:
             return None
@@ -294,7 +295,7 @@ class Settings(BaseSettings):
         return SignIn(self.github_client_id, secret, key)
 
     def app_id(self) -> str:
-        """The App's numeric id. Raises UserError when it is missing or no number."""
+        """The App's numeric id. Raises UserError when it is missing or not a number."""
         if not self.github_app_id:
             raise _missing("GITHUB_APP_ID", "GitHub knows the App by it")
         if not self.github_app_id.isdigit():
@@ -330,49 +331,49 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """Read the environment. Raises UserError naming each setting that is wrong, never its value."""
+    """Read the environment. Raises UserError naming each invalid setting, never its value."""
     _refuse_open_env_file()
     try:
         return Settings()
     except ValidationError as problem:
         errors = problem.errors(include_input=False, include_url=False)
-        lines = [_told(error["loc"], error["msg"]).rstrip(".") for error in errors]
+        lines = [_error_text(error["loc"], error["msg"]).rstrip(".") for error in errors]
         raise UserError("Some settings are wrong: " + "; ".join(lines) + ".") from None
 
 
-def _told(where: tuple[int | str, ...], what: str) -> str:
-    """What is wrong with a setting; what several settings get wrong together names them itself."""
+def _error_text(where: tuple[int | str, ...], what: str) -> str:
+    """One validation error as text. An error about several settings names them in its message."""
     name = ".".join(str(part) for part in where).upper()
     return f"{name}: {what}" if name else what.removeprefix("Value error, ")
 
 
-def _address(settings: str, made: Callable[..., T], *given: str) -> T:
+def _address(settings: str, derive: Callable[..., T], *given: str) -> T:
     try:
-        return made(*given)
+        return derive(*given)
     except ValueError as problem:
         raise ValueError(f"{settings}: {problem}") from None
 
 
 def _proxy(name: str, given: str) -> str:
-    """The address of an HTTP proxy; without a scheme it is one of HTTP. Raises UserError."""
-    whole = given if "://" in given else f"http://{given}"
+    """The URL of an HTTP proxy; `http://` when no scheme is given. Raises UserError."""
+    url = given if "://" in given else f"http://{given}"
     try:
-        parts = urlsplit(whole)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        parts = urlsplit(url)
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        good = False
-    if not good:
+        is_valid = False
+    if not is_valid:
         raise UserError(
             f"{name} is not the address of an HTTP proxy.",
             next_step="Give it like http://proxy.example.com:3128.",
         )
-    return whole.rstrip("/")
+    return url.rstrip("/")
 
 
 def _refuse_open_env_file() -> None:
-    """A `.env` with a secret in it is a file with a secret. Raises UserError."""
+    """Raises UserError when other users can read a `.env` that holds a secret."""
     path = Path(_ENV_FILE)
-    if not path.is_file() or not path.stat().st_mode & _OTHERS_MAY_READ:
+    if not path.is_file() or not path.stat().st_mode & _GROUP_OR_OTHERS:
         return
     given = dotenv_values(path)
     found = [name for name in _SECRETS if given.get(name)]
@@ -384,7 +385,7 @@ def _refuse_open_env_file() -> None:
 
 
 def read_secret_file(path: Path, *, setting: str) -> str:
-    """Read a file that holds a secret. Raises UserError when others may read it or nobody can."""
+    """Read a secret from a file. Raises UserError when it is unreadable or others can read it."""
     path = path.expanduser()
     try:
         mode = path.stat().st_mode
@@ -393,7 +394,7 @@ def read_secret_file(path: Path, *, setting: str) -> str:
         raise UserError(f"{setting}: {path} cannot be read ({problem.strerror}).") from None
     except UnicodeDecodeError:
         raise UserError(f"{setting}: {path} is not text.") from None
-    if mode & _OTHERS_MAY_READ:
+    if mode & _GROUP_OR_OTHERS:
         raise UserError(
             f"{setting}: others on this machine can read {path}.",
             next_step=f"Close it with: chmod 600 {path}",

@@ -1,4 +1,4 @@
-"""Work that has to come to its end, although whoever waits for it is told to stop."""
+"""Awaiting work that must finish even when its caller is cancelled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 async def shielded(work: Coroutine[Any, Any, T]) -> T:
-    """Finish the work even when the caller is cancelled meanwhile; then be cancelled."""
+    """Await the work to its end even if the caller is cancelled; then raise CancelledError."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -1,7 +1,7 @@
-"""Traces of what a worker does, for OpenTelemetry: attempts, steps, calls to GitHub and the model.
+"""OpenTelemetry traces of a worker: attempts, steps, calls to GitHub and to the model.
 
-Without an endpoint a span costs next to nothing and goes nowhere. A span holds names, ids and
-numbers; never a text of people, of the model or of a repository.
+Without an endpoint, spans are no-ops. A span carries names, ids and numbers, never text from
+people, the model or a repository.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _tracer = trace.get_tracer("honk", __version__)
 
 
 def configure(endpoint: str | None, outgoing: Outgoing) -> Callable[[], None]:
-    """Send this process's spans to an OTLP endpoint over HTTP; the returned call ends that.
+    """Export this process's spans to an OTLP endpoint over HTTP; the returned function stops it.
 
-    `endpoint` is the base address, as OTEL_EXPORTER_OTLP_ENDPOINT has it
+    `endpoint` is the base URL, as in OTEL_EXPORTER_OTLP_ENDPOINT
     (https://opentelemetry.io/docs/specs/otel/protocol/exporter/). Raises UserError when the
-    packages for it are not installed.
+    required packages are not installed.
     """
     if not endpoint:
         return lambda: None
@@ -67,9 +67,9 @@ def configure(endpoint: str | None, outgoing: Outgoing) -> Callable[[], None]:
 
 @contextmanager
 def span(name: str, *, outside: bool = False, **attributes: Attribute) -> Iterator[Span]:
-    """Time what is done in here, as a part of what goes on around it.
+    """Run the block in a span, as a child of the current one.
 
-    `outside`: another service does it. Of an exception only its kind is told.
+    `outside` marks a call to another service. Of an exception only the type's name is recorded.
     """
     named = {f"honk.{key}": value for key, value in attributes.items()}
     kind = SpanKind.CLIENT if outside else SpanKind.INTERNAL

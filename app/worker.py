@@ -1,4 +1,4 @@
-"""The worker process: it alone holds the App's private key and the model key, and does the work."""
+"""The worker process: runs attempts, and alone holds the App's private key and the model key."""
 
 from __future__ import annotations
 
@@ -59,36 +59,37 @@ from app.store.writes import Writes
 
 log = structlog.get_logger()
 
-# Platforms kill what has not ended thirty seconds after SIGTERM.
-_LAST_WORK_SECONDS = 14.0
-_HAND_OVER_SECONDS = 5.0
+# Most platforms send SIGKILL thirty seconds after SIGTERM.
+_SHUTDOWN_SECONDS = 14.0
+_HANDOVER_SECONDS = 5.0
 _OPEN_FILES = 65_536
 _SWITCH_SECONDS = 0.001
 _AUTOGROUP = Path("/proc/self/autogroup")
-_BEFORE_OTHERS = "-10"
+_NICE_VALUE = "-10"
 
 
 @dataclass(frozen=True)
 class RunningWorker:
-    """A worker at work."""
+    """A running worker."""
 
     github: GitHubApp
-    _duty: WorkerRegistration
+    _registration: WorkerRegistration
 
     async def ready(self) -> None:
-        """Raises HonkError unless it may take runs: its lease is alive, or its database here."""
-        await asyncio.to_thread(self._duty.check)
+        """Raises HonkError unless the worker may take runs: on Postgres its lease is alive, on
+        SQLite the schema is new enough."""
+        await asyncio.to_thread(self._registration.check)
 
 
 @asynccontextmanager
 async def running_worker(settings: Settings, database: Database) -> AsyncIterator[RunningWorker]:
-    """Bring the database up to date and work on the queues while the context is open.
+    """Migrate the database and process the queues while the context is open.
 
-    Raises UserError when a setting is missing or the sandbox cannot be made here.
+    Raises UserError when a setting is missing or the sandbox does not work on this machine.
     """
     allow_many_open_files()
-    _go_before_sandboxes()
-    # Many threads ask the database. The event loop waits so long for each of them to make way.
+    _raise_scheduling_priority()
+    # Shorten the GIL switch interval so that database threads cannot delay the event loop.
     sys.setswitchinterval(_SWITCH_SECONDS)
     outgoing = Outgoing.of(settings)
     github = GitHubApp(
@@ -112,47 +113,50 @@ async def running_worker(settings: Settings, database: Database) -> AsyncIterato
             workflow.register(services)
             await asyncio.to_thread(engine.migrate, database, concurrency=settings.concurrency)
             async with (
-                _on_duty(settings, services, model) as duty,
+                _registered(settings, services, model) as registration,
                 _reconciling(settings, reconciler),
             ):
                 log.info(log_events.WORKER_READY, concurrency=settings.concurrency)
-                yield RunningWorker(github, duty)
+                yield RunningWorker(github, registration)
     finally:
         await github.close()
         await model.aclose()
 
 
 def allow_many_open_files() -> None:
-    """As many as this process may have: each run at work needs about six, and machines begin with
-    1,024, which is meant for programs that use select()."""
+    """Raise the limit of open files: each live run needs about six, and the usual default of 1,024
+    is meant for programs that use select()."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
-def _go_before_sandboxes() -> None:
-    """Where Linux shares the processor out by sessions, each sandbox would get as much as we do.
+def _raise_scheduling_priority() -> None:
+    """Raise our autogroup's priority: with autogroups each sandbox session gets as much CPU as we
+    do.
 
     Only root may do this. See sched(7), "The autogroup feature".
     """
     with contextlib.suppress(OSError):
-        _AUTOGROUP.write_text(_BEFORE_OTHERS)
+        _AUTOGROUP.write_text(_NICE_VALUE)
 
 
 @asynccontextmanager
-async def _on_duty(
+async def _registered(
     settings: Settings, services: Services, model: AnthropicModel
 ) -> AsyncIterator[WorkerRegistration]:
-    """Hold the lease, work, and in the end hand over what is not finished."""
+    """Hold the lease and run the engine; at the end hand over unfinished work."""
     database, lease = services.database, settings.lease_seconds
-    on_duty = worker_leases.registered_worker(
+    registered = worker_leases.registered_worker(
         database, slots=settings.concurrency, lease_seconds=lease
     )
-    async with on_duty as duty:
-        watch = PeerMonitor(database, duty.executor, lease)
-        async with _at_work(services, watch, model, duty.executor, settings.home_path):
-            yield duty
-        await _hand_over(database, duty.executor)
+    async with registered as registration:
+        watch = PeerMonitor(database, registration.executor, lease)
+        async with _running_engine(
+            services, watch, model, registration.executor, settings.home_path
+        ):
+            yield registration
+        await _hand_over(database, registration.executor)
 
 
 def _count_answer(call: ApiCall) -> None:
@@ -169,19 +173,19 @@ def _reconciler(settings: Settings, database: Database, github: GitHubApp) -> It
 
 @asynccontextmanager
 async def _reconciling(settings: Settings, reconciler: Reconciler) -> AsyncIterator[None]:
-    """Fetch from GitHub's log what did not reach the receiver; with `poll` that is everything."""
+    """Fetch missed deliveries from GitHub's log; with HONK_INTAKE=poll, all of them."""
     seconds = POLL_SECONDS if settings.intake == "poll" else RECONCILE_SECONDS
-    async with _going_on(reconciler.keep_reconciling(seconds)):
+    async with _background_tasks(reconciler.keep_reconciling(seconds)):
         yield
 
 
 @asynccontextmanager
-async def _at_work(
+async def _running_engine(
     services: Services, watch: PeerMonitor, model: AnthropicModel, executor: str, home: Path
 ) -> AsyncIterator[None]:
-    """The engine and all that goes on beside it; at the end none of it is at work any more."""
+    """Run the engine and the worker's background tasks; at the end none of them runs any more."""
     async with engine.running(services.database, executor=executor):
-        always = _going_on(
+        background = _background_tasks(
             keep_reaping(services),
             keep_retrying(services),
             services.stops.watch(services.runs),
@@ -189,23 +193,23 @@ async def _at_work(
             Admission(services).keep_admitting(),
             watch.keep_watching(),
             services.github.keep_revoking(),
-            metrics.keep_looking_at_lag(),
+            metrics.keep_sampling_lag(),
             gc_tuning.keep_collecting(services.shift.is_idle),
             model.warm(),
         )
         try:
-            async with always:
+            async with background:
                 yield
         finally:
-            await services.shift.end(seconds=_LAST_WORK_SECONDS)
+            await services.shift.end(seconds=_SHUTDOWN_SECONDS)
 
 
 @asynccontextmanager
-async def _going_on(*parts: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Parts of the worker that go on beside what happens in here, each until it is cancelled."""
+async def _background_tasks(*parts: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run these background tasks while the context is open; a failing one ends the worker."""
     tasks = [asyncio.create_task(part) for part in parts]
     for task in tasks:
-        task.add_done_callback(_must_go_on)
+        task.add_done_callback(_terminate_on_failure)
     try:
         yield
     finally:
@@ -214,8 +218,8 @@ async def _going_on(*parts: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _must_go_on(task: asyncio.Task[None]) -> None:
-    """Without one of these the worker would look alive and do half its work: better none of it."""
+def _terminate_on_failure(task: asyncio.Task[None]) -> None:
+    """Terminate the worker: without one of its tasks it would look healthy and do half its work."""
     if task.cancelled() or task.exception() is None:
         return
     log.critical(log_events.WORKER_PART_FAILED, exc_info=task.exception())
@@ -223,9 +227,9 @@ def _must_go_on(task: asyncio.Task[None]) -> None:
 
 
 async def _hand_over(database: Database, executor: str) -> None:
-    """What was not finished goes back into the queue, for the next who is there."""
+    """Put unfinished workflows back in the queue for another worker."""
     try:
-        async with asyncio.timeout(_HAND_OVER_SECONDS):
+        async with asyncio.timeout(_HANDOVER_SECONDS):
             left = await asyncio.to_thread(queue.hand_over, database, executor)
     except (RetryableError, DBAPIError, TimeoutError) as problem:
         log.warning(log_events.HANDOVER_FAILED, why=type(problem).__name__)
