@@ -194,14 +194,14 @@ async def _running_engine(
             watch.keep_watching(),
             services.github.keep_revoking(),
             metrics.keep_sampling_lag(),
-            gc_tuning.keep_collecting(services.shift.is_idle),
+            gc_tuning.keep_collecting(services.shutdown.is_idle),
             model.warm(),
         )
         try:
             async with background:
                 yield
         finally:
-            await services.shift.end(seconds=_SHUTDOWN_SECONDS)
+            await services.shutdown.end(seconds=_SHUTDOWN_SECONDS)
 
 
 @asynccontextmanager
@@ -260,7 +260,7 @@ def _services(
         pending=PendingRequests(database),
         writes=Writes(database, settings.writes_per_minute),
         images=Images(database),
-        supply=ExternalCache(home / "elsewhere", outgoing),
+        external_cache=ExternalCache(home / "elsewhere", outgoing),
         reports=Reports(database),
         github=github,
         reconciler=reconciler,
@@ -273,7 +273,7 @@ def _services(
         model_id=settings.model,
         model_id_max=settings.model_max,
         scratch=home / "scratch",
-        kept=home / "kept",
+        local_bundles=home / "kept",
         public_url=settings.public_url or "",
         retention=_retention(settings),
         usd_per_day=settings.max_usd_per_day,

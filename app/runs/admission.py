@@ -1,7 +1,7 @@
-"""Giving out slots: attempts wait in the engine's queue until they are admitted, fairly.
+"""Admission: attempts wait in the engine's queue until a slot is free, and are admitted fairly.
 
-`app.domain.fair_queue` decides which attempt is next; the engine's queue holds those that wait, and
-keeps one attempt at a time for each subject.
+`app.domain.fair_queue` decides which attempt is next. The engine's queue holds the waiting attempts
+and runs at most one attempt per subject.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from app.runs.services import Services
 
 log = structlog.get_logger()
 
-_LOOK_SECONDS = 0.2
-_LOOKS_UNTIL_TOLD = 5
-_ABSENT_SECONDS = 0.2
+_POLL_SECONDS = 0.2
+_POLLS_PER_UPDATE = 5
+_UNQUEUED_SECONDS = 0.2
 
 
 class Admission:
-    """Looks for free slots again and again, in every worker; one of them at a time decides."""
+    """Polls for free slots in every worker; only one worker decides at a time."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._database = services.database
         self._runs = services.runs
-        self._absent: dict[str, float] = {}
+        self._unqueued: dict[str, float] = {}
 
     async def keep_admitting(self) -> None:
-        """Until cancelled."""
-        for look in itertools.count():
+        """Admit runs until cancelled."""
+        for poll in itertools.count():
             try:
                 await self.admit()
-                if look % _LOOKS_UNTIL_TOLD == 0:
-                    await self._tell_who_waits()
+                if poll % _POLLS_PER_UPDATE == 0:
+                    await self._update_queue_positions()
             except RetryableError as problem:
                 log.warning(log_events.ADMISSION_FAILED, why=str(problem))
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def admit(self) -> None:
-        """Give the slots that are free now to those who are next."""
+        """Give the free slots to the next runs."""
         leave_out = self._not_queued_yet()
         if not await self._runs.next_to_admit(leave_out=leave_out):
             return
@@ -56,22 +56,23 @@ class Admission:
             if not decides:
                 return
             for run, number in await self._runs.next_to_admit(leave_out=leave_out):
-                await self._let_in(run, number)
+                await self._admit_run(run, number)
 
-    async def _tell_who_waits(self) -> None:
+    async def _update_queue_positions(self) -> None:
         if not await self._runs.queued(1):
             return
         async with self._database.alone("admission") as decides:
             if decides:
-                await queue_position.tell(self._services)
+                await queue_position.update_comments(self._services)
 
-    async def _let_in(self, run: RunId, number: int) -> None:
-        """Release first: whoever dies in between leaves a run that is only admitted again."""
+    async def _admit_run(self, run: RunId, number: int) -> None:
+        """Release the attempt before recording it: a crash in between only means that the run is
+        admitted again."""
         attempt = attempt_id(run, number)
         status = await DBOS.get_workflow_status_async(attempt)
         if status is None:
-            # Its row is opened before its attempt is queued; nobody waits for that.
-            self._absent[run] = time.monotonic() + _ABSENT_SECONDS
+            # The row is created before the attempt is queued; admit others in the meantime.
+            self._unqueued[run] = time.monotonic() + _UNQUEUED_SECONDS
             return
         if status.status == "DELAYED":
             await queue.release_attempt(attempt)
@@ -79,5 +80,5 @@ class Admission:
 
     def _not_queued_yet(self) -> frozenset[str]:
         now = time.monotonic()
-        self._absent = {run: until for run, until in self._absent.items() if until > now}
-        return frozenset(self._absent)
+        self._unqueued = {run: until for run, until in self._unqueued.items() if until > now}
+        return frozenset(self._unqueued)

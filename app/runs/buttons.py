@@ -1,6 +1,6 @@
-"""What can be pressed below a completed check run of ours; each is the command of that name.
+"""The buttons on our completed check runs; each runs the command of that name.
 
-Three at most, shown on the check's page (https://docs.github.com/en/rest/checks/runs).
+GitHub allows three at most (https://docs.github.com/en/rest/checks/runs).
 """
 
 from __future__ import annotations

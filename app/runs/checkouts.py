@@ -1,7 +1,7 @@
-"""Checkouts with what a commit names and does not hold, as far as the run's own token may read it.
+"""Checkouts with a commit's Git LFS files and submodules, as far as the run's token may read them.
 
-The token opens one repository. So what Git LFS keeps for that one is fetched, and of submodules
-those that are public: a repository must not become the way to read another that is private.
+The token is limited to one repository. So LFS files come from that repository only, and submodules
+only from public ones: one repository must not give access to another private one.
 """
 
 from __future__ import annotations
@@ -32,65 +32,65 @@ from app.runs.services import READ_CODE, Services
 
 log = structlog.get_logger()
 
-_MOST_BYTES = 100_000_000
-_MOST_BYTES_TOGETHER = 500_000_000
-_MOST_FILES = 1_000
-_MOST_SUBMODULES = 20
+_MAX_BYTES = 100_000_000
+_MAX_TOTAL_BYTES = 500_000_000
+_MAX_FILES = 1_000
+_MAX_SUBMODULES = 20
 
-_TOO_LARGE = f"larger than {_MOST_BYTES // 1_000_000} MB"
-_TOO_MUCH = f"more than {_MOST_FILES:,} files, or {_MOST_BYTES_TOGETHER // 1_000_000} MB together"
-_TOO_MANY = f"more than {_MOST_SUBMODULES}"
-_FOREIGN = "not a repository on this server"
+_TOO_LARGE = f"larger than {_MAX_BYTES // 1_000_000} MB"
+_TOO_MUCH = f"more than {_MAX_FILES:,} files, or {_MAX_TOTAL_BYTES // 1_000_000} MB together"
+_TOO_MANY = f"more than {_MAX_SUBMODULES}"
+_OTHER_SERVER = "not a repository on this server"
 _NOT_READABLE = "only public repositories are read, and commits that they have"
 
 
 @dataclass(frozen=True)
 class ExternalContent:
-    """What is laid into a checkout, in words what that is, and what is missing with the reason."""
+    """External content for a checkout: the files, a description of what is present, and what is
+    missing with the reason."""
 
     fetched: Fetched
-    here: tuple[str, ...]
+    present: tuple[str, ...]
     missing: tuple[tuple[str, str], ...]
 
     @property
     def digest(self) -> str:
-        """A name for what is there and what is not; empty for a commit that is whole by itself."""
-        if not (self.here or self.missing):
+        """A digest of what is present and missing; empty when there is no external content."""
+        if not (self.present or self.missing):
             return ""
-        said = json.dumps([self.here, self.missing])
-        return f"-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+        content = json.dumps([self.present, self.missing])
+        return f"-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
 async def check_out(
     services: Services, run: RunInput, commit: CommitSha, name: str, *, tree: TreeSha | None = None
 ) -> Workspace:
-    """A workspace of a commit that the mirror has; with `tree`, that tree on top of the commit.
+    """Create a workspace from a commit in the mirror; with `tree`, check out that tree on top of
+    it.
 
-    Raises as `Workspaces.create` does, and RetryableError while what is elsewhere cannot be had.
+    Raises as `Workspaces.create` does, and RetryableError while external content is unavailable.
     """
-    supplies = await fetch_external_content(services, run, tree or commit)
+    external = await fetch_external_content(services, run, tree or commit)
     return await services.workspaces.create(
-        run.trigger.repository, commit, name, tree=tree, fetched=supplies.fetched
+        run.trigger.repository, commit, name, tree=tree, fetched=external.fetched
     )
 
 
 async def fetch_external_content(services: Services, run: RunInput, tree: str) -> ExternalContent:
-    """Fetch what a commit or tree keeps elsewhere, unless this machine has it. Raises
-    RetryableError.
-    """
+    """Fetch the external content of a commit or tree unless it is cached. Raises RetryableError."""
     repo = run.trigger.repository
     found = await external_references(services.mirrors, repo, tree)
     if not (found.pointers or found.submodules):
         return ExternalContent(Fetched(), (), ())
-    services.supply.use(repo)
+    services.external_cache.use(repo)
     remote = await services.remote(run, READ_CODE)
     files, no_files = await _contents(services, run, remote, found.pointers)
     folders, no_folders = await _submodules(services, run, remote, found.submodules)
-    here = []
+    present = []
     if files:
-        here.append(messages.status_comment.pointers_fetched([each.path for each in files]))
+        present.append(messages.status_comment.pointers_fetched([each.path for each in files]))
     if folders:
-        here.append(messages.status_comment.submodules_fetched([each.path for each in folders]))
+        present.append(messages.status_comment.submodules_fetched([each.path for each in folders]))
     missing = [
         messages.status_comment.pointers_not_fetched(paths, why) for why, paths in no_files.items()
     ]
@@ -98,17 +98,17 @@ async def fetch_external_content(services: Services, run: RunInput, tree: str) -
         messages.status_comment.submodules_not_fetched(paths, why)
         for why, paths in no_folders.items()
     ]
-    folder = services.supply.contents(repo) if files else None
+    folder = services.external_cache.contents(repo) if files else None
     return ExternalContent(
-        Fetched(folder, tuple(files), tuple(folders)), tuple(here), tuple(missing)
+        Fetched(folder, tuple(files), tuple(folders)), tuple(present), tuple(missing)
     )
 
 
 async def _contents(
     services: Services, run: RunInput, remote: Remote, pointers: Sequence[Pointer]
 ) -> tuple[list[FromLfs], dict[str, list[str]]]:
-    """What Git LFS keeps: the files that are here now, and the paths of others by the reason."""
-    folder = services.supply.contents(run.trigger.repository)
+    """LFS files: those available locally now, and the paths of the others by reason."""
+    folder = services.external_cache.contents(run.trigger.repository)
     wanted, missing = _within_limits(pointers)
     sizes = {each.oid: each.size for each in wanted if not (folder / each.oid).is_file()}
     contents = [lfs.Content(oid=oid, size=size) for oid, size in sizes.items()]
@@ -126,33 +126,31 @@ async def _contents(
 def _within_limits(pointers: Iterable[Pointer]) -> tuple[list[Pointer], dict[str, list[str]]]:
     wanted: list[Pointer] = []
     missing: dict[str, list[str]] = {}
-    together = 0
+    total = 0
     for each in pointers:
-        if each.size > _MOST_BYTES:
+        if each.size > _MAX_BYTES:
             missing.setdefault(_TOO_LARGE, []).append(each.path)
-        elif len(wanted) == _MOST_FILES or together + each.size > _MOST_BYTES_TOGETHER:
+        elif len(wanted) == _MAX_FILES or total + each.size > _MAX_TOTAL_BYTES:
             missing.setdefault(_TOO_MUCH, []).append(each.path)
         else:
             wanted.append(each)
-            together += each.size
+            total += each.size
     return wanted, missing
 
 
 async def _submodules(
     services: Services, run: RunInput, remote: Remote, submodules: Sequence[Submodule]
 ) -> tuple[list[FromRepository], dict[str, list[str]]]:
-    """Submodules: those that are in a mirror now, and the paths of others by the reason."""
-    here: list[FromRepository] = []
+    """Submodules: those in a mirror now, and the paths of the others by reason."""
+    present: list[FromRepository] = []
     missing: dict[str, list[str]] = {}
     for at, each in enumerate(submodules):
-        found = (
-            await _submodule(services, run, remote, each) if at < _MOST_SUBMODULES else _TOO_MANY
-        )
+        found = await _submodule(services, run, remote, each) if at < _MAX_SUBMODULES else _TOO_MANY
         if isinstance(found, str):
             missing.setdefault(found, []).append(each.path)
         else:
-            here.append(found)
-    return here, missing
+            present.append(found)
+    return present, missing
 
 
 async def _submodule(
@@ -160,11 +158,11 @@ async def _submodule(
 ) -> FromRepository | str:
     repo = repository_at(submodule.url, services.github.server_url, run.trigger.repository)
     if repo is None:
-        return _FOREIGN
-    there = Remote(url=services.git_url(repo), token=remote.token)
-    mirrors = services.supply.mirrors(run.trigger.repository)
+        return _OTHER_SERVER
+    submodule_remote = Remote(url=services.git_url(repo), token=remote.token)
+    mirrors = services.external_cache.mirrors(run.trigger.repository)
     try:
-        commit = await mirrors.fetch(repo, there, submodule.commit)
+        commit = await mirrors.fetch(repo, submodule_remote, submodule.commit)
     except GitError as problem:
         log.info(log_events.SUBMODULE_NOT_FETCHED, repository=str(repo), why=problem.words)
         commit = None

@@ -1,4 +1,4 @@
-"""Comments of earlier runs on a subject are folded away when a new one begins."""
+"""Collapses the status comments of a subject's earlier runs when a new run starts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ log = structlog.get_logger()
 
 
 async def collapse_old_comments(services: Services, run: RunInput) -> NoResult:
-    """Mark the status comments of the subject's earlier runs as outdated.
+    """Minimize the status comments of earlier runs as outdated.
 
-    It is tidiness, not truth: what GitHub refuses here is logged and changes nothing.
+    This is cosmetic: a refusal by GitHub is logged and otherwise ignored.
     """
     subject = subject_key(run.trigger.repository, run.trigger.number)
     rows = await services.runs.of_subject(subject)

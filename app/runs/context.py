@@ -1,7 +1,7 @@
-"""What a run is told beside its subject, and the list of it that people can read.
+"""The context that a run gets besides its subject, and the list of it for people.
 
-Only words of people with write access are passed on, as they were when the run was asked: what
-was written or edited later could have been made for the agent's eyes.
+Only text by people with write access is included, as it was when the run was requested: later
+comments or edits could be written to manipulate the agent.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ _GATHER = {**TALK, "checks": "read", "actions": "read", "statuses": "read"}
 
 
 class RunContext(Value):
-    """A run with what was gathered for it."""
+    """A run with its collected context."""
 
     run: RunInput
 
 
 class _ContextCollector:
-    """Collects context and manifest together, so that nothing is in one and not in the other."""
+    """Collects context and manifest together, so that they always match."""
 
     def __init__(self) -> None:
         self.context: list[ContextText] = []
         self.items: list[ContextItem] = []
-        self.illustrated: list[TextWithImages] = []
+        self.with_images: list[TextWithImages] = []
         self._size = 0
 
-    def put(
+    def add(
         self,
         about: str,
         text: str,
@@ -64,120 +64,128 @@ class _ContextCollector:
         access: str = "",
         at: str = "",
     ) -> None:
-        """`text` is code, a log or a list; `markdown`, below it, somebody's own words."""
+        """Add an item. `text` is code, a log or a list; `markdown`, shown below it, a person's own
+        text."""
         plain, words_seen = sanitize.visible(text), see(markdown)
         seen = "\n\n".join(part.strip() for part in (plain, words_seen.text) if part.strip())
-        notes = ["hidden text removed"] if plain.strip() != _as_is(text) else []
+        notes = ["hidden text removed"] if plain.strip() != _normalized(text) else []
         notes += words_seen.notes
         if len(seen) > MAX_TEXT:
             notes.append(f"cut from {len(seen):,} characters")
             seen = sanitize.fit_middle(seen, MAX_TEXT)
         if self._size + len(seen) > MAX_ALL:
-            self.leave(about, "there was no more room", author=author, at=at)
+            self.skip(about, "there was no more room", author=author, at=at)
             return
         self._size += len(seen)
         if seen:
             self.context.append(ContextText(about=about, text=seen, author=author, access=access))
         self.items.append(ContextItem(what=about, author=author, at=at, note="; ".join(notes)))
 
-    def illustrate(self, where: str, body: str, html: str) -> None:
-        """Note a text that may show images; only those that `body` names will count."""
+    def note_images(self, where: str, body: str, html: str) -> None:
+        """Record a text that may show images; only images named in `body` count."""
         if images.mentioned(body):
-            self.illustrated.append(TextWithImages(where=where, body=body, body_html=html))
+            self.with_images.append(TextWithImages(where=where, body=body, body_html=html))
 
-    def leave(self, what: str, why: str, *, author: str = "", at: str = "") -> None:
+    def skip(self, what: str, why: str, *, author: str = "", at: str = "") -> None:
         self.items.append(ContextItem(what=what, author=author, at=at, why_not=why))
 
 
 async def collect_context(services: Services, run: RunInput, *, fixing: bool = False) -> RunContext:
-    """Read what belongs to the request. What cannot be read is named, and never stops the run."""
+    """Collect the request's context. Unreadable items are listed as such and never stop the run."""
     trigger = run.trigger
     client = await services.client(run, _GATHER)
-    basket = _ContextCollector()
-    _subject(basket, trigger)
+    collector = _ContextCollector()
+    _subject(collector, trigger)
     access = _Access(client)
     if images.mentioned(trigger.body):
-        await _attempt(basket, "the images of the text", _shown_in_text(basket, client, trigger))
+        await _add_or_skip(
+            collector, "the images of the text", _find_images(collector, client, trigger)
+        )
     if trigger.comments or _is_illustrated(trigger):
-        await _attempt(basket, "the conversation", _conversation(basket, client, access, run))
+        await _add_or_skip(
+            collector, "the conversation", _conversation(collector, client, access, run)
+        )
     if trigger.comment is not None and trigger.comment.on != "conversation":
-        await _attempt(basket, "the review", _review(basket, client, access, trigger))
+        await _add_or_skip(collector, "the review", _review(collector, client, access, trigger))
     request = run.request
     if fixing:
-        failing = await _failing(basket, client, trigger)
+        failing = await _failing(collector, client, trigger)
         request = request or messages.agent.fix_request([check.name for check in failing])
-    await _attempt(basket, "the images", _images(services, basket, run))
+    await _add_or_skip(collector, "the images", _images(services, collector, run))
     gathered = run.model_copy(
         update={
             "request": request,
-            "context": tuple(basket.context),
-            "manifest": tuple(basket.items),
+            "context": tuple(collector.context),
+            "manifest": tuple(collector.items),
         }
     )
     await services.runs.update(run.id, input=gathered.model_dump(mode="json"))
     return RunContext(run=gathered)
 
 
-def _subject(basket: _ContextCollector, trigger: Trigger) -> None:
-    """Title and text come with the trigger; only what was done to them has to be told."""
+def _subject(collector: _ContextCollector, trigger: Trigger) -> None:
+    """List title and text, which come with the trigger, with notes on what was removed from
+    them."""
     author = trigger.author.login if trigger.author else ""
     what = "the pull request's text" if trigger.is_pull_request else "the issue's text"
     note = "; ".join(see(trigger.body).notes)
-    basket.items.append(
+    collector.items.append(
         ContextItem(what=what, author=author, at=_when(trigger.updated_at), note=note)
     )
     if trigger.command is not None and (notes := see(trigger.command.task).notes):
         asked_by = trigger.actor.login
-        basket.items.append(ContextItem(what="the request", author=asked_by, note="; ".join(notes)))
+        collector.items.append(
+            ContextItem(what="the request", author=asked_by, note="; ".join(notes))
+        )
 
 
 def _is_illustrated(trigger: Trigger) -> bool:
-    """Whether the comment that asks, in the conversation, may show images."""
+    """Whether the requesting comment is in the conversation and may show images."""
     comment = trigger.comment
     return comment is not None and comment.on == "conversation" and images.mentioned(comment.body)
 
 
-async def _shown_in_text(
-    basket: _ContextCollector, client: RepositoryClient, trigger: Trigger
+async def _find_images(
+    collector: _ContextCollector, client: RepositoryClient, trigger: Trigger
 ) -> None:
-    """The addresses that open images are only in the HTML of now; the text is the webhook's own."""
+    """Signed image URLs exist only in GitHub's current HTML; the text itself is the webhook's."""
     what = "the pull request's text" if trigger.is_pull_request else "the issue's text"
     now = await conversation.issue(client, trigger.number)
-    basket.illustrate(what, trigger.body, now.body_html)
+    collector.note_images(what, trigger.body, now.body_html)
 
 
-async def _images(services: Services, basket: _ContextCollector, run: RunInput) -> None:
-    """Load them while their addresses are good, which is for five minutes."""
-    if not basket.illustrated:
+async def _images(services: Services, collector: _ContextCollector, run: RunInput) -> None:
+    """Download the images while their signed URLs are valid, which is five minutes."""
+    if not collector.with_images:
         return
-    found = await images.images_of(services.github, basket.illustrated)
+    found = await images.images_of(services.github, collector.with_images)
     for seq, image in enumerate(found.images):
         await services.images.put(
             run.id, seq, StoredImage(image.source, image.media_type, image.data)
         )
         size = max(1, len(image.data) // 1024)
-        basket.items.append(ContextItem(what=f"an image: {image.source}", note=f"{size:,} KiB"))
+        collector.items.append(ContextItem(what=f"an image: {image.source}", note=f"{size:,} KiB"))
     for left in found.left_out:
-        basket.leave(f"an image in {left.where}", left.why)
+        collector.skip(f"an image in {left.where}", left.why)
 
 
-async def _attempt(basket: _ContextCollector, what: str, reading: object) -> None:
+async def _add_or_skip(collector: _ContextCollector, what: str, reading: object) -> None:
     try:
         await reading  # type: ignore[misc]
     except HonkError as problem:
         log.warning(log_events.CONTEXT_ITEM_UNAVAILABLE, what=what, why=str(problem))
-        basket.leave(what, f"it could not be read: {problem}")
+        collector.skip(what, f"it could not be read: {problem}")
 
 
 class _Access:
-    """What authors may do in the repository; each is looked up once."""
+    """Authors' permissions in the repository; each is looked up once."""
 
     def __init__(self, client: RepositoryClient) -> None:
         self._client = client
         self._known: dict[int, Permission] = {}
 
     async def of(self, login: str, account: int, association: str) -> Permission:
-        """GitHub's association spares the look-up of who cannot have write access."""
+        """An author's permission. GitHub's association rules out most without a request."""
         if association not in _MAY_WRITE:
             return Permission.NONE
         if account not in self._known:
@@ -188,61 +196,64 @@ class _Access:
 
 
 async def _conversation(
-    basket: _ContextCollector, client: RepositoryClient, access: _Access, run: RunInput
+    collector: _ContextCollector, client: RepositoryClient, access: _Access, run: RunInput
 ) -> None:
     trigger = run.trigger
     own = trigger.comment.id if trigger.comment else None
     found = await conversation.comments(client, trigger.number)
     if found.left_out:
-        basket.leave(f"{found.left_out:,} older comments", "only the newest are read")
+        collector.skip(f"{found.left_out:,} older comments", "only the newest are read")
     for comment in found.comments:
         if trigger.comment is not None and comment.id == own:
-            basket.illustrate("the request", trigger.comment.body, comment.body_html)
+            collector.note_images("the request", trigger.comment.body, comment.body_html)
         ours = comment.app_id == client.github.app_id
         if ours or comment.id == own or comment.created_at > trigger.asked_at:
             continue
-        await _one(basket, access, comment, trigger)
+        await _add_comment(collector, access, comment, trigger)
 
 
-async def _one(
-    basket: _ContextCollector, access: _Access, comment: Comment | ThreadComment, trigger: Trigger
+async def _add_comment(
+    collector: _ContextCollector,
+    access: _Access,
+    comment: Comment | ThreadComment,
+    trigger: Trigger,
 ) -> None:
     login, at = comment.author.login, _when(comment.updated_at)
     if comment.updated_at > trigger.asked_at and comment.updated_at != comment.created_at:
-        basket.leave("a comment", "it was edited after the request", author=login, at=at)
+        collector.skip("a comment", "it was edited after the request", author=login, at=at)
         return
     may = await access.of(login, comment.author.id, comment.association)
     if not may.at_least(Permission.WRITE):
-        basket.leave("a comment", "its author has no write access", author=login, at=at)
+        collector.skip("a comment", "its author has no write access", author=login, at=at)
         return
-    about = _where(comment) if isinstance(comment, ThreadComment) else "a comment"
-    basket.illustrate(about, comment.body, comment.body_html)
+    about = _comment_location(comment) if isinstance(comment, ThreadComment) else "a comment"
+    collector.note_images(about, comment.body, comment.body_html)
     hunk = comment.diff_hunk if isinstance(comment, ThreadComment) else ""
-    basket.put(about, hunk or "", markdown=comment.body, author=login, access=may.value, at=at)
+    collector.add(about, hunk or "", markdown=comment.body, author=login, access=may.value, at=at)
 
 
 async def _review(
-    basket: _ContextCollector, client: RepositoryClient, access: _Access, trigger: Trigger
+    collector: _ContextCollector, client: RepositoryClient, access: _Access, trigger: Trigger
 ) -> None:
     """The thread of the line that was commented on, or every line comment of the review."""
     comment = trigger.comment
     assert comment is not None
     if comment.line is not None:
-        basket.put(f"the lines under review: {_place(comment.line)}", comment.line.diff_hunk)
+        collector.add(f"the lines under review: {_location(comment.line)}", comment.line.diff_hunk)
         found = await reviews.thread(client, trigger.number, comment.id)
     else:
         found = await reviews.comments_of_review(client, trigger.number, comment.id)
     if comment.on == "review" and images.mentioned(comment.body):
-        basket.leave("images in the review's own text", "only those in comments are read")
+        collector.skip("images in the review's own text", "only those in comments are read")
     for each in found:
         if each.id == comment.id:
-            basket.illustrate("the request", comment.body, each.body_html)
+            collector.note_images("the request", comment.body, each.body_html)
         elif not await conversation.is_our_bot(client, each.author):
-            await _one(basket, access, each, trigger)
+            await _add_comment(collector, access, each, trigger)
 
 
 async def _failing(
-    basket: _ContextCollector, client: RepositoryClient, trigger: Trigger
+    collector: _ContextCollector, client: RepositoryClient, trigger: Trigger
 ) -> Sequence[FailingCheck]:
     """The failing checks of other Apps, with their annotations and the end of their logs."""
     pull = await pulls.pull_request(client, trigger.number)
@@ -254,8 +265,8 @@ async def _failing(
             for note in check.annotations
         ]
         parts = [check.title, check.summary, "\n".join(notes), text]
-        told = "\n\n".join(part for part in parts if part)
-        basket.put(f"the failing check {check.name} ({check.conclusion})", told)
+        text_parts = "\n\n".join(part for part in parts if part)
+        collector.add(f"the failing check {check.name} ({check.conclusion})", text_parts)
     return failing
 
 
@@ -270,7 +281,7 @@ async def _log_of(client: RepositoryClient, check: FailingCheck) -> str:
     return found or ""
 
 
-def _as_is(text: str) -> str:
+def _normalized(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
@@ -278,10 +289,10 @@ def _when(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _where(comment: ThreadComment) -> str:
+def _comment_location(comment: ThreadComment) -> str:
     line = f", line {comment.line}" if comment.line else ""
     return f"a comment on {comment.path}{line}"
 
 
-def _place(line: ReviewLine) -> str:
+def _location(line: ReviewLine) -> str:
     return f"{line.path}, line {line.line}" if line.line else line.path

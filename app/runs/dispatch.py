@@ -1,4 +1,4 @@
-"""The walk of one trigger: permission and policy, then what the command asks for."""
+"""Handling one trigger: check permission and policy, then run the command."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ log = structlog.get_logger()
 
 
 async def dispatch(services: Services, trigger: Trigger, tries: int = 0) -> None:
-    """Hear one trigger. Whoever may not speak is met with silence, and a line in the log.
+    """Handle one trigger. Unauthorized people get no reply, only a log line.
 
-    What cannot be heard now is put off; `tries` is how often it was tried before, in vain.
+    A failing request is deferred; `tries` counts the earlier failures.
     """
     structlog.contextvars.bind_contextvars(trigger=trigger.id)
-    admission = Authorization()
+    authorization = Authorization()
     try:
         if tries:
             trigger = (
@@ -29,26 +29,26 @@ async def dispatch(services: Services, trigger: Trigger, tries: int = 0) -> None
                     "refresh", Refreshed, lambda: intake.refreshed(services, trigger)
                 )
             ).trigger
-        admission = await durable.step(
+        authorization = await durable.step(
             "admit", Authorization, lambda: intake.authorize(services, trigger)
         )
-        await _carry_out(services, trigger, admission)
+        await _execute(services, trigger, authorization)
     except (UserError, InternalError) as problem:
-        may_speak = admission.policy is not None
-        await pending.put_off(services, trigger, problem, may_speak=may_speak)
+        may_comment = authorization.policy is not None
+        await pending.defer(services, trigger, problem, may_comment=may_comment)
     else:
         if tries:
-            await pending.taken_in(services, trigger)
+            await pending.mark_handled(services, trigger)
 
 
-async def _carry_out(services: Services, trigger: Trigger, admission: Authorization) -> None:
-    wrong = intake.validation_error(services, trigger)
-    if admission.policy is not None and wrong is None:
-        await commands.handler(trigger)(services, trigger, admission.policy)
-    elif admission.policy is not None and wrong is not None:
-        await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *wrong))
-    elif intake.should_reply(trigger, admission):
-        told = admission.problem, admission.next_step
+async def _execute(services: Services, trigger: Trigger, authorization: Authorization) -> None:
+    invalid = intake.validation_error(services, trigger)
+    if authorization.policy is not None and invalid is None:
+        await commands.handler(trigger)(services, trigger, authorization.policy)
+    elif authorization.policy is not None and invalid is not None:
+        await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *invalid))
+    elif intake.should_reply(trigger, authorization):
+        told = authorization.problem, authorization.next_step
         await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *told))
     else:
-        log.info(log_events.TRIGGER_IGNORED, why=admission.silent or admission.problem)
+        log.info(log_events.TRIGGER_IGNORED, why=authorization.silent or authorization.problem)

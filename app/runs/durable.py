@@ -1,7 +1,7 @@
-"""A step of a run: done once and recorded, or, after a crash, done again until it is.
+"""Recorded steps of a run: a finished step never runs again, an interrupted one reruns.
 
-What a step returns is a `Value` and is stored as plain JSON. What goes wrong in a step is stored
-too, as words, so that a replay tells the same story.
+A step returns a `Value`, stored as plain JSON. A step's error is stored too, as text, so that a
+replay ends the same way.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ log = structlog.get_logger()
 T = TypeVar("T")
 V = TypeVar("V", bound=Value)
 
-# Together about ten minutes: longer than most outages, shorter than a person's patience.
+# Ten minutes in total: longer than most outages, shorter than a person's patience.
 _WAITS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 180.0)
 _LONGEST_SECONDS = 4000.0
-"""All waits of one step: GitHub's limits begin anew each hour, and that is waited for once."""
+"""The maximum total wait of one step: enough for one hourly rate limit reset."""
 
 
 class InternalError(Exception):
-    """A step failed in a way nobody foresaw. The log holds the traceback under `reference`."""
+    """An unexpected failure of a step. The log has the traceback under `reference`."""
 
     def __init__(self, step: str, reference: str) -> None:
         super().__init__(f"{step} failed; reference {reference}")
@@ -43,72 +43,72 @@ class InternalError(Exception):
 
 
 class StepFailedError(UserError):
-    """A step said what is wrong; `cause` is what kept it from being done."""
+    """A step failed with a message for the person; `cause` says what blocked it."""
 
     def __init__(self, message: str, *, next_step: str, details: str, cause: Cause) -> None:
         super().__init__(message, next_step=next_step, details=details)
         self.cause = cause
 
 
-class StayedAwayError(UserError):
-    """A service was away for longer than a step waits."""
+class ServiceUnavailableError(UserError):
+    """A service was unavailable for longer than a step waits."""
 
 
 class StoppedError(Exception):
-    """Somebody asked the run to stop while a step of it waited for a service that stays away."""
+    """Somebody stopped the run while one of its steps waited for an unavailable service."""
 
 
 class ReleasableSemaphore:
-    """So many at work in here at once. Who waits for a service is outside meanwhile."""
+    """A semaphore whose permit is released while its holder waits for an external service."""
 
-    def __init__(self, places: int) -> None:
-        self._places = asyncio.Semaphore(places)
+    def __init__(self, permits: int) -> None:
+        self._semaphore = asyncio.Semaphore(permits)
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[None]:
-        """Wait for a place and have it, but for the waits that `outside` marks."""
-        await self._places.acquire()
-        place = _Place(self._places)
-        token = _place.set(place)
+        """Hold a permit, except during waits inside `released`."""
+        await self._semaphore.acquire()
+        permit = _Permit(self._semaphore)
+        token = _permit.set(permit)
         try:
             yield
         finally:
-            _place.reset(token)
-            place.leave()
+            _permit.reset(token)
+            permit.release()
 
 
-class _Place:
-    def __init__(self, places: asyncio.Semaphore) -> None:
-        self._places = places
+class _Permit:
+    def __init__(self, permits: asyncio.Semaphore) -> None:
+        self._semaphore = permits
         self._is_held = True
 
-    def leave(self) -> None:
+    def release(self) -> None:
         if self._is_held:
             self._is_held = False
-            self._places.release()
+            self._semaphore.release()
 
-    async def come_back(self) -> None:
-        await self._places.acquire()
+    async def reacquire(self) -> None:
+        await self._semaphore.acquire()
         self._is_held = True
 
 
-_place: ContextVar[_Place | None] = ContextVar("place", default=None)
+_permit: ContextVar[_Permit | None] = ContextVar("permit", default=None)
 
 
 @asynccontextmanager
 async def released() -> AsyncIterator[None]:
-    """Whoever waits in here leaves its place in the room to others."""
-    place = _place.get()
-    if place is None:
+    """Release the current permit, if any, while the block waits; acquire it again afterward."""
+    permit = _permit.get()
+    if permit is None:
         yield
         return
-    place.leave()
+    permit.release()
     yield
-    await place.come_back()
+    await permit.reacquire()
 
 
 class NoResult(Value):
-    """What a step returns that is done for its effect."""
+    """The result of a step that only has effects."""
 
 
 async def step(
@@ -117,16 +117,16 @@ async def step(
     function: Callable[[], Awaitable[V]],
     stop: asyncio.Event | None = None,
 ) -> V:
-    """Do one recorded step of the workflow that is running.
+    """Run one recorded step of the current workflow.
 
-    When `stop` is set while the step waits for a service it is tried at once, for the last time.
-    Raises StepFailedError as the step said, StoppedError when that was in vain, or OurBugError for
-    anything else. Where the worker's shift is over it does not return.
+    When `stop` is set while the step waits for a service, the step is tried once more at once.
+    Raises StepFailedError for a UserError of the step, StoppedError when that last try failed, and
+    InternalError for anything else. Does not return when the worker is shutting down.
     """
     await safe_point()
 
     async def recorded() -> dict[str, Any]:
-        return await _told(name, function, stop)
+        return await _run_recorded(name, function, stop)
 
     answer = await DBOS.run_step_async({"name": name}, recorded)
     if "value" in answer:
@@ -135,7 +135,7 @@ async def step(
         raise StepFailedError(
             answer["user_error"],
             next_step=answer["next_step"],
-            # A version before this one recorded neither.
+            # Records of older versions lack both.
             details=answer.get("details", ""),
             cause=answer.get("cause", "refused"),
         )
@@ -144,7 +144,7 @@ async def step(
     raise InternalError(name, answer["bug"])
 
 
-async def _told(
+async def _run_recorded(
     name: str, function: Callable[[], Awaitable[V]], stop: asyncio.Event | None
 ) -> dict[str, Any]:
     try:
@@ -153,10 +153,10 @@ async def _told(
     except UserError as problem:
         return _failed(problem, _cause(problem))
     except StoppedError:
-        # A version that does not know this end yet knows the other.
+        # Older versions don't know "stopped", but do know "bug".
         return {"stopped": True, "bug": f"stopped in {name}"}
     except Exception as problem:
-        # The one place where the unforeseen ends: it is logged whole and told as ours.
+        # The only catch-all: log the traceback and report an internal error.
         if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
             log.warning(log_events.STEP_DISK_FULL, step=name, why=str(problem))
             message, next_step = messages.refusals.disk_is_full()
@@ -178,7 +178,7 @@ def _failed(problem: UserError, cause: Cause) -> dict[str, Any]:
 
 def _cause(problem: UserError) -> Cause:
     match problem:
-        case StayedAwayError():
+        case ServiceUnavailableError():
             return "github"
         case BadCredentialsError():
             return "credentials"
@@ -193,12 +193,11 @@ def _cause(problem: UserError) -> Cause:
 async def retry_or_fail(
     name: str, function: Callable[[], Awaitable[T]], stop: asyncio.Event | None = None
 ) -> T:
-    """Try again while a service is away; in the end say so, by UserError.
+    """Retry while a service is unavailable; give up with UserError.
 
-    When `stop` is set meanwhile it waits no more, and tries for the last time; raises StoppedError
-    when that was in vain.
+    When `stop` is set during a wait, try once more at once; raises StoppedError when that fails.
     """
-    # What is done after a stop is done as patiently as anything.
+    # A step that starts after the stop retries as usual.
     stop = None if stop is None or stop.is_set() else stop
 
     async def pause(seconds: float) -> None:
@@ -210,7 +209,7 @@ async def retry_or_fail(
         return await retry(function, _WAITS, log_events.STEP_WAITING, pause, step=name)
     except RetryableError as problem:
         _end_if_stopped(name, stop)
-        raise StayedAwayError(
+        raise ServiceUnavailableError(
             f"{problem} It stayed away although Honk tried again for several minutes.",
             next_step="Comment `/honk continue` later, to go on from there.",
         ) from None
@@ -228,9 +227,9 @@ async def retry(
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     **named: str,
 ) -> T:
-    """Try again after each of the waits, in seconds, or what the service itself asks for.
+    """Retry after each of `waits` (seconds), or after the time the service asks for if longer.
 
-    The log tells `event`, `named`. Raises RetryableError as the last try did.
+    Each retry logs `event` with `named`. Raises the last RetryableError.
     """
     waited = 0.0
     for wait in waits:

@@ -1,4 +1,4 @@
-"""The engine: DBOS Transact on our database, with the guard rails it needs (docs/design.md)."""
+"""The workflow engine: DBOS Transact on our database, with safeguards (docs/design.md)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from app.store.database import Database
 
 
 def migrate(database: Database, *, concurrency: int) -> None:
-    """Create or update every table, ours and the engine's, and register the queues.
+    """Create or migrate all tables, ours and the engine's, and register the queues.
 
-    `concurrency` is how many attempts run at once in each worker. Raises UserError on a newer
-    schema. Processes that start together do it one after the other.
+    `concurrency` is the number of attempts each worker runs at once. Raises UserError on a newer
+    schema. Processes that start together take turns.
     """
     with database.exclusively("migrate", wait=True):
         database.migrate()
@@ -29,7 +29,7 @@ def migrate(database: Database, *, concurrency: int) -> None:
 
 @asynccontextmanager
 async def running(database: Database, *, executor: str) -> AsyncIterator[None]:
-    """Work on the queues while the context is open.
+    """Process the queues while the context is open.
 
     The database must be migrated and the workflows registered before.
     """
@@ -39,13 +39,13 @@ async def running(database: Database, *, executor: str) -> AsyncIterator[None]:
         yield
     finally:
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
-        # The engine had put its own threads behind asyncio.to_thread, and has ended them.
+        # DBOS replaced asyncio.to_thread's executor with its own and has shut that down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
 
 def _configure(database: Database, *, executor: str) -> None:
     queue.refuse_pickle()
-    _speak_through_our_log()
+    _route_engine_log()
     config: DBOSConfig = {
         "name": queue.APPLICATION,
         "system_database_url": database.url,
@@ -61,14 +61,14 @@ def _configure(database: Database, *, executor: str) -> None:
 
 
 def _register_queues(client: DBOSClient, concurrency: int) -> None:
-    """Before the engine starts: it looks for new queues only once a second.
+    """Register the queues before DBOS starts, since it looks for new queues only once a second.
 
-    The queue of attempts has no limit over all workers: with one, workers that take from it at the
-    same time collide, and the engine then looks less and less often. Admission keeps it short.
+    The queue of attempts has no global limit: with one, workers that dequeue at the same time
+    conflict and DBOS polls less and less often. Admission keeps that queue short.
     """
     client.register_queue(
         queue.INTAKE_QUEUE,
-        worker_concurrency=queue.INTAKE_TAKEN,
+        worker_concurrency=queue.INTAKE_WORKER_LIMIT,
         polling_interval_sec=queue.INTAKE_POLL_SECONDS,
     )
     client.register_queue(
@@ -79,8 +79,8 @@ def _register_queues(client: DBOSClient, concurrency: int) -> None:
     )
 
 
-def _speak_through_our_log() -> None:
-    """The engine logs to a console of its own unless it finds a handler: give it a mute one."""
+def _route_engine_log() -> None:
+    """Send DBOS's log through ours: it installs its own console handler unless it finds one."""
     logger = logging.getLogger("dbos")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())

@@ -1,8 +1,8 @@
-"""A worker's shift: what it has at work, and how it ends without losing or repeating any of it.
+"""Graceful shutdown of a worker, without losing or repeating any of its work.
 
-At the end of the shift work stops where it may: before a recorded step, and between two turns of
-the agent. There it waits for ever, nothing of it is told anywhere, and the engine's queue gets it
-back: another worker, or the next version of this one, goes on from the last record.
+During shutdown each task parks at its next safe point: before a recorded step, or between two turns
+of the agent. A parked task never returns and reports nothing. Its workflow goes back to the queue,
+and another worker, or this one's next version, resumes it from the last record.
 """
 
 from __future__ import annotations
@@ -16,66 +16,66 @@ _CANCEL_SECONDS = 4.0
 
 
 class GracefulShutdown:
-    """One for each worker. It lives on the worker's event loop."""
+    """One per worker, on the worker's event loop."""
 
     def __init__(self) -> None:
-        self._over = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
-        self._at_work: set[asyncio.Task[object]] = set()
-        self._stopped: set[asyncio.Task[object]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._parked: set[asyncio.Task[object]] = set()
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[None]:
-        """What is done in here, by this task, belongs to the shift."""
+        """Register the current task, so that shutdown waits for its next safe point."""
         task = asyncio.current_task()
         assert task is not None
-        self._at_work.add(task)
+        self._tasks.add(task)
         token = _current.set(self)
         try:
             yield
         finally:
             _current.reset(token)
-            self._at_work.discard(task)
+            self._tasks.discard(task)
             self._changed.set()
 
     def is_idle(self) -> bool:
-        """Whether nothing is at work."""
-        return not self._at_work
+        """Whether no task is registered."""
+        return not self._tasks
 
     async def safe_point(self, before: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Go on, or stop here for ever when the shift is over; `before` is done just before."""
-        if not self._over.is_set():
+        """Return at once, or park forever during shutdown, after calling `before`."""
+        if not self._stopping.is_set():
             return
         if before is not None:
             await before()
         task = asyncio.current_task()
         assert task is not None
-        self._stopped.add(task)
+        self._parked.add(task)
         self._changed.set()
         await asyncio.Event().wait()
 
     async def end(self, *, seconds: float) -> None:
-        """Let everything come to a safe point, for as long as told, then cut it off.
+        """Wait up to `seconds` for all tasks to park, then cancel them.
 
-        When this returns nothing of it is at work any more.
+        No task runs any more when this returns.
         """
-        self._over.set()
+        self._stopping.set()
         try:
             async with asyncio.timeout(seconds):
-                while self._at_work - self._stopped:
+                while self._tasks - self._parked:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
             pass
-        left = list(self._at_work)
+        left = list(self._tasks)
         for task in left:
             task.cancel()
         if left:
             await asyncio.wait(left, timeout=_CANCEL_SECONDS)
 
     async def sleep(self, seconds: float, stop: asyncio.Event | None) -> None:
-        """Wait so long, or until `stop` is set. At the end of the shift this is a safe point."""
-        ends = [self._over] if stop is None else [self._over, stop]
+        """Sleep, or return early when `stop` is set. During shutdown, park."""
+        ends = [self._stopping] if stop is None else [self._stopping, stop]
         waiting = [asyncio.create_task(end.wait()) for end in ends]
         try:
             await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -85,16 +85,16 @@ class GracefulShutdown:
         await self.safe_point()
 
 
-_current: ContextVar[GracefulShutdown | None] = ContextVar("shift", default=None)
+_current: ContextVar[GracefulShutdown | None] = ContextVar("shutdown", default=None)
 
 
 async def safe_point() -> None:
-    """The safe point of whatever shift this task belongs to."""
-    shift = _current.get()
-    if shift is not None:
-        await shift.safe_point()
+    """Call `safe_point` of the current task's worker, if any."""
+    shutdown = _current.get()
+    if shutdown is not None:
+        await shutdown.safe_point()
 
 
 async def sleep(seconds: float, stop: asyncio.Event | None = None) -> None:
-    """As the shift's that this task belongs to."""
+    """Sleep with the current task's worker; see `GracefulShutdown.sleep`."""
     await (_current.get() or GracefulShutdown()).sleep(seconds, stop)

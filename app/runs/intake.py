@@ -1,7 +1,7 @@
-"""Hearing a trigger: who asks and whether they may, and the ways to be heard.
+"""Intake of a trigger: authorize the requester, and reply, acknowledge or refuse.
 
-Each function is one recorded step of the `intake` workflow; which of them follow on the first
-decides the command (`app/runs/commands/`).
+Each function is one recorded step of the `intake` workflow; the command decides which of them
+follow `authorize` (`app/runs/commands/`).
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ from app.store.runs import RunRow
 
 log = structlog.get_logger()
 
-_TOLD_LOOKS, _TOLD_SECONDS = 50, 0.2
+_END_POLLS, _END_POLL_SECONDS = 50, 0.2
 
 
 class Authorization(Value):
-    """Whether a trigger is heard: by the rules of `policy`, refused aloud, or met with silence."""
+    """Whether a trigger is accepted: under `policy`, refused with a `problem`, or ignored
+    (`silent`)."""
 
     policy: Policy | None = None
     problem: str = ""
@@ -47,7 +48,7 @@ class Authorization(Value):
 
 
 class SubjectState(Value):
-    """The last run of the subject, as it stands when somebody asks something."""
+    """The subject's last run at the time of a request."""
 
     run: RunId | None = None
     live: bool = False
@@ -62,46 +63,53 @@ class SubjectState(Value):
 
 
 class DeliveredMessage(Value):
-    """Words that were kept for a run. `ended`: its last attempt, where that ended without them."""
+    """A stored message to a run. `ended` is the run's last attempt if that ended without reading
+    it."""
 
     ended: int | None = None
 
 
 class Refreshed(Value):
-    """A trigger that waited, with what its subject is like now."""
+    """A deferred trigger with the current state of its subject."""
 
     trigger: Trigger
 
 
-_SIGNED = ("label", "unlabel", "comment", "reply")
-"""Kinds of triggers that are as GitHub has signed them; the others are made from a live run."""
+_SIGNED_KINDS = ("label", "unlabel", "comment", "reply")
+"""Kinds of triggers that come directly from a signed delivery; the others are derived from a
+run."""
 
 
 async def authorize(services: Services, trigger: Trigger) -> Authorization:
-    """Decide from the actor's permission and the default branch's policy."""
-    if trigger.kind in _SIGNED and _is_beyond_memory(services, trigger):
+    """Authorize a trigger by the actor's permission and the default branch's policy."""
+    if trigger.kind in _SIGNED_KINDS and _is_too_old(services, trigger):
         return Authorization(silent="it was asked too long ago")
-    return await _admitted(await services.talker(trigger), trigger.actor, trigger.default_branch)
+    return await _authorize_actor(
+        await services.comment_client(trigger), trigger.actor, trigger.default_branch
+    )
 
 
 async def may_stop(services: Services, signal: Signal) -> bool:
-    """Whether who closed a subject may stop its run: whoever could have asked for it.
+    """Whether the person who closed a subject may stop its run: only if they could have started
+    one.
 
-    GitHub lets everybody close an issue or pull request of their own.
+    GitHub lets everybody close their own issues and pull requests.
     """
     client = await services.github.repository(signal.installation_id, signal.repository, TALK)
-    admission = await _admitted(client, signal.actor, signal.default_branch)
-    if admission.silent:
-        log.info(log_events.CLOSE_STOPS_NO_RUN, number=signal.number, why=admission.silent)
-    return not admission.silent
+    authorization = await _authorize_actor(client, signal.actor, signal.default_branch)
+    if authorization.silent:
+        log.info(log_events.CLOSE_STOPS_NO_RUN, number=signal.number, why=authorization.silent)
+    return not authorization.silent
 
 
-async def _admitted(client: RepositoryClient, actor: Actor, default_branch: str) -> Authorization:
+async def _authorize_actor(
+    client: RepositoryClient, actor: Actor, default_branch: str
+) -> Authorization:
     permission, policy = await asyncio.gather(
         _permission(client, actor), _policy(client, default_branch)
     )
     is_bot = actor.type != "User"
-    # The least that may speak at all: nobody below it gets an answer, whatever the policy holds.
+    # The minimum for any reply: people without write access get none, whatever the policy says.
     if not is_bot and not permission.at_least(repositories.Permission.WRITE):
         return Authorization(silent=f"{actor.login} has no write access")
     if isinstance(policy, UserError):
@@ -114,20 +122,20 @@ async def _admitted(client: RepositoryClient, actor: Actor, default_branch: str)
 
 
 async def refreshed(services: Services, trigger: Trigger) -> Refreshed:
-    """What was asked a while ago, on a subject that may have been closed or put on hold since."""
-    issue = await conversation.issue(await services.talker(trigger), trigger.number)
+    """Update a deferred trigger: its subject may have been closed or put on hold since."""
+    issue = await conversation.issue(await services.comment_client(trigger), trigger.number)
     now = {"closed": issue.state != "open", "labels": tuple(map(labels.plain, issue.labels))}
     return Refreshed(trigger=trigger.model_copy(update=now))
 
 
-def _is_beyond_memory(services: Services, trigger: Trigger) -> bool:
-    """It may have been heard and forgotten since: somebody could send an old delivery again."""
+def _is_too_old(services: Services, trigger: Trigger) -> bool:
+    """Whether the request is so old that records of it may be deleted, so it could be a replay."""
     return trigger.asked_at.timestamp() < services.retention.unknown_before(time.time())
 
 
 async def _policy(client: RepositoryClient, branch: str) -> Policy | UserError:
-    """The rules of the default branch, or what is wrong with them."""
-    # The full name: a tag may be called like the branch.
+    """The default branch's policy, or what is wrong with it."""
+    # Use the full ref name: a tag may have the same short name.
     ref, most = f"refs/heads/{branch}", policies.POLICY_MAX_BYTES
     try:
         yml, yaml = await asyncio.gather(
@@ -140,19 +148,19 @@ async def _policy(client: RepositoryClient, branch: str) -> Policy | UserError:
 
 
 async def _permission(client: RepositoryClient, actor: Actor) -> repositories.Permission:
-    """An App has no permission of this kind: only the policy lets it speak."""
+    """A user's permission. Apps have none: only the policy can authorize them."""
     if actor.type != "User":
         return repositories.Permission.NONE
     return await repositories.permission_by_account(client, actor.login, actor.id)
 
 
-def should_reply(trigger: Trigger, admission: Authorization) -> bool:
-    """Whether a refusal is said: to who asked for something, not to who only talks."""
-    return bool(admission.problem) and trigger.kind not in ("reply", "unasked")
+def should_reply(trigger: Trigger, authorization: Authorization) -> bool:
+    """Whether to reply with a refusal: only to explicit requests."""
+    return bool(authorization.problem) and trigger.kind not in ("reply", "unasked")
 
 
 def validation_error(services: Services, trigger: Trigger) -> tuple[str, str] | None:
-    """What is wrong with the words themselves; None when they can be carried out."""
+    """What is wrong with the command; None when it can be executed."""
     said = trigger.command
     if said is None or "stop" in said.several:
         return None
@@ -161,7 +169,7 @@ def validation_error(services: Services, trigger: Trigger) -> tuple[str, str] | 
     model = said.arguments.model
     if model and services.model_named(model) is None:
         return messages.refusals.unknown_model(model, services.model_id, services.model_id_max)
-    # Which commit may be trusted, and what that means, its own answer tells better.
+    # `trust` explains its problem better itself.
     if said.problem and said.name != "trust":
         return said.problem, "`/honk help` shows what can be asked for."
     if said.near:
@@ -170,12 +178,12 @@ def validation_error(services: Services, trigger: Trigger) -> tuple[str, str] | 
 
 
 async def subject_state(services: Services, trigger: Trigger) -> SubjectState:
-    """The subject's last run, the one that this very trigger started left aside."""
+    """The state of the subject's last run, except the one this trigger started."""
     row = await last_run(services, trigger)
     if row is None:
         found = await _linked_pull(services, trigger)
         return SubjectState(open_pull=found.number, open_pull_is_ours=found.ours)
-    row = await _ended_if_told(services, row)
+    row = await _wait_for_end(services, row)
     found = await _open_pull(services, trigger, row)
     return SubjectState(
         run=row.id,
@@ -191,29 +199,30 @@ async def subject_state(services: Services, trigger: Trigger) -> SubjectState:
     )
 
 
-async def _ended_if_told(services: Services, row: RunRow) -> RunRow:
-    """Whoever has read a run's last words speaks to one that has ended, though that takes a moment.
+async def _wait_for_end(services: Services, row: RunRow) -> RunRow:
+    """A person may answer the final comment before the row is marked finished; wait up to ten
+    seconds.
 
-    Not for ever: what comes after the last words may have to wait for GitHub.
+    The wait is bounded because the steps after the final comment may have to wait for GitHub.
     """
-    for _ in range(_TOLD_LOOKS):
+    for _ in range(_END_POLLS):
         if row.finished_at is not None or row.told_attempt != row.attempt:
             return row
         async with durable.released():
-            await asyncio.sleep(_TOLD_SECONDS)
+            await asyncio.sleep(_END_POLL_SECONDS)
         row = await services.runs.get(row.id)
     return row
 
 
 async def last_run(services: Services, trigger: Trigger) -> RunRow | None:
-    """The subject's newest run that somebody asked for, besides this trigger's own."""
+    """The subject's newest requested run, except this trigger's own."""
     return next(iter(await runs_asked_for(services, trigger)), None)
 
 
 async def runs_asked_for(services: Services, trigger: Trigger) -> list[RunRow]:
-    """The subject's runs that somebody asked for, newest first, besides this trigger's own.
+    """The subject's requested runs, newest first, except this trigger's own.
 
-    One that began under another name of the repository is still at work here.
+    Includes live runs that started under an earlier name of the repository.
     """
     own = run_id(trigger.id)
     subject = subject_key(trigger.repository, trigger.number)
@@ -223,12 +232,12 @@ async def runs_asked_for(services: Services, trigger: Trigger) -> list[RunRow]:
 
 
 async def refuse(services: Services, trigger: Trigger, problem: str, next_step: str) -> NoResult:
-    """Say on the subject why nothing starts; the label goes, so that it can be put on again."""
-    client = await services.talker(trigger)
+    """Comment why nothing starts, and remove the label so that it can be added again."""
+    client = await services.comment_client(trigger)
     run = run_id(trigger.id)
     marker = messages.comments.refusal_marker(run)
     text = messages.comments.refused(run, trigger.actor.login, problem, next_step)
-    # First of all: where nothing can be said, the label that asked stays as it is.
+    # Comment first: if that fails, the label stays.
     await reply.say(client, trigger, marker, text)
     await asyncio.gather(
         reply.react(client, trigger, "confused"),
@@ -238,8 +247,8 @@ async def refuse(services: Services, trigger: Trigger, problem: str, next_step: 
 
 
 async def answer(services: Services, trigger: Trigger, text: str) -> NoResult:
-    """Answer a question about Honk itself with one comment."""
-    client = await services.talker(trigger)
+    """Answer a question about Honk with one comment."""
+    client = await services.comment_client(trigger)
     run = run_id(trigger.id)
     await asyncio.gather(
         reply.say(
@@ -254,49 +263,49 @@ async def answer(services: Services, trigger: Trigger, text: str) -> NoResult:
 
 
 async def acknowledge(services: Services, run: RunInput) -> NoResult:
-    """The row, the eyes, the status comment and the label: the person sees that it was heard."""
-    row, made = await services.runs.open(run)
+    """Create the run's row, react with eyes, and post the status comment and label."""
+    row, created = await services.runs.open(run)
     if run.quiet:
         return NoResult()
     waiting = await services.runs.waiting(row)
-    client = await services.talker(run.trigger)
+    client = await services.comment_client(run.trigger)
     status, _ = await asyncio.gather(
         conversation.ensure_comment(
             client,
             run.trigger.number,
             messages.status_comment.marker(run.id),
             messages.status_comment.waiting(status_context(services, row), waiting),
-            # Before its row there was no status comment of this run.
-            fresh=made,
+            # A new row means that this run has no status comment yet.
+            fresh=created,
         ),
         reply.react(client, run.trigger, "eyes"),
     )
     await services.runs.update(run.id, status_comment_id=status.id, status_node_id=status.node_id)
-    # Not before: where nothing can be said, the label that asked stays as it is.
+    # Only now: if commenting fails, the label stays.
     await _swap_labels(client, run.trigger)
-    services.places[run.id] = waiting
+    services.queue_positions[run.id] = waiting
     return NoResult()
 
 
 async def deliver_message(
     services: Services, trigger: Trigger, run: RunId, text: str
 ) -> DeliveredMessage:
-    """Keep a person's words for a run, and show that they were heard.
+    """Store a person's message to a run and acknowledge it.
 
-    The run that was seen at work may have ended since, and have looked for the last time.
+    The run may have ended in the meantime, after checking for messages one last time.
     """
-    message = Message(id=trigger.id, author=trigger.actor.login, text=_with_place(trigger, text))
+    message = Message(id=trigger.id, author=trigger.actor.login, text=_with_line(trigger, text))
     await services.messages.add(run, message)
-    await reply.react(await services.talker(trigger), trigger, "eyes")
-    # Only now: a run that ends after the words were kept finds them itself.
+    await reply.react(await services.comment_client(trigger), trigger, "eyes")
+    # Check after storing: a run that ends later finds the message itself.
     row = await services.runs.get(run)
     if row.finished_at is None or not await work.has_unread_messages(services, row.input):
         return DeliveredMessage()
     return DeliveredMessage(ended=row.attempt)
 
 
-def _with_place(trigger: Trigger, text: str) -> str:
-    """Words on a line mean that line."""
+def _with_line(trigger: Trigger, text: str) -> str:
+    """Add the location and diff hunk to a comment on a line."""
     line = trigger.comment.line if trigger.comment else None
     if line is None:
         return text
@@ -305,21 +314,21 @@ def _with_place(trigger: Trigger, text: str) -> str:
 
 
 async def reopen(services: Services, trigger: Trigger, run: RunInput, attempt: int) -> NoResult:
-    """Let a finished run wait for a slot again, and show it where the run is shown.
+    """Queue a finished run again and show that in its status comment.
 
-    Done twice, or by two at once, it is once.
+    Repeated or concurrent calls have no further effect.
     """
     before = await services.runs.get(run.id)
-    if before.attempt >= attempt and not _waits(before):
+    if before.attempt >= attempt and not _is_queued(before):
         return await react_with_eyes(services, trigger)
     row = await services.runs.reopen(run.id, attempt, run)
     waiting = await services.runs.waiting(row)
-    client = await services.talker(trigger)
+    client = await services.comment_client(trigger)
     text = messages.status_comment.waiting(status_context(services, row), waiting)
     if row.status_comment_id is not None:
         edited = conversation.edit_comment(client, row.status_comment_id, text)
         await reply.decorate("the status comment", edited)
-    services.places[run.id] = waiting
+    services.queue_positions[run.id] = waiting
     await asyncio.gather(
         reply.react(client, trigger, "eyes"),
         remove_trigger_label(client, trigger),
@@ -328,20 +337,20 @@ async def reopen(services: Services, trigger: Trigger, run: RunInput, attempt: i
     return NoResult()
 
 
-def _waits(row: RunRow) -> bool:
+def _is_queued(row: RunRow) -> bool:
     return row.finished_at is None and row.admitted_at is None
 
 
 async def react_with_eyes(services: Services, trigger: Trigger) -> NoResult:
-    """Only the eyes."""
-    await reply.react(await services.talker(trigger), trigger, "eyes")
+    """React with eyes and do nothing else."""
+    await reply.react(await services.comment_client(trigger), trigger, "eyes")
     return NoResult()
 
 
 def new_run(
     services: Services, trigger: Trigger, policy: Policy, *, request: str | None = None
 ) -> RunInput:
-    """What a new run is asked; `request` when it is not what the trigger itself says."""
+    """The input of a new run; `request` overrides the trigger's own text."""
     said = trigger.command.task if trigger.command else ""
     asked = trigger.command.arguments if trigger.command else None
     stronger = labels.MAX_MODEL in trigger.labels
@@ -353,64 +362,68 @@ def new_run(
         id=run_id(trigger.id),
         trigger=trigger,
         policy=policy,
-        request=(said or _what_stands_there(trigger)) if request is None else request,
+        request=(said or _implied_request(trigger)) if request is None else request,
         base_branch=(asked and asked.base) or policy.base or trigger.default_branch,
         model=(asked and asked.model and services.model_named(asked.model)) or model,
     )
 
 
-def _what_stands_there(trigger: Trigger) -> str:
-    """A `/honk` without words in a review or on a line is about what is written there."""
+def _implied_request(trigger: Trigger) -> str:
+    """The request of a bare `/honk` in a review or on a line: address that review."""
     if trigger.comment is None or trigger.comment.on == "conversation":
         return ""
     return messages.agent.address_review()
 
 
-class _OpenPull(Value):
-    """The open pull request of an issue, if there is one, and whether Honk opened it here."""
+class _OpenPullRequest(Value):
+    """The open pull request of an issue, if any, and whether Honk opened it in this repository."""
 
     number: int | None = None
     ours: bool = False
 
 
-async def _linked_pull(services: Services, trigger: Trigger) -> _OpenPull:
-    """An open pull request of anybody's that says it closes this issue.
+async def _linked_pull(services: Services, trigger: Trigger) -> _OpenPullRequest:
+    """An open pull request by anybody that says it closes this issue.
 
-    It spares people a second one, and no more: where GitHub does not tell, there is none.
+    It only prevents duplicates, so a failed lookup counts as none.
     """
     if trigger.is_pull_request:
-        return _OpenPull()
+        return _OpenPullRequest()
     try:
         client = await _reader(services, trigger)
         found = await pulls.linked_to_issue(client, trigger.number)
         bot = await services.bot_login()
     except HonkError as problem:
         log.warning(log_events.LINKED_PULLS_UNAVAILABLE, why=str(problem))
-        return _OpenPull()
+        return _OpenPullRequest()
     here = str(trigger.repository).lower()
     for pull in found:
         if pull.author.login == bot and pull.repository.lower() == here:
-            return _OpenPull(number=pull.number, ours=True)
-    return _OpenPull(number=found[0].number) if found else _OpenPull()
+            return _OpenPullRequest(number=pull.number, ours=True)
+    return _OpenPullRequest(number=found[0].number) if found else _OpenPullRequest()
 
 
-async def _open_pull(services: Services, trigger: Trigger, row: RunRow) -> _OpenPull:
-    """The run's pull request, as long as nobody merged or closed it."""
+async def _open_pull(services: Services, trigger: Trigger, row: RunRow) -> _OpenPullRequest:
+    """The run's pull request while it is open."""
     if row.pull_number is None:
         return await _linked_pull(services, trigger)
     if trigger.is_pull_request:
-        return _OpenPull()
+        return _OpenPullRequest()
     try:
         client = await _reader(services, trigger)
         pull = await pulls.pull_request(client, row.pull_number)
     except GitHubRefusedError as problem:
         log.warning(log_events.RUN_PULL_UNAVAILABLE, run=row.id, why=str(problem))
-        return _OpenPull()
-    return _OpenPull(number=pull.number, ours=True) if pull.state == "open" else _OpenPull()
+        return _OpenPullRequest()
+    return (
+        _OpenPullRequest(number=pull.number, ours=True)
+        if pull.state == "open"
+        else _OpenPullRequest()
+    )
 
 
 async def on_pull(services: Services, trigger: Trigger, number: int) -> Trigger:
-    """The same request, about a pull request in place of the issue that it was made on."""
+    """The same request, moved from the issue to a pull request."""
     pull = await pulls.pull_request(await _reader(services, trigger), number)
     author = Actor(login=pull.author.login, id=pull.author.id, type=pull.author.type)
     return trigger.model_copy(
@@ -432,7 +445,8 @@ async def _reader(services: Services, trigger: Trigger) -> RepositoryClient:
 
 
 def _refusal(is_bot: bool, problem: UserError) -> Authorization:
-    """A bot that may be none of ours gets no answer: two of them could go on for ever."""
+    """A refusal because of a broken policy. Bots get no reply: two bots could answer each other
+    forever."""
     if is_bot:
         return Authorization(silent=f"a bot asked, and the policy is wrong: {problem.message}")
     told, next_step = messages.formatting.quoted_problem(problem.message, problem.next_step)
@@ -445,7 +459,7 @@ async def _swap_labels(client: RepositoryClient, trigger: Trigger) -> None:
 
 
 async def remove_trigger_label(client: RepositoryClient, trigger: Trigger) -> None:
-    """The trigger's label is one-shot."""
+    """Remove the label that triggered the run, so that it can be added again."""
     if trigger.label == labels.TRIGGER:
         gone = conversation.remove_label(client, trigger.number, trigger.label)
         await reply.decorate("the label that asked", gone)

@@ -1,7 +1,7 @@
-"""What was accepted and cannot be taken in now: its requester is told, and it is tried again.
+"""Requests that were accepted but cannot be handled now: notify the requester and retry.
 
-Where Honk can comment and the cause needs somebody, the comment is the end: the requester asks
-again. In every other case the request waits in the database until its cause is gone.
+When Honk can comment and a person must fix the cause, the comment is the end: the requester asks
+again. Otherwise the request waits in the database until the cause is gone.
 """
 
 from __future__ import annotations
@@ -38,44 +38,44 @@ from app.store.pending import Pending, Request
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 5.0
+POLL_SECONDS = 5.0
 
-_OF_ONE_INSTALLATION = 5
-"""How many of one installation are tried again at once: they wait for the same cause as a rule."""
-_LOOKED_AT = 200
+_MAX_PER_INSTALLATION = 5
+"""Retries per installation in one round: its requests usually wait for the same cause."""
+_MAX_DUE = 200
 
 _INSIDERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 _GONE = (404, 410)
 
 
-class PutOff(Value):
-    """What became of a request that could not be taken in."""
+class DeferResult(Value):
+    """The result of deferring a request."""
 
     end: Literal["waits", "waits already", "told", "gone", "given up"]
 
 
 class Failure(Value):
-    """What kept a request from being taken in."""
+    """What prevented a request from being handled."""
 
     cause: Cause
     problem: str
     next_step: str
 
 
-async def put_off(
+async def defer(
     services: Services,
     request: Trigger | Signal,
     problem: UserError | InternalError,
     *,
-    may_speak: bool = False,
+    may_comment: bool = False,
 ) -> None:
-    """Tell the requester, or let the request wait, or both.
+    """Notify the requester, store the request for a retry, or both.
 
-    `may_speak`: it is known that this person may speak to Honk.
+    `may_comment` means that this person is known to be authorized.
     """
     failure = _failure(problem)
     done = await durable.step(
-        "put off", PutOff, lambda: tell_or_keep(services, request, failure, may_speak)
+        "put off", DeferResult, lambda: notify_or_keep(services, request, failure, may_comment)
     )
     log.warning(
         log_events.REQUEST_FAILED,
@@ -85,8 +85,9 @@ async def put_off(
     )
 
 
-async def taken_in(services: Services, request: Trigger | Signal) -> None:
-    """It waits no more, and others that waited for the same may not have to, either."""
+async def mark_handled(services: Services, request: Trigger | Signal) -> None:
+    """Remove a request that succeeded, and retry the installation's others, whose cause may be gone
+    too."""
 
     async def forget() -> NoResult:
         await services.pending.forget(request.id)
@@ -104,40 +105,40 @@ def _failure(problem: UserError | InternalError) -> Failure:
     return Failure(cause=cause, problem=problem.message, next_step=problem.next_step)
 
 
-async def tell_or_keep(
-    services: Services, request: Trigger | Signal, failure: Failure, may_speak: bool
-) -> PutOff:
-    """Tell who asked, once; let the request wait where that is not the end of it.
+async def notify_or_keep(
+    services: Services, request: Trigger | Signal, failure: Failure, may_comment: bool
+) -> DeferResult:
+    """Notify the requester once, and store the request unless the comment is the end of it.
 
-    Raises RetryableError when the database is away.
+    Raises RetryableError when the database is unavailable.
     """
     known = await services.pending.find(request.id)
     told = known is not None and known.told
-    if isinstance(request, Trigger) and not told and (may_speak or _is_insider(request)):
+    if isinstance(request, Trigger) and not told and (may_comment or _is_insider(request)):
         try:
-            await _tell(services, request, failure)
+            await _notify(services, request, failure)
             told = True
         except HonkError as problem:
             log.warning(log_events.REQUESTER_NOT_NOTIFIED, why=str(problem))
             if _is_gone(problem):
                 await services.pending.forget(request.id)
-                return PutOff(end="gone")
+                return DeferResult(end="gone")
     if told and failure.cause not in PASSING:
         await services.pending.forget(request.id)
-        return PutOff(end="told")
-    if known is not None and _is_over(known, failure.cause):
+        return DeferResult(end="told")
+    if known is not None and _should_give_up(known, failure.cause):
         await services.pending.forget(request.id)
-        return PutOff(end="given up")
-    waiting = _waiting(request)
+        return DeferResult(end="given up")
+    waiting = _as_pending(request)
     is_label = isinstance(request, Trigger) and request.kind == "label"
     if is_label and known is None and await services.pending.has_pending_label(waiting):
-        return PutOff(end="waits already")
+        return DeferResult(end="waits already")
     reason = f"{failure.problem} {failure.next_step}".strip()
     await services.pending.keep(waiting, failure.cause, reason, told=told)
-    return PutOff(end="waits")
+    return DeferResult(end="waits")
 
 
-def _waiting(request: Trigger | Signal) -> Request:
+def _as_pending(request: Trigger | Signal) -> Request:
     number = request.number
     return Request(
         id=request.id,
@@ -149,9 +150,9 @@ def _waiting(request: Trigger | Signal) -> Request:
 
 
 def _is_insider(trigger: Trigger) -> bool:
-    """Whether somebody belongs here, as far as the signed delivery tells.
+    """Whether the actor is an insider, as far as the signed delivery shows.
 
-    Labels and buttons are for those with some right in the repository; anybody can comment.
+    Labels and buttons require rights in the repository; anybody can comment.
     """
     if trigger.actor.type != "User":
         return False
@@ -161,13 +162,13 @@ def _is_insider(trigger: Trigger) -> bool:
     return trigger.kind == "comment" and comment is not None and comment.association in _INSIDERS
 
 
-async def _tell(services: Services, trigger: Trigger, failure: Failure) -> None:
-    """Raises HonkError where nothing can be said."""
+async def _notify(services: Services, trigger: Trigger, failure: Failure) -> None:
+    """Notify the requester. Raises HonkError when commenting is impossible."""
     problem, next_step = messages.formatting.quoted_problem(failure.problem, failure.next_step)
     if failure.cause in PASSING:
         run, login = run_id(trigger.id), trigger.actor.login
         text = messages.refusals.kept_pending(run, login, problem)
-        client = await services.talker(trigger)
+        client = await services.comment_client(trigger)
         await reply.say(client, trigger, messages.refusals.pending_marker(run), text)
         return
     row = await services.runs.find(run_id(trigger.id))
@@ -181,58 +182,60 @@ async def _tell(services: Services, trigger: Trigger, failure: Failure) -> None:
 
 
 def _is_gone(problem: HonkError) -> bool:
-    """Whether there is nothing left to speak on."""
+    """Whether the subject no longer exists."""
     refused = isinstance(problem, GitHubRefusedError) and not isinstance(problem, NoTokenError)
     return refused and isinstance(problem, GitHubRefusedError) and problem.status in _GONE
 
 
-def _is_over(known: Pending, cause: Cause) -> bool:
+def _should_give_up(known: Pending, cause: Cause) -> bool:
     return is_given_up(cause, known.tries, time.time() - known.since)
 
 
 async def keep_retrying(services: Services) -> None:
-    """Until cancelled. A worker that starts may have been given what was missing, such as a key."""
+    """Retry due requests until cancelled. Wake all at start: the operator may have added a missing
+    key."""
     while True:
         try:
             await services.pending.wake()
             break
         except HonkError as problem:
             log.warning(log_events.PENDING_REQUESTS_WAITING, why=str(problem))
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
     while True:
         try:
             await retry(services)
         except HonkError as problem:
             log.warning(log_events.PENDING_REQUESTS_WAITING, why=str(problem))
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def retry(services: Services) -> None:
-    """Try again what is due, of each subject the oldest. Of all workers one at a time does it.
+    """Retry what is due, one request per subject. Only one worker does so at a time.
 
-    Raises RetryableError when the database is away.
+    Raises RetryableError when the database is unavailable.
     """
     try:
         async with services.database.alone("pending") as ours:
             if ours:
-                await _retry(services)
+                await _retry_due(services)
     except DBAPIError as problem:
         raise away(problem) from None
 
 
-async def _retry(services: Services) -> None:
+async def _retry_due(services: Services) -> None:
     subjects: set[str] = set()
-    tried: Counter[int] = Counter()
-    for each in await services.pending.due(_LOOKED_AT):
+    retried: Counter[int] = Counter()
+    for each in await services.pending.due(_MAX_DUE):
         request = each.request
-        if _is_over(each, each.cause):
+        if _should_give_up(each, each.cause):
             log.warning(log_events.REQUEST_GIVEN_UP, trigger=request.id, why=each.reason)
             await services.pending.forget(request.id)
             continue
-        if request.subject in subjects or tried[request.installation_id] >= _OF_ONE_INSTALLATION:
+        if request.subject in subjects or retried[request.installation_id] >= _MAX_PER_INSTALLATION:
             continue
         subjects.add(request.subject)
-        tried[request.installation_id] += 1
-        # Written down first: a try that is lost comes again, one that is made twice would be seen.
+        retried[request.installation_id] += 1
+        # Record the retry first: a lost retry is repeated later, but a duplicate one would be
+        # visible.
         await services.pending.mark_retried(request.id)
         await queue.enqueue_again(request, each.tries + 1)

@@ -1,7 +1,8 @@
-"""The two queues, and how a trigger gets into the first. Web uses it: it imports no workflow.
+"""The two queues, and how triggers enter the first. The web process uses this module, so it must
+not import workflows.
 
-Each trigger is one `intake` workflow, named by the trigger's id, so the same trigger twice is one
-intake. Each attempt of a run is one `attempt` workflow, one at a time per subject.
+Each trigger is one `intake` workflow named by the trigger's id, so that a repeated trigger is one
+intake. Each attempt of a run is one `attempt` workflow; attempts of one subject run one at a time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from app.store.database import Database, away
 from app.store.pending import Request
 
 APPLICATION = "honk"
-# Changes of a workflow go through DBOS.patch, so that runs under way survive a deployment.
+# Changes to a workflow go through DBOS.patch, so that running workflows survive a deployment.
 APPLICATION_VERSION = "honk-1"
 INTAKE = "intake"
 SIGNAL = "signal"
@@ -32,25 +33,26 @@ ATTEMPT = "attempt"
 INTAKE_QUEUE = "intake"
 RUNS_QUEUE = "runs"
 INTAKE_POLL_SECONDS = 0.1
-"""How often a worker looks for triggers: somebody waits to see that they were heard."""
+"""How often a worker polls for triggers: a person is waiting for the acknowledgment."""
 RUNS_POLL_SECONDS = 0.3
-"""How often it looks for attempts, whose people were answered; each look costs an idle worker."""
-INTAKE_AT_ONCE = 32
-"""Triggers that one worker hears at once."""
-INTAKE_TAKEN = 128
-"""Triggers that one worker has, with those that wait for a service until they are heard."""
+"""How often it polls for attempts, whose requesters were acknowledged; each poll costs idle
+workers."""
+INTAKE_CONCURRENCY = 32
+"""Triggers that one worker handles at once."""
+INTAKE_WORKER_LIMIT = 128
+"""Triggers that one worker dequeues, including those waiting for a service."""
 _UNTIL_ADMITTED = 10 * 365 * 86_400.0
 
 
 class _JsonOnly(dbos_serialization.DBOSPortableJSONSerializer):
-    """The engine's portable JSON; its name tells rows apart from any other format."""
+    """DBOS's portable JSON; the class name distinguishes its rows from other formats."""
 
 
 SERIALIZER = _JsonOnly()
 
 
 def refuse_pickle() -> None:
-    """Rows in the engine's default format are pickles: never read one, whoever wrote it."""
+    """Refuse to read values in DBOS's default format, which are pickles."""
 
     def refuse(_data: str) -> NoReturn:
         raise ValueError("a pickled value in the database was refused")
@@ -60,7 +62,7 @@ def refuse_pickle() -> None:
 
 @contextmanager
 def client(database: Database) -> Iterator[DBOSClient]:
-    """The engine from outside: it enqueues and registers, and runs nothing."""
+    """A DBOS client: it enqueues and registers but runs nothing."""
     refuse_pickle()
     opened = DBOSClient(
         system_database_engine=database.engine,
@@ -78,19 +80,19 @@ def client(database: Database) -> Iterator[DBOSClient]:
 
 @contextmanager
 def trigger_queue(database: Database) -> Iterator[TriggerQueue]:
-    """The web process's end of the engine, for as long as the context is open."""
+    """The web process's access to the engine while the context is open."""
     with client(database) as opened:
         yield TriggerQueue(opened)
 
 
 class TriggerQueue:
-    """Takes triggers in: durable before it answers."""
+    """Enqueues triggers durably."""
 
     def __init__(self, client: DBOSClient) -> None:
         self._client = client
 
     async def check(self) -> None:
-        """Raises UserError when the queues are not there, RetryableError without the database."""
+        """Raises UserError when the queues do not exist, RetryableError without the database."""
         try:
             found = await asyncio.to_thread(self._client.retrieve_queue, INTAKE_QUEUE)
         except DBAPIError as problem:
@@ -100,10 +102,11 @@ class TriggerQueue:
                 "The queues are not in the database yet.", next_step="Run `honk migrate` first."
             )
 
-    async def oldest(self) -> float | None:
-        """When the trigger that waits longest to be heard was taken in, in seconds since 1970.
+    async def oldest_enqueued_at(self) -> float | None:
+        """When the oldest waiting trigger was enqueued, in seconds since 1970; None when none
+        waits.
 
-        Raises RetryableError when the database is away.
+        Raises RetryableError when the database is unavailable.
         """
         try:
             waiting = await asyncio.to_thread(
@@ -119,7 +122,7 @@ class TriggerQueue:
         return waiting[0].created_at / 1000 if waiting and waiting[0].created_at else None
 
     async def enqueue(self, trigger: Trigger | Signal) -> Literal["accepted", "known"]:
-        """One durable insert. Raises RetryableError when the database is away."""
+        """Insert the trigger durably. Raises RetryableError when the database is unavailable."""
         options: EnqueueOptions = {
             "workflow_name": SIGNAL if isinstance(trigger, Signal) else INTAKE,
             "queue_name": INTAKE_QUEUE,
@@ -138,9 +141,9 @@ class TriggerQueue:
 
 
 async def enqueue_again(request: Request, tries: int) -> None:
-    """Take a request in once more; the same try twice is one.
+    """Enqueue a retry of a request; the same retry enqueued twice runs once.
 
-    Raises RetryableError when the database is away.
+    Raises RetryableError when the database is unavailable.
     """
     try:
         await DBOS.enqueue_workflow_with_options_async(
@@ -158,7 +161,8 @@ async def enqueue_again(request: Request, tries: int) -> None:
 
 
 async def enqueue_attempt(run: RunInput, number: int) -> None:
-    """Let an attempt wait to be admitted, from inside a workflow; the same attempt twice is one."""
+    """Queue an attempt until it is admitted, from inside a workflow; repeated calls have no
+    effect."""
     await DBOS.enqueue_workflow_with_options_async(
         {
             "workflow_name": ATTEMPT,
@@ -174,22 +178,22 @@ async def enqueue_attempt(run: RunInput, number: int) -> None:
 
 
 async def release_attempt(attempt: str) -> None:
-    """Let an attempt that waits go to the first worker with a free slot.
+    """Release a queued attempt to the first worker with a free slot.
 
-    Raises RetryableError when the database is away.
+    Raises RetryableError when the database is unavailable.
     """
     try:
         await DBOS.set_workflow_delay_async(attempt, delay_seconds=0)
-        # The engine looks for expired delays once a second; people are waiting.
+        # DBOS checks for expired delays only once a second; people are waiting.
         await asyncio.to_thread(_system_database().transition_delayed_workflows)
     except DBAPIError as problem:
         raise away(problem) from None
 
 
 def hand_over(database: Database, executor: str) -> int:
-    """Put what a worker leaves unfinished back in its queue, as if it had not begun to die.
+    """Put a worker's unfinished workflows back in their queues; return how many there were.
 
-    The worker must be at work on none of it any more. Returns how many workflows these were.
+    The worker must no longer run any of them.
     """
     with client(database) as opened:
         left = opened.list_workflows(
@@ -202,7 +206,7 @@ def hand_over(database: Database, executor: str) -> int:
 
 
 async def cancel_attempt(attempt: str) -> bool:
-    """Take an attempt out of the queue, from inside a step; False when it has begun."""
+    """Cancel a queued attempt, from inside a step; False when it has started."""
     status = await DBOS.get_workflow_status_async(attempt)
     if status is None or status.status not in ("DELAYED", "ENQUEUED"):
         return False
@@ -211,15 +215,15 @@ async def cancel_attempt(attempt: str) -> bool:
 
 
 def _system_database() -> Any:
-    """Private to the engine, whose version is exact; tests/unit/runs hold it to what is used."""
+    """A private attribute of DBOS, whose version is pinned; tests/unit/runs checks what we use."""
     return _get_dbos_instance()._sys_db
 
 
 def partition(run: RunInput) -> str:
-    """One attempt at a time for each of these."""
+    """The queue partition of a run: one attempt runs at a time in each."""
     return subject_key(run.trigger.repository, run.trigger.number)
 
 
 def intake_id(trigger: Trigger | Signal) -> str:
-    """The engine's name for the intake of this trigger."""
+    """The workflow id of a trigger's intake."""
     return f"intake:{trigger.id}"

@@ -1,4 +1,4 @@
-"""What those who wait are told: the place in the queue, as it changes."""
+"""Keeps the queue position in status comments up to date."""
 
 from __future__ import annotations
 
@@ -15,42 +15,43 @@ from app.store.runs import RunRow
 
 log = structlog.get_logger()
 
-_MOST = 25  # of those who wait, so many from the front are told of each step forward
-_AT_ONCE = 3
+_MAX_UPDATED = 25  # runs from the front of the queue whose comments are updated
+_MAX_EDITS = 3
 _EDIT_SECONDS = 2.0
-# The share of a minute's writes to GitHub that is left for those who work.
-_KEPT_BACK = 0.6
+# The share of the write limit reserved for running runs.
+_RESERVED_SHARE = 0.6
 
 
-async def tell(services: Services) -> None:
-    """Edit the status comments whose place is another than they say, once a minute at most.
+async def update_comments(services: Services) -> None:
+    """Edit status comments whose position changed, at most once a minute each.
 
-    To be called where nobody is admitted meanwhile, so that these words never come after those of
-    a run at work. Raises RetryableError when the database is away.
+    Call this only while no run can be admitted, so that a position never overwrites the status of a
+    running run. Raises RetryableError when the database is unavailable.
     """
-    told = 0
-    for row in await services.runs.queued(_MOST):
-        told += await _tell(services, row)
-        if told == _AT_ONCE:
+    edited = 0
+    for row in await services.runs.queued(_MAX_UPDATED):
+        edited += await _update_comment(services, row)
+        if edited == _MAX_EDITS:
             return
 
 
-async def _tell(services: Services, row: RunRow) -> bool:
-    """Whether it was tried. What fails here is logged: a later look says it again."""
-    place = await services.runs.waiting(row)
-    if place.why is None or services.places.get(row.id) == place:
+async def _update_comment(services: Services, row: RunRow) -> bool:
+    """Update one comment; return whether an edit was tried. Failures are logged and retried
+    later."""
+    position = await services.runs.waiting(row)
+    if position.why is None or services.queue_positions.get(row.id) == position:
         return False
     if not services.edits.is_due(row.id) or row.status_comment_id is None:
         return False
-    if not await services.writes.allow(row.installation_id, keep_back=_KEPT_BACK):
+    if not await services.writes.allow(row.installation_id, keep_back=_RESERVED_SHARE):
         return False
-    services.edits.made(row.id)
-    text = messages.status_comment.waiting(status_context(services, row), place)
+    services.edits.record_edit(row.id)
+    text = messages.status_comment.waiting(status_context(services, row), position)
     try:
         async with asyncio.timeout(_EDIT_SECONDS):
             client = await services.client(row.input, TALK)
             await conversation.edit_comment(client, row.status_comment_id, text)
-        services.places[row.id] = place
+        services.queue_positions[row.id] = position
     except (HonkError, TimeoutError) as problem:
         log.warning(log_events.QUEUE_POSITION_NOT_UPDATED, run=row.id, why=str(problem))
     return True

@@ -1,7 +1,7 @@
-"""No run is left without an ending: what has no live attempt is settled, at start and on a timer.
+"""The reaper: ends runs that have no live attempt, at start and on a timer.
 
-A run is dead when its attempt ended without a report, killed its worker three times, or was never
-queued although nothing is at work any more that could queue it.
+A run is dead when its attempt ended without a report, crashed its worker three times, or was never
+queued although nothing that could queue it is running any more.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ from app.store.runs import RunRow, Runs
 
 log = structlog.get_logger()
 
-SETTLE_SECONDS = 5.0
+REAP_SECONDS = 5.0
 
 _ALIVE = ["ENQUEUED", "PENDING", "DELAYED"]
 _UNQUEUED_SECONDS = 10.0
 
 
 async def keep_reaping(services: Services) -> None:
-    """Until cancelled. While GitHub or the database is away it waits and comes back."""
+    """Reap until cancelled; outages of GitHub or the database only delay it."""
     while True:
         try:
             await reap(services)
         except HonkError as problem:
             log.warning(log_events.REAPER_WAITING, why=str(problem))
-        await asyncio.sleep(SETTLE_SECONDS)
+        await asyncio.sleep(REAP_SECONDS)
 
 
 async def reap(services: Services) -> None:
-    """Settle every dead run; one that cannot be reached now keeps no other waiting.
+    """End every dead run; one that fails now does not block the others.
 
-    Raises RetryableError when the database is away.
+    Raises RetryableError when the database is unavailable.
     """
     try:
         async with services.database.alone("settle") as ours:
             if ours:
                 await _reap_dead_runs(services)
     except DBAPIError as problem:
-        # The engine's own questions of the database, of which it tells as the driver does.
+        # DBOS's own queries raise the driver's exceptions.
         raise away(problem) from None
 
 
@@ -69,13 +69,13 @@ async def _reap_dead_runs(services: Services) -> None:
 
 
 async def _reap_if_dead(services: Services, row: RunRow, status: str | None) -> None:
-    """One that cannot be settled keeps no other waiting: it is looked at again the next time."""
+    """End a dead run. A failure is logged, and the run is checked again next time."""
     try:
         if status is None and await services.pending.find(row.trigger_id):
             return  # its intake is tried again
-        told = await how_it_died(services.runs, row, status)
-        if told is not None:
-            await _close_run(services, row, told)
+        problem_text = await dead_run_problem(services.runs, row, status)
+        if problem_text is not None:
+            await _close_run(services, row, problem_text)
     except (RetryableError, DBAPIError):
         raise
     except Exception as problem:
@@ -86,7 +86,7 @@ async def _reap_if_dead(services: Services, row: RunRow, status: str | None) -> 
 
 
 async def _statuses(rows: list[RunRow]) -> dict[RunId, str]:
-    """What the engine says of each run's attempt, as far as it knows it."""
+    """The workflow status of each run's current attempt, where DBOS knows it."""
     runs = {attempt_id(row.id, row.attempt): row.id for row in rows}
     if not runs:
         return {}
@@ -96,30 +96,32 @@ async def _statuses(rows: list[RunRow]) -> dict[RunId, str]:
     return {runs[each.workflow_id]: each.status for each in known}
 
 
-async def how_it_died(runs: Runs, row: RunRow, status: str | None) -> tuple[str, str] | None:
-    """Problem and next step of a dead run, None for a live one.
+async def dead_run_problem(runs: Runs, row: RunRow, status: str | None) -> tuple[str, str] | None:
+    """The problem and next step of a dead run; None for a live one.
 
-    `status` is what the engine said of its attempt a while ago: None if it did not know it then.
+    `status` is an earlier workflow status of its attempt: None when DBOS did not know it then.
     """
     if status is None:
-        if _is_young(row) or await _may_be_queued_yet(row):
+        if _is_recent(row) or await _may_still_be_queued(row):
             return None
-        # Asked last: who was to queue it may have done that, and ended, since the first look.
+        # Query again: the workflow that queues the attempt may have done so and ended since the
+        # first query.
         status = (await _statuses([row])).get(row.id)
     if status in _ALIVE:
         return None
     now = await runs.get(row.id)
     if now.finished_at is not None or now.attempt != row.attempt:
-        return None  # it came to its own end while we looked
+        return None  # it ended by itself in the meantime
     return messages.refusals.never_queued() if status is None else messages.refusals.attempt_died()
 
 
-def _is_young(row: RunRow) -> bool:
+def _is_recent(row: RunRow) -> bool:
     return time.time() - row.updated_at < _UNQUEUED_SECONDS
 
 
-async def _may_be_queued_yet(row: RunRow) -> bool:
-    """Whether an intake of its subject or its own last attempt is still at work."""
+async def _may_still_be_queued(row: RunRow) -> bool:
+    """Whether an intake of its subject, or its previous attempt, is still running and may queue
+    it."""
     before = await DBOS.get_workflow_status_async(attempt_id(row.id, row.attempt - 1))
     if before is not None and before.status in _ALIVE:
         return True
@@ -137,10 +139,10 @@ def _subject(given: Any) -> str | None:
     return subject_key(trigger.repository, trigger.number)
 
 
-async def _close_run(services: Services, row: RunRow, told: tuple[str, str]) -> None:
-    run, (problem, next_step) = row.input, told
+async def _close_run(services: Services, row: RunRow, problem_text: tuple[str, str]) -> None:
+    run, (problem, next_step) = row.input, problem_text
     try:
-        kept_at = await _put_in_order(services, run)
+        kept_at = await _secure_work(services, run)
         if row.stop_asked_by:
             ending = Report(outcome=Outcome.STOPPED, kept_at=kept_at)
         else:
@@ -148,21 +150,21 @@ async def _close_run(services: Services, row: RunRow, told: tuple[str, str]) -> 
                 outcome=Outcome.ERROR, problem=problem, next_step=next_step, kept_at=kept_at
             )
         await report.report(services, run, row.attempt, ending)
-    except RetryableError as absence:
-        log.warning(log_events.DEAD_RUN_WAITING, run=row.id, why=str(absence))
+    except RetryableError as outage:
+        log.warning(log_events.DEAD_RUN_WAITING, run=row.id, why=str(outage))
         return
     except UserError as refusal:
-        # The repository or the installation is gone: nobody is there to be told.
+        # The repository or the installation is gone, so there is nobody to notify.
         log.warning(log_events.DEAD_RUN_NOT_REPORTED, run=row.id, why=str(refusal))
         await services.runs.finish(run.id, Outcome.ERROR)
     await services.save_counts(row.id)
     log.warning(log_events.DEAD_RUN_CLOSED, run=row.id, why=problem)
 
 
-async def _put_in_order(services: Services, run: RunInput) -> str:
-    """Leave no check run open and bring the work to a safe place, whose name is returned.
+async def _secure_work(services: Services, run: RunInput) -> str:
+    """Complete open check runs and save the work; return where it is, or nothing.
 
-    What is refused of it (the App may have lost a permission) keeps nothing else from being done.
+    A refusal, for example because the App lost a permission, does not stop the rest.
     """
     try:
         await verify.complete_open_check_runs(services, run)

@@ -1,9 +1,9 @@
-"""Deliveries that did not reach us are fetched from GitHub's log: GitHub sends nothing again.
+"""Fetches missed deliveries from GitHub's log, since GitHub never redelivers by itself.
 
-The same is all the intake there is with HONK_INTAKE=poll, where nothing reaches us at all.
+With HONK_INTAKE=poll this is the only intake.
 
-A trigger is known by its id, so one that came both ways is one. What our own receiver took (202) or
-let go (204) needs no second look; any other answer may be somebody else's.
+Triggers are identified by id, so one that arrived both ways counts once. Deliveries that our
+receiver accepted (202) or ignored (204) are skipped; any other response may be another server's.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ POLL_SECONDS = 10.0
 
 _OUR_ANSWERS = (202, 204)
 
-_LATE_SECONDS = 900.0
-"""How late an entry may come into GitHub's log: so far each look overlaps the last one."""
+_OVERLAP_SECONDS = 900.0
+"""How late an entry may appear in GitHub's log; each poll overlaps the last one by this much."""
 
 
 class ReconcileResult(Value):
-    """What a look into the log found: entries of interest, and triggers that we had missed."""
+    """The result of one poll: relevant entries, and triggers we had missed."""
 
-    looked_at: int
-    taken: int
+    inspected: int
+    accepted: int
 
 
 class Reconciler:
-    """Of all workers one at a time looks."""
+    """Polls GitHub's delivery log; only one worker does so at a time."""
 
     def __init__(
         self, database: Database, github: GitHubApp, queue: TriggerQueue, app: AppIdentity
@@ -56,7 +56,7 @@ class Reconciler:
         self._app = app
 
     async def keep_reconciling(self, seconds: float) -> None:
-        """At once, then again after so many seconds, until cancelled."""
+        """Reconcile now and then every `seconds`, until cancelled."""
         while True:
             try:
                 await self.reconcile()
@@ -65,29 +65,29 @@ class Reconciler:
             await asyncio.sleep(seconds)
 
     async def reconcile(self) -> ReconcileResult:
-        """Take in what the log has and we have not.
+        """Enqueue triggers that we missed.
 
-        Raises RetryableError when GitHub or the database is away, RefusedError when GitHub refuses
-        the App; what was taken in until then stays taken in.
+        Raises RetryableError when GitHub or the database is unavailable, GitHubRefusedError when
+        GitHub refuses the App. Triggers enqueued before the error stay enqueued.
         """
         async with self._database.alone("reconcile") as ours:
             if not ours:
-                return ReconcileResult(looked_at=0, taken=0)
+                return ReconcileResult(inspected=0, accepted=0)
             return await self._reconcile()
 
     async def _reconcile(self) -> ReconcileResult:
         began = time.time()
-        since = max(began - KEPT_SECONDS, await self._seen.complete_until() - _LATE_SECONDS)
-        missed = await self._not_seen(since)
-        taken = 0
-        # The log is newest first; people's words are heard in the order in which they were said.
+        since = max(began - KEPT_SECONDS, await self._seen.complete_until() - _OVERLAP_SECONDS)
+        missed = await self._missed(since)
+        accepted = 0
+        # The log is newest first; handle people's requests in the order they were made.
         for delivery in reversed(missed):
-            taken += await self._take_in(delivery)
+            accepted += await self._enqueue(delivery)
             await self._seen.saw(delivery.guid)
-        await self._seen.completed(began, forget_before=began - KEPT_SECONDS - _LATE_SECONDS)
-        return ReconcileResult(looked_at=len(missed), taken=taken)
+        await self._seen.completed(began, forget_before=began - KEPT_SECONDS - _OVERLAP_SECONDS)
+        return ReconcileResult(inspected=len(missed), accepted=accepted)
 
-    async def _not_seen(self, since: float) -> list[Delivery]:
+    async def _missed(self, since: float) -> list[Delivery]:
         found: dict[str, Delivery] = {}
         answered: set[str] = set()
         async for delivery in deliveries.recent(self._github, since=since):
@@ -99,8 +99,8 @@ class Reconciler:
                 found[delivery.guid] = delivery
         return [each for guid, each in found.items() if guid not in answered]
 
-    async def _take_in(self, delivery: Delivery) -> bool:
-        """Whether it held a trigger that we did not know."""
+    async def _enqueue(self, delivery: Delivery) -> bool:
+        """Enqueue a logged delivery; return whether it held an unknown trigger."""
         try:
             event = await deliveries.read(self._github, delivery)
             if event is None:

@@ -1,4 +1,4 @@
-"""Where Honk speaks: in the conversation, or in the thread of the line that it was asked about."""
+"""Where Honk replies: in the conversation, or in the thread of the line it was asked about."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ log = structlog.get_logger()
 async def say(
     client: RepositoryClient, trigger: Trigger, marker: str, text: str, *, fresh: bool = False
 ) -> None:
-    """Say something once: an answer where the question was asked.
+    """Reply once, where the question was asked.
 
-    Where the thread's first comment was deleted it is said in the conversation. `fresh` spares
-    looking for words that were certainly never tried before.
+    If the thread's first comment was deleted, reply in the conversation. `fresh` skips the search
+    for an earlier copy when there cannot be one.
     """
     comment = trigger.comment
     if comment is not None and comment.line is not None:
@@ -46,16 +46,16 @@ async def say(
 async def react(
     client: RepositoryClient, trigger: Trigger, reaction: Literal["eyes", "rocket", "confused"]
 ) -> None:
-    """Put a reaction on what asked: the comment, or the issue that was labeled."""
+    """React to the requesting comment, or to the labeled issue."""
     await decorate("a reaction", conversation.react(client, _subject(trigger), reaction))
 
 
 async def set_label(
     client: RepositoryClient, trigger: Trigger, label: str, *, waits: Sequence[float] = ()
 ) -> None:
-    """Put this state label on the subject, instead of any other and of the label that asked.
+    """Set this state label, replacing any other and the trigger label.
 
-    While GitHub is away it is tried again after each of the `waits`, in seconds.
+    While GitHub is unavailable, retry after each of `waits`, in seconds.
     """
     spent = trigger.label if trigger.label == labels.TRIGGER else None
 
@@ -68,10 +68,10 @@ async def set_label(
 
 
 async def decorate(what: str, part: Awaitable[object]) -> None:
-    """Do something that only decorates: a reaction, a label, a note on an earlier comment.
+    """Do something cosmetic: a reaction, a label, a note on an earlier comment.
 
-    Whatever GitHub says to it decides nothing: an App may lack the permission, a conversation may
-    be locked, and what is decorated may be gone.
+    Failures are only logged: the App may lack a permission, the conversation may be locked, and the
+    target may be gone.
     """
     try:
         await part

@@ -1,4 +1,4 @@
-"""The looks of `/honk doctor`: each by itself, with a token for no more than it needs."""
+"""The checks of `/honk doctor`, each independent and with a minimal token."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ from app.verify.verifiers import choose
 log = structlog.get_logger()
 
 _METADATA = {"metadata": "read"}
-_MOST_DELIVERIES = 100
-_LOOKS = 3
+_MAX_DELIVERIES = 100
+_POLLS = 3
 _SECONDS_BETWEEN = 2.0
-"""A workflow shows up some seconds after the push that started it."""
+"""A workflow run appears some seconds after the push that started it."""
 
 
-async def examine(services: Services, trigger: Trigger, policy: Policy) -> list[RepositoryFinding]:
-    """Look at everything. What cannot be looked at says so, and keeps nothing else back."""
-    looks = {
+async def check_repository(
+    services: Services, trigger: Trigger, policy: Policy
+) -> list[RepositoryFinding]:
+    """Run all checks. A failing check is reported as such and does not affect the others."""
+    checks = {
         "Permissions": _installation(services, trigger),
         "Deliveries": _deliveries(services),
         "Missed requests": _missed(services),
@@ -47,13 +49,15 @@ async def examine(services: Services, trigger: Trigger, policy: Policy) -> list[
         "Tests": _tests(services, trigger, policy),
         "Money today": _money(services, trigger, policy),
     }
-    found = await asyncio.gather(*(_look(about, look) for about, look in looks.items()))
+    found = await asyncio.gather(*(_run_check(about, check) for about, check in checks.items()))
     return [finding for findings in found for finding in findings]
 
 
-async def _look(about: str, look: Awaitable[list[RepositoryFinding]]) -> list[RepositoryFinding]:
+async def _run_check(
+    about: str, check: Awaitable[list[RepositoryFinding]]
+) -> list[RepositoryFinding]:
     try:
-        return await look
+        return await check
     except HonkError as problem:
         log.warning(log_events.REPOSITORY_CHECK_FAILED, about=about, why=str(problem))
         return [doctor_findings.not_seen(about, str(problem))]
@@ -68,14 +72,14 @@ async def _installation(services: Services, trigger: Trigger) -> list[Repository
 
 
 async def _deliveries(services: Services) -> list[RepositoryFinding]:
-    """GitHub's log of the whole App: the newest entries, and how they were answered."""
+    """The newest entries of the App's delivery log, and how they were answered."""
     now, seen, lost = time.time(), 0, 0
     last = None
     async for delivery in deliveries.recent(services.github, since=now - KEPT_SECONDS):
         last = last or delivery
         seen += 1
         lost += not 200 <= delivery.status_code < 300
-        if seen == _MOST_DELIVERIES:
+        if seen == _MAX_DELIVERIES:
             break
     if last is None:
         return doctor_findings.no_deliveries()
@@ -85,11 +89,11 @@ async def _deliveries(services: Services) -> list[RepositoryFinding]:
 
 async def _missed(services: Services) -> list[RepositoryFinding]:
     found = await services.reconciler.reconcile()
-    return doctor_findings.reconciled(found.looked_at, found.taken)
+    return doctor_findings.reconciled(found.inspected, found.accepted)
 
 
 async def _rules(services: Services, trigger: Trigger, policy: Policy) -> list[RepositoryFinding]:
-    """Of the default branch, and of a branch that Honk would make."""
+    """Rules of the default branch and of a branch that Honk would create."""
     client = await _client(services, trigger, _METADATA)
     findings = []
     ours = branch_name(policy, trigger.number, trigger.title)
@@ -101,14 +105,14 @@ async def _rules(services: Services, trigger: Trigger, policy: Policy) -> list[R
 
 
 async def _published(services: Services, trigger: Trigger) -> list[RepositoryFinding]:
-    """Whether the last published commit is signed, and what CI made of it."""
+    """Whether the last published commit is signed, and which workflows ran on it."""
     row = await services.runs.last_published(str(trigger.repository))
     if row is None or row.published_sha is None:
         return doctor_findings.nothing_published()
     sha = CommitSha(row.published_sha)
     signed, started = await asyncio.gather(
-        _look("Signed commits", _signed(services, trigger, sha)),
-        _look("CI on our pushes", _ci(services, trigger, sha)),
+        _run_check("Signed commits", _signed(services, trigger, sha)),
+        _run_check("CI on our pushes", _ci(services, trigger, sha)),
     )
     return [*signed, *started]
 
@@ -124,7 +128,8 @@ async def _ci(services: Services, trigger: Trigger, sha: CommitSha) -> list[Repo
 
 
 async def _hidden_ref(services: Services, trigger: Trigger) -> list[RepositoryFinding]:
-    """Make one at the default branch's head, see what it starts, and delete it."""
+    """Create a hidden ref at the default branch's head, see which workflows it starts, and delete
+    it."""
     client = await _client(services, trigger, WRITE_CODE)
     head = await repositories.branch_head(client, trigger.default_branch)
     if head is None:
@@ -144,10 +149,10 @@ async def _hidden_ref(services: Services, trigger: Trigger) -> list[RepositoryFi
 async def _started(
     services: Services, trigger: Trigger, head: CommitSha, before: frozenset[int] | None
 ) -> int | None:
-    """How many workflows run since then on our account at this commit."""
+    """How many new workflow runs our account has started at this commit."""
     if before is None:
         return None
-    for _ in range(_LOOKS):
+    for _ in range(_POLLS):
         await asyncio.sleep(_SECONDS_BETWEEN)
         found = await _runs_at(services, trigger, head)
         if found is None or found > before:
@@ -156,7 +161,7 @@ async def _started(
 
 
 async def _runs_at(services: Services, trigger: Trigger, head: CommitSha) -> frozenset[int] | None:
-    """The workflow runs on our account at a commit; None where these may not be seen."""
+    """Our account's workflow runs at a commit; None when the App may not see them."""
     try:
         found = await actions.runs_for_sha(await _client(services, trigger, READ_RUNS), head)
     except UserError:
@@ -166,7 +171,7 @@ async def _runs_at(services: Services, trigger: Trigger, head: CommitSha) -> fro
 
 
 async def _tests(services: Services, trigger: Trigger, policy: Policy) -> list[RepositoryFinding]:
-    """What would verify the default branch, told from its files alone."""
+    """The commands that would verify the default branch, derived from its files alone."""
     repo = trigger.repository
     token = await services.github.token(trigger.installation_id, repo, READ_CODE)
     remote = Remote(url=services.git_url(repo), token=token.get_secret_value())

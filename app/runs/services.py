@@ -1,4 +1,4 @@
-"""What the steps of a run work with, made once when the worker starts and handed down."""
+"""The services that a run's steps use, created once when the worker starts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from app.github.client import GitHubApp, RepositoryClient
 from app.github.exchange import ApiCall, Observe
 from app.runs.durable import ReleasableSemaphore
 from app.runs.graceful_shutdown import GracefulShutdown
-from app.runs.queue import INTAKE_AT_ONCE
+from app.runs.queue import INTAKE_CONCURRENCY
 from app.runs.reconcile import Reconciler
 from app.sandbox.bubblewrap import Sandbox
 from app.store.database import Database
@@ -45,7 +45,7 @@ from app.store.writes import Writes
 
 log = structlog.get_logger()
 
-# What each kind of step may do; a token is asked for with these and no more.
+# Token permissions of each kind of step; tokens are requested with exactly these.
 READ_CODE = {"contents": "read", "metadata": "read"}
 READ_RUNS = {"actions": "read", "metadata": "read"}
 READ_PULLS = {"contents": "read", "pull_requests": "read", "metadata": "read"}
@@ -67,20 +67,20 @@ _STOP_SECONDS = 0.3
 
 
 class StopRequests:
-    """Which live runs people asked to stop, as this worker knows it: half a second late at most."""
+    """Which live runs people asked to stop; this worker's view is at most half a second old."""
 
     def __init__(self) -> None:
         self._events: dict[str, asyncio.Event] = {}
 
     def of(self, run: RunId) -> asyncio.Event:
-        """Set as soon as somebody asks the run to stop."""
+        """The event that is set when somebody asks the run to stop."""
         return self._events.setdefault(run, asyncio.Event())
 
     def forget(self, run: RunId) -> None:
         self._events.pop(run, None)
 
     async def watch(self, runs: Runs) -> None:
-        """Look again and again, until cancelled."""
+        """Poll for stop requests until cancelled."""
         while True:
             if self._events:
                 await self._look(runs)
@@ -98,21 +98,23 @@ class StopRequests:
 
 
 class KeyedLocks:
-    """One at a time, of what several runs may want at once, such as one base's results."""
+    """Locks by key, for work that several runs may need at once, such as a base commit's
+    results."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def only_one(self, key: str, stop: asyncio.Event) -> AsyncIterator[bool]:
-        """Nobody else of this worker is within the context for that key.
+        """Hold the lock for that key within this worker.
 
-        False where `stop` came first: somebody may be, and what is theirs is to be left alone.
+        Yields False when `stop` was set first: another run may hold the lock, so leave its work
+        alone.
         """
-        # There for as long as somebody has it or waits for it: whoever waits while it is given
-        # back does not have it yet, and who comes next must wait for them.
+        # Weakly held: the lock lives while someone holds or awaits it, so a late arrival always
+        # queues behind current waiters.
         lock = self._locks.setdefault(key, asyncio.Lock())
-        if not await _won(lock, stop):
+        if not await _acquire(lock, stop):
             yield False
             return
         try:
@@ -121,24 +123,24 @@ class KeyedLocks:
             lock.release()
 
 
-async def _won(lock: asyncio.Lock, stop: asyncio.Event) -> bool:
-    """Wait for the lock, unless the stop comes first; who is cancelled does not have it either."""
-    winning = asyncio.ensure_future(lock.acquire())
+async def _acquire(lock: asyncio.Lock, stop: asyncio.Event) -> bool:
+    """Acquire the lock unless `stop` is set first. A cancelled caller does not hold it either."""
+    acquiring = asyncio.ensure_future(lock.acquire())
     stopped = asyncio.ensure_future(stop.wait())
-    ours = False
+    acquired = False
     try:
-        await asyncio.wait({winning, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        ours = winning.done() and not stop.is_set()
-        return ours
+        await asyncio.wait({acquiring, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        acquired = acquiring.done() and not stop.is_set()
+        return acquired
     finally:
         stopped.cancel()
-        # What cannot be called off any more has been won.
-        if not ours and not winning.cancel():
+        # If it is too late to cancel, the lock was acquired.
+        if not acquired and not acquiring.cancel():
             lock.release()
 
 
 class StatusEdits:
-    """When each run's status comment was last edited, and what it told, in this worker."""
+    """When this worker last edited each run's status comment, and which warnings that showed."""
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
@@ -148,20 +150,20 @@ class StatusEdits:
     def is_due(self, run: str) -> bool:
         return time.monotonic() - self._last.get(run, -_EDIT_SECONDS) >= _EDIT_SECONDS
 
-    def made(self, run: str, warned: frozenset[str] = frozenset()) -> None:
-        """It was edited, and these warnings stood in it."""
+    def record_edit(self, run: str, warned: frozenset[str] = frozenset()) -> None:
+        """Record an edit that showed these warnings."""
         self._last[run] = time.monotonic()
         self._warned[run] = warned
 
-    def is_news(self, run: str, warned: frozenset[str]) -> bool:
-        """Whether a warning is due that the last edit did not hold."""
+    def has_new_warning(self, run: str, warned: frozenset[str]) -> bool:
+        """Whether there is a warning that the last edit did not show."""
         return not warned <= self._warned.get(run, frozenset())
 
-    def worked(self, run: str, seconds: float) -> None:
-        """How long the agent has worked until now."""
+    def record_work_time(self, run: str, seconds: float) -> None:
+        """Record how long the agent has worked so far, in seconds."""
         self._seconds[run] = seconds
 
-    def seconds(self, run: str) -> float:
+    def work_seconds(self, run: str) -> float:
         return self._seconds.get(run, 0.0)
 
     def forget(self, run: str) -> None:
@@ -170,31 +172,31 @@ class StatusEdits:
 
 
 class BlockedHosts:
-    """What the set-ups of each run were not let through to, in this worker."""
+    """Hosts that each run's setup was blocked from reaching, in this worker."""
 
     def __init__(self) -> None:
-        self._tried: dict[str, dict[tuple[str, str], int]] = {}
+        self._blocked: dict[str, dict[tuple[str, str], int]] = {}
 
-    def note(self, run: str, tried: Sequence[BlockedHost]) -> None:
-        """The same place counts as often as the set-up that tried it most."""
-        known = self._tried.setdefault(run, {})
-        for each in tried:
+    def note(self, run: str, blocked: Sequence[BlockedHost]) -> None:
+        """Record blocked requests. A host's count is the highest of any single setup."""
+        known = self._blocked.setdefault(run, {})
+        for each in blocked:
             what = (each.host, each.why)
             known[what] = max(known.get(what, 0), each.count)
 
     def of(self, run: str) -> tuple[BlockedHost, ...]:
-        known = self._tried.get(run, {})
+        known = self._blocked.get(run, {})
         return tuple(
             BlockedHost(host=host, why=why, count=count) for (host, why), count in known.items()
         )
 
     def forget(self, run: str) -> None:
-        self._tried.pop(run, None)
+        self._blocked.pop(run, None)
 
 
 @dataclass(frozen=True)
 class Services:
-    """The worker's parts. The sandbox's and the model's adapters are chosen by the operator."""
+    """The worker's services. The operator's settings choose the sandbox and model adapters."""
 
     database: Database
     runs: Runs
@@ -203,7 +205,7 @@ class Services:
     pending: PendingRequests
     writes: Writes
     images: Images
-    supply: ExternalCache
+    external_cache: ExternalCache
     reports: Reports
     github: GitHubApp
     reconciler: Reconciler
@@ -216,21 +218,25 @@ class Services:
     model_id: str
     model_id_max: str
     scratch: Path
-    kept: Path  # where work stays that GitHub does not take
-    public_url: str = ""  # where people find the pages, without a slash; empty where nowhere
+    local_bundles: Path  # local copies of work that GitHub refuses
+    public_url: str = ""  # base URL of the pages without trailing slash; empty when unset
     retention: Retention = field(default_factory=Retention)
-    usd_per_day: float | None = None  # the operator's ceiling for all repositories together
-    usd_per_day_installation: float | None = None  # and for those of one installation
-    credentials: tuple[str, ...] = field(default=(), repr=False)  # never to be found in any work
+    usd_per_day: float | None = None  # the operator's limit for all repositories together
+    usd_per_day_installation: float | None = None  # and for each installation
+    credentials: tuple[str, ...] = field(
+        default=(), repr=False
+    )  # must never appear in published work
     locks: KeyedLocks = field(default_factory=KeyedLocks)
     edits: StatusEdits = field(default_factory=StatusEdits)
     stops: StopRequests = field(default_factory=StopRequests)
-    hearing: ReleasableSemaphore = field(
-        default_factory=lambda: ReleasableSemaphore(INTAKE_AT_ONCE)
+    intake_semaphore: ReleasableSemaphore = field(
+        default_factory=lambda: ReleasableSemaphore(INTAKE_CONCURRENCY)
     )
-    places: dict[RunId, QueuePosition] = field(default_factory=dict)  # in the queue, as last told
-    tried: BlockedHosts = field(default_factory=BlockedHosts)
-    shift: GracefulShutdown = field(default_factory=GracefulShutdown)
+    queue_positions: dict[RunId, QueuePosition] = field(
+        default_factory=dict
+    )  # in the queue, as last told
+    blocked_hosts: BlockedHosts = field(default_factory=BlockedHosts)
+    shutdown: GracefulShutdown = field(default_factory=GracefulShutdown)
     _calls: dict[RunId, Counter[str]] = field(default_factory=dict)
     _written: Counter[int] = field(default_factory=Counter)
 
@@ -245,19 +251,19 @@ class Services:
         )
 
     async def remote(self, run: RunInput, permissions: Mapping[str, str]) -> Remote:
-        """The repository as git reaches it, by the name that it has now."""
+        """The repository's git remote, by its current name."""
         self.github.know(run.trigger.repository, run.trigger.repository_id)
         installation, repo = run.trigger.installation_id, run.trigger.repository
         token = await self.github.token(installation, repo, permissions)
         return Remote(
             url=self.git_url(self.github.present_name(repo)),
             token=token.get_secret_value(),
-            # The next token is another one, and tells its new name.
+            # A new token comes with the repository's new name.
             outdated=lambda: self.github.drop_token(installation, repo, permissions, token),
         )
 
-    async def talker(self, trigger: Trigger) -> RepositoryClient:
-        """A client for hearing and answering; its calls are counted with the trigger's run."""
+    async def comment_client(self, trigger: Trigger) -> RepositoryClient:
+        """A client for intake and replies; its calls are counted with the trigger's run."""
         return await self.github.repository(
             trigger.installation_id,
             trigger.repository,
@@ -266,31 +272,33 @@ class Services:
         )
 
     def model_named(self, name: str) -> str | None:
-        """The model that a person may name: one of the operator's two, or what it is called."""
+        """The model for a name: `max`, `normal` or one of the operator's two model ids; else
+        None."""
         known = {"max": self.model_id_max, "normal": self.model_id}
         known |= {model: model for model in (self.model_id, self.model_id_max)}
         return known.get(name.lower())
 
     async def bot_login(self) -> str:
-        """The account that our comments, labels and commits come from."""
+        """The account of our comments, labels and commits."""
         return f"{await self.github.slug()}[bot]"
 
     def git_url(self, repo: RepoName) -> str:
         return f"{self.github.server_url}/{repo}.git"
 
     def counting(self, run: RunId, installation: int) -> Observe:
-        """Counts calls to GitHub with the run, until `save_counts` writes them down."""
+        """An observer that counts calls to GitHub per run until `save_counts` stores them."""
 
         def count(call: ApiCall) -> None:
             self._calls.setdefault(run, Counter())[_COLUMNS[call.kind]] += 1
-            # Edits of the status comment were taken out of the bucket before they were made.
+            # Status comment edits were already taken from the write budget before they were made.
             if call.kind == "api" and call.writes:
                 self._written[installation] += 1
 
         return count
 
     async def save_counts(self, run: RunId) -> None:
-        """Add the calls counted since last time to the run's row, and writes to their bucket."""
+        """Add the calls counted since the last time to the run's row, and the writes to their
+        budget."""
         counted = self._calls.pop(run, None)
         if counted:
             await self.runs.count_calls(run, counted)

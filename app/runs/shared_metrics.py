@@ -1,6 +1,6 @@
-"""What all processes together can tell of themselves at this moment, read from the database.
+"""Metrics of all processes together, read from the database.
 
-Every process tells the same, so take it from one of them, or the largest of all.
+Every process reports the same values: scrape one of them, or take the maximum.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _COUNTERS = (
 
 
 async def shared_metrics(database: Database, queue: TriggerQueue) -> list[Metric]:
-    """The figures, as Prometheus has them. Raises RetryableError while the database is away."""
-    rows, oldest = await asyncio.gather(database.run(_read), queue.oldest())
+    """The metrics. Raises RetryableError while the database is unavailable."""
+    rows, oldest = await asyncio.gather(database.run(_read), queue.oldest_enqueued_at())
     return [*_gauges(rows, oldest), *_counters(rows["totals"]), _phases(rows["totals"])]
 
 

@@ -1,7 +1,7 @@
-"""What concerns a run without a person's words: buttons, other Apps' checks, pushes, the end.
+"""Events about a run that are not requests in text: buttons, other Apps' checks, pushes, closing.
 
-Each becomes a trigger on the run's subject, with the snapshot that the run was made from, and goes
-the way of every trigger: permission, policy, command.
+Each becomes a trigger on the run's subject, based on the run's original trigger, and is handled
+like any other: permission, policy, command.
 """
 
 from __future__ import annotations
@@ -31,43 +31,43 @@ from app.store.runs import RunRow
 
 log = structlog.get_logger()
 
-_END_SECONDS = 120
+_END_POLLS = 120
 _GITHUB_CLOSES_SECONDS = 5.0
 
 
 class ResolveResult(Value):
-    """The trigger that a signal stands for; none where it concerns no run of ours."""
+    """The trigger that a signal becomes; None when it is about no run of ours."""
 
     trigger: Trigger | None = None
 
 
 async def handle_signal(services: Services, signal: Signal, tries: int = 0) -> None:
-    """Find the run that the signal is about, and do what follows.
+    """Find the signal's run and handle the resulting trigger.
 
-    `tries` is how often it was tried before, in vain.
+    `tries` counts earlier attempts to handle it that failed.
     """
     structlog.contextvars.bind_contextvars(trigger=signal.id)
     found = ResolveResult()
     try:
         if signal.kind == "closed":
-            await durable.step("the end", NoResult, lambda: _end(services, signal))
+            await durable.step("the end", NoResult, lambda: _handle_close(services, signal))
         else:
             found = await durable.step("resolve", ResolveResult, lambda: _resolve(services, signal))
     except (UserError, InternalError) as problem:
-        await pending.put_off(services, signal, problem)
+        await pending.defer(services, signal, problem)
         return
     if found.trigger is not None:
-        # It has the signal's own id.
+        # The trigger has the signal's id, so this also clears the signal's pending entry.
         await dispatch.dispatch(services, found.trigger, tries)
         return
     if signal.kind != "closed":
         log.info(log_events.SIGNAL_IGNORED, kind=signal.kind)
     if tries:
-        await pending.taken_in(services, signal)
+        await pending.mark_handled(services, signal)
 
 
 async def _resolve(services: Services, signal: Signal) -> ResolveResult:
-    row = await _row(services, signal)
+    row = await _find_run(services, signal)
     if row is None:
         return ResolveResult()
     trigger = row.input.trigger
@@ -78,36 +78,36 @@ async def _resolve(services: Services, signal: Signal) -> ResolveResult:
         case "rerun":
             return await _trigger(services, signal, row, "button", "retry", on_pull=False)
         case "pushed":
-            if await _went_on_top(services, signal):
+            if await _is_superseded(services, signal):
                 return ResolveResult()
             return await _trigger(services, signal, row, "unasked", "test", on_pull=True)
         case _:
-            # A quick check fails before the run has told its end, or even opened the pull request.
+            # A fast check can fail before the run has ended or even opened the pull request.
             if row.finished_at is None:
-                await _until_ended(services, row.subject)
+                await _wait_until_ended(services, row.subject)
                 row = await services.runs.get(row.id)
-            # On behalf of who asked for the run, whose permission is looked up once more.
+            # On behalf of the run's requester, whose permission is checked again.
             asked = signal.model_copy(update={"actor": trigger.actor})
             return await _trigger(services, asked, row, "unasked", "fix", on_pull=True)
 
 
-async def _went_on_top(services: Services, signal: Signal) -> bool:
-    """Whether a run that was at work has put its own commit, which it judged, over the push."""
+async def _is_superseded(services: Services, signal: Signal) -> bool:
+    """Whether a live run put its own verified commit on top of the push."""
     assert signal.number is not None
     subject = subject_key(signal.repository, signal.number)
     if not await services.runs.alive_on(subject):
         return False
-    await _until_ended(services, subject)
+    await _wait_until_ended(services, subject)
     client = await services.github.repository(signal.installation_id, signal.repository, READ_PULLS)
     head = (await pulls.pull_request(client, signal.number)).head_sha
     rows = await services.runs.of_pull(str(signal.repository), signal.number)
     return any(row.published_sha == head for row in rows)
 
 
-async def _row(services: Services, signal: Signal) -> RunRow | None:
+async def _find_run(services: Services, signal: Signal) -> RunRow | None:
     repository = str(signal.repository)
     if signal.run:
-        # `honk / run` carries the attempt besides the run.
+        # `honk / run` has the external id `<run>.<attempt>`.
         row = await services.runs.find(signal.run.partition(".")[0])
         return row if row and row.repository == repository else None
     if signal.kind == "pushed" and signal.number is not None:
@@ -126,7 +126,7 @@ async def _trigger(
     *,
     on_pull: bool,
 ) -> ResolveResult:
-    """The run's own trigger once more, asked by somebody else, with the labels of today."""
+    """The run's trigger again, with the signal's actor and the subject's current labels."""
     before = row.input.trigger
     number = row.pull_number if on_pull and row.pull_number else row.number
     client = await services.github.repository(
@@ -157,10 +157,10 @@ async def _trigger(
     )
 
 
-async def _end(services: Services, signal: Signal) -> NoResult:
-    """The subject is closed or gone: its run ends, and what only the run needed goes.
+async def _handle_close(services: Services, signal: Signal) -> NoResult:
+    """Handle a closed or deleted subject: stop its run, and delete its hidden refs.
 
-    Only somebody with rights can merge, transfer or delete; closing is everybody's for their own.
+    Only people with rights can merge, transfer or delete; anybody can close their own issue.
     """
     assert signal.number is not None
     subject = subject_key(signal.repository, signal.number)
@@ -171,7 +171,7 @@ async def _end(services: Services, signal: Signal) -> NoResult:
     problem, _ = messages.refusals.subject_closed(signal.number, signal.action)
     for row in alive:
         await services.runs.ask_to_stop(row.id, signal.actor.login, problem)
-    await _until_ended(services, subject)
+    await _wait_until_ended(services, subject)
     if not published:
         return NoResult()
     client = await services.github.repository(
@@ -180,14 +180,14 @@ async def _end(services: Services, signal: Signal) -> NoResult:
     rows = {row.id: row for row in (*published, *await services.runs.of_subject(subject))}
     for row in rows.values():
         if not _holds_the_only_copy(row):
-            await _remove(client, row)
+            await _delete_hidden_ref(client, row)
     if signal.action == "merged":
-        await _close_the_issue(client, published[0])
+        await _close_issue(client, published[0])
     return NoResult()
 
 
-async def _until_ended(services: Services, subject: str) -> None:
-    for _ in range(_END_SECONDS):
+async def _wait_until_ended(services: Services, subject: str) -> None:
+    for _ in range(_END_POLLS):
         if not await services.runs.alive_on(subject):
             return
         async with durable.released():
@@ -195,21 +195,22 @@ async def _until_ended(services: Services, subject: str) -> None:
 
 
 def _holds_the_only_copy(row: RunRow) -> bool:
-    """A run that ended with its subject says where its work is kept: here, without a branch."""
+    """Whether the hidden ref is the only copy: the run was stopped by the closing and published
+    nothing."""
     return row.outcome is Outcome.STOPPED and bool(row.stop_why) and row.published_sha is None
 
 
-async def _remove(client: RepositoryClient, row: RunRow) -> None:
+async def _delete_hidden_ref(client: RepositoryClient, row: RunRow) -> None:
     try:
         await commits.delete_ref(client, hidden_ref(row.id))
     except HonkError as problem:
         log.warning(log_events.HIDDEN_REF_NOT_DELETED, run=row.id, why=str(problem))
 
 
-async def _close_the_issue(client: RepositoryClient, row: RunRow) -> None:
-    """GitHub closes it by keyword, but not with every merge; what was meant is done.
+async def _close_issue(client: RepositoryClient, row: RunRow) -> None:
+    """Close the issue after a merge, since GitHub's keyword does not work for every merge.
 
-    Only for a merge into the default branch, as with the keyword.
+    As with the keyword, only for a merge into the default branch.
     """
     trigger = row.input.trigger
     if trigger.is_pull_request or row.input.base_branch != trigger.default_branch:

@@ -1,4 +1,4 @@
-"""The three ends of every command that asks for work: a run starts, goes on, or nothing starts."""
+"""The three outcomes of a command that requests work: start a run, resume one, or refuse."""
 
 from __future__ import annotations
 
@@ -27,17 +27,14 @@ from app.runs.services import Services
 
 
 class BudgetLeft(Value):
-    """Money that the day has left, in US dollars, and whose limit that is."""
+    """US dollars left today, and whose limit that is."""
 
     usd: float
     of: Literal["repository", "installation", "operator"]
 
 
 class DailyBudget(Value):
-    """US dollars that the day has left: of the operator's limits, and of the policy's.
-
-    None where there is no limit.
-    """
+    """US dollars left today under the operator's limits and the policy's; None without a limit."""
 
     everywhere: float | None
     installation: float | None
@@ -45,7 +42,7 @@ class DailyBudget(Value):
 
 
 class ExtendResult(Value):
-    """A run as its next attempt is asked to do it."""
+    """A run as updated for its next attempt."""
 
     run: RunInput
 
@@ -53,18 +50,20 @@ class ExtendResult(Value):
 async def start(
     services: Services, trigger: Trigger, run: RunInput, *, fixing: bool = False
 ) -> None:
-    """Show that it was heard, read what belongs to it, and put the first attempt in the queue.
+    """Acknowledge the request, collect its context, and queue the first attempt.
 
-    `fixing`: the failing checks of the pull request are what it is about.
+    `fixing` means that the run is about the pull request's failing checks.
     """
-    if await _may_not(services, trigger):
+    if await _is_refused(services, trigger):
         return
     if run.mode != "test":
-        left = await durable.step("count the day's money", BudgetLeft, lambda: _left(services, run))
+        left = await durable.step(
+            "count the day's money", BudgetLeft, lambda: _budget_left(services, run)
+        )
         if left.usd <= 0:
             await refuse(services, trigger, messages.refusals.daily_budget_spent(left.of))
             return
-        run = _within(run, left.usd)
+        run = _cap_budget(run, left.usd)
     await durable.step("acknowledge", NoResult, lambda: intake.acknowledge(services, run))
     gathered = run
     if not run.quiet:
@@ -79,8 +78,8 @@ async def start(
     )
 
 
-async def _left(services: Services, run: RunInput) -> BudgetLeft:
-    """What may still be spent today: by the policy here, by the operator everywhere."""
+async def _budget_left(services: Services, run: RunInput) -> BudgetLeft:
+    """The smallest budget left today, of the policy's and the operator's limits."""
     day = await budget_left_today(services, run.policy, run.trigger)
     limits = [
         BudgetLeft(usd=float("1e9") if day.everywhere is None else day.everywhere, of="operator"),
@@ -95,7 +94,7 @@ async def _left(services: Services, run: RunInput) -> BudgetLeft:
 
 
 async def budget_left_today(services: Services, policy: Policy, trigger: Trigger) -> DailyBudget:
-    """What the day (in UTC) has left of each limit."""
+    """What is left of each limit today (UTC)."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
     spent = services.runs.spent_since
     operator, installation = services.usd_per_day, services.usd_per_day_installation
@@ -109,15 +108,15 @@ async def budget_left_today(services: Services, policy: Policy, trigger: Trigger
     return DailyBudget(everywhere=operator, installation=installation, repository=repository)
 
 
-def _within(run: RunInput, usd: float) -> RunInput:
-    """The run with no more money than the day has left."""
+def _cap_budget(run: RunInput, usd: float) -> RunInput:
+    """The run with its budget capped at what is left today."""
     budget = run.policy.budget
     capped = budget.model_copy(update={"usd": min(budget.usd, usd)})
     return run.model_copy(update={"policy": run.policy.model_copy(update={"budget": capped})})
 
 
-async def _may_not(services: Services, trigger: Trigger) -> bool:
-    """Where nothing may start, that is said."""
+async def _is_refused(services: Services, trigger: Trigger) -> bool:
+    """Refuse the request if the subject is on hold or closed; return whether it was refused."""
     if labels.HOLD in trigger.labels:
         await refuse(services, trigger, messages.refusals.on_hold())
         return True
@@ -131,26 +130,28 @@ async def resume(
     services: Services,
     trigger: Trigger,
     policy: Policy,
-    standing: SubjectState,
+    state: SubjectState,
     *,
     said: str = "",
     carry_out: bool = False,
     trusted: CommitSha | None = None,
 ) -> None:
-    """The next attempt, with a person's words when there are any.
+    """Start the run's next attempt, with a person's message if there is one.
 
-    `carry_out`: the run has made a plan, and now does what it says. `trusted`: the commit of a
-    fork on which its work may be pushed.
+    `carry_out` executes the plan that the run made. `trusted` is the fork's commit on which the
+    work may be pushed.
     """
-    if await _may_not(services, trigger):
+    if await _is_refused(services, trigger):
         return
-    assert standing.run is not None
-    row = await durable.step("look at the run", ExtendResult, lambda: _as_it_is(services, standing))
-    left = await durable.step("count the day's money", BudgetLeft, lambda: _left(services, row.run))
+    assert state.run is not None
+    row = await durable.step("look at the run", ExtendResult, lambda: _load_run(services, state))
+    left = await durable.step(
+        "count the day's money", BudgetLeft, lambda: _budget_left(services, row.run)
+    )
     if left.usd <= 0:
         await refuse(services, trigger, messages.refusals.daily_budget_spent(left.of))
         return
-    run, attempt = standing.run, standing.attempt + 1
+    run, attempt = state.run, state.attempt + 1
     if said:
         await durable.step(
             "hear", DeliveredMessage, lambda: intake.deliver_message(services, trigger, run, said)
@@ -166,13 +167,13 @@ async def resume(
     await enqueue_attempt(extended.run, attempt)
 
 
-async def _as_it_is(services: Services, standing: SubjectState) -> ExtendResult:
-    assert standing.run is not None
-    return ExtendResult(run=(await services.runs.get(standing.run)).input)
+async def _load_run(services: Services, state: SubjectState) -> ExtendResult:
+    assert state.run is not None
+    return ExtendResult(run=(await services.runs.get(state.run)).input)
 
 
 async def refuse(services: Services, trigger: Trigger, told: tuple[str, str]) -> None:
-    """Say why nothing starts, and what to do."""
+    """Comment why nothing starts, and what to do."""
     await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *told))
 
 
@@ -184,7 +185,8 @@ async def _extend(
     carries_out: int | None,
     trusted: CommitSha | None,
 ) -> ExtendResult:
-    """What the run has used, and on top of it one more budget of the policy, or what was asked."""
+    """Set the budget to what the run has used plus one more budget of the policy, or the requested
+    one."""
     row = await services.runs.get(run)
     used, more = row.input.policy.budget, policy.budget
     asked = trigger.command.arguments.budget_usd if trigger.command else None

@@ -1,7 +1,7 @@
-"""The nightly clean-up: history that is old, and caches that nobody used or that are too many.
+"""The nightly cleanup of old history and unused caches.
 
-The database is cleaned by one worker, each machine's disk by one of the workers on it. What a live
-run needs is never touched.
+One worker cleans the database, and one worker per machine cleans its disk. Nothing that a live run
+needs is deleted.
 """
 
 from __future__ import annotations
@@ -34,44 +34,45 @@ from app.store.history import History
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 600.0
+POLL_SECONDS = 600.0
 
 _MARK = "cleaned"
-_AT_ONCE = 500
-_LEAST_FREE_BYTES = 2 << 30
-_YOUNG_SECONDS = 3600.0
+_BATCH_SIZE = 500
+_MIN_FREE_BYTES = 2 << 30
+_RECENT_SECONDS = 3600.0
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
-_HEARD = [queue.INTAKE, queue.SIGNAL]
+_REQUESTS = [queue.INTAKE, queue.SIGNAL]
 
 Drop = Callable[[], Awaitable[None]]
 
 
 async def keep_clean(services: Services, home: Path) -> None:
-    """Until cancelled: look often whether a night has begun, or the disk is nearly full."""
+    """Until cancelled: check regularly whether the nightly cleanup is due or the disk is nearly
+    full."""
     while True:
-        async with _apart("database"):
+        async with _isolated("database"):
             await clean_database(services)
-        async with _apart("disk"):
+        async with _isolated("disk"):
             await clean_disk(services, home)
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 @asynccontextmanager
-async def _apart(part: str) -> AsyncIterator[None]:
-    """One part of the clean-up: what it stumbles over holds up none of the others."""
+async def _isolated(part: str) -> AsyncIterator[None]:
+    """Isolate one part of the cleanup: its failure does not stop the other parts."""
     try:
         yield
     except (HonkError, OSError, DBAPIError) as problem:
         log.warning(log_events.CLEANUP_PART_WAITING, part=part, why=str(problem))
     except Exception:
-        # The least of what a worker does: nothing here may end the rest.
+        # Cleanup is the least important thing a worker does, so no error in it may propagate.
         log.exception(log_events.CLEANUP_PART_FAILED, part=part)
 
 
 async def clean_database(services: Services) -> None:
-    """Forget what is old, if nobody has since the night began.
+    """Delete old history unless a worker already did so tonight.
 
-    Raises RetryableError while the database is away.
+    Raises RetryableError while the database is unavailable.
     """
     history, now = History(services.database), time.time()
     if not rules.is_due(await history.marked(_MARK), now):
@@ -87,14 +88,15 @@ async def clean_database(services: Services) -> None:
 
 
 def _forget_workflows(services: Services, kept: Retention, now: float) -> int:
-    """The engine's records: those of requests last, since by them one is known that comes again."""
+    """Delete DBOS's records. Requests' records go last, because they detect repeated deliveries."""
     with queue.client(services.database) as engine:
         attempts = forget_named(engine, [queue.ATTEMPT], kept.forgotten_before(now))
-        return attempts + forget_named(engine, _HEARD, kept.unknown_before(now))
+        return attempts + forget_named(engine, _REQUESTS, kept.unknown_before(now))
 
 
 def forget_named(engine: DBOSClient, names: list[str], before: float) -> int:
-    """Delete the engine's records of workflows that began before then and have ended; how many."""
+    """Delete DBOS's records of workflows that were created before then and have ended; return how
+    many."""
     moment = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(before))
     total = 0
     while True:
@@ -102,25 +104,25 @@ def forget_named(engine: DBOSClient, names: list[str], before: float) -> int:
             name=names,
             status=_ENDED,
             end_time=moment,
-            limit=_AT_ONCE,
+            limit=_BATCH_SIZE,
             load_input=False,
             load_output=False,
         )
         engine.delete_workflows([each.workflow_id for each in old])
         total += len(old)
-        if len(old) < _AT_ONCE:
+        if len(old) < _BATCH_SIZE:
             return total
 
 
 async def clean_disk(services: Services, home: Path) -> None:
-    """Drop caches of this machine, if none of its workers has since the night began.
+    """Delete this machine's unused caches unless one of its workers already did so tonight.
 
-    Where the disk is nearly full nobody waits for the night, and all of them go. Raises
-    RetryableError while the database is away.
+    When the disk is nearly full, delete all of them at once. Raises RetryableError while the
+    database is unavailable.
     """
-    with _only_here(home / ".cleaned") as last:
+    with _machine_lock(home / ".cleaned") as last:
         now = time.time()
-        full = shutil.disk_usage(home).free < _LEAST_FREE_BYTES
+        full = shutil.disk_usage(home).free < _MIN_FREE_BYTES
         due = last is not None and rules.is_due(last, now)
         if last is None or not (due or full):
             return
@@ -129,15 +131,15 @@ async def clean_disk(services: Services, home: Path) -> None:
         busy = {repository.lower() for repository in live.values()}
         dropped = await _drop_caches(services, busy, now, full=full)
         if due:
-            async with _apart("mirrors"):
-                await _tidy_mirrors(services, busy)
+            async with _isolated("mirrors"):
+                await _prune_mirrors(services, busy)
             os.utime(home / ".cleaned", (now, now))
-    log.info(log_events.DISK_CLEANED, left_over=left, caches=dropped)
+    log.info(log_events.DISK_CLEANED, leftovers=left, caches=dropped)
 
 
 @contextmanager
-def _only_here(path: Path) -> Iterator[float | None]:
-    """When this was last done here; None while another process of this machine does it."""
+def _machine_lock(path: Path) -> Iterator[float | None]:
+    """Yield the time of this machine's last cleanup; None while another process is cleaning."""
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
     with path.open("a") as file:
@@ -150,39 +152,41 @@ def _only_here(path: Path) -> Iterator[float | None]:
 
 
 async def _clear_leftovers(services: Services, home: Path, live: set[str], now: float) -> int:
-    """What killed workers left: workspaces, half-made snapshots, reports; and old bundles."""
+    """Delete leftovers of killed workers (workspaces, partial snapshots, reports) and old
+    bundles."""
     left = 0
-    async with _apart("workspaces"):
-        before = now - _YOUNG_SECONDS
+    async with _isolated("workspaces"):
+        before = now - _RECENT_SECONDS
         left = await services.workspaces.clear(lambda name: name[:ID_LENGTH] in live, before=before)
-    for part in (services.snapshots, services.mirrors, services.supply):
-        async with _apart(type(part).__name__.lower()):
+    for part in (services.snapshots, services.mirrors, services.external_cache):
+        async with _isolated(type(part).__name__.lower()):
             await asyncio.to_thread(part.clear, before=now - DAY)
-    async with _apart("bundles"):
+    async with _isolated("bundles"):
         forgotten = services.retention.forgotten_before(now)
-        bundles = older(services.kept.glob("*.bundle"), forgotten)
+        bundles = older(services.local_bundles.glob("*.bundle"), forgotten)
         await asyncio.to_thread(removed, bundles)
     for pattern in ("report-*", GRAVES):
-        async with _apart("reports"):
+        async with _isolated("reports"):
             folders = older((home / "scratch").glob(pattern), now - DAY)
             await asyncio.to_thread(removed, folders)
     return left
 
 
-async def _tidy_mirrors(services: Services, busy: set[str]) -> None:
-    """Pins go with the run that they were for; until it is forgotten, somebody may continue it."""
+async def _prune_mirrors(services: Services, busy: set[str]) -> None:
+    """Delete pins of deleted runs; until then somebody may continue the run."""
     for repo, used in services.mirrors.known():
         if str(repo) in busy or used < time.time() - 2 * DAY:
             continue
         known = await services.runs.ids_in(str(repo))
         try:
-            await services.mirrors.tidy_up(repo, functools.partial(_is_of, known))
+            await services.mirrors.tidy_up(repo, functools.partial(_belongs_to, known))
         except HonkError as problem:
             log.warning(log_events.MIRROR_NOT_PRUNED, repository=str(repo), why=str(problem))
 
 
-def _is_of(runs: Collection[str], pin: str) -> bool:
-    """Whether a pin is one of these runs': `<run id>-base`, or `workspaces/<run id>.../tree`."""
+def _belongs_to(runs: Collection[str], pin: str) -> bool:
+    """Whether a pin belongs to one of these runs: `<run id>-base`, or `workspaces/<run
+    id>.../tree`."""
     return pin.removeprefix("workspaces/")[:ID_LENGTH] in runs
 
 
@@ -193,14 +197,14 @@ async def _drop_caches(services: Services, busy: set[str], now: float, *, full: 
     caches = await asyncio.to_thread(_caches, services, busy)
     dropped = rules.to_drop(caches, kept, now)
     for each in dropped:
-        async with _apart("caches"):
+        async with _isolated("caches"):
             await each.what()
     return len(dropped)
 
 
 def _caches(services: Services, busy: set[str]) -> list[Cached[Drop]]:
-    """Every cache that no live run needs."""
-    mirrors, snapshots, supply = services.mirrors, services.snapshots, services.supply
+    """The caches that no live run needs."""
+    mirrors, snapshots, external = services.mirrors, services.snapshots, services.external_cache
 
     def of_mirror(repo: RepoName) -> Drop:
         return lambda: mirrors.drop(repo)
@@ -208,8 +212,8 @@ def _caches(services: Services, busy: set[str]) -> list[Cached[Drop]]:
     def of_snapshot(folder: Path) -> Drop:
         return lambda: asyncio.to_thread(snapshots.drop, folder)
 
-    def of_supply(folder: Path) -> Drop:
-        return lambda: asyncio.to_thread(supply.drop, folder)
+    def of_external(folder: Path) -> Drop:
+        return lambda: asyncio.to_thread(external.drop, folder)
 
     return [
         *(
@@ -219,15 +223,16 @@ def _caches(services: Services, busy: set[str]) -> list[Cached[Drop]]:
         ),
         *(Cached(of_snapshot(folder), used, size) for folder, used, size in snapshots.known()),
         *(
-            Cached(of_supply(folder), used, _size(folder))
-            for repo, folder, used in supply.known()
+            Cached(of_external(folder), used, _size(folder))
+            for repo, folder, used in external.known()
             if str(repo) not in busy
         ),
     ]
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files below it. What vanishes meanwhile takes no room."""
+    """The total size of a folder's files, in bytes. Files that vanish during the walk count as
+    zero."""
     total = 0
     for path, _, files in os.walk(folder):
         for name in files:

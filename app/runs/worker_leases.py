@@ -1,18 +1,19 @@
-"""Which workers are alive, and who goes on with what a dead one left.
+"""Which workers are alive, and who takes over a dead one's work.
 
-On Postgres each worker has an id of its own, and holds an advisory lock on it in a session that
-does nothing else. Whoever is dead, cut off or hung no longer holds it:
+On Postgres each worker has its own id and holds an advisory lock on it in a dedicated session. A
+worker that is dead, disconnected or hung loses the lock:
 
     the process died                the server notices the closed connection at once
-    it hangs, or the network does   it does not ping; after a lease the server drops the session
-    its event loop alone hangs      it ends itself after a minute or five leases
+    it hangs, or the network does   it sends no pings; after a lease the server drops the session
+    only its event loop hangs       it exits after a minute or five leases, whichever is longer
     the server was restarted        every worker takes its lock again as soon as it can
 
-A worker whose last confirmed ping is three quarters of a lease ago ends itself, at work or not; the
-others wait as long after they see its lock free before they take its runs over. So no run is ever
-worked on twice at a time. On SQLite there is one worker, always called the same.
+A worker whose last confirmed ping is three quarters of a lease ago exits, even in the middle of
+work; the others wait just as long after they see its lock free before they take over its runs. So
+no run is ever processed by two workers at a time. On SQLite there is only one worker, with a fixed
+id.
 
-The lock belongs to a session: between Honk and Postgres there may be no pool that shares sessions.
+The lock belongs to a session, so there must be no session-sharing pooler between Honk and Postgres.
 """
 
 from __future__ import annotations
@@ -40,23 +41,23 @@ from app.store.schema import workers
 log = structlog.get_logger()
 
 EXIT_CUT_OFF = 75
-"""The exit code of a worker that ended itself: start it again."""
+"""The exit code of a worker that lost its lease; restart it."""
 
-_PATIENCE = 0.75
-"""Of a lease: how long a worker lives without a ping, and its runs without a worker."""
+_GRACE = 0.75
+"""The share of a lease that a worker lives without a ping, and its runs without a worker."""
 
 _STUCK_SECONDS = 60.0
 _STUCK_LEASES = 5
-_TURN_SECONDS = 1.0
+_ALIVE_SECONDS = 1.0
 
-_ONLY = "local"
+_SQLITE_EXECUTOR = "local"
 
 
 @dataclass(frozen=True)
 class WorkerRegistration:
-    """A worker that is on duty. `executor` is its id for the engine.
+    """A registered worker. `executor` is its id in DBOS.
 
-    `check` raises RetryableError when it may be at work no longer, as far as it knows: it blocks.
+    `check` blocks, and raises HonkError when the worker should no longer take work.
     """
 
     executor: str
@@ -67,35 +68,35 @@ class WorkerRegistration:
 async def registered_worker(
     database: Database, *, slots: int, lease_seconds: float, stuck_seconds: float = _STUCK_SECONDS
 ) -> AsyncIterator[WorkerRegistration]:
-    """Be a worker while the context is open.
+    """Register this worker while the context is open.
 
-    On Postgres the process ends when the event loop does not turn for `stuck_seconds`, or for five
-    leases where these are longer. On SQLite the caller holds `Database.only_worker`. Raises
-    RetryableError when Postgres is away, UserError when it is too old.
+    On Postgres the process exits when the event loop is stuck for `stuck_seconds` or for five
+    leases, whichever is longer. On SQLite the caller holds `Database.only_worker`. Raises
+    RetryableError when Postgres is unavailable, UserError when it is too old.
     """
     if database.is_sqlite:
-        await asyncio.to_thread(_register, database, _ONLY, slots, alone=True)
-        yield WorkerRegistration(_ONLY, database.check_old_enough)
+        await asyncio.to_thread(_register, database, _SQLITE_EXECUTOR, slots, alone=True)
+        yield WorkerRegistration(_SQLITE_EXECUTOR, database.check_old_enough)
         return
     executor = f"{socket.gethostname()[:60]}-{database.process}"
-    heart = _LeaseKeeper(database, executor, lease_seconds, stuck_seconds)
-    await asyncio.to_thread(heart.begin)
-    turning = asyncio.create_task(heart.keep_turning())
+    lease = _LeaseKeeper(database, executor, lease_seconds, stuck_seconds)
+    await asyncio.to_thread(lease.begin)
+    reporting = asyncio.create_task(lease.keep_reporting_alive())
     try:
         await asyncio.to_thread(_register, database, executor, slots)
-        yield WorkerRegistration(executor, heart.check)
+        yield WorkerRegistration(executor, lease.check)
         try:
             await asyncio.to_thread(_unregister, database, executor)
         except RetryableError as problem:
-            # Who watches sees that its lock is gone, and strikes it off.
+            # A peer will see the free lock and remove the registration.
             log.warning(log_events.WORKER_ENDED_WITHOUT_DATABASE, why=str(problem))
     finally:
-        await asyncio.to_thread(heart.stop)
-        turning.cancel()
+        await asyncio.to_thread(lease.stop)
+        reporting.cancel()
 
 
 class PeerMonitor:
-    """Looks after the other workers: takes over what a dead one left."""
+    """Watches the other workers and takes over the work of dead ones."""
 
     def __init__(self, database: Database, executor: str, lease_seconds: float) -> None:
         self._database = database
@@ -104,23 +105,23 @@ class PeerMonitor:
         self._free_since: dict[str, float] = {}
 
     async def keep_watching(self) -> None:
-        """Until cancelled. On SQLite there is nobody to watch."""
+        """Check the peers until cancelled. On SQLite there are none."""
         while not self._database.is_sqlite:
             try:
-                await asyncio.to_thread(self.look)
+                await asyncio.to_thread(self.check_peers)
             except (DBAPIError, RetryableError) as problem:
-                # While nothing is known nobody is dead: the waiting begins anew.
+                # Without data no peer counts as dead: restart the grace period.
                 self._free_since.clear()
                 log.warning(log_events.PEER_CHECK_FAILED, why=type(problem).__name__)
             await asyncio.sleep(self._lease / 6)
 
-    def look(self) -> None:
-        """One look. Blocking."""
+    def check_peers(self) -> None:
+        """Check the peers once and take over dead ones' work. Blocking."""
         moment = _clock()
         dead = self._without_a_lock()
         self._free_since = {each: self._free_since.get(each, moment) for each in dead}
         for each, since in self._free_since.items():
-            if moment - since >= self._lease * _PATIENCE:
+            if moment - since >= self._lease * _GRACE:
                 self._take_over(each)
 
     def _without_a_lock(self) -> set[str]:
@@ -133,24 +134,26 @@ class PeerMonitor:
         return {each for each in known if _key(each) not in held} - {self._executor}
 
     def _take_over(self, dead: str) -> None:
-        """Whoever gets the dead worker's own lock does it; it cannot come back meanwhile."""
+        """Take over a dead worker's workflows while holding its lock, so that it cannot come
+        back."""
         with self._database.exclusively(_lock_name(dead)) as taken:
             if not taken:
                 return
-            # Struck off first: should it live after all, it finds itself gone and ends.
+            # Unregister it first: if it is alive after all, its next ping finds no registration and
+            # it exits.
             _unregister(self._database, dead)
-            # One that hangs has its sessions still, and what they lock for all of us.
+            # A hung worker still holds database sessions and their locks; terminate them.
             self._database.end_sessions_of(dead.rpartition("-")[2])
-            # Private to the engine, whose version is exact; tests/unit/runs hold it to this.
+            # A private function of DBOS, whose version is pinned; tests/unit/runs checks it.
             recovered = DBOS._recover_pending_workflows([dead])
         log.warning(log_events.DEAD_WORKER_TAKEN_OVER, dead=dead, workflows=len(recovered))
 
 
 class _LeaseKeeper:
-    """The session with the lock: pinged by one thread, watched by another.
+    """Holds the lock's session: one thread pings it, another watches the pings.
 
-    Threads, since a ping that hangs must not keep the worker from ending itself. They would go on
-    beside an event loop that hangs, so that has to show that it turns.
+    Threads, because a hung ping must not keep the worker from exiting. They would keep running
+    beside a hung event loop, so the loop reports that it is alive.
     """
 
     def __init__(
@@ -159,25 +162,26 @@ class _LeaseKeeper:
         self._lease = lease_seconds
         self._stuck = max(stuck_seconds, _STUCK_LEASES * lease_seconds)
         self._executor = executor
-        self._turned = _clock()
+        self._loop_alive_at = _clock()
         self._stopping = threading.Event()
         self._confirmed = _clock()
-        self._enrolled = False
+        self._registered = False
         self._engine = sa.create_engine(
             database.url,
             poolclass=sa.NullPool,
             isolation_level="AUTOCOMMIT",
-            # libpq knows no shorter one than two seconds.
+            # libpq's minimum is two seconds.
             connect_args={"connect_timeout": max(2, int(lease_seconds / 4))},
         )
         self._session: sa.Connection | None = None
         self._threads = [
-            threading.Thread(target=self._beat, name="lease", daemon=True),
+            threading.Thread(target=self._keep_pinging, name="lease", daemon=True),
             threading.Thread(target=self._watch, name="lease-watch", daemon=True),
         ]
 
     def begin(self) -> None:
-        """Take the lock. Raises RetryableError when Postgres is away, UserError for an old one."""
+        """Take the lock. Raises RetryableError when Postgres is unavailable, UserError when it is
+        too old."""
         try:
             self._ping()
         except sa.exc.OperationalError as problem:
@@ -191,25 +195,25 @@ class _LeaseKeeper:
             thread.start()
 
     def check(self) -> None:
-        """Raises RetryableError when the lease is due: half a lease without a confirmed ping."""
+        """Raises RetryableError when half a lease has passed without a confirmed ping."""
         if _clock() - self._confirmed >= self._lease / 2:
             raise RetryableError("The lease was not renewed lately.")
 
-    async def keep_turning(self) -> None:
-        """Show that the event loop turns, until cancelled."""
+    async def keep_reporting_alive(self) -> None:
+        """Report that the event loop is alive, until cancelled."""
         while True:
-            self._turned = _clock()
-            await asyncio.sleep(_TURN_SECONDS)
+            self._loop_alive_at = _clock()
+            await asyncio.sleep(_ALIVE_SECONDS)
 
     def stop(self) -> None:
-        """Let go of the lock. The worker must be at work on nothing any more."""
+        """Release the lock. The worker must no longer run anything."""
         self._stopping.set()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(self._lease)
         self._close()
 
-    def _beat(self) -> None:
+    def _keep_pinging(self) -> None:
         while not self._stopping.wait(self._lease / 6):
             try:
                 self._ping()
@@ -218,15 +222,16 @@ class _LeaseKeeper:
                 self._close()
 
     def _ping(self) -> None:
-        """What counts is when it was sent: the server cannot have dropped the session before."""
+        """Ping the server. The send time counts, since the server cannot have dropped the session
+        before it."""
         sent = _clock()
         if self._session is None:
             self._session = self._open()
         known = sa.select(workers.c.id).where(workers.c.id == self._executor)
         found = self._session.execute(known).first()
-        if found is None and self._enrolled:
+        if found is None and self._registered:
             _end_this_process("another worker has taken its work over")
-        self._enrolled = self._enrolled or found is not None
+        self._registered = self._registered or found is not None
         self._confirmed = sent
 
     def _open(self) -> sa.Connection:
@@ -247,18 +252,18 @@ class _LeaseKeeper:
                 session.invalidate()
 
     def _watch(self) -> None:
-        patience = self._lease * _PATIENCE
+        grace = self._lease * _GRACE
         while not self._stopping.wait(self._lease / 20):
-            if _clock() - self._confirmed >= patience:
+            if _clock() - self._confirmed >= grace:
                 _end_this_process("Postgres has not heard from it for too long")
-            if _clock() - self._turned >= self._stuck:
+            if _clock() - self._loop_alive_at >= self._stuck:
                 _end_this_process("its event loop hangs")
 
 
 def _held_locks(connection: sa.Connection) -> set[int]:
-    """The keys of the advisory locks that somebody holds in this database.
+    """The keys of all held advisory locks in this database.
 
-    https://www.postgresql.org/docs/current/view-pg-locks.html tells how a key is split in two.
+    https://www.postgresql.org/docs/current/view-pg-locks.html explains how a key is split in two.
     """
     rows = connection.execute(
         sa.text(
@@ -275,12 +280,12 @@ def _signed(key: int) -> int:
 
 
 def _register(database: Database, executor: str, slots: int, *, alone: bool = False) -> None:
-    def enrol(connection: sa.Connection) -> None:
-        others = sa.delete(workers)
-        connection.execute(others if alone else others.where(workers.c.id == executor))
+    def register(connection: sa.Connection) -> None:
+        rows = sa.delete(workers)
+        connection.execute(rows if alone else rows.where(workers.c.id == executor))
         connection.execute(sa.insert(workers).values(id=executor, slots=slots, started_at=now()))
 
-    database.transact(enrol)
+    database.transact(register)
 
 
 def _unregister(database: Database, executor: str) -> None:
@@ -297,11 +302,11 @@ def _key(executor: str) -> int:
 
 
 def _clock() -> float:
-    """Seconds that go on while the machine or the process sleeps."""
+    """Monotonic seconds that include the time the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _end_this_process(why: str) -> NoReturn:
-    """At once: whatever it still did could be done by somebody else at the same time."""
+    """Exit immediately: another worker may already be doing the same work."""
     log.critical(log_events.WORKER_ENDS_ITSELF, why=why)
     os._exit(EXIT_CUT_OFF)

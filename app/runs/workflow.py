@@ -79,19 +79,19 @@ def register(services: Services) -> None:
 
     @DBOS.workflow(name=queue.INTAKE, max_recovery_attempts=RECOVERIES)
     async def _intake(trigger: dict[str, Any], tries: int = 0) -> None:
-        async with services.hearing.enter(), services.shift.work():
+        async with services.intake_semaphore.enter(), services.shutdown.work():
             await dispatch.dispatch(services, Trigger.recorded(trigger), tries)
 
     @DBOS.workflow(name=queue.SIGNAL, max_recovery_attempts=RECOVERIES)
     async def _signal(signal: dict[str, Any], tries: int = 0) -> None:
-        async with services.hearing.enter(), services.shift.work():
+        async with services.intake_semaphore.enter(), services.shutdown.work():
             await signals.handle_signal(services, Signal.recorded(signal), tries)
 
     @DBOS.workflow(name=queue.ATTEMPT, max_recovery_attempts=RECOVERIES)
     async def _attempt(run: dict[str, Any], number: int) -> None:
         given = RunInput.recorded(run)
         subject = f"{given.trigger.repository}#{given.trigger.number}"
-        async with services.shift.work():
+        async with services.shutdown.work():
             with tracing.span("attempt", run=given.id, number=number, subject=subject):
                 await attempt(services, given, number)
 

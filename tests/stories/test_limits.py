@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app import log_events
 from app.playground.github.world import RateLimit
-from app.runs.queue import INTAKE_AT_ONCE
+from app.runs.queue import INTAKE_CONCURRENCY
 from tests.support.house import FINISH, FIX, OWNER, House, Subject, open_house, script
 
 FULL = 60.0
@@ -53,11 +53,11 @@ async def test_an_account_at_its_limit_keeps_nobody_elses_words_from_being_heard
         in_an_hour = int(world.clock.timestamp()) + 3600
         world.rates[account] = RateLimit(world.rate_limit, in_an_hour)
         await spent.label()
-        for _ in range(INTAKE_AT_ONCE + 3):
+        for _ in range(INTAKE_CONCURRENCY + 3):
             another = await house.github.open_issue(spent.repository, OWNER, "More", "More.")
             await house.github.add_label(spent.repository, another.number, "honk", OWNER)
         await house.until(
-            lambda: house.log().count(log_events.STEP_WAITING) > INTAKE_AT_ONCE,
+            lambda: house.log().count(log_events.STEP_WAITING) > INTAKE_CONCURRENCY,
             "no more wait than are heard at once",
         )
         other = await house.subject(plays=script([FIX], [FINISH]))

@@ -77,7 +77,7 @@ def services(
             pending=PendingRequests(database),
             writes=Writes(database),
             images=Images(database),
-            supply=ExternalCache(home / "elsewhere"),
+            external_cache=ExternalCache(home / "elsewhere"),
             reports=Reports(database),
             github=github,
             reconciler=Reconciler(database, github, triggers, AppIdentity(app_id=1, slug="honk")),
@@ -90,7 +90,7 @@ def services(
             model_id="m",
             model_id_max="m",
             scratch=home / "scratch",
-            kept=home / "kept",
+            local_bundles=home / "kept",
         )
 
 

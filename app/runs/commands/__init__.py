@@ -1,4 +1,4 @@
-"""What people can ask for, one file for each command."""
+"""The commands, one file each."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ BY_KIND: dict[str, Handler] = {
 
 
 def handler(trigger: Trigger) -> Handler:
-    """Who deals with a trigger: by its kind, or for a comment by the command it holds."""
-    if stop.is_among(trigger):
+    """The handler of a trigger: by its kind, or for a comment by its command."""
+    if stop.is_included(trigger):
         return stop.handle
     if _wants_a_fix(trigger):
         return fix.handle
@@ -68,9 +68,10 @@ def handler(trigger: Trigger) -> Handler:
 
 
 def _wants_a_fix(trigger: Trigger) -> bool:
-    """On a pull request, the label or a `/honk` without words means what its checks complain of.
+    """Whether the request means "fix the failing checks".
 
-    In a review or on a line it means what stands there.
+    On a pull request the label or a bare `/honk` does; in a review or on a line it means the
+    review.
     """
     said = trigger.command
     wordless = said is not None and said.name == "work" and not said.task

@@ -1,4 +1,4 @@
-"""`/honk ask QUESTION`: an answer about the project; nothing is changed."""
+"""`/honk ask QUESTION`: answer a question about the project without changing anything."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
 async def start(
     services: Services, trigger: Trigger, policy: Policy, mode: Literal["plan", "ask"]
 ) -> None:
-    """A run that changes nothing, unless another is at work on the subject."""
-    standing = await durable.step(
+    """Start a run that changes nothing, unless another run is live on the subject."""
+    state = await durable.step(
         "look", SubjectState, lambda: intake.subject_state(services, trigger)
     )
-    if standing.live:
+    if state.live:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
         return
     run = intake.new_run(services, trigger, policy).model_copy(update={"mode": mode})

@@ -1,4 +1,4 @@
-"""The outer loop: what happens to a pull request of ours without anybody asking."""
+"""Automatic work on a pull request of ours, after a push or when checks fail."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ log = structlog.get_logger()
 
 
 class EarlierAttempts(Value):
-    """How often the pull request was worked on unasked."""
+    """How many automatic fixes the pull request has had."""
 
     times: int
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """Somebody pushed: their head is judged. Another App's checks fail: they are worked on."""
-    standing = await durable.step(
+    """Verify a head that somebody pushed, or fix failing checks of other Apps."""
+    state = await durable.step(
         "look", SubjectState, lambda: intake.subject_state(services, trigger)
     )
-    if standing.live or trigger.closed:
-        log.info(log_events.AUTOMATIC_FIX_NOT_STARTED, live=standing.live, closed=trigger.closed)
+    if state.live or trigger.closed:
+        log.info(log_events.AUTOMATIC_FIX_NOT_STARTED, live=state.live, closed=trigger.closed)
     elif trigger.command is not None and trigger.command.name == "test":
         run = intake.new_run(services, trigger, policy, request="Run the tests")
         quiet = run.model_copy(update={"mode": "test", "quiet": True})
@@ -45,7 +45,7 @@ async def _fix(services: Services, trigger: Trigger, policy: Policy) -> None:
         log.info(log_events.AUTOMATIC_FIXES_EXHAUSTED, times=before.times)
         return
     failing = await durable.step(
-        "look at the checks", FailingChecks, lambda: fix.look(services, trigger)
+        "look at the checks", FailingChecks, lambda: fix.count_failing(services, trigger)
     )
     if failing.count:
         run = intake.new_run(services, trigger, policy, request="")

@@ -1,4 +1,4 @@
-"""`/honk continue [budget=]`: the run goes on from where it ended."""
+"""`/honk continue [budget=]`: resume the last run where it ended."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from app.runs import durable, intake, starting
 from app.runs.intake import SubjectState
 from app.runs.services import Services
 
-CAN_GO_ON = frozenset(Outcome) - {Outcome.DONE, Outcome.ANSWERED}
+RESUMABLE = frozenset(Outcome) - {Outcome.DONE, Outcome.ANSWERED}
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """Start the next attempt of the last run, unless that is at work or has done its work."""
-    standing = await durable.step(
+    """Start the last run's next attempt, unless the run is live or done."""
+    state = await durable.step(
         "look", SubjectState, lambda: intake.subject_state(services, trigger)
     )
-    if standing.live:
+    if state.live:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
-    elif standing.outcome not in CAN_GO_ON:
+    elif state.outcome not in RESUMABLE:
         await starting.refuse(
             services, trigger, messages.refusals.nothing_to_continue(trigger.number)
         )
     else:
-        await starting.resume(services, trigger, policy, standing)
+        await starting.resume(services, trigger, policy, state)

@@ -1,4 +1,4 @@
-"""`/honk doctor`: what works in this repository, what does not, and what to do about it."""
+"""`/honk doctor`: report what works in this repository, what does not, and how to fix it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from app.runs.services import Services
 
 
 class DoctorResult(Value):
-    """What is answered."""
+    """The text of the answer."""
 
     text: str
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """Look at everything, then answer with one comment."""
+    """Run all checks and answer with one comment."""
     await durable.step(
         "show that it was heard", NoResult, lambda: intake.react_with_eyes(services, trigger)
     )
-    told = await durable.step("examine", DoctorResult, lambda: _examine(services, trigger, policy))
-    await durable.step("answer", NoResult, lambda: intake.answer(services, trigger, told.text))
+    report = await durable.step("examine", DoctorResult, lambda: _check(services, trigger, policy))
+    await durable.step("answer", NoResult, lambda: intake.answer(services, trigger, report.text))
 
 
-async def _examine(services: Services, trigger: Trigger, policy: Policy) -> DoctorResult:
-    findings = await repository_checks.examine(services, trigger, policy)
+async def _check(services: Services, trigger: Trigger, policy: Policy) -> DoctorResult:
+    findings = await repository_checks.check_repository(services, trigger, policy)
     return DoctorResult(text=doctor_findings.report(findings))

@@ -14,33 +14,33 @@ from app.runs.services import READ_CHECKS, Services
 
 
 class FailingChecks(Value):
-    """How many checks of other Apps fail on the head of the pull request."""
+    """How many checks of other Apps fail on the pull request's head."""
 
     head: CommitSha
     count: int
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """Start a run whose context is what the failing checks say."""
+    """Start a run that gets the failing checks as context."""
     said = trigger.command.task if trigger.command else ""
     if not trigger.is_pull_request:
-        # "/honk fix the rounding" is work like any other; the checks are on the pull request.
+        # On an issue, "/honk fix the rounding" is an ordinary task: only pull requests have checks.
         if said:
             await work.handle(services, trigger, policy)
         else:
             await starting.refuse(services, trigger, messages.refusals.only_on_pulls("fix"))
         return
-    standing = await durable.step(
+    state = await durable.step(
         "look", SubjectState, lambda: intake.subject_state(services, trigger)
     )
-    if standing.live and said:
+    if state.live and said:
         await work.handle(services, trigger, policy)
         return
-    if standing.live:
+    if state.live:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
         return
     failing = await durable.step(
-        "look at the checks", FailingChecks, lambda: look(services, trigger)
+        "look at the checks", FailingChecks, lambda: count_failing(services, trigger)
     )
     if not failing.count and not said:
         await starting.refuse(services, trigger, messages.refusals.nothing_fails(failing.head))
@@ -49,8 +49,8 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     await starting.start(services, trigger, run, fixing=failing.count > 0)
 
 
-async def look(services: Services, trigger: Trigger) -> FailingChecks:
-    """What fails on the pull request's head, ours left aside."""
+async def count_failing(services: Services, trigger: Trigger) -> FailingChecks:
+    """Count the failing checks on the pull request's head, except ours."""
     client = await services.github.repository(
         trigger.installation_id, trigger.repository, READ_CHECKS
     )

@@ -12,13 +12,13 @@ from app.runs.services import Services
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """The run that made the plan goes on, and now its changes count."""
-    standing = await durable.step(
+    """Resume the run that made the plan, this time publishing its changes."""
+    state = await durable.step(
         "look", SubjectState, lambda: intake.subject_state(services, trigger)
     )
-    if standing.live:
+    if state.live:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
-    elif standing.mode != "plan" or standing.outcome is not Outcome.ANSWERED:
+    elif state.mode != "plan" or state.outcome is not Outcome.ANSWERED:
         await starting.refuse(services, trigger, messages.refusals.no_plan(trigger.number))
     else:
-        await starting.resume(services, trigger, policy, standing, carry_out=True)
+        await starting.resume(services, trigger, policy, state, carry_out=True)

@@ -1,4 +1,4 @@
-"""`/honk help`: what can be asked for, each with an example."""
+"""`/honk help`: list the commands, each with an example."""
 
 from __future__ import annotations
 

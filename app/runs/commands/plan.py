@@ -1,4 +1,4 @@
-"""`/honk plan [task]`: a plan to read first; nothing is changed until somebody says go."""
+"""`/honk plan [task]`: make a plan; nothing changes until somebody says `/honk go`."""
 
 from __future__ import annotations
 

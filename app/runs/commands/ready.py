@@ -1,4 +1,4 @@
-"""`/honk ready`: a draft of ours asks for review, whatever its tests say."""
+"""`/honk ready`: mark a draft of ours ready for review, whatever its tests say."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.runs.services import PUBLISH, Services
 
 
 class ReadyResult(Value):
-    """The pull request that asks for review now, or why none does."""
+    """The pull request that is ready now, or why none is."""
 
     number: int | None = None
     problem: str = ""
@@ -27,7 +27,8 @@ class ReadyResult(Value):
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """A person's word counts for more than a red test: it is theirs to merge."""
+    """Mark the pull request ready: a person may overrule failing tests, since they decide on the
+    merge."""
     done = await durable.step("ready", ReadyResult, lambda: _ready(services, trigger))
     number = done.number
     if number is None:

@@ -18,21 +18,21 @@ _REQUESTS = {
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """Start a run that moves the branch; where two sides collide the agent brings them together."""
+    """Start a run that rebases the branch; the agent resolves merge conflicts."""
     await start(services, trigger, policy, "rebase")
 
 
 async def start(
     services: Services, trigger: Trigger, policy: Policy, mode: Literal["rebase", "test"]
 ) -> None:
-    """A run on a pull request that needs no words, unless another is at work there."""
+    """Start a run that needs no task on a pull request, unless another run is live there."""
     if not trigger.is_pull_request:
         await starting.refuse(services, trigger, messages.refusals.only_on_pulls(mode))
         return
-    standing = await durable.step(
+    state = await durable.step(
         "look", SubjectState, lambda: intake.subject_state(services, trigger)
     )
-    if standing.live:
+    if state.live:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
         return
     run = intake.new_run(services, trigger, policy, request=_REQUESTS[mode])

@@ -1,4 +1,4 @@
-"""The requester's next comment after a question is its answer; no command is needed for that."""
+"""A requester's comment after a question counts as the answer, without a command."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ log = structlog.get_logger()
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """Go on with the answer; other people's talk is only talk."""
-    standing = await durable.step(
+    """Resume the run with the requester's answer; ignore everybody else's comments."""
+    state = await durable.step(
         "look", SubjectState, lambda: intake.subject_state(services, trigger)
     )
-    waits = standing.outcome is Outcome.QUESTION and not standing.live
-    if not waits or standing.asked_by != trigger.actor.id or trigger.comment is None:
+    waits = state.outcome is Outcome.QUESTION and not state.live
+    if not waits or state.asked_by != trigger.actor.id or trigger.comment is None:
         log.info(log_events.COMMENT_IS_NO_ANSWER, by=trigger.actor.login)
         return
-    await starting.resume(services, trigger, policy, standing, said=trigger.comment.body)
+    await starting.resume(services, trigger, policy, state, said=trigger.comment.body)

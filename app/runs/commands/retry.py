@@ -1,4 +1,4 @@
-"""`/honk retry`: a new run of what was asked last, whatever became of it."""
+"""`/honk retry`: a new run of the last request, however the last run ended."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ from app.runs.intake import SubjectState
 from app.runs.services import Services
 
 
-class Again(Value):
-    """What is tried again; without an earlier run what the issue says."""
+class RetryRequest(Value):
+    """The request to retry; empty without an earlier run."""
 
     request: str = ""
     mode: Mode = "work"
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """Start again from the base branch, unless a run is at work."""
-    standing = await durable.step(
+    """Start over from the base branch, unless a run is live."""
+    state = await durable.step(
         "look", SubjectState, lambda: intake.subject_state(services, trigger)
     )
-    if standing.live:
+    if state.live:
         await starting.refuse(services, trigger, messages.refusals.stop_first(trigger.number))
         return
-    again = await durable.step("look back", Again, lambda: _look_back(services, trigger))
-    run = intake.new_run(services, trigger, policy, request=again.request)
-    await starting.start(services, trigger, run.model_copy(update={"mode": again.mode}))
+    previous = await durable.step(
+        "look back", RetryRequest, lambda: _last_request(services, trigger)
+    )
+    run = intake.new_run(services, trigger, policy, request=previous.request)
+    await starting.start(services, trigger, run.model_copy(update={"mode": previous.mode}))
 
 
-async def _look_back(services: Services, trigger: Trigger) -> Again:
-    """The last run that was no question: an answer is nothing to try again."""
+async def _last_request(services: Services, trigger: Trigger) -> RetryRequest:
+    """The last run's request, except `ask`: there is nothing to retry about an answer."""
     rows = await intake.runs_asked_for(services, trigger)
     row = next((row for row in rows if row.input.mode != "ask"), None)
-    return Again(request=row.input.request, mode=row.input.mode) if row else Again()
+    return RetryRequest(request=row.input.request, mode=row.input.mode) if row else RetryRequest()

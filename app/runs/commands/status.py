@@ -1,4 +1,4 @@
-"""`/honk status`: how the run stands, in one comment."""
+"""`/honk status`: the state of the last run, in one comment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.runs.steps.progress import status_context
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """Tell of the subject's last run."""
+    """Answer with the state of the subject's last run."""
     await durable.step("answer", NoResult, lambda: _answer(services, trigger))
 
 

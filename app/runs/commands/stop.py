@@ -1,4 +1,4 @@
-"""`/honk stop`, or the label `honk:running` taken off: end the run and keep its work."""
+"""`/honk stop`, or removing the label `honk:running`: end the run and keep its work."""
 
 from __future__ import annotations
 
@@ -19,41 +19,42 @@ from app.runs.steps import report
 
 
 class StopResult(Value):
-    """Whether the attempt was still in the queue."""
+    """Whether the attempt was still queued and is now canceled."""
 
     out: bool
 
 
-def is_among(trigger: Trigger) -> bool:
-    """Whether a stop is one of several commands: it must not wait for the others to be mended."""
+def is_included(trigger: Trigger) -> bool:
+    """Whether `stop` is one of several commands: it must not wait until the person corrects the
+    others."""
     return trigger.command is not None and "stop" in trigger.command.several
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """A run at work is asked to stop; one that waits for a slot ends here and now."""
-    standing = await durable.step(
+    """Ask a live run to stop; end a queued one at once."""
+    state = await durable.step(
         "look", SubjectState, lambda: intake.subject_state(services, trigger)
     )
     several = trigger.command.several if trigger.command else ()
-    if not standing.live or standing.run is None:
+    if not state.live or state.run is None:
         none = messages.refusals.nothing_to_stop(trigger.number)
         await starting.refuse(
             services, trigger, messages.refusals.one_at_a_time(several) if several else none
         )
         return
-    run = standing.run
-    await durable.step("ask to stop", NoResult, lambda: _ask(services, trigger, run))
+    run = state.run
+    await durable.step("ask to stop", NoResult, lambda: _request_stop(services, trigger, run))
     if several:
         await starting.refuse(services, trigger, messages.refusals.only_stopped(several))
-    if not standing.queued:
+    if not state.queued:
         return
-    attempt = attempt_id(run, standing.attempt)
+    attempt = attempt_id(run, state.attempt)
     taken = await durable.step("take out of the queue", StopResult, lambda: _take_out(attempt))
     if taken.out:
-        await durable.step("report", NoResult, lambda: _end(services, run, standing.attempt))
+        await durable.step("report", NoResult, lambda: _end(services, run, state.attempt))
 
 
-async def _ask(services: Services, trigger: Trigger, run: RunId) -> NoResult:
+async def _request_stop(services: Services, trigger: Trigger, run: RunId) -> NoResult:
     await services.runs.ask_to_stop(run, trigger.actor.login)
     return await intake.react_with_eyes(services, trigger)
 
@@ -63,6 +64,6 @@ async def _take_out(attempt: str) -> StopResult:
 
 
 async def _end(services: Services, run: RunId, attempt: int) -> NoResult:
-    """It had not begun, so there is nothing to keep."""
+    """Report the end of a run that had not started, so there is no work to keep."""
     row = await services.runs.get(run)
     return await report.report(services, row.input, attempt, Report(outcome=Outcome.STOPPED))

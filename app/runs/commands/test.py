@@ -1,4 +1,4 @@
-"""`/honk test`: run the tests on the head of a pull request; nothing is changed."""
+"""`/honk test`: run the tests on a pull request's head without changing anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/honk trust SHA`: a person vouches for a fork's commit, and the work on it may be pushed."""
+"""`/honk trust SHA`: a person vouches for a fork's commit, so that work on it may be pushed."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from app.runs.services import READ_PULLS, Services
 
 
 class HeadResult(Value):
-    """Where the pull request stands, and whether it comes from another repository."""
+    """The pull request's head, and whether it comes from a fork."""
 
     sha: CommitSha
     fork: bool
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """Publish the shown work on top of exactly the commit that the person has read."""
+    """Publish the work shown earlier, on top of exactly the commit the person has read."""
     if not trigger.is_pull_request:
         await starting.refuse(services, trigger, messages.refusals.only_on_pulls("trust"))
         return
-    head = await durable.step("look at the head", HeadResult, lambda: _look(services, trigger))
+    head = await durable.step("look at the head", HeadResult, lambda: _load_head(services, trigger))
     if not head.fork:
         await starting.refuse(services, trigger, messages.refusals.not_a_fork(trigger.number))
         return
     if trigger.command is None or trigger.command.sha.lower() != head.sha:
         await starting.refuse(services, trigger, messages.refusals.trust_which(head.sha))
         return
-    standing = await durable.step(
+    state = await durable.step(
         "look", SubjectState, lambda: intake.subject_state(services, trigger)
     )
-    if standing.live:
+    if state.live:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
-    elif standing.outcome is not Outcome.SHOWN:
+    elif state.outcome is not Outcome.SHOWN:
         await starting.refuse(services, trigger, messages.refusals.nothing_to_trust(trigger.number))
     else:
-        await starting.resume(services, trigger, policy, standing, trusted=head.sha)
+        await starting.resume(services, trigger, policy, state, trusted=head.sha)
 
 
-async def _look(services: Services, trigger: Trigger) -> HeadResult:
+async def _load_head(services: Services, trigger: Trigger) -> HeadResult:
     client = await services.github.repository(
         trigger.installation_id, trigger.repository, READ_PULLS
     )

@@ -1,4 +1,4 @@
-"""`/honk undo`: one commit that takes back exactly what one run has published."""
+"""`/honk undo`: revert everything that one run published, in one commit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST = 200
 
 
 class UndoResult(Value):
-    """What became of it: the run and the commit that takes it back, or why nothing was done."""
+    """The run that was reverted and the answer, or why nothing was done."""
 
     run: RunId | None = None
     answer: str = ""
@@ -32,7 +32,7 @@ class UndoResult(Value):
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """Take the last run back, unless people have gone on from it."""
+    """Revert the last run, unless people have pushed on top of it."""
     done = await durable.step("undo", UndoResult, lambda: _undo(services, trigger))
     if done.run is not None:
         run, answer = done.run, done.answer
@@ -73,7 +73,7 @@ async def _undo(services: Services, trigger: Trigger) -> UndoResult:
 
 
 async def _correct(services: Services, run: RunId) -> NoResult:
-    """The pull request claims no more what was taken back, and the issue is not done."""
+    """Update the pull request's text, and label the issue as needing attention."""
     row = await services.runs.get(run)
     client = await services.client(row.input, {**TALK, **PUBLISH})
     if row.pull_number is not None:
@@ -86,7 +86,8 @@ async def _correct(services: Services, run: RunId) -> NoResult:
 
 
 async def _correct_pull(client: RepositoryClient, pull: PullRequest, row: RunRow) -> None:
-    """One that the run opened has nothing to merge; of another one the run's part is corrected."""
+    """Convert the run's own pull request to a draft; in another one, correct only the run's
+    part."""
     if not messages.refusals.is_opened_by(pull.body, row.id):
         body = messages.pull_request.with_follow_up(
             pull.body, row.id, messages.refusals.undone_part(row.id)
@@ -101,7 +102,7 @@ async def _correct_pull(client: RepositoryClient, pull: PullRequest, row: RunRow
 
 
 async def _published(services: Services, trigger: Trigger) -> RunRow | None:
-    """The newest run that has published something here: on the pull request, or for the issue."""
+    """The newest run with published commits: on the pull request, or for the issue."""
     here = await services.runs.of_pull(str(trigger.repository), trigger.number)
     own = await intake.last_run(services, trigger)
     rows = here if trigger.is_pull_request else ([own] if own else [])
@@ -109,7 +110,7 @@ async def _published(services: Services, trigger: Trigger) -> RunRow | None:
 
 
 async def _before(services: Services, row: RunRow, published: CommitSha) -> CommitSha | None:
-    """The commit below the run's own ones; None where the branch is not at the run's last one."""
+    """The parent of the run's own commits; None when the branch is not at the run's last one."""
     run, repo = row.input, row.input.trigger.repository
     remote = await services.remote(run, READ_CODE)
     head = await services.mirrors.fetch(repo, remote, f"refs/heads/{row.branch}")

@@ -1,4 +1,4 @@
-"""`/honk [task]`, or the label: start a run, or say something to the one that is there."""
+"""`/honk [task]`, or the label: start a run, or send a message to the live one."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from app.runs.services import Services
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """A new run; words to a live run; an answer to its question; or why nothing starts."""
-    standing = await durable.step(
+    """Start a run, message a live run, answer its question, or refuse."""
+    state = await durable.step(
         "look", SubjectState, lambda: intake.subject_state(services, trigger)
     )
     said = trigger.command.task if trigger.command else ""
-    if standing.live and said:
-        await _say(services, trigger, policy, standing, said)
-    elif standing.live:
+    if state.live and said:
+        await _say(services, trigger, policy, state, said)
+    elif state.live:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
-    elif standing.outcome is Outcome.QUESTION and said:
-        await starting.resume(services, trigger, policy, standing, said=said)
-    elif standing.open_pull is not None and standing.open_pull_is_ours and said:
-        await _on_the_pull(services, trigger, policy, standing.open_pull)
-    elif standing.open_pull is not None:
-        ours = standing.open_pull_is_ours
+    elif state.outcome is Outcome.QUESTION and said:
+        await starting.resume(services, trigger, policy, state, said=said)
+    elif state.open_pull is not None and state.open_pull_is_ours and said:
+        await _on_the_pull(services, trigger, policy, state.open_pull)
+    elif state.open_pull is not None:
+        ours = state.open_pull_is_ours
         told = messages.refusals.already_open if ours else messages.refusals.open_elsewhere
-        await starting.refuse(services, trigger, told(standing.open_pull))
+        await starting.refuse(services, trigger, told(state.open_pull))
     else:
         await starting.start(services, trigger, intake.new_run(services, trigger, policy))
 
 
 async def _on_the_pull(services: Services, trigger: Trigger, policy: Policy, number: int) -> None:
-    """A task for an issue whose pull request of ours is open belongs there."""
+    """Move a task on an issue to our open pull request for it."""
     there = await durable.step(
         "look at the pull request", Trigger, lambda: intake.on_pull(services, trigger, number)
     )
@@ -45,14 +45,14 @@ async def _on_the_pull(services: Services, trigger: Trigger, policy: Policy, num
 
 
 async def _say(
-    services: Services, trigger: Trigger, policy: Policy, standing: SubjectState, said: str
+    services: Services, trigger: Trigger, policy: Policy, state: SubjectState, said: str
 ) -> None:
-    """Words to a live run; where it ended meanwhile they start its next attempt."""
-    run = standing.run
+    """Send a message to a live run; if it has ended, start its next attempt with it."""
+    run = state.run
     assert run is not None
     heard = await durable.step(
         "hear", DeliveredMessage, lambda: intake.deliver_message(services, trigger, run, said)
     )
     if heard.ended is not None:
-        over = standing.model_copy(update={"attempt": heard.ended})
+        over = state.model_copy(update={"attempt": heard.ended})
         await starting.resume(services, trigger, policy, over)

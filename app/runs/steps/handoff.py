@@ -127,7 +127,7 @@ async def fetch_work(services: Services, run: RunInput, base: CommitSha) -> None
 
 def checkpoint_file(services: Services, run: RunInput) -> Path:
     """Where the work is on this machine that may not, or cannot, leave it."""
-    return services.kept / f"{run.id}.bundle"
+    return services.local_bundles / f"{run.id}.bundle"
 
 
 async def fetch_commits(services: Services, run: RunInput, *commits: CommitSha) -> None:

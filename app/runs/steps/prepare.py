@@ -59,7 +59,7 @@ async def _tell_read(services: Services, run: RunInput, base: CommitSha, rules: 
     """
     supplies = await fetch_external_content(services, run, base)
     known = (await services.runs.get(run.id)).input
-    items = [ContextItem(what=what) for what in supplies.here]
+    items = [ContextItem(what=what) for what in supplies.present]
     items += [ContextItem(what=what, why_not=why) for what, why in supplies.missing]
     items += (await guidance.read(services, run, rules)).items
     manifest = (*known.manifest, *(item for item in items if item not in known.manifest))

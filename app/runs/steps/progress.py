@@ -26,7 +26,7 @@ from app.store.runs import RunRow
 log = structlog.get_logger()
 
 # Of what GitHub lets an installation write, this share is kept for first and last words.
-_KEPT_BACK = 0.4
+_RESERVED_SHARE = 0.4
 
 
 async def announce(
@@ -40,7 +40,9 @@ async def announce(
         row = await services.runs.update(run.id, plan=[item.model_dump() for item in plan])
     told = status_context(services, row)
     warned = frozenset(each.which for each in told.nearly) | _refusal(row)
-    due = new_phase or services.edits.is_due(run.id) or services.edits.is_news(run.id, warned)
+    due = (
+        new_phase or services.edits.is_due(run.id) or services.edits.has_new_warning(run.id, warned)
+    )
     if row.status_comment_id is None or not due or calls_of(row) >= CALLS:
         return
     try:
@@ -48,9 +50,9 @@ async def announce(
         if phase is Phase.WORKING and new_phase:
             # Not held up: taking it off is how the run is stopped from a phone.
             await reply.set_label(client, run.trigger, labels.RUNNING)
-        if not await services.writes.allow(row.installation_id, keep_back=_KEPT_BACK):
+        if not await services.writes.allow(row.installation_id, keep_back=_RESERVED_SHARE):
             return
-        services.edits.made(run.id, warned)
+        services.edits.record_edit(run.id, warned)
         text = messages.status_comment.working(told, phase)
         await conversation.edit_comment(client, row.status_comment_id, text)
     except HonkError as problem:
@@ -74,7 +76,7 @@ def status_context(services: Services, row: RunRow) -> Told:
         phases=tuple((Phase(name), at) for name, at in row.phases or []),
         now=row.finished_at or time.time(),
         manifest=run.manifest,
-        tried=services.tried.of(row.id),
+        tried=services.blocked_hosts.of(row.id),
         page=f"{services.public_url}/runs/{row.id}" if services.public_url else "",
     )
 
@@ -91,7 +93,9 @@ def calls_of(row: RunRow) -> int:
 def _nearly_spent(services: Services, row: RunRow) -> tuple[BudgetWarning, ...]:
     policy = row.input.policy
     share = agent_budget(policy.budget, judge=policy.judge)
-    return budget_warnings(share, row.cost_usd, services.edits.seconds(row.id), row.model_turns)
+    return budget_warnings(
+        share, row.cost_usd, services.edits.work_seconds(row.id), row.model_turns
+    )
 
 
 def usage_of(row: RunRow) -> Usage:

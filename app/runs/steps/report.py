@@ -59,7 +59,7 @@ async def report(services: Services, run: RunInput, attempt: int, told: Report) 
         raise
     except UserError as problem:
         log.warning(log_events.RUN_END_NOT_REPORTED, run=run.id, why=str(problem))
-    kept = told.model_copy(update={"tried": services.tried.of(run.id)})
+    kept = told.model_copy(update={"tried": services.blocked_hosts.of(run.id)})
     await services.reports.put(run.id, attempt, kept)
     await services.runs.finish(run.id, told.outcome)
     await _put_away(services, run)
@@ -159,6 +159,6 @@ async def _put_away(services: Services, run: RunInput) -> None:
     if workspace is not None:
         await services.workspaces.remove(workspace)
     services.edits.forget(run.id)
-    services.places.pop(run.id, None)
+    services.queue_positions.pop(run.id, None)
     services.stops.forget(run.id)
-    services.tried.forget(run.id)
+    services.blocked_hosts.forget(run.id)

@@ -97,7 +97,7 @@ async def set_up(
         snapshot = snapshot or await _make(services, run, base, plan)
     ready = snapshot is not None and await services.snapshots.apply(snapshot, workspace)
     if snapshot is not None:
-        services.tried.note(run.id, snapshot.tried)
+        services.blocked_hosts.note(run.id, snapshot.tried)
     builds = snapshot is not None and not plan.installs and snapshot.tree != plan.wanted
     if not ready or builds:
         await _run(services, run, workspace, plan.mode)
@@ -134,7 +134,7 @@ async def again(services: Services, run: RunInput, workspace: Workspace) -> str:
     try:
         ran = await _run(services, run, workspace, "fetch-only")
     except SetupError as problem:
-        tried = services.tried.of(run.id)
+        tried = services.blocked_hosts.of(run.id)
         return messages.refusals.set_up_failed_again(
             problem.line, problem.how, problem.output, tried
         )
@@ -233,7 +233,7 @@ async def _run(
         for line in run.policy.setup:
             done = await _command(services, workspace, line, door, stop, run.policy.image)
             tried = _tried(door)
-            services.tried.note(run.id, tried)
+            services.blocked_hosts.note(run.id, tried)
             if stop.is_set():
                 return _CommandResult(said="", stopped=True)
             if done.exit_code != 0:

@@ -153,12 +153,12 @@ async def _session(
 
     async def progress(so_far: Progress) -> None:
         plan = list(so_far.plan)
-        services.edits.worked(run.id, so_far.seconds)
+        services.edits.record_work_time(run.id, so_far.seconds)
         await announce(services, run, Phase.WORKING, plan=plan)
 
     async def said() -> list[PersonMessage]:
         # Asked between two turns: everything until here is recorded.
-        await services.shift.safe_point(courier.flush)
+        await services.shutdown.safe_point(courier.flush)
         found = await services.messages.of(run.id)
         return [PersonMessage(id=each.id, author=each.author, text=each.text) for each in found]
 
@@ -259,8 +259,8 @@ async def _context(
     if supplies.missing:
         text = messages.agent.absent_from_checkout(supplies.missing)
         gathered = (ContextText(about="what is not in the checkout", text=text), *gathered)
-    if supplies.here:
-        text = messages.agent.fetched_into_checkout(supplies.here)
+    if supplies.present:
+        text = messages.agent.fetched_into_checkout(supplies.present)
         gathered = (ContextText(about="what was fetched into the checkout", text=text), *gathered)
     target, repo = preparation.target, run.trigger.repository
     if target.pull is None or target.at is None:

@@ -16,7 +16,7 @@ from app.git.mirror import Mirrors
 from app.github import webhooks
 from app.github.client import GitHubApp
 from app.playground.run import registration
-from app.runs.pending import Failure, tell_or_keep
+from app.runs.pending import Failure, notify_or_keep
 from app.runs.services import Services
 from app.store.database import Database
 from app.store.schema import pending
@@ -87,7 +87,7 @@ async def _waits(worker: Services, trigger: Trigger) -> bool:
 async def test_who_may_be_told_asks_again(worker: Services, github: ScriptedGitHub) -> None:
     _may_comment(github)
     trigger = _trigger("issues", labeled())
-    done = await tell_or_keep(worker, trigger, _failure("permission"), False)
+    done = await notify_or_keep(worker, trigger, _failure("permission"), False)
     assert done.end == "told"
     (said,) = _said(github)
     assert "It does not work. Fix it. Then ask again." in said
@@ -100,7 +100,7 @@ async def test_what_passes_by_itself_is_told_once_and_waits(
     _may_comment(github)
     trigger = _asked("MEMBER")
     for _ in range(3):
-        done = await tell_or_keep(worker, trigger, _failure("github"), False)
+        done = await notify_or_keep(worker, trigger, _failure("github"), False)
         assert done.end == "waits"
     (said,) = _said(github)
     assert "starts by itself" in said
@@ -112,12 +112,12 @@ async def test_who_may_be_a_stranger_is_not_told(
     worker: Services, github: ScriptedGitHub, association: str
 ) -> None:
     trigger = _asked(association)
-    done = await tell_or_keep(worker, trigger, _failure("permission"), False)
+    done = await notify_or_keep(worker, trigger, _failure("permission"), False)
     assert done.end == "waits"
     assert _said(github) == []
     # Until it is known that they may speak.
     _may_comment(github)
-    assert (await tell_or_keep(worker, trigger, _failure("permission"), True)).end == "told"
+    assert (await notify_or_keep(worker, trigger, _failure("permission"), True)).end == "told"
     assert len(_said(github)) == 1
 
 
@@ -125,14 +125,14 @@ async def test_who_cannot_be_told_waits(worker: Services, github: ScriptedGitHub
     github.reply("GET", COMMENTS, Reply(200, []))
     github.reply("POST", COMMENTS, FORBIDDEN)
     trigger = _trigger("issues", labeled())
-    assert (await tell_or_keep(worker, trigger, _failure("permission"), True)).end == "waits"
+    assert (await notify_or_keep(worker, trigger, _failure("permission"), True)).end == "waits"
     # The label stays on: nothing has become of it.
     assert github.requests("DELETE", f"{REPO}/issues/7/labels/honk") == []
 
     again = _trigger("issues", labeled(issue__updated_at="2026-03-02T10:00:00Z"))
     github.reply("GET", COMMENTS, Reply(200, []))
     github.reply("POST", COMMENTS, FORBIDDEN)
-    done = await tell_or_keep(worker, again, _failure("permission"), True)
+    done = await notify_or_keep(worker, again, _failure("permission"), True)
     assert done.end == "waits already"
 
 
@@ -142,15 +142,15 @@ async def test_where_the_subject_is_gone_nothing_waits(
 ) -> None:
     github.reply("GET", COMMENTS, *[Reply(status, {"message": "Gone"})] * 2)
     trigger = _trigger("issues", labeled())
-    assert (await tell_or_keep(worker, trigger, _failure("refused"), True)).end == "gone"
+    assert (await notify_or_keep(worker, trigger, _failure("refused"), True)).end == "gone"
     assert not await _waits(worker, trigger)
 
 
 async def test_after_a_week_it_is_given_up(worker: Services) -> None:
     trigger = _asked()
-    assert (await tell_or_keep(worker, trigger, _failure("installation"), False)).end == "waits"
+    assert (await notify_or_keep(worker, trigger, _failure("installation"), False)).end == "waits"
     long_ago = sa.update(pending).values(since=0.0)
     worker.database.transact(lambda connection: connection.execute(long_ago))
-    done = await tell_or_keep(worker, trigger, _failure("installation"), False)
+    done = await notify_or_keep(worker, trigger, _failure("installation"), False)
     assert done.end == "given up"
     assert not await _waits(worker, trigger)

@@ -36,7 +36,7 @@ class Bench:
 
     @property
     def triggers(self) -> list[str]:
-        """The ids of what was taken in."""
+        """The ids of what was accepted in."""
         with queue.client(self.database) as client:
             return [each.workflow_id for each in client.list_workflows(name=queue.INTAKE)]
 
@@ -65,26 +65,26 @@ async def test_every_page_is_read_and_every_entry_once(bench: Bench) -> None:
     for number in range(110):
         await bench.github.comment(REPO, 1, "olivia", f"talk {number}")
 
-    assert await bench.look() == ReconcileResult(looked_at=111, taken=1)
+    assert await bench.look() == ReconcileResult(inspected=111, accepted=1)
     assert len(bench.triggers) == 1
-    assert await bench.look() == ReconcileResult(looked_at=0, taken=0)
+    assert await bench.look() == ReconcileResult(inspected=0, accepted=0)
 
 
 async def test_a_redelivery_is_the_same_delivery(bench: Bench) -> None:
     await bench.github.comment(REPO, 1, "olivia", "/honk mend it")
-    assert (await bench.look()).taken == 1
+    assert (await bench.look()).accepted == 1
     bench.github.world.webhooks.send_again(bench.github.world.webhooks.log[-1])
-    assert await bench.look() == ReconcileResult(looked_at=0, taken=0)
+    assert await bench.look() == ReconcileResult(inspected=0, accepted=0)
 
 
-@pytest.mark.parametrize(("answer", "looked_at"), [(202, 0), (204, 0), (200, 1), (503, 1)])
+@pytest.mark.parametrize(("answer", "inspected"), [(202, 0), (204, 0), (200, 1), (503, 1)])
 async def test_only_our_own_receivers_answers_are_trusted(
-    bench: Bench, answer: int, looked_at: int
+    bench: Bench, answer: int, inspected: int
 ) -> None:
     await bench.github.comment(REPO, 1, "olivia", "/honk mend it")
     await bench.github.drained()
     bench.github.world.webhooks.log[-1].status_code = answer
-    assert (await bench.look()).looked_at == looked_at
+    assert (await bench.look()).inspected == inspected
 
 
 async def test_what_was_seen_is_forgotten_with_the_log(bench: Bench) -> None:

@@ -20,7 +20,7 @@ from app.git.mirror import Mirrors
 from app.github.client import GitHubApp
 from app.playground.run import registration
 from app.runs import engine, queue
-from app.runs.reaper import how_it_died, reap
+from app.runs.reaper import dead_run_problem, reap
 from app.runs.services import Services
 from app.store.database import Database
 from app.store.runs import RunRow, Runs
@@ -51,7 +51,7 @@ async def _opened_long_ago(
 
 async def test_a_run_that_nobody_queued_is_dead(database: Database) -> None:
     row = await _opened_long_ago(database)
-    assert await how_it_died(Runs(database), row, None) == messages.refusals.never_queued()
+    assert await dead_run_problem(Runs(database), row, None) == messages.refusals.never_queued()
 
 
 async def test_a_run_that_was_queued_since_somebody_looked_is_alive(database: Database) -> None:
@@ -67,7 +67,7 @@ async def test_a_run_that_was_queued_since_somebody_looked_is_alive(database: Da
                 "app_version": queue.APPLICATION_VERSION,
             }
         )
-    assert await how_it_died(Runs(database), row, None) is None
+    assert await dead_run_problem(Runs(database), row, None) is None
 
 
 class Failing(Mirrors):
