@@ -48,7 +48,7 @@ async def _execute(services: Services, trigger: Trigger, authorization: Authoriz
     elif authorization.policy is not None and invalid is not None:
         await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *invalid))
     elif intake.should_reply(trigger, authorization):
-        told = authorization.problem, authorization.next_step
-        await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *told))
+        refusal = authorization.problem, authorization.next_step
+        await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *refusal))
     else:
         log.info(log_events.TRIGGER_IGNORED, why=authorization.silent or authorization.problem)

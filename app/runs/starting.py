@@ -172,9 +172,9 @@ async def _load_run(services: Services, state: SubjectState) -> ExtendResult:
     return ExtendResult(run=(await services.runs.get(state.run)).input)
 
 
-async def refuse(services: Services, trigger: Trigger, told: tuple[str, str]) -> None:
+async def refuse(services: Services, trigger: Trigger, refusal: tuple[str, str]) -> None:
     """Comment why nothing starts, and what to do."""
-    await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *told))
+    await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *refusal))
 
 
 async def _extend(

@@ -60,5 +60,5 @@ async def _ready(services: Services, trigger: Trigger) -> ReadyResult:
     return ReadyResult(number=number)
 
 
-def _refused(told: tuple[str, str]) -> ReadyResult:
-    return ReadyResult(problem=told[0], next_step=told[1])
+def _refused(refusal: tuple[str, str]) -> ReadyResult:
+    return ReadyResult(problem=refusal[0], next_step=refusal[1])

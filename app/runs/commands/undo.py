@@ -125,5 +125,5 @@ async def _before(services: Services, row: RunRow, published: CommitSha) -> Comm
     return None if below == published else below
 
 
-def _refused(told: tuple[str, str]) -> UndoResult:
-    return UndoResult(problem=told[0], next_step=told[1])
+def _refused(refusal: tuple[str, str]) -> UndoResult:
+    return UndoResult(problem=refusal[0], next_step=refusal[1])

@@ -28,20 +28,20 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
         await _on_the_pull(services, trigger, policy, state.open_pull)
     elif state.open_pull is not None:
         ours = state.open_pull_is_ours
-        told = messages.refusals.already_open if ours else messages.refusals.open_elsewhere
-        await starting.refuse(services, trigger, told(state.open_pull))
+        refusal = messages.refusals.already_open if ours else messages.refusals.open_elsewhere
+        await starting.refuse(services, trigger, refusal(state.open_pull))
     else:
         await starting.start(services, trigger, intake.new_run(services, trigger, policy))
 
 
 async def _on_the_pull(services: Services, trigger: Trigger, policy: Policy, number: int) -> None:
     """Move a task on an issue to our open pull request for it."""
-    there = await durable.step(
+    moved = await durable.step(
         "look at the pull request", Trigger, lambda: intake.on_pull(services, trigger, number)
     )
     answer = messages.refusals.on_the_pull(number)
     await durable.step("answer", NoResult, lambda: intake.answer(services, trigger, answer))
-    await handle(services, there, policy)
+    await handle(services, moved, policy)
 
 
 async def _say(
@@ -50,9 +50,9 @@ async def _say(
     """Send a message to a live run; if it has ended, start its next attempt with it."""
     run = state.run
     assert run is not None
-    heard = await durable.step(
+    delivered = await durable.step(
         "hear", DeliveredMessage, lambda: intake.deliver_message(services, trigger, run, said)
     )
-    if heard.ended is not None:
-        over = state.model_copy(update={"attempt": heard.ended})
-        await starting.resume(services, trigger, policy, over)
+    if delivered.ended is not None:
+        ended = state.model_copy(update={"attempt": delivered.ended})
+        await starting.resume(services, trigger, policy, ended)

@@ -1,4 +1,5 @@
-"""The work, packed, checked and kept at the hidden ref, which starts nobody's CI."""
+"""Checkpoints: the work is packed, scanned for secrets and pushed to a hidden ref, which starts no
+CI."""
 
 from __future__ import annotations
 
@@ -23,21 +24,23 @@ log = structlog.get_logger()
 
 
 class PushRefusal(Value):
-    """What GitHub said to a push that one of the repository's rules forbids."""
+    """GitHub's refusal of a push that violates a repository rule."""
 
     rule: str
-    paths: tuple[str, ...] = ()  # the files that it names
+    paths: tuple[str, ...] = ()  # the files named in the refusal
 
 
 class CheckpointResult(Value):
-    """The work as one tree. `empty` when it is the base's own."""
+    """The work as one tree. `empty` means that it equals the base's."""
 
     tree: TreeSha
     commit: CommitSha
     empty: bool
     left_out: tuple[str, ...] = ()
-    secrets: tuple[Flag, ...] = ()  # the work holds these, so it was not pushed
-    refused: PushRefusal | None = None  # GitHub does not take it, so it is on this machine alone
+    secrets: tuple[Flag, ...] = ()  # secrets found in the work, which is therefore not pushed
+    refused: PushRefusal | None = (
+        None  # GitHub refused the push, so the work is only on this machine
+    )
 
 
 async def checkpoint(
@@ -45,7 +48,7 @@ async def checkpoint(
 ) -> CheckpointResult:
     """Pack the work tree and push it to `refs/honk/<run id>`.
 
-    Where GitHub's rules refuse the push the work is kept here, and the run goes on.
+    If GitHub's rules refuse the push, store the work locally; the run goes on.
     """
     await handoff.fetch_work(services, run, preparation.base)
     workspace = await services.workspaces.open(run.id)
@@ -72,7 +75,7 @@ async def checkpoint(
 
 
 async def keep(services: Services, run: RunInput, base: CommitSha, tree: TreeSha) -> None:
-    """Bring a tree of the work to `refs/honk/<run id>`; the base's own is no work."""
+    """Push a tree of the work to `refs/honk/<run id>`, unless it equals the base's."""
     if tree == await services.mirrors.tree_of(run.trigger.repository, base):
         return
     commit = await _commit(services, run, base, tree)
@@ -84,10 +87,10 @@ async def keep(services: Services, run: RunInput, base: CommitSha, tree: TreeSha
 
 
 async def salvage(services: Services, run: RunInput) -> str:
-    """After a failure: bring the last recorded work to the hidden ref and return its name.
+    """After a failure, push the last recorded work to the hidden ref and return the ref's name.
 
-    Returns nothing when there is no work, or when it cannot be brought there: then the mirror
-    still has it.
+    Returns an empty string when there is no work or it cannot be pushed; it is then still in the
+    mirror.
     """
     row = await services.runs.get(run.id)
     tree = await work_tree(services, run)
@@ -113,7 +116,7 @@ async def salvage(services: Services, run: RunInput) -> str:
 async def _secrets(
     services: Services, run: RunInput, base: CommitSha, tree: TreeSha
 ) -> tuple[Flag, ...]:
-    """What the work adds that must not leave this machine, not even to a ref that nobody sees."""
+    """Secrets that the work adds. They must not leave this machine, not even to a hidden ref."""
     diff = await load_diff(services.mirrors, run.trigger.repository, base, tree)
     found = await asyncio.to_thread(added_secrets, diff, services.credentials)
     return as_flags(found)
@@ -130,7 +133,7 @@ async def _commit(services: Services, run: RunInput, base: CommitSha, tree: Tree
 async def _bring_or_keep(
     services: Services, run: RunInput, base: CommitSha, commit: CommitSha
 ) -> PushRefusal | None:
-    """Bring it to GitHub; where a rule refuses that, keep it in a file here and say so."""
+    """Push to the hidden ref; if a rule refuses the push, store the work in a local file."""
     row = await services.runs.get(run.id)
     try:
         await bring(services, run, commit)
@@ -150,13 +153,13 @@ async def _bring_or_keep(
 
 
 async def _keep_here(services: Services, run: RunInput, base: CommitSha, commit: CommitSha) -> None:
-    """In a file of its own: the mirror is a cache, and this may be the only copy."""
+    """Store the work in its own file: the mirror is only a cache, and this may be the only copy."""
     path = handoff.checkpoint_file(services, run)
     await services.mirrors.bundle(run.trigger.repository, base, commit, path)
 
 
 async def bring(services: Services, run: RunInput, commit: CommitSha) -> None:
-    """Let GitHub have a local commit and its tree, at the hidden ref."""
+    """Push a local commit and its tree to the hidden ref."""
     remote = await services.remote(run, WRITE_CODE)
     await services.mirrors.push(
         run.trigger.repository, remote, commit, hidden_ref(run.id), expected=PushMode.ANY

@@ -1,4 +1,4 @@
-"""The commit that will be published: made by GitHub over the packed tree, and signed by it."""
+"""The commit that will be published: created by GitHub over the packed tree, and signed by it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ log = structlog.get_logger()
 
 
 class CommitResult(Value):
-    """The very commit that is verified and published. Without a check run it is only shown."""
+    """The commit that is verified and published. Without a check run it is only shown as a
+    patch."""
 
     sha: CommitSha
     tree: TreeSha
@@ -36,7 +37,8 @@ async def create_commit(
     packed: CheckpointResult,
     work: Work,
 ) -> CommitResult:
-    """Let GitHub make and sign the commit, keep it at the hidden ref, and queue its check run."""
+    """Have GitHub create and sign the commit, point the hidden ref at it, and queue its check
+    run."""
     await announce(services, run, Phase.SEALING)
     client = await services.client(run, SEAL)
     row = await services.runs.get(run.id)
@@ -60,7 +62,7 @@ async def keep(
     *,
     fresh: bool = False,
 ) -> CommitResult:
-    """Bring the commit to the hidden ref and into the mirror, and queue its check run."""
+    """Point the hidden ref at the commit, fetch it into the mirror, and queue its check run."""
     await commits.move_ref(client, hidden_ref(run.id), sha)
     await _fetch(services, run, sha)
     check = await checks.ensure_check_run(
@@ -72,7 +74,7 @@ async def keep(
 async def _is_published(
     services: Services, run: RunInput, preparation: Preparation, packed: CheckpointResult
 ) -> bool:
-    """An attempt that changed nothing more: what it stands on is judged, and no commit is made."""
+    """Whether the work equals the run's published commit, so that no new commit is needed."""
     row = await services.runs.get(run.id)
     if preparation.merged or preparation.parent != row.published_sha:
         return False
@@ -89,7 +91,7 @@ async def _make(
     message: str,
     key: str,
 ) -> CommitSha:
-    """Make the commit and write it down: done again, the step finds it instead of a second one."""
+    """Create and record the commit; a rerun of the step finds it instead of creating another."""
     made = await commits.create_signed_commit(client, tree, parents, message)
     if not made.verified:
         log.warning(log_events.COMMIT_NOT_SIGNED, run=run.id, sha=made.sha, why=made.reason)
@@ -98,7 +100,7 @@ async def _make(
 
 
 async def _fetch(services: Services, run: RunInput, sha: CommitSha) -> None:
-    """Bring the commit into the mirror, from where it is checked out to be verified."""
+    """Fetch the commit into the mirror, from which verification checks it out."""
     remote = await services.remote(run, READ_CODE)
     fetched = await services.mirrors.fetch(run.trigger.repository, remote, hidden_ref(run.id))
     if fetched != sha:

@@ -1,4 +1,4 @@
-"""What the project tells agents, as it stands on the default branch, and the list of it."""
+"""The project's guidance for agents on the default branch, and its entries in the context list."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ _MOST_BELOW = 20
 
 @dataclass(frozen=True)
 class Read:
-    """The files' texts, and a line of the context list for each file, read or not."""
+    """The files' texts, and one context list entry per file, read or not."""
 
     texts: tuple[Guidance, ...]
     items: tuple[ContextItem, ...]
 
 
 async def read(services: Services, run: RunInput, rules: CommitSha) -> Read:
-    """Read them at this commit. Links are followed inside the repository, long files are cut."""
+    """Read the files at this commit. Symlinks inside the repository are followed, long files are
+    cut."""
     mirrors, repo = services.mirrors, run.trigger.repository
     texts: list[Guidance] = []
     items: list[ContextItem] = []
@@ -59,11 +60,11 @@ async def read(services: Services, run: RunInput, rules: CommitSha) -> Read:
 
 
 def _shown(name: str, start: Start) -> tuple[str, list[str]]:
-    """The text with a mark where it was cut, and what was done to it."""
+    """The text with a marker where it was cut, and notes on what was done to it."""
     notes = [f"a link to {start.path}"] if start.path != name else []
     content = start.content
     if not start.is_whole:
-        # At the end of a line, unless there is only one.
+        # Cut at the end of a line, unless there is only one.
         content = content[: content.rfind(b"\n") + 1] or content
         notes.append(f"cut: the first {len(content):,} of {start.size:,} bytes")
     text = content.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Going on with a run on another machine: what it needs is kept on GitHub while it goes on."""
+"""Resuming a run on another machine: its work is pushed to GitHub while it runs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ _FLUSH_SECONDS = 6.0
 
 
 class BackgroundPusher:
-    """Pushes the work after each turn that changed it, beside the agent's next turn.
+    """Pushes the work after each turn that changed it, in parallel with the agent's next turn.
 
-    One push at a time, and always the newest tree: pushing never slows the agent. `shut_out` is
-    set, and `on_shut_out` called, when the repository or the App on it is out of reach for good.
+    It makes one push at a time, always of the newest tree, so pushing never slows the agent down.
+    When the repository or the App's access to it is gone, `shut_out` is set and `on_shut_out`
+    called.
     """
 
     def __init__(
@@ -44,20 +45,20 @@ class BackgroundPusher:
         self._idle.set()
 
     def send(self, tree: TreeSha) -> None:
-        """Have this tree pushed soon, unless a newer one comes first."""
+        """Push this tree soon, unless a newer one replaces it."""
         self._newest = tree
         self._idle.clear()
         self._wake.set()
 
     async def flush(self) -> None:
-        """Wait until what was sent is there, though not for ever."""
+        """Wait a few seconds for the newest tree to be pushed."""
         try:
             await asyncio.wait_for(self._idle.wait(), _FLUSH_SECONDS)
         except TimeoutError:
             log.warning(log_events.BACKGROUND_PUSH_PENDING)
 
     async def work(self) -> None:
-        """Until cancelled. What cannot be pushed stays here, where the run goes on with it."""
+        """Push until cancelled. If a push fails, the work stays on this machine."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -69,7 +70,8 @@ class BackgroundPusher:
                 self._idle.set()
 
     async def _bring(self, tree: TreeSha) -> None:
-        # A push that fails may have arrived all the same: until one is through nobody knows.
+        # A failed push may have arrived anyway, so the remote's state is unknown until one
+        # succeeds.
         self._sent = None
         try:
             await self._push(tree)
@@ -81,7 +83,7 @@ class BackgroundPusher:
         except HonkError as problem:
             log.warning(log_events.BACKGROUND_PUSH_REFUSED, why=str(problem))
         except Exception:
-            # The disk may be full, or nobody foresaw it: the next tree is tried again.
+            # Any other failure, such as a full disk: try again with the next tree.
             log.exception(log_events.BACKGROUND_PUSH_FAILED)
 
 
@@ -89,21 +91,21 @@ class BackgroundPusher:
 async def background_pusher(
     push: Callable[[TreeSha], Awaitable[None]], on_shut_out: Callable[[], None]
 ) -> AsyncIterator[BackgroundPusher]:
-    """A courier for as long as the context is open."""
-    courier = BackgroundPusher(push, on_shut_out)
-    task = asyncio.create_task(courier.work())
+    """Run a pusher while the context is open."""
+    pusher = BackgroundPusher(push, on_shut_out)
+    task = asyncio.create_task(pusher.work())
     try:
-        yield courier
+        yield pusher
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
 async def fetch_work(services: Services, run: RunInput, base: CommitSha) -> None:
-    """Have the base commit and the recorded work in this machine's mirror.
+    """Ensure that this machine's mirror has the base commit and the recorded work.
 
-    What the last machine recorded and could not push any more is lost with it: the transcript goes
-    back to the last turn whose work is there.
+    Work that the last machine recorded but did not push is lost: the transcript is rewound to the
+    last turn whose work exists.
     """
     await fetch_commits(services, run, base)
     repo = run.trigger.repository
@@ -126,12 +128,13 @@ async def fetch_work(services: Services, run: RunInput, base: CommitSha) -> None
 
 
 def checkpoint_file(services: Services, run: RunInput) -> Path:
-    """Where the work is on this machine that may not, or cannot, leave it."""
+    """The local file for work that may not, or cannot, leave this machine."""
     return services.local_bundles / f"{run.id}.bundle"
 
 
 async def fetch_commits(services: Services, run: RunInput, *commits: CommitSha) -> None:
-    """Have commits of the run in this machine's mirror: another one may have made them."""
+    """Ensure that this machine's mirror has these commits; another machine may have created
+    them."""
     repo = run.trigger.repository
     for commit in commits:
         if not await services.mirrors.has_commit(repo, commit):

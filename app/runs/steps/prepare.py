@@ -23,16 +23,15 @@ log = structlog.get_logger()
 
 
 async def prepare(services: Services, run: RunInput) -> Preparation:
-    """Bring the mirror up to date and fix the base commit for the whole run.
+    """Update the mirror and fix the base commit for the whole run.
 
-    Where people have pushed since the last attempt, its work is moved onto what they pushed.
-    Raises UserError for an empty repository, a base branch that is not there, a closed pull
-    request.
+    If people have pushed since the last attempt, its work is merged onto their commits. Raises
+    UserError for an empty repository, a missing base branch or a closed pull request.
     """
     await announce(services, run, Phase.PREPARING)
     row = await services.runs.get(run.id)
     target = await _locate(services, run, row)
-    row = await _written_down(services, row, target)
+    row = await _record_published(services, row, target)
     base = await _start(services, run, row, target)
     rules = await _default_head(services, run, base, target)
     merged = await _catch_up(services, run, row, target) if row.base_sha else None
@@ -41,8 +40,8 @@ async def prepare(services: Services, run: RunInput) -> Preparation:
         base = target.at
     await services.mirrors.pin(run.trigger.repository, f"{run.id}-base", base)
     await services.runs.update(run.id, base_sha=base)
-    await _tell_read(services, run, base, rules)
-    await _show_at_work(services, run, row, target)
+    await _record_context(services, run, base, rules)
+    await _show_in_progress(services, run, row, target)
     return Preparation(
         base=base,
         held_by=await _held_by(services, run, target, base),
@@ -53,10 +52,10 @@ async def prepare(services: Services, run: RunInput) -> Preparation:
     )
 
 
-async def _tell_read(services: Services, run: RunInput, base: CommitSha, rules: CommitSha) -> None:
-    """What the base keeps elsewhere, and the guidance for agents, was read or left out; told once,
-    however often it goes on.
-    """
+async def _record_context(
+    services: Services, run: RunInput, base: CommitSha, rules: CommitSha
+) -> None:
+    """List external content and guidance files, read or skipped, in the manifest, once per run."""
     supplies = await fetch_external_content(services, run, base)
     known = (await services.runs.get(run.id)).input
     items = [ContextItem(what=what) for what in supplies.present]
@@ -68,8 +67,8 @@ async def _tell_read(services: Services, run: RunInput, base: CommitSha, rules: 
         await services.runs.update(run.id, input=change.model_dump(mode="json"))
 
 
-async def _show_at_work(services: Services, run: RunInput, row: RunRow, target: Target) -> None:
-    """`honk / run` stands on the pull request's head for as long as a run works on it."""
+async def _show_in_progress(services: Services, run: RunInput, row: RunRow, target: Target) -> None:
+    """Show the check `honk / run` in progress on the pull request's head."""
     if run.quiet or target.pull is None or target.at is None:
         return
     client = await services.client(run, SEAL)
@@ -84,7 +83,7 @@ async def _show_at_work(services: Services, run: RunInput, row: RunRow, target: 
 
 
 async def move(services: Services, run: RunInput, base: CommitSha, merged: MergeResult) -> None:
-    """From here on the work is this tree, on top of that commit."""
+    """Move the work: from now on it is this tree on top of that commit."""
     repo = run.trigger.repository
     await services.mirrors.pin(repo, f"{run.id}-base", base)
     await services.mirrors.pin(repo, work_pin(run.id), merged.tree)
@@ -93,7 +92,7 @@ async def move(services: Services, run: RunInput, base: CommitSha, merged: Merge
 
 
 async def work_tree(services: Services, run: RunInput) -> TreeSha | None:
-    """The work so far, as the last recorded turn left it; None when there is none."""
+    """The tree of the work so far, from the last recorded turn; None when there is none."""
     row = await services.runs.get(run.id)
     snapshot = await Turns(services.database, run.id).last_snapshot(after=row.start_seq)
     found = snapshot or row.start_tree
@@ -101,21 +100,21 @@ async def work_tree(services: Services, run: RunInput) -> TreeSha | None:
 
 
 async def _locate(services: Services, run: RunInput, row: RunRow) -> Target:
-    """Where the work goes: it costs a look only where there is a branch already."""
+    """Find the target branch; this costs a request only if there may already be one."""
     if run.trigger.is_pull_request:
         client = await services.client(run, READ_PULLS)
         pull = await pulls.pull_request(client, run.trigger.number)
         return await _of_pull(services, run, row, pull)
     if row.branch is None or row.published_sha is None:
-        return await _begun(services, run, row)
+        return await _new_or_created_branch(services, run, row)
     client = await services.client(run, READ_PULLS)
     head = await repositories.branch_head(client, row.branch)
     branch = row.branch if head else ""
     return Target(base_branch=run.base_branch, branch=branch, at=head, ours=True)
 
 
-async def _begun(services: Services, run: RunInput, row: RunRow) -> Target:
-    """A new branch is to be made, or one that stands at our commit was made by who died then."""
+async def _new_or_created_branch(services: Services, run: RunInput, row: RunRow) -> Target:
+    """A new branch, or one that a killed attempt already created at our commit."""
     new = Target(base_branch=run.base_branch)
     if row.head_sha is None:
         return new
@@ -129,8 +128,8 @@ async def _begun(services: Services, run: RunInput, row: RunRow) -> Target:
     return new
 
 
-async def _written_down(services: Services, row: RunRow, target: Target) -> RunRow:
-    """Where the branch stands at our commit it is published, whether or not we came to say so."""
+async def _record_published(services: Services, row: RunRow, target: Target) -> RunRow:
+    """If the branch is at our commit, record it as published: a crash may have prevented that."""
     if target.at is None or target.at != row.head_sha or target.at == row.published_sha:
         return row
     return await services.runs.update(row.id, branch=target.branch, published_sha=target.at)
@@ -151,7 +150,7 @@ async def _of_pull(services: Services, run: RunInput, row: RunRow, pull: PullReq
         return target
     if run.trusted is None:
         return target.model_copy(update={"fork": True})
-    # On top of what a person has vouched for, whatever was pushed to the fork since then.
+    # On top of the commit a person vouched for, whatever was pushed to the fork since.
     branch = row.branch or ""
     return target.model_copy(
         update={"branch": branch, "at": CommitSha(row.published_sha or run.trusted), "ours": True}
@@ -159,11 +158,11 @@ async def _of_pull(services: Services, run: RunInput, row: RunRow, pull: PullReq
 
 
 async def _start(services: Services, run: RunInput, row: RunRow, target: Target) -> CommitSha:
-    """The commit that the work counts from, in the mirror."""
+    """The base commit of the work, fetched into the mirror."""
     repo = run.trigger.repository
     remote = await services.remote(run, READ_CODE)
     if target.pull is not None:
-        # Below this name GitHub keeps what a fork proposes, too.
+        # GitHub has pull request heads under this ref, including those from forks.
         await services.mirrors.fetch(repo, remote, f"refs/pull/{target.pull}/head")
     if target.at is not None and not await services.mirrors.has_commit(repo, target.at):
         await services.mirrors.fetch(repo, remote, target.at)
@@ -178,7 +177,8 @@ async def _start(services: Services, run: RunInput, row: RunRow, target: Target)
 
 
 async def _held_by(services: Services, run: RunInput, target: Target, base: CommitSha) -> str:
-    """The base branch, if it holds the commit now. Only a set-up's result depends on that."""
+    """The base branch if it contains the commit, else empty. Only setup snapshots depend on
+    this."""
     if not run.policy.setup:
         return ""
     repo = run.trigger.repository
@@ -191,7 +191,7 @@ async def _held_by(services: Services, run: RunInput, target: Target, base: Comm
 async def _common_base(
     services: Services, run: RunInput, target: Target, head: CommitSha
 ) -> CommitSha:
-    """What a pull request is compared with: where it left its base branch."""
+    """The commit to compare a pull request with: the merge base with its base branch."""
     repo = run.trigger.repository
     remote = await services.remote(run, READ_CODE)
     other = await services.mirrors.fetch(repo, remote, f"refs/heads/{target.base_branch}")
@@ -202,7 +202,7 @@ async def _common_base(
 async def _catch_up(
     services: Services, run: RunInput, row: RunRow, target: Target
 ) -> MergeResult | None:
-    """Bring the last attempt's work onto what people have pushed to its branch since then."""
+    """Merge the last attempt's work onto what people have pushed to its branch since."""
     known = {row.published_sha, row.base_sha}
     if target.at is None or target.at in known or run.mode in ("test", "rebase"):
         return None
@@ -220,7 +220,7 @@ async def _catch_up(
 async def _default_head(
     services: Services, run: RunInput, base: CommitSha, target: Target
 ) -> CommitSha:
-    """Guidance for agents counts on the default branch only, whatever the base."""
+    """The head of the default branch: guidance for agents is only read from there."""
     branch = run.trigger.default_branch
     if branch == target.base_branch and target.at is None:
         return base

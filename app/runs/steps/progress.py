@@ -1,4 +1,5 @@
-"""The status comment while a run works: edited when the phase changes, else once a minute."""
+"""The status comment of a live run: edited when the phase changes, otherwise at most once a
+minute."""
 
 from __future__ import annotations
 
@@ -25,42 +26,42 @@ from app.store.runs import RunRow
 
 log = structlog.get_logger()
 
-# Of what GitHub lets an installation write, this share is kept for first and last words.
+# The share of an installation's write limit that is reserved for first and final comments.
 _RESERVED_SHARE = 0.4
 
 
 async def announce(
     services: Services, run: RunInput, phase: Phase, *, plan: list[PlanItem] | None = None
 ) -> None:
-    """Show where the run is. What fails here is logged: words on the way must not stop the work."""
+    """Show the run's progress. Failures are logged: a status update must not stop the work."""
     row = await services.runs.get(run.id)
     new_phase = row.phase is not phase
     row = await services.runs.enter(run.id, phase)
     if plan is not None:
         row = await services.runs.update(run.id, plan=[item.model_dump() for item in plan])
-    told = status_context(services, row)
-    warned = frozenset(each.which for each in told.nearly) | _refusal(row)
-    due = (
+    context = status_context(services, row)
+    warned = frozenset(each.which for each in context.nearly) | _refusal(row)
+    is_due = (
         new_phase or services.edits.is_due(run.id) or services.edits.has_new_warning(run.id, warned)
     )
-    if row.status_comment_id is None or not due or calls_of(row) >= CALLS:
+    if row.status_comment_id is None or not is_due or calls_of(row) >= CALLS:
         return
     try:
         client = await services.client(run, TALK)
         if phase is Phase.WORKING and new_phase:
-            # Not held up: taking it off is how the run is stopped from a phone.
+            # Never skipped: removing this label is how people stop the run from a phone.
             await reply.set_label(client, run.trigger, labels.RUNNING)
         if not await services.writes.allow(row.installation_id, keep_back=_RESERVED_SHARE):
             return
         services.edits.record_edit(run.id, warned)
-        text = messages.status_comment.working(told, phase)
+        text = messages.status_comment.working(context, phase)
         await conversation.edit_comment(client, row.status_comment_id, text)
     except HonkError as problem:
         log.warning(log_events.STATUS_COMMENT_NOT_EDITED, run=run.id, why=str(problem))
 
 
 def status_context(services: Services, row: RunRow) -> Told:
-    """What the status comment tells of a run, as it stands now."""
+    """The data of a run's status comment."""
     run = row.input
     return Told(
         run=row.id,
@@ -86,7 +87,7 @@ def _refusal(row: RunRow) -> frozenset[str]:
 
 
 def calls_of(row: RunRow) -> int:
-    """The run's calls to GitHub's API, as far as they are written down."""
+    """The run's recorded calls to GitHub's API."""
     return row.api_calls + row.status_edits + row.token_requests
 
 
@@ -99,7 +100,7 @@ def _nearly_spent(services: Services, row: RunRow) -> tuple[BudgetWarning, ...]:
 
 
 def usage_of(row: RunRow) -> Usage:
-    """What the run has used until now."""
+    """What the run has used so far."""
     end = row.finished_at or time.time()
     return Usage(
         cost_usd=row.cost_usd, model_turns=row.model_turns, seconds=max(0.0, end - row.created_at)

@@ -1,4 +1,4 @@
-"""Branch, pull request and check run: what people see of the change, and what its tests say."""
+"""Publishing the branch, the pull request and the check run with the test results."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ log = structlog.get_logger()
 
 
 class KeepResult(Value):
-    """The branch that holds the work of a run that was stopped."""
+    """The branch with the work of a stopped run."""
 
     branch: str
 
 
 class PublishResult(Value):
-    """Where the change stands; nothing where somebody moved branch or base at that very moment."""
+    """The publication; None if somebody moved the branch or the base at that moment."""
 
     publication: Publication | None = None
 
@@ -55,7 +55,7 @@ async def publish(
     work: Work,
     verified: VerifyResult,
 ) -> PublishResult:
-    """Move a branch to exactly the verified commit, and show it in a pull request."""
+    """Point a branch at exactly the verified commit, and open or update its pull request."""
     await announce(services, run, Phase.PUBLISHING)
     client = await services.client(run, PUBLISH)
     target = preparation.target
@@ -77,7 +77,7 @@ async def publish(
         asked = pulls.request_review(client, pull.number, run.trigger.actor.login)
         await reply.decorate("the request for a review", asked)
     if not pull.created and not is_ready(run, work, verified):
-        # Somebody ordered the merge for when the checks pass: not for this commit.
+        # Somebody enabled auto-merge for an earlier commit; it must not merge this one.
         await pulls.disable_auto_merge(client, pull.node_id)
     cut_short = work.ending in ("budget", "stuck")
     await verify.complete_check(services, run, sealed, verified, cut_short=cut_short)
@@ -97,12 +97,12 @@ async def publish(
 async def keep(
     services: Services, run: RunInput, preparation: Preparation, sealed: CommitResult
 ) -> KeepResult:
-    """Bring unfinished work to its branch; nothing is claimed about it."""
+    """Push a stopped run's unfinished work to its branch, without a verdict."""
     client = await services.client(run, PUBLISH)
     try:
         branch = await _branch(services, client, run, preparation, sealed)
     except RefMoved:
-        # The hidden ref has it; the next attempt brings both together.
+        # The work is at the hidden ref; the next attempt merges it.
         branch = hidden_ref(run.id)
     assert sealed.check_run is not None
     title, summary = messages.check_run.stopped()
@@ -116,7 +116,8 @@ async def keep(
 
 
 def is_ready(run: RunInput, work: Work, verified: VerifyResult) -> bool:
-    """Ready by the policy, no judge objects, and the agent came to its own end."""
+    """Whether the change is ready for review: by the policy, by the judge, and because the agent
+    finished."""
     good = readiness.is_ready(run.policy, verified.verdict, verified.flags)
     return allows(good, verified.judgement) and work.ending == "done"
 
@@ -128,9 +129,9 @@ async def _branch(
     preparation: Preparation,
     sealed: CommitResult,
 ) -> str:
-    """The target's branch moved from where it was seen, or the pattern's first name that is free.
+    """Move the target branch from where it was, or create one with the pattern's first free name.
 
-    Raises RefMoved where people have pushed since.
+    Raises RefMoved when people have pushed in the meantime.
     """
     target = preparation.target
     if preparation.forced:
@@ -149,7 +150,7 @@ async def _branch(
 async def _force(
     services: Services, run: RunInput, preparation: Preparation, sealed: CommitResult
 ) -> None:
-    """Rewrite our own branch from exactly where it was seen; git's lease holds it."""
+    """Force-push our own branch with a lease on its last known head."""
     target, repo = preparation.target, run.trigger.repository
     await handoff.fetch_commits(services, run, sealed.sha)
     remote = await services.remote(run, WRITE_CODE)
@@ -165,7 +166,7 @@ async def _force(
 
 
 async def _new_branch(client: RepositoryClient, run: RunInput, sealed: CommitResult) -> str:
-    """The pattern's first free name; a name that this very commit has is ours already."""
+    """Create a branch with the pattern's first free name, or reuse one already at this commit."""
     names = branch_names(run)
     for name in names:
         try:
@@ -188,7 +189,7 @@ async def _the_pull_request(
     work: Work,
     verified: VerifyResult,
 ) -> PullRequest:
-    """The pull request that the run is about has the commit now; ours tells of it, too."""
+    """Update the pull request that the run is about, if it is ours."""
     number = preparation.target.pull
     assert number is not None
     pull = await pulls.pull_request(client, number)
@@ -197,10 +198,10 @@ async def _the_pull_request(
         return pull
     draft = run.policy.draft or not is_ready(run, work, verified)
     row = await services.runs.get(run.id)
-    told = messages.pull_request.follow_up(
+    section = messages.pull_request.follow_up(
         run, work, verified.verdict, sealed.sha, usage_of(row), verified.flags
     )
-    body = messages.pull_request.with_follow_up(pull.body, run.id, told)
+    body = messages.pull_request.with_follow_up(pull.body, run.id, section)
     return await _bring_up_to_date(client, pull, pull.title, body, draft)
 
 
@@ -214,7 +215,7 @@ async def _pull_request(
     work: Work,
     verified: VerifyResult,
 ) -> PullRequest:
-    """The branch's pull request, opened or brought up to date."""
+    """Open or update the branch's pull request."""
     row = await services.runs.get(run.id)
     title = messages.pull_request.title(run.trigger)
     body = messages.pull_request.body(
@@ -236,7 +237,7 @@ async def _pull_request(
 
 
 def _wants_draft(run: RunInput) -> bool:
-    """What the person said counts, then the policy."""
+    """Whether a draft was requested; the person's argument overrides the policy."""
     said = run.trigger.command.arguments.draft if run.trigger.command else None
     return run.policy.draft if said is None else said
 
@@ -244,7 +245,7 @@ def _wants_draft(run: RunInput) -> bool:
 async def _bring_up_to_date(
     client: RepositoryClient, pull: PullRequest, title: str, body: str, draft: bool
 ) -> PullRequest:
-    """A pull request of an earlier attempt tells of the new commit, and is a draft or not by it."""
+    """Update an earlier attempt's pull request, including its draft state, for the new commit."""
     is_draft = pull.draft
     if is_draft and not draft:
         await pulls.ready_for_review(client, pull.node_id)

@@ -1,4 +1,4 @@
-"""Work on a fork: a patch that people can read and apply."""
+"""The work on a fork's pull request, as a patch that people can read and apply."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_BYTES = 40_000
 
 
 class PatchResult(Value):
-    """What the work changes, cut at a comment's size; a cut says so in its last line."""
+    """The patch, cut to a comment's size; its last line says if it was cut."""
 
     text: str
 
@@ -20,7 +20,7 @@ class PatchResult(Value):
 async def create_patch(
     services: Services, run: RunInput, preparation: Preparation, packed: CheckpointResult
 ) -> PatchResult:
-    """The difference between the fork's head and the work."""
+    """The diff between the fork's head and the work."""
     repo = run.trigger.repository
     await handoff.fetch_commits(services, run, preparation.base, packed.commit)
     text = await services.mirrors.diff(repo, preparation.base, packed.commit, MAX_BYTES)

@@ -1,4 +1,4 @@
-"""The repository's template for a pull request's description, read from the default branch."""
+"""The repository's pull request template, read from the default branch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_BYTES = 100_000
 
 
 async def read(services: Services, run: RunInput, preparation: Preparation) -> str:
-    """The template as a person sees it; empty where there is none or no pull request is opened."""
+    """The template's visible text; empty without one, or when no pull request will be opened."""
     opens = preparation.target.pull is None or run.trusted is not None
     if run.mode != "work" or not opens:
         return ""
@@ -30,6 +30,6 @@ async def read(services: Services, run: RunInput, preparation: Preparation) -> s
                 return visible(found.content.decode("utf-8", "replace")).strip()
             log.warning(log_events.PULL_TEMPLATE_TOO_LONG, run=run.id, path=ascii(path))
     except (GitError, NotThereError) as problem:
-        # The description is the poorer for it; the work is not.
+        # A description without the template is acceptable; failing the run is not.
         log.warning(log_events.PULL_TEMPLATE_UNAVAILABLE, run=run.id, why=str(problem))
     return ""

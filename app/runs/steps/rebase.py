@@ -1,7 +1,7 @@
-"""`/honk rebase`: a branch brought up to date with its base.
+"""`/honk rebase`: bring a branch up to date with its base.
 
-Our own commits are made anew on top of the base, and the branch moves under a lease. Where people's
-commits are on the branch nothing is rewritten: the base is merged in.
+If all commits are ours, they are recreated on top of the base and the branch is force-pushed with a
+lease. If people's commits are on the branch, nothing is rewritten: the base is merged in.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from app.runs.steps.prepare import move
 from app.runs.steps.progress import announce
 
 MOST = 50
-"""Commits that are made anew, one by one; a longer branch is brought up to date by a merge."""
+"""The most commits that are recreated one by one; a longer branch is updated by a merge."""
 
 
 class RebaseResult(Value):
-    """The branch's new commit; None where the agent has to bring two sides together first."""
+    """The branch's new commit; None when the agent must resolve merge conflicts first."""
 
     preparation: Preparation
     sealed: CommitResult | None = None
@@ -32,14 +32,14 @@ class RebaseResult(Value):
 
 
 class _Replayed(Value):
-    """One commit's change on top of another commit."""
+    """One commit's change, applied on top of another commit."""
 
     tree: TreeSha
     message: str
 
 
 async def rebase(services: Services, run: RunInput, preparation: Preparation) -> RebaseResult:
-    """Bring the branch of the pull request onto its base, or the base into it."""
+    """Rebase the pull request's branch onto its base, or merge the base into it."""
     target, repo = preparation.target, run.trigger.repository
     assert target.at is not None
     head = target.at
@@ -72,12 +72,12 @@ async def _all_ours(services: Services, branch: tuple[CommitInfo, ...]) -> bool:
 async def _replay(
     services: Services, run: RunInput, base: CommitSha, branch: tuple[CommitInfo, ...]
 ) -> list[_Replayed] | None:
-    """Each commit's change in turn; None as soon as two sides collide."""
+    """Apply each commit's change in turn; None on the first merge conflict."""
     repo, mirrors = run.trigger.repository, services.mirrors
     done: list[_Replayed] = []
     tree = await mirrors.tree_of(repo, base)
     for each in branch:
-        # Seen from the commit's own parent, the new base is one change and the commit another.
+        # Relative to the commit's parent, the new base is one side and the commit the other.
         onto = await mirrors.commit_tree(repo, tree, [each.parent], "Base\n")
         merged = await mirrors.merge(repo, onto, each.sha)
         if merged.conflicts:
@@ -90,7 +90,7 @@ async def _replay(
 async def _sealed(
     services: Services, run: RunInput, moved: Preparation, replayed: list[_Replayed]
 ) -> RebaseResult:
-    """GitHub makes and signs each commit anew; its trees have to be there first."""
+    """Have GitHub recreate and sign each commit; each tree must be pushed before."""
     await announce(services, run, Phase.SEALING)
     repo = run.trigger.repository
     client = await services.client(run, SEAL)
@@ -107,7 +107,7 @@ async def _sealed(
 async def _for_the_agent(
     services: Services, run: RunInput, moved: Preparation, base: CommitSha, head: CommitSha
 ) -> RebaseResult:
-    """One commit holds both sides; where they collide, the agent decides."""
+    """Merge both sides into one commit; the agent resolves any conflicts."""
     merged: MergeResult = await services.mirrors.merge(run.trigger.repository, head, base)
     await move(services, run, base, merged)
     message = f"Work of run {run.id}\n"

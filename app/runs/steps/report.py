@@ -1,4 +1,4 @@
-"""The last step of every run: whatever happened, it ends in words that a person understands."""
+"""The last step of every run: report how it ended."""
 
 from __future__ import annotations
 
@@ -42,85 +42,87 @@ _CONCLUSIONS: dict[Outcome, Conclusion] = {
 }
 
 
-# The last label tells how a run ended, so it outlasts a short outage; the end waits no longer.
+# The final label shows the outcome, so it is retried through a short outage, but no longer.
 _LABEL_WAITS = (2.0, 5.0, 15.0, 30.0)
 
 
-async def report(services: Services, run: RunInput, attempt: int, told: Report) -> NoResult:
-    """Settle the status comment, labels and check run, and write one short new comment.
+async def report(services: Services, run: RunInput, attempt: int, ending: Report) -> NoResult:
+    """Finish the status comment, labels and check run, and post one short final comment.
 
-    Where nothing can be said any more (the subject is gone, the App was taken out) the run still
-    ends, and the log says why nobody was told.
+    If commenting is impossible (the subject is gone, the App was uninstalled), the run still ends,
+    and the log says why nobody was notified.
     """
     try:
         if not run.quiet:
-            await _say(services, run, attempt, told)
+            await _say(services, run, attempt, ending)
     except RetryableError:
         raise
     except UserError as problem:
         log.warning(log_events.RUN_END_NOT_REPORTED, run=run.id, why=str(problem))
-    kept = told.model_copy(update={"tried": services.blocked_hosts.of(run.id)})
+    kept = ending.model_copy(update={"tried": services.blocked_hosts.of(run.id)})
     await services.reports.put(run.id, attempt, kept)
-    await services.runs.finish(run.id, told.outcome)
-    await _put_away(services, run)
+    await services.runs.finish(run.id, ending.outcome)
+    await _clean_up(services, run)
     return NoResult()
 
 
-async def _say(services: Services, run: RunInput, attempt: int, told: Report) -> None:
+async def _say(services: Services, run: RunInput, attempt: int, ending: Report) -> None:
     client = await services.client(run, TALK)
     row = await services.runs.get(run.id)
-    if told.outcome is Outcome.STOPPED and row.stop_why:
-        told = told.model_copy(update={"problem": row.stop_why})
-        run = await _where_it_is(client, run)
+    if ending.outcome is Outcome.STOPPED and row.stop_why:
+        ending = ending.model_copy(update={"problem": row.stop_why})
+        run = await _current_location(client, run)
         client = await services.github.repository(
             row.installation_id,
             run.trigger.repository,
             TALK,
             observe=services.counting(run.id, run.trigger.installation_id),
         )
-    await _if_allowed(run, _settle_status(services, client, run, told))
-    # Written down before it is tried: only who comes here again has to look.
+    await _if_allowed(run, _finish_status_comment(services, client, run, ending))
+    # Recorded before the attempt, so that only a rerun of this step searches for the comment.
     await services.runs.update(run.id, told_attempt=attempt)
     last = reply.say(
         client,
         run.trigger,
         messages.comments.final_comment_marker(run.id, attempt),
-        messages.comments.final_comment(run.id, attempt, run.trigger.actor.login, told),
+        messages.comments.final_comment(run.id, attempt, run.trigger.actor.login, ending),
         fresh=row.told_attempt != attempt,
     )
     await _if_allowed(run, last)
-    label = OUTCOME_LABELS[told.outcome]
+    label = OUTCOME_LABELS[ending.outcome]
     await asyncio.gather(
         reply.set_label(client, run.trigger, label, waits=_LABEL_WAITS),
-        _react(client, run, told.outcome),
-        _if_allowed(run, _complete_check(services, row, told)),
+        _react(client, run, ending.outcome),
+        _if_allowed(run, _complete_check(services, row, ending)),
     )
 
 
-async def _where_it_is(client: RepositoryClient, run: RunInput) -> RunInput:
-    """An issue that was transferred is answered where it is now, as far as we may speak there."""
+async def _current_location(client: RepositoryClient, run: RunInput) -> RunInput:
+    """The run with its issue's current location, if it was transferred and the App may comment
+    there."""
     try:
         issue = await conversation.issue(client, run.trigger.number)
     except GitHubRefusedError:
         return run
-    place = {"repository": RepoName.parse(issue.repository), "number": issue.number}
-    return run.model_copy(update={"trigger": run.trigger.model_copy(update=place)})
+    location = {"repository": RepoName.parse(issue.repository), "number": issue.number}
+    return run.model_copy(update={"trigger": run.trigger.model_copy(update=location)})
 
 
 async def _if_allowed(run: RunInput, part: Awaitable[None]) -> None:
-    """One part of the end: what is refused of it (a locked conversation) holds up no other."""
+    """Run one part of the report; a refusal, for example in a locked conversation, does not stop
+    the rest."""
     try:
         await part
     except GitHubRefusedError as problem:
         log.warning(log_events.RUN_END_PARTLY_REFUSED, run=run.id, why=str(problem))
 
 
-async def _settle_status(
-    services: Services, client: RepositoryClient, run: RunInput, told: Report
+async def _finish_status_comment(
+    services: Services, client: RepositoryClient, run: RunInput, ending: Report
 ) -> None:
-    """Edit the status comment for the last time; write it when it is not there."""
+    """Edit the status comment one last time; create it if it does not exist."""
     row = await services.runs.get(run.id)
-    text = messages.status_comment.finished(status_context(services, row), told)
+    text = messages.status_comment.finished(status_context(services, row), ending)
     known = row.status_comment_id
     if known is not None and await conversation.edit_comment(client, known, text):
         return
@@ -130,16 +132,16 @@ async def _settle_status(
     await services.runs.update(run.id, status_comment_id=comment.id)
 
 
-async def _complete_check(services: Services, row: RunRow, told: Report) -> None:
-    """`honk / run` on the pull request that was worked on, with what can be done next."""
+async def _complete_check(services: Services, row: RunRow, ending: Report) -> None:
+    """Complete `honk / run` on the pull request, with buttons for what can be done next."""
     if row.run_check_id is None:
         return
     client = await services.client(row.input, MARK)
-    title, summary = messages.check_run.run_completed(told)
+    title, summary = messages.check_run.run_completed(ending)
     await checks.complete_check_run(
         client,
         row.run_check_id,
-        conclusion=_CONCLUSIONS[told.outcome],
+        conclusion=_CONCLUSIONS[ending.outcome],
         output=Output(title=title, summary=summary),
         actions=BUTTONS,
     )
@@ -153,8 +155,8 @@ async def _react(client: RepositoryClient, run: RunInput, outcome: Outcome) -> N
         await reply.react(client, run.trigger, reaction)
 
 
-async def _put_away(services: Services, run: RunInput) -> None:
-    """The workspace has served; commits and refs keep the work."""
+async def _clean_up(services: Services, run: RunInput) -> None:
+    """Remove the workspace and in-memory state; commits and refs have the work."""
     workspace = await services.workspaces.open(run.id)
     if workspace is not None:
         await services.workspaces.remove(workspace)

@@ -1,7 +1,7 @@
-"""What a change does besides passing: flags on its tests and its scope, and the judge's word.
+"""Reviewing a verified change: flags on its tests and scope, and the judge's verdict.
 
-Nothing here turns a red result green. What the policy does not let through goes back to the agent,
-and in the end keeps the pull request a draft, or unpublished.
+Nothing here turns a failing result into a pass. What the policy blocks goes back to the agent; if
+it remains, the pull request stays a draft or is not published.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ async def review(
     sealed: CommitResult,
     verified: VerifyResult,
 ) -> VerifyResult:
-    """The verdict with what a person should look at first."""
+    """Add flags and the judge's verdict to the result."""
     repo = run.trigger.repository
     await handoff.fetch_commits(services, run, preparation.base, sealed.sha)
     diff = await load_diff(services.mirrors, repo, preparation.base, sealed.sha)
@@ -54,13 +54,13 @@ async def review(
 
 
 def feedback(verified: VerifyResult) -> str | None:
-    """What goes back to the agent besides failing tests; None when there is nothing to mend."""
+    """The feedback to the agent besides failing tests; None when there is nothing to fix."""
     parts = [
         messages.agent.flags(verified.refused, verified.blocking),
         judge.feedback(verified.judgement) if verified.judgement else None,
     ]
-    told = "\n\n".join(part for part in parts if part)
-    return told or None
+    text = "\n\n".join(part for part in parts if part)
+    return text or None
 
 
 def _flags(run: RunInput, diff: Diff, failing: frozenset[str]) -> tuple[Flag, ...]:
@@ -71,7 +71,7 @@ def _flags(run: RunInput, diff: Diff, failing: frozenset[str]) -> tuple[Flag, ..
 
 
 def _failing_before(verdict: Verdict) -> frozenset[str]:
-    """What these tests expect may change with the code: they were red already."""
+    """Tests that failed on the base; changing their expectations is legitimate."""
     return frozenset(change.id for change in (*verdict.fixed, *verdict.still_failing))
 
 
@@ -82,29 +82,29 @@ async def _judge(
     sealed: CommitResult,
     verified: VerifyResult,
 ) -> Judgement | None:
-    """Asked only where the policy wants it, and only about a change whose tests are good."""
+    """The judge's verdict, if the policy wants one and the tests don't fail."""
     if not run.policy.judge or verified.verdict.conclusion == "failure":
         return None
     repo = run.trigger.repository
     patch = await services.mirrors.diff(repo, preparation.base, sealed.sha, _DIFF_BYTES)
     trigger = run.trigger
     request = "\n\n".join(part for part in (trigger.title, trigger.body, run.request) if part)
-    told = messages.agent.verdict_for_the_judge(verified.verdict)
+    text = messages.agent.verdict_for_the_judge(verified.verdict)
     found = await judge.judge(
-        _Asks(services, run), request, patch, told, boundary=secrets.token_hex(16)
+        _JudgeModel(services, run), request, patch, text, boundary=secrets.token_hex(16)
     )
     await _pay(services, run, found)
     return found
 
 
 async def _pay(services: Services, run: RunInput, found: Judgement) -> None:
-    """The judge's turns cost the run like the agent's."""
+    """Add the cost of the judge's turns to the run."""
     spent = sum(pricing.cost(run.model, dict(each)).usd for each in found.usage)
     await services.runs.add_cost(run.id, spent)
 
 
-class _Asks:
-    """The run's own model, in a conversation of its own."""
+class _JudgeModel:
+    """The run's model in a separate conversation."""
 
     def __init__(self, services: Services, run: RunInput) -> None:
         self._services = services

@@ -1,11 +1,11 @@
-"""The commands that make a checkout ready to work and to be tested in.
+"""Setup: the commands that prepare a checkout for work and tests.
 
-They run once for a set of dependency files; what they made is kept and laid into every checkout
-that has the same ones: the agent's, the base's and that of the commit which is judged.
+They run once per set of dependency files. A snapshot of what they made is applied to every checkout
+with the same files: the agent's, the base's and the verified commit's.
 
-What was kept is another's code at work in a checkout. So its key says whose code made it: what the
-base branch made serves that branch, and what a pull request, a fork or a run's own work made serves
-the very same tree.
+A snapshot is code from elsewhere that runs in a checkout. So its key includes whose code made it:
+snapshots made by the base branch serve that branch; those made by a pull request, a fork or a run's
+own work serve only the very same tree.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PACKAGE_JSON_BYTES = 1 << 20
 
 
 class SetupError(UserError):
-    """A set-up command failed. `line` is the command, `how` says how it ended."""
+    """A setup command failed. `line` is the command, `how` says how it ended."""
 
     def __init__(self, line: str, how: str, output: str, *, has_network: bool) -> None:
         problem, next_step = messages.refusals.setup_failed(line, how)
@@ -50,18 +50,18 @@ class SetupError(UserError):
 
 
 class _CommandResult(Value):
-    """What the last command said, and what all of them were not let through to."""
+    """The last command's output, and the hosts that any command was blocked from reaching."""
 
     said: str
     tried: tuple[BlockedHost, ...] = ()
-    stopped: bool = False  # a person stopped the run meanwhile, so nothing is ready
+    stopped: bool = False  # the run was stopped, so the setup is incomplete
 
 
 class _Plan(Value):
-    """How one tree is set up. `key` names the snapshot, which is made of `tree` in `make_mode`.
+    """How one tree is set up. `key` names the snapshot, which is made from `tree` in `make_mode`.
 
-    `wanted` is the checkout's tree, in which the commands run in `mode` where they run at all.
-    `by_branch`: an earlier commit of the branch may have made the snapshot.
+    `wanted` is the checkout's tree, in which the commands run in `mode` if they run at all.
+    `by_branch` means that an earlier commit of the branch may have made the snapshot.
     """
 
     key: str
@@ -70,7 +70,7 @@ class _Plan(Value):
     wanted: TreeSha
     mode: Mode
     by_branch: bool
-    installs: bool  # nothing follows from the sources
+    installs: bool  # the commands only install dependencies; nothing is built from the sources
 
 
 async def set_up(
@@ -80,11 +80,11 @@ async def set_up(
     base: Ground,
     tree: TreeSha | None = None,
 ) -> None:
-    """Make the checkout of `tree` (the base's own when left out) ready.
+    """Set up the checkout of `tree` (default: the base's tree).
 
-    A tree whose dependency files are the base's gets the base's set-up. A stop ends it, also while
-    another run makes what this one waits for; the caller's own work sees it next. Raises SetUpError
-    when a command fails.
+    A tree with the base's dependency files gets the base's setup. A stop ends it, even while
+    waiting for another run that makes the same snapshot; the caller checks for the stop. Raises
+    SetupError when a command fails.
     """
     if not run.policy.setup:
         return
@@ -111,9 +111,9 @@ async def for_the_agent(
     base: Ground,
     tree: TreeSha | None,
 ) -> None:
-    """The same for the agent, who is there to mend what its own changes broke.
+    """Set up the agent's checkout. If the agent's changes broke the setup, use the base's instead.
 
-    Raises SetUpError when the base's own set-up fails.
+    Raises SetupError when the base's own setup fails.
     """
     try:
         await set_up(services, run, workspace, base, tree)
@@ -124,9 +124,9 @@ async def for_the_agent(
 
 
 async def again(services: Services, run: RunInput, workspace: Workspace) -> str:
-    """The agent's tool: run the commands in its own work tree, as it changed it, and tell.
+    """The agent's tool: run the commands in its current work tree and return a report.
 
-    The tree is the agent's, so whatever the policy says nothing can be sent out.
+    The tree is the agent's, so the network is fetch-only, whatever the policy says.
     """
     if not run.policy.setup:
         return messages.agent.no_setup()
@@ -154,7 +154,7 @@ async def _plan(services: Services, run: RunInput, base: Ground, tree: TreeSha |
     package = await mirrors.read_blob(repo, wanted, "package.json", _PACKAGE_JSON_BYTES) or b""
     installs = setup.only_installs(policy.setup, files, package.decode("utf-8", "replace"))
     branch = base.branch if same else ""
-    # Where the base may be anybody's, its commands prepare no other tree but by fetching.
+    # If the base may be anybody's code, its commands prepare other trees only by installing.
     shared = bool(branch) or wanted == at_base or (same and installs)
     made_of = at_base if shared else wanted
     whose = setup.made_by(
@@ -180,7 +180,7 @@ async def _plan(services: Services, run: RunInput, base: Ground, tree: TreeSha |
 async def _kept(
     services: Services, run: RunInput, base: Ground, plan: _Plan
 ) -> SetupSnapshot | None:
-    """The snapshot, unless the branch's history no longer holds what made it: it was taken back."""
+    """The snapshot, unless the branch's history no longer contains the commit that made it."""
     snapshot = services.snapshots.find(plan.key)
     if snapshot is None or not plan.by_branch:
         return snapshot
@@ -192,7 +192,7 @@ async def _kept(
 
 
 def machine(services: Services) -> tuple[str, ...]:
-    """What a set-up's result depends on besides the repository."""
+    """What a setup depends on besides the repository."""
     return (__version__, services.workspaces.toolchains.fingerprint, *_system())
 
 
@@ -208,7 +208,7 @@ def _system() -> tuple[str, ...]:
 async def _make(
     services: Services, run: RunInput, base: Ground, plan: _Plan
 ) -> SetupSnapshot | None:
-    """Set a checkout up that nothing else happens in, and keep what came of it."""
+    """Set up a dedicated checkout and store the result as a snapshot."""
     name = f"{run.id}-setup-{plan.key[:8]}"
     workspace = await check_out(services, run, base.commit, name, tree=plan.tree)
     try:
@@ -224,15 +224,15 @@ async def _make(
 async def _run(
     services: Services, run: RunInput, workspace: Workspace, mode: Mode
 ) -> _CommandResult:
-    """Run the commands one after the other, through one door. Raises SetUpError.
+    """Run the commands in order through one proxy. Raises SetupError.
 
-    A stop ends them; the caller's own work sees it next.
+    A stop ends them; the caller checks for it.
     """
     stop = services.stops.of(run.id)
-    async with _door(services, run, workspace, mode) as door:
+    async with _proxy(services, run, workspace, mode) as proxy:
         for line in run.policy.setup:
-            done = await _command(services, workspace, line, door, stop, run.policy.image)
-            tried = _tried(door)
+            done = await _command(services, workspace, line, proxy, stop, run.policy.image)
+            tried = _blocked_hosts(proxy)
             services.blocked_hosts.note(run.id, tried)
             if stop.is_set():
                 return _CommandResult(said="", stopped=True)
@@ -245,26 +245,26 @@ async def _command(
     services: Services,
     workspace: Workspace,
     line: str,
-    door: SetupProxy | None,
+    proxy: SetupProxy | None,
     stop: asyncio.Event,
     image: str | None,
 ) -> Completed:
     argv = ["bash", "-c", line]
-    if door is None:
+    if proxy is None:
         spec = services.workspaces.spec(workspace, limits=_LIMITS, image=image)
         return await services.sandbox.run(spec, argv, stop=stop)
     spec = services.workspaces.spec(
         workspace,
         limits=_LIMITS,
-        mounts=(door.mount,),
-        environment=door.environment,
+        mounts=(proxy.mount,),
+        environment=proxy.environment,
         image=image,
     )
-    return await services.sandbox.run(spec, door.command(argv), stop=stop)
+    return await services.sandbox.run(spec, proxy.command(argv), stop=stop)
 
 
-def _tried(door: SetupProxy | None) -> tuple[BlockedHost, ...]:
-    found = door.tried if door is not None else ()
+def _blocked_hosts(proxy: SetupProxy | None) -> tuple[BlockedHost, ...]:
+    found = proxy.tried if proxy is not None else ()
     return tuple(BlockedHost(host=each.host, why=each.why, count=each.count) for each in found)
 
 
@@ -274,13 +274,13 @@ def _failed(run: RunInput, line: str, done: Completed) -> SetupError:
 
 
 @asynccontextmanager
-async def _door(
+async def _proxy(
     services: Services, run: RunInput, workspace: Workspace, mode: Mode
 ) -> AsyncIterator[SetupProxy | None]:
-    """The way to what the policy allows; none when it allows nothing."""
+    """The proxy to the hosts that the policy allows; None when it allows none."""
     allow = run.policy.network.allow
     if not allow:
         yield None
         return
-    async with services.egress.open(allow, mode, workspace.path) as door:
-        yield door
+    async with services.egress.open(allow, mode, workspace.path) as proxy:
+        yield proxy

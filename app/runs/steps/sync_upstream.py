@@ -1,4 +1,4 @@
-"""Before a commit is made: what others have pushed meanwhile is brought together with the work."""
+"""Before the commit: merge the work with what others have pushed in the meantime."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _MARKER = re.compile(rb"^<{7} ", re.MULTILINE)
 
 
 class SyncResult(Value):
-    """The work on top of what is there now.
+    """The work on top of the current upstream state.
 
-    With `preparation.conflicts` the tree holds both sides between markers: the agent's work.
-    `same_as` is the branch that has exactly this tree now, where somebody made the same change.
+    With `preparation.conflicts` the tree has conflict markers for the agent to resolve. `same_as`
+    is the branch that already has exactly this tree, because somebody made the same change.
     """
 
     preparation: Preparation
@@ -32,7 +32,8 @@ class SyncResult(Value):
 async def sync_upstream(
     services: Services, run: RunInput, preparation: Preparation, packed: CheckpointResult
 ) -> SyncResult:
-    """Nothing is published on a base, or over a push, that it was not brought together with."""
+    """Merge the work with new pushes to its branch or base, so that nothing is published
+    unmerged."""
     target = preparation.target
     parents = (preparation.base, preparation.parent)
     await handoff.fetch_commits(services, run, *parents, packed.commit)
@@ -58,7 +59,7 @@ async def sync_upstream(
 async def is_overtaken(
     services: Services, run: RunInput, preparation: Preparation, tree: TreeSha
 ) -> bool:
-    """Whether the base has just got the same change, so that a pull request would be empty."""
+    """Whether the base already has the same change, so that a pull request would be empty."""
     target = preparation.target
     if target.fork or target.pull is not None or run.trusted is not None:
         return False
@@ -69,9 +70,9 @@ async def is_overtaken(
 async def _new_base(
     services: Services, run: RunInput, preparation: Preparation
 ) -> CommitSha | None:
-    """Where the base branch is; None where the work is on top of that already.
+    """The base branch's head; None when the work already includes it.
 
-    Raises UserError for a branch that was renamed or deleted.
+    Raises UserError when the branch was renamed or deleted.
     """
     branch = preparation.target.base_branch
     base = await _fetch(services, run, branch)
@@ -88,7 +89,7 @@ async def _new_base(
 async def _unresolved(
     services: Services, run: RunInput, preparation: Preparation, packed: CheckpointResult
 ) -> tuple[str, ...]:
-    """Of the files that held both sides, those that still do."""
+    """The conflicted files that still have conflict markers."""
     left = []
     for path in preparation.conflicts:
         text = await services.mirrors.read_blob(
@@ -106,7 +107,7 @@ async def _onto_the_push(
     packed: CheckpointResult,
     head: CommitSha,
 ) -> SyncResult:
-    """People have pushed to the branch: their commits stay, and ours goes on top."""
+    """People have pushed to the branch: keep their commits and put ours on top."""
     work = await _work(services, run, packed.tree, preparation.parent)
     merged = await services.mirrors.merge(run.trigger.repository, work, head)
     await move(services, run, head, merged)
@@ -119,7 +120,9 @@ async def _onto_the_push(
             "conflicts": merged.conflicts,
         }
     )
-    return await _together(services, run, moved, packed, merged.tree, preparation.target.branch)
+    return await _merged_result(
+        services, run, moved, packed, merged.tree, preparation.target.branch
+    )
 
 
 async def _onto_the_base(
@@ -129,7 +132,8 @@ async def _onto_the_base(
     packed: CheckpointResult,
     base: CommitSha,
 ) -> SyncResult:
-    """The base branch has moved: nothing published yet simply starts there, else it is merged."""
+    """The base branch has moved: unpublished work restarts there, published work gets it merged
+    in."""
     is_new = preparation.target.at is None
     work = await _work(services, run, packed.tree, preparation.parent)
     merged = await services.mirrors.merge(run.trigger.repository, work, base)
@@ -144,10 +148,10 @@ async def _onto_the_base(
         }
     )
     branch = preparation.target.base_branch
-    return await _together(services, run, moved, packed, merged.tree, branch)
+    return await _merged_result(services, run, moved, packed, merged.tree, branch)
 
 
-async def _together(
+async def _merged_result(
     services: Services,
     run: RunInput,
     moved: Preparation,
@@ -155,7 +159,7 @@ async def _together(
     tree: TreeSha,
     branch: str,
 ) -> SyncResult:
-    """`branch` is the one that has moved."""
+    """Push the merged work and build the result; `branch` is the branch that moved."""
     commit = await _work(services, run, tree, moved.base)
     await checkpoint.bring(services, run, commit)
     empty = tree == await services.mirrors.tree_of(run.trigger.repository, moved.base)

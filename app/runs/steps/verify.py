@@ -1,4 +1,4 @@
-"""What the tests say of a commit: from a clean checkout, in fresh sandboxes, before and after."""
+"""Verification: test results of a commit and its base, from clean checkouts in fresh sandboxes."""
 
 from __future__ import annotations
 
@@ -47,22 +47,22 @@ ANNOTATIONS = 200
 
 
 class VerifyResult(Value):
-    """The verdict over a sealed commit, and its evidence in words for the agent."""
+    """The verdict on a commit, and its evidence as text for the agent."""
 
     verdict: Verdict
     evidence: str
     ran: tuple[str, ...] = ()
-    stopped: bool = False  # a person stopped the run meanwhile, so the verdict is not whole
-    flags: tuple[Flag, ...] = ()  # what a person should look at first
-    blocking: tuple[Flag, ...] = ()  # of these, what keeps the pull request a draft
-    refused: tuple[Flag, ...] = ()  # of these, what the policy does not let through at all
+    stopped: bool = False  # the run was stopped, so the verdict is incomplete
+    flags: tuple[Flag, ...] = ()  # what a reviewer should look at first
+    blocking: tuple[Flag, ...] = ()  # the flags that keep the pull request a draft
+    refused: tuple[Flag, ...] = ()  # the flags for changes that the policy forbids
     judgement: Judgement | None = None
 
 
 async def verify(
     services: Services, run: RunInput, preparation: Preparation, sealed: CommitResult
 ) -> VerifyResult:
-    """Verify the sealed commit and compare it with the base."""
+    """Verify the commit and compare it with the base."""
     await announce(services, run, Phase.VERIFYING)
     await handoff.fetch_commits(services, run, preparation.base, sealed.sha)
     if sealed.check_run is not None:
@@ -87,17 +87,17 @@ async def verify(
 
 
 async def baseline(services: Services, run: RunInput, ground: Ground) -> Results | None:
-    """The base commit's results: known ones, or made now in a checkout of its own.
+    """The base commit's results, from the store or verified now in a separate checkout.
 
-    None when the base cannot be verified, or the run was stopped while another one verified it; the
-    verdict says so.
+    None when the base cannot be verified, or when the run was stopped while waiting for another run
+    that verifies it; the verdict says so.
     """
     repo, base = run.trigger.repository, ground.commit
-    # Results without what the commit keeps elsewhere say nothing about those with it.
+    # Results without the commit's external content say nothing about those with it.
     supplies = (await fetch_external_content(services, run, base)).digest
-    # Nor do those with other tags, from which a build may take its version.
+    # The same goes for tags, from which a build may derive its version.
     tags = tag_list.digest(await services.mirrors.tags(repo, base))
-    # The same commit may be a fork's head first and the base branch's after the merge.
+    # The same commit may first be a fork's head, and after the merge on the base branch.
     apart = "-apart" if run.policy.setup and not ground.branch else ""
     key = f"{environment(services, run)}{supplies}{tags}{apart}"
     stop = services.stops.of(run.id)
@@ -121,7 +121,7 @@ async def baseline(services: Services, run: RunInput, ground: Ground) -> Results
 async def for_the_agent(
     services: Services, run: RunInput, ground: Ground, workspace: Workspace
 ) -> str:
-    """The agent's tool: its work tree as it stands, packed and verified like a commit."""
+    """The agent's tool: pack its work tree and verify it like a commit."""
     packed = await pack(workspace, services.workspaces)
     repo = run.trigger.repository
     parents = [ground.commit]
@@ -134,24 +134,24 @@ async def for_the_agent(
 
 
 def verifiers(run: RunInput, workspace: Workspace, base: Results | None = None) -> Choice:
-    """What the policy names, or what switches itself on by what the checkout contains."""
-    told = base.verifiers if base is not None else ()
-    before = {(result.verifier, result.command) for result in told}
+    """The verifiers named in the policy, or those detected from the checkout's files."""
+    base_results = base.verifiers if base is not None else ()
+    before = {(result.verifier, result.command) for result in base_results}
     return choose(run.policy.verify, DirectoryTree(workspace.path), before=before)
 
 
 def test_commands(run: RunInput, workspace: Workspace) -> tuple[str, ...]:
-    """What verifies the checkout, as the agent may type it."""
+    """The test commands, as the agent may type them."""
     return tuple(as_typed(verifier) for verifier in verifiers(run, workspace).verifiers)
 
 
 def feedback(verified: VerifyResult) -> str | None:
-    """What goes back to the agent; None when a person can take it from here.
+    """The feedback to the agent; None when a person can take over.
 
-    Only what the agent can mend goes back: tests that fail or vanished, not a missing test suite.
+    Only problems the agent can fix go back: failing or missing tests, not a missing test suite.
     """
     verdict = verified.verdict
-    mendable = (
+    fixable = (
         verdict.new_failures
         or verdict.failing_unknown
         or verdict.not_run
@@ -161,7 +161,7 @@ def feedback(verified: VerifyResult) -> str | None:
         or verdict.checks.failing_unknown
         or verdict.checks.not_run
     )
-    return messages.agent.feedback(verdict, verified.evidence) if mendable else None
+    return messages.agent.feedback(verdict, verified.evidence) if fixable else None
 
 
 async def complete_check(
@@ -173,9 +173,9 @@ async def complete_check(
     cut_short: bool = False,
     published: bool = True,
 ) -> NoResult:
-    """Write the verdict on the commit, with annotations on the failing lines.
+    """Complete the commit's check run with the verdict, and annotate failing lines.
 
-    A commit that is on no branch of people's is never a success, whatever its tests say.
+    A commit that is on no public branch never counts as a success, whatever its tests say.
     """
     assert sealed.check_run is not None
     client = await services.client(run, SEAL)
@@ -201,7 +201,7 @@ def _conclusion(verdict: Verdict, *, cut_short: bool, published: bool) -> checks
 
 
 async def complete_open_check_runs(services: Services, run: RunInput) -> None:
-    """Of a run that is over: no check run of it stays in progress for ever."""
+    """Complete a finished run's check runs, so that none stays in progress forever."""
     row = await services.runs.get(run.id)
     if row.head_sha is None:
         return
@@ -214,7 +214,7 @@ async def complete_open_check_runs(services: Services, run: RunInput) -> None:
 
 
 def environment(services: Services, run: RunInput) -> str:
-    """Names everything besides the commit that results depend on."""
+    """A digest of everything besides the commit that results depend on."""
     policy = run.policy
     network = policy.network.model_dump(mode="json")
     parts = [policy.setup, policy.verify, network, policy.image, machine(services)]
@@ -231,21 +231,21 @@ async def _results(
     base: Ground,
     against: Results | None = None,
 ) -> Results:
-    """Verify one commit in a checkout of its own; what differs from `against` is run again.
+    """Verify one commit in a separate checkout; rerun what differs from `against`.
 
-    What the difference to the base cannot affect is left out. A set-up that fails is a result.
+    Skips verifiers that the difference to the base cannot affect. A failing setup is a result.
     """
     try:
         return await _ran(services, run, commit, tree, name, against, base)
     except SetupError as problem:
-        # The change broke it, so it is the change that has to be mended.
+        # The change broke the setup, so the agent has to fix it.
         return _not_set_up(commit, tree, problem, environment(services, run))
 
 
 def _not_set_up(
     commit: CommitSha, tree: TreeSha | None, problem: SetupError, environment: str
 ) -> Results:
-    """What is said of a commit in whose checkout a set-up command fails: that, and nothing else."""
+    """The results of a commit whose setup fails: only that failure."""
     test = TestResult(
         id="set-up",
         outcome=TestOutcome.FAILED,
@@ -276,9 +276,9 @@ async def _ran(
     *,
     is_base: bool = False,
 ) -> Results:
-    """`is_base`: nothing is left out, and what fails as a whole is run again, once.
+    """Run the verifiers. With `is_base`, skip nothing, and rerun once what fails as a whole.
 
-    Raises SetUpError.
+    Raises SetupError.
     """
     async with _clean_checkout(services, run, commit, name, base) as workspace:
         spec = services.workspaces.spec(workspace, image=run.policy.image)
@@ -359,7 +359,7 @@ def _annotation(change: TestChange, path: str, line: int) -> Annotation:
 
 
 def _warnings(flags: tuple[Flag, ...]) -> list[Annotation]:
-    """Flags on lines of the new files; those on a file as a whole are in the summary."""
+    """Annotations for flags on lines; flags on whole files are only in the summary."""
     return [
         Annotation(
             path=flag.file,

@@ -1,4 +1,4 @@
-"""`/honk test`: the head of a pull request as it stands, judged like a commit of our own."""
+"""`/honk test`: verify a pull request's head like a commit of our own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.runs.steps.commit import CommitResult
 
 
 async def verify_head(services: Services, run: RunInput, preparation: Preparation) -> CommitResult:
-    """The head commit, and a check run on it."""
+    """The head commit, with a check run on it."""
     head = preparation.parent
     repo = run.trigger.repository
     await services.mirrors.pin(repo, f"{run.id}-sealed", head)

@@ -1,4 +1,4 @@
-"""The agent's turns, in a workspace that follows from the transcript alone."""
+"""The agent's turns, in a workspace derived only from the transcript."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ from app.store.turns import Turns
 _WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 _DIFF_BYTES = 60_000
 
-# As the Messages API calls them: https://docs.claude.com/en/api/messages#response-usage
-_KINDS_OF_TOKENS = {
+# As named in the Messages API: https://docs.claude.com/en/api/messages#response-usage
+_TOKEN_KINDS = {
     "input": "input_tokens",
     "output": "output_tokens",
     "cache_write": "cache_creation_input_tokens",
@@ -66,12 +66,11 @@ async def work(
     *,
     feedback_id: str,
 ) -> Work:
-    """Let the agent work until it ends; `feedback` sends it back to what it had finished.
+    """Let the agent work until it ends; `feedback` sends it back to work it had finished.
 
-    The same `feedback_id` is the same feedback, and heard once.
-
-    Done twice, it goes on from the last recorded turn. Raises UserError when the App was shut out
-    of the repository meanwhile: nothing that costs money is done for what cannot be published.
+    Feedback with the same `feedback_id` is delivered once. A rerun resumes after the last recorded
+    turn. Raises UserError when the App lost access to the repository: work that cannot be published
+    should not cost money.
     """
     await announce(services, run, Phase.WORKING)
     await handoff.fetch_work(services, run, preparation.base)
@@ -83,21 +82,21 @@ async def work(
         async with (
             handoff.background_pusher(
                 _to_github(services, run, preparation), services.stops.of(run.id).set
-            ) as courier,
+            ) as pusher,
             services.sandbox.session(
                 services.workspaces.spec(workspace, image=run.policy.image)
-            ) as hands,
+            ) as sandbox,
         ):
-            session = await _session(services, run, preparation, workspace, hands, courier)
+            session = await _session(services, run, preparation, workspace, sandbox, pusher)
             ending = await session.run(feedback, feedback_id=feedback_id)
-        if courier.shut_out is not None:
-            raise courier.shut_out
+        if pusher.shut_out is not None:
+            raise pusher.shut_out
         if isinstance(ending, Done):
             await baseline
     finally:
         baseline.cancel()
         await asyncio.gather(baseline, return_exceptions=True)
-    return _in_words(ending)
+    return _to_work(ending)
 
 
 def _to_github(
@@ -110,10 +109,10 @@ def _to_github(
 
 
 async def has_unread_messages(services: Services, run: RunInput) -> bool:
-    """Whether people said something to the attempt that the transcript does not have.
+    """Whether the attempt got messages that are not in the transcript.
 
-    What was there before the attempt began to work started it, and starts no other, or one that
-    always fails would never end. Whoever asked it to stop meant what was said before, too.
+    Messages from before the attempt's start do not count: they started it, and a run that always
+    fails would otherwise never end. Neither do messages from before a stop.
     """
     records = await StoredTranscript(Turns(services.database, run.id)).load()
     row = await services.runs.get(run.id)
@@ -123,7 +122,7 @@ async def has_unread_messages(services: Services, run: RunInput) -> bool:
 
 
 async def open_workspace(services: Services, run: RunInput, base: CommitSha) -> Workspace:
-    """The base commit with the work so far on top, made new."""
+    """A new workspace: the base commit with the work so far on top."""
     tree = await prepare.work_tree(services, run)
     return await check_out(services, run, base, run.id, tree=tree)
 
@@ -133,16 +132,17 @@ async def _session(
     run: RunInput,
     preparation: Preparation,
     workspace: Workspace,
-    hands: SandboxSession,
-    courier: BackgroundPusher,
+    sandbox: SandboxSession,
+    pusher: BackgroundPusher,
 ) -> AgentSession:
     async def snapshot() -> str | None:
         if run.mode != "work":
             return None
         tree = (await pack(workspace, services.workspaces)).tree
-        # Of the run, not of its workspace, which goes when the run is resumed elsewhere.
+        # Pinned for the run, not for its workspace, which is removed when the run resumes
+        # elsewhere.
         await services.mirrors.pin(workspace.repo, f"{run.id}-snapshot", tree)
-        courier.send(tree)
+        pusher.send(tree)
         return tree
 
     async def verify_now() -> str:
@@ -157,8 +157,8 @@ async def _session(
         await announce(services, run, Phase.WORKING, plan=plan)
 
     async def said() -> list[PersonMessage]:
-        # Asked between two turns: everything until here is recorded.
-        await services.shutdown.safe_point(courier.flush)
+        # Called between two turns, when everything so far is recorded.
+        await services.shutdown.safe_point(pusher.flush)
         found = await services.messages.of(run.id)
         return [PersonMessage(id=each.id, author=each.author, text=each.text) for each in found]
 
@@ -170,7 +170,7 @@ async def _session(
     share = agent_budget(run.policy.budget, judge=run.policy.judge)
     return AgentSession(
         services.model,
-        hands,
+        sandbox,
         StoredTranscript(Turns(services.database, run.id)),
         await _assignment(services, run, preparation, workspace),
         model_id=run.model,
@@ -186,7 +186,7 @@ async def _session(
 
 
 class StoredTranscript:
-    """The agent's records, kept in the run's turns."""
+    """The agent's transcript, stored in the run's turns."""
 
     def __init__(self, turns: Turns, waits: Sequence[float] = _WAITS) -> None:
         """`waits` are the seconds between tries to record while the database is away."""
@@ -197,9 +197,9 @@ class StoredTranscript:
         return [TurnRecord.recorded(record) for record in await self._turns.load()]
 
     async def record(self, turn: TurnRecord) -> None:
-        """Write a turn down. What the model said is paid for: it outlasts a short outage here.
+        """Record a turn. The model's answer is paid for, so retry through a short database outage.
 
-        Raises RetryableError when the database stays away.
+        Raises RetryableError when the database stays unavailable.
         """
         await retry(lambda: self._record(turn), self._waits, log_events.TURN_NOT_RECORDED)
 
@@ -215,12 +215,10 @@ class StoredTranscript:
 
 
 def _tokens(turn: TurnRecord) -> dict[str, int]:
-    """What the turn used, by kind, what was thrown away included; empty for turns of people."""
+    """The turn's tokens by kind, discarded answers included; empty for people's turns."""
     usage = turn.usage or {}
     whole = [usage, *usage.get("discarded", ())]
-    return {
-        kind: sum(each.get(name) or 0 for each in whole) for kind, name in _KINDS_OF_TOKENS.items()
-    }
+    return {kind: sum(each.get(name) or 0 for each in whole) for kind, name in _TOKEN_KINDS.items()}
 
 
 async def _assignment(
@@ -251,9 +249,7 @@ async def _assignment(
 async def _context(
     services: Services, run: RunInput, preparation: Preparation
 ) -> tuple[ContextText, ...]:
-    """What was gathered when it was asked, and what no checkout holds; on a pull request also what
-    that changes.
-    """
+    """The collected context, plus missing external content and, on a pull request, its diff."""
     supplies = await fetch_external_content(services, run, preparation.base)
     gathered = run.context
     if supplies.missing:
@@ -276,7 +272,7 @@ async def _context(
 
 
 async def _pictures(services: Services, run: RunInput) -> list[Block]:
-    """Pictures as the model takes them: https://docs.claude.com/en/docs/build-with-claude/vision"""
+    """Images in the model's format: https://docs.claude.com/en/docs/build-with-claude/vision"""
     return [
         {
             "type": "image",
@@ -290,7 +286,7 @@ async def _pictures(services: Services, run: RunInput) -> list[Block]:
     ]
 
 
-def _in_words(ending: Ending) -> Work:
+def _to_work(ending: Ending) -> Work:
     match ending:
         case Done():
             return Work(
