@@ -449,8 +449,8 @@ def _refusal(is_bot: bool, problem: UserError) -> Authorization:
     forever."""
     if is_bot:
         return Authorization(silent=f"a bot asked, and the policy is wrong: {problem.message}")
-    told, next_step = messages.formatting.quoted_problem(problem.message, problem.next_step)
-    return Authorization(problem=told, next_step=next_step)
+    quoted, next_step = messages.formatting.quoted_problem(problem.message, problem.next_step)
+    return Authorization(problem=quoted, next_step=next_step)
 
 
 async def _swap_labels(client: RepositoryClient, trigger: Trigger) -> None:

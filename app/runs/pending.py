@@ -99,8 +99,8 @@ async def mark_handled(services: Services, request: Trigger | Signal) -> None:
 
 def _failure(problem: UserError | InternalError) -> Failure:
     if isinstance(problem, InternalError):
-        told, next_step = messages.refusals.internal_error(problem.reference)
-        return Failure(cause="bug", problem=told, next_step=next_step)
+        text, next_step = messages.refusals.internal_error(problem.reference)
+        return Failure(cause="bug", problem=text, next_step=next_step)
     cause = problem.cause if isinstance(problem, StepFailedError) else "refused"
     return Failure(cause=cause, problem=problem.message, next_step=problem.next_step)
 

@@ -83,10 +83,10 @@ class StopRequests:
         """Poll for stop requests until cancelled."""
         while True:
             if self._events:
-                await self._look(runs)
+                await self._poll(runs)
             await asyncio.sleep(_STOP_SECONDS)
 
-    async def _look(self, runs: Runs) -> None:
+    async def _poll(self, runs: Runs) -> None:
         try:
             asked = await runs.to_stop()
         except RetryableError as problem:
@@ -232,9 +232,7 @@ class Services:
     intake_semaphore: ReleasableSemaphore = field(
         default_factory=lambda: ReleasableSemaphore(INTAKE_CONCURRENCY)
     )
-    queue_positions: dict[RunId, QueuePosition] = field(
-        default_factory=dict
-    )  # in the queue, as last told
+    queue_positions: dict[RunId, QueuePosition] = field(default_factory=dict)  # as last shown
     blocked_hosts: BlockedHosts = field(default_factory=BlockedHosts)
     shutdown: GracefulShutdown = field(default_factory=GracefulShutdown)
     _calls: dict[RunId, Counter[str]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""`/honk fix [words]`: make the failing checks of a pull request pass."""
+"""`/honk fix [task]`: make the failing checks of a pull request pass."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ async def checkpoint(
 ) -> CheckpointResult:
     """Pack the work tree and push it to `refs/honk/<run id>`.
 
-    If GitHub's rules refuse the push, store the work locally; the run goes on.
+    If GitHub's rules refuse the push, store the work locally; the run continues.
     """
     await handoff.fetch_work(services, run, preparation.base)
     workspace = await services.workspaces.open(run.id)
