@@ -216,10 +216,10 @@ async def _wait_for_end(services: Services, row: RunRow) -> RunRow:
 
 async def last_run(services: Services, trigger: Trigger) -> RunRow | None:
     """The subject's newest requested run, except this trigger's own."""
-    return next(iter(await runs_asked_for(services, trigger)), None)
+    return next(iter(await requested_runs(services, trigger)), None)
 
 
-async def runs_asked_for(services: Services, trigger: Trigger) -> list[RunRow]:
+async def requested_runs(services: Services, trigger: Trigger) -> list[RunRow]:
     """The subject's requested runs, newest first, except this trigger's own.
 
     Includes live runs that started under an earlier name of the repository.

@@ -83,8 +83,10 @@ class Reconciler:
         # The log is newest first; handle people's requests in the order they were made.
         for delivery in reversed(missed):
             accepted += await self._enqueue(delivery)
-            await self._seen.saw(delivery.guid)
-        await self._seen.completed(began, forget_before=began - KEPT_SECONDS - _OVERLAP_SECONDS)
+            await self._seen.mark_seen(delivery.guid)
+        await self._seen.set_complete_until(
+            began, forget_before=began - KEPT_SECONDS - _OVERLAP_SECONDS
+        )
         return ReconcileResult(inspected=len(missed), accepted=accepted)
 
     async def _missed(self, since: float) -> list[Delivery]:

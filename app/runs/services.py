@@ -223,9 +223,7 @@ class Services:
     retention: Retention = field(default_factory=Retention)
     usd_per_day: float | None = None  # the operator's limit for all repositories together
     usd_per_day_installation: float | None = None  # and for each installation
-    credentials: tuple[str, ...] = field(
-        default=(), repr=False
-    )  # must never appear in published work
+    credentials: tuple[str, ...] = field(default=(), repr=False)  # must never be published
     locks: KeyedLocks = field(default_factory=KeyedLocks)
     edits: StatusEdits = field(default_factory=StatusEdits)
     stops: StopRequests = field(default_factory=StopRequests)

@@ -17,7 +17,7 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def saw(self, guid: str) -> None:
+    async def mark_seen(self, guid: str) -> None:
         """Record that this delivery was read."""
         kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
         insert = kind(deliveries).values(guid=guid, seen_at=now()).on_conflict_do_nothing()
@@ -34,7 +34,7 @@ class Deliveries:
         found = await self._database.run(lambda connection: connection.execute(query).scalar())
         return float(found or 0.0)
 
-    async def completed(self, until: float, *, forget_before: float) -> None:
+    async def set_complete_until(self, until: float, *, forget_before: float) -> None:
         """Set `complete_until`, and delete records from before `forget_before`."""
 
         def change(connection: sa.Connection) -> None:

@@ -65,7 +65,7 @@ class AuthMiddleware:
     def to_login(self, request: Request) -> Response:
         """Redirect to the sign-in page, and back to this page afterward."""
         response = _go_to("/login", then=request.url.path)
-        self.cookies.take(response, WebSession)
+        self.cookies.delete(response, WebSession)
         return response
 
     def guarded(self, handler: Handler) -> Handler:
@@ -98,7 +98,7 @@ class AuthMiddleware:
         sign_in = SigningIn.begin(then, self.cookies.now())
         url = self.people.sign_in_url(sign_in.state, sign_in.verifier)
         response = RedirectResponse(url, 303, HEADERS)
-        self.cookies.give(response, sign_in)
+        self.cookies.set(response, sign_in)
         return response
 
     async def _callback(self, request: Request) -> Response:
@@ -118,8 +118,8 @@ class AuthMiddleware:
             ends=self.cookies.now() + token.seconds,
         )
         response = RedirectResponse(sign_in.then, 303, HEADERS)
-        self.cookies.take(response, SigningIn)
-        self.cookies.give(response, session)
+        self.cookies.delete(response, SigningIn)
+        self.cookies.set(response, session)
         _log.info(log_events.SIGNED_IN, login=person.login)
         return response
 
@@ -133,7 +133,7 @@ class AuthMiddleware:
             )
         await self._revoke(session)
         response = _go_to("/login")
-        self.cookies.take(response, WebSession)
+        self.cookies.delete(response, WebSession)
         return response
 
     async def _revoke(self, session: WebSession) -> None:
@@ -149,7 +149,7 @@ class AuthMiddleware:
             return self.to_login(request)
         link = ("/login", "Sign in again")
         response = self.renderer.problem(400, "Not signed in", text, link=link)
-        self.cookies.take(response, SigningIn)
+        self.cookies.delete(response, SigningIn)
         return response
 
 

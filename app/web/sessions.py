@@ -108,7 +108,7 @@ class Cookies:
         """The encrypted cookie value."""
         return self._kinds[type(value)].key.encrypt(msgspec.json.encode(value)).decode()
 
-    def give(self, response: Response, value: WebSession | SigningIn) -> None:
+    def set(self, response: Response, value: WebSession | SigningIn) -> None:
         """Set the cookie until the value expires."""
         cookie = self._kinds[type(value)]
         response.set_cookie(
@@ -122,7 +122,7 @@ class Cookies:
             samesite="lax",
         )
 
-    def take(self, response: Response, kind: type) -> None:
+    def delete(self, response: Response, kind: type) -> None:
         """Delete the cookie."""
         cookie = self._kinds[kind]
         response.delete_cookie(

@@ -60,21 +60,21 @@ def handler(trigger: Trigger) -> Handler:
     """The handler of a trigger: by its kind, or for a comment by its command."""
     if stop.is_included(trigger):
         return stop.handle
-    if _wants_a_fix(trigger):
+    if _means_fix(trigger):
         return fix.handle
     if trigger.command is None or trigger.kind == "unasked":
         return BY_KIND[trigger.kind]
     return BY_NAME[trigger.command.name]
 
 
-def _wants_a_fix(trigger: Trigger) -> bool:
+def _means_fix(trigger: Trigger) -> bool:
     """Whether the request means "fix the failing checks".
 
     On a pull request the label or a bare `/honk` does; in a review or on a line it means the
     review.
     """
     said = trigger.command
-    wordless = said is not None and said.name == "work" and not said.task
+    is_bare = said is not None and said.name == "work" and not said.task
     in_conversation = trigger.comment is None or trigger.comment.on == "conversation"
-    asked = trigger.kind == "label" or (trigger.kind == "comment" and wordless and in_conversation)
+    asked = trigger.kind == "label" or (trigger.kind == "comment" and is_bare and in_conversation)
     return trigger.is_pull_request and asked

@@ -19,7 +19,7 @@ from app.runs.durable import NoResult
 from app.runs.services import PUBLISH, READ_CODE, TALK, Services
 from app.store.runs import RunRow
 
-_MOST = 200
+_MAX_COMMITS = 200
 
 
 class UndoResult(Value):
@@ -36,7 +36,7 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     done = await durable.step("undo", UndoResult, lambda: _undo(services, trigger))
     if done.run is not None:
         run, answer = done.run, done.answer
-        await durable.step("correct", NoResult, lambda: _correct(services, run))
+        await durable.step("correct", NoResult, lambda: _update_texts(services, run))
         await durable.step("answer", NoResult, lambda: intake.answer(services, trigger, answer))
     else:
         await starting.refuse(services, trigger, (done.problem, done.next_step))
@@ -54,7 +54,7 @@ async def _undo(services: Services, trigger: Trigger) -> UndoResult:
         if pull.merged:
             return _refused(messages.refusals.undo_merged(pull.number))
     published = commit_sha(row.published_sha)
-    before = await _before(services, row, published)
+    before = await _parent_of_run(services, row, published)
     if before is None:
         return _refused(messages.refusals.undo_pushed_on_top(row.branch, published, row.id))
     tree = await services.mirrors.tree_of(row.input.trigger.repository, before)
@@ -72,20 +72,20 @@ async def _undo(services: Services, trigger: Trigger) -> UndoResult:
     )
 
 
-async def _correct(services: Services, run: RunId) -> NoResult:
+async def _update_texts(services: Services, run: RunId) -> NoResult:
     """Update the pull request's text, and label the issue as needing attention."""
     row = await services.runs.get(run)
     client = await services.client(row.input, {**TALK, **PUBLISH})
     if row.pull_number is not None:
         pull = await pulls.pull_request(client, row.pull_number)
         if pull.state == "open" and pull.author.login == await services.bot_login():
-            await _correct_pull(client, pull, row)
+            await _update_pull(client, pull, row)
     number = row.input.trigger.number
     await conversation.set_state_label(client, number, labels.NEEDS_YOU, messages.labels.LABELS)
     return NoResult()
 
 
-async def _correct_pull(client: RepositoryClient, pull: PullRequest, row: RunRow) -> None:
+async def _update_pull(client: RepositoryClient, pull: PullRequest, row: RunRow) -> None:
     """Convert the run's own pull request to a draft; in another one, correct only the run's
     part."""
     if not messages.refusals.is_opened_by(pull.body, row.id):
@@ -109,7 +109,7 @@ async def _published(services: Services, trigger: Trigger) -> RunRow | None:
     return next((row for row in rows if row.published_sha), None)
 
 
-async def _before(services: Services, row: RunRow, published: CommitSha) -> CommitSha | None:
+async def _parent_of_run(services: Services, row: RunRow, published: CommitSha) -> CommitSha | None:
     """The parent of the run's own commits; None when the branch is not at the run's last one."""
     run, repo = row.input, row.input.trigger.repository
     remote = await services.remote(run, READ_CODE)
@@ -118,7 +118,7 @@ async def _before(services: Services, row: RunRow, published: CommitSha) -> Comm
         return None
     trailer = f"Honk-Run: {row.id}"
     below = published
-    for each in reversed(await services.mirrors.history(repo, published, _MOST)):
+    for each in reversed(await services.mirrors.history(repo, published, _MAX_COMMITS)):
         if trailer not in each.message.splitlines():
             break
         below = each.parent

@@ -19,13 +19,13 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     )
     said = trigger.command.task if trigger.command else ""
     if state.live and said:
-        await _say(services, trigger, policy, state, said)
+        await _send_message(services, trigger, policy, state, said)
     elif state.live:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
     elif state.outcome is Outcome.QUESTION and said:
         await starting.resume(services, trigger, policy, state, said=said)
     elif state.open_pull is not None and state.open_pull_is_ours and said:
-        await _on_the_pull(services, trigger, policy, state.open_pull)
+        await _move_to_pull(services, trigger, policy, state.open_pull)
     elif state.open_pull is not None:
         ours = state.open_pull_is_ours
         refusal = messages.refusals.already_open if ours else messages.refusals.open_elsewhere
@@ -34,7 +34,7 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
         await starting.start(services, trigger, intake.new_run(services, trigger, policy))
 
 
-async def _on_the_pull(services: Services, trigger: Trigger, policy: Policy, number: int) -> None:
+async def _move_to_pull(services: Services, trigger: Trigger, policy: Policy, number: int) -> None:
     """Move a task on an issue to our open pull request for it."""
     moved = await durable.step(
         "look at the pull request", Trigger, lambda: intake.on_pull(services, trigger, number)
@@ -44,7 +44,7 @@ async def _on_the_pull(services: Services, trigger: Trigger, policy: Policy, num
     await handle(services, moved, policy)
 
 
-async def _say(
+async def _send_message(
     services: Services, trigger: Trigger, policy: Policy, state: SubjectState, said: str
 ) -> None:
     """Send a message to a live run; if it has ended, start its next attempt with it."""

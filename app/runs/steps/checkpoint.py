@@ -61,9 +61,9 @@ async def checkpoint(
     found = () if empty else await _secrets(services, run, preparation.base, tree)
     refused = None
     if found:
-        await _keep_here(services, run, preparation.base, commit)
+        await _save_locally(services, run, preparation.base, commit)
     elif not empty:
-        refused = await _bring_or_keep(services, run, preparation.base, commit)
+        refused = await _push_or_save(services, run, preparation.base, commit)
     return CheckpointResult(
         tree=tree,
         commit=commit,
@@ -81,9 +81,9 @@ async def keep(services: Services, run: RunInput, base: CommitSha, tree: TreeSha
     commit = await _commit(services, run, base, tree)
     if await _secrets(services, run, base, tree):
         log.warning(log_events.WORK_CONTAINS_SECRET, run=run.id)
-        await _keep_here(services, run, base, commit)
+        await _save_locally(services, run, base, commit)
     else:
-        await _bring_or_keep(services, run, base, commit)
+        await _push_or_save(services, run, base, commit)
 
 
 async def salvage(services: Services, run: RunInput) -> str:
@@ -103,7 +103,7 @@ async def salvage(services: Services, run: RunInput) -> str:
         if await _secrets(services, run, base, tree):
             return ""
         commit = await _commit(services, run, base, tree)
-        if await _bring_or_keep(services, run, base, commit) is not None:
+        if await _push_or_save(services, run, base, commit) is not None:
             return ""
     except RetryableError:
         raise
@@ -130,7 +130,7 @@ async def _commit(services: Services, run: RunInput, base: CommitSha, tree: Tree
     return commit
 
 
-async def _bring_or_keep(
+async def _push_or_save(
     services: Services, run: RunInput, base: CommitSha, commit: CommitSha
 ) -> PushRefusal | None:
     """Push to the hidden ref; if a rule refuses the push, store the work in a local file."""
@@ -140,7 +140,7 @@ async def _bring_or_keep(
     except PushRefusedError as refusal:
         if refusal.moved:
             raise
-        await _keep_here(services, run, base, commit)
+        await _save_locally(services, run, base, commit)
         log.warning(log_events.PUSH_REFUSED, run=run.id, why=refusal.message)
         await services.runs.update(
             run.id, kept_here=messages.status_comment.kept_here(refusal.paths, refusal.rule)
@@ -152,7 +152,9 @@ async def _bring_or_keep(
     return None
 
 
-async def _keep_here(services: Services, run: RunInput, base: CommitSha, commit: CommitSha) -> None:
+async def _save_locally(
+    services: Services, run: RunInput, base: CommitSha, commit: CommitSha
+) -> None:
     """Store the work in its own file: the mirror is only a cache, and this may be the only copy."""
     path = handoff.checkpoint_file(services, run)
     await services.mirrors.bundle(run.trigger.repository, base, commit, path)

@@ -12,19 +12,19 @@ from app.git.link_resolution import NotThereError, Start, start_of
 from app.runs.services import Services
 
 _NAMES = ("AGENTS.md", "CLAUDE.md")
-_MOST_BYTES = 32_768
-_MOST_BELOW = 20
+_MAX_BYTES = 32_768
+_MAX_NESTED = 20
 
 
 @dataclass(frozen=True)
-class Read:
+class GuidanceFiles:
     """The files' texts, and one context list entry per file, read or not."""
 
     texts: tuple[Guidance, ...]
     items: tuple[ContextItem, ...]
 
 
-async def read(services: Services, run: RunInput, rules: CommitSha) -> Read:
+async def read(services: Services, run: RunInput, rules: CommitSha) -> GuidanceFiles:
     """Read the files at this commit. Symlinks inside the repository are followed, long files are
     cut."""
     mirrors, repo = services.mirrors, run.trigger.repository
@@ -33,7 +33,7 @@ async def read(services: Services, run: RunInput, rules: CommitSha) -> Read:
     seen: dict[str, str] = {}
     for name in _NAMES:
         try:
-            start = await start_of(mirrors, repo, rules, name, _MOST_BYTES)
+            start = await start_of(mirrors, repo, rules, name, _MAX_BYTES)
         except NotThereError as problem:
             items.append(ContextItem(what=name, why_not=str(problem)))
             continue
@@ -48,15 +48,15 @@ async def read(services: Services, run: RunInput, rules: CommitSha) -> Read:
             texts.append(Guidance(path=name, text=text))
         items.append(ContextItem(what=name, note=", ".join(notes)))
     files = await mirrors.files(repo, rules)
-    below = sorted(path for path in files if "/" in path and path.rpartition("/")[2] in _NAMES)
-    others = [path for path in below if path not in seen]
+    nested = sorted(path for path in files if "/" in path and path.rpartition("/")[2] in _NAMES)
+    others = [path for path in nested if path not in seen]
     why = "only files at the top are given; the agent can open it in the checkout"
-    items += [ContextItem(what=path, why_not=why) for path in others[:_MOST_BELOW]]
-    if len(others) > _MOST_BELOW:
+    items += [ContextItem(what=path, why_not=why) for path in others[:_MAX_NESTED]]
+    if len(others) > _MAX_NESTED:
         items.append(
-            ContextItem(what=f"{len(others) - _MOST_BELOW:,} more of that name", why_not=why)
+            ContextItem(what=f"{len(others) - _MAX_NESTED:,} more of that name", why_not=why)
         )
-    return Read(tuple(texts), tuple(items))
+    return GuidanceFiles(tuple(texts), tuple(items))
 
 
 def _shown(name: str, start: Start) -> tuple[str, list[str]]:

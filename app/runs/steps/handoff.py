@@ -65,11 +65,11 @@ class BackgroundPusher:
             tree = self._newest
             assert tree is not None
             if tree != self._sent:
-                await self._bring(tree)
+                await self._push_tree(tree)
             if not self._wake.is_set():
                 self._idle.set()
 
-    async def _bring(self, tree: TreeSha) -> None:
+    async def _push_tree(self, tree: TreeSha) -> None:
         # A failed push may have arrived anyway, so the remote's state is unknown until one
         # succeeds.
         self._sent = None

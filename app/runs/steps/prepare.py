@@ -34,7 +34,7 @@ async def prepare(services: Services, run: RunInput) -> Preparation:
     row = await _record_published(services, row, target)
     base = await _start(services, run, row, target)
     rules = await _default_head(services, run, base, target)
-    merged = await _catch_up(services, run, row, target) if row.base_sha else None
+    merged = await _merge_pushed(services, run, row, target) if row.base_sha else None
     if merged is not None:
         assert target.at is not None
         base = target.at
@@ -44,7 +44,7 @@ async def prepare(services: Services, run: RunInput) -> Preparation:
     await _show_in_progress(services, run, row, target)
     return Preparation(
         base=base,
-        held_by=await _held_by(services, run, target, base),
+        held_by=await _containing_branch(services, run, target, base),
         parent=target.at or base,
         rules=rules,
         target=target,
@@ -104,7 +104,7 @@ async def _locate(services: Services, run: RunInput, row: RunRow) -> Target:
     if run.trigger.is_pull_request:
         client = await services.client(run, READ_PULLS)
         pull = await pulls.pull_request(client, run.trigger.number)
-        return await _of_pull(services, run, row, pull)
+        return await _pull_target(services, run, row, pull)
     if row.branch is None or row.published_sha is None:
         return await _new_or_created_branch(services, run, row)
     client = await services.client(run, READ_PULLS)
@@ -135,7 +135,7 @@ async def _record_published(services: Services, row: RunRow, target: Target) -> 
     return await services.runs.update(row.id, branch=target.branch, published_sha=target.at)
 
 
-async def _of_pull(services: Services, run: RunInput, row: RunRow, pull: PullRequest) -> Target:
+async def _pull_target(services: Services, run: RunInput, row: RunRow, pull: PullRequest) -> Target:
     if pull.state != "open":
         problem, next_step = messages.refusals.pull_is_closed(pull.number, merged=pull.merged)
         raise UserError(problem, next_step=next_step)
@@ -176,7 +176,9 @@ async def _start(services: Services, run: RunInput, row: RunRow, target: Target)
     return base
 
 
-async def _held_by(services: Services, run: RunInput, target: Target, base: CommitSha) -> str:
+async def _containing_branch(
+    services: Services, run: RunInput, target: Target, base: CommitSha
+) -> str:
     """The base branch if it contains the commit, else empty. Only setup snapshots depend on
     this."""
     if not run.policy.setup:
@@ -199,7 +201,7 @@ async def _common_base(
     return found or other or head
 
 
-async def _catch_up(
+async def _merge_pushed(
     services: Services, run: RunInput, row: RunRow, target: Target
 ) -> MergeResult | None:
     """Merge the last attempt's work onto what people have pushed to its branch since."""

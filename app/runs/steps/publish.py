@@ -68,7 +68,9 @@ async def publish(
         log.info(log_events.BRANCH_MOVED_DURING_VERIFY, why=str(moved))
         return PublishResult()
     if target.pull is not None and run.trusted is None:
-        pull = await _the_pull_request(services, client, run, preparation, sealed, work, verified)
+        pull = await _update_subject_pull(
+            services, client, run, preparation, sealed, work, verified
+        )
     else:
         pull = await _pull_request(
             services, client, run, branch, preparation, sealed, work, verified
@@ -135,7 +137,7 @@ async def _branch(
     """
     target = preparation.target
     if preparation.forced:
-        await _force(services, run, preparation, sealed)
+        await _force_push(services, run, preparation, sealed)
         name = target.branch
     elif target.branch and target.at:
         ref = f"refs/heads/{target.branch}"
@@ -147,7 +149,7 @@ async def _branch(
     return name
 
 
-async def _force(
+async def _force_push(
     services: Services, run: RunInput, preparation: Preparation, sealed: CommitResult
 ) -> None:
     """Force-push our own branch with a lease on its last known head."""
@@ -180,7 +182,7 @@ async def _new_branch(client: RepositoryClient, run: RunInput, sealed: CommitRes
     )
 
 
-async def _the_pull_request(
+async def _update_subject_pull(
     services: Services,
     client: RepositoryClient,
     run: RunInput,
@@ -202,7 +204,7 @@ async def _the_pull_request(
         run, work, verified.verdict, sealed.sha, usage_of(row), verified.flags
     )
     body = messages.pull_request.with_follow_up(pull.body, run.id, section)
-    return await _bring_up_to_date(client, pull, pull.title, body, draft)
+    return await _update_pull(client, pull, pull.title, body, draft)
 
 
 async def _pull_request(
@@ -231,7 +233,7 @@ async def _pull_request(
     base = preparation.target.base_branch
     pull = await pulls.ensure_pull_request(client, branch, base, title, body, draft)
     if not pull.created:
-        pull = await _bring_up_to_date(client, pull, title, body, draft)
+        pull = await _update_pull(client, pull, title, body, draft)
     await services.runs.update(run.id, pull_number=pull.number, pull_url=pull.url)
     return pull
 
@@ -242,7 +244,7 @@ def _wants_draft(run: RunInput) -> bool:
     return run.policy.draft if said is None else said
 
 
-async def _bring_up_to_date(
+async def _update_pull(
     client: RepositoryClient, pull: PullRequest, title: str, body: str, draft: bool
 ) -> PullRequest:
     """Update an earlier attempt's pull request, including its draft state, for the new commit."""

@@ -14,7 +14,7 @@ from app.runs.services import Services
 
 log = structlog.get_logger()
 
-_MOST_BYTES = 100_000
+_MAX_BYTES = 100_000
 
 
 async def read(services: Services, run: RunInput, preparation: Preparation) -> str:
@@ -25,7 +25,7 @@ async def read(services: Services, run: RunInput, preparation: Preparation) -> s
     mirrors, repo, rules = services.mirrors, run.trigger.repository, preparation.rules
     try:
         for path in pull_template.candidates(await mirrors.files(repo, rules)):
-            found = await start_of(mirrors, repo, rules, path, _MOST_BYTES)
+            found = await start_of(mirrors, repo, rules, path, _MAX_BYTES)
             if found is not None and found.is_whole:
                 return visible(found.content.decode("utf-8", "replace")).strip()
             log.warning(log_events.PULL_TEMPLATE_TOO_LONG, run=run.id, path=ascii(path))

@@ -56,11 +56,11 @@ async def rebase(services: Services, run: RunInput, preparation: Preparation) ->
         change = {"base": base, "held_by": target.base_branch, "parent": base, "forced": True}
         moved = preparation.model_copy(update=change)
         if replayed is not None:
-            return await _sealed(services, run, moved, replayed)
-        return await _for_the_agent(services, run, moved, base, head)
+            return await _recreate_commits(services, run, moved, replayed)
+        return await _merge_for_agent(services, run, moved, base, head)
     change = {"base": base, "held_by": target.base_branch, "merged": base}
     moved = preparation.model_copy(update=change)
-    return await _for_the_agent(services, run, moved, base, head)
+    return await _merge_for_agent(services, run, moved, base, head)
 
 
 async def _all_ours(services: Services, branch: tuple[CommitInfo, ...]) -> bool:
@@ -87,7 +87,7 @@ async def _replay(
     return done
 
 
-async def _sealed(
+async def _recreate_commits(
     services: Services, run: RunInput, moved: Preparation, replayed: list[_Replayed]
 ) -> RebaseResult:
     """Have GitHub recreate and sign each commit; each tree must be pushed before."""
@@ -104,7 +104,7 @@ async def _sealed(
     return RebaseResult(preparation=moved, sealed=sealed)
 
 
-async def _for_the_agent(
+async def _merge_for_agent(
     services: Services, run: RunInput, moved: Preparation, base: CommitSha, head: CommitSha
 ) -> RebaseResult:
     """Merge both sides into one commit; the agent resolves any conflicts."""

@@ -93,11 +93,11 @@ async def _judge(
     found = await judge.judge(
         _JudgeModel(services, run), request, patch, text, boundary=secrets.token_hex(16)
     )
-    await _pay(services, run, found)
+    await _charge(services, run, found)
     return found
 
 
-async def _pay(services: Services, run: RunInput, found: Judgement) -> None:
+async def _charge(services: Services, run: RunInput, found: Judgement) -> None:
     """Add the cost of the judge's turns to the run."""
     spent = sum(pricing.cost(run.model, dict(each)).usd for each in found.usage)
     await services.runs.add_cost(run.id, spent)

@@ -47,13 +47,13 @@ async def sync_upstream(
     if target.branch:
         head = await _fetch(services, run, target.branch)
         if head is not None and head != target.at:
-            return await _onto_the_push(services, run, preparation, packed, head)
+            return await _onto_push(services, run, preparation, packed, head)
     if target.pull is not None:
         return same
     base = await _new_base(services, run, preparation)
     if base is None:
         return same
-    return await _onto_the_base(services, run, preparation, packed, base)
+    return await _onto_base(services, run, preparation, packed, base)
 
 
 async def is_overtaken(
@@ -100,7 +100,7 @@ async def _unresolved(
     return tuple(left)
 
 
-async def _onto_the_push(
+async def _onto_push(
     services: Services,
     run: RunInput,
     preparation: Preparation,
@@ -108,7 +108,7 @@ async def _onto_the_push(
     head: CommitSha,
 ) -> SyncResult:
     """People have pushed to the branch: keep their commits and put ours on top."""
-    work = await _work(services, run, packed.tree, preparation.parent)
+    work = await _commit_work(services, run, packed.tree, preparation.parent)
     merged = await services.mirrors.merge(run.trigger.repository, work, head)
     await move(services, run, head, merged)
     moved = preparation.model_copy(
@@ -125,7 +125,7 @@ async def _onto_the_push(
     )
 
 
-async def _onto_the_base(
+async def _onto_base(
     services: Services,
     run: RunInput,
     preparation: Preparation,
@@ -135,7 +135,7 @@ async def _onto_the_base(
     """The base branch has moved: unpublished work restarts there, published work gets it merged
     in."""
     is_new = preparation.target.at is None
-    work = await _work(services, run, packed.tree, preparation.parent)
+    work = await _commit_work(services, run, packed.tree, preparation.parent)
     merged = await services.mirrors.merge(run.trigger.repository, work, base)
     await move(services, run, base, merged)
     moved = preparation.model_copy(
@@ -160,7 +160,7 @@ async def _merged_result(
     branch: str,
 ) -> SyncResult:
     """Push the merged work and build the result; `branch` is the branch that moved."""
-    commit = await _work(services, run, tree, moved.base)
+    commit = await _commit_work(services, run, tree, moved.base)
     await checkpoint.bring(services, run, commit)
     empty = tree == await services.mirrors.tree_of(run.trigger.repository, moved.base)
     change = {"tree": tree, "commit": commit, "empty": empty}
@@ -168,7 +168,9 @@ async def _merged_result(
     return SyncResult(preparation=moved, packed=packed, same_as=branch if empty else "")
 
 
-async def _work(services: Services, run: RunInput, tree: TreeSha, parent: CommitSha) -> CommitSha:
+async def _commit_work(
+    services: Services, run: RunInput, tree: TreeSha, parent: CommitSha
+) -> CommitSha:
     message = f"Work of run {run.id}\n"
     return await services.mirrors.commit_tree(run.trigger.repository, tree, [parent], message)
 

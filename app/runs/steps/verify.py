@@ -109,7 +109,9 @@ async def baseline(services: Services, run: RunInput, ground: Ground) -> Results
             return Results.recorded(known)
         try:
             name = f"{run.id}-base"
-            results = await _ran(services, run, base, None, name, None, ground, is_base=True)
+            results = await _run_verifiers(
+                services, run, base, None, name, None, ground, is_base=True
+            )
         except UserError:
             return None
         if stop.is_set():
@@ -236,13 +238,13 @@ async def _results(
     Skips verifiers that the difference to the base cannot affect. A failing setup is a result.
     """
     try:
-        return await _ran(services, run, commit, tree, name, against, base)
+        return await _run_verifiers(services, run, commit, tree, name, against, base)
     except SetupError as problem:
         # The change broke the setup, so the agent has to fix it.
-        return _not_set_up(commit, tree, problem, environment(services, run))
+        return _setup_failure(commit, tree, problem, environment(services, run))
 
 
-def _not_set_up(
+def _setup_failure(
     commit: CommitSha, tree: TreeSha | None, problem: SetupError, environment: str
 ) -> Results:
     """The results of a commit whose setup fails: only that failure."""
@@ -265,7 +267,7 @@ def _not_set_up(
     return Results(commit=commit, tree=tree, verifiers=(result,), environment=environment)
 
 
-async def _ran(
+async def _run_verifiers(
     services: Services,
     run: RunInput,
     commit: CommitSha,
