@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.verdict import VerifierResult, compare
+from app.domain.verdict import Results, VerifierResult, compare
 from app.sandbox.spec import Completed
 from app.verify.runner import VerifySite, rerun, verify
 from app.verify.verifier import STDOUT, DirectoryTree, label
@@ -228,6 +228,33 @@ def test_an_example_keeps_its_name_when_it_moves() -> None:
         )
 
     assert outcomes(one(3)) == outcomes(one(30)) == {"x (examples) src/lib.rs - half": "passed"}
+
+
+OK = "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n"
+FAILED = "test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n"
+
+
+def test_examples_that_are_built_one_by_one_are_read_too() -> None:
+    """From edition 2024 on rustdoc prints a second list."""
+    first = f"   Doc-tests x\n\nrunning 1 test\ntest src/lib.rs - a (line 1) ... ok\n\n{OK}\n\n"
+    second = f"running 1 test\ntest src/lib.rs - a (line 4) ... FAILED\n\nfailures:\n\n{FAILED}"
+    assert outcomes(parsed(first + second, 101)) == {
+        "x (examples) src/lib.rs - a": "passed",
+        "x (examples) src/lib.rs - a #2": "failed",
+    }
+    assert "did not end" in (parsed(first + second[:60], 101).problem or "")
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_program_that_fails_without_a_word_is_no_program_without_tests(silent: int) -> None:
+    """A test with `harness = false`, beside one that failed before and after."""
+    known = f"{RUN}running 1 test\ntest a ... FAILED\n\nfailures:\n\n{FAILED}\n"
+    known += f"error: {1 + silent} target{'s' * silent} failed:\n    `--lib`\n"
+    result = parsed(known, 101)
+    assert outcomes(result)["x src/lib.rs a"] == "failed"
+    same = Results(commit=SHA, verifiers=(result,))
+    assert compare(same, same).conclusion == ("failure" if silent else "success")
+    assert result.complete == (not silent)
 
 
 NEXTEST = """<?xml version="1.0" encoding="UTF-8"?>

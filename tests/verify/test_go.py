@@ -259,6 +259,16 @@ def test_a_run_that_stops_in_the_middle_says_which_test_it_was() -> None:
     assert not result.complete
 
 
+def test_a_package_that_old_go_cannot_build_is_no_package_without_tests() -> None:
+    """Before Go 1.24 that is a line of plain text among the events."""
+    for why in ("build", "setup"):
+        result = parsed(EVENT % (b"fail", b"T") + b"FAIL\tp/q [%s failed]\n" % why.encode(), 1)
+        assert outcomes(result) == {"p T": "failed", "p/q": "error"}
+        assert not result.complete
+        same = Results(commit=SHA, verifiers=(result,))
+        assert compare(same, same).conclusion == "failure"
+
+
 @pytest.mark.parametrize("half", [b"\\ud800", b"\xed\xa0\x80"])
 def test_half_a_character_is_no_event(half: bytes) -> None:
     said = b'{"Action":"output","Package":"p","Test":"A","Output":"%s"}\n' % half

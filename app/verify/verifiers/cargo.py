@@ -155,13 +155,25 @@ def _judged(
         return ended_early(result, f"cargo ended with exit code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
         return ended_early(result, f"cargo ended with exit code {code}, but no test fails")
+    if (silent := _failed_targets(text) - run.failing_programs) > 0:
+        programs = "1 test program" if silent == 1 else f"{silent} test programs"
+        return ended_early(
+            result, f"{programs} failed without naming a failing test", could_not_run=True
+        )
     return result.model_copy(update={"nothing_to_run": all_skipped(result.tests)})
 
 
 _DOES_NOT_BUILD = re.compile(r"^error: could not compile ", re.MULTILINE)
+_FAILED_TARGETS = re.compile(r"^error: (\d{1,7}) targets? failed:$", re.MULTILINE)
 _COMPILER_AT = re.compile(
     r"^error(?:\[E\d+\])?: .*\n\s*--> ([^:\n]{1,300}):(\d{1,7}):", re.MULTILINE
 )
+
+
+def _failed_targets(text: str) -> int:
+    """How many programs cargo itself counts as failed; its count is the last thing it prints."""
+    counts = _FAILED_TARGETS.findall(text)
+    return int(counts[-1]) if counts else 0
 
 
 def _with_place(result: VerifierResult, text: str, folder: str) -> VerifierResult:
@@ -180,6 +192,7 @@ def _with_place(result: VerifierResult, text: str, folder: str) -> VerifierResul
 
 _PROGRAM = re.compile(r" {3,}Running (?:unittests )?(\S+) \(.*?([^/\\]+?)-[0-9a-f]{16}(?:\.exe)?\)")
 _DOCUMENTATION = re.compile(r" {3}Doc-tests (\S+)")
+_EXAMPLES = "(examples)"
 _RUNNING = re.compile(r"running (\d+) tests?")
 _TEST = re.compile(r"test (.+?)( - should panic)? \.\.\. (ok|FAILED|ignored)(?:, .*)?")
 _SUMMARY = re.compile(
@@ -197,14 +210,19 @@ _OUTCOMES = {
 
 @dataclass
 class _TestBinary:
-    """One test program while it is read."""
+    """One test program while it is read. `earlier` counts the outcomes of lists that have ended."""
 
     name: str
     expected: int | None = None
+    earlier: Counter[TestOutcome] = field(default_factory=Counter)
     tests: dict[str, TestResult] = field(default_factory=dict)
     names: Counter[str] = field(default_factory=Counter)
     ids: dict[str, str] = field(default_factory=dict)
     ended: bool = False
+
+    @property
+    def outcomes(self) -> Counter[TestOutcome]:
+        return Counter(test.outcome for test in self.tests.values())
 
 
 class _CargoOutput:
@@ -230,6 +248,11 @@ class _CargoOutput:
                 return program.name
         return ""
 
+    @property
+    def failing_programs(self) -> int:
+        programs = (program.tests.values() for program in self._programs)
+        return sum(any(test.outcome.bad for test in tests) for tests in programs)
+
     def read(self, text: str) -> None:
         for line in text.split("\n"):
             self._line(line)
@@ -238,7 +261,9 @@ class _CargoOutput:
         if (found := _PROGRAM.fullmatch(line)) is not None:
             self._begin(f"{found[2]} {found[1]}")
         elif (found := _DOCUMENTATION.fullmatch(line)) is not None:
-            self._begin(f"{found[1]} (examples)")
+            self._begin(f"{found[1]} {_EXAMPLES}")
+        elif (found := _RUNNING.fullmatch(line)) is not None and self._has_another_list:
+            self._begin_another_list(int(found[1]))
         elif not self._programs or self._programs[-1].ended:
             return
         elif (found := _RUNNING.fullmatch(line)) is not None and self._current.expected is None:
@@ -263,6 +288,19 @@ class _CargoOutput:
         self._programs.append(_TestBinary(located(name, self.folder)))
         self._listing, self._one = False, None
 
+    @property
+    def _has_another_list(self) -> bool:
+        """rustdoc prints the examples it builds one by one after those it builds together."""
+        if not self._programs or not self._current.ended:
+            return False
+        return self._current.name.endswith(f" {_EXAMPLES}")
+
+    def _begin_another_list(self, expected: int) -> None:
+        program = self._current
+        program.expected, program.ended = expected, False
+        program.earlier = program.outcomes
+        self._listing = True
+
     def _listed(self, line: str) -> None:
         if line in ("failures:", "successes:"):
             self._listing = False
@@ -277,7 +315,7 @@ class _CargoOutput:
 
     def _end(self, passed: int, failed: int, ignored: int) -> None:
         self._tell()
-        told = Counter(test.outcome for test in self._current.tests.values())
+        told = self._current.outcomes - self._current.earlier
         counted = (
             told[TestOutcome.PASSED],
             told[TestOutcome.FAILED],

@@ -66,6 +66,7 @@ _ENDS = {
     "skip": TestOutcome.SKIPPED,
 }
 _AT = re.compile(r"^[ \t]*([\w./@+-]{1,300}\.go):(\d{1,7})(?::\d+)?:? ?(.*)$", re.MULTILINE)
+_UNBUILT = re.compile(r"FAIL\s(\S{1,500}) \[(?:build|setup) failed\]")
 _PANIC = re.compile(r"^(?:panic|fatal error): .*$", re.MULTILINE)
 _MARKS = re.compile(r"^[ \t]*(?:=== \w+ .*|--- (?:PASS|FAIL|SKIP): .*)\n?", re.MULTILINE)
 
@@ -181,6 +182,7 @@ class _GoOutput:
         try:
             event = json_value(line)
         except ValueError:
+            self._read_plain(line)
             return
         if not isinstance(event, dict):
             return
@@ -197,6 +199,14 @@ class _GoOutput:
             told.outcome = _ENDS[action]
             told.seconds = _seconds(event.get("Elapsed"))
             told.failed_build = str(event.get("FailedBuild", ""))
+
+    def _read_plain(self, line: bytes) -> None:
+        """Before Go 1.24 a package that does not build is told in plain text."""
+        text = line.decode("utf-8", errors="replace")
+        if (found := _UNBUILT.fullmatch(text)) is not None:
+            told = self._told.setdefault((found[1], ""), _TestOutput())
+            told.outcome = TestOutcome.FAILED
+            told.add(f"{text}\n")
 
     def tests(self) -> list[TestResult]:
         """Every test, and every package that failed otherwise than by one of them."""

@@ -278,7 +278,8 @@ def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) 
     if code == 5 and all_skipped(result.tests):
         return _with(result, problem="pytest collected nothing", nothing_to_run=True)
     if code == 2 and bad and unreadable is None:
-        return _with(result, note=_joined_notes(result.note, _COLLECTING), complete=False)
+        note = result.note if result.ran else _joined_notes(result.note, _COLLECTING)
+        return _with(result, note=note, complete=False)
     if code in _EXITS:
         return ended_early(result, f"{_EXITS[code]} (exit code {code})")
     if unreadable is not None:
@@ -289,7 +290,9 @@ def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) 
         return ended_early(result, f"pytest ended with exit code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
         return ended_early(result, f"pytest ended with exit code {code}, but no test fails")
-    complete = not (code == 1 and _STOPPED_EARLY in result.output_tail)
+    # With `--continue-on-collection-errors` a file that cannot be read stops no other.
+    unread = any(test.could_not_run for test in result.tests)
+    complete = not unread and not (code == 1 and _STOPPED_EARLY in result.output_tail)
     return _with(result, nothing_to_run=all_skipped(result.tests), complete=complete)
 
 

@@ -54,6 +54,15 @@ _COMPILER = re.compile(
     re.MULTILINE,
 )
 
+# What Maven and Gradle say at their end of each module that failed, and of those left out for it.
+_GOAL_FAILED = re.compile(
+    r"^\[ERROR\] Failed to execute goal (?:\S+ (?:\([^)\n]*\) )?)?on project (\S+): (.*)$", re.M
+)
+_TASK_FAILED = re.compile(
+    r"^(?:\* What went wrong:\n)?Execution failed for task '(\S+)'\.\n> (.*)$", re.M
+)
+_MODULE_SKIPPED = re.compile(r"^\[INFO\] (\S.{0,200}?) \.* ?SKIPPED$", re.M)
+
 
 class SurefireReport(NamedTuple):
     """What all reports of one run hold together. `problem`: why not all of them count."""
@@ -182,6 +191,9 @@ def result(
     compiler = _COMPILER.search(said.output_tail) if code else None
     if compiler is not None:
         return _not_built(said, compiler, folder)
+    untested = _untested(said.output_tail) if code else None
+    if untested is not None:
+        return ended_early(said, untested, could_not_run=True)
     if found.problem is not None:
         return ended_early(said, f"{line} ended with exit code {code} and {found.problem}")
     if code == 0 and bad:
@@ -191,6 +203,18 @@ def result(
     problem = None if found.tests else "it ended with exit code 0 and ran nothing"
     nothing = all_skipped(found.tests)
     return said.model_copy(update={"nothing_to_run": nothing, "problem": problem})
+
+
+def _untested(output: str) -> str | None:
+    """What kept a module from being tested, while others were: another goal, or their failure."""
+    for project, reason in _GOAL_FAILED.findall(output):
+        if not reason.startswith("There are test failures"):
+            return f"the build of {project} failed: {reason}"
+    for task, reason in _TASK_FAILED.findall(output):
+        if not reason.startswith("There were failing tests"):
+            return f"the task {task} failed: {reason}"
+    skipped = _MODULE_SKIPPED.findall(output)
+    return f"modules that need a failed one were skipped: {', '.join(skipped)}" if skipped else None
 
 
 def _not_built(said: VerifierResult, at: re.Match[str], folder: str) -> VerifierResult:

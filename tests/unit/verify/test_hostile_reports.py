@@ -53,7 +53,7 @@ def done(code: int | None = 0, output: bytes = b"") -> Completed:
 
 
 def reports_of(verifier: Verifier, report: bytes) -> dict[str, bytes]:
-    if verifier in JAVA:
+    if isinstance(verifier, Maven | Gradle):
         return {"00001.xml": report, "places": b"00001.xml\tcore/target/surefire-reports/a.xml\n"}
     return {("findings" if verifier in CHECKS else "report.xml"): report}
 
@@ -135,6 +135,48 @@ def test_a_file_that_cannot_be_read_is_no_test_that_ran(verifier: Verifier) -> N
         assert "The tests of b.js could not run, on the base commit too: SyntaxError." in (
             verdict.reasons
         )
+
+
+UNTESTED = {
+    "another goal": (
+        Maven(),
+        "[ERROR] Failed to execute goal org.x:y:3.1:check (id) on project b: No",
+    ),
+    "dependencies": (Maven(), "[ERROR] Failed to execute goal on project b: Could not resolve x"),
+    "skipped": (Maven(), "[INFO] Module b ......................... SKIPPED"),
+    "a task": (Gradle(), "Execution failed for task ':b:processResources'.\n> No"),
+    "a crash": (Gradle(), "Execution failed for task ':b:test'.\n> Process 'Gradle Test' ended"),
+}
+TESTED = {
+    "Maven": (Maven(), "[ERROR] Failed to execute goal a:b:3:test (id) on project a: There are "
+              "test failures."),
+    "Gradle": (Gradle(), "Execution failed for task ':a:test'.\n> There were failing tests. See"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("verifier", "printed"), UNTESTED.values(), ids=UNTESTED)
+def test_a_module_that_was_not_tested_is_said_beside_one_that_fails(
+    verifier: Verifier, printed: str
+) -> None:
+    report = b'<testsuite><testcase classname="c.X" name="a"><failure/></testcase></testsuite>'
+    result = verifier.parse(done(1, f"\n{printed}\n".encode()), reports_of(verifier, report))
+    same = Results(commit=CommitSha("a" * 40), verifiers=(result,))
+    assert (compare(same, same).conclusion, result.complete) == ("failure", False)
+
+
+@pytest.mark.parametrize(("verifier", "printed"), TESTED.values(), ids=TESTED)
+def test_a_module_whose_tests_fail_was_tested(verifier: Verifier, printed: str) -> None:
+    report = b'<testsuite><testcase classname="c.X" name="a"><failure/></testcase></testsuite>'
+    result = verifier.parse(done(1, f"\n{printed}\n".encode()), reports_of(verifier, report))
+    assert (result.problem, result.complete) == (None, True)
+
+
+def test_a_file_that_cannot_be_collected_leaves_the_others_to_run() -> None:
+    broken = '<testcase name="b.py" file="b.py"><error message="collection failure"/></testcase>'
+    report = f"<testsuites>{CASE.format(1)}{broken}</testsuites>".encode()
+    for code in (1, 2):
+        result = Pytest().parse(done(code), {"report.xml": report})
+        assert (result.ran, result.complete, result.note) == (True, False, None)
 
 
 CONTROL = "".join(map(chr, range(32))) + "\x7f\x85\ufffe\uffff"
