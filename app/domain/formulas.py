@@ -12,7 +12,10 @@ import re
 _COMMAND = re.compile(r"\\([A-Za-z]+|.|$)", re.DOTALL)
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{([^{}]*)\}")
 _COMMENT = re.compile(r"(?<!\\)%[^\S\n]*\S")
-_MOVED_LINE = re.compile(r"\\\\\s*\[")
+_MOVED_LINE = re.compile(r"\\\\\s*\*?\s*\[")
+# The columns of an array, and where rows are aligned: MathJax reads a few letters and drops others.
+_ARRAY = re.compile(r"\\begin\s*\{\s*array\s*\}(?!\s*\{[clr|:\s]*\})")
+_ALIGNED = re.compile(r"\\begin\s*\{[^{}]*\}\s*\[")
 LEFT_OUT = "[a formula is left out here]"
 
 # Greek and other letters; operators; relations and arrows; functions; fences and dots; what is put
@@ -53,7 +56,7 @@ _ENVIRONMENTS = frozenset(_ROWS.split())
 
 def is_seen(formula: str) -> bool:
     """Whether every letter of a formula (given without its dollar signs) is visible."""
-    if _MOVED_LINE.search(formula) or _COMMENT.search(formula):
+    if _COMMENT.search(formula):
         return False
     return _has_only_shown_commands(formula)
 
@@ -72,7 +75,7 @@ def without_hidden(text: str) -> str:
 
 def _may_hide(parts: list[str], at: int) -> bool:
     part = parts[at]
-    if "\\" in part and not (_has_only_shown_commands(part) and not _MOVED_LINE.search(part)):
+    if "\\" in part and not _has_only_shown_commands(part):
         return True
     # A percent sign starts a comment in a formula but is common in prose: "$5, 20% of $25" is not a
     # formula.
@@ -82,6 +85,8 @@ def _may_hide(parts: list[str], at: int) -> bool:
 
 
 def _has_only_shown_commands(formula: str) -> bool:
+    if any(form.search(formula) for form in (_MOVED_LINE, _ARRAY, _ALIGNED)):
+        return False
     return {found[1] for found in _COMMAND.finditer(formula)} <= _SHOWN and all(
         found[1].strip() in _ENVIRONMENTS for found in _ENVIRONMENT.finditer(formula)
     )

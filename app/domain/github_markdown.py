@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import unescapeAll
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
@@ -43,7 +44,13 @@ progress rp script select style svg template textarea title video xmp
 """
 _SHOWN = frozenset(_SHOWN_NAMES.split())
 _SHOWS_NO_TEXT = frozenset(_WITHOUT_TEXT_NAMES.split())
-_ATTRIBUTES = {"a": {"href"}, "img": {"src"}, "input": {"checked", "type"}, "ol": {"start"}}
+_ATTRIBUTES = {
+    "a": {"href"},
+    "img": {"src"},
+    "input": {"checked", "type"},
+    "ol": {"start"},
+    "pre": {"lang"},
+}
 
 # GitHub shows these tags as text: https://github.github.com/gfm/#disallowed-raw-html-extension-
 _FILTERED_TAG = re.compile(
@@ -120,6 +127,17 @@ def render(text: str, *, marks: bool = False) -> Rendered:
         link_rel=None,
     )
     return Rendered(parsed, tuple(dict.fromkeys(ours.left_out)), tuple(ours.syntax))
+
+
+def drawn_as(language: str, content: str) -> str:
+    """What GitHub draws in place of a block of code in this language; empty where it shows it."""
+    if language.lower().startswith("math") and not formulas.is_seen(content):
+        return "a formula"
+    return next((d for name, d in _DRAWN.items() if language.lower().startswith(name)), "")
+
+
+def left_out_note(drawn: str) -> str:
+    return f"[{drawn} is left out here]"
 
 
 def plain_address(address: str) -> str:
@@ -236,14 +254,12 @@ def _referred(tokens: Iterable[Token]) -> list[str]:
 
 def _fence(renderer: RendererHTML, tokens: Sequence[Token], at: int, _: Any, env: Any) -> str:
     token, ours = tokens[at], env["ours"]
-    language = token.info.strip().partition(" ")[0]
-    drawn = next((d for name, d in _DRAWN.items() if language.lower().startswith(name)), "")
-    if language.lower().startswith("math") and not formulas.is_seen(token.content):
-        drawn = "a formula"
+    language = (unescapeAll(token.info).split() or [""])[0]
+    drawn = drawn_as(language, token.content)
     if drawn:
         ours.left_out.append(drawn)
         ours.syntax += [language, token.content]
-        return f"<p>[{drawn} is left out here]</p>\n"
+        return f"<p>{left_out_note(drawn)}</p>\n"
     if _LANGUAGE.fullmatch(language):
         ours.syntax.append(language)
     return f"<pre>\n{html.escape(token.content)}</pre>\n"

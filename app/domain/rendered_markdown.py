@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 
 from app.domain import formulas, sanitize
-from app.domain.github_markdown import MARK, MARK_END, plain_address, render
+from app.domain.github_markdown import (
+    MARK,
+    MARK_END,
+    drawn_as,
+    left_out_note,
+    plain_address,
+    render,
+)
 
 _AROUND = {
     **dict.fromkeys(("em", "i", "var"), "*"),
@@ -67,7 +74,7 @@ def see(text: str) -> Seen:
     reader.feed(rendered.html)
     reader.close()
     shown = reader.text()
-    left_out = [f"{what} was left out" for what in rendered.left_out]
+    left_out = [f"{what} was left out" for what in (*rendered.left_out, *reader.left_out)]
     if formulas.LEFT_OUT in shown and formulas.LEFT_OUT not in text:
         left_out.append("a formula was left out")
     hidden = _hidden(source, shown, rendered.syntax)
@@ -132,6 +139,8 @@ class _VisibleTextReader(HTMLParser):
         self._open: list[tuple[str, int]] = []
         self._lists: list[int | None] = []
         self._links: list[str] = []
+        self._language = ""
+        self.left_out: list[str] = []
         self._sizes = [1.0]
         self._tables = 0
         self._row: list[str] = []
@@ -191,6 +200,8 @@ class _VisibleTextReader(HTMLParser):
             self._rows = 0
         elif tag in _AROUND:
             self._pieces.append(_AROUND[tag])
+        elif tag == "pre":
+            self._language = attributes.get("lang") or ""
         elif tag == "a":
             self._links.append(attributes.get("href") or "")
 
@@ -247,6 +258,11 @@ class _VisibleTextReader(HTMLParser):
     def _end_pre(self) -> None:
         code = self._restored("".join(self._pieces)).strip("\n")
         self._pieces.clear()
+        drawn = drawn_as(self._language, code)
+        if drawn:
+            self.left_out.append(drawn)
+            self._write(left_out_note(drawn), apart=True)
+            return
         if self._is_in_cell():
             self._pieces.append(self._keep(_quoted(code)))
             return
