@@ -1,4 +1,4 @@
-"""The grammar of `/honk`. Pure: a comment's text in, a `TestCommand` or None out.
+"""The grammar of `/honk`. Pure: a comment's text in, a `Command` or None out.
 
 A line addresses Honk when its first word is `/honk` or a mention of the App (`@slug`, or
 `@slug[bot]`), in any case, with at most three blanks before it, and the line is the author's own

@@ -1,10 +1,10 @@
 """Markdown as GitHub renders it, reduced to the HTML that a page shows. Pure.
 
-Two real parsers decide, so that what Honk reads is what people see: a CommonMark parser with
+Two real parsers make sure that Honk reads what people see: a CommonMark parser with
 GitHub's extensions (https://github.github.com/gfm/, footnotes and task lists), then an HTML5 parser
 that keeps an allow-list of elements, as GitHub's own sanitizer does
-(https://github.com/gjtorikian/html-pipeline). What comes out is well-formed and has no element and
-no attribute but those listed here.
+(https://github.com/gjtorikian/html-pipeline). The output is well-formed and has only the
+elements and attributes listed here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mdit_py_plugins.tasklists import tasklists_plugin
 from app.domain import formulas
 
 MARK, MARK_END = "\ue000", "\ue001"
-"""Around the number of a line in marked HTML. Both are taken out of the text before."""
+"""Delimit line numbers in marked HTML. Both are removed from the input first."""
 
 _SHOWN_NAMES = """
 a b blockquote br caption code dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 hr
@@ -68,14 +68,14 @@ _DRAWN = {
 _LANGUAGE = re.compile(r"[A-Za-z0-9+#._-]{1,20}")
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)([^<>]*)")
 _ADDRESS = re.compile(r"\b(?:href|src)\s*=\s*[\"']?([^\s\"'>]+)", re.IGNORECASE)
-# The names of attributes, and the values of those that are about layout.
+# Attribute names, and the values of layout attributes.
 _LAYOUT = re.compile(
     r"\s(?:alt|class|dir|href|id|lang|name|rel|src|srcset|style|target|title)(?=\s*=)"
     r"|\s(?:align|border|checked|colspan|disabled|height|open|rowspan|start|type|width)\b"
     r"(?:\s*=\s*[\"']?[\w%]{1,8}[\"']?(?=[\s/]|$))?",
     re.IGNORECASE,
 )
-# Elements that may begin in one paragraph and end in another; and those that have no end.
+# Elements that may span paragraphs, and elements without an end tag.
 _LEFT_OPEN_NAMES = """
 blockquote br dd details div dl dt figcaption figure h1 h2 h3 h4 h5 h6 hr img input li ol p pre
 section source summary table tbody td tfoot th thead tr ul wbr
@@ -89,10 +89,10 @@ _DEEPEST = 100
 
 @dataclass(frozen=True)
 class Rendered:
-    """`left_out` says what is drawn, and cannot be told as text.
+    """`left_out` names what GitHub draws and text cannot represent.
 
-    `syntax` is what nobody sees and yet hides nothing: the addresses of images, the names of
-    elements, of languages, and the source of what was left out.
+    `syntax` is invisible source that hides nothing: image addresses, names of elements and
+    languages, and the source of what was left out.
     """
 
     html: str
@@ -102,7 +102,7 @@ class Rendered:
 
 @dataclass
 class _Environment:
-    """What the rules of one rendering share."""
+    """State shared by the rules of one rendering."""
 
     lower: str
     marks: bool
@@ -111,10 +111,10 @@ class _Environment:
 
 
 def render(text: str, *, marks: bool = False) -> Rendered:
-    """What GitHub would show. With `marks`, each line's number stands before its text.
+    """Render as GitHub would. With `marks`, each line's number precedes its text.
 
-    A line that begins in a tag or in a comment has no mark in the result; in which elements the
-    other marks are tells how people see their lines.
+    A line that begins inside a tag or a comment has no mark; the elements around the other marks
+    show how their lines appear.
     """
     text = text.replace(MARK, "\ufffd").replace(MARK_END, "\ufffd")
     ours = _Environment(text.lower(), marks)
@@ -141,7 +141,7 @@ def left_out_note(drawn: str) -> str:
 
 
 def plain_address(address: str) -> str:
-    """An address as far as it names something; from where it reads like a sentence it is cut."""
+    """Cut an address where it starts to read like a sentence."""
     readable = unquote(address)
     for part in _PART.split(readable):
         if len(part.split()) > 1 or len(_WORD.findall(part)) > _MOST_WORDS:
@@ -185,14 +185,15 @@ def _mark_lines(state: StateCore) -> None:
             continue
         first = token.map[0]
         if token.type == "inline":
-            # A paragraph may begin with lines of blanks that are none to Markdown.
+            # A paragraph may begin with lines of characters that are blank, but not to Markdown.
             first = next((n for n in range(*token.map) if lines[n].strip()), first)
         numbered = enumerate(token.content.split("\n"), first)
         token.content = "\n".join(f"{MARK}{n}{MARK_END}{line}" for n, line in numbered)
 
 
 def _close_elements(state: StateCore) -> None:
-    """End at its end what a paragraph opens: the rest of the text is not in `List<code>`."""
+    """Close at the paragraph's end what it opens, so that `List<code>` does not swallow the
+    rest."""
     for token in state.tokens:
         if token.children:
             missing = _unclosed(token.children, state.env["ours"])
@@ -219,7 +220,7 @@ def _unclosed(tokens: Sequence[Token], ours: _Environment) -> list[str]:
 
 
 def _footnotes(state: StateCore) -> None:
-    """Footnotes are at the end, and only those that something else than a footnote refers to."""
+    """Put footnotes at the end; only those referenced from outside footnotes are shown."""
     text: list[Token] = []
     notes: dict[str, list[Token]] = {}
     label = ""
@@ -278,7 +279,7 @@ def _html(renderer: RendererHTML, tokens: Sequence[Token], at: int, _: Any, env:
 
 
 def _shown_as_text(content: str, ours: _Environment) -> str:
-    """HTML whose tags GitHub writes out; those that hide something, which ends somewhere, hide."""
+    """Escape the tags that GitHub shows as text; tags that hide content keep hiding it."""
     return _FILTERED_TAG.sub(
         lambda found: "<" if f"</{found[1].lower()}" in ours.lower else "&lt;", content
     )

@@ -1,17 +1,17 @@
-"""Somebody else's Markdown, written again so that it only reads. Pure.
+"""Rewrites untrusted Markdown so that it is only text to read. Pure.
 
-The text is parsed and its tree is written out in a small, strict part of GitHub Flavored Markdown
-(https://github.github.com/gfm/). What comes out
+The text is parsed, and its tree is written in a small, strict subset of GitHub Flavored Markdown
+(https://github.github.com/gfm/). The output
 
-- is closed: nothing that follows it is swallowed by a fence, a list or a piece of HTML;
+- is closed: no fence, list or piece of HTML swallows the text after it;
 - cannot pass for Honk's own text: headings are smaller than Honk's, no footnotes, no HTML, no
   pictures, no alerts, no diagrams, no formulas;
-- mentions nobody, refers to no issue or commit, and gives no bot a command: references and commands
-  become inline code, which GitHub shows and does not act on, and a mention is broken up;
-- keeps code as it is, character for character.
+- has no mentions, references or bot commands: references and commands become inline code, on
+which GitHub does not act, and mentions are broken up;
+- keeps code unchanged.
 
-The result is parsed once more. Where that finds anything else than what was meant, the text is
-shown as a block of code instead.
+The output is parsed again. If the result differs from the intended tree, the text becomes a code
+block instead.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TOP_HEADING = 4
 _DEEPEST = 16
 _ROUNDS = 4
 
-# What GitHub draws instead of showing it, or offers to apply to the code.
+# Code languages that GitHub draws, or offers to apply as a suggestion.
 _DRAWN = frozenset({"mermaid", "math", "geojson", "topojson", "stl", "suggestion"})
 _LANGUAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+#._-]{0,29}")
 
@@ -43,7 +43,7 @@ _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 _WORD = re.compile(r"\S+")
 _AROUND = "([{\"'“‘<.,:;!?…’”'\"}])>"
-# Each of these is looked for within one word.
+# Each of these matches within one word.
 _MENTION = re.compile(r"(?<![A-Za-z0-9])@(?=\w)")
 _REFERENCE = re.compile(r"#[0-9]|(?<![A-Za-z0-9])gh-[0-9]", re.IGNORECASE)
 _COMMIT = re.compile(
@@ -67,7 +67,7 @@ _BARE = (
     r"|(?:re-?(?:build|check|run|test|verify)|(?:re-?)?run (?:all|ci|tests?))"
     r"(?=[^\S\n]*(?:$|please\b|no bug\b|bug\b))"
 )
-# What follows the name may be a link or code, and so another item.
+# The text after the name may be a link or code, which is a separate item.
 _COMMAND = re.compile(rf"[/!][A-Za-z]\S*|{_BARE}|(?:{_NAMES})\b[:,]?(?=\s*\Z)", re.IGNORECASE)
 _COMMAND_LINE = re.compile(
     r"^[^\S\n]*(?:[>*+-][^\S\n]*)*"
@@ -84,7 +84,7 @@ _UNSAFE_IN_DESTINATION = re.compile(r"[\s()<>\[\]{}\\\"'`*|^~$&\x00-\x1f\x7f]")
 
 
 def render(text: str) -> str:
-    """The Markdown as one closed block of Markdown that only reads."""
+    """Rewrite Markdown as one closed, inert block."""
     try:
         written = _written(_parser().parse(text))
     except _TooDeepError:
@@ -95,7 +95,7 @@ def render(text: str) -> str:
 
 
 def render_line(text: str) -> str:
-    """One line of plain text as it may stand within a line of Markdown; code spans stay."""
+    """Escape one line of plain text for use within a line of Markdown; code spans stay."""
     tokens = _line_parser().parseInline(" ".join(text.split()))[0].children or []
     items = [
         _Code(token.content) if token.type == "code_inline" else _Text(token.content)
@@ -106,7 +106,7 @@ def render_line(text: str) -> str:
 
 
 def code_span(text: str) -> str:
-    """Inline code whose content is the text, in one line."""
+    """The text as inline code on one line."""
     text = _OUR_MARKER.sub("<! --", re.sub(r"\n+", " ", text))
     if not text:
         return ""
@@ -118,10 +118,10 @@ def code_span(text: str) -> str:
 
 
 def code_block(text: str, language: str = "", *, in_quote: bool = False) -> str:
-    """A fenced block whose content is the text; `in_quote` says that it will stand in a quote.
+    """The text as a fenced block; `in_quote` means that it goes into a quote.
 
-    Bots read commands at the start of a line even in code: then the block is quoted, which takes
-    the line's start away from them and changes nothing of the code.
+    Bots read commands at the start of a line even in code: such a block is quoted, which moves
+    the line's start and leaves the code unchanged.
     """
     text = _OUR_MARKER.sub("<! --", text)
     longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
@@ -138,9 +138,9 @@ def headings(text: str) -> list[str]:
 
 
 def is_closed(written: str) -> bool:
-    """Whether a text of `render`'s ends where it ends, and holds nothing that does more than read.
+    """Whether `render`'s output is closed and inert.
 
-    A second reading, by a parser that knows all that GitHub knows and Honk does not write.
+    Parses it again, with every GitHub extension that Honk does not write.
     """
     below = "Below."
     found: dict[str, object] = {}
@@ -169,7 +169,7 @@ def _is_calm(token: Token) -> bool:
 
 @cache
 def _parser() -> MarkdownIt:
-    """Reads what people and models write. A definition of a reference is shown like any text."""
+    """The parser for input. A reference definition is shown as text."""
     parser = MarkdownIt("gfm-like", {"strikethrough_single_tilde": True, "maxNesting": 100})
     parser.disable("reference")
     _set_addresses(parser)
@@ -178,7 +178,7 @@ def _parser() -> MarkdownIt:
 
 @cache
 def _text_parser() -> MarkdownIt:
-    """The same where HTML is text."""
+    """The same parser, with HTML as text."""
     parser = MarkdownIt("gfm-like", {"html": False, "maxNesting": 100}).disable("reference")
     _set_addresses(parser)
     return parser
@@ -197,13 +197,13 @@ def _reader() -> MarkdownIt:
 
 
 def _set_addresses(parser: MarkdownIt) -> None:
-    """Only whole addresses are links: `money.py` is a file, not a host in Paraguay."""
+    """Link only full URLs: `money.py` is a file, not a host in Paraguay."""
     assert parser.linkify is not None
     parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
 
 
 class _TooDeepError(Exception):
-    """The parser stops at a depth, and what is deeper would be lost."""
+    """The text is nested deeper than the parser reads; it would drop the rest."""
 
 
 # -- blocks
@@ -211,9 +211,9 @@ class _TooDeepError(Exception):
 
 @dataclass(frozen=True)
 class _Setting:
-    """What the place of a text asks for."""
+    """The context of a text, which decides how it is written."""
 
-    dollars: bool = False  # two of them would be a formula
+    dollars: bool = False  # two would start a formula
     in_quote: bool = False
     top: int = 0  # the highest heading's level, 0 where there is none
     heading: bool = False
@@ -228,7 +228,7 @@ def _written(tokens: Sequence[Token]) -> str:
 
 
 def _dollars(token: Token) -> int:
-    """How many there are outside of code."""
+    """Count the occurrences outside of code."""
     own = token.content.count("$") if token.type in ("text", "html_block", "html_inline") else 0
     return own + sum(map(_dollars, token.children or ()))
 
@@ -250,7 +250,7 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], setting: _Setting) -> str:
 def _each_block(nodes: Sequence[SyntaxTreeNode], setting: _Setting) -> Iterator[str]:
     before, nth = "", 0
     for node in nodes:
-        # Two lists one after the other would be one, if their marks were the same.
+        # Adjacent lists with the same marker would merge.
         following = nth + 1 if node.type == before else 0
         is_list = node.type in ("bullet_list", "ordered_list")
         part = _list(node, setting, following) if is_list else _block(node, setting)
@@ -288,7 +288,7 @@ def quoted(text: str) -> str:
 
 
 def _list(node: SyntaxTreeNode, setting: _Setting, nth: int) -> str:
-    """Honk's own lists begin with `-`, so that no two grow together."""
+    """Honk's own lists use `-`, so another marker keeps the lists from merging."""
     start = int(node.attrs.get("start", 1)) if node.type == "ordered_list" else None
     items = []
     for number, item in enumerate(node.children):
@@ -325,7 +325,7 @@ def _list_item(item: SyntaxTreeNode, setting: _Setting, mark: str) -> str:
 
 
 def _html(content: str, setting: _Setting) -> str:
-    """Comments show nothing, elements are text: what lies between them is read as Markdown."""
+    """Drop comments and show tags as text; the content between them is read as Markdown."""
     text = _SHOWS_NOTHING.sub("\n\n", _COMMENT.sub("", content))
     tokens = _text_parser().parse(text)
     below = replace(setting, top=setting.top or _top(tokens))
@@ -367,7 +367,7 @@ class _Break:
 
 @dataclass(frozen=True)
 class _Mark:
-    """One end of an emphasis: the `number` is the pair's."""
+    """One end of an emphasis; `number` identifies the pair."""
 
     marks: str
     number: int
@@ -376,7 +376,7 @@ class _Mark:
 
 @dataclass(frozen=True)
 class _Link:
-    """The end of a link; its text stands between."""
+    """The end of a link, after its text."""
 
     to: str
     opens: bool
@@ -387,7 +387,7 @@ _EMPHASIS = {"em": "*", "strong": "**", "s": "~~"}
 
 
 def _items(node: SyntaxTreeNode) -> list[_Item]:
-    """The text of a block, as items in a row."""
+    """The text of a block as a sequence of items."""
     numbers = iter(range(1_000_000))
     children = [child for inline in node.children for child in inline.children]
     return list(_flat(children, numbers, frozenset(), linked=False))
@@ -428,7 +428,7 @@ def _flat(
 
 
 def _meets_strong(node: SyntaxTreeNode, within: frozenset[str]) -> bool:
-    """Whether its stars would grow together with those of what is around or within it."""
+    """Whether its asterisks would merge with adjacent or nested ones."""
     inner = any(child.type == "strong" for child in node.children)
     return node.type == "em" and ("strong" in within or inner)
 
@@ -447,7 +447,7 @@ def _link(node: SyntaxTreeNode, numbers: Iterator[int], within: frozenset[str]) 
     if not _ADDRESS.match(to):
         yield from words
     elif _PLACE.search(to):
-        # Even within a link GitHub would tell the issue that it was mentioned.
+        # GitHub would record the reference on the issue even within a link.
         if said and said != to and not node.info:
             yield from words
             yield _Text(" ")
@@ -459,7 +459,7 @@ def _link(node: SyntaxTreeNode, numbers: Iterator[int], within: frozenset[str]) 
 
 
 def _picture(node: SyntaxTreeNode, *, linked: bool) -> Iterator[_Item]:
-    """Nothing is loaded: a picture is a link, or its description within one."""
+    """Write a picture as a link, or as its description within one, so that nothing is loaded."""
     to = str(node.attrs.get("src", ""))
     words = " ".join(node.content.split()) or "image"
     if linked or not _ADDRESS.match(to):
@@ -471,7 +471,7 @@ def _picture(node: SyntaxTreeNode, *, linked: bool) -> Iterator[_Item]:
 
 
 def _inline(items: Sequence[_Item], setting: _Setting) -> str:
-    """The items as Markdown. An emphasis that would not be read as one where it stands is left."""
+    """Write the items as Markdown. Emphasis that would not parse in its position is dropped."""
     for _ in range(_ROUNDS):
         ready = list(_neutral(_joined(items), setting))
         parts = list(_parts(ready, setting))
@@ -484,13 +484,13 @@ def _inline(items: Sequence[_Item], setting: _Setting) -> str:
 
 
 def _trimmed(parts: Iterable[str]) -> str:
-    """Blanks at the end of a line would break it, and an empty one ends the block."""
+    """Trailing blanks would break the line, and an empty line would end the block."""
     lines = [line.strip() for line in "".join(parts).split("\n")]
     return "\n".join(line for line in lines if line)
 
 
 def _joined(items: Iterable[_Item]) -> Iterator[_Item]:
-    """Neighbors that GitHub would show as one text are one."""
+    """Merge adjacent items that GitHub shows as one text."""
     text = ""
     for item in items:
         if isinstance(item, _Text):
@@ -505,7 +505,7 @@ def _joined(items: Iterable[_Item]) -> Iterator[_Item]:
 
 
 def _neutral(items: Iterable[_Item], setting: _Setting) -> Iterator[_Item]:
-    """What GitHub or a bot would act on becomes code; two pieces of code never touch."""
+    """Turn what GitHub or a bot would act on into code; two pieces of code never touch."""
     was_code, starts, linked = False, True, False
     for item in items:
         if isinstance(item, _Link):
@@ -528,7 +528,7 @@ def _neutral(items: Iterable[_Item], setting: _Setting) -> Iterator[_Item]:
 
 
 def _calmed(item: _Text, setting: _Setting, *, starts: bool, linked: bool) -> Iterator[_Item]:
-    """GitHub makes a link of an address, also of one that the parser took for text."""
+    """Handle addresses that the parser sees as text and GitHub links."""
     forms = _FORMS if linked else (*_FORMS, _LOOSE_ADDRESS)
     text, at = item.content, 0
     if starts:
@@ -554,13 +554,13 @@ def _calmed(item: _Text, setting: _Setting, *, starts: bool, linked: bool) -> It
 
 
 def _parts(items: Sequence[_Item], setting: _Setting) -> Iterator[str]:
-    """Each item as Markdown."""
+    """Write each item as Markdown."""
     starts = True
     address = ""
     for number, item in enumerate(items):
         match item:
             case _Text():
-                # `!` before a link would make a picture of it.
+                # `!` before a link would turn it into an image.
                 is_next = isinstance((*items, None)[number + 1], _Link) and not address
                 text = _escaped(item.content, setting, starts=starts)
                 text = f"{text[:-1]}&#33;" if is_next and text.endswith("!") else text
@@ -587,7 +587,7 @@ def _parts(items: Sequence[_Item], setting: _Setting) -> Iterator[str]:
 
 
 def _is_bare(items: Sequence[_Item], at: int) -> bool:
-    """Whether the link that begins here is nothing but its address."""
+    """Whether the text of this link is its address."""
     match items[at : at + 3]:
         case [_Link(to=to), _Text(content=content), _Link()]:
             return content == to and bool(_PLAIN_ADDRESS.match(to))
@@ -604,7 +604,7 @@ def _destination(to: str) -> str:
 
 
 def _escaped(text: str, setting: _Setting, *, starts: bool) -> str:
-    """Text that is read as these characters wherever it stands."""
+    """Escape text so that it reads the same in any position."""
 
     def escape(found: re.Match[str]) -> str:
         what = found[0]
@@ -630,7 +630,7 @@ def _is_word(character: str) -> bool:
 
 
 def _failing(items: Sequence[_Item], parts: Sequence[str]) -> set[int]:
-    """The pairs of marks that would not be read as such: CommonMark's rules of flanking."""
+    """The emphasis pairs that CommonMark's flanking rules would not recognize."""
     failing: set[int] = set()
     befores, last = [], ""
     for part in parts:
@@ -649,7 +649,7 @@ def _failing(items: Sequence[_Item], parts: Sequence[str]) -> set[int]:
             outer, inner = inner, outer
         beside = items[number + 1] if item.opens else items[number - 1]
         empty = isinstance(beside, _Mark) and beside.number == item.number
-        # Marks of one kind in one row could pair in another way.
+        # Adjacent marks of one kind could pair differently.
         touching = inner == item.marks[0] or outer == item.marks[0]
         open_air = not inner or inner.isspace()
         reads = inner.isalnum() and item.marks != "_"
@@ -659,5 +659,5 @@ def _failing(items: Sequence[_Item], parts: Sequence[str]) -> set[int]:
 
 
 def _is_apart(character: str) -> bool:
-    """Signs outside of ASCII count as letters: parsers differ on which of them are punctuation."""
+    """Non-ASCII characters count as letters: parsers disagree on which are punctuation."""
     return not character.isalnum() and (character.isascii() or character.isspace())

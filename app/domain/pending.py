@@ -1,7 +1,6 @@
-"""Accepted requests that could not be taken in yet: why, and when they are tried again. Pure.
+"""Accepted requests that intake could not process yet: why, and when to retry them. Pure.
 
-A request is pending until it is taken in, until its requester was told why it is not, or until it
-is given up after a week.
+A request is pending until intake processes it, its requester gets a reason, or a week passes.
 """
 
 from __future__ import annotations
@@ -9,18 +8,18 @@ from __future__ import annotations
 from typing import Literal
 
 Cause = Literal[
-    "credentials",  # GitHub does not accept the App's id and key
+    "credentials",  # GitHub rejects the App's id and key
     "installation",  # the App is suspended, uninstalled, or was not given the repository
     "permission",  # the App lacks a permission
-    "github",  # GitHub is away, or asks for patience for longer than a step waits
-    "refused",  # GitHub said no for another reason
+    "github",  # GitHub is unavailable, or asks to wait longer than a step does
+    "refused",  # GitHub refused for another reason
     "disk",  # the worker's disk is full
     "bug",  # Honk itself failed
 ]
-"""What keeps a request from being taken in."""
+"""Why intake cannot process a request."""
 
 PASSING: frozenset[Cause] = frozenset({"github", "disk"})
-"""Causes that pass by themselves: nobody has to ask again."""
+"""Temporary causes: the request is retried without being repeated."""
 
 NEXT_STEPS: dict[Cause, str] = {
     "credentials": "Check GITHUB_APP_ID, the private key and this machine's clock, then restart "
@@ -34,7 +33,7 @@ NEXT_STEPS: dict[Cause, str] = {
     "disk": "Make room on the worker's disk.",
     "bug": "The worker's log holds the traceback.",
 }
-"""What the operator can do about each."""
+"""What the operator can do about each cause."""
 
 _WAITS = (30.0, 60.0, 120.0, 300.0, 600.0)
 _LONGEST_WAIT = 900.0

@@ -1,7 +1,7 @@
 """`.github/honk.yml`: what a repository asks of Honk. Pure: bytes or text in, a `Policy` out.
 
-It is read from the default branch only, so that nobody changes the rules in the change they
-ask for. Absent, unreadable and wrong are three things: `Policy()`, UnreadablePolicyError, and
+It is read from the default branch only, so that a change cannot alter its own rules. Absent,
+unreadable and invalid files differ: `Policy()`, UnreadablePolicyError, and
 PolicyError, which names the line, what was expected and what was probably meant.
 """
 
@@ -24,7 +24,7 @@ from app.errors import UserError
 
 POLICY_PATH = ".github/honk.yml"
 OTHER_POLICY_PATH = ".github/honk.yaml"
-"""The other usual ending. A repository has one of the two."""
+"""The alternative file name. A repository has only one of the two."""
 
 POLICY_MAX_BYTES = 65_536
 
@@ -151,15 +151,15 @@ class Policy(_Keys):
 
 
 NOT_BUILT_YET = ("preview", "merge", "control_room", "engine")
-"""Keys that may only have their default so far. Who builds one takes its name out."""
+"""Keys that accept only their default so far. Remove a key from here when it is implemented."""
 
 
 class UnreadablePolicyError(UserError):
-    """The file is there, and it is no text of a size that Honk reads."""
+    """The file exists but is too large or not UTF-8 text."""
 
 
 class PolicyError(UserError):
-    """The file is there and wrong: the message names the line and what was expected."""
+    """The file is invalid. The message names the line and what was expected."""
 
     def __init__(self, line: int | None, what: str, path: str = POLICY_PATH) -> None:
         where = f"`{path}`, line {line}" if line else f"`{path}`"
@@ -169,9 +169,9 @@ class PolicyError(UserError):
 
 
 def choose(yml: bytes | None, yaml: bytes | None) -> tuple[bytes | None, str]:
-    """The one file of the two that is there, and its path.
+    """Return the contents and path of the policy file that exists.
 
-    Raises UserError when both are: which one a person means is not ours to guess.
+    Raises UserError when both exist, since Honk cannot guess which one is meant.
     """
     if yml is not None and yaml is not None:
         raise UserError(
@@ -182,7 +182,7 @@ def choose(yml: bytes | None, yaml: bytes | None) -> tuple[bytes | None, str]:
 
 
 def read(content: bytes | None, path: str = POLICY_PATH) -> Policy:
-    """Read the file's bytes; None is an absent file and gives the defaults.
+    """Parse the file's bytes; None (no file) gives the defaults.
 
     Raises UnreadablePolicyError when they are too many or not UTF-8, and PolicyError as `parse`.
     """
@@ -206,7 +206,7 @@ def read(content: bytes | None, path: str = POLICY_PATH) -> Policy:
 
 
 def parse(text: str | None) -> Policy:
-    """Read the file's text; None is an absent file and gives the defaults.
+    """Parse the file's text; None (no file) gives the defaults.
 
     A key without a value has its default. Raises PolicyError when the text is not YAML, not a
     mapping, or holds a key or value that Honk does not know.
@@ -244,7 +244,7 @@ def json_schema() -> str:
 
 
 class _SchemaForEditors(GenerateJsonSchema):
-    """Without a title for every key that says the key once more."""
+    """Drop the titles that only repeat their key."""
 
     def field_title_should_be_set(self, schema: object) -> bool:
         return False
@@ -254,7 +254,7 @@ _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads a file of settings: no aliases, which can grow without bounds, and no deep nesting."""
+    """A YAML loader without aliases, which can grow without bounds, and without deep nesting."""
 
     _depth = 0
 
@@ -266,7 +266,7 @@ class _Loader(yaml.SafeLoader):
         if getattr(event, "tag", None) not in (None, "!"):
             raise PolicyError(line, "tags (`!!name`) are not read; write the value alone")
         if isinstance(event, yaml.ScalarEvent) and _HALF_A_CHARACTER.search(event.value):
-            # `"\ud800"` can be written in YAML, and nothing that Honk speaks to takes it.
+            # YAML allows `"\ud800"`, which databases and APIs reject.
             raise PolicyError(line, "half of a surrogate pair stands here; write the character")
         if self._depth >= _DEEPEST:
             raise PolicyError(line, "this is nested too deeply")
@@ -278,7 +278,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _load(text: str) -> tuple[object, dict[_Path, int]]:
-    """The data, and the line (from 1) on which each key and each item of a list stands."""
+    """The data, and the line (from 1) of each key and list item."""
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -341,14 +341,14 @@ def _refuse_unknown(
 
 
 def _part(model: type[Value], key: str) -> type[Value] | None:
-    """The keys below a key, where it has some."""
+    """The nested keys of a key, if any."""
     annotation = model.model_fields[key].annotation
     kinds = [annotation, *get_args(annotation)]
     return next((k for k in kinds if isinstance(k, type) and issubclass(k, Value)), None)
 
 
 def _meant(key: str, model: type[Value], path: _Path) -> str:
-    """What was probably meant by a key that is not known here."""
+    """Suggest the key that an unknown one was probably meant to be."""
     known = [name for name in model.model_fields if name not in NOT_BUILT_YET]
     near = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
     if near:
@@ -363,7 +363,7 @@ def _meant(key: str, model: type[Value], path: _Path) -> str:
 
 
 def _plain(data: object) -> object:
-    """Without keys that have no value, and with keys that JSON has."""
+    """Drop keys without a value, and convert keys to strings as in JSON."""
     if isinstance(data, dict):
         return {str(key): _plain(value) for key, value in data.items() if value is not None}
     if isinstance(data, list):
@@ -433,7 +433,7 @@ def _named(path: _Path) -> str:
 
 
 def _no_account(given: object, line: int | None) -> PolicyError:
-    """A name can pass to another account; its number cannot."""
+    """A login can pass to another account; an id cannot."""
     return PolicyError(
         line,
         f"`bots` lists accounts by their numeric id, and {str(given)[:100]!r} is none; "
@@ -442,7 +442,7 @@ def _no_account(given: object, line: int | None) -> PolicyError:
 
 
 def _check_branches(policy: Policy, lines: dict[_Path, int]) -> None:
-    # No braces are left for `format`, which could be asked to make a name of gigabytes.
+    # Reject other braces: `format` could be made to build a name of gigabytes.
     example = policy.branch.replace("{number}", "1").replace("{slug}", "x")
     if "{" in example or "}" in example:
         raise PolicyError(

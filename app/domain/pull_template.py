@@ -1,4 +1,4 @@
-"""The template that a repository has for descriptions of pull requests. Pure.
+"""Finds a repository's pull request template. Pure.
 
 Where GitHub looks: https://docs.github.com/en/communities/using-templates-to-encourage-useful-issues-and-pull-requests
 """
@@ -19,10 +19,10 @@ _NOT_WORDS = re.compile(r"[\W_]+")
 
 
 def candidates(paths: Iterable[str]) -> tuple[str, ...]:
-    """The paths of templates, the one that counts first; capitals and small letters are the same.
+    """The paths of templates, in order of precedence; case does not matter.
 
-    A template in a folder of several is one to choose by hand, and GitHub takes none of them by
-    itself. So does this, unless there is only one, or one has the usual name.
+    GitHub applies no template from a folder of several, since people choose one. Neither does
+    this, unless there is only one or one has the default name.
     """
     single: list[tuple[int, str]] = []
     several: list[tuple[int, str]] = []
@@ -42,7 +42,7 @@ def candidates(paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def is_followed(template: str, description: str) -> bool:
-    """Whether a description has most of what the template wants to see in it."""
+    """Whether a description has half of the template's headings, or else of its boxes or lines."""
     said = _plain(description)
     wanted = markdown.headings(template) or _BOX.findall(template) or template.split("\n")
     wanted = [name for name in map(_plain, wanted) if name]

@@ -1,10 +1,10 @@
-"""Somebody's Markdown as a person reads it on GitHub, as plain text. Pure.
+"""Untrusted Markdown as plain text, reduced to what a reader sees on GitHub. Pure.
 
 Instructions for a model hide where no reader looks: in comments, attributes, descriptions of
 images, titles of links, cells that a table has no column for, formulas that print nothing,
-invisible characters, letters too small to read. So the text is rendered, and what a page shows of
-it is read from there (`app/domain/github_markdown.py`): no list of tricks, but of what is visible.
-What is in the source and not on the page is counted, so that people are told.
+invisible characters, letters too small to read. So the text is rendered
+(`app/domain/github_markdown.py`) and read from the result: an allow-list of what is visible, not
+a list of tricks. Source text that is not on the page is counted and reported.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CODE = frozenset({"code", "kbd", "samp", "tt"})
 _LOOSE = frozenset({"p", "div", "blockquote", "ul", "ol", "table", "details", "section", "dl"})
 _TIGHT = frozenset({"summary", "dt", "dd", "caption", "figure", "figcaption", "tr", "li"})
 _HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
-# How large letters are beside those around them: GitHub's style sheet, and the browsers'.
+# Font sizes relative to the surrounding text, in GitHub's and the browsers' style sheets.
 _SIZES = {
     **dict.fromkeys(("sub", "sup"), 0.75),
     **dict.fromkeys(("small", "h6", *_CODE), 0.85),
@@ -55,19 +55,19 @@ _MOST_TOLD = 12
 
 @dataclass(frozen=True)
 class Seen:
-    """What people see of a text, and notes on what they don't: for the list of what was read."""
+    """The visible text, and notes about hidden text for the context manifest."""
 
     text: str
     notes: tuple[str, ...]
 
 
 def visible_text(text: str) -> str:
-    """What people see of a text."""
+    """Return the visible text."""
     return see(text).text
 
 
 def see(text: str) -> Seen:
-    """The text without what GitHub shows nobody."""
+    """Remove the characters that GitHub does not show."""
     source = text.replace("\r\n", "\n").replace("\r", "\n")
     rendered = render(source)
     reader = _VisibleTextReader()
@@ -82,7 +82,7 @@ def see(text: str) -> Seen:
 
 
 def _hidden(source: str, shown: str, syntax: tuple[str, ...]) -> list[str]:
-    """The words and characters of the source that are not on the page."""
+    """The words and characters of the source that the page does not show."""
     notes = []
     readable = sanitize.without_invisible(html.unescape(source))
     allowed = Counter(_words(shown))
@@ -111,7 +111,7 @@ def _words(text: str) -> list[str]:
 
 @dataclass
 class _Prefix:
-    """What is put before the lines of a quote or an item: before the first one, and the rest."""
+    """The prefixes for a quote's or item's first line and the other lines."""
 
     first: str
     rest: str
@@ -124,10 +124,10 @@ class _Prefix:
 
 
 class _VisibleTextReader(HTMLParser):
-    """Reads rendered HTML aloud: one line after the other, in the little Markdown that tells
-    headings, lists, quotes, code, tables and links apart.
+    """Converts rendered HTML to lines with just enough Markdown to distinguish headings, lists,
+    quotes, code, tables and links.
 
-    Code waits in `_kept` until its paragraph ends: no formula is in it.
+    Code waits in `_kept` until its paragraph ends, so that it is not searched for formulas.
     """
 
     def __init__(self) -> None:
@@ -147,7 +147,7 @@ class _VisibleTextReader(HTMLParser):
         self._rows = 0
 
     def text(self) -> str:
-        """All of it; call it once, at the end."""
+        """Return the whole text; call it once, at the end."""
         self._end_block()
         return "\n".join(self._lines).strip("\n")
 
@@ -285,7 +285,7 @@ class _VisibleTextReader(HTMLParser):
     # -- blocks
 
     def _end_block(self, *, apart: bool = False) -> None:
-        """Write the block that was being read, if any; within a table it is one line's part."""
+        """End the current block, if any; within a table it becomes part of a line."""
         if self._is_in_cell():
             self._pieces.append(" ")
             return
@@ -298,7 +298,7 @@ class _VisibleTextReader(HTMLParser):
         return self._tables > 0 and any(tag in ("td", "th") for tag, _ in self._open)
 
     def _taken(self) -> str:
-        """The words of the block that ends here."""
+        """The text of the block that ends here."""
         text = _AROUND_BREAKS.sub("\n", _BLANKS.sub(" ", "".join(self._pieces))).strip()
         self._pieces.clear()
         return self._restored(formulas.without_hidden(text))
@@ -317,7 +317,7 @@ class _VisibleTextReader(HTMLParser):
 
 
 def _quoted(code: str) -> str:
-    """Code as Markdown writes it in a line."""
+    """Format inline code."""
     marks = "`" * (1 + max(map(len, _TICKS.findall(code)), default=0))
     room = " " if code.startswith("`") or code.endswith("`") else ""
     return f"{marks}{room}{code}{room}{marks}"

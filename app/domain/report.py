@@ -29,14 +29,14 @@ class Usage(Value):
 
 
 class Work(Value):
-    """What the agent says it did, in its own words; never taken for the truth about the tests."""
+    """The agent's own account of its work; never trusted about test results."""
 
     ending: Literal["done", "question", "budget", "stuck", "stopped", "refused"]
-    text: str = ""  # the summary, the question, what it was stuck at, or why the model refused
+    text: str = ""  # the summary, the question, the obstacle, or the reason for a refusal
     not_done: str = ""
     how_to_check: str = ""
-    spent: str = ""  # which part of the budget is spent: money, time or turns
-    left_out: tuple[str, ...] = ()  # what no commit takes in of the work, each with the reason
+    spent: str = ""  # the exhausted part of the budget: money, time or turns
+    left_out: tuple[str, ...] = ()  # files that no commit can include, each with the reason
 
 
 class Publication(Value):
@@ -46,13 +46,13 @@ class Publication(Value):
     pull_number: int
     pull_url: str
     draft: bool
-    titled_not_ready: bool = False  # drafts are refused by the plan, so the title says it
+    titled_not_ready: bool = False  # the account's plan has no drafts, so the title says it
     check_url: str = ""
-    own: bool = True  # the run opened it; else it was there, and has one commit more
+    own: bool = True  # the run opened it; otherwise it existed and got another commit
 
 
 class Report(Value):
-    """How a run ended, with all that the last words are made of."""
+    """How a run ended, with everything its final comment needs."""
 
     outcome: Outcome
     work: Work | None = None
@@ -61,20 +61,20 @@ class Report(Value):
     head_sha: str | None = None
     problem: str = ""
     next_step: str = ""
-    details: str = ""  # Markdown of Honk's own, for the status comment alone
+    details: str = ""  # trusted Markdown by Honk, for the status comment only
     kept_at: str = ""  # the branch or hidden ref that keeps the work when no pull request does
     mode: Mode = "work"
     check_url: str = ""
-    patch: str = ""  # what the work changes, where it is only shown
-    trust: str = ""  # the commit of a fork that a person may vouch for
-    tried: tuple[BlockedHost, ...] = ()  # what set-up was not let through to
+    patch: str = ""  # the patch, when the work is only shown
+    trust: str = ""  # the commit of a fork that a person may trust
+    tried: tuple[BlockedHost, ...] = ()  # hosts that setup was blocked from reaching
 
 
 class Told(Value):
-    """What the status comment is made of, besides the moment that it tells of.
+    """The data of the status comment.
 
-    `phases` are the run's phases so far, each with its beginning in seconds since 1970; `now`
-    likewise. `page` is where the run can be followed, empty where there is no such place.
+    `phases` are the run's phases so far with their start times, in seconds since 1970 like
+    `now`. `page` is the URL of the run's page, or empty.
     """
 
     run: RunId
@@ -84,9 +84,9 @@ class Told(Value):
     plan: tuple[PlanItem, ...] = ()
     usage: Usage | None = None
     calls: int = 0  # to GitHub's API
-    kept_here: str = ""  # why the work is on Honk's machine alone
-    planned: str = ""  # the plan that is carried out
-    nearly: tuple[BudgetWarning, ...] = ()  # what of the budget is nearly used up
+    kept_here: str = ""  # why the work exists only on the worker
+    planned: str = ""  # the plan being carried out
+    nearly: tuple[BudgetWarning, ...] = ()  # the parts of the budget that are nearly used up
     phases: tuple[tuple[Phase, float], ...] = ()
     now: float = 0.0
     manifest: tuple[ContextItem, ...] = ()

@@ -1,4 +1,4 @@
-"""How long things are kept, and which caches go first. Pure; times are seconds since 1970, UTC."""
+"""Retention of history and eviction of caches. Pure; times are seconds since 1970, UTC."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.domain.values import Value
 
 DAY = 86_400.0
 REMEMBERED_LONGER_DAYS = 30
-"""For so long after its run is forgotten a request is still known as one that was heard."""
+"""How long a request is still recognized as a duplicate after its run is deleted."""
 
 _CLEANING_HOUR = 3
 
@@ -18,29 +18,30 @@ T = TypeVar("T")
 
 
 class Retention(Value):
-    """What the operator decided: history in days after a run's end, caches in days after their last
-    use, and all caches of a machine together in bytes."""
+    """The operator's settings: days to keep history after a run's end, days to keep caches after
+    their last use, and the total size in bytes of a machine's caches."""
 
     history_days: int = 90
     cache_days: int = 30
     cache_bytes: int = 50 << 30
 
     def forgotten_before(self, now: float) -> float:
-        """Runs that ended before then are forgotten."""
+        """Runs that ended before this time are deleted."""
         return now - self.history_days * DAY
 
     def unknown_before(self, now: float) -> float:
-        """Of what was asked before then nobody knows any more whether it was heard."""
+        """Requests older than this can no longer be de-duplicated: their records may have been
+        purged."""
         return now - (self.history_days + REMEMBERED_LONGER_DAYS) * DAY
 
     def unused_before(self, now: float) -> float:
-        """Caches that were last used before then go."""
+        """Caches last used before this time are deleted."""
         return now - self.cache_days * DAY
 
 
 @dataclass(frozen=True)
 class Cached(Generic[T]):
-    """One cache that may go: when it was last used, and its size in bytes."""
+    """A cache that may be deleted: its last use, and its size in bytes."""
 
     what: T
     used: float
@@ -48,7 +49,7 @@ class Cached(Generic[T]):
 
 
 def to_drop(caches: Iterable[Cached[T]], retention: Retention, now: float) -> list[Cached[T]]:
-    """What goes: whatever was not used for long, then the least recently used until all fit."""
+    """The caches to delete: expired ones, then the least recently used until the rest fits."""
     newest_first = sorted(caches, key=lambda each: each.used, reverse=True)
     dropped, together = [], 0
     for each in newest_first:
@@ -61,6 +62,6 @@ def to_drop(caches: Iterable[Cached[T]], retention: Retention, now: float) -> li
 
 
 def is_due(last: float, now: float) -> bool:
-    """Whether a night has begun since the last cleaning; one that was slept through counts."""
+    """Whether a night has begun since the last cleanup, also if the worker was down then."""
     night = (now // DAY) * DAY + _CLEANING_HOUR * 3600
     return last < (night if night <= now else night - DAY)

@@ -1,4 +1,4 @@
-"""What a run is: its phases, outcomes, budget, and the names that are made from it. Pure."""
+"""A run: its phases, outcomes and budget, and the names derived from it. Pure."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ ID_LENGTH = 10
 
 
 class Phase(StrEnum):
-    """Where a run is; shown in the status comment, one after the other."""
+    """The phases of a run, as shown in the status comment, in order."""
 
-    QUEUED = "queued"  # heard, waiting for a slot
+    QUEUED = "queued"  # accepted, waiting for a slot
     PREPARING = "preparing"  # mirror, workspace, set-up
     WORKING = "working"  # the agent's turns
-    SEALING = "sealing"  # the signed commit is made
+    SEALING = "sealing"  # the signed commit is created
     VERIFYING = "verifying"  # the tests run on that commit
     PUBLISHING = "publishing"  # branch, checks, pull request
-    FINISHED = "finished"  # settled; the outcome tells how
+    FINISHED = "finished"  # finished; see the outcome
 
 
 class Outcome(StrEnum):
     """How a run ended."""
 
-    DONE = "done"  # a pull request, with tests that are good
-    NOT_READY = "not-ready"  # a draft: the tests say no, or say nothing
+    DONE = "done"  # a pull request whose tests pass
+    NOT_READY = "not-ready"  # a draft: tests fail, or none ran
     QUESTION = "question"  # the agent needs an answer
-    ANSWERED = "answered"  # a plan or an answer was asked for, and is given
-    SHOWN = "shown"  # a patch for a fork; a person has to vouch for its code first
-    NOTHING = "nothing"  # the agent changed no file, and said why
-    BUDGET = "budget"  # money, time or turns are spent; the work is kept
-    STUCK = "stuck"  # the agent repeated one call and got nowhere; the work is kept
-    STOPPED = "stopped"  # a person stopped it; the work is kept
-    ERROR = "error"  # something failed; the status comment says what
+    ANSWERED = "answered"  # the requested plan or answer is posted
+    SHOWN = "shown"  # a patch for a fork; a person must trust its code first
+    NOTHING = "nothing"  # the agent changed no file and explained why
+    BUDGET = "budget"  # out of money, time or turns; the work is saved
+    STUCK = "stuck"  # the agent kept repeating one call; the work is saved
+    STOPPED = "stopped"  # a person stopped it; the work is saved
+    ERROR = "error"  # failed; the status comment says why
 
 
 OUTCOME_LABELS: dict[Outcome, str] = {
@@ -66,9 +66,9 @@ Mode = Literal["work", "plan", "ask", "test", "rebase"]
 
 
 class ContextText(Value):
-    """One piece of what a run was told beside its subject: a comment, a thread, a failing check.
+    """One piece of context besides the subject: a comment, a thread, a failing check.
 
-    `access` is what its author may do in the repository, empty where nobody is the author.
+    `access` is the author's permission in the repository, empty without an author.
     """
 
     about: str
@@ -78,40 +78,39 @@ class ContextText(Value):
 
 
 class ContextItem(Value):
-    """One thing that was there to read: a line of the manifest."""
+    """One piece of available context: a line of the manifest."""
 
     what: str
     author: str = ""
-    at: str = ""  # when it was written or last edited, as GitHub tells it
+    at: str = ""  # when it was written or last edited, as reported by GitHub
     why_not: str = ""  # why it was left out; empty when it was read
-    note: str = ""  # what was done to it on the way in: hidden text removed, cut
+    note: str = ""  # how it was changed: hidden text removed, truncated
 
 
 class RunInput(Value):
-    """What a run was asked, as it was when it was asked: the webhook's own snapshot."""
+    """The request that started a run, as in the webhook."""
 
     id: RunId
     trigger: Trigger
     policy: Policy
     mode: Mode = "work"
-    carries_out: int = 0  # the attempt that begins to do what the run's plan says
-    planned: str = ""  # the plan that is carried out, as its attempt made it
-    request: str = ""  # words of the person's own; empty when the issue says it all
+    carries_out: int = 0  # the attempt that starts carrying out the plan
+    planned: str = ""  # the plan being carried out, from the attempt that made it
+    request: str = ""  # the person's own instructions; empty when there are only the issue's
     base_branch: str
     model: str
     context: tuple[ContextText, ...] = ()
     manifest: tuple[ContextItem, ...] = ()
-    trusted: CommitSha | None = None  # the commit of a fork that a person has vouched for
-    quiet: bool = False  # nobody asked: only the check run tells of it
+    trusted: CommitSha | None = None  # the commit of a fork that a person has trusted
+    quiet: bool = False  # started automatically: reported only by the check run
 
 
 class Target(Value):
-    """Where the work goes.
+    """Where the work is published.
 
-    `branch` is moved forward from `at` to the new commit; without a name, a new one of the
-    policy's pattern is taken. `pull` is the pull request that the run is about, if it is about one.
-    `fork`: that pull request comes from another repository, so the work is shown and not pushed.
-    `ours`: this App opened it.
+    `branch` moves forward from `at` to the new commit; if empty, a new name follows the policy's
+    pattern. `pull` is the pull request that the run is about, if any. `fork`: it comes from
+    another repository, so the work is shown but not pushed. `ours`: this App opened it.
     """
 
     base_branch: str
@@ -123,10 +122,11 @@ class Target(Value):
 
 
 class Ground(Value):
-    """A commit whose code prepares checkouts. `branch`: the base branch, where that holds it.
+    """A commit whose code prepares checkouts. `branch`: the base branch, if it contains the
+    commit.
 
-    Only what is on the base branch is the repository's word on itself. The head of a pull request
-    may be anybody's, and on a branch of ours the model's: then `branch` is empty.
+    Only code on the base branch is trusted. The head of a pull request may be anyone's, and on
+    Honk's branches the model's: then `branch` is empty.
     """
 
     commit: CommitSha
@@ -134,61 +134,62 @@ class Ground(Value):
 
 
 class Preparation(Value):
-    """What `prepare` found: the commit that the work starts from, and where it goes.
+    """The result of `prepare`: the commit that the work starts from, and its target.
 
-    `held_by`: the base branch, where that held `base` when we looked; otherwise empty.
+    `held_by`: the base branch if it contained `base` at that time, otherwise empty.
     """
 
     base: CommitSha
     held_by: str = ""
-    parent: CommitSha  # what the next commit goes on top of: the base, or what is published already
-    rules: CommitSha  # the default branch's head: guidance for agents is read from it
+    parent: CommitSha  # the next commit's parent: the base, or the published head
+    rules: CommitSha  # the default branch's head, from which agent instructions are read
     target: Target
     merged: CommitSha | None = None  # a second parent: the other branch was merged into the work
-    forced: bool = False  # the branch is rewritten, from exactly `target.at`
-    conflicts: tuple[str, ...] = ()  # files whose two sides the agent has to bring together
+    forced: bool = False  # the branch is force-pushed, from exactly `target.at`
+    conflicts: tuple[str, ...] = ()  # files with merge conflicts for the agent to resolve
 
     @property
     def ground(self) -> Ground:
-        """The base, as set-up and the base's results need it."""
+        """The base, for setup and for the base's test results."""
         return Ground(commit=self.base, branch=self.held_by)
 
 
 def run_id(trigger_id: str) -> RunId:
-    """The run's name follows from its trigger, so that the same trigger is always the same run."""
+    """Derive the run's id from its trigger, so that the same trigger is always the same run."""
     digest = hashlib.sha256(trigger_id.encode()).digest()
     return RunId(base64.b32encode(digest)[:ID_LENGTH].decode().lower())
 
 
 def attempt_id(run: RunId, number: int) -> str:
-    """The engine's name for one attempt, `<run id>.<n>`."""
+    """The workflow id of one attempt, `<run id>.<n>`."""
     return f"{run}.{number}"
 
 
 def hidden_ref(run: RunId) -> str:
-    """Where the work is kept on GitHub before it is published."""
+    """The hidden ref that holds the work on GitHub before it is published."""
     return f"refs/honk/{run}"
 
 
 def work_pin(run: RunId) -> str:
-    """The mirror's pin that keeps the run's latest work from being collected."""
+    """The mirror's ref that protects the run's latest work from garbage collection."""
     return f"{run}-work"
 
 
 def subject_key(repo: RepoName, number: int) -> str:
-    """One run at a time for each of these."""
+    """The queue partition key: one run at a time for each."""
     return f"{repo}#{number}".lower()
 
 
 def slug(title: str, *, words: int = 6) -> str:
-    """The title's first words as they may stand in a branch name; `change` when none may."""
+    """The title's first words, reduced to what a branch name allows; `change` if nothing is
+    left."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     parts = [part for part in re.split(r"[^a-z0-9]+", plain) if part][:words]
     return "-".join(parts)[:50].strip("-") or "change"
 
 
 def branch_names(run: RunInput) -> tuple[str, ...]:
-    """The branches that a run may publish to, the first free one first."""
+    """Candidate branch names for a run, in order of preference."""
     trigger = run.trigger
     return tuple(
         branch_name(run.policy, trigger.number, trigger.title, nth=nth)
@@ -197,6 +198,6 @@ def branch_names(run: RunInput) -> tuple[str, ...]:
 
 
 def branch_name(policy: Policy, number: int, title: str, *, nth: int = 1) -> str:
-    """The branch that a run publishes to; later runs of the same issue get a number at the end."""
+    """The branch that a run publishes to; later runs of the same issue append a number."""
     name = policy.branch.format(number=number, slug=slug(title))
     return name if nth == 1 else f"{name}-{nth}"

@@ -1,4 +1,4 @@
-"""Reading what others wrote, with one kind of error for whatever is wrong with it. Pure."""
+"""Parses untrusted JSON, with one error type for anything invalid. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _HALF_A_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def json_value(text: str | bytes) -> Any:
-    """The value of a JSON text.
+    """Parse a JSON text.
 
-    Raises ValueError for whatever is no JSON in UTF-8, is nested too deeply, holds a number that is
-    not finite, or one half of a surrogate pair: no file, database or API takes those.
+    Raises ValueError for anything but UTF-8 JSON, for deep nesting, and for non-finite numbers
+    and lone surrogates, which files, databases and APIs reject.
     """
     whole = text if isinstance(text, str) else text.decode("utf-8")
     try:

@@ -1,14 +1,14 @@
-"""What leaves Honk says only what it should. Pure.
+"""Makes untrusted text safe to send to GitHub. Pure.
 
-The model's words and the repository's names are data: on their way to GitHub they cannot mention
-anybody, close an issue, hold a command or a marker of ours, hide text, or load a picture. How they
-are made harmless depends on where they will stand:
+The model's text and the repository's names are data: on GitHub they must not mention anyone,
+close an issue, contain a command or one of Honk's markers, hide text, or load an image. The
+function depends on the destination:
 
 | where | function |
 |---|---|
-| a block of a comment or description | `markdown`: read, then written again |
-| within a line of Markdown | `plain`: one line, every sign shown as it is |
-| code | `code`, `fence`: as it is, and closed |
+| a block of a comment or description | `markdown`: parsed, then rewritten |
+| within a line of Markdown | `plain`: one line, every character shown literally |
+| code | `code`, `fence`: unchanged, and closed |
 | titles and commit messages, which GitHub shows as plain text | `title`, `message` |
 """
 
@@ -33,7 +33,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 _LINE_END = re.compile("\r\n|[\r\u2028\u2029]")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 
-# In plain text nothing but the characters themselves can be changed.
+# Plain text has no escapes, so the characters themselves must change.
 _MENTION = re.compile(r"(?<![A-Za-z0-9])@(?=\w)")
 _REFERENCE = re.compile(r"(#|\bgh-)(?=\d)", re.IGNORECASE)
 _CLOSED_BY_ADDRESS = re.compile(
@@ -66,30 +66,30 @@ _ROUNDS = 16
 
 
 def printable(text: str) -> str:
-    """Without invisible and control characters, each line ended by a line feed.
+    """Remove invisible and control characters; end lines with a line feed.
 
-    Half a character, as in a name that is not UTF-8, cannot be sent: it becomes `�`.
+    Lone surrogates, as in a name that is not UTF-8, cannot be sent: they become `�`.
     """
     return without_invisible(_whole(_LINE_END.sub("\n", text)))
 
 
 def visible(text: str) -> str:
-    """Only what a person can see: hidden comments, invisible and control characters are gone."""
+    """Remove hidden comments, invisible and control characters."""
     return without_invisible(_COMMENT.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 def without_invisible(text: str) -> str:
-    """Without characters that have no shape, and without control characters."""
+    """Remove characters without a glyph, and control characters."""
     return _CONTROL.sub("", _HIDDEN.sub("", text))
 
 
 def markdown(text: str, *, limit: int) -> str:
-    """Somebody else's Markdown as a closed block that only reads: at most `limit` characters."""
+    """Rewrite untrusted Markdown as a closed, inert block of at most `limit` characters."""
     return _fitting(render, printable(text).strip("\n").rstrip(), limit, "\n\n")
 
 
 def plain(text: str, *, limit: int) -> str:
-    """One line of somebody else's words within a line of Markdown: no line break, no markup."""
+    """Escape untrusted text for use within a line of Markdown: no line break, no markup."""
     return _fitting(render_line, " ".join(printable(text).split()), limit, " ")
 
 
@@ -105,19 +105,19 @@ def message(text: str, *, limit: int) -> str:
 
 
 def let_ci_run(text: str) -> str:
-    """A message without what keeps workflows from running: required checks would stay pending."""
+    """Remove the markers that skip workflows: required checks would stay pending."""
     text = _SKIPS_CI.sub(r"(\1)", text)
     text = _SKIPS_AZURE.sub(r"\1", text)
     return _SKIPS_CHECKS.sub(r"\1 \2", text)
 
 
 def code(text: str, *, limit: int) -> str:
-    """Inline code that cannot be broken out of."""
+    """Inline code that its content cannot end."""
     return code_span(fit(" ".join(printable(text).split("\n")).strip(), limit))
 
 
 def fence(text: str, *, limit: int, language: str = "") -> str:
-    """A fenced block that cannot be broken out of, its middle left out when it is too long."""
+    """A fenced block that its content cannot end; the middle is cut when it is too long."""
     text = _CONTROL.sub("", _whole(text.replace("\r\n", "\n").replace("\r", "\n")))
     return code_block(fit_middle(text, limit), language)
 
@@ -127,12 +127,12 @@ def _whole(text: str) -> str:
 
 
 def _without_trailers(text: str) -> str:
-    """Lines that git would read as trailers are set in."""
+    """Indent lines that git would read as trailers."""
     return _TRAILER.sub(r"  \g<0>", text)
 
 
 def _harmless(text: str) -> str:
-    """Plain text that mentions nobody, closes nothing and keeps no test from running."""
+    """Defuse mentions, closing keywords and skip markers in plain text."""
     text = let_ci_run(text)
     text = _MENTION.sub("@" + _ZERO_WIDTH_SPACE, text)
     text = _REFERENCE.sub(rf"\1{_ZERO_WIDTH_SPACE}", text)
@@ -141,9 +141,9 @@ def _harmless(text: str) -> str:
 
 
 def _fitting(write: Callable[[str], str], text: str, limit: int, joint: str) -> str:
-    """As much of the text as fits when it is written; what was cut is said.
+    """As much of the text as fits once it is rewritten; a cut is marked.
 
-    It is cut before it is written, since a cut in what is written could leave a fence open.
+    Cut the input, since a cut in the output could leave a fence open.
     """
     if len(text) <= limit and len(written := write(text)) <= limit:
         return written
@@ -161,7 +161,7 @@ def _fitting(write: Callable[[str], str], text: str, limit: int, joint: str) -> 
 
 
 def fit(text: str, limit: int) -> str:
-    """At most `limit` characters; what was cut is said."""
+    """At most `limit` characters; a cut is marked."""
     if len(text) <= limit:
         return text
     tail = f"… ({len(text) - limit:,} more characters)"
@@ -169,7 +169,7 @@ def fit(text: str, limit: int) -> str:
 
 
 def fit_middle(text: str, limit: int) -> str:
-    """At most about `limit` characters, keeping head and tail; what was cut is said."""
+    """At most about `limit` characters, keeping head and tail; a cut is marked."""
     if len(text) <= limit:
         return text
     note = f"\n… {len(text) - limit:,} characters left out …\n"
@@ -179,7 +179,7 @@ def fit_middle(text: str, limit: int) -> str:
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Without the given values and without anything that has a token's shape."""
+    """Redact the given values and anything that looks like a token."""
     for secret in secrets:
         if len(secret) >= 8:
             text = text.replace(secret, _REDACTED)

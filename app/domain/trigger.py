@@ -1,8 +1,8 @@
-"""What makes Honk start: an event of GitHub's in, a `Trigger`, a `Signal` or `Ignored` out. Pure.
+"""Maps a GitHub event to a `Trigger`, a `Signal` or `Ignored`. Pure.
 
-A trigger is somebody's words or label on an issue or pull request. A signal is anything else that
-concerns a run: a button, a closed subject, a push, the checks of another App. It names the run or
-the commit, and the worker finds out which subject that is.
+A trigger is a comment or label on an issue or pull request. A signal is anything else that
+concerns a run: a button, a closed subject, a push, another App's checks. It names the run or the
+commit; the worker looks up the subject.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ BUTTONS = frozenset({"retry", "fix", "continue"})
 """The identifiers of our check runs' buttons; each is the command of that name."""
 
 FAILED_CHECKS = frozenset({"failure", "timed_out", "startup_failure"})
-"""Conclusions of a check suite that may be worked on unasked."""
+"""Conclusions of a check suite that may start automatic work."""
 
 
 class AppIdentity(Value):
-    """Who we are on GitHub."""
+    """Honk's identity on GitHub."""
 
     app_id: int
     slug: str
@@ -61,9 +61,9 @@ class ReviewLine(Value):
 class TriggerComment(Value):
     """The comment that holds the command, as it was when it was written.
 
-    `on` is what it is: a comment of the conversation, one on a line of a review (`line` tells
-    which), or a review's own text. `association` is GitHub's word for how the author stands to the
-    repository (OWNER, MEMBER, COLLABORATOR, NONE, ...); what they may do is another question.
+    `on` is its kind: a comment of the conversation, one on a line of a review (see `line`), or a
+    review's own text. `association` is GitHub's author association (OWNER, MEMBER, COLLABORATOR,
+    NONE, ...), which does not determine permissions.
     """
 
     id: int
@@ -80,7 +80,7 @@ Kind = Literal["label", "unlabel", "comment", "reply", "button", "unasked"]
 
 
 class Trigger(Value):
-    """Somebody asked for something: all that the webhook tells, so that later edits change nothing.
+    """A request, with everything the webhook says, so that later edits change nothing.
 
     `id` is made from signed content only: a comment's node id, or for a label
     `label:<repository id>:<number>:<label>:<the issue's updated_at>`. The same id is the same
@@ -119,12 +119,12 @@ class Trigger(Value):
 
     @property
     def asked_at(self) -> AwareDatetime:
-        """When it was asked; what was written or edited later is no part of it."""
+        """When the request was made; later comments and edits are not part of it."""
         return self.comment.created_at if self.comment else self.updated_at
 
 
 class Signal(Value):
-    """Something happened to a run's subject, commit or check run.
+    """An event that concerns a run's subject, commit or check run.
 
     "button": somebody pressed a button or re-ran a check run; `run` is the check run's external
     id, `action` the command. "rerun": a whole suite of ours was asked for again at `head_sha`.
@@ -149,7 +149,7 @@ class Signal(Value):
 
 @dataclass(frozen=True)
 class Ignored:
-    """An event that starts nothing. `reason` is half a sentence, for the log."""
+    """An event that starts nothing. `reason` is a phrase for the log."""
 
     reason: str
 
@@ -158,9 +158,9 @@ Decision = Trigger | Signal | Ignored
 
 
 def from_event(name: str, payload: event.Event, app: AppIdentity) -> Decision:
-    """Decide whether an event, called `name` in its header, asks `app` for something.
+    """Decide whether an event, named `name` in its header, is a request to `app`.
 
-    Raises EventError when a value that we need is none that GitHub would send.
+    Raises EventError when a required value is not one that GitHub would send.
     """
     if isinstance(payload, event.OtherEvent) or (name, payload.action) not in event.ACTED_ON:
         return Ignored(f"{name}.{payload.action} is not acted on")
@@ -196,7 +196,7 @@ def _decide(payload: event.ActedOn, app: AppIdentity) -> Decision:
         case event.IssuesEvent() if payload.action in ("closed", "deleted", "transferred"):
             return _from_the_end(payload, payload.issue)
     if _is_ours(payload.sender, app):
-        # Answering our own labels and comments would never end.
+        # Reacting to our own labels and comments would loop forever.
         return Ignored("this App is the sender")
     match payload:
         case event.IssuesEvent() | event.PullRequestEvent():
@@ -206,7 +206,7 @@ def _decide(payload: event.ActedOn, app: AppIdentity) -> Decision:
 
 
 def _is_ours(account: event.AccountPayload | None, app: AppIdentity) -> bool:
-    """`issue.performed_via_github_app` tells who opened the issue, not who labelled it."""
+    """`issue.performed_via_github_app` is about who opened the issue, not who labeled it."""
     return (
         account is not None
         and account.type == "Bot"
@@ -264,7 +264,7 @@ def _may_answer(
     subject: event.IssuePayload | event.PullRequestPayload,
     comment: TriggerComment,
 ) -> bool:
-    """Where a question of ours waits, a person's words may be the answer to it."""
+    """If a question is pending, a person's comment may be its answer."""
     waits = labels.NEEDS_YOU in _labels_of(subject)
     is_talk = sender.type == "User" and bool(comment.body.strip())
     return waits and is_talk and subject.is_open
@@ -278,7 +278,7 @@ def _comment(
     where: dict[str, Any] = {}
     if isinstance(payload, event.PullRequestReviewEvent):
         where = {"on": "review"}
-        # A review changes its pull request, so without a time of its own it has that one's.
+        # A review updates its pull request, so that time stands in for a missing one.
         at = payload.review.submitted_at or payload.pull_request.updated_at
     else:
         at = payload.comment.created_at
@@ -386,7 +386,7 @@ def _from_check_suite(payload: event.CheckSuiteEvent, app: AppIdentity) -> Signa
         return _signal(payload, "rerun", asked, head_sha=suite.head_sha)
     if ours or suite.conclusion not in FAILED_CHECKS:
         return Ignored("no check of another App has failed")
-    # Several Apps may fail on one commit: the commit is worked on once.
+    # Several Apps may fail on one commit: start one run for all of them.
     return _signal(payload, "failed", suite.head_sha, head_sha=suite.head_sha)
 
 

@@ -1,4 +1,4 @@
-"""The values everything else is written in. Pure: no I/O, no clock, no environment."""
+"""The basic value types. Pure: no I/O, no clock, no environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TreeSha = NewType("TreeSha", str)
 """A full, lower-case, hexadecimal object name of a tree."""
 
 RunId = NewType("RunId", str)
-"""Names a run everywhere: pages, trailers, markers, the hidden ref `refs/honk/<run id>`."""
+"""A run's id, used in pages, trailers, markers and the hidden ref `refs/honk/<run id>`."""
 
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98})")
@@ -40,10 +40,11 @@ def printable_name(name: str | bytes) -> str:
 
 
 class Value(BaseModel):
-    """What crosses a step or the database: typed, frozen, and plain JSON when written down.
+    """Base class of values passed between steps or stored in the database: typed, frozen, and
+    plain JSON when serialized.
 
-    Here, and nowhere else, names become printable: whatever is recorded is text. What has to find a
-    file again is no Value.
+    File names become printable text here and nowhere else. A name that must still open a file
+    cannot be in a Value.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,22 +53,22 @@ class Value(BaseModel):
     def _is_text(self) -> Self:
         for name, value in self.__dict__.items():
             if not _is_all_text(value):
-                # Nobody has seen the object yet.
+                # The object has not been shared yet.
                 self.__dict__[name] = _all_printable(value)
         return self
 
     @classmethod
     def recorded(cls, value: Any) -> Self:
-        """Read what was written down by this or another version of Honk.
+        """Read a value recorded by this or another version of Honk.
 
-        While a new version is rolled out, both read what either has recorded: fields that this
-        one does not know are skipped. Raises ValidationError.
+        During a rollout, two versions read each other's records, so unknown fields are ignored.
+        Raises ValidationError.
         """
         return cls.model_validate(value, extra="ignore")
 
 
 def _is_all_text(data: Any) -> bool:
-    """Whether there is no half of a surrogate pair in it; values in it have seen to themselves."""
+    """Whether it has no lone surrogates; nested Values have already been checked."""
     if isinstance(data, str):
         return data.isascii() or _SURROGATE.search(data) is None
     if isinstance(data, dict):
@@ -120,7 +121,7 @@ def tree_sha(text: str) -> TreeSha:
 
 
 def is_branch_name(text: str) -> bool:
-    """Whether git takes this as a branch's name: https://git-scm.com/docs/git-check-ref-format."""
+    """Whether git accepts this as a branch name: https://git-scm.com/docs/git-check-ref-format."""
     return _BRANCH.fullmatch(text) is not None
 
 

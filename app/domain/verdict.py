@@ -1,8 +1,8 @@
-"""What two sets of test results say of a change. Pure.
+"""Compares two sets of test results. Pure.
 
-Every test lands in exactly one class, and the conclusion follows from the classes alone: it is
-`success` only when nothing new fails, nothing went missing in a run that broke off, at least one
-test was executed, and nothing that holds tests was unable to run.
+Every test belongs to exactly one class, and the conclusion follows from the classes alone: it is
+`success` only if nothing new fails, no test is missing because a run was interrupted, at least
+one test was executed, and nothing that contains tests was unable to run.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class TestResult(Value):
 
 
 class VerifierResult(Value):
-    """What one verifier said of one commit.
+    """One verifier's results for one commit.
 
     `verifier`: its name, with `:` and its folder where that is not the repository itself.
     `kind`: for checks a `tests` entry is one command or one finding of it, told while it is there.
@@ -95,7 +95,7 @@ class VerifierResult(Value):
 
 
 class Results(Value):
-    """All that was said of one commit.
+    """All results for one commit.
 
     `environment` names the set-up that it was run in. `left_out`: verifiers that the change cannot
     affect, and `beyond`: those beyond the number that is run; both were not run.
@@ -123,7 +123,7 @@ class TestChange(Value):
 
 
 class TestCounts(Value):
-    """How many tests ended how."""
+    """Test counts by outcome."""
 
     passed: int = 0
     failed: int = 0
@@ -132,7 +132,7 @@ class TestCounts(Value):
 
 
 class CheckResults(Value):
-    """What the change did to what formatters, linters and type checkers find.
+    """What the change did to the findings of formatters, linters and type checkers.
 
     A check may end in one entry, or in one for each finding; only those that fail before or after
     are told one by one, and `passed` counts the rest. The names mean what they mean for tests.
@@ -282,7 +282,7 @@ def _class_of_check(
     incomplete_before: set[tuple[str, str]] | None,
     incomplete_after: set[tuple[str, str]],
 ) -> _Class:
-    """As with tests, but a finding that is gone is mended, and one may change its words."""
+    """As with tests, but a finding that is gone is fixed, and its message may change."""
     if now is None:
         if key[:2] in incomplete_after:
             return "not_run"
@@ -295,7 +295,7 @@ def _class_of_check(
 
 
 def whole_run(command: str, message: str, *, details: str = "") -> TestResult:
-    """The entry that stands for a run which broke as a whole."""
+    """The entry for a run that failed as a whole."""
     return TestResult(
         id=f"{command} (the run itself)",
         outcome=TestOutcome.ERROR,
@@ -306,9 +306,9 @@ def whole_run(command: str, message: str, *, details: str = "") -> TestResult:
 
 
 def executed(tests: Iterable[TestResult]) -> bool:
-    """Whether one of them was run up to a verdict of its own: it passed, or an assertion failed.
+    """Whether any test ran to its own result: it passed, or an assertion failed.
 
-    An error is none: it may come from a fixture, an import or a compiler, before any test.
+    An error does not count: it may come from a fixture, an import or a compiler.
     """
     return any(
         test.outcome in (TestOutcome.PASSED, TestOutcome.FAILED)
@@ -319,7 +319,7 @@ def executed(tests: Iterable[TestResult]) -> bool:
 
 
 def all_skipped(tests: Iterable[TestResult]) -> bool:
-    """Whether there is nothing among them but skips: there was nothing to run."""
+    """Whether all are skipped, so that there was nothing to run."""
     return all(test.outcome is TestOutcome.SKIPPED for test in tests)
 
 
@@ -330,9 +330,9 @@ def is_flaky(test: TestResult) -> bool:
 
 
 def changed(before: Results, after: Results) -> dict[tuple[str, str], tuple[TestResult, ...]]:
-    """What is worth running again, by verifier and command: fixed and newly failing tests.
+    """The tests to re-run, by verifier and command: fixed and newly failing ones.
 
-    Checks are not: they say the same of the same files.
+    Checks are excluded: they are deterministic.
     """
     before, after = _of_kind(before, "tests"), _of_kind(after, "tests")
     old, new = _by_key(before), _by_key(after)
@@ -345,7 +345,8 @@ def changed(before: Results, after: Results) -> dict[tuple[str, str], tuple[Test
 
 
 def _by_key(results: Results) -> dict[_Key, TestResult]:
-    """Each test once. Of several with one name the worst counts: none hides behind another."""
+    """De-duplicate tests. Of several with one name the worst counts, so that no failure is
+    hidden."""
     found: dict[_Key, TestResult] = {}
     for result in results.verifiers:
         for test in _tests_of(result):
@@ -355,7 +356,7 @@ def _by_key(results: Results) -> dict[_Key, TestResult]:
 
 
 def _worse(one: TestResult, other: TestResult) -> TestResult:
-    """A plain failure before one that also passed, which must not excuse it."""
+    """Rank a plain failure above a flaky one, which must not excuse it."""
     first, second = _severity(one), _severity(other)
     if first == second and one.whole_run and one.outcome.bad and one.message != other.message:
         return one.model_copy(update={"message": f"{one.message}; {other.message}"})
@@ -367,7 +368,7 @@ def _severity(test: TestResult) -> tuple[int, bool]:
 
 
 def _tests_of(result: VerifierResult) -> Iterable[TestResult]:
-    """The tests, and the run itself where it went wrong and the verifier has no entry for that."""
+    """The tests, plus an entry for the run if it failed and the verifier recorded none."""
     told = result.problem is None or result.nothing_to_run
     if told or any(test.whole_run for test in result.tests):
         return result.tests
@@ -376,7 +377,7 @@ def _tests_of(result: VerifierResult) -> Iterable[TestResult]:
 
 
 def _incomplete(results: Results, other: Results | None = None) -> set[tuple[str, str]]:
-    """Runs that do not tell everything; those of `other` too that were not run here."""
+    """Incomplete runs, including those of `other` that did not run here."""
     broken = {
         (result.verifier, result.command) for result in results.verifiers if not result.complete
     }
@@ -401,7 +402,7 @@ def _classify(
     for key in {**new, **old}:
         was, now = old.get(key), new.get(key)
         if was is not None and now is None and key[:2] in unbroken and _runs_now(key, was, new):
-            name: _Class = "fixed"  # it could not run before, and now it does
+            name: _Class = "fixed"  # it could not run before and does now
         else:
             name = _class_of(key, was, now, incomplete_before, incomplete_after)
         classes[name].append(_change(key, was, now))
@@ -409,7 +410,7 @@ def _classify(
 
 
 def _runs_now(key: _Key, was: TestResult, new: Mapping[_Key, TestResult]) -> bool:
-    """Whether what broke as a whole is gone, or what could not run has tests in its place."""
+    """Whether a whole-run failure is gone, or tests now exist where nothing could run."""
     if was.whole_run:
         return True
     return was.could_not_run and any(
@@ -419,7 +420,7 @@ def _runs_now(key: _Key, was: TestResult, new: Mapping[_Key, TestResult]) -> boo
 
 
 def _is_below(test_id: str, unit: str) -> bool:
-    """Whether the id is that of a test in the file, module or package."""
+    """Whether the id belongs to a test in the file, module or package."""
     return test_id.startswith(unit) and test_id[len(unit) : len(unit) + 1] in (":", " ", ".")
 
 
@@ -453,14 +454,14 @@ def _class_without_base(
     if incomplete_before is None:
         return "failing_unknown" if now.outcome.bad else "unchanged"
     if now.outcome.bad:
-        # The run itself is told whenever it breaks: not told in the base means not broken there.
+        # A run's own failure is always recorded, so its absence on the base means success there.
         unknown = key[:2] in incomplete_before and not now.whole_run
         return "failing_unknown" if unknown else "new_failures"
     return "added"
 
 
 def _same_failure(was: TestResult, now: TestResult) -> bool:
-    """A test that fails differently still fails; what breaks as a whole must do so in one way."""
+    """A test that fails differently still fails; whole-run failures must have the same message."""
     if not (now.whole_run or now.could_not_run):
         return True
     kinds = (was.whole_run, was.could_not_run) == (now.whole_run, now.could_not_run)
@@ -510,7 +511,7 @@ def _conclude(
 
 
 def _lost(classes: Mapping[_Class, list[TestChange]]) -> list[TestChange]:
-    """Tests that passed before and of which the broken run says nothing."""
+    """Tests that passed before and are missing from the interrupted run."""
     return _passed_before(classes["not_run"])
 
 
@@ -523,9 +524,9 @@ def _ran(results: Results) -> bool:
 
 
 def _what_could_not_run(result: VerifierResult) -> list[TestResult]:
-    """What kept tests from running, if anything did: a verdict over the others is none over these.
+    """Entries that kept tests from running: a verdict on the other tests does not cover these.
 
-    That it was so before the change is no excuse: the change has not been tested.
+    A failure that predates the change is no excuse: the change is still untested.
     """
     units = [
         test
@@ -542,7 +543,8 @@ def _what_could_not_run(result: VerifierResult) -> list[TestResult]:
 def _nothing_to_run(
     before: Results | None, after: Results, classes: Mapping[_Class, list[TestChange]]
 ) -> bool:
-    """There were no tests and there are none: no unknown base, no tests that vanished."""
+    """Whether there were no tests before and there are none now: the base is known, and no test
+    vanished."""
     if before is None or _ran(before) or classes["still_failing"]:
         return False
     if any(_what_could_not_run(result) for result in before.verifiers):
@@ -691,7 +693,7 @@ _TOLD = 3
 def _reasons_of_what_could_not_run(
     result: VerifierResult, before: Mapping[_Key, TestResult]
 ) -> Iterable[str]:
-    """Why no test says anything, one sentence for each of the first few."""
+    """Why no tests ran: one sentence for each of the first few reasons."""
     unable = _what_could_not_run(result)
     for test in unable[:_TOLD]:
         was = before.get(_Key(result.verifier, result.command, test.id))
