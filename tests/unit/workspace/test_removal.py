@@ -86,7 +86,9 @@ remove_tree(top)
 # The other user may not be able to read this checkout.
 _IMPORT = (
     "import types; structlog = types.ModuleType('structlog'); structlog.get_logger = print\n"
-    "sys.modules['structlog'] = structlog; removal = types.ModuleType('removal')\n"
+    "app = types.ModuleType('app'); app.log_events = types.ModuleType('app.log_events')\n"
+    "sys.modules['structlog'] = structlog; sys.modules['app'] = app\n"
+    "removal = types.ModuleType('removal')\n"
     "exec(sys.stdin.read(), removal.__dict__); sys.modules['removal'] = removal\n"
     "from removal"
 )
