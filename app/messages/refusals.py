@@ -368,6 +368,14 @@ def internal_error(reference: str) -> tuple[str, str]:
     )
 
 
+def upgraded() -> tuple[str, str]:
+    """Problem and next step of a run that an incompatible version of Honk began."""
+    return (
+        "Honk was updated while this run was in progress, and the new version can't resume it.",
+        "Comment `/honk continue` to go on from the saved work.",
+    )
+
+
 def disk_is_full() -> tuple[str, str]:
     """Problem and next step when the machine that does the work takes nothing more."""
     return (

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import structlog
 from dbos import DBOS
+from dbos._error import DBOSUnexpectedStepError
+from pydantic import ValidationError
 
 from app import log_events, messages, tracing
 from app.domain.pending import Cause
@@ -52,6 +54,10 @@ class StepFailedError(UserError):
 
 class ServiceUnavailableError(UserError):
     """A service was unavailable for longer than a step waits."""
+
+
+class HistoryError(Exception):
+    """The recorded steps of an attempt do not fit this version of the workflow."""
 
 
 class StoppedError(Exception):
@@ -128,9 +134,15 @@ async def step(
     async def recorded() -> dict[str, Any]:
         return await _run_recorded(name, function, stop)
 
-    answer = await DBOS.run_step_async({"name": name}, recorded)
+    try:
+        answer = await DBOS.run_step_async({"name": name}, recorded)
+    except DBOSUnexpectedStepError as mismatch:
+        raise HistoryError(str(mismatch)) from None
     if "value" in answer:
-        return returns.recorded(answer["value"])
+        try:
+            return returns.recorded(answer["value"])
+        except ValidationError as mismatch:
+            raise HistoryError(f"the recorded result of {name!r} cannot be read") from mismatch
     if "user_error" in answer:
         raise StepFailedError(
             answer["user_error"],

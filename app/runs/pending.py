@@ -30,6 +30,7 @@ from app.runs import (
     queue,
     reply,
 )
+from app.runs.attempt import Attempt
 from app.runs.durable import InternalError, NoResult, StepFailedError
 from app.runs.services import Services
 from app.runs.steps import report
@@ -174,7 +175,7 @@ async def _notify(services: Services, trigger: Trigger, failure: Failure) -> Non
     row = await services.runs.find(run_id(trigger.id))
     if row is not None and row.finished_at is None and row.status_comment_id is not None:
         ending = Report(outcome=Outcome.ERROR, problem=problem, next_step=next_step)
-        await report.report(services, row.input, row.attempt, ending)
+        await report.report(Attempt(services, row.input, row.attempt), ending)
         return
     await intake.refuse(services, trigger, problem, f"{next_step} Then ask again.".strip())
     if row is not None and row.finished_at is None:

@@ -25,8 +25,12 @@ from app.store.database import Database, away
 from app.store.pending import Request
 
 APPLICATION = "honk"
-# Changes to a workflow go through DBOS.patch, so that running workflows survive a deployment.
 APPLICATION_VERSION = "honk-1"
+"""Constant, so that the engine recovers attempts that another version of Honk began."""
+HISTORY = "2"
+"""The version of the workflow's recorded steps. Change it with their names, order or results,
+unless the change goes through `DBOS.patch`: an attempt that another version began then ends with an
+explanation and keeps its work. tests/stories/workflow_history.json holds the steps."""
 INTAKE = "intake"
 SIGNAL = "signal"
 ATTEMPT = "attempt"

@@ -24,6 +24,7 @@ from app.domain.trigger import Trigger
 from app.domain.values import RunId
 from app.errors import HonkError, RetryableError, UserError
 from app.runs import queue
+from app.runs.attempt import Attempt
 from app.runs.services import Services
 from app.runs.steps import checkpoint, report, verify
 from app.store.database import away
@@ -149,7 +150,7 @@ async def _close_run(services: Services, row: RunRow, problem_text: tuple[str, s
             ending = Report(
                 outcome=Outcome.ERROR, problem=problem, next_step=next_step, kept_at=kept_at
             )
-        await report.report(services, run, row.attempt, ending)
+        await report.report(Attempt(services, run, row.attempt), ending)
     except RetryableError as outage:
         log.warning(log_events.DEAD_RUN_WAITING, run=row.id, why=str(outage))
         return

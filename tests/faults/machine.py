@@ -198,7 +198,7 @@ TROUBLES = {
     "HONK_HOME's disk full": Trouble(
         _home_on_a_small_disk,
         seconds=20,
-        logged="the disk full",
+        logged="disk_full",
         says="disk is full",
         needs=_root,
     ),

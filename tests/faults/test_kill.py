@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from app import log_events
 from app.domain.policy import Policy
 from app.domain.run import branch_name
 from app.playground.github.faults import UNICORN
@@ -16,7 +17,7 @@ from tests.faults.kill import Bench, Point, on_sqlite
 
 SHORT = [
     Point("intake", "acknowledge", 1, "during"),
-    Point("attempt", "seal", 1, "during"),
+    Point("attempt", "commit", 1, "during"),
     Point("attempt", "publish", 1, "during"),
 ]
 
@@ -49,7 +50,9 @@ async def test_what_kills_its_worker_three_times_stops_and_says_so(bench: Bench)
     dying = asyncio.create_task(bench.dies_for_good(Point("attempt", "verify", 1, "during")))
     await bench.house.until(lambda: bench.deaths == 3, "it did not die three times")
     faults.answer("*", "^/repos/", 502, UNICORN, times=None)
-    await bench.house.until(lambda: "waits to be settled" in bench.house.log(), "it did not wait")
+    await bench.house.until(
+        lambda: log_events.DEAD_RUN_WAITING in bench.house.log(), "it did not wait"
+    )
     faults.clear()
     subject = await dying
 

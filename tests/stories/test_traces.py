@@ -65,7 +65,7 @@ async def test_an_attempt_is_one_trace() -> None:
     told = {each.key: each.value.string_value for each in attempt.attributes}
     assert told["honk.subject"] == f"{subject.repository}#1"
     ours = {span.name for span in spans if span.trace_id == attempt.trace_id}
-    for name in ("step prepare", "step work", "step seal", "step verify", "step report"):
+    for name in ("step prepare", "step work", "step commit", "step verify", "step report"):
         assert name in ours
     assert {"model turn", "sandbox run"} <= ours
     assert any(name.startswith("POST /repos/{owner}/{repo}/pulls") for name in ours)

@@ -11,6 +11,7 @@ from app.domain.run import Outcome, attempt_id
 from app.domain.trigger import Trigger
 from app.domain.values import RunId, Value
 from app.runs import durable, intake, starting
+from app.runs.attempt import Attempt
 from app.runs.durable import NoResult
 from app.runs.intake import SubjectState
 from app.runs.queue import cancel_attempt
@@ -66,4 +67,6 @@ async def _take_out(attempt: str) -> StopResult:
 async def _end(services: Services, run: RunId, attempt: int) -> NoResult:
     """Report the end of a run that had not started, so there is no work to keep."""
     row = await services.runs.get(run)
-    return await report.report(services, row.input, attempt, Report(outcome=Outcome.STOPPED))
+    return await report.report(
+        Attempt(services, row.input, attempt), Report(outcome=Outcome.STOPPED)
+    )

@@ -16,6 +16,7 @@ from app.git.load_diff import load_diff
 from app.git.mirror import PushMode, PushRefusedError
 from app.git.packing import pack
 from app.integrity.secrets import added_secrets, as_flags
+from app.runs.attempt import Attempt
 from app.runs.services import WRITE_CODE, Services
 from app.runs.steps import handoff
 from app.runs.steps.prepare import work_tree
@@ -43,13 +44,12 @@ class CheckpointResult(Value):
     )
 
 
-async def checkpoint(
-    services: Services, run: RunInput, preparation: Preparation
-) -> CheckpointResult:
+async def checkpoint(attempt: Attempt, preparation: Preparation) -> CheckpointResult:
     """Pack the work tree and push it to `refs/honk/<run id>`.
 
     If GitHub's rules refuse the push, store the work locally; the run continues.
     """
+    services, run = attempt.services, attempt.run
     await handoff.fetch_work(services, run, preparation.base)
     workspace = await services.workspaces.open(run.id)
     packed = None if workspace is None else await pack(workspace, services.workspaces)

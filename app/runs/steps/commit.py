@@ -13,6 +13,7 @@ from app.domain.values import CommitSha, TreeSha, Value
 from app.errors import UserError
 from app.github import checks, commits
 from app.github.client import RepositoryClient
+from app.runs.attempt import Attempt
 from app.runs.services import READ_CODE, SEAL, Services
 from app.runs.steps.checkpoint import CheckpointResult
 from app.runs.steps.progress import announce
@@ -31,14 +32,14 @@ class CommitResult(Value):
 
 
 async def create_commit(
-    services: Services,
-    run: RunInput,
+    attempt: Attempt,
     preparation: Preparation,
     packed: CheckpointResult,
     work: Work,
 ) -> CommitResult:
     """Have GitHub create and sign the commit, point the hidden ref at it, and queue its check
     run."""
+    services, run = attempt.services, attempt.run
     await announce(services, run, Phase.SEALING)
     client = await services.client(run, SEAL)
     row = await services.runs.get(run.id)

@@ -12,6 +12,7 @@ from app.git.mirror import MergeResult
 from app.github import checks, pulls, repositories
 from app.github.checks import Output
 from app.github.pulls import PullRequest
+from app.runs.attempt import Attempt
 from app.runs.checkouts import fetch_external_content
 from app.runs.services import READ_CODE, READ_PULLS, SEAL, Services
 from app.runs.steps import guidance
@@ -22,12 +23,13 @@ from app.store.turns import Turns
 log = structlog.get_logger()
 
 
-async def prepare(services: Services, run: RunInput) -> Preparation:
+async def prepare(attempt: Attempt) -> Preparation:
     """Update the mirror and fix the base commit for the whole run.
 
     If people have pushed since the last attempt, its work is merged onto their commits. Raises
     UserError for an empty repository, a missing base branch or a closed pull request.
     """
+    services, run = attempt.services, attempt.run
     await announce(services, run, Phase.PREPARING)
     row = await services.runs.get(run.id)
     target = await _locate(services, run, row)

@@ -20,6 +20,7 @@ from app.github.commits import RefMoved
 from app.github.pulls import PullRequest
 from app.integrity import readiness
 from app.runs import reply
+from app.runs.attempt import Attempt
 from app.runs.services import PUBLISH, READ_CODE, WRITE_CODE, Services
 from app.runs.steps import (
     handoff,
@@ -48,14 +49,14 @@ class PublishResult(Value):
 
 
 async def publish(
-    services: Services,
-    run: RunInput,
+    attempt: Attempt,
     preparation: Preparation,
     sealed: CommitResult,
     work: Work,
     verified: VerifyResult,
 ) -> PublishResult:
     """Point a branch at exactly the verified commit, and open or update its pull request."""
+    services, run = attempt.services, attempt.run
     await announce(services, run, Phase.PUBLISHING)
     client = await services.client(run, PUBLISH)
     target = preparation.target
@@ -82,7 +83,7 @@ async def publish(
         # Somebody enabled auto-merge for an earlier commit; it must not merge this one.
         await pulls.disable_auto_merge(client, pull.node_id)
     cut_short = work.ending in ("budget", "stuck")
-    await verify.complete_check(services, run, sealed, verified, cut_short=cut_short)
+    await verify.complete_check(attempt, sealed, verified, cut_short=cut_short)
     return PublishResult(
         publication=Publication(
             branch=branch,
@@ -96,10 +97,9 @@ async def publish(
     )
 
 
-async def keep(
-    services: Services, run: RunInput, preparation: Preparation, sealed: CommitResult
-) -> KeepResult:
+async def keep(attempt: Attempt, preparation: Preparation, sealed: CommitResult) -> KeepResult:
     """Push a stopped run's unfinished work to its branch, without a verdict."""
+    services, run = attempt.services, attempt.run
     client = await services.client(run, PUBLISH)
     try:
         branch = await _branch(services, client, run, preparation, sealed)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.domain.run import Preparation, RunInput
+from app.domain.run import Preparation
 from app.domain.values import Value
-from app.runs.services import Services
+from app.runs.attempt import Attempt
 from app.runs.steps import handoff
 from app.runs.steps.checkpoint import CheckpointResult
 
@@ -18,9 +18,10 @@ class PatchResult(Value):
 
 
 async def create_patch(
-    services: Services, run: RunInput, preparation: Preparation, packed: CheckpointResult
+    attempt: Attempt, preparation: Preparation, packed: CheckpointResult
 ) -> PatchResult:
     """The diff between the fork's head and the work."""
+    services, run = attempt.services, attempt.run
     repo = run.trigger.repository
     await handoff.fetch_commits(services, run, preparation.base, packed.commit)
     text = await services.mirrors.diff(repo, preparation.base, packed.commit, MAX_BYTES)

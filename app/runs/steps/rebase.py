@@ -13,6 +13,7 @@ from app.domain.values import CommitSha, TreeSha, Value
 from app.errors import UserError
 from app.git.mirror import CommitInfo, MergeResult
 from app.github import commits
+from app.runs.attempt import Attempt
 from app.runs.services import READ_CODE, SEAL, Services
 from app.runs.steps import checkpoint, commit
 from app.runs.steps.commit import CommitResult
@@ -38,8 +39,9 @@ class _Replayed(Value):
     message: str
 
 
-async def rebase(services: Services, run: RunInput, preparation: Preparation) -> RebaseResult:
+async def rebase(attempt: Attempt, preparation: Preparation) -> RebaseResult:
     """Rebase the pull request's branch onto its base, or merge the base into it."""
+    services, run = attempt.services, attempt.run
     target, repo = preparation.target, run.trigger.repository
     assert target.at is not None
     head = target.at

@@ -20,6 +20,7 @@ from app.github.checks import Conclusion, Output
 from app.github.client import RepositoryClient
 from app.github.refusals import GitHubRefusedError
 from app.runs import reply
+from app.runs.attempt import Attempt
 from app.runs.buttons import BUTTONS
 from app.runs.durable import NoResult
 from app.runs.services import MARK, TALK, Services
@@ -46,21 +47,22 @@ _CONCLUSIONS: dict[Outcome, Conclusion] = {
 _LABEL_WAITS = (2.0, 5.0, 15.0, 30.0)
 
 
-async def report(services: Services, run: RunInput, attempt: int, ending: Report) -> NoResult:
+async def report(attempt: Attempt, ending: Report) -> NoResult:
     """Finish the status comment, labels and check run, and post one short final comment.
 
     If commenting is impossible (the subject is gone, the App was uninstalled), the run still ends,
     and the log says why nobody was notified.
     """
+    services, run, number = attempt.services, attempt.run, attempt.number
     try:
         if not run.quiet:
-            await _say(services, run, attempt, ending)
+            await _say(services, run, number, ending)
     except RetryableError:
         raise
     except UserError as problem:
         log.warning(log_events.RUN_END_NOT_REPORTED, run=run.id, why=str(problem))
     kept = ending.model_copy(update={"tried": services.blocked_hosts.of(run.id)})
-    await services.reports.put(run.id, attempt, kept)
+    await services.reports.put(run.id, number, kept)
     await services.runs.finish(run.id, ending.outcome)
     await _clean_up(services, run)
     return NoResult()

@@ -19,6 +19,7 @@ from app.domain.run import Preparation, RunInput
 from app.domain.verdict import Verdict
 from app.git.load_diff import load_diff
 from app.integrity import scope
+from app.runs.attempt import Attempt
 from app.runs.services import Services
 from app.runs.steps import handoff
 from app.runs.steps.commit import CommitResult
@@ -30,13 +31,13 @@ _DIFF_BYTES = 200_000
 
 
 async def review(
-    services: Services,
-    run: RunInput,
+    attempt: Attempt,
     preparation: Preparation,
     sealed: CommitResult,
     verified: VerifyResult,
 ) -> VerifyResult:
     """Add flags and the judge's verdict to the result."""
+    services, run = attempt.services, attempt.run
     repo = run.trigger.repository
     await handoff.fetch_commits(services, run, preparation.base, sealed.sha)
     diff = await load_diff(services.mirrors, repo, preparation.base, sealed.sha)

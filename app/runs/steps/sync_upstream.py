@@ -8,6 +8,7 @@ from app import messages
 from app.domain.run import Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha, Value
 from app.errors import UserError
+from app.runs.attempt import Attempt
 from app.runs.services import READ_CODE, Services
 from app.runs.steps import checkpoint, handoff
 from app.runs.steps.checkpoint import CheckpointResult
@@ -30,10 +31,11 @@ class SyncResult(Value):
 
 
 async def sync_upstream(
-    services: Services, run: RunInput, preparation: Preparation, packed: CheckpointResult
+    attempt: Attempt, preparation: Preparation, packed: CheckpointResult
 ) -> SyncResult:
     """Merge the work with new pushes to its branch or base, so that nothing is published
     unmerged."""
+    services, run = attempt.services, attempt.run
     target = preparation.target
     parents = (preparation.base, preparation.parent)
     await handoff.fetch_commits(services, run, *parents, packed.commit)

@@ -27,6 +27,7 @@ from app.git.checkout import Workspace
 from app.git.packing import pack
 from app.github import checks
 from app.github.checks import Annotation, Output
+from app.runs.attempt import Attempt
 from app.runs.buttons import BUTTONS
 from app.runs.checkouts import check_out, fetch_external_content
 from app.runs.durable import NoResult
@@ -59,10 +60,9 @@ class VerifyResult(Value):
     judgement: Judgement | None = None
 
 
-async def verify(
-    services: Services, run: RunInput, preparation: Preparation, sealed: CommitResult
-) -> VerifyResult:
+async def verify(attempt: Attempt, preparation: Preparation, sealed: CommitResult) -> VerifyResult:
     """Verify the commit and compare it with the base."""
+    services, run = attempt.services, attempt.run
     await announce(services, run, Phase.VERIFYING)
     await handoff.fetch_commits(services, run, preparation.base, sealed.sha)
     if sealed.check_run is not None:
@@ -167,8 +167,7 @@ def feedback(verified: VerifyResult) -> str | None:
 
 
 async def complete_check(
-    services: Services,
-    run: RunInput,
+    attempt: Attempt,
     sealed: CommitResult,
     verified: VerifyResult,
     *,
@@ -179,6 +178,7 @@ async def complete_check(
 
     A commit that is on no public branch never counts as a success, whatever its tests say.
     """
+    services, run = attempt.services, attempt.run
     assert sealed.check_run is not None
     client = await services.client(run, SEAL)
     verdict = verified.verdict

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from app import messages
-from app.domain.run import Preparation, RunInput
+from app.domain.run import Preparation
 from app.github import checks
-from app.runs.services import SEAL, Services
+from app.runs.attempt import Attempt
+from app.runs.services import SEAL
 from app.runs.steps.commit import CommitResult
 
 
-async def verify_head(services: Services, run: RunInput, preparation: Preparation) -> CommitResult:
+async def verify_head(attempt: Attempt, preparation: Preparation) -> CommitResult:
     """The head commit, with a check run on it."""
+    services, run = attempt.services, attempt.run
     head = preparation.parent
     repo = run.trigger.repository
     await services.mirrors.pin(repo, f"{run.id}-sealed", head)

@@ -29,6 +29,7 @@ from app.domain.run import ContextText, Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha
 from app.git.checkout import Workspace
 from app.git.packing import pack
+from app.runs.attempt import Attempt
 from app.runs.checkouts import check_out, fetch_external_content
 from app.runs.durable import retry
 from app.runs.services import READ_CODE, Services
@@ -59,8 +60,7 @@ _TOKEN_KINDS = {
 
 
 async def work(
-    services: Services,
-    run: RunInput,
+    attempt: Attempt,
     preparation: Preparation,
     feedback: str | None,
     *,
@@ -72,6 +72,7 @@ async def work(
     turn. Raises UserError when the App lost access to the repository: work that cannot be published
     should not cost money.
     """
+    services, run = attempt.services, attempt.run
     await announce(services, run, Phase.WORKING)
     await handoff.fetch_work(services, run, preparation.base)
     workspace = await open_workspace(services, run, preparation.base)
