@@ -29,10 +29,10 @@ _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def printable_name(name: str | bytes) -> str:
-    """A file's name as text that can be recorded and shown: bytes that are not UTF-8 as `\\xe9`.
+    """A file name as printable text: bytes that are not UTF-8 become `\\xe9`.
 
-    Names are bytes to git and to the file system, and a `str` of one (`os.fsdecode`) may hold half
-    surrogate pairs, which no database, JSON or API takes.
+    Names are bytes to git and the file system. Decoded (`os.fsdecode`), they may hold lone
+    surrogates, which databases, JSON and APIs reject.
     """
     if isinstance(name, str):
         name = _NO_BYTE.sub("\ufffd", name).encode("utf-8", "surrogateescape")

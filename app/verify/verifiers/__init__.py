@@ -32,24 +32,24 @@ JAVASCRIPT: tuple[Detected, ...] = (Node, Jest, Vitest, Mocha, Npm)
 JAVA: tuple[Detected, ...] = (Maven, Gradle)
 CHECKS: tuple[Detected, ...] = (Ruff, RuffFormat, Mypy, Eslint, Prettier, Tsc, Gofmt, Clippy)
 ALL: tuple[Detected, ...] = (Pytest, Unittest, Go, Cargo, *JAVASCRIPT, *JAVA, *CHECKS)
-"""Those that switch themselves on, in the order in which they run: tests before checks."""
+"""The detected verifiers, in the order in which they run: tests before checks."""
 
 INSTEAD: tuple[Detected, ...] = (Tox, Nox, Make)
-"""Where none of these tests anything, the first that is there."""
+"""Fallbacks: the first one present runs if no other verifier runs tests."""
 
 NAMED: tuple[Detected, ...] = (Nextest,)
-"""Only where a policy names them."""
+"""Verifiers that run only if the policy names them."""
 
 BY_NAME = {kind.name: kind for kind in (*ALL, *INSTEAD, *NAMED)}
-"""All of them, by the name that a policy may call them by."""
+"""All verifiers, by the name that a policy uses."""
 
 MAX_VERIFIERS = 40
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What verifies a commit; by their labels, what would but for its being too much, and what
-    need not since the change cannot affect it.
+    """The verifiers for a commit, and the labels of those left out: above the limit, or not
+    affected by the change.
     """
 
     verifiers: tuple[Verifier, ...]
@@ -63,15 +63,14 @@ def choose(
     *,
     before: Collection[tuple[str, str]] = (),
 ) -> Choice:
-    """What verifies a commit: what the policy says, or else what the repository contains.
+    """Choose the verifiers for a commit from the policy, or else from the repository's files.
 
-    A line of the policy is the name of a verifier, with `:` and a folder where it should run in no
-    other; or a call of pytest, go test or cargo test, whose tests can be counted; or the very line
-    of one of the others; or a command that is known by its exit code alone. The choice may be
-    empty: nothing to run.
+    A line of the policy is a verifier's name, optionally with `:` and a folder; a call of
+    pytest, go test or cargo test, whose tests can be counted; the exact command of another
+    verifier; or any command, judged by its exit code. The result may be empty: nothing to run.
 
-    `before`: verifiers of the base, by label and line. What served there only since there was
-    nothing else goes on to serve beside the first tests that a change brings.
+    `before`: the base's verifiers, by label and command. A fallback that ran on the base keeps
+    running when a change adds the first tests.
     """
     if policy_verify:
         lines = dict.fromkeys(line.strip() for line in policy_verify)
@@ -103,7 +102,7 @@ def _of_line(line: str, tree: FileTree) -> Iterator[Verifier]:
 
 
 def _by_their_lines(tree: FileTree) -> Iterator[Verifier]:
-    """Those whose line is always the same, or is what the repository's package.json says."""
+    """Verifiers with a fixed command, or one from the repository's package.json."""
     for kind in (*JAVASCRIPT, *JAVA, *CHECKS):
         yield from (each for each in kind.detect(tree) if not each.folder)
     yield from (kind() for kind in (*JAVASCRIPT, *JAVA, *CHECKS))

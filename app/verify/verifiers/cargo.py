@@ -55,7 +55,7 @@ _CALL = re.compile(r"cargo test(?: --?[a-z][\w-]*(?:=[\w./,-]+)?)*")
 _MAX_MANIFEST = 1_000_000
 _CANNOT = {127: "there is no cargo to run the tests with"}
 
-# Output and errors in one stream: cargo says on the one which program prints on the other.
+# Merge stdout and stderr: cargo names the test program on one, and the program prints on the other.
 _SCRIPT = """
 exec 2>&1
 command -v cargo >/dev/null || { echo "There is no cargo here."; exit 127; }
@@ -78,7 +78,7 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Cargo:
-    """One package, or one workspace with all its members; or what a plain line names."""
+    """One package, one workspace with all its members, or what a policy's cargo test line names."""
 
     folder: str = ""
     line: str = "cargo test --workspace"
@@ -87,7 +87,7 @@ class Cargo:
 
     @classmethod
     def detect(cls, tree: FileTree) -> Iterator[Cargo]:
-        """Every workspace, and every package outside of one."""
+        """Every workspace, and every package outside of a workspace."""
         workspaces: list[str] = []
         for folder in folders_with(tree, "Cargo.toml"):
             if any(not above or folder.startswith(f"{above}/") for above in workspaces):
@@ -99,11 +99,11 @@ class Cargo:
 
     @classmethod
     def of_line(cls, line: str) -> Cargo | None:
-        """A line that is nothing but a call of cargo test, with options."""
+        """Whether a line is a plain call of cargo test with options."""
         return cls(line=line) if _CALL.fullmatch(line) else None
 
     def selects(self, tests: Sequence[TestResult]) -> bool:
-        """By name, in whatever program has it; examples in documentation have no lasting name."""
+        """Select by name in any test program; doc tests have no stable names."""
         return 0 < len(tests) <= MAX_SELECTED and all(
             len(test.id.split(" ")) == 3 and "…" not in test.id for test in tests
         )
@@ -171,13 +171,13 @@ _COMPILER_AT = re.compile(
 
 
 def _failed_targets(text: str) -> int:
-    """How many programs cargo itself counts as failed; its count is the last thing it prints."""
+    """The number of failed programs according to cargo, which prints it last."""
     counts = _FAILED_TARGETS.findall(text)
     return int(counts[-1]) if counts else 0
 
 
 def _with_place(result: VerifierResult, text: str, folder: str) -> VerifierResult:
-    """The entry of the run itself, with the compiler's words and the line that it names."""
+    """The run's own entry, with the compiler's message and location."""
     found = _COMPILER_AT.search(text)
     if found is None:
         return result
@@ -210,7 +210,7 @@ _OUTCOMES = {
 
 @dataclass
 class _TestBinary:
-    """One test program while it is read. `earlier` counts the outcomes of lists that have ended."""
+    """The state of one test program. `earlier` counts the outcomes of finished lists."""
 
     name: str
     expected: int | None = None
@@ -242,7 +242,7 @@ class _CargoOutput:
 
     @property
     def unequal(self) -> str:
-        """A program that began and whose tests are not all told."""
+        """Whether a program started but did not report all tests."""
         for program in self._programs:
             if program.expected is not None and not program.ended:
                 return program.name
@@ -290,7 +290,8 @@ class _CargoOutput:
 
     @property
     def _has_another_list(self) -> bool:
-        """rustdoc prints the examples it builds one by one after those it builds together."""
+        """rustdoc prints doc tests that it builds separately after those that it builds
+        together."""
         if not self._programs or not self._current.ended:
             return False
         return self._current.name.endswith(f" {_EXAMPLES}")
@@ -325,7 +326,7 @@ class _CargoOutput:
         self._listing, self._one = False, None
 
     def _tell(self) -> None:
-        """What one failing test printed, to its result."""
+        """Attach a failing test's output to its result."""
         text, self._text = "\n".join(self._text).strip("\n"), []
         test_id = self._current.ids.get(self._one) if self._one and self._programs else None
         self._one = None
@@ -346,14 +347,14 @@ class _CargoOutput:
 
 @dataclass(frozen=True)
 class Nextest(Cargo):
-    """cargo-nextest, where a policy names it; its report goes where no repository can write."""
+    """cargo-nextest, if the policy names it; its report goes to the report folder."""
 
     line: str = "cargo nextest run --workspace"
     name: ClassVar[str] = "nextest"
 
     @classmethod
     def detect(cls, tree: FileTree) -> Iterator[Cargo]:
-        """As cargo's own runner: which of the two is asked for, only a policy can say."""
+        """Detects the same projects as cargo test; only a policy can choose nextest."""
         return (replace(cls(), folder=each.folder) for each in Cargo.detect(tree))
 
     def selects(self, tests: Sequence[TestResult]) -> bool:

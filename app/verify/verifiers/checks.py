@@ -1,7 +1,7 @@
-"""What formatters, linters and type checkers have in common: findings, each with file and line.
+"""Shared base of formatters, linters and type checkers: findings with file and line.
 
-One is asked where the repository configures it, and only when the project's environment has it. Two
-findings are the same when file, rule and words are: lines move with every change above them.
+A check runs if the repository configures it and the project's environment has it. Findings are
+equal if file, rule and message are: line numbers shift with every change above them.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ MAX_CONFIG_BYTES = 200_000
 REPORT = "findings"
 ABSENT = "absent"
 
-# $1 report folder, $2 folders between here and the repository's, $3 on the command. What a project
-# installs for itself comes before what the machine has.
+# $1 report folder, $2 folders between here and the repository's, $3 on the command. The project's
+# own installation takes precedence over the system's.
 _SCRIPT = """
 report=$1 above=$2; shift 2
 folder=$PWD own=
@@ -51,11 +51,12 @@ _MOVING = re.compile(r"\bline \d+")
 
 
 class UnreadableError(Exception):
-    """The tool's report is not what it should be; the message ends a sentence."""
+    """The tool's report is invalid. The message is the end of a sentence."""
 
 
 class LintFinding(NamedTuple):
-    """One thing to mend. `file` as the tool names it; `line` from one, None for the whole file."""
+    """One finding. `file` is as the tool names it; `line` counts from 1, None for the whole
+    file."""
 
     file: str
     line: int | None
@@ -65,7 +66,7 @@ class LintFinding(NamedTuple):
 
 @dataclass(frozen=True)
 class LintCheck:
-    """One tool in one folder. `found_codes`: exit codes that say that it found something."""
+    """One tool in one folder. `found_codes`: exit codes that mean findings."""
 
     folder: str = ""
     line: str = ""
@@ -75,11 +76,11 @@ class LintCheck:
     found_codes: ClassVar[tuple[int, ...]] = (1,)
     environment: ClassVar[Mapping[str, str]] = {}
     configuration: ClassVar[tuple[tuple[str, str], ...]]
-    """Names of files that may configure it, with what they hold then: an expression, or ""."""
+    """File names that may configure the tool, with a pattern that they must contain, or ""."""
 
     @classmethod
     def detect(cls, tree: FileTree) -> Iterator[Self]:
-        """The outermost folders that configure it: what lies below them they do too."""
+        """The outermost folders that configure it; they include the folders below."""
         names = [name for name, _ in cls.configuration]
         folders = folders_with(tree, *names)
         configured = (folder for folder in folders if cls._is_configured(tree, folder))
@@ -105,7 +106,7 @@ class LintCheck:
         )
 
     def findings(self, report: bytes) -> Iterable[LintFinding]:
-        """Read what the tool told. Raises UnreadableError."""
+        """Parse the tool's report. Raises UnreadableError."""
         raise NotImplementedError
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
@@ -144,7 +145,7 @@ class LintCheck:
 
 
 def _results(findings: Iterable[LintFinding], folder: str) -> Iterator[TestResult]:
-    """A failing entry for each. Two that are the same but for their lines are numbered."""
+    """Turn findings into failing entries; those that differ only by line are numbered."""
     seen: Counter[str] = Counter()
     for each in sorted(findings, key=lambda each: (each.file, each.line or 0)):
         file = repository_path(each.file, folder)
@@ -169,5 +170,5 @@ def lines_of(report: bytes) -> list[str]:
 
 
 def number(text: str | None) -> int | None:
-    """A line's number, of at most seven digits."""
+    """A line number of at most seven digits."""
     return int(text[:7]) if text and text.isascii() and text.isdigit() else None

@@ -44,7 +44,8 @@ _LINE = msgspec.json.Decoder(_Line)
 
 @dataclass(frozen=True)
 class Clippy(LintCheck):
-    """What Clippy finds, warnings too: most of its rules are no more. Of the compiler, errors."""
+    """All of Clippy's findings, since most of its rules are only warnings; of the compiler's,
+    only errors."""
 
     line: str = "cargo clippy"
     name: ClassVar[str] = "clippy"
@@ -65,7 +66,7 @@ class Clippy(LintCheck):
 
     @classmethod
     def detect(cls, tree: FileTree) -> Iterator[Clippy]:
-        """Where it is configured; or everywhere, where make, hooks or workflows speak of it."""
+        """Where it is configured, or everywhere if make, hooks or workflows mention it."""
         packages = folders_with(tree, "Cargo.toml")
         if packages and is_named(tree, r"\bclippy\b"):
             yield from (cls(folder=folder) for folder in outermost(packages))
@@ -73,7 +74,7 @@ class Clippy(LintCheck):
             yield from (each for each in super().detect(tree) if each.folder in packages)
 
     def findings(self, report: bytes) -> Iterator[LintFinding]:
-        told = set()  # a file that several targets hold is told for each
+        told = set()  # a file in several targets is reported for each
         for line in json_bytes(report).splitlines():
             found = _read(line)
             if found is not None and found not in told:

@@ -1,7 +1,7 @@
-"""Any command of the policy: one result, known by its exit code alone, and said to be so.
+"""Any command of the policy: one result, judged by its exit code alone.
 
-A test that failed and a test that could not start look alike in an exit code, so only 0 says that
-something was run.
+An exit code does not distinguish a failing test from one that could not start, so only 0 means
+that tests ran.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from app.verify.verifier import TestCommand, VerifierContext
 
 @dataclass(frozen=True)
 class AnyCommand:
-    """A shell line, which only a policy names. It passes with exit code 0."""
+    """A shell line from the policy. It passes with exit code 0."""
 
     line: str
     folder: str = ""
@@ -61,7 +61,7 @@ class AnyCommand:
         )
 
 
-# What a shell answers for a command that it cannot start.
+# The shell's exit codes for a command that it cannot start.
 _NOT_RUN = {126: "its command cannot be executed", 127: "its command was not found"}
 
 

@@ -1,9 +1,9 @@
-"""tox and nox, where they are the way in which a project tests itself.
+"""tox and nox, where a project uses them to run its tests.
 
 Each environment that they run by themselves is run alone, so that a pytest inside writes a report
-of its own (through PYTEST_ADDOPTS) and every environment has its own exit code. What runs something
-else than pytest is known by that code alone. Nothing is installed now: set-up did that, or the
-package index is a folder.
+of its own (through PYTEST_ADDOPTS) and every environment has its own exit code. Environments
+without pytest are judged by that code alone. Nothing is installed here: setup did that, or the
+package index is a local folder.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ _CANNOT = {126: "its environments cannot be told", 127: "it is not installed"}
 
 @dataclass(frozen=True)
 class _Environments:
-    """What the two share."""
+    """Shared base of tox and nox."""
 
     folder: str = ""
     line: str = ""
@@ -131,7 +131,7 @@ class _Environments:
 
 
 class _ToolEnvironment:
-    """How one environment ended."""
+    """The result of one environment."""
 
     def __init__(self, verifier: _Environments, name: str, code: bytes | None) -> None:
         self.name = name
@@ -142,7 +142,7 @@ class _ToolEnvironment:
         self.dropped = 0
 
     def read(self, xml: bytes | None) -> list[TestResult]:
-        """Its tests, and an entry for itself where they do not tell how it ended."""
+        """Its tests, plus its own entry if they do not explain its exit code."""
         if xml is None:
             self.only_code = True
             return [self._itself("" if self.code == "0" else f"exit code {self.code}")]
@@ -165,7 +165,7 @@ class _ToolEnvironment:
             outcome=TestOutcome.ERROR if problem else TestOutcome.PASSED,
             message=fit(problem, MAX_MESSAGE),
             whole_run=True,
-            # Of what ends badly without a report nobody knows whether a test was run.
+            # A failure without a report does not show whether any test ran.
             could_not_run=bool(problem) and self.only_code,
         )
 
@@ -200,7 +200,7 @@ class Tox(_Environments):
 
     @classmethod
     def detect(cls, tree: FileTree) -> Iterator[Tox]:
-        """The repository's own configuration of it."""
+        """Configuration in the repository's root."""
         for path, pattern in (
             ("tox.ini", r"^\[(?:tox|testenv)\b"),
             ("tox.toml", ""),
@@ -223,6 +223,6 @@ class Nox(_Environments):
 
     @classmethod
     def detect(cls, tree: FileTree) -> Iterator[Nox]:
-        """A noxfile in the repository's own folder."""
+        """A noxfile in the repository's root."""
         if tree.exists("noxfile.py"):
             yield cls()

@@ -1,7 +1,7 @@
 """go test, read through `go test -json`.
 
-The events: https://pkg.go.dev/cmd/test2json and `go help buildjson`. A package that does not build
-or ends outside of its tests has an entry of its own beside theirs, called as it is.
+The events: https://pkg.go.dev/cmd/test2json and `go help buildjson`. A package that does not
+build, or fails outside of its tests, gets its own entry under its name.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ from app.verify.verifier import STDOUT, FileTree, TestCommand, VerifierContext, 
 PACKAGES = "packages"
 MAX_SELECTED = 100
 _MAX_KEPT = 64_000
-"""Characters of one test's output that are kept while reading, from its beginning and its end."""
+"""Characters of one test's output to keep, from its start and end."""
 
-# $1 report folder, $2 and on what to test. No proxy: what is missing is told at once. No cached
-# result: a test that passed in another sandbox was not run in this one.
+# $1 report folder, $2 and following: what to test. No module proxy: missing modules fail at once.
+# No test cache: a pass in another sandbox does not count.
 _SCRIPT = """
 report=$1; shift
 command -v go >/dev/null || { echo "There is no go here." >&2; exit 127; }
@@ -57,7 +57,7 @@ go list -e -f '{{.ImportPath}}{{"\\t"}}{{.Dir}}' ./... > "$report/packages" 2>/d
 exec go test -json -count=1 "$@"
 """
 
-# An option's value that stands apart from it could be a package: such a line is any command.
+# A separate option value could be a package: treat such a line as an arbitrary command.
 _CALL = re.compile(r"go test(?: -[\w.-]+(?:=[\w./@:,-]+)?)*(?: \.[\w./@-]*)*")
 
 _ENDS = {
@@ -82,18 +82,18 @@ class Go:
 
     @classmethod
     def detect(cls, tree: FileTree) -> Iterator[Go]:
-        """Every module that has a test file; a module inside another is no part of it."""
+        """Every module with test files; nested modules are separate."""
         modules = folders_with(tree, "go.mod")
         tested = {_module_of(path, modules) for path in tree.names("*_test.go")}
         yield from (cls(folder=module) for module in modules if module in tested)
 
     @classmethod
     def of_line(cls, line: str) -> Go | None:
-        """A line that is nothing but a call of go test, with options and packages."""
+        """Whether a line is a plain call of go test with options and packages."""
         return cls(line=line) if _CALL.fullmatch(line) else None
 
     def selects(self, tests: Sequence[TestResult]) -> bool:
-        """By their outermost names; a package as a whole cannot be asked for by a name."""
+        """Select tests by their outermost names; a whole package cannot be selected by name."""
         return 0 < len(tests) <= MAX_SELECTED and all(_parts(test.id) for test in tests)
 
     def command(self, context: VerifierContext) -> TestCommand:
@@ -147,7 +147,7 @@ def _judged(result: VerifierResult, completed: Completed, *, too_long: bool) -> 
 
 @dataclass
 class _TestOutput:
-    """One test, or one package, as far as it is known."""
+    """The output so far of one test or package."""
 
     outcome: TestOutcome | None = None
     seconds: float = 0.0
@@ -168,7 +168,7 @@ class _TestOutput:
 
 
 class _GoOutput:
-    """Reads events one by one; what is not an event is left aside."""
+    """Reads events one by one and ignores everything else."""
 
     def __init__(self, folders: Mapping[str, str], folder: str) -> None:
         self.broken = False
@@ -201,7 +201,7 @@ class _GoOutput:
             told.failed_build = str(event.get("FailedBuild", ""))
 
     def _read_plain(self, line: bytes) -> None:
-        """Before Go 1.24 a package that does not build is told in plain text."""
+        """Before Go 1.24, build failures are reported in plain text."""
         text = line.decode("utf-8", errors="replace")
         if (found := _UNBUILT.fullmatch(text)) is not None:
             told = self._told.setdefault((found[1], ""), _TestOutput())
@@ -209,7 +209,7 @@ class _GoOutput:
             told.add(f"{text}\n")
 
     def tests(self) -> list[TestResult]:
-        """Every test, and every package that failed otherwise than by one of them."""
+        """Every test, and every package that failed for another reason than a test."""
         failing: set[str] = set()
         executing = {
             package
@@ -222,7 +222,7 @@ class _GoOutput:
                 continue
             if told.outcome is None or told.outcome.bad:
                 failing.add(package)
-                # After a panic the others of the package are not run.
+                # After a panic, the package's remaining tests do not run.
                 self.broken |= told.outcome is None or _PANIC.search(told.text) is not None
             found.append(self._test(package, name, told))
         for (package, name), told in self._told.items():
@@ -234,7 +234,7 @@ class _GoOutput:
         return found
 
     def printed(self) -> bytes:
-        """What was printed, as go would show it without `-json`, of what did not pass."""
+        """The output of failures, as go shows it without `-json`."""
         builds = [told.text for told in self._builds.values()]
         tests = [told.text for told in self._told.values() if told.outcome is TestOutcome.FAILED]
         packages = [told.text for (_, name), told in self._told.items() if not name]
@@ -307,13 +307,13 @@ def _seconds(elapsed: object) -> float:
 
 
 def _parts(test_id: str) -> tuple[str, str] | None:
-    """Package and name out of an id; None for what is no test by itself."""
+    """Split an id into package and name; None if it is not a single test."""
     package, _, name = test_id.partition(" ")
     return (package, name) if name and "…" not in test_id else None
 
 
 def _folders(listed: bytes) -> dict[str, str]:
-    """Packages and the folders they lie in, as `go list` told them."""
+    """Maps packages to their folders, from `go list`."""
     lines = listed[:MAX_REPORT_BYTES].decode("utf-8", errors="replace").splitlines()
     return dict(line.split("\t", 1) for line in lines if "\t" in line)
 

@@ -1,4 +1,4 @@
-"""gofmt, which has no configuration: a repository uses it where it says so."""
+"""gofmt. It has no configuration, so it runs if the repository mentions it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WORKFLOWS = ".github/workflows/*.y*ml"
 
 
 def is_named(tree: FileTree, words: str) -> bool:
-    """Whether the repository's own make, hooks or workflows speak of a tool."""
+    """Whether the repository's make, hooks or workflows mention a tool."""
     pattern = re.compile(words)
     files = (*_NAMED_IN, *tree.names(_WORKFLOWS))
     return any(pattern.search(tree.read_text(file, MAX_CONFIG_BYTES) or "") for file in files)
@@ -26,7 +26,7 @@ def is_named(tree: FileTree, words: str) -> bool:
 
 @dataclass(frozen=True)
 class Gofmt(LintCheck):
-    """Files that gofmt would write otherwise."""
+    """Files that gofmt would reformat."""
 
     line: str = "gofmt -l ."
     name: ClassVar[str] = "gofmt"
@@ -34,7 +34,7 @@ class Gofmt(LintCheck):
 
     @classmethod
     def detect(cls, tree: FileTree) -> Iterator[Self]:
-        """Every module of a repository that speaks of gofmt."""
+        """Every module of a repository that mentions gofmt."""
         folders = folders_with(tree, "go.mod")
         if folders and is_named(tree, r"\bgofmt\b|\bgo fmt\b"):
             yield from (cls(folder=folder) for folder in folders)

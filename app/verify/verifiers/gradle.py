@@ -1,4 +1,4 @@
-"""Gradle, read through the XML reports that its test tasks write as Surefire does."""
+"""Gradle, read through its test tasks' XML reports, which follow Surefire's format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.verify.verifier import FileTree, TestCommand, VerifierContext, folders_
 from app.verify.verifiers import surefire
 
 _FILES = ("settings.gradle", "settings.gradle.kts", "build.gradle", "build.gradle.kts")
-# `cleanTest`: results that are up to date are not written anew, and would not count.
+# `cleanTest`: Gradle does not rewrite up-to-date results, and old files would not count.
 _CALL = (
     *("gradle", "--offline", "--continue", "--no-daemon", "--no-build-cache", "--console=plain"),
     *("cleanTest", "test"),

@@ -1,4 +1,4 @@
-"""What the test runners of JavaScript have in common.
+"""Shared base of the JavaScript test runners.
 
 The package's own test script is called, by whoever wrote its lock file, and the runner at its end
 gets a reporter of Honk's besides: `app/verify/reporters`, seen read-only in the sandbox. All of
@@ -78,7 +78,7 @@ class ScriptRunner:
 
     @classmethod
     def detect(cls, tree: FileTree) -> Iterator[Self]:
-        """Every package whose test script comes down to this runner."""
+        """Every package whose test script ends up calling this runner."""
         for found in test_scripts(tree):
             if found.runner == cls.name:
                 yield cls(found.folder, found.line, found.manager, found.name, found.text)
@@ -118,7 +118,7 @@ class ScriptRunner:
                 "tests": report.tests,
                 "tests_dropped": report.dropped,
                 "ran": executed(report.tests),
-                # A file that could not be run says nothing of the tests in it.
+                # A file that could not run says nothing about its tests.
                 "complete": BROKEN not in reports
                 and not any(test.could_not_run for test in report.tests),
                 "note": self._note(reports),
@@ -134,7 +134,7 @@ class ScriptRunner:
     def _judged(
         self, result: VerifierResult, broken: str | None, unreadable: str | None
     ) -> VerifierResult:
-        """What exit code and report say together; where they disagree, the worse holds."""
+        """Combine exit code and report; if they disagree, the worse one wins."""
         code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
         if broken is not None:
             return ended_early(result, broken)

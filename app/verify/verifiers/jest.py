@@ -13,7 +13,7 @@ from app.verify.verifiers.javascript import ScriptRunner
 
 @dataclass(frozen=True)
 class Jest(ScriptRunner):
-    """A package tested with Jest. Where each test stands in its file is asked for too."""
+    """A package tested with Jest. Also requests each test's location."""
 
     line: str = "jest"
     name: ClassVar[str] = "jest"
@@ -22,7 +22,7 @@ class Jest(ScriptRunner):
 
     def added(self, context: VerifierContext) -> Sequence[str]:
         words = ["--ci", "--testLocationInResults"]
-        # Reporters on the command line take the place of the configured ones.
+        # Reporters on the command line replace the configured ones.
         if "--reporters" not in self.text:
             words.append("--reporters=default")
         words.append(f"--reporters={context.tools}/reporters/jest.cjs")

@@ -1,4 +1,4 @@
-"""make test or make check, where nothing else says how the repository tests itself."""
+"""make test or make check, if the repository has no other tests."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import ClassVar
 from app.verify.verifier import FileTree, located
 from app.verify.verifiers.command import AnyCommand
 
-# In the order in which make looks for them.
+# In make's order of precedence.
 _FILES = ("GNUmakefile", "makefile", "Makefile")
 _MAX_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
 class Make(AnyCommand):
-    """One target, known by its exit code alone."""
+    """One target, judged by its exit code alone."""
 
     line: str = "make test"
     name: ClassVar[str] = "make"
 
     @classmethod
     def detect(cls, tree: FileTree) -> Iterator[Make]:
-        """The repository's own makefile; those below it are its business."""
+        """The makefile in the root; nested ones are its responsibility."""
         for name in _FILES:
             text = tree.read_text(located(name, ""), _MAX_BYTES)
             if text is None:

@@ -22,7 +22,7 @@ from app.verify.verifiers import surefire
 MAX_SELECTED = 100
 # Words of a Java method; what else a name may hold (parameters, display names) selects nothing.
 _NAMED = re.compile(r"(?:.*/)?((?:\w+\.)*[\w$]+)\.([A-Za-z_]\w*)")
-# The failure of one module does not hide the tests of the others.
+# A failing module must not hide the tests of the others.
 _CALL = ("mvn", "--batch-mode", "--offline", "--fail-at-end", "-Dstyle.color=never", "test")
 
 
@@ -44,7 +44,7 @@ class Maven:
                 yield cls(folder=folder)
 
     def selects(self, tests: Sequence[TestResult]) -> bool:
-        """By class and method, in whatever module has it."""
+        """Select by class and method in any module."""
         return 0 < len(tests) <= MAX_SELECTED and all(_NAMED.fullmatch(test.id) for test in tests)
 
     def command(self, context: VerifierContext) -> TestCommand:

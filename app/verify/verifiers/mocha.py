@@ -13,7 +13,7 @@ from app.verify.verifiers.javascript import ScriptRunner
 
 @dataclass(frozen=True)
 class Mocha(ScriptRunner):
-    """A package tested with Mocha. It has one reporter; the last that is named is the one."""
+    """A package tested with Mocha. Mocha has one reporter; the last one named wins."""
 
     line: str = "mocha"
     name: ClassVar[str] = "mocha"

@@ -1,4 +1,4 @@
-"""A package's test script that comes down to no runner Honk knows: its exit code alone counts."""
+"""A package's test script without a runner that Honk knows: only its exit code counts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from app.verify.verifiers.scripts import test_scripts
 
 @dataclass(frozen=True)
 class Npm(AnyCommand):
-    """`npm test`, or pnpm's or yarn's, known by its exit code alone."""
+    """`npm test`, or pnpm's or yarn's, judged by its exit code alone."""
 
     line: str = "npm test"
     name: ClassVar[str] = "npm"
 
     @classmethod
     def detect(cls, tree: FileTree) -> Iterator[Self]:
-        """Every package whose script Honk cannot read the tests of."""
+        """Every package whose test script has no known runner."""
         for found in test_scripts(tree):
             if not found.runner:
                 yield cls(folder=found.folder, line=found.line)

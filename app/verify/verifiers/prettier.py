@@ -11,7 +11,7 @@ from app.verify.verifiers.checks import LintCheck, LintFinding, lines_of
 
 @dataclass(frozen=True)
 class Prettier(LintCheck):
-    """Files that Prettier would write otherwise."""
+    """Files that Prettier would reformat."""
 
     line: str = "prettier --check ."
     name: ClassVar[str] = "prettier"

@@ -1,7 +1,7 @@
 """pytest, in whatever version the project's own environment has, read through its JUnit XML.
 
-Where that environment has no pytest, the one that Honk is installed with is lent through a
-read-only mount and PYTHONPATH, and the result says so.
+If it has no pytest, Honk's own is provided through a read-only mount and PYTHONPATH, and the
+result says so.
 Options and exit codes: https://docs.pytest.org/en/stable/reference/exit-codes.html
 """
 
@@ -30,7 +30,7 @@ from app.verify.verifier import (
 
 REPORT = "report.xml"
 LENT = "lent"
-"""A file that is there when the project had no pytest of its own."""
+"""This file exists if the project had no pytest of its own."""
 
 BY_ITSELF = "python -m pytest"
 MAX_SELECTED = 100
@@ -132,7 +132,7 @@ _EXITS = {
 class Pytest:
     """pytest by itself, or a line of the policy that is plainly a call of pytest.
 
-    `apart`: folders that have a run of their own.
+    `apart`: folders that have their own run.
     """
 
     line: str = BY_ITSELF
@@ -178,7 +178,7 @@ class Pytest:
         )
 
     def _own_report(self) -> str:
-        """The line; a report that it asks for itself would take the place of ours."""
+        """The line; if it names its own report, Honk's is appended and takes precedence."""
         if "--junitxml" in self.line or "--junit-xml" in self.line:
             return f'{self.line} --junitxml="$report/{REPORT}"'
         return self.line
@@ -200,7 +200,7 @@ _LENT_NOTE = "the project's environment has no pytest, so the one that Honk brin
 
 
 def is_configured(tree: FileTree, folder: str) -> bool:
-    """Whether the folder holds a configuration of pytest."""
+    """Whether the folder configures pytest."""
     for name, pattern in _CONFIGURATION:
         text = tree.read_text(located(name, folder), MAX_CONFIG_BYTES)
         if text is not None and re.search(pattern, text, re.MULTILINE):
@@ -244,7 +244,7 @@ def _speaks_of_it(tree: FileTree) -> bool:
 
 
 def read_report(report: bytes | None, folder: str) -> tuple[JUnitReport, str | None]:
-    """The tests of a report of pytest's, and what was wrong with it, in words."""
+    """The tests of a pytest report, and a message if it is unusable."""
     if report is None:
         return JUnitReport(()), "it wrote no report"
     try:
@@ -271,7 +271,7 @@ def _changed(test: TestResult, **changes: object) -> TestResult:
 
 
 def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) -> VerifierResult:
-    """What the exit code and the report say together; where they disagree, the worse holds."""
+    """Combine exit code and report; if they disagree, the worse one wins."""
     code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
     if broken is not None:
         return ended_early(result, broken)
@@ -329,13 +329,13 @@ def _is_node_id(test_id: str) -> bool:
 
 
 def is_plain(line: str) -> bool:
-    """Whether a shell line is nothing but one call of pytest."""
+    """Whether a shell line is a plain call of pytest."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split, lexer.commenters = True, ""
     try:
         words = list(lexer)
     except ValueError:
-        return False  # a quote that is never closed
+        return False  # an unclosed quote
     if any(word and set(word) <= set("();<>|&") for word in words) or re.search(r"[`\n]", line):
         return False
     return _CALL.match(" ".join(words)) is not None

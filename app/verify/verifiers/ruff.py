@@ -29,7 +29,7 @@ _DIAGNOSTIC = msgspec.json.Decoder(_Diagnostic)
 
 @dataclass(frozen=True)
 class Ruff(LintCheck):
-    """The linter, with the rules that the repository chose."""
+    """The linter, with the repository's rules."""
 
     line: str = "ruff check"
     name: ClassVar[str] = "ruff"
@@ -55,7 +55,7 @@ class Ruff(LintCheck):
 
 @dataclass(frozen=True)
 class RuffFormat(LintCheck):
-    """The formatter, where its own part of the configuration says that it is used."""
+    """The formatter, if the repository has a section for it."""
 
     line: str = "ruff format --check"
     name: ClassVar[str] = "ruff-format"

@@ -1,4 +1,4 @@
-"""What a package.json asks for: its test script, who calls it, which runner it comes down to."""
+"""A package.json's test script, its package manager, and the test runner it ends up calling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.verify.verifier import FileTree, folders_with, located
 
 MAX_MANIFEST_BYTES = 1_000_000
 MAX_STEPS = 5
-"""Scripts that call other scripts are followed this far."""
+"""How far scripts that call other scripts are followed."""
 
 _LOCKS = (
     ("pnpm-lock.yaml", "pnpm"),
@@ -20,7 +20,7 @@ _LOCKS = (
     ("package-lock.json", "npm"),
     ("npm-shrinkwrap.json", "npm"),
 )
-# What npm itself writes into a new package.json.
+# The placeholder that npm writes into a new package.json.
 _NO_TESTS = re.compile(r"^echo .*no test specified.*exit 1$")
 _CALLS = re.compile(r"(?:npm|pnpm|yarn) (?:run(?:-script)? )?([\w:.-]+)")
 # A root that hands on to its packages, each of which is tested by itself.
@@ -68,7 +68,7 @@ def _is_below(folder: str, above: str) -> bool:
 
 
 def manifest(tree: FileTree, folder: str) -> Mapping[str, object]:
-    """The package.json of a folder; what cannot be read says nothing."""
+    """The package.json of a folder; empty if unreadable."""
     text = tree.read_text(located("package.json", folder), MAX_MANIFEST_BYTES)
     try:
         read = json_value(text or "{}")
@@ -90,7 +90,7 @@ def _has_tests(scripts: Mapping[str, str]) -> bool:
 
 
 def _followed(scripts: Mapping[str, str]) -> str:
-    """The script that `test` comes down to, where it does nothing but call another."""
+    """The script that `test` ends up calling, if it only calls another."""
     name = "test"
     for _ in range(MAX_STEPS):
         found = _CALLS.fullmatch(scripts[name].strip())

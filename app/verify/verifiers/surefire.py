@@ -28,7 +28,7 @@ from app.verify.verifier import located
 
 REPORTS = ("places", "sources", "*.xml")
 MAX_ALL_BYTES = 2 * MAX_REPORT_BYTES
-"""Of all reports of one run together; what lies beyond is not read, and said so."""
+"""Size limit of all reports of one run; more is not read, and the result says so."""
 
 # $1 report folder, $2 the path that reports lie below, then the command.
 SCRIPT = """
@@ -125,7 +125,7 @@ _OF_CLASS = re.compile(r"(.+)\.(?:|initializationError|classMethod|executionErro
 
 
 def _with_classes(tests: Sequence[TestResult]) -> list[TestResult]:
-    """Classes of which no test was run, told as what could not run."""
+    """Classes without an executed test, as entries that could not run."""
     of_class = [_OF_CLASS.fullmatch(test.id) if test.outcome.bad else None for test in tests]
     ran = {
         test.id.rpartition(".")[0]
@@ -173,7 +173,7 @@ class _Sources:
 def result(
     verifier: str, line: str, completed: Completed, reports: Mapping[str, bytes], folder: str
 ) -> VerifierResult:
-    """What exit code and reports say together; where they disagree, the worse holds."""
+    """Combine exit code and reports; if they disagree, the worse one wins."""
     found = read_reports(reports, folder)
     said = result_of(verifier, line, completed).model_copy(
         update={

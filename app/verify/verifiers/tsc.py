@@ -1,4 +1,4 @@
-"""TypeScript's own check of types: https://www.typescriptlang.org/docs/handbook/compiler-options.html"""
+"""TypeScript's type checker: https://www.typescriptlang.org/docs/handbook/compiler-options.html"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""unittest, where a project has its tests in it and speaks of pytest nowhere.
+"""unittest, where a project's tests use it and the project does not mention pytest.
 
 It is unittest itself that runs, with its own rules of discovery: pytest would run most of such
 tests alike, but not `load_tests`, and not sub-tests. What Honk adds writes a report.
@@ -37,7 +37,7 @@ _NO_TESTS = 5
 
 @dataclass(frozen=True)
 class Unittest:
-    """All that unittest finds in one folder."""
+    """All tests that unittest discovers in one folder."""
 
     folder: str = ""
     line: str = "python -m unittest"
@@ -82,7 +82,7 @@ class Unittest:
                 "tests": report.tests,
                 "tests_dropped": report.dropped,
                 "ran": executed(report.tests),
-                # A module that cannot be imported says nothing of the tests in it.
+                # A module that cannot be imported says nothing about its tests.
                 "complete": not any(test.could_not_run for test in report.tests),
             }
         )

@@ -13,7 +13,7 @@ from app.verify.verifiers.javascript import ScriptRunner
 
 @dataclass(frozen=True)
 class Vitest(ScriptRunner):
-    """A package tested with Vitest. Where each test stands in its file is asked for too."""
+    """A package tested with Vitest. Also requests each test's location."""
 
     line: str = "vitest run"
     name: ClassVar[str] = "vitest"
@@ -22,7 +22,7 @@ class Vitest(ScriptRunner):
 
     def added(self, context: VerifierContext) -> Sequence[str]:
         words = ["--includeTaskLocation", "--watch=false"]
-        # Reporters on the command line take the place of the configured ones.
+        # Reporters on the command line replace the configured ones.
         if "--reporter" not in self.text:
             words.append("--reporter=default")
         words.append(f"--reporter={context.tools}/reporters/vitest.mjs")
