@@ -32,21 +32,21 @@ def bundle_pytest(folder: Path) -> Path:
 
     Its name is derived from its contents. Safe to call from several processes at once.
     """
-    lent = folder / f"pytest-{distribution('pytest').version}-{_digest()}"
-    if lent.is_dir():
-        return lent
+    bundle = folder / f"pytest-{distribution('pytest').version}-{_digest()}"
+    if bundle.is_dir():
+        return bundle
     folder.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix="pytest-", dir=folder))
     try:
         _fill(making)
-        making.rename(lent)
+        making.rename(bundle)
     except OSError:
         # Another process created the same folder first.
-        if not lent.is_dir():
+        if not bundle.is_dir():
             raise
     finally:
         removed([making])
-    return lent
+    return bundle
 
 
 def _digest() -> str:
@@ -54,27 +54,27 @@ def _digest() -> str:
     return sha256(b"\0".join(texts)).hexdigest()[:12]
 
 
-def _fill(lent: Path) -> None:
+def _fill(bundle: Path) -> None:
     for package in _needed("pytest", set()):
         for file in package.files or ():
             if ".." in file.parts or "__pycache__" in file.parts or file.is_absolute():
                 continue
-            target = lent / "lib" / file
+            target = bundle / "lib" / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(str(file.locate()), target)
     for name in ("pytest", "py.test"):
-        script = lent / "bin" / name
+        script = bundle / "bin" / name
         script.parent.mkdir(exist_ok=True)
         script.write_text(_RUN)
-    shutil.copytree(_REPORTERS, lent / "reporters")
+    shutil.copytree(_REPORTERS, bundle / "reporters")
     # Sandboxes write no bytecode, and recompiling pytest doubles the time of a small run.
     compile_dir(
-        str(lent / "lib"),
+        str(bundle / "lib"),
         quiet=2,
         rx=_RARELY_USED,
         invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
     )
-    for path in [lent, *lent.rglob("*")]:
+    for path in [bundle, *bundle.rglob("*")]:
         # The sandbox runs as another user, which may only read.
         open_for_sandboxes(path, executable=path.parent.name == "bin")
 

@@ -43,7 +43,7 @@ def for_agent(results: Results, before: Results | None, *, budget_chars: int = 8
     if not failures:
         return "\n".join([_summary(verdict, results, before), *notes])
     head = "\n".join([_headline(verdict, failures), *notes])
-    return f"{head}\n\n{_told(failures, budget_chars - len(head))}"
+    return f"{head}\n\n{_format_failures(failures, budget_chars - len(head))}"
 
 
 def _summary(verdict: Verdict, results: Results, before: Results | None) -> str:
@@ -112,17 +112,17 @@ def _notes(verdict: Verdict, results: Results) -> Iterator[str]:
             yield f"{result.verifier}: {visible(result.note)}."
 
 
-def _told(failures: Sequence[_Failure], room: int) -> str:
+def _format_failures(failures: Sequence[_Failure], budget: int) -> str:
     """As many failures as fit, then names, then a count of the rest."""
     parts: list[str] = []
     for number, failure in enumerate(failures):
-        share = max(_LEAST, room // min(len(failures) - number, 5))
+        share = max(_LEAST, budget // min(len(failures) - number, 5))
         text = _describe(failure, share)
-        if len(text) > room and parts:
-            parts.append(_left_out(failures[number:], room))
+        if len(text) > budget and parts:
+            parts.append(_left_out(failures[number:], budget))
             break
         parts.append(text)
-        room -= len(text) + 2
+        budget -= len(text) + 2
     return "\n\n".join(parts)
 
 
@@ -139,12 +139,12 @@ def _describe(failure: _Failure, limit: int) -> str:
     return f"{head}\n{_barred(text, max(0, limit - len(head)))}".rstrip()
 
 
-def _left_out(failures: Sequence[_Failure], room: int) -> str:
+def _left_out(failures: Sequence[_Failure], budget: int) -> str:
     lines = [f"{len(failures):,} more failures, cut to their names:"]
     for number, failure in enumerate(failures):
         line = f"FAILED {_name(failure.test.id, 120)}{failure.was}"
-        room -= len(line) + 1
-        if room < 0:
+        budget -= len(line) + 1
+        if budget < 0:
             lines.append(f"… and {len(failures) - number:,} more.")
             break
         lines.append(line)

@@ -182,12 +182,12 @@ def _with_place(result: VerifierResult, text: str, folder: str) -> VerifierResul
     if found is None:
         return result
     *others, entry = result.tests
-    place = {
+    location = {
         "details": fit_middle(text[found.start() :], MAX_DETAILS),
         "file": repository_path(found[1], folder),
         "line": int(found[2]),
     }
-    return result.model_copy(update={"tests": (*others, entry.model_copy(update=place))})
+    return result.model_copy(update={"tests": (*others, entry.model_copy(update=location))})
 
 
 _PROGRAM = re.compile(r" {3,}Running (?:unittests )?(\S+) \(.*?([^/\\]+?)-[0-9a-f]{16}(?:\.exe)?\)")
@@ -316,11 +316,11 @@ class _CargoOutput:
 
     def _end(self, passed: int, failed: int, ignored: int) -> None:
         self._tell()
-        told = self._current.outcomes - self._current.earlier
+        counts = self._current.outcomes - self._current.earlier
         counted = (
-            told[TestOutcome.PASSED],
-            told[TestOutcome.FAILED],
-            told[TestOutcome.SKIPPED],
+            counts[TestOutcome.PASSED],
+            counts[TestOutcome.FAILED],
+            counts[TestOutcome.SKIPPED],
         )
         self._current.ended = counted == (passed, failed, ignored)
         self._listing, self._one = False, None

@@ -74,11 +74,11 @@ class Clippy(LintCheck):
             yield from (each for each in super().detect(tree) if each.folder in packages)
 
     def findings(self, report: bytes) -> Iterator[LintFinding]:
-        told = set()  # a file in several targets is reported for each
+        known = set()  # a file in several targets is reported for each
         for line in json_bytes(report).splitlines():
             found = _read(line)
-            if found is not None and found not in told:
-                told.add(found)
+            if found is not None and found not in known:
+                known.add(found)
                 yield found
 
 

@@ -174,7 +174,7 @@ class _GoOutput:
         self.broken = False
         self._folders = folders
         self._folder = folder
-        self._told: dict[tuple[str, str], _TestOutput] = {}
+        self._entries: dict[tuple[str, str], _TestOutput] = {}
         self._builds: dict[str, _TestOutput] = {}
         self._details_left = MAX_ALL_DETAILS
 
@@ -192,73 +192,75 @@ class _GoOutput:
         package, test = event.get("Package"), event.get("Test", "")
         if not isinstance(package, str) or not isinstance(test, str):
             return
-        told = self._told.setdefault((package, test), _TestOutput())
+        entry = self._entries.setdefault((package, test), _TestOutput())
         if action == "output":
-            told.add(output)
+            entry.add(output)
         elif action in _ENDS:
-            told.outcome = _ENDS[action]
-            told.seconds = _seconds(event.get("Elapsed"))
-            told.failed_build = str(event.get("FailedBuild", ""))
+            entry.outcome = _ENDS[action]
+            entry.seconds = _seconds(event.get("Elapsed"))
+            entry.failed_build = str(event.get("FailedBuild", ""))
 
     def _read_plain(self, line: bytes) -> None:
         """Before Go 1.24, build failures are reported in plain text."""
         text = line.decode("utf-8", errors="replace")
         if (found := _UNBUILT.fullmatch(text)) is not None:
-            told = self._told.setdefault((found[1], ""), _TestOutput())
-            told.outcome = TestOutcome.FAILED
-            told.add(f"{text}\n")
+            entry = self._entries.setdefault((found[1], ""), _TestOutput())
+            entry.outcome = TestOutcome.FAILED
+            entry.add(f"{text}\n")
 
     def tests(self) -> list[TestResult]:
         """Every test, and every package that failed for another reason than a test."""
         failing: set[str] = set()
         executing = {
             package
-            for (package, name), told in self._told.items()
-            if name and told.outcome in (TestOutcome.PASSED, TestOutcome.FAILED)
+            for (package, name), entry in self._entries.items()
+            if name and entry.outcome in (TestOutcome.PASSED, TestOutcome.FAILED)
         }
         found: list[TestResult] = []
-        for (package, name), told in self._told.items():
+        for (package, name), entry in self._entries.items():
             if not name:
                 continue
-            if told.outcome is None or told.outcome.bad:
+            if entry.outcome is None or entry.outcome.bad:
                 failing.add(package)
                 # After a panic, the package's remaining tests do not run.
-                self.broken |= told.outcome is None or _PANIC.search(told.text) is not None
-            found.append(self._test(package, name, told))
-        for (package, name), told in self._told.items():
-            if not name and (told.outcome is None or told.outcome.bad) and package not in failing:
+                self.broken |= entry.outcome is None or _PANIC.search(entry.text) is not None
+            found.append(self._test(package, name, entry))
+        for (package, name), entry in self._entries.items():
+            if not name and (entry.outcome is None or entry.outcome.bad) and package not in failing:
                 self.broken = True
-                whole = self._package(package, told)
+                whole = self._package(package, entry)
                 unable = package not in executing
                 found.append(whole.model_copy(update={"could_not_run": unable}))
         return found
 
     def printed(self) -> bytes:
         """The output of failures, as go shows it without `-json`."""
-        builds = [told.text for told in self._builds.values()]
-        tests = [told.text for told in self._told.values() if told.outcome is TestOutcome.FAILED]
-        packages = [told.text for (_, name), told in self._told.items() if not name]
+        builds = [entry.text for entry in self._builds.values()]
+        tests = [
+            entry.text for entry in self._entries.values() if entry.outcome is TestOutcome.FAILED
+        ]
+        packages = [entry.text for (_, name), entry in self._entries.items() if not name]
         return "\n".join(filter(None, [*builds, *tests, *packages])).encode()
 
-    def _test(self, package: str, name: str, told: _TestOutput) -> TestResult:
+    def _test(self, package: str, name: str, entry: _TestOutput) -> TestResult:
         test_id = stable_id(f"{package} {name}")
-        if told.outcome is TestOutcome.PASSED:
-            return TestResult(id=test_id, outcome=told.outcome, seconds=told.seconds)
-        text = told.text
+        if entry.outcome is TestOutcome.PASSED:
+            return TestResult(id=test_id, outcome=entry.outcome, seconds=entry.seconds)
+        text = entry.text
         message, place = self._where(package, text)
-        if told.outcome is None:
+        if entry.outcome is None:
             message = message or "it did not end"
-        outcome = told.outcome or TestOutcome.ERROR
-        return self._result(test_id, outcome, message, text, place, told)
+        outcome = entry.outcome or TestOutcome.ERROR
+        return self._result(test_id, outcome, message, text, place, entry)
 
-    def _package(self, package: str, told: _TestOutput) -> TestResult:
-        build = self._builds.get(told.failed_build)
-        text = build.text if build is not None else told.text
+    def _package(self, package: str, entry: _TestOutput) -> TestResult:
+        build = self._builds.get(entry.failed_build)
+        text = build.text if build is not None else entry.text
         message, place = self._where(package, text, built=build is not None)
         if build is not None:
             message = f"it does not build: {message}" if message else "it does not build"
         message = message or "it did not end"
-        return self._result(stable_id(package), TestOutcome.ERROR, message, text, place, told)
+        return self._result(stable_id(package), TestOutcome.ERROR, message, text, place, entry)
 
     def _result(
         self,
@@ -267,7 +269,7 @@ class _GoOutput:
         message: str,
         text: str,
         place: tuple[str | None, int | None],
-        told: _TestOutput,
+        entry: _TestOutput,
     ) -> TestResult:
         details = fit_middle(text, max(0, min(MAX_DETAILS, self._details_left)))
         self._details_left -= len(details)
@@ -279,7 +281,7 @@ class _GoOutput:
             details=details,
             file=file,
             line=line,
-            seconds=told.seconds,
+            seconds=entry.seconds,
         )
 
     def _where(
