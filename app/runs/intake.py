@@ -177,13 +177,21 @@ def validation_error(services: Services, trigger: Trigger) -> tuple[str, str] | 
     return None
 
 
-async def subject_state(services: Services, trigger: Trigger) -> SubjectState:
-    """The state of the subject's last run, except the one this trigger started."""
-    row = await last_run(services, trigger)
+async def subject_state(
+    services: Services, trigger: Trigger, *, skip_answered: bool = False
+) -> SubjectState:
+    """The state of the subject's last run, except the one this trigger started.
+
+    `skip_answered`: when that run was an answered `/honk ask`, the run before it counts.
+    """
+    rows = await requested_runs(services, trigger)
+    row = next(iter(rows), None)
     if row is None:
         found = await _linked_pull(services, trigger)
         return SubjectState(open_pull=found.number, open_pull_is_ours=found.ours)
     row = await _wait_for_end(services, row)
+    if skip_answered and is_answered(row):
+        row = next((each for each in rows[1:] if not is_answered(each)), row)
     found = await _open_pull(services, trigger, row)
     return SubjectState(
         run=row.id,
@@ -197,6 +205,11 @@ async def subject_state(services: Services, trigger: Trigger) -> SubjectState:
         open_pull=found.number,
         open_pull_is_ours=found.ours,
     )
+
+
+def is_answered(row: RunRow) -> bool:
+    """Whether this is a `/honk ask` that has its answer, so there is nothing to resume or undo."""
+    return row.input.mode == "ask" and row.outcome is Outcome.ANSWERED
 
 
 async def _wait_for_end(services: Services, row: RunRow) -> RunRow:
@@ -220,15 +233,17 @@ async def last_run(services: Services, trigger: Trigger) -> RunRow | None:
 
 
 async def requested_runs(services: Services, trigger: Trigger) -> list[RunRow]:
-    """The subject's requested runs, newest first, except this trigger's own.
+    """The subject's requested runs except this trigger's own: a live one, then the latest request.
 
-    Includes live runs that started under an earlier name of the repository.
+    Resuming a run is a request, too, so an older run can come before a newer one. Includes live
+    runs that started under an earlier name of the repository.
     """
     own = run_id(trigger.id)
     subject = subject_key(trigger.repository, trigger.number)
     rows = await services.runs.of_subject(subject)
     rows = rows or await services.runs.alive_by_id(trigger.repository_id, trigger.number)
-    return [row for row in rows if row.id != own and not row.input.quiet]
+    requested = [row for row in rows if row.id != own and not row.input.quiet]
+    return sorted(requested, key=lambda row: (row.finished_at is None, row.asked_at), reverse=True)
 
 
 async def refuse(services: Services, trigger: Trigger, problem: str, next_step: str) -> NoResult:

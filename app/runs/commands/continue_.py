@@ -16,7 +16,9 @@ RESUMABLE = frozenset(Outcome) - {Outcome.DONE, Outcome.ANSWERED}
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Start the last run's next attempt, unless the run is live or done."""
     state = await durable.step(
-        "look", SubjectState, lambda: intake.subject_state(services, trigger)
+        "look",
+        SubjectState,
+        lambda: intake.subject_state(services, trigger, skip_answered=True),
     )
     if state.live:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))

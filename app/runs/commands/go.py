@@ -14,7 +14,9 @@ from app.runs.services import Services
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Resume the run that made the plan, this time publishing its changes."""
     state = await durable.step(
-        "look", SubjectState, lambda: intake.subject_state(services, trigger)
+        "look",
+        SubjectState,
+        lambda: intake.subject_state(services, trigger, skip_answered=True),
     )
     if state.live:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))

@@ -104,8 +104,9 @@ async def _update_pull(client: RepositoryClient, pull: PullRequest, row: RunRow)
 async def _published(services: Services, trigger: Trigger) -> RunRow | None:
     """The newest run with published commits: on the pull request, or for the issue."""
     here = await services.runs.of_pull(str(trigger.repository), trigger.number)
-    own = await intake.last_run(services, trigger)
-    rows = here if trigger.is_pull_request else ([own] if own else [])
+    requested = await intake.requested_runs(services, trigger)
+    own = [row for row in requested if not intake.is_answered(row)][:1]
+    rows = here if trigger.is_pull_request else own
     return next((row for row in rows if row.published_sha), None)
 
 
