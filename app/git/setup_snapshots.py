@@ -48,7 +48,7 @@ _ARCHIVE = "/run/honk/made.tar"
 _LIMITS = ResourceLimits(seconds=900, file_bytes=_MAX_ARCHIVE)
 
 # Use a fresh git directory: setup could have changed the checkout's own.
-_LIST = f"""
+_LIST_SCRIPT = f"""
 set -eu
 aside=$(mktemp -d)
 export GIT_DIR="$aside/git" GIT_WORK_TREE="$PWD"
@@ -58,8 +58,10 @@ git ls-files -z --others --directory
 if [ -d {CACHES} ]; then printf '%s\\0' {CACHES}; fi
 rm -rf "$aside"
 """
-_KEEP = "exec tar --create --null --verbatim-files-from --files-from=- --ignore-failed-read"
-_APPLY = 'exec tar --extract --file "$1" --skip-old-files --no-same-owner'
+_ARCHIVE_SCRIPT = (
+    "exec tar --create --null --verbatim-files-from --files-from=- --ignore-failed-read"
+)
+_UNPACK_SCRIPT = 'exec tar --extract --file "$1" --skip-old-files --no-same-owner'
 
 
 class SnapshotInfo(Value):
@@ -113,7 +115,7 @@ class SetupSnapshots:
             return None
         if not snapshot.archive.is_file():
             return None
-        return _known(snapshot, about)
+        return _with_info(snapshot, about)
 
     async def keep(
         self, key: str, workspace: Workspace, about: SnapshotInfo = NOTHING_KNOWN
@@ -134,7 +136,7 @@ class SetupSnapshots:
                 return None
             open_for_sandboxes(making / "made.tar")
             (making / "about.json").write_text(about.model_dump_json())
-            return await asyncio.to_thread(self._put, key, making, about)
+            return await asyncio.to_thread(self._store, key, making, about)
         except OSError as error:
             log.warning(log_events.SETUP_SNAPSHOT_NOT_KEPT, why=str(error))
             return None
@@ -145,7 +147,7 @@ class SetupSnapshots:
         """Unpack it into a checkout; existing files win. False when it is gone or broken."""
         mount = Mount(snapshot.archive, _ARCHIVE)
         try:
-            done = await self._run(workspace, _APPLY, mount, writable=True)
+            done = await self._run(workspace, _UNPACK_SCRIPT, mount, writable=True)
         except (OSError, UserError) as error:
             log.warning(log_events.SETUP_SNAPSHOT_NOT_APPLIED, why=str(error))
             return False
@@ -173,7 +175,7 @@ class SetupSnapshots:
         """
         made = await self.untracked(workspace) - before
         with workspace.made.open("ab") as file:
-            file.writelines(map(_ignored, sorted(made)))
+            file.writelines(map(_exclude_line, sorted(made)))
 
     async def untracked(self, workspace: Workspace) -> frozenset[bytes]:
         """Paths in the work tree that are not in the checked-out tree."""
@@ -183,14 +185,14 @@ class SetupSnapshots:
     async def _made(self, workspace: Workspace) -> bytes | None:
         """The untracked paths, each followed by a NUL; None when the list is too long."""
         mount = Mount(workspace.index, _INDEX)
-        done = await self._run(workspace, _LIST, mount)
+        done = await self._run(workspace, _LIST_SCRIPT, mount)
         return done.output if done.ok and not done.dropped_bytes else None
 
     async def _pack(self, workspace: Workspace, made: bytes, target: Path) -> bool:
         spec = self._spec(workspace)
-        argv = ["/bin/sh", "-c", _KEEP]
+        argv = ["/bin/sh", "-c", _ARCHIVE_SCRIPT]
         done = await self._workspaces.sandbox.run(spec, argv, stdin=made, stdout_to=target)
-        return _told(done).ok
+        return _log_failure(done).ok
 
     async def _run(
         self, workspace: Workspace, script: str, mount: Mount, *, writable: bool = False
@@ -198,7 +200,7 @@ class SetupSnapshots:
         sandbox = self._workspaces.sandbox
         argv = ["/bin/sh", "-c", script, "snapshot", sandbox.seen(mount)]
         spec = self._spec(workspace, mount, writable=writable)
-        return _told(await sandbox.run(spec, argv))
+        return _log_failure(await sandbox.run(spec, argv))
 
     def _spec(self, workspace: Workspace, *mounts: Mount, writable: bool = False) -> SandboxSpec:
         return SandboxSpec(
@@ -209,8 +211,8 @@ class SetupSnapshots:
             limits=_LIMITS,
         )
 
-    def _put(self, key: str, making: Path, about: SnapshotInfo) -> SetupSnapshot:
-        snapshot = _known(SetupSnapshot(key, self._root / key), about)
+    def _store(self, key: str, making: Path, about: SnapshotInfo) -> SetupSnapshot:
+        snapshot = _with_info(SetupSnapshot(key, self._root / key), about)
         remove_tree(snapshot.folder)
         making.rename(snapshot.folder)
         self._make_room(snapshot)
@@ -235,11 +237,11 @@ class SetupSnapshots:
             yield used, size, folder
 
 
-def _known(snapshot: SetupSnapshot, about: SnapshotInfo) -> SetupSnapshot:
+def _with_info(snapshot: SetupSnapshot, about: SnapshotInfo) -> SetupSnapshot:
     return replace(snapshot, tried=about.tried, commit=about.commit, tree=about.tree)
 
 
-def _told(done: Completed) -> Completed:
+def _log_failure(done: Completed) -> Completed:
     if not done.ok:
         log.warning(
             log_events.SETUP_SNAPSHOT_COMMAND_FAILED,
@@ -249,7 +251,7 @@ def _told(done: Completed) -> Completed:
     return done
 
 
-def _ignored(path: bytes) -> bytes:
+def _exclude_line(path: bytes) -> bytes:
     """One line of an exclude file that matches only this path (gitignore(5))."""
     if b"\n" in path or path == CACHES.encode():
         return b""

@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 from app.domain.values import RepoName
 
-_LIKE_A_COPY = re.compile(r"[\w.-]+@([\w.-]+):(.+)")
+_SCP_LIKE = re.compile(r"[\w.-]+@([\w.-]+):(.+)")
 """`git@github.com:owner/name.git`, git's scp-like form of an ssh URL."""
 
 
@@ -18,7 +18,7 @@ def repository_at(url: str, server_url: str, beside: RepoName) -> RepoName | Non
     """
     if url.startswith(("./", "../")):
         url = urljoin(f"{server_url}/{beside}/", url)
-    elif (short := _LIKE_A_COPY.fullmatch(url)) is not None:
+    elif (short := _SCP_LIKE.fullmatch(url)) is not None:
         url = f"ssh://{short[1]}/{short[2]}"
     try:
         there = urlsplit(url)

@@ -98,7 +98,7 @@ class ApiResponse:
             return ""
         details = body.get("errors")
         words = [body.get("message"), *(details if isinstance(details, list) else [])]
-        text = "; ".join(filter(None, map(_in_words, words)))
+        text = "; ".join(filter(None, map(_error_text, words)))
         return " ".join(text.split())[:_MESSAGE_LENGTH]
 
 
@@ -162,16 +162,16 @@ def cut(text: str, limit: int) -> str:
     if size <= limit:
         return text
     # Reserve space for the note with the largest possible number.
-    room = limit - len(_missing(size).encode())
+    room = limit - len(_truncation_note(size).encode())
     kept = text.encode()[: max(0, room)].decode("utf-8", errors="ignore")
-    return kept + _missing(size - len(kept.encode()))
+    return kept + _truncation_note(size - len(kept.encode()))
 
 
-def _missing(size: int) -> str:
+def _truncation_note(size: int) -> str:
     return f"\n\n… {size:,} more bytes are not shown."
 
 
-def _in_words(error: object) -> str:
+def _error_text(error: object) -> str:
     """One of GitHub's `errors`: a string, or an object with resource, field, code, message."""
     if isinstance(error, str):
         return error

@@ -27,7 +27,7 @@ _PULLS = "/repos/{owner}/{repo}/pulls"
 _PULL = "/repos/{owner}/{repo}/pulls/{pull_number}"
 
 
-_LOOKS = 4
+_MAX_POLLS = 4
 _NEEDS_TO_CHANGE = "Pull requests (write), Contents (write)"
 
 
@@ -121,14 +121,14 @@ async def ensure_pull_request(
     GitHubRefusedError, for example if there are no commits between the branches, and ValueError for
     a text that is too long.
     """
-    _check(title, body)
-    somebody_else = False
+    _check_lengths(title, body)
+    opened_elsewhere = False
 
     async def look() -> PullRequest | None:
         return await _open_from(client, head, draft)
 
     async def create() -> PullRequest:
-        nonlocal somebody_else
+        nonlocal opened_elsewhere
         wanted = {"head": head, "base": base, "title": title, "body": body, "draft": draft}
         answer = await _open(client, wanted)
         if answer.status == 422 and draft and _refuses_drafts(answer):
@@ -137,7 +137,7 @@ async def ensure_pull_request(
         if answer.status == 422:
             existing = await look()
             if existing is not None:
-                somebody_else = True
+                opened_elsewhere = True
                 return existing
             raise refused(
                 f"GitHub does not open a pull request from `{head}` into `{base}`.", answer
@@ -146,7 +146,7 @@ async def ensure_pull_request(
 
     # GitHub refuses a second open one from the same branch, so skip the first look.
     pull, created = await client.ensure(look, create, fresh=True)
-    return pull.model_copy(update={"created": created and not somebody_else})
+    return pull.model_copy(update={"created": created and not opened_elsewhere})
 
 
 async def pull_request(
@@ -175,7 +175,7 @@ async def mergeability(client: RepositoryClient, number: int) -> PullRequest:
     It can still be None: GitHub computes it in the background.
     """
     found = await pull_request(client, number)
-    for failures in range(1, _LOOKS):
+    for failures in range(1, _MAX_POLLS):
         if found.mergeable is not None or found.state != "open":
             break
         await client.github.pause(failures)
@@ -194,7 +194,7 @@ async def update_branch(
     An App cannot update a fork's branch: raises GitHubRefusedError.
     https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch
     """
-    for failures in range(1, _LOOKS):
+    for failures in range(1, _MAX_POLLS):
         try:
             answer = await client.send(
                 ApiRequest(
@@ -260,10 +260,10 @@ async def linked_to_issue(client: RepositoryClient, number: int) -> tuple[Linked
     if found is None and answer.get("errors"):
         raise graphql_refusal(client.repo, answer, "Issues (read), Pull requests (read)")
     nodes = (found or {}).get("nodes") or ()
-    return tuple(_linked(node) for node in nodes if _is_whole(node))
+    return tuple(_linked(node) for node in nodes if _is_visible(node))
 
 
-def _is_whole(node: dict[str, Any] | None) -> bool:
+def _is_visible(node: dict[str, Any] | None) -> bool:
     """Whether GitHub returned all required fields of a pull request."""
     needed = ("number", "url", "repository", "headRefName", "headRefOid", "isDraft")
     return node is not None and all(node.get(name) is not None for name in needed)
@@ -293,11 +293,11 @@ async def disable_auto_merge(client: RepositoryClient, node_id: str) -> None:
     """
     given = {"pullRequestId": node_id}
     answer = await client.mutate("disablePullRequestAutoMerge", "clientMutationId", given)
-    if answer.get("errors") and await _merges_by_itself(client, node_id) is not False:
+    if answer.get("errors") and await _auto_merge_enabled(client, node_id) is not False:
         raise graphql_refusal(client.repo, answer, _NEEDS_TO_CHANGE)
 
 
-async def _merges_by_itself(client: RepositoryClient, node_id: str) -> bool | None:
+async def _auto_merge_enabled(client: RepositoryClient, node_id: str) -> bool | None:
     query = (
         "query($id: ID!) { node(id: $id) { ... on PullRequest"
         " { autoMergeRequest { mergeMethod } } } }"
@@ -320,7 +320,7 @@ async def update_pull_request(
 
     https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request
     """
-    _check(title or "", body or "")
+    _check_lengths(title or "", body or "")
     changes = {"title": title, "body": body, "base": base, "state": state}
     answer = await client.send(
         ApiRequest(
@@ -444,7 +444,7 @@ def _refuses_drafts(answer: ApiResponse) -> bool:
     return "draft" in answer.reason.lower()
 
 
-def _check(title: str, body: str) -> None:
+def _check_lengths(title: str, body: str) -> None:
     if len(title) > MAX_TITLE:
         raise ValueError(f"the title has {len(title)} characters; GitHub takes {MAX_TITLE}")
     if len(body) > MAX_BODY:

@@ -78,12 +78,12 @@ def _needed(request: ApiRequest, answer: ApiResponse) -> str:
     first = header.partition(";")[0]
     pairs = [part.partition("=") for part in first.split(",") if "=" in part]
     if pairs:
-        return ", ".join(_permission_in_words(name, level) for name, _, level in pairs)
+        return ", ".join(_permission_name(name, level) for name, _, level in pairs)
     level = "read" if request.method == "GET" else "write"
     for part, name in _PERMISSION_BY_PATH.items():
         if f"/{part}" in request.template:
-            return _permission_in_words(name, level)
-    return _permission_in_words("contents", level)
+            return _permission_name(name, level)
+    return _permission_name("contents", level)
 
 
 _PERMISSION_BY_PATH = {
@@ -98,7 +98,7 @@ _PERMISSION_BY_PATH = {
 }
 
 
-def _permission_in_words(name: str, level: str) -> str:
+def _permission_name(name: str, level: str) -> str:
     return f"{name.strip().replace('_', ' ').capitalize()} ({level.strip()})"
 
 
@@ -168,7 +168,7 @@ def is_gone(answer: Mapping[str, Any]) -> bool:
 
 def no_token(scope: TokenScope, answer: ApiResponse) -> GitHubRefusedError:
     reason, status = answer.reason, answer.status
-    wanted = ", ".join(_permission_in_words(*pair) for pair in scope.permissions)
+    wanted = ", ".join(_permission_name(*pair) for pair in scope.permissions)
     if status == 404:
         return NotInstalledError(
             f"Honk is not installed for {scope.repo} any more.", status=status, reason=reason

@@ -73,7 +73,7 @@ class Groups:
             root = _delegated(mount, own)
             if root is None:
                 return None
-            _make_room(root)
+            _enable_controllers(root)
         except OSError as problem:
             log.warning(log_events.CGROUPS_UNAVAILABLE, why=str(problem))
             return None
@@ -125,7 +125,7 @@ def _is_ours(root: Path, *, whole: bool) -> bool:
 _WORKER = "honk-worker"
 
 
-def _make_room(root: Path) -> None:
+def _enable_controllers(root: Path) -> None:
     worker = root / _WORKER
     worker.mkdir(exist_ok=True)
     if str(os.getpid()) in (root / "cgroup.procs").read_text().split():

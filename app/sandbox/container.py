@@ -200,10 +200,10 @@ class ContainerProcess(PlainProcess):
             await super().kill()
         finally:
             if self.name:
-                await _force(self.name)
+                await _force_remove(self.name)
 
 
-async def _force(name: str) -> None:
+async def _force_remove(name: str) -> None:
     """Remove a container that did not end by itself; usually there is nothing to remove."""
     words = [PODMAN, "rm", "--force", "--ignore", "--time", "0", name]
     await asyncio.to_thread(subprocess.run, words, capture_output=True, timeout=60, check=False)

@@ -10,8 +10,8 @@ from typing import BinaryIO, Protocol
 from app.sandbox.inside import Bounded
 
 _CHUNK = 1 << 16
-_BREATH_BYTES = 1 << 20
-_BREATH_SECONDS = 0.005
+_PAUSE_AFTER_BYTES = 1 << 20
+_PAUSE_SECONDS = 0.005
 
 
 class OutputSink(Protocol):
@@ -52,7 +52,7 @@ class OutputReader:
         self._fd = fd
         self._sink = sink
         self._loop = asyncio.get_running_loop()
-        self._since_breath = 0
+        self._bytes_since_pause = 0
         self._resume: asyncio.TimerHandle | None = None
         os.set_blocking(fd, False)
         self._loop.add_reader(fd, self._read)
@@ -62,13 +62,13 @@ class OutputReader:
         if not data:
             self._loop.remove_reader(self._fd)
             return
-        self._since_breath += len(data)
-        if self._since_breath >= _BREATH_BYTES:
-            self._since_breath = 0
+        self._bytes_since_pause += len(data)
+        if self._bytes_since_pause >= _PAUSE_AFTER_BYTES:
+            self._bytes_since_pause = 0
             self._loop.remove_reader(self._fd)
-            self._resume = self._loop.call_later(_BREATH_SECONDS, self._again)
+            self._resume = self._loop.call_later(_PAUSE_SECONDS, self._resume_reading)
 
-    def _again(self) -> None:
+    def _resume_reading(self) -> None:
         self._resume = None
         self._loop.add_reader(self._fd, self._read)
 
