@@ -83,7 +83,6 @@ class Told(Value):
     mode: Mode = "work"
     plan: tuple[PlanItem, ...] = ()
     usage: Usage | None = None
-    calls: int = 0  # to GitHub's API
     kept_here: str = ""  # why the work exists only on the worker
     planned: str = ""  # the plan being carried out
     nearly: tuple[BudgetWarning, ...] = ()  # the parts of the budget that are nearly used up

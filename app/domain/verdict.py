@@ -536,7 +536,7 @@ def _what_could_not_run(result: VerifierResult) -> list[TestResult]:
     if units or result.ran or result.nothing_to_run:
         return units
     return [test for test in _tests_of(result) if test.outcome.bad] or [
-        whole_run(result.command, "it told of no test")
+        whole_run(result.command, "it reported no tests")
     ]
 
 
@@ -563,26 +563,49 @@ def _title(
         return "No tests ran"
     if before is None:
         bad, passed = len(classes["failing_unknown"]), _count_passed(after)
-        return f"{bad:,} failing, {passed:,} passed; the base could not be verified"
-    parts = [
-        f"{len(classes['fixed']):,} fixed",
-        _number(len(classes["new_failures"]), "new failure"),
-    ]
-    more: tuple[tuple[_Class, str], ...] = (
-        ("failing_unknown", "failing, unknown before"),
+        return f"{bad:,} failing, {passed:,} passed; the base commit could not be verified"
+    worse: tuple[tuple[_Class, str], ...] = (
+        ("failing_unknown", "failing with no base result"),
         ("still_failing", "failing before and after"),
         ("flaky", "flaky"),
         ("not_run", "not run"),
         ("removed", "removed"),
         ("newly_skipped", "newly skipped"),
     )
-    parts += [f"{len(classes[name]):,} {words}" for name, words in more if classes[name]]
+    parts = [f"{len(classes[name]):,} {words}" for name, words in worse if classes[name]]
     unable = [test for result in after.verifiers for test in _what_could_not_run(result)]
+    new_failures = _number(len(classes["new_failures"]), "new failure")
     if not _ran(after):
-        parts.insert(0, "No tests could run" if unable else "No tests ran")
-    elif unable:
-        parts.append(f"{len(unable):,} could not run")
-    return ", ".join(parts)
+        none = "No tests could run" if unable else "No tests ran"
+        return ", ".join([none, *([new_failures] if classes["new_failures"] else []), *parts])
+    incomplete = any(result.tests_dropped for result in after.verifiers)
+    if not (classes["new_failures"] or parts or unable or incomplete):
+        return _title_of_success(after, classes)
+    fixed = [f"{len(classes['fixed']):,} fixed"] if classes["fixed"] else []
+    could_not_run = [f"{len(unable):,} could not run"] if unable else []
+    failures = new_failures if classes["new_failures"] else "No new failures"
+    return ", ".join([failures, *fixed, *parts, *could_not_run])
+
+
+def _title_of_success(after: Results, classes: Mapping[_Class, list[TestChange]]) -> str:
+    """Such as "All 13 tests pass (2 added)"; no number where only an exit code is known."""
+    counts = _count(_by_key(after))
+    everything = not (counts.skipped or after.left_out or after.beyond)
+    if any(result.from_exit_code_only for result in after.verifiers):
+        passing = "Tests pass"
+    elif counts.passed == 1:
+        passing = "1 test passes"
+    else:
+        every = "All " if everything and counts.passed > 2 else ""
+        passing = f"{every}{counts.passed:,} tests pass"
+    skipped = f", {counts.skipped:,} skipped" if counts.skipped else ""
+    kinds: tuple[tuple[_Class, str], ...] = (
+        ("fixed", "fixed"),
+        ("added", "added"),
+        ("unskipped", "no longer skipped"),
+    )
+    better = ", ".join(f"{len(classes[name]):,} {word}" for name, word in kinds if classes[name])
+    return f"{passing}{skipped}{f' ({better})' if better else ''}"
 
 
 def _title_of_checks(checks: CheckResults) -> Iterable[str]:
@@ -608,13 +631,13 @@ def _reasons(
     reasons = [*_reasons_of_classes(classes)]
     if before is None:
         reasons.append(
-            "The base commit could not be verified, so what failed before is not known: "
-            "every failing test counts as a failure."
+            "The base commit could not be verified, so earlier failures are unknown: "
+            "every failing test counts against this change."
         )
     elif not all(result.complete for result in before.verifiers):
-        reasons.append("The run on the base commit broke off, so not every test is known there.")
+        reasons.append("The base commit's tests did not finish, so the comparison is incomplete.")
     if not _ran(after):
-        passes = " The repository's policy lets that pass." if conclusion == "neutral" else ""
+        passes = " The repository's policy allows that." if conclusion == "neutral" else ""
         reasons.append(f"No tests ran on this commit.{passes}")
     known = {} if before is None else _by_key(before)
     for result in after.verifiers:
@@ -626,33 +649,33 @@ def _reasons_of_classes(classes: Mapping[_Class, list[TestChange]]) -> Iterable[
     sentences: tuple[tuple[int, str, str], ...] = (
         (
             len(classes["new_failures"]),
-            "test fails that did not before",
-            "tests fail that did not before",
+            "test fails that did not fail before",
+            "tests fail that did not fail before",
         ),
         (
             len(classes["failing_unknown"]),
-            "test fails, and the base does not say whether it did before",
-            "tests fail, and the base does not say whether they did before",
+            "test fails, and its result on the base commit is unknown",
+            "tests fail, and their results on the base commit are unknown",
         ),
         (
             len(_lost(classes)),
-            "test passed before and was not reached now",
-            "tests passed before and were not reached now",
+            "test that passed before did not run",
+            "tests that passed before did not run",
         ),
         (
             len(classes["removed"]),
-            "test of the base commit is no longer there",
-            "tests of the base commit are no longer there",
+            "test from the base commit was removed",
+            "tests from the base commit were removed",
         ),
         (
             len(classes["newly_skipped"]),
-            "test that ran on the base commit is skipped now",
-            "tests that ran on the base commit are skipped now",
+            "test that ran on the base commit is now skipped",
+            "tests that ran on the base commit are now skipped",
         ),
         (
             len(classes["flaky"]),
-            "test passed and failed on the same commit",
-            "tests passed and failed on the same commit",
+            "test is flaky: it passed and failed on the same commit",
+            "tests are flaky: they passed and failed on the same commit",
         ),
     )
     for count, one, many in sentences:
@@ -662,9 +685,9 @@ def _reasons_of_classes(classes: Mapping[_Class, list[TestChange]]) -> Iterable[
 
 def _reasons_of_checks(checks: CheckResults) -> Iterable[str]:
     sentences = (
-        (checks.new_failures, "check failure", "that the base commit does not have"),
-        (checks.failing_unknown, "check failure", "that the base may have had or not"),
-        (_passed_before(checks.not_run), "passed check", "of the base commit not reached now"),
+        (checks.new_failures, "check failure", "not on the base commit"),
+        (checks.failing_unknown, "check failure", "with no result on the base commit"),
+        (_passed_before(checks.not_run), "check", "passed on the base commit but did not run here"),
     )
     for changes, thing, what in sentences:
         if changes:
@@ -677,9 +700,9 @@ _NAMED = 10
 def _reasons_of_scope(after: Results) -> Iterable[str]:
     if after.left_out:
         names = _named(after.left_out)
-        yield f"Left out, before and after, since the change cannot affect them: {names}."
+        yield f"Not run on either commit because the change cannot affect them: {names}."
     if after.beyond:
-        yield f"Not run, before and after, since there are too many: {_named(after.beyond)}."
+        yield f"Not run on either commit because there are too many: {_named(after.beyond)}."
 
 
 def _named(labels: Sequence[str]) -> str:
@@ -705,13 +728,13 @@ def _reasons_of_what_could_not_run(
         elif test.could_not_run:
             yield f"The tests of {test.id} could not run{when}: {_sentence(test.message)}"
         else:
-            yield f"{test.id} ended in an error{when}: {_sentence(test.message)}"
+            yield f"{test.id} failed with an error{when}: {_sentence(test.message)}"
     if len(unable) > _TOLD:
         yield f"{len(unable) - _TOLD:,} more could not run."
 
 
 def _sentence(message: str) -> str:
-    first = message.strip().partition("\n")[0].rstrip(".") or "it does not say why"
+    first = message.strip().partition("\n")[0].rstrip(".") or "no reason given"
     return f"{first}."
 
 
@@ -720,9 +743,9 @@ def _reasons_of_run(result: VerifierResult) -> Iterable[str]:
     if result.problem is not None and result.problem not in unable:
         yield f"{result.verifier}: {result.problem}."
     if result.from_exit_code_only:
-        yield f"`{result.command}` is known by its exit code alone."
+        yield f"`{result.command}` was judged by its exit code alone."
     if result.tests_dropped:
         yield (
-            f"{result.verifier}: {_number(result.tests_dropped, 'test')} more than can be "
-            "compared one by one."
+            f"{result.verifier}: too many tests to compare individually; "
+            f"{result.tests_dropped:,} left out."
         )

@@ -31,43 +31,43 @@ RUN_CHECK = "honk / run"
 
 def stopped() -> tuple[str, str]:
     """Title and summary of the check run of a run that was stopped."""
-    return ("Stopped", "A person stopped the run. The commit holds its work; no test was judged.")
+    return ("Stopped", "Someone stopped the run. The commit has its work; no tests were judged.")
 
 
 def run_in_progress() -> tuple[str, str]:
     """Title and summary of `honk / run` while a run works on the pull request."""
-    return ("Honk is at work", "The status comment in the conversation tells more.")
+    return ("Honk is working", "See the status comment in the conversation for details.")
 
 
 def run_completed(report: Report) -> tuple[str, str]:
-    """Title and summary of `honk / run` when it has ended."""
+    """Title and summary of `honk / run` when the run has ended."""
     return (outcome_headline(report), result_line(report) or outcome_headline(report))
 
 
 def waiting() -> tuple[str, str]:
     """Title and summary of a check run that is queued or in progress."""
-    return ("Waiting for the tests", "The commit is checked out clean and its tests are run.")
+    return ("Waiting for tests", "Running the tests in a clean checkout of this commit.")
 
 
 def title(verdict: Verdict, flags: int) -> str:
-    """The verdict in one line, with what a person should look at."""
-    return f"{verdict.title}, {flags} to look at" if flags else verdict.title
+    """The verdict in one line, with the number of flags to review."""
+    return f"{verdict.title}, {flags} to review" if flags else verdict.title
 
 
 def summary(verdict: Verdict, ran: tuple[str, ...], flags: Sequence[Flag] = ()) -> str:
-    """The check run's page below its title: why, what to look at, the table, what was run."""
+    """The check run's page below its title: reasons, flags, the table, the commands."""
     parts = [*reasons(verdict), flags_section(flags), verdict_table(verdict), *ran]
     return sanitize.fit("\n\n".join(part for part in parts if part), SUMMARY_LIMIT)
 
 
 def flags_section(flags: Sequence[Flag]) -> str:
-    """What a person should look at before they trust the change."""
+    """What a person should review before trusting the change."""
     if not flags:
         return ""
     lines = [f"- {flag_line(flag)}" for flag in flags[:FLAGS_SHOWN]]
     if len(flags) > FLAGS_SHOWN:
         lines.append(f"- and {len(flags) - FLAGS_SHOWN:,} more")
-    return "\n".join(["**Look at these first**", "", *lines])
+    return "\n".join(["**Review these first**", "", *lines])
 
 
 def flag_line(flag: Flag) -> str:
@@ -78,31 +78,30 @@ def flag_line(flag: Flag) -> str:
 
 
 def what_ran(result: VerifierResult) -> str:
-    """One command, how it ended, and the end of its output in a fold."""
-    ended = "did not end in time" if result.timed_out else f"ended with {result.exit_code}"
+    """One command, how it ended, and its last output in a fold."""
+    ended = "timed out" if result.timed_out else f"exited with {result.exit_code}"
     folder = result.verifier.partition(":")[2]
     where = f" in {sanitize.code(folder, limit=200)}" if folder else ""
     lines = [
-        f"{sanitize.code(result.command, limit=300)}{where} {ended} "
-        f"after {duration(result.seconds)}."
+        f"{sanitize.code(result.command, limit=300)}{where} {ended} ({duration(result.seconds)})."
     ]
     if result.from_exit_code_only:
-        lines.append("It writes no report that Honk reads, so only its exit code is known.")
+        lines.append("It writes no test report that Honk can read, so only its exit code counts.")
     for remark in (result.problem, result.note):
         if remark:
             told = sanitize.plain(remark, limit=500)
             lines.append(sentence(told[:1].upper() + told[1:]))
     if result.output_tail.strip():
         tail = sanitize.fence(result.output_tail, limit=20_000)
-        lines.append(f"<details><summary>The end of its output</summary>\n\n{tail}\n\n</details>")
+        lines.append(f"<details><summary>Output (end)</summary>\n\n{tail}\n\n</details>")
     return "\n\n".join(lines)
 
 
 def verdict_rows(verdict: Verdict) -> list[tuple[str, list[str]]]:
-    """What happened to tests and checks, each kind that there is with the names of all of it."""
+    """The kinds of change to tests and checks that occurred, each with all names."""
     rows = [
         ("New failures", verdict.new_failures),
-        ("Failing, unknown before", verdict.failing_unknown),
+        ("Failing, no base result", verdict.failing_unknown),
         ("Fixed", verdict.fixed),
         ("Failing before and after", verdict.still_failing),
         ("Flaky", verdict.flaky),
@@ -122,14 +121,14 @@ def verdict_rows(verdict: Verdict) -> list[tuple[str, list[str]]]:
 
 
 def verdict_table(verdict: Verdict) -> str:
-    """Tests before and after, counted, in a table narrow enough for a phone; the names below it."""
+    """Test counts before and after, in a table narrow enough for a phone; names below it."""
     named = verdict_rows(verdict)
     before = verdict.counts_before
-    lines = ["| tests | |", "|---|---|"]
+    lines = ["| Tests | |", "|---|---|"]
     lines += [f"| {name} | {len(tests):,} |" for name, tests in named]
     if verdict.checks.passed:
         lines.append(f"| Checks: passed | {verdict.checks.passed:,} |")
-    lines.append(f"| Before | {_counts(before) if before else 'not known'} |")
+    lines.append(f"| Before | {_counts(before) if before else 'unknown'} |")
     lines.append(f"| After | {_counts(verdict.counts_after)} |")
     return "\n".join(lines) + "\n\n" + "\n".join(_names(name, tests) for name, tests in named)
 
@@ -137,7 +136,7 @@ def verdict_table(verdict: Verdict) -> str:
 def _check_rows(checks: CheckResults) -> list[tuple[str, tuple[TestChange, ...]]]:
     return [
         ("Checks: new failures", checks.new_failures),
-        ("Checks: failing, unknown before", checks.failing_unknown),
+        ("Checks: failing, no base result", checks.failing_unknown),
         ("Checks: fixed", checks.fixed),
         ("Checks: failing before and after", checks.still_failing),
         ("Checks: not run", checks.not_run),
@@ -161,7 +160,7 @@ def ended_early() -> tuple[str, str]:
     """Title and summary of a check run whose run ended before its tests were judged."""
     return (
         "Not judged",
-        "The run ended before the tests of this commit were judged. The issue tells why.",
+        "The run ended before this commit's tests were judged. See the issue for the reason.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What `/honk doctor` makes of what it saw: findings, each with what to do about it. Pure."""
+"""The findings of `/honk doctor`, each with the next step. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from app.domain import sanitize
 from app.domain.values import Value, short
+from app.messages.formatting import count
 
 Mark = Literal["good", "note", "bad", "unknown"]
 _MARKS: Mapping[Mark, str] = {"good": "✅", "note": "⚠️", "bad": "❌", "unknown": "❔"}
@@ -14,37 +15,37 @@ _NAMES_SHOWN = 6
 _OURS = range(200, 300)
 
 PERMISSIONS: Mapping[str, tuple[str, str]] = {
-    "metadata": ("read", "nothing works at all"),
-    "contents": ("write", "no code can be read and no branch be pushed"),
-    "issues": ("write", "it cannot answer on issues or set its labels"),
-    "pull_requests": ("write", "no pull request can be opened"),
-    "checks": ("write", "what the tests say is not shown at the commit"),
-    "actions": ("read", "`/honk fix` does not see the logs of failing workflows"),
-    "statuses": ("read", "`/honk fix` does not see what CI outside of Actions says"),
-    "deployments": ("write", "previews cannot be shown at the pull request"),
-    "merge_queues": ("write", "a pull request cannot be put into the merge queue"),
+    "metadata": ("read", "nothing works"),
+    "contents": ("write", "Honk cannot read code or push branches"),
+    "issues": ("write", "Honk cannot comment on issues or set labels"),
+    "pull_requests": ("write", "Honk cannot open pull requests"),
+    "checks": ("write", "commits show no test results"),
+    "actions": ("read", "`/honk fix` cannot read the logs of failing workflows"),
+    "statuses": ("read", "`/honk fix` cannot read results of CI outside GitHub Actions"),
+    "deployments": ("write", "pull requests cannot show previews"),
+    "merge_queues": ("write", "Honk cannot add pull requests to the merge queue"),
 }
-"""What manifest.yml asks for, and what does not work where it is missing."""
+"""The permissions in manifest.yml, and what fails without each."""
 
 EVENTS: Mapping[str, str] = {
-    "issues": "the label `honk` is not heard",
-    "issue_comment": "`/honk` in a comment is not heard",
-    "pull_request": "a closed pull request, or a push to it, goes unnoticed",
-    "pull_request_review": "`/honk` in a review is not heard",
-    "pull_request_review_comment": "`/honk` on a line is not heard",
-    "check_run": "the buttons of a check run do nothing",
-    "check_suite": "“Re-run all checks” does nothing, and failing CI goes unnoticed",
-    "workflow_run": "the end of a workflow goes unnoticed",
-    "push": "a push to the base goes unnoticed",
-    "deployment_status": "previews made elsewhere are not found",
-    "release": "releases go unnoticed",
-    "merge_group": "the merge queue goes unnoticed",
+    "issues": "Honk does not see the label `honk`",
+    "issue_comment": "Honk does not see `/honk` in comments",
+    "pull_request": "Honk does not see pull requests being closed or pushed to",
+    "pull_request_review": "Honk does not see `/honk` in reviews",
+    "pull_request_review_comment": "Honk does not see `/honk` in review comments",
+    "check_run": "the buttons on check runs do nothing",
+    "check_suite": "“Re-run all checks” does nothing, and Honk does not see failing CI",
+    "workflow_run": "Honk does not see workflows complete",
+    "push": "Honk does not see pushes to the base branch",
+    "deployment_status": "Honk does not find previews deployed elsewhere",
+    "release": "Honk does not see releases",
+    "merge_group": "Honk does not see the merge queue",
 }
-"""What manifest.yml subscribes to, and what is not heard without it."""
+"""The events in manifest.yml, and what fails without each."""
 
 
 class RepositoryFinding(Value):
-    """One line of the checklist. "note" is worth knowing, "bad" keeps something from working."""
+    """One line of the checklist. "note" is informational, "bad" breaks something."""
 
     mark: Mark
     about: str
@@ -53,13 +54,11 @@ class RepositoryFinding(Value):
 
 
 def report(findings: Sequence[RepositoryFinding]) -> str:
-    """The checklist, short lines first to last, with how many need a person on top."""
+    """The checklist, headed by the number of problems and notes."""
     bad = sum(finding.mark == "bad" for finding in findings)
     notes = sum(finding.mark in ("note", "unknown") for finding in findings)
-    if bad:
-        head = f"**Doctor: {bad} to mend**" + (f", {notes} to know." if notes else ".")
-    else:
-        head = "**Doctor: nothing to mend**" + (f", {notes} to know." if notes else ".")
+    problems = f"{count(bad, 'problem')} to fix" if bad else "Everything works"
+    head = f"**{problems}**" + (f"; {count(notes, 'note')}." if notes else ".")
     return "\n".join([head, "", *(_line(finding) for finding in findings)])
 
 
@@ -69,20 +68,20 @@ def _line(finding: RepositoryFinding) -> str:
 
 
 def not_seen(about: str, why: str) -> RepositoryFinding:
-    """What could not be looked at; the rest still is."""
+    """A check that failed to run."""
     told = sanitize.plain(why, limit=300)
-    return RepositoryFinding(mark="unknown", about=about, text=f"could not be looked at. {told}")
+    return RepositoryFinding(mark="unknown", about=about, text=f"could not be checked. {told}")
 
 
 def uninstalled() -> list[RepositoryFinding]:
-    """The App is not installed any more."""
+    """The App is no longer installed."""
     return [
         RepositoryFinding(mark="bad", about="Permissions", text="the App is not installed here.")
     ]
 
 
 def missing_permissions(granted: Mapping[str, str]) -> dict[str, str]:
-    """What Honk needs and was not granted, each with its level."""
+    """The permissions that Honk needs and lacks, each with its level."""
     return {
         name: level
         for name, (level, _) in PERMISSIONS.items()
@@ -91,11 +90,11 @@ def missing_permissions(granted: Mapping[str, str]) -> dict[str, str]:
 
 
 def permissions(granted: Mapping[str, str], url: str) -> list[RepositoryFinding]:
-    """What was granted, against what the App asks for; `url` is the installation's page."""
+    """Granted against required permissions; `url` is the installation's page."""
     where = f"[Accept it for the installation]({url})" if url else "Accept it for the installation"
     todo = (
-        f"{where}; where nothing waits to be accepted, the App's own settings ask for less than "
-        "`manifest.yml`."
+        f"{where}. If no request is pending there, the App's settings request fewer permissions "
+        "than `manifest.yml`."
     )
     missing = [
         RepositoryFinding(
@@ -108,12 +107,12 @@ def permissions(granted: Mapping[str, str], url: str) -> list[RepositoryFinding]
         if not _covers(granted.get(name, ""), level)
     ]
     workflows = _covers(granted.get("workflows", ""), "write")
-    beside = "" if workflows else " Workflow files stay as they are: `workflows` was not asked for."
+    beside = "" if workflows else " Honk cannot change workflow files without `workflows: write`."
     if not missing:
-        text = f"all {len(PERMISSIONS)} are granted.{beside}"
+        text = f"all {len(PERMISSIONS)} granted.{beside}"
         return [RepositoryFinding(mark="good", about="Permissions", text=text)]
     good = [name for name in PERMISSIONS if _covers(granted.get(name, ""), PERMISSIONS[name][0])]
-    kept = RepositoryFinding(mark="good", about="Permissions", text=f"{_codes(good)} are granted.")
+    kept = RepositoryFinding(mark="good", about="Permissions", text=f"granted: {_codes(good)}.")
     return [*missing, kept] if good else missing
 
 
@@ -123,16 +122,18 @@ def _covers(level: str, wanted: str) -> bool:
 
 
 def events(subscribed: Iterable[str]) -> list[RepositoryFinding]:
-    """What GitHub sends, against what the App needs to hear."""
+    """Subscribed against required events."""
     missing = [name for name in EVENTS if name not in set(subscribed)]
     if not missing:
-        return [RepositoryFinding(mark="good", about="Events", text=f"all {len(EVENTS)} are sent.")]
-    todo = "Subscribe to it in the App's settings, “Permissions & events”."
+        return [
+            RepositoryFinding(mark="good", about="Events", text=f"all {len(EVENTS)} subscribed.")
+        ]
+    todo = "Subscribe to it in the App's settings under “Permissions & events”."
     return [
         RepositoryFinding(
             mark="bad",
             about="Events",
-            text=f"`{name}` is not sent, so {EVENTS[name]}.",
+            text=f"not subscribed to `{name}`, so {EVENTS[name]}.",
             todo=todo,
         )
         for name in missing
@@ -142,57 +143,65 @@ def events(subscribed: Iterable[str]) -> list[RepositoryFinding]:
 def deliveries(
     event: str, status: int, seconds_ago: float, lost: int, seen: int
 ) -> list[RepositoryFinding]:
-    """The newest entry of GitHub's log, and how many of the newest `seen` nobody took."""
+    """The newest entry of GitHub's delivery log, and how many of the newest `seen` failed."""
     when = _ago(seconds_ago)
-    last = f"the last one, `{event}`, was {when} and was answered with {status}"
+    last = f"the last one (`{event}`, {when}) was answered with {status}"
     if not lost:
         return [RepositoryFinding(mark="good", about="Deliveries", text=f"{last}.")]
     return [
         RepositoryFinding(
             mark="bad" if status not in _OURS else "note",
             about="Deliveries",
-            text=f"{last}; {lost} of the last {seen} were not received.",
-            todo="Look at the webhook's address and secret in the App's settings; with "
-            "`HONK_INTAKE=poll` this is as it should be.",
+            text=f"{last}; {lost} of the last {seen} failed.",
+            todo="Check the webhook URL and secret in the App's settings. With "
+            "`HONK_INTAKE=poll` this is expected.",
         )
     ]
 
 
 def no_deliveries() -> list[RepositoryFinding]:
-    """GitHub's log is empty."""
+    """GitHub's delivery log is empty."""
     return [
         RepositoryFinding(
             mark="bad",
             about="Deliveries",
             text="GitHub has sent nothing in three days.",
-            todo="Switch the webhook on in the App's settings, or set `HONK_INTAKE=poll`.",
+            todo="Activate the webhook in the App's settings, or set `HONK_INTAKE=poll`.",
         )
     ]
 
 
 def reconciled(looked_at: int, taken: int) -> list[RepositoryFinding]:
-    """What a look into GitHub's log found that had not reached us."""
+    """Requests in GitHub's delivery log that had not reached Honk."""
     if not taken:
-        more = f" ({looked_at} were looked at)" if looked_at else ""
-        text = f"nothing was missed{more}."
+        more = f" ({looked_at} checked)" if looked_at else ""
+        text = f"none{more}."
         return [RepositoryFinding(mark="good", about="Missed requests", text=text)]
-    text = f"{taken} had not reached Honk and are taken up now."
-    todo = "See “Deliveries” for why."
+    text = f"{taken} had not reached Honk and will be processed now."
+    todo = "See “Deliveries” for the reason."
     return [RepositoryFinding(mark="note", about="Missed requests", text=text, todo=todo)]
 
 
 _ON_OUR_BRANCH: Mapping[str, tuple[Mark, str, str]] = {
-    "creation": ("bad", "nobody may create it", "Let Honk bypass the rule, or change `branch`."),
-    "update": ("bad", "nobody may push to it", "Let Honk bypass the rule, or change `branch`."),
+    "creation": (
+        "bad",
+        "creating it is restricted",
+        "Let Honk bypass the rule, or change `branch`.",
+    ),
+    "update": (
+        "bad",
+        "pushing to it is restricted",
+        "Let Honk bypass the rule, or change `branch`.",
+    ),
     "pull_request": (
         "bad",
-        "it may be changed by pull requests only",
-        "Leave Honk's branches out of the rule.",
+        "changes require a pull request",
+        "Exclude Honk's branches from the rule.",
     ),
     "required_status_checks": (
         "note",
-        "checks must have passed before a push",
-        "Leave Honk's branches out of the rule, or let it not hold for new branches.",
+        "checks must pass before a push",
+        "Exclude Honk's branches from the rule, or exempt branch creation.",
     ),
     "required_signatures": (
         "note",
@@ -201,44 +210,44 @@ _ON_OUR_BRANCH: Mapping[str, tuple[Mark, str, str]] = {
     ),
     "required_linear_history": (
         "note",
-        "merge commits are refused, so the base cannot be merged into it",
-        "Leave Honk's branches out of the rule; `/honk rebase` works all the same.",
+        "merge commits are not allowed, so the base cannot be merged into it",
+        "Exclude Honk's branches from the rule; `/honk rebase` works either way.",
     ),
     "commit_message_pattern": ("bad", "commit messages must match", "Let Honk bypass the rule."),
     "commit_author_email_pattern": ("bad", "authors must match", "Let Honk bypass the rule."),
     "committer_email_pattern": ("bad", "committers must match", "Let Honk bypass the rule."),
     "branch_name_pattern": ("note", "its name must match", "Change `branch` in the policy."),
-    "file_path_restriction": ("note", "some files may not be pushed", ""),
-    "file_extension_restriction": ("note", "some kinds of files may not be pushed", ""),
-    "max_file_size": ("note", "large files may not be pushed", ""),
-    "max_file_path_length": ("note", "long paths may not be pushed", ""),
+    "file_path_restriction": ("note", "some files cannot be pushed", ""),
+    "file_extension_restriction": ("note", "some file types cannot be pushed", ""),
+    "max_file_size": ("note", "large files cannot be pushed", ""),
+    "max_file_path_length": ("note", "long paths cannot be pushed", ""),
 }
 _ON_DEFAULT: Mapping[str, tuple[Mark, str, str]] = {
     "merge_queue": (
         "note",
-        "pull requests are merged by the queue",
-        "Required checks must run for `merge_group`, too.",
+        "merging goes through a merge queue",
+        "Required checks must also run on `merge_group`.",
     ),
     "required_linear_history": (
         "note",
-        "merge commits are refused",
-        "Merge Honk's pull requests by squash or rebase.",
+        "merge commits are not allowed",
+        "Squash or rebase when you merge Honk's pull requests.",
     ),
     "commit_message_pattern": (
         "note",
         "commit messages must match",
-        "Merge by squash, with a message that does.",
+        "Squash and merge with a matching message.",
     ),
-    "commit_author_email_pattern": ("note", "authors must match", "Merge by squash."),
+    "commit_author_email_pattern": ("note", "authors must match", "Squash and merge."),
 }
 
 
 def rules(
     branch: str, found: Sequence[tuple[str, Mapping[str, Any], str]], *, ours: bool
 ) -> list[RepositoryFinding]:
-    """The rules (type, parameters, whose) of a branch that would be in our way."""
+    """The rules (type, parameters, source) of a branch that affect Honk."""
     known = _ON_OUR_BRANCH if ours else _ON_DEFAULT
-    about = f"Rules of {sanitize.code(branch, limit=80)}"
+    about = f"Rules for {sanitize.code(branch, limit=80)}"
     findings = [
         RepositoryFinding(
             mark=known[kind][0],
@@ -251,12 +260,12 @@ def rules(
     ]
     if findings:
         return findings
-    text = "none stands in the way. Classic branch protection is not shown to Apps."
+    text = "none affects Honk. GitHub doesn't show Apps classic branch protection."
     return [RepositoryFinding(mark="good", about=about, text=text)]
 
 
 def _parameters(parameters: Mapping[str, Any]) -> str:
-    """What must match, as the rule says it."""
+    """The pattern or list of a rule."""
     for name in ("pattern", "restricted_file_paths", "restricted_file_extensions"):
         value = parameters.get(name)
         if value:
@@ -266,47 +275,47 @@ def _parameters(parameters: Mapping[str, Any]) -> str:
 
 
 def _whose(source: str) -> str:
-    return f" of {sanitize.code(source, limit=80)}" if source else ""
+    return f" from {sanitize.code(source, limit=80)}" if source else ""
 
 
 def nothing_published() -> list[RepositoryFinding]:
-    """Of two things nothing is known before the first pull request."""
-    todo = "Ask again after the first pull request."
-    text = "nothing of Honk's was published here yet."
+    """Two checks need a first pull request."""
+    todo = "Run `/honk doctor` again after the first pull request."
+    text = "unknown: Honk has not published anything here yet."
     return [
         RepositoryFinding(mark="unknown", about="Signed commits", text=text, todo=todo),
-        RepositoryFinding(mark="unknown", about="CI on our pushes", text=text, todo=todo),
+        RepositoryFinding(mark="unknown", about="CI on Honk's pushes", text=text, todo=todo),
     ]
 
 
 def signed(sha: str, reason: str, *, verified: bool) -> list[RepositoryFinding]:
     """Whether GitHub shows the last published commit as verified."""
     if verified:
-        text = f"GitHub shows `{short(sha)}`, the last one, as verified."
+        text = f"GitHub shows the last one, `{short(sha)}`, as verified."
         return [RepositoryFinding(mark="good", about="Signed commits", text=text)]
     return [
         RepositoryFinding(
             mark="note",
             about="Signed commits",
-            text=f"`{short(sha)}`, the last one, is not verified "
+            text=f"the last one, `{short(sha)}`, is not verified "
             f"({sanitize.plain(reason, limit=60)}).",
-            todo="Rules that require signatures refuse it; ask the operator whether this GitHub "
-            "signs the commits of Apps.",
+            todo="Rules that require signed commits reject it; ask the operator whether this "
+            "GitHub signs Apps' commits.",
         )
     ]
 
 
 def ci(sha: str, started: int, waiting: int) -> list[RepositoryFinding]:
-    """What workflows did with the last published commit."""
-    about = "CI on our pushes"
+    """Workflow runs on the last published commit."""
+    about = "CI on Honk's pushes"
     if waiting:
         return [
             RepositoryFinding(
                 mark="note",
                 about=about,
-                text=f"{waiting} of {started} workflows on `{short(sha)}` wait for approval.",
-                todo="Approve them at the pull request; who needs approval is set in the "
-                "repository's settings, Actions, General.",
+                text=f"{waiting} of {started} workflows on `{short(sha)}` are awaiting approval.",
+                todo="Approve them on the pull request; the repository's settings under Actions, "
+                "General say who needs approval.",
             )
         ]
     if not started:
@@ -314,77 +323,77 @@ def ci(sha: str, started: int, waiting: int) -> list[RepositoryFinding]:
             RepositoryFinding(
                 mark="note",
                 about=about,
-                text=f"`{short(sha)}` started no workflow.",
-                todo="Fine where there is none; else see which branches and events its "
-                "workflows name under `on:`.",
+                text=f"no workflow ran on `{short(sha)}`.",
+                todo="Fine if you have none; otherwise check the branches and events under `on:` "
+                "in your workflows.",
             )
         ]
-    text = f"`{short(sha)}` started {started} by itself."
+    text = f"{count(started, 'workflow')} ran on `{short(sha)}` without approval."
     return [RepositoryFinding(mark="good", about=about, text=text)]
 
 
 def hidden_ref_works(started: int | None) -> list[RepositoryFinding]:
-    """A ref below `refs/honk/` could be made and deleted, and started so many workflows; None where
-    that cannot be seen.
+    """A ref below `refs/honk/` could be created and deleted. `started` is how many workflows it
+    triggered, None if unknown.
     """
     about = "Hidden refs"
     if started is None:
-        text = "accepted; whether they start a workflow cannot be seen without `actions: read`."
+        text = "accepted; without `actions: read` Honk cannot tell whether they trigger workflows."
         return [RepositoryFinding(mark="note", about=about, text=text)]
     if not started:
-        text = "accepted, and they start no workflow."
+        text = "accepted, and they trigger no workflows."
         return [RepositoryFinding(mark="good", about=about, text=text)]
     return [
         RepositoryFinding(
             mark="bad",
             about=about,
-            text=f"accepted, but one started {started} workflows.",
-            todo="Let workflows name the branches that they run for under `on.push.branches`.",
+            text=f"accepted, but one triggered {count(started, 'workflow')}.",
+            todo="Limit workflows to branches with `on.push.branches`.",
         )
     ]
 
 
 def hidden_ref_refused(why: str) -> list[RepositoryFinding]:
-    """Checkpoints cannot be kept on GitHub."""
+    """Checkpoints cannot be saved on GitHub."""
     return [
         RepositoryFinding(
             mark="bad",
             about="Hidden refs",
-            text=f"refused. {sanitize.plain(why, limit=300)}",
-            todo="Leave `refs/honk/**` out of the repository's rules: work is kept there.",
+            text=f"rejected. {sanitize.plain(why, limit=300)}",
+            todo="Exclude `refs/honk/**` from the repository's rules: Honk saves work there.",
         )
     ]
 
 
 def empty_repository() -> str:
-    """Why some things cannot be looked at."""
+    """Why some checks cannot run."""
     return "The default branch has no commit."
 
 
 def tests(commands: Sequence[str]) -> list[RepositoryFinding]:
-    """What would verify the default branch."""
+    """The commands that would verify the default branch."""
     about = "Tests"
     if not commands:
         return [
             RepositoryFinding(
                 mark="bad",
                 about=about,
-                text="none was found, so no change can be shown to be good.",
-                todo="Name the command under `verify` in `.github/honk.yml`.",
+                text="none found, so no change can be verified.",
+                todo="Add the test command under `verify` in `.github/honk.yml`.",
             )
         ]
     return [RepositoryFinding(mark="good", about=about, text=f"{_codes(commands)}.")]
 
 
 def budget(left: float | None, limit: float | None, *, whose: str) -> list[RepositoryFinding]:
-    """What the day has left, in US dollars; None without a limit."""
-    about = f"Money today, {whose}"
+    """What is left of the daily limit, in US dollars; None without a limit."""
+    about = f"Budget today, {whose}"
     if left is None or limit is None:
-        return [RepositoryFinding(mark="good", about=about, text="no limit is set.")]
+        return [RepositoryFinding(mark="good", about=about, text="no limit set.")]
     text = f"${max(0.0, left):.2f} of ${limit:.2f} left."
     if left > 0:
         return [RepositoryFinding(mark="good", about=about, text=text)]
-    todo = "Nothing starts before tomorrow, 00:00 UTC, unless the limit is raised."
+    todo = "Raise the limit, or wait until 00:00 UTC."
     return [RepositoryFinding(mark="bad", about=about, text=text, todo=todo)]
 
 

@@ -1,4 +1,4 @@
-"""How the texts show counts, lists, folds and foreign words."""
+"""How messages show counts, lists, folds and untrusted text."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ TITLE_LIMIT = 256
 
 
 PHASES = {
-    Phase.QUEUED: "Waiting for a free slot",
-    Phase.PREPARING: "Getting the code ready",
+    Phase.QUEUED: "Queued",
+    Phase.PREPARING: "Preparing the checkout",
     Phase.WORKING: "Working",
-    Phase.SEALING: "Making the commit",
-    Phase.VERIFYING: "Running the tests on the commit",
-    Phase.PUBLISHING: "Opening the pull request",
+    Phase.SEALING: "Committing",
+    Phase.VERIFYING: "Running tests on the commit",
+    Phase.PUBLISHING: "Publishing the pull request",
 }
 
 
@@ -54,27 +54,30 @@ TIMED = {
 HEADLINES = {
     Outcome.DONE: "Done",
     Outcome.NOT_READY: "Not ready",
-    Outcome.QUESTION: "A question for you",
-    Outcome.ANSWERED: "Answered",
-    Outcome.SHOWN: "A patch to read",
-    Outcome.NOTHING: "No change made",
-    Outcome.BUDGET: "The budget is spent",
-    Outcome.STUCK: "The agent got stuck",
+    Outcome.QUESTION: "Question for you",
+    Outcome.ANSWERED: "Answer",
+    Outcome.SHOWN: "Patch for review",
+    Outcome.NOTHING: "No changes",
+    Outcome.BUDGET: "Budget spent",
+    Outcome.STUCK: "Got stuck",
     Outcome.STOPPED: "Stopped",
-    Outcome.ERROR: "This did not work",
+    Outcome.ERROR: "Failed",
 }
 
 
 def state(phase: Phase, outcome: Outcome | None, mode: str) -> str:
-    """Where a run is, or how it ended, in a few words."""
+    """The current phase of a run, or how it ended, in a few words."""
     if outcome is None:
-        return PHASES.get(phase, "Ending")
-    good = mode == "test" and outcome is Outcome.DONE
-    return "The tests are good" if good else HEADLINES[outcome]
+        return PHASES.get(phase, "Finishing")
+    if mode == "test" and outcome is Outcome.DONE:
+        return "All tests pass"
+    if mode == "plan" and outcome is Outcome.ANSWERED:
+        return "Plan"
+    return HEADLINES[outcome]
 
 
 def quoted_problem(problem: str, next_step: str) -> tuple[str, str]:
-    """Problem and next step that quote the repository, so that they only read."""
+    """Problem and next step that quote the repository, sanitized."""
     return sanitize.markdown(problem, limit=3000), sanitize.markdown(next_step, limit=1000)
 
 
@@ -85,18 +88,18 @@ _TRIED_SHOWN = 10
 
 
 def blocked_hosts(tried: Sequence[BlockedHost]) -> str:
-    """What set-up was not let through to."""
+    """The hosts that setup was blocked from reaching."""
     lines = [
-        f"- {sanitize.code(each.host or '(nowhere)', limit=120)}: "
+        f"- {sanitize.code(each.host or '(no host)', limit=120)}: "
         f"{sanitize.plain(each.why, limit=200)}{f' ({each.count} times)' if each.count > 1 else ''}"
         for each in tried[:_TRIED_SHOWN]
     ]
     if len(tried) > _TRIED_SHOWN:
         lines.append(f"- and {len(tried) - _TRIED_SHOWN} more")
-    return "\n".join(["Set-up tried to reach what it may not:", "", *lines])
+    return "\n".join(["Setup was blocked from reaching:", "", *lines])
 
 
-ASKED_HEADING = "## What was asked"
+ASKED_HEADING = "## Request"
 
 
 def pull_marker(run: RunId) -> str:
@@ -113,9 +116,9 @@ def because_of(paths: Sequence[str]) -> str:
 
 
 def planned(plan: str, *, limit: int) -> str:
-    """The plan that is carried out, folded."""
+    """The plan being implemented, folded."""
     shown = sanitize.markdown(plan, limit=limit)
-    return f"<details><summary>The plan</summary>\n\n{shown}\n\n</details>" if shown else ""
+    return f"<details><summary>Plan</summary>\n\n{shown}\n\n</details>" if shown else ""
 
 
 def outcome_headline(report: Report) -> str:
@@ -123,7 +126,7 @@ def outcome_headline(report: Report) -> str:
 
 
 def result_line(report: Report) -> str:
-    """The settled status in one or two sentences."""
+    """The final status in one or two sentences."""
     words = []
     if report.publication and report.publication.own:
         kind = "Draft pull request" if report.publication.draft else "Pull request"
@@ -131,12 +134,12 @@ def result_line(report: Report) -> str:
     elif report.publication and report.head_sha:
         words.append(f"{short(report.head_sha)} is on {branch_code(report.publication.branch)}.")
     if report.verdict:
-        words.append(f"Tests: {_linked(report.verdict.title, report)}.")
+        words.append(tests_line(report.verdict.title, _linked(report.verdict.title, report)))
     if report.outcome is Outcome.BUDGET and report.work:
         verb = "are" if report.work.spent == "turns" else "is"
-        words.append(f"The run's {report.work.spent} {verb} used up; the work so far is kept.")
+        words.append(f"The run's {report.work.spent} {verb} used up; the work so far is saved.")
     if report.outcome is Outcome.STUCK and report.work:
-        words.append(f"{report.work.text} The work so far is kept.")
+        words.append(f"{report.work.text} The work so far is saved.")
     shown = (Outcome.QUESTION, Outcome.NOTHING, Outcome.ANSWERED, Outcome.SHOWN)
     if report.outcome in shown and report.work and not report.problem:
         words.append(sanitize.markdown(report.work.text, limit=6_000))
@@ -145,8 +148,14 @@ def result_line(report: Report) -> str:
     if report.next_step:
         words.append(sanitize.markdown(report.next_step, limit=1_000))
     if report.kept_at:
-        words.append(f"What was done so far is kept at {branch_code(report.kept_at)}.")
+        words.append(f"The work so far is saved at {branch_code(report.kept_at)}.")
     return flow(*words)
+
+
+def tests_line(title: str, shown: str = "") -> str:
+    """The title of a verdict as a sentence; `shown` is the same title with a link."""
+    prefix = "" if "test" in title else "Tests: "
+    return f"{prefix}{shown or title}."
 
 
 def branch_code(name: str) -> str:
@@ -162,7 +171,7 @@ _BLOCK = re.compile(r"#{1,6} |[>|<]|```|~~~|___|[-*+] |[0-9]+[.)] ")
 
 
 def flow(*parts: str) -> str:
-    """Sentences go on in one line; what is a block of its own stays one."""
+    """Join sentences on one line; a block of Markdown stays a separate block."""
     text = ""
     for part in filter(None, parts):
         goes_on = _is_running(text.rpartition("\n\n")[2]) and _is_running(part)
@@ -175,7 +184,7 @@ def _is_running(text: str) -> bool:
 
 
 def sentence(text: str) -> str:
-    """What GitHub says ends without a full stop as often as not."""
+    """The text with a period at its end; GitHub's messages often lack one."""
     ends = not _is_running(text) or text[-1:] in ".!?`"
     return text if ends else f"{text}."
 
@@ -195,14 +204,14 @@ def count(number: int, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds as `42 s` or `3 min 5 s`."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
 def shown_login(login: str) -> str:
-    """A name that is shown and does not notify."""
+    """A login in code, which does not notify its owner."""
     return sanitize.code(login, limit=60)
 
 

@@ -14,12 +14,12 @@ class LabelLook(Value):
 
 
 LABELS = {
-    labels.TRIGGER: LabelLook(color="e7b416", description="Honk works on this issue"),
-    labels.QUEUED: LabelLook(color="cfd8dc", description="Honk has heard and waits for a slot"),
-    labels.RUNNING: LabelLook(color="1f6feb", description="Honk is at work"),
-    labels.NEEDS_YOU: LabelLook(color="d29922", description="Honk needs a person"),
-    labels.HOLD: LabelLook(color="6e7781", description="Honk starts nothing here"),
+    labels.TRIGGER: LabelLook(color="e7b416", description="Ask Honk to work on this issue"),
+    labels.QUEUED: LabelLook(color="cfd8dc", description="Honk has queued this"),
+    labels.RUNNING: LabelLook(color="1f6feb", description="Honk is working on this"),
+    labels.NEEDS_YOU: LabelLook(color="d29922", description="Honk needs your input"),
+    labels.HOLD: LabelLook(color="6e7781", description="Honk does not start here"),
     labels.MAX_MODEL: LabelLook(color="8250df", description="Honk uses its stronger model here"),
-    labels.DONE: LabelLook(color="2da44e", description="Honk has done what was asked"),
-    labels.FAILED: LabelLook(color="cf222e", description="Honk could not do it; see its comment"),
+    labels.DONE: LabelLook(color="2da44e", description="Honk is done"),
+    labels.FAILED: LabelLook(color="cf222e", description="Honk failed; see its comment"),
 }

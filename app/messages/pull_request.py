@@ -35,7 +35,7 @@ from app.messages.formatting import (
 
 
 def title(trigger: Trigger) -> str:
-    """The issue's title: the request is what the change is about."""
+    """The issue's title."""
     title = sanitize.title(trigger.title, limit=TITLE_LIMIT - 20)
     return title or f"Work on issue {trigger.number}"
 
@@ -49,26 +49,29 @@ def body(
     flags: Sequence[Flag] = (),
     template: str = "",
 ) -> str:
-    """What the tests say, what was asked, what was done, and what it cost.
+    """Test results, request, changes and cost.
 
-    What was measured stands above what anybody wrote.
+    Measured results come before any text that a person or the model wrote.
     """
     trigger = run.trigger
     about = (
-        f"On top of #{trigger.number}" if trigger.is_pull_request else f"Closes #{trigger.number}"
+        f"Follow-up to #{trigger.number}"
+        if trigger.is_pull_request
+        else f"Closes #{trigger.number}"
     )
     ours = [
         about,
-        "## What the tests say",
+        "## Test results",
         f"**{verdict.title}** on {short(sha)}, from a clean checkout of that commit.",
         *reasons(verdict),
         verdict_table(verdict),
         flags_section(flags),
     ]
     if work.left_out:
-        ours += ["## What the commit leaves out", omitted_files(work)]
+        ours += ["## Left out of the commit", omitted_files(work)]
     foot = [
-        f"<sub>{usage_line(usage)} · run `{run.id}` · asked by {shown_login(trigger.actor.login)}. "
+        f"<sub>{usage_line(usage)} · run `{run.id}` · "
+        f"requested by {shown_login(trigger.actor.login)}. "
         "The description was written by the model; the test results were measured.</sub>",
         pull_marker(run.id),
     ]
@@ -77,19 +80,18 @@ def body(
         ASKED_HEADING,
         _asked(trigger, run.request, limit=min(8_000, room // 5)),
         planned(run.planned, limit=min(10_000, room // 5)),
-        "## What was done",
-        sanitize.markdown(work.text, limit=min(15_000, room // 5))
-        or "The agent left no description.",
+        "## Changes",
+        sanitize.markdown(work.text, limit=min(15_000, room // 5)) or "No description provided.",
     ]
     if work.not_done.strip():
         told = sanitize.markdown(work.not_done, limit=min(5_000, room // 5))
-        theirs += ["## What was not done", told]
+        theirs += ["## Not done", told]
     if work.how_to_check.strip():
         told = sanitize.markdown(work.how_to_check, limit=min(5_000, room // 5))
-        theirs += ["## How to check it", told]
+        theirs += ["## How to check", told]
     if template and not pull_template.is_followed(template, work.text):
         told = sanitize.markdown(template, limit=min(10_000, room // 5))
-        theirs += ["## The repository's template, to be filled in", told] if told else []
+        theirs += ["## Pull request template to fill in", told] if told else []
     return fit_comment("\n\n".join(part for part in (*ours, *theirs, *foot) if part))
 
 
@@ -101,30 +103,30 @@ def follow_up(
     usage: Usage,
     flags: Sequence[Flag] = (),
 ) -> str:
-    """What one more run on our own pull request did, for the end of its description."""
+    """What a later run on our own pull request did, for the end of its description."""
     parts = [
         f"## {short(sha)}: {sanitize.plain(run.request or run.trigger.title, limit=120)}",
         f"**{verdict.title}** on {short(sha)}, from a clean checkout of that commit.",
         *reasons(verdict),
         flags_section(flags),
-        f"The commit leaves out:\n\n{omitted_files(work)}" if work.left_out else "",
+        f"Left out of the commit:\n\n{omitted_files(work)}" if work.left_out else "",
         sanitize.markdown(work.text, limit=8_000),
         f"<sub>{usage_line(usage)} · run `{run.id}` · "
-        f"asked by {shown_login(run.trigger.actor.login)}"
+        f"requested by {shown_login(run.trigger.actor.login)}"
         "</sub>",
     ]
     return "\n\n".join(part for part in parts if part)
 
 
 def with_follow_up(body: str, run: RunId, told: str) -> str:
-    """The description with a run's own part at its end; told again, it is replaced."""
+    """The description with a run's own section at its end; an existing one is replaced."""
     begin, end = f"<!-- honk:part={run} -->", f"<!-- honk:part-end={run} -->"
     before, found, rest = body.partition(begin)
     after = rest.partition(end)[2] if found else ""
     whole = f"{before.rstrip()}\n\n{begin}\n\n{told}\n\n{end}\n{after.strip()}"
     whole = whole.rstrip() + "\n"
     while len(whole) > COMMENT_LIMIT and (oldest := _PART.search(whole)) and oldest[1] != run:
-        # Whole parts go, the oldest first: a cut within one could leave a fence open.
+        # Remove whole sections, oldest first: a cut inside one could leave a fence open.
         whole = whole[: oldest.start()] + _LEFT_OUT + whole[oldest.end() :].removeprefix(_LEFT_OUT)
     return fit_comment(whole)
 
@@ -134,16 +136,16 @@ _PART = re.compile(
 )
 
 
-_LEFT_OUT = "_Left out here, since a description may not be longer: what earlier runs did._\n\n"
+_LEFT_OUT = "_Left out to stay within GitHub's length limit: what earlier runs did._\n\n"
 
 
 def not_ready_title(title: str) -> str:
-    """The title of an ordinary pull request where drafts are refused."""
+    """The title of a regular pull request where GitHub refuses drafts."""
     return sanitize.title(f"Not ready: {title}", limit=TITLE_LIMIT)
 
 
 def commit_message(run: RunInput, work: Work, *, signer: str | None) -> str:
-    """Subject, body and trailers; the trailers are ours and nothing in the text can forge one."""
+    """Subject, body and trailers. Nothing in the text can forge a trailer."""
     trigger = run.trigger
     asked = run.request.strip().split("\n")[0] if trigger.is_pull_request else ""
     title = (asked or trigger.title).strip().lstrip("#")

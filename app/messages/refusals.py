@@ -1,4 +1,4 @@
-"""Problem and next step of everything that Honk refuses or that fails."""
+"""Problem and next step of every refusal and failure."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from app.messages.formatting import (
 
 
 def pending_marker(run: RunId) -> str:
-    """The line by which it is found again that a request waits."""
+    """The marker line of the comment that says a request is pending."""
     return f"<!-- honk:pending={run} -->"
 
 
 def kept_pending(run: RunId, requester: str, problem: str) -> str:
-    """It was heard, and starts later by itself."""
-    told = f"@{requester} Honk cannot start yet. {problem} It keeps trying and starts by itself."
+    """The request is accepted and starts later automatically."""
+    told = f"@{requester} Honk can't start yet. {problem} It will retry and start automatically."
     return fit_comment(f"{told}\n\n{pending_marker(run)}\n")
 
 
@@ -43,7 +43,7 @@ _COMMAND_SHOWN = 60
 
 
 def setup_failed(line: str, how: str) -> tuple[str, str]:
-    """Problem and next step when a set-up command does not do."""
+    """Problem and next step when a setup command fails."""
     return (
         f"Setup failed: {sanitize.code(_shortened(line), limit=100)} {how}.",
         "Fix `setup` in `.github/honk.yml`, then comment `/honk retry`.",
@@ -51,7 +51,7 @@ def setup_failed(line: str, how: str) -> tuple[str, str]:
 
 
 def set_up_output(output: str, *, has_network: bool) -> str:
-    """What a failed set-up command said: the lines that matter, the whole of it in a fold."""
+    """Output of a failed setup command: the relevant lines, then all of it in a fold."""
     network = (
         "Setup may reach the hosts under `network.allow` in `.github/honk.yml`."
         if has_network
@@ -63,13 +63,13 @@ def set_up_output(output: str, *, has_network: bool) -> str:
     parts = [sanitize.fence(telling, limit=SETUP_OUTPUT)]
     if telling != output.strip():
         whole = sanitize.fence(output, limit=_WHOLE_OUTPUT)
-        parts.append(f"<details><summary>The whole output</summary>\n\n{whole}\n\n</details>")
+        parts.append(f"<details><summary>Full output</summary>\n\n{whole}\n\n</details>")
     return "\n\n".join([*parts, network])
 
 
 def set_up_failed_again(line: str, how: str, output: str, tried: Sequence[BlockedHost]) -> str:
-    """The same for the agent, whose own changes may have broken it."""
-    parts = [f"The set-up command {sanitize.code(line, limit=400)} {how}:", output[-SETUP_OUTPUT:]]
+    """The same for the agent, whose changes may have broken setup."""
+    parts = [f"The setup command {sanitize.code(line, limit=400)} {how}:", output[-SETUP_OUTPUT:]]
     return "\n\n".join([*parts, blocked_hosts(tried)] if tried else parts)
 
 
@@ -80,22 +80,22 @@ def _shortened(line: str) -> str:
 
 def no_plan(number: int) -> tuple[str, str]:
     """Problem and next step of a go without a plan."""
-    return (f"There is no plan for #{number} to carry out.", "Comment `/honk plan` for one.")
+    return (f"There is no plan for #{number} yet.", "Comment `/honk plan` to get one.")
 
 
 def already_working(number: int) -> tuple[str, str]:
     """Problem and next step when the subject has a live run."""
     return (
-        f"Honk is already at work on #{number}.",
-        "Comment `/honk` with words to steer it, or `/honk stop`.",
+        f"Honk is already working on #{number}.",
+        "Comment `/honk <instructions>` to steer it, or `/honk stop`.",
     )
 
 
 def already_open(pull: int) -> tuple[str, str]:
     """Problem and next step when the subject has an open pull request of ours."""
     return (
-        f"#{pull} is open for this issue.",
-        "To change it, say what: `/honk <what to change>`. To start over from the base branch, "
+        f"#{pull} is already open for this issue.",
+        "To change it, comment `/honk <what to change>`. To start over from the base branch, "
         "comment `/honk retry`.",
     )
 
@@ -103,94 +103,100 @@ def already_open(pull: int) -> tuple[str, str]:
 def open_elsewhere(pull: int) -> tuple[str, str]:
     """Problem and next step when somebody else's pull request is open for the subject."""
     return (
-        f"#{pull} is open for this issue.",
-        f"To have Honk change it, comment `/honk <what to change>` on #{pull}. To start over from "
-        "the base branch, comment `/honk retry`.",
+        f"#{pull} is already open for this issue.",
+        f"To change it, comment `/honk <what to change>` on #{pull}. To start over from the base "
+        "branch, comment `/honk retry`.",
     )
 
 
 def on_the_pull(pull: int) -> str:
     """The answer to a task on an issue whose pull request is open."""
-    return f"#{pull} is open for this issue, so Honk does that there."
+    return f"#{pull} is already open for this issue, so Honk continues there."
 
 
 def stop_first(number: int) -> tuple[str, str]:
     """Problem and next step of a retry while a run is live."""
-    return (f"Honk is still at work on #{number}.", "Comment `/honk stop` first, then retry.")
+    return (f"Honk is still working on #{number}.", "Comment `/honk stop` first, then retry.")
 
 
 def nothing_to_stop(number: int) -> tuple[str, str]:
     """Problem and next step of a stop without a live run."""
-    return (f"No run is at work on #{number}.", "`/honk status` tells how the last one ended.")
+    return (
+        f"Nothing to stop: Honk isn't running on #{number}.",
+        "Comment `/honk status` to see how the last run ended.",
+    )
 
 
 def nothing_to_continue(number: int) -> tuple[str, str]:
-    """Problem and next step of a continue without a run that could go on."""
+    """Problem and next step of a continue without a run to resume."""
     return (
         f"There is no unfinished run on #{number}.",
-        "Comment `/honk` with what you want, or `/honk retry`.",
+        "Comment `/honk <task>`, or `/honk retry`.",
     )
 
 
 def on_hold() -> tuple[str, str]:
-    """Problem and next step where `honk:hold` is on."""
-    return ("The label `honk:hold` keeps Honk from starting here.", "Take it off and ask again.")
+    """Problem and next step while the label `honk:hold` is set."""
+    return ("The label `honk:hold` prevents Honk from starting.", "Remove it and ask again.")
 
 
 def subject_is_closed(number: int) -> tuple[str, str]:
-    """Problem and next step for work that is asked for on a closed subject."""
-    return (f"#{number} is closed.", "Open it again, then ask once more.")
+    """Problem and next step for work requested on a closed subject."""
+    return (f"#{number} is closed.", "Reopen it, then ask again.")
 
 
 def pull_is_closed(number: int, *, merged: bool) -> tuple[str, str]:
-    """Problem and next step when the pull request was closed or merged meanwhile."""
+    """Problem and next step when the pull request was closed or merged during the run."""
     how = "merged" if merged else "closed"
-    return (f"#{number} was {how} meanwhile.", "Nothing was pushed to it.")
+    return (f"#{number} was {how} while Honk was working.", "Nothing was pushed to it.")
 
 
 def only_on_pulls(name: str) -> tuple[str, str]:
     """Problem and next step of a command that needs a pull request, on an issue."""
     return (
-        f"`/honk {name}` is for pull requests, and this is an issue.",
+        f"`/honk {name}` works only on pull requests.",
         "Comment it on the pull request.",
     )
 
 
 def did_you_mean(near: str) -> tuple[str, str]:
     """Problem and next step of a near miss of a command."""
-    return (f"Did you mean `/honk {near}`?", "Comment it again, or say more than one word.")
+    return (
+        f"Did you mean `/honk {near}`? If so, comment it again.",
+        "Otherwise, describe the task in more than one word.",
+    )
 
 
 def one_at_a_time(names: Sequence[str]) -> tuple[str, str]:
     """Problem and next step of a comment with several commands."""
     shown = ", ".join(f"`/honk {name}`" for name in names)
-    return (f"This comment holds several commands: {shown}.", "Ask for one of them.")
+    return (f"This comment has several commands: {shown}.", "Comment one at a time.")
 
 
 def only_stopped(names: Sequence[str]) -> tuple[str, str]:
     """Problem and next step of a stop among other commands."""
     shown = ", ".join(f"`/honk {name}`" for name in names if name != "stop")
     return (
-        "Of this comment's commands only `/honk stop` was done.",
-        f"For the others ({shown}) write a comment each." if shown else "",
+        "Only `/honk stop` was executed.",
+        f"Comment each of the others separately: {shown}." if shown else "",
     )
 
 
 def daily_budget_spent(of: str) -> tuple[str, str]:
-    """Problem and next step when the day's money is spent."""
+    """Problem and next step when a daily spending limit is reached."""
     if of == "operator":
         return (
-            "Honk's operator lets it spend no more money today.",
+            "Honk has reached its operator's daily spending limit.",
             "Ask again tomorrow (UTC), or ask the operator to raise `HONK_MAX_USD_PER_DAY`.",
         )
     if of == "installation":
         return (
-            "Honk's operator lets this account spend no more money today.",
+            "This account has reached the operator's daily spending limit.",
             "Ask again tomorrow (UTC), or ask the operator to raise "
             "`HONK_MAX_USD_PER_DAY_INSTALLATION`.",
         )
     return (
-        "This repository lets Honk spend no more money today.",
+        "This repository has reached its daily spending limit.",
         "Ask again tomorrow (UTC), or raise `budget.per_day_usd` in `.github/honk.yml`.",
     )
 
@@ -198,94 +204,94 @@ def daily_budget_spent(of: str) -> tuple[str, str]:
 def unknown_model(name: str, normal: str, stronger: str) -> tuple[str, str]:
     """Problem and next step of a model that the operator does not offer."""
     return (
-        f"{sanitize.code(name, limit=80)} is not a model that this Honk may use.",
-        f"Say `model={normal}` or `model={stronger}`; `model=max` is short for the second.",
+        f"The model {sanitize.code(name, limit=80)} is not available here.",
+        f"Use `model={normal}` or `model={stronger}`; `model=max` is short for the second.",
     )
 
 
 def nothing_fails(sha: str) -> tuple[str, str]:
     """Problem and next step of a fix where no check fails."""
     return (
-        f"No check of another App fails on {short(sha)}.",
-        "Say in words what is wrong: `/honk ` and the words.",
+        f"No failing checks on {short(sha)}.",
+        "Describe the problem: `/honk <what is wrong>`.",
     )
 
 
 def not_a_fork(number: int) -> tuple[str, str]:
-    """Problem and next step of a trust that nothing needs."""
-    return (f"#{number} comes from this repository; there is nobody to vouch for.", "")
+    """Problem and next step of a trust that is not needed."""
+    return (f"#{number} isn't from a fork, so it needs no trust.", "")
 
 
 def nothing_to_trust(number: int) -> tuple[str, str]:
     """Problem and next step of a trust before there is any work."""
     return (
-        f"There is no work of Honk's on #{number} that could be pushed.",
-        "Comment `/honk` with what you want first: you get a patch to read.",
+        f"Honk has no work on #{number} to push.",
+        "Comment `/honk <task>` first to get a patch to review.",
     )
 
 
 def trust_which(sha: str) -> tuple[str, str]:
     """Problem and next step of a trust without the commit, or with another one."""
     return (
-        "`/honk trust` needs the whole SHA of the commit that you have read.",
+        "`/honk trust` needs the full SHA of the commit that you reviewed.",
         what_trust_means(sha),
     )
 
 
 def what_trust_means(sha: str) -> str:
-    """Said before anybody vouches for a fork's code."""
+    """The warning shown before anyone trusts a fork's code."""
     return (
-        f"`/honk trust {sha}` pushes the fork's commits up to that one, and the work on top, to a "
-        "branch of this repository and opens a pull request. **Then this repository's CI runs "
-        "that code, and its secrets are within reach of it.** Read the code first."
+        f"`/honk trust {sha}` pushes the fork's commits up to that one, plus Honk's work, to a "
+        "branch of this repository and opens a pull request. **This repository's CI then runs "
+        "that code, with access to its secrets.** Review the code first."
     )
 
 
 def nothing_to_undo(number: int) -> tuple[str, str]:
     """Problem and next step of an undo without published work."""
-    return (f"No run has published anything on #{number}.", "There is nothing to undo.")
+    return (f"Nothing to undo: no run has published anything on #{number}.", "")
 
 
 def undo_merged(pull: int) -> tuple[str, str]:
     """Problem and next step of an undo after the merge."""
     return (
-        f"#{pull} is merged.",
-        "Use the button *Revert* on it: that opens a pull request which takes it back.",
+        f"#{pull} is already merged.",
+        f"Use GitHub's **Revert** button on #{pull} instead.",
     )
 
 
 def undo_pushed_on_top(branch: str, sha: str, run: str) -> tuple[str, str]:
-    """Problem and next step of an undo where people have gone on."""
+    """Problem and next step of an undo when other commits follow the run's."""
     return (
         f"Commits were pushed to {branch_code(branch)} on top of the run's {short(sha)}.",
-        f"Take it back by hand: `git revert` of the commits with the trailer `Honk-Run: {run}`.",
+        f"Revert by hand: `git revert` the commits with the trailer `Honk-Run: {run}`.",
     )
 
 
 def undone_part(run: str) -> str:
-    """What the description of a pull request says of a run that was taken back."""
-    return f"_What run `{run}` did here was taken back with `/honk undo`._"
+    """The note in a pull request's description about a reverted run."""
+    return f"_Run `{run}` was reverted with `/honk undo`._"
 
 
 def is_opened_by(body: str, run: RunId) -> bool:
-    """Whether a description is that of the pull request that this run opened."""
+    """Whether this run opened the pull request with this description."""
     return pull_marker(run) in body
 
 
 def undone_body(body: str, run: RunId, trigger: Trigger) -> str:
-    """The description of a pull request whose run was taken back: it closes nothing any more.
+    """The description of a pull request whose run was reverted; it no longer closes the issue.
 
-    What was measured goes, for it was measured on what is not there now; the rest is folded.
+    The test results are dropped because their commit is gone; the rest is folded.
     """
     notice = (
-        f"**Taken back.** What run `{run}` did for #{trigger.number} was taken back with "
-        "`/honk undo`. Nothing here is ready to merge.\n\nTo try again, comment `/honk retry` on "
+        f"**Reverted.** Run `{run}` for #{trigger.number} was reverted with `/honk undo`. There is "
+        "nothing to merge here.\n\nTo try again, comment `/honk retry` on "
         f"#{trigger.number}."
     )
     before, found, after = body.partition(ASKED_HEADING)
     rest = f"{found}{after}" if found else before
     rest = _CLOSES.sub("", rest).replace(pull_marker(run), "").strip()
-    title = "What the run had done"
+    title = "What the run did"
     fold = f"<details><summary>{title}</summary>\n\n{rest}\n\n</details>" if rest else ""
     return fit_comment("\n\n".join(p for p in (notice, fold, pull_marker(run)) if p))
 
@@ -295,38 +301,38 @@ _CLOSES = re.compile(r"^Closes #\d+[ \t]*$", re.MULTILINE)
 
 def not_our_pull(number: int) -> tuple[str, str]:
     """Problem and next step of a ready on a person's pull request."""
-    return (f"#{number} was not opened by Honk.", "Its author can say that it is ready.")
+    return (f"#{number} was not opened by Honk.", "Its author can mark it ready for review.")
 
 
 def merge_conflict(files: Sequence[str]) -> tuple[str, str]:
-    """Problem and next step when two sides met once more."""
+    """Problem and next step of a merge conflict that the agent did not resolve."""
     shown = ", ".join(sanitize.code(name, limit=100) for name in files[:5])
     return (
-        f"Others have changed the same lines meanwhile ({shown}), and nothing was overwritten.",
-        "`/honk continue` brings both together.",
+        f"Merge conflict with newer commits in {shown}. Nothing was overwritten.",
+        "To have Honk resolve it, comment `/honk continue`.",
     )
 
 
 def branch_moved() -> tuple[str, str]:
-    """Problem and next step when somebody pushed while a branch was rewritten."""
+    """Problem and next step when somebody pushed during a rebase."""
     return (
-        "Somebody pushed to the branch while it was brought up to date; it was left alone.",
+        "Someone pushed to the branch during the rebase, so it was left as it is.",
         "Comment `/honk rebase` again.",
     )
 
 
 def subject_closed(number: int, action: str) -> tuple[str, str]:
-    """Why a run ended whose subject went away."""
-    how = {"transferred": "moved to another repository"}.get(action, action)
-    return (f"#{number} was {how} while Honk worked.", "The work is kept.")
+    """Why a run ended when its subject was closed, deleted or transferred."""
+    how = {"transferred": "transferred to another repository"}.get(action, action)
+    return (f"#{number} was {how} while Honk was working.", "The work is saved.")
 
 
 def holds_a_secret(found: Sequence[Flag]) -> tuple[str, str]:
     """Problem and next step when the work still holds a secret."""
     shown = "; ".join(flag_line(flag) for flag in found[:5])
     return (
-        f"The work holds what looks like a secret, so nothing of it was pushed: {shown}.",
-        "`/honk continue` with words on what to do about it.",
+        f"Nothing was pushed because the work contains what looks like a secret: {shown}.",
+        "Comment `/honk continue <what to do about it>`.",
     )
 
 
@@ -334,9 +340,9 @@ def push_refused(paths: Sequence[str], rule: str) -> tuple[str, str]:
     """Problem and next step when a rule still forbids the work."""
     said = sanitize.code(rule, limit=600)
     return (
-        f"A rule of this repository does not let the work be pushed{because_of(paths)}: {said}.",
-        "It is kept on the machine that Honk runs on. Let Honk bypass that rule, or say how to do "
-        "without it, with `/honk continue`.",
+        f"A repository rule rejected the push{because_of(paths)}: {said}.",
+        "The work is saved on the machine that runs Honk. Let Honk bypass that rule and comment "
+        "`/honk continue`, or comment `/honk continue <how to avoid it>`.",
     )
 
 
@@ -344,8 +350,8 @@ def forbidden_by_policy(refused: Sequence[Flag]) -> tuple[str, str]:
     """Problem and next step of a change that the policy forbids."""
     shown = "; ".join(flag_line(flag) for flag in refused[:5])
     return (
-        f"The policy does not let this change through: {shown}.",
-        "Change `paths` in `.github/honk.yml`, or say in words what to do instead.",
+        f"The policy does not allow this change: {shown}.",
+        "Change `paths` in `.github/honk.yml`, or comment what to do instead.",
     )
 
 
@@ -355,7 +361,7 @@ def flag_annotation(flag: Flag) -> str:
 
 
 def repeated(tool: str, times: int) -> str:
-    """What an agent did that got nowhere."""
+    """The repeated tool call that made no progress."""
     called = sanitize.code(tool, limit=60)
     return f"The agent called {called} {times} times in a row with the same input and result."
 
@@ -363,8 +369,8 @@ def repeated(tool: str, times: int) -> str:
 def internal_error(reference: str) -> tuple[str, str]:
     """Problem and next step when Honk itself failed."""
     return (
-        f"Honk itself failed ({reference}); this is not your repository's fault.",
-        "The operator finds more in the worker's log. Put the label `honk` on again to retry.",
+        f"Internal error in Honk ({reference}); your repository is not at fault.",
+        "Details are in the worker's log. To retry, add the label `honk` again.",
     )
 
 
@@ -377,34 +383,34 @@ def upgraded() -> tuple[str, str]:
 
 
 def disk_is_full() -> tuple[str, str]:
-    """Problem and next step when the machine that does the work takes nothing more."""
+    """Problem and next step when the worker's disk is full."""
     return (
-        "The disk is full on the machine that Honk works on; this is not your repository's fault.",
-        "Its operator has to make room. Comment `/honk continue` then to go on from there.",
+        "The disk is full on the machine that runs Honk; your repository is not at fault.",
+        "The operator must free disk space. Then comment `/honk continue` to resume.",
     )
 
 
 def declined(why: str) -> tuple[str, str]:
-    """Problem and next step when the model itself does not go on; `why` is its own words."""
+    """Problem and next step when the model refuses; `why` quotes the model."""
     return (
-        f"The model declined to go on: {why}" if why else "The model declined to go on.",
-        "Comment `/honk continue` to go on from there, or `/honk` with other words for it.",
+        f"The model declined to continue: {why}" if why else "The model declined to continue.",
+        "Comment `/honk continue` to resume, or rephrase the task with `/honk <task>`.",
     )
 
 
 def never_queued() -> tuple[str, str]:
-    """Problem and next step of a run that was announced and never got as far as the queue."""
+    """Problem and next step of a run that was acknowledged but never queued."""
     return (
-        "This was heard, but what should have started it failed.",
-        "The operator finds more in the worker's log. Put the label `honk` on again to retry.",
+        "Honk acknowledged this request but failed to start it.",
+        "Details are in the worker's log. To retry, add the label `honk` again.",
     )
 
 
 def attempt_died() -> tuple[str, str]:
-    """Problem and next step when the worker died under an attempt again and again."""
+    """Problem and next step when the worker died repeatedly during an attempt."""
     return (
-        "The worker that did this work ended unexpectedly, more than once.",
-        "The operator finds more in the worker's log. Put the label `honk` on again to retry.",
+        "The worker crashed more than once during this run.",
+        "Details are in the worker's log. To retry, add the label `honk` again.",
     )
 
 
@@ -412,7 +418,7 @@ def no_commits(repo: RepoName, branch: str) -> tuple[str, str]:
     """Problem and next step for an empty repository or an unknown base branch."""
     return (
         f"{repo} has no commits on the branch `{branch}`.",
-        "Push a first commit, or name another branch with `base:` in `.github/honk.yml`.",
+        "Push a first commit, or set another branch as `base:` in `.github/honk.yml`.",
     )
 
 
@@ -420,29 +426,28 @@ def base_is_gone(branch: str, *, in_policy: bool) -> tuple[str, str]:
     """Problem and next step for a base branch that was renamed or deleted while a run worked."""
     setting = " Also change `base` in `.github/honk.yml`, which names it."
     return (
-        f"The base branch {branch_code(branch)} is gone: it was renamed or deleted.",
+        f"The base branch {branch_code(branch)} no longer exists: it was renamed or deleted.",
         "To start again from another branch, comment `/honk retry base=<branch>`; to use the work "
         f"below, restore the branch and comment `/honk continue`.{setting if in_policy else ''}",
     )
 
 
 def overtaken(branch: str, sha: str, target: Target) -> tuple[str, str]:
-    """Problem and next step where somebody pushed the same change while a run worked."""
+    """Problem and next step when somebody pushed the same change during a run."""
     if branch == target.branch:
         return (
-            f"Somebody pushed the same change: {branch_code(branch)} has it since {short(sha)}, so "
-            "there is nothing left to commit.",
+            f"Someone pushed the same change to {branch_code(branch)} in {short(sha)}, so there is "
+            "nothing left to commit.",
             "",
         )
     if target.branch:
         return (
-            f"{branch_code(branch)} has the same change since {short(sha)}, "
-            f"so the pull request from "
-            f"{branch_code(target.branch)} adds nothing any more.",
-            "Close it, or say what is missing: `/honk <what is missing>`.",
+            f"{branch_code(branch)} has had the same change since {short(sha)}, so the pull "
+            f"request from {branch_code(target.branch)} no longer changes anything.",
+            "Close it, or comment what is missing: `/honk <what is missing>`.",
         )
     problem = (
-        f"{branch_code(branch)} has the same change since {short(sha)}, so a pull request would be "
-        "empty and none was opened."
+        f"{branch_code(branch)} has had the same change since {short(sha)}, so no pull request was "
+        "opened."
     )
-    return problem, "If something is missing, say what: `/honk <what is missing>`."
+    return problem, "If something is missing, comment `/honk <what is missing>`."

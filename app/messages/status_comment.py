@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.domain import sanitize
-from app.domain.budget import CALLS, BudgetWarning
+from app.domain.budget import BudgetWarning
 from app.domain.fair_queue import QueuePosition
 from app.domain.report import (
     PlanItem,
@@ -42,26 +42,26 @@ _MANIFEST_LINES = 60
 
 
 def marker(run: RunId) -> str:
-    """The line by which the status comment of a run is found again."""
+    """The marker line of a run's status comment."""
     return f"<!-- honk:run={run} -->"
 
 
 def waiting(told: Told, waiting: QueuePosition) -> str:
-    """The first words: heard, and where it stands in the queue."""
-    return _status(told, f"**Heard.** {_position_line(waiting)}", live=True)
+    """The first status: acknowledged, with its position in the queue."""
+    return _status(told, f"**Queued.** {_position_line(waiting)}", live=True)
 
 
 def working(told: Told, phase: Phase) -> str:
-    """What the run is doing now, with the agent's own checklist."""
+    """The current phase, with the agent's checklist."""
     return _status(told, f"**{PHASES[phase]} …**", live=True)
 
 
 def finished(told: Told, report: Report) -> str:
-    """How it ended; this comment is not edited again."""
+    """The outcome; this comment is not edited again."""
     headline = flow(f"**{outcome_headline(report)}.**", result_line(report))
     left_out = ""
     if report.work and report.work.left_out:
-        left_out = f"The commit leaves out:\n\n{omitted_files(report.work)}"
+        left_out = f"Left out of the commit:\n\n{omitted_files(report.work)}"
     told_more = "\n\n".join(part for part in (report.details, left_out) if part)
     without = _status(told, headline, live=False, extra=told_more)
     patch = _patch(report, COMMENT_LIMIT - len(without) - ROOM_BESIDE)
@@ -72,16 +72,16 @@ def finished(told: Told, report: Report) -> str:
 
 
 def no_run_yet() -> str:
-    """The answer to `status` where nothing was ever asked."""
-    return "Nothing was asked of Honk here yet. Put the label `honk` on, or comment `/honk`."
+    """The answer to `status` before the first run."""
+    return "Honk has not run here yet. Add the label `honk`, or comment `/honk`."
 
 
 def status_answer(told: Told, phase: Phase, outcome: Outcome | None, waiting: QueuePosition) -> str:
     """The answer to `status`."""
     if outcome is not None:
-        state = f"{HEADLINES[outcome]}; the run has ended."
+        state = f"The last run has ended: {HEADLINES[outcome]}."
     elif phase is Phase.QUEUED:
-        state = f"Waiting. {_position_line(waiting)}"
+        state = f"Queued. {_position_line(waiting)}"
     else:
         state = f"{PHASES[phase]}."
     parts = [state, _checklist(told.plan), _timeline(told), _footer(told, live=outcome is None)]
@@ -89,22 +89,22 @@ def status_answer(told: Told, phase: Phase, outcome: Outcome | None, waiting: Qu
 
 
 def pointers_not_fetched(paths: Sequence[str], why: str) -> tuple[str, str]:
-    """Which files are Git LFS pointers, and what that means for work and tests."""
-    return _some("Git LFS file", paths), f"only the pointers are here, not the contents: {why}"
+    """The Git LFS files that were not fetched, and why."""
+    return _some("Git LFS file", paths), f"only pointers, contents not fetched: {why}"
 
 
 def submodules_not_fetched(paths: Sequence[str], why: str) -> tuple[str, str]:
-    """Which folders are submodules, and what that means for work and tests."""
+    """The submodules that were not fetched, and why."""
     return _some("submodule", paths), f"not fetched, so empty here: {why}"
 
 
 def pointers_fetched(paths: Sequence[str]) -> str:
-    """Which files of Git LFS are here."""
+    """The Git LFS files that were fetched."""
     return _some("Git LFS file", paths)
 
 
 def submodules_fetched(paths: Sequence[str]) -> str:
-    """Which submodules are here."""
+    """The submodules that were fetched."""
     return _some("submodule", paths)
 
 
@@ -115,11 +115,11 @@ def _some(noun: str, paths: Sequence[str]) -> str:
 
 
 def kept_here(paths: Sequence[str], rule: str) -> str:
-    """Where the work is that GitHub does not take; for the status comment."""
+    """Where the work is when GitHub rejects the push; for the status comment."""
     return (
-        f"GitHub does not take the work so far{because_of(paths)}:\n\n"
-        f"{sanitize.fence(rule, limit=1_500)}\n\nUntil it does, the work is kept on the machine "
-        "that Honk runs on, and the run goes on."
+        f"GitHub rejects the work so far{because_of(paths)}:\n\n"
+        f"{sanitize.fence(rule, limit=1_500)}\n\nThe run continues; until GitHub accepts it, the "
+        "work is saved only on the machine that runs Honk."
     )
 
 
@@ -142,7 +142,7 @@ def _status(told: Told, headline: str, *, live: bool, extra: str = "") -> str:
 
 
 def _request_line(told: Told) -> str:
-    """One quoted line; who wants more finds the request a little above."""
+    """One quoted line; the full request is just above in the conversation."""
     asked = sanitize.plain(told.asked, limit=140)
     return f"> {asked}" if asked else ""
 
@@ -150,25 +150,25 @@ def _request_line(told: Told) -> str:
 def _position_line(waiting: QueuePosition) -> str:
     match waiting.why:
         case None:
-            return "It starts now."
+            return "Starting now."
         case "subject":
-            return "It starts when the earlier run here is over."
+            return "Starts when the earlier run here ends."
         case "repository":
-            why = "This repository has as many runs at work as it may"
+            why = "This repository is at its limit of concurrent runs"
         case "installation":
-            why = "This installation has as many runs at work as it may"
+            why = "This installation is at its limit of concurrent runs"
         case "slots":
-            why = "Every slot is busy"
+            why = "All workers are busy"
     if waiting.ahead == 0:
-        return f"{why}; it is next."
-    return f"{why}; {count(waiting.ahead, 'run')} ahead of it in the queue."
+        return f"{why}; this run is next."
+    return f"{why}; {count(waiting.ahead, 'run')} ahead in the queue."
 
 
 def timeline(phases: Sequence[tuple[Phase, float]], now: float) -> list[tuple[str, str]]:
-    """How long each phase took, added up over all attempts; the one under way by its beginning.
+    """How long each phase took, summed over all attempts; the current one up to `now`.
 
-    `phases` are those so far, each with its beginning in seconds since 1970; `now` likewise. What
-    took less than half a second is left out.
+    `phases` are the phases so far with their start times; all times are Unix seconds. Phases
+    shorter than half a second are left out.
     """
     spent: dict[Phase, float] = {}
     ends = [*(at for _, at in phases[1:]), now]
@@ -187,12 +187,12 @@ def _timeline(told: Told) -> str:
 
 
 def _context_list(items: tuple[ContextItem, ...]) -> str:
-    """What was read and what was left out, in a fold: it has to be there, and not in the way."""
+    """The context that was read and left out, folded."""
     if not items:
         return ""
     read = [item for item in items if not item.why_not]
     out = [item for item in items if item.why_not]
-    title = f"Read: {count(len(read), 'item')}" + (f" · left out: {len(out)}" if out else "")
+    title = f"Context: {count(len(read), 'item')}" + (f" · {len(out)} left out" if out else "")
     lines = [f"- {_item(item)}" for item in (*read, *out)]
     body = "\n".join(lines[:_MANIFEST_LINES])
     more = len(lines) - _MANIFEST_LINES
@@ -212,13 +212,13 @@ def _item(item: ContextItem) -> str:
 
 
 def _budget_warnings(nearly: Sequence[BudgetWarning]) -> str:
-    """The warning, while something can still be done about it."""
+    """The warning, while someone can still react."""
     if not nearly:
         return ""
     parts = ", ".join(_share(each) for each in nearly)
     return (
-        f"**The budget is nearly used up:** {parts}. At its end the work so far is committed and "
-        "pushed; `/honk continue budget=2` then goes on."
+        f"**The budget is almost used up:** {parts}. When it runs out, the work so far is "
+        "committed and pushed; to go on, comment `/honk continue budget=2`."
     )
 
 
@@ -234,19 +234,18 @@ def _share(nearly: BudgetWarning) -> str:
 
 def _footer(told: Told, *, live: bool) -> str:
     used = f"{usage_line(told.usage)} · " if told.usage else ""
-    used += f"{told.calls} of {CALLS} GitHub calls · " if told.calls else ""
     stop = " · stop with `/honk stop`" if live else ""
-    who = f"asked by {shown_login(told.requester)}" if told.requester else "unasked"
+    who = f"requested by {shown_login(told.requester)}" if told.requester else "automatic"
     run = f"[run `{told.run}`]({told.page})" if told.page else f"run `{told.run}`"
     return f"<sub>{used}{run} · {who}{stop}</sub>"
 
 
 def _patch(report: Report, room: int) -> str:
-    """The work where it may not be pushed, and what vouching for it would mean."""
+    """The patch, where it cannot be pushed, and what `/honk trust` would mean."""
     if not report.patch:
         return ""
     shown = sanitize.fence(report.patch, limit=min(45_000, room), language="diff")
-    parts = [f"<details><summary>The patch</summary>\n\n{shown}\n\n</details>"]
+    parts = [f"<details><summary>Patch</summary>\n\n{shown}\n\n</details>"]
     if report.trust:
         parts.append(what_trust_means(report.trust))
     return "\n\n".join(parts)

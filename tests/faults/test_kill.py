@@ -40,7 +40,7 @@ async def test_what_was_announced_and_never_queued_is_not_left_waiting(bench: Be
     subject = await bench.dies_for_good(Point("intake", "acknowledge", 1, "during"))
 
     assert subject.labels == ["honk:failed"]
-    assert "what should have started it failed" in subject.status
+    assert "failed to start it" in subject.status
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -57,8 +57,8 @@ async def test_what_kills_its_worker_three_times_stops_and_says_so(bench: Bench)
     subject = await dying
 
     assert subject.labels == ["honk:failed"]
-    assert "ended unexpectedly" in subject.status
-    assert "**This did not work.**" in subject.status
+    assert "crashed more than once" in subject.status
+    assert "**Failed.**" in subject.status
     assert subject.pulls == []
     repository = bench.house.github.world.repository(subject.repository)
     (check,) = repository.check_runs()

@@ -37,9 +37,9 @@ async def test_what_lfs_keeps_is_laid_in_and_commits_have_the_pointer(house: Hou
 
     assert subject.check.conclusion == "success"
     assert "1 Git LFS file (data/model.bin)" in subject.status
-    assert "only the pointers" not in subject.status
+    assert "only pointers" not in subject.status
     asked = [str(r) for r in house.model.requests if subject.repository in str(r)]
-    assert "1 Git LFS file (data/model.bin): here to be read" in asked[0]
+    assert "1 Git LFS file (data/model.bin): available to read" in asked[0]
     assert "weights" in asked[2]
     assert "`data/model.bin` is kept in Git LFS: it was left as it was" in str(subject.pull.body)
     assert await _changed(subject) == ["calc.py"]
@@ -54,9 +54,9 @@ async def test_lfs_files_that_are_not_there_are_named_and_stay_pointers(house: H
     await subject.settled()
 
     assert subject.check.conclusion == "success"
-    assert "**left out:** 1 Git LFS file (data/model.bin): only the pointers" in subject.status
+    assert "**left out:** 1 Git LFS file (data/model.bin): only pointers" in subject.status
     first = next(r for r in house.model.requests if subject.repository in str(r))
-    assert "1 Git LFS file (data/model.bin): only the pointers are here" in str(first)
+    assert "1 Git LFS file (data/model.bin): only pointers" in str(first)
     kept = await subject.git("show", "honk/1-add-subtracts:data/model.bin")
     assert kept.encode() == pointer(b"weights")
 
@@ -77,7 +77,7 @@ async def test_what_was_missing_when_the_base_was_tested_is_no_fix_later(house: 
     await house.until(lambda: len(subject.pulls) == 2, "there is no second try")
     await subject.settled(endings=2)
     told = [each.body for each in subject.ours if "<!-- honk:run=" in each.body]
-    assert "[1 fixed, 0 new failures](" in told[-1]
+    assert "[2 tests pass (1 fixed)](" in told[-1]
 
 
 async def _with_submodule(house: House, library: str, *, private: bool) -> Subject:

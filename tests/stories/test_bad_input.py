@@ -161,7 +161,7 @@ async def test_a_second_label_while_a_run_is_live_is_told_so(house: House) -> No
     # GitHub tells times in whole seconds: a label put on twice within one is one request.
     house.github.clock.advance(2)
     await subject.label()
-    assert "already at work" in await subject.refused()
+    assert "already working" in await subject.refused()
     await subject.settled()
     assert len(subject.pulls) == 1
 

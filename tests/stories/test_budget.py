@@ -31,14 +31,13 @@ async def test_people_are_warned_and_the_work_is_kept_and_goes_on(house: House) 
     await subject.label()
     await subject.settled()
 
-    warnings = [text for text in _was_shown(subject) if "nearly used up" in text]
+    warnings = [text for text in _was_shown(subject) if "almost used up" in text]
     assert warnings
     assert "4 of 5 turns" in warnings[0]
     assert "/honk continue" in warnings[0]
-    assert "of 400 GitHub calls" in subject.status
-    assert "nearly used up" not in subject.status
-    assert "**The budget is spent.**" in subject.status
-    assert "The run's turns are used up; the work so far is kept." in subject.status
+    assert "almost used up" not in subject.status
+    assert "**Budget spent.**" in subject.status
+    assert "The run's turns are used up; the work so far is saved." in subject.status
     assert subject.check.conclusion == "action_required"
     assert _change(subject).draft
     head = _change(subject).head_sha
@@ -83,8 +82,8 @@ async def test_an_agent_that_repeats_one_call_is_stopped_for_that(house: House) 
     await subject.label()
     await subject.settled()
     why = "The agent called `bash` 6 times in a row with the same input and result."
-    assert "**The agent got stuck.**" in subject.status
-    assert f"{why} The work so far is kept." in subject.status
+    assert "**Got stuck.**" in subject.status
+    assert f"{why} The work so far is saved." in subject.status
     assert why in subject.last_words
     assert "/honk continue" in subject.last_words
     assert "budget" not in subject.status + subject.last_words
@@ -103,7 +102,7 @@ async def test_a_run_without_credit_goes_on_once_there_is_some(house: House) -> 
     await subject.label()
     await subject.settled()
     assert "no credit left" in subject.status
-    assert "`/honk continue` goes on" in subject.last_words
+    assert "comment `/honk continue`" in subject.last_words
     await subject.comment("/honk continue")
     await subject.settled(endings=2)
     assert subject.labels == ["honk:done"]

@@ -130,7 +130,7 @@ async def test_what_is_said_while_it_works_joins_the_run(house: House) -> None:
 async def test_what_is_said_too_late_starts_the_next_attempt(house: House) -> None:
     subject = await house.subject(plays=script([FIX], [FINISH], [FINISH]))
     await subject.label()
-    await house.until(lambda: "Running the tests" in str(subject.ours), "it does not verify")
+    await house.until(lambda: "Running tests" in str(subject.ours), "it does not verify")
     await subject.comment("/honk and say it in the docs")
     await subject.settled(endings=2)
     last = [r for r in house.model.requests if subject.repository in str(r)][-1]
@@ -278,7 +278,7 @@ async def test_an_issue_with_an_open_pull_request_is_not_worked_on_twice(house: 
     await subject.settled()
     await subject.label()
     words = await subject.refused()
-    assert f"#{subject.pull.number} is open" in words
+    assert f"#{subject.pull.number} is already open" in words
     assert "/honk retry" in words
     assert "/honk <what to change>" in words
 
@@ -291,7 +291,7 @@ async def test_the_days_money_is_a_limit_for_all_runs_together(house: House) -> 
     subject = await house.subject(files=files, plays=script([FIX], [FINISH]))
     await subject.label()
     await subject.settled()
-    assert "**The budget is spent.**" in subject.status
+    assert "**Budget spent.**" in subject.status
     await subject.comment("/honk continue")
     assert "budget.per_day_usd" in await subject.refused()
 
@@ -301,7 +301,7 @@ async def test_the_days_money_of_an_account_leaves_the_others_theirs() -> None:
         spent = await small.subject(plays=script([FIX], [FINISH]), owner="spendthrift")
         await spent.label()
         await spent.settled()
-        assert "**The budget is spent.**" in spent.status
+        assert "**Budget spent.**" in spent.status
         await spent.comment("/honk continue")
         assert "HONK_MAX_USD_PER_DAY_INSTALLATION" in await spent.refused()
         await spent.comment("/honk doctor")
@@ -312,7 +312,7 @@ async def test_the_days_money_of_an_account_leaves_the_others_theirs() -> None:
         other = await small.subject(plays=script([FIX], [FINISH]), owner="another")
         await other.label()
         await other.settled()
-        assert "**The budget is spent.**" in other.status  # its own, not refused at the start
+        assert "**Budget spent.**" in other.status  # its own, not refused at the start
 
 
 async def test_hold_keeps_everything_from_starting(house: House) -> None:
@@ -333,7 +333,7 @@ async def test_status_and_help_are_answered(house: House) -> None:
     await subject.settled()
     answers = [c.body for c in subject.ours if "<!-- honk:answer=" in c.body]
     assert len(answers) == 3
-    assert "Nothing was asked of Honk here yet" in answers[0]
+    assert "Honk has not run here yet" in answers[0]
     assert sum("Working." in answer for answer in answers) == 1
     assert sum("`/honk ready`" in answer for answer in answers) == 1
 
@@ -341,7 +341,7 @@ async def test_status_and_help_are_answered(house: House) -> None:
 async def test_nothing_to_stop_and_nothing_to_continue_are_said(house: House) -> None:
     subject = await house.subject()
     await subject.comment("/honk stop")
-    assert "No run is at work" in await subject.refused()
+    assert "Nothing to stop" in await subject.refused()
     other = await house.subject()
     await other.comment("/honk continue")
     assert "no unfinished run" in await other.refused()

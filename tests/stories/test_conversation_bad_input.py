@@ -117,7 +117,7 @@ async def test_stop_is_heard_among_several_commands(house: House) -> None:
     await subject.settled()
     assert "**Stopped.**" in subject.status
     words = await subject.refused()
-    assert "only `/honk stop` was done" in words
+    assert "Only `/honk stop` was executed" in words
 
 
 async def test_text_from_right_to_left(house: House) -> None:
@@ -173,7 +173,7 @@ async def test_an_issue_that_is_closed_meanwhile_ends_its_run(house: House) -> N
     await subject.at_work(turns=2)
     await house.github.close_issue(subject.repository, subject.number, OWNER)
     await subject.settled()
-    assert "was closed while Honk worked" in subject.status
+    assert "was closed while Honk was working" in subject.status
     assert subject.labels == ["honk:needs-you"]
     assert BRANCH in subject.last_words
     assert subject.pulls == []
@@ -198,14 +198,14 @@ async def test_an_outsider_who_closes_their_own_issue_stops_nothing(house: House
     await subject.comment("/honk stop")
     await subject.settled()
     assert "**Stopped.**" in subject.status
-    assert "was closed while Honk worked" not in subject.status
+    assert "was closed while Honk was working" not in subject.status
 
 
 async def test_a_closed_issue_is_answered(house: House) -> None:
     subject = await house.subject()
     await house.github.close_issue(subject.repository, subject.number, OWNER)
     await subject.comment("/honk do it")
-    assert "#1 is closed. Open it again" in await subject.refused()
+    assert "#1 is closed. Reopen it" in await subject.refused()
 
 
 async def test_an_issue_that_is_transferred_meanwhile_is_answered_where_it_is(
@@ -216,8 +216,8 @@ async def test_an_issue_that_is_transferred_meanwhile_is_answered_where_it_is(
     moved = await house.github.transfer(subject.repository, subject.number, other.repository, OWNER)
     assert await subject.ended() == "stopped"
     there = Subject(house, other.repository, moved.number)
-    assert "moved to another repository" in there.status
-    assert "moved to another repository" in there.last_words
+    assert "transferred to another repository" in there.status
+    assert "transferred to another repository" in there.last_words
     assert "honk:running" not in there.labels
 
 

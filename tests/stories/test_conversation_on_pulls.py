@@ -116,7 +116,7 @@ async def test_work_on_a_fork_is_shown_and_published_only_with_trust(house: Hous
     await subject.comment("/honk triple should triple")
     await subject.settled()
     assert "+    return a * 3" in subject.status
-    assert "its secrets are within reach" in subject.status
+    assert "with access to its secrets" in subject.status
     assert subject.labels == ["honk:needs-you"]
     assert "honk/" not in await subject.git("for-each-ref", "refs/heads")
 
@@ -134,7 +134,7 @@ async def test_work_on_a_fork_is_shown_and_published_only_with_trust(house: Hous
 async def test_fix_works_on_what_fails(house: House) -> None:
     subject = await proposal(house, [FIX_TRIPLE], [FINISH])
     await subject.comment("/honk fix")
-    assert "No check of another App fails" in await subject.refused()
+    assert "No failing checks" in await subject.refused()
 
     house.github.use_ci(
         subject.repository,
@@ -169,7 +169,7 @@ async def test_fix_works_on_what_fails(house: House) -> None:
 async def test_the_label_on_a_pull_request_means_its_failing_checks(house: House) -> None:
     subject = await proposal(house)
     await subject.label()
-    assert "No check of another App fails" in await subject.refused()
+    assert "No failing checks" in await subject.refused()
     await house.until(lambda: subject.labels == [], "the label stays")
 
 
@@ -193,7 +193,7 @@ async def test_undo_takes_back_exactly_one_run(house: House) -> None:
     done = await head_of(subject, "triple")
     await subject.comment("/honk undo")
     await house.until(
-        lambda: any("are taken back by" in c.body for c in subject.ours), "it is not undone"
+        lambda: any("Reverted run" in c.body for c in subject.ours), "it is not undone"
     )
     head = await head_of(subject, "triple")
     assert (await subject.git("rev-parse", f"{head}^")).strip() == done
@@ -250,7 +250,7 @@ async def test_a_rebase_that_is_stopped_leaves_the_branch_as_it_was(house: House
     slow = {".github/honk.yml": b'verify: ["sleep 60"]\n'}
     await house.github.push_files(subject.repository, "main", slow, OWNER)
     await subject.comment("/honk rebase")
-    await house.until(lambda: "Running the tests" in str(subject.ours), "it does not verify")
+    await house.until(lambda: "Running tests" in str(subject.ours), "it does not verify")
     await subject.comment("/honk stop")
     await subject.settled()
     assert "**Stopped.**" in subject.status
@@ -267,7 +267,7 @@ async def test_ready_turns_a_draft_of_ours(house: House) -> None:
     subject = Subject(house, issue.repository, issue.pull.number)
     await subject.comment("/honk ready")
     await house.until(
-        lambda: any("asks for review now" in c.body for c in subject.ours), "it is not ready"
+        lambda: any("is ready for review" in c.body for c in subject.ours), "it is not ready"
     )
     assert not issue.pull.pull.draft
 

@@ -52,7 +52,7 @@ async def test_failing_checks_of_others_are_worked_on_once_unasked(house: House)
     pull = Subject(house, issue.repository, issue.pull.number)
     await pull.settled()
     assert "E501 too long" in pull.told
-    assert "unasked" in pull.status
+    assert "automatic" in pull.status
     head = await head_of(issue, BRANCH)
     assert "# more" in await issue.git("show", f"{head}:calc.py")
     # It fails once more on what was pushed, and is left to people: `auto_fix_ci` is 1.
@@ -116,7 +116,7 @@ async def test_a_branch_that_is_deleted_meanwhile_loses_no_work(house: House) ->
     await pull.at_work(turns=4)  # two of them on the issue
     await house.github.delete_branch(issue.repository, BRANCH, OWNER)
     await pull.settled()
-    assert "was closed while Honk worked" in pull.status
+    assert "was closed while Honk was working" in pull.status
     (kept,) = await hidden_refs_left(house, issue, 1)
     assert kept in pull.last_words
     assert "# more" in await issue.git("show", f"{kept}:calc.py")
@@ -129,7 +129,7 @@ async def test_a_pull_request_that_is_closed_meanwhile_ends_its_run(house: House
     await pull.at_work(turns=4)  # two of them on the issue
     await house.github.close_issue(issue.repository, pull.number, OWNER)
     await pull.settled()
-    assert "was closed while Honk worked" in pull.status
+    assert "was closed while Honk was working" in pull.status
     assert pull.labels == ["honk:needs-you"]
     assert "# more" in await issue.git("show", f"{BRANCH}:calc.py")
     await hidden_refs_left(house, issue, 0)
@@ -159,7 +159,7 @@ async def test_the_buttons_of_a_check_run_are_commands(house: House) -> None:
     assert check.conclusion == "cancelled"
 
     await house.github.press(subject.repository, check.id, "fix", OWNER)
-    assert "No check of another App fails" in await subject.refused()
+    assert "No failing checks" in await subject.refused()
     await house.github.press(subject.repository, check.id, "continue", OWNER)
     await subject.settled(endings=2)
     assert subject.labels == ["honk:done"]
@@ -218,7 +218,7 @@ async def test_bots_are_heard_by_their_account_when_the_policy_names_it(house: H
     await subject.comment("/honk add() should add", by="helper[bot]")
     await subject.settled()
     assert subject.check.conclusion == "success"
-    assert "asked by `helper[bot]`" in subject.status
+    assert "requested by `helper[bot]`" in subject.status
 
 
 async def test_our_own_words_and_labels_start_nothing(house: House) -> None:
@@ -266,7 +266,7 @@ async def test_a_budget_is_a_limit_and_wrong_arguments_are_told(house: House) ->
     subject = await house.subject(plays=script(*[[step]] * 30, [FINISH]))
     await subject.comment("/honk budget=0.01 add() should add")
     await subject.settled()
-    assert "**The budget is spent.**" in subject.status
+    assert "**Budget spent.**" in subject.status
     assert subject.labels == ["honk:needs-you"]
 
     other = await house.subject()

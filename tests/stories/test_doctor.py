@@ -37,19 +37,19 @@ async def test_where_all_is_well(house: House) -> None:
     await subject.settled()
     found = await _examined(subject)
 
-    assert found["Permissions"][0].startswith("✅ all 9 are granted")
-    assert found["Events"] == ["✅ all 12 are sent."]
+    assert found["Permissions"][0].startswith("✅ all 9 granted")
+    assert found["Events"] == ["✅ all 12 subscribed."]
     assert "answered with 202" in found["Deliveries"][0]
-    assert found["Missed requests"] == ["✅ nothing was missed."]
-    assert found["Rules of `main`"][0].startswith("✅ none stands in the way")
-    assert found["Rules of `honk/1-add-subtracts`"][0].startswith("✅ none stands in the way")
+    assert found["Missed requests"] == ["✅ none."]
+    assert found["Rules for `main`"][0].startswith("✅ none affects Honk")
+    assert found["Rules for `honk/1-add-subtracts`"][0].startswith("✅ none affects Honk")
     assert found["Signed commits"][0].startswith("✅")
-    assert found["CI on our pushes"][0].endswith("started 1 by itself.")
-    assert found["Hidden refs"] == ["✅ accepted, and they start no workflow."]
+    assert found["CI on Honk's pushes"][0].startswith("✅ 1 workflow ran on")
+    assert found["Hidden refs"] == ["✅ accepted, and they trigger no workflows."]
     assert found["Tests"] == ["✅ `python -m pytest`."]
-    assert found["Money today, this repository"] == ["✅ $20.00 of $20.00 left."]
-    assert found["Money today, all of Honk"] == ["✅ no limit is set."]
-    assert "**Doctor: nothing to mend**" in _answers(subject)[0]
+    assert found["Budget today, this repository"] == ["✅ $20.00 of $20.00 left."]
+    assert found["Budget today, all of Honk"] == ["✅ no limit set."]
+    assert "**Everything works**" in _answers(subject)[0]
     assert "refs/honk/doctor" not in await subject.git("for-each-ref")
 
 
@@ -82,18 +82,18 @@ async def test_what_stands_in_the_way_is_named(house: House) -> None:
 
     missing = [line for line in found["Permissions"] if line.startswith("❌")]
     assert [line.split("`")[1] for line in missing] == ["actions: read", "deployments: write"]
-    assert "is missing, so previews cannot be shown" in missing[1]
+    assert "is missing, so pull requests cannot show previews" in missing[1]
     assert all("/settings/installations/" in line for line in missing)
-    creation, pattern = found["Rules of `honk/1-add-subtracts`"]
-    assert creation.startswith("❌ nobody may create it (`creation` of `sickbay/calc`).")
+    creation, pattern = found["Rules for `honk/1-add-subtracts`"]
+    assert creation.startswith("❌ creating it is restricted (`creation` from `sickbay/calc`).")
     assert "**→** Let Honk bypass the rule" in creation
     assert "commit messages must match `feat:`" in pattern
-    assert "Merge Honk's pull requests by squash or rebase" in found["Rules of `main`"][0]
+    assert "Squash or rebase when you merge Honk's pull requests" in found["Rules for `main`"][0]
     # Without `actions` nobody can tell what CI did, and that is said; the rest still is looked at.
-    assert found["CI on our pushes"][0].startswith("❔ could not be looked at")
-    assert found["Hidden refs"][0].startswith("⚠️ accepted; whether they start a workflow")
-    assert found["Tests"][0].startswith("❌ none was found")
-    assert found["Money today, this repository"][0].startswith("❌ $0.00 of")
+    assert found["CI on Honk's pushes"][0].startswith("❔ could not be checked")
+    assert found["Hidden refs"][0].startswith("⚠️ accepted; without `actions: read`")
+    assert found["Tests"][0].startswith("❌ none found")
+    assert found["Budget today, this repository"][0].startswith("❌ $0.00 of")
     assert found["Signed commits"][0].startswith("✅")
 
 
@@ -106,13 +106,13 @@ async def test_hidden_refs_that_are_refused_and_ci_that_waits(house: House) -> N
     found = await _examined(subject)
 
     assert rule not in house.github.faults.pushes
-    assert found["Hidden refs"][0].startswith("❌ refused.")
+    assert found["Hidden refs"][0].startswith("❌ rejected.")
     assert "Refs are restricted" in found["Hidden refs"][0]
-    assert "wait for approval" in found["CI on our pushes"][0]
+    assert "awaiting approval" in found["CI on Honk's pushes"][0]
 
 
 async def test_before_anything_was_published(house: House) -> None:
     subject = await house.subject(files={"a.txt": b"a\n"})
     found = await _examined(subject)
-    assert found["Signed commits"][0].startswith("❔ nothing of Honk's was published here yet")
-    assert found["CI on our pushes"][0].startswith("❔ nothing")
+    assert found["Signed commits"][0].startswith("❔ unknown: Honk has not published")
+    assert found["CI on Honk's pushes"][0].startswith("❔ unknown")

@@ -18,13 +18,13 @@ async def test_after_an_undo_nothing_claims_to_be_done(house: House) -> None:
     issue, pull = await published(house)
     assert "Closes #1" in body_of(pull)
     await issue.comment("/honk undo")
-    await house.until(lambda: "Taken back" in body_of(pull), "the body is not corrected")
+    await house.until(lambda: "Reverted" in body_of(pull), "the body is not corrected")
     await house.until(lambda: issue.labels == ["honk:needs-you"], "the label is not reset")
     body = body_of(pull)
     assert "Closes #1" not in body
     assert "1 fixed" not in body
     assert "All tests pass" not in body
-    assert "What the tests say" not in body
+    assert "Test results" not in body
     assert pull.issue.pull is not None
     assert pull.issue.pull.draft
     assert pull.issue.state == "open"
@@ -35,7 +35,9 @@ async def test_one_thing_more_for_an_issue_is_done_on_its_pull_request(house: Ho
     house.model.scripts[f"{issue.repository}#2"] = script([MORE], [FINISH])
     await issue.comment("/honk also say more")
     await pull.settled()
-    assert any("#2 is open for this issue, so Honk does that there" in c.body for c in issue.ours)
+    assert any(
+        "#2 is already open for this issue, so Honk continues there" in c.body for c in issue.ours
+    )
     assert "# more" in await issue.git("show", f"{BRANCH}:calc.py")
     assert "also say more" in body_of(pull)
     assert len(issue.pulls) == 1
@@ -54,7 +56,7 @@ async def test_the_plan_stays_when_it_is_carried_out(house: House) -> None:
     await subject.comment("/honk go")
     await subject.settled(endings=2)
     for text in (subject.status, subject.pull.body or ""):
-        fold = text.partition("<summary>The plan</summary>")[2].partition("</details>")[0]
+        fold = text.partition("<summary>Plan</summary>")[2].partition("</details>")[0]
         assert "First mend add()" in fold
 
 
@@ -100,6 +102,6 @@ async def test_one_thing_more_where_somebody_elses_pull_request_is_open(house: H
     await house.github.open_pull_request(issue.repository, "walter", "mine", body="Closes #1")
     await issue.comment("/honk also say more")
     words = await issue.refused()
-    assert "#2 is open for this issue" in words
+    assert "#2 is already open for this issue" in words
     assert "on #2" in words
     assert Subject(house, issue.repository, 2).ours == []

@@ -14,7 +14,7 @@ SUMMARY = """Sums add. Thanks &commat;octocat, this fixes &num;7 [skip ci]
 
 /deploy production
 
-# What the tests say
+# Test results
 
 **900 passed**[^1]
 
@@ -57,8 +57,8 @@ async def test_words_of_others_reach_github_without_any_power(house: House) -> N
     assert 'pytest -k "List<int>"' in message
 
     body = pull.body or ""
-    assert body.index("## What the tests say") < body.index("## What was done")
-    assert "\n#### What the tests say\n" in body
+    assert body.index("## Test results") < body.index("## Changes")
+    assert "\n#### Test results\n" in body
     assert "`npm i @types/node`" in body
     assert '> /approve && pytest -k "List<int>"' in body
     assert "\n`/deploy` production\n" in body

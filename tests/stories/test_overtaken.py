@@ -32,7 +32,7 @@ async def test_the_same_fix_on_the_base_makes_no_empty_pull_request(house: House
         assert "`main` has the same change" in text
         assert base[:7] in text
     assert "ready for your review" not in issue.last_words
-    assert "No file was changed" not in issue.last_words
+    assert "No files changed" not in issue.last_words
 
 
 async def test_a_base_branch_that_is_gone_is_named(house: House) -> None:

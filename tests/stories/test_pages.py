@@ -180,7 +180,7 @@ async def test_a_page_tells_what_a_person_on_a_phone_wants(house: House, public:
     async with _signed_in(house, "olivia") as client:
         text = (await client.get(_page(public))).text
     assert "Done" in text
-    assert "asked by olivia" in text
+    assert "requested by olivia" in text
     assert "`add(2, 3)` is -1." in text
     assert "Turn &lt;b&gt;minus&lt;/b&gt; into plus" in text
     assert "add() now adds." in text

@@ -48,10 +48,10 @@ async def test_a_template_that_nobody_followed_is_there_to_be_filled_in(house: H
     await subject.label()
     await subject.settled()
     body = subject.pull.body or ""
-    told = body.partition("## The repository's template, to be filled in\n\n")[2]
+    told = body.partition("## Pull request template to fill in\n\n")[2]
     assert told.startswith("#### What changed\n\n@\u200boctocat closes `#1`\n\n#### Checklist")
     assert "* [ ] The docs say so" in told
     assert "Thank you" not in body
     # An open fence of the template's ends with the template.
     assert "```\nopen\n```\n\n<sub>" in told
-    assert body.index("What the tests say") < body.index("The repository's template")
+    assert body.index("Test results") < body.index("Pull request template to fill in")

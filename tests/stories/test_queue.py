@@ -33,11 +33,11 @@ async def test_a_crowd_of_one_repository_keeps_no_other_from_the_next_slot() -> 
         second = Subject(house, "olivia/crowd", issue.number)
         late = await house.subject(plays=SLOW, name="late")
         await first.label()
-        await _heard(first, "It starts now.")
+        await _heard(first, "Starting now.")
         await second.label()
-        await _heard(second, "Every slot is busy; it is next.")
+        await _heard(second, "All workers are busy; this run is next.")
         await late.label()
-        await _heard(late, "Every slot is busy; it is next.")
+        await _heard(late, "All workers are busy; this run is next.")
         for each in (first, late, second):
             await each.settled()
 
@@ -51,9 +51,9 @@ async def test_a_repository_at_its_limit_waits_though_slots_are_free() -> None:
         house.model.scripts[f"olivia/narrow#{issue.number}"] = SLOW
         second = Subject(house, "olivia/narrow", issue.number)
         await first.label()
-        await _heard(first, "It starts now.")
+        await _heard(first, "Starting now.")
         await second.label()
-        await _heard(second, "This repository has as many runs at work as it may")
+        await _heard(second, "This repository is at its limit of concurrent runs")
         await second.settled()
 
         assert _started(house) == ["olivia/narrow#1", "olivia/narrow#2"]

@@ -31,13 +31,13 @@ async def test_the_agent_is_told_of_the_rule_and_does_without(house: House) -> N
     await subject.settled()
 
     shown = _ever_shown(subject)
-    assert "GitHub does not take the work so far because of `infra/prod/main.tf`" in shown
+    assert "GitHub rejects the work so far because of `infra/prod/main.tf`" in shown
     assert "File path is restricted" in shown
     told = str([r for r in house.model.requests if subject.repository in str(r)])
-    assert "GitHub does not take your work because of a rule" in told
+    assert "GitHub rejected your work because of a rule" in told
     assert subject.labels == ["honk:done"]
     assert subject.check.conclusion == "success"
-    assert "does not take" not in subject.status
+    assert "GitHub rejects" not in subject.status
 
 
 async def test_what_may_not_be_pushed_is_kept_and_published_once_it_may() -> None:

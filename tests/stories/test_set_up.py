@@ -104,7 +104,7 @@ async def test_a_package_is_installed_and_the_tests_have_it() -> None:
         await subject.label()
         await subject.settled()
         assert subject.check.conclusion == "success", subject.status
-        assert "tried to reach" not in subject.status
+        assert "blocked from reaching" not in subject.status
 
 
 async def where_packages_are() -> str:
@@ -164,7 +164,7 @@ async def test_a_failed_set_up_is_told_once_with_the_lines_that_matter(house: Ho
     subject = await house.subject(files=files(BREAKS), plays=script(FIX, FINISH))
     await subject.label()
     await subject.settled()
-    shown, _, folded = subject.status.partition("<details><summary>The whole output")
+    shown, _, folded = subject.status.partition("<details><summary>Full output")
     assert "error: no such package" in shown
     assert "after 40" in shown
     assert "step 150" not in shown
@@ -210,7 +210,7 @@ async def test_the_set_up_of_a_forks_code_is_laid_into_no_checkout_of_main(house
 
     await main.label()
     await main.settled()
-    assert "1 fixed, 0 new failures" in main.status
+    assert "2 tests pass (1 fixed)" in main.status
     assert main.labels == ["honk:done"]
 
 
@@ -227,7 +227,7 @@ async def test_the_set_up_of_a_commit_that_was_taken_back_is_made_again(house: H
     later = Subject(house, main.repository, number)
     await later.label()
     await later.settled()
-    assert "1 fixed, 0 new failures" in later.status
+    assert "2 tests pass (1 fixed)" in later.status
 
 
 async def test_what_an_earlier_commit_of_the_branch_made_serves_the_next(house: House) -> None:
@@ -241,7 +241,7 @@ async def test_what_an_earlier_commit_of_the_branch_made_serves_the_next(house: 
     later = Subject(house, main.repository, number)
     await later.label()
     await later.settled()
-    assert "1 fixed, 0 new failures" in later.status
+    assert "2 tests pass (1 fixed)" in later.status
     assert kept(house) == before
 
 

@@ -42,8 +42,8 @@ async def test_a_removed_test_makes_a_draft_and_is_pointed_at(house: House) -> N
     assert subject.pull.pull is not None
     assert subject.pull.pull.draft
     assert "test_add" in (subject.pull.body or "")
-    assert "Look at these first" in (subject.pull.body or "")
-    assert "to look at" in (subject.check.title or "")
+    assert "Review these first" in (subject.pull.body or "")
+    assert "to review" in (subject.check.title or "")
     assert subject.labels == ["honk:needs-you"]
 
 
@@ -58,9 +58,9 @@ async def test_a_skipped_test_goes_back_to_the_agent(house: House) -> None:
     await subject.label()
     await subject.settled()
     told = str([r for r in house.model.requests if subject.repository in str(r)][-1])
-    assert "makes the tests say less" in told
+    assert "weakens the tests" in told
     assert subject.check.conclusion == "success"
-    assert subject.check.title == "1 fixed, 0 new failures"
+    assert subject.check.title == "2 tests pass (1 fixed)"
 
 
 async def test_a_protected_path_is_not_published(house: House) -> None:

@@ -71,7 +71,6 @@ def status_context(services: Services, row: RunRow) -> Told:
         plan=tuple(PlanItem.recorded(item) for item in row.plan or []),
         planned=run.planned,
         usage=usage_of(row) if row.model_turns else None,
-        calls=calls_of(row),
         nearly=_nearly_spent(services, row),
         kept_here=row.kept_here or "",
         phases=tuple((Phase(name), at) for name, at in row.phases or []),

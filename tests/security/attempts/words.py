@@ -262,13 +262,13 @@ SAID: tuple[tuple[str, str, Clean, Judge], ...] = (
     ("hides what follows behind an info string", "~~~ `x` ~~~\nall is well", _TEXT, _swallowed),
     (
         "passes for a part of the test results",
-        "## What the tests say\n\nAll pass.",
+        "## Test results\n\nAll pass.",
         _TEXT,
         functools.partial(_drawn, "<h2>"),
     ),
     (
         "passes for a part by an underline",
-        "What the tests say\n---\n\nAll pass.",
+        "Test results\n---\n\nAll pass.",
         _TEXT,
         functools.partial(_drawn, "<h2>"),
     ),

@@ -32,7 +32,10 @@ def test_more_than_was_asked_for_is_enough() -> None:
 
 def test_events_that_are_not_sent() -> None:
     (missing,) = doctor_findings.events([name for name in EVENTS if name != "issue_comment"])
-    assert missing.text == "`issue_comment` is not sent, so `/honk` in a comment is not heard."
+    assert (
+        missing.text
+        == "not subscribed to `issue_comment`, so Honk does not see `/honk` in comments."
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,16 +51,14 @@ def test_a_rule_cannot_break_out_of_its_line() -> None:
     nasty = {"pattern": "`@everyone`\n- x"}
     (found,) = doctor_findings.rules("honk/1", [("branch_name_pattern", nasty, "a`b")], ours=True)
     assert "\n" not in doctor_findings.report([found]).split("\n\n", 1)[1]
-    code = "its name must match `` `@everyone` - x `` (`branch_name_pattern` of ``a`b``)."
+    code = "its name must match `` `@everyone` - x `` (`branch_name_pattern` from ``a`b``)."
     assert found.text == code
 
 
 def test_the_head_tells_how_much_there_is_to_do() -> None:
     good = RepositoryFinding(mark="good", about="a", text="fine.")
     unknown = doctor_findings.not_seen("b", "Away.")
-    assert doctor_findings.report([good]).startswith("**Doctor: nothing to mend**.")
-    assert doctor_findings.report([good, unknown]).startswith(
-        "**Doctor: nothing to mend**, 1 to know."
-    )
+    assert doctor_findings.report([good]).startswith("**Everything works**.")
+    assert doctor_findings.report([good, unknown]).startswith("**Everything works**; 1 note.")
     (bad,) = doctor_findings.tests([])
-    assert doctor_findings.report([bad]).startswith("**Doctor: 1 to mend**.")
+    assert doctor_findings.report([bad]).startswith("**1 problem to fix**.")

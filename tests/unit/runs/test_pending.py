@@ -103,7 +103,7 @@ async def test_what_passes_by_itself_is_told_once_and_waits(
         done = await notify_or_keep(worker, trigger, _failure("github"), False)
         assert done.end == "waits"
     (said,) = _said(github)
-    assert "starts by itself" in said
+    assert "start automatically" in said
     assert await _waits(worker, trigger)
 
 

@@ -106,9 +106,7 @@ def test_a_suite_of_which_no_test_was_executed_did_not_run(cases: str) -> None:
         same = Results(commit=CommitSha("a" * 40), verifiers=(result,))
         verdict = compare(same, same, no_tests="neutral")
         assert verdict.conclusion == "failure"
-        assert verdict.title == "No tests could run, 0 fixed, 0 new failures, " + (
-            "1 failing before and after"
-        )
+        assert verdict.title == "No tests could run, 1 failing before and after"
 
 
 def test_a_class_that_cannot_be_prepared_is_one_where_none_of_its_tests_ran() -> None:

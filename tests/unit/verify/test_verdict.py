@@ -83,11 +83,11 @@ def test_each_test_has_one_class(
 def test_the_title_says_what_is_still_wrong() -> None:
     before = simple(a=FAILED, b=FAILED, c=FAILED, d=PASSED)
     after = simple(a=PASSED, b=FAILED, c=FAILED, d=PASSED)
-    assert compare(before, after).title == "1 fixed, 0 new failures, 2 failing before and after"
+    assert compare(before, after).title == "No new failures, 1 fixed, 2 failing before and after"
 
 
 def test_one_new_failure_is_said_in_the_singular() -> None:
-    assert compare(simple(a=PASSED), simple(a=FAILED)).title == "0 fixed, 1 new failure"
+    assert compare(simple(a=PASSED), simple(a=FAILED)).title == "1 new failure"
 
 
 def test_an_unknown_base_excuses_nothing() -> None:
@@ -194,7 +194,7 @@ def test_both_outcomes_on_one_commit_are_flaky() -> None:
     verdict = compare(before, after)
     assert names(verdict, "flaky") == ["a", "b"]
     assert verdict.conclusion == "success"
-    assert verdict.title == "0 fixed, 0 new failures, 2 flaky"
+    assert verdict.title == "No new failures, 2 flaky"
 
 
 def test_of_two_tests_with_one_name_the_worse_counts() -> None:
