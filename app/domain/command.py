@@ -56,41 +56,41 @@ COMMANDS: Mapping[Name, CommandSpec] = {
     for spec in (
         CommandSpec(
             name="work",
-            description="start a run; while one is at work, your words join it",
+            description="start a run, or steer the one in progress",
             example="/honk round half up, as the tests say",
             arguments=_ALL,
             takes_task=True,
         ),
         CommandSpec(
             name="plan",
-            description="a plan to read first; nothing is changed",
+            description="write a plan for review; changes nothing",
             example="/honk plan",
             arguments=_ALL,
             takes_task=True,
         ),
         CommandSpec(
             name="go",
-            description="carry out the plan",
+            description="implement the plan",
             example="/honk go",
             arguments=(*_COST, "draft"),
         ),
         CommandSpec(
             name="ask",
-            description="an answer about the project; nothing is changed",
+            description="answer a question about the project; changes nothing",
             example="/honk ask where is the rounding done?",
             arguments=_COST,
             takes_task=True,
         ),
         CommandSpec(
             name="fix",
-            description="work on the failing checks of this pull request",
+            description="fix this pull request's failing checks",
             example="/honk fix",
             arguments=_COST,
             takes_task=True,
         ),
         CommandSpec(
             name="test",
-            description="run the tests on the pull request's newest commit",
+            description="run the tests on the pull request's latest commit",
             example="/honk test",
         ),
         CommandSpec(
@@ -99,37 +99,37 @@ COMMANDS: Mapping[Name, CommandSpec] = {
             example="/honk rebase",
             arguments=_COST,
         ),
-        CommandSpec(name="stop", description="end the run, keep its work", example="/honk stop"),
+        CommandSpec(name="stop", description="end the run and save its work", example="/honk stop"),
         CommandSpec(
             name="continue",
-            description="go on after a stop, a question, a spent budget or a failure",
+            description="resume after a stop, a question, a spent budget or a failure",
             example="/honk continue budget=2",
             arguments=_COST,
         ),
         CommandSpec(
             name="retry",
-            description="a new run from the base branch",
+            description="start over from the base branch",
             example="/honk retry",
             arguments=_ALL,
         ),
         CommandSpec(
-            name="undo", description="take back what the last run committed", example="/honk undo"
+            name="undo", description="revert what the last run committed", example="/honk undo"
         ),
         CommandSpec(
             name="ready", description="mark the draft ready for review", example="/honk ready"
         ),
         CommandSpec(
             name="trust",
-            description="let the commit of a fork's pull request reach this repository's CI",
+            description="let this repository's CI run a commit of a fork's pull request",
             example="/honk trust 1a2b3c4d5e6f7a8b9c0d1a2b3c4d5e6f7a8b9c0d",
         ),
-        CommandSpec(name="status", description="how the run stands", example="/honk status"),
+        CommandSpec(name="status", description="show the run's progress", example="/honk status"),
         CommandSpec(
             name="doctor",
-            description="what Honk may and can do in this repository",
+            description="check what works in this repository",
             example="/honk doctor",
         ),
-        CommandSpec(name="help", description="this list", example="/honk help"),
+        CommandSpec(name="help", description="show this list", example="/honk help"),
     )
 }
 
@@ -300,18 +300,15 @@ def _arguments(spec: CommandSpec, given: list[str]) -> Arguments:
             raise _ArgumentError(f"`/honk {spec.name}` does not take `{name}=`; it takes {takes}.")
         field = "budget_usd" if name == "budget" else name
         if field in values:
-            raise _ArgumentError(f"`{name}=` is there twice.")
+            raise _ArgumentError(f"`{name}=` is given twice.")
         values[field] = _READ[name](found["value"])
     return Arguments.model_validate(values)
 
 
 def _unknown(name: str) -> str:
     near = _nearest(name, _READ)
-    hint = f"did you mean `{near}=`?" if near else f"there are {_listed(tuple(_READ))}."
-    return (
-        f"`{name}=` is no argument that Honk knows; {hint} "
-        "If it belongs to what you ask for, put a word before it."
-    )
+    hint = f"did you mean `{near}=`?" if near else f"known arguments: {_listed(tuple(_READ))}."
+    return f"Unknown argument `{name}=`; {hint} If it is part of your task, put a word before it."
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -320,13 +317,13 @@ def _listed(names: Sequence[str]) -> str:
 
 def _base(value: str) -> str:
     if not is_branch_name(value):
-        raise _ArgumentError("`base=` takes the name of a branch, as in `base=main`.")
+        raise _ArgumentError("`base=` takes a branch name, such as `base=main`.")
     return value
 
 
 def _model(value: str) -> str:
     if not _MODEL.fullmatch(value):
-        raise _ArgumentError("`model=` takes the id of a model, as in `model=claude-sonnet-5-5`.")
+        raise _ArgumentError("`model=` takes a model id, such as `model=claude-sonnet-5-5`.")
     return value
 
 
@@ -334,7 +331,8 @@ def _budget(value: str) -> float:
     found = _BUDGET.fullmatch(value)
     if not found or not 0 < float(found[1]) <= _MOST_USD:
         raise _ArgumentError(
-            f"`budget=` takes US dollars, over 0 and up to {_MOST_USD:.0f}, as in `budget=2.50`."
+            f"`budget=` takes US dollars, more than 0 and up to {_MOST_USD:.0f}, such as "
+            "`budget=2.50`."
         )
     return float(found[1])
 

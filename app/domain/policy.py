@@ -28,7 +28,7 @@ OTHER_POLICY_PATH = ".github/honk.yaml"
 
 POLICY_MAX_BYTES = 65_536
 
-_NEXT_STEP = "Mend the file on the default branch, then ask again."
+_NEXT_STEP = "Fix the file on the default branch, then ask again."
 _DEEPEST = 8
 _SHOWN = 60
 
@@ -39,115 +39,115 @@ _Path = tuple[str, ...]
 
 
 class _Keys(Value):
-    """Keys of the file; each says in its own words, for editors too, what it means."""
+    """Keys of the file. Editors show their docstrings."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class NetworkPolicy(_Keys):
-    """What is reachable while setting up; while the agent works, nothing is."""
+    """What setup can reach. The agent has no network."""
 
     allow: tuple[_Name, ...] = ()
-    """Host names, or an ecosystem for the hosts that its own client is configured for: `python`."""
+    """Host names, or an ecosystem such as `python` for the registries its client is set up for."""
     mode: Literal["fetch-only", "connect"] = "fetch-only"
-    """`fetch-only` lets nothing but GET and HEAD through; `connect` lets every request through."""
+    """`fetch-only` allows only GET and HEAD requests; `connect` allows all requests."""
 
 
 class PathsPolicy(_Keys):
-    """Globs of paths: what no change may touch, and what alone it may touch."""
+    """Which paths a change may touch."""
 
     protect: tuple[_Line, ...] = ()
-    """Globs of what no change may touch, such as `.github/workflows/**`."""
+    """Globs of paths that no change may touch, such as `.github/workflows/**`."""
     only: tuple[_Line, ...] = ()
-    """Globs of what alone a change may touch; everything, when there are none."""
+    """Globs of the only paths that a change may touch; empty allows all paths."""
 
 
 class ScopePolicy(_Keys):
-    """How large a change may be."""
+    """The allowed size of a change."""
 
     max_lines: int | None = Field(None, gt=0, le=1_000_000)
-    """Lines added and taken away; without it there is no limit."""
+    """Maximum lines added plus removed; no limit if unset."""
 
 
 class IntegrityPolicy(_Keys):
-    """What a change does to the tests."""
+    """Rules for changes to tests."""
 
     block: tuple[Kind, ...] = (Kind.REMOVED, Kind.SKIPPED)
-    """Flags that keep a pull request a draft until a person has looked.
+    """Flags that keep a pull request a draft until a person has reviewed it.
 
-    `removed` and `skipped` also stand for tests that no runner finds, or that may fail.
+    `removed` includes tests that no runner finds; `skipped` includes tests expected to fail.
     """
 
 
 class BudgetPolicy(_Keys):
-    """What one run may spend, and what all runs of the repository may spend in a day."""
+    """Spending limits for one run, and for all runs of the repository per day."""
 
     usd: float = Field(5.0, gt=0, le=1000)
-    """US dollars that one run may cost."""
+    """Maximum cost of a run in US dollars."""
     minutes: float = Field(45.0, gt=0, le=24 * 60)
-    """Minutes that one run may work."""
+    """Maximum minutes per run."""
     turns: int = Field(200, gt=0, le=10_000)
-    """Answers of the model that one run may take."""
+    """Maximum model turns per run."""
     per_day_usd: float | None = Field(None, gt=0, le=100_000)
-    """US dollars that all runs of the repository may cost in a day; without it, no limit."""
+    """Maximum daily cost of all runs in the repository in US dollars; no limit if unset."""
 
 
 class PreviewPolicy(_Keys):
-    """What is shown of a change."""
+    """Previews of a change."""
 
     command: _Line | None = None
-    """What builds it."""
+    """The build command."""
     path: _Line | None = None
-    """The folder that is shown."""
+    """The folder to serve."""
     artifact: _Line | None = None
-    """The name of an artefact of the repository's own CI that is shown."""
+    """The CI artifact to serve instead."""
     pages: tuple[_Line, ...] = ("/",)
-    """Paths that pictures are taken of."""
+    """Paths to take screenshots of."""
     keep_days: int = Field(7, gt=0, le=90)
-    """Days until it is gone."""
+    """Days to keep the preview."""
 
 
 class Policy(_Keys):
     """The keys of `.github/honk.yml`, all optional."""
 
     setup: tuple[_Line, ...] = ()
-    """Commands that run before the agent works and before tests run, in the work tree."""
+    """Commands that prepare the checkout before the agent works and before tests run."""
     verify: tuple[_Line, ...] = ()
-    """Commands that run the tests, or verifiers by name; found by itself when absent."""
+    """Test commands, or verifiers by name; detected automatically if empty."""
     image: _Line | None = None
     """The image of the container sandbox, by digest."""
     network: NetworkPolicy = NetworkPolicy()
     who: Literal["write", "maintain", "admin"] = "write"
-    """The least permission of a person who asks."""
+    """The minimum permission that a requester needs."""
     bots: tuple[_Account, ...] = ()
-    """Numeric ids of the accounts of bots that may ask."""
+    """Numeric account ids of bots that may use Honk."""
     base: str | None = Field(None, min_length=1, max_length=244)
-    """The branch to start from and to open the pull request against; the default branch without."""
+    """The branch to start from and to open pull requests against; the default branch if unset."""
     branch: str = Field("honk/{number}-{slug}", min_length=1, max_length=200)
-    """The pattern of the branch's name, with `{number}` and `{slug}`."""
+    """The branch name pattern, with `{number}` and `{slug}`."""
     sign_off: bool = False
     """Whether commits carry `Signed-off-by`."""
     paths: PathsPolicy = PathsPolicy()
     scope: ScopePolicy = ScopePolicy()
     integrity: IntegrityPolicy = IntegrityPolicy()
     no_tests: Literal["failure", "neutral"] = "failure"
-    """The check run's conclusion when nothing can be run; `neutral` passes a required check."""
+    """The check run's conclusion when there are no tests; `neutral` passes a required check."""
     budget: BudgetPolicy = BudgetPolicy()
     corrections: int = Field(3, ge=0, le=20)
-    """How often the agent may mend a change whose tests say no."""
+    """How many times the agent may fix a change whose tests fail."""
     judge: bool = False
-    """Whether a second model reads each change before it is published."""
+    """Whether a second model reviews each change before it is published."""
     draft: bool = False
-    """Whether every pull request is opened as a draft."""
+    """Whether to open every pull request as a draft."""
     auto_fix_ci: int = Field(1, ge=0, le=10)
-    """How often a failing CI of a pull request of Honk's is worked on unasked."""
+    """How many times Honk automatically fixes failing CI on its own pull requests."""
     preview: PreviewPolicy | None = None
     merge: Literal["never", "on-command"] = "never"
-    """Whether a pull request of Honk's can be merged by a command."""
+    """Whether a command can merge Honk's pull requests."""
     control_room: bool = False
-    """Whether campaigns over many repositories may be started from here."""
+    """Whether campaigns across repositories can start here."""
     engine: Literal["anthropic", "claude-code"] = "anthropic"
-    """Which agent does the work."""
+    """The agent to use."""
 
 
 NOT_BUILT_YET = ("preview", "merge", "control_room", "engine")
@@ -190,7 +190,7 @@ def read(content: bytes | None, path: str = POLICY_PATH) -> Policy:
         return Policy()
     if len(content) > POLICY_MAX_BYTES:
         raise UnreadablePolicyError(
-            f"`{path}` has {len(content)} bytes, and Honk reads {POLICY_MAX_BYTES}.",
+            f"`{path}` has {len(content)} bytes, more than the limit of {POLICY_MAX_BYTES}.",
             next_step=_NEXT_STEP,
         )
     try:
@@ -198,7 +198,7 @@ def read(content: bytes | None, path: str = POLICY_PATH) -> Policy:
     except UnicodeDecodeError as problem:
         line = content.count(b"\n", 0, problem.start) + 1
         raise UnreadablePolicyError(
-            f"`{path}` is not UTF-8 text: line {line} has a byte that is none.",
+            f"`{path}` is not UTF-8 text: line {line} has an invalid byte.",
             next_step=_NEXT_STEP,
         ) from None
     except PolicyError as problem:
@@ -217,7 +217,7 @@ def parse(text: str | None) -> Policy:
     if data is None:
         return Policy()
     if not isinstance(data, dict):
-        raise PolicyError(1, "expected lines like `draft: true`, each a key with its value")
+        raise PolicyError(1, "expected keys with values, such as `draft: true`")
     _refuse_unknown(data, Policy, (), lines)
     try:
         # As JSON, so that strictness takes a list for a tuple and still no `true` for a number.
@@ -227,7 +227,7 @@ def parse(text: str | None) -> Policy:
     _check_branches(policy, lines)
     for key in NOT_BUILT_YET:
         if getattr(policy, key) != Policy.model_fields[key].default:
-            raise PolicyError(_line_of((key,), lines), f"`{key}` is not built yet; leave it out")
+            raise PolicyError(_line_of((key,), lines), f"`{key}` is not supported yet; remove it")
     return policy
 
 
@@ -236,7 +236,7 @@ def json_schema() -> str:
     schema = Policy.model_json_schema(schema_generator=_SchemaForEditors)
     for key in NOT_BUILT_YET:
         default = Policy.model_fields[key].default
-        schema["properties"][key] = {"const": default, "description": "Not built yet."}
+        schema["properties"][key] = {"const": default, "description": "Not supported yet."}
     if "preview" in NOT_BUILT_YET:
         del schema["$defs"][PreviewPolicy.__name__]
     whole = {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": POLICY_PATH}
@@ -262,12 +262,12 @@ class _Loader(yaml.SafeLoader):
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
         line = event.start_mark.line + 1 if event.start_mark else None
         if isinstance(event, yaml.AliasEvent):
-            raise PolicyError(line, "aliases (`*name`) are not read; write it out")
+            raise PolicyError(line, "aliases (`*name`) are not supported; write the value out")
         if getattr(event, "tag", None) not in (None, "!"):
-            raise PolicyError(line, "tags (`!!name`) are not read; write the value alone")
+            raise PolicyError(line, "tags (`!!name`) are not supported; write only the value")
         if isinstance(event, yaml.ScalarEvent) and _HALF_A_CHARACTER.search(event.value):
             # YAML allows `"\ud800"`, which databases and APIs reject.
-            raise PolicyError(line, "half of a surrogate pair stands here; write the character")
+            raise PolicyError(line, "unpaired surrogate; write the character itself")
         if self._depth >= _DEEPEST:
             raise PolicyError(line, "this is nested too deeply")
         self._depth += 1
@@ -293,14 +293,12 @@ def _load(text: str) -> tuple[object, dict[_Path, int]]:
 def _not_yaml(problem: Exception, text: str) -> PolicyError:
     if isinstance(problem, yaml.reader.ReaderError):
         line = text.count("\n", 0, problem.position) + 1
-        return PolicyError(line, "there is a character that YAML does not allow")
+        return PolicyError(line, "this character is not allowed in YAML")
     mark = getattr(problem, "problem_mark", None)
     if mark is None:
         return PolicyError(None, "this is not YAML")
     if re.match(r" *\t", "".join(text.split("\n")[mark.line : mark.line + 1])):
-        return PolicyError(
-            mark.line + 1, "the line begins with a tab; YAML is indented with spaces"
-        )
+        return PolicyError(mark.line + 1, "the line starts with a tab; indent YAML with spaces")
     what = getattr(problem, "problem", None) or "it cannot be read"
     return PolicyError(mark.line + 1, f"this is not YAML ({what[:200]})")
 
@@ -317,10 +315,10 @@ def _lines(node: yaml.Node, path: _Path) -> Iterator[tuple[_Path, int]]:
     for key, value in node.value:
         name, line = str(key.value), key.start_mark.line + 1
         if key.tag == "tag:yaml.org,2002:merge":
-            raise PolicyError(line, "merging with `<<` is not read; write it out")
+            raise PolicyError(line, "merge keys (`<<`) are not supported; write the values out")
         if name in first:
             raise PolicyError(
-                line, f"{_named((*path, name))} is there twice, first on line {first[name]}"
+                line, f"duplicate key {_named((*path, name))}, first on line {first[name]}"
             )
         first[name] = line
         yield (*path, name), line
@@ -334,7 +332,7 @@ def _refuse_unknown(
         here = (*path, str(key))
         if key not in model.model_fields:
             hint = _meant(str(key), model, path)
-            raise PolicyError(lines.get(here), f"{_named(here)} is not a key Honk knows; {hint}")
+            raise PolicyError(lines.get(here), f"unknown key {_named(here)}; {hint}")
         inner = _part(model, str(key))
         if isinstance(value, dict) and inner is not None:
             _refuse_unknown(value, inner, here, lines)
@@ -354,11 +352,11 @@ def _meant(key: str, model: type[Value], path: _Path) -> str:
     if near:
         return f"did you mean `{'.'.join((*path, near[0]))}`?"
     if path and key in Policy.model_fields:
-        return f"it belongs at the beginning of a line, not below `{'.'.join(path)}`"
+        return f"it belongs at the top level, not under `{'.'.join(path)}`"
     for name in Policy.model_fields:
         inner = _part(Policy, name)
         if not path and inner is not None and key in inner.model_fields:
-            return f"it belongs below `{name}:`"
+            return f"it belongs under `{name}:`"
     return f"known keys: {', '.join(known)}"
 
 
@@ -380,7 +378,7 @@ def _wrong_value(problem: ErrorDetails, lines: dict[_Path, int]) -> PolicyError:
     where = _named(tuple(part for part in path if not part.isdigit()))
     shown = json.dumps(given, ensure_ascii=False, default=str)
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]} …"
-    return PolicyError(line, f"{where}: expected {_expected(problem)}, and found `{shown}`")
+    return PolicyError(line, f"{where}: expected {_expected(problem)}, found `{shown}`")
 
 
 def _expected(problem: ErrorDetails) -> str:
@@ -402,21 +400,21 @@ def _expected(problem: ErrorDetails) -> str:
 
 
 _BOUNDS = {
-    "gt": "a number over",
-    "ge": "a number from",
-    "lt": "a number below",
-    "le": "a number up to",
+    "gt": "a number greater than",
+    "ge": "a number of at least",
+    "lt": "a number less than",
+    "le": "a number of at most",
 }
 _KINDS = (
     ("bool", "`true` or `false`"),
     ("int", "a whole number"),
     ("float", "a number"),
     ("finite", "a number"),
-    ("string_too_short", "words, where there are none"),
-    ("string", "text, in quotes where it looks like something else"),
-    ("tuple", "a list, such as `[one, two]` or lines that begin with `- `"),
-    ("model", "keys below it, each on a line of its own"),
-    ("", "something else"),
+    ("string_too_short", "text that is not empty"),
+    ("string", "text (quote it if it looks like another type)"),
+    ("tuple", "a list, such as `[one, two]` or lines starting with `- `"),
+    ("model", "indented keys, one per line"),
+    ("", "a different value"),
 )
 
 
@@ -436,8 +434,8 @@ def _no_account(given: object, line: int | None) -> PolicyError:
     """A login can pass to another account; an id cannot."""
     return PolicyError(
         line,
-        f"`bots` lists accounts by their numeric id, and {str(given)[:100]!r} is none; "
-        "https://api.github.com/users/NAME[bot] shows it as `id`",
+        f"`bots` takes numeric account ids, and {str(given)[:100]!r} is not one; "
+        "see `id` at https://api.github.com/users/NAME[bot]",
     )
 
 
@@ -446,11 +444,11 @@ def _check_branches(policy: Policy, lines: dict[_Path, int]) -> None:
     example = policy.branch.replace("{number}", "1").replace("{slug}", "x")
     if "{" in example or "}" in example:
         raise PolicyError(
-            lines.get(("branch",)), "`branch` may use {number} and {slug}, and no other braces"
+            lines.get(("branch",)), "`branch` may only use {number} and {slug} in braces"
         )
     for key, name in (("branch", example), ("base", policy.base)):
         if name is not None and not is_branch_name(name):
-            raise PolicyError(lines.get((key,)), f"`{key}` is no name that git takes for a branch")
+            raise PolicyError(lines.get((key,)), f"`{key}` is not a valid branch name")
 
 
 def _line_of(path: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> int | None:
