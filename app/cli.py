@@ -33,12 +33,12 @@ Check = Callable[[], Awaitable[object]]
 
 
 def main() -> None:
-    """Exit 0 when it went well, 1 when it failed, 2 when it was called wrongly."""
+    """Exit 0 on success, 1 on failure, 2 on wrong usage."""
     honk(prog_name="honk")
 
 
 def _say(text: str, *, err: bool = False) -> None:
-    """Write a line without what is secret, by value and by shape."""
+    """Print a line with secrets redacted, by value and by shape."""
     try:
         secrets = settings.load().secrets()
     except HonkError:
@@ -47,7 +47,7 @@ def _say(text: str, *, err: bool = False) -> None:
 
 
 def _told(command: Callable[P, None]) -> Callable[P, None]:
-    """What a person can mend is said in one line, without a traceback."""
+    """Print errors that a person can fix on one line, without a traceback."""
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -65,38 +65,38 @@ def _told(command: Callable[P, None]) -> Callable[P, None]:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="honk")
 def honk() -> None:
-    """A GitHub App that turns a labelled issue into a pull request a person can trust."""
+    """A GitHub App that turns a labeled issue into a pull request you can trust."""
 
 
 @honk.command()
-@click.option("--host", help="Address to listen on; HOST or 127.0.0.1 when not given.")
-@click.option("--port", type=int, help="Port to listen on; PORT or 8000 when not given.")
+@click.option("--host", help="Address to listen on. Default: HOST or 127.0.0.1.")
+@click.option("--port", type=int, help="Port to listen on. Default: PORT or 8000.")
 @_told
 def serve(host: str | None, port: int | None) -> None:
-    """Receive and work in one process: the embedded default, on SQLite."""
+    """Run the web server and the worker in one process."""
     _run(_settings(host, port), web=True, worker=True)
 
 
 @honk.command()
-@click.option("--host", help="Address to listen on; HOST or 127.0.0.1 when not given.")
-@click.option("--port", type=int, help="Port to listen on; PORT or 8000 when not given.")
+@click.option("--host", help="Address to listen on. Default: HOST or 127.0.0.1.")
+@click.option("--port", type=int, help="Port to listen on. Default: PORT or 8000.")
 @_told
 def web(host: str | None, port: int | None) -> None:
-    """Receive only. Holds the webhook secret; needs neither private key nor model key."""
+    """Run only the web server. Needs the webhook secret, but no private key or model key."""
     _run(_settings(host, port), web=True, worker=False)
 
 
 @honk.command()
 @_told
 def worker() -> None:
-    """Work only. Holds the App's private key and the model key."""
+    """Run only a worker. Needs the App's private key and the model key."""
     _run(_settings(None, None), web=False, worker=True)
 
 
 @honk.command()
 @_told
 def migrate() -> None:
-    """Bring the database to this version's schema and register the queues."""
+    """Migrate the database to this version's schema and register the queues."""
     from app.runs import engine
     from app.store.database import Database
 
@@ -113,17 +113,17 @@ def migrate() -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 @_told
 def backup(path: Path) -> None:
-    """Copy the SQLite database to the new file PATH, also while Honk is at work."""
+    """Copy the SQLite database to the new file PATH, even while Honk is running."""
     from app.store.backup import backup as copy
     from app.store.database import Database, database_exists
 
     url = settings.load().database
     if not database_exists(url):
-        raise UserError(f"{url} is not there yet: Honk makes it at its first start.")
+        raise UserError(f"{url} does not exist yet: Honk creates it at its first start.")
     database = Database(url)
     size = copy(database, path)
     database.close()
-    click.echo(f"{path} holds the database as it was at this moment ({size:,} bytes).")
+    click.echo(f"Saved a snapshot of the database to {path} ({size:,} bytes).")
 
 
 @honk.command()
@@ -133,14 +133,14 @@ def backup(path: Path) -> None:
     type=click.Choice(["web", "worker", "both"]),
     default="both",
     show_default=True,
-    help="Which half of Honk is to run on this machine.",
+    help="The processes that will run on this machine.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_told
 def doctor(half: str, as_json: bool) -> None:
     """Check this machine: settings, database, GitHub, the model, the sandbox.
 
-    GitHub and the model are really asked; nothing is changed. Exits with 1 if something fails.
+    Calls GitHub and the model, but changes nothing. Exits with 1 if a check fails.
     """
     from app import doctor as surgery
 
@@ -154,7 +154,7 @@ def doctor(half: str, as_json: bool) -> None:
 @honk.group(invoke_without_command=True)
 @click.pass_context
 def runs(context: click.Context) -> None:
-    """What Honk has done: list, show ID, log ID."""
+    """List and inspect runs: list, show ID, log ID."""
     if context.invoked_subcommand is None:
         context.invoke(list_runs)
 
@@ -163,13 +163,13 @@ def runs(context: click.Context) -> None:
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
 @_told
 def list_runs(limit: int) -> None:
-    """The newest runs."""
+    """List the latest runs."""
     from app.store.runs import Runs
 
     database = _database()
     rows = [] if database is None else asyncio.run(Runs(database).latest(limit))
     if not rows:
-        click.echo("No run yet.")
+        click.echo("No runs yet.")
     for row in rows:
         asked = time.strftime("%Y-%m-%d %H:%M", time.gmtime(row.created_at))
         state = row.outcome or row.phase
@@ -180,7 +180,7 @@ def list_runs(limit: int) -> None:
 @click.argument("run_id")
 @_told
 def show_run(run_id: str) -> None:
-    """One run as it stands."""
+    """Show one run."""
     from app.store.runs import Runs
 
     database = _database()
@@ -196,7 +196,7 @@ def show_run(run_id: str) -> None:
 @click.argument("run_id")
 @_told
 def log_run(run_id: str) -> None:
-    """The transcript of one run, a JSON record a line."""
+    """Print the transcript of a run, one JSON record per line."""
     from app.domain.values import RunId
     from app.store.turns import Turns
 
@@ -212,29 +212,29 @@ def log_run(run_id: str) -> None:
 @click.option(
     "--repo",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A local git repository to copy; without it Honk's own sample is used.",
+    help="A local git repository to copy. Default: Honk's sample.",
 )
 @click.option(
     "--issue",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The issue's text: its first line is the title.",
+    help="A file with the issue's text; its first line is the title.",
 )
 @click.option(
     "--script",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What a scripted model does. Without it and with ANTHROPIC_API_KEY the real model works.",
+    help="A script for a scripted model. Without it, ANTHROPIC_API_KEY selects the real model.",
 )
 @click.option(
-    "--port", type=int, default=0, help="Port of the playground's GitHub; any by default."
+    "--port", type=int, default=0, help="Port of the playground's GitHub. Default: any free port."
 )
 @click.option(
-    "--once", is_flag=True, help="End after the run; exit 0 only if all is as it should be."
+    "--once", is_flag=True, help="Exit after the run, with 0 only if it ended as expected."
 )
 @_told
 def playground(
     repo: Path | None, issue: Path | None, script: Path | None, port: int, once: bool
 ) -> None:
-    """A GitHub on this machine, an issue on it, and Honk at work."""
+    """Try Honk on a simulated GitHub on this machine."""
     try:
         from app.playground.run import Scene, play
     except ModuleNotFoundError as missing:
@@ -246,7 +246,7 @@ def playground(
         ) from None
 
     if (repo is None) != (issue is None):
-        raise click.UsageError("--repo and --issue go together.")
+        raise click.UsageError("--repo and --issue must be used together.")
     good = asyncio.run(play(Scene.of(repo, issue, script), port=port, once=once))
     sys.exit(0 if good else 1)
 
@@ -261,7 +261,7 @@ def _settings(host: str | None, port: int | None) -> Settings:
 
 
 def _database() -> Database | None:
-    """The database to look into; None where Honk has not made it yet. It is not made for that."""
+    """The database, or None if Honk has not created it yet. Never creates it."""
     from app.store.database import Database, database_exists
 
     url = settings.load().database
@@ -275,14 +275,14 @@ def _database() -> Database | None:
 
 
 def _no_such_run(run_id: str) -> None:
-    click.echo(f"honk: there is no run {run_id!r}; `honk runs` lists them.", err=True)
+    click.echo(f"honk: no run {run_id!r}; list them with `honk runs`.", err=True)
     sys.exit(1)
 
 
 def _run(found: Settings, *, web: bool, worker: bool) -> NoReturn:
-    """Run the asked-for halves until SIGINT or SIGTERM, then end, whatever threads still wait for.
+    """Run the requested halves until SIGINT or SIGTERM, then exit without joining threads.
 
-    The engine's never give up where somebody keeps the database locked, and Python waits for each.
+    The engine's threads retry forever while the database is locked, and Python would wait for them.
     """
     asyncio.run(_serve(found, web=web, worker=worker))
     logging.shutdown()
@@ -291,13 +291,13 @@ def _run(found: Settings, *, web: bool, worker: bool) -> NoReturn:
 
 
 async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
-    """Run the asked-for halves until SIGINT or SIGTERM."""
+    """Run the requested halves until SIGINT or SIGTERM."""
     from app.runs.queue import trigger_queue
     from app.store.database import Database
     from app.web.server import serve as serve_web
 
     if sys.version_info < (3, 12):
-        # As later versions do: no thread for each git that is started.
+        # The default of later versions: no thread per child process.
         watcher = asyncio.PidfdChildWatcher()
         watcher.attach_loop(asyncio.get_running_loop())
         asyncio.set_child_watcher(watcher)
@@ -313,7 +313,7 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
         queue = stack.enter_context(trigger_queue(database))
         checks: list[Check] = []
         if worker:
-            # It made the tables and the queues. From here on it outlives an absence of theirs.
+            # It creates the tables and queues. After that it survives a database outage.
             checks.append(await _begin_to_work(found, database, stack))
         else:
             database.check_migrated()
@@ -328,7 +328,7 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
                 host=found.host,
                 port=found.port,
                 stop=stop,
-                listening=_tell(found.host, "Honk listens"),
+                listening=_tell(found.host, "Honk listening"),
             )
         elif found.metrics_port is not None:
             application = _watching(found, database, queue, checks)
@@ -337,15 +337,15 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
                 host=found.metrics_host,
                 port=found.metrics_port,
                 stop=stop,
-                listening=_tell(found.metrics_host, "Metrics are told"),
+                listening=_tell(found.metrics_host, "Metrics"),
             )
         await stop.wait()
-    # asyncio.run would wait for those of the one that was in use.
+    # asyncio.run would join the threads of the executor that was in use.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
 
 async def _begin_to_work(found: Settings, database: Any, stack: AsyncExitStack) -> Check:
-    """Work until the stack is left; gives what tells whether it still can."""
+    """Run the worker until the stack exits; returns its readiness check."""
     from app.worker import running_worker
 
     at_work = await stack.enter_async_context(running_worker(found, database))
@@ -381,7 +381,7 @@ def _watching(found: Settings, database: Any, queue: Any, checks: list[Check]) -
 
 
 def _watched(found: Settings, database: Any, queue: Any, checks: list[Check]) -> Any:
-    """What the process tells of itself; it is ready when every check holds."""
+    """The process's health endpoints; it is ready when every check passes."""
     from app import metrics
     from app.runs.shared_metrics import shared_metrics
     from app.web.health import HealthChecks

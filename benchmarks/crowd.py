@@ -175,7 +175,7 @@ def _tell(seen: Watched) -> None:
 
 async def _lag(fleet: Fleet) -> tuple[int, int]:
     """How often the worker looked, and how often it was later than the bound."""
-    found = re.search(r"Metrics are told on (\S+)", fleet.workers[0].log)
+    found = re.search(r"Metrics on (\S+)", fleet.workers[0].log)
     assert found is not None
     async with httpx.AsyncClient(timeout=30.0) as client:
         text = (await client.get(f"{found[1]}/metrics")).raise_for_status().text

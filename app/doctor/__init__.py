@@ -1,6 +1,6 @@
-"""`honk doctor` in the terminal: settings, database, everybody Honk has to reach, the sandbox.
+"""`honk doctor` in the terminal: settings, database, remote services, the sandbox.
 
-What works in a repository on GitHub is another question: `/honk doctor`, in a comment there.
+`/honk doctor` in a comment checks one repository on GitHub.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from app.store.pending import PendingCount, pending_counts
 
 
 async def examine(settings: Settings, *, web: bool, worker: bool) -> tuple[DoctorSection, ...]:
-    """What is there and what is missing, for one half of Honk or both."""
+    """Check everything that the web server, the worker, or both need."""
     parts = [DoctorSection("Settings", _settings(settings, web=web, worker=worker))]
     found = await asyncio.to_thread(_database, settings)
     parts.append(DoctorSection("Database", (found,)))
@@ -61,7 +61,7 @@ def _setting(name: str, read: Callable[[], object]) -> DoctorFinding:
 
 
 def _sign_in(settings: Settings) -> DoctorFinding:
-    what = "sign-in to the pages"
+    what = "sign-in for the pages"
     try:
         if settings.sign_in() is not None:
             return DoctorFinding(what, True)
@@ -70,23 +70,23 @@ def _sign_in(settings: Settings) -> DoctorFinding:
     return DoctorFinding(
         what,
         None,
-        "The pages at /runs are closed.",
-        "Set GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET and HONK_SESSION_SECRET to open them.",
+        "The pages at /runs are disabled.",
+        "Set GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET and HONK_SESSION_SECRET to enable them.",
     )
 
 
 def _database(settings: Settings) -> DoctorFinding:
-    """Only looked at: what is not there yet is not made."""
+    """Check the database without creating it."""
     url = settings.database
     what = "SQLite" if url.startswith("sqlite") else "Postgres"
     if not database_exists(url):
-        return DoctorFinding(what, None, f"{url} is made at the first start.")
+        return DoctorFinding(what, None, f"{url} will be created at the first start.")
     try:
         database = Database(url)
         try:
             if database.is_sqlite and database.is_empty():
                 return DoctorFinding(
-                    what, None, f"{url} is empty; its tables are made at the first start."
+                    what, None, f"{url} is empty; its tables will be created at the first start."
                 )
             database.check_migrated()
         finally:
@@ -94,21 +94,21 @@ def _database(settings: Settings) -> DoctorFinding:
     except UserError as problem:
         return DoctorFinding(what, False, problem.message, problem.next_step)
     except HonkError as problem:
-        return DoctorFinding(what, False, str(problem), "See that DATABASE_URL leads to it.")
+        return DoctorFinding(what, False, str(problem), "Check DATABASE_URL.")
     return DoctorFinding(what, True)
 
 
 def pending_requests(settings: Settings) -> tuple[DoctorFinding, ...]:
-    """What Honk has accepted from people and cannot take in, by what keeps it."""
+    """Accepted requests that Honk cannot process yet, by cause."""
     database = Database(settings.database)
     try:
         found = database.transact(pending_counts)
     except HonkError as problem:
-        return (DoctorFinding("none is pending", False, str(problem)),)
+        return (DoctorFinding("none pending", False, str(problem)),)
     finally:
         database.close()
     if not found:
-        return (DoctorFinding("none is pending", True),)
+        return (DoctorFinding("none pending", True),)
     return tuple(_waiting(each) for each in found)
 
 
@@ -118,7 +118,7 @@ def _waiting(each: PendingCount) -> DoctorFinding:
     told = f"the oldest, on {each.subject}, since {since}: {each.reason}"
     return DoctorFinding(
         f"{each.number:,} request{plural} pending ({each.cause})",
-        # A passing cause needs nobody.
+        # A temporary cause needs no action.
         None if each.cause in PASSING else False,
         told,
         NEXT_STEPS[each.cause],
@@ -129,12 +129,12 @@ async def _sandbox(settings: Settings) -> tuple[DoctorFinding, ...]:
     try:
         sandbox = await chosen_sandbox(settings)
     except UserError as problem:
-        return (DoctorFinding("a sandbox can be made", False, problem.message, problem.next_step),)
+        return (DoctorFinding("sandbox available", False, problem.message, problem.next_step),)
     return tuple(_finding(each) for each in await prove(sandbox))
 
 
 def _finding(proved: SandboxProperty) -> DoctorFinding:
-    next_step = "Let nothing work here until it holds." if proved.holds is False else ""
+    next_step = "Do not run a worker here until this is fixed." if proved.holds is False else ""
     return DoctorFinding(
         proved.promise, proved.holds, "" if proved.holds else proved.told, next_step
     )
@@ -144,7 +144,7 @@ _MARKS = {True: "ok  ", False: "FAIL", None: "note"}
 
 
 def as_text(parts: Sequence[DoctorSection]) -> str:
-    """The tables for a terminal, with what to do next at the end."""
+    """The findings for a terminal, with the next steps at the end."""
     lines: list[str] = []
     for part in parts:
         lines += [part.title]
@@ -154,16 +154,18 @@ def as_text(parts: Sequence[DoctorSection]) -> str:
         lines.append("")
     steps = [each.next_step for part in parts for each in part.findings if each.next_step]
     if steps:
-        lines += ["Next", *(f"  - {step}" for step in dict.fromkeys(steps)), ""]
-    lines.append("All is well." if good(parts) else "Something is to be done first.")
+        lines += ["Next steps", *(f"  - {step}" for step in dict.fromkeys(steps)), ""]
+    problems = sum(each.good is False for part in parts for each in part.findings)
+    plural = "" if problems == 1 else "s"
+    lines.append(f"{problems} problem{plural} to fix." if problems else "Everything works.")
     return "\n".join(lines)
 
 
 def as_json(parts: Sequence[DoctorSection]) -> dict[str, Any]:
-    """The same for a program."""
+    """The findings as JSON-compatible data."""
     return {"good": good(parts), "parts": [asdict(part) for part in parts]}
 
 
 def good(parts: Sequence[DoctorSection]) -> bool:
-    """Whether nothing failed."""
+    """Whether no check failed."""
     return all(each.good is not False for part in parts for each in part.findings)

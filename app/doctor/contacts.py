@@ -1,7 +1,7 @@
-"""Whom Honk has to reach, tried: GitHub as the App, its delivery log, and each model.
+"""Checks of remote services: GitHub as the App, its delivery log, and each model.
 
-Nothing is written anywhere. Each model is asked for one token of an answer, which shows that the
-key is good, that the model exists and that the account has credit.
+Read-only. Each model is asked for one output token, which proves that the key is valid, the model
+exists and the account has credit.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _GOOD: Mapping[doctor_findings.Mark, bool | None] = {
 
 
 async def try_contacts(settings: Settings, *, worker: bool) -> tuple[DoctorSection, ...]:
-    """Reach everybody that this half of Honk has to reach, at once."""
+    """Check concurrently every service that this half of Honk needs."""
     try:
         outgoing = Outgoing.of(settings)
     except UserError as problem:
-        found = DoctorFinding("the way out", False, problem.message, problem.next_step)
+        found = DoctorFinding("outgoing connections", False, problem.message, problem.next_step)
         return (DoctorSection("Network", (found,)),)
     parts: list[Awaitable[DoctorSection]] = []
     if worker:
@@ -57,7 +57,7 @@ async def try_contacts(settings: Settings, *, worker: bool) -> tuple[DoctorSecti
     return (_network(settings, outgoing, worker=worker), *await asyncio.gather(*parts))
 
 
-# The way out
+# Outgoing connections
 
 
 def _network(settings: Settings, outgoing: Outgoing, *, worker: bool) -> DoctorSection:
@@ -70,7 +70,7 @@ def _network(settings: Settings, outgoing: Outgoing, *, worker: bool) -> DoctorS
 
 def _proxy(who: str, url: str, proxy: str | None) -> DoctorFinding:
     way = f"through the proxy {_without_password(proxy)}" if proxy else "without a proxy"
-    return DoctorFinding(f"way to {who}", True, f"{url}, {way}")
+    return DoctorFinding(f"connection to {who}", True, f"{url}, {way}")
 
 
 def _without_password(proxy: str) -> str:
@@ -84,7 +84,7 @@ def _certificates(outgoing: Outgoing) -> DoctorFinding:
         return DoctorFinding(
             what,
             None,
-            "This machine has no store of certificates.",
+            "This machine has no certificate store.",
             "Install the package ca-certificates, or set HONK_CA_BUNDLE.",
         )
     chosen_by = outgoing.chosen_by or "the system's store"
@@ -107,8 +107,8 @@ async def _github(settings: Settings, outgoing: Outgoing) -> DoctorSection:
             outgoing=outgoing,
         )
     except UserError:
-        # What is missing is among the settings already.
-        return DoctorSection(title, (DoctorFinding("not asked: a setting is missing", None),))
+        # The settings section already reports what is missing.
+        return DoctorSection(title, (DoctorFinding("not checked: a setting is missing", None),))
     try:
         return DoctorSection(title, tuple(await _as_app(settings, github)))
     finally:
@@ -116,7 +116,7 @@ async def _github(settings: Settings, outgoing: Outgoing) -> DoctorSection:
 
 
 async def _as_app(settings: Settings, github: GitHubApp) -> list[DoctorFinding]:
-    what = "GitHub knows this App and its key"
+    what = "GitHub accepts the App's id and key"
     try:
         app = await installations.app(github)
     except HonkError as problem:
@@ -131,7 +131,7 @@ async def _as_app(settings: Settings, github: GitHubApp) -> list[DoctorFinding]:
 
 
 async def _looks(*looks: Awaitable[list[DoctorFinding]]) -> list[DoctorFinding]:
-    """What cannot be looked at says so, and keeps nothing else back."""
+    """Run the checks concurrently; one that fails is reported and does not affect the others."""
 
     async def one(look: Awaitable[list[DoctorFinding]]) -> list[DoctorFinding]:
         try:
@@ -147,8 +147,8 @@ def _refused(what: str, problem: HonkError) -> DoctorFinding:
         return DoctorFinding(
             what,
             False,
-            "There is no API of GitHub at this address (404).",
-            "Check GITHUB_API_URL: Enterprise Server's is https://HOST/api/v3.",
+            "There is no GitHub API at this URL (404).",
+            "Check GITHUB_API_URL. For GitHub Enterprise Server use https://HOST/api/v3.",
         )
     if isinstance(problem, UserError):
         return DoctorFinding(what, False, problem.message, problem.next_step or _UNREACHABLE)
@@ -159,7 +159,7 @@ def _slug(settings: Settings, app: App) -> DoctorFinding:
     what = "GITHUB_APP_SLUG"
     if app.slug == settings.github_app_slug:
         return DoctorFinding(what, True)
-    told = f"GitHub calls the App {app.slug}, the setting {settings.github_app_slug}."
+    told = f"The App's slug on GitHub is {app.slug}, not {settings.github_app_slug}."
     return DoctorFinding(what, False, told, f"Set GITHUB_APP_SLUG={app.slug}.")
 
 
@@ -167,34 +167,36 @@ def clock(theirs: float | None, ours: float) -> DoctorFinding:
     """This machine's clock against GitHub's, both in Unix time."""
     what = "this machine's clock"
     if theirs is None:
-        return DoctorFinding(what, None, "GitHub's answer has no time.")
+        return DoctorFinding(what, None, "GitHub's response has no Date header.")
     off = ours - theirs
     told = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} GitHub's"
     if abs(off) < _GOOD_CLOCK:
         return DoctorFinding(what, True)
     good = None if abs(off) <= _BAD_CLOCK else False
-    return DoctorFinding(what, good, told, "Set it by NTP, for example with systemd-timesyncd.")
+    return DoctorFinding(what, good, told, "Enable NTP, for example with systemd-timesyncd.")
 
 
 def _asked_for(app: App) -> list[DoctorFinding]:
-    """What the App asks its installations for, against what Honk needs."""
-    todo = f"Add it at {app.url}, under “Permissions & events”."
+    """The App's requested permissions and events, against what Honk needs."""
+    todo = f"Add it at {app.url} under “Permissions & events”."
     missing = [
         DoctorFinding(
-            f"permission {name}", False, f"the App does not ask for `{name}: {level}`", todo
+            f"permission {name}", False, f"the App does not request `{name}: {level}`", todo
         )
         for name, level in doctor_findings.missing_permissions(app.permissions).items()
     ]
     unheard = [
-        DoctorFinding(f"event {name}", False, f"not sent, so {doctor_findings.EVENTS[name]}", todo)
+        DoctorFinding(
+            f"event {name}", False, f"not subscribed, so {doctor_findings.EVENTS[name]}", todo
+        )
         for name in doctor_findings.EVENTS
         if name not in app.events
     ]
-    return [*missing, *unheard] or [DoctorFinding("permissions and events of the App", True)]
+    return [*missing, *unheard] or [DoctorFinding("App permissions and events", True)]
 
 
 async def _granted(github: GitHubApp, app: App) -> list[DoctorFinding]:
-    """What each installation has accepted."""
+    """The permissions that each installation has accepted."""
     found = [each async for each in installations.every(github)]
     if not found:
         told = "The App is not installed anywhere."
@@ -205,7 +207,11 @@ async def _granted(github: GitHubApp, app: App) -> list[DoctorFinding]:
         "installations", True, f"{len(found) - len(poor)} of {len(found)} complete"
     )
     more = len(poor) - _MOST_INSTALLATIONS
-    rest = [DoctorFinding(f"{more} more installations", False, "not complete")] if more > 0 else []
+    rest = (
+        [DoctorFinding(f"{more} more installations", False, "missing permissions")]
+        if more > 0
+        else []
+    )
     return [summary, *poor[:_MOST_INSTALLATIONS], *rest]
 
 
@@ -221,7 +227,7 @@ def _installed(one: Installation) -> DoctorFinding:
 
 
 async def _delivered(settings: Settings, github: GitHubApp) -> list[DoctorFinding]:
-    """Where GitHub delivers to, and how that went."""
+    """The webhook URL and recent deliveries."""
     if settings.intake == "poll":
         return [await _log_is_read(github)]
     address = await deliveries.address(github)
@@ -235,7 +241,7 @@ async def _log_is_read(github: GitHubApp) -> DoctorFinding:
 
 
 def _webhook(address: str, public_url: str | None) -> DoctorFinding:
-    what = "webhook address"
+    what = "webhook URL"
     todo = f"Set the webhook URL in the App's settings to https://YOUR-HOST{_WEBHOOKS}"
     if not address:
         return DoctorFinding(what, False, "none", f"{todo}, or set HONK_INTAKE=poll.")
@@ -263,7 +269,7 @@ async def _log(github: GitHubApp) -> list[DoctorFinding]:
 
 
 async def _sign_in_server(settings: Settings, outgoing: Outgoing) -> DoctorSection:
-    """Web holds no key: it is enough that an API of GitHub answers at all."""
+    """The web server has no key, so only check that a GitHub API answers."""
     what, url = "GitHub answers", settings.github_api_url
     try:
         async with client_of(outgoing) as client:
@@ -273,8 +279,8 @@ async def _sign_in_server(settings: Settings, outgoing: Outgoing) -> DoctorSecti
         return DoctorSection(f"GitHub: {url}", (DoctorFinding(what, False, told, _UNREACHABLE),))
     if "x-github-request-id" in answer.headers and "json" in answer.headers.get("content-type", ""):
         return DoctorSection(f"GitHub: {url}", (DoctorFinding(what, True),))
-    told = "What answers there is not an API of GitHub."
-    todo = "Check GITHUB_API_URL: Enterprise Server's is https://HOST/api/v3."
+    told = "The server at this URL is not a GitHub API."
+    todo = "Check GITHUB_API_URL. For GitHub Enterprise Server use https://HOST/api/v3."
     return DoctorSection(f"GitHub: {url}", (DoctorFinding(what, False, told, todo),))
 
 
@@ -285,7 +291,7 @@ async def _models(settings: Settings, outgoing: Outgoing) -> DoctorSection:
     title = f"Model: {settings.anthropic_base_url or DEFAULT_BASE_URL}"
     if settings.anthropic_api_key is None:
         return DoctorSection(
-            title, (DoctorFinding("not asked: ANTHROPIC_API_KEY is missing", None),)
+            title, (DoctorFinding("not checked: ANTHROPIC_API_KEY is missing", None),)
         )
     model = AnthropicModel(
         settings.anthropic_api_key.get_secret_value(),

@@ -44,7 +44,7 @@ APP_ID = 424242
 KEY_OF_NOBODY = "sk-ant-playground-key-of-nobody"
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
-LISTENING = "Honk listens on "
+LISTENING = "Honk listening on "
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ async def test_a_restored_backup_goes_on_with_the_runs_that_were_under_way() -> 
 
         done = await _honk(house, "backup", "night.db")
         assert done.returncode == 0, done.stderr
-        assert "night.db holds the database" in done.stdout
+        assert "Saved a snapshot of the database" in done.stdout
         again = await _honk(house, "backup", "night.db")
         assert again.returncode == 1
         assert "is there already" in again.stderr

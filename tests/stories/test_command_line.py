@@ -115,7 +115,7 @@ def test_doctor_proves_the_sandbox_and_names_what_is_missing(tmp_path: Path) -> 
     assert done.stdout.count("  ok  ") >= 18
     assert "FAIL  GITHUB_WEBHOOK_SECRET" in done.stdout
     assert "Set it in the environment or in .env" in done.stdout
-    assert "FAIL  GitHub knows this App and its key: The App's private key is not" in done.stdout
+    assert "FAIL  GitHub accepts the App's id and key: The App's private key is not" in done.stdout
     assert "FAIL  claude-sonnet-5-5 answers: The model cannot be reached" in done.stdout
     assert not (tmp_path / "honk.db").exists()
 
@@ -158,7 +158,7 @@ async def test_doctor_asks_github_and_the_model(
         assert all(each["max_tokens"] == 1 for each in house.model.requests[asked:])
 
         server = house.settings["GITHUB_SERVER_URL"]
-        key = "GitHub knows this App and its key"
+        key = "GitHub accepts the App's id and key"
         other = tmp_path / "other.pem"
         other.write_bytes(_another_key())
         other.chmod(0o600)
@@ -168,7 +168,7 @@ async def test_doctor_asks_github_and_the_model(
             ({"GITHUB_PRIVATE_KEY_PATH": str(other)}, key, "GITHUB_APP_ID, the private key"),
             ({"GITHUB_APP_SLUG": "goose"}, "GITHUB_APP_SLUG", "Set GITHUB_APP_SLUG=honk"),
             ({"ANTHROPIC_API_KEY": "no"}, "claude-opus-5-5 answers", "ANTHROPIC_API_KEY"),
-            ({"HONK_CA_BUNDLE": str(other)}, "the way out", "HONK_CA_BUNDLE"),
+            ({"HONK_CA_BUNDLE": str(other)}, "outgoing connections", "HONK_CA_BUNDLE"),
         ):
             with monkeypatch.context() as patched:
                 for name, value in {**house.settings, **changed}.items():
@@ -196,7 +196,7 @@ async def test_doctor_asks_github_and_the_model(
         failures = _failures(found)
         assert code == 1
         assert "checks: write" in failures["permission checks"]
-        assert "does not end in /webhooks/github" in failures["webhook address"]
+        assert "does not end in /webhooks/github" in failures["webhook URL"]
 
 
 def _another_key() -> bytes:
@@ -207,15 +207,15 @@ def _another_key() -> bytes:
 
 def test_looking_on_a_fresh_machine_makes_no_database(tmp_path: Path) -> None:
     settings = _worker_settings(tmp_path)
-    assert _honk("runs", **settings).stdout == "No run yet.\n"
+    assert _honk("runs", **settings).stdout == "No runs yet.\n"
     assert _honk("runs", "show", "x", **settings).returncode == 1
     assert _honk("backup", str(tmp_path / "copy"), **settings).returncode == 1
     assert not list(tmp_path.glob("*.db*"))
     # As an older Honk has left it behind: a file without tables.
     sqlite3.connect(tmp_path / "honk.db").execute("PRAGMA journal_mode=WAL")
-    assert _honk("runs", **settings).stdout == "No run yet.\n"
+    assert _honk("runs", **settings).stdout == "No runs yet.\n"
     said = _honk("doctor", **settings).stdout
-    assert "note  SQLite" in said and "is empty; its tables are made" in said
+    assert "note  SQLite" in said and "is empty; its tables will be created" in said
 
 
 @pytest.mark.parametrize("user", ["0", "1000"])
@@ -229,7 +229,7 @@ def test_without_user_namespaces_the_worker_refuses_and_doctor_tells(
         )
         said = " ".join((done.stdout + done.stderr).split())
         assert done.returncode == 1
-        assert "No sandbox can be made here." in said
+        assert "No sandbox can be created here." in said
         assert "`honk worker` on a machine of your own" in said
         assert "Traceback" not in said
     apart = {"HONK_HOME": str(tmp_path / "web"), "GITHUB_WEBHOOK_SECRET": "secret"}

@@ -142,7 +142,7 @@ async def _answers(url: str, status: int) -> None:
 
 async def _told_by(fleet: Fleet) -> str:
     """Where the first worker tells its figures, as its log says once they can be had."""
-    log, said = fleet.workers[0], re.compile(r"Metrics are told on (\S+)")
+    log, said = fleet.workers[0], re.compile(r"Metrics on (\S+)")
     await fleet.until(lambda: said.search(log.log) is not None, "no metrics are told")
     found = said.search(log.log)
     assert found is not None
