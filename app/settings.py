@@ -216,7 +216,7 @@ class Settings(BaseSettings):
         except ValueError as problem:
             raise UserError(
                 f"HONK_EGRESS_NETWORKS: {problem}.",
-                next_step="Give networks separated by commas, such as 10.1.0.0/16.",
+                next_step="Set networks separated by commas, such as 10.1.0.0/16.",
             ) from None
 
     def ca_bundle(self) -> tuple[str, Path | None]:
@@ -248,11 +248,11 @@ class Settings(BaseSettings):
         secrets = () if value is None else value.get_secret_value().split(",")
         cleaned = tuple(part.strip().encode() for part in secrets if part.strip())
         if not cleaned:
-            raise _missing("GITHUB_WEBHOOK_SECRET", "the web process checks every delivery with it")
+            raise _missing("GITHUB_WEBHOOK_SECRET", "web needs it to verify deliveries")
         if len(cleaned) > 2:
             raise UserError(
-                "GITHUB_WEBHOOK_SECRET holds more than two secrets.",
-                next_step="Give one secret, or two separated by a comma during rotation.",
+                "GITHUB_WEBHOOK_SECRET has more than two secrets.",
+                next_step="Set one secret, or two separated by a comma during rotation.",
             )
         return cleaned
 
@@ -290,14 +290,14 @@ class Settings(BaseSettings):
         if len(key.get_secret_value()) < _SESSION_SECRET_LENGTH:
             raise UserError(
                 f"HONK_SESSION_SECRET has fewer than {_SESSION_SECRET_LENGTH} characters.",
-                next_step="Make one with: openssl rand -hex 32",
+                next_step="Generate one with: openssl rand -hex 32",
             )
         return SignIn(self.github_client_id, secret, key)
 
     def app_id(self) -> str:
         """The App's numeric id. Raises UserError when it is missing or not a number."""
         if not self.github_app_id:
-            raise _missing("GITHUB_APP_ID", "GitHub knows the App by it")
+            raise _missing("GITHUB_APP_ID", "needed to authenticate as the App")
         if not self.github_app_id.isdigit():
             raise UserError(
                 "GITHUB_APP_ID is not a number.",
@@ -314,19 +314,19 @@ class Settings(BaseSettings):
                 read_secret_file(self.github_private_key_path, setting="GITHUB_PRIVATE_KEY_PATH")
             )
         raise _missing(
-            "GITHUB_PRIVATE_KEY or GITHUB_PRIVATE_KEY_PATH", "the worker speaks as the App with it"
+            "GITHUB_PRIVATE_KEY or GITHUB_PRIVATE_KEY_PATH", "needed to authenticate as the App"
         )
 
     def sandbox_image(self) -> str:
         """The image of the container sandbox. Raises UserError when it is missing."""
         if not self.image:
-            raise _missing("HONK_IMAGE", "with HONK_SANDBOX=container everything runs in it")
+            raise _missing("HONK_IMAGE", "HONK_SANDBOX=container needs it")
         return self.image
 
     def model_key(self) -> SecretStr:
         """The key of the Anthropic API. Raises UserError when it is missing."""
         if self.anthropic_api_key is None:
-            raise _missing("ANTHROPIC_API_KEY", "the agent thinks with it")
+            raise _missing("ANTHROPIC_API_KEY", "needed to call the model")
         return self.anthropic_api_key
 
 
@@ -338,7 +338,7 @@ def load() -> Settings:
     except ValidationError as problem:
         errors = problem.errors(include_input=False, include_url=False)
         lines = [_error_text(error["loc"], error["msg"]).rstrip(".") for error in errors]
-        raise UserError("Some settings are wrong: " + "; ".join(lines) + ".") from None
+        raise UserError("Invalid settings: " + "; ".join(lines) + ".") from None
 
 
 def _error_text(where: tuple[int | str, ...], what: str) -> str:
@@ -364,8 +364,8 @@ def _proxy(name: str, given: str) -> str:
         is_valid = False
     if not is_valid:
         raise UserError(
-            f"{name} is not the address of an HTTP proxy.",
-            next_step="Give it like http://proxy.example.com:3128.",
+            f"{name} is not the URL of an HTTP proxy.",
+            next_step="Use a URL such as http://proxy.example.com:3128.",
         )
     return url.rstrip("/")
 
@@ -379,8 +379,8 @@ def _refuse_open_env_file() -> None:
     found = [name for name in _SECRETS if given.get(name)]
     if found:
         raise UserError(
-            f"Others on this machine can read {path.absolute()}, which holds {found[0]}.",
-            next_step=f"Close it with: chmod 600 {path.absolute()}",
+            f"Other users on this machine can read {path.absolute()}, which contains {found[0]}.",
+            next_step=f"Fix it with: chmod 600 {path.absolute()}",
         )
 
 
@@ -396,8 +396,8 @@ def read_secret_file(path: Path, *, setting: str) -> str:
         raise UserError(f"{setting}: {path} is not text.") from None
     if mode & _GROUP_OR_OTHERS:
         raise UserError(
-            f"{setting}: others on this machine can read {path}.",
-            next_step=f"Close it with: chmod 600 {path}",
+            f"{setting}: other users on this machine can read {path}.",
+            next_step=f"Fix it with: chmod 600 {path}",
         )
     return text.rstrip("\n")
 

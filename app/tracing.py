@@ -40,8 +40,8 @@ def configure(endpoint: str | None, outgoing: Outgoing) -> Callable[[], None]:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
         raise UserError(
-            "OTEL_EXPORTER_OTLP_ENDPOINT is set, and the packages for it are not installed.",
-            next_step="Install them: pip install 'honk-app[otel]'. Or remove the setting.",
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but its packages are not installed.",
+            next_step="Run pip install 'honk-app[otel]', or remove the setting.",
         ) from None
     resource = Resource.create({"service.name": "honk", "service.version": __version__})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)

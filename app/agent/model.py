@@ -265,8 +265,8 @@ class AnthropicModel:
 def _unreachable(error: Exception) -> HonkError:
     if untrusted(error.__cause__ or error):
         return UserError(
-            "The certificate of the model's API is not trusted by this Honk.",
-            next_step="The operator of this Honk can set HONK_CA_BUNDLE to the authority's file.",
+            "Honk does not trust the certificate of the model's API.",
+            next_step="Honk's operator can set HONK_CA_BUNDLE to the certificate authority's file.",
         )
     return RetryableError(f"The model cannot be reached ({type(error).__name__}).")
 
@@ -275,32 +275,32 @@ def _raise_by_status(status: int, words: str, retry_after: float | None) -> NoRe
     lowered = words.lower()
     if 300 <= status < 400:
         raise UserError(
-            "The address of the model's API leads to another one, and keys are not sent on.",
-            next_step="The operator of this Honk must set ANTHROPIC_BASE_URL to the right address.",
+            "The model's API redirects to another address; Honk does not follow with its key.",
+            next_step="Honk's operator must set ANTHROPIC_BASE_URL to the right address.",
         ) from None
     if status == 401:
         raise UserError(
-            "The model's API refused the key.",
-            next_step="The operator of this Honk must set ANTHROPIC_API_KEY to a valid key; "
-            "then `/honk continue` goes on.",
+            "The model's API rejected the key.",
+            next_step="Honk's operator must set ANTHROPIC_API_KEY to a valid key. "
+            "Then comment `/honk continue`.",
         ) from None
     if status == 402 or (status == 400 and any(each in lowered for each in _OUT_OF_MONEY)):
         raise UserError(
-            "The account that pays for the model has no credit left or has met its spend limit.",
-            next_step="The operator of this Honk must add credit or raise the limit; then "
-            "`/honk continue` goes on.",
+            "The account that pays for the model is out of credit or at its spending limit.",
+            next_step="Honk's operator must add credit or raise the limit. Then comment "
+            "`/honk continue`.",
         ) from None
     if status == 403:
         raise UserError(
-            f"The model's key may not be used for this: {words}.",
-            next_step="The operator of this Honk must give the key access to the model; then "
-            "`/honk continue` goes on.",
+            f"The model's key does not have access: {words}.",
+            next_step="Honk's operator must give the key access to the model. Then comment "
+            "`/honk continue`.",
         ) from None
     if status == 404:
         raise UserError(
-            f"The model's API does not know what was asked for: {words}.",
-            next_step="The operator of this Honk must check HONK_MODEL, HONK_MODEL_MAX and "
-            "ANTHROPIC_BASE_URL; then `/honk continue` goes on.",
+            f"The model's API answered “not found”: {words}.",
+            next_step="Honk's operator must check HONK_MODEL, HONK_MODEL_MAX and "
+            "ANTHROPIC_BASE_URL. Then comment `/honk continue`.",
         ) from None
     if status == 413 or (status == 400 and any(each in lowered for each in _TOO_LONG)):
         raise PromptTooLongError(words) from None
@@ -324,8 +324,8 @@ def _speaks_of_staleness(lowered: str) -> bool:
 
 def _no_key() -> NoReturn:
     raise UserError(
-        "There is no key for the model.",
-        next_step="The operator of this Honk must set ANTHROPIC_API_KEY.",
+        "No model configured.",
+        next_step="Honk's operator must set ANTHROPIC_API_KEY.",
     )
 
 

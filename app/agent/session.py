@@ -268,8 +268,8 @@ class AgentSession:
         stronger = compacted_further(self._records, self._compaction)
         if stronger is None:
             raise UserError(
-                "The conversation no longer fits the model.",
-                next_step="Ask for a smaller piece of the work in a new issue.",
+                "The conversation no longer fits the model's context window.",
+                next_step="Open a new issue with a smaller task.",
             )
         self._compaction = stronger
 
@@ -277,7 +277,7 @@ class AgentSession:
         if self._compaction.thinking == len(self._records):
             raise UserError(
                 "The model's API no longer accepts the recorded conversation.",
-                next_step="Start the run again.",
+                next_step="Comment `/honk retry` to start over.",
             )
         self._compaction = self._compaction.model_copy(update={"thinking": len(self._records)})
 

@@ -90,7 +90,7 @@ def host_rule(text: str) -> HostRule:
     if not _HOST.fullmatch(encoded) or _is_address(encoded) or (wildcard and "." not in encoded):
         raise UserError(
             f"{text[:100]!r} is neither a host, `*.suffix`, nor one of {', '.join(ECOSYSTEMS)}.",
-            next_step="Mend `network.allow` in `.github/honk.yml`.",
+            next_step="Fix `network.allow` in `.github/honk.yml`.",
         )
     return HostRule(("*." if wildcard else "") + encoded)
 

@@ -378,7 +378,7 @@ class Workspaces:
             done.demand_a_sandbox()
             if not done.ok:
                 raise UserError(
-                    f"{workspace.repo} cannot be checked out at {workspace.base}: "
+                    f"{workspace.repo} could not be checked out at {workspace.base}: "
                     f"{done.text.strip()[-500:] or done.how_it_ended}."
                 )
             await asyncio.to_thread(_keep_index, scratch.source, workspace.index)

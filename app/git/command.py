@@ -146,7 +146,7 @@ class GitUntrustedError(GitError, UserError):
     def __init__(self, command: str, code: int, words: str) -> None:
         super().__init__(command, code, words)
         self.message = "The certificate of GitHub's server is not trusted by this Honk."
-        self.next_step = "The operator of this Honk can set HONK_CA_BUNDLE to the authority's file."
+        self.next_step = "Honk's operator can set HONK_CA_BUNDLE to the certificate authority's file."
 
 
 class GitMissingError(GitError, UserError):

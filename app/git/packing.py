@@ -183,7 +183,7 @@ async def _pack_inside(
     if tells_of_no_room(done.text) and not done.ok:
         raise OSError(errno.ENOSPC, f"packing: {_why(done)}")
     if not done.ok:
-        raise UserError(f"The work tree cannot be packed: {_why(done)}.")
+        raise UserError(f"The work tree could not be packed: {_why(done)}.")
 
 
 def _why(done: Completed) -> str:
@@ -194,7 +194,7 @@ def _read_tree_name(scratch: Path) -> TreeSha:
     try:
         return tree_sha(read_file(scratch, "tree", 100).decode("ascii", "replace"))
     except (NotReadableError, ValueError) as error:
-        raise UserError(f"The work tree cannot be packed: {error}.") from error
+        raise UserError(f"The work tree could not be packed: {error}.") from error
 
 
 async def _take_in(mirrors: Mirrors, repo: RepoName, scratch: Path) -> None:
@@ -202,7 +202,7 @@ async def _take_in(mirrors: Mirrors, repo: RepoName, scratch: Path) -> None:
         with open_file(scratch, "pack") as file:
             await mirrors.take_pack(repo, file, MAX_PACK_BYTES)
     except (NotReadableError, GitError) as error:
-        raise UserError(f"The packed work tree is not sound: {error}.") from error
+        raise UserError(f"The packed work tree is invalid: {error}.") from error
 
 
 def _describe_skipped(scratch: Path, links: dict[str, str]) -> tuple[str, ...]:

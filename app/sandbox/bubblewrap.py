@@ -111,8 +111,8 @@ class BaseSandbox(ABC):
     def _check_image(self, spec: SandboxSpec) -> None:
         if spec.image is not None and not self.takes_images:
             raise UserError(
-                "`image` in `.github/honk.yml` needs sandboxes that are containers.",
-                next_step="Take it out, or run the worker with HONK_SANDBOX=container.",
+                "`image` in `.github/honk.yml` requires container sandboxes.",
+                next_step="Remove it, or run the worker with HONK_SANDBOX=container.",
             )
 
     def _kind(self) -> type[SandboxProcess]:

@@ -135,8 +135,8 @@ def compiled_helper() -> bytes:
             return target.read_bytes()
         except (OSError, subprocess.SubprocessError) as error:
             raise UserError(
-                f"The sandbox's helper cannot be prepared with {PYTHON}: {error}.",
-                next_step="See `honk doctor`.",
+                f"The sandbox helper could not be prepared with {PYTHON}: {error}.",
+                next_step="Run `honk doctor`.",
             ) from error
 
 

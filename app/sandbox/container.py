@@ -71,7 +71,7 @@ def by_digest(image: str) -> str:
     if not _BY_DIGEST.fullmatch(image):
         raise UserError(
             f"{image[:200]!r} does not name an image by its digest.",
-            next_step="Write it as name@sha256:...; `podman images --digests` shows it.",
+            next_step="Use name@sha256:...; `podman images --digests` lists digests.",
         )
     return image
 
@@ -122,7 +122,7 @@ def _bind(source: Path, target: str, *, writable: bool) -> list[str]:
     # The option is a CSV record, so a comma in a path would start a new field.
     if any(mark in f"{source}{target}" for mark in ',"\n'):
         raise UserError(
-            f"{source} cannot be shown to a container: its name holds a comma or quote."
+            f"{source} cannot be mounted in a container: its name contains a comma or a quote."
         )
     kind = "" if writable else ",ro"
     return ["--mount", f"type=bind,source={source},destination={target}{kind}"]

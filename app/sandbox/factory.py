@@ -24,7 +24,7 @@ async def chosen_sandbox(settings: Settings) -> Sandbox:
     if settings.sandbox == "none":
         if settings.allow_unsandboxed != "yes":
             raise UserError(
-                "HONK_SANDBOX=none runs a repository's code with everything this account may do.",
+                "HONK_SANDBOX=none runs a repository's code with all rights of this account.",
                 next_step="Use bubblewrap, or set HONK_ALLOW_UNSANDBOXED=yes if you are sure.",
             )
         return Unsandboxed()
@@ -33,7 +33,7 @@ async def chosen_sandbox(settings: Settings) -> Sandbox:
     found = await (probe_container(settings.sandbox_image()) if container else probe())
     if not found.ok:
         raise UserError(
-            f"No sandbox can be made here. {found.problem}",
+            f"No sandbox can be created here. {found.problem}",
             next_step=f"{found.next_step} {ELSEWHERE}",
         )
     if container:

@@ -101,7 +101,7 @@ class SandboxProcess:
             words = living._last_words()
             await shielded(living.kill())
             raise UserError(
-                f"A sandbox did not start: {words or error!r}.", next_step="See `honk doctor`."
+                f"A sandbox did not start: {words or error!r}.", next_step="Run `honk doctor`."
             ) from error
         except BaseException:
             await shielded(living.kill())
@@ -225,7 +225,8 @@ def _popen(launch: Launch, channel: int, errors: int) -> subprocess.Popen[bytes]
         if launch.info_fd is not None:
             os.close(launch.info_fd)
         raise UserError(
-            f"{launch.argv[0]} cannot be started: {error.strerror}.", next_step="See `honk doctor`."
+            f"{launch.argv[0]} could not be started: {error.strerror}.",
+            next_step="Run `honk doctor`.",
         ) from error
     finally:
         for fd in launch.inherited:

@@ -43,8 +43,8 @@ class UidPool:
                 os.chown(path, uid, uid)
             except OSError as error:
                 raise UserError(
-                    f"This root has no other users to give to sandboxes ({error.strerror}).",
-                    next_step="Run the worker as an ordinary user.",
+                    f"This root account has no user ids to assign to sandboxes ({error.strerror}).",
+                    next_step="Run the worker as a regular user.",
                 ) from error
             path.chmod(0o700)
 

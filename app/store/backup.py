@@ -20,13 +20,13 @@ def backup(database: Database, path: Path) -> int:
     """
     if not database.is_sqlite or not database.engine.url.database:
         raise UserError(
-            "This database is Postgres, which has tools of its own for this.",
-            next_step="Use pg_dump: it copies a database while Honk is at work.",
+            "`honk backup` copies only SQLite databases, and this one is Postgres.",
+            next_step="Use pg_dump; it works while Honk is running.",
         )
     source = Path(database.engine.url.database)
     path = path.expanduser().absolute()
     if path.exists():
-        raise UserError(f"{path} is there already.", next_step="Name a file that is not there yet.")
+        raise UserError(f"{path} already exists.", next_step="Choose a new file name.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         _copy(source, temporary)

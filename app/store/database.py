@@ -82,7 +82,7 @@ class Database:
         _refuse_newer(current, known)
         if current != known[0]:
             raise UserError(
-                "The database is not at this version's schema.", next_step="Run `honk migrate`."
+                "The database schema does not match this version.", next_step="Run `honk migrate`."
             )
 
     def is_empty(self) -> bool:
@@ -96,7 +96,7 @@ class Database:
         """
         current, known = self._schema()
         if current in known[1:] or current is None:
-            raise UserError("The database is not at this version's schema.")
+            raise UserError("The database schema does not match this version.")
 
     def migrate(self) -> None:
         """Migrate our tables to this version's schema in one transaction.
@@ -114,8 +114,8 @@ class Database:
             if not isinstance(problem.orig, psycopg.errors.LockNotAvailable):
                 raise
             raise UserError(
-                "The tables could not be changed: others use them and do not let go.",
-                next_step="Run `honk migrate` again when the dump or whatever reads them is over.",
+                "The tables could not be migrated: another process holds locks on them.",
+                next_step="Run `honk migrate` again when that process (such as a dump) is done.",
             ) from None
 
     def _upgrade(self) -> None:
@@ -162,9 +162,9 @@ class Database:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise UserError(
-                    f"Another worker already works on {path}.",
-                    next_step="SQLite has room for one worker. Stop the other one, or set "
-                    "DATABASE_URL to a Postgres database for several.",
+                    f"Another worker is already using {path}.",
+                    next_step="SQLite supports one worker. Stop the other one, or set "
+                    "DATABASE_URL to a Postgres database.",
                 ) from None
             yield
 
@@ -238,7 +238,7 @@ def _known_schemas() -> tuple[str, ...]:
 def _refuse_newer(current: str | None, known: tuple[str, ...]) -> None:
     if current is not None and current not in known:
         raise UserError(
-            f"The database has the schema {current}, which is newer than this Honk.",
+            f"The database has schema version {current}, which is newer than this Honk.",
             next_step="Start the newer Honk again, or restore a backup made before it ran.",
         )
 
@@ -280,8 +280,8 @@ def _driver_url(url: str) -> str:
         if url.startswith(scheme):
             return _parsable("postgresql+psycopg://" + url.removeprefix(scheme))
     raise UserError(
-        "DATABASE_URL is neither sqlite:///... nor postgresql://....",
-        next_step="Leave it out for a SQLite file below HONK_HOME.",
+        "DATABASE_URL must start with sqlite:/// or postgresql://.",
+        next_step="Unset it to use a SQLite file in HONK_HOME.",
     )
 
 

@@ -89,7 +89,7 @@ def _metrics(watched: HealthChecks) -> Callable[[Request], Awaitable[Response]]:
             _log.warning(
                 log_events.METRICS_UNAVAILABLE, reason=str(problem) or "reading them took too long"
             )
-            return PlainTextResponse("The figures cannot be read now.\n", 503)
+            return PlainTextResponse("Metrics are temporarily unavailable.\n", 503)
         return Response(text, media_type=watched.content_type)
 
     return metrics
@@ -106,7 +106,7 @@ def _refusal(request: Request, token: str) -> Response | None:
         )
     if _is_local(request):
         return None
-    return PlainTextResponse("Set HONK_METRICS_TOKEN to read this from elsewhere.\n", 403)
+    return PlainTextResponse("Set HONK_METRICS_TOKEN to allow remote requests.\n", 403)
 
 
 def _is_local(request: Request) -> bool:

@@ -80,7 +80,7 @@ class AuthMiddleware:
             except RetryableError as problem:
                 _log.warning(log_events.PAGE_UNAVAILABLE, path=request.url.path, why=str(problem))
                 return self.renderer.problem(
-                    503, "Not now", f"{problem} Try again in a minute; nothing is lost."
+                    503, "Temporarily unavailable", f"{problem} Try again in a minute."
                 )
 
         return answer
@@ -105,9 +105,9 @@ class AuthMiddleware:
         sign_in = self.cookies.read(request, SigningIn)
         given = request.query_params
         if sign_in is None or not _same(given.get("state", ""), sign_in.state):
-            raise NotSignedInError("This sign-in was not begun here, or too long ago.")
+            raise NotSignedInError("This sign-in has expired or was started in another browser.")
         if "error" in given or not given.get("code"):
-            raise NotSignedInError("You did not agree on GitHub, so nobody is signed in.")
+            raise NotSignedInError("Authorization was denied on GitHub.")
         token = await self.people.token_for(given["code"], sign_in.verifier)
         person = await self.people.who(token.value)
         session = WebSession(
@@ -129,7 +129,7 @@ class AuthMiddleware:
             return _go_to("/login")
         if not _same((await _form(request)).get("form", ""), session.form):
             return self.renderer.problem(
-                403, "Not from here", "This form did not come from one of these pages."
+                403, "Forbidden", "This form was not submitted from one of these pages."
             )
         await self._revoke(session)
         response = _go_to("/login")

@@ -40,9 +40,7 @@ _SCANNED_ROWS = 200
 """Rows read to fill one list; most of them may belong to repositories the person cannot read."""
 
 _RUN_ID = re.compile(r"[a-z2-7]{1,32}")
-_NOT_HERE = (
-    "There is no such page, or it is not for you. What you can read on GitHub, you see here."
-)
+_NOT_HERE = "This run does not exist, or you don't have access to its repository on GitHub."
 _GOOD = frozenset({Outcome.DONE, Outcome.ANSWERED})
 _BAD = frozenset({Outcome.ERROR, Outcome.NOT_READY})
 
@@ -77,13 +75,13 @@ async def open_pages(settings: Settings, database: Database) -> AsyncIterator[li
 
 
 _CLOSED = (
-    "Nobody can sign in: GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET and HONK_SESSION_SECRET are needed."
+    "Sign-in is not configured: set GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET and HONK_SESSION_SECRET."
 )
 
 
 def _disabled_pages(renderer: Renderer) -> list[BaseRoute]:
     async def closed(_request: Request) -> Response:
-        return renderer.problem(503, "These pages are closed", f"{_CLOSED} Its operator sets them.")
+        return renderer.problem(503, "Pages are disabled", _CLOSED)
 
     async def closed_api(_request: Request) -> Response:
         return renderer.json({"error": _CLOSED}, 503)
@@ -158,7 +156,7 @@ class Pages:
         row = await self.runs.find(run) if _RUN_ID.fullmatch(run) else None
         if row is None or not await self._may_see(session, row):
             # The same response in both cases, so that it does not reveal whether the run exists.
-            return self.auth.renderer.problem(404, "Not here", _NOT_HERE, session=session)
+            return self.auth.renderer.problem(404, "Not found", _NOT_HERE, session=session)
         report = await self.reports.of(row.id, row.attempt)
         return self.auth.renderer.page("run.html", session=session, **self._run_values(row, report))
 

@@ -104,7 +104,7 @@ def _bound_socket(host: str, port: int) -> socket.socket:
     except OSError as problem:
         raise UserError(
             f"Cannot listen on {host} port {port}: {problem.strerror}.",
-            next_step="Choose another with HOST and PORT, or stop what is using it.",
+            next_step="Set HOST and PORT to another address, or stop the process using it.",
         ) from None
 
 

@@ -81,10 +81,10 @@ FAILURES = {
     ),
     "stale thinking": _fault("stale_thinking"),
     "refusal": _says(_REFUSAL, "refusal", says=_REFUSAL),
-    "no credit": _fault("no_credit", says="has no credit left"),
-    "401": _fault("status_401", says="refused the key"),
-    "403": _fault("status_403", says="may not be used for this"),
-    "404": _fault("status_404", says="does not know what was asked for"),
+    "no credit": _fault("no_credit", says="is out of credit"),
+    "401": _fault("status_401", says="rejected the key"),
+    "403": _fault("status_403", says="does not have access"),
+    "404": _fault("status_404", says="answered “not found”"),
     "400": _fault("status_400", says="refused the request (400)"),
 }
 

@@ -101,7 +101,7 @@ async def test_a_run_without_credit_goes_on_once_there_is_some(house: House) -> 
     subject = await house.subject(plays=script(no_credit, [FINISH]))
     await subject.label()
     await subject.settled()
-    assert "no credit left" in subject.status
+    assert "out of credit" in subject.status
     assert "comment `/honk continue`" in subject.last_words
     await subject.comment("/honk continue")
     await subject.settled(endings=2)

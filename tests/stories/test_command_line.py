@@ -273,7 +273,7 @@ async def test_a_second_worker_on_sqlite_is_refused_and_runs_are_shown() -> None
         await subject.settled()
         second = _honk("worker", **house.settings)
         assert second.returncode == 1
-        assert "Another worker already works" in second.stderr
+        assert "Another worker is already using" in second.stderr
         _check_the_runs(house)
 
 

@@ -140,7 +140,7 @@ def test_a_migration_does_not_hold_everybody_up_behind_a_dump(postgres: Postgres
     _as_released(database, "0001")
     with database.engine.begin() as dump:
         dump.exec_driver_sql("LOCK TABLE runs IN ACCESS SHARE MODE")
-        with pytest.raises(UserError, match="others use them"):
+        with pytest.raises(UserError, match="holds locks on them"):
             database.migrate()
     database.migrate()
     database.check_migrated()
