@@ -265,8 +265,8 @@ class AnthropicModel:
 def _unreachable(error: Exception) -> HonkError:
     if untrusted(error.__cause__ or error):
         return UserError(
-            "Honk does not trust the certificate of the model's API.",
-            next_step="Honk's operator can set HONK_CA_BUNDLE to the certificate authority's file.",
+            "The certificate of the model's API is not trusted.",
+            next_step="Honk's operator can set HONK_CA_BUNDLE to the authority's certificate.",
         )
     return RetryableError(f"The model cannot be reached ({type(error).__name__}).")
 

@@ -145,8 +145,8 @@ class GitUntrustedError(GitError, UserError):
 
     def __init__(self, command: str, code: int, words: str) -> None:
         super().__init__(command, code, words)
-        self.message = "The certificate of GitHub's server is not trusted by this Honk."
-        self.next_step = "Honk's operator can set HONK_CA_BUNDLE to the certificate authority's file."
+        self.message = "The certificate of GitHub's server is not trusted."
+        self.next_step = "Honk's operator can set HONK_CA_BUNDLE to the authority's certificate."
 
 
 class GitMissingError(GitError, UserError):

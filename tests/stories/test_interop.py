@@ -60,7 +60,7 @@ async def test_enterprise_server_behind_a_proxy_with_a_private_ca() -> None:
         network = str(found["parts"])
         assert "through the proxy http://127.0.0.2:3128" in network
         assert "company-ca.pem (HONK_CA_BUNDLE)" in network
-        for name, said in (("HTTPS_PROXY", "ConnectError"), ("HONK_CA_BUNDLE", "does not trust")):
+        for name, said in (("HTTPS_PROXY", "ConnectError"), ("HONK_CA_BUNDLE", "not trusted")):
             code, found = await company.doctor(**{name: ""})
             assert code == 1
             failed = [
