@@ -81,7 +81,7 @@ def _read(files: list[FileDiff], renames: Mapping[str, str]) -> tuple[list[FileS
         side = FileSide(file, _facts(source, file, file.old), _facts(file.path, file, file.new))
         sides.append(side)
         if side.after.broken and not side.before.broken and file.new and paths.is_test(file.path):
-            reason = "Not all of this file could be understood, so tests in it may go unseen."
+            reason = "This file could not be parsed completely, so tests in it may be missed."
             unread.append(Flag(kind=Kind.NOT_EXAMINED, file=file.path, reason=reason))
     return sides, unread
 
@@ -89,7 +89,7 @@ def _read(files: list[FileDiff], renames: Mapping[str, str]) -> tuple[list[FileS
 def _unreadable(file: FileDiff, left: int) -> str:
     """Why the file cannot be read, or an empty string."""
     if not file.is_text:
-        return "" if _is_linked(file) else "This file of code is not text and was not examined."
+        return "" if _is_linked(file) else "This source file is not text and was not examined."
     if file.withheld or max(len(file.old or b""), len(file.new or b"")) > MAX_FILE_BYTES:
         return f"This file is larger than {MAX_FILE_BYTES:,} bytes and was not examined."
     if len(file.old or b"") + len(file.new or b"") > left:
@@ -132,8 +132,8 @@ def _merged(flags: Iterable[Flag]) -> Iterator[Flag]:
     for group in kept.values():
         first, more = group[0], len(group) - 1
         if more:
-            places = "is 1 more such place" if more == 1 else f"are {more} more such places"
-            reason = f"{first.reason} There {places} in this file."
+            places = "1 more place" if more == 1 else f"{more} more places"
+            reason = f"{first.reason} The same in {places} in this file."
             first = first.model_copy(update={"reason": reason})
         yield first
 
@@ -145,5 +145,5 @@ def _bounded(flags: Iterable[Flag]) -> tuple[Flag, ...]:
         return tuple(sorted(every, key=lambda flag: (flag.file, flag.line or 0)))
     every.sort(key=lambda flag: flag.kind not in _SINGLE)
     left = len(every) - MAX_FLAGS
-    reason = f"There are {left:,} more flags on this change, which are not listed."
+    reason = f"{left:,} more flags on this change are not listed."
     return (*every[:MAX_FLAGS], Flag(kind=Kind.NOT_EXAMINED, file="", reason=reason))

@@ -54,24 +54,24 @@ def _by_path(file: FileDiff) -> Iterator[Flag]:
     changed = not file.is_added
     if changed and paths.is_snapshot(path):
         what = "deleted" if file.is_deleted else "rewritten"
-        yield _flag(file, Kind.SNAPSHOT, f"This recorded expectation is {what}.")
+        yield _flag(file, Kind.SNAPSHOT, f"This snapshot was {what}.")
     elif changed and paths.is_test_data(path) and not paths.is_ci(path):
-        reason = "This file, which tests may compare with, is changed."
+        reason = "This file, which tests may compare against, was changed."
         yield _flag(file, Kind.CHANGED_EXPECTATION, reason)
     if paths.is_ci(path):
-        yield _flag(file, Kind.CI_CONFIG, "This file decides what is checked before a merge.")
+        yield _flag(file, Kind.CI_CONFIG, "This file controls which checks run before a merge.")
     if not file.is_deleted and (paths.is_shadow(path) or (file.is_added and paths.is_shim(path))):
-        reason = "This file may be taken instead of the interpreter's or the runner's own."
+        reason = "This file may shadow a module of the interpreter or the test runner."
         yield _flag(file, Kind.FRAMEWORK_PATCHED, reason)
     if paths.is_wrapper(path):
-        yield _flag(file, Kind.TEST_COMMAND, "This file starts the build and its tests.")
+        yield _flag(file, Kind.TEST_COMMAND, "This file runs the build and its tests.")
     elif paths.is_runner_setup(path) and changed:
-        yield _flag(file, Kind.TEST_COMMAND, "This file sets up how the tests are run.")
+        yield _flag(file, Kind.TEST_COMMAND, "This file configures how tests run.")
     elif paths.is_lint_setup(path) and changed:
-        yield _flag(file, Kind.LINT_DISABLED, "This file sets up what the linters look for.")
+        yield _flag(file, Kind.LINT_DISABLED, "This file configures the linters.")
     beginning = (file.new or b"")[:2000]
     if path.endswith(".xml") and re.search(rb"<testsuites?\b", beginning):
-        yield _flag(file, Kind.RUNNER_OUTPUT_FORGED, "This file holds results of tests.")
+        yield _flag(file, Kind.RUNNER_OUTPUT_FORGED, "This file contains test results.")
 
 
 # What its keys say.
@@ -151,7 +151,7 @@ _RULES = (
         re.compile(rf"(?:tool\.)?(?:tool:)?pytest(?:\.ini_options)?\.{_SELECTS}$"),
         _changed,
         Kind.TEST_COMMAND,
-        "decides which tests are run and how",
+        "controls which tests run and how",
     ),
     _Rule(
         re.compile(
@@ -169,25 +169,25 @@ _RULES = (
         ),
         _off,
         Kind.TEST_COMMAND,
-        "takes tests away from `cargo test`",
+        "removes tests from `cargo test`",
     ),
     _Rule(
         re.compile(r".*\b(?:skipTests|maven\.test\.skip|skipITs|excludedGroups|exclude|groups)$"),
         _changed,
         Kind.TEST_COMMAND,
-        "decides which tests are run",
+        "controls which tests run",
     ),
     _Rule(
         re.compile(r".*\b(?:testFailureIgnore|ignore_outcome|ignore_errors|continue-on-error)$"),
         _on,
         Kind.EXIT_CODE,
-        "lets a failure pass as a success",
+        "makes failures pass",
     ),
     _Rule(
         re.compile(r".*\b(?:rerunFailingTestsCount|reruns|retries|flaky_.*)$"),
         _on,
         Kind.RETRY,
-        "runs failing tests again",
+        "retries failing tests",
     ),
     _Rule(
         re.compile(
@@ -197,7 +197,7 @@ _RULES = (
         ),
         _lower,
         Kind.COVERAGE,
-        "asks for less coverage than before",
+        "lowers the required coverage",
     ),
     _Rule(
         re.compile(
@@ -205,13 +205,13 @@ _RULES = (
         ),
         _grew,
         Kind.COVERAGE,
-        "leaves code out of the coverage",
+        "excludes code from coverage",
     ),
     _Rule(
         re.compile(r"(?:jest|mocha|vitest|ava|nyc)\.(?!.*[tT]hreshold).*"),
         _changed,
         Kind.FRAMEWORK_PATCHED,
-        "sets up the test runner",
+        "configures the test runner",
     ),
     _Rule(
         re.compile(
@@ -220,13 +220,13 @@ _RULES = (
         ),
         _grew,
         Kind.LINT_DISABLED,
-        "makes a linter overlook more",
+        "makes a linter ignore more",
     ),
     _Rule(
         re.compile(r"(?:tool\.)?(?:ruff|flake8|pylint)\b.*\.(?:extend-)?(?:select|enable)$"),
         _shrank,
         Kind.LINT_DISABLED,
-        "makes a linter look for less",
+        "makes a linter check less",
     ),
     _Rule(
         re.compile(
@@ -235,7 +235,7 @@ _RULES = (
         ),
         _off,
         Kind.LINT_DISABLED,
-        "makes the type checker look for less",
+        "makes the type checker check less",
     ),
     _Rule(
         re.compile(
@@ -244,13 +244,13 @@ _RULES = (
         ),
         _on,
         Kind.LINT_DISABLED,
-        "makes the type checker look for less",
+        "makes the type checker check less",
     ),
     _Rule(
         re.compile(r"(?:eslintConfig\.)?(?:overrides\.\d+\.)?rules\..+|(?:workspace\.)?lints\..+"),
         _silenced,
         Kind.LINT_DISABLED,
-        "switches a rule of the linter off",
+        "turns off a linter rule",
     ),
 )
 _DEPENDENCY = re.compile(
@@ -278,7 +278,7 @@ def _by_keys(file: FileDiff) -> Iterator[Flag]:
         before = reader((file.old or b"").decode("utf-8", "replace")) if file.old else {}
         after = reader((file.new or b"").decode("utf-8", "replace"))
     except _UNREADABLE:
-        yield _flag(file, Kind.NOT_EXAMINED, "This file could not be read as what its name says.")
+        yield _flag(file, Kind.NOT_EXAMINED, "This file could not be parsed.")
         return
     for key in sorted(before.keys() | after.keys()):
         was, now = before.get(key), after.get(key)
@@ -299,7 +299,7 @@ def _by_key(
     if was is None or now is None:
         return
     if _DEPENDENCY.match(key) and _is_older(old, new):
-        reason = f"`{key.rpartition('.')[2]}` is asked for in an older version."
+        reason = f"`{key.rpartition('.')[2]}` is downgraded to an older version."
         yield _flag(file, Kind.DOWNGRADED, reason, key, old, new)
     elif _REQUIREMENTS.match(key):
         yield from _requirements(file, was, now)
@@ -309,7 +309,7 @@ def _requirements(file: FileDiff, was: tuple[str, ...], now: tuple[str, ...]) ->
     old, new = _named(was), _named(now)
     for name in sorted(old.keys() & new.keys()):
         if _is_older(old[name], new[name]):
-            reason = f"`{name}` is asked for in an older version."
+            reason = f"`{name}` is downgraded to an older version."
             yield _flag(file, Kind.DOWNGRADED, reason, name, old[name], new[name])
 
 
@@ -479,7 +479,7 @@ _LINES = (
             r"|allow_failure:\s*true|--no-fail-fast-exit|--force-exit|ignore_outcome\s*=\s*true"
             r"|^\t-\s*\S|--suppress-no-test-exit-code"
         ),
-        "This line lets a failure pass as a success.",
+        "This line makes failures pass.",
     ),
     (
         Kind.BACKGROUND_PROCESS,
@@ -495,17 +495,17 @@ _LINES = (
             r"|useJUnitPlatform|\bexclude(?:Tags|TestsMatching)\b|\benabled\s*=\s*false"
             r"|\bonlyIf\b|-x\s+test\b|-p\s+no:"
         ),
-        "This line leaves tests out.",
+        "This line excludes tests.",
     ),
     (
         Kind.RETRY,
         re.compile(r"--(?:reruns|retries|retry|retry-times)\b|\bmaxRetries\b|-Dsurefire\.rerun"),
-        "This line runs failing tests again.",
+        "This line retries failing tests.",
     ),
     (
         Kind.RUNNER_OUTPUT_FORGED,
         re.compile(r"(?:echo|printf|cat)\b.*(?:\d+ passed|test result: ok|Tests run:|<testsuite)"),
-        "This line prints or writes what looks like a test runner's own words.",
+        "This line writes what looks like a test runner's output.",
     ),
 )
 _RECIPE = re.compile(r"^([A-Za-z][\w./ -]*):(?!=)")
@@ -532,7 +532,7 @@ def _targets(file: FileDiff) -> Iterator[Flag]:
     before, after = _recipes(file.old or b""), _recipes(file.new or b"")
     for target, recipe in before.items():
         if _TEST_TARGET.search(target) and after.get(target) != recipe:
-            reason = f"What `{target}` runs is changed."
+            reason = f"The commands of `{target}` changed."
             new = after.get(target, "")
             yield _flag(file, Kind.TEST_COMMAND, reason, f"{target}:", recipe, new)
 

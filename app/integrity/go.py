@@ -112,7 +112,7 @@ class GoReader(SyntaxReader):
         if node.type == "call_expression":
             yield from self._called(node, owner)
         if node.type == "comment" and self.is_test and _CONSTRAINT.match(text(node)):
-            reason = "A build constraint decides whether these tests are there at all."
+            reason = "A build constraint controls whether these tests are built."
             yield TestMark(Kind.SKIPPED, line(node), text(node), reason)
 
     def _init(self, node: Node, body: str) -> Iterator[TestMark]:
@@ -126,14 +126,14 @@ class GoReader(SyntaxReader):
             yield self.mark(Kind.SKIPPED, node, f"`{owner}` is skipped.", owner)
         elif self.is_test and name == "os.Exit":
             if tokens(node.child_by_field_name("arguments")) == "( 0 )":
-                reason = "`os.Exit(0)` ends the run with a success."
+                reason = "`os.Exit(0)` ends the run as a success."
                 yield self.mark(Kind.EXIT_CODE, node, reason, owner)
         elif (self.is_test and name.endswith(".Start") and "exec" in tokens(node, 400)) or name in (
             "syscall.ForkExec",
             "syscall.Setsid",
             "os.StartProcess",
         ):
-            reason = f"`{name}` starts a process that goes on by itself."
+            reason = f"`{name}` starts a process that keeps running."
             yield self.mark(Kind.BACKGROUND_PROCESS, node, reason, owner)
 
 

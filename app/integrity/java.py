@@ -95,7 +95,7 @@ class JavaReader(SyntaxReader):
                 found = self.mark(Kind.SKIPPED, each, f"`{place.owner}` is skipped.", place.owner)
                 self.marks.append(found)
             elif _RETRIES.fullmatch(name):
-                reason = f"`{place.owner}` is run again when it fails."
+                reason = f"`{place.owner}` is retried when it fails."
                 self.marks.append(self.mark(Kind.RETRY, each, reason, place.owner))
             elif name == "Test" and re.search(r"\bexpected(?:Exceptions)? =", words):
                 reason = f"`{place.owner}` is expected to fail."
@@ -123,14 +123,14 @@ class JavaReader(SyntaxReader):
     def own_marks(self, node: Node, place: SyntaxContext) -> Iterator[TestMark]:
         if node.type in ("annotation", "marker_annotation"):
             if _annotation(node) == "SuppressWarnings":
-                reason = "This annotation silences the compiler or a linter."
+                reason = "This annotation suppresses compiler or linter warnings."
                 yield self.mark(Kind.LINT_DISABLED, node, reason)
         elif node.type == "method_invocation":
             yield from self._called(node, place)
         elif node.type == "method_declaration":
             body = tokens(node.child_by_field_name("body"), 200)
             if text(node.child_by_field_name("name")) == "equals" and body == "{ return true ; }":
-                reason = "`equals` answers the same whatever it is compared with."
+                reason = "`equals` returns the same value for every comparison."
                 yield self.mark(Kind.FRAMEWORK_PATCHED, node, reason)
 
     def _called(self, node: Node, place: SyntaxContext) -> Iterator[TestMark]:
@@ -143,10 +143,10 @@ class JavaReader(SyntaxReader):
                 yield self.mark(Kind.SKIPPED, node, reason, owner)
         elif name in ("exit", "halt") and self.is_test and on in ("System", "Runtime.getRuntime()"):
             if tokens(node.child_by_field_name("arguments")) == "( 0 )":
-                reason = f"`{on}.{name}(0)` ends the run with a success."
+                reason = f"`{on}.{name}(0)` ends the run as a success."
                 yield self.mark(Kind.EXIT_CODE, node, reason, owner)
         elif self.is_test and (("ProcessBuilder" in on and name == "start") or name == "exec"):
-            reason = "This starts a process that goes on by itself."
+            reason = "This starts a process that keeps running."
             yield self.mark(Kind.BACKGROUND_PROCESS, node, reason, owner)
 
 

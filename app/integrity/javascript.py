@@ -150,9 +150,9 @@ class JavaScriptReader(SyntaxReader):
             left = tokens(node.child_by_field_name("left"), 200).replace(" ", "")
             right = tokens(node.child_by_field_name("right"), 200)
             if left == "process.exitCode" and right in ("0", "undefined"):
-                yield self.mark(Kind.EXIT_CODE, node, "The exit code is set to a success.")
+                yield self.mark(Kind.EXIT_CODE, node, "The exit code is set to success.")
             elif _FRAMEWORK.match(left):
-                reason = f"`{left}` is replaced, which belongs to the test framework."
+                reason = f"`{left}` is replaced, but belongs to the test framework."
                 yield self.mark(Kind.FRAMEWORK_PATCHED, node, reason, place.owner)
 
     def _called(self, node: Node, place: SyntaxContext) -> Iterator[TestMark]:
@@ -164,16 +164,16 @@ class JavaScriptReader(SyntaxReader):
         elif self.is_test and _SKIPS.match(name):
             yield self.mark(Kind.SKIPPED, node, f"`{owner}` is skipped.", owner)
         elif _RETRIES.match(name):
-            yield self.mark(Kind.RETRY, node, f"`{name}` runs failing tests again.", owner)
+            yield self.mark(Kind.RETRY, node, f"`{name}` retries failing tests.", owner)
         elif name == "process.exit" and self.is_test:
             if tokens(node.child_by_field_name("arguments")) in ("( )", "( 0 )"):
-                reason = "`process.exit` ends the run with a success."
+                reason = "`process.exit` ends the run as a success."
                 yield self.mark(Kind.EXIT_CODE, node, reason, owner)
         elif _SPAWNS.match(name) and "detached : true" in tokens(node, 2000):
-            reason = f"`{name}` starts a process that goes on by itself."
+            reason = f"`{name}` starts a process that keeps running."
             yield self.mark(Kind.BACKGROUND_PROCESS, node, reason, owner)
         elif self.is_test and name == "process.on" and "exit" in tokens(node, 200):
-            reason = "What happens when the process ends is changed."
+            reason = "The handling of process exit is changed."
             yield self.mark(Kind.EXIT_CODE, node, reason, owner)
 
     def _declared(self, node: Node, name: str, words: str, owner: str) -> Iterator[TestMark]:
@@ -184,13 +184,13 @@ class JavaScriptReader(SyntaxReader):
         if _SKIP.match(name) or option in ("skip", "todo"):
             yield self.mark(Kind.SKIPPED, _head(node), f"{words} is skipped.", owner)
         elif _ONLY.match(name):
-            reason = f"Only {words} is run; every other test of the file is skipped."
+            reason = f"Only {words} runs; all other tests in the file are skipped."
             yield self.mark(Kind.SKIPPED, _head(node), reason, EVERYTHING)
         elif _FAILING.match(name) or option == "fails":
             reason = f"{words} is expected to fail."
             yield self.mark(Kind.EXPECTED_TO_FAIL, _head(node), reason, owner)
         elif option in ("retry", "retries"):
-            yield self.mark(Kind.RETRY, _head(node), f"{words} is run again when it fails.", owner)
+            yield self.mark(Kind.RETRY, _head(node), f"{words} is retried when it fails.", owner)
         elif not callback and len(_arguments(node)) == 1 and _TEST.match(name):
             yield self.mark(Kind.SKIPPED, _head(node), f"{words} has no code.", owner)
 

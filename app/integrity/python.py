@@ -185,7 +185,7 @@ class PythonReader(SyntaxReader):
             reason = f"{_owner(place)} is expected to fail."
             yield self.mark(Kind.EXPECTED_TO_FAIL, inner, reason, place.owner)
         elif _RETRIES.fullmatch(name) and place.test:
-            reason = f"{_owner(place)} is run again when it fails."
+            reason = f"{_owner(place)} is retried when it fails."
             yield self.mark(Kind.RETRY, inner, reason, place.owner)
 
     def _called(self, node: Node, place: SyntaxContext) -> Iterator[TestMark]:
@@ -197,12 +197,12 @@ class PythonReader(SyntaxReader):
             yield self.mark(Kind.EXPECTED_TO_FAIL, node, reason, place.owner)
         elif _EXITS.fullmatch(name) and (self.is_test or name == "os._exit"):
             if _means_success(node):
-                reason = f"`{name}` ends the run with a success."
+                reason = f"`{name}` ends the run as a success."
                 yield self.mark(Kind.EXIT_CODE, node, reason, place.owner)
         elif _DETACHES.fullmatch(name) or (
             _SPAWNS.fullmatch(name) and (self.is_test or _DETACHED.search(tokens(node, 2000)))
         ):
-            reason = f"`{name}` starts a process that goes on by itself."
+            reason = f"`{name}` starts a process that keeps running."
             yield self.mark(Kind.BACKGROUND_PROCESS, node, reason, place.owner)
         elif name in ("setattr", "monkeypatch.setattr") and self.is_test:
             target = tokens(_arguments(node)[0][0]) if _arguments(node)[0] else ""
@@ -243,21 +243,21 @@ class PythonReader(SyntaxReader):
         if re.match(r"raise (?:unittest \. (?:case \. )?)?SkipTest\b", words):
             yield self.mark(Kind.SKIPPED, node, f"{_owner(place)} is skipped.", place.owner)
         elif self.is_test and words == "raise SystemExit":
-            reason = "`SystemExit` ends the run with a success."
+            reason = "`SystemExit` ends the run as a success."
             yield self.mark(Kind.EXIT_CODE, node, reason, place.owner)
 
     def _defined(self, node: Node) -> Iterator[TestMark]:
         name = text(node.child_by_field_name("name"))
         body = tokens(node.child_by_field_name("body"), 200)
         if _HOOKS.fullmatch(name):
-            reason = f"The hook `{name}` changes what the test runner runs or how it counts it."
+            reason = f"The hook `{name}` changes which tests run or how they are counted."
             yield self.mark(Kind.FRAMEWORK_PATCHED, node, reason, name)
         elif name in ("__eq__", "__ne__") and re.fullmatch(r"return (?:True|False)", body):
-            reason = f"`{name}` answers the same whatever it is compared with."
+            reason = f"`{name}` returns the same value for every comparison."
             yield self.mark(Kind.FRAMEWORK_PATCHED, node, reason)
 
     def _patched(self, node: Node, name: str, place: SyntaxContext) -> TestMark:
-        reason = f"`{name}` is replaced, which belongs to the test framework or the interpreter."
+        reason = f"`{name}` is replaced, but belongs to the test framework or the interpreter."
         return self.mark(Kind.FRAMEWORK_PATCHED, node, reason, place.owner)
 
 

@@ -81,7 +81,7 @@ class RustReader(SyntaxReader):
                 reason = f"`{place.owner}` is expected to panic."
                 self.marks.append(self.mark(Kind.EXPECTED_TO_FAIL, each, reason, place.owner))
             elif re.match(r"# \[ cfg \((?! test \))", words):
-                reason = f"A condition decides whether `{place.owner}` is there at all."
+                reason = f"A condition controls whether `{place.owner}` is built."
                 self.marks.append(self.mark(Kind.SKIPPED, each, reason, place.owner))
 
     def assertion(self, node: Node) -> Assertion | None:
@@ -94,12 +94,12 @@ class RustReader(SyntaxReader):
         if node.type in ("attribute_item", "inner_attribute_item"):
             words = tokens(node, 400)
             if re.match(r"# (?:! )?\[ (?:allow|expect) \(", words):
-                reason = "This attribute silences the compiler or a linter."
+                reason = "This attribute suppresses compiler or linter warnings."
                 yield self.mark(Kind.LINT_DISABLED, node, reason)
             elif re.search(
                 r"coverage \( off|no_coverage|cfg_attr \( (?:coverage|tarpaulin)", words
             ):
-                reason = "This attribute leaves code out of the coverage."
+                reason = "This attribute excludes code from coverage."
                 yield self.mark(Kind.COVERAGE, node, reason)
         elif node.type == "macro_definition":
             name = text(node.child_by_field_name("name"))
@@ -111,7 +111,7 @@ class RustReader(SyntaxReader):
         elif node.type == "call_expression":
             yield from self._called(node, place)
         elif node.type == "macro_invocation" and self._decides(node):
-            reason = "The code asks whether it is being tested."
+            reason = "The code detects whether it is being tested."
             yield self.mark(Kind.ENVIRONMENT_DEPENDENT, node, reason, place.owner)
 
     def _decides(self, node: Node) -> bool:
@@ -121,20 +121,20 @@ class RustReader(SyntaxReader):
     def _always_equal(self, node: Node) -> Iterator[TestMark]:
         body = tokens(node.child_by_field_name("body"), 200)
         if text(node.child_by_field_name("name")) == "eq" and body in ("{ true }", "{ false }"):
-            reason = "`eq` answers the same whatever it is compared with."
+            reason = "`eq` returns the same value for every comparison."
             yield self.mark(Kind.FRAMEWORK_PATCHED, node, reason)
 
     def _called(self, node: Node, place: SyntaxContext) -> Iterator[TestMark]:
         name = callee(node)
         if name.endswith("process::exit") and place.test is not None:
             if tokens(node.child_by_field_name("arguments")) == "( 0 )":
-                reason = "`exit(0)` ends the run with a success."
+                reason = "`exit(0)` ends the run as a success."
                 yield self.mark(Kind.EXIT_CODE, node, reason, place.owner)
         elif place.test is not None and name.endswith(".spawn") and "Command" in name:
-            reason = "This starts a process that goes on by itself."
+            reason = "This starts a process that keeps running."
             yield self.mark(Kind.BACKGROUND_PROCESS, node, reason, place.owner)
         elif name.endswith(("libc::fork", "libc::setsid", "unistd::fork", "unistd::setsid")):
-            reason = f"`{name}` starts a process that goes on by itself."
+            reason = f"`{name}` starts a process that keeps running."
             yield self.mark(Kind.BACKGROUND_PROCESS, node, reason, place.owner)
 
 

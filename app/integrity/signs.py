@@ -56,10 +56,10 @@ _WRITES = re.compile(
 def in_comment(words: str, line: int) -> Iterator[TestMark]:
     """Comments that silence a linter, a type checker or coverage."""
     if found := _LINT.search(words):
-        reason = f"`{found.group()}` silences a linter or type checker here."
+        reason = f"`{found.group()}` suppresses a linter or type checker here."
         yield TestMark(Kind.LINT_DISABLED, line, " ".join(words.split()), reason)
     if found := _COVERAGE.search(words):
-        reason = f"`{found.group()}` leaves this code out of the coverage."
+        reason = f"`{found.group()}` excludes this code from coverage."
         yield TestMark(Kind.COVERAGE, line, " ".join(words.split()), reason)
 
 
@@ -72,7 +72,7 @@ def in_condition(words: str, line: int, owner: str, is_test: bool) -> Iterator[T
     close = words.replace(" . ", ".").replace(" :: ", "::").replace(" (", "(").replace("( ", "(")
     found = ""
     if _RUNNER.search(close):
-        found = "asks whether it is being tested"
+        found = "detects whether it is being tested"
     elif _MACHINE.search(close):
         found = "depends on the machine or the user that runs it"
     elif _CLOCK.search(close) and (is_test or _YEAR.search(close)):
@@ -96,7 +96,7 @@ def writes(name: str) -> bool:
 def in_output(words: str, line: int, call: str, owner: str) -> Iterator[TestMark]:
     """Strings that imitate a test runner's output and are printed or written."""
     if _SUMMARY.search(words):
-        reason = f"`{call}` is given what looks like the summary of a test runner."
+        reason = f"`{call}` writes what looks like a test runner's summary."
     else:
-        reason = f"`{call}` is given what looks like a file of test results."
+        reason = f"`{call}` writes what looks like a test results file."
     yield TestMark(Kind.RUNNER_OUTPUT_FORGED, line, " ".join(words.split()), reason, owner)

@@ -140,8 +140,8 @@ def _gone(sides: Sequence[FileSide], gone: Sequence[tuple[FileSide, TestCode]]) 
                 kind=Kind.REMOVED,
                 file=path,
                 line=None if deleted else _near(side, test),
-                reason=f"The test `{test.name}` is removed"
-                + (" together with its file." if deleted else "."),
+                reason=f"The test `{test.name}` was removed"
+                + (" with its file." if deleted else "."),
                 before=snippet(test.body),
             )
 
@@ -208,7 +208,7 @@ def _compare(
             changed.weaker(was, now)
         elif was.strength > TRIVIAL and elsewhere[was.text] <= 0:
             if len(after.rows) <= len(before.rows):
-                changed.add(Kind.REMOVED_ASSERTION, was, None, "no longer asserts this")
+                changed.add(Kind.REMOVED_ASSERTION, was, None, "lost an assertion")
         else:
             elsewhere[was.text] -= 1
     if not removed and not added:
@@ -246,7 +246,7 @@ class _Weaker:
         if sum(after.values()) < sum(before.values()):
             kind, words = Kind.FEWER_CASES, f"lost {sum(lost.values())} of its cases"
         else:
-            kind, words = Kind.CHANGED_EXPECTATION, f"{self._failed()}has cases that are changed"
+            kind, words = Kind.CHANGED_EXPECTATION, f"{self._failed()}has changed cases"
         self.add(kind, None, None, words)
         if kind in self.flags:
             told = self.flags[kind].model_copy(update={"before": snippet(row)})
@@ -263,7 +263,7 @@ class _Weaker:
             was = known.get(now.text)
             new = [guard for guard in now.guards if was and guard not in was.guards]
             if was and new and len(now.guards) > len(was.guards):
-                words = f"asserts this only under {_shown(new[-1])}"
+                words = f"makes an assertion only under {_shown(new[-1])}"
                 self.add(Kind.WEAKENED_ASSERTION, was, now, words)
 
     def weaker(self, was: Assertion, now: Assertion) -> None:
@@ -276,14 +276,14 @@ class _Weaker:
             and now.tolerance > (was.tolerance or 0)
             and (same or was.expected == now.expected)
         ):
-            self.add(Kind.TOLERANCE, was, now, "lets the value be further off than before")
+            self.add(Kind.TOLERANCE, was, now, "allows a larger tolerance")
         elif (now.strength < was.strength and (same or was.expected == now.expected)) or (
             now.strength <= LOOSE and was.strength > LOOSE + 1
         ):
             self.add(Kind.WEAKENED_ASSERTION, was, now, "asserts less than before")
         elif same and _other_value(was, now):
-            together = " together with the code" if self.code_changed else ""
-            words = f"{self._failed()}expects another value than before, changed{together}"
+            together = ", changed together with the code" if self.code_changed else ""
+            words = f"{self._failed()}expects a different value{together}"
             self.add(Kind.CHANGED_EXPECTATION, was, now, words)
 
     def messages(self) -> None:
@@ -294,7 +294,7 @@ class _Weaker:
             return
         plain = [_without(self.pair.before.body, before), _without(self.pair.after.body, after)]
         if plain[0] == plain[1]:
-            words = "has another message and asserts the same"
+            words = "changed only its message"
             self.add(Kind.MESSAGE_ONLY, None, self.pair.after.assertions[0], words)
 
 

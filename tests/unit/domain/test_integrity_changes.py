@@ -258,7 +258,7 @@ def test_a_flag_says_where_and_why() -> None:
 def test_what_is_deleted_has_no_line_in_the_new_file() -> None:
     (flag,) = of(("tests/test_a.py", TEST, None))
     assert flag.line is None
-    assert flag.reason == "The test `test_total` is removed together with its file."
+    assert flag.reason == "The test `test_total` was removed with its file."
 
 
 def test_a_test_that_moves_to_another_file_is_not_gone() -> None:
@@ -296,7 +296,7 @@ def test_a_test_that_failed_before_and_expects_another_value_is_told_so(name: st
     diff = Diff((FileDiff.of("tests/test_a.py", TEST, TEST.replace("== 3", "== 4")),))
     (flag,) = examine(diff, {name})
     assert flag.kind is Kind.CHANGED_EXPECTATION
-    assert "failed before and expects another value" in flag.reason
+    assert "failed before and expects a different value" in flag.reason
     assert not blocking((flag,), DEFAULT)
     (other,) = examine(diff, {"tests/test_a.py::test_other"})
     assert "failed before" not in other.reason
@@ -368,14 +368,14 @@ def test_many_flags_of_a_kind_in_a_file_are_one() -> None:
     before = "".join(f"def test_{n}():\n    assert f({n}) == {n}\n\n" for n in range(9))
     (flag,) = of(("tests/test_a.py", before, before.replace(") == ", ") == 1")))
     assert flag.kind is Kind.CHANGED_EXPECTATION
-    assert "There are 8 more such places in this file." in flag.reason
+    assert "The same in 8 more places in this file." in flag.reason
 
 
 def test_more_flags_than_can_be_shown_are_counted() -> None:
     before = "".join(f"def test_{n}():\n    assert f({n}) == {n}\n\n" for n in range(500))
     found = of(("tests/test_a.py", before, ""))
     assert len(found) == MAX_FLAGS + 1
-    assert found[-1].reason == "There are 300 more flags on this change, which are not listed."
+    assert found[-1].reason == "300 more flags on this change are not listed."
 
 
 def test_what_is_too_large_says_that_it_was_not_examined() -> None:

@@ -144,7 +144,7 @@ def test_more_flags_than_can_be_shown_are_counted_and_refusals_come_first() -> N
     flags = examine(diff, PathsPolicy(protect=("secret/",)))
     assert len(flags) == MAX_FLAGS + 1
     assert flags[0].kind is Kind.PROTECTED_PATH
-    assert flags[-1].reason == "There are 21 more such flags, which are not listed."
+    assert flags[-1].reason == "21 more such flags are not listed."
 
 
 MODES = st.sampled_from([NO_FILE, PLAIN, EXECUTABLE, LINK, SUBMODULE])
