@@ -198,7 +198,7 @@ _SCRIPT_ENDED = ScriptedTurn(
     use=(
         {
             "finish": {
-                "summary": "The script has ended.",
+                "summary": "This demo script has no next step. Set ANTHROPIC_API_KEY to go on.",
                 "not_done": "Everything after the script's last turn.",
                 "how_to_check": "",
             }

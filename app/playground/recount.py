@@ -21,7 +21,7 @@ async def recount(story: Story, home: Path, *, is_sample: bool) -> bool:
     """
     pulls = story.github.pulls(story.repository)
     if not pulls:
-        click.echo("There is no pull request.", err=True)
+        click.echo("No pull request was opened.", err=True)
         return False
     pull = pulls[-1].pull
     assert pull is not None
@@ -38,11 +38,9 @@ async def recount(story: Story, home: Path, *, is_sample: bool) -> bool:
     repository = story.github.world.repository(story.repository)
     is_good = await _tests_pass(repository.git.path, pull.head_sha, home / "recount")
     if is_good is not says_good:
-        click.echo("The check run does not say what the tests say.", err=True)
+        click.echo("The check run does not match the test results.", err=True)
         return False
-    click.echo(
-        f"Counted again by hand: the check run is right, the tests {'pass' if is_good else 'fail'}."
-    )
+    click.echo(f"Re-ran the tests: they {'pass' if is_good else 'fail'}, as the check run says.")
     return True
 
 

@@ -78,8 +78,8 @@ class Scene:
             return cls(name, first.title, first.body, chosen, samples=samples)
         if chosen is None and not has_key:
             raise UserError(
-                "Nobody would work on it: there is no model.",
-                next_step="Set ANTHROPIC_API_KEY for the real one, or give --script FILE.",
+                "No model configured.",
+                next_step="Set ANTHROPIC_API_KEY, or pass --script FILE.",
             )
         title, body = title_and_body(issue.read_text("utf-8", "replace"))
         name, title = _repository_name(repo), title or "Work to do"
@@ -107,7 +107,7 @@ async def play(scene: Scene, *, port: int, once: bool) -> bool:
             ended = await story.tell(lambda: honk.process.poll() is not None)
             good = ended and await recount(story, home, is_sample=bool(scene.samples))
             if not once and ended:
-                click.echo(f"\nThe playground stays at {github_url} until you press Ctrl-C.")
+                click.echo(f"\nThe playground is running at {github_url}. Press Ctrl-C to stop it.")
                 click.echo(f"Honk's own pages are at {honk.url}/runs.")
                 await _interrupted()
         return good
@@ -313,7 +313,7 @@ async def _add_repositories(github: GitHub, scene: Scene) -> None:
     if scene.source is None:
         return
     if not (scene.source / ".git").exists():
-        raise UserError(f"{scene.source} is no git repository.", next_step="Run git init in it.")
+        raise UserError(f"{scene.source} is not a git repository.", next_step="Run git init in it.")
     await github.add_repository(f"{OWNER}/{scene.name}", source=scene.source, permissions=owned)
 
 

@@ -22,9 +22,9 @@ UNSCRIPTED = ModelScript(
             use=(
                 {
                     "finish": {
-                        "summary": "A script plays the model here. It knows the issues that came "
-                        "with the samples and nothing of this one; start the playground with "
-                        "`ANTHROPIC_API_KEY` set and the real model works on it.",
+                        "summary": "This demo runs a scripted model that only knows the sample "
+                        "issues. Set `ANTHROPIC_API_KEY` and restart the playground to have the "
+                        "real model work on this one.",
                         "not_done": "Everything that the issue asks for.",
                         "how_to_check": "",
                     }

@@ -49,10 +49,10 @@ class Story:
                 self._count()
                 return True
             if ended():
-                click.echo("Honk ended before its run did; its log is above.", err=True)
+                click.echo("Honk exited before the run ended; see its log above.", err=True)
                 return False
             await asyncio.sleep(POLL_SECONDS)
-        click.echo("Honk said nothing for an hour.", err=True)
+        click.echo("No final comment from Honk within an hour.", err=True)
         return False
 
     def _look(self) -> None:

@@ -58,8 +58,8 @@ def _of_issue(repository: Repository, issue: SimulatedIssue, person: User) -> It
     for event in issue.events:
         asked = event.more.get("requested_reviewer") or {}
         if event.event == "review_requested" and asked.get("login") == person.login:
-            words, at, anchor = "Your review is asked for.", event.created_at, f"event-{event.id}"
-            reason = "review asked for"
+            words, at, anchor = "Your review was requested.", event.created_at, f"event-{event.id}"
+            reason = "review requested"
             yield Notice(event.id, reason, repository, issue, event.actor, words, at, anchor)
 
 

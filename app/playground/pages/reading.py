@@ -46,8 +46,8 @@ _EVENTS = {
     "closed": "closed this",
     "reopened": "reopened this",
     "merged": "merged this",
-    "convert_to_draft": "made this a draft",
-    "converted_to_draft": "made this a draft",
+    "convert_to_draft": "converted this to a draft",
+    "converted_to_draft": "converted this to a draft",
     "ready_for_review": "marked this as ready for review",
     "head_ref_deleted": "deleted the branch",
     "locked": "locked the conversation",
@@ -249,7 +249,7 @@ class Reader:
     ) -> list[tuple[datetime, int, Said | Happened]]:
         words = {
             "APPROVED": "approved these changes",
-            "CHANGES_REQUESTED": "asked for changes",
+            "CHANGES_REQUESTED": "requested changes",
             "COMMENTED": "reviewed",
             "DISMISSED": "had a review dismissed",
         }
@@ -392,7 +392,7 @@ def _line(event: IssueEvent) -> Happened:
     if event.event in ("assigned", "unassigned"):
         words = f"{event.event} {_login(more.get('assignee'))}"
     elif event.event == "review_requested":
-        words = f"asked {_login(more.get('requested_reviewer'))} for a review"
+        words = f"requested a review from {_login(more.get('requested_reviewer'))}"
     elif event.event == "renamed":
         words = "changed the title to “{to}”".format(**more["rename"])
     words = words or event.event.replace("_", " ")
