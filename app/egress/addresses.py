@@ -124,7 +124,10 @@ class Addresses:
 
 def _not_public(found: Sequence[str]) -> str:
     named = ", ".join(found[:3])
-    return f"its address {named} is not public; the operator can allow it with HONK_EGRESS_NETWORKS"
+    return (
+        f"resolves to {named}, which is not public; "
+        "the operator can allow it with HONK_EGRESS_NETWORKS"
+    )
 
 
 def _bare(text: str) -> str:

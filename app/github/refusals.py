@@ -56,14 +56,14 @@ def refusal(request: ApiRequest, answer: ApiResponse, scope: TokenScope) -> GitH
         )
     if status == 404 and request.template == "/repos/{owner}/{repo}":
         return NotFoundError(
-            f"The repository {scope.repo} does not exist, or Honk was not given access to it.",
+            f"The repository {scope.repo} does not exist, or Honk has no access to it.",
             status=status,
             reason=reason,
             next_step="Add it on the installation's page of the App on GitHub.",
         )
     if status == 404:
         return NotFoundError(
-            f"GitHub does not find {request.url[:300]}, or Honk may not see it.",
+            f"GitHub does not find {request.url[:300]}, or Honk has no access to it.",
             status=status,
             reason=reason,
         )
@@ -112,7 +112,7 @@ def graphql_refusal(repo: RepoName, answer: Mapping[str, Any], needs: str) -> Ex
     if any(error.get("type") == "RATE_LIMITED" for error in errors):
         return RetryableError("GitHub's GraphQL limit is reached.", retry_after=60.0)
     if _is_passing(reason):
-        return RetryableError(f"GitHub's GraphQL API is in trouble: {reason}")
+        return RetryableError(f"GitHub's GraphQL API failed: {reason}")
     if "not accessible by integration" in reason.lower():
         return MissingPermissionError(
             f"Honk lacks a permission in {repo}: {needs}.",
@@ -122,7 +122,7 @@ def graphql_refusal(repo: RepoName, answer: Mapping[str, Any], needs: str) -> Ex
         )
     if is_gone(answer):
         return NotFoundError(
-            f"GitHub does not find something in {repo}, or Honk may not see it.",
+            f"GitHub does not find something in {repo}, or Honk has no access to it.",
             status=404,
             reason=reason,
         )
@@ -171,24 +171,24 @@ def no_token(scope: TokenScope, answer: ApiResponse) -> GitHubRefusedError:
     wanted = ", ".join(_permission_name(*pair) for pair in scope.permissions)
     if status == 404:
         return NotInstalledError(
-            f"Honk is not installed for {scope.repo} any more.", status=status, reason=reason
+            f"Honk is no longer installed for {scope.repo}.", status=status, reason=reason
         )
     if status == 422 and "permission" in reason.lower():
         return MissingPermissionError(
-            f"Honk's installation does not allow what {scope.repo} needs: {wanted}.",
+            f"Honk's installation for {scope.repo} lacks permissions: {wanted}.",
             status=status,
             reason=reason,
             next_step="Accept the App's permissions on the installation's page on GitHub.",
         )
     if status == 422:
         return NotInstalledError(
-            f"The repository {scope.repo} does not exist, or Honk was not given access to it.",
+            f"The repository {scope.repo} does not exist, or Honk has no access to it.",
             status=status,
             reason=reason,
             next_step="Add it on the installation's page of the App on GitHub.",
         )
     return NoTokenError(
-        f"GitHub gives Honk no token for {scope.repo}. GitHub said: {reason}",
+        f"GitHub refuses Honk a token for {scope.repo}. GitHub said: {reason}",
         status=status,
         reason=reason,
     )
@@ -196,7 +196,7 @@ def no_token(scope: TokenScope, answer: ApiResponse) -> GitHubRefusedError:
 
 def not_accepted(answer: ApiResponse) -> BadCredentialsError:
     return BadCredentialsError(
-        f"GitHub does not accept Honk's credentials. GitHub said: {answer.reason}",
+        f"GitHub rejects Honk's credentials. GitHub said: {answer.reason}",
         status=answer.status,
         reason=answer.reason,
         next_step="Check GITHUB_APP_ID, the private key and this machine's clock.",

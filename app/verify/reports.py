@@ -55,7 +55,7 @@ def _summary(verdict: Verdict, results: Results, before: Results | None) -> str:
         return f"No test was run{checks}." if checks else "Nothing was run."
     seconds = sum(result.seconds for result in results.verifiers)
     only = all(result.from_exit_code_only for result in tests)
-    what = "ended with exit code 0" if only else "passed"
+    what = "exited with code 0" if only else "passed"
     skipped = f", {counts.skipped:,} skipped" if counts.skipped else ""
     fixed = f", {len(verdict.fixed):,} of them failed before" if before and verdict.fixed else ""
     return f"OK: {counts.passed:,} {what}{fixed}{skipped}{checks} ({seconds:.1f} s)."

@@ -193,7 +193,7 @@ def parsed(printed: str, code: int = 0) -> VerifierResult:
 @pytest.mark.parametrize(
     ("printed", "code", "problem"),
     [
-        ("", 101, "exit code 101, but no test fails"),
+        ("", 101, "code 101, but no test fails"),
         ("\udcff\udcfe", 0, None),
         (f"{RUN}running 1 test\ntest a ... ok\n", 0, "x src/lib.rs did not end"),
         # A line too many: something that was tested printed it.
@@ -207,7 +207,7 @@ def parsed(printed: str, code: int = 0) -> VerifierResult:
             f"{RUN}running 1 test\ntest a ... FAILED\n\nfailures:\n\n"
             "test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n",
             0,
-            "exit code 0, but 1 of its tests fail",
+            "code 0, but 1 of its tests fail",
         ),
         ("x" * ((64 << 20) + 1), 0, "more than 64 MiB"),
         ("There is no cargo here.\n", 127, "there is no cargo"),
@@ -277,7 +277,7 @@ NEXTEST = """<?xml version="1.0" encoding="UTF-8"?>
     ("report", "code", "problem"),
     [
         (NEXTEST, 100, None),
-        (NEXTEST, 0, "exit code 0, but 1 of its tests fail"),
+        (NEXTEST, 0, "code 0, but 1 of its tests fail"),
         (NEXTEST[:300], 100, "truncated"),
         ("", 101, "empty"),
     ],

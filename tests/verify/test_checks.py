@@ -101,4 +101,4 @@ async def test_a_tool_that_the_environment_lacks_is_said_to_be_lacking(
 ) -> None:
     results = await checked(project({"tsconfig.json": "{}"}))
     (result,) = results.verifiers
-    assert result.note == "tsc is configured, but the project's environment does not have it"
+    assert result.note == "tsc is configured but not installed in the project's environment"

@@ -239,9 +239,9 @@ EVENT = b'{"Action":"%s","Package":"p","Test":"%s"}\n'
 @pytest.mark.parametrize(
     ("printed", "code", "problem"),
     [
-        (b"", 1, "exit code 1, but no test fails"),
+        (b"", 1, "code 1, but no test fails"),
         (b"\xff\xfe not\n{\n[1]\nnull\n" + b"[" * 100_000, 1, "no test fails"),
-        (EVENT % (b"fail", b"T"), 0, "exit code 0, but 1 of its tests fail"),
+        (EVENT % (b"fail", b"T"), 0, "code 0, but 1 of its tests fail"),
         (EVENT % (b"pass", b"T") + b"x" * (64 << 20), 0, "more than 64 MiB"),
         (b"", 127, "no go"),
         (b"", 137, "signal 9"),

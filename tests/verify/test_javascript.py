@@ -153,7 +153,7 @@ async def test_a_run_that_leaves_with_exit_code_0_has_not_passed(project: MakePr
     result = await run(checkout(project, MOCHA, {MOCHA.file: begin + MOCHA.text}))
     assert result.exit_code == 0
     assert [test.whole_run for test in result.tests if test.outcome.bad] == [True]
-    assert result.problem == "npm test ended with exit code 0 and wrote no report"
+    assert result.problem == "npm test exited with code 0 and wrote no report"
 
 
 async def test_who_calls_the_script_is_who_wrote_the_lock_file(project: MakeProject) -> None:

@@ -114,7 +114,7 @@ async def test_unittest_with_a_module_that_cannot_be_imported(project: MakeProje
 @pytest.mark.parametrize(
     ("script", "problem"),
     [
-        ("import os; os._exit(0)\n", "exit code 0 and it wrote no report"),
+        ("import os; os._exit(0)\n", "code 0 and it wrote no report"),
         ("import unittest\n", "found no tests"),
     ],
 )

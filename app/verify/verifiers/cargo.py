@@ -152,9 +152,9 @@ def _judged(
         unbuilt = ended_early(result, "it does not build", could_not_run=True)
         return _with_place(unbuilt, text, run.folder)
     if code == 0 and bad:
-        return ended_early(result, f"cargo ended with exit code 0, but {bad} of its tests fail")
+        return ended_early(result, f"cargo exited with code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
-        return ended_early(result, f"cargo ended with exit code {code}, but no test fails")
+        return ended_early(result, f"cargo exited with code {code}, but no test fails")
     if (silent := _failed_targets(text) - run.failing_programs) > 0:
         programs = "1 test program" if silent == 1 else f"{silent} test programs"
         return ended_early(
@@ -377,9 +377,7 @@ class Nextest(Cargo):
                 reports.get("report.xml", b""), lambda program, _: f"{program} ", self.folder
             )
         except BadReportError as error:
-            return ended_early(
-                result, f"nextest ended with exit code {result.exit_code} and {error}"
-            )
+            return ended_early(result, f"nextest exited with code {result.exit_code} and {error}")
         if result.exit_code == _NEXTEST_FOUND_NONE and not report.tests:
             return result.model_copy(update={"nothing_to_run": True})
         update = {

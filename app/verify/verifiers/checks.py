@@ -115,14 +115,14 @@ class LintCheck:
         if broken is not None:
             return ended_early(result, broken)
         if ABSENT in reports:
-            note = f"{self.name} is configured, but the project's environment does not have it"
+            note = f"{self.name} is configured but not installed in the project's environment"
             update = {"note": note, "nothing_to_run": True, "complete": False}
             return result.model_copy(update=update)
         code = completed.exit_code
         try:
             found = self._told(reports.get(REPORT, b""))
         except UnreadableError as error:
-            return ended_early(result, f"{self.name} ended with exit code {code} and {error}")
+            return ended_early(result, f"{self.name} exited with code {code} and {error}")
         dropped = max(0, len(found) - MAX_FINDINGS)
         update = {"tests": found[:MAX_FINDINGS], "tests_dropped": dropped, "ran": True}
         return self._judged(result.model_copy(update=update))
@@ -135,9 +135,9 @@ class LintCheck:
     def _judged(self, result: VerifierResult) -> VerifierResult:
         code = result.exit_code
         if code not in (0, *self.found_codes):
-            return ended_early(result, f"{self.name} ended with exit code {code}")
+            return ended_early(result, f"{self.name} exited with code {code}")
         if code != 0 and not result.tests:
-            return ended_early(result, f"{self.name} ended with exit code {code} and told nothing")
+            return ended_early(result, f"{self.name} exited with code {code} and reported nothing")
         if result.tests:
             return result
         clean = TestResult(id=self.line, outcome=TestOutcome.PASSED, seconds=result.seconds)

@@ -62,7 +62,7 @@ class AnyCommand:
 
 
 # The shell's exit codes for a command that it cannot start.
-_NOT_RUN = {126: "its command cannot be executed", 127: "its command was not found"}
+_NOT_RUN = {126: "command cannot be executed", 127: "command not found"}
 
 
 def _failure(broken: str | None) -> TestOutcome:

@@ -182,7 +182,7 @@ def _judged(result: VerifierResult, completed: Completed) -> VerifierResult:
     if code in _CANNOT:
         return ended_early(result, _CANNOT[code])
     if (code == 0) == bool(bad):
-        return ended_early(result, f"it ended with exit code {code}, while {bad} of its tests fail")
+        return ended_early(result, f"it exited with code {code}, while {bad} of its tests fail")
     return result.model_copy(update={"nothing_to_run": all_skipped(result.tests)})
 
 

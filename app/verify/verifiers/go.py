@@ -139,9 +139,9 @@ def _judged(result: VerifierResult, completed: Completed, *, too_long: bool) -> 
     if too_long:
         return ended_early(result, f"it printed more than {MAX_REPORT_BYTES // 2**20} MiB")
     if code == 0 and bad:
-        return ended_early(result, f"go ended with exit code 0, but {bad} of its tests fail")
+        return ended_early(result, f"go exited with code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
-        return ended_early(result, f"go ended with exit code {code}, but no test fails")
+        return ended_early(result, f"go exited with code {code}, but no test fails")
     return result.model_copy(update={"nothing_to_run": all_skipped(result.tests)})
 
 

@@ -145,11 +145,11 @@ class ScriptRunner:
         if not result.tests and self.none_found.search(result.output_tail):
             problem = f"{self.name} found no tests"
             return result.model_copy(update={"problem": problem, "nothing_to_run": True})
-        ended = f"{self.line} ended with exit code {code}"
+        ended = f"{self.line} exited with code {code}"
         if unreadable is not None:
             return ended_early(result, f"{ended} and {unreadable}")
         if code == 0 and not result.tests:
-            return ended_early(result, f"{ended} and ran nothing")
+            return ended_early(result, f"{ended} and ran no tests")
         if code == 0 and bad:
             return ended_early(result, f"{ended}, but {bad} of its tests fail")
         if code != 0 and not bad:

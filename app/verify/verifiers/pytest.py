@@ -283,13 +283,13 @@ def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) 
     if code in _EXITS:
         return ended_early(result, f"{_EXITS[code]} (exit code {code})")
     if unreadable is not None:
-        return ended_early(result, f"pytest ended with exit code {code} and {unreadable}")
+        return ended_early(result, f"pytest exited with code {code} and {unreadable}")
     if code == 0 and not result.tests:
-        return ended_early(result, "pytest ended with exit code 0 and ran nothing")
+        return ended_early(result, "pytest exited with code 0 and ran no tests")
     if code == 0 and bad:
-        return ended_early(result, f"pytest ended with exit code 0, but {bad} of its tests fail")
+        return ended_early(result, f"pytest exited with code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
-        return ended_early(result, f"pytest ended with exit code {code}, but no test fails")
+        return ended_early(result, f"pytest exited with code {code}, but no test fails")
     # With `--continue-on-collection-errors` a file that cannot be read stops no other.
     unread = any(test.could_not_run for test in result.tests)
     complete = not unread and not (code == 1 and _STOPPED_EARLY in result.output_tail)

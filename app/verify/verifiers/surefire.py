@@ -195,12 +195,12 @@ def result(
     if untested is not None:
         return ended_early(said, untested, could_not_run=True)
     if found.problem is not None:
-        return ended_early(said, f"{line} ended with exit code {code} and {found.problem}")
+        return ended_early(said, f"{line} exited with code {code} and {found.problem}")
     if code == 0 and bad:
-        return ended_early(said, f"{line} ended with exit code 0, but {bad} of its tests fail")
+        return ended_early(said, f"{line} exited with code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
-        return ended_early(said, f"{line} ended with exit code {code}, but no test fails")
-    problem = None if found.tests else "it ended with exit code 0 and ran nothing"
+        return ended_early(said, f"{line} exited with code {code}, but no test fails")
+    problem = None if found.tests else "it exited with code 0 and ran no tests"
     nothing = all_skipped(found.tests)
     return said.model_copy(update={"nothing_to_run": nothing, "problem": problem})
 

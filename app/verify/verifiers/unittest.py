@@ -96,14 +96,14 @@ def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) 
     if code == 127:
         return ended_early(result, "there is no Python to run the tests with")
     if unreadable is not None:
-        return ended_early(result, f"unittest ended with exit code {code} and {unreadable}")
+        return ended_early(result, f"unittest exited with code {code} and {unreadable}")
     if code == _NO_TESTS and not result.tests:
         problem = "unittest found no tests"
         return result.model_copy(update={"problem": problem, "nothing_to_run": True})
     if code == 0 and bad:
-        return ended_early(result, f"unittest ended with exit code 0, but {bad} of its tests fail")
+        return ended_early(result, f"unittest exited with code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
-        return ended_early(result, f"unittest ended with exit code {code}, but no test fails")
+        return ended_early(result, f"unittest exited with code {code}, but no test fails")
     return result.model_copy(update={"nothing_to_run": all_skipped(result.tests)})
 
 

@@ -158,7 +158,7 @@ async def test_a_failed_token_request_is_told_to_everybody_who_waits(bench: Benc
             422,
             "There is at least one repository that does not exist or is not accessible",
             NotFoundError,
-            "octo/widget does not exist, or Honk was not given access",
+            "octo/widget does not exist, or Honk has no access",
         ),
         (403, "This installation has been suspended", GitHubRefusedError, "has been suspended"),
     ],

@@ -107,13 +107,13 @@ async def test_tests_that_are_skipped_alone_are_nothing_that_ran(checkout: MakeS
     ("files", "problem", "nothing"),
     [
         ({"a.py": ""}, "collected nothing", True),
-        ({**PASSES, "pytest.ini": "[pytest]\naddopts = --no-such\n"}, "exit code 4", False),
+        ({**PASSES, "pytest.ini": "[pytest]\naddopts = --no-such\n"}, "code 4", False),
         ({**PASSES, "conftest.py": "import os; os._exit(0)\n"}, "wrote no report", False),
         ({**PASSES, "conftest.py": "import os; os.kill(os.getpid(), 9)\n"}, "signal 9", False),
-        ({**PASSES, "pytest.ini": "[pytest]\naddopts = --collect-only\n"}, "ran nothing", False),
+        ({**PASSES, "pytest.ini": "[pytest]\naddopts = --collect-only\n"}, "ran no tests", False),
         (
             {**PASSES, "conftest.py": "def pytest_sessionfinish(session): session.exitstatus = 7"},
-            "exit code 7, but no test fails",
+            "code 7, but no test fails",
             False,
         ),
         (
@@ -121,7 +121,7 @@ async def test_tests_that_are_skipped_alone_are_nothing_that_ran(checkout: MakeS
                 "test_a.py": "def test_a():\n    assert 0\n",
                 "conftest.py": "def pytest_sessionfinish(session): session.exitstatus = 0",
             },
-            "exit code 0, but 1 of its tests fail",
+            "code 0, but 1 of its tests fail",
             False,
         ),
         (

@@ -36,7 +36,7 @@ def test_success_is_one_short_line() -> None:
 
 def test_success_by_exit_code_is_not_called_tests() -> None:
     after = results(test("make", PASSED, whole_run=True), from_exit_code_only=True)
-    assert for_agent(after, None) == "OK: 1 ended with exit code 0 (1.0 s)."
+    assert for_agent(after, None) == "OK: 1 exited with code 0 (1.0 s)."
 
 
 def test_nothing_is_not_success() -> None:

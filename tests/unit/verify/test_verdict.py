@@ -126,7 +126,7 @@ def test_a_run_that_breaks_as_the_base_did_is_reported_and_not_new() -> None:
 
 def test_a_problem_counts_beside_tests_that_failed_before_too() -> None:
     before = simple(a=FAILED, b=PASSED)
-    after = results(*before.verifiers[0].tests, problem="it ended with exit code 0 all the same")
+    after = results(*before.verifiers[0].tests, problem="it exited with code 0 all the same")
     assert compare(before, after).conclusion == "failure"
 
 
