@@ -312,8 +312,8 @@ def _raise_by_status(status: int, words: str, retry_after: float | None) -> NoRe
         ) from None
     raise ModelRefusedRequestError(
         f"The model's API refused the request ({status}): {words}",
-        next_step="Comment `/honk retry` for a new run. If that fails as well, the operator of "
-        "this Honk must check HONK_MODEL and ANTHROPIC_BASE_URL, or report it as a bug.",
+        next_step="Comment `/honk retry` for a new run. If that fails too, "
+        "Honk's operator must check HONK_MODEL and ANTHROPIC_BASE_URL, or report a bug.",
     ) from None
 
 

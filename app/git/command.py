@@ -133,7 +133,7 @@ class GitDeniedError(GitError, UserError):
         super().__init__(command, code, words)
         what = "push to" if command == "push" else "read"
         self.message = f"GitHub does not let Honk {what} this repository.{_said(words)}"
-        self.next_step = "Look whether it is archived, and whether the App is installed on it."
+        self.next_step = "Check whether it is archived, and whether the App is installed on it."
 
 
 class GitUnknownTokenError(GitDeniedError):
@@ -154,8 +154,8 @@ class GitMissingError(GitError, UserError):
 
     def __init__(self, command: str, code: int, words: str) -> None:
         super().__init__(command, code, words)
-        self.message = f"GitHub does not find this repository any more.{_said(words)}"
-        self.next_step = "Look whether it was moved, and whether the App is installed on it."
+        self.message = f"GitHub no longer finds this repository.{_said(words)}"
+        self.next_step = "Check whether it was moved, and whether the App is installed on it."
 
 
 class GitUnsoundError(GitError, UserError):

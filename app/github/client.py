@@ -550,7 +550,7 @@ class RepositoryClient:
                 await self.github.pause(failures)
         found = await look()
         if found is None:
-            raise unsure or UnknownOutcomeError("GitHub left a write in the dark.")
+            raise unsure or UnknownOutcomeError("The outcome of a write to GitHub is unknown.")
         return found, True
 
     async def token(self) -> SecretStr:
@@ -610,7 +610,7 @@ def _wait(
     if limit is not None:
         troubles.limits += 1
         if limit > _PATIENCE or troubles.limits >= _ATTEMPTS:
-            raise RetryableError("GitHub asks for patience: a limit is reached.", retry_after=limit)
+            raise RetryableError("GitHub's rate limit is reached.", retry_after=limit)
         return limit
     if answer.status == 401:
         troubles.refused_credentials += 1

@@ -126,9 +126,9 @@ async def _load(github: GitHubApp, address: str, source: str, room: int) -> Load
     try:
         found = await download(github, address, MAX_BYTES, may_follow=may_follow)
     except RetryableError:
-        return "GitHub did not give it"
+        return "GitHub did not provide it"
     if found.status != 200:
-        return "GitHub did not give it"
+        return "GitHub did not provide it"
     if not found.whole:
         return f"it is larger than {MAX_BYTES // 100_000 / 10} MB"
     if len(found.content) > room:

@@ -28,7 +28,7 @@ _ATTEMPTS = 3
 _IN_A_BATCH = 100
 _MEDIA = "application/vnd.git-lfs+json"
 _WAITED_OUT = 429
-_NOT_GIVEN = "GitHub does not give it"
+_NOT_GIVEN = "GitHub does not provide it"
 
 
 class Content(Value):
@@ -103,7 +103,7 @@ async def _places(
             return _read(answer)
         if failures < _ATTEMPTS:
             await github.pause(failures)
-    raise RetryableError("GitHub does not tell where it keeps files in Git LFS.")
+    raise RetryableError("GitHub did not return Git LFS download locations.")
 
 
 def _read(answer: httpx.Response) -> dict[str, _Action]:
@@ -136,7 +136,7 @@ async def _save(github: GitHubApp, action: _Action, content: Content, folder: Pa
             return _NOT_GIVEN
         if failures < _ATTEMPTS:
             await github.pause(failures)
-    raise RetryableError("What Git LFS keeps cannot be read now.")
+    raise RetryableError("Git LFS files cannot be read now.")
 
 
 async def _stream(github: GitHubApp, action: _Action, size: int, path: Path) -> tuple[int, str]:

@@ -111,7 +111,7 @@ class People:
         answer = await self._send("POST", f"{self.server_url}/login/oauth/access_token", data=given)
         told = _read(answer, _UserTokenWire)
         if answer.status_code != httpx.codes.OK or not told.access_token:
-            raise NotSignedInError("GitHub did not take what it sent you back with.")
+            raise NotSignedInError("GitHub rejected the sign-in code.")
         seconds = min(max(told.expires_in, 0.0), _LONGEST_LIFE)
         return UserToken(SecretStr(told.access_token), seconds)
 
@@ -119,7 +119,7 @@ class People:
         """The user of a token. Raises NotSignedInError if it is no longer valid."""
         answer = await self._ask("/user", token)
         if answer.status_code != httpx.codes.OK:
-            raise NotSignedInError("GitHub does not tell who you are.")
+            raise NotSignedInError("GitHub did not identify you.")
         told = _read(answer, _PersonWire)
         return SignedInUser(told.login, told.id)
 
@@ -131,9 +131,9 @@ class People:
         """
         answer = await self._ask(f"/repos/{repo.owner}/{repo.name}", token)
         if answer.status_code in _LIMITED and _is_a_limit(answer):
-            raise RetryableError("GitHub wants to be asked less often.")
+            raise RetryableError("GitHub's rate limit is reached.")
         if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-            raise RetryableError("GitHub is in trouble.")
+            raise RetryableError("GitHub has a server error.")
         if answer.status_code != httpx.codes.OK:
             return False
         return _read(answer, _ReadableRepositoryWire).id == repository_id
@@ -193,4 +193,4 @@ def _read(answer: httpx.Response, shape: type[T]) -> T:
     try:
         return msgspec.json.decode(answer.content, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise RetryableError("GitHub answered in a form that is not its own.") from None
+        raise RetryableError("GitHub sent an invalid response.") from None

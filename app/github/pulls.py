@@ -140,7 +140,7 @@ async def ensure_pull_request(
                 opened_elsewhere = True
                 return existing
             raise refused(
-                f"GitHub does not open a pull request from `{head}` into `{base}`.", answer
+                f"GitHub refused to open a pull request from `{head}` into `{base}`.", answer
             )
         return _pull_request(answer.read(_PullWire), draft)
 
@@ -165,7 +165,7 @@ async def diff(client: RepositoryClient, number: int, max_bytes: int) -> str:
     """
     answer = await client.get(_PULL, path={"pull_number": number}, media=DIFF, accept={406})
     if answer.status == 406:
-        return f"GitHub does not give this diff: {answer.reason or 'it is too large.'}"
+        return f"GitHub does not provide this diff: {answer.reason or 'it is too large.'}"
     return cut(answer.content.decode("utf-8", errors="replace"), max_bytes)
 
 
@@ -235,7 +235,7 @@ def _why_not_updated(
         return "conflict"
     if "no new commits" in words:
         return "current"
-    raise refused(f"GitHub does not update a branch of {client.repo}.", answer)
+    raise refused(f"GitHub refused to update a branch of {client.repo}.", answer)
 
 
 async def linked_to_issue(client: RepositoryClient, number: int) -> tuple[LinkedPull, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from app.github.checks import Action
 
 BUTTONS = (
-    Action(label="Retry", description="A new run from the base branch", identifier="retry"),
-    Action(label="Fix", description="Make the failing checks pass", identifier="fix"),
-    Action(label="Continue", description="Go on from where it ended", identifier="continue"),
+    Action(label="Retry", description="Start over from the base branch", identifier="retry"),
+    Action(label="Fix", description="Fix the failing checks", identifier="fix"),
+    Action(label="Continue", description="Resume from where it ended", identifier="continue"),
 )

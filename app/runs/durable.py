@@ -223,7 +223,7 @@ async def retry_or_fail(
         _end_if_stopped(name, stop)
         raise ServiceUnavailableError(
             f"{problem} It stayed away although Honk tried again for several minutes.",
-            next_step="Comment `/honk continue` later, to go on from there.",
+            next_step="Comment `/honk continue` later to resume.",
         ) from None
 
 

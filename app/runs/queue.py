@@ -103,7 +103,7 @@ class TriggerQueue:
             raise away(problem) from None
         if found is None:
             raise UserError(
-                "The queues are not in the database yet.", next_step="Run `honk migrate` first."
+                "The database has no queues yet.", next_step="Run `honk migrate` first."
             )
 
     async def oldest_enqueued_at(self) -> float | None:

@@ -47,7 +47,7 @@ async def check_repository(
         "Published commits": _published(services, trigger),
         "Hidden refs": _hidden_ref(services, trigger),
         "Tests": _tests(services, trigger, policy),
-        "Money today": _money(services, trigger, policy),
+        "Budget today": _money(services, trigger, policy),
     }
     found = await asyncio.gather(*(_run_check(about, check) for about, check in checks.items()))
     return [finding for findings in found for finding in findings]
@@ -112,7 +112,7 @@ async def _published(services: Services, trigger: Trigger) -> list[RepositoryFin
     sha = CommitSha(row.published_sha)
     signed, started = await asyncio.gather(
         _run_check("Signed commits", _signed(services, trigger, sha)),
-        _run_check("CI on our pushes", _ci(services, trigger, sha)),
+        _run_check("CI on Honk's pushes", _ci(services, trigger, sha)),
     )
     return [*signed, *started]
 

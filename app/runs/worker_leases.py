@@ -188,7 +188,7 @@ class _LeaseKeeper:
             raise away(problem) from None
         except sa.exc.ProgrammingError:
             raise UserError(
-                "This Postgres does not know idle_session_timeout.",
+                "This Postgres does not support idle_session_timeout.",
                 next_step="Use Postgres 14 or newer.",
             ) from None
         for thread in self._threads:

@@ -107,7 +107,7 @@ async def _fetch(services: Services, run: RunInput, sha: CommitSha) -> None:
     if fetched != sha:
         raise UserError(
             f"{hidden_ref(run.id)} was moved by somebody else while Honk worked.",
-            next_step="Put the label `honk` on again.",
+            next_step="Add the label `honk` again.",
         )
     await services.mirrors.pin(run.trigger.repository, f"{run.id}-sealed", sha)
 

@@ -177,8 +177,8 @@ async def _new_branch(client: RepositoryClient, run: RunInput, sealed: CommitRes
             continue
         return name
     raise UserError(
-        f"Twenty branches like `{names[0]}` are already there.",
-        next_step="Delete those of earlier runs, then comment `/honk continue`.",
+        f"Twenty branches like `{names[0]}` already exist.",
+        next_step="Delete branches of earlier runs, then comment `/honk continue`.",
     )
 
 

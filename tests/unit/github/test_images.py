@@ -101,7 +101,7 @@ async def test_what_is_too_much_or_no_image_is_left_out(
         "it is larger than 3.9 MB",
         "it is wider or higher than 8,000 pixels",
         "it is no PNG, JPEG, GIF or WebP",
-        "GitHub did not give it",
+        "GitHub did not provide it",
     ]
     for seen in bench.github.seen:
         assert "authorization" not in seen.headers
