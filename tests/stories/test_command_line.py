@@ -255,7 +255,7 @@ def test_a_newer_database_is_refused_by_every_process(tmp_path: Path) -> None:
     for command in ("web", "worker", "migrate", "runs"):
         done = _honk(command, **settings)
         assert done.returncode == 1
-        assert "schema 9999, which is newer than this Honk" in done.stderr
+        assert "schema version 9999, which is newer than this Honk" in done.stderr
         assert "Traceback" not in done.stderr
 
 
