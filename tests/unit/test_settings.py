@@ -150,7 +150,7 @@ def test_an_env_file_with_a_secret_that_others_can_read_is_refused(
     path = tmp_path / ".env"
     path.write_text(f"PORT=7000\n{name}='not for others'\n")
     path.chmod(0o640)
-    with pytest.raises(UserError, match=f"holds {name}.*chmod 600") as refused:
+    with pytest.raises(UserError, match=f"contains {name}.*chmod 600") as refused:
         settings.load()
     assert "not for others" not in str(refused.value)
     path.chmod(0o600)

@@ -147,7 +147,7 @@ async def test_a_failed_token_request_is_told_to_everybody_who_waits(bench: Benc
 @pytest.mark.parametrize(
     ("status", "message", "kind", "words"),
     [
-        (404, "Not Found", NotFoundError, "not installed for octo/widget"),
+        (404, "Not Found", NotFoundError, "no longer installed for octo/widget"),
         (
             422,
             "The permissions requested are not granted to this installation.",
