@@ -80,7 +80,7 @@ async def test_an_upstream_fix_gets_the_right_verdict(house: House, tmp_path: Pa
     assert subject.pull.pull is not None
     title = subject.check.title or ""
     assert subject.check.conclusion == "success", title
-    fixed = re.search(r"tests pass.* \((\d+) fixed", title)
-    assert fixed is not None, title
-    assert int(fixed[1]) >= 1
+    count = re.search(r"tests pass.* \((\d+) fixed", title)
+    assert count is not None, title
+    assert int(count[1]) >= 1
     assert not subject.pull.pull.draft
