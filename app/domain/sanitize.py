@@ -48,7 +48,7 @@ _SKIPS_AZURE = re.compile(r"\*\*\*(\s*no_ci\s*)\*\*\*", re.IGNORECASE)
 _SKIPS_CHECKS = re.compile(r"(skip|request)-(checks)(?=\s*:)", re.IGNORECASE)
 _TRAILER = re.compile(r"^[A-Za-z0-9-]+[^\S\n]*:(?!//)", re.MULTILINE)
 _COMMAND = re.compile(
-    r"^((?:[^\S\n]|[>*+-])*)(?:(/)(?=[a-z][\w-]*(?:\s|\Z))|(bors|atlantis)(?=[^\S\n]+\S))",
+    r"^((?:[^\S\n]|[>*+-])*)(?:(/)(?=[a-z][\w-]*(?:[^\w/-]|\Z))|(bors|atlantis)(?=[^\S\n]+\S))",
     re.IGNORECASE | re.MULTILINE,
 )
 _SHAPES = (

@@ -255,12 +255,18 @@ async def linked_to_issue(client: RepositoryClient, number: int) -> tuple[Linked
     )
     names: dict[str, Any] = {"owner": client.repo.owner, "name": client.repo.name}
     answer = await client.graphql(query, {**names, "number": number})
-    repository = (answer.get("data") or {}).get("repository") or {}
-    found = (repository.get("issue") or {}).get("closedByPullRequestsReferences")
+    if not isinstance(answer.get("data"), dict) and answer.get("errors"):
+        raise graphql_refusal(client.repo, answer, "Issues (read), Pull requests (read)")
+    try:
+        repository = (answer.get("data") or {}).get("repository") or {}
+        found = (repository.get("issue") or {}).get("closedByPullRequestsReferences")
+        nodes = (found or {}).get("nodes") or ()
+        linked = tuple(_linked(node) for node in nodes if _is_visible(node))
+    except (AttributeError, KeyError, TypeError, ValueError) as malformed:
+        raise RetryableError("GitHub's list of linked pull requests is malformed.") from malformed
     if found is None and answer.get("errors"):
         raise graphql_refusal(client.repo, answer, "Issues (read), Pull requests (read)")
-    nodes = (found or {}).get("nodes") or ()
-    return tuple(_linked(node) for node in nodes if _is_visible(node))
+    return linked
 
 
 def _is_visible(node: dict[str, Any] | None) -> bool:

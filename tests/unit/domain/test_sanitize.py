@@ -95,3 +95,9 @@ def test_secrets_go_by_their_value() -> None:
 def test_no_blank_of_any_kind_lets_a_command_through(before: str) -> None:
     shown = sanitize.markdown(f"{before}/honk stop", limit=100)
     assert "`/honk` stop" in shown
+
+
+@pytest.mark.parametrize("command", ["/deploy", "/deploy:prod", "/deploy(prod)", "/deploy.prod"])
+def test_a_command_in_plain_text_does_not_work(command: str) -> None:
+    assert not sanitize.title(command, limit=100).startswith("/deploy")
+    assert sanitize.title("/usr/bin/env is missing", limit=100) == "/usr/bin/env is missing"

@@ -417,6 +417,21 @@ async def test_linked_pull_requests_that_are_refused_as_a_whole(bench: Bench, da
         await pulls.linked_to_issue(bench.client, 1)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        linked(5, headRefOid="not a SHA"),
+        linked(5, author={"__typename": "Bot"}),
+        linked(5, repository="owner/name"),
+        "a pull request",
+    ],
+)
+async def test_malformed_linked_pull_requests_are_asked_for_again(bench: Bench, odd: Any) -> None:
+    bench.github.reply("POST", GRAPHQL, closing(odd))
+    with pytest.raises(RetryableError):
+        await pulls.linked_to_issue(bench.client, 1)
+
+
 WENT_WRONG = {
     "message": "Something went wrong while executing your query on 2026-03-01T08:00:00Z. Please "
     "include `ABCD:1234` when reporting this issue."
