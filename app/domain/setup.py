@@ -11,29 +11,20 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from app.domain.values import RepoName, Value
+from app.ecosystems import ECOSYSTEMS
 
 _DEPENDENCY_FILES = (
-    *("requirements*.txt", "requirements*.in", "constraints*.txt", "pyproject.toml", "setup.py"),
-    *("setup.cfg", "Pipfile", "Pipfile.lock", "poetry.lock", "uv.lock", "uv.toml", "pdm.lock"),
-    *("environment*.yml", "environment*.yaml", ".python-version", "tox.ini", "noxfile.py"),
-    *("package.json", "package-lock.json", "npm-shrinkwrap.json", ".npmrc", ".nvmrc"),
-    *("yarn.lock", ".yarnrc", ".yarnrc.yml", "pnpm-lock.yaml", "pnpm-workspace.yaml", "bun.lock*"),
-    *("go.mod", "go.sum", "go.work", "go.work.sum"),
-    *("Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", ".cargo/config*"),
-    *("pom.xml", "mvnw", ".mvn/*", "*.gradle", "*.gradle.kts", "gradle.properties", "gradlew"),
-    *("gradle.lockfile", "libs.versions.toml", "gradle-wrapper.*", ".tool-versions"),
+    *(pattern for ecosystem in ECOSYSTEMS for pattern in ecosystem.dependency_files),
+    ".tool-versions",
 )
 _COMPILED = (".c", ".cc", ".cpp", ".cxx", ".pyx", ".rs", ".f", ".f90", ".go")
 
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:[=<>!~]=?[\w.*,<>=!~+-]*)?")
 _PATH_FOLLOWS = ("-r", "--requirement", "-c", "--constraint", "-e", "--editable")
 _FETCHES = {
-    "npm": ("ci", "install", "i"),
-    "pnpm": ("install", "i"),
-    "yarn": ("install",),
-    "go": ("mod download", "mod verify"),
-    "cargo": ("fetch",),
-    "mvn": ("dependency:go-offline", "dependency:resolve"),
+    program: arguments
+    for ecosystem in ECOSYSTEMS
+    for program, arguments in ecosystem.fetch_commands.items()
 }
 _SCRIPTS = ("preinstall", "install", "postinstall", "prepare", "prepublish")
 

@@ -32,6 +32,7 @@ from xml.etree import ElementTree
 import httpcore
 from pydantic import SecretStr
 
+from app.ecosystems import ECOSYSTEMS
 from app.egress.addresses import Addresses
 from app.egress.proxy import (
     BlockedRequest,
@@ -40,7 +41,7 @@ from app.egress.proxy import (
     UpstreamClient,
 )
 from app.egress.rules import (
-    ECOSYSTEMS,
+    WITH_REGISTRY,
     BlockedRequestError,
     HostRule,
     host_rule,
@@ -96,8 +97,8 @@ class PackageClients:
 
         Raises UserError for an entry that is neither.
         """
-        found = [await self._registries(entry) for entry in allow if entry in ECOSYSTEMS]
-        plain = [host_rule(entry) for entry in allow if entry not in ECOSYSTEMS]
+        found = [await self._registries(entry) for entry in allow if entry in WITH_REGISTRY]
+        plain = [host_rule(entry) for entry in allow if entry not in WITH_REGISTRY]
         rules = [*(rule for each in found for rule in each.rules), *map(_with_netrc, plain)]
         return Registries(
             rules=tuple(dict.fromkeys(rules)),
@@ -111,7 +112,7 @@ class PackageClients:
             if known is not None and time.monotonic() - known[0] < _FRESH_SECONDS:
                 return known[1]
             try:
-                found = await _ASK[name](self)
+                found = await _ASK[_CLIENTS[name]](self)
             except FileNotFoundError as error:
                 found = _unknown(name, f"its client is not installed here ({error.filename})")
             except (OSError, ValueError, KeyError, TimeoutError, zipfile.BadZipFile) as error:
@@ -119,7 +120,7 @@ class PackageClients:
             self._known[name] = (time.monotonic(), found)
             return found
 
-    async def _python(self) -> Registries:
+    async def _pip(self) -> Registries:
         told = await ask([*_pip(), "config", "list"])
         settings: dict[str, str] = {}
         for line in told.splitlines():
@@ -136,7 +137,7 @@ class PackageClients:
             environment["PIP_EXTRA_INDEX_URL"] = " ".join(map(_bare, others))
         return Registries(tuple(rules), environment)
 
-    async def _node(self) -> Registries:
+    async def _npm(self) -> Registries:
         settings = json.loads(await ask(["npm", "config", "list", "--json"]))
         tokens = _npm_tokens(settings)
         urls = {
@@ -167,7 +168,7 @@ class PackageClients:
         environment["GOPROXY"] = ",".join(map(_bare, proxies)) or "off"
         return Registries(tuple(rules), environment)
 
-    async def _rust(self) -> Registries:
+    async def _cargo(self) -> Registries:
         with tempfile.TemporaryDirectory(prefix="honk-ask-") as folder:
             Path(folder, "Cargo.toml").write_text(_PROBE_CRATE)
             Path(folder, "lib.rs").write_text("")
@@ -181,7 +182,7 @@ class PackageClients:
         rules += await self._second_hosts(f"{wanted[1]}/config.json", _downloads, rules)
         return Registries(tuple(rules))
 
-    async def _java(self) -> Registries:
+    async def _maven(self) -> Registries:
         told = await ask(["mvn", "--version"])
         home = re.search(r"Maven home: (.+)", told)
         if home is None:
@@ -227,12 +228,13 @@ def _unknown(name: str, why: str) -> Registries:
 
 
 _ASK: Mapping[str, Callable[[PackageClients], Awaitable[Registries]]] = {
-    "python": PackageClients._python,
-    "node": PackageClients._node,
+    "pip": PackageClients._pip,
+    "npm": PackageClients._npm,
     "go": PackageClients._go,
-    "rust": PackageClients._rust,
-    "java": PackageClients._java,
+    "cargo": PackageClients._cargo,
+    "maven": PackageClients._maven,
 }
+_CLIENTS = {each.name: each.registry for each in ECOSYSTEMS if each.registry}
 
 
 async def ask(argv: Sequence[str], *, folder: str = "/", succeeds: bool = True) -> str:

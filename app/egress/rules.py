@@ -12,11 +12,12 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import idna
 from pydantic import SecretStr
 
+from app.ecosystems import ECOSYSTEMS
 from app.errors import UserError
 
 Mode = Literal["fetch-only", "connect"]
 
-ECOSYSTEMS = ("python", "node", "go", "rust", "java")
+WITH_REGISTRY = tuple(each.name for each in ECOSYSTEMS if each.registry)
 """Names in an allow-list that stand for the hosts an ecosystem's client is configured for."""
 
 MAX_TARGET = 1024
@@ -89,7 +90,7 @@ def host_rule(text: str) -> HostRule:
         encoded = ""
     if not _HOST.fullmatch(encoded) or _is_address(encoded) or (wildcard and "." not in encoded):
         raise UserError(
-            f"{text[:100]!r} is neither a host, `*.suffix`, nor one of {', '.join(ECOSYSTEMS)}.",
+            f"{text[:100]!r} is neither a host, `*.suffix`, nor one of {', '.join(WITH_REGISTRY)}.",
             next_step="Fix `network.allow` in `.github/honk.yml`.",
         )
     return HostRule(("*." if wildcard else "") + encoded)

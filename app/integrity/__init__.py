@@ -6,18 +6,16 @@ that is too large to read, or is not text, gets its own flag, so nothing is skip
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import cast
 
 from app.domain.diff import Diff, FileDiff
 from app.domain.flag import GROUPS, Flag, Kind, blocking
 from app.integrity import configuration, paths
 from app.integrity.facts import FileFacts
-from app.integrity.go import GoReader
-from app.integrity.java import JavaReader
-from app.integrity.javascript import JavaScriptReader, TsxReader, TypeScriptReader
-from app.integrity.python import PythonReader
 from app.integrity.reader import SyntaxReader
-from app.integrity.rust import RustReader
 from app.integrity.tests import FileSide, compare
 
 __all__ = ["MAX_BYTES", "MAX_FILE_BYTES", "MAX_FLAGS", "Flag", "Kind", "blocking", "examine"]
@@ -44,7 +42,9 @@ def examine(diff: Diff, failing_before: Iterable[str] = ()) -> tuple[Flag, ...]:
     """
     files = _in_pairs(diff)
     sides, unread = _read(files, diff.renames)
-    code_changed = any(paths.language(each.path) and not paths.is_test(each.path) for each in files)
+    code_changed = any(
+        paths.syntax_reader(each.path) and not paths.is_test(each.path) for each in files
+    )
     flags = [
         *compare(sides, frozenset(failing_before), code_changed=code_changed),
         *(flag for each in files for flag in configuration.examine(each)),
@@ -70,7 +70,7 @@ def _read(files: list[FileDiff], renames: Mapping[str, str]) -> tuple[list[FileS
     left = MAX_BYTES
     for file in sorted(files, key=lambda each: not paths.is_test(each.path)):
         source = renames.get(file.path, file.path)
-        if not paths.language(file.path) or (file.old == file.new and source == file.path):
+        if not paths.syntax_reader(file.path) or (file.old == file.new and source == file.path):
             continue
         size = len(file.old or b"") + len(file.new or b"")
         problem = _unreadable(file, left)
@@ -101,26 +101,18 @@ def _is_linked(file: FileDiff) -> bool:
     return file.new_mode not in ("100644", "100755", "000000")
 
 
-_READERS: dict[str, Callable[[str], type[SyntaxReader]]] = {
-    "py": lambda _: PythonReader,
-    "js": lambda path: (
-        TsxReader
-        if path.endswith("tsx")
-        else TypeScriptReader
-        if path.endswith("ts")
-        else JavaScriptReader
-    ),
-    "go": lambda _: GoReader,
-    "rs": lambda _: RustReader,
-    "java": lambda _: JavaReader,
-}
+@cache
+def _reader(name: str) -> type[SyntaxReader]:
+    """The class that an ecosystem names as `module:Class`."""
+    module, _, of = name.partition(":")
+    return cast("type[SyntaxReader]", getattr(import_module(f"{__name__}.{module}"), of))
 
 
 def _facts(path: str, file: FileDiff, content: bytes | None) -> FileFacts:
-    language = paths.language(path)
-    if not content or not language or _is_linked(file):
+    name = paths.syntax_reader(path)
+    if not content or not name or _is_linked(file):
         return FileFacts()
-    return _READERS[language](path)(is_test=paths.is_test(path)).read(content)
+    return _reader(name)(is_test=paths.is_test(path)).read(content)
 
 
 def _merged(flags: Iterable[Flag]) -> Iterator[Flag]:

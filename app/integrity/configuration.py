@@ -19,13 +19,13 @@ import yaml
 from app.domain.diff import FileDiff
 from app.domain.flag import Flag, Kind, snippet
 from app.domain.safe_json import json_value
+from app.ecosystems import ECOSYSTEMS, either
 from app.integrity import paths
 
 MAX_CONFIG_BYTES = 300_000
 """Larger configuration is not parsed."""
 
 _MAX_KEYS = 20_000
-_TOOLCHAINS = r"\.python-version|\.nvmrc|\.node-version|rust-toolchain|\.tool-versions"
 
 # PyYAML's constructors raise what they happen to, where a tag does not fit its value.
 _UNREADABLE = (
@@ -65,9 +65,9 @@ def _by_path(file: FileDiff) -> Iterator[Flag]:
         yield _flag(file, Kind.FRAMEWORK_PATCHED, reason)
     if paths.is_wrapper(path):
         yield _flag(file, Kind.TEST_COMMAND, "This file runs the build and its tests.")
-    elif paths.is_runner_setup(path) and changed:
+    elif paths.is_runner_config(path) and changed:
         yield _flag(file, Kind.TEST_COMMAND, "This file configures how tests run.")
-    elif paths.is_lint_setup(path) and changed:
+    elif paths.is_lint_config(path) and changed:
         yield _flag(file, Kind.LINT_DISABLED, "This file configures the linters.")
     beginning = (file.new or b"")[:2000]
     if path.endswith(".xml") and re.search(rb"<testsuites?\b", beginning):
@@ -335,29 +335,16 @@ def _value(value: tuple[str, ...] | None) -> str:
 
 def _reader(path: str) -> Callable[[str], Flat] | None:
     name = path.rpartition("/")[2]
-    if name in ("package.json", ".eslintrc", ".eslintrc.json", ".nycrc", ".nycrc.json"):
-        return _json
-    if re.fullmatch(r"tsconfig[\w.-]*\.json|\.c8rc(?:\.json)?|\.mocharc\.json|biome\.json", name):
-        return _json
-    if re.fullmatch(r"pyproject\.toml|Cargo\.toml|\.?ruff\.toml|rust-toolchain\.toml", name):
-        return _toml
-    if re.fullmatch(r"setup\.cfg|tox\.ini|\.?pytest\.ini|\.coveragerc|\.flake8|\.?mypy\.ini", name):
-        return _ini
-    if re.fullmatch(r"\.?codecov\.ya?ml|\.nycrc\.ya?ml|\.mocharc\.ya?ml|\.eslintrc\.ya?ml", name):
-        return _yaml
-    if paths.is_ci(path) and name.endswith((".yml", ".yaml")):
-        return _yaml
-    if name == "pom.xml":
-        return _pom
-    if re.fullmatch(r"(?:.*requirements.*|constraints.*)\.(?:txt|in)", name):
-        return lambda text: {"requirements": tuple(_plain_lines(text))}
-    if name == "go.mod":
-        return _go_mod
-    if re.fullmatch(
-        r"\.python-version|\.nvmrc|\.node-version|rust-toolchain|\.tool-versions", name
-    ):
+    found = next((each for names, each in _CONFIG_FORMATS if names.fullmatch(name)), "")
+    if not found and paths.is_ci(path) and name.endswith((".yml", ".yaml")):
+        found = "yaml"
+    if found == "toolchain":
         return lambda text: {f"toolchain.{name}": (text.strip(),)}
-    return None
+    return FORMATS[found] if found else None
+
+
+def _requirement_lines(text: str) -> Flat:
+    return {"requirements": tuple(_plain_lines(text))}
 
 
 def _plain_lines(text: str) -> list[str]:
@@ -463,12 +450,35 @@ def _pom(text: str) -> Flat:
     return pom.flat
 
 
+FORMATS: Mapping[str, Callable[[str], Flat]] = {
+    "json": _json,
+    "toml": _toml,
+    "yaml": _yaml,
+    "ini": _ini,
+    "pom": _pom,
+    "go_mod": _go_mod,
+    "requirements": _requirement_lines,
+}
+"""The formats that an ecosystem may declare; besides them `toolchain`, a file with one version."""
+
+_CONFIG_FORMATS = (
+    *(
+        (re.compile(names), of)
+        for ecosystem in ECOSYSTEMS
+        for names, of in ecosystem.config_formats.items()
+    ),
+    (re.compile(r"\.?codecov\.ya?ml"), "yaml"),
+    (re.compile(r"\.tool-versions"), "toolchain"),
+)
+
 # What its lines say, where no parser is kept.
 
 _COMMANDS = re.compile(
-    r"(?:^|/)(?:GNUmakefile|[Mm]akefile|[Jj]ustfile|Taskfile\.ya?ml|Rakefile|Dockerfile[^/]*|"
-    r"package\.json|tox\.ini|setup\.cfg|pyproject\.toml|pytest\.ini|noxfile\.py|pom\.xml)$"
-    r"|\.(?:mk|sh|bash|gradle|gradle\.kts)$"
+    either(
+        *(each.command_files for each in ECOSYSTEMS),
+        r"(?:^|/)(?:GNUmakefile|[Mm]akefile|[Jj]ustfile|Taskfile\.ya?ml|Dockerfile[^/]*)$",
+        r"\.(?:mk|sh|bash)$",
+    )
 )
 _LINES = (
     (

@@ -13,6 +13,7 @@ from functools import cache
 from app.domain.diff import EXECUTABLE, LINK, NO_FILE, SUBMODULE, Diff, FileDiff
 from app.domain.flag import Flag, Kind, snippet
 from app.domain.policy import PathsPolicy, ScopePolicy
+from app.ecosystems import ECOSYSTEMS
 
 MAX_BINARY_BYTES = 1_000_000
 """A larger file that is no text is told as large: it stays in the history for good."""
@@ -38,22 +39,9 @@ _GENERATED_MARK = re.compile(
     rb"|auto-?generated.{0,80}do not (?:edit|modify)"
 )
 _MANIFESTS = {
-    "package-lock.json": ("package.json",),
-    "npm-shrinkwrap.json": ("package.json",),
-    "yarn.lock": ("package.json",),
-    "pnpm-lock.yaml": ("package.json", "pnpm-workspace.yaml"),
-    "bun.lock": ("package.json",),
-    "poetry.lock": ("pyproject.toml",),
-    "uv.lock": ("pyproject.toml",),
-    "pdm.lock": ("pyproject.toml",),
-    "Pipfile.lock": ("Pipfile",),
-    "Cargo.lock": ("Cargo.toml",),
-    "go.sum": ("go.mod", "go.work"),
-    "Gemfile.lock": ("Gemfile",),
-    "composer.lock": ("composer.json",),
-    "gradle.lockfile": ("build.gradle", "build.gradle.kts", "libs.versions.toml"),
-    "mix.lock": ("mix.exs",),
-    "flake.lock": ("flake.nix",),
+    lock_file: manifests
+    for ecosystem in ECOSYSTEMS
+    for lock_file, manifests in ecosystem.lock_files.items()
 }
 _HIDES = re.compile(rb"linguist-(?:generated|vendored)|(?:^|\s)-diff\b|(?:^|\s)binary\b|filter=")
 

@@ -15,10 +15,11 @@ import functools
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.ecosystems import ECOSYSTEMS, ToolchainSpec
 from app.sandbox.spec import (
     PATH,
     WORKSPACE,
@@ -30,7 +31,8 @@ CACHES = ".git/honk"
 """Below the workspace: what toolchains share between the sandboxes of one checkout."""
 
 _ASK_SECONDS = 30.0
-_WELL_KNOWN = ("/usr/local/go/bin", "~/.cargo/bin", "~/.local/bin", "/opt/maven/bin")
+_SPECS = tuple(spec for ecosystem in ECOSYSTEMS for spec in ecosystem.toolchains)
+_WELL_KNOWN = (*(place for spec in _SPECS for place in spec.well_known), "~/.local/bin")
 _USR = Path("/usr")
 
 
@@ -85,12 +87,14 @@ class Toolchains:
         usual = PATH.split(":")
         own = [path for each in self.found if (path := each.seen(sandbox)) not in usual]
         caches = f"{sandbox.seen(Mount(workspace, WORKSPACE))}/{CACHES}"
-        variables = {
-            "PATH": ":".join(dict.fromkeys([f"{caches}/python/bin", *own, *usual])),
-            # `pip install` outside a virtual environment: the system's own folders are read-only.
-            "PYTHONUSERBASE": f"{caches}/python",
-            "PIP_BREAK_SYSTEM_PACKAGES": "1",
-        }
+        first = [
+            path.replace("@", caches) for ecosystem in ECOSYSTEMS for path in ecosystem.search_path
+        ]
+        variables = {"PATH": ":".join(dict.fromkeys([*first, *own, *usual]))}
+        for ecosystem in ECOSYSTEMS:
+            variables |= {
+                name: value.replace("@", caches) for name, value in ecosystem.environment.items()
+            }
         for each in self.found:
             variables |= each.set
             variables |= {name: value.replace("@", caches) for name, value in each.caches.items()}
@@ -116,84 +120,32 @@ def find(path: Sequence[str], home: Path) -> Toolchains:
     """The toolchains on a search path or in the usual installation directories."""
     places = [*path, *(place.replace("~", str(home)) for place in _WELL_KNOWN)]
     search = os.pathsep.join(dict.fromkeys(places))
-    found = tuple(each for kind in _KINDS if (each := kind(search)) is not None)
+    found = tuple(each for spec in _SPECS if (each := _find(spec, search)) is not None)
     return Toolchains(found, tuple(_configuration()))
 
 
-def _go(search: str) -> Toolchain | None:
-    home = _asked(search, "go", ["env", "GOROOT"])
-    if home is None or not (home / "bin" / "go").exists():
+def _find(spec: ToolchainSpec, search: str) -> Toolchain | None:
+    if spec.ask:
+        home = _asked(search, spec.program, spec.ask)
+        if home is not None and home.is_file():
+            home = home.parent.parent if home.parent.name == "bin" else None
+    else:
+        home = _home_of(search, spec.program)
+    if home is None or not (home / spec.marker).exists():
         return None
-    return Toolchain(
-        "go",
-        home,
-        "bin",
-        ("bin", "pkg", "src", "lib", "VERSION"),
-        caches={"GOMODCACHE": "@/go-mod", "GOCACHE": "@/go-build"},
-        # The version that is here is the version that is used, and no stamp asks git for one.
-        set={"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false", "GOTELEMETRY": "off"},
-    )
-
-
-def _rust(search: str) -> Toolchain | None:
-    """What rustup's stand-ins in ~/.cargo/bin lead to: that folder also holds credentials."""
-    home = _asked(search, "rustc", ["--print", "sysroot"])
-    if home is None or not (home / "bin" / "cargo").exists():
-        return None
-    return Toolchain("rust", home, "bin", ("",), caches={"CARGO_HOME": "@/cargo"})
-
-
-def _node(search: str) -> Toolchain | None:
-    program = _asked(search, "node", ["-p", "process.execPath"])
-    if program is None or program.parent.name != "bin":
-        return None
-    parts = ("bin", "include", "lib", "share")
-    caches = {"YARN_GLOBAL_FOLDER": "@/yarn"}
-    return Toolchain("node", program.parent.parent, "bin", parts, caches=caches)
-
-
-def _java(search: str) -> Toolchain | None:
-    home = _home_of(search, "java", "lib/modules")
-    if home is None:
-        return None
-    parts = ("bin", "conf", "include", "jmods", "legal", "lib", "release")
-    return Toolchain("java", home, "bin", parts, caches={"GRADLE_USER_HOME": "@/gradle"})
-
-
-def _maven(search: str) -> Toolchain | None:
-    home = _home_of(search, "mvn", "boot")
-    if home is None:
-        return None
-    parts = ("bin", "boot", "lib", "conf/logging")
-    caches = {"MAVEN_OPTS": "-Dmaven.repo.local=@/maven"}
-    return Toolchain("maven", home, "bin", parts, caches=caches)
-
-
-_KINDS: tuple[Callable[[str], Toolchain | None], ...] = (_go, _rust, _node, _java, _maven)
-
-# Debian keeps here what `conf` in a Java's or Maven's folder links to. Left out are
-# `management/`, which is for passwords, and Maven's `settings.xml`, which may hold some.
-_LINKED = (
-    "java-*/security",
-    "java-*/*.cfg",
-    "java-*/*.properties*",
-    "maven/m2.conf",
-    "maven/logging",
-)
+    return Toolchain(spec.name, home, "bin", spec.parts, caches=spec.caches, set=spec.set)
 
 
 def _configuration() -> Iterator[Path]:
-    for pattern in _LINKED:
-        yield from sorted(Path("/etc").glob(pattern))
+    for spec in _SPECS:
+        for pattern in spec.configuration:
+            yield from sorted(Path("/etc").glob(pattern))
 
 
-def _home_of(search: str, program: str, marker: str) -> Path | None:
-    """The folder above `bin/<program>`, links followed, when it has what marks it as that."""
+def _home_of(search: str, program: str) -> Path | None:
+    """The folder above `bin/<program>`, links followed."""
     found = shutil.which(program, path=search)
-    if found is None:
-        return None
-    home = Path(found).resolve().parent.parent
-    return home if (home / marker).exists() else None
+    return Path(found).resolve().parent.parent if found is not None else None
 
 
 def rustup_home(program: str) -> dict[str, str]:

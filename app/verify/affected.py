@@ -12,20 +12,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from app.ecosystems import ECOSYSTEMS
 from app.verify.verifier import FileTree, folders_with, label
 from app.verify.verifiers import Choice
 
-MANIFESTS = (
-    "pyproject.toml",
-    "setup.py",
-    "setup.cfg",
-    "package.json",
-    "go.mod",
-    "Cargo.toml",
-    "pom.xml",
-    "build.gradle",
-    "build.gradle.kts",
-)
+MANIFESTS = tuple(name for ecosystem in ECOSYSTEMS for name in ecosystem.manifests)
 MAX_PROJECTS = 100
 MAX_FILES = 2_000
 MAX_BYTES = 8 * 1024 * 1024
@@ -35,11 +26,11 @@ MAX_BYTES = 8 * 1024 * 1024
 _LOOKS_ABOVE = re.compile(
     r"(?<![.\w)\]])\.\.(?![.\w(=])|\.parents?\b|\brev-parse\b|/workspace\b|dirname\(.*dirname\("
 )
-_DECLARED = (
-    re.compile(r'"name"\s*:\s*"([^"\n]{2,200})"'),
-    re.compile(r"""^\s*name\s*=\s*["']([^"'\n]{2,200})["']""", re.MULTILINE),
-    re.compile(r"^module\s+(\S{2,200})", re.MULTILINE),
-    re.compile(r"<artifactId>\s*([^<\s]{2,200})\s*</artifactId>"),
+_DECLARED = tuple(
+    re.compile(expression)
+    for expression in dict.fromkeys(
+        each for ecosystem in ECOSYSTEMS for each in ecosystem.declared_names
+    )
 )
 # What a project installs may be loaded by another that never names it.
 _PLUGIN = re.compile(r"entry[-_]?points|pytest11|ServiceLoader", re.IGNORECASE)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from app.domain.verdict import Kind, TestResult, VerifierResult
 from app.sandbox.spec import Completed
@@ -119,6 +119,14 @@ class Detected(Protocol):
 
     def detect(self, tree: FileTree) -> Iterable[Verifier]:
         """The verifiers detected from the repository's files, outermost first."""
+
+
+@runtime_checkable
+class ReadsLines(Protocol):
+    """A verifier's class that recognizes commands of its runner in a policy, options included."""
+
+    def of_line(self, line: str) -> Verifier | None:
+        """The verifier that runs the line and counts its tests, or None when it cannot."""
 
 
 def label(verifier: Verifier) -> str:

@@ -41,6 +41,7 @@ from app.domain.rendered_markdown import see
 from app.domain.trigger import AppIdentity, from_event
 from app.domain.values import CommitSha, RepoName, is_branch_name
 from app.domain.verdict import Results, VerifierResult, compare
+from app.ecosystems.node import ECOSYSTEM as NODE
 from app.egress import rules
 from app.egress.addresses import Addresses
 from app.egress.certificate_authority import Authority
@@ -56,7 +57,7 @@ from app.verify.affected import affected
 from app.verify.junit import BadReportError, read_junit
 from app.verify.reports import for_agent
 from app.verify.verifier import STDOUT, Verifier, VerifierContext, label
-from app.verify.verifiers import JAVASCRIPT, choose
+from app.verify.verifiers import choose, of_ecosystem
 from app.verify.verifiers.cargo import Cargo, Nextest
 from app.verify.verifiers.clippy import Clippy
 from app.verify.verifiers.eslint import Eslint
@@ -752,7 +753,9 @@ _SCRIPTS: tuple[Verifier, ...] = (Node(), Jest(folder="a"), Vitest(), Mocha())
 _CHECKS: tuple[Verifier, ...] = (
     *(Ruff(), RuffFormat(), Mypy(), Eslint(folder="a"), Prettier(), Tsc(), Gofmt(), Clippy()),
 )
-assert len(JAVASCRIPT) == len(_SCRIPTS) + 1  # npm's own is a command, known by its exit code
+assert (
+    len(of_ecosystem(NODE)) == len(_SCRIPTS) + 1
+)  # npm's own is a command, known by its exit code
 
 _RESULT = {
     "commit": "a" * 40,

@@ -1,43 +1,43 @@
-"""The verifiers, and which of them a repository gets. A new ecosystem is a file and a line here."""
+"""The verifiers, and which of them a repository gets. The ecosystems name their own."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from typing import cast
 
-from app.verify.verifier import Detected, FileTree, Verifier, label
-from app.verify.verifiers.cargo import Cargo, Nextest
-from app.verify.verifiers.clippy import Clippy
+from app.ecosystems import ECOSYSTEMS, Ecosystem
+from app.verify.verifier import Detected, FileTree, ReadsLines, Verifier, label
 from app.verify.verifiers.command import AnyCommand
-from app.verify.verifiers.environments import Nox, Tox
-from app.verify.verifiers.eslint import Eslint
-from app.verify.verifiers.go import Go
-from app.verify.verifiers.gofmt import Gofmt
-from app.verify.verifiers.gradle import Gradle
-from app.verify.verifiers.jest import Jest
 from app.verify.verifiers.make import Make
-from app.verify.verifiers.maven import Maven
-from app.verify.verifiers.mocha import Mocha
-from app.verify.verifiers.mypy import Mypy
-from app.verify.verifiers.node import Node
-from app.verify.verifiers.npm import Npm
-from app.verify.verifiers.prettier import Prettier
-from app.verify.verifiers.pytest import Pytest, is_plain
-from app.verify.verifiers.ruff import Ruff, RuffFormat
-from app.verify.verifiers.tsc import Tsc
-from app.verify.verifiers.unittest import Unittest
-from app.verify.verifiers.vitest import Vitest
 
-JAVASCRIPT: tuple[Detected, ...] = (Node, Jest, Vitest, Mocha, Npm)
-JAVA: tuple[Detected, ...] = (Maven, Gradle)
-CHECKS: tuple[Detected, ...] = (Ruff, RuffFormat, Mypy, Eslint, Prettier, Tsc, Gofmt, Clippy)
-ALL: tuple[Detected, ...] = (Pytest, Unittest, Go, Cargo, *JAVASCRIPT, *JAVA, *CHECKS)
+
+def _load(names: Iterable[str]) -> tuple[Detected, ...]:
+    """The classes that ecosystems name as `module:Class`."""
+    pairs = (name.partition(":") for name in names)
+    return tuple(
+        cast("Detected", getattr(import_module(f"{__name__}.{module}"), of))
+        for module, _, of in pairs
+    )
+
+
+def of_ecosystem(ecosystem: Ecosystem) -> tuple[Detected, ...]:
+    """Its test runners that detect themselves."""
+    return _load(ecosystem.verifiers)
+
+
+CHECKS = _load(name for each in ECOSYSTEMS for name in each.checks)
+ALL = (*(kind for each in ECOSYSTEMS for kind in of_ecosystem(each)), *CHECKS)
 """The detected verifiers, in the order in which they run: tests before checks."""
 
-INSTEAD: tuple[Detected, ...] = (Tox, Nox, Make)
+INSTEAD: tuple[Detected, ...] = (
+    *_load(name for each in ECOSYSTEMS for name in each.fallback_verifiers),
+    Make,
+)
 """Fallbacks: the first one present runs if no other verifier runs tests."""
 
-NAMED: tuple[Detected, ...] = (Nextest,)
+NAMED = _load(name for each in ECOSYSTEMS for name in each.named_verifiers)
 """Verifiers that run only if the policy names them."""
 
 BY_NAME = {kind.name: kind for kind in (*ALL, *INSTEAD, *NAMED)}
@@ -96,13 +96,14 @@ def _of_line(line: str, tree: FileTree) -> Iterator[Verifier]:
         found = tuple(kind.detect(tree)) if not folder else ()
         yield from found or (kind(folder=folder.strip("/")),)
     else:
+        read = (kind.of_line(line) for kind in ALL if isinstance(kind, ReadsLines))
         same = (each for each in _by_their_lines(tree) if each.line == line)
-        other = Pytest(line=line) if is_plain(line) else AnyCommand(line)
-        yield Go.of_line(line) or Cargo.of_line(line) or next(same, other)
+        yield next(filter(None, read), None) or next(same, None) or AnyCommand(line)
 
 
 def _by_their_lines(tree: FileTree) -> Iterator[Verifier]:
     """Verifiers with a fixed command, or one from the repository's package.json."""
-    for kind in (*JAVASCRIPT, *JAVA, *CHECKS):
+    kinds = [kind for kind in ALL if not isinstance(kind, ReadsLines)]
+    for kind in kinds:
         yield from (each for each in kind.detect(tree) if not each.folder)
-    yield from (kind() for kind in (*JAVASCRIPT, *JAVA, *CHECKS))
+    yield from (kind() for kind in kinds)

@@ -153,6 +153,11 @@ class Pytest:
             yield cls(apart=tuple(folder for folder in folders if folder))
         yield from (cls(folder=folder) for folder in folders if folder)
 
+    @classmethod
+    def of_line(cls, line: str) -> Pytest | None:
+        """A line that is nothing but a call of pytest."""
+        return cls(line=line) if is_plain(line) else None
+
     def selects(self, tests: Sequence[TestResult]) -> bool:
         """A line of the policy names its tests itself; otherwise every id must be pytest's own."""
         return (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.domain.generated import ECOSYSTEMS, patterns
+from app.domain.generated import patterns
+from app.ecosystems import ECOSYSTEMS
 
 
 def test_names_that_mean_one_thing_count_everywhere() -> None:
@@ -24,4 +25,5 @@ def test_what_the_repository_keeps_itself_is_committed() -> None:
 
 
 def test_every_common_word_has_its_manifests() -> None:
-    assert all(each.manifests for each in ECOSYSTEMS if each.beside)
+    generated = (each for ecosystem in ECOSYSTEMS for each in ecosystem.generated)
+    assert all(each.manifests for each in generated if each.beside)

@@ -1,0 +1,125 @@
+"""What Honk knows about one language and its tools, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What the tools generate, as gitignore(5) patterns without a leading slash.
+
+    `anywhere` are names that mean nothing else. `beside` are common words: they count only next to
+    one of the `manifests` (patterns of names).
+    """
+
+    anywhere: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    manifests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ToolchainSpec:
+    """How to find a toolchain on this machine, and how a sandbox uses it.
+
+    `ask`: arguments that make `program` print the toolchain's folder, or the path of a program in
+    its `bin`. Without them the folder is the one above the `bin` that `program` really lies in.
+    `marker`: must exist below that folder. `parts`: what of the folder a sandbox sees; ("",) is all
+    of it. `caches`: variables that name a folder, with `@` for the caches of the checkout.
+    `set`: other variables. `well_known`: folders to search after PATH, with `~` for the home.
+    `configuration`: patterns below /etc of files that the toolchain cannot do without.
+    """
+
+    name: str
+    program: str
+    parts: tuple[str, ...]
+    ask: tuple[str, ...] = ()
+    marker: str = ""
+    caches: Mapping[str, str] = field(default_factory=dict)
+    set: Mapping[str, str] = field(default_factory=dict)
+    well_known: tuple[str, ...] = ()
+    configuration: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ecosystem:
+    """One language. Regular expressions are searched for in the path from the repository's root.
+
+    Classes elsewhere are named as `module:Class`: verifiers in `app/verify/verifiers/`, syntax
+    readers in `app/integrity/`.
+    """
+
+    name: str
+    order: int = 100
+    """Lower comes first: in the order of verifiers and wherever ecosystems are listed."""
+
+    manifests: tuple[str, ...] = ()
+    """Names of files that make their folder a project."""
+
+    declared_names: tuple[str, ...] = ()
+    """Expressions whose group is the name of the project in the text of a manifest."""
+
+    lock_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By the name of a lock file, the manifests that it is made from, the usual one first."""
+
+    generated: tuple[Generated, ...] = ()
+
+    dependency_files: tuple[str, ...] = ()
+    """Patterns of files that decide what setup installs."""
+
+    fetch_commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By program, the arguments with which it only downloads what others wrote."""
+
+    toolchains: tuple[ToolchainSpec, ...] = ()
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables of every sandbox, with `@` for the caches of the checkout."""
+
+    search_path: tuple[str, ...] = ()
+    """Folders that every sandbox's PATH begins with; `@` as above."""
+
+    registry: str = ""
+    """The client in `app/egress/package_clients.py` that knows where packages come from. Then
+    `network.allow` in a policy may name the ecosystem."""
+
+    suffixes: Mapping[str, str] = field(default_factory=dict)
+    """By the suffix of a file of code (without the dot), the syntax reader of its language."""
+
+    test_paths: Mapping[str, str] = field(default_factory=dict)
+    """By suffix, an expression for the paths in which the runner looks for tests. A suffix without
+    a syntax reader may be here too: then a changed test is flagged as a whole."""
+
+    runners: frozenset[str] = frozenset()
+    """Names of the programs that run tests: a new file with such a name could replace one."""
+
+    shadows: str = ""
+    """Files that the interpreter or the runner would load instead of its own."""
+
+    wrappers: str = ""
+    """Files that start the build and its tests."""
+
+    runner_config: str = ""
+    """Files that set up how tests run, flagged when they change at all."""
+
+    lint_config: str = ""
+    """Files that set up linters, flagged when they change at all."""
+
+    command_files: str = ""
+    """Files whose lines may hold commands: read line by line for commands that weaken tests."""
+
+    config_formats: Mapping[str, str] = field(default_factory=dict)
+    """By an expression for the whole name of a configuration file, its format: one of `FORMATS`
+    in `app/integrity/configuration.py`."""
+
+    verifiers: tuple[str, ...] = ()
+    """Test runners that detect themselves, in the order in which they run."""
+
+    checks: tuple[str, ...] = ()
+    """Linters, formatters and type checkers that detect themselves."""
+
+    fallback_verifiers: tuple[str, ...] = ()
+    """Used where no test runner detects itself: the first of all ecosystems that does."""
+
+    named_verifiers: tuple[str, ...] = ()
+    """Used only where a policy names them."""

@@ -1,0 +1,37 @@
+"""Go."""
+
+from __future__ import annotations
+
+from app.ecosystems.ecosystem import Ecosystem, Generated, ToolchainSpec
+
+ECOSYSTEM = Ecosystem(
+    name="go",
+    order=30,
+    manifests=("go.mod",),
+    declared_names=(r"(?m)^module\s+(\S{2,200})",),
+    lock_files={"go.sum": ("go.mod", "go.work")},
+    generated=(Generated(beside=("*.test", "coverage.out", "cover.out"), manifests=("go.mod",)),),
+    dependency_files=("go.mod", "go.sum", "go.work", "go.work.sum"),
+    fetch_commands={"go": ("mod download", "mod verify")},
+    toolchains=(
+        ToolchainSpec(
+            "go",
+            program="go",
+            ask=("env", "GOROOT"),
+            marker="bin/go",
+            parts=("bin", "pkg", "src", "lib", "VERSION"),
+            caches={"GOMODCACHE": "@/go-mod", "GOCACHE": "@/go-build"},
+            # The version that is here is the version that is used, and no stamp asks git for one.
+            set={"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false", "GOTELEMETRY": "off"},
+            well_known=("/usr/local/go/bin",),
+        ),
+    ),
+    registry="go",
+    suffixes={"go": "go:GoReader"},
+    test_paths={"go": r"_test\.go$"},
+    runners=frozenset({"go"}),
+    lint_config=r"(?:^|/)\.golangci\.ya?ml$",
+    config_formats={r"go\.mod": "go_mod"},
+    verifiers=("go:Go",),
+    checks=("gofmt:Gofmt",),
+)

@@ -1,0 +1,84 @@
+"""JavaScript and TypeScript on Node."""
+
+from __future__ import annotations
+
+from app.ecosystems.ecosystem import Ecosystem, Generated, ToolchainSpec
+
+_JAVASCRIPT = ("js", "jsx", "mjs", "cjs")
+_TYPESCRIPT = ("ts", "mts", "cts")
+_TESTS = (
+    r"\.(?:test|spec|e2e)\.[cm]?[jt]sx?$|(?:^|/)(?:__tests__|tests?|specs?)/.*\.[cm]?[jt]sx?$"
+    r"|(?:^|/)test(?:[-_.][^/]*)?\.[cm]?[jt]sx?$|[-_]test\.[cm]?[jt]sx?$"
+)
+
+ECOSYSTEM = Ecosystem(
+    name="node",
+    order=20,
+    manifests=("package.json",),
+    declared_names=(r'"name"\s*:\s*"([^"\n]{2,200})"',),
+    lock_files={
+        "package-lock.json": ("package.json",),
+        "npm-shrinkwrap.json": ("package.json",),
+        "yarn.lock": ("package.json",),
+        "pnpm-lock.yaml": ("package.json", "pnpm-workspace.yaml"),
+        "bun.lock": ("package.json",),
+    },
+    generated=(
+        Generated(
+            anywhere=(
+                *("node_modules/", ".npm/", ".pnpm-store/", ".nyc_output/", "*.tsbuildinfo"),
+                *(".eslintcache", ".stylelintcache", ".parcel-cache/", ".next/", ".nuxt/"),
+                *(".turbo/", ".svelte-kit/", "npm-debug.log*", "yarn-debug.log*"),
+                "yarn-error.log*",
+            ),
+            beside=("coverage/", "dist/", "build/", ".yarn/cache/", ".yarn/install-state.gz"),
+            manifests=("package.json",),
+        ),
+    ),
+    dependency_files=(
+        *("package.json", "package-lock.json", "npm-shrinkwrap.json", ".npmrc", ".nvmrc"),
+        *("yarn.lock", ".yarnrc", ".yarnrc.yml", "pnpm-lock.yaml", "pnpm-workspace.yaml"),
+        "bun.lock*",
+    ),
+    fetch_commands={
+        "npm": ("ci", "install", "i"),
+        "pnpm": ("install", "i"),
+        "yarn": ("install",),
+    },
+    toolchains=(
+        ToolchainSpec(
+            "node",
+            program="node",
+            ask=("-p", "process.execPath"),
+            parts=("bin", "include", "lib", "share"),
+            caches={"YARN_GLOBAL_FOLDER": "@/yarn"},
+        ),
+    ),
+    registry="npm",
+    suffixes={
+        **dict.fromkeys(_JAVASCRIPT, "javascript:JavaScriptReader"),
+        **dict.fromkeys(_TYPESCRIPT, "javascript:TypeScriptReader"),
+        "tsx": "javascript:TsxReader",
+    },
+    test_paths=dict.fromkeys((*_JAVASCRIPT, *_TYPESCRIPT, "tsx"), _TESTS),
+    runners=frozenset({"node", "npm", "npx", "pnpm", "yarn", "jest", "vitest", "mocha"}),
+    shadows=r"(?:^|/)node_modules/",
+    runner_config=(
+        r"(?:^|/)(?:jest|vitest|vite|karma|playwright|cypress|ava|wdio)"
+        r"\.(?:config|conf|setup)\b[^/]*$"
+        r"|(?:^|/)\.mocharc[^/]*$|(?:^|/)(?:test[-_]?setup|setupTests)\.[jt]sx?$"
+    ),
+    lint_config=(
+        r"(?:^|/)(?:\.eslintrc[^/]*|eslint\.config\.[^/]*|\.eslintignore|biome\.jsonc?"
+        r"|\.prettierignore)$"
+    ),
+    command_files=r"(?:^|/)package\.json$",
+    config_formats={
+        r"package\.json|\.eslintrc(?:\.json)?|\.nycrc(?:\.json)?": "json",
+        r"tsconfig[\w.-]*\.json|\.c8rc(?:\.json)?|\.mocharc\.json|biome\.json": "json",
+        r"\.nycrc\.ya?ml|\.mocharc\.ya?ml|\.eslintrc\.ya?ml": "yaml",
+        r"\.nvmrc|\.node-version": "toolchain",
+    },
+    verifiers=("node:Node", "jest:Jest", "vitest:Vitest", "mocha:Mocha", "npm:Npm"),
+    checks=("eslint:Eslint", "prettier:Prettier", "tsc:Tsc"),
+)

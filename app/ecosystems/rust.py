@@ -1,0 +1,42 @@
+"""Rust."""
+
+from __future__ import annotations
+
+from app.ecosystems.ecosystem import Ecosystem, Generated, ToolchainSpec
+
+ECOSYSTEM = Ecosystem(
+    name="rust",
+    order=40,
+    manifests=("Cargo.toml",),
+    declared_names=(r"""(?m)^\s*name\s*=\s*["']([^"'\n]{2,200})["']""",),
+    lock_files={"Cargo.lock": ("Cargo.toml",)},
+    generated=(Generated(anywhere=("*.rs.bk",), beside=("target/",), manifests=("Cargo.toml",)),),
+    dependency_files=(
+        *("Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", ".cargo/config*"),
+    ),
+    fetch_commands={"cargo": ("fetch",)},
+    toolchains=(
+        # What rustup's stand-ins in ~/.cargo/bin lead to: that folder also holds credentials.
+        ToolchainSpec(
+            "rust",
+            program="rustc",
+            ask=("--print", "sysroot"),
+            marker="bin/cargo",
+            parts=("",),
+            caches={"CARGO_HOME": "@/cargo"},
+            well_known=("~/.cargo/bin",),
+        ),
+    ),
+    registry="cargo",
+    suffixes={"rs": "rust:RustReader"},
+    # Tests live beside the code that they test.
+    test_paths={"rs": r"\.rs$"},
+    runners=frozenset({"cargo", "rustc"}),
+    shadows=r"(?:^|/)\.cargo/config(?:\.toml)?$",
+    runner_config=r"(?:^|/)nextest\.toml$",
+    lint_config=r"(?:^|/)\.?clippy\.toml$",
+    config_formats={r"Cargo\.toml|rust-toolchain\.toml": "toml", r"rust-toolchain": "toolchain"},
+    verifiers=("cargo:Cargo",),
+    checks=("clippy:Clippy",),
+    named_verifiers=("cargo:Nextest",),
+)

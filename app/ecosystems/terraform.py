@@ -1,0 +1,10 @@
+"""Terraform."""
+
+from __future__ import annotations
+
+from app.ecosystems.ecosystem import Ecosystem, Generated
+
+ECOSYSTEM = Ecosystem(
+    name="terraform",
+    generated=(Generated(anywhere=(".terraform/",)),),
+)
