@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from app.ecosystems.ecosystem import Ecosystem, Generated
+from app.ecosystems.ecosystem import Ecosystem, Generated, ToolchainSpec
 
 ECOSYSTEM = Ecosystem(
     name="ruby",
     order=60,
+    manifests=("Gemfile",),
+    declared_names=(r"""(?m)^\s*\w+\.name\s*=\s*["']([^"'\n]{2,200})["']""",),
     lock_files={"Gemfile.lock": ("Gemfile",)},
     generated=(
         Generated(
@@ -15,6 +17,28 @@ ECOSYSTEM = Ecosystem(
             manifests=("Gemfile",),
         ),
     ),
+    dependency_files=("Gemfile", "Gemfile.lock", "*.gemspec", ".ruby-version"),
+    fetch_commands={"bundle": ("install",)},
+    toolchains=(
+        ToolchainSpec(
+            "ruby",
+            program="ruby",
+            marker="lib/ruby",
+            parts=("bin", "include", "lib", "share"),
+            caches={"GEM_HOME": "@/gems"},
+        ),
+    ),
+    test_paths={
+        "rb": r"_spec\.rb$|_test\.rb$|(?:^|/)test_[^/]*\.rb$|(?:^|/)(?:spec|test)_helper\.rb$"
+    },
+    runners=frozenset({"ruby", "bundle", "rake", "rspec", "minitest"}),
+    shadows=(
+        r"(?:^|/)vendor/bundle/|(?:^|/)\.bundle/config$|(?:^|/)minitest/[^/]*_plugin\.rb$"
+        r"|^(?:lib/|test/|spec/)?(?:rspec|minitest|bundler|rake)\.rb$"
+    ),
+    runner_config=r"(?:^|/)\.rspec$",
     lint_config=r"(?:^|/)\.rubocop\.yml$",
     command_files=r"(?:^|/)Rakefile$",
+    config_formats={r"\.ruby-version": "toolchain"},
+    verifiers=("ruby:RSpec", "ruby:Minitest"),
 )

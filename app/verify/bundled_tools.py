@@ -50,7 +50,7 @@ def bundle_pytest(folder: Path) -> Path:
 
 
 def _digest() -> str:
-    texts = (path.read_bytes() for path in sorted(_REPORTERS.iterdir()))
+    texts = (path.read_bytes() for path in sorted(_REPORTERS.rglob("*")) if path.is_file())
     return sha256(b"\0".join(texts)).hexdigest()[:12]
 
 
