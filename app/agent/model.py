@@ -1,8 +1,8 @@
 """The model behind a small protocol, and its one implementation over the Messages API.
 
-The SDK retries nothing once a stream has begun, so all retrying is done here, in one place: a
-stream that ends badly is asked for again from the same messages and nothing half leaves this
-module. Outside contract: https://platform.claude.com/docs/en/api/errors and
+The SDK does not retry once a stream has started, so its own retries are off and `turn` follows
+`retrying.MODEL`: a stream that breaks is requested again with the same messages, and no partial
+answer leaves this module. Outside contract: https://platform.claude.com/docs/en/api/errors and
 https://platform.claude.com/docs/en/build-with-claude/streaming.
 """
 
@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import random
+import itertools
 import socket
-from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 import httpx2
 
-from app import tracing
+from app import retrying, tracing
 from app.agent.stream import Assembly
 from app.domain.values import Value
 from app.errors import HonkError, RetryableError, UserError
 from app.outgoing import DIRECT, Outgoing, proxy_trust, untrusted
+from app.retrying import RetryRule, retry
 
 if TYPE_CHECKING:
     # Half of the worker's start would be the import of this one; `AnthropicModel.warm` does it.
@@ -115,8 +115,7 @@ class AnthropicModel:
 
     One instance, and so one pool of connections, serves a whole worker; close it with `aclose`.
     Times are in seconds: `read_timeout` is how long a stream may be silent (the API pings every
-    few seconds), `first_delay` the wait after the first failure, doubled each time up to
-    `longest_delay`. A `retry-after` longer than `longest_delay` is not waited for here.
+    few seconds).
     """
 
     def __init__(
@@ -124,20 +123,16 @@ class AnthropicModel:
         api_key: str,
         base_url: str | None = None,
         *,
-        attempts: int = 6,
-        first_delay: float = 0.5,
-        longest_delay: float = 60.0,
+        rule: RetryRule = retrying.MODEL,
         connect_timeout: float = 10.0,
         read_timeout: float = 180.0,
         outgoing: Outgoing = DIRECT,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: retrying.Sleep = asyncio.sleep,
     ) -> None:
         if not api_key:
             _no_key()
         self._api_key = api_key
-        self._attempts = attempts
-        self._first_delay = first_delay
-        self._longest_delay = longest_delay
+        self._rule = rule
         self._sleep = sleep
         self._base_url = base_url or DEFAULT_BASE_URL
         self._outgoing = outgoing
@@ -190,17 +185,15 @@ class AnthropicModel:
     async def turn(self, request: ModelRequest) -> ModelTurn:
         """See `Model.turn`."""
         discarded: list[Block] = []
-        for attempt in range(1, self._attempts + 1):
-            try:
-                with tracing.span("model turn", outside=True, model=request.model, attempt=attempt):
-                    turn = await self._stream(request, discarded)
-                return turn.model_copy(update={"discarded": tuple(discarded)})
-            except RetryableError as failure:
-                delay = self._delay(attempt, failure.retry_after)
-                if attempt == self._attempts or delay > self._longest_delay:
-                    raise
-                await self._sleep(delay)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        numbers = itertools.count(1)
+
+        async def attempt() -> ModelTurn:
+            number = next(numbers)
+            with tracing.span("model turn", outside=True, model=request.model, attempt=number):
+                return await self._stream(request, discarded)
+
+        turn = await retry(attempt, self._rule, sleep=self._sleep)
+        return turn.model_copy(update={"discarded": tuple(discarded)})
 
     async def probe(self, model: str) -> None:
         """Ask for the least that can be asked for, once. Raises as `turn`."""
@@ -252,14 +245,6 @@ class AnthropicModel:
             status = _STATUS_OF.get(error.type or "", 500)
         words = (error.api_message or "no explanation was given").replace(self._api_key, "[key]")
         _raise_by_status(status, words, _retry_after(error.response))
-
-    def _delay(self, attempt: int, retry_after: float | None) -> float:
-        """Seconds to wait. Jitter keeps many runs from coming back in step."""
-        if retry_after is not None:
-            return retry_after
-        backoff: float = min(self._first_delay * 2 ** (attempt - 1), self._longest_delay)
-        share: float = random.uniform(0.5, 1.0)  # noqa: S311 - not a secret
-        return backoff * share
 
 
 def _unreachable(error: Exception) -> HonkError:

@@ -11,10 +11,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from app import retrying
 from app.domain.values import CommitSha, Value
 from app.github.client import RepositoryClient
 from app.github.exchange import ApiRequest, cut
 from app.github.refusals import UnknownOutcomeError
+from app.retrying import Retries
 
 MAX_TEXT = 65_535
 """Bytes of a summary or text. The documentation says characters, but GitHub counts bytes:
@@ -26,7 +28,6 @@ MAX_ANNOTATION_TEXT = 64_000
 
 MAX_ACTIONS = 3
 ANNOTATIONS_A_REQUEST = 50
-_ATTEMPTS = 3
 
 Status = Literal["queued", "in_progress"]
 Conclusion = Literal[
@@ -256,7 +257,7 @@ async def complete_check_run(
         conclusion=conclusion, actions=_actions(actions) or None, details_url=details_url
     )
     sent = await _annotations_sent(client, check_run_id) if annotations else 0
-    failures = 0
+    retries = Retries(retrying.GITHUB_ANNOTATIONS, client.github.sleep)
     while True:
         batch = annotations[sent : sent + ANNOTATIONS_A_REQUEST]
         last = sent + len(batch) >= len(annotations)
@@ -264,10 +265,8 @@ async def complete_check_run(
         try:
             await _patch(client, check_run_id, body, repeatable=not batch)
         except UnknownOutcomeError:
-            failures += 1
-            if failures >= _ATTEMPTS:
+            if not await retries.pause():
                 raise
-            await client.github.pause(failures)
             sent = await _annotations_sent(client, check_run_id)
             continue
         if last:

@@ -1,4 +1,4 @@
-"""The client for GitHub's REST and GraphQL APIs, with its retry rules.
+"""The client for GitHub's REST and GraphQL APIs: which failures it retries.
 
     RepositoryClient ──> GitHubApp ──> githubkit's connection (no retries, no cache of its own)
 
@@ -12,6 +12,8 @@ rate limit of a few seconds                  waited for; longer ones raise Retry
 404 of something just created                the same
 other refusals                               `GitHubRefusedError`, a UserError
 
+The rules in `app/retrying.py` say how often and how long to wait.
+
 githubkit's own retry resends every method blindly, its typed models reject responses that differ
 from the API description, and its connection is bound to the context it was opened in.
 """
@@ -19,7 +21,6 @@ from the API description, and its connection is bound to the context it was open
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import (
     AsyncGenerator,
@@ -32,7 +33,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -47,7 +48,7 @@ from githubkit.exception import RequestError, RequestFailed
 from githubkit.response import Response
 from pydantic import SecretStr
 
-from app import __version__, log_events, tracing
+from app import __version__, log_events, retrying, tracing
 from app.domain.sanitize import redact
 from app.domain.values import RepoName
 from app.errors import HonkError, RetryableError
@@ -62,26 +63,14 @@ from app.github.refusals import (
     refusal,
 )
 from app.outgoing import DIRECT, Outgoing, untrusted
+from app.retrying import Retries
 
 T = TypeVar("T")
-
-_ATTEMPTS = 4
-"""How often one call is sent at most while GitHub fails."""
-
-_ENSURE_ATTEMPTS = 3
-"""How often a write with unknown outcome is looked up and resent."""
-
-_PATIENCE = 5.0
-"""Longest rate limit in seconds to wait for here; for a longer one the step waits and can be
-stopped."""
 
 _LIMIT_UNNAMED = 60.0
 """Seconds to wait if GitHub names no time.
 https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately
 """
-
-_LAG = 1.0
-"""Seconds before a missing or conflicting resource is requested again."""
 
 # Longer than any step, including git's, uses a token after requesting it.
 _IDLE_SECONDS = 900.0
@@ -99,12 +88,12 @@ _log = structlog.get_logger(__name__)
 
 @dataclass
 class _RetryState:
-    """What has gone wrong so far in one call."""
+    """The retries of one call, by what went wrong."""
 
-    failures: int = 0
-    limits: int = 0
-    refused_credentials: int = 0
-    misses: int = 0
+    failures: Retries = field(default_factory=lambda: Retries(retrying.GITHUB_CALL))
+    limits: Retries = field(default_factory=lambda: Retries(retrying.GITHUB_RATE_LIMIT))
+    credentials: Retries = field(default_factory=lambda: Retries(retrying.GITHUB_CREDENTIALS))
+    lag: Retries = field(default_factory=lambda: Retries(retrying.GITHUB_REPLICA_LAG))
     redirects: int = 0
 
 
@@ -165,7 +154,7 @@ class GitHubApp:
         secrets: Callable[[], Iterable[str]] = lambda: (),
         timeout: float = 30.0,
         outgoing: Outgoing = DIRECT,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: retrying.Sleep = asyncio.sleep,
     ) -> None:
         self.app_id = int(app_id)
         self.api_url = api_url.rstrip("/")
@@ -177,7 +166,7 @@ class GitHubApp:
         self.timeout = httpx.Timeout(timeout, connect=min(timeout, 10.0))
         self.outgoing = outgoing
         self._clock = clock
-        self._sleep = sleep
+        self.sleep = sleep
         self._slug: str | None = None
         self._ids: dict[RepoName, int] = {}
         self._names: dict[RepoName, RepoName] = {}
@@ -291,10 +280,6 @@ class GitHubApp:
             return self.api_url.removesuffix("/v3") + "/graphql"
         return f"{self.api_url}/graphql"
 
-    async def pause(self, failures: int) -> None:
-        """Wait before a retry: about half a second, doubled each time."""
-        await self._sleep(_backoff(failures))
-
     async def send_as_installation(
         self, request: ApiRequest, scope: TokenScope, observers: Sequence[Observe]
     ) -> ApiResponse:
@@ -384,7 +369,7 @@ class GitHubApp:
                 seconds=round(wait, 2),
             )
             if wait:
-                await self._sleep(wait)
+                await self.sleep(wait)
 
     async def _once(
         self, request: ApiRequest, url: str, secret: SecretStr, observers: Sequence[Observe]
@@ -539,7 +524,8 @@ class RepositoryClient:
         duplicates. Returns the result and whether this call created it.
         """
         unsure: UnknownOutcomeError | None = None
-        for failures in range(1, _ENSURE_ATTEMPTS + 1):
+        retries = Retries(retrying.GITHUB_WRITE, self.github.sleep)
+        while retries.left:
             found = None if fresh and unsure is None else await look()
             if found is not None:
                 return found, unsure is not None
@@ -547,7 +533,7 @@ class RepositoryClient:
                 return await create(), True
             except UnknownOutcomeError as failure:
                 unsure = failure
-                await self.github.pause(failures)
+                await retries.pause()
         found = await look()
         if found is None:
             raise unsure or UnknownOutcomeError("The outcome of a write to GitHub is unknown.")
@@ -608,19 +594,16 @@ def _wait(
         return _after_failure(request, f"said: {answer.reason}", troubles, unsent=False)
     limit = _limit(answer, now)
     if limit is not None:
-        troubles.limits += 1
-        if limit > _PATIENCE or troubles.limits >= _ATTEMPTS:
+        wait = troubles.limits.next_wait(limit)
+        if wait is None:
             raise RetryableError("GitHub's rate limit is reached.", retry_after=limit)
-        return limit
+        return wait
     if answer.status == 401:
-        troubles.refused_credentials += 1
-        if troubles.refused_credentials > 1:
+        wait = troubles.credentials.next_wait()
+        if wait is None:
             raise not_accepted(answer)
-        return 0.0
-    if _may_be_lag(request, answer) and not troubles.misses:
-        troubles.misses += 1
-        return _LAG
-    return None
+        return wait
+    return troubles.lag.next_wait() if _may_be_lag(request, answer) else None
 
 
 def _failed_by_itself(answer: ApiResponse) -> bool:
@@ -650,14 +633,11 @@ def _after_failure(request: ApiRequest, what: str, troubles: _RetryState, *, uns
     where = f"{request.method} {request.template}"
     if not (request.repeatable or unsent):
         raise UnknownOutcomeError(f"GitHub {what} to {where}; whether it took effect is not known.")
-    troubles.failures += 1
-    if troubles.failures >= _ATTEMPTS:
-        raise RetryableError(f"GitHub {what} to {where}, {_ATTEMPTS} times.")
-    return _backoff(troubles.failures)
-
-
-def _backoff(failures: int) -> float:
-    return float(2 ** (failures - 1) * 0.5 * random.uniform(0.75, 1.25))  # noqa: S311
+    wait = troubles.failures.next_wait()
+    if wait is None:
+        attempts = retrying.GITHUB_CALL.attempts
+        raise RetryableError(f"GitHub {what} to {where}, {attempts} times.")
+    return wait
 
 
 def _limit(answer: ApiResponse, now: float) -> float | None:

@@ -11,16 +11,17 @@ from typing import Any, Literal, NoReturn
 
 import msgspec
 
+from app import retrying
 from app.domain.values import CommitSha, TreeSha, Value, commit_sha, short, tree_sha
 from app.errors import RetryableError, UserError
 from app.github.client import RepositoryClient
 from app.github.conversation import Author
 from app.github.exchange import ApiRequest, ApiResponse
 from app.github.refusals import UnknownOutcomeError, refused
+from app.retrying import Retries
 
 _REF = "/repos/{owner}/{repo}/git/ref/{ref}"
 _REFS = "/repos/{owner}/{repo}/git/refs/{ref}"
-_ATTEMPTS = 3
 _UPDATE_FAILED = "reference update failed"
 """GitHub's message when another ref blocks the name."""
 
@@ -245,9 +246,10 @@ async def ensure_ref(
     the race; with `force` a concurrent push would be lost, so force only refs that only Honk
     writes.
     """
-    for failures in range(1, _ATTEMPTS + 1):
+    retries = Retries(retrying.GITHUB_WRITE, client.github.sleep)
+    while retries.left:
         # Create a new ref without looking first: GitHub refuses if it exists.
-        first = expected is None and failures == 1
+        first = expected is None and not retries.used
         actual = None if first else await read_ref(client, ref)
         if actual == sha:
             return
@@ -256,13 +258,13 @@ async def ensure_ref(
         try:
             answer = await _write_ref(client, ref, sha, exists=actual is not None, force=force)
         except UnknownOutcomeError:
-            await client.github.pause(failures)
+            await retries.pause()
             continue
         if answer.status < 300:
             return
         if not _may_pass(answer):
             await _explain(client, ref, expected, answer)
-        await client.github.pause(failures)
+        await retries.pause()
     await _settle(client, ref, sha, expected)
 
 

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app import __version__
+from app import __version__, retrying
 from app.errors import RetryableError
 from app.github.client import GitHubApp
+from app.retrying import retry
 
-_ATTEMPTS = 3
 _REDIRECTS = 2
 _REDIRECTIONS = (301, 302, 303, 307, 308)
 _MOST_READ = 100_000_000
@@ -52,7 +52,7 @@ async def download(
     for redirects in range(_REDIRECTS + 1):
         if not is_safe(github, url):
             return Download(status=0, content=b"", size=0, whole=False)
-        found = await _tried(github, url, max_bytes, keep)
+        found = await _read_with_retries(github, url, max_bytes, keep)
         if isinstance(found, Download):
             return found
         if redirects == _REDIRECTS or not may_follow(found):
@@ -61,20 +61,22 @@ async def download(
     return Download(status=302, content=b"", size=0, whole=False)
 
 
-async def _tried(
+async def _read_with_retries(
     github: GitHubApp, url: str, max_bytes: int, keep: Literal["start", "end"]
 ) -> Download | str:
-    for failures in range(1, _ATTEMPTS + 1):
+    # Do not put the URL into the message: anyone who has it can read the content.
+    failure = RetryableError(f"{urlsplit(url).hostname} does not give what GitHub keeps there.")
+
+    async def attempt() -> Download | str:
         try:
             found = await _read(github, url, max_bytes, keep)
         except (httpx.HTTPError, httpx.InvalidURL):
-            found = None
-        if isinstance(found, str) or (found is not None and found.status < 500):
-            return found
-        if failures < _ATTEMPTS:
-            await github.pause(failures)
-    # Do not put the URL into the message: anyone who has it can read the content.
-    raise RetryableError(f"{urlsplit(url).hostname} does not give what GitHub keeps there.")
+            raise failure from None
+        if isinstance(found, Download) and found.status >= 500:
+            raise failure
+        return found
+
+    return await retry(attempt, retrying.GITHUB_DOWNLOAD, sleep=github.sleep)
 
 
 async def _read(

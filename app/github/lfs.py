@@ -17,14 +17,14 @@ import httpx
 import msgspec
 from pydantic import SecretStr
 
-from app import __version__
+from app import __version__, retrying
 from app.domain.values import Value
 from app.errors import RetryableError
 from app.github.client import GitHubApp
 from app.github.downloads import is_safe
 from app.private_files import open_for_sandboxes
+from app.retrying import retry
 
-_ATTEMPTS = 3
 _IN_A_BATCH = 100
 _MEDIA = "application/vnd.git-lfs+json"
 _WAITED_OUT = 429
@@ -91,19 +91,21 @@ async def _places(
     }
     headers = {"Authorization": f"Basic {who}", "Accept": _MEDIA, "Content-Type": _MEDIA}
     body = msgspec.json.encode(asked)
-    for failures in range(1, _ATTEMPTS + 1):
+    failure = RetryableError("GitHub did not return Git LFS download locations.")
+
+    async def attempt() -> dict[str, _Action]:
         try:
             async with _client(github) as client:
                 answer = await client.post(
                     f"{url}/info/lfs/objects/batch", content=body, headers=headers
                 )
         except httpx.HTTPError:
-            answer = None
-        if answer is not None and not _is_passing(answer.status_code):
-            return _read(answer)
-        if failures < _ATTEMPTS:
-            await github.pause(failures)
-    raise RetryableError("GitHub did not return Git LFS download locations.")
+            raise failure from None
+        if _is_passing(answer.status_code):
+            raise failure
+        return _read(answer)
+
+    return await retry(attempt, retrying.GITHUB_DOWNLOAD, sleep=github.sleep)
 
 
 def _read(answer: httpx.Response) -> dict[str, _Action]:
@@ -122,7 +124,8 @@ def _read(answer: httpx.Response) -> dict[str, _Action]:
 
 async def _save(github: GitHubApp, action: _Action, content: Content, folder: Path) -> str:
     """Download one object; returns the reason if it failed, or an empty string."""
-    for failures in range(1, _ATTEMPTS + 1):
+
+    async def attempt() -> str:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as new:
             path = Path(new, content.oid)
             status, digest = await _stream(github, action, content.size, path)
@@ -134,9 +137,9 @@ async def _save(github: GitHubApp, action: _Action, content: Content, folder: Pa
             return "what GitHub gave is something else"
         if status and not _is_passing(status):
             return _NOT_GIVEN
-        if failures < _ATTEMPTS:
-            await github.pause(failures)
-    raise RetryableError("Git LFS files cannot be read now.")
+        raise RetryableError("Git LFS files cannot be read now.")
+
+    return await retry(attempt, retrying.GITHUB_DOWNLOAD, sleep=github.sleep)
 
 
 async def _stream(github: GitHubApp, action: _Action, size: int, path: Path) -> tuple[int, str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from app import retrying
 from app.domain.values import CommitSha, Value, commit_sha
 from app.errors import RetryableError
 from app.github.client import RepositoryClient
@@ -16,6 +17,7 @@ from app.github.commits import get_commit
 from app.github.conversation import MAX_BODY, Author, UserWire, actor
 from app.github.exchange import DIFF, ApiRequest, ApiResponse, cut
 from app.github.refusals import GitHubRefusedError, UnknownOutcomeError, graphql_refusal, refused
+from app.retrying import Retries
 
 NOT_READY = "Not ready: "
 """Title prefix where drafts are not available."""
@@ -27,7 +29,6 @@ _PULLS = "/repos/{owner}/{repo}/pulls"
 _PULL = "/repos/{owner}/{repo}/pulls/{pull_number}"
 
 
-_MAX_POLLS = 4
 _NEEDS_TO_CHANGE = "Pull requests (write), Contents (write)"
 
 
@@ -175,10 +176,11 @@ async def mergeability(client: RepositoryClient, number: int) -> PullRequest:
     It can still be None: GitHub computes it in the background.
     """
     found = await pull_request(client, number)
-    for failures in range(1, _MAX_POLLS):
+    retries = Retries(retrying.GITHUB_MERGEABILITY, client.github.sleep)
+    while retries.left:
         if found.mergeable is not None or found.state != "open":
             break
-        await client.github.pause(failures)
+        await retries.pause()
         found = await pull_request(client, number)
     return found
 
@@ -194,7 +196,8 @@ async def update_branch(
     An App cannot update a fork's branch: raises GitHubRefusedError.
     https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch
     """
-    for failures in range(1, _MAX_POLLS):
+    retries = Retries(retrying.GITHUB_WRITE, client.github.sleep)
+    while retries.left:
         try:
             answer = await client.send(
                 ApiRequest(
@@ -206,7 +209,7 @@ async def update_branch(
                 )
             )
         except UnknownOutcomeError:
-            await client.github.pause(failures)
+            await retries.pause()
             if await _was_merged_into(client, number, expected_head_sha):
                 return "updated"
             continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -18,21 +18,17 @@ from dbos import DBOS
 from dbos._error import DBOSUnexpectedStepError
 from pydantic import ValidationError
 
-from app import log_events, messages, tracing
+from app import log_events, messages, retrying, tracing
 from app.domain.pending import Cause
 from app.domain.values import Value
 from app.errors import RetryableError, UserError
 from app.github.refusals import BadCredentialsError, MissingPermissionError, NoTokenError
+from app.retrying import retry
 from app.runs.graceful_shutdown import safe_point, sleep
 
 log = structlog.get_logger()
 T = TypeVar("T")
 V = TypeVar("V", bound=Value)
-
-# Ten minutes in total: longer than most outages, shorter than a person's patience.
-_WAITS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 180.0)
-_LONGEST_SECONDS = 4000.0
-"""The maximum total wait of one step: enough for one hourly rate limit reset."""
 
 
 class InternalError(Exception):
@@ -218,7 +214,9 @@ async def retry_or_fail(
             await sleep(seconds, stop)
 
     try:
-        return await retry(function, _WAITS, log_events.STEP_WAITING, pause, step=name)
+        return await retry(
+            function, retrying.STEP, sleep=pause, event=log_events.STEP_WAITING, step=name
+        )
     except RetryableError as problem:
         _end_if_stopped(name, stop)
         raise ServiceUnavailableError(
@@ -230,28 +228,3 @@ async def retry_or_fail(
 def _end_if_stopped(name: str, stop: asyncio.Event | None) -> None:
     if stop is not None and stop.is_set():
         raise StoppedError(name)
-
-
-async def retry(
-    function: Callable[[], Awaitable[T]],
-    waits: Sequence[float],
-    event: str,
-    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    **named: str,
-) -> T:
-    """Retry after each of `waits` (seconds), or after the time the service asks for if longer.
-
-    Each retry logs `event` with `named`. Raises the last RetryableError.
-    """
-    waited = 0.0
-    for wait in waits:
-        try:
-            return await function()
-        except RetryableError as problem:
-            seconds = max(wait, problem.retry_after or 0)
-            waited += seconds
-            if waited > _LONGEST_SECONDS:
-                raise
-            log.warning(event, why=str(problem), seconds=seconds, **named)
-            await pause(seconds)
-    return await function()

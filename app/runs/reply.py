@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from typing import Literal
 
 import structlog
 
-from app import log_events, messages
+from app import log_events, messages, retrying
 from app.domain import (
     labels,
 )
@@ -17,7 +17,7 @@ from app.github import conversation, reviews
 from app.github.client import RepositoryClient
 from app.github.conversation import Subject
 from app.github.refusals import NotFoundError
-from app.runs.durable import retry
+from app.retrying import RetryRule, retry
 
 log = structlog.get_logger()
 
@@ -51,11 +51,11 @@ async def react(
 
 
 async def set_label(
-    client: RepositoryClient, trigger: Trigger, label: str, *, waits: Sequence[float] = ()
+    client: RepositoryClient, trigger: Trigger, label: str, *, rule: RetryRule = retrying.NEVER
 ) -> None:
     """Set this state label, replacing any other and the trigger label.
 
-    While GitHub is unavailable, retry after each of `waits`, in seconds.
+    `rule` says how often to retry while GitHub is unavailable.
     """
     spent = trigger.label if trigger.label == labels.TRIGGER else None
 
@@ -64,7 +64,7 @@ async def set_label(
             client, trigger.number, label, messages.labels.LABELS, spent=spent
         )
 
-    await decorate(f"the label {label}", retry(put, waits, log_events.LABEL_WAITING))
+    await decorate(f"the label {label}", retry(put, rule, event=log_events.LABEL_WAITING))
 
 
 async def decorate(what: str, part: Awaitable[object]) -> None:

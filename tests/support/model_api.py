@@ -6,12 +6,13 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 import uvicorn
 
+from app import retrying
 from app.agent.conversation import Ending, PersonMessage, TurnRecord
 from app.agent.model import AnthropicModel
 from app.agent.prompt import Assignment
@@ -20,6 +21,7 @@ from app.domain.values import RepoName
 from app.playground.model import ModelScript, Responder, ScriptedModel
 from app.sandbox.spec import Completed, EditResult
 
+QUICK = replace(retrying.MODEL, waits=(0.001,) * 5, longest_wait=1.0)
 KEY = "sk-ant-a-key-that-must-not-be-seen"
 SUBJECT = "octo/app#7"
 
@@ -55,7 +57,7 @@ async def asking(
     """The true model client against a script; failures are tried again without waiting long."""
     responder = ModelScript.parse(script) if isinstance(script, str) else script
     server = ScriptedModel(default=responder, api_key=KEY)
-    settings = {"first_delay": 0.001, "longest_delay": 1.0, "read_timeout": 5.0, **options}
+    settings = {"rule": QUICK, "read_timeout": 5.0, **options}
     async with serving(server.app) as url:
         model = AnthropicModel(KEY, url, **settings)
         try:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import structlog
 
-from app import log_events, messages
+from app import log_events, messages, retrying
 from app.domain.report import (
     Report,
 )
@@ -41,10 +41,6 @@ _CONCLUSIONS: dict[Outcome, Conclusion] = {
     Outcome.STOPPED: "cancelled",
     Outcome.ERROR: "failure",
 }
-
-
-# The final label shows the outcome, so it is retried through a short outage, but no longer.
-_LABEL_WAITS = (2.0, 5.0, 15.0, 30.0)
 
 
 async def report(attempt: Attempt, ending: Report) -> NoResult:
@@ -93,7 +89,7 @@ async def _say(services: Services, run: RunInput, attempt: int, ending: Report) 
     await _if_allowed(run, last)
     label = OUTCOME_LABELS[ending.outcome]
     await asyncio.gather(
-        reply.set_label(client, run.trigger, label, waits=_LABEL_WAITS),
+        reply.set_label(client, run.trigger, label, rule=retrying.LABEL),
         _react(client, run, ending.outcome),
         _if_allowed(run, _complete_check(services, row, ending)),
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
-from app import log_events, messages
+from app import log_events, messages, retrying
 from app.agent.conversation import (
     BudgetSpent,
     Done,
@@ -29,9 +29,9 @@ from app.domain.run import ContextText, Phase, Preparation, RunInput
 from app.domain.values import CommitSha, TreeSha
 from app.git.checkout import Workspace
 from app.git.packing import pack
+from app.retrying import RetryRule, retry
 from app.runs.attempt import Attempt
 from app.runs.checkouts import check_out, fetch_external_content
-from app.runs.durable import retry
 from app.runs.services import READ_CODE, Services
 from app.runs.steps import (
     checkpoint,
@@ -47,7 +47,6 @@ from app.runs.steps.progress import announce
 from app.sandbox.bubblewrap import SandboxSession
 from app.store.turns import Turns
 
-_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 _DIFF_BYTES = 60_000
 
 # As named in the Messages API: https://docs.claude.com/en/api/messages#response-usage
@@ -189,10 +188,10 @@ async def _session(
 class StoredTranscript:
     """The agent's transcript, stored in the run's turns."""
 
-    def __init__(self, turns: Turns, waits: Sequence[float] = _WAITS) -> None:
-        """`waits` are the seconds between tries to record while the database is away."""
+    def __init__(self, turns: Turns, rule: RetryRule = retrying.TRANSCRIPT) -> None:
+        """`rule` is for recording while the database is away."""
         self._turns = turns
-        self._waits = waits
+        self._rule = rule
 
     async def load(self) -> list[TurnRecord]:
         return [TurnRecord.recorded(record) for record in await self._turns.load()]
@@ -202,7 +201,7 @@ class StoredTranscript:
 
         Raises RetryableError when the database stays unavailable.
         """
-        await retry(lambda: self._record(turn), self._waits, log_events.TURN_NOT_RECORDED)
+        await retry(lambda: self._record(turn), self._rule, event=log_events.TURN_NOT_RECORDED)
 
     async def _record(self, turn: TurnRecord) -> None:
         await self._turns.record(

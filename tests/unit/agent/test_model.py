@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from app import retrying
 from app.agent.model import (
     AnthropicModel,
     Block,
@@ -21,7 +23,7 @@ from app.agent.model import (
 from app.agent.tools import TOOLS
 from app.errors import RetryableError, UserError
 from app.playground.model import ScriptedTurn
-from tests.support.model_api import KEY, asking, serving
+from tests.support.model_api import KEY, QUICK, asking, serving
 
 HELLO = {"role": "user", "content": [{"type": "text", "text": "Subject: octo/app#7"}]}
 WHOLE = """
@@ -103,7 +105,7 @@ async def test_silence_is_cut_short_and_asked_again() -> None:
 @pytest.mark.parametrize("fault", ["cut", "early_end", "error_event", "status_529"])
 async def test_what_does_not_pass_is_retryable_later(fault: str) -> None:
     script = f"turns: [{{say: 'Never.', fault: {fault}, times: 99}}]"
-    async with asking(script, attempts=3) as (model, server):
+    async with asking(script, rule=replace(QUICK, waits=(0.001, 0.001))) as (model, server):
         with pytest.raises(RetryableError) as raised:
             await model.turn(request())
     assert len(server.requests) == 3
@@ -138,7 +140,8 @@ async def test_waits_grow() -> None:
         waits.append(seconds)
 
     script = "turns: [{say: 'x', fault: status_500, times: 99}]"
-    async with asking(script, first_delay=0.25, attempts=4, sleep=sleep) as (model, _):
+    rule = replace(retrying.MODEL, waits=retrying.exponential(0.25, 3))
+    async with asking(script, rule=rule, sleep=sleep) as (model, _):
         with pytest.raises(RetryableError):
             await model.turn(request())
     assert [0.125 <= waits[0] <= 0.25, 0.25 <= waits[1] <= 0.5, 0.5 <= waits[2] <= 1] == [True] * 3
@@ -147,7 +150,7 @@ async def test_waits_grow() -> None:
 async def test_a_refused_connection_is_retryable() -> None:
     async with asking(WHOLE) as (_, server):
         pass
-    model = AnthropicModel(KEY, "http://127.0.0.1:9", attempts=2, first_delay=0.001)
+    model = AnthropicModel(KEY, "http://127.0.0.1:9", rule=replace(QUICK, waits=(0.001,)))
     with pytest.raises(RetryableError, match="cannot be reached"):
         await model.turn(request())
     await model.aclose()
@@ -164,7 +167,7 @@ async def test_the_key_does_not_follow_a_redirect() -> None:
             await send({"type": "http.response.body", "body": b""})
 
         async with serving(leads_elsewhere) as url:
-            model = AnthropicModel(KEY, url, attempts=1)
+            model = AnthropicModel(KEY, url, rule=retrying.NEVER)
             with pytest.raises(UserError, match="does not follow with its key") as caught:
                 await model.turn(request())
             await model.aclose()

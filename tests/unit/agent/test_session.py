@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from app.agent.conversation import DROPPED_RESULT, NUDGE, TurnRecord, repeats
 from app.agent.session import Budget, BudgetSpent, Done, ModelDeclined, Question, Stopped, Stuck
 from app.errors import RetryableError, UserError
 from app.playground.model import ModelScript, ScriptedTurn
-from tests.support.model_api import SUBJECT, Desk, MemoryTranscript, asking, ended
+from tests.support.model_api import QUICK, SUBJECT, Desk, MemoryTranscript, asking, ended
 
 FIX = """
 turns:
@@ -441,7 +442,7 @@ async def test_a_service_that_stays_away_leaves_the_run_to_be_taken_up() -> None
     script = ModelScript.parse(FIX)
     away = script.turns[2].model_copy(update={"fault": "status_529", "times": 4})
     script = ModelScript((*script.turns[:2], away, *script.turns[3:]))
-    async with asking(script, attempts=2) as (model, server):
+    async with asking(script, rule=replace(QUICK, waits=(0.001,))) as (model, server):
         desk = Desk(model)
         desk.hands.files.update(FILES)
         with pytest.raises(RetryableError):

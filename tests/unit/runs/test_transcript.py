@@ -8,6 +8,7 @@ import pytest
 from app.agent.conversation import TurnRecord
 from app.domain.values import RunId
 from app.errors import RetryableError
+from app.retrying import RetryRule
 from app.runs.steps.work import StoredTranscript
 from app.store.database import Database
 from app.store.turns import Turns
@@ -33,12 +34,12 @@ _SAID = TurnRecord(seq=1, role="assistant", content=[{"type": "text", "text": "H
 
 async def test_what_was_paid_for_outlasts_a_short_outage(tmp_path: Path) -> None:
     turns = _AwayForNow(tmp_path, 2)
-    await StoredTranscript(turns, waits=(0.0, 0.0)).record(_SAID)
+    await StoredTranscript(turns, RetryRule((0.0, 0.0))).record(_SAID)
     assert turns.recorded == [1]
 
 
 async def test_a_long_outage_is_told(tmp_path: Path) -> None:
     turns = _AwayForNow(tmp_path, 9)
     with pytest.raises(RetryableError):
-        await StoredTranscript(turns, waits=(0.0, 0.0)).record(_SAID)
+        await StoredTranscript(turns, RetryRule((0.0, 0.0))).record(_SAID)
     assert turns.recorded == []
