@@ -18,7 +18,8 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from app import gc_tuning, log_events, metrics
-from app.agent.model import AnthropicModel
+from app.agent import engines
+from app.agent.engine import AgentEngine
 from app.domain.fair_queue import ConcurrencyLimits
 from app.domain.retention import Retention
 from app.domain.trigger import AppIdentity
@@ -101,26 +102,22 @@ async def running_worker(settings: Settings, database: Database) -> AsyncIterato
         secrets=settings.secrets,
         outgoing=outgoing,
     )
-    model = AnthropicModel(
-        settings.model_key().get_secret_value(),
-        base_url=settings.anthropic_base_url,
-        outgoing=outgoing,
-    )
+    agent_engine = engines.build(engines.DEFAULT, settings, outgoing)
     try:
         with database.only_worker(), _reconciler(settings, database, github) as reconciler:
             sandbox = await chosen_sandbox(settings)
-            services = _services(settings, database, github, reconciler, model, sandbox)
+            services = _services(settings, database, github, reconciler, agent_engine, sandbox)
             workflow.register(services)
             await asyncio.to_thread(engine.migrate, database, concurrency=settings.concurrency)
             async with (
-                _registered(settings, services, model) as registration,
+                _registered(settings, services) as registration,
                 _reconciling(settings, reconciler),
             ):
                 log.info(log_events.WORKER_READY, concurrency=settings.concurrency)
                 yield RunningWorker(github, registration)
     finally:
         await github.close()
-        await model.aclose()
+        await agent_engine.aclose()
 
 
 def allow_many_open_files() -> None:
@@ -142,9 +139,7 @@ def _raise_scheduling_priority() -> None:
 
 
 @asynccontextmanager
-async def _registered(
-    settings: Settings, services: Services, model: AnthropicModel
-) -> AsyncIterator[WorkerRegistration]:
+async def _registered(settings: Settings, services: Services) -> AsyncIterator[WorkerRegistration]:
     """Hold the lease and run the engine; at the end hand over unfinished work."""
     database, lease = services.database, settings.lease_seconds
     registered = worker_leases.registered_worker(
@@ -152,9 +147,7 @@ async def _registered(
     )
     async with registered as registration:
         watch = PeerMonitor(database, registration.executor, lease)
-        async with _running_engine(
-            services, watch, model, registration.executor, settings.home_path
-        ):
+        async with _running_engine(services, watch, registration.executor, settings.home_path):
             yield registration
         await _hand_over(database, registration.executor)
 
@@ -181,7 +174,7 @@ async def _reconciling(settings: Settings, reconciler: Reconciler) -> AsyncItera
 
 @asynccontextmanager
 async def _running_engine(
-    services: Services, watch: PeerMonitor, model: AnthropicModel, executor: str, home: Path
+    services: Services, watch: PeerMonitor, executor: str, home: Path
 ) -> AsyncIterator[None]:
     """Run the engine and the worker's background tasks; at the end none of them runs any more."""
     async with engine.running(services.database, executor=executor):
@@ -195,7 +188,7 @@ async def _running_engine(
             services.github.keep_revoking(),
             metrics.keep_sampling_lag(),
             gc_tuning.keep_collecting(services.shutdown.is_idle),
-            model.warm(),
+            services.agent_engine.warm(),
         )
         try:
             async with background:
@@ -242,7 +235,7 @@ def _services(
     database: Database,
     github: GitHubApp,
     reconciler: Reconciler,
-    model: AnthropicModel,
+    agent_engine: AgentEngine,
     sandbox: Sandbox,
 ) -> Services:
     home = settings.home_path
@@ -269,7 +262,7 @@ def _services(
         sandbox=sandbox,
         egress=SetupProxies(sandbox, settings.egress_networks(), outgoing),
         snapshots=SetupSnapshots(home / "setups", workspaces),
-        model=model,
+        agent_engine=agent_engine,
         model_id=settings.model,
         model_id_max=settings.model_max,
         scratch=home / "scratch",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app.agent.model import DEFAULT_BASE_URL, AnthropicModel
+from app.agent.engines.messages_api.model import DEFAULT_BASE_URL, AnthropicModel
 from app.doctor.findings import DoctorFinding, DoctorSection
 from app.errors import HonkError, UserError
 from app.github import deliveries, installations

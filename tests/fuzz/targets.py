@@ -24,8 +24,8 @@ from pydantic import SecretStr
 from starlette.requests import Request
 
 from app import integrity, messages
-from app.agent import tools
-from app.agent.tools import ToolCall
+from app.agent.engines.messages_api import tools
+from app.agent.engines.messages_api.tools import ToolCall
 from app.domain import (
     command,
     image_info,

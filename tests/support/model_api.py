@@ -13,10 +13,19 @@ from typing import Any
 import uvicorn
 
 from app import retrying
-from app.agent.conversation import Ending, PersonMessage, TurnRecord
-from app.agent.model import AnthropicModel
+from app.agent.engine import (
+    AgentTask,
+    Budget,
+    Ending,
+    PersonMessage,
+    Progress,
+    Signals,
+    TurnRecord,
+    WorkspaceActions,
+)
+from app.agent.engines.messages_api.model import AnthropicModel
+from app.agent.engines.messages_api.session import AgentSession
 from app.agent.prompt import Assignment
-from app.agent.session import AgentSession, Budget, Progress
 from app.domain.values import RepoName
 from app.playground.model import ModelScript, Responder, ScriptedModel
 from app.sandbox.spec import Completed, EditResult
@@ -160,20 +169,16 @@ class Desk:
 
     async def run(self, feedback: str | None = None, *, feedback_id: str = "") -> Ending:
         """One attempt, by a new session each time, as after a restart."""
-        session = AgentSession(
-            self.model,
-            self.hands,
-            self.transcript,
-            assignment(),
-            model_id=self.model_id,
+        task = AgentTask(
+            assignment=assignment(),
+            model=self.model_id,
+            sandbox=self.hands,
+            workspace=WorkspaceActions(self._verify, self._set_up, self._snapshot),
+            transcript=self.transcript,
             budget=self.budget,
-            verify=self._verify,
-            set_up=self._set_up,
-            snapshot=self._snapshot,
-            messages=self._messages,
-            should_stop=self._should_stop,
-            on_progress=self._on_progress,
+            signals=Signals(self._should_stop, self._messages, self._on_progress),
         )
+        session = AgentSession(self.model, task)
         return await session.run(feedback, feedback_id=feedback_id)
 
     async def _verify(self) -> str:

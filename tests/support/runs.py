@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.agent.model import ModelRequest, ModelTurn
+from app.agent.engine import AgentTask, Ending, Json, ModelAnswer
 from app.domain.policy import Policy
 from app.domain.run import RunInput
 from app.domain.trigger import AppIdentity, Trigger, from_event
@@ -86,7 +86,7 @@ def services(
             sandbox=sandbox,
             egress=SetupProxies(sandbox),
             snapshots=SetupSnapshots(home / "setups", workspaces),
-            model=_NoModel(),
+            agent_engine=_NoEngine(),
             model_id="m",
             model_id_max="m",
             scratch=home / "scratch",
@@ -94,6 +94,20 @@ def services(
         )
 
 
-class _NoModel:
-    async def turn(self, request: ModelRequest) -> ModelTurn:
+class _NoEngine:
+    async def run(
+        self, task: AgentTask, feedback: str | None = None, *, feedback_id: str = ""
+    ) -> Ending:
         raise AssertionError("nobody asks it here")
+
+    async def ask(
+        self, model: str, system: str, messages: Sequence[Json], tool: Json
+    ) -> ModelAnswer:
+        raise AssertionError("nobody asks it here")
+
+    def cost(self, model: str, usage: Json) -> float:
+        return 0.0
+
+    async def warm(self) -> None: ...
+
+    async def aclose(self) -> None: ...

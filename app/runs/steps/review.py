@@ -11,8 +11,6 @@ import secrets
 from collections.abc import Sequence
 
 from app import integrity, messages
-from app.agent import pricing
-from app.agent.model import ModelRequest
 from app.domain.diff import Diff
 from app.domain.flag import Flag
 from app.domain.run import Preparation, RunInput
@@ -100,7 +98,7 @@ async def _judge(
 
 async def _charge(services: Services, run: RunInput, found: Judgement) -> None:
     """Add the cost of the judge's turns to the run."""
-    spent = sum(pricing.cost(run.model, dict(each)).usd for each in found.usage)
+    spent = sum(services.agent_engine.cost(run.model, dict(each)) for each in found.usage)
     await services.runs.add_cost(run.id, spent)
 
 
@@ -112,11 +110,7 @@ class _JudgeModel:
         self._run = run
 
     async def ask(self, system: str, messages: Sequence[Block], tool: Block) -> JudgeReply:
-        request = ModelRequest(
-            model=self._run.model,
-            system=system,
-            tools=(dict(tool),),
-            messages=tuple(dict(message) for message in messages),
+        answer = await self._services.agent_engine.ask(
+            self._run.model, system, [dict(message) for message in messages], dict(tool)
         )
-        turn = await self._services.model.turn(request)
-        return JudgeReply(content=tuple(turn.content), usage=(turn.usage, *turn.discarded))
+        return JudgeReply(content=answer.content, usage=answer.usage)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Awaitable, Callable
 
 from app import log_events, messages, retrying
-from app.agent.conversation import (
+from app.agent.engine import (
+    AgentTask,
+    Budget,
     BudgetSpent,
     Done,
     Ending,
     ModelDeclined,
     PersonMessage,
+    Picture,
+    Progress,
     Question,
+    Signals,
     Stuck,
     TurnRecord,
+    WorkspaceActions,
     already_heard,
 )
-from app.agent.model import Block
 from app.agent.prompt import Assignment, QuotedComment
-from app.agent.session import AgentSession, Budget, Progress
 from app.domain.budget import agent_budget
 from app.domain.report import (
     Work,
@@ -48,14 +51,6 @@ from app.sandbox.bubblewrap import SandboxSession
 from app.store.turns import Turns
 
 _DIFF_BYTES = 60_000
-
-# As named in the Messages API: https://docs.claude.com/en/api/messages#response-usage
-_TOKEN_KINDS = {
-    "input": "input_tokens",
-    "output": "output_tokens",
-    "cache_write": "cache_creation_input_tokens",
-    "cache_read": "cache_read_input_tokens",
-}
 
 
 async def work(
@@ -87,8 +82,8 @@ async def work(
                 services.workspaces.spec(workspace, image=run.policy.image)
             ) as sandbox,
         ):
-            session = await _session(services, run, preparation, workspace, sandbox, pusher)
-            ending = await session.run(feedback, feedback_id=feedback_id)
+            task = await _task(services, run, preparation, workspace, sandbox, pusher)
+            ending = await services.agent_engine.run(task, feedback, feedback_id=feedback_id)
         if pusher.shut_out is not None:
             raise pusher.shut_out
         if isinstance(ending, Done):
@@ -127,14 +122,14 @@ async def open_workspace(services: Services, run: RunInput, base: CommitSha) -> 
     return await check_out(services, run, base, run.id, tree=tree)
 
 
-async def _session(
+async def _task(
     services: Services,
     run: RunInput,
     preparation: Preparation,
     workspace: Workspace,
     sandbox: SandboxSession,
     pusher: BackgroundPusher,
-) -> AgentSession:
+) -> AgentTask:
     async def snapshot() -> str | None:
         if run.mode != "work":
             return None
@@ -168,20 +163,15 @@ async def _session(
         return stop.is_set()
 
     share = agent_budget(run.policy.budget, judge=run.policy.judge)
-    return AgentSession(
-        services.model,
-        sandbox,
-        StoredTranscript(Turns(services.database, run.id)),
-        await _assignment(services, run, preparation, workspace),
-        model_id=run.model,
-        pictures=await _pictures(services, run),
+    return AgentTask(
+        assignment=await _assignment(services, run, preparation, workspace),
+        model=run.model,
+        sandbox=sandbox,
+        workspace=WorkspaceActions(verify_now, set_up_again, snapshot),
+        transcript=StoredTranscript(Turns(services.database, run.id)),
         budget=Budget(usd=share.usd, seconds=share.minutes * 60, turns=share.turns),
-        verify=verify_now,
-        set_up=set_up_again,
-        snapshot=snapshot,
-        messages=said,
-        should_stop=stopped,
-        on_progress=progress,
+        signals=Signals(should_stop=stopped, messages=said, progress=progress),
+        pictures=await _pictures(services, run),
     )
 
 
@@ -210,15 +200,8 @@ class StoredTranscript:
             cost_usd=turn.cost_usd,
             snapshot=turn.snapshot,
             by_model=turn.role == "assistant",
-            tokens=_tokens(turn),
+            tokens=turn.tokens,
         )
-
-
-def _tokens(turn: TurnRecord) -> dict[str, int]:
-    """The turn's tokens by kind, discarded answers included; empty for people's turns."""
-    usage = turn.usage or {}
-    whole = [usage, *usage.get("discarded", ())]
-    return {kind: sum(each.get(name) or 0 for each in whole) for kind, name in _TOKEN_KINDS.items()}
 
 
 async def _assignment(
@@ -271,19 +254,9 @@ async def _context(
     return (ContextText(about="what the pull request changes", text=diff), *gathered)
 
 
-async def _pictures(services: Services, run: RunInput) -> list[Block]:
-    """Images in the model's format: https://docs.claude.com/en/docs/build-with-claude/vision"""
-    return [
-        {
-            "type": "image",
-            "source": {
-                "type": "base64",
-                "media_type": image.media_type,
-                "data": base64.b64encode(image.data).decode(),
-            },
-        }
-        for image in await services.images.of(run.id)
-    ]
+async def _pictures(services: Services, run: RunInput) -> tuple[Picture, ...]:
+    images = await services.images.of(run.id)
+    return tuple(Picture(media_type=image.media_type, data=image.data) for image in images)
 
 
 def _to_work(ending: Ending) -> Work:

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.agent.session import Done, Stopped
-from app.agent.tools import SandboxTools
+from app.agent.engine import Done, SandboxTools, Stopped
 from app.sandbox.bubblewrap import Bubblewrap, Unsandboxed, probe
 from app.sandbox.spec import SandboxSpec
 from tests.support.model_api import Desk, asking

@@ -9,8 +9,17 @@ from typing import Any
 
 import pytest
 
-from app.agent.conversation import DROPPED_RESULT, NUDGE, TurnRecord, repeats
-from app.agent.session import Budget, BudgetSpent, Done, ModelDeclined, Question, Stopped, Stuck
+from app.agent.engine import (
+    Budget,
+    BudgetSpent,
+    Done,
+    ModelDeclined,
+    Question,
+    Stopped,
+    Stuck,
+    TurnRecord,
+)
+from app.agent.engines.messages_api.conversation import DROPPED_RESULT, NUDGE, repeats
 from app.errors import RetryableError, UserError
 from app.playground.model import ModelScript, ScriptedTurn
 from tests.support.model_api import QUICK, SUBJECT, Desk, MemoryTranscript, asking, ended

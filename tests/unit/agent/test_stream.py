@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.agent.stream import Assembly
-from app.agent.tools import ToolCall, understood
+from app.agent.engines.messages_api.stream import Assembly
+from app.agent.engines.messages_api.tools import ToolCall, understood
 
 
 def assembled(*blocks: tuple[dict[str, Any], list[dict[str, Any]]]) -> tuple[dict[str, Any], ...]:

@@ -8,7 +8,16 @@ import pytest
 from anthropic.types import ToolUnionParam
 from pydantic import TypeAdapter
 
-from app.agent.tools import OUTPUT_CHARACTERS, TOOLS, Toolbox, ToolCall, ToolResult, cleaned, cut
+from app.agent.engine import WorkspaceActions
+from app.agent.engines.messages_api.tools import (
+    OUTPUT_CHARACTERS,
+    TOOLS,
+    Toolbox,
+    ToolCall,
+    ToolResult,
+    cleaned,
+    cut,
+)
 from app.sandbox.spec import Completed, EditResult
 from tests.support.model_api import MemoryHands, ended
 
@@ -20,7 +29,9 @@ async def call(hands: MemoryHands, name: str, value: object, *, seconds: float =
     async def set_up() -> str:
         return "Installed."
 
-    toolbox = Toolbox(hands, verify, set_up)
+    async def snapshot() -> None: ...
+
+    toolbox = Toolbox(hands, WorkspaceActions(verify, set_up, snapshot))
     return await toolbox.execute(ToolCall("t1", name, value), seconds=seconds)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.agent.conversation import TurnRecord
+from app.agent.engine import TurnRecord
 from app.domain.values import RunId
 from app.errors import RetryableError
 from app.retrying import RetryRule

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.agent.model import AnthropicModel, ModelRequest
+from app.agent.engines.messages_api.model import AnthropicModel, ModelRequest
 from app.errors import RetryableError
 from app.verify.judge import (
     MAX_CHANGES,

@@ -8,14 +8,14 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/bash-tool and `/te
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from app.agent.engine import SandboxTools, WorkspaceActions
 from app.domain.report import PlanItem
-from app.sandbox.spec import Completed, EditResult
+from app.sandbox.spec import Completed
 
 BASH_SECONDS = 600.0
 """The longest one command may take."""
@@ -25,15 +25,6 @@ UNREADABLE = "not_json"
 
 OUTPUT_CHARACTERS = 30_000
 """Characters of one tool's output that the model sees."""
-
-
-class SandboxTools(Protocol):
-    """The part of `app.sandbox.spec.SandboxSession` that the agent's tools use."""
-
-    async def bash(self, command: str, *, seconds: float) -> Completed: ...
-    async def restart_bash(self) -> None: ...
-    async def edit_file(self, request: Mapping[str, object]) -> EditResult: ...
-    async def search(self, pattern: str, path: str) -> Completed: ...
 
 
 class _Input(BaseModel):
@@ -237,17 +228,11 @@ def understood(call: ToolCall) -> _Input | str:
 
 
 class Toolbox:
-    """Runs the calls in a sandbox."""
+    """Runs tool calls in a sandbox and on its workspace."""
 
-    def __init__(
-        self,
-        hands: SandboxTools,
-        verify: Callable[[], Awaitable[str]],
-        set_up: Callable[[], Awaitable[str]],
-    ) -> None:
-        self._hands = hands
-        self._verify = verify
-        self._set_up = set_up
+    def __init__(self, sandbox: SandboxTools, workspace: WorkspaceActions) -> None:
+        self._sandbox = sandbox
+        self._workspace = workspace
 
     async def execute(self, call: ToolCall, *, seconds: float) -> ToolResult:
         """Run one call. `seconds` limits the tools that can take long.
@@ -258,19 +243,19 @@ class Toolbox:
             case str() as wrong:
                 return ToolResult(wrong, is_error=True)
             case BashInput(restart=True):
-                await self._hands.restart_bash()
+                await self._sandbox.restart_bash()
                 return ToolResult("The shell was restarted.")
             case BashInput(command=str() as command):
                 allowed = max(min(BASH_SECONDS, seconds), 1.0)
-                return _told(await self._hands.bash(command, seconds=allowed))
+                return _told(await self._sandbox.bash(command, seconds=allowed))
             case EditInput() as edit:
                 return await self._edit(edit)
             case SearchInput(pattern=pattern, path=path):
-                return _told(await self._hands.search(pattern, path))
+                return _told(await self._sandbox.search(pattern, path))
             case VerifyInput():
-                return ToolResult(cut(cleaned(await self._verify())))
+                return ToolResult(cut(cleaned(await self._workspace.verify())))
             case SetupInput():
-                return ToolResult(cut(cleaned(await self._set_up())))
+                return ToolResult(cut(cleaned(await self._workspace.set_up())))
             case PlanInput():
                 return ToolResult("The plan is shown.")
             case AskInput():
@@ -280,7 +265,7 @@ class Toolbox:
 
     async def _edit(self, edit: EditInput) -> ToolResult:
         request = edit.model_dump(mode="json", exclude_none=True)
-        result = await self._hands.edit_file(request)
+        result = await self._sandbox.edit_file(request)
         return ToolResult(cut(cleaned(result.text)) or "(empty)", is_error=result.is_error)
 
 

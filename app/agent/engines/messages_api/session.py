@@ -8,27 +8,29 @@ results are executed once more (the caller has put the work tree back to the las
 from __future__ import annotations
 
 import asyncio
+import base64
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
-from app.agent import pricing
-from app.agent.conversation import (
-    NUDGE,
+from app.agent.engine import (
+    AgentTask,
     BudgetSpent,
-    Compaction,
     Done,
     Ending,
     ModelDeclined,
-    PersonMessage,
-    Question,
+    Picture,
+    Progress,
     Stopped,
     Stuck,
-    Transcript,
     TurnRecord,
     already_heard,
+)
+from app.agent.engines.messages_api import pricing
+from app.agent.engines.messages_api.conversation import (
+    NUDGE,
+    Compaction,
     compacted_further,
     compaction_of,
     cut_off_call,
@@ -41,7 +43,7 @@ from app.agent.conversation import (
     texts_in_a_row,
     tool_calls,
 )
-from app.agent.model import (
+from app.agent.engines.messages_api.model import (
     Block,
     Model,
     ModelRequest,
@@ -49,34 +51,16 @@ from app.agent.model import (
     PromptTooLongError,
     StaleThinkingError,
 )
-from app.agent.prompt import SYSTEM_PROMPT, Assignment, first_message
-from app.agent.tools import (
+from app.agent.engines.messages_api.tools import (
     TOOLS,
     TOUCHES_THE_TREE,
-    SandboxTools,
     Toolbox,
     ToolCall,
     ToolResult,
 )
+from app.agent.prompt import SYSTEM_PROMPT, first_message
 from app.domain.rendered_markdown import visible_text
-from app.domain.report import PlanItem
-from app.domain.values import Value
 from app.errors import UserError
-
-__all__ = [
-    "AgentSession",
-    "Budget",
-    "BudgetSpent",
-    "Done",
-    "Ending",
-    "ModelDeclined",
-    "Progress",
-    "Question",
-    "Stopped",
-    "Stuck",
-    "Transcript",
-    "TurnRecord",
-]
 
 POLL_SECONDS = 0.2
 """How often a stop and the clock are looked at while something is awaited."""
@@ -90,6 +74,14 @@ REPEATS_ENDED = 6
 
 _CANCEL_SECONDS = 5.0
 
+# https://docs.claude.com/en/api/messages#response-usage
+_KINDS_OF_TOKENS = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache_write": "cache_creation_input_tokens",
+    "cache_read": "cache_read_input_tokens",
+}
+
 _GO_ON = "You were cut off at the limit of one answer. Go on from there, in smaller pieces."
 _CUT_CALL = "This call was cut off at the limit of one answer and was not executed. Send less."
 _NOT_YET = "Not accepted: another call of the same turn failed. Look at it first."
@@ -97,29 +89,6 @@ _THRICE = (
     "You have now made this very call several times in a row with the same result. Do something "
     "else, or finish and say what is missing."
 )
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a whole run may use, what earlier attempts used included: US dollars, seconds of
-    work, turns of the model. What is already used comes from the transcript."""
-
-    usd: float
-    seconds: float
-    turns: int
-
-
-class Progress(Value):
-    """What people are shown while the agent works. `seconds` are those of its work so far, `doing`
-    names the tools of the latest turn, `saying` is the text that came with them (the model's: not
-    to be trusted as Markdown)."""
-
-    turns: int
-    cost_usd: float
-    seconds: float
-    plan: tuple[PlanItem, ...] = ()
-    doing: tuple[str, ...] = ()
-    saying: str = ""
 
 
 class _InterruptedError(Exception):
@@ -131,61 +100,32 @@ T = TypeVar("T")
 
 
 class AgentSession:
-    """One agent at work on one assignment.
-
-    `snapshot` names the work tree's present tree; `messages` returns all that people wrote to the
-    run, and what the transcript has already is not said again. `should_stop` is asked several
-    times a second and must be cheap; `verify` and `set_up` return words for the model. `boundary`
-    makes the random fence of the first message.
-    """
+    """One agent at work on one task. `boundary` makes the random fence of the first message."""
 
     def __init__(
         self,
         model: Model,
-        hands: SandboxTools,
-        transcript: Transcript,
-        assignment: Assignment,
+        task: AgentTask,
         *,
-        model_id: str,
-        budget: Budget,
-        verify: Callable[[], Awaitable[str]],
-        set_up: Callable[[], Awaitable[str]],
-        snapshot: Callable[[], Awaitable[str | None]],
-        messages: Callable[[], Awaitable[Sequence[PersonMessage]]],
-        should_stop: Callable[[], Awaitable[bool]],
-        on_progress: Callable[[Progress], Awaitable[None]],
         clock: Callable[[], float] = time.monotonic,
-        pictures: Sequence[Block] = (),
         boundary: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         self._model = model
-        self._transcript = transcript
-        self._assignment = assignment
-        self._model_id = model_id
-        self._budget = budget
-        self._tools = Toolbox(hands, verify, set_up)
-        self._snapshot = snapshot
-        self._hear = messages
-        self._should_stop = should_stop
-        self._on_progress = on_progress
+        self._task = task
+        self._transcript = task.transcript
+        self._budget = task.budget
+        self._signals = task.signals
+        self._model_id = task.model
+        self._tools = Toolbox(task.sandbox, task.workspace)
         self._clock = clock
         self._boundary = boundary
-        self._pictures = pictures
         self._records: list[TurnRecord] = []
         self._compaction = Compaction()
         self._started = 0.0
         self._seconds_before = 0.0
 
     async def run(self, feedback: str | None = None, *, feedback_id: str = "") -> Ending:
-        """Work until an ending. `feedback` continues an attempt that has ended.
-
-        Words with a `feedback_id` that the transcript already has are not recorded again: so a
-        caller that is itself resumed gets the ending that followed them. Without an id they are
-        recorded each time.
-
-        Raises UserError (the operator or the requester must act), RetryableError (the model's
-        service stayed away; running again goes on from here), and what a broken sandbox raises.
-        """
+        """See `AgentEngine.run`."""
         await self._load()
         try:
             ending = await self._settle()
@@ -204,8 +144,10 @@ class AgentSession:
         self._seconds_before = sum(record.seconds for record in self._records)
         self._compaction = compaction_of(self._records)
         if not self._records:
-            words = _text(first_message(self._assignment, self._boundary()))
-            opening = TurnRecord(seq=0, role="user", content=[words, *self._pictures])
+            words = _text(first_message(self._task.assignment, self._boundary()))
+            opening = TurnRecord(
+                seq=0, role="user", content=[words, *map(_image, self._task.pictures)]
+            )
             await self._record(opening)
 
     async def _settle(self) -> Ending | None:
@@ -222,7 +164,7 @@ class AgentSession:
 
     async def _hear_people(self) -> bool:
         """Record what people wrote and the transcript does not have yet; whether there was any."""
-        said = await self._hear()
+        said = await self._signals.messages()
         new = [each for each in said if not already_heard(self._records, each.id)]
         for each in new:
             words = f"{each.author} wrote while you worked:\n\n{visible_text(each.text)}"
@@ -346,7 +288,7 @@ class AgentSession:
 
     async def _snapshot_after(self, calls: list[ToolCall]) -> str | None:
         if any(call.name in TOUCHES_THE_TREE for call in calls):
-            return await self._snapshot()
+            return await self._task.workspace.snapshot()
         return next((r.snapshot for r in reversed(self._records) if r.snapshot), None)
 
     async def _guard_against_circles(self, latest: ToolCall) -> Ending | None:
@@ -376,6 +318,7 @@ class AgentSession:
             usage=usage,
             cost_usd=sum(each.usd for each in costs),
             seconds=seconds,
+            tokens=_tokens((turn.usage, *turn.discarded)),
         )
         await self._record(record)
         await self._report()
@@ -393,7 +336,7 @@ class AgentSession:
 
     async def _report(self) -> None:
         assistants = [record for record in self._records if record.role == "assistant"]
-        await self._on_progress(
+        await self._signals.progress(
             Progress(
                 turns=len(assistants),
                 cost_usd=sum(record.cost_usd for record in assistants),
@@ -413,7 +356,7 @@ class AgentSession:
         task = asyncio.ensure_future(awaitable)
         try:
             while True:
-                if await self._should_stop():
+                if await self._signals.should_stop():
                     raise _InterruptedError(Stopped())
                 if self._seconds_left() <= 0:
                     raise _InterruptedError(BudgetSpent(which="time"))
@@ -457,3 +400,22 @@ def _result(call: ToolCall, result: ToolResult) -> Block:
 
 def _text(text: str) -> Block:
     return {"type": "text", "text": text if text.strip() else "(empty)"}
+
+
+def _tokens(usages: Sequence[Block]) -> dict[str, int]:
+    """What answers used, by kind."""
+    return {
+        kind: sum(each.get(name) or 0 for each in usages) for kind, name in _KINDS_OF_TOKENS.items()
+    }
+
+
+def _image(picture: Picture) -> Block:
+    """https://docs.claude.com/en/docs/build-with-claude/vision"""
+    return {
+        "type": "image",
+        "source": {
+            "type": "base64",
+            "media_type": picture.media_type,
+            "data": base64.b64encode(picture.data).decode(),
+        },
+    }

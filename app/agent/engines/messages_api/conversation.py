@@ -9,10 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, Literal, Protocol
 
-from app.agent.model import Block
-from app.agent.tools import AskInput, FinishInput, PlanInput, ToolCall, understood
+from app.agent.engine import Done, Ending, Question, TurnRecord
+from app.agent.engines.messages_api.model import Block
+from app.agent.engines.messages_api.tools import (
+    AskInput,
+    FinishInput,
+    PlanInput,
+    ToolCall,
+    understood,
+)
 from app.domain.report import PlanItem
 from app.domain.values import Value
 
@@ -25,97 +31,6 @@ NUDGE: Block = {
 }
 
 _THINKING = ("thinking", "redacted_thinking")
-
-
-class TurnRecord(Value):
-    """One recorded turn. `seq` counts from 0 without gaps.
-
-    An assistant's `usage` is the API's usage block with `model`, `stop_reason`, `refusal`,
-    `price_known`, `discarded` and, once the conversation was compacted, `compaction` added. A
-    user's is None, or holds the `feedback_id` of words from outside. `cost_usd` includes
-    discarded streams. `snapshot` names the tree of the work tree after a user turn's tools ran;
-    `seconds` is how long the turn took.
-    """
-
-    seq: int
-    role: Literal["user", "assistant"]
-    content: list[Block]
-    usage: dict[str, Any] | None = None
-    cost_usd: float = 0.0
-    snapshot: str | None = None
-    seconds: float = 0.0
-
-    @property
-    def stop_reason(self) -> str:
-        """Why the model stopped; empty for a user's turn."""
-        return str((self.usage or {}).get("stop_reason", ""))
-
-
-class PersonMessage(Value):
-    """What a person wrote to the run; the same `id` is the same message."""
-
-    id: str
-    author: str
-    text: str
-
-
-class Transcript(Protocol):
-    """Where turns are kept. What `record` has returned from is durable."""
-
-    async def load(self) -> list[TurnRecord]:
-        """All turns, in order of `seq`."""
-        ...
-
-    async def record(self, turn: TurnRecord) -> None:
-        """Keep one turn. The same `seq` again is the same turn again and changes nothing."""
-        ...
-
-
-class Done(Value):
-    """The agent says that it is finished, in the three parts of `finish`."""
-
-    kind: Literal["done"] = "done"
-    summary: str
-    not_done: str = ""
-    how_to_check: str = ""
-
-
-class Question(Value):
-    """The agent needs an answer; it comes back as `feedback`."""
-
-    kind: Literal["question"] = "question"
-    text: str
-
-
-class Stopped(Value):
-    """A person stopped the run."""
-
-    kind: Literal["stopped"] = "stopped"
-
-
-class BudgetSpent(Value):
-    """A limit was met."""
-
-    kind: Literal["budget"] = "budget"
-    which: Literal["money", "time", "turns"]
-
-
-class Stuck(Value):
-    """The agent made the same call with the same result, `times` in a row."""
-
-    kind: Literal["stuck"] = "stuck"
-    tool: str
-    times: int
-
-
-class ModelDeclined(Value):
-    """The model declined to do this. `text` is the API's explanation, or empty."""
-
-    kind: Literal["refused"] = "refused"
-    text: str
-
-
-Ending = Done | Question | Stopped | BudgetSpent | Stuck | ModelDeclined
 
 
 class Compaction(Value):
@@ -180,11 +95,6 @@ def recorded_ending(records: Sequence[TurnRecord]) -> Ending | None:
 def results_of(record: TurnRecord) -> list[Block]:
     """The tool results of a user's turn."""
     return [b for b in record.content if b["type"] == "tool_result"]
-
-
-def already_heard(records: Sequence[TurnRecord], feedback_id: str) -> bool:
-    """Whether the feedback with this id was recorded."""
-    return any((record.usage or {}).get("feedback_id") == feedback_id for record in records)
 
 
 def texts_in_a_row(records: Sequence[TurnRecord]) -> int:

@@ -1,0 +1,243 @@
+"""What an agent engine is: it works on an assignment in a sandbox until an ending.
+
+The steps of a run know this module and nothing of an engine's API. Each engine is a folder in
+`app/agent/engines/`, which builds it by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from pydantic import Field
+
+from app.agent.prompt import Assignment
+from app.domain.report import PlanItem
+from app.domain.values import Value
+from app.sandbox.spec import Completed, EditResult
+
+Json = dict[str, Any]
+
+
+class TurnRecord(Value):
+    """One recorded turn. `seq` counts from 0 without gaps.
+
+    `content` and `usage` are the engine's own JSON, which nobody else reads, but for two fields of
+    `usage`: `feedback_id` of a user's turn marks a message from outside, and `stop_reason` of an
+    assistant's says why it ended. `cost_usd` includes answers that were lost. `snapshot` names the
+    tree of the work tree after a user turn's tools ran; `seconds` is how long the turn took.
+    `tokens` are what the turn used, by kind (`input`, `output`, `cache_write`, `cache_read`); they
+    are counted when the turn is recorded, and are not part of the stored record.
+    """
+
+    seq: int
+    role: Literal["user", "assistant"]
+    content: list[Json]
+    usage: Json | None = None
+    cost_usd: float = 0.0
+    snapshot: str | None = None
+    seconds: float = 0.0
+    tokens: dict[str, int] = Field(default_factory=dict, exclude=True)
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the model stopped; empty for a user's turn."""
+        return str((self.usage or {}).get("stop_reason", ""))
+
+
+def already_heard(records: Sequence[TurnRecord], feedback_id: str) -> bool:
+    """Whether the feedback with this id was recorded."""
+    return any((record.usage or {}).get("feedback_id") == feedback_id for record in records)
+
+
+class Transcript(Protocol):
+    """Where turns are stored. What `record` has returned from is durable."""
+
+    async def load(self) -> list[TurnRecord]:
+        """All turns, in order of `seq`."""
+        ...
+
+    async def record(self, turn: TurnRecord) -> None:
+        """Store one turn. Recording the same `seq` again changes nothing."""
+        ...
+
+
+class SandboxTools(Protocol):
+    """What a sandbox offers to the agent: `app.sandbox.spec.SandboxSession` as it is."""
+
+    async def bash(self, command: str, *, seconds: float) -> Completed: ...
+    async def restart_bash(self) -> None: ...
+    async def edit_file(self, request: Mapping[str, object]) -> EditResult: ...
+    async def search(self, pattern: str, path: str) -> Completed: ...
+
+
+@dataclass(frozen=True)
+class WorkspaceActions:
+    """What an agent can have done to its workspace outside the sandbox.
+
+    `verify` and `set_up` return text for the model; `snapshot` stores the work tree and returns
+    the id of its tree, None where changes are not kept.
+    """
+
+    verify: Callable[[], Awaitable[str]]
+    set_up: Callable[[], Awaitable[str]]
+    snapshot: Callable[[], Awaitable[str | None]]
+
+
+class PersonMessage(Value):
+    """What a person wrote to the run; the same `id` is the same message."""
+
+    id: str
+    author: str
+    text: str
+
+
+class Progress(Value):
+    """What people are shown while the agent works. `seconds` are those of its work so far, `doing`
+    names the tools of the latest turn, `saying` is the text that came with them (the model's: not
+    to be trusted as Markdown)."""
+
+    turns: int
+    cost_usd: float
+    seconds: float
+    plan: tuple[PlanItem, ...] = ()
+    doing: tuple[str, ...] = ()
+    saying: str = ""
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What passes between an agent and people while it works.
+
+    `should_stop` is called several times a second and must be cheap. `messages` returns all that
+    people wrote to the run; the engine skips those that the transcript already has.
+    """
+
+    should_stop: Callable[[], Awaitable[bool]]
+    messages: Callable[[], Awaitable[Sequence[PersonMessage]]]
+    progress: Callable[[Progress], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a whole run may use, earlier attempts included: US dollars, seconds of work, turns of
+    the model. What is already used comes from the transcript."""
+
+    usd: float
+    seconds: float
+    turns: int
+
+
+class Picture(Value):
+    """A picture that came with the request; `media_type` is, say, `image/png`."""
+
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class AgentTask:
+    """One assignment, with everything that an engine needs to work on it. `model` is its id."""
+
+    assignment: Assignment
+    model: str
+    sandbox: SandboxTools
+    workspace: WorkspaceActions
+    transcript: Transcript
+    budget: Budget
+    signals: Signals
+    pictures: tuple[Picture, ...] = ()
+
+
+class Done(Value):
+    """The agent says that it is finished, in the three parts of `finish`."""
+
+    kind: Literal["done"] = "done"
+    summary: str
+    not_done: str = ""
+    how_to_check: str = ""
+
+
+class Question(Value):
+    """The agent needs an answer; it comes back as `feedback`."""
+
+    kind: Literal["question"] = "question"
+    text: str
+
+
+class Stopped(Value):
+    """A person stopped the run."""
+
+    kind: Literal["stopped"] = "stopped"
+
+
+class BudgetSpent(Value):
+    """A limit was reached."""
+
+    kind: Literal["budget"] = "budget"
+    which: Literal["money", "time", "turns"]
+
+
+class Stuck(Value):
+    """The agent made the same call with the same result, `times` in a row."""
+
+    kind: Literal["stuck"] = "stuck"
+    tool: str
+    times: int
+
+
+class ModelDeclined(Value):
+    """The model declined to do this. `text` is its explanation, or empty."""
+
+    kind: Literal["refused"] = "refused"
+    text: str
+
+
+Ending = Done | Question | Stopped | BudgetSpent | Stuck | ModelDeclined
+
+
+class ModelAnswer(Value):
+    """One answer to one question. `usage` has an entry for each request that was paid for."""
+
+    content: tuple[Json, ...]
+    usage: tuple[Json, ...]
+
+
+class AgentEngine(Protocol):
+    """Works on assignments. One instance serves a whole worker."""
+
+    async def run(
+        self, task: AgentTask, feedback: str | None = None, *, feedback_id: str = ""
+    ) -> Ending:
+        """Work until an ending. `feedback` continues an attempt that has ended.
+
+        Feedback with a `feedback_id` that the transcript already has is not recorded again, so a
+        caller that is itself resumed gets the ending that followed it. Without an id it is
+        recorded each time.
+
+        Raises UserError (the operator or the requester must act), RetryableError (the model's
+        service stayed away; running again goes on from here), and what a broken sandbox raises.
+        """
+        ...
+
+    async def ask(
+        self, model: str, system: str, messages: Sequence[Json], tool: Json
+    ) -> ModelAnswer:
+        """Ask a model one question, beside any assignment; the judge does.
+
+        `messages` and `tool` are in the shape of Anthropic's Messages API. Raises as `run`.
+        """
+        ...
+
+    def cost(self, model: str, usage: Json) -> float:
+        """What one entry of an answer's `usage` cost, in US dollars."""
+        ...
+
+    async def warm(self) -> None:
+        """Load what the first assignment would otherwise have to wait for."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        ...
