@@ -70,7 +70,7 @@ class Report(Value):
     tried: tuple[BlockedHost, ...] = ()  # hosts that setup was blocked from reaching
 
 
-class Told(Value):
+class StatusContext(Value):
     """The data of the status comment.
 
     `phases` are the run's phases so far with their start times, in seconds since 1970 like

@@ -10,7 +10,7 @@ from app.domain.fair_queue import QueuePosition
 from app.domain.report import (
     PlanItem,
     Report,
-    Told,
+    StatusContext,
 )
 from app.domain.run import ContextItem, Outcome, Phase
 from app.domain.values import RunId
@@ -46,17 +46,17 @@ def marker(run: RunId) -> str:
     return f"<!-- honk:run={run} -->"
 
 
-def waiting(told: Told, waiting: QueuePosition) -> str:
+def waiting(told: StatusContext, waiting: QueuePosition) -> str:
     """The first status: acknowledged, with its position in the queue."""
     return _status(told, f"**Queued.** {_position_line(waiting)}", live=True)
 
 
-def working(told: Told, phase: Phase) -> str:
+def working(told: StatusContext, phase: Phase) -> str:
     """The current phase, with the agent's checklist."""
     return _status(told, f"**{PHASES[phase]} …**", live=True)
 
 
-def finished(told: Told, report: Report) -> str:
+def finished(told: StatusContext, report: Report) -> str:
     """The outcome; this comment is not edited again."""
     headline = flow(f"**{outcome_headline(report)}.**", result_line(report))
     left_out = ""
@@ -76,7 +76,9 @@ def no_run_yet() -> str:
     return "Honk has not run here yet. Add the label `honk`, or comment `/honk`."
 
 
-def status_answer(told: Told, phase: Phase, outcome: Outcome | None, waiting: QueuePosition) -> str:
+def status_answer(
+    told: StatusContext, phase: Phase, outcome: Outcome | None, waiting: QueuePosition
+) -> str:
     """The answer to `status`."""
     if outcome is not None:
         state = f"The last run has ended: {HEADLINES[outcome]}."
@@ -123,7 +125,7 @@ def kept_here(paths: Sequence[str], rule: str) -> str:
     )
 
 
-def _status(told: Told, headline: str, *, live: bool, extra: str = "") -> str:
+def _status(told: StatusContext, headline: str, *, live: bool, extra: str = "") -> str:
     parts = [
         marker(told.run),
         _request_line(told),
@@ -141,7 +143,7 @@ def _status(told: Told, headline: str, *, live: bool, extra: str = "") -> str:
     return fit_comment("\n\n".join(part for part in parts if part) + "\n")
 
 
-def _request_line(told: Told) -> str:
+def _request_line(told: StatusContext) -> str:
     """One quoted line; the full request is just above in the conversation."""
     asked = sanitize.plain(told.asked, limit=140)
     return f"> {asked}" if asked else ""
@@ -181,7 +183,7 @@ def timeline(phases: Sequence[tuple[Phase, float]], now: float) -> list[tuple[st
     ]
 
 
-def _timeline(told: Told) -> str:
+def _timeline(told: StatusContext) -> str:
     shown = [f"{did} {how_long}" for did, how_long in timeline(told.phases, told.now)]
     return f"<sub>{' · '.join(shown)}</sub>" if shown else ""
 
@@ -232,7 +234,7 @@ def _share(nearly: BudgetWarning) -> str:
             return f"{nearly.used:.0f} of {nearly.of:.0f} turns"
 
 
-def _footer(told: Told, *, live: bool) -> str:
+def _footer(told: StatusContext, *, live: bool) -> str:
     used = f"{usage_line(told.usage)} · " if told.usage else ""
     stop = " · stop with `/honk stop`" if live else ""
     who = f"requested by {shown_login(told.requester)}" if told.requester else "automatic"

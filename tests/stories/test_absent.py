@@ -77,7 +77,7 @@ async def test_what_was_missing_when_the_base_was_tested_is_no_fix_later(house: 
     await house.until(lambda: len(subject.pulls) == 2, "there is no second try")
     await subject.settled(endings=2)
     told = [each.body for each in subject.ours if "<!-- honk:run=" in each.body]
-    assert "[2 tests pass (1 fixed)](" in told[-1]
+    assert "[All 3 tests pass (1 fixed)](" in told[-1]
 
 
 async def _with_submodule(house: House, library: str, *, private: bool) -> Subject:

@@ -306,7 +306,7 @@ async def test_the_days_money_of_an_account_leaves_the_others_theirs() -> None:
         assert "HONK_MAX_USD_PER_DAY_INSTALLATION" in await spent.refused()
         await spent.comment("/honk doctor")
         await small.until(
-            lambda: any("Money today, this account" in each.body for each in spent.ours),
+            lambda: any("Budget today, this account" in each.body for each in spent.ours),
             "doctor does not tell",
         )
         other = await small.subject(plays=script([FIX], [FINISH]), owner="another")

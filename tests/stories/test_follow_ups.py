@@ -75,7 +75,7 @@ async def test_a_question_in_between_loses_neither_the_plan_nor_the_run(house: H
     await subject.comment("/honk ask what did you do?")
     await subject.settled(endings=4)
     await subject.comment("/honk undo")
-    await house.until(lambda: "Taken back" in (pull.body or ""), "the question hid the run")
+    await house.until(lambda: "Reverted" in (pull.body or ""), "the question hid the run")
 
 
 async def test_a_question_in_between_hides_neither_the_plan_nor_the_run(house: House) -> None:
@@ -93,7 +93,7 @@ async def test_a_question_in_between_hides_neither_the_plan_nor_the_run(house: H
     await subject.comment("/honk ask what did you do?")
     await subject.settled(endings=4)
     await subject.comment("/honk undo")
-    await house.until(lambda: "Taken back" in (pull.body or ""), "the question hides the run")
+    await house.until(lambda: "Reverted" in (pull.body or ""), "the question hides the run")
 
 
 async def test_one_thing_more_where_somebody_elses_pull_request_is_open(house: House) -> None:

@@ -14,7 +14,7 @@ from app.domain import (
 from app.domain.budget import CALLS, BudgetWarning, agent_budget, budget_warnings
 from app.domain.report import (
     PlanItem,
-    Told,
+    StatusContext,
     Usage,
 )
 from app.domain.run import Phase, RunInput
@@ -60,10 +60,10 @@ async def announce(
         log.warning(log_events.STATUS_COMMENT_NOT_EDITED, run=run.id, why=str(problem))
 
 
-def status_context(services: Services, row: RunRow) -> Told:
+def status_context(services: Services, row: RunRow) -> StatusContext:
     """The data of a run's status comment."""
     run = row.input
-    return Told(
+    return StatusContext(
         run=row.id,
         requester="" if run.trigger.kind == "unasked" else run.trigger.actor.login,
         asked=run.request or run.trigger.title,

@@ -167,7 +167,7 @@ async def test_a_missing_permission_is_named(
 async def test_a_repository_that_is_gone_is_told_as_such(bench: Bench) -> None:
     missing = Reply(404, {"message": "Not Found"})
     bench.github.reply("GET", "/repos/octo/widget", missing, missing)
-    with pytest.raises(UserError, match="octo/widget does not exist, or Honk was not given"):
+    with pytest.raises(UserError, match="octo/widget does not exist, or Honk has no access"):
         await bench.client.get("/repos/{owner}/{repo}")
 
 

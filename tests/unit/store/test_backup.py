@@ -69,7 +69,7 @@ def test_it_is_one_moment_while_others_write(database: Database, tmp_path: Path)
 def test_it_replaces_nothing(database: Database, tmp_path: Path) -> None:
     there = tmp_path / "kept.db"
     there.write_text("mine")
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         backup(database, there)
     assert there.read_text() == "mine"
     database.close()
