@@ -71,7 +71,7 @@ async def test_a_version_comes_from_tags_and_confusing_names_change_nothing(hous
     await subject.settled()
 
     assert "v1.2-1-g" in subject.told
-    assert "2 tests pass (1 fixed)" in subject.last_words
+    assert "All 3 tests pass (1 fixed)" in subject.last_words
     changed = await subject.git("diff", "--name-only", base, "refs/heads/honk/1-add-subtracts")
     assert changed.split() == ["calc.py"]
     pull = subject.pull.pull

@@ -29,7 +29,7 @@ async def test_the_same_fix_on_the_base_makes_no_empty_pull_request(house: House
     assert "main" not in await house.github.refs(issue.repository, "refs/heads/honk")
     assert issue.labels == ["honk:needs-you"]
     for text in (issue.status, issue.last_words):
-        assert "`main` has the same change" in text
+        assert "`main` has had the same change" in text
         assert base[:7] in text
     assert "ready for your review" not in issue.last_words
     assert "No files changed" not in issue.last_words
@@ -45,7 +45,7 @@ async def test_a_base_branch_that_is_gone_is_named(house: House) -> None:
     await house.github.delete_branch(issue.repository, "dev", OWNER)
     await issue.settled()
     assert issue.pulls == []
-    assert "The base branch `dev` is gone" in issue.last_words
+    assert "The base branch `dev` no longer exists" in issue.last_words
     assert "/honk retry base=" in issue.last_words
     assert "`base` in `.github/honk.yml`" in issue.last_words
 
