@@ -50,7 +50,7 @@ from tests.support.openapi import contract
 from tests.support.postgres import Postgres
 
 OWNER = "olivia"
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 200.0
 
 AS_FLEET = os.environ.get("FLEET") == "1"
 """Whether stories are to be told in fleets on Postgres; the Makefile says how."""
