@@ -57,7 +57,7 @@ ENDS: dict[tuple[str, int], Ready | Asked | Untouched] = {
         ADDED,
         "README.md bin/mdtoc.js src/toc.js test/cli.test.js test/toc.test.js",
     ),
-    ("hits", 1): Ready(ADDED, "request.go request_test.go"),
+    ("hits", 1): Ready(r"Tests pass", "request.go request_test.go"),
     ("hits", 2): Asked("What do the API's logs look like?"),
 }
 

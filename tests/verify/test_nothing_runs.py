@@ -82,7 +82,7 @@ PYTHON: dict[str, tuple[Files, Files, str]] = {
         | {"test_a.py": PASSES},
         python(conftest="import pytest\n@pytest.fixture(autouse=True)\ndef x():\n    1 / 0\n")
         | {"test_a.py": PASSES, "calc.py": ""},
-        "test_a.py::test_a ended in an error, on the base commit too",
+        "test_a.py::test_a failed with an error, on the base commit too",
     ),
     "a plugin that ends collection": (
         python(conftest="import pytest\ndef pytest_collection():\n    pytest.exit('no', 0)\n")
