@@ -60,24 +60,6 @@ async def test_the_plan_stays_when_it_is_carried_out(house: House) -> None:
         assert "First mend add()" in fold
 
 
-async def test_a_question_in_between_loses_neither_the_plan_nor_the_run(house: House) -> None:
-    plan = {"finish": {"summary": "First mend add(), then test it."}}
-    subject = await house.subject(plays=script([plan], [FIX], [FINISH]))
-    await subject.comment("/honk plan")
-    await subject.settled()
-    await subject.comment("/honk ask why first?")
-    await subject.settled(endings=2)
-    await subject.comment("/honk go")
-    await subject.settled(endings=3)
-    pull = subject.pull
-    assert "Closes #1" in (pull.body or "")
-
-    await subject.comment("/honk ask what did you do?")
-    await subject.settled(endings=4)
-    await subject.comment("/honk undo")
-    await house.until(lambda: "Reverted" in (pull.body or ""), "the question hid the run")
-
-
 async def test_a_question_in_between_hides_neither_the_plan_nor_the_run(house: House) -> None:
     plan = {"finish": {"summary": "First mend add(), then test it."}}
     subject = await house.subject(plays=script([plan], [FIX], [FINISH]))
