@@ -47,6 +47,17 @@ class ExtendResult(Value):
     run: RunInput
 
 
+async def recorded_state(
+    services: Services, trigger: Trigger, *, skip_answered: bool = False
+) -> SubjectState:
+    """`intake.subject_state` as a recorded step: what a command decides on stays the same."""
+    return await durable.step(
+        "look",
+        SubjectState,
+        lambda: intake.subject_state(services, trigger, skip_answered=skip_answered),
+    )
+
+
 async def start(
     services: Services, trigger: Trigger, run: RunInput, *, fixing: bool = False
 ) -> None:

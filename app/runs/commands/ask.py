@@ -7,8 +7,7 @@ from typing import Literal
 from app import messages
 from app.domain.policy import Policy
 from app.domain.trigger import Trigger
-from app.runs import durable, intake, starting
-from app.runs.intake import SubjectState
+from app.runs import intake, starting
 from app.runs.services import Services
 
 
@@ -21,9 +20,7 @@ async def start(
     services: Services, trigger: Trigger, policy: Policy, mode: Literal["plan", "ask"]
 ) -> None:
     """Start a run that changes nothing, unless another run is live on the subject."""
-    state = await durable.step(
-        "look", SubjectState, lambda: intake.subject_state(services, trigger)
-    )
+    state = await starting.recorded_state(services, trigger)
     if state.live:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
         return

@@ -12,7 +12,6 @@ from app.domain.values import Value
 from app.runs import durable, intake, starting
 from app.runs.commands import fix
 from app.runs.commands.fix import FailingChecks
-from app.runs.intake import SubjectState
 from app.runs.services import Services
 
 log = structlog.get_logger()
@@ -26,9 +25,7 @@ class EarlierAttempts(Value):
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Verify a head that somebody pushed, or fix failing checks of other Apps."""
-    state = await durable.step(
-        "look", SubjectState, lambda: intake.subject_state(services, trigger)
-    )
+    state = await starting.recorded_state(services, trigger)
     if state.live or trigger.closed:
         log.info(log_events.AUTOMATIC_FIX_NOT_STARTED, live=state.live, closed=trigger.closed)
     elif trigger.command is not None and trigger.command.name == "test":

@@ -6,8 +6,7 @@ from app import messages
 from app.domain.policy import Policy
 from app.domain.run import Outcome
 from app.domain.trigger import Trigger
-from app.runs import durable, intake, starting
-from app.runs.intake import SubjectState
+from app.runs import starting
 from app.runs.services import Services
 
 RESUMABLE = frozenset(Outcome) - {Outcome.DONE, Outcome.ANSWERED}
@@ -15,11 +14,7 @@ RESUMABLE = frozenset(Outcome) - {Outcome.DONE, Outcome.ANSWERED}
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Start the last run's next attempt, unless the run is live or done."""
-    state = await durable.step(
-        "look",
-        SubjectState,
-        lambda: intake.subject_state(services, trigger, skip_answered=True),
-    )
+    state = await starting.recorded_state(services, trigger, skip_answered=True)
     if state.live:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
     elif state.outcome not in RESUMABLE:

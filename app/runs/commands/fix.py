@@ -9,7 +9,6 @@ from app.domain.values import CommitSha, Value
 from app.github import checks, pulls
 from app.runs import durable, intake, starting
 from app.runs.commands import work
-from app.runs.intake import SubjectState
 from app.runs.services import READ_CHECKS, Services
 
 
@@ -30,9 +29,7 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
         else:
             await starting.refuse(services, trigger, messages.refusals.only_on_pulls("fix"))
         return
-    state = await durable.step(
-        "look", SubjectState, lambda: intake.subject_state(services, trigger)
-    )
+    state = await starting.recorded_state(services, trigger)
     if state.live and said:
         await work.handle(services, trigger, policy)
         return

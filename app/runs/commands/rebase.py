@@ -7,8 +7,7 @@ from typing import Literal
 from app import messages
 from app.domain.policy import Policy
 from app.domain.trigger import Trigger
-from app.runs import durable, intake, starting
-from app.runs.intake import SubjectState
+from app.runs import intake, starting
 from app.runs.services import Services
 
 _REQUESTS = {
@@ -29,9 +28,7 @@ async def start(
     if not trigger.is_pull_request:
         await starting.refuse(services, trigger, messages.refusals.only_on_pulls(mode))
         return
-    state = await durable.step(
-        "look", SubjectState, lambda: intake.subject_state(services, trigger)
-    )
+    state = await starting.recorded_state(services, trigger)
     if state.live:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
         return

@@ -8,8 +8,7 @@ from app import log_events
 from app.domain.policy import Policy
 from app.domain.run import Outcome
 from app.domain.trigger import Trigger
-from app.runs import durable, intake, starting
-from app.runs.intake import SubjectState
+from app.runs import starting
 from app.runs.services import Services
 
 log = structlog.get_logger()
@@ -17,9 +16,7 @@ log = structlog.get_logger()
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Resume the run with the requester's answer; ignore everybody else's comments."""
-    state = await durable.step(
-        "look", SubjectState, lambda: intake.subject_state(services, trigger)
-    )
+    state = await starting.recorded_state(services, trigger)
     waits = state.outcome is Outcome.QUESTION and not state.live
     if not waits or state.asked_by != trigger.actor.id or trigger.comment is None:
         log.info(log_events.COMMENT_IS_NO_ANSWER, by=trigger.actor.login)

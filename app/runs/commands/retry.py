@@ -8,7 +8,6 @@ from app.domain.run import Mode
 from app.domain.trigger import Trigger
 from app.domain.values import Value
 from app.runs import durable, intake, starting
-from app.runs.intake import SubjectState
 from app.runs.services import Services
 
 
@@ -21,9 +20,7 @@ class RetryRequest(Value):
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Start over from the base branch, unless a run is live."""
-    state = await durable.step(
-        "look", SubjectState, lambda: intake.subject_state(services, trigger)
-    )
+    state = await starting.recorded_state(services, trigger)
     if state.live:
         await starting.refuse(services, trigger, messages.refusals.stop_first(trigger.number))
         return

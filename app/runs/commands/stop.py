@@ -13,7 +13,6 @@ from app.domain.values import RunId, Value
 from app.runs import durable, intake, starting
 from app.runs.attempt import Attempt
 from app.runs.durable import NoResult
-from app.runs.intake import SubjectState
 from app.runs.queue import cancel_attempt
 from app.runs.services import Services
 from app.runs.steps import report
@@ -33,9 +32,7 @@ def is_included(trigger: Trigger) -> bool:
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Ask a live run to stop; end a queued one at once."""
-    state = await durable.step(
-        "look", SubjectState, lambda: intake.subject_state(services, trigger)
-    )
+    state = await starting.recorded_state(services, trigger)
     several = trigger.command.several if trigger.command else ()
     if not state.live or state.run is None:
         none = messages.refusals.nothing_to_stop(trigger.number)

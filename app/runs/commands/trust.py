@@ -8,8 +8,7 @@ from app.domain.run import Outcome
 from app.domain.trigger import Trigger
 from app.domain.values import CommitSha, Value
 from app.github import pulls
-from app.runs import durable, intake, starting
-from app.runs.intake import SubjectState
+from app.runs import durable, starting
 from app.runs.services import READ_PULLS, Services
 
 
@@ -32,9 +31,7 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     if trigger.command is None or trigger.command.sha.lower() != head.sha:
         await starting.refuse(services, trigger, messages.refusals.trust_which(head.sha))
         return
-    state = await durable.step(
-        "look", SubjectState, lambda: intake.subject_state(services, trigger)
-    )
+    state = await starting.recorded_state(services, trigger)
     if state.live:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
     elif state.outcome is not Outcome.SHOWN:

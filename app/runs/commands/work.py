@@ -14,9 +14,7 @@ from app.runs.services import Services
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Start a run, message a live run, answer its question, or refuse."""
-    state = await durable.step(
-        "look", SubjectState, lambda: intake.subject_state(services, trigger)
-    )
+    state = await starting.recorded_state(services, trigger)
     said = trigger.command.task if trigger.command else ""
     if state.live and said:
         await _send_message(services, trigger, policy, state, said)
