@@ -81,6 +81,19 @@ def read_junit(report: bytes, naming: Naming, folder: str = "") -> JUnitReport:
     return bounded(tests)
 
 
+def read_named(report: bytes | None, folder: str) -> tuple[JUnitReport, str | None]:
+    """Read a report whose classnames come before the test's name in its id.
+
+    The second value is the end of a sentence that says why nothing could be read, else None.
+    """
+    if report is None:
+        return JUnitReport(()), "wrote no report"
+    try:
+        return read_junit(report, lambda names, _: names or None, folder), None
+    except BadReportError as error:
+        return JUnitReport(()), str(error)
+
+
 def _refuse_bombs(report: bytes) -> None:
     if len(report) > MAX_REPORT_BYTES:
         raise BadReportError(f"the report is larger than {MAX_REPORT_BYTES // 2**20} MiB")

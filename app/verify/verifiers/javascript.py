@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 
 from app.domain.verdict import Kind, TestResult, VerifierResult, all_skipped, executed
 from app.sandbox.spec import Completed
-from app.verify.junit import BadReportError, JUnitReport, read_junit
+from app.verify.junit import read_named
 from app.verify.results import ended_early, result_of
 from app.verify.verifier import FileTree, TestCommand, VerifierContext, unlocated
 from app.verify.verifiers.scripts import test_scripts
@@ -112,7 +112,7 @@ class ScriptRunner:
         )
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
-        report, unreadable = _read(reports.get(REPORT), self.folder)
+        report, unreadable = read_named(reports.get(REPORT), self.folder)
         result = result_of(self.name, self.line, completed).model_copy(
             update={
                 "tests": report.tests,
@@ -160,12 +160,3 @@ class ScriptRunner:
 def _escaped(name: str) -> str:
     """For an expression of JavaScript's, whatever its flags."""
     return re.sub(r"[\\^$.*+?()\[\]{}|/]", r"\\\g<0>", name)
-
-
-def _read(report: bytes | None, folder: str) -> tuple[JUnitReport, str | None]:
-    if report is None:
-        return JUnitReport(()), "wrote no report"
-    try:
-        return read_junit(report, lambda names, _: names or None, folder), None
-    except BadReportError as error:
-        return JUnitReport(()), str(error)

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from app.domain.verdict import Kind, TestResult, VerifierResult, all_skipped, executed
 from app.sandbox.spec import Completed
-from app.verify.junit import BadReportError, JUnitReport, read_junit
+from app.verify.junit import read_named
 from app.verify.results import ended_early, result_of
 from app.verify.verifier import FileTree, TestCommand, VerifierContext, folders_with, outermost
 
@@ -73,7 +73,7 @@ class _RubyTests:
         )
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
-        report, unreadable = _read(reports.get(REPORT), self.folder)
+        report, unreadable = read_named(reports.get(REPORT), self.folder)
         note = "the gems of the Gemfile are not installed, so the system's own were used"
         result = result_of(self.name, self.line, completed).model_copy(
             update={
@@ -150,12 +150,3 @@ class Minitest(_RubyTests):
 
     def _argv(self, context: VerifierContext) -> Sequence[str]:
         return ("ruby", "-Ilib", "-Itest", "-e", _MINITEST)
-
-
-def _read(report: bytes | None, folder: str) -> tuple[JUnitReport, str | None]:
-    if report is None:
-        return JUnitReport(()), "wrote no report"
-    try:
-        return read_junit(report, lambda names, _: names or None, folder), None
-    except BadReportError as error:
-        return JUnitReport(()), str(error)
