@@ -171,7 +171,7 @@ def test_a_proxy_for_one_kind_of_address_is_not_used_for_the_other(
 @pytest.mark.parametrize("given", ["socks5://proxy.example:1080", "http://", "http://x:no"])
 def test_what_is_no_http_proxy_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", given)
-    with pytest.raises(UserError, match="HTTPS_PROXY is not the address of an HTTP proxy"):
+    with pytest.raises(UserError, match="HTTPS_PROXY is not the URL of an HTTP proxy"):
         Outgoing.of(settings.load())
 
 

@@ -104,7 +104,7 @@ async def test_an_image_needs_containers(tmp_path: Path) -> None:
     workspace.mkdir()
     sandbox.claim(workspace)
     spec = SandboxSpec(workspace)
-    with pytest.raises(UserError, match="containers"):
+    with pytest.raises(UserError, match="requires container sandboxes"):
         await sandbox.run(replace(spec, image=IMAGE), ["true"])
     assert (await sandbox.run(spec, ["true"])).ok
 
