@@ -103,14 +103,17 @@ ASKED_HEADING = "## Request"
 
 
 def pull_marker(run: RunId) -> str:
+    """The marker of the pull request that a run opened."""
     return f"<!-- honk:pull={run} -->"
 
 
 def omitted_files(work: Work) -> str:
+    """The files that the commit leaves out, as a list."""
     return "\n".join(f"- {sanitize.plain(each, limit=400)}" for each in work.left_out[:FLAGS_SHOWN])
 
 
 def because_of(paths: Sequence[str]) -> str:
+    """The paths that a rule rejects, as part of a sentence; empty if there are none."""
     shown = ", ".join(sanitize.code(path, limit=200) for path in paths[:5])
     return f" because of {shown}" if shown else ""
 
@@ -122,6 +125,7 @@ def planned(plan: str, *, limit: int) -> str:
 
 
 def outcome_headline(report: Report) -> str:
+    """The outcome in a few words."""
     return state(Phase.FINISHED, report.outcome, report.mode)
 
 
@@ -159,6 +163,7 @@ def tests_line(title: str, shown: str = "") -> str:
 
 
 def branch_code(name: str) -> str:
+    """A branch name in code."""
     return sanitize.code(name, limit=250)
 
 
@@ -190,16 +195,19 @@ def sentence(text: str) -> str:
 
 
 def reasons(verdict: Verdict) -> list[str]:
+    """The verdict's reasons as one list; empty if there are none."""
     if not verdict.reasons:
         return []
     return ["\n".join(f"- {sanitize.plain(reason, limit=500)}" for reason in verdict.reasons)]
 
 
 def usage_line(usage: Usage) -> str:
+    """Cost, turns and time on one line."""
     return f"${usage.cost_usd:.2f} · {count(usage.model_turns, 'turn')} · {duration(usage.seconds)}"
 
 
 def count(number: int, noun: str) -> str:
+    """A number with its noun, in the plural unless it is 1."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
@@ -216,4 +224,5 @@ def shown_login(login: str) -> str:
 
 
 def fit_comment(text: str) -> str:
+    """The text, cut in the middle to the length that GitHub accepts in a comment."""
     return sanitize.fit_middle(text, COMMENT_LIMIT)
