@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+import os
+import signal
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 import structlog
@@ -15,7 +18,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 
-async def shielded(work: Coroutine[Any, Any, T]) -> T:
+async def shielded(work: Awaitable[T]) -> T:
     """Await the work to its end even if the caller is cancelled; then raise CancelledError."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
@@ -29,3 +32,34 @@ async def shielded(work: Coroutine[Any, Any, T]) -> T:
             log.warning(log_events.SHIELDED_CALL_FAILED, why=repr(problem))
         raise cancelled
     return task.result()
+
+
+async def start_process(*argv: str, **options: Any) -> asyncio.subprocess.Process:
+    """Start a process as the leader of its own group; options as for create_subprocess_exec.
+
+    asyncio starts the process first and connects its pipes afterwards. When the caller is cancelled
+    in between, it kills that one process and then waits for pipes that a child may hold open
+    forever. So the start is finished first, and then the whole group is killed.
+
+    Not a new session: with autogroup scheduling each session gets its own share of the CPU.
+    Raises FileNotFoundError and PermissionError as create_subprocess_exec does.
+    """
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(*argv, process_group=0, **options)
+    )
+    try:
+        return await shielded(starting)
+    except asyncio.CancelledError:
+        if starting.done() and not starting.cancelled() and starting.exception() is None:
+            kill_group(starting.result())
+        raise
+
+
+def kill_group(process: asyncio.subprocess.Process) -> None:
+    """Kill a process of `start_process` with its children, and close its pipes.
+
+    asyncio reports the exit only after the pipes are closed, which a child may hold open.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process._transport.close()  # type: ignore[attr-defined]

@@ -11,13 +11,11 @@ from __future__ import annotations
 import ast
 import asyncio
 import base64
-import contextlib
 import json
 import netrc
 import os
 import re
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -49,6 +47,7 @@ from app.egress.rules import (
 )
 from app.outgoing import DIRECT, Outgoing
 from app.sandbox.toolchains import rustup_home
+from app.shielded import kill_group, start_process
 
 _ASK_SECONDS = 30.0
 _FRESH_SECONDS = 600.0
@@ -242,22 +241,18 @@ async def ask(argv: Sequence[str], *, folder: str = "/", succeeds: bool = True) 
 
     Raises FileNotFoundError, and ValueError when it fails (unless `succeeds` is False).
     """
-    process = await asyncio.create_subprocess_exec(
+    process = await start_process(
         *argv,
         cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE if succeeds else asyncio.subprocess.STDOUT,
-        process_group=0,
     )
     try:
         async with asyncio.timeout(_ASK_SECONDS):
             told, errors = await process.communicate()
     except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        # asyncio reports the exit only after the pipes are closed, which a child may hold open.
-        process._transport.close()  # type: ignore[attr-defined]
+        kill_group(process)
         await process.wait()
         raise
     if succeeds and process.returncode != 0:

@@ -25,7 +25,7 @@ from app import log_events
 from app.errors import HonkError, RetryableError, UserError
 from app.git import fsck
 from app.sandbox.inside import Bounded
-from app.shielded import shielded
+from app.shielded import shielded, start_process
 
 log = structlog.get_logger()
 
@@ -287,16 +287,13 @@ async def _execute(
     timeout: float,
     max_output: int,
 ) -> tuple[int, bytes, bytes]:
-    process = await asyncio.create_subprocess_exec(
+    process = await start_process(
         *command,
         cwd=cwd or "/",
         env=dict(environment),
         stdin=asyncio.subprocess.PIPE if isinstance(stdin, bytes) else stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        # A process group, so that it can be killed as one. Not a new session: with autogroup
-        # scheduling each session gets its own share of the CPU.
-        process_group=0,
     )
     try:
         async with asyncio.timeout(timeout):

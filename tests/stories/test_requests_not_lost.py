@@ -139,6 +139,7 @@ async def test_a_refused_look_at_a_permission_is_told_to_who_asked(house: House)
     await house.until(lambda: len(_pending(subject)) == 1, "mallory's words are gone")
     assert "@mallory" not in "".join(c.body for c in subject.ours)
 
+    house.github.clock.advance(2)  # Two labels of one second would be one request.
     await subject.label()
     await subject.settled()
     assert subject.labels == ["honk:done"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,6 +132,25 @@ async def test_a_client_that_hangs_is_given_up_with_its_children(
     asking = asyncio.create_task(asked("node"))
     child = home / "child"
     await _until(lambda: child.exists() and child.read_text().strip() != "")
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(asyncio.shield(asking), 20)
+    await _until(lambda: _is_dead(int(child.read_text())))
+
+
+async def test_a_client_is_given_up_while_it_starts(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process runs before asyncio has connected its pipes; a cancellation may come between."""
+    client = home / "npm"
+    client.write_text(f"#!/bin/sh\n/bin/sleep 100 &\necho $! > {home}/child\nwait\n")
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", str(home))
+    asking = asyncio.create_task(asked("node"))
+    child = home / "child"
+    while not (child.exists() and child.read_text().strip()):
+        await asyncio.sleep(0)
+        time.sleep(0.05)  # noqa: ASYNC251 - the loop must not get far while the client starts
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(asyncio.shield(asking), 20)
