@@ -74,6 +74,7 @@ corrections: 0
     for name in (f"{SHOWN}.bin", f"nested-{SHOWN}", f"link-{SHOWN}"):
         assert f"{name}`" in body
     assert f"{SHOWN}/test_deleted.py" in body
+    assert f"test_{SHOWN}.py::test_odd" in body
     changed = await subject.git(
         "-c", "core.quotePath=true", "diff", "--name-only", "main", "honk/1-add-subtracts"
     )

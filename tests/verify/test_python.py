@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,6 +99,13 @@ async def test_unittest_where_nothing_speaks_of_pytest(project: MakeProject, whe
     assert (breaks.file, breaks.line) == ("halves/__init__.py", 4)
     assert "@octocat" in by_id[f"{name}odd"].message
     assert (result.ran, result.complete, result.problem) == (True, True, None)
+
+
+async def test_unittest_names_folders_that_are_not_utf_8(project: MakeProject) -> None:
+    folder = os.fsdecode(b"tests_caf\xe9")
+    test = "import unittest\nclass TestA(unittest.TestCase):\n    def test_a(self): ...\n"
+    site = project({f"{folder}/__init__.py": "", f"{folder}/test_a.py": test})
+    assert outcomes(await run(site)) == {r"tests_caf\xe9/test_a.py::TestA::test_a": "passed"}
 
 
 async def test_unittest_with_a_module_that_cannot_be_imported(project: MakeProject) -> None:

@@ -71,6 +71,8 @@ PATH=$PWD/.venv/bin:$PWD/venv/bin:$root/.venv/bin:$root/venv/bin:$PATH
 """Shell that finds the project's own Python: its folder's environment before the repository's."""
 
 # $1 report folder, $2 folder of the lent pytest, then `run` and ids, or `line` and a shell line.
+# `grep -axv .` finds names that are not UTF-8: with them pytest needs a plugin to write its report.
+# A line that sets PYTHONPATH itself would not find it.
 _SCRIPT = (
     f"""
 report=$1 lent=$2 mode=$3; shift 3
@@ -86,6 +88,12 @@ export PATH PYTHONPATH
 unset HONK_PROBE HONK_FOLDER
 options="--junitxml=$(printf %q "$report")/report.xml --rootdir=$(printf %q "$PWD") $HONK_OPTIONS"
 unset HONK_OPTIONS
+case "$mode $1" in "line "*PYTHONPATH=*) ;; *)
+  if git ls-files -z 2>/dev/null | LC_ALL=C.UTF-8 grep -qaxzv '.*'; then
+    PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$lent/reporters/python
+    options="$options -p honk_file_names"
+  fi ;;
+esac
 if [ "$mode" = line ]; then
   export PYTEST_ADDOPTS=$options
   eval "$1"
@@ -330,7 +338,9 @@ def node_prefix(classname: str, file: str | None) -> str | None:
 
 def _is_node_id(test_id: str) -> bool:
     path, separator, _ = test_id.partition("::")
-    return bool(separator) and path.endswith(".py") and "…" not in test_id
+    # A backslash stands for a byte that is not UTF-8: pytest would not find the file.
+    is_a_file = path.endswith(".py") and "\\" not in path
+    return bool(separator) and is_a_file and "…" not in test_id
 
 
 def is_plain(line: str) -> bool:

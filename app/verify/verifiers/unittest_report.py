@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 
 def shown(text: object) -> str:
-    """Bounded, and without what no XML may hold."""
-    return "".join(c if _may_stand(c) else "\ufffd" for c in str(text)[:20000])
+    """Bounded, and without what no XML may hold. Bytes that are not UTF-8 become `\\xe9`."""
+    return "".join(c if _may_stand(c) else _instead(c) for c in str(text)[:20000])
+
+
+def _instead(c: str) -> str:
+    return f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else "\ufffd"
 
 
 def _may_stand(c: str) -> bool:

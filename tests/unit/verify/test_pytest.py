@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -245,6 +246,23 @@ async def test_names_of_any_kind_come_back(checkout: MakeSite) -> None:
     result = await run(checkout(files))
     assert len(result.tests) == 6
     assert all(test.id.startswith("tests ü/test_it.py::test_x[") for test in result.tests)
+
+
+@pytest.mark.parametrize("line", [None, "pytest -rA"])
+async def test_a_file_whose_name_is_not_utf_8_is_read(checkout: MakeSite, line: str | None) -> None:
+    folder = os.fsdecode(b"caf\xe9")
+    odd = "def test_odd():\n    assert 1 == 2\ndef test_even(): ...\n"
+    site = checkout({**PASSES, f"{folder}/test_{folder}.py": odd})
+    added = await site.sandbox.run(site.spec, ["bash", "-c", "git init -q . && git add ."])
+    assert added.ok, added.text
+    result = await run(site, line)
+    shown = r"caf\xe9/test_caf\xe9.py"
+    assert outcomes(result) == {
+        "test_a.py::test_a": "passed",
+        f"{shown}::test_odd": "failed",
+        f"{shown}::test_even": "passed",
+    }
+    assert result.complete
 
 
 async def test_without_walls_the_same_is_found(tmp_path: Path) -> None:
