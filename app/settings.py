@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     github_api_url: str = github_urls.GITHUB_API
     github_server_url: str = github_urls.GITHUB_SERVER
 
+    engine: str = Field("anthropic", validation_alias="HONK_ENGINE")
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str | None = None
     model: str = Field("claude-sonnet-5-5", validation_alias="HONK_MODEL")

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app import gc_tuning, log_events, metrics
 from app.agent import engines
-from app.agent.engine import AgentEngine
+from app.agent.engines import Engines
 from app.domain.fair_queue import ConcurrencyLimits
 from app.domain.retention import Retention
 from app.domain.trigger import AppIdentity
@@ -102,11 +102,13 @@ async def running_worker(settings: Settings, database: Database) -> AsyncIterato
         secrets=settings.secrets,
         outgoing=outgoing,
     )
-    agent_engine = engines.build(engines.DEFAULT, settings, outgoing)
+    agent_engines = Engines(
+        settings.engine, lambda name: engines.spec(name).create(settings, outgoing)
+    )
     try:
         with database.only_worker(), _reconciler(settings, database, github) as reconciler:
             sandbox = await chosen_sandbox(settings)
-            services = _services(settings, database, github, reconciler, agent_engine, sandbox)
+            services = _services(settings, database, github, reconciler, agent_engines, sandbox)
             workflow.register(services)
             await asyncio.to_thread(engine.migrate, database, concurrency=settings.concurrency)
             async with (
@@ -117,7 +119,7 @@ async def running_worker(settings: Settings, database: Database) -> AsyncIterato
                 yield RunningWorker(github, registration)
     finally:
         await github.close()
-        await agent_engine.aclose()
+        await agent_engines.aclose()
 
 
 def allow_many_open_files() -> None:
@@ -188,7 +190,7 @@ async def _running_engine(
             services.github.keep_revoking(),
             metrics.keep_sampling_lag(),
             gc_tuning.keep_collecting(services.shutdown.is_idle),
-            services.agent_engine.warm(),
+            services.engines.warm(),
         )
         try:
             async with background:
@@ -235,7 +237,7 @@ def _services(
     database: Database,
     github: GitHubApp,
     reconciler: Reconciler,
-    agent_engine: AgentEngine,
+    agent_engines: Engines,
     sandbox: Sandbox,
 ) -> Services:
     home = settings.home_path
@@ -262,7 +264,7 @@ def _services(
         sandbox=sandbox,
         egress=SetupProxies(sandbox, settings.egress_networks(), outgoing),
         snapshots=SetupSnapshots(home / "setups", workspaces),
-        agent_engine=agent_engine,
+        engines=agent_engines,
         model_id=settings.model,
         model_id_max=settings.model_max,
         scratch=home / "scratch",

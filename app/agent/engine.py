@@ -13,9 +13,12 @@ from typing import Any, Literal, Protocol
 from pydantic import Field
 
 from app.agent.prompt import Assignment
+from app.domain.model_question import AnswerForm, ModelAnswer
 from app.domain.report import PlanItem
 from app.domain.values import Value
+from app.outgoing import Outgoing
 from app.sandbox.spec import Completed, EditResult
+from app.settings import Settings
 
 Json = dict[str, Any]
 
@@ -197,13 +200,6 @@ class ModelDeclined(Value):
 Ending = Done | Question | Stopped | BudgetSpent | Stuck | ModelDeclined
 
 
-class ModelAnswer(Value):
-    """One answer to one question. `usage` has an entry for each request that was paid for."""
-
-    content: tuple[Json, ...]
-    usage: tuple[Json, ...]
-
-
 class AgentEngine(Protocol):
     """Works on assignments. One instance serves a whole worker."""
 
@@ -221,17 +217,15 @@ class AgentEngine(Protocol):
         """
         ...
 
-    async def ask(
-        self, model: str, system: str, messages: Sequence[Json], tool: Json
-    ) -> ModelAnswer:
-        """Ask a model one question, beside any assignment; the judge does.
-
-        `messages` and `tool` are in the shape of Anthropic's Messages API. Raises as `run`.
-        """
+    async def ask(self, model: str, system: str, question: str, form: AnswerForm) -> ModelAnswer:
+        """Ask a model one question in a conversation of its own. Raises as `run`."""
         ...
 
-    def cost(self, model: str, usage: Json) -> float:
-        """What one entry of an answer's `usage` cost, in US dollars."""
+    async def probe(self, model: str) -> None:
+        """Ask a model for as little as possible, once. Raises as `run`.
+
+        Proves that the credentials are valid, the model exists and the account has credit.
+        """
         ...
 
     async def warm(self) -> None:
@@ -241,3 +235,17 @@ class AgentEngine(Protocol):
     async def aclose(self) -> None:
         """Close connections."""
         ...
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """How an engine's folder declares it, as `ENGINE` in its `__init__.py`.
+
+    `needs` reads each setting that the engine cannot do without, by its name in the environment,
+    and raises UserError while it is missing. `url` is the address of its model, which doctor shows.
+    """
+
+    needs: Mapping[str, Callable[[Settings], object]]
+    url: Callable[[Settings], str]
+    create: Callable[[Settings, Outgoing], AgentEngine]
+    """Builds the engine without any request. Raises UserError when a setting is missing."""

@@ -9,8 +9,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from app.agent import engines
 from app.doctor.contacts import try_contacts
 from app.doctor.findings import DoctorFinding, DoctorSection
 from app.domain.pending import NEXT_STEPS, PASSING
@@ -43,13 +45,22 @@ def _settings(settings: Settings, *, web: bool, worker: bool) -> tuple[DoctorFin
     if worker:
         wanted += [
             ("GITHUB_PRIVATE_KEY", settings.private_key),
-            ("ANTHROPIC_API_KEY", settings.model_key),
+            *_of_engine(settings),
             ("HONK_EGRESS_NETWORKS", settings.egress_networks),
         ]
     found = [_setting(name, read) for name, read in wanted]
     if web:
         found.append(_sign_in(settings))
     return tuple(found)
+
+
+def _of_engine(settings: Settings) -> list[tuple[str, Callable[[], object]]]:
+    """The choice of the agent engine, and the settings that the chosen one needs."""
+    chosen = ("HONK_ENGINE", lambda: engines.spec(settings.engine))
+    if settings.engine not in engines.NAMES:
+        return [chosen]
+    needs = engines.spec(settings.engine).needs
+    return [chosen, *((name, partial(read, settings)) for name, read in needs.items())]
 
 
 def _setting(name: str, read: Callable[[], object]) -> DoctorFinding:

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app.agent.engines.messages_api.model import DEFAULT_BASE_URL, AnthropicModel
+from app.agent import engines
+from app.agent.engine import AgentEngine
 from app.doctor.findings import DoctorFinding, DoctorSection
 from app.errors import HonkError, UserError
 from app.github import deliveries, installations
@@ -62,8 +63,8 @@ async def try_contacts(settings: Settings, *, worker: bool) -> tuple[DoctorSecti
 
 def _network(settings: Settings, outgoing: Outgoing, *, worker: bool) -> DoctorSection:
     reached = {"GitHub": settings.github_api_url}
-    if worker:
-        reached["the model"] = settings.anthropic_base_url or DEFAULT_BASE_URL
+    if worker and settings.engine in engines.NAMES:
+        reached["the model"] = engines.spec(settings.engine).url(settings)
     found = [_proxy(who, url, outgoing.proxy_for(url)) for who, url in reached.items()]
     return DoctorSection("Network", (*found, _certificates(outgoing)))
 
@@ -288,32 +289,30 @@ async def _sign_in_server(settings: Settings, outgoing: Outgoing) -> DoctorSecti
 
 
 async def _models(settings: Settings, outgoing: Outgoing) -> DoctorSection:
-    title = f"Model: {settings.anthropic_base_url or DEFAULT_BASE_URL}"
-    if settings.anthropic_api_key is None:
-        return DoctorSection(
-            title, (DoctorFinding("not checked: ANTHROPIC_API_KEY is missing", None),)
-        )
-    model = AnthropicModel(
-        settings.anthropic_api_key.get_secret_value(),
-        settings.anthropic_base_url,
-        read_timeout=_MODEL_SECONDS,
-        outgoing=outgoing,
-    )
+    try:
+        spec = engines.spec(settings.engine)
+        engine = spec.create(settings, outgoing)
+    except UserError:
+        # The settings section already reports what is missing.
+        return DoctorSection("Model", (DoctorFinding("not checked: a setting is missing", None),))
     names = dict.fromkeys((settings.model, settings.model_max))
     try:
-        found = await asyncio.gather(*(_answers(model, name) for name in names))
+        found = await asyncio.gather(*(_answers(engine, name) for name in names))
     finally:
-        await model.aclose()
-    return DoctorSection(title, tuple(found))
+        await engine.aclose()
+    return DoctorSection(f"Model: {spec.url(settings)}", tuple(found))
 
 
-async def _answers(model: AnthropicModel, name: str) -> DoctorFinding:
-    what = f"{name} answers"
+async def _answers(engine: AgentEngine, model: str) -> DoctorFinding:
+    what = f"{model} answers"
+    todo = "Check ANTHROPIC_BASE_URL, HTTPS_PROXY and HONK_CA_BUNDLE."
     try:
-        await model.probe(name)
+        async with asyncio.timeout(_MODEL_SECONDS):
+            await engine.probe(model)
     except UserError as problem:
         return DoctorFinding(what, False, problem.message, problem.next_step)
     except HonkError as problem:
-        todo = "Check ANTHROPIC_BASE_URL, HTTPS_PROXY and HONK_CA_BUNDLE."
         return DoctorFinding(what, False, str(problem), todo)
+    except TimeoutError:
+        return DoctorFinding(what, False, f"no answer within {_MODEL_SECONDS:.0f} s", todo)
     return DoctorFinding(what, True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Annotated, Literal, get_args
 
 import yaml
@@ -146,11 +146,11 @@ class Policy(_Keys):
     """Whether a command can merge Honk's pull requests."""
     control_room: bool = False
     """Whether campaigns across repositories can start here."""
-    engine: Literal["anthropic", "claude-code"] = "anthropic"
-    """The agent to use."""
+    engine: _Line | None = None
+    """The agent engine; the operator's HONK_ENGINE if unset."""
 
 
-NOT_BUILT_YET = ("preview", "merge", "control_room", "engine")
+NOT_BUILT_YET = ("preview", "merge", "control_room")
 """Keys that accept only their default so far. Remove a key from here when it is implemented."""
 
 
@@ -181,8 +181,10 @@ def choose(yml: bytes | None, yaml: bytes | None) -> tuple[bytes | None, str]:
     return (yml, POLICY_PATH) if yaml is None else (yaml, OTHER_POLICY_PATH)
 
 
-def read(content: bytes | None, path: str = POLICY_PATH) -> Policy:
-    """Parse the file's bytes; None (no file) gives the defaults.
+def read(
+    content: bytes | None, path: str = POLICY_PATH, *, engines: Collection[str] | None = None
+) -> Policy:
+    """Parse the file's bytes; None (no file) gives the defaults. `engines` as in `parse`.
 
     Raises UnreadablePolicyError when they are too many or not UTF-8, and PolicyError as `parse`.
     """
@@ -194,7 +196,7 @@ def read(content: bytes | None, path: str = POLICY_PATH) -> Policy:
             next_step=_NEXT_STEP,
         )
     try:
-        return parse(content.decode("utf-8"))
+        return parse(content.decode("utf-8"), engines=engines)
     except UnicodeDecodeError as problem:
         line = content.count(b"\n", 0, problem.start) + 1
         raise UnreadablePolicyError(
@@ -205,10 +207,11 @@ def read(content: bytes | None, path: str = POLICY_PATH) -> Policy:
         raise PolicyError(problem.line, problem.what, path) from None
 
 
-def parse(text: str | None) -> Policy:
+def parse(text: str | None, *, engines: Collection[str] | None = None) -> Policy:
     """Parse the file's text; None (no file) gives the defaults.
 
-    A key without a value has its default. Raises PolicyError when the text is not YAML, not a
+    A key without a value has its default. `engines` are the agent engines that exist; None accepts
+    any name. Raises PolicyError when the text is not YAML, not a
     mapping, or holds a key or value that Honk does not know.
     """
     if text is None:
@@ -225,6 +228,11 @@ def parse(text: str | None) -> Policy:
     except ValidationError as problem:
         raise _wrong_value(problem.errors(include_url=False)[0], lines) from None
     _check_branches(policy, lines)
+    if policy.engine is not None and engines is not None and policy.engine not in engines:
+        expected, found = _one_of(engines, policy.engine), policy.engine[:_SHOWN]
+        raise PolicyError(
+            _line_of(("engine",), lines), f"`engine`: expected {expected}, found `{found}`"
+        )
     for key in NOT_BUILT_YET:
         if getattr(policy, key) != Policy.model_fields[key].default:
             raise PolicyError(_line_of((key,), lines), f"`{key}` is not supported yet; remove it")
@@ -388,7 +396,8 @@ def _expected(problem: ErrorDetails) -> str:
         if number in context:
             return f"{words} {context[number]:g}"
     if kind == "literal_error":
-        return _one_of(str(context["expected"]), problem["input"])
+        names = re.findall(r"'([^']*)'", str(context["expected"]))
+        return _one_of(names, problem["input"])
     if kind == "enum":
         names = re.findall(r"'([^']*)'", str(context["expected"]))
         near = difflib.get_close_matches(str(problem["input"]).lower(), names, n=1)
@@ -418,8 +427,8 @@ _KINDS = (
 )
 
 
-def _one_of(expected: str, given: object) -> str:
-    names = re.findall(r"'([^']*)'", expected)
+def _one_of(names: Iterable[str], given: object) -> str:
+    names = tuple(names)
     near = difflib.get_close_matches(str(given).lower(), names, n=1)
     listed = " or ".join(f"`{name}`" for name in names)
     return f"{listed} (did you mean `{near[0]}`?)" if near else listed

@@ -99,6 +99,7 @@ class RunInput(Value):
     request: str = ""  # the person's own instructions; empty when there are only the issue's
     base_branch: str
     model: str
+    engine: str = "anthropic"  # it stays for the whole run: a transcript is in its engine's format
     context: tuple[ContextText, ...] = ()
     manifest: tuple[ContextItem, ...] = ()
     trusted: CommitSha | None = None  # the commit of a fork that a person has trusted

@@ -12,9 +12,8 @@ import time
 import structlog
 
 from app import log_events, messages
-from app.domain import (
-    labels,
-)
+from app.agent import engines
+from app.domain import labels
 from app.domain import policy as policies
 from app.domain.policy import Policy
 from app.domain.run import Mode, Outcome, Phase, RunInput, run_id, subject_key
@@ -142,7 +141,7 @@ async def _policy(client: RepositoryClient, branch: str) -> Policy | UserError:
             repositories.read_file(client, policies.POLICY_PATH, ref, most),
             repositories.read_file(client, policies.OTHER_POLICY_PATH, ref, most),
         )
-        return policies.read(*policies.choose(yml, yaml))
+        return policies.read(*policies.choose(yml, yaml), engines=engines.NAMES)
     except UserError as error:
         return error
 
@@ -380,6 +379,7 @@ def new_run(
         request=(said or _implied_request(trigger)) if request is None else request,
         base_branch=(asked and asked.base) or policy.base or trigger.default_branch,
         model=(asked and asked.model and services.model_named(asked.model)) or model,
+        engine=policy.engine or services.engines.default,
     )
 
 

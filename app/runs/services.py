@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from app import log_events
-from app.agent.engine import AgentEngine
+from app.agent.engines import Engines
 from app.domain.fair_queue import QueuePosition
 from app.domain.retention import Retention
 from app.domain.run import RunInput, run_id
@@ -214,7 +214,7 @@ class Services:
     sandbox: Sandbox
     egress: SetupProxies
     snapshots: SetupSnapshots
-    agent_engine: AgentEngine
+    engines: Engines
     model_id: str
     model_id_max: str
     scratch: Path

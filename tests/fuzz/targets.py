@@ -24,8 +24,8 @@ from pydantic import SecretStr
 from starlette.requests import Request
 
 from app import integrity, messages
-from app.agent.engines.messages_api import tools
-from app.agent.engines.messages_api.tools import ToolCall
+from app.agent.engines.anthropic import tools
+from app.agent.engines.anthropic.tools import ToolCall
 from app.domain import (
     command,
     image_info,
@@ -36,6 +36,7 @@ from app.domain import (
 from app.domain.comment_text import authored_lines
 from app.domain.diff import EXECUTABLE, LINK, NO_FILE, PLAIN, SUBMODULE, Diff, FileDiff
 from app.domain.event import EventError
+from app.domain.model_question import ModelAnswer
 from app.domain.policy import PathsPolicy, PolicyError, UnreadablePolicyError
 from app.domain.rendered_markdown import see
 from app.domain.trigger import AppIdentity, from_event
@@ -834,14 +835,9 @@ _TOOL_CALLS = [
     {"name": "verify", "input": {}},
 ]
 _JUDGEMENTS = [
-    [{"type": "tool_use", "name": "judge_change", "input": {"answer": "pass", "summary": "x"}}],
-    [
-        {
-            "type": "tool_use",
-            "input": {"answer": "change", "changes": [{"what": "x", "file": "a", "line": 3}]},
-        }
-    ],
-    [{"type": "text", "text": '```json\n{"answer": "pass", "summary": ""}\n```'}],
+    {"forms": [{"answer": "pass", "summary": "x"}]},
+    {"forms": [{"answer": "change", "changes": [{"what": "x", "file": "a", "line": 3}]}]},
+    {"text": '```json\n{"answer": "pass", "summary": ""}\n```'},
 ]
 
 
@@ -855,11 +851,16 @@ def _tool_call(value: Any) -> None:
 
 
 def _judged(value: Any) -> None:
-    if isinstance(value, list) and all(isinstance(each, dict) for each in value):
-        found = judge.read(value)
-        assert judge.allows(False, found) is False
-        if found is not None:
-            judge.feedback(found)
+    given = value if isinstance(value, dict) else {}
+    forms, text = given.get("forms"), given.get("text")
+    answer = ModelAnswer(
+        forms=tuple(forms) if isinstance(forms, list) else (),
+        text=text if isinstance(text, str) else str(value),
+    )
+    found = judge.read(answer)
+    assert judge.allows(False, found) is False
+    if found is not None:
+        judge.feedback(found)
 
 
 # -- what a set-up asks the proxy

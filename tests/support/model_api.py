@@ -23,8 +23,8 @@ from app.agent.engine import (
     TurnRecord,
     WorkspaceActions,
 )
-from app.agent.engines.messages_api.model import AnthropicModel
-from app.agent.engines.messages_api.session import AgentSession
+from app.agent.engines.anthropic.model import AnthropicModel
+from app.agent.engines.anthropic.session import AgentSession
 from app.agent.prompt import Assignment
 from app.domain.values import RepoName
 from app.playground.model import ModelScript, Responder, ScriptedModel

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.agent.engine import AgentTask, Ending, Json, ModelAnswer
+from app.agent.engine import AgentTask, Ending
+from app.agent.engines import Engines
+from app.domain.model_question import AnswerForm, ModelAnswer
 from app.domain.policy import Policy
 from app.domain.run import RunInput
 from app.domain.trigger import AppIdentity, Trigger, from_event
@@ -86,7 +88,7 @@ def services(
             sandbox=sandbox,
             egress=SetupProxies(sandbox),
             snapshots=SetupSnapshots(home / "setups", workspaces),
-            agent_engine=_NoEngine(),
+            engines=Engines("anthropic", lambda _: _NoEngine()),
             model_id="m",
             model_id_max="m",
             scratch=home / "scratch",
@@ -100,13 +102,11 @@ class _NoEngine:
     ) -> Ending:
         raise AssertionError("nobody asks it here")
 
-    async def ask(
-        self, model: str, system: str, messages: Sequence[Json], tool: Json
-    ) -> ModelAnswer:
+    async def ask(self, model: str, system: str, question: str, form: AnswerForm) -> ModelAnswer:
         raise AssertionError("nobody asks it here")
 
-    def cost(self, model: str, usage: Json) -> float:
-        return 0.0
+    async def probe(self, model: str) -> None:
+        raise AssertionError("nobody asks it here")
 
     async def warm(self) -> None: ...
 

@@ -1,31 +1,58 @@
-"""The agent engines, by name. A new one is a folder here and an entry in `_ENGINES`."""
+"""The agent engines: one folder each, found by its name. There is no list to add one to.
+
+A folder's name is the engine's, with `_` for `-`; its package declares an `ENGINE`.
+"""
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
+from importlib import import_module
+from typing import cast
 
-from app.agent.engine import AgentEngine
-from app.agent.engines.messages_api.engine import MessagesApiEngine
-from app.agent.engines.messages_api.model import AnthropicModel
-from app.outgoing import Outgoing
-from app.settings import Settings
+from app.agent.engine import AgentEngine, EngineSpec
+from app.errors import UserError
 
-DEFAULT = "messages_api"
+NAMES = tuple(
+    sorted(each.name.replace("_", "-") for each in pkgutil.iter_modules(__path__) if each.ispkg)
+)
+"""The names that `HONK_ENGINE` and the policy's `engine:` can have."""
 
 
-def _messages_api(settings: Settings, outgoing: Outgoing) -> AgentEngine:
-    return MessagesApiEngine(
-        AnthropicModel(
-            settings.model_key().get_secret_value(),
-            base_url=settings.anthropic_base_url,
-            outgoing=outgoing,
+def spec(name: str) -> EngineSpec:
+    """The declaration of an engine. Raises UserError when there is none of that name."""
+    if name not in NAMES:
+        raise UserError(
+            f"Unknown agent engine `{name}`.",
+            next_step=f"Set HONK_ENGINE to one of: {', '.join(NAMES)}.",
         )
-    )
+    module = import_module(f"{__name__}.{name.replace('-', '_')}")
+    return cast("EngineSpec", module.ENGINE)
 
 
-_ENGINES: dict[str, Callable[[Settings, Outgoing], AgentEngine]] = {DEFAULT: _messages_api}
+class Engines:
+    """A worker's engines: the operator's default, and those that policies name.
 
+    Each is created when it is first needed and serves the whole worker.
+    """
 
-def build(name: str, settings: Settings, outgoing: Outgoing) -> AgentEngine:
-    """The engine of that name. Raises KeyError without one, UserError without its credentials."""
-    return _ENGINES[name](settings, outgoing)
+    def __init__(self, default: str, create: Callable[[str], AgentEngine]) -> None:
+        """`create` makes the engine of a name; raises UserError when it cannot."""
+        self.default = default
+        self._create = create
+        self._created = {default: create(default)}
+
+    def get(self, name: str) -> AgentEngine:
+        """The engine of that name. Raises UserError when it is unknown or lacks a setting."""
+        if name not in self._created:
+            self._created[name] = self._create(name)
+        return self._created[name]
+
+    async def warm(self) -> None:
+        """Load what the first assignment would otherwise wait for."""
+        await self.get(self.default).warm()
+
+    async def aclose(self) -> None:
+        """Close the connections of all engines."""
+        for engine in self._created.values():
+            await engine.aclose()

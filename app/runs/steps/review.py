@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
 
 from app import integrity, messages
 from app.domain.diff import Diff
 from app.domain.flag import Flag
+from app.domain.model_question import AnswerForm, ModelAnswer
 from app.domain.run import Preparation, RunInput
 from app.domain.verdict import Verdict
 from app.git.load_diff import load_diff
@@ -23,7 +23,7 @@ from app.runs.steps import handoff
 from app.runs.steps.commit import CommitResult
 from app.runs.steps.verify import VerifyResult
 from app.verify import judge
-from app.verify.judge import Block, Judgement, JudgeReply
+from app.verify.judge import Judgement
 
 _DIFF_BYTES = 200_000
 
@@ -92,14 +92,8 @@ async def _judge(
     found = await judge.judge(
         _JudgeModel(services, run), request, patch, text, boundary=secrets.token_hex(16)
     )
-    await _charge(services, run, found)
+    await services.runs.add_cost(run.id, found.usd)
     return found
-
-
-async def _charge(services: Services, run: RunInput, found: Judgement) -> None:
-    """Add the cost of the judge's turns to the run."""
-    spent = sum(services.agent_engine.cost(run.model, dict(each)) for each in found.usage)
-    await services.runs.add_cost(run.id, spent)
 
 
 class _JudgeModel:
@@ -109,8 +103,6 @@ class _JudgeModel:
         self._services = services
         self._run = run
 
-    async def ask(self, system: str, messages: Sequence[Block], tool: Block) -> JudgeReply:
-        answer = await self._services.agent_engine.ask(
-            self._run.model, system, [dict(message) for message in messages], dict(tool)
-        )
-        return JudgeReply(content=answer.content, usage=answer.usage)
+    async def ask(self, system: str, question: str, form: AnswerForm) -> ModelAnswer:
+        engine = self._services.engines.get(self._run.engine)
+        return await engine.ask(self._run.model, system, question, form)

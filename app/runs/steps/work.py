@@ -83,7 +83,9 @@ async def work(
             ) as sandbox,
         ):
             task = await _task(services, run, preparation, workspace, sandbox, pusher)
-            ending = await services.agent_engine.run(task, feedback, feedback_id=feedback_id)
+            ending = await services.engines.get(run.engine).run(
+                task, feedback, feedback_id=feedback_id
+            )
         if pusher.shut_out is not None:
             raise pusher.shut_out
         if isinstance(ending, Done):

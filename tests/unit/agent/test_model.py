@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app import retrying
-from app.agent.engines.messages_api.model import (
+from app.agent.engines.anthropic.model import (
     AnthropicModel,
     Block,
     ModelRefusedRequestError,
@@ -20,7 +20,7 @@ from app.agent.engines.messages_api.model import (
     StaleThinkingError,
     marked_for_cache,
 )
-from app.agent.engines.messages_api.tools import TOOLS
+from app.agent.engines.anthropic.tools import TOOLS
 from app.errors import RetryableError, UserError
 from app.playground.model import ScriptedTurn
 from tests.support.model_api import KEY, QUICK, asking, serving

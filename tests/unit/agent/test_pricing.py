@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.agent.engines.messages_api.pricing import PRICES, cost
+from app.agent.engines.anthropic.pricing import PRICES, cost
 
 MILLION = 1_000_000
 

@@ -19,7 +19,7 @@ from app.agent.engine import (
     Stuck,
     TurnRecord,
 )
-from app.agent.engines.messages_api.conversation import DROPPED_RESULT, NUDGE, repeats
+from app.agent.engines.anthropic.conversation import DROPPED_RESULT, NUDGE, repeats
 from app.errors import RetryableError, UserError
 from app.playground.model import ModelScript, ScriptedTurn
 from tests.support.model_api import QUICK, SUBJECT, Desk, MemoryTranscript, asking, ended

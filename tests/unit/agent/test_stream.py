@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.agent.engines.messages_api.stream import Assembly
-from app.agent.engines.messages_api.tools import ToolCall, understood
+from app.agent.engines.anthropic.stream import Assembly
+from app.agent.engines.anthropic.tools import ToolCall, understood
 
 
 def assembled(*blocks: tuple[dict[str, Any], list[dict[str, Any]]]) -> tuple[dict[str, Any], ...]:

@@ -9,7 +9,7 @@ from anthropic.types import ToolUnionParam
 from pydantic import TypeAdapter
 
 from app.agent.engine import WorkspaceActions
-from app.agent.engines.messages_api.tools import (
+from app.agent.engines.anthropic.tools import (
     OUTPUT_CHARACTERS,
     TOOLS,
     Toolbox,

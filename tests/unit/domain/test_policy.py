@@ -227,6 +227,16 @@ class TestSchema:
             policy.parse(text)
 
 
+def test_an_unknown_engine_names_the_known_ones() -> None:
+    known = ("anthropic", "claude-code")
+    assert policy.parse("engine: claude-code", engines=known).engine == "claude-code"
+    assert policy.parse("engine:", engines=known).engine is None
+    with pytest.raises(PolicyError, match=r"line 2: `engine`: expected `anthropic` or `claude-cod"):
+        policy.read(b"draft: true\nengine: gpt", engines=known)
+    with pytest.raises(PolicyError, match=r"\(did you mean `anthropic`\?\)"):
+        policy.parse("engine: antropic", engines=known)
+
+
 def test_the_other_ending_is_read_and_named() -> None:
     assert policy.choose(None, None) == (None, ".github/honk.yml")
     assert policy.choose(b"draft: true", None) == (b"draft: true", ".github/honk.yml")

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.agent.engines.messages_api.model import AnthropicModel, ModelRequest
+from app.agent.engines.anthropic.engine import AnthropicEngine
+from app.domain.model_question import AnswerForm, ModelAnswer
 from app.errors import RetryableError
 from app.verify.judge import (
     MAX_CHANGES,
     MAX_DIFF,
     MAX_WORDS,
-    Block,
     Judgement,
-    JudgeReply,
     RequestedChange,
     allows,
     feedback,
@@ -36,40 +34,37 @@ VETO = {
 }
 
 
-def call(given: Any) -> dict[str, Any]:
-    return {"type": "tool_use", "id": "t", "name": "judge_change", "input": given}
+def call(given: Any) -> ModelAnswer:
+    return ModelAnswer(forms=(given,), usd=0.5)
+
+
+def said(text: str) -> ModelAnswer:
+    return ModelAnswer(text=text, usd=0.5)
 
 
 class Canned:
-    """Answers one after the other, and keeps what was asked."""
+    """Gives one answer after the other, and records the questions."""
 
-    def __init__(self, *answers: Sequence[dict[str, Any]] | Exception) -> None:
+    def __init__(self, *answers: ModelAnswer | Exception) -> None:
         self._answers = list(answers)
         self.asked: list[str] = []
 
-    async def ask(self, system: str, messages: Sequence[Block], tool: Block) -> JudgeReply:
-        self.asked.append(messages[-1]["content"][0]["text"])
+    async def ask(self, system: str, question: str, form: AnswerForm) -> ModelAnswer:
+        self.asked.append(question)
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return JudgeReply(content=tuple(answer), usage=({"output_tokens": 1},))
+        return answer
 
 
 class Through:
-    """The judge's question through the model client that the agent uses."""
+    """Asks through the agent engine."""
 
-    def __init__(self, model: AnthropicModel) -> None:
-        self._model = model
+    def __init__(self, engine: AnthropicEngine) -> None:
+        self._engine = engine
 
-    async def ask(self, system: str, messages: Sequence[Block], tool: Block) -> JudgeReply:
-        request = ModelRequest(
-            model="claude-sonnet-5-5",
-            system=system,
-            tools=(dict(tool),),
-            messages=tuple(dict(each) for each in messages),
-        )
-        turn = await self._model.turn(request)
-        return JudgeReply(content=turn.content, usage=(turn.usage, *turn.discarded))
+    async def ask(self, system: str, question: str, form: AnswerForm) -> ModelAnswer:
+        return await self._engine.ask("claude-sonnet-5-5", system, question, form)
 
 
 async def ask(asks: Canned | Through) -> Judgement:
@@ -77,17 +72,17 @@ async def ask(asks: Canned | Through) -> Judgement:
 
 
 async def test_a_pass_and_its_cost() -> None:
-    canned = Canned([call(PASS)])
+    canned = Canned(call(PASS))
     found = await ask(canned)
     assert (found.passed, found.summary) == (True, "It does what was asked.")
-    assert found.usage == ({"output_tokens": 1},)
+    assert found.usd == 0.5
     assert feedback(found) is None
     (asked,) = canned.asked
     assert all(part in asked for part in ("Mend the total", "-a\n+b\n", "3 fixed"))
 
 
 async def test_a_veto_says_what_to_change() -> None:
-    found = await ask(Canned([{"type": "text", "text": "Hm."}, call(VETO)]))
+    found = await ask(Canned(call(VETO).model_copy(update={"text": "Hm."})))
     assert found.passed is False
     words = feedback(found) or ""
     assert "It does more than was asked." in words
@@ -97,44 +92,44 @@ async def test_a_veto_says_what_to_change() -> None:
 async def test_over_the_real_client() -> None:
     script = f"turns: [{{use: [{{judge_change: {VETO}}}]}}]"
     async with asking(script) as (model, server):
-        found = await ask(Through(model))
+        found = await ask(Through(AnthropicEngine(model)))
     assert found.changes == (
         RequestedChange(what="Leave the README alone.", file="README.md", line=3),
     )
-    assert len(found.usage) == 1
+    assert found.usd > 0
     (request,) = server.requests
     assert [tool["name"] for tool in request["tools"]] == ["judge_change"]
 
 
 async def test_an_answer_in_words_alone_is_read_when_it_is_json() -> None:
     text = '```json\n{"answer": "pass", "summary": "Good."}\n```'
-    assert (await ask(Canned([{"type": "text", "text": text}]))).passed is True
+    assert (await ask(Canned(said(text)))).passed is True
 
 
 async def test_what_cannot_be_read_is_asked_once_more() -> None:
-    canned = Canned([{"type": "text", "text": "I would say pass"}], [call(PASS)])
+    canned = Canned(said("I would say pass"), call(PASS))
     found = await ask(canned)
     assert found.passed is True
-    assert len(found.usage) == 2
+    assert found.usd == 1.0
     assert "could not be read" in canned.asked[1]
 
 
-UNREADABLE: list[list[dict[str, Any]]] = [
-    [],
-    [{"type": "text", "text": "pass"}],
-    [{"type": "text", "text": "[" * 100_000}],
-    [call(PASS), call(VETO)],
-    [call({"answer": "maybe", "summary": "", "changes": []})],
-    [call({"answer": "pass", "summary": "", "changes": [{"what": "all of it"}]})],
-    [call({"answer": "change", "summary": "", "changes": []})],
-    [call({**PASS, "more": 1})],
-    [call("pass")],
+UNREADABLE = [
+    ModelAnswer(),
+    said("pass"),
+    said("[" * 100_000),
+    ModelAnswer(forms=(PASS, VETO)),
+    call({"answer": "maybe", "summary": "", "changes": []}),
+    call({"answer": "pass", "summary": "", "changes": [{"what": "all of it"}]}),
+    call({"answer": "change", "summary": "", "changes": []}),
+    call({**PASS, "more": 1}),
+    call("pass"),
 ]
 
 
-@pytest.mark.parametrize("content", UNREADABLE)
-async def test_no_clear_answer_is_no_pass(content: list[dict[str, Any]]) -> None:
-    found = await ask(Canned(content, content))
+@pytest.mark.parametrize("answer", UNREADABLE)
+async def test_no_clear_answer_is_no_pass(answer: ModelAnswer) -> None:
+    found = await ask(Canned(answer, answer))
     assert found.passed is None
     assert not allows(True, found)
     assert feedback(found) is None
@@ -171,7 +166,7 @@ def test_what_is_cut_is_told() -> None:
 
 def test_long_answers_are_cut() -> None:
     wanted = [{"what": "x" * 5_000}] * 30
-    found = read([call({"answer": "change", "summary": "y" * 5_000, "changes": wanted})])
+    found = read(call({"answer": "change", "summary": "y" * 5_000, "changes": wanted}))
     assert found is not None
     assert len(found.changes) == MAX_CHANGES
     assert len(found.summary) == len(found.changes[0].what) == MAX_WORDS
@@ -184,7 +179,7 @@ JSON = st.recursive(
 )
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(["type", "text", "input"]), JSON), max_size=3))
-def test_nothing_that_a_model_answers_raises(content: list[dict[str, Any]]) -> None:
-    found = read(content)
+@given(st.lists(JSON, max_size=3), st.text())
+def test_nothing_that_a_model_answers_raises(forms: list[Any], text: str) -> None:
+    found = read(ModelAnswer(forms=tuple(forms), text=text))
     assert found is None or isinstance(found.passed, bool)

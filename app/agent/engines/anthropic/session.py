@@ -27,8 +27,8 @@ from app.agent.engine import (
     TurnRecord,
     already_heard,
 )
-from app.agent.engines.messages_api import pricing
-from app.agent.engines.messages_api.conversation import (
+from app.agent.engines.anthropic import pricing
+from app.agent.engines.anthropic.conversation import (
     NUDGE,
     Compaction,
     compacted_further,
@@ -43,7 +43,7 @@ from app.agent.engines.messages_api.conversation import (
     texts_in_a_row,
     tool_calls,
 )
-from app.agent.engines.messages_api.model import (
+from app.agent.engines.anthropic.model import (
     Block,
     Model,
     ModelRequest,
@@ -51,7 +51,7 @@ from app.agent.engines.messages_api.model import (
     PromptTooLongError,
     StaleThinkingError,
 )
-from app.agent.engines.messages_api.tools import (
+from app.agent.engines.anthropic.tools import (
     TOOLS,
     TOUCHES_THE_TREE,
     Toolbox,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from app.agent.engines.messages_api.tools import UNREADABLE
+from app.agent.engines.anthropic.tools import UNREADABLE
 from app.domain.safe_json import json_value
 
 Block = dict[str, Any]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 import httpx2
 
 from app import retrying, tracing
-from app.agent.engines.messages_api.stream import Assembly
+from app.agent.engines.anthropic.stream import Assembly
 from app.domain.values import Value
 from app.errors import HonkError, RetryableError, UserError
 from app.outgoing import DIRECT, Outgoing, proxy_trust, untrusted

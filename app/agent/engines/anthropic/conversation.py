@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from app.agent.engine import Done, Ending, Question, TurnRecord
-from app.agent.engines.messages_api.model import Block
-from app.agent.engines.messages_api.tools import (
+from app.agent.engines.anthropic.model import Block
+from app.agent.engines.anthropic.tools import (
     AskInput,
     FinishInput,
     PlanInput,
