@@ -14,11 +14,60 @@ from typing import ClassVar, Literal, NamedTuple, get_args, overload
 
 from app.domain.values import CommitSha, TreeSha, Value
 
-Conclusion = Literal["success", "failure", "neutral"]
+Conclusion = Literal["success", "failure", "neutral", "action_required"]
 """GitHub's words. `neutral` passes a required check, so only `no_tests: neutral` leads to it."""
 
 Kind = Literal["tests", "checks"]
 """Tests, or what formatters, linters and type checkers find: the two are counted apart."""
+
+
+class VerdictKind(StrEnum):
+    """What the evidence comes to, worst first."""
+
+    NO_RESULT = "no-result"
+    REGRESSION = "regression"
+    WEAKENED = "weakened"
+    REMOVED = "removed"
+    CONFIRM = "confirm"
+    NOT_PROVEN = "not-proven"
+    NEW_CODE = "new-code"
+    PROVEN = "proven"
+    TESTS_ONLY = "tests-only"
+    UNCHANGED = "unchanged"
+
+
+class Seen(StrEnum):
+    """What one cell shows of one test."""
+
+    ABSENT = "absent"
+    FAIL = "fail"  # executed, and failed
+    NO_START = "no start"  # did not load, build or execute; skipped; flaky
+    PASS = "pass"  # noqa: S105 - an outcome, not a password
+    NOT_RUN = "not run"  # the cell did not run the test's file
+
+
+class Meaning(StrEnum):
+    """What a test's results in the four cells mean together."""
+
+    NONE = "none"
+    PROVEN = "proven"
+    NEW_CODE = "new-code"
+    UNPROVEN = "unproven"
+    FIXED = "fixed"
+    WEAK_PROOF = "weak-proof"
+    STRENGTHENED = "strengthened"
+    WEAKENED = "weakened"
+    CONFIRM = "confirm"
+    LOOSENED = "loosened"
+    GUARD_UNFINISHED = "guard-unfinished"
+    REGRESSION = "regression"
+    FAILURE = "failure"
+    KNOWN_FAILURE = "known-failure"
+    STARTS_NOW = "starts-now"
+    DISABLED = "disabled"
+    REMOVED_BROKEN = "removed-broken"
+    REMOVED = "removed"
+    FLAKY = "flaky"
 
 
 class TestOutcome(StrEnum):
@@ -146,6 +195,26 @@ class CheckResults(Value):
     passed: int = 0
 
 
+MAX_ROWS = 200
+"""Rows that a verdict keeps."""
+
+
+class EvidenceRow(Value):
+    """One test across the four cells. `before` and `after` are snippets of what it expects."""
+
+    verifier: str
+    id: str
+    base: Seen = Seen.ABSENT
+    proof: Seen = Seen.ABSENT
+    guard: Seen = Seen.ABSENT
+    head: Seen = Seen.ABSENT
+    meaning: Meaning = Meaning.NONE
+    file: str | None = None
+    line: int | None = None
+    before: str = ""
+    after: str = ""
+
+
 class Verdict(Value):
     """What the change did to the tests, and apart from them to the `checks`.
 
@@ -154,6 +223,10 @@ class Verdict(Value):
     `failing_unknown`: failing, and the base does not say whether it failed there.
     `not_run`: known to the base, but the run of this commit broke off before telling.
     `unskipped`: skipped before, passing now.
+    `kind`: what the evidence of the four cells comes to, and `rows` the tests behind it, worst
+    first and at most `MAX_ROWS`.
+    `ready`: whether the tests let the pull request be ready for review; secrets and the scope of
+    the change may still make it a draft.
     """
 
     fixed: tuple[TestChange, ...] = ()
@@ -173,6 +246,9 @@ class Verdict(Value):
     title: str
     reasons: tuple[str, ...] = ()
     checks: CheckResults = CheckResults()
+    kind: VerdictKind = VerdictKind.NO_RESULT
+    ready: bool = False
+    rows: tuple[EvidenceRow, ...] = ()
 
 
 _Class = Literal[
