@@ -29,30 +29,30 @@ for _collector in (ProcessCollector, PlatformCollector, GCCollector):
 
 DELIVERIES = Counter(
     "honk_process_deliveries",
-    "Deliveries that this process answered, by the answer's status.",
+    "Webhook deliveries that this process answered, by status code.",
     ["answer"],
     registry=_registry,
 )
 GITHUB_ANSWERS = Counter(
     "honk_process_github_answers",
-    "Requests of this process to GitHub's API, by the answer's status; none: there was no answer.",
+    "Requests of this process to GitHub's API, by status code; none: no response.",
     ["status"],
     registry=_registry,
 )
 GITHUB_SECONDS = Histogram(
     "honk_process_github_seconds",
-    "How long GitHub's API took to answer this process.",
+    "Response times of GitHub's API in this process.",
     registry=_registry,
 )
 SANDBOX_KILLS = Counter(
     "honk_process_sandbox_kills",
-    "Commands in this process's sandboxes that were killed, by the limit that they passed.",
+    "Commands killed in this process's sandboxes, by the limit they exceeded.",
     ["why"],
     registry=_registry,
 )
 LOOP_LAG_SECONDS = Histogram(
     "honk_process_loop_lag_seconds",
-    "How much later than due this worker's event loop came round, looked at many times a second.",
+    "Delay of this worker's event loop, sampled many times a second.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
     registry=_registry,
 )

@@ -100,9 +100,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path("~/.local/share/honk"), validation_alias="HONK_HOME")
     database_url: str | None = None
-    sandbox: Literal["bubblewrap", "container", "none"] = Field(
-        "bubblewrap", validation_alias="HONK_SANDBOX"
-    )
+    sandbox: str = Field("bubblewrap", validation_alias="HONK_SANDBOX")
     image: str | None = Field(None, validation_alias="HONK_IMAGE")
     allow_unsandboxed: str = Field("no", validation_alias="HONK_ALLOW_UNSANDBOXED")
     networks: str = Field("", validation_alias="HONK_EGRESS_NETWORKS")

@@ -23,14 +23,6 @@ from app.store.pending import pending_counts
 from app.store.schema import runs, workers
 from app.store.schema import totals as counted
 
-_COUNTERS = (
-    (totals.RUNS, "honk_runs_finished", "Attempts of runs that ended, by outcome.", "outcome"),
-    (totals.MONEY, "honk_usd", "US dollars that runs have cost.", None),
-    (totals.MODEL_TURNS, "honk_model_turns", "Turns of the model.", None),
-    (totals.TOKENS, "honk_model_tokens", "Tokens of the agent's turns, by kind.", "kind"),
-    (totals.CALLS, "honk_github_calls", "Requests to GitHub's API for runs, by kind.", "kind"),
-)
-
 
 async def shared_metrics(database: Database, queue: TriggerQueue) -> list[Metric]:
     """The metrics. Raises RetryableError while the database is unavailable."""
@@ -43,14 +35,14 @@ def _read(connection: sa.Connection) -> dict[str, Any]:
     waits = sa.and_(alive, runs.c.admitted_at.is_(None))
     phases = sa.select(runs.c.phase, sa.func.count().label("number")).where(alive)
     phases = phases.group_by(runs.c.phase)
-    at_work = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(workers.c.slots), 0))
+    capacity = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(workers.c.slots), 0))
     by_name: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for name, label, value in connection.execute(sa.select(counted)):
         by_name[name][label] = value
     return {
         "phases": {row.phase: row.number for row in connection.execute(phases)},
         "asked": connection.execute(sa.select(sa.func.min(runs.c.asked_at)).where(waits)).scalar(),
-        "workers": connection.execute(at_work.select_from(workers)).one(),
+        "workers": connection.execute(capacity.select_from(workers)).one(),
         "totals": by_name,
         "pending": pending_counts(connection),
     }
@@ -63,7 +55,7 @@ def _gauges(rows: dict[str, Any], oldest: float | None) -> list[Metric]:
             live.add_metric([phase.value], rows["phases"].get(phase.value, 0))
     age = GaugeMetricFamily(
         "honk_queue_age_seconds",
-        "How long whoever waits longest has waited: runs for a slot, triggers to be heard.",
+        "Age of the oldest entry: runs waiting for a slot, triggers waiting to be handled.",
         labels=["queue"],
     )
     now = time.time()
@@ -71,7 +63,7 @@ def _gauges(rows: dict[str, Any], oldest: float | None) -> list[Metric]:
         age.add_metric([name], 0.0 if since is None else max(0.0, now - since))
     pending = GaugeMetricFamily(
         "honk_requests_pending",
-        "Accepted requests that could not be taken in yet, by what keeps them.",
+        "Accepted requests that are waiting to be handled, by the cause of the delay.",
         labels=["cause"],
     )
     numbers = {each.cause: each.number for each in rows["pending"]}
@@ -82,14 +74,16 @@ def _gauges(rows: dict[str, Any], oldest: float | None) -> list[Metric]:
         live,
         age,
         pending,
-        GaugeMetricFamily("honk_workers", "Workers on duty.", value=number),
-        GaugeMetricFamily("honk_worker_slots", "Runs that they can work on at once.", value=slots),
+        GaugeMetricFamily("honk_workers", "Running workers.", value=number),
+        GaugeMetricFamily(
+            "honk_worker_slots", "Runs that they can work on concurrently.", value=slots
+        ),
     ]
 
 
 def _counters(found: dict[str, dict[str, float]]) -> list[Metric]:
     families = []
-    for name, metric, help_, label in _COUNTERS:
+    for name, metric, help_, label in totals.COUNTERS:
         values = found.get(name, {})
         if label is None:
             families.append(CounterMetricFamily(metric, help_, value=values.get("", 0.0)))

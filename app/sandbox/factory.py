@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
 from app.errors import UserError
 from app.sandbox.bubblewrap import (
     Bubblewrap,
     Sandbox,
+    SandboxReport,
     Unsandboxed,
     probe,
 )
@@ -21,21 +25,49 @@ ELSEWHERE = (
 
 async def chosen_sandbox(settings: Settings) -> Sandbox:
     """Create the configured sandbox. Raises UserError with a next step if it does not work."""
-    if settings.sandbox == "none":
-        if settings.allow_unsandboxed != "yes":
-            raise UserError(
-                "HONK_SANDBOX=none runs a repository's code with all rights of this account.",
-                next_step="Use bubblewrap, or set HONK_ALLOW_UNSANDBOXED=yes if you are sure.",
-            )
-        return Unsandboxed()
-    root = settings.home_path / "workspaces"
-    container = settings.sandbox == "container"
-    found = await (probe_container(settings.sandbox_image()) if container else probe())
+    if settings.sandbox not in KINDS:
+        raise UserError(
+            f"Unknown sandbox `{settings.sandbox}`.",
+            next_step=f"Set HONK_SANDBOX to one of: {', '.join(KINDS)}.",
+        )
+    return await KINDS[settings.sandbox](settings)
+
+
+async def _bubblewrap(settings: Settings) -> Sandbox:
+    _require(await probe())
+    return Bubblewrap.create(_workspaces(settings), Groups.delegated())
+
+
+async def _container(settings: Settings) -> Sandbox:
+    image = settings.sandbox_image()
+    _require(await probe_container(image))
+    return Container.create(_workspaces(settings), image)
+
+
+async def _unsandboxed(settings: Settings) -> Sandbox:
+    if settings.allow_unsandboxed != "yes":
+        raise UserError(
+            "HONK_SANDBOX=none runs a repository's code with all rights of this account.",
+            next_step="Use bubblewrap, or set HONK_ALLOW_UNSANDBOXED=yes if you are sure.",
+        )
+    return Unsandboxed()
+
+
+def _workspaces(settings: Settings) -> Path:
+    return settings.home_path / "workspaces"
+
+
+def _require(found: SandboxReport) -> None:
     if not found.ok:
         raise UserError(
             f"No sandbox can be created here. {found.problem}",
             next_step=f"{found.next_step} {ELSEWHERE}",
         )
-    if container:
-        return Container.create(root, settings.sandbox_image())
-    return Bubblewrap.create(root, Groups.delegated())
+
+
+KINDS: Mapping[str, Callable[[Settings], Awaitable[Sandbox]]] = {
+    "bubblewrap": _bubblewrap,
+    "container": _container,
+    "none": _unsandboxed,
+}
+"""The values of HONK_SANDBOX."""

@@ -20,6 +20,15 @@ CALLS = "github_calls"  # by kind
 PHASE_SECONDS = "phase_seconds"  # the sum, by phase
 PHASE_COUNTS = "phase_counts"  # by `<phase> <upper bound>`, each phase counted in one
 
+COUNTERS = (
+    (RUNS, "honk_runs_finished", "Attempts of runs that ended, by outcome.", "outcome"),
+    (MONEY, "honk_usd", "US dollars that runs have cost.", None),
+    (MODEL_TURNS, "honk_model_turns", "Turns of the model.", None),
+    (TOKENS, "honk_model_tokens", "Tokens of the agent's turns, by kind.", "kind"),
+    (CALLS, "honk_github_calls", "Requests to GitHub's API for runs, by kind.", "kind"),
+)
+"""The totals that `/metrics` shows: each with its metric's name, description and label."""
+
 PHASE_BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0)
 """In seconds; longer phases are counted under `inf`."""
 

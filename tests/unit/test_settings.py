@@ -70,7 +70,7 @@ def test_a_file_that_others_can_read_is_refused(
     ("name", "value", "words"),
     [
         ("PORT", "high", "PORT"),
-        ("HONK_SANDBOX", "hope", "HONK_SANDBOX"),
+        ("HONK_INTAKE", "hope", "HONK_INTAKE"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL"),
     ],
 )
