@@ -15,7 +15,7 @@ import re
 import tempfile
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,7 @@ from app.git.command import (
     git,
 )
 from app.git.tags import Tag
+from app.integrity.composing import CommitSide, Override
 from app.outgoing import DIRECT, Outgoing
 from app.private_files import open_for_sandboxes, sandboxes_are_others
 from app.sandbox.removal import GRAVES, older, removed
@@ -45,6 +46,7 @@ from app.sandbox.removal import GRAVES, older, removed
 log = structlog.get_logger()
 
 _MOST_BLOBS = 256_000_000
+_MOST_COMPOSED = 64_000_000
 _LOCK_PAUSE_SECONDS = 0.05
 _PACKS_BEFORE_REPACK = 40
 _LOCKED_SECONDS = 60.0
@@ -590,6 +592,71 @@ class Mirrors:
             made = await self._git(repo, ["write-tree"], environment=index)
         return tree_sha(made.decode().strip())
 
+    async def compose_tree(
+        self,
+        repo: RepoName,
+        start: str,
+        overrides: Mapping[str, Override],
+        *,
+        base: str,
+        head: str,
+    ) -> TreeSha:
+        """The tree of `start` with each path of `overrides` set as it says.
+
+        `start`, `base` and `head` are commits or trees. Objects are only added, so calls may run
+        at the same time. Raises ValueError when a path cannot be set: the commit that it should
+        come from does not have it, it is a file where a folder remains (or the reverse), its mode
+        is not a regular file's, or the contents are larger than 64 MB. Raises GitError.
+        """
+        sources = {
+            CommitSide.BASE: await self._rows(repo, base),
+            CommitSide.HEAD: await self._rows(repo, head),
+        }
+        composed = {path: each for path, each in overrides.items() if isinstance(each, tuple)}
+        with tempfile.TemporaryDirectory(dir=self.path(repo), prefix="index-") as folder:
+            rows = await self._composed_rows(repo, composed, Path(folder))
+            for path, override in overrides.items():
+                if isinstance(override, CommitSide):
+                    if os.fsencode(path) not in sources[override]:
+                        raise ValueError(f"{path!r} is not in the {override} commit")
+                    rows[os.fsencode(path)] = sources[override][os.fsencode(path)]
+            dropped = [os.fsencode(path) for path, each in overrides.items() if each is None]
+            remaining = set(await self._rows(repo, start)).difference(dropped) | rows.keys()
+            _check_folders(rows.keys(), remaining)
+            # Removals come first, as a new file may take the place of a folder.
+            text = b"".join(b"0 %s\t%s\0" % (b"0" * 40, path) for path in dropped)
+            text += b"".join(b"%s\t%s\0" % (row, path) for path, row in rows.items())
+            index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+            await self._git(repo, ["read-tree", f"{start}^{{tree}}"], environment=index)
+            await self._git(repo, ["update-index", "-z", "--index-info"], text, environment=index)
+            made = await self._git(repo, ["write-tree"], environment=index)
+        return tree_sha(made.decode().strip())
+
+    async def _rows(self, repo: RepoName, tree: str) -> dict[bytes, bytes]:
+        """Mode and SHA by path, as `update-index --index-info` reads them."""
+        listing = await self._listing(repo, tree)
+        parted = (row.partition(b"\t") for row in listing.split(b"\0") if row)
+        return {path: b"%s %s" % (head.split()[0], head.split()[2]) for head, _, path in parted}
+
+    async def _composed_rows(
+        self, repo: RepoName, composed: Mapping[str, tuple[str, bytes]], folder: Path
+    ) -> dict[bytes, bytes]:
+        """Store the contents as blobs, with one git command for all of them."""
+        if not composed:
+            return {}
+        if sum(len(content) for _, content in composed.values()) > _MOST_COMPOSED:
+            raise ValueError(f"the composed files are larger than {_MOST_COMPOSED:,} bytes")
+        for path, (mode, _) in composed.items():
+            if mode not in ("100644", "100755"):
+                raise ValueError(f"{path!r} cannot be composed with the mode {mode!r}")
+        files = [folder / str(number) for number in range(len(composed))]
+        await asyncio.to_thread(_write_all, files, [each for _, each in composed.values()])
+        asked = "".join(f"{file}\n" for file in files).encode()
+        options = ["-w", "--no-filters", "--stdin-paths"]
+        made = (await self._git(repo, ["hash-object", *options], asked)).decode().split()
+        pairs = zip(composed.items(), made, strict=True)
+        return {os.fsencode(path): f"{mode} {sha}".encode() for (path, (mode, _)), sha in pairs}
+
     async def files(self, repo: RepoName, tree: str) -> dict[str, str]:
         """All files of a commit or tree, links included: blob SHA by path."""
         return await self._entries(repo, tree, lambda head: b" blob " in head)
@@ -925,6 +992,22 @@ def _write(path: Path, content: bytes) -> None:
         making.replace(path)
     finally:
         making.unlink(missing_ok=True)
+
+
+def _write_all(files: Sequence[Path], contents: Sequence[bytes]) -> None:
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
+
+
+def _check_folders(paths: Iterable[bytes], remaining: Collection[bytes]) -> None:
+    """Raise ValueError if one of the paths is a file and a folder at once."""
+    folders = {
+        path[:at] for path in remaining for at in range(len(path)) if path[at : at + 1] == b"/"
+    }
+    for path in paths:
+        parents = (path[:at] for at in range(len(path)) if path[at : at + 1] == b"/")
+        if path in folders or any(parent in remaining for parent in parents):
+            raise ValueError(f"{os.fsdecode(path)!r} would be a file and a folder at once")
 
 
 def _full(ref: str) -> str:

@@ -1,0 +1,17 @@
+"""How the tree of a cell differs from the commit that it starts from, path by path. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class CommitSide(StrEnum):
+    """One of the two commits that a change lies between."""
+
+    BASE = "base"
+    HEAD = "head"
+
+
+Override = tuple[str, bytes] | CommitSide | None
+"""What a path becomes: this mode (`100644` or `100755`) and content, that commit's entry as it is
+(a link or submodule included), or None: no file."""
