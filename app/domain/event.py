@@ -84,6 +84,12 @@ class LabelPayload(msgspec.Struct, frozen=True):
     name: _Word
 
 
+class IssueTypePayload(msgspec.Struct, frozen=True):
+    """The type that an organization gave an issue, such as Bug or Feature."""
+
+    name: _Word
+
+
 class PullRequestLink(msgspec.Struct, frozen=True):
     """Only its presence matters."""
 
@@ -106,6 +112,7 @@ class IssuePayload(msgspec.Struct, frozen=True):
     labels: Annotated[list[LabelPayload], Meta(max_length=1_000)] = []
     comments: int = 0
     pull_request: PullRequestLink | None = None
+    type: IssueTypePayload | None = None
 
     @property
     def is_open(self) -> bool:

@@ -38,6 +38,10 @@ _Account = Annotated[int, Field(gt=0, lt=2**53)]
 _Path = tuple[str, ...]
 
 
+BUG_LABELS = ("bug", "type: bug", "type/bug", "kind/bug", "kind: bug", "t-bug", "c-bug")
+"""Labels that mark an issue as a bug unless the policy names others."""
+
+
 class _Keys(Value):
     """Keys of the file. Editors show their docstrings."""
 
@@ -132,6 +136,12 @@ class Policy(_Keys):
     integrity: IntegrityPolicy = IntegrityPolicy()
     no_tests: Literal["failure", "neutral"] = "failure"
     """The check run's conclusion when there are no tests; `neutral` passes a required check."""
+    expectations: Literal["confirm", "allow"] = "confirm"
+    """Whether a person must accept removed tests and changed expectations; `allow` takes them."""
+    proof: Literal["optional", "required"] = "optional"
+    """Whether the fix of a bug stays a draft without a test that fails without the change."""
+    bug_labels: tuple[_Name, ...] = BUG_LABELS
+    """Labels that mark an issue as a bug, in any case; GitHub's issue type `Bug` always does."""
     budget: BudgetPolicy = BudgetPolicy()
     corrections: int = Field(3, ge=0, le=20)
     """How many times the agent may fix a change whose tests fail."""

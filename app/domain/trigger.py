@@ -91,7 +91,8 @@ class Trigger(Value):
     says, or what a button stands for, and None for the others. "unasked" is the outer loop's: the
     checks of another App failed on what a run has published. `author` is None when the author's
     account is gone. `labels`, `title` and `body` are the issue's (or the pull request's) at that
-    moment, and `comments` the number of comments below it.
+    moment, and `comments` the number of comments below it. `issue_type` is the type that an
+    organization gave the issue, such as "Bug", or empty.
     """
 
     id: str
@@ -109,6 +110,7 @@ class Trigger(Value):
     body: str
     author: Actor | None
     labels: tuple[str, ...]
+    issue_type: str = ""
     comments: int = 0
     label: str | None
     comment: TriggerComment | None
@@ -347,6 +349,7 @@ def _trigger(
             "body": _text(subject.body),
             "author": _actor(subject.user) if subject.user else None,
             "labels": _labels_of(subject),
+            "issue_type": _type_of(subject),
             "comments": subject.comments,
             "label": label,
             "comment": comment,
@@ -444,6 +447,11 @@ def _signal(
 
 def _labels_of(subject: event.IssuePayload | event.PullRequestPayload) -> tuple[str, ...]:
     return tuple(labels.plain(each.name) for each in subject.labels)
+
+
+def _type_of(subject: event.IssuePayload | event.PullRequestPayload) -> str:
+    kind = subject.type if isinstance(subject, event.IssuePayload) else None
+    return kind.name if kind else ""
 
 
 def _actor(account: event.AccountPayload) -> Actor:

@@ -28,10 +28,12 @@ def test_a_whole_file() -> None:
         "verify: ['pytest -q']\nwho: maintain\nbase: develop\nbudget: {usd: 2, minutes: 10}\n"
         "no_tests: neutral\ncorrections: 0\nsign_off: true\nbots: [49699333]\njudge: true\n"
         "network: {allow: [python]}\npaths: {protect: ['.github/**']}\nscope: {max_lines: 2000}\n"
+        "expectations: allow\nproof: required\nbug_labels: [defect]\n"
         "integrity: {block: [removed]}\nauto_fix_ci: 0\nengine: anthropic\nmerge: never\n"
     )
     assert read.verify == ("pytest -q",)
     assert (read.who, read.base, read.no_tests) == ("maintain", "develop", "neutral")
+    assert (read.expectations, read.proof, read.bug_labels) == ("allow", "required", ("defect",))
     assert (read.budget.usd, read.budget.minutes, read.budget.turns) == (2, 10, 200)
     assert (read.bots, read.network.allow) == ((49699333,), ("python",))
 
@@ -90,6 +92,8 @@ def test_a_whole_file() -> None:
         ("branch: '{slug:>999999999}'", ("{number} and {slug}",)),
         ("branch: 'my {slug}'", ("`branch` is not a valid branch name",)),
         ("base: a..b", ("`base` is not a valid branch name",)),
+        ("expectations: ask", ("`expectations`", "`confirm` or `allow`")),
+        ("proof: require", ("`proof`", "did you mean `required`?")),
         ("integrity: {block: [snapshots]}", ("name of a flag", "did you mean `snapshot`?")),
         ("integrity: {block: [3]}", ("name of a flag", "such as `removed`")),
         ("bots: [true]", ("numeric account id",)),
