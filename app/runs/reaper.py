@@ -26,7 +26,7 @@ from app.errors import HonkError, RetryableError, UserError
 from app.runs import queue
 from app.runs.attempt import Attempt
 from app.runs.services import Services
-from app.runs.steps import checkpoint, report, verify
+from app.runs.steps import checkpoint, complete_check, report
 from app.store.database import away
 from app.store.runs import RunRow, Runs
 
@@ -168,7 +168,7 @@ async def _secure_work(services: Services, run: RunInput) -> str:
     A refusal, for example because the App lost a permission, does not stop the rest.
     """
     try:
-        await verify.complete_open_check_runs(services, run)
+        await complete_check.complete_open_check_runs(services, run)
     except UserError as refusal:
         log.warning(log_events.DEAD_RUN_CHECKS_LEFT_OPEN, run=run.id, why=str(refusal))
     try:

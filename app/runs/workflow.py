@@ -20,6 +20,7 @@ from app.runs.services import Services
 from app.runs.steps import (
     checkpoint,
     commit,
+    complete_check,
     prepare,
     publish,
     publish_patch,
@@ -342,7 +343,7 @@ async def _complete_check(
     await attempt.step(
         "complete check",
         NoResult,
-        verify.complete_check,
+        complete_check.complete_check,
         committed,
         verified,
         published=published,
@@ -449,7 +450,7 @@ async def _salvage(attempt: Attempt) -> str:
 
 async def _save_work(attempt: Attempt) -> SalvageResult:
     services, run = attempt.services, attempt.run
-    await verify.complete_open_check_runs(services, run)
+    await complete_check.complete_open_check_runs(services, run)
     return SalvageResult(kept_at=await checkpoint.salvage(services, run))
 
 

@@ -23,10 +23,10 @@ from app.runs import reply
 from app.runs.attempt import Attempt
 from app.runs.services import PUBLISH, READ_CODE, WRITE_CODE, Services
 from app.runs.steps import (
+    complete_check,
     handoff,
     pull_template,
     sync_upstream,
-    verify,
 )
 from app.runs.steps.commit import CommitResult
 from app.runs.steps.progress import announce, usage_of
@@ -83,7 +83,7 @@ async def publish(
         # Somebody enabled auto-merge for an earlier commit; it must not merge this one.
         await pulls.disable_auto_merge(client, pull.node_id)
     cut_short = work.ending in ("budget", "stuck")
-    await verify.complete_check(attempt, sealed, verified, cut_short=cut_short)
+    await complete_check.complete_check(attempt, sealed, verified, cut_short=cut_short)
     return PublishResult(
         publication=Publication(
             branch=branch,
