@@ -49,6 +49,7 @@ from app.sandbox import toolchains
 from app.sandbox.bubblewrap import Sandbox
 from app.sandbox.factory import chosen_sandbox
 from app.settings import Settings
+from app.store.acceptances import Acceptances
 from app.store.database import Database
 from app.store.images import Images
 from app.store.messages import Messages
@@ -257,6 +258,7 @@ def _services(
         images=Images(database),
         external_cache=ExternalCache(home / "elsewhere", outgoing),
         reports=Reports(database),
+        acceptances=Acceptances(database),
         github=github,
         reconciler=reconciler,
         mirrors=mirrors,

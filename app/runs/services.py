@@ -34,6 +34,7 @@ from app.runs.graceful_shutdown import GracefulShutdown
 from app.runs.queue import INTAKE_CONCURRENCY
 from app.runs.reconcile import Reconciler
 from app.sandbox.bubblewrap import Sandbox
+from app.store.acceptances import Acceptances
 from app.store.database import Database
 from app.store.images import Images
 from app.store.messages import Messages
@@ -207,6 +208,7 @@ class Services:
     images: Images
     external_cache: ExternalCache
     reports: Reports
+    acceptances: Acceptances
     github: GitHubApp
     reconciler: Reconciler
     mirrors: Mirrors

@@ -5,7 +5,17 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from app.store.database import Database
-from app.store.schema import images, marks, messages, results, runs, turns, writes
+from app.store.schema import (
+    acceptances,
+    images,
+    marks,
+    messages,
+    posted_verdicts,
+    results,
+    runs,
+    turns,
+    writes,
+)
 
 _BATCH_SIZE = 200
 """Runs deleted per transaction; small, so that other writers don't wait long."""
@@ -57,5 +67,7 @@ def _forget_batch(connection: sa.Connection, before: float) -> int:
 
 def _forget_shared_rows(connection: sa.Connection, before: float) -> None:
     connection.execute(sa.delete(results).where(results.c.created_at < before))
+    connection.execute(sa.delete(posted_verdicts).where(posted_verdicts.c.posted_at < before))
+    connection.execute(sa.delete(acceptances).where(acceptances.c.accepted_at < before))
     # A write budget untouched for this long is full, like a new one.
     connection.execute(sa.delete(writes).where(writes.c.updated_at < before))

@@ -140,6 +140,40 @@ results = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
 )
 
+# The newest verdict that was posted on each commit of a pull request.
+posted_verdicts = sa.Table(
+    "posted_verdicts",
+    metadata,
+    sa.Column("repository", sa.String(210), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("commit_sha", sa.String(64), primary_key=True),
+    sa.Column("run_id", sa.String(32), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("tree", sa.String(64), nullable=False),
+    # Empty when it is not known.
+    sa.Column("base_tree", sa.String(64), nullable=False),
+    sa.Column("check_run_id", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    # Why the pull request stays a draft even if a person accepts the verdict; empty if it does not.
+    sa.Column("held_by", sa.Text, nullable=False),
+    sa.Column("posted_at", sa.Float, nullable=False),
+)
+
+# Commits of pull requests whose changed or removed tests a person has accepted.
+acceptances = sa.Table(
+    "acceptances",
+    metadata,
+    sa.Column("repository", sa.String(210), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("commit_sha", sa.String(64), primary_key=True),
+    sa.Column("tree", sa.String(64), nullable=False),
+    sa.Column("base_tree", sa.String(64), nullable=False),
+    sa.Column("login", sa.String(100), nullable=False),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    sa.Column("accepted_at", sa.Float, nullable=False),
+)
+
 workers = sa.Table(
     "workers",
     metadata,

@@ -24,6 +24,7 @@ from app.runs import queue
 from app.runs.reconcile import Reconciler
 from app.runs.services import Services
 from app.sandbox.bubblewrap import Unsandboxed
+from app.store.acceptances import Acceptances
 from app.store.database import Database
 from app.store.images import Images
 from app.store.messages import Messages
@@ -81,6 +82,7 @@ def services(
             images=Images(database),
             external_cache=ExternalCache(home / "elsewhere"),
             reports=Reports(database),
+            acceptances=Acceptances(database),
             github=github,
             reconciler=Reconciler(database, github, triggers, AppIdentity(app_id=1, slug="honk")),
             mirrors=mirrors,
