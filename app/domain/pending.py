@@ -14,11 +14,12 @@ Cause = Literal[
     "github",  # GitHub is unavailable, or asks to wait longer than a step does
     "refused",  # GitHub refused for another reason
     "disk",  # the worker's disk is full
+    "upgrade",  # another version of Honk began to process it
     "bug",  # Honk itself failed
 ]
 """Why intake cannot process a request."""
 
-PASSING: frozenset[Cause] = frozenset({"github", "disk"})
+PASSING: frozenset[Cause] = frozenset({"github", "disk", "upgrade"})
 """Temporary causes: the request is retried without being repeated."""
 
 NEXT_STEPS: dict[Cause, str] = {
@@ -31,6 +32,7 @@ NEXT_STEPS: dict[Cause, str] = {
     "github": "See whether GITHUB_API_URL can be reached from here, and https://www.githubstatus.com.",
     "refused": "The worker's log holds what GitHub said.",
     "disk": "Make room on the worker's disk.",
+    "upgrade": "Nothing: the worker starts over with it.",
     "bug": "The worker's log holds the traceback.",
 }
 """What the operator can do about each cause."""

@@ -30,7 +30,7 @@ async def dispatch(services: Services, trigger: Trigger, tries: int = 0) -> None
                 )
             ).trigger
         authorization = await durable.step(
-            "admit", Authorization, lambda: intake.authorize(services, trigger)
+            "authorize", Authorization, lambda: intake.authorize(services, trigger)
         )
         await _execute(services, trigger, authorization)
     except (UserError, InternalError) as problem:

@@ -31,7 +31,7 @@ from app.runs import (
     reply,
 )
 from app.runs.attempt import Attempt
-from app.runs.durable import InternalError, NoResult, StepFailedError
+from app.runs.durable import HistoryError, InternalError, NoResult, StepFailedError
 from app.runs.services import Services
 from app.runs.steps import report
 from app.store.database import away
@@ -76,7 +76,7 @@ async def defer(
     """
     failure = _failure(problem)
     done = await durable.step(
-        "put off", DeferResult, lambda: notify_or_keep(services, request, failure, may_comment)
+        "defer", DeferResult, lambda: notify_or_keep(services, request, failure, may_comment)
     )
     log.warning(
         log_events.REQUEST_FAILED,
@@ -84,6 +84,19 @@ async def defer(
         cause=failure.cause,
         why=f"{failure.problem} {failure.next_step}",
     )
+
+
+async def start_over(services: Services, request: Trigger | Signal, mismatch: HistoryError) -> None:
+    """Handle a request again from the start, after a version with other recorded steps began it.
+
+    The engine cannot record another step for its workflow, so the retry is a new one. All effects
+    of the first try can safely be done twice. Raises RetryableError when the database is
+    unavailable.
+    """
+    log.warning(log_events.HISTORY_MISMATCH, trigger=request.id, why=str(mismatch))
+    reason = "Honk was updated while it was handling this request."
+    await services.pending.keep(_as_pending(request), "upgrade", reason, told=False)
+    await services.pending.wake(request.installation_id)
 
 
 async def mark_handled(services: Services, request: Trigger | Signal) -> None:
@@ -95,7 +108,7 @@ async def mark_handled(services: Services, request: Trigger | Signal) -> None:
         await services.pending.wake(request.installation_id)
         return NoResult()
 
-    await durable.step("no longer pending", NoResult, forget)
+    await durable.step("clear pending", NoResult, forget)
 
 
 def _failure(problem: UserError | InternalError) -> Failure:

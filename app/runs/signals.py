@@ -50,7 +50,7 @@ async def handle_signal(services: Services, signal: Signal, tries: int = 0) -> N
     found = ResolveResult()
     try:
         if signal.kind == "closed":
-            await durable.step("the end", NoResult, lambda: _handle_close(services, signal))
+            await durable.step("handle close", NoResult, lambda: _handle_close(services, signal))
         else:
             found = await durable.step("resolve", ResolveResult, lambda: _resolve(services, signal))
     except (UserError, InternalError) as problem:

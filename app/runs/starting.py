@@ -52,7 +52,7 @@ async def recorded_state(
 ) -> SubjectState:
     """`intake.subject_state` as a recorded step: what a command decides on stays the same."""
     return await durable.step(
-        "look",
+        "load state",
         SubjectState,
         lambda: intake.subject_state(services, trigger, skip_answered=skip_answered),
     )
@@ -69,7 +69,7 @@ async def start(
         return
     if run.mode != "test":
         left = await durable.step(
-            "count the day's money", BudgetLeft, lambda: _budget_left(services, run)
+            "check daily budget", BudgetLeft, lambda: _budget_left(services, run)
         )
         if left.usd <= 0:
             await refuse(services, trigger, messages.refusals.daily_budget_spent(left.of))
@@ -80,12 +80,16 @@ async def start(
     if not run.quiet:
         gathered = (
             await durable.step(
-                "gather", RunContext, lambda: context.collect_context(services, run, fixing=fixing)
+                "collect context",
+                RunContext,
+                lambda: context.collect_context(services, run, fixing=fixing),
             )
         ).run
     await enqueue_attempt(gathered, 1)
     await durable.step(
-        "put away", NoResult, lambda: collapse_old_comments.collapse_old_comments(services, run)
+        "collapse old comments",
+        NoResult,
+        lambda: collapse_old_comments.collapse_old_comments(services, run),
     )
 
 
@@ -155,9 +159,9 @@ async def resume(
     if await _is_refused(services, trigger):
         return
     assert state.run is not None
-    row = await durable.step("look at the run", ExtendResult, lambda: _load_run(services, state))
+    row = await durable.step("load run", ExtendResult, lambda: _load_run(services, state))
     left = await durable.step(
-        "count the day's money", BudgetLeft, lambda: _budget_left(services, row.run)
+        "check daily budget", BudgetLeft, lambda: _budget_left(services, row.run)
     )
     if left.usd <= 0:
         await refuse(services, trigger, messages.refusals.daily_budget_spent(left.of))
@@ -165,7 +169,9 @@ async def resume(
     run, attempt = state.run, state.attempt + 1
     if said:
         await durable.step(
-            "hear", DeliveredMessage, lambda: intake.deliver_message(services, trigger, run, said)
+            "deliver message",
+            DeliveredMessage,
+            lambda: intake.deliver_message(services, trigger, run, said),
         )
     extended = await durable.step(
         "extend",

@@ -13,7 +13,7 @@ from app.domain.run import Outcome, Preparation, RunInput, hidden_ref
 from app.domain.trigger import Signal, Trigger
 from app.domain.values import Value
 from app.errors import UserError
-from app.runs import dispatch, endings, intake, queue, signals
+from app.runs import dispatch, endings, intake, pending, queue, signals
 from app.runs.attempt import Attempt
 from app.runs.durable import HistoryError, InternalError, NoResult, StoppedError
 from app.runs.services import Services
@@ -69,13 +69,21 @@ def register(services: Services) -> None:
 
     @DBOS.workflow(name=queue.INTAKE, max_recovery_attempts=RECOVERIES)
     async def _intake(trigger: dict[str, Any], tries: int = 0) -> None:
+        request = Trigger.recorded(trigger)
         async with services.intake_semaphore.enter(), services.shutdown.work():
-            await dispatch.dispatch(services, Trigger.recorded(trigger), tries)
+            try:
+                await dispatch.dispatch(services, request, tries)
+            except HistoryError as mismatch:
+                await pending.start_over(services, request, mismatch)
 
     @DBOS.workflow(name=queue.SIGNAL, max_recovery_attempts=RECOVERIES)
     async def _signal(signal: dict[str, Any], tries: int = 0) -> None:
+        request = Signal.recorded(signal)
         async with services.intake_semaphore.enter(), services.shutdown.work():
-            await signals.handle_signal(services, Signal.recorded(signal), tries)
+            try:
+                await signals.handle_signal(services, request, tries)
+            except HistoryError as mismatch:
+                await pending.start_over(services, request, mismatch)
 
     @DBOS.workflow(name=queue.ATTEMPT, max_recovery_attempts=RECOVERIES)
     async def _attempt(run: dict[str, Any], number: int) -> None:

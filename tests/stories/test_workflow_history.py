@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app import log_events
 from app.runs import queue
 from tests.stories.test_conversation_on_pulls import FIX_TRIPLE, proposal
 from tests.support.house import FINISH, FIX, OWNER, House, Subject, open_house, script
@@ -151,4 +152,26 @@ async def test_a_run_that_an_incompatible_version_began_ends_with_an_explanation
         await subject.comment("/honk continue")
         await subject.settled(endings=2)
         assert "return a + b" in await subject.git("show", f"{subject.check.head_sha}:calc.py")
+        assert subject.check.conclusion == "success"
+
+
+async def test_a_request_that_an_incompatible_version_began_is_started_over() -> None:
+    async with open_house() as house:
+        subject = await house.subject(plays=script([FIX], [FINISH]))
+        away = house.github.faults.answer("POST", f"/{subject.repository}/.*/comments$", 503)
+        away.times = None
+        await subject.label()
+        await house.until(lambda: log_events.STEP_WAITING in house.log(), "no step waits")
+        await house.kill()
+        begun = house.sql(
+            "UPDATE operation_outputs SET function_name = 'older' WHERE function_name = 'authorize'"
+            " RETURNING workflow_uuid"
+        )
+        assert len(begun) == 1
+        house.github.faults.answers.remove(away)
+        await house.start()
+        await subject.settled()
+
+        assert log_events.HISTORY_MISMATCH in house.log()
+        assert subject.labels == ["honk:done"]
         assert subject.check.conclusion == "success"

@@ -37,12 +37,14 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
 
 
 async def _fix(services: Services, trigger: Trigger, policy: Policy) -> None:
-    before = await durable.step("count", EarlierAttempts, lambda: _count(services, trigger))
+    before = await durable.step(
+        "count earlier attempts", EarlierAttempts, lambda: _count(services, trigger)
+    )
     if before.times >= policy.auto_fix_ci:
         log.info(log_events.AUTOMATIC_FIXES_EXHAUSTED, times=before.times)
         return
     failing = await durable.step(
-        "look at the checks", FailingChecks, lambda: fix.count_failing(services, trigger)
+        "count failing checks", FailingChecks, lambda: fix.count_failing(services, trigger)
     )
     if failing.count:
         run = intake.new_run(services, trigger, policy, request="")

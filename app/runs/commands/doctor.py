@@ -19,10 +19,10 @@ class DoctorResult(Value):
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     """Run all checks and answer with one comment."""
-    await durable.step(
-        "show that it was heard", NoResult, lambda: intake.react_with_eyes(services, trigger)
+    await durable.step("acknowledge", NoResult, lambda: intake.react_with_eyes(services, trigger))
+    report = await durable.step(
+        "check repository", DoctorResult, lambda: _check(services, trigger, policy)
     )
-    report = await durable.step("examine", DoctorResult, lambda: _check(services, trigger, policy))
     await durable.step("answer", NoResult, lambda: intake.answer(services, trigger, report.text))
 
 

@@ -37,7 +37,7 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
         await starting.refuse(services, trigger, messages.refusals.already_working(trigger.number))
         return
     failing = await durable.step(
-        "look at the checks", FailingChecks, lambda: count_failing(services, trigger)
+        "count failing checks", FailingChecks, lambda: count_failing(services, trigger)
     )
     if not failing.count and not said:
         await starting.refuse(services, trigger, messages.refusals.nothing_fails(failing.head))

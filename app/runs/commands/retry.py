@@ -25,7 +25,7 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
         await starting.refuse(services, trigger, messages.refusals.stop_first(trigger.number))
         return
     previous = await durable.step(
-        "look back", RetryRequest, lambda: _last_request(services, trigger)
+        "load last request", RetryRequest, lambda: _last_request(services, trigger)
     )
     run = intake.new_run(services, trigger, policy, request=previous.request)
     await starting.start(services, trigger, run.model_copy(update={"mode": previous.mode}))

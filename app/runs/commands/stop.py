@@ -41,13 +41,13 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
         )
         return
     run = state.run
-    await durable.step("ask to stop", NoResult, lambda: _request_stop(services, trigger, run))
+    await durable.step("request stop", NoResult, lambda: _request_stop(services, trigger, run))
     if several:
         await starting.refuse(services, trigger, messages.refusals.only_stopped(several))
     if not state.queued:
         return
     attempt = attempt_id(run, state.attempt)
-    taken = await durable.step("take out of the queue", StopResult, lambda: _take_out(attempt))
+    taken = await durable.step("cancel queued attempt", StopResult, lambda: _take_out(attempt))
     if taken.out:
         await durable.step("report", NoResult, lambda: _end(services, run, state.attempt))
 

@@ -24,7 +24,7 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     if not trigger.is_pull_request:
         await starting.refuse(services, trigger, messages.refusals.only_on_pulls("trust"))
         return
-    head = await durable.step("look at the head", HeadResult, lambda: _load_head(services, trigger))
+    head = await durable.step("load head", HeadResult, lambda: _load_head(services, trigger))
     if not head.fork:
         await starting.refuse(services, trigger, messages.refusals.not_a_fork(trigger.number))
         return

@@ -35,7 +35,7 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
 async def _move_to_pull(services: Services, trigger: Trigger, policy: Policy, number: int) -> None:
     """Move a task on an issue to our open pull request for it."""
     moved = await durable.step(
-        "look at the pull request", Trigger, lambda: intake.on_pull(services, trigger, number)
+        "load pull request", Trigger, lambda: intake.on_pull(services, trigger, number)
     )
     answer = messages.refusals.on_the_pull(number)
     await durable.step("answer", NoResult, lambda: intake.answer(services, trigger, answer))
@@ -49,7 +49,9 @@ async def _send_message(
     run = state.run
     assert run is not None
     delivered = await durable.step(
-        "hear", DeliveredMessage, lambda: intake.deliver_message(services, trigger, run, said)
+        "deliver message",
+        DeliveredMessage,
+        lambda: intake.deliver_message(services, trigger, run, said),
     )
     if delivered.ended is not None:
         ended = state.model_copy(update={"attempt": delivered.ended})
