@@ -227,6 +227,8 @@ class Verdict(Value):
     first and at most `MAX_ROWS`.
     `ready`: whether the tests let the pull request be ready for review; secrets and the scope of
     the change may still make it a draft.
+    `accepted_by`: the login of the person who accepted its changed or removed tests; then the
+    conclusion is a success, while `kind` and `title` still say what was seen.
     """
 
     fixed: tuple[TestChange, ...] = ()
@@ -249,6 +251,7 @@ class Verdict(Value):
     kind: VerdictKind = VerdictKind.NO_RESULT
     ready: bool = False
     rows: tuple[EvidenceRow, ...] = ()
+    accepted_by: str = ""
 
 
 _Class = Literal[
