@@ -51,6 +51,7 @@ from app.sandbox.factory import chosen_sandbox
 from app.settings import Settings
 from app.store.acceptances import Acceptances
 from app.store.database import Database
+from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
 from app.store.messages import Messages
 from app.store.pending import PendingRequests
@@ -252,6 +253,7 @@ def _services(
         database=database,
         runs=Runs(database, limits),
         results=ResultStore(database),
+        flaky_tests=FlakyTests(database),
         messages=Messages(database),
         pending=PendingRequests(database),
         writes=Writes(database, settings.writes_per_minute),

@@ -36,6 +36,7 @@ from app.runs.reconcile import Reconciler
 from app.sandbox.bubblewrap import Sandbox
 from app.store.acceptances import Acceptances
 from app.store.database import Database
+from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
 from app.store.messages import Messages
 from app.store.pending import PendingRequests
@@ -202,6 +203,7 @@ class Services:
     database: Database
     runs: Runs
     results: ResultStore
+    flaky_tests: FlakyTests
     messages: Messages
     pending: PendingRequests
     writes: Writes

@@ -6,19 +6,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.domain.values import CommitSha, RepoName
+from app.domain.values import CommitSha, RepoName, TreeSha
 from app.store.database import Database, now
 from app.store.schema import results
 
 
 class ResultStore:
-    """Results by repository, commit and environment."""
+    """Results by repository, commit or tree, and environment."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def get(
-        self, repo: RepoName, commit: CommitSha, environment: str
+        self, repo: RepoName, commit: CommitSha | TreeSha, environment: str
     ) -> dict[str, Any] | None:
         query = sa.select(results.c.results).where(
             results.c.repository == str(repo),
@@ -30,7 +30,7 @@ class ResultStore:
         )
 
     async def put(
-        self, repo: RepoName, commit: CommitSha, environment: str, value: dict[str, Any]
+        self, repo: RepoName, commit: CommitSha | TreeSha, environment: str, value: dict[str, Any]
     ) -> None:
         """Store the results, replacing earlier ones."""
         key = {"repository": str(repo), "commit_sha": commit, "environment": environment}

@@ -174,6 +174,21 @@ acceptances = sa.Table(
     sa.Column("accepted_at", sa.Float, nullable=False),
 )
 
+# Tests that passed and failed on the same commit.
+flaky_tests = sa.Table(
+    "flaky_tests",
+    metadata,
+    sa.Column("repository", sa.String(210), primary_key=True),
+    # The issue or pull request whose code showed it; 0 is code of the base.
+    sa.Column("number", sa.Integer, primary_key=True),
+    # A digest of the verifier and the test's name, which may be long.
+    sa.Column("test", sa.String(64), primary_key=True),
+    sa.Column("verifier", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("commit_sha", sa.String(64), nullable=False),
+    sa.Column("seen_at", sa.Float, nullable=False),
+)
+
 workers = sa.Table(
     "workers",
     metadata,

@@ -26,6 +26,7 @@ from app.runs.services import Services
 from app.sandbox.bubblewrap import Unsandboxed
 from app.store.acceptances import Acceptances
 from app.store.database import Database
+from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
 from app.store.messages import Messages
 from app.store.pending import PendingRequests
@@ -76,6 +77,7 @@ def services(
             database=database,
             runs=Runs(database),
             results=ResultStore(database),
+            flaky_tests=FlakyTests(database),
             messages=Messages(database),
             pending=PendingRequests(database),
             writes=Writes(database),

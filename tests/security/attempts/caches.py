@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain import setup
-from app.domain.values import CommitSha, RepoName
+from app.domain.values import CommitSha, RepoName, TreeSha
 from app.egress.package_clients import ask
 from app.git.external_cache import ExternalCache
 from app.git.setup_snapshots import SetupSnapshots
@@ -68,10 +68,12 @@ async def _set_up_of_a_fork(path: str, whose: Whose, folder: Path) -> Outcome:
 class ByEnvironment(ResultStore):
     """No defence: results are kept for a repository and its environment, whatever the commit."""
 
-    async def get(self, repo: RepoName, commit: CommitSha, environment: str) -> Any:
+    async def get(self, repo: RepoName, commit: CommitSha | TreeSha, environment: str) -> Any:
         return await super().get(repo, CommitSha("0" * 40), environment)
 
-    async def put(self, repo: RepoName, commit: CommitSha, environment: str, value: Any) -> None:
+    async def put(
+        self, repo: RepoName, commit: CommitSha | TreeSha, environment: str, value: Any
+    ) -> None:
         await super().put(repo, CommitSha("0" * 40), environment, value)
 
 

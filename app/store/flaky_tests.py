@@ -1,0 +1,81 @@
+"""Tests that are known to be flaky, by repository."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from app.domain.evidence import TestName
+from app.domain.values import CommitSha, RepoName
+from app.store.database import Database, now
+from app.store.schema import flaky_tests
+
+BASE = 0
+"""The number under which the base's own code is recorded."""
+
+_MAX_NOTED = 1_000
+
+
+class FlakyTests:
+    """Each method is one short transaction. Raises RetryableError when unavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def note(
+        self, repo: RepoName, number: int, commit: CommitSha, seen: Collection[TestName]
+    ) -> None:
+        """Record tests that passed and failed on the commit of that issue or pull request."""
+        if not seen:
+            return
+        rows = [
+            {
+                "repository": str(repo),
+                "number": number,
+                "test": _digest(each),
+                "verifier": each.verifier,
+                "name": each.id,
+                "commit_sha": commit,
+                "seen_at": now(),
+            }
+            for each in sorted(seen, key=lambda each: (each.verifier, each.id))[:_MAX_NOTED]
+        ]
+
+        def replace(connection: sa.Connection) -> None:
+            connection.execute(
+                sa.delete(flaky_tests).where(
+                    flaky_tests.c.repository == str(repo),
+                    flaky_tests.c.number == number,
+                    flaky_tests.c.test.in_([row["test"] for row in rows]),
+                )
+            )
+            connection.execute(sa.insert(flaky_tests), rows)
+
+        await self._database.run(replace)
+
+    async def known(self, repo: RepoName, *, but: int) -> tuple[TestName, ...]:
+        """The tests that were flaky on the base, or in two issues or pull requests at least.
+
+        A change could make a test flaky to excuse its failure. So what was seen for `but`, the
+        number of the change that is judged, does not count.
+        """
+        where = [flaky_tests.c.repository == str(repo), flaky_tests.c.number != but]
+        query = sa.select(
+            flaky_tests.c.verifier,
+            flaky_tests.c.name,
+            sa.func.count(),
+            sa.func.min(flaky_tests.c.number),
+        )
+        query = query.where(*where).group_by(flaky_tests.c.verifier, flaky_tests.c.name)
+        rows = await self._database.run(lambda connection: connection.execute(query).all())
+        return tuple(
+            TestName(verifier=verifier, id=name)
+            for verifier, name, count, least in rows
+            if count >= 2 or least == BASE
+        )
+
+
+def _digest(test: TestName) -> str:
+    return hashlib.sha256(f"{test.verifier}\0{test.id}".encode()).hexdigest()
