@@ -36,13 +36,24 @@ from app.sandbox.spec import (
 from app.sandbox.untrusted_files import NotReadableError, iter_files, open_file
 from app.verify.bundled_tools import bundle_pytest
 from app.verify.junit import MAX_REPORT_BYTES
-from app.verify.verifier import STDOUT, TestCommand, Verifier, VerifierContext, label
+from app.verify.results import MAX_OUTPUT_TAIL
+from app.verify.verifier import (
+    STDOUT,
+    SelectsFiles,
+    TestCommand,
+    Verifier,
+    VerifierContext,
+    label,
+)
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 MAX_REPORTS = 5_000
 """Most files read from a report folder for one pattern."""
+
+MAX_FILES_ALONE = 20
+"""Most test files that run one by one after a run of all of them broke off."""
 
 _REPORT = "/run/honk/report"
 _REPORT_BOUNDS = (256 * MIB, 20_000)
@@ -75,13 +86,108 @@ async def verify(
     tree: TreeSha | None = None,
     *,
     environment: str = "",
+    files: Sequence[str] | None = None,
 ) -> Results:
     """Run every verifier, one after the other, over the checkout.
 
+    With `files`, run only these test files, as whole files. A verifier that cannot select files
+    runs everything if one of them is in its folder, and not at all otherwise.
     Raises UserError when no sandbox can be created; anything the commands do becomes a result.
     """
-    said = [await _run(site, verifier) for verifier in verifiers]
+    said = [
+        result
+        for verifier in verifiers
+        if (result := await _run_files(site, verifier, files)) is not None
+    ]
     return Results(commit=commit, tree=tree, verifiers=tuple(said), environment=environment)
+
+
+async def _run_files(
+    site: VerifySite, verifier: Verifier, files: Sequence[str] | None
+) -> VerifierResult | None:
+    """The verifier's result; None when it has nothing to do with the files."""
+    if files is None:
+        return await _run(site, verifier)
+    chosen = verifier.selects_files(files) if isinstance(verifier, SelectsFiles) else ()
+    if not chosen:
+        below = f"{verifier.folder}/" if verifier.folder else ""
+        may_run_them = any(path.startswith(below) for path in files)
+        return await _run(site, verifier) if may_run_them else None
+    result = await _run(site, verifier, files=chosen)
+    if len(chosen) == 1 or site.stopped or not _broke_off(result):
+        return result
+    # One test ended the whole process. Give each file its own, so that it hides only itself.
+    alone = [await _run(site, verifier, files=(file,)) for file in chosen[:MAX_FILES_ALONE]]
+    return _together(result, alone, chosen[MAX_FILES_ALONE:])
+
+
+def _broke_off(result: VerifierResult) -> bool:
+    return not result.complete and any(_is_break(test) for test in result.tests)
+
+
+def _together(
+    result: VerifierResult, alone: Sequence[VerifierResult], left_out: Sequence[str]
+) -> VerifierResult:
+    """The results of files that ran one by one, as one result."""
+    tests = [test for each in alone for test in each.tests]
+    skipped = f"{len(left_out):,} files did not run" if left_out else None
+    problems = (*(each.problem for each in alone), skipped)
+    return result.model_copy(
+        update={
+            "tests": tuple(dict.fromkeys(tests)),
+            "ran": any(each.ran for each in alone),
+            "complete": not left_out and all(each.complete for each in alone),
+            "nothing_to_run": all(each.nothing_to_run for each in alone),
+            "problem": next((problem for problem in problems if problem), None),
+            "exit_code": max((each.exit_code or 0 for each in alone), default=result.exit_code),
+            "output_tail": "\n".join(each.output_tail for each in alone)[-MAX_OUTPUT_TAIL:],
+            "seconds": result.seconds + sum(each.seconds for each in alone),
+            "tests_dropped": sum(each.tests_dropped for each in alone),
+        }
+    )
+
+
+async def repeat(
+    site: VerifySite,
+    verifiers: Sequence[Verifier],
+    results: Results,
+    wanted: Mapping[tuple[str, str], Sequence[TestResult]],
+    *,
+    times: int,
+    files: Sequence[str] | None = None,
+) -> Results:
+    """Run the wanted tests again until each has `times` outcomes, and add these to `also`.
+
+    `wanted` are tests of `results`, by verifier and command. A verifier that cannot select tests
+    runs its files, or everything, again.
+    """
+    by_key = {(label(verifier), verifier.line): verifier for verifier in verifiers}
+    said = []
+    for result in results.verifiers:
+        key = (result.verifier, result.command)
+        tests = wanted.get(key, ())
+        verifier = by_key.get(key)
+        if verifier is not None and tests and not result.timed_out:
+            missing = times - 1 - min(len(test.also) for test in tests)
+            for _ in range(missing):
+                if not site.stopped:
+                    result = _joined(result, await _once_more(site, verifier, tests, files), tests)
+        said.append(result)
+    return results.model_copy(update={"verifiers": tuple(said)})
+
+
+async def _once_more(
+    site: VerifySite,
+    verifier: Verifier,
+    tests: Sequence[TestResult],
+    files: Sequence[str] | None,
+) -> VerifierResult:
+    if verifier.selects(tests):
+        return await _run(site, verifier, tuple(test.id for test in tests))
+    chosen: tuple[str, ...] = ()
+    if files is not None and isinstance(verifier, SelectsFiles):
+        chosen = verifier.selects_files(files)
+    return await _run(site, verifier, files=chosen)
 
 
 async def confirm(site: VerifySite, verifiers: Sequence[Verifier], results: Results) -> Results:
@@ -198,14 +304,22 @@ def _seen(
     return (TestOutcome.PASSED,) if _is_break(test) and again.complete and again.ran else ()
 
 
-async def _run(site: VerifySite, verifier: Verifier, only: tuple[str, ...] = ()) -> VerifierResult:
+async def _run(
+    site: VerifySite,
+    verifier: Verifier,
+    only: tuple[str, ...] = (),
+    files: tuple[str, ...] = (),
+) -> VerifierResult:
     """One command in one fresh sandbox with one fresh report folder."""
     lent = await asyncio.to_thread(bundle_pytest, site.scratch / "lent")
     async with _report_folder(site) as folder:
         report = Mount(folder, _REPORT, writable=True, bounds=_REPORT_BOUNDS)
         tools = Mount(lent, _TOOLS)
         context = VerifierContext(
-            report=site.sandbox.seen(report), tools=site.sandbox.seen(tools), only=only
+            report=site.sandbox.seen(report),
+            tools=site.sandbox.seen(tools),
+            only=only,
+            files=files,
         )
         command = verifier.command(context)
         spec = replace(

@@ -51,12 +51,14 @@ class VerifierContext:
     """Where a command will run. Both folders are paths inside the sandbox.
 
     `report`: empty, writable, new for each run. `tools`: the bundled tools, read-only. `only`:
-    ids of the tests to run, as in the verifier's results; empty for all.
+    ids of the tests to run, as in the verifier's results; empty for all. `files`: test files to
+    run as a whole, relative to the repository, from `SelectsFiles.selects_files`; empty for all.
     """
 
     report: str
     tools: str
     only: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,15 @@ class ReadsLines(Protocol):
         """The verifier that runs the line and counts its tests, or None when it cannot."""
 
 
+@runtime_checkable
+class SelectsFiles(Protocol):
+    """A verifier that can run some test files without the others."""
+
+    def selects_files(self, files: Sequence[str]) -> tuple[str, ...]:
+        """Those of the files that it runs, relative to the repository. Empty when it can select
+        none of them: then only a whole run includes them."""
+
+
 def label(verifier: Verifier) -> str:
     """The name that distinguishes verifiers with the same command; valid in a policy."""
     return f"{verifier.name}:{verifier.folder}" if verifier.folder else verifier.name
@@ -162,6 +173,19 @@ def folders_with(tree: FileTree, *names: str) -> tuple[str, ...]:
     }
     ours = (folder for folder in folders if _NO_PROJECTS.isdisjoint(folder.split("/")))
     return tuple(sorted(ours, key=lambda folder: (folder.count("/") + bool(folder), folder)))
+
+
+def files_below(files: Iterable[str], folder: str, *suffixes: str) -> tuple[str, ...]:
+    """The files below the folder with one of these endings.
+
+    A name with a backslash stands for bytes that are not UTF-8, which no command line can name.
+    """
+    below = f"{folder}/" if folder else ""
+    return tuple(
+        path
+        for path in files
+        if path.startswith(below) and path.endswith(suffixes) and "\\" not in path
+    )
 
 
 def outermost(folders: Iterable[str]) -> tuple[str, ...]:

@@ -39,7 +39,15 @@ from app.verify.results import (
     plain,
     result_of,
 )
-from app.verify.verifier import STDOUT, FileTree, TestCommand, VerifierContext, folders_with
+from app.verify.verifier import (
+    STDOUT,
+    FileTree,
+    TestCommand,
+    VerifierContext,
+    files_below,
+    folders_with,
+    unlocated,
+)
 
 PACKAGES = "packages"
 MAX_SELECTED = 100
@@ -96,8 +104,16 @@ class Go:
         """Select tests by their outermost names; a whole package cannot be selected by name."""
         return 0 < len(tests) <= MAX_SELECTED and all(_parts(test.id) for test in tests)
 
+    def selects_files(self, files: Sequence[str]) -> tuple[str, ...]:
+        """Go files of its folder; their whole packages run, which is all that Go can select."""
+        return files_below(files, self.folder, ".go")
+
     def command(self, context: VerifierContext) -> TestCommand:
         what = self.line.split()[2:]
+        if context.files:
+            folders = {unlocated(path, self.folder).rpartition("/")[0] for path in context.files}
+            what = [word for word in what if word.startswith("-")]
+            what += sorted(f"./{folder}" for folder in folders)
         if context.only:
             chosen = [parts for test in context.only if (parts := _parts(test))]
             names = sorted({name.partition("/")[0] for _, name in chosen})

@@ -23,6 +23,7 @@ REPORT = "report.xml"
 BROKEN = "broken"
 OTHER_MANAGER = "npm"
 MAX_SELECTED = 100
+SUFFIXES = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts")
 SEPARATOR = " > "
 
 # $1 report folder, $2 who calls the script, $3 its name, $4 a program for where there is no script;
@@ -102,6 +103,10 @@ class ScriptRunner:
         names = [unlocated(test, self.folder).split(SEPARATOR)[1:] for test in context.only]
         joined = (f"(?: |{SEPARATOR})".join(map(_escaped, words)) for words in names)
         return f"^(?:{'|'.join(dict.fromkeys(joined))})$"
+
+    def chosen(self, context: VerifierContext) -> list[str]:
+        """The files to run, relative to the package."""
+        return [unlocated(path, self.folder) for path in context.files]
 
     def command(self, context: VerifierContext) -> TestCommand:
         argv = ("bash", "-c", _SCRIPT, "honk", context.report, self.manager, self.script)

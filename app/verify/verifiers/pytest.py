@@ -22,6 +22,7 @@ from app.verify.verifier import (
     FileTree,
     TestCommand,
     VerifierContext,
+    files_below,
     folders_with,
     located,
     outermost,
@@ -174,10 +175,21 @@ class Pytest:
             and all(_is_node_id(test.id) for test in tests)
         )
 
+    def selects_files(self, files: Sequence[str]) -> tuple[str, ...]:
+        """Python files of its own folder. An option of a line would take them for its value."""
+        if self.line != BY_ITSELF:
+            return ()
+        return tuple(
+            path
+            for path in files_below(files, self.folder, ".py")
+            if not any(path.startswith(f"{folder}/") for folder in self.apart)
+        )
+
     def command(self, context: VerifierContext) -> TestCommand:
         what = ["line", self._own_report()]
         if self.line == BY_ITSELF:
-            only = [unlocated(test_id, self.folder) for test_id in context.only]
+            chosen = (*context.only, *context.files)
+            only = [unlocated(test_id, self.folder) for test_id in chosen]
             what = ["run", *(f"--ignore={folder}" for folder in self.apart), *only]
         return TestCommand(
             argv=("bash", "-c", _SCRIPT, "honk", context.report, context.tools, *what),

@@ -10,7 +10,15 @@ from app.domain.verdict import Kind, TestResult, VerifierResult, all_skipped, ex
 from app.sandbox.spec import Completed
 from app.verify.junit import read_named
 from app.verify.results import ended_early, result_of
-from app.verify.verifier import FileTree, TestCommand, VerifierContext, folders_with, outermost
+from app.verify.verifier import (
+    FileTree,
+    TestCommand,
+    VerifierContext,
+    files_below,
+    folders_with,
+    outermost,
+    unlocated,
+)
 
 REPORT = "report.xml"
 BROKEN = "broken"
@@ -119,6 +127,10 @@ class RSpec(_RubyTests):
     line: str = "rspec"
     name: ClassVar[str] = "rspec"
 
+    def selects_files(self, files: Sequence[str]) -> tuple[str, ...]:
+        """Spec files of its own folder."""
+        return files_below(files, self.folder, "_spec.rb")
+
     @classmethod
     def _has_tests(cls, tree: FileTree, below: str) -> bool:
         return any(True for _ in tree.names(f"{below}spec/*_spec.rb"))
@@ -128,6 +140,7 @@ class RSpec(_RubyTests):
         return (
             *("rspec", "--no-fail-fast", "--no-color", "--require", "honk_rspec"),
             *("--format", "progress", "--format", "HonkRSpec", "--out", "/dev/null"),
+            *(unlocated(path, self.folder) for path in context.files),
         )
 
 

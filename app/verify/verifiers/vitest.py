@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from app.verify.verifier import VerifierContext
-from app.verify.verifiers.javascript import ScriptRunner
+from app.verify.verifier import VerifierContext, files_below
+from app.verify.verifiers.javascript import SUFFIXES, ScriptRunner
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,10 @@ class Vitest(ScriptRunner):
     program: ClassVar[str] = "vitest run"
     none_found: ClassVar[re.Pattern[str]] = re.compile(r"^No test files found", re.MULTILINE)
 
+    def selects_files(self, files: Sequence[str]) -> tuple[str, ...]:
+        """Files of its own package that JavaScript runners read."""
+        return files_below(files, self.folder, *SUFFIXES)
+
     def added(self, context: VerifierContext) -> Sequence[str]:
         words = ["--includeTaskLocation", "--watch=false"]
         # Reporters on the command line replace the configured ones.
@@ -28,4 +32,6 @@ class Vitest(ScriptRunner):
         words.append(f"--reporter={context.tools}/reporters/vitest.mjs")
         if context.only:
             words.append(f"--testNamePattern={self.selection(context)}")
+        if context.files:
+            words += self.chosen(context)
         return words

@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.values import CommitSha, TreeSha
 from app.domain.verdict import Results, compare
-from app.verify.runner import VerifySite, confirm, rerun, verify
+from app.verify.runner import VerifySite, confirm, repeat, rerun, verify
 from app.verify.verifier import DirectoryTree, Verifier
 from app.verify.verifiers import Choice, choose
 from app.verify.verifiers.command import AnyCommand
@@ -205,3 +205,62 @@ async def test_a_base_that_fails_by_chance_is_no_fix(checkout: MakeSite) -> None
     verdict = compare(base, after)
     assert verdict.fixed == ()
     assert [change.id for change in verdict.flaky] == [by_chance.line]
+
+
+THREE_FILES = {
+    "test_a.py": "def test_a(): ...\n",
+    "test_b.py": "def test_b():\n    assert 0\n",
+    "test_c.py": "def test_c(): ...\n",
+}
+
+
+def outcomes(results: Results) -> dict[str, str]:
+    return {test.id: test.outcome.value for each in results.verifiers for test in each.tests}
+
+
+async def test_chosen_files_run_without_the_others(checkout: MakeSite) -> None:
+    results = await verify(checkout(THREE_FILES), [Pytest()], SHA, files=["test_a.py", "test_b.py"])
+    assert outcomes(results) == {"test_a.py::test_a": "passed", "test_b.py::test_b": "failed"}
+
+
+async def test_a_verifier_without_a_chosen_file_does_not_run(checkout: MakeSite) -> None:
+    site = checkout({**THREE_FILES, "sub/test_d.py": "def test_d(): ...\n"})
+    elsewhere = Pytest(folder="sub")
+    results = await verify(site, [Pytest(apart=("sub",)), elsewhere], SHA, files=["test_a.py"])
+    assert [each.verifier for each in results.verifiers] == ["pytest"]
+
+
+async def test_a_verifier_that_cannot_choose_runs_everything(checkout: MakeSite) -> None:
+    line = Pytest(line="pytest -q test_b.py")
+    results = await verify(checkout(THREE_FILES), [line], SHA, files=["test_a.py"])
+    assert outcomes(results) == {"test_b.py::test_b": "failed"}
+
+
+async def test_a_test_that_ends_the_process_hides_only_its_own_file(checkout: MakeSite) -> None:
+    site = checkout({**THREE_FILES, "test_b.py": "import os\ndef test_b():\n    os._exit(0)\n"})
+    results = await verify(site, [Pytest()], SHA, files=sorted(THREE_FILES))
+    (result,) = results.verifiers
+    passed = {test.id for test in result.tests if test.outcome.value == "passed"}
+    assert passed == {"test_a.py::test_a", "test_c.py::test_c"}
+    assert not result.complete
+    # Without a selection everything is one process.
+    (whole,) = (await verify(site, [Pytest()], SHA)).verifiers
+    assert not any(test.outcome.value == "passed" for test in whole.tests)
+
+
+async def test_repeating_adds_the_outcomes_of_the_wanted_tests(checkout: MakeSite) -> None:
+    site = checkout(
+        {
+            "count.py": COUNTING,
+            "test_a.py": "from count import count\n"
+            "def test_a():\n    assert count('a') == 1\n"  # passes the second time only
+            "def test_b():\n    assert 0\n",
+        }
+    )
+    first = await verify(site, [Pytest()], SHA, files=["test_a.py"])
+    wanted = {("pytest", Pytest().line): first.verifiers[0].tests[:1]}
+    again = await repeat(site, [Pytest()], first, wanted, times=3, files=["test_a.py"])
+    a, b = again.verifiers[0].tests
+    assert [a.outcome.value, *(each.value for each in a.also)] == ["failed", "passed", "failed"]
+    assert b.also == ()
+    assert await repeat(site, [Pytest()], again, wanted | {}, times=1) == again
