@@ -323,6 +323,7 @@ def _outside_functions(part: _Part, still_there: Collection[str]) -> Iterator[Un
         elif was is None and not dialect.is_harmless(function.header):
             yield Untouched(path, key, "is new and decorated")
     for key, function in before.functions.items():
-        if key not in after.functions and function.words not in still_there:
+        gone = key not in after.functions and function.words not in still_there
+        if gone and not dialect.exempt(function):
             yield Untouched(path, key, "was removed")
             break
