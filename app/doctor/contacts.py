@@ -125,7 +125,7 @@ async def _as_app(settings: Settings, github: GitHubApp) -> list[DoctorFinding]:
     return [
         DoctorFinding(what, True, f"{app.slug}, {app.url}"),
         _slug(settings, app),
-        clock(app.answered_at, app.heard_at),
+        clock(app.answered_at, app.received_at),
         *_asked_for(app),
         *await _looks(_granted(github, app), _delivered(settings, github)),
     ]

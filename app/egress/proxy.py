@@ -42,7 +42,7 @@ _CHUNK = 1 << 16
 _MAX_HEAD = 16 << 10
 _HEAD_CHUNK = 4 << 10
 _MAX_REDIRECTS = 5
-_MAX_TOLD = 200
+_MAX_RECORDED = 200
 _REDIRECTS = (301, 302, 303, 307, 308)
 _ABSOLUTE = re.compile(r"http://([^/?#]*)(/[^#]*)?")
 
@@ -111,8 +111,8 @@ class EgressRecord:
         return tuple(BlockedRequest(*what, count) for what, count in self._refused.most_common())
 
     def refuse(self, host: str, why: str) -> None:
-        """Record a blocked request. Beyond `_MAX_TOLD` different ones they are lumped together."""
-        known = (host, why) in self._refused or len(self._refused) < _MAX_TOLD
+        """Record a blocked request; beyond `_MAX_RECORDED` different ones they are merged."""
+        known = (host, why) in self._refused or len(self._refused) < _MAX_RECORDED
         self._refused[(host, why) if known else ("", "many other places")] += 1
 
     def request(self) -> None:
@@ -128,7 +128,7 @@ class EgressRecord:
     def answer(self, status: int) -> None:
         self._misses += status in (404, 410)
 
-    def carried(self, number: int) -> None:
+    def count_bytes(self, number: int) -> None:
         """Count bytes of a response or tunnel. Raises BlockedRequestError above the limit."""
         self._bytes += number
         if self._bytes > self._bounds.total_bytes:
@@ -174,29 +174,29 @@ class UpstreamClient:
             )
         return self._pools[proxy]
 
-    def rule(self, place: Endpoint) -> HostRule:
+    def rule(self, endpoint: Endpoint) -> HostRule:
         """The rule that allows the endpoint. Raises BlockedRequestError."""
-        return rule_for(self._rules, place.host, place.port, tls=place.tls)
+        return rule_for(self._rules, endpoint.host, endpoint.port, tls=endpoint.tls)
 
     async def connection(
-        self, place: Endpoint
+        self, endpoint: Endpoint
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to a checked address. Raises BlockedRequestError, OSError, TimeoutError.
 
         Through an operator's proxy too, the name must resolve here: only the client inside could
         check who answers in a tunnel, and it is not trusted.
         """
-        proxy = self._outgoing.proxy_for(place.origin)
+        proxy = self._outgoing.proxy_for(endpoint.origin)
         async with asyncio.timeout(15):
             if proxy is None:
-                address = (await self._addresses.of(place.host))[0]
-                return await asyncio.open_connection(address, place.port)
-            await self._addresses.check(place.host, known=False)
-            return await tunnel(proxy, self._trust, place.host, place.port)
+                address = (await self._addresses.of(endpoint.host))[0]
+                return await asyncio.open_connection(address, endpoint.port)
+            await self._addresses.check(endpoint.host, known=False)
+            return await tunnel(proxy, self._trust, endpoint.host, endpoint.port)
 
     @asynccontextmanager
     async def answer(
-        self, place: Endpoint, method: str, target: str, headers: Sequence[tuple[bytes, bytes]]
+        self, endpoint: Endpoint, method: str, target: str, headers: Sequence[tuple[bytes, bytes]]
     ) -> AsyncIterator[httpcore.Response]:
         """A registry's response. A redirect to a host that is not allowed is refused.
 
@@ -205,49 +205,49 @@ class UpstreamClient:
         httpcore raises.
         """
         for _ in range(_MAX_REDIRECTS):
-            async with self._asked(place, method, target, headers) as response:
-                onward = _onward(place, target, response)
+            async with self._open_stream(endpoint, method, target, headers) as response:
+                onward = _redirect_target(endpoint, target, response)
                 if onward is not None:
-                    place, target = onward
-                    self.rule(place)
+                    endpoint, target = onward
+                    self.rule(endpoint)
                 if onward is None or "?" not in target:
                     yield response
                     return
         raise BlockedRequestError(f"it redirects more than {_MAX_REDIRECTS} times")
 
     @asynccontextmanager
-    async def _asked(
-        self, place: Endpoint, method: str, target: str, headers: Sequence[tuple[bytes, bytes]]
+    async def _open_stream(
+        self, endpoint: Endpoint, method: str, target: str, headers: Sequence[tuple[bytes, bytes]]
     ) -> AsyncIterator[httpcore.Response]:
-        sent = [(b"host", place.host_header), (b"user-agent", _USER_AGENT), *headers]
-        rule = self.rule(place)
+        sent = [(b"host", endpoint.host_header), (b"user-agent", _USER_AGENT), *headers]
+        rule = self.rule(endpoint)
         if rule.authorization is not None:
             sent.append((b"authorization", rule.authorization.get_secret_value().encode()))
         timeout = {"connect": 15.0, "read": self._wait, "write": self._wait, "pool": self._wait}
         url = httpcore.URL(
-            scheme="https" if place.tls else "http",
-            host=place.host,
-            port=place.port,
+            scheme="https" if endpoint.tls else "http",
+            host=endpoint.host,
+            port=endpoint.port,
             target=target,
         )
-        proxy = self._outgoing.proxy_for(place.origin)
+        proxy = self._outgoing.proxy_for(endpoint.origin)
         if proxy is not None:
-            await self._addresses.check(place.host, known=rule.known)
+            await self._addresses.check(endpoint.host, known=rule.known)
         async with self._pool(proxy).stream(
             method, url, headers=sent, extensions={"timeout": timeout}
         ) as response:
             yield response
 
 
-def _onward(
-    place: Endpoint, target: str, response: httpcore.Response
+def _redirect_target(
+    endpoint: Endpoint, target: str, response: httpcore.Response
 ) -> tuple[Endpoint, str] | None:
     """A redirect's target, or None if it is not one. Raises BlockedRequestError if invalid."""
     location = next((v for k, v in response.headers if k.lower() == b"location"), None)
     if response.status not in _REDIRECTS or location is None:
         return None
     try:
-        whole = urlsplit(urljoin(place.origin + target, location.decode("ascii")))
+        whole = urlsplit(urljoin(endpoint.origin + target, location.decode("ascii")))
         host, port = authority(whole.netloc, 443 if whole.scheme == "https" else 80)
     except ValueError as error:
         raise BlockedRequestError("it redirects to no address") from error
@@ -261,13 +261,13 @@ class Proxy:
     """Serves the connections of one setup."""
 
     def __init__(
-        self, outside: UpstreamClient, mode: Mode, bounds: EgressLimits, authority: Authority
+        self, upstream: UpstreamClient, mode: Mode, bounds: EgressLimits, authority: Authority
     ) -> None:
-        self.outside = outside
+        self.upstream = upstream
         self.mode = mode
         self.bounds = bounds
         self.authority = authority
-        self.ledger = EgressRecord(bounds)
+        self.record = EgressRecord(bounds)
         self._open: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
@@ -275,12 +275,12 @@ class Proxy:
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
-        await self.outside.aclose()
+        await self.upstream.aclose()
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection from inside, unless there are too many."""
         if len(self._open) >= self.bounds.connections:
-            self.ledger.refuse("", f"more than {self.bounds.connections} connections at once")
+            self.record.refuse("", f"more than {self.bounds.connections} connections at once")
             writer.transport.abort()
             return
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
@@ -290,7 +290,7 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         conversation = _Conversation(self, reader, writer)
         try:
-            await conversation.hold()
+            await conversation.serve()
             await conversation.end()
         except (OSError, TimeoutError, EOFError, h11.ProtocolError):
             pass  # the client went away, was too slow, or speaks no HTTP
@@ -311,7 +311,7 @@ class _Conversation:
         self._within: Endpoint | None = None
         self._host = ""
 
-    async def hold(self) -> None:
+    async def serve(self) -> None:
         """Answer requests until either side closes."""
         while True:
             try:
@@ -324,8 +324,8 @@ class _Conversation:
                     continue
                 await self._fetch(request)
             except BlockedRequestError as refusal:
-                self._proxy.ledger.refuse(self._host, str(refusal))
-                await self._say(403, str(refusal))
+                self._proxy.record.refuse(self._host, str(refusal))
+                await self._send_error(403, str(refusal))
             if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
                 return
             self._http.start_next_cycle()
@@ -358,22 +358,22 @@ class _Conversation:
         self._host = target[:100]
         if self._within is not None:
             raise BlockedRequestError("a tunnel in a tunnel")
-        place = Endpoint(*authority(target, 443), tls=True)
-        self._host = place.host
-        _same_host(request, place)
-        self._proxy.outside.rule(place)
-        self._proxy.ledger.request()
-        self._take_end()
+        endpoint = Endpoint(*authority(target, 443), tls=True)
+        self._host = endpoint.host
+        _same_host(request, endpoint)
+        self._proxy.upstream.rule(endpoint)
+        self._proxy.record.request()
+        self._consume_end()
         await self._send(h11.Response(status_code=200, headers=[], reason=b"Connection opened"))
         early = self._http.trailing_data[0]
         if self._proxy.mode == "connect":
-            await self._tunnel(place, early)
+            await self._tunnel(endpoint, early)
             return False
         if early:
             return False
-        context = self._proxy.authority.context(place.host)
+        context = self._proxy.authority.context(endpoint.host)
         await self._writer.start_tls(context, ssl_handshake_timeout=15)
-        self._within = place
+        self._within = endpoint
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
         return True
 
@@ -381,22 +381,22 @@ class _Conversation:
 
     async def _fetch(self, request: h11.Request) -> None:
         """Make a new request outside. Raises BlockedRequestError before any response is sent."""
-        place, target = self._wanted(request)
-        self._host = place.host
+        endpoint, target = self._target_of(request)
+        self._host = endpoint.host
         method = request.method.decode("ascii", "replace")
         refuse_body(method, request.headers)
-        _same_host(request, place)
+        _same_host(request, endpoint)
         checked_path(target)
-        self._proxy.ledger.request()
+        self._proxy.record.request()
         try:
             async with asyncio.timeout(self._proxy.bounds.body_seconds):
-                await self._pass_on(place, method, target, outgoing(request.headers))
+                await self._forward(endpoint, method, target, outgoing(request.headers))
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
             why = str(error) or type(error).__name__
-            self._proxy.ledger.refuse(place.host, f"it does not answer ({why[:200]})")
-            await self._say(502, "the registry does not answer")
+            self._proxy.record.refuse(endpoint.host, f"it does not answer ({why[:200]})")
+            await self._send_error(502, "the registry does not answer")
 
-    def _wanted(self, request: h11.Request) -> tuple[Endpoint, str]:
+    def _target_of(self, request: h11.Request) -> tuple[Endpoint, str]:
         """A request's endpoint and path. Raises BlockedRequestError."""
         target = request.target.decode("ascii", "replace")
         if self._within is not None:
@@ -409,22 +409,22 @@ class _Conversation:
             raise BlockedRequestError("this is no address that a proxy serves")
         return Endpoint(*authority(found[1], 80), tls=False), found[2] or "/"
 
-    async def _pass_on(
-        self, place: Endpoint, method: str, target: str, headers: Sequence[tuple[bytes, bytes]]
+    async def _forward(
+        self, endpoint: Endpoint, method: str, target: str, headers: Sequence[tuple[bytes, bytes]]
     ) -> None:
-        ledger = self._proxy.ledger
-        async with self._proxy.outside.answer(place, method, target, headers) as response:
-            ledger.answer(response.status)
-            self._take_end()
+        record = self._proxy.record
+        async with self._proxy.upstream.answer(endpoint, method, target, headers) as response:
+            record.answer(response.status)
+            self._consume_end()
             kept = incoming(response.headers)
             await self._send(h11.Response(status_code=response.status, headers=kept))
             if method != "HEAD":
                 async for part in response.aiter_stream():
-                    ledger.carried(len(part))
+                    record.count_bytes(len(part))
                     await self._send(h11.Data(data=part))
             await self._send(h11.EndOfMessage())
 
-    def _take_end(self) -> None:
+    def _consume_end(self) -> None:
         if self._http.their_state is h11.SEND_BODY:
             self._http.next_event()
 
@@ -435,7 +435,7 @@ class _Conversation:
             async with asyncio.timeout(self._proxy.bounds.idle_seconds):
                 await self._writer.drain()
 
-    async def _say(self, status: int, why: str) -> None:
+    async def _send_error(self, status: int, why: str) -> None:
         """Send an error with its reason and close: an unread request body may follow."""
         if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             raise EOFError
@@ -451,26 +451,26 @@ class _Conversation:
 
     # Tunnels
 
-    async def _tunnel(self, place: Endpoint, early: bytes) -> None:
+    async def _tunnel(self, endpoint: Endpoint, early: bytes) -> None:
         """Copy bytes both ways after checking that the client's TLS names this host.
 
         Raises BlockedRequestError; no response can be sent then, as the client expects TLS.
         """
-        hello = await self._hello(early)
-        if hello.server_name is None or hello.server_name.lower() != place.host:
+        hello = await self._read_hello(early)
+        if hello.server_name is None or hello.server_name.lower() != endpoint.host:
             raise BlockedRequestError(f"its TLS asks for {str(hello.server_name)[:253]}")
-        reader, writer = await self._proxy.outside.connection(place)
+        reader, writer = await self._proxy.upstream.connection(endpoint)
         try:
             writer.write(hello.data)
             async with asyncio.timeout(self._proxy.bounds.idle_seconds) as clock:
                 await asyncio.gather(
-                    self._carry(self._reader, writer, clock),
-                    self._carry(reader, self._writer, clock),
+                    self._copy(self._reader, writer, clock),
+                    self._copy(reader, self._writer, clock),
                 )
         finally:
             writer.transport.abort()
 
-    async def _hello(self, early: bytes) -> ClientHello:
+    async def _read_hello(self, early: bytes) -> ClientHello:
         hello = ClientHello()
         data = early
         async with asyncio.timeout(self._proxy.bounds.head_seconds):
@@ -485,23 +485,23 @@ class _Conversation:
                 data = b""
         return hello
 
-    async def _carry(
+    async def _copy(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, clock: asyncio.Timeout
     ) -> None:
         loop = asyncio.get_running_loop()
         while data := await reader.read(_CHUNK):
             clock.reschedule(loop.time() + self._proxy.bounds.idle_seconds)
-            self._proxy.ledger.carried(len(data))
+            self._proxy.record.count_bytes(len(data))
             writer.write(data)
             await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
 
 
-def _same_host(request: h11.Request, place: Endpoint) -> None:
+def _same_host(request: h11.Request, endpoint: Endpoint) -> None:
     """The Host header must name this endpoint. Raises BlockedRequestError."""
     named = [value for key, value in request.headers if key == b"host"]
-    default = 443 if place.tls else 80
+    default = 443 if endpoint.tls else 80
     for value in named:
-        if authority(value.decode("ascii", "replace"), default) != (place.host, place.port):
+        if authority(value.decode("ascii", "replace"), default) != (endpoint.host, endpoint.port):
             raise BlockedRequestError("the Host header names another place")

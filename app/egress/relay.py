@@ -19,7 +19,7 @@ CHUNK = 1 << 16
 CONNECTIONS = 128
 
 
-def carry(source: socket.socket, target: socket.socket) -> None:
+def copy(source: socket.socket, target: socket.socket) -> None:
     """Copy bytes until the source ends, then shut down the target for writing."""
     try:
         while True:
@@ -39,9 +39,9 @@ def join(client: socket.socket, path: str, free: threading.Semaphore) -> None:
     try:
         with client, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as proxy:
             proxy.connect(path)
-            back = threading.Thread(target=carry, args=(proxy, client), daemon=True)
+            back = threading.Thread(target=copy, args=(proxy, client), daemon=True)
             back.start()
-            carry(client, proxy)
+            copy(client, proxy)
             back.join()
     except OSError:
         pass

@@ -63,14 +63,14 @@ class SetupProxy:
         """The command, wrapped so that the relay runs first."""
         return [*self._prefix, *argv]
 
-    def tell(self, problem: BlockedRequest) -> None:
+    def report(self, problem: BlockedRequest) -> None:
         """Report a problem, such as an unknown registry, together with the blocked requests."""
-        self._proxy.ledger.refuse(problem.host, problem.why)
+        self._proxy.record.refuse(problem.host, problem.why)
 
     @property
     def tried(self) -> tuple[BlockedRequest, ...]:
         """Blocked requests, most frequent first."""
-        return self._proxy.ledger.tried
+        return self._proxy.record.tried
 
 
 class SetupProxies:
@@ -104,10 +104,10 @@ class SetupProxies:
             addresses=self._addresses,
             environment=found.environment,
             outgoing=self._outgoing,
-        ) as door:
+        ) as proxy:
             for problem in found.problems:
-                door.tell(problem)
-            yield door
+                proxy.report(problem)
+            yield proxy
 
 
 @asynccontextmanager
@@ -132,12 +132,12 @@ async def open_setup_proxy(
     outside = UpstreamClient(rules, addresses, bounds, trust or outgoing.trust, outgoing)
     proxy = Proxy(outside, mode, bounds, Authority())
     try:
-        _lay_out(folder, proxy, outgoing)
+        _write_files(folder, proxy, outgoing)
         sandbox.claim(folder, like=workspace)
         listener = _listener(folder)
         server = await asyncio.start_unix_server(proxy.accept, sock=listener)
         try:
-            yield _door(folder, sandbox, proxy, environment or {})
+            yield _with_relay(folder, sandbox, proxy, environment or {})
         finally:
             server.close()
             await proxy.aclose()
@@ -146,7 +146,7 @@ async def open_setup_proxy(
         removed([folder])
 
 
-def _lay_out(folder: Path, proxy: Proxy, outgoing: Outgoing) -> None:
+def _write_files(folder: Path, proxy: Proxy, outgoing: Outgoing) -> None:
     shutil.copyfile(Path(__file__).with_name("relay.py"), folder / "relay.py")
     if proxy.mode == "fetch-only":
         (folder / "ca.pem").write_bytes(proxy.authority.pem())
@@ -175,7 +175,7 @@ def _listener(folder: Path) -> socket.socket:
     return listener
 
 
-def _door(
+def _with_relay(
     folder: Path, sandbox: Sandbox, proxy: Proxy, environment: Mapping[str, str]
 ) -> SetupProxy:
     mount = Mount(folder, INSIDE)

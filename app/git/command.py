@@ -132,7 +132,7 @@ class GitDeniedError(GitError, UserError):
     def __init__(self, command: str, code: int, words: str) -> None:
         super().__init__(command, code, words)
         what = "push to" if command == "push" else "read"
-        self.message = f"GitHub does not let Honk {what} this repository.{_said(words)}"
+        self.message = f"GitHub does not let Honk {what} this repository.{_remote_lines(words)}"
         self.next_step = "Check whether it is archived, and whether the App is installed on it."
 
 
@@ -154,7 +154,7 @@ class GitMissingError(GitError, UserError):
 
     def __init__(self, command: str, code: int, words: str) -> None:
         super().__init__(command, code, words)
-        self.message = f"GitHub no longer finds this repository.{_said(words)}"
+        self.message = f"GitHub no longer finds this repository.{_remote_lines(words)}"
         self.next_step = "Check whether it was moved, and whether the App is installed on it."
 
 
@@ -176,7 +176,7 @@ class GitMovedError(GitMissingError):
     """The repository has a new name. Git does not follow redirects by itself here."""
 
 
-def _said(words: str) -> str:
+def _remote_lines(words: str) -> str:
     """The remote's own lines of the message, if there are any."""
     lines = [line.removeprefix("remote:").strip() for line in words.splitlines()]
     told = [line for line, raw in zip(lines, words.splitlines(), strict=True) if "remote:" in raw]
@@ -239,7 +239,7 @@ async def git(
     timeout: float = TIMEOUT_SECONDS,
     max_output: int = MAX_OUTPUT_BYTES,
     cut: int | None = None,
-    also: Sequence[int] = (),
+    ok_codes: Sequence[int] = (),
 ) -> bytes:
     """Run git in the bare repository `cwd` and return its stdout.
 
@@ -261,7 +261,7 @@ async def git(
     code, output, errors = await (shielded(executed) if writes_a_ref else executed)
     if len(output) > most and cut is None:
         raise GitError(args[0], 0, f"more than {most} bytes of output")
-    if code == 0 or code in also or len(output) > most:
+    if code == 0 or code in ok_codes or len(output) > most:
         return output
     words = _redacted(errors.decode("utf-8", "replace").strip(), token)
     said = _redacted(output[:4000].decode("utf-8", "replace"), token) if args[0] == "push" else ""
@@ -298,17 +298,17 @@ async def _execute(
     try:
         async with asyncio.timeout(timeout):
             given = stdin if isinstance(stdin, bytes) else None
-            return await _converse(process, given, max_output)
+            return await _communicate(process, given, max_output)
     except TimeoutError as error:
         raise RetryableError(f"git took over {timeout:g} seconds.") from error
     finally:
-        _leave(process)
+        _close_pipes(process)
         if process.returncode is None:
-            await _end(process)
+            await _terminate(process)
         process._transport.close()  # type: ignore[attr-defined]
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _terminate(process: asyncio.subprocess.Process) -> None:
     """Terminate git and its children: the transport helpers, index-pack.
 
     Git removes its lock files on SIGTERM; after SIGKILL they stay behind.
@@ -322,10 +322,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await _killed(process)
+            await _wait_for_killed(process)
 
 
-async def _killed(process: asyncio.subprocess.Process) -> None:
+async def _wait_for_killed(process: asyncio.subprocess.Process) -> None:
     """Wait for a killed process. The kernel may still hold it, for example on a hung disk."""
     try:
         async with asyncio.timeout(_END_SECONDS):
@@ -334,7 +334,7 @@ async def _killed(process: asyncio.subprocess.Process) -> None:
         log.warning(log_events.GIT_SURVIVED_KILL, pid=process.pid)
 
 
-def _leave(process: asyncio.subprocess.Process) -> None:
+def _close_pipes(process: asyncio.subprocess.Process) -> None:
     """Close the child's pipes, since asyncio reports the exit only once they are closed.
 
     A full stdin, or a stdout inherited by a process that left the group, would block that forever.
@@ -348,7 +348,7 @@ def _leave(process: asyncio.subprocess.Process) -> None:
         pipe.close()
 
 
-async def _converse(
+async def _communicate(
     process: asyncio.subprocess.Process,
     given: bytes | None,
     max_output: int,
@@ -356,14 +356,14 @@ async def _converse(
     assert process.stdout is not None and process.stderr is not None
     errors = Bounded(MAX_ERROR_BYTES)
     output, _, _ = await asyncio.gather(
-        _up_to(process, process.stdout, max_output),
-        _bounded(process.stderr, errors),
+        _read_up_to(process, process.stdout, max_output),
+        _read_bounded(process.stderr, errors),
         _feed(process, given),
     )
     return await process.wait(), output, errors.value()
 
 
-async def _up_to(
+async def _read_up_to(
     process: asyncio.subprocess.Process, stream: asyncio.StreamReader, most: int
 ) -> bytes:
     """Read everything, or a little more than `most` bytes; then kill git."""
@@ -373,12 +373,12 @@ async def _up_to(
         if len(parts) > most:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            _leave(process)
+            _close_pipes(process)
             break
     return bytes(parts)
 
 
-async def _bounded(stream: asyncio.StreamReader, kept: Bounded) -> None:
+async def _read_bounded(stream: asyncio.StreamReader, kept: Bounded) -> None:
     while data := await stream.read(1 << 16):
         kept.add(data)
 
@@ -392,7 +392,7 @@ async def _feed(process: asyncio.subprocess.Process, given: bytes | None) -> Non
     process.stdin.close()
 
 
-def tells_of_no_room(words: str) -> bool:
+def means_disk_full(words: str) -> bool:
     """Whether git on this machine (not the remote) reports a full disk."""
     full = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
     own = [line for line in words.splitlines() if "remote:" not in line]
@@ -405,7 +405,7 @@ def _failure(command: str, code: int, words: str) -> HonkError | OSError:
         return GitError(command, code, words)
     if command in _REF_WRITERS and (locked := _LOCKED.search(words)) is not None:
         return GitLockedError(command, locked[1])
-    if tells_of_no_room(words):
+    if means_disk_full(words):
         return OSError(errno.ENOSPC, f"git {command}: {words[-300:]}")
     if _UNTRUSTED.search(words):
         return GitUntrustedError(command, code, words)

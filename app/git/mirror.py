@@ -49,22 +49,22 @@ _MOST_BLOBS = 256_000_000
 _MOST_COMPOSED = 64_000_000
 _LOCK_PAUSE_SECONDS = 0.05
 _PACKS_BEFORE_REPACK = 40
-_LOCKED_SECONDS = 60.0
+_STALE_LOCK_SECONDS = 60.0
 _MOST_LOCKS = 10
-_REMEMBERED = 256
-_REMEMBERED_BYTES = 16_000_000
+_MAX_CACHED = 256
+_MAX_CACHED_BYTES = 16_000_000
 _PINS = "honk-pins"
 """A folder with one file per pin. There may be thousands, and as refs they would slow down every
 fetch and push."""
-_HELD = "refs/honk-held/"
+_TEMPORARY_REFS = "refs/honk-held/"
 """Temporary refs to the pinned objects, so that `git gc` keeps them."""
 _REFS_AT_ONCE = 2000
 _PRUNED_AFTER = "7.days.ago"
-_TIDYING_SECONDS = 3600.0
+_GC_SECONDS = 3600.0
 _TAGS = "honk-tags"
 """A file with the tags whose commits are here. They are not refs, so no tag's name can shadow
 anything in the mirror."""
-_PUSHED = f"{_HELD}pushed-"
+_PUSHED = f"{_TEMPORARY_REFS}pushed-"
 """Objects being pushed, each under a unique name."""
 _LOCK = "honk.lock"
 """Locked while a mirror changes; its mtime is the last use."""
@@ -189,7 +189,7 @@ class Mirrors:
         self._with_tags = with_tags
         self._locks: dict[Path, asyncio.Lock] = {}
         self._listings: OrderedDict[tuple[Path, str], bytes] = OrderedDict()
-        self._coming: dict[tuple[Path, str], asyncio.Task[CommitSha | None]] = {}
+        self._queued_fetches: dict[tuple[Path, str], asyncio.Task[CommitSha | None]] = {}
 
     def path(self, repo: RepoName) -> Path:
         """The bare repository's path. GitHub's names are case-insensitive."""
@@ -207,30 +207,30 @@ class Mirrors:
         have read the ref before it moved. Raises GitError, RetryableError, and ValueError for an
         invalid ref.
         """
-        name = ref if _SHA.fullmatch(ref) else _full(ref)
+        name = ref if _SHA.fullmatch(ref) else _full_ref(ref)
         if _SHA.fullmatch(name) and await self.has_commit(repo, name):
             return commit_sha(name)
         key = (self.path(repo), name)
-        task = self._coming.get(key)
+        task = self._queued_fetches.get(key)
         if task is None:
-            task = asyncio.create_task(self._fetch_in_turn(repo, remote, name))
+            task = asyncio.create_task(self._fetch_locked(repo, remote, name))
             # Retrieve the exception, as every caller may have been cancelled.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._coming[key] = task
+            self._queued_fetches[key] = task
         return await asyncio.shield(task)
 
-    async def _fetch_in_turn(self, repo: RepoName, remote: Remote, name: str) -> CommitSha | None:
+    async def _fetch_locked(self, repo: RepoName, remote: Remote, name: str) -> CommitSha | None:
         key = (self.path(repo), name)
         try:
             async with self._locked(repo):
-                self._coming.pop(key, None)
+                self._queued_fetches.pop(key, None)
                 return await self._fetch(repo, remote, name)
         finally:
-            if self._coming.get(key) is asyncio.current_task():
-                del self._coming[key]
+            if self._queued_fetches.get(key) is asyncio.current_task():
+                del self._queued_fetches[key]
 
     async def _fetch(self, repo: RepoName, remote: Remote, name: str) -> CommitSha | None:
-        kept = _kept(name)
+        kept = _tracking_ref(name)
         options = ["--no-tags", "--no-auto-maintenance", "--force"]
         arguments = ["fetch", "--quiet", *options, "--", remote.url]
         arguments.append(name if kept is None else f"+{name}:{kept}")
@@ -241,12 +241,12 @@ class Mirrors:
                 return None
             raise
         fetched = await asyncio.to_thread((self.path(repo) / "FETCH_HEAD").read_bytes)
-        sha = _fetched_as(fetched, name)
+        sha = _fetched_sha(fetched, name)
         if sha is None:
             return None
         if self._with_tags and _has_tags(name):
             await self._fetch_tags(repo, remote)
-        await self._tidy(repo)
+        await self._repack_if_needed(repo)
         found = await self._git(repo, ["rev-parse", "--verify", "--quiet", f"{sha}^{{commit}}"])
         return commit_sha(found.decode().strip())
 
@@ -290,7 +290,7 @@ class Mirrors:
         except FileNotFoundError:
             return ()
 
-    async def _tidy(self, repo: RepoName) -> None:
+    async def _repack_if_needed(self, repo: RepoName) -> None:
         """Repack if there are many packs. Prunes nothing: active runs use the objects."""
         packs = list((self.objects(repo) / "pack").glob("*.pack"))
         if len(packs) > _PACKS_BEFORE_REPACK:
@@ -333,7 +333,7 @@ class Mirrors:
         Fast-forward only, unless `expected` is the commit it is at now (None: it must not exist).
         Raises PushRefusedError with the remote's text, GitError, RetryableError.
         """
-        full = _full(ref)
+        full = _full_ref(ref)
         # A pattern's target is used literally; for a plain name git might resolve to a tag that
         # is named `refs/heads/main`.
         own = f"{_PUSHED}{uuid.uuid4().hex}/"
@@ -351,12 +351,12 @@ class Mirrors:
 
         Does nothing if the ref is already gone. Raises like `push`.
         """
-        full = _full(ref)
+        full = _full_ref(ref)
         lease: CommitSha | PushMode = expected if expected is not None else PushMode.FAST_FORWARD
-        if await self._listed(repo, remote, full) is not None:
+        if await self._remote_ref(repo, remote, full) is not None:
             await self._push(repo, remote, f":{full}", full, lease)
 
-    async def _listed(self, repo: RepoName, remote: Remote, full: str) -> CommitSha | None:
+    async def _remote_ref(self, repo: RepoName, remote: Remote, full: str) -> CommitSha | None:
         found = await self._remote_git(repo, remote, ["ls-remote", "--", remote.url, full])
         for line in found.decode("utf-8", "surrogateescape").splitlines():
             sha, _, name = line.partition("\t")
@@ -381,13 +381,13 @@ class Mirrors:
         try:
             await self._remote_git(repo, remote, arguments)
         except GitError as error:
-            if type(error) is not GitError or not _refused(error.words):
+            if type(error) is not GitError or not _is_rejected(error.words):
                 raise
             moved = bool(_REF_MOVED.search(error.words))
             if moved and expected is PushMode.ANY:
                 # Only Honk writes it: an earlier push that timed out is still running at GitHub.
                 raise RetryableError(f"Another push to `{full}` is under way.") from error
-            raise PushRefusedError(full, _rule(error.words), moved=moved) from error
+            raise PushRefusedError(full, _rejection_text(error.words), moved=moved) from error
 
     async def commit_tree(
         self, repo: RepoName, tree: TreeSha, parents: Sequence[CommitSha], message: str
@@ -465,7 +465,7 @@ class Mirrors:
             "--allow-unrelated-histories",
         ]
         arguments = ["merge-tree", *options, commit_sha(ours), commit_sha(theirs)]
-        told = await self._git(repo, arguments, also=(1,))
+        told = await self._git(repo, arguments, ok_codes=(1,))
         names = [os.fsdecode(name) for name in told.split(b"\0") if name]
         return MergeResult(tree_sha(names[0]), tuple(names[1:]))
 
@@ -486,7 +486,7 @@ class Mirrors:
         told = ["log", *options, "--format=%H %P%n%an%n%B%x00", *revisions]
         shown = await self._git(repo, told)
         texts = shown.decode("utf-8", "replace").split("\0")
-        return tuple(_one_commit(text.lstrip("\n")) for text in texts if text.strip())
+        return tuple(_parse_commit(text.lstrip("\n")) for text in texts if text.strip())
 
     async def changes(self, repo: RepoName, base: str, head: str) -> tuple[FileChange, ...]:
         """The differences between two commits or trees by path; a rename is two changes."""
@@ -572,7 +572,7 @@ class Mirrors:
         text = whole[:max_bytes].decode("utf-8", "replace")
         return text if len(whole) <= max_bytes else f"{text}\n[... the rest is left out ...]\n"
 
-    async def take_pack(self, repo: RepoName, pack: BinaryIO, max_bytes: int) -> None:
+    async def add_pack(self, repo: RepoName, pack: BinaryIO, max_bytes: int) -> None:
         """Add the objects of a pack from a sandbox. Raises GitError if it is invalid."""
         limit = f"--max-input-size={max_bytes}"
         await self._git(repo, ["index-pack", "--stdin", "--fix-thin", "--strict", limit], pack)
@@ -684,20 +684,20 @@ class Mirrors:
             self._listings.move_to_end(key)
             return self._listings[key]
         listing = await self._git(repo, ["ls-tree", "-r", "-z", "--full-tree", tree])
-        if _SHA.fullmatch(tree) and len(listing) <= _REMEMBERED_BYTES:
+        if _SHA.fullmatch(tree) and len(listing) <= _MAX_CACHED_BYTES:
             self._listings[key] = listing
-            while len(self._listings) > _REMEMBERED or self._remembered() > _REMEMBERED_BYTES:
+            while len(self._listings) > _MAX_CACHED or self._cached_bytes() > _MAX_CACHED_BYTES:
                 self._listings.popitem(last=False)
         return listing
 
-    def _remembered(self) -> int:
+    def _cached_bytes(self) -> int:
         return sum(map(len, self._listings.values()))
 
     async def submodule_urls(self, repo: RepoName, tree: str) -> dict[str, str]:
         """Submodule URLs from `.gitmodules` by path; empty if it is unreadable."""
         asked = ["-z", "--no-includes", "--get-regexp", r"^submodule\..*\.(path|url)$"]
         told = await self._git(
-            repo, ["config", f"--blob={tree}:.gitmodules", *asked], also=(1, 128)
+            repo, ["config", f"--blob={tree}:.gitmodules", *asked], ok_codes=(1, 128)
         )
         named: dict[str, dict[str, str]] = {}
         for row in told.split(b"\0"):
@@ -732,7 +732,7 @@ class Mirrors:
             making.unlink(missing_ok=True)
             await self._git(repo, ["update-ref", "-d", name])
 
-    async def take_bundle(self, repo: RepoName, path: Path) -> bool:
+    async def unbundle(self, repo: RepoName, path: Path) -> bool:
         """Add the objects of a bundle; False if it is missing or does not apply.
 
         Its prerequisite commit must be here.
@@ -768,7 +768,7 @@ class Mirrors:
         """Delete the remains of removals that were interrupted before `before`."""
         removed(older(self._root.glob(f"*/{GRAVES}"), before))
 
-    async def tidy_up(self, repo: RepoName, is_wanted: Callable[[str], bool]) -> None:
+    async def collect_garbage(self, repo: RepoName, is_wanted: Callable[[str], bool]) -> None:
         """Delete unwanted pins and prune old unreachable objects.
 
         No run may be using the mirror, since workspaces borrow its objects.
@@ -780,26 +780,28 @@ class Mirrors:
                 await self.unpin(repo, name)
                 del pinned[name]
             tags = [tag.sha for tag in self._tags(repo)]
-            async with self._held(repo, [*pinned.values(), *tags]):
+            async with self._temporary_refs(repo, [*pinned.values(), *tags]):
                 command = ["gc", "--quiet", f"--prune={_PRUNED_AFTER}"]
-                await self._run(repo, command, timeout=_TIDYING_SECONDS)
+                await self._run(repo, command, timeout=_GC_SECONDS)
             # Maintenance does not count as a use.
             os.utime(self.path(repo) / _LOCK, (used, used))
 
     @asynccontextmanager
-    async def _held(self, repo: RepoName, shas: Sequence[str]) -> AsyncIterator[None]:
+    async def _temporary_refs(self, repo: RepoName, shas: Sequence[str]) -> AsyncIterator[None]:
         """Create refs to these objects (as far as they exist) while the context is open."""
-        await self._let_go(repo)
+        await self._delete_temporary_refs(repo)
         here = await self.sizes(repo, shas)
-        await self._update_refs(repo, [f"create {_HELD}{sha} {sha}" for sha in here])
+        await self._update_refs(repo, [f"create {_TEMPORARY_REFS}{sha} {sha}" for sha in here])
         try:
             yield
         finally:
-            await self._let_go(repo)
+            await self._delete_temporary_refs(repo)
 
-    async def _let_go(self, repo: RepoName) -> None:
+    async def _delete_temporary_refs(self, repo: RepoName) -> None:
         """Delete the temporary refs, also those left behind by a killed process."""
-        listed = await self._git(repo, ["for-each-ref", "--format=delete %(refname)", _HELD])
+        listed = await self._git(
+            repo, ["for-each-ref", "--format=delete %(refname)", _TEMPORARY_REFS]
+        )
         await self._update_refs(repo, listed.decode().splitlines())
 
     async def _update_refs(self, repo: RepoName, commands: Sequence[str]) -> None:
@@ -816,7 +818,7 @@ class Mirrors:
         most: int | None = None,
         cut: int | None = None,
         environment: Mapping[str, str] | None = None,
-        also: tuple[int, ...] = (),
+        ok_codes: tuple[int, ...] = (),
     ) -> bytes:
         return await self._run(
             repo,
@@ -825,7 +827,7 @@ class Mirrors:
             max_output=MAX_OUTPUT_BYTES if most is None else most,
             cut=cut,
             environment=environment,
-            also=also,
+            ok_codes=ok_codes,
         )
 
     async def _remote_git(
@@ -855,7 +857,7 @@ class Mirrors:
             try:
                 return await git(args, cwd=path, **options)
             except GitLockedError as problem:
-                if not _take_away(problem.lock, path):
+                if not _remove_stale_lock(problem.lock, path):
                     raise
         return await git(args, cwd=path, **options)
 
@@ -890,26 +892,26 @@ class Mirrors:
                 with (path / _LOCK).open("a") as file:
                     while not _try_lock(file.fileno()):  # noqa: ASYNC110 - another process has it
                         await asyncio.sleep(_LOCK_PAUSE_SECONDS)
-                    if not _is_still(path / _LOCK, file.fileno()):
+                    if not _is_same_file(path / _LOCK, file.fileno()):
                         continue  # the mirror was deleted while this one waited
                     os.utime(file.fileno())
                     yield
                     return
 
 
-def _take_away(lock: Path, mirror: Path) -> bool:
+def _remove_stale_lock(lock: Path, mirror: Path) -> bool:
     """Delete a stale ref lock, older than any git command needs; True if it is gone.
 
     Checks age and unlinks without awaiting in between; otherwise a second cleaner could delete a
     fresh lock.
     """
-    if not _is_of_a_ref(lock, mirror):
+    if not _is_ref_lock(lock, mirror):
         return False
     try:
         # Use the file system's clock, which may differ from this machine's.
         with tempfile.NamedTemporaryFile(dir=mirror, prefix="now-") as now:
             age = os.fstat(now.fileno()).st_mtime - lock.lstat().st_mtime
-        if age <= _LOCKED_SECONDS:
+        if age <= _STALE_LOCK_SECONDS:
             return False
         lock.unlink()
     except FileNotFoundError:
@@ -918,7 +920,7 @@ def _take_away(lock: Path, mirror: Path) -> bool:
     return True
 
 
-def _is_of_a_ref(lock: Path, mirror: Path) -> bool:
+def _is_ref_lock(lock: Path, mirror: Path) -> bool:
     """Whether this is a ref's lock in this mirror. The path is from stderr and not trusted."""
     if ".." in lock.parts or not lock.is_relative_to(mirror):
         return False
@@ -926,7 +928,7 @@ def _is_of_a_ref(lock: Path, mirror: Path) -> bool:
     return within.parts[0] == "refs" or within == Path("packed-refs.lock")
 
 
-def _is_still(path: Path, fd: int) -> bool:
+def _is_same_file(path: Path, fd: int) -> bool:
     """Whether the open file is still the one at this path."""
     try:
         return os.path.samestat(path.stat(), os.fstat(fd))
@@ -934,7 +936,7 @@ def _is_still(path: Path, fd: int) -> bool:
         return False
 
 
-def _one_commit(text: str) -> CommitInfo:
+def _parse_commit(text: str) -> CommitInfo:
     """Parse one `git log` record. A root commit's parent is the commit itself."""
     names, author, message = (*text.split("\n", 2), "", "")[:3]
     sha, *parents = names.split()
@@ -955,7 +957,7 @@ def _try_lock(fd: int) -> bool:
     return True
 
 
-def _kept(name: str) -> str | None:
+def _tracking_ref(name: str) -> str | None:
     """The local ref that remembers a fetched branch, so the next fetch is incremental.
 
     None for refs of one run or pull request. There are at most 256, so branches may share one: that
@@ -971,7 +973,7 @@ def _has_tags(name: str) -> bool:
     return name.startswith(("refs/heads/", "refs/pull/")) or not name.startswith("refs/")
 
 
-def _fetched_as(fetch_head: bytes, name: str) -> str | None:
+def _fetched_sha(fetch_head: bytes, name: str) -> str | None:
     """The SHA fetched for exactly this name, from FETCH_HEAD.
 
     If the remote lacks the ref, git matches others by suffix: for a deleted branch it may fetch a
@@ -1010,16 +1012,16 @@ def _check_folders(paths: Iterable[bytes], remaining: Collection[bytes]) -> None
             raise ValueError(f"{os.fsdecode(path)!r} would be a file and a folder at once")
 
 
-def _full(ref: str) -> str:
+def _full_ref(ref: str) -> str:
     """A short name means a branch; one that starts with `refs/` is already full."""
     return check_ref(ref) if ref.startswith("refs/") else f"refs/heads/{check_ref(ref)}"
 
 
-def _refused(words: str) -> bool:
+def _is_rejected(words: str) -> bool:
     return "[rejected]" in words or "[remote rejected]" in words
 
 
-def _rule(words: str) -> str:
+def _rejection_text(words: str) -> str:
     """The remote's own lines, or git's reason in parentheses if there are none."""
     lines = [line[len("remote:") :].strip() for line in words.splitlines() if "remote:" in line[:7]]
     said = "\n".join(line for line in lines if line)

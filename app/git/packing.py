@@ -27,7 +27,7 @@ from app.git.checkout import (
     contents_of,
     write_readable,
 )
-from app.git.command import GitError, inside_environment, tells_of_no_room
+from app.git.command import GitError, inside_environment, means_disk_full
 from app.git.mirror import FileChange, Mirrors
 from app.sandbox.spec import (
     GIB,
@@ -143,7 +143,7 @@ async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
         packed = await asyncio.to_thread(_read_tree_name, scratch.source)
         skipped = await asyncio.to_thread(_describe_skipped, scratch.source, links)
         if packed != last:
-            await _take_in(mirrors, repo, scratch.source)
+            await _add_pack(mirrors, repo, scratch.source)
     changes = await mirrors.changes(repo, workspace.base, packed)
     tree, refused = await _without_forbidden(mirrors, repo, packed, changes)
     if refused:
@@ -180,13 +180,13 @@ async def _pack_inside(
     words += ["yes" if has_submodules else "", last or ""]
     done = await workspaces.sandbox.run(spec, ["/bin/sh", "-c", _PACK, "pack", *words])
     done.demand_a_sandbox()
-    if tells_of_no_room(done.text) and not done.ok:
-        raise OSError(errno.ENOSPC, f"packing: {_why(done)}")
+    if means_disk_full(done.text) and not done.ok:
+        raise OSError(errno.ENOSPC, f"packing: {_failure_text(done)}")
     if not done.ok:
-        raise UserError(f"The work tree could not be packed: {_why(done)}.")
+        raise UserError(f"The work tree could not be packed: {_failure_text(done)}.")
 
 
-def _why(done: Completed) -> str:
+def _failure_text(done: Completed) -> str:
     return done.how_it_ended or done.text.strip()[-500:] or f"exit code {done.exit_code}"
 
 
@@ -197,10 +197,10 @@ def _read_tree_name(scratch: Path) -> TreeSha:
         raise UserError(f"The work tree could not be packed: {error}.") from error
 
 
-async def _take_in(mirrors: Mirrors, repo: RepoName, scratch: Path) -> None:
+async def _add_pack(mirrors: Mirrors, repo: RepoName, scratch: Path) -> None:
     try:
         with open_file(scratch, "pack") as file:
-            await mirrors.take_pack(repo, file, MAX_PACK_BYTES)
+            await mirrors.add_pack(repo, file, MAX_PACK_BYTES)
     except (NotReadableError, GitError) as error:
         raise UserError(f"The packed work tree is invalid: {error}.") from error
 

@@ -215,10 +215,10 @@ class SetupSnapshots:
         snapshot = _with_info(SetupSnapshot(key, self._root / key), about)
         remove_tree(snapshot.folder)
         making.rename(snapshot.folder)
-        self._make_room(snapshot)
+        self._evict(snapshot)
         return snapshot
 
-    def _make_room(self, newest: SetupSnapshot) -> None:
+    def _evict(self, newest: SetupSnapshot) -> None:
         by_age = sorted(self._sizes(), reverse=True)
         total = 0
         for _, size, folder in by_age:

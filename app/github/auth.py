@@ -138,7 +138,7 @@ class InstallationTokens:
         task = self._minting.get(scope)
         if task is None:
             task = asyncio.ensure_future(self._mint(scope, mint))
-            task.add_done_callback(lambda done: self._minted(scope, done))
+            task.add_done_callback(lambda done: self._finish_minting(scope, done))
             self._minting[scope] = task
         return (await asyncio.shield(task)).value
 
@@ -181,7 +181,7 @@ class InstallationTokens:
         self._issued[token.value.get_secret_value()] = token.expires_at
         return token
 
-    def _minted(self, scope: TokenScope, task: asyncio.Task[InstallationToken]) -> None:
+    def _finish_minting(self, scope: TokenScope, task: asyncio.Task[InstallationToken]) -> None:
         if self._minting.get(scope) is task:
             del self._minting[scope]
         if not task.cancelled():

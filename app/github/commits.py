@@ -43,7 +43,7 @@ class RefMoved(UserError):  # noqa: N818 - the name says what happened, to who r
         self.actual = actual
 
 
-class InTheWay(UserError):  # noqa: N818 - the name says what happened, to who reads the workflow
+class RefConflict(UserError):  # noqa: N818 - the name says what happened, to who reads the workflow
     """Another ref blocks this name: `honk` blocks `honk/7-x`."""
 
     def __init__(self, other: str, ref: str) -> None:
@@ -262,10 +262,10 @@ async def ensure_ref(
             continue
         if answer.status < 300:
             return
-        if not _may_pass(answer):
+        if not _is_transient(answer):
             await _explain(client, ref, expected, answer)
         await retries.pause()
-    await _settle(client, ref, sha, expected)
+    await _resolve_write(client, ref, sha, expected)
 
 
 async def move_ref(client: RepositoryClient, ref: str, sha: CommitSha) -> None:
@@ -332,7 +332,7 @@ async def _write_ref(
     return await client.send(request)
 
 
-async def _settle(
+async def _resolve_write(
     client: RepositoryClient, ref: str, sha: CommitSha, expected: CommitSha | None
 ) -> None:
     """Check the final state after all attempts had an unknown outcome or lost a race."""
@@ -351,12 +351,12 @@ async def _explain(
     actual = await read_ref(client, ref)
     if actual != expected:
         raise RefMoved(ref, expected, actual)
-    if _UPDATE_FAILED in answer.reason.lower() and (other := await _in_the_way(client, ref)):
-        raise InTheWay(other, ref)
+    if _UPDATE_FAILED in answer.reason.lower() and (other := await _conflicting_ref(client, ref)):
+        raise RefConflict(other, ref)
     raise refused(f"GitHub does not let {ref} in {client.repo} be moved.", answer)
 
 
-async def _in_the_way(client: RepositoryClient, ref: str) -> str:
+async def _conflicting_ref(client: RepositoryClient, ref: str) -> str:
     """A ref whose name is a path prefix of this one, or the other way around.
 
     Git stores refs like files in directories, so two such refs cannot coexist.
@@ -372,7 +372,7 @@ async def _in_the_way(client: RepositoryClient, ref: str) -> str:
     return next((name for name in matching if name.startswith(f"{ref}/")), "")
 
 
-def _may_pass(answer: ApiResponse) -> bool:
+def _is_transient(answer: ApiResponse) -> bool:
     """A race that another read resolves, or a commit unknown to GitHub's replicas so far."""
     words = answer.reason.lower()
     return answer.status in (404, 409) or any(

@@ -324,7 +324,7 @@ async def set_state_label(
     if label is None:
         labels = await _labels_of(client, number)
     else:
-        labels = await _put_label(client, number, label, known.get(label))
+        labels = await _add_label(client, number, label, known.get(label))
     for other in labels:
         name = ours.plain(other.name)
         if name == spent or (name in ours.STATES and name != label):
@@ -430,7 +430,7 @@ async def _labels_of(client: RepositoryClient, number: int) -> list[_LabelWire]:
     return found
 
 
-async def _put_label(
+async def _add_label(
     client: RepositoryClient, number: int, name: str, look: LabelLook | None
 ) -> list[_LabelWire]:
     """Add a label to an issue; returns all its labels.

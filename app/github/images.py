@@ -95,7 +95,7 @@ async def images_of(github: GitHubApp, texts: Sequence[TextWithImages]) -> Image
         if asset in seen:
             continue
         if asset is None or asset not in sources:
-            why = _foreign(address) if asset is None else "the text does not name it"
+            why = _is_elsewhere(address) if asset is None else "the text does not name it"
             left_out.append(OmittedImage(where=text.where, why=why))
             continue
         seen.add(asset)
@@ -141,7 +141,7 @@ async def _load(github: GitHubApp, address: str, source: str, room: int) -> Load
     return LoadedImage(media_type=picture.media_type, data=found.content, source=source)
 
 
-class _Pictures(HTMLParser):
+class _ImageParser(HTMLParser):
     """Collects the image URLs in HTML rendered by GitHub."""
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class _Pictures(HTMLParser):
 def _shown(texts: Sequence[TextWithImages]) -> Iterator[tuple[TextWithImages, str, dict[str, str]]]:
     """Every image shown, with its text and the assets named in that text's Markdown."""
     for text in texts:
-        pictures, sources = _Pictures(), _sources(text.body)
+        pictures, sources = _ImageParser(), _sources(text.body)
         pictures.feed(text.body_html)
         pictures.close()
         for address in pictures.found:
@@ -195,7 +195,7 @@ def is_image_host(server_url: str, address: str) -> bool:
     return there.hostname in hosts
 
 
-def _foreign(address: str) -> str:
+def _is_elsewhere(address: str) -> str:
     try:
         host = urlsplit(address).hostname or ""
     except ValueError:

@@ -37,7 +37,7 @@ class App(Value):
     """The App's registration.
 
     `url` is its public page; `permissions` are those it requests. `answered_at` is the response
-    time by GitHub's clock, `heard_at` by ours (Unix time).
+    time by GitHub's clock, `received_at` by ours (Unix time).
     """
 
     slug: str
@@ -45,7 +45,7 @@ class App(Value):
     permissions: Mapping[str, str]
     events: tuple[str, ...]
     answered_at: float | None
-    heard_at: float
+    received_at: float
 
 
 class _AppWire(msgspec.Struct):
@@ -101,7 +101,7 @@ async def app(github: GitHubApp) -> App:
         permissions=wire.permissions,
         events=tuple(wire.events),
         answered_at=answer.date,
-        heard_at=time.time(),
+        received_at=time.time(),
     )
 
 

@@ -101,7 +101,7 @@ async def _places(
                 )
         except httpx.HTTPError:
             raise failure from None
-        if _is_passing(answer.status_code):
+        if _is_transient(answer.status_code):
             raise failure
         return _read(answer)
 
@@ -135,7 +135,7 @@ async def _save(github: GitHubApp, action: _Action, content: Content, folder: Pa
                 return ""
         if status == httpx.codes.OK:
             return "what GitHub gave is something else"
-        if status and not _is_passing(status):
+        if status and not _is_transient(status):
             return _NOT_GIVEN
         raise RetryableError("Git LFS files cannot be read now.")
 
@@ -180,5 +180,5 @@ def _plain(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() != "host"}
 
 
-def _is_passing(status: int) -> bool:
+def _is_transient(status: int) -> bool:
     return status >= 500 or status == _WAITED_OUT

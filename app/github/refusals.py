@@ -111,7 +111,7 @@ def graphql_refusal(repo: RepoName, answer: Mapping[str, Any], needs: str) -> Ex
     reason = "; ".join(str(error.get("message", "")) for error in errors)[:400]
     if any(error.get("type") == "RATE_LIMITED" for error in errors):
         return RetryableError("GitHub's GraphQL limit is reached.", retry_after=60.0)
-    if _is_passing(reason):
+    if _is_transient(reason):
         return RetryableError(f"GitHub's GraphQL API failed: {reason}")
     if "not accessible by integration" in reason.lower():
         return MissingPermissionError(
@@ -140,12 +140,12 @@ def failed_by_itself(answer: object) -> bool:
     data = answer.get("data")
     has_data = isinstance(data, dict) and any(part is not None for part in data.values())
     return not has_data and any(
-        isinstance(error, dict) and _is_passing(str(error.get("message", "")))
+        isinstance(error, dict) and _is_transient(str(error.get("message", "")))
         for error in answer["errors"]
     )
 
 
-def _is_passing(reason: str) -> bool:
+def _is_transient(reason: str) -> bool:
     """GitHub has no error type for these, only messages."""
     lowered = reason.lower()
     return any(each in lowered for each in _PASSING)

@@ -9,7 +9,7 @@ from app.domain.run import RunInput, subject_key
 from app.errors import HonkError
 from app.github import conversation
 from app.runs.durable import NoResult
-from app.runs.services import TALK, Services
+from app.runs.services import WRITE_COMMENTS, Services
 
 log = structlog.get_logger()
 
@@ -24,7 +24,7 @@ async def collapse_old_comments(services: Services, run: RunInput) -> NoResult:
     earlier = [row for row in rows if row.id != run.id and row.status_node_id]
     if run.quiet or not earlier:
         return NoResult()
-    client = await services.client(run, TALK)
+    client = await services.client(run, WRITE_COMMENTS)
     for row in earlier:
         if row.finished_at is None:
             continue

@@ -28,7 +28,7 @@ from app.github.conversation import Comment
 from app.github.images import TextWithImages
 from app.github.repositories import Permission
 from app.github.reviews import ThreadComment
-from app.runs.services import TALK, Services
+from app.runs.services import WRITE_COMMENTS, Services
 from app.store.images import StoredImage
 
 log = structlog.get_logger()
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 MAX_TEXT = 20_000
 MAX_ALL = 120_000
 _MAY_WRITE = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
-_GATHER = {**TALK, "checks": "read", "actions": "read", "statuses": "read"}
+_READ_CONTEXT = {**WRITE_COMMENTS, "checks": "read", "actions": "read", "statuses": "read"}
 
 
 class RunContext(Value):
@@ -93,7 +93,7 @@ class _ContextCollector:
 async def collect_context(services: Services, run: RunInput, *, fixing: bool = False) -> RunContext:
     """Collect the request's context. Unreadable items are listed as such and never stop the run."""
     trigger = run.trigger
-    client = await services.client(run, _GATHER)
+    client = await services.client(run, _READ_CONTEXT)
     collector = _ContextCollector()
     _subject(collector, trigger)
     access = _Access(client)

@@ -25,7 +25,7 @@ from app.github.client import RepositoryClient
 from app.github.refusals import GitHubRefusedError
 from app.runs import durable, reply
 from app.runs.durable import NoResult
-from app.runs.services import READ_PULLS, TALK, Services
+from app.runs.services import READ_PULLS, WRITE_COMMENTS, Services
 from app.runs.steps import work
 from app.runs.steps.progress import status_context
 from app.store.messages import Message
@@ -94,7 +94,9 @@ async def may_stop(services: Services, signal: Signal) -> bool:
 
     GitHub lets everybody close their own issues and pull requests.
     """
-    client = await services.github.repository(signal.installation_id, signal.repository, TALK)
+    client = await services.github.repository(
+        signal.installation_id, signal.repository, WRITE_COMMENTS
+    )
     authorization = await _authorize_actor(client, signal.actor, signal.default_branch)
     if authorization.silent:
         log.info(log_events.CLOSE_STOPS_NO_RUN, number=signal.number, why=authorization.silent)

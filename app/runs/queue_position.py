@@ -9,7 +9,7 @@ import structlog
 from app import log_events, messages
 from app.errors import HonkError
 from app.github import conversation
-from app.runs.services import TALK, Services
+from app.runs.services import WRITE_COMMENTS, Services
 from app.runs.steps.progress import status_context
 from app.store.runs import RunRow
 
@@ -49,7 +49,7 @@ async def _update_comment(services: Services, row: RunRow) -> bool:
     text = messages.status_comment.waiting(status_context(services, row), position)
     try:
         async with asyncio.timeout(_EDIT_SECONDS):
-            client = await services.client(row.input, TALK)
+            client = await services.client(row.input, WRITE_COMMENTS)
             await conversation.edit_comment(client, row.status_comment_id, text)
         services.queue_positions[row.id] = position
     except (HonkError, TimeoutError) as problem:

@@ -53,14 +53,14 @@ READ_RUNS = {"actions": "read", "metadata": "read"}
 READ_PULLS = {"contents": "read", "pull_requests": "read", "metadata": "read"}
 READ_CHECKS = {**READ_PULLS, "checks": "read", "statuses": "read", "actions": "read"}
 WRITE_CODE = {"contents": "write", "metadata": "read"}
-TALK = {
+WRITE_COMMENTS = {
     "contents": "read",
     "issues": "write",
     "pull_requests": "write",
     "metadata": "read",
 }
-MARK = {"checks": "write", "metadata": "read"}
-SEAL = {"contents": "write", "checks": "write", "metadata": "read"}
+WRITE_CHECKS = {"checks": "write", "metadata": "read"}
+WRITE_COMMITS = {"contents": "write", "checks": "write", "metadata": "read"}
 PUBLISH = {"contents": "write", "pull_requests": "write", "checks": "write", "metadata": "read"}
 
 
@@ -267,7 +267,7 @@ class Services:
         return await self.github.repository(
             trigger.installation_id,
             trigger.repository,
-            TALK,
+            WRITE_COMMENTS,
             observe=self.counting(run_id(trigger.id), trigger.installation_id),
         )
 

@@ -26,7 +26,7 @@ from app.runs import (
     pending,
 )
 from app.runs.durable import InternalError, NoResult
-from app.runs.services import READ_PULLS, TALK, WRITE_CODE, Services
+from app.runs.services import READ_PULLS, WRITE_CODE, WRITE_COMMENTS, Services
 from app.store.runs import RunRow
 
 log = structlog.get_logger()
@@ -132,7 +132,7 @@ async def _trigger(
     client = await services.github.repository(
         signal.installation_id,
         signal.repository,
-        TALK,
+        WRITE_COMMENTS,
         observe=services.counting(row.id, signal.installation_id),
     )
     issue = await conversation.issue(client, number)

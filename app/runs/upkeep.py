@@ -179,7 +179,7 @@ async def _prune_mirrors(services: Services, busy: set[str]) -> None:
             continue
         known = await services.runs.ids_in(str(repo))
         try:
-            await services.mirrors.tidy_up(repo, functools.partial(_belongs_to, known))
+            await services.mirrors.collect_garbage(repo, functools.partial(_belongs_to, known))
         except HonkError as problem:
             log.warning(log_events.MIRROR_NOT_PRUNED, repository=str(repo), why=str(problem))
 

@@ -133,14 +133,14 @@ class BaseSandbox(ABC):
             "limits": asdict(spec.limits),
             "isolated": self.isolated,
             "walls": self._inner(spec),
-            "written": [self.seen(each) for each in self._on_the_disk(spec)],
+            "written": [self.seen(each) for each in self._disk_mounts(spec)],
         }
 
     def _inner(self, spec: SandboxSpec) -> dict[str, Any] | None:
         """What the helper sets up before anything else runs."""
         return None
 
-    def _on_the_disk(self, spec: SandboxSpec) -> list[Mount]:
+    def _disk_mounts(self, spec: SandboxSpec) -> list[Mount]:
         """Writable mounts on this machine's disk, besides the workspace."""
         return [each for each in spec.mounts if each.writable]
 
@@ -189,7 +189,7 @@ class BaseSandbox(ABC):
             ended = await self._run(spec, argv, stdin, kept, file, stop)
         if file is not None and file.dropped and ended.killed is None:
             ended = replace(ended, exit_code=None, killed="output")
-        return _counted(
+        return _count_kill(
             replace(
                 ended,
                 output=kept.value(),
@@ -214,19 +214,19 @@ class BaseSandbox(ABC):
         if file is not None:
             drains.append(OutputReader(pipes[0][0], file))
         try:
-            living = await self.start(spec, [given, *writers])
-            folders = living.folders()
+            process = await self.start(spec, [given, *writers])
+            folders = process.folders()
             try:
                 request = {"op": "run", "argv": list(argv), "fds": [given, writers[0], writers[-1]]}
-                ended = await _until(living.ask(request), spec.limits.seconds, stop)
+                ended = await _until(process.ask(request), spec.limits.seconds, stop)
             finally:
                 try:
-                    await shielded(living.kill())
+                    await shielded(process.kill())
                     mounts = bounded(spec) if folders else []
-                    await asyncio.to_thread(_bring_back, dict(zip(folders, mounts, strict=True)))
+                    await asyncio.to_thread(_copy_back, dict(zip(folders, mounts, strict=True)))
                 finally:
                     _close(folders)
-            return _explained(ended, living)
+            return _explain_end(ended, process)
         finally:
             for drain in drains:
                 drain.finish()
@@ -242,13 +242,13 @@ class BaseSandbox(ABC):
             await shielded(session.end())
 
 
-def _explained(ended: Completed, living: SandboxProcess) -> Completed:
+def _explain_end(ended: Completed, process: SandboxProcess) -> Completed:
     """Report "memory" if the cgroup's OOM killer ended the sandbox."""
-    gone = ended.killed == "sandbox" and living.ran_out
+    gone = ended.killed == "sandbox" and process.ran_out
     return replace(ended, killed="memory") if gone else ended
 
 
-def _bring_back(folders: Mapping[int, Mount]) -> None:
+def _copy_back(folders: Mapping[int, Mount]) -> None:
     """Copy regular files out of the in-memory folders of a sandbox that has ended."""
     for fd, mount in folders.items():
         assert mount.bounds is not None
@@ -290,7 +290,7 @@ async def _until(answer: Any, seconds: float, stop: asyncio.Event | None) -> Com
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
-def _counted(done: Completed) -> Completed:
+def _count_kill(done: Completed) -> Completed:
     """Count kills, except those that the caller requested."""
     why = "time" if done.timed_out else done.killed
     if why is not None and why != "stopped":
@@ -308,16 +308,16 @@ class _Session:
     def __init__(self, sandboxes: BaseSandbox, spec: SandboxSpec) -> None:
         self._sandboxes = sandboxes
         self._spec = spec
-        self._living: SandboxProcess | None = None
+        self._process: SandboxProcess | None = None
         self._turn = asyncio.Lock()
 
     async def begin(self) -> None:
-        self._living = await self._sandboxes.start(self._spec)
+        self._process = await self._sandboxes.start(self._spec)
 
     async def end(self) -> None:
-        living, self._living = self._living, None
-        if living is not None:
-            await living.kill()
+        process, self._process = self._process, None
+        if process is not None:
+            await process.kill()
 
     async def bash(self, command: str, *, seconds: float) -> Completed:
         request = {"op": "bash", "seconds": seconds}
@@ -337,24 +337,24 @@ class _Session:
     async def _ask(self, header: dict[str, Any], data: bytes, seconds: float) -> Completed:
         async with self._turn:
             began = time.monotonic()
-            if self._living is None:
+            if self._process is None:
                 await self.begin()
-            assert self._living is not None
+            assert self._process is not None
             try:
                 async with asyncio.timeout(seconds + ANSWER_GRACE_SECONDS):
-                    answer, output = await self._living.ask(header, data)
+                    answer, output = await self._process.ask(header, data)
             except (SandboxGoneError, TimeoutError):
-                living = self._living
+                process = self._process
                 await shielded(self.end())
                 words = b"\n[The sandbox went away and is started again; only the workspace lasts.]"
-                gone = _explained(_ended(None, killed="sandbox"), living)
+                gone = _explain_end(_ended(None, killed="sandbox"), process)
                 seconds = time.monotonic() - began
-                return _counted(replace(gone, output=words, seconds=seconds))
+                return _count_kill(replace(gone, output=words, seconds=seconds))
             except BaseException:
                 # After a partial exchange the channel cannot be reused.
                 await shielded(self.end())
                 raise
-            return _counted(
+            return _count_kill(
                 Completed(
                     exit_code=answer.get("exit"),
                     output=output,
@@ -408,18 +408,18 @@ class Bubblewrap(BaseSandbox):
 
     async def _try_inner(self, spec: SandboxSpec) -> str:
         try:
-            living = await super().start(spec)
+            process = await super().start(spec)
         except UnfinishedError as problem:
             log.warning(log_events.SANDBOX_MOUNTS_UNAVAILABLE, why=str(problem))
             return str(problem)
-        await shielded(living.kill())
+        await shielded(process.kill())
         return ""
 
     def _inner(self, spec: SandboxSpec) -> dict[str, Any] | None:
         return self._make_inner and self._make_inner(spec, self._filter_program())
 
-    def _on_the_disk(self, spec: SandboxSpec) -> list[Mount]:
-        written = super()._on_the_disk(spec)
+    def _disk_mounts(self, spec: SandboxSpec) -> list[Mount]:
+        written = super()._disk_mounts(spec)
         return [each for each in written if self._make_inner is None or not each.bounds]
 
     @classmethod
@@ -533,13 +533,13 @@ async def _try_one() -> SandboxReport:
         try:
             done = await sandbox.run(SandboxSpec(workspace), ["true"])
         except UserError as error:
-            return SandboxReport(False, error.message, _how_to_open())
+            return SandboxReport(False, error.message, _how_to_enable())
     if done.ok:
         return SandboxReport(True)
-    return SandboxReport(False, f"A first command did not run: {done}.", _how_to_open())
+    return SandboxReport(False, f"A first command did not run: {done}.", _how_to_enable())
 
 
-def _how_to_open() -> str:
+def _how_to_enable() -> str:
     """How to enable unprivileged user namespaces, based on this machine's settings."""
     if _reads("/proc/sys/user/max_user_namespaces") == "0":
         return "User namespaces are closed: `sysctl -w user.max_user_namespaces=15000`."

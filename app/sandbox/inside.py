@@ -283,14 +283,14 @@ class Disk:
         self._isolated = isolated
         self._bytes = int(limits["disk_bytes"])
         self._files = int(limits["disk_files"])
-        self._first = self._last = self._of_the_disk()
+        self._first = self._last = self._used_on_disk()
         self._floor = self._least_free()
         self._held_before: int | None = None
         self._next = 0.0
 
     def excess(self) -> str | None:
         """The exceeded limit: "disk", "room" (the machine's disk is nearly full) or None."""
-        now = self._of_the_disk()
+        now = self._used_on_disk()
         grown = now[0] - self._last[0], now[1] - self._last[1]
         nearly_full = self._free() < self._floor
         little = grown[0] < self._bytes // DISK_STEPS and grown[1] < self._files // DISK_STEPS
@@ -311,7 +311,7 @@ class Disk:
         step = min(ROOM_BYTES, self._floor // 4)
         return "room" if before is not None and size > before + step else None
 
-    def _of_the_disk(self) -> tuple[int, int]:
+    def _used_on_disk(self) -> tuple[int, int]:
         status = os.statvfs(self._roots[0])
         return (status.f_blocks - status.f_bfree) * status.f_frsize, status.f_files - status.f_ffree
 
@@ -641,10 +641,10 @@ class Inside:
     def serve(self) -> None:
         """Runs until the worker closes the channel."""
         while True:
-            ready = self.tend(IDLE_SECONDS, [self.channel.fileno()])
-            if self.processes_over():
+            ready = self.poll_briefly(IDLE_SECONDS, [self.channel.fileno()])
+            if self.exceeded_limit():
                 self.processes.kill()
-                self.drop_shell()
+                self.stop_shell()
             if self.channel.fileno() not in ready:
                 continue
             try:
@@ -662,14 +662,14 @@ class Inside:
             return self.bash(data, float(header["seconds"]))
         if operation == "restart":
             self.processes.kill()
-            self.drop_shell()
+            self.stop_shell()
             return {"exit": 0}, b""
         if operation == "edit":
             request = json.loads(data)
-            return self.aside(lambda: edit(self.workspace, request), EDIT_SECONDS)
+            return self.in_child(lambda: edit(self.workspace, request), EDIT_SECONDS)
         if operation == "search":
             pattern, path = json.loads(data)
-            return self.aside(lambda: search(self.workspace, pattern, path), SEARCH_SECONDS)
+            return self.in_child(lambda: search(self.workspace, pattern, path), SEARCH_SECONDS)
         raise ValueError(operation)
 
     # One command
@@ -682,8 +682,8 @@ class Inside:
         for fd in set(fds):
             os.close(fd)
         while pid not in self.ended:
-            self.attend([])
-            killed = self.processes_over()
+            self.poll([])
+            killed = self.exceeded_limit()
             if killed:
                 self.processes.kill()
                 return {"exit": None, "killed": killed}, b""
@@ -698,38 +698,40 @@ class Inside:
         status = bytearray()
         while True:
             todo = self.feed(shell, todo)
-            self.attend([shell.status], [shell.commands] if todo else [])
+            self.poll([shell.status], [shell.commands] if todo else [])
             status += read_some(shell.status)
             if b"\0" in status or len(status) > MAX_STATUS_BYTES:
                 return self.finished(shell, bytes(status))
             if shell.pid in self.ended:
-                return self.shell_gone(shell)
-            killed = self.processes_over()
+                return self.shell_ended(shell)
+            killed = self.exceeded_limit()
             if killed:
-                return self.put_down(killed, f"The command passed its limit of {killed}")
+                return self.kill_command(killed, f"The command passed its limit of {killed}")
             if time.monotonic() > deadline:
-                return self.put_down(None, f"The command took over {seconds:g} seconds")
+                return self.kill_command(None, f"The command took over {seconds:g} seconds")
 
     def finished(self, shell: Shell, status: bytes) -> tuple[dict[str, Any], bytes]:
         code = status.split(b"\0")[0] or b"0"
         if not code.isdigit() or b"\0" not in status:
             # Only the shell should write there, but a command may have found its descriptor.
-            return self.put_down(None, "Something else wrote where the shell tells its exit codes")
+            return self.kill_command(
+                None, "Something else wrote where the shell tells its exit codes"
+            )
         self.drain(shell)
         return self.result(int(code))
 
-    def shell_gone(self, shell: Shell) -> tuple[dict[str, Any], bytes]:
+    def shell_ended(self, shell: Shell) -> tuple[dict[str, Any], bytes]:
         code = self.ended.pop(shell.pid)
         self.drain(shell)
-        self.drop_shell()
+        self.stop_shell()
         self.say(f"The shell ended with exit code {code} and is started again")
         return self.result(code)
 
-    def put_down(self, killed: str | None, why: str) -> tuple[dict[str, Any], bytes]:
+    def kill_command(self, killed: str | None, why: str) -> tuple[dict[str, Any], bytes]:
         self.processes.kill()
         if self.shell:
             self.drain(self.shell)
-        self.drop_shell()
+        self.stop_shell()
         self.say(why + ": everything was killed and the shell is started again")
         reply, output = self.result(None)
         reply.update(killed=killed, timed_out=killed is None)
@@ -755,7 +757,7 @@ class Inside:
         self.shell = Shell(pid, commands[1], statuses[0], outputs[0])
         return self.shell
 
-    def drop_shell(self) -> None:
+    def stop_shell(self) -> None:
         if self.shell:
             self.processes.kill(self.shell.pid)
             self.ended.pop(self.shell.pid, None)
@@ -779,7 +781,7 @@ class Inside:
 
     # Work of this helper itself, in a child that can be killed
 
-    def aside(
+    def in_child(
         self,
         work: Callable[[], str],
         seconds: float,
@@ -787,14 +789,14 @@ class Inside:
         ours, theirs = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._work_aside(work, theirs)
+            self._run_in_child(work, theirs)
         self.started.add(pid)
         os.close(theirs)
         os.set_blocking(ours, False)
         told = Bounded(int(self.limits["output_bytes"]))
         deadline = time.monotonic() + seconds
         while pid not in self.ended and time.monotonic() < deadline:
-            self.attend([ours])
+            self.poll([ours])
             told.add(read_some(ours))
         if pid not in self.ended:
             self.processes.kill(pid)
@@ -804,7 +806,7 @@ class Inside:
         os.close(ours)
         return {"exit": self.ended.pop(pid, 137), "dropped": told.dropped}, told.value()
 
-    def _work_aside(self, work: Callable[[], str], out: int) -> NoReturn:
+    def _run_in_child(self, work: Callable[[], str], out: int) -> NoReturn:
         code, text = 1, ""
         try:
             os.setsid()
@@ -826,13 +828,13 @@ class Inside:
 
     # Event loop and processes
 
-    def attend(self, readable: list[int], writable: list[int] | None = None) -> None:
+    def poll(self, readable: list[int], writable: list[int] | None = None) -> None:
         """Like `tend`, during a request. Raises EOFError when the worker sends or closes."""
         channel = self.channel.fileno()
-        if channel in self.tend(WATCH_SECONDS, [channel, *readable], writable):
+        if channel in self.poll_briefly(WATCH_SECONDS, [channel, *readable], writable):
             raise EOFError
 
-    def tend(
+    def poll_briefly(
         self,
         seconds: float,
         readable: list[int],
@@ -858,7 +860,7 @@ class Inside:
                 self.ended[pid] = code
         return ready
 
-    def processes_over(self) -> str | None:
+    def exceeded_limit(self) -> str | None:
         now = time.monotonic()
         if now - self.last_watch < WATCH_SECONDS:
             return None

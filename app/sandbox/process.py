@@ -96,7 +96,7 @@ class SandboxProcess:
         living._group = launch.group
         try:
             async with asyncio.timeout(START_SECONDS):
-                await living._come_up(launch, config)
+                await living._start(launch, config)
         except (SandboxGoneError, OSError, TimeoutError) as error:
             words = living._last_words()
             await shielded(living.kill())
@@ -108,7 +108,7 @@ class SandboxProcess:
             raise
         return living
 
-    async def _come_up(self, launch: Launch, config: Mapping[str, object]) -> None:
+    async def _start(self, launch: Launch, config: Mapping[str, object]) -> None:
         self._channel.setblocking(False)
         os.set_blocking(self._errors, False)
         pid = self._process.pid

@@ -42,7 +42,7 @@ def remove_tree(path: Path) -> None:
     grave = Path(tempfile.mkdtemp(dir=path.parent, prefix=".grave-"))
     problems = _Problems()
     with problems.noted():
-        _bury(path, grave, "0")
+        _move_aside(path, grave, "0")
     count = 0
     waiting = [grave / "0"]
     while waiting:
@@ -51,7 +51,7 @@ def remove_tree(path: Path) -> None:
             with problems.noted():
                 if entry.is_dir(follow_symlinks=False):
                     count += 1
-                    _bury(Path(entry.path), grave, str(count))
+                    _move_aside(Path(entry.path), grave, str(count))
                     waiting.append(grave / str(count))
                 else:
                     os.unlink(entry.path)  # noqa: PTH108 - a name of any length
@@ -117,7 +117,7 @@ def _entries(folder: Path, problems: _Problems) -> Iterator[os.DirEntry[str]]:
         seen |= {entry.name for entry in found if os.path.lexists(entry.path)}
 
 
-def _bury(folder: Path, grave: Path, name: str) -> None:
+def _move_aside(folder: Path, grave: Path, name: str) -> None:
     """Move the directory up, after making it accessible; root does not need that."""
     if os.geteuid() != 0:
         folder.chmod(0o700)

@@ -139,7 +139,7 @@ def rules() -> list[Rule]:
 
 def _by_arguments() -> Iterator[Rule]:
     yield from _sockets()
-    yield from _on_itself_alone()
+    yield from _own_process_only()
     yield from _clones()
     # Forbid injecting input into a terminal. The kernel compares only the request's low word.
     for mask, value in low_words_but({_TIOCSTI, _TIOCLINUX}):
@@ -184,7 +184,7 @@ def _clones() -> Iterator[Rule]:
         yield Rule(errno.EPERM, ("clone",), (Argument(0, "MASKED_EQ", bit, bit),))
 
 
-def _on_itself_alone() -> Iterator[Rule]:
+def _own_process_only() -> Iterator[Rule]:
     """A process may change its own priority and limits, not another process's."""
     scheduler = ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
     yield Rule(None, scheduler, (Argument(0, "EQ", 0),))

@@ -21,7 +21,7 @@ from app.runs.steps import report
 class StopResult(Value):
     """Whether the attempt was still queued and is now canceled."""
 
-    out: bool
+    canceled: bool
 
 
 def is_included(trigger: Trigger) -> bool:
@@ -48,7 +48,7 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
         return
     attempt = attempt_id(run, state.attempt)
     taken = await durable.step("cancel queued attempt", StopResult, lambda: _take_out(attempt))
-    if taken.out:
+    if taken.canceled:
         await durable.step("report", NoResult, lambda: _end(services, run, state.attempt))
 
 
@@ -58,7 +58,7 @@ async def _request_stop(services: Services, trigger: Trigger, run: RunId) -> NoR
 
 
 async def _take_out(attempt: str) -> StopResult:
-    return StopResult(out=await cancel_attempt(attempt))
+    return StopResult(canceled=await cancel_attempt(attempt))
 
 
 async def _end(services: Services, run: RunId, attempt: int) -> NoResult:

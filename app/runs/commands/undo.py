@@ -16,7 +16,7 @@ from app.github.commits import RefMoved
 from app.github.pulls import PullRequest
 from app.runs import durable, intake, starting
 from app.runs.durable import NoResult
-from app.runs.services import PUBLISH, READ_CODE, TALK, Services
+from app.runs.services import PUBLISH, READ_CODE, WRITE_COMMENTS, Services
 from app.store.runs import RunRow
 
 _MAX_COMMITS = 200
@@ -75,7 +75,7 @@ async def _undo(services: Services, trigger: Trigger) -> UndoResult:
 async def _update_texts(services: Services, run: RunId) -> NoResult:
     """Update the pull request's text, and label the issue as needing attention."""
     row = await services.runs.get(run)
-    client = await services.client(row.input, {**TALK, **PUBLISH})
+    client = await services.client(row.input, {**WRITE_COMMENTS, **PUBLISH})
     if row.pull_number is not None:
         pull = await pulls.pull_request(client, row.pull_number)
         if pull.state == "open" and pull.author.login == await services.bot_login():

@@ -74,7 +74,7 @@ async def checkpoint(attempt: Attempt, preparation: Preparation) -> CheckpointRe
     )
 
 
-async def keep(services: Services, run: RunInput, base: CommitSha, tree: TreeSha) -> None:
+async def save_tree(services: Services, run: RunInput, base: CommitSha, tree: TreeSha) -> None:
     """Push a tree of the work to `refs/honk/<run id>`, unless it equals the base's."""
     if tree == await services.mirrors.tree_of(run.trigger.repository, base):
         return
@@ -136,7 +136,7 @@ async def _push_or_save(
     """Push to the hidden ref; if a rule refuses the push, store the work in a local file."""
     row = await services.runs.get(run.id)
     try:
-        await bring(services, run, commit)
+        await push(services, run, commit)
     except PushRefusedError as refusal:
         if refusal.moved:
             raise
@@ -160,7 +160,7 @@ async def _save_locally(
     await services.mirrors.bundle(run.trigger.repository, base, commit, path)
 
 
-async def bring(services: Services, run: RunInput, commit: CommitSha) -> None:
+async def push(services: Services, run: RunInput, commit: CommitSha) -> None:
     """Push a local commit and its tree to the hidden ref."""
     remote = await services.remote(run, WRITE_CODE)
     await services.mirrors.push(

@@ -14,7 +14,7 @@ from app.errors import UserError
 from app.github import checks, commits
 from app.github.client import RepositoryClient
 from app.runs.attempt import Attempt
-from app.runs.services import READ_CODE, SEAL, Services
+from app.runs.services import READ_CODE, WRITE_COMMITS, Services
 from app.runs.steps.checkpoint import CheckpointResult
 from app.runs.steps.progress import announce
 
@@ -41,7 +41,7 @@ async def create_commit(
     run."""
     services, run = attempt.services, attempt.run
     await announce(services, run, Phase.SEALING)
-    client = await services.client(run, SEAL)
+    client = await services.client(run, WRITE_COMMITS)
     row = await services.runs.get(run.id)
     if await _is_published(services, run, preparation, packed):
         return await keep(services, client, run, preparation.parent, packed.tree)

@@ -12,7 +12,7 @@ from app.github.checks import Annotation, Output
 from app.runs.attempt import Attempt
 from app.runs.buttons import BUTTONS
 from app.runs.durable import NoResult
-from app.runs.services import SEAL, Services
+from app.runs.services import WRITE_COMMITS, Services
 from app.runs.steps.commit import CommitResult
 from app.runs.steps.verify import VerifyResult
 
@@ -33,7 +33,7 @@ async def complete_check(
     """
     services, run = attempt.services, attempt.run
     assert sealed.check_run is not None
-    client = await services.client(run, SEAL)
+    client = await services.client(run, WRITE_COMMITS)
     verdict = verified.verdict
     await checks.complete_check_run(
         client,
@@ -54,7 +54,7 @@ async def complete_open_check_runs(services: Services, run: RunInput) -> None:
     row = await services.runs.get(run.id)
     if row.head_sha is None:
         return
-    client = await services.client(run, SEAL)
+    client = await services.client(run, WRITE_COMMITS)
     title, summary = messages.check_run.ended_early()
     for check in await checks.open_check_runs(client, CommitSha(row.head_sha), run.id):
         await checks.complete_check_run(

@@ -114,7 +114,7 @@ async def fetch_work(services: Services, run: RunInput, base: CommitSha) -> None
     if snapshot is None or await _has_tree(services, run, snapshot):
         return
     kept_here = checkpoint_file(services, run)
-    if await services.mirrors.take_bundle(repo, kept_here) and await _has_tree(
+    if await services.mirrors.unbundle(repo, kept_here) and await _has_tree(
         services, run, snapshot
     ):
         return

@@ -14,7 +14,7 @@ from app.github.checks import Output
 from app.github.pulls import PullRequest
 from app.runs.attempt import Attempt
 from app.runs.checkouts import fetch_external_content
-from app.runs.services import READ_CODE, READ_PULLS, SEAL, Services
+from app.runs.services import READ_CODE, READ_PULLS, WRITE_COMMITS, Services
 from app.runs.steps import guidance
 from app.runs.steps.progress import announce
 from app.store.runs import RunRow
@@ -73,7 +73,7 @@ async def _show_in_progress(services: Services, run: RunInput, row: RunRow, targ
     """Show the check `honk / run` in progress on the pull request's head."""
     if run.quiet or target.pull is None or target.at is None:
         return
-    client = await services.client(run, SEAL)
+    client = await services.client(run, WRITE_COMMITS)
     name = f"{run.id}.{row.attempt}"
     check = await checks.ensure_check_run(
         client, messages.check_run.RUN_CHECK, target.at, name, status="in_progress"

@@ -21,7 +21,7 @@ from app.domain.run import Phase, RunInput
 from app.errors import HonkError
 from app.github import conversation
 from app.runs import reply
-from app.runs.services import TALK, Services
+from app.runs.services import WRITE_COMMENTS, Services
 from app.store.runs import RunRow
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ async def announce(
     if row.status_comment_id is None or not is_due or calls_of(row) >= CALLS:
         return
     try:
-        client = await services.client(run, TALK)
+        client = await services.client(run, WRITE_COMMENTS)
         if phase is Phase.WORKING and new_phase:
             # Never skipped: removing this label is how people stop the run from a phone.
             await reply.set_label(client, run.trigger, labels.RUNNING)

@@ -14,7 +14,7 @@ from app.errors import UserError
 from app.git.mirror import CommitInfo, MergeResult
 from app.github import commits
 from app.runs.attempt import Attempt
-from app.runs.services import READ_CODE, SEAL, Services
+from app.runs.services import READ_CODE, WRITE_COMMITS, Services
 from app.runs.steps import checkpoint, commit
 from app.runs.steps.commit import CommitResult
 from app.runs.steps.prepare import move
@@ -95,11 +95,11 @@ async def _recreate_commits(
     """Have GitHub recreate and sign each commit; each tree must be pushed before."""
     await announce(services, run, Phase.SEALING)
     repo = run.trigger.repository
-    client = await services.client(run, SEAL)
+    client = await services.client(run, WRITE_COMMITS)
     parent = moved.base
     for each in replayed:
         local = await services.mirrors.commit_tree(repo, each.tree, [parent], each.message)
-        await checkpoint.bring(services, run, local)
+        await checkpoint.push(services, run, local)
         made = await commits.create_signed_commit(client, each.tree, [parent], each.message)
         parent = made.sha
     sealed = await commit.keep(services, client, run, parent, replayed[-1].tree)
@@ -115,5 +115,5 @@ async def _merge_for_agent(
     message = f"Work of run {run.id}\n"
     repo = run.trigger.repository
     local = await services.mirrors.commit_tree(repo, merged.tree, [head, base], message)
-    await checkpoint.bring(services, run, local)
+    await checkpoint.push(services, run, local)
     return RebaseResult(preparation=moved.model_copy(update={"conflicts": merged.conflicts}))

@@ -23,7 +23,7 @@ from app.runs import reply
 from app.runs.attempt import Attempt
 from app.runs.buttons import BUTTONS
 from app.runs.durable import NoResult
-from app.runs.services import MARK, TALK, Services
+from app.runs.services import WRITE_CHECKS, WRITE_COMMENTS, Services
 from app.runs.steps.progress import status_context
 from app.store.runs import RunRow
 
@@ -65,7 +65,7 @@ async def report(attempt: Attempt, ending: Report) -> NoResult:
 
 
 async def _say(services: Services, run: RunInput, attempt: int, ending: Report) -> None:
-    client = await services.client(run, TALK)
+    client = await services.client(run, WRITE_COMMENTS)
     row = await services.runs.get(run.id)
     if ending.outcome is Outcome.STOPPED and row.stop_why:
         ending = ending.model_copy(update={"problem": row.stop_why})
@@ -73,7 +73,7 @@ async def _say(services: Services, run: RunInput, attempt: int, ending: Report) 
         client = await services.github.repository(
             row.installation_id,
             run.trigger.repository,
-            TALK,
+            WRITE_COMMENTS,
             observe=services.counting(run.id, run.trigger.installation_id),
         )
     await _if_allowed(run, _finish_status_comment(services, client, run, ending))
@@ -134,7 +134,7 @@ async def _complete_check(services: Services, row: RunRow, ending: Report) -> No
     """Complete `honk / run` on the pull request, with buttons for what can be done next."""
     if row.run_check_id is None:
         return
-    client = await services.client(row.input, MARK)
+    client = await services.client(row.input, WRITE_CHECKS)
     title, summary = messages.check_run.run_completed(ending)
     await checks.complete_check_run(
         client,

@@ -123,7 +123,7 @@ async def for_the_agent(
         await set_up(services, run, workspace, base)
 
 
-async def again(services: Services, run: RunInput, workspace: Workspace) -> str:
+async def run_again(services: Services, run: RunInput, workspace: Workspace) -> str:
     """The agent's tool: run the commands in its current work tree and return a report.
 
     The tree is the agent's, so the network is fetch-only, whatever the policy says.

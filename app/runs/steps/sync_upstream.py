@@ -163,7 +163,7 @@ async def _merged_result(
 ) -> SyncResult:
     """Push the merged work and build the result; `branch` is the branch that moved."""
     commit = await _commit_work(services, run, tree, moved.base)
-    await checkpoint.bring(services, run, commit)
+    await checkpoint.push(services, run, commit)
     empty = tree == await services.mirrors.tree_of(run.trigger.repository, moved.base)
     change = {"tree": tree, "commit": commit, "empty": empty}
     packed = packed.model_copy(update=change)

@@ -28,7 +28,7 @@ from app.github import checks
 from app.github.checks import Output
 from app.runs.attempt import Attempt
 from app.runs.checkouts import check_out, fetch_external_content
-from app.runs.services import SEAL, Services
+from app.runs.services import WRITE_COMMITS, Services
 from app.runs.steps import handoff
 from app.runs.steps.commit import CommitResult
 from app.runs.steps.progress import announce
@@ -275,7 +275,7 @@ async def _clean_checkout(
 
 
 async def _check_in_progress(services: Services, run: RunInput, check_run: int) -> None:
-    client = await services.client(run, SEAL)
+    client = await services.client(run, WRITE_COMMITS)
     title, summary = messages.check_run.waiting()
     await checks.update_check_run(
         client,

@@ -6,7 +6,7 @@ from app import messages
 from app.domain.run import Preparation
 from app.github import checks
 from app.runs.attempt import Attempt
-from app.runs.services import SEAL
+from app.runs.services import WRITE_COMMITS
 from app.runs.steps.commit import CommitResult
 
 
@@ -16,7 +16,7 @@ async def verify_head(attempt: Attempt, preparation: Preparation) -> CommitResul
     head = preparation.parent
     repo = run.trigger.repository
     await services.mirrors.pin(repo, f"{run.id}-sealed", head)
-    client = await services.client(run, SEAL)
+    client = await services.client(run, WRITE_COMMITS)
     check = await checks.ensure_check_run(client, messages.check_run.TESTS_CHECK, head, run.id)
     tree = await services.mirrors.tree_of(repo, head)
     return CommitResult(sha=head, tree=tree, check_run=check.id, check_url=check.url)

@@ -100,7 +100,7 @@ def _to_github(
     services: Services, run: RunInput, preparation: Preparation
 ) -> Callable[[TreeSha], Awaitable[None]]:
     async def push(tree: TreeSha) -> None:
-        await checkpoint.keep(services, run, preparation.base, tree)
+        await checkpoint.save_tree(services, run, preparation.base, tree)
 
     return push
 
@@ -146,7 +146,7 @@ async def _task(
         return await verify.for_the_agent(services, run, preparation.ground, workspace)
 
     async def set_up_again() -> str:
-        return await set_up.again(services, run, workspace)
+        return await set_up.run_again(services, run, workspace)
 
     async def progress(so_far: Progress) -> None:
         plan = list(so_far.plan)

@@ -164,7 +164,7 @@ async def _big_pack(most: int, folder: Path) -> Outcome:
     file.write_bytes(made)
     try:
         with file.open("rb") as pack_file:
-            await world.mirrors.take_pack(REPO, pack_file, most)
+            await world.mirrors.add_pack(REPO, pack_file, most)
     except GitError as refused:
         return stopped(refused.words.splitlines()[0])
     return got(f"{len(made):,} bytes taken in")
@@ -174,7 +174,7 @@ async def strict(world: World, made: bytes, folder: Path) -> None:
     file = folder / "pack"
     file.write_bytes(made)
     with file.open("rb") as pack_file:
-        await world.mirrors.take_pack(REPO, pack_file, 1 << 30)
+        await world.mirrors.add_pack(REPO, pack_file, 1 << 30)
 
 
 async def lenient(world: World, made: bytes, folder: Path) -> None:

@@ -29,7 +29,7 @@ from app.git.command import (
     GitUnknownTokenError,
     check_ref,
     git,
-    tells_of_no_room,
+    means_disk_full,
     token_environment,
 )
 from app.git.mirror import (
@@ -412,7 +412,7 @@ async def test_many_packs_become_few_and_nothing_is_lost(world: World) -> None:
     ],
 )
 def test_whose_disk_is_full(words: str, *, is_ours: bool) -> None:
-    assert tells_of_no_room(words) is is_ours
+    assert means_disk_full(words) is is_ours
 
 
 _REF = "refs/honk-held/work"
@@ -519,7 +519,7 @@ async def test_a_repository_cannot_have_a_file_taken_away_by_its_words(world: Wo
         pack.write(_packed(world))
         pack.seek(0)
         with pytest.raises(GitError, match="Unable to create"):
-            await world.mirrors.take_pack(REPO, pack, 1_000_000)
+            await world.mirrors.add_pack(REPO, pack, 1_000_000)
     assert ours.exists()
     # A fetch tells the same words, and is of a kind that is tried again.
     with pytest.raises(RetryableError):
@@ -544,5 +544,5 @@ async def test_a_lock_that_was_left_does_not_keep_a_mirror_from_being_tidied(wor
     lock = world.mirrors.path(REPO) / "packed-refs.lock"
     lock.touch()
     os.utime(lock, (0, 0))
-    await world.mirrors.tidy_up(REPO, lambda _: True)
+    await world.mirrors.collect_garbage(REPO, lambda _: True)
     assert not lock.exists()

@@ -157,7 +157,7 @@ async def test_what_a_sandbox_packs_is_checked_without_exceptions(world: World) 
     tree = tree_of(bare, (b"0100644", b"a", literal(bare, "blob", b"x\n")))
     matches = "zeroPaddedFilemode"
     with _packed(world, f"{tree}\n^{base}\n") as file, pytest.raises(GitError, match=matches):
-        await world.mirrors.take_pack(REPO, file, 1_000_000)
+        await world.mirrors.add_pack(REPO, file, 1_000_000)
 
 
 def _packed(world: World, revisions: str) -> BinaryIO:

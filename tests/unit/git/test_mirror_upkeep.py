@@ -20,7 +20,7 @@ def _mirrors(tmp_path: Path) -> Mirrors:
 
 
 async def _work(mirrors: Mirrors, base: CommitSha, message: str) -> CommitSha:
-    """A commit of ours, as old as what `tidy_up` lets go of."""
+    """A commit of ours, as old as what `collect_garbage` lets go of."""
     sha = await mirrors.commit_tree(REPO, await mirrors.tree_of(REPO, base), [base], message)
     make_old(mirrors.objects(REPO))
     return sha
@@ -41,7 +41,7 @@ async def test_what_a_wanted_pin_holds_stays_and_the_rest_goes(
         asked.append(name)
         return name.startswith("aaaaaaaaaa")
 
-    await mirrors.tidy_up(REPO, is_wanted)
+    await mirrors.collect_garbage(REPO, is_wanted)
 
     assert sorted(asked) == ["aaaaaaaaaa-work", "workspaces/bbbbbbbbbb/base"]
     assert await mirrors.has_commit(REPO, wanted)
@@ -51,7 +51,7 @@ async def test_what_a_wanted_pin_holds_stays_and_the_rest_goes(
     await mirrors.unpin(REPO, "aaaaaaaaaa-work")
     await mirrors.unpin(REPO, "aaaaaaaaaa-work")
     make_old(mirrors.objects(REPO))
-    await mirrors.tidy_up(REPO, is_wanted)
+    await mirrors.collect_garbage(REPO, is_wanted)
     assert not await mirrors.has_commit(REPO, wanted)
 
 
@@ -63,7 +63,7 @@ async def test_a_pin_of_what_is_not_here_any_more_holds_up_nothing(
     await mirrors.pin(REPO, "aaaaaaaaaa-work", "1" * 40)
     await mirrors.pin(REPO, "aaaaaaaaaa-base", head)
     await mirrors.pin(REPO, "bbbbbbbbbb-base", head)
-    await mirrors.tidy_up(REPO, lambda _: True)
+    await mirrors.collect_garbage(REPO, lambda _: True)
     assert await mirrors.has_commit(REPO, head)
 
 
@@ -74,7 +74,7 @@ async def test_what_a_cleaning_that_was_killed_held_is_let_go(
     await mirrors.fetch(REPO, world.origin.remote, "main")
     work = await _work(mirrors, head, "work")
     run_git(mirrors.path(REPO), "update-ref", f"refs/honk-held/{work}", work)
-    await mirrors.tidy_up(REPO, lambda _: True)
+    await mirrors.collect_garbage(REPO, lambda _: True)
     assert not await mirrors.has_commit(REPO, work)
 
 
@@ -93,7 +93,7 @@ async def test_refs_do_not_become_more_with_the_runs(world: World, mirrors: Mirr
         await mirrors.push(REPO, world.origin.remote, work, f"refs/honk/{number}")
         for name in (f"refs/honk/{number}", work):
             assert await mirrors.fetch(REPO, world.origin.remote, name) == work
-    await mirrors.tidy_up(REPO, lambda _: True)
+    await mirrors.collect_garbage(REPO, lambda _: True)
     assert refs() == few
 
 
@@ -102,7 +102,7 @@ async def test_tidying_up_is_no_use_and_a_fetch_is(world: World, mirrors: Mirror
     await mirrors.fetch(REPO, world.origin.remote, "main")
     lock = mirrors.path(REPO) / "honk.lock"
     os.utime(lock, (1000, 1000))
-    await mirrors.tidy_up(REPO, lambda _: True)
+    await mirrors.collect_garbage(REPO, lambda _: True)
     assert [(str(repo).lower(), used) for repo, used in mirrors.known()] == [
         (str(REPO).lower(), 1000)
     ]
@@ -149,8 +149,8 @@ async def test_a_bundle_brings_work_into_a_new_mirror(
 
     await mirrors.drop(REPO)
     # Without what it stands on it does not fit.
-    assert not await mirrors.take_bundle(REPO, path)
+    assert not await mirrors.unbundle(REPO, path)
     await mirrors.fetch(REPO, world.origin.remote, "main")
-    assert await mirrors.take_bundle(REPO, path)
+    assert await mirrors.unbundle(REPO, path)
     assert await mirrors.has_commit(REPO, work)
-    assert not await mirrors.take_bundle(REPO, path.with_name("other.bundle"))
+    assert not await mirrors.unbundle(REPO, path.with_name("other.bundle"))

@@ -303,9 +303,9 @@ async def test_a_live_workspace_keeps_its_objects(world: World) -> None:
     for ref in run_git(mirror, "for-each-ref", "--format=%(refname)", "refs/honk-fetched").split():
         run_git(mirror, "update-ref", "-d", ref)
     make_old(mirror / "objects")
-    await world.mirrors.tidy_up(REPO, lambda _: True)
+    await world.mirrors.collect_garbage(REPO, lambda _: True)
     assert (await world.packed(workspace)).tree == packed.tree
     await world.workspaces.remove(workspace)
     make_old(mirror / "objects")
-    await world.mirrors.tidy_up(REPO, lambda _: True)
+    await world.mirrors.collect_garbage(REPO, lambda _: True)
     assert not await world.mirrors.has_commit(REPO, commit)

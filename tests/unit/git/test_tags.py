@@ -64,7 +64,7 @@ async def test_tags_are_kept_while_old_objects_go(world: World) -> None:
     path = world.mirrors.path(REPO)
     for each in path.rglob("objects/*/*"):
         os.utime(each, (1, 1))
-    await world.mirrors.tidy_up(REPO, lambda _: False)
+    await world.mirrors.collect_garbage(REPO, lambda _: False)
     workspace = await world.workspace()
     assert await world.inside(workspace, "git describe") == "v1\n"
 

@@ -242,7 +242,7 @@ async def test_a_ref_moves_only_from_where_it_is_expected(scene: Scene, ref: str
 async def test_a_branch_in_the_way_is_named(scene: Scene, there: str, wanted: str) -> None:
     one = await scene.commit(message="One")
     await commits.ensure_ref(scene.client, f"refs/heads/{there}", one, expected=None)
-    with pytest.raises(commits.InTheWay, match=f"`{there}` is in the way of `{wanted}`"):
+    with pytest.raises(commits.RefConflict, match=f"`{there}` is in the way of `{wanted}`"):
         await commits.ensure_ref(scene.client, f"refs/heads/{wanted}", one, expected=None)
 
 
