@@ -6,5 +6,8 @@ from app.ecosystems.ecosystem import Ecosystem, Generated
 
 ECOSYSTEM = Ecosystem(
     name="dotnet",
+    test_paths={"cs": r"Tests?\.cs$", "fs": r"Tests?\.fs$", "vb": r"Tests?\.vb$"},
+    test_folders=r"[tT]ests?|[^/]*\.(?:\w*Tests?|Specs)",
+    runner_files=r"\.runsettings$|(?:^|/)xunit\.runner\.json$",
     generated=(Generated(beside=("bin/", "obj/"), manifests=("*.csproj", "*.fsproj", "*.vbproj")),),
 )

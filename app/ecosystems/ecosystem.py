@@ -90,6 +90,14 @@ class Ecosystem:
     """By suffix, an expression for the paths in which the runner looks for tests. A suffix without
     a syntax reader may be here too: then a changed test is flagged as a whole."""
 
+    helper_paths: str = ""
+    """Files among `test_paths` in which the runner finds no tests: they only serve other tests."""
+
+    test_folders: str = ""
+    """An expression for whole folder names (a path such as `src/test` too). What is below serves
+    the tests: helpers, fixtures, snapshots, data. A folder counts for code of this language and
+    for files that are no code."""
+
     runners: frozenset[str] = frozenset()
     """Names of the programs that run tests: a new file with such a name could replace one."""
 
@@ -101,6 +109,17 @@ class Ecosystem:
 
     runner_config: str = ""
     """Files that set up how tests run, flagged when they change at all."""
+
+    runner_files: str = ""
+    """Other files that only the runner, its measurements or its linters read."""
+
+    test_dependencies: str = ""
+    """Files that list what only the tests need."""
+
+    mixed: Mapping[str, str] = field(default_factory=dict)
+    """By an expression for the whole name of a file that holds both source and tests, or both
+    source and the runner's configuration: its splitter, one of `SPLITTERS` in
+    `app/integrity/mixed/`."""
 
     lint_config: str = ""
     """Files that set up linters, flagged when they change at all."""

@@ -7,5 +7,8 @@ from app.ecosystems.ecosystem import Ecosystem, Generated
 ECOSYSTEM = Ecosystem(
     name="elixir",
     lock_files={"mix.lock": ("mix.exs",)},
+    test_paths={"exs": r"_test\.exs$|(?:^|/)test_helper\.exs$"},
+    helper_paths=r"(?:^|/)test_helper\.exs$",
+    test_folders=r"test",
     generated=(Generated(beside=("_build/", "deps/", "cover/"), manifests=("mix.exs",)),),
 )

@@ -29,6 +29,7 @@ ECOSYSTEM = Ecosystem(
     registry="go",
     suffixes={"go": "go:GoReader"},
     test_paths={"go": r"_test\.go$"},
+    test_folders=r"testdata",
     runners=frozenset({"go"}),
     lint_config=r"(?:^|/)\.golangci\.ya?ml$",
     config_formats={r"go\.mod": "go_mod"},

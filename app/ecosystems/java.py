@@ -51,10 +51,12 @@ ECOSYSTEM = Ecosystem(
     test_paths={
         "java": r"(?:^|/)src/(?:test|it)\w*/.*\.java$|(?:Tests?|TestCase|IT)\.java$",
     },
+    test_folders=r"src/(?:test|it|testFixtures|(?:integration|functional|android|unit)[tT]est)",
     runners=frozenset({"mvn", "java", "gradle"}),
     shadows=r"(?:^|/)\.mvn/",
     wrappers=r"(?:^|/)(?:mvnw|gradlew)(?:\.bat|\.cmd)?$|gradle-wrapper\.(?:jar|prop)",
     runner_config=r"(?:^|/)junit-platform\.properties$",
+    mixed={r"pom\.xml": "pom"},
     lint_config=r"(?:^|/)checkstyle[^/]*\.xml$",
     command_files=r"(?:^|/)pom\.xml$|\.(?:gradle|gradle\.kts)$",
     config_formats={r"pom\.xml": "pom"},

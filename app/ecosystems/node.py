@@ -61,6 +61,11 @@ ECOSYSTEM = Ecosystem(
         "tsx": "javascript:TsxReader",
     },
     test_paths=dict.fromkeys((*_JAVASCRIPT, *_TYPESCRIPT, "tsx"), _TESTS),
+    helper_paths=r"(?:^|/)(?:__mocks__|__fixtures__)/",
+    test_folders=(
+        r"tests?|specs?|__tests__|__mocks__|__fixtures__|__snapshots__|__image_snapshots__"
+        r"|e2e|cypress"
+    ),
     runners=frozenset({"node", "npm", "npx", "pnpm", "yarn", "jest", "vitest", "mocha"}),
     shadows=r"(?:^|/)node_modules/",
     runner_config=(
@@ -68,6 +73,11 @@ ECOSYSTEM = Ecosystem(
         r"\.(?:config|conf|setup)\b[^/]*$"
         r"|(?:^|/)\.mocharc[^/]*$|(?:^|/)(?:test[-_]?setup|setupTests)\.[jt]sx?$"
     ),
+    runner_files=(
+        r"(?:^|/)(?:(?:jest|vitest|mocha|ava|karma|playwright|cypress|wdio)[.-](?:setup|global)"
+        r"|vitest\.workspace|\.nycrc|\.c8rc|\.taprc|\.prettierrc|prettier\.config)[^/]*$"
+    ),
+    mixed={r"package\.json": "package_json", r".*\.[cm]?[jt]sx?": "in_source_tests"},
     lint_config=(
         r"(?:^|/)(?:\.eslintrc[^/]*|eslint\.config\.[^/]*|\.eslintignore|biome\.jsonc?"
         r"|\.prettierignore)$"

@@ -7,6 +7,9 @@ from app.ecosystems.ecosystem import Ecosystem, Generated
 ECOSYSTEM = Ecosystem(
     name="php",
     lock_files={"composer.lock": ("composer.json",)},
+    test_paths={"php": r"Test\.php$"},
+    test_folders=r"[tT]ests?",
+    runner_files=r"(?:^|/)(?:phpunit\.xml(?:\.dist)?|phpstan\.neon(?:\.dist)?)$",
     generated=(
         Generated(
             anywhere=(".phpunit.cache/", ".phpunit.result.cache"),

@@ -41,12 +41,27 @@ ECOSYSTEM = Ecosystem(
     registry="pip",
     suffixes=dict.fromkeys(["py", "pyi"], "python:PythonReader"),
     test_paths=dict.fromkeys(["py", "pyi"], r"(?:^|/)(?:test[^/]*|[^/]*_tests?|conftest)\.py$"),
+    helper_paths=r"(?:^|/)(?:conftest|__init__)\.py$",
+    test_folders=r"tests?|testdata|test_data|cassettes|__snapshots__",
     runners=frozenset({"pytest", "py.test", "python", "python3", "tox", "nox"}),
     shadows=(
         r"(?:^|/)(?:sitecustomize|usercustomize)\.py$|\.pth$"
         rf"|^(?:src/|tests?/)?(?:{_PYTEST_PLUGINS})(?:\.py|/__init__\.py)$"
     ),
     runner_config=r"(?:^|/)noxfile\.py$",
+    runner_files=(
+        r"(?:^|/)(?:\.?pytest\.(?:ini|toml)|tox\.(?:ini|toml)|\.coveragerc|\.?isort\.cfg"
+        r"|pyrightconfig\.json|\.?bandit\.ya?ml)$"
+    ),
+    test_dependencies=(
+        r"(?:^|/)requirements[-_./](?:[^/]*[-_.])?(?:dev|tests?|testing|ci|lint|qa|tox)[^/]*\.(?:txt|in)$"
+        r"|(?:^|/)(?:dev|tests?|testing|ci|lint)[-_]?requirements[^/]*\.(?:txt|in)$"
+    ),
+    mixed={
+        r"pyproject\.toml": "pyproject",
+        r"setup\.cfg": "setup_cfg",
+        r".*\.py": "doctests",
+    },
     lint_config=r"(?:^|/)(?:\.flake8|\.pylintrc|mypy\.ini|\.?ruff\.toml)$",
     command_files=r"(?:^|/)(?:tox\.ini|setup\.cfg|pyproject\.toml|pytest\.ini|noxfile\.py)$",
     config_formats={

@@ -31,12 +31,15 @@ ECOSYSTEM = Ecosystem(
     test_paths={
         "rb": r"_spec\.rb$|_test\.rb$|(?:^|/)test_[^/]*\.rb$|(?:^|/)(?:spec|test)_helper\.rb$"
     },
+    helper_paths=r"_helper\.rb$",
+    test_folders=r"specs?|tests?|features",
     runners=frozenset({"ruby", "bundle", "rake", "rspec", "minitest"}),
     shadows=(
         r"(?:^|/)vendor/bundle/|(?:^|/)\.bundle/config$|(?:^|/)minitest/[^/]*_plugin\.rb$"
         r"|^(?:lib/|test/|spec/)?(?:rspec|minitest|bundler|rake)\.rb$"
     ),
     runner_config=r"(?:^|/)\.rspec$",
+    runner_files=r"(?:^|/)(?:\.simplecov|\.rubocop_todo\.yml|Rakefile)$",
     lint_config=r"(?:^|/)\.rubocop\.yml$",
     command_files=r"(?:^|/)Rakefile$",
     config_formats={r"\.ruby-version": "toolchain"},

@@ -31,9 +31,12 @@ ECOSYSTEM = Ecosystem(
     suffixes={"rs": "rust:RustReader"},
     # Tests live beside the code that they test.
     test_paths={"rs": r"\.rs$"},
+    test_folders=r"tests|benches|snapshots",
     runners=frozenset({"cargo", "rustc"}),
     shadows=r"(?:^|/)\.cargo/config(?:\.toml)?$",
     runner_config=r"(?:^|/)nextest\.toml$",
+    runner_files=r"(?:^|/)\.cargo/(?:config(?:\.toml)?|mutants\.toml)$|(?:^|/)tarpaulin\.toml$",
+    mixed={r"Cargo\.toml": "cargo", r".*\.rs": "rust"},
     lint_config=r"(?:^|/)\.?clippy\.toml$",
     config_formats={r"Cargo\.toml|rust-toolchain\.toml": "toml", r"rust-toolchain": "toolchain"},
     verifiers=("cargo:Cargo",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 
 from app.ecosystems import ECOSYSTEMS, either
 
@@ -14,6 +15,40 @@ _TESTS = {
     for ecosystem in ECOSYSTEMS
     for suffix, expression in ecosystem.test_paths.items()
 }
+_HELPERS = re.compile(either(*(each.helper_paths for each in ECOSYSTEMS)))
+_CODE_FOLDERS = {
+    suffix: re.compile(rf"(?:^|/)(?:{each.test_folders or '(?!)'})/")
+    for each in ECOSYSTEMS
+    for suffix in (*each.suffixes, *each.test_paths)
+}
+_FOLDERS = re.compile(rf"(?:^|/)(?:{either(*(each.test_folders for each in ECOSYSTEMS))})/")
+_AMBIGUOUS_FOLDER = re.compile(
+    r"(?:^|/)(?:specs?|features|snapshots|fixtures|golden|expected|e2e|test)/"
+)
+_SURE_FOLDER = re.compile(
+    r"(?:^|/)(?:tests|Tests|testdata|test[_-]data|__\w+__|cassettes|src/test\w*|spec/\w+)/"
+)
+_SUPPORT = re.compile(
+    r"(?:^|/)_?test[-_]?(?:utils?|util(?:ities|s)|helpers?|support|kit|fixtures?|data|common|tools?)"
+    r"(?:/|\.\w+$)|(?:^|/)(?:[\w-]*[-_])?(?:test[-_]?(?:utils?|helpers?)|fixtures?|mocks?|fakes?|stubs?)"
+    r"(?:/|\.\w+$)"
+)
+_TEST_DEPENDENCIES = re.compile(either(*(each.test_dependencies for each in ECOSYSTEMS)))
+_RUNNER_FILES = re.compile(either(*(each.runner_files for each in ECOSYSTEMS)))
+_MIXED = tuple(
+    (re.compile(names), splitter) for each in ECOSYSTEMS for names, splitter in each.mixed.items()
+)
+_DEPENDENCIES = tuple(
+    dict.fromkeys(pattern for each in ECOSYSTEMS for pattern in each.dependency_files)
+)
+_DOCUMENTS = re.compile(
+    r"(?:^|/)(?:README|CHANGE(?:S|LOG)|HISTORY|NEWS|RELEASE[-_]?NOTES|CONTRIBUT(?:ING|ORS)|LICEN[CS]E"
+    r"|COPYING|NOTICE|AUTHORS|MAINTAINERS|SECURITY|CODE_OF_CONDUCT|UPGRADING|TODO|AGENTS|CLAUDE)"
+    r"(?:[-_.][\w.-]*)?$|^[^/]+\.(?:md|rst|adoc)$|^\.github/[^/]*(?:/[^/]*)?\.(?:md|txt)$"
+    r"|^(?:[^/]+/){0,2}(?:docs?|documentation|changelog(?:\.d)?|changes|newsfragments)/"
+    r"(?:[^/]+/)*[^/]+\.(?:md|rst|adoc|txt|png|jpe?g|gif|svg)$",
+    re.IGNORECASE,
+)
 _SNAPSHOTS = re.compile(
     r"(?:^|/)__snapshots__/|(?:^|/)__image_snapshots__/|\.(?:snap|ambr|approved|golden|expected)"
     r"(?:\.\w+)?$|\.approved\.\w+$|(?:^|/)(?:golden|snapshots|expected)/"
@@ -46,6 +81,66 @@ def is_test(path: str) -> bool:
     """Whether a runner looks for tests in the file, by the usual rules of its language."""
     pattern = _TESTS.get(_suffix(path))
     return bool(pattern and pattern.search(path))
+
+
+def finds_tests(path: str) -> bool:
+    """Whether a runner finds tests in the file: it is no helper, and no source with tests in it."""
+    if _suffix(path) == "rs":
+        return is_in_test_folder(path)
+    return is_test(path) and not _HELPERS.search(path)
+
+
+def is_code(path: str) -> bool:
+    """Whether the file is code of a language that Honk knows tests of."""
+    return _suffix(path) in _TESTS
+
+
+def is_in_test_folder(path: str) -> bool:
+    """Whether the file's folder serves the tests, by the rules of its language.
+
+    A folder of any language counts for a file that is no code. Cargo has its test folders beside
+    `src/`, not in it.
+    """
+    if _suffix(path) == "rs":
+        folder = _CODE_FOLDERS["rs"].search(path)
+        return folder is not None and "src/" not in path[: folder.end()]
+    return bool(_CODE_FOLDERS.get(_suffix(path), _FOLDERS).search(path))
+
+
+def may_serve_the_product(path: str) -> bool:
+    """Whether a file that looks like test data lies where some projects keep the product's data."""
+    return bool(_AMBIGUOUS_FOLDER.search(path)) and not _SURE_FOLDER.search(path)
+
+
+def is_test_support(path: str) -> bool:
+    """Whether the name of the file, or of a folder of it, is one that test helpers often have."""
+    return bool(_SUPPORT.search(path))
+
+
+def is_runner_side(path: str) -> bool:
+    """Whether only a test runner, its measurements or a linter reads the file."""
+    return bool(_RUNNER_FILES.search(path) or is_lint_config(path) or is_runner_config(path))
+
+
+def lists_test_dependencies(path: str) -> bool:
+    return bool(_TEST_DEPENDENCIES.search(path))
+
+
+def decides_dependencies(path: str) -> bool:
+    """Whether the file is a manifest or a lock: it decides what setup installs."""
+    name = path.rpartition("/")[2]
+    return any(fnmatchcase(name, pattern) for pattern in _DEPENDENCIES)
+
+
+def splitter(path: str) -> str:
+    """The name of the splitter for a file that belongs to more than one side, or nothing."""
+    name = path.rpartition("/")[2]
+    return next((of for names, of in _MIXED if names.fullmatch(name)), "")
+
+
+def is_documentation(path: str) -> bool:
+    """Whether people read the file and programs do not, by its name and folder."""
+    return bool(_DOCUMENTS.search(path)) and not is_code(path) and not decides_dependencies(path)
 
 
 def _suffix(path: str) -> str:

@@ -8,7 +8,10 @@ import os
 import pytest
 
 from app.domain.values import CommitSha
+from app.git.load_diff import load_diff
+from app.git.load_trees import load_trees
 from app.git.mirror import Mirrors
+from app.integrity.cells import plan
 from app.integrity.composing import CommitSide, Override
 from tests.support.workspaces import REPO, World, run_git
 
@@ -127,6 +130,26 @@ async def test_what_cannot_be_set_is_refused(
     base, head = await _both(world, base_files, _plain(tests_a="1", lib_a="1"))
     with pytest.raises(ValueError, match=why):
         await world.mirrors.compose_tree(REPO, base, overrides, base=base, head=head)
+
+
+async def test_a_planned_cell_is_composed_and_collapses_to_a_commit(world: World) -> None:
+    odd = os.fsdecode(b"tests/test_\xe9\n.py")
+    test = b"def test_a(): pass"
+    base_files: Files = {"a.py": ("100644", b"1"), odd: ("100644", test), "up": LINK}
+    head_files: Files = {"a.py": ("100644", b"2"), odd: ("100755", test), "up": ("100644", b"")}
+    base, head = await _both(world, base_files, head_files)
+    mirrors = world.mirrors
+    trees = await load_trees(mirrors, REPO, base, head)
+    assert [tree.read("a.py") for tree in trees] == [b"1", b"2"]
+    assert trees[0].read("up") is None
+    assert trees[0].paths == base_files.keys()
+    found = plan(await load_diff(mirrors, REPO, base, head), *trees)
+    proof = await _composed(mirrors, base, head, dict(found.proof))
+    assert proof == {**base_files, odd: ("100755", test)}
+    tree = await mirrors.compose_tree(REPO, head, found.guard, base=base, head=head)
+    back = {"a.py": CommitSide.BASE, "up": CommitSide.BASE}
+    whole = await mirrors.compose_tree(REPO, tree, back, base=base, head=head)
+    assert whole == await mirrors.tree_of(REPO, base)
 
 
 async def test_many_at_once_leave_nothing_behind(world: World) -> None:

@@ -1,0 +1,79 @@
+"""The files of two commits in memory, as far as the rules about sides read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from app.domain.values import RepoName
+from app.git.mirror import Mirrors
+from app.integrity import paths
+from app.integrity.import_graph import reads
+from app.integrity.sides import RUNNER_SETTINGS
+from app.integrity.trees import LoadedTree
+
+MOST_BYTES = 128_000_000
+"""For both commits together; files that they share count once."""
+
+MOST_FILE_BYTES = 1_000_000
+"""A larger file of code is not loaded: it is generated or data as a rule."""
+
+_AT_ONCE = 32_000_000
+
+
+async def load_trees(
+    mirrors: Mirrors, repo: RepoName, base: str, head: str
+) -> tuple[LoadedTree, LoadedTree]:
+    """The trees of two commits, with the contents of code and manifests.
+
+    Where these are larger than `MOST_BYTES`, the trees are not complete. Raises GitError.
+    """
+    found = [await mirrors.files(repo, commit) for commit in (base, head)]
+    submodules = [await mirrors.gitlinks(repo, commit) for commit in (base, head)]
+    links = [await mirrors.links(repo, commit) for commit in (base, head)]
+    wanted = [
+        {path: sha for path, sha in files.items() if path not in linked and _is_read(path)}
+        for files, linked in zip(found, links, strict=True)
+    ]
+    shas = dict.fromkeys(sha for each in wanted for sha in each.values())
+    sizes = await mirrors.sizes(repo, tuple(shas))
+    small = {sha: size for sha in shas if (size := sizes.get(sha)) and size <= MOST_FILE_BYTES}
+    contents: dict[str, bytes] = {}
+    left = MOST_BYTES
+    for batch in _batches(small):
+        left -= sum(small[sha] for sha in batch)
+        if left < 0:
+            break
+        contents |= await mirrors.blobs(repo, batch)
+    base_tree, head_tree = (
+        LoadedTree(
+            frozenset(files) | frozenset(modules),
+            {path: contents[sha] for path, sha in needed.items() if sha in contents},
+            is_complete=all(sha in contents for sha in needed.values() if sha in small),
+        )
+        for files, modules, needed in zip(found, submodules, wanted, strict=True)
+    )
+    return base_tree, head_tree
+
+
+def _is_read(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return (
+        paths.is_code(path)
+        or reads(path)
+        or name in RUNNER_SETTINGS
+        or bool(paths.splitter(path))
+        or paths.decides_dependencies(path)
+    )
+
+
+def _batches(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    filled = 0
+    for sha, size in sizes.items():
+        if batch and filled + size > _AT_ONCE:
+            yield batch
+            batch, filled = [], 0
+        batch.append(sha)
+        filled += size
+    if batch:
+        yield batch
