@@ -37,6 +37,7 @@ _SECRETS = {
     "HONK_SESSION_SECRET": "HONK_SESSION_SECRET",
     "ANTHROPIC_API_KEY": "anthropic_api_key",
     "HONK_METRICS_TOKEN": "HONK_METRICS_TOKEN",
+    "HONK_ATTESTATION_KEY": "HONK_ATTESTATION_KEY",
 }
 """Environment variable to the field name or alias that `Settings` accepts."""
 
@@ -133,8 +134,12 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", validation_alias="HOST")
     port: int = Field(8000, ge=0, le=65535, validation_alias="PORT")
     history_days: int = Field(90, ge=1, le=36_500, validation_alias="HONK_HISTORY_DAYS")
+    attestation_days: int = Field(
+        730, ge=0, le=36_500, validation_alias="HONK_KEEP_ATTESTATIONS_DAYS"
+    )
     cache_days: int = Field(30, ge=1, le=36_500, validation_alias="HONK_CACHE_DAYS")
     cache_gb: float = Field(50.0, gt=0, validation_alias="HONK_CACHE_GB")
+    own_attestation_key: SecretStr | None = Field(None, validation_alias="HONK_ATTESTATION_KEY")
     metrics_host: str = Field("127.0.0.1", validation_alias="HONK_METRICS_HOST")
     metrics_port: int | None = Field(None, ge=0, le=65535, validation_alias="HONK_METRICS_PORT")
     metrics_token: SecretStr | None = Field(None, validation_alias="HONK_METRICS_TOKEN")
@@ -264,6 +269,7 @@ class Settings(BaseSettings):
             self.anthropic_api_key,
             self.github_private_key,
             self.metrics_token,
+            self.own_attestation_key,
         )
         given = (secret.get_secret_value() for secret in secrets if secret is not None)
         found = {part.strip() for secret in given for part in secret.split(",")}
@@ -307,7 +313,7 @@ class Settings(BaseSettings):
     def private_key(self) -> SecretStr:
         """The App's private key in PEM. Raises UserError when it is missing or not readable."""
         if self.github_private_key is not None:
-            return SecretStr(self.github_private_key.get_secret_value().replace("\\n", "\n"))
+            return _pem(self.github_private_key)
         if self.github_private_key_path is not None:
             return SecretStr(
                 read_secret_file(self.github_private_key_path, setting="GITHUB_PRIVATE_KEY_PATH")
@@ -315,6 +321,10 @@ class Settings(BaseSettings):
         raise _missing(
             "GITHUB_PRIVATE_KEY or GITHUB_PRIVATE_KEY_PATH", "needed to authenticate as the App"
         )
+
+    def attestation_key(self) -> SecretStr | None:
+        """The private key that signs attestations, in PEM; None to use a generated one."""
+        return None if self.own_attestation_key is None else _pem(self.own_attestation_key)
 
     def sandbox_image(self) -> str:
         """The image of the container sandbox. Raises UserError when it is missing."""
@@ -399,6 +409,11 @@ def read_secret_file(path: Path, *, setting: str) -> str:
             next_step=f"Fix it with: chmod 600 {path}",
         )
     return text.rstrip("\n")
+
+
+def _pem(key: SecretStr) -> SecretStr:
+    """A key from the environment, where a line break may be written as `\\n`."""
+    return SecretStr(key.get_secret_value().replace("\\n", "\n"))
 
 
 def _missing(name: str, why: str) -> UserError:

@@ -33,6 +33,7 @@ from app.github.client import GitHubApp
 from app.github.exchange import ApiCall
 from app.outgoing import Outgoing
 from app.runs import (
+    attestation_key,
     engine,
     queue,
     worker_leases,
@@ -50,6 +51,7 @@ from app.sandbox.bubblewrap import Sandbox
 from app.sandbox.factory import chosen_sandbox
 from app.settings import Settings
 from app.store.acceptances import Acceptances
+from app.store.attestations import Attestations
 from app.store.database import Database
 from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
@@ -113,6 +115,7 @@ async def running_worker(settings: Settings, database: Database) -> AsyncIterato
             services = _services(settings, database, github, reconciler, agent_engines, sandbox)
             workflow.register(services)
             await asyncio.to_thread(engine.migrate, database, concurrency=settings.concurrency)
+            await services.attestations.publish(services.signing_key.public)
             async with (
                 _registered(settings, services) as registration,
                 _reconciling(settings, reconciler),
@@ -249,6 +252,8 @@ def _services(
     outgoing = github.outgoing
     mirrors = Mirrors(home / "mirrors", outgoing=outgoing)
     workspaces = Workspaces(home / "workspaces", mirrors, sandbox, toolchains.installed())
+    signing_key, pem = attestation_key.load(settings.attestation_key(), home)
+    keys = [each.get_secret_value() for each in (settings.private_key(), pem)]
     return Services(
         database=database,
         runs=Runs(database, limits),
@@ -260,6 +265,8 @@ def _services(
         images=Images(database),
         external_cache=ExternalCache(home / "elsewhere", outgoing),
         reports=Reports(database),
+        attestations=Attestations(database),
+        signing_key=signing_key,
         acceptances=Acceptances(database),
         github=github,
         reconciler=reconciler,
@@ -277,12 +284,15 @@ def _services(
         retention=_retention(settings),
         usd_per_day=settings.max_usd_per_day,
         usd_per_day_installation=settings.max_usd_per_day_installation,
-        credentials=tuple({*settings.secrets(), settings.private_key().get_secret_value()}),
+        sandbox_kind=settings.sandbox,
+        image=settings.image if settings.sandbox == "container" else None,
+        credentials=tuple({*settings.secrets(), *keys}),
     )
 
 
 def _retention(settings: Settings) -> Retention:
     return Retention(
+        attestation_days=settings.attestation_days,
         history_days=settings.history_days,
         cache_days=settings.cache_days,
         cache_bytes=int(settings.cache_gb * 2**30),

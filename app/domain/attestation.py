@@ -96,7 +96,7 @@ class AttestationError(ValueError):
     """A signed statement that is no attestation of Honk's, or one that cannot be read."""
 
 
-class Toolchain(Value):
+class ToolchainVersion(Value):
     """A toolchain that the sandboxes saw, with the first line of what it says of its version."""
 
     name: str
@@ -159,7 +159,7 @@ class RowRecord(Value):
 
 
 class VerdictRecord(Value):
-    """The verdict as it was shown."""
+    """The verdict as it was shown. `accepted_by`: the person who accepted what needs a person."""
 
     kind: VerdictKind
     title: str
@@ -167,6 +167,7 @@ class VerdictRecord(Value):
     ready: bool
     reasons: tuple[str, ...] = ()
     rows: tuple[RowRecord, ...] = ()
+    accepted_by: str = ""
 
 
 class HowToRun(Value):
@@ -195,7 +196,7 @@ class HowToRun(Value):
         return Policy(setup=self.setup, verify=self.verify, network=network, image=self.image)
 
 
-class Place(Value):
+class Surroundings(Value):
     """Where the cells ran.
 
     `environment` is a digest of everything besides the trees that results depend on: setup,
@@ -206,11 +207,11 @@ class Place(Value):
     honk: str
     sandbox: str
     environment: str = ""
-    toolchains: tuple[Toolchain, ...] = ()
+    toolchains: tuple[ToolchainVersion, ...] = ()
     held_by: str = ""
 
 
-class Subject(Value):
+class VerifiedCommit(Value):
     """What was verified. `server` is GitHub's base URL, without a trailing slash."""
 
     server: str
@@ -241,7 +242,7 @@ class Attestation(Value):
     run: RunId
     url: str = ""
     finished_on: str
-    subject: Subject
+    commit: VerifiedCommit
     verdict: VerdictRecord
     rules: Rules
     cells: tuple[CellRecord, ...]
@@ -252,7 +253,7 @@ class Attestation(Value):
     moved: tuple[Move, ...] = ()
     known_flaky: tuple[TestName, ...] = ()
     how_to_run: HowToRun = Field(default_factory=HowToRun)
-    place: Place
+    surroundings: Surroundings
 
     def cell(self, cell: Cell) -> CellRecord:
         """The record of one cell; one that says that it was not run if there is none."""
@@ -267,11 +268,11 @@ def attestation(
     verdict: Verdict,
     rules: Rules,
     *,
-    subject: Subject,
+    commit: VerifiedCommit,
     run: RunId,
     url: str,
     how_to_run: HowToRun,
-    place: Place,
+    surroundings: Surroundings,
     finished: float,
 ) -> Attestation:
     """The attestation of a verdict. `finished` is in seconds since 1970."""
@@ -280,8 +281,8 @@ def attestation(
         run=run,
         url=url,
         finished_on=datetime.fromtimestamp(finished, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        subject=subject,
-        verdict=_verdict(verdict),
+        commit=commit,
+        verdict=verdict_record(verdict),
         rules=rules,
         cells=tuple(cell_record(evidence, cell) for cell in Cell),
         tests=tables,
@@ -297,7 +298,7 @@ def attestation(
             for each in evidence.known_flaky[:_MAX_PATHS]
         ),
         how_to_run=how_to_run,
-        place=place,
+        surroundings=surroundings,
     )
 
 
@@ -315,13 +316,13 @@ def payload(attested: Attestation, *, max_bytes: int = MAX_PAYLOAD_BYTES) -> byt
 
 def statement(attested: Attestation) -> dict[str, Any]:
     """The in-toto statement."""
-    subject = attested.subject
-    head = f"{subject.uri}@{subject.head}"
+    commit = attested.commit
+    head = f"{commit.uri}@{commit.head}"
     return {
         "_type": STATEMENT_TYPE,
         "subject": [
-            {"name": head, "digest": {"gitCommit": subject.head}},
-            {"name": f"{head}^{{tree}}", "digest": {"gitTree": subject.head_tree}},
+            {"name": head, "digest": {"gitCommit": commit.head}},
+            {"name": f"{head}^{{tree}}", "digest": {"gitTree": commit.head_tree}},
         ],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
@@ -376,11 +377,11 @@ def read(envelope: Envelope) -> Attestation:
 
 def _check_names(attested: Attestation) -> None:
     """Names that git and GitHub are asked for must be names. Raises AttestationError."""
-    subject, cells = attested.subject, attested.cells
-    commits = [subject.base, subject.head, *(each.commit for each in cells)]
-    trees = [subject.base_tree, subject.head_tree, *(each.tree for each in cells)]
+    commit, cells = attested.commit, attested.cells
+    commits = [commit.base, commit.head, *(each.commit for each in cells)]
+    trees = [commit.base_tree, commit.head_tree, *(each.tree for each in cells)]
     try:
-        RepoName.parse(subject.repository)
+        RepoName.parse(commit.repository)
         for sha in (*commits, *trees):
             if sha is not None:
                 commit_sha(sha)
@@ -396,7 +397,7 @@ def envelope_of(text: bytes) -> Envelope:
         raise AttestationError(str(problem)) from None
 
 
-def attestation_id(repository_id: int, run: RunId, base: str, head: str) -> str:
+def attestation_id(repository_id: int, run: str, base: str, head: str) -> str:
     """The id of the attestation of a run's verdict on one pair of commits.
 
     The same verdict always has the same id, so that a repeated step writes to the same place. The
@@ -551,7 +552,7 @@ def _count(tables: Iterable[TestTable]) -> int:
 
 
 def _configuration(attested: Attestation) -> list[dict[str, Any]]:
-    subject, how = attested.subject, attested.how_to_run
+    commit, how = attested.commit, attested.how_to_run
     settings = how.model_dump(mode="json")
     found: list[dict[str, Any]] = [
         {
@@ -561,8 +562,8 @@ def _configuration(attested: Attestation) -> list[dict[str, Any]]:
         },
         {
             "name": "base",
-            "uri": f"{subject.uri}@{subject.base}",
-            "digest": {"gitCommit": subject.base},
+            "uri": f"{commit.uri}@{commit.base}",
+            "digest": {"gitCommit": commit.base},
         },
     ]
     image = _IMAGE_DIGEST.fullmatch(how.image or "")
@@ -591,7 +592,8 @@ def _named_tests(attested: Attestation) -> dict[str, list[str]]:
     return {field: names for field, names in lists.items() if len(names) <= MAX_NAMED}
 
 
-def _verdict(verdict: Verdict) -> VerdictRecord:
+def verdict_record(verdict: Verdict) -> VerdictRecord:
+    """What is recorded of a verdict."""
     return VerdictRecord(
         kind=verdict.kind,
         title=_text(verdict.title),
@@ -612,6 +614,7 @@ def _verdict(verdict: Verdict) -> VerdictRecord:
             )
             for row in verdict.rows
         ),
+        accepted_by=_name(verdict.accepted_by),
     )
 
 

@@ -18,10 +18,12 @@ T = TypeVar("T")
 
 
 class Retention(Value):
-    """The operator's settings: days to keep history after a run's end, days to keep caches after
-    their last use, and the total size in bytes of a machine's caches."""
+    """The operator's settings: days to keep history after a run's end, days to keep attestations
+    (0 keeps all), days to keep caches after their last use, and the total size in bytes of a
+    machine's caches."""
 
     history_days: int = 90
+    attestation_days: int = 730
     cache_days: int = 30
     cache_bytes: int = 50 << 30
 
@@ -33,6 +35,10 @@ class Retention(Value):
         """Requests older than this can no longer be de-duplicated: their records may have been
         purged."""
         return now - (self.history_days + REMEMBERED_LONGER_DAYS) * DAY
+
+    def unattested_before(self, now: float) -> float | None:
+        """Attestations made before this time are deleted; None when all are kept."""
+        return now - self.attestation_days * DAY if self.attestation_days else None
 
     def unused_before(self, now: float) -> float:
         """Caches last used before this time are deleted."""

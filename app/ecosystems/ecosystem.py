@@ -28,7 +28,8 @@ class ToolchainSpec:
     `marker`: must exist below that folder. `parts`: what of the folder a sandbox sees; ("",) is all
     of it. `caches`: variables that name a folder, with `@` for the caches of the checkout.
     `set`: other variables. `well_known`: folders to search after PATH, with `~` for the home.
-    `configuration`: patterns below /etc of files that the toolchain cannot do without.
+    `configuration`: patterns below /etc of files that the toolchain cannot do without. `version`:
+    arguments that make `program` print its version.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ToolchainSpec:
     set: Mapping[str, str] = field(default_factory=dict)
     well_known: tuple[str, ...] = ()
     configuration: tuple[str, ...] = ()
+    version: tuple[str, ...] = ("--version",)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ ECOSYSTEM = Ecosystem(
             "go",
             program="go",
             ask=("env", "GOROOT"),
+            version=("version",),
             marker="bin/go",
             parts=("bin", "pkg", "src", "lib", "VERSION"),
             caches={"GOMODCACHE": "@/go-mod", "GOCACHE": "@/go-build"},

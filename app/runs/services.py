@@ -15,6 +15,7 @@ import structlog
 
 from app import log_events
 from app.agent.engines import Engines
+from app.domain.dsse import SigningKey
 from app.domain.fair_queue import QueuePosition
 from app.domain.retention import Retention
 from app.domain.run import RunInput, run_id
@@ -35,6 +36,7 @@ from app.runs.queue import INTAKE_CONCURRENCY
 from app.runs.reconcile import Reconciler
 from app.sandbox.bubblewrap import Sandbox
 from app.store.acceptances import Acceptances
+from app.store.attestations import Attestations
 from app.store.database import Database
 from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
@@ -210,6 +212,8 @@ class Services:
     images: Images
     external_cache: ExternalCache
     reports: Reports
+    attestations: Attestations
+    signing_key: SigningKey
     acceptances: Acceptances
     github: GitHubApp
     reconciler: Reconciler
@@ -227,6 +231,8 @@ class Services:
     retention: Retention = field(default_factory=Retention)
     usd_per_day: float | None = None  # the operator's limit for all repositories together
     usd_per_day_installation: float | None = None  # and for each installation
+    sandbox_kind: str = "none"  # the operator's HONK_SANDBOX
+    image: str | None = None  # the operator's image, if sandboxes are containers
     credentials: tuple[str, ...] = field(default=(), repr=False)  # must never be published
     locks: KeyedLocks = field(default_factory=KeyedLocks)
     edits: StatusEdits = field(default_factory=StatusEdits)

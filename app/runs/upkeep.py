@@ -82,9 +82,15 @@ async def clean_database(services: Services) -> None:
             return
         kept = services.retention
         runs = await history.forget(kept.forgotten_before(now))
+        attestations = await _forget_attestations(services, kept, now)
         workflows = await asyncio.to_thread(_forget_workflows, services, kept, now)
         await history.mark(_MARK, now)
-    log.info(log_events.HISTORY_CLEANED, runs=runs, workflows=workflows)
+    log.info(log_events.HISTORY_CLEANED, runs=runs, workflows=workflows, attestations=attestations)
+
+
+async def _forget_attestations(services: Services, kept: Retention, now: float) -> int:
+    before = kept.unattested_before(now)
+    return 0 if before is None else await services.attestations.forget(before)
 
 
 def _forget_workflows(services: Services, kept: Retention, now: float) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,9 @@ _ASK_SECONDS = 30.0
 _SPECS = tuple(spec for ecosystem in ECOSYSTEMS for spec in ecosystem.toolchains)
 _WELL_KNOWN = (*(place for spec in _SPECS for place in spec.well_known), "~/.local/bin")
 _USR = Path("/usr")
+_PYTHON = "/usr/bin/python3"
+_VERSION_LENGTH = 200
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Toolchain:
     """One toolchain. `parts` are the folders and files of `home` to mount.
 
     `caches`: variables that name a folder, with `@` for `CACHES`. `set`: other variables.
+    `asked`: the program and arguments that print its version.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Toolchain:
     parts: tuple[str, ...]
     caches: Mapping[str, str] = field(default_factory=dict)
     set: Mapping[str, str] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
 
     @property
     def in_system(self) -> bool:
@@ -106,6 +112,18 @@ class Toolchains:
         programs = ((each, each.home / each.bin) for each in self.found)
         return " ".join(f"{each.name}={folder.stat().st_mtime_ns}" for each, folder in programs)
 
+    @functools.cached_property
+    def versions(self) -> dict[str, str]:
+        """By name, the first line of what each toolchain, and the system's Python, says of its
+        version; empty for one that does not answer. Blocks while they are asked, once."""
+        asked = {
+            each.name: (str(each.home / each.bin / each.asked[0]), *each.asked[1:])
+            for each in self.found
+            if each.asked
+        }
+        asked = {"python": (_PYTHON, "--version"), **asked}
+        return {name: _first_line(argv) for name, argv in asked.items()}
+
     def __contains__(self, name: str) -> bool:
         return any(each.name == name for each in self.found)
 
@@ -133,7 +151,15 @@ def _find(spec: ToolchainSpec, search: str) -> Toolchain | None:
         home = _home_of(search, spec.program)
     if home is None or not (home / spec.marker).exists():
         return None
-    return Toolchain(spec.name, home, "bin", spec.parts, caches=spec.caches, set=spec.set)
+    return Toolchain(
+        spec.name,
+        home,
+        "bin",
+        spec.parts,
+        caches=spec.caches,
+        set=spec.set,
+        asked=(spec.program, *spec.version),
+    )
 
 
 def _configuration() -> Iterator[Path]:
@@ -166,10 +192,21 @@ def _asked(search: str, program: str, words: Sequence[str]) -> Path | None:
     found = shutil.which(program, path=search)
     if found is None:
         return None
+    answer = Path(os.fsdecode(_output([found, *words]).strip()))
+    return answer.resolve() if answer.is_absolute() and answer.exists() else None
+
+
+def _first_line(argv: Sequence[str]) -> str:
+    lines = _output(argv).decode("utf-8", "replace").strip().splitlines()
+    return _COLOR.sub("", lines[0]).strip()[:_VERSION_LENGTH] if lines else ""
+
+
+def _output(argv: Sequence[str]) -> bytes:
+    """What one of this machine's programs prints; nothing when it fails."""
     try:
         done = subprocess.run(
-            [found, *words],
-            env={**os.environ, **rustup_home(found)},
+            argv,
+            env={**os.environ, **rustup_home(argv[0])},
             cwd="/",  # in a project's folder, rustc and go answer for another version
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -177,6 +214,5 @@ def _asked(search: str, program: str, words: Sequence[str]) -> Path | None:
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return None
-    answer = Path(os.fsdecode(done.stdout.strip()))
-    return answer.resolve() if answer.is_absolute() and answer.exists() else None
+        return b""
+    return done.stdout

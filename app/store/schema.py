@@ -242,3 +242,34 @@ totals = sa.Table(
     sa.Column("label", sa.String(100), primary_key=True),
     sa.Column("value", sa.Float, nullable=False),
 )
+
+# The public halves of the keys that signed them; private keys never enter the database.
+attestation_keys = sa.Table(
+    "attestation_keys",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("public", sa.LargeBinary, nullable=False),
+    sa.Column("used_at", sa.Float, nullable=False),
+)
+
+# Signed statements about verdicts. They outlive their runs.
+attestations = sa.Table(
+    "attestations",
+    metadata,
+    # A digest of repository, run, base and head: a repeated step writes to the same row.
+    sa.Column("id", sa.String(32), primary_key=True),
+    # `owner/name` in lower case.
+    sa.Column("repository", sa.String(210), nullable=False),
+    sa.Column("repository_id", sa.BigInteger, nullable=False),
+    sa.Column("run_id", sa.String(32), nullable=False),
+    sa.Column("base_sha", sa.String(64), nullable=False),
+    sa.Column("head_sha", sa.String(64), nullable=False),
+    sa.Column("key_id", sa.String(64), sa.ForeignKey("attestation_keys.id"), nullable=False),
+    sa.Column("signature", sa.LargeBinary, nullable=False),
+    # The signed JSON, compressed with zlib.
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+sa.Index("attestations_by_commit", attestations.c.repository, attestations.c.head_sha)
+sa.Index("attestations_by_time", attestations.c.created_at)
+sa.Index("attestations_by_key", attestations.c.key_id)

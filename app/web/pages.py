@@ -27,9 +27,11 @@ from app.domain.values import RepoName
 from app.github.people import People, client_of
 from app.outgoing import Outgoing
 from app.settings import Settings
+from app.store.attestations import Attestations
 from app.store.database import Database, now
 from app.store.reports import Reports
 from app.store.runs import RunLine, RunRow, Runs
+from app.web.attestations import DOWNLOAD_PATH, AttestationDownloads, key_route
 from app.web.login import CALLBACK_PATH, AuthMiddleware
 from app.web.rendering import STATIC, Renderer, stamp
 from app.web.repository_access import RepositoryAccess
@@ -51,10 +53,12 @@ _log = structlog.get_logger(__name__)
 async def open_pages(settings: Settings, database: Database) -> AsyncIterator[list[BaseRoute]]:
     """The pages' routes; when sign-in is not configured, pages that say so. Raises UserError."""
     renderer = Renderer(settings.secrets(), now)
+    attestations = Attestations(database)
+    keys = key_route(attestations)
     sign_in = settings.sign_in()
     if sign_in is None:
         _log.info(log_events.PAGES_DISABLED, why=_CLOSED)
-        yield _disabled_pages(renderer)
+        yield [keys, *_disabled_pages(renderer)]
         return
     async with client_of(Outgoing.of(settings)) as client:
         public = settings.public_url
@@ -71,7 +75,8 @@ async def open_pages(settings: Settings, database: Database) -> AsyncIterator[li
         pages = Pages(
             auth, Runs(database), Reports(database), settings.github_server_url, public or ""
         )
-        yield [*_static(), *auth.routes(), *pages.routes()]
+        downloads = AttestationDownloads(auth, attestations)
+        yield [keys, *_static(), *auth.routes(), *pages.routes(), downloads.route()]
 
 
 _CLOSED = (
@@ -86,7 +91,7 @@ def _disabled_pages(renderer: Renderer) -> list[BaseRoute]:
     async def closed_api(_request: Request) -> Response:
         return renderer.json({"error": _CLOSED}, 503)
 
-    paths = ("/runs", "/runs/{run}", "/login", "/login/start", CALLBACK_PATH)
+    paths = ("/runs", "/runs/{run}", DOWNLOAD_PATH, "/login", "/login/start", CALLBACK_PATH)
     return [*_static(), Route("/api/runs", closed_api), *(Route(path, closed) for path in paths)]
 
 

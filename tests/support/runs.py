@@ -25,6 +25,7 @@ from app.runs.reconcile import Reconciler
 from app.runs.services import Services
 from app.sandbox.bubblewrap import Unsandboxed
 from app.store.acceptances import Acceptances
+from app.store.attestations import Attestations
 from app.store.database import Database
 from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
@@ -35,6 +36,7 @@ from app.store.results import ResultStore
 from app.store.runs import Runs
 from app.store.writes import Writes
 from tests.support.deliveries import encoded, labeled
+from tests.support.keys import signing_key
 
 LARGE = 2**40
 """An id of a repository as GitHub will give out one day."""
@@ -84,6 +86,8 @@ def services(
             images=Images(database),
             external_cache=ExternalCache(home / "elsewhere"),
             reports=Reports(database),
+            attestations=Attestations(database),
+            signing_key=signing_key(1),
             acceptances=Acceptances(database),
             github=github,
             reconciler=Reconciler(database, github, triggers, AppIdentity(app_id=1, slug="honk")),

@@ -17,73 +17,18 @@ from app.domain.attestation import (
     Attestation,
     AttestationError,
     HowToRun,
-    Place,
-    Subject,
-    Toolchain,
+    Surroundings,
+    ToolchainVersion,
+    VerifiedCommit,
 )
 from app.domain.dsse import Envelope
 from app.domain.evidence import Cell, CellRun, ChangedSides, Evidence, Rules
 from app.domain.policy import NetworkPolicy, Policy
 from app.domain.values import CommitSha, RunId, TreeSha
-from app.domain.verdict import (
-    EvidenceRow,
-    Meaning,
-    Results,
-    Seen,
-    TestOutcome,
-    TestResult,
-    Verdict,
-    VerdictKind,
-    VerifierResult,
-)
+from app.domain.verdict import Verdict
+from tests.support.evidence import F, P, cell, evidence, verdict
 
 BASE, HEAD = CommitSha("a" * 40), CommitSha("b" * 40)
-P, F, E = TestOutcome.PASSED, TestOutcome.FAILED, TestOutcome.ERROR
-
-
-def cell(commit: str, tests: dict[str, TestOutcome], **more: Any) -> CellRun:
-    """A cell in which these tests ended so."""
-    results = tuple(TestResult(id=name, outcome=outcome) for name, outcome in tests.items())
-    verifier = VerifierResult(
-        verifier="pytest", command="python -m pytest", tests=results, exit_code=0, ran=True
-    )
-    return CellRun(
-        results=Results(
-            commit=CommitSha(commit * 40), tree=TreeSha(commit * 40), verifiers=(verifier,)
-        ),
-        **more,
-    )
-
-
-def evidence(**more: Any) -> Evidence:
-    """A fix with a new test that fails without it."""
-    cells = {
-        "base": cell("a", {"t.py::old": P, "t.py::broken": F}),
-        "proof": cell("c", {"t.py::old": P, "t.py::broken": F, "t.py::new": F}, only=("t.py",)),
-        "guard": cell("d", {"t.py::old": P, "t.py::broken": P}, only=("t.py",)),
-        "head": cell("b", {"t.py::old": P, "t.py::broken": P, "t.py::new": P}),
-    }
-    return Evidence(**{**cells, **more})
-
-
-def verdict(**more: Any) -> Verdict:
-    row = EvidenceRow(
-        verifier="pytest",
-        id="t.py::new",
-        base=Seen.ABSENT,
-        proof=Seen.FAIL,
-        guard=Seen.ABSENT,
-        head=Seen.PASS,
-        meaning=Meaning.PROVEN,
-    )
-    given: dict[str, Any] = {
-        "conclusion": "success",
-        "title": "Proven: 1 test fails without this change",
-        "kind": VerdictKind.PROVEN,
-        "ready": True,
-        "rows": (row,),
-    }
-    return Verdict(**{**given, **more})
 
 
 def attested(found: Evidence | None = None, judged: Verdict | None = None) -> Attestation:
@@ -92,7 +37,7 @@ def attested(found: Evidence | None = None, judged: Verdict | None = None) -> At
         found or evidence(),
         judged or verdict(),
         Rules(accepted_by="olivia"),
-        subject=Subject(
+        commit=VerifiedCommit(
             server="https://github.com",
             repository="o/r",
             repository_id=7,
@@ -104,11 +49,11 @@ def attested(found: Evidence | None = None, judged: Verdict | None = None) -> At
         run=RunId("abcdefghij"),
         url="https://honk.example/runs/abcdefghij",
         how_to_run=HowToRun.of(policy, "registry.example/image@sha256:" + "e" * 64),
-        place=Place(
+        surroundings=Surroundings(
             honk="0.1.0",
             sandbox="bubblewrap",
             environment="f" * 16,
-            toolchains=(Toolchain(name="python", version="Python 3.11.2"),),
+            toolchains=(ToolchainVersion(name="python", version="Python 3.11.2"),),
         ),
         finished=0.0,
     )
@@ -192,7 +137,7 @@ def test_what_is_written_is_read_again_the_same() -> None:
 def test_a_later_field_is_ignored() -> None:
     value = statement(attested())
     value["predicate"]["honkEvidence"]["later"] = 1
-    value["predicate"]["honkEvidence"]["subject"]["later"] = 1
+    value["predicate"]["honkEvidence"]["commit"]["later"] = 1
     assert attestation.read(enveloped(value)) == attested()
 
 
@@ -249,15 +194,15 @@ def test_long_names_of_many_tests_are_left_out_until_it_fits() -> None:
         (lambda v: v.update(predicateType="https://x/y"), "not an in-toto statement"),
         (lambda v: v["predicate"].pop("honkEvidence"), "Honk did not make it"),
         (lambda v: v["predicate"]["honkEvidence"].update(version=2), "version 2"),
-        (lambda v: v["predicate"]["honkEvidence"].pop("subject"), "honkEvidence.subject"),
+        (lambda v: v["predicate"]["honkEvidence"].pop("commit"), "honkEvidence.commit"),
         (lambda v: v["subject"][0]["digest"].update(gitCommit="c" * 40), "different commits"),
         (lambda v: v.update(predicate=[]), "Honk did not make it"),
         (
-            lambda v: v["predicate"]["honkEvidence"]["subject"].update(repository="../.."),
+            lambda v: v["predicate"]["honkEvidence"]["commit"].update(repository="../.."),
             "cannot exist",
         ),
         (
-            lambda v: v["predicate"]["honkEvidence"]["subject"].update(base="--upload-pack=x"),
+            lambda v: v["predicate"]["honkEvidence"]["commit"].update(base="--upload-pack=x"),
             "cannot exist",
         ),
     ],

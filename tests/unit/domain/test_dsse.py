@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from app.domain import dsse
 from app.domain.dsse import Envelope, EnvelopeError, PublicKey, SigningKey, UnknownKeyError
+from tests.support.keys import signing_key
 
 TYPE = "application/vnd.in-toto+json"
 
@@ -27,12 +28,6 @@ def pem(
 ) -> str:
     encryption = BestAvailableEncryption(password) if password else NoEncryption()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
-
-
-def new_key(seed: int = 1) -> SigningKey:
-    return SigningKey.from_pem(
-        pem(ed25519.Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32))
-    )
 
 
 def signed(key: SigningKey, payload: bytes = b"{}") -> Envelope:
@@ -60,13 +55,13 @@ def test_a_key_is_named_by_its_thumbprint() -> None:
 
 
 def test_what_was_signed_is_found_to_be_signed() -> None:
-    key = new_key()
+    key = signing_key(1)
     envelope = Envelope.from_json(signed(key).as_json())
-    assert envelope.signer(by_id(new_key(2), key)) == key.public.key_id
+    assert envelope.signer(by_id(signing_key(2), key)) == key.public.key_id
 
 
 def test_a_changed_payload_type_or_signature_is_found() -> None:
-    key = new_key()
+    key = signing_key(1)
     good = signed(key, b'{"a": 1}')
     ((key_id, signature),) = good.signatures
     for bad in (
@@ -80,14 +75,14 @@ def test_a_changed_payload_type_or_signature_is_found() -> None:
 
 
 def test_a_key_that_is_not_given_is_named() -> None:
-    key = new_key()
+    key = signing_key(1)
     with pytest.raises(UnknownKeyError) as caught:
-        signed(key).signer(by_id(new_key(2)))
+        signed(key).signer(by_id(signing_key(2)))
     assert caught.value.key_ids == (key.public.key_id,)
 
 
 def test_another_key_under_the_same_hint_does_not_help() -> None:
-    key, attacker = new_key(), new_key(2)
+    key, attacker = signing_key(1), signing_key(2)
     forged = Envelope(TYPE, b"{}", ((key.public.key_id, attacker.sign(TYPE, b"{}")),))
     with pytest.raises(EnvelopeError, match="changed after signing"):
         forged.signer(by_id(key))
@@ -99,13 +94,13 @@ def test_another_key_under_the_same_hint_does_not_help() -> None:
 
 
 def test_a_signature_without_a_hint_is_tried_with_every_key() -> None:
-    key = new_key()
+    key = signing_key(1)
     envelope = Envelope(TYPE, b"{}", (("", key.sign(TYPE, b"{}")),))
-    assert envelope.signer(by_id(new_key(2), key)) == key.public.key_id
+    assert envelope.signer(by_id(signing_key(2), key)) == key.public.key_id
 
 
 def test_both_kinds_of_base64_are_read() -> None:
-    key = new_key()
+    key = signing_key(1)
     payload = bytes(range(256))
     signature = key.sign(TYPE, payload)
     text = json.dumps(
@@ -119,7 +114,7 @@ def test_both_kinds_of_base64_are_read() -> None:
 
 
 def test_a_file_that_was_cut_off_anywhere_is_refused() -> None:
-    text = signed(new_key()).as_json().rstrip()
+    text = signed(signing_key(1)).as_json().rstrip()
     for length in range(len(text)):
         with pytest.raises(EnvelopeError):
             Envelope.from_json(text[:length])
@@ -185,6 +180,6 @@ def test_a_broken_key_set_is_refused(text: bytes) -> None:
 
 
 def test_keys_of_other_kinds_are_passed_over() -> None:
-    key = new_key()
+    key = signing_key(1)
     text = json.dumps({"keys": [{"kty": "EC", "crv": "P-256"}, key.public.as_jwk()]})
     assert dsse.key_set(text.encode()) == by_id(key)
