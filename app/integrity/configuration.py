@@ -286,6 +286,18 @@ def _by_keys(file: FileDiff) -> Iterator[Flag]:
             yield from _by_key(file, key, was, now)
 
 
+def flat_settings(file: FileDiff) -> tuple[Flat, Flat]:
+    """The settings before and after, as one level; empty for a file that is none or unreadable."""
+    reader = _reader(file.path)
+    if reader is None or max(len(file.old or b""), len(file.new or b"")) > MAX_CONFIG_BYTES:
+        return {}, {}
+    try:
+        before = reader((file.old or b"").decode("utf-8", "replace")) if file.old else {}
+        return before, reader((file.new or b"").decode("utf-8", "replace"))
+    except _UNREADABLE:
+        return {}, {}
+
+
 def _by_key(
     file: FileDiff, key: str, was: tuple[str, ...] | None, now: tuple[str, ...] | None
 ) -> Iterator[Flag]:

@@ -1,0 +1,37 @@
+"""Names of what runs tests and judges them, by language."""
+
+from __future__ import annotations
+
+import re
+
+PYTHON_MODULES = re.compile(
+    r"(?:_pytest|pluggy|pytest|xdist|nose2?|unittest\.(?:case|loader|main|result|runner|suite"
+    r"|async_case))(?:\.|$)"
+)
+"""Modules that product code has no reason to import."""
+
+PYTHON_OWNERS = re.compile(r"(?:unittest|_?pytest|pluggy|builtins|doctest|xdist|nose2?)(?:\.|$)")
+"""Modules whose attributes product code has no reason to set."""
+
+NODE_MODULES = re.compile(
+    r"(?:@jest/|jest(?:-|$)|@vitest/|vitest(?:/|$)|mocha(?:/|$)|chai(?:/|$)|node:test(?:/|$)"
+    r"|ava$|expect$|sinon$|@playwright/test|tap$|uvu(?:/|$))"
+)
+
+GO_PACKAGES = re.compile(
+    r"testing(?:/|$)|github\.com/stretchr/testify|github\.com/onsi/|gopkg\.in/check"
+)
+
+JAVA_PACKAGES = re.compile(r"org\.(?:junit|testng|assertj|hamcrest|mockito)\b|junit\.framework\b")
+
+ASSERTERS = re.compile(
+    r"^(?:pytest(?:-.+)?|pluggy|unittest2|nose2?|hypothesis|coverage|assertpy|sure"
+    r"|@?jest(?:[-/].+)?|@?vitest(?:/.+)?|mocha|chai(?:-.+)?|ava|tap|expect(?:\..+)?|should|sinon"
+    r"|@testing-library/.+"
+    r"|github\.com/(?:stretchr/testify|onsi/(?:gomega|ginkgo)(?:/v2)?|google/go-cmp"
+    r"|frankban/quicktest|matryer/is)|gotest\.tools(?:/v3)?|gopkg\.in/check\.v1"
+    r"|pretty_assertions|assert_matches|insta|proptest|quickcheck|rstest|assert_cmd|libtest-mimic"
+    r"|(?:junit|testng|assertj|hamcrest|mockito|surefire)[\w-]*"
+    r"|rspec(?:-.+)?|minitest|test-unit)$"
+)
+"""Packages of runners and assertions, as dependencies name them."""
