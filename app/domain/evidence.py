@@ -12,11 +12,43 @@ A cell is the source of one commit with the tests of one commit:
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Literal
+from functools import cached_property
+from typing import Literal, NamedTuple
 
+from app.domain import verdict_words
+from app.domain.cells import CellResults, View, breaks_of
+from app.domain.changed_files import ChangedFiles
+from app.domain.failure_kinds import failure_kind
+from app.domain.moves import file_in, moves_by_id
+from app.domain.rows import EFFECTS, Context, meaning
 from app.domain.values import Value
-from app.domain.verdict import Results
+from app.domain.verdict import (
+    MAX_ROWS,
+    CheckResults,
+    Conclusion,
+    EvidenceRow,
+    Meaning,
+    Results,
+    Seen,
+    TestChange,
+    TestKey,
+    TestOutcome,
+    TestResult,
+    Verdict,
+    VerdictKind,
+    VerifierResult,
+    compare,
+    of_kind,
+    reasons_of_checks,
+    reasons_of_run,
+    reasons_of_scope,
+    same_failure,
+    sentence,
+    without,
+)
+from app.domain.verdict_words import Summary
 
 
 class Cell(StrEnum):
@@ -101,19 +133,23 @@ class TestName(Value):
 class Move(Value):
     """A test that has another id at head: it was moved, renamed or parametrized differently.
 
-    Several old ids may have the same new one, and one old id several new ones.
+    Several old ids may have the same new one, and one old id several new ones. `same`: its code
+    and assertions are the same as before, so that the test does not count as changed.
     """
 
     verifier: str
     old: str
     new: str
+    same: bool = False
 
 
 class Evidence(Value):
     """Everything that a verdict is made from.
 
     `moved`: tests of the base that exist at head under another id, matched by what they exercise
-    and assert.
+    and assert. Tests of renamed files and with other parameters are found without it.
+    `removed_with_code`: removed tests whose exercised code the change deleted, too. Those that call
+    a name that is gone are found without it.
     `known_flaky`: tests that are known to be flaky in this repository.
     """
 
@@ -124,6 +160,7 @@ class Evidence(Value):
     sides: ChangedSides = ChangedSides()
     measured: Measurements = Measurements()
     moved: tuple[Move, ...] = ()
+    removed_with_code: tuple[TestName, ...] = ()
     known_flaky: tuple[TestName, ...] = ()
 
 
@@ -141,3 +178,528 @@ class Rules(Value):
     proof: Literal["optional", "required"] = "optional"
     bug: bool = False
     accepted_by: str = ""
+
+
+_NEEDS_A_PERSON = (VerdictKind.REMOVED, VerdictKind.CONFIRM)
+_FAILURES = (VerdictKind.NO_RESULT, VerdictKind.REGRESSION, VerdictKind.WEAKENED)
+_LISTED = tuple(EFFECTS)
+_FEW = 3
+
+
+def judge(evidence: Evidence, rules: Rules) -> Verdict:
+    """The verdict on a change. Total: any evidence has one, and the worst that was seen wins."""
+    head = evidence.head.results
+    if head is None:
+        return _not_run(evidence.head.why_not)
+    evidence = _aligned(evidence, head)
+    head = evidence.head.results
+    assert head is not None
+    compared = compare(evidence.base.results, head, no_tests=rules.no_tests)
+    table = _Table(evidence, head)
+    summary = _summary(evidence, head, table, compared)
+    kind = _kind(evidence, table, summary)
+    neutral = kind is VerdictKind.NO_RESULT and compared.conclusion == "neutral"
+    accepted = kind in _NEEDS_A_PERSON and bool(rules.accepted_by or rules.expectations == "allow")
+    return compared.model_copy(
+        update={
+            "kind": kind,
+            "conclusion": "neutral" if neutral else _conclusion(kind, accepted=accepted),
+            "ready": neutral or _is_ready(kind, rules, accepted=accepted),
+            "rows": tuple(summary.rows[:MAX_ROWS]),
+            "title": verdict_words.title(kind, summary, accepted=accepted),
+            "reasons": (
+                *(_accepted(rules) if accepted else ()),
+                *verdict_words.sentences(kind, summary),
+                *_measured(evidence.measured),
+                *_why_draft(kind, rules),
+                *verdict_words.notes(summary),
+                *_notes(evidence, head, table, compared, neutral=neutral),
+            ),
+        }
+    )
+
+
+def _not_run(why: str) -> Verdict:
+    return Verdict(
+        kind=VerdictKind.NO_RESULT,
+        conclusion="failure",
+        title="No result: the tests were not run",
+        reasons=(why,) if why else (),
+    )
+
+
+def _conclusion(kind: VerdictKind, *, accepted: bool) -> Conclusion:
+    if kind in _FAILURES:
+        return "failure"
+    return "action_required" if kind in _NEEDS_A_PERSON and not accepted else "success"
+
+
+def _is_ready(kind: VerdictKind, rules: Rules, *, accepted: bool) -> bool:
+    if kind in _NEEDS_A_PERSON:
+        return accepted
+    if kind is VerdictKind.UNCHANGED:
+        return not (rules.bug and rules.proof == "required")
+    return kind not in (*_FAILURES, VerdictKind.NOT_PROVEN)
+
+
+def _kind(evidence: Evidence, table: _Table, summary: Summary) -> VerdictKind:
+    """The worst verdict that the evidence gives reason for."""
+    if summary.no_result:
+        return VerdictKind.NO_RESULT
+    effects = {EFFECTS[row.meaning] for row in summary.rows}
+    proven = "proof" in effects
+    if "regression" in effects or summary.checks:
+        return VerdictKind.REGRESSION
+    # A test that accepts more than before may be what makes an unproven change pass.
+    loosened = any(row.meaning is Meaning.LOOSENED for row in summary.rows)
+    if "weakened" in effects or summary.blind or summary.loaded or (loosened and not proven):
+        return VerdictKind.WEAKENED
+    if "removed" in effects:
+        return VerdictKind.REMOVED
+    if "confirm" in effects or summary.keyed:
+        return VerdictKind.CONFIRM
+    if proven:
+        return VerdictKind.PROVEN
+    if "new code" in effects:
+        return VerdictKind.NEW_CODE
+    return _kind_without_proof(evidence.sides, table, summary)
+
+
+def _kind_without_proof(sides: ChangedSides, table: _Table, summary: Summary) -> VerdictKind:
+    tests_changed = table.tests_changed()
+    if not summary.base_known or not summary.passing:
+        return VerdictKind.NOT_PROVEN
+    if tests_changed and (sides.source or sides.partly):
+        return VerdictKind.NOT_PROVEN
+    return VerdictKind.TESTS_ONLY if tests_changed else VerdictKind.UNCHANGED
+
+
+def _aligned(evidence: Evidence, head: Results) -> Evidence:
+    """The evidence with every cell's own results, and each test under its id at head."""
+    excluded = {*head.left_out, *head.beyond}
+    cells = {cell: without(results, excluded) for cell, results in _results(evidence).items()}
+    cells = _with_common_commands(cells)
+    moved = _moves(evidence, cells)
+    updates = {}
+    for cell, results in cells.items():
+        if moved and cell in (Cell.BASE, Cell.GUARD):
+            results = _renamed(results, moved, best=cell is Cell.BASE)
+        run = getattr(evidence, cell.value)
+        other = getattr(evidence, run.same_as.value) if run.same_as is not None else run
+        only = run.only if run.results is not None else other.only
+        updates[cell.value] = run.model_copy(update={"results": results, "only": only})
+    return evidence.model_copy(update=updates)
+
+
+def _results(evidence: Evidence) -> dict[Cell, Results]:
+    """The results of each measured cell, also of one that cannot differ from another."""
+    found = {}
+    for cell in Cell:
+        run: CellRun = getattr(evidence, cell.value)
+        results = run.results
+        if results is None and run.same_as is not None:
+            results = getattr(evidence, run.same_as.value).results
+        if results is not None:
+            found[cell] = results
+    return found
+
+
+def _with_common_commands(cells: Mapping[Cell, Results]) -> dict[Cell, Results]:
+    """The cells with head's command for each verifier that has only one: another cell may call it
+    differently, and its tests are the same."""
+    several: set[str] = set()
+    for results in cells.values():
+        commands: dict[str, set[str]] = {}
+        for each in results.verifiers:
+            commands.setdefault(each.verifier, set()).add(each.command)
+        several |= {verifier for verifier, found in commands.items() if len(found) > 1}
+    common = {
+        each.verifier: each.command
+        for each in cells[Cell.HEAD].verifiers
+        if each.verifier not in several and not each.from_exit_code_only
+    }
+    return {cell: _with_commands(results, common) for cell, results in cells.items()}
+
+
+def _with_commands(results: Results, commands: Mapping[str, str]) -> Results:
+    verifiers = tuple(
+        each.model_copy(update={"command": commands.get(each.verifier, each.command)})
+        for each in results.verifiers
+    )
+    return results.model_copy(update={"verifiers": verifiers})
+
+
+_Moves = dict[tuple[str, str], tuple[str, ...]]
+
+
+def _moves(evidence: Evidence, cells: Mapping[Cell, Results]) -> _Moves:
+    """The new ids by verifier and old id. A test whose old id is still there has not moved."""
+    if Cell.BASE not in cells:
+        return {}
+    before, after = _ids(cells[Cell.BASE]), _ids(cells[Cell.HEAD])
+    found: _Moves = {}
+    for move in evidence.moved:
+        new = after.get(move.verifier, set())
+        if move.new in new and move.old not in new:
+            key = (move.verifier, move.old)
+            found[key] = (*found.get(key, ()), move.new)
+    taken = {(verifier, new) for (verifier, _), ids in found.items() for new in ids}
+    for verifier, old in before.items():
+        new = {each for each in after.get(verifier, set()) if (verifier, each) not in taken}
+        rest = {each for each in old if (verifier, each) not in found}
+        for each, ids in moves_by_id(rest, new).items():
+            found[verifier, each] = ids
+    return found
+
+
+def _ids(results: Results) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for result in of_kind(results, "tests").verifiers:
+        ids = found.setdefault(result.verifier, set())
+        ids.update(test.id for test in result.tests if not (test.whole_run or test.could_not_run))
+    return found
+
+
+def _renamed(results: Results, moves: _Moves, *, best: bool) -> Results:
+    """The results under the new ids. Where several old tests became one, the `best` of them counts
+    or the worst: no earlier failure may excuse a test that passed, and no old test is dropped."""
+    verifiers = tuple(
+        result.model_copy(update={"tests": tuple(_renamed_tests(result, moves, best))})
+        if result.kind == "tests"
+        else result
+        for result in results.verifiers
+    )
+    return results.model_copy(update={"verifiers": verifiers})
+
+
+def _renamed_tests(result: VerifierResult, moves: _Moves, best: bool) -> Iterator[TestResult]:
+    merged: dict[str, TestResult] = {}
+    for test in result.tests:
+        ids = moves.get((result.verifier, test.id))
+        if ids is None:
+            yield test
+            continue
+        for each in ids:
+            known = merged.get(each)
+            if known is None or (
+                _rank(test) < _rank(known) if best else _rank(test) > _rank(known)
+            ):
+                merged[each] = test.model_copy(update={"id": each})
+    yield from merged.values()
+
+
+def _rank(test: TestResult) -> tuple[int, str, str]:
+    """From the best outcome to the worst; the texts make the order of tests irrelevant."""
+    return _OUTCOMES.index(test.outcome), test.message, test.details
+
+
+_OUTCOMES = (TestOutcome.PASSED, TestOutcome.SKIPPED, TestOutcome.FAILED, TestOutcome.ERROR)
+
+
+class _Table:
+    """The tests of a change across the four cells."""
+
+    def __init__(self, evidence: Evidence, head: Results) -> None:
+        sides = evidence.sides
+        self.files = ChangedFiles(
+            sides.source, sides.tests, sides.helpers, sides.runner, sides.partly
+        )
+        self.evidence = evidence
+        self.head_results = of_kind(head, "tests")
+        self.base, self.proof, self.guard, self.head = (
+            _cell(cell, getattr(evidence, cell.value)) for cell in Cell
+        )
+        self._flaky = frozenset((name.verifier, name.id) for name in evidence.known_flaky)
+        self._without_code = frozenset(
+            (name.verifier, name.id) for name in evidence.removed_with_code
+        )
+        self._breaks = _breaks(self.head_results)
+        base = evidence.base.results
+        self._base_breaks = {} if base is None else _breaks(of_kind(base, "tests"))
+        self.commands = frozenset(
+            test.id
+            for result in self.head_results.verifiers
+            if result.from_exit_code_only
+            for test in result.tests
+            if test.whole_run
+        )
+        self.own_breaks: list[TestResult] = []
+        self.known_breaks: list[TestResult] = []
+        self.every_row = tuple(self._rows())
+
+    def rows(self) -> tuple[EvidenceRow, ...]:
+        """The rows that mean something, worst first."""
+        found = [row for row in self.every_row if row.meaning is not Meaning.NONE]
+        return tuple(
+            sorted(found, key=lambda row: (_LISTED.index(row.meaning), row.verifier, row.id))
+        )
+
+    def tests_changed(self) -> bool:
+        """Whether tests or their helpers changed. Tests that only moved did not."""
+        sides = self.evidence.sides
+        if sides.helpers or sides.partly:
+            return True
+        return any(not self._only_moved(path) for path in sides.tests)
+
+    def _only_moved(self, path: str) -> bool:
+        same = {name for move in self.evidence.moved if move.same for name in (move.old, move.new)}
+        inside = self._ids_by_file.get(path, ())
+        return bool(inside) and all(name in same for name in inside)
+
+    @cached_property
+    def _ids_by_file(self) -> dict[str, list[str]]:
+        """The ids in each file at head, and of moved tests in the files that they came from."""
+        found: dict[str, list[str]] = {}
+        ids = {row.id: row.file or file_in(row.id) for row in self.every_row}
+        ids |= {move.old: file_in(move.old) for move in self.evidence.moved}
+        for test_id, file in ids.items():
+            if file is not None:
+                found.setdefault(file, []).append(test_id)
+        return found
+
+    def _rows(self) -> Iterator[EvidenceRow]:
+        for key in {**self.head.tests, **self.base.tests}:
+            was, now = self.base.tests.get(key), self.head.tests.get(key)
+            if key in self._breaks:
+                yield from self._break(key, was, self._breaks[key])
+            elif now is None and key in self._base_breaks:
+                yield from self._gone_break(key, self._base_breaks[key])
+            elif not (now is None and was is not None and was.whole_run):
+                yield self._row(key)
+
+    def _row(self, key: TestKey) -> EvidenceRow:
+        tests = [cell.tests.get(key) for cell in (self.head, self.base, self.guard, self.proof)]
+        file = file_in(key.id) or next(
+            (test.file for test in tests if test is not None and not test.outcome.bad), None
+        )
+        base, proof, guard, head = self._views(key, file)
+        row = EvidenceRow(
+            verifier=key.verifier,
+            id=key.id,
+            base=base.seen,
+            proof=proof.seen,
+            guard=guard.seen,
+            head=head.seen,
+            file=next((test.file for test in tests if test is not None), None) or file,
+            line=next((test.line for test in tests if test is not None), None),
+        )
+        if row.base is row.proof is row.guard is row.head is Seen.PASS:
+            return row
+        context = self._context(key, file, base, proof, guard, head)
+        found = meaning(row.base, row.proof, row.guard, row.head, context)
+        return row.model_copy(update={"meaning": found})
+
+    def _views(self, key: TestKey, file: str | None) -> tuple[View, View, View, View]:
+        """The four results. A cell that left out the test's file, because it cannot differ there,
+        has that of the cell with the same source."""
+        base, head = self.base.view(key, file), self.head.view(key, file)
+        proof, guard = self.proof.view(key, file), self.guard.view(key, file)
+        if not self.files.holds(key.id, file) and not self.files.helpers_of(file):
+            if proof.seen is Seen.NOT_RUN and self.proof.only and base.test is not None:
+                proof = base
+            if guard.seen is Seen.NOT_RUN and self.guard.only and head.test is not None:
+                guard = head
+        return base, proof, guard, head
+
+    def _context(
+        self, key: TestKey, file: str | None, base: View, proof: View, guard: View, head: View
+    ) -> Context:
+        name = (key.verifier, key.id)
+        known = name in self._flaky
+        now = head.test
+        return Context(
+            own_file=self.files.holds(key.id, file),
+            helpers=self.files.helpers_of(file),
+            guard_failure=failure_kind(guard.test) if guard.test is not None else "error",
+            code_deleted=name in self._without_code,
+            weak_proof=self.evidence.proof.head_runner or key.id in self.commands,
+            proof_void=self.proof.is_void(proof),
+            base_failed=base.failed and not base.hidden,
+            skipped=not head.hidden and not (now is not None and now.outcome.bad),
+            base_flaky=base.flaky or known,
+            head_flaky=head.flaky or (known and now is not None),
+        )
+
+    def _break(
+        self, key: TestKey, was: TestResult | None, found: _BrokenRun
+    ) -> Iterator[EvidenceRow]:
+        """A file, package or run that could not run at head. One that could not before either
+        leaves the change untested if it is the change's own."""
+        now = found.test
+        if was is not None and was.outcome.bad and same_failure(was, now):
+            own = self.files.are_about(
+                "" if now.whole_run else now.id, now.file, found.result.verifier.partition(":")[2]
+            )
+            hides = now.could_not_run or not found.result.ran
+            (self.own_breaks if own and hides else self.known_breaks).append(now)
+            return
+        yield EvidenceRow(
+            verifier=key.verifier,
+            id=key.id,
+            base=self.base.view(key, None).seen,
+            head=Seen.NO_START,
+            meaning=Meaning.FAILURE,
+            file=now.file,
+            line=now.line,
+        )
+
+    def _gone_break(self, key: TestKey, found: _BrokenRun) -> Iterator[EvidenceRow]:
+        """What could not run on the base and is gone: removed, unless tests are in its place."""
+        test = found.test
+        if test.whole_run or self.head.holds_below(test.id):
+            return
+        yield EvidenceRow(
+            verifier=key.verifier,
+            id=key.id,
+            base=Seen.NO_START,
+            meaning=Meaning.REMOVED,
+            file=test.file,
+        )
+
+
+class _BrokenRun(NamedTuple):
+    """An entry that stands for tests that could not run, and the run that it is of."""
+
+    test: TestResult
+    result: VerifierResult
+
+
+def _breaks(results: Results) -> dict[TestKey, _BrokenRun]:
+    return {
+        TestKey(result.verifier, result.command, test.id): _BrokenRun(test, result)
+        for result in results.verifiers
+        for test in breaks_of(result)
+    }
+
+
+def _cell(cell: Cell, run: CellRun) -> CellResults:
+    return CellResults.of(cell.value, of_kind(run.results, "tests"), run.only, run.runs)
+
+
+def _summary(evidence: Evidence, head: Results, table: _Table, compared: Verdict) -> Summary:
+    rows = table.rows()
+    passing = sum(row.head is Seen.PASS for row in table.every_row)
+    checks = compared.checks
+    return Summary(
+        rows=rows,
+        no_result=_no_result(head, table, compared),
+        passing=passing,
+        still_passing=sum(
+            row.meaning is Meaning.NONE and row.base is row.head is Seen.PASS
+            for row in table.every_row
+        ),
+        added=sum(row.base is Seen.ABSENT and row.head is Seen.PASS for row in table.every_row),
+        all_pass=not (
+            table.known_breaks
+            or head.left_out
+            or head.beyond
+            or any(row.head in (Seen.FAIL, Seen.NO_START) for row in table.every_row)
+        ),
+        commands=table.commands,
+        base_known=evidence.base.results is not None,
+        checks=len({*checks.new_failures, *checks.failing_unknown, *_lost(checks)}),
+        blind=evidence.measured.canary == "passed",
+        loaded=len(evidence.measured.loaded),
+        keyed=len(evidence.measured.keyed),
+    )
+
+
+def _lost(checks: CheckResults) -> Iterator[TestChange]:
+    return (change for change in checks.not_run if change.before is TestOutcome.PASSED)
+
+
+def _no_result(head: Results, table: _Table, compared: Verdict) -> str:
+    """Why the results say nothing, as the end of a title; empty if they say something."""
+    results = table.head_results.verifiers
+    if not any(result.ran for result in results):
+        fails = any(row.meaning is Meaning.REGRESSION for row in table.every_row)
+        if fails and table.commands:
+            return ""  # a command that passed before and ends with another exit code now
+        return _why_nothing_ran(results, compared)
+    if any(result.tests_dropped for result in results):
+        return "there are too many tests to compare"
+    if table.own_breaks or any(_ran_nothing(result, table) for result in results):
+        return "some tests could not start"
+    return ""
+
+
+def _why_nothing_ran(results: Sequence[VerifierResult], compared: Verdict) -> str:
+    if compared.conclusion == "neutral" or all(result.nothing_to_run for result in results):
+        skipped = any(result.tests for result in results)
+        return "every test was skipped" if skipped else "there are no tests"
+    return "the tests could not start"
+
+
+def _ran_nothing(result: VerifierResult, table: _Table) -> bool:
+    """Whether a verifier that concerns the change executed no test, without saying why."""
+    if result.ran or result.nothing_to_run or any(True for _ in breaks_of(result)):
+        return False
+    return table.files.are_about("", None, result.verifier.partition(":")[2])
+
+
+def _accepted(rules: Rules) -> Iterator[str]:
+    if rules.accepted_by:
+        yield f"{rules.accepted_by} accepted this commit."
+    else:
+        yield "The repository's policy accepts changed expectations and removed tests."
+
+
+def _why_draft(kind: VerdictKind, rules: Rules) -> Iterator[str]:
+    if kind is VerdictKind.UNCHANGED and rules.bug and rules.proof == "required":
+        yield "The policy asks for a test that fails without the fix of a bug."
+
+
+def _measured(measured: Measurements) -> Iterator[str]:
+    for finding in (*measured.loaded, *measured.keyed):
+        place = f"{finding.file}:{finding.line}" if finding.line else finding.file
+        yield f"{place}: {sentence(finding.reason)}"
+
+
+def _notes(
+    evidence: Evidence, head: Results, table: _Table, compared: Verdict, *, neutral: bool
+) -> Iterator[str]:
+    """What limits the comparison, and what else was found."""
+    base = evidence.base.results
+    if base is None:
+        yield (
+            "The base commit could not be verified, so earlier failures are unknown: "
+            "every failing test counts against this change."
+        )
+    elif not all(result.complete for result in of_kind(base, "tests").verifiers):
+        yield "The base commit's tests did not finish, so the comparison is incomplete."
+    if neutral:
+        yield "The repository's policy allows a change without tests."
+    yield from _notes_of_breaks(table)
+    yield from _notes_of_cells(evidence)
+    if evidence.sides.partly:
+        names = ", ".join(evidence.sides.partly[:_FEW])
+        yield f"Partly compared, since source and tests could not be told apart: {names}."
+    for result in table.head_results.verifiers:
+        yield from reasons_of_run(result)
+    yield from reasons_of_checks(compared.checks)
+    yield from reasons_of_scope(head)
+
+
+def _notes_of_breaks(table: _Table) -> Iterator[str]:
+    for tests, when in ((table.own_breaks, ""), (table.known_breaks, " before or after")):
+        ordered = sorted(tests, key=lambda test: test.id)
+        for test in ordered[:_FEW]:
+            yield f"{test.id} could not run{when}: {sentence(test.message)}"
+        if len(tests) > _FEW:
+            yield f"{len(tests) - _FEW:,} more could not run{when}."
+
+
+def _notes_of_cells(evidence: Evidence) -> Iterator[str]:
+    proof, guard, measured = evidence.proof, evidence.guard, evidence.measured
+    if proof.results is None and proof.why_not:
+        yield f"The new tests were not run on the old code: {sentence(proof.why_not)}"
+    if guard.results is None and guard.why_not:
+        yield f"The old tests were not run on the new code: {sentence(guard.why_not)}"
+    if proof.head_runner:
+        yield (
+            "The new tests cannot start with the old configuration, so they ran with the new one, "
+            "which counts as new code."
+        )
+    if measured.canary == "not measured" and measured.canary_why:
+        why = sentence(measured.canary_why)
+        yield f"Whether the tests notice broken code was not measured: {why}"

@@ -54,7 +54,7 @@ _MOST_TOLD = 12
 
 
 @dataclass(frozen=True)
-class Seen:
+class VisibleText:
     """The visible text, and notes about hidden text for the context manifest."""
 
     text: str
@@ -66,7 +66,7 @@ def visible_text(text: str) -> str:
     return see(text).text
 
 
-def see(text: str) -> Seen:
+def see(text: str) -> VisibleText:
     """Remove the characters that GitHub does not show."""
     source = text.replace("\r\n", "\n").replace("\r", "\n")
     rendered = render(source)
@@ -78,7 +78,7 @@ def see(text: str) -> Seen:
     if formulas.LEFT_OUT in shown and formulas.LEFT_OUT not in text:
         left_out.append("a formula was left out")
     hidden = _hidden(source, shown, rendered.syntax)
-    return Seen(shown, tuple(dict.fromkeys([*left_out, *hidden])))
+    return VisibleText(shown, tuple(dict.fromkeys([*left_out, *hidden])))
 
 
 def _hidden(source: str, shown: str, syntax: tuple[str, ...]) -> list[str]:

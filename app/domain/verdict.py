@@ -269,7 +269,7 @@ _Class = Literal[
 ]
 
 
-class _Key(NamedTuple):
+class TestKey(NamedTuple):
     verifier: str
     command: str
     id: str
@@ -293,14 +293,14 @@ def compare(
     count on the base either.
     """
     if before is not None:
-        before = _without(before, {*after.left_out, *after.beyond})
-    checks = _checks(_of_kind(before, "checks"), _of_kind(after, "checks"))
-    everything, before, after = after, _of_kind(before, "tests"), _of_kind(after, "tests")
-    old = _by_key(before) if before is not None else {}
-    new = _by_key(after)
+        before = without(before, {*after.left_out, *after.beyond})
+    checks = _checks(of_kind(before, "checks"), of_kind(after, "checks"))
+    everything, before, after = after, of_kind(before, "tests"), of_kind(after, "tests")
+    old = tests_by_key(before) if before is not None else {}
+    new = tests_by_key(after)
     classes = _classify(before, old, after, new)
     conclusion = _conclude(before, after, classes, no_tests)
-    if checks.new_failures or checks.failing_unknown or _passed_before(checks.not_run):
+    if checks.new_failures or checks.failing_unknown or passed_before(checks.not_run):
         conclusion = "failure"
     return Verdict(
         **{name: tuple(changes) for name, changes in classes.items() if name != "unchanged"},
@@ -311,32 +311,32 @@ def compare(
         title=", ".join([_title(before, after, classes, conclusion), *_title_of_checks(checks)]),
         reasons=(
             *_reasons(before, after, classes, conclusion),
-            *_reasons_of_checks(checks),
-            *_reasons_of_scope(everything),
+            *reasons_of_checks(checks),
+            *reasons_of_scope(everything),
         ),
         checks=checks,
     )
 
 
 @overload
-def _of_kind(results: Results, kind: Kind) -> Results: ...
+def of_kind(results: Results, kind: Kind) -> Results: ...
 @overload
-def _of_kind(results: Results | None, kind: Kind) -> Results | None: ...
-def _of_kind(results: Results | None, kind: Kind) -> Results | None:
+def of_kind(results: Results | None, kind: Kind) -> Results | None: ...
+def of_kind(results: Results | None, kind: Kind) -> Results | None:
     if results is None:
         return None
     kept = tuple(result for result in results.verifiers if result.kind == kind)
     return results.model_copy(update={"verifiers": kept})
 
 
-def _without(results: Results, labels: Collection[str]) -> Results:
+def without(results: Results, labels: Collection[str]) -> Results:
     kept = tuple(result for result in results.verifiers if result.verifier not in labels)
     return results.model_copy(update={"verifiers": kept})
 
 
 def _checks(before: Results | None, after: Results) -> CheckResults:
-    old = _by_key(before) if before is not None else {}
-    new = _by_key(after)
+    old = tests_by_key(before) if before is not None else {}
+    new = tests_by_key(after)
     incomplete_before = None if before is None else _incomplete(before, after)
     incomplete_after = _incomplete(after)
     found: dict[_Class, list[TestChange]] = {name: [] for name in get_args(_Class)}
@@ -355,7 +355,7 @@ def _checks(before: Results | None, after: Results) -> CheckResults:
 
 
 def _class_of_check(
-    key: _Key,
+    key: TestKey,
     was: TestResult | None,
     now: TestResult | None,
     incomplete_before: set[tuple[str, str]] | None,
@@ -413,8 +413,8 @@ def changed(before: Results, after: Results) -> dict[tuple[str, str], tuple[Test
 
     Checks are excluded: they are deterministic.
     """
-    before, after = _of_kind(before, "tests"), _of_kind(after, "tests")
-    old, new = _by_key(before), _by_key(after)
+    before, after = of_kind(before, "tests"), of_kind(after, "tests")
+    old, new = tests_by_key(before), tests_by_key(after)
     incomplete = _incomplete(before, after), _incomplete(after)
     again: dict[tuple[str, str], list[TestResult]] = {}
     for key, test in new.items():
@@ -423,13 +423,13 @@ def changed(before: Results, after: Results) -> dict[tuple[str, str], tuple[Test
     return {key: tuple(tests) for key, tests in again.items()}
 
 
-def _by_key(results: Results) -> dict[_Key, TestResult]:
+def tests_by_key(results: Results) -> dict[TestKey, TestResult]:
     """De-duplicate tests. Of several with one name the worst counts, so that no failure is
     hidden."""
-    found: dict[_Key, TestResult] = {}
+    found: dict[TestKey, TestResult] = {}
     for result in results.verifiers:
-        for test in _tests_of(result):
-            key = _Key(result.verifier, result.command, test.id)
+        for test in tests_of(result):
+            key = TestKey(result.verifier, result.command, test.id)
             found[key] = _worse(found[key], test) if key in found else test
     return found
 
@@ -446,7 +446,7 @@ def _severity(test: TestResult) -> tuple[int, bool]:
     return (_SEVERITY_OF_FLAKY if is_flaky(test) else _SEVERITY[test.outcome]), test.whole_run
 
 
-def _tests_of(result: VerifierResult) -> Iterable[TestResult]:
+def tests_of(result: VerifierResult) -> Iterable[TestResult]:
     """The tests, plus an entry for the run if it failed and the verifier recorded none."""
     told = result.problem is None or result.nothing_to_run
     if told or any(test.whole_run for test in result.tests):
@@ -470,9 +470,9 @@ def _incomplete(results: Results, other: Results | None = None) -> set[tuple[str
 
 def _classify(
     before: Results | None,
-    old: Mapping[_Key, TestResult],
+    old: Mapping[TestKey, TestResult],
     after: Results,
-    new: Mapping[_Key, TestResult],
+    new: Mapping[TestKey, TestResult],
 ) -> dict[_Class, list[TestChange]]:
     classes: dict[_Class, list[TestChange]] = {name: [] for name in get_args(_Class)}
     incomplete_before = None if before is None else _incomplete(before, after)
@@ -488,23 +488,23 @@ def _classify(
     return classes
 
 
-def _runs_now(key: _Key, was: TestResult, new: Mapping[_Key, TestResult]) -> bool:
+def _runs_now(key: TestKey, was: TestResult, new: Mapping[TestKey, TestResult]) -> bool:
     """Whether a whole-run failure is gone, or tests now exist where nothing could run."""
     if was.whole_run:
         return True
     return was.could_not_run and any(
-        each[:2] == key[:2] and _is_below(each.id, key.id) and executed((test,))
+        each[:2] == key[:2] and is_below(each.id, key.id) and executed((test,))
         for each, test in new.items()
     )
 
 
-def _is_below(test_id: str, unit: str) -> bool:
+def is_below(test_id: str, unit: str) -> bool:
     """Whether the id belongs to a test in the file, module or package."""
     return test_id.startswith(unit) and test_id[len(unit) : len(unit) + 1] in (":", " ", ".")
 
 
 def _class_of(
-    key: _Key,
+    key: TestKey,
     was: TestResult | None,
     now: TestResult | None,
     incomplete_before: set[tuple[str, str]] | None,
@@ -517,7 +517,7 @@ def _class_of(
     if was is None:
         return _class_without_base(key, now, incomplete_before)
     if now.outcome.bad:
-        return "still_failing" if was.outcome.bad and _same_failure(was, now) else "new_failures"
+        return "still_failing" if was.outcome.bad and same_failure(was, now) else "new_failures"
     if now.outcome is TestOutcome.SKIPPED:
         return "unchanged" if was.outcome is TestOutcome.SKIPPED else "newly_skipped"
     if is_flaky(was):
@@ -528,7 +528,7 @@ def _class_of(
 
 
 def _class_without_base(
-    key: _Key, now: TestResult, incomplete_before: set[tuple[str, str]] | None
+    key: TestKey, now: TestResult, incomplete_before: set[tuple[str, str]] | None
 ) -> _Class:
     if incomplete_before is None:
         return "failing_unknown" if now.outcome.bad else "unchanged"
@@ -539,7 +539,7 @@ def _class_without_base(
     return "added"
 
 
-def _same_failure(was: TestResult, now: TestResult) -> bool:
+def same_failure(was: TestResult, now: TestResult) -> bool:
     """A test that fails differently still fails; whole-run failures must have the same message."""
     if not (now.whole_run or now.could_not_run):
         return True
@@ -547,7 +547,7 @@ def _same_failure(was: TestResult, now: TestResult) -> bool:
     return kinds and was.message == now.message
 
 
-def _change(key: _Key, was: TestResult | None, now: TestResult | None) -> TestChange:
+def _change(key: TestKey, was: TestResult | None, now: TestResult | None) -> TestChange:
     told = now or was
     assert told is not None
     return TestChange(
@@ -562,7 +562,7 @@ def _change(key: _Key, was: TestResult | None, now: TestResult | None) -> TestCh
     )
 
 
-def _count(tests: Mapping[_Key, TestResult]) -> TestCounts:
+def _count(tests: Mapping[TestKey, TestResult]) -> TestCounts:
     numbers = Counter(test.outcome for test in tests.values())
     return TestCounts(
         passed=numbers[TestOutcome.PASSED],
@@ -582,27 +582,27 @@ def _conclude(
         return "failure"
     if any(result.tests_dropped for result in after.verifiers):
         return "failure"
-    if any(_what_could_not_run(result) for result in after.verifiers):
+    if any(what_could_not_run(result) for result in after.verifiers):
         return "failure"
-    if _ran(after):
+    if any_ran(after):
         return "success"
-    return no_tests if _nothing_to_run(before, after, classes) else "failure"
+    return no_tests if nothing_to_run_on_either(before, after, classes) else "failure"
 
 
 def _lost(classes: Mapping[_Class, list[TestChange]]) -> list[TestChange]:
     """Tests that passed before and are missing from the interrupted run."""
-    return _passed_before(classes["not_run"])
+    return passed_before(classes["not_run"])
 
 
-def _passed_before(changes: Iterable[TestChange]) -> list[TestChange]:
+def passed_before(changes: Iterable[TestChange]) -> list[TestChange]:
     return [change for change in changes if change.before is TestOutcome.PASSED]
 
 
-def _ran(results: Results) -> bool:
+def any_ran(results: Results) -> bool:
     return any(result.ran for result in results.verifiers)
 
 
-def _what_could_not_run(result: VerifierResult) -> list[TestResult]:
+def what_could_not_run(result: VerifierResult) -> list[TestResult]:
     """Entries that kept tests from running: a verdict on the other tests does not cover these.
 
     A failure that predates the change is no excuse: the change is still untested.
@@ -614,19 +614,19 @@ def _what_could_not_run(result: VerifierResult) -> list[TestResult]:
     ]
     if units or result.ran or result.nothing_to_run:
         return units
-    return [test for test in _tests_of(result) if test.outcome.bad] or [
+    return [test for test in tests_of(result) if test.outcome.bad] or [
         whole_run(result.command, "it reported no tests")
     ]
 
 
-def _nothing_to_run(
+def nothing_to_run_on_either(
     before: Results | None, after: Results, classes: Mapping[_Class, list[TestChange]]
 ) -> bool:
     """Whether there were no tests before and there are none now: the base is known, and no test
     vanished."""
-    if before is None or _ran(before) or classes["still_failing"]:
+    if before is None or any_ran(before) or classes["still_failing"]:
         return False
-    if any(_what_could_not_run(result) for result in before.verifiers):
+    if any(what_could_not_run(result) for result in before.verifiers):
         return False
     return all(result.nothing_to_run for result in after.verifiers)
 
@@ -638,7 +638,7 @@ def _title(
     conclusion: Conclusion,
 ) -> str:
     failing = classes["new_failures"] or classes["failing_unknown"] or classes["still_failing"]
-    if not _ran(after) and not failing:
+    if not any_ran(after) and not failing:
         return "No tests ran"
     if before is None:
         bad, passed = len(classes["failing_unknown"]), _count_passed(after)
@@ -652,9 +652,9 @@ def _title(
         ("newly_skipped", "newly skipped"),
     )
     parts = [f"{len(classes[name]):,} {words}" for name, words in worse if classes[name]]
-    unable = [test for result in after.verifiers for test in _what_could_not_run(result)]
+    unable = [test for result in after.verifiers for test in what_could_not_run(result)]
     new_failures = _number(len(classes["new_failures"]), "new failure")
-    if not _ran(after):
+    if not any_ran(after):
         none = "No tests could run" if unable else "No tests ran"
         return ", ".join([none, *([new_failures] if classes["new_failures"] else []), *parts])
     incomplete = any(result.tests_dropped for result in after.verifiers)
@@ -668,7 +668,7 @@ def _title(
 
 def _title_of_success(after: Results, classes: Mapping[_Class, list[TestChange]]) -> str:
     """Such as "All 13 tests pass (2 added)"; no number where only an exit code is known."""
-    counts = _count(_by_key(after))
+    counts = _count(tests_by_key(after))
     everything = not (counts.skipped or after.left_out or after.beyond)
     if any(result.from_exit_code_only for result in after.verifiers):
         passing = "Tests pass"
@@ -694,7 +694,7 @@ def _title_of_checks(checks: CheckResults) -> Iterable[str]:
 
 
 def _count_passed(results: Results) -> int:
-    return _count(_by_key(results)).passed
+    return _count(tests_by_key(results)).passed
 
 
 def _number(count: int, thing: str) -> str:
@@ -715,12 +715,12 @@ def _reasons(
         )
     elif not all(result.complete for result in before.verifiers):
         reasons.append("The base commit's tests did not finish, so the comparison is incomplete.")
-    if not _ran(after):
+    if not any_ran(after):
         passes = " The repository's policy allows that." if conclusion == "neutral" else ""
         reasons.append(f"No tests ran on this commit.{passes}")
-    known = {} if before is None else _by_key(before)
+    known = {} if before is None else tests_by_key(before)
     for result in after.verifiers:
-        reasons += [*_reasons_of_run(result), *_reasons_of_what_could_not_run(result, known)]
+        reasons += [*reasons_of_run(result), *_reasons_of_what_could_not_run(result, known)]
     return tuple(reasons)
 
 
@@ -762,11 +762,11 @@ def _reasons_of_classes(classes: Mapping[_Class, list[TestChange]]) -> Iterable[
             yield f"{count:,} {one if count == 1 else many}."
 
 
-def _reasons_of_checks(checks: CheckResults) -> Iterable[str]:
+def reasons_of_checks(checks: CheckResults) -> Iterable[str]:
     sentences = (
         (checks.new_failures, "check failure", "not on the base commit"),
         (checks.failing_unknown, "check failure", "with no result on the base commit"),
-        (_passed_before(checks.not_run), "check", "passed on the base commit but did not run here"),
+        (passed_before(checks.not_run), "check", "passed on the base commit but did not run here"),
     )
     for changes, thing, what in sentences:
         if changes:
@@ -776,7 +776,7 @@ def _reasons_of_checks(checks: CheckResults) -> Iterable[str]:
 _NAMED = 10
 
 
-def _reasons_of_scope(after: Results) -> Iterable[str]:
+def reasons_of_scope(after: Results) -> Iterable[str]:
     if after.left_out:
         names = _named(after.left_out)
         yield f"Not run on either commit because the change cannot affect them: {names}."
@@ -793,32 +793,32 @@ _TOLD = 3
 
 
 def _reasons_of_what_could_not_run(
-    result: VerifierResult, before: Mapping[_Key, TestResult]
+    result: VerifierResult, before: Mapping[TestKey, TestResult]
 ) -> Iterable[str]:
     """Why no tests ran: one sentence for each of the first few reasons."""
-    unable = _what_could_not_run(result)
+    unable = what_could_not_run(result)
     for test in unable[:_TOLD]:
-        was = before.get(_Key(result.verifier, result.command, test.id))
-        same = was is not None and was.outcome.bad and _same_failure(was, test)
+        was = before.get(TestKey(result.verifier, result.command, test.id))
+        same = was is not None and was.outcome.bad and same_failure(was, test)
         when = ", on the base commit too" if same else ""
         if test.whole_run:
             which = "not all" if result.ran else "no"
-            yield f"{result.verifier}: {which} tests could run{when}: {_sentence(test.message)}"
+            yield f"{result.verifier}: {which} tests could run{when}: {sentence(test.message)}"
         elif test.could_not_run:
-            yield f"The tests of {test.id} could not run{when}: {_sentence(test.message)}"
+            yield f"The tests of {test.id} could not run{when}: {sentence(test.message)}"
         else:
-            yield f"{test.id} failed with an error{when}: {_sentence(test.message)}"
+            yield f"{test.id} failed with an error{when}: {sentence(test.message)}"
     if len(unable) > _TOLD:
         yield f"{len(unable) - _TOLD:,} more could not run."
 
 
-def _sentence(message: str) -> str:
+def sentence(message: str) -> str:
     first = message.strip().partition("\n")[0].rstrip(".") or "no reason given"
     return f"{first}."
 
 
-def _reasons_of_run(result: VerifierResult) -> Iterable[str]:
-    unable = {test.message for test in _what_could_not_run(result)}
+def reasons_of_run(result: VerifierResult) -> Iterable[str]:
+    unable = {test.message for test in what_could_not_run(result)}
     if result.problem is not None and result.problem not in unable:
         yield f"{result.verifier}: {result.problem}."
     if result.from_exit_code_only:

@@ -28,7 +28,7 @@ class Violation:
 
 
 @dataclass
-class Move:
+class RefMove:
     """One ref on its way from an object to another, in the repository of `environment`."""
 
     ref: str
@@ -87,7 +87,7 @@ class Move:
         return list(found)
 
 
-def violations(rules: Iterable[Mapping[str, Any]], move: Move) -> list[Violation]:
+def violations(rules: Iterable[Mapping[str, Any]], move: RefMove) -> list[Violation]:
     """Every rule that a move breaks, each once."""
     found: dict[Violation, None] = {}
     for rule in rules:
@@ -135,44 +135,44 @@ def _listed(text: str, items: list[str]) -> str | None:
 Parameters = Mapping[str, Any]
 
 
-def _creation(move: Move, _: Parameters, classic: bool) -> str | None:
+def _creation(move: RefMove, _: Parameters, classic: bool) -> str | None:
     return "Cannot create ref due to creations being restricted." if move.created else None
 
 
-def _update(move: Move, _: Parameters, classic: bool) -> str | None:
+def _update(move: RefMove, _: Parameters, classic: bool) -> str | None:
     return None if move.created or move.deleted else "Cannot update this protected ref."
 
 
-def _deletion(move: Move, _: Parameters, classic: bool) -> str | None:
+def _deletion(move: RefMove, _: Parameters, classic: bool) -> str | None:
     words = "Cannot delete this protected branch" if classic else "Cannot delete this branch"
     return words if move.deleted else None
 
 
-def _non_fast_forward(move: Move, _: Parameters, classic: bool) -> str | None:
+def _non_fast_forward(move: RefMove, _: Parameters, classic: bool) -> str | None:
     words = "Cannot force-push to this protected branch"
     return (words if classic else "Cannot force-push to this branch") if move.forced else None
 
 
-def _linear(move: Move, _: Parameters, classic: bool) -> str | None:
+def _linear(move: RefMove, _: Parameters, classic: bool) -> str | None:
     known = ["--not", move.old] if not move.created else ["--not", "--all"]
     merges = b"" if move.deleted else move.git("rev-list", "-1", "--merges", move.new, *known)
     return "This branch must not contain merge commits." if merges else None
 
 
-def _signatures(move: Move, _: Parameters, classic: bool) -> str | None:
+def _signatures(move: RefMove, _: Parameters, classic: bool) -> str | None:
     bad = [commit for commit in move.commits if commit not in move.signed]
     return _listed("Commits must have verified signatures.", bad)
 
 
-def _pull_request(move: Move, _: Parameters, classic: bool) -> str | None:
+def _pull_request(move: RefMove, _: Parameters, classic: bool) -> str | None:
     return None if move.deleted else "Changes must be made through a pull request."
 
 
-def _queue(move: Move, _: Parameters, classic: bool) -> str | None:
+def _queue(move: RefMove, _: Parameters, classic: bool) -> str | None:
     return None if move.deleted else "Changes must be made through the merge queue"
 
 
-def _status_checks(move: Move, wanted: Parameters, classic: bool) -> str | None:
+def _status_checks(move: RefMove, wanted: Parameters, classic: bool) -> str | None:
     if move.deleted or (move.created and wanted.get("do_not_enforce_on_create")):
         return None
     contexts = [one["context"] for one in wanted["required_status_checks"]]
@@ -185,14 +185,14 @@ def _status_checks(move: Move, wanted: Parameters, classic: bool) -> str | None:
     return None
 
 
-def _nobody(move: Move, _: Parameters, classic: bool) -> str | None:
+def _nobody(move: RefMove, _: Parameters, classic: bool) -> str | None:
     return (
         "You're not authorized to push to this branch. Visit "
         "https://docs.github.com/articles/about-protected-branches/ for more information."
     )
 
 
-def _locked(move: Move, _: Parameters, classic: bool) -> str | None:
+def _locked(move: RefMove, _: Parameters, classic: bool) -> str | None:
     return "Cannot change this locked branch"
 
 
@@ -219,46 +219,46 @@ def _pattern_words(what: str, wanted: Parameters) -> str:
     return f"{what} {must} {verbs[wanted['operator']]} {wanted['pattern']}"
 
 
-def _each_commit(what: str, form: str) -> Callable[[Move, Parameters, bool], str | None]:
-    def check(move: Move, wanted: Parameters, classic: bool) -> str | None:
+def _each_commit(what: str, form: str) -> Callable[[RefMove, Parameters, bool], str | None]:
+    def check(move: RefMove, wanted: Parameters, classic: bool) -> str | None:
         bad = [commit for commit in move.commits if not _fits(_told(move, commit, form), wanted)]
         return _listed(_pattern_words(what, wanted), bad)
 
     return check
 
 
-def _told(move: Move, commit: str, form: str) -> str:
+def _told(move: RefMove, commit: str, form: str) -> str:
     out = move.git("log", "-1", f"--format={form}", commit)
     return out.decode(errors="replace").removesuffix("\n")
 
 
-def _name(what: str) -> Callable[[Move, Parameters, bool], str | None]:
-    def check(move: Move, wanted: Parameters, classic: bool) -> str | None:
+def _name(what: str) -> Callable[[RefMove, Parameters, bool], str | None]:
+    def check(move: RefMove, wanted: Parameters, classic: bool) -> str | None:
         bad = move.created and not _fits(move.name, wanted)
         return _pattern_words(what, wanted) if bad else None
 
     return check
 
 
-def _restricted_paths(move: Move, wanted: Parameters, classic: bool) -> str | None:
+def _restricted_paths(move: RefMove, wanted: Parameters, classic: bool) -> str | None:
     patterns = wanted["restricted_file_paths"]
     bad = [path for path in move.paths if any(matches(one, path) for one in patterns)]
     return _listed("File path is restricted", bad)
 
 
-def _long_paths(move: Move, wanted: Parameters, classic: bool) -> str | None:
+def _long_paths(move: RefMove, wanted: Parameters, classic: bool) -> str | None:
     most = wanted["max_file_path_length"]
     bad = [path for path in move.paths if len(path) > most]
     return _listed(f"File path length must not exceed {most} characters", bad)
 
 
-def _extensions(move: Move, wanted: Parameters, classic: bool) -> str | None:
+def _extensions(move: RefMove, wanted: Parameters, classic: bool) -> str | None:
     endings = tuple(one.removeprefix("*") for one in wanted["restricted_file_extensions"])
     bad = [path for path in move.paths if path.endswith(endings)]
     return _listed("File extension is restricted", bad)
 
 
-def _large_files(move: Move, wanted: Parameters, classic: bool) -> str | None:
+def _large_files(move: RefMove, wanted: Parameters, classic: bool) -> str | None:
     most = wanted["max_file_size"]
     bad = []
     for line in move.git("ls-tree", "-r", "-l", "-z", move.new).split(b"\0") if move.paths else ():
@@ -269,7 +269,7 @@ def _large_files(move: Move, wanted: Parameters, classic: bool) -> str | None:
     return _listed(f"File size must not exceed {most} MB", bad)
 
 
-_CHECKS: dict[str, Callable[[Move, Parameters, bool], str | None]] = {
+_CHECKS: dict[str, Callable[[RefMove, Parameters, bool], str | None]] = {
     "creation": _creation,
     "update": _update,
     "deletion": _deletion,

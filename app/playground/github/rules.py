@@ -16,7 +16,7 @@ from typing import Any
 from .accounts import ApiCaller, User
 from .api import Answer, ApiEndpoint, Call, has_permission
 from .forks import open_to
-from .push_rules import Move, Violation, applies, violations
+from .push_rules import RefMove, Violation, applies, violations
 from .refusals import Refusal, invalid_request, not_found
 from .shapes import app_shape, html_url, moment, node_id, repository_url, user_shape
 from .world import (
@@ -177,7 +177,7 @@ async def check_move(call: Call, ref: str, old: str, new: str) -> None:
     git = repository.git
     environment = git.environment() | {"GIT_DIR": str(git.path)}
     passed, signed = _passed(call.world, repository), frozenset(repository.signed)
-    move = Move(ref, old, new, default, passed, signed, environment)
+    move = RefMove(ref, old, new, default, passed, signed, environment)
     refuse(await asyncio.to_thread(violations, rules, move), 422)
 
 
