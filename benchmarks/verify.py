@@ -1,7 +1,7 @@
 """What does verifying in a clean checkout cost, beside the same command in a prepared one?
 
 `python -m benchmarks.verify`: a repository of 20,000 files whose suite of 1,000 tests takes some
-twenty seconds by itself, a warm mirror, and the snapshot of a set-up that made 2,000 files. By hand
+twenty seconds by itself, a warm mirror, and the snapshot of a setup that made 2,000 files. By hand
 means: in a clone that is there already, without a sandbox, with the same pytest.
 """
 
@@ -82,7 +82,7 @@ def _write(clone: Path) -> None:
 async def _set_up(
     world: World, commit: CommitSha, folder: Path
 ) -> tuple[SetupSnapshots, SetupSnapshot]:
-    workspace = await world.workspace("set-up")
+    workspace = await world.workspace("setup")
     script = f"mkdir .made && cd .made && for n in $(seq {MADE_BY_SET_UP}); do echo $n > $n; done"
     await world.inside(workspace, script)
     snapshots = SetupSnapshots(folder / "snapshots", world.workspaces)
@@ -119,7 +119,7 @@ async def _by_honk(
 
     snapshots, snapshot = made
     workspace = await timed("checkout", lambda: world.workspace("verify"))
-    assert await timed("set-up's snapshot", lambda: snapshots.apply(snapshot, workspace))
+    assert await timed("setup's snapshot", lambda: snapshots.apply(snapshot, workspace))
     tree = DirectoryTree(workspace.path)
     choice = await timed("choosing", lambda: asyncio.to_thread(choose, None, tree))
     site = VerifySite(world.sandbox, world.workspaces.spec(workspace), folder / "scratch")

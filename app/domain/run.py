@@ -24,7 +24,7 @@ class Phase(StrEnum):
     """The phases of a run, as shown in the status comment, in order."""
 
     QUEUED = "queued"  # accepted, waiting for a slot
-    PREPARING = "preparing"  # mirror, workspace, set-up
+    PREPARING = "preparing"  # mirror, workspace, setup
     WORKING = "working"  # the agent's turns
     SEALING = "sealing"  # the signed commit is created
     VERIFYING = "verifying"  # the tests run on that commit

@@ -1,4 +1,4 @@
-"""What a set-up depends on, so that its result can be used again. Pure."""
+"""What a setup depends on, so that its result can be used again. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SCRIPTS = ("preinstall", "install", "postinstall", "prepare", "prepublish")
 
 
 class BlockedHost(Value):
-    """Something that set-up was not let through to: where, why, and how often."""
+    """Something that setup was not let through to: where, why, and how often."""
 
     host: str
     why: str
@@ -38,9 +38,9 @@ class BlockedHost(Value):
 
 
 def dependency_files(files: Mapping[str, str], lines: Sequence[str]) -> dict[str, str]:
-    """Of a tree's files (blob by path) those that a set-up's result follows from.
+    """Of a tree's files (blob by path) those that a setup's result follows from.
 
-    They are known by their names, or named in a set-up command.
+    They are known by their names, or named in a setup command.
     """
     named = {posixpath.normpath(word) for line in lines for word in _words(line)}
     return {
@@ -61,7 +61,7 @@ def key(parts: Iterable[object]) -> str:
 
 
 def made_by(repo: RepoName, tree: str, *, branch: str = "", run: str = "") -> tuple[str, ...]:
-    """Whose code makes a set-up's result, as a part of its key: who has another is given another.
+    """Whose code makes a setup's result, as a part of its key: who has another is given another.
 
     `branch`: the code is on that branch, which serves itself with what its earlier commits made.
     `run`: it is the work of a run, for that run alone. Otherwise it is neither (a fork's, a pull

@@ -146,7 +146,7 @@ class VerifierResult(Value):
 class Results(Value):
     """All results for one commit.
 
-    `environment` names the set-up that it was run in. `left_out`: verifiers that the change cannot
+    `environment` names the setup that it was run in. `left_out`: verifiers that the change cannot
     affect, and `beyond`: those beyond the number that is run; both were not run.
     """
 

@@ -27,7 +27,7 @@ class Authority:
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._host_key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Honk set-up")])
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Honk setup")])
         usage = x509.KeyUsage(
             digital_signature=True,
             key_cert_sign=True,

@@ -439,7 +439,7 @@ class _Conversation:
         """Send an error with its reason and close: an unread request body may follow."""
         if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             raise EOFError
-        text = f"Honk's set-up proxy: {why}.\n".encode()
+        text = f"Honk's setup proxy: {why}.\n".encode()
         headers = [
             ("content-type", "text/plain; charset=utf-8"),
             ("content-length", str(len(text))),

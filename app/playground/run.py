@@ -252,7 +252,7 @@ _HANDED_ON = (
     "HTTP_PROXY",
     "NO_PROXY",
 )
-"""What this machine's network asks for: set-up and the real model need it in a demo as well."""
+"""What this machine's network asks for: setup and the real model need it in a demo as well."""
 
 
 def network_settings(given: Mapping[str, str]) -> dict[str, str]:

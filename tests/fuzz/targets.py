@@ -863,7 +863,7 @@ def _judged(value: Any) -> None:
         judge.feedback(found)
 
 
-# -- what a set-up asks the proxy
+# -- what a setup asks the proxy
 
 _REQUESTS = [
     b"GET http://registry.test/simple/ HTTP/1.1\r\nHost: registry.test\r\nAccept: */*\r\n\r\n",
@@ -1072,9 +1072,9 @@ def _targets() -> Iterable[Target]:
     yield Target("verdicts", both(results, results), _verdict)
     yield Target("tool calls", odd_json(_TOOL_CALLS), _tool_call)
     yield Target("the judge's answer", odd_json(_JUDGEMENTS), _judged)
-    yield Target("requests of a set-up", foreign(_REQUESTS, _REQUEST_PIECES, most=12), _proxied)
+    yield Target("requests of a setup", foreign(_REQUESTS, _REQUEST_PIECES, most=12), _proxied)
     yield Target(
-        "addresses and paths of a set-up",
+        "addresses and paths of a setup",
         made_words(
             [
                 "/simple/a/",
@@ -1089,7 +1089,7 @@ def _targets() -> Iterable[Target]:
         ),
         _rules,
     )
-    yield Target("TLS of a set-up", foreign([_hello_of("registry.test")]), _hello, (ValueError,))
+    yield Target("TLS of a setup", foreign([_hello_of("registry.test")]), _hello, (ValueError,))
     yield Target(
         "pictures", foreign(_PICTURES, [b"\xff\xc0", b"IHDR", b"VP8 "]), image_info.image_info
     )

@@ -1,4 +1,4 @@
-"""What set-up code may try at the proxy that is its only way out."""
+"""What setup code may try at the proxy that is its only way out."""
 
 from __future__ import annotations
 

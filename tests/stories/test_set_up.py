@@ -1,4 +1,4 @@
-"""Set-up: once for everybody, with a door that lets little through."""
+"""Setup: once for everybody, with a door that lets little through."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ ENDLESS = b"setup: ['sleep 300']\n"
 
 
 def kept(house: House) -> int:
-    """How many set-ups Honk has kept."""
+    """How many setups Honk has kept."""
     return sum(len(list(each.glob("setups/*/made.tar"))) for each in house.machines)
 
 
 def making(house: House) -> int:
-    """How many set-ups are being made."""
+    """How many setups are being made."""
     return sum(len(list(each.glob("workspaces/*-setup-*"))) for each in house.machines)
 
 
@@ -183,7 +183,7 @@ PREPARES = b"open('conftest.py', 'wb').write(%r)\n" % FORGED
 
 
 def ready(prepare: bytes) -> dict[str, bytes]:
-    """A project whose set-up runs code that no list of dependencies names."""
+    """A project whose setup runs code that no list of dependencies names."""
     rules = b"setup: ['make ready']\ncorrections: 0\n"
     return {**files(rules), "Makefile": b"ready:\n\tpython3 prepare.py\n", "prepare.py": prepare}
 

@@ -45,7 +45,7 @@ class Company(House):
             "ANTHROPIC_BASE_URL": await put(MODEL, self.settings["ANTHROPIC_BASE_URL"]),
             "OTEL_EXPORTER_OTLP_ENDPOINT": await put(TRACES, traces),
             "HONK_INTAKE": "poll",
-            # What only the proxy can look up may be reached by set-up.
+            # What only the proxy can look up may be reached by setup.
             "HONK_EGRESS_NETWORKS": "0.0.0.0/0",
             **self.network.settings,
         }

@@ -1,4 +1,4 @@
-"""A package registry on this machine, and the door of a set-up to it, spoken to from outside."""
+"""A package registry on this machine, and the door of a setup to it, spoken to from outside."""
 
 from __future__ import annotations
 

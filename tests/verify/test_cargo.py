@@ -68,7 +68,7 @@ mod tests {
 
 @pytest.fixture(scope="session")
 def package() -> dict[str, str | Path]:
-    """Manifest, lock file, and the dependency fetched as set-up would."""
+    """Manifest, lock file, and the dependency fetched as setup would."""
     needs("rust")
     script = (
         "mkdir -p p/src && cd p && touch src/lib.rs && printf %s "

@@ -63,7 +63,7 @@ func TestZ(t *testing.T) {}
 
 @pytest.fixture(scope="session")
 def module() -> dict[str, str | Path]:
-    """The module's files, its dependency fetched as set-up would."""
+    """The module's files, its dependency fetched as setup would."""
     needs("go")
     script = (
         "mkdir m && cd m && printf 'module m\\n\\ngo 1.21\\n' > go.mod && "

@@ -26,7 +26,7 @@ IS_OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/opt/wheels"}
 
 
 async def inside(site: VerifySite, script: str) -> None:
-    """A line of set-up."""
+    """A line of setup."""
     done = await site.sandbox.run(site.spec, ["bash", "-euc", script])
     assert done.ok, done.text
 

@@ -195,7 +195,7 @@ def _setup_failure(
 ) -> Results:
     """The results of a commit whose setup fails: only that failure."""
     test = TestResult(
-        id="set-up",
+        id="setup",
         outcome=TestOutcome.FAILED,
         message=f"{problem.line} {problem.how}",
         details=problem.output[-messages.formatting.SETUP_OUTPUT :],
@@ -203,11 +203,11 @@ def _setup_failure(
         could_not_run=True,
     )
     result = VerifierResult(
-        verifier="set-up",
+        verifier="setup",
         command=problem.line,
         tests=(test,),
         complete=False,
-        problem="a set-up command failed",
+        problem="a setup command failed",
         output_tail=problem.output[-messages.formatting.SETUP_OUTPUT :],
     )
     return Results(commit=commit, tree=tree, verifiers=(result,), environment=environment)

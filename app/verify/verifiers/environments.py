@@ -215,7 +215,7 @@ class Tox(_Environments):
 
 @dataclass(frozen=True)
 class Nox(_Environments):
-    """nox: https://nox.thea.codes/en/stable/usage.html. `-R` reuses what set-up installed."""
+    """nox: https://nox.thea.codes/en/stable/usage.html. `-R` reuses what setup installed."""
 
     line: str = "nox"
     name: ClassVar[str] = "nox"

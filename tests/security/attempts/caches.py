@@ -43,7 +43,7 @@ def by_base_branch(
 
 
 async def _set_up_of_a_fork(path: str, whose: Whose, folder: Path) -> Outcome:
-    """A fork's set-up leaves a file; then main is checked out, with the same dependencies."""
+    """A fork's setup leaves a file; then main is checked out, with the same dependencies."""
     world = World.make(folder)
     world.origin.write("README", "Read me.\n")
     main = world.origin.commit()
@@ -213,7 +213,7 @@ def _kept(name: str, path: str) -> Attempt:
     run = functools.partial(_set_up_of_a_fork, path)
     return Attempt(
         name,
-        "what a set-up made is kept by whose code made it",
+        "what a setup made is kept by whose code made it",
         functools.partial(run, setup.made_by),
         functools.partial(run, by_base_branch),
     )
@@ -230,15 +230,15 @@ def _shown(name: str, make: Callable[[Path], Path]) -> Attempt:
 
 
 ATTEMPTS = (
-    _kept("a fork's set-up is laid into main's checkouts", "conftest.py"),
-    _kept("a fork's set-up fills the tool caches of main", ".git/honk/python/bin/pytest"),
+    _kept("a fork's setup is laid into main's checkouts", "conftest.py"),
+    _kept("a fork's setup fills the tool caches of main", ".git/honk/python/bin/pytest"),
     Attempt(
         "a fork's results are taken for those of main",
         "results of a base are kept by its commit",
         functools.partial(_results_of_a_fork, ResultStore),
         functools.partial(_results_of_a_fork, ByEnvironment),
     ),
-    _shown("writes into a kept set-up", _archive),
+    _shown("writes into a kept setup", _archive),
     _shown("writes into the mirror's objects", _mirror),
     _shown("writes into what Git LFS keeps", _contents),
     _shown("writes into the pytest that is lent", _lent),

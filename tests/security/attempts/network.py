@@ -1,4 +1,4 @@
-"""What a sandbox tries to reach, and what set-up tries to send through its proxy."""
+"""What a sandbox tries to reach, and what setup tries to send through its proxy."""
 
 from __future__ import annotations
 

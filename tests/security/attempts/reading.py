@@ -160,7 +160,7 @@ async def _report(what: str, parse: Callable[[bytes], str], folder: Path) -> Out
 
 
 async def _archive(walls: bool, folder: Path) -> Outcome:
-    """An archive whose entries climb out, unpacked as a snapshot of set-up is: in a sandbox."""
+    """An archive whose entries climb out, unpacked as a snapshot of setup is: in a sandbox."""
     above = folder / "above"
     above.mkdir()
     above.chmod(0o777)

@@ -1,4 +1,4 @@
-"""What a set-up follows from."""
+"""What a setup follows from."""
 
 from __future__ import annotations
 

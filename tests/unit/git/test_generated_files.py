@@ -75,7 +75,7 @@ async def test_what_set_up_made_stays_out_whoever_adds_it(world: World) -> None:
     await world.inside(workspace, "mkdir made; echo 1 > made/x; echo 1 > b; git add -A")
     packed = await world.packed(workspace)
     assert [change.path for change in packed.changes] == ["b"]
-    assert packed.skipped == ("`x`: made by set-up, which no commit takes in",)
+    assert packed.skipped == ("`x`: made by setup, which no commit takes in",)
 
 
 async def test_an_index_that_cannot_be_read_adds_nothing_and_stops_nothing(world: World) -> None:

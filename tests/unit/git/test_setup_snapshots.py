@@ -1,4 +1,4 @@
-"""What set-up made is kept, laid into other checkouts, and changed by nobody."""
+"""What setup made is kept, laid into other checkouts, and changed by nobody."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_no_commit_takes_it_in(world: World, snapshots: SetupSnapshots) ->
     await world.inside(other, "echo new > new.txt; echo new > 'odd x'; echo more >> README")
     packed = await world.packed(other)
     assert sorted(change.path for change in packed.changes) == ["README", "new.txt", "odd x"]
-    # What the agent made before a second set-up is the agent's.
+    # What the agent made before a second setup is the agent's.
     before = await snapshots.untracked(other)
     await world.inside(other, "mkdir vendor; echo > vendor/a")
     await snapshots.leave_out(other, before)

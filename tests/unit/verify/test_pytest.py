@@ -76,7 +76,7 @@ async def test_a_project_with_every_outcome(checkout: MakeSite) -> None:
 async def test_the_environment_of_the_project_is_used_where_there_is_one(
     checkout: MakeSite,
 ) -> None:
-    """`.venv` as set-up makes it, with a pytest of its own: nothing is lent."""
+    """`.venv` as setup makes it, with a pytest of its own: nothing is lent."""
     site = checkout(PASSES)
     site = replace(
         site, spec=replace(site.spec, environment={"PIP_NO_INDEX": "1", "HONK_TEST": "seen"})

@@ -139,7 +139,7 @@ TOOLS: tuple[dict[str, Any], ...] = (
     ),
     _custom(
         "setup",
-        "Run the project's set-up commands again, with the network that its maintainers allow for "
+        "Run the project's setup commands again, with the network that its maintainers allow for "
         "them; bash has none. Call it after you changed which packages the project depends on.",
         {},
     ),
