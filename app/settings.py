@@ -140,6 +140,10 @@ class Settings(BaseSettings):
     cache_days: int = Field(30, ge=1, le=36_500, validation_alias="HONK_CACHE_DAYS")
     cache_gb: float = Field(50.0, gt=0, validation_alias="HONK_CACHE_GB")
     own_attestation_key: SecretStr | None = Field(None, validation_alias="HONK_ATTESTATION_KEY")
+    workspace_gb: float = Field(20.0, gt=0, validation_alias="HONK_WORKSPACE_GB")
+    workspace_disk: Literal["image", "watched"] = Field(
+        "image", validation_alias="HONK_WORKSPACE_DISK"
+    )
     metrics_host: str = Field("127.0.0.1", validation_alias="HONK_METRICS_HOST")
     metrics_port: int | None = Field(None, ge=0, le=65535, validation_alias="HONK_METRICS_PORT")
     metrics_token: SecretStr | None = Field(None, validation_alias="HONK_METRICS_TOKEN")
@@ -206,6 +210,11 @@ class Settings(BaseSettings):
     def home_path(self) -> Path:
         """The absolute path of HONK_HOME, which holds mirrors, workspaces and caches."""
         return self.home.expanduser().absolute()
+
+    @property
+    def workspace_bytes(self) -> int:
+        """How much the sandboxes of one workspace may store on the disk."""
+        return int(self.workspace_gb * 2**30)
 
     @property
     def database(self) -> str:

@@ -44,11 +44,12 @@ from app.runs.pending import keep_retrying
 from app.runs.reaper import keep_reaping
 from app.runs.reconcile import POLL_SECONDS, RECONCILE_SECONDS, Reconciler
 from app.runs.services import Services
-from app.runs.upkeep import keep_clean
+from app.runs.upkeep import clear_workspaces_of_killed, keep_clean
 from app.runs.worker_leases import PeerMonitor, WorkerRegistration
 from app.sandbox import toolchains
 from app.sandbox.bubblewrap import Sandbox
-from app.sandbox.factory import chosen_sandbox
+from app.sandbox.factory import chosen_sandbox, workspace_disks
+from app.sandbox.workspace_disks import DisksUnavailableError, WorkspaceDisks
 from app.settings import Settings
 from app.store.acceptances import Acceptances
 from app.store.attestations import Attestations
@@ -112,9 +113,15 @@ async def running_worker(settings: Settings, database: Database) -> AsyncIterato
     try:
         with database.only_worker(), _reconciler(settings, database, github) as reconciler:
             sandbox = await chosen_sandbox(settings)
-            services = _services(settings, database, github, reconciler, agent_engines, sandbox)
+            disks = await asyncio.to_thread(_workspace_disks, settings)
+            services = _services(
+                settings, database, github, reconciler, agent_engines, sandbox, disks
+            )
             workflow.register(services)
             await asyncio.to_thread(engine.migrate, database, concurrency=settings.concurrency)
+            if disks is not None:
+                # What a killed worker left takes much of the disk.
+                await clear_workspaces_of_killed(services)
             await services.attestations.publish(services.signing_key.public)
             async with (
                 _registered(settings, services) as registration,
@@ -125,6 +132,17 @@ async def running_worker(settings: Settings, database: Database) -> AsyncIterato
     finally:
         await github.close()
         await agent_engines.aclose()
+
+
+def _workspace_disks(settings: Settings) -> WorkspaceDisks | None:
+    try:
+        disks = workspace_disks(settings)
+    except DisksUnavailableError as why:
+        log.info(log_events.WORKSPACE_DISKS_UNAVAILABLE, why=str(why))
+        WorkspaceDisks(settings.home_path, settings.workspace_bytes).discard_left()
+        return None
+    disks.resume()
+    return disks
 
 
 def allow_many_open_files() -> None:
@@ -244,6 +262,7 @@ def _services(
     reconciler: Reconciler,
     agent_engines: Engines,
     sandbox: Sandbox,
+    disks: WorkspaceDisks | None,
 ) -> Services:
     home = settings.home_path
     limits = ConcurrencyLimits(
@@ -251,7 +270,7 @@ def _services(
     )
     outgoing = github.outgoing
     mirrors = Mirrors(home / "mirrors", outgoing=outgoing)
-    workspaces = Workspaces(home / "workspaces", mirrors, sandbox, toolchains.installed())
+    workspaces = Workspaces(home / "workspaces", mirrors, sandbox, toolchains.installed(), disks)
     signing_key, pem = attestation_key.load(settings.attestation_key(), home)
     keys = [each.get_secret_value() for each in (settings.private_key(), pem)]
     return Services(

@@ -18,7 +18,8 @@ from app.doctor.findings import DoctorFinding, DoctorSection
 from app.domain.pending import NEXT_STEPS, PASSING
 from app.errors import HonkError, UserError
 from app.sandbox.checks import SandboxProperty, prove
-from app.sandbox.factory import chosen_sandbox
+from app.sandbox.factory import chosen_sandbox, workspace_disks
+from app.sandbox.workspace_disks import WORKSPACES_PER_RUN, DisksUnavailableError
 from app.settings import Settings
 from app.store.database import Database, database_exists
 from app.store.pending import PendingCount, pending_counts
@@ -141,7 +142,31 @@ async def _sandbox(settings: Settings) -> tuple[DoctorFinding, ...]:
         sandbox = await chosen_sandbox(settings)
     except UserError as problem:
         return (DoctorFinding("sandbox available", False, problem.message, problem.next_step),)
-    return tuple(_finding(each) for each in await prove(sandbox))
+    proved = [_finding(each) for each in await prove(sandbox)]
+    return (*proved, await asyncio.to_thread(_disk, settings))
+
+
+def _disk(settings: Settings) -> DoctorFinding:
+    """How the disk is limited here, and where to find a better option."""
+    what, limit = "the disk's bound", f"{settings.workspace_gb:g} GiB"
+    more = "docs/operations.md, Bounds, says how to have more"
+    try:
+        disks = workspace_disks(settings)
+    except DisksUnavailableError as problem:
+        told = (
+            f"workspaces are watched, and may pass their limit of {limit} by about an eighth "
+            f"({problem}); {more}"
+        )
+        return DoctorFinding(what, None, told)
+    number, size = disks.room(), f"{disks.size / 2**30:.1f} GiB"
+    if number < WORKSPACES_PER_RUN:
+        told = (
+            f"the disk has room for {number} more file systems of {size}, one for each workspace, "
+            f"and a run uses up to {WORKSPACES_PER_RUN}. Workspaces without one are watched"
+        )
+        return DoctorFinding(what, None, told, f"Lower HONK_WORKSPACE_GB; {more}.")
+    told = f"each workspace has a file system of {size}, and the disk has room for {number} more"
+    return DoctorFinding(what, True, told)
 
 
 def _finding(proved: SandboxProperty) -> DoctorFinding:

@@ -43,6 +43,7 @@ from app.sandbox.spec import (
 )
 from app.sandbox.toolchains import Toolchains
 from app.sandbox.untrusted_files import open_file
+from app.sandbox.workspace_disks import WorkspaceDisks
 
 OBJECTS = "/run/honk/objects"
 """Where a sandbox sees the mirror's objects."""
@@ -166,6 +167,11 @@ class Workspace:
         return self.folder / "tree"
 
     @property
+    def own_disk(self) -> bool:
+        """Whether its folder is a file system of its own (`WorkspaceDisks`)."""
+        return self.folder.is_mount()
+
+    @property
     def index(self) -> Path:
         """Git's index at the time of checkout."""
         return self.folder / "index"
@@ -194,11 +200,13 @@ class Workspaces:
         mirrors: Mirrors,
         sandbox: Sandbox,
         toolchains: Toolchains = _NO_TOOLCHAINS,
+        disks: WorkspaceDisks | None = None,
     ) -> None:
         self._root = root
         self.mirrors = mirrors
         self.sandbox = sandbox
         self.toolchains = toolchains
+        self._disks = disks
         self._going: set[asyncio.Task[None]] = set()
 
     async def create(
@@ -222,11 +230,11 @@ class Workspaces:
         workspace = Workspace(name, self._root / name, repo, commit_sha(commit), fetched.contents)
         tree = tree or await self.mirrors.tree_of(repo, commit)
         # The pins of an earlier workspace with this name stay until the new ones replace them.
-        await asyncio.to_thread(removed, [workspace.folder])
+        await asyncio.to_thread(self._delete, workspace.folder)
         try:
             await self.mirrors.pin(repo, workspace.pin("base"), workspace.base)
             await self.mirrors.pin(repo, workspace.pin("tree"), tree)
-            self._lay_out(workspace)
+            await asyncio.to_thread(self._lay_out, workspace)
             await self._check_out(workspace, tree, fetched)
         except BaseException:
             await self.remove(workspace)
@@ -250,9 +258,23 @@ class Workspaces:
 
         Its sandboxes must be dead. Objects that are still needed must have another pin.
         """
-        await asyncio.to_thread(removed, [workspace.folder])
+        await asyncio.to_thread(self._delete, workspace.folder)
         for what in ("base", "tree"):
             await self.mirrors.unpin(workspace.repo, workspace.pin(what))
+
+    def _delete(self, folder: Path) -> None:
+        self._detach(folder)
+        removed([folder])
+
+    def _detach(self, folder: Path) -> None:
+        """Discard the workspace's file system. Failures are logged."""
+        if self._disks is None:
+            return
+        try:
+            self._disks.detach(folder)
+        except OSError as problem:
+            why = str(problem)
+            log.warning(log_events.WORKSPACE_REMOVAL_FAILED, name=folder.name, why=why)
 
     async def clear(self, is_wanted: Callable[[str], bool], *, before: float) -> int:
         """Delete unneeded workspaces last changed before `before`; return how many.
@@ -270,6 +292,7 @@ class Workspaces:
             if workspace is not None:
                 await self.remove(workspace)
             else:
+                await asyncio.to_thread(self._detach, folder)
                 await asyncio.to_thread(remove_tree, folder)
         except (HonkError, OSError) as problem:
             log.warning(log_events.WORKSPACE_REMOVAL_FAILED, name=folder.name, why=str(problem))
@@ -278,6 +301,8 @@ class Workspaces:
 
     async def discard(self, workspace: Workspace) -> None:
         """Like `remove`, but moves the files aside and deletes them in the background."""
+        # Without its file system the folder is empty, and a mount point cannot be moved.
+        await asyncio.to_thread(self._detach, workspace.folder)
         aside = Path(tempfile.mkdtemp(dir=self._root, prefix=".grave-"))
         with contextlib.suppress(FileNotFoundError):
             workspace.folder.rename(aside / "0")
@@ -314,6 +339,7 @@ class Workspaces:
             environment={**own, **(environment or {})},
             limits=limits or ResourceLimits(),
             image=image,
+            own_disk=workspace.own_disk,
         )
 
     def objects_inside(self, workspace: Workspace) -> str:
@@ -336,6 +362,8 @@ class Workspaces:
     def _lay_out(self, workspace: Workspace) -> None:
         workspace.folder.mkdir(parents=True)
         workspace.folder.chmod(0o700)
+        if self._disks is not None:
+            self._disks.attach(workspace.folder)
         workspace.made.write_bytes(b"")
         workspace.contents.write_bytes(b"")
         for file in (workspace.made, workspace.contents):

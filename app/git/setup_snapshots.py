@@ -209,6 +209,7 @@ class SetupSnapshots:
             mounts=mounts,
             environment=inside_environment(),
             limits=_LIMITS,
+            own_disk=workspace.own_disk,
         )
 
     def _store(self, key: str, making: Path, about: SnapshotInfo) -> SetupSnapshot:

@@ -226,6 +226,7 @@ def github_settings(home: Path, github_url: str) -> dict[str, str]:
         "GITHUB_API_URL": f"{github_url}/api/v3",
         "GITHUB_SERVER_URL": github_url,
         "HONK_HOME": str(home / "honk"),
+        "HONK_WORKSPACE_DISK": "watched",
     }
 
 

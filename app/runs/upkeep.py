@@ -162,8 +162,7 @@ async def _clear_leftovers(services: Services, home: Path, live: set[str], now: 
     bundles."""
     left = 0
     async with _isolated("workspaces"):
-        before = now - _RECENT_SECONDS
-        left = await services.workspaces.clear(lambda name: name[:ID_LENGTH] in live, before=before)
+        left = await _clear_workspaces(services, live, before=now - _RECENT_SECONDS)
     for part in (services.snapshots, services.mirrors, services.external_cache):
         async with _isolated(type(part).__name__.lower()):
             await asyncio.to_thread(part.clear, before=now - DAY)
@@ -176,6 +175,17 @@ async def _clear_leftovers(services: Services, home: Path, live: set[str], now: 
             folders = older((home / "scratch").glob(pattern), now - DAY)
             await asyncio.to_thread(removed, folders)
     return left
+
+
+async def clear_workspaces_of_killed(services: Services) -> None:
+    """Delete the workspaces that belong to no live run, whatever their age."""
+    async with _isolated("workspaces"):
+        live = {row.id for row in await services.runs.alive()}
+        await _clear_workspaces(services, live, before=time.time())
+
+
+async def _clear_workspaces(services: Services, live: Collection[str], *, before: float) -> int:
+    return await services.workspaces.clear(lambda name: name[:ID_LENGTH] in live, before=before)
 
 
 async def _prune_mirrors(services: Services, busy: set[str]) -> None:

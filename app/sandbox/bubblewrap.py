@@ -48,6 +48,7 @@ from app.sandbox.process import (
     UnfinishedError,
 )
 from app.sandbox.spec import (
+    DISK_BYTES,
     HOME,
     PATH,
     WORKSPACE,
@@ -96,6 +97,8 @@ class BaseSandbox(ABC):
 
     isolated: bool
     takes_images = False
+    disk_bytes = DISK_BYTES
+    """The operator's limit for a workspace, where a sandbox has no other."""
 
     @functools.cached_property
     def _starting(self) -> asyncio.Semaphore:
@@ -130,10 +133,11 @@ class BaseSandbox(ABC):
                 "TMPDIR": "/tmp",  # noqa: S108 - the sandbox's own
                 **spec.environment,
             },
-            "limits": asdict(spec.limits),
+            "limits": {"disk_bytes": self.disk_bytes} | _given(spec.limits),
             "isolated": self.isolated,
             "walls": self._inner(spec),
             "written": [self.seen(each) for each in self._disk_mounts(spec)],
+            "own_disk": spec.own_disk,
         }
 
     def _inner(self, spec: SandboxSpec) -> dict[str, Any] | None:
@@ -240,6 +244,10 @@ class BaseSandbox(ABC):
             yield session
         finally:
             await shielded(session.end())
+
+
+def _given(limits: ResourceLimits) -> dict[str, object]:
+    return {name: value for name, value in asdict(limits).items() if value is not None}
 
 
 def _explain_end(ended: Completed, process: SandboxProcess) -> Completed:

@@ -178,7 +178,7 @@ async def _bounds(sandbox: Sandbox, root: Path) -> list[SandboxProperty]:
         await _numbers(sandbox, spec),
         await _output(sandbox, spec),
         await _end(sandbox, spec),
-        *_strength(sandbox),
+        _memory(sandbox),
     ]
 
 
@@ -201,18 +201,11 @@ async def _numbers(sandbox: Sandbox, spec: SandboxSpec) -> SandboxProperty:
     return SandboxProperty(promise, True if kept else None, told)
 
 
-def _strength(sandbox: Sandbox) -> list[SandboxProperty]:
-    """How memory and disk are limited here, and where to find better options."""
+def _memory(sandbox: Sandbox) -> SandboxProperty:
+    """How memory is limited here, and where to find a better option."""
     grouped = getattr(sandbox, "groups", None) is not None
-    more = "docs/operations.md, Bounds, says how to have more"
-    return [
-        SandboxProperty(
-            "the disk's bound",
-            None,
-            f"workspaces are watched, and may pass their limit by about an eighth; {more}",
-        ),
-        SandboxProperty("the memory's bound", grouped or None, f"memory is watched alone; {more}"),
-    ]
+    told = "memory is watched alone; docs/operations.md, Bounds, says how to have more"
+    return SandboxProperty("the memory's bound", grouped or None, told)
 
 
 async def _output(sandbox: Sandbox, spec: SandboxSpec) -> SandboxProperty:

@@ -15,6 +15,7 @@ from app.sandbox.bubblewrap import (
 )
 from app.sandbox.cgroups import Groups
 from app.sandbox.container import Container, probe_container
+from app.sandbox.workspace_disks import DisksUnavailableError, WorkspaceDisks
 from app.settings import Settings
 
 ELSEWHERE = (
@@ -35,13 +36,13 @@ async def chosen_sandbox(settings: Settings) -> Sandbox:
 
 async def _bubblewrap(settings: Settings) -> Sandbox:
     _require(await probe())
-    return Bubblewrap.create(_workspaces(settings), Groups.delegated())
+    return _limited(Bubblewrap.create(_workspaces(settings), Groups.delegated()), settings)
 
 
 async def _container(settings: Settings) -> Sandbox:
     image = settings.sandbox_image()
     _require(await probe_container(image))
-    return Container.create(_workspaces(settings), image)
+    return _limited(Container.create(_workspaces(settings), image), settings)
 
 
 async def _unsandboxed(settings: Settings) -> Sandbox:
@@ -50,7 +51,12 @@ async def _unsandboxed(settings: Settings) -> Sandbox:
             "HONK_SANDBOX=none runs a repository's code with all rights of this account.",
             next_step="Use bubblewrap, or set HONK_ALLOW_UNSANDBOXED=yes if you are sure.",
         )
-    return Unsandboxed()
+    return _limited(Unsandboxed(), settings)
+
+
+def _limited(sandbox: Bubblewrap | Container | Unsandboxed, settings: Settings) -> Sandbox:
+    sandbox.disk_bytes = settings.workspace_bytes
+    return sandbox
 
 
 def _workspaces(settings: Settings) -> Path:
@@ -71,3 +77,15 @@ KINDS: Mapping[str, Callable[[Settings], Awaitable[Sandbox]]] = {
     "none": _unsandboxed,
 }
 """The values of HONK_SANDBOX."""
+
+
+def workspace_disks(settings: Settings) -> WorkspaceDisks:
+    """The file systems for workspaces, tried once.
+
+    Raises DisksUnavailableError where a workspace has the machine's disk and is watched instead.
+    """
+    if settings.workspace_disk == "watched":
+        raise DisksUnavailableError("HONK_WORKSPACE_DISK=watched")
+    if settings.sandbox == "none":
+        raise DisksUnavailableError("HONK_SANDBOX=none")
+    return WorkspaceDisks.create(settings.home_path, settings.workspace_bytes)

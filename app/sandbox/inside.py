@@ -336,6 +336,40 @@ class Disk:
         return found
 
 
+class OwnDisk(Disk):
+    """A file system that holds nothing but the workspace: the kernel knows how full it is."""
+
+    def excess(self) -> str | None:
+        """See `Disk.excess`. A sandbox that finds the disk over its limit may still write a little,
+        so that the work in it can be packed.
+        """
+        used, count = self._used_on_disk()
+        status = os.statvfs(self._roots[0])
+        # Less than the whole file system, so that a sandbox is ended before a write fails.
+        most_bytes = min(self._bytes, status.f_blocks * status.f_frsize * 8 // 9)
+        most_files = min(self._files, status.f_files * 8 // 9)
+        over = used > max(most_bytes, self._first[0] + ROOM_BYTES) or count > max(
+            most_files, self._first[1] + self._files // DISK_STEPS
+        )
+        return "disk" if over else None
+
+
+def device(path: str) -> int:
+    return os.stat(path).st_dev  # noqa: PTH116
+
+
+def disks(config: dict[str, Any]) -> Iterator[Disk]:
+    """What to monitor: the workspace and what else a sandbox may write on the machine's disk."""
+    roots = [config["workspace"], *config["written"]]
+    isolated, limits = bool(config["isolated"]), config["limits"]
+    if config["own_disk"]:
+        yield OwnDisk(roots[:1], isolated, limits)
+        own = device(roots[0])
+        roots = [each for each in roots if device(each) != own]
+    if roots:
+        yield Disk(roots, isolated, limits)
+
+
 def _add_tree(root: str, found: Held) -> None:
     """Add every file below `root`, by directory descriptors: a path could be too long to open."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -629,7 +663,7 @@ class Inside:
         self.limits = dict(config["limits"])
         self.isolated = bool(config["isolated"])
         self.processes = Processes(self.isolated, self.limits)
-        self.disk = Disk([self.workspace, *config["written"]], self.isolated, self.limits)
+        self.disks = list(disks(config))
         self.last_disk = 0.0
         self.shell: Shell | None = None
         self.output = Bounded(int(self.limits["output_bytes"]))
@@ -867,9 +901,10 @@ class Inside:
         self.last_watch = now
         if now - self.last_disk > DISK_SECONDS:
             self.last_disk = now
-            passed = self.disk.excess()
-            if passed:
-                return passed
+            for disk in self.disks:
+                passed = disk.excess()
+                if passed:
+                    return passed
         return self.processes.excess()
 
     def spawn(self, argv: list[str], fds: dict[int, int]) -> int:

@@ -18,6 +18,8 @@ WORKSPACE = "/workspace"
 HOME = "/home/honk"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 HOSTNAME = "honk"
+DISK_BYTES = 20 * GIB
+"""What the sandboxes of a workspace may store unless the operator set another limit."""
 HOSTS = f"""127.0.0.1 localhost
 127.0.1.1 {HOSTNAME}
 ::1 localhost ip6-localhost ip6-loopback
@@ -45,8 +47,8 @@ class ResourceLimits:
     each; `processes` counts threads too; `seconds` is the wall time of one `run` (a session's
     commands have their own). `cpu_seconds`, `file_bytes` and `open_files` apply per process.
     `output_bytes` is how much output is kept. `tmp_bytes` and `tmp_files` apply to /tmp and to the
-    home directory separately. `disk_bytes` and `disk_files` limit the workspace; it may exceed them
-    by about an eighth before that is detected.
+    home directory separately. `disk_bytes` (None: the operator's HONK_WORKSPACE_GB) and
+    `disk_files` limit the workspace; it may exceed them by about an eighth before that is detected.
     """
 
     memory_bytes: int = 4 * GIB
@@ -58,7 +60,7 @@ class ResourceLimits:
     output_bytes: int = 4 * MIB
     tmp_bytes: int = GIB
     tmp_files: int = 200_000
-    disk_bytes: int = 20 * GIB
+    disk_bytes: int | None = None
     disk_files: int = 2_000_000
 
 
@@ -66,6 +68,7 @@ class ResourceLimits:
 class SandboxSpec:
     """One sandbox: what it sees, may change and may use.
 
+    `own_disk` means that nothing but this workspace is on its file system.
     `image` (by digest) applies only to containers; the default is the operator's image.
     """
 
@@ -75,6 +78,7 @@ class SandboxSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: ResourceLimits = field(default_factory=ResourceLimits)
     image: str | None = None
+    own_disk: bool = False
 
 
 _KILLED = {

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from pathlib import Path
 
 import pytest
 
 from app import log_events
 from tests.support.house import FINISH, FIX, in_one_process, open_house, script
+from tests.support.workspaces import unmounted
 
 
 @pytest.mark.parametrize("turns", [1, 3])
@@ -30,6 +32,33 @@ async def test_killed_in_the_middle_it_goes_on(turns: int) -> None:
         assert "**Done.**" in subject.status
         assert "is ready for your review" in subject.last_words
         assert len(subject.pulls) == 1
+
+
+@in_one_process("its workers have other homes")
+async def test_killed_with_file_systems_of_its_workspaces_it_leaves_none(
+    tmp_path: Path,
+) -> None:
+    settings = {"HONK_WORKSPACE_DISK": "image", "HONK_WORKSPACE_GB": "0.06"}
+    with unmounted(tmp_path):
+        async with open_house(HONK_HOME=str(tmp_path), **settings) as house:
+            disks = tmp_path / "disks"
+            looks = {"use": [{"bash": {"command": "ls"}}], "seconds": 0.3}
+            subject = await house.subject(plays=script([FIX], looks, looks, looks, [FINISH]))
+            await subject.label()
+            await house.until(lambda: len(house.model.requests) > 2, "the model was not asked")
+            if log_events.WORKSPACE_DISKS_UNAVAILABLE in house.log():
+                pytest.skip("no root, no loop devices, or another file system than ext4 and xfs")
+            await house.kill()
+            images = list(disks.glob("*.img"))
+            assert images
+            assert all((tmp_path / "workspaces" / image.stem).is_mount() for image in images)
+            await house.start()
+            await subject.settled()
+
+            assert subject.check.title == "2 tests pass (1 fixed)"
+            assert log_events.WORKSPACE_WITHOUT_DISK not in house.log()
+            await house.until(lambda: not list(disks.iterdir()), "an image is left")
+            assert f"{tmp_path}/" not in Path("/proc/self/mountinfo").read_text()
 
 
 async def test_stopped_and_started_by_its_operator_it_goes_on() -> None:

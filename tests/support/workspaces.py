@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +76,17 @@ class Origin:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
         file.chmod(0o755 if executable else 0o644)
+
+
+@contextmanager
+def unmounted(home: Path) -> Iterator[None]:
+    """Unmounts at the end what a failed test left mounted at its workspaces."""
+    try:
+        yield
+    finally:
+        for folder in (home / "workspaces").glob("*"):
+            if folder.is_mount():
+                subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @dataclass
