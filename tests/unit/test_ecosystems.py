@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.ecosystems import ECOSYSTEMS
 from app.integrity.configuration import FORMATS
+from app.integrity.mixed import SPLITTERS
 
 APP = Path(__file__).parents[2] / "app"
 DECLARATION = """
@@ -82,3 +83,5 @@ def test_declarations_name_what_exists() -> None:
     assert len(names) == len(set(names))
     formats = {of for each in ECOSYSTEMS for of in each.config_formats.values()}
     assert formats <= {*FORMATS, "toolchain"}
+    splitters = {of for each in ECOSYSTEMS for of in each.mixed.values()}
+    assert splitters == SPLITTERS.keys()

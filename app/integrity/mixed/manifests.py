@@ -88,7 +88,7 @@ class TomlTables(KeyedManifest):
         """Each table's key and text, header included. The text before the first has no key."""
         starts = list(_toml_headers(text))
         yield "", text[: starts[0][0]] if starts else text
-        ends = [at for at, _ in starts[1:]] + [len(text)]
+        ends = [*(at for at, _ in starts), len(text)][1:]
         for (start, key), end in zip(starts, ends, strict=True):
             yield key, text[start:end]
 
@@ -149,7 +149,7 @@ class Ini(KeyedManifest):
 def _ini_sections(text: str) -> Iterator[tuple[str, str]]:
     starts = list(_INI_HEADER.finditer(text))
     yield "", text[: starts[0].start()] if starts else text
-    ends = [each.start() for each in starts[1:]] + [len(text)]
+    ends = [*(each.start() for each in starts), len(text)][1:]
     for found, end in zip(starts, ends, strict=True):
         yield found.group(1), text[found.start() : end]
 

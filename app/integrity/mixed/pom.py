@@ -115,8 +115,9 @@ class _Reader:
     def _end(self, name: str) -> None:
         element = self._open.pop()
         at = self._parser.CurrentByteIndex
-        # At an empty element the index is that of its start.
-        element.end = self._content.index(b">", at) + 1
+        # Of `<a/>` the index is that of what follows.
+        is_empty = element.leaf and not element.words and self._content[at - 2 : at] == b"/>"
+        element.end = at if is_empty else self._content.index(b">", at) + 1
         if self._open:
             self._open[-1].children.setdefault(element.path[-1], element.words.strip())
 

@@ -52,7 +52,9 @@ class RustTests(Splitter):
             return None
         items, _ = found
         source = _source(content, items)
-        return Parts(tokens(_root(source)), tuple((each.container, each.code) for each in items))
+        # Their order counts within a container alone.
+        rest = sorted(((each.container, each.code) for each in items), key=lambda each: each[0])
+        return Parts(tokens(_root(source)), rest)
 
     def _spliced(self, source: bytes, rest: bytes) -> bytes | None:
         own, other = _read(source), _read(rest)
@@ -69,7 +71,8 @@ class RustTests(Splitter):
                 return None
             placed.setdefault(ends[item.container], []).append(rest[item.start : item.end])
         for end in sorted(placed, reverse=True):
-            made = b"%s\n%s\n%s" % (made[:end].rstrip(b"\n"), b"\n".join(placed[end]), made[end:])
+            before = made[:end].rstrip()
+            made = b"%s\n\n%s\n%s" % (before, b"\n".join(placed[end]), made[end:])
         return made
 
 
@@ -113,7 +116,7 @@ def _read(content: bytes) -> tuple[list[_Item], dict[Container, int]] | None:
             if any(_ALSO_FOR_TESTS.search(each) for each in words):
                 return None
             if any(_TEST.match(each) for each in words):
-                start = (attributes or [item])[0].start_byte
+                start = _start((attributes or [item])[0], content)
                 code = " ".join([*words, tokens(item)])
                 items.append(_Item(container, start, _end(item, content), name, code))
             else:
@@ -152,6 +155,12 @@ def _heading(item: Node) -> str:
     body = item.child_by_field_name("body")
     parts = [tokens(each) for each in item.children if body is None or each.id != body.id]
     return " ".join(parts)
+
+
+def _start(item: Node, content: bytes) -> int:
+    """Where the item begins, its indentation included."""
+    line = content.rfind(b"\n", 0, item.start_byte) + 1
+    return item.start_byte if content[line : item.start_byte].strip() else line
 
 
 def _end(item: Node, content: bytes) -> int:
