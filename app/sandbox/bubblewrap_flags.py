@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import stat
 import subprocess
 import tempfile
@@ -55,19 +56,16 @@ _LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 # If the worker is root, its files may be below a directory that other users cannot enter. Then, in
 # a separate mount namespace, bind what the sandbox needs to a reachable path before dropping root.
+# All in one call of mount: each call costs a twentieth of what the start of a sandbox does.
 _STAGE = """
 set -e
-uid=$1 stage=$2 number=0; shift 2
+uid=$1 stage=$2 table=$3; shift 3
 /usr/bin/mount -t tmpfs -o mode=755,size=64k honk "$stage"
-while [ "$1" != -- ]; do
-  number=$((number + 1))
-  if [ -d "$1" ]; then mkdir "$stage/$number"; else : > "$stage/$number"; fi
-  /usr/bin/mount --bind "$1" "$stage/$number"
-  shift
-done
+printf %s "$table" > "$stage/fstab"
+while [ "$1" != -- ]; do : > "$1"; shift; done
 shift
-exec /usr/bin/setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all \\
-  /usr/bin/env -i "$@"
+/usr/bin/mount --all --fstab "$stage/fstab"
+exec /usr/bin/setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all "$@"
 """
 _STAGES = ("/mnt", "/media", "/srv", "/opt")
 
@@ -93,16 +91,27 @@ def staged(sources: Sequence[Path], uid: int | None) -> Stage:
     hidden = [path for path in sources if uid is not None and not _reachable(path, uid)]
     if not hidden:
         return Stage()
-    real = [path.resolve() for path in hidden]
+    real = {path: path.resolve() for path in hidden}
     stage = next(
         name
         for name in _STAGES
-        if Path(name).is_dir() and not any(path.is_relative_to(name) for path in real)
+        if Path(name).is_dir() and not any(path.is_relative_to(name) for path in real.values())
     )
+    places = {path: Path(stage, str(number)) for number, path in enumerate(real, 1)}
+    table = "".join(
+        f"{_in_fstab(real[path])} {place} none bind,X-mount.mkdir 0 0\n"
+        for path, place in places.items()
+    )
+    files = [str(place) for path, place in places.items() if not real[path].is_dir()]
     prefix = ["/usr/bin/unshare", "--mount", "--propagation", "private", "--"]
-    prefix += ["/bin/sh", "-c", _STAGE, "stage", str(uid), stage, *map(str, real), "--"]
-    places = {path: Path(stage, str(number)) for number, path in enumerate(hidden, 1)}
+    prefix += ["/bin/sh", "-c", _STAGE, "stage", str(uid), stage, table, *files, "--"]
     return Stage(prefix, places)
+
+
+def _in_fstab(path: Path) -> str:
+    """A path of any bytes in fstab(5): each byte that is not plain in octal."""
+    plain = re.compile(rb"[^\w./-]", re.ASCII)
+    return plain.sub(lambda found: b"\\%03o" % found[0][0], os.fsencode(path)).decode("ascii")
 
 
 def _reachable(path: Path, uid: int) -> bool:

@@ -276,6 +276,29 @@ async def test_mounts_are_seen(sandbox: Sandbox, spec: SandboxSpec, tmp_path: Pa
     assert done.text == "given\n"
 
 
+async def test_what_lies_below_closed_folders_with_odd_names_is_seen(tmp_path: Path) -> None:
+    root = tmp_path / os.fsdecode(b"a b\\040\t#\xe9\n/1")
+    (root / "workspace").mkdir(parents=True)
+    sandbox = Bubblewrap.create(root)
+    sandbox.claim(root / "workspace")
+    (root / "folder").mkdir(mode=0o755)
+    for file in (root / "folder" / "a", root / "file"):
+        file.write_text("seen\n")
+        file.chmod(0o644)
+    root.chmod(0o700)
+    mounts = (
+        Mount(root / "folder", "/opt/folder"),
+        Mount(root / "file", "/opt/file"),
+        Mount(root / "folder", "/opt/again"),
+    )
+    spec = SandboxSpec(root / "workspace", mounts=mounts, limits=ResourceLimits(seconds=60))
+    script = "cat /opt/folder/a /opt/file /opt/again/a; env; echo made > here; ls /mnt /media /srv"
+    done = await sh(sandbox, spec, script)
+    assert done.text.startswith("seen\nseen\nseen\n")
+    assert str(tmp_path) not in done.text
+    assert (root / "workspace" / "here").read_text() == "made\n"
+
+
 async def test_the_shell_remembers(sandbox: Sandbox, spec: SandboxSpec) -> None:
     async with sandbox.session(spec) as session:
         await session.bash(
