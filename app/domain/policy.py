@@ -76,10 +76,11 @@ class ScopePolicy(_Keys):
 class IntegrityPolicy(_Keys):
     """Rules for changes to tests."""
 
-    block: tuple[Kind, ...] = (Kind.REMOVED, Kind.SKIPPED)
+    block: tuple[Kind, ...] = ()
     """Flags that keep a pull request a draft until a person has reviewed it.
 
-    `removed` includes tests that no runner finds; `skipped` includes tests expected to fail.
+    Flags are hints for the reader: what the tests show decides. `removed` includes tests that no
+    runner finds; `skipped` includes tests expected to fail.
     """
 
 

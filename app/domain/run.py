@@ -142,6 +142,9 @@ class Preparation(Value):
 
     base: CommitSha
     held_by: str = ""
+    compared: CommitSha | None = (
+        None  # the merge base with the target branch; None: the base itself
+    )
     parent: CommitSha  # the next commit's parent: the base, or the published head
     rules: CommitSha  # the default branch's head, from which agent instructions are read
     target: Target
@@ -151,8 +154,19 @@ class Preparation(Value):
 
     @property
     def ground(self) -> Ground:
-        """The base, for setup and for the base's test results."""
+        """The base, for setting up the agent's checkout."""
         return Ground(commit=self.base, branch=self.held_by)
+
+    @property
+    def comparison(self) -> Ground:
+        """The commit that the verdict compares with: where the work left the target branch.
+
+        On a pull request's branch this is not the base of the work, or a later run would take its
+        own earlier tests for the base's.
+        """
+        if self.compared is None:
+            return self.ground
+        return Ground(commit=self.compared, branch=self.target.base_branch)
 
 
 def run_id(trigger_id: str) -> RunId:

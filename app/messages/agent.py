@@ -126,3 +126,8 @@ def feedback(verdict: Verdict, evidence: str) -> str:
         + "\n".join(f"- {reason}" for reason in verdict.reasons)
         + f"\n\n{evidence}\n\nFix the change, or finish and say honestly what is not done."
     )
+
+
+def verdict_so_far(verdict: Verdict, results: str) -> str:
+    """What the agent's own verification showed: the verdict, then the results."""
+    return f"Verdict so far: {sanitize.printable(verdict.title)}\n\n{results}"

@@ -199,7 +199,7 @@ async def _change(attempt: Attempt, preparation: Preparation) -> Report:
         if verified.stopped:
             return await _keep(attempt, preparation, packed, done)
         verified = await _review(attempt, preparation, committed, verified)
-        feedback = _feedback(verified)
+        feedback = _feedback(run, verified, asked_before=correction > 0)
         if verified.refused and not may_correct:
             await _complete_check(attempt, committed, verified)
             return endings.forbidden_by_policy(run, done, verified)
@@ -431,9 +431,12 @@ async def _publish_after_push(
     return await _publish(attempt, preparation, committed, done, verified)
 
 
-def _feedback(verified: VerifyResult) -> str | None:
+def _feedback(run: RunInput, verified: VerifyResult, *, asked_before: bool) -> str | None:
     """What the agent should fix; None if there is nothing."""
-    parts = [verify.feedback(verified), review.feedback(verified)]
+    parts = [
+        verify.feedback(run, verified, asked_before=asked_before),
+        review.feedback(verified),
+    ]
     return "\n\n".join(part for part in parts if part) or None
 
 

@@ -176,6 +176,24 @@ async def repeat(
     return results.model_copy(update={"verifiers": tuple(said)})
 
 
+async def run_tests(
+    site: VerifySite,
+    verifiers: Sequence[Verifier],
+    commit: CommitSha,
+    wanted: Mapping[tuple[str, str], Sequence[TestResult]],
+    *,
+    files: Sequence[str] | None = None,
+) -> Results:
+    """Run the wanted tests, given by verifier and command as in `repeat`, in another checkout."""
+    by_key = {(label(verifier), verifier.line): verifier for verifier in verifiers}
+    said = [
+        await _once_more(site, by_key[key], tests, files)
+        for key, tests in wanted.items()
+        if key in by_key
+    ]
+    return Results(commit=commit, verifiers=tuple(said))
+
+
 async def _once_more(
     site: VerifySite,
     verifier: Verifier,

@@ -44,7 +44,7 @@ def _watch_it_happen(tab: Browser, size: tuple[int, int], page: str) -> None:
     _fits(tab)
 
     tab.press(".by-bot a.reference")
-    tab.find(".check", "success · 2 tests pass (1 fixed)")
+    tab.find(".check", "success · Proven: 1 test fails without this change")
     _fits(tab)
     tab.run("window.neverLeft = true")
     tab.write("#body", "Thank you.\nWell done.")

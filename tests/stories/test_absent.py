@@ -71,13 +71,13 @@ async def test_what_was_missing_when_the_base_was_tested_is_no_fix_later(house: 
     subject = await house.subject(files=files, plays=script([FIX], [FINISH], [FIX], [FINISH]))
     await subject.label()
     await subject.settled()
-    assert "1 fixed" in subject.status
+    assert "Proven: 1 test fails without this change" in subject.status
     house.github.keep_in_lfs(subject.repository, b"weights")
     await subject.comment("/honk retry")
     await house.until(lambda: len(subject.pulls) == 2, "there is no second try")
     await subject.settled(endings=2)
     told = [each.body for each in subject.ours if "<!-- honk:run=" in each.body]
-    assert "[All 3 tests pass (1 fixed)](" in told[-1]
+    assert "[Proven: 1 test fails without this change](" in told[-1]
 
 
 async def _with_submodule(house: House, library: str, *, private: bool) -> Subject:

@@ -84,7 +84,7 @@ async def test_a_project_without_tests_is_a_draft_that_says_so(house: House) -> 
     assert subject.pull.pull is not None
     assert subject.pull.pull.draft
     assert subject.check.conclusion == "failure"
-    assert subject.check.title == "No tests ran"
+    assert (subject.check.title or "").startswith("No result: ")
 
 
 async def test_a_policy_may_let_a_project_without_tests_pass(house: House) -> None:

@@ -64,7 +64,7 @@ async def test_work_on_a_persons_pull_request_goes_to_its_own_branch(house: Hous
     assert [pull.number for pull in subject.pulls] == [subject.number]
     by_name = {check.name: check for check in subject.checks(head)}
     assert by_name["honk / tests"].conclusion == "success"
-    assert "1 fixed" in (by_name["honk / tests"].title or "")
+    assert "Proven: 1 test fails without this change" in (by_name["honk / tests"].title or "")
     (run,) = subject.checks(before)
     assert (run.name, run.conclusion) == ("honk / run", "success")
     assert [action["identifier"] for action in run.actions] == ["retry", "fix", "continue"]

@@ -22,7 +22,7 @@ async def test_after_an_undo_nothing_claims_to_be_done(house: House) -> None:
     await house.until(lambda: issue.labels == ["honk:needs-you"], "the label is not reset")
     body = body_of(pull)
     assert "Closes #1" not in body
-    assert "1 fixed" not in body
+    assert "Proven: 1 test fails without this change" not in body
     assert "All tests pass" not in body
     assert "Test results" not in body
     assert pull.issue.pull is not None

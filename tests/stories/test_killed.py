@@ -28,7 +28,7 @@ async def test_killed_in_the_middle_it_goes_on(turns: int) -> None:
         await subject.settled()
 
         assert subject.check.conclusion == "success"
-        assert subject.check.title == "2 tests pass (1 fixed)"
+        assert subject.check.title == "Proven: 1 test fails without this change"
         assert "**Done.**" in subject.status
         assert "is ready for your review" in subject.last_words
         assert len(subject.pulls) == 1

@@ -22,7 +22,7 @@ async def test_a_label_becomes_a_pull_request(house: House) -> None:
     assert pull.body is not None
     assert pull.body.startswith(f"Closes #{subject.number}")
     assert "add() now adds." in pull.body
-    assert "2 tests pass (1 fixed)" in pull.body
+    assert "Proven: 1 test fails without this change" in pull.body
     assert [user.login for user in pull.pull.reviewers] == ["olivia"]
 
 
@@ -49,7 +49,7 @@ async def test_the_published_commit_is_the_verified_one(house: House) -> None:
     head = subject.pull.pull.head_sha
     check = subject.check
     assert (check.name, check.status, check.conclusion) == ("honk / tests", "completed", "success")
-    assert check.title == "2 tests pass (1 fixed)"
+    assert check.title == "Proven: 1 test fails without this change"
     assert (await subject.git("rev-parse", subject.pull.pull.head)).strip() == head
     assert "return a + b" in await subject.git("show", f"{head}:calc.py")
     assert (await subject.git("diff", "--name-only", "main", head)).split() == ["calc.py"]
@@ -99,7 +99,7 @@ async def test_a_change_that_breaks_a_test_goes_back_and_is_mended(house: House)
     await subject.settled()
 
     assert subject.check.conclusion == "success"
-    assert subject.check.title == "2 tests pass (1 fixed)"
+    assert subject.check.title == "Proven: 1 test fails without this change"
     every = house.github.world.repository(subject.repository).check_runs()
     assert [check.conclusion for check in every] == ["failure", "success"]
     assert subject.pull.pull is not None
@@ -120,7 +120,7 @@ async def test_a_change_that_stays_broken_is_a_draft_that_says_so(house: House) 
     assert not subject.pull.pull.reviewers
     assert subject.check.conclusion == "failure"
     assert subject.check.title is not None
-    assert "1 new failure" in subject.check.title
+    assert subject.check.title == "Regression: 1 test that passed now fails"
     assert [(note["path"], note["annotation_level"]) for note in subject.check.annotations] == [
         ("test_calc.py", "failure"),
         ("test_calc.py", "failure"),

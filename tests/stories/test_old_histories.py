@@ -39,7 +39,7 @@ async def test_a_history_that_strict_fsck_refuses_goes_through_a_whole_run(
     await subject.settled()
 
     assert subject.check.conclusion == "success"
-    assert "1 fixed" in subject.status
+    assert "Proven: 1 test fails without this change" in subject.status
     changed = await subject.git("diff", "--name-only", "main", "honk/1-add-subtracts")
     assert changed.split() == ["calc.py"]
 
@@ -71,7 +71,7 @@ async def test_a_version_comes_from_tags_and_confusing_names_change_nothing(hous
     await subject.settled()
 
     assert "v1.2-1-g" in subject.told
-    assert "All 3 tests pass (1 fixed)" in subject.last_words
+    assert "Proven: 1 test fails without this change" in subject.last_words
     changed = await subject.git("diff", "--name-only", base, "refs/heads/honk/1-add-subtracts")
     assert changed.split() == ["calc.py"]
     pull = subject.pull.pull

@@ -45,19 +45,18 @@ class Untouched:
     words: str
 
 
-FIXED = r"All \d+ tests pass \(1 fixed, \d+ added\)"
-ADDED = r"All \d+ tests pass \(\d+ added\)"
+PROVEN = r"Proven: \d+ tests? fails? without this change"
 
 ENDS: dict[tuple[str, int], Ready | Asked | Untouched] = {
-    ("splitbill", 1): Ready(FIXED, "splitbill/shares.py tests/test_shares.py"),
+    ("splitbill", 1): Ready(PROVEN, "splitbill/shares.py tests/test_shares.py"),
     ("splitbill", 2): Asked("How is the tip given"),
     ("splitbill", 3): Untouched("there is nobody to pay"),
-    ("mdtoc", 1): Ready(ADDED, "src/headings.js test/headings.test.js"),
+    ("mdtoc", 1): Ready(PROVEN, "src/headings.js test/headings.test.js"),
     ("mdtoc", 2): Ready(
-        ADDED,
+        PROVEN,
         "README.md bin/mdtoc.js src/toc.js test/cli.test.js test/toc.test.js",
     ),
-    ("hits", 1): Ready(r"Tests pass", "request.go request_test.go"),
+    ("hits", 1): Ready(PROVEN, "request.go request_test.go"),
     ("hits", 2): Asked("What do the API's logs look like?"),
 }
 
@@ -99,7 +98,7 @@ async def test_with_the_fix_taken_out_the_check_fails_and_it_is_a_draft(house: H
     assert subject.pull.pull.draft
     assert subject.check.head_sha == subject.pull.pull.head_sha
     assert subject.check.conclusion == "failure"
-    assert subject.check.title == "2 new failures, 1 failing before and after"
+    assert (subject.check.title or "").startswith("Regression: ")
     assert subject.labels == ["honk:needs-you"]
 
 

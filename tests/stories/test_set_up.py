@@ -210,7 +210,7 @@ async def test_the_set_up_of_a_forks_code_is_laid_into_no_checkout_of_main(house
 
     await main.label()
     await main.settled()
-    assert "2 tests pass (1 fixed)" in main.status
+    assert "Proven: 1 test fails without this change" in main.status
     assert main.labels == ["honk:done"]
 
 
@@ -227,7 +227,7 @@ async def test_the_set_up_of_a_commit_that_was_taken_back_is_made_again(house: H
     later = Subject(house, main.repository, number)
     await later.label()
     await later.settled()
-    assert "2 tests pass (1 fixed)" in later.status
+    assert "Proven: 1 test fails without this change" in later.status
 
 
 async def test_what_an_earlier_commit_of_the_branch_made_serves_the_next(house: House) -> None:
@@ -241,7 +241,7 @@ async def test_what_an_earlier_commit_of_the_branch_made_serves_the_next(house: 
     later = Subject(house, main.repository, number)
     await later.label()
     await later.settled()
-    assert "2 tests pass (1 fixed)" in later.status
+    assert "Proven: 1 test fails without this change" in later.status
     assert kept(house) == before
 
 

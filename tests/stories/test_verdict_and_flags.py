@@ -42,8 +42,7 @@ async def test_a_removed_test_makes_a_draft_and_is_pointed_at(house: House) -> N
     assert subject.pull.pull is not None
     assert subject.pull.pull.draft
     assert "test_add" in (subject.pull.body or "")
-    assert "Review these first" in (subject.pull.body or "")
-    assert "to review" in (subject.check.title or "")
+    assert (subject.check.title or "").startswith("Removed: ")
     assert subject.labels == ["honk:needs-you"]
 
 
@@ -60,7 +59,7 @@ async def test_a_skipped_test_goes_back_to_the_agent(house: House) -> None:
     told = str([r for r in house.model.requests if subject.repository in str(r)][-1])
     assert "weakens the tests" in told
     assert subject.check.conclusion == "success"
-    assert subject.check.title == "2 tests pass (1 fixed)"
+    assert subject.check.title == "Proven: 1 test fails without this change"
 
 
 async def test_a_protected_path_is_not_published(house: House) -> None:
@@ -158,6 +157,6 @@ async def test_tests_that_can_be_collected_neither_before_nor_after_are_no_succe
     assert subject.pull.pull is not None
     assert subject.pull.pull.draft
     assert subject.check.conclusion == "failure"
-    assert (subject.check.title or "").startswith("No tests could run")
+    assert (subject.check.title or "").startswith("No result: ")
     assert "could not run: SyntaxError" in (subject.pull.body or "")
     assert subject.labels == ["honk:needs-you"]

@@ -47,6 +47,7 @@ async def prepare(attempt: Attempt) -> Preparation:
     return Preparation(
         base=base,
         held_by=await _containing_branch(services, run, target, base),
+        compared=await compared_with(services, run, target, base),
         parent=target.at or base,
         rules=rules,
         target=target,
@@ -169,7 +170,8 @@ async def _start(services: Services, run: RunInput, row: RunRow, target: Target)
     if target.at is not None and not await services.mirrors.has_commit(repo, target.at):
         await services.mirrors.fetch(repo, remote, target.at)
     if run.mode == "test" and target.at is not None:
-        return await _common_base(services, run, target, target.at)
+        compared = await compared_with(services, run, target, target.at)
+        return compared or target.at
     start = row.base_sha or target.at or f"refs/heads/{target.base_branch}"
     base = await services.mirrors.fetch(repo, remote, start)
     if base is None:
@@ -192,15 +194,19 @@ async def _containing_branch(
     return target.base_branch if held else ""
 
 
-async def _common_base(
+async def compared_with(
     services: Services, run: RunInput, target: Target, head: CommitSha
-) -> CommitSha:
-    """The commit to compare a pull request with: the merge base with its base branch."""
+) -> CommitSha | None:
+    """The merge base of a branch with its target branch: what its verdict compares with.
+
+    None when the head is on the target branch itself, or the two have no history in common.
+    """
+    if target.at is None:
+        return None
     repo = run.trigger.repository
     remote = await services.remote(run, READ_CODE)
-    other = await services.mirrors.fetch(repo, remote, f"refs/heads/{target.base_branch}")
-    found = await services.mirrors.merge_base(repo, other, head) if other else None
-    return found or other or head
+    tip = await services.mirrors.fetch(repo, remote, f"refs/heads/{target.base_branch}")
+    return await services.mirrors.merge_base(repo, tip, head) if tip else None
 
 
 async def _merge_pushed(

@@ -55,12 +55,19 @@ async def rebase(attempt: Attempt, preparation: Preparation) -> RebaseResult:
     branch = await services.mirrors.commits(repo, base, head, MOST)
     if target.ours and await _all_ours(services, branch):
         replayed = await _replay(services, run, base, branch)
-        change = {"base": base, "held_by": target.base_branch, "parent": base, "forced": True}
-        moved = preparation.model_copy(update=change)
+        moved = preparation.model_copy(
+            update={
+                "base": base,
+                "held_by": target.base_branch,
+                "compared": base,
+                "parent": base,
+                "forced": True,
+            }
+        )
         if replayed is not None:
             return await _recreate_commits(services, run, moved, replayed)
         return await _merge_for_agent(services, run, moved, base, head)
-    change = {"base": base, "held_by": target.base_branch, "merged": base}
+    change = {"base": base, "held_by": target.base_branch, "compared": base, "merged": base}
     moved = preparation.model_copy(update=change)
     return await _merge_for_agent(services, run, moved, base, head)
 

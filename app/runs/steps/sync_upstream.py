@@ -12,7 +12,7 @@ from app.runs.attempt import Attempt
 from app.runs.services import READ_CODE, Services
 from app.runs.steps import checkpoint, handoff
 from app.runs.steps.checkpoint import CheckpointResult
-from app.runs.steps.prepare import move
+from app.runs.steps.prepare import compared_with, move
 
 _READ_BYTES = 10_000_000
 _MARKER = re.compile(rb"^<{7} ", re.MULTILINE)
@@ -117,6 +117,7 @@ async def _onto_push(
         update={
             "base": head,
             "held_by": "",
+            "compared": await compared_with(services, run, preparation.target, head),
             "parent": head,
             "target": preparation.target.model_copy(update={"at": head}),
             "conflicts": merged.conflicts,
@@ -144,6 +145,7 @@ async def _onto_base(
         update={
             "base": base,
             "held_by": preparation.target.base_branch,
+            "compared": base,
             "parent": base if is_new else preparation.parent,
             "merged": None if is_new else base,
             "conflicts": merged.conflicts,

@@ -37,6 +37,7 @@ from app.runs.attempt import Attempt
 from app.runs.checkouts import check_out, fetch_external_content
 from app.runs.services import READ_CODE, Services
 from app.runs.steps import (
+    cells,
     checkpoint,
     guidance,
     handoff,
@@ -72,7 +73,7 @@ async def work(
     workspace = await open_workspace(services, run, preparation.base)
     tree = await prepare.work_tree(services, run)
     await set_up.for_the_agent(services, run, workspace, preparation.ground, tree)
-    baseline = asyncio.create_task(verify.baseline(services, run, preparation.ground))
+    baseline = asyncio.create_task(cells.baseline(services, run, preparation.comparison))
     try:
         async with (
             handoff.background_pusher(
@@ -143,7 +144,7 @@ async def _task(
         return tree
 
     async def verify_now() -> str:
-        return await verify.for_the_agent(services, run, preparation.ground, workspace)
+        return await verify.for_the_agent(services, run, preparation.comparison, workspace)
 
     async def set_up_again() -> str:
         return await set_up.run_again(services, run, workspace)
@@ -227,7 +228,7 @@ async def _assignment(
         guidance=(await guidance.read(services, run, preparation.rules)).texts,
         template=await pull_template.read(services, run, preparation),
         base_branch=preparation.target.branch or preparation.target.base_branch,
-        test_commands=verify.test_commands(run, workspace),
+        test_commands=cells.test_commands(run, workspace),
     )
 
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.policy import Policy
 from app.domain.values import CommitSha
 from app.domain.verdict import (
     Results,
@@ -20,7 +19,6 @@ from app.domain.verdict import (
     changed,
     compare,
 )
-from app.integrity.readiness import is_ready, went_away
 
 PASSED, FAILED, ERROR, SKIPPED = TestOutcome
 SHA = CommitSha("a" * 40)
@@ -76,8 +74,6 @@ def test_each_test_has_one_class(
         {kind: ["it"]} if kind else {}
     )
     assert verdict.conclusion == conclusion
-    good = conclusion in ("success", "neutral")
-    assert is_ready(Policy(), verdict, ()) == (good and kind not in ("removed", "newly_skipped"))
 
 
 def test_the_title_says_what_is_still_wrong() -> None:
@@ -112,7 +108,6 @@ def test_tests_that_a_broken_run_did_not_reach_are_not_called_removed() -> None:
     )
     verdict = compare(simple(a=PASSED, b=PASSED), after)
     assert names(verdict, "not_run") == ["b"]
-    assert not went_away(Policy(), verdict)
     assert verdict.conclusion == "failure"
 
 
@@ -250,7 +245,6 @@ def test_a_check_counts_apart_from_tests(
     assert {name for name, changes in told.items() if changes} == ({kind} if kind else set())
     assert ("1 new check failure" in verdict.title) == (kind == "new_failures")
     assert verdict.counts_after.passed == 1
-    assert not went_away(Policy(), verdict)
     assert changed(with_check(*before), with_check(*after)) == {}
 
 

@@ -1,0 +1,645 @@
+"""The four cells of a verdict: source of the base or the head, with tests of the base or the head.
+
+Each cell is a git tree that Honk composes, checks out clean, and runs in a fresh sandbox. Its
+results are stored when it ends, so a replayed step runs only what is missing, and a rebase that
+changes no file reuses them. `app/domain/evidence.py` says what the four mean together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import structlog
+
+from app import log_events, messages
+from app.domain.diff import Diff
+from app.domain.evidence import Cell, CellRun, Evidence, Measurements, TestName
+from app.domain.run import Ground, RunInput
+from app.domain.unstable_ids import Unstable, may_be_unstable, stabilized, unstable_ids
+from app.domain.values import CommitSha, TreeSha
+from app.domain.verdict import (
+    Results,
+    TestOutcome,
+    TestResult,
+    VerifierResult,
+    executed,
+    is_flaky,
+)
+from app.errors import UserError
+from app.git import tags as tag_list
+from app.git.checkout import Workspace
+from app.git.load_diff import load_diff
+from app.git.load_trees import load_trees
+from app.integrity import canary
+from app.integrity.canary import plan_canary
+from app.integrity.cells import CellPlan, plan
+from app.integrity.composing import Override
+from app.runs.checkouts import check_out, fetch_external_content
+from app.runs.services import Services
+from app.runs.steps.set_up import SetupError, machine, set_up
+from app.store.flaky_tests import BASE
+from app.verify import runner
+from app.verify.affected import affected
+from app.verify.runner import VerifySite
+from app.verify.verifier import DirectoryTree, as_typed
+from app.verify.verifiers import Choice, choose
+
+log = structlog.get_logger()
+
+PROOF_RUNS = 3
+"""How often a test has to fail without the change, and to pass with it, to count as proof."""
+
+GUARD_RUNS = 2
+"""How often a test of the base has to fail on the head's source before that is reported."""
+
+CANARY_SECONDS = 60.0
+"""The longest that each of the canary's two runs may take."""
+
+Key = tuple[str, str]
+Wanted = Mapping[Key, Sequence[TestResult]]
+
+
+@dataclass(frozen=True)
+class _CellCode:
+    """What one cell runs: a commit of the mirror, and which of its test files (None: all)."""
+
+    cell: Cell
+    commit: CommitSha
+    tree: TreeSha
+    files: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """A head and its base, and how their cells are composed."""
+
+    services: Services
+    run: RunInput
+    ground: Ground
+    head: _CellCode
+    diff: Diff
+    plan: CellPlan
+    known: str  # a digest of the external content and tags that every cell sees
+
+    def is_stopped(self) -> bool:
+        """Whether somebody asked the run to stop."""
+        return self.services.stops.of(self.run.id).is_set()
+
+
+async def measure(
+    services: Services,
+    run: RunInput,
+    ground: Ground,
+    head: CommitSha,
+    tree: TreeSha,
+    *,
+    final: bool = True,
+) -> Evidence:
+    """Run all cells that can differ: the head, the proof, then the guard; the base runs first.
+
+    With `final`, a proof is repeated until it counts. A stop ends it early; the cells that did not
+    run say so.
+    """
+    base = await baseline(services, run, ground)
+    compared = await _compare(services, run, ground, head, tree)
+    results = await _head(compared, base)
+    proof = await _proof(compared, base, results)
+    guard = await _guard(compared, base, results)
+    unstable: Unstable = frozenset()
+    measured = Measurements()
+    if final:
+        proof, results = await _repeat_proof(compared, proof, results)
+        guard = await _repeat_guard(compared, base, guard, results)
+        unstable = await _unstable(compared, base, results)
+        measured = await _measurements(compared, proof, results)
+        await _note_flaky(compared, base, proof.results, guard.results, results)
+    known = await services.flaky_tests.known(run.trigger.repository, but=run.trigger.number)
+    return Evidence(
+        base=_stable(CellRun(results=base, why_not="" if base else _NO_BASE), unstable),
+        proof=_stable(proof, unstable),
+        guard=_stable(guard, unstable),
+        head=_stable(CellRun(results=results), unstable),
+        sides=compared.plan.sides,
+        measured=measured,
+        known_flaky=known,
+    )
+
+
+_NO_BASE = "the base commit could not be verified"
+_STOPPED = "the run was stopped"
+
+
+async def baseline(services: Services, run: RunInput, ground: Ground) -> Results | None:
+    """The base commit's results, from the store or verified now in a separate checkout.
+
+    None when the base cannot be verified, or when the run was stopped while waiting for another run
+    that verifies it; the verdict says so.
+    """
+    repo, base = run.trigger.repository, ground.commit
+    # The same commit may first be a fork's head, and after the merge on the base branch.
+    apart = "-apart" if run.policy.setup and not ground.branch else ""
+    key = f"{environment(services, run)}{await _surroundings(services, run, base)}{apart}"
+    stop = services.stops.of(run.id)
+    async with services.locks.only_one(f"{repo}@{base}:{key}", stop) as ours:
+        if not ours:
+            return None
+        known = await services.results.get(repo, base, key)
+        if known is not None:
+            return Results.recorded(known)
+        tree = await services.mirrors.tree_of(repo, base)
+        try:
+            results = await _run_verifiers(
+                services, run, _CellCode(Cell.BASE, base, tree), None, ground, is_base=True
+            )
+        except UserError:
+            return None
+        if stop.is_set():
+            return results
+        await services.results.put(repo, base, key, results.model_dump(mode="json"))
+        return results
+
+
+async def _surroundings(services: Services, run: RunInput, commit: CommitSha) -> str:
+    """A digest of what a checkout's results depend on besides its tree and the environment."""
+    # Results without the commit's external content say nothing about those with it.
+    supplies = (await fetch_external_content(services, run, commit)).digest
+    # The same goes for tags, from which a build may derive its version.
+    tags = await services.mirrors.tags(run.trigger.repository, commit)
+    return f"{supplies}{tag_list.digest(tags)}"
+
+
+async def _compare(
+    services: Services, run: RunInput, ground: Ground, head: CommitSha, tree: TreeSha
+) -> _Comparison:
+    repo, mirrors = run.trigger.repository, services.mirrors
+    diff = await load_diff(mirrors, repo, ground.commit, head)
+    before, after = await load_trees(mirrors, repo, ground.commit, head)
+    return _Comparison(
+        services=services,
+        run=run,
+        ground=ground,
+        head=_CellCode(Cell.HEAD, head, tree),
+        diff=diff,
+        plan=await asyncio.to_thread(plan, diff, before, after),
+        known=await _surroundings(services, run, head),
+    )
+
+
+async def _head(compared: _Comparison, base: Results | None) -> Results:
+    """The head's results. A setup that the change breaks is a result: the agent has to fix it."""
+    try:
+        return await _stored(compared, compared.head, base)
+    except SetupError as problem:
+        services, run = compared.services, compared.run
+        return _setup_failure(compared.head, problem, environment(services, run))
+
+
+async def _proof(compared: _Comparison, base: Results | None, head: Results) -> CellRun:
+    """The base's source with the head's tests: what fails without the change."""
+    cells = compared.plan
+    if cells.proof_same_as is not None:
+        return _same(cells.proof_same_as, base, head)
+    if cells.proof_files == ():
+        # Tests were only removed. Those that are left are the base's, on the base's source.
+        return _same(Cell.BASE, _present(base, head), head)
+    proof = await _composed(compared, Cell.PROOF, cells.proof, cells.proof_files, base)
+    if _starts(proof) or not _executed(head) or cells.proof_head_runner == cells.proof:
+        return proof
+    # The head's tests may need the head's configuration, plugins or test dependencies to start.
+    with_runner = await _composed(
+        compared, Cell.PROOF, cells.proof_head_runner, cells.proof_files, base
+    )
+    return with_runner.model_copy(update={"head_runner": True}) if _starts(with_runner) else proof
+
+
+async def _guard(compared: _Comparison, base: Results | None, head: Results) -> CellRun:
+    """The head's source with the base's tests: what the old tests say about the new code."""
+    cells = compared.plan
+    if cells.guard_same_as is not None:
+        return _same(cells.guard_same_as, base, head)
+    if cells.guard_files == ():
+        # Tests were only added. The others are the head's, on the head's source.
+        return _same(Cell.HEAD, base, _present(head, base) or head)
+    return await _composed(compared, Cell.GUARD, cells.guard, cells.guard_files, base)
+
+
+def _same(cell: Cell, base: Results | None, head: Results) -> CellRun:
+    results = base if cell is Cell.BASE else head
+    return CellRun(results=results, same_as=cell, why_not="" if results else _NO_BASE)
+
+
+def _present(results: Results | None, other: Results | None) -> Results | None:
+    """The results without the tests that the other does not have."""
+    if results is None or other is None:
+        return results
+    known = {
+        (each.verifier, each.command, test.id) for each in other.verifiers for test in each.tests
+    }
+    kept = (
+        each.model_copy(
+            update={
+                "tests": tuple(
+                    test
+                    for test in each.tests
+                    if _hides_tests(test) or (each.verifier, each.command, test.id) in known
+                )
+            }
+        )
+        for each in results.verifiers
+    )
+    return results.model_copy(update={"verifiers": tuple(kept)})
+
+
+def _starts(cell: CellRun) -> bool:
+    return cell.results is not None and _executed(cell.results)
+
+
+def _executed(results: Results) -> bool:
+    return any(executed(each.tests) for each in results.verifiers if each.kind == "tests")
+
+
+async def _composed(
+    compared: _Comparison,
+    cell: Cell,
+    overrides: Mapping[str, Override],
+    files: tuple[str, ...] | None,
+    base: Results | None,
+) -> CellRun:
+    """Run a composed cell. A cell that cannot be set up is not measured, and says why."""
+    if compared.is_stopped():
+        return CellRun(why_not=_STOPPED)
+    code = await _compose(compared, cell, overrides, files)
+    try:
+        results = await _stored(compared, code, base)
+    except SetupError as problem:
+        return CellRun(why_not=f"its setup failed: {problem.line} {problem.how}")
+    return CellRun(results=results, only=files or ())
+
+
+async def _compose(
+    compared: _Comparison,
+    cell: Cell,
+    overrides: Mapping[str, Override],
+    files: tuple[str, ...] | None,
+) -> _CellCode:
+    """The cell as a commit of the mirror: its overrides on top of the source's tree."""
+    repo, mirrors = compared.run.trigger.repository, compared.services.mirrors
+    base, head = compared.ground.commit, compared.head.commit
+    source = base if cell is Cell.PROOF else head
+    tree = await mirrors.compose_tree(repo, source, overrides, base=base, head=head)
+    commit = await mirrors.commit_tree(repo, tree, [source], f"The {cell.value} cell\n")
+    return _CellCode(cell, commit, tree, files)
+
+
+async def _repeat_proof(
+    compared: _Comparison, proof: CellRun, head: Results
+) -> tuple[CellRun, Results]:
+    """Repeat what looks like proof on both sources: it counts only if it never differs."""
+    if proof.results is None or compared.is_stopped():
+        return proof, head
+    failing = _proving(proof.results, head)
+    if not failing:
+        return proof, head
+    passing = {key: [pair[1] for pair in pairs] for key, pairs in failing.items()}
+    code = compared.head
+    if proof.same_as is None:
+        cells = compared.plan
+        overrides = cells.proof_head_runner if proof.head_runner else cells.proof
+        code = await _compose(compared, Cell.PROOF, overrides, cells.proof_files)
+    elif proof.same_as is Cell.BASE:
+        base = compared.ground.commit
+        tree = await compared.services.mirrors.tree_of(compared.run.trigger.repository, base)
+        code = _CellCode(Cell.BASE, base, tree, None)
+    wanted = {key: [pair[0] for pair in pairs] for key, pairs in failing.items()}
+    again = await _repeated(compared, code, proof.results, wanted, PROOF_RUNS)
+    if not compared.is_stopped():
+        head = await _repeated(compared, compared.head, head, passing, PROOF_RUNS)
+    return proof.model_copy(update={"results": again, "runs": PROOF_RUNS}), head
+
+
+def _proving(
+    proof: Results, head: Results
+) -> Mapping[Key, Sequence[tuple[TestResult, TestResult]]]:
+    """Tests that fail by their own result in the proof and pass on the head: pairs of the two."""
+    passed = {
+        (each.verifier, each.command, test.id): test
+        for each in head.verifiers
+        for test in each.tests
+        if test.outcome is TestOutcome.PASSED
+    }
+    found: dict[Key, list[tuple[TestResult, TestResult]]] = {}
+    for each in proof.verifiers:
+        for test in each.tests:
+            now = passed.get((each.verifier, each.command, test.id))
+            if now is None or is_flaky(now) or is_flaky(test):
+                continue
+            if test.outcome.bad and not _hides_tests(test):
+                found.setdefault((each.verifier, each.command), []).append((test, now))
+    return found
+
+
+def _hides_tests(test: TestResult) -> bool:
+    return test.whole_run or test.could_not_run
+
+
+async def _repeat_guard(
+    compared: _Comparison, base: Results | None, guard: CellRun, head: Results
+) -> CellRun:
+    """Repeat the guard's failures, so that a test that fails by chance accuses no change."""
+    measured = guard.results is not None and guard.same_as is None
+    if not measured or base is None or compared.is_stopped():
+        return guard
+    assert guard.results is not None
+    held = {
+        (each.verifier, each.command, test.id)
+        for each in base.verifiers
+        for test in each.tests
+        if test.outcome is TestOutcome.PASSED
+    }
+    wanted: dict[Key, list[TestResult]] = {}
+    for each in guard.results.verifiers:
+        for test in each.tests:
+            lost = test.outcome.bad and not _hides_tests(test)
+            if lost and (each.verifier, each.command, test.id) in held:
+                wanted.setdefault((each.verifier, each.command), []).append(test)
+    if not wanted:
+        return guard
+    cells = compared.plan
+    code = await _compose(compared, Cell.GUARD, cells.guard, cells.guard_files)
+    again = await _repeated(compared, code, guard.results, wanted, GUARD_RUNS)
+    return guard.model_copy(update={"results": again, "runs": GUARD_RUNS})
+
+
+async def _unstable(compared: _Comparison, base: Results | None, head: Results) -> Unstable:
+    """The ids that differ between two runs of the base, which runs twice only if some may."""
+    if base is None or compared.is_stopped() or not may_be_unstable(base, head):
+        return frozenset()
+    services, run, ground = compared.services, compared.run, compared.ground
+    repo = run.trigger.repository
+    code = _CellCode(Cell.BASE, ground.commit, await services.mirrors.tree_of(repo, ground.commit))
+    key = _key(compared, code, "again")
+    known = await services.results.get(repo, code.tree, key)
+    if known is not None:
+        return unstable_ids(base, Results.recorded(known))
+    try:
+        again = await _run_verifiers(services, run, code, None, ground, is_base=True)
+    except UserError:
+        return frozenset()
+    if compared.is_stopped():
+        return frozenset()
+    await services.results.put(repo, code.tree, key, again.model_dump(mode="json"))
+    return unstable_ids(base, again)
+
+
+async def _measurements(compared: _Comparison, proof: CellRun, head: Results) -> Measurements:
+    """What the cells cannot see: whether the proof notices that the changed functions are gone."""
+    found, why = await _canary(compared, proof, head)
+    return Measurements(canary=found, canary_why=why)
+
+
+async def _canary(
+    compared: _Comparison, proof: CellRun, head: Results
+) -> tuple[Literal["failed", "passed", "not measured"], str]:
+    """Run the proof with the changed functions raising an error, then returning nothing."""
+    if proof.results is None or compared.is_stopped():
+        return "not measured", ""
+    pairs = _proving(proof.results, head)
+    wanted = {key: [now for _, now in tests] for key, tests in pairs.items()}
+    proving = {(key[0], test.id) for key, tests in wanted.items() for test in tests}
+    plan = await asyncio.to_thread(
+        plan_canary, compared.diff, compared.plan.sides, secrets.token_hex(8)
+    )
+    if not proving or plan.why_not:
+        return canary.evaluate(plan, proving, None, None)
+    raising = await _with_canary(compared, plan.raising, wanted)
+    verdict = canary.evaluate(plan, proving, raising, None)
+    if verdict[0] == "failed" or raising is None:
+        return verdict
+    neutral = await _with_canary(compared, plan.neutral, wanted)
+    return canary.evaluate(plan, proving, raising, neutral)
+
+
+async def _with_canary(
+    compared: _Comparison, overrides: Mapping[str, Override], wanted: Wanted
+) -> Results | None:
+    """The wanted tests on the head with these overrides; None when they could not run."""
+    services, run, head = compared.services, compared.run, compared.head
+    if compared.is_stopped():
+        return None
+    repo, mirrors = run.trigger.repository, services.mirrors
+    tree = await mirrors.compose_tree(
+        repo, head.commit, overrides, base=compared.ground.commit, head=head.commit
+    )
+    commit = await mirrors.commit_tree(repo, tree, [head.commit], "The canary\n")
+    code = _CellCode(Cell.HEAD, commit, tree, compared.plan.proof_files)
+    try:
+        async with _clean_checkout(services, run, commit, Cell.HEAD, compared.ground) as workspace:
+            site = _site(services, run, workspace)
+            limits = replace(site.spec.limits, seconds=CANARY_SECONDS)
+            site = replace(site, spec=replace(site.spec, limits=limits))
+            chosen = (await _choice(services, run, workspace, code, None, None)).verifiers
+            return await runner.run_tests(site, chosen, commit, wanted, files=code.files)
+    except SetupError:
+        return None
+
+
+async def _note_flaky(compared: _Comparison, *measured: Results | None) -> None:
+    """Remember tests that passed and failed in one cell; the first is the base."""
+    store, run = compared.services.flaky_tests, compared.run
+    for at, results in enumerate(measured):
+        if results is not None:
+            number = run.trigger.number if at else BASE
+            seen = {
+                TestName(verifier=each.verifier, id=test.id)
+                for each in results.verifiers
+                for test in each.tests
+                if is_flaky(test)
+            }
+            await store.note(run.trigger.repository, number, results.commit, seen)
+
+
+def _stable(cell: CellRun, unstable: Unstable) -> CellRun:
+    if cell.results is None:
+        return cell
+    return cell.model_copy(update={"results": stabilized(cell.results, unstable)})
+
+
+async def _repeated(
+    compared: _Comparison, code: _CellCode, results: Results, wanted: Wanted, times: int
+) -> Results:
+    """The results with further outcomes of the wanted tests, from the store or run now."""
+    services, run = compared.services, compared.run
+    short = {
+        key: tests for key, tests in wanted.items() if any(len(t.also) < times - 1 for t in tests)
+    }
+    if not short:
+        return results
+    ids = sorted((*key, test.id) for key, tests in short.items() for test in tests)
+    key = _key(compared, code, f"{times} times", ids)
+    known = await services.results.get(run.trigger.repository, code.tree, key)
+    if known is not None:
+        return Results.recorded(known)
+    async with _clean_checkout(services, run, code.commit, code.cell, compared.ground) as workspace:
+        site = _site(services, run, workspace)
+        chosen = (await _choice(services, run, workspace, code, None, results)).verifiers
+        again = await runner.repeat(site, chosen, results, short, times=times, files=code.files)
+    if not compared.is_stopped():
+        await services.results.put(
+            run.trigger.repository, code.tree, key, again.model_dump(mode="json")
+        )
+    return again
+
+
+async def _stored(compared: _Comparison, code: _CellCode, base: Results | None) -> Results:
+    """The cell's results, from the store or run now. Raises SetupError."""
+    services, run = compared.services, compared.run
+    repo, key = run.trigger.repository, _key(compared, code, "once", code.files)
+    known = await services.results.get(repo, code.tree, key)
+    if known is not None:
+        return Results.recorded(known).model_copy(update={"commit": code.commit, "tree": code.tree})
+    results = await _run_verifiers(services, run, code, base, compared.ground)
+    if not compared.is_stopped():
+        await services.results.put(repo, code.tree, key, results.model_dump(mode="json"))
+    return results
+
+
+def _key(compared: _Comparison, code: _CellCode, *more: object) -> str:
+    """What a cell's stored results depend on, besides its tree.
+
+    The subject is in it, since a pull request's code made them, and so is the base, which decides
+    what is run again. Whoever asks for another test run gets one: then the run is in it, too.
+    """
+    run = compared.run
+    asked = run.id if run.mode == "test" else ""
+    parts = [
+        *(code.cell.value, run.trigger.number, asked, compared.ground.commit, compared.known),
+        *(environment(compared.services, run), *more),
+    ]
+    return "cell-" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def verifiers(run: RunInput, workspace: Workspace, base: Results | None = None) -> Choice:
+    """The verifiers named in the policy, or those detected from the checkout's files."""
+    base_results = base.verifiers if base is not None else ()
+    before = {(result.verifier, result.command) for result in base_results}
+    return choose(run.policy.verify, DirectoryTree(workspace.path), before=before)
+
+
+def test_commands(run: RunInput, workspace: Workspace) -> tuple[str, ...]:
+    """The test commands, as the agent may type them."""
+    return tuple(as_typed(verifier) for verifier in verifiers(run, workspace).verifiers)
+
+
+def environment(services: Services, run: RunInput) -> str:
+    """A digest of everything besides the commit that results depend on."""
+    policy = run.policy
+    network = policy.network.model_dump(mode="json")
+    parts = [policy.setup, policy.verify, network, policy.image, machine(services)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _setup_failure(code: _CellCode, problem: SetupError, environment: str) -> Results:
+    """The results of a commit whose setup fails: only that failure."""
+    test = TestResult(
+        id="setup",
+        outcome=TestOutcome.FAILED,
+        message=f"{problem.line} {problem.how}",
+        details=problem.output[-messages.formatting.SETUP_OUTPUT :],
+        whole_run=True,
+        could_not_run=True,
+    )
+    result = VerifierResult(
+        verifier="setup",
+        command=problem.line,
+        tests=(test,),
+        complete=False,
+        problem="a setup command failed",
+        output_tail=problem.output[-messages.formatting.SETUP_OUTPUT :],
+    )
+    return Results(commit=code.commit, tree=code.tree, verifiers=(result,), environment=environment)
+
+
+async def _run_verifiers(
+    services: Services,
+    run: RunInput,
+    code: _CellCode,
+    base: Results | None,
+    ground: Ground,
+    *,
+    is_base: bool = False,
+) -> Results:
+    """Run the cell's verifiers in a clean checkout. Raises SetupError.
+
+    On the base, skip nothing, and rerun once what fails as a whole. On the head, skip what the
+    change cannot affect, and rerun what differs from the base. Other cells run tests only.
+    """
+    async with _clean_checkout(services, run, code.commit, code.cell, ground) as workspace:
+        site = _site(services, run, workspace)
+        choice = await _choice(services, run, workspace, code, None if is_base else ground, base)
+        results = await runner.verify(
+            site,
+            choice.verifiers,
+            code.commit,
+            code.tree,
+            environment=environment(services, run),
+            files=code.files,
+        )
+        results = results.model_copy(update={"beyond": choice.beyond, "left_out": choice.left_out})
+        log.info(
+            log_events.CELL_MEASURED,
+            cell=code.cell.value,
+            tree=code.tree,
+            verifiers=len(results.verifiers),
+            seconds=round(sum(each.seconds for each in results.verifiers), 1),
+        )
+        if is_base:
+            return await runner.confirm(site, choice.verifiers, results)
+        if code.cell is Cell.HEAD and base is not None:
+            return await runner.rerun(site, choice.verifiers, base, results)
+        return results
+
+
+def _site(services: Services, run: RunInput, workspace: Workspace) -> VerifySite:
+    spec = services.workspaces.spec(workspace, image=run.policy.image)
+    return VerifySite(services.sandbox, spec, services.scratch, services.stops.of(run.id))
+
+
+async def _choice(
+    services: Services,
+    run: RunInput,
+    workspace: Workspace,
+    code: _CellCode,
+    since: Ground | None,
+    base: Results | None,
+) -> Choice:
+    """The verifiers of a checkout; since a commit, without those that the change cannot affect."""
+    choice = await asyncio.to_thread(verifiers, run, workspace, base)
+    if since is not None and not run.policy.verify:
+        changes = await services.mirrors.changes(run.trigger.repository, since.commit, code.commit)
+        paths = {change.path for change in changes}
+        choice = await asyncio.to_thread(affected, choice, paths, DirectoryTree(workspace.path))
+    if code.cell in (Cell.PROOF, Cell.GUARD):
+        tests = tuple(each for each in choice.verifiers if each.kind == "tests")
+        return Choice(tests, choice.beyond, choice.left_out)
+    return choice
+
+
+@asynccontextmanager
+async def _clean_checkout(
+    services: Services, run: RunInput, commit: CommitSha, cell: Cell, base: Ground
+) -> AsyncIterator[Workspace]:
+    repo = run.trigger.repository
+    workspace = await check_out(services, run, commit, f"{run.id}-{cell.value}")
+    try:
+        tree = await services.mirrors.tree_of(repo, commit)
+        await set_up(services, run, workspace, base, tree)
+        yield workspace
+    finally:
+        await services.workspaces.discard(workspace)
