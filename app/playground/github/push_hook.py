@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 # The folder of this script is not on the path of an isolated interpreter.
 sys.path.insert(0, str(Path(__file__).parent))
-from push_rules import ZERO, Move, violations  # type: ignore[import-not-found]
+from push_rules import ZERO, RefMove, violations  # type: ignore[import-not-found]
 
 
 def read_packets() -> list[bytes]:
@@ -50,7 +50,7 @@ def refusal(order: dict, old: str, new: str, ref: str) -> str | None:  # type: i
             return by_rulesets(order, ref, [text])
     if order["only"] is not None and ref not in order["only"]:
         return "permission denied"
-    move = Move(ref, old, new, order["default"], order["passed"], frozenset(order["signed"]))
+    move = RefMove(ref, old, new, order["default"], order["passed"], frozenset(order["signed"]))
     found = violations(order["rules"], move)
     if texts := [one.text for one in found if one.family == "protection"]:
         print(f"error: GH006: Protected branch update failed for {ref}.", file=sys.stderr)
