@@ -128,7 +128,7 @@ async def test_long_output_keeps_its_head_and_tail() -> None:
     assert text.startswith("first")
     assert text.endswith("last")
     assert len(text) < OUTPUT_CHARACTERS + 100
-    assert f"{100_011 - OUTPUT_CHARACTERS} characters left out" in text
+    assert f"{100_011 - OUTPUT_CHARACTERS} characters omitted" in text
 
 
 async def test_what_is_not_text_cannot_reach_the_model() -> None:
@@ -158,7 +158,7 @@ def test_terminal_sequences_are_gone(raw: str, clean: str) -> None:
 
 def test_cut_leaves_short_text_alone() -> None:
     assert cut("abc", 3) == "abc"
-    assert cut("abcdef", 4) == "ab\n[... 2 characters left out ...]\nef"
+    assert cut("abcdef", 4) == "ab\n[... 2 characters omitted ...]\nef"
 
 
 async def test_an_edit_reaches_the_hands_without_what_was_not_given() -> None:

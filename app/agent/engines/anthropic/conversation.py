@@ -1,8 +1,8 @@
 """The transcript, and the conversation with the model that follows from it.
 
-Pure functions over records: what was spent, which calls still wait for results, how the attempt
-ended, which messages go to the API. Because they look at records only, a run that is resumed sees
-exactly what the interrupted one saw.
+Pure functions over records: which calls have no results yet, how the attempt ended, which messages
+go to the API. They depend only on records, so a resumed run sees exactly what the interrupted one
+saw.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from app.agent.engines.anthropic.tools import (
 from app.domain.report import PlanItem
 from app.domain.values import Value
 
-DROPPED_RESULT = "[left out to save room; call the tool again if this is needed]"
+DROPPED_RESULT = "[omitted to save space; call the tool again if you need this]"
 
 NUDGE: Block = {
     "type": "text",
-    "text": "You called no tool. Go on with the work, or call finish when it is done, or ask when "
-    "an answer is needed.",
+    "text": "You called no tool. Continue the work, call finish if it is done, or call ask if you "
+    "need an answer.",
 }
 
 _THINKING = ("thinking", "redacted_thinking")
 
 
 class Compaction(Value):
-    """How much of the past is left out of requests.
+    """How much of the past is omitted from requests.
 
-    Results of turns before `results` are replaced by a line; thinking of turns before `thinking`
-    is left out, since the API refuses thinking whose own past was changed.
+    Results of turns before `results` are replaced by a line. Thinking of turns before `thinking` is
+    omitted, because the API refuses thinking whose own past was changed.
     """
 
     results: int = 0
@@ -68,7 +68,7 @@ def said(record: TurnRecord) -> str:
 
 
 def ending_of(calls: Sequence[ToolCall], results: Sequence[Block]) -> Ending | None:
-    """The ending that these calls brought about: the first finish or ask that was accepted."""
+    """The ending that these calls cause: the first accepted finish or ask."""
     accepted = {r["tool_use_id"] for r in results if not r.get("is_error")}
     for call in calls:
         if call.id not in accepted:
@@ -86,7 +86,7 @@ def ending_of(calls: Sequence[ToolCall], results: Sequence[Block]) -> Ending | N
 
 
 def recorded_ending(records: Sequence[TurnRecord]) -> Ending | None:
-    """The ending that the last turn, when it answers calls, has recorded."""
+    """The ending recorded by the last turn, if that holds tool results."""
     if len(records) < 2 or records[-1].role != "user":
         return None
     return ending_of(tool_calls(records[-2]), results_of(records[-1]))
@@ -98,7 +98,7 @@ def results_of(record: TurnRecord) -> list[Block]:
 
 
 def texts_in_a_row(records: Sequence[TurnRecord]) -> int:
-    """How many turns the assistant, only reminded in between, has ended without calling a tool."""
+    """How many of the latest assistant turns, with only reminders in between, called no tool."""
     count = 0
     for record in reversed(records):
         if record.role == "user":
@@ -112,7 +112,7 @@ def texts_in_a_row(records: Sequence[TurnRecord]) -> int:
 
 
 def latest_plan(records: Sequence[TurnRecord]) -> list[PlanItem]:
-    """The plan as the agent last told it."""
+    """The agent's latest plan."""
     for record in reversed(records):
         for call in reversed(tool_calls(record)):
             match understood(call):
@@ -152,9 +152,9 @@ def compaction_of(records: Sequence[TurnRecord]) -> Compaction:
 
 
 def compacted_further(records: Sequence[TurnRecord], now: Compaction) -> Compaction | None:
-    """The next stronger compaction, or None when nothing is left to leave out.
+    """The next stronger compaction, or None when nothing more can be omitted.
 
-    First all but the latest eight answered turns lose their results, then all but four, two, one.
+    Keeps the results of the latest eight answered turns, then four, two, one.
     """
     answered = [record.seq for record in records if results_of(record)]
     for keep in (8, 4, 2, 1):
@@ -169,9 +169,8 @@ def messages_of(
 ) -> tuple[Block, ...]:
     """The conversation in the API's shape.
 
-    Refused turns are left out, turns of one role that follow each other become one message (some
-    endpoints refuse two in a row), and thinking of another model is left out (it is readable to its
-    own model only).
+    Omits refused turns and other models' thinking, which only its own model can read. Merges
+    consecutive turns of one role, since some endpoints refuse two in a row.
     """
     messages: list[Block] = []
     for record in records:
@@ -196,8 +195,8 @@ def _content(record: TurnRecord, model: str, compaction: Compaction) -> list[Blo
 
 
 def _unfinished(record: TurnRecord) -> list[Block]:
-    """A turn's blocks; of a paused one, which ends the next request, without white space at the
-    end, which the API refuses there.
+    """A turn's blocks. A paused turn ends the next request, where the API refuses trailing white
+    space.
     """
     *before, last = record.content
     if record.stop_reason != "pause_turn" or last["type"] != "text" or not last["text"].strip():

@@ -1,8 +1,8 @@
 """The agent's loop: run, step, answer.
 
-A turn of the model is recorded before its tools run, and their results before the model is asked
-again. So whatever happens in between, the next `run` goes on from the transcript: calls without
-results are executed once more (the caller has put the work tree back to the last snapshot).
+A model's turn is recorded before its tools run, and the results before the next request. So the
+next `run` can always resume from the transcript: calls without results are executed again, after
+the caller has reset the work tree to the last snapshot.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ from app.domain.rendered_markdown import visible_text
 from app.errors import UserError
 
 POLL_SECONDS = 0.2
-"""How often a stop and the clock are looked at while something is awaited."""
+"""Seconds between checks for a stop and the time limit during a wait."""
 
 NUDGES = 2
-"""How often a model that only talks is reminded of finish."""
+"""How often a model that calls no tool is reminded to."""
 
-REPEATS_TOLD = 3
+REPEATS_WARNED = 3
 REPEATS_ENDED = 6
-"""The same call with the same result, in a row: when the model is told, when the attempt ends."""
+"""Consecutive calls with the same input and result before a warning, and before the end."""
 
 _CANCEL_SECONDS = 5.0
 
@@ -82,12 +82,12 @@ _KINDS_OF_TOKENS = {
     "cache_read": "cache_read_input_tokens",
 }
 
-_GO_ON = "You were cut off at the limit of one answer. Go on from there, in smaller pieces."
-_CUT_CALL = "This call was cut off at the limit of one answer and was not executed. Send less."
-_NOT_YET = "Not accepted: another call of the same turn failed. Look at it first."
-_THRICE = (
-    "You have now made this very call several times in a row with the same result. Do something "
-    "else, or finish and say what is missing."
+_CONTINUE = "Your answer was cut off at its token limit. Continue from there, in smaller pieces."
+_CUT_CALL = "This call was cut off at the token limit and was not executed. Send a shorter one."
+_NOT_YET = "Not accepted: another call in the same turn failed. Look at that first."
+_REPEATED = (
+    "You have made the same call several times in a row with the same result. Try something else, "
+    "or call finish and say what is missing."
 )
 
 
@@ -100,7 +100,7 @@ T = TypeVar("T")
 
 
 class AgentSession:
-    """One agent at work on one task. `boundary` makes the random fence of the first message."""
+    """One agent working on one task. `boundary` makes the random fence of the first message."""
 
     def __init__(
         self,
@@ -128,9 +128,9 @@ class AgentSession:
         """See `AgentEngine.run`."""
         await self._load()
         try:
-            ending = await self._settle()
+            ending = await self._finish_interrupted()
             if feedback is not None and not already_heard(self._records, feedback_id):
-                await self._record_words(feedback, feedback_id)
+                await self._record_text(feedback, feedback_id)
                 ending = None
             while ending is None:
                 ending = await self._step()
@@ -150,25 +150,25 @@ class AgentSession:
             )
             await self._record(opening)
 
-    async def _settle(self) -> Ending | None:
-        """Finish what an interrupted run left half: tools without results, an ending unreported."""
+    async def _finish_interrupted(self) -> Ending | None:
+        """Finish what an interrupted run started: calls without results, an unreported ending."""
         if self._records[-1].role == "assistant":
             return await self._answer(self._records[-1])
         return recorded_ending(self._records)
 
     async def _step(self) -> Ending | None:
-        await self._hear_people()
+        await self._read_messages()
         self._check_budget()
         turn, seconds = await self._ask_model()
         return await self._answer(await self._record_assistant(turn, seconds))
 
-    async def _hear_people(self) -> bool:
-        """Record what people wrote and the transcript does not have yet; whether there was any."""
+    async def _read_messages(self) -> bool:
+        """Record new messages from people; return whether there were any."""
         said = await self._signals.messages()
         new = [each for each in said if not already_heard(self._records, each.id)]
         for each in new:
             words = f"{each.author} wrote while you worked:\n\n{visible_text(each.text)}"
-            await self._record_words(words, each.id)
+            await self._record_text(words, each.id)
         return bool(new)
 
     def _check_budget(self) -> None:
@@ -181,7 +181,7 @@ class AgentSession:
             raise _InterruptedError(BudgetSpent(which="turns"))
 
     async def _ask_model(self) -> tuple[ModelTurn, float]:
-        """One turn, and how long it took. What does not fit is compacted and asked again."""
+        """One turn and its duration. Compacts and resends a conversation that does not fit."""
         began = self._clock()
         lost: list[Block] = []
         while True:
@@ -224,7 +224,7 @@ class AgentSession:
         self._compaction = self._compaction.model_copy(update={"thinking": len(self._records)})
 
     async def _answer(self, record: TurnRecord) -> Ending | None:
-        """React to the model's turn: run its tools, or remind it to use them."""
+        """Handle the model's turn: run its tools, or remind it to use them."""
         if record.stop_reason == "refusal":
             return ModelDeclined(text=str((record.usage or {}).get("refusal", "")))
         if tool_calls(record):
@@ -232,12 +232,12 @@ class AgentSession:
         if record.stop_reason == "pause_turn":
             return None
         if record.stop_reason == "max_tokens":
-            await self._record_words(_GO_ON)
+            await self._record_text(_CONTINUE)
             return None
         if texts_in_a_row(self._records) <= NUDGES:
-            await self._record_words(NUDGE["text"])
+            await self._record_text(NUDGE["text"])
             return None
-        if await self._hear_people():
+        if await self._read_messages():
             return None
         return Done(summary=said(record), not_done="The agent ended without calling finish.")
 
@@ -257,15 +257,15 @@ class AgentSession:
         if interruption is not None:
             raise interruption
         if ending := ending_of(calls, results):
-            return None if await self._hear_people() else ending
+            return None if await self._read_messages() else ending
         await self._report()
-        return await self._guard_against_circles(calls[-1])
+        return await self._detect_loop(calls[-1])
 
     async def _execute_all(
         self, calls: list[ToolCall], cut_off: str | None
     ) -> tuple[list[Block], _InterruptedError | None]:
-        """Every call gets a result, also those that an interruption leaves undone: without one
-        the API would refuse the conversation."""
+        """Give every call a result, even after an interruption: the API refuses a conversation
+        with calls that have none."""
         results: list[Block] = []
         interruption: _InterruptedError | None = None
         for call in calls:
@@ -291,12 +291,12 @@ class AgentSession:
             return await self._task.workspace.snapshot()
         return next((r.snapshot for r in reversed(self._records) if r.snapshot), None)
 
-    async def _guard_against_circles(self, latest: ToolCall) -> Ending | None:
+    async def _detect_loop(self, latest: ToolCall) -> Ending | None:
         count = repeats(self._records)
         if count >= REPEATS_ENDED:
             return Stuck(tool=latest.name, times=count)
-        if count >= REPEATS_TOLD:
-            await self._record_words(_THRICE)
+        if count >= REPEATS_WARNED:
+            await self._record_text(_REPEATED)
         return None
 
     async def _record_assistant(self, turn: ModelTurn, seconds: float) -> TurnRecord:
@@ -314,7 +314,7 @@ class AgentSession:
         record = TurnRecord(
             seq=len(self._records),
             role="assistant",
-            content=_kept(turn),
+            content=_content_to_record(turn),
             usage=usage,
             cost_usd=sum(each.usd for each in costs),
             seconds=seconds,
@@ -324,7 +324,7 @@ class AgentSession:
         await self._report()
         return record
 
-    async def _record_words(self, text: str, feedback_id: str = "") -> None:
+    async def _record_text(self, text: str, feedback_id: str = "") -> None:
         usage = {"feedback_id": feedback_id} if feedback_id else None
         await self._record(
             TurnRecord(seq=len(self._records), role="user", content=[_text(text)], usage=usage)
@@ -352,7 +352,7 @@ class AgentSession:
         return self._budget.seconds - used
 
     async def _interruptible(self, awaitable: Awaitable[T]) -> T:
-        """Await it, unless a stop or the end of the time comes first: then it is cancelled."""
+        """Await it, or cancel it when a stop or the time limit comes first."""
         task = asyncio.ensure_future(awaitable)
         try:
             while True:
@@ -368,7 +368,7 @@ class AgentSession:
 
 
 async def _cancelled(task: asyncio.Future[T]) -> None:
-    """End a task that is no longer wanted, and look at what it raised so that nobody warns."""
+    """Cancel a task and retrieve its exception, so that asyncio does not warn about it."""
     if task.done():
         return
     task.cancel()
@@ -377,11 +377,11 @@ async def _cancelled(task: asyncio.Future[T]) -> None:
         task.exception()
 
 
-def _kept(turn: ModelTurn) -> list[Block]:
-    """The turn's blocks verbatim, without thinking that was cut off before it was signed and
-    without empty text, both of which the API would refuse later."""
+def _content_to_record(turn: ModelTurn) -> list[Block]:
+    """The turn's blocks verbatim, without unsigned thinking and empty text, which the API would
+    refuse later."""
     content = [block for block in turn.content if not _unusable(block)]
-    return content or [{"type": "text", "text": "(nothing was said)"}]
+    return content or [{"type": "text", "text": "(empty answer)"}]
 
 
 def _unusable(block: Block) -> bool:
@@ -403,7 +403,7 @@ def _text(text: str) -> Block:
 
 
 def _tokens(usages: Sequence[Block]) -> dict[str, int]:
-    """What answers used, by kind."""
+    """Tokens used, by kind."""
     return {
         kind: sum(each.get(name) or 0 for each in usages) for kind, name in _KINDS_OF_TOKENS.items()
     }

@@ -128,24 +128,24 @@ TOOLS: tuple[dict[str, Any], ...] = (
     _custom(
         "search",
         "Search file contents with a regular expression (Python's); returns path:line: text. "
-        "Faster than reading files. path is a file or folder, the whole checkout when left out.",
+        "Faster than reading files. path is a file or folder; default: the whole checkout.",
         {"pattern": _TEXT, "path": _TEXT},
         "pattern",
     ),
     _custom(
         "verify",
-        "Run the project's tests the way the pull request will be judged. Call it before finish.",
+        "Run the project's tests the way the pull request will be verified. Call it before finish.",
         {},
     ),
     _custom(
         "setup",
-        "Run the project's setup commands again, with the network that its maintainers allow for "
-        "them; bash has none. Call it after you changed which packages the project depends on.",
+        "Run the project's setup commands again, with the network access that its maintainers "
+        "allow; bash has none. Call it after you changed the project's dependencies.",
         {},
     ),
     _custom(
         "plan",
-        "Tell people what you are going to do and what is done. Send the whole plan each time.",
+        "Show people your plan and what is done. Send the whole plan each time.",
         {
             "items": {
                 "type": "array",
@@ -161,15 +161,15 @@ TOOLS: tuple[dict[str, Any], ...] = (
     ),
     _custom(
         "ask",
-        "Ask the requester one question and stop until it is answered. Only when the answer "
+        "Ask the requester one question and stop until it is answered. Use it only if the answer "
         "changes the result and cannot be found in the repository.",
         {"question": _TEXT},
         "question",
     ),
     _custom(
         "finish",
-        "End the work. summary: what was changed and why. not_done: what was asked and is "
-        "missing, untested or uncertain; empty when nothing. how_to_check: how a reviewer sees "
+        "End the work. summary: what you changed and why. not_done: what was requested and is "
+        "missing, untested or uncertain; empty if nothing. how_to_check: how a reviewer can see "
         "that it works.",
         {"summary": _TEXT, "not_done": _TEXT, "how_to_check": _TEXT},
         "summary",
@@ -215,8 +215,8 @@ def understood(call: ToolCall) -> _Input | str:
     """Return the validated input, or an error message for the model."""
     if isinstance(call.input, dict) and set(call.input) == {UNREADABLE}:
         return (
-            f"The input of {call.name[:100]} is not a JSON object in valid Unicode (half a "
-            "surrogate pair is not). Nothing was executed; send the call again."
+            f"The input of {call.name[:100]} is not a JSON object in valid Unicode (an unpaired "
+            "surrogate is not). Nothing was executed; send the call again."
         )
     kind = _INPUTS.get(call.name)
     if kind is None:
@@ -224,7 +224,7 @@ def understood(call: ToolCall) -> _Input | str:
     try:
         return kind.model_validate(call.input)
     except ValidationError as error:
-        return f"The input of {call.name} is wrong: {_plainly(error)}"
+        return f"The input of {call.name} is invalid: {_summary(error)}"
 
 
 class Toolbox:
@@ -247,19 +247,19 @@ class Toolbox:
                 return ToolResult("The shell was restarted.")
             case BashInput(command=str() as command):
                 allowed = max(min(BASH_SECONDS, seconds), 1.0)
-                return _told(await self._sandbox.bash(command, seconds=allowed))
+                return _outcome(await self._sandbox.bash(command, seconds=allowed))
             case EditInput() as edit:
                 return await self._edit(edit)
             case SearchInput(pattern=pattern, path=path):
-                return _told(await self._sandbox.search(pattern, path))
+                return _outcome(await self._sandbox.search(pattern, path))
             case VerifyInput():
                 return ToolResult(cut(cleaned(await self._workspace.verify())))
             case SetupInput():
                 return ToolResult(cut(cleaned(await self._workspace.set_up())))
             case PlanInput():
-                return ToolResult("The plan is shown.")
+                return ToolResult("The plan was updated.")
             case AskInput():
-                return ToolResult("The question was put to the requester.")
+                return ToolResult("The requester was asked.")
             case _:
                 return ToolResult("The work is finished.")
 
@@ -269,28 +269,28 @@ class Toolbox:
         return ToolResult(cut(cleaned(result.text)) or "(empty)", is_error=result.is_error)
 
 
-def _told(done: Completed) -> ToolResult:
+def _outcome(done: Completed) -> ToolResult:
     """Describe how a command ended."""
     notes = []
     if done.timed_out:
-        notes.append(f"The command was ended after {done.seconds:.0f} seconds.")
+        notes.append(f"The command timed out after {done.seconds:.0f} seconds.")
     if done.killed:
         notes.append(f"The command was killed: {done.killed}.")
     if done.exit_code:
         notes.append(f"Exit code {done.exit_code}.")
     failed = bool(done.exit_code) or done.timed_out or bool(done.killed)
-    return ToolResult("\n".join([_shown(done) or "(no output)", *notes]), is_error=failed)
+    return ToolResult("\n".join([_output(done) or "(no output)", *notes]), is_error=failed)
 
 
-def _shown(done: Completed) -> str:
+def _output(done: Completed) -> str:
     text = cut(cleaned(done.output.decode("utf-8", errors="replace")).rstrip())
     if done.dropped_bytes:
-        text += f"\n[{done.dropped_bytes} bytes of output were not kept]"
+        text += f"\n[{done.dropped_bytes} bytes of output were dropped]"
     return text
 
 
 _ESCAPES = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours, cursor movements
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colors, cursor movements
     r"|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)"  # titles, links, and other strings
     r"|\x1b[ -/]*[0-~]?"
     r"|\x9b[0-?]*[ -/]*[@-~]",
@@ -312,10 +312,10 @@ def cut(text: str, characters: int = OUTPUT_CHARACTERS) -> str:
         return text
     half = characters // 2
     dropped = len(text) - 2 * half
-    return f"{text[:half]}\n[... {dropped} characters left out ...]\n{text[-half:]}"
+    return f"{text[:half]}\n[... {dropped} characters omitted ...]\n{text[-half:]}"
 
 
-def _plainly(error: ValidationError) -> str:
+def _summary(error: ValidationError) -> str:
     """Summarize Pydantic's errors in one line, without repeating the input."""
     findings = []
     for each in error.errors(include_url=False, include_input=False, include_context=False)[:5]:
