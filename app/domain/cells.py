@@ -81,10 +81,12 @@ class CellResults:
         run = self._runs.get((key.verifier, key.command))
         if run is None:
             return self._without_verifier()
-        selected = not self.only or (file is not None and file in self.only)
-        if run.hides(key.id) if selected else run.names_above(key.id):
+        if self.only and file is not None and file not in self.only:
+            return View(Seen.NOT_RUN)
+        if run.hides(key.id):
             return View(Seen.NO_START, hidden=True)
-        return View(Seen.ABSENT if selected else Seen.NOT_RUN)
+        # A test whose file is not known may be in one that this cell left out.
+        return View(Seen.NOT_RUN if self.only and file is None else Seen.ABSENT)
 
     def holds_below(self, unit: str) -> bool:
         """Whether any test was executed in the file, package or class."""
@@ -116,8 +118,8 @@ class CellResults:
         return Seen.NO_START
 
     def _is_repeated(self, test: TestResult) -> bool:
-        """Whether a failure in the proof is seen in every run of it."""
-        if self.where != "proof" or not test.outcome.bad:
+        """Whether a test that fails in the proof fails in each of its runs."""
+        if self.where != "proof" or not test.outcome.bad or test.whole_run:
             return True
         return 1 + len(test.also) >= self.runs and all(
             outcome is test.outcome for outcome in test.also
@@ -151,11 +153,10 @@ class _VerifierRun:
         return cls(ran, units, empty or interrupted or whole)
 
     def hides(self, test_id: str) -> bool:
-        return self.everything or self.names_above(test_id)
-
-    def names_above(self, test_id: str) -> bool:
-        """Whether a file, package or class that could not run holds the test."""
-        return bool(self.units) and any(above in self.units for above in _above(test_id))
+        """Whether something that could not run holds the test: all, a file, a package, a class."""
+        if self.everything or not self.units:
+            return self.everything
+        return any(above in self.units for above in _above(test_id))
 
 
 def breaks_of(result: VerifierResult) -> Iterator[TestResult]:

@@ -49,21 +49,19 @@ class ChangedFiles:
             return False
         if self._data or file in self._test_side:
             return True
-        if file is not None and not _may_be_elsewhere(file):
-            return False
-        return self._may_hold(test_id)
+        return file is None and self._may_hold(test_id)
 
     def _may_hold(self, test_id: str) -> bool:
-        package, space, _ = test_id.partition(" ")
+        package, space, name = test_id.partition(" ")
+        if space and name.partition(" ")[0].endswith(".rs"):
+            # cargo names the file of the test program, not of the test.
+            return any(path.endswith(".rs") for path in self._test_side)
         if space and "/" in package:
             return any(
                 not folder or package == folder or package.endswith(f"/{folder}")
                 for folder in self._folders
             )
-        words = set(re.split(r"[^\w$-]+", test_id))
-        return not self._test_stems.isdisjoint(words) or any(
-            path.endswith(".rs") for path in self._test_side
-        )
+        return not self._test_stems.isdisjoint(re.split(r"[^\w$-]+", test_id))
 
     def helpers_of(self, file: str | None) -> bool:
         """Whether helpers, fixtures or runner files changed that a test of this file may use."""
@@ -90,11 +88,6 @@ class ChangedFiles:
         return "/" in test_id and any(
             test_id.endswith(f"/{folder}") for folder in folders if folder
         )
-
-
-def _may_be_elsewhere(file: str) -> bool:
-    """Whether a test program's file is named instead of the test's own, as cargo does."""
-    return file.endswith(".rs") and "/src/" in f"/{file}"
 
 
 def _reaches(helper: str, file: str | None) -> bool:

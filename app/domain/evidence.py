@@ -12,17 +12,18 @@ A cell is the source of one commit with the tests of one commit:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from functools import cached_property
 from typing import Literal, NamedTuple
 
 from app.domain import verdict_words
+from app.domain.aligning import Moves, moves, renamed, with_common_commands
 from app.domain.cells import CellResults, View, breaks_of
 from app.domain.changed_files import ChangedFiles
 from app.domain.failure_kinds import failure_kind
-from app.domain.moves import file_in, moves_by_id
-from app.domain.rows import EFFECTS, Context, meaning
+from app.domain.moves import file_in
+from app.domain.rows import EFFECTS, Context, GuardFailure, TestRow, meaning
 from app.domain.values import Value
 from app.domain.verdict import (
     MAX_ROWS,
@@ -205,10 +206,11 @@ def judge(evidence: Evidence, rules: Rules) -> Verdict:
             "kind": kind,
             "conclusion": "neutral" if neutral else _conclusion(kind, accepted=accepted),
             "ready": neutral or _is_ready(kind, rules, accepted=accepted),
-            "rows": tuple(summary.rows[:MAX_ROWS]),
+            "rows": tuple(EvidenceRow(**row._asdict()) for row in summary.rows[:MAX_ROWS]),
             "title": verdict_words.title(kind, summary, accepted=accepted),
             "reasons": (
                 *(_accepted(rules) if accepted else ()),
+                *_breaks_of_change(table),
                 *verdict_words.sentences(kind, summary),
                 *_measured(evidence.measured),
                 *_why_draft(kind, rules),
@@ -278,12 +280,15 @@ def _aligned(evidence: Evidence, head: Results) -> Evidence:
     """The evidence with every cell's own results, and each test under its id at head."""
     excluded = {*head.left_out, *head.beyond}
     cells = {cell: without(results, excluded) for cell, results in _results(evidence).items()}
-    cells = _with_common_commands(cells)
-    moved = _moves(evidence, cells)
+    cells = with_common_commands(cells, Cell.HEAD)
+    moved: Moves = {}
+    if Cell.BASE in cells:
+        told = [(move.verifier, move.old, move.new) for move in evidence.moved]
+        moved = moves(cells[Cell.BASE], cells[Cell.HEAD], told)
     updates = {}
     for cell, results in cells.items():
         if moved and cell in (Cell.BASE, Cell.GUARD):
-            results = _renamed(results, moved, best=cell is Cell.BASE)
+            results = renamed(results, moved, best=cell is Cell.BASE)
         run = getattr(evidence, cell.value)
         other = getattr(evidence, run.same_as.value) if run.same_as is not None else run
         only = run.only if run.results is not None else other.only
@@ -304,98 +309,6 @@ def _results(evidence: Evidence) -> dict[Cell, Results]:
     return found
 
 
-def _with_common_commands(cells: Mapping[Cell, Results]) -> dict[Cell, Results]:
-    """The cells with head's command for each verifier that has only one: another cell may call it
-    differently, and its tests are the same."""
-    several: set[str] = set()
-    for results in cells.values():
-        commands: dict[str, set[str]] = {}
-        for each in results.verifiers:
-            commands.setdefault(each.verifier, set()).add(each.command)
-        several |= {verifier for verifier, found in commands.items() if len(found) > 1}
-    common = {
-        each.verifier: each.command
-        for each in cells[Cell.HEAD].verifiers
-        if each.verifier not in several and not each.from_exit_code_only
-    }
-    return {cell: _with_commands(results, common) for cell, results in cells.items()}
-
-
-def _with_commands(results: Results, commands: Mapping[str, str]) -> Results:
-    verifiers = tuple(
-        each.model_copy(update={"command": commands.get(each.verifier, each.command)})
-        for each in results.verifiers
-    )
-    return results.model_copy(update={"verifiers": verifiers})
-
-
-_Moves = dict[tuple[str, str], tuple[str, ...]]
-
-
-def _moves(evidence: Evidence, cells: Mapping[Cell, Results]) -> _Moves:
-    """The new ids by verifier and old id. A test whose old id is still there has not moved."""
-    if Cell.BASE not in cells:
-        return {}
-    before, after = _ids(cells[Cell.BASE]), _ids(cells[Cell.HEAD])
-    found: _Moves = {}
-    for move in evidence.moved:
-        new = after.get(move.verifier, set())
-        if move.new in new and move.old not in new:
-            key = (move.verifier, move.old)
-            found[key] = (*found.get(key, ()), move.new)
-    taken = {(verifier, new) for (verifier, _), ids in found.items() for new in ids}
-    for verifier, old in before.items():
-        new = {each for each in after.get(verifier, set()) if (verifier, each) not in taken}
-        rest = {each for each in old if (verifier, each) not in found}
-        for each, ids in moves_by_id(rest, new).items():
-            found[verifier, each] = ids
-    return found
-
-
-def _ids(results: Results) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for result in of_kind(results, "tests").verifiers:
-        ids = found.setdefault(result.verifier, set())
-        ids.update(test.id for test in result.tests if not (test.whole_run or test.could_not_run))
-    return found
-
-
-def _renamed(results: Results, moves: _Moves, *, best: bool) -> Results:
-    """The results under the new ids. Where several old tests became one, the `best` of them counts
-    or the worst: no earlier failure may excuse a test that passed, and no old test is dropped."""
-    verifiers = tuple(
-        result.model_copy(update={"tests": tuple(_renamed_tests(result, moves, best))})
-        if result.kind == "tests"
-        else result
-        for result in results.verifiers
-    )
-    return results.model_copy(update={"verifiers": verifiers})
-
-
-def _renamed_tests(result: VerifierResult, moves: _Moves, best: bool) -> Iterator[TestResult]:
-    merged: dict[str, TestResult] = {}
-    for test in result.tests:
-        ids = moves.get((result.verifier, test.id))
-        if ids is None:
-            yield test
-            continue
-        for each in ids:
-            known = merged.get(each)
-            if known is None or (
-                _rank(test) < _rank(known) if best else _rank(test) > _rank(known)
-            ):
-                merged[each] = test.model_copy(update={"id": each})
-    yield from merged.values()
-
-
-def _rank(test: TestResult) -> tuple[int, str, str]:
-    """From the best outcome to the worst; the texts make the order of tests irrelevant."""
-    return _OUTCOMES.index(test.outcome), test.message, test.details
-
-
-_OUTCOMES = (TestOutcome.PASSED, TestOutcome.SKIPPED, TestOutcome.FAILED, TestOutcome.ERROR)
-
-
 class _Table:
     """The tests of a change across the four cells."""
 
@@ -413,7 +326,7 @@ class _Table:
         self._without_code = frozenset(
             (name.verifier, name.id) for name in evidence.removed_with_code
         )
-        self._breaks = _breaks(self.head_results)
+        self.breaks = _breaks(self.head_results)
         base = evidence.base.results
         self._base_breaks = {} if base is None else _breaks(of_kind(base, "tests"))
         self.commands = frozenset(
@@ -423,11 +336,12 @@ class _Table:
             for test in result.tests
             if test.whole_run
         )
+        self.new_breaks: list[TestResult] = []
         self.own_breaks: list[TestResult] = []
         self.known_breaks: list[TestResult] = []
         self.every_row = tuple(self._rows())
 
-    def rows(self) -> tuple[EvidenceRow, ...]:
+    def rows(self) -> tuple[TestRow, ...]:
         """The rows that mean something, worst first."""
         found = [row for row in self.every_row if row.meaning is not Meaning.NONE]
         return tuple(
@@ -457,37 +371,40 @@ class _Table:
                 found.setdefault(file, []).append(test_id)
         return found
 
-    def _rows(self) -> Iterator[EvidenceRow]:
+    def _rows(self) -> Iterator[TestRow]:
         for key in {**self.head.tests, **self.base.tests}:
             was, now = self.base.tests.get(key), self.head.tests.get(key)
-            if key in self._breaks:
-                yield from self._break(key, was, self._breaks[key])
+            if key in self.breaks:
+                yield from self._break(key, was, self.breaks[key])
             elif now is None and key in self._base_breaks:
                 yield from self._gone_break(key, self._base_breaks[key])
             elif not (now is None and was is not None and was.whole_run):
                 yield self._row(key)
 
-    def _row(self, key: TestKey) -> EvidenceRow:
+    def _row(self, key: TestKey) -> TestRow:
         tests = [cell.tests.get(key) for cell in (self.head, self.base, self.guard, self.proof)]
+        if all(test is not None and _plainly_passed(test) for test in tests):
+            # The usual case, told apart first: there may be 50,000 of them.
+            test = tests[0]
+            assert test is not None
+            passed = Seen.PASS
+            return TestRow(key.verifier, key.id, passed, passed, passed, passed, file=test.file)
         file = file_in(key.id) or next(
             (test.file for test in tests if test is not None and not test.outcome.bad), None
         )
         base, proof, guard, head = self._views(key, file)
-        row = EvidenceRow(
+        context = self._context(key, file, base, proof, guard, head)
+        return TestRow(
             verifier=key.verifier,
             id=key.id,
             base=base.seen,
             proof=proof.seen,
             guard=guard.seen,
             head=head.seen,
+            meaning=meaning(base.seen, proof.seen, guard.seen, head.seen, context),
             file=next((test.file for test in tests if test is not None), None) or file,
             line=next((test.line for test in tests if test is not None), None),
         )
-        if row.base is row.proof is row.guard is row.head is Seen.PASS:
-            return row
-        context = self._context(key, file, base, proof, guard, head)
-        found = meaning(row.base, row.proof, row.guard, row.head, context)
-        return row.model_copy(update={"meaning": found})
 
     def _views(self, key: TestKey, file: str | None) -> tuple[View, View, View, View]:
         """The four results. A cell that left out the test's file, because it cannot differ there,
@@ -510,7 +427,7 @@ class _Table:
         return Context(
             own_file=self.files.holds(key.id, file),
             helpers=self.files.helpers_of(file),
-            guard_failure=failure_kind(guard.test) if guard.test is not None else "error",
+            guard_failure=self._guard_failure(key, guard),
             code_deleted=name in self._without_code,
             weak_proof=self.evidence.proof.head_runner or key.id in self.commands,
             proof_void=self.proof.is_void(proof),
@@ -520,9 +437,13 @@ class _Table:
             head_flaky=head.flaky or (known and now is not None),
         )
 
-    def _break(
-        self, key: TestKey, was: TestResult | None, found: _BrokenRun
-    ) -> Iterator[EvidenceRow]:
+    def _guard_failure(self, key: TestKey, guard: View) -> GuardFailure:
+        """A command's exit code does not say whether its tests failed or could not start."""
+        if guard.test is None or key.id in self.commands:
+            return "missing"
+        return failure_kind(guard.test)
+
+    def _break(self, key: TestKey, was: TestResult | None, found: _BrokenRun) -> Iterator[TestRow]:
         """A file, package or run that could not run at head. One that could not before either
         leaves the change untested if it is the change's own."""
         now = found.test
@@ -533,7 +454,8 @@ class _Table:
             hides = now.could_not_run or not found.result.ran
             (self.own_breaks if own and hides else self.known_breaks).append(now)
             return
-        yield EvidenceRow(
+        self.new_breaks.append(now)
+        yield TestRow(
             verifier=key.verifier,
             id=key.id,
             base=self.base.view(key, None).seen,
@@ -543,12 +465,12 @@ class _Table:
             line=now.line,
         )
 
-    def _gone_break(self, key: TestKey, found: _BrokenRun) -> Iterator[EvidenceRow]:
+    def _gone_break(self, key: TestKey, found: _BrokenRun) -> Iterator[TestRow]:
         """What could not run on the base and is gone: removed, unless tests are in its place."""
         test = found.test
         if test.whole_run or self.head.holds_below(test.id):
             return
-        yield EvidenceRow(
+        yield TestRow(
             verifier=key.verifier,
             id=key.id,
             base=Seen.NO_START,
@@ -570,6 +492,10 @@ def _breaks(results: Results) -> dict[TestKey, _BrokenRun]:
         for result in results.verifiers
         for test in breaks_of(result)
     }
+
+
+def _plainly_passed(test: TestResult) -> bool:
+    return test.outcome is TestOutcome.PASSED and not test.also
 
 
 def _cell(cell: Cell, run: CellRun) -> CellResults:
@@ -669,24 +595,27 @@ def _notes(
         yield "The base commit's tests did not finish, so the comparison is incomplete."
     if neutral:
         yield "The repository's policy allows a change without tests."
-    yield from _notes_of_breaks(table)
+    yield from _could_not_run(table.known_breaks, ", before or after")
     yield from _notes_of_cells(evidence)
     if evidence.sides.partly:
         names = ", ".join(evidence.sides.partly[:_FEW])
         yield f"Partly compared, since source and tests could not be told apart: {names}."
+    told = {found.test.message for found in table.breaks.values()}
     for result in table.head_results.verifiers:
-        yield from reasons_of_run(result)
+        yield from reasons_of_run(result, told)
     yield from reasons_of_checks(compared.checks)
     yield from reasons_of_scope(head)
 
 
-def _notes_of_breaks(table: _Table) -> Iterator[str]:
-    for tests, when in ((table.own_breaks, ""), (table.known_breaks, " before or after")):
-        ordered = sorted(tests, key=lambda test: test.id)
-        for test in ordered[:_FEW]:
-            yield f"{test.id} could not run{when}: {sentence(test.message)}"
-        if len(tests) > _FEW:
-            yield f"{len(tests) - _FEW:,} more could not run{when}."
+def _breaks_of_change(table: _Table) -> Iterator[str]:
+    return _could_not_run([*table.new_breaks, *table.own_breaks], "")
+
+
+def _could_not_run(tests: Sequence[TestResult], when: str) -> Iterator[str]:
+    for test in sorted(tests, key=lambda test: test.id)[:_FEW]:
+        yield f"{test.id} could not run{when}: {sentence(test.message)}"
+    if len(tests) > _FEW:
+        yield f"{len(tests) - _FEW:,} more could not run{when}."
 
 
 def _notes_of_cells(evidence: Evidence) -> Iterator[str]:

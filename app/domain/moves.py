@@ -18,9 +18,7 @@ def file_in(test_id: str) -> str | None:
         file, found, _ = test_id.partition(separator)
         if found and "." in file.rpartition("/")[2]:
             return file
-    words = test_id.split(" ")
-    # cargo: the package, the file of the test program, the test
-    return words[1] if len(words) > 2 and words[1].endswith(".rs") else None
+    return None
 
 
 def moves_by_id(before: Collection[str], after: Collection[str]) -> dict[str, tuple[str, ...]]:

@@ -43,6 +43,20 @@ class Context(NamedTuple):
     head_flaky: bool = False
 
 
+class TestRow(NamedTuple):
+    """One test across the four cells, with its place if it is known."""
+
+    verifier: str
+    id: str
+    base: Seen = Seen.ABSENT
+    proof: Seen = Seen.ABSENT
+    guard: Seen = Seen.ABSENT
+    head: Seen = Seen.ABSENT
+    meaning: Meaning = Meaning.NONE
+    file: str | None = None
+    line: int | None = None
+
+
 EFFECTS: dict[Meaning, Effect] = {
     Meaning.REGRESSION: "regression",
     Meaning.FAILURE: "regression",

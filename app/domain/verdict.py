@@ -404,6 +404,8 @@ def all_skipped(tests: Iterable[TestResult]) -> bool:
 
 def is_flaky(test: TestResult) -> bool:
     """Both passed and failed on the same commit."""
+    if not test.also:
+        return False
     seen = {test.outcome, *test.also}
     return TestOutcome.PASSED in seen and any(outcome.bad for outcome in seen)
 
@@ -817,8 +819,8 @@ def sentence(message: str) -> str:
     return f"{first}."
 
 
-def reasons_of_run(result: VerifierResult) -> Iterable[str]:
-    unable = {test.message for test in what_could_not_run(result)}
+def reasons_of_run(result: VerifierResult, told: Collection[str | None] = ()) -> Iterable[str]:
+    unable = {test.message for test in what_could_not_run(result)} | set(told)
     if result.problem is not None and result.problem not in unable:
         yield f"{result.verifier}: {result.problem}."
     if result.from_exit_code_only:

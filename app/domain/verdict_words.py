@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from app.domain.verdict import EvidenceRow, Meaning, Seen, VerdictKind
+from app.domain.rows import TestRow
+from app.domain.verdict import Meaning, Seen, VerdictKind
 
 TITLE = 60
 _NAMED = 3
@@ -41,7 +42,7 @@ class Summary:
     files that the change added. `keyed`: constants that a condition shares with a new test.
     """
 
-    rows: Sequence[EvidenceRow] = ()
+    rows: Sequence[TestRow] = ()
     no_result: str = ""
     passing: int = 0
     still_passing: int = 0
@@ -55,9 +56,9 @@ class Summary:
     keyed: int = 0
 
     @cached_property
-    def groups(self) -> tuple[tuple[_Group, tuple[EvidenceRow, ...]], ...]:
+    def groups(self) -> tuple[tuple[_Group, tuple[TestRow, ...]], ...]:
         """The groups that have rows; a row is in the first that holds it."""
-        found: dict[int, list[EvidenceRow]] = {}
+        found: dict[int, list[TestRow]] = {}
         for row in self.rows:
             number = next((n for n, group in enumerate(_GROUPS) if group.holds(row)), None)
             if number is not None:
@@ -75,7 +76,7 @@ class _Group:
     """
 
     kinds: tuple[VerdictKind, ...]
-    holds: Callable[[EvidenceRow], bool]
+    holds: Callable[[TestRow], bool]
     one: str
     many: str
     says: tuple[str, str]
@@ -87,7 +88,7 @@ def _means(
     base: Seen | None = None,
     guard: Seen | None = None,
     head: Seen | None = None,
-) -> Callable[[EvidenceRow], bool]:
+) -> Callable[[TestRow], bool]:
     wanted = (("base", base), ("guard", guard), ("head", head))
     given = [(name, seen) for name, seen in wanted if seen is not None]
     return lambda row: (
@@ -115,9 +116,9 @@ _GROUPS = (
     _Group(
         (_K.REGRESSION,),
         _means(Meaning.FAILURE, head=Seen.NO_START),
-        "some tests can no longer start",
-        "some tests can no longer start",
-        ("can no longer start",) * 2,
+        "some tests cannot start",
+        "some tests cannot start",
+        ("cannot start",) * 2,
     ),
     _Group(
         (_K.REGRESSION,),
@@ -409,7 +410,7 @@ def _still_passing(count: int, *, everything: bool) -> str:
     return f"{count:,} {other}tests pass before and after."
 
 
-def _about(rows: Sequence[EvidenceRow], group: _Group) -> Iterator[str]:
+def _about(rows: Sequence[TestRow], group: _Group) -> Iterator[str]:
     if len(rows) == 1:
         yield f"{rows[0].id} {group.says[0]}."
     elif rows:
