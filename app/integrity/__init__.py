@@ -102,7 +102,7 @@ def _is_linked(file: FileDiff) -> bool:
 
 
 @cache
-def _reader(name: str) -> type[SyntaxReader]:
+def syntax_reader_class(name: str) -> type[SyntaxReader]:
     """The class that an ecosystem names as `module:Class`."""
     module, _, of = name.partition(":")
     return cast("type[SyntaxReader]", getattr(import_module(f"{__name__}.{module}"), of))
@@ -112,7 +112,7 @@ def _facts(path: str, file: FileDiff, content: bytes | None) -> FileFacts:
     name = paths.syntax_reader(path)
     if not content or not name or _is_linked(file):
         return FileFacts()
-    return _reader(name)(is_test=paths.is_test(path)).read(content)
+    return syntax_reader_class(name)(is_test=paths.is_test(path)).read(content)
 
 
 def _merged(flags: Iterable[Flag]) -> Iterator[Flag]:

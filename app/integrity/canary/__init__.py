@@ -35,6 +35,7 @@ from app.integrity.canary.syntax import (
     apply,
     parses,
 )
+from app.integrity.configuration import flat_settings
 
 __all__ = [
     "CanaryPlan",
@@ -59,7 +60,22 @@ _DIALECTS: Mapping[str, Dialect] = {
 }
 """By the syntax reader that an ecosystem declares. Other languages have no canary."""
 
-_VERSION = re.compile(rb"\s*[\"']?version[\"']?\s*[:=]|\s*<version>|\s*$")
+_TOOLS = re.compile(
+    r"(?:^|/)\.[^/]+(?:/|$)|(?:^|/)(?:MANIFEST\.in|LICEN[CS]E[^/]*|NOTICE[^/]*|AUTHORS[^/]*|CITATION[^/]*"
+    r"|GNUmakefile|[Mm]akefile|[Jj]ustfile|Dockerfile[^/]*|setup\.py|noxfile\.py|RELEASING[^/]*|CODEOWNERS"
+    r"|requirements/[^/]+|[^/]*(?:dev|docs?|test|lint|build)[^/]*\.(?:txt|in))$"
+)
+"""Files for tools around the code, which no test owes its result to."""
+
+_MATTERS = re.compile(
+    r"(?i)depend|requir|extras|entry|package|include|exports|main|module|\bbin\b|feature|overrides"
+    r"|resolutions|replace|patch"
+)
+"""Settings that decide what the code is made of."""
+
+_MAX_TRIED = 100
+"""Functions that are tried one by one where not all take a statement."""
+
 _DECLARATIONS = re.compile(r"\.pyi$|\.d\.[cm]?ts$")
 
 
@@ -216,10 +232,10 @@ def _examined(file: FileDiff, left: int) -> _Part | Untouched:
     if file.old == file.new and file.old is not None:
         return Untouched(path, "", "")
     dialect = _DIALECTS.get(paths.syntax_reader(path))
+    if _TOOLS.search(path) or (dialect is None and _is_other_setting(file)):
+        return Untouched(path, "", "")
     if dialect is None:
-        lines = (line for _, line in (*file.added_lines, *file.removed_lines))
-        version = file.is_text and not file.withheld and all(map(_VERSION.match, lines))
-        return Untouched(path, "", "" if version else "is not code whose functions can be read")
+        return Untouched(path, "", "is not code whose functions can be read")
     if not file.is_text or file.withheld or left < 0:
         return Untouched(path, "", "is too large, or not text")
     if max(len(file.old or b""), len(file.new or b"")) > MAX_FILE_BYTES:
@@ -228,6 +244,13 @@ def _examined(file: FileDiff, left: int) -> _Part | Untouched:
     if after.broken:
         return Untouched(path, "", "could not be parsed completely")
     return _Part(file, dialect, dialect.outline(file.old or b""), after)
+
+
+def _is_other_setting(file: FileDiff) -> bool:
+    """Whether only settings changed that do not decide what the code is made of: a version."""
+    before, after = flat_settings(file) if file.is_text and not file.withheld else ({}, {})
+    keys = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    return bool(after) and not any(_MATTERS.search(key) for key in keys)
 
 
 def _planned(parts: list[_Part], untouched: list[Untouched], nonce: str) -> CanaryPlan:
@@ -248,6 +271,13 @@ def _planned(parts: list[_Part], untouched: list[Untouched], nonce: str) -> Cana
 
 
 @dataclass(frozen=True)
+class _Edits:
+    function: Function
+    raising: list[Insertion]
+    neutral: list[Insertion]
+
+
+@dataclass(frozen=True)
 class _Made:
     raising: bytes = b""
     neutral: bytes = b""
@@ -256,30 +286,47 @@ class _Made:
 
 def _instrumented(part: _Part, nonce: str) -> tuple[_Made, list[Untouched]]:
     source, path = part.file.new or b"", part.file.path
-    raising: list[Insertion] = []
-    neutral: list[Insertion] = []
-    places: list[ChangedFunction] = []
+    edits: list[_Edits] = []
     kept: list[Untouched] = []
     for function in _changed(part):
         reason, matters = _exempt(part, function)
-        if reason:
-            kept.append(Untouched(path, function.key, reason, matters))
+        error = part.dialect.edit(function, source, Way.RAISE, nonce) if not reason else []
+        value = part.dialect.edit(function, source, Way.NEUTRAL, nonce) if not reason else []
+        if reason or isinstance(error, Unable):
+            kept.append(Untouched(path, function.key, reason or "cannot raise", matters))
             continue
-        error = part.dialect.edit(function, source, Way.RAISE, nonce)
-        if isinstance(error, Unable) or not parses(part.dialect, apply(source, error)):
-            kept.append(Untouched(path, function.key, "takes no statement at its start"))
-            continue
-        value = part.dialect.edit(function, source, Way.NEUTRAL, nonce)
         if isinstance(value, Unable):
             kept.append(Untouched(path, function.key, value.reason))
             value = error
-        raising += error
-        neutral += value
-        places.append(ChangedFunction(path, function.line, function.key))
-    made = _Made(apply(source, raising), apply(source, neutral), tuple(places))
-    if not (parses(part.dialect, made.raising) and parses(part.dialect, made.neutral)):
-        return _Made(), [*kept, Untouched(path, "", "takes no statements in its functions")]
-    return made, kept
+        edits.append(_Edits(function, error, value))
+    fitting = _fitting(part.dialect, source, edits)
+    names = {each.function.key for each in fitting}
+    kept += [
+        Untouched(path, each.function.key, "takes no statement at its start")
+        for each in edits
+        if each.function.key not in names
+    ]
+    places = tuple(ChangedFunction(path, each.function.line, each.function.key) for each in fitting)
+    return _Made(*_applied(source, fitting), places), kept
+
+
+def _fitting(dialect: Dialect, source: bytes, edits: list[_Edits]) -> list[_Edits]:
+    """Those with which the file still parses: all as a rule, so all are tried at once."""
+    if all(parses(dialect, made) for made in _applied(source, edits)):
+        return edits
+    single = [
+        each
+        for each in edits[:_MAX_TRIED]
+        if all(parses(dialect, made) for made in _applied(source, [each]))
+    ]
+    return single if all(parses(dialect, made) for made in _applied(source, single)) else []
+
+
+def _applied(source: bytes, edits: list[_Edits]) -> tuple[bytes, bytes]:
+    return (
+        apply(source, [each for one in edits for each in one.raising]),
+        apply(source, [each for one in edits for each in one.neutral]),
+    )
 
 
 def _changed(part: _Part) -> Iterator[Function]:
@@ -318,12 +365,12 @@ def _outside_functions(part: _Part, still_there: Collection[str]) -> Iterator[Un
         if reason and not matters:
             continue
         was = before.functions.get(key)
-        if was is not None and was.header != function.header:
-            yield Untouched(path, key, "has a changed declaration")
-        elif was is None and not dialect.is_harmless(function.header):
-            yield Untouched(path, key, "is new and decorated")
+        changed = was is None or was.header != function.header
+        if changed and not dialect.is_harmless(function.header):
+            yield Untouched(path, key, "is decorated, and its declaration is new")
     for key, function in before.functions.items():
         gone = key not in after.functions and function.words not in still_there
-        if gone and not dialect.exempt(function):
+        # Without a method, that of another class counts; without a function nothing does.
+        if gone and "." in key and not dialect.exempt(function):
             yield Untouched(path, key, "was removed")
             break

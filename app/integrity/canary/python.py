@@ -13,7 +13,8 @@ from app.integrity.reader import text
 _INERT = re.compile(
     r"(?:from|import) |(?:__\w+__|__all__)(?: :[^=]*)? \+?= |pass$|\.\.\.$"
     r"|if (?:typing \. )?TYPE_CHECKING :|(?:\w+ = )?(?:typing \. )?TypeVar \("
-    r"|(?:[rRbBuU]*)(['\"]).*\1$|\w+ = (?:logging \. )?getLogger \("
+    r"|(?:[rRbBuU]*)(['\"]).*\1$|\w+ = (?:logging \. )?getLogger \(",
+    re.DOTALL,
 )
 _HARMLESS = re.compile(
     r"@ (?:staticmethod|classmethod|property|(?:\w+ \. )?(?:setter|deleter|getter)"

@@ -71,8 +71,8 @@ _RUNS_GO_OR_JAVA = re.compile(
     r"\b(?:go|java|mvn|gradle\w*)\b|GOFLAGS|_OPTIONS|_OPTS|argLine|jvmArg"
 )
 _VARIABLES = re.compile(
-    r"\b(?P<name>PYTEST_PLUGINS|LD_PRELOAD|DYLD_INSERT_LIBRARIES|BASH_ENV|PYTHONSTARTUP"
-    r"|COVERAGE_PROCESS_START)\b['\"]?\s*(?:=|:|,)\s*(?P<value>\S+)"
+    r"\b(?P<name>PYTEST_PLUGINS|LD_PRELOAD|DYLD_INSERT_LIBRARIES|BASH_ENV|PYTHONSTARTUP)"
+    r"\b['\"]?\s*(?:=|:|,)\s*(?P<value>\S+)"
     r"|\b(?P<list>PYTEST_ADDOPTS|NODE_OPTIONS|RUBYOPT|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|MAVEN_OPTS"
     r"|GOFLAGS)\b['\"]?\s*(?:=|:|,)(?P<options>.*)"
 )

@@ -175,15 +175,20 @@ def test_what_the_runner_calls_and_what_replaces_its_functions_keeps_its_code() 
     [
         (FileDiff.of("a.py", OLD, OLD.replace("LIMIT = 3", "LIMIT = 4")), "outside functions"),
         (FileDiff.of("a.py", OLD, OLD.replace("total = 0", "total = 1")), "outside functions"),
-        (FileDiff.of("a.py", OLD, OLD.replace("double(n)", "double(n, m=2)")), "declaration"),
         (FileDiff.of("a.py", OLD, OLD.replace("class Sums", "class Sums(Base)")), "declaration"),
-        (FileDiff.of("a.py", OLD, f"{OLD}\n@app.get('/')\ndef new(): return 1\n"), "decorated"),
-        (FileDiff.of("a.py", OLD, OLD.replace("def same(n):\n    return n\n", "")), "removed"),
+        (FileDiff.of("a.py", OLD, f"{OLD}\n@app.get('/')\ndef new(): return 1\n"), "declaration"),
+        (
+            FileDiff.of(
+                "a.py", OLD, OLD.replace("    def each(self):\n        yield self.total\n", "")
+            ),
+            "removed",
+        ),
         (
             FileDiff.of("a.py", "from a import f\n", "from b import f, g\n"),
             "`f` in a.py is imported from another place",
         ),
         (FileDiff.of("a.json", "{}", '{"a": 1}'), "a.json is not code"),
+        (FileDiff.of("package.json", "{}", '{"dependencies": {"a": "1"}}'), "package.json is not"),
         (FileDiff.of("a.rb", "def a; 1; end", "def a; 2; end"), "a.rb is not code"),
         (FileDiff.of("a.py", OLD, f"{OLD}def ("), "could not be parsed"),
         (FileDiff("a.py", b"", b"/etc/passwd", new_mode="120000"), "not a regular file"),
@@ -211,13 +216,17 @@ def test_what_a_test_may_owe_its_result_to_besides_functions(file: FileDiff, why
         ('"""Old."""\n', '"""New."""\n'),
         ("", "if TYPE_CHECKING:\n    from a import b\n"),
         ("", "@property\ndef f(self): return 1\n"),
+        ("def g(n):\n    return n\n", "def g(n, m=2):\n    return n\n"),
+        ("def g(n):\n    return n\n", ""),
+        ('"""Old,\nlong."""\n', '"""New,\nlong."""\n'),
     ],
 )
 def test_imports_versions_and_new_classes_prove_nothing(old: str, new: str) -> None:
     plan = planned(
         FileDiff.of("a.py", old, new),
         FileDiff.of("b.py", "def f():\n    return 1\n", "def f():\n    return 2\n"),
-        FileDiff.of("package.json", '{"version": "1"}', '{"version": "1"}\n'),
+        FileDiff.of("package.json", '{"version": "1"}', '{"version": "2"}\n'),
+        FileDiff.of("MANIFEST.in", "a", "b"),
     )
     assert evaluate(plan, PROOF, PASSED, PASSED)[0] == "passed"
 
@@ -245,8 +254,8 @@ def test_only_a_proof_that_passes_under_both_is_no_proof(
 
 def test_without_a_function_or_a_proof_nothing_is_measured() -> None:
     assert planned().why_not == "The change touches no function."
-    only_text = planned(FileDiff.of("a.toml", "a = 1", "a = 2"))
-    assert only_text.why_not == "a.toml is not code whose functions can be read."
+    only_text = planned(FileDiff.of("a.txt", "a = 1", "a = 2"))
+    assert only_text.why_not == "a.txt is not code whose functions can be read."
     plan = planned(FileDiff.of("a.py", OLD, OLD.replace("n + 2", "n * 2")))
     assert evaluate(plan, (), PASSED, PASSED) == ("not measured", "No test counts as proof.")
 
