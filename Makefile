@@ -23,7 +23,7 @@ endif
 
 quick: .venv/dev toolchains tests/contract/node_modules/.stamp | system               ## lint, types, import contract and unit tests, in about a minute
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest tests/unit --ignore tests/unit/playground -n 2 --dist loadfile -q $(ARGS)
+	@$(BIN)/python -m pytest tests/unit --ignore tests/unit/playground -m "not slow" -n 2 --dist loadfile -q $(ARGS)
 
 lint: .venv/dev
 	@$(BIN)/ruff check .

@@ -26,7 +26,7 @@ Json = dict[str, Any]
 class TurnRecord(Value):
     """One recorded turn. `seq` counts from 0 without gaps.
 
-    `content` and `usage` are the engine's own JSON, which nobody else reads, but for two fields of
+    `content` and `usage` are the engine's own JSON. Others read only two fields of
     `usage`: `feedback_id` of a user's turn marks a message from outside, and `stop_reason` of an
     assistant's says why it ended. `cost_usd` includes answers that were lost. `snapshot` names the
     tree of the work tree after a user turn's tools ran; `seconds` is how long the turn took.

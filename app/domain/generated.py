@@ -1,4 +1,4 @@
-"""What tools leave in a work tree and nobody commits, by ecosystem. Pure.
+"""Files that tools generate in a work tree and that do not belong in commits, by ecosystem. Pure.
 
 The facts are those of the ignore files that people use for each ecosystem. A repository's own
 `.gitignore` counts first; this is for what it does not mention.

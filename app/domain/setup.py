@@ -30,7 +30,7 @@ _SCRIPTS = ("preinstall", "install", "postinstall", "prepare", "prepublish")
 
 
 class BlockedHost(Value):
-    """Something that setup was not let through to: where, why, and how often."""
+    """A host that setup was blocked from reaching: which, why, and how often."""
 
     host: str
     why: str
@@ -61,7 +61,7 @@ def key(parts: Iterable[object]) -> str:
 
 
 def made_by(repo: RepoName, tree: str, *, branch: str = "", run: str = "") -> tuple[str, ...]:
-    """Whose code makes a setup's result, as a part of its key: who has another is given another.
+    """Whose code made a setup's result, as part of its key.
 
     `branch`: the code is on that branch, which serves itself with what its earlier commits made.
     `run`: it is the work of a run, for that run alone. Otherwise it is neither (a fork's, a pull

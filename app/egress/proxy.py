@@ -293,7 +293,7 @@ class Proxy:
             await conversation.serve()
             await conversation.end()
         except (OSError, TimeoutError, EOFError, h11.ProtocolError):
-            pass  # the client went away, was too slow, or speaks no HTTP
+            pass  # the client disconnected, was too slow, or does not speak HTTP
         finally:
             writer.transport.abort()
 

@@ -165,7 +165,7 @@ class PushRefusedError(UserError):
         self.moved = moved
         self.paths = _named_paths(rule) if not moved else ()
         if moved:
-            super().__init__(f"`{ref}` was moved by somebody else meanwhile.")
+            super().__init__(f"`{ref}` was moved by somebody else during the run.")
         else:
             named = f" because of {', '.join(f'`{path}`' for path in self.paths)}"
             super().__init__(
@@ -847,7 +847,7 @@ class Mirrors:
                 raise
             remote.outdated()
             moved = isinstance(problem, GitMovedError)
-            why = "was renamed meanwhile" if moved else "does not know the token that GitHub gave"
+            why = "was renamed during the run" if moved else "does not know GitHub's token"
             raise RetryableError(f"The repository {why}.") from problem
 
     async def _run(self, repo: RepoName, args: Sequence[str], **options: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""A server that speaks the Messages API and plays a script instead of a model.
+"""A server for the Messages API that plays a script instead of a model.
 
 It checks requests as the real API does and answers in its shapes, streamed or whole, so that the
 product's own code is what runs. Outside contract: https://platform.claude.com/docs/en/api/messages

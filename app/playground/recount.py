@@ -1,4 +1,4 @@
-"""Is it true? The pull request is looked at again, without a line of the product's own code."""
+"""Checks the pull request independently, without any of Honk's own code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`honk playground`: a GitHub and a model on this machine, and the product at work between them.
+"""`honk playground`: a GitHub and a model on this machine, with Honk running between them.
 
 The product runs as a process of its own, started as its operator would start it; this one plays
 GitHub, plays the model where a script is given, and tells the story as it happens.

@@ -1,4 +1,4 @@
-"""Serving an application on this machine alone, in the loop that is running."""
+"""Serves an application on the loopback interface in the running event loop."""
 
 from __future__ import annotations
 

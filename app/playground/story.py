@@ -1,4 +1,4 @@
-"""What a person would see on GitHub, told as it happens."""
+"""Prints what a person would see on GitHub as it happens."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ async def _close_run(services: Services, row: RunRow, problem_text: tuple[str, s
         log.warning(log_events.DEAD_RUN_WAITING, run=row.id, why=str(outage))
         return
     except UserError as refusal:
-        # The repository or the installation is gone, so there is nobody to notify.
+        # The repository or the installation is gone, so no notification is possible.
         log.warning(log_events.DEAD_RUN_NOT_REPORTED, run=row.id, why=str(refusal))
         await services.runs.finish(run.id, Outcome.ERROR)
     await services.save_counts(row.id)

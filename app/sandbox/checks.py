@@ -30,13 +30,13 @@ _OURS = frozenset({"PATH", "HOME", "LANG", "USER", "TMPDIR", "PWD", "SHLVL", "_"
 """Environment variables that a sandbox sets itself."""
 
 _TRIED = {
-    "user": "it runs as nobody special: no root, no capability, no way to gain one",
-    "files": "it sees no file of this machine",
-    "places": "it can write to its workspace and scratch space alone",
-    "processes": "it sees no process of this machine",
-    "environment": "it has nothing of the worker's environment",
-    "network": "it has no network, not this machine's own either",
-    "calls": "system calls that reach too far are refused",
+    "user": "it is unprivileged: not root, no capabilities, no way to gain them",
+    "files": "it cannot see this machine's files",
+    "places": "it can write only to its workspace and scratch space",
+    "processes": "it cannot see this machine's processes",
+    "environment": "it does not get the worker's environment",
+    "network": "it has no network, not even this machine's loopback",
+    "calls": "dangerous system calls are refused",
 }
 
 
@@ -60,7 +60,7 @@ async def prove(sandbox: Sandbox) -> list[SandboxProperty]:
         try:
             return [*await _reach(sandbox, root), *await _bounds(sandbox, root)]
         except UserError as problem:
-            return [SandboxProperty("a sandbox can be made", False, problem.message)]
+            return [SandboxProperty("a sandbox can be created", False, problem.message)]
 
 
 async def _reach(sandbox: Sandbox, root: Path) -> list[SandboxProperty]:
@@ -84,7 +84,7 @@ def _answer(done: Completed) -> dict[str, str]:
     try:
         return dict(json.loads(done.text.strip().split("\n")[-1]))
     except ValueError:
-        words = done.text.strip()[-200:] or f"it ended with {done.exit_code}"
+        words = done.text.strip()[-200:] or f"exit code {done.exit_code}"
         return dict.fromkeys(_TRIED, words)
 
 
@@ -106,16 +106,18 @@ def _surroundings() -> Iterator[dict[str, object]]:
 
 
 def _own_users(sandbox: Sandbox, root: Path, spec: SandboxSpec) -> SandboxProperty:
-    promise = "each workspace has a user of its own"
+    promise = "each workspace has its own user"
     if os.geteuid() != 0:
-        return SandboxProperty(promise, None, "only a worker that runs as root has users to give")
+        return SandboxProperty(
+            promise, None, "only a worker that runs as root can use several users"
+        )
     other = _spec(sandbox, root, "other")
     users = {0, spec.workspace.stat().st_uid, other.workspace.stat().st_uid}
-    return SandboxProperty(promise, len(users) == 3, "two share one, or root has it")
+    return SandboxProperty(promise, len(users) == 3, "two workspaces share a user, or it is root")
 
 
 def _reading(workspace: Path) -> SandboxProperty:
-    promise = "what it leaves is read without following links"
+    promise = "its files are read without following links"
     (workspace / "link").symlink_to("/etc/hostname")
     try:
         read_file(workspace, "link", 1000)
@@ -135,27 +137,27 @@ class _LimitCheck:
 
 _BOUNDS = (
     _LimitCheck(
-        "memory is bounded",
+        "memory is limited",
         "for i in 1 2 3; do "
         "python3 -c 'import time; x = b\"1\" * (60 << 20); time.sleep(5)' & done; wait",
         ResourceLimits(seconds=_SECONDS, memory_bytes=100 * MIB),
         "memory",
     ),
     _LimitCheck(
-        "processes are bounded",
+        "the number of processes is limited",
         "for i in $(seq 60); do sleep 5 & done; wait",
         ResourceLimits(seconds=_SECONDS, processes=30),
         "processes",
     ),
     _LimitCheck(
-        "what the workspace holds is bounded",
+        "the workspace's size is limited",
         "for i in $(seq 40); do head -c 1000000 /dev/urandom > f$i; sleep 0.05; done; echo REACHED",
         ResourceLimits(seconds=_SECONDS, disk_bytes=8 * MIB),
         "disk",
     ),
-    _LimitCheck("time is bounded", "trap '' TERM; sleep 5", ResourceLimits(seconds=0.5), "time"),
+    _LimitCheck("time is limited", "trap '' TERM; sleep 5", ResourceLimits(seconds=0.5), "time"),
     _LimitCheck(
-        "files and scratch space are bounded",
+        "file sizes and scratch space are limited",
         "head -c 4000000 /dev/zero > big; head -c 4000000 /dev/zero > /tmp/big;"
         " [ $(stat -c %s big) -le 2000000 ] && [ $(stat -c %s /tmp/big) -le 2000000 ] && echo KEPT",
         ResourceLimits(seconds=_SECONDS, file_bytes=2_000_000, tmp_bytes=1 << 20),
@@ -183,7 +185,7 @@ async def _bounds(sandbox: Sandbox, root: Path) -> list[SandboxProperty]:
 
 
 async def _numbers(sandbox: Sandbox, spec: SandboxSpec) -> SandboxProperty:
-    promise = "numbers of scratch files and terminals are bounded"
+    promise = "the numbers of scratch files and terminals are limited"
     code = (
         "import os\nfiles = terminals = 0\n"
         "try:\n  while files < 500: open(f'/tmp/{files}', 'w').close(); files += 1\n"
@@ -197,22 +199,22 @@ async def _numbers(sandbox: Sandbox, spec: SandboxSpec) -> SandboxProperty:
     files, _, terminals = done.text.strip().rpartition(" ")
     kept = files.isdigit() and int(files) <= 200 and int(terminals) < 200
     why = getattr(sandbox, "unfinished", "") or "another kind of sandbox"
-    told = f"this machine does not let the helper mount ({why}): docs/operations.md, Bounds"
+    told = f"the helper may not mount on this machine ({why}): docs/operations.md, Bounds"
     return SandboxProperty(promise, True if kept else None, told)
 
 
 def _memory(sandbox: Sandbox) -> SandboxProperty:
     """How memory is limited here, and where to find a better option."""
     grouped = getattr(sandbox, "groups", None) is not None
-    told = "memory is watched alone; docs/operations.md, Bounds, says how to have more"
-    return SandboxProperty("the memory's bound", grouped or None, told)
+    told = "memory is only monitored; for kernel limits, see docs/operations.md, Bounds"
+    return SandboxProperty("memory is limited by the kernel", grouped or None, told)
 
 
 async def _output(sandbox: Sandbox, spec: SandboxSpec) -> SandboxProperty:
     small = replace(spec, limits=ResourceLimits(seconds=_SECONDS, output_bytes=10_000))
     done = await sandbox.run(small, ["/bin/bash", "-c", "yes | head -c 1000000"])
     kept = len(done.output)
-    return SandboxProperty("output is bounded", kept < 20_000, f"{kept:,} bytes were kept")
+    return SandboxProperty("output is limited", kept < 20_000, f"{kept:,} bytes were kept")
 
 
 async def _end(sandbox: Sandbox, spec: SandboxSpec) -> SandboxProperty:
@@ -220,7 +222,9 @@ async def _end(sandbox: Sandbox, spec: SandboxSpec) -> SandboxProperty:
     await sandbox.run(spec, ["/bin/bash", "-c", left])
     await asyncio.sleep(_AFTER_ITS_END_SECONDS)
     later = (spec.workspace / "later").exists()
-    return SandboxProperty("nothing of it lives on", not later, "a process went on after the end")
+    return SandboxProperty(
+        "no process survives it", not later, "a process was still running after the end"
+    )
 
 
 def _spec(sandbox: Sandbox, root: Path, name: str) -> SandboxSpec:
@@ -231,7 +235,7 @@ def _spec(sandbox: Sandbox, root: Path, name: str) -> SandboxSpec:
 
 
 def _last(done: Completed) -> str:
-    return (done.text.strip().split("\n")[-1] or f"it ended with {done.exit_code}")[-200:]
+    return (done.text.strip().split("\n")[-1] or f"exit code {done.exit_code}")[-200:]
 
 
 def broken(properties: Sequence[SandboxProperty]) -> bool:

@@ -152,7 +152,7 @@ def feedback(judgement: Judgement) -> str | None:
             "A reviewer who saw the request, your change and the test results wants it changed:",
             judgement.summary,
             *points,
-            "Mend what is right about this, or say in finish why it should stay.",
+            "Fix what is right about this, or say in finish why it should stay.",
         ]
     )
 

@@ -225,7 +225,7 @@ class Receiver:
             else:
                 decided = _decide(head, event, self._app)
             if isinstance(decided, Ignored):
-                # Most deliveries end here, so skip the cost of a debug line nobody reads.
+                # Most deliveries end here, so skip the cost of a debug line.
                 if _stdlib_log.isEnabledFor(logging.DEBUG):
                     _log.debug(
                         log_events.DELIVERY_IGNORED, reason=decided.reason, delivery=head.delivery

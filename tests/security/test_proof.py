@@ -24,7 +24,10 @@ _LAST = ("--remount-ro", "/dev")
     ("flags", "promise"),
     [
         (without_flags("--unshare-net"), "no network"),
-        (with_flags("--bind", "/tmp", "/tmp", *_LAST, instead_of=_LAST), "no file of this machine"),
+        (
+            with_flags("--bind", "/tmp", "/tmp", *_LAST, instead_of=_LAST),
+            "cannot see this machine's files",
+        ),
         (without_flags("--clearenv"), ""),
     ],
 )
@@ -41,7 +44,7 @@ async def test_a_missing_wall_is_found(flags: MakeFlags, promise: str, tmp_path:
 
 async def test_a_missing_filter_is_found(tmp_path: Path) -> None:
     sandbox = Bubblewrap(uid_pool_below(tmp_path), filter_program=open_filter)
-    assert await _broken(sandbox) == {"system calls that reach too far are refused"}
+    assert await _broken(sandbox) == {"dangerous system calls are refused"}
     whole = Bubblewrap(uid_pool_below(tmp_path), filter_program=program)
     assert await _broken(whole) == set()
 

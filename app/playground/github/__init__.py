@@ -1,4 +1,4 @@
-"""A GitHub on your own machine: stateful, over real git, refusing what GitHub refuses."""
+"""A simulated GitHub on this machine: stateful, over real git, refusing what GitHub refuses."""
 
 from .accounts import AppRegistration
 from .people import RefusedError

@@ -116,9 +116,9 @@ class Token:
 
 @dataclass(frozen=True)
 class ApiCaller:
-    """Who asks: nobody, a person, the App itself (by JWT) or one of its installations."""
+    """The caller: anonymous, a person, the App itself (by JWT) or one of its installations."""
 
-    kind: Literal["nobody", "person", "app", "installation"]
+    kind: Literal["anonymous", "person", "app", "installation"]
     user: User | None = None
     token: Token | None = None
 

@@ -69,7 +69,7 @@ def _start_job(world: World, repository: Repository, run: SimulatedWorkflowRun) 
 def finish(
     world: World, repository: Repository, run: SimulatedWorkflowRun, conclusion: str
 ) -> None:
-    """Let a run that is at work end like this, with what the CI's switch says of it."""
+    """Finish a running workflow run with this conclusion, and the log of the CI's settings."""
     job, ci = run.job, run.ci
     if job is None or run.status == "completed":
         raise Refusal(409, "This run is not in progress.")

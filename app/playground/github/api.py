@@ -1,4 +1,4 @@
-"""The way of one request: route, who asks, what they may, the endpoint, its answer.
+"""Handling one API request: route, authentication, permissions, endpoint, response.
 
 People in the pages and programs on the REST API come through `answer` alike.
 Outside contract: https://docs.github.com/rest
@@ -257,7 +257,7 @@ def _check_repository(call: Call, endpoint: ApiEndpoint) -> None:
         tail = "/".join(call.path.split("/")[4:])
         url = f"{call.world.api_url}/repositories/{repository.id}/{tail}".rstrip("/")
         raise Moved(url, 307 if writes else 301)
-    if call.actor.kind == "nobody" and writes:
+    if call.actor.kind == "anonymous" and writes:
         raise Refusal(401, "Requires authentication")
     if call.actor.kind == "installation":
         _check_permission(call, endpoint, writes)

@@ -87,7 +87,7 @@ Observer = Callable[[RequestRecord], None]
 
 
 class Front:
-    """The door of the server; `observers` are told of each request after it was answered."""
+    """The server's front; calls `observers` with each request after the response."""
 
     def __init__(self, world: World, pages: Sequence[BaseRoute] = ()) -> None:
         self.world = world
@@ -136,7 +136,7 @@ class Front:
     async def _api(self, request: Request, path: str, run: Any) -> Response:
         world = self.world
         fault = world.faults.take(request.method, path)
-        template, actor, body, result = "", ApiCaller("nobody"), None, None
+        template, actor, body, result = "", ApiCaller("anonymous"), None, None
         if fault is not None and not fault.after:
             await asyncio.sleep(fault.delay)
         try:
@@ -234,7 +234,7 @@ class Front:
         if fault is not None and faulty:
             response = _response(_faulty(fault))
         template = f"/{{owner}}/{{repo}}.git/{tail}"
-        who = actor or ApiCaller("nobody")
+        who = actor or ApiCaller("anonymous")
         self._log(request, path, template, who, None, response.status_code, None, faulty)
         return response
 

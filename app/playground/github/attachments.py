@@ -1,4 +1,4 @@
-"""Pictures that people put into their texts, and the addresses that carry their own permission.
+"""Images that people upload into their texts, and the signed URLs that serve them.
 
 The address in the text is for people who are signed in; what an App can fetch is in `body_html`.
 """
@@ -40,7 +40,7 @@ def routes(world: World) -> list[Route]:
     async def in_text(request: Request) -> Response:
         found = world.attachments.get(request.path_params["asset"])
         if found is None or found.private:
-            # Nobody is signed in here: what is private does not exist.
+            # This route has no session, so private attachments do not exist here.
             return _nothing()
         expires = world.clock.timestamp() + PRIVATE_SECONDS
         return RedirectResponse(signed_url(image_path(found.id), expires), 302)

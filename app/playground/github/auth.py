@@ -1,4 +1,4 @@
-"""Who is asking: App JWTs, installation tokens, people's own tokens.
+"""Authentication: App JWTs, installation tokens, user tokens.
 
 Outside contract: https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app
 """
@@ -42,7 +42,7 @@ def actor_of(world: World, authorization: str) -> ApiCaller:
     scheme, _, credential = authorization.partition(" ")
     credential = credential.strip()
     if not authorization:
-        return ApiCaller("nobody")
+        return ApiCaller("anonymous")
     if scheme.lower() == "basic":
         return actor_of_basic(world, credential)
     if scheme.lower() not in ("bearer", "token"):

@@ -1,4 +1,4 @@
-"""The order to merge a pull request as soon as it may be merged, given through GraphQL.
+"""Auto-merge, which GraphQL enables: merge a pull request once its requirements are met.
 
 Outside contract: https://docs.github.com/graphql/reference/mutations#enablepullrequestautomerge
 """

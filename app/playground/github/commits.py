@@ -1,4 +1,4 @@
-"""Commits as the API shows them, and how they are made.
+"""Creating commits, and their shapes in the API.
 
 Outside contract: https://docs.github.com/rest/git/commits and https://docs.github.com/rest/commits
 """

@@ -1,4 +1,4 @@
-"""Files written one at a time: each is a commit on a branch.
+"""The contents API: each write of a file is a commit on a branch.
 
 Outside contract: https://docs.github.com/rest/repos/contents
 """

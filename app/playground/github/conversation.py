@@ -1,4 +1,4 @@
-"""Issues and pull requests as GitHub shows them, and the events of their changes.
+"""The shapes of issues and pull requests, and the events of their changes.
 
 Outside contract: https://docs.github.com/rest/issues and https://docs.github.com/rest/pulls
 """

@@ -136,7 +136,7 @@ async def _merge_default(call: Call, ref: str, sha: str) -> Answer:
 
 
 def _check_contexts(call: Call, sha: str, ref: str) -> None:
-    """All that speaks of the commit must be good, or what was asked for; nothing for `[]`."""
+    """All statuses and check runs of the commit, or the required ones, must pass; none for `[]`."""
     states = check_states(call.world, call.repository, sha)
     wanted = list(dict.fromkeys(one.context for one in states))
     if call.fields().get("required_contexts") is not None:

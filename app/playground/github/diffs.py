@@ -1,4 +1,4 @@
-"""Lines of a diff: where a review comment may stand, and where it goes with later pushes."""
+"""Lines of a diff: where review comments may be placed, and where later pushes move them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong on order: answers of a bad day, and rules that refuse a push."""
+"""Faults on demand: failing responses, and rules that refuse a push."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNICORN = (
     "<body><p><strong>We had issues producing the response to your request.</strong></p>"
     "</body></html>\n"
 )
-"""What stands before the API answers with when it finds nobody behind."""
+"""The response of GitHub's load balancer when no API server answers."""
 
 
 @dataclass

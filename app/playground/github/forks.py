@@ -1,4 +1,4 @@
-"""Forks, and heads of pull requests in them.
+"""Forks, and pull requests from them.
 
 Outside contract: https://docs.github.com/rest/repos/forks
 """

@@ -116,7 +116,7 @@ class Git:
     merges: dict[tuple[str, str], str | None] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
-        """The whole environment of git here: nobody's own configuration takes part."""
+        """Git's complete environment: no user or system configuration is read."""
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.home),

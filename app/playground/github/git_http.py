@@ -75,7 +75,7 @@ def _read(world: World, request: Request, actor: ApiCaller | None) -> GitRequest
     former = world.renamed.get(full_name)
     repository = world.repositories.get(full_name, former)
     if repository is None or not sees(world, actor, repository):
-        raise Refusal(401 if actor.kind == "nobody" else 404, "Repository not found.")
+        raise Refusal(401 if actor.kind == "anonymous" else 404, "Repository not found.")
     if repository is former and tail == "info/refs":
         # The client takes the new address for all that follows.
         place = f"{world.url}/{repository.full_name}.git/{tail}?{request.url.query}"
@@ -90,7 +90,7 @@ def _check_rights(world: World, actor: ApiCaller, repository: Repository, *, wri
         if installed and not has_permission(actor, "contents:read"):
             raise Refusal(403, f"Read access to {repository.full_name} not granted.")
         return
-    if actor.kind == "nobody":
+    if actor.kind == "anonymous":
         raise Refusal(401, "Authentication required.")
     denied = f"Permission to {repository.full_name}.git denied to {actor.name}."
     if actor.kind == "installation":
@@ -148,7 +148,7 @@ class _Backend:
         return status, headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body, as it comes; the program is over when it ends or nobody reads on."""
+        """The body in chunks. The process ends with it, or when the client stops reading."""
         try:
             while chunk := await self._out.read(_CHUNK):
                 yield chunk

@@ -1,4 +1,4 @@
-"""GraphQL, as far as it is used: parsing by a library, fields from tables.
+"""The part of GraphQL that Honk uses: a library parses, tables resolve the fields.
 
 The schema itself is not here: who asks for a field that the playground does not know gets
 GitHub's `undefinedField`, and the tests hold documents and answers to the published schema.

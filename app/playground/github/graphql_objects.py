@@ -1,4 +1,4 @@
-"""Conversations as GraphQL shows them.
+"""The shapes of conversations in GraphQL.
 
 Outside contract: https://docs.github.com/graphql/reference/objects
 """

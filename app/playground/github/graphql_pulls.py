@@ -1,4 +1,4 @@
-"""What GraphQL alone can do with conversations: hide, resolve, transfer, delete, lock, auto-merge.
+"""Changes that only GraphQL offers: minimize, resolve, transfer, delete, lock, auto-merge.
 
 Outside contract: https://docs.github.com/graphql/reference/mutations
 """

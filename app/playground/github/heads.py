@@ -1,4 +1,4 @@
-"""What follows when branches and tags move: events, check suites, pull requests."""
+"""The effects of moving branches and tags: events, check suites, pull requests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def move_ref(
 async def moved(
     world: World, repository: Repository, actor: User, moves: list[Move], *, closes: bool = True
 ) -> None:
-    """Let everything follow. Refs outside heads and tags are nobody's business.
+    """Update everything that depends on a ref. Refs other than branches and tags have no effect.
 
     `closes` is off where the one who pushes cannot close issues by words in commits.
     """

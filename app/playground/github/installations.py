@@ -1,4 +1,4 @@
-"""The App on accounts: installed, suspended, given and refused permissions and repositories.
+"""Installations of the App: suspension, permissions, repositories.
 
 Outside contract: https://docs.github.com/rest/apps/apps and
 https://docs.github.com/webhooks/webhook-events-and-payloads#installation
@@ -49,7 +49,7 @@ def uninstall(world: World, installation: SimulatedInstallation, sender: User) -
 
 
 def suspend(world: World, installation: SimulatedInstallation, sender: User) -> None:
-    """Shut the App out for a time; it hears of nothing meanwhile."""
+    """Suspend the installation; the App gets no events until it is unsuspended."""
     installation.suspended_at, installation.suspended_by = world.clock.now(), sender
     _announce(world, installation, "suspend", sender)
 
@@ -157,7 +157,7 @@ async def repositories_of_person(call: Call) -> Answer:
 
 def _only_people(call: Call) -> None:
     token = call.actor.token
-    if call.actor.kind == "nobody":
+    if call.actor.kind == "anonymous":
         raise Refusal(401, "Requires authentication")
     if call.actor.kind != "person" or token is None or not token.via_app:
         words = "You must authenticate with an access token authorized to a GitHub App in order "

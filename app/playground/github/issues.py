@@ -1,4 +1,4 @@
-"""Issues: open, read, edit, assign, their events.
+"""Issues: create, read, edit, assign, and their events.
 
 Outside contract: https://docs.github.com/rest/issues
 """

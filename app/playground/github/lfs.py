@@ -1,4 +1,4 @@
-"""Git LFS: contents that a repository keeps outside of git, and the addresses to read them.
+"""Git LFS: contents that a repository stores outside git, and the URLs to download them.
 
 Outside contract: https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md. Reading only.
 """

@@ -1,4 +1,4 @@
-"""Limits that GitHub does not tell in headers, and the conditional requests that save the others.
+"""Secondary rate limits, which no header shows, and conditional requests.
 
 Outside contract: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api and
 https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api
@@ -26,7 +26,7 @@ _WRITES = ("POST", "PATCH", "PUT")
 
 @dataclass
 class Limits:
-    """Secondary limits, off until a number is set; how a spent primary limit is told.
+    """Secondary limits, off until a number is set, and the response at the primary limit.
 
     Edits count as content too, as people were made to see.
     """

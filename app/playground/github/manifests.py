@@ -1,4 +1,4 @@
-"""An App made from a manifest: the page that people agree on, and what comes of its code.
+"""Creating an App from a manifest: the confirmation page, and the exchange of its code.
 
 The playground knows one App: the new one takes the place of the one before.
 Outside contract: https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest

@@ -1,4 +1,4 @@
-"""A merge queue: each pull request is tried on a branch of its own before it reaches the base.
+"""A merge queue: each pull request is tested on its own branch before it reaches the base.
 
 Outside contract: https://docs.github.com/repositories/configuring-branches-and-merges-in-your-repository/configuring-pull-request-merges/managing-a-merge-queue
 and the event https://docs.github.com/webhooks/webhook-events-and-payloads#merge_group
@@ -108,7 +108,7 @@ async def dequeue(
     who: User,
     reason: str = "MANUAL",
 ) -> None:
-    """Take a pull request out of the queue without a merge; those behind it start anew."""
+    """Remove a pull request from the queue without merging; those behind it are rebuilt."""
     entry = pull.queued
     if entry is None:
         raise Refusal(422, "Pull request is not in the queue")

@@ -1,4 +1,4 @@
-"""Merging: by hand, by order when the requirements are met, and the base into the head.
+"""Merging: manually, by auto-merge, and the base branch into the head.
 
 Outside contract: https://docs.github.com/rest/pulls/pulls#merge-a-pull-request
 """
@@ -85,7 +85,7 @@ class Landing:
         return f"{title}\n\n{text}".strip()
 
     async def _rebase(self, base: str) -> str:
-        """Put each commit on the base anew; GitHub does not sign these."""
+        """Recreate each commit on top of the base; GitHub does not sign these."""
         git, tip = self.repository.git, base
         for sha in await git.range(base, self.pull.head_sha):
             commit = await git.commit(sha)
@@ -191,7 +191,7 @@ async def _try(
     try:
         await Landing(world, repository, issue, pull, who, method, order.title, order.message).run()
     except Refusal:
-        # Somebody else moved the base or merged meanwhile: the next change tries again.
+        # The base moved or the pull request was merged in between: the next change retries.
         return
 
 

@@ -1,4 +1,4 @@
-"""What happens to conversations: locked, transferred, deleted, turned into a discussion, hidden.
+"""Moderation: lock, transfer, delete, convert to a discussion, minimize.
 
 Outside contract: https://docs.github.com/rest/issues/issues#lock-an-issue and
 https://docs.github.com/graphql/reference/mutations

@@ -184,7 +184,7 @@ async def create_commit(call: Call) -> Answer:
         if await git.kind(parent) != "commit":
             raise Refusal(422, "Parent SHA does not exist or is not a commit object")
     given = [call.optional(name, dict) for name in ("author", "committer")]
-    # With nobody named, GitHub signs what an installation commits as the App's.
+    # Without an author, GitHub signs an installation's commits as the App.
     signed = call.actor.kind == "installation" and not any(
         call.given(name) for name in ("author", "committer", "signature")
     )

@@ -1,4 +1,4 @@
-"""What people do to conversations, pull requests and rules, a method each.
+"""Actions of people on conversations, pull requests and rules, one method each.
 
 Everything goes the way of a request and raises RefusedError where GitHub refuses.
 """
@@ -115,7 +115,7 @@ class PlaygroundPeople:
         await self.act(actor, "DELETE", f"/repos/{repo}/git/refs/heads/{quote(branch)}")
 
     async def archive(self, repo: str, actor: str) -> None:
-        """A person archives a repository, which nobody can write to from then on."""
+        """A person archives a repository, which makes it read-only."""
         await self.act(actor, "PATCH", f"/repos/{repo}", {"archived": True})
 
     async def rename(self, repo: str, name: str, actor: str) -> str:

@@ -1,4 +1,4 @@
-"""The proc-receive hook of every repository: says of each pushed ref whether it is taken.
+"""The proc-receive hook of every repository: accepts or refuses each pushed ref.
 
 Runs as a script of its own inside `git receive-pack`, so that a refusal carries GitHub's reason
 on its ref. What it goes by comes in HONK_PUSH_RULES:

@@ -1,4 +1,4 @@
-"""What protections and rulesets say of one ref that is to be moved.
+"""The rules of branch protection and rulesets for one ref update.
 
 Standard library only: the hook of `git receive-pack` runs this, where the pushed objects are still
 in quarantine, and the API asks it as well, so that both refuse alike. A rule is written as
@@ -100,7 +100,7 @@ def violations(rules: Iterable[Mapping[str, Any]], move: RefMove) -> list[Violat
 
 
 def applies(rule: Mapping[str, Any], ref: str, default: str) -> bool:
-    """Whether a rule speaks of this ref."""
+    """Whether a rule applies to this ref."""
     if not ref.startswith(_PREFIX[rule["target"]]):
         return False
     if rule["target"] == "push":

@@ -1,4 +1,4 @@
-"""What is recorded about commits: check runs, statuses, deployments, workflow runs of Actions."""
+"""Records about commits: check runs, statuses, deployments, workflow runs."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class CheckRun:
 
     @property
     def head_sha(self) -> str:
-        """The commit it speaks of."""
+        """The commit that it belongs to."""
         return self.suite.head_sha
 
 

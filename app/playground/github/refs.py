@@ -1,4 +1,4 @@
-"""Refs, branches among them.
+"""Refs and branches.
 
 Outside contract: https://docs.github.com/rest/git/refs and https://docs.github.com/rest/branches
 """

@@ -1,4 +1,4 @@
-"""What GitHub answers when it refuses, with its own status codes and shapes.
+"""GitHub's error responses, with their status codes and shapes.
 
 Outside contract: https://docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api
 """
@@ -68,6 +68,6 @@ def validation(resource: str, field: str, code: str, **more: Any) -> Refusal:
 
 
 def custom(resource: str, message: str) -> Refusal:
-    """422 for a rule that GitHub explains in words."""
+    """422 for a rule, with GitHub's message."""
     error = {"resource": resource, "code": "custom", "message": message}
     return Refusal(422, "Validation Failed", [error])

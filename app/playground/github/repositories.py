@@ -1,4 +1,4 @@
-"""Repositories, who may do what in them, their history.
+"""Repositories: settings, permissions, history.
 
 Outside contract: https://docs.github.com/rest/repos and https://docs.github.com/rest/collaborators
 """

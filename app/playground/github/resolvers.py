@@ -1,4 +1,4 @@
-"""What fields of GraphQL are answered with: the vocabulary of the tables that `graphql` joins.
+"""GraphQL resolvers: the types and helpers for the tables that `graphql` joins.
 
 A table maps the name of a field to a function of the request and the field's arguments. It gives
 null, a plain value, or an object: a dict of fields by their names in the schema, with its type as

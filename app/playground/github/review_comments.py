@@ -1,4 +1,4 @@
-"""Review comments on lines of a diff: placed, answered, edited, deleted, reacted to.
+"""Review comments on lines of a diff: create, reply, edit, delete, react.
 
 Outside contract: https://docs.github.com/rest/pulls/comments
 """

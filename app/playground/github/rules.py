@@ -1,4 +1,4 @@
-"""Branch protection and rulesets: kept, shown, asked before a ref moves or a pull request merges.
+"""Branch protection and rulesets: stored, shown, and enforced on pushes and merges.
 
 Outside contract: https://docs.github.com/rest/branches/branch-protection and
 https://docs.github.com/rest/repos/rules
@@ -182,7 +182,7 @@ async def check_move(call: Call, ref: str, old: str, new: str) -> None:
 
 
 def refuse(found: list[Violation], status: int) -> None:
-    """Refuse in GitHub's words where a rule is broken; classic protection speaks first."""
+    """Refuse a violation with GitHub's message; classic protection takes precedence."""
     classic = [one.text for one in found if one.family == "protection"]
     if classic:
         raise Refusal(status, " ".join(classic))
@@ -240,7 +240,7 @@ class Needs:
     linear: bool = False
     signatures: bool = False
     locked: bool = False
-    nobody: bool = False
+    push_restricted: bool = False
     queue: Json | None = None
     methods: set[str] | None = None
     any: bool = False
@@ -253,7 +253,7 @@ def needs_of(world: World, repository: Repository, branch: str, user: User | Non
     one = protection_of(repository, branch)
     exempt = user is not None and repository.allows(user, "admin")
     if one is not None and (one.enforce_admins or not exempt):
-        nobody = user is not None and one.pushers is not None
+        push_restricted = user is not None and one.pushers is not None
         found.append(
             Needs(
                 reviews=one.reviews,
@@ -263,7 +263,7 @@ def needs_of(world: World, repository: Repository, branch: str, user: User | Non
                 linear=one.linear,
                 signatures=one.signatures,
                 locked=one.locked,
-                nobody=nobody and user.login.lower() not in (one.pushers or ()),  # type: ignore[union-attr]
+                push_restricted=push_restricted and user.login.lower() not in (one.pushers or ()),  # type: ignore[union-attr]
                 any=True,
             )
         )
@@ -333,7 +333,7 @@ async def unmet(
             texts.append("Changes must be made through the merge queue")
         if needs.locked:
             texts.append("Cannot change this locked branch")
-        if needs.nobody:
+        if needs.push_restricted:
             texts.append("You're not authorized to push to this branch.")
         if needs.conversations and any(not thread.resolved_by for thread in pull.threads):
             texts.append("A conversation must be resolved before this pull request can be merged.")

@@ -1,4 +1,4 @@
-"""Serving the simulated GitHub on this machine alone."""
+"""Serves the simulated GitHub on the loopback interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON of what many areas speak of: accounts, the App, repositories, labels, node ids."""
+"""JSON shapes that many areas share: accounts, the App, repositories, labels, node ids."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def installation_shape(world: World, installation: SimulatedInstallation) -> Jso
 
 
 def repository_url(world: World, repository: Repository) -> str:
-    """Where the API speaks of a repository."""
+    """The API URL of a repository."""
     return f"{world.api_url}/repos/{repository.full_name}"
 
 

@@ -1,4 +1,4 @@
-"""People sign in to an App: `/login/oauth`, with state and PKCE.
+"""Signing in to an App: `/login/oauth`, with state and PKCE.
 
 Outside contract:
 https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-user-access-token-for-a-github-app
@@ -29,7 +29,7 @@ _REFRESH_LIFE = timedelta(days=184)
 
 
 class SignInError(Exception):
-    """Why nobody was signed in: GitHub's word for it, and a sentence."""
+    """Why sign-in failed: GitHub's error code, and a sentence."""
 
     def __init__(self, code: str, words: str) -> None:
         super().__init__(words)
@@ -141,7 +141,7 @@ def routes(world: World) -> list[Route]:
     async def agreed(request: Request) -> Answered:
         user = world.users.get(dict(parse_qsl((await request.body()).decode())).get("login", ""))
         if user is None or user.type != "User":
-            return PlainTextResponse("Nobody of this name can sign in.", 422)
+            return PlainTextResponse("There is no user with this name.", 422)
         try:
             return RedirectResponse(agree(world, user, dict(request.query_params)), 302)
         except SignInError as problem:

@@ -1,4 +1,4 @@
-"""Addresses that carry their own permission: good for a while, and for whoever has them.
+"""Signed URLs: valid for a limited time, for anybody who has them.
 
 GitHub gives such ones for private images and for logs.
 """

@@ -1,4 +1,4 @@
-"""A GitHub to drive: make people and repositories, act as a person, look at what came of it.
+"""The interface for tests: create people and repositories, act as a person, inspect the result.
 
 gh = await GitHub.create(root, app)
 gh.add_user("alice")
@@ -103,7 +103,7 @@ class GitHub(PlaygroundPeople):
 
     @property
     def webhook_url(self) -> str | None:
-        """Where events are sent; None: nobody can be reached, which the log shows."""
+        """The webhook URL; None: deliveries fail, which the delivery log shows."""
         return self.world.webhooks.url
 
     @webhook_url.setter
@@ -333,7 +333,7 @@ class GitHub(PlaygroundPeople):
         self.world.repository(repo).ci = ci
 
     def finish_ci(self, repo: str, sha: str, conclusion: str) -> None:
-        """End the runs of a commit that are still at work. Raises RefusedError without any."""
+        """Finish a commit's running workflow runs. Raises RefusedError if there are none."""
         repository = self.world.repository(repo)
         runs = [run for run in repository.workflow_runs.values() if run.suite.head_sha == sha]
         busy = [run for run in runs if run.status != "completed"]

@@ -1,4 +1,4 @@
-"""Commit statuses, the older brother of check runs.
+"""Commit statuses, the predecessor of check runs.
 
 Outside contract: https://docs.github.com/rest/commits/statuses
 """

@@ -1,4 +1,4 @@
-"""Threads of review comments: how they look, and how they follow pushes.
+"""Threads of review comments: their shapes, and how pushes move them.
 
 Outside contract: https://docs.github.com/rest/pulls/comments
 """

@@ -1,4 +1,4 @@
-"""What the simulated GitHub knows: people, repositories, conversations, checks, tokens, deliveries.
+"""The state of the simulated GitHub: people, repositories, conversations, checks, tokens.
 
 Plain state, changed by the endpoints alone; heads, diffs and files are in the git repositories.
 """
@@ -113,7 +113,7 @@ class SimulatedReview:
 
 @dataclass(eq=False)
 class ReviewComment(SimulatedComment):
-    """A comment of a review, in a thread. `diff_hunk` ends at the line it speaks of."""
+    """A review comment in a thread. `diff_hunk` ends at its line."""
 
     review_id: int = 0
     diff_hunk: str = ""
@@ -146,7 +146,7 @@ class ReviewThread:
 
     @property
     def outdated(self) -> bool:
-        """Whether a push changed the line it speaks of."""
+        """Whether a push changed its line."""
         return self.subject == "line" and self.line is None
 
 

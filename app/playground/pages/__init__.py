@@ -1,4 +1,4 @@
-"""The pages of the playground's GitHub: what a person sees in a browser and on a phone."""
+"""The web pages of the playground's GitHub."""
 
 from .app import github_with_pages
 

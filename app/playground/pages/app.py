@@ -1,4 +1,4 @@
-"""The pages at GitHub's own addresses, on the port of its API.
+"""The web pages at GitHub's own paths, on the port of its API.
 
 Server-rendered; a small script asks for the page again and puts in what changed. Whoever acts is
 chosen on the page, and GitHub's own code decides what they may.

@@ -1,4 +1,4 @@
-"""A patch as rows to show: which line of which side, and what became of it."""
+"""A patch as rows for display: each line with its side and kind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 from app.playground.github.git import ChangedPath
 
 MOST_LINES = 800
-"""Rows of one file that are shown; more would make nobody wiser."""
+"""Rows of one file that are shown; the rest is cut."""
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@(.*)")
 _STATUS = {"A": "added", "D": "deleted", "R": "renamed", "C": "copied", "T": "changed kind"}

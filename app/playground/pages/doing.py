@@ -1,4 +1,4 @@
-"""What the forms of a thread do: each the request of the API that a click stands for."""
+"""The actions of the forms: each makes the API request that a click stands for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What GitHub would have pushed to a person's phone.
+"""The notifications that GitHub would have sent to a person.
 
 New texts count, edits do not: https://docs.github.com/subscriptions-and-notifications
 """

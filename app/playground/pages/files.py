@@ -1,4 +1,4 @@
-"""The code of a repository: a glance at it, folders, files and commits."""
+"""The code of a repository: overview, folders, files and commits."""
 
 from __future__ import annotations
 

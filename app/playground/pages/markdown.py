@@ -1,4 +1,4 @@
-"""Markdown as GitHub shows it: `#7`, `@login` and commits become links, nothing in it runs.
+"""Markdown as GitHub renders it: `#7`, `@login` and commits become links, scripts never run.
 
 Outside contract: https://github.github.com/gfm/ and
 https://docs.github.com/get-started/writing-on-github
@@ -66,7 +66,7 @@ class Place:
 
 
 def render(text: str, place: Place) -> str:
-    """HTML that is safe to show, whoever wrote the text."""
+    """Sanitized HTML for untrusted text."""
     return _clean(_parser().render(text, {"place": place}), place)
 
 
@@ -77,7 +77,7 @@ def possible_commits(text: str) -> set[str]:
 
 @lru_cache(4096)
 def mentions(text: str) -> frozenset[str]:
-    """The logins, in lower case, that a text speaks to: not those within code."""
+    """The logins, in lower case, that a text mentions outside code."""
     found: set[str] = set()
     for block in _parser().parse(text, {"place": Place()}):
         for token in block.children or []:

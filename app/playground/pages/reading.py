@@ -1,4 +1,4 @@
-"""What a page shows, read from the world as the person who acts may see it."""
+"""The data of the pages, as the current person may see it."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class LineThread:
 
     @property
     def place(self) -> str:
-        """Path and line in words."""
+        """Path and line as text."""
         return f"{self.path}:{self.line}" if self.line else self.path
 
 
@@ -354,7 +354,7 @@ class Reader:
 
 
 def state_of(run: CheckRun) -> tuple[str, str]:
-    """How a run looks (good, bad, grey, busy) and in words."""
+    """A run's icon (good, bad, gray, busy) and its text."""
     if run.conclusion is None:
         return "busy", run.status.replace("_", " ")
     mood = "good" if run.conclusion == "success" else "grey"
@@ -382,7 +382,7 @@ def role_of(repository: Repository, user: User) -> str:
 
 
 def _line(event: IssueEvent) -> Happened:
-    """A line of the timeline in words."""
+    """A line of the timeline as text."""
     more = event.more
     words = _EVENTS.get(event.event)
     if event.event in ("labeled", "unlabeled"):
@@ -415,7 +415,7 @@ def _in_few_lines(rows: Iterable[Said | Happened]) -> list[Said | Happened]:
 
 
 def _hidden(said: SimulatedComment | SimulatedReview) -> str:
-    """Why a text is hidden, in words; empty when it is not."""
+    """Why a text is hidden; empty if it is not."""
     return (said.minimised or "").replace("_", "-").lower()
 
 

@@ -1,4 +1,4 @@
-"""One look at a page: who looks, at what, and how it is shown."""
+"""One page request: the person, the page, and how it is rendered."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Site:
         return environment
 
     def ago(self, when: datetime) -> str:
-        """How long ago something was, in words."""
+        """How long ago something happened, as text."""
         seconds = int((self.github.clock.now() - when.astimezone(UTC)).total_seconds())
         for size, unit in _UNITS:
             if seconds >= size:
@@ -130,7 +130,7 @@ class Visit:
         """Reads a repository as the person."""
         return Reader(self.github, self.site.writer, self.site.diffs, self.person, repository)
 
-    # -- what is told to the person
+    # -- notifications
 
     def notices(self) -> list[Notice]:
         """What the phone would have shown, newest first."""

@@ -1,4 +1,4 @@
-"""Texts of the world as safe HTML, remembered: the same text is asked for twice a second."""
+"""Texts as safe HTML, cached, because pages request the same text twice a second."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.playground.github.world import Repository, World
 from . import markdown
 
 _KEPT = 4096
-"""Texts that are remembered before the memory starts anew."""
+"""Cached texts; when there are more, the cache is cleared."""
 _UNKNOWN_SECONDS = 5.0
 """How long a word is taken for no commit before git is asked again."""
 

@@ -47,7 +47,7 @@ async def report(attempt: Attempt, ending: Report) -> NoResult:
     """Finish the status comment, labels and check run, and post one short final comment.
 
     If commenting is impossible (the subject is gone, the App was uninstalled), the run still ends,
-    and the log says why nobody was notified.
+    and the log says why no notification was sent.
     """
     services, run, number = attempt.services, attempt.run, attempt.number
     try:

@@ -1,4 +1,4 @@
-// While a run is at work its page asks for itself again and takes over what changed.
+// While a run is live, its page fetches itself again and applies the changes.
 "use strict";
 
 const EVERY_MS = 2000;

@@ -23,6 +23,8 @@ from app.sandbox.bubblewrap import (
 )
 from tests.support.toolchains import needs
 
+pytestmark = pytest.mark.slow
+
 ANYWHERE = [ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")]
 """For finding out what the operator of this machine has to allow."""
 

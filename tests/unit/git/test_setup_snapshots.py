@@ -11,6 +11,8 @@ from app.domain.setup import BlockedHost
 from app.git.setup_snapshots import SetupSnapshot, SetupSnapshots, SnapshotInfo
 from tests.support.workspaces import World
 
+pytestmark = pytest.mark.slow
+
 MAKE = """
 mkdir -p node_modules/a/empty .git/honk/cache 'odd [name]*'
 echo made > node_modules/a/index.js

@@ -12,6 +12,8 @@ from app.runs.worker_leases import EXIT_CUT_OFF
 from app.store.database import Database
 from tests.support import postgres
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(name="url", scope="module")
 def _url() -> Iterator[str]:

@@ -11,6 +11,8 @@ from app.sandbox.spec import Completed, SandboxSpec
 from app.sandbox.toolchains import Toolchains, find, installed
 from tests.support.toolchains import needs
 
+pytestmark = pytest.mark.slow
+
 
 async def run(toolchains: Toolchains, sandbox: Sandbox, workspace: Path, script: str) -> Completed:
     workspace.mkdir(parents=True)

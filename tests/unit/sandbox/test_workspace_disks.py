@@ -18,6 +18,8 @@ from app.sandbox.spec import MIB
 from app.sandbox.workspace_disks import DisksUnavailableError, WorkspaceDisks
 from tests.support.workspaces import World, unmounted
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 48 * MIB
 SIZE = LIMIT * 7 // 6
 

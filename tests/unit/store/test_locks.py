@@ -14,6 +14,8 @@ from app.errors import RetryableError
 from app.store.database import Database
 from tests.support.postgres import Postgres
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_lock_that_was_lost_with_its_server_needs_no_giving_back(postgres: Postgres) -> None:
     database = Database(postgres.database())

@@ -19,6 +19,8 @@ from app.verify.verifier import DirectoryTree
 from app.verify.verifiers.pytest import Pytest, is_plain
 from tests.unit.verify.conftest import MakeSite
 
+pytestmark = pytest.mark.slow
+
 SHA = CommitSha("a" * 40)
 PASSES = {"test_a.py": "def test_a():\n    assert 1\n"}
 

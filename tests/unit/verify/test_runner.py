@@ -17,6 +17,8 @@ from app.verify.verifiers.command import AnyCommand
 from app.verify.verifiers.pytest import Pytest
 from tests.unit.verify.conftest import MakeSite
 
+pytestmark = pytest.mark.slow
+
 SHA, TREE = CommitSha("a" * 40), TreeSha("b" * 40)
 
 

@@ -25,7 +25,7 @@ from app.outgoing import DIRECT, Outgoing, proxy_trust, untrusted
 from app.retrying import RetryRule, retry
 
 if TYPE_CHECKING:
-    # Half of the worker's start would be the import of this one; `AnthropicModel.warm` does it.
+    # Importing this takes half of the worker's start time, so `AnthropicModel.warm` does it.
     import anthropic
     from anthropic.types import MessageParam, ToolUnionParam
     from anthropic.types.text_block_param import TextBlockParam
@@ -36,7 +36,7 @@ Block = dict[str, Any]
 DEFAULT_BASE_URL = "https://api.anthropic.com"
 MAX_OUTPUT_TOKENS = 32_000
 
-# A connection that somebody on the way forgets is noticed, and not waited for.
+# Detect connections that a NAT or proxy on the way has dropped.
 _ALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
@@ -62,15 +62,15 @@ _STATUS_OF = {
 
 
 class PromptTooLongError(HonkError):
-    """The conversation does not fit the model's context window: compact it and ask again."""
+    """The conversation does not fit the model's context window. Compact it and retry."""
 
 
 class StaleThinkingError(HonkError):
-    """The API no longer accepts recorded thinking: what came before it is not what it was."""
+    """The API no longer accepts recorded thinking, because the messages before it have changed."""
 
 
 class ModelRefusedRequestError(UserError):
-    """The API calls the request malformed, which sending it again would not change."""
+    """The API says that the request is malformed, so a retry is useless."""
 
 
 class ModelRequest(Value):
@@ -84,10 +84,10 @@ class ModelRequest(Value):
 
 
 class ModelTurn(Value):
-    """One whole answer.
+    """One complete answer.
 
     `content` is verbatim (signatures of thinking too), `usage` the API's block, `discarded` the
-    usage of streams that were begun, lost and asked for again: they cost money as well.
+    usage of streams that broke off and were requested again: they cost money as well.
     `refusal` is the API's explanation when `stop_reason` is `refusal`.
     """
 
@@ -99,7 +99,7 @@ class ModelTurn(Value):
 
 
 class Model(Protocol):
-    """Whoever answers with a turn."""
+    """A model that answers with turns."""
 
     async def turn(self, request: ModelRequest) -> ModelTurn:
         """Ask for one turn.
@@ -174,7 +174,7 @@ class AnthropicModel:
         )
 
     async def warm(self) -> None:
-        """Load the SDK beside whatever else goes on; the first turn does it otherwise."""
+        """Import the SDK in a thread; otherwise the first turn does."""
         await asyncio.to_thread(importlib.import_module, "anthropic")
 
     async def aclose(self) -> None:
@@ -196,7 +196,7 @@ class AnthropicModel:
         return turn.model_copy(update={"discarded": tuple(discarded)})
 
     async def probe(self, model: str) -> None:
-        """Ask for the least that can be asked for, once. Raises as `turn`."""
+        """Request one token, once. Raises as `turn`."""
         import anthropic
 
         try:
@@ -211,7 +211,7 @@ class AnthropicModel:
             raise RetryableError("The model's answer could not be read.") from None
 
     async def _stream(self, request: ModelRequest, discarded: list[Block]) -> ModelTurn:
-        """One attempt. What it cost in vain is added to `discarded`."""
+        """One attempt. Adds the usage of a failed one to `discarded`."""
         import anthropic
 
         answer = Assembly()
@@ -227,7 +227,7 @@ class AnthropicModel:
             _keep_usage(answer, discarded)
             raise _unreachable(error) from None
         except ValueError:
-            # What is no JSON, or no stream of a message: it broke on the way.
+            # Not JSON, or not a message stream: it was cut off or altered in transit.
             _keep_usage(answer, discarded)
             raise RetryableError("The model's answer could not be read.") from None
         if answer.usage is None or answer.stop_reason is None:
@@ -236,9 +236,9 @@ class AnthropicModel:
         return _whole_turn(answer, answer.stop_reason, answer.usage)
 
     def _raise_status(self, error: anthropic.APIStatusError) -> NoReturn:
-        """Turn an error of the API into one of ours, by whom it concerns.
+        """Convert an error of the API to one of ours.
 
-        An `event: error` inside a stream comes with status 200; its type tells what it is.
+        An `event: error` inside a stream comes with status 200; its type has the real one.
         """
         status = error.status_code
         if status == 200:
@@ -289,7 +289,7 @@ def _raise_by_status(status: int, words: str, retry_after: float | None) -> NoRe
         ) from None
     if status == 413 or (status == 400 and any(each in lowered for each in _TOO_LONG)):
         raise PromptTooLongError(words) from None
-    if status == 400 and "thinking" in lowered and _speaks_of_staleness(lowered):
+    if status == 400 and "thinking" in lowered and _means_stale_thinking(lowered):
         raise StaleThinkingError(words) from None
     if status in (408, 409, 429) or status >= 500:
         raise RetryableError(
@@ -302,7 +302,7 @@ def _raise_by_status(status: int, words: str, retry_after: float | None) -> NoRe
     ) from None
 
 
-def _speaks_of_staleness(lowered: str) -> bool:
+def _means_stale_thinking(lowered: str) -> bool:
     signs = ("signature", "conversation", "cannot be modified", "different model")
     return any(sign in lowered for sign in signs)
 
@@ -337,7 +337,7 @@ def _whole_turn(answer: Assembly, stop_reason: str, usage: Block) -> ModelTurn:
 
 
 def _parameters(request: ModelRequest) -> dict[str, Any]:
-    """The request in the SDK's words, with its cache marks."""
+    """The SDK's parameters for the request, with cache marks."""
     system: list[TextBlockParam] = [
         {"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}
     ]
@@ -349,18 +349,18 @@ def _parameters(request: ModelRequest) -> dict[str, Any]:
         "messages": cast("list[MessageParam]", marked_for_cache(request.messages)),
     }
     if not request.model.startswith(_NO_ADAPTIVE_THINKING):
-        # Newer models put what they say between tool calls into thinking and show it only when
-        # asked: https://platform.claude.com/docs/en/build-with-claude/thinking
+        # Newer models put their text between tool calls into thinking and show it only on
+        # request: https://platform.claude.com/docs/en/build-with-claude/thinking
         parameters["thinking"] = {"type": "adaptive", "display": "summarized"}
     return parameters
 
 
 def marked_for_cache(messages: tuple[Block, ...]) -> list[Block]:
-    """Mark the ends of the first and of the last two user messages.
+    """Mark the ends of the first and the last two user messages for caching.
 
-    With the mark on the system prompt (which covers the tools before it) that makes the four that
-    the API allows. The last but one is where the previous request wrote, so it is found again
-    even when a turn has more blocks than the API looks back (20).
+    With the mark on the system prompt (which covers the tools before it), these are the four marks
+    that the API allows. The second to last is where the previous request wrote its cache, so the
+    API finds it even if a turn has more blocks than it looks back (20).
     """
     users = [i for i, message in enumerate(messages) if message["role"] == "user"]
     chosen = {*users[:1], *users[-2:]}
