@@ -31,7 +31,7 @@ async def _bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Benc
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("point", SHORT, ids=str)
-async def test_killed_there_nobody_sees_it(bench: Bench, point: Point) -> None:
+async def test_killed_there_it_does_not_show(bench: Bench, point: Point) -> None:
     await bench.survives(point)
 
 

@@ -15,7 +15,7 @@ SHORT = {
 
 
 @pytest.mark.parametrize("point", SHORT, ids=str)
-async def test_what_happens_to_the_machine_passes_or_is_told(point: Point) -> None:
+async def test_trouble_of_the_machine_passes_or_is_reported(point: Point) -> None:
     if (missing := machine.TROUBLES[point.what].needs()) and os.environ.get("CI") != "true":
         pytest.skip(missing)
 

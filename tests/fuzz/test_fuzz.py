@@ -21,7 +21,7 @@ def test_nothing_that_is_thrown_at_it_makes_it_fall(target: Target) -> None:
     assert told.refused < told.examples, "nothing came through to be read"
 
 
-def test_what_falls_is_told_with_its_example() -> None:
+def test_a_failure_is_reported_with_its_example() -> None:
     def falls(text: str) -> None:
         if "x" in text:
             raise IndexError("here")

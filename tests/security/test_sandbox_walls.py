@@ -52,7 +52,7 @@ async def python(sandbox: Bubblewrap, spec: SandboxSpec, script: str) -> str:
     return done.text
 
 
-async def test_nobody_special(sandbox: Bubblewrap, spec: SandboxSpec) -> None:
+async def test_unprivileged(sandbox: Bubblewrap, spec: SandboxSpec) -> None:
     done = await sh(sandbox, spec, "id; grep -E 'Cap|NoNewPrivs|Seccomp:' /proc/self/status")
     assert done.text.split("\n") == [
         "uid=1000(honk) gid=1000(honk) groups=1000(honk)",
@@ -149,7 +149,7 @@ print(open("/proc/net/dev").read().count(":"), repr(open("/proc/net/unix").read(
     ]
 
 
-async def test_nobody_else_in_proc(sandbox: Bubblewrap, spec: SandboxSpec) -> None:
+async def test_no_other_process_in_proc(sandbox: Bubblewrap, spec: SandboxSpec) -> None:
     done = await sh(
         sandbox,
         spec,
@@ -279,7 +279,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-async def test_a_home_that_nobody_else_may_enter(tmp_path: Path) -> None:
+async def test_a_private_home(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir(mode=0o700)
     world = World.make(tmp_path / "home")
     (tmp_path / "home" / "given").write_text("given")

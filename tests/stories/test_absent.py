@@ -26,7 +26,7 @@ async def _changed(subject: Subject) -> list[str]:
     return (await subject.git("diff", "--name-only", "main", "honk/1-add-subtracts")).split()
 
 
-async def test_what_lfs_keeps_is_laid_in_and_commits_have_the_pointer(house: House) -> None:
+async def test_lfs_files_are_checked_out_and_commits_have_the_pointer(house: House) -> None:
     overwrite = {"bash": {"command": "cat data/model.bin; echo other > data/model.bin"}}
     files = {**PROJECT, **ATTRIBUTES, "test_weights.py": READS_WEIGHTS}
     subject = await house.subject(files=files, plays=script([FIX], [overwrite], [FINISH]))
@@ -100,7 +100,7 @@ async def _with_submodule(house: House, library: str, *, private: bool) -> Subje
     return subject
 
 
-async def test_a_public_submodule_is_laid_in(house: House) -> None:
+async def test_a_public_submodule_is_checked_out(house: House) -> None:
     subject = await _with_submodule(house, f"{OWNER}/answers", private=False)
     await subject.label()
     await subject.settled()

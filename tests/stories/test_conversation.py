@@ -69,7 +69,7 @@ async def test_stop_keeps_the_work_and_continue_goes_on(house: House) -> None:
     assert "**Done.**" in subject.status
 
 
-async def test_stop_is_heard_while_the_model_asks_for_patience(house: House) -> None:
+async def test_stop_works_while_the_model_is_rate_limited(house: House) -> None:
     busy = {"fault": "status_429", "times": 99, "retry_after": 600}
     subject = await house.subject(plays=script([FIX], busy, [FINISH]))
     await subject.label()
@@ -153,7 +153,7 @@ async def test_what_is_said_in_the_moment_of_its_end_starts_the_next_attempt(hou
     assert len(subject.pulls) == 1
 
 
-async def test_what_the_run_has_heard_starts_nothing_more(house: House) -> None:
+async def test_messages_that_the_run_read_start_nothing(house: House) -> None:
     subject = await house.subject(plays=script(SLOW, [FIX], [FINISH]))
     await subject.label()
     await subject.at_work()
@@ -168,7 +168,7 @@ async def test_what_the_run_has_heard_starts_nothing_more(house: House) -> None:
     assert subject.labels == ["honk:done"]
 
 
-async def test_words_to_an_attempt_that_cannot_hear_start_one_more_and_not_many(
+async def test_a_message_to_a_failing_attempt_starts_one_more_only(
     house: House,
 ) -> None:
     policy = b'verify: ["pytest"]\nsetup: ["sleep 3; exit 1"]\n'
@@ -202,7 +202,7 @@ async def test_a_stop_is_for_what_was_said_before_it_too(house: House) -> None:
     assert subject.labels == ["honk:needs-you"]
 
 
-async def test_who_answers_the_last_words_at_once_speaks_to_a_run_that_has_ended(
+async def test_a_quick_reply_to_the_final_comment_meets_an_ended_run(
     house: House,
 ) -> None:
     subject = await house.subject(plays=script(ENDLESS, [FIX], [FINISH]))
@@ -347,7 +347,7 @@ async def test_nothing_to_stop_and_nothing_to_continue_are_said(house: House) ->
     assert "no unfinished run" in await other.refused()
 
 
-async def test_a_run_that_waits_for_a_slot_is_heard_and_stopped_at_once() -> None:
+async def test_a_queued_run_is_acknowledged_and_stopped_at_once() -> None:
     async with open_house_of_one_worker(HONK_CONCURRENCY="1") as small:
         first = await small.subject(plays=script(ENDLESS))
         second = await small.subject()

@@ -110,7 +110,7 @@ async def test_two_commands_in_one_comment_start_nothing(house: House) -> None:
     assert subject.pulls == []
 
 
-async def test_stop_is_heard_among_several_commands(house: House) -> None:
+async def test_stop_works_among_several_commands(house: House) -> None:
     subject = await at_work(house, [FIX], ENDLESS)
     await subject.at_work(turns=2)
     await subject.comment("/honk status\n\n/honk stop\n\n/honk plan a better way")
@@ -136,7 +136,7 @@ async def test_text_from_right_to_left(house: House) -> None:
 # What is taken back in the middle -------------------------------------------------------------
 
 
-async def test_a_comment_that_is_edited_meanwhile_counts_as_it_was(house: House) -> None:
+async def test_editing_the_comment_changes_nothing(house: House) -> None:
     subject = await house.subject(plays=script(THINKING, [FINISH]))
     await subject.comment("/honk add() should add")
     await subject.at_work()
@@ -149,7 +149,7 @@ async def test_a_comment_that_is_edited_meanwhile_counts_as_it_was(house: House)
     assert "delete everything" not in (subject.pull.body or "")
 
 
-async def test_a_comment_that_is_deleted_meanwhile_is_still_answered(house: House) -> None:
+async def test_a_deleted_comment_is_still_answered(house: House) -> None:
     subject = await house.subject(plays=script(THINKING, [FINISH]))
     await subject.comment("/honk add() should add")
     await subject.at_work()
@@ -159,7 +159,7 @@ async def test_a_comment_that_is_deleted_meanwhile_is_still_answered(house: Hous
     assert "add() should add" in (subject.pull.body or "")
 
 
-async def test_a_comment_that_is_deleted_before_it_is_heard(house: House) -> None:
+async def test_a_comment_deleted_before_it_is_read(house: House) -> None:
     subject = await house.subject(plays=script([FIX], [FINISH]))
     house.github.faults.answer("*", "/collaborators/", 0, delay=0.5)
     await subject.comment("/honk add() should add")
@@ -168,7 +168,7 @@ async def test_a_comment_that_is_deleted_before_it_is_heard(house: House) -> Non
     assert subject.labels == ["honk:done"]
 
 
-async def test_an_issue_that_is_closed_meanwhile_ends_its_run(house: House) -> None:
+async def test_closing_the_issue_ends_the_run(house: House) -> None:
     subject = await at_work(house, [FIX], ENDLESS)
     await subject.at_work(turns=2)
     await house.github.close_issue(subject.repository, subject.number, OWNER)
@@ -208,7 +208,7 @@ async def test_a_closed_issue_is_answered(house: House) -> None:
     assert "#1 is closed. Reopen it" in await subject.refused()
 
 
-async def test_an_issue_that_is_transferred_meanwhile_is_answered_where_it_is(
+async def test_a_transferred_issue_is_answered_at_its_new_place(
     house: House,
 ) -> None:
     other = await house.subject()
@@ -221,7 +221,7 @@ async def test_an_issue_that_is_transferred_meanwhile_is_answered_where_it_is(
     assert "honk:running" not in there.labels
 
 
-async def test_an_issue_that_is_locked_meanwhile_is_answered_all_the_same(house: House) -> None:
+async def test_a_locked_issue_still_gets_its_answer(house: House) -> None:
     subject = await at_work(house)
     await house.github.lock(subject.repository, subject.number, OWNER)
     await subject.settled()
@@ -245,7 +245,7 @@ async def test_where_nothing_more_may_be_said_the_label_still_settles(house: Hou
     assert subject.check.conclusion == "success"
 
 
-async def test_an_issue_that_is_deleted_meanwhile_ends_its_run(house: House) -> None:
+async def test_deleting_the_issue_ends_the_run(house: House) -> None:
     subject = await at_work(house, [FIX], ENDLESS)
     await house.github.delete_issue(subject.repository, subject.number, OWNER)
     assert await subject.ended() == "stopped"
@@ -263,7 +263,7 @@ async def test_an_issue_that_becomes_a_discussion_ends_its_run(house: House) -> 
 # What is taken away in the middle -------------------------------------------------------------
 
 
-async def test_a_permission_that_is_withdrawn_meanwhile_is_named(house: House) -> None:
+async def test_a_permission_withdrawn_during_the_run_is_named(house: House) -> None:
     subject = await at_work(house, owner="withdrawn")
     granted = dict(house.github.world.installations["withdrawn"].permissions or {})
     house.github.grant("withdrawn", {**granted, "contents": "read"}, OWNER)
@@ -280,26 +280,26 @@ async def test_an_app_that_may_not_speak_any_more_ends_its_run(house: House) -> 
 
 
 @pytest.mark.parametrize("how", ["uninstall", "suspend"])
-async def test_an_app_that_is_taken_out_meanwhile_ends_its_run(house: House, how: str) -> None:
+async def test_uninstalling_the_app_ends_the_run(house: House, how: str) -> None:
     subject = await at_work(house, [FIX], ENDLESS, owner=f"{how}ed")
     getattr(house.github, how)(f"{how}ed", OWNER)
     assert await subject.ended() in ("stopped", "error")
 
 
-async def test_a_repository_that_is_taken_off_meanwhile_ends_its_run(house: House) -> None:
+async def test_removing_the_repository_ends_the_run(house: House) -> None:
     subject = await at_work(house, [FIX], ENDLESS, owner="choosy")
     house.github.cover(subject.repository, covered=False)
     assert await subject.ended() in ("stopped", "error")
 
 
-async def test_a_repository_that_is_archived_meanwhile_ends_its_run(house: House) -> None:
+async def test_archiving_the_repository_ends_the_run(house: House) -> None:
     subject = await at_work(house)
     await house.github.archive(subject.repository, OWNER)
     assert await subject.ended() == "error"
     assert subject.pulls == []
 
 
-async def test_a_repository_that_is_renamed_meanwhile_gets_its_pull_request(house: House) -> None:
+async def test_a_repository_renamed_during_the_run_gets_its_pull_request(house: House) -> None:
     subject = await at_work(house)
     new = await house.github.rename(subject.repository, f"{subject.repository[7:]}-new", OWNER)
     renamed = Subject(house, new, subject.number)
@@ -323,7 +323,7 @@ async def test_work_that_is_brought_under_the_old_name_comes_under_the_new_one(
     assert await renamed.git("show", f"{renamed.check.head_sha}:notes.txt") == "more\n"
 
 
-async def test_stop_is_heard_under_the_new_name(house: House) -> None:
+async def test_stop_works_under_the_new_name(house: House) -> None:
     subject = await at_work(house, [FIX], ENDLESS)
     await subject.at_work(turns=2)
     new = await house.github.rename(subject.repository, f"{subject.repository[7:]}-now", OWNER)

@@ -215,7 +215,7 @@ async def test_undo_refuses_where_people_have_gone_on(house: House) -> None:
     assert await head_of(subject, "triple") == pushed
 
 
-async def test_rebase_makes_our_commits_anew_on_the_base(house: House) -> None:
+async def test_rebase_recreates_our_commits_on_the_base(house: House) -> None:
     issue = await house.subject(plays=script([FIX], [FINISH]))
     await issue.label()
     await issue.settled()
@@ -272,7 +272,7 @@ async def test_ready_turns_a_draft_of_ours(house: House) -> None:
     assert not issue.pull.pull.draft
 
 
-async def test_a_persons_push_meanwhile_is_kept_and_judged_too(house: House) -> None:
+async def test_a_push_during_the_run_is_kept_and_verified(house: House) -> None:
     subject = await proposal(house, SLOW, [FIX_TRIPLE], [FINISH])
     await subject.comment("/honk triple should triple")
     await house.until(lambda: "honk:running" in subject.labels, "it does not run")

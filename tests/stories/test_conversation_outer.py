@@ -109,7 +109,7 @@ async def test_what_somebody_pushed_while_a_run_was_stopped_is_judged_too(house:
     )
 
 
-async def test_a_branch_that_is_deleted_meanwhile_loses_no_work(house: House) -> None:
+async def test_a_branch_deleted_during_the_run_loses_no_work(house: House) -> None:
     issue, pull = await published(house)
     house.model.scripts[f"{issue.repository}#2"] = script([MORE], ENDLESS)
     await pull.comment("/honk say more")
@@ -122,7 +122,7 @@ async def test_a_branch_that_is_deleted_meanwhile_loses_no_work(house: House) ->
     assert "# more" in await issue.git("show", f"{kept}:calc.py")
 
 
-async def test_a_pull_request_that_is_closed_meanwhile_ends_its_run(house: House) -> None:
+async def test_closing_the_pull_request_ends_the_run(house: House) -> None:
     issue, pull = await published(house)
     house.model.scripts[f"{issue.repository}#2"] = script([MORE], ENDLESS)
     await pull.comment("/honk say more")
@@ -203,7 +203,7 @@ async def test_who_may_not_write_presses_in_vain(house: House) -> None:
 # Who --------------------------------------------------------------------------------------------
 
 
-async def test_bots_are_heard_by_their_account_when_the_policy_names_it(house: House) -> None:
+async def test_bots_that_the_policy_names_may_use_honk(house: House) -> None:
     helper = house.github.world.add_user("helper[bot]", kind="Bot")
     house.github.world.add_user("noisy[bot]", kind="Bot")
     policy = f"bots: [{helper.id}]\n".encode()
@@ -221,7 +221,7 @@ async def test_bots_are_heard_by_their_account_when_the_policy_names_it(house: H
     assert "requested by `helper[bot]`" in subject.status
 
 
-async def test_our_own_words_and_labels_start_nothing(house: House) -> None:
+async def test_our_own_comments_and_labels_start_nothing(house: House) -> None:
     subject = await house.subject()
     house.github.set_permission(subject.repository, "honk[bot]", "write")
     await subject.comment("/honk do it", by="honk[bot]")
@@ -261,7 +261,7 @@ async def test_arguments_say_where_and_how(house: House) -> None:
     assert name == "claude-opus-5-5"
 
 
-async def test_a_budget_is_a_limit_and_wrong_arguments_are_told(house: House) -> None:
+async def test_a_budget_is_a_limit_and_invalid_arguments_are_reported(house: House) -> None:
     step = {"bash": {"command": "echo " + "x" * 2000}}
     subject = await house.subject(plays=script(*[[step]] * 30, [FINISH]))
     await subject.comment("/honk budget=0.01 add() should add")

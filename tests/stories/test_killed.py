@@ -84,7 +84,7 @@ async def test_stopped_and_started_by_its_operator_it_goes_on() -> None:
 
 
 @in_one_process("on Postgres nobody can keep everybody from writing")
-async def test_told_to_stop_it_ends_although_nothing_can_be_written_down() -> None:
+async def test_on_sigterm_it_ends_even_without_a_database() -> None:
     """Somebody left a transaction open, and the engine waits for them for ever."""
     async with open_house() as house:
         subject = await house.subject(plays=script([FINISH]))

@@ -23,7 +23,7 @@ def _edits(subject: Subject) -> int:
     return len(comment.edits)
 
 
-async def test_every_write_is_counted_and_when_none_is_left_the_last_words_still_come() -> None:
+async def test_every_write_is_counted_and_the_final_comment_is_always_posted() -> None:
     async with open_house(HONK_WRITES_PER_MINUTE="60") as house:
         usual = await house.subject(plays=script([FIX], [FINISH]))
         await usual.label()
@@ -45,7 +45,7 @@ async def test_every_write_is_counted_and_when_none_is_left_the_last_words_still
         assert "honk:running" in put_on
 
 
-async def test_an_account_at_its_limit_keeps_nobody_elses_words_from_being_heard() -> None:
+async def test_an_account_at_its_limit_does_not_delay_others() -> None:
     async with open_house() as house:
         spent = await house.subject(owner="spendthrift")
         world = house.github.world

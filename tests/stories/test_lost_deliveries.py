@@ -41,7 +41,7 @@ async def test_what_was_asked_while_honk_was_away_is_done_when_it_is_back() -> N
         assert house.github.world.webhooks.log[-1].status_code == 200
 
 
-async def test_a_worker_alone_hears_through_the_log() -> None:
+async def test_a_single_worker_reads_the_delivery_log() -> None:
     async with open_fleet(None, workers=1, receivers=0, settings={"HONK_INTAKE": "poll"}) as house:
         subject = await house.subject(plays=script([FIX], [FINISH]))
         await subject.label()

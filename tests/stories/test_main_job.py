@@ -26,7 +26,7 @@ async def test_a_label_becomes_a_pull_request(house: House) -> None:
     assert [user.login for user in pull.pull.reviewers] == ["olivia"]
 
 
-async def test_the_person_sees_that_it_was_heard_and_how_it_ended(house: House) -> None:
+async def test_the_requester_sees_the_acknowledgment_and_the_end(house: House) -> None:
     subject = await house.subject(plays=script([FIX], [FINISH]))
     await subject.label()
     await subject.settled()
@@ -91,7 +91,7 @@ async def test_the_work_is_all_of_the_agents_files_and_nothing_else(house: House
     ) == "\0\1\2"
 
 
-async def test_a_change_that_breaks_a_test_goes_back_and_is_mended(house: House) -> None:
+async def test_a_change_that_breaks_a_test_goes_back_and_is_fixed(house: House) -> None:
     breaks = {"bash": {"command": "sed -i 's/a \\* 2/a * 3/; s/a - b/a + b/' calc.py"}}
     mends = {"bash": {"command": "sed -i 's/a \\* 3/a * 2/' calc.py"}}
     subject = await house.subject(plays=script([breaks], [FINISH], [mends], [FINISH]))
@@ -139,7 +139,7 @@ async def test_a_question_ends_the_run_and_is_asked(house: House) -> None:
     assert subject.labels == ["honk:needs-you"]
 
 
-async def test_a_comment_asks_with_words_of_its_own(house: House) -> None:
+async def test_a_comment_brings_its_own_task(house: House) -> None:
     subject = await house.subject(plays=script([FIX], [FINISH]))
     await subject.comment("/honk add() must add, please")
     await subject.settled()

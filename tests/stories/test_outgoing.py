@@ -35,7 +35,7 @@ Signed-off-by: Somebody <some@body.test>
 """
 
 
-async def test_words_of_others_reach_github_without_any_power(house: House) -> None:
+async def test_untrusted_text_has_no_effect_on_github(house: House) -> None:
     subject = await house.subject(
         title="List<int> sums wrongly [skip ci]",
         plays=script([FIX, {"verify": {}}], {"finish": {"summary": SUMMARY}}),

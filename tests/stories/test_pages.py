@@ -106,7 +106,7 @@ async def test_who_is_not_signed_in_is_led_to_the_door_and_back(
         assert (await client.get("/login")).headers["location"] == "/runs"
 
 
-async def test_github_is_told_no_secret_and_nobody_is_led_away(house: House) -> None:
+async def test_no_secret_reaches_github_and_redirects_stay_local(house: House) -> None:
     async with _visitor(house) as client:
         for then in ("https://evil.example/", "//evil.example", "/runs/../login", "/runs/x\r\ny"):
             asked = await client.get("/login/start", params={"then": then})
@@ -132,7 +132,7 @@ async def test_cookies_are_as_they_should_be(house: House) -> None:
         assert not [text for text in tokens if text in " ".join(given)]
 
 
-async def test_nobody_comes_in_on_another_ones_code(house: House) -> None:
+async def test_a_code_works_only_for_its_own_browser(house: House) -> None:
     async with _visitor(house) as attacker, _visitor(house) as victim:
         back = await _begin(attacker, house, "stan")
         assert (await victim.get(back)).status_code == 400
@@ -163,7 +163,7 @@ async def test_a_code_is_good_once(house: House) -> None:
         assert (await again.get("/api/runs")).status_code == 401
 
 
-async def test_who_does_not_agree_is_told_so(house: House) -> None:
+async def test_declining_is_reported(house: House) -> None:
     async with _visitor(house) as client:
         state = parse_qs(urlsplit(await _begin(client, house, "olivia")).query)["state"][0]
         answer = await client.get(

@@ -40,7 +40,7 @@ async def test_the_model_that_follows_the_template_has_the_last_word(house: Hous
     assert body.count("What changed") == 1
 
 
-async def test_a_template_that_nobody_followed_is_there_to_be_filled_in(house: House) -> None:
+async def test_a_template_that_was_not_followed_is_appended(house: House) -> None:
     subject = await house.subject(
         files={**PROJECT, "docs/pull_request_template.md": TEMPLATE},
         plays=script([FIX, {"verify": {}}], finish("Addition adds.")),

@@ -24,7 +24,7 @@ def _ever_shown(subject: Subject) -> str:
     return "\n".join(edit.text for edit in comment.edits)
 
 
-async def test_the_agent_is_told_of_the_rule_and_does_without(house: House) -> None:
+async def test_the_agent_learns_the_rule_and_works_around_it(house: House) -> None:
     subject = await house.subject(plays=script([FIX, INFRA], WAIT, [FINISH], [WITHOUT], [FINISH]))
     house.github.add_ruleset(subject.repository, RULE, target="push")
     await subject.label()

@@ -121,7 +121,7 @@ async def test_interop_a_wrong_key_keeps_what_was_asked_until_the_right_one_is_t
         assert await _metric(house, "credentials") == 0
 
 
-async def test_a_refused_look_at_a_permission_is_told_to_who_asked(house: House) -> None:
+async def test_a_refused_permission_check_is_reported_to_the_requester(house: House) -> None:
     await house.subject(permissions={"mallory": "write"})
     subject = await house.subject(plays=script([FIX], [FINISH]))
     path = f"/repos/{subject.repository}/collaborators/"

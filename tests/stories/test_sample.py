@@ -83,7 +83,9 @@ async def told(house: House) -> Mapping[tuple[str, int], Subject]:
     return found
 
 
-async def test_every_issue_of_every_sample_is_told(told: Mapping[tuple[str, int], Subject]) -> None:
+async def test_every_issue_of_every_sample_is_played(
+    told: Mapping[tuple[str, int], Subject],
+) -> None:
     assert set(told) == set(ENDS)
 
 
@@ -103,7 +105,7 @@ async def test_with_the_fix_taken_out_the_check_fails_and_it_is_a_draft(house: H
 
 
 @pytest.mark.usefixtures("told")
-async def test_a_toolchain_that_is_not_there_is_told_in_plain_words(house: House) -> None:
+async def test_a_missing_toolchain_is_reported(house: House) -> None:
     policy = {".github/honk.yml": b'verify: ["no-such-go test ./..."]\n'}
     sample = replace(SAMPLES["mdtoc"], files={**SAMPLES["mdtoc"].files, **policy})
     subject = await _played(house, "mdtoc-without-its-toolchain", sample)

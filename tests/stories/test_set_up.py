@@ -90,7 +90,7 @@ async def test_other_dependencies_are_set_up_again(house: House) -> None:
     assert kept(house) - before == 2
 
 
-async def test_what_set_up_tried_to_reach_is_told(house: House) -> None:
+async def test_blocked_requests_of_setup_are_shown(house: House) -> None:
     subject = await house.subject(files=files(TRIES), plays=script(FIX, FINISH))
     await subject.label()
     await subject.settled()
@@ -160,7 +160,7 @@ setup:
 """
 
 
-async def test_a_failed_set_up_is_told_once_with_the_lines_that_matter(house: House) -> None:
+async def test_a_failed_setup_is_reported_once_with_the_important_lines(house: House) -> None:
     subject = await house.subject(files=files(BREAKS), plays=script(FIX, FINISH))
     await subject.label()
     await subject.settled()
@@ -199,7 +199,7 @@ async def proposed(house: House, main: Subject, change: dict[str, bytes]) -> Sub
     return Subject(house, main.repository, pull.number)
 
 
-async def test_the_set_up_of_a_forks_code_is_laid_into_no_checkout_of_main(house: House) -> None:
+async def test_a_forks_setup_never_reaches_checkouts_of_main(house: House) -> None:
     """It would make a test pass there that fails: the fork would say what Honk says of main."""
     main = await house.subject(files=ready(b"print('ready')\n"), plays=script([FIX], [FINISH]))
     fork = await proposed(house, main, {"prepare.py": PREPARES})

@@ -201,7 +201,7 @@ async def test_modules_in_folders_and_a_vendored_dependency(
     assert (failing.file, failing.line) == ("api/hits_test.go", 15)
 
 
-async def test_a_dependency_that_nobody_fetched_is_told_at_once(
+async def test_a_missing_dependency_is_reported_at_once(
     project: MakeProject, module: dict[str, str | Path]
 ) -> None:
     files = {"go.mod": module["go.mod"], "go.sum": module["go.sum"], "hits_test.go": TESTS}

@@ -77,7 +77,7 @@ class TestHalf(unittest.TestCase):
 """
 
 
-async def test_unittest_where_nothing_speaks_of_pytest(project: MakeProject, wheels: Path) -> None:
+async def test_unittest_without_a_sign_of_pytest(project: MakeProject, wheels: Path) -> None:
     site = project(
         {**CODE, "tests/test_halves.py": UNITTEST}, mounts={"wheels": wheels}, **IS_OFFLINE
     )

@@ -184,7 +184,7 @@ async def test_the_key_does_not_follow_a_redirect() -> None:
         ("status_404", "HONK_MODEL"),
     ],
 )
-async def test_what_the_operator_must_mend_is_said_plainly(fault: str, words: str) -> None:
+async def test_the_operator_learns_what_to_fix(fault: str, words: str) -> None:
     async with asking(f"turns: [{{say: x, fault: {fault}}}]") as (model, server):
         with pytest.raises(UserError) as raised:
             await model.turn(request())
@@ -202,7 +202,7 @@ async def test_a_prompt_that_is_too_long_is_its_own_error(fault: str) -> None:
             await model.turn(request())
 
 
-async def test_a_malformed_request_is_told_as_that_and_not_tried_again() -> None:
+async def test_a_malformed_request_is_reported_and_not_retried() -> None:
     async with asking(WHOLE) as (model, server):
         answer = {"role": "assistant", "content": [{"type": "text", "text": "prefilled"}]}
         with pytest.raises(ModelRefusedRequestError, match="prefill") as raised:

@@ -146,7 +146,7 @@ turns:
         assert await desk.run("The first.") == Done(summary="The first.")
 
 
-async def test_people_are_heard_before_the_next_turn() -> None:
+async def test_messages_are_read_before_the_next_turn() -> None:
     async with asking(FIX) as (model, server):
         desk = Desk(model, words=[[], ["Mind the style."]])
         desk.hands.files.update(FILES)
@@ -155,7 +155,7 @@ async def test_people_are_heard_before_the_next_turn() -> None:
     assert "Mind the style." in second[-1]["text"]
 
 
-async def test_people_are_heard_before_the_work_is_called_done() -> None:
+async def test_messages_are_read_before_the_work_is_done() -> None:
     script = """
 turns:
   - use: [{finish: {summary: "Too early.", not_done: "", how_to_check: ""}}]
@@ -324,7 +324,7 @@ async def test_a_tool_call_between_resets_the_nudges() -> None:
     assert ending.summary == "Word 5."
 
 
-async def test_going_in_circles_is_told_and_then_ended() -> None:
+async def test_repeated_calls_get_a_warning_and_then_end_the_run() -> None:
     turn = ScriptedTurn(use=({"bash": {"command": "fail"}},))
     async with asking(lambda _: turn) as (model, server):
         desk = Desk(model)
@@ -417,7 +417,7 @@ turns:
     assert [block["type"] for block in said] == ["text", "text", "tool_use"]
 
 
-async def test_half_a_character_in_a_call_is_told_and_paid_for_once() -> None:
+async def test_an_unpaired_surrogate_in_a_call_is_reported_and_paid_for_once() -> None:
     turns = (
         ScriptedTurn(use=({"bash": {"command": "echo \ud99c"}}, {"bash": {"command": "cat a"}})),
         ScriptedTurn(use=({"finish": {"summary": "Done."}},)),

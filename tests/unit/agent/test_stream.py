@@ -59,7 +59,7 @@ def test_an_input_that_is_none_costs_one_call(text: str) -> None:
     assert "not a JSON object" in wrong
 
 
-def test_half_a_surrogate_in_words_is_replaced() -> None:
+def test_an_unpaired_surrogate_is_replaced() -> None:
     said, thought = assembled(
         ({"type": "text", "text": ""}, [{"type": "text_delta", "text": "So \ud99c it is"}]),
         (

@@ -110,7 +110,7 @@ async def test_a_command_gets_no_more_time_than_there_is(left: float, given: flo
     assert hands.seconds == [given]
 
 
-async def test_how_a_command_was_ended_is_told() -> None:
+async def test_the_end_of_a_command_is_reported() -> None:
     def answer(_: str) -> Completed:
         return ended(b"part", None, dropped_bytes=99, timed_out=True, killed="memory", seconds=30)
 

@@ -81,7 +81,7 @@ def _task(text: str) -> str | None:
         ("a | b\n-|-\n1 | 2\n\n/honk yes", "yes"),
     ],
 )
-def test_who_speaks_to_honk_is_heard(text: str, task: str) -> None:
+def test_mentions_of_the_app_are_commands(text: str, task: str) -> None:
     assert _task(text) == task
 
 
@@ -282,7 +282,7 @@ def test_arguments(text: str, task: str, arguments: Arguments) -> None:
         (f"/honk trust {_SHA} budget=1", "no arguments"),
     ],
 )
-def test_a_wrong_argument_is_told(line: str, words: str) -> None:
+def test_an_invalid_argument_is_reported(line: str, words: str) -> None:
     assert words in _read(line).problem
 
 
@@ -364,7 +364,7 @@ def test_the_message_that_is_answered_asks_for_nothing(header: str) -> None:
 
 
 @pytest.mark.parametrize("header", _ANSWERED[:4])
-def test_an_answer_below_the_quoted_message_is_heard(header: str) -> None:
+def test_a_reply_below_the_quoted_message_is_read(header: str) -> None:
     assert _task(f"{header}\n\n> old words\n\n/honk round up") == "round up"
 
 
@@ -378,5 +378,5 @@ def test_an_answer_below_the_quoted_message_is_heard(header: str) -> None:
         "```\nFrom: a\nSent: b\n```",
     ],
 )
-def test_words_that_look_a_little_like_mail(line: str) -> None:
+def test_text_that_looks_a_little_like_mail(line: str) -> None:
     assert _task(f"{line}\n\n/honk round up") == "round up"

@@ -41,7 +41,7 @@ def test_no_text_raises(text: str) -> None:
 
 
 @given(_MARKDOWN)
-def test_the_same_words_are_the_same_command(text: str) -> None:
+def test_the_same_text_is_the_same_command(text: str) -> None:
     assert parse(text, "honk") == parse(_ENDS.sub("\n", text), "honk")
 
 
@@ -99,7 +99,7 @@ def test_disarming_any_command(command: str) -> None:
 
 
 @given(_WORDS, _WORDS)
-def test_a_line_after_plain_words_is_heard(before: str, task: str) -> None:
+def test_a_command_after_plain_text_is_read(before: str, task: str) -> None:
     command = parse(f"{before}\n\n/honk {task}", "honk")
     assert command is not None
 

@@ -211,7 +211,7 @@ def test_a_person_or_the_policy_may_accept(kind: VerdictKind, rules: Rules) -> N
 
 
 @pytest.mark.parametrize("kind", [K.NO_RESULT, K.REGRESSION, K.WEAKENED, K.NOT_PROVEN])
-def test_nobody_can_accept_the_rest(kind: VerdictKind) -> None:
+def test_other_findings_cannot_be_accepted(kind: VerdictKind) -> None:
     rules = Rules(accepted_by="olivia", expectations="allow")
     assert judge(EXAMPLES[kind], rules) == judge(EXAMPLES[kind], Rules())
 

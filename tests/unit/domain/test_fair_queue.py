@@ -68,7 +68,7 @@ def test_the_same_subject_waits_for_its_own_earlier_run() -> None:
     assert found == QueuePosition(ahead=1, why="subject")
 
 
-def test_limits_keep_slots_free_for_others_and_are_told() -> None:
+def test_limits_keep_slots_free_and_are_shown() -> None:
     at_work = [_run(f"w{n}", "o/a", admitted=True) for n in range(2)]
     more = _run("more", "o/a", at=5.0)
     other = _run("other", "o/b", at=6.0)

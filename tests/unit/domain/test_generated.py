@@ -11,7 +11,7 @@ def test_names_that_mean_one_thing_count_everywhere() -> None:
     assert not [each for each in patterns([]) if each.startswith("/")]
 
 
-def test_common_words_count_beside_a_manifest_alone() -> None:
+def test_common_folder_names_count_only_beside_a_manifest() -> None:
     found = patterns(["a b/Cargo.toml", "web/package.json", "src/x.csproj"])
     assert r"/a\ b/target/" in found
     assert {"/web/dist/", "/src/obj/"} <= set(found)

@@ -103,7 +103,7 @@ def test_a_whole_file() -> None:
         ("preview: {path: dist}", ("`preview` is not supported yet",)),
     ],
 )
-def test_wrong_is_told_with_line_and_suggestion(text: str, words: tuple[str, ...]) -> None:
+def test_errors_have_a_line_and_a_suggestion(text: str, words: tuple[str, ...]) -> None:
     with pytest.raises(PolicyError) as caught:
         policy.parse(text)
     for word in words:

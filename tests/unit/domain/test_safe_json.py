@@ -34,6 +34,6 @@ def test_whatever_is_wrong_is_one_kind_of_error(text: str | bytes) -> None:
 
 
 @pytest.mark.parametrize("value", ["!!timestamp x", "!!bool maybe", "!!int ''", "{[a]: b}"])
-def test_yaml_that_stumbles_is_told_as_not_examined(value: str) -> None:
+def test_invalid_yaml_is_flagged_as_not_examined(value: str) -> None:
     diff = Diff((FileDiff.of(".github/workflows/ci.yml", "on: push\n", f"on: {value}\n"),))
     assert Kind.NOT_EXAMINED in {flag.kind for flag in examine(diff)}

@@ -30,11 +30,11 @@ from app.domain import sanitize
         ("bell \x07 and escape \x1b[31m", "\x1b"),
     ],
 )
-def test_words_lose_their_power(text: str, forbidden: str) -> None:
+def test_text_loses_its_effect(text: str, forbidden: str) -> None:
     assert forbidden not in "\n" + sanitize.markdown(text, limit=1000)
 
 
-def test_ordinary_words_stay() -> None:
+def test_ordinary_text_stays() -> None:
     text = "`weighted_shares` dropped *the remainder*; 3 < 4.\n\n* one\n* two"
     assert sanitize.markdown(text, limit=1000) == text
 

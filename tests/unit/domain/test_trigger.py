@@ -146,7 +146,7 @@ def test_a_bot_may_ask_and_the_worker_decides() -> None:
     assert (trigger.actor.id, trigger.actor.type) == (99, "Bot")
 
 
-def test_who_asks_on_a_closed_issue_is_told() -> None:
+def test_a_request_on_a_closed_issue_gets_a_reply() -> None:
     assert _trigger("issues", labeled(issue__state="closed")).closed
 
 

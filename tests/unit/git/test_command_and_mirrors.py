@@ -204,7 +204,7 @@ async def _keep_late() -> None:
         await asyncio.sleep(0)
 
 
-async def test_words_that_nobody_takes_keep_no_git_from_being_given_up(tmp_path: Path) -> None:
+async def test_unread_input_does_not_keep_git_from_being_killed(tmp_path: Path) -> None:
     """Who left the group has hold of the pipe that git's words come by, and reads none of them."""
     run_git(tmp_path, "init", "-q", "--bare", "x.git")
     holder = "exec 3<&0; setsid sleep 10 <&3 >/dev/null 2>&1 & exec 3<&-; sleep 10"
@@ -338,7 +338,7 @@ async def test_pushing_creates_moves_and_leases(world: World) -> None:
     assert not await mirrors.is_ancestor(REPO, one, two)
 
 
-async def test_a_rule_of_the_remote_is_told_with_its_path(world: World) -> None:
+async def test_a_rule_of_the_remote_is_reported_with_its_path(world: World) -> None:
     world.origin.write("a", "1\n")
     sha = world.origin.commit()
     await world.fetched()
@@ -358,7 +358,7 @@ async def test_a_rule_of_the_remote_is_told_with_its_path(world: World) -> None:
     assert "remote:" not in refused.value.rule
 
 
-async def test_two_pushes_of_ours_that_meet_are_nobody_elses(world: World) -> None:
+async def test_two_concurrent_pushes_of_ours_are_recognized(world: World) -> None:
     """One that was given up here may be under way over there: it holds the ref's lock."""
     commit = await _something(world)
     await world.mirrors.push(
@@ -440,7 +440,7 @@ async def test_a_ref_that_another_git_is_writing_is_waited_for(world: World) -> 
     assert await world.fetched() == commit
 
 
-async def test_nobody_cuts_the_writing_of_a_ref_short(world: World) -> None:
+async def test_a_ref_update_is_never_interrupted(world: World) -> None:
     commit = await _something(world)
     path = world.mirrors.path(REPO)
     reader, writer = os.pipe()
@@ -472,7 +472,7 @@ async def test_a_git_whose_time_is_over_takes_its_lock_with_it(world: World) -> 
     assert not (path / f"{_REF}.lock").exists()
 
 
-async def test_a_lock_of_a_git_that_died_is_in_nobodys_way(world: World) -> None:
+async def test_the_lock_of_a_dead_git_blocks_nothing(world: World) -> None:
     await _something(world)
     lock = _lock_of_main(world)
     lock.touch()
@@ -506,7 +506,7 @@ def _packed(world: World) -> bytes:
     ).stdout
 
 
-async def test_a_repository_cannot_have_a_file_taken_away_by_its_words(world: World) -> None:
+async def test_a_repository_cannot_name_a_file_to_delete(world: World) -> None:
     """Git quotes what it finds in a pack, line breaks included."""
     await _something(world)
     path = world.mirrors.path(REPO)
@@ -527,7 +527,7 @@ async def test_a_repository_cannot_have_a_file_taken_away_by_its_words(world: Wo
     assert ours.exists()
 
 
-async def test_a_git_that_is_given_up_amid_its_words_ends_at_once(world: World) -> None:
+async def test_a_git_cancelled_during_its_output_ends_at_once(world: World) -> None:
     commit = await _something(world)
     path = world.mirrors.path(REPO)
     blob = run_git(path, "rev-parse", f"{commit}:a.txt")

@@ -44,7 +44,7 @@ async def test_where_a_submodule_comes_from_is_read_without_following_anything(
     assert await world.mirrors.submodule_urls(REPO, await world.fetched()) == {}
 
 
-async def test_a_pointer_where_nothing_speaks_of_lfs_is_a_text(world: World) -> None:
+async def test_a_pointer_without_lfs_attributes_is_text(world: World) -> None:
     world.origin.write("a.bin", POINTER)
     world.origin.write(".gitattributes", "*.bin -text\n")
     world.origin.commit()

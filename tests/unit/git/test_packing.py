@@ -281,7 +281,7 @@ class _Leaving(Unsandboxed):
         return Completed(None, b"", 0, timed_out=False, killed="sandbox", seconds=0.1)
 
 
-async def test_a_sandbox_that_went_away_is_nobodys_fault_and_asked_again(world: World) -> None:
+async def test_a_sandbox_that_vanished_is_started_again(world: World) -> None:
     world.origin.write("a", "1\n")
     world.origin.commit()
     workspace = await world.workspace()

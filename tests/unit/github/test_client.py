@@ -164,7 +164,7 @@ async def test_a_missing_permission_is_named(
         await bench.client.send(request)
 
 
-async def test_a_repository_that_is_gone_is_told_as_such(bench: Bench) -> None:
+async def test_a_deleted_repository_is_reported_as_that(bench: Bench) -> None:
     missing = Reply(404, {"message": "Not Found"})
     bench.github.reply("GET", "/repos/octo/widget", missing, missing)
     with pytest.raises(UserError, match="octo/widget does not exist, or Honk has no access"):
@@ -191,7 +191,7 @@ async def test_what_github_does_not_accept_is_readable(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("body", ["<html>", None, [], {"message": {"a": 1}}, {"errors": "x"}])
-async def test_a_refusal_without_words_is_no_traceback(bench: Bench, body: object) -> None:
+async def test_a_refusal_without_a_message_is_no_traceback(bench: Bench, body: object) -> None:
     bench.github.reply("POST", PATH, Reply(418, body))
     with pytest.raises(GitHubRefusedError, match="octo/widget"):
         await bench.client.send(WRITE)

@@ -30,7 +30,7 @@ NOTE = {
 CI = OtherCi("failure", title="1 failed", summary="It broke", annotations=[NOTE], log="1 failed\n")
 
 
-async def test_what_failed_is_told_with_its_annotations_and_log(scene: Scene) -> None:
+async def test_a_failing_check_has_its_annotations_and_log(scene: Scene) -> None:
     scene.github.use_ci(NAME, CI)
     sha = await scene.change("feat", "b.txt", "b\n")
     ours = await checks.ensure_check_run(scene.client, "honk / tests", sha, "r1")

@@ -255,7 +255,7 @@ async def test_a_move_whose_answer_is_lost_is_made_once(scene: Scene, after: boo
     assert scene.git("rev-parse", ref) == one
 
 
-async def test_a_rule_of_the_repository_is_told_in_its_own_words(scene: Scene) -> None:
+async def test_a_repository_rule_is_quoted(scene: Scene) -> None:
     scene.github.faults.refuse_push("refs/heads/*", "Only releases may make branches")
     with pytest.raises(UserError, match="Only releases may make branches"):
         await commits.ensure_ref(scene.client, "refs/heads/x", await scene.head(), expected=None)

@@ -106,7 +106,7 @@ async def test_the_base_is_merged_into_a_branch(scene: Scene) -> None:
     assert await pulls.update_branch(scene.client, number, head) == "moved"
 
 
-async def test_a_conflict_is_told(scene: Scene) -> None:
+async def test_a_conflict_is_reported(scene: Scene) -> None:
     head = await scene.change("feat", "a.txt", "mine\n")
     number = await scene.propose("feat")
     await scene.change("main", "a.txt", "theirs\n")
@@ -124,7 +124,7 @@ async def test_an_update_of_unknown_fate_is_looked_for(scene: Scene, after: bool
     assert merged.parents == (head, base)
 
 
-async def test_an_update_that_is_refused_or_never_told(bench: Bench) -> None:
+async def test_an_update_that_is_refused_or_unanswered(bench: Bench) -> None:
     path = "/repos/octo/widget/pulls/3"
     bench.github.reply("PUT", f"{path}/update-branch", Reply(422, {"message": MISSED}))
     with pytest.raises(GitHubRefusedError, match=MISSED):

@@ -138,7 +138,7 @@ async def test_a_file_that_is_not_there_is_none(bench: Bench) -> None:
         await repositories.read_file(bench.client, "x", "main", 1_000_001)
 
 
-async def test_an_issue_of_a_deleted_account_without_words(bench: Bench) -> None:
+async def test_an_empty_issue_of_a_deleted_account(bench: Bench) -> None:
     body = {
         "number": 1,
         "node_id": "I_1",
@@ -337,7 +337,7 @@ def is_draft(value: bool) -> Reply:
 GRAPHQL = "/api/graphql"
 
 
-async def test_ready_is_ready_whoever_did_it(bench: Bench) -> None:
+async def test_ready_is_ready_no_matter_who_did_it(bench: Bench) -> None:
     already = graphql_errors("Pull request is not in draft state")
     bench.github.reply("POST", GRAPHQL, already, is_draft(False))
     await pulls.ready_for_review(bench.client, "PR_3")

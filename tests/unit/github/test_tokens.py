@@ -46,7 +46,7 @@ def test_the_jwt_is_reused_for_about_nine_minutes() -> None:
 
 
 @pytest.mark.parametrize("pem", ["", "not a key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END"])
-def test_a_bad_key_is_told_to_the_operator(pem: str) -> None:
+def test_a_bad_key_is_reported_to_the_operator(pem: str) -> None:
     with pytest.raises(UserError, match="not an RSA private key") as caught:
         AppKey("7", SecretStr(pem), Time()).jwt()
     assert pem == "" or pem not in str(caught.value)
@@ -124,7 +124,7 @@ async def test_a_second_refusal_is_final_and_says_what_to_check(bench: Bench) ->
     assert len(bench.github.requests("GET", ISSUE)) == 2
 
 
-async def test_a_refused_jwt_is_signed_anew_once(bench: Bench) -> None:
+async def test_a_refused_jwt_is_signed_again_once(bench: Bench) -> None:
     bench.github.reply("POST", MINT, Reply(401, {"message": "'exp' is in the past"}))
     await read(bench)
     assert len(bench.github.mints) == 2
@@ -136,7 +136,7 @@ async def test_a_late_refusal_does_not_drop_the_newer_token(bench: Bench) -> Non
     assert len(bench.github.mints) == 2
 
 
-async def test_a_failed_token_request_is_told_to_everybody_who_waits(bench: Bench) -> None:
+async def test_all_waiters_get_the_failure_of_a_token_request(bench: Bench) -> None:
     bench.github.reply("POST", MINT, *[Reply(502)] * 4)
     results = await asyncio.gather(*(read(bench) for _ in range(3)), return_exceptions=True)
     assert all(isinstance(result, RetryableError) for result in results)
@@ -163,7 +163,7 @@ async def test_a_failed_token_request_is_told_to_everybody_who_waits(bench: Benc
         (403, "This installation has been suspended", GitHubRefusedError, "has been suspended"),
     ],
 )
-async def test_why_there_is_no_token_is_said_in_plain_words(
+async def test_a_missing_token_is_explained(
     bench: Bench, status: int, message: str, kind: type[UserError], words: str
 ) -> None:
     refused = Reply(status, {"message": message})
@@ -189,7 +189,7 @@ async def test_a_dropped_token_is_redacted_until_it_ends(bench: Bench) -> None:
     assert not any(value.startswith("ghs_") for value in bench.app.redactions())
 
 
-async def test_what_nobody_uses_any_more_is_revoked(bench: Bench) -> None:
+async def test_unused_tokens_are_revoked(bench: Bench) -> None:
     await read(bench)
     (call,) = bench.github.requests("GET", ISSUE)
     token = call.headers["authorization"].split()[1]

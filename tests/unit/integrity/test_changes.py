@@ -265,7 +265,7 @@ def test_a_test_that_moves_to_another_file_is_not_gone() -> None:
     assert not of(("tests/test_a.py", TEST, None), ("tests/test_b.py", None, TEST))
 
 
-def test_a_test_that_moves_and_says_less_is_told() -> None:
+def test_a_test_that_moves_and_checks_less_is_flagged() -> None:
     weaker = TEST.replace(" == 3", "")
     (flag,) = of(("tests/test_a.py", TEST, None), ("tests/test_b.py", None, weaker))
     assert flag.kind is Kind.WEAKENED_ASSERTION
@@ -292,7 +292,7 @@ def test_a_file_renamed_out_of_discovery_blocks(renames: dict[str, str]) -> None
 
 
 @pytest.mark.parametrize("name", ["tests/test_a.py::test_total", "tests.test_a.test_total"])
-def test_a_test_that_failed_before_and_expects_another_value_is_told_so(name: str) -> None:
+def test_a_new_expectation_of_a_failing_test_says_so(name: str) -> None:
     diff = Diff((FileDiff.of("tests/test_a.py", TEST, TEST.replace("== 3", "== 4")),))
     (flag,) = examine(diff, {name})
     assert flag.kind is Kind.CHANGED_EXPECTATION

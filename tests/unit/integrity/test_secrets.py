@@ -165,7 +165,7 @@ def test_a_line_of_the_worker_s_private_key_is_enough() -> None:
     assert added_secrets(Diff((FileDiff.of("tests/a.txt", None, f"{part}\n"),)), [KEY])
 
 
-def test_what_was_too_large_to_be_handed_in_is_told() -> None:
+def test_what_was_too_large_to_load_is_reported() -> None:
     large = FileDiff("a.bin", None, None, NO_FILE, PLAIN, 0, 90_000_000)
     (flag,) = as_flags(added_secrets(Diff((large,))))
     assert flag.reason == "This is too large to be looked through for secrets."
@@ -202,7 +202,7 @@ def test_five_megabytes_take_little_time(unit: str) -> None:
     assert time.process_time() - began < 8  # half a second, or two where it is hostile
 
 
-def test_a_file_full_of_secrets_is_told_in_part() -> None:
+def test_a_file_full_of_secrets_is_reported_in_part() -> None:
     lines = [f"ghp_{some(36)}" for _ in range(500)]
     assert len(find("\n".join(lines).encode(), "src/a.py")) == MAX_FOUND
 

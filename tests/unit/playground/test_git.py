@@ -103,7 +103,7 @@ async def test_the_api_refuses_workflow_files_too(world: World) -> None:
         await world.branch("ci", ".github/workflows/ci.yml")
 
 
-async def test_rules_refuse_a_push_in_words(world: World) -> None:
+async def test_rules_refuse_a_push_with_a_reason(world: World) -> None:
     token = await world.token()
     await world.clone(token)
     sha = await world.commit("a.py", "x\n")
@@ -148,7 +148,7 @@ async def test_a_large_push_streams(world: World) -> None:
     assert await world.github.file(REPO, "main", "big.bin") == _noise(3_000_000)
 
 
-async def test_a_client_that_dies_in_the_middle_of_a_push_keeps_nobody_out(world: World) -> None:
+async def test_a_client_that_dies_during_a_push_blocks_no_other(world: World) -> None:
     token = await world.token()
     await world.clone(token)
     await world.commit("a.py", "changed\n")

@@ -25,7 +25,7 @@ def told(world: World) -> list[tuple[str, str | None]]:
     return [(one.event, one.action) for one in world.github.deliveries]
 
 
-async def test_a_suspended_app_is_shut_out(world: World) -> None:
+async def test_a_suspended_app_has_no_access(world: World) -> None:
     token = await world.token()
     world.github.suspend("octo", by="owner")
     refused = await world.repo("GET", "/issues", token=token)
@@ -42,7 +42,7 @@ async def test_a_suspended_app_is_shut_out(world: World) -> None:
     assert (await world.repo("GET", "/issues", token=token)).status_code == 200
 
 
-async def test_an_uninstalled_app_is_nobody(world: World) -> None:
+async def test_an_uninstalled_app_has_no_access(world: World) -> None:
     token, installation = await world.token(), await world.installation()
     world.github.uninstall("octo")
     assert (await world.repo("GET", "/issues", token=token)).status_code == 401
@@ -135,7 +135,7 @@ async def test_a_person_signs_in_once_per_code(world: World) -> None:
         ({"grant_type": "refresh_token", "refresh_token": "x"}, "bad_refresh_token"),
     ],
 )
-async def test_nobody_signs_in_by_a_trick(world: World, given: dict[str, str], error: str) -> None:
+async def test_forged_sign_ins_fail(world: World, given: dict[str, str], error: str) -> None:
     asked = question(world, code_challenge="x" * 43, code_challenge_method="S256")
     code = parse_qs(urlsplit(world.github.sign_in("writer", asked)).query)["code"][0]
     assert (await exchange(world, **({"code": code} | given)))["error"] == error

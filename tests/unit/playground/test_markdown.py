@@ -62,7 +62,7 @@ def test_a_link_holds_no_other_link() -> None:
     assert shown("[@olivia and #7](https://example.com)").count("<a") == 1
 
 
-def test_only_prose_speaks_to_somebody() -> None:
+def test_only_prose_mentions_people() -> None:
     text = "@Olivia\n\n`@rita`\n\n```\n@walter\n```\n\n<!-- @trudy -->\n\n> @stan\n"
     assert mentions(text) == {"olivia", "stan"}
 
@@ -97,7 +97,7 @@ def test_nothing_in_it_runs_or_takes_part_in_the_page(text: str) -> None:
     assert " name=" not in html
 
 
-def test_a_field_of_a_form_becomes_a_box_that_nobody_can_tick() -> None:
+def test_a_form_field_becomes_a_disabled_check_box() -> None:
     html = shown("x <input type=password name=q autofocus>")
     assert boxes(html) == [{"type": "checkbox", "disabled": ""}]
 
@@ -138,7 +138,7 @@ def test_what_honk_writes_looks_as_on_github() -> None:
     assert 'href="https://example.com/x"' in html
 
 
-def test_words_alone_have_no_marks() -> None:
+def test_plain_text_has_no_marks() -> None:
     text = "<!-- x -->\n**Done.** [One](https://example.com) `two`\n\n<sub>three</sub>\n"
     assert plain(text) == "Done. One two three"
 

@@ -125,7 +125,7 @@ async def test_methods_conversations_and_branches(world: World) -> None:
     assert (stacked.state, stacked.pull.base) == ("open", "main")
 
 
-async def test_closing_words_need_the_right(world: World) -> None:
+async def test_closing_keywords_need_write_access(world: World) -> None:
     github = world.github
     for number in range(3):
         await github.open_issue(REPO, "owner", str(number))

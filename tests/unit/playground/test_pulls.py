@@ -185,5 +185,5 @@ async def test_a_push_moves_the_pull_request(world: World) -> None:
         ("`fixes #1`\n\n```\ncloses #2\n```\n\nfixes `#3`, closes &num;4", [4]),
     ],
 )
-async def test_closing_words(text: str, numbers: list[int]) -> None:
+async def test_closing_keywords(text: str, numbers: list[int]) -> None:
     assert closing_numbers(text) == numbers

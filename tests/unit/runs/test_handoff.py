@@ -69,7 +69,7 @@ async def test_work_that_is_taken_back_while_it_is_brought_is_taken_back_there()
     assert hidden.pushed == [A, B, A]
 
 
-async def test_nobody_knows_what_a_push_that_failed_has_done() -> None:
+async def test_a_failed_push_has_an_unknown_outcome() -> None:
     """Its answer may have been lost, so what was there before is brought again."""
     hidden = Hidden()
     async with background_pusher(hidden.push, _nobody_is_shut_out) as courier, asyncio.timeout(5):

@@ -84,7 +84,9 @@ async def _waits(worker: Services, trigger: Trigger) -> bool:
     return await worker.pending.find(trigger.id) is not None
 
 
-async def test_who_may_be_told_asks_again(worker: Services, github: ScriptedGitHub) -> None:
+async def test_a_requester_who_got_a_reply_asks_again(
+    worker: Services, github: ScriptedGitHub
+) -> None:
     _may_comment(github)
     trigger = _trigger("issues", labeled())
     done = await notify_or_keep(worker, trigger, _failure("permission"), False)
@@ -94,7 +96,7 @@ async def test_who_may_be_told_asks_again(worker: Services, github: ScriptedGitH
     assert not await _waits(worker, trigger)
 
 
-async def test_what_passes_by_itself_is_told_once_and_waits(
+async def test_a_temporary_cause_is_reported_once_and_waits(
     worker: Services, github: ScriptedGitHub
 ) -> None:
     _may_comment(github)
@@ -108,7 +110,7 @@ async def test_what_passes_by_itself_is_told_once_and_waits(
 
 
 @pytest.mark.parametrize("association", ["NONE", "CONTRIBUTOR", "FIRST_TIME_CONTRIBUTOR", ""])
-async def test_who_may_be_a_stranger_is_not_told(
+async def test_possible_strangers_get_no_reply(
     worker: Services, github: ScriptedGitHub, association: str
 ) -> None:
     trigger = _asked(association)
@@ -121,7 +123,9 @@ async def test_who_may_be_a_stranger_is_not_told(
     assert len(_said(github)) == 1
 
 
-async def test_who_cannot_be_told_waits(worker: Services, github: ScriptedGitHub) -> None:
+async def test_a_request_waits_if_commenting_is_impossible(
+    worker: Services, github: ScriptedGitHub
+) -> None:
     github.reply("GET", COMMENTS, Reply(200, []))
     github.reply("POST", COMMENTS, FORBIDDEN)
     trigger = _trigger("issues", labeled())

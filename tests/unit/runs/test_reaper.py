@@ -49,7 +49,7 @@ async def _opened_long_ago(
     return await Runs(database).get(run.id)
 
 
-async def test_a_run_that_nobody_queued_is_dead(database: Database) -> None:
+async def test_a_run_that_was_never_queued_is_dead(database: Database) -> None:
     row = await _opened_long_ago(database)
     assert await dead_run_problem(Runs(database), row, None) == messages.refusals.never_queued()
 
@@ -146,7 +146,7 @@ async def test_trouble_of_the_database_is_no_trouble_of_one_run(
         await reap(worker)
 
 
-async def test_who_lost_a_permission_is_told_all_the_same(
+async def test_a_requester_who_lost_access_still_gets_a_reply(
     worker: Services, github: ScriptedGitHub
 ) -> None:
     """Its check run stays open, for it may not be touched; its report does not depend on that."""

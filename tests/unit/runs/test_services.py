@@ -65,7 +65,7 @@ async def test_who_comes_while_one_is_let_in_waits_for_that_one() -> None:
     assert most == 1
 
 
-async def test_different_keys_wait_for_nobody() -> None:
+async def test_different_keys_do_not_wait() -> None:
     locks = KeyedLocks()
 
     async with (
@@ -101,7 +101,7 @@ async def test_who_is_stopped_waits_no_longer_and_is_not_let_in() -> None:
     assert await _is_free(locks)
 
 
-async def test_who_was_stopped_before_is_not_let_in_though_nobody_is_there() -> None:
+async def test_a_stopped_waiter_never_gets_the_lock() -> None:
     locks = KeyedLocks()
     stop = asyncio.Event()
     stop.set()

@@ -38,7 +38,7 @@ async def test_what_was_paid_for_outlasts_a_short_outage(tmp_path: Path) -> None
     assert turns.recorded == [1]
 
 
-async def test_a_long_outage_is_told(tmp_path: Path) -> None:
+async def test_a_long_outage_is_reported(tmp_path: Path) -> None:
     turns = _AwayForNow(tmp_path, 9)
     with pytest.raises(RetryableError):
         await StoredTranscript(turns, RetryRule((0.0, 0.0))).record(_SAID)

@@ -84,7 +84,7 @@ def test_a_plugin_affects_who_never_names_it(tmp_path: Path) -> None:
     assert len(kept(tmp_path, {**project("alpha"), **beta}, "beta/x.py")) == 2
 
 
-def test_what_speaks_in_dots_of_something_else_is_no_doubt(tmp_path: Path) -> None:
+def test_dots_with_another_meaning_cause_no_doubt(tmp_path: Path) -> None:
     files = {
         **project("alpha", **{"a.rs": "for i in 0..n { f(..Default::default(), &x[1..]) }"}),
         **project("beta"),

@@ -24,7 +24,7 @@ def test_any_python_can_run_it_and_it_is_made_once(tmp_path: Path) -> None:
     assert version("pytest") in done.stdout + done.stderr
 
 
-def test_everybody_may_read_it_and_nobody_else_write(tmp_path: Path) -> None:
+def test_everybody_may_read_it_and_only_its_owner_write(tmp_path: Path) -> None:
     lent = bundle_pytest(tmp_path / "lent")
     modes = {oct(path.stat().st_mode & 0o777) for path in [lent, *lent.rglob("*")]}
     assert modes == {"0o755", "0o644"}

@@ -101,7 +101,7 @@ async def test_over_the_real_client() -> None:
     assert [tool["name"] for tool in request["tools"]] == ["judge_change"]
 
 
-async def test_an_answer_in_words_alone_is_read_when_it_is_json() -> None:
+async def test_a_text_answer_is_read_if_it_is_json() -> None:
     text = '```json\n{"answer": "pass", "summary": "Good."}\n```'
     assert (await ask(Canned(said(text)))).passed is True
 
@@ -135,7 +135,7 @@ async def test_no_clear_answer_is_no_pass(answer: ModelAnswer) -> None:
     assert feedback(found) is None
 
 
-async def test_a_model_that_is_away_is_told_and_lets_nothing_through() -> None:
+async def test_an_unavailable_model_is_reported_and_passes_nothing() -> None:
     found = await ask(Canned(RetryableError("The model's API answered 529.")))
     assert found.passed is None
     assert "529" in found.summary
@@ -159,7 +159,7 @@ def test_nothing_in_a_part_can_close_it() -> None:
         question("", "", "", "short")
 
 
-def test_what_is_cut_is_told() -> None:
+def test_a_cut_is_marked() -> None:
     asked = question("", "x" * (MAX_DIFF + 7), "", BOUNDARY)
     assert "[7 more characters are not shown]" in asked
 

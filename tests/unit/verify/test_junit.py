@@ -60,12 +60,12 @@ def test_a_case_that_tells_something(tag: str, outcome: TestOutcome) -> None:
     assert (test.outcome, test.message, test.details) == (outcome, "because", "all\nof it")
 
 
-def test_the_worst_of_several_things_told_counts() -> None:
+def test_the_worst_of_several_outcomes_counts() -> None:
     told = "".join(f'<{tag} message="{tag}"/>' for tag in ("failure", "error", "skipped"))
     assert one(f"<testcase {CASE}>{told}</testcase>").message == "error"
 
 
-def test_output_beside_a_case_is_not_told() -> None:
+def test_output_beside_a_case_is_left_out() -> None:
     case = f"<testcase {CASE}><properties/><system-out>FAILED</system-out></testcase>"
     assert one(case).outcome is TestOutcome.PASSED
 
@@ -146,7 +146,7 @@ OUTSIDE = '<!DOCTYPE b [<!ENTITY f SYSTEM "file:///etc/passwd">]><testsuites>&f;
         (b"<testsuites>" + b" " * junit.MAX_REPORT_BYTES, "larger than"),
     ],
 )
-def test_what_is_no_report_is_refused_in_words(report: bytes, words: str) -> None:
+def test_an_invalid_report_is_refused_with_a_reason(report: bytes, words: str) -> None:
     began = time.monotonic()
     with pytest.raises(BadReportError, match=words):
         read_junit(report, node_prefix)

@@ -149,7 +149,7 @@ async def test_a_run_that_goes_wrong_says_how(
     assert compare(base, results, no_tests="neutral").conclusion == "failure"
 
 
-async def test_a_file_that_cannot_be_collected_is_told_with_its_line(checkout: MakeSite) -> None:
+async def test_a_collection_error_is_reported_with_its_line(checkout: MakeSite) -> None:
     result = await run(checkout({**PASSES, "tests/test_b.py": "\nimport nothing_like_it\n"}))
     (test,) = (test for test in result.tests if test.outcome.bad)
     assert (test.id, test.file, test.line) == ("tests/test_b.py", "tests/test_b.py", 2)

@@ -184,7 +184,7 @@ async def test_a_command_that_fails_is_run_once_more(
     assert (site.spec.workspace / "n").read_text() == "2"
 
 
-async def test_a_run_that_broke_off_once_is_told_by_the_whole_one(checkout: MakeSite) -> None:
+async def test_a_complete_run_replaces_one_that_broke_off(checkout: MakeSite) -> None:
     before = await run(checkout({"test_a.py": "def test_a(): ...\n"}))
     site = checkout(
         {

@@ -53,7 +53,7 @@ async def test_an_answer_is_kept_for_a_minute_and_for_one_person() -> None:
     assert not await readers.may_read("ghu_one", "o/r", 7)
 
 
-async def test_who_left_is_asked_about_anew() -> None:
+async def test_access_is_checked_again_after_sign_out() -> None:
     github = Answering()
     readers = RepositoryAccess(people(github))
     assert await readers.may_read("ghu_one", "o/r", 7)
@@ -108,7 +108,7 @@ async def test_a_token_goes_to_no_other_host() -> None:
     assert "authorization" not in github.asked[1].headers
 
 
-async def test_a_code_is_sent_on_to_nobody() -> None:
+async def test_a_code_is_not_forwarded() -> None:
     first = "https://gh.example/login/oauth/access_token"
     github = Answering(moved={first: "https://evil.example/x"})
     with pytest.raises((NotSignedInError, RetryableError)):

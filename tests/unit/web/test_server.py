@@ -61,7 +61,7 @@ async def test_a_byte_at_a_time_does_not_move_the_deadline() -> None:
         assert await closed
 
 
-async def test_a_body_that_nobody_waits_for_ends_too() -> None:
+async def test_an_abandoned_body_ends_too() -> None:
     async with running_site(drain_seconds=0.2) as site, site.connected() as (reader, writer):
         writer.write(head("issues", LABELED, content_type="text/plain"))
         assert (await read_answer(reader)).status == 415
@@ -117,7 +117,7 @@ async def test_two_lengths_are_no_request() -> None:
         assert (await site.send(request)).status == 400
 
 
-async def test_slow_clients_are_in_nobodys_way() -> None:
+async def test_slow_clients_do_not_block_others() -> None:
     async with running_site() as site, contextlib.AsyncExitStack() as slow:
         for _ in range(64):
             _, writer = await slow.enter_async_context(site.connected())
@@ -141,7 +141,7 @@ async def test_signals_stay_the_callers() -> None:
         assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
-async def test_a_port_that_is_taken_is_told() -> None:
+async def test_a_port_in_use_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"port {port}: Address already in use"):

@@ -50,7 +50,7 @@ async def test_up_is_not_ready() -> None:
     assert (await process.get("/healthz")).status_code == 200
 
 
-async def test_the_figures_are_told_on_this_machine() -> None:
+async def test_metrics_are_served_on_this_machine() -> None:
     answer = await Process().get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
@@ -64,7 +64,7 @@ async def test_while_the_database_is_away_there_are_none() -> None:
 
 
 @pytest.mark.parametrize("client", [ELSEWHERE, ("", 0), ("not an address", 1)])
-async def test_nobody_elsewhere_is_told_them(client: tuple[str, int]) -> None:
+async def test_other_machines_do_not_get_them(client: tuple[str, int]) -> None:
     process = Process()
     answer = await process.get("/metrics", client=client)
     assert answer.status_code == 403
@@ -82,7 +82,7 @@ async def test_a_proxy_on_this_machine_is_not_this_machine() -> None:
     ("given", "status"),
     [("Bearer right", 200), ("bearer right", 200), ("Bearer wrong", 401), ("Basic right", 401)],
 )
-async def test_with_a_token_who_knows_it_is_told_them_anywhere(given: str, status: int) -> None:
+async def test_with_the_token_other_machines_get_them(given: str, status: int) -> None:
     answer = await Process().get("/metrics", ELSEWHERE, "right", {"Authorization": given})
     assert answer.status_code == status
 

@@ -200,7 +200,7 @@ async def test_what_is_not_the_json_of_an_event_is_refused(
     assert b"Traceback" not in answer.body
 
 
-async def test_long_numbers_hurt_nobody(site: Site) -> None:
+async def test_long_numbers_are_harmless(site: Site) -> None:
     digits = b"9" * 10_000
     elsewhere = LABELED.replace(b'"color"', b'"x": ' + digits + b', "color"', 1)
     where_it_counts = LABELED.replace(b'"number": 7', b'"number": ' + digits)
@@ -219,7 +219,7 @@ async def test_an_event_without_what_it_must_hold_is_refused(site: Site, missing
     assert missing.split("__")[-1].encode() in answer.body
 
 
-async def test_a_database_that_is_away_is_told(site: Site) -> None:
+async def test_an_unavailable_database_is_reported(site: Site) -> None:
     site.intake.away = True
     assert (await site.deliver("issues", LABELED)).status == 503
     site.intake.away = False
