@@ -1,4 +1,4 @@
-"""`make pictures`: the story as pictures for the documents, taken from the real product at work.
+"""`make pictures`: the story as pictures for the documents, taken from the running product.
 
 python -m tests.browser.pictures
 """

@@ -1,4 +1,4 @@
-"""A run's page in a browser: signed in by GitHub's own page, followed while the run is at work."""
+"""A run's page in a browser: signed in through GitHub's page, updated while the run is live."""
 
 from __future__ import annotations
 

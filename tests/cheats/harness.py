@@ -39,7 +39,7 @@ GREEN, FLAGGED, BLOCKED, RED = "clean green", "flagged", "blocked", "red"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What people are told of a change. `flags` are kinds, `why` is for the table."""
+    """What people see of a change. `flags` are kinds, `why` is for the table."""
 
     conclusion: str
     why: str = ""
@@ -65,7 +65,7 @@ class Work:
 
 @asynccontextmanager
 async def clean(world: World, work: Work, commit: CommitSha) -> AsyncIterator[Workspace]:
-    """A checkout of exactly that commit, which nobody has seen before."""
+    """A new checkout of exactly that commit."""
     workspace = await world.workspaces.create(REPO, commit, f"{work.workspace.name}-{commit[:12]}")
     try:
         yield workspace
@@ -155,7 +155,7 @@ def all_flags(diff: Diff, failing: frozenset[str], policy: Policy) -> tuple[Flag
 
 
 def without(*kinds: Kind) -> Flags:
-    """No defence: nobody looks for these."""
+    """No defense: these are not checked."""
 
     def some(diff: Diff, failing: frozenset[str], policy: Policy) -> tuple[Flag, ...]:
         return tuple(each for each in all_flags(diff, failing, policy) if each.kind not in kinds)
@@ -168,7 +168,7 @@ def find_secrets(diff: Diff) -> tuple[Flag, ...]:
 
 
 def no_secrets(diff: Diff) -> tuple[Flag, ...]:
-    """No defence: nobody looks for secrets."""
+    """No defense: secrets are not checked."""
     return ()
 
 

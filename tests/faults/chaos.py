@@ -192,7 +192,7 @@ class Bench:
             await asyncio.sleep(seconds)
         finally:
             victim.process.send_signal(signal.SIGCONT)
-        # It sees that and ends itself, unless its runs could not be taken over meanwhile.
+        # It sees that and ends itself, unless its runs could not be taken over in between.
         with contextlib.suppress(subprocess.TimeoutExpired):
             await victim.ended(within=LEASE)
         self._stopped.remove(victim)

@@ -128,7 +128,7 @@ async def measured(size: Size) -> Rows:
 
 
 async def _take_the_slot(fleet: Fleet, nap: int) -> None:
-    """A run at work for as long as this takes: its agent does nothing but wait."""
+    """A run that lasts as long as this takes: its agent only waits."""
 
     def sleep(request: dict[str, Any]) -> ScriptedTurn:
         return never_twice(f"sleep {nap}", request)
@@ -246,7 +246,7 @@ async def _all_heard(fleet: Fleet, flood: Flood, engine: sa.Engine) -> None:
     end = time.monotonic() + PATIENT
     while not await is_so():
         if time.monotonic() > end:
-            return  # what is missing is told by the count
+            return  # the count shows what is missing
         await asyncio.sleep(0.5)
     await fleet.github.drained()
 

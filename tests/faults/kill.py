@@ -39,7 +39,7 @@ class Point:
 
 @dataclass
 class Bench:
-    """A house whose workers die where they are told to, and are started again."""
+    """A house whose workers die at given points and are restarted."""
 
     house: House
     folder: Path
@@ -83,7 +83,7 @@ class Bench:
 
     @property
     def deaths(self) -> int:
-        """How often it died where it is told to; none while it is not told to."""
+        """How often it died at the given point; 0 without one."""
         if not (self.folder / "point").exists():
             return 0
         return len((self.folder / "killed").read_text().splitlines())

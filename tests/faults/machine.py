@@ -217,7 +217,7 @@ class Struck:
 
     def __call__(self, request: dict[str, Any]) -> ScriptedTurn:
         done, failure = _progress(request["messages"])
-        # Who is told to go on after its last turn says once more that it is done.
+        # An agent that is continued after its last turn reports again that it is done.
         turn = min(done, len(SCRIPT.turns) - 1)
         self.asked[turn] += 1
         if failure:

@@ -38,7 +38,7 @@ class Point:
 
 
 class WrongError(AssertionError):
-    """Somebody could see what went wrong, in a way that nobody should."""
+    """People could see the fault in a way that they should not."""
 
 
 def demand(good: object, otherwise: str) -> None:
@@ -122,7 +122,7 @@ def is_bad(result: str) -> bool:
 
 
 def table(title: str, points: Sequence[Point], ledger: Ledger) -> str:
-    """Where a fault struck against what it was, then the totals and each failure in words."""
+    """The points where a fault had another effect than usual, the totals, and each failure."""
     wheres = list(dict.fromkeys(point.where for point in points))
     whats = list(dict.fromkeys(point.what for point in points))
     # The longer list goes downwards.

@@ -1,4 +1,4 @@
-"""What nobody would send: good samples with bad edits, heaps of telling pieces, and noise.
+"""Unlikely inputs: good samples with bad edits, piles of significant pieces, and noise.
 
 Hypothesis draws the dice, and from one throw of them a handful of examples is made by hand: that is
 a hundred times cheaper than a strategy for each edit, so that a hundred thousand take minutes.

@@ -114,7 +114,7 @@ async def test_a_public_submodule_is_checked_out(house: House) -> None:
 
 async def test_a_private_submodule_is_not_the_way_into_another_repository(house: House) -> None:
     subject = await _with_submodule(house, f"{OWNER}/secrets", private=True)
-    # Its own run brings the commit to this machine: that opens it for nobody else.
+    # Its own run fetches the commit to this machine; no other run may use it.
     number = (await house.github.open_issue(f"{OWNER}/secrets", OWNER, "Answer", "")).number
     own = Subject(house, f"{OWNER}/secrets", number)
     house.model.scripts[f"{OWNER}/secrets#{number}"] = script([{"bash": {"command": "ls"}}])

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ENDLESS = {"use": [{"bash": {"command": "sleep 300"}}]}
 THINKING = {"use": [FIX], "seconds": 1.0}
-"""A turn that leaves people the time to do something meanwhile."""
+"""A turn that leaves time for people to act during it."""
 BRANCH = "honk/1-add-subtracts"
 
 

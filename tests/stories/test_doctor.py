@@ -89,7 +89,7 @@ async def test_what_stands_in_the_way_is_named(house: House) -> None:
     assert "**→** Let Honk bypass the rule" in creation
     assert "commit messages must match `feat:`" in pattern
     assert "Squash or rebase when you merge Honk's pull requests" in found["Rules for `main`"][0]
-    # Without `actions` nobody can tell what CI did, and that is said; the rest still is looked at.
+    # Without `actions`, CI cannot be checked, and the report says so; the rest still is.
     assert found["CI on Honk's pushes"][0].startswith("❔ could not be checked")
     assert found["Hidden refs"][0].startswith("⚠️ accepted; without `actions: read`")
     assert found["Tests"][0].startswith("❌ none found")

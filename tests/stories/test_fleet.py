@@ -1,4 +1,4 @@
-"""Several workers on Postgres: one may die or be replaced at any moment, and nobody sees it."""
+"""Several workers on Postgres: one may die or be replaced at any time without a visible effect."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOOKS = [{"use": [{"bash": {"command": f"echo {n}"}}], "seconds": 0.4} for n in 
 
 @dataclass
 class _Patient:
-    """A model that looks around until it is told that it is enough."""
+    """A model that keeps reading files until a message ends it."""
 
     enough: bool = False
     looks: int | None = None

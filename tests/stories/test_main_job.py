@@ -161,7 +161,7 @@ async def test_a_run_needs_few_calls(house: House) -> None:
         for r in house.github.requests[before:]
         if r.token_kind in ("installation", "app")
         and "access_tokens" not in r.template
-        # The look into the log of deliveries, which may come meanwhile, is no run's.
+        # Reading the delivery log, which may happen in between, belongs to no run.
         and not r.path.startswith("/app/hook/")
         and ".git/" not in r.path
         and not (r.method == "PATCH" and "/issues/comments/" in r.template)

@@ -14,7 +14,7 @@ FIXED = {"calc.py": PROJECT["calc.py"].replace(b"a - b", b"a + b")}
 
 
 async def started(house: House, **more: object) -> Subject:
-    """An issue on which Honk is at work, with time left before it has its fix."""
+    """An issue with a live run, with time left before the agent has its fix."""
     issue = await house.subject(plays=script(SLOW, [FIX], [FINISH]), **more)  # type: ignore[arg-type]
     await issue.label()
     await house.until(lambda: "honk:running" in issue.labels, "it does not run")

@@ -1,4 +1,4 @@
-"""People look at runs: who is let in, what each of them sees, and what nobody can do."""
+"""The pages of runs: who may see them, what each person sees, and what is impossible."""
 
 from __future__ import annotations
 
@@ -342,7 +342,7 @@ async def test_only_our_own_form_signs_people_out(house: House, public: Subject)
         assert (left.status_code, left.headers["location"]) == (303, "/login")
         assert "honk-session" not in client.cookies
         assert newest not in house.github.world.tokens
-        # Whoever has a copy of the cookie has nothing.
+        # A copy of the cookie is worthless.
         client.cookies.set("honk-session", kept)
         assert (await client.get(_page(public))).status_code == 303
 

@@ -1,4 +1,4 @@
-"""Who waits for a slot, for how long, and what they are told."""
+"""Which runs wait for a slot, for how long, and what people see."""
 
 from __future__ import annotations
 

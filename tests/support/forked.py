@@ -1,4 +1,4 @@
-"""Processes of the product that need not import it anew.
+"""Processes of the product that do not have to import it again.
 
 A server process has imported everything once and forks (the standard library's `forkserver`), so
 that a start costs what the product itself does at its start: most stories need one of their own,

@@ -214,7 +214,7 @@ class Subject:
         return [each for each in requests if self.repository in str(each["messages"][0])]
 
     async def ended(self, *, attempts: int = 1) -> str:
-        """Wait until the run is over, also where nobody can be told; how it ended, by the log."""
+        """Wait until the run has ended, even if GitHub shows nothing; its outcome, from the log."""
         await self.house.until(lambda: len(self._ends()) >= attempts, f"{self.name} goes on")
         await self.house.github.drained()
         return self._ends()[-1]

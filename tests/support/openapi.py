@@ -5,7 +5,7 @@ which is large: what is needed of it is kept below `.cache/`, and read piece by 
 
     api = OpenApi.load()
     api.request_problems("POST", "/repos/o/r/issues", {}, {"title": 1})
-    with contract(github) as seen:        # everything that is said meanwhile
+    with contract(github) as seen:        # all traffic in this block
         ...
     print(seen.totals)
 """
@@ -61,7 +61,7 @@ EXEMPT_VALUES: Mapping[str, str] = {
 _FORMAT = 4
 """Part of the name of what is kept: raise it when `_write` changes."""
 _SHOWN = 30
-"""Problems that are told; more would hide them."""
+"""Problems that are shown; more would hide them."""
 _REFUSED = 400
 _NOT_MODIFIED = 304
 _REDIRECTED = (301, 307)
@@ -346,7 +346,7 @@ def contract(
     requests: bool = True,
     of: Callable[[RequestRecord], bool] = lambda record: True,
 ) -> Iterator[Seen]:
-    """Check everything that is said to this GitHub meanwhile: every request, answer and GraphQL
+    """Check all traffic with this GitHub in the block: every request, response and GraphQL
     document, and every webhook that it sends.
 
     `requests` off looks at what GitHub says only, for tests that send what is refused. `of`

@@ -71,7 +71,7 @@ def registry(
         kind, _, name = uri.partition(":")
         sql = "SELECT schema FROM schemas WHERE name = ?"
         schema = json.loads(connection.execute(sql, (name,)).fetchone()[0])
-        # None of them has an id or an anchor, for which each look-up would search it anew.
+        # None of them has an id or an anchor, for which each lookup would search it again.
         return Specification.OPAQUE.create_resource(strict(schema) if kind == "strict" else schema)
 
     return Registry(retrieve=retrieve)  # type: ignore[call-arg]

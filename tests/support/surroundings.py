@@ -40,7 +40,7 @@ class Surroundings:
     asked: list[str] = field(default_factory=list)
     """What the proxy was asked to connect to, in order."""
     wanted: str = ""
-    """`name:password` without which the proxy lets nobody through; empty for everybody."""
+    """`name:password` that the proxy requires; empty if it requires none."""
     url: str = ""
     """The proxy for those who share this machine's network."""
     encrypted_url: str = ""

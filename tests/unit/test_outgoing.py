@@ -246,7 +246,7 @@ async def test_set_up_goes_by_name_where_the_proxy_alone_knows_it(company: Netwo
     every = [ip_network("0.0.0.0/0")]
     for rules, networks, fetched, tunneled in (
         (named, [], False, False),
-        # In a tunnel nobody of ours looks who answers.
+        # Inside a tunnel, Honk does not check who answers.
         (configured, [], True, False),
         (named, every, True, True),
     ):

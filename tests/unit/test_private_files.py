@@ -79,7 +79,7 @@ async def test_what_a_worker_makes_is_its_own_and_its_sandboxes_read_it(tmp_path
     assert await snapshots.apply(kept, workspace)
     bundle_pytest(home / "scratch" / "lent")
     ExternalCache(home / "elsewhere").contents(REPO)
-    # A root worker's sandboxes are other users: these they may read, and nobody reaches them.
+    # A root worker's sandboxes are other users: they may read these, but cannot reach them.
     open_ = open_to_others(home, but=("tree", "origin.git", "clone"))
     assert not open_ or ROOT
     for path in open_:

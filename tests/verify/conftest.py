@@ -84,7 +84,7 @@ def project(tmp_path: Path) -> MakeProject:
 
 
 def belongs_to(path: Path, like: Path) -> None:
-    """Everything below is the property of whoever the sandbox's workspace belongs to."""
+    """Everything below belongs to the workspace's user."""
     owner = like.stat()
     for each in [path, *path.rglob("*")]:
         os.chown(each, owner.st_uid, owner.st_gid, follow_symlinks=False)

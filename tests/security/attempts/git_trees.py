@@ -221,7 +221,7 @@ Mirror = Callable[[World, str], Awaitable[str]]
 
 
 async def _old_tree(entry: bytes, mirror: Mirror, folder: Path) -> Outcome:
-    """A commit deep in the history holds a tree that would harm whoever checks it out."""
+    """A commit deep in the history holds a tree that would harm a checkout."""
     world = World.make(folder)
     world.origin.write("file", "1\n")
     base = world.origin.commit()

@@ -89,7 +89,7 @@ def with_flags(*more: str, instead_of: tuple[str, ...] = ()) -> MakeFlags:
 def without_pid_namespace(
     spec: SandboxSpec, program: bytes, info: int
 ) -> tuple[list[int], list[str]]:
-    """The processes of the whole machine, as whoever has no pid namespace sees them."""
+    """The processes of the whole machine, as seen without a pid namespace."""
     files, flags = bubblewrap_alone(spec, program, info)
     at = flags.index("--proc")
     flags[at : at + 2] = ["--ro-bind", "/proc", "/proc"]

@@ -1,4 +1,4 @@
-"""What the model is told, and that nobody's text can pass for ours."""
+"""What the model reads, and that no other text can imitate ours."""
 
 from __future__ import annotations
 

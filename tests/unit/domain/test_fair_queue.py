@@ -1,4 +1,4 @@
-"""Who is next for a slot, and what those who wait are told."""
+"""Which run gets the next slot, and the queue position of the others."""
 
 from __future__ import annotations
 

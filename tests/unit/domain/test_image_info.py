@@ -1,4 +1,4 @@
-"""Images are told by their bytes, and their size is read from them."""
+"""The type and size of images are read from their bytes."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def test_what_yaml_itself_stumbles_over_is_a_wrong_policy(text: str) -> None:
 
 
 class TestSchema:
-    """What editors are told is what the code accepts."""
+    """The schema for editors accepts what the code accepts."""
 
     schema: ClassVar[dict[str, Any]] = json.loads(policy.json_schema())
 

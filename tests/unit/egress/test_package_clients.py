@@ -55,7 +55,7 @@ async def test_pip(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("more.example", 443),
     ]
     assert given(found) == {"packages.example:8443": basic("ada:s3cr@t")}
-    # Inside nobody sees the name and the password.
+    # The name and password are not visible inside.
     assert found.environment == {
         "PIP_INDEX_URL": "https://packages.example:8443/simple",
         "PIP_EXTRA_INDEX_URL": "https://more.example/simple",

@@ -1,4 +1,4 @@
-"""Whatever a client says, it is refused in words or it is a plain thing."""
+"""Whatever a client sends is refused with a reason or has a plain meaning."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ async def test_output_is_bounded(tmp_path: Path) -> None:
 async def test_output_past_its_bound_is_given_up_where_the_loop_is_late(
     tmp_path: Path, shell: str
 ) -> None:
-    """What has come meanwhile is read by nobody, and who left the group still holds the pipes."""
+    """Buffered output is never read, and a process that left the group still holds the pipes."""
     run_git(tmp_path, "init", "-q", "--bare", "x.git")
     endless = ["-c", f"alias.yes=!{shell}", "yes"]
     late = asyncio.create_task(_keep_late())
@@ -448,7 +448,7 @@ async def test_a_ref_update_is_never_interrupted(world: World) -> None:
         giving = git(["update-ref", "--stdin"], cwd=path, stdin=words)
         task = asyncio.create_task(giving)
         told.write(f"start\ncreate {_REF} {commit}\nprepare\n".encode())
-        while not (path / f"{_REF}.lock").exists():  # noqa: ASYNC110 - git tells nobody
+        while not (path / f"{_REF}.lock").exists():  # noqa: ASYNC110 - git sends no signal
             await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.sleep(0.1)

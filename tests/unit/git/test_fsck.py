@@ -161,7 +161,7 @@ async def test_what_a_sandbox_packs_is_checked_without_exceptions(world: World) 
 
 
 def _packed(world: World, revisions: str) -> BinaryIO:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever asks closes it
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     subprocess.run(
         ["git", "-C", str(world.origin.bare), "pack-objects", "-q", "--revs", "--stdout"],
         input=revisions.encode(),

@@ -260,7 +260,7 @@ async def test_what_is_discarded_is_out_of_the_way_at_once_and_then_gone(world: 
     await world.workspaces.discard(second)
     async with asyncio.timeout(20):
         while set(os.listdir(second.folder.parent)) - {".slots.lock"}:  # noqa: PTH208, ASYNC110
-            await asyncio.sleep(0.02)  # nobody is told when they are gone
+            await asyncio.sleep(0.02)  # their end sends no event
 
 
 async def test_a_workspace_is_opened_again_by_name(world: World) -> None:

@@ -1,4 +1,4 @@
-"""What setup made is kept, laid into other checkouts, and changed by nobody."""
+"""The result of setup is stored, copied into other checkouts, and never changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tags are in the checkout for whoever asks git for a version, and decide nothing else."""
+"""Checkouts have tags for tools that ask git for a version; tags decide nothing else."""
 
 from __future__ import annotations
 

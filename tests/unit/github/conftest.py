@@ -30,7 +30,7 @@ def private_key() -> str:
 
 @dataclass
 class Time:
-    """A clock that goes on only when somebody sleeps or when it is told to."""
+    """A clock that advances only by sleeps or on demand."""
 
     now: float = 1_700_000_000.0
     slept: list[float] = field(default_factory=list)

@@ -70,7 +70,7 @@ class World:
     async def ask(
         self, method: str, path: str, body: Any = None, token: str | None = None, **headers: str
     ) -> httpx.Response:
-        """One request of the API; without a token, as the App itself; "" is nobody."""
+        """One request of the API; without a token, as the App itself; "" is anonymous."""
         token = self.jwt() if token is None else token
         if token:
             headers["Authorization"] = f"Bearer {token}"

@@ -18,7 +18,7 @@ PREVIEW = {"auto_merge": False, "required_contexts": [], "environment": "preview
 
 
 async def wide(world: World) -> str:
-    """A token that may do all of this; what nobody granted before comes only with a new one."""
+    """A token with all these permissions; new ones need a new token."""
     world.github.grant("octo", WIDE | {"metadata": "read", "pull_requests": "write"})
     return await world.token()
 

@@ -1,4 +1,4 @@
-"""The life of conversations: edited, locked, transferred, deleted, hidden, and how it is told."""
+"""Conversations that are edited, locked, transferred, deleted or minimized, and their events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts as GitHub shows them, whoever wrote them."""
+"""Untrusted texts as GitHub shows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a request that cannot be taken in: who is told, what waits, what is over."""
+"""Requests that cannot be handled yet: who gets a reply, what waits, what is given up."""
 
 from __future__ import annotations
 

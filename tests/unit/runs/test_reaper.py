@@ -71,7 +71,7 @@ async def test_a_run_that_was_queued_since_somebody_looked_is_alive(database: Da
 
 
 class Failing(Mirrors):
-    """A cache that fails as it is told, until it is told no more."""
+    """A cache that fails on demand."""
 
     problem: Exception | None = None
 

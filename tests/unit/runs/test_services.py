@@ -6,7 +6,7 @@ from app.runs.services import KeyedLocks
 
 
 def _never() -> asyncio.Event:
-    """The stop of a run that nobody stops."""
+    """The stop event of a run that is not stopped."""
     return asyncio.Event()
 
 

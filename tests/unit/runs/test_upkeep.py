@@ -1,4 +1,4 @@
-"""What is old is forgotten, on both databases; what is at work, or young, is not."""
+"""Old records are deleted, on both databases; live and recent ones are not."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_what_a_killed_worker_left_is_taken_over(home: Path, taken_over: bool) -
     disks.resume()
     assert (a / "file").read_text() == "written"
     assert [path.name for path in (home / "disks").iterdir()] == ["a.img"]
-    # One that is at work beside it leaves it alone.
+    # Another running worker leaves it alone.
     WorkspaceDisks(home, LIMIT).resume()
     assert a.is_mount()
     if taken_over:

@@ -1,4 +1,4 @@
-"""A backup is one moment, whole, made while others write; a Postgres is told to use its own."""
+"""A backup is a consistent copy, made during writes; for Postgres, its own tools are named."""
 
 from __future__ import annotations
 

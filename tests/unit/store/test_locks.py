@@ -1,4 +1,4 @@
-"""Locks: their server is restarted, or who holds one hangs. Nobody ends or waits for ever."""
+"""Locks: the server restarts, or a holder hangs. No process ends or waits forever."""
 
 from __future__ import annotations
 

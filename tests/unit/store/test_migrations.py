@@ -109,7 +109,7 @@ def test_a_newer_schema_is_refused_by_name(database: Database) -> None:
     for start in (database.migrate, database.check_migrated):
         with pytest.raises(UserError, match="9999, which is newer than this Honk"):
             start()
-    # What is at work while a new version is rolled out goes on.
+    # Processes that run during a rollout continue.
     database.check_old_enough()
 
 

@@ -1,4 +1,4 @@
-"""One bucket for each installation, whoever writes."""
+"""One token bucket for each installation, for all workers."""
 
 from __future__ import annotations
 

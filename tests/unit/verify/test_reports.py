@@ -1,4 +1,4 @@
-"""What the agent is told."""
+"""The test results that the agent reads."""
 
 from __future__ import annotations
 

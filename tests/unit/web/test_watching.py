@@ -1,4 +1,4 @@
-"""Who is told what of a process: up, ready, and its figures."""
+"""Who may read what about a process: health, readiness, metrics."""
 
 from __future__ import annotations
 
