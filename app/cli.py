@@ -180,16 +180,21 @@ def list_runs(limit: int) -> None:
 @click.argument("run_id")
 @_told
 def show_run(run_id: str) -> None:
-    """Show one run."""
+    """Show one run and its verdict."""
+    from app.messages.verdict import terminal
+    from app.store.reports import Reports
     from app.store.runs import Runs
 
     database = _database()
     row = None if database is None else asyncio.run(Runs(database).find(run_id))
-    if row is None:
+    if database is None or row is None:
         _no_such_run(run_id)
         return
     for name, value in row.model_dump(mode="json", exclude={"input", "plan"}).items():
         _say(f"{name:<18} {'' if value is None else value}")
+    report = asyncio.run(Reports(database).of(row.id, row.attempt))
+    for line in terminal(report.verdict) if report and report.verdict else ():
+        _say(f"{'verdict':<18} {line}")
 
 
 @runs.command("log")

@@ -31,7 +31,7 @@ _MOST_READ = 5
 # fmt: off
 Name = Literal[
     "work", "plan", "ask", "fix", "test", "rebase", "go", "continue", "retry", "stop", "undo",
-    "ready", "trust", "status", "doctor", "help",
+    "ready", "accept", "trust", "status", "doctor", "help",
 ]
 # fmt: on
 
@@ -119,6 +119,11 @@ COMMANDS: Mapping[Name, CommandSpec] = {
             name="ready", description="mark the draft ready for review", example="/honk ready"
         ),
         CommandSpec(
+            name="accept",
+            description="accept the changed or removed tests of a commit",
+            example="/honk accept 1a2b3c4d5e6f7a8b9c0d1a2b3c4d5e6f7a8b9c0d",
+        ),
+        CommandSpec(
             name="trust",
             description="let this repository's CI run a commit of a fork's pull request",
             example="/honk trust 1a2b3c4d5e6f7a8b9c0d1a2b3c4d5e6f7a8b9c0d",
@@ -134,6 +139,7 @@ COMMANDS: Mapping[Name, CommandSpec] = {
 }
 
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.I)
+_PART_OF_SHA = re.compile(r"[0-9a-f]{4,64}", re.I)
 _ARGUMENT = re.compile(r"(?P<name>[a-z_]{1,30})=(?P<value>.*)", re.I | re.A | re.S)
 _BUDGET = re.compile(r"\$?(\d{1,4}(?:\.\d{1,2})?)", re.A)
 _MODEL = re.compile(r"[a-z0-9][a-z0-9._:/@-]{0,99}", re.I | re.A)
@@ -160,7 +166,7 @@ class Command(Value):
     probably meant, `problem` a sentence about invalid arguments, `several` the names of up to
     five commands if the comment holds more than one.
 
-    `sha` is the full, lower-case SHA given to `trust`, or empty.
+    `sha` is the full, lower-case SHA given to `accept` or `trust`, or empty.
     """
 
     name: Name
@@ -235,7 +241,7 @@ def _read(line: str, following: list[str]) -> Command:
         # "fix the rounding" is a sentence, and takes what work takes.
         takes = COMMANDS["work"] if spec.name == "fix" and words else spec
         arguments = _arguments(takes, given)
-        sha = _commit(words) if spec.name == "trust" else ""
+        sha = _commit(spec, words)
     except _ArgumentError as error:
         return command.model_copy(update={"problem": str(error)})
     near = _near(words[0].bare) if spec.name == "work" and len(words) == 1 else ""
@@ -258,7 +264,10 @@ def _taken_apart(words: list[_Word]) -> tuple[CommandSpec, list[str], list[_Word
     behind, rest = _leading_arguments(words[1:])
     if spec.name == "fix" and rest and not behind:
         return spec, [*given, *trailing], words
-    if spec.takes_task or not rest or (spec.name == "trust" and len(rest) == 1):
+    is_commit = len(rest) == 1 and (
+        spec.name == "trust" or (spec.name == "accept" and _PART_OF_SHA.fullmatch(rest[0].bare))
+    )
+    if spec.takes_task or not rest or is_commit:
         return spec, [*given, *behind, *trailing], rest
     return COMMANDS["work"], [*given, *trailing], words
 
@@ -351,9 +360,19 @@ _READ: Mapping[str, Callable[[str], object]] = {
 }
 
 
-def _commit(words: Sequence[_Word]) -> str:
-    """Require the full SHA: someone could craft another commit with the same prefix."""
-    return words[0].bare if words and _SHA.fullmatch(words[0].bare) else ""
+def _commit(spec: CommandSpec, words: Sequence[_Word]) -> str:
+    """Require the full SHA: someone could craft another commit with the same prefix.
+
+    `accept` may stand alone: then it means the newest verdict. `trust` may not, and says so itself.
+    Raises _ArgumentError.
+    """
+    if spec.name not in ("accept", "trust") or not words:
+        return ""
+    if _SHA.fullmatch(words[0].bare):
+        return words[0].bare
+    if spec.name == "accept":
+        raise _ArgumentError("`/honk accept` takes the full SHA of a commit, or nothing.")
+    return ""
 
 
 def _near(word: str) -> str:

@@ -17,7 +17,7 @@ from app.domain.command import Command
 from app.domain.event import EventError
 from app.domain.values import CommitSha, RepoName, Value
 
-BUTTONS = frozenset({"retry", "fix", "continue"})
+BUTTONS = frozenset({"retry", "fix", "continue", "accept"})
 """The identifiers of our check runs' buttons; each is the command of that name."""
 
 FAILED_CHECKS = frozenset({"failure", "timed_out", "startup_failure"})

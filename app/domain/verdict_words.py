@@ -28,6 +28,10 @@ NAMES = {
     VerdictKind.TESTS_ONLY: "Tests only",
     VerdictKind.UNCHANGED: "Unchanged",
 }
+"""What the title of a verdict begins with."""
+
+ACCEPTED = "Accepted"
+"""What it begins with when a person or the policy accepts what it asks."""
 
 
 @dataclass(frozen=True)
@@ -310,7 +314,7 @@ _GROUPS = (
 
 def title(kind: VerdictKind, summary: Summary, *, accepted: bool = False) -> str:
     """The title of a verdict. `accepted`: a person or the policy accepts what it asks."""
-    name = "Accepted" if accepted else NAMES[kind]
+    name = ACCEPTED if accepted else NAMES[kind]
     return f"{name}: {_seen(kind, summary)}"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -81,6 +82,15 @@ class Action(Value):
     identifier: str
 
 
+class CheckRunPage(Value):
+    """What a check run of ours shows. `completed_at` is GitHub's time; None while it is open."""
+
+    title: str
+    summary: str
+    conclusion: str
+    completed_at: datetime | None
+
+
 class FailingCheck(Value):
     """A failed check run or commit status of another App.
 
@@ -143,6 +153,7 @@ class _CheckRunWire(msgspec.Struct):
     html_url: str | None = None
     details_url: str | None = None
     conclusion: str | None = None
+    completed_at: datetime | None = None
     app: _CheckAppWire | None = None
     output: _OutputWire = msgspec.field(default_factory=_OutputWire)
 
@@ -211,6 +222,17 @@ async def open_check_runs(
         for run in answer.read(_CheckRunsWire).check_runs
         if run.status != "completed" and run.external_id == external_id and _is_ours(client, run)
     ]
+
+
+async def check_run_page(client: RepositoryClient, check_run_id: int) -> CheckRunPage:
+    """Raises NotFoundError, for example when GitHub deleted an old check run."""
+    wire = (await client.get(_CHECK_RUN, path={"check_run_id": check_run_id})).read(_CheckRunWire)
+    return CheckRunPage(
+        title=wire.output.title or "",
+        summary=wire.output.summary or "",
+        conclusion=wire.conclusion or "",
+        completed_at=wire.completed_at,
+    )
 
 
 async def update_check_run(

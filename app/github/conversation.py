@@ -176,6 +176,16 @@ async def issue(client: RepositoryClient, number: int) -> Issue:
     )
 
 
+async def comment_body(client: RepositoryClient, comment_id: int) -> str | None:
+    """The current text of a comment in a conversation; None if it was deleted.
+
+    https://docs.github.com/en/rest/issues/comments#get-an-issue-comment
+    """
+    path = {"comment_id": comment_id}
+    answer = await client.get(_COMMENT, path=path, accept={404, 410}, just_created=True)
+    return None if answer.status in (404, 410) else answer.read(_CommentWire).body or ""
+
+
 async def comments(
     client: RepositoryClient,
     number: int,
@@ -294,7 +304,7 @@ async def edit_comment(client: RepositoryClient, comment_id: int, body: str) -> 
     answer = await client.send(
         ApiRequest(
             "PATCH",
-            "/repos/{owner}/{repo}/issues/comments/{comment_id}",
+            _COMMENT,
             path={"comment_id": comment_id},
             body={"body": body},
             kind="status_edit",
@@ -386,6 +396,7 @@ async def ensure_label(client: RepositoryClient, name: str, color: str, descript
 
 _PER_PAGE = 100
 _COMMENTS = "/repos/{owner}/{repo}/issues/{issue_number}/comments"
+_COMMENT = "/repos/{owner}/{repo}/issues/comments/{comment_id}"
 _LABELS = "/repos/{owner}/{repo}/issues/{issue_number}/labels"
 _REACTIONS = {
     "issue": ("/repos/{owner}/{repo}/issues/{issue_number}/reactions", "issue_number"),

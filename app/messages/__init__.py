@@ -1,23 +1,29 @@
 """Every text that people read on GitHub, one module for each surface."""
 
 from app.messages import (
+    acceptance,
     agent,
     check_run,
     comments,
     formatting,
     labels,
+    outcome,
     pull_request,
     refusals,
     status_comment,
+    verdict,
 )
 
 __all__ = [
+    "acceptance",
     "agent",
     "check_run",
     "comments",
     "formatting",
     "labels",
+    "outcome",
     "pull_request",
     "refusals",
     "status_comment",
+    "verdict",
 ]

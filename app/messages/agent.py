@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from app.domain import sanitize
 from app.domain.flag import Flag
-from app.domain.verdict import Verdict
+from app.domain.verdict import Meaning, Verdict, VerdictKind
+from app.messages import verdict as verdicts
 from app.messages.formatting import (
     FLAGS_SHOWN,
     SETUP_OUTPUT,
@@ -119,15 +120,104 @@ def verdict_for_the_judge(verdict: Verdict) -> str:
 
 
 def feedback(verdict: Verdict, evidence: str) -> str:
-    """The test results that send the agent back to work."""
-    return (
+    """The test results that send the agent back to work, and what it can do about them."""
+    reasons = "\n".join(f"- {reason}" for reason in verdict.reasons)
+    parts = [
         "Your change was committed and tested in a clean checkout of that commit. "
-        f"The verdict: {verdict.title}.\n"
-        + "\n".join(f"- {reason}" for reason in verdict.reasons)
-        + f"\n\n{evidence}\n\nFix the change, or finish and say honestly what is not done."
+        f"The verdict: {verdict.title}.",
+        reasons,
+        _tests_in_question(verdict),
+        evidence,
+        what_to_do(verdict),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def what_to_do(verdict: Verdict) -> str:
+    """What the agent can do about a verdict; it never asks it to weaken a test."""
+    if not verdicts.label(verdict):
+        return "Fix the change, or finish and say honestly what is not done."
+    match verdict.kind:
+        case VerdictKind.NO_RESULT:
+            return (
+                "The tests could not start, so nothing is known about your change. If your change "
+                "caused that, fix it. If it is the same without your change, say so in finish; "
+                "leave the tests, their configuration and their dependencies as they are."
+            )
+        case VerdictKind.REGRESSION:
+            return (
+                "Fix your change so that these tests pass. Change a test only if the task asks "
+                "for other behavior; then say in finish which one and why. If you cannot fix it, "
+                "finish and say honestly what is not done."
+            )
+        case VerdictKind.WEAKENED:
+            return (
+                "Your change makes tests check less than before: they pass only because tests, "
+                "their helpers or their configuration changed. Restore what they checked, and "
+                "change the source until they pass. If the task cannot be done that way, finish "
+                "and say why."
+            )
+        case VerdictKind.REMOVED:
+            return (
+                "Tests that still pass are gone. Restore them unless the task asks to remove "
+                "them. If it does, say in finish which ones and why: a person decides, and reads "
+                "your explanation."
+            )
+        case VerdictKind.CONFIRM:
+            return (
+                "Tests that passed before expect something else now. Keep what they expected "
+                "unless the task asks for the new behavior. If it does, say in finish which "
+                "expectations changed and where the task says so: a person decides."
+            )
+        case VerdictKind.NOT_PROVEN | VerdictKind.UNCHANGED:
+            return no_proof()
+        case _:
+            return "Fix the change, or finish and say honestly what is not done."
+
+
+def no_proof() -> str:
+    """The one request for a test that fails without the change."""
+    return (
+        "No test fails without your change, so nothing shows that it works. Add or extend a test "
+        "that fails on the code before your change, for the reason that the task describes, and "
+        "passes with it. Assert behavior, not how it is implemented. If such a test is not "
+        "possible here, finish and say why; you are asked only once."
     )
 
 
 def verdict_so_far(verdict: Verdict, results: str) -> str:
     """What the agent's own verification showed: the verdict, then the results."""
     return f"Verdict so far: {sanitize.printable(verdict.title)}\n\n{results}"
+
+
+_TESTS_SHOWN = 20
+
+
+def _tests_in_question(verdict: Verdict) -> str:
+    """The tests that the verdict is about, each with what was seen."""
+    lines = [
+        f"- {row.id}{f' ({row.file}:{row.line})' if row.file and row.line else ''}: "
+        f"{verdicts.MEANINGS[row.meaning]}."
+        for row in verdict.rows
+        if row.meaning in _FOR_THE_AGENT
+    ]
+    more = len(lines) - _TESTS_SHOWN
+    rest = [f"- and {more:,} more"] if more > 0 else []
+    return sanitize.visible("\n".join([*lines[:_TESTS_SHOWN], *rest]))
+
+
+_FOR_THE_AGENT = frozenset(
+    {
+        Meaning.REGRESSION,
+        Meaning.FAILURE,
+        Meaning.WEAKENED,
+        Meaning.REMOVED_BROKEN,
+        Meaning.REMOVED,
+        Meaning.DISABLED,
+        Meaning.LOOSENED,
+        Meaning.CONFIRM,
+        Meaning.GUARD_UNFINISHED,
+        Meaning.STARTS_NOW,
+        Meaning.UNPROVEN,
+    }
+)

@@ -9,16 +9,15 @@ from app.domain.flag import Flag
 from app.domain.report import (
     Report,
 )
-from app.domain.verdict import CheckResults, TestChange, TestCounts, Verdict, VerifierResult
+from app.domain.verdict import TestChange, Verdict, VerdictKind, VerifierResult
+from app.domain.verdict_words import ACCEPTED
+from app.messages import verdict as verdicts
 from app.messages.formatting import (
     FLAGS_SHOWN,
-    NAMES_SHOWN,
     duration,
-    outcome_headline,
-    reasons,
-    result_line,
     sentence,
 )
+from app.messages.outcome import outcome_headline, result_line
 
 SUMMARY_LIMIT = 65_535
 
@@ -49,15 +48,34 @@ def waiting() -> tuple[str, str]:
     return ("Waiting for tests", "Running the tests in a clean checkout of this commit.")
 
 
-def title(verdict: Verdict, flags: int) -> str:
-    """The verdict in one line, with the number of flags to review."""
-    return f"{verdict.title}, {flags} to review" if flags else verdict.title
+def title(verdict: Verdict) -> str:
+    """The verdict in one line."""
+    return verdict.title
 
 
-def summary(verdict: Verdict, ran: tuple[str, ...], flags: Sequence[Flag] = ()) -> str:
-    """The check run's page below its title: reasons, flags, the table, the commands."""
-    parts = [*reasons(verdict), flags_section(flags), verdict_table(verdict), *ran]
-    return sanitize.fit("\n\n".join(part for part in parts if part), SUMMARY_LIMIT)
+def summary(verdict: Verdict, sha: str, ran: tuple[str, ...], flags: Sequence[Flag] = ()) -> str:
+    """The check run's page below its title: evidence, table, names, notes, hints; commands
+    folded."""
+    parts = [
+        verdicts.statement(verdict),
+        verdicts.next_step(verdict, sha),
+        verdicts.expectations(verdict),
+        verdicts.table(verdict),
+        verdicts.notes_list(verdict),
+        flags_section(flags),
+    ]
+    text = _fit_bytes("\n\n".join(part for part in parts if part), SUMMARY_LIMIT)
+    return text + _commands(ran, SUMMARY_LIMIT - len(text.encode()))
+
+
+def accepted(title: str, summary: str, kind: VerdictKind, login: str, sha: str) -> tuple[str, str]:
+    """Title and summary after a person accepted the verdict; unchanged if they say so already."""
+    if title.startswith(f"{ACCEPTED}: "):
+        return title, summary
+    said = verdicts.accepted(login, sha)
+    seen = title.partition(": ")[2] or title
+    rest = summary.replace(verdicts.how_to_go_on(kind, sha), "").strip()
+    return f"{ACCEPTED}: {seen}", _fit_bytes(f"{said}\n\n{rest}", SUMMARY_LIMIT)
 
 
 def flags_section(flags: Sequence[Flag]) -> str:
@@ -67,7 +85,7 @@ def flags_section(flags: Sequence[Flag]) -> str:
     lines = [f"- {flag_line(flag)}" for flag in flags[:FLAGS_SHOWN]]
     if len(flags) > FLAGS_SHOWN:
         lines.append(f"- and {len(flags) - FLAGS_SHOWN:,} more")
-    return "\n".join(["**Review these first**", "", *lines])
+    return "\n".join(["**Look here first**", "", *lines])
 
 
 def flag_line(flag: Flag) -> str:
@@ -97,58 +115,6 @@ def what_ran(result: VerifierResult) -> str:
     return "\n\n".join(lines)
 
 
-def verdict_rows(verdict: Verdict) -> list[tuple[str, list[str]]]:
-    """The kinds of change to tests and checks that occurred, each with all names."""
-    rows = [
-        ("New failures", verdict.new_failures),
-        ("Failing, no base result", verdict.failing_unknown),
-        ("Fixed", verdict.fixed),
-        ("Failing before and after", verdict.still_failing),
-        ("Flaky", verdict.flaky),
-        ("Added", verdict.added),
-        ("Removed", verdict.removed),
-        ("Newly skipped", verdict.newly_skipped),
-        ("No longer skipped", verdict.unskipped),
-        ("Not run", verdict.not_run),
-    ]
-    named = [(name, [test.id for test in tests]) for name, tests in rows if tests]
-    named += [
-        (name, [f"{each.verifier}: {each.id}" for each in found])
-        for name, found in _check_rows(verdict.checks)
-        if found
-    ]
-    return named
-
-
-def verdict_table(verdict: Verdict) -> str:
-    """Test counts before and after, in a table narrow enough for a phone; names below it."""
-    named = verdict_rows(verdict)
-    before = verdict.counts_before
-    lines = ["| Tests | |", "|---|---|"]
-    lines += [f"| {name} | {len(tests):,} |" for name, tests in named]
-    if verdict.checks.passed:
-        lines.append(f"| Checks: passed | {verdict.checks.passed:,} |")
-    lines.append(f"| Before | {_counts(before) if before else 'unknown'} |")
-    lines.append(f"| After | {_counts(verdict.counts_after)} |")
-    return "\n".join(lines) + "\n\n" + "\n".join(_names(name, tests) for name, tests in named)
-
-
-def _check_rows(checks: CheckResults) -> list[tuple[str, tuple[TestChange, ...]]]:
-    return [
-        ("Checks: new failures", checks.new_failures),
-        ("Checks: failing, no base result", checks.failing_unknown),
-        ("Checks: fixed", checks.fixed),
-        ("Checks: failing before and after", checks.still_failing),
-        ("Checks: not run", checks.not_run),
-    ]
-
-
-def _names(name: str, tests: Sequence[str]) -> str:
-    shown = ", ".join(sanitize.code(test, limit=160) for test in tests[:NAMES_SHOWN])
-    more = f" and {len(tests) - NAMES_SHOWN:,} more" if len(tests) > NAMES_SHOWN else ""
-    return f"- {name}: {shown}{more}"
-
-
 def annotation(change: TestChange) -> tuple[str, str]:
     """Title and message of the annotation on a failing line."""
     title = sanitize.fit(" ".join(sanitize.printable(change.id).split()), 250)
@@ -164,6 +130,23 @@ def ended_early() -> tuple[str, str]:
     )
 
 
-def _counts(counts: TestCounts) -> str:
-    failed = counts.failed + counts.errors
-    return f"{counts.passed:,} passed, {failed:,} failed, {counts.skipped:,} skipped"
+def _commands(ran: tuple[str, ...], room: int) -> str:
+    """The commands with their output, folded, as far as they fit in `room` bytes."""
+    head = "\n\n<details><summary>Commands and output</summary>\n\n"
+    foot, left_out = "\n\n</details>", "\n\nThe others are left out to stay within GitHub's limit."
+    room -= len((head + foot + left_out).encode())
+    kept: list[str] = []
+    for each in ran:
+        room -= len(each.encode()) + 2
+        if room < 0:
+            break
+        kept.append(each)
+    more = left_out if len(kept) < len(ran) else ""
+    return head + "\n\n".join(kept) + more + foot if kept else ""
+
+
+def _fit_bytes(text: str, limit: int) -> str:
+    """GitHub counts bytes here; a cut is marked."""
+    while len(text.encode()) > limit:
+        text = sanitize.fit(text, max(0, len(text) - (len(text.encode()) - limit)) - 1)
+    return text

@@ -12,12 +12,12 @@ from app.domain.report import (
 )
 from app.domain.run import Outcome
 from app.domain.values import RunId, short
+from app.messages import verdict as verdicts
 from app.messages.formatting import (
     branch_code,
     fit_comment,
     flow,
     sentence,
-    tests_line,
 )
 
 
@@ -91,7 +91,7 @@ def rebased(base: str, *, merged: bool) -> Work:
 
 def _final_sentence(report: Report) -> str:
     pull = f"#{report.publication.pull_number}" if report.publication else ""
-    tests = f" {tests_line(report.verdict.title)}" if report.verdict else ""
+    tests = f" {verdicts.line(report.verdict)}" if report.verdict else ""
     match report.outcome:
         case Outcome.DONE if report.publication is None:
             return f"Tested {_at_head(report)}.{tests}"
@@ -101,9 +101,8 @@ def _final_sentence(report: Report) -> str:
         case Outcome.DONE:
             return f"{pull} is ready for your review.{tests}"
         case Outcome.NOT_READY:
-            why = " ".join(report.verdict.reasons) if report.verdict else ""
             what = pull or _at_head(report)
-            return f"{what} is not ready to merge.{tests} {sanitize.plain(why, limit=600)}".strip()
+            return f"{what} is not ready to merge.{tests} {_why_not_ready(report)}".strip()
         case Outcome.SHOWN:
             return (
                 "This pull request comes from a fork, so the change is a patch in the comment "
@@ -140,6 +139,14 @@ def _final_sentence(report: Report) -> str:
             at = branch_code(report.kept_at)
             kept = f" The work so far is saved at {at}." if report.kept_at else ""
             return flow("Failed:", problem, report.next_step + kept)
+
+
+def _why_not_ready(report: Report) -> str:
+    """What to do next; where that does not follow from the verdict, the reasons."""
+    if report.verdict is None:
+        return ""
+    step = verdicts.next_step(report.verdict, report.head_sha or "")
+    return step or sanitize.plain(" ".join(report.verdict.reasons), limit=600)
 
 
 def _at_head(report: Report) -> str:

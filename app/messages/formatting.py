@@ -7,14 +7,12 @@ from collections.abc import Sequence
 
 from app.domain import sanitize
 from app.domain.report import (
-    Report,
     Usage,
     Work,
 )
 from app.domain.run import Outcome, Phase
 from app.domain.setup import BlockedHost
-from app.domain.values import RunId, short
-from app.domain.verdict import Verdict
+from app.domain.values import RunId
 
 COMMENT_LIMIT = 65_536
 
@@ -124,52 +122,9 @@ def planned(plan: str, *, limit: int) -> str:
     return f"<details><summary>Plan</summary>\n\n{shown}\n\n</details>" if shown else ""
 
 
-def outcome_headline(report: Report) -> str:
-    """The outcome in a few words."""
-    return state(Phase.FINISHED, report.outcome, report.mode)
-
-
-def result_line(report: Report) -> str:
-    """The final status in one or two sentences."""
-    words = []
-    if report.publication and report.publication.own:
-        kind = "Draft pull request" if report.publication.draft else "Pull request"
-        words.append(f"{kind} #{report.publication.pull_number}.")
-    elif report.publication and report.head_sha:
-        words.append(f"{short(report.head_sha)} is on {branch_code(report.publication.branch)}.")
-    if report.verdict:
-        words.append(tests_line(report.verdict.title, _linked(report.verdict.title, report)))
-    if report.outcome is Outcome.BUDGET and report.work:
-        verb = "are" if report.work.spent == "turns" else "is"
-        words.append(f"The run's {report.work.spent} {verb} used up; the work so far is saved.")
-    if report.outcome is Outcome.STUCK and report.work:
-        words.append(f"{report.work.text} The work so far is saved.")
-    shown = (Outcome.QUESTION, Outcome.NOTHING, Outcome.ANSWERED, Outcome.SHOWN)
-    if report.outcome in shown and report.work and not report.problem:
-        words.append(sanitize.markdown(report.work.text, limit=6_000))
-    if report.problem:
-        words.append(sentence(sanitize.markdown(report.problem, limit=6_000)))
-    if report.next_step:
-        words.append(sanitize.markdown(report.next_step, limit=1_000))
-    if report.kept_at:
-        words.append(f"The work so far is saved at {branch_code(report.kept_at)}.")
-    return flow(*words)
-
-
-def tests_line(title: str, shown: str = "") -> str:
-    """The title of a verdict as a sentence; `shown` is the same title with a link."""
-    prefix = "" if "test" in title else "Tests: "
-    return f"{prefix}{shown or title}."
-
-
 def branch_code(name: str) -> str:
     """A branch name in code."""
     return sanitize.code(name, limit=250)
-
-
-def _linked(title: str, report: Report) -> str:
-    url = report.publication.check_url if report.publication else report.check_url
-    return f"[{title}]({url})" if url else title
 
 
 _BLOCK = re.compile(r"#{1,6} |[>|<]|```|~~~|___|[-*+] |[0-9]+[.)] ")
@@ -192,13 +147,6 @@ def sentence(text: str) -> str:
     """The text with a period at its end; GitHub's messages often lack one."""
     ends = not _is_running(text) or text[-1:] in ".!?`"
     return text if ends else f"{text}."
-
-
-def reasons(verdict: Verdict) -> list[str]:
-    """The verdict's reasons as one list; empty if there are none."""
-    if not verdict.reasons:
-        return []
-    return ["\n".join(f"- {sanitize.plain(reason, limit=500)}" for reason in verdict.reasons)]
 
 
 def usage_line(usage: Usage) -> str:

@@ -14,11 +14,9 @@ from app.domain.report import (
 from app.domain.run import RunInput
 from app.domain.trigger import Trigger
 from app.domain.values import RunId, short
-from app.domain.verdict import Verdict
-from app.messages.check_run import (
-    flags_section,
-    verdict_table,
-)
+from app.domain.verdict import Verdict, VerdictKind
+from app.messages import verdict as verdicts
+from app.messages.check_run import flags_section
 from app.messages.formatting import (
     ASKED_HEADING,
     COMMENT_LIMIT,
@@ -28,7 +26,6 @@ from app.messages.formatting import (
     omitted_files,
     planned,
     pull_marker,
-    reasons,
     shown_login,
     usage_line,
 )
@@ -48,10 +45,12 @@ def body(
     usage: Usage,
     flags: Sequence[Flag] = (),
     template: str = "",
+    why_draft: str = "",
 ) -> str:
-    """Test results, request, changes and cost.
+    """The verdict and its evidence, then request, changes and cost.
 
-    Measured results come before any text that a person or the model wrote.
+    What was measured comes before any text that a person or the model wrote. `why_draft` is why
+    it is a draft besides the verdict, as a sentence of Markdown.
     """
     trigger = run.trigger
     about = (
@@ -59,14 +58,7 @@ def body(
         if trigger.is_pull_request
         else f"Closes #{trigger.number}"
     )
-    ours = [
-        about,
-        "## Test results",
-        f"**{verdict.title}** on {short(sha)}, from a clean checkout of that commit.",
-        *reasons(verdict),
-        verdict_table(verdict),
-        flags_section(flags),
-    ]
+    ours = [verdict_block(run.id, verdict, sha, flags, why_draft), about]
     if work.left_out:
         ours += ["## Left out of the commit", omitted_files(work)]
     foot = [
@@ -75,7 +67,7 @@ def body(
         "The description was written by the model; the test results were measured.</sub>",
         pull_marker(run.id),
     ]
-    room = COMMENT_LIMIT - len("\n\n".join([*ours, *foot])) - ROOM_BESIDE
+    room = max(0, COMMENT_LIMIT - len("\n\n".join([*ours, *foot])) - ROOM_BESIDE)
     theirs = [
         ASKED_HEADING,
         _asked(trigger, run.request, limit=min(8_000, room // 5)),
@@ -95,20 +87,108 @@ def body(
     return fit_comment("\n\n".join(part for part in (*ours, *theirs, *foot) if part))
 
 
-def follow_up(
-    run: RunInput,
-    work: Work,
-    verdict: Verdict,
-    sha: str,
-    usage: Usage,
-    flags: Sequence[Flag] = (),
+def verdict_block(
+    run: RunId, verdict: Verdict, sha: str, flags: Sequence[Flag] = (), why_draft: str = ""
 ) -> str:
-    """What a later run on our own pull request did, for the end of its description."""
+    """The verdict on a commit with what it rests on, between markers, so that it can be renewed."""
+    told = [
+        verdicts.statement(verdict),
+        verdicts.expectations(verdict),
+        _draft(verdict, sha, why_draft),
+        flags_section(flags),
+        _details(verdict, sha),
+    ]
+    return "\n\n".join(part for part in (_begin(run), *told, _END) if part)
+
+
+def has_verdict(body: str) -> bool:
+    """Whether the description has a verdict block; people may have removed it."""
+    return _BLOCK.search(body) is not None
+
+
+def with_verdict(body: str, block: str) -> str:
+    """The description with this verdict block in place of the one it has."""
+    return fit_comment(_BLOCK.sub(lambda _: block, body, count=1))
+
+
+def without_verdict(body: str, run: RunId) -> str:
+    """The description of a pull request whose commits of this run were reverted.
+
+    A verdict on them is replaced by what to do; one on other commits stays.
+    """
+    found = _BLOCK.search(body)
+    if found is None or found[1] != run:
+        return body
+    return with_verdict(body, "\n\n".join((_begin(run), _NOT_TESTED, _END)))
+
+
+def with_acceptance(body: str, kind: VerdictKind, login: str, sha: str) -> str:
+    """The description after a person accepted the verdict; unchanged if it says so already."""
+    said, how = verdicts.accepted(login, sha), verdicts.how_to_go_on(kind, sha)
+    if said in body:
+        return body
+    # Another reason for the draft may follow, which stays.
+    body = body.replace(f"{_DRAFT}{how} ", f"{said}\n\n{_DRAFT}", 1)
+    return fit_comment(body.replace(f"{_DRAFT}{how}", said, 1))
+
+
+def _begin(run: RunId) -> str:
+    return f"<!-- honk:verdict={run} -->"
+
+
+_DRAFT = "**Draft.** "
+_NOT_TESTED = "**Not tested** since the last run was reverted. To test it, comment `/honk test`."
+_END = "<!-- honk:verdict-end -->"
+# Only a marker on a line of its own counts; names from the repository stand within lines.
+_BLOCK = re.compile(
+    r"^<!-- honk:verdict=(\w+) -->[ \t]*$.*?^<!-- honk:verdict-end -->[ \t]*$", re.S | re.M
+)
+
+
+def _draft(verdict: Verdict, sha: str, why_draft: str) -> str:
+    """Why the pull request is a draft, and what to do about it; empty if it is not."""
+    steps = [step for step in (verdicts.next_step(verdict, sha), why_draft) if step]
+    return f"{_DRAFT}{' '.join(steps)}" if steps else ""
+
+
+def _details(verdict: Verdict, sha: str) -> str:
+    """The numbers and names, folded."""
+    parts = [verdicts.table(verdict), verdicts.notes_list(verdict)]
+    told = "\n\n".join(part for part in parts if part)
+    title = f"Tests on {short(sha)}, from a clean checkout of that commit"
+    return f"<details><summary>{title}</summary>\n\n{told}\n\n</details>" if told else ""
+
+
+def unfinished(number: int) -> str:
+    """Why it is a draft: the agent did not finish what #`number` asks for."""
+    return f"The work is not finished. To go on, comment `/honk continue` on #{number}."
+
+
+def judge_objects() -> str:
+    """Why it is a draft: the second model did not pass the change."""
+    return "The model that reviews changes did not pass it. If you do, comment `/honk ready`."
+
+
+def draft_requested() -> str:
+    """Why it is a draft: the policy or the requester wants drafts."""
+    return "A draft was requested. When you are done with it, comment `/honk ready`."
+
+
+def flags_to_review() -> str:
+    """Why it is a draft: flags that the policy blocks."""
+    return "Look at the flagged lines. If they are right, comment `/honk ready`."
+
+
+def follow_up(
+    run: RunInput, work: Work, verdict: Verdict, sha: str, usage: Usage, measured: str = ""
+) -> str:
+    """What a later run on our own pull request did, for the end of its description.
+
+    `measured` is the run's verdict block, where the description has none to renew.
+    """
     parts = [
         f"## {short(sha)}: {sanitize.plain(run.request or run.trigger.title, limit=120)}",
-        f"**{verdict.title}** on {short(sha)}, from a clean checkout of that commit.",
-        *reasons(verdict),
-        flags_section(flags),
+        measured or verdicts.line(verdict),
         f"Left out of the commit:\n\n{omitted_files(work)}" if work.left_out else "",
         sanitize.markdown(work.text, limit=8_000),
         f"<sub>{usage_line(usage)} · run `{run.id}` · "

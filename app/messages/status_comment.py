@@ -28,12 +28,11 @@ from app.messages.formatting import (
     fit_comment,
     flow,
     omitted_files,
-    outcome_headline,
     planned,
-    result_line,
     shown_login,
     usage_line,
 )
+from app.messages.outcome import outcome_headline, result_line
 from app.messages.refusals import (
     what_trust_means,
 )

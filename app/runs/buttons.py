@@ -5,10 +5,21 @@ GitHub allows three at most (https://docs.github.com/en/rest/checks/runs).
 
 from __future__ import annotations
 
+from app.domain.verdict import Verdict
 from app.github.checks import Action
+from app.messages.verdict import ACCEPTABLE
 
-BUTTONS = (
-    Action(label="Retry", description="Start over from the base branch", identifier="retry"),
-    Action(label="Fix", description="Fix the failing checks", identifier="fix"),
-    Action(label="Continue", description="Resume from where it ended", identifier="continue"),
+_ACCEPT = Action(label="Accept", description="The changed tests are right", identifier="accept")
+_RETRY = Action(label="Retry", description="Start over from the base branch", identifier="retry")
+_FIX = Action(label="Fix", description="Fix the failing checks", identifier="fix")
+_CONTINUE = Action(
+    label="Continue", description="Resume from where it ended", identifier="continue"
 )
+
+BUTTONS = (_RETRY, _FIX, _CONTINUE)
+
+
+def of_verdict(verdict: Verdict) -> tuple[Action, ...]:
+    """The buttons below a verdict: where a person has to accept it, *Accept* replaces *Retry*."""
+    waits = verdict.kind in ACCEPTABLE and not verdict.ready
+    return (_ACCEPT, _FIX, _CONTINUE) if waits else BUTTONS

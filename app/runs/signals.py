@@ -73,7 +73,7 @@ async def _resolve(services: Services, signal: Signal) -> ResolveResult:
     trigger = row.input.trigger
     match signal.kind:
         case "button":
-            on_pull = signal.action == "fix" and row.pull_number is not None
+            on_pull = signal.action in ("fix", "accept") and row.pull_number is not None
             return await _trigger(services, signal, row, "button", signal.action, on_pull=on_pull)
         case "rerun":
             return await _trigger(services, signal, row, "button", "retry", on_pull=False)
@@ -136,7 +136,9 @@ async def _trigger(
         observe=services.counting(row.id, signal.installation_id),
     )
     issue = await conversation.issue(client, number)
-    said = Command.model_validate({"name": name, "task": ""})
+    # The button *Accept* is below the verdict on exactly this commit.
+    sha = signal.head_sha or "" if name == "accept" else ""
+    said = Command.model_validate({"name": name, "task": "", "sha": sha})
     return ResolveResult(
         trigger=before.model_copy(
             update={

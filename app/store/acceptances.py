@@ -18,7 +18,7 @@ class PostedVerdict(Value):
 
     `tree` and `base_tree` are what was compared; `base_tree` is empty if it is not known.
     `held_by` is a sentence that says why the pull request stays a draft even if a person accepts
-    the verdict; empty if it does not.
+    the verdict; empty if it does not. `unfinished`: the run ended before its work was done.
     """
 
     number: int
@@ -31,6 +31,7 @@ class PostedVerdict(Value):
     kind: VerdictKind
     title: str
     held_by: str = ""
+    unfinished: bool = False
 
 
 class Acceptance(Value):
@@ -61,6 +62,7 @@ class Acceptances:
             "kind": verdict.kind.value,
             "title": verdict.title,
             "held_by": verdict.held_by,
+            "unfinished": verdict.unfinished,
             "posted_at": now(),
         }
         same = _is(posted_verdicts, repo, verdict.number) & (
@@ -152,6 +154,7 @@ class Acceptances:
             kind=VerdictKind(found["kind"]),
             title=found["title"],
             held_by=found["held_by"],
+            unfinished=found["unfinished"],
         )
 
 

@@ -157,6 +157,8 @@ posted_verdicts = sa.Table(
     sa.Column("title", sa.Text, nullable=False),
     # Why the pull request stays a draft even if a person accepts the verdict; empty if it does not.
     sa.Column("held_by", sa.Text, nullable=False),
+    # Whether the run ended before its work was done.
+    sa.Column("unfinished", sa.Boolean, nullable=False),
     sa.Column("posted_at", sa.Float, nullable=False),
 )
 

@@ -24,6 +24,7 @@ from app.domain.report import (
 )
 from app.domain.run import Outcome, Phase
 from app.domain.values import RepoName
+from app.domain.verdict import Verdict
 from app.github.people import People, client_of
 from app.outgoing import Outgoing
 from app.settings import Settings
@@ -190,9 +191,7 @@ class Pages:
             "plan": [PlanItem.model_validate(item) for item in row.plan or []],
             "manifest": run.manifest,
             "report": report,
-            "tests": messages.check_run.verdict_rows(report.verdict)
-            if report and report.verdict
-            else [],
+            "verdict": _verdict_values(report.verdict) if report and report.verdict else None,
             "subject_url": f"{home}/{kind}/{trigger.number}",
             "pull_url": f"{home}/pull/{row.pull_number}" if row.pull_number else "",
             "check_url": self._on_github(_check_url(report)),
@@ -202,6 +201,16 @@ class Pages:
     def _on_github(self, url: str) -> str:
         """The URL if it points to GitHub, else nothing."""
         return url if url.startswith(f"{self.server_url}/") else ""
+
+
+def _verdict_values(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "label": messages.verdict.label(verdict),
+        "evidence": messages.verdict.evidence(verdict),
+        "notes": messages.verdict.notes(verdict),
+        "rows": messages.verdict.rows(verdict),
+        "accepted_by": verdict.accepted_by,
+    }
 
 
 def _check_url(report: Report | None) -> str:

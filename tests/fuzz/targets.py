@@ -803,8 +803,8 @@ def _verdict(given: tuple[Any, Any]) -> None:
         return
     verdict = compare(before, after)
     assert verdict.title
-    messages.check_run.verdict_table(verdict)
-    messages.check_run.summary(verdict, ("pytest -q",))
+    messages.verdict.table(verdict)
+    messages.check_run.summary(verdict, "a" * 40, ("pytest -q",))
     for_agent(after, before)
     bad = any(test.outcome.bad and not test.also for each in after.verifiers for test in each.tests)
     if bad and before is None:

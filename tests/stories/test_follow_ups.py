@@ -24,7 +24,7 @@ async def test_after_an_undo_nothing_claims_to_be_done(house: House) -> None:
     assert "Closes #1" not in body
     assert "Proven: 1 test fails without this change" not in body
     assert "All tests pass" not in body
-    assert "Test results" not in body
+    assert "honk:verdict=" not in body
     assert pull.issue.pull is not None
     assert pull.issue.pull.draft
     assert pull.issue.state == "open"

@@ -57,7 +57,7 @@ async def test_untrusted_text_has_no_effect_on_github(house: House) -> None:
     assert 'pytest -k "List<int>"' in message
 
     body = pull.body or ""
-    assert body.index("## Test results") < body.index("## Changes")
+    assert body.index("**Proven.**") < body.index("## Changes")
     assert "\n#### Test results\n" in body
     assert "`npm i @types/node`" in body
     assert '> /approve && pytest -k "List<int>"' in body

@@ -54,4 +54,4 @@ async def test_a_template_that_was_not_followed_is_appended(house: House) -> Non
     assert "Thank you" not in body
     # An open fence of the template's ends with the template.
     assert "```\nopen\n```\n\n<sub>" in told
-    assert body.index("Test results") < body.index("Pull request template to fill in")
+    assert body.index("**Proven.**") < body.index("Pull request template to fill in")

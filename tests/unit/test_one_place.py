@@ -53,63 +53,10 @@ def test_a_slash_command_is_a_row_and_a_file(copy: Path) -> None:
     assert _run(copy, USE_COMMAND) == "pong to octo-cat\n"
 
 
-RULES_START = "_RULES = (\n"
-RULE = """\
-    _Rule(
-        re.compile(r"tool\\.nap\\.minutes$"),
-        _changed,
-        Kind.NAP,
-        "lets the tests sleep",
-    ),
-"""
-KINDS_END = '    SECRET = "secret"'
-USE_RULE = """
-from app import integrity
-from app.domain.diff import PLAIN, Diff, FileDiff
-from app.domain.policy import IntegrityPolicy, parse
-
-file = FileDiff(
-    path="pyproject.toml", old_mode=PLAIN, new_mode=PLAIN,
-    old=b"[tool.nap]\\nminutes = 1\\n", new=b"[tool.nap]\\nminutes = 9\\n",
-)
-flags = integrity.examine(Diff(files=(file,)))
-policy = parse("integrity: {block: [nap]}")
-print(*(flag.reason for flag in integrity.blocking(flags, policy.integrity.block)))
-"""
-
-
-def test_an_integrity_rule_is_a_kind_and_a_row(copy: Path) -> None:
-    _insert(copy / "app/domain/flag.py", before=KINDS_END, text='    NAP = "nap"\n')
-    _insert(copy / "app/integrity/configuration.py", after=RULES_START, text=RULE)
-    assert _run(copy, USE_RULE) == "`tool.nap.minutes` lets the tests sleep.\n"
-
-
-ENGINE = """
-from app.agent.engine import EngineSpec
-
-ENGINE = EngineSpec(needs={}, url=lambda _: "https://echo.test", create=lambda *_: "an echo")
-"""
-USE_ENGINE = """
-from app.agent import engines
-from app.domain.policy import parse
-
-assert engines.NAMES == ("anthropic", "echo-chamber")
-assert parse("engine: echo-chamber", engines=engines.NAMES).engine == "echo-chamber"
-print(engines.Engines("echo-chamber", lambda name: engines.spec(name).create()).get("echo-chamber"))
-"""
-
-
-def test_an_engine_is_a_folder(copy: Path) -> None:
-    (copy / "app/agent/engines/echo_chamber").mkdir()
-    (copy / "app/agent/engines/echo_chamber/__init__.py").write_text(ENGINE)
-    assert _run(copy, USE_ENGINE) == "an echo\n"
-
-
-def _insert(path: Path, *, text: str, before: str = "", after: str = "") -> None:
-    """Insert text in front of or behind the only place where the file has another one."""
-    source, anchor = path.read_text(), before or after
-    assert source.count(anchor) == 1, f"{path.name} has changed: {anchor!r}"
-    path.write_text(source.replace(anchor, text + anchor if before else anchor + text))
+def _insert(path: Path, *, before: str, text: str) -> None:
+    source = path.read_text()
+    assert source.count(before) == 1, f"{path.name} has changed: {before!r}"
+    path.write_text(source.replace(before, text + before))
 
 
 def _run(copy: Path, code: str) -> str:

@@ -89,9 +89,9 @@ async def _update_pull(client: RepositoryClient, pull: PullRequest, row: RunRow)
     """Convert the run's own pull request to a draft; in another one, correct only the run's
     part."""
     if not messages.refusals.is_opened_by(pull.body, row.id):
-        body = messages.pull_request.with_follow_up(
-            pull.body, row.id, messages.refusals.undone_part(row.id)
-        )
+        body = messages.pull_request.without_verdict(pull.body, row.id)
+        part = messages.refusals.undone_part(row.id)
+        body = messages.pull_request.with_follow_up(body, row.id, part)
         await pulls.update_pull_request(client, pull.number, body=body)
         return
     await pulls.disable_auto_merge(client, pull.node_id)

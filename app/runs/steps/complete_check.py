@@ -9,8 +9,8 @@ from app.domain.values import CommitSha
 from app.domain.verdict import TestChange, Verdict
 from app.github import checks
 from app.github.checks import Annotation, Output
+from app.runs import buttons, posted_verdicts
 from app.runs.attempt import Attempt
-from app.runs.buttons import BUTTONS
 from app.runs.durable import NoResult
 from app.runs.services import WRITE_COMMITS, Services
 from app.runs.steps.commit import CommitResult
@@ -26,25 +26,32 @@ async def complete_check(
     *,
     cut_short: bool = False,
     published: bool = True,
+    held_by: str = "",
 ) -> NoResult:
-    """Complete the commit's check run with the verdict, and annotate failing lines.
+    """Complete the commit's check run with the verdict, and annotate failing and doubtful lines.
 
     A commit that is on no public branch never counts as a success, whatever its tests say.
+    `held_by` is why the pull request is a draft whatever the tests say, as a sentence.
     """
     services, run = attempt.services, attempt.run
     assert sealed.check_run is not None
     client = await services.client(run, WRITE_COMMITS)
     verdict = verified.verdict
+    if published:
+        # First, since a person may accept the verdict as soon as the check run shows it.
+        await posted_verdicts.record_verdict(
+            attempt, sealed, verified, held_by=held_by, unfinished=cut_short
+        )
     await checks.complete_check_run(
         client,
         sealed.check_run,
         conclusion=_conclusion(verdict, cut_short=cut_short, published=published),
         output=Output(
-            title=messages.check_run.title(verdict, len(verified.flags)),
-            summary=messages.check_run.summary(verdict, verified.ran, verified.flags),
+            title=messages.check_run.title(verdict),
+            summary=messages.check_run.summary(verdict, sealed.sha, verified.ran, verified.flags),
         ),
-        annotations=[*_annotations(verdict), *_warnings(verified.flags)][:ANNOTATIONS],
-        actions=BUTTONS,
+        annotations=[*_failures(verdict)[:ANNOTATIONS], *_doubts(verdict, verified.flags)],
+        actions=buttons.of_verdict(verdict) if published else buttons.BUTTONS,
     )
     return NoResult()
 
@@ -62,7 +69,7 @@ async def complete_open_check_runs(services: Services, run: RunInput) -> None:
         )
 
 
-def _annotations(verdict: Verdict) -> list[Annotation]:
+def _failures(verdict: Verdict) -> list[Annotation]:
     checks = verdict.checks
     failing = (
         *(*verdict.new_failures, *verdict.failing_unknown),
@@ -83,20 +90,25 @@ def _annotation(change: TestChange, path: str, line: int) -> Annotation:
     )
 
 
-def _warnings(flags: tuple[Flag, ...]) -> list[Annotation]:
-    """Annotations for flags on lines; flags on whole files are only in the summary."""
-    return [
-        Annotation(
-            path=flag.file,
-            start_line=flag.line,
-            end_line=flag.line,
-            level="warning",
-            title=flag.kind.value,
-            message=messages.refusals.flag_annotation(flag),
-        )
-        for flag in flags
-        if flag.file and flag.line
-    ]
+def _doubts(verdict: Verdict, flags: tuple[Flag, ...]) -> list[Annotation]:
+    """The few lines to look at first: doubtful tests, then flags; the summary has the others."""
+    found: dict[tuple[str, int], Annotation] = {}
+    for row in messages.verdict.doubts(verdict):
+        title, message = messages.verdict.doubt(row)
+        if row.file and row.line:
+            found[row.file, row.line] = _notice(row.file, row.line, title, message)
+    for flag in flags:
+        if flag.file and flag.line:
+            message = messages.refusals.flag_annotation(flag)
+            notice = _notice(flag.file, flag.line, flag.kind.value, message)
+            found.setdefault((flag.file, flag.line), notice)
+    return list(found.values())[: messages.verdict.NOTICES]
+
+
+def _notice(path: str, line: int, title: str, message: str) -> Annotation:
+    return Annotation(
+        path=path, start_line=line, end_line=line, level="warning", title=title, message=message
+    )
 
 
 def _conclusion(verdict: Verdict, *, cut_short: bool, published: bool) -> checks.Conclusion:

@@ -83,7 +83,9 @@ async def publish(
         # Somebody enabled auto-merge for an earlier commit; it must not merge this one.
         await pulls.disable_auto_merge(client, pull.node_id)
     cut_short = work.ending in ("budget", "stuck")
-    await complete_check.complete_check(attempt, sealed, verified, cut_short=cut_short)
+    await complete_check.complete_check(
+        attempt, sealed, verified, cut_short=cut_short, held_by=_held_by(run, work, verified)
+    )
     return PublishResult(
         publication=Publication(
             branch=branch,
@@ -122,6 +124,22 @@ def is_ready(run: RunInput, work: Work, verified: VerifyResult) -> bool:
     finished."""
     good = readiness.is_ready(run.policy, verified.verdict, verified.flags)
     return allows(good, verified.judgement) and work.ending == "done"
+
+
+def _held_by(run: RunInput, work: Work, verified: VerifyResult) -> str:
+    """Why the pull request is a draft whatever its tests say and a person accepts, or empty."""
+    if work.ending != "done":
+        return messages.pull_request.unfinished(run.trigger.number)
+    if not allows(True, verified.judgement):
+        return messages.pull_request.judge_objects()
+    return messages.pull_request.draft_requested() if _wants_draft(run) else ""
+
+
+def _why_draft(run: RunInput, work: Work, verified: VerifyResult) -> str:
+    """Why the pull request is a draft, besides its verdict, or empty."""
+    blocking = readiness.in_the_way(run.policy, verified.flags)
+    flagged = messages.pull_request.flags_to_review() if blocking else ""
+    return " ".join(part for part in (flagged, _held_by(run, work, verified)) if part)
 
 
 async def _branch(
@@ -200,10 +218,16 @@ async def _update_subject_pull(
         return pull
     draft = run.policy.draft or not is_ready(run, work, verified)
     row = await services.runs.get(run.id)
-    section = messages.pull_request.follow_up(
-        run, work, verified.verdict, sealed.sha, usage_of(row), verified.flags
+    verdict, body = verified.verdict, pull.body
+    block = messages.pull_request.verdict_block(
+        run.id, verdict, sealed.sha, verified.flags, _why_draft(run, work, verified)
     )
-    body = messages.pull_request.with_follow_up(pull.body, run.id, section)
+    known = messages.pull_request.has_verdict(body)
+    section = messages.pull_request.follow_up(
+        run, work, verdict, sealed.sha, usage_of(row), "" if known else block
+    )
+    body = messages.pull_request.with_verdict(body, block) if known else body
+    body = messages.pull_request.with_follow_up(body, run.id, section)
     return await _update_pull(client, pull, pull.title, body, draft)
 
 
@@ -228,6 +252,7 @@ async def _pull_request(
         usage_of(row),
         verified.flags,
         await pull_template.read(services, run, preparation),
+        _why_draft(run, work, verified),
     )
     draft = _wants_draft(run) or not is_ready(run, work, verified)
     base = preparation.target.base_branch

@@ -34,6 +34,8 @@ class VerifyResult(Value):
     blocking: tuple[Flag, ...] = ()  # the flags that keep the pull request a draft
     refused: tuple[Flag, ...] = ()  # the flags for changes that the policy forbids
     judgement: Judgement | None = None
+    base_tree: str = ""  # what the commit was compared with
+    attestation: str = ""  # the URL of the signed evidence, where there are pages
 
 
 async def verify(attempt: Attempt, preparation: Preparation, sealed: CommitResult) -> VerifyResult:
@@ -49,8 +51,9 @@ async def verify(attempt: Attempt, preparation: Preparation, sealed: CommitResul
     said = rules(run, accepted_by=by)
     verdict = judge(evidence, said)
     stopped = services.stops.of(run.id).is_set()
+    attestation = ""
     if not stopped:
-        await attest(
+        attestation = await attest(
             services,
             run,
             base=comparison,
@@ -64,6 +67,8 @@ async def verify(attempt: Attempt, preparation: Preparation, sealed: CommitResul
         evidence=for_agent(_head_of(evidence), evidence.base.results),
         ran=tuple(messages.check_run.what_ran(result) for result in _head_of(evidence).verifiers),
         stopped=stopped,
+        base_tree=await services.mirrors.tree_of(run.trigger.repository, comparison.commit),
+        attestation=attestation,
     )
 
 

@@ -207,6 +207,10 @@ def test_long_comments_take_no_time(piece: str) -> None:
         ("/honk rebase", "rebase", ""),
         ("/honk doctor", "doctor", ""),
         ("/honk trust the tests", "work", "trust the tests"),
+        ("/honk accept", "accept", ""),
+        ("/honk accept it.", "accept", ""),
+        ("/honk accept empty names", "work", "accept empty names"),
+        ("/honk accept everything", "work", "accept everything"),
         ("/honk", "work", ""),
         ("/honk work", "work", ""),
         ("/honk Work\non this", "work", "on this"),
@@ -280,16 +284,20 @@ def test_arguments(text: str, task: str, arguments: Arguments) -> None:
         ("/honk fix base=main", "it takes `model=`, `budget=`"),
         ("/honk continue base=main", "it takes `model=`, `budget=`"),
         (f"/honk trust {_SHA} budget=1", "no arguments"),
+        ("/honk accept 1a2b3c4", "takes the full SHA"),
+        (f"/honk accept {_SHA}0", "takes the full SHA"),
+        (f"/honk accept {_SHA} draft=true", "no arguments"),
     ],
 )
 def test_an_invalid_argument_is_reported(line: str, words: str) -> None:
     assert words in _read(line).problem
 
 
+@pytest.mark.parametrize("name", ["trust", "accept"])
 @pytest.mark.parametrize("sha", [_SHA, _SHA.upper(), _SHA + _SHA[:24]])
-def test_trust_names_a_commit(sha: str) -> None:
-    command = _read(f"/honk trust {sha}")
-    assert (command.name, command.sha, command.problem) == ("trust", sha.lower(), "")
+def test_a_commit_is_named_in_full(name: str, sha: str) -> None:
+    command = _read(f"/honk {name} {sha}")
+    assert (command.name, command.sha, command.problem) == (name, sha.lower(), "")
 
 
 @pytest.mark.parametrize("words", ["", " 1a2b3c4", " nobody", f" {_SHA}0"])

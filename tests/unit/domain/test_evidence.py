@@ -207,7 +207,9 @@ def test_a_person_or_the_policy_may_accept(kind: VerdictKind, rules: Rules) -> N
     found = judge(EXAMPLES[kind], rules)
     assert (found.kind, found.conclusion, found.ready) == (kind, "success", True)
     assert found.title.startswith("Accepted: ")
-    assert found.reasons[0].startswith(rules.accepted_by or "The repository's policy")
+    assert found.accepted_by == rules.accepted_by
+    by_policy = found.reasons[0].startswith("The repository's policy accepts")
+    assert by_policy is not bool(rules.accepted_by)
 
 
 @pytest.mark.parametrize("kind", [K.NO_RESULT, K.REGRESSION, K.WEAKENED, K.NOT_PROVEN])

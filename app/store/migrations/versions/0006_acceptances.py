@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(20), nullable=False),
         sa.Column("title", sa.Text, nullable=False),
         sa.Column("held_by", sa.Text, nullable=False),
+        sa.Column("unfinished", sa.Boolean, nullable=False),
         sa.Column("posted_at", sa.Float, nullable=False),
     )
     op.create_table(
