@@ -75,7 +75,7 @@ ECOSYSTEM = Ecosystem(
     ),
     runner_files=(
         r"(?:^|/)(?:(?:jest|vitest|mocha|ava|karma|playwright|cypress|wdio)[.-](?:setup|global)"
-        r"|vitest\.workspace|\.nycrc|\.c8rc|\.taprc|\.prettierrc|prettier\.config)[^/]*$"
+        r"|vitest\.workspace|\.nycrc|\.c8rc|\.taprc|mocha\.opts|\.prettierrc|prettier\.config)[^/]*$"
     ),
     mixed={r"package\.json": "package_json", r".*\.[cm]?[jt]sx?": "in_source_tests"},
     lint_config=(

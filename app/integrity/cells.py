@@ -8,14 +8,16 @@ code. Both are described as overrides over a commit; `Mirrors.compose_tree` make
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from app.domain.diff import Diff
 from app.domain.evidence import Cell, ChangedSides
 from app.integrity import paths
 from app.integrity.composing import CommitSide, Override
-from app.integrity.import_graph import reads
+from app.integrity.import_graph import ImportGraph, reads
 from app.integrity.sides import (
     TEST_SIDE,
     FileSides,
@@ -28,6 +30,7 @@ from app.integrity.trees import Tree
 
 BASE, HEAD = CommitSide.BASE, CommitSide.HEAD
 Overrides = dict[str, Override]
+_WORD = re.compile(rb"\w+")
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,7 @@ class _Selection:
                 return None
             users = {user for graph in graphs for user in graph.users([path])}
         elif all(tree.is_complete for tree in (self.finder.base, self.finder.head)):
-            users = self._mentioning(path)
+            users = set(self._mentions.users([path]))
         else:
             return None
         suites = {user for user in users if paths.finds_tests(user)}
@@ -263,23 +266,23 @@ class _Selection:
     def _exists(self, path: str) -> bool:
         return path in self.finder.base.paths or path in self.finder.head.paths
 
-    def _mentioning(self, path: str) -> set[str]:
-        """The tests of the same language that name the file, directly or through each other."""
-        suffix = path.rpartition(".")[2]
-        found = {path}
-        waiting = [path]
+    @cached_property
+    def _mentions(self) -> ImportGraph:
+        """Which tests name which, in languages without an import graph."""
         contents = [
-            (each, tree.read(each) or b"")
+            (path, tree.read(path) or b"")
             for tree in (self.finder.base, self.finder.head)
-            for each in tree.paths
-            if each.endswith(f".{suffix}") and paths.is_in_test_folder(each)
+            for path in tree.paths
+            if paths.is_code(path) and not reads(path) and paths.is_in_test_folder(path)
         ]
-        while waiting:
-            folder, _, name = waiting.pop().rpartition("/")
+        named: defaultdict[bytes, set[str]] = defaultdict(set)
+        for path, _ in contents:
+            folder, _, name = path.rpartition("/")
             stem = name.rpartition(".")[0]
-            word = folder.rpartition("/")[2] if stem == "mod" else stem
-            pattern = re.compile(rb"\b%s\b" % re.escape(word.encode("utf-8", "surrogateescape")))
-            fresh = {each for each, text in contents if each not in found and pattern.search(text)}
-            found |= fresh
-            waiting.extend(fresh)
-        return found
+            own = folder.rpartition("/")[2] if stem == "mod" else stem
+            named[own.encode("utf-8", "surrogateescape")].add(path)
+        edges: defaultdict[str, set[str]] = defaultdict(set)
+        for path, content in contents:
+            for word in named.keys() & set(_WORD.findall(content)):
+                edges[path] |= named[word]
+        return ImportGraph({path: frozenset(found) for path, found in edges.items()})

@@ -23,10 +23,10 @@ _CODE_FOLDERS = {
 }
 _FOLDERS = re.compile(rf"(?:^|/)(?:{either(*(each.test_folders for each in ECOSYSTEMS))})/")
 _AMBIGUOUS_FOLDER = re.compile(
-    r"(?:^|/)(?:specs?|features|snapshots|fixtures|golden|expected|e2e|test)/"
+    r"(?:^|/)(?:specs?|features|snapshots|fixtures|golden|expected|e2e)/"
 )
 _SURE_FOLDER = re.compile(
-    r"(?:^|/)(?:tests|Tests|testdata|test[_-]data|__\w+__|cassettes|src/test\w*|spec/\w+)/"
+    r"(?:^|/)(?:tests?|Tests?|testdata|test[_-]data|__\w+__|cassettes|src/test\w*|spec/\w+)/"
 )
 _SUPPORT = re.compile(
     r"(?:^|/)_?test[-_]?(?:utils?|util(?:ities|s)|helpers?|support|kit|fixtures?|data|common|tools?)"
@@ -45,7 +45,9 @@ _DOCUMENTS = re.compile(
     r"(?:^|/)(?:README|CHANGE(?:S|LOG)|HISTORY|NEWS|RELEASE[-_]?NOTES|CONTRIBUT(?:ING|ORS)|LICEN[CS]E"
     r"|COPYING|NOTICE|AUTHORS|MAINTAINERS|SECURITY|CODE_OF_CONDUCT|UPGRADING|TODO|AGENTS|CLAUDE)"
     r"(?:[-_.][\w.-]*)?$|^[^/]+\.(?:md|rst|adoc)$|^\.github/[^/]*(?:/[^/]*)?\.(?:md|txt)$"
-    r"|^(?:[^/]+/){0,2}(?:docs?|documentation|changelog(?:\.d)?|changes|newsfragments)/"
+    r"|(?:^|/)\.(?:git-?ignore|mailmap|editorconfig|git-blame-ignore-revs)$|(?:^|/)CODEOWNERS$"
+    r"|^\.github/(?:dependabot|renovate|FUNDING|labeler)[^/]*$|^\.github/ISSUE_TEMPLATE/"
+    r"|^(?:[^/]+/){0,2}(?:docs?|documentation|changelog(?:\.d)?|changes|newsfragments|website|site)/"
     r"(?:[^/]+/)*[^/]+\.(?:md|rst|adoc|txt|png|jpe?g|gif|svg)$",
     re.IGNORECASE,
 )

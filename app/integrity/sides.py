@@ -32,6 +32,9 @@ class Side(StrEnum):
     DOCUMENTATION = "documentation"
 
 
+MAX_SPLIT_BYTES = 8_000_000
+"""At most this much of both sides of one change is taken apart. It takes seconds."""
+
 TEST_SIDE = frozenset({Side.TESTS, Side.HELPERS})
 
 
@@ -94,7 +97,7 @@ _UNSURE_SUITES = {
     "go": re.compile(rb"(?m)^func (?:Test|Benchmark|Example|Fuzz)"),
     "rs": re.compile(rb"#\[(?:\w+::)*(?:test|rstest|test_case|quickcheck|bench)\b"),
     "java": re.compile(rb"@(?:\w*Test|TestFactory|TestTemplate|RunWith|Suite)\b|TestCase\b"),
-    "py": re.compile(rb"(?m)^[ \t]*(?:async )?def test|^class \w*Test\w*.*:|\bTestCase\b"),
+    "py": re.compile(rb"(?m)^(?: {4}|\t)?(?:async )?def test|\bTestCase\b"),
     **dict.fromkeys(
         ("js", "jsx", "mjs", "cjs", "ts", "mts", "cts", "tsx"),
         re.compile(rb"\b(?:test|it|describe|suite|bench)(?:\.\w+)*\s*[(`]|node:test|\btape\b"),
@@ -114,6 +117,13 @@ RUNNER_SETTINGS = (
     "noxfile.py",
     "Makefile",
 )
+_MARKS = {
+    "rust": re.compile(rb"test|bench|quickcheck"),
+    "in_source_tests": re.compile(rb"import\.meta\.vitest"),
+    "doctests": re.compile(rb">>>"),
+}
+"""What a file has that has such tests in it."""
+
 _CFG_TEST_MODULE = (
     r"#\[cfg\(\s*(?:all\(\s*)?test\b[^\]]*\]\s*(?:#\[[^\]]*\]\s*)*"
     r"(?:pub(?:\([^)]*\))?\s+)?mod\s+%s\s*;"
@@ -130,6 +140,8 @@ class SideFinder:
     base: Tree
     head: Tree
     _imports: ImportReader = field(default_factory=ImportReader)
+    _taken_apart: list[int] = field(default_factory=list)
+    """Sizes of the files that were split so far, in bytes."""
 
     def files(self, diff: Diff) -> tuple[FileSides, ...]:
         """Every changed file with its sides. Never raises for what the files hold."""
@@ -278,8 +290,11 @@ class SideFinder:
             return self._of_build(file)
         splitter = self._splitter(file)
         if splitter:
+            self._taken_apart.append(len(file.old or b"") + len(file.new or b""))
+            if sum(self._taken_apart) > MAX_SPLIT_BYTES:
+                return with_source(_whole(file, Side.SOURCE, is_manifest=_is_manifest(file)))
             return _split(file, splitter)
-        return _whole(file, Side.SOURCE, is_manifest=paths.decides_dependencies(path))
+        return _whole(file, Side.SOURCE, is_manifest=_is_manifest(file))
 
     def _of_support(self, file: FileDiff) -> FileSides:
         """A file named like a helper outside of the test folders: its imports decide."""
@@ -301,23 +316,23 @@ class SideFinder:
         """A build file, which nothing here takes apart: do its changed lines speak of tests?"""
         lines = [line for _, line in (*file.added_lines, *file.removed_lines)]
         speaks = file.withheld or any(_ABOUT_TESTS.search(line) for line in lines)
-        is_manifest = paths.decides_dependencies(file.path)
-        return _whole(file, Side.SOURCE, partly=speaks, is_manifest=is_manifest)
+        return _whole(file, Side.SOURCE, partly=speaks, is_manifest=_is_manifest(file))
 
     def _splitter(self, file: FileDiff) -> str:
         name = paths.splitter(file.path)
         if name == "doctests" and not self.runs_doctests:
             return ""
-        if name == "in_source_tests" and b"import.meta.vitest" not in (file.old or b"") + (
-            file.new or b""
-        ):
-            return ""
-        return name
+        mark = _MARKS.get(name)
+        return name if mark is None or _has_tests(file, mark) else ""
 
 
 def _has_tests(file: FileDiff, pattern: re.Pattern[bytes]) -> bool:
     """Whether either version has tests; a file that was not loaded is taken to have some."""
     return file.withheld or any(pattern.search(each or b"") for each in (file.old, file.new))
+
+
+def _is_manifest(file: FileDiff) -> bool:
+    return paths.decides_dependencies(file.path)
 
 
 def _whole(
@@ -329,7 +344,7 @@ def _whole(
 def _split(file: FileDiff, name: str) -> FileSides:
     """A file with source and something else in it: which of the two did change?"""
     other = Side.TESTS if belongs_to(name) == "tests" else Side.RUNNER
-    is_manifest = paths.decides_dependencies(file.path)
+    is_manifest = _is_manifest(file)
     before, after = parts(name, file.old), parts(name, file.new)
     if before is None or after is None or file.withheld:
         return _whole(file, Side.SOURCE, partly=True, is_manifest=is_manifest)

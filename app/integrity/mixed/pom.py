@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from xml.parsers import expat
 
 from app.integrity.mixed.splitter import MAX_BYTES, Parts, Splitter
@@ -16,18 +17,26 @@ _PROPERTIES = re.compile(
     r"skipTests|skipITs|maven\.test\.\S+|(?:surefire|failsafe|jacoco|pitest|checkstyle)\.\S+|test"
 )
 _MAX_ELEMENTS = 20_000
+_MAX_DEPTH = 60
 
 
 @dataclass
 class _Element:
-    """One element: the names above it and its own, its bytes, and the texts in it by name."""
+    """One element: its place, its bytes, its own text, and the texts of its children by name."""
 
-    path: tuple[str, ...]
+    parent: _Element | None
+    name: str
     start: int
     end: int
     words: str
     children: dict[str, str]
     leaf: bool
+
+    @cached_property
+    def path(self) -> tuple[str, ...]:
+        """The names above and its own; those of profiles with their ids, as there may be many."""
+        own = f"{self.name} {self.children.get('id', '')}" if self.name == "profile" else self.name
+        return (own,) if self.parent is None else (*self.parent.path, own)
 
 
 class Pom(Splitter):
@@ -102,11 +111,12 @@ class _Reader:
     def _start(self, name: str, attributes: object) -> None:
         if self._open:
             self._open[-1].leaf = False
-        path = (*(self._open[-1].path if self._open else ()), name.rpartition(":")[2])
-        element = _Element(path, self._parser.CurrentByteIndex, 0, "", {}, True)
+        parent = self._open[-1] if self._open else None
+        own = name.rpartition(":")[2]
+        element = _Element(parent, own, self._parser.CurrentByteIndex, 0, "", {}, True)
         self._open.append(element)
         self.elements.append(element)
-        if len(self.elements) > _MAX_ELEMENTS or len(path) > 60:
+        if len(self.elements) > _MAX_ELEMENTS or len(self._open) > _MAX_DEPTH:
             raise ValueError("too many elements")
 
     def _data(self, words: str) -> None:
@@ -119,7 +129,7 @@ class _Reader:
         is_empty = element.leaf and not element.words and self._content[at - 2 : at] == b"/>"
         element.end = at if is_empty else self._content.index(b">", at) + 1
         if self._open:
-            self._open[-1].children.setdefault(element.path[-1], element.words.strip())
+            self._open[-1].children.setdefault(element.name, element.words.strip())
 
 
 def _elements(content: bytes) -> list[_Element] | None:

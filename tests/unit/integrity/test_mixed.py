@@ -113,7 +113,7 @@ NOT_SPLIT = {
         "mod a {}\n",
         "mod a {}\nmod b { #[cfg(test)] mod tests {} fn x() {} }\n",
     ),
-    "broken": ("rust", "fn a() {}\n", "fn a( {}\n"),
+    "broken": ("rust", "fn a() {}\n", "fn a( {}\n#[test]\nfn b() {}\n"),
     "a file for tests": ("rust", "fn a() {}\n", "#![cfg(test)]\nfn a() {}\n"),
     "keys within a table": (
         "pyproject",
@@ -137,7 +137,7 @@ NOT_SPLIT = {
         'def a():\n    """\n    >>> a()\n    """\n    return 1\n',
     ),
     "vitest elsewhere": ("in_source_tests", "f()\n", "g(import.meta.vitest)\n"),
-    "too large": ("rust", "fn a() {}", "fn a() {}" * 100_000),
+    "too large": ("rust", "fn a() {}", "fn test() {}" * 100_000),
 }
 NAMES = {
     "rust": "src/lib.rs",
@@ -367,6 +367,20 @@ def test_pom() -> None:
     made, kept, given = (splitter.parts(each.encode()) for each in (guard["pom.xml"], new, POM))
     assert made and kept and given
     assert made == Parts(kept.source, given.rest, kept.dependencies)
+    profiles = "".join(
+        f"<profile><id>{name}</id><build><plugins><plugin><artifactId>maven-surefire-plugin"
+        f"</artifactId><a>{name}</a></plugin></plugins></build></profile>"
+        for name in ("one", "two")
+    )
+    both = POM.replace("</project>", f"<profiles>{profiles}</profiles></project>").encode()
+    for source, rest in [
+        (both.replace(b"17", b"21"), both),
+        (both, both.replace(b"<a>two", b"<a>2")),
+    ]:
+        spliced = splitter.splice(source, rest)
+        assert spliced is not None
+        place = b"<id>two</id><build><plugins><plugin><artifactId>maven-surefire"
+        assert place in spliced
     alone = {**base, "pom.xml": POM.replace("<version>5<", "<version>6<")}
     assert listed(planned(base, alone).sides) == {"runner": ["pom.xml"]}
 

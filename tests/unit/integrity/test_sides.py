@@ -125,6 +125,9 @@ BY_PATH = [
     ("packages/a/README.md", "documentation"),
     ("tests/README.md", "helpers"),
     ("LICENSE", "documentation"),
+    (".gitignore", "documentation"),
+    ("site/content/guide.md", "documentation"),
+    ("test/mocha.opts", "runner"),
     ("assets/logo.png", "source"),
     ("tests/fixtures/project/package.json", "helpers"),
     ("tests/fixtures/project/pytest.ini", "helpers"),
@@ -272,6 +275,15 @@ IN_DOUBT: list[tuple[str, Files, str, dict[str, list[str]]]] = [
         {"src/lib.rs": "mod a;\n#[cfg(test)]\npub(crate) mod checks;\n", "src/checks.rs": OLD},
         "src/checks.rs",
         {"helpers": ["src/checks.rs"]},
+    ),
+    (
+        "the client for tests that is the product",
+        {
+            "web/testclient.py": OLD + "class TestClient:\n    pass\n",
+            "tests/test_a.py": "from web.testclient import TestClient\n" + PY_TEST,
+        },
+        "web/testclient.py",
+        {"source": ["web/testclient.py"]},
     ),
     (
         "a build file where it speaks of tests",
