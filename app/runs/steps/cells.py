@@ -20,7 +20,7 @@ import structlog
 
 from app import log_events, messages
 from app.domain.diff import Diff
-from app.domain.evidence import Cell, CellRun, Evidence, Measurements, TestName
+from app.domain.evidence import Cell, CellRun, Evidence, Finding, Measurements, TestName
 from app.domain.run import Ground, RunInput
 from app.domain.unstable_ids import Unstable, may_be_unstable, stabilized, unstable_ids
 from app.domain.values import CommitSha, TreeSha
@@ -37,7 +37,7 @@ from app.git import tags as tag_list
 from app.git.checkout import Workspace
 from app.git.load_diff import load_diff
 from app.git.load_trees import load_trees
-from app.integrity import canary
+from app.integrity import canary, keyed_answers, startup
 from app.integrity.canary import plan_canary
 from app.integrity.cells import CellPlan, plan
 from app.integrity.composing import Override
@@ -59,8 +59,8 @@ PROOF_RUNS = 3
 GUARD_RUNS = 2
 """How often a test of the base has to fail on the head's source before that is reported."""
 
-CANARY_SECONDS = 60.0
-"""The longest that each of the canary's two runs may take."""
+MEASURE_SECONDS = 60.0
+"""The longest that one command may take beyond the cells, as each of the canary's two runs."""
 
 Key = tuple[str, str]
 Wanted = Mapping[Key, Sequence[TestResult]]
@@ -85,6 +85,7 @@ class _Comparison:
     ground: Ground
     head: _CellCode
     diff: Diff
+    tracked: frozenset[str]  # the head's paths
     plan: CellPlan
     known: str  # a digest of the external content and tags that every cell sees
 
@@ -187,6 +188,7 @@ async def _compare(
         ground=ground,
         head=_CellCode(Cell.HEAD, head, tree),
         diff=diff,
+        tracked=frozenset(after.paths),
         plan=await asyncio.to_thread(plan, diff, before, after),
         known=await _surroundings(services, run, head),
     )
@@ -275,9 +277,11 @@ async def _composed(
     """Run a composed cell. A cell that cannot be set up is not measured, and says why."""
     if compared.is_stopped():
         return CellRun(why_not=_STOPPED)
-    code = await _compose(compared, cell, overrides, files)
     try:
+        code = await _compose(compared, cell, overrides, files)
         results = await _stored(compared, code, base)
+    except ValueError as problem:
+        return CellRun(why_not=f"its files could not be put together: {problem}")
     except SetupError as problem:
         return CellRun(why_not=f"its setup failed: {problem.line} {problem.how}")
     return CellRun(results=results, only=files or ())
@@ -399,19 +403,49 @@ async def _unstable(compared: _Comparison, base: Results | None, head: Results) 
 
 
 async def _measurements(compared: _Comparison, proof: CellRun, head: Results) -> Measurements:
-    """What the cells cannot see: whether the proof notices that the changed functions are gone."""
-    found, why = await _canary(compared, proof, head)
-    return Measurements(canary=found, canary_why=why)
+    """What the cells cannot see: what is loaded before the tests, answers that are keyed to them,
+    and whether the proof notices that the changed functions are gone."""
+    diff, sides, request = compared.diff, compared.plan.sides, _request(compared.run)
+    loaded = await asyncio.to_thread(startup.examine, diff, sides, compared.tracked)
+    keyed = await asyncio.to_thread(keyed_answers.examine, diff, sides, request)
+    proving = _proving(proof.results, head) if proof.results is not None else {}
+    wanted = {key: [now for _, now in tests] for key, tests in proving.items()}
+    found, why = await _canary(compared, wanted)
+    return Measurements(
+        canary=found,
+        canary_why=why,
+        loaded=(*loaded, *await _without_plugins(compared, wanted, head)),
+        keyed=keyed,
+    )
+
+
+def _request(run: RunInput) -> str:
+    """What people wrote about the change."""
+    trigger = run.trigger
+    return "\n\n".join(part for part in (trigger.title, trigger.body, run.request) if part)
+
+
+async def _without_plugins(
+    compared: _Comparison, wanted: Wanted, head: Results
+) -> tuple[Finding, ...]:
+    """Run the proof once without the plugins that pytest loads by itself, if the change adds
+    any."""
+    python = {key: tests for key, tests in wanted.items() if key[0].partition(":")[0] == "pytest"}
+    if not python or compared.is_stopped():
+        return ()
+    if not startup.adds_plugins(compared.diff, compared.plan.sides):
+        return ()
+    off = await _briefly(compared, compared.head, python, startup.autoload_off({}))
+    proving = {(key[0], test.id) for key, tests in python.items() for test in tests}
+    return startup.compare_autoload(head, off, proving) if off is not None else ()
 
 
 async def _canary(
-    compared: _Comparison, proof: CellRun, head: Results
+    compared: _Comparison, wanted: Wanted
 ) -> tuple[Literal["failed", "passed", "not measured"], str]:
     """Run the proof with the changed functions raising an error, then returning nothing."""
-    if proof.results is None or compared.is_stopped():
-        return "not measured", ""
-    pairs = _proving(proof.results, head)
-    wanted = {key: [now for _, now in tests] for key, tests in pairs.items()}
+    if compared.is_stopped():
+        return "not measured", _STOPPED
     proving = {(key[0], test.id) for key, tests in wanted.items() for test in tests}
     plan = await asyncio.to_thread(
         plan_canary, compared.diff, compared.plan.sides, secrets.token_hex(8)
@@ -430,22 +464,40 @@ async def _with_canary(
     compared: _Comparison, overrides: Mapping[str, Override], wanted: Wanted
 ) -> Results | None:
     """The wanted tests on the head with these overrides; None when they could not run."""
-    services, run, head = compared.services, compared.run, compared.head
+    repo, mirrors, head = compared.run.trigger.repository, compared.services.mirrors, compared.head
     if compared.is_stopped():
         return None
-    repo, mirrors = run.trigger.repository, services.mirrors
-    tree = await mirrors.compose_tree(
-        repo, head.commit, overrides, base=compared.ground.commit, head=head.commit
-    )
-    commit = await mirrors.commit_tree(repo, tree, [head.commit], "The canary\n")
-    code = _CellCode(Cell.HEAD, commit, tree, compared.plan.proof_files)
     try:
-        async with _clean_checkout(services, run, commit, Cell.HEAD, compared.ground) as workspace:
+        tree = await mirrors.compose_tree(
+            repo, head.commit, overrides, base=compared.ground.commit, head=head.commit
+        )
+    except ValueError:
+        return None
+    commit = await mirrors.commit_tree(repo, tree, [head.commit], "The canary\n")
+    return await _briefly(compared, _CellCode(Cell.HEAD, commit, tree), wanted)
+
+
+async def _briefly(
+    compared: _Comparison,
+    code: _CellCode,
+    wanted: Wanted,
+    environment: Mapping[str, str] | None = None,
+) -> Results | None:
+    """Run the wanted tests in a checkout for a short time; None if it cannot be set up."""
+    services, run = compared.services, compared.run
+    files = compared.plan.proof_files or None
+    try:
+        async with _clean_checkout(services, run, code, compared.ground) as workspace:
             site = _site(services, run, workspace)
-            limits = replace(site.spec.limits, seconds=CANARY_SECONDS)
-            site = replace(site, spec=replace(site.spec, limits=limits))
+            spec = replace(
+                site.spec,
+                limits=replace(site.spec.limits, seconds=MEASURE_SECONDS),
+                environment={**site.spec.environment, **(environment or {})},
+            )
             chosen = (await _choice(services, run, workspace, code, None, None)).verifiers
-            return await runner.run_tests(site, chosen, commit, wanted, files=code.files)
+            return await runner.run_tests(
+                replace(site, spec=spec), chosen, code.commit, wanted, files=files
+            )
     except SetupError:
         return None
 
@@ -486,7 +538,7 @@ async def _repeated(
     known = await services.results.get(run.trigger.repository, code.tree, key)
     if known is not None:
         return Results.recorded(known)
-    async with _clean_checkout(services, run, code.commit, code.cell, compared.ground) as workspace:
+    async with _clean_checkout(services, run, code, compared.ground) as workspace:
         site = _site(services, run, workspace)
         chosen = (await _choice(services, run, workspace, code, None, results)).verifiers
         again = await runner.repeat(site, chosen, results, short, times=times, files=code.files)
@@ -580,7 +632,7 @@ async def _run_verifiers(
     On the base, skip nothing, and rerun once what fails as a whole. On the head, skip what the
     change cannot affect, and rerun what differs from the base. Other cells run tests only.
     """
-    async with _clean_checkout(services, run, code.commit, code.cell, ground) as workspace:
+    async with _clean_checkout(services, run, code, ground) as workspace:
         site = _site(services, run, workspace)
         choice = await _choice(services, run, workspace, code, None if is_base else ground, base)
         results = await runner.verify(
@@ -633,13 +685,11 @@ async def _choice(
 
 @asynccontextmanager
 async def _clean_checkout(
-    services: Services, run: RunInput, commit: CommitSha, cell: Cell, base: Ground
+    services: Services, run: RunInput, code: _CellCode, base: Ground
 ) -> AsyncIterator[Workspace]:
-    repo = run.trigger.repository
-    workspace = await check_out(services, run, commit, f"{run.id}-{cell.value}")
+    workspace = await check_out(services, run, code.commit, f"{run.id}-{code.cell.value}")
     try:
-        tree = await services.mirrors.tree_of(repo, commit)
-        await set_up(services, run, workspace, base, tree)
+        await set_up(services, run, workspace, base, code.tree)
         yield workspace
     finally:
         await services.workspaces.discard(workspace)
