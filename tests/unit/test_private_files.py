@@ -17,6 +17,8 @@ from app.private_files import close_home
 from app.verify.bundled_tools import bundle_pytest
 from tests.support.workspaces import REPO, World
 
+pytestmark = pytest.mark.slow
+
 ROOT = os.geteuid() == 0
 
 

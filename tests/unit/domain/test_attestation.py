@@ -158,6 +158,7 @@ def test_paths_of_sides_are_bounded() -> None:
     assert "\u202e" not in found.sides.tests[0]
 
 
+@pytest.mark.slow
 def test_fifty_thousand_tests_fit_and_more_are_counted_failures_first() -> None:
     many = {f"tests/test_some_module_{n // 100}.py::test_number_{n}": P for n in range(60_000)}
     many["tests/zzz.py::fails"] = F

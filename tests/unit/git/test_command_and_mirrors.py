@@ -219,6 +219,7 @@ async def test_unread_input_does_not_keep_git_from_being_killed(tmp_path: Path) 
     assert time.monotonic() - before < 5
 
 
+@pytest.mark.slow
 async def test_a_git_that_cannot_be_killed_is_left_to_the_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -472,6 +473,7 @@ async def test_a_git_whose_time_is_over_takes_its_lock_with_it(world: World) -> 
     assert not (path / f"{_REF}.lock").exists()
 
 
+@pytest.mark.slow
 async def test_the_lock_of_a_dead_git_blocks_nothing(world: World) -> None:
     await _something(world)
     lock = _lock_of_main(world)
@@ -539,6 +541,7 @@ async def test_a_git_cancelled_during_its_output_ends_at_once(world: World) -> N
         await asyncio.gather(task, return_exceptions=True)
 
 
+@pytest.mark.slow
 async def test_a_lock_that_was_left_does_not_keep_a_mirror_from_being_tidied(world: World) -> None:
     await _something(world)
     lock = world.mirrors.path(REPO) / "packed-refs.lock"

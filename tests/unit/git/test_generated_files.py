@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.workspaces import World
+
+pytestmark = pytest.mark.slow
 
 JUNK = """
 mkdir -p pkg/__pycache__ __pycache__ node_modules/x .venv/bin target/debug deep/er/.pytest_cache

@@ -14,6 +14,8 @@ from app.git.packing import leads_outside, pack
 from app.sandbox.bubblewrap import Completed, Unsandboxed
 from tests.support.workspaces import REPO, World, make_old, run_git
 
+pytestmark = pytest.mark.slow
+
 ODD_NAMES = (
     "with space.txt",
     "quote'\"s.txt",

@@ -13,6 +13,8 @@ from app.runs import engine, queue
 from app.store.database import Database
 from tests.support.postgres import Postgres
 
+pytestmark = pytest.mark.slow
+
 _DEAD = "dead"
 
 

@@ -29,6 +29,8 @@ from tests.support.postgres import Postgres
 from tests.support.runs import open_run, services
 from tests.unit.github.scripted import Reply, ScriptedGitHub
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(name="database")
 async def _database(postgres: Postgres) -> AsyncIterator[Database]:

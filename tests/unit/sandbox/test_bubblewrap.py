@@ -34,6 +34,8 @@ from app.sandbox.process import (
 )
 from app.sandbox.uid_pool import uid_pool_below
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 
 

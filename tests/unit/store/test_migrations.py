@@ -19,6 +19,8 @@ from app.store.schema import metadata, runs
 from app.store.turns import Turns
 from tests.support.postgres import Postgres
 
+pytestmark = pytest.mark.slow
+
 RELEASED = Path(__file__).parent / "released"
 """What a released version made, as text: it stays as it is, whatever the code becomes."""
 
