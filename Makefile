@@ -1,7 +1,7 @@
 # Everything a contributor runs. The first run sets up what it needs; later runs start at once.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test quick lint format schema lock bench faults trust security fuzz audit check-all check-bare pictures clean
+.PHONY: demo test quick lint format schema tables lock bench faults trust security fuzz audit check-all check-bare pictures clean
 
 export TOOLCHAINS ?=
 PYTHON ?= $(shell .ci/find-python)
@@ -66,6 +66,9 @@ pictures: .venv/dev | system            ## the story as pictures in docs/picture
 schema: .venv/dev                       ## docs/honk.schema.json, from the code
 	@$(BIN)/python -c 'from app.domain.policy import json_schema; print(json_schema(), end="")' \
 		> docs/honk.schema.json
+
+tables: .venv/dev                       ## The tables of docs/verification.md, from the code
+	@$(BIN)/python -m tests.support.verdict_tables
 
 lock: .venv/dev                         ## bring every lock file up to the newest versions allowed
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \

@@ -23,7 +23,7 @@ from app.domain.cells import CellResults, View, breaks_of
 from app.domain.changed_files import ChangedFiles
 from app.domain.failure_kinds import failure_kind
 from app.domain.moves import file_in
-from app.domain.rows import EFFECTS, Context, GuardFailure, TestRow, meaning
+from app.domain.rows import EFFECTS, CellRow, Context, GuardFailure, meaning
 from app.domain.values import Value
 from app.domain.verdict import (
     MAX_ROWS,
@@ -204,8 +204,8 @@ def judge(evidence: Evidence, rules: Rules) -> Verdict:
     return compared.model_copy(
         update={
             "kind": kind,
-            "conclusion": "neutral" if neutral else _conclusion(kind, accepted=accepted),
-            "ready": neutral or _is_ready(kind, rules, accepted=accepted),
+            "conclusion": "neutral" if neutral else conclusion_of(kind, accepted=accepted),
+            "ready": neutral or is_ready(kind, rules, accepted=accepted),
             "rows": tuple(EvidenceRow(**row._asdict()) for row in summary.rows[:MAX_ROWS]),
             "title": verdict_words.title(kind, summary, accepted=accepted),
             "accepted_by": rules.accepted_by if accepted else "",
@@ -231,13 +231,13 @@ def _not_run(why: str) -> Verdict:
     )
 
 
-def _conclusion(kind: VerdictKind, *, accepted: bool) -> Conclusion:
+def conclusion_of(kind: VerdictKind, *, accepted: bool) -> Conclusion:
     if kind in _FAILURES:
         return "failure"
     return "action_required" if kind in _NEEDS_A_PERSON and not accepted else "success"
 
 
-def _is_ready(kind: VerdictKind, rules: Rules, *, accepted: bool) -> bool:
+def is_ready(kind: VerdictKind, rules: Rules, *, accepted: bool) -> bool:
     if kind in _NEEDS_A_PERSON:
         return accepted
     if kind is VerdictKind.UNCHANGED:
@@ -342,7 +342,7 @@ class _Table:
         self.known_breaks: list[TestResult] = []
         self.every_row = tuple(self._rows())
 
-    def rows(self) -> tuple[TestRow, ...]:
+    def rows(self) -> tuple[CellRow, ...]:
         """The rows that mean something, worst first."""
         found = [row for row in self.every_row if row.meaning is not Meaning.NONE]
         return tuple(
@@ -372,7 +372,7 @@ class _Table:
                 found.setdefault(file, []).append(test_id)
         return found
 
-    def _rows(self) -> Iterator[TestRow]:
+    def _rows(self) -> Iterator[CellRow]:
         for key in {**self.head.tests, **self.base.tests}:
             was, now = self.base.tests.get(key), self.head.tests.get(key)
             if key in self.breaks:
@@ -382,20 +382,20 @@ class _Table:
             elif not (now is None and was is not None and was.whole_run):
                 yield self._row(key)
 
-    def _row(self, key: TestKey) -> TestRow:
+    def _row(self, key: TestKey) -> CellRow:
         tests = [cell.tests.get(key) for cell in (self.head, self.base, self.guard, self.proof)]
         if all(test is not None and _plainly_passed(test) for test in tests):
             # The usual case, told apart first: there may be 50,000 of them.
             test = tests[0]
             assert test is not None
             passed = Seen.PASS
-            return TestRow(key.verifier, key.id, passed, passed, passed, passed, file=test.file)
+            return CellRow(key.verifier, key.id, passed, passed, passed, passed, file=test.file)
         file = file_in(key.id) or next(
             (test.file for test in tests if test is not None and not test.outcome.bad), None
         )
         base, proof, guard, head = self._views(key, file)
         context = self._context(key, file, base, proof, guard, head)
-        return TestRow(
+        return CellRow(
             verifier=key.verifier,
             id=key.id,
             base=base.seen,
@@ -417,6 +417,8 @@ class _Table:
                 proof = base
             if guard.seen is Seen.NOT_RUN and self.guard.only and head.test is not None:
                 guard = head
+        if guard.hidden and base.seen is Seen.ABSENT:
+            guard = View(Seen.ABSENT)  # what hides the old tests does not hide a new one
         return base, proof, guard, head
 
     def _context(
@@ -444,7 +446,7 @@ class _Table:
             return "missing"
         return failure_kind(guard.test)
 
-    def _break(self, key: TestKey, was: TestResult | None, found: _BrokenRun) -> Iterator[TestRow]:
+    def _break(self, key: TestKey, was: TestResult | None, found: _BrokenRun) -> Iterator[CellRow]:
         """A file, package or run that could not run at head. One that could not before either
         leaves the change untested if it is the change's own."""
         now = found.test
@@ -456,7 +458,7 @@ class _Table:
             (self.own_breaks if own and hides else self.known_breaks).append(now)
             return
         self.new_breaks.append(now)
-        yield TestRow(
+        yield CellRow(
             verifier=key.verifier,
             id=key.id,
             base=self.base.view(key, None).seen,
@@ -466,12 +468,12 @@ class _Table:
             line=now.line,
         )
 
-    def _gone_break(self, key: TestKey, found: _BrokenRun) -> Iterator[TestRow]:
+    def _gone_break(self, key: TestKey, found: _BrokenRun) -> Iterator[CellRow]:
         """What could not run on the base and is gone: removed, unless tests are in its place."""
         test = found.test
         if test.whole_run or self.head.holds_below(test.id):
             return
-        yield TestRow(
+        yield CellRow(
             verifier=key.verifier,
             id=key.id,
             base=Seen.NO_START,

@@ -43,7 +43,7 @@ class Context(NamedTuple):
     head_flaky: bool = False
 
 
-class TestRow(NamedTuple):
+class CellRow(NamedTuple):
     """One test across the four cells, with its place if it is known."""
 
     verifier: str
@@ -126,7 +126,7 @@ def _new(proof: Seen, guard: Seen, context: Context) -> Meaning:
     if proof is Seen.NOT_RUN or context.proof_void:
         return Meaning.NONE
     # A case that the old tests have on the new code was made by the source, not by a new test.
-    return Meaning.NONE if guard in (Seen.PASS, Seen.FAIL) else Meaning.NEW_CODE
+    return Meaning.NEW_CODE if guard in (Seen.ABSENT, Seen.NOT_RUN) else Meaning.NONE
 
 
 def _was_failing(proof: Seen, guard: Seen, context: Context) -> Meaning:

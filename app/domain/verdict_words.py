@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from app.domain.rows import TestRow
+from app.domain.rows import CellRow
 from app.domain.verdict import Meaning, Seen, VerdictKind
 
 TITLE = 60
@@ -46,7 +46,7 @@ class Summary:
     files that the change added. `keyed`: constants that a condition shares with a new test.
     """
 
-    rows: Sequence[TestRow] = ()
+    rows: Sequence[CellRow] = ()
     no_result: str = ""
     passing: int = 0
     still_passing: int = 0
@@ -60,9 +60,9 @@ class Summary:
     keyed: int = 0
 
     @cached_property
-    def groups(self) -> tuple[tuple[_Group, tuple[TestRow, ...]], ...]:
+    def groups(self) -> tuple[tuple[_Group, tuple[CellRow, ...]], ...]:
         """The groups that have rows; a row is in the first that holds it."""
-        found: dict[int, list[TestRow]] = {}
+        found: dict[int, list[CellRow]] = {}
         for row in self.rows:
             number = next((n for n, group in enumerate(_GROUPS) if group.holds(row)), None)
             if number is not None:
@@ -80,7 +80,7 @@ class _Group:
     """
 
     kinds: tuple[VerdictKind, ...]
-    holds: Callable[[TestRow], bool]
+    holds: Callable[[CellRow], bool]
     one: str
     many: str
     says: tuple[str, str]
@@ -92,7 +92,7 @@ def _means(
     base: Seen | None = None,
     guard: Seen | None = None,
     head: Seen | None = None,
-) -> Callable[[TestRow], bool]:
+) -> Callable[[CellRow], bool]:
     wanted = (("base", base), ("guard", guard), ("head", head))
     given = [(name, seen) for name, seen in wanted if seen is not None]
     return lambda row: (
@@ -414,7 +414,7 @@ def _still_passing(count: int, *, everything: bool) -> str:
     return f"{count:,} {other}tests pass before and after."
 
 
-def _about(rows: Sequence[TestRow], group: _Group) -> Iterator[str]:
+def _about(rows: Sequence[CellRow], group: _Group) -> Iterator[str]:
     if len(rows) == 1:
         yield f"{rows[0].id} {group.says[0]}."
     elif rows:

@@ -8,17 +8,17 @@ from itertools import product
 
 import pytest
 
-from app.domain.rows import TestRow as Row
+from app.domain.rows import CellRow
 from app.domain.verdict import Meaning, Seen, VerdictKind
 from app.domain.verdict_words import TITLE, Summary, sentences, title
 
 COUNTS = (1, 2, 3, 1_000_000)
 
 
-class Many(list[Row]):
+class Many(list[CellRow]):
     """As many rows as it says."""
 
-    def __init__(self, row: Row, count: int) -> None:
+    def __init__(self, row: CellRow, count: int) -> None:
         super().__init__([row])
         self.size = count
 
@@ -37,7 +37,7 @@ def titles(kind: VerdictKind, summary: Summary) -> list[str]:
 def test_titles_fit_for_any_count(kind: VerdictKind, count: int) -> None:
     found = []
     for meaning, (base, guard, head) in product(Meaning, product(Seen, repeat=3)):
-        row = Row(verifier="pytest", id="a", base=base, guard=guard, head=head, meaning=meaning)
+        row = CellRow(verifier="pytest", id="a", base=base, guard=guard, head=head, meaning=meaning)
         many = Many(row, count)
         summary = Summary(rows=(row,), passing=count, checks=count, loaded=count, keyed=count)
         # The groups are what the words are made from; a million rows would say the same.
@@ -66,7 +66,7 @@ def test_titles_fit_for_any_count(kind: VerdictKind, count: int) -> None:
 
 
 def test_a_sentence_names_at_most_three_tests() -> None:
-    rows = tuple(Row(verifier="pytest", id=each, meaning=Meaning.PROVEN) for each in "abcde")
+    rows = tuple(CellRow(verifier="pytest", id=each, meaning=Meaning.PROVEN) for each in "abcde")
     assert list(sentences(VerdictKind.PROVEN, Summary(rows=rows))) == [
         "5 tests fail without this change and pass with it: a, b, c and 2 more."
     ]
