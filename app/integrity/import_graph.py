@@ -268,7 +268,7 @@ def _js_resolve(index: _Index, path: str, name: str) -> Iterator[str]:
     names = [name, rest] if re.match(r"[@~#$]", first) and rest else [name]
     for folder in _above(path):
         for each in names:
-            for root in ("", "src/", "app/"):
+            for root in ("", "src/", "app/", "lib/", "src/lib/"):
                 if "/" in each or root or each != name:
                     yield from _js_files(index, _join(folder, root + each))
 

@@ -33,6 +33,7 @@ _SUPPORT = re.compile(
     r"(?:/|\.\w+$)|(?:^|/)(?:[\w-]*[-_])?(?:test[-_]?(?:utils?|helpers?)|fixtures?|mocks?|fakes?|stubs?)"
     r"(?:/|\.\w+$)"
 )
+_GO_TESTS = re.compile(r"(?:^|/)(?:tests?|e2e)/")
 _TEST_DEPENDENCIES = re.compile(either(*(each.test_dependencies for each in ECOSYSTEMS)))
 _RUNNER_FILES = re.compile(either(*(each.runner_files for each in ECOSYSTEMS)))
 _MIXED = tuple(
@@ -116,6 +117,8 @@ def may_serve_the_product(path: str) -> bool:
 
 def is_test_support(path: str) -> bool:
     """Whether the name of the file, or of a folder of it, is one that test helpers often have."""
+    if _suffix(path) == "go" and _GO_TESTS.search(path):
+        return True
     return bool(_SUPPORT.search(path))
 
 

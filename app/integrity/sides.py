@@ -284,7 +284,7 @@ class SideFinder:
 
     def _of_source(self, file: FileDiff) -> FileSides:
         path = file.path
-        if paths.is_test_support(path) and reads(path):
+        if paths.is_code(path) and paths.is_test_support(path):
             return self._of_support(file)
         if _BUILD_FILES.search(path):
             return self._of_build(file)
@@ -299,6 +299,8 @@ class SideFinder:
     def _of_support(self, file: FileDiff) -> FileSides:
         """A file named like a helper outside of the test folders: its imports decide."""
         path = file.path
+        if not reads(path):
+            return _whole(file, Side.SOURCE, partly="test" in path)
         sides = [
             (tree, graph)
             for tree, graph in ((self.base, self.base_graph), (self.head, self.head_graph))

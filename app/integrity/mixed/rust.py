@@ -13,10 +13,11 @@ from app.integrity.reader import text, tokens
 from app.integrity.rust import RustReader
 
 _TEST = re.compile(
-    r"# \[ (?:cfg \( (?:test|all \( (?:[^()]*, )?test\b(?! =))"
+    r"# \[ (?:cfg \( (?:test \)|all \( (?:[^()]*, )?test (?=[,)]))"
     r"|(?:\w+ :: )*(?:test|rstest|test_case|bench|quickcheck|wasm_bindgen_test)\b)"
 )
-_ALSO_FOR_TESTS = re.compile(r"\bnot \( test\b|\bany \([^)]*\btest\b")
+_ABOUT_TESTS = re.compile(r"# \[ cfg \(.*\btest\b")
+_TEXT = re.compile(r"'[^']*'|\"[^\"]*\"")
 _CONTAINERS = {"source_file", "mod_item", "impl_item", "trait_item"}
 _ATTRIBUTES = {"attribute_item"}
 _COMMENTS = {"line_comment", "block_comment"}
@@ -113,7 +114,7 @@ def _read(content: bytes) -> tuple[list[_Item], dict[Container, int]] | None:
         for attributes, item in _items(body):
             name = text(item.child_by_field_name("name"))
             words = [tokens(each, 2_000) for each in attributes if each.type in _ATTRIBUTES]
-            if any(_ALSO_FOR_TESTS.search(each) for each in words):
+            if any(map(_is_unclear, words)):
                 return None
             if any(_TEST.match(each) for each in words):
                 start = _start((attributes or [item])[0], content)
@@ -134,6 +135,13 @@ def _read(content: bytes) -> tuple[list[_Item], dict[Container, int]] | None:
     if any((each.container, "function_item", each.name) in names for each in items if each.name):
         return None  # the tests have their own version of what the source has
     return sorted(items, key=lambda each: each.start), ends
+
+
+def _is_unclear(attribute: str) -> bool:
+    """A condition about tests other than "only for tests": the item may be source as well."""
+    words = _TEXT.sub("''", attribute)
+    is_negative = re.search(r"\bnot \( test\b", words)
+    return bool(_ABOUT_TESTS.match(words)) and bool(is_negative or not _TEST.match(words))
 
 
 def _items(body: Node) -> Iterator[tuple[list[Node], Node]]:

@@ -95,6 +95,17 @@ def test_a_change_of_inline_tests_alone_is_no_change_of_source() -> None:
     assert listed(found.sides) == {"tests": ["src/lib.rs"]}
 
 
+def test_other_conditions_are_source() -> None:
+    for condition in ("test_utils", 'feature = "test"', 'all(unix, feature = "test")', "tested"):
+        old = f"#[cfg({condition})]\nfn a() {{}}\n"
+        sides = planned({"src/lib.rs": old}, {"src/lib.rs": old.replace("a()", "b()")}).sides
+        assert listed(sides) == {"source": ["src/lib.rs"]}, condition
+    for condition in ("test", "all(test, unix)", 'all(feature = "x", test)', "all(unix, test, a)"):
+        old = f"#[cfg({condition})]\nmod a {{}}\n"
+        sides = planned({"src/lib.rs": old}, {"src/lib.rs": old.replace("a {", "b {")}).sides
+        assert listed(sides) == {"tests": ["src/lib.rs"]}, condition
+
+
 NOT_SPLIT = {
     "another version for tests": (
         "rust",
@@ -103,6 +114,11 @@ NOT_SPLIT = {
     ),
     "the tests' own version": ("rust", "fn a() {}\n", "fn a() {}\n#[cfg(test)]\nfn a() {}\n"),
     "for tests and more": ("rust", "fn a() {}\n", '#[cfg(any(test, feature = "x"))]\nmod a {}\n'),
+    "for tests, by a condition of many parts": (
+        "rust",
+        "fn a() {}\n",
+        "#[cfg(all(any(unix, windows), test))]\nmod a {}\n",
+    ),
     "in one of two": (
         "rust",
         "impl A {}\nimpl A {}\n",

@@ -253,6 +253,25 @@ IN_DOUBT: list[tuple[str, Files, str, dict[str, list[str]]]] = [
         {"source": ["internal/testutil/u.go"], "partly": ["internal/testutil/u.go"]},
     ),
     (
+        "a folder of Go for tests",
+        {
+            "go.mod": "module example.com/a\n",
+            "test/e2e/framework/f.go": "package framework\n" + OLD,
+            "test/e2e/a_test.go": 'import "example.com/a/test/e2e/framework"\n' + GO_TEST,
+        },
+        "test/e2e/framework/f.go",
+        {"helpers": ["test/e2e/framework/f.go"]},
+    ),
+    (
+        "a module of Java for tests, whose users are not known",
+        {"test-utils/src/main/java/a/Carts.java": OLD},
+        "test-utils/src/main/java/a/Carts.java",
+        {
+            "source": ["test-utils/src/main/java/a/Carts.java"],
+            "partly": ["test-utils/src/main/java/a/Carts.java"],
+        },
+    ),
+    (
         "what Go exports to tests",
         {"a.go": "package a\n", "export_test.go": "package a\n" + OLD},
         "export_test.go",
