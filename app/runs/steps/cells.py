@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -59,6 +60,9 @@ PROOF_RUNS = 3
 GUARD_RUNS = 2
 """How often a test of the base has to fail on the head's source before that is reported."""
 
+CELLS_SECONDS = 45 * 60.0
+"""How long after the first cell the last one may start: head, proof, guard, then the rest."""
+
 MEASURE_SECONDS = 60.0
 """The longest that one command may take beyond the cells, as each of the canary's two runs."""
 
@@ -88,6 +92,13 @@ class _Comparison:
     tracked: frozenset[str]  # the head's paths
     plan: CellPlan
     known: str  # a digest of the external content and tags that every cell sees
+    deadline: float  # by the monotonic clock: no further cell starts after it
+
+    def why_not(self) -> str:
+        """Why no further cell starts; empty while it may."""
+        if self.is_stopped():
+            return "the run was stopped"
+        return "the time for tests was used up" if time.monotonic() > self.deadline else ""
 
     def is_stopped(self) -> bool:
         """Whether somebody asked the run to stop."""
@@ -134,7 +145,6 @@ async def measure(
 
 
 _NO_BASE = "the base commit could not be verified"
-_STOPPED = "the run was stopped"
 
 
 async def baseline(services: Services, run: RunInput, ground: Ground) -> Results | None:
@@ -191,6 +201,7 @@ async def _compare(
         tracked=frozenset(after.paths),
         plan=await asyncio.to_thread(plan, diff, before, after),
         known=await _surroundings(services, run, head),
+        deadline=time.monotonic() + CELLS_SECONDS,
     )
 
 
@@ -275,8 +286,8 @@ async def _composed(
     base: Results | None,
 ) -> CellRun:
     """Run a composed cell. A cell that cannot be set up is not measured, and says why."""
-    if compared.is_stopped():
-        return CellRun(why_not=_STOPPED)
+    if why_not := compared.why_not():
+        return CellRun(why_not=why_not)
     try:
         code = await _compose(compared, cell, overrides, files)
         results = await _stored(compared, code, base)
@@ -306,7 +317,7 @@ async def _repeat_proof(
     compared: _Comparison, proof: CellRun, head: Results
 ) -> tuple[CellRun, Results]:
     """Repeat what looks like proof on both sources: it counts only if it never differs."""
-    if proof.results is None or compared.is_stopped():
+    if proof.results is None or compared.why_not():
         return proof, head
     failing = _proving(proof.results, head)
     if not failing:
@@ -358,7 +369,7 @@ async def _repeat_guard(
 ) -> CellRun:
     """Repeat the guard's failures, so that a test that fails by chance accuses no change."""
     measured = guard.results is not None and guard.same_as is None
-    if not measured or base is None or compared.is_stopped():
+    if not measured or base is None or compared.why_not():
         return guard
     assert guard.results is not None
     held = {
@@ -383,7 +394,7 @@ async def _repeat_guard(
 
 async def _unstable(compared: _Comparison, base: Results | None, head: Results) -> Unstable:
     """The ids that differ between two runs of the base, which runs twice only if some may."""
-    if base is None or compared.is_stopped() or not may_be_unstable(base, head):
+    if base is None or compared.why_not() or not may_be_unstable(base, head):
         return frozenset()
     services, run, ground = compared.services, compared.run, compared.ground
     repo = run.trigger.repository
@@ -431,7 +442,7 @@ async def _without_plugins(
     """Run the proof once without the plugins that pytest loads by itself, if the change adds
     any."""
     python = {key: tests for key, tests in wanted.items() if key[0].partition(":")[0] == "pytest"}
-    if not python or compared.is_stopped():
+    if not python or compared.why_not():
         return ()
     if not startup.adds_plugins(compared.diff, compared.plan.sides):
         return ()
@@ -444,8 +455,8 @@ async def _canary(
     compared: _Comparison, wanted: Wanted
 ) -> tuple[Literal["failed", "passed", "not measured"], str]:
     """Run the proof with the changed functions raising an error, then returning nothing."""
-    if compared.is_stopped():
-        return "not measured", _STOPPED
+    if why_not := compared.why_not():
+        return "not measured", f"{why_not[:1].upper()}{why_not[1:]}."
     proving = {(key[0], test.id) for key, tests in wanted.items() for test in tests}
     plan = await asyncio.to_thread(
         plan_canary, compared.diff, compared.plan.sides, secrets.token_hex(8)
@@ -465,7 +476,7 @@ async def _with_canary(
 ) -> Results | None:
     """The wanted tests on the head with these overrides; None when they could not run."""
     repo, mirrors, head = compared.run.trigger.repository, compared.services.mirrors, compared.head
-    if compared.is_stopped():
+    if compared.why_not():
         return None
     try:
         tree = await mirrors.compose_tree(
