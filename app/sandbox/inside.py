@@ -65,6 +65,11 @@ FEW_SOCKETS = 8
 """With no more sockets than this their memory is not queried: it is small."""
 GUESSED_SOCKET_BYTES = 100_000
 """Assumed per socket when the kernel does not report its memory."""
+PIPE_BYTES = 1 << 16
+LITTLE_BYTES = 64 << 20
+"""What pipes and page tables can take at most is looked into only above this."""
+LOCK_BYTES = 250
+TOO_MANY_BYTES = 1 << 40
 OWN_MEMORY_BYTES = 512 << 20
 """Memory limit of this process itself."""
 
@@ -163,21 +168,21 @@ class Processes:
         self._memory = int(limits["memory_bytes"])
         self._count = int(limits["processes"])
         self._page = resource.getpagesize()
-        self._kernel = Kernel(isolated)
+        self._kernel = Kernel(isolated, self._memory)
         self._seen_over = False
 
     def excess(self) -> str | None:
         """The limit that is exceeded: "memory", "processes" or None."""
         table = self._table()
-        if sum(row[1] for row in table.values()) >= self._count:
+        if sum(row.threads for row in table.values()) >= self._count:
             return "processes"
-        beside = self._kernel.held()
-        resident = sum(row[2] for row in table.values()) * self._page
+        beside = self._kernel.held(list(table.values()))
+        resident = sum(row.pages for row in table.values()) * self._page
         if resident + beside <= self._memory:
             self._seen_over = False
             return None
         # The resident sum counts shared pages once per process; use proportional sizes instead.
-        shared_out = beside + sum(self._proportional(pid, row[2]) for pid, row in table.items())
+        shared_out = beside + sum(map(self._proportional, table.values()))
         before, self._seen_over = self._seen_over, shared_out > self._memory
         # Measuring takes time, and the pages of a process that exits during it may be counted
         # twice: require two measurements in a row.
@@ -205,9 +210,9 @@ class Processes:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _proportional(self, pid: int, pages: int) -> int:
+    def _proportional(self, process: Process) -> int:
         try:
-            with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+            with open(process.folder + "/smaps_rollup", "rb") as file:
                 for line in file:
                     if line.startswith(b"Pss:"):
                         return int(line.split()[1]) * 1024
@@ -215,34 +220,72 @@ class Processes:
             return 0  # it exited; shared pages are counted with the processes that share them
         except OSError:
             pass
-        return pages * self._page
+        return process.pages * self._page
 
-    def _table(self, with_dead: bool = True) -> dict[int, tuple[int, int, int]]:
-        """Parent, threads and resident pages by process id."""
+    def _table(self, with_dead: bool = True) -> dict[int, Process]:
         rows = {}
         for name in os.listdir("/proc"):
             if not name.isdigit():
                 continue
             try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    words = file.read().rpartition(b")")[2].split()
+                words = stat_words("/proc/" + name)
+                folder = "/proc/" + name
+                if words[0] in _DEAD:
+                    folder = living_thread(name)
+                    words = stat_words(folder)
             except OSError:
                 continue
-            if with_dead or words[0] not in (b"Z", b"X"):
-                rows[int(name)] = (int(words[1]), int(words[17]), int(words[21]))
+            if with_dead or words[0] not in _DEAD:
+                rows[int(name)] = Process(folder, words)
         return self._ours(rows)
 
-    def _ours(self, rows: dict[int, tuple[int, int, int]]) -> dict[int, tuple[int, int, int]]:
+    def _ours(self, rows: dict[int, Process]) -> dict[int, Process]:
         me = os.getpid()
         if self._isolated:
             return {pid: row for pid, row in rows.items() if pid != me}
         ours = {me}
         found = True
         while found:
-            new = {pid for pid, row in rows.items() if row[0] in ours and pid not in ours}
+            new = {pid for pid, row in rows.items() if row.parent in ours and pid not in ours}
             ours |= new
             found = bool(new)
         return {pid: rows[pid] for pid in ours if pid != me and pid in rows}
+
+
+class Process:
+    """What the kernel tells of one: its memory, and the folder in /proc that tells the rest."""
+
+    __slots__ = ("addresses", "folder", "pages", "parent", "threads")
+
+    def __init__(self, folder: str, words: list[bytes]) -> None:
+        self.folder = folder
+        self.parent = int(words[1])
+        self.threads = int(words[17])
+        self.addresses = int(words[20])
+        self.pages = int(words[21])
+
+
+_DEAD = (b"Z", b"X")
+
+
+def stat_words(folder: str) -> list[bytes]:
+    """What follows the name in proc(5), /proc/pid/stat."""
+    with open(folder + "/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()
+
+
+def living_thread(pid: str) -> str:
+    """The folder of a process's first thread that is alive, else its own.
+
+    Once its first thread has ended, a process's own folder shows no memory and no files, though the
+    other threads have both.
+    """
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        folder = f"/proc/{pid}/task/{thread}"
+        with contextlib.suppress(OSError):
+            if stat_words(folder)[0] not in _DEAD:
+                return folder
+    return "/proc/" + pid
 
 
 class Held:
@@ -446,7 +489,7 @@ def _add_nameless(roots: list[str], found: Held) -> None:
                 if found.enough or len(seen) > MAX_REMEMBERED:
                     found.whole = False
                     return
-            found.whole = found.whole and not _maps_deleted(pid, roots)
+            found.whole = found.whole and not _maps_deleted(living_thread(pid), roots)
         except (FileNotFoundError, ProcessLookupError):
             continue
         except OSError:
@@ -472,9 +515,9 @@ def _carries(info: str) -> bool:
         )
 
 
-def _maps_deleted(pid: str, roots: list[str]) -> bool:
+def _maps_deleted(folder: str, roots: list[str]) -> bool:
     """Whether it maps a deleted file. How much disk space that takes cannot be determined."""
-    with open(f"/proc/{pid}/maps", "rb") as file:
+    with open(folder + "/maps", "rb") as file:
         text = file.read(MAX_MAPS_BYTES)
     starts = tuple(os.fsencode(root) + b"/" for root in roots)
     return len(text) >= MAX_MAPS_BYTES or any(
@@ -487,12 +530,14 @@ def _maps_deleted(pid: str, roots: list[str]) -> bool:
 class Kernel:
     """Kernel memory of this sandbox that is in no process's resident set.
 
-    System V segments, queues and semaphores, and socket buffers. The netlink socket that queries
-    the sockets must be opened before the seccomp filter forbids it.
+    System V segments, queues and semaphores, socket buffers, pipes, page tables and file locks. The
+    netlink socket that queries the sockets must be opened before the seccomp filter forbids it.
     """
 
-    def __init__(self, isolated: bool) -> None:
+    def __init__(self, isolated: bool, most: int) -> None:
+        """`most` is the memory limit: beyond it nothing has to be measured exactly."""
         self._isolated = isolated
+        self._most = most
         self._asking: socket.socket | None = None
         self._next = 0.0
         self._last = 0
@@ -501,18 +546,28 @@ class Kernel:
                 self._asking = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG)
                 self._asking.settimeout(1)
 
-    def held(self) -> int:
+    def held(self, processes: list[Process]) -> int:
         """Bytes, measured at most ten times a second."""
-        now = time.monotonic()
-        if self._isolated and now >= self._next:
-            self._last = sum(_of_ipc()) + self._of_sockets()
-            self._next = now + KERNEL_SECONDS
+        began = time.monotonic()
+        if self._isolated and began >= self._next:
+            self._last = (
+                sum(_of_ipc())
+                + self._of_sockets()
+                + _of_locks()
+                + _of_page_tables(processes)
+                + _of_pipes(processes, self._most)
+            )
+            ended = time.monotonic()
+            self._next = ended + max(KERNEL_SECONDS, 5 * (ended - began))
         return self._last
 
     def _of_sockets(self) -> int:
         number = _number_of_sockets()
         if number <= FEW_SOCKETS:
             return 0
+        return self._of_listed_sockets(number) + _of_netlink()
+
+    def _of_listed_sockets(self, number: int) -> int:
         if self._asking is None:
             return number * GUESSED_SOCKET_BYTES
         total = 0
@@ -594,6 +649,81 @@ def _of_inet(message: bytes) -> int:
 
 
 _LISTENS = 10
+
+
+def _of_netlink() -> int:
+    total = 0
+    with contextlib.suppress(OSError, ValueError, IndexError), open(_NETLINK, "rb") as file:
+        lines = file.readlines(MAX_MAPS_BYTES)
+        if file.read(1):
+            return TOO_MANY_BYTES
+        for line in lines[1:]:
+            words = line.split()
+            total += SOCKET_BYTES + int(words[4]) + int(words[5])
+    return total
+
+
+_NETLINK = "/proc/net/netlink"
+
+
+def _of_locks() -> int:
+    """Locks on parts of files (proc(5), /proc/locks), of which a process may have any number.
+
+    Reading them takes the square of their number, so above some 20,000 it is as if there was no end
+    of them. Those of open files are listed for the whole machine; the seccomp filter forbids them.
+    """
+    try:
+        with open("/proc/locks", "rb") as file:
+            text = file.read(MAX_MAPS_BYTES)
+    except OSError:
+        return 0
+    if len(text) >= MAX_MAPS_BYTES:
+        return TOO_MANY_BYTES
+    return LOCK_BYTES * (text.count(b"\n") - text.count(b"OFDLCK"))
+
+
+def _of_page_tables(processes: list[Process]) -> int:
+    """A page table takes up to a 512th of the addresses it is for; few are used as a rule."""
+    rest = sum(each.addresses for each in processes) // 512
+    total = 0
+    for each in sorted(processes, key=lambda each: -each.addresses):
+        if rest <= LITTLE_BYTES:
+            break
+        rest -= each.addresses // 512
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            total += _page_table(each.folder)
+    return total
+
+
+def _page_table(folder: str) -> int:
+    with open(folder + "/status", "rb") as file:
+        return int(file.read().partition(b"\nVmPTE:")[2].split(None, 1)[0]) * 1024
+
+
+def _of_pipes(processes: list[Process], most: int) -> int:
+    """Every pipe counts as full."""
+    folders = [each.folder + "/fd" for each in processes]
+    if sum(map(_open_files, folders)) * PIPE_BYTES <= LITTLE_BYTES:
+        return 0
+    seen = set()
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder):
+                with contextlib.suppress(OSError):
+                    status = os.stat(f"{folder}/{name}")  # noqa: PTH116
+                    if stat.S_ISFIFO(status.st_mode):
+                        seen.add((status.st_dev, status.st_ino))
+        if len(seen) * PIPE_BYTES > most:
+            break
+    return len(seen) * PIPE_BYTES
+
+
+def _open_files(folder: str) -> int:
+    try:
+        # Linux before 6.2 does not say how many there are.
+        return os.stat(folder).st_size or len(os.listdir(folder))  # noqa: PTH116
+    except OSError:
+        return 0
 
 
 def _number_of_sockets() -> int:

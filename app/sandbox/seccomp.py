@@ -26,7 +26,7 @@ ALLOWED = _names(
     sendmmsg sendmsg sendto setsockopt shutdown
 
     access chdir chmod chown close close_range copy_file_range creat dup dup2 dup3 faccessat
-    faccessat2 fadvise64 fallocate fchdir fchmod fchmodat fchmodat2 fchown fchownat fcntl fdatasync
+    faccessat2 fadvise64 fallocate fchdir fchmod fchmodat fchmodat2 fchown fchownat fdatasync
     fgetxattr flistxattr flock fremovexattr fsetxattr fstat fstatfs fsync ftruncate futimesat
     getcwd getdents getdents64 getxattr inotify_add_watch inotify_init inotify_init1
     inotify_rm_watch lchown lgetxattr link linkat listxattr llistxattr lremovexattr lseek lsetxattr
@@ -64,7 +64,7 @@ ALLOWED = _names(
 
 BY_ARGUMENTS = _names(
     """
-    clone ioctl ioprio_set prlimit64 sched_setaffinity sched_setattr sched_setparam
+    clone fcntl ioctl ioprio_set prlimit64 sched_setaffinity sched_setattr sched_setparam
     sched_setscheduler setpriority shmget socket socketpair
     """
 )
@@ -106,6 +106,7 @@ _PROTOCOLS = (0, 6, 17)
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag
 _CLONE_FILES, _CLONE_THREAD = 0x400, 0x10000
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_F_OFD_SETLK, _F_OFD_SETLKW = 37, 38
 _MOST_SYSV_BYTES = 1 << 20
 
 
@@ -147,6 +148,12 @@ def _by_arguments() -> Iterator[Rule]:
     for request in (_TIOCSTI, _TIOCLINUX):
         low = Argument(1, "MASKED_EQ", 0xFFFFFFFF, request)
         yield Rule(errno.EPERM, ("ioctl",), (low,))
+    # Locks that belong to no process cannot be counted for a sandbox (`inside.Kernel`).
+    for mask, value in low_words_but({_F_OFD_SETLK, _F_OFD_SETLKW}):
+        yield Rule(None, ("fcntl",), (Argument(1, "MASKED_EQ", mask, value),))
+    for command in (_F_OFD_SETLK, _F_OFD_SETLKW):
+        low = Argument(1, "MASKED_EQ", 0xFFFFFFFF, command)
+        yield Rule(errno.EINVAL, ("fcntl",), (low,))
     # PostgreSQL needs a small segment. Their total is limited elsewhere (`inside.Kernel`).
     yield Rule(None, ("shmget",), (Argument(1, "LE", _MOST_SYSV_BYTES),))
     yield Rule(errno.ENOMEM, ("shmget",), (Argument(1, "GT", _MOST_SYSV_BYTES),))

@@ -676,6 +676,75 @@ ATTEMPTS = (
         ResourceLimits(seconds=60),
     ),
     _limited(
+        "takes memory in what waits in sockets of the kernel's news (netlink)",
+        "import struct; held = []; request = struct.pack('=IHHII', 16, 255, 5, 1, 0)\n"
+        "for n in range(500):\n"
+        "    held.append(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))\n"
+        "    held[-1].setblocking(False)\n"
+        "    with contextlib.suppress(OSError):\n"
+        "        for _ in range(400): held[-1].send(request)\n"
+        "    if n % 50 == 0: time.sleep(0.02)\n"
+        "time.sleep(1); through('100 MiB')",
+        "limit of memory, sockets counted",
+        ResourceLimits(seconds=60, memory_bytes=60 * MIB),
+        ResourceLimits(seconds=60),
+    ),
+    _limited(
+        "takes memory in pipes",
+        "for n in range(10):\n"
+        "    if os.fork() == 0:\n"
+        "        held = [os.pipe() for _ in range(1200)]\n"
+        "        for one in held: os.set_blocking(one[1], False); os.write(one[1], bytes(4096))\n"
+        "        time.sleep(30); os._exit(0)\n"
+        "time.sleep(4); through('12,000 of them')",
+        "limit of memory, pipes counted",
+        ResourceLimits(seconds=_S, memory_bytes=200 * MIB),
+        ResourceLimits(seconds=_S),
+    ),
+    _limited(
+        "takes memory in page tables",
+        "libc.mmap.restype = ctypes.c_void_p\n"
+        "libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + 3 * [ctypes.c_int]\n"
+        "libc.mmap.argtypes.append(ctypes.c_long)\n"
+        "most = 80 << 30; at = libc.mmap(None, most, 1, 0x4022, -1, 0)\n"
+        "for n in range(0, most, 2 << 20): ctypes.c_char.from_address(at + n).value\n"
+        "time.sleep(1); through('160 MiB')",
+        "limit of memory, page tables counted",
+        ResourceLimits(seconds=60, memory_bytes=100 * MIB),
+        ResourceLimits(seconds=60),
+    ),
+    _limited(
+        "takes memory in a process whose first thread has ended",
+        "import threading\n"
+        "def take():\n"
+        "    held = bytearray(b'x') * (60 << 20); time.sleep(30)\n"
+        "for n in range(4):\n"
+        "    if os.fork() == 0: threading.Thread(target=take).start(); libc.syscall(60, 0)\n"
+        "time.sleep(4); through('240 MiB')",
+        "limit of memory, counted by thread",
+        ResourceLimits(seconds=_S, memory_bytes=100 * MIB),
+        ResourceLimits(seconds=_S),
+    ),
+    _limited(
+        "takes memory in locks on parts of files",
+        "import fcntl\n"
+        "for n in range(40):\n"
+        "    file = os.open(f'/tmp/{n}', os.O_RDWR | os.O_CREAT)\n"
+        "    for place in range(2000, 0, -2): fcntl.lockf(file, fcntl.LOCK_EX, 1, place)\n"
+        "time.sleep(3); through('40,000 of them')",
+        "limit of memory, locks counted",
+        ResourceLimits(seconds=60, memory_bytes=100 * MIB),
+        ResourceLimits(seconds=60, memory_bytes=1 << 41),
+    ),
+    script(
+        "takes locks that belong to no process",
+        "import fcntl, struct\n"
+        "file = os.open('/tmp/a', os.O_RDWR | os.O_CREAT)\n"
+        "fcntl.fcntl(file, 37, struct.pack('=hhxxxxqqixxxx', 1, 0, 0, 1, 0)); through('one')",
+        _FILTER,
+        _NO_FILTER,
+    ),
+    _limited(
         "takes all inodes of the disk",
         "for n in range(20_000): open(f'f{n}', 'w').close()\n"
         "time.sleep(0.5); through('20,000 files')",
