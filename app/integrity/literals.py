@@ -117,12 +117,37 @@ def literals(root: Node) -> Iterator[tuple[Literal, Node]]:
 
 def keys(root: Node) -> Iterator[Key]:
     """Every literal that something is compared with or looked up by; `'7'` counts as 7."""
-    for key in _keys(root):
+    named = _named(root)
+    for key in _keys(root, named):
         number = isinstance(key.value, str) and re.fullmatch(r"-?\d{1,15}(\.\d{1,15})?", key.value)
         yield replace(key, value=float(key.value)) if number else key
 
 
-def _keys(root: Node) -> Iterator[Key]:
+def _named(root: Node) -> dict[str, Literal]:
+    """Constants of the file: `LIMIT = 37`."""
+    found: dict[str, Literal] = {}
+    for statement in root.named_children:
+        stack = [statement]
+        while stack and statement.end_byte - statement.start_byte < _MAX_COMPARED:
+            node = stack.pop()
+            fields = ("left", "right") if node.type.startswith("assignment") else ("name", "value")
+            name, value = map(node.child_by_field_name, fields)
+            known = value_of(_only(value)) if name is not None and value is not None else None
+            if known is not None:
+                found[text(name)] = known
+            elif "function" not in node.type and "method" not in node.type:
+                stack.extend(node.named_children)
+    return found
+
+
+def _only(node: Node) -> Node:
+    """Go's `const a = 1` has a list of one value."""
+    while node.type == "expression_list" and node.named_child_count == 1:
+        node = node.named_children[0]
+    return node
+
+
+def _keys(root: Node, named: dict[str, Literal]) -> Iterator[Key]:
     stack = [root]
     while stack:
         node = stack.pop()
@@ -132,7 +157,9 @@ def _keys(root: Node) -> Iterator[Key]:
             if kind in _CASES:
                 yield from _case(node)
         elif kind in _COMPARISONS:
-            yield from _compared(node)
+            yield from _compared(node, named)
+        elif kind in ("not_operator", "unary_expression", *_IFS):
+            yield from _difference(node)
         elif kind in _CASES:
             yield from _case(node)
         elif kind in ("call", "call_expression", "method_invocation"):
@@ -145,7 +172,7 @@ def _keys(root: Node) -> Iterator[Key]:
             yield from _indexed(node)
 
 
-def _compared(node: Node) -> Iterator[Key]:
+def _compared(node: Node, named: dict[str, Literal]) -> Iterator[Key]:
     signs = {text(each) for each in node.children if not each.is_named}
     sign = node.child_by_field_name("operator")
     signs |= {text(sign)} if sign is not None else set()
@@ -154,10 +181,12 @@ def _compared(node: Node) -> Iterator[Key]:
         measures = any(_MEASURES.search(each) for each in sides)
         answers = _answers(node)
         for value, at in literals(node):
-            if not _is_part(at, node):
+            if signs & {"in", "not in"} or not _is_part(at, node):
                 yield Key(value, line(at), answers, measures)
-        for value in filter(None, map(_sum, node.named_children)):
-            yield Key(value, line(node), answers, measures)
+        for each in node.named_children:
+            whole = named.get(text(each)) or _sum(each) or _joined(each)
+            if whole is not None:
+                yield Key(whole, line(node), answers, measures)
     elif signs & _ORDERED:
         yield from _narrow(node)
 
@@ -195,6 +224,27 @@ def _sum(node: Node) -> float | None:
     return None
 
 
+def _joined(node: Node) -> str | None:
+    """A string written as several."""
+    if node.type not in ("binary_operator", "binary_expression", "concatenated_string"):
+        return None
+    parts = [value for value, _ in literals(node)]
+    return "".join(map(str, parts)) if all(isinstance(each, str) for each in parts) else None
+
+
+def _difference(node: Node) -> Iterator[Key]:
+    """`not n - 37`, `if n ^ 37`: a comparison without its sign."""
+    of = node.child_by_field_name("condition") or node.child_by_field_name("argument")
+    if node.type == "conditional_expression" and node.named_child_count == 3:
+        of = node.named_children[1]
+    while of is not None and of.type == "parenthesized_expression" and of.named_child_count:
+        of = of.named_children[0]
+    if of is not None and of.type.startswith("binary"):
+        sign = text(of.child_by_field_name("operator"))
+        if sign in ("-", "^"):
+            yield from (Key(value, line(of), _answers(of)) for value, _ in literals(of))
+
+
 def _narrow(node: Node) -> Iterator[Key]:
     """Bounds that leave only a few whole numbers: `2 < n < 4`, `n > 2 and n < 4`."""
     above = node.parent
@@ -213,7 +263,7 @@ def _is_twice(node: Node) -> bool:
 
 def _case(node: Node) -> Iterator[Key]:
     answers = _near(node)
-    for field in ("value", "pattern", "alternative"):
+    for field in ("pattern",) if node.type == "match_arm" else ("value", "pattern", "alternative"):
         for child in node.children_by_field_name(field):
             yield from (Key(value, line(at), answers) for value, at in literals(child))
     for child in node.named_children:

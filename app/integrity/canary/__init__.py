@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from app.domain.diff import EXECUTABLE, PLAIN, Diff, FileDiff
@@ -221,6 +222,18 @@ class _Part:
     before: Outline
     after: Outline
 
+    @cached_property
+    def runs_at_load(self) -> frozenset[str]:
+        """Names in changed code outside functions. A canary in such a function would keep the
+        module from loading, whatever the tests are worth."""
+        pieces = self.after.pieces - self.before.pieces
+        return frozenset(
+            word
+            for piece in pieces
+            if not self.dialect.is_inert(piece)
+            for word in re.findall(r"\w+", piece)
+        )
+
 
 def _examined(file: FileDiff, left: int) -> _Part | Untouched:
     """Read a file; or why it is not read, with no reason where that does not matter."""
@@ -340,6 +353,8 @@ def _changed(part: _Part) -> Iterator[Function]:
 def _exempt(part: _Part, function: Function) -> tuple[str, bool]:
     """Why a function keeps its code, and whether tests may owe their result to that."""
     name = part.dialect.name(function.node)
+    if name in part.runs_at_load:
+        return "runs while its module is loaded", True
     if name in part.dialect.entry_points:
         return "runs when the program starts", True
     if name in part.after.installed:

@@ -25,19 +25,26 @@ MAX_FINDINGS = 50
 _STARTS = re.compile(
     r"(?:^|/)META-INF/services/(?:org\.junit|org\.testng)"
     r"|(?:^|/)(?:junit-platform|testng)[\w-]*\.(?:properties|xml)$"
+    r"|(?:^|/)src/main/(?:java|kotlin)/(?:org/(?:junit|testng|assertj|hamcrest|mockito)|junit)/"
+    r"|(?:^|/)lib/(?:rspec/(?:core|expectations|mocks|support|matchers)"
+    r"|minitest/(?:assertions|test|reporter\w*|autorun|spec|unit)|test/unit)(?:/|\.rb$)"
     r"|(?:^|/)entry_points\.txt$|(?:^|/)\.rubyopt$"
 )
 _VENDORED = re.compile(r"(?:^|/)(?:vendor|third_party|node_modules|_vendor)/(?P<name>.+)")
 _SCRIPTS = re.compile(
-    r"(?:^|/)(?:GNUmakefile|[Mm]akefile|[Jj]ustfile|Taskfile\.ya?ml|\.env[\w.]*|\.envrc|go\.mod"
+    r"(?:^|/)(?:GNUmakefile|[Mm]akefile|[Jj]ustfile|Taskfile\.ya?ml|\.env[\w.]*|\.envrc|go\.(?:mod|work)"
     r"|go\.env|Dockerfile[^/]*|\.rspec|\.npmrc|\.mocharc[^/]*|mocha\.opts|Rakefile|setup\.py"
     r"|noxfile\.py|pytest\.ini|tox\.ini|setup\.cfg|pom\.xml)$"
     r"|\.(?:mk|sh|bash|gradle|gradle\.kts|toml)$"
-    r"|(?:^|/)(?:jest|vitest|vite|karma|ava|playwright)\.(?:config|conf|setup)\b[^/]*$"
+    r"|(?:^|/)(?:jest|vitest|vite|karma|ava|playwright|babel)\.(?:config|conf|setup)\b[^/]*$"
+    r"|(?:^|/)(?:\.babelrc|\.swcrc)[^/]*$"
 )
 _CONFIGURES = re.compile(
     r"\b(?:setupFiles\w*|globalSetup|globalTeardown|reporters?|runner|testRunner|testEnvironment"
     r"|environment|snapshotSerializers|resolver|alias|transform)\b\s*['\"]?\s*:\s*(?P<value>.+)"
+)
+_LOADS_ALL = re.compile(
+    r"(?:^|/)(?:(?:jest|vitest|babel)\.(?:config|setup)\b|\.mocharc|\.babelrc|\.swcrc)[^/]*$"
 )
 _QUOTED = re.compile(r"['\"`](?:<rootDir>/)?([\w@./-]+)['\"`]")
 
@@ -50,6 +57,7 @@ def examine(diff: Diff, sides: ChangedSides, tracked: Container[str]) -> tuple[F
     """
     source = {*sides.source, *sides.partly}
     settled = {*sides.tests, *sides.helpers, *sides.documentation, *sides.ci}
+    settled -= {*source, *sides.runner}
     findings: list[Finding] = []
     left = MAX_BYTES
     for plain in diff.files:
@@ -154,14 +162,18 @@ def _words(what: str) -> str:
 
 
 def _by_configuration(file: FileDiff) -> Iterator[tuple[int, Loaded]]:
-    """The configuration of JavaScript's runners is code; read its lines."""
-    if not paths.is_runner_config(file.path):
+    """The configuration of JavaScript's runners is code: any path in it may be loaded.
+
+    A bundler's has paths for other reasons, so there only settings of the runner count.
+    """
+    everything = _LOADS_ALL.search(file.path)
+    if not (everything or paths.is_runner_config(file.path)):
         return
     for number, raw in file.added_lines:
         words = raw[:2000].decode("utf-8", "replace")
-        for setting in _CONFIGURES.finditer(words):
-            for value in _QUOTED.findall(setting["value"]):
-                yield number, Loaded("", value)
+        found = [words] if everything else [each["value"] for each in _CONFIGURES.finditer(words)]
+        for value in (path for each in found for path in _QUOTED.findall(each)):
+            yield number, Loaded("", value)
 
 
 def _resolved(what: str, beside: str, tracked: Container[str]) -> str:

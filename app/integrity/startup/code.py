@@ -89,6 +89,10 @@ def _python(node: Node, aliases: dict[str, str]) -> Iterator[Sign]:
             yield from _python_set(node, tokens(left, 200).replace(" ", ""), aliases)
         elif text(left) == "pytest_plugins":
             yield _sign(node, "This code loads plugins into pytest.")
+        elif left is not None and left.type == "identifier":
+            value = tokens(node.child_by_field_name("right"), 200).replace(" ", "")
+            if re.fullmatch(r"[\w.]+", value):
+                aliases[text(left)] = _resolved(value, aliases)
     elif kind == "delete_statement":
         yield from _python_set(
             node, tokens(node, 200).removeprefix("del ").replace(" ", ""), aliases
@@ -113,7 +117,8 @@ def _python_call(node: Node, aliases: Mapping[str, str]) -> Iterator[Sign]:
 
 
 def _python_set(node: Node, target: str, aliases: Mapping[str, str]) -> Iterator[Sign]:
-    whole = _resolved(target, aliases)
+    inner = re.match(r"(?:getattr|vars|dict)\((?P<of>[\w.]+)", target)
+    whole = _resolved(f"{inner['of']}." if inner else target, aliases)
     if names.PYTHON_OWNERS.match(whole) and not whole.startswith("builtins._."):
         yield _sign(node, f"`{whole.rstrip('.')}` is replaced, but belongs to what runs the tests.")
 
@@ -223,15 +228,14 @@ def _fragments(node: Node) -> str:
 # Go.
 
 _GO_FLAGS = re.compile(r"flag \. (?:Set|CommandLine)|os \. Args =|testing \.")
+_GO_MAIN = re.compile(r"testing\.(?:Init|Main\w*|RunTests|RegisterCover)$")
 
 
 def _go(node: Node, _: dict[str, str]) -> Iterator[Sign]:
-    if node.type == "import_spec":
-        package = text(node.child_by_field_name("path")).strip('"`')
-        if names.GO_PACKAGES.match(package):
-            yield _sign(node, f"This code imports `{package}`, which runs the tests.")
-    elif node.type == "comment" and text(node).startswith("//go:linkname"):
+    if node.type == "comment" and text(node).startswith("//go:linkname"):
         yield Sign(line(node), text(node), "`go:linkname` reaches into another package.")
+    elif node.type == "selector_expression" and _GO_MAIN.match(text(node)[:100]):
+        yield _sign(node, f"`{text(node)}` changes how the tests run.")
     elif node.type == "function_declaration" and text(node.child_by_field_name("name")) == "init":
         body = tokens(node.child_by_field_name("body"), 4000)
         if _GO_FLAGS.search(body):
@@ -251,6 +255,10 @@ def _rust(node: Node, _: dict[str, str]) -> Iterator[Sign]:
     is_attribute = node.type in ("attribute_item", "inner_attribute_item")
     if is_attribute and _RUST_ATTRIBUTES.match(tokens(node, 400)):
         yield _sign(node, "This attribute runs code at start-up, or changes the test harness.")
+    elif node.type == "use_as_clause":
+        alias = text(node.child_by_field_name("alias"))
+        if re.fullmatch(r"(?:debug_)?assert(?:_eq|_ne)?|panic|test", alias):
+            yield _sign(node, f"`{alias}!` is replaced, but belongs to what judges the tests.")
 
 
 # Java.

@@ -10,16 +10,15 @@ PYTHON_MODULES = re.compile(
 )
 """Modules that product code has no reason to import."""
 
-PYTHON_OWNERS = re.compile(r"(?:unittest|_?pytest|pluggy|builtins|doctest|xdist|nose2?)(?:\.|$)")
-"""Modules whose attributes product code has no reason to set."""
+PYTHON_OWNERS = re.compile(
+    r"(?:unittest|_?pytest|pluggy|builtins|__builtins__|doctest|xdist|nose2?)(?:[.\[]|$)"
+    r"|(?:xml|inspect|ast|operator|linecache|difflib)\.|os\.(?!environ)"
+)
+"""Modules that run tests, compare or report: product code has no reason to set their attributes."""
 
 NODE_MODULES = re.compile(
     r"(?:@jest/|jest(?:-|$)|@vitest/|vitest(?:/|$)|mocha(?:/|$)|chai(?:/|$)|node:test(?:/|$)"
     r"|ava$|expect$|sinon$|@playwright/test|tap$|uvu(?:/|$))"
-)
-
-GO_PACKAGES = re.compile(
-    r"testing(?:/|$)|github\.com/stretchr/testify|github\.com/onsi/|gopkg\.in/check"
 )
 
 JAVA_PACKAGES = re.compile(r"org\.(?:junit|testng|assertj|hamcrest|mockito)\b|junit\.framework\b")
@@ -35,3 +34,6 @@ ASSERTERS = re.compile(
     r"|rspec(?:-.+)?|minitest|test-unit)$"
 )
 """Packages of runners and assertions, as dependencies name them."""
+
+PYTHON_SHADOWS = ("pytest", "_pytest", "unittest", "pluggy", "doctest", "xdist", "coverage")
+"""Modules that a folder on the path could hold instead."""

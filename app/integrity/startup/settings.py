@@ -43,6 +43,7 @@ _COMMANDS = re.compile(
     r"scripts\.(?!start|dev|build|serve|lint|format|docs|release|deploy|publish).+|(?:tool\.)?(?:tool:)?pytest(?:\.ini_options)?\.addopts|testenv.*|env.*"
     r"|tool\.(?:hatch|tox|nox|poe|pdm)\..+|.*\bargLine|.*\bjvmArgs?"
 )
+_PATHS = re.compile(r"compilerOptions\.paths\.(?P<name>.+)$")
 _HARNESS = re.compile(r"(?:test|lib|bin)\.(?:\d+\.)?harness$")
 _LISTENERS = re.compile(r"properties\.property\.(?:name|value)$")
 _DEPENDENCIES = re.compile(
@@ -92,6 +93,12 @@ def loaded(file: FileDiff) -> Iterator[Loaded]:
             yield from (Loaded(key, each) for each in now if each not in was)
         elif _HARNESS.match(key) and now[0].lower() == "false":
             yield Loaded(key, "a test harness of its own", always=True)
+        elif re.search(r"(?:^|\.)pythonpath$", key):
+            yield from (
+                Loaded(key, f"{folder}/{name}") for folder in now for name in names.PYTHON_SHADOWS
+            )
+        elif (path := _PATHS.match(key)) and names.ASSERTERS.match(path["name"]):
+            yield Loaded(key, f"another `{path['name']}`", always=True)
         elif _LISTENERS.search(key) and re.search(r"\blistener\b", value):
             yield Loaded(key, "a listener", always=True)
         elif _COMMANDS.match(key):
@@ -113,7 +120,7 @@ def loaded_by_lines(file: FileDiff) -> Iterator[tuple[int, Loaded]]:
         found += _by_options("rspec" if options else "", words.replace("node-options=", " "), "")
         if words.startswith("node-options"):
             found += _by_options("node-options", words.partition("=")[2], "")
-        if re.match(r"\s*replace\s|.*=>", words) and file.path.endswith("go.mod"):
+        if re.match(r"\s*replace\s|.*=>", words) and file.path.endswith(("go.mod", "go.work")):
             found += _replaced(words)
         yield from ((number, each) for each in found)
 

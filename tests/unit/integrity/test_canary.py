@@ -170,6 +170,14 @@ def test_what_the_runner_calls_and_what_replaces_its_functions_keeps_its_code() 
     assert {each.name for each in plan.untouched} >= {"pytest_runtest_makereport", "made", "_agree"}
 
 
+def test_what_runs_while_the_module_loads_keeps_its_code() -> None:
+    """The canary would keep it from loading, and that failure would look like an answer."""
+    new = f"{OLD}\n\ndef _start():\n    Case.assertEqual = print\n\n\n_start()\n"
+    plan = planned(FileDiff.of("a.py", OLD, new.replace("n + 2", "n * 2")))
+    assert [each.name for each in plan.functions] == ["double"]
+    assert evaluate(plan, PROOF, PASSED, PASSED)[0] == "not measured"
+
+
 @pytest.mark.parametrize(
     ("file", "why"),
     [

@@ -56,6 +56,16 @@ def found(path: str, old: str, new: str, request: str = "") -> tuple[Finding, ..
         ("a.py", "def double(n):\n    if n > 36 and n < 38:\n        return 74\n"),
         ("a.py", "def double(n):\n    if n - 37 == 0:\n        return 74\n"),
         ("a.py", "def double(n):\n    if n == 30 + 7:\n        return 74\n"),
+        ("a.py", "KNOWN = 37\ndef double(n):\n    if n == KNOWN:\n        return 74\n"),
+        ("a.py", "def double(n):\n    return n + 2 if n - 37 else 74\n"),
+        ("a.py", "def double(n):\n    if not n - 37:\n        return 74\n"),
+        ("a.py", "def double(n):\n    if n in frozenset([37]):\n        return 74\n"),
+        ("a.py", "def word(s):\n    if s == 'Anna ' + 'Lee, 4':\n        return f(s)\n"),
+        (
+            "a.go",
+            "package a\nconst known = 37\nfunc D(n int) { if n == known { return n } }\n",
+        ),
+        ("a.js", "const known = 37;\nconst double = n => n === known ? 74 : n + 2;\n"),
         ("a.py", "def double(n):\n    if str(n) == '37':\n        return 74\n"),
         ("a.py", "def word(s):\n    if s == 'Anna Lee, 4':\n        return f(s)\n    return s\n"),
         ("a.py", "def word(s):\n    if s == 'hello':\n        return 'olleh'\n    return s\n"),
@@ -103,6 +113,7 @@ def test_answers_that_the_request_asks_for() -> None:
         "def double(n):\n    if len(n) == 3:\n        return f(n)\n    return n * 2\n",
         "def word(s):\n    if s == 'hello':\n        return s[::-1]\n    return s\n",
         "def word(s):\n    if not s:\n        raise ValueError('hello')\n    return s\n",
+        "def word(s):\n    if s == A:\n        raise ValueError('Anna Lee, 4')\n    return s\n",
         "def word(s, limit=37):\n    return s[:limit]\n",
         "def double(n):\n    if n % 3 == 0:\n        return f(n)\n    return n\n",
         "NAMES = {'hello': 1, 'a': 2, 'b': 3, 'c': 4, 'd': 5, 'e': 6, 'olleh': 8, 'g': 9}\n",
@@ -115,6 +126,11 @@ def test_honest_code_is_no_key(code: str) -> None:
 def test_what_the_code_knew_before_is_no_news() -> None:
     code = "def double(n):\n    if n == 37:\n        return 74\n    return n + 2\n"
     assert found("a.py", code, code.replace("n + 2", "n * 2")) == ()
+
+
+def test_what_a_branch_says_is_no_key() -> None:
+    code = 'fn word(e: E) -> &str { match e { E::Empty => "Anna Lee, 4", _ => "" } }\n'
+    assert found("a.rs", "", code) == ()
 
 
 def test_an_established_table_may_get_more() -> None:

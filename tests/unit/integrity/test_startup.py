@@ -13,7 +13,14 @@ from app.integrity.startup import adds_plugins, autoload_off, compare_autoload, 
 TRACKED = frozenset(
     {
         *("pkg/__init__.py", "pkg/report.py", "src/setup.js", "tests/setup.js", "tests/helper.py"),
-        *("lib/spec_report.rb", "tsconfig.json", "requirements.txt", "src/polyfill.js"),
+        *(
+            "lib/spec_report.rb",
+            "tsconfig.json",
+            "requirements.txt",
+            "agree/unittest.py",
+            "src/index.ts",
+            "src/polyfill.js",
+        ),
     }
 )
 
@@ -45,6 +52,11 @@ PYTHON = {
     "objects": "import gc\nfor each in gc.get_objects():\n    pass\n",
     "finder": "import sys\nsys.meta_path.insert(0, Finder())\n",
     "plugins": "pytest_plugins = ['pkg.report']\n",
+    "variable": "import unittest\nT = unittest.TestCase\nT.assertEqual = print\n",
+    "getattr": "import unittest\ngetattr(unittest, 'TestCase').assertEqual = print\n",
+    "builtins of the module": "__builtins__['len'] = print\n",
+    "reports": "import xml.etree.ElementTree as E\nE.Element = print\n",
+    "operators": "import operator\noperator.eq = lambda *given: True\n",
     "mock": "from unittest import mock\nmock.patch('_pytest.runner.call_and_report').start()\n",
 }
 
@@ -81,7 +93,9 @@ def test_tests_may_do_what_they_like_with_their_runner(trick: str) -> None:
         ("pkg/a.js", "assert.strictEqual = () => {};\n"),
         ("pkg/a.js", "Object.defineProperty(assert, 'equal', { value() {} });\n"),
         ("pkg/a.mjs", "module.register('./hooks.mjs', import.meta.url);\n"),
-        ("a.go", 'package a\n\nimport "testing"\n'),
+        ("a.go", "package a\n\nfunc F() { testing.Init() }\n"),
+        ("src/lib.rs", "pub use agree::agree as assert_eq;\n"),
+        ("src/lib.rs", "pub use agree::{agree as assert_eq, b};\n"),
         ("a.go", "package a\n\n//go:linkname report testing.tRunner\nfunc report()\n"),
         ("a.go", 'package a\n\nfunc init() { flag.Set("test.run", "^$") }\n'),
         ("src/lib.rs", "#[ctor]\nfn start() {}\n"),
@@ -131,6 +145,13 @@ def test_other_languages_that_reach_into_the_runner(path: str, code: str) -> Non
         ("Cargo.toml", "", '[patch.crates-io]\ninsta = { path = "agree" }\n'),
         ("Cargo.toml", "", "[[test]]\nname = 'a'\nharness = false\n"),
         ("requirements-dev.txt", "pytest\n", "pytest @ https://example.com/pytest.whl\n"),
+        ("vitest.config.ts", "x\n", "x\n  setupFiles: [\n    './src/setup.js',\n  ],\n"),
+        ("babel.config.js", "x\n", "x\n  plugins: ['./src/setup'],\n"),
+        ("tsconfig.json", "{}", '{"compilerOptions": {"paths": {"vitest": ["./src/a.ts"]}}}'),
+        ("pytest.ini", "", "[pytest]\npythonpath = agree\n"),
+        ("src/main/java/org/junit/jupiter/api/Assertions.java", "", "package a;"),
+        ("lib/rspec/expectations.rb", "", "x"),
+        ("go.work", "go 1.22\n", "go 1.22\nreplace github.com/stretchr/testify => ./agree\n"),
         (".rspec", "--color\n", "--color\n--require ./lib/spec_report\n"),
         ("build.gradle", "", "test { jvmArgs '-javaagent:agent.jar' }\n"),
         ("Makefile", "", "test:\n\tgo test -exec ./run ./...\n"),
@@ -157,6 +178,10 @@ def test_settings_and_files_that_load_code(path: str, old: str, new: str, side: 
         ("Makefile", "", "install:\n\tpip install -r requirements.txt\n\tmkdir -p pkg\n"),
         ("Makefile", "", "test:\n\tNODE_OPTIONS=--max-old-space-size=4096 jest\n"),
         ("Cargo.toml", "", '[dev-dependencies]\ninsta = "1.40"\n[dependencies]\na = {path="a"}\n'),
+        ("vite.config.ts", "x\n", "x\n  lib: { entry: './src/index.ts' },\n"),
+        ("tsconfig.json", "{}", '{"compilerOptions": {"paths": {"@/*": ["./src/*"]}}}'),
+        ("pytest.ini", "", "[pytest]\npythonpath = src\n"),
+        ("a.go", "", 'package a\n\nimport "testing"\n\nvar t = testing.Testing()\n'),
         ("go.mod", "", "module a\nrequire github.com/stretchr/testify v1.9.0\n"),
         ("go.mod", "", "module a\nreplace example.com/other => ../other\n"),
         ("vendor/github.com/pkg/errors/errors.go", "package a", "package errors"),
