@@ -53,9 +53,15 @@ def title(verdict: Verdict) -> str:
     return verdict.title
 
 
-def summary(verdict: Verdict, sha: str, ran: tuple[str, ...], flags: Sequence[Flag] = ()) -> str:
+def summary(
+    verdict: Verdict,
+    sha: str,
+    ran: tuple[str, ...],
+    flags: Sequence[Flag] = (),
+    attestation: str = "",
+) -> str:
     """The check run's page below its title: evidence, table, names, notes, hints; commands
-    folded."""
+    folded. `attestation` is the URL of the signed evidence, or empty."""
     parts = [
         verdicts.statement(verdict),
         verdicts.next_step(verdict, sha),
@@ -63,6 +69,7 @@ def summary(verdict: Verdict, sha: str, ran: tuple[str, ...], flags: Sequence[Fl
         verdicts.table(verdict),
         verdicts.notes_list(verdict),
         flags_section(flags),
+        verdicts.signed(attestation),
     ]
     text = _fit_bytes("\n\n".join(part for part in parts if part), SUMMARY_LIMIT)
     return text + _commands(ran, SUMMARY_LIMIT - len(text.encode()))

@@ -46,11 +46,13 @@ def body(
     flags: Sequence[Flag] = (),
     template: str = "",
     why_draft: str = "",
+    attestation: str = "",
 ) -> str:
     """The verdict and its evidence, then request, changes and cost.
 
     What was measured comes before any text that a person or the model wrote. `why_draft` is why
-    it is a draft besides the verdict, as a sentence of Markdown.
+    it is a draft besides the verdict, as a sentence of Markdown. `attestation` is the URL of the
+    signed evidence, or empty.
     """
     trigger = run.trigger
     about = (
@@ -58,7 +60,7 @@ def body(
         if trigger.is_pull_request
         else f"Closes #{trigger.number}"
     )
-    ours = [verdict_block(run.id, verdict, sha, flags, why_draft), about]
+    ours = [verdict_block(run.id, verdict, sha, flags, why_draft, attestation), about]
     if work.left_out:
         ours += ["## Left out of the commit", omitted_files(work)]
     foot = [
@@ -88,7 +90,12 @@ def body(
 
 
 def verdict_block(
-    run: RunId, verdict: Verdict, sha: str, flags: Sequence[Flag] = (), why_draft: str = ""
+    run: RunId,
+    verdict: Verdict,
+    sha: str,
+    flags: Sequence[Flag] = (),
+    why_draft: str = "",
+    attestation: str = "",
 ) -> str:
     """The verdict on a commit with what it rests on, between markers, so that it can be renewed."""
     told = [
@@ -96,7 +103,7 @@ def verdict_block(
         verdicts.expectations(verdict),
         _draft(verdict, sha, why_draft),
         flags_section(flags),
-        _details(verdict, sha),
+        _details(verdict, sha, attestation),
     ]
     return "\n\n".join(part for part in (_begin(run), *told, _END) if part)
 
@@ -151,9 +158,13 @@ def _draft(verdict: Verdict, sha: str, why_draft: str) -> str:
     return f"{_DRAFT}{' '.join(steps)}" if steps else ""
 
 
-def _details(verdict: Verdict, sha: str) -> str:
+def _details(verdict: Verdict, sha: str, attestation: str) -> str:
     """The numbers and names, folded."""
-    parts = [verdicts.table(verdict), verdicts.notes_list(verdict)]
+    parts = [
+        verdicts.table(verdict),
+        verdicts.notes_list(verdict),
+        verdicts.signed(attestation),
+    ]
     told = "\n\n".join(part for part in parts if part)
     title = f"Tests on {short(sha)}, from a clean checkout of that commit"
     return f"<details><summary>{title}</summary>\n\n{told}\n\n</details>" if told else ""

@@ -209,6 +209,11 @@ def expectations(verdict: Verdict) -> str:
     return "\n".join(lines) + (f"\n\nand {count(more, 'more test')}" if more > 0 else "")
 
 
+def signed(attestation: str) -> str:
+    """The link to the signed evidence; empty without one."""
+    return f"[Signed evidence]({attestation})" if attestation else ""
+
+
 def doubts(verdict: Verdict) -> list[EvidenceRow]:
     """The tests with a line that a reader should look at, worst first; one for each line."""
     found: dict[tuple[str | None, int | None], EvidenceRow] = {}

@@ -159,7 +159,7 @@ async def _show(
     """Update the check run, the pull request, the status comment and the label."""
     row = await _wait_for_report(services, verdict)
     client = await services.github.repository(
-        trigger.installation_id, trigger.repository, {**PUBLISH, **WRITE_COMMENTS}
+        trigger.installation_id, trigger.repository, {**WRITE_COMMENTS, **PUBLISH}
     )
     await _update_check(client, verdict, acceptance)
     is_ready = await _update_pull(services, client, trigger, verdict, acceptance)

@@ -48,7 +48,9 @@ async def complete_check(
         conclusion=_conclusion(verdict, cut_short=cut_short, published=published),
         output=Output(
             title=messages.check_run.title(verdict),
-            summary=messages.check_run.summary(verdict, sealed.sha, verified.ran, verified.flags),
+            summary=messages.check_run.summary(
+                verdict, sealed.sha, verified.ran, verified.flags, verified.attestation
+            ),
         ),
         annotations=[*_failures(verdict)[:ANNOTATIONS], *_doubts(verdict, verified.flags)],
         actions=buttons.of_verdict(verdict) if published else buttons.BUTTONS,

@@ -220,7 +220,12 @@ async def _update_subject_pull(
     row = await services.runs.get(run.id)
     verdict, body = verified.verdict, pull.body
     block = messages.pull_request.verdict_block(
-        run.id, verdict, sealed.sha, verified.flags, _why_draft(run, work, verified)
+        run.id,
+        verdict,
+        sealed.sha,
+        verified.flags,
+        _why_draft(run, work, verified),
+        verified.attestation,
     )
     known = messages.pull_request.has_verdict(body)
     section = messages.pull_request.follow_up(
@@ -253,6 +258,7 @@ async def _pull_request(
         verified.flags,
         await pull_template.read(services, run, preparation),
         _why_draft(run, work, verified),
+        verified.attestation,
     )
     draft = _wants_draft(run) or not is_ready(run, work, verified)
     base = preparation.target.base_branch
