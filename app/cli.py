@@ -1,4 +1,4 @@
-"""The command line: `honk serve | web | worker | migrate | backup | doctor | runs | ...`."""
+"""The command line: `honk serve | web | worker | migrate | backup | doctor | verify | ...`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,8 @@ from app.private_files import close_home
 from app.settings import Settings
 
 if TYPE_CHECKING:
+    from app.domain.attestation import Attestation
+    from app.domain.reproduction import Reproduction
     from app.store.database import Database
 
 P = ParamSpec("P")
@@ -149,6 +152,122 @@ def doctor(half: str, as_json: bool) -> None:
     parts = asyncio.run(surgery.examine(found, web=web, worker=worker))
     _say(json.dumps(surgery.as_json(parts), indent=2) if as_json else surgery.as_text(parts))
     sys.exit(0 if surgery.good(parts) else 1)
+
+
+@honk.command()
+@click.argument("target", metavar="FILE | OWNER/REPO SHA")
+@click.argument("sha", required=False, metavar="")
+@click.option(
+    "--keys",
+    help="The keys to trust: a JWK set's file, or the URL "
+    "https://HONK/.well-known/honk-attestation-keys.json of the Honk that signed it. "
+    "Default: the keys in this installation's database.",
+)
+@click.option(
+    "--repository",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A local clone that has the commits. Default: GitHub, with the App's token.",
+)
+@click.option("--signature-only", is_flag=True, help="Check the signature and run nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(
+    target: str,
+    sha: str | None,
+    keys: str | None,
+    repository: Path | None,
+    signature_only: bool,
+    as_json: bool,
+) -> None:
+    """Check a verdict: its signature, and whether the same comes out when the tests run again here.
+
+    FILE is an attestation, downloaded from the link in a check or pull request. With OWNER/REPO and
+    the full SHA of a commit it comes from this installation's database.
+
+    Exits with 0 if the same comes out, with 1 if something else does, and with 2 if it cannot be
+    checked.
+    """
+    try:
+        code = asyncio.run(
+            _verify(
+                target,
+                sha,
+                keys=keys,
+                clone=repository,
+                signature_only=signature_only,
+                as_json=as_json,
+            )
+        )
+    except HonkError as problem:
+        _say(f"honk: {problem}", err=True)
+        code = _CANNOT_CHECK
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+_CANNOT_CHECK = 2
+
+
+async def _verify(
+    target: str,
+    sha: str | None,
+    *,
+    keys: str | None,
+    clone: Path | None,
+    signature_only: bool,
+    as_json: bool,
+) -> int:
+    """Print what came out; gives the exit code. Raises HonkError when it cannot be checked."""
+    from app import messages
+    from app.domain.reproduction import EXIT_CODES
+    from app.runs import attestation_files as files
+
+    found = _settings(None, None)
+    database = _database()
+    if sha is None:
+        envelope = await files.read_file(Path(target))
+    else:
+        envelope = await files.stored(database, target, sha)
+    trusted, source = await files.keys(keys, database, Outgoing.of(found))
+    attested, key_id = files.check(envelope, trusted)
+    if not as_json:
+        _say(messages.reproduction.signed(attested, key_id, source))
+    result = None if signature_only else await _run_again(found, attested, clone)
+    if as_json:
+        _say(json.dumps(messages.reproduction.as_json(attested, key_id, result), indent=2))
+    elif result is not None:
+        _say(messages.reproduction.compared(result))
+    return 0 if result is None else EXIT_CODES[result.answer]
+
+
+async def _run_again(found: Settings, attested: Attestation, clone: Path | None) -> Reproduction:
+    """Run the cells of an attestation in a folder of their own.
+
+    It is among those that a worker's nightly cleanup deletes, should this process be killed.
+    """
+    from app.runs import reproduce
+    from app.sandbox.removal import remove_tree
+    from app.worker import local_services
+
+    if clone is None and not found.has_app:
+        raise UserError(
+            "Where are the commits?",
+            next_step="Give a local clone (--repository PATH), or set GITHUB_APP_ID and "
+            "GITHUB_PRIVATE_KEY to read them from GitHub.",
+        )
+    close_home(found.home_path)
+    scratch = found.home_path / "scratch"
+    scratch.mkdir(exist_ok=True, mode=0o700)
+    home = Path(tempfile.mkdtemp(dir=scratch, prefix="report-verify-"))
+    try:
+        async with local_services(found, home) as services:
+            if clone is not None:
+                origin = reproduce.local(clone)
+            else:
+                origin = await reproduce.on_github(services, attested)
+            return await reproduce.reproduce(services, attested, origin)
+    finally:
+        await asyncio.to_thread(remove_tree, home)
 
 
 @honk.group(invoke_without_command=True)

@@ -319,6 +319,12 @@ class Settings(BaseSettings):
             )
         return self.github_app_id
 
+    @property
+    def has_app(self) -> bool:
+        """Whether the App's id and private key are given."""
+        key = self.github_private_key or self.github_private_key_path
+        return bool(self.github_app_id and key)
+
     def private_key(self) -> SecretStr:
         """The App's private key in PEM. Raises UserError when it is missing or not readable."""
         if self.github_private_key is not None:

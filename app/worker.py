@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 
 from app import gc_tuning, log_events, metrics
@@ -97,19 +98,8 @@ async def running_worker(settings: Settings, database: Database) -> AsyncIterato
     _raise_scheduling_priority()
     # Shorten the GIL switch interval so that database threads cannot delay the event loop.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    outgoing = Outgoing.of(settings)
-    github = GitHubApp(
-        settings.app_id(),
-        settings.private_key(),
-        settings.github_api_url,
-        settings.github_server_url,
-        _count_answer,
-        secrets=settings.secrets,
-        outgoing=outgoing,
-    )
-    agent_engines = Engines(
-        settings.engine, lambda name: engines.spec(name).create(settings, outgoing)
-    )
+    github = _github(settings)
+    agent_engines = _engines(settings, github.outgoing)
     try:
         with database.only_worker(), _reconciler(settings, database, github) as reconciler:
             sandbox = await chosen_sandbox(settings)
@@ -145,6 +135,33 @@ def _workspace_disks(settings: Settings) -> WorkspaceDisks | None:
     return disks
 
 
+@asynccontextmanager
+async def local_services(settings: Settings, home: Path) -> AsyncIterator[Services]:
+    """What verifies commits on this machine without a worker, on a database and caches in `home`.
+
+    Without the App's key it still works, as long as nothing is asked of GitHub. Raises UserError
+    when the sandbox does not work on this machine.
+    """
+    alone: dict[str, object] = {"home": home, "database_url": None, "public_url": None}
+    # An engine is made with every worker, but no agent works here.
+    alone |= {"engine": "anthropic", "anthropic_api_key": SecretStr("none")}
+    if not settings.has_app:
+        alone |= {"github_app_id": "0", "github_private_key": SecretStr("none")}
+    settings = settings.model_copy(update=alone)
+    github = _github(settings)
+    agents = _engines(settings, github.outgoing)
+    database = Database(settings.database)
+    try:
+        await asyncio.to_thread(database.migrate)
+        with _reconciler(settings, database, github) as reconciler:
+            sandbox = await chosen_sandbox(settings)
+            yield _services(settings, database, github, reconciler, agents, sandbox, None)
+    finally:
+        await github.close()
+        await agents.aclose()
+        database.close()
+
+
 def allow_many_open_files() -> None:
     """Raise the limit of open files: each live run needs about six, and the usual default of 1,024
     is meant for programs that use select()."""
@@ -175,6 +192,22 @@ async def _registered(settings: Settings, services: Services) -> AsyncIterator[W
         async with _running_engine(services, watch, registration.executor, settings.home_path):
             yield registration
         await _hand_over(database, registration.executor)
+
+
+def _engines(settings: Settings, outgoing: Outgoing) -> Engines:
+    return Engines(settings.engine, lambda name: engines.spec(name).create(settings, outgoing))
+
+
+def _github(settings: Settings) -> GitHubApp:
+    return GitHubApp(
+        settings.app_id(),
+        settings.private_key(),
+        settings.github_api_url,
+        settings.github_server_url,
+        _count_answer,
+        secrets=settings.secrets,
+        outgoing=Outgoing.of(settings),
+    )
 
 
 def _count_answer(call: ApiCall) -> None:

@@ -25,16 +25,7 @@ from pydantic import Field, ValidationError
 
 from app.domain import sanitize
 from app.domain.dsse import Envelope, EnvelopeError
-from app.domain.evidence import (
-    Cell,
-    CellRun,
-    ChangedSides,
-    Evidence,
-    Measurements,
-    Move,
-    Rules,
-    TestName,
-)
+from app.domain.evidence import Cell, CellRun, Evidence, Rules
 from app.domain.policy import NetworkPolicy, Policy
 from app.domain.safe_json import json_value
 from app.domain.values import CommitSha, RepoName, RunId, TreeSha, Value, commit_sha
@@ -65,8 +56,7 @@ MAX_PAYLOAD_BYTES = 16 << 20
 """Beyond this, fewer tests are listed."""
 
 _VERSION = 1
-_MAX_PATHS = 2_000
-_MAX_FINDINGS = 200
+_MAX_LISTED = 2_000
 _MAX_NAME = 400
 _MAX_TEXT = 2_000
 _DIGITS_OF_DIGEST = 16
@@ -235,7 +225,8 @@ class VerifiedCommit(Value):
 class Attestation(Value):
     """The content of `honkEvidence`.
 
-    `omitted` counts the tests beyond the limits. `measured` and `sides` are as in the evidence.
+    `omitted` counts the tests beyond the limits. `evidence` is what a verdict is made from besides
+    the cells: the fields of `Evidence`, with long lists cut.
     """
 
     version: int = _VERSION
@@ -248,10 +239,7 @@ class Attestation(Value):
     cells: tuple[CellRecord, ...]
     tests: tuple[TestTable, ...] = ()
     omitted: int = 0
-    sides: ChangedSides = ChangedSides()
-    measured: Measurements = Measurements()
-    moved: tuple[Move, ...] = ()
-    known_flaky: tuple[TestName, ...] = ()
+    evidence: dict[str, Any] = Field(default_factory=dict)
     how_to_run: HowToRun = Field(default_factory=HowToRun)
     surroundings: Surroundings
 
@@ -261,6 +249,14 @@ class Attestation(Value):
             if each.cell is cell:
                 return each
         return CellRecord(cell=cell, why_not="It is not part of this attestation.")
+
+    def evidence_with(self, cells: Mapping[Cell, CellRun]) -> Evidence:
+        """The recorded evidence with these cells. Raises AttestationError if it is unreadable."""
+        runs = {cell.value: cells.get(cell, CellRun()).model_dump() for cell in Cell}
+        try:
+            return Evidence.recorded({**self.evidence, **runs})
+        except ValidationError as problem:
+            raise _unreadable("evidence", problem) from None
 
 
 def attestation(
@@ -287,16 +283,7 @@ def attestation(
         cells=tuple(cell_record(evidence, cell) for cell in Cell),
         tests=tables,
         omitted=omitted,
-        sides=_bounded_sides(evidence.sides),
-        measured=_bounded_measurements(evidence.measured),
-        moved=tuple(
-            Move(verifier=_name(each.verifier), old=_name(each.old), new=_name(each.new))
-            for each in evidence.moved[:_MAX_PATHS]
-        ),
-        known_flaky=tuple(
-            each.model_copy(update={"verifier": _name(each.verifier), "id": _name(each.id)})
-            for each in evidence.known_flaky[:_MAX_PATHS]
-        ),
+        evidence=_bounded(evidence.model_dump(mode="json", exclude={cell.value for cell in Cell})),
         how_to_run=how_to_run,
         surroundings=surroundings,
     )
@@ -367,17 +354,25 @@ def read(envelope: Envelope) -> Attestation:
     try:
         attested = Attestation.recorded(found)
     except ValidationError as problem:
-        where = ".".join(str(part) for part in problem.errors(include_input=False)[0]["loc"])
-        raise AttestationError(f"`honkEvidence.{where}` cannot be read.") from None
+        raise _unreadable("honkEvidence", problem) from None
+    attested.evidence_with({})
     _check_names(attested)
     if value.get("subject") != statement(attested)["subject"]:
         raise AttestationError("Its subject and its evidence are about different commits.")
     return attested
 
 
+def _unreadable(what: str, problem: ValidationError) -> AttestationError:
+    path = problem.errors(include_input=False, include_url=False)[0]["loc"]
+    where = ".".join(str(part) for part in (what, *path))
+    return AttestationError(f"`{where}` cannot be read.")
+
+
 def _check_names(attested: Attestation) -> None:
     """Names that git and GitHub are asked for must be names. Raises AttestationError."""
     commit, cells = attested.commit, attested.cells
+    if any(attested.cell(each.same_as).same_as for each in cells if each.same_as):
+        raise AttestationError("A cell stands for another one that was not run either.")
     commits = [commit.base, commit.head, *(each.commit for each in cells)]
     trees = [commit.base_tree, commit.head_tree, *(each.tree for each in cells)]
     try:
@@ -415,10 +410,10 @@ ID_LENGTH = 32
 
 def table(evidence: Evidence) -> tuple[TestTable, ...]:
     """Every test of every command, with its letters in the order of `Cell`."""
-    runs = [_run_of(evidence, cell) for cell in Cell]
-    letters = [_letters(run) for run in runs]
+    runs = [run_of(evidence, cell) for cell in Cell]
+    letters = [letters_of(run) for run in runs]
     kinds = {
-        (result.verifier, result.command): result.kind
+        recorded_command(result.verifier, result.command): result.kind
         for run in runs
         for result in (run.results.verifiers if run.results else ())
     }
@@ -429,29 +424,27 @@ def table(evidence: Evidence) -> tuple[TestTable, ...]:
             (name, "".join(map(_letter_of(key, name), zip(runs, letters, strict=True))))
             for name in names
         )
-        tables.append(
-            TestTable(verifier=_name(key[0]), command=_text(key[1]), kind=kinds[key], tests=rows)
-        )
+        tables.append(TestTable(verifier=key[0], command=key[1], kind=kinds[key], tests=rows))
     return tuple(tables)
 
 
 def cell_record(evidence: Evidence, cell: Cell) -> CellRecord:
     """What is recorded of one cell besides the results of single tests."""
-    run, results = _own(evidence, cell), _run_of(evidence, cell).results
+    run, results = _own(evidence, cell), run_of(evidence, cell).results
     verifiers = results.verifiers if results else ()
     return CellRecord(
         cell=cell,
         commit=results.commit if results and run.same_as is None else None,
         tree=results.tree if results and run.same_as is None else None,
         same_as=run.same_as,
-        only=tuple(_name(path) for path in run.only[:_MAX_PATHS]),
+        only=tuple(_name(path) for path in run.only[:_MAX_LISTED]),
         runs=run.runs,
         head_runner=run.head_runner,
         why_not=_text(run.why_not),
         commands=tuple(_command(result) for result in verifiers),
         left_out=tuple(_name(name) for name in (results.left_out if results else ())),
         beyond=tuple(_name(name) for name in (results.beyond if results else ())),
-        digest=_digest(_run_of(evidence, cell)) if results else "",
+        digest=cell_digest(run_of(evidence, cell)) if results else "",
     )
 
 
@@ -465,7 +458,7 @@ def _own(evidence: Evidence, cell: Cell) -> CellRun:
     return runs[cell]
 
 
-def _run_of(evidence: Evidence, cell: Cell) -> CellRun:
+def run_of(evidence: Evidence, cell: Cell) -> CellRun:
     """The run that gave the cell its results: another cell's, if the two cannot differ."""
     run = _own(evidence, cell)
     if run.results is None and run.same_as is not None:
@@ -476,10 +469,13 @@ def _run_of(evidence: Evidence, cell: Cell) -> CellRun:
 _Key = tuple[str, str]
 
 
-def _letters(run: CellRun) -> dict[_Key, dict[str, str]]:
+def letters_of(run: CellRun) -> dict[_Key, dict[str, str]]:
+    """The letter of every test of one run, by verifier and command, then by name."""
     results = run.results.verifiers if run.results else ()
     return {
-        (result.verifier, result.command): {_name(test.id): letter(test) for test in result.tests}
+        recorded_command(result.verifier, result.command): {
+            _name(test.id): letter(test) for test in result.tests
+        }
         for result in results
     }
 
@@ -505,11 +501,16 @@ def _letter_of(key: _Key, name: str) -> Callable[[tuple[CellRun, dict[_Key, dict
     return of
 
 
-def _digest(run: CellRun) -> str:
+def recorded_command(verifier: str, command: str) -> tuple[str, str]:
+    """A verifier's name and its command, as an attestation has them."""
+    return _name(verifier), _text(command)
+
+
+def cell_digest(run: CellRun) -> str:
     """A digest of all tests of a cell with their letters, in no particular order."""
     lines = sorted(
         "\0".join((*key, name, letter))
-        for key, tests in _letters(run).items()
+        for key, tests in letters_of(run).items()
         for name, letter in tests.items()
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -618,23 +619,15 @@ def verdict_record(verdict: Verdict) -> VerdictRecord:
     )
 
 
-def _bounded_sides(sides: ChangedSides) -> ChangedSides:
-    given = sides.model_dump()
-    return ChangedSides(
-        **{side: tuple(_name(path) for path in paths[:_MAX_PATHS]) for side, paths in given.items()}
-    )
-
-
-def _bounded_measurements(measured: Measurements) -> Measurements:
-    lists = {"loaded": measured.loaded, "keyed": measured.keyed}
-    shown = {
-        name: tuple(
-            each.model_copy(update={"file": _name(each.file), "reason": _text(each.reason)})
-            for each in found[:_MAX_FINDINGS]
-        )
-        for name, found in lists.items()
-    }
-    return measured.model_copy(update={**shown, "canary_why": _text(measured.canary_why)})
+def _bounded(value: Any) -> Any:
+    """A JSON value with bounded lists and bounded, printable strings."""
+    if isinstance(value, str):
+        return _name(value)
+    if isinstance(value, dict):
+        return {name: _bounded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_bounded(each) for each in value[:_MAX_LISTED]]
+    return value
 
 
 def _name(name: str) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.domain.values import Value
+from app.domain.values import RepoName, Value
 from app.github.client import GitHubApp
 from app.github.exchange import ApiRequest
 
@@ -86,6 +86,23 @@ async def installation(github: GitHubApp, installation_id: int) -> Installation 
     if answer.status == 404:
         return None
     return _installation(answer.read(_InstallationWire))
+
+
+async def repository_installation(github: GitHubApp, repo: RepoName) -> int | None:
+    """The id of the installation that covers a repository; None if there is none.
+
+    https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app
+    """
+    answer = await github.send_as_app(
+        ApiRequest(
+            "GET",
+            "/repos/{owner}/{repo}/installation",
+            path={"owner": repo.owner, "repo": repo.name},
+            repeatable=True,
+            accept={404},
+        )
+    )
+    return None if answer.status == 404 else answer.read(_InstallationWire).id
 
 
 async def app(github: GitHubApp) -> App:

@@ -10,6 +10,7 @@ from app.messages import (
     outcome,
     pull_request,
     refusals,
+    reproduction,
     status_comment,
     verdict,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "outcome",
     "pull_request",
     "refusals",
+    "reproduction",
     "status_comment",
     "verdict",
 ]

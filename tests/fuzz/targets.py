@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import json
 import re
 import socket
 import ssl
@@ -27,14 +28,17 @@ from app import integrity, messages
 from app.agent.engines.anthropic import tools
 from app.agent.engines.anthropic.tools import ToolCall
 from app.domain import (
+    attestation,
     command,
     image_info,
     policy,
     sanitize,
     setup,
 )
+from app.domain.attestation import PAYLOAD_TYPE, AttestationError
 from app.domain.comment_text import authored_lines
 from app.domain.diff import EXECUTABLE, LINK, NO_FILE, PLAIN, SUBMODULE, Diff, FileDiff
+from app.domain.dsse import Envelope, EnvelopeError
 from app.domain.event import EventError
 from app.domain.model_question import ModelAnswer
 from app.domain.policy import PathsPolicy, PolicyError, UnreadablePolicyError
@@ -92,6 +96,8 @@ from tests.fuzz.inputs import (
 )
 from tests.fuzz.inputs import words as made_words
 from tests.support import deliveries
+from tests.support.evidence import attested
+from tests.support.keys import signing_key
 
 APP = AppIdentity(app_id=4711, slug="honk")
 
@@ -205,6 +211,31 @@ def _cookie(given: bytes) -> None:
     # Base64 has several spellings of its last letter; another content has none.
     assert session is None or session == WebSession("olivia", 1, "ghu_x", "form", 4e9)
     _COOKIES.read(request, SigningIn)
+
+
+# -- attestations
+
+_STATEMENT = attestation.payload(attested())
+_ENVELOPE = Envelope(
+    PAYLOAD_TYPE,
+    _STATEMENT,
+    ((signing_key(1).public.key_id, signing_key(1).sign(PAYLOAD_TYPE, _STATEMENT)),),
+)
+_TRUSTED = {signing_key(1).public.key_id: signing_key(1).public}
+
+
+def _signed_file(text: bytes) -> None:
+    envelope = Envelope.from_json(text)
+    envelope.signer(_TRUSTED)
+    # However the file was written, only what was signed is believed.
+    assert (envelope.payload_type, envelope.payload) == (PAYLOAD_TYPE, _STATEMENT)
+
+
+def _signed_statement(text: bytes) -> None:
+    found = attestation.read(Envelope(PAYLOAD_TYPE, text, ()))
+    assert len(found.commit.head) in (40, 64)
+    found.evidence_with({})
+    messages.reproduction.signed(found, "key", "source")
 
 
 # -- what people write
@@ -1026,6 +1057,18 @@ def _targets() -> Iterable[Target]:
     )
     yield Target("webhook headers", _HEADERS, _head)
     yield Target("cookies", foreign(_SEALED, [b"=", b"; ", b'"', b"gAAAAA"]), _cookie)
+    yield Target(
+        "signed files",
+        foreign([_ENVELOPE.as_json()], [b'"sig": ', b'"payload": ""', b"=", b"-", b"_"]),
+        _signed_file,
+        (EnvelopeError,),
+    )
+    yield Target(
+        "signed statements",
+        json_text([json.loads(_STATEMENT)]),
+        _signed_statement,
+        (AttestationError,),
+    )
     yield Target("commands", made_words(_COMMENTS, _COMMENT_PIECES), _command)
     yield Target(
         "the policy",

@@ -39,7 +39,8 @@ def _honk(
 
 
 @pytest.mark.parametrize(
-    "command", ["", "serve", "web", "worker", "migrate", "backup", "doctor", "runs", "playground"]
+    "command",
+    ["", "serve", "web", "worker", "migrate", "backup", "doctor", "runs", "playground", "verify"],
 )
 def test_help_is_everywhere(command: str) -> None:
     done = _honk(*command.split(), "--help")

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.domain.evidence import CellRun, Evidence
-from app.domain.values import CommitSha, TreeSha
+from app.domain import attestation
+from app.domain.attestation import (
+    Attestation,
+    HowToRun,
+    Surroundings,
+    ToolchainVersion,
+    VerifiedCommit,
+)
+from app.domain.evidence import CellRun, Evidence, Rules
+from app.domain.policy import NetworkPolicy, Policy
+from app.domain.values import CommitSha, RunId, TreeSha
 from app.domain.verdict import (
     EvidenceRow,
     Meaning,
@@ -18,6 +27,7 @@ from app.domain.verdict import (
     VerifierResult,
 )
 
+BASE, HEAD = CommitSha("a" * 40), CommitSha("b" * 40)
 P, F, E = TestOutcome.PASSED, TestOutcome.FAILED, TestOutcome.ERROR
 
 
@@ -64,3 +74,32 @@ def verdict(**more: Any) -> Verdict:
         "rows": (row,),
     }
     return Verdict(**{**given, **more})
+
+
+def attested(found: Evidence | None = None, judged: Verdict | None = None) -> Attestation:
+    """What is recorded of this evidence."""
+    policy = Policy(setup=("pip install -r r.txt",), network=NetworkPolicy(allow=("python",)))
+    return attestation.attestation(
+        found or evidence(),
+        judged or verdict(),
+        Rules(accepted_by="olivia"),
+        commit=VerifiedCommit(
+            server="https://github.com",
+            repository="o/r",
+            repository_id=7,
+            base=BASE,
+            base_tree=TreeSha("1" * 40),
+            head=HEAD,
+            head_tree=TreeSha("2" * 40),
+        ),
+        run=RunId("abcdefghij"),
+        url="https://honk.example/runs/abcdefghij",
+        how_to_run=HowToRun.of(policy, "registry.example/image@sha256:" + "e" * 64),
+        surroundings=Surroundings(
+            honk="0.1.0",
+            sandbox="bubblewrap",
+            environment="f" * 16,
+            toolchains=(ToolchainVersion(name="python", version="Python 3.11.2"),),
+        ),
+        finished=0.0,
+    )

@@ -62,6 +62,8 @@ GUARD_RUNS = 2
 
 CELLS_SECONDS = 45 * 60.0
 """How long after the first cell the last one may start: head, proof, guard, then the rest."""
+SETUP = "setup"
+"""Stands for a verifier in the results of a commit whose setup fails."""
 
 MEASURE_SECONDS = 60.0
 """The longest that one command may take beyond the cells, as each of the canary's two runs."""
@@ -619,7 +621,7 @@ def _setup_failure(code: _CellCode, problem: SetupError, environment: str) -> Re
         could_not_run=True,
     )
     result = VerifierResult(
-        verifier="setup",
+        verifier=SETUP,
         command=problem.line,
         tests=(test,),
         complete=False,

@@ -1,0 +1,119 @@
+"""A verdict leads to its signed evidence, and anybody can run that again."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from app.playground.run import environment, let_sign_in, sign_in_settings
+from tests.stories.test_four_cells import QUIET, adds, write
+from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PUBLIC = "http://honk.example"
+KEYS = "/.well-known/honk-attestation-keys.json"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", name="house")
+async def _house() -> AsyncIterator[House]:
+    settings = {**sign_in_settings(), "HONK_PUBLIC_URL": PUBLIC}
+    async with open_house(**settings) as house:
+        let_sign_in(house.github, PUBLIC)
+        yield house
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", name="subject")
+async def _subject(house: House) -> Subject:
+    plays = script([FIX], [write("test_calc.py", adds())], [FINISH])
+    subject = await house.subject(files=QUIET, plays=plays)
+    await subject.label()
+    await subject.settled()
+    return subject
+
+
+def _path(text: str | None) -> str:
+    """The path of the one link to the evidence."""
+    (link,) = re.findall(r"\[signed attestation\]\(([^)]+)\)", text or "")
+    assert link.startswith(f"{PUBLIC}/attestations/")
+    return str(urlsplit(link).path)
+
+
+async def _download(house: House, path: str, login: str) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=house.url) as client:
+        led = await client.get(path)
+        door = await client.get(led.headers["location"])
+        (start,) = re.findall(r'href="(/login/start[^"]+)"', door.text)
+        sent = await client.get(start)
+        back = house.github.sign_in(login, sent.headers["location"]).removeprefix(PUBLIC)
+        back = (await client.get(back)).headers["location"]
+        assert back == path
+        return await client.get(back)
+
+
+def _verify(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app", "verify", *arguments],
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+async def test_from_the_check_to_the_file_and_the_same_results(
+    house: House, subject: Subject, tmp_path: Path
+) -> None:
+    path = _path(subject.check.summary)
+    assert _path(subject.pull.body) == path
+    answer = await _download(house, path, "olivia")
+    assert answer.headers["content-disposition"].endswith('.intoto.json"')
+    file = tmp_path / "evidence.json"
+    file.write_bytes(answer.content)
+    bare = house.github.world.repository(subject.repository).git.path
+    done = await asyncio.to_thread(
+        _verify,
+        *(str(file), "--keys", f"{house.url}{KEYS}", "--repository", str(bare)),
+        HONK_HOME=str(tmp_path / "home"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Proven: 1 test fails without this change" in done.stdout
+    assert done.stdout.endswith("The same results came out.\n")
+
+
+async def test_an_operator_checks_a_commit_with_the_apps_own_access(
+    house: House, subject: Subject, tmp_path: Path
+) -> None:
+    assert subject.pull.pull is not None
+    settings = {**house.settings, "HONK_HOME": str(tmp_path / "home")}
+    settings.setdefault("DATABASE_URL", f"sqlite:///{house.home}/honk/honk.db")
+    done = await asyncio.to_thread(
+        _verify, subject.repository, subject.pull.pull.head_sha, **settings
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The same results came out." in done.stdout
+
+
+async def test_a_changed_file_is_not_believed(
+    house: House, subject: Subject, tmp_path: Path
+) -> None:
+    answer = await _download(house, _path(subject.check.summary), "olivia")
+    file = tmp_path / "evidence.json"
+    payload = answer.json()["payload"]
+    file.write_bytes(answer.content.replace(payload.encode(), f"{payload[:-8]}AAAAAAAA".encode()))
+    done = await asyncio.to_thread(
+        _verify,
+        *(str(file), "--keys", f"{house.url}{KEYS}", "--signature-only"),
+        HONK_HOME=str(tmp_path / "home"),
+    )
+    assert (done.returncode, "changed after signing" in done.stderr) == (2, True)
