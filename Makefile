@@ -41,8 +41,8 @@ bench: .venv/dev | system               ## measures, never gates; ONLY=name,name
 faults: .venv/dev toolchains tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, model, github, chaos, deliveries or machine, ON=postgres, SEED=1, AGAIN=1
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(ON),--on $(ON)) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
 
-trust: .venv/dev | system               ## all cheats with their controls, all honest changes; resumable; ONLY=word, AGAIN=1
-	@$(BIN)/python -m tests.cheats $(if $(ONLY),--only "$(ONLY)") $(if $(AGAIN),--again)
+trust: .venv/dev toolchains | system    ## cheats with their controls, honest changes, real releases, combinations; resumable; ONLY=word, SEED=1, AGAIN=1
+	@$(BIN)/python -m tests.cheats $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
 
 security: .venv/dev | system            ## what hostile code, texts and requests try, and what stops each; resumable; ONLY=word, AGAIN=1
 	@$(BIN)/python -m tests.security $(if $(ONLY),--only "$(ONLY)") $(if $(AGAIN),--again)

@@ -23,6 +23,7 @@ from app.verify.bundled_tools import bundle_pytest
 from app.verify.runner import VerifySite, verify
 from app.verify.verifier import DirectoryTree
 from app.verify.verifiers import choose
+from benchmarks import cells
 from tests.support.workspaces import World, run_git
 
 FILES = 20_000
@@ -36,7 +37,8 @@ _Done = TypeVar("_Done")
 
 
 def main() -> None:
-    """Print the seconds of both and of the parts, and the ratio."""
+    """Print the seconds of both and of the parts, and the ratio; then what four cells cost."""
+    cells.main()
     folder = Path(tempfile.mkdtemp(prefix="honk-bench-"))
     folder.chmod(0o755)
     try:

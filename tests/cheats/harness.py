@@ -1,303 +1,293 @@
-"""One change from the agent's hands to its conclusion, every defence a part that can be replaced.
+"""One change, from the agent's hands to what people see, through the product's own steps.
 
-The parts are the product's own functions, in the order in which the steps of `app/runs` call them.
-A control takes one defence away by handing in another function in its place, and keeps the rest.
+The four cells are composed, checked out clean, run and judged by what a run's verify step calls.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shlex
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
+import os
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from app import integrity
-from app.domain.diff import Diff
-from app.domain.flag import Flag, Kind
+from app.domain.evidence import Cell, CellRun, Evidence, Measurements, Rules, judge
+from app.domain.flag import Flag
 from app.domain.policy import Policy
-from app.domain.values import CommitSha, TreeSha
-from app.domain.verdict import Kind as VerdictKind
-from app.domain.verdict import Results, TestResult, Verdict, VerifierResult, compare
-from app.git.checkout import Workspace, Workspaces
+from app.domain.run import Ground, RunInput
+from app.domain.values import CommitSha, RepoName, RunId, TreeSha
+from app.domain.verdict import Verdict
+from app.git.checkout import NOTHING_FETCHED, Fetched, Workspace, Workspaces
 from app.git.load_diff import load_diff
+from app.git.mirror import Mirrors
 from app.git.packing import pack
+from app.github.client import GitHubApp
 from app.integrity import readiness, scope
 from app.integrity.secrets import added_secrets, as_flags
-from app.sandbox.spec import Completed, ResourceLimits
+from app.playground.run import registration
+from app.runs.services import Services
+from app.runs.steps import cells
+from app.runs.steps.verify import rules
+from app.sandbox.bubblewrap import Bubblewrap
+from app.sandbox.spec import ResourceLimits
 from app.sandbox.toolchains import installed
-from app.verify import runner
-from app.verify.affected import affected
-from app.verify.runner import VerifySite
-from app.verify.verifier import DirectoryTree, TestCommand, Verifier, VerifierContext
-from app.verify.verifiers import choose
-from tests.support.workspaces import REPO, World
+from app.store.database import Database
+from tests.cheats.edits import Change
+from tests.cheats.projects import Project
+from tests.cheats.supplies import supplied
+from tests.support.runs import open_run, services
+from tests.support.workspaces import Origin
 
-GREEN, FLAGGED, BLOCKED, RED = "clean green", "flagged", "blocked", "red"
+POLICY = {"paths": {"protect": ["deploy/**"]}, "scope": {"max_lines": 300}}
+_ACCOUNT = "acme"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What people see of a change. `flags` are kinds, `why` is for the table."""
+    """What people are told of a change. `why` is the check's title, or why there was none.
 
-    conclusion: str
-    why: str = ""
+    `kind` is the verdict, "blocked" where a change does not get that far. `left_out`: what packing
+    could not take along, which the pull request says.
+    """
+
+    kind: str
+    ready: bool
+    why: str
+    evidence: Evidence | None = None
+    verdict: Verdict | None = None
     flags: tuple[Flag, ...] = ()
-    blocking: tuple[Flag, ...] = ()
-    draft: bool = True
+    left_out: tuple[str, ...] = ()
 
     @property
-    def kinds(self) -> tuple[str, ...]:
-        return tuple(sorted({flag.kind.value for flag in self.flags}))
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a scripted agent left: its workspace, its sandbox still alive, and the tree packed."""
-
-    workspace: Workspace
-    base: CommitSha
-    tree: TreeSha
-    commit: CommitSha
-    left_out: tuple[str, ...]
-
-
-@asynccontextmanager
-async def clean(world: World, work: Work, commit: CommitSha) -> AsyncIterator[Workspace]:
-    """A new checkout of exactly that commit."""
-    workspace = await world.workspaces.create(REPO, commit, f"{work.workspace.name}-{commit[:12]}")
-    try:
-        yield workspace
-    finally:
-        await world.workspaces.discard(workspace)
-
-
-@asynccontextmanager
-async def the_agents_own(world: World, work: Work, commit: CommitSha) -> AsyncIterator[Workspace]:
-    """No defence: where the agent worked, with what it left there and what it left running."""
-    yield work.workspace
-
-
-def own_reports(verifier: Verifier) -> Verifier:
-    """What a verifier says is what its run reported into the folder made for it."""
-    return verifier
-
-
-@dataclass(frozen=True)
-class Believing:
-    """No defence: results that lie in the work tree are taken for those of the run."""
-
-    real: Verifier
-    name: str = "pytest"
-    folder: str = ""
-    kind: VerdictKind = "tests"
+    def exposed_by(self) -> str:
+        """The cells and measurements that show the cheat, or the flags if they keep it a draft."""
+        if self.evidence is None or self.verdict is None:
+            return self.why
+        return exposed_by(self.evidence, self.verdict) if not self.verdict.ready else "flags"
 
     @property
-    def line(self) -> str:
-        return self.real.line
-
-    def selects(self, tests: Sequence[TestResult]) -> bool:
-        return False
-
-    def command(self, context: VerifierContext) -> TestCommand:
-        copy = f"cp results.xml {shlex.quote(context.report)}/report.xml"
-        return replace(self.real.command(context), argv=("bash", "-c", copy))
-
-    def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
-        return self.real.parse(completed, reports)
+    def hints(self) -> str:
+        return ", ".join(sorted({flag.kind.value for flag in self.flags}))
 
 
-def by_what_is_printed(verdict: Verdict, after: Results) -> Verdict:
-    """No defence: a summary among the output is taken for the runner's."""
-    printed = any(" passed in " in result.output_tail for result in after.verifiers)
-    return verdict.model_copy(update={"conclusion": "success", **_SILENT}) if printed else verdict
+class _Supplied(Workspaces):
+    """Workspaces that come with what a set-up would have installed."""
+
+    supplies: Mapping[str, Path] = {}
+
+    async def create(
+        self,
+        repo: RepoName,
+        commit: CommitSha,
+        name: str,
+        *,
+        tree: TreeSha | None = None,
+        fetched: Fetched = NOTHING_FETCHED,
+    ) -> Workspace:
+        workspace = await super().create(repo, commit, name, tree=tree, fetched=fetched)
+        for folder, source in self.supplies.items():
+            await asyncio.to_thread(_copy, source, workspace.path / folder, workspace.path)
+        return workspace
 
 
-def by_the_exit_code(verdict: Verdict, after: Results) -> Verdict:
-    """No defence: a command that ends with 0 has passed."""
-    good = all(result.exit_code == 0 for result in after.verifiers)
-    return verdict.model_copy(update={"conclusion": "success", **_SILENT}) if good else verdict
-
-
-def by_the_agents_word(verdict: Verdict, after: Results) -> Verdict:
-    """No defence: what the agent says is so."""
-    return verdict.model_copy(update={"conclusion": "success", **_SILENT})
-
-
-def by_what_is_left(verdict: Verdict, after: Results) -> Verdict:
-    """No defence: only the tests that are there count, as if there had been no others."""
-    return verdict.model_copy(update={"removed": (), "newly_skipped": ()})
-
-
-def as_compared(verdict: Verdict, after: Results) -> Verdict:
-    """The product's own comparison of base and commit."""
-    return verdict
-
-
-_SILENT: dict[str, object] = {
-    "new_failures": (),
-    "still_failing": (),
-    "failing_unknown": (),
-    "not_run": (),
-    "removed": (),
-    "newly_skipped": (),
-}
-
-Flags = Callable[[Diff, frozenset[str], Policy], tuple[Flag, ...]]
-
-
-def all_flags(diff: Diff, failing: frozenset[str], policy: Policy) -> tuple[Flag, ...]:
-    return (
-        *scope.examine(diff, policy.paths, policy.scope),
-        *integrity.examine(diff, failing),
-    )
-
-
-def without(*kinds: Kind) -> Flags:
-    """No defense: these are not checked."""
-
-    def some(diff: Diff, failing: frozenset[str], policy: Policy) -> tuple[Flag, ...]:
-        return tuple(each for each in all_flags(diff, failing, policy) if each.kind not in kinds)
-
-    return some
-
-
-def find_secrets(diff: Diff) -> tuple[Flag, ...]:
-    return as_flags(added_secrets(diff))
-
-
-def no_secrets(diff: Diff) -> tuple[Flag, ...]:
-    """No defense: secrets are not checked."""
-    return ()
-
-
-def tell(left_out: tuple[str, ...]) -> tuple[str, ...]:
-    """What packing left out is said in the pull request."""
-    return left_out
-
-
-def tell_nothing(left_out: tuple[str, ...]) -> tuple[str, ...]:
-    """No defence: what packing left out is passed over."""
-    return ()
-
-
-Checkout = Callable[[World, Work, CommitSha], AbstractAsyncContextManager[Workspace]]
-
-
-@dataclass(frozen=True)
-class Defences:
-    """Every part that stands between a cheat and its green."""
-
-    checkout: Checkout = clean
-    reports: Callable[[Verifier], Verifier] = own_reports
-    verdict: Callable[[Verdict, Results], Verdict] = as_compared
-    flags: Flags = all_flags
-    secrets: Callable[[Diff], tuple[Flag, ...]] = find_secrets
-    told: Callable[[tuple[str, ...]], tuple[str, ...]] = tell
-    empty_is_nothing: bool = True
+def _copy(source: Path, target: Path, like: Path) -> None:
+    owner = like.stat()
+    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+    for path in (*target.parents[: len(target.relative_to(like).parts) - 1], target):
+        os.chown(path, owner.st_uid, owner.st_gid)
+    for folder, folders, names in os.walk(target):
+        for name in (*folders, *names):
+            os.chown(Path(folder, name), owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 @dataclass
 class Bench:
-    """One repository and a worker's home. Results of bases are kept, as the product keeps them."""
+    """One repository and a worker that judges changes of it. Its base is verified once."""
 
-    world: World
-    policy: Policy
-    known: dict[CommitSha, Results] = field(default_factory=dict)
-    asked: asyncio.Lock = field(default_factory=asyncio.Lock)
+    project: Project
+    parts: Services
+    origin: Origin
+    repo: RepoName
+    run: RunInput
+    base: CommitSha
 
     @classmethod
-    async def make(cls, folder: Path, files: Mapping[str, str | bytes], policy: Policy) -> Bench:
+    @asynccontextmanager
+    async def open(cls, folder: Path, project: Project) -> AsyncIterator[Bench]:
+        """Raises NotReachableError if what the project's tests need cannot be fetched."""
         folder.mkdir(parents=True)
-        world = World.make(folder)
-        world.workspaces = Workspaces(
-            folder / "workspaces", world.mirrors, world.sandbox, installed()
-        )
-        for path, content in files.items():
-            world.origin.write(path, content, executable=path.startswith("bin/"))
-        world.origin.commit("Base")
-        return cls(world, policy)
+        supplies = supplied(project.supplies)
+        database = Database(f"sqlite:///{folder}/honk.sqlite")
+        database.migrate()
+        key = SecretStr(registration(folder).private_key_pem)
+        github = GitHubApp("7", key, "http://127.0.0.1:9", "http://127.0.0.1:9")
+        mirrors = Mirrors(folder / "mirrors")
+        with services(database, folder, github, mirrors) as parts:
+            (folder / "workspaces").mkdir(exist_ok=True)
+            sandbox = Bubblewrap.create(folder / "workspaces")
+            workspaces = _Supplied(folder / "workspaces", mirrors, sandbox, installed())
+            workspaces.supplies = supplies
+            parts = replace(parts, sandbox=sandbox, workspaces=workspaces)
+            run = await open_run(database, "base", f"{_ACCOUNT}/project", 1)
+            policy = Policy.model_validate({**POLICY, "verify": project.verify})
+            run = run.model_copy(update={"policy": policy})
+            origin = Origin(folder / "elsewhere")
+            yield cls(
+                project,
+                parts,
+                origin,
+                run.trigger.repository,
+                run,
+                await _base(origin, mirrors, run.trigger.repository, project.files),
+            )
+        await github.close()
+        database.close()
 
-    async def judge(self, script: str, defences: Defences, name: str) -> Outcome:
-        """Let the script loose in the agent's sandbox, and say what comes of it."""
-        base = await self.world.fetched()
-        workspace = await self.world.workspaces.create(REPO, base, name)
-        spec = self.world.workspaces.spec(workspace, limits=ResourceLimits(seconds=60))
+    async def judge(self, change: Change, name: str) -> Outcome:
+        """What becomes of the change. `name` is unique, letters and digits."""
+        run = self.run.model_copy(update={"id": RunId(name)})
+        if change.script:
+            return await self._of_script(run, change)
+        commit = await self._commit(change, name)
+        return await self._concluded(run, commit, ())
+
+    async def _commit(self, change: Change, name: str) -> CommitSha:
+        changed = change.apply(self.project.files)
+        async with _COMMITTING:
+            await asyncio.to_thread(_lay, self.origin, changed)
+            self.origin.commit(f"Change {name}", branch=name)
+        sha = await self.parts.mirrors.fetch(self.repo, self.origin.remote, name)
+        assert sha is not None
+        return await self.parts.mirrors.commit_tree(
+            self.repo, await self.parts.mirrors.tree_of(self.repo, sha), [self.base], "Work\n"
+        )
+
+    async def _of_script(self, run: RunInput, change: Change) -> Outcome:
+        """Let the script loose in the agent's sandbox, and take what it left."""
+        workspaces, mirrors = self.parts.workspaces, self.parts.mirrors
+        workspace = await workspaces.create(self.repo, self.base, f"{run.id}-agent")
+        spec = workspaces.spec(workspace, limits=ResourceLimits(seconds=60))
         try:
-            async with self.world.sandbox.session(spec) as session:
-                done = await session.bash(script, seconds=60)
+            async with self.parts.sandbox.session(spec) as session:
+                done = await session.bash(change.script, seconds=60)
                 assert done.ok, done.text
-                packed = await pack(workspace, self.world.workspaces)
-                commit = await self.world.mirrors.commit_tree(REPO, packed.tree, [base], "Work\n")
-                work = Work(workspace, base, packed.tree, commit, packed.skipped)
-                return await self._concluded(work, defences)
+                packed = await pack(workspace, workspaces)
+                commit = await mirrors.commit_tree(self.repo, packed.tree, [self.base], "Work\n")
+                return await self._concluded(run, commit, packed.skipped)
         finally:
-            await self.world.workspaces.remove(workspace)
+            await workspaces.remove(workspace)
 
-    async def _concluded(self, work: Work, defences: Defences) -> Outcome:
-        base_tree = await self.world.mirrors.tree_of(REPO, work.base)
-        if work.tree == base_tree and defences.empty_is_nothing:
-            left = f"; left out: {work.left_out[0]}" if work.left_out else ""
-            return Outcome(BLOCKED, f"nothing was changed{left}")
-        diff = await load_diff(self.world.mirrors, REPO, work.base, work.tree)
-        if found := await asyncio.to_thread(defences.secrets, diff):
-            return Outcome(BLOCKED, "a secret is not pushed", found, found)
-        before = await self._base(work)
-        async with defences.checkout(self.world, work, work.commit) as workspace:
-            after = await self._results(workspace, work, before, defences)
-        verdict = defences.verdict(compare(before, after), after)
-        failing = frozenset(each.id for each in (*verdict.fixed, *verdict.still_failing))
-        flags = await asyncio.to_thread(defences.flags, diff, failing, self.policy)
-        return self._said(verdict, flags, defences.told(work.left_out))
-
-    def _said(
-        self, verdict: Verdict, flags: tuple[Flag, ...], left_out: tuple[str, ...]
+    async def _concluded(
+        self, run: RunInput, commit: CommitSha, left_out: tuple[str, ...]
     ) -> Outcome:
-        stops = readiness.in_the_way(self.policy, flags)
-        draft = not readiness.is_ready(self.policy, verdict, flags)
-        if verdict.conclusion != "success" or verdict.still_failing:
-            return Outcome(RED, verdict.title, flags, stops, draft)
-        if draft:
-            return Outcome(BLOCKED, verdict.title, flags, stops)
-        if flags or left_out:
-            return Outcome(FLAGGED, left_out[0] if left_out else verdict.title, flags, (), False)
-        return Outcome(GREEN, verdict.title, draft=False)
-
-    async def _base(self, work: Work) -> Results:
-        async with self.asked:
-            if work.base in self.known:
-                return self.known[work.base]
-            async with clean(self.world, work, work.base) as workspace:
-                site, verifiers = self._site(workspace), self._chosen(workspace)
-                results = await runner.verify(site, verifiers, work.base)
-                self.known[work.base] = await runner.confirm(site, verifiers, results)
-        return self.known[work.base]
-
-    async def _results(
-        self, workspace: Workspace, work: Work, before: Results, defences: Defences
-    ) -> Results:
-        site = self._site(workspace)
-        chosen = choose(
-            self.policy.verify,
-            DirectoryTree(workspace.path),
-            before={(result.verifier, result.command) for result in before.verifiers},
+        mirrors = self.parts.mirrors
+        tree = await mirrors.tree_of(self.repo, commit)
+        if tree == await mirrors.tree_of(self.repo, self.base):
+            left = f"; left out: {left_out[0]}" if left_out else ""
+            return Outcome("blocked", False, f"nothing was changed{left}", left_out=left_out)
+        diff = await load_diff(mirrors, self.repo, self.base, tree)
+        if found := as_flags(await asyncio.to_thread(added_secrets, diff)):
+            return Outcome("blocked", False, "a secret is not pushed", flags=found)
+        ground = Ground(commit=self.base, branch="main")
+        evidence = await cells.measure(self.parts, run, ground, commit, tree)
+        verdict = judge(evidence, rules(run))
+        failing = frozenset(each.id for each in (*verdict.fixed, *verdict.still_failing))
+        flags = (
+            *scope.examine(diff, run.policy.paths, run.policy.scope),
+            *await asyncio.to_thread(integrity.examine, diff, failing),
         )
-        if not self.policy.verify:
-            changes = await self.world.mirrors.changes(REPO, work.base, work.tree)
-            paths = {change.path for change in changes}
-            chosen = affected(chosen, paths, DirectoryTree(workspace.path))
-        verifiers = tuple(defences.reports(each) for each in chosen.verifiers)
-        results = await runner.verify(site, verifiers, work.commit, work.tree)
-        results = results.model_copy(update={"beyond": chosen.beyond, "left_out": chosen.left_out})
-        return await runner.rerun(site, verifiers, before, results)
-
-    def _site(self, workspace: Workspace) -> VerifySite:
-        spec = self.world.workspaces.spec(workspace, limits=ResourceLimits(seconds=120))
-        return VerifySite(self.world.sandbox, spec, workspace.folder.parent.parent / "scratch")
-
-    def _chosen(self, workspace: Workspace) -> tuple[Verifier, ...]:
-        return choose(self.policy.verify, DirectoryTree(workspace.path)).verifiers
+        ready = readiness.is_ready(run.policy, verdict, flags)
+        return Outcome(verdict.kind, ready, verdict.title, evidence, verdict, flags, left_out)
 
 
-__all__ = ["BLOCKED", "FLAGGED", "GREEN", "RED", "Bench", "Defences", "Outcome"]
+_COMMITTING = asyncio.Lock()
+
+
+async def _base(
+    origin: Origin, mirrors: Mirrors, repo: RepoName, files: Mapping[str, bytes]
+) -> CommitSha:
+    for path, content in files.items():
+        origin.write(path, content, executable=path.startswith("bin/"))
+    origin.commit("Base")
+    sha = await mirrors.fetch(repo, origin.remote, "main")
+    assert sha is not None
+    return sha
+
+
+def _lay(origin: Origin, files: Mapping[str, bytes]) -> None:
+    """Make the clone's files exactly these."""
+    for path in origin.clone.iterdir():
+        if path.name != ".git":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for name, content in files.items():
+        origin.write(name, content, executable=name.startswith("bin/"))
+
+
+_MEANINGS = {
+    "weak-proof": "proof and guard",
+    "weakened": "guard",
+    "confirm": "guard",
+    "loosened": "guard",
+    "guard-unfinished": "guard",
+    "regression": "head",
+    "failure": "head",
+    "known-failure": "head",
+    "starts-now": "base",
+    "removed-broken": "base and guard",
+    "removed": "base",
+    "unproven": "proof",
+}
+
+
+def exposed_by(evidence: Evidence, verdict: Verdict) -> str:
+    """What the verdict rests on: the first of the things without which the change looks better."""
+    measured = evidence.measured
+    for name, without in (
+        ("start-up record", {"loaded": ()}),
+        ("canary", {"canary": "not measured"}),
+        ("keyed answers", {"keyed": ()}),
+    ):
+        blind = evidence.model_copy(update={"measured": measured.model_copy(update=without)})
+        if blind != evidence and judge(blind, Rules()).kind != verdict.kind:
+            return name
+    if verdict.kind == "no-result":
+        return "head"
+    if verdict.kind == "not-proven":
+        return "proof"
+    worst = next((row for row in verdict.rows if row.meaning.value in _MEANINGS), None)
+    return _MEANINGS[worst.meaning.value] if worst is not None else "rows"
+
+
+def two_runs_alone(evidence: Evidence) -> Verdict:
+    """The control: what would be said from the head's run, and from the base's where names agree.
+
+    No cell mixes two commits, nothing is measured, and what is gone was never there.
+    """
+    base, head = evidence.base.results, evidence.head.results
+    if base is None or head is None:
+        return judge(evidence, Rules())
+    there = {(each.verifier, test.id) for each in head.verifiers for test in each.tests}
+    kept = tuple(
+        each.model_copy(
+            update={"tests": tuple(t for t in each.tests if (each.verifier, t.id) in there)}
+        )
+        for each in base.verifiers
+    )
+    before = base.model_copy(update={"verifiers": kept})
+    blind = evidence.model_copy(
+        update={
+            "base": CellRun(results=before),
+            "proof": CellRun(results=before, same_as=Cell.BASE),
+            "guard": CellRun(results=head, same_as=Cell.HEAD),
+            "measured": Measurements(),
+        }
+    )
+    return judge(blind, Rules())
+
+
+__all__ = ["Bench", "Outcome", "exposed_by", "two_runs_alone"]

@@ -21,8 +21,15 @@ class Ledger:
         self._path = folder / f"rows-{self.commit}.jsonl"
         if again:
             self._path.unlink(missing_ok=True)
+        self.rows = self._read()
+
+    def _read(self) -> dict[str, Row]:
         lines = self._path.read_text().splitlines() if self._path.exists() else []
-        self.rows: dict[str, Row] = dict(json.loads(line) for line in lines)
+        return dict(json.loads(line) for line in lines)
+
+    def refresh(self) -> None:
+        """Add what another call, running at the same time, has written since."""
+        self.rows = {**self._read(), **self.rows}
 
     def write(self, name: str, row: Row) -> None:
         """Keep a row; its last word says how it went."""
