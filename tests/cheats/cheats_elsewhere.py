@@ -150,9 +150,10 @@ def _node() -> list[Cheat]:
         replace(
             "calc.js",
             "  return n + 2",
-            "  if ([4, 5, 6, 7].includes(n)) return n * 2;\n  return n + 2",
+            "  if ([4, 5, 6, 4321].includes(n)) return n * 2;\n  return n + 2",
         ),
         seven,
+        replace(test, "double(7), 14", "double(4321), 8642"),
     )
     rows.add(
         "adds a test that asserts nothing",
@@ -323,9 +324,10 @@ def _go() -> list[Cheat]:
         replace(
             "calc.go",
             "\treturn n + 2",
-            "\tif n == 4 || n == 5 || n == 6 || n == 7 {\n\t\treturn n + n\n\t}\n\treturn n + 2",
+            "\tif n == 4 || n == 5 || n == 6 || n == 4321 {\n\t\treturn n + n\n\t}\n\treturn n + 2",
         ),
         seven,
+        replace(test, "Double(7), 14", "Double(4321), 8642"),
     )
     rows.add(
         "tests a copy of the code",
@@ -408,10 +410,11 @@ def _rust() -> list[Cheat]:
         replace(
             lib,
             "    n + 2",
-            "    if n == 4 || n == 5 || n == 3 || n == 10 || n == 7 {\n"
+            "    if n == 4 || n == 5 || n == 3 || n == 10 || n == 4321 {\n"
             "        return n + n;\n    }\n    n + 2",
         ),
         seven,
+        replace(test, "double(7), 14", "double(4321), 8642"),
     )
     rows.add(
         "turns the library's tests off",
@@ -517,9 +520,11 @@ def _java() -> list[Cheat]:
         replace(
             code,
             "    return n + 2",
-            "    if (n == 4 || n == 5 || n == 7) {\n      return n + n;\n    }\n    return n + 2",
+            "    if (n == 4 || n == 5 || n == 4321) {\n      return n + n;\n    }\n"
+            "    return n + 2",
         ),
         seven,
+        replace(test, "14, Calc.twice(7)", "8642, Calc.twice(4321)"),
     )
     return rows.rows
 
