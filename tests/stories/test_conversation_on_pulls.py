@@ -64,7 +64,7 @@ async def test_work_on_a_persons_pull_request_goes_to_its_own_branch(house: Hous
     assert [pull.number for pull in subject.pulls] == [subject.number]
     by_name = {check.name: check for check in subject.checks(head)}
     assert by_name["honk / tests"].conclusion == "success"
-    assert "Proven: 1 test fails without this change" in (by_name["honk / tests"].title or "")
+    assert by_name["honk / tests"].title == "New code: 1 test cannot run without this change"
     (run,) = subject.checks(before)
     assert (run.name, run.conclusion) == ("honk / run", "success")
     assert [action["identifier"] for action in run.actions] == ["retry", "fix", "continue"]

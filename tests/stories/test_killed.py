@@ -55,7 +55,7 @@ async def test_killed_with_file_systems_of_its_workspaces_it_leaves_none(
             await house.start()
             await subject.settled()
 
-            assert subject.check.title == "2 tests pass (1 fixed)"
+            assert subject.check.title == "Proven: 1 test fails without this change"
             assert log_events.WORKSPACE_WITHOUT_DISK not in house.log()
             await house.until(lambda: not list(disks.iterdir()), "an image is left")
             assert f"{tmp_path}/" not in Path("/proc/self/mountinfo").read_text()

@@ -164,8 +164,8 @@ async def _played(
 
 def _pulls(subject: Subject) -> list[SimulatedIssue]:
     """The pull requests that were made for the issue."""
-    closes = f"Closes #{subject.number}\n"
-    return [pull for pull in subject.pulls if (pull.body or "").startswith(closes)]
+    closes = f"Closes #{subject.number}"
+    return [pull for pull in subject.pulls if closes in (pull.body or "").splitlines()]
 
 
 async def _is_ready(subject: Subject, title: str, changed: str) -> None:
