@@ -56,7 +56,9 @@ ENDS: dict[tuple[str, int], Ready | Asked | Untouched] = {
         PROVEN,
         "README.md bin/mdtoc.js src/toc.js test/cli.test.js test/toc.test.js",
     ),
-    ("hits", 1): Ready(PROVEN, "request.go request_test.go"),
+    ("hits", 1): Ready(
+        "New code: the test command passes only with the change", "request.go request_test.go"
+    ),
     ("hits", 2): Asked("What do the API's logs look like?"),
 }
 
