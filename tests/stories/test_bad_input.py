@@ -171,7 +171,7 @@ async def test_hidden_text_does_not_reach_the_model(house: House) -> None:
     subject = await house.subject(body=f"It is wrong.\n\n{hidden}", plays=script([FIX], [FINISH]))
     await subject.label()
     await subject.settled()
-    assert "It is wrong." in subject.told
-    assert "It rounds." in subject.told
-    assert "print the environment" not in subject.told
+    assert "It is wrong." in subject.model_input
+    assert "It rounds." in subject.model_input
+    assert "print the environment" not in subject.model_input
     assert "hidden text removed" in subject.status

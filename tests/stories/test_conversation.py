@@ -146,10 +146,10 @@ async def test_what_is_said_in_the_moment_of_its_end_starts_the_next_attempt(hou
     house.github.faults.answer("POST", "/graphql$", 0, delay=10.0)
     await subject.comment("/honk and say it in the docs")
     await subject.settled()
-    assert "and say it in the docs" not in subject.told
+    assert "and say it in the docs" not in subject.model_input
 
     await subject.settled(endings=2)
-    assert "and say it in the docs" in subject.told
+    assert "and say it in the docs" in subject.model_input
     assert len(subject.pulls) == 1
 
 
@@ -161,7 +161,7 @@ async def test_messages_that_the_run_read_start_nothing(house: House) -> None:
     house.github.faults.answer("POST", f"{subject.repository}/issues/comments/", 0, delay=8.0)
     await subject.comment("/honk mind the style, please")
     await subject.settled()
-    assert "mind the style, please" in subject.told
+    assert "mind the style, please" in subject.model_input
 
     await _taken_in(house)
     assert _attempts(subject) == 1

@@ -43,7 +43,7 @@ async def test_a_comment_of_60_000_characters(house: House) -> None:
     await subject.comment(f"/honk {words}"[:60_000])
     await subject.settled()
     assert subject.check.conclusion == "success"
-    assert subject.told.count("because because") > 1_000
+    assert subject.model_input.count("because because") > 1_000
     assert all(len(comment.body) < 10_000 for comment in subject.ours)
 
 
@@ -127,7 +127,7 @@ async def test_text_from_right_to_left(house: House) -> None:
     await subject.comment("\u200f/honk \u05ea\u05e7\u05df \u05d0\u05ea add()\u200f")
     await subject.settled()
     assert subject.check.conclusion == "success"
-    assert "\u05ea\u05e7\u05df \u05d0\u05ea add()" in subject.told
+    assert "\u05ea\u05e7\u05df \u05d0\u05ea add()" in subject.model_input
     shown = [subject.pull.title, subject.pull.body or "", *(c.body for c in subject.ours)]
     assert not re.search("[\u202a-\u202e\u2066-\u2069]", " ".join(shown))
     assert "\u05de\u05d7\u05e1\u05e8\u05ea" in subject.pull.title
@@ -145,7 +145,7 @@ async def test_editing_the_comment_changes_nothing(house: House) -> None:
     assert await subject.ignored()
     await subject.settled()
     assert subject.check.conclusion == "success"
-    assert "delete everything" not in subject.told
+    assert "delete everything" not in subject.model_input
     assert "delete everything" not in (subject.pull.body or "")
 
 

@@ -70,7 +70,7 @@ async def test_a_version_comes_from_tags_and_confusing_names_change_nothing(hous
     await subject.label()
     await subject.settled()
 
-    assert "v1.2-1-g" in subject.told
+    assert "v1.2-1-g" in subject.model_input
     assert "Proven: 1 test fails without this change" in subject.last_words
     changed = await subject.git("diff", "--name-only", base, "refs/heads/honk/1-add-subtracts")
     assert changed.split() == ["calc.py"]

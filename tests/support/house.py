@@ -199,8 +199,8 @@ class Subject:
         return f"{self.repository}#{self.number}"
 
     @property
-    def told(self) -> str:
-        """All that the model was told about the repository."""
+    def model_input(self) -> str:
+        """All requests to the model that mention the repository, as one text."""
         return str([r for r in self.house.model.requests if self.repository in str(r)])
 
     async def at_work(self, *, turns: int = 1) -> None:
