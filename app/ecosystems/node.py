@@ -77,7 +77,11 @@ ECOSYSTEM = Ecosystem(
         r"(?:^|/)(?:(?:jest|vitest|mocha|ava|karma|playwright|cypress|wdio)[.-](?:setup|global)"
         r"|vitest\.workspace|\.nycrc|\.c8rc|\.taprc|mocha\.opts|\.prettierrc|prettier\.config)[^/]*$"
     ),
-    mixed={r"package\.json": "package_json", r".*\.[cm]?[jt]sx?": "in_source_tests"},
+    mixed={
+        r"package\.json": "package_json",
+        r"package-lock\.json|npm-shrinkwrap\.json": "package_lock",
+        r".*\.[cm]?[jt]sx?": "in_source_tests",
+    },
     lint_config=(
         r"(?:^|/)(?:\.eslintrc[^/]*|eslint\.config\.[^/]*|\.eslintignore|biome\.jsonc?"
         r"|\.prettierignore)$"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from app.integrity.mixed.javascript import InSourceTests
-from app.integrity.mixed.manifests import Ini, PackageJson, TomlTables
+from app.integrity.mixed.manifests import Ini, PackageJson, PackageLock, TomlTables
 from app.integrity.mixed.pom import Pom
 from app.integrity.mixed.python import Doctests
 from app.integrity.mixed.rust import RustTests
@@ -46,6 +46,7 @@ SPLITTERS: Mapping[str, Splitter] = {
         r"|verify|typecheck|mocha|jest|vitest|ava|tap)(?:[:_-].*)?",
         dependencies=r"devDependencies",
     ),
+    "package_lock": PackageLock(),
     "pom": Pom(),
     "rust": RustTests(),
     "doctests": Doctests(),

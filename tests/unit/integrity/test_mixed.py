@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 
 import pytest
@@ -12,7 +13,7 @@ from app.domain.safe_json import json_value
 from app.integrity.cells import plan
 from app.integrity.mixed import SPLITTERS, Parts
 from tests.unit.integrity.test_cells import cells, planned
-from tests.unit.integrity.test_sides import diff_of, listed, tree_of
+from tests.unit.integrity.test_sides import JS_TEST, diff_of, listed, tree_of
 
 RUST = """\
 //! A crate.
@@ -296,6 +297,37 @@ def test_package_json() -> None:
     assert listed(planned(base, alone).sides) == {"runner": ["package.json"]}
 
 
+def test_the_lock_of_a_package_that_only_development_needs() -> None:
+    def lock(**versions: str) -> str:
+        packages = {
+            "": {
+                "dependencies": {"x": "1"},
+                "devDependencies": {"jest": versions.get("jest", "1")},
+            },
+            "node_modules/x": {"version": versions.get("x", "1")},
+            "node_modules/jest": {"version": versions.get("jest", "1"), "dev": True},
+        }
+        return json.dumps({"lockfileVersion": 3, "packages": packages})
+
+    base = {"package-lock.json": lock(), "a.test.js": JS_TEST}
+    for head, side in [
+        (lock(jest="2"), "runner"),
+        (lock(x="2"), "source"),
+        (lock().replace('"version": "1"}', '"version": "1", "dev": true}'), "source"),
+        ("broken", "source"),
+        ('{"lockfileVersion": 1, "dependencies": {}}', "source"),
+    ]:
+        found = planned(base, {**base, "package-lock.json": head})
+        sides = listed(found.sides)
+        assert next(iter(sides)) == side
+        assert "partly" not in sides
+    both = {"package-lock.json": lock(jest="2", x="2"), "a.test.js": JS_TEST + "//"}
+    found = planned(base, both)
+    assert found.proof == {"a.test.js": "head"}
+    assert found.guard == {"a.test.js": "base"}
+    assert found.proof_head_runner == {"a.test.js": "head", "package-lock.json": "head"}
+
+
 CARGO = """\
 [package]
 name = "a"
@@ -462,6 +494,7 @@ SAMPLES = {
         "[project]\nname='x'",
         "a = 1 # x",
     ],
+    "package_lock": ["{}", '{"packages": {}}', '{"packages": {"a": {"dev": true}}}'],
     "cargo": [CARGO, "[package]\nname = 'b'", "[[test]]\nname='a'\n[[test]]\nname='b'"],
     "pom": [POM, "<project/>", "<project><properties></properties></project>"],
     "package_json": [
