@@ -14,9 +14,9 @@ from typing import cast
 from app.domain.diff import Diff, FileDiff
 from app.domain.flag import GROUPS, Flag, Kind, blocking
 from app.integrity import configuration, paths
-from app.integrity.facts import FileFacts
+from app.integrity.facts import FileFacts, TestCode
 from app.integrity.reader import SyntaxReader
-from app.integrity.tests import FileSide, compare
+from app.integrity.tests import FileSide, compare, matched
 
 __all__ = ["MAX_BYTES", "MAX_FILE_BYTES", "MAX_FLAGS", "Flag", "Kind", "blocking", "examine"]
 
@@ -51,6 +51,18 @@ def examine(diff: Diff, failing_before: Iterable[str] = ()) -> tuple[Flag, ...]:
         *unread,
     ]
     return _bounded(_merged(flags))
+
+
+def matched_tests(diff: Diff) -> tuple[tuple[str, TestCode, str, TestCode], ...]:
+    """The tests of changed files that exist on both sides, each with its file before and after.
+
+    They are matched by name, then by code, then by assertions. Never raises for file contents.
+    """
+    sides, _ = _read(_in_pairs(diff), diff.renames)
+    return tuple(
+        (diff.renames.get(pair.came_from, pair.came_from), pair.before, pair.path, pair.after)
+        for pair in matched(sides)
+    )
 
 
 def _in_pairs(diff: Diff) -> list[FileDiff]:

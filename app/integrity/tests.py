@@ -32,9 +32,13 @@ class FileSide:
 
 
 @dataclass(frozen=True)
-class _Pair:
-    """A test that exists on both sides, perhaps with another name or in another file."""
+class TestPair:
+    """A test that exists on both sides, perhaps with another name or in another file.
 
+    `came_from` is the changed file that held it before, by its name at head.
+    """
+
+    came_from: str
     path: str
     before: TestCode
     after: TestCode
@@ -55,6 +59,11 @@ def compare(
     yield from _marks(sides, pairs)
 
 
+def matched(sides: Sequence[FileSide]) -> list[TestPair]:
+    """The tests that exist on both sides."""
+    return _match(sides)[0]
+
+
 def failing_names(ids: frozenset[str]) -> frozenset[str]:
     """The test names within verifiers' test ids."""
     names: set[str] = set()
@@ -65,15 +74,16 @@ def failing_names(ids: frozenset[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _match(sides: Sequence[FileSide]) -> tuple[list[_Pair], list[tuple[FileSide, TestCode]]]:
+def _match(sides: Sequence[FileSide]) -> tuple[list[TestPair], list[tuple[FileSide, TestCode]]]:
     """Pair tests by name in their file, then by name, code and assertions anywhere."""
-    pairs: list[_Pair] = []
+    pairs: list[TestPair] = []
     gone: list[tuple[FileSide, TestCode]] = []
     come: dict[int, tuple[str, TestCode]] = {}
     for side in sides:
         for name, test in side.before.tests.items():
             if name in side.after.tests:
-                pairs.append(_Pair(side.file.path, test, side.after.tests[name]))
+                path = side.file.path
+                pairs.append(TestPair(path, path, test, side.after.tests[name]))
             else:
                 gone.append((side, test))
         new = (test for name, test in side.after.tests.items() if name not in side.before.tests)
@@ -87,7 +97,7 @@ def _match(sides: Sequence[FileSide]) -> tuple[list[_Pair], list[tuple[FileSide,
             found = index[key(test)] if key(test) else []
             if found:
                 path, after = come.pop(found.pop(0))
-                pairs.append(_Pair(path, test, after))
+                pairs.append(TestPair(side.file.path, path, test, after))
             else:
                 rest.append((side, test))
         gone = rest
@@ -106,7 +116,7 @@ def _by_assertions(test: TestCode) -> object:
     return tuple(sorted(each.text for each in test.assertions))
 
 
-def _new_tests(sides: Sequence[FileSide], pairs: Sequence[_Pair]) -> list[TestCode]:
+def _new_tests(sides: Sequence[FileSide], pairs: Sequence[TestPair]) -> list[TestCode]:
     known = {id(pair.after) for pair in pairs}
     tests = (test for side in sides for test in side.after.tests.values())
     return [test for test in tests if id(test) not in known]
@@ -190,7 +200,7 @@ def _names(words: str) -> list[str]:
 
 
 def _compare(
-    pair: _Pair, elsewhere: Counter[str], failing: frozenset[str], code_changed: bool
+    pair: TestPair, elsewhere: Counter[str], failing: frozenset[str], code_changed: bool
 ) -> Iterator[Flag]:
     """Flags for what one test no longer checks."""
     before, after = pair.before, pair.after
@@ -219,7 +229,7 @@ def _compare(
 class _Weaker:
     """Collects the flags of one test, at most one of each kind."""
 
-    def __init__(self, pair: _Pair, fixed: bool, code_changed: bool) -> None:
+    def __init__(self, pair: TestPair, fixed: bool, code_changed: bool) -> None:
         self.pair = pair
         self.fixed = fixed
         self.code_changed = code_changed
@@ -356,7 +366,7 @@ def _partners(
         yield was, None
 
 
-def _marks(sides: Sequence[FileSide], pairs: Sequence[_Pair]) -> Iterator[Flag]:
+def _marks(sides: Sequence[FileSide], pairs: Sequence[TestPair]) -> Iterator[Flag]:
     """New marks, except those that only moved or belong to a new test."""
     before = Counter(_key(mark) for side in sides for mark in side.before.marks)
     existed = {pair.after.name for pair in pairs} | {pair.before.name for pair in pairs}

@@ -124,7 +124,7 @@ async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.T
         await asyncio.gather(task, return_exceptions=True)
 
 
-class Process(Protocol):
+class ServedProcess(Protocol):
     """What is asked of a process: `subprocess.Popen` is one."""
 
     pid: int
@@ -142,7 +142,7 @@ class PlaygroundStart(Protocol):
 
     def __call__(
         self, words: Sequence[str], environment: Mapping[str, str], folder: Path, errors: IO[bytes]
-    ) -> Process: ...
+    ) -> ServedProcess: ...
 
 
 def start_process(
@@ -163,7 +163,7 @@ def start_process(
 class Product:
     """`honk serve` as a process, and where it listens."""
 
-    process: Process
+    process: ServedProcess
     url: str
 
 
@@ -195,7 +195,7 @@ async def product(
         log.close()
 
 
-async def _address(process: Process, home: Path) -> str:
+async def _address(process: ServedProcess, home: Path) -> str:
     assert process.stdout is not None
     reading = asyncio.to_thread(process.stdout.readline)
     line = (await asyncio.wait_for(reading, START_SECONDS)).decode()

@@ -34,8 +34,8 @@ from app.playground.pages import github_with_pages
 from app.playground.run import (
     KEY_OF_NOBODY,
     PlaygroundStart,
-    Process,
     Product,
+    ServedProcess,
     environment,
     github_settings,
     product,
@@ -364,7 +364,7 @@ class House:
             await asyncio.to_thread(process.wait)
         await self.stop()
 
-    def _processes(self) -> list[Process]:
+    def _processes(self) -> list[ServedProcess]:
         assert self.honk is not None
         return [self.honk.process]
 
@@ -440,7 +440,7 @@ class House:
 class Worker:
     """One `honk worker` as a process, with a log of its own."""
 
-    process: Process
+    process: ServedProcess
     log_file: Path
     begins: int = 0
     """Where its own words begin in the file: others may have worked on its machine before."""
@@ -551,7 +551,7 @@ class Fleet(House):
         self._webs.clear()
         self.honk = None
 
-    def _processes(self) -> list[Process]:
+    def _processes(self) -> list[ServedProcess]:
         webs = [web.process for web in self._webs]
         return webs + [worker.process for worker in self.workers]
 

@@ -42,6 +42,7 @@ from app.integrity import canary, keyed_answers, startup
 from app.integrity.canary import plan_canary
 from app.integrity.cells import CellPlan, plan
 from app.integrity.composing import Override
+from app.integrity.moved_tests import moved_tests
 from app.runs.checkouts import check_out, fetch_external_content
 from app.runs.services import Services
 from app.runs.steps.set_up import SetupError, machine, set_up
@@ -142,6 +143,7 @@ async def measure(
         head=_stable(CellRun(results=results), unstable),
         sides=compared.plan.sides,
         measured=measured,
+        moved=await asyncio.to_thread(moved_tests, compared.diff, base, results) if base else (),
         known_flaky=known,
     )
 
