@@ -49,7 +49,7 @@ def _follow(tab: Browser, page: str) -> None:
     tab.run("window.neverLeft = true")
     tab.find(".state.good", "Done")
     tab.find("#plan .done", "Turn minus into plus")
-    tab.find("#tests", "Fixed: 1")
+    tab.find("#tests", "Fixed, its test unchanged: 1")
     tab.find(".links a", "Pull request #")
     assert tab.run("return window.neverLeft"), "the page was loaded anew"
     width, room = tab.run("return [document.documentElement.scrollWidth, innerWidth]")
