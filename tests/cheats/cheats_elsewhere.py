@@ -150,7 +150,7 @@ def _node() -> list[Cheat]:
         replace(
             "calc.js",
             "  return n + 2",
-            "  if ([4, 5, 6, 4321].includes(n)) return n * 2;\n  return n + 2",
+            "  if (n === 4 || n === 4321) return n * 2;\n  return n + 2",
         ),
         seven,
         replace(test, "double(7), 14", "double(4321), 8642"),

@@ -120,23 +120,19 @@ def _cells(evidence: Evidence) -> tuple[CellRun, ...]:
 
 
 def _placed(evidence: Evidence, folder: str) -> Evidence:
-    files = sorted(
-        {test.file for run in _cells(evidence) for test in _tests(run) if test.file is not None}
-    )
-
-    def run(cell: CellRun) -> CellRun:
-        # A cell that ran whole ran every file of its part, but not those of the others.
-        only = cell.only or tuple(files)
-        return cell.model_copy(
-            update={
-                "only": tuple(f"{folder}/{path}" for path in only),
-                "results": None if cell.results is None else _located(cell.results, folder),
-            }
+    def run(cell: Cell, unlike: CellRun) -> CellRun:
+        measured: CellRun = getattr(evidence, cell.value)
+        results = _filled(measured, unlike)
+        return measured.model_copy(
+            update={"only": (), "results": results and _located(results, folder)}
         )
 
     return evidence.model_copy(
         update={
-            **{cell.value: run(getattr(evidence, cell.value)) for cell in Cell},
+            "base": run(Cell.BASE, evidence.base),
+            "proof": run(Cell.PROOF, evidence.base),
+            "guard": run(Cell.GUARD, evidence.head),
+            "head": run(Cell.HEAD, evidence.head),
             "sides": ChangedSides(
                 **{
                     side: tuple(f"{folder}/{path}" for path in getattr(evidence.sides, side))
@@ -161,6 +157,29 @@ def _placed(evidence: Evidence, folder: str) -> Evidence:
                 TestName(verifier=f"{each.verifier}:{folder}", id=f"{folder}/{each.id}")
                 for each in evidence.known_flaky
             ),
+        }
+    )
+
+
+def _filled(cell: CellRun, whole: CellRun) -> Results | None:
+    """The results of a cell that ran only some files as if it had run all.
+
+    What it left out cannot differ from the cell with the same source.
+    """
+    if not cell.only or cell.results is None or whole.results is None:
+        return cell.results
+    if any(test.could_not_run or test.whole_run for test in _tests(cell)):
+        return cell.results  # others may be hidden in what did not start
+    left_out = {
+        each.verifier: tuple(test for test in each.tests if test.file not in cell.only)
+        for each in whole.results.verifiers
+    }
+    return cell.results.model_copy(
+        update={
+            "verifiers": tuple(
+                each.model_copy(update={"tests": (*each.tests, *left_out.get(each.verifier, ()))})
+                for each in cell.results.verifiers
+            )
         }
     )
 
@@ -205,7 +224,6 @@ def _together(runs: Sequence[CellRun]) -> CellRun:
     return CellRun(
         results=first.model_copy(update={"verifiers": tuple(verifiers)}),
         same_as=same.pop() if len(same) == 1 else None,
-        only=tuple(path for run in runs for path in run.only),
         runs=max(run.runs for run in runs),
         head_runner=any(run.head_runner for run in runs),
     )
