@@ -122,7 +122,7 @@ def _cells(evidence: Evidence) -> tuple[CellRun, ...]:
 def _placed(evidence: Evidence, folder: str) -> Evidence:
     def run(cell: Cell, unlike: CellRun) -> CellRun:
         measured: CellRun = getattr(evidence, cell.value)
-        results = _filled(measured, unlike)
+        results = _filled(measured, unlike, evidence.base)
         return measured.model_copy(
             update={"only": (), "results": results and _located(results, folder)}
         )
@@ -161,17 +161,18 @@ def _placed(evidence: Evidence, folder: str) -> Evidence:
     )
 
 
-def _filled(cell: CellRun, whole: CellRun) -> Results | None:
+def _filled(cell: CellRun, whole: CellRun, base: CellRun) -> Results | None:
     """The results of a cell that ran only some files as if it had run all.
 
-    What it left out cannot differ from the cell with the same source.
+    An old test that it left out cannot differ from the cell with the same source.
     """
     if not cell.only or cell.results is None or whole.results is None:
         return cell.results
     if any(test.could_not_run or test.whole_run for test in _tests(cell)):
         return cell.results  # others may be hidden in what did not start
+    old, ran = {test.id for test in _tests(base)}, {test.id for test in _tests(cell)}
     left_out = {
-        each.verifier: tuple(test for test in each.tests if test.file not in cell.only)
+        each.verifier: tuple(test for test in each.tests if test.id in old - ran)
         for each in whole.results.verifiers
     }
     return cell.results.model_copy(
