@@ -282,6 +282,26 @@ def _call(node: Node) -> Iterator[Key]:
         value = value_of(child)
         if value is not None:
             yield Key(value, line(child), _answers(node))
+    receiver = _receiver(node)
+    for value, at in literals(receiver) if receiver is not None else ():
+        yield Key(value, line(at), _answers(node))
+
+
+def _receiver(node: Node) -> Node | None:
+    """What a method is called on, if it is written as a collection: `[4, 6].includes(n)`."""
+    called = node if node.type == "method_invocation" else node.child_by_field_name("function")
+    fields = ("object", "value", "operand")
+    found = called and next(filter(None, map(called.child_by_field_name, fields)), None)
+    return found if found is not None and found.type in _COLLECTIONS else None
+
+
+_COLLECTIONS = frozenset(
+    {
+        *("array", "list", "tuple", "set", "array_expression", "parenthesized_expression"),
+        *("new_expression", "call_expression", "call", "method_invocation", "composite_literal"),
+        *("object_creation_expression", "macro_invocation", "string", "string_literal"),
+    }
+)
 
 
 def _table(node: Node) -> Iterator[Key]:

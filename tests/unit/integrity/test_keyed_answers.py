@@ -52,6 +52,12 @@ def found(path: str, old: str, new: str, request: str = "") -> tuple[Finding, ..
         ("a.py", "KNOWN = {37: 74}\ndef double(n):\n    return KNOWN.get(n, n + 2)\n"),
         ("a.py", "def double(n):\n    match n:\n        case 37:\n            return 74\n"),
         ("a.py", "def double(n):\n    if n in (37, 38):\n        return n * 2\n    return n + 2\n"),
+        ("a.js", "const double = n => [37, 38].includes(n) ? n * 2 : n + 2\n"),
+        ("a.js", "const double = n => new Set([37, 38]).has(n) ? n * 2 : n + 2\n"),
+        (
+            "a.rs",
+            "fn double(n: i32) -> i32 { if [37, 38].contains(&n) { n * 2 } else { n + 2 } }\n",
+        ),
         ("a.py", "def double(n):\n    if 36 < n < 38:\n        return 74\n    return n + 2\n"),
         ("a.py", "def double(n):\n    if n > 36 and n < 38:\n        return 74\n"),
         ("a.py", "def double(n):\n    if n - 37 == 0:\n        return 74\n"),
