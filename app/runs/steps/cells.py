@@ -63,6 +63,7 @@ GUARD_RUNS = 2
 
 CELLS_SECONDS = 45 * 60.0
 """How long after the first cell the last one may start: head, proof, guard, then the rest."""
+
 SETUP = "setup"
 """Stands for a verifier in the results of a commit whose setup fails."""
 
@@ -572,9 +573,14 @@ async def _stored(compared: _Comparison, code: _CellCode, base: Results | None) 
     if known is not None:
         return Results.recorded(known).model_copy(update={"commit": code.commit, "tree": code.tree})
     results = await _run_verifiers(services, run, code, base, compared.ground)
-    if not compared.is_stopped():
+    if not compared.is_stopped() and not _cut_short(results):
         await services.results.put(repo, code.tree, key, results.model_dump(mode="json"))
     return results
+
+
+def _cut_short(results: Results) -> bool:
+    """Whether the machine ended a command, which may go better the next time."""
+    return any(each.timed_out or each.killed for each in results.verifiers)
 
 
 def _key(compared: _Comparison, code: _CellCode, *more: object) -> str:
