@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 
 from benchmarks.processes import MIB, below, pss, ticks
-from tests.support.house import House, Subject, open_house, script
+from tests.support.harness import Harness, Subject, open_harness, script
 
 STEPS = (0, 1, 10, 20, 40)
 _HELD_SECONDS = 900.0
@@ -45,34 +45,36 @@ def main() -> None:
 
 
 async def _measure() -> list[Measured]:
-    async with open_house(HONK_CONCURRENCY=str(max(STEPS))) as house:
-        subject = await house.subject()
+    async with open_harness(HONK_CONCURRENCY=str(max(STEPS))) as harness:
+        subject = await harness.subject()
         plays = script(
             [{"bash": {"command": "true"}}],
             {"use": [{"bash": {"command": "true"}}], "seconds": _HELD_SECONDS},
         )
         issues = [subject]
         for _ in range(max(STEPS) - 1):
-            opened = await house.github.open_issue(subject.repository, "olivia", "Wrong", "It is.")
-            issues.append(Subject(house, subject.repository, opened.number))
+            opened = await harness.github.open_issue(
+                subject.repository, "olivia", "Wrong", "It is."
+            )
+            issues.append(Subject(harness, subject.repository, opened.number))
         for each in issues:
-            house.model.scripts[f"{each.repository}#{each.number}"] = plays
+            harness.model.scripts[f"{each.repository}#{each.number}"] = plays
         found = []
         for before, runs in zip((0, *STEPS), STEPS, strict=False):
             for each in issues[before:runs]:
                 await each.label()
-            await house.until(functools.partial(_all_wait, house, runs), "not all of them wait")
-            found.append(await _now(house, runs))
+            await harness.until(functools.partial(_all_wait, harness, runs), "not all of them wait")
+            found.append(await _now(harness, runs))
         return found
 
 
-def _all_wait(house: House, runs: int) -> bool:
-    return len(house.model.requests) >= 2 * runs
+def _all_wait(harness: Harness, runs: int) -> bool:
+    return len(harness.model.requests) >= 2 * runs
 
 
-async def _now(house: House, runs: int) -> Measured:
-    assert house.honk is not None
-    pid = house.honk.process.pid
+async def _now(harness: Harness, runs: int) -> Measured:
+    assert harness.honk is not None
+    pid = harness.honk.process.pid
     await asyncio.sleep(3)
     busy = ticks(pid)
     await asyncio.sleep(10)

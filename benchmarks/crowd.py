@@ -28,7 +28,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.playground.model import ScriptedTurn
 from benchmarks.processes import MIB, below, pss, ticks
 from tests.support import postgres
-from tests.support.house import Fleet, Subject, never_twice, open_fleet
+from tests.support.harness import Fleet, Subject, never_twice, open_fleet
 
 RUNS = int(os.environ.get("RUNS", "200"))
 REPOSITORIES = 10

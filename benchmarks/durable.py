@@ -41,7 +41,7 @@ from app.store.database import Database
 from app.web.app import WEBHOOK_PATH
 from benchmarks.load import Load, paced
 from tests.support import postgres
-from tests.support.house import House, Subject, never_twice, open_fleet, open_house
+from tests.support.harness import Harness, Subject, never_twice, open_fleet, open_harness
 
 SECONDS = 60.0
 RUNS = 50
@@ -65,8 +65,8 @@ def main() -> None:
 async def _on_sqlite() -> None:
     with tempfile.TemporaryDirectory(prefix="honk-bench-") as folder:
         url = f"sqlite:///{folder}/honk.db"
-        async with open_house(DATABASE_URL=url, HONK_CONCURRENCY=str(RUNS)) as house:
-            await _measure("SQLite", house, url, ON_SQLITE)
+        async with open_harness(DATABASE_URL=url, HONK_CONCURRENCY=str(RUNS)) as harness:
+            await _measure("SQLite", harness, url, ON_SQLITE)
 
 
 async def _on_postgres(url: str) -> None:
@@ -75,14 +75,14 @@ async def _on_postgres(url: str) -> None:
         await _measure("Postgres", fleet, url, ON_POSTGRES)
 
 
-async def _measure(name: str, house: House, url: str, per_second: float) -> None:
-    house.patience = 400.0
+async def _measure(name: str, harness: Harness, url: str, per_second: float) -> None:
+    harness.patience = 400.0
     turns: Counter[str] = Counter()
-    subjects = await _set_to_work(house, turns)
-    template = await _a_comment(house, subjects[0])
-    secret = (house.home / "webhook-secret").read_text()
-    assert house.honk is not None
-    port = int(house.honk.url.rpartition(":")[2])
+    subjects = await _set_to_work(harness, turns)
+    template = await _a_comment(harness, subjects[0])
+    secret = (harness.home / "webhook-secret").read_text()
+    assert harness.honk is not None
+    port = int(harness.honk.url.rpartition(":")[2])
     async with _floor(url, secret) as floor_port:
         played = turns.total()
         honk, floor = await asyncio.gather(
@@ -101,33 +101,33 @@ async def _measure(name: str, house: House, url: str, per_second: float) -> None
     )
 
 
-async def _set_to_work(house: House, turns: Counter[str]) -> list[Subject]:
+async def _set_to_work(harness: Harness, turns: Counter[str]) -> list[Subject]:
     """Runs whose model has something done in the sandbox every few seconds, for ever."""
 
     def play(request: dict[str, Any]) -> ScriptedTurn:
         turns[str(request["messages"][0])] += 1
         return never_twice("seq 1 500", request, seconds=TURN_SECONDS)
 
-    house.model.default = play
-    subjects = [await house.subject() for _ in range(REPOSITORIES)]
+    harness.model.default = play
+    subjects = [await harness.subject() for _ in range(REPOSITORIES)]
     for number in range(REPOSITORIES, RUNS):
         name = subjects[number % REPOSITORIES].repository
-        issue = await house.github.open_issue(name, "olivia", "Wrong", "It is.")
-        subjects.append(Subject(house, name, issue.number))
+        issue = await harness.github.open_issue(name, "olivia", "Wrong", "It is.")
+        subjects.append(Subject(harness, name, issue.number))
     for subject in subjects:
         await subject.label()
-    await house.until(lambda: len(turns) == RUNS and min(turns.values()) > 1, "not all work")
+    await harness.until(lambda: len(turns) == RUNS and min(turns.values()) > 1, "not all work")
     return subjects
 
 
-async def _a_comment(house: House, subject: Subject) -> dict[str, Any]:
+async def _a_comment(harness: Harness, subject: Subject) -> dict[str, Any]:
     """The event that GitHub sends for a stranger's comment, ready to be made into others."""
     await subject.comment("Me too.", by=_STRANGER)
-    await house.github.drained()
+    await harness.github.drained()
     event = copy.deepcopy(
         next(
             each.payload
-            for each in reversed(house.github.deliveries)
+            for each in reversed(harness.github.deliveries)
             if each.event == "issue_comment" and each.payload["comment"]["body"] == "Me too."
         )
     )

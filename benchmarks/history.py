@@ -1,6 +1,6 @@
 """Does a run cost more when ten thousand were there before it than when ten were?
 
-`ONLY=history make bench`. Two houses on one kind of database: one stays at ten runs, the other gets
+`ONLY=history make bench`. Two harnesses on one database kind: one stays at ten runs, the other gets
 a longer and longer past (`benchmarks/past.py`): rows and pins as a real run leaves them, all of the
 repository that is worked on, and the refs on GitHub of one in a hundred (OPEN=1: of all). In turns
 each does the same small run; what is compared are the medians. What the database does is counted
@@ -32,7 +32,7 @@ from benchmarks.past import Past
 from benchmarks.plot import Line, plot
 from benchmarks.processes import ticks
 from tests.support import postgres
-from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+from tests.support.harness import FINISH, FIX, Harness, Subject, open_harness, script
 
 SIZES = (10, 100, 1_000, 10_000)
 ROUNDS = 4
@@ -66,33 +66,33 @@ class Cost:
 
 
 class Place:
-    """A house and what is known of its database."""
+    """A harness and what is known of its database."""
 
-    def __init__(self, house: House, database: Database, recording: Path) -> None:
-        self.house = house
+    def __init__(self, harness: Harness, database: Database, recording: Path) -> None:
+        self.harness = harness
         self.database = database
         self.asked: Asked = {}
         self._recording = recording
         self._repository = ""
 
     async def warm(self) -> None:
-        self._repository = (await self.house.subject()).repository
+        self._repository = (await self.harness.subject()).repository
         for _ in range(WARM_UPS):
             await self.run()
 
     def past(self) -> Past:
         """Of the last run, in GitHub's repository and in the worker's mirror."""
-        ours = self.house.github.world.repository(self._repository).git.path
-        mirror = self.house.home / "honk/mirrors" / f"{self._repository.lower()}.git"
+        ours = self.harness.github.world.repository(self._repository).git.path
+        mirror = self.harness.home / "honk/mirrors" / f"{self._repository.lower()}.git"
         return Past(self.database.engine, ours, mirror)
 
     async def run(self) -> Cost:
         """One more, from its label to its last words."""
-        assert self.house.honk is not None
-        pid = self.house.honk.process.pid
-        issue = await self.house.github.open_issue(self._repository, "olivia", "Wrong", "It is.")
-        subject = Subject(self.house, self._repository, issue.number)
-        self.house.model.scripts[subject.name] = script([FIX], [FINISH])
+        assert self.harness.honk is not None
+        pid = self.harness.honk.process.pid
+        issue = await self.harness.github.open_issue(self._repository, "olivia", "Wrong", "It is.")
+        subject = Subject(self.harness, self._repository, issue.number)
+        self.harness.model.scripts[subject.name] = script([FIX], [FINISH])
         asked, read = self._asked(), self._rows_read()
         busy, began = ticks(pid, children=True), time.perf_counter()
         await subject.label()
@@ -179,12 +179,12 @@ async def _measure(name: str, urls: list[str], folder: Path) -> Ratios:
 
 
 async def _open(stack: AsyncExitStack, url: str, recording: Path) -> Place:
-    house = await stack.enter_async_context(
-        open_house(module="benchmarks.recording", DATABASE_URL=url, RECORDING=str(recording))
+    harness = await stack.enter_async_context(
+        open_harness(module="benchmarks.recording", DATABASE_URL=url, RECORDING=str(recording))
     )
     database = Database(url)
     stack.callback(database.close)
-    place = Place(house, database, recording)
+    place = Place(harness, database, recording)
     await place.warm()
     return place
 

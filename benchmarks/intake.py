@@ -12,7 +12,7 @@ import time
 
 import httpx
 
-from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+from tests.support.harness import FINISH, FIX, Harness, Subject, open_harness, script
 
 ROUNDS = 60
 SLOTS = 2
@@ -28,9 +28,9 @@ async def _heard(subject: Subject) -> float:
     return time.perf_counter() - started
 
 
-async def _floor(house: House, subject: Subject) -> float:
+async def _floor(harness: Harness, subject: Subject) -> float:
     """Seconds that as many calls as an intake makes cost by themselves."""
-    url = f"{house.settings['GITHUB_API_URL']}/repos/{subject.repository}/issues/{subject.number}"
+    url = f"{harness.settings['GITHUB_API_URL']}/repos/{subject.repository}/issues/{subject.number}"
     async with httpx.AsyncClient() as client:
         started = time.perf_counter()
         for _ in range(_FLOOR_CALLS):
@@ -38,11 +38,11 @@ async def _floor(house: House, subject: Subject) -> float:
         return time.perf_counter() - started
 
 
-async def _measure(house: House, words: str) -> None:
+async def _measure(harness: Harness, words: str) -> None:
     times, floors = [], []
     for _ in range(ROUNDS):
-        subject = await house.subject(plays=script([FIX], [FINISH]))
-        floors.append(await _floor(house, subject))
+        subject = await harness.subject(plays=script([FIX], [FINISH]))
+        floors.append(await _floor(harness, subject))
         times.append(await _heard(subject))
     times.sort()
     p99 = times[min(len(times) - 1, int(len(times) * 0.99))]
@@ -52,22 +52,22 @@ async def _measure(house: House, words: str) -> None:
     )
 
 
-async def _fill_the_slots(house: House) -> None:
+async def _fill_the_slots(harness: Harness) -> None:
     """Runs that take longer than the whole measurement."""
     endless = script({"use": [{"bash": {"command": "sleep 300"}}]})
-    busy = [await house.subject(plays=endless) for _ in range(SLOTS)]
+    busy = [await harness.subject(plays=endless) for _ in range(SLOTS)]
     for subject in busy:
         await subject.label()
-    await house.until(
+    await harness.until(
         lambda: all("honk:running" in subject.labels for subject in busy), "the slots are not full"
     )
 
 
 async def _main() -> None:
-    async with open_house(HONK_CONCURRENCY=str(SLOTS)) as house:
-        await _measure(house, "while slots are free")
-        await _fill_the_slots(house)
-        await _measure(house, "while every slot is busy")
+    async with open_harness(HONK_CONCURRENCY=str(SLOTS)) as harness:
+        await _measure(harness, "while slots are free")
+        await _fill_the_slots(harness)
+        await _measure(harness, "while every slot is busy")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""One house and one browser for the module; each story has a repository of its own."""
+"""One harness and one browser for the module; each story has a repository of its own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from tests.support.house import House, open_house
+from tests.support.harness import Harness, open_harness
 
 from .chromium import Browser, browser
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house() -> AsyncIterator[House]:
-    async with open_house() as opened:
+async def harness() -> AsyncIterator[Harness]:
+    async with open_harness() as opened:
         yield opened
 
 

@@ -9,7 +9,7 @@ import asyncio
 from pathlib import Path
 
 from app.playground.samples import load
-from tests.support.house import House, Subject, open_house
+from tests.support.harness import Harness, Subject, open_harness
 
 from .chromium import DESK, PHONE, Browser, browser
 
@@ -25,8 +25,8 @@ PEOPLE = {"walter": "write", "trudy": "triage", "rita": "read"}
 async def main() -> None:
     """Take them all."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    async with open_house() as house:
-        subject = await _sample(house)
+    async with open_harness() as harness:
+        subject = await _sample(harness)
         with browser() as tab:
             await asyncio.to_thread(_put_the_label_on, tab, subject)
             await subject.settled()
@@ -37,11 +37,11 @@ async def main() -> None:
         print(f"{size:8} {path.relative_to(FOLDER.parents[1])}")
 
 
-async def _sample(house: House) -> Subject:
+async def _sample(harness: Harness) -> Subject:
     """The first sample with its issues, and what the scripted model does on the first."""
     sample = load()[0]
     first, *others = sample.issues
-    subject = await house.subject(
+    subject = await harness.subject(
         name=sample.name,
         files=sample.files,
         title=first.title,
@@ -50,7 +50,7 @@ async def _sample(house: House) -> Subject:
         permissions=PEOPLE,
     )
     for issue in others:
-        await house.github.open_issue(subject.repository, "walter", issue.title, issue.body)
+        await harness.github.open_issue(subject.repository, "walter", issue.title, issue.body)
     return subject
 
 
@@ -78,7 +78,7 @@ def _take_the_rest(tab: Browser, subject: Subject) -> None:
         ("phone-pull", PHONE, "light", conversation, "#thread"),
         ("phone-files", PHONE, "light", f"{conversation}/files", ".diff"),
         ("phone-checks", PHONE, "light", f"{conversation}/checks", ".check-card"),
-        ("phone-feed", PHONE, "dark", f"{subject.house.github.url}/notifications", ".notice"),
+        ("phone-feed", PHONE, "dark", f"{subject.harness.github.url}/notifications", ".notice"),
         ("desk-issue", DESK, "light", issue, ".by-bot"),
         ("desk-pull", DESK, "dark", conversation, "#thread"),
         ("desk-files", DESK, "light", f"{conversation}/files", ".diff"),
@@ -94,7 +94,7 @@ def _take_the_rest(tab: Browser, subject: Subject) -> None:
 
 
 def _page(subject: Subject, kind: str, number: int) -> str:
-    return f"{subject.house.github.url}/{subject.repository}/{kind}/{number}"
+    return f"{subject.harness.github.url}/{subject.repository}/{kind}/{number}"
 
 
 if __name__ == "__main__":

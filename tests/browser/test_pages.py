@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from app.playground.run import let_sign_in, sign_in_settings
-from tests.support.house import FINISH, FIX, House, open_house, script
+from tests.support.harness import FINISH, FIX, Harness, open_harness, script
 
 from .chromium import PHONE, Browser
 
@@ -20,23 +20,23 @@ PLAN = {"plan": {"items": [{"text": "Turn minus into plus", "done": False}]}}
 DONE = {"plan": {"items": [{"text": "Turn minus into plus", "done": True}]}}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", name="house")
-async def _house() -> AsyncIterator[House]:
-    async with open_house(**sign_in_settings()) as house:
-        let_sign_in(house.github, house.url)
-        yield house
+@pytest_asyncio.fixture(scope="module", loop_scope="module", name="harness")
+async def _house() -> AsyncIterator[Harness]:
+    async with open_harness(**sign_in_settings()) as harness:
+        let_sign_in(harness.github, harness.url)
+        yield harness
 
 
-async def test_a_phone_follows_a_run_to_its_end(house: House, tab: Browser) -> None:
+async def test_a_phone_follows_a_run_to_its_end(harness: Harness, tab: Browser) -> None:
     pause = {"bash": {"command": "sleep 6"}}
-    subject = await house.subject(plays=script([PLAN], [pause], [DONE, FIX], [FINISH]))
+    subject = await harness.subject(plays=script([PLAN], [pause], [DONE, FIX], [FINISH]))
     await subject.label()
-    await house.until(
+    await harness.until(
         lambda: any("honk:run=" in c.body for c in subject.ours), "there is no status comment"
     )
     found = re.search(r"honk:run=(\w+)", subject.status)
     assert found
-    await asyncio.to_thread(_follow, tab, f"{house.url}/runs/{found[1]}")
+    await asyncio.to_thread(_follow, tab, f"{harness.url}/runs/{found[1]}")
 
 
 def _follow(tab: Browser, page: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.support.house import FINISH, FIX, House, Subject, script
+from tests.support.harness import FINISH, FIX, Harness, Subject, script
 
 from .chromium import DESK, PHONE, Browser
 
@@ -17,9 +17,9 @@ PEOPLE = {"walter": "write", "trudy": "triage", "rita": "read"}
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 async def test_a_label_on_the_page_becomes_a_pull_request(
-    house: House, tab: Browser, size: tuple[int, int]
+    harness: Harness, tab: Browser, size: tuple[int, int]
 ) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]), permissions=PEOPLE)
+    subject = await harness.subject(plays=script([FIX], [FINISH]), permissions=PEOPLE)
     await asyncio.to_thread(_watch_it_happen, tab, size, _issue_page(subject))
     await subject.settled()
 
@@ -63,8 +63,8 @@ def _watch_it_happen(tab: Browser, size: tuple[int, int], page: str) -> None:
     assert tab.complaints() == []
 
 
-async def test_a_reader_sees_what_github_refuses(house: House, tab: Browser) -> None:
-    subject = await house.subject(permissions=PEOPLE)
+async def test_a_reader_sees_what_github_refuses(harness: Harness, tab: Browser) -> None:
+    subject = await harness.subject(permissions=PEOPLE)
 
     def try_as_rita() -> str:
         tab.size(PHONE)
@@ -81,8 +81,10 @@ async def test_a_reader_sees_what_github_refuses(house: House, tab: Browser) -> 
     assert subject.issue.labels == []
 
 
-async def test_what_is_open_and_typed_survives_what_others_do(house: House, tab: Browser) -> None:
-    subject = await house.subject(permissions=PEOPLE)
+async def test_what_is_open_and_typed_survives_what_others_do(
+    harness: Harness, tab: Browser
+) -> None:
+    subject = await harness.subject(permissions=PEOPLE)
     body = "<details><summary>More</summary>\n\nhidden words\n\n</details>"
     await subject.comment(body, by="walter")
 
@@ -107,8 +109,8 @@ async def test_what_is_open_and_typed_survives_what_others_do(house: House, tab:
     await asyncio.to_thread(look)
 
 
-async def test_thumbs_find_what_they_press(house: House, tab: Browser) -> None:
-    subject = await house.subject(permissions=PEOPLE)
+async def test_thumbs_find_what_they_press(harness: Harness, tab: Browser) -> None:
+    subject = await harness.subject(permissions=PEOPLE)
     await subject.label("urgent", by="trudy")
     await subject.comment("A word.", by="walter")
 
@@ -127,7 +129,7 @@ async def test_thumbs_find_what_they_press(house: House, tab: Browser) -> None:
 
 
 def _issue_page(subject: Subject) -> str:
-    return f"{subject.house.github.url}/{subject.repository}/issues/{subject.number}"
+    return f"{subject.harness.github.url}/{subject.repository}/issues/{subject.number}"
 
 
 def _fits(tab: Browser) -> None:

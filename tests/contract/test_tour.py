@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from app.playground.github import AppRegistration, GitHub, graphql, serve
 from app.playground.github.app import ROUTER
-from tests.support.house import FINISH, FIX, open_house, script
+from tests.support.harness import FINISH, FIX, open_harness, script
 from tests.support.openapi import SESSION, contract
 
 from .tour import EVENTS, PERMISSIONS, REPO, Tour
@@ -41,8 +41,8 @@ async def test_every_endpoint_keeps_the_contract(tmp_path: Path) -> None:
 
 async def test_a_run_of_the_product_keeps_the_contract() -> None:
     before = SESSION.totals.copy()
-    async with open_house() as house:
-        subject = await house.subject(plays=script([FIX], [{"verify": {}}], [FINISH]))
+    async with open_harness() as harness:
+        subject = await harness.subject(plays=script([FIX], [{"verify": {}}], [FINISH]))
         await subject.label()
         await subject.settled()
         assert subject.labels == ["honk:done"]

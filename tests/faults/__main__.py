@@ -71,7 +71,7 @@ async def _model(ledger: Ledger, ends: float) -> list[Point]:
 async def _github(ledger: Ledger, ends: float) -> list[Point]:
     async with github.opened() as bench:
         points = await bench.points()
-        alone = [point for point in points if bench.needs_the_house_alone(point)]
+        alone = [point for point in points if bench.needs_the_harness_alone(point)]
         others = [point for point in points if point not in alone]
         await go_through(others, bench.survives, ledger, ends=ends)
         await go_through(

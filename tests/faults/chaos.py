@@ -27,7 +27,7 @@ from app import log_events, messages
 from app.runs.worker_leases import EXIT_CUT_OFF
 from tests.faults.points import WrongError, demand, demand_the_usual_end, is_bad
 from tests.support import postgres
-from tests.support.house import FINISH, FIX, Fleet, Subject, Worker, open_fleet, script
+from tests.support.harness import FINISH, FIX, Fleet, Subject, Worker, open_fleet, script
 from tests.support.ledger import Ledger, Row
 from tests.support.postgres import Postgres
 

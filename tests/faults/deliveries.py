@@ -25,7 +25,7 @@ from app.playground.github.deliveries import SimulatedDelivery
 from app.playground.model import ScriptedTurn
 from tests.faults.points import PATIENT, demand, failed
 from tests.support import postgres
-from tests.support.house import OWNER, Fleet, Subject, never_twice, open_fleet
+from tests.support.harness import OWNER, Fleet, Subject, never_twice, open_fleet
 from tests.support.ledger import Ledger
 from tests.support.postgres import Postgres
 

@@ -17,7 +17,7 @@ from typing import Any
 from app.playground.github.faults import UNICORN, AnswerFault, Faults
 from app.playground.github.request_log import RequestRecord
 from tests.faults.points import Point, demand, demand_the_usual_end, over
-from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+from tests.support.harness import FINISH, FIX, Harness, Subject, open_harness, script
 
 SCRIPT = script([FIX], [FINISH])
 TITLE = "GitHub faults"
@@ -90,19 +90,19 @@ class Asked:
 
 @dataclass
 class Bench:
-    """One house for all; each point has an owner, an installation and a repository of its own."""
+    """One harness for all; each point has an owner, an installation and a repository of its own."""
 
-    house: House
+    harness: Harness
     calls: dict[str, Asked] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     async def points(self) -> list[Point]:
         """Every trouble at every call that an undisturbed run makes."""
-        requests = self.house.github.requests
+        requests = self.harness.github.requests
         before = len(requests)
         subject = await self._subject()
         await subject.label()
-        await over(self.house, subject)
+        await over(self.harness, subject)
         await demand_the_usual_end(subject)
         counts: Counter[tuple[str, str]] = Counter()
         for record in requests[before:]:
@@ -118,7 +118,7 @@ class Bench:
             if trouble.git or not asked.is_git
         ]
 
-    def needs_the_house_alone(self, point: Point) -> bool:
+    def needs_the_harness_alone(self, point: Point) -> bool:
         """Whether another run could meet what is meant for this one."""
         return self.calls[point.where].is_nobodys
 
@@ -127,13 +127,13 @@ class Bench:
 
         Raises AssertionError when somebody could see it.
         """
-        asked, faults = self.calls[point.where], self.house.github.faults
+        asked, faults = self.calls[point.where], self.harness.github.faults
         subject = await self._subject()
         path = self._path(asked, subject)
         fault = TROUBLES[point.what].order(faults, asked.method, path, asked.nth - 1)
         try:
             await subject.label()
-            await over(self.house, subject)
+            await over(self.harness, subject)
             met = all(each is not fault for each in faults.answers)
         finally:
             faults.answers[:] = [each for each in faults.answers if each is not fault]
@@ -144,7 +144,7 @@ class Bench:
 
     async def _subject(self) -> Subject:
         owner = f"owner-{next(self._numbers):04}"
-        return await self.house.subject(plays=SCRIPT, name="calc", owner=owner)
+        return await self.harness.subject(plays=SCRIPT, name="calc", owner=owner)
 
     def _is_of_a_run(self, record: RequestRecord) -> bool:
         """Not of what the worker does for itself on a timer."""
@@ -153,7 +153,7 @@ class Bench:
     def _path(self, asked: Asked, subject: Subject) -> str:
         """A pattern for the path, which holds for this subject's run alone where it can."""
         owner, _, repo = subject.repository.partition("/")
-        installation = self.house.github.world.installations[owner].id
+        installation = self.harness.github.world.installations[owner].id
         known = {"owner": owner, "repo": repo, "installation_id": str(installation)}
 
         def filled(name: str) -> str:
@@ -167,6 +167,6 @@ class Bench:
 @asynccontextmanager
 async def opened() -> AsyncIterator[Bench]:
     """With room for those that only wait."""
-    async with open_house(HONK_CONCURRENCY="40") as house:
-        house.patience = _PATIENT
-        yield Bench(house)
+    async with open_harness(HONK_CONCURRENCY="40") as harness:
+        harness.patience = _PATIENT
+        yield Bench(harness)

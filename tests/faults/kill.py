@@ -17,7 +17,16 @@ from pathlib import Path
 from tests.faults.dying import FOLDER, WHENS
 from tests.faults.points import demand_the_usual_end
 from tests.support import postgres
-from tests.support.house import FINISH, FIX, Fleet, House, Subject, open_fleet, open_house, script
+from tests.support.harness import (
+    FINISH,
+    FIX,
+    Fleet,
+    Harness,
+    Subject,
+    open_fleet,
+    open_harness,
+    script,
+)
 
 MODULE = "tests.faults.dying"
 SCRIPT = script([FIX], {"bash": {"command": "echo half"}}, [{"verify": {}}], [FINISH])
@@ -39,9 +48,9 @@ class Point:
 
 @dataclass
 class Bench:
-    """A house whose workers die at given points and are restarted."""
+    """A harness whose workers die at given points and are restarted."""
 
-    house: House
+    harness: Harness
     folder: Path
     _runs: int = 0
 
@@ -75,7 +84,7 @@ class Bench:
         try:
             subject = await self._run()
             # People may see the end before the last step of it is over.
-            await self.house.until(lambda: self.deaths >= times, "it did not die there")
+            await self.harness.until(lambda: self.deaths >= times, "it did not die there")
             assert self.deaths == times, f"it died {self.deaths} times"
         finally:
             (self.folder / "point").unlink()
@@ -91,7 +100,7 @@ class Bench:
     async def _run(self) -> Subject:
         self._runs += 1
         # All of one length: none is the beginning of another.
-        subject = await self.house.subject(plays=SCRIPT, name=f"run-{self._runs:04}")
+        subject = await self.harness.subject(plays=SCRIPT, name=f"run-{self._runs:04}")
         await subject.label()
         await subject.settled()
         return subject
@@ -100,7 +109,7 @@ class Bench:
         """Wait until the worker, too, is done with it."""
         (run,) = re.findall(r"<!-- honk:run=(\w+) -->", subject.status)
         ended = re.compile(rf"attempt_ended.*run={run}")
-        await self.house.until(lambda: bool(ended.search(self.house.log())), "it never ended")
+        await self.harness.until(lambda: bool(ended.search(self.harness.log())), "it never ended")
 
     @asynccontextmanager
     async def _started_again(self) -> AsyncIterator[None]:
@@ -119,18 +128,18 @@ class Bench:
             await asyncio.sleep(0.05)
 
     async def _start_the_dead(self) -> None:
-        house = self.house
-        if isinstance(house, Fleet):
-            for worker in [each for each in house.workers if each.process.poll() is not None]:
-                house.workers.remove(worker)
-                await house.add_worker()
-        elif house.honk is not None and house.honk.process.poll() is not None:
-            await house.stop()
-            await house.start()
+        harness = self.harness
+        if isinstance(harness, Fleet):
+            for worker in [each for each in harness.workers if each.process.poll() is not None]:
+                harness.workers.remove(worker)
+                await harness.add_worker()
+        elif harness.honk is not None and harness.honk.process.poll() is not None:
+            await harness.stop()
+            await harness.start()
 
     async def _check(self, subject: Subject, *, extra_turns: int) -> None:
         await demand_the_usual_end(subject)
-        asked = sum(subject.repository in str(body) for body in self.house.model.requests)
+        asked = sum(subject.repository in str(body) for body in self.harness.model.requests)
         assert asked <= len(SCRIPT.turns) + extra_turns, f"the model was asked {asked} times"
 
 
@@ -138,8 +147,8 @@ class Bench:
 async def on_sqlite(folder: Path) -> AsyncIterator[Bench]:
     """`honk serve`, started again after each death."""
     given = {FOLDER: str(folder), "HONK_LEASE_SECONDS": "2"}
-    async with open_house(module=MODULE, **given) as house:
-        yield Bench(house, folder)
+    async with open_harness(module=MODULE, **given) as harness:
+        yield Bench(harness, folder)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 Nobody mends a run for that: it goes on when the machine is well again. What cannot go on ends in
 words that name the cause, and `/honk continue` goes on from there. Each point has a machine, that
-is a house, of its own.
+is a harness, of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 from app.playground.model import ScriptedTurn
 from tests.faults.points import PATIENT, Point, demand, demand_the_usual_end, over
 from tests.support import postgres
-from tests.support.house import FINISH, FIX, House, Subject, open_fleet, open_house, script
+from tests.support.harness import FINISH, FIX, Harness, Subject, open_fleet, open_harness, script
 from tests.support.postgres import Postgres
 
 TITLE = "Machine faults"
@@ -43,9 +43,9 @@ _LONGER_THAN_PATIENCE = 35.0
 
 @dataclass(frozen=True)
 class Machine:
-    """A house, and what goes wrong with it from the beginning of the context until its end."""
+    """A harness, and what goes wrong with it from the beginning of the context until its end."""
 
-    house: House
+    harness: Harness
     trouble: Callable[[], AbstractAsyncContextManager[None]]
 
 
@@ -83,8 +83,8 @@ async def _stopped(server: Postgres) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _sqlite_locked() -> AsyncIterator[Machine]:
-    async with open_house() as house:
-        yield Machine(house, lambda: _locked(house.home / "honk" / "honk.db"))
+    async with open_harness() as harness:
+        yield Machine(harness, lambda: _locked(harness.home / "honk" / "honk.db"))
 
 
 @asynccontextmanager
@@ -102,7 +102,7 @@ async def _locked(path: Path) -> AsyncIterator[None]:
 async def _database_on_a_small_disk() -> AsyncIterator[Machine]:
     with _small_disk() as disk:
         path = disk / "honk.db"
-        async with open_house(DATABASE_URL=f"sqlite:///{path}") as house:
+        async with open_harness(DATABASE_URL=f"sqlite:///{path}") as harness:
 
             @asynccontextmanager
             async def no_room() -> AsyncIterator[None]:
@@ -111,7 +111,7 @@ async def _database_on_a_small_disk() -> AsyncIterator[Machine]:
                 async with _filled(disk):
                     yield
 
-            yield Machine(house, no_room)
+            yield Machine(harness, no_room)
 
 
 def _give_room_back(path: Path) -> None:
@@ -123,8 +123,8 @@ def _give_room_back(path: Path) -> None:
 async def _home_on_a_small_disk() -> AsyncIterator[Machine]:
     with _small_disk() as disk, tempfile.TemporaryDirectory(prefix="honk-database-") as other:
         database = f"sqlite:///{other}/honk.db"
-        async with open_house(HONK_HOME=str(disk), DATABASE_URL=database) as house:
-            yield Machine(house, lambda: _filled(disk))
+        async with open_harness(HONK_HOME=str(disk), DATABASE_URL=database) as harness:
+            yield Machine(harness, lambda: _filled(disk))
 
 
 @contextmanager
@@ -165,8 +165,8 @@ def _clock_set(hours: int) -> Callable[[], AbstractAsyncContextManager[Machine]]
             words = ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"]
             await asyncio.to_thread(subprocess.run, words, check=True)
             given = {"LD_PRELOAD": str(library), "FAULTS_CLOCK": str(ahead)}
-            async with open_house(**given) as house:
-                yield Machine(house, lambda: _set(ahead, hours * _HOUR))
+            async with open_harness(**given) as harness:
+                yield Machine(harness, lambda: _set(ahead, hours * _HOUR))
 
     return opened
 
@@ -263,20 +263,20 @@ async def survives(point: Point) -> str:
     if missing := trouble.needs():
         return missing
     async with trouble.opened() as machine:
-        house = machine.house
-        house.patience = PATIENT
+        harness = machine.harness
+        harness.patience = PATIENT
         struck = Struck(MOMENTS[point.where])
-        subject = await house.subject(plays=struck)
+        subject = await harness.subject(plays=struck)
         await _come_to(point.where, subject, struck)
         async with machine.trouble():
             await _last(subject, trouble.seconds)
-        await over(house, subject)
-        demand(trouble.logged in house.log(), "nothing of it was noticed")
+        await over(harness, subject)
+        demand(trouble.logged in harness.log(), "nothing of it was noticed")
         ended = "**Done.**" not in subject.status
         if ended:
             _demand_the_cause(subject, trouble)
             await subject.comment("/honk continue")
-            await over(house, subject, endings=2)
+            await over(harness, subject, endings=2)
         await demand_the_usual_end(subject)
         often = {turn: count for turn, count in struck.asked.items() if count > 2}
         demand(not often, f"turns were asked for {often} times")
@@ -285,14 +285,14 @@ async def survives(point: Point) -> str:
 
 async def _come_to(moment: str, subject: Subject, struck: Struck) -> None:
     """Begin, and wait for the moment; each lasts long enough for something to go wrong in it."""
-    house, faults = subject.house, subject.house.github.faults
+    harness, faults = subject.harness, subject.harness.github.faults
     if moment != HEARING:
         await subject.label()
-        await house.until(struck.reached.is_set, "the model was not asked")
+        await harness.until(struck.reached.is_set, "the model was not asked")
         return
     slow = faults.answer("GET", "/permission$", 0, delay=2.0)
     await subject.label()
-    await house.until(lambda: slow not in faults.answers, "nobody asked who it was")
+    await harness.until(lambda: slow not in faults.answers, "nobody asked who it was")
 
 
 async def _last(subject: Subject, seconds: float) -> None:
@@ -302,7 +302,7 @@ async def _last(subject: Subject, seconds: float) -> None:
     def is_over() -> bool:
         return time.monotonic() > end or any("<!-- honk:end=" in c.body for c in subject.ours)
 
-    await subject.house.until(is_over, "the time stands still")
+    await subject.harness.until(is_over, "the time stands still")
 
 
 def _demand_the_cause(subject: Subject, trouble: Trouble) -> None:

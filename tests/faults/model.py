@@ -16,7 +16,7 @@ from typing import Any
 
 from app.playground.model import ScriptedTurn
 from tests.faults.points import PATIENT, Point, demand, demand_the_usual_end, over
-from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+from tests.support.harness import FINISH, FIX, Harness, Subject, open_harness, script
 
 SCRIPT = script([FIX], {"bash": {"command": "echo half"}}, [{"verify": {}}], [FINISH])
 TITLE = "Model faults"
@@ -121,9 +121,9 @@ def points() -> list[Point]:
 
 @dataclass
 class Bench:
-    """One house for all; each point has a repository of its own."""
+    """One harness for all; each point has a repository of its own."""
 
-    house: House
+    harness: Harness
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     async def survives(self, point: Point) -> str:
@@ -132,14 +132,14 @@ class Bench:
         struck = Struck(failure, turn)
         # All of one length: none is the beginning of another.
         name = f"turns-{next(self._numbers):04}"
-        subject = await self.house.subject(plays=struck, name=name)
+        subject = await self.harness.subject(plays=struck, name=name)
         await subject.label()
-        await over(self.house, subject)
+        await over(self.harness, subject)
         demand(struck.hits == failure.hits, f"it was hit {struck.hits} times")
         if failure.ends_at(turn):
             await self._is_told(subject, failure, turn)
             await subject.comment("/honk continue")
-            await over(self.house, subject, endings=2)
+            await over(self.harness, subject, endings=2)
         await demand_the_usual_end(subject)
         wanted = {n: 1 + failure.hits * (n == turn) for n in range(len(SCRIPT.turns))}
         demand(struck.asked == wanted, f"turns were asked for {dict(struck.asked)} times")
@@ -161,6 +161,6 @@ class Bench:
 @asynccontextmanager
 async def opened() -> AsyncIterator[Bench]:
     """With room for those that only wait."""
-    async with open_house(HONK_CONCURRENCY="40") as house:
-        house.patience = PATIENT
-        yield Bench(house)
+    async with open_harness(HONK_CONCURRENCY="40") as harness:
+        harness.patience = PATIENT
+        yield Bench(harness)

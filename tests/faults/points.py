@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app import log_events
-from tests.support.house import House, Subject
+from tests.support.harness import Harness, Subject
 from tests.support.ledger import Ledger
 
 AT_ONCE = 4
@@ -57,7 +57,7 @@ async def demand_the_usual_end(subject: Subject) -> None:
     demand("is ready for your review" in subject.last_words, f"told: {subject.last_words[:300]}")
     demand(subject.labels == ["honk:done"], f"labels: {subject.labels}")
     demand(subject.check.conclusion == "success", f"the check run: {subject.check.conclusion}")
-    repository = subject.house.github.world.repository(subject.repository)
+    repository = subject.harness.github.world.repository(subject.repository)
     ours = (await subject.git("rev-list", "--branches", "--not", "main")).split()
     demand(len(ours) == 1, f"{len(ours)} commits were made")
     demand(ours[0] in repository.signed, "the commit is not signed")
@@ -65,17 +65,17 @@ async def demand_the_usual_end(subject: Subject) -> None:
     demand(not unfinished, f"{len(unfinished)} check runs were left open")
 
 
-async def over(house: House, subject: Subject, *, endings: int = 1) -> None:
+async def over(harness: Harness, subject: Subject, *, endings: int = 1) -> None:
     """Wait until so many attempts have ended, for people and for the worker."""
     await subject.settled(endings=endings)
     run = subject.status.partition("<!-- honk:run=")[2].partition(" ")[0]
 
     def told() -> bool:
-        lines = house.log().splitlines()
+        lines = harness.log().splitlines()
         ends = [line for line in lines if log_events.ATTEMPT_ENDED in line and f"run={run}" in line]
         return len(ends) >= endings
 
-    await house.until(told, f"the worker is not done with {subject.repository}")
+    await harness.until(told, f"the worker is not done with {subject.repository}")
 
 
 Survive = Callable[[Point], Awaitable[str]]

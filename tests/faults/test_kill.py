@@ -46,12 +46,12 @@ async def test_what_was_announced_and_never_queued_is_not_left_waiting(bench: Be
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_kills_its_worker_three_times_stops_and_says_so(bench: Bench) -> None:
     """And waits with saying so while GitHub is away."""
-    faults = bench.house.github.faults
+    faults = bench.harness.github.faults
     dying = asyncio.create_task(bench.dies_for_good(Point("attempt", "verify", 1, "during")))
-    await bench.house.until(lambda: bench.deaths == 3, "it did not die three times")
+    await bench.harness.until(lambda: bench.deaths == 3, "it did not die three times")
     faults.answer("*", "^/repos/", 502, UNICORN, times=None)
-    await bench.house.until(
-        lambda: log_events.DEAD_RUN_WAITING in bench.house.log(), "it did not wait"
+    await bench.harness.until(
+        lambda: log_events.DEAD_RUN_WAITING in bench.harness.log(), "it did not wait"
     )
     faults.clear()
     subject = await dying
@@ -60,7 +60,7 @@ async def test_what_kills_its_worker_three_times_stops_and_says_so(bench: Bench)
     assert "crashed more than once" in subject.status
     assert "**Failed.**" in subject.status
     assert subject.pulls == []
-    repository = bench.house.github.world.repository(subject.repository)
+    repository = bench.harness.github.world.repository(subject.repository)
     (check,) = repository.check_runs()
     assert (check.status, check.conclusion, check.title) == ("completed", "cancelled", "Not judged")
 
@@ -70,12 +70,12 @@ async def test_what_was_published_and_not_written_down_is_not_made_again(bench: 
     subject = await bench.dies_for_good(Point("attempt", "verify", 1, "during"))
     # As it is when the worker dies right after it made the branch.
     query = "SELECT head_sha FROM runs WHERE repository = :repository"
-    ((sha,),) = bench.house.sql(query, repository=subject.repository)
+    ((sha,),) = bench.harness.sql(query, repository=subject.repository)
     branch = branch_name(Policy(), subject.number, subject.issue.title)
     await subject.git("update-ref", f"refs/heads/{branch}", sha)
 
     await subject.comment("/honk continue")
-    await bench.house.until(lambda: subject.labels == ["honk:done"], "it did not go on")
+    await bench.harness.until(lambda: subject.labels == ["honk:done"], "it did not go on")
     assert (await subject.git("rev-list", "--branches", "--not", "main")).split() == [sha]
     (pull,) = subject.pulls
     assert pull.pull is not None

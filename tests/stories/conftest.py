@@ -1,4 +1,4 @@
-"""One house for all stories; the few that kill or starve the product open one of their own."""
+"""One harness for all stories; the few that kill or starve the product open one of their own."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 import pytest_asyncio
 
 from tests.support import postgres
-from tests.support.house import AS_FLEET, House, houses_are_fleets, open_house
+from tests.support.harness import AS_FLEET, Harness, harnesses_are_fleets, open_harness
 from tests.support.postgres import Postgres
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def house() -> AsyncIterator[House]:
-    async with open_house() as opened:
+async def harness() -> AsyncIterator[Harness]:
+    async with open_harness() as opened:
         yield opened
 
 
@@ -22,10 +22,10 @@ async def house() -> AsyncIterator[House]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show with a story that failed what Honk itself failed at; the house is gone when it ends."""
+    """Show what Honk logged as its own failures with a failed story, before the harness ends."""
     report = yield
-    shared = getattr(item, "funcargs", {}).get("house")
-    if report.failed and isinstance(shared, House):
+    shared = getattr(item, "funcargs", {}).get("harness")
+    if report.failed and isinstance(shared, Harness):
         report.sections.append(("Honk's own failures", shared.own_failures()))
     return report
 
@@ -36,7 +36,7 @@ def _fleet() -> Iterator[None]:
         yield
         return
     # Not the one that stories ask for by name: they stop it and start it again.
-    with postgres.running() as server, houses_are_fleets(server):
+    with postgres.running() as server, harnesses_are_fleets(server):
         yield
 
 

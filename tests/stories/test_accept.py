@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, Subject, script
+from tests.support.harness import FINISH, FIX, OWNER, PROJECT, Harness, Subject, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -15,7 +15,7 @@ OLD = PROJECT["test_calc.py"].replace(b"== 5", b"== -1")
 """Tests that pass with the bug, and fail once it is fixed."""
 
 
-async def draft_to_confirm(house: House) -> tuple[Subject, Subject]:
+async def draft_to_confirm(harness: Harness) -> tuple[Subject, Subject]:
     """An issue whose fix changes what a test expects, and its draft pull request."""
     change = {
         "str_replace_based_edit_tool": {
@@ -25,7 +25,7 @@ async def draft_to_confirm(house: House) -> tuple[Subject, Subject]:
             "new_str": "== 5",
         }
     }
-    issue = await house.subject(
+    issue = await harness.subject(
         files={**PROJECT, "test_calc.py": OLD},
         plays=script([FIX], [change], [FINISH]),
         permissions={"rita": "read"},
@@ -34,7 +34,7 @@ async def draft_to_confirm(house: House) -> tuple[Subject, Subject]:
     await issue.settled()
     assert issue.check.title == "Please confirm: 1 test now expects something else"
     assert issue.check.conclusion == "action_required"
-    pull = Subject(house, issue.repository, issue.pull.number)
+    pull = Subject(harness, issue.repository, issue.pull.number)
     assert issue.pull.pull is not None
     assert issue.pull.pull.draft
     assert "`/honk accept`" in (pull.issue.body or "")
@@ -51,8 +51,8 @@ def state(subject: Subject) -> tuple[bool, str | None, str | None]:
 ACCEPTED = (False, "success", "Accepted: 1 test now expects something else")
 
 
-async def test_accepting_takes_the_pull_request_out_of_draft(house: House) -> None:
-    issue, pull = await draft_to_confirm(house)
+async def test_accepting_takes_the_pull_request_out_of_draft(harness: Harness) -> None:
+    issue, pull = await draft_to_confirm(harness)
     head = issue.pull.pull.head_sha if issue.pull.pull else ""
     before = state(issue)
 
@@ -65,8 +65,8 @@ async def test_accepting_takes_the_pull_request_out_of_draft(house: House) -> No
     await asyncio.sleep(1.1)  # GitHub's times are whole seconds: the verdict has to be older
     await pull.comment("/honk accept")
     await pull.answered("Accepted the tests of")
-    await house.until(lambda: issue.labels == ["honk:done"], "the label is not changed")
-    await house.github.drained()
+    await harness.until(lambda: issue.labels == ["honk:done"], "the label is not changed")
+    await harness.github.drained()
     assert state(issue) == ACCEPTED
     assert "**Accepted** by `olivia`" in (pull.issue.body or "")
     assert "/honk accept" not in (pull.issue.body or "")
@@ -76,14 +76,14 @@ async def test_accepting_takes_the_pull_request_out_of_draft(house: House) -> No
     assert [user.login for user in issue.pull.pull.reviewers] == [OWNER]
 
 
-async def test_the_button_accepts_its_own_commit_only(house: House) -> None:
-    issue, pull = await draft_to_confirm(house)
+async def test_the_button_accepts_its_own_commit_only(harness: Harness) -> None:
+    issue, pull = await draft_to_confirm(harness)
     check = issue.check
     assert [action["identifier"] for action in check.actions] == ["accept", "fix", "continue"]
     branch = issue.pull.pull.head if issue.pull.pull else ""
     later: dict[str, Any] = {"notes.txt": b"\n"}
-    await house.github.push_files(issue.repository, branch, later, OWNER, "Add notes")
-    await house.github.press(issue.repository, check.id, "accept", OWNER)
+    await harness.github.push_files(issue.repository, branch, later, OWNER, "Add notes")
+    await harness.github.press(issue.repository, check.id, "accept", OWNER)
     refused = await pull.refused()
     assert "/honk test" in refused or "/honk accept" in refused
     assert issue.pull.pull is not None

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from app.playground.run import environment, let_sign_in, sign_in_settings
 from tests.stories.test_four_cells import QUIET, adds, write
-from tests.support.house import FINISH, FIX, House, Subject, open_house, script
+from tests.support.harness import FINISH, FIX, Harness, Subject, open_harness, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,18 +24,18 @@ PUBLIC = "http://honk.example"
 KEYS = "/.well-known/honk-attestation-keys.json"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", name="house")
-async def _house() -> AsyncIterator[House]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", name="harness")
+async def _house() -> AsyncIterator[Harness]:
     settings = {**sign_in_settings(), "HONK_PUBLIC_URL": PUBLIC}
-    async with open_house(**settings) as house:
-        let_sign_in(house.github, PUBLIC)
-        yield house
+    async with open_harness(**settings) as harness:
+        let_sign_in(harness.github, PUBLIC)
+        yield harness
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", name="subject")
-async def _subject(house: House) -> Subject:
+async def _subject(harness: Harness) -> Subject:
     plays = script([FIX], [write("test_calc.py", adds())], [FINISH])
-    subject = await house.subject(files=QUIET, plays=plays)
+    subject = await harness.subject(files=QUIET, plays=plays)
     await subject.label()
     await subject.settled()
     return subject
@@ -48,13 +48,13 @@ def _path(text: str | None) -> str:
     return str(urlsplit(link).path)
 
 
-async def _download(house: House, path: str, login: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=house.url) as client:
+async def _download(harness: Harness, path: str, login: str) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=harness.url) as client:
         led = await client.get(path)
         door = await client.get(led.headers["location"])
         (start,) = re.findall(r'href="(/login/start[^"]+)"', door.text)
         sent = await client.get(start)
-        back = house.github.sign_in(login, sent.headers["location"]).removeprefix(PUBLIC)
+        back = harness.github.sign_in(login, sent.headers["location"]).removeprefix(PUBLIC)
         back = (await client.get(back)).headers["location"]
         assert back == path
         return await client.get(back)
@@ -72,18 +72,18 @@ def _verify(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str
 
 
 async def test_from_the_check_to_the_file_and_the_same_results(
-    house: House, subject: Subject, tmp_path: Path
+    harness: Harness, subject: Subject, tmp_path: Path
 ) -> None:
     path = _path(subject.check.summary)
     assert _path(subject.pull.body) == path
-    answer = await _download(house, path, "olivia")
+    answer = await _download(harness, path, "olivia")
     assert answer.headers["content-disposition"].endswith('.intoto.json"')
     file = tmp_path / "evidence.json"
     file.write_bytes(answer.content)
-    bare = house.github.world.repository(subject.repository).git.path
+    bare = harness.github.world.repository(subject.repository).git.path
     done = await asyncio.to_thread(
         _verify,
-        *(str(file), "--keys", f"{house.url}{KEYS}", "--repository", str(bare)),
+        *(str(file), "--keys", f"{harness.url}{KEYS}", "--repository", str(bare)),
         HONK_HOME=str(tmp_path / "home"),
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -92,11 +92,11 @@ async def test_from_the_check_to_the_file_and_the_same_results(
 
 
 async def test_an_operator_checks_a_commit_with_the_apps_own_access(
-    house: House, subject: Subject, tmp_path: Path
+    harness: Harness, subject: Subject, tmp_path: Path
 ) -> None:
     assert subject.pull.pull is not None
-    settings = {**house.settings, "HONK_HOME": str(tmp_path / "home")}
-    settings.setdefault("DATABASE_URL", f"sqlite:///{house.home}/honk/honk.db")
+    settings = {**harness.settings, "HONK_HOME": str(tmp_path / "home")}
+    settings.setdefault("DATABASE_URL", f"sqlite:///{harness.home}/honk/honk.db")
     done = await asyncio.to_thread(
         _verify, subject.repository, subject.pull.pull.head_sha, **settings
     )
@@ -105,15 +105,15 @@ async def test_an_operator_checks_a_commit_with_the_apps_own_access(
 
 
 async def test_a_changed_file_is_not_believed(
-    house: House, subject: Subject, tmp_path: Path
+    harness: Harness, subject: Subject, tmp_path: Path
 ) -> None:
-    answer = await _download(house, _path(subject.check.summary), "olivia")
+    answer = await _download(harness, _path(subject.check.summary), "olivia")
     file = tmp_path / "evidence.json"
     payload = answer.json()["payload"]
     file.write_bytes(answer.content.replace(payload.encode(), f"{payload[:-8]}AAAAAAAA".encode()))
     done = await asyncio.to_thread(
         _verify,
-        *(str(file), "--keys", f"{house.url}{KEYS}", "--signature-only"),
+        *(str(file), "--keys", f"{harness.url}{KEYS}", "--signature-only"),
         HONK_HOME=str(tmp_path / "home"),
     )
     assert (done.returncode, "changed after signing" in done.stderr) == (2, True)

@@ -8,17 +8,17 @@ import subprocess
 import sys
 
 from app.playground.run import environment
-from tests.support.house import FINISH, FIX, House, in_one_process, open_house, script
+from tests.support.harness import FINISH, FIX, Harness, in_one_process, open_harness, script
 
 LOOKS = [{"use": [{"bash": {"command": f"echo {n}"}}], "seconds": 0.4} for n in range(4)]
 
 
-async def _honk(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
+async def _honk(harness: Harness, *arguments: str) -> subprocess.CompletedProcess[str]:
     return await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "app", *arguments],
-        env=environment(house.settings),
-        cwd=house.home,
+        env=environment(harness.settings),
+        cwd=harness.home,
         capture_output=True,
         text=True,
         timeout=60,
@@ -28,31 +28,31 @@ async def _honk(house: House, *arguments: str) -> subprocess.CompletedProcess[st
 
 @in_one_process("`honk backup` is for SQLite; Postgres has pg_dump")
 async def test_a_restored_backup_goes_on_with_the_runs_that_were_under_way() -> None:
-    async with open_house() as house:
-        before = await house.subject(plays=script([FIX], [FINISH]))
+    async with open_harness() as harness:
+        before = await harness.subject(plays=script([FIX], [FINISH]))
         await before.label()
         await before.settled()
-        subject = await house.subject(plays=script([FIX], *LOOKS, [{"verify": {}}], [FINISH]))
+        subject = await harness.subject(plays=script([FIX], *LOOKS, [{"verify": {}}], [FINISH]))
         await subject.label()
-        await house.until(lambda: subject.labels == ["honk:running"], "it does not work")
+        await harness.until(lambda: subject.labels == ["honk:running"], "it does not work")
 
-        done = await _honk(house, "backup", "night.db")
+        done = await _honk(harness, "backup", "night.db")
         assert done.returncode == 0, done.stderr
         assert "Saved a snapshot of the database" in done.stdout
-        again = await _honk(house, "backup", "night.db")
+        again = await _honk(harness, "backup", "night.db")
         assert again.returncode == 1
         assert "already exists" in again.stderr
 
-        await house.kill()
+        await harness.kill()
         # The whole machine is gone; what is left are the backup and GitHub.
-        shutil.rmtree(house.home / "honk")
-        (house.home / "honk").mkdir()
-        (house.home / "honk").chmod(0o711)
-        shutil.copy(house.home / "night.db", house.home / "honk" / "honk.db")
-        await house.start()
+        shutil.rmtree(harness.home / "honk")
+        (harness.home / "honk").mkdir()
+        (harness.home / "honk").chmod(0o711)
+        shutil.copy(harness.home / "night.db", harness.home / "honk" / "honk.db")
+        await harness.start()
         await subject.settled()
 
-        listed = await _honk(house, "runs", "list")
+        listed = await _honk(harness, "runs", "list")
         assert listed.stdout.count("done") == 2, listed.stdout
         assert subject.labels == ["honk:done"]
         assert subject.check.conclusion == "success"

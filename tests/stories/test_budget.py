@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.playground.github.world import SimulatedPullRequest
-from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, Subject, script
+from tests.support.harness import FINISH, FIX, OWNER, PROJECT, Harness, Subject, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -25,9 +25,9 @@ def _change(subject: Subject) -> SimulatedPullRequest:
     return change
 
 
-async def test_people_are_warned_and_the_work_is_kept_and_goes_on(house: House) -> None:
+async def test_people_are_warned_and_the_work_is_kept_and_goes_on(harness: Harness) -> None:
     plays = script([FIX], *LOOKS, [{"verify": {}}], [FINISH])
-    subject = await house.subject(files=FIVE_TURNS, plays=plays)
+    subject = await harness.subject(files=FIVE_TURNS, plays=plays)
     await subject.label()
     await subject.settled()
 
@@ -52,23 +52,23 @@ async def test_people_are_warned_and_the_work_is_kept_and_goes_on(house: House) 
     assert len(subject.pulls) == 1
 
 
-async def test_unfinished_work_is_not_merged_by_itself(house: House) -> None:
-    subject = await house.subject(files=FIVE_TURNS, plays=script([FIX], [FINISH]))
-    repository = house.github.repository(subject.repository)
+async def test_unfinished_work_is_not_merged_by_itself(harness: Harness) -> None:
+    subject = await harness.subject(files=FIVE_TURNS, plays=script([FIX], [FINISH]))
+    repository = harness.github.repository(subject.repository)
     repository.allow_auto_merge = True
     needed = {"required_status_checks": [{"context": "never"}]}
     rule = {"type": "required_status_checks", "parameters": needed}
-    house.github.add_ruleset(subject.repository, rule, include=["refs/heads/main"])
+    harness.github.add_ruleset(subject.repository, rule, include=["refs/heads/main"])
     await subject.label()
     await subject.settled()
     pull = subject.pull
-    await house.github.enable_auto_merge(subject.repository, pull.number, OWNER)
+    await harness.github.enable_auto_merge(subject.repository, pull.number, OWNER)
     assert _change(subject).auto_merge is not None
 
-    house.model.scripts[f"{subject.repository}#{pull.number}"] = script(
+    harness.model.scripts[f"{subject.repository}#{pull.number}"] = script(
         [{"bash": {"command": "echo '# more' >> calc.py"}}], *LOOKS, *LOOKS
     )
-    on_pull = Subject(house, subject.repository, pull.number)
+    on_pull = Subject(harness, subject.repository, pull.number)
     await on_pull.comment("/honk say more")
     await on_pull.settled()
     assert _change(subject).auto_merge is None
@@ -76,9 +76,9 @@ async def test_unfinished_work_is_not_merged_by_itself(house: House) -> None:
     assert by_name["honk / tests"].conclusion == "action_required"
 
 
-async def test_an_agent_that_repeats_one_call_is_stopped_for_that(house: House) -> None:
+async def test_an_agent_that_repeats_one_call_is_stopped_for_that(harness: Harness) -> None:
     again = [{"bash": {"command": "false"}}]
-    subject = await house.subject(plays=script([FIX], *[again] * 6, [FINISH]))
+    subject = await harness.subject(plays=script([FIX], *[again] * 6, [FINISH]))
     await subject.label()
     await subject.settled()
     why = "The agent called `bash` 6 times in a row with the same input and result."
@@ -96,9 +96,9 @@ async def test_an_agent_that_repeats_one_call_is_stopped_for_that(house: House) 
     assert subject.labels == ["honk:done"]
 
 
-async def test_a_run_without_credit_goes_on_once_there_is_some(house: House) -> None:
+async def test_a_run_without_credit_goes_on_once_there_is_some(harness: Harness) -> None:
     no_credit = {"use": [FIX], "fault": "no_credit"}
-    subject = await house.subject(plays=script(no_credit, [FINISH]))
+    subject = await harness.subject(plays=script(no_credit, [FINISH]))
     await subject.label()
     await subject.settled()
     assert "out of credit" in subject.status

@@ -22,7 +22,7 @@ from app.doctor import as_json
 from app.doctor.contacts import try_contacts
 from app.playground.run import KEY_OF_NOBODY
 from app.settings import load
-from tests.support.house import FINISH, FIX, House, in_one_process, open_house, script
+from tests.support.harness import FINISH, FIX, Harness, in_one_process, open_harness, script
 
 
 def _honk(
@@ -121,8 +121,8 @@ def test_doctor_proves_the_sandbox_and_names_what_is_missing(tmp_path: Path) -> 
     assert not (tmp_path / "honk.db").exists()
 
 
-async def _doctor(house: House, *arguments: str, **settings: str) -> tuple[int, dict[str, Any]]:
-    given = {**house.settings, **settings}
+async def _doctor(harness: Harness, *arguments: str, **settings: str) -> tuple[int, dict[str, Any]]:
+    given = {**harness.settings, **settings}
     done = await asyncio.to_thread(_honk, "doctor", "--json", *arguments, **given)
     return done.returncode, json.loads(done.stdout)
 
@@ -142,23 +142,23 @@ def _failures(found: dict[str, Any]) -> dict[str, str]:
 async def test_doctor_asks_github_and_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_house() as house:
-        subject = await house.subject(plays=script([FIX], [FINISH]))
+    async with open_harness() as harness:
+        subject = await harness.subject(plays=script([FIX], [FINISH]))
         await subject.label()
         await subject.settled()
-        house.model.api_key = KEY_OF_NOBODY
-        requests, asked = len(house.github.requests), len(house.model.requests)
-        code, found = await _doctor(house)
+        harness.model.api_key = KEY_OF_NOBODY
+        requests, asked = len(harness.github.requests), len(harness.model.requests)
+        code, found = await _doctor(harness)
         assert (code, _failures(found)) == (0, {})
-        paths = {each.path for each in house.github.requests[requests:]}
+        paths = {each.path for each in harness.github.requests[requests:]}
         assert paths == {"/app", "/app/installations", "/app/hook/config", "/app/hook/deliveries"}
-        assert [each["model"] for each in house.model.requests[asked:]] == [
+        assert [each["model"] for each in harness.model.requests[asked:]] == [
             "claude-sonnet-5-5",
             "claude-opus-5-5",
         ]
-        assert all(each["max_tokens"] == 1 for each in house.model.requests[asked:])
+        assert all(each["max_tokens"] == 1 for each in harness.model.requests[asked:])
 
-        server = house.settings["GITHUB_SERVER_URL"]
+        server = harness.settings["GITHUB_SERVER_URL"]
         key = "GitHub accepts the App's id and key"
         other = tmp_path / "other.pem"
         other.write_bytes(_another_key())
@@ -172,7 +172,7 @@ async def test_doctor_asks_github_and_the_model(
             ({"HONK_CA_BUNDLE": str(other)}, "outgoing connections", "HONK_CA_BUNDLE"),
         ):
             with monkeypatch.context() as patched:
-                for name, value in {**house.settings, **changed}.items():
+                for name, value in {**harness.settings, **changed}.items():
                     patched.setenv(name, value)
                 parts = await try_contacts(load(), worker=True)
             failures = _failures(as_json(parts))
@@ -183,17 +183,17 @@ async def test_doctor_asks_github_and_the_model(
             "GITHUB_CLIENT_SECRET": "secret",
             "HONK_SESSION_SECRET": "x" * 32,
         }
-        assert (await _doctor(house, "--for", "web", **signs_in))[0] == 0
+        assert (await _doctor(harness, "--for", "web", **signs_in))[0] == 0
         nowhere = {"GITHUB_API_URL": server, "GITHUB_SERVER_URL": server}
-        code, found = await _doctor(house, "--for", "web", **signs_in, **nowhere)
+        code, found = await _doctor(harness, "--for", "web", **signs_in, **nowhere)
         assert (code, list(_failures(found))) == (1, ["GitHub answers"])
 
-        github = house.github
+        github = harness.github
         app = github.world.app
         less = {name: level for name, level in app.permissions.items() if name != "checks"}
         github.world.app = dataclasses.replace(app, permissions=less)
         github.webhook_url = "https://honk.invalid/hook"
-        code, found = await _doctor(house)
+        code, found = await _doctor(harness)
         failures = _failures(found)
         assert code == 1
         assert "checks: write" in failures["permission checks"]
@@ -268,24 +268,24 @@ def test_web_before_migrate_says_what_to_do(tmp_path: Path) -> None:
 
 @in_one_process("only SQLite refuses a second worker")
 async def test_a_second_worker_on_sqlite_is_refused_and_runs_are_shown() -> None:
-    async with open_house() as house:
-        subject = await house.subject(plays=script([FIX], [FINISH]))
+    async with open_harness() as harness:
+        subject = await harness.subject(plays=script([FIX], [FINISH]))
         await subject.label()
         await subject.settled()
-        second = _honk("worker", **house.settings)
+        second = _honk("worker", **harness.settings)
         assert second.returncode == 1
         assert "Another worker is already using" in second.stderr
-        _check_the_runs(house)
+        _check_the_runs(harness)
 
 
-def _check_the_runs(house: House) -> None:
-    listed = _honk("runs", **house.settings)
+def _check_the_runs(harness: Harness) -> None:
+    listed = _honk("runs", **harness.settings)
     assert listed.returncode == 0, listed.stderr
     run, _, _, outcome, *_ = listed.stdout.split()
     assert outcome == "done"
     assert "olivia/calc-0#1" in listed.stdout
-    shown = _honk("runs", "show", run, **house.settings)
+    shown = _honk("runs", "show", run, **harness.settings)
     assert "pull_number        2" in shown.stdout
-    records = _honk("runs", "log", run, **house.settings)
+    records = _honk("runs", "log", run, **harness.settings)
     assert '"tool_use"' in records.stdout
-    assert _honk("runs", "show", "nowhere", **house.settings).returncode == 1
+    assert _honk("runs", "show", "nowhere", **harness.settings).returncode == 1

@@ -6,15 +6,15 @@ import asyncio
 
 import pytest
 
-from tests.support.house import (
+from tests.support.harness import (
     FINISH,
     FIX,
     OWNER,
     PROJECT,
-    House,
+    Harness,
     Subject,
-    open_house,
-    open_house_of_one_worker,
+    open_harness,
+    open_harness_with_one_worker,
     script,
 )
 
@@ -25,27 +25,27 @@ ENDLESS = {"use": [{"bash": {"command": "sleep 300"}}]}
 
 
 async def _running(subject: Subject) -> None:
-    await subject.house.until(lambda: "honk:running" in subject.labels, "it does not run")
+    await subject.harness.until(lambda: "honk:running" in subject.labels, "it does not run")
 
 
-async def _taken_in(house: House) -> None:
+async def _taken_in(harness: Harness) -> None:
     """Wait until all that was said has been taken in, and what follows from it has begun."""
     at_work = "SELECT 1 FROM workflow_status WHERE name = 'intake' AND status = 'PENDING'"
-    await house.until(lambda: not house.sql(at_work), "something is still being taken in")
+    await harness.until(lambda: not harness.sql(at_work), "something is still being taken in")
 
 
 def _attempts(subject: Subject) -> int:
     """How many attempts the one run of the subject has had."""
     query = "SELECT attempt FROM runs WHERE repository = :repository"
-    ((attempts,),) = subject.house.sql(query, repository=subject.repository)
+    ((attempts,),) = subject.harness.sql(query, repository=subject.repository)
     return int(attempts)
 
 
-async def test_stop_keeps_the_work_and_continue_goes_on(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], ENDLESS, [FINISH]))
+async def test_stop_keeps_the_work_and_continue_goes_on(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], ENDLESS, [FINISH]))
     await subject.label()
-    await house.until(
-        lambda: len([r for r in house.model.requests if subject.repository in str(r)]) >= 2,
+    await harness.until(
+        lambda: len([r for r in harness.model.requests if subject.repository in str(r)]) >= 2,
         "the second turn does not come",
     )
     await subject.comment("/honk stop")
@@ -69,11 +69,11 @@ async def test_stop_keeps_the_work_and_continue_goes_on(house: House) -> None:
     assert "**Done.**" in subject.status
 
 
-async def test_stop_works_while_the_model_is_rate_limited(house: House) -> None:
+async def test_stop_works_while_the_model_is_rate_limited(harness: Harness) -> None:
     busy = {"fault": "status_429", "times": 99, "retry_after": 600}
-    subject = await house.subject(plays=script([FIX], busy, [FINISH]))
+    subject = await harness.subject(plays=script([FIX], busy, [FINISH]))
     await subject.label()
-    await house.until(lambda: "seconds=600" in house.log(), "it does not wait")
+    await harness.until(lambda: "seconds=600" in harness.log(), "it does not wait")
     await subject.comment("/honk stop")
     await subject.settled()
 
@@ -83,13 +83,13 @@ async def test_stop_works_while_the_model_is_rate_limited(house: House) -> None:
 
 
 async def test_who_waits_for_the_tests_of_another_run_is_stopped_all_the_same(
-    house: House,
+    harness: Harness,
 ) -> None:
     files = {**PROJECT, ".github/honk.yml": b"verify: ['sleep 300']\n"}
-    first = await house.subject(files=files, plays=script(ENDLESS))
-    issue = await house.github.open_issue(first.repository, OWNER, "another", "")
-    second = Subject(house, first.repository, issue.number)
-    house.model.scripts[second.name] = script([FIX], [FINISH])
+    first = await harness.subject(files=files, plays=script(ENDLESS))
+    issue = await harness.github.open_issue(first.repository, OWNER, "another", "")
+    second = Subject(harness, first.repository, issue.number)
+    harness.model.scripts[second.name] = script([FIX], [FINISH])
     await first.label()
     await first.at_work()
     await second.label()
@@ -103,47 +103,51 @@ async def test_who_waits_for_the_tests_of_another_run_is_stopped_all_the_same(
     await first.settled()
 
 
-async def test_taking_the_label_off_stops(house: House) -> None:
-    subject = await house.subject(plays=script(ENDLESS))
+async def test_taking_the_label_off_stops(harness: Harness) -> None:
+    subject = await harness.subject(plays=script(ENDLESS))
     await subject.label()
     await _running(subject)
-    await house.github.remove_label(subject.repository, subject.number, "honk:running", "olivia")
+    await harness.github.remove_label(subject.repository, subject.number, "honk:running", "olivia")
     await subject.settled()
     assert "**Stopped.**" in subject.status
     assert subject.pulls == []
 
 
-async def test_what_is_said_while_it_works_joins_the_run(house: House) -> None:
-    subject = await house.subject(plays=script(SLOW, [FIX], [FINISH]))
+async def test_what_is_said_while_it_works_joins_the_run(harness: Harness) -> None:
+    subject = await harness.subject(plays=script(SLOW, [FIX], [FINISH]))
     await subject.label()
     await _running(subject)
     await subject.comment("/honk mind the style, please")
     await subject.settled()
 
-    last = [r for r in house.model.requests if subject.repository in str(r)][-1]
+    last = [r for r in harness.model.requests if subject.repository in str(r)][-1]
     assert "olivia wrote while you worked" in str(last)
     assert "mind the style, please" in str(last)
     assert len(subject.pulls) == 1
     assert [r.content for r in subject.issue.comments[-2].reactions] in (["eyes"], [])
 
 
-async def test_what_is_said_too_late_starts_the_next_attempt(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH], [FINISH]))
+async def test_what_is_said_too_late_starts_the_next_attempt(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH], [FINISH]))
     await subject.label()
-    await house.until(lambda: "Running tests" in str(subject.ours), "it does not verify")
+    await harness.until(lambda: "Running tests" in str(subject.ours), "it does not verify")
     await subject.comment("/honk and say it in the docs")
     await subject.settled(endings=2)
-    last = [r for r in house.model.requests if subject.repository in str(r)][-1]
+    last = [r for r in harness.model.requests if subject.repository in str(r)][-1]
     assert "and say it in the docs" in str(last)
     assert len(subject.pulls) == 1
 
 
-async def test_what_is_said_in_the_moment_of_its_end_starts_the_next_attempt(house: House) -> None:
-    subject = await house.subject(plays=script({"use": [FIX], "seconds": 1.0}, [FINISH], [FINISH]))
+async def test_what_is_said_in_the_moment_of_its_end_starts_the_next_attempt(
+    harness: Harness,
+) -> None:
+    subject = await harness.subject(
+        plays=script({"use": [FIX], "seconds": 1.0}, [FINISH], [FINISH])
+    )
     await subject.label()
     await subject.at_work()
     # Who takes the words in has seen it at work, and keeps them when its last look is past.
-    house.github.faults.answer("POST", "/graphql$", 0, delay=10.0)
+    harness.github.faults.answer("POST", "/graphql$", 0, delay=10.0)
     await subject.comment("/honk and say it in the docs")
     await subject.settled()
     assert "and say it in the docs" not in subject.model_input
@@ -153,26 +157,26 @@ async def test_what_is_said_in_the_moment_of_its_end_starts_the_next_attempt(hou
     assert len(subject.pulls) == 1
 
 
-async def test_messages_that_the_run_read_start_nothing(house: House) -> None:
-    subject = await house.subject(plays=script(SLOW, [FIX], [FINISH]))
+async def test_messages_that_the_run_read_start_nothing(harness: Harness) -> None:
+    subject = await harness.subject(plays=script(SLOW, [FIX], [FINISH]))
     await subject.label()
     await subject.at_work()
     # The words are kept before they are seen to be heard, which is when the run has ended.
-    house.github.faults.answer("POST", f"{subject.repository}/issues/comments/", 0, delay=8.0)
+    harness.github.faults.answer("POST", f"{subject.repository}/issues/comments/", 0, delay=8.0)
     await subject.comment("/honk mind the style, please")
     await subject.settled()
     assert "mind the style, please" in subject.model_input
 
-    await _taken_in(house)
+    await _taken_in(harness)
     assert _attempts(subject) == 1
     assert subject.labels == ["honk:done"]
 
 
 async def test_a_message_to_a_failing_attempt_starts_one_more_only(
-    house: House,
+    harness: Harness,
 ) -> None:
     policy = b'verify: ["pytest"]\nsetup: ["sleep 3; exit 1"]\n'
-    subject = await house.subject(
+    subject = await harness.subject(
         files={**PROJECT, ".github/honk.yml": policy}, plays=script([FIX], [FINISH])
     )
     await subject.label()
@@ -185,35 +189,35 @@ async def test_a_message_to_a_failing_attempt_starts_one_more_only(
     assert subject.labels == ["honk:failed"]
 
 
-async def test_a_stop_is_for_what_was_said_before_it_too(house: House) -> None:
-    subject = await house.subject(plays=script(ENDLESS, [FIX], [FINISH]))
+async def test_a_stop_is_for_what_was_said_before_it_too(harness: Harness) -> None:
+    subject = await harness.subject(plays=script(ENDLESS, [FIX], [FINISH]))
     await subject.label()
     await subject.at_work()
     await subject.comment("/honk mind the style, please")
     kept = "SELECT 1 FROM messages, runs WHERE runs.id = run_id AND repository = :repository"
-    await house.until(
-        lambda: bool(house.sql(kept, repository=subject.repository)), "the words are not kept"
+    await harness.until(
+        lambda: bool(harness.sql(kept, repository=subject.repository)), "the words are not kept"
     )
     await subject.comment("/honk stop")
     await subject.settled()
 
-    await _taken_in(house)
+    await _taken_in(harness)
     assert _attempts(subject) == 1
     assert subject.labels == ["honk:needs-you"]
 
 
 async def test_a_quick_reply_to_the_final_comment_meets_an_ended_run(
-    house: House,
+    harness: Harness,
 ) -> None:
-    subject = await house.subject(plays=script(ENDLESS, [FIX], [FINISH]))
+    subject = await harness.subject(plays=script(ENDLESS, [FIX], [FINISH]))
     await subject.label()
     await subject.at_work()
     # What follows on the last words takes its time.
     path = f"{subject.repository}/issues/{subject.number}/labels"
-    slow = house.github.faults.answer("*", path, 0, delay=3.0)
+    slow = harness.github.faults.answer("*", path, 0, delay=3.0)
     await subject.comment("/honk stop")
-    await house.until(
-        lambda: slow not in house.github.faults.answers and "honk:end=" in str(subject.ours),
+    await harness.until(
+        lambda: slow not in harness.github.faults.answers and "honk:end=" in str(subject.ours),
         "no last words",
     )
     await subject.comment("/honk continue")
@@ -222,29 +226,29 @@ async def test_a_quick_reply_to_the_final_comment_meets_an_ended_run(
     assert subject.labels == ["honk:done"]
 
 
-async def test_two_who_let_it_go_on_at_once_let_it_go_on_once(house: House) -> None:
-    subject = await house.subject(
+async def test_two_who_let_it_go_on_at_once_let_it_go_on_once(harness: Harness) -> None:
+    subject = await harness.subject(
         permissions={"walter": "write"}, plays=script(ENDLESS, [FIX], [FINISH])
     )
     await subject.label()
     await subject.at_work()
     await subject.comment("/honk stop")
     await subject.settled()
-    looks = house.github.faults.answer("POST", "/graphql$", 0, delay=8.0)
+    looks = harness.github.faults.answer("POST", "/graphql$", 0, delay=8.0)
     await subject.comment("/honk continue")
-    await house.until(lambda: looks not in house.github.faults.answers, "nobody looks")
+    await harness.until(lambda: looks not in harness.github.faults.answers, "nobody looks")
     await subject.comment("/honk continue", by="walter")
     await subject.settled(endings=2)
 
-    await _taken_in(house)
+    await _taken_in(harness)
     assert _attempts(subject) == 2
     assert subject.labels == ["honk:done"]
     assert "**Done.**" in subject.status
 
 
-async def test_the_next_comment_is_the_answer(house: House) -> None:
+async def test_the_next_comment_is_the_answer(harness: Harness) -> None:
     ask = {"ask": {"question": "Which calculator?"}}
-    subject = await house.subject(
+    subject = await harness.subject(
         permissions={"walter": "write"}, plays=script(ask, [FIX], [FINISH])
     )
     await subject.label()
@@ -254,15 +258,15 @@ async def test_the_next_comment_is_the_answer(house: House) -> None:
     await subject.comment("I wonder, too.", by="walter")
     await subject.comment("The only one there is.")
     await subject.settled(endings=2)
-    last = [r for r in house.model.requests if subject.repository in str(r)][-1]
+    last = [r for r in harness.model.requests if subject.repository in str(r)][-1]
     assert "The only one there is." in str(last)
     assert "I wonder, too." not in str(last)
     assert subject.check.conclusion == "success"
 
 
-async def test_an_answer_by_somebody_else_needs_the_command(house: House) -> None:
+async def test_an_answer_by_somebody_else_needs_the_command(harness: Harness) -> None:
     ask = {"ask": {"question": "Which calculator?"}}
-    subject = await house.subject(
+    subject = await harness.subject(
         permissions={"walter": "write"}, plays=script(ask, [FIX], [FINISH])
     )
     await subject.label()
@@ -272,8 +276,8 @@ async def test_an_answer_by_somebody_else_needs_the_command(house: House) -> Non
     assert subject.check.conclusion == "success"
 
 
-async def test_an_issue_with_an_open_pull_request_is_not_worked_on_twice(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
+async def test_an_issue_with_an_open_pull_request_is_not_worked_on_twice(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
     await subject.label()
     await subject.settled()
     await subject.label()
@@ -283,12 +287,12 @@ async def test_an_issue_with_an_open_pull_request_is_not_worked_on_twice(house: 
     assert "/honk <what to change>" in words
 
     await subject.comment("/honk retry")
-    await house.until(lambda: len(subject.pulls) == 2, "there is no second try")
+    await harness.until(lambda: len(subject.pulls) == 2, "there is no second try")
 
 
-async def test_the_days_money_is_a_limit_for_all_runs_together(house: House) -> None:
+async def test_the_days_money_is_a_limit_for_all_runs_together(harness: Harness) -> None:
     files = {**PROJECT, ".github/honk.yml": b"budget: {per_day_usd: 0.0001}\n"}
-    subject = await house.subject(files=files, plays=script([FIX], [FINISH]))
+    subject = await harness.subject(files=files, plays=script([FIX], [FINISH]))
     await subject.label()
     await subject.settled()
     assert "**Budget spent.**" in subject.status
@@ -297,7 +301,7 @@ async def test_the_days_money_is_a_limit_for_all_runs_together(house: House) -> 
 
 
 async def test_the_days_money_of_an_account_leaves_the_others_theirs() -> None:
-    async with open_house(HONK_MAX_USD_PER_DAY_INSTALLATION="0.0001") as small:
+    async with open_harness(HONK_MAX_USD_PER_DAY_INSTALLATION="0.0001") as small:
         spent = await small.subject(plays=script([FIX], [FINISH]), owner="spendthrift")
         await spent.label()
         await spent.settled()
@@ -315,16 +319,16 @@ async def test_the_days_money_of_an_account_leaves_the_others_theirs() -> None:
         assert "**Budget spent.**" in other.status  # its own, not refused at the start
 
 
-async def test_hold_keeps_everything_from_starting(house: House) -> None:
-    subject = await house.subject()
+async def test_hold_keeps_everything_from_starting(harness: Harness) -> None:
+    subject = await harness.subject()
     await subject.label("honk:hold")
     await subject.label()
     assert "honk:hold" in await subject.refused()
     assert subject.pulls == []
 
 
-async def test_status_and_help_are_answered(house: House) -> None:
-    subject = await house.subject(plays=script(SLOW, [FIX], [FINISH]))
+async def test_status_and_help_are_answered(harness: Harness) -> None:
+    subject = await harness.subject(plays=script(SLOW, [FIX], [FINISH]))
     await subject.comment("/honk status")
     await subject.label()
     await _running(subject)
@@ -338,17 +342,17 @@ async def test_status_and_help_are_answered(house: House) -> None:
     assert sum("`/honk ready`" in answer for answer in answers) == 1
 
 
-async def test_nothing_to_stop_and_nothing_to_continue_are_said(house: House) -> None:
-    subject = await house.subject()
+async def test_nothing_to_stop_and_nothing_to_continue_are_said(harness: Harness) -> None:
+    subject = await harness.subject()
     await subject.comment("/honk stop")
     assert "Nothing to stop" in await subject.refused()
-    other = await house.subject()
+    other = await harness.subject()
     await other.comment("/honk continue")
     assert "no unfinished run" in await other.refused()
 
 
 async def test_a_queued_run_is_acknowledged_and_stopped_at_once() -> None:
-    async with open_house_of_one_worker(HONK_CONCURRENCY="1") as small:
+    async with open_harness_with_one_worker(HONK_CONCURRENCY="1") as small:
         first = await small.subject(plays=script(ENDLESS))
         second = await small.subject()
         await first.label()

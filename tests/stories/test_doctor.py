@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.playground.github.records import OtherCi
-from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, Subject, script
+from tests.support.harness import FINISH, FIX, OWNER, PROJECT, Harness, Subject, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def _examined(subject: Subject) -> dict[str, list[str]]:
     """The lines of the answer, by what they are about."""
     await subject.comment("/honk doctor")
-    await subject.house.until(lambda: bool(_answers(subject)), "doctor does not answer")
-    await subject.house.github.drained()
+    await subject.harness.until(lambda: bool(_answers(subject)), "doctor does not answer")
+    await subject.harness.github.drained()
     (answer,) = _answers(subject)
     found: dict[str, list[str]] = {}
     for line in answer.splitlines():
@@ -29,10 +29,10 @@ def _answers(subject: Subject) -> list[str]:
     return [c.body for c in subject.ours if "<!-- honk:answer=" in c.body]
 
 
-async def test_where_all_is_well(house: House) -> None:
+async def test_where_all_is_well(harness: Harness) -> None:
     files = {**PROJECT, ".github/honk.yml": b"budget: {per_day_usd: 20}\n"}
-    subject = await house.subject(files=files, plays=script([FIX], [FINISH]))
-    house.github.use_ci(subject.repository, OtherCi())
+    subject = await harness.subject(files=files, plays=script([FIX], [FINISH]))
+    harness.github.use_ci(subject.repository, OtherCi())
     await subject.label()
     await subject.settled()
     found = await _examined(subject)
@@ -53,14 +53,14 @@ async def test_where_all_is_well(house: House) -> None:
     assert "refs/honk/doctor" not in await subject.git("for-each-ref")
 
 
-async def test_what_stands_in_the_way_is_named(house: House) -> None:
-    github, name = house.github, "sickbay/calc"
+async def test_what_stands_in_the_way_is_named(harness: Harness) -> None:
+    github, name = harness.github, "sickbay/calc"
     files = {"notes.txt": b"no tests\n", ".github/honk.yml": b"budget: {per_day_usd: 0.00001}\n"}
     permissions = {OWNER: "admin"}
     await github.add_repository(name, files=files, permissions=permissions)
     number = (await github.open_issue(name, OWNER, "add() subtracts")).number
-    subject = Subject(house, name, number)
-    house.model.scripts[f"{name}#{number}"] = script(
+    subject = Subject(harness, name, number)
+    harness.model.scripts[f"{name}#{number}"] = script(
         {"bash": {"command": "echo more >> notes.txt"}}, [FINISH]
     )
     github.use_ci(name, OtherCi(conclusion="action_required"))
@@ -97,22 +97,22 @@ async def test_what_stands_in_the_way_is_named(house: House) -> None:
     assert found["Signed commits"][0].startswith("✅")
 
 
-async def test_hidden_refs_that_are_refused_and_ci_that_waits(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
-    house.github.use_ci(subject.repository, OtherCi(conclusion="action_required"))
+async def test_hidden_refs_that_are_refused_and_ci_that_waits(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
+    harness.github.use_ci(subject.repository, OtherCi(conclusion="action_required"))
     await subject.label()
     await subject.settled()
-    rule = house.github.faults.refuse_push("refs/honk/doctor-*", "Refs are restricted.", times=1)
+    rule = harness.github.faults.refuse_push("refs/honk/doctor-*", "Refs are restricted.", times=1)
     found = await _examined(subject)
 
-    assert rule not in house.github.faults.pushes
+    assert rule not in harness.github.faults.pushes
     assert found["Hidden refs"][0].startswith("❌ rejected.")
     assert "Refs are restricted" in found["Hidden refs"][0]
     assert "awaiting approval" in found["CI on Honk's pushes"][0]
 
 
-async def test_before_anything_was_published(house: House) -> None:
-    subject = await house.subject(files={"a.txt": b"a\n"})
+async def test_before_anything_was_published(harness: Harness) -> None:
+    subject = await harness.subject(files={"a.txt": b"a\n"})
     found = await _examined(subject)
     assert found["Signed commits"][0].startswith("❔ unknown: Honk has not published")
     assert found["CI on Honk's pushes"][0].startswith("❔ unknown")

@@ -8,7 +8,7 @@ from typing import Any
 
 from app import log_events
 from app.playground.model import ScriptedTurn
-from tests.support.house import FINISH, FIX, Subject, open_fleet, script
+from tests.support.harness import FINISH, FIX, Subject, open_fleet, script
 from tests.support.postgres import Postgres
 
 LOOKS = [{"use": [{"bash": {"command": f"echo {n}"}}], "seconds": 0.4} for n in range(2)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.stories.test_conversation_outer import BRANCH, MORE, published
-from tests.support.house import FINISH, FIX, House, Subject, script
+from tests.support.harness import FINISH, FIX, Harness, Subject, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -14,12 +14,12 @@ def body_of(subject: Subject) -> str:
     return subject.issue.body or ""
 
 
-async def test_after_an_undo_nothing_claims_to_be_done(house: House) -> None:
-    issue, pull = await published(house)
+async def test_after_an_undo_nothing_claims_to_be_done(harness: Harness) -> None:
+    issue, pull = await published(harness)
     assert "Closes #1" in body_of(pull)
     await issue.comment("/honk undo")
-    await house.until(lambda: "Reverted" in body_of(pull), "the body is not corrected")
-    await house.until(lambda: issue.labels == ["honk:needs-you"], "the label is not reset")
+    await harness.until(lambda: "Reverted" in body_of(pull), "the body is not corrected")
+    await harness.until(lambda: issue.labels == ["honk:needs-you"], "the label is not reset")
     body = body_of(pull)
     assert "Closes #1" not in body
     assert "Proven: 1 test fails without this change" not in body
@@ -30,9 +30,9 @@ async def test_after_an_undo_nothing_claims_to_be_done(house: House) -> None:
     assert pull.issue.state == "open"
 
 
-async def test_one_thing_more_for_an_issue_is_done_on_its_pull_request(house: House) -> None:
-    issue, pull = await published(house)
-    house.model.scripts[f"{issue.repository}#2"] = script([MORE], [FINISH])
+async def test_one_thing_more_for_an_issue_is_done_on_its_pull_request(harness: Harness) -> None:
+    issue, pull = await published(harness)
+    harness.model.scripts[f"{issue.repository}#2"] = script([MORE], [FINISH])
     await issue.comment("/honk also say more")
     await pull.settled()
     assert any(
@@ -45,12 +45,12 @@ async def test_one_thing_more_for_an_issue_is_done_on_its_pull_request(house: Ho
     await issue.comment("/honk ask what does it do?")
     await issue.settled(endings=2)
     await issue.comment("/honk retry")
-    await house.until(lambda: len(issue.pulls) == 2, "the question was asked once more")
+    await harness.until(lambda: len(issue.pulls) == 2, "the question was asked once more")
 
 
-async def test_the_plan_stays_when_it_is_carried_out(house: House) -> None:
+async def test_the_plan_stays_when_it_is_carried_out(harness: Harness) -> None:
     plan = {"finish": {"summary": "First mend add(), then test it."}}
-    subject = await house.subject(plays=script([plan], [FIX], [FINISH]))
+    subject = await harness.subject(plays=script([plan], [FIX], [FINISH]))
     await subject.comment("/honk plan")
     await subject.settled()
     await subject.comment("/honk go")
@@ -60,9 +60,9 @@ async def test_the_plan_stays_when_it_is_carried_out(house: House) -> None:
         assert "First mend add()" in fold
 
 
-async def test_a_question_in_between_hides_neither_the_plan_nor_the_run(house: House) -> None:
+async def test_a_question_in_between_hides_neither_the_plan_nor_the_run(harness: Harness) -> None:
     plan = {"finish": {"summary": "First mend add(), then test it."}}
-    subject = await house.subject(plays=script([plan], [FIX], [FINISH]))
+    subject = await harness.subject(plays=script([plan], [FIX], [FINISH]))
     await subject.comment("/honk plan")
     await subject.settled()
     await subject.comment("/honk ask why first?")
@@ -75,15 +75,15 @@ async def test_a_question_in_between_hides_neither_the_plan_nor_the_run(house: H
     await subject.comment("/honk ask what did you do?")
     await subject.settled(endings=4)
     await subject.comment("/honk undo")
-    await house.until(lambda: "Reverted" in (pull.body or ""), "the question hides the run")
+    await harness.until(lambda: "Reverted" in (pull.body or ""), "the question hides the run")
 
 
-async def test_one_thing_more_where_somebody_elses_pull_request_is_open(house: House) -> None:
-    issue = await house.subject(permissions={"walter": "write"}, plays=script([FIX], [FINISH]))
-    await house.github.push_files(issue.repository, "mine", {"a": b"\n"}, "walter")
-    await house.github.open_pull_request(issue.repository, "walter", "mine", body="Closes #1")
+async def test_one_thing_more_where_somebody_elses_pull_request_is_open(harness: Harness) -> None:
+    issue = await harness.subject(permissions={"walter": "write"}, plays=script([FIX], [FINISH]))
+    await harness.github.push_files(issue.repository, "mine", {"a": b"\n"}, "walter")
+    await harness.github.open_pull_request(issue.repository, "walter", "mine", body="Closes #1")
     await issue.comment("/honk also say more")
     words = await issue.refused()
     assert "#2 is already open for this issue" in words
     assert "on #2" in words
-    assert Subject(house, issue.repository, 2).ours == []
+    assert Subject(harness, issue.repository, 2).ours == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app import log_events
-from tests.support.house import FINISH, FIX, PROJECT, House, Subject, script
+from tests.support.harness import FINISH, FIX, PROJECT, Harness, Subject, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -38,9 +38,9 @@ def adds(*, expected: int = 5) -> str:
     return f"from calc import add, double\n\n\n{double}\n\n{test}"
 
 
-def measured(house: House, subject: Subject) -> list[str]:
+def measured(harness: Harness, subject: Subject) -> list[str]:
     """The cells that ran for the subject, in order."""
-    lines = house.log().splitlines()
+    lines = harness.log().splitlines()
     begun = [line for line in lines if log_events.ATTEMPT_STARTED in line and subject.name in line]
     runs = {found[1] for line in begun if (found := re.search(r"\brun=(\w+)", line))}
     ran = [line for line in lines if log_events.CELL_MEASURED in line]
@@ -52,8 +52,8 @@ def measured(house: House, subject: Subject) -> list[str]:
     ]
 
 
-async def test_a_new_test_that_fails_without_the_change_proves_it(house: House) -> None:
-    subject = await house.subject(
+async def test_a_new_test_that_fails_without_the_change_proves_it(harness: Harness) -> None:
+    subject = await harness.subject(
         files=QUIET, plays=script([FIX], [write("test_calc.py", adds())], [FINISH])
     )
     await subject.label()
@@ -61,12 +61,12 @@ async def test_a_new_test_that_fails_without_the_change_proves_it(house: House) 
     assert subject.check.title == "Proven: 1 test fails without this change"
     assert subject.check.conclusion == "success"
     assert subject.pull.pull is not None and not subject.pull.pull.draft
-    assert measured(house, subject) == ["base", "head", "proof", "guard"]
+    assert measured(harness, subject) == ["base", "head", "proof", "guard"]
 
 
-async def test_a_new_test_that_says_nothing_proves_nothing(house: House) -> None:
+async def test_a_new_test_that_says_nothing_proves_nothing(harness: Harness) -> None:
     empty = adds().replace("assert add(2, 3) == 5", "assert add(0, 0) == 0")
-    subject = await house.subject(
+    subject = await harness.subject(
         files=QUIET, plays=script([FIX], [write("test_calc.py", empty)], [FINISH], [FINISH])
     )
     await subject.label()
@@ -76,18 +76,18 @@ async def test_a_new_test_that_says_nothing_proves_nothing(house: House) -> None
     assert subject.pull.pull is not None and subject.pull.pull.draft
 
 
-async def test_without_changed_tests_nothing_more_runs(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
+async def test_without_changed_tests_nothing_more_runs(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
     await subject.label()
     await subject.settled()
     assert subject.check.title == "Proven: 1 test fails without this change"
-    assert measured(house, subject) == ["base", "head"]
+    assert measured(harness, subject) == ["base", "head"]
 
 
-async def test_a_changed_expectation_waits_for_a_person(house: House) -> None:
+async def test_a_changed_expectation_waits_for_a_person(harness: Harness) -> None:
     """The old test passes on the old code, and fails on the new."""
     files = {**PROJECT, "test_calc.py": adds(expected=-1).encode()}
-    subject = await house.subject(
+    subject = await harness.subject(
         files=files, plays=script([FIX], [write("test_calc.py", adds())], [FINISH])
     )
     await subject.label()
@@ -97,9 +97,9 @@ async def test_a_changed_expectation_waits_for_a_person(house: House) -> None:
     assert subject.pull.pull is not None and subject.pull.pull.draft
 
 
-async def test_a_test_that_is_bent_to_pass_is_weakened(house: House) -> None:
+async def test_a_test_that_is_bent_to_pass_is_weakened(harness: Harness) -> None:
     bent = adds().replace("assert add(2, 3) == 5", "assert add(2, 3) != 99")
-    subject = await house.subject(
+    subject = await harness.subject(
         files={**PROJECT, ".github/honk.yml": b"corrections: 0\n"},
         plays=script([write("test_calc.py", bent)], [write("notes.py", "x = 1\n")], [FINISH]),
     )
@@ -110,8 +110,8 @@ async def test_a_test_that_is_bent_to_pass_is_weakened(house: House) -> None:
     assert subject.pull.pull is not None and subject.pull.pull.draft
 
 
-async def test_a_second_run_does_not_take_its_own_tests_for_the_base(house: House) -> None:
-    subject = await house.subject(
+async def test_a_second_run_does_not_take_its_own_tests_for_the_base(harness: Harness) -> None:
+    subject = await harness.subject(
         files=QUIET,
         plays=script(
             [FIX],
@@ -121,8 +121,8 @@ async def test_a_second_run_does_not_take_its_own_tests_for_the_base(house: Hous
     )
     await subject.label()
     await subject.settled()
-    pull = Subject(house, subject.repository, 2)
-    house.model.scripts[pull.name] = script([write("calc.py", OTHER)], [FINISH])
+    pull = Subject(harness, subject.repository, 2)
+    harness.model.scripts[pull.name] = script([write("calc.py", OTHER)], [FINISH])
     await pull.comment("/honk write it the other way round")
     await pull.settled()
     assert subject.check.title == "Proven: 1 test fails without this change"

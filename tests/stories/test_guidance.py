@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.house import FINISH, FIX, PROJECT, House, script
+from tests.support.harness import FINISH, FIX, PROJECT, Harness, script
 from tests.support.workspaces import run_git
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_links_are_followed_long_files_are_cut_and_all_is_listed(house: House) -> None:
+async def test_links_are_followed_long_files_are_cut_and_all_is_listed(harness: Harness) -> None:
     long = b"Use tabs in every file.\n" + b"An old rule of the project.\n" * 2_000
     files = {**PROJECT, "docs/rules.md": long, "web/AGENTS.md": b"Only for the web.\n"}
-    subject = await house.subject(files=files, plays=script([FIX], [FINISH]))
-    bare = house.github.world.repository(subject.repository).git.path
+    subject = await harness.subject(files=files, plays=script([FIX], [FINISH]))
+    bare = harness.github.world.repository(subject.repository).git.path
     run_git(bare, "read-tree", "refs/heads/main")
     for name, target in {"AGENTS.md": b"docs/rules.md", "CLAUDE.md": b"AGENTS.md"}.items():
         blob = run_git(bare, "hash-object", "-w", "--stdin", stdin=target)

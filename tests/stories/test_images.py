@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.house import FINISH, FIX, OWNER, House, Subject, script
+from tests.support.harness import FINISH, FIX, OWNER, Harness, Subject, script
 from tests.unit.github.test_images import png
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 def _sent(subject: Subject) -> list[bytes]:
     """The images in the first request to the model."""
-    first = next(r for r in subject.house.model.requests if subject.repository in str(r))
+    first = next(r for r in subject.harness.model.requests if subject.repository in str(r))
     blocks: list[dict[str, Any]] = [
         block
         for message in first["messages"]
@@ -27,9 +27,9 @@ def _sent(subject: Subject) -> list[bytes]:
     return [base64.b64decode(source["data"]) for source in found]
 
 
-async def test_images_of_who_may_write_reach_the_model(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]), permissions={"walter": "write"})
-    github, name, number = house.github, subject.repository, subject.number
+async def test_images_of_who_may_write_reach_the_model(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH]), permissions={"walter": "write"})
+    github, name, number = harness.github, subject.repository, subject.number
     first, second, third, fourth = (
         github.attach_image(name, png(width), f"{width}.png") for width in (1, 2, 3, 4)
     )
@@ -43,8 +43,8 @@ async def test_images_of_who_may_write_reach_the_model(house: House) -> None:
     assert subject.status.count("an image: ") == 3
 
 
-async def test_an_image_of_another_site_is_left_out_and_named(house: House) -> None:
-    subject = await house.subject(
+async def test_an_image_of_another_site_is_left_out_and_named(harness: Harness) -> None:
+    subject = await harness.subject(
         body="![bug](https://pictures.example/bug.png)", plays=script([FIX], [FINISH])
     )
     await subject.label()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.company import GITHUB, MODEL, PACKAGES, TRACES, open_company
-from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, in_one_process, script
+from tests.support.harness import FINISH, FIX, OWNER, PROJECT, Harness, in_one_process, script
 from tests.unit.github.test_images import png
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -79,9 +79,11 @@ async def test_enterprise_server_behind_a_proxy_with_a_private_ca() -> None:
         assert set(company.network.asked) == {f"{name}:443" for name in (*reached, TRACES)}
 
 
-async def test_labels_in_capital_letters_and_the_other_ending_of_the_policy(house: House) -> None:
+async def test_labels_in_capital_letters_and_the_other_ending_of_the_policy(
+    harness: Harness,
+) -> None:
     files = {**PROJECT, ".github/honk.yaml": b"branch: other-{number}\n"}
-    subject = await house.subject(files=files, plays=script([FIX], [FINISH]))
+    subject = await harness.subject(files=files, plays=script([FIX], [FINISH]))
     await subject.label("Honk:MAX")
     await subject.label("HONK")
     await subject.settled()
@@ -92,9 +94,9 @@ async def test_labels_in_capital_letters_and_the_other_ending_of_the_policy(hous
     assert {each["model"] for each in subject.requests} == {"claude-opus-5-5"}
 
 
-async def test_two_policies_start_nothing(house: House) -> None:
+async def test_two_policies_start_nothing(harness: Harness) -> None:
     files = {**PROJECT, ".github/honk.yml": b"", ".github/honk.yaml": b"draft: true\n"}
-    subject = await house.subject(files=files, plays=script([FIX], [FINISH]))
+    subject = await harness.subject(files=files, plays=script([FIX], [FINISH]))
     await subject.label()
 
     said = await subject.refused()
@@ -115,17 +117,17 @@ def _partial(*seen: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def test_partial_graphql_data_is_used(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
-    house.github.faults.answer("POST", "/graphql$", 200, _partial())
+async def test_partial_graphql_data_is_used(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
+    harness.github.faults.answer("POST", "/graphql$", 200, _partial())
     await subject.label()
     await subject.settled()
     assert subject.labels == ["honk:done"]
 
-    other = await house.subject(plays=script([FIX], [FINISH]))
+    other = await harness.subject(plays=script([FIX], [FINISH]))
     pull = {
         "number": 77,
-        "url": f"{house.github.url}/{other.repository}/pull/77",
+        "url": f"{harness.github.url}/{other.repository}/pull/77",
         "isDraft": False,
         "headRefName": "theirs",
         "headRefOid": "a" * 40,
@@ -133,6 +135,6 @@ async def test_partial_graphql_data_is_used(house: House) -> None:
         "headRepository": {"nameWithOwner": other.repository},
         "author": {"__typename": "User", "login": "walter", "databaseId": 7},
     }
-    house.github.faults.answer("POST", "/graphql$", 200, _partial(pull))
+    harness.github.faults.answer("POST", "/graphql$", 200, _partial(pull))
     await other.label()
     assert "#77" in await other.refused()

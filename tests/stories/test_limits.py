@@ -5,16 +5,16 @@ from __future__ import annotations
 from app import log_events
 from app.playground.github.world import RateLimit
 from app.runs.queue import INTAKE_CONCURRENCY
-from tests.support.house import FINISH, FIX, OWNER, House, Subject, open_house, script
+from tests.support.harness import FINISH, FIX, OWNER, Harness, Subject, open_harness, script
 
 FULL = 60.0
 
 
-def _left(house: House, tokens: float | None = None) -> float:
+def _left(harness: Harness, tokens: float | None = None) -> float:
     """What the bucket of the one installation holds; with a number, it holds that from now on."""
     if tokens is not None:
-        house.sql("UPDATE writes SET tokens = :tokens", tokens=tokens)
-    rows = house.sql("SELECT tokens FROM writes")
+        harness.sql("UPDATE writes SET tokens = :tokens", tokens=tokens)
+    rows = harness.sql("SELECT tokens FROM writes")
     return float(rows[0][0]) if rows else FULL
 
 
@@ -24,14 +24,14 @@ def _edits(subject: Subject) -> int:
 
 
 async def test_every_write_is_counted_and_the_final_comment_is_always_posted() -> None:
-    async with open_house(HONK_WRITES_PER_MINUTE="60") as house:
-        usual = await house.subject(plays=script([FIX], [FINISH]))
+    async with open_harness(HONK_WRITES_PER_MINUTE="60") as harness:
+        usual = await harness.subject(plays=script([FIX], [FINISH]))
         await usual.label()
-        await house.until(lambda: _left(house) < FULL - 2, "what was written was not counted")
+        await harness.until(lambda: _left(harness) < FULL - 2, "what was written was not counted")
         await usual.settled()
 
-        scarce = await house.subject(plays=script([FIX], [FINISH]))
-        _left(house, -60)
+        scarce = await harness.subject(plays=script([FIX], [FINISH]))
+        _left(harness, -60)
         await scarce.label()
         await scarce.settled()
         assert scarce.labels == ["honk:done"]
@@ -46,21 +46,21 @@ async def test_every_write_is_counted_and_the_final_comment_is_always_posted() -
 
 
 async def test_an_account_at_its_limit_does_not_delay_others() -> None:
-    async with open_house() as house:
-        spent = await house.subject(owner="spendthrift")
-        world = house.github.world
+    async with open_harness() as harness:
+        spent = await harness.subject(owner="spendthrift")
+        world = harness.github.world
         account = f"{world.app.slug}[bot] {world.installations['spendthrift'].id}"
         in_an_hour = int(world.clock.timestamp()) + 3600
         world.rates[account] = RateLimit(world.rate_limit, in_an_hour)
         await spent.label()
         for _ in range(INTAKE_CONCURRENCY + 3):
-            another = await house.github.open_issue(spent.repository, OWNER, "More", "More.")
-            await house.github.add_label(spent.repository, another.number, "honk", OWNER)
-        await house.until(
-            lambda: house.log().count(log_events.STEP_WAITING) > INTAKE_CONCURRENCY,
+            another = await harness.github.open_issue(spent.repository, OWNER, "More", "More.")
+            await harness.github.add_label(spent.repository, another.number, "honk", OWNER)
+        await harness.until(
+            lambda: harness.log().count(log_events.STEP_WAITING) > INTAKE_CONCURRENCY,
             "no more wait than are heard at once",
         )
-        other = await house.subject(plays=script([FIX], [FINISH]))
+        other = await harness.subject(plays=script([FIX], [FINISH]))
         await other.label()
         await other.settled()
         assert other.labels == ["honk:done"]

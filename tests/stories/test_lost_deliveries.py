@@ -9,21 +9,21 @@ from app.playground.run import environment
 from app.runs import engine
 from app.store.database import Database
 from tests.support import forked
-from tests.support.house import FINISH, FIX, Worker, open_fleet, open_house, script
+from tests.support.harness import FINISH, FIX, Worker, open_fleet, open_harness, script
 from tests.support.postgres import Postgres
 
 
 async def test_what_was_asked_while_honk_was_away_is_done_when_it_is_back() -> None:
-    async with open_house() as house:
-        subject = await house.subject(plays=script([FIX], [FINISH]))
-        await house.stop()
+    async with open_harness() as harness:
+        subject = await harness.subject(plays=script([FIX], [FINISH]))
+        await harness.stop()
         await subject.label()
-        await house.github.drained()
+        await harness.github.drained()
         assert [
-            each.status for each in house.github.world.webhooks.log if each.action == "labeled"
+            each.status for each in harness.github.world.webhooks.log if each.action == "labeled"
         ] == ["failed to connect to host"]
 
-        await house.start()
+        await harness.start()
         await subject.settled()
         assert subject.labels == ["honk:done"]
         assert len(subject.pulls) == 1
@@ -31,23 +31,25 @@ async def test_what_was_asked_while_honk_was_away_is_done_when_it_is_back() -> N
         # Sent once more, it is the same request.
         (lost,) = [
             each
-            for each in house.github.world.webhooks.log
+            for each in harness.github.world.webhooks.log
             if each.action == "labeled"
             and each.payload["label"]["name"] == "honk"
             and each.status_code == 502
         ]
-        house.github.world.webhooks.send_again(lost)
-        await house.github.drained()
-        assert house.github.world.webhooks.log[-1].status_code == 200
+        harness.github.world.webhooks.send_again(lost)
+        await harness.github.drained()
+        assert harness.github.world.webhooks.log[-1].status_code == 200
 
 
 async def test_a_single_worker_reads_the_delivery_log() -> None:
-    async with open_fleet(None, workers=1, receivers=0, settings={"HONK_INTAKE": "poll"}) as house:
-        subject = await house.subject(plays=script([FIX], [FINISH]))
+    async with open_fleet(
+        None, workers=1, receivers=0, settings={"HONK_INTAKE": "poll"}
+    ) as harness:
+        subject = await harness.subject(plays=script([FIX], [FINISH]))
         await subject.label()
         await subject.settled()
         await subject.comment("/honk status")
-        await house.until(
+        await harness.until(
             lambda: any("<!-- honk:answer=" in each.body for each in subject.ours), "no answer"
         )
 

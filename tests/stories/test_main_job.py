@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from app.playground.run import KEY_OF_NOBODY
-from tests.support.house import FINISH, FIX, PROJECT, House, script
+from tests.support.harness import FINISH, FIX, PROJECT, Harness, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_label_becomes_a_pull_request(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [{"verify": {}}], [FINISH]))
+async def test_a_label_becomes_a_pull_request(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [{"verify": {}}], [FINISH]))
     await subject.label()
     await subject.settled()
 
@@ -27,8 +27,8 @@ async def test_a_label_becomes_a_pull_request(house: House) -> None:
     assert [user.login for user in pull.pull.reviewers] == ["olivia"]
 
 
-async def test_the_requester_sees_the_acknowledgment_and_the_end(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
+async def test_the_requester_sees_the_acknowledgment_and_the_end(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
     await subject.label()
     await subject.settled()
 
@@ -41,8 +41,8 @@ async def test_the_requester_sees_the_acknowledgment_and_the_end(house: House) -
     assert len(subject.ours) == 2
 
 
-async def test_the_published_commit_is_the_verified_one(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
+async def test_the_published_commit_is_the_verified_one(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
     await subject.label()
     await subject.settled()
 
@@ -58,17 +58,17 @@ async def test_the_published_commit_is_the_verified_one(house: House) -> None:
     assert message.startswith("honk[bot]\n")
     assert "Honk-Run: " in message
     assert "Co-authored-by: olivia <" in message
-    assert head in house.github.world.repository(subject.repository).signed
+    assert head in harness.github.world.repository(subject.repository).signed
 
 
-async def test_the_work_is_all_of_the_agents_files_and_nothing_else(house: House) -> None:
+async def test_the_work_is_all_of_the_agents_files_and_nothing_else(harness: Harness) -> None:
     strange = 'strange "name" \n ü.txt'
     make = (
         "printf '#!/bin/sh\\n' > run.sh && chmod +x run.sh && ln -s calc.py link && "
         "printf '\\0\\1\\2' > data.bin && mkdir -p deep/er && "
         f"touch deep/er/'{strange}' && mkdir build && echo x > build/out"
     )
-    subject = await house.subject(
+    subject = await harness.subject(
         files={
             "calc.py": b"def add(a, b):\n    return a - b\n",
             "test_calc.py": b"from calc import add\n\ndef test_add():\n    assert add(1, 1) == 2\n",
@@ -92,24 +92,24 @@ async def test_the_work_is_all_of_the_agents_files_and_nothing_else(house: House
     ) == "\0\1\2"
 
 
-async def test_a_change_that_breaks_a_test_goes_back_and_is_fixed(house: House) -> None:
+async def test_a_change_that_breaks_a_test_goes_back_and_is_fixed(harness: Harness) -> None:
     breaks = {"bash": {"command": "sed -i 's/a \\* 2/a * 3/; s/a - b/a + b/' calc.py"}}
     mends = {"bash": {"command": "sed -i 's/a \\* 3/a * 2/' calc.py"}}
-    subject = await house.subject(plays=script([breaks], [FINISH], [mends], [FINISH]))
+    subject = await harness.subject(plays=script([breaks], [FINISH], [mends], [FINISH]))
     await subject.label()
     await subject.settled()
 
     assert subject.check.conclusion == "success"
     assert subject.check.title == "Proven: 1 test fails without this change"
-    every = house.github.world.repository(subject.repository).check_runs()
+    every = harness.github.world.repository(subject.repository).check_runs()
     assert [check.conclusion for check in every] == ["failure", "success"]
     assert subject.pull.pull is not None
     assert not subject.pull.pull.draft
 
 
-async def test_a_change_that_stays_broken_is_a_draft_that_says_so(house: House) -> None:
+async def test_a_change_that_stays_broken_is_a_draft_that_says_so(harness: Harness) -> None:
     breaks = {"bash": {"command": "sed -i 's/a \\* 2/a * 3/' calc.py"}}
-    subject = await house.subject(
+    subject = await harness.subject(
         files={**PROJECT, ".github/honk.yml": b"corrections: 1\n"},
         plays=script([breaks], [FINISH]),
     )
@@ -130,8 +130,8 @@ async def test_a_change_that_stays_broken_is_a_draft_that_says_so(house: House) 
     assert "is not ready to merge" in subject.last_words
 
 
-async def test_a_question_ends_the_run_and_is_asked(house: House) -> None:
-    subject = await house.subject(plays=script([{"ask": {"question": "Which calculator?"}}]))
+async def test_a_question_ends_the_run_and_is_asked(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([{"ask": {"question": "Which calculator?"}}]))
     await subject.label()
     await subject.settled()
 
@@ -140,8 +140,8 @@ async def test_a_question_ends_the_run_and_is_asked(house: House) -> None:
     assert subject.labels == ["honk:needs-you"]
 
 
-async def test_a_comment_brings_its_own_task(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
+async def test_a_comment_brings_its_own_task(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
     await subject.comment("/honk add() must add, please")
     await subject.settled()
 
@@ -151,15 +151,15 @@ async def test_a_comment_brings_its_own_task(house: House) -> None:
     assert sorted(reaction.content for reaction in first.reactions) == ["eyes", "rocket"]
 
 
-async def test_a_run_needs_few_calls(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
-    before = len(house.github.requests)
+async def test_a_run_needs_few_calls(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
+    before = len(harness.github.requests)
     await subject.label()
     await subject.settled()
 
     calls = [
         f"{r.method} {r.path}"
-        for r in house.github.requests[before:]
+        for r in harness.github.requests[before:]
         if r.token_kind in ("installation", "app")
         and "access_tokens" not in r.template
         # Reading the delivery log, which may happen in between, belongs to no run.
@@ -170,22 +170,22 @@ async def test_a_run_needs_few_calls(house: House) -> None:
     assert len(calls) <= 25, "\n".join(calls)
 
 
-async def test_the_label_for_the_stronger_model(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
+async def test_the_label_for_the_stronger_model(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
     await subject.label("honk:max")
     await subject.label()
     await subject.settled()
 
     asked = [
-        request["model"] for request in house.model.requests if subject.repository in str(request)
+        request["model"] for request in harness.model.requests if subject.repository in str(request)
     ]
     assert set(asked) == {"claude-opus-5-5"}
 
 
-async def test_a_secret_that_the_model_writes_is_not_shown(house: House) -> None:
+async def test_a_secret_that_the_model_writes_is_not_shown(harness: Harness) -> None:
     said = f"The key is {KEY_OF_NOBODY}, and ghs_{'a1B2' * 9}."
     finish = {"finish": {"summary": said, "not_done": said, "how_to_check": said}}
-    subject = await house.subject(plays=script([FIX], [finish]))
+    subject = await harness.subject(plays=script([FIX], [finish]))
     await subject.label()
     await subject.settled()
 

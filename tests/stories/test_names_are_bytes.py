@@ -7,7 +7,7 @@ import os
 import pytest
 
 from app.playground.github.lfs import pointer
-from tests.support.house import FINISH, FIX, PROJECT, House, script
+from tests.support.harness import FINISH, FIX, PROJECT, Harness, script
 from tests.support.workspaces import run_git
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -30,7 +30,7 @@ mkfifo $'fifo-caf\\xe9'
 """
 
 
-async def test_names_that_are_not_utf_8_are_shown_and_end_no_run(house: House) -> None:
+async def test_names_that_are_not_utf_8_are_shown_and_end_no_run(harness: Harness) -> None:
     plays = script([{"bash": {"command": CHANGES}}], [FIX], [FINISH])
     policy = rb"""setup: ["touch $'made-caf\\xe9'"]
 corrections: 0
@@ -40,9 +40,9 @@ corrections: 0
         ".github/honk.yml": policy,
         ".gitattributes": b"*.bin filter=lfs diff=lfs merge=lfs -text\n",
     }
-    subject = await house.subject(files=files, plays=plays)
-    bare = house.github.world.repository(subject.repository).git.path
-    kept = house.github.keep_in_lfs(subject.repository, b"weights")
+    subject = await harness.subject(files=files, plays=plays)
+    bare = harness.github.world.repository(subject.repository).git.path
+    kept = harness.github.keep_in_lfs(subject.repository, b"weights")
     missing = pointer(b"elsewhere")
     run_git(bare, "read-tree", "refs/heads/main")
     deleted = b"def test_deleted():\n    assert True\n"
@@ -65,7 +65,7 @@ corrections: 0
 
     await subject.label()
     await subject.settled()
-    assert not house.own_failures()
+    assert not harness.own_failures()
     body = str(subject.pull.body)
     # As Markdown: a reader sees one backslash.
     escaped = SHOWN.replace("\\", "\\\\")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.house import FINISH, FIX, PROJECT, House, Subject, script
+from tests.support.harness import FINISH, FIX, PROJECT, Harness, Subject, script
 from tests.support.malformed import commit_by, zero_padded
 from tests.support.workspaces import run_git
 
@@ -21,16 +21,16 @@ def _no_space_before_date(bare: Path, head: str) -> str:
     return commit_by(bare, head, b"Ada <ada@example.com>1287345600 +0000")
 
 
-def _bare(house: House, subject: Subject) -> Path:
-    return house.github.world.repository(subject.repository).git.path
+def _bare(harness: Harness, subject: Subject) -> Path:
+    return harness.github.world.repository(subject.repository).git.path
 
 
 @pytest.mark.parametrize("make_old", [_bad_time_zone, _no_space_before_date, zero_padded])
 async def test_a_history_that_strict_fsck_refuses_goes_through_a_whole_run(
-    house: House, make_old: object
+    harness: Harness, make_old: object
 ) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
-    bare = _bare(house, subject)
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
+    bare = _bare(harness, subject)
     assert callable(make_old)
     old = make_old(bare, run_git(bare, "rev-parse", "refs/heads/main"))
     # What strict fsck refuses is at the tip, and in the history of what is pushed on top of it.
@@ -53,10 +53,12 @@ def test_version():
 """
 
 
-async def test_a_version_comes_from_tags_and_confusing_names_change_nothing(house: House) -> None:
+async def test_a_version_comes_from_tags_and_confusing_names_change_nothing(
+    harness: Harness,
+) -> None:
     plays = script([{"bash": {"command": "git describe --tags --long"}}], [FIX], [FINISH])
-    subject = await house.subject(files={**PROJECT, "test_version.py": VERSION_TEST}, plays=plays)
-    bare = _bare(house, subject)
+    subject = await harness.subject(files={**PROJECT, "test_version.py": VERSION_TEST}, plays=plays)
+    bare = _bare(harness, subject)
     main = run_git(bare, "rev-parse", "refs/heads/main")
     run_git(bare, "tag", "-a", "v1.2", "-m", "One", main)
     empty = run_git(bare, "mktree", stdin=b"")

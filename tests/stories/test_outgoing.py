@@ -6,7 +6,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from app.playground.pages.markdown import mentions
-from tests.support.house import FIX, House, script
+from tests.support.harness import FIX, Harness, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -35,8 +35,8 @@ Signed-off-by: Somebody <some@body.test>
 """
 
 
-async def test_untrusted_text_has_no_effect_on_github(house: House) -> None:
-    subject = await house.subject(
+async def test_untrusted_text_has_no_effect_on_github(harness: Harness) -> None:
+    subject = await harness.subject(
         title="List<int> sums wrongly [skip ci]",
         plays=script([FIX, {"verify": {}}], {"finish": {"summary": SUMMARY}}),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.house import FINISH, FIX, OWNER, PROJECT, House, Subject, script
+from tests.support.harness import FINISH, FIX, OWNER, PROJECT, Harness, Subject, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -13,20 +13,20 @@ BRANCH = "honk/1-add-subtracts"
 FIXED = {"calc.py": PROJECT["calc.py"].replace(b"a - b", b"a + b")}
 
 
-async def started(house: House, **more: object) -> Subject:
+async def started(harness: Harness, **more: object) -> Subject:
     """An issue with a live run, with time left before the agent has its fix."""
-    issue = await house.subject(plays=script(SLOW, [FIX], [FINISH]), **more)  # type: ignore[arg-type]
+    issue = await harness.subject(plays=script(SLOW, [FIX], [FINISH]), **more)  # type: ignore[arg-type]
     await issue.label()
-    await house.until(lambda: "honk:running" in issue.labels, "it does not run")
+    await harness.until(lambda: "honk:running" in issue.labels, "it does not run")
     return issue
 
 
-async def test_the_same_fix_on_the_base_makes_no_empty_pull_request(house: House) -> None:
-    issue = await started(house)
-    base = await house.github.push_files(issue.repository, "main", FIXED, OWNER)
+async def test_the_same_fix_on_the_base_makes_no_empty_pull_request(harness: Harness) -> None:
+    issue = await started(harness)
+    base = await harness.github.push_files(issue.repository, "main", FIXED, OWNER)
     await issue.settled()
     assert issue.pulls == []
-    assert "main" not in await house.github.refs(issue.repository, "refs/heads/honk")
+    assert "main" not in await harness.github.refs(issue.repository, "refs/heads/honk")
     assert issue.labels == ["honk:needs-you"]
     for text in (issue.status, issue.last_words):
         assert "`main` has had the same change" in text
@@ -35,14 +35,14 @@ async def test_the_same_fix_on_the_base_makes_no_empty_pull_request(house: House
     assert "No files changed" not in issue.last_words
 
 
-async def test_a_base_branch_that_is_gone_is_named(house: House) -> None:
-    issue = await house.subject(
+async def test_a_base_branch_that_is_gone_is_named(harness: Harness) -> None:
+    issue = await harness.subject(
         plays=script(SLOW, [FIX], [FINISH]), files={**PROJECT, ".github/honk.yml": b"base: dev\n"}
     )
-    await house.github.push_files(issue.repository, "dev", {"notes": b"\n"}, OWNER)
+    await harness.github.push_files(issue.repository, "dev", {"notes": b"\n"}, OWNER)
     await issue.label()
-    await house.until(lambda: "honk:running" in issue.labels, "it does not run")
-    await house.github.delete_branch(issue.repository, "dev", OWNER)
+    await harness.until(lambda: "honk:running" in issue.labels, "it does not run")
+    await harness.github.delete_branch(issue.repository, "dev", OWNER)
     await issue.settled()
     assert issue.pulls == []
     assert "The base branch `dev` no longer exists" in issue.last_words
@@ -50,16 +50,16 @@ async def test_a_base_branch_that_is_gone_is_named(house: House) -> None:
     assert "`base` in `.github/honk.yml`" in issue.last_words
 
 
-async def test_a_branch_in_the_way_of_ours_is_named(house: House) -> None:
-    issue = await house.subject(plays=script([FIX], [FINISH]))
-    await house.github.push_files(issue.repository, "honk", {"notes": b"\n"}, OWNER)
+async def test_a_branch_in_the_way_of_ours_is_named(harness: Harness) -> None:
+    issue = await harness.subject(plays=script([FIX], [FINISH]))
+    await harness.github.push_files(issue.repository, "honk", {"notes": b"\n"}, OWNER)
     await issue.label()
     await issue.settled()
     assert issue.pulls == []
     assert f"The branch `honk` is in the way of `{BRANCH}`" in issue.last_words
     assert "/honk continue" in issue.last_words
 
-    await house.github.delete_branch(issue.repository, "honk", OWNER)
+    await harness.github.delete_branch(issue.repository, "honk", OWNER)
     await issue.comment("/honk continue")
     await issue.settled(endings=2)
     assert issue.check.conclusion == "success"

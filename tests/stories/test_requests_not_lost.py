@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.support.house import FINISH, FIX, OWNER, House, Subject, open_house, script
+from tests.support.harness import FINISH, FIX, OWNER, Harness, Subject, open_harness, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -20,26 +20,26 @@ FORBIDDEN = {"message": "Resource not accessible by integration"}
 
 async def _over(subject: Subject, endings: int = 1) -> None:
     """Wait for the last words, whatever the labels say."""
-    await subject.house.until(
+    await subject.harness.until(
         lambda: sum("<!-- honk:end=" in c.body for c in subject.ours) == endings,
         f"{subject.name} is not over: {[c.body for c in subject.ours]}",
     )
-    await subject.house.github.drained()
+    await subject.harness.github.drained()
 
 
 @pytest.mark.parametrize(
     "decoration",
     ["/reactions$", "/labels", "/(reactions|labels|requested_reviewers)", "/requested_reviewers$"],
 )
-async def test_what_only_decorates_decides_nothing(house: House, decoration: str) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
+async def test_what_only_decorates_decides_nothing(harness: Harness, decoration: str) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
     path = f"/repos/{subject.repository}/.*{decoration}"
-    fault = house.github.faults.answer("*", path, 403, FORBIDDEN, times=None)
+    fault = harness.github.faults.answer("*", path, 403, FORBIDDEN, times=None)
     try:
         await subject.label()
         await _over(subject)
     finally:
-        house.github.faults.answers.remove(fault)
+        harness.github.faults.answers.remove(fault)
     assert "**Done.**" in subject.status
     assert "is ready for your review" in subject.last_words
     assert subject.check.conclusion == "success"
@@ -48,9 +48,9 @@ async def test_what_only_decorates_decides_nothing(house: House, decoration: str
         assert subject.labels == ["honk:done"]
 
 
-async def test_a_label_that_could_not_be_taken_off_at_first_goes_later(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
-    house.github.faults.answer("DELETE", f"/repos/{subject.repository}/.*/labels/honk$", 403)
+async def test_a_label_that_could_not_be_taken_off_at_first_goes_later(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
+    harness.github.faults.answer("DELETE", f"/repos/{subject.repository}/.*/labels/honk$", 403)
     await subject.label()
     await subject.settled()
     assert subject.labels == ["honk:done"]
@@ -64,27 +64,27 @@ WENT_WRONG = {"errors": [{"message": "Something went wrong while executing your 
     [(200, WENT_WRONG), (403, FORBIDDEN), (502, None), (401, {"message": "Bad credentials"})],
 )
 async def test_whether_somebody_else_is_at_it_decides_nothing(
-    house: House, status: int, body: Any
+    harness: Harness, status: int, body: Any
 ) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
-    fault = house.github.faults.answer("POST", "/graphql$", status, body, times=None)
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
+    fault = harness.github.faults.answer("POST", "/graphql$", status, body, times=None)
     try:
         await subject.label()
         await subject.settled()
     finally:
-        house.github.faults.answers.remove(fault)
+        harness.github.faults.answers.remove(fault)
     assert subject.labels == ["honk:done"]
 
 
 def _pending(subject: Subject) -> list[tuple[Any, ...]]:
     query = "SELECT cause, told, tries FROM pending WHERE subject = :subject ORDER BY since"
-    return subject.house.sql(query, subject=subject.name.lower())
+    return subject.harness.sql(query, subject=subject.name.lower())
 
 
 def _is_due(subject: Subject) -> None:
     """The next try comes now."""
     change = "UPDATE pending SET next_at = 0 WHERE subject = :subject"
-    subject.house.sql(change, subject=subject.name.lower())
+    subject.harness.sql(change, subject=subject.name.lower())
 
 
 def _another_key() -> str:
@@ -93,76 +93,76 @@ def _another_key() -> str:
     return pem.decode()
 
 
-async def _metric(house: House, cause: str) -> float:
+async def _metric(harness: Harness, cause: str) -> float:
     async with httpx.AsyncClient() as client:
-        text = (await client.get(f"{house.url}/metrics")).text
+        text = (await client.get(f"{harness.url}/metrics")).text
     found = re.search(rf'honk_requests_pending{{cause="{cause}"}} (\S+)', text)
     assert found
     return float(found[1])
 
 
 async def test_interop_a_wrong_key_keeps_what_was_asked_until_the_right_one_is_there() -> None:
-    async with open_house() as house:
-        subject = await house.subject(plays=script([FIX], [FINISH]))
-        world = house.github.world
+    async with open_harness() as harness:
+        subject = await harness.subject(plays=script([FIX], [FINISH]))
+        world = harness.github.world
         right, world.app = world.app, replace(world.app, private_key_pem=_another_key())
         await subject.label()
-        await house.until(lambda: bool(_pending(subject)), "nothing is pending")
+        await harness.until(lambda: bool(_pending(subject)), "nothing is pending")
         assert _pending(subject)[0][:2] == ("credentials", 0)
-        assert await _metric(house, "credentials") == 1
+        assert await _metric(harness, "credentials") == 1
         assert not subject.ours
 
-        await house.stop()
+        await harness.stop()
         world.app = right
-        await house.start()
+        await harness.start()
         await subject.settled()
         assert subject.labels == ["honk:done"]
         assert not _pending(subject)
-        assert await _metric(house, "credentials") == 0
+        assert await _metric(harness, "credentials") == 0
 
 
-async def test_a_refused_permission_check_is_reported_to_the_requester(house: House) -> None:
-    await house.subject(permissions={"mallory": "write"})
-    subject = await house.subject(plays=script([FIX], [FINISH]))
+async def test_a_refused_permission_check_is_reported_to_the_requester(harness: Harness) -> None:
+    await harness.subject(permissions={"mallory": "write"})
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
     path = f"/repos/{subject.repository}/collaborators/"
-    fault = house.github.faults.answer("GET", path, 403, FORBIDDEN, times=None)
+    fault = harness.github.faults.answer("GET", path, 403, FORBIDDEN, times=None)
     try:
         await subject.comment("/honk fix it", by="mallory")
         await subject.label()
         said = await subject.refused()
     finally:
-        house.github.faults.answers.remove(fault)
+        harness.github.faults.answers.remove(fault)
     assert "Honk lacks a permission" in said
     assert f"@{OWNER}" in said
-    await house.until(lambda: not subject.labels, "the label stays")
+    await harness.until(lambda: not subject.labels, "the label stays")
     # Whether somebody else may be answered is not known.
-    await house.until(lambda: len(_pending(subject)) == 1, "mallory's words are gone")
+    await harness.until(lambda: len(_pending(subject)) == 1, "mallory's words are gone")
     assert "@mallory" not in "".join(c.body for c in subject.ours)
 
-    house.github.clock.advance(2)  # Two labels of one second would be one request.
+    harness.github.clock.advance(2)  # Two labels of one second would be one request.
     await subject.label()
     await subject.settled()
     assert subject.labels == ["honk:done"]
     _is_due(subject)
-    await house.until(lambda: not _pending(subject), "mallory's words wait on")
+    await harness.until(lambda: not _pending(subject), "mallory's words wait on")
     assert "@mallory" not in "".join(c.body for c in subject.ours)
 
 
-async def test_what_cannot_be_answered_waits_for_its_permission(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
+async def test_what_cannot_be_answered_waits_for_its_permission(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
     path = f"/repos/{subject.repository}/issues/.*comments$"
-    fault = house.github.faults.answer("POST", path, 403, FORBIDDEN, times=None)
+    fault = harness.github.faults.answer("POST", path, 403, FORBIDDEN, times=None)
     await subject.label()
-    await house.until(lambda: bool(_pending(subject)), "nothing is pending")
+    await harness.until(lambda: bool(_pending(subject)), "nothing is pending")
     assert _pending(subject)[0][:2] == ("permission", 0)
     # Who is not heard asks again: that is one request.
-    await house.github.remove_label(subject.repository, subject.number, "honk", OWNER)
+    await harness.github.remove_label(subject.repository, subject.number, "honk", OWNER)
     await subject.label()
-    await house.until(lambda: "waits already" in house.log(), "it is not known")
+    await harness.until(lambda: "waits already" in harness.log(), "it is not known")
     _is_due(subject)
-    await house.until(lambda: _pending(subject)[0][2] == 1, "it is not tried again")
-    house.github.faults.answers.remove(fault)
-    await house.until(lambda: bool(_pending(subject)), "it does not wait on")
+    await harness.until(lambda: _pending(subject)[0][2] == 1, "it is not tried again")
+    harness.github.faults.answers.remove(fault)
+    await harness.until(lambda: bool(_pending(subject)), "it does not wait on")
     _is_due(subject)
     await subject.settled()
     assert subject.labels == ["honk:done"]
@@ -170,15 +170,15 @@ async def test_what_cannot_be_answered_waits_for_its_permission(house: House) ->
     assert len(subject.pulls) == 1
 
 
-async def test_what_was_closed_while_it_waited_is_not_started(house: House) -> None:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
+async def test_what_was_closed_while_it_waited_is_not_started(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
     path = f"/repos/{subject.repository}/issues/.*comments$"
-    fault = house.github.faults.answer("POST", path, 403, FORBIDDEN, times=None)
+    fault = harness.github.faults.answer("POST", path, 403, FORBIDDEN, times=None)
     await subject.label()
-    await house.until(lambda: bool(_pending(subject)), "nothing is pending")
-    await house.github.close_issue(subject.repository, subject.number, OWNER)
-    house.github.faults.answers.remove(fault)
+    await harness.until(lambda: bool(_pending(subject)), "nothing is pending")
+    await harness.github.close_issue(subject.repository, subject.number, OWNER)
+    harness.github.faults.answers.remove(fault)
     _is_due(subject)
     assert "closed" in await subject.refused()
     assert not subject.requests
-    await house.until(lambda: not _pending(subject), "it waits on")
+    await harness.until(lambda: not _pending(subject), "it waits on")

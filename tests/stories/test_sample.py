@@ -13,7 +13,7 @@ from app.playground.github.world import SimulatedIssue
 from app.playground.model import ModelScript
 from app.playground.samples import Sample, load, scripts
 from app.sandbox.toolchains import installed
-from tests.support.house import OWNER, House, Subject
+from tests.support.harness import OWNER, Harness, Subject
 from tests.support.toolchains import needs
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -64,7 +64,7 @@ ENDS: dict[tuple[str, int], Ready | Asked | Untouched] = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def told(house: House) -> Mapping[tuple[str, int], Subject]:
+async def told(harness: Harness) -> Mapping[tuple[str, int], Subject]:
     """Every issue of every sample, labelled: three repositories, as the playground holds them.
 
     All at once, because compiling Go's standard library in each fresh sandbox takes its time.
@@ -72,13 +72,13 @@ async def told(house: House) -> Mapping[tuple[str, int], Subject]:
     found: dict[tuple[str, int], Subject] = {}
     for name, sample in SAMPLES.items():
         full_name = f"{OWNER}/{name}"
-        await house.github.add_repository(
+        await harness.github.add_repository(
             full_name, files=sample.files, permissions={OWNER: "admin"}
         )
         for number, issue in enumerate(sample.issues, 1):
-            await house.github.open_issue(full_name, OWNER, issue.title, issue.body)
-            found[name, number] = Subject(house, full_name, number)
-    house.model.scripts |= scripts(SAMPLES.values(), OWNER)
+            await harness.github.open_issue(full_name, OWNER, issue.title, issue.body)
+            found[name, number] = Subject(harness, full_name, number)
+    harness.model.scripts |= scripts(SAMPLES.values(), OWNER)
     for (name, _), subject in found.items():
         if name not in TOOLCHAINS or TOOLCHAINS[name] in installed():
             await subject.label()
@@ -92,11 +92,11 @@ async def test_every_issue_of_every_sample_is_played(
 
 
 @pytest.mark.usefixtures("told")
-async def test_with_the_fix_taken_out_the_check_fails_and_it_is_a_draft(house: House) -> None:
+async def test_with_the_fix_taken_out_the_check_fails_and_it_is_a_draft(harness: Harness) -> None:
     whole = SAMPLES["splitbill"].issues[0].script
     assert any("str_replace_based_edit_tool" in use for use in whole.turns[FIX_TURN].use)
     without = ModelScript(whole.turns[:FIX_TURN] + whole.turns[FIX_TURN + 1 :])
-    subject = await _played(house, "splitbill-without-the-fix", SAMPLES["splitbill"], without)
+    subject = await _played(harness, "splitbill-without-the-fix", SAMPLES["splitbill"], without)
 
     assert subject.pull.pull is not None
     assert subject.pull.pull.draft
@@ -107,10 +107,10 @@ async def test_with_the_fix_taken_out_the_check_fails_and_it_is_a_draft(house: H
 
 
 @pytest.mark.usefixtures("told")
-async def test_a_missing_toolchain_is_reported(house: House) -> None:
+async def test_a_missing_toolchain_is_reported(harness: Harness) -> None:
     policy = {".github/honk.yml": b'verify: ["no-such-go test ./..."]\n'}
     sample = replace(SAMPLES["mdtoc"], files={**SAMPLES["mdtoc"].files, **policy})
-    subject = await _played(house, "mdtoc-without-its-toolchain", sample)
+    subject = await _played(harness, "mdtoc-without-its-toolchain", sample)
 
     assert subject.check.summary is not None
     assert "`no-such-go test ./...` exited with 127" in subject.check.summary
@@ -148,11 +148,11 @@ def _need(name: str) -> None:
 
 
 async def _played(
-    house: House, name: str, sample: Sample, script: ModelScript | None = None
+    harness: Harness, name: str, sample: Sample, script: ModelScript | None = None
 ) -> Subject:
     """The sample's first issue, labelled and settled, in a repository of its own."""
     issue = sample.issues[0]
-    subject = await house.subject(
+    subject = await harness.subject(
         files=sample.files,
         title=issue.title,
         body=issue.body,

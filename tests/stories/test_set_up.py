@@ -10,14 +10,14 @@ import pytest
 
 from app.egress.addresses import Addresses, system_lookup
 from app.egress.package_clients import PackageClients
-from tests.support.house import (
+from tests.support.harness import (
     FINISH,
     FIX,
     OWNER,
     PROJECT,
-    House,
+    Harness,
     Subject,
-    open_house,
+    open_harness,
     script,
 )
 
@@ -44,23 +44,23 @@ verify: ["python3 -c 'import six, calc; assert calc.add(2, 3) == 5'"]
 ENDLESS = b"setup: ['sleep 300']\n"
 
 
-def kept(house: House) -> int:
+def kept(harness: Harness) -> int:
     """How many setups Honk has kept."""
-    return sum(len(list(each.glob("setups/*/made.tar"))) for each in house.machines)
+    return sum(len(list(each.glob("setups/*/made.tar"))) for each in harness.machines)
 
 
-def making(house: House) -> int:
+def making(harness: Harness) -> int:
     """How many setups are being made."""
-    return sum(len(list(each.glob("workspaces/*-setup-*"))) for each in house.machines)
+    return sum(len(list(each.glob("workspaces/*-setup-*"))) for each in harness.machines)
 
 
 def files(policy: bytes) -> dict[str, bytes]:
     return {**PROJECT, ".github/honk.yml": policy}
 
 
-async def test_what_set_up_made_is_made_once(house: House) -> None:
-    before = kept(house)
-    subject = await house.subject(
+async def test_what_set_up_made_is_made_once(harness: Harness) -> None:
+    before = kept(harness)
+    subject = await harness.subject(
         files=files(POLICY),
         plays=script(
             {"bash": {"command": ".venv/bin/python -V && touch .venv/mine && ls -a"}},
@@ -72,26 +72,26 @@ async def test_what_set_up_made_is_made_once(house: House) -> None:
     await subject.settled()
     assert subject.check.conclusion == "success"
     # The agent, the base, the trial and the commit all had it; it was made once.
-    assert kept(house) - before == 1
+    assert kept(harness) - before == 1
     assert subject.pull.pull is not None
     assert ".venv" not in await subject.git("ls-tree", "-r", subject.pull.pull.head_sha)
 
 
-async def test_other_dependencies_are_set_up_again(house: House) -> None:
-    before = kept(house)
+async def test_other_dependencies_are_set_up_again(harness: Harness) -> None:
+    before = kept(harness)
     add = {"bash": {"command": "echo > requirements.txt; rm -r .venv"}}
-    subject = await house.subject(
+    subject = await harness.subject(
         files=files(POLICY),
         plays=script(add, {"setup": {}}, {"bash": {"command": "test -e .venv"}}, FIX, FINISH),
     )
     await subject.label()
     await subject.settled()
     assert subject.check.conclusion == "success"
-    assert kept(house) - before == 2
+    assert kept(harness) - before == 2
 
 
-async def test_blocked_requests_of_setup_are_shown(house: House) -> None:
-    subject = await house.subject(files=files(TRIES), plays=script(FIX, FINISH))
+async def test_blocked_requests_of_setup_are_shown(harness: Harness) -> None:
+    subject = await harness.subject(files=files(TRIES), plays=script(FIX, FINISH))
     await subject.label()
     await subject.settled()
     assert "`evil.test`: the host is not on the allow-list" in subject.status
@@ -99,8 +99,8 @@ async def test_blocked_requests_of_setup_are_shown(house: House) -> None:
 
 async def test_a_package_is_installed_and_the_tests_have_it() -> None:
     networks = await where_packages_are()
-    async with open_house(HONK_EGRESS_NETWORKS=networks) as house:
-        subject = await house.subject(files=files(INSTALLS), plays=script(FIX, FINISH))
+    async with open_harness(HONK_EGRESS_NETWORKS=networks) as harness:
+        subject = await harness.subject(files=files(INSTALLS), plays=script(FIX, FINISH))
         await subject.label()
         await subject.settled()
         assert subject.check.conclusion == "success", subject.status
@@ -119,11 +119,11 @@ async def where_packages_are() -> str:
     return ",".join(dict.fromkeys(found))
 
 
-async def test_dependencies_that_cannot_be_had_go_back_to_the_agent(house: House) -> None:
+async def test_dependencies_that_cannot_be_had_go_back_to_the_agent(harness: Harness) -> None:
     write = {"bash": {"command": "echo broken > requirements.txt"}}
     mend = {"bash": {"command": "echo good > requirements.txt"}}
     policy = b"setup: ['grep good requirements.txt']\nverify: ['python3 -m pytest -q']\n"
-    subject = await house.subject(
+    subject = await harness.subject(
         files={**files(policy), "requirements.txt": b"good\n"},
         plays=script([FIX, write, {"verify": {}}], FINISH, mend, FINISH),
     )
@@ -134,15 +134,15 @@ async def test_dependencies_that_cannot_be_had_go_back_to_the_agent(house: House
 
 
 async def test_who_waits_for_the_set_up_of_another_run_is_stopped_all_the_same(
-    house: House,
+    harness: Harness,
 ) -> None:
-    first = await house.subject(files=files(ENDLESS))
-    issue = await house.github.open_issue(first.repository, OWNER, "another", "")
-    second = Subject(house, first.repository, issue.number)
+    first = await harness.subject(files=files(ENDLESS))
+    issue = await harness.github.open_issue(first.repository, OWNER, "another", "")
+    second = Subject(harness, first.repository, issue.number)
     await first.label()
-    await house.until(lambda: making(house) > 0, "nothing is set up")
+    await harness.until(lambda: making(harness) > 0, "nothing is set up")
     await second.label()
-    await house.until(lambda: "honk:running" in second.labels, "the second does not run")
+    await harness.until(lambda: "honk:running" in second.labels, "the second does not run")
     await second.comment("/honk stop")
     await second.settled()
 
@@ -160,8 +160,8 @@ setup:
 """
 
 
-async def test_a_failed_setup_is_reported_once_with_the_important_lines(house: House) -> None:
-    subject = await house.subject(files=files(BREAKS), plays=script(FIX, FINISH))
+async def test_a_failed_setup_is_reported_once_with_the_important_lines(harness: Harness) -> None:
+    subject = await harness.subject(files=files(BREAKS), plays=script(FIX, FINISH))
     await subject.label()
     await subject.settled()
     shown, _, folded = subject.status.partition("<details><summary>Full output")
@@ -188,25 +188,25 @@ def ready(prepare: bytes) -> dict[str, bytes]:
     return {**files(rules), "Makefile": b"ready:\n\tpython3 prepare.py\n", "prepare.py": prepare}
 
 
-async def proposed(house: House, main: Subject, change: dict[str, bytes]) -> Subject:
+async def proposed(harness: Harness, main: Subject, change: dict[str, bytes]) -> Subject:
     """A stranger's pull request from a fork, on which the model changes nothing."""
-    copy = await house.github.fork(main.repository, "trudy")
-    await house.github.push_files(copy.full_name, "better", change, "trudy", "Prepare more")
-    pull = await house.github.open_pull_request(
+    copy = await harness.github.fork(main.repository, "trudy")
+    await harness.github.push_files(copy.full_name, "better", change, "trudy", "Prepare more")
+    pull = await harness.github.open_pull_request(
         main.repository, "trudy", "trudy:better", title="Prepare more"
     )
-    house.model.scripts[f"{main.repository}#{pull.number}"] = script([FINISH])
-    return Subject(house, main.repository, pull.number)
+    harness.model.scripts[f"{main.repository}#{pull.number}"] = script([FINISH])
+    return Subject(harness, main.repository, pull.number)
 
 
-async def test_a_forks_setup_never_reaches_checkouts_of_main(house: House) -> None:
+async def test_a_forks_setup_never_reaches_checkouts_of_main(harness: Harness) -> None:
     """It would make a test pass there that fails: the fork would say what Honk says of main."""
-    main = await house.subject(files=ready(b"print('ready')\n"), plays=script([FIX], [FINISH]))
-    fork = await proposed(house, main, {"prepare.py": PREPARES})
-    before = kept(house)
+    main = await harness.subject(files=ready(b"print('ready')\n"), plays=script([FIX], [FINISH]))
+    fork = await proposed(harness, main, {"prepare.py": PREPARES})
+    before = kept(harness)
     await fork.comment("/honk is this right?")
     await fork.settled()
-    assert kept(house) > before
+    assert kept(harness) > before
 
     await main.label()
     await main.settled()
@@ -214,46 +214,50 @@ async def test_a_forks_setup_never_reaches_checkouts_of_main(house: House) -> No
     assert main.labels == ["honk:done"]
 
 
-async def test_the_set_up_of_a_commit_that_was_taken_back_is_made_again(house: House) -> None:
+async def test_the_set_up_of_a_commit_that_was_taken_back_is_made_again(harness: Harness) -> None:
     """What left the branch's history says nothing of the branch any more."""
-    main = await house.subject(files=ready(b"print('ready')\n"), plays=script([FINISH]))
+    main = await harness.subject(files=ready(b"print('ready')\n"), plays=script([FINISH]))
     good = (await main.git("rev-parse", "refs/heads/main")).strip()
-    await house.github.push_files(main.repository, "main", {"prepare.py": PREPARES}, OWNER, "Oops")
+    await harness.github.push_files(
+        main.repository, "main", {"prepare.py": PREPARES}, OWNER, "Oops"
+    )
     await main.label()
     await main.settled()
     await main.git("update-ref", "refs/heads/main", good)
-    number = (await house.github.open_issue(main.repository, OWNER, "add() subtracts", "")).number
-    house.model.scripts[f"{main.repository}#{number}"] = script([FIX], [FINISH])
-    later = Subject(house, main.repository, number)
+    number = (await harness.github.open_issue(main.repository, OWNER, "add() subtracts", "")).number
+    harness.model.scripts[f"{main.repository}#{number}"] = script([FIX], [FINISH])
+    later = Subject(harness, main.repository, number)
     await later.label()
     await later.settled()
     assert "Proven: 1 test fails without this change" in later.status
 
 
-async def test_what_an_earlier_commit_of_the_branch_made_serves_the_next(house: House) -> None:
-    main = await house.subject(files=ready(b"print('ready')\n"), plays=script([FINISH]))
+async def test_what_an_earlier_commit_of_the_branch_made_serves_the_next(harness: Harness) -> None:
+    main = await harness.subject(files=ready(b"print('ready')\n"), plays=script([FINISH]))
     await main.label()
     await main.settled()
-    before = kept(house)
-    await house.github.push_files(main.repository, "main", {"more.py": b""}, OWNER, "More")
-    number = (await house.github.open_issue(main.repository, OWNER, "add() subtracts", "")).number
-    house.model.scripts[f"{main.repository}#{number}"] = script([FIX], [FINISH])
-    later = Subject(house, main.repository, number)
+    before = kept(harness)
+    await harness.github.push_files(main.repository, "main", {"more.py": b""}, OWNER, "More")
+    number = (await harness.github.open_issue(main.repository, OWNER, "add() subtracts", "")).number
+    harness.model.scripts[f"{main.repository}#{number}"] = script([FIX], [FINISH])
+    later = Subject(harness, main.repository, number)
     await later.label()
     await later.settled()
     assert "Proven: 1 test fails without this change" in later.status
-    assert kept(house) == before
+    assert kept(harness) == before
 
 
-async def test_a_forks_set_up_may_only_fetch_whatever_the_policy_says(house: House) -> None:
+async def test_a_forks_set_up_may_only_fetch_whatever_the_policy_says(harness: Harness) -> None:
     """`connect` lets code send things out; what is not on the base branch is anybody's."""
     rules = b"setup: ['python3 prepare.py']\nnetwork: {allow: [files.example], mode: connect}\n"
     tells = (
         b"import os, sys\n"
         b"sys.exit('only fetching: ' + str('trustStore' in os.environ['JAVA_TOOL_OPTIONS']))\n"
     )
-    main = await house.subject(files={**files(rules), "prepare.py": tells}, plays=script([FINISH]))
-    fork = await proposed(house, main, {"prepare.py": tells + b"# a fork's\n"})
+    main = await harness.subject(
+        files={**files(rules), "prepare.py": tells}, plays=script([FINISH])
+    )
+    fork = await proposed(harness, main, {"prepare.py": tells + b"# a fork's\n"})
     await fork.comment("/honk is this right?")
     await fork.settled()
     assert "only fetching: True" in fork.status

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tests.support.house import FINISH, FIX, open_house, script
+from tests.support.harness import FINISH, FIX, open_harness, script
 
 SECRETIVE = "wir sind entdeckt"
 
@@ -54,11 +54,11 @@ def _spans(received: list[bytes]) -> list[Span]:
 
 async def test_an_attempt_is_one_trace() -> None:
     with _collector() as (url, received):
-        async with open_house(OTEL_EXPORTER_OTLP_ENDPOINT=url) as house:
-            subject = await house.subject(body=SECRETIVE, plays=script([FIX], [FINISH]))
+        async with open_harness(OTEL_EXPORTER_OTLP_ENDPOINT=url) as harness:
+            subject = await harness.subject(body=SECRETIVE, plays=script([FIX], [FINISH]))
             await subject.label()
             await subject.settled()
-            await house.stop()
+            await harness.stop()
             spans = _spans(received)
     (attempt,) = [span for span in spans if span.name == "attempt"]
     assert not attempt.parent_span_id
@@ -73,8 +73,8 @@ async def test_an_attempt_is_one_trace() -> None:
 
 
 async def test_a_collector_that_is_away_holds_nothing_up() -> None:
-    async with open_house(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9") as house:
-        subject = await house.subject(plays=script([FIX], [FINISH]))
+    async with open_harness(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9") as harness:
+        subject = await harness.subject(plays=script([FIX], [FINISH]))
         await subject.label()
         await subject.settled()
         assert subject.labels == ["honk:done"]

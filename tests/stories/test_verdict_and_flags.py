@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.playground.model import ScriptedTurn
-from tests.support.house import FINISH, FIX, PROJECT, House, script
+from tests.support.harness import FINISH, FIX, PROJECT, Harness, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -29,12 +29,12 @@ def policy(text: str) -> dict[str, bytes]:
     return {**PROJECT, ".github/honk.yml": text.encode()}
 
 
-async def test_a_removed_test_makes_a_draft_and_is_pointed_at(house: House) -> None:
+async def test_a_removed_test_makes_a_draft_and_is_pointed_at(harness: Harness) -> None:
     remove = create(
         "test_calc.py",
         "from calc import double\n\n\ndef test_double():\n    assert double(4) == 8\n",
     )
-    subject = await house.subject(
+    subject = await harness.subject(
         files=policy("corrections: 0\n"), plays=script([remove], [FINISH])
     )
     await subject.label()
@@ -48,24 +48,24 @@ async def test_a_removed_test_makes_a_draft_and_is_pointed_at(house: House) -> N
     assert subject.labels == ["honk:needs-you"]
 
 
-async def test_a_skipped_test_goes_back_to_the_agent(house: House) -> None:
+async def test_a_skipped_test_goes_back_to_the_agent(harness: Harness) -> None:
     skip = create(
         "test_calc.py",
         "import pytest\n\nfrom calc import add, double\n\n\n@pytest.mark.skip\ndef test_add():\n"
         "    assert add(2, 3) == 5\n\n\ndef test_double():\n    assert double(4) == 8\n",
     )
     back = create("test_calc.py", PROJECT["test_calc.py"].decode())
-    subject = await house.subject(plays=script([skip], [FINISH], [back], [FIX], [FINISH]))
+    subject = await harness.subject(plays=script([skip], [FINISH], [back], [FIX], [FINISH]))
     await subject.label()
     await subject.settled()
-    told = str([r for r in house.model.requests if subject.repository in str(r)][-1])
+    told = str([r for r in harness.model.requests if subject.repository in str(r)][-1])
     assert "Removed: 1 test" in told
     assert subject.check.conclusion == "success"
     assert subject.check.title == "Proven: 1 test fails without this change"
 
 
-async def test_a_protected_path_is_not_published(house: House) -> None:
-    subject = await house.subject(
+async def test_a_protected_path_is_not_published(harness: Harness) -> None:
+    subject = await harness.subject(
         files=policy('corrections: 0\npaths: {protect: ["deploy/**"]}\n'),
         plays=script([FIX], [create("deploy/run.sh", "echo hi\n")], [FINISH]),
     )
@@ -77,8 +77,8 @@ async def test_a_protected_path_is_not_published(house: House) -> None:
     assert subject.labels == ["honk:failed"]
 
 
-async def test_a_secret_is_never_pushed(house: House) -> None:
-    subject = await house.subject(
+async def test_a_secret_is_never_pushed(harness: Harness) -> None:
+    subject = await harness.subject(
         files=policy("corrections: 0\n"),
         plays=script([FIX], [create("settings.py", f'TOKEN = "{SECRET}"\n')], [FINISH]),
     )
@@ -98,9 +98,9 @@ async def test_a_secret_is_never_pushed(house: House) -> None:
     assert "settings.py" not in everything
 
 
-async def test_a_secret_that_is_taken_out_again_holds_nothing_up(house: House) -> None:
+async def test_a_secret_that_is_taken_out_again_holds_nothing_up(harness: Harness) -> None:
     clean = create("settings.py", "import os\n\nTOKEN = os.environ.get('TOKEN')\n")
-    subject = await house.subject(
+    subject = await harness.subject(
         plays=script(
             [FIX], [create("settings.py", f'TOKEN = "{SECRET}"\n')], [FINISH], [clean], [FINISH]
         ),
@@ -112,7 +112,7 @@ async def test_a_secret_that_is_taken_out_again_holds_nothing_up(house: House) -
     assert SECRET not in everything
 
 
-async def test_the_judge_has_a_veto_and_no_more(house: House) -> None:
+async def test_the_judge_has_a_veto_and_no_more(harness: Harness) -> None:
     veto = {
         "judge_change": {
             "answer": "change",
@@ -127,21 +127,21 @@ async def test_the_judge_has_a_veto_and_no_more(house: House) -> None:
         assert [tool["name"] for tool in request["tools"]] == ["judge_change"]
         return ScriptedTurn.model_validate({"use": [next(answers)]})
 
-    default, house.model.default = house.model.default, judge
-    subject = await house.subject(
+    default, harness.model.default = harness.model.default, judge
+    subject = await harness.subject(
         files=policy("judge: true\n"), plays=script([FIX], [FINISH], [FINISH])
     )
     await subject.label()
     await subject.settled()
-    house.model.default = default
-    told = str([r for r in house.model.requests if subject.repository in str(r)])
+    harness.model.default = default
+    told = str([r for r in harness.model.requests if subject.repository in str(r)])
     assert "Say why in a comment." in told
     assert subject.check.conclusion == "success"
     assert next(answers, None) is None
 
 
 async def test_tests_that_can_be_collected_neither_before_nor_after_are_no_success(
-    house: House,
+    harness: Harness,
 ) -> None:
     """Both modules miss a package; the change breaks one further and deletes the other."""
     broken = {
@@ -151,7 +151,7 @@ async def test_tests_that_can_be_collected_neither_before_nor_after_are_no_succe
         ".github/honk.yml": b"corrections: 0\n",
     }
     worse = create("test_calc.py", "def test_add(:\n")
-    subject = await house.subject(
+    subject = await harness.subject(
         files=broken, plays=script([worse, {"bash": {"command": "rm test_more.py"}}], [FINISH])
     )
     await subject.label()

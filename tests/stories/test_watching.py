@@ -9,14 +9,14 @@ import re
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.house import (
+from tests.support.harness import (
     FINISH,
     FIX,
     Fleet,
-    House,
+    Harness,
     in_one_process,
     open_fleet,
-    open_house,
+    open_harness,
     script,
 )
 from tests.support.postgres import Postgres
@@ -43,32 +43,32 @@ async def _figures(url: str) -> dict[str, float]:
     }
 
 
-async def _of(house: House) -> dict[str, float]:
-    return await _figures(house.url)
+async def _of(harness: Harness) -> dict[str, float]:
+    return await _figures(harness.url)
 
 
 @in_one_process("each process counts for itself; here all is counted by one")
 async def test_the_figures_tell_what_a_run_did() -> None:
-    async with open_house(LOG_FORMAT="json") as house:
-        fresh = await _of(house)
+    async with open_harness(LOG_FORMAT="json") as harness:
+        fresh = await _of(harness)
         assert fresh["honk_runs queued"] == 0
         assert fresh["honk_usd_total"] == 0
-        subject = await house.subject(plays=script([SLEEPS], [FIX], [FINISH]), name="watched")
+        subject = await harness.subject(plays=script([SLEEPS], [FIX], [FINISH]), name="watched")
         await subject.label()
-        await house.until(lambda: subject.labels == ["honk:running"], "it does not work")
-        during = await _of(house)
+        await harness.until(lambda: subject.labels == ["honk:running"], "it does not work")
+        during = await _of(harness)
         assert during["honk_runs working"] == 1
         assert during["honk_workers"] == 1
-        async with asyncio.timeout(house.patience):
-            while (await _of(house))["honk_model_turns_total"] < 1:  # noqa: ASYNC110 - over HTTP
+        async with asyncio.timeout(harness.patience):
+            while (await _of(harness))["honk_model_turns_total"] < 1:  # noqa: ASYNC110 - over HTTP
                 await asyncio.sleep(0.1)
         await subject.comment("/honk stop")
         await subject.settled()
-        second = await house.subject(plays=script([FIX], [FINISH]))
+        second = await harness.subject(plays=script([FIX], [FINISH]))
         await second.label()
         await second.settled()
 
-        after = await _of(house)
+        after = await _of(harness)
         assert after["honk_runs working"] == 0
         assert after["honk_runs_finished_total stopped"] == 1
         assert after["honk_runs_finished_total done"] == 1
@@ -84,18 +84,18 @@ async def test_the_figures_tell_what_a_run_did() -> None:
         assert after["honk_process_github_answers_total 200"] > 0
         assert after[LAG_LOOKS] > during[LAG_LOOKS] > 0
         assert after["honk_queue_age_seconds runs"] == 0
-        _check_the_log(house)
+        _check_the_log(harness)
         # What is counted by the database stays when the process does not.
-        await house.stop()
-        await house.start()
-        again = await _of(house)
+        await harness.stop()
+        await harness.start()
+        again = await _of(harness)
         assert again["honk_runs_finished_total done"] == 1
         assert again["honk_usd_total"] == after["honk_usd_total"]
 
 
-def _check_the_log(house: House) -> None:
+def _check_the_log(harness: Harness) -> None:
     """Whatever is said while a run or a request is worked on names it, on every line."""
-    lines = [json.loads(line) for line in house.log().splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in harness.log().splitlines() if line.startswith("{")]
     steps = ("app.runs.steps", "app.runs.workflow", "app.runs.durable", "app.agent", "app.verify")
     said = [line for line in lines if line["logger"].startswith(steps)]
     assert said

@@ -14,7 +14,7 @@ import pytest
 from app import log_events
 from app.runs import queue
 from tests.stories.test_conversation_on_pulls import FIX_TRIPLE, proposal
-from tests.support.house import FINISH, FIX, OWNER, House, Subject, open_house, script
+from tests.support.harness import FINISH, FIX, OWNER, Harness, Subject, open_harness, script
 
 GOLDEN = Path(__file__).with_name("workflow_history.json")
 _STEPS = """
@@ -32,11 +32,12 @@ _UNFINISHED = """
 
 async def _steps(subject: Subject) -> list[list[str]]:
     """The names of the recorded steps, for each attempt of the subject's runs."""
-    house = subject.house
-    await house.until(
-        lambda: not house.sql(_UNFINISHED, repository=subject.repository), "an attempt is not over"
+    harness = subject.harness
+    await harness.until(
+        lambda: not harness.sql(_UNFINISHED, repository=subject.repository),
+        "an attempt is not over",
     )
-    runs = house.sql(
+    runs = harness.sql(
         "SELECT id FROM runs WHERE repository = :repository AND number = :number"
         " ORDER BY created_at",
         repository=subject.repository,
@@ -44,20 +45,20 @@ async def _steps(subject: Subject) -> list[list[str]]:
     )
     attempts: dict[str, list[str]] = {}
     for (run,) in runs:
-        for attempt, name in house.sql(_STEPS, run=run):
+        for attempt, name in harness.sql(_STEPS, run=run):
             attempts.setdefault(attempt, []).append(name)
     return list(attempts.values())
 
 
-async def _work(house: House) -> Subject:
-    subject = await house.subject(plays=script([FIX], [FINISH]))
+async def _work(harness: Harness) -> Subject:
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
     await subject.label()
     await subject.settled()
     return subject
 
 
-async def _plan_and_go(house: House) -> Subject:
-    subject = await house.subject(plays=script([FINISH], [FIX], [FINISH]))
+async def _plan_and_go(harness: Harness) -> Subject:
+    subject = await harness.subject(plays=script([FINISH], [FIX], [FINISH]))
     await subject.comment("/honk plan")
     await subject.settled()
     await subject.comment("/honk go")
@@ -65,39 +66,39 @@ async def _plan_and_go(house: House) -> Subject:
     return subject
 
 
-async def _ask(house: House) -> Subject:
-    subject = await house.subject(plays=script([FINISH]))
+async def _ask(harness: Harness) -> Subject:
+    subject = await harness.subject(plays=script([FINISH]))
     await subject.comment("/honk ask what is double?")
     await subject.settled()
     return subject
 
 
-async def _test(house: House) -> Subject:
-    subject = await proposal(house)
+async def _test(harness: Harness) -> Subject:
+    subject = await proposal(harness)
     await subject.comment("/honk test")
     await subject.settled()
     return subject
 
 
-async def _rebase(house: House) -> Subject:
-    issue = await _work(house)
-    await house.github.push_files(issue.repository, "main", {"README": b"Hi\n"}, OWNER)
-    subject = Subject(house, issue.repository, issue.pull.number)
+async def _rebase(harness: Harness) -> Subject:
+    issue = await _work(harness)
+    await harness.github.push_files(issue.repository, "main", {"README": b"Hi\n"}, OWNER)
+    subject = Subject(harness, issue.repository, issue.pull.number)
     await subject.comment("/honk rebase")
     await subject.settled()
     return subject
 
 
-async def _fork(house: House) -> Subject:
-    subject = await proposal(house, [FIX_TRIPLE], [FINISH], by="trudy", fork=True)
+async def _fork(harness: Harness) -> Subject:
+    subject = await proposal(harness, [FIX_TRIPLE], [FINISH], by="trudy", fork=True)
     await subject.comment("/honk triple should triple")
     await subject.settled()
     return subject
 
 
-async def _stop(house: House) -> Subject:
+async def _stop(harness: Harness) -> Subject:
     endless = {"use": [{"bash": {"command": "sleep 300"}}]}
-    subject = await house.subject(plays=script([FIX], endless))
+    subject = await harness.subject(plays=script([FIX], endless))
     await subject.label()
     await subject.at_work(turns=2)
     await subject.comment("/honk stop")
@@ -105,9 +106,9 @@ async def _stop(house: House) -> Subject:
     return subject
 
 
-async def _failure(house: House) -> Subject:
+async def _failure(harness: Harness) -> Subject:
     files = {"README": b"Hi\n", ".github/honk.yml": b"setup: ['false']\n"}
-    subject = await house.subject(files=files, plays=script([FINISH]))
+    subject = await harness.subject(files=files, plays=script([FINISH]))
     await subject.label()
     await subject.settled()
     return subject
@@ -127,24 +128,24 @@ _MODES = {
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("mode", _MODES)
-async def test_the_steps_of_each_mode_are_those_on_record(house: House, mode: str) -> None:
-    steps = await _steps(await _MODES[mode](house))
+async def test_the_steps_of_each_mode_are_those_on_record(harness: Harness, mode: str) -> None:
+    steps = await _steps(await _MODES[mode](harness))
     golden = json.loads(GOLDEN.read_text())
     assert golden["version"] == queue.HISTORY
     assert steps == golden["steps"][mode], f"change HISTORY in app/runs/queue.py with {GOLDEN.name}"
 
 
 async def test_a_run_that_an_incompatible_version_began_ends_with_an_explanation() -> None:
-    async with open_house() as house:
+    async with open_harness() as harness:
         looks = [{"use": [{"bash": {"command": f"echo {n}"}}], "seconds": 0.3} for n in range(6)]
-        subject = await house.subject(plays=script([FIX], *looks, [FINISH]))
+        subject = await harness.subject(plays=script([FIX], *looks, [FINISH]))
         await subject.label()
         await subject.at_work(turns=4)
-        await house.kill()
-        house.sql(
+        await harness.kill()
+        harness.sql(
             "UPDATE operation_outputs SET function_name = 'older' WHERE function_name = 'prepare'"
         )
-        await house.start()
+        await harness.start()
         await subject.settled()
 
         assert "Honk was updated while this run was in progress" in subject.last_words
@@ -156,22 +157,22 @@ async def test_a_run_that_an_incompatible_version_began_ends_with_an_explanation
 
 
 async def test_a_request_that_an_incompatible_version_began_is_started_over() -> None:
-    async with open_house() as house:
-        subject = await house.subject(plays=script([FIX], [FINISH]))
-        away = house.github.faults.answer("POST", f"/{subject.repository}/.*/comments$", 503)
+    async with open_harness() as harness:
+        subject = await harness.subject(plays=script([FIX], [FINISH]))
+        away = harness.github.faults.answer("POST", f"/{subject.repository}/.*/comments$", 503)
         away.times = None
         await subject.label()
-        await house.until(lambda: log_events.STEP_WAITING in house.log(), "no step waits")
-        await house.kill()
-        begun = house.sql(
+        await harness.until(lambda: log_events.STEP_WAITING in harness.log(), "no step waits")
+        await harness.kill()
+        begun = harness.sql(
             "UPDATE operation_outputs SET function_name = 'older' WHERE function_name = 'authorize'"
             " RETURNING workflow_uuid"
         )
         assert len(begun) == 1
-        house.github.faults.answers.remove(away)
-        await house.start()
+        harness.github.faults.answers.remove(away)
+        await harness.start()
         await subject.settled()
 
-        assert log_events.HISTORY_MISMATCH in house.log()
+        assert log_events.HISTORY_MISMATCH in harness.log()
         assert subject.labels == ["honk:done"]
         assert subject.check.conclusion == "success"

@@ -1,4 +1,4 @@
-"""A house in a company: an Enterprise Server with a private CA, and a network with one way out."""
+"""A harness in a company: an Enterprise Server with a private CA, behind a single proxy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from app.playground.run import environment
 from app.playground.serving import serve_app
-from tests.support.house import House, a_home, open_house_of
+from tests.support.harness import Harness, a_home, open_harness_in
 from tests.support.surroundings import Alone, Surroundings, surroundings
 
 GITHUB, MODEL = "github.corp.test", "model.corp.test"
@@ -19,7 +19,7 @@ PACKAGES, TRACES = "packages.corp.test", "traces.corp.test"
 
 
 @dataclass
-class Company(House):
+class Company(Harness):
     """The product alone in a network namespace; what it needs is behind the proxy, by name."""
 
     network: Surroundings | None = None
@@ -77,9 +77,9 @@ class Company(House):
 async def open_company() -> AsyncIterator[Company]:
     """A new company with the product running in it."""
     with a_home() as home:
-        async with open_house_of(home, {}, Company) as house:
-            assert isinstance(house, Company)
-            yield house
+        async with open_harness_in(home, {}, Company) as harness:
+            assert isinstance(harness, Company)
+            yield harness
 
 
 async def _package(scope: Any, receive: Any, send: Any) -> None:

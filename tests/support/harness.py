@@ -1,4 +1,4 @@
-"""The house that stories are told in: the playground's GitHub and model, and the real product.
+"""The harness that stories are told in: the playground's GitHub and model, and the real product.
 
 Everything between is real: HTTP, git, the sandbox, the database and the test runners. A story
 puts a repository and an issue there, lets a person do something, and looks at what they see.
@@ -105,13 +105,13 @@ def never_twice(command: str, request: dict[str, Any], *, seconds: float = 0.0) 
 class Subject:
     """One issue, as a person sees it."""
 
-    house: House
+    harness: Harness
     repository: str
     number: int
 
     @property
     def issue(self) -> SimulatedIssue:
-        return self.house.github.issue(self.repository, self.number)
+        return self.harness.github.issue(self.repository, self.number)
 
     @property
     def ours(self) -> list[SimulatedComment]:
@@ -146,16 +146,16 @@ class Subject:
     @property
     def pull(self) -> SimulatedIssue:
         """The one pull request of the repository."""
-        pulls = self.house.github.pulls(self.repository)
+        pulls = self.harness.github.pulls(self.repository)
         assert len(pulls) == 1, pulls
         return pulls[0]
 
     @property
     def pulls(self) -> list[SimulatedIssue]:
-        return self.house.github.pulls(self.repository)
+        return self.harness.github.pulls(self.repository)
 
     def checks(self, sha: str) -> list[CheckRun]:
-        return self.house.github.check_runs(self.repository, sha)
+        return self.harness.github.check_runs(self.repository, sha)
 
     @property
     def check(self) -> CheckRun:
@@ -166,7 +166,7 @@ class Subject:
 
     async def git(self, *arguments: str) -> str:
         """Ask the repository's own git."""
-        path = self.house.github.world.repository(self.repository).git.path
+        path = self.harness.github.world.repository(self.repository).git.path
         process = await asyncio.create_subprocess_exec(
             "git", "-C", str(path), *arguments, stdout=asyncio.subprocess.PIPE
         )
@@ -175,15 +175,15 @@ class Subject:
         return output.decode()
 
     async def label(self, name: str = "honk", by: str = OWNER) -> None:
-        await self.house.github.add_label(self.repository, self.number, name, by)
+        await self.harness.github.add_label(self.repository, self.number, name, by)
 
     async def comment(self, body: str, by: str = OWNER) -> None:
-        await self.house.github.comment(self.repository, self.number, by, body)
+        await self.harness.github.comment(self.repository, self.number, by, body)
 
     async def settled(self, *, endings: int = 1) -> None:
         """Wait until Honk has spoken its last words, as often as told, and all is written down."""
         settled = {"honk:done", "honk:needs-you", "honk:failed"}
-        await self.house.until(
+        await self.harness.until(
             lambda: (
                 sum("<!-- honk:end=" in c.body for c in self.ours) == endings
                 and len(self.labels) == 1
@@ -191,7 +191,7 @@ class Subject:
             ),
             f"{self.repository}#{self.number} is not settled: {[c.body for c in self.ours]}",
         )
-        await self.house.github.drained()
+        await self.harness.github.drained()
 
     @property
     def name(self) -> str:
@@ -201,26 +201,26 @@ class Subject:
     @property
     def model_input(self) -> str:
         """All requests to the model that mention the repository, as one text."""
-        return str([r for r in self.house.model.requests if self.repository in str(r)])
+        return str([r for r in self.harness.model.requests if self.repository in str(r)])
 
     async def at_work(self, *, turns: int = 1) -> None:
         """Wait until the model was asked so many times."""
-        await self.house.until(lambda: len(self.requests) >= turns, f"{self.name} is not at work")
+        await self.harness.until(lambda: len(self.requests) >= turns, f"{self.name} is not at work")
 
     @property
     def requests(self) -> list[dict[str, Any]]:
         """What the model was asked: the first message names the subject, the rest may be long."""
-        requests = self.house.model.requests
+        requests = self.harness.model.requests
         return [each for each in requests if self.repository in str(each["messages"][0])]
 
     async def ended(self, *, attempts: int = 1) -> str:
         """Wait until the run has ended, even if GitHub shows nothing; its outcome, from the log."""
-        await self.house.until(lambda: len(self._ends()) >= attempts, f"{self.name} goes on")
-        await self.house.github.drained()
+        await self.harness.until(lambda: len(self._ends()) >= attempts, f"{self.name} goes on")
+        await self.harness.github.drained()
         return self._ends()[-1]
 
     def _ends(self) -> list[str]:
-        lines = self.house.log().splitlines()
+        lines = self.harness.log().splitlines()
         begun = [line for line in lines if log_events.ATTEMPT_STARTED in line and self.name in line]
         runs = {run for line in begun if (run := _told_in(line, "run"))}
         ends = [line for line in lines if log_events.ATTEMPT_ENDED in line]
@@ -228,10 +228,10 @@ class Subject:
 
     async def ignored(self) -> bool:
         """Whether the receiver answered to the repository's newest comment that it asks nothing."""
-        await self.house.github.drained()
+        await self.harness.github.drained()
         codes = [
             each.status_code
-            for each in self.house.github.deliveries
+            for each in self.harness.github.deliveries
             if each.event == "issue_comment"
             and each.action != "deleted"
             and each.payload["repository"]["full_name"] == self.repository
@@ -241,7 +241,7 @@ class Subject:
 
     async def answered(self, words: str) -> str:
         """Wait for a comment of ours that says this, and return it."""
-        await self.house.until(
+        await self.harness.until(
             lambda: any(words in c.body for c in self.ours),
             f"nobody says {words!r}: {[c.body for c in self.ours]}",
         )
@@ -249,7 +249,7 @@ class Subject:
 
     async def refused(self) -> str:
         """Wait for a refusal and return its words."""
-        await self.house.until(
+        await self.harness.until(
             lambda: any("<!-- honk:refused=" in c.body for c in self.ours), "nothing was refused"
         )
         (found,) = [c.body for c in self.ours if "<!-- honk:refused=" in c.body]
@@ -263,7 +263,7 @@ def _told_in(line: str, name: str) -> str:
 
 
 class Logs:
-    """What the processes of a house say, as one log that only grows."""
+    """What the processes of a harness say, as one log that only grows."""
 
     _ENTRY = re.compile(r"(?m)^(?=\d{4}-\d\d-\d\dT|\{)")
     _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
@@ -304,7 +304,7 @@ class Logs:
 
 
 @dataclass
-class House:
+class Harness:
     """The playground with the product in it."""
 
     home: Path
@@ -465,7 +465,7 @@ class Worker:
 
 
 @dataclass
-class Fleet(House):
+class Fleet(Harness):
     """The product in several processes: some that receive, and workers, that share a database.
 
     Nothing else is shared: each worker has a home of its own, as on another machine.
@@ -560,8 +560,8 @@ _servers: list[Postgres] = []
 
 
 @contextmanager
-def houses_are_fleets(server: Postgres) -> Iterator[None]:
-    """While this is open `open_house` opens fleets, each on a new database of this server."""
+def harnesses_are_fleets(server: Postgres) -> Iterator[None]:
+    """While this is open `open_harness` opens fleets, each on a new database of this server."""
     _servers.append(server)
     try:
         yield
@@ -575,28 +575,28 @@ def in_one_process(reason: str) -> pytest.MarkDecorator:
 
 
 @asynccontextmanager
-async def open_house(*, module: str = "app", **settings: str) -> AsyncIterator[House]:
-    """A new house with the product running in it: `honk serve` on SQLite.
+async def open_harness(*, module: str = "app", **settings: str) -> AsyncIterator[Harness]:
+    """A new harness with the product running in it: `honk serve` on SQLite.
 
-    Within `houses_are_fleets` it is a fleet. Everything that the product says to GitHub, and GitHub
-    to it, is held to GitHub's descriptions: a house fails at its end, with ContractError, when
+    Within `harnesses_are_fleets` it is a fleet. All that the product says to GitHub, and GitHub
+    to it, is held to GitHub's descriptions: a harness fails at its end, with ContractError, when
     something invalid was sent or answered.
     """
-    async with _open_as_is_wanted(FLEET_WORKERS, module, settings) as house:
-        yield house
+    async with _open_as_is_wanted(FLEET_WORKERS, module, settings) as harness:
+        yield harness
 
 
 @asynccontextmanager
-async def open_house_of_one_worker(**settings: str) -> AsyncIterator[House]:
+async def open_harness_with_one_worker(**settings: str) -> AsyncIterator[Harness]:
     """The same for a story about the slots or the disk of one machine."""
-    async with _open_as_is_wanted(1, "app", settings) as house:
-        yield house
+    async with _open_as_is_wanted(1, "app", settings) as harness:
+        yield harness
 
 
 @asynccontextmanager
 async def _open_as_is_wanted(
     workers: int, module: str, settings: Mapping[str, str]
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Harness]:
     if _servers:
         async with open_fleet(
             _servers[-1].database(),
@@ -607,19 +607,19 @@ async def _open_as_is_wanted(
         ) as fleet:
             yield fleet
         return
-    kind = functools.partial(House, module=module)
+    kind = functools.partial(Harness, module=module)
     with a_home() as home:
-        async with open_house_of(home, settings, kind) as house:
-            yield house
+        async with open_harness_in(home, settings, kind) as harness:
+            yield harness
 
 
 @contextmanager
 def a_home() -> Iterator[Path]:
-    """A folder for a house.
+    """A folder for a harness.
 
     Not below pytest's own directory: as root, sandboxes run as accounts that may not pass.
     """
-    with tempfile.TemporaryDirectory(prefix="honk-house-", dir=_where_files_cost_least()) as name:
+    with tempfile.TemporaryDirectory(prefix="honk-harness-", dir=_where_files_cost_least()) as name:
         home = Path(name)
         home.chmod(0o711)
         yield home
@@ -646,7 +646,7 @@ async def open_fleet(
     module: str = "app",
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Fleet]:
-    """A new house with `honk web` and some `honk worker` on a Postgres database.
+    """A new harness with `honk web` and some `honk worker` on a Postgres database.
 
     Without a database it is SQLite, which has room for one worker.
     """
@@ -655,16 +655,16 @@ async def open_fleet(
         given["DATABASE_URL"] = database
     kind = functools.partial(Fleet, size=workers, receivers=receivers, module=module)
     with a_home() as home:
-        async with open_house_of(home, given, kind) as house:
-            assert isinstance(house, Fleet)
-            yield house
+        async with open_harness_in(home, given, kind) as harness:
+            assert isinstance(harness, Fleet)
+            yield harness
 
 
 @asynccontextmanager
-async def open_house_of(
-    home: Path, settings: Mapping[str, str], kind: Callable[..., House]
-) -> AsyncIterator[House]:
-    """A new house of this kind in a folder that is there."""
+async def open_harness_in(
+    home: Path, settings: Mapping[str, str], kind: Callable[..., Harness]
+) -> AsyncIterator[Harness]:
+    """A new harness of this kind in a folder that is there."""
     github = github_with_pages(home / "github", registration(home))
     for login in (OWNER, "walter", "trudy", "rita", "stan"):
         github.add_user(login)
@@ -672,7 +672,7 @@ async def open_house_of(
     github.world.rate_limit = 1_000_000
     model = ScriptedModel()
     async with serve(github, port=0) as url, serve_app(model.app) as model_url:
-        house = kind(
+        harness = kind(
             home,
             github,
             model,
@@ -685,13 +685,13 @@ async def open_house_of(
             },
         )
         with contract(
-            github, of=lambda record: (record.method, record.template) not in house.exempt
+            github, of=lambda record: (record.method, record.template) not in harness.exempt
         ):
-            await house.start()
+            await harness.start()
             try:
-                yield house
+                yield harness
             except BaseException:
-                print(house.own_failures())
+                print(harness.own_failures())
                 raise
             finally:
-                await house.stop()
+                await harness.stop()
