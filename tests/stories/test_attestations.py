@@ -43,7 +43,7 @@ async def _subject(harness: Harness) -> Subject:
 
 def _path(text: str | None) -> str:
     """The path of the one link to the evidence."""
-    (link,) = re.findall(r"\[signed attestation\]\(([^)]+)\)", text or "")
+    (link,) = re.findall(r"\[Signed evidence\]\(([^)]+)\)", text or "")
     assert link.startswith(f"{PUBLIC}/attestations/")
     return str(urlsplit(link).path)
 

@@ -175,6 +175,9 @@ class Subject:
         return output.decode()
 
     async def label(self, name: str = "honk", by: str = OWNER) -> None:
+        clock = self.harness.github.clock
+        if self.issue.updated_at == clock.now():
+            clock.advance(1)  # GitHub's times are whole seconds; two labels in one are one request.
         await self.harness.github.add_label(self.repository, self.number, name, by)
 
     async def comment(self, body: str, by: str = OWNER) -> None:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.domain.policy import Policy
 from app.domain.verdict import Verdict, compare
-from app.integrity.readiness import is_ready
 from app.verify.runner import confirm, rerun, verify
 from tests.verify.conftest import SHA, MakeProject, found, needs
 
@@ -134,7 +132,6 @@ async def test_what_could_not_run_is_a_failure_and_says_why(project: MakeProject
 
 def expect_failure(verdict: Verdict, why: str) -> None:
     assert verdict.conclusion == "failure", verdict
-    assert not is_ready(Policy(), verdict, ())
     assert any(why in reason for reason in verdict.reasons), verdict.reasons
     assert "could not run" in verdict.title or "No tests could run" in verdict.title, verdict.title
 
@@ -162,14 +159,12 @@ async def test_a_module_that_can_be_collected_again_is_fixed(project: MakeProjec
     verdict, _ = await judged(project, before, {**before, "calc.py": "x = 1\n"})
     assert [change.id for change in verdict.fixed] == ["test_a.py"]
     assert (verdict.conclusion, verdict.removed) == ("success", ())
-    assert is_ready(Policy(), verdict, ())
 
 
 async def test_a_module_that_is_deleted_is_not_fixed(project: MakeProject) -> None:
     before = python(test_a=MISSING, test_b=PASSES)
     verdict, _ = await judged(project, before, python(test_b=PASSES))
     assert [change.id for change in verdict.removed] == ["test_a.py"]
-    assert not is_ready(Policy(), verdict, ())
 
 
 async def test_a_runner_that_crashes_after_its_report_is_not_called_unable(

@@ -172,7 +172,7 @@ def test_long_comments_take_no_time(piece: str) -> None:
     text = "`\n/honk x\n" + (piece * 65_536)[:65_536] + "\n`"
     start = time.process_time()
     parse(text, "honk")
-    assert time.process_time() - start < 1.0
+    assert time.process_time() - start < 10.0  # what is quadratic takes minutes
 
 
 @pytest.mark.parametrize(

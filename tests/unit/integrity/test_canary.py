@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +22,7 @@ from app.integrity.canary import (
     instrument,
     plan_canary,
 )
+from tests.support.toolchains import needs
 
 OLD = '''"""Sums."""
 
@@ -382,12 +383,15 @@ COMPILERS: dict[str, tuple[str, str, Sequence[str]]] = {
 @pytest.mark.parametrize("language", list(COMPILERS))
 def test_the_canary_compiles(language: str, way: Way, tmp_path: Path) -> None:
     path, source, command = COMPILERS[language]
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"{command[0]} is not installed")
+    toolchain = needs({"javascript": "node"}.get(language, language))
     made = instrument(path, None, source.encode(), way, "n0nce")
     assert isinstance(made, bytes)
     (tmp_path / path).write_bytes(made)
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    programs = toolchain.home / Path(toolchain.bin)
+    environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment
+    )
     assert done.returncode == 0, f"{made.decode()}\n{done.stderr}"
 
 
