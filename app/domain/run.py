@@ -105,6 +105,12 @@ class RunInput(Value):
     trusted: CommitSha | None = None  # the commit of a fork that a person has trusted
     quiet: bool = False  # started automatically: reported only by the check run
 
+    @property
+    def request_text(self) -> str:
+        """All that people asked for: the issue's title and text, then their own instructions."""
+        parts = (self.trigger.title, self.trigger.body, self.request)
+        return "\n\n".join(part for part in parts if part)
+
 
 class Target(Value):
     """Where the work is published.

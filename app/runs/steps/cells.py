@@ -421,7 +421,7 @@ async def _unstable(compared: _Comparison, base: Results | None, head: Results) 
 async def _measurements(compared: _Comparison, proof: CellRun, head: Results) -> Measurements:
     """What the cells cannot see: what is loaded before the tests, answers that are keyed to them,
     and whether the proof notices that the changed functions are gone."""
-    diff, sides, request = compared.diff, compared.plan.sides, _request(compared.run)
+    diff, sides, request = compared.diff, compared.plan.sides, compared.run.request_text
     loaded = await asyncio.to_thread(startup.examine, diff, sides, compared.tracked)
     keyed = await asyncio.to_thread(keyed_answers.examine, diff, sides, request)
     proving = _proving(proof.results, head) if proof.results is not None else {}
@@ -433,12 +433,6 @@ async def _measurements(compared: _Comparison, proof: CellRun, head: Results) ->
         loaded=(*loaded, *await _without_plugins(compared, wanted, head)),
         keyed=keyed,
     )
-
-
-def _request(run: RunInput) -> str:
-    """What people wrote about the change."""
-    trigger = run.trigger
-    return "\n\n".join(part for part in (trigger.title, trigger.body, run.request) if part)
 
 
 async def _without_plugins(

@@ -86,11 +86,9 @@ async def _judge(
         return None
     repo = run.trigger.repository
     patch = await services.mirrors.diff(repo, preparation.base, sealed.sha, _DIFF_BYTES)
-    trigger = run.trigger
-    request = "\n\n".join(part for part in (trigger.title, trigger.body, run.request) if part)
     text = messages.agent.verdict_for_the_judge(verified.verdict)
     found = await judge.judge(
-        _JudgeModel(services, run), request, patch, text, boundary=secrets.token_hex(16)
+        _JudgeModel(services, run), run.request_text, patch, text, boundary=secrets.token_hex(16)
     )
     await services.runs.add_cost(run.id, found.usd)
     return found
