@@ -12,8 +12,9 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from app.domain.file_tree import FileTree, folders_with
 from app.ecosystems import ECOSYSTEMS
-from app.verify.verifier import FileTree, folders_with, label
+from app.verify.verifier import label
 from app.verify.verifiers import Choice
 
 MANIFESTS = tuple(name for ecosystem in ECOSYSTEMS for name in ecosystem.manifests)

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
+from app.domain.file_tree import NEVER_OURS
 from app.domain.values import CommitSha, RepoName
 from app.git.mirror import Mirrors
-from app.verify.verifier import MAX_NAMES, NEVER_OURS
+from app.verify.verifier import MAX_NAMES
 
 _MOST_BYTES = 2_000_000
 _SECONDS = 30.0

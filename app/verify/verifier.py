@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from app.domain.file_tree import NEVER_OURS, FileTree
 from app.domain.verdict import Kind, TestResult, VerifierResult
 from app.sandbox.spec import Completed
 from app.sandbox.untrusted_files import (
@@ -21,29 +22,6 @@ from app.sandbox.untrusted_files import (
 
 MAX_NAMES = 50_000
 """Most files of a tree that detection considers."""
-
-NEVER_OURS = frozenset({".git", ".venv", "venv", "node_modules", ".tox", ".nox", "__pycache__"})
-"""Folders that detection skips."""
-
-_NO_PROJECTS = frozenset(
-    {"vendor", "third_party", "testdata", "fixtures", "__fixtures__", "target", "dist", "build"}
-)
-"""Folders whose manifests are vendored code or test fixtures."""
-
-
-class FileTree(Protocol):
-    """The files of a commit. Paths are relative and separated by `/`."""
-
-    def exists(self, path: str) -> bool: ...
-
-    def read_text(self, path: str, max_bytes: int) -> str | None:
-        """The start of a file, or None if it is not a regular file."""
-
-    def names(self, pattern: str) -> Iterable[str]:
-        """Paths that match; `*` also matches `/`."""
-
-    def has_links(self, folder: str) -> bool:
-        """Whether there is, or may be, a symbolic link in or below the folder."""
 
 
 @dataclass(frozen=True)
@@ -151,30 +129,6 @@ def as_typed(verifier: Verifier) -> str:
     return f"(cd {shlex.quote(folder)} && {verifier.line})" if folder else verifier.line
 
 
-def located(name: str, folder: str) -> str:
-    """The path relative to the repository of `name`, which is relative to `folder`."""
-    return f"{folder}/{name}" if folder else name
-
-
-def unlocated(name: str, folder: str) -> str:
-    """The inverse of `located`."""
-    return name.removeprefix(f"{folder}/") if folder else name
-
-
-def folders_with(tree: FileTree, *names: str) -> tuple[str, ...]:
-    """Folders that hold one of these files (plain names), outermost first; "" is the repository.
-
-    Vendored code, build output and the projects that tests work on are left out.
-    """
-    folders = {
-        folder
-        for folder, _, name in (path.rpartition("/") for path in tree.names("*"))
-        if name in names
-    }
-    ours = (folder for folder in folders if _NO_PROJECTS.isdisjoint(folder.split("/")))
-    return tuple(sorted(ours, key=lambda folder: (folder.count("/") + bool(folder), folder)))
-
-
 def files_below(files: Iterable[str], folder: str, *suffixes: str) -> tuple[str, ...]:
     """The files below the folder with one of these endings.
 
@@ -186,15 +140,6 @@ def files_below(files: Iterable[str], folder: str, *suffixes: str) -> tuple[str,
         for path in files
         if path.startswith(below) and path.endswith(suffixes) and "\\" not in path
     )
-
-
-def outermost(folders: Iterable[str]) -> tuple[str, ...]:
-    """Drop folders that are below another one."""
-    kept: list[str] = []
-    for folder in sorted(folders, key=len):
-        if not any(not above or folder.startswith(f"{above}/") for above in kept):
-            kept.append(folder)
-    return tuple(sorted(kept))
 
 
 class DirectoryTree:

@@ -32,7 +32,7 @@ ECOSYSTEM = Ecosystem(
 VERIFIER = """
 from dataclasses import dataclass
 from typing import ClassVar
-from app.verify.verifier import folders_with
+from app.domain.file_tree import folders_with
 from app.verify.verifiers.command import AnyCommand
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
+from app.domain.file_tree import FileTree
 from app.ecosystems import ECOSYSTEMS, Ecosystem
-from app.verify.verifier import Detected, FileTree, ReadsLines, Verifier, label
+from app.verify.verifier import Detected, ReadsLines, Verifier, label
 from app.verify.verifiers.command import AnyCommand
 from app.verify.verifiers.make import Make
 

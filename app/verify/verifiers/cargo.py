@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from app.domain.file_tree import FileTree, folders_with, located, unlocated
 from app.domain.sanitize import fit, fit_middle
 from app.domain.verdict import (
     Kind,
@@ -40,15 +41,7 @@ from app.verify.results import (
     plain,
     result_of,
 )
-from app.verify.verifier import (
-    STDOUT,
-    FileTree,
-    TestCommand,
-    VerifierContext,
-    folders_with,
-    located,
-    unlocated,
-)
+from app.verify.verifier import STDOUT, TestCommand, VerifierContext
 
 MAX_SELECTED = 100
 _CALL = re.compile(r"cargo test(?: --?[a-z][\w-]*(?:=[\w./,-]+)?)*")

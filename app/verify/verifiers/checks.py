@@ -12,19 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Self
 
+from app.domain.file_tree import FileTree, folders_with, located, outermost
 from app.domain.sanitize import fit
 from app.domain.verdict import Kind, TestOutcome, TestResult, VerifierResult
 from app.sandbox.spec import Completed
 from app.verify.junit import MAX_MESSAGE, repository_path, stable_id
 from app.verify.results import ended_early, plain, result_of
-from app.verify.verifier import (
-    FileTree,
-    TestCommand,
-    VerifierContext,
-    folders_with,
-    located,
-    outermost,
-)
+from app.verify.verifier import TestCommand, VerifierContext
 
 MAX_REPORT_BYTES = 16 * 1024 * 1024
 MAX_FINDINGS = 20_000

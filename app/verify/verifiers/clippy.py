@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import msgspec
 
+from app.domain.file_tree import FileTree, folders_with, outermost
 from app.verify.lenient import json_bytes
-from app.verify.verifier import FileTree, folders_with, outermost
 from app.verify.verifiers.checks import LintCheck, LintFinding, UnreadableError
 from app.verify.verifiers.gofmt import is_named
 

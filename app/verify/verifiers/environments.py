@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from app.domain.file_tree import FileTree, located, unlocated
 from app.domain.sanitize import fit
 from app.domain.verdict import (
     Kind,
@@ -25,7 +26,7 @@ from app.domain.verdict import (
 from app.sandbox.spec import Completed
 from app.verify.junit import MAX_MESSAGE, bounded
 from app.verify.results import ended_early, result_of
-from app.verify.verifier import FileTree, TestCommand, VerifierContext, located, unlocated
+from app.verify.verifier import TestCommand, VerifierContext
 from app.verify.verifiers.pytest import FIND_PYTHON, read_report
 
 MAX_ENVIRONMENTS = 30

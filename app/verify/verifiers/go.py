@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from app.domain.file_tree import FileTree, folders_with, unlocated
 from app.domain.safe_json import json_value
 from app.domain.sanitize import fit, fit_middle
 from app.domain.verdict import (
@@ -39,15 +40,7 @@ from app.verify.results import (
     plain,
     result_of,
 )
-from app.verify.verifier import (
-    STDOUT,
-    FileTree,
-    TestCommand,
-    VerifierContext,
-    files_below,
-    folders_with,
-    unlocated,
-)
+from app.verify.verifier import STDOUT, TestCommand, VerifierContext, files_below
 
 PACKAGES = "packages"
 MAX_SELECTED = 100

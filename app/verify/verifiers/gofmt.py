@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from app.verify.verifier import FileTree, folders_with
+from app.domain.file_tree import FileTree, folders_with
 from app.verify.verifiers.checks import MAX_CONFIG_BYTES, LintCheck, LintFinding, lines_of
 
 _NAMED_IN = (

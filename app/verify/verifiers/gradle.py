@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from app.domain.file_tree import FileTree, folders_with, outermost
 from app.domain.verdict import Kind, TestResult, VerifierResult
 from app.sandbox.spec import Completed
-from app.verify.verifier import FileTree, TestCommand, VerifierContext, folders_with, outermost
+from app.verify.verifier import TestCommand, VerifierContext
 from app.verify.verifiers import surefire
 
 _FILES = ("settings.gradle", "settings.gradle.kts", "build.gradle", "build.gradle.kts")

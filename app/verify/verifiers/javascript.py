@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from app.domain.file_tree import FileTree, unlocated
 from app.domain.verdict import Kind, TestResult, VerifierResult, all_skipped, executed
 from app.sandbox.spec import Completed
 from app.verify.junit import read_named
 from app.verify.results import ended_early, result_of
-from app.verify.verifier import FileTree, TestCommand, VerifierContext, unlocated
+from app.verify.verifier import TestCommand, VerifierContext
 from app.verify.verifiers.scripts import test_scripts
 
 REPORT = "report.xml"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from app.verify.verifier import FileTree, located
+from app.domain.file_tree import FileTree, located
 from app.verify.verifiers.command import AnyCommand
 
 # In make's order of precedence.

@@ -7,16 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from app.domain.file_tree import FileTree, folders_with, outermost, unlocated
 from app.domain.verdict import Kind, TestResult, VerifierResult
 from app.sandbox.spec import Completed
-from app.verify.verifier import (
-    FileTree,
-    TestCommand,
-    VerifierContext,
-    folders_with,
-    outermost,
-    unlocated,
-)
+from app.verify.verifier import TestCommand, VerifierContext
 from app.verify.verifiers import surefire
 
 MAX_SELECTED = 100

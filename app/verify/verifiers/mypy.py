@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from app.verify.verifier import FileTree, TestCommand, VerifierContext, located
+from app.domain.file_tree import FileTree, located
+from app.verify.verifier import TestCommand, VerifierContext
 from app.verify.verifiers.checks import MAX_CONFIG_BYTES, LintCheck, LintFinding, lines_of, number
 
 _ERROR = re.compile(r"([^:\n]{1,500}):(?:(\d+):)?(?:\d+:)? error: (.*?)(?:  \[([\w-]+)\])?")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from app.verify.verifier import FileTree, TestCommand, VerifierContext
+from app.domain.file_tree import FileTree
+from app.verify.verifier import TestCommand, VerifierContext
 from app.verify.verifiers.command import AnyCommand
 from app.verify.verifiers.javascript import ENVIRONMENT
 from app.verify.verifiers.scripts import test_scripts

@@ -13,21 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from app.domain.file_tree import FileTree, folders_with, located, outermost, unlocated
 from app.domain.sanitize import fit
 from app.domain.verdict import Kind, TestResult, VerifierResult, all_skipped, executed
 from app.sandbox.spec import Completed
 from app.verify.junit import MAX_MESSAGE, BadReportError, JUnitReport, read_junit
 from app.verify.results import ended_early, result_of
-from app.verify.verifier import (
-    FileTree,
-    TestCommand,
-    VerifierContext,
-    files_below,
-    folders_with,
-    located,
-    outermost,
-    unlocated,
-)
+from app.verify.verifier import TestCommand, VerifierContext, files_below
 
 REPORT = "report.xml"
 LENT = "lent"

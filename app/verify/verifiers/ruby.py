@@ -6,19 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from app.domain.file_tree import FileTree, folders_with, outermost, unlocated
 from app.domain.verdict import Kind, TestResult, VerifierResult, all_skipped, executed
 from app.sandbox.spec import Completed
 from app.verify.junit import read_named
 from app.verify.results import ended_early, result_of
-from app.verify.verifier import (
-    FileTree,
-    TestCommand,
-    VerifierContext,
-    files_below,
-    folders_with,
-    outermost,
-    unlocated,
-)
+from app.verify.verifier import TestCommand, VerifierContext, files_below
 
 REPORT = "report.xml"
 BROKEN = "broken"

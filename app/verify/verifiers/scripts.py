@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from app.domain.file_tree import FileTree, folders_with, located
 from app.domain.safe_json import json_value
-from app.verify.verifier import FileTree, folders_with, located
 
 MAX_MANIFEST_BYTES = 1_000_000
 MAX_STEPS = 5

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from app.domain.file_tree import located
 from app.domain.verdict import TestResult, VerifierResult, all_skipped, executed
 from app.sandbox.spec import Completed
 from app.verify.junit import (
@@ -24,7 +25,6 @@ from app.verify.junit import (
     repository_path,
 )
 from app.verify.results import ended_early, result_of
-from app.verify.verifier import located
 
 REPORTS = ("places", "sources", "*.xml")
 MAX_ALL_BYTES = 2 * MAX_REPORT_BYTES

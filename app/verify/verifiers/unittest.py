@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from app.domain.file_tree import FileTree, folders_with, outermost
 from app.domain.verdict import Kind, TestResult, VerifierResult, all_skipped, executed
 from app.sandbox.spec import Completed
 from app.verify.results import ended_early, result_of
-from app.verify.verifier import FileTree, TestCommand, VerifierContext, folders_with, outermost
+from app.verify.verifier import TestCommand, VerifierContext
 from app.verify.verifiers.pytest import FIND_PYTHON, IS_UNITTEST, PROBE, Pytest, read_report
 
 REPORT = "report.xml"

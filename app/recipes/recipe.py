@@ -1,0 +1,92 @@
+"""What a recipe reader gets and gives. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.domain.file_tree import FileTree
+from app.domain.setup_plan import Choices, Missing, Recipe, Service, SetupStep, Unread
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this worker's sandboxes have.
+
+    `versions`: by tool (`python`, `node`, `go`, `rust`, `java`, `maven`, `ruby`), every version
+    that a sandbox can use, newest first. `programs`: names found on a sandbox's PATH. `network`:
+    whether setup may reach the registries.
+    """
+
+    versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    programs: frozenset[str] = frozenset()
+    network: bool = True
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the repository's own automation says, read as data (`app/recipes/declared/`).
+
+    `versions`: by tool, as written. `environment`: variables of the test job. `steps`: builds and
+    installs that were understood, rebuilt by Honk. `programs`: system packages that it installs.
+    """
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    requirement_files: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[SetupStep, ...] = ()
+    services: tuple[Service, ...] = ()
+    programs: tuple[str, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class RecipeContext:
+    """The repository, the worker, and what was chosen for it so far."""
+
+    tree: FileTree
+    machine: Machine = Machine()
+    declared: Declared = Declared()
+    choices: tuple[Choices, ...] = ()
+
+    def chosen(self, ecosystem: str, folder: str) -> Choices:
+        """The choices for one folder; empty ones where there are none."""
+        for each in self.choices:
+            if (each.ecosystem, each.folder) == (ecosystem, folder):
+                return each
+        return Choices(ecosystem=ecosystem, folder=folder)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A setup command, or the collection of tests after it, that failed.
+
+    `output` is untrusted text, at most 64 KiB of its end. `collecting`: the setup succeeded, but
+    tests could not be collected.
+    """
+
+    line: str
+    exit_code: int
+    output: str
+    collecting: bool = False
+
+
+class RecipeReader(Protocol):
+    """Reads one ecosystem's manifests. A module in `app/recipes/` declares one as `READER`."""
+
+    ecosystem: str
+
+    def read(self, context: RecipeContext) -> Iterable[Recipe]:
+        """One recipe per folder that needs one; none where there is nothing to install.
+
+        Never raises for the content of a file: a manifest that cannot be parsed becomes a
+        `Missing` that names the file and line.
+        """
+
+    def repair(self, context: RecipeContext, recipe: Recipe, failure: Failure) -> Choices | Missing:
+        """The rules that look at an error: other choices to try, or what is missing."""
