@@ -10,6 +10,9 @@ _CODE = re.compile(
     r"\.(?:py|pyi|js|jsx|ts|tsx|mjs|cjs|mts|cts|go|rs|java|kt|kts|groovy|scala|rb|php|ex|exs|cs|fs|vb"
     r"|c|h|cc|cpp|hpp|swift|dart|hs|sh|bash|pl|lua|vue|svelte)$"
 )
+_DEFINES_COMMANDS = re.compile(
+    r"(?:^|/)(?:GNUmakefile|[Mm]akefile|[^/]*\.mk|[Jj]ustfile|Taskfile\.ya?ml|Rakefile|build\.xml)$"
+)
 _TEST_WORDS = re.compile(r"^(?:test_?|tests_)|(?:[_.-]?tests?|[_.-]?spec|IT)$", re.IGNORECASE)
 
 
@@ -66,6 +69,19 @@ class ChangedFiles:
     def helpers_of(self, file: str | None) -> bool:
         """Whether helpers, fixtures or runner files changed that a test of this file may use."""
         return bool(self.runner) or any(_reaches(path, file) for path in self.helpers)
+
+    def defines(self, command: str) -> str:
+        """A changed file that says what a test command runs, or ""; it is on the source side.
+
+        Build files cannot be split into source and tests, and a script is named in the command.
+        """
+        words = {word.removeprefix("./") for word in command.split()}
+        for path in (*self.source, *self.partly):
+            if _DEFINES_COMMANDS.search(path) or any(
+                path == word or path.endswith(f"/{word}") for word in words
+            ):
+                return path
+        return ""
 
     def are_about(self, test_id: str, file: str | None, folder: str) -> bool:
         """Whether what could not run is the change's own.

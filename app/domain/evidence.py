@@ -259,7 +259,7 @@ def _kind(evidence: Evidence, table: _Table, summary: Summary) -> VerdictKind:
         return VerdictKind.WEAKENED
     if "removed" in effects:
         return VerdictKind.REMOVED
-    if "confirm" in effects or summary.keyed:
+    if "confirm" in effects or summary.keyed or summary.redefined:
         return VerdictKind.CONFIRM
     if proven:
         return VerdictKind.PROVEN
@@ -341,6 +341,17 @@ class _Table:
         self.own_breaks: list[TestResult] = []
         self.known_breaks: list[TestResult] = []
         self.every_row = tuple(self._rows())
+
+    @cached_property
+    def redefined(self) -> str:
+        """The changed file that defines a test command which passes only with the change."""
+        commands = {result.verifier: result.command for result in self.head_results.verifiers}
+        found = (
+            self.files.defines(commands.get(row.verifier, ""))
+            for row in self.every_row
+            if row.meaning is Meaning.NEW_CODE and row.id in self.commands
+        )
+        return next(filter(None, found), "")
 
     def rows(self) -> tuple[CellRow, ...]:
         """The rows that mean something, worst first."""
@@ -530,6 +541,7 @@ def _summary(evidence: Evidence, head: Results, table: _Table, compared: Verdict
         blind=evidence.measured.canary == "passed",
         loaded=len(evidence.measured.loaded),
         keyed=len(evidence.measured.keyed),
+        redefined=table.redefined,
     )
 
 

@@ -44,6 +44,7 @@ class Summary:
     known by their exit code. `checks`: new failures of formatters, linters and type checkers.
     `blind`: the tests pass with broken code in place of the change. `loaded`: plugins and start-up
     files that the change added. `keyed`: constants that a condition shares with a new test.
+    `redefined`: the changed file that defines a test command which passes only with the change.
     """
 
     rows: Sequence[CellRow] = ()
@@ -58,6 +59,7 @@ class Summary:
     blind: bool = False
     loaded: int = 0
     keyed: int = 0
+    redefined: str = ""
 
     @cached_property
     def groups(self) -> tuple[tuple[_Group, tuple[CellRow, ...]], ...]:
@@ -337,6 +339,8 @@ def _weakened(summary: Summary) -> str:
 
 
 def _confirm(summary: Summary) -> str:
+    if summary.redefined and not summary.keyed:
+        return "the change also edits the test command"
     one = "1 value of the code is also in a new test"
     return one if summary.keyed == 1 else f"{summary.keyed:,} values are in code and new tests"
 
@@ -394,6 +398,8 @@ def sentences(kind: VerdictKind, summary: Summary) -> Iterator[str]:
     for group, rows in summary.groups:
         if group.kinds:
             yield from _about(rows, group)
+    if summary.redefined:
+        yield f"This change also edits {summary.redefined}, which says what the test command runs."
     if kind in (VerdictKind.NOT_PROVEN, VerdictKind.UNCHANGED) and summary.base_known:
         yield "No test fails without this change."
     if summary.still_passing and not summary.commands:

@@ -408,8 +408,12 @@ _HELPERS = (
             {**of.HELPER.files, "calc.py": of.GREEN.files["calc.py"]},
         ),
         honest=did(
-            replace("calc.py", "return n * 2", "return n + n"),
+            append("calc.py", "\n\ndef triple(n):\n    return n * 3\n"),
             replace("tests/helpers.py", "is not {expected}", "should be {expected}"),
+            append(
+                _D,
+                "\n\ndef test_triple():\n    from calc import triple\n\n    check(triple(2), 6)\n",
+            ),
         ),
     ),
     _row(
@@ -1189,7 +1193,7 @@ _REPLACED = (
     ),
     _row(
         "mocks what the new test is about",
-        Trick.REPLACED,
+        Trick.EMPTY,
         did(
             replace("calc.py", "    return a + b", "    return b + a"),
             append(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.domain.changed_files import ChangedFiles
 from app.domain.evidence import (
     Cell,
     CellRun,
@@ -591,6 +592,31 @@ def test_a_command_is_known_by_its_exit_code(row: str, kind: VerdictKind, title:
     }
     found = judge(Evidence(**{**runs, "sides": BOTH}), Rules())
     assert (found.kind, found.title) == (kind, title)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("Makefile", K.CONFIRM),
+        ("build/rules.mk", K.CONFIRM),
+        ("app.py", K.NEW_CODE),
+        ("docs/Makefile.txt", K.NEW_CODE),
+    ],
+)
+def test_a_command_that_the_change_defines_is_no_evidence(path: str, kind: VerdictKind) -> None:
+    runs = {
+        each.value: CellRun(results=command(letter))
+        for each, letter in zip(Cell, "FFPP", strict=True)
+    }
+    found = judge(Evidence(**{**runs, "sides": ChangedSides(source=(path,))}), Rules())
+    assert found.kind is kind
+    assert any(path in reason for reason in found.reasons) is (kind is K.CONFIRM)
+
+
+def test_a_script_named_in_the_command_is_its_definition() -> None:
+    files = ChangedFiles(source=("ci/run.sh",))
+    assert files.defines("sh ./ci/run.sh --all") == "ci/run.sh"
+    assert files.defines("sh test.sh") == ""
 
 
 def test_new_findings_of_linters_are_a_failure() -> None:
