@@ -27,7 +27,8 @@ class ChangedFiles:
     partly: tuple[str, ...] = ()
 
     @cached_property
-    def _test_side(self) -> frozenset[str]:
+    def test_side(self) -> frozenset[str]:
+        """Changed tests and helpers, and what may be one."""
         return frozenset({*self.tests, *self.helpers, *self.partly})
 
     @cached_property
@@ -48,9 +49,9 @@ class ChangedFiles:
 
         Where the file is not known, tests whose package or class a changed file may be count.
         """
-        if not self._test_side:
+        if not self.test_side:
             return False
-        if self._data or file in self._test_side:
+        if self._data or file in self.test_side:
             return True
         return file is None and self._may_hold(test_id)
 
@@ -58,7 +59,7 @@ class ChangedFiles:
         package, space, name = test_id.partition(" ")
         if space and name.partition(" ")[0].endswith(".rs"):
             # cargo names the file of the test program, not of the test.
-            return any(path.endswith(".rs") for path in self._test_side)
+            return any(path.endswith(".rs") for path in self.test_side)
         if space and "/" in package:
             return any(
                 not folder or package == folder or package.endswith(f"/{folder}")

@@ -74,6 +74,12 @@ class TestHalf(unittest.TestCase):
 
     def test_breaks(self):
         half(None)
+
+class TestPrepared(unittest.TestCase):
+    def setUp(self):
+        half(None)
+
+    def test_prepared(self): ...
 """
 
 
@@ -92,7 +98,8 @@ async def test_unittest_without_a_sign_of_pytest(project: MakeProject, wheels: P
         f"{name}later": "skipped",
         f"{name}known": "skipped",
         f"{name}fixed_by_chance": "failed",
-        f"{name}breaks": "error",
+        f"{name}breaks": "failed",
+        "tests/test_halves.py::TestPrepared::test_prepared": "error",
     }
     by_id = {test.id: test for test in result.tests}
     breaks = by_id[f"{name}breaks"]
@@ -115,7 +122,7 @@ async def test_unittest_with_a_module_that_cannot_be_imported(project: MakeProje
     before, after = [await verify(site, found(site), SHA) for site in (good, bad)]
     verdict = compare(before, after)
     assert [change.id for change in verdict.new_failures] == ["tests/test_halves.py"]
-    assert len(verdict.not_run) == 7
+    assert len(verdict.not_run) == 8
     assert verdict.conclusion == "failure"
 
 

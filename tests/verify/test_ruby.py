@@ -58,7 +58,7 @@ async def test_minitest_tells_each_test_in_its_folder(project: MakeProject) -> N
         f"{case}test_halves": "passed",
         f"{case}test_sleeps": "skipped",
         f"{case}test_wrong": "failed",
-        f"{case}test_breaks": "error",
+        f"{case}test_breaks": "failed",
     }
     failed = next(test for test in result.tests if test.id == f"{case}test_wrong")
     assert (failed.file, failed.line) == ("gems/half/test/half_test.rb", 8)

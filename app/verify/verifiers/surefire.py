@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from app.domain.file_tree import located
-from app.domain.verdict import TestResult, VerifierResult, all_skipped, executed
+from app.domain.verdict import TestOutcome, TestResult, VerifierResult, all_skipped, executed
 from app.sandbox.spec import Completed
 from app.verify.junit import (
     MAX_REPORT_BYTES,
@@ -91,7 +91,7 @@ def read_reports(reports: Mapping[str, bytes], folder: str) -> SurefireReport:
             continue
         tests += report.tests
         dropped += report.dropped
-    tests = _with_classes(_numbered(tests))
+    tests = _with_classes(_numbered([_from_body(test) for test in tests]))
     tests = [sources.placed(test) if test.outcome.bad else test for test in tests]
     tests.sort(key=lambda test: not test.outcome.bad)
     dropped += max(0, len(tests) - MAX_TESTS)
@@ -106,6 +106,20 @@ def located_module(path: str | None, folder: str) -> str:
 
 def _prefix(classname: str, _: str | None) -> str | None:
     return f"{classname}." if classname else None
+
+
+def _from_body(test: TestResult) -> TestResult:
+    """An exception that the test method itself raised is its failure, as an assertion's is.
+
+    JUnit's reports call both it and a failed preparation an error.
+    """
+    owner, _, method = test.id.partition("(")[0].partition("[")[0].rpartition(".")
+    if test.outcome is not TestOutcome.ERROR or not method:
+        return test
+    frame = rf"\bat (?:[^\s(]*/)?{re.escape(owner)}\.{re.escape(method.strip())}\("
+    if not re.search(frame, test.details):
+        return test
+    return test.model_copy(update={"outcome": TestOutcome.FAILED})
 
 
 def _numbered(tests: Sequence[TestResult]) -> list[TestResult]:

@@ -102,6 +102,14 @@ def _element(tag: str, message: str, text: str) -> str:
     return f"<{tag} message={quoteattr(shown(message)[:600])}>{escape(shown(text))}</{tag}>"
 
 
+def _is_from_body(test: unittest.TestCase, error: Error) -> bool:
+    """Whether the test method itself raised, as opposed to its preparation or an import."""
+    method = getattr(type(test), getattr(test, "_testMethodName", ""), None)
+    code = getattr(inspect.unwrap(method), "__code__", None) if callable(method) else None
+    frames = traceback.walk_tb(error[2]) if code is not None else ()
+    return any(frame.f_code is code for frame, _ in frames)
+
+
 class RecordingResult(unittest.TextTestResult):
     """As unittest's own, and remembers every case."""
 
@@ -123,7 +131,7 @@ class RecordingResult(unittest.TextTestResult):
 
     def addError(self, test: unittest.TestCase, err: Error) -> None:  # noqa: N802
         super().addError(test, err)
-        self.tell(test, "error", err)
+        self.tell(test, "failure" if _is_from_body(test, err) else "error", err)
 
     def addFailure(self, test: unittest.TestCase, err: Error) -> None:  # noqa: N802
         super().addFailure(test, err)

@@ -120,6 +120,23 @@ def test_a_class_that_cannot_be_prepared_is_one_where_none_of_its_tests_ran() ->
     assert told(prepared, '<testcase classname="c.X" name="a"/>') == [("c.X.classMethod", False)]
 
 
+@pytest.mark.parametrize(
+    ("frame", "outcome"),
+    [
+        ("\tat c.X.a(X.java:9)", TestOutcome.FAILED),
+        ("\tat app//c.X.a(X.java:9)", TestOutcome.FAILED),
+        ("\tat c.X.prepare(X.java:4)", TestOutcome.ERROR),
+        ("\tat d.c.X.a(X.java:4)", TestOutcome.ERROR),
+        ("", TestOutcome.ERROR),
+    ],
+)
+def test_an_exception_in_the_test_method_is_a_failure(frame: str, outcome: TestOutcome) -> None:
+    error = f'<error message="boom">java.lang.IllegalStateException: boom\n{frame}</error>'
+    report = f'<testsuite><testcase classname="c.X" name="a">{error}</testcase></testsuite>'
+    (test,) = Maven().parse(done(1), {"1.xml": report.encode()}).tests
+    assert test.outcome is outcome
+
+
 @pytest.mark.parametrize("verifier", SCRIPTS, ids=lambda each: str(each.name))
 def test_a_file_that_cannot_be_read_is_no_test_that_ran(verifier: Verifier) -> None:
     broken = '<testcase name="b.js" file="b.js"><error message="SyntaxError"/></testcase>'

@@ -33,9 +33,16 @@ module Minitest
 
     def outcome(result)
       return :skipped if result.skipped?
-      return :error if result.error?
+      return from_body?(result) ? :failed : :error if result.error?
 
       result.passed? ? :passed : :failed
+    end
+
+    # The test method itself raised, as opposed to its preparation.
+    def from_body?(result)
+      name = Regexp.escape(result.name)
+      frames = result.failure.error.backtrace
+      Array(frames).any? { |frame| frame.match?(/[`'#.]#{name}'\z/) }
     end
   end
 
