@@ -1,0 +1,254 @@
+"""Recipes for Python: which command fits which manifest, and what an error leads to."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+import pytest
+
+from app.domain.file_tree import LoadedFiles
+from app.domain.setup_plan import Choices, Missing, Recipe
+from app.recipes import Declared, Failure, Machine, RecipeContext, discover
+from app.recipes.python import READER
+from tests.support.probe_fixtures.python import FIXTURES
+
+MACHINE = Machine(versions={"python": ("3.13.1", "3.11.2")}, programs=frozenset({"uv"}))
+TEST = {"test_a.py": "def test_a(): ...\n"}
+PROJECT = '[project]\nname = "a"\nversion = "1"\n'
+FULL = f'{PROJECT}dependencies = ["iniconfig"]\n'
+
+
+def context(files: Mapping[str, str], **more: object) -> RecipeContext:
+    return RecipeContext(LoadedFiles({**TEST, **files}), MACHINE, **more)  # type: ignore[arg-type]
+
+
+def recipes(files: Mapping[str, str], **more: object) -> list[Recipe]:
+    return list(READER.read(context(files, **more)))
+
+
+def lines(files: Mapping[str, str], **more: object) -> list[str]:
+    """The alternatives of the step that installs, the strict one first."""
+    (recipe,) = recipes(files, **more)
+    steps = [step for step in recipe.steps if step.purpose != "tools"][1:]
+    return [command.line for step in steps for command in step.commands]
+
+
+@pytest.mark.parametrize(
+    ("files", "first"),
+    [
+        (
+            {"uv.lock": "", "pyproject.toml": FULL + '[dependency-groups]\ntest = ["pytest"]\n'},
+            "uv sync --frozen --all-extras --group test",
+        ),
+        (
+            {
+                "poetry.lock": "",
+                "pyproject.toml": '[tool.poetry.group.dev.dependencies]\npytest = "*"\n',
+            },
+            "poetry install --no-interaction --all-extras --with dev",
+        ),
+        (
+            {"pdm.lock": "", "pyproject.toml": FULL},
+            "pdm sync --no-self -G :all && pdm sync -G :all",
+        ),
+        ({"Pipfile.lock": "{}", "Pipfile": "[dev-packages]\npytest = '*'\n"}, "pipenv sync --dev"),
+        ({"Pipfile": "[dev-packages]\npytest = '*'\n"}, "pipenv install --dev --skip-lock"),
+        (
+            {"requirements.txt": "six\n", "requirements-test.txt": "pytest\n"},
+            "uv pip install -r requirements.txt -r requirements-test.txt",
+        ),
+        (
+            {"pyproject.toml": FULL + '[dependency-groups]\nci = ["pytest"]\n'},
+            "uv pip install -e . --group ci",
+        ),
+        (
+            {"pyproject.toml": FULL + '[project.optional-dependencies]\nTest_Extra = ["pytest"]\n'},
+            "uv pip install -e '.[Test_Extra]'",
+        ),
+        (
+            {
+                "setup.py": "from setuptools import setup\nsetup()\n",
+                "setup.cfg": "[options.extras_require]\ntesting = pytest\n",
+            },
+            "uv pip install -e '.[testing]'",
+        ),
+        (
+            {"tox.ini": "[testenv]\ndeps =\n  pytest>=7\n  py39: six\n"},
+            "uv pip install 'pytest>=7' six",
+        ),
+        (
+            {"noxfile.py": 'def tests(session):\n    session.install("pytest", "six<2")\n'},
+            "uv pip install pytest 'six<2'",
+        ),
+        (
+            {"pyproject.toml": FULL + '[tool.hatch.envs.test]\ndependencies = ["pytest"]\n'},
+            "uv pip install -e . pytest",
+        ),
+        (
+            {"environment.yml": "dependencies:\n  - numpy\n  - pip:\n    - pytest\n    - six\n"},
+            "uv pip install pytest six",
+        ),
+    ],
+)
+def test_recipes_take_the_strict_command_first(files: Mapping[str, str], first: str) -> None:
+    assert lines(files)[0] == first
+
+
+def test_recipes_bring_pytest_where_no_manifest_names_it() -> None:
+    assert lines({"pyproject.toml": FULL})[-1] == "uv pip install pytest"
+    declared = {"pyproject.toml": FULL, "requirements-dev.txt": "pytest\n"}
+    assert "uv pip install pytest" not in lines(declared)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"pyproject.toml": "[tool.ruff]\nline-length = 100\n"},
+        {"pyproject.toml": PROJECT},
+        {"docs/requirements.txt": "sphinx\n"},
+        {"tox.ini": "[pytest]\naddopts = -q\n"},
+    ],
+)
+def test_recipes_are_empty_where_there_is_nothing_to_install(files: Mapping[str, str]) -> None:
+    assert recipes(files) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "used", "source"),
+    [
+        ({".python-version": "3.11\n"}, "3.11.2", ".python-version"),
+        ({".python-version": "3.11.9\n"}, "3.11.2", ".python-version"),
+        ({".tool-versions": "nodejs 20\npython 3.13.1\n"}, "3.13.1", ".tool-versions"),
+        ({"mise.toml": '[tools]\npython = "3.11"\n'}, "3.11.2", "mise.toml"),
+        ({"runtime.txt": "python-3.11.4\n"}, "3.11.2", "runtime.txt"),
+    ],
+)
+def test_recipes_take_the_version_that_is_asked_for(
+    files: Mapping[str, str], used: str, source: str
+) -> None:
+    (recipe,) = recipes({"pyproject.toml": FULL, **files})
+    assert [(each.used, each.source) for each in recipe.versions] == [(used, source)]
+    assert recipe.environment["UV_PYTHON"] == used
+
+
+def test_recipes_fall_back_to_the_range_and_say_what_is_out_of_it() -> None:
+    ranged = FULL.replace('version = "1"', 'version = "1"\nrequires-python = ">=3.10,<3.12"')
+    (recipe,) = recipes({"pyproject.toml": ranged, ".python-version": "3.10.4"})
+    assert recipe.versions[0].used == "3.11.2"
+    (recipe,) = recipes({"pyproject.toml": ranged.replace(">=3.10,<3.12", ">=3.20")})
+    assert (recipe.versions[0].used, recipe.missing[0].what) == ("", "Python >=3.20")
+
+
+def test_recipes_read_what_ci_says_of_names_only() -> None:
+    manifest = FULL + '[project.optional-dependencies]\nfast = ["six"]\n'
+    declared = Declared(extras=("fast", "evil; rm"), requirement_files=("ci.txt", "../x", "-r"))
+    (first, *_) = lines({"pyproject.toml": manifest, "ci.txt": "six\n"}, declared=declared)
+    assert first == "uv pip install -r ci.txt -e '.[fast]'"
+
+
+def test_recipes_pretend_a_version_for_back_ends_that_read_tags() -> None:
+    build = '[build-system]\nrequires = ["setuptools_scm>=8"]\n'
+    files = {"pyproject.toml": FULL + build, "CHANGELOG.md": "# Changes\n\n## 2.4.1 (today)\n"}
+    (recipe,) = recipes(files)
+    found = [step.environment for step in recipe.steps if step.environment]
+    assert found == [{"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_A": "2.4.1"}]
+
+
+def test_recipes_of_a_monorepo_are_bounded_and_a_workspace_is_one() -> None:
+    many = {f"p{n}/pyproject.toml": FULL for n in range(60)}
+    many |= {f"p{n}/test_a.py": "" for n in range(60)}
+    assert len(recipes(many)) == 30
+    assert [each.folder for each in recipes({**many, "uv.lock": "", "pyproject.toml": FULL})] == [
+        ""
+    ]
+
+
+def test_recipes_name_a_manifest_that_cannot_be_parsed() -> None:
+    (recipe,) = recipes({"pyproject.toml": "[project\n"})
+    assert recipe.steps == ()
+    assert "`pyproject.toml` cannot be parsed" in recipe.missing[0].why
+
+
+HOSTILE = "x'; touch /tmp/owned; $(id) `id`\n&& id"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"pyproject.toml": f'{FULL}[dependency-groups]\n"test {HOSTILE!a:.40}" = ["pytest"]\n'},
+        {"pyproject.toml": FULL + '[project.optional-dependencies]\n"test;id" = ["pytest"]\n'},
+        {"tox.ini": f"[testenv]\ndeps = six; {HOSTILE}\nextras = test;id\n"},
+        {"noxfile.py": f"def tests(session):\n    session.install({HOSTILE!r}, 'a @ file:///x')\n"},
+        {"requirements;id.txt": "six\n", "requirements.txt": "six\n"},
+        {".python-version": HOSTILE, "requirements.txt": "six\n"},
+        {"environment.yml": f"dependencies:\n  - pip:\n    - {HOSTILE}\n"},
+        {"setup.py": f"setup(extras_require={{{HOSTILE!r}: ['pytest'], 'test$(id)': []}})\n"},
+    ],
+)
+def test_recipes_never_hand_text_of_a_manifest_to_the_shell(files: Mapping[str, str]) -> None:
+    for recipe in recipes(files):
+        for step in recipe.steps:
+            for command in step.commands:
+                words = shlex.split(command.line.replace("&&", " "))
+                assert not {"touch", "id", "$(id)", "`id`", ";"} & set(words), command.line
+                assert "\n" not in command.line
+
+
+FAILURES = [
+    ("ModuleNotFoundError: No module named 'yaml'", ("PyYAML",)),
+    ("ModuleNotFoundError: No module named 'six.moves'", ("six",)),
+    (
+        "error: unrecognized arguments: --cov=a --cov-report=term -n 4",
+        ("pytest-cov", "pytest-xdist"),
+    ),
+    ("E       fixture 'mocker' not found", ("pytest-mock",)),
+    ('Error importing plugin "pytest_asyncio": No module', ("pytest-asyncio",)),
+]
+
+
+@pytest.mark.parametrize(("output", "packages"), FAILURES)
+def test_recipes_repair_what_an_error_names(output: str, packages: tuple[str, ...]) -> None:
+    made = context({"pyproject.toml": FULL, "requirements.txt": "six\n"})
+    (recipe,) = READER.read(made)
+    chosen = READER.repair(made, recipe, Failure("pytest", 2, output, collecting=True))
+    assert isinstance(chosen, Choices)
+    assert chosen.packages == packages
+    again = RecipeContext(made.tree, MACHINE, choices=(chosen,))
+    (repaired,) = READER.read(again)
+    assert repaired.steps[-1].commands[0].line.endswith(" ".join(packages))
+    # The same error again is not repaired the same way: there is an end.
+    assert isinstance(READER.repair(again, repaired, Failure("pytest", 2, output, True)), Missing)
+
+
+@pytest.mark.parametrize(
+    ("output", "what"),
+    [
+        ("ModuleNotFoundError: No module named 'colours_evil'", "the Python module `colours_evil`"),
+        ("error: command 'x86_64-linux-gnu-gcc' failed: No such file", "a C compiler"),
+        ("Error: pg_config executable not found.", "libpq"),
+        ("Git operation failed", "a dependency from a Git repository"),
+    ],
+)
+def test_recipes_say_what_no_rule_can_repair(output: str, what: str) -> None:
+    made = context({"pyproject.toml": FULL})
+    (recipe,) = READER.read(made)
+    found = READER.repair(made, recipe, Failure("uv pip install -e .", 1, output))
+    assert isinstance(found, Missing)
+    assert found.what == what
+    assert found.next_step
+
+
+def test_recipes_install_no_package_that_nothing_names() -> None:
+    hostile = Choices(ecosystem="python", packages=("evil", "requests; id", "six @ file:///x"))
+    made = lines({"pyproject.toml": FULL}, choices=(hostile,))
+    assert not any("evil" in line or "requests" in line or "file:" in line for line in made)
+
+
+@pytest.mark.parametrize("fixture", FIXTURES, ids=lambda each: each.name)
+def test_recipes_read_every_fixture(fixture: object) -> None:
+    files = fixture.files  # type: ignore[attr-defined]
+    plan = discover(RecipeContext(LoadedFiles(files), MACHINE))
+    assert plan.recipes
+    assert plan.allow == (("python",) if any(each.steps for each in plan.recipes) else ())
