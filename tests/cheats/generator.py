@@ -175,11 +175,22 @@ def _filled(cell: CellRun, whole: CellRun, base: CellRun) -> Results | None:
         each.verifier: tuple(test for test in each.tests if test.id in old - ran)
         for each in whole.results.verifiers
     }
+    there = {each.verifier for each in cell.results.verifiers}
     return cell.results.model_copy(
         update={
-            "verifiers": tuple(
-                each.model_copy(update={"tests": (*each.tests, *left_out.get(each.verifier, ()))})
-                for each in cell.results.verifiers
+            "verifiers": (
+                *(
+                    each.model_copy(
+                        update={"tests": (*each.tests, *left_out.get(each.verifier, ()))}
+                    )
+                    for each in cell.results.verifiers
+                ),
+                # None of its files was chosen, so it did not run at all.
+                *(
+                    each.model_copy(update={"tests": left_out[each.verifier]})
+                    for each in whole.results.verifiers
+                    if each.verifier not in there
+                ),
             )
         }
     )
