@@ -81,6 +81,21 @@ class Ecosystem:
     search_path: tuple[str, ...] = ()
     """Folders that every sandbox's PATH begins with; `@` as above."""
 
+    proxy_variables: tuple[str, ...] = ()
+    """Variables in which this language's clients look for the URL of a proxy, besides
+    `HTTPS_PROXY`. Set in setup, like those that follow."""
+
+    ca_variables: tuple[str, ...] = ()
+    """Variables that name a file of certificate authorities, besides `SSL_CERT_FILE`."""
+
+    setup_environment: Mapping[str, str] = field(default_factory=dict)
+    """Other variables. Mostly they switch off what posts or only asks for news: audits, telemetry,
+    checks for updates."""
+
+    no_downloads: Mapping[str, str] = field(default_factory=dict)
+    """Variables that keep install scripts from other hosts than the registry: browsers and the
+    like. Not set where a policy allows hosts, since it may mean just these."""
+
     registry: str = ""
     """The client in `app/egress/package_clients.py` that knows where packages come from. Then
     `network.allow` in a policy may name the ecosystem."""

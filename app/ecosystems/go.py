@@ -27,6 +27,8 @@ ECOSYSTEM = Ecosystem(
             well_known=("/usr/local/go/bin",),
         ),
     ),
+    # Modules must come from the module proxy, not from version control.
+    setup_environment={"GOVCS": "*:off"},
     registry="go",
     suffixes={"go": "go:GoReader"},
     test_paths={"go": r"_test\.go$"},

@@ -38,6 +38,13 @@ ECOSYSTEM = Ecosystem(
     # `pip install` outside a virtual environment: the system's own folders are read-only.
     environment={"PYTHONUSERBASE": "@/python", "PIP_BREAK_SYSTEM_PACKAGES": "1"},
     search_path=("@/python/bin",),
+    ca_variables=("PIP_CERT", "REQUESTS_CA_BUNDLE"),
+    setup_environment={
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PDM_CHECK_UPDATE": "0",
+        # uv gets its own builds of Python from elsewhere.
+        "UV_PYTHON_DOWNLOADS": "never",
+    },
     registry="pip",
     suffixes=dict.fromkeys(["py", "pyi"], "python:PythonReader"),
     test_paths=dict.fromkeys(["py", "pyi"], r"(?:^|/)(?:test[^/]*|[^/]*_tests?|conftest)\.py$"),

@@ -28,6 +28,12 @@ ECOSYSTEM = Ecosystem(
             caches={"GEM_HOME": "@/gems"},
         ),
     ),
+    ca_variables=("BUNDLE_SSL_CA_CERT",),
+    setup_environment={
+        "BUNDLE_DISABLE_VERSION_CHECK": "true",
+        "BUNDLE_IGNORE_FUNDING_REQUESTS": "true",
+    },
+    registry="bundler",
     test_paths={
         "rb": r"_spec\.rb$|_test\.rb$|(?:^|/)test_[^/]*\.rb$|(?:^|/)(?:spec|test)_helper\.rb$"
     },

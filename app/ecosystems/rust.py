@@ -27,6 +27,8 @@ ECOSYSTEM = Ecosystem(
             well_known=("~/.cargo/bin",),
         ),
     ),
+    proxy_variables=("CARGO_HTTP_PROXY",),
+    ca_variables=("CARGO_HTTP_CAINFO",),
     registry="cargo",
     suffixes={"rs": "rust:RustReader"},
     # Tests live beside the code that they test.

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import base64
+import contextlib
 import json
-import netrc
 import os
 import re
 import shutil
@@ -21,17 +20,35 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
-from xml.etree import ElementTree
+from urllib.parse import urlsplit
 
 import httpcore
-from pydantic import SecretStr
 
 from app.ecosystems import ECOSYSTEMS
 from app.egress.addresses import Addresses
+from app.egress.client_settings import (
+    bare,
+    bundler_mirrors,
+    cargo_mirror,
+    composer_archive,
+    composer_repositories,
+    configured_rule,
+    downloads,
+    is_central,
+    links,
+    maven_credentials,
+    maven_mirrors,
+    maven_settings,
+    mavens_own,
+    npm_tokens,
+    nuget_packages,
+    tarball,
+    with_netrc,
+    yarns_default,
+)
 from app.egress.proxy import (
     BlockedRequest,
     EgressLimits,
@@ -70,15 +87,34 @@ _CARGO = [
     "CARGO_HTTP_PROXY=http://127.0.0.1:1",
     "CARGO_TERM_COLOR=never",
 ]
+_NPM_ALONE = [
+    *("/usr/bin/env", "-u", "npm_config_registry", "-u", "NPM_CONFIG_REGISTRY"),
+    *("npm_config_userconfig=/dev/null", "npm_config_globalconfig=/dev/null/none"),
+]
+_RUBY = ("ruby", "-rrubygems", "-e")
+_URL = re.compile(r"https?://[^\s|]+")
+_NO_ANSWER = (
+    BlockedRequestError,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.TimeoutException,
+)
 _CARGO_WANTED = re.compile(r"`(https?://[^`\s]+?)/(?:config\.json|ho/nk/honk-probe)`")
 
 
 @dataclass(frozen=True)
 class Registries:
-    """One ecosystem's registries, the client settings to use them inside, and any problems."""
+    """One ecosystem's registries, the client settings to use them inside, and any problems.
+
+    `files`: settings that a client reads only from a file, by path (`~` and `$NAME` are the
+    sandbox's). `aliases`: by host, the registry that is asked in its place. Lock files name the
+    public registry although the operator's clients use another.
+    """
 
     rules: tuple[HostRule, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[BlockedRequest, ...] = ()
 
 
@@ -90,6 +126,7 @@ class PackageClients:
         self._outgoing = outgoing
         self._known: dict[str, tuple[float, Registries]] = {}
         self._asking: dict[str, asyncio.Lock] = {}
+        self._yarn: list[str] | None = None
 
     async def resolve(self, allow: Sequence[str]) -> Registries:
         """The registries for an allow-list of hosts and ecosystem names.
@@ -98,10 +135,12 @@ class PackageClients:
         """
         found = [await self._registries(entry) for entry in allow if entry in WITH_REGISTRY]
         plain = [host_rule(entry) for entry in allow if entry not in WITH_REGISTRY]
-        rules = [*(rule for each in found for rule in each.rules), *map(_with_netrc, plain)]
+        rules = [*(rule for each in found for rule in each.rules), *map(with_netrc, plain)]
         return Registries(
             rules=tuple(dict.fromkeys(rules)),
             environment={name: value for each in found for name, value in each.environment.items()},
+            files={path: text for each in found for path, text in each.files.items()},
+            aliases={host: url for each in found for host, url in each.aliases.items()},
             problems=tuple(problem for each in found for problem in each.problems),
         )
 
@@ -125,20 +164,24 @@ class PackageClients:
         for line in told.splitlines():
             key, _, value = line.partition("=")
             settings[key.rpartition(".")[2]] = str(ast.literal_eval(value))
-        main = settings.get("index-url") or await _pips_own_index()
+        own = await _pips_own_index()
+        main = settings.get("index-url") or own
         others = settings.get("extra-index-url", "").split()
-        links = [url for url in settings.get("find-links", "").split() if "://" in url]
-        rules = [_rule(url) for url in (main, *others, *links)]
+        files = [url for url in settings.get("find-links", "").split() if "://" in url]
+        rules = [configured_rule(url) for url in (main, *others, *files)]
         for url in (main, *others):
-            rules += await self._second_hosts(f"{url.rstrip('/')}/pip/", _links, rules)
-        environment = {"PIP_INDEX_URL": _bare(main)}
+            rules += await self._second_hosts(f"{url.rstrip('/')}/pip/", links, rules)
+        environment = {"PIP_INDEX_URL": bare(main)}
         if others:
-            environment["PIP_EXTRA_INDEX_URL"] = " ".join(map(_bare, others))
+            environment["PIP_EXTRA_INDEX_URL"] = " ".join(map(bare, others))
+        if _place(main) != _place(own) or others:
+            # The others know the same default as pip, and a lock file may name it.
+            environment |= _for_other_installers(bare(main), [bare(url) for url in others])
         return Registries(tuple(rules), environment)
 
     async def _npm(self) -> Registries:
         settings = json.loads(await ask(["npm", "config", "list", "--json"]))
-        tokens = _npm_tokens(settings)
+        tokens = npm_tokens(settings)
         urls = {
             key: str(value)
             for key, value in settings.items()
@@ -147,39 +190,56 @@ class PackageClients:
         rules = []
         environment = {}
         for key, url in urls.items():
-            rules.append(url_rule(_bare(url), tokens.get(urlsplit(url).netloc)))
-            environment[f"npm_config_{key}"] = _bare(url)
-        if "registry" in urls:
-            asked = f"{urls['registry'].rstrip('/')}/npm/latest"
-            rules += await self._second_hosts(asked, _tarball, rules)
-        return Registries(tuple(rules), environment)
+            rules.append(url_rule(bare(url), tokens.get(urlsplit(url).netloc)))
+            environment[f"npm_config_{key}"] = bare(url)
+        if "registry" not in urls:
+            return Registries(tuple(rules), environment)
+        main = bare(urls["registry"]).rstrip("/")
+        rules += await self._second_hosts(f"{main}/npm/latest", tarball, rules)
+        environment["YARN_NPM_REGISTRY_SERVER"] = main
+        own = (await ask([*_NPM_ALONE, "npm", "config", "get", "registry"])).strip()
+        yarns = await self._yarns_registry(main, rules)
+        if _place(main) == _place(own):
+            return Registries((*rules, *map(url_rule, yarns)), environment)
+        public = [url_rule(url).pattern for url in (own, *yarns)]
+        return Registries(tuple(rules), environment, aliases=dict.fromkeys(public, main))
+
+    async def _yarns_registry(self, registry: str, rules: Sequence[HostRule]) -> list[str]:
+        """Yarn's own name for the public registry, which its locks hold: read from yarn itself."""
+        if self._yarn is None:
+            (archive, *_) = [*await self._links(f"{registry}/yarn/latest", tarball, rules), ""]
+            found = await self._links(archive, yarns_default, rules) if archive else []
+            self._yarn = found or None
+        return self._yarn or []
 
     async def _go(self) -> Registries:
         names = ["GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE"]
         settings = json.loads(await ask(["go", "env", "-json", *names]))
         proxies = [part for part in re.split("[,|]", settings["GOPROXY"]) if "://" in part]
-        rules = [_rule(url) for url in proxies if not url.startswith("file:")]
+        rules = [configured_rule(url) for url in proxies if not url.startswith("file:")]
         sums = settings["GOSUMDB"].split()
         if sums and sums[0] != "off":
             # The checksum database's name is its host, unless a URL follows.
-            rules.append(_rule(sums[1] if len(sums) > 1 else f"https://{sums[0].split('+')[0]}"))
+            rules.append(
+                configured_rule(sums[1] if len(sums) > 1 else f"https://{sums[0].split('+')[0]}")
+            )
         environment = {name: value for name, value in settings.items() if value}
-        environment["GOPROXY"] = ",".join(map(_bare, proxies)) or "off"
+        environment["GOPROXY"] = ",".join(map(bare, proxies)) or "off"
         return Registries(tuple(rules), environment)
 
     async def _cargo(self) -> Registries:
-        with tempfile.TemporaryDirectory(prefix="honk-ask-") as folder:
-            Path(folder, "Cargo.toml").write_text(_PROBE_CRATE)
-            Path(folder, "lib.rs").write_text("")
-            home = rustup_home(shutil.which("cargo") or "cargo")
-            words = [*_CARGO, *(f"{key}={value}" for key, value in home.items()), "cargo", "fetch"]
-            told = await ask(words, folder=folder, succeeds=False)
+        told = await _cargo_fetches()
         wanted = _CARGO_WANTED.search(told)
         if wanted is None:
             raise ValueError(told.strip()[-300:])
-        rules = [_rule(wanted[1])]
-        rules += await self._second_hosts(f"{wanted[1]}/config.json", _downloads, rules)
-        return Registries(tuple(rules))
+        rules = [configured_rule(wanted[1])]
+        rules += await self._second_hosts(f"{wanted[1]}/config.json", downloads, rules)
+        with tempfile.TemporaryDirectory(prefix="honk-ask-") as empty:
+            own = _CARGO_WANTED.search(await _cargo_fetches(f"CARGO_HOME={empty}"))
+        if own is None or own[1] == wanted[1]:
+            return Registries(tuple(rules))
+        # Kept with the checkout's caches: cargo keeps apart what came from another source.
+        return Registries(tuple(rules), files={"$CARGO_HOME/config.toml": cargo_mirror(wanted[1])})
 
     async def _maven(self) -> Registries:
         told = await ask(["mvn", "--version"])
@@ -187,39 +247,98 @@ class PackageClients:
         if home is None:
             raise ValueError(told[-300:])
         places = [Path(home[1].strip(), "conf/settings.xml"), Path("~/.m2/settings.xml")]
-        urls, mirrored = [], False
-        for path in places:
-            for url, of in _maven_settings(path.expanduser()):
-                urls.append(url)
-                mirrored = mirrored or bool({"*", "external:*", "central"} & set(of.split(",")))
+        settings = [each for path in places for each in maven_settings(path.expanduser())]
+        urls = [url for url, _ in settings]
+        mirrors = [(bare(url), of) for url, of in settings if of]
         rules = [
-            _rule(url, authorization) for url, authorization in _maven_credentials(places, urls)
+            configured_rule(url, authorization)
+            for url, authorization in maven_credentials(places, urls)
         ]
-        if not mirrored:
-            rules += [_rule(url) for url in _mavens_own(Path(home[1].strip()))]
-        return Registries(tuple(rules))
+        if not any(is_central(of) for _, of in mirrors):
+            rules += [configured_rule(url) for url in mavens_own(Path(home[1].strip()))]
+        files = {"~/.m2/settings.xml": maven_mirrors(mirrors)} if mirrors else {}
+        return Registries(tuple(rules), files=files)
 
-    async def _second_hosts(
-        self, url: str, read: Callable[[str, str], list[str]], known: Sequence[HostRule]
-    ) -> list[HostRule]:
-        """Hosts from which an index serves its files, found by one request to it."""
+    async def _bundler(self) -> Registries:
+        own, settings = await ask([*_RUBY, "puts Gem.default_sources"]), {}
+        used = await ask([*_RUBY, "puts Gem.sources.to_a"])
+        with contextlib.suppress(FileNotFoundError):
+            settings = bundler_mirrors(await ask(["bundle", "config", "list", "--parseable"]))
+        sources = [url for url in used.split() if "://" in url]
+        mirror = settings.get("all") or next(iter(settings.values()), "")
+        if not mirror and sources and {*map(_place, sources)} != {*map(_place, own.split())}:
+            mirror = sources[0]
+        rules = [configured_rule(url) for url in dict.fromkeys([*sources, *settings.values()])]
+        if not mirror:
+            return Registries(tuple(rules))
+        gemrc = f":sources:\n- {json.dumps(bare(mirror))}\n"
+        environment = {"BUNDLE_MIRROR__ALL": bare(mirror)}
+        return Registries(tuple(rules), environment, files={"~/.gemrc": gemrc})
+
+    async def _composer(self) -> Registries:
+        told = await ask(["composer", "config", "--global", "--list", "--no-ansi"])
+        urls = composer_repositories(told)
+        rules = [configured_rule(url) for url in urls]
+        for url in urls:
+            asked = f"{url.rstrip('/')}/p2/composer/semver.json"
+            archives = await self._links(asked, composer_archive, rules)
+            rules += [configured_rule(each) for each in archives]
+            for archive in archives:
+                rules += await self._redirects(archive, rules)
+        return Registries(tuple(dict.fromkeys(rules)))
+
+    async def _hex(self) -> Registries:
+        told = await ask(["mix", "hex.repo", "list"])
+        urls = list(dict.fromkeys(_URL.findall(told)))
+        mirror = os.environ.get("HEX_MIRROR", "")
+        rules = [configured_rule(url) for url in ([mirror] if mirror else urls)]
+        return Registries(tuple(rules), {"HEX_MIRROR": bare(mirror)} if mirror else {})
+
+    async def _nuget(self) -> Registries:
+        told = await ask(["dotnet", "nuget", "list", "source", "--format", "Short"])
+        # `E` is an enabled source, `D` a disabled one; other words may come before the list.
+        urls = re.findall(r"(?m)^\s*E\w*\s+(https?://\S+)", told)
+        rules = [configured_rule(url) for url in urls]
+        for url in urls:
+            rules += await self._second_hosts(url, nuget_packages, rules)
+        return Registries(tuple(dict.fromkeys(rules)))
+
+    async def _links(
+        self, url: str, read: Callable[[str, bytes], list[str]], known: Sequence[HostRule]
+    ) -> list[str]:
+        """URLs in what the registry answers to one request; none where it does not."""
         outgoing = self._outgoing
         outside = UpstreamClient(known, self._addresses, EgressLimits(), outgoing.trust, outgoing)
         try:
             async with asyncio.timeout(_ASK_SECONDS):
-                text = await _read(outside, url)
-            return list(dict.fromkeys(_rule(each) for each in read(url, text)))[:_MAX_HOSTS]
-        except (
-            BlockedRequestError,
-            httpcore.NetworkError,
-            httpcore.ProtocolError,
-            httpcore.TimeoutException,
-        ):
-            return []
-        except (TimeoutError, ValueError, KeyError, TypeError):
+                return read(url, await _read(outside, url))
+        except (*_NO_ANSWER, TimeoutError, ValueError, KeyError, TypeError, IndexError):
             return []
         finally:
             await outside.aclose()
+
+    async def _redirects(self, url: str, known: Sequence[HostRule]) -> list[HostRule]:
+        """The host that a URL redirects to, if any."""
+        outgoing = self._outgoing
+        outside = UpstreamClient(known, self._addresses, EgressLimits(), outgoing.trust, outgoing)
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                found = await outside.redirect(_endpoint(url), urlsplit(url).path)
+        except (*_NO_ANSWER, TimeoutError, ValueError):
+            return []
+        finally:
+            await outside.aclose()
+        return [configured_rule(found)] if found else []
+
+    async def _second_hosts(
+        self, url: str, read: Callable[[str, bytes], list[str]], known: Sequence[HostRule]
+    ) -> list[HostRule]:
+        """Hosts from which an index serves its files, found by one request to it."""
+        found: list[HostRule] = []
+        for each in await self._links(url, read, known):
+            with contextlib.suppress(ValueError):
+                found.append(configured_rule(each))
+        return list(dict.fromkeys(found))[:_MAX_HOSTS]
 
 
 def _unknown(name: str, why: str) -> Registries:
@@ -232,8 +351,34 @@ _ASK: Mapping[str, Callable[[PackageClients], Awaitable[Registries]]] = {
     "go": PackageClients._go,
     "cargo": PackageClients._cargo,
     "maven": PackageClients._maven,
+    "bundler": PackageClients._bundler,
+    "composer": PackageClients._composer,
+    "hex": PackageClients._hex,
+    "nuget": PackageClients._nuget,
 }
 _CLIENTS = {each.name: each.registry for each in ECOSYSTEMS if each.registry}
+
+
+def _place(url: str) -> tuple[str, str]:
+    """What makes two addresses the same registry."""
+    parts = urlsplit(bare(url))
+    return parts.netloc, parts.path.rstrip("/")
+
+
+def _for_other_installers(index: str, others: Sequence[str]) -> dict[str, str]:
+    """Python's other installers do not read pip's settings."""
+    told = ("UV_DEFAULT_INDEX", "PDM_PYPI_URL", "PIPENV_PYPI_MIRROR", "POETRY_PYPI_MIRROR_URL")
+    return {**dict.fromkeys(told, index), **({"UV_INDEX": " ".join(others)} if others else {})}
+
+
+async def _cargo_fetches(*settings: str) -> str:
+    """What cargo says of a fetch that reaches nothing."""
+    with tempfile.TemporaryDirectory(prefix="honk-ask-") as folder:
+        Path(folder, "Cargo.toml").write_text(_PROBE_CRATE)
+        Path(folder, "lib.rs").write_text("")
+        home = rustup_home(shutil.which("cargo") or "cargo")
+        set_here = [*settings, *(f"{key}={value}" for key, value in home.items())]
+        return await ask([*_CARGO, *set_here, "cargo", "fetch"], folder=folder, succeeds=False)
 
 
 async def ask(argv: Sequence[str], *, folder: str = "/", succeeds: bool = True) -> str:
@@ -274,136 +419,20 @@ async def _pips_own_index() -> str:
     return found[1]
 
 
-async def _read(outside: UpstreamClient, url: str) -> str:
-    parts = urlsplit(_bare(url))
+def _endpoint(url: str) -> Endpoint:
     rule = url_rule(url)
-    place = Endpoint(rule.pattern, rule.port, rule.tls)
-    accept = [(b"accept", b"application/json, text/html;q=0.5")]
+    return Endpoint(rule.pattern, rule.port, rule.tls)
+
+
+async def _read(outside: UpstreamClient, url: str) -> bytes:
+    accept = [(b"accept", b"application/json, text/html;q=0.5, */*;q=0.1")]
     data = b""
-    async with outside.answer(place, "GET", parts.path, accept) as response:
+    path = urlsplit(bare(url)).path
+    async with outside.answer(_endpoint(url), "GET", path, accept) as response:
         if response.status != 200:
-            return ""
+            return b""
         async for part in response.aiter_stream():
             data += part
             if len(data) > _MAX_ANSWER:
                 break
-    return data.decode("utf-8", "replace")
-
-
-def _links(url: str, text: str) -> list[str]:
-    """https://packaging.python.org/en/latest/specifications/simple-repository-api/"""
-    return [urljoin(url, link) for link in re.findall(r"<a[^>]*\shref=\"([^\"#]+)", text)]
-
-
-def _tarball(url: str, text: str) -> list[str]:
-    """https://github.com/npm/registry/blob/main/docs/REGISTRY-API.md"""
-    return [str(json.loads(text)["dist"]["tarball"])]
-
-
-def _downloads(url: str, text: str) -> list[str]:
-    """https://doc.rust-lang.org/cargo/reference/registry-index.html#index-configuration"""
-    return [str(json.loads(text)["dl"]).partition("{")[0]]
-
-
-def _rule(url: str, authorization: SecretStr | None = None) -> HostRule:
-    """The rule for a URL, with the credentials in it or those in the netrc file."""
-    parts = urlsplit(url)
-    if authorization is None and parts.username:
-        authorization = _basic(unquote(parts.username), unquote(parts.password or ""))
-    return _with_netrc(url_rule(url, authorization))
-
-
-def _with_netrc(rule: HostRule) -> HostRule:
-    """https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html"""
-    if rule.authorization is not None or not rule.tls:
-        return rule
-    try:
-        found = netrc.netrc().hosts.get(rule.pattern)
-    except (OSError, netrc.NetrcParseError):
-        found = None
-    return replace(rule, authorization=_basic(found[0], found[2])) if found else rule
-
-
-def _basic(name: str, password: str) -> SecretStr:
-    return SecretStr("Basic " + base64.b64encode(f"{name}:{password}".encode()).decode())
-
-
-def _bare(url: str) -> str:
-    """The URL without name and password."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], *parts[2:]))
-
-
-def _npm_tokens(settings: Mapping[str, object]) -> dict[str, SecretStr]:
-    """Tokens by registry host. `npm config list` hides them, so read npm's files.
-
-    npmrc(5), "Auth related configuration".
-    """
-    found: dict[str, SecretStr] = {}
-    for name in ("globalconfig", "userconfig"):
-        try:
-            text = Path(str(settings.get(name, ""))).read_text("utf-8", "replace")
-        except OSError:
-            continue
-        for host, kind, value in re.findall(
-            r"^//([^/\s=]+)[^\s=]*?:(_authToken|_auth)\s*=\s*\"?([^\"\s]+)", text, re.MULTILINE
-        ):
-            scheme = "Bearer" if kind == "_authToken" else "Basic"
-            found[host] = SecretStr(f"{scheme} {os.path.expandvars(value)}")
-    return found
-
-
-def _maven_settings(path: Path) -> list[tuple[str, str]]:
-    """URLs of mirrors and repositories, each with what it is a mirror of (or an empty string).
-
-    https://maven.apache.org/settings.html
-    """
-    found = []
-    for element in _elements(path):
-        if element.tag in ("mirror", "repository", "pluginRepository"):
-            url = (element.findtext("url") or "").strip()
-            blocked = (element.findtext("blocked") or "").strip() == "true"
-            if "://" in url and not url.startswith("file:") and not blocked:
-                found.append((url, (element.findtext("mirrorOf") or "").replace(" ", "")))
-    return found
-
-
-def _maven_credentials(
-    places: Sequence[Path], urls: Sequence[str]
-) -> list[tuple[str, SecretStr | None]]:
-    """Each URL with the credentials of the `server` that has the same id."""
-    elements = [element for path in places for element in _elements(path.expanduser())]
-    servers = {
-        element.findtext("id"): _basic(
-            element.findtext("username") or "", element.findtext("password") or ""
-        )
-        for element in elements
-        if element.tag == "server" and element.findtext("password")
-    }
-    ids = {
-        (element.findtext("url") or "").strip(): element.findtext("id")
-        for element in elements
-        if element.findtext("url")
-    }
-    return [(url, servers.get(ids.get(url))) for url in urls]
-
-
-def _elements(path: Path) -> list[ElementTree.Element]:
-    """Every XML element of an operator's file, with namespaces removed."""
-    try:
-        root = ElementTree.parse(path).getroot()  # noqa: S314 - the operator's own file
-    except (OSError, ElementTree.ParseError):
-        return []
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-    return list(root.iter())
-
-
-def _mavens_own(home: Path) -> list[str]:
-    """Default repositories from Maven's super POM, which is in one of its own jars."""
-    found: list[str] = []
-    for archive in sorted((home / "lib").glob("maven-model-builder-*.jar")):
-        with zipfile.ZipFile(archive) as file:
-            text = file.read("org/apache/maven/model/pom-4.0.0.xml").decode()
-        found += re.findall(r"<url>\s*(https?://[^<\s]+)", text)
-    return list(dict.fromkeys(found))
+    return data

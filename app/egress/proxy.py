@@ -10,7 +10,7 @@ import asyncio
 import re
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +32,7 @@ from app.egress.rules import (
     outgoing,
     refuse_body,
     rule_for,
+    url_rule,
 )
 from app.egress.upstream_proxy import through, tunnel
 from app.outgoing import DIRECT, Outgoing
@@ -145,8 +146,10 @@ class UpstreamClient:
         bounds: EgressLimits,
         trust: ssl.SSLContext,
         outgoing: Outgoing = DIRECT,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
         self._rules = rules
+        self._aliases = dict(aliases or {})
         self._addresses = addresses
         self._wait = bounds.idle_seconds
         self._trust = trust
@@ -177,6 +180,21 @@ class UpstreamClient:
     def rule(self, endpoint: Endpoint) -> HostRule:
         """The rule that allows the endpoint. Raises BlockedRequestError."""
         return rule_for(self._rules, endpoint.host, endpoint.port, tls=endpoint.tls)
+
+    def known_as(self, endpoint: Endpoint, target: str) -> tuple[Endpoint, str]:
+        """The registry that is asked in place of another, and the path there."""
+        allowed = any(rule.pattern == endpoint.host for rule in self._rules)
+        if allowed or endpoint.host not in self._aliases:
+            return endpoint, target
+        parts = urlsplit(self._aliases[endpoint.host])
+        rule = url_rule(self._aliases[endpoint.host])
+        return Endpoint(rule.pattern, rule.port, rule.tls), parts.path.rstrip("/") + target
+
+    async def redirect(self, endpoint: Endpoint, target: str) -> str:
+        """Where one path redirects to; empty if it does not. Raises as `answer`."""
+        async with self._open_stream(endpoint, "HEAD", target, ()) as response:
+            onward = _redirect_target(endpoint, target, response)
+        return onward[0].origin if onward else ""
 
     async def connection(
         self, endpoint: Endpoint
@@ -361,12 +379,14 @@ class _Conversation:
         endpoint = Endpoint(*authority(target, 443), tls=True)
         self._host = endpoint.host
         _same_host(request, endpoint)
-        self._proxy.upstream.rule(endpoint)
+        upstream = self._proxy.upstream
+        tunnel = self._proxy.mode == "connect"
+        upstream.rule(endpoint if tunnel else upstream.known_as(endpoint, "/")[0])
         self._proxy.record.request()
         self._consume_end()
         await self._send(h11.Response(status_code=200, headers=[], reason=b"Connection opened"))
         early = self._http.trailing_data[0]
-        if self._proxy.mode == "connect":
+        if tunnel:
             await self._tunnel(endpoint, early)
             return False
         if early:
@@ -387,6 +407,7 @@ class _Conversation:
         refuse_body(method, request.headers)
         _same_host(request, endpoint)
         checked_path(target)
+        endpoint, target = self._proxy.upstream.known_as(endpoint, target)
         self._proxy.record.request()
         try:
             async with asyncio.timeout(self._proxy.bounds.body_seconds):

@@ -13,6 +13,7 @@ inspected.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -23,6 +24,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.ecosystems import ECOSYSTEMS
 from app.egress.addresses import Addresses, Network
 from app.egress.certificate_authority import TRUST_STORE_PASSWORD, Authority
 from app.egress.package_clients import PackageClients
@@ -32,7 +34,7 @@ from app.egress.proxy import (
     Proxy,
     UpstreamClient,
 )
-from app.egress.rules import HostRule, Mode
+from app.egress.rules import WITH_REGISTRY, HostRule, Mode
 from app.outgoing import DIRECT, Outgoing, system_store
 from app.sandbox.removal import removed
 from app.sandbox.spec import Mount, Sandbox
@@ -102,7 +104,9 @@ class SetupProxies:
             sandbox=self._sandbox,
             workspace=workspace,
             addresses=self._addresses,
-            environment=found.environment,
+            environment={**_clients_environment(allow), **found.environment},
+            files=found.files,
+            aliases=found.aliases,
             outgoing=self._outgoing,
         ) as proxy:
             for problem in found.problems:
@@ -119,20 +123,24 @@ async def open_setup_proxy(
     workspace: Path,
     addresses: Addresses,
     environment: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
+    aliases: Mapping[str, str] | None = None,
     bounds: EgressLimits | None = None,
     trust: ssl.SSLContext | None = None,
     outgoing: Outgoing = DIRECT,
 ) -> AsyncIterator[SetupProxy]:
     """Let the sandboxes of one workspace reach what the rules allow, until the context exits.
 
-    `trust` verifies the registries' certificates; the default is that of `outgoing`.
+    `files` are written inside, where their client looks for them, unless there is one already.
+    `aliases`: see `Registries`. `trust` verifies the registries' certificates; the default is that
+    of `outgoing`.
     """
     folder = Path(tempfile.mkdtemp(prefix="honk-egress-"))
     bounds = bounds or EgressLimits()
-    outside = UpstreamClient(rules, addresses, bounds, trust or outgoing.trust, outgoing)
+    outside = UpstreamClient(rules, addresses, bounds, trust or outgoing.trust, outgoing, aliases)
     proxy = Proxy(outside, mode, bounds, Authority())
     try:
-        _write_files(folder, proxy, outgoing)
+        _write_files(folder, proxy, outgoing, files or {})
         sandbox.claim(folder, like=workspace)
         listener = _listener(folder)
         server = await asyncio.start_unix_server(proxy.accept, sock=listener)
@@ -146,8 +154,9 @@ async def open_setup_proxy(
         removed([folder])
 
 
-def _write_files(folder: Path, proxy: Proxy, outgoing: Outgoing) -> None:
+def _write_files(folder: Path, proxy: Proxy, outgoing: Outgoing, files: Mapping[str, str]) -> None:
     shutil.copyfile(Path(__file__).with_name("relay.py"), folder / "relay.py")
+    (folder / "files.json").write_text(json.dumps(dict(files)))
     if proxy.mode == "fetch-only":
         (folder / "ca.pem").write_bytes(proxy.authority.pem())
         (folder / "ca.p12").write_bytes(proxy.authority.java_trust_store())
@@ -189,18 +198,11 @@ def _with_relay(
 def _environment(seen: str, mode: Mode) -> dict[str, str]:
     """Variables that tell each client about the proxy and the CA certificate."""
     url = "http://127.0.0.1:@PORT@"
-    proxies = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "CARGO_HTTP_PROXY")
-    bundles = (
-        "SSL_CERT_FILE",
-        "PIP_CERT",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "GIT_SSL_CAINFO",
-        "CARGO_HTTP_CAINFO",
-        "NODE_EXTRA_CA_CERTS",
-        "npm_config_cafile",
-        "UV_SSL_CERT_FILE",
-    )
+    proxies = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"]
+    authorities = ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"]
+    for ecosystem in ECOSYSTEMS:
+        proxies += ecosystem.proxy_variables
+        authorities += ecosystem.ca_variables
     java = [
         f"-D{scheme}.proxy{what}={value}"
         for scheme in ("http", "https")
@@ -214,10 +216,18 @@ def _environment(seen: str, mode: Mode) -> dict[str, str]:
         ]
     return {
         **dict.fromkeys(proxies, url),
-        **dict.fromkeys(bundles, f"{seen}/ca.pem"),
+        **dict.fromkeys(authorities, f"{seen}/ca.pem"),
         "JAVA_TOOL_OPTIONS": " ".join(java),
-        # Modules must come from the module proxy, not from version control.
-        "GOVCS": "*:off",
         "npm_config_noproxy": "",
         "no_proxy": "",
     }
+
+
+def _clients_environment(allow: Sequence[str]) -> dict[str, str]:
+    """Variables that keep the clients from posting, and from hosts that nobody allowed."""
+    only_registries = all(entry in WITH_REGISTRY for entry in allow)
+    variables = {"DO_NOT_TRACK": "1"}
+    for ecosystem in ECOSYSTEMS:
+        variables |= ecosystem.setup_environment
+        variables |= ecosystem.no_downloads if only_registries else {}
+    return variables

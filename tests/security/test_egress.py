@@ -7,6 +7,7 @@ import contextlib
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -266,6 +267,48 @@ async def test_redirects_to_what_is_allowed(gate: OpenGate, registry: Registry) 
     assert b"redirects more than" in await opened.get("/a")
 
 
+async def test_a_lock_file_names_another_registry(gate: OpenGate, registry: Registry) -> None:
+    at = f"https://{HOST}:{registry.port}/mirror"
+    opened = await gate(aliases={"public.test": at})
+    for path in ("/is/-/is-1.tgz", "/@a%2fb"):
+        request = f"GET {path} HTTP/1.1\r\nHost: public.test:{registry.port}\r\n"
+        answer = await opened.within(
+            f"{request}Connection: close\r\n\r\n".encode(), host="public.test"
+        )
+        assert answer.endswith(b"ok")
+        assert registry.seen[-1].startswith(
+            f"GET /mirror{path} HTTP/1.1\r\nhost: {HOST}:{registry.port}\r\n".encode()
+        )
+    # Other hosts are refused as ever, and a host of the policy's is asked itself.
+    elsewhere = await opened.plain(b"CONNECT elsewhere.test:443 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert elsewhere.startswith(b"HTTP/1.1 403 ")
+    allowed = await gate(HostRule("public.test", registry.port), aliases={"public.test": at})
+    request = f"GET /a HTTP/1.1\r\nHost: public.test:{registry.port}\r\nConnection: close\r\n\r\n"
+    await allowed.within(request.encode(), host="public.test")
+    assert registry.seen[-1].startswith(b"GET /a HTTP/1.1\r\nhost: public.test")
+
+
+async def test_settings_are_written_where_there_are_none(
+    gate: OpenGate, sandbox: Bubblewrap, workspace: Path
+) -> None:
+    opened = await gate(
+        files={"~/.m2/settings.xml": "ours", "$TOOL/kept": "ours", "$NOT_SET/lost": "ours"}
+    )
+    spec = SandboxSpec(
+        workspace,
+        mounts=(opened.door.mount,),
+        environment={**opened.door.environment, "TOOL": "tool"},
+    )
+    script = "cat ~/.m2/settings.xml; ls -d tool '$NOT_SET' 2>&1 | wc -l"
+    done = await sandbox.run(spec, opened.door.command(["bash", "-c", script]))
+    assert done.text == "ours2\n"
+    spec = replace(spec, environment={**opened.door.environment, "TOOL": "/workspace/tool"})
+    for _ in range(2):
+        script = "cat tool/kept; echo theirs > tool/kept"
+        done = await sandbox.run(spec, opened.door.command(["bash", "-c", script]))
+    assert done.text == "theirs\n"
+
+
 async def test_credentials_are_added_outside(gate: OpenGate, registry: Registry) -> None:
     rule = HostRule(HOST, registry.port, authorization=SecretStr("Bearer operators"))
     opened = await gate(rule)
@@ -374,7 +417,7 @@ async def test_from_within_a_sandbox(
     )
     spec = SandboxSpec(workspace, mounts=(opened.door.mount,), environment=opened.door.environment)
     done = await sandbox.run(spec, opened.door.command(["python3", "-c", script]))
-    assert done.text == "b'ok'\n['ca.p12', 'ca.pem', 'proxy.sock', 'relay.py']\n"
+    assert done.text == "b'ok'\n['ca.p12', 'ca.pem', 'files.json', 'proxy.sock', 'relay.py']\n"
     # The same sandbox without the door has no way out.
     without = await sandbox.run(SandboxSpec(workspace), ["python3", "-c", script])
     assert not without.ok

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from app.egress.addresses import Addresses
 from app.egress.certificate_authority import Authority
@@ -154,6 +155,7 @@ class OpenGate:
         names: dict[str, Sequence[str]] | None = None,
         networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network] = LOOPBACK,
         bounds: EgressLimits | None = None,
+        **given: Any,
     ) -> Gate:
         async def lookup(host: str) -> Sequence[str]:
             return (names or {}).get(host, ["127.0.0.1"])
@@ -167,6 +169,7 @@ class OpenGate:
                 workspace=self.workspace,
                 addresses=Addresses(networks, lookup),
                 bounds=bounds,
+                **given,
                 trust=ssl.create_default_context(cadata=authority),
             )
         )

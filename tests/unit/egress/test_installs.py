@@ -123,6 +123,46 @@ async def test_npm(sandbox: Bubblewrap, workspace: Path, mode: Mode) -> None:
     assert done.ok and "true" in done.text, (done.text, setup.tried)
 
 
+MANAGERS = {
+    # Without npm's settings it asks the host that its lock files name.
+    "yarn 1": ("yarn@1", "env -u npm_config_registry", "yarn/bin/yarn.js install"),
+    "yarn 4": ("@yarnpkg/cli-dist@4", "", "@yarnpkg/cli-dist/bin/yarn.js install"),
+    "pnpm": ("pnpm@9", "", "pnpm/bin/pnpm.cjs install"),
+}
+
+
+@pytest.mark.parametrize("name", MANAGERS)
+async def test_other_managers_of_node(sandbox: Bubblewrap, workspace: Path, name: str) -> None:
+    """Yarn 1 locks name a host of Yarn's; Yarn 4 reads none of npm's settings."""
+    package, before, command = MANAGERS[name]
+    setup = Setup(sandbox, workspace, "node", "fetch-only")
+    setup.has("package.json", '{"dependencies": {"isarray": "2.0.5"}}')
+    setup.has("yarn.lock", "")
+    done = await setup.run(
+        f"npm install --prefix /tmp/tools --loglevel=error {package} && "
+        f"YARN_NODE_LINKER=node-modules {before} node /tmp/tools/node_modules/{command} && "
+        "test -e node_modules/isarray/index.js",
+        Mount(needs("node").home, TOOLCHAIN),
+    )
+    assert done.ok, (done.text, setup.tried)
+    assert setup.tried == ()
+
+
+async def test_uv(sandbox: Bubblewrap, workspace: Path) -> None:
+    setup = Setup(sandbox, workspace, "python", "fetch-only")
+    setup.has(
+        "pyproject.toml",
+        '[project]\nname = "a"\nversion = "1"\nrequires-python = ">=3.8"\n'
+        'dependencies = ["six==1.16.0"]\n',
+    )
+    done = await setup.run(
+        "python3 -m pip install -q --target /tmp/tools uv && /tmp/tools/bin/uv -q sync && "
+        ".venv/bin/python -c 'import six; print(six.__version__)'"
+    )
+    assert done.ok and done.text.endswith("1.16.0\n"), (done.text, setup.tried)
+    assert setup.tried == ()
+
+
 async def test_go(sandbox: Bubblewrap, workspace: Path) -> None:
     root = needs("go").home
     setup = Setup(sandbox, workspace, "go", "fetch-only")

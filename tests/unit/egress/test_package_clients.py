@@ -55,10 +55,16 @@ async def test_pip(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("more.example", 443),
     ]
     assert given(found) == {"packages.example:8443": basic("ada:s3cr@t")}
-    # The name and password are not visible inside.
+    # The name and password are not visible inside. The other installers read no settings of pip's.
+    index = "https://packages.example:8443/simple"
     assert found.environment == {
-        "PIP_INDEX_URL": "https://packages.example:8443/simple",
+        "PIP_INDEX_URL": index,
         "PIP_EXTRA_INDEX_URL": "https://more.example/simple",
+        "UV_DEFAULT_INDEX": index,
+        "UV_INDEX": "https://more.example/simple",
+        "PDM_PYPI_URL": index,
+        "PIPENV_PYPI_MIRROR": index,
+        "POETRY_PYPI_MIRROR_URL": index,
     }
     assert "s3cr" not in repr(found)
 
@@ -75,7 +81,40 @@ async def test_npm(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.environment == {
         "npm_config_registry": "https://packages.example/npm/",
         "npm_config_@ours:registry": "https://ours.example/",
+        "YARN_NPM_REGISTRY_SERVER": "https://packages.example/npm",
     }
+    # A lock file that names npm's own registry is served by the operator's.
+    assert list(found.aliases.values()) == ["https://packages.example/npm"]
+
+
+async def test_npm_as_it_comes(home: Path) -> None:
+    needs("node")
+    found = await asked("node")
+    assert found.rules and found.aliases == {}
+
+
+async def test_pip_as_it_comes(home: Path) -> None:
+    found = await asked("python")
+    # A repository's own index is not overruled by a default.
+    assert set(found.environment) == {"PIP_INDEX_URL"}
+
+
+async def test_cargo(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("rust")
+    monkeypatch.setenv("CARGO_HOME", str(home / "cargo"))
+    (home / "cargo").mkdir()
+    (home / "cargo" / "config.toml").write_text(
+        '[source.crates-io]\nreplace-with = "ours"\n'
+        '[source.ours]\nregistry = "sparse+https://packages.example/crates/"\n'
+    )
+    found = await asked("rust")
+    assert [rule.pattern for rule in found.rules] == ["packages.example"]
+    assert (
+        'registry = "sparse+https://packages.example/crates/"'
+        in (found.files["$CARGO_HOME/config.toml"])
+    )
+    (home / "cargo" / "config.toml").unlink()
+    assert (await asked("rust")).files == {}
 
 
 async def test_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +140,73 @@ async def test_maven(home: Path) -> None:
     # The mirror stands for everything, so nothing else is asked.
     assert [rule.pattern for rule in found.rules] == ["packages.example"]
     assert given(found) == {"packages.example:443": basic("ada:s3cret")}
+    settings = found.files["~/.m2/settings.xml"]
+    assert "<id>central</id><url>https://packages.example/maven</url>" in settings
+    assert "s3cret" not in settings
+
+
+def client(home: Path, name: str, *printed: str) -> None:
+    """A client that prints one of these, by its number of arguments: 1, 2 and so on."""
+    cases = "".join(
+        f"{number}) cat <<'END'\n{text}\nEND\n;;\n" for number, text in enumerate(printed)
+    )
+    path = home / name
+    path.write_text(f"#!/bin/sh\ncase $# in\n{cases}esac\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine that has no clients but those that a test makes."""
+    monkeypatch.setenv("PATH", f"{home}:/usr/bin:/bin")
+    return home
+
+
+async def test_bundler(alone: Path) -> None:
+    (alone / "ruby").write_text(
+        "#!/bin/sh\ncase $3 in *default*) echo https://gems.example/;;"
+        " *) echo https://ours.example/gems/;; esac\n"
+    )
+    (alone / "ruby").chmod(0o755)
+    client(alone, "bundle")
+    found = await asked("ruby")
+    assert [rule.pattern for rule in found.rules] == ["ours.example"]
+    assert found.environment == {"BUNDLE_MIRROR__ALL": "https://ours.example/gems/"}
+    assert found.files == {"~/.gemrc": ':sources:\n- "https://ours.example/gems/"\n'}
+
+
+async def test_a_mirror_of_bundlers(alone: Path) -> None:
+    client(alone, "ruby", "", "", "", "https://gems.example/")
+    client(alone, "bundle", "", "", "", "path=vendor\nmirror.all=https://ada:s3cret@ours.example/")
+    found = await asked("ruby")
+    assert {rule.pattern for rule in found.rules} == {"gems.example", "ours.example"}
+    assert given(found) == {"ours.example:443": basic("ada:s3cret")}
+    assert found.environment == {"BUNDLE_MIRROR__ALL": "https://ours.example/"}
+
+
+async def test_composer(alone: Path) -> None:
+    told = "[repositories.main.type] composer\n[repositories.main.url] https?://packages.example\n"
+    client(alone, "composer", "", "", "", "", told + "[home] /root/.composer\n")
+    assert [rule.pattern for rule in (await asked("php")).rules] == ["packages.example"]
+
+
+async def test_nuget(alone: Path) -> None:
+    told = "Welcome!\nE https://packages.example/v3/index.json\nD https://off.example/v3/index.json"
+    client(alone, "dotnet", *[""] * 5, told)
+    assert [rule.pattern for rule in (await asked("dotnet")).rules] == ["packages.example"]
+
+
+async def test_hex(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = (
+        "Name     URL                       Public key\nhexpm    https://packages.example  SHA256:x"
+    )
+    client(alone, "mix", "", "", told)
+    found = await asked("elixir")
+    assert ([rule.pattern for rule in found.rules], found.environment) == (["packages.example"], {})
+    monkeypatch.setenv("HEX_MIRROR", "https://ours.example")
+    found = await asked("elixir")
+    assert [rule.pattern for rule in found.rules] == ["ours.example"]
+    assert found.environment == {"HEX_MIRROR": "https://ours.example"}
 
 
 async def test_plain_hosts_and_netrc(home: Path) -> None:
