@@ -16,12 +16,13 @@ class Machine:
 
     `versions`: by tool (`python`, `node`, `go`, `rust`, `java`, `maven`, `ruby`), every version
     that a sandbox can use, newest first. `programs`: names found on a sandbox's PATH. `network`:
-    whether setup may reach the registries.
+    whether setup may reach the registries. `architecture`: as `uname -m` names it.
     """
 
     versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     programs: frozenset[str] = frozenset()
     network: bool = True
+    architecture: str = "x86_64"
 
 
 @dataclass(frozen=True)

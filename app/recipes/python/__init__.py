@@ -150,6 +150,9 @@ def _recipe(context: RecipeContext, project: PythonProject) -> Iterator[Recipe]:
 
 
 def _placed(step: SetupStep, folder: str) -> SetupStep:
+    """Tools belong to the whole checkout, so their commands run at its root."""
+    if step.purpose == "tools":
+        return step
     return step.model_copy(update={"folder": folder})
 
 
@@ -227,8 +230,14 @@ def _tool_steps(context: RecipeContext, name: str) -> Iterator[SetupStep]:
     if name in ("poetry", "pdm", "pipenv") and name not in context.machine.programs:
         yield SetupStep(
             purpose="tools",
-            commands=(SetupCommand(line=f"uv tool install --quiet {name}", source=name),),
-            environment={"UV_TOOL_DIR": "@/tools/uv-tools", "UV_TOOL_BIN_DIR": "@/tools/bin"},
+            commands=(
+                SetupCommand(
+                    line='UV_TOOL_DIR="$PWD/.git/honk/tools/uv-tools"'
+                    ' UV_TOOL_BIN_DIR="$PWD/.git/honk/tools/bin"'
+                    f" uv tool install --quiet {name}",
+                    source=name,
+                ),
+            ),
         )
 
 
