@@ -29,14 +29,20 @@ class Machine:
 class Declared:
     """What the repository's own automation says, read as data (`app/recipes/declared/`).
 
-    `versions`: by tool, as written. `environment`: variables of the test job. `steps`: builds and
-    installs that were understood, rebuilt by Honk. `programs`: system packages that it installs.
+    `versions`: by tool, as written. `groups`, `extras` (Cargo's features too) and
+    `requirement_files` (paths in the repository) are names that it installs; a recipe takes those
+    that its manifests have. `packages`: by ecosystem, what it installs by name (`pytest-cov>=4`).
+    `environments`: those of tox, nox or hatch that it runs. `environment`: variables of the test
+    job. `steps`: builds that were understood, rebuilt by Honk; they come after the recipes'
+    installs. `programs`: system packages that it installs. `source`: where most of it is from.
     """
 
     versions: Mapping[str, str] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
     requirement_files: tuple[str, ...] = ()
+    packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    environments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[SetupStep, ...] = ()
     services: tuple[Service, ...] = ()
