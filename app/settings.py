@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     image: str | None = Field(None, validation_alias="HONK_IMAGE")
     allow_unsandboxed: str = Field("no", validation_alias="HONK_ALLOW_UNSANDBOXED")
     networks: str = Field("", validation_alias="HONK_EGRESS_NETWORKS")
+    setup_network: Literal["registries", "policy", "none"] = Field(
+        "registries", validation_alias="HONK_SETUP_NETWORK"
+    )
     own_bundle: Path | None = Field(None, validation_alias="HONK_CA_BUNDLE")
     ssl_cert_file: Path | None = None
     https_proxy: SecretStr | None = None

@@ -334,6 +334,7 @@ def _services(
         local_bundles=home / "kept",
         public_url=settings.public_url or "",
         retention=_retention(settings),
+        setup_network=settings.setup_network,
         usd_per_day=settings.max_usd_per_day,
         usd_per_day_installation=settings.max_usd_per_day_installation,
         sandbox_kind=settings.sandbox,

@@ -161,9 +161,10 @@ class VerdictRecord(Value):
 
 
 class HowToRun(Value):
-    """What of the policy decides how the cells are set up and run."""
+    """What of the policy decides how the cells are set up and run. `setup` is None where Honk
+    found the setup out from the repository's files."""
 
-    setup: tuple[str, ...] = ()
+    setup: tuple[str, ...] | None = ()
     verify: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     network: Literal["fetch-only", "connect"] = "fetch-only"

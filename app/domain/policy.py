@@ -115,8 +115,11 @@ class PreviewPolicy(_Keys):
 class Policy(_Keys):
     """The keys of `.github/honk.yml`, all optional."""
 
-    setup: tuple[_Line, ...] = ()
-    """Commands that prepare the checkout before the agent works and before tests run."""
+    setup: tuple[_Line, ...] | None = None
+    """Commands that prepare the checkout before the agent works and before tests run.
+
+    Without this key, Honk finds out from the repository's files; an empty list means no setup.
+    """
     verify: tuple[_Line, ...] = ()
     """Test commands, or verifiers by name; detected automatically if empty."""
     image: _Line | None = None

@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
+from app.domain.setup_plan import SetupStep
 from app.domain.values import RepoName, Value
 from app.ecosystems import ECOSYSTEMS
 
@@ -43,11 +44,12 @@ def dependency_files(files: Mapping[str, str], lines: Sequence[str]) -> dict[str
     They are known by their names, or named in a setup command.
     """
     named = {posixpath.normpath(word) for line in lines for word in _words(line)}
-    return {
-        path: blob
-        for path, blob in files.items()
-        if path in named or any(_matches(path, pattern) for pattern in _DEPENDENCY_FILES)
-    }
+    return {path: blob for path, blob in files.items() if path in named or is_dependency_file(path)}
+
+
+def is_dependency_file(path: str) -> bool:
+    """Whether a file's name says that it decides what setup installs."""
+    return any(_matches(path, pattern) for pattern in _DEPENDENCY_FILES)
 
 
 def _matches(path: str, pattern: str) -> bool:
@@ -86,6 +88,19 @@ def only_installs(lines: Sequence[str], files: Iterable[str], package_json: str 
         return False
     editable = any(re.search(r"(?:-e|--editable)\b", line) for line in lines)
     return not (editable and any(path.endswith(_COMPILED) for path in files))
+
+
+def steps_only_install(
+    steps: Iterable[SetupStep], files: Iterable[str], package_json: str = ""
+) -> bool:
+    """The same for steps that Honk planned: it knows which of them build."""
+    if any(step.purpose == "build" for step in steps):
+        return False
+    if any(f'"{script}"' in package_json for script in _SCRIPTS):
+        return False
+    lines = [each.line for step in steps for each in step.commands]
+    from_sources = any(re.search(r"(?:^|\s)(?:-e|--editable|uv sync|\.)(?:\s|$)", x) for x in lines)
+    return not (from_sources and any(path.endswith(_COMPILED) for path in files))
 
 
 def _fetches(command: str) -> bool:

@@ -112,6 +112,12 @@ class Choices(Value):
     environment: dict[str, str] = Field(default_factory=dict)
 
 
+def with_choice(choices: tuple[Choices, ...], choice: Choices) -> tuple[Choices, ...]:
+    """The choices with one more; it replaces the one for its folder."""
+    place = (choice.ecosystem, choice.folder)
+    return (*(each for each in choices if (each.ecosystem, each.folder) != place), choice)
+
+
 class Recipe(Value):
     """How one folder with a manifest is set up.
 

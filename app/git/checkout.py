@@ -28,6 +28,7 @@ from pydantic import ValidationError
 
 from app import log_events
 from app.domain.generated import patterns
+from app.domain.setup_outcome import Prepared
 from app.domain.values import CommitSha, RepoName, TreeSha, Value, commit_sha
 from app.errors import HonkError, UserError
 from app.git.command import inside_environment
@@ -146,13 +147,15 @@ class Fetched:
 
 
 NOTHING_FETCHED = Fetched()
+NOTHING_PREPARED = Prepared()
 
 
 @dataclass(frozen=True)
 class Workspace:
     """One run's checkout. Its work tree is untrusted and used only inside a sandbox.
 
-    `lfs` is the folder that LFS contents were copied from, or None.
+    `lfs` is the folder that LFS contents were copied from, or None. `prepared` is what its setup
+    adds to every sandbox; `open` does not know it.
     """
 
     name: str
@@ -160,6 +163,7 @@ class Workspace:
     repo: RepoName
     base: CommitSha
     lfs: Path | None = None
+    prepared: Prepared = NOTHING_PREPARED
 
     @property
     def path(self) -> Path:
@@ -332,6 +336,7 @@ class Workspaces:
         Besides the toolchains in /usr it sees those that this machine provides.
         """
         own = self.toolchains.environment(self.sandbox, workspace.path)
+        own = self.toolchains.prepared(self.sandbox, workspace.path, own, workspace.prepared)
         return SandboxSpec(
             workspace=workspace.path,
             workspace_writable=writable,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+from app.domain.file_tree import LoadedFiles
 from app.domain.values import RepoName
 from app.git.mirror import Mirrors
 from app.integrity import paths
@@ -18,6 +19,47 @@ MOST_FILE_BYTES = 1_000_000
 """A larger file of code is not loaded: it is generated or data as a rule."""
 
 _AT_ONCE = 32_000_000
+
+
+MOST_NAMES = 200_000
+"""Paths of a tree that setup is told of."""
+
+_MOST_MANIFESTS = 3_000
+_MOST_MANIFEST_BYTES = 4_000_000
+_START_OF_FILE = 64_000
+
+
+async def load_files(
+    mirrors: Mirrors, repo: RepoName, tree: str, is_read: Callable[[str], bool]
+) -> LoadedFiles:
+    """The paths of a commit or tree, and the text of the files that `is_read` names.
+
+    Symbolic links are left out. Of a file larger than 4 MB the start is loaded; the rest of a very
+    large or odd tree is known by its paths alone. Raises GitError.
+    """
+    files = await mirrors.files(repo, tree)
+    links = await mirrors.links(repo, tree)
+    paths = [path for path in files if path not in links][:MOST_NAMES]
+    wanted = sorted((path for path in paths if is_read(path)), key=lambda path: path.count("/"))
+    shas = {path: files[path] for path in wanted[:_MOST_MANIFESTS]}
+    sizes = await mirrors.sizes(repo, tuple(dict.fromkeys(shas.values())))
+    small = {sha: size for sha, size in sizes.items() if size <= _MOST_MANIFEST_BYTES}
+    contents: dict[str, bytes] = {}
+    for batch in _batches(small):
+        contents |= await mirrors.blobs(repo, batch)
+        if sum(map(len, contents.values())) > _AT_ONCE:
+            break
+    for sha in [sha for sha in sizes if sha not in small][:_MOST_STARTS]:
+        contents[sha] = await mirrors.blob_start(repo, sha, _START_OF_FILE)
+    texts = {
+        path: contents[sha].decode("utf-8", "replace")
+        for path, sha in shas.items()
+        if sha in contents
+    }
+    return LoadedFiles(texts, paths)
+
+
+_MOST_STARTS = 20
 
 
 async def load_trees(

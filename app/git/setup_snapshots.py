@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from app import log_events
 from app.domain.setup import BlockedHost
+from app.domain.setup_outcome import SetupOutcome
 from app.domain.values import CommitSha, TreeSha, Value
 from app.errors import UserError
 from app.git.checkout import Workspace, Workspaces
@@ -65,11 +66,12 @@ _UNPACK_SCRIPT = 'exec tar --extract --file "$1" --skip-old-files --no-same-owne
 
 
 class SnapshotInfo(Value):
-    """`about.json`: the hosts that were blocked during setup, and the code that ran it."""
+    """`about.json`: the hosts that were blocked during setup, the code that ran it, how it went."""
 
     tried: tuple[BlockedHost, ...] = ()
     commit: CommitSha | None = None
     tree: TreeSha | None = None
+    outcome: SetupOutcome | None = None
 
 
 NOTHING_KNOWN = SnapshotInfo()
@@ -87,6 +89,7 @@ class SetupSnapshot:
     tried: tuple[BlockedHost, ...] = ()
     commit: CommitSha | None = None
     tree: TreeSha | None = None
+    outcome: SetupOutcome | None = None
 
     @property
     def archive(self) -> Path:
@@ -239,7 +242,13 @@ class SetupSnapshots:
 
 
 def _with_info(snapshot: SetupSnapshot, about: SnapshotInfo) -> SetupSnapshot:
-    return replace(snapshot, tried=about.tried, commit=about.commit, tree=about.tree)
+    return replace(
+        snapshot,
+        tried=about.tried,
+        commit=about.commit,
+        tree=about.tree,
+        outcome=about.outcome,
+    )
 
 
 def _log_failure(done: Completed) -> Completed:

@@ -11,6 +11,7 @@ from app.messages import (
     pull_request,
     refusals,
     reproduction,
+    setup,
     status_comment,
     verdict,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "pull_request",
     "refusals",
     "reproduction",
+    "setup",
     "status_comment",
     "verdict",
 ]

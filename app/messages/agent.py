@@ -24,6 +24,11 @@ def no_setup() -> str:
     return "This repository's `.github/honk.yml` has no setup commands."
 
 
+def nothing_to_set_up() -> str:
+    """Honk found nothing to install."""
+    return "Honk found nothing to set up: no manifest here names dependencies."
+
+
 def continue_work() -> str:
     """A person asked the agent to continue."""
     return (

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from weakref import WeakValueDictionary
 
 import structlog
@@ -20,6 +21,7 @@ from app.domain.fair_queue import QueuePosition
 from app.domain.retention import Retention
 from app.domain.run import RunInput, run_id
 from app.domain.setup import BlockedHost
+from app.domain.setup_plan import Choices, with_choice
 from app.domain.trigger import Trigger
 from app.domain.values import RepoName, RunId
 from app.egress.setup_proxy import SetupProxies
@@ -30,6 +32,7 @@ from app.git.mirror import Mirrors, Remote
 from app.git.setup_snapshots import SetupSnapshots
 from app.github.client import GitHubApp, RepositoryClient
 from app.github.exchange import ApiCall, Observe
+from app.recipes import Machine
 from app.runs.durable import ReleasableSemaphore
 from app.runs.graceful_shutdown import GracefulShutdown
 from app.runs.queue import INTAKE_CONCURRENCY
@@ -48,6 +51,8 @@ from app.store.runs import Runs
 from app.store.writes import Writes
 
 log = structlog.get_logger()
+
+SetupNetwork = Literal["registries", "policy", "none"]
 
 # Token permissions of each kind of step; tokens are requested with exactly these.
 READ_CODE = {"contents": "read", "metadata": "read"}
@@ -198,6 +203,31 @@ class BlockedHosts:
         self._blocked.pop(run, None)
 
 
+class SetupChoices:
+    """What was chosen for each run's setup besides what its files say, as recorded on the run."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Choices, ...]] = {}
+
+    async def load(self, runs: Runs, run: RunId) -> None:
+        """Read them before a step that sets checkouts up: another worker may have made them."""
+        recorded = (await runs.get(run)).setup_choices or []
+        self._known[run] = tuple(Choices.recorded(each) for each in recorded)
+
+    async def add(self, runs: Runs, run: RunId, choice: Choices) -> None:
+        """Record a choice. It replaces the one for the same folder."""
+        changed = with_choice(self.of(run), choice)
+        await runs.update(run, setup_choices=[each.model_dump(mode="json") for each in changed])
+        self._known[run] = changed
+
+    def of(self, run: str) -> tuple[Choices, ...]:
+        """The run's choices as last loaded."""
+        return self._known.get(run, ())
+
+    def forget(self, run: str) -> None:
+        self._known.pop(run, None)
+
+
 @dataclass(frozen=True)
 class Services:
     """The worker's services. The operator's settings choose the sandbox and model adapters."""
@@ -229,6 +259,7 @@ class Services:
     local_bundles: Path  # local copies of work that GitHub refuses
     public_url: str = ""  # base URL of the pages without trailing slash; empty when unset
     retention: Retention = field(default_factory=Retention)
+    setup_network: SetupNetwork = "registries"  # the operator's HONK_SETUP_NETWORK
     usd_per_day: float | None = None  # the operator's limit for all repositories together
     usd_per_day_installation: float | None = None  # and for each installation
     sandbox_kind: str = "none"  # the operator's HONK_SANDBOX
@@ -242,6 +273,8 @@ class Services:
     )
     queue_positions: dict[RunId, QueuePosition] = field(default_factory=dict)  # as last shown
     blocked_hosts: BlockedHosts = field(default_factory=BlockedHosts)
+    setup_choices: SetupChoices = field(default_factory=SetupChoices)
+    machines: dict[str, Machine] = field(default_factory=dict)  # what sandboxes have, by image
     shutdown: GracefulShutdown = field(default_factory=GracefulShutdown)
     _calls: dict[RunId, Counter[str]] = field(default_factory=dict)
     _written: Counter[int] = field(default_factory=Counter)

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.domain.setup_outcome import Prepared
 from app.ecosystems import ECOSYSTEMS, ToolchainSpec
 from app.sandbox.spec import (
     PATH,
@@ -31,6 +32,11 @@ from app.sandbox.spec import (
 CACHES = ".git/honk"
 """Below the workspace: what toolchains share between the sandboxes of one checkout."""
 
+CACHES_VARIABLE = "HONK_CACHES"
+"""Names the caches in every sandbox of a checkout, for the lines of recipes."""
+
+_NEVER_FIXED = frozenset({"PATH", "HOME", "TMPDIR", "PWD", "SHELL", "USER"})
+_AT = re.compile(r"(?<![^\s:=,])@(?=/|$)")
 _ASK_SECONDS = 30.0
 _SPECS = tuple(spec for ecosystem in ECOSYSTEMS for spec in ecosystem.toolchains)
 _WELL_KNOWN = (*(place for spec in _SPECS for place in spec.well_known), "~/.local/bin")
@@ -92,7 +98,7 @@ class Toolchains:
         """PATH, caches and other variables for a sandbox of the workspace."""
         usual = PATH.split(":")
         own = [path for each in self.found if (path := each.seen(sandbox)) not in usual]
-        caches = f"{sandbox.seen(Mount(workspace, WORKSPACE))}/{CACHES}"
+        caches = caches_inside(sandbox, workspace)
         first = [
             path.replace("@", caches) for ecosystem in ECOSYSTEMS for path in ecosystem.search_path
         ]
@@ -105,6 +111,22 @@ class Toolchains:
             variables |= each.set
             variables |= {name: value.replace("@", caches) for name, value in each.caches.items()}
         return variables
+
+    def prepared(
+        self, sandbox: Sandbox, workspace: Path, own: Mapping[str, str], setup: Prepared
+    ) -> dict[str, str]:
+        """The variables of `environment` with those of the checkout's setup."""
+        caches = caches_inside(sandbox, workspace)
+        path = ":".join([*(expanded(each, caches) for each in setup.search_path), own["PATH"]])
+        added = {name: expanded(value, caches) for name, value in setup.environment.items()}
+        fixed = {name: value for name, value in setup.fixed.items() if name not in _NEVER_FIXED}
+        return {**fixed, **own, **added, "PATH": path, CACHES_VARIABLE: caches}
+
+    def folders(self, sandbox: Sandbox) -> tuple[str, ...]:
+        """Where a sandbox finds this machine's programs, without those of a checkout."""
+        return tuple(
+            dict.fromkeys([*(each.seen(sandbox) for each in self.found), *PATH.split(":")])
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -126,6 +148,16 @@ class Toolchains:
 
     def __contains__(self, name: str) -> bool:
         return any(each.name == name for each in self.found)
+
+
+def caches_inside(sandbox: Sandbox, workspace: Path) -> str:
+    """The path of a checkout's caches inside its sandboxes."""
+    return f"{sandbox.seen(Mount(workspace, WORKSPACE))}/{CACHES}"
+
+
+def expanded(value: str, caches: str) -> str:
+    """A recipe's value with the caches' path for each `@` that begins a path."""
+    return _AT.sub(lambda _: caches, value)
 
 
 @functools.cache

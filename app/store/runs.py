@@ -59,6 +59,8 @@ class RunRow(Value):
     stop_asked_at: float | None
     stop_why: str | None
     plan: list[dict[str, Any]] | None
+    setup_outcome: dict[str, Any] | None
+    setup_choices: list[dict[str, Any]] | None
     model_turns: int
     cost_usd: float
     api_calls: int

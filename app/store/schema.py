@@ -47,6 +47,9 @@ runs = sa.Table(
     sa.Column("stop_asked_at", sa.Float),
     sa.Column("stop_why", sa.Text),
     sa.Column("plan", sa.JSON),
+    # How the setup that Honk planned went, and what was chosen for it.
+    sa.Column("setup_outcome", sa.JSON),
+    sa.Column("setup_choices", sa.JSON),
     sa.Column("model_turns", sa.Integer, nullable=False, server_default="0"),
     sa.Column("cost_usd", sa.Float, nullable=False, server_default="0"),
     sa.Column("api_calls", sa.Integer, nullable=False, server_default="0"),

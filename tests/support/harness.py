@@ -684,6 +684,7 @@ async def open_harness_in(
                 "ANTHROPIC_BASE_URL": model_url,
                 "ANTHROPIC_API_KEY": KEY_OF_NOBODY,
                 "HONK_WRITES_PER_MINUTE": "10000",
+                "HONK_SETUP_NETWORK": "policy",
                 **settings,
             },
         )

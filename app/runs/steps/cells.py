@@ -160,7 +160,7 @@ async def baseline(services: Services, run: RunInput, ground: Ground) -> Results
     """
     repo, base = run.trigger.repository, ground.commit
     # The same commit may first be a fork's head, and after the merge on the base branch.
-    apart = "-apart" if run.policy.setup and not ground.branch else ""
+    apart = "-apart" if run.policy.setup != () and not ground.branch else ""
     key = f"{environment(services, run)}{await _surroundings(services, run, base)}{apart}"
     stop = services.stops.of(run.id)
     async with services.locks.only_one(f"{repo}@{base}:{key}", stop) as ours:
@@ -609,6 +609,9 @@ def environment(services: Services, run: RunInput) -> str:
     policy = run.policy
     network = policy.network.model_dump(mode="json")
     parts = [policy.setup, policy.verify, network, policy.image, machine(services)]
+    if policy.setup is None:
+        chosen = services.setup_choices.of(run.id)
+        parts += [services.setup_network, *(each.model_dump(mode="json") for each in chosen)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -704,7 +707,6 @@ async def _clean_checkout(
 ) -> AsyncIterator[Workspace]:
     workspace = await check_out(services, run, code.commit, f"{run.id}-{code.cell.value}")
     try:
-        await set_up(services, run, workspace, base, code.tree)
-        yield workspace
+        yield await set_up(services, run, workspace, base, code.tree)
     finally:
         await services.workspaces.discard(workspace)

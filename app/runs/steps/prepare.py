@@ -185,7 +185,7 @@ async def _containing_branch(
 ) -> str:
     """The base branch if it contains the commit, else empty. Only setup snapshots depend on
     this."""
-    if not run.policy.setup:
+    if run.policy.setup == ():
         return ""
     repo = run.trigger.repository
     remote = await services.remote(run, READ_CODE)

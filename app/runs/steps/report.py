@@ -162,3 +162,4 @@ async def _clean_up(services: Services, run: RunInput) -> None:
     services.queue_positions.pop(run.id, None)
     services.stops.forget(run.id)
     services.blocked_hosts.forget(run.id)
+    services.setup_choices.forget(run.id)

@@ -6,34 +6,34 @@ with the same files: the agent's, the base's and the verified commit's.
 A snapshot is code from elsewhere that runs in a checkout. So its key includes whose code made it:
 snapshots made by the base branch serve that branch; those made by a pull request, a fork or a run's
 own work serve only the very same tree.
+
+A policy's commands must work. Where the policy says nothing, Honk plans the setup itself
+(`app/runs/setup_plans.py`), and a plan that fails does not end the run: its outcome says why.
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import os
 import platform
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app import __version__, messages
-from app.domain import (
-    setup,
-)
+from app.domain import setup
 from app.domain.run import Ground, RunInput
-from app.domain.setup import BlockedHost
-from app.domain.values import TreeSha, Value
-from app.egress.setup_proxy import Mode, SetupProxy
+from app.domain.setup_outcome import CommandRun, Prepared, SetupOutcome
+from app.domain.values import TreeSha
+from app.egress.setup_proxy import Mode
 from app.errors import UserError
 from app.git.checkout import Workspace
+from app.git.packing import pack
 from app.git.setup_snapshots import SetupSnapshot, SnapshotInfo
 from app.runs.checkouts import check_out
 from app.runs.services import Services
-from app.sandbox.spec import Completed, ResourceLimits
+from app.runs.setup_plans import PlannedSetup, by_lines, digest, plan_setup
+from app.runs.steps.run_setup import run_setup
 
-_LIMITS = ResourceLimits(seconds=1800)
 _PACKAGE_JSON_BYTES = 1 << 20
 
 
@@ -49,28 +49,23 @@ class SetupError(UserError):
         self.output = output
 
 
-class _CommandResult(Value):
-    """The last command's output, and the hosts that any command was blocked from reaching."""
-
-    said: str
-    tried: tuple[BlockedHost, ...] = ()
-    stopped: bool = False  # the run was stopped, so the setup is incomplete
-
-
-class _Plan(Value):
+@dataclass(frozen=True)
+class _Job:
     """How one tree is set up. `key` names the snapshot, which is made from `tree` in `make_mode`.
 
     `wanted` is the checkout's tree, in which the commands run in `mode` if they run at all.
-    `by_branch` means that an earlier commit of the branch may have made the snapshot.
+    `by_branch` means that an earlier commit of the branch may have made the snapshot. `installs`:
+    the commands only install dependencies; nothing is built from the sources.
     """
 
+    planned: PlannedSetup
     key: str
     tree: TreeSha
     make_mode: Mode
     wanted: TreeSha
     mode: Mode
     by_branch: bool
-    installs: bool  # the commands only install dependencies; nothing is built from the sources
+    installs: bool
 
 
 async def set_up(
@@ -79,29 +74,38 @@ async def set_up(
     workspace: Workspace,
     base: Ground,
     tree: TreeSha | None = None,
-) -> None:
-    """Set up the checkout of `tree` (default: the base's tree).
+) -> Workspace:
+    """Set up the checkout of `tree` (default: the base's tree); return it with its environment.
 
     A tree with the base's dependency files gets the base's setup. A stop ends it, even while
     waiting for another run that makes the same snapshot; the caller checks for the stop. Raises
-    SetupError when a command fails.
+    SetupError when a command of the policy fails.
     """
-    if not run.policy.setup:
-        return
-    plan = await _plan(services, run, base, tree)
+    if run.policy.setup == ():
+        return workspace
+    job = await _job(services, run, workspace, base, tree)
+    if job.planned.is_empty:
+        plan = job.planned.plan
+        await _record(services, run, SetupOutcome(plan=plan, missing=plan.missing))
+        return workspace
     stop = services.stops.of(run.id)
-    async with services.locks.only_one(f"setup {plan.key}", stop) as ours:
+    async with services.locks.only_one(f"setup {job.key}", stop) as ours:
         if not ours:
-            return
-        snapshot = await _kept(services, run, base, plan)
-        snapshot = snapshot or await _make(services, run, base, plan)
+            return workspace
+        snapshot = await _kept(services, run, base, job)
+        snapshot = snapshot or await _make(services, run, base, job)
     ready = snapshot is not None and await services.snapshots.apply(snapshot, workspace)
+    outcome = snapshot.outcome if snapshot is not None else None
     if snapshot is not None:
         services.blocked_hosts.note(run.id, snapshot.tried)
-    builds = snapshot is not None and not plan.installs and snapshot.tree != plan.wanted
+    builds = snapshot is not None and not job.installs and snapshot.tree != job.wanted
     if not ready or builds:
-        await _run(services, run, workspace, plan.mode)
+        outcome = await _run_here(services, run, workspace, job, outcome if ready else None)
     await services.snapshots.leave_out(workspace, frozenset())
+    if outcome is None:
+        return workspace
+    await _record(services, run, outcome)
+    return replace(workspace, prepared=Prepared.by(outcome.plan))
 
 
 async def for_the_agent(
@@ -110,17 +114,17 @@ async def for_the_agent(
     workspace: Workspace,
     base: Ground,
     tree: TreeSha | None,
-) -> None:
+) -> Workspace:
     """Set up the agent's checkout. If the agent's changes broke the setup, use the base's instead.
 
     Raises SetupError when the base's own setup fails.
     """
     try:
-        await set_up(services, run, workspace, base, tree)
+        return await set_up(services, run, workspace, base, tree)
     except SetupError:
         if tree is None:
             raise
-        await set_up(services, run, workspace, base)
+        return await set_up(services, run, workspace, base)
 
 
 async def run_again(services: Services, run: RunInput, workspace: Workspace) -> str:
@@ -128,34 +132,48 @@ async def run_again(services: Services, run: RunInput, workspace: Workspace) -> 
 
     The tree is the agent's, so the network is fetch-only, whatever the policy says.
     """
-    if not run.policy.setup:
+    if run.policy.setup == ():
         return messages.agent.no_setup()
     before = await services.snapshots.untracked(workspace)
+    planned = await _plan_again(services, run, workspace)
+    if planned.is_empty:
+        return messages.agent.nothing_to_set_up()
     try:
-        ran = await _run(services, run, workspace, "fetch-only")
-    except SetupError as problem:
-        tried = services.blocked_hosts.of(run.id)
-        return messages.refusals.set_up_failed_again(
-            problem.line, problem.how, problem.output, tried
+        outcome, _ = await run_setup(
+            services, run, workspace, planned, "fetch-only", repair=planned.discovered
         )
     finally:
         await services.snapshots.leave_out(workspace, before)
-    return messages.agent.setup_succeeded(ran.said)
+    if outcome.failed:
+        tried, failed = services.blocked_hosts.of(run.id), outcome.failed[0]
+        return messages.refusals.set_up_failed_again(failed.line, failed.how, failed.output, tried)
+    said = outcome.ran[-1].output if outcome.ran else ""
+    return messages.agent.setup_succeeded(said)
 
 
-async def _plan(services: Services, run: RunInput, base: Ground, tree: TreeSha | None) -> _Plan:
+async def _plan_again(services: Services, run: RunInput, workspace: Workspace) -> PlannedSetup:
+    """The plan for the work tree as it is now."""
+    if run.policy.setup is not None:
+        return by_lines(services, run, run.policy.setup)
+    tree = (await pack(workspace, services.workspaces)).tree
+    base = await services.mirrors.tree_of(workspace.repo, workspace.base)
+    planned, _ = await plan_setup(services, run, workspace, base, tree)
+    return planned
+
+
+async def _job(
+    services: Services, run: RunInput, workspace: Workspace, base: Ground, tree: TreeSha | None
+) -> _Job:
     mirrors, repo, policy = services.mirrors, run.trigger.repository, run.policy
     at_base = await mirrors.tree_of(repo, base.commit)
     wanted = tree or at_base
-    files = await mirrors.files(repo, wanted)
-    known = await mirrors.files(repo, at_base)
-    depends = setup.dependency_files(files, policy.setup)
-    same = depends == setup.dependency_files(known, policy.setup)
-    package = await mirrors.read_blob(repo, wanted, "package.json", _PACKAGE_JSON_BYTES) or b""
-    installs = setup.only_installs(policy.setup, files, package.decode("utf-8", "replace"))
-    branch = base.branch if same else ""
+    planned, same = await plan_setup(services, run, workspace, at_base, wanted)
+    installs = await _only_installs(services, run, planned, wanted)
+    # What the model chose serves its own run.
+    by_model = bool(services.setup_choices.of(run.id)) and planned.discovered
+    branch = base.branch if same and not by_model else ""
     # If the base may be anybody's code, its commands prepare other trees only by installing.
-    shared = bool(branch) or wanted == at_base or (same and installs)
+    shared = not by_model and (bool(branch) or wanted == at_base or (same and installs))
     made_of = at_base if shared else wanted
     whose = setup.made_by(
         repo,
@@ -163,11 +181,11 @@ async def _plan(services: Services, run: RunInput, base: Ground, tree: TreeSha |
         branch=branch,
         run="" if shared else run.id,
     )
-    mode: Mode = policy.network.mode if branch else "fetch-only"
-    return _Plan(
-        key=setup.key(
-            [whose, depends, policy.setup, policy.network, mode, policy.image, machine(services)]
-        ),
+    mode: Mode = policy.network.mode if branch and not planned.discovered else "fetch-only"
+    depends = [planned.depends, digest(planned), policy.network, mode, policy.image]
+    return _Job(
+        planned=planned,
+        key=setup.key([whose, *depends, machine(services)]),
         tree=made_of,
         make_mode=mode,
         wanted=wanted,
@@ -177,12 +195,25 @@ async def _plan(services: Services, run: RunInput, base: Ground, tree: TreeSha |
     )
 
 
-async def _kept(
-    services: Services, run: RunInput, base: Ground, plan: _Plan
-) -> SetupSnapshot | None:
+async def _only_installs(
+    services: Services, run: RunInput, planned: PlannedSetup, wanted: TreeSha
+) -> bool:
+    """Whether the plan's result serves other sources with the same dependency files."""
+    repo = run.trigger.repository
+    files = await services.mirrors.files(repo, wanted)
+    package = (
+        await services.mirrors.read_blob(repo, wanted, "package.json", _PACKAGE_JSON_BYTES) or b""
+    )
+    text = package.decode("utf-8", "replace")
+    if planned.discovered:
+        return setup.steps_only_install(planned.plan.steps, files, text)
+    return setup.only_installs(planned.lines, files, text)
+
+
+async def _kept(services: Services, run: RunInput, base: Ground, job: _Job) -> SetupSnapshot | None:
     """The snapshot, unless the branch's history no longer contains the commit that made it."""
-    snapshot = services.snapshots.find(plan.key)
-    if snapshot is None or not plan.by_branch:
+    snapshot = services.snapshots.find(job.key)
+    if snapshot is None or not job.by_branch:
         return snapshot
     repo = run.trigger.repository
     if not snapshot.commit or not await services.mirrors.has_commit(repo, snapshot.commit):
@@ -205,82 +236,53 @@ def _system() -> tuple[str, ...]:
     return (release, platform.machine(), os.path.realpath("/usr/bin/python3"))
 
 
-async def _make(
-    services: Services, run: RunInput, base: Ground, plan: _Plan
-) -> SetupSnapshot | None:
+async def _make(services: Services, run: RunInput, base: Ground, job: _Job) -> SetupSnapshot | None:
     """Set up a dedicated checkout and store the result as a snapshot."""
-    name = f"{run.id}-setup-{plan.key[:8]}"
-    workspace = await check_out(services, run, base.commit, name, tree=plan.tree)
+    name = f"{run.id}-setup-{job.key[:8]}"
+    workspace = await check_out(services, run, base.commit, name, tree=job.tree)
     try:
-        ran = await _run(services, run, workspace, plan.make_mode)
-        if ran.stopped:
+        outcome, complete = await run_setup(
+            services, run, workspace, job.planned, job.make_mode, repair=job.planned.discovered
+        )
+        if not complete:
             return None
-        made_of = SnapshotInfo(tried=ran.tried, commit=base.commit, tree=plan.tree)
-        return await services.snapshots.keep(plan.key, workspace, made_of)
+        _demand_success(run, job.planned, outcome)
+        made_of = SnapshotInfo(
+            tried=outcome.blocked, commit=base.commit, tree=job.tree, outcome=outcome
+        )
+        return await services.snapshots.keep(job.key, workspace, made_of)
     finally:
         await services.workspaces.remove(workspace)
 
 
-async def _run(
-    services: Services, run: RunInput, workspace: Workspace, mode: Mode
-) -> _CommandResult:
-    """Run the commands in order through one proxy. Raises SetupError.
-
-    A stop ends them; the caller checks for it.
-    """
-    stop = services.stops.of(run.id)
-    async with _proxy(services, run, workspace, mode) as proxy:
-        for line in run.policy.setup:
-            done = await _command(services, workspace, line, proxy, stop, run.policy.image)
-            tried = _blocked_hosts(proxy)
-            services.blocked_hosts.note(run.id, tried)
-            if stop.is_set():
-                return _CommandResult(said="", stopped=True)
-            if done.exit_code != 0:
-                raise _failed(run, line, done)
-        return _CommandResult(said=done.text, tried=tried)
-
-
-async def _command(
+async def _run_here(
     services: Services,
+    run: RunInput,
     workspace: Workspace,
-    line: str,
-    proxy: SetupProxy | None,
-    stop: asyncio.Event,
-    image: str | None,
-) -> Completed:
-    argv = ["bash", "-c", line]
-    if proxy is None:
-        spec = services.workspaces.spec(workspace, limits=_LIMITS, image=image)
-        return await services.sandbox.run(spec, argv, stop=stop)
-    spec = services.workspaces.spec(
-        workspace,
-        limits=_LIMITS,
-        mounts=(proxy.mount,),
-        environment=proxy.environment,
-        image=image,
-    )
-    return await services.sandbox.run(spec, proxy.command(argv), stop=stop)
+    job: _Job,
+    known: SetupOutcome | None,
+) -> SetupOutcome:
+    """Run the commands in the checkout itself; those that worked, if that is `known`."""
+    planned = job.planned if known is None else replace(job.planned, plan=known.plan)
+    repair = known is None and planned.discovered
+    outcome, complete = await run_setup(services, run, workspace, planned, job.mode, repair=repair)
+    if complete:
+        _demand_success(run, planned, outcome)
+    return outcome
 
 
-def _blocked_hosts(proxy: SetupProxy | None) -> tuple[BlockedHost, ...]:
-    found = proxy.tried if proxy is not None else ()
-    return tuple(BlockedHost(host=each.host, why=each.why, count=each.count) for each in found)
+def _demand_success(run: RunInput, planned: PlannedSetup, outcome: SetupOutcome) -> None:
+    """Raise SetupError where a command of the policy failed."""
+    if not planned.discovered and outcome.failed:
+        raise _failed(run, outcome.failed[0])
 
 
-def _failed(run: RunInput, line: str, done: Completed) -> SetupError:
-    how = "did not end in time" if done.timed_out else f"exited with {done.exit_code}"
-    return SetupError(line, how, done.text, has_network=bool(run.policy.network.allow))
+def _failed(run: RunInput, failed: CommandRun) -> SetupError:
+    allowed = bool(run.policy.network.allow)
+    return SetupError(failed.line, failed.how, failed.output, has_network=allowed)
 
 
-@asynccontextmanager
-async def _proxy(
-    services: Services, run: RunInput, workspace: Workspace, mode: Mode
-) -> AsyncIterator[SetupProxy | None]:
-    """The proxy to the hosts that the policy allows; None when it allows none."""
-    allow = run.policy.network.allow
-    if not allow:
-        yield None
-        return
-    async with services.egress.open(allow, mode, workspace.path) as proxy:
-        yield proxy
+async def _record(services: Services, run: RunInput, outcome: SetupOutcome) -> None:
+    """Keep on the run what people are shown of its setup."""
+    if outcome.discovered and not outcome.is_empty:
+        await services.runs.update(run.id, setup_outcome=outcome.model_dump(mode="json"))

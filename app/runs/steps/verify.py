@@ -42,6 +42,7 @@ async def verify(attempt: Attempt, preparation: Preparation, sealed: CommitResul
     """Verify the commit: its tests and the base's, on its source and on the base's."""
     services, run = attempt.services, attempt.run
     await announce(services, run, Phase.VERIFYING)
+    await services.setup_choices.load(services.runs, run.id)
     comparison = preparation.comparison
     await handoff.fetch_commits(services, run, comparison.commit, sealed.sha)
     if sealed.check_run is not None:

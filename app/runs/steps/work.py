@@ -72,7 +72,8 @@ async def work(
     await handoff.fetch_work(services, run, preparation.base)
     workspace = await open_workspace(services, run, preparation.base)
     tree = await prepare.work_tree(services, run)
-    await set_up.for_the_agent(services, run, workspace, preparation.ground, tree)
+    await services.setup_choices.load(services.runs, run.id)
+    workspace = await set_up.for_the_agent(services, run, workspace, preparation.ground, tree)
     baseline = asyncio.create_task(cells.baseline(services, run, preparation.comparison))
     try:
         async with (

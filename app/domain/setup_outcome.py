@@ -1,0 +1,90 @@
+"""What a setup did: shown to people, offered as a policy file, stored with snapshots. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from app.domain.setup import BlockedHost
+from app.domain.setup_plan import Missing, Service, SetupPlan, Unread, VersionChoice
+from app.domain.values import Value
+
+
+class CommandRun(Value):
+    """A command of a setup, in its folder. `how` says how it failed; empty when it exited with 0.
+
+    `output` is the end of what it printed: untrusted text.
+    """
+
+    line: str
+    source: str
+    folder: str = ""
+    seconds: float = 0.0
+    how: str = ""
+    output: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it did not exit with 0."""
+        return bool(self.how)
+
+
+class SetupOutcome(Value):
+    """How a setup went. `plan` is what was run, after repairs.
+
+    `ran`: the commands that worked, in order. `failed`: the last alternative of each step that did
+    not. `collected`: the tests that the runners found; None where only running them can tell.
+    `missing`: what is missing, the plan's own included.
+    """
+
+    plan: SetupPlan = SetupPlan()
+    discovered: bool = True
+    ran: tuple[CommandRun, ...] = ()
+    failed: tuple[CommandRun, ...] = ()
+    collected: int | None = None
+    seconds: float = 0.0
+    missing: tuple[Missing, ...] = ()
+    blocked: tuple[BlockedHost, ...] = ()
+
+    @property
+    def versions(self) -> tuple[VersionChoice, ...]:
+        """The versions chosen, in the order of the recipes."""
+        return tuple(each for recipe in self.plan.recipes for each in recipe.versions)
+
+    @property
+    def unread(self) -> tuple[Unread, ...]:
+        """The repository's own steps that were not understood."""
+        return self.plan.unread
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to tell: nothing was needed, and nothing is missing."""
+        return not (self.ran or self.failed or self.missing or self.unread or self.versions)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What every sandbox of a checkout gets from its setup.
+
+    In `environment` and `search_path`, `@/` stands for the checkout's caches. `fixed` variables are
+    the repository's own: taken as they are.
+    """
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    search_path: tuple[str, ...] = ()
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    services: tuple[Service, ...] = ()
+
+    @classmethod
+    def by(cls, plan: SetupPlan) -> Prepared:
+        """What the plan's recipes declare together; the first recipe's value of a name wins."""
+        environment: dict[str, str] = {}
+        for recipe in plan.recipes:
+            environment = {**recipe.environment, **environment}
+        paths = (path for recipe in plan.recipes for path in recipe.search_path)
+        return cls(
+            environment=environment,
+            search_path=tuple(dict.fromkeys(paths)),
+            fixed=plan.environment,
+            services=plan.services,
+        )

@@ -1,0 +1,252 @@
+"""How a tree is set up: by its policy's lines, or by the recipes that its own files lead to.
+
+Declared automation (CI, Makefiles) is read from the base alone, so that a change cannot say what
+its own setup runs. Manifests that differ from the base's are read from the tree itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from app import messages, recipes
+from app.domain import setup
+from app.domain.file_tree import LoadedFiles
+from app.domain.run import RunInput
+from app.domain.setup_plan import Choices, Recipe, SetupCommand, SetupPlan, SetupStep
+from app.domain.values import RepoName, TreeSha
+from app.git.checkout import Workspace
+from app.git.load_trees import load_files
+from app.recipes import Declared, Machine, RecipeContext
+from app.recipes.interesting import is_automation, is_manifest
+from app.runs.services import Services, SetupNetwork
+from app.sandbox.spec import ResourceLimits
+
+_FROM_POLICY = "policy"
+_ASK_LIMITS = ResourceLimits(seconds=120)
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
+
+_LIST_SCRIPT = r"""
+cd /
+IFS=:
+for folder in $PATH; do
+  for program in "$folder"/*; do
+    [ -f "$program" ] && [ -x "$program" ] && printf 'program %s\n' "${program##*/}"
+  done
+done | sort -u | tee "$1"
+unset IFS
+say() {
+  tool=$1; shift
+  command -v "$1" > /dev/null 2>&1 || return 0
+  printf 'version %s %s\n' "$tool" "$(timeout 30 "$@" 2>&1 | tr '\n\r' '  ' | head -c 300)"
+}
+for program in $(sed -n 's/^program \(python3\.[0-9]*\)$/\1/p' "$1") python3; do
+  say python "$program" -I -c 'import platform; print(platform.python_version())'
+done
+export GOTOOLCHAIN=local
+say node node --version
+say go go version
+say rust rustc --version
+say java java -version
+say maven mvn --version
+say ruby ruby --version
+"""
+
+
+@dataclass(frozen=True)
+class PlannedSetup:
+    """A plan, and what it was made from. `context` is None for the lines of a policy.
+
+    `allow` is what the plan may reach, in the terms of a policy's `network.allow`.
+    """
+
+    plan: SetupPlan
+    allow: tuple[str, ...]
+    depends: Mapping[str, str] = field(default_factory=dict)
+    context: RecipeContext | None = None
+
+    @property
+    def discovered(self) -> bool:
+        """Whether Honk found out; otherwise the policy names the commands."""
+        return self.context is not None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to run and nothing for other sandboxes."""
+        plan = self.plan
+        return not (plan.recipes or plan.environment or plan.services)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All command lines that may run."""
+        return tuple(each.line for step in self.plan.steps for each in step.commands)
+
+    def chosen(self, choices: tuple[Choices, ...]) -> PlannedSetup:
+        """The plan with other choices; only for a discovered one."""
+        assert self.context is not None
+        context = replace(self.context, choices=choices)
+        return replace(self, context=context, plan=recipes.discover(context))
+
+
+async def plan_setup(
+    services: Services,
+    run: RunInput,
+    workspace: Workspace,
+    base: TreeSha,
+    wanted: TreeSha,
+) -> tuple[PlannedSetup, bool]:
+    """The plan for a tree, and whether its dependency files are those of the base's tree.
+
+    `workspace` is only asked what its sandboxes have. Raises GitError.
+    """
+    if run.policy.setup is not None:
+        return await _by_policy(services, run, run.policy.setup, base, wanted)
+    repo = run.trigger.repository
+    at_base, at_tree = await _dependencies(services, repo, base, wanted, ())
+    same = at_base == at_tree
+    base_files = await _load(services, repo, base)
+    files = base_files if same else await _load(services, repo, wanted)
+    context = RecipeContext(
+        tree=files,
+        machine=Machine(network=services.setup_network != "none"),
+        declared=declared(base_files),
+        choices=services.setup_choices.of(run.id),
+    )
+    if _is_worth_it(recipes.discover(context)):
+        has = await machine(services, workspace, run.policy.image)
+        context = replace(context, machine=replace(has, network=context.machine.network))
+    planned = PlannedSetup(recipes.discover(context), (), at_tree, context)
+    return within_network(planned, services.setup_network, run.policy.network.allow), same
+
+
+def declared(base: LoadedFiles) -> Declared:
+    """What the base's own automation says."""
+    return Declared()
+
+
+def within_network(
+    planned: PlannedSetup, setting: SetupNetwork, allowed: Sequence[str]
+) -> PlannedSetup:
+    """The plan with what it may reach; recipes that need more than that are only reported."""
+    plan = planned.plan
+    open_to = {
+        "registries": (*plan.allow, *allowed),
+        "policy": tuple(allowed),
+        "none": (),
+    }[setting]
+    kept = tuple(each for each in plan.recipes if not _is_cut_off(each, open_to))
+    out = [each for each in plan.recipes if each not in kept]
+    told = tuple(messages.setup.no_network(each, setting) for each in out)
+    wanted = tuple(dict.fromkeys(each.ecosystem for each in kept))
+    allow = tuple(
+        each for each in dict.fromkeys(open_to) if each not in plan.allow or each in wanted
+    )
+    narrowed = plan.model_copy(update={"recipes": kept, "missing": (*plan.missing, *told)})
+    return replace(planned, plan=narrowed, allow=allow)
+
+
+def _is_cut_off(recipe: Recipe, open_to: Sequence[str]) -> bool:
+    """Whether a recipe has to reach its ecosystem's registries and may not."""
+    needs = any(step.needs_network and not step.optional for step in recipe.steps)
+    return needs and recipe.ecosystem not in open_to and not any("." in each for each in open_to)
+
+
+def _is_worth_it(plan: SetupPlan) -> bool:
+    return bool(plan.recipes or plan.missing)
+
+
+async def _by_policy(
+    services: Services, run: RunInput, lines: tuple[str, ...], base: TreeSha, wanted: TreeSha
+) -> tuple[PlannedSetup, bool]:
+    at_base, at_tree = await _dependencies(services, run.trigger.repository, base, wanted, lines)
+    return replace(by_lines(services, run, lines), depends=at_tree), at_base == at_tree
+
+
+def by_lines(services: Services, run: RunInput, lines: tuple[str, ...]) -> PlannedSetup:
+    """The plan of a policy's lines, as far as the operator allows network."""
+    allow = () if services.setup_network == "none" else run.policy.network.allow
+    return PlannedSetup(from_lines(lines, allow), allow)
+
+
+def from_lines(lines: Sequence[str], allow: tuple[str, ...] = ()) -> SetupPlan:
+    """The plan of a policy with `setup` lines: one step for each."""
+    source = messages.setup.POLICY_SOURCE
+    steps = tuple(SetupStep(commands=(SetupCommand(line=each, source=source),)) for each in lines)
+    recipe = Recipe(ecosystem=_FROM_POLICY, name=_FROM_POLICY, source=source, steps=steps)
+    return SetupPlan(recipes=(recipe,) if steps else (), allow=allow)
+
+
+async def _dependencies(
+    services: Services, repo: RepoName, base: TreeSha, wanted: TreeSha, lines: Sequence[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The dependency files of the base and of the tree: blob by path."""
+    found = []
+    for tree in (base, wanted):
+        files = await services.mirrors.files(repo, tree)
+        depends = setup.dependency_files(files, lines)
+        if not lines:
+            depends |= {path: blob for path, blob in files.items() if is_manifest(path)}
+        found.append(depends)
+    return found[0], found[1]
+
+
+async def _load(services: Services, repo: RepoName, tree: TreeSha) -> LoadedFiles:
+    return await load_files(
+        services.mirrors, repo, tree, lambda path: is_manifest(path) or is_automation(path)
+    )
+
+
+async def machine(services: Services, workspace: Workspace, image: str | None) -> Machine:
+    """What the sandboxes of this worker have, as one of them sees it; asked once per image."""
+    key = f"{services.workspaces.toolchains.fingerprint} {image or services.image or ''}"
+    known = services.machines.get(key)
+    if known is None:
+        known = await _ask(services, workspace, image)
+        services.machines[key] = known
+    return known
+
+
+async def _ask(services: Services, workspace: Workspace, image: str | None) -> Machine:
+    """Ask with a PATH that holds nothing of the checkout, whose code must not answer for others."""
+    own = services.workspaces.toolchains.folders(services.sandbox)
+    async with services.workspaces.scratch(workspace) as scratch:
+        spec = services.workspaces.spec(
+            workspace,
+            limits=_ASK_LIMITS,
+            writable=False,
+            environment={"PATH": ":".join(own)},
+            mounts=(scratch,),
+            image=image,
+        )
+        answer = f"{services.sandbox.seen(scratch)}/programs"
+        argv = ["/bin/sh", "-c", _LIST_SCRIPT, "machine", answer]
+        done = await services.sandbox.run(spec, argv)
+    done.demand_a_sandbox()
+    return parse_machine(done.text)
+
+
+def parse_machine(text: str) -> Machine:
+    """Read the answers of a sandbox: lines of `program NAME` and `version TOOL WORDS`."""
+    versions: dict[str, set[str]] = {}
+    programs = set()
+    for line in text.splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind == "program":
+            programs.add(rest)
+        tool, _, words = rest.partition(" ")
+        if kind == "version" and (found := _VERSION.search(words)):
+            versions.setdefault(tool, set()).add(found[0])
+    newest_first = {
+        tool: tuple(sorted(found, key=lambda each: [int(n) for n in each.split(".")], reverse=True))
+        for tool, found in versions.items()
+    }
+    return Machine(versions=newest_first, programs=frozenset(programs))
+
+
+def digest(planned: PlannedSetup) -> str:
+    """Changes with everything in the plan, and with what it may reach."""
+    text = json.dumps([planned.plan.model_dump(mode="json"), planned.allow], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
