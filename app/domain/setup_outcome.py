@@ -77,10 +77,10 @@ class Prepared:
 
     @classmethod
     def by(cls, plan: SetupPlan) -> Prepared:
-        """What the plan's recipes declare together; the first recipe's value of a name wins."""
+        """What the plan's recipes declare together; the last recipe's value of a name wins."""
         environment: dict[str, str] = {}
         for recipe in plan.recipes:
-            environment = {**recipe.environment, **environment}
+            environment |= recipe.environment
         paths = (path for recipe in plan.recipes for path in recipe.search_path)
         return cls(
             environment=environment,

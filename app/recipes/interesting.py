@@ -33,6 +33,7 @@ _AUTOMATION = frozenset(
         *("tox.ini", "noxfile.py", "Makefile", "makefile", "GNUmakefile", "justfile", "Justfile"),
         *(".justfile", "Taskfile.yml", "Taskfile.yaml", "AGENTS.md", "CONTRIBUTING.md", "app.json"),
         *("devcontainer.json", ".devcontainer.json", "Procfile", ".gitlab-ci.yml"),
+        *("CHANGELOG.md", "CHANGES.md", "CHANGELOG.rst", "CHANGES.rst", "HISTORY.md"),
         *("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml"),
     )
 )

@@ -158,9 +158,9 @@ async def _steps(going: SetupRun, recipe: Recipe) -> tuple[Failure | None, Comma
 
 
 def _prepared(going: SetupRun, recipe: Recipe) -> Prepared:
-    """What a recipe's commands see: its own variables before those of the others."""
+    """What a recipe's commands see: its own variables win over those of the others."""
     others = tuple(each for each in going.planned.plan.recipes if each.source != recipe.source)
-    plan = going.planned.plan.model_copy(update={"recipes": (recipe, *others)})
+    plan = going.planned.plan.model_copy(update={"recipes": (*others, recipe)})
     return Prepared.by(plan)
 
 
