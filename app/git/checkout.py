@@ -69,10 +69,15 @@ git init -q --template= --initial-branch=work .
 mkdir -p .git/info .git/objects/info
 printf '%s\\n' "$objects" > .git/objects/info/alternates
 printf '%s\\n' '{PLAIN_ATTRIBUTES}' > .git/info/attributes
-git config user.name Honk
-git config user.email honk@localhost.invalid
-git config gc.auto 0
-git config core.autocrlf false
+cat >> .git/config << 'END'
+[user]
+	name = Honk
+	email = honk@localhost.invalid
+[gc]
+	auto = 0
+[core]
+	autocrlf = false
+END
 git update-ref refs/heads/work "$commit"
 git read-tree --reset -u "$tree"
 xargs -0 -r -n 2 sh -euc '

@@ -28,3 +28,17 @@ def test_everybody_may_read_it_and_only_its_owner_write(tmp_path: Path) -> None:
     lent = bundle_pytest(tmp_path / "lent")
     modes = {oct(path.stat().st_mode & 0o777) for path in [lent, *lent.rglob("*")]}
     assert modes == {"0o755", "0o644"}
+
+
+def test_what_pytest_imports_at_each_start_is_compiled(tmp_path: Path) -> None:
+    lent = bundle_pytest(tmp_path / "lent")
+    done = subprocess.run(
+        ["/usr/bin/python3", "-v", "-B", "-c", "import pytest"],
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(lent / "lib")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = [line for line in done.stderr.splitlines() if line.startswith("# code object from")]
+    assert any("pygments" in line for line in loaded)
+    assert [line for line in loaded if str(lent) in line and ".pyc" not in line] == []
