@@ -173,3 +173,34 @@ async def test_a_script_of_another_kind_is_known_by_its_exit_code(project: MakeP
     (result,) = (await verify(site, found(site), SHA)).verifiers
     assert (result.verifier, result.from_exit_code_only) == ("npm", True)
     assert [test.message for test in result.tests] == ["exit code 3"]
+
+
+@pytest.mark.parametrize(
+    "scripts",
+    [
+        {"test": "node -e 'process.exit(3)' && node --test"},
+        {"test": "npm run lint && npm run unit", "lint": "exit 3", "unit": "node --test"},
+        {"pretest": "exit 3", "test": "node --test"},
+    ],
+)
+async def test_a_linter_that_fails_first_hides_no_test(
+    project: MakeProject, scripts: Mapping[str, str]
+) -> None:
+    needs("node")
+    test = "require('node:test')('half', () => {})\n"
+    site = project({"package.json": json.dumps({"scripts": scripts}), "test/half.test.js": test})
+    result = await run(site)
+    assert outcomes(result) == {"test/half.test.js > half": "passed"}
+    assert result.problem is None
+    note = "what comes before node in the test script failed, so node ran by itself"
+    assert result.note == note
+
+
+async def test_what_comes_before_the_runner_runs_first(project: MakeProject) -> None:
+    needs("node")
+    scripts = {"test": "cp a.js b.js && npm run unit", "unit": "node --test"}
+    test = "require('node:test')('half', () => { require('../b') })\n"
+    files = {"a.js": "", "test/half.test.js": test}
+    result = await run(project({**files, "package.json": json.dumps({"scripts": scripts})}))
+    assert outcomes(result) == {"test/half.test.js > half": "passed"}
+    assert (result.command, result.note) == ("npm run unit", None)

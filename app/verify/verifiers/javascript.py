@@ -18,19 +18,22 @@ from app.sandbox.spec import Completed
 from app.verify.junit import read_named
 from app.verify.results import ended_early, result_of
 from app.verify.verifier import TestCommand, VerifierContext
-from app.verify.verifiers.scripts import test_scripts
+from app.verify.verifiers.scripts import last_command, test_scripts
 
 REPORT = "report.xml"
 BROKEN = "broken"
 OTHER_MANAGER = "npm"
+ALONE = "alone"
+"""This file exists if the script ended before its runner, which was then called by itself."""
 MAX_SELECTED = 100
 SUFFIXES = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts")
 SEPARATOR = " > "
 
-# $1 report folder, $2 who calls the script, $3 its name, $4 a program for where there is no script;
-# then what is added. npm alone takes a `--` before what is for the script.
+# $1 report folder, $2 who calls the script, $3 its name, $4 the last command in it, $5 what runs
+# before it, $6 a program for where there is no script; then what is added. npm alone takes a `--`
+# before what is for the script.
 _SCRIPT = """
-export HONK_REPORT=$1; manager=$2 script=$3 program=$4; shift 4
+export HONK_REPORT=$1; manager=$2 script=$3 last=$4 before=$5 program=$6; shift 6
 command -v node >/dev/null || { echo "There is no node here." >&2; exit 127; }
 if [ -n "$HONK_NODE_OPTIONS" ]; then
   export NODE_OPTIONS="${NODE_OPTIONS:+$NODE_OPTIONS }$HONK_NODE_OPTIONS"
@@ -45,8 +48,17 @@ export PATH
 if ! command -v "$manager" >/dev/null; then
   manager=npm; : > "$HONK_REPORT/npm"
 fi
-[ "$manager" != npm ] || set -- ${1+--} "$@"
-exec "$manager" run "$script" "$@"
+if [ -n "$before" ]; then
+  sh -c "$before" || { echo "Exit code $? of: $before" >&2; : > "$HONK_REPORT/alone"; }
+fi
+dashes=
+[ "$manager" != npm ] || dashes=${1+--}
+"$manager" run "$script" $dashes "$@"; code=$?
+# A linter that fails before the runner hides every test: then the runner is called by itself.
+if [ $code = 0 ] || [ -e "$HONK_REPORT/report.xml" ] || [ -z "$last" ]; then exit $code; fi
+echo "$manager run $script exited with code $code before any test ran. Running: $last" >&2
+: > "$HONK_REPORT/alone"
+exec sh -c "$last"' "$@"' sh "$@"
 """
 # No colours, nobody at a keyboard, no file written for a snapshot that is not there, nobody asked
 # for a newer version, and no message home.
@@ -65,7 +77,8 @@ ENVIRONMENT = {
 class ScriptRunner:
     """One package's tests. Without a `manager` the runner itself is called.
 
-    `text` is the script, whose own options decide which are added.
+    `text` is the script, whose own options decide which are added. `hooks`: other scripts run
+    before it. `before`: commands that the package's test script runs before it.
     """
 
     folder: str = ""
@@ -73,6 +86,8 @@ class ScriptRunner:
     manager: str = ""
     script: str = "test"
     text: str = ""
+    hooks: bool = False
+    before: str = ""
     name: ClassVar[str]
     program: ClassVar[str]
     kind: ClassVar[Kind] = "tests"
@@ -83,7 +98,20 @@ class ScriptRunner:
         """Every package whose test script ends up calling this runner."""
         for found in test_scripts(tree):
             if found.runner == cls.name:
-                yield cls(found.folder, found.line, found.manager, found.name, found.text)
+                yield cls(
+                    found.folder,
+                    found.line,
+                    found.manager,
+                    found.name,
+                    found.text,
+                    found.hooks,
+                    found.before,
+                )
+
+    @property
+    def _begins_otherwise(self) -> bool:
+        """Whether something runs before the runner that could end the script."""
+        return self.hooks or "&&" in self.text
 
     def added(self, context: VerifierContext) -> Sequence[str]:
         """The words after the runner's own."""
@@ -110,11 +138,12 @@ class ScriptRunner:
         return [unlocated(path, self.folder) for path in context.files]
 
     def command(self, context: VerifierContext) -> TestCommand:
+        last = last_command(self.text) if self._begins_otherwise else ""
         argv = ("bash", "-c", _SCRIPT, "honk", context.report, self.manager, self.script)
         return TestCommand(
-            argv=(*argv, self.program, *self.added(context)),
+            argv=(*argv, last or "", self.before, self.program, *self.added(context)),
             environment={**ENVIRONMENT, "HONK_NODE_OPTIONS": self.node_options(context)},
-            reports=(REPORT, BROKEN, OTHER_MANAGER),
+            reports=(REPORT, BROKEN, OTHER_MANAGER, ALONE),
         )
 
     def parse(self, completed: Completed, reports: Mapping[str, bytes]) -> VerifierResult:
@@ -133,9 +162,17 @@ class ScriptRunner:
         return self._judged(result, completed.how_it_ended, unreadable)
 
     def _note(self, reports: Mapping[str, bytes]) -> str | None:
-        if OTHER_MANAGER not in reports:
-            return None
-        return f"the project's environment has no {self.manager}, so npm called the script"
+        notes = []
+        if OTHER_MANAGER in reports:
+            notes.append(
+                f"the project's environment has no {self.manager}, so npm called the script"
+            )
+        if ALONE in reports:
+            notes.append(
+                f"what comes before {self.name} in the test script failed, "
+                f"so {self.name} ran by itself"
+            )
+        return "; ".join(notes) or None
 
     def _judged(
         self, result: VerifierResult, broken: str | None, unreadable: str | None

@@ -36,13 +36,19 @@ _BEFORE = re.compile(
 
 @dataclass(frozen=True)
 class Script:
-    """The test script of one package. `runner`: the name of what it calls at its end, or ""."""
+    """The test script of one package.
+
+    `runner`: the name of what it calls at its end, or "". `hooks`: other scripts run before it.
+    `before`: commands that `test` runs before it calls this script.
+    """
 
     folder: str
     name: str
     manager: str
     runner: str
     text: str
+    hooks: bool = False
+    before: str = ""
 
     @property
     def line(self) -> str:
@@ -58,9 +64,10 @@ def test_scripts(tree: FileTree) -> Iterator[Script]:
         below = any(other != folder and _is_below(other, folder) for other in tested)
         if below and _HANDS_ON.search(scripts["test"]):
             continue
-        name = _followed(scripts)
+        name, before = _followed(scripts)
         text = scripts[name]
-        yield Script(folder, name, _manager(tree, folder), runner_of(text), text)
+        runner, hooks = runner_of(text), _has_hooks(scripts, name)
+        yield Script(folder, name, _manager(tree, folder), runner, text, hooks, before)
 
 
 def _is_below(folder: str, above: str) -> bool:
@@ -89,15 +96,21 @@ def _has_tests(scripts: Mapping[str, str]) -> bool:
     return bool(text) and not _NO_TESTS.search(text)
 
 
-def _followed(scripts: Mapping[str, str]) -> str:
-    """The script that `test` ends up calling, if it only calls another."""
-    name = "test"
+def _followed(scripts: Mapping[str, str]) -> tuple[str, str]:
+    """The script that `test` ends up calling, and the commands before that call."""
+    name, commands = "test", []
     for _ in range(MAX_STEPS):
-        found = _CALLS.fullmatch(scripts[name].strip())
+        text = scripts[name].strip()
+        before, _, last = text.rpartition("&&")
+        found = _CALLS.fullmatch(last.strip())
         if found is None or found[1] not in scripts or _has_hooks(scripts, name):
             break
+        if before and last_command(text) != " ".join(last.split()):
+            break
         name = found[1]
-    return name
+        if before:
+            commands.append(before.strip())
+    return name, " && ".join(commands)
 
 
 def _has_hooks(scripts: Mapping[str, str], name: str) -> bool:
@@ -131,7 +144,7 @@ def runner_of(text: str) -> str:
 
     Where the line asks for something else than a single run, Honk adds nothing to it.
     """
-    command = _last_command(text)
+    command = last_command(text)
     if command is None:
         return ""
     before = _BEFORE.match(command)
@@ -146,7 +159,7 @@ def runner_of(text: str) -> str:
     return ""
 
 
-def _last_command(text: str) -> str | None:
+def last_command(text: str) -> str | None:
     """The last of a chain of commands, with single blanks; None where it is more than a chain."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
     lexer.whitespace_split, lexer.commenters = True, ""
