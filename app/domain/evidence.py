@@ -443,25 +443,13 @@ class _Table:
             helpers=self.files.helpers_of(file),
             guard_failure=self._guard_failure(key, guard),
             code_deleted=name in self._without_code,
-            weak_proof=self.evidence.proof.head_runner
-            or key.id in self.commands
-            or (base.seen is Seen.ABSENT and self._only_needs_new_code(proof)),
+            weak_proof=self.evidence.proof.head_runner or key.id in self.commands,
             proof_void=self.proof.is_void(proof),
             base_failed=base.failed and not base.hidden,
             skipped=not head.hidden and not (now is not None and now.outcome.bad),
             base_flaky=base.flaky or known,
             head_flaky=head.flaky or (known and now is not None),
         )
-
-    def _only_needs_new_code(self, proof: View) -> bool:
-        """Whether a new test fails in the proof at a line of the tests that uses a missing name.
-
-        That only shows that the test needs what the change adds, as a failed import does.
-        """
-        test = proof.test
-        if test is None or not test.outcome.bad or test.file not in self.files.test_side:
-            return False
-        return failure_kind(test) == "missing"
 
     def _guard_failure(self, key: TestKey, guard: View) -> GuardFailure:
         """A command's exit code does not say whether its tests failed or could not start."""

@@ -279,28 +279,6 @@ def test_an_old_test_that_calls_what_is_gone_says_nothing(message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "file", "kind"),
-    [
-        ("AttributeError: module 'app' has no attribute 'new'", "tests/test_app.py", K.NEW_CODE),
-        ("E   ImportError: cannot import name 'new' from 'app'", "tests/test_app.py", K.NEW_CODE),
-        ("NameError: name 'nme' is not defined", "app.py", K.PROVEN),
-        ("AssertionError: assert 1 == 2", "tests/test_app.py", K.PROVEN),
-        ("KeyError: 'new'", "tests/test_app.py", K.PROVEN),
-    ],
-)
-def test_a_new_test_that_only_needs_a_new_name_is_new_code(
-    message: str, file: str, kind: VerdictKind
-) -> None:
-    made = evidence({"it": "-F-P"})
-    test = entry("it", "F").model_copy(update={"message": message, "file": file})
-    test = test.model_copy(update={"also": (test.outcome,) * 2})
-    sides = ChangedSides(source=("app.py",), tests=("tests/test_app.py",))
-    proof = CellRun(results=cell(entry("other", "P"), test), runs=3)
-    found = judge(made.model_copy(update={"proof": proof, "sides": sides}), Rules())
-    assert found.kind is kind
-
-
-@pytest.mark.parametrize(
     "message",
     [
         "AssertionError: assert 'ImportError: no module' in 'all is well'",
