@@ -75,10 +75,10 @@ def _mise(tree: FileTree, folder: str, name: str, names: Sequence[str]) -> str:
         return ""
     for tool in names:
         found = tools.get(tool)
+        found = found[0] if isinstance(found, list) and found else found
+        found = found.get("version") if isinstance(found, dict) else found
         if isinstance(found, str):
             return found
-        if isinstance(found, list) and found and isinstance(found[0], str):
-            return found[0]
     return ""
 
 
