@@ -20,7 +20,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -49,6 +49,7 @@ from app.egress.client_settings import (
     with_netrc,
     yarns_default,
 )
+from app.egress.go_proxy import ModuleServer
 from app.egress.proxy import (
     BlockedRequest,
     EgressLimits,
@@ -108,13 +109,15 @@ class Registries:
 
     `files`: settings that a client reads only from a file, by path (`~` and `$NAME` are the
     sandbox's). `aliases`: by host, the registry that is asked in its place. Lock files name the
-    public registry although the operator's clients use another.
+    public registry although the operator's clients use another. `modules`: those of the registries
+    that serve Go modules.
     """
 
     rules: tuple[HostRule, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    modules: tuple[ModuleServer, ...] = ()
     problems: tuple[BlockedRequest, ...] = ()
 
 
@@ -141,6 +144,11 @@ class PackageClients:
             environment={name: value for each in found for name, value in each.environment.items()},
             files={path: text for each in found for path, text in each.files.items()},
             aliases={host: url for each in found for host, url in each.aliases.items()},
+            modules=tuple(
+                replace(server, alone=not _is_shared(server, each, found, plain))
+                for each in found
+                for server in each.modules
+            ),
             problems=tuple(problem for each in found for problem in each.problems),
         )
 
@@ -216,16 +224,16 @@ class PackageClients:
         names = ["GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE"]
         settings = json.loads(await ask(["go", "env", "-json", *names]))
         proxies = [part for part in re.split("[,|]", settings["GOPROXY"]) if "://" in part]
-        rules = [configured_rule(url) for url in proxies if not url.startswith("file:")]
+        urls = [url for url in proxies if not url.startswith("file:")]
         sums = settings["GOSUMDB"].split()
         if sums and sums[0] != "off":
             # The checksum database's name is its host, unless a URL follows.
-            rules.append(
-                configured_rule(sums[1] if len(sums) > 1 else f"https://{sums[0].split('+')[0]}")
-            )
+            urls.append(sums[1] if len(sums) > 1 else f"https://{sums[0].split('+')[0]}")
+        modules = [ModuleServer(configured_rule(u), urlsplit(u).path.rstrip("/")) for u in urls]
         environment = {name: value for name, value in settings.items() if value}
         environment["GOPROXY"] = ",".join(map(bare, proxies)) or "off"
-        return Registries(tuple(rules), environment)
+        rules = tuple(each.rule for each in modules)
+        return Registries(rules, environment, modules=tuple(modules))
 
     async def _cargo(self) -> Registries:
         told = await _cargo_fetches()
@@ -357,6 +365,15 @@ _ASK: Mapping[str, Callable[[PackageClients], Awaitable[Registries]]] = {
     "nuget": PackageClients._nuget,
 }
 _CLIENTS = {each.name: each.registry for each in ECOSYSTEMS if each.registry}
+
+
+def _is_shared(
+    server: ModuleServer, own: Registries, found: Sequence[Registries], plain: Sequence[HostRule]
+) -> bool:
+    """Whether something else than Go modules may be asked of the server's host."""
+    others = [rule for each in found if each is not own for rule in each.rules]
+    host, port, tls = server.rule.pattern, server.rule.port, server.rule.tls
+    return any(rule.covers(host, port, tls=tls) for rule in (*others, *plain))
 
 
 def _place(url: str) -> tuple[str, str]:

@@ -22,6 +22,7 @@ import httpcore
 from app.egress.addresses import Addresses, CheckedBackend
 from app.egress.certificate_authority import Authority
 from app.egress.client_hello import ClientHello
+from app.egress.go_proxy import OnlyModules
 from app.egress.rules import (
     BlockedRequestError,
     HostRule,
@@ -279,12 +280,18 @@ class Proxy:
     """Serves the connections of one setup."""
 
     def __init__(
-        self, upstream: UpstreamClient, mode: Mode, bounds: EgressLimits, authority: Authority
+        self,
+        upstream: UpstreamClient,
+        mode: Mode,
+        bounds: EgressLimits,
+        authority: Authority,
+        only_modules: OnlyModules | None = None,
     ) -> None:
         self.upstream = upstream
         self.mode = mode
         self.bounds = bounds
         self.authority = authority
+        self.only_modules = only_modules
         self.record = EgressRecord(bounds)
         self._open: set[asyncio.Task[None]] = set()
 
@@ -408,6 +415,10 @@ class _Conversation:
         _same_host(request, endpoint)
         checked_path(target)
         endpoint, target = self._proxy.upstream.known_as(endpoint, target)
+        if self._proxy.only_modules is not None:
+            self._proxy.only_modules.check(
+                endpoint.host, endpoint.port, tls=endpoint.tls, target=target
+            )
         self._proxy.record.request()
         try:
             async with asyncio.timeout(self._proxy.bounds.body_seconds):

@@ -27,7 +27,8 @@ from pathlib import Path
 from app.ecosystems import ECOSYSTEMS
 from app.egress.addresses import Addresses, Network
 from app.egress.certificate_authority import TRUST_STORE_PASSWORD, Authority
-from app.egress.package_clients import PackageClients
+from app.egress.go_proxy import OnlyModules
+from app.egress.package_clients import PackageClients, Registries
 from app.egress.proxy import (
     BlockedRequest,
     EgressLimits,
@@ -91,11 +92,18 @@ class SetupProxies:
 
     @asynccontextmanager
     async def open(
-        self, allow: Sequence[str], mode: Mode, workspace: Path
+        self,
+        allow: Sequence[str],
+        mode: Mode,
+        workspace: Path,
+        *,
+        only_go_modules: frozenset[str] | None = None,
     ) -> AsyncIterator[SetupProxy]:
         """A proxy for the sandboxes of one workspace while the context is open.
 
         `allow` contains hosts, `*.suffix` and ecosystem names. Raises UserError for others.
+        `only_go_modules` (from `go_modules`) are the only ones that are fetched of Go's; None: all.
+        They limit `fetch-only`; nothing in a tunnel is inspected.
         """
         found = await self._clients.resolve(allow)
         async with open_setup_proxy(
@@ -107,6 +115,7 @@ class SetupProxies:
             environment={**_clients_environment(allow), **found.environment},
             files=found.files,
             aliases=found.aliases,
+            only_modules=_only_modules(found, only_go_modules),
             outgoing=self._outgoing,
         ) as proxy:
             for problem in found.problems:
@@ -125,6 +134,7 @@ async def open_setup_proxy(
     environment: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
     aliases: Mapping[str, str] | None = None,
+    only_modules: OnlyModules | None = None,
     bounds: EgressLimits | None = None,
     trust: ssl.SSLContext | None = None,
     outgoing: Outgoing = DIRECT,
@@ -138,7 +148,7 @@ async def open_setup_proxy(
     folder = Path(tempfile.mkdtemp(prefix="honk-egress-"))
     bounds = bounds or EgressLimits()
     outside = UpstreamClient(rules, addresses, bounds, trust or outgoing.trust, outgoing, aliases)
-    proxy = Proxy(outside, mode, bounds, Authority())
+    proxy = Proxy(outside, mode, bounds, Authority(), only_modules)
     try:
         _write_files(folder, proxy, outgoing, files or {})
         sandbox.claim(folder, like=workspace)
@@ -221,6 +231,10 @@ def _environment(seen: str, mode: Mode) -> dict[str, str]:
         "npm_config_noproxy": "",
         "no_proxy": "",
     }
+
+
+def _only_modules(found: Registries, modules: frozenset[str] | None) -> OnlyModules | None:
+    return None if modules is None else OnlyModules(found.modules, modules)
 
 
 def _clients_environment(allow: Sequence[str]) -> dict[str, str]:

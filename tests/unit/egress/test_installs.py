@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.domain.go_modules import go_modules
 from app.egress.addresses import Addresses, Network, system_lookup
 from app.egress.package_clients import PackageClients, Registries
 from app.egress.rules import Mode
@@ -69,6 +70,7 @@ class Setup:
         self.ecosystem = ecosystem
         self.mode = mode
         self.tried: tuple[BlockedRequest, ...] = ()
+        self.only_go_modules: frozenset[str] | None = None
 
     def has(self, name: str, text: str) -> None:
         """A file that the project has."""
@@ -85,7 +87,12 @@ class Setup:
         if asked.problems:
             without(asked.problems[0].why)
         egress = SetupProxies(self.sandbox, await operators_networks(asked))
-        async with egress.open([self.ecosystem], self.mode, self.spec.workspace) as door:
+        async with egress.open(
+            [self.ecosystem],
+            self.mode,
+            self.spec.workspace,
+            only_go_modules=self.only_go_modules,
+        ) as door:
             spec = replace(
                 self.spec,
                 mounts=(door.mount, *mounts),
@@ -174,6 +181,27 @@ async def test_go(sandbox: Bubblewrap, workspace: Path) -> None:
     )
     assert done.ok and "github.com/pkg/errors v0.9.1" in done.text, (done.text, setup.tried)
     assert setup.tried == ()
+
+
+async def test_only_modules_that_the_repository_names(sandbox: Bubblewrap, workspace: Path) -> None:
+    setup = Setup(sandbox, workspace, "go", "fetch-only")
+    files = {
+        "go.mod": "module example.com/a\n\ngo 1.21\n\nrequire github.com/pkg/errors v0.9.1\n",
+        "go.sum": (
+            "github.com/pkg/errors v0.9.1 h1:FEBLx1zS214owpjy7qsBeixbURkuhQAwrK5UwLGTwt4=\n"
+            "github.com/pkg/errors v0.9.1/go.mod h1:bwawxfHBFNV+L2hUp1rHADufV3IMtnDRdf1r5NINEl0=\n"
+        ),
+    }
+    for name, text in files.items():
+        setup.has(name, text)
+    setup.only_go_modules = go_modules(files.values())
+    root = Mount(needs("go").home, TOOLCHAIN)
+    done = await setup.run("go mod download && go mod verify", root)
+    assert done.ok, (done.text, setup.tried)
+    assert setup.tried == ()
+    done = await setup.run("go get github.com/pkg/secret-that-code-read", root)
+    assert not done.ok and "is in no go.mod or go.sum of the base branch" in done.text
+    assert any("go mod tidy" in each.why for each in setup.tried)
 
 
 async def test_cargo(sandbox: Bubblewrap, workspace: Path) -> None:

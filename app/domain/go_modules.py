@@ -1,0 +1,53 @@
+"""Which Go modules a repository names, from its own files. Pure.
+
+A module's path begins with a host, and a Go module proxy contacts it. So the request alone tells
+that host something: code in setup could ask for `github.com/somebody/what-it-read`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+MODULE_FILES = ("go.mod", "go.sum", "go.work", "go.work.sum")
+"""Names of the files that name modules, in any folder."""
+
+_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*(?:/[A-Za-z0-9._~-]+)*")
+_VERSION = re.compile(r"v[0-9][A-Za-z0-9.+-]*")
+_SUM = re.compile(r"(\S+) (v\S+?)(?:/go\.mod)? h1:\S+")
+
+
+def go_modules(texts: Iterable[str]) -> frozenset[str]:
+    """Each module as `path@version`, from the texts of files named `MODULE_FILES`.
+
+    `go.sum` has the whole graph of what the build loads; `go.mod` what it requires, and what takes
+    the place of it. Lines that are neither are skipped.
+    """
+    found = (pair for text in texts for pair in (*_required(text), *_summed(text)))
+    return frozenset(
+        f"{path}@{version}"
+        for path, version in found
+        if _PATH.fullmatch(path) and _VERSION.fullmatch(version)
+    )
+
+
+def _summed(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        if match := _SUM.fullmatch(line.strip()):
+            yield match[1], match[2]
+
+
+def _required(text: str) -> Iterator[tuple[str, str]]:
+    """https://go.dev/ref/mod#go-mod-file-grammar"""
+    block = ""
+    for line in text.splitlines():
+        words = [word.strip('"`') for word in line.partition("//")[0].split()]
+        if words == [")"]:
+            block = ""
+        elif words[1:] == ["("]:
+            block = words[0]
+        elif words:
+            directive, *words = [block, *words] if block else words
+            if directive in ("require", "replace"):
+                yield from pairwise(words)
