@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from app import messages, recipes
 from app.domain import setup
 from app.domain.file_tree import LoadedFiles
+from app.domain.go_modules import MODULE_FILES, go_modules
 from app.domain.run import RunInput
 from app.domain.setup_plan import Choices, Recipe, SetupCommand, SetupPlan, SetupStep
 from app.domain.values import RepoName, TreeSha
@@ -26,6 +27,7 @@ from app.runs.services import Services, SetupNetwork
 from app.sandbox.spec import ResourceLimits
 
 _FROM_POLICY = "policy"
+_MODULE_FILE_BYTES = 4 << 20
 _ASK_LIMITS = ResourceLimits(seconds=120)
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 
@@ -61,12 +63,14 @@ class PlannedSetup:
     """A plan, and what it was made from. `context` is None for the lines of a policy.
 
     `allow` is what the plan may reach, in the terms of a policy's `network.allow`.
+    `only_go_modules`: the only modules that a Go module proxy is asked for; None: all.
     """
 
     plan: SetupPlan
     allow: tuple[str, ...]
     depends: Mapping[str, str] = field(default_factory=dict)
     context: RecipeContext | None = None
+    only_go_modules: frozenset[str] | None = None
 
     @property
     def discovered(self) -> bool:
@@ -118,8 +122,23 @@ async def plan_setup(
     if _is_worth_it(recipes.discover(context)):
         has = await machine(services, workspace, run.policy.image)
         context = replace(context, machine=replace(has, network=context.machine.network))
-    planned = PlannedSetup(recipes.discover(context), (), at_tree, context)
+    planned = PlannedSetup(
+        recipes.discover(context),
+        (),
+        at_tree,
+        context,
+        only_go_modules=_go_modules(base_files, run.policy.network.allow),
+    )
     return within_network(planned, services.setup_network, run.policy.network.allow), same
+
+
+def _go_modules(base: LoadedFiles, allowed: Sequence[str]) -> frozenset[str] | None:
+    """The modules that the base names. All are allowed where the policy allows Go's registries."""
+    if "go" in allowed:
+        return None
+    paths = [path for name in MODULE_FILES for path in (name, *base.names(f"*/{name}"))]
+    texts = (base.read_text(path, _MODULE_FILE_BYTES) for path in paths)
+    return go_modules(text for text in texts if text is not None)
 
 
 def declared(base: LoadedFiles) -> Declared:
@@ -248,5 +267,8 @@ def parse_machine(text: str) -> Machine:
 
 def digest(planned: PlannedSetup) -> str:
     """Changes with everything in the plan, and with what it may reach."""
-    text = json.dumps([planned.plan.model_dump(mode="json"), planned.allow], sort_keys=True)
+    only = planned.only_go_modules
+    modules = None if only is None else sorted(only)
+    parts = [planned.plan.model_dump(mode="json"), planned.allow, modules]
+    text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -260,5 +260,7 @@ async def _proxy(
     if not planned.allow:
         yield None
         return
-    async with services.egress.open(planned.allow, mode, workspace.path) as proxy:
+    async with services.egress.open(
+        planned.allow, mode, workspace.path, only_go_modules=planned.only_go_modules
+    ) as proxy:
         yield proxy
