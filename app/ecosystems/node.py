@@ -63,6 +63,9 @@ ECOSYSTEM = Ecosystem(
         "npm_config_update_notifier": "false",
         "NO_UPDATE_NOTIFIER": "1",
         "YARN_ENABLE_TELEMETRY": "0",
+        # Milliseconds: the proxy may wait for a registry that is busy, longer than Yarn would.
+        "YARN_HTTP_TIMEOUT": "180000",
+        "npm_config_fetch_timeout": "300000",
         "NEXT_TELEMETRY_DISABLED": "1",
         "NUXT_TELEMETRY_DISABLED": "1",
         "ASTRO_TELEMETRY_DISABLED": "1",

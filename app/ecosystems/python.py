@@ -42,6 +42,12 @@ ECOSYSTEM = Ecosystem(
     setup_environment={
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PDM_CHECK_UPDATE": "0",
+        # The proxy may wait for a registry that is busy, longer than the clients would.
+        "PIP_DEFAULT_TIMEOUT": "180",
+        "UV_HTTP_TIMEOUT": "180",
+        "PDM_REQUEST_TIMEOUT": "180",
+        "PIPENV_TIMEOUT": "180",
+        "POETRY_REQUESTS_TIMEOUT": "180",
         # uv gets its own builds of Python from elsewhere.
         "UV_PYTHON_DOWNLOADS": "never",
     },

@@ -29,6 +29,8 @@ ECOSYSTEM = Ecosystem(
     ),
     proxy_variables=("CARGO_HTTP_PROXY",),
     ca_variables=("CARGO_HTTP_CAINFO",),
+    # Seconds: the proxy may wait for a registry that is busy.
+    setup_environment={"CARGO_HTTP_TIMEOUT": "180"},
     registry="cargo",
     suffixes={"rs": "rust:RustReader"},
     # Tests live beside the code that they test.

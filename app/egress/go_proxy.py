@@ -19,7 +19,9 @@ _OF_ALL = re.compile(
     r"/supported|/latest|/tile/\d{1,2}/(?:data|\d{1,2})/(?:x\d{3}/){0,5}\d{3}(?:\.p/\d{1,3})?"
 )
 _SUM_IN_PROXY = re.compile(r"/sumdb/[^/]+(?P<rest>/.*)")
-_TOOLCHAIN = re.compile(r"golang\.org/toolchain@v0\.0\.1-go[0-9][0-9a-z.]*\.[a-z0-9]+-[a-z0-9]+")
+_TOOLCHAIN = re.compile(
+    r"golang\.org/toolchain(?:@v0\.0\.1-go[0-9][0-9a-z.]*\.[a-z0-9]+-[a-z0-9]+)?"
+)
 """Go's own versions, which `GOTOOLCHAIN` gets as a module: its host is always the same."""
 
 

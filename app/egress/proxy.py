@@ -10,7 +10,7 @@ import asyncio
 import re
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,13 @@ _HEAD_CHUNK = 4 << 10
 _MAX_REDIRECTS = 5
 _MAX_RECORDED = 200
 _REDIRECTS = (301, 302, 303, 307, 308)
+_BUSY = {
+    429: "too many requests",
+    502: "bad gateway",
+    503: "service unavailable",
+    504: "gateway timeout",
+}
+_LONGEST_WAIT = 30.0
 _ABSOLUTE = re.compile(r"http://([^/?#]*)(/[^#]*)?")
 
 
@@ -64,7 +71,8 @@ class EgressLimits:
 
     `requests` and `misses` (404 and 410 responses) limit what could be leaked by the choice of
     paths alone. `head_seconds` is for a request head, `body_seconds` for a whole response,
-    `idle_seconds` for each read or write.
+    `idle_seconds` for each read or write. `busy_seconds`: how long a registry is asked again that
+    has no time for a request or cannot be reached.
     """
 
     connections: int = 256
@@ -74,6 +82,7 @@ class EgressLimits:
     head_seconds: float = 30.0
     idle_seconds: float = 60.0
     body_seconds: float = 900.0
+    busy_seconds: float = 90.0
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,8 @@ class EgressRecord:
         self._bytes = 0
         self._requests = 0
         self._misses = 0
+        self.unavailable: set[str] = set()
+        """Hosts that had no time for a request until its end. They are not waited for again."""
 
     @property
     def tried(self) -> tuple[BlockedRequest, ...]:
@@ -422,11 +433,32 @@ class _Conversation:
         self._proxy.record.request()
         try:
             async with asyncio.timeout(self._proxy.bounds.body_seconds):
-                await self._forward(endpoint, method, target, outgoing(request.headers))
+                await self._until_available(endpoint, method, target, outgoing(request.headers))
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
             why = str(error) or type(error).__name__
             self._proxy.record.refuse(endpoint.host, f"it does not answer ({why[:200]})")
             await self._send_error(502, "the registry does not answer")
+
+    async def _until_available(
+        self, endpoint: Endpoint, method: str, target: str, headers: Sequence[tuple[bytes, bytes]]
+    ) -> None:
+        """Forward; ask again for a while where the registry is busy. Raises as `_forward`."""
+        record, host = self._proxy.record, endpoint.host
+        patience = 0.0 if host in record.unavailable else self._proxy.bounds.busy_seconds
+        waits = retry_waits(patience)
+        wait = next(waits, None)
+        while True:
+            try:
+                asked = await self._forward(endpoint, method, target, headers, last=wait is None)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if wait is None:
+                    record.unavailable.add(host)
+                    raise
+                asked = 0.0
+            if asked is None:
+                return
+            await asyncio.sleep(max(asked, wait or 0.0))
+            wait = next(waits, None)
 
     def _target_of(self, request: h11.Request) -> tuple[Endpoint, str]:
         """A request's endpoint and path. Raises BlockedRequestError."""
@@ -442,10 +474,27 @@ class _Conversation:
         return Endpoint(*authority(found[1], 80), tls=False), found[2] or "/"
 
     async def _forward(
-        self, endpoint: Endpoint, method: str, target: str, headers: Sequence[tuple[bytes, bytes]]
-    ) -> None:
+        self,
+        endpoint: Endpoint,
+        method: str,
+        target: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        *,
+        last: bool,
+    ) -> float | None:
+        """Pass the registry's response on. If it is busy and this is not the `last` time, return
+        for how many seconds it wants to be left alone instead."""
         record = self._proxy.record
         async with self._proxy.upstream.answer(endpoint, method, target, headers) as response:
+            if response.status in _BUSY:
+                if not last:
+                    return retry_after(response.headers)
+                record.unavailable.add(endpoint.host)
+                record.refuse(
+                    endpoint.host,
+                    f"the registry answers {response.status} ({_BUSY[response.status]}); "
+                    "this is not the repository's fault, try again later",
+                )
             record.answer(response.status)
             self._consume_end()
             kept = incoming(response.headers)
@@ -455,6 +504,7 @@ class _Conversation:
                     record.count_bytes(len(part))
                     await self._send(h11.Data(data=part))
             await self._send(h11.EndOfMessage())
+        return None
 
     def _consume_end(self) -> None:
         if self._http.their_state is h11.SEND_BODY:
@@ -528,6 +578,24 @@ class _Conversation:
             await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
+
+
+def retry_waits(patience: float) -> Iterator[float]:
+    """Seconds to wait between tries, twice as long each time, `patience` in all."""
+    wait = 0.5
+    while patience > 0:
+        yield min(wait, patience)
+        patience -= wait
+        wait = min(2 * wait, _LONGEST_WAIT)
+
+
+def retry_after(headers: Sequence[tuple[bytes, bytes]]) -> float:
+    """Seconds that a response asks to wait, at most half a minute; 0 if it names a date or nothing.
+
+    https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
+    """
+    named = next((value for name, value in headers if name.lower() == b"retry-after"), b"")
+    return min(float(named), _LONGEST_WAIT) if re.fullmatch(rb"[0-9]{1,9}", named) else 0.0
 
 
 def _same_host(request: h11.Request, endpoint: Endpoint) -> None:

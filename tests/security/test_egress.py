@@ -326,6 +326,30 @@ async def test_endless_and_slow_answers(gate: OpenGate, registry: Registry) -> N
     assert not (await slow.get("/slow")).endswith(b"x" * 1000)
 
 
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 4\r\n\r\nbusy"
+
+
+async def test_a_registry_that_is_busy_for_a_while(gate: OpenGate, registry: Registry) -> None:
+    opened = await gate()
+    registry.in_turn = {"/a": [BUSY, BUSY]}
+    assert (await opened.get("/a")).endswith(b"ok")
+    assert len(registry.seen) == 3 and opened.refused == []
+
+
+async def test_a_registry_that_stays_busy_is_named_and_not_waited_for_again(
+    gate: OpenGate, registry: Registry
+) -> None:
+    opened = await gate(bounds=EgressLimits(busy_seconds=0.6))
+    registry.answers["/a"] = BUSY
+    assert (await opened.get("/a")).startswith(b"HTTP/1.1 503 ")
+    tries = len(registry.seen)
+    assert tries == 3
+    assert (await opened.get("/a")).endswith(b"busy")
+    assert len(registry.seen) == tries + 1
+    (refused,) = opened.refused
+    assert "the registry answers 503 (service unavailable)" in refused
+
+
 async def test_slow_requests_end(gate: OpenGate) -> None:
     opened = await gate(bounds=EgressLimits(head_seconds=0.2))
     reader, writer = await opened.connection()

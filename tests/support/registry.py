@@ -33,6 +33,7 @@ class Registry:
 
     seen: list[bytes] = field(default_factory=list)
     answers: dict[str, bytes] = field(default_factory=dict)
+    in_turn: dict[str, list[bytes]] = field(default_factory=dict)
     port: int = 0
     authority: Authority = field(default_factory=Authority)
 
@@ -52,7 +53,8 @@ class Registry:
                     while True:
                         writer.write(b"x")
                         await asyncio.sleep(0.05)
-                writer.write(self.answers.get(path, OK))
+                in_turn = self.in_turn.get(path)
+                writer.write(in_turn.pop(0) if in_turn else self.answers.get(path, OK))
                 await writer.drain()
         writer.transport.abort()
 
