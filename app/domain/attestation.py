@@ -169,6 +169,8 @@ class HowToRun(Value):
     allow: tuple[str, ...] = ()
     network: Literal["fetch-only", "connect"] = "fetch-only"
     image: str | None = None
+    variables: dict[str, str] = Field(default_factory=dict)
+    search_path: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, policy: Policy, image: str | None) -> HowToRun:
@@ -179,12 +181,21 @@ class HowToRun(Value):
             allow=policy.network.allow,
             network=policy.network.mode,
             image=image,
+            variables=policy.environment,
+            search_path=policy.search_path,
         )
 
     def as_policy(self) -> Policy:
         """A policy that runs the cells the same way. Raises ValidationError."""
         network = NetworkPolicy(allow=self.allow, mode=self.network)
-        return Policy(setup=self.setup, verify=self.verify, network=network, image=self.image)
+        return Policy(
+            setup=self.setup,
+            verify=self.verify,
+            network=network,
+            image=self.image,
+            environment=self.variables,
+            search_path=self.search_path,
+        )
 
 
 class Surroundings(Value):

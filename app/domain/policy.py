@@ -33,6 +33,8 @@ _DEEPEST = 8
 _SHOWN = 60
 
 _Line = Annotated[str, Field(min_length=1, max_length=2000)]
+_Text = Annotated[str, Field(max_length=2000)]
+_Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
 _Name = Annotated[str, Field(min_length=1, max_length=253)]
 _Account = Annotated[int, Field(gt=0, lt=2**53)]
 _Path = tuple[str, ...]
@@ -120,6 +122,11 @@ class Policy(_Keys):
 
     Without this key, Honk finds out from the repository's files; an empty list means no setup.
     """
+    environment: dict[_Variable, _Text] = Field(default_factory=dict, max_length=100)
+    """Variables of setup, the agent and the tests; `@` at the start of a path stands for the
+    caches of the checkout. With `setup` only."""
+    search_path: tuple[_Line, ...] = ()
+    """Folders that PATH begins with, for setup, the agent and the tests; `@` as above."""
     verify: tuple[_Line, ...] = ()
     """Test commands, or verifiers by name; detected automatically if empty."""
     image: _Line | None = None

@@ -9,6 +9,7 @@ from pydantic import Field
 from app.domain.budget import BudgetWarning
 from app.domain.run import ContextItem, Mode, Outcome, Phase
 from app.domain.setup import BlockedHost
+from app.domain.setup_outcome import SetupOutcome
 from app.domain.values import RunId, Value
 from app.domain.verdict import Verdict
 
@@ -90,4 +91,6 @@ class StatusContext(Value):
     now: float = 0.0
     manifest: tuple[ContextItem, ...] = ()
     tried: tuple[BlockedHost, ...] = ()
+    setup: SetupOutcome | None = None  # how the setup that Honk found out went
+    policy_file: str = ""  # the same setup as a policy
     page: str = ""

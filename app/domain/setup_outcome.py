@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.domain.setup import BlockedHost
-from app.domain.setup_plan import Missing, Service, SetupPlan, Unread, VersionChoice
+from app.domain.setup_plan import Missing, Service, SetupCommand, SetupPlan, Unread, VersionChoice
 from app.domain.values import Value
 
 
@@ -55,6 +55,15 @@ class SetupOutcome(Value):
     def unread(self) -> tuple[Unread, ...]:
         """The repository's own steps that were not understood."""
         return self.plan.unread
+
+    @property
+    def taken(self) -> tuple[SetupCommand | None, ...]:
+        """For each of the plan's steps the alternative that worked; None where none did."""
+        worked = {(each.line, each.folder) for each in self.ran}
+        return tuple(
+            next((each for each in step.commands if (each.line, step.folder) in worked), None)
+            for step in self.plan.steps
+        )
 
     @property
     def is_empty(self) -> bool:

@@ -229,6 +229,7 @@ class Verdict(Value):
     the change may still make it a draft.
     `accepted_by`: the login of the person who accepted its changed or removed tests; then the
     conclusion is a success, while `kind` and `title` still say what was seen.
+    `lines_to_add`: what to put into the policy so that tests can run, if that is known.
     """
 
     fixed: tuple[TestChange, ...] = ()
@@ -252,6 +253,7 @@ class Verdict(Value):
     ready: bool = False
     rows: tuple[EvidenceRow, ...] = ()
     accepted_by: str = ""
+    lines_to_add: tuple[str, ...] = ()
 
 
 _Class = Literal[

@@ -59,6 +59,9 @@ class Ecosystem:
     manifests: tuple[str, ...] = ()
     """Names of files that make their folder a project."""
 
+    recognized_by: tuple[str, ...] = ()
+    """Patterns of names that show the language where nothing here reads its manifests."""
+
     declared_names: tuple[str, ...] = ()
     """Expressions whose group is the name of the project in the text of a manifest."""
 

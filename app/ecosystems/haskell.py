@@ -6,5 +6,6 @@ from app.ecosystems.ecosystem import Ecosystem, Generated
 
 ECOSYSTEM = Ecosystem(
     name="haskell",
+    recognized_by=("*.cabal", "stack.yaml"),
     generated=(Generated(anywhere=(".stack-work/", "dist-newstyle/")),),
 )

@@ -6,5 +6,6 @@ from app.ecosystems.ecosystem import Ecosystem, Generated
 
 ECOSYSTEM = Ecosystem(
     name="terraform",
+    recognized_by=("*.tf",),
     generated=(Generated(anywhere=(".terraform/",)),),
 )

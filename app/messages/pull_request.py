@@ -23,6 +23,7 @@ from app.messages.formatting import (
     ROOM_BESIDE,
     TITLE_LIMIT,
     fit_comment,
+    flow,
     omitted_files,
     planned,
     pull_marker,
@@ -155,7 +156,7 @@ _BLOCK = re.compile(
 def _draft(verdict: Verdict, sha: str, why_draft: str) -> str:
     """Why the pull request is a draft, and what to do about it; empty if it is not."""
     steps = [step for step in (verdicts.next_step(verdict, sha), why_draft) if step]
-    return f"{_DRAFT}{' '.join(steps)}" if steps else ""
+    return f"{_DRAFT}{flow(*steps)}" if steps else ""
 
 
 def _details(verdict: Verdict, sha: str, attestation: str) -> str:

@@ -14,6 +14,7 @@ from app.domain.report import (
 )
 from app.domain.run import ContextItem, Outcome, Phase
 from app.domain.values import RunId
+from app.messages import setup
 from app.messages.formatting import (
     COMMENT_LIMIT,
     HEADLINES,
@@ -135,8 +136,9 @@ def _status(told: StatusContext, headline: str, *, live: bool, extra: str = "") 
         planned(told.planned, limit=20_000),
         _checklist(told.plan),
         _timeline(told),
+        setup.section(told.setup, told.policy_file),
         blocked_hosts(told.tried) if told.tried else "",
-        _context_list(told.manifest),
+        _context_list((*told.manifest, *setup.sources(told.setup))),
         _footer(told, live=live),
     ]
     return fit_comment("\n\n".join(part for part in parts if part) + "\n")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from app.domain import sanitize
+from app.domain.policy import POLICY_PATH
 from app.domain.values import short
 from app.domain.verdict import (
     CheckResults,
@@ -16,7 +17,7 @@ from app.domain.verdict import (
     VerdictKind,
 )
 from app.domain.verdict_words import ACCEPTED, NAMES
-from app.messages.formatting import NAMES_SHOWN, count, sentence, shown_login
+from app.messages.formatting import NAMES_SHOWN, count, flow, sentence, shown_login
 
 ACCEPTABLE = frozenset({VerdictKind.REMOVED, VerdictKind.CONFIRM})
 """The verdicts that a person may accept."""
@@ -134,7 +135,17 @@ def next_step(verdict: Verdict, sha: str) -> str:
 
     `sha` is the commit that the verdict is about.
     """
-    return "" if verdict.ready or not label(verdict) else how_to_go_on(verdict.kind, sha)
+    if verdict.ready or not label(verdict):
+        return ""
+    return flow(how_to_go_on(verdict.kind, sha), _to_add(verdict.lines_to_add))
+
+
+def _to_add(lines: Sequence[str]) -> str:
+    """What to paste into the policy; empty for no lines."""
+    if not lines:
+        return ""
+    shown = sanitize.fence("\n".join(lines), limit=2_000, language="yaml")
+    return f"Add this to `{POLICY_PATH}` on the base branch:\n\n{shown}"
 
 
 def how_to_go_on(kind: VerdictKind, sha: str) -> str:

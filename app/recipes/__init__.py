@@ -43,6 +43,8 @@ def discover(context: RecipeContext) -> SetupPlan:
     """The plan for a repository whose policy names no setup."""
     recipes = tuple(recipe for reader in READERS for recipe in reader.read(context))
     declared = context.declared
+    if recipes and declared.steps:
+        recipes = (*recipes, _of_automation(declared))
     return SetupPlan(
         recipes=recipes,
         services=declared.services,
@@ -51,6 +53,12 @@ def discover(context: RecipeContext) -> SetupPlan:
         missing=(*declared.missing, *(each for recipe in recipes for each in recipe.missing)),
         unread=declared.unread,
     )
+
+
+def _of_automation(declared: Declared) -> Recipe:
+    """The builds that the repository's own automation runs before its tests."""
+    name = "automation"
+    return Recipe(ecosystem=name, name=name, source=declared.source, steps=declared.steps)
 
 
 def _allowed(recipes: tuple[Recipe, ...]) -> tuple[str, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from app.domain.setup import is_dependency_file
-from app.ecosystems import ECOSYSTEMS
+from app.ecosystems import ECOSYSTEMS, Ecosystem
 
 _NAMES = frozenset(
     (
@@ -60,3 +61,29 @@ def is_automation(path: str) -> bool:
     if path.startswith(_AUTOMATION_FOLDERS):
         return path.count("/") <= _DEEPEST
     return name in _AUTOMATION and folder.count("/") <= 1
+
+
+def untested_manifests(paths: Iterable[str]) -> dict[str, str]:
+    """The first manifest of each ecosystem that Honk has no test runner for."""
+    found: dict[str, str] = {}
+    unknown = [each for each in ECOSYSTEMS if not (each.verifiers or each.fallback_verifiers)]
+    for path in sorted(paths, key=lambda path: (path.count("/"), path)):
+        name = path.rpartition("/")[2]
+        for each in unknown:
+            if any(fnmatchcase(name, pattern) for pattern in manifests_of(each)):
+                found.setdefault(each.name, path)
+    return found
+
+
+def has_manifest(paths: Iterable[str]) -> bool:
+    """Whether any file is a manifest of a known ecosystem."""
+    patterns = [pattern for each in ECOSYSTEMS for pattern in manifests_of(each)]
+    names = {path.rpartition("/")[2] for path in paths}
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def manifests_of(ecosystem: Ecosystem) -> tuple[str, ...]:
+    """The names of an ecosystem's manifests, as patterns."""
+    beside = (name for each in ecosystem.generated for name in each.manifests)
+    locked = (name for names in ecosystem.lock_files.values() for name in names)
+    return tuple(dict.fromkeys([*ecosystem.manifests, *ecosystem.recognized_by, *beside, *locked]))

@@ -102,13 +102,12 @@ def _network(allow: Sequence[str]) -> Iterable[str]:
 
 def _environment(plan: SetupPlan) -> Iterable[str]:
     """Variables of setup, the agent and the tests; of two recipes with one name, the later wins,
-    as when the plan is carried out."""
-    variables: dict[str, tuple[str, str]] = {}
-    for recipe in plan.recipes:
-        variables |= {name: (value, recipe.source) for name, value in recipe.environment.items()}
-    variables |= {
+    and recipes win over automation, as when the plan is carried out."""
+    variables: dict[str, tuple[str, str]] = {
         name: (value, "the repository's automation") for name, value in _sorted(plan.environment)
     }
+    for recipe in plan.recipes:
+        variables |= {name: (value, recipe.source) for name, value in recipe.environment.items()}
     if variables:
         yield "# For setup, the agent and the tests; `@` stands for the checkout's caches."
         yield "environment:"

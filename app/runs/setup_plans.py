@@ -21,7 +21,7 @@ from app.domain.setup_plan import Choices, Recipe, SetupCommand, SetupPlan, Setu
 from app.domain.values import RepoName, TreeSha
 from app.git.checkout import Workspace
 from app.git.load_trees import load_files
-from app.recipes import Declared, Machine, RecipeContext
+from app.recipes import Machine, RecipeContext, declared
 from app.recipes.interesting import is_automation, is_manifest
 from app.runs.services import Services, SetupNetwork
 from app.sandbox.spec import ResourceLimits
@@ -116,12 +116,13 @@ async def plan_setup(
     context = RecipeContext(
         tree=files,
         machine=Machine(network=services.setup_network != "none"),
-        declared=declared(base_files),
+        declared=declared.read(base_files),
         choices=services.setup_choices.of(run.id),
     )
     if _is_worth_it(recipes.discover(context)):
         has = await machine(services, workspace, run.policy.image)
-        context = replace(context, machine=replace(has, network=context.machine.network))
+        has = replace(has, network=context.machine.network)
+        context = replace(context, machine=has, declared=declared.read(base_files, has))
     planned = PlannedSetup(
         recipes.discover(context),
         (),
@@ -139,11 +140,6 @@ def _go_modules(base: LoadedFiles, allowed: Sequence[str]) -> frozenset[str] | N
     paths = [path for name in MODULE_FILES for path in (name, *base.names(f"*/{name}"))]
     texts = (base.read_text(path, _MODULE_FILE_BYTES) for path in paths)
     return go_modules(text for text in texts if text is not None)
-
-
-def declared(base: LoadedFiles) -> Declared:
-    """What the base's own automation says."""
-    return Declared()
 
 
 def within_network(
@@ -187,14 +183,28 @@ async def _by_policy(
 def by_lines(services: Services, run: RunInput, lines: tuple[str, ...]) -> PlannedSetup:
     """The plan of a policy's lines, as far as the operator allows network."""
     allow = () if services.setup_network == "none" else run.policy.network.allow
-    return PlannedSetup(from_lines(lines, allow), allow)
+    policy = run.policy
+    plan = from_lines(lines, allow, policy.environment, policy.search_path)
+    return PlannedSetup(plan, allow)
 
 
-def from_lines(lines: Sequence[str], allow: tuple[str, ...] = ()) -> SetupPlan:
+def from_lines(
+    lines: Sequence[str],
+    allow: tuple[str, ...] = (),
+    environment: Mapping[str, str] | None = None,
+    search_path: tuple[str, ...] = (),
+) -> SetupPlan:
     """The plan of a policy with `setup` lines: one step for each."""
     source = messages.setup.POLICY_SOURCE
     steps = tuple(SetupStep(commands=(SetupCommand(line=each, source=source),)) for each in lines)
-    recipe = Recipe(ecosystem=_FROM_POLICY, name=_FROM_POLICY, source=source, steps=steps)
+    recipe = Recipe(
+        ecosystem=_FROM_POLICY,
+        name=_FROM_POLICY,
+        source=source,
+        steps=steps,
+        environment=dict(environment or {}),
+        search_path=search_path,
+    )
     return SetupPlan(recipes=(recipe,) if steps else (), allow=allow)
 
 

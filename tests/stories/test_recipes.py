@@ -39,3 +39,7 @@ async def test_a_python_project_without_a_policy_gets_a_proven_fix() -> None:
         await subject.settled()
         assert subject.check.conclusion == "success", subject.status
         assert subject.check.title == "Proven: 1 test fails without this change"
+        assert "**Setup:** " in subject.status
+        assert "2 tests collected." in subject.status
+        assert "setup from pyproject.toml" in subject.status
+        assert "```yaml" in subject.status, "the setup is offered as a policy file"

@@ -210,7 +210,7 @@ def parsed(printed: str, code: int = 0) -> VerifierResult:
             "code 0, but 1 of its tests fail",
         ),
         ("x" * ((64 << 20) + 1), 0, "more than 64 MiB"),
-        ("There is no cargo here.\n", 127, "there is no cargo"),
+        ("There is no cargo here.\n", 127, "`cargo` is not installed"),
     ],
 )
 def test_what_is_no_report_is_said(printed: str, code: int, problem: str | None) -> None:

@@ -609,6 +609,7 @@ def environment(services: Services, run: RunInput) -> str:
     policy = run.policy
     network = policy.network.model_dump(mode="json")
     parts = [policy.setup, policy.verify, network, policy.image, machine(services)]
+    parts += [policy.environment, policy.search_path]
     if policy.setup is None:
         chosen = services.setup_choices.of(run.id)
         parts += [services.setup_network, *(each.model_dump(mode="json") for each in chosen)]

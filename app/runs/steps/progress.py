@@ -18,8 +18,10 @@ from app.domain.report import (
     Usage,
 )
 from app.domain.run import Phase, RunInput
-from app.errors import HonkError
+from app.domain.setup_outcome import SetupOutcome
+from app.errors import HonkError, UserError
 from app.github import conversation
+from app.recipes.policy_file import policy_text
 from app.runs import reply
 from app.runs.services import WRITE_COMMENTS, Services
 from app.store.runs import RunRow
@@ -63,6 +65,7 @@ async def announce(
 def status_context(services: Services, row: RunRow) -> StatusContext:
     """The data of a run's status comment."""
     run = row.input
+    outcome = SetupOutcome.recorded(row.setup_outcome) if row.setup_outcome else None
     return StatusContext(
         run=row.id,
         requester="" if run.trigger.kind == "unasked" else run.trigger.actor.login,
@@ -77,8 +80,20 @@ def status_context(services: Services, row: RunRow) -> StatusContext:
         now=row.finished_at or time.time(),
         manifest=run.manifest,
         tried=services.blocked_hosts.of(row.id),
+        setup=outcome,
+        policy_file=_policy_file(outcome),
         page=f"{services.public_url}/runs/{row.id}" if services.public_url else "",
     )
+
+
+def _policy_file(outcome: SetupOutcome | None) -> str:
+    """The setup as a policy to paste; empty where nothing worked or it does not fit into one."""
+    if outcome is None or not outcome.ran:
+        return ""
+    try:
+        return policy_text(outcome.plan, outcome.taken)
+    except UserError:
+        return ""
 
 
 def _refusal(row: RunRow) -> frozenset[str]:

@@ -7,12 +7,14 @@ from app.domain.bug import is_bug
 from app.domain.evidence import Evidence, Rules, judge
 from app.domain.flag import Flag
 from app.domain.run import Ground, Phase, Preparation, RunInput
-from app.domain.values import Value
-from app.domain.verdict import Results, Verdict, VerdictKind
+from app.domain.setup_outcome import SetupOutcome
+from app.domain.values import TreeSha, Value
+from app.domain.verdict import Results, Verdict, VerdictKind, executed
 from app.git.checkout import Workspace
 from app.git.packing import pack
 from app.github import checks
 from app.github.checks import Output
+from app.recipes.interesting import has_manifest, untested_manifests
 from app.runs.attempt import Attempt
 from app.runs.attestations import attest
 from app.runs.services import WRITE_COMMITS, Services
@@ -63,6 +65,7 @@ async def verify(attempt: Attempt, preparation: Preparation, sealed: CommitResul
             rules=said,
             verdict=verdict,
         )
+    verdict = await _with_setup(services, run, sealed.tree, evidence, verdict)
     return VerifyResult(
         verdict=verdict,
         evidence=for_agent(_head_of(evidence), evidence.base.results),
@@ -71,6 +74,31 @@ async def verify(attempt: Attempt, preparation: Preparation, sealed: CommitResul
         base_tree=await services.mirrors.tree_of(run.trigger.repository, comparison.commit),
         attestation=attestation,
     )
+
+
+async def _with_setup(
+    services: Services, run: RunInput, tree: TreeSha, evidence: Evidence, verdict: Verdict
+) -> Verdict:
+    """Where no test ran, the verdict with what the setup lacked and the lines that would help.
+
+    This comes after the attestation: what was measured is the same.
+    """
+    if verdict.kind is not VerdictKind.NO_RESULT or run.policy.setup is not None:
+        return verdict
+    recorded = (await services.runs.get(run.id)).setup_outcome
+    outcome = SetupOutcome.recorded(recorded) if recorded else SetupOutcome()
+    base = evidence.base.results
+    same = base is not None and not any(executed(each.tests) for each in base.verifiers)
+    reasons = messages.setup.reasons(outcome, same_before=same)
+    lines = messages.setup.lines_to_add(outcome)
+    if not reasons and not _head_of(evidence).verifiers:
+        files = await services.mirrors.files(run.trigger.repository, tree)
+        unknown = untested_manifests(files)
+        if unknown or not has_manifest(files):
+            reasons = (messages.setup.unknown_ecosystem(unknown),)
+            lines = messages.setup.EXAMPLE_VERIFY
+    change = {"reasons": (*reasons, *verdict.reasons), "lines_to_add": lines}
+    return verdict.model_copy(update=change)
 
 
 async def _accepted_by(

@@ -46,7 +46,7 @@ from app.verify.verifier import STDOUT, TestCommand, VerifierContext
 MAX_SELECTED = 100
 _CALL = re.compile(r"cargo test(?: --?[a-z][\w-]*(?:=[\w./,-]+)?)*")
 _MAX_MANIFEST = 1_000_000
-_CANNOT = {127: "there is no cargo to run the tests with"}
+_CANNOT = {127: "`cargo` is not installed on this worker"}
 
 # Merge stdout and stderr: cargo names the test program on one, and the program prints on the other.
 _SCRIPT = """

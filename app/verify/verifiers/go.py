@@ -145,7 +145,7 @@ def _judged(result: VerifierResult, completed: Completed, *, too_long: bool) -> 
     if broken is not None:
         return ended_early(result, broken)
     if code == 127:
-        return ended_early(result, "there is no go to run the tests with")
+        return ended_early(result, "`go` is not installed on this worker")
     if too_long:
         return ended_early(result, f"it printed more than {MAX_REPORT_BYTES // 2**20} MiB")
     if code == 0 and bad:

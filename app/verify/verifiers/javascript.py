@@ -73,6 +73,10 @@ ENVIRONMENT = {
 }
 
 
+_NOT_FOUND = re.compile(r"^(?:.*: )?([\w.@-]{1,40}): (?:command )?not found$", re.MULTILINE)
+"""How `sh`, `bash` and `dash` name a program that they do not find."""
+
+
 @dataclass(frozen=True)
 class ScriptRunner:
     """One package's tests. Without a `manager` the runner itself is called.
@@ -174,6 +178,14 @@ class ScriptRunner:
             )
         return "; ".join(notes) or None
 
+    def _not_installed(self, output: str) -> str:
+        """Which program was not found, as far as the shell said so."""
+        found = _NOT_FOUND.findall(output)
+        program = found[-1] if found else ""
+        if program in (self.manager, "node", "npx"):
+            return f"`{program}` is not installed on this worker"
+        return f"`{program or self.name}` is not installed: the dependencies are missing"
+
     def _judged(
         self, result: VerifierResult, broken: str | None, unreadable: str | None
     ) -> VerifierResult:
@@ -182,9 +194,7 @@ class ScriptRunner:
         if broken is not None:
             return ended_early(result, broken)
         if code == 127:
-            return ended_early(
-                result, f"there is no node, or no {self.name}, to run the tests with"
-            )
+            return ended_early(result, self._not_installed(result.output_tail))
         if not result.tests and self.none_found.search(result.output_tail):
             problem = f"{self.name} found no tests"
             return result.model_copy(update={"problem": problem, "nothing_to_run": True})

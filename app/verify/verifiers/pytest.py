@@ -125,7 +125,7 @@ _EXITS = {
     2: "pytest was interrupted",
     3: "pytest had an internal error",
     4: "pytest could not be called like this",
-    127: "there is no Python to run pytest with",
+    127: "Python is not installed on this worker",
 }
 
 

@@ -96,7 +96,7 @@ class _RubyTests:
         if broken is not None:
             return ended_early(result, broken)
         if code == 127:
-            problem = f"there is no Ruby, or no {self.name}, to run the tests with"
+            problem = f"Ruby or {self.name} is not installed on this worker"
             return ended_early(result, problem)
         if unreadable is not None:
             return ended_early(result, f"{ended} and {unreadable}")

@@ -201,7 +201,7 @@ def result(
     if broken is not None:
         return ended_early(said, broken)
     if code == 127:
-        return ended_early(said, f"there is no {line.split()[0]} to run the tests with")
+        return ended_early(said, f"`{line.split()[0]}` is not installed on this worker")
     compiler = _COMPILER.search(said.output_tail) if code else None
     if compiler is not None:
         return _not_built(said, compiler, folder)

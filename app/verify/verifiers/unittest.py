@@ -100,7 +100,7 @@ def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) 
     if broken is not None:
         return ended_early(result, broken)
     if code == 127:
-        return ended_early(result, "there is no Python to run the tests with")
+        return ended_early(result, "Python is not installed on this worker")
     if unreadable is not None:
         return ended_early(result, f"unittest exited with code {code} and {unreadable}")
     if code == _NO_TESTS and not result.tests:
