@@ -1,4 +1,4 @@
-"""The command line: `honk serve | web | worker | migrate | backup | doctor | verify | ...`."""
+"""The command line: `honk serve | web | worker | migrate | backup | doctor | probe | ...`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
 
@@ -29,6 +29,8 @@ from app.settings import Settings
 if TYPE_CHECKING:
     from app.domain.attestation import Attestation
     from app.domain.reproduction import Reproduction
+    from app.domain.values import RepoName
+    from app.runs.services import Services
     from app.store.database import Database
 
 P = ParamSpec("P")
@@ -241,13 +243,8 @@ async def _verify(
 
 
 async def _run_again(found: Settings, attested: Attestation, clone: Path | None) -> Reproduction:
-    """Run the cells of an attestation in a folder of their own.
-
-    It is among those that a worker's nightly cleanup deletes, should this process be killed.
-    """
+    """Run the cells of an attestation in a folder of their own."""
     from app.runs import reproduce
-    from app.sandbox.removal import remove_tree
-    from app.worker import local_services
 
     if clone is None and not found.has_app:
         raise UserError(
@@ -255,19 +252,108 @@ async def _run_again(found: Settings, attested: Attestation, clone: Path | None)
             next_step="Give a local clone (--repository PATH), or set GITHUB_APP_ID and "
             "GITHUB_PRIVATE_KEY to read them from GitHub.",
         )
+    async with _services_for_once(found) as services:
+        if clone is not None:
+            origin = reproduce.local(clone)
+        else:
+            origin = await reproduce.on_github(services, attested)
+        return await reproduce.reproduce(services, attested, origin)
+
+
+@asynccontextmanager
+async def _services_for_once(found: Settings) -> AsyncIterator[Services]:
+    """What works on this machine without a worker, in a folder that is deleted at the end.
+
+    It is among those that a worker's nightly cleanup deletes, should this process be killed.
+    """
+    from app.sandbox.removal import remove_tree
+    from app.worker import local_services
+
     close_home(found.home_path)
     scratch = found.home_path / "scratch"
     scratch.mkdir(exist_ok=True, mode=0o700)
-    home = Path(tempfile.mkdtemp(dir=scratch, prefix="report-verify-"))
+    home = Path(tempfile.mkdtemp(dir=scratch, prefix="report-alone-"))
     try:
         async with local_services(found, home) as services:
-            if clone is not None:
-                origin = reproduce.local(clone)
-            else:
-                origin = await reproduce.on_github(services, attested)
-            return await reproduce.reproduce(services, attested, origin)
+            yield services
     finally:
         await asyncio.to_thread(remove_tree, home)
+
+
+@honk.command()
+@click.argument("target", metavar="PATH | OWNER/REPO")
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Write the commands that worked to .github/honk.yml (PATH only).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def probe(target: str, write: bool, as_json: bool) -> None:
+    """Set up a repository in the sandbox and run its tests, without a model.
+
+    PATH is a local checkout, of which the last commit counts, or a plain folder; it needs no
+    settings. OWNER/REPO is read with the App's token, and nothing is written to GitHub.
+
+    Exits with 0 if all tests ran and passed, with 1 if some failed or could not run, and with 2 if
+    none ran or the repository cannot be probed.
+    """
+    try:
+        code = asyncio.run(_probe(target, write=write, as_json=as_json))
+    except HonkError as problem:
+        _say(f"honk: {problem}", err=True)
+        code = _CANNOT_CHECK
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+async def _probe(target: str, *, write: bool, as_json: bool) -> int:
+    """Print what came out; gives the exit code. Raises HonkError when it cannot be probed."""
+    from app import messages
+    from app.domain.probe import EXIT_CODES
+    from app.runs import probe
+
+    found, path = _settings(None, None), Path(target)
+    is_local = path.is_dir()
+    repo = None if is_local else _repository_named(target, found, write=write)
+    if write:
+        probe.check_no_policy(path)
+    async with _services_for_once(found) as services:
+        if repo is not None:
+            result = await probe.probe(services, await probe.github_target(services, repo))
+        else:
+            async with probe.local_target(services, path) as local:
+                result = await probe.probe(services, local)
+    text = json.dumps(messages.probe.as_json(result), indent=2)
+    _say(text if as_json else messages.probe.report(result, target))
+    if write:
+        written = await asyncio.to_thread(probe.write_policy, path, result)
+        _say(messages.probe.written(str(written)), err=as_json)
+    return EXIT_CODES[result.ending]
+
+
+def _repository_named(target: str, found: Settings, *, write: bool) -> RepoName:
+    """Raises UserError unless the target can be read from GitHub."""
+    from app.domain.values import RepoName
+
+    try:
+        repo = RepoName.parse(target)
+    except ValueError:
+        raise UserError(
+            f"{target} is neither a folder nor the name of a repository.",
+            next_step="Give the path of a checkout, or OWNER/REPO.",
+        ) from None
+    if write:
+        raise UserError(
+            "--write needs a local checkout.",
+            next_step=f"Clone {repo} and probe the clone, or comment /honk setup on an issue.",
+        )
+    if not found.has_app:
+        raise UserError(
+            f"{target} is not a folder here, and reading it from GitHub needs the App.",
+            next_step="Set GITHUB_APP_ID and GITHUB_PRIVATE_KEY, or give the path of a checkout.",
+        )
+    return repo
 
 
 @honk.group(invoke_without_command=True)

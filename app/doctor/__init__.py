@@ -24,6 +24,8 @@ from app.settings import Settings
 from app.store.database import Database, database_exists
 from app.store.pending import PendingCount, pending_counts
 
+_SANDBOX = "Sandbox: "
+
 
 async def examine(settings: Settings, *, web: bool, worker: bool) -> tuple[DoctorSection, ...]:
     """Check everything that the web server, the worker, or both need."""
@@ -35,7 +37,7 @@ async def examine(settings: Settings, *, web: bool, worker: bool) -> tuple[Docto
         parts.append(DoctorSection("Accepted requests", pending))
     parts += await try_contacts(settings, worker=worker)
     if worker:
-        parts.append(DoctorSection(f"Sandbox: {settings.sandbox}", await _sandbox(settings)))
+        parts.append(DoctorSection(f"{_SANDBOX}{settings.sandbox}", await _sandbox(settings)))
     return tuple(parts)
 
 
@@ -194,6 +196,8 @@ def as_text(parts: Sequence[DoctorSection]) -> str:
     problems = sum(each.good is False for part in parts for each in part.findings)
     plural = "" if problems == 1 else "s"
     lines.append(f"{problems} problem{plural} to fix." if problems else "Everything works.")
+    if any(part.title.startswith(_SANDBOX) for part in parts):
+        lines.append("To try the setup and tests of a repository here: honk probe PATH")
     return "\n".join(lines)
 
 

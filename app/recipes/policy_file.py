@@ -6,6 +6,7 @@ printable line, and values are always in double quotes.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -16,6 +17,7 @@ from app.errors import UserError
 CHECKOUT_CACHES = '"$PWD"/.git/honk'
 """What `@` stands for in a setup command, which starts at the checkout's root."""
 
+_AT = re.compile(r"(?<![^\s:=,])@(?=/|$)")
 _COMMENT_LENGTH = 100
 _HEADER = (
     "How Honk prepares this repository before it works and before tests run.",
@@ -80,7 +82,7 @@ def _line(step: SetupStep, command: SetupCommand) -> str:
 
 def _with_caches(value: str) -> str:
     """The value as one word of the shell, with the caches for `@`."""
-    parts = (shlex.quote(part) if part else "" for part in value.split("@"))
+    parts = (shlex.quote(part) if part else "" for part in _AT.split(value))
     return CHECKOUT_CACHES.join(parts) or "''"
 
 

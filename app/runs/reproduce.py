@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -15,18 +14,15 @@ from app.domain.attestation import Attestation
 from app.domain.evidence import Cell, CellRun, Evidence, judge
 from app.domain.reproduction import Reproduction
 from app.domain.run import Ground, RunInput
-from app.domain.trigger import Actor, Trigger
 from app.domain.values import CommitSha, RepoName, RunId, short
 from app.errors import UserError
 from app.git.command import GitError
 from app.git.external_content import external_references
 from app.git.mirror import Remote
 from app.github import installations
+from app.runs.requestless import requestless_run
 from app.runs.services import READ_CODE, Services
 from app.runs.steps import cells
-
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-_NOBODY = Actor(login="nobody", id=0, type="User")
 
 
 @dataclass(frozen=True)
@@ -170,28 +166,11 @@ def _run_input(attested: Attestation, origin: Origin) -> RunInput:
         policy = attested.how_to_run.as_policy()
     except ValidationError:
         raise UserError("The recorded commands are not valid in this version of Honk.") from None
-    trigger = Trigger(
-        id=f"verify:{commit.head}",
-        kind="comment",
+    return requestless_run(
+        RunId("again"),
+        commit.repo,
+        policy,
         installation_id=origin.installation_id,
-        repository=commit.repo,
         repository_id=commit.repository_id,
         default_branch=attested.surroundings.held_by,
-        private=True,
-        number=0,
-        is_pull_request=False,
-        actor=_NOBODY,
-        title="",
-        body="",
-        author=None,
-        labels=(),
-        label=None,
-        comment=None,
-        command=None,
-        created_at=_NEVER,
-        updated_at=_NEVER,
-        html_url="",
-    )
-    return RunInput(
-        id=RunId("again"), trigger=trigger, policy=policy, base_branch="", model="", quiet=True
     )

@@ -40,7 +40,19 @@ def _honk(
 
 @pytest.mark.parametrize(
     "command",
-    ["", "serve", "web", "worker", "migrate", "backup", "doctor", "runs", "playground", "verify"],
+    [
+        "",
+        "serve",
+        "web",
+        "worker",
+        "migrate",
+        "backup",
+        "doctor",
+        "runs",
+        "playground",
+        "verify",
+        "probe",
+    ],
 )
 def test_help_is_everywhere(command: str) -> None:
     done = _honk(*command.split(), "--help")

@@ -96,11 +96,11 @@ def test_a_line_runs_in_its_folder_with_its_environment(tmp_path: Path) -> None:
     step = SetupStep(
         commands=(SetupCommand(line='printf "%s|%s" "$PWD" "$CACHE"; false', source=""),),
         folder=hostile,
-        environment={"CACHE": "@/tools $(touch pwned)"},
+        environment={"CACHE": "@/tools $(touch pwned):a@b"},
         optional=True,
     )
     (line,) = setup_lines(_plan(step))
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0
-    assert done.stdout == (f"{tmp_path}/{hostile}|{tmp_path}/.git/honk/tools $(touch pwned)")
+    assert done.stdout == (f"{tmp_path}/{hostile}|{tmp_path}/.git/honk/tools $(touch pwned):a@b")
     assert not list(tmp_path.rglob("pwned"))
