@@ -1,7 +1,7 @@
 # Everything a contributor runs. The first run sets up what it needs; later runs start at once.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test quick lint format schema tables lock bench faults trust security fuzz audit check-all check-bare pictures clean
+.PHONY: demo test quick lint format schema tables lock bench faults trust probe security fuzz audit check-all check-bare pictures clean
 
 export TOOLCHAINS ?=
 PYTHON ?= $(shell .ci/find-python)
@@ -43,6 +43,9 @@ faults: .venv/dev toolchains tests/contract/node_modules/.stamp | system    ## t
 
 trust: .venv/dev toolchains | system    ## cheats with their controls, honest changes, real releases, combinations; resumable; ONLY=word, SEED=1, AGAIN=1
 	@$(BIN)/python -m tests.cheats $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
+
+probe: .venv/dev toolchains | system    ## small repositories and real packages, set up without a policy; resumable; needs registries; ONLY=word, AGAIN=1
+	@$(BIN)/python -m tests.probe $(if $(ONLY),--only "$(ONLY)") $(if $(AGAIN),--again)
 
 security: .venv/dev | system            ## what hostile code, texts and requests try, and what stops each; resumable; ONLY=word, AGAIN=1
 	@$(BIN)/python -m tests.security $(if $(ONLY),--only "$(ONLY)") $(if $(AGAIN),--again)
