@@ -364,6 +364,12 @@ class Runs:
         await self._database.run(lambda connection: connection.execute(change))
         return await self.get(run)
 
+    async def record_setup(self, run: RunId, outcome: Mapping[str, Any]) -> None:
+        """Record how the run's checkout was set up; nothing for a run that is not stored."""
+        change = sa.update(runs).where(runs.c.id == run)
+        change = change.values(updated_at=now(), setup_outcome=outcome)
+        await self._database.run(lambda connection: connection.execute(change))
+
     async def finish(self, run: RunId, outcome: Outcome) -> RunRow:
         """Finish the run. A second call keeps the first time but takes the last outcome."""
         moment = now()

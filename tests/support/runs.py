@@ -97,6 +97,7 @@ def services(
             egress=SetupProxies(sandbox),
             snapshots=SetupSnapshots(home / "setups", workspaces),
             engines=Engines("anthropic", lambda _: _NoEngine()),
+            setup_network="none",
             model_id="m",
             model_id_max="m",
             scratch=home / "scratch",

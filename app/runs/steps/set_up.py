@@ -285,4 +285,4 @@ def _failed(run: RunInput, failed: CommandRun) -> SetupError:
 async def _record(services: Services, run: RunInput, outcome: SetupOutcome) -> None:
     """Keep on the run what people are shown of its setup."""
     if outcome.discovered and not outcome.is_empty:
-        await services.runs.update(run.id, setup_outcome=outcome.model_dump(mode="json"))
+        await services.runs.record_setup(run.id, outcome.model_dump(mode="json"))
