@@ -99,7 +99,9 @@ _WHO = {
 
 async def _committed(path: Path) -> CommitSha:
     try:
-        told = await git(["-C", str(path), "rev-parse", "--verify", "HEAD^{commit}"])
+        # git runs in a folder of its own, where a relative path leads elsewhere.
+        at = str(path.resolve())
+        told = await git(["-C", at, "rev-parse", "--verify", "HEAD^{commit}"])
         return commit_sha(told.decode().strip())
     except (GitError, ValueError):
         raise UserError(
