@@ -27,7 +27,7 @@ _CLOSED = ".private"
 _SANDBOXES_OWN = frozenset({"workspaces"})
 """These hold folders owned by the sandboxes' users; each is closed when it is created."""
 
-_READ_BY_SANDBOXES = ("objects", "lfs", "lent", "container", "setups")
+_READ_BY_SANDBOXES = ("objects", "lfs", "lent", "container", "setups", "outputs")
 _SHARED_REPOSITORY = re.compile(r"(?i)(^\s*sharedrepository\s*=\s*)0644\s*$", re.MULTILINE)
 
 

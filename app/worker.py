@@ -49,6 +49,7 @@ from app.runs.upkeep import clear_workspaces_of_killed, keep_clean
 from app.runs.worker_leases import PeerMonitor, WorkerRegistration
 from app.sandbox import toolchains
 from app.sandbox.bubblewrap import Sandbox
+from app.sandbox.build_outputs import BuildOutputs
 from app.sandbox.factory import chosen_sandbox, workspace_disks
 from app.sandbox.workspace_disks import DisksUnavailableError, WorkspaceDisks
 from app.settings import Settings
@@ -303,7 +304,9 @@ def _services(
     )
     outgoing = github.outgoing
     mirrors = Mirrors(home / "mirrors", outgoing=outgoing)
-    workspaces = Workspaces(home / "workspaces", mirrors, sandbox, toolchains.installed(), disks)
+    installed, root = toolchains.installed(), home / "workspaces"
+    outputs = BuildOutputs(home / "outputs", root, sandbox, installed)
+    workspaces = Workspaces(root, mirrors, sandbox, installed, disks, outputs)
     signing_key, pem = attestation_key.load(settings.attestation_key(), home)
     keys = [each.get_secret_value() for each in (settings.private_key(), pem)]
     return Services(

@@ -13,6 +13,7 @@ from benchmarks import (
     large,
     receiver,
     report,
+    setup,
     slow,
     verify,
 )
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "history": history.main,
     "verify": verify.main,
     "report": report.main,
+    "setup": setup.main,
 }
 
 

@@ -29,7 +29,8 @@ class ToolchainSpec:
     of it. `caches`: variables that name a folder, with `@` for the caches of the checkout.
     `set`: other variables. `well_known`: folders to search after PATH, with `~` for the home.
     `configuration`: patterns below /etc of files that the toolchain cannot do without. `version`:
-    arguments that make `program` print its version.
+    arguments that make `program` print its version. `build_outputs`: one of the `caches`, and
+    a shell script that fills it with what every project needs, from the toolchain alone.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ToolchainSpec:
     well_known: tuple[str, ...] = ()
     configuration: tuple[str, ...] = ()
     version: tuple[str, ...] = ("--version",)
+    build_outputs: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from app.ecosystems.ecosystem import Ecosystem, Generated, ToolchainSpec
 
+# `go test` also vets, for which it needs facts about every package that is imported.
+_BUILD_STANDARD_LIBRARY = """
+set -eu
+go build std
+cd "$(mktemp -d)"
+echo 'module std.invalid/imports' > go.mod
+{
+  echo 'package imports'
+  go list std | grep -Ev '(^|/)(internal|vendor)(/|$)|^runtime/' | sed 's|.*|import _ "&"|'
+} > imports_test.go
+go test -count=1 -exec=true .
+"""
+
 ECOSYSTEM = Ecosystem(
     name="go",
     order=30,
@@ -25,6 +38,7 @@ ECOSYSTEM = Ecosystem(
             # The version that is here is the version that is used, and no stamp asks git for one.
             set={"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false", "GOTELEMETRY": "off"},
             well_known=("/usr/local/go/bin",),
+            build_outputs=("GOCACHE", _BUILD_STANDARD_LIBRARY),
         ),
     ),
     # Modules must come from the module proxy, not from version control.

@@ -4,6 +4,7 @@
     <root>/<name>/index           git's index at checkout; the worker owns it
     <root>/<name>/made            exclude file for what setup created: never committed
     <root>/<name>/contents        Git LFS files that were filled in: never committed
+    <root>/<name>/outputs         the toolchains' build outputs that its caches link to
     <root>/<name>/workspace.json  the workspace's description
 
 Git on a work tree always runs inside a sandbox: a repository can bring hooks, filters and nested
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -35,6 +37,7 @@ from app.git.command import inside_environment
 from app.git.mirror import Mirrors
 from app.git.tags import as_packed_refs
 from app.private_files import open_for_sandboxes
+from app.sandbox.build_outputs import BuildOutputs
 from app.sandbox.removal import older, remove_tree, removed
 from app.sandbox.spec import (
     Mount,
@@ -102,12 +105,17 @@ while [ $# -gt 0 ]; do
   rm -rf "$other"
   shift 3
 done
+while read -r made cache; do
+  mkdir -p "${{cache%/*}}"
+  cp -rs "$made" "$cache" || rm -rf "$cache"
+done < "$saved/outputs"
 cp "$saved/generated" .git/info/exclude
 [ ! -e "$saved/tags" ] || cp "$saved/tags" .git/packed-refs
 """
 """Git LFS files are marked assume-unchanged in the index: whatever happens to one in the work tree,
-a commit contains the original pointer. A submodule's files come without a `.git`. Tags are written
-last, so that no command here can resolve a tag that is named like a commit or branch."""
+a commit contains the original pointer. A submodule's files come without a `.git`. Where `cp` cannot
+make the links of a cache, the cache starts empty. Tags are written last, so that no command here
+can resolve a tag that is named like a commit or branch."""
 
 log = structlog.get_logger()
 
@@ -195,6 +203,11 @@ class Workspace:
         """The LFS files that were copied in: oid and path, each followed by a NUL."""
         return self.folder / "contents"
 
+    @property
+    def outputs(self) -> Path:
+        """The build outputs that its caches link to: source and target of each mount."""
+        return self.folder / "outputs"
+
     def pin(self, what: str) -> str:
         """The pin name in the mirror for an object of this workspace."""
         return f"workspaces/{self.name}/{what}"
@@ -210,12 +223,14 @@ class Workspaces:
         sandbox: Sandbox,
         toolchains: Toolchains = _NO_TOOLCHAINS,
         disks: WorkspaceDisks | None = None,
+        outputs: BuildOutputs | None = None,
     ) -> None:
         self._root = root
         self.mirrors = mirrors
         self.sandbox = sandbox
         self.toolchains = toolchains
         self._disks = disks
+        self._outputs = outputs
         self._going: set[asyncio.Task[None]] = set()
 
     async def create(
@@ -345,7 +360,12 @@ class Workspaces:
         return SandboxSpec(
             workspace=workspace.path,
             workspace_writable=writable,
-            mounts=(self._objects(workspace), *self.toolchains.mounts, *mounts),
+            mounts=(
+                self._objects(workspace),
+                *self.toolchains.mounts,
+                *_build_outputs(workspace),
+                *mounts,
+            ),
             environment={**own, **(environment or {})},
             limits=limits or ResourceLimits(),
             image=image,
@@ -394,8 +414,13 @@ class Workspaces:
         files = await self.mirrors.files(workspace.repo, workspace.base)
         generated = patterns(files)
         tags = as_packed_refs(await self.mirrors.tags(workspace.repo, workspace.base))
+        outputs = await self._outputs.needed(files) if self._outputs is not None else ()
+        mounted = [(str(each.mount.source), each.mount.target) for each in outputs]
+        workspace.outputs.write_text(json.dumps(mounted))
         async with self.scratch(workspace) as scratch:
             write_readable(scratch.source / "generated", as_exclude_file(generated))
+            links = (f"{each.mount.target} {each.cache}\n" for each in outputs)
+            write_readable(scratch.source / "outputs", "".join(links).encode())
             if tags:
                 write_readable(scratch.source / "tags", tags)
             spec = self.spec(
@@ -422,6 +447,16 @@ class Workspaces:
             await asyncio.to_thread(_keep_index, scratch.source, workspace.index)
         described = _Description(repo=workspace.repo, base=workspace.base, lfs=workspace.lfs)
         (workspace.folder / "workspace.json").write_text(described.model_dump_json())
+
+
+def _build_outputs(workspace: Workspace) -> list[Mount]:
+    """The read-only mounts that the workspace's caches link to, as far as they still exist."""
+    try:
+        mounted = json.loads(workspace.outputs.read_bytes())
+    except FileNotFoundError:
+        return []
+    folders = ((Path(source), target) for source, target in mounted)
+    return [Mount(source, target) for source, target in folders if source.is_dir()]
 
 
 def as_exclude_file(lines: Sequence[str]) -> bytes:

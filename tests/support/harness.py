@@ -48,6 +48,7 @@ from app.store.database import Database
 from tests.support import forked
 from tests.support.openapi import contract
 from tests.support.postgres import Postgres
+from tests.support.toolchains import OUTPUTS
 
 OWNER = "olivia"
 PATIENCE_SECONDS = 200.0
@@ -616,6 +617,13 @@ async def _open_as_is_wanted(
             yield harness
 
 
+def share_build_outputs(home: Path) -> None:
+    """Let a worker with this home use what other test runs had toolchains build."""
+    OUTPUTS.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, exist_ok=True)
+    (home / "outputs").symlink_to(OUTPUTS)
+
+
 @contextmanager
 def a_home() -> Iterator[Path]:
     """A folder for a harness.
@@ -669,6 +677,7 @@ async def open_harness_in(
 ) -> AsyncIterator[Harness]:
     """A new harness of this kind in a folder that is there."""
     github = github_with_pages(home / "github", registration(home))
+    share_build_outputs(home / "honk")
     for login in (OWNER, "walter", "trudy", "rita", "stan"):
         github.add_user(login)
     # Stories share an installation, and are busier than people.

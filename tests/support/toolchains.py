@@ -10,7 +10,10 @@ import pytest
 
 from app.sandbox.toolchains import Toolchain, installed
 
-_FETCHED = Path(__file__).parents[2] / ".cache" / "toolchains"
+_CACHE = Path(__file__).parents[2] / ".cache"
+_FETCHED = _CACHE / "toolchains"
+OUTPUTS = _CACHE / "outputs"
+"""Build outputs of this machine's toolchains, which last between test runs."""
 _WELL_KNOWN = ("/usr/local/go/bin", str(Path.home() / ".cargo" / "bin"))
 """Where installers put one; .ci/toolchains looks there, too."""
 _LEFT_OUT = "left out with TOOLCHAINS=none: "

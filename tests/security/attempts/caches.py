@@ -139,6 +139,12 @@ def _lent(folder: Path) -> Path:
     return bundle_pytest(folder)
 
 
+def _outputs(folder: Path) -> Path:
+    (folder / "aa").mkdir(parents=True)
+    (folder / "aa" / "std-d").write_bytes(b"compiled")
+    return folder
+
+
 def of_each(repo: RepoName) -> RepoName:
     return repo
 
@@ -242,6 +248,7 @@ ATTEMPTS = (
     _shown("writes into the mirror's objects", _mirror),
     _shown("writes into what Git LFS keeps", _contents),
     _shown("writes into the pytest that is lent", _lent),
+    _shown("writes into the standard library that all checkouts link to", _outputs),
     Attempt(
         "reads a submodule that another repository could read",
         "mirrors of submodules belong to the repository that names them",
