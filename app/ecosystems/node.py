@@ -98,7 +98,9 @@ ECOSYSTEM = Ecosystem(
         r"tests?|specs?|__tests__|__mocks__|__fixtures__|__snapshots__|__image_snapshots__"
         r"|e2e|cypress"
     ),
-    runners=frozenset({"node", "npm", "npx", "pnpm", "yarn", "jest", "vitest", "mocha"}),
+    runners=frozenset(
+        {"node", "npm", "npx", "pnpm", "yarn", "jest", "vitest", "mocha", "ava", "tap"}
+    ),
     shadows=r"(?:^|/)node_modules/",
     runner_config=(
         r"(?:^|/)(?:jest|vitest|vite|karma|playwright|cypress|ava|wdio)"
@@ -125,6 +127,14 @@ ECOSYSTEM = Ecosystem(
         r"\.nycrc\.ya?ml|\.mocharc\.ya?ml|\.eslintrc\.ya?ml": "yaml",
         r"\.nvmrc|\.node-version": "toolchain",
     },
-    verifiers=("node:Node", "jest:Jest", "vitest:Vitest", "mocha:Mocha", "npm:Npm"),
+    verifiers=(
+        "node:Node",
+        "jest:Jest",
+        "vitest:Vitest",
+        "mocha:Mocha",
+        "ava:Ava",
+        "ava:Tap",
+        "npm:Npm",
+    ),
     checks=("eslint:Eslint", "prettier:Prettier", "tsc:Tsc"),
 )

@@ -18,7 +18,7 @@ from app.sandbox.spec import Completed
 from app.verify.junit import read_named
 from app.verify.results import ended_early, result_of
 from app.verify.verifier import TestCommand, VerifierContext
-from app.verify.verifiers.scripts import last_command, test_scripts
+from app.verify.verifiers.scripts import last_as_written, test_scripts
 
 REPORT = "report.xml"
 BROKEN = "broken"
@@ -30,7 +30,7 @@ SUFFIXES = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts")
 SEPARATOR = " > "
 
 # $1 report folder, $2 who calls the script, $3 its name, $4 the last command in it, $5 what runs
-# before it, $6 a program for where there is no script; then what is added. npm alone takes a `--`
+# before it, $6 a program for where there is no command; then what is added. npm alone takes a `--`
 # before what is for the script.
 _SCRIPT = """
 export HONK_REPORT=$1; manager=$2 script=$3 last=$4 before=$5 program=$6; shift 6
@@ -44,7 +44,10 @@ while [ "$folder" != / ] && [ -n "$folder" ]; do
   PATH=$PATH:$folder/node_modules/.bin folder=${folder%/*}
 done
 export PATH
-[ -n "$manager" ] || exec $program "$@"
+if [ -z "$manager" ]; then
+  [ -n "$last" ] || exec $program "$@"
+  exec sh -c "$last"' "$@"' sh "$@"
+fi
 if ! command -v "$manager" >/dev/null; then
   manager=npm; : > "$HONK_REPORT/npm"
 fi
@@ -142,10 +145,11 @@ class ScriptRunner:
         return [unlocated(path, self.folder) for path in context.files]
 
     def command(self, context: VerifierContext) -> TestCommand:
-        last = last_command(self.text) if self._begins_otherwise else ""
+        by_itself = self._begins_otherwise or not self.manager
+        last = last_as_written(self.text) if by_itself else ""
         argv = ("bash", "-c", _SCRIPT, "honk", context.report, self.manager, self.script)
         return TestCommand(
-            argv=(*argv, last or "", self.before, self.program, *self.added(context)),
+            argv=(*argv, last, self.before, self.program, *self.added(context)),
             environment={**ENVIRONMENT, "HONK_NODE_OPTIONS": self.node_options(context)},
             reports=(REPORT, BROKEN, OTHER_MANAGER, ALONE),
         )

@@ -39,7 +39,8 @@ class Script:
     """The test script of one package.
 
     `runner`: the name of what it calls at its end, or "". `hooks`: other scripts run before it.
-    `before`: commands that `test` runs before it calls this script.
+    `before`: commands that `test` runs before it calls this script. `alone`: `text` is not a script
+    but one command of it, with others after it.
     """
 
     folder: str
@@ -49,9 +50,12 @@ class Script:
     text: str
     hooks: bool = False
     before: str = ""
+    alone: bool = False
 
     @property
     def line(self) -> str:
+        if self.alone:
+            return self.text
         called = "test" if self.name == "test" else f"run {self.name}"
         return f"{self.manager} {called}"
 
@@ -67,7 +71,14 @@ def test_scripts(tree: FileTree) -> Iterator[Script]:
         name, before = _followed(scripts)
         text = scripts[name]
         runner, hooks = runner_of(text), _has_hooks(scripts, name)
+        inner = "" if runner else _inner(text)
+        if runner and f"post{name}" in scripts:
+            runner, inner = "", last_as_written(text)
         yield Script(folder, name, _manager(tree, folder), runner, text, hooks, before)
+        # Words after a script's name go to its last command, and only its exit code says how what
+        # follows a runner went. So such a runner is also called by itself.
+        if inner:
+            yield Script(folder, name, "", runner_of(inner), inner, alone=True)
 
 
 def _is_below(folder: str, above: str) -> bool:
@@ -132,6 +143,8 @@ _RUNNERS = (
     ("jest", re.compile(r"(?:node(?: --?\S+)* )?(?:\S*/)?(?:jest(?:\.js)?|react-scripts test)")),
     ("vitest", re.compile(r"(?:node(?: --?\S+)* )?(?:\S*/)?vitest(?:\.mjs)?(?: run)?")),
     ("mocha", re.compile(r"(?:node(?: --?\S+)* )?(?:\S*/)?_?mocha(?:\.c?js)?")),
+    ("ava", re.compile(r"(?:\S*/)?ava")),
+    ("tap", re.compile(r"(?:\S*/)?tap(?: run)?")),
     ("node", re.compile(r"(?:node|tsx)(?: --?\S+(?: (?!-)\S+)?)*? --test(?=[ =]|$)")),
 )
 _ASKS_OTHERWISE = re.compile(
@@ -161,19 +174,41 @@ def runner_of(text: str) -> str:
 
 def last_command(text: str) -> str | None:
     """The last of a chain of commands, with single blanks; None where it is more than a chain."""
+    chain = _chain(text)
+    return " ".join(chain[-1][0]) if chain else None
+
+
+def last_as_written(text: str) -> str:
+    """The last of a chain of commands with its quotes, for a shell; "" where it is no chain."""
+    chain = _chain(text)
+    return chain[-1][1] if chain else ""
+
+
+def _inner(text: str) -> str:
+    """The last command of a chain that calls a runner, if others follow it."""
+    return next((each for _, each in reversed(_chain(text)[:-1]) if runner_of(each)), "")
+
+
+# Outside of quotes, `&&` is what separates commands.
+_COMMAND = re.compile(r"""(?:[^&"'\\]|\\.|"(?:\\.|[^"\\])*"|'[^']*'|(?<!&)&(?!&))+""", re.DOTALL)
+
+
+def _chain(text: str) -> list[tuple[list[str], str]]:
+    """The commands that `&&` joins, as words and as written; none where there is anything else."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
     lexer.whitespace_split, lexer.commenters = True, ""
-    command: list[str] = []
+    commands: list[list[str]] = [[]]
     try:
         for word in lexer:
             if word and set(word) <= set("();<>|&\n"):
                 if word != "&&":
-                    return None  # `jest || true` answers for something else than jest
-                command = []
+                    return []  # `jest || true` answers for something else than jest
+                commands.append([])
             else:
-                command.append(word)
+                commands[-1].append(word)
     except ValueError:
-        return None  # a quote that is never closed
-    if not command or "`" in text or "$(" in text:
-        return None
-    return " ".join(command)
+        return []  # a quote that is never closed
+    written = [each.strip() for each in _COMMAND.findall(text)]
+    if "`" in text or "$(" in text or len(written) != len(commands) or not all(commands):
+        return []
+    return list(zip(commands, written, strict=True))

@@ -11,7 +11,7 @@ from app.verify.verifier import DirectoryTree, Verifier
 from app.verify.verifiers import choose
 from app.verify.verifiers.jest import Jest
 from app.verify.verifiers.npm import Npm
-from app.verify.verifiers.scripts import runner_of
+from app.verify.verifiers.scripts import last_as_written, runner_of
 from tests.unit.verify.conftest import MakeSite
 
 
@@ -27,6 +27,11 @@ from tests.unit.verify.conftest import MakeSite
         ("c8 --reporter=text vitest", "vitest"),
         ("nyc mocha 'test/**/*.js' --timeout 1000", "mocha"),
         ("./node_modules/.bin/mocha", "mocha"),
+        ("xo && tsc && ava", "ava"),
+        ("ava --watch", ""),
+        ("c8 ava --serial", "ava"),
+        ("tap", "tap"),
+        ("tap-spec", ""),
         ("node --test", "node"),
         ("node --import tsx --test test/*.ts", "node"),
         ("tsx --test", "node"),
@@ -116,3 +121,31 @@ def test_a_line_of_the_policy_that_is_the_repositorys_own_is_read(checkout: Make
     assert (found.name, found.line) == ("jest", "npm test")
     (by_name,) = verifiers(checkout, {}, "jest:web")
     assert (by_name.folder, by_name.line) == ("web", "jest")
+
+
+@pytest.mark.parametrize(
+    ("scripts", "expected"),
+    [
+        (
+            {"test": "xo && ava test/*.js 'a && b' && tsd"},
+            [("ava", "ava test/*.js 'a && b'"), ("npm", "npm test")],
+        ),
+        ({"test": "jest && eslint ."}, [("jest", "jest"), ("npm", "npm test")]),
+        ({"test": "tap", "posttest": "eslint ."}, [("npm", "npm test"), ("tap", "tap")]),
+        ({"test": "xo && ava"}, [("ava", "npm test")]),
+        ({"test": "jest || true; xo"}, [("npm", "npm test")]),
+        ({"test": "echo $(id) && ava && xo"}, [("npm", "npm test")]),
+    ],
+)
+def test_a_runner_that_is_not_the_last_command_is_also_called_by_itself(
+    checkout: MakeSite, scripts: Mapping[str, str], expected: list[tuple[str, str]]
+) -> None:
+    found = verifiers(checkout, {"package.json": {"scripts": scripts}})
+    assert sorted((each.name, each.line) for each in found) == expected
+
+
+def test_the_last_command_keeps_its_quotes() -> None:
+    assert last_as_written("""tsc && mocha 'test/**/*.js' --grep "a && b" """) == (
+        """mocha 'test/**/*.js' --grep "a && b\""""
+    )
+    assert last_as_written("tsc && mocha | tee log") == ""
