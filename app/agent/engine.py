@@ -15,6 +15,7 @@ from pydantic import Field
 from app.agent.prompt import Assignment
 from app.domain.model_question import AnswerForm, ModelAnswer
 from app.domain.report import PlanItem
+from app.domain.setup_plan import Choices
 from app.domain.values import Value
 from app.outgoing import Outgoing
 from app.sandbox.spec import Completed, EditResult
@@ -79,12 +80,13 @@ class SandboxTools(Protocol):
 class WorkspaceActions:
     """What an agent can have done to its workspace outside the sandbox.
 
-    `verify` and `set_up` return text for the model; `snapshot` stores the work tree and returns
+    `verify` and `set_up` return text for the model; `set_up` takes what the model chooses for the
+    setup, which may be nothing; `snapshot` stores the work tree and returns
     the id of its tree, None where changes are not kept.
     """
 
     verify: Callable[[], Awaitable[str]]
-    set_up: Callable[[], Awaitable[str]]
+    set_up: Callable[[tuple[Choices, ...]], Awaitable[str]]
     snapshot: Callable[[], Awaitable[str | None]]
 
 

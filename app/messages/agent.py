@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from app.domain import sanitize
 from app.domain.flag import Flag
+from app.domain.setup_outcome import SetupOutcome
 from app.domain.verdict import Meaning, Verdict, VerdictKind
 from app.messages import verdict as verdicts
 from app.messages.formatting import (
@@ -22,6 +23,46 @@ def setup_succeeded(output: str) -> str:
 def no_setup() -> str:
     """The policy has no setup commands."""
     return "This repository's `.github/honk.yml` has no setup commands."
+
+
+def setup_state(outcome: SetupOutcome) -> str:
+    """What a setup that Honk planned lacks; empty if nothing."""
+    lines = [f"- failed: {each.line} ({each.how})" for each in outcome.failed[:10]]
+    lines += [f"- missing: {each.what}: {each.why}" for each in outcome.missing[:10]]
+    if not lines:
+        return ""
+    places = sorted({f"{each.ecosystem} in {each.folder or '.'}" for each in outcome.plan.recipes})
+    lines.append(f"The setup tool takes choices for: {', '.join(places[:20])}.")
+    return sanitize.visible("\n".join(lines))
+
+
+def choices_are_for_plans() -> str:
+    """The policy names the commands, so there is nothing to choose."""
+    return (
+        "This repository's `.github/honk.yml` names its setup commands, so setup takes no choices."
+    )
+
+
+def choice_refused(why: str) -> str:
+    """A choice outside the vocabulary. Nothing ran."""
+    return f"Nothing was run. {why}"
+
+
+def no_more_choices(most: int) -> str:
+    """The run's proposals are used up."""
+    return (
+        f"Nothing was run: a run may try {most} sets of choices. Go on with what is there, and say "
+        "in not_done what could not be tested."
+    )
+
+
+def choices_work(outcome: SetupOutcome, variables: Mapping[str, str]) -> str:
+    """What was chosen worked, and serves the rest of the run."""
+    ran = "\n".join(f"- {each.line}" for each in outcome.ran[:20])
+    found = "" if outcome.collected is None else f" {outcome.collected:,} tests collected."
+    exports = "\n".join(f"export {name}={value}" for name, value in variables.items())
+    own = f"\nYour shell needs this as well:\n{exports}" if exports else ""
+    return f"The setup works with these choices; tests will use it.{found}\n{ran}{own}"
 
 
 def nothing_to_set_up() -> str:

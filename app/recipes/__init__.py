@@ -17,6 +17,7 @@ from app.recipes.recipe import (
     RecipeContext,
     RecipeReader,
 )
+from app.recipes.vocabulary import with_variables
 
 __all__ = [
     "READERS",
@@ -26,6 +27,7 @@ __all__ = [
     "RecipeContext",
     "RecipeReader",
     "discover",
+    "read",
 ]
 
 
@@ -41,7 +43,7 @@ READERS = _readers()
 
 def discover(context: RecipeContext) -> SetupPlan:
     """The plan for a repository whose policy names no setup."""
-    recipes = tuple(recipe for reader in READERS for recipe in reader.read(context))
+    recipes = tuple(recipe for reader in READERS for recipe in read(reader, context))
     declared = context.declared
     if recipes and declared.steps:
         recipes = (*recipes, _of_automation(declared))
@@ -53,6 +55,11 @@ def discover(context: RecipeContext) -> SetupPlan:
         missing=(*declared.missing, *(each for recipe in recipes for each in recipe.missing)),
         unread=declared.unread,
     )
+
+
+def read(reader: RecipeReader, context: RecipeContext) -> tuple[Recipe, ...]:
+    """A reader's recipes, with the variables that were chosen for their folders."""
+    return tuple(with_variables(each, context.choices) for each in reader.read(context))
 
 
 def _of_automation(declared: Declared) -> Recipe:

@@ -71,6 +71,9 @@ WRITE_COMMITS = {"contents": "write", "checks": "write", "metadata": "read"}
 PUBLISH = {"contents": "write", "pull_requests": "write", "checks": "write", "metadata": "read"}
 
 
+PROPOSALS = 3
+"""How often the agent of a run may try choices of its own for the setup."""
+
 _EDIT_SECONDS = 60.0
 _STOP_SECONDS = 0.3
 
@@ -208,17 +211,32 @@ class SetupChoices:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Choices, ...]] = {}
+        self._proposals: dict[str, int] = {}
 
     async def load(self, runs: Runs, run: RunId) -> None:
         """Read them before a step that sets checkouts up: another worker may have made them."""
-        recorded = (await runs.get(run)).setup_choices or []
-        self._known[run] = tuple(Choices.recorded(each) for each in recorded)
+        recorded = (await runs.get(run)).setup_choices or {}
+        self._known[run] = tuple(Choices.recorded(each) for each in recorded.get("choices", []))
+        self._proposals[run] = int(recorded.get("proposals", 0))
 
-    async def add(self, runs: Runs, run: RunId, choice: Choices) -> None:
-        """Record a choice. It replaces the one for the same folder."""
-        changed = with_choice(self.of(run), choice)
-        await runs.update(run, setup_choices=[each.model_dump(mode="json") for each in changed])
-        self._known[run] = changed
+    async def propose(self, runs: Runs, run: RunId) -> bool:
+        """Count a proposal before it is tried; False when the run has used up its proposals."""
+        if self._proposals.get(run, 0) >= PROPOSALS:
+            return False
+        self._proposals[run] = self._proposals.get(run, 0) + 1
+        await self._store(runs, run)
+        return True
+
+    async def add(self, runs: Runs, run: RunId, choices: Sequence[Choices]) -> None:
+        """Record choices that worked. Each replaces the one for the same folder."""
+        for choice in choices:
+            self._known[run] = with_choice(self.of(run), choice)
+        await self._store(runs, run)
+
+    async def _store(self, runs: Runs, run: RunId) -> None:
+        choices = [each.model_dump(mode="json") for each in self.of(run)]
+        made = {"choices": choices, "proposals": self._proposals.get(run, 0)}
+        await runs.update(run, setup_choices=made)
 
     def of(self, run: str) -> tuple[Choices, ...]:
         """The run's choices as last loaded."""
@@ -226,6 +244,7 @@ class SetupChoices:
 
     def forget(self, run: str) -> None:
         self._known.pop(run, None)
+        self._proposals.pop(run, None)
 
 
 @dataclass(frozen=True)

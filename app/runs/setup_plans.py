@@ -88,12 +88,6 @@ class PlannedSetup:
         """All command lines that may run."""
         return tuple(each.line for step in self.plan.steps for each in step.commands)
 
-    def chosen(self, choices: tuple[Choices, ...]) -> PlannedSetup:
-        """The plan with other choices; only for a discovered one."""
-        assert self.context is not None
-        context = replace(self.context, choices=choices)
-        return replace(self, context=context, plan=recipes.discover(context))
-
 
 async def plan_setup(
     services: Services,
@@ -131,6 +125,16 @@ async def plan_setup(
         only_go_modules=_go_modules(base_files, run.policy.network.allow),
     )
     return within_network(planned, services.setup_network, run.policy.network.allow), same
+
+
+def with_choices(
+    services: Services, run: RunInput, planned: PlannedSetup, choices: tuple[Choices, ...]
+) -> PlannedSetup:
+    """A discovered plan with other choices, within what it may reach."""
+    assert planned.context is not None
+    context = replace(planned.context, choices=choices)
+    changed = replace(planned, context=context, plan=recipes.discover(context))
+    return within_network(changed, services.setup_network, run.policy.network.allow)
 
 
 def _go_modules(base: LoadedFiles, allowed: Sequence[str]) -> frozenset[str] | None:

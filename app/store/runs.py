@@ -60,7 +60,7 @@ class RunRow(Value):
     stop_why: str | None
     plan: list[dict[str, Any]] | None
     setup_outcome: dict[str, Any] | None
-    setup_choices: list[dict[str, Any]] | None
+    setup_choices: dict[str, Any] | None
     model_turns: int
     cost_usd: float
     api_calls: int

@@ -26,6 +26,8 @@ build-backend = "setuptools.build_meta"
 py-modules = ["calc"]
 """
 
+WITH_EXTRA = PYPROJECT.replace(b'test = ["pytest"]', b'test = ["pytest"]\nunusual = ["idna"]')
+
 
 async def test_a_python_project_without_a_policy_gets_a_proven_fix() -> None:
     networks = await where_packages_are()
@@ -43,3 +45,30 @@ async def test_a_python_project_without_a_policy_gets_a_proven_fix() -> None:
         assert "2 tests collected." in subject.status
         assert "setup from pyproject.toml" in subject.status
         assert "```yaml" in subject.status, "the setup is offered as a policy file"
+
+
+async def test_the_agent_chooses_by_names_and_only_what_the_repository_names() -> None:
+    """Without the extra, `import idna` fails: the choice serves the tests of the commit too."""
+    networks = await where_packages_are()
+    files = {**PROJECT, "pyproject.toml": WITH_EXTRA}
+    files["test_calc.py"] += b"\n\ndef test_extra():\n    import idna\n"
+    stranger = {"ecosystem": "python", "packages": ["left-pad-evil"]}
+    choice = {"ecosystem": "python", "extras": ["unusual"]}
+    async with open_harness(
+        HONK_EGRESS_NETWORKS=networks, HONK_SETUP_NETWORK="registries"
+    ) as harness:
+        subject = await harness.subject(
+            files=files,
+            plays=script(
+                {"setup": {"choices": [stranger]}},
+                {"setup": {"choices": [choice]}},
+                FIX,
+                FINISH,
+            ),
+        )
+        await subject.label()
+        await subject.settled()
+        assert "A person has to add it to a manifest" in subject.model_input
+        assert "The setup works with these choices" in subject.model_input
+        assert subject.check.conclusion == "success", subject.status
+        assert "| Passing now | 3 |" in subject.check.summary

@@ -26,6 +26,7 @@ from app.agent.engine import (
 from app.agent.engines.anthropic.model import AnthropicModel
 from app.agent.engines.anthropic.session import AgentSession
 from app.agent.prompt import Assignment
+from app.domain.setup_plan import Choices
 from app.domain.values import RepoName
 from app.playground.model import ModelScript, Responder, ScriptedModel
 from app.sandbox.spec import Completed, EditResult
@@ -185,7 +186,7 @@ class Desk:
         self.verified += 1
         return "3 passed"
 
-    async def _set_up(self) -> str:
+    async def _set_up(self, choices: tuple[Choices, ...]) -> str:
         return "Installed."
 
     async def _snapshot(self) -> str:

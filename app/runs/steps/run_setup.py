@@ -127,7 +127,7 @@ async def _repaired(
     if answer == context.chosen(recipe.ecosystem, recipe.folder):
         return None
     changed = replace(context, choices=with_choice(context.choices, answer))
-    found = await asyncio.to_thread(lambda: tuple(reader.read(changed)))
+    found = await asyncio.to_thread(recipes.read, reader, changed)
     again = next((each for each in found if each.folder == recipe.folder), None)
     if again is None or again == recipe:
         return None

@@ -23,15 +23,17 @@ from app import __version__, messages
 from app.domain import setup
 from app.domain.run import Ground, RunInput
 from app.domain.setup_outcome import CommandRun, Prepared, SetupOutcome
+from app.domain.setup_plan import Choices, with_choice
 from app.domain.values import TreeSha
 from app.egress.setup_proxy import Mode
 from app.errors import UserError
 from app.git.checkout import Workspace
 from app.git.packing import pack
 from app.git.setup_snapshots import SetupSnapshot, SnapshotInfo
+from app.recipes import vocabulary
 from app.runs.checkouts import check_out
-from app.runs.services import Services
-from app.runs.setup_plans import PlannedSetup, by_lines, digest, plan_setup
+from app.runs.services import PROPOSALS, Services
+from app.runs.setup_plans import PlannedSetup, by_lines, digest, plan_setup, with_choices
 from app.runs.steps.run_setup import run_setup
 
 _PACKAGE_JSON_BYTES = 1 << 20
@@ -127,17 +129,30 @@ async def for_the_agent(
         return await set_up(services, run, workspace, base)
 
 
-async def run_again(services: Services, run: RunInput, workspace: Workspace) -> str:
+async def run_again(
+    services: Services, run: RunInput, workspace: Workspace, choices: tuple[Choices, ...] = ()
+) -> str:
     """The agent's tool: run the commands in its current work tree and return a report.
 
-    The tree is the agent's, so the network is fetch-only, whatever the policy says.
+    The tree is the agent's, so the network is fetch-only, whatever the policy says. `choices` are
+    the model's: from the closed vocabulary, or nothing runs. Those that work serve the rest of the
+    run.
     """
     if run.policy.setup == ():
         return messages.agent.no_setup()
+    if choices and run.policy.setup is not None:
+        return messages.agent.choices_are_for_plans()
     before = await services.snapshots.untracked(workspace)
     planned = await _plan_again(services, run, workspace)
-    if planned.is_empty:
+    if planned.is_empty and not choices:
         return messages.agent.nothing_to_set_up()
+    if choices:
+        chosen = _with_proposal(services, run, planned, choices)
+        if isinstance(chosen, str):
+            return messages.agent.choice_refused(chosen)
+        if not await services.setup_choices.propose(services.runs, run.id):
+            return messages.agent.no_more_choices(PROPOSALS)
+        planned = chosen
     try:
         outcome, _ = await run_setup(
             services, run, workspace, planned, "fetch-only", repair=planned.discovered
@@ -147,8 +162,30 @@ async def run_again(services: Services, run: RunInput, workspace: Workspace) -> 
     if outcome.failed:
         tried, failed = services.blocked_hosts.of(run.id), outcome.failed[0]
         return messages.refusals.set_up_failed_again(failed.line, failed.how, failed.output, tried)
+    if choices:
+        await services.setup_choices.add(services.runs, run.id, choices)
+        await _record(services, run, outcome)
+        variables = {name: value for each in choices for name, value in each.environment.items()}
+        return messages.agent.choices_work(outcome, variables)
     said = outcome.ran[-1].output if outcome.ran else ""
     return messages.agent.setup_succeeded(said)
+
+
+def _with_proposal(
+    services: Services, run: RunInput, planned: PlannedSetup, choices: tuple[Choices, ...]
+) -> PlannedSetup | str:
+    """The plan that Honk rebuilds from the model's choices, or why they are refused."""
+    for each in choices:
+        if why := vocabulary.refusal(each, planned.plan):
+            return why
+    known = services.setup_choices.of(run.id)
+    for each in choices:
+        known = with_choice(known, each)
+    changed = with_choices(services, run, planned, known)
+    return next(
+        (why for each in choices if (why := vocabulary.left_out(each, changed.plan.recipes))),
+        changed,
+    )
 
 
 async def _plan_again(services: Services, run: RunInput, workspace: Workspace) -> PlannedSetup:

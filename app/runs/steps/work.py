@@ -29,6 +29,8 @@ from app.domain.report import (
     Work,
 )
 from app.domain.run import ContextText, Phase, Preparation, RunInput
+from app.domain.setup_outcome import SetupOutcome
+from app.domain.setup_plan import Choices
 from app.domain.values import CommitSha, TreeSha
 from app.git.checkout import Workspace
 from app.git.packing import pack
@@ -147,8 +149,8 @@ async def _task(
     async def verify_now() -> str:
         return await verify.for_the_agent(services, run, preparation.comparison, workspace)
 
-    async def set_up_again() -> str:
-        return await set_up.run_again(services, run, workspace)
+    async def set_up_again(choices: tuple[Choices, ...]) -> str:
+        return await set_up.run_again(services, run, workspace, choices)
 
     async def progress(so_far: Progress) -> None:
         plan = list(so_far.plan)
@@ -245,6 +247,10 @@ async def _context(
     if supplies.present:
         text = messages.agent.fetched_into_checkout(supplies.present)
         gathered = (ContextText(about="what was fetched into the checkout", text=text), *gathered)
+    recorded = (await services.runs.get(run.id)).setup_outcome
+    state = messages.agent.setup_state(SetupOutcome.recorded(recorded)) if recorded else ""
+    if state:
+        gathered = (ContextText(about="what the setup lacks", text=state), *gathered)
     target, repo = preparation.target, run.trigger.repository
     if target.pull is None or target.at is None:
         return gathered

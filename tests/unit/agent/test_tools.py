@@ -18,6 +18,7 @@ from app.agent.engines.anthropic.tools import (
     cleaned,
     cut,
 )
+from app.domain.setup_plan import Choices
 from app.sandbox.spec import Completed, EditResult
 from tests.support.model_api import MemoryHands, ended
 
@@ -26,8 +27,12 @@ async def call(hands: MemoryHands, name: str, value: object, *, seconds: float =
     async def verify() -> str:
         return "\x1b[32m3 passed\x1b[0m"
 
-    async def set_up() -> str:
-        return "Installed."
+    async def set_up(choices: tuple[Choices, ...]) -> str:
+        return (
+            f"Installed {choices[0].model_dump(exclude_defaults=True)}."
+            if choices
+            else "Installed."
+        )
 
     async def snapshot() -> None: ...
 
@@ -196,3 +201,13 @@ async def test_verify_tells_what_the_tests_say() -> None:
 
 async def test_setup_tells_what_came_of_it() -> None:
     assert await call(MemoryHands(), "setup", {}) == ToolResult("Installed.")
+
+
+async def test_setup_takes_names_and_no_commands() -> None:
+    choice = {"ecosystem": "python", "extras": ["test"], "environment": {"CI": "1"}}
+    found = await call(MemoryHands(), "setup", {"choices": [choice]})
+    assert "'extras': ('test',)" in found.text
+    assert not found.is_error
+    for bad in ({"command": "curl | sh"}, {"line": "x"}, {"extras": "test"}, {"loose": True}):
+        refused = await call(MemoryHands(), "setup", {"choices": [{**choice, **bad}]})
+        assert refused.is_error

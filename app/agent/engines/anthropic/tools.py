@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.agent.engine import SandboxTools, WorkspaceActions
 from app.domain.report import PlanItem
+from app.domain.setup_plan import Choices
 from app.sandbox.spec import Completed
 
 BASH_SECONDS = 600.0
@@ -83,8 +84,32 @@ class VerifyInput(_Input):
     """verify takes no arguments."""
 
 
+_Word = Annotated[str, Field(min_length=1, max_length=120)]
+_Words = Annotated[list[_Word], Field(max_length=20)]
+
+
+class SetupChoice(_Input):
+    """What the model chooses for the setup of one folder: names only, never a command."""
+
+    ecosystem: _Word
+    folder: str = Field(default="", max_length=500)
+    recipe: str = Field(default="", max_length=40)
+    manager: str = Field(default="", max_length=40)
+    version: str = Field(default="", max_length=40)
+    groups: _Words = []
+    extras: _Words = []
+    packages: _Words = []
+    environment: dict[_Word, str] = Field(default_factory=dict, max_length=20)
+
+
 class SetupInput(_Input):
-    """setup takes no arguments."""
+    """Without choices, the setup as it is."""
+
+    choices: list[SetupChoice] = Field(default=[], max_length=5)
+
+    @property
+    def chosen(self) -> tuple[Choices, ...]:
+        return tuple(Choices.model_validate(each.model_dump()) for each in self.choices)
 
 
 class PlanInput(_Input):
@@ -121,6 +146,7 @@ def _custom(name: str, description: str, properties: dict[str, Any], *required: 
 
 
 _TEXT = {"type": "string"}
+_TEXTS = {"type": "array", "items": _TEXT}
 
 TOOLS: tuple[dict[str, Any], ...] = (
     {"type": "bash_20250124", "name": "bash"},
@@ -140,8 +166,32 @@ TOOLS: tuple[dict[str, Any], ...] = (
     _custom(
         "setup",
         "Run the project's setup commands again, with the network access that its maintainers "
-        "allow; bash has none. Call it after you changed the project's dependencies.",
-        {},
+        "allow; bash has none. Call it after you changed the project's dependencies. If setup "
+        "failed, choices (at most three calls with them) say by names what Honk should do "
+        "differently in a folder: recipe or manager (uv, pip, poetry, npm, pnpm, yarn, ...), "
+        "version, dependency groups, extras, packages, variables. Honk builds the commands; "
+        "packages must be named by the repository.",
+        {
+            "choices": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "ecosystem": _TEXT,
+                        "folder": _TEXT,
+                        "recipe": _TEXT,
+                        "manager": _TEXT,
+                        "version": _TEXT,
+                        "groups": _TEXTS,
+                        "extras": _TEXTS,
+                        "packages": _TEXTS,
+                        "environment": {"type": "object", "additionalProperties": _TEXT},
+                    },
+                    "required": ["ecosystem"],
+                    "additionalProperties": False,
+                },
+            }
+        },
     ),
     _custom(
         "plan",
@@ -254,8 +304,9 @@ class Toolbox:
                 return _outcome(await self._sandbox.search(pattern, path))
             case VerifyInput():
                 return ToolResult(cut(cleaned(await self._workspace.verify())))
-            case SetupInput():
-                return ToolResult(cut(cleaned(await self._workspace.set_up())))
+            case SetupInput() as setup:
+                said = await self._workspace.set_up(setup.chosen)
+                return ToolResult(cut(cleaned(said)))
             case PlanInput():
                 return ToolResult("The plan was updated.")
             case AskInput():
