@@ -18,6 +18,7 @@ from typing import Any
 import httpcore
 
 from app.egress.addresses import Addresses
+from app.egress.go_proxy import ModuleServer, OnlyModules
 from app.egress.proxy import Endpoint, UpstreamClient
 from app.egress.rules import BlockedRequestError, HostRule
 from app.egress.setup_proxy import EgressLimits, Mode
@@ -102,6 +103,7 @@ class Door:
     names: dict[str, Sequence[str]] | None = None
     networks: tuple[Any, ...] = tuple(LOOPBACK)
     bounds: EgressLimits | None = None
+    modules: frozenset[str] | None = None
 
     @asynccontextmanager
     async def opened(self, folder: Path) -> Any:
@@ -119,9 +121,14 @@ class Door:
                     names=self.names,
                     networks=self.networks,
                     bounds=self.bounds,
+                    only_modules=self._only_modules(registry),
                 )
                 for writer in opener.writers:
                     writer.transport.abort()
+
+    def _only_modules(self, registry: Registry) -> OnlyModules | None:
+        servers = [ModuleServer(registry.rule, "")]
+        return None if self.modules is None else OnlyModules(servers, self.modules)
 
 
 Request = Callable[[Gate], Awaitable[bytes]]
@@ -342,6 +349,26 @@ ATTEMPTS = (
         Door(),
         door=Door(bounds=replace(EgressLimits(), misses=3)),
         arrived=lambda registry: len(registry.seen) >= 10,
+    ),
+    _proxied(
+        "names its own host in the path of a Go module",
+        "only modules in go.mod and go.sum of the base",
+        _sends(f"GET /elsewhere.test/{CANARY}/@v/list"),
+        Door(),
+        door=Door(modules=frozenset({"example.com/a@v1.0.0"})),
+    ),
+    _proxied(
+        "tells it as the version of a known Go module",
+        "only versions in go.mod and go.sum of the base",
+        _sends(f"GET /example.com/a/@v/{CANARY}.info"),
+        Door(),
+        door=Door(modules=frozenset({"example.com/a@v1.0.0"})),
+    ),
+    _proxied(
+        "sends a secret as a very long path",
+        "a bound on the length of paths",
+        _sends(f"GET /{'a' * 2000}{CANARY}"),
+        Door(mode="connect"),
     ),
     Attempt(
         "downloads without end",
