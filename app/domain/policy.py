@@ -11,7 +11,7 @@ import difflib
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, get_args, get_origin
 
 import yaml
 from pydantic import ConfigDict, Field, ValidationError
@@ -19,6 +19,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails
 
 from app.domain.flag import Kind
+from app.domain.setup_plan import Service
 from app.domain.values import Value, is_branch_name
 from app.errors import UserError
 
@@ -36,6 +37,8 @@ _Line = Annotated[str, Field(min_length=1, max_length=2000)]
 _Text = Annotated[str, Field(max_length=2000)]
 _Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
 _Name = Annotated[str, Field(min_length=1, max_length=253)]
+_SETTING = r"^[^\x00-\x1f\x7f]*$"
+_Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
 _Account = Annotated[int, Field(gt=0, lt=2**53)]
 _Path = tuple[str, ...]
 
@@ -99,6 +102,21 @@ class BudgetPolicy(_Keys):
     """Maximum daily cost of all runs in the repository in US dollars; no limit if unset."""
 
 
+class ServicePolicy(_Keys):
+    """A database that the tests expect."""
+
+    kind: Literal["postgres", "redis"] | None = None
+    """The program; unless set, the service's name says it."""
+    port: int | None = Field(None, ge=1024, le=65535)
+    """The port on the loopback; 5432 or 6379 if unset."""
+    user: str = Field("", pattern=_SETTING, max_length=63)
+    """The user; `postgres` if unset. Redis has none."""
+    password: str = Field("", pattern=_SETTING, max_length=200)
+    """The password; any is accepted if unset."""
+    database: str = Field("", pattern=_SETTING, max_length=63)
+    """The database; named like the user if unset. Redis has none."""
+
+
 class PreviewPolicy(_Keys):
     """Previews of a change."""
 
@@ -122,6 +140,8 @@ class Policy(_Keys):
 
     Without this key, Honk finds out from the repository's files; an empty list means no setup.
     """
+    services: dict[_Host, ServicePolicy] = Field(default_factory=dict, max_length=8)
+    """Databases to start for the tests and the agent: a list, or settings by host name."""
     environment: dict[_Variable, _Text] = Field(default_factory=dict, max_length=100)
     """Variables of setup, the agent and the tests; `@` at the start of a path stands for the
     caches of the checkout. With `setup` only."""
@@ -242,6 +262,7 @@ def parse(text: str | None, *, engines: Collection[str] | None = None) -> Policy
         return Policy()
     if not isinstance(data, dict):
         raise PolicyError(1, "expected keys with values, such as `draft: true`")
+    data = _with_services(data)
     _refuse_unknown(data, Policy, (), lines)
     try:
         # As JSON, so that strictness takes a list for a tuple and still no `true` for a number.
@@ -249,6 +270,7 @@ def parse(text: str | None, *, engines: Collection[str] | None = None) -> Policy
     except ValidationError as problem:
         raise _wrong_value(problem.errors(include_url=False)[0], lines) from None
     _check_branches(policy, lines)
+    _check_services(policy, lines)
     if policy.engine is not None and engines is not None and policy.engine not in engines:
         expected, found = _one_of(engines, policy.engine), policy.engine[:_SHOWN]
         raise PolicyError(
@@ -263,6 +285,13 @@ def parse(text: str | None, *, engines: Collection[str] | None = None) -> Policy
 def json_schema() -> str:
     """The file's JSON Schema, for editors, as text that ends in a newline."""
     schema = Policy.model_json_schema(schema_generator=_SchemaForEditors)
+    keys = schema["properties"]["services"]
+    kinds = get_args(Service.model_fields["kind"].annotation)
+    listed = {"type": "array", "items": {"enum": list(kinds)}}
+    schema["properties"]["services"] = {
+        "anyOf": [listed, {name: value for name, value in keys.items() if name != "description"}],
+        "description": keys["description"],
+    }
     for key in NOT_BUILT_YET:
         default = Policy.model_fields[key].default
         schema["properties"][key] = {"const": default, "description": "Not supported yet."}
@@ -354,6 +383,16 @@ def _lines(node: yaml.Node, path: _Path) -> Iterator[tuple[_Path, int]]:
         yield from _lines(value, (*path, name))
 
 
+def _with_services(data: dict[object, object]) -> dict[object, object]:
+    """A list of services as a mapping without settings, which a service need not have."""
+    named = data.get("services")
+    if isinstance(named, list) and all(isinstance(each, str) for each in named):
+        return {**data, "services": {each: {} for each in named}}
+    if isinstance(named, dict):
+        return {**data, "services": {k: {} if v is None else v for k, v in named.items()}}
+    return data
+
+
 def _refuse_unknown(
     data: dict[object, object], model: type[Value], path: _Path, lines: dict[_Path, int]
 ) -> None:
@@ -365,11 +404,17 @@ def _refuse_unknown(
         inner = _part(model, str(key))
         if isinstance(value, dict) and inner is not None:
             _refuse_unknown(value, inner, here, lines)
+        if model is Policy and key == "services" and isinstance(value, dict):
+            for name, settings in value.items():
+                if isinstance(settings, dict):
+                    _refuse_unknown(settings, ServicePolicy, (*here, str(name)), lines)
 
 
 def _part(model: type[Value], key: str) -> type[Value] | None:
     """The nested keys of a key, if any."""
     annotation = model.model_fields[key].annotation
+    if get_origin(annotation) is dict:
+        return None  # Its keys are names that the file chooses.
     kinds = [annotation, *get_args(annotation)]
     return next((k for k in kinds if isinstance(k, type) and issubclass(k, Value)), None)
 
@@ -440,9 +485,11 @@ _KINDS = (
     ("int", "a whole number"),
     ("float", "a number"),
     ("finite", "a number"),
+    ("string_pattern", "a plain name or value"),
     ("string_too_short", "text that is not empty"),
     ("string", "text (quote it if it looks like another type)"),
     ("tuple", "a list, such as `[one, two]` or lines starting with `- `"),
+    ("dict", "names with values, one per line"),
     ("model", "indented keys, one per line"),
     ("", "a different value"),
 )
@@ -479,6 +526,55 @@ def _check_branches(policy: Policy, lines: dict[_Path, int]) -> None:
     for key, name in (("branch", example), ("base", policy.base)):
         if name is not None and not is_branch_name(name):
             raise PolicyError(lines.get((key,)), f"`{key}` is not a valid branch name")
+
+
+def _check_services(policy: Policy, lines: dict[_Path, int]) -> None:
+    for name, service in policy.services.items():
+        if (service.kind or name) not in get_args(Service.model_fields["kind"].annotation):
+            expected = "set `kind` to `postgres` or `redis`"
+            where = _named(("services", name))
+            raise PolicyError(_line_of(("services", name), lines), f"{where}: {expected}")
+
+
+def services_of(policy: Policy, path: str = POLICY_PATH) -> tuple[Service, ...]:
+    """The services that the policy names."""
+    return tuple(_service(name, each, path) for name, each in policy.services.items())
+
+
+def service_name(service: Service) -> str:
+    """The host name under which a policy lists the service."""
+    return service.names[0] if service.names else service.kind
+
+
+def service_settings(service: Service) -> dict[str, str | int]:
+    """The settings of a service as a policy holds them; the inverse of `services_of`."""
+    given = service.environment
+    settings: dict[str, str | int] = {"kind": service.kind, "port": service.port}
+    return settings | {key: given[name] for key, name in _SETTINGS[service.kind] if name in given}
+
+
+def _service(name: str, given: ServicePolicy, path: str) -> Service:
+    kind: Literal["postgres", "redis"] = "redis" if (given.kind or name) == "redis" else "postgres"
+    return Service(
+        kind=kind,
+        names=tuple(dict.fromkeys((name, kind))),
+        port=given.port or _PORTS[kind],
+        environment={
+            variable: value for key, variable in _SETTINGS[kind] if (value := getattr(given, key))
+        },
+        source=path,
+    )
+
+
+_PORTS = {"postgres": 5432, "redis": 6379}
+_SETTINGS = {
+    "postgres": (
+        ("user", "POSTGRES_USER"),
+        ("password", "POSTGRES_PASSWORD"),
+        ("database", "POSTGRES_DB"),
+    ),
+    "redis": (("password", "REDIS_PASSWORD"),),
+}
 
 
 def _line_of(path: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> int | None:

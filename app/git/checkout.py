@@ -350,10 +350,12 @@ class Workspaces:
         environment: Mapping[str, str] | None = None,
         mounts: tuple[Mount, ...] = (),
         image: str | None = None,
+        with_services: bool = False,
     ) -> SandboxSpec:
         """A sandbox for the workspace, with the mirror's objects where its `.git` expects them.
 
-        Besides the toolchains in /usr it sees those that this machine provides.
+        Besides the toolchains in /usr it sees those that this machine provides. `with_services`
+        starts the databases that the checkout's tests expect.
         """
         own = self.toolchains.environment(self.sandbox, workspace.path)
         own = self.toolchains.prepared(self.sandbox, workspace.path, own, workspace.prepared)
@@ -370,6 +372,7 @@ class Workspaces:
             limits=limits or ResourceLimits(),
             image=image,
             own_disk=workspace.own_disk,
+            services=workspace.prepared.services if with_services else (),
         )
 
     def objects_inside(self, workspace: Workspace) -> str:

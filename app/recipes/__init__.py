@@ -10,6 +10,7 @@ from importlib import import_module
 
 from app.domain.setup_plan import Recipe, SetupPlan
 from app.ecosystems import ECOSYSTEMS
+from app.recipes import service_programs
 from app.recipes.recipe import (
     Declared,
     Failure,
@@ -43,10 +44,13 @@ READERS = _readers()
 
 def discover(context: RecipeContext) -> SetupPlan:
     """The plan for a repository whose policy names no setup."""
-    recipes = tuple(recipe for reader in READERS for recipe in read(reader, context))
     declared = context.declared
+    recipes = tuple(recipe for reader in READERS for recipe in read(reader, context))
     if recipes and declared.steps:
         recipes = (*recipes, _of_automation(declared))
+    programs = service_programs.recipe(declared.services)
+    if programs is not None:
+        recipes = (*recipes, programs)
     return SetupPlan(
         recipes=recipes,
         services=declared.services,

@@ -126,21 +126,19 @@ def _search_path(plan: SetupPlan) -> Iterable[str]:
 
 
 def _services(plan: SetupPlan) -> Iterable[str]:
+    """Services by host name, in the form of the policy's `services` key."""
     if plan.services:
         yield "# Started for the tests, on loopback."
         yield "services:"
-    for each in plan.services:
+    for each in {policy.service_name(each): each for each in plan.services}.values():
         if each.source:
             yield f"  # from {_printable(each.source)}"
-        yield f"  - kind: {each.kind}"
-        yield f"    port: {each.port}"
-        if each.names:
-            yield f"    names: [{', '.join(map(_quoted, each.names))}]"
-        if each.environment:
-            pairs = (
-                f"{_quoted(name)}: {_quoted(value)}" for name, value in _sorted(each.environment)
-            )
-            yield f"    environment: {{{', '.join(pairs)}}}"
+        settings = policy.service_settings(each)
+        pairs = (
+            f"{key}: {_quoted(value) if isinstance(value, str) else value}"
+            for key, value in settings.items()
+        )
+        yield f"  {_quoted(policy.service_name(each))}: {{{', '.join(pairs)}}}"
 
 
 def _verify(verify: Sequence[str]) -> Iterable[str]:

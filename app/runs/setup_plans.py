@@ -6,6 +6,7 @@ its own setup runs. Manifests that differ from the base's are read from the tree
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
@@ -13,15 +14,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from app import messages, recipes
+from app.domain import policy as policies
 from app.domain import setup
 from app.domain.file_tree import LoadedFiles
 from app.domain.go_modules import MODULE_FILES, go_modules
+from app.domain.policy import Policy
 from app.domain.run import RunInput
 from app.domain.setup_plan import Choices, Recipe, SetupCommand, SetupPlan, SetupStep
 from app.domain.values import RepoName, TreeSha
 from app.git.checkout import Workspace
 from app.git.load_trees import load_files
-from app.recipes import Machine, RecipeContext, declared
+from app.recipes import Machine, RecipeContext, declared, service_programs
 from app.recipes.interesting import is_automation, is_manifest
 from app.runs.services import Services, SetupNetwork
 from app.sandbox.spec import ResourceLimits
@@ -100,6 +103,22 @@ async def plan_setup(
 
     `workspace` is only asked what its sandboxes have. Raises GitError.
     """
+    planned, same = await _planned(services, run, workspace, base, wanted)
+    return replace(planned, plan=with_policy(planned.plan, run.policy)), same
+
+
+def with_policy(plan: SetupPlan, policy: Policy) -> SetupPlan:
+    """The plan with the policy's services, which replace those of CI."""
+    named = policies.services_of(policy)
+    own = tuple(each for each in plan.services if each.kind not in {one.kind for one in named})
+    programs = service_programs.recipe(named)
+    found = plan.recipes if programs is None else (*plan.recipes, programs)
+    return plan.model_copy(update={"services": (*named, *own), "recipes": found})
+
+
+async def _planned(
+    services: Services, run: RunInput, workspace: Workspace, base: TreeSha, wanted: TreeSha
+) -> tuple[PlannedSetup, bool]:
     if run.policy.setup is not None:
         return await _by_policy(services, run, run.policy.setup, base, wanted)
     repo = run.trigger.repository
@@ -110,13 +129,17 @@ async def plan_setup(
     context = RecipeContext(
         tree=files,
         machine=Machine(network=services.setup_network != "none"),
-        declared=declared.read(base_files),
+        declared=await asyncio.to_thread(declared.read, base_files),
         choices=services.setup_choices.of(run.id),
     )
     if _is_worth_it(recipes.discover(context)):
         has = await machine(services, workspace, run.policy.image)
-        has = replace(has, network=context.machine.network)
-        context = replace(context, machine=has, declared=declared.read(base_files, has))
+        # Of a CI's matrix, the row nearest to what the machine has is read.
+        context = replace(
+            context,
+            machine=replace(has, network=context.machine.network),
+            declared=await asyncio.to_thread(declared.read, base_files, has),
+        )
     planned = PlannedSetup(
         recipes.discover(context),
         (),
@@ -133,7 +156,8 @@ def with_choices(
     """A discovered plan with other choices, within what it may reach."""
     assert planned.context is not None
     context = replace(planned.context, choices=choices)
-    changed = replace(planned, context=context, plan=recipes.discover(context))
+    plan = with_policy(recipes.discover(context), run.policy)
+    changed = replace(planned, context=context, plan=plan)
     return within_network(changed, services.setup_network, run.policy.network.allow)
 
 

@@ -47,6 +47,7 @@ from app.sandbox.process import (
     SandboxProcess,
     UnfinishedError,
 )
+from app.sandbox.services import SERVICE_SECONDS, in_background, with_services
 from app.sandbox.spec import (
     DISK_BYTES,
     HOME,
@@ -221,7 +222,8 @@ class BaseSandbox(ABC):
             process = await self.start(spec, [given, *writers])
             folders = process.folders()
             try:
-                request = {"op": "run", "argv": list(argv), "fds": [given, writers[0], writers[-1]]}
+                words = with_services(spec.services, spec.environment, argv)
+                request = {"op": "run", "argv": words, "fds": [given, writers[0], writers[-1]]}
                 ended = await _until(process.ask(request), spec.limits.seconds, stop)
             finally:
                 try:
@@ -321,6 +323,15 @@ class _Session:
 
     async def begin(self) -> None:
         self._process = await self._sandboxes.start(self._spec)
+        await self._start_services()
+
+    async def _start_services(self) -> None:
+        """Start them in the background of the shell; one that fails is the command's to notice."""
+        if self._process is not None and self._spec.services:
+            line = in_background(self._spec.services, self._spec.environment)
+            request = {"op": "bash", "seconds": SERVICE_SECONDS}
+            async with asyncio.timeout(SERVICE_SECONDS + ANSWER_GRACE_SECONDS):
+                await self._process.ask(request, line.encode())
 
     async def end(self) -> None:
         process, self._process = self._process, None
@@ -330,10 +341,17 @@ class _Session:
     async def bash(self, command: str, *, seconds: float) -> Completed:
         request = {"op": "bash", "seconds": seconds}
         with tracing.span("sandbox bash"):
-            return await self._ask(request, command.encode("utf-8", "surrogateescape"), seconds)
+            done = await self._ask(request, command.encode("utf-8", "surrogateescape"), seconds)
+        if done.timed_out or done.killed is not None:
+            # All that ran in the sandbox was killed, services too.
+            async with self._turn:
+                await self._start_services()
+        return done
 
     async def restart_bash(self) -> None:
         await self._ask({"op": "restart"}, b"", 0)
+        async with self._turn:
+            await self._start_services()
 
     async def edit_file(self, request: Mapping[str, object]) -> EditResult:
         done = await self._ask({"op": "edit"}, json.dumps(dict(request)).encode(), 30)

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import UserError
+from app.sandbox.services import hosts
 from app.sandbox.spec import (
     HOME,
     HOSTNAME,
-    HOSTS,
     MIB,
     WORKSPACE,
     Mount,
@@ -36,7 +36,6 @@ _ETC = {
     "/etc/passwd": f"honk:x:{_ID}:{_ID}:Honk:{HOME}:/bin/bash\n"
     "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
     "/etc/group": f"honk:x:{_ID}:\nnogroup:x:65534:\n",
-    "/etc/hosts": HOSTS,
     "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
     "/etc/resolv.conf": "",
 }
@@ -205,7 +204,7 @@ def _flags(
         return ["--perms", mode, "--file", str(files[-1]), target]
 
     flags = [*_NAMESPACES, *walls, *_system(), *_scratch(spec.limits.tmp_bytes)]
-    for path, text in _ETC.items():
+    for path, text in {**_ETC, "/etc/hosts": hosts(spec.services)}.items():
         flags += given(path, text.encode())
     flags += given(HELPER, compiled_helper())
     flags += _workspace(spec)

@@ -9,6 +9,7 @@ is an ordinary user.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import re
@@ -25,10 +26,10 @@ from app.private_files import open_for_sandboxes
 from app.sandbox import seccomp
 from app.sandbox.bubblewrap import BaseSandbox
 from app.sandbox.process import Launch, PlainProcess
+from app.sandbox.services import hosts
 from app.sandbox.spec import (
     HOME,
     HOSTNAME,
-    HOSTS,
     MIB,
     WORKSPACE,
     Completed,
@@ -144,9 +145,7 @@ class Container(BaseSandbox):
         self._helper = folder / "inside.py"
         shutil.copyfile(Path(__file__).with_name("inside.py"), self._helper)
         open_for_sandboxes(self._helper)
-        self._hosts = folder / "hosts"
-        self._hosts.write_text(HOSTS)
-        open_for_sandboxes(self._hosts)
+        self._folder = folder
 
     @classmethod
     def create(cls, root: Path, image: str) -> Container:
@@ -175,7 +174,7 @@ class Container(BaseSandbox):
             user=self._slots.owner(spec.workspace) if self._slots is not None else None,
             profile=self._profile,
             helper=self._helper,
-            hosts=self._hosts,
+            hosts=self._hosts(spec),
             descriptors=last - 2,
             channel=channel,
         )
@@ -187,6 +186,17 @@ class Container(BaseSandbox):
             info_fd=None,
             name=name,
         )
+
+    def _hosts(self, spec: SandboxSpec) -> Path:
+        """The file for the names of these services; made once for each set of names."""
+        text = hosts(spec.services)
+        path = self._folder / f"hosts-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        if not path.exists():
+            made = path.with_suffix(f".{secrets.token_hex(8)}")
+            made.write_text(text)
+            open_for_sandboxes(made)
+            made.rename(path)
+        return path
 
     def _kind(self) -> type[ContainerProcess]:
         return ContainerProcess

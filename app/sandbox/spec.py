@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from app.domain.setup_plan import Service
 from app.errors import RetryableError
 
 GIB = 1 << 30
@@ -70,6 +71,7 @@ class SandboxSpec:
 
     `own_disk` means that nothing but this workspace is on its file system.
     `image` (by digest) applies only to containers; the default is the operator's image.
+    `services` answer on its loopback before a command starts, and in a session.
     """
 
     workspace: Path
@@ -79,6 +81,7 @@ class SandboxSpec:
     limits: ResourceLimits = field(default_factory=ResourceLimits)
     image: str | None = None
     own_disk: bool = False
+    services: tuple[Service, ...] = ()
 
 
 _KILLED = {

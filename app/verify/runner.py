@@ -25,6 +25,7 @@ from app.domain.verdict import (
     VerifierResult,
     changed,
 )
+from app.sandbox import services
 from app.sandbox.removal import removed
 from app.sandbox.spec import (
     MIB,
@@ -36,7 +37,7 @@ from app.sandbox.spec import (
 from app.sandbox.untrusted_files import NotReadableError, iter_files, open_file
 from app.verify.bundled_tools import bundle_pytest
 from app.verify.junit import MAX_REPORT_BYTES
-from app.verify.results import MAX_OUTPUT_TAIL
+from app.verify.results import MAX_OUTPUT_TAIL, ended_early, result_of
 from app.verify.verifier import (
     STDOUT,
     SelectsFiles,
@@ -344,12 +345,13 @@ async def _run(
             site.spec,
             mounts=(*site.spec.mounts, report, tools),
             environment={**site.spec.environment, **command.environment},
+            services=site.spec.services if verifier.kind == "tests" else (),
         )
         argv = (*_IN_FOLDER, verifier.folder, *command.argv) if verifier.folder else command.argv
         printed = _Printed() if command.stdout else None
         completed = await site.sandbox.run(spec, argv, stdout_to=printed, stop=site.stop)
         # Parsing 50,000 tests takes 0.1 s: keep it off the event loop.
-        return await asyncio.to_thread(_read, verifier, completed, folder, command, printed)
+        return await asyncio.to_thread(_read, verifier, spec, completed, folder, command, printed)
 
 
 _IN_FOLDER = ("bash", "-c", 'cd -- "$1" || exit 127; shift; exec "$@"', "honk")
@@ -366,6 +368,7 @@ class _Printed(io.BytesIO):
 
 def _read(
     verifier: Verifier,
+    spec: SandboxSpec,
     completed: Completed,
     folder: Path,
     command: TestCommand,
@@ -381,8 +384,18 @@ def _read(
             continue
     if printed is not None:
         reports[STDOUT] = printed.getvalue()
+    why = services.failure(spec.services, completed.exit_code, completed.text)
+    if why:
+        return _without_services(verifier, completed, why)
     said = verifier.parse(completed, reports)
     return said.model_copy(update={"verifier": label(verifier), "kind": verifier.kind})
+
+
+def _without_services(verifier: Verifier, completed: Completed, why: str) -> VerifierResult:
+    """No test ran: what the tests expect to reach is missing."""
+    said = result_of(label(verifier), verifier.line, completed)
+    said = said.model_copy(update={"kind": verifier.kind})
+    return ended_early(said, f"a service that the tests need did not start: {why}")
 
 
 def _present(folder: Path, patterns: Sequence[str]) -> list[str]:

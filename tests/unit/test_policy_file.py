@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.policy import parse
-from app.domain.setup_plan import Missing, Recipe, SetupCommand, SetupPlan, SetupStep
+from app.domain.policy import parse, services_of
+from app.domain.setup_plan import Missing, Recipe, Service, SetupCommand, SetupPlan, SetupStep
 from app.errors import UserError
 from app.recipes.policy_file import policy_text, setup_lines
 
@@ -69,6 +69,23 @@ def test_a_command_that_is_too_long_is_refused() -> None:
     step = SetupStep(commands=(SetupCommand(line="x" * 2001, source=""),))
     with pytest.raises(UserError, match="at most 2000 characters"):
         policy_text(_plan(step))
+
+
+def test_services_and_variables_are_written_as_they_are_read() -> None:
+    services = (
+        Service(
+            kind="postgres",
+            names=("db", "postgres"),
+            port=5433,
+            environment={"POSTGRES_USER": "app", "POSTGRES_PASSWORD": 'a"b'},
+            source="ci.yml",
+        ),
+        Service(kind="redis", names=("redis",), port=6379, source="ci.yml"),
+    )
+    plan = SetupPlan(services=services, environment={"MODE": "a: b"})
+    policy = parse(policy_text(plan))
+    assert services_of(policy, "ci.yml") == services
+    assert policy.environment == {"MODE": "a: b"}
 
 
 _TEXT = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=60)

@@ -610,6 +610,7 @@ def environment(services: Services, run: RunInput) -> str:
     network = policy.network.model_dump(mode="json")
     parts = [policy.setup, policy.verify, network, policy.image, machine(services)]
     parts += [policy.environment, policy.search_path]
+    parts += [{name: each.model_dump(mode="json") for name, each in policy.services.items()}]
     if policy.setup is None:
         chosen = services.setup_choices.of(run.id)
         parts += [services.setup_network, *(each.model_dump(mode="json") for each in chosen)]
@@ -678,7 +679,7 @@ async def _run_verifiers(
 
 
 def _site(services: Services, run: RunInput, workspace: Workspace) -> VerifySite:
-    spec = services.workspaces.spec(workspace, image=run.policy.image)
+    spec = services.workspaces.spec(workspace, image=run.policy.image, with_services=True)
     return VerifySite(services.sandbox, spec, services.scratch, services.stops.of(run.id))
 
 

