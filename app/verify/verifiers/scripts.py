@@ -69,6 +69,8 @@ def test_scripts(tree: FileTree) -> Iterator[Script]:
         if below and _HANDS_ON.search(scripts["test"]):
             continue
         name, before = _followed(scripts)
+        if before and (not runner_of(scripts[name]) or runner_of(before) or _inner(before)):
+            name, before = "test", ""  # what runs before are tests, or the only ones
         text = scripts[name]
         runner, hooks = runner_of(text), _has_hooks(scripts, name)
         inner = "" if runner else _inner(text)

@@ -133,6 +133,14 @@ def test_a_line_of_the_policy_that_is_the_repositorys_own_is_read(checkout: Make
         ({"test": "jest && eslint ."}, [("jest", "jest"), ("npm", "npm test")]),
         ({"test": "tap", "posttest": "eslint ."}, [("npm", "npm test"), ("tap", "tap")]),
         ({"test": "xo && ava"}, [("ava", "npm test")]),
+        (
+            {"test": "node --test && npm run types", "types": "tsc"},
+            [("node", "node --test"), ("npm", "npm test")],
+        ),
+        (
+            {"test": "jest && xo && npm run e2e", "e2e": "vitest run"},
+            [("jest", "jest"), ("npm", "npm test")],
+        ),
         ({"test": "jest || true; xo"}, [("npm", "npm test")]),
         ({"test": "echo $(id) && ava && xo"}, [("npm", "npm test")]),
     ],
