@@ -48,6 +48,9 @@ class NodeReader:
             if not package.locks and any(each.has_member(package.folder) for each in above):
                 continue
             below = [each for each in packages if package.has_member(each.folder)]
+            # Examples, benchmarks and sites without tests would only cost time.
+            if package.folder and not any(each.has_tests for each in (package, *below)):
+                continue
             recipe = _recipe(context, package, below)
             if recipe is not None and found < MAX_FOLDERS:
                 found += 1

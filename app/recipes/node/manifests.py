@@ -94,6 +94,12 @@ class NodePackage:
             if isinstance(text, str) and _SCRIPT.fullmatch(name)
         }
 
+    @property
+    def has_tests(self) -> bool:
+        """Whether a script tests it; a manifest that cannot be read may have one."""
+        text = self.scripts.get("test", "")
+        return bool(self.problem or (text and "no test specified" not in text))
+
     @cached_property
     def declared_names(self) -> frozenset[str]:
         return frozenset(name for key in (*_LISTS, "peerDependencies") for name in self.table(key))

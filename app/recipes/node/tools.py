@@ -42,7 +42,12 @@ class Manager:
 
     @property
     def search_path(self) -> tuple[str, ...]:
-        return (f"@/tools/{self.name}/node_modules/.bin",) if self.package else ()
+        return (f"@/tools/{self.place}/node_modules/.bin",) if self.package else ()
+
+    @property
+    def place(self) -> str:
+        """Its folder among the tools: two packages may pin two versions."""
+        return f"{self.name}-{self.version}"
 
 
 def manager_of(package: NodePackage, chosen: Choices) -> Manager:
@@ -94,7 +99,7 @@ def manager_steps(context: RecipeContext, manager: Manager) -> Iterator[SetupSte
             purpose="tools",
             commands=(
                 SetupCommand(
-                    line=f"{_FETCH} --prefix .git/honk/tools/{manager.name} {wanted}",
+                    line=f"{_FETCH} --prefix .git/honk/tools/{manager.place} {wanted}",
                     source=manager.source,
                 ),
             ),
@@ -180,7 +185,7 @@ def node_steps(context: RecipeContext, version: VersionChoice | None) -> Iterato
     """Fetch another Node. Where its registry has none, the installed one is used."""
     if version is not None and version.from_registry:
         name = f"node-linux-{_platform(context)}"
-        line = f"{_FETCH} --prefix .git/honk/tools/node {name}@{version.used}"
+        line = f"{_FETCH} --prefix .git/honk/tools/node-{version.used} {name}@{version.used}"
         yield SetupStep(
             purpose="tools",
             commands=(SetupCommand(line=line, source=version.source),),
@@ -191,7 +196,7 @@ def node_steps(context: RecipeContext, version: VersionChoice | None) -> Iterato
 def node_path(context: RecipeContext, version: VersionChoice | None) -> tuple[str, ...]:
     if version is None or not version.from_registry:
         return ()
-    return (f"@/tools/node/node_modules/node-linux-{_platform(context)}/bin",)
+    return (f"@/tools/node-{version.used}/node_modules/node-linux-{_platform(context)}/bin",)
 
 
 def no_version(context: RecipeContext, version: VersionChoice) -> Missing:

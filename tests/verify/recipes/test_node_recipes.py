@@ -129,7 +129,8 @@ def test_recipes_install_a_workspace_once_and_build_what_is_not_in_the_tree() ->
         "packages/a/package.json": package(main="dist/index.js", scripts={"build": "tsc"}),
         "packages/b/package.json": package(main="index.js", scripts={"build": "tsc"}),
         "packages/b/index.js": "",
-        "site/package.json": package(),
+        "site/package.json": package(scripts={"test": "node --test"}),
+        "examples/a/package.json": package(scripts={"start": "node ."}),
     }
     found = list(READER.read(context(files)))
     assert [each.folder for each in found] == ["", "site"]
@@ -137,7 +138,8 @@ def test_recipes_install_a_workspace_once_and_build_what_is_not_in_the_tree() ->
     assert [step.commands[0].line for step in builds] == ["npm run build --workspaces --if-present"]
     many = {f"packages/p{n}/package.json": package() for n in range(60)}
     assert len(list(READER.read(context({**files, **many})))) == 2
-    alone = {f"p{n}/package.json": package() for n in range(60)}
+    tested = package(scripts={"test": "node --test"})
+    alone = {f"p{n}/package.json": tested for n in range(60)}
     assert len(list(READER.read(context(alone)))) == 20
 
 
@@ -242,3 +244,15 @@ def test_recipes_name_a_manifest_that_cannot_be_parsed() -> None:
 @pytest.mark.parametrize("fixture", FIXTURES, ids=lambda each: each.name)
 def test_recipes_read_every_node_fixture(fixture: ProbeFixture) -> None:
     assert list(READER.read(context(fixture.files)))
+
+
+def test_recipes_keep_two_versions_of_a_tool_apart() -> None:
+    tested = {"scripts": {"test": "node --test"}}
+    files = {
+        "package.json": package(packageManager="pnpm@9.1.0", engines={"node": "22.x"}),
+        "web/package.json": package(
+            packageManager="pnpm@10.2.0", engines={"node": "24.x"}, **tested
+        ),
+    }
+    first, second = READER.read(context(files))
+    assert not {*first.search_path} & {*second.search_path}
