@@ -59,6 +59,15 @@ git ls-files -z --others --directory
 if [ -d {CACHES} ]; then printf '%s\\0' {CACHES}; fi
 rm -rf "$aside"
 """
+_TOUCH_SCRIPT = """
+set -eu
+aside=$(mktemp -d)
+export GIT_DIR="$aside/git" GIT_WORK_TREE="$PWD"
+git init -q --template=
+cp "$1" "$GIT_DIR/index"
+git ls-files -z | xargs -0 -r touch -h -c --
+rm -rf "$aside"
+"""
 _ARCHIVE_SCRIPT = (
     "exec tar --create --null --verbatim-files-from --files-from=- --ignore-failed-read"
 )
@@ -157,6 +166,15 @@ class SetupSnapshots:
         if not done.ok:
             await asyncio.to_thread(removed, [snapshot.folder])
         return done.ok
+
+    async def touch_sources(self, workspace: Workspace) -> None:
+        """Make all tracked files newer than what a snapshot brought.
+
+        Build tools compare times: what was compiled from another tree's sources after this
+        checkout was made would pass for up to date.
+        """
+        mount = Mount(workspace.index, _INDEX)
+        await self._run(workspace, _TOUCH_SCRIPT, mount, writable=True)
 
     def known(self) -> list[tuple[Path, float, int]]:
         """Every snapshot's folder, last use (as of time()) and size in bytes."""

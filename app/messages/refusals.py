@@ -50,13 +50,23 @@ def setup_failed(line: str, how: str) -> tuple[str, str]:
     )
 
 
-def set_up_output(output: str, *, has_network: bool) -> str:
-    """Output of a failed setup command: the relevant lines, then all of it in a fold."""
-    network = (
-        "Setup may reach the hosts under `network.allow` in `.github/honk.yml`."
-        if has_network
-        else "Setup has no network unless `network.allow` in `.github/honk.yml` lists hosts."
-    )
+def setup_network(*, has_network: bool, switched_off: bool) -> str:
+    """What the commands of a policy may reach. `switched_off`: the operator allows nothing."""
+    if switched_off:
+        return (
+            "This worker allows setup no network (`HONK_SETUP_NETWORK=none`), whatever "
+            "`network.allow` lists."
+        )
+    if has_network:
+        return "Setup may reach the hosts under `network.allow` in `.github/honk.yml`."
+    return "Setup has no network unless `network.allow` in `.github/honk.yml` lists hosts."
+
+
+def set_up_output(output: str, network: str) -> str:
+    """Output of a failed setup command: the relevant lines, then all of it in a fold.
+
+    `network` says what it could reach.
+    """
     if not output.strip():
         return f"It printed nothing. {network}"
     telling = log_lines.that_matter(output)

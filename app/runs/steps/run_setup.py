@@ -31,6 +31,7 @@ REPAIRS = 3
 """How often rules may change the plan of one setup."""
 
 _SECONDS = 1800.0
+_INSTALL_SECONDS = 900.0
 _COLLECT = ResourceLimits(seconds=300)
 _FAILURE_BYTES = 64 << 10
 _SHOWN_OF_FAILURE = 64_000
@@ -182,7 +183,9 @@ async def _command(going: SetupRun, step: SetupStep, command: SetupCommand) -> C
     services, proxy = going.services, going.proxy if step.needs_network else None
     caches = caches_inside(services.sandbox, going.workspace.path)
     own = {name: expanded(value, caches) for name, value in step.environment.items()}
-    seconds = max(1.0, going.deadline - time.monotonic())
+    left = max(1.0, going.deadline - time.monotonic())
+    quick = going.planned.discovered and step.purpose in ("tools", "install")
+    seconds = min(left, _INSTALL_SECONDS) if quick else left
     spec = services.workspaces.spec(
         going.workspace,
         limits=ResourceLimits(seconds=seconds),

@@ -22,7 +22,7 @@ from pathlib import Path
 from app import __version__, messages
 from app.domain import setup
 from app.domain.run import Ground, RunInput
-from app.domain.setup_outcome import CommandRun, Prepared, SetupOutcome
+from app.domain.setup_outcome import Prepared, SetupOutcome
 from app.domain.setup_plan import Choices, with_choice
 from app.domain.values import TreeSha
 from app.egress.setup_proxy import Mode
@@ -40,11 +40,12 @@ _PACKAGE_JSON_BYTES = 1 << 20
 
 
 class SetupError(UserError):
-    """A setup command failed. `line` is the command, `how` says how it ended."""
+    """A setup command failed. `line` is the command, `how` says how it ended,
+    `network` what it could reach."""
 
-    def __init__(self, line: str, how: str, output: str, *, has_network: bool) -> None:
+    def __init__(self, line: str, how: str, output: str, network: str) -> None:
         problem, next_step = messages.refusals.setup_failed(line, how)
-        details = messages.refusals.set_up_output(output, has_network=has_network)
+        details = messages.refusals.set_up_output(output, network)
         super().__init__(problem, next_step=next_step, details=details)
         self.line = line
         self.how = how
@@ -68,6 +69,11 @@ class _Job:
     mode: Mode
     by_branch: bool
     installs: bool
+
+    @property
+    def warms(self) -> bool:
+        """Whether the snapshot may hold what a compiler made of other sources."""
+        return any(step.purpose == "warm" for step in self.planned.plan.steps)
 
 
 async def set_up(
@@ -101,6 +107,8 @@ async def set_up(
     if snapshot is not None:
         services.blocked_hosts.note(run.id, snapshot.tried)
     builds = snapshot is not None and not job.installs and snapshot.tree != job.wanted
+    if ready and snapshot is not None and snapshot.tree != job.wanted and job.warms:
+        await services.snapshots.touch_sources(workspace)
     if not ready or builds:
         outcome = await _run_here(services, run, workspace, job, outcome if ready else None)
     await services.snapshots.leave_out(workspace, frozenset())
@@ -311,12 +319,10 @@ async def _run_here(
 def _demand_success(run: RunInput, planned: PlannedSetup, outcome: SetupOutcome) -> None:
     """Raise SetupError where a command of the policy failed."""
     if not planned.discovered and outcome.failed:
-        raise _failed(run, outcome.failed[0])
-
-
-def _failed(run: RunInput, failed: CommandRun) -> SetupError:
-    allowed = bool(run.policy.network.allow)
-    return SetupError(failed.line, failed.how, failed.output, has_network=allowed)
+        failed = outcome.failed[0]
+        off = not planned.allow and bool(run.policy.network.allow)
+        network = messages.refusals.setup_network(has_network=bool(planned.allow), switched_off=off)
+        raise SetupError(failed.line, failed.how, failed.output, network)
 
 
 async def _record(services: Services, run: RunInput, outcome: SetupOutcome) -> None:

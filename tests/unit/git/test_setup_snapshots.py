@@ -138,3 +138,16 @@ async def test_a_git_directory_of_set_ups_own_runs_nothing(
     other = await world.workspace("other")
     assert await snapshots.apply(kept, other)
     assert "fsmonitor" not in await world.inside(other, "cat .git/config")
+
+
+async def test_sources_can_be_made_newer_than_what_was_built(
+    world: World, snapshots: SetupSnapshots
+) -> None:
+    """What was compiled after this checkout was made must not pass for up to date."""
+    other = await world.workspace("other")
+    await world.inside(other, "touch -d '2001-01-01' README")
+    assert await snapshots.apply(await made(world, snapshots), other)
+    newer = "[ README -nt out.log ] && echo sources || echo outputs"
+    assert await world.inside(other, newer) == "outputs\n"
+    await snapshots.touch_sources(other)
+    assert await world.inside(other, newer) == "sources\n"
