@@ -14,11 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from app.domain.file_tree import FileTree, folders_with, located
 from app.domain.setup_plan import Choices, Missing, Recipe, SetupCommand, SetupStep, VersionChoice
 from app.recipes import versions
+from app.recipes.lookalikes import refused
 from app.recipes.python import repairs
 from app.recipes.python.commands import (
     by_lock,
     by_manifest,
     has_tests,
+    is_allowed,
     lock_of,
     packages_beside,
 )
@@ -122,6 +124,11 @@ def _recipe(context: RecipeContext, project: PythonProject) -> Iterator[Recipe]:
     missing: list[Missing] = []
     if version is not None and not version.used:
         missing.append(_no_version(version, context.machine.versions.get("python", ())))
+    missing += [
+        refused(each, project.declared_names)
+        for each in chosen.packages
+        if not is_allowed(project, each)
+    ]
     python = version.used if version is not None and version.used else _newest(context)
     steps = [
         *_tool_steps(context, name),
