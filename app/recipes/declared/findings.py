@@ -91,7 +91,10 @@ class Findings:
             self.service(service)
         for missing in other.missing:
             self.lacks(missing)
+        known = {each.what for each in self.unread.values()}
         for unread in other.unread.values():
+            if unread.what in known:
+                continue  # Jobs of one workflow share most of their steps.
             self.not_read(unread.what, unread.source, unread.why)
         self.source = self.source or other.source
         self.has_tests = self.has_tests or other.has_tests

@@ -42,6 +42,7 @@ _TESTS = re.compile(
     r"(?:.*[-_:.])?(?:test|tests|ci|check|unit|unittest|unittests|spec|specs|coverage|cov|pytest|jest|vitest)(?:[-_:.].*)?"
 )
 
+_TEST_FILE = re.compile(r"(?:[\w.-]+/)*(?:run_?)?tests?(?:_\w+|\w*)?\.py")
 _CALLS_TESTS = re.compile(
     r"\b(?:pytest|tox|nox|mvn|gradlew|(?:npm|pnpm|yarn)(?: run)? test|(?:go|cargo|make) test)\b"
 )
@@ -79,7 +80,7 @@ _TOOLS = word_set(
 
 
 @dataclass(frozen=True)
-class Place:
+class ScriptPlace:
     """Where a script is: for people (`source`), and the folder in which it runs."""
 
     source: str
@@ -96,7 +97,7 @@ class ScriptReader:
         self.known = dict(known)
         self._seen: set[tuple[str, str]] = set()
 
-    def read(self, script: str, place: Place) -> None:
+    def read(self, script: str, place: ScriptPlace) -> None:
         """Note what each command of the script says. Never raises for its content."""
         for name, value in re.findall(
             r"^\s*echo\s+[\"']?([A-Za-z_]\w*)=([^\"'$`\n>]*)[\"']?\s*>>\s*[\"']?\$\{?GITHUB_ENV\}?[\"']?\s*$",
@@ -116,11 +117,11 @@ class ScriptReader:
             if folder is not None:
                 place = replace(place, folder=folder)
 
-    def _set(self, name: str, value: str, place: Place) -> None:
+    def _set(self, name: str, value: str, place: ScriptPlace) -> None:
         self.known[name] = value
         self.findings.variable(name, value, place.source)
 
-    def _command(self, command: shell.Command, place: Place) -> str | None:
+    def _command(self, command: shell.ShellCommand, place: ScriptPlace) -> str | None:
         """Note one command; returns the folder for those that follow, if it changes."""
         words = _unwrapped(command.words)
         if not words:
@@ -141,11 +142,11 @@ class ScriptReader:
             self._groups(command.words[2 : len(command.words) - len(words)])
         return None
 
-    def _folder(self, name: str, place: Place) -> str:
+    def _folder(self, name: str, place: ScriptPlace) -> str:
         path = posixpath.normpath(posixpath.join("/", place.folder, name)).lstrip("/")
         return "" if path == "." else path
 
-    def _known_form(self, words: tuple[str, ...], place: Place) -> str:
+    def _known_form(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         """Dispatch on the program. Returns why the command was not understood, or ""."""
         name = posixpath.basename(words[0])
         if re.fullmatch(r"python(?:3(?:\.\d+)?)?|py", name):
@@ -157,7 +158,7 @@ class ScriptReader:
 
     # Python
 
-    def _python(self, words: tuple[str, ...], place: Place) -> str:
+    def _python(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         if words[:1] == ("-m",) and len(words) > 1:
             if words[1] in ("venv", "ensurepip", "build", "site", "compileall"):
                 return ""
@@ -175,7 +176,7 @@ class ScriptReader:
             return _UNKNOWN
         return _UNKNOWN
 
-    def _pip(self, words: tuple[str, ...], place: Place) -> str:
+    def _pip(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         if words[:1] == ("pip",):
             words = words[1:]
         if words[:1] != ("install",):
@@ -188,7 +189,7 @@ class ScriptReader:
             )
         return self._requirements(words[1:], place)
 
-    def _requirements(self, words: tuple[str, ...], place: Place) -> str:
+    def _requirements(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         why = ""
         for name, value in _options(words, _PIP_VALUES):
             if name in ("-r", "--requirement", "--requirements"):
@@ -201,14 +202,14 @@ class ScriptReader:
                 why = self._requirement(value, place) or why
         return why
 
-    def _requirement_file(self, value: str, place: Place) -> str:
+    def _requirement_file(self, value: str, place: ScriptPlace) -> str:
         path = self._folder(value, place)
         if not self.tree.exists(path):
             return f"there is no file {path!r}"
         self.findings.requirement_files[path] = None
         return ""
 
-    def _requirement(self, value: str, place: Place) -> str:
+    def _requirement(self, value: str, place: ScriptPlace) -> str:
         local = _LOCAL.fullmatch(value)
         if local is not None and (local["folder"] or local["extras"]):
             return self._names(self.findings.extras, local["extras"] or "")
@@ -235,7 +236,7 @@ class ScriptReader:
             into[name] = None
         return ""
 
-    def _uv(self, words: tuple[str, ...], place: Place) -> str:
+    def _uv(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         if words[:1] == ("pip",):
             return self._pip(words[1:], place) if words[1:2] == ("install",) else ""
         if words[:1] in (("sync",), ("run",)):
@@ -265,7 +266,7 @@ class ScriptReader:
                 why = self._names(self.findings.extras, value) or why
         return why
 
-    def _poetry(self, words: tuple[str, ...], place: Place) -> str:
+    def _poetry(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         if words[:1] in (("install",), ("sync",)):
             return self._groups(words[1:])
         if words[:1] in (
@@ -284,10 +285,10 @@ class ScriptReader:
             return ""
         return _UNKNOWN
 
-    def _pipenv(self, words: tuple[str, ...], place: Place) -> str:
+    def _pipenv(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         return "" if words[:1] in (("install",), ("sync",)) else _UNKNOWN
 
-    def _tox(self, words: tuple[str, ...], place: Place) -> str:
+    def _tox(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         self.findings.has_tests = True
         for name, value in _options(
             words, frozenset({"-e", "-s", "--session", "-f", "--sessions"})
@@ -298,7 +299,7 @@ class ScriptReader:
 
     # JavaScript
 
-    def _npm(self, words: tuple[str, ...], place: Place, program: str = "npm") -> str:
+    def _npm(self, words: tuple[str, ...], place: ScriptPlace, program: str = "npm") -> str:
         plain = [each for each in words if not each.startswith("-")]
         verb = plain[0] if plain else "install"
         if verb in ("ci", "install", "i", "install-test", "it", "cit", "add", "import"):
@@ -330,17 +331,17 @@ class ScriptReader:
             return self._script(plain, words, place, program)
         return _UNKNOWN
 
-    def _pnpm(self, words: tuple[str, ...], place: Place) -> str:
+    def _pnpm(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         return self._npm(words, place, "pnpm")
 
-    def _yarn(self, words: tuple[str, ...], place: Place) -> str:
+    def _yarn(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         return self._npm(words, place, "yarn")
 
-    def _bun(self, words: tuple[str, ...], place: Place) -> str:
+    def _bun(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         return self._npm(words, place, "bun")
 
     def _script(
-        self, plain: Sequence[str], words: Sequence[str], place: Place, program: str
+        self, plain: Sequence[str], words: Sequence[str], place: ScriptPlace, program: str
     ) -> str:
         if not plain:
             return _UNKNOWN
@@ -362,21 +363,21 @@ class ScriptReader:
 
     # Files of commands
 
-    def _make(self, words: tuple[str, ...], place: Place) -> str:
+    def _make(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         return self._targets("make", words, place)
 
-    def _just(self, words: tuple[str, ...], place: Place) -> str:
+    def _just(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         return self._targets("just", words, place)
 
-    def _task(self, words: tuple[str, ...], place: Place) -> str:
+    def _task(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         return self._targets("task", words, place)
 
-    def _mise(self, words: tuple[str, ...], place: Place) -> str:
+    def _mise(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         if words[:1] in (("install",), ("trust",), ("settings",), ("use",)):
             return ""
         return self._targets("mise", words[1:] if words[:1] in (("run",), ("r",)) else words, place)
 
-    def _targets(self, program: str, words: tuple[str, ...], place: Place) -> str:
+    def _targets(self, program: str, words: tuple[str, ...], place: ScriptPlace) -> str:
         if words[:1] == ("-C",) and len(words) > 1:
             place, words = replace(place, folder=self._folder(words[1], place)), words[2:]
         names = [each for each in words if not each.startswith("-") and "=" not in each]
@@ -397,7 +398,7 @@ class ScriptReader:
                     )
         return why
 
-    def _file(self, words: tuple[str, ...], place: Place) -> str:
+    def _file(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         """A script of the repository: `scripts/test`, `bash ci/install.sh`, `./run-tests`."""
         if "/" not in words[0] and not words[0].endswith(".sh"):
             return _UNKNOWN
@@ -413,20 +414,20 @@ class ScriptReader:
             self.read(text, self._inside(place, path))
         return ""
 
-    def _shell(self, words: tuple[str, ...], place: Place) -> str:
+    def _shell(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         plain = [each for each in words if not each.startswith("-")]
         if not plain or "-c" in words:
             return _UNKNOWN
         name = plain[0] if "/" in plain[0] else f"./{plain[0]}"
         return self._file((name, *plain[1:]), place)
 
-    def _inside(self, place: Place, name: str) -> Place:
+    def _inside(self, place: ScriptPlace, name: str) -> ScriptPlace:
         """The place of what a command refers to; the source keeps the way there."""
         return replace(place, source=f"{place.source}, {name}", depth=place.depth + 1)
 
     # Others
 
-    def _apt(self, words: tuple[str, ...], place: Place) -> str:
+    def _apt(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         plain = [each for each in words if not each.startswith("-")]
         if plain[:1] != ["install"]:
             return (
@@ -441,7 +442,7 @@ class ScriptReader:
             self.findings.programs[package] = None
         return ""
 
-    def _cargo(self, words: tuple[str, ...], place: Place) -> str:
+    def _cargo(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         if words[:1] in (("install",), ("binstall",)):
             return "it installs a program"
         for name, value in _options(words[1:], frozenset({"--features", "-F"})):
@@ -449,7 +450,7 @@ class ScriptReader:
                 self._names(self.findings.extras, value)
         return ""
 
-    def _go(self, words: tuple[str, ...], place: Place) -> str:
+    def _go(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         return (
             "it installs a program"
             if words[:1] in (("install",), ("run",))
@@ -460,22 +461,22 @@ class ScriptReader:
             )
         )
 
-    def _nothing(self, words: tuple[str, ...], place: Place) -> str:
+    def _nothing(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         return ""
 
-    def _rustup(self, words: tuple[str, ...], place: Place) -> str:
+    def _rustup(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         if words[:1] == ("default",) or words[:2] == ("toolchain", "install"):
             self.findings.version("rust", words[-1])
         return ""
 
-    def _export(self, words: tuple[str, ...], place: Place) -> str:
+    def _export(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         for each in words:
             name, found, value = each.partition("=")
             if found:
                 self._set(name, value, place)
         return ""
 
-    def _copy(self, words: tuple[str, ...], place: Place) -> str:
+    def _copy(self, words: tuple[str, ...], place: ScriptPlace) -> str:
         plain = [each for each in words if not each.startswith("-")]
         if len(plain) != 2 or set(words) - set(plain) - {"-n", "-f", "-v"}:
             return _UNKNOWN
@@ -489,7 +490,7 @@ class ScriptReader:
         )
         return ""
 
-    def _tests(self, words: tuple[str, ...], place: Place) -> None:
+    def _tests(self, words: tuple[str, ...], place: ScriptPlace) -> None:
         """What the call of a test runner says besides: Cargo's features, scripts behind it."""
         if words[0] == "cargo":
             self._cargo(words[1:], place)
@@ -511,7 +512,7 @@ _NOT_PLAIN = "it installs something that is not a plain requirement of the regis
 _UNKNOWN = "Honk does not know this command"
 _GLOBAL = "it installs a program for the whole machine"
 
-_Form = Callable[[ScriptReader, tuple[str, ...], Place], str]
+_Form = Callable[[ScriptReader, tuple[str, ...], ScriptPlace], str]
 _FORMS: Mapping[str, _Form] = {
     "pip": ScriptReader._pip,
     "pip3": ScriptReader._pip,
@@ -684,6 +685,8 @@ def _runs_tests(words: tuple[str, ...]) -> bool:
         return any(each.rpartition(":")[2] in ("test", "check", "build") for each in plain)
     if program in ("tox", "nox"):
         return True
+    if re.fullmatch(r"python(?:3(?:\.\d+)?)?", program) and plain:
+        return plain[:2] == ["manage.py", "test"] or bool(_TEST_FILE.fullmatch(plain[0]))
     if program in ("make", "just", "task", "mise"):
         return any(_TESTS.fullmatch(each) for each in plain)
     return False

@@ -35,7 +35,7 @@ _ENDS = {"|": "it is a pipeline", ">": "it uses a redirection", "<": "it uses a 
 
 
 @dataclass(frozen=True)
-class Command:
+class ShellCommand:
     """One simple command. `problem`: why it was not understood, as a phrase; else empty.
 
     `is_last`: what follows in the script was not read either.
@@ -48,13 +48,13 @@ class Command:
     is_last: bool = False
 
 
-def commands(script: str, known: Mapping[str, str]) -> Iterator[Command]:
+def commands(script: str, known: Mapping[str, str]) -> Iterator[ShellCommand]:
     """The commands of a script, in order. `known`: variables whose value is known.
 
     Ends early, with a command that has a `problem`, where the rest cannot be told apart.
     """
     if len(script) > MAX_SCRIPT:
-        yield Command((), script[:_SHOWN], problem="it is too long", is_last=True)
+        yield ShellCommand((), script[:_SHOWN], problem="it is too long", is_last=True)
         return
     depends = False
     for raw, before, after in _simple_commands(_SILENT.sub("", script)):
@@ -116,7 +116,7 @@ def _simple_commands(script: str) -> Iterator[tuple[list[str], str, str]]:
         yield words, before, ""
 
 
-def _command(raw: list[str], known: Mapping[str, str]) -> Command:
+def _command(raw: list[str], known: Mapping[str, str]) -> ShellCommand:
     text = " ".join(raw)[:_SHOWN]
     environment: dict[str, str] = {}
     words: list[str] = []
@@ -130,7 +130,7 @@ def _command(raw: list[str], known: Mapping[str, str]) -> Command:
             continue
         words.append(value)
         problem = problem or why
-    return Command(tuple(words), text, environment, problem)
+    return ShellCommand(tuple(words), text, environment, problem)
 
 
 def _value(word: str, known: Mapping[str, str]) -> tuple[str, str]:

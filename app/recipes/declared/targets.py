@@ -103,7 +103,7 @@ def _rules(path: str, text: str, variable: str, *, is_make: bool) -> Targets:
 def _task(path: str, text: str) -> Targets | None:
     try:
         data = yaml_data.mapping(yaml_data.load(text))
-    except yaml_data.NotReadableError:
+    except yaml_data.UnreadableYamlError:
         return None
     scripts: dict[str, str] = {}
     needs: dict[str, tuple[str, ...]] = {}

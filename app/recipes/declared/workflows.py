@@ -15,7 +15,7 @@ from app.domain.setup_plan import Missing
 from app.recipes.declared import matrix, services, yaml_data
 from app.recipes.declared.expressions import Scope
 from app.recipes.declared.findings import Findings, word_set
-from app.recipes.declared.script import Place, ScriptReader
+from app.recipes.declared.script import ScriptPlace, ScriptReader
 from app.recipes.declared.yaml_data import Node, items, mapping, text
 
 FOLDER = ".github/workflows"
@@ -28,9 +28,10 @@ _DEEPEST = 2
 
 _OTHER_WORK = re.compile(
     r"(?i).*(?:lint|docs?\b|documentation|release|deploy|publish|benchmark|codeql|stale|label|"
-    r"format|typing|mypy|nightly|docker|windows|macos|wheels?\b|pages|audit|fuzz|dependen|changelog|"
-    r"e2e|browser|playwright|cypress|downstream|upstream).*"
+    r"format|typing|docker|windows|macos|wheels?\b|pages|audit|fuzz|dependen|changelog|"
+    r"e2e|browser|playwright|cypress|downstream|upstream|pypy|nightly).*"
 )
+_NAMED_TESTS = re.compile(r"(?i)(?:unit|python|go|node)?[-_ ]?(?:unit|tests?)")
 _TESTING = re.compile(r"(?i).*(?:test|ci\b|build|check|unit|python|node|main).*")
 
 _VERSIONS = {
@@ -63,7 +64,7 @@ _NO_EFFECT = word_set(
 
 
 @dataclass(frozen=True)
-class _Job:
+class _WorkflowJob:
     path: str
     name: str
     body: Mapping[str, Node]
@@ -82,8 +83,8 @@ def copilot(tree: FileTree, versions: Mapping[str, Sequence[str]]) -> Findings:
         workflow = _load(tree, path, findings)
         body = mapping(mapping(workflow.get("jobs")).get(_COPILOT_JOB))
         if body:
-            _Reader(tree, findings, versions).read(
-                _Job(path, _COPILOT_JOB, body, mapping(workflow.get("env")))
+            _JobReader(tree, findings, versions).read(
+                _WorkflowJob(path, _COPILOT_JOB, body, mapping(workflow.get("env")))
             )
     return findings
 
@@ -96,26 +97,28 @@ def ci(tree: FileTree, versions: Mapping[str, Sequence[str]]) -> Findings:
     read = []
     for job in jobs[:_MOST_JOBS]:
         findings = Findings()
-        _Reader(tree, findings, versions).read(job)
+        _JobReader(tree, findings, versions).read(job)
         read.append((job, findings))
     # Stable: the order of the files decides between jobs that are equally likely to test.
     tested = sorted(
         (each for each in read if each[1].has_tests), key=lambda each: _oddness(each[0])
     )
     found = Findings()
+    # Without tests that are understood, a job that is named after them says at least versions.
+    tested = tested or [each for each in read if _NAMED_TESTS.fullmatch(each[0].name)][:1]
     for _, findings in [each for each in tested if _oddness(each[0]) < 2] or tested[:1]:
         found.add(findings)
     found.add(unread)
     return found
 
 
-def _oddness(job: _Job) -> int:
+def _oddness(job: _WorkflowJob) -> int:
     """How unlikely the job is to be the one that tests the whole repository."""
     name = f"{posixpath.basename(job.path)} {job.name} {text(job.body.get('name'))}"
     return 2 * bool(_OTHER_WORK.match(name)) + (not _TESTING.match(name))
 
 
-def _jobs(tree: FileTree, findings: Findings) -> Iterator[tuple[_Job, str]]:
+def _jobs(tree: FileTree, findings: Findings) -> Iterator[tuple[_WorkflowJob, str]]:
     """Every job, with the event that starts it."""
     paths = sorted({*tree.names(f"{FOLDER}/*.yml"), *tree.names(f"{FOLDER}/*.yaml")})
     for path in paths[:_MOST_FILES]:
@@ -128,13 +131,13 @@ def _jobs(tree: FileTree, findings: Findings) -> Iterator[tuple[_Job, str]]:
         for name, job in mapping(workflow.get("jobs")).items():
             body = mapping(job)
             environment = mapping(workflow.get("env"))
-            yield _Job(path, name, body, environment), event
+            yield _WorkflowJob(path, name, body, environment), event
             yield from _called(tree, body, name, event, findings)
 
 
 def _called(
     tree: FileTree, body: Mapping[str, Node], name: str, event: str, findings: Findings
-) -> Iterator[tuple[_Job, str]]:
+) -> Iterator[tuple[_WorkflowJob, str]]:
     """The jobs of a workflow of this repository that the job calls."""
     uses = text(body.get("uses"))
     if not uses.startswith("./"):
@@ -146,7 +149,7 @@ def _called(
     given = mapping(body.get("with"))
     for inner, job in mapping(workflow.get("jobs")).items():
         environment = mapping(workflow.get("env"))
-        yield _Job(path, inner, mapping(job), environment, {**inputs, **given}), event
+        yield _WorkflowJob(path, inner, mapping(job), environment, {**inputs, **given}), event
 
 
 def _load(tree: FileTree, path: str, findings: Findings) -> dict[str, Node]:
@@ -155,12 +158,12 @@ def _load(tree: FileTree, path: str, findings: Findings) -> dict[str, Node]:
         return {}
     try:
         return mapping(yaml_data.load(content))
-    except yaml_data.NotReadableError as problem:
+    except yaml_data.UnreadableYamlError as problem:
         findings.not_read(path, path, str(problem))
         return {}
 
 
-class _Reader:
+class _JobReader:
     """Reads one job into `findings`."""
 
     def __init__(
@@ -170,11 +173,13 @@ class _Reader:
         self._findings = findings
         self._versions = versions
 
-    def read(self, job: _Job) -> None:
+    def read(self, job: _WorkflowJob) -> None:
         row = self._row(job)
         if row is None:
             return
-        contexts: dict[str, Node] = {"matrix": row, "inputs": dict(job.inputs)}
+        contexts: dict[str, Node] = {"inputs": dict(job.inputs)}
+        if row or not job.body.get("strategy"):
+            contexts["matrix"] = row
         scope = Scope(contexts)
         if scope.holds(text(job.body.get("if"))) is False:
             return
@@ -189,9 +194,9 @@ class _Reader:
         defaults = mapping(mapping(job.body.get("defaults")).get("run"))
         folder = text(defaults.get("working-directory"))
         steps = [mapping(each) for each in items(job.body.get("steps"))[:_MOST_STEPS]]
-        self._steps(steps, job.source, _Context(contexts, scripts, folder))
+        self._steps(steps, job.source, _StepContext(contexts, scripts, folder))
 
-    def _row(self, job: _Job) -> dict[str, Node] | None:
+    def _row(self, job: _WorkflowJob) -> dict[str, Node] | None:
         """The row of the matrix to read, {} without a matrix; None when none is for Linux."""
         rows = matrix.rows(job.body.get("strategy"))
         if rows is None:
@@ -200,7 +205,7 @@ class _Reader:
         linux = [row for row in rows if _is_linux(job, row)]
         return matrix.nearest(linux, self._versions) if linux else None
 
-    def _services(self, job: _Job, scope: Scope) -> dict[str, Node]:
+    def _services(self, job: _WorkflowJob, scope: Scope) -> dict[str, Node]:
         """Note the services; returns what `job.services` holds: their ports."""
         ports: dict[str, Node] = {}
         in_container = bool(job.body.get("container"))
@@ -222,7 +227,7 @@ class _Reader:
             return {key: scope.fill(text(value)) or "" for key, value in node.items()}
         return [scope.fill(text(each)) or "" for each in node]
 
-    def _image(self, job: _Job, scope: Scope) -> None:
+    def _image(self, job: _WorkflowJob, scope: Scope) -> None:
         """The language's version, where the job runs in its image: `python:3.12-slim`."""
         container = job.body.get("container")
         image = scope.fill(text(container) or text(mapping(container).get("image"))) or ""
@@ -245,7 +250,9 @@ class _Reader:
             self._findings.variable(name, filled, source)
         return known
 
-    def _steps(self, steps: Sequence[Mapping[str, Node]], source: str, context: _Context) -> None:
+    def _steps(
+        self, steps: Sequence[Mapping[str, Node]], source: str, context: _StepContext
+    ) -> None:
         """Read the steps in their order; what follows the last tests is of no interest."""
         kept: dict[tuple[str, str], object] | None = None
         had_tests = self._findings.has_tests
@@ -263,7 +270,7 @@ class _Reader:
             }
         self._findings.has_tests = self._findings.has_tests or had_tests
 
-    def _step(self, step: Mapping[str, Node], job_source: str, context: _Context) -> None:
+    def _step(self, step: Mapping[str, Node], job_source: str, context: _StepContext) -> None:
         name = text(step.get("name")) or text(step.get("uses")) or text(step.get("run")).strip()
         shown = " ".join(name.split("\n")[0].split())[:60]
         source = f"{job_source[:-1]}, step {shown})" if job_source.endswith(")") else job_source
@@ -292,7 +299,7 @@ class _Reader:
             )
 
     def _run(
-        self, run: str, step: Mapping[str, Node], scope: Scope, source: str, context: _Context
+        self, run: str, step: Mapping[str, Node], scope: Scope, source: str, context: _StepContext
     ) -> None:
         if text(step.get("shell")) in ("python", "pwsh", "powershell", "cmd"):
             self._findings.not_read(run, source, "it is not a shell script")
@@ -302,7 +309,7 @@ class _Reader:
             self._findings.not_read(run, source, "its working directory is not known")
             return
         folder = posixpath.normpath(posixpath.join("/", folder)).lstrip("/")
-        context.scripts.read(scope.fill_known(run), Place(source, folder))
+        context.scripts.read(scope.fill_known(run), ScriptPlace(source, folder))
 
     def _uses(
         self,
@@ -311,7 +318,7 @@ class _Reader:
         source: str,
         shown: str,
         scope: Scope,
-        context: _Context,
+        context: _StepContext,
     ) -> None:
         action, _, reference = uses.partition("@")
         if action.startswith("./"):
@@ -331,7 +338,8 @@ class _Reader:
             pass
         elif action == "awalsh128/cache-apt-pkgs-action":
             context.scripts.read(
-                f"apt-get install {scope.fill(text(given.get('packages'))) or ''}", Place(source)
+                f"apt-get install {scope.fill(text(given.get('packages'))) or ''}",
+                ScriptPlace(source),
             )
         elif action == "bahmutov/npm-install":
             pass
@@ -347,7 +355,7 @@ class _Reader:
         given: Mapping[str, Node],
         source: str,
         scope: Scope,
-        context: _Context,
+        context: _StepContext,
     ) -> None:
         """A composite action of this repository is read like the steps that it holds."""
         folder = posixpath.normpath(action[2:])
@@ -365,7 +373,7 @@ class _Reader:
         }
         inputs |= {name: scope.fill(text(value)) or "" for name, value in given.items()}
         steps = [mapping(each) for each in items(runs.get("steps"))[:_MOST_STEPS]]
-        inner = _Context(
+        inner = _StepContext(
             {**context.contexts, "inputs": inputs}, context.scripts, "", context.depth + 1
         )
         had_tests = self._findings.has_tests
@@ -376,7 +384,7 @@ class _Reader:
 
 
 @dataclass(frozen=True)
-class _Context:
+class _StepContext:
     """What the steps of a job share."""
 
     contexts: Mapping[str, Node]
@@ -385,7 +393,7 @@ class _Context:
     depth: int = 0
 
 
-def _is_linux(job: _Job, row: dict[str, Node]) -> bool:
+def _is_linux(job: _WorkflowJob, row: dict[str, Node]) -> bool:
     runs_on = job.body.get("runs-on")
     labels = items(mapping(runs_on).get("labels") or mapping(runs_on).get("group") or runs_on)
     if len(labels) == 1 and (

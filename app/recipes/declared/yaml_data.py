@@ -19,7 +19,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Node: TypeAlias = "str | list[Node] | dict[str, Node]"
 
 
-class NotReadableError(ValueError):
+class UnreadableYamlError(ValueError):
     """The text is not YAML, or more of it than is read. The message says which."""
 
 
@@ -27,18 +27,18 @@ def load(text: str) -> Node:
     """The first document; an empty one is "".
 
     Aliases share one object, so that nothing grows; walk the result only along known keys.
-    Raises NotReadableError.
+    Raises UnreadableYamlError.
     """
     if len(text) > MAX_BYTES:
-        raise NotReadableError(f"it is larger than {MAX_BYTES} bytes")
+        raise UnreadableYamlError(f"it is larger than {MAX_BYTES} bytes")
     try:
         return _Builder(yaml.parse(text, Loader=_LOADER)).build()
     except (yaml.YAMLError, ValueError) as problem:
-        if isinstance(problem, NotReadableError):
+        if isinstance(problem, UnreadableYamlError):
             raise
         mark = getattr(problem, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
-        raise NotReadableError(f"it is not YAML{where}") from None
+        raise UnreadableYamlError(f"it is not YAML{where}") from None
 
 
 class _Builder:
@@ -58,7 +58,7 @@ class _Builder:
     def _node(self, event: Any, depth: int) -> Node:
         self._nodes += 1
         if self._nodes > _MAX_NODES or depth > _MAX_DEPTH:
-            raise NotReadableError("it has too many values")
+            raise UnreadableYamlError("it has too many values")
         if isinstance(event, yaml.AliasEvent):
             return self._anchors.get(event.anchor or "", "")
         node: Node
@@ -90,7 +90,7 @@ class _Builder:
             for key, value in list(other.items()) if isinstance(other, dict) else ():
                 self._nodes += 1
                 if self._nodes > _MAX_NODES:
-                    raise NotReadableError("it has too many values")
+                    raise UnreadableYamlError("it has too many values")
                 mapping.setdefault(key, value)
 
     def _until(self, end: type[Any]) -> Iterator[Any]:

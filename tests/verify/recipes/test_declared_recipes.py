@@ -263,6 +263,48 @@ def test_the_job_for_agents_comes_first() -> None:
     assert found.environment == {"MODE": "agent"} and found.extras == ("agent",)
 
 
+def test_files_for_other_tools_are_read_as_data() -> None:
+    found = read(
+        LoadedFiles(
+            {
+                ".devcontainer/devcontainer.json": """{
+                  // for people, with "https://example.org"
+                  "postCreateCommand": {"a": "pip install -e '.[dev]'", "b": "curl x | sh"},
+                }""",
+                ".openhands/setup.sh": "#!/bin/bash\nexport MODE=agent\n",
+                "app.json": '{"environments": {"test": {"scripts": {"test": "make unit"}}}}',
+                "Makefile": "test:\n\tuv run --group checks pytest\nunit:\n\tLEVEL=1 pytest\n",
+            }
+        )
+    )
+    assert found.extras == ("dev",)
+    assert found.environment == {"MODE": "agent", "LEVEL": "1"}
+    assert found.groups == ()
+    assert reasons(found) == {"curl x | ...": "it is a pipeline"}
+
+
+def test_without_ci_the_test_target_is_read() -> None:
+    found = read(LoadedFiles({"justfile": "test:\n    uv run --group checks pytest\n"}))
+    assert found.groups == ("checks",) and found.source == "justfile"
+
+
+def test_a_job_that_is_named_after_tests_says_versions() -> None:
+    found = declared(
+        "on: push\njobs:\n  release: {runs-on: ubuntu-latest, steps: [{run: make release}]}\n"
+        "  unit:\n    runs-on: ubuntu-latest\n    steps:\n"
+        "    - {uses: actions/setup-go@v5, with: {go-version: 1.25.x}}\n"
+        "    - uses: someone/gotestsum@main\n"
+    )
+    assert found.versions == {"go": "1.25.x"}
+    assert reasons(found) == {"uses: someone/gotestsum@main": "Honk does not run actions"}
+
+
+@pytest.mark.parametrize("line", ["python runtests.py", "python manage.py test"])
+def test_test_programs_of_the_repository(line: str) -> None:
+    found = declared(job("pip install -e .[x]", line).replace("  test:", "  main:"))
+    assert found.extras == ("x",)
+
+
 @pytest.mark.parametrize(
     "name",
     _OWNED.split(),
