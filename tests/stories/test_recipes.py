@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.stories.test_set_up import where_packages_are
-from tests.support.harness import FINISH, FIX, PROJECT, open_harness, script
+from tests.support.harness import FINISH, FIX, PROJECT, Harness, open_harness, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -72,3 +72,15 @@ async def test_the_agent_chooses_by_names_and_only_what_the_repository_names() -
         assert "The setup works with these choices" in subject.model_input
         assert subject.check.conclusion == "success", subject.status
         assert "| Passing now | 3 |" in (subject.check.summary or "")
+
+
+async def test_a_language_without_a_runner_is_named_with_the_line_to_add(harness: Harness) -> None:
+    files = {"CMakeLists.txt": b"project(calc C)\n", "calc.c": b"int x;\n"}
+    write = {"bash": {"command": "echo 'int y;' >> calc.c"}}
+    subject = await harness.subject(files=files, plays=script(write, FINISH))
+    await subject.label()
+    await subject.settled()
+    summary = subject.check.summary or ""
+    assert "does not know how to run the tests of cpp" in summary, summary
+    assert "CMakeLists.txt" in summary
+    assert 'verify: ["make test"]' in summary
