@@ -28,6 +28,10 @@ _INSTALL = {
     "npm_config_fund": "false",
     "npm_config_update_notifier": "false",
     "YARN_ENABLE_TELEMETRY": "0",
+    "DO_NOT_TRACK": "1",
+    "SCARF_ANALYTICS": "false",
+    "CHECKPOINT_DISABLE": "1",
+    "NEXT_TELEMETRY_DISABLED": "1",
     "DISABLE_OPENCOLLECTIVE": "1",
     "ADBLOCK": "1",
 }
@@ -120,7 +124,14 @@ def _unreadable(package: NodePackage) -> Missing:
 
 
 def _environment(manager: tools.Manager) -> dict[str, str]:
-    """node_modules is where runners and Honk's reporters look, also for Yarn's newer versions."""
+    """node_modules is where runners and Honk's reporters look, also for Yarn's newer versions.
+
+    pnpm must not install, nor fetch another pnpm, when a script runs without network.
+    https://pnpm.io/settings#verifydepsbeforerun
+    """
+    if manager.name == "pnpm":
+        names = ("verify_deps_before_run", "manage_package_manager_versions")
+        return {f"{tool}_config_{name}": "false" for tool in ("npm", "pnpm") for name in names}
     return {"YARN_NODE_LINKER": "node-modules"} if manager.is_berry else {}
 
 
