@@ -20,7 +20,10 @@ from app.recipes.declared import shell, targets
 from app.recipes.declared.findings import Findings, word_set
 
 _DEEPEST = 3
+_MOST_FOLLOWED = 40
+"""Targets and scripts that are followed in one job."""
 _MAX_BYTES = 200_000
+_LONGEST = 300
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _SCRIPT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_:./-]{0,99}")
@@ -96,9 +99,12 @@ class ScriptReader:
         self.findings = findings
         self.known = dict(known)
         self._seen: set[tuple[str, str]] = set()
+        self._files: dict[tuple[str, str], targets.Targets | None] = {}
 
     def read(self, script: str, place: ScriptPlace) -> None:
         """Note what each command of the script says. Never raises for its content."""
+        if len(self._seen) > _MOST_FOLLOWED:
+            return
         for name, value in re.findall(
             r"^\s*echo\s+[\"']?([A-Za-z_]\w*)=([^\"'$`\n>]*)[\"']?\s*>>\s*[\"']?\$\{?GITHUB_ENV\}?[\"']?\s*$",
             script,
@@ -213,6 +219,8 @@ class ScriptReader:
         local = _LOCAL.fullmatch(value)
         if local is not None and (local["folder"] or local["extras"]):
             return self._names(self.findings.extras, local["extras"] or "")
+        if len(value) > _LONGEST:
+            return _NOT_PLAIN
         try:
             requirement = Requirement(value)
         except InvalidRequirement:
@@ -381,7 +389,10 @@ class ScriptReader:
         if words[:1] == ("-C",) and len(words) > 1:
             place, words = replace(place, folder=self._folder(words[1], place)), words[2:]
         names = [each for each in words if not each.startswith("-") and "=" not in each]
-        found = targets.read(self.tree, program, place.folder)
+        file = (program, place.folder)
+        if file not in self._files:
+            self._files[file] = targets.read(self.tree, program, place.folder)
+        found = self._files[file]
         if found is None:
             return f"there is no file for `{program}` that Honk can read"
         why = ""

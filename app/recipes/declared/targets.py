@@ -12,6 +12,7 @@ from app.recipes.declared import yaml_data
 
 _MAX_BYTES = 200_000
 _MOST = 30
+_LONGEST = 200
 _FILES = {
     "make": ("GNUmakefile", "Makefile", "makefile"),
     "just": ("justfile", "Justfile", ".justfile"),
@@ -86,7 +87,7 @@ def _rules(path: str, text: str, variable: str, *, is_make: bool) -> Targets:
             continue
         current = []
         assignment = _SET.match(line)
-        head = None if assignment else _HEAD.match(line)
+        head = None if assignment or len(line) > _LONGEST else _HEAD.match(line)
         if assignment:
             values.setdefault(assignment[1], known(assignment[2].strip().strip("\"'")))
         elif head is not None and not head["names"].startswith("."):

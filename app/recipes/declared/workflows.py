@@ -22,7 +22,7 @@ FOLDER = ".github/workflows"
 COPILOT = f"{FOLDER}/copilot-setup-steps.yml"
 _COPILOT_JOB = "copilot-setup-steps"
 _MOST_FILES = 40
-_MOST_JOBS = 60
+_MOST_JOBS = 20
 _MOST_STEPS = 200
 _DEEPEST = 2
 
