@@ -130,8 +130,13 @@ def _environment(manager: tools.Manager) -> dict[str, str]:
     https://pnpm.io/settings#verifydepsbeforerun
     """
     if manager.name == "pnpm":
-        names = ("verify_deps_before_run", "manage_package_manager_versions")
-        return {f"{tool}_config_{name}": "false" for tool in ("npm", "pnpm") for name in names}
+        settings = {
+            "verify_deps_before_run": "false",
+            "manage_package_manager_versions": "false",
+            "pm_on_fail": "ignore",
+        }
+        prefixes = ("npm", "pnpm")  # the prefix that it reads depends on its version
+        return {f"{each}_config_{key}": settings[key] for each in prefixes for key in settings}
     return {"YARN_NODE_LINKER": "node-modules"} if manager.is_berry else {}
 
 

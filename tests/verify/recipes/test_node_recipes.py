@@ -261,4 +261,5 @@ def test_recipes_keep_two_versions_of_a_tool_apart() -> None:
 def test_recipes_keep_pnpm_from_installing_when_tests_run() -> None:
     found = recipe({"package.json": package(packageManager="pnpm@10.2.0")})
     assert found.environment["npm_config_verify_deps_before_run"] == "false"
+    assert found.environment["pnpm_config_pm_on_fail"] == "ignore"
     assert recipe({"package.json": package()}).environment == {}
