@@ -30,8 +30,8 @@ _MOST_READ = 5
 
 # fmt: off
 Name = Literal[
-    "work", "plan", "ask", "fix", "test", "rebase", "go", "continue", "retry", "stop", "undo",
-    "ready", "accept", "trust", "status", "doctor", "help",
+    "work", "plan", "ask", "fix", "test", "rebase", "setup", "go", "continue", "retry", "stop",
+    "undo", "ready", "accept", "trust", "status", "doctor", "help",
 ]
 # fmt: on
 
@@ -127,6 +127,11 @@ COMMANDS: Mapping[Name, CommandSpec] = {
             name="trust",
             description="let this repository's CI run a commit of a fork's pull request",
             example="/honk trust 1a2b3c4d5e6f7a8b9c0d1a2b3c4d5e6f7a8b9c0d",
+        ),
+        CommandSpec(
+            name="setup",
+            description="open a pull request with the commands that set this repository up",
+            example="/honk setup",
         ),
         CommandSpec(name="status", description="show the run's progress", example="/honk status"),
         CommandSpec(

@@ -282,6 +282,12 @@ def parse(text: str | None, *, engines: Collection[str] | None = None) -> Policy
     return policy
 
 
+def with_setup_of(policy: Policy, other: Policy) -> Policy:
+    """The policy with how the other one sets checkouts up."""
+    names = ("setup", "environment", "search_path", "network")
+    return policy.model_copy(update={name: getattr(other, name) for name in names})
+
+
 def json_schema() -> str:
     """The file's JSON Schema, for editors, as text that ends in a newline."""
     schema = Policy.model_json_schema(schema_generator=_SchemaForEditors)

@@ -61,8 +61,9 @@ OUTCOME_LABELS: dict[Outcome, str] = {
 }
 
 
-Mode = Literal["work", "plan", "ask", "test", "rebase"]
-"""What a run is for. "plan" and "ask" change nothing, "test" only verifies, "rebase" moves."""
+Mode = Literal["work", "plan", "ask", "test", "rebase", "setup"]
+"""What a run is for. "plan" and "ask" change nothing, "test" only verifies, "rebase" moves, "setup"
+proposes a policy file."""
 
 
 class ContextText(Value):

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from app.domain import sanitize
 from app.domain.policy import POLICY_PATH
 from app.domain.probe import EXIT_CODES, ProbedTests, ProbeResult
 from app.domain.sanitize import without_invisible
@@ -13,6 +14,8 @@ from app.domain.setup_outcome import CommandRun
 from app.domain.setup_plan import Missing, VersionChoice
 from app.domain.values import short
 from app.messages.formatting import count
+
+SETUP_REQUEST = "Set up this repository"
 
 _WIDTH = 80
 _OUTPUT_LINES = 15
@@ -63,6 +66,95 @@ def as_json(found: ProbeResult) -> dict[str, Any]:
     }
 
 
+def as_markdown(found: ProbeResult) -> str:
+    """The evidence for a proposed policy file: commands, tests, and what did not work."""
+    parts = [
+        f"These commands set the repository up in {found.outcome.seconds:.0f} s:",
+        "\n".join(
+            f"- {_code(_line(each))} from {_code(each.source)}, {each.seconds:.0f} s"
+            for each in found.outcome.ran
+        ),
+        _allowed(found),
+        _tests_table(found),
+        _flaky(found),
+        _not_working(found),
+        "Until this is merged, Honk finds the setup out each time.",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def would_change(found: ProbeResult, path: str, policy: str) -> str:
+    """The repository has a policy file: what Honk would write in its place."""
+    return "\n\n".join(
+        [
+            f"This repository has {_code(path)} already, so there is no pull request. Without it, "
+            "Honk would use:",
+            sanitize.fence(policy, limit=8_000, language="yaml"),
+            as_markdown(found),
+        ]
+    )
+
+
+def nothing_to_propose(found: ProbeResult) -> str:
+    """There is no command to put into a policy file."""
+    told = (
+        "Nothing has to be installed here, so there is nothing to put into a policy file."
+        if not found.outcome.failed and not found.outcome.missing
+        else "No setup command worked, so there is no pull request."
+    )
+    parts = (told, _tests_table(found), _not_working(found))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _code(text: str) -> str:
+    return sanitize.code(text, limit=200)
+
+
+def _line(each: CommandRun) -> str:
+    return f"cd {each.folder} && {each.line}" if each.folder else each.line
+
+
+def _allowed(found: ProbeResult) -> str:
+    allow = ", ".join(found.outcome.plan.allow)
+    return f"Packages came from the registries of: {allow}." if allow else ""
+
+
+def _tests_table(found: ProbeResult) -> str:
+    if not found.tests:
+        return "Honk found no tests to run. Name the command under `verify`."
+    rows = [
+        f"| {_code(each.command)} | {each.collected:,} | {each.passed:,} | {each.failed:,} | "
+        f"{each.skipped:,} | {each.seconds:.1f} |"
+        for each in found.tests
+    ]
+    heads = "| tests | collected | passed | failed | skipped | seconds |\n|---|---|---|---|---|---|"
+    return "\n".join([heads, *rows])
+
+
+def _flaky(found: ProbeResult) -> str:
+    names = [name for each in found.tests for name in each.flaky][:10]
+    return f"Passed and failed: {', '.join(map(_code, names))}." if names else ""
+
+
+def _not_working(found: ProbeResult) -> str:
+    outcome = found.outcome
+    lines = [f"- {_code(_line(each))} {each.how}" for each in outcome.failed]
+    lines += [
+        f"- {sanitize.plain(f'{each.what}: {each.why} {each.next_step}', limit=600)}"
+        for each in outcome.missing
+    ]
+    lines += [
+        f"- not run: {sanitize.plain(f'{each.what} ({each.source}): {each.why}', limit=400)}"
+        for each in outcome.unread
+    ]
+    lines += [
+        f"- {_code(each.command)}: {sanitize.plain(each.problem, limit=300)}"
+        for each in found.tests
+        if each.problem
+    ]
+    return "\n".join(["What did not work:", "", *lines[:30]]) if lines else ""
+
+
 def written(path: str) -> str:
     """The policy file was written."""
     return f"Wrote {path}. Read it, then commit it to the default branch."
@@ -108,8 +200,7 @@ def _setup(found: ProbeResult) -> Iterator[str]:
 
 
 def _command(mark: str, each: CommandRun, source: str) -> Iterator[str]:
-    line = f"cd {each.folder} && {each.line}" if each.folder else each.line
-    yield from _wrapped(f"{mark}{each.seconds:5.0f} s", line)
+    yield from _wrapped(f"{mark}{each.seconds:5.0f} s", _line(each))
     if source:
         yield from _wrapped("", source)
 

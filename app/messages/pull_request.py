@@ -11,7 +11,7 @@ from app.domain.report import (
     Usage,
     Work,
 )
-from app.domain.run import RunInput
+from app.domain.run import Mode, RunInput
 from app.domain.trigger import Trigger
 from app.domain.values import RunId, short
 from app.domain.verdict import Verdict, VerdictKind
@@ -31,9 +31,13 @@ from app.messages.formatting import (
     usage_line,
 )
 
+SETUP_TITLE = "Add .github/honk.yml with this repository's setup"
 
-def title(trigger: Trigger) -> str:
-    """The issue's title."""
+
+def title(trigger: Trigger, mode: Mode = "work") -> str:
+    """The issue's title, unless the run is not about the issue."""
+    if mode == "setup":
+        return SETUP_TITLE
     title = sanitize.title(trigger.title, limit=TITLE_LIMIT - 20)
     return title or f"Work on issue {trigger.number}"
 
@@ -59,15 +63,19 @@ def body(
     about = (
         f"Follow-up to #{trigger.number}"
         if trigger.is_pull_request
-        else f"Closes #{trigger.number}"
+        else f"{'Requested in' if run.mode == 'setup' else 'Closes'} #{trigger.number}"
+    )
+    by_whom = (
+        "No model was used: Honk measured everything."
+        if run.mode == "setup"
+        else "The description was written by the model; the test results were measured."
     )
     ours = [verdict_block(run.id, verdict, sha, flags, why_draft, attestation), about]
     if work.left_out:
         ours += ["## Left out of the commit", omitted_files(work)]
     foot = [
         f"<sub>{usage_line(usage)} · run `{run.id}` · "
-        f"requested by {shown_login(trigger.actor.login)}. "
-        "The description was written by the model; the test results were measured.</sub>",
+        f"requested by {shown_login(trigger.actor.login)}. {by_whom}</sub>",
         pull_marker(run.id),
     ]
     room = max(0, COMMENT_LIMIT - len("\n\n".join([*ours, *foot])) - ROOM_BESIDE)
@@ -240,9 +248,10 @@ def commit_message(run: RunInput, work: Work, *, signer: str | None) -> str:
     """Subject, body and trailers. Nothing in the text can forge a trailer."""
     trigger = run.trigger
     asked = run.request.strip().split("\n")[0] if trigger.is_pull_request else ""
+    asked = SETUP_TITLE if run.mode == "setup" else asked
     title = (asked or trigger.title).strip().lstrip("#")
     subject = sanitize.title(title, limit=72) or f"Work on #{trigger.number}"
-    body = sanitize.message(work.text, limit=4_000)
+    body = "" if run.mode == "setup" else sanitize.message(work.text, limit=4_000)
     trailers = [
         f"Honk-Run: {run.id}",
         f"Co-authored-by: {_address(trigger.actor.login, trigger.actor.id)}",

@@ -169,6 +169,11 @@ def only_on_pulls(name: str) -> tuple[str, str]:
     )
 
 
+def only_on_issues(name: str) -> tuple[str, str]:
+    """Problem and next step of a command that is about the default branch, on a pull request."""
+    return (f"`/honk {name}` works only on issues.", "Comment it on an issue.")
+
+
 def did_you_mean(near: str) -> tuple[str, str]:
     """Problem and next step of a near miss of a command."""
     return (

@@ -67,7 +67,7 @@ async def start(
     """
     if await _is_refused(services, trigger):
         return
-    if run.mode != "test":
+    if run.mode not in ("test", "setup"):
         left = await durable.step(
             "check daily budget", BudgetLeft, lambda: _budget_left(services, run)
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import structlog
 from dbos import DBOS
 
 from app import log_events, messages, tracing
+from app.domain import policy as policies
 from app.domain.report import Report, Work
 from app.domain.run import Outcome, Preparation, RunInput, hidden_ref
 from app.domain.trigger import Signal, Trigger
@@ -22,6 +24,7 @@ from app.runs.steps import (
     commit,
     complete_check,
     prepare,
+    propose_setup,
     publish,
     publish_patch,
     rebase,
@@ -34,6 +37,7 @@ from app.runs.steps import (
 )
 from app.runs.steps.checkpoint import CheckpointResult
 from app.runs.steps.commit import CommitResult
+from app.runs.steps.propose_setup import SetupProposal
 from app.runs.steps.publish import KeepResult, PublishResult
 from app.runs.steps.publish_patch import PatchResult
 from app.runs.steps.rebase import RebaseResult
@@ -148,6 +152,8 @@ async def _run(attempt: Attempt) -> Report:
             return await _rebase(attempt, preparation)
         case "work":
             return await _change(attempt, preparation)
+        case "setup":
+            return await _propose_setup(attempt, preparation)
 
 
 async def _check_history(attempt: Attempt) -> None:
@@ -249,6 +255,26 @@ async def _test(attempt: Attempt, preparation: Preparation) -> Report:
         check_url=head.check_url,
         mode=run.mode,
     )
+
+
+async def _propose_setup(attempt: Attempt, preparation: Preparation) -> Report:
+    """A pull request with a policy file, verified by that file itself. It needs no agent."""
+    run = attempt.run
+    proposal = await attempt.step(
+        "propose setup", SetupProposal, propose_setup.propose_setup, preparation
+    )
+    done, packed = Work(ending="done", text=proposal.text), proposal.packed
+    if packed is None:
+        return Report(outcome=Outcome.ANSWERED, work=done, mode=run.mode)
+    if packed.refused:
+        return endings.refused_by_github(done, packed.refused)
+    policy = policies.with_setup_of(run.policy, policies.parse(proposal.policy))
+    proposed = replace(attempt, run=run.model_copy(update={"policy": policy}))
+    committed, verified = await _commit_and_verify(proposed, preparation, packed, done)
+    if verified.stopped:
+        return await _keep(proposed, preparation, packed, done)
+    verified = await _review(proposed, preparation, committed, verified)
+    return await _publish(proposed, preparation, committed, done, verified)
 
 
 async def _rebase(attempt: Attempt, preparation: Preparation) -> Report:

@@ -53,22 +53,34 @@ async def checkpoint(attempt: Attempt, preparation: Preparation) -> CheckpointRe
     await handoff.fetch_work(services, run, preparation.base)
     workspace = await services.workspaces.open(run.id)
     packed = None if workspace is None else await pack(workspace, services.workspaces)
-    packed_tree = packed.tree if packed else await work_tree(services, run)
-    base_tree = await services.mirrors.tree_of(run.trigger.repository, preparation.base)
-    tree = packed_tree or base_tree
-    commit = await _commit(services, run, preparation.base, tree)
+    tree = packed.tree if packed else await work_tree(services, run)
+    left_out = packed.skipped if packed else ()
+    return await checkpoint_tree(services, run, preparation.base, tree, left_out)
+
+
+async def checkpoint_tree(
+    services: Services,
+    run: RunInput,
+    base: CommitSha,
+    tree: TreeSha | None,
+    left_out: tuple[str, ...] = (),
+) -> CheckpointResult:
+    """Scan a tree for secrets and push it; None is the base's."""
+    base_tree = await services.mirrors.tree_of(run.trigger.repository, base)
+    tree = tree or base_tree
+    commit = await _commit(services, run, base, tree)
     empty = tree == base_tree
-    found = () if empty else await _secrets(services, run, preparation.base, tree)
+    found = () if empty else await _secrets(services, run, base, tree)
     refused = None
     if found:
-        await _save_locally(services, run, preparation.base, commit)
+        await _save_locally(services, run, base, commit)
     elif not empty:
-        refused = await _push_or_save(services, run, preparation.base, commit)
+        refused = await _push_or_save(services, run, base, commit)
     return CheckpointResult(
         tree=tree,
         commit=commit,
         empty=empty,
-        left_out=packed.skipped if packed else (),
+        left_out=left_out,
         secrets=found,
         refused=refused,
     )

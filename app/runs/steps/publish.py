@@ -248,7 +248,7 @@ async def _pull_request(
 ) -> PullRequest:
     """Open or update the branch's pull request."""
     row = await services.runs.get(run.id)
-    title = messages.pull_request.title(run.trigger)
+    title = messages.pull_request.title(run.trigger, run.mode)
     body = messages.pull_request.body(
         run,
         work,
