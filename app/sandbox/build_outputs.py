@@ -12,6 +12,7 @@ but cannot change what another one sees.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import json
 import os
@@ -19,9 +20,11 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import structlog
 
@@ -37,6 +40,7 @@ log = structlog.get_logger()
 
 _LIMITS = ResourceLimits(seconds=900)
 _DAY = 24 * 3600.0
+_LOOK_SECONDS = 0.5
 _KEEP_SECONDS = 7 * _DAY
 """How long outputs of a replaced toolchain stay: a checkout may still hold links to them."""
 
@@ -89,7 +93,9 @@ class BuildOutputs:
             return None  # without a mount, a project could change the files themselves
         async with self._turn:
             if not folder.is_dir() and folder not in self._failed:
-                await self._make(folder, cache, script)
+                async with self._only_worker():
+                    if not folder.is_dir():
+                        await self._make(folder, cache, script)
             if not folder.is_dir():
                 self._failed.add(folder)
                 return None
@@ -107,11 +113,19 @@ class BuildOutputs:
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
+    @asynccontextmanager
+    async def _only_worker(self) -> AsyncIterator[None]:
+        """Wait for other workers with the same home: compiling at once helps none of them."""
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self._root / ".lock").open("a") as lock:
+            while not _locked(lock):  # noqa: ASYNC110 - a process holds it
+                await asyncio.sleep(_LOOK_SECONDS)
+            yield
+
     async def _make(self, target: Path, cache: str, script: str) -> None:
         """Fill an empty cache in a fresh sandbox and keep it at `target`. Failures are logged."""
         began = time.monotonic()
         try:
-            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._making.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix="toolchain-", dir=self._making))
         except OSError as error:
@@ -139,6 +153,14 @@ class BuildOutputs:
             log.warning(log_events.BUILD_OUTPUTS_NOT_MADE, name=target.name, why=str(error))
         finally:
             await asyncio.to_thread(removed, [folder])
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _keep(made: Path, target: Path) -> None:

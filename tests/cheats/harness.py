@@ -34,7 +34,6 @@ from app.runs.services import Services
 from app.runs.steps import cells
 from app.runs.steps.verify import rules
 from app.sandbox.bubblewrap import Bubblewrap
-from app.sandbox.build_outputs import BuildOutputs
 from app.sandbox.spec import ResourceLimits
 from app.sandbox.toolchains import installed
 from app.store.database import Database
@@ -42,7 +41,6 @@ from tests.cheats.edits import Change
 from tests.cheats.projects import Project
 from tests.cheats.supplies import supplied
 from tests.support.runs import open_run, services
-from tests.support.toolchains import OUTPUTS
 from tests.support.workspaces import Origin
 
 POLICY = {"paths": {"protect": ["deploy/**"]}, "scope": {"max_lines": 300}}
@@ -132,9 +130,7 @@ class Bench:
         with services(database, folder, github, mirrors) as parts:
             (folder / "workspaces").mkdir(exist_ok=True)
             sandbox = Bubblewrap.create(folder / "workspaces")
-            root = folder / "workspaces"
-            outputs = BuildOutputs(OUTPUTS, root, sandbox, installed())
-            workspaces = _Supplied(root, mirrors, sandbox, installed(), outputs=outputs)
+            workspaces = _Supplied(folder / "workspaces", mirrors, sandbox, installed())
             workspaces.supplies = supplies
             parts = replace(parts, sandbox=sandbox, workspaces=workspaces)
             run = await open_run(database, "base", f"{_ACCOUNT}/project", 1)

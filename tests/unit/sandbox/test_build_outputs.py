@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -70,7 +71,7 @@ async def test_every_checkout_of_a_project_starts_with_them(tmp_path: Path) -> N
     commit = world.origin.commit()
     await world.fetched()
     first = await world.workspaces.create(REPO, commit, "first")
-    (made,) = machine.outputs.iterdir()
+    (made,) = machine.outputs.glob("go-*")
     assert [path.name for path in made.glob("*/*")] == ["std-d"]  # only plain files
 
     attack = f"""
@@ -121,3 +122,12 @@ async def test_their_files_stay_young(tmp_path: Path) -> None:
         os.utime(path, (1, 1))
     await machine.build_outputs.needed(["go.mod"])
     assert file.stat().st_mtime > 1
+
+
+async def test_workers_with_one_home_make_them_once(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    sandbox = Bubblewrap.create(tmp_path / "workspaces")
+    machines = [Machine(tmp_path, sandbox) for _ in range(3)]
+    found = await asyncio.gather(*(each.build_outputs.needed(["go.mod"]) for each in machines))
+    assert len({each.mount.source for (each,) in found}) == 1
+    assert [each.name for each in (tmp_path / "outputs").glob(".making-*")] == []
