@@ -24,7 +24,10 @@ from app.recipes.python.commands import (
     lock_of,
     packages_beside,
 )
-from app.recipes.python.manifests import PythonProject, is_path
+from app.recipes.python.manifests import PythonProject
+from app.recipes.python.missing import from_conda, no_version, unreadable
+from app.recipes.python.names import is_path
+from app.recipes.python.repairs import SCM
 from app.recipes.recipe import Failure, RecipeContext
 
 MANIFESTS = (
@@ -34,26 +37,33 @@ MANIFESTS = (
     *("environment.yml", "environment.yaml", "tox.ini", "noxfile.py"),
 )
 MAX_FOLDERS = 30
+_BESIDE = frozenset(
+    {"tests", "test", "testing", "requirements", "ci", "doc", "docs", "example", "examples"}
+    | {"samples", "benchmarks", "templates"}
+)
+"""Folders whose manifests belong to a project above them, or are shown rather than tested."""
 
-_ENVIRONMENT = {
-    "UV_PYTHON_DOWNLOADS": "never",
-    "UV_LINK_MODE": "copy",
-    "UV_NO_PROGRESS": "1",
-    "POETRY_VIRTUALENVS_IN_PROJECT": "true",
-    "POETRY_NO_INTERACTION": "1",
-    "PIPENV_VENV_IN_PROJECT": "1",
-    "PDM_CHECK_UPDATE": "false",
-    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+_IN_PROJECT = {
+    "poetry": {"POETRY_VIRTUALENVS_IN_PROJECT": "true"},
+    "pdm": {"PDM_NON_INTERACTIVE": "1"},
+    "pipenv": {"PIPENV_VENV_IN_PROJECT": "1", "PIPENV_YES": "1"},
 }
+"""Settings with which each tool uses `.venv`."""
+
 _SCM = {
-    "setuptools-scm": "SETUPTOOLS_SCM_PRETEND_VERSION",
-    "hatch-vcs": "SETUPTOOLS_SCM_PRETEND_VERSION",
+    "setuptools-scm": SCM,
+    "hatch-vcs": SCM,
     "pbr": "PBR_VERSION",
     "pdm-backend": "PDM_BUILD_SCM_VERSION",
     "poetry-dynamic-versioning": "POETRY_DYNAMIC_VERSIONING_BYPASS",
-    "versioneer": "VERSIONEER_OVERRIDE",
+    "uv-dynamic-versioning": "UV_DYNAMIC_VERSIONING_BYPASS",
 }
 _CHANGELOGS = ("CHANGELOG.md", "CHANGES.md", "CHANGELOG.rst", "CHANGES.rst", "HISTORY.md")
+_COLLECT = SetupCommand(
+    # 5: there are no tests for pytest, which is not a failed setup.
+    line=".venv/bin/python -m pytest --collect-only -q || [ $? -eq 5 ]",
+    source="the tests",
+)
 _RELEASE = re.compile(r"(?m)^[^\n\d]{0,20}(\d+\.\d+(?:\.\d+)?)\b")
 
 
@@ -63,9 +73,10 @@ class PythonReader:
     ecosystem = "python"
 
     def read(self, context: RecipeContext) -> Iterable[Recipe]:
-        folders = [
-            each for each in folders_with(context.tree, *MANIFESTS) if each == "" or is_path(each)
+        found = [
+            each for each in folders_with(context.tree, *MANIFESTS) if not each or is_path(each)
         ]
+        folders = [each for each in found if _BESIDE.isdisjoint(each.split("/"))] or found
         projects = [project_in(context.tree, folder, folders) for folder in folders]
         locked = [each.folder for each in projects if lock_of(each)]
         wanted = [
@@ -110,50 +121,58 @@ def _recipe(context: RecipeContext, project: PythonProject) -> Iterator[Recipe]:
             name="pip",
             folder=project.folder,
             source=project.bad.path,
-            missing=(_unreadable(project.bad.path, project.bad.why),),
+            missing=(unreadable(project.bad.path, project.bad.why),),
         )
         return
-    version = _version(context, project, chosen)
-    packages = packages_beside(project, chosen)
     made = by_lock(context, project, chosen) or by_manifest(context, project, chosen)
+    packages = packages_beside(project, chosen)
     if made is None and packages:
         made = ("pip", "tests", [])
     if made is None:
         return
     name, source, commands = made
-    missing: list[Missing] = []
-    if version is not None and not version.used:
-        missing.append(_no_version(version, context.machine.versions.get("python", ())))
-    missing += [
-        refused(each, project.declared_names)
-        for each in chosen.packages
-        if not is_allowed(project, each)
-    ]
-    python = version.used if version is not None and version.used else _newest(context)
-    steps = [
-        *_tool_steps(context, name),
-        _environment_step(python),
-        *(
-            [SetupStep(commands=tuple(commands), environment=_pretended(project))]
-            if commands
-            else []
-        ),
-        *_extra_steps(packages, source),
-    ]
-    yield Recipe(
+    version = _version(context, project, chosen)
+    recipe = Recipe(
         ecosystem="python",
         name=name,
         folder=project.folder,
         source=located(source, project.folder) if project.has(source) else source,
-        steps=tuple(_placed(step, project.folder) for step in steps),
-        collect=SetupCommand(
-            line=".venv/bin/python -m pytest --collect-only -q", source="the tests"
-        ),
-        environment={**_ENVIRONMENT, **({"UV_PYTHON": python} if python else {})},
-        search_path=("@/tools/bin",),
         versions=(version,) if version is not None else (),
-        missing=tuple(missing),
+        missing=tuple(_missing(context, project, version)),
     )
+    if version is not None and not version.used:
+        yield recipe
+        return
+    python = version.used if version is not None else _newest(context)
+    own = {**_IN_PROJECT.get(name, {}), **_pretended(project, chosen)}
+    if name == "uv" and python:
+        own["UV_PYTHON"] = python  # wins over a `.python-version` that is not installed
+    steps = [
+        *_tool_steps(context, name),
+        _environment_step(python),
+        *([SetupStep(commands=tuple(commands), environment=own)] if commands else []),
+        *([_runner_step()] if has_tests(project) else []),
+        *_extra_steps(packages, source),
+    ]
+    yield recipe.model_copy(
+        update={
+            "steps": tuple(_placed(step, project.folder) for step in steps),
+            "collect": _COLLECT if has_tests(project) else None,
+            "search_path": ("@/tools/bin",),
+        }
+    )
+
+
+def _missing(
+    context: RecipeContext, project: PythonProject, version: VersionChoice | None
+) -> Iterator[Missing]:
+    if version is not None and not version.used:
+        yield no_version(version.wanted, version.source, context.machine.versions["python"])
+    for name in context.chosen("python", project.folder).packages:
+        if not is_allowed(project, name):
+            yield refused(name, project.declared_names)
+    if project.conda:
+        yield from_conda(project)
 
 
 def _placed(step: SetupStep, folder: str) -> SetupStep:
@@ -169,50 +188,69 @@ def _placed(step: SetupStep, folder: str) -> SetupStep:
 def _version(
     context: RecipeContext, project: PythonProject, chosen: Choices
 ) -> VersionChoice | None:
+    """The exact version, else the range, within which the version of CI comes first.
+
+    None where nothing is asked for, or it is not known what the worker has.
+    """
     installed = context.machine.versions.get("python", ())
+    if not installed:
+        return None
     exact, file = versions.pinned(project.tree, project.folder, (".python-version",), ("python",))
-    wishes = [
+    wishes = (
         (versions.plain(chosen.version), "your choice"),
         (versions.plain(exact), file),
         (_runtime(project), "runtime.txt"),
+        _of_pipfile(project),
         project.requires_python,
         (versions.plain(context.declared.versions.get("python", "")), context.declared.source),
-    ]
+    )
     found = versions.choose("python", installed, wishes)
-    if found is not None and not found.used and project.requires_python[0]:
-        # A pin that is not installed: another version in the range will do.
-        ranged = versions.newest_in(installed, project.requires_python[0])
-        return found.model_copy(update={"used": ranged or ""})
-    return found
+    if found is None:
+        return None
+    wanted_range, _ = project.requires_python
+    if not versions.plain(found.wanted):
+        return _as_in_ci(context, found)
+    if found.used:
+        return found
+    # A pin that is not installed: another version in the range will do, or the nearest.
+    ranged = versions.newest_in(installed, wanted_range) if wanted_range else None
+    used = _nearest(installed, found.wanted) if ranged is None else ranged
+    return found.model_copy(update={"used": used})
+
+
+def _as_in_ci(context: RecipeContext, ranged: VersionChoice) -> VersionChoice:
+    """Within a range, the version with which CI runs the tests."""
+    tested = versions.plain(context.declared.versions.get("python", ""))
+    near = versions.nearest(context.machine.versions["python"], tested) if tested else ""
+    if near and versions.newest_in((near,), ranged.wanted):
+        return ranged.model_copy(update={"used": near})
+    return ranged
+
+
+def _nearest(installed: Sequence[str], wanted: str) -> str:
+    """The oldest that is newer, else the newest."""
+    newer = [each for each in installed if _numbers(each) >= _numbers(wanted)]
+    return min(newer, key=_numbers) if newer else max(installed, key=_numbers)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in versions.plain(version).split(".") if each)
 
 
 def _runtime(project: PythonProject) -> str:
-    text = project.text("runtime.txt") if project.has("runtime.txt") else ""
-    return versions.plain(text.strip().removeprefix("python-"))
+    return versions.plain(project.text("runtime.txt").strip().removeprefix("python-"))
+
+
+def _of_pipfile(project: PythonProject) -> tuple[str, str]:
+    table = project.pipfile.get("requires")
+    named = table if isinstance(table, dict) else {}
+    wanted = str(named.get("python_full_version") or named.get("python_version") or "")
+    return versions.plain(wanted), "Pipfile"
 
 
 def _newest(context: RecipeContext) -> str:
     installed = context.machine.versions.get("python", ())
     return installed[0] if installed else ""
-
-
-def _no_version(version: VersionChoice, installed: Sequence[str]) -> Missing:
-    has = ", ".join(installed) or "none"
-    return Missing(
-        what=f"Python {version.wanted}",
-        why=f"`{version.source}` asks for Python {version.wanted}; this worker has {has}.",
-        next_step="Install that version on the worker, or use a container image that has it: "
-        "`image:` in `.github/honk.yml`.",
-    )
-
-
-def _unreadable(path: str, why: str) -> Missing:
-    return Missing(
-        what=path,
-        why=f"`{path}` cannot be parsed: {why}.",
-        next_step="Fix the file on the base branch, or name the commands in `.github/honk.yml`.",
-        lines=('setup: ["python3 -m venv .venv", ".venv/bin/pip install -e ."]',),
-    )
 
 
 # Steps
@@ -258,21 +296,35 @@ def _environment_step(python: str) -> SetupStep:
     )
 
 
+def _runner_step() -> SetupStep:
+    """Dependencies may bring the runner under any name, so its module is asked for."""
+    return SetupStep(
+        commands=(
+            SetupCommand(line=".venv/bin/python -c 'import pytest'", source="the tests"),
+            SetupCommand(line="uv pip install pytest", source="the tests"),
+        ),
+    )
+
+
 def _extra_steps(packages: Sequence[str], source: str) -> Iterator[SetupStep]:
     if packages:
         names = " ".join(shlex.quote(name) for name in packages)
         yield SetupStep(
-            commands=(SetupCommand(line=f"uv pip install {names}", source=f"{source}, tests"),)
+            commands=(SetupCommand(line=f"uv pip install {names}", source=f"{source}, tests"),),
         )
 
 
-def _pretended(project: PythonProject) -> dict[str, str]:
+def _pretended(project: PythonProject, chosen: Choices) -> dict[str, str]:
     """A version for build back-ends that read it from tags, which a checkout does not have."""
-    found = {}
+    found = {
+        name: value
+        for name, value in chosen.environment.items()
+        if name in _SCM.values() and versions.plain(value)
+    }
     for backend, variable in _SCM.items():
         if backend not in project.build_requires:
             continue
-        if variable == "SETUPTOOLS_SCM_PRETEND_VERSION" and project.name:
+        if variable == SCM and project.name:
             variable += f"_FOR_{re.sub(r'[-_.]+', '_', project.name).upper()}"
         if backend == "pdm-backend" and "version" not in _dynamic(project):
             continue

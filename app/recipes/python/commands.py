@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from packaging.utils import canonicalize_name
 
 from app.domain.file_tree import located
 from app.domain.setup_plan import Choices, SetupCommand
 from app.recipes.python.import_names import DISTRIBUTIONS, FIXTURES, PYTEST_OPTIONS
-from app.recipes.python.manifests import PythonProject, is_path, requirement, wanted_for_tests
+from app.recipes.python.manifests import PythonProject
+from app.recipes.python.names import is_path, requirement, wanted_for_tests
 from app.recipes.recipe import RecipeContext
 
 _KNOWN = frozenset(
@@ -25,77 +26,93 @@ _KNOWN = frozenset(
 )
 """Distributions of the shipped maps, in canonical form."""
 
+_MAX_NAMES = 300
 _TEST_FILE = re.compile(r"(?:^|/)(?:conftest|test_[^/]*|[^/]*_test|tests?)\.py$")
 
 
+Commands = tuple[str, str, list[SetupCommand]]
+"""The name of the recipe, the file that it comes from, and the alternatives."""
+
+
 def lock_of(project: PythonProject) -> str:
-    """The lock file that decides, as the tool of each would find it."""
-    names = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "Pipfile")
-    return next((name for name in names if project.has(name)), "")
+    """The lock file that decides. Of several, the one whose tool the manifest configures."""
+    usable = [name for name, fits in _locks(project).items() if fits and project.has(name)]
+    configured = [name for name in usable if project.table("tool", name.removesuffix(".lock"))]
+    return next(iter([*configured, *usable]), "")
 
 
-def by_lock(
-    context: RecipeContext, project: PythonProject, chosen: Choices
-) -> tuple[str, str, list[SetupCommand]] | None:
+def _locks(project: PythonProject) -> Mapping[str, bool]:
+    """Each lock file, and whether the manifest that it was made from is there too."""
+    packaged, poetry = project.table("project"), project.table("tool", "poetry")
+    return {
+        "uv.lock": bool(packaged or project.table("tool", "uv", "workspace")),
+        "poetry.lock": bool(packaged or poetry),
+        "pdm.lock": bool(packaged),
+        "Pipfile.lock": project.has("Pipfile"),
+        "Pipfile": bool(project.pipfile),
+    }
+
+
+def by_lock(context: RecipeContext, project: PythonProject, chosen: Choices) -> Commands | None:
+    """The commands of the tool that made the lock file; None where there is none to follow."""
     lock = lock_of(project)
     if not lock or chosen.recipe == "pip":
         return None
-    lines: list[str] = []
-    if lock == "uv.lock":
-        groups = "".join(
-            f" --group {shlex.quote(each)}" for each in _groups(context, project, chosen)
-        )
-        lines = [f"uv sync --frozen --all-extras{groups}", f"uv sync --frozen{groups}"]
-        loose = [f"uv sync --all-extras{groups}", *_plain_lines(context, project, chosen)]
-    elif lock == "poetry.lock":
-        names = wanted_for_tests(project.poetry_groups)
-        groups = f" --with {','.join(names)}" if names else ""
-        lines = [f"poetry install --no-interaction --all-extras{groups}"]
-        loose = [
-            f"poetry lock --no-interaction && poetry install --no-interaction --all-extras{groups}",
-            *_plain_lines(context, project, chosen, _poetry_names(project)),
-        ]
-    elif lock == "pdm.lock":
-        lines = ["pdm sync --no-self -G :all && pdm sync -G :all", "pdm sync -d"]
-        loose = ["pdm install -G :all", *_plain_lines(context, project, chosen)]
-    else:
-        lines = (
-            ["pipenv sync --dev"]
-            if lock == "Pipfile.lock"
-            else ["pipenv install --dev --skip-lock"]
-        )
-        loose = ["pipenv install --dev --skip-lock"]
-    ordered = loose if chosen.loose else [*lines, *loose]
-    name = {"uv.lock": "uv", "poetry.lock": "poetry", "pdm.lock": "pdm"}.get(lock, "pipenv")
-    return (
-        name,
-        lock,
-        [
-            SetupCommand(line=line, source=located(lock, project.folder))
-            for line in dict.fromkeys(ordered)
-        ],
-    )
+    name = lock.removesuffix(".lock") if lock.endswith(".lock") else "pipenv"
+    name = "pipenv" if name == "Pipfile" else name
+    strict, loose = {
+        "uv": _uv_lines,
+        "poetry": _poetry_lines,
+        "pdm": _pdm_lines,
+        "pipenv": _pipenv_lines,
+    }[name](context, project, chosen)
+    loose += _plain_lines(context, project, chosen)
+    ordered = loose if chosen.loose else [*strict, *loose]
+    return name, lock, _commands(ordered, located(lock, project.folder))
 
 
-def by_manifest(
-    context: RecipeContext, project: PythonProject, chosen: Choices
-) -> tuple[str, str, list[SetupCommand]] | None:
-    lines = _plain_lines(context, project, chosen, _environment_names(project))
+Lines = tuple[list[str], list[str]]
+"""Those that follow the lock, and those that resolve again."""
+
+
+def _uv_lines(context: RecipeContext, project: PythonProject, chosen: Choices) -> Lines:
+    everything = " --all-packages" if project.table("tool", "uv", "workspace") else ""
+    groups = _group_options(context, project, chosen)
+    extras = "".join(f" --extra {shlex.quote(each)}" for each in _extras(context, project, chosen))
+    frozen = f"uv sync --frozen{everything}"
+    # Extras that exclude each other cannot all be installed.
+    strict = [f"{frozen} --all-extras{groups}", f"{frozen}{extras}{groups}", f"{frozen}{groups}"]
+    return strict, [f"uv sync{everything}{extras}{groups}"]
+
+
+def _poetry_lines(context: RecipeContext, project: PythonProject, chosen: Choices) -> Lines:
+    names = wanted_for_tests([*project.poetry_groups, *project.groups])
+    groups = f" --with {','.join(names)}" if names else ""
+    install = "poetry install --no-interaction"
+    extras = "".join(f" --extras {shlex.quote(each)}" for each in _extras(context, project, chosen))
+    without_root = f"{install} --no-root{extras}{groups}"
+    strict = [f"{install} --all-extras{groups}", f"{install}{extras}{groups}", without_root]
+    return strict, [f"poetry lock --no-interaction && {install}{extras}{groups}"]
+
+
+def _pdm_lines(context: RecipeContext, project: PythonProject, chosen: Choices) -> Lines:
+    return ["pdm sync -G :all", "pdm sync", "pdm sync --no-self"], ["pdm install -G :all"]
+
+
+def _pipenv_lines(context: RecipeContext, project: PythonProject, chosen: Choices) -> Lines:
+    strict = ["pipenv sync --dev"] if project.has("Pipfile.lock") else []
+    return strict, ["pipenv install --dev --skip-lock"]
+
+
+def by_manifest(context: RecipeContext, project: PythonProject, chosen: Choices) -> Commands | None:
+    """`uv pip install` with what the manifests list; None where they list nothing."""
+    lines = _plain_lines(context, project, chosen)
     if not lines:
         return None
-    source = next(
-        (
-            name
-            for name in ("pyproject.toml", "setup.cfg", "setup.py", *project.requirement_files)
-            if project.has(name)
-        ),
-        "environment.yml",
-    )
-    return (
-        "pip",
-        source,
-        [SetupCommand(line=line, source=located(source, project.folder)) for line in lines],
-    )
+    names = ("pyproject.toml", "setup.cfg", "setup.py", *project.requirement_files)
+    others = ("environment.yml", "environment.yaml", "tox.ini", "noxfile.py")
+    source = next((name for name in (*names, *others) if project.has(name)), "")
+    return "pip", source, _commands(lines, located(source, project.folder))
 
 
 def _commands(lines: Iterable[str], source: str) -> list[SetupCommand]:
@@ -103,33 +120,45 @@ def _commands(lines: Iterable[str], source: str) -> list[SetupCommand]:
 
 
 def _group_options(context: RecipeContext, project: PythonProject, chosen: Choices) -> str:
-    return "".join(f" --group {shlex.quote(each)}" for each in _groups(context, project, chosen))
+    return _options("--group", _groups(context, project, chosen))
 
 
-def _plain_lines(
-    context: RecipeContext, project: PythonProject, chosen: Choices, names: Sequence[str] = ()
-) -> list[str]:
+def _options(option: str, names: Iterable[str]) -> str:
+    return "".join(f" {option} {shlex.quote(name)}" for name in names)
+
+
+def _plain_lines(context: RecipeContext, project: PythonProject, chosen: Choices) -> list[str]:
     """`uv pip install`, with everything at once; then only what is installed most surely."""
-    files = dict.fromkeys((*project.requirement_files, *_declared_files(context, project)))
-    extras = _extras(context, project, chosen)
-    package = ""
-    if project.is_package and (project.needs_install or files or names):
-        editable = f".[{','.join(extras)}]" if extras else "."
-        package = f" -e {shlex.quote(editable)}"
-    listed = "".join(f" -r {shlex.quote(name)}" for name in files)
-    grouped = _group_options(context, project, chosen)
-    more = "".join(f" {shlex.quote(name)}" for name in names)
-    whole = f"{listed}{package}{grouped}{more}"
-    if not whole:
+    inside = [name for name in project.environment.files if project.has(name)]
+    declared = _declared_files(context, project)
+    files = tuple(dict.fromkeys((*project.requirement_files, *inside, *declared)))
+    names = _names_for_tests(project)
+    extras, groups = _extras(context, project, chosen), _groups(context, project, chosen)
+    is_package = project.is_package and bool(project.needs_install or files or names)
+    listed, more = _options("-r", files), "".join(f" {shlex.quote(name)}" for name in names)
+    if not (listed or is_package or more):
         return []
-    found = [f"uv pip install{whole}"]
-    if package and (listed or more or extras):
-        found.append(f"uv pip install{listed}{' -e .' if package else ''}{grouped}{more}")
-    if listed and package:
-        found.append(f"uv pip install{listed}")
-    if package:
-        found.append("uv pip install -e .")
+
+    def whole(extras: Sequence[str], groups: Sequence[str]) -> str:
+        package = _editable(extras) if is_package else ""
+        return f"uv pip install{listed}{package}{_options('--group', groups)}{more}"
+
+    found = [whole(extras, groups), whole(extras[:1], groups[:1]), whole((), groups[:1])]
+    if len(files) > 1:
+        each = [f"uv pip install -r {shlex.quote(name)}" for name in files]
+        found.append(" && ".join([*each, *(["uv pip install -e ."] if is_package else [])]))
+    if is_package and project.table("project"):
+        # Its dependencies alone, where the package itself does not build.
+        wanted = f"{_options('--extra', extras[:1])}{_options('--group', groups[:1])}"
+        found.append(f"uv pip install -r pyproject.toml{listed}{wanted}{more}")
+    found += [f"uv pip install{listed}"] if listed else []
+    found += ["uv pip install -e ."] if is_package and not listed else []
     return list(dict.fromkeys(found))
+
+
+def _editable(extras: Sequence[str]) -> str:
+    names = ",".join(extras)
+    return f" -e {shlex.quote(f'.[{names}]' if names else '.')}"
 
 
 def _declared_files(context: RecipeContext, project: PythonProject) -> Iterator[str]:
@@ -142,7 +171,7 @@ def _declared_files(context: RecipeContext, project: PythonProject) -> Iterator[
 
 
 def _groups(context: RecipeContext, project: PythonProject, chosen: Choices) -> tuple[str, ...]:
-    named = [*chosen.groups, *context.declared.groups]
+    named = [*chosen.groups, *context.declared.groups, *project.environment.groups]
     known = {canonicalize_name(name): name for name in project.groups}
     asked = [known[found] for name in named if (found := canonicalize_name(name)) in known]
     return tuple(dict.fromkeys([*asked, *wanted_for_tests(project.groups)]))
@@ -150,31 +179,24 @@ def _groups(context: RecipeContext, project: PythonProject, chosen: Choices) -> 
 
 def _extras(context: RecipeContext, project: PythonProject, chosen: Choices) -> tuple[str, ...]:
     """Extras by name. A missing one is only a warning to pip, so names are looked up first."""
-    named = [*chosen.extras, *context.declared.extras, *project.environments[1]]
+    named = [*chosen.extras, *context.declared.extras, *project.environment.extras]
     known = {canonicalize_name(name): name for name in project.extras}
     asked = [known[found] for name in named if (found := canonicalize_name(name)) in known]
     return tuple(dict.fromkeys([*asked, *wanted_for_tests(project.extras)]))
 
 
-def _poetry_names(project: PythonProject) -> tuple[str, ...]:
+def _names_for_tests(project: PythonProject) -> tuple[str, ...]:
+    """What is listed by name: by tox, nox, hatch and conda's pip, by poetry and older tools."""
     groups = wanted_for_tests(project.poetry_groups)
-    return tuple(dict.fromkeys(name for group in groups for name in project.poetry_groups[group]))
-
-
-def _environment_names(project: PythonProject) -> tuple[str, ...]:
-    """What tox, nox, hatch and conda's pip list by name, for projects without other lists."""
-    listed = [*project.environments[0], *project.conda, *_poetry_names(project)]
+    of_poetry = [name for group in groups for name in project.poetry_groups[group]]
+    listed = [*project.environment.requirements, *project.for_tests, *of_poetry]
     read = (requirement(text) for text in listed)
-    return tuple(dict.fromkeys(str(each) for each in read if each is not None))
+    return tuple(dict.fromkeys(str(each) for each in read if each is not None))[:_MAX_NAMES]
 
 
 def packages_beside(project: PythonProject, chosen: Choices) -> tuple[str, ...]:
-    """The test runner where no manifest names one, and what a repair added."""
-    found = [name for name in chosen.packages if is_allowed(project, name)]
-    lacks_runner = "pytest" not in project.declared_names
-    if lacks_runner and has_tests(project) and _has_something_beside(project):
-        found.insert(0, "pytest")
-    return tuple(dict.fromkeys(found))
+    """What a repair added."""
+    return tuple(dict.fromkeys(name for name in chosen.packages if is_allowed(project, name)))
 
 
 def is_allowed(project: PythonProject, name: str) -> bool:
@@ -186,8 +208,3 @@ def is_allowed(project: PythonProject, name: str) -> bool:
 def has_tests(project: PythonProject) -> bool:
     """Whether files are named as pytest looks for them."""
     return any(_TEST_FILE.search(name) for name in project.files)
-
-
-def _has_something_beside(project: PythonProject) -> bool:
-    """Whether the environment is made for more than the test runner alone."""
-    return bool(project.needs_install or project.requirement_files or lock_of(project))

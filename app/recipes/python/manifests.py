@@ -2,68 +2,40 @@
 
 from __future__ import annotations
 
-import ast
-import configparser
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from app.domain.file_tree import FileTree, located
+from app.recipes.python.environments import (
+    TestEnvironment,
+    conda_packages,
+    ini_sections,
+    lines_of,
+    read_hatch,
+    read_nox,
+    read_tox,
+)
+from app.recipes.python.names import is_name, is_path, requirement
+from app.recipes.python.setup_files import setup_arguments, texts
 
 MAX_BYTES = 1_000_000
 MAX_REQUIREMENTS = 2_000
 
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
-_PATH = re.compile(r"(?!-)(?!.*(?:^|/)\.\.(?:/|$))[\w.][\w./+ -]{0,198}")
-_TEST_WORDS = ("test", "tests", "testing", "dev", "develop", "development", "ci", "all")
-"""Names of groups, extras and requirement files that tests need, in order."""
-
 _TEST_FILE = re.compile(
     r"(?:^|/)(?:requirements[^/]*[-_.](?:dev|develop|development|tests?|testing|ci)[^/]*"
     r"|(?:dev|develop|development|tests?|testing|ci)[-_.]requirements[^/]*"
-    r"|requirements/(?:[^/]*[-_.])?(?:dev|develop|development|tests?|testing|ci)[^/]*)\.(?:txt|in)$"
+    r"|requirements/(?:[^/]*[-_.])?(?:dev|develop|development|tests?|testing|ci)[^/]*"
+    r"|tests?/requirements)\.(?:txt|in)$"
 )
 _PLAIN_FILE = re.compile(
     r"(?:^|/)(?:requirements/(?:base|main|requirements)|requirements)\.(?:txt|in)$"
 )
-
-
-def is_name(text: object) -> bool:
-    """Whether it can only be the name of a distribution, an extra or a group."""
-    return isinstance(text, str) and _NAME.fullmatch(text) is not None
-
-
-def is_path(text: str) -> bool:
-    """Whether it can only be a path below the folder."""
-    return _PATH.fullmatch(text) is not None
-
-
-def requirement(text: object) -> Requirement | None:
-    """A requirement by name; None for addresses, paths and what cannot be read."""
-    if not isinstance(text, str) or len(text) > 500:
-        return None
-    try:
-        read = Requirement(text)
-    except (InvalidRequirement, ValueError):
-        return None
-    return None if read.url or not is_name(read.name) else read
-
-
-def wanted_for_tests(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of the names that speak of tests or development, the usual ones first."""
-    found = []
-    for name in names:
-        words = re.split(r"[-_.]", name.lower())
-        rank = min((_TEST_WORDS.index(word) for word in words if word in _TEST_WORDS), default=None)
-        if rank is not None:
-            found.append((rank, name))
-    return tuple(name for _, name in sorted(found))
 
 
 @dataclass(frozen=True)
@@ -84,6 +56,9 @@ class PythonProject:
     """Names below the folder, relative to it."""
 
     def text(self, name: str) -> str:
+        """The file's content; "" where there is no such file."""
+        if not self.has(name):
+            return ""
         return self.tree.read_text(located(name, self.folder), MAX_BYTES) or ""
 
     def has(self, name: str) -> bool:
@@ -143,7 +118,7 @@ class PythonProject:
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """[dependency-groups], by name as written; includes are resolved."""
         table = self.table("dependency-groups")
-        return {name: tuple(_group(table, name)) for name in table if is_name(name)}
+        return {name: _group(table, name) for name in table if is_name(name)}
 
     @cached_property
     def extras(self) -> Mapping[str, tuple[str, ...]]:
@@ -168,9 +143,13 @@ class PythonProject:
     def poetry_groups(self) -> Mapping[str, tuple[str, ...]]:
         """Poetry's groups, by name, with the names of their packages."""
         groups = {
-            name: tuple(key for key in table.get("dependencies", {}) if is_name(key))
-            for name, table in self.table("tool", "poetry", "group").items()
-            if is_name(name) and isinstance(table, Mapping)
+            name: tuple(
+                key
+                for key in self.table("tool", "poetry", "group", name, "dependencies")
+                if is_name(key)
+            )
+            for name in self.table("tool", "poetry", "group")
+            if is_name(name)
         }
         old = tuple(key for key in self.table("tool", "poetry", "dev-dependencies") if is_name(key))
         return {**groups, **({"dev": old} if old else {})}
@@ -182,8 +161,7 @@ class PythonProject:
         found = [str(each) for each in listed] if isinstance(listed, list) else []
         found += [key for key in self.table("tool", "poetry", "dependencies") if key != "python"]
         found += self._cfg.get("options", {}).get("install_requires", "").splitlines()
-        setup = self._setup_py.get("install_requires")
-        found += [str(each) for each in setup] if isinstance(setup, list) else []
+        found += texts(self._setup_py.get("install_requires"))
         return tuple(each.strip() for each in found if each.strip())[:MAX_REQUIREMENTS]
 
     @property
@@ -215,10 +193,10 @@ class PythonProject:
 
     @cached_property
     def build_requires(self) -> tuple[str, ...]:
-        listed = self.table("build-system").get("requires")
-        texts = [str(each) for each in listed] if isinstance(listed, list) else []
-        texts += [str(each) for each in self._setup_py.get("setup_requires") or ()]
-        names = (requirement(text) for text in texts)
+        """Names of what the build itself needs, in canonical form."""
+        found = texts(self.table("build-system").get("requires"))
+        found += texts(self._setup_py.get("setup_requires"))
+        names = (requirement(text) for text in found)
         return tuple(canonicalize_name(each.name) for each in names if each is not None)
 
     # Other files
@@ -226,7 +204,11 @@ class PythonProject:
     @cached_property
     def requirement_files(self) -> tuple[str, ...]:
         """Requirement files that tests need, relative to the folder; plain ones first."""
-        near = [name for name in sorted(self.files) if name.count("/") <= 1 and is_path(name)]
+        near = [
+            name
+            for name in sorted(self.files)
+            if name.count("/") <= 1 and is_path(name) and not name.startswith(("doc", "example"))
+        ]
         plain = [name for name in near if _PLAIN_FILE.search(name)]
         tests = [name for name in near if _TEST_FILE.search(name)]
         # The locked form of the same list comes first.
@@ -236,108 +218,70 @@ class PythonProject:
         )
 
     @cached_property
-    def environments(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-        """Requirements, extras and groups that tox, nox or hatch give to their test environment."""
-        found: tuple[list[str], list[str], list[str]] = ([], [], [])
-        for part in (self._tox(), self._nox(), self._hatch()):
-            for into, more in zip(found, part, strict=True):
-                into += more
-        return (tuple(found[0]), tuple(found[1]), tuple(found[2]))
+    def environment(self) -> TestEnvironment:
+        """What tox, nox, hatch and conda's pip give to the environment of the tests."""
+        made = TestEnvironment()
+        tox = self.table("tool", "tox")
+        read_tox(made, self.text("tox.ini"), tox.get("legacy_tox_ini"), tox)
+        read_nox(made, self.text("noxfile.py"))
+        envs = ("hatch-test", "test", "tests", "default")
+        read_hatch(made, (self.table("tool", "hatch", "envs", name) for name in envs))
+        made.requirements += self._conda[0]
+        return made
 
-    def _tox(self) -> tuple[list[str], list[str], list[str]]:
-        sections: list[Mapping[str, Any]] = []
-        names = ("testenv", "testenv:test", "testenv:tests", "testenv:py")
-        if self.has("tox.ini"):
-            read = _ini(self.text("tox.ini"))
-            sections += [read[name] for name in names if name in read]
-        legacy = self.table("tool", "tox").get("legacy_tox_ini")
-        if isinstance(legacy, str):
-            read = _ini(legacy)
-            sections += [read[name] for name in names if name in read]
-        sections.append(self.table("tool", "tox", "env_run_base"))
-        return (
-            [each for section in sections for each in _lines(section.get("deps"))],
-            [each for section in sections for each in _words(section.get("extras"))],
-            [each for section in sections for each in _words(section.get("dependency_groups"))],
-        )
-
-    def _nox(self) -> tuple[list[str], list[str], list[str]]:
-        """Literal arguments of `session.install` in sessions that speak of tests."""
-        words: list[str] = []
-        for function in _functions(self.text("noxfile.py") if self.has("noxfile.py") else ""):
-            if not wanted_for_tests([function.name]):
-                continue
-            words += [
-                argument.value
-                for call in ast.walk(function)
-                if isinstance(call, ast.Call)
-                and isinstance(call.func, ast.Attribute)
-                and call.func.attr in ("install", "run_install")
-                for argument in call.args
-                if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
-            ]
-        extras = [
-            name
-            for word in words
-            for match in [re.fullmatch(r"(?:-e)?\.\[([\w., -]+)\]", word)]
-            if match
-            for name in _words(match[1])
-        ]
-        return ([word for word in words if requirement(word)], extras, [])
-
-    def _hatch(self) -> tuple[list[str], list[str], list[str]]:
-        tables = [
-            self.table("tool", "hatch", "envs", name)
-            for name in ("hatch-test", "test", "tests", "default")
-        ]
-        return (
-            [
-                str(each)
-                for table in tables
-                for key in ("dependencies", "extra-dependencies")
-                for each in _lines(table.get(key))
-            ],
-            [each for table in tables for each in _words(table.get("features"))],
-            [each for table in tables for each in _words(table.get("dependency-groups"))],
-        )
+    @property
+    def conda(self) -> tuple[str, ...]:
+        """What environment.yml wants from conda itself."""
+        return self._conda[1]
 
     @cached_property
-    def conda(self) -> tuple[str, ...]:
-        """Names of the pip packages in environment.yml; its other lines need conda."""
-        text = self.text("environment.yml") or self.text("environment.yaml")
-        below = re.search(r"(?m)^\s*- pip:\s*\n((?:\s+- .*\n?)+)", text)
-        lines = re.findall(r"(?m)^\s+- (.+)$", below[1]) if below else []
-        return tuple(line.strip() for line in lines if requirement(line.strip()))
+    def _conda(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return conda_packages(self.text("environment.yml") or self.text("environment.yaml"))
 
     @cached_property
     def declared_names(self) -> frozenset[str]:
         """Every distribution that some manifest names, in canonical form."""
-        texts: list[str] = [*self.dependencies, *self.environments[0], *self.conda]
+        listed = [*self.dependencies, *self.environment.requirements, *self.conda]
+        listed += self.for_tests
         for values in (*self.groups.values(), *self.extras.values(), *self.poetry_groups.values()):
-            texts += values
-        for name in self.requirement_files:
-            texts += re.split(r"\n", self.text(name))[:MAX_REQUIREMENTS]
-        texts += self._pipfile_names()
-        found = (re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", text) for text in texts)
+            listed += values
+        for name in (*self.requirement_files, *self.environment.files):
+            listed += self.text(name).splitlines()[:MAX_REQUIREMENTS]
+        listed += self._pipfile_names()
+        found = (re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", text) for text in listed)
         return frozenset(canonicalize_name(match[1]) for match in found if match)
 
-    def _pipfile_names(self) -> Iterator[str]:
+    @cached_property
+    def for_tests(self) -> tuple[str, ...]:
+        """Older lists of what the tests need: `tests_require`, and tables of uv and pdm."""
+        found = texts(self._setup_py.get("tests_require"))
+        found += lines_of(self._cfg.get("options", {}).get("tests_require"))
+        found += texts(self.table("tool", "uv").get("dev-dependencies"))
+        for values in self.table("tool", "pdm", "dev-dependencies").values():
+            found += texts(values)
+        return tuple(each for each in found if requirement(each))[:MAX_REQUIREMENTS]
+
+    @cached_property
+    def pipfile(self) -> Mapping[str, Any]:
+        """The Pipfile; empty where it cannot be parsed."""
         try:
-            read = tomllib.loads(self.text("Pipfile")) if self.has("Pipfile") else {}
+            return tomllib.loads(self.text("Pipfile"))
         except (tomllib.TOMLDecodeError, RecursionError, ValueError):
-            return
+            return {}
+
+    def _pipfile_names(self) -> Iterator[str]:
         for section in ("packages", "dev-packages"):
-            table = read.get(section)
+            table = self.pipfile.get(section)
             yield from (key for key in table if is_name(key)) if isinstance(table, dict) else ()
 
     @cached_property
     def _cfg(self) -> Mapping[str, Mapping[str, str]]:
-        return _ini(self.text("setup.cfg")) if self.has("setup.cfg") else {}
+        return ini_sections(self.text("setup.cfg"))
 
     @cached_property
     def _setup_py(self) -> Mapping[str, Any]:
         """Literal arguments of the call of `setup`, with names that are literals above it."""
-        return _setup_arguments(self.text("setup.py")) if self.has("setup.py") else {}
+        return setup_arguments(self.text("setup.py"))
 
     @property
     def _setup_extras(self) -> Mapping[str, Any]:
@@ -361,89 +305,17 @@ def poetry_range(text: str) -> str:
     return ",".join(part for part in parts if part)
 
 
-def _group(table: Mapping[str, Any], name: str, depth: int = 0) -> Iterator[str]:
-    values = table.get(name)
-    for value in values if isinstance(values, list) else ():
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, dict) and depth < 5:
-            yield from _group(table, str(value.get("include-group", "")), depth + 1)
-
-
-def _ini(text: str) -> Mapping[str, Mapping[str, str]]:
-    parser = configparser.RawConfigParser(strict=False)
-    try:
-        parser.read_string(text)
-    except configparser.Error:
-        return {}
-    return {name: dict(parser.items(name)) for name in parser.sections()}
-
-
-def _lines(value: object) -> list[str]:
-    """A list, or the lines of a text; tox's factors (`py39: name`) are taken off."""
-    lines = value.splitlines() if isinstance(value, str) else value
-    if not isinstance(lines, (list, tuple)):
-        return []
-    plain = (re.sub(r"^\s*[\w!,{}.-]+:\s+", "", str(line)).strip() for line in lines)
-    return [line for line in plain if line and not line.startswith("#")]
-
-
-def _words(value: object) -> list[str]:
-    words = re.split(r"[\s,]+", value) if isinstance(value, str) else value
-    return [word for word in words if is_name(word)] if isinstance(words, (list, tuple)) else []
-
-
-def _parsed(text: str) -> ast.Module:
-    try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.Module(body=[], type_ignores=[])
-
-
-def _functions(text: str) -> Iterator[ast.FunctionDef]:
-    return (each for each in _parsed(text).body if isinstance(each, ast.FunctionDef))
-
-
-def _setup_arguments(text: str) -> Mapping[str, Any]:
-    module = _parsed(text)
-    known: dict[str, Any] = {}
-    for statement in module.body:
-        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-            target = statement.targets[0]
-            if isinstance(target, ast.Name):
-                known[target.id] = _value(statement.value, known)
-    for call in ast.walk(module):
-        if isinstance(call, ast.Call) and _is_setup(call.func):
-            return {
-                word.arg: _value(word.value, known)
-                for word in call.keywords
-                if word.arg is not None
-            }
-    return {}
-
-
-def _is_setup(function: ast.expr) -> bool:
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    return name == "setup"
-
-
-def _value(node: ast.expr, known: Mapping[str, Any], depth: int = 0) -> Any:
-    """The value of a literal expression, where names stand for literals; None for what is not."""
-    if depth > 8:
-        return None
-    if isinstance(node, ast.Constant):
-        return node.value
-    if isinstance(node, ast.Name):
-        return known.get(node.id)
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return [_value(each, known, depth + 1) for each in node.elts]
-    if isinstance(node, ast.Dict):
-        return {
-            _value(key, known, depth + 1): _value(value, known, depth + 1)
-            for key, value in zip(node.keys, node.values, strict=True)
-            if isinstance(key, (ast.Constant, ast.Name))
-        }
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        sides = [_value(each, known, depth + 1) for each in (node.left, node.right)]
-        return sides[0] + sides[1] if all(isinstance(each, list) for each in sides) else None
-    return None
+def _group(table: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """The entries of a dependency group and of those that it includes, each once."""
+    found: list[str] = []
+    waiting, seen = [name], {name}
+    while waiting and len(found) < MAX_REQUIREMENTS:
+        values = table.get(waiting.pop())
+        for value in values[:MAX_REQUIREMENTS] if isinstance(values, list) else ():
+            included = value.get("include-group") if isinstance(value, dict) else None
+            if isinstance(value, str):
+                found.append(value)
+            elif isinstance(included, str) and included not in seen:
+                seen.add(included)
+                waiting.append(included)
+    return tuple(found[:MAX_REQUIREMENTS])

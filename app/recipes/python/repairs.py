@@ -3,59 +3,96 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from packaging.utils import canonicalize_name
 
 from app.domain.setup_plan import Choices, Missing, Recipe
-from app.recipes.python.import_names import DISTRIBUTIONS, FIXTURES, PYTEST_OPTIONS
+from app.recipes import versions
+from app.recipes.python import missing
+from app.recipes.python.import_names import (
+    ALTERNATIVES,
+    DISTRIBUTIONS,
+    FIXTURES,
+    PYTEST_OPTIONS,
+    PYTEST_SETTINGS,
+)
 from app.recipes.python.manifests import PythonProject
 from app.recipes.recipe import Failure, RecipeContext
 
-_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]{1,100})'")
+SCM = "SETUPTOOLS_SCM_PRETEND_VERSION"
+
+_MODULE = re.compile(r"No module named '?([\w.]{1,100})'?")
 _OPTION = re.compile(r"unrecognized arguments?: ([^\n]{1,300})")
+_SETTING = re.compile(r"Unknown config (?:option|ini key): (\w{1,60})")
 _FIXTURE = re.compile(r"fixture '(\w{1,60})' not found")
 _PLUGIN = re.compile(r"Error importing plugin \"([\w.]{1,80})\"")
-_PROGRAMS = {
-    r"(?:pg_config|libpq-fe\.h)": ("libpq", "libpq-dev"),
-    r"(?:command '?(?:x86_64-linux-gnu-)?(?:gcc|cc|g\+\+)'? failed: No such file"
-    r"|error: command '(?:gcc|cc|g\+\+)' failed|unable to execute '(?:gcc|cc)')": (
-        "a C compiler",
-        "gcc libc6-dev",
-    ),
-    r"Python\.h: No such file": ("the headers of Python", "python3-dev"),
-    r"(?:libxml/xmlversion\.h|xml2-config|xslt-config)": ("libxml2", "libxml2-dev libxslt1-dev"),
-    r"(?:ffi\.h: No such file)": ("libffi", "libffi-dev"),
-    r"(?:mysql_config|mysqlclient)": ("the MySQL client library", "default-libmysqlclient-dev"),
-    r"(?:can't find Rust compiler|cargo: not found|Rust not found)": ("Rust", "rustc cargo"),
-    r"(?:openssl/\w+\.h)": ("OpenSSL's headers", "libssl-dev"),
-}
-_WORKER = (
-    "Install it on the worker ({}), or use a container image that has it: `image:` in "
-    "`.github/honk.yml`."
+_TAG = re.compile(
+    r"(?i)unable to detect version|unable to determine (?:the )?version|no (?:git )?tags? found"
+    r"|Versioning for this project requires|can't determine version|GetVersionError"
 )
+_PYTHON_RANGE = re.compile(
+    r"(?:requires a different Python[^\n]{0,80}? not in '|does not satisfy Python|"
+    r"requires Python|requires-python[^\n]{0,60}?`?)\s*([<>=!~][<>=!~,.\s\d*]{1,60})"
+)
+_OTHER_PYTHON = re.compile(r"(?i)requires[- ]python|requires a different Python|satisfy Python")
+_MAX_PACKAGES = 20
 
 
 def repair(
     context: RecipeContext, project: PythonProject, recipe: Recipe, failure: Failure
 ) -> Choices | Missing:
     """Other choices to try, or what is missing."""
-    chosen = context.chosen("python", project.folder)
-    output = failure.output[-64_000:]
-    wanted = [name for name in _packages(project, output) if name not in chosen.packages]
-    if wanted:
-        packages = tuple(dict.fromkeys([*chosen.packages, *wanted]))
-        return chosen.model_copy(update={"packages": packages})
-    for found in _missing(project, output):
+    chosen, output = context.chosen("python", project.folder), failure.output
+    for other in (
+        _with_extra(project, chosen, output),
+        _with_packages(project, chosen, output),
+        _with_version(context, recipe, chosen, output),
+        _with_tag(chosen, output),
+    ):
+        if other is not None and other != chosen:
+            return other
+    for found in missing.missing_in(project, output):
         return found
+    for module in _foreign_modules(project, output):
+        return missing.no_module(module)
+    if _OTHER_PYTHON.search(output):
+        return missing.other_python(context.machine.versions.get("python", ()))
     if not failure.collecting and not chosen.loose and recipe.name != "pip":
         return chosen.model_copy(update={"loose": True})
-    return _unknown(failure)
+    return missing.unknown(failure.line, failure.exit_code, collecting=failure.collecting)
+
+
+def _with_extra(project: PythonProject, chosen: Choices, output: str) -> Choices | None:
+    """The extra or group that lists a missing module, so that its range of versions holds."""
+    for module in _foreign_modules(project, output):
+        name = distribution(project, module)
+        for field, sources in (("groups", project.groups), ("extras", project.extras)):
+            found = _listing(sources, name)
+            named = chosen.groups if field == "groups" else chosen.extras
+            if name and found and found not in named:
+                return chosen.model_copy(update={field: (*named, found)})
+    return None
+
+
+def _listing(sources: Mapping[str, tuple[str, ...]], name: str) -> str:
+    wanted = canonicalize_name(name)
+    for each, values in sources.items():
+        named = (re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", value) for value in values)
+        if any(match and canonicalize_name(match[1]) == wanted for match in named):
+            return each
+    return ""
+
+
+def _with_packages(project: PythonProject, chosen: Choices, output: str) -> Choices | None:
+    known = [name for name in _packages(project, output) if name not in chosen.packages]
+    packages = tuple(dict.fromkeys([*chosen.packages, *known]))[:_MAX_PACKAGES]
+    return chosen.model_copy(update={"packages": packages})
 
 
 def _packages(project: PythonProject, output: str) -> Iterator[str]:
     """Packages that the output speaks of, if a manifest or a shipped map names them."""
-    for module in dict.fromkeys([*_MODULE.findall(output), *_PLUGIN.findall(output)]):
+    for module in (*_foreign_modules(project, output), *_PLUGIN.findall(output)):
         name = distribution(project, module)
         if name:
             yield name
@@ -67,6 +104,9 @@ def _packages(project: PythonProject, output: str) -> Iterator[str]:
             )
             if known:
                 yield known
+    for setting in _SETTING.findall(output):
+        if setting in PYTEST_SETTINGS:
+            yield PYTEST_SETTINGS[setting]
     for fixture in dict.fromkeys(_FIXTURE.findall(output)):
         if fixture in FIXTURES:
             yield FIXTURES[fixture]
@@ -77,63 +117,52 @@ def _is_option(option: str, known: str) -> bool:
 
 
 def distribution(project: PythonProject, module: str) -> str:
-    """The distribution that an imported module comes from; "" if nothing trusted names one."""
+    """The distribution that an imported module comes from; "" if nothing trusted names one.
+
+    The repository's own manifests count before the shipped map.
+    """
     parts = module.split(".")
+    if canonicalize_name(parts[0]) in project.declared_names:
+        return parts[0]
     for end in range(len(parts), 0, -1):
         name = ".".join(parts[:end])
+        for other in ALTERNATIVES.get(name, ()):
+            if canonicalize_name(other) in project.declared_names:
+                return other
         if name in DISTRIBUTIONS:
             return DISTRIBUTIONS[name]
-    same = canonicalize_name(parts[0])
-    return parts[0] if same in project.declared_names else ""
+    return ""
 
 
-def _missing(project: PythonProject, output: str) -> Iterator[Missing]:
-    for pattern, (what, packages) in _PROGRAMS.items():
-        if re.search(pattern, output):
-            yield Missing(
-                what=what,
-                why=f"A package is built from source, and that needs {what}.",
-                next_step=_WORKER.format(f"Debian: `{packages}`"),
-            )
-    for module in _MODULE.findall(output):
-        if any(name.startswith((f"{module}/", f"src/{module}/")) for name in project.files):
-            continue
-        yield Missing(
-            what=f"the Python module `{module}`",
-            why=f"The tests import `{module}`, and no manifest of the repository names a package "
-            "that has it.",
-            next_step="Add the package to the project's test dependencies, or install it in "
-            "`.github/honk.yml`.",
-            lines=(
-                'setup: ["python3 -m venv .venv", ".venv/bin/pip install -e . PACKAGE"]',
-                "network: {allow: [python]}",
-            ),
-        )
-    if re.search(r"(?i)git\+https?://|Git operation failed|git clone", output):
-        yield Missing(
-            what="a dependency from a Git repository",
-            why="A dependency is fetched with Git, and setup only reaches package registries.",
-            next_step="Allow its host in `.github/honk.yml`.",
-            lines=("network: {allow: [python, GIT-HOST]}",),
-        )
-    if re.search(r"(?i)requires-python|Requires-Python|requires a different Python", output):
-        yield Missing(
-            what="another version of Python",
-            why="A package does not support the Python on this worker.",
-            next_step="Install another version on the worker, or use a container image: "
-            "`image:` in `.github/honk.yml`.",
-        )
+def _foreign_modules(project: PythonProject, output: str) -> list[str]:
+    """Modules that were not found and are not the project's own."""
+    return [
+        module
+        for module in dict.fromkeys(_MODULE.findall(output))
+        if not _is_own(project, module.split(".")[0])
+    ]
 
 
-def _unknown(failure: Failure) -> Missing:
-    what = "The tests could not be collected" if failure.collecting else "A setup command failed"
-    return Missing(
-        what="a working setup",
-        why=f"{what}: `{failure.line[:200]}` exited with {failure.exit_code}.",
-        next_step="Name the commands that work in `.github/honk.yml`.",
-        lines=(
-            'setup: ["python3 -m venv .venv", ".venv/bin/pip install -e .[test]"]',
-            "network: {allow: [python]}",
-            'verify: ["pytest -q"]',
-        ),
-    )
+def _is_own(project: PythonProject, name: str) -> bool:
+    places = (f"{name}/", f"src/{name}/", f"{name}.py", f"src/{name}.py")
+    return any(path.startswith(places) for path in project.files)
+
+
+def _with_version(
+    context: RecipeContext, recipe: Recipe, chosen: Choices, output: str
+) -> Choices | None:
+    """Another installed Python, if the error names a range that holds one."""
+    found = _PYTHON_RANGE.search(output)
+    if found is None:
+        return None
+    installed = context.machine.versions.get("python", ())
+    used = recipe.versions[0].used if recipe.versions else installed[:1]
+    other = versions.newest_in(installed, found[1].strip(" ,."))
+    return chosen.model_copy(update={"version": other}) if other and other != used else None
+
+
+def _with_tag(chosen: Choices, output: str) -> Choices | None:
+    """A version for a build back-end that looked for a tag."""
+    if not _TAG.search(output) or SCM in chosen.environment:
+        return None
+    return chosen.model_copy(update={"environment": {**chosen.environment, SCM: "0.0.1"}})

@@ -50,7 +50,7 @@ def lines(files: Mapping[str, str], **more: object) -> list[str]:
         ),
         (
             {"pdm.lock": "", "pyproject.toml": FULL},
-            "pdm sync --no-self -G :all && pdm sync -G :all",
+            "pdm sync -G :all",
         ),
         ({"Pipfile.lock": "{}", "Pipfile": "[dev-packages]\npytest = '*'\n"}, "pipenv sync --dev"),
         ({"Pipfile": "[dev-packages]\npytest = '*'\n"}, "pipenv install --dev --skip-lock"),
@@ -95,10 +95,10 @@ def test_recipes_take_the_strict_command_first(files: Mapping[str, str], first: 
     assert lines(files)[0] == first
 
 
-def test_recipes_bring_pytest_where_no_manifest_names_it() -> None:
-    assert lines({"pyproject.toml": FULL})[-1] == "uv pip install pytest"
-    declared = {"pyproject.toml": FULL, "requirements-dev.txt": "pytest\n"}
-    assert "uv pip install pytest" not in lines(declared)
+def test_recipes_bring_pytest_where_nothing_that_was_installed_did() -> None:
+    ask, bring = lines({"pyproject.toml": FULL})[-2:]
+    assert ask == ".venv/bin/python -c 'import pytest'"
+    assert bring == "uv pip install pytest"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,9 @@ def test_recipes_take_the_version_that_is_asked_for(
 ) -> None:
     (recipe,) = recipes({"pyproject.toml": FULL, **files})
     assert [(each.used, each.source) for each in recipe.versions] == [(used, source)]
-    assert recipe.environment["UV_PYTHON"] == used
+    assert f"uv venv --seed --allow-existing --python {used} .venv" in [
+        command.line for step in recipe.steps for command in step.commands
+    ]
 
 
 def test_recipes_fall_back_to_the_range_and_say_what_is_out_of_it() -> None:
