@@ -13,20 +13,20 @@ from app.ecosystems import ECOSYSTEMS
 from app.recipes import service_programs
 from app.recipes.recipe import (
     Declared,
-    Failure,
     Machine,
     RecipeContext,
     RecipeReader,
+    SetupFailure,
 )
 from app.recipes.vocabulary import with_variables
 
 __all__ = [
     "READERS",
     "Declared",
-    "Failure",
     "Machine",
     "RecipeContext",
     "RecipeReader",
+    "SetupFailure",
     "discover",
     "read",
 ]

@@ -22,7 +22,7 @@ from app.domain.setup_plan import (
     SetupStep,
     VersionChoice,
 )
-from app.recipes.recipe import Failure, RecipeContext, RecipeReader
+from app.recipes.recipe import RecipeContext, RecipeReader, SetupFailure
 from app.recipes.system_errors import missing_from_system
 from app.recipes.versions import pinned
 
@@ -51,7 +51,9 @@ class JavaRecipes:
             if not tree.exists(located("pom.xml", folder)):
                 yield _gradle(context, folder)
 
-    def repair(self, context: RecipeContext, recipe: Recipe, failure: Failure) -> Choices | Missing:
+    def repair(
+        self, context: RecipeContext, recipe: Recipe, failure: SetupFailure
+    ) -> Choices | Missing:
         return _repair(context, recipe, failure.output)
 
 
@@ -149,7 +151,7 @@ def _gradle(context: RecipeContext, folder: str) -> Recipe:
     source = next(
         located(name, folder) for name in _GRADLE_FILES if tree.exists(located(name, folder))
     )
-    java = _java(context, folder, _Pom())
+    java = _java(context, folder, _MavenProject())
     recipe = Recipe(
         ecosystem="java",
         name="gradle",
@@ -196,7 +198,7 @@ def _host(url: str) -> str:
 # --- the version of Java
 
 
-def _java(context: RecipeContext, folder: str, pom: _Pom) -> VersionChoice | None:
+def _java(context: RecipeContext, folder: str, pom: _MavenProject) -> VersionChoice | None:
     """A newer JDK compiles for an older release, so the newest one that is installed is used."""
     wanted, source = _wanted_java(context, folder, pom)
     found = _RELEASE.match(wanted.removeprefix("temurin-").removeprefix("openjdk-"))
@@ -209,7 +211,7 @@ def _java(context: RecipeContext, folder: str, pom: _Pom) -> VersionChoice | Non
     )
 
 
-def _wanted_java(context: RecipeContext, folder: str, pom: _Pom) -> tuple[str, str]:
+def _wanted_java(context: RecipeContext, folder: str, pom: _MavenProject) -> tuple[str, str]:
     wanted, source = pinned(context.tree, folder, (".java-version",), ("java",))
     if wanted:
         return wanted, source
@@ -236,27 +238,27 @@ def _parts(version: str) -> tuple[int, ...]:
 
 
 @dataclass
-class _Pom:
+class _MavenProject:
     """The properties of a pom.xml. `problem`: why it cannot be read."""
 
     properties: dict[str, str] = field(default_factory=dict)
     problem: str = ""
 
 
-class _RefusedError(Exception):
+class _UnsafeXmlError(Exception):
     """The file declares entities, or is nested too deeply."""
 
 
-def _pom(text: str | None) -> _Pom:
+def _pom(text: str | None) -> _MavenProject:
     """Reads no entity and no other file, whatever the text declares."""
     if text is None:
-        return _Pom(problem="it is not a regular file")
-    pom, path = _Pom(), list[str]()
+        return _MavenProject(problem="it is not a regular file")
+    pom, path = _MavenProject(), list[str]()
 
     def start(name: str, _: object) -> None:
         path.append(name)
         if len(path) > _MAX_DEPTH:
-            raise _RefusedError("it is nested too deeply")
+            raise _UnsafeXmlError("it is nested too deeply")
 
     def end(_: str) -> None:
         path.pop()
@@ -266,14 +268,14 @@ def _pom(text: str | None) -> _Pom:
             pom.properties[path[-1]] = (pom.properties.get(path[-1], "") + said)[:200]
 
     def doctype(*_: object) -> None:
-        raise _RefusedError("it has a document type, which may declare entities")
+        raise _UnsafeXmlError("it has a document type, which may declare entities")
 
     parser = expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = data, doctype
     try:
         parser.Parse(text.encode("utf-8", "replace"), True)
-    except (expat.ExpatError, _RefusedError) as error:
+    except (expat.ExpatError, _UnsafeXmlError) as error:
         pom.problem = str(error)
     pom.properties = {name: value.strip() for name, value in pom.properties.items()}
     return pom
@@ -294,7 +296,7 @@ _NEWER_JDK = re.compile(
 )
 _ENFORCED = re.compile(r"maven-enforcer-plugin|Some Enforcer rules have failed")
 _NOT_FOUND = re.compile(
-    r"(?:Could not find artifact|Failure to find|Could not transfer artifact)"
+    r"(?:Could not find artifact|SetupFailure to find|Could not transfer artifact)"
     r" ([\w.-]{1,100}:[\w.-]{1,100}(?::[\w.-]{1,60}){1,3})(?: (?:in|from/to|from) ([\w.-]{1,60})"
     r" \((https?://[^\s)]{1,200})\))?"
 )

@@ -70,7 +70,7 @@ class RecipeContext:
 
 
 @dataclass(frozen=True)
-class Failure:
+class SetupFailure:
     """A setup command, or the collection of tests after it, that failed.
 
     `output` is untrusted text, at most 64 KiB of its end. `collecting`: the setup succeeded, but
@@ -95,5 +95,7 @@ class RecipeReader(Protocol):
         `Missing` that names the file and line.
         """
 
-    def repair(self, context: RecipeContext, recipe: Recipe, failure: Failure) -> Choices | Missing:
+    def repair(
+        self, context: RecipeContext, recipe: Recipe, failure: SetupFailure
+    ) -> Choices | Missing:
         """The rules that look at an error: other choices to try, or what is missing."""

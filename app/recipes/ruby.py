@@ -17,7 +17,7 @@ from app.domain.setup_plan import (
     SetupStep,
     VersionChoice,
 )
-from app.recipes.recipe import Failure, RecipeContext, RecipeReader
+from app.recipes.recipe import RecipeContext, RecipeReader, SetupFailure
 from app.recipes.system_errors import missing_from_system
 from app.recipes.versions import pinned
 
@@ -41,7 +41,9 @@ class RubyRecipes:
             if _GEMS.search(text):
                 yield _recipe(context, folder, text)
 
-    def repair(self, context: RecipeContext, recipe: Recipe, failure: Failure) -> Choices | Missing:
+    def repair(
+        self, context: RecipeContext, recipe: Recipe, failure: SetupFailure
+    ) -> Choices | Missing:
         return _repair(context, recipe, failure.output)
 
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from app.domain.file_tree import LoadedFiles
 from app.domain.setup_plan import Choices, SetupPlan
-from app.recipes import READERS, Failure, Machine, RecipeContext, declared, discover
+from app.recipes import READERS, Machine, RecipeContext, SetupFailure, declared, discover
 from tests.support import probe_fixtures
 
 PAYLOADS = (
@@ -163,7 +163,7 @@ def test_no_output_of_a_failure_becomes_shell(
     tree: LoadedFiles, output: str, payload: str, collecting: bool
 ) -> None:
     context = RecipeContext(tree, _MACHINE)
-    failure = Failure("", 1, output.replace("{}", payload), collecting=collecting)
+    failure = SetupFailure("", 1, output.replace("{}", payload), collecting=collecting)
     lines: list[str] = []
     for reader in READERS:
         for recipe in reader.read(context):

@@ -13,7 +13,7 @@ from app.domain.file_tree import folders_with
 from app.domain.setup_plan import Choices, Missing, Recipe, SetupCommand, SetupStep, VersionChoice
 from app.recipes.node import repairs, tools
 from app.recipes.node.manifests import NodePackage
-from app.recipes.recipe import Failure, RecipeContext
+from app.recipes.recipe import RecipeContext, SetupFailure
 
 MAX_FOLDERS = 20
 
@@ -38,7 +38,7 @@ _INSTALL = {
 """What keeps installs from downloading browsers, installing hooks and posting anything."""
 
 
-class NodeReader:
+class NodeRecipes:
     """Recipes for Node, and the rules that repair them."""
 
     ecosystem = "node"
@@ -60,12 +60,14 @@ class NodeReader:
                 found += 1
                 yield recipe
 
-    def repair(self, context: RecipeContext, recipe: Recipe, failure: Failure) -> Choices | Missing:
+    def repair(
+        self, context: RecipeContext, recipe: Recipe, failure: SetupFailure
+    ) -> Choices | Missing:
         package = NodePackage(context.tree, recipe.folder)
         return repairs.repair(context, package, recipe, failure)
 
 
-READER = NodeReader()
+READER = NodeRecipes()
 
 
 def _is_plain(folder: str) -> bool:
@@ -194,4 +196,4 @@ def _build(line: str, source: str) -> SetupStep:
     )
 
 
-__all__ = ["READER", "NodeReader", "VersionChoice"]
+__all__ = ["READER", "NodeRecipes", "VersionChoice"]

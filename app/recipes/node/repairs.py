@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from app.domain.setup_plan import Choices, Missing, Recipe
 from app.recipes import versions
 from app.recipes.node.manifests import NodePackage
-from app.recipes.recipe import Failure, RecipeContext
+from app.recipes.recipe import RecipeContext, SetupFailure
 
 _ENGINE = re.compile(
     r"(?:\"node\" is incompatible with this module\. Expected version \""
@@ -26,7 +26,7 @@ _WORKER = (
 
 
 def repair(
-    context: RecipeContext, package: NodePackage, recipe: Recipe, failure: Failure
+    context: RecipeContext, package: NodePackage, recipe: Recipe, failure: SetupFailure
 ) -> Choices | Missing:
     """Other choices to try, or what is missing."""
     chosen = context.chosen("node", package.folder)

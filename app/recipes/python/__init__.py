@@ -28,7 +28,7 @@ from app.recipes.python.manifests import PythonProject
 from app.recipes.python.missing import from_conda, no_version, unreadable
 from app.recipes.python.names import is_path
 from app.recipes.python.repairs import SCM
-from app.recipes.recipe import Failure, RecipeContext
+from app.recipes.recipe import RecipeContext, SetupFailure
 
 MANIFESTS = (
     *("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "Pipfile"),
@@ -67,7 +67,7 @@ _COLLECT = SetupCommand(
 _RELEASE = re.compile(r"(?m)^[^\n\d]{0,20}(\d+\.\d+(?:\.\d+)?)\b")
 
 
-class PythonReader:
+class PythonRecipes:
     """Recipes for Python, and the rules that repair them."""
 
     ecosystem = "python"
@@ -89,12 +89,14 @@ class PythonReader:
         for project in wanted[:MAX_FOLDERS]:
             yield from _recipe(context, project)
 
-    def repair(self, context: RecipeContext, recipe: Recipe, failure: Failure) -> Choices | Missing:
+    def repair(
+        self, context: RecipeContext, recipe: Recipe, failure: SetupFailure
+    ) -> Choices | Missing:
         project = project_in(context.tree, recipe.folder)
         return repairs.repair(context, project, recipe, failure)
 
 
-READER = PythonReader()
+READER = PythonRecipes()
 
 
 def project_in(tree: FileTree, folder: str, others: Iterable[str] = ()) -> PythonProject:

@@ -18,7 +18,7 @@ from app.recipes.python.import_names import (
     PYTEST_SETTINGS,
 )
 from app.recipes.python.manifests import PythonProject
-from app.recipes.recipe import Failure, RecipeContext
+from app.recipes.recipe import RecipeContext, SetupFailure
 
 SCM = "SETUPTOOLS_SCM_PRETEND_VERSION"
 
@@ -40,7 +40,7 @@ _MAX_PACKAGES = 20
 
 
 def repair(
-    context: RecipeContext, project: PythonProject, recipe: Recipe, failure: Failure
+    context: RecipeContext, project: PythonProject, recipe: Recipe, failure: SetupFailure
 ) -> Choices | Missing:
     """Other choices to try, or what is missing."""
     chosen, output = context.chosen("python", project.folder), failure.output

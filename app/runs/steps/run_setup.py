@@ -19,7 +19,7 @@ from app.domain.setup_outcome import CommandRun, Prepared, SetupOutcome
 from app.domain.setup_plan import Missing, Recipe, SetupCommand, SetupStep, with_choice
 from app.egress.setup_proxy import Mode, SetupProxy
 from app.git.checkout import Workspace
-from app.recipes import Failure, RecipeContext
+from app.recipes import RecipeContext, SetupFailure
 from app.runs.services import Services
 from app.runs.setup_plans import PlannedSetup
 from app.sandbox.spec import Completed, ResourceLimits
@@ -112,7 +112,7 @@ async def _recipe(going: SetupRun, recipe: Recipe, *, repair: bool) -> Recipe:
 
 
 async def _repaired(
-    going: SetupRun, context: RecipeContext, recipe: Recipe, failure: Failure
+    going: SetupRun, context: RecipeContext, recipe: Recipe, failure: SetupFailure
 ) -> tuple[RecipeContext, Recipe] | None:
     """The recipe with what its rules chose after the failure; None when they have no answer."""
     if going.repairs == REPAIRS or time.monotonic() > going.deadline:
@@ -136,7 +136,7 @@ async def _repaired(
     return changed, again
 
 
-async def _steps(going: SetupRun, recipe: Recipe) -> tuple[Failure | None, CommandRun]:
+async def _steps(going: SetupRun, recipe: Recipe) -> tuple[SetupFailure | None, CommandRun]:
     """Run a recipe's steps and count its tests: the first failure, and the command as it ran."""
     nothing = CommandRun(line="", source="")
     going.workspace = replace(going.workspace, prepared=_prepared(going, recipe))
@@ -165,7 +165,7 @@ def _prepared(going: SetupRun, recipe: Recipe) -> Prepared:
     return Prepared.by(plan)
 
 
-async def _step(going: SetupRun, step: SetupStep) -> tuple[Failure | None, CommandRun]:
+async def _step(going: SetupRun, step: SetupStep) -> tuple[SetupFailure | None, CommandRun]:
     """The first alternative that exits with 0, or the failure of the last one."""
     assert step.commands
     failure, told = None, CommandRun(line="", source="")
@@ -244,10 +244,10 @@ def how_it_failed(done: Completed) -> str:
     return f"exited with {done.exit_code}" if done.killed is None else f"ended: {done.how_it_ended}"
 
 
-def _failure(line: str, done: Completed, *, collecting: bool = False) -> Failure:
+def _failure(line: str, done: Completed, *, collecting: bool = False) -> SetupFailure:
     text = done.output[-_FAILURE_BYTES:].decode("utf-8", "replace")
     code = done.exit_code if done.exit_code is not None else -1
-    return Failure(line=line, exit_code=code, output=text, collecting=collecting)
+    return SetupFailure(line=line, exit_code=code, output=text, collecting=collecting)
 
 
 def _blocked_hosts(proxy: SetupProxy | None) -> tuple[BlockedHost, ...]:

