@@ -114,9 +114,11 @@ def _in_fstab(path: Path) -> str:
 
 
 def _reachable(path: Path, uid: int) -> bool:
+    """Whether a user can enter every folder above it, also where one of them is a link."""
+    above = dict.fromkeys([*path.absolute().parents, *path.resolve().parents])
     return all(
         status.st_mode & stat.S_IXOTH or (status.st_uid == uid and status.st_mode & stat.S_IXUSR)
-        for status in (parent.stat() for parent in path.resolve().parents)
+        for status in (parent.stat() for parent in above)
     )
 
 

@@ -63,6 +63,7 @@ from app.verify.junit import BadReportError, read_junit
 from app.verify.reports import for_agent
 from app.verify.verifier import STDOUT, Verifier, VerifierContext, label
 from app.verify.verifiers import choose, of_ecosystem
+from app.verify.verifiers.ava import Ava, Tap
 from app.verify.verifiers.cargo import Cargo, Nextest
 from app.verify.verifiers.clippy import Clippy
 from app.verify.verifiers.eslint import Eslint
@@ -781,7 +782,7 @@ def _junit(report: bytes) -> None:
     read_junit(report, lambda classname, file: classname or file, "sub")
 
 
-_SCRIPTS: tuple[Verifier, ...] = (Node(), Jest(folder="a"), Vitest(), Mocha())
+_SCRIPTS: tuple[Verifier, ...] = (Node(), Jest(folder="a"), Vitest(), Mocha(), Ava(), Tap())
 _CHECKS: tuple[Verifier, ...] = (
     *(Ruff(), RuffFormat(), Mypy(), Eslint(folder="a"), Prettier(), Tsc(), Gofmt(), Clippy()),
 )
@@ -1089,7 +1090,9 @@ def _targets() -> Iterable[Target]:
     yield Target("JUnit", _REPORTS, _junit, (BadReportError,))
     yield Target("pytest", code_and_xml, _reader(Pytest(), Unittest(), names=["report.xml"]))
     yield Target(
-        "node, jest, vitest, mocha", code_and_xml, _reader(*_SCRIPTS, names=["report.xml"])
+        "node, jest, vitest, mocha",
+        code_and_xml,
+        _reader(*_SCRIPTS, names=["report.xml", "stdout"]),
     )
     yield Target(
         "maven, gradle",

@@ -243,7 +243,7 @@ EVENT = b'{"Action":"%s","Package":"p","Test":"%s"}\n'
         (b"\xff\xfe not\n{\n[1]\nnull\n" + b"[" * 100_000, 1, "no test fails"),
         (EVENT % (b"fail", b"T"), 0, "code 0, but 1 of its tests fail"),
         (EVENT % (b"pass", b"T") + b"x" * (64 << 20), 0, "more than 64 MiB"),
-        (b"", 127, "no go"),
+        (b"", 127, "`go` is not installed on this worker"),
         (b"", 137, "signal 9"),
     ],
 )

@@ -7,6 +7,7 @@ import contextlib
 import os
 import resource
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ from app.sandbox.bubblewrap import (
     Unsandboxed,
     probe,
 )
-from app.sandbox.bubblewrap_flags import bubblewrap_alone, bubblewrap_flags
+from app.sandbox.bubblewrap_flags import bubblewrap_alone, bubblewrap_flags, staged
 from app.sandbox.inside import Bounded
 from app.sandbox.process import (
     Launch,
@@ -587,3 +588,19 @@ print(late.excess(), late.excess())
     words = ["unshare", "--user", "--map-root-user", "--mount", "/usr/bin/python3", "-I", "-c"]
     done = subprocess.run([*words, script], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["None", "None", "room", "None", "None"], done.stderr
+
+
+def test_a_folder_behind_a_link_in_a_closed_one_is_staged() -> None:
+    """Its target can be reached, but not by the path that bubblewrap is given."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        root = Path(name)
+        root.chmod(0o755)
+        target, closed = root / "target", root / "closed"
+        target.mkdir(mode=0o755)
+        closed.mkdir(mode=0o700)
+        (closed / "link").symlink_to(target)
+        (target / "made").mkdir(mode=0o755)
+        source, other = closed / "link" / "made", os.geteuid() + 1
+        assert staged([target / "made"], other).places == {}
+        assert source in staged([source], other).places
+        assert staged([source], None).places == {}
