@@ -49,8 +49,11 @@ def lay(fixture: ProbeFixture, folder: Path) -> Path:
     for path, text in fixture.files.items():
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         (target / path).write_text(text)
+    # uv and its like are beside the Python that runs this.
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for line in fixture.prepare:
-        subprocess.run(["bash", "-c", line], cwd=target, check=True, timeout=_SECONDS)
+        argv = ["bash", "-c", line]
+        subprocess.run(argv, cwd=target, env=environment, check=True, timeout=_SECONDS)
     return target
 
 
