@@ -133,7 +133,7 @@ def _recipe(
         and any(each.requires for each in modules)
         and not (vendored and not choices.loose)
     ):
-        steps = (_download(manifest, optional=not has_tests),)
+        steps = (_download(manifest, modules, optional=not has_tests),)
     environment = _flags(context, choices)
     return Recipe(
         ecosystem="go",
@@ -147,11 +147,15 @@ def _recipe(
     )
 
 
-def _download(manifest: _Manifest, *, optional: bool) -> SetupStep:
-    """Everything that is required, or only what the packages and their tests import."""
+def _download(manifest: _Manifest, modules: Sequence[_Manifest], *, optional: bool) -> SetupStep:
+    """Everything that is required, or only what the packages and their tests import.
+
+    In a workspace the first asks for modules that no go.sum names.
+    """
     lines = ["go mod download"]
-    if manifest.path.endswith("go.mod"):  # the root of a workspace need not be a module
-        lines.append("go list -deps -test ./... > /dev/null")
+    patterns = _patterns(manifest, modules)
+    if patterns:
+        lines.append(f"go list -deps -test {' '.join(patterns)} > /dev/null")
     return SetupStep(
         commands=tuple(SetupCommand(line=line, source=manifest.path) for line in lines),
         folder=manifest.folder,
@@ -177,11 +181,16 @@ def _members(work: _Manifest) -> tuple[str, ...]:
 
 
 def _workspace_listing(work: _Manifest, modules: Sequence[_Manifest]) -> str:
-    below = [posixpath.relpath(each.folder or ".", work.folder or ".") for each in modules]
-    patterns = [
+    return " ".join([_LIST, *_patterns(work, modules)])
+
+
+def _patterns(manifest: _Manifest, modules: Sequence[_Manifest]) -> list[str]:
+    """All packages of the modules, as words for the shell in the manifest's folder."""
+    below = [posixpath.relpath(each.folder or ".", manifest.folder or ".") for each in modules]
+    found = (
         "./..." if each == "." else f"./{each}/..." for each in below if _MEMBER.fullmatch(each)
-    ]
-    return " ".join([_LIST, *map(shlex.quote, patterns)])
+    )
+    return [shlex.quote(each) for each in found]
 
 
 # --- the version of Go

@@ -69,7 +69,8 @@ def test_a_workspace_is_one_recipe() -> None:
         "c/go.mod": _REQUIRES,
     }
     work, outside = _read(files)
-    assert (work.name, _lines(work)) == ("workspace", [["go mod download"]])
+    listing = "go list -deps -test ./a/... ./b/... > /dev/null"
+    assert (work.name, _lines(work)) == ("workspace", [["go mod download", listing]])
     assert work.collect is not None and work.collect.line.endswith(" ./a/... ./b/...")
     assert outside.folder == "c"
 
