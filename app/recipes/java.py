@@ -296,7 +296,7 @@ _NEWER_JDK = re.compile(
 )
 _ENFORCED = re.compile(r"maven-enforcer-plugin|Some Enforcer rules have failed")
 _NOT_FOUND = re.compile(
-    r"(?:Could not find artifact|SetupFailure to find|Could not transfer artifact)"
+    r"(?:Could not find artifact|Failure to find|Could not transfer artifact)"
     r" ([\w.-]{1,100}:[\w.-]{1,100}(?::[\w.-]{1,60}){1,3})(?: (?:in|from/to|from) ([\w.-]{1,60})"
     r" \((https?://[^\s)]{1,200})\))?"
 )

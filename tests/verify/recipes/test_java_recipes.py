@@ -169,6 +169,8 @@ def test_other_rules_are_skipped() -> None:
         ("x has been compiled by (class file version 65.0), this version", "JDK 21"),
         ("Could not find artifact a.b:c:jar:1.0 in corp (https://maven.corp.example/r)",
          "a.b:c:jar:1.0"),
+        ("Failure to find a.b:c:jar:1.0 in https://maven.corp.example/r was cached",
+         "a.b:c:jar:1.0"),
         ("[FATAL] Non-parseable POM /workspace/pom.xml: unexpected end", "pom.xml"),
         ("[ERROR] something new", "pom.xml"),
         ("", "pom.xml"),
