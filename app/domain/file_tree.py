@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Protocol
 
@@ -61,6 +61,19 @@ def located(name: str, folder: str) -> str:
 def unlocated(name: str, folder: str) -> str:
     """The inverse of `located`."""
     return name.removeprefix(f"{folder}/") if folder else name
+
+
+def is_below(folder: str, above: str) -> bool:
+    """Whether the folder is inside the other one; "" is the repository."""
+    return folder != above and (not above or folder.startswith(f"{above}/"))
+
+
+def and_above(folder: str) -> Iterator[str]:
+    """The folder and all folders above it; the last is "", the repository."""
+    while folder:
+        yield folder
+        folder = folder.rpartition("/")[0]
+    yield ""
 
 
 def folders_with(tree: FileTree, *names: str) -> tuple[str, ...]:

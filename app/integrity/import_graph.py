@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from app.domain.file_tree import and_above
 from app.domain.safe_json import json_value
 from app.integrity import paths
 from app.integrity.trees import Tree
@@ -143,15 +144,6 @@ def _join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-def _above(path: str) -> Iterator[str]:
-    """The folder of the file and all folders above it; the last is the repository's root."""
-    folder = path.rpartition("/")[0]
-    while folder:
-        yield folder
-        folder = folder.rpartition("/")[0]
-    yield ""
-
-
 # Python
 
 _PY_STATEMENT = re.compile(
@@ -190,13 +182,13 @@ def _python_resolve(index: _Index, path: str, name: str) -> Iterator[str]:
     dots = len(name) - len(rest)
     inner = rest.replace(".", "/")
     if dots:
-        folders = list(_above(path))
+        folders = list(and_above(path.rpartition("/")[0]))
         bases = folders[dots - 1 : dots]
         yield from (found for base in bases for found in _python_files(index, base, inner))
         return
     found = [
         file
-        for folder in _above(path)
+        for folder in and_above(path.rpartition("/")[0])
         for root in _PY_ROOTS
         for file in _python_files(index, _join(folder, root) if root else folder, inner)
     ]
@@ -231,7 +223,7 @@ def _python_always(index: _Index, path: str) -> Iterator[str]:
     if own in index.paths:
         yield own
     if paths.finds_tests(path) or path.endswith("conftest.py"):
-        for folder in _above(path):
+        for folder in and_above(path.rpartition("/")[0]):
             if (conftest := _join(folder, "conftest.py")) in index.paths:
                 yield conftest
 
@@ -266,7 +258,7 @@ def _js_resolve(index: _Index, path: str, name: str) -> Iterator[str]:
     # Aliases such as `@/x`, `~/x` and `#x`, and folders below a base URL.
     first, _, rest = name.partition("/")
     names = [name, rest] if re.match(r"[@~#$]", first) and rest else [name]
-    for folder in _above(path):
+    for folder in and_above(path.rpartition("/")[0]):
         for each in names:
             for root in ("", "src/", "app/", "lib/", "src/lib/"):
                 if "/" in each or root or each != name:
@@ -338,7 +330,7 @@ def _ruby_resolve(index: _Index, path: str, name: str) -> Iterator[str]:
         roots = ("", "lib", "app", "spec", "test")
         bases = [
             _join(_join(above, root) if root else above, name)
-            for above in _above(path)
+            for above in and_above(path.rpartition("/")[0])
             for root in roots
         ]
     for base in bases:

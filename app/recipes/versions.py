@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from app.domain.file_tree import FileTree, located
+from app.domain.file_tree import FileTree, and_above, located
 from app.domain.setup_plan import VersionChoice
 
 MAX_BYTES = 64_000
@@ -32,7 +32,7 @@ def pinned(
     .tool-versions and mise.toml. Folders are searched upward.
     """
     names = tuple(names)
-    for place in _upward(folder):
+    for place in and_above(folder):
         for name in files:
             first = (
                 (tree.read_text(located(name, place), MAX_BYTES) or "").strip().partition("\n")[0]
@@ -47,13 +47,6 @@ def pinned(
             if found:
                 return found[:60], located(name, place)
     return "", ""
-
-
-def _upward(folder: str) -> Iterable[str]:
-    while folder:
-        yield folder
-        folder = folder.rpartition("/")[0]
-    yield ""
 
 
 def _tool_versions(tree: FileTree, folder: str, names: Sequence[str]) -> str:
@@ -87,8 +80,8 @@ def choose(
 ) -> VersionChoice | None:
     """The first wish (a version or range, with its source) decides; None when there is none.
 
-    An exact version that is not installed takes the nearest in its minor series, then the nearest
-    that is newer. A range takes the newest in it.
+    An exact version that is not installed takes the newest of its minor series; a range takes the
+    newest in it.
     """
     for wanted, source in wishes:
         if not wanted:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from app.domain.file_tree import folders_with
-from app.domain.setup_plan import Choices, Missing, Recipe, SetupCommand, SetupStep, VersionChoice
+from app.domain.file_tree import folders_with, is_below
+from app.domain.setup_plan import Choices, Missing, Recipe, SetupCommand, SetupStep
 from app.recipes.node import repairs, tools
 from app.recipes.node.manifests import NodePackage
 from app.recipes.recipe import RecipeContext, SetupFailure
@@ -48,7 +48,7 @@ class NodeRecipes:
         packages = [NodePackage(context.tree, folder) for folder in folders]
         found = 0
         for package in packages:
-            above = [each for each in packages if _is_below(package.folder, each.folder)]
+            above = [each for each in packages if is_below(package.folder, each.folder)]
             if not package.locks and any(each.has_member(package.folder) for each in above):
                 continue
             below = [each for each in packages if package.has_member(each.folder)]
@@ -72,10 +72,6 @@ READER = NodeRecipes()
 
 def _is_plain(folder: str) -> bool:
     return not folder or re.fullmatch(r"(?!-)[\w.][\w./@ +-]{0,198}", folder) is not None
-
-
-def _is_below(folder: str, above: str) -> bool:
-    return folder != above and (not above or folder.startswith(f"{above}/"))
 
 
 def _recipe(
@@ -194,6 +190,3 @@ def _build(line: str, source: str) -> SetupStep:
         optional=True,
         needs_network=False,
     )
-
-
-__all__ = ["READER", "NodeRecipes", "VersionChoice"]

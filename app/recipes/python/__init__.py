@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
-from app.domain.file_tree import FileTree, folders_with, located
+from app.domain.file_tree import FileTree, folders_with, is_below, located
 from app.domain.setup_plan import Choices, Missing, Recipe, SetupCommand, SetupStep, VersionChoice
 from app.recipes import versions
 from app.recipes.lookalikes import refused
@@ -83,7 +83,7 @@ class PythonRecipes:
             each
             for each in projects
             # A member of a workspace is installed with its lock.
-            if lock_of(each) or not any(_is_below(each.folder, folder) for folder in locked)
+            if lock_of(each) or not any(is_below(each.folder, folder) for folder in locked)
         ]
         wanted = [each for each in wanted if not each.folder or has_tests(each)]
         for project in wanted[:MAX_FOLDERS]:
@@ -102,17 +102,13 @@ READER = PythonRecipes()
 def project_in(tree: FileTree, folder: str, others: Iterable[str] = ()) -> PythonProject:
     """The project in a folder, without the files of other projects below it."""
     below = f"{folder}/" if folder else ""
-    nested = [f"{each}/" for each in others if each != folder and _is_below(each, folder)]
+    nested = [f"{each}/" for each in others if is_below(each, folder)]
     files = frozenset(
         path[len(below) :]
         for path in tree.names("*")
         if path.startswith(below) and not any(path.startswith(each) for each in nested)
     )
     return PythonProject(tree, folder, files)
-
-
-def _is_below(folder: str, above: str) -> bool:
-    return folder != above and (not above or folder.startswith(f"{above}/"))
 
 
 def _recipe(context: RecipeContext, project: PythonProject) -> Iterator[Recipe]:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from app.domain.file_tree import FileTree, folders_with, located
+from app.domain.file_tree import FileTree, and_above, folders_with, is_below, located
 from app.domain.safe_json import json_value
 
 MAX_MANIFEST_BYTES = 1_000_000
@@ -65,7 +65,7 @@ def test_scripts(tree: FileTree) -> Iterator[Script]:
     packages = {folder: _scripts(tree, folder) for folder in folders_with(tree, "package.json")}
     tested = {folder: each for folder, each in packages.items() if _has_tests(each)}
     for folder, scripts in tested.items():
-        below = any(other != folder and _is_below(other, folder) for other in tested)
+        below = any(is_below(other, folder) for other in tested)
         if below and _HANDS_ON.search(scripts["test"]):
             continue
         name, before = _followed(scripts)
@@ -81,10 +81,6 @@ def test_scripts(tree: FileTree) -> Iterator[Script]:
         # follows a runner went. So such a runner is also called by itself.
         if inner:
             yield Script(folder, name, "", runner_of(inner), inner, alone=True)
-
-
-def _is_below(folder: str, above: str) -> bool:
-    return not above or folder.startswith(f"{above}/")
 
 
 def manifest(tree: FileTree, folder: str) -> Mapping[str, object]:
@@ -132,13 +128,11 @@ def _has_hooks(scripts: Mapping[str, str], name: str) -> bool:
 
 def _manager(tree: FileTree, folder: str) -> str:
     """Who wrote the lock file of the package, or of the nearest folder above that has one."""
-    while True:
+    for place in and_above(folder):
         for lock, manager in _LOCKS:
-            if tree.exists(located(lock, folder)):
+            if tree.exists(located(lock, place)):
                 return manager
-        if not folder:
-            return "npm"
-        folder = folder.rpartition("/")[0]
+    return "npm"
 
 
 _RUNNERS = (
