@@ -1,7 +1,7 @@
 """Which Go modules a repository names, from its own files. Pure.
 
 A module's path begins with a host, and a Go module proxy contacts it. So the request alone tells
-that host something: code in setup could ask for `github.com/somebody/what-it-read`.
+that host something: code in setup could ask for `github.com/attacker/what-it-read`.
 """
 
 from __future__ import annotations

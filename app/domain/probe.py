@@ -1,4 +1,4 @@
-"""What came of setting up a repository that nobody prepared, and running its tests. Pure."""
+"""The result of setting up a repository without a policy and running its tests. Pure."""
 
 from __future__ import annotations
 

@@ -238,7 +238,7 @@ def _only_modules(found: Registries, modules: frozenset[str] | None) -> OnlyModu
 
 
 def _clients_environment(allow: Sequence[str]) -> dict[str, str]:
-    """Variables that keep the clients from posting, and from hosts that nobody allowed."""
+    """Variables that keep the clients from posting, and from hosts that are not allowed."""
     only_registries = all(entry in WITH_REGISTRY for entry in allow)
     variables = {"DO_NOT_TRACK": "1"}
     for ecosystem in ECOSYSTEMS:

@@ -22,7 +22,7 @@ _AT_ONCE = 32_000_000
 
 
 MOST_NAMES = 200_000
-"""Paths of a tree that setup is told of."""
+"""Paths of a tree that recipes can see."""
 
 _MOST_MANIFESTS = 3_000
 _MOST_MANIFEST_BYTES = 4_000_000

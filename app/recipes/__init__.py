@@ -1,4 +1,4 @@
-"""Recipes: how to set up a repository that nobody prepared. Pure: files in, a `SetupPlan` out.
+"""Recipes: how to set up a repository without a policy file. Pure: files in, a `SetupPlan` out.
 
 A module here that declares a `READER` belongs to the registry; there is no list to add it to.
 """

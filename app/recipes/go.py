@@ -20,6 +20,7 @@ from app.domain.setup_plan import (
     SetupStep,
     VersionChoice,
 )
+from app.recipes.reasons import by_hand, telling_line
 from app.recipes.recipe import RecipeContext, RecipeReader, SetupFailure
 from app.recipes.system_errors import missing_from_system
 from app.recipes.versions import pinned
@@ -510,14 +511,8 @@ _UNCHECKED = Missing(
 
 
 def _unknown(recipe: Recipe, output: str) -> Missing:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    said = next((line for line in lines if line.startswith("go: ")), lines[-1] if lines else "")
-    return Missing(
-        what=recipe.source,
-        why=f"Go could not set up {_shown(recipe)}: {said[:200] or 'it printed nothing'}.",
-        next_step="Name the commands that prepare it:",
-        lines=('setup: ["go mod download"]', "network: {allow: [go]}"),
-    )
+    said = telling_line(output, "go: ")[:200] or "it printed nothing"
+    return by_hand(recipe, f"Go could not set up {_shown(recipe)}: {said}.", "go mod download")
 
 
 def _shown(recipe: Recipe) -> str:

@@ -22,6 +22,7 @@ from app.domain.setup_plan import (
     SetupStep,
     VersionChoice,
 )
+from app.recipes.reasons import by_hand, telling_line
 from app.recipes.recipe import RecipeContext, RecipeReader, SetupFailure
 from app.recipes.system_errors import missing_from_system
 from app.recipes.versions import pinned
@@ -363,12 +364,6 @@ def _unreadable(path: str, why: str) -> Missing:
 
 
 def _unknown(recipe: Recipe, output: str) -> Missing:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    said = next((line for line in lines if line.startswith("[ERROR]")), lines[-1] if lines else "")
+    said = telling_line(output, "[ERROR]").removeprefix("[ERROR]").strip()[:200]
     command = "mvn -B verify" if recipe.name == "maven" else "gradle --no-daemon test"
-    return Missing(
-        what=recipe.source,
-        why=f"The build failed: {said.removeprefix('[ERROR]').strip()[:200] or 'it said nothing'}",
-        next_step="Name the commands that prepare it:",
-        lines=(f'setup: ["{command}"]', "network: {allow: [java]}"),
-    )
+    return by_hand(recipe, f"The build failed: {said or 'it said nothing'}", command)

@@ -1,6 +1,6 @@
 """Names of packages that almost are the name of another one. Pure.
 
-Whoever registers `reqeusts` waits for somebody who cannot spell `requests`, a model for example.
+An attacker registers `reqeusts` and waits for a misspelled `requests`, by a model for example.
 """
 
 from __future__ import annotations

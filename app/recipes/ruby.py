@@ -17,9 +17,10 @@ from app.domain.setup_plan import (
     SetupStep,
     VersionChoice,
 )
+from app.recipes.reasons import by_hand
 from app.recipes.recipe import RecipeContext, RecipeReader, SetupFailure
 from app.recipes.system_errors import missing_from_system
-from app.recipes.versions import pinned
+from app.recipes.versions import nearest, pinned
 
 MAX_BYTES = 1_000_000
 
@@ -87,10 +88,7 @@ def _version(context: RecipeContext, folder: str, gemfile: str) -> VersionChoice
     if found is None:
         return None
     installed = context.machine.versions.get("ruby", ())
-    parts = found[1].split(".")
-    same = [each for each in installed if each.split(".")[: len(parts)] == parts]
-    minor = [each for each in installed if each.split(".")[:2] == parts[:2]]
-    used = next(iter([*same, *minor, *installed]), "")
+    used = nearest(installed, found[1]) or next(iter(installed), "")
     return VersionChoice(tool="ruby", wanted=wanted, source=source, used=used)
 
 
@@ -189,9 +187,5 @@ def _not_installed(program: str, name: str) -> Missing:
 
 def _unknown(recipe: Recipe, output: str) -> Missing:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return Missing(
-        what=recipe.source,
-        why=f"bundler failed: {lines[-1][:200] if lines else 'it printed nothing'}",
-        next_step="Name the commands that prepare it:",
-        lines=('setup: ["bundle install"]', "network: {allow: [ruby]}"),
-    )
+    said = lines[-1][:200] if lines else "it printed nothing"
+    return by_hand(recipe, f"bundler failed: {said}", "bundle install")

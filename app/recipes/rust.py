@@ -19,6 +19,7 @@ from app.domain.setup_plan import (
     SetupStep,
     VersionChoice,
 )
+from app.recipes.reasons import by_hand, telling_line
 from app.recipes.recipe import RecipeContext, RecipeReader, SetupFailure
 from app.recipes.system_errors import missing_from_system
 from app.recipes.versions import pinned
@@ -291,7 +292,7 @@ def _repair(context: RecipeContext, recipe: Recipe, output: str) -> Choices | Mi
 
 
 def _unstable(recipe: Recipe, choices: Choices) -> Choices | Missing:
-    """A crate for a nightly compiler: a stable one compiles it when it is told to."""
+    """A crate for a nightly compiler: a stable one compiles it with `RUSTC_BOOTSTRAP`."""
     nightly = any("nightly" in each.wanted for each in recipe.versions)
     if nightly and _UNSTABLE not in choices.environment:
         environment = {**choices.environment, _UNSTABLE: _VARIABLES[_UNSTABLE]}
@@ -337,11 +338,5 @@ _NO_CARGO = Missing(
 
 
 def _unknown(recipe: Recipe, output: str) -> Missing:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    said = next((line for line in lines if line.startswith("error")), lines[-1] if lines else "")
-    return Missing(
-        what=recipe.source,
-        why=f"cargo could not prepare it: {said[:200] or 'it printed nothing'}.",
-        next_step="Name the commands that prepare it:",
-        lines=('setup: ["cargo fetch"]', "network: {allow: [rust]}"),
-    )
+    said = telling_line(output, "error")[:200] or "it printed nothing"
+    return by_hand(recipe, f"cargo could not prepare it: {said}.", "cargo fetch")

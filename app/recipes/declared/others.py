@@ -1,4 +1,4 @@
-"""What other tools are told about a repository's setup: one file each. Pure."""
+"""Setup files that other tools read, one reader for each. Pure."""
 
 from __future__ import annotations
 

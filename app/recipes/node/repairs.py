@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from app.domain.setup_plan import Choices, Missing, Recipe
 from app.recipes import versions
 from app.recipes.node.manifests import NodePackage
+from app.recipes.reasons import git_dependency
 from app.recipes.recipe import RecipeContext, SetupFailure
 
 _ENGINE = re.compile(
@@ -65,12 +66,7 @@ def _missing(package: NodePackage, output: str) -> Iterator[Missing]:
             next_step=f"Debian: `build-essential python3`. {_WORKER}",
         )
     if re.search(r"ls-remote|ssh://git@|git\+https|Permission denied \(publickey\)", output):
-        yield Missing(
-            what="a dependency from a Git repository",
-            why="A dependency is fetched with Git, and setup only reaches package registries.",
-            next_step="Allow its host in `.github/honk.yml`.",
-            lines=("network: {allow: [node, GIT-HOST]}",),
-        )
+        yield git_dependency("node")
     if re.search(
         r"playwright install|Executable doesn't exist at|Failed to launch the browser", output
     ):

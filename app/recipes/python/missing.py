@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from app.domain.setup_plan import Missing
 from app.recipes.python.manifests import PythonProject
+from app.recipes.reasons import git_dependency
 
 _IMAGE = 'image: "NAME@sha256:DIGEST"'
 _SHOWN = 10
@@ -104,12 +105,7 @@ def missing_in(project: PythonProject, output: str) -> Iterator[Missing]:
     for name in _ABSENT.findall(output):
         yield _no_package(name)
     if re.search(r"(?i)git\+(?:https?|ssh)://|Git operation failed|git clone|git fetch", output):
-        yield Missing(
-            what="a dependency from a Git repository",
-            why="A dependency is fetched with Git, and setup only reaches package registries.",
-            next_step="Allow its host in `.github/honk.yml`.",
-            lines=("network: {allow: [python, GIT-HOST]}",),
-        )
+        yield git_dependency("python")
 
 
 def no_module(module: str) -> Missing:
