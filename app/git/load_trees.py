@@ -26,6 +26,7 @@ MOST_NAMES = 200_000
 
 _MOST_MANIFESTS = 3_000
 _MOST_MANIFEST_BYTES = 4_000_000
+_MOST_STARTS = 20
 _START_OF_FILE = 64_000
 
 
@@ -57,9 +58,6 @@ async def load_files(
         if sha in contents
     }
     return LoadedFiles(texts, paths)
-
-
-_MOST_STARTS = 20
 
 
 async def load_trees(

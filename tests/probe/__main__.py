@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,10 +38,16 @@ _MARK = "<!-- What follows is written by `make probe`. -->"
 _SECONDS = 2400
 
 
+_PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+"""uv and its like are beside the Python that runs this."""
+
+
 def fixtures() -> Iterator[ProbeFixture]:
-    """Every small repository, of all ecosystems."""
+    """Every small repository, of all ecosystems, whose files can be made on this machine."""
     for module in sorted(iter_modules(probe_fixtures.__path__), key=lambda each: each.name):
-        yield from import_module(f"{probe_fixtures.__name__}.{module.name}").FIXTURES
+        for each in import_module(f"{probe_fixtures.__name__}.{module.name}").FIXTURES:
+            if all(shutil.which(program, path=_PATH) for program in each.programs):
+                yield each
 
 
 def lay(fixture: ProbeFixture, folder: Path) -> Path:
@@ -49,8 +56,7 @@ def lay(fixture: ProbeFixture, folder: Path) -> Path:
     for path, text in fixture.files.items():
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         (target / path).write_text(text)
-    # uv and its like are beside the Python that runs this.
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = {**os.environ, "PATH": _PATH}
     for line in fixture.prepare:
         argv = ["bash", "-c", line]
         subprocess.run(argv, cwd=target, env=environment, check=True, timeout=_SECONDS)
