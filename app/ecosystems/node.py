@@ -114,6 +114,7 @@ ECOSYSTEM = Ecosystem(
     mixed={
         r"package\.json": "package_json",
         r"package-lock\.json|npm-shrinkwrap\.json": "package_lock",
+        r"pnpm-lock\.yaml": "pnpm_lock",
         r".*\.[cm]?[jt]sx?": "in_source_tests",
     },
     lint_config=(

@@ -7,6 +7,7 @@ from app.ecosystems.ecosystem import Ecosystem, Generated
 ECOSYSTEM = Ecosystem(
     name="php",
     lock_files={"composer.lock": ("composer.json",)},
+    mixed={r"composer\.lock": "composer_lock"},
     ca_variables=("COMPOSER_CAFILE",),
     setup_environment={"COMPOSER_NO_AUDIT": "1", "COMPOSER_FUND": "0"},
     registry="composer",

@@ -73,6 +73,10 @@ ECOSYSTEM = Ecosystem(
     mixed={
         r"pyproject\.toml": "pyproject",
         r"setup\.cfg": "setup_cfg",
+        r"poetry\.lock": "poetry_lock",
+        r"pdm\.lock": "pdm_lock",
+        r"uv\.lock": "uv_lock",
+        r"Pipfile\.lock": "pipfile_lock",
         r".*\.py": "doctests",
     },
     lint_config=r"(?:^|/)(?:\.flake8|\.pylintrc|mypy\.ini|\.?ruff\.toml)$",

@@ -40,7 +40,11 @@ _MIXED = tuple(
     (re.compile(names), splitter) for each in ECOSYSTEMS for names, splitter in each.mixed.items()
 )
 _DEPENDENCIES = tuple(
-    dict.fromkeys(pattern for each in ECOSYSTEMS for pattern in each.dependency_files)
+    dict.fromkeys(
+        pattern
+        for each in ECOSYSTEMS
+        for pattern in (*each.dependency_files, *each.manifests, *each.lock_files)
+    )
 )
 _DOCUMENTS = re.compile(
     r"(?:^|/)(?:README|CHANGE(?:S|LOG)|HISTORY|NEWS|RELEASE[-_]?NOTES|CONTRIBUT(?:ING|ORS)|LICEN[CS]E"

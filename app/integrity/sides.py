@@ -355,7 +355,10 @@ def _split(file: FileDiff, name: str) -> FileSides:
         changed.add(Side.SOURCE)
     if before.rest != after.rest:
         changed.add(other)
-    if before.dependencies != after.dependencies:
+    if before.dependencies != after.dependencies and None not in (
+        before.dependencies,
+        after.dependencies,
+    ):
         changed.add(Side.RUNNER)
     # What differs without being told apart, such as comments and layout, is the source's.
     whole = FileSides(

@@ -11,7 +11,17 @@ from collections.abc import Mapping
 from typing import Literal
 
 from app.integrity.mixed.javascript import InSourceTests
-from app.integrity.mixed.manifests import Ini, PackageJson, PackageLock, TomlTables
+from app.integrity.mixed.locks import (
+    TEST_GROUP,
+    GradleLock,
+    JsonLock,
+    PackageLock,
+    PdmLock,
+    PnpmLock,
+    PoetryLock,
+    UvLock,
+)
+from app.integrity.mixed.manifests import Ini, PackageJson, TomlTables
 from app.integrity.mixed.pom import Pom
 from app.integrity.mixed.python import Doctests
 from app.integrity.mixed.rust import RustTests
@@ -19,14 +29,12 @@ from app.integrity.mixed.splitter import MAX_BYTES, Parts, Splitter
 
 __all__ = ["MAX_BYTES", "SPLITTERS", "Parts", "Splitter", "belongs_to", "parts"]
 
-_TEST_GROUP = r"[\w-]*(?:test|dev|lint|qa|ci|typing|check|cov)[\w-]*"
-
 SPLITTERS: Mapping[str, Splitter] = {
     "pyproject": TomlTables(
         rest=r"tool\.(?:pytest|coverage|tox|nox|hatch\.envs|ruff|mypy|flake8|pylint|black|isort"
         r"|pyright|basedpyright|ty|bandit|interrogate|poe|taskipy|mutmut|cosmic-ray|vulture"
         r"|codespell|deptry|importlinter|pdm\.scripts)",
-        dependencies=rf"project\.optional-dependencies\.{_TEST_GROUP}|dependency-groups"
+        dependencies=rf"project\.optional-dependencies\.{TEST_GROUP}|dependency-groups"
         r"|tool\.poetry\.(?:group\.(?!main\b)[^.]+|dev-dependencies)"
         r"|tool\.(?:uv|pdm)\.dev-dependencies",
     ),
@@ -37,7 +45,7 @@ SPLITTERS: Mapping[str, Splitter] = {
     "setup_cfg": Ini(
         rest=r"tool:pytest|pytest|coverage:.*|flake8.*|mypy.*|pylint.*|isort|pycodestyle|pydocstyle"
         r"|tox(?::.*)?|testenv.*|aliases",
-        dependencies=rf"options\.extras_require\.{_TEST_GROUP}|options\.tests_require",
+        dependencies=rf"options\.extras_require\.{TEST_GROUP}|options\.tests_require",
     ),
     "package_json": PackageJson(
         rest=r"jest|mocha|ava|vitest|nyc|c8|tap|karma|wdio|playwright|stryker|xo|eslintConfig"
@@ -47,6 +55,13 @@ SPLITTERS: Mapping[str, Splitter] = {
         dependencies=r"devDependencies",
     ),
     "package_lock": PackageLock(),
+    "pnpm_lock": PnpmLock(),
+    "poetry_lock": PoetryLock(),
+    "pdm_lock": PdmLock(),
+    "uv_lock": UvLock(),
+    "pipfile_lock": JsonLock("default", "develop"),
+    "composer_lock": JsonLock("packages", "packages-dev", "platform-dev"),
+    "gradle_lock": GradleLock(),
     "pom": Pom(),
     "rust": RustTests(),
     "doctests": Doctests(),

@@ -17,9 +17,6 @@ _UNREADABLE = (
 )
 
 
-_MAX_LOCK_BYTES = 8_000_000
-
-
 class KeyedManifest(Splitter):
     """A file of keys. `rest` and `dependencies` are expressions for whole keys (`a.b`); what is
     below such a key belongs to it."""
@@ -190,27 +187,3 @@ class PackageJson(KeyedManifest):
         indent = re.search(r"\n([ \t]+)\"", text)
         written = json.dumps(made, indent=indent.group(1) if indent else 2, ensure_ascii=False)
         return f"{written}\n".encode()
-
-
-class PackageLock(Splitter):
-    """`package-lock.json`: the packages that only development needs are told apart.
-
-    A lock is never put together from two: where it cannot be read, all of it is source.
-    """
-
-    def parts(self, content: bytes) -> Parts | None:
-        try:
-            data = json_value(content) if len(content) <= _MAX_LOCK_BYTES else {}
-            packages = dict(data.pop("packages"))
-            root = dict(packages.pop("", {}))
-            own = {name: each for name, each in packages.items() if each.get("dev") is not True}
-        except (*_UNREADABLE, KeyError):
-            return Parts(content, ())
-        # Version 2 repeats everything for older clients.
-        data.pop("dependencies", None)
-        development = root.pop("devDependencies", None)
-        rest = {name: each for name, each in packages.items() if name not in own}
-        return Parts(repr((data, root, own)), (), repr((development, rest)))
-
-    def _spliced(self, source: bytes, rest: bytes) -> bytes | None:
-        return source

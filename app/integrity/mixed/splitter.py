@@ -14,7 +14,8 @@ class Parts:
     """A file's parts, to compare with those of another version.
 
     `rest`: the tests, or the runner's configuration. `dependencies`: what only tests need; it is
-    the runner's, but stays with the source, as a cell installs one manifest as a whole.
+    the runner's, but stays with the source, as a cell installs one manifest as a whole. None where
+    it is not told apart.
     """
 
     source: object

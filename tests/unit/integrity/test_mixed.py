@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.safe_json import json_value
+from app.ecosystems import ECOSYSTEMS
+from app.integrity import paths
 from app.integrity.cells import plan
 from app.integrity.mixed import SPLITTERS, Parts
 from tests.unit.integrity.test_cells import cells, planned
@@ -297,6 +300,171 @@ def test_package_json() -> None:
     assert listed(planned(base, alone).sides) == {"runner": ["package.json"]}
 
 
+LOCKS = {
+    "pnpm-lock.yaml": """\
+lockfileVersion: '9.0'
+importers:
+  .:
+    dependencies:
+      x: {specifier: ^1, version: 1.0.0(peer@2.0.0)}
+    devDependencies:
+      jest: {specifier: ^1, version: 1.0.0}
+packages:
+  x@1.0.0: {resolution: {integrity: PRODUCT}}
+  y@1.0.0: {resolution: {integrity: BELOW}}
+  jest@1.0.0: {resolution: {integrity: DEVELOPMENT}}
+snapshots:
+  x@1.0.0(peer@2.0.0):
+    dependencies: {why: y@1.0.0}
+  y@1.0.0: {}
+  jest@1.0.0: {}
+""",
+    "old/pnpm-lock.yaml": """\
+lockfileVersion: '6.0'
+dependencies:
+  x: {specifier: ^1, version: 1.0.0}
+devDependencies:
+  jest: {specifier: ^1, version: 1.0.0}
+packages:
+  /x@1.0.0: {resolution: {integrity: PRODUCT}, dev: false}
+  /y@1.0.0: {resolution: {integrity: BELOW}, dev: false}
+  /jest@1.0.0: {resolution: {integrity: DEVELOPMENT}, dev: true}
+""",
+    "poetry.lock": """\
+[[package]]
+name = "x"
+version = "PRODUCT"
+groups = ["main"]
+[[package]]
+name = "y"
+version = "BELOW"
+groups = ["main", "dev"]
+[[package]]
+name = "pytest"
+version = "DEVELOPMENT"
+groups = ["dev"]
+[metadata]
+content-hash = "DEVELOPMENT"
+""",
+    "old/poetry.lock": """\
+[[package]]
+name = "x"
+version = "PRODUCT"
+category = "main"
+[[package]]
+name = "pytest"
+category = "dev"
+[metadata]
+content-hash = "DEVELOPMENT"
+[metadata.files]
+x = ["BELOW"]
+pytest = ["DEVELOPMENT"]
+""",
+    "pdm.lock": """\
+[metadata]
+content_hash = "DEVELOPMENT"
+[[package]]
+name = "x"
+version = "PRODUCT"
+groups = ["default"]
+[[package]]
+name = "y"
+version = "BELOW"
+groups = ["s3"]
+[[package]]
+name = "pytest"
+version = "DEVELOPMENT"
+groups = ["dev", "test"]
+""",
+    "uv.lock": """\
+version = 1
+[[package]]
+name = "app"
+source = { editable = "." }
+dependencies = [{ name = "x" }]
+[package.optional-dependencies]
+s3 = [{ name = "y" }]
+test = [{ name = "mock" }]
+[package.dev-dependencies]
+dev = [{ name = "pytest", marker = "DEVELOPMENT" }]
+[[package]]
+name = "x"
+version = "PRODUCT"
+source = { registry = "r" }
+[[package]]
+name = "y"
+version = "BELOW"
+source = { registry = "r" }
+[[package]]
+name = "mock"
+version = "1"
+source = { registry = "r" }
+[[package]]
+name = "pytest"
+version = "DEVELOPMENT"
+source = { registry = "r" }
+dependencies = [{ name = "mock" }]
+""",
+    "Pipfile.lock": """\
+{"_meta": {"hash": {"sha256": "DEVELOPMENT"}, "requires": "BELOW"},
+ "default": {"x": {"version": "PRODUCT"}}, "develop": {"pytest": {"version": "DEVELOPMENT"}}}
+""",
+    "composer.lock": """\
+{"content-hash": "DEVELOPMENT", "packages": [{"name": "x", "version": "PRODUCT"}],
+ "packages-dev": [{"name": "phpunit", "version": "DEVELOPMENT"}], "platform": {"php": "BELOW"}}
+""",
+    "gradle.lockfile": """\
+# DEVELOPMENT
+a:x:PRODUCT=compileClasspath,testCompileClasspath
+a:y:BELOW=runtimeClasspath
+org.junit:junit:DEVELOPMENT=testCompileClasspath,testRuntimeClasspath
+empty=annotationProcessor
+""",
+}
+"""Lock files whose format says what only development needs."""
+
+NEVER_SPLIT = {"yarn.lock", "bun.lock", "go.sum", "Cargo.lock", "Gemfile.lock", "mix.lock"} | {
+    "flake.lock"
+}
+"""Lock files that do not say it."""
+
+
+@pytest.mark.parametrize("path", sorted(LOCKS))
+def test_a_change_of_a_lock_is_on_the_side_that_it_serves(path: str) -> None:
+    lock = LOCKS[path]
+    base = {path: lock, "a.test.js": JS_TEST}
+    for word, sides in (("DEVELOPMENT", "runner"), ("PRODUCT", "source"), ("BELOW", "source")):
+        head = {**base, path: lock.replace(word, f"{word}2")}
+        assert listed(planned(base, head).sides) == {sides: [path]}, word
+    both = {path: lock.replace("DEVELOPMENT", "2").replace("PRODUCT", "2")}
+    found = planned(base, {**both, "a.test.js": JS_TEST + "//"})
+    assert set(listed(found.sides)) == {"source", "tests", "runner"}
+    assert found.proof == {"a.test.js": "head"}
+    for unreadable in ("<<<<<<< HEAD", "", "[]", "{}"):
+        assert "runner" not in listed(planned(base, {**base, path: unreadable}).sides)
+
+
+def test_a_package_that_the_product_begins_to_need_is_source() -> None:
+    lock = LOCKS["uv.lock"]
+    head = lock.replace('[{ name = "x" }]', '[{ name = "x" }, { name = "mock" }]')
+    assert listed(planned({"uv.lock": lock}, {"uv.lock": head}).sides)["source"] == ["uv.lock"]
+    lock = LOCKS["poetry.lock"]
+    head = lock.replace('["main"]', '["dev"]')
+    sides = listed(planned({"poetry.lock": lock}, {"poetry.lock": head}).sides)
+    assert sides["source"] == ["poetry.lock"]
+
+
+def test_every_lock_file_is_split_or_known_not_to_be() -> None:
+    declared = {name for each in ECOSYSTEMS for name in each.lock_files}
+    split = {name for name in declared if paths.splitter(name)}
+    assert split | NEVER_SPLIT == declared
+    assert not split & NEVER_SPLIT
+    assert split <= {*LOCKS, "package-lock.json", "npm-shrinkwrap.json"}
+    documentation = Path("docs/verification.md").read_text()
+    assert all(f"`{name}`" in documentation for name in declared)
+    assert all(paths.decides_dependencies(name) for name in declared)
+
+
 def test_the_lock_of_a_package_that_only_development_needs() -> None:
     def lock(**versions: str) -> str:
         packages = {
@@ -495,6 +663,11 @@ SAMPLES = {
         "a = 1 # x",
     ],
     "package_lock": ["{}", '{"packages": {}}', '{"packages": {"a": {"dev": true}}}'],
+    **{
+        f"{path.partition('.')[0].removesuffix('-lock').lower()}_lock": [lock, lock[:-9]]
+        for path, lock in LOCKS.items()
+        if "/" not in path
+    },
     "cargo": [CARGO, "[package]\nname = 'b'", "[[test]]\nname='a'\n[[test]]\nname='b'"],
     "pom": [POM, "<project/>", "<project><properties></properties></project>"],
     "package_json": [
