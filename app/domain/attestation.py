@@ -19,7 +19,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -131,7 +131,7 @@ class TestTable(Value):
     verifier: str
     command: str
     kind: Kind
-    tests: tuple[tuple[str, str], ...] = ()
+    tests: tuple[tuple[str, Annotated[str, Field(pattern=r"^[PFES~.?]{4}$")]], ...] = ()
 
 
 class RowRecord(Value):

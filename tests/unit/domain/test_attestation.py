@@ -147,6 +147,11 @@ def test_long_names_of_many_tests_are_left_out_until_it_fits() -> None:
     assert json.loads(text)["predicate"]["honkEvidence"]["omitted"] > 0
 
 
+def _letters_of_tests(statement: Any, letters: str) -> None:
+    for each in statement["predicate"]["honkEvidence"]["tests"][0]["tests"]:
+        each[1] = letters
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -169,6 +174,8 @@ def test_long_names_of_many_tests_are_left_out_until_it_fits() -> None:
             lambda v: v["predicate"]["honkEvidence"]["commit"].update(base="--upload-pack=x"),
             "cannot exist",
         ),
+        (lambda v: _letters_of_tests(v, ""), "tests.0.tests.0.1"),
+        (lambda v: _letters_of_tests(v, "PPPX"), "tests.0.tests.0.1"),
     ],
 )
 def test_a_statement_that_is_not_ours_is_refused(change: Any, problem: str) -> None:
