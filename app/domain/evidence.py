@@ -149,8 +149,8 @@ class Evidence(Value):
 
     `moved`: tests of the base that exist at head under another id, matched by what they exercise
     and assert. Tests of renamed files and with other parameters are found without it.
-    `removed_with_code`: removed tests whose exercised code the change deleted, too. Those that call
-    a name that is gone are found without it.
+    `removed_with_code`: removed tests that reach code through a text, such as a route, when the
+    change deleted that code, too. Those that call a name that is gone are found without it.
     `known_flaky`: tests that are known to be flaky in this repository.
     """
 

@@ -16,7 +16,7 @@ from app.domain.flag import GROUPS, Flag, Kind, blocking
 from app.integrity import configuration, paths
 from app.integrity.facts import FileFacts, TestCode
 from app.integrity.reader import SyntaxReader
-from app.integrity.tests import FileSide, compare, matched
+from app.integrity.tests import FileSide, compare, matched, unmatched
 
 __all__ = ["MAX_BYTES", "MAX_FILE_BYTES", "MAX_FLAGS", "Flag", "Kind", "blocking", "examine"]
 
@@ -62,6 +62,17 @@ def matched_tests(diff: Diff) -> tuple[tuple[str, TestCode, str, TestCode], ...]
     return tuple(
         (diff.renames.get(pair.came_from, pair.came_from), pair.before, pair.path, pair.after)
         for pair in matched(sides)
+    )
+
+
+def removed_tests(diff: Diff) -> tuple[tuple[str, TestCode], ...]:
+    """The tests of changed files that have no counterpart at head, each with its file before.
+
+    Never raises for file contents.
+    """
+    sides, _ = _read(_in_pairs(diff), diff.renames)
+    return tuple(
+        (diff.renames.get(side.file.path, side.file.path), test) for side, test in unmatched(sides)
     )
 
 

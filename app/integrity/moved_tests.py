@@ -13,7 +13,7 @@ from app.domain.diff import Diff
 from app.domain.evidence import Move
 from app.domain.verdict import Results
 
-_SEPARATORS = ("::", " > ", ".", "/", " ")
+SEPARATORS = ("::", " > ", ".", "/", " ")
 """What verifiers put between a test's classes, or descriptions, and its name."""
 
 
@@ -66,6 +66,5 @@ def _renamed(test_id: str, pair: _Moved) -> Iterator[str]:
 
 def _spellings(old: str, new: str) -> Iterable[tuple[str, str]]:
     return (
-        (separator.join(old.split(".")), separator.join(new.split(".")))
-        for separator in _SEPARATORS
+        (separator.join(old.split(".")), separator.join(new.split("."))) for separator in SEPARATORS
     )

@@ -64,6 +64,11 @@ def matched(sides: Sequence[FileSide]) -> list[TestPair]:
     return _match(sides)[0]
 
 
+def unmatched(sides: Sequence[FileSide]) -> list[tuple[FileSide, TestCode]]:
+    """The tests that exist only before."""
+    return _match(sides)[1]
+
+
 def failing_names(ids: frozenset[str]) -> frozenset[str]:
     """The test names within verifiers' test ids."""
     names: set[str] = set()

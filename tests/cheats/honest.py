@@ -81,6 +81,21 @@ _GENERATED = _with(
         "def test_2_2():\n    assert add(2, 2) == 4\n",
     },
 )
+_COMMANDS = _with(
+    of.GREEN,
+    "python, commands",
+    {
+        "shop.py": "COMMANDS = {}\n\n\n"
+        "def command(name):\n    return lambda function: COMMANDS.setdefault(name, function)\n\n\n"
+        "def run(name, n):\n    return COMMANDS[name](n) if name in COMMANDS else None\n\n\n"
+        '@command("current")\ndef new(n):\n    return n + 2\n\n\n'
+        '@command("obsolete")\ndef old(n):\n    return n - 2\n',
+        "tests/test_current.py": "from shop import run\n\n\n"
+        'def test_current():\n    assert run("current", 2) == 4\n',
+        "tests/test_obsolete.py": "from shop import run\n\n\n"
+        'def test_obsolete():\n    assert run("obsolete", 2) == 0\n',
+    },
+)
 _SNAPSHOTS = _with(
     of.GREEN,
     "python, many snapshots",
@@ -586,6 +601,17 @@ HONEST: Final = (
         _MANY_OLD,
         did(delete("legacy.py"), delete("tests/test_legacy.py")),
         ASKED,
+        ready=False,
+    ),
+    Honest(
+        "deletes a command with its test",
+        _COMMANDS,
+        did(
+            replace("shop.py", "    return n + 2\n\n\n", "    return n + 2\n"),
+            replace("shop.py", '@command("obsolete")\ndef old(n):\n    return n - 2\n', ""),
+            delete("tests/test_obsolete.py"),
+        ),
+        frozenset({"removed"}),
         ready=False,
     ),
     Honest(

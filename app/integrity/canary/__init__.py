@@ -43,6 +43,7 @@ __all__ = [
     "ChangedFunction",
     "Untouched",
     "Way",
+    "dialect_of",
     "evaluate",
     "instrument",
     "plan_canary",
@@ -123,6 +124,11 @@ class CanaryPlan:
             return ""
         first = next(iter(sorted(self.untouched, key=lambda each: not each.matters)), None)
         return first.sentence if first else "The change touches no function."
+
+
+def dialect_of(path: str) -> Dialect | None:
+    """How to find the functions of a file; None where its language has no canary."""
+    return _DIALECTS.get(paths.syntax_reader(path))
 
 
 def plan_canary(diff: Diff, sides: ChangedSides, nonce: str) -> CanaryPlan:
@@ -244,7 +250,7 @@ def _examined(file: FileDiff, left: int) -> _Part | Untouched:
         return Untouched(path, "", "is not a regular file")
     if file.old == file.new and file.old is not None:
         return Untouched(path, "", "")
-    dialect = _DIALECTS.get(paths.syntax_reader(path))
+    dialect = dialect_of(path)
     if _TOOLS.search(path) or (dialect is None and _is_other_setting(file)):
         return Untouched(path, "", "")
     if dialect is None:

@@ -42,6 +42,7 @@ from app.integrity import canary, keyed_answers, startup
 from app.integrity.canary import plan_canary
 from app.integrity.cells import CellPlan, plan
 from app.integrity.composing import Override
+from app.integrity.deleted_code import removed_with_code
 from app.integrity.moved_tests import moved_tests
 from app.runs.checkouts import check_out, fetch_external_content
 from app.runs.services import Services
@@ -145,6 +146,13 @@ async def measure(
         sides=compared.plan.sides,
         measured=measured,
         moved=await asyncio.to_thread(moved_tests, compared.diff, base, results) if base else (),
+        removed_with_code=(
+            await asyncio.to_thread(
+                removed_with_code, compared.diff, compared.plan.sides, base, results
+            )
+            if base
+            else ()
+        ),
         known_flaky=known,
     )
 
