@@ -52,6 +52,10 @@ class BadReportError(Exception):
     """The report cannot be read. The message is the end of a sentence that says why."""
 
 
+class NotJUnitError(BadReportError):
+    """The file is XML of another kind, such as coverage data."""
+
+
 @dataclass(frozen=True)
 class JUnitReport:
     """The tests of one report, and how many were dropped above the limit."""
@@ -77,7 +81,7 @@ def read_junit(report: bytes, naming: Naming, folder: str = "") -> JUnitReport:
     with _no_collections():
         tests = reader.read(xml_text(report))
     if not tests and reader.root not in ("testsuites", "testsuite"):
-        raise BadReportError("the report is not JUnit XML")
+        raise NotJUnitError("the report is not JUnit XML")
     return bounded(tests)
 
 
