@@ -177,7 +177,7 @@ class HowToRun(Value):
         """`image` is the image that the cells ran in, if they ran in one."""
         return cls(
             setup=policy.setup,
-            verify=policy.verify,
+            verify=policy.commands,
             allow=policy.network.allow,
             network=policy.network.mode,
             image=image,

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Annotated, Literal, get_args, get_origin
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails
 
@@ -37,6 +37,7 @@ _Line = Annotated[str, Field(min_length=1, max_length=2000)]
 _Text = Annotated[str, Field(max_length=2000)]
 _Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
 _Name = Annotated[str, Field(min_length=1, max_length=253)]
+_WORKFLOW = r"^(\.github/workflows/)?[^/\x00-\x1f\x7f]+\.ya?ml$"
 _SETTING = r"^[^\x00-\x1f\x7f]*$"
 _Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
 _Account = Annotated[int, Field(gt=0, lt=2**53)]
@@ -117,6 +118,41 @@ class ServicePolicy(_Keys):
     """The database; named like the user if unset. Redis has none."""
 
 
+WORKFLOWS = ".github/workflows/"
+"""The folder that GitHub reads workflows from."""
+
+
+class CiPolicy(_Keys):
+    """Test results that the repository's own GitHub Actions workflow uploads as artifacts."""
+
+    workflow: str = Field(pattern=_WORKFLOW, max_length=255)
+    """The workflow's file in `.github/workflows`, such as `ci.yml`."""
+    junit: tuple[_Line, ...] = Field(min_length=1, max_length=100)
+    """Globs of the JUnit XML reports, as paths in the repository or in an artifact."""
+    artifacts: tuple[_Line, ...] = Field((), max_length=100)
+    """Globs of the names of the artifacts with reports; all artifacts of a run if empty."""
+
+    @property
+    def file(self) -> str:
+        """The workflow file's name, which GitHub's API takes in place of a workflow's id."""
+        return self.workflow.removeprefix(WORKFLOWS)
+
+    @property
+    def path(self) -> str:
+        """The workflow file's path in the repository."""
+        return WORKFLOWS + self.file
+
+
+def _kind_of_verify(value: object) -> str:
+    return "ci" if isinstance(value, (dict, CiPolicy)) else "commands"
+
+
+_Verify = Annotated[
+    Annotated[tuple[_Line, ...], Tag("commands")] | Annotated[CiPolicy, Tag("ci")],
+    Discriminator(_kind_of_verify),
+]
+
+
 class PreviewPolicy(_Keys):
     """Previews of a change."""
 
@@ -147,8 +183,11 @@ class Policy(_Keys):
     caches of the checkout. With `setup` only."""
     search_path: tuple[_Line, ...] = ()
     """Folders that PATH begins with, for setup, the agent and the tests; `@` as above."""
-    verify: tuple[_Line, ...] = ()
-    """Test commands, or verifiers by name; detected automatically if empty."""
+    verify: _Verify = ()
+    """Test commands, or verifiers by name; detected automatically if empty.
+
+    Or where the repository's own CI leaves its results: `{workflow: ci.yml, junit: ["**/*.xml"]}`.
+    """
     image: _Line | None = None
     """The image of the container sandbox, by digest."""
     network: NetworkPolicy = NetworkPolicy()
@@ -189,6 +228,16 @@ class Policy(_Keys):
     """Whether campaigns across repositories can start here."""
     engine: _Line | None = None
     """The agent engine; the operator's HONK_ENGINE if unset."""
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The test commands and verifiers that the policy names."""
+        return () if isinstance(self.verify, CiPolicy) else self.verify
+
+    @property
+    def ci(self) -> CiPolicy | None:
+        """Where the repository's CI leaves its results, if the verdict comes from these."""
+        return self.verify if isinstance(self.verify, CiPolicy) else None
 
 
 NOT_BUILT_YET = ("preview", "merge", "control_room")
@@ -421,8 +470,13 @@ def _part(model: type[Value], key: str) -> type[Value] | None:
     annotation = model.model_fields[key].annotation
     if get_origin(annotation) is dict:
         return None  # Its keys are names that the file chooses.
-    kinds = [annotation, *get_args(annotation)]
+    kinds = [annotation, *map(_plain_type, get_args(annotation))]
     return next((k for k in kinds if isinstance(k, type) and issubclass(k, Value)), None)
+
+
+def _plain_type(kind: object) -> object:
+    """The type without what `Annotated` adds to it."""
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def _meant(key: str, model: type[Value], path: _Path) -> str:
@@ -451,8 +505,12 @@ def _plain(data: object) -> object:
 
 def _wrong_value(problem: ErrorDetails, lines: dict[_Path, int]) -> PolicyError:
     path = tuple(str(part) for part in problem["loc"])
+    if path[0] == "verify":
+        path = (path[0], *path[2:])  # without the kind of value that was expected
     line = _line_of(path, lines)
     given = problem["input"]
+    if problem["type"] == "missing":
+        return PolicyError(line, f"{_named(path)} is missing; {_MISSING[path[-1]]}")
     if path[0] == "bots" and len(path) > 1:
         return _no_account(given, line)
     where = _named(tuple(part for part in path if not part.isdigit()))
@@ -464,6 +522,8 @@ def _wrong_value(problem: ErrorDetails, lines: dict[_Path, int]) -> PolicyError:
 def _expected(problem: ErrorDetails) -> str:
     """What a value should be, from https://docs.pydantic.dev/latest/errors/validation_errors/."""
     kind, context = problem["type"], problem.get("ctx", {})
+    if problem["loc"][-1] == "workflow":
+        return "the name of a file in `.github/workflows`, such as `ci.yml`"
     for number, words in _BOUNDS.items():
         if number in context:
             return f"{words} {context[number]:g}"
@@ -480,6 +540,10 @@ def _expected(problem: ErrorDetails) -> str:
     return next(words for start, words in _KINDS if kind.startswith(start))
 
 
+_MISSING = {
+    "workflow": "name the file in `.github/workflows` whose results count, such as `ci.yml`",
+    "junit": 'name the reports that it uploads, such as `["reports/**/*.xml"]`',
+}
 _BOUNDS = {
     "gt": "a number greater than",
     "ge": "a number of at least",
@@ -494,6 +558,8 @@ _KINDS = (
     ("string_pattern", "a plain name or value"),
     ("string_too_short", "text that is not empty"),
     ("string", "text (quote it if it looks like another type)"),
+    ("too_short", "a list that is not empty"),
+    ("too_long", "a shorter list"),
     ("tuple", "a list, such as `[one, two]` or lines starting with `- `"),
     ("dict", "names with values, one per line"),
     ("model", "indented keys, one per line"),

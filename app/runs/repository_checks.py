@@ -124,7 +124,7 @@ async def _signed(services: Services, trigger: Trigger, sha: CommitSha) -> list[
 
 async def _ci(services: Services, trigger: Trigger, sha: CommitSha) -> list[RepositoryFinding]:
     found = await actions.runs_for_sha(await _client(services, trigger, READ_RUNS), sha)
-    return doctor_findings.ci(sha, len(found), sum(run.waits_for_approval for run in found))
+    return doctor_findings.ci(sha, len(found), sum(run.state == "approval" for run in found))
 
 
 async def _hidden_ref(services: Services, trigger: Trigger) -> list[RepositoryFinding]:
@@ -167,7 +167,7 @@ async def _runs_at(services: Services, trigger: Trigger, head: CommitSha) -> fro
     except UserError:
         return None
     bot = await services.bot_login()
-    return frozenset(run.id for run in found if run.actor.login == bot)
+    return frozenset(run.id for run in found if run.actor == bot)
 
 
 async def _tests(services: Services, trigger: Trigger, policy: Policy) -> list[RepositoryFinding]:
@@ -180,7 +180,7 @@ async def _tests(services: Services, trigger: Trigger, policy: Policy) -> list[R
     if head is None:
         return [doctor_findings.not_seen("Tests", doctor_findings.empty_repository())]
     tree = await CommitTree.open(services.mirrors, repo, head)
-    chosen = await asyncio.to_thread(choose, policy.verify, tree)
+    chosen = await asyncio.to_thread(choose, policy.commands, tree)
     commands = [as_typed(each) for each in chosen.verifiers if each.kind == "tests"]
     return doctor_findings.tests(commands)
 

@@ -604,7 +604,7 @@ def verifiers(run: RunInput, workspace: Workspace, base: Results | None = None) 
     """The verifiers named in the policy, or those detected from the checkout's files."""
     base_results = base.verifiers if base is not None else ()
     before = {(result.verifier, result.command) for result in base_results}
-    return choose(run.policy.verify, DirectoryTree(workspace.path), before=before)
+    return choose(run.policy.commands, DirectoryTree(workspace.path), before=before)
 
 
 def test_commands(run: RunInput, workspace: Workspace) -> tuple[str, ...]:
@@ -616,7 +616,7 @@ def environment(services: Services, run: RunInput) -> str:
     """A digest of everything besides the commit that results depend on."""
     policy = run.policy
     network = policy.network.model_dump(mode="json")
-    parts = [policy.setup, policy.verify, network, policy.image, machine(services)]
+    parts = [policy.setup, policy.commands, network, policy.image, machine(services)]
     parts += [policy.environment, policy.search_path]
     parts += [{name: each.model_dump(mode="json") for name, each in policy.services.items()}]
     if policy.setup is None:
@@ -701,7 +701,7 @@ async def _choice(
 ) -> Choice:
     """The verifiers of a checkout; since a commit, without those that the change cannot affect."""
     choice = await asyncio.to_thread(verifiers, run, workspace, base)
-    if since is not None and not run.policy.verify:
+    if since is not None and not run.policy.commands:
         changes = await services.mirrors.changes(run.trigger.repository, since.commit, code.commit)
         paths = {change.path for change in changes}
         choice = await asyncio.to_thread(affected, choice, paths, DirectoryTree(workspace.path))

@@ -39,6 +39,21 @@ def test_a_whole_file() -> None:
     assert (read.bots, read.network.allow) == ((49699333,), ("python",))
 
 
+def test_results_of_the_repositorys_own_ci() -> None:
+    text = "verify: {workflow: ci.yml, junit: ['reports/**/*.xml']}"
+    read = policy.parse(text)
+    assert read.ci is not None
+    assert read.ci == policy.CiPolicy(workflow="ci.yml", junit=("reports/**/*.xml",))
+    assert (read.ci.file, read.ci.path) == ("ci.yml", ".github/workflows/ci.yml")
+    assert read.commands == ()
+    assert Policy.recorded(read.model_dump(mode="json")) == read
+    named = policy.parse(text.replace("ci.yml", ".github/workflows/ci.yml")).ci
+    assert named is not None
+    assert (named.file, named.path) == (read.ci.file, read.ci.path)
+    commands = policy.parse("verify: [make test]")
+    assert (commands.ci, commands.commands) == (None, ("make test",))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -72,6 +87,17 @@ def test_a_whole_file() -> None:
         ("yes: x", ("unknown key",)),
         ("verify: pytest -q", ("line 1", "`verify`: expected a list", 'found `"pytest -q"`')),
         ("verify:\n- pytest\n- 7", ("line 3", "`verify`: expected text", "found `7`")),
+        ("verify: 7", ("line 1", "`verify`: expected a list", "found `7`")),
+        ("who: write\nverify:\n  workflow: ci.yml", ("line 2", "`verify.junit` is missing")),
+        ("verify: {junit: [x]}", ("line 1", "`verify.workflow` is missing", "`ci.yml`")),
+        ("verify: {}", ("line 1", "`verify.workflow` is missing")),
+        ("verify:\n  workflow: CI\n  junit: [x]", ("line 2", "a file in `.github/workflows`")),
+        ("verify:\n  workflow: ../ci.yml\n  junit: [x]", ("line 2", "`verify.workflow`")),
+        ("verify:\n  workflow: [a]\n  junit: [x]", ("line 2", "`verify.workflow`")),
+        ("verify:\n  workflow: ci.yml\n  junit: x.xml", ("line 3", "`verify.junit`: expected a")),
+        ("verify:\n  workflow: ci.yml\n  junit: []", ("line 3", "a list that is not empty")),
+        ("verify:\n  workflow: ci.yml\n  junit:\n  - a\n  - 7", ("line 5", "`verify.junit`")),
+        ("verify:\n  workflow: ci.yml\n  juint: [x]", ("line 3", "`verify.juint`", "verify.junit")),
         ("setup:\n- ok\n-", ("line 3", "`setup`: expected text", "found `null`")),
         ("setup: ['']", ("expected text that is not empty",)),
         ("setup: [{a: b}]", ("expected text",)),

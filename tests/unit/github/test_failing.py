@@ -151,11 +151,13 @@ async def test_runs_that_wait_for_approval_are_known(scene: Scene) -> None:
     scene.github.use_ci(NAME, OtherCi(None))
     working = await scene.change("feat", "b.txt", "c\n")
     (found,) = await actions.runs_for_sha(scene.client, waiting)
-    assert (found.name, found.status, found.conclusion) == ("CI", "completed", "action_required")
-    assert (found.event, found.branch, found.actor.login) == ("push", "feat", "octo")
-    assert found.waits_for_approval
+    assert (found.path, found.attempt) == (".github/workflows/ci.yml", 1)
+    assert (found.status, found.conclusion) == ("completed", "action_required")
+    assert (found.event, found.branch, found.actor) == ("push", "feat", "octo")
+    assert found.is_of_the_repository
+    assert found.state == "approval"
     (found,) = await actions.runs_for_sha(scene.client, working)
-    assert (found.conclusion, found.waits_for_approval) == (None, False)
+    assert (found.conclusion, found.state) == ("", "waiting")
     assert await actions.runs_for_sha(scene.client, SHA) == ()
 
 
