@@ -153,6 +153,15 @@ _Verify = Annotated[
 ]
 
 
+class ApprovalsPolicy(_Keys):
+    """Independent approvals of pull requests by agents, shown by the check `honk / review`."""
+
+    human: int = Field(1, ge=1, le=10)
+    """How many people must approve exactly the head commit. Authors and co-authors don't count."""
+    requester_counts: bool = False
+    """Whether the person who asked Honk counts."""
+
+
 class PreviewPolicy(_Keys):
     """Previews of a change."""
 
@@ -212,6 +221,8 @@ class Policy(_Keys):
     """Whether the fix of a bug stays a draft without a test that fails without the change."""
     bug_labels: tuple[_Name, ...] = BUG_LABELS
     """Labels that mark an issue as a bug, in any case; GitHub's issue type `Bug` always does."""
+    approvals: ApprovalsPolicy | None = None
+    """Who must approve an agent's pull request; without this key, there is no such check."""
     budget: BudgetPolicy = BudgetPolicy()
     corrections: int = Field(3, ge=0, le=20)
     """How many times the agent may fix a change whose tests fail."""

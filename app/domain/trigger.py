@@ -2,11 +2,14 @@
 
 A trigger is a comment or label on an issue or pull request. A signal is anything else that
 concerns a run: a button, a closed subject, a push, another App's checks. It names the run or the
-commit; the worker looks up the subject.
+commit; the worker looks up the subject. An event may carry further signals besides, which concern
+no run: `further_signals`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +22,9 @@ from app.domain.values import CommitSha, RepoName, Value
 
 BUTTONS = frozenset({"retry", "fix", "continue", "accept"})
 """The identifiers of our check runs' buttons; each is the command of that name."""
+
+REVIEW_CHECK_ID = "approvals"
+"""The external id of the check run `honk / review`, which belongs to no run."""
 
 FAILED_CHECKS = frozenset({"failure", "timed_out", "startup_failure"})
 """Conclusions of a check suite that may start automatic work."""
@@ -125,6 +131,9 @@ class Trigger(Value):
         return self.comment.created_at if self.comment else self.updated_at
 
 
+SignalKind = Literal["button", "rerun", "failed", "pushed", "closed", "approvals"]
+
+
 class Signal(Value):
     """An event that concerns a run's subject, commit or check run.
 
@@ -132,12 +141,13 @@ class Signal(Value):
     id, `action` the command. "rerun": a whole suite of ours was asked for again at `head_sha`.
     "failed": the checks of another App failed at `head_sha`. "pushed": somebody pushed `head_sha`
     to a pull request of ours, `number`. "closed": `number` was closed, merged, or is gone: `action`
-    tells which.
+    tells which. "approvals": the approvals of the pull request `number`, or of all at `head_sha`,
+    may have changed: `action` is the event's, `review` the review that it is about.
     `id` is made from signed content only, as a trigger's is.
     """
 
     id: str
-    kind: Literal["button", "rerun", "failed", "pushed", "closed"]
+    kind: SignalKind
     installation_id: int
     repository: RepoName
     repository_id: int
@@ -147,6 +157,7 @@ class Signal(Value):
     head_sha: CommitSha | None = None
     run: str = ""
     action: str = ""
+    review: int | None = None
 
 
 @dataclass(frozen=True)
@@ -169,8 +180,30 @@ def from_event(name: str, payload: event.Event, app: AppIdentity) -> Decision:
     refusal = _not_for_us(payload)
     if refusal:
         return Ignored(refusal)
-    try:
+    with _errors_of_events():
         return _decide(payload, app)
+
+
+def further_signals(name: str, payload: event.Event, app: AppIdentity) -> tuple[Signal, ...]:
+    """The signals that an event carries besides what `from_event` makes of it.
+
+    They are about the state of a pull request and not requests, so Honk's own events count too.
+    Raises EventError as `from_event`.
+    """
+    if isinstance(payload, event.OtherEvent) or (name, payload.action) not in event.ACTED_ON:
+        return ()
+    if _not_for_us(payload):
+        return ()
+    with _errors_of_events():
+        found = (_approvals_signal(payload, app),)
+        return tuple(each for each in found if each is not None)
+
+
+@contextmanager
+def _errors_of_events() -> Iterator[None]:
+    """Raise EventError for a value that is not one that GitHub would send."""
+    try:
+        yield
     except ValidationError as problem:
         first = problem.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -195,6 +228,10 @@ def _decide(payload: event.ActedOn, app: AppIdentity) -> Decision:
             return _from_check_suite(payload, app)
         case event.PullRequestEvent() if payload.action in ("synchronize", "closed"):
             return _from_pull_request(payload, app)
+        case event.PullRequestEvent() if payload.action not in ("labeled", "unlabeled"):
+            return Ignored("the pull request asks for nothing")
+        case event.PullRequestReviewEvent() if payload.action != "submitted":
+            return Ignored("the review was submitted before")
         case event.IssuesEvent() if payload.action in ("closed", "deleted", "transferred"):
             return _from_the_end(payload, payload.issue)
     if _is_ours(payload.sender, app):
@@ -365,6 +402,8 @@ def _from_check_run(payload: event.CheckRunEvent, app: AppIdentity) -> Signal | 
     run = payload.check_run
     if run.app is None or run.app.id != app.app_id:
         return Ignored("the check run is another App's")
+    if run.external_id == REVIEW_CHECK_ID:
+        return Ignored("the check run belongs to no run")
     pressed = payload.requested_action
     action = pressed.identifier if pressed else "retry"
     if action not in BUTTONS or not run.external_id:
@@ -404,6 +443,51 @@ def _from_pull_request(payload: event.PullRequestEvent, app: AppIdentity) -> Sig
     return _signal(payload, "pushed", pushed, number=pull.number, head_sha=pull.head.sha)
 
 
+_CHANGE_APPROVALS = frozenset({"opened", "reopened", "ready_for_review", "synchronize", "closed"})
+"""Actions on a pull request after which its head has other approvals, or other pull requests."""
+
+
+def _approvals_signal(payload: event.ActedOn, app: AppIdentity) -> Signal | None:
+    match payload:
+        case event.PullRequestEvent() if payload.action in _CHANGE_APPROVALS:
+            pull = payload.pull_request
+            what = f"{pull.number}:{payload.action}:{pull.head.sha}:{pull.updated_at}"
+            return _approvals_of(payload, what, pull)
+        case event.PullRequestReviewEvent():
+            pull, review = payload.pull_request, payload.review
+            what = f"{pull.number}:{payload.action}:{review.id}:{pull.updated_at}"
+            return _approvals_of(payload, what, pull, review=review.id)
+        case event.CheckRunEvent() if _is_rerun_of_approvals(payload, app):
+            again = f"{payload.check_run.id}:{payload.sender.id}:{payload.check_run.completed_at}"
+            return _signal(payload, "approvals", again, head_sha=payload.check_run.head_sha)
+        case event.CheckSuiteEvent() if payload.action == "rerequested":
+            suite = payload.check_suite
+            if suite.app is not None and suite.app.id == app.app_id:
+                again = f"{suite.id}:{payload.sender.id}:{suite.updated_at}"
+                return _signal(payload, "approvals", again, head_sha=suite.head_sha)
+    return None
+
+
+def _is_rerun_of_approvals(payload: event.CheckRunEvent, app: AppIdentity) -> bool:
+    run = payload.check_run
+    ours = run.app is not None and run.app.id == app.app_id
+    return ours and payload.action == "rerequested" and run.external_id == REVIEW_CHECK_ID
+
+
+def _approvals_of(
+    payload: event.ActedOn, what: str, pull: event.PullRequestPayload, review: int | None = None
+) -> Signal:
+    return _signal(
+        payload,
+        "approvals",
+        what,
+        number=pull.number,
+        head_sha=pull.head.sha,
+        action=payload.action,
+        review=review,
+    )
+
+
 def _from_the_end(payload: event.ActedOn, subject: event.IssuePayload) -> Signal | Ignored:
     if labels.STOPPING.isdisjoint(_labels_of(subject)):
         return Ignored("no run is at work here")
@@ -425,7 +509,7 @@ def _closed(
 
 def _signal(
     payload: event.ActedOn,
-    kind: Literal["button", "rerun", "failed", "pushed", "closed"],
+    kind: SignalKind,
     what: str,
     **known: Any,
 ) -> Signal:

@@ -207,6 +207,22 @@ async def ensure_check_run(
     return CheckRunRef(id=run.id, url=run.html_url or "", created=created)
 
 
+async def ours_named(client: RepositoryClient, name: str, head_sha: CommitSha) -> list[int]:
+    """The ids of all our check runs on a commit with this name, oldest first."""
+    listing = client.pages(
+        _OF_COMMIT,
+        path={"ref": head_sha},
+        query={"check_name": name, "app_id": client.github.app_id, "filter": "all"},
+    )
+    found = [
+        run.id
+        async for answer in listing
+        for run in answer.read(_CheckRunsWire).check_runs
+        if run.name == name and _is_ours(client, run)
+    ]
+    return sorted(found)
+
+
 async def open_check_runs(
     client: RepositoryClient, head_sha: CommitSha, external_id: str
 ) -> list[int]:

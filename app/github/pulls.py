@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from app import retrying
+from app.domain.approvals import Account, CommitPeople, Contributor
 from app.domain.values import CommitSha, Value, commit_sha
 from app.errors import RetryableError
 from app.github.client import RepositoryClient
@@ -27,6 +28,7 @@ MAX_TITLE = 256
 
 _PULLS = "/repos/{owner}/{repo}/pulls"
 _PULL = "/repos/{owner}/{repo}/pulls/{pull_number}"
+_OF_COMMIT = "/repos/{owner}/{repo}/commits/{commit_sha}/pulls"
 
 
 _NEEDS_TO_CHANGE = "Pull requests (write), Contents (write)"
@@ -156,6 +158,87 @@ async def pull_request(
     """https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request"""
     answer = await client.get(_PULL, path={"pull_number": number}, just_created=just_created)
     return _pull_request(answer.read(_PullWire))
+
+
+async def open_at(client: RepositoryClient, sha: CommitSha) -> tuple[PullRequest, ...]:
+    """The open pull requests whose head is this commit.
+
+    https://docs.github.com/en/rest/commits/commits#list-pull-requests-associated-with-a-commit
+    """
+    listing = client.pages(_OF_COMMIT, path={"commit_sha": sha})
+    return tuple(
+        [
+            _pull_request(wire)
+            async for answer in listing
+            for wire in answer.read(list[_PullWire])
+            if wire.state == "open" and wire.head.sha == sha
+        ]
+    )
+
+
+async def commits_of(
+    client: RepositoryClient, number: int
+) -> tuple[tuple[CommitPeople, ...], bool]:
+    """Who made each commit of a pull request, and whether this is everyone.
+
+    Only the GraphQL API finds the accounts of co-authors. It has no accounts for bots; their
+    addresses name them.
+    https://docs.github.com/en/graphql/reference/objects#commit
+    """
+    found: list[CommitPeople] = []
+    complete, cursor = True, None
+    while len(found) < _MOST_COMMITS:
+        given = {"owner": client.repo.owner, "name": client.repo.name, "number": number}
+        answer = await client.graphql(_COMMITS, {**given, "after": cursor})
+        if answer.get("errors"):
+            raise graphql_refusal(client.repo, answer, "Contents (read), Pull requests (read)")
+        try:
+            page = answer["data"]["repository"]["pullRequest"]["commits"]
+            for node in page["nodes"]:
+                found.append(_commit_people(node["commit"]))
+                authors = node["commit"]["authors"]
+                complete = complete and authors["totalCount"] == len(authors["nodes"])
+            cursor = page["pageInfo"]["endCursor"]
+            if not page["pageInfo"]["hasNextPage"]:
+                return tuple(found), complete and page["totalCount"] == len(found)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as malformed:
+            raise RetryableError("GitHub's list of a pull request's commits is malformed.") from (
+                malformed
+            )
+    return tuple(found), False
+
+
+_MOST_COMMITS = 2_000
+_COMMITS = (
+    "query($owner: String!, $name: String!, $number: Int!, $after: String) {"
+    " repository(owner: $owner, name: $name) { pullRequest(number: $number) {"
+    " commits(first: 50, after: $after) {"
+    " totalCount pageInfo { hasNextPage endCursor }"
+    " nodes { commit { oid signature { isValid wasSignedByGitHub }"
+    " authors(first: 50) { totalCount nodes { name email user { login databaseId } } }"
+    " committer { name email user { login databaseId } } } }"
+    " } } } }"
+)
+
+
+def _commit_people(commit: dict[str, Any]) -> CommitPeople:
+    author, *co_authors = (_contributor(each) for each in commit["authors"]["nodes"])
+    committer, signature = commit["committer"], commit["signature"]
+    return CommitPeople(
+        sha=commit_sha(commit["oid"]),
+        author=author,
+        co_authors=tuple(co_authors),
+        committer=_contributor(committer) if committer else None,
+        signed_by_github=bool(
+            signature and signature["isValid"] and signature["wasSignedByGitHub"]
+        ),
+    )
+
+
+def _contributor(who: dict[str, Any]) -> Contributor:
+    user = who["user"]
+    account = Account(login=user["login"], id=user["databaseId"]) if user else None
+    return Contributor(name=who["name"] or "", email=who["email"] or "", account=account)
 
 
 async def diff(client: RepositoryClient, number: int, max_bytes: int) -> str:

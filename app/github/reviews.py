@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from app.domain.approvals import Account, GivenReview
 from app.domain.values import CommitSha, Value, commit_sha
 from app.github.client import RepositoryClient
 from app.github.conversation import (
@@ -30,6 +31,7 @@ _MOST_PAGES = 10
 
 _COMMENT = "/repos/{owner}/{repo}/pulls/comments/{comment_id}"
 _COMMENTS = "/repos/{owner}/{repo}/pulls/{pull_number}/comments"
+_REVIEWS = "/repos/{owner}/{repo}/pulls/{pull_number}/reviews"
 _REVIEW = "/repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}"
 
 
@@ -158,6 +160,35 @@ async def review(client: RepositoryClient, pull: int, review_id: int) -> Review:
         state=wire.state,
         commit_id=commit_sha(wire.commit_id) if wire.commit_id else None,
         submitted_at=wire.submitted_at,
+    )
+
+
+async def submitted(client: RepositoryClient, pull: int) -> tuple[GivenReview, ...]:
+    """All submitted reviews of a pull request. A deleted account has the id 0.
+
+    https://docs.github.com/en/rest/pulls/reviews#list-reviews-for-a-pull-request
+    """
+    listing = client.pages(_REVIEWS, path={"pull_number": pull})
+    return tuple(
+        [
+            _given(wire, wire.submitted_at)
+            async for answer in listing
+            for wire in answer.read(list[_ReviewWire])
+            if wire.submitted_at is not None
+        ]
+    )
+
+
+def _given(wire: _ReviewWire, submitted_at: datetime) -> GivenReview:
+    who = actor(wire.user)
+    return GivenReview(
+        id=wire.id,
+        reviewer=Account(login=who.login, id=who.id),
+        reviewer_type=who.type,
+        association=wire.author_association,
+        state=wire.state,
+        commit=commit_sha(wire.commit_id) if wire.commit_id else None,
+        submitted_at=submitted_at,
     )
 
 

@@ -12,9 +12,7 @@ import time
 import structlog
 
 from app import log_events, messages
-from app.agent import engines
 from app.domain import labels
-from app.domain import policy as policies
 from app.domain.policy import Policy
 from app.domain.run import Mode, Outcome, Phase, RunInput, run_id, subject_key
 from app.domain.trigger import Actor, Signal, Trigger
@@ -23,7 +21,7 @@ from app.errors import HonkError, UserError
 from app.github import conversation, pulls, repositories
 from app.github.client import RepositoryClient
 from app.github.refusals import GitHubRefusedError
-from app.runs import durable, reply
+from app.runs import current_policy, durable, reply
 from app.runs.durable import NoResult
 from app.runs.services import READ_PULLS, WRITE_COMMENTS, Services
 from app.runs.steps import work
@@ -136,14 +134,8 @@ def _is_too_old(services: Services, trigger: Trigger) -> bool:
 
 async def _policy(client: RepositoryClient, branch: str) -> Policy | UserError:
     """The default branch's policy, or what is wrong with it."""
-    # Use the full ref name: a tag may have the same short name.
-    ref, most = f"refs/heads/{branch}", policies.POLICY_MAX_BYTES
     try:
-        yml, yaml = await asyncio.gather(
-            repositories.read_file(client, policies.POLICY_PATH, ref, most),
-            repositories.read_file(client, policies.OTHER_POLICY_PATH, ref, most),
-        )
-        return policies.read(*policies.choose(yml, yaml), engines=engines.NAMES)
+        return await current_policy.load(client, branch)
     except UserError as error:
         return error
 

@@ -15,7 +15,7 @@ import structlog
 
 from app import log_events
 from app.domain.event import ACTED_ON, EventError
-from app.domain.trigger import AppIdentity, Ignored, from_event
+from app.domain.trigger import AppIdentity, Ignored, from_event, further_signals
 from app.domain.values import Value
 from app.errors import HonkError
 from app.github import deliveries
@@ -107,13 +107,17 @@ class Reconciler:
             event = await deliveries.read(self._github, delivery)
             if event is None:
                 return False
-            decided = from_event(delivery.event, event, self._app)
+            decided = (
+                from_event(delivery.event, event, self._app),
+                *further_signals(delivery.event, event, self._app),
+            )
         except EventError as problem:
             log.warning(log_events.LOGGED_DELIVERY_UNREADABLE, guid=delivery.guid, why=str(problem))
             return False
-        if isinstance(decided, Ignored):
-            return False
-        if await self._queue.enqueue(decided) == "known":
-            return False
-        log.info(log_events.LOGGED_DELIVERY_ACCEPTED, guid=delivery.guid, trigger=decided.id)
-        return True
+        accepted = False
+        for request in decided:
+            if isinstance(request, Ignored) or await self._queue.enqueue(request) == "known":
+                continue
+            log.info(log_events.LOGGED_DELIVERY_ACCEPTED, guid=delivery.guid, trigger=request.id)
+            accepted = True
+        return accepted

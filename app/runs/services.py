@@ -67,6 +67,7 @@ WRITE_COMMENTS = {
     "metadata": "read",
 }
 WRITE_CHECKS = {"checks": "write", "metadata": "read"}
+REVIEW_CHECK = {**READ_PULLS, "checks": "write"}
 WRITE_COMMITS = {"contents": "write", "checks": "write", "metadata": "read"}
 PUBLISH = {"contents": "write", "pull_requests": "write", "checks": "write", "metadata": "read"}
 

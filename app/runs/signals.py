@@ -24,6 +24,7 @@ from app.runs import (
     durable,
     intake,
     pending,
+    review_check,
 )
 from app.runs.durable import InternalError, NoResult
 from app.runs.services import READ_PULLS, WRITE_CODE, WRITE_COMMENTS, Services
@@ -49,7 +50,11 @@ async def handle_signal(services: Services, signal: Signal, tries: int = 0) -> N
     structlog.contextvars.bind_contextvars(trigger=signal.id)
     found = ResolveResult()
     try:
-        if signal.kind == "closed":
+        if signal.kind == "approvals":
+            await durable.step(
+                "check approvals", NoResult, lambda: _check_approvals(services, signal)
+            )
+        elif signal.kind == "closed":
             await durable.step("handle close", NoResult, lambda: _handle_close(services, signal))
         else:
             found = await durable.step("resolve", ResolveResult, lambda: _resolve(services, signal))
@@ -60,10 +65,15 @@ async def handle_signal(services: Services, signal: Signal, tries: int = 0) -> N
         # The trigger has the signal's id, so this also clears the signal's pending entry.
         await dispatch.dispatch(services, found.trigger, tries)
         return
-    if signal.kind != "closed":
+    if signal.kind not in ("approvals", "closed"):
         log.info(log_events.SIGNAL_IGNORED, kind=signal.kind)
     if tries:
         await pending.mark_handled(services, signal)
+
+
+async def _check_approvals(services: Services, signal: Signal) -> NoResult:
+    await review_check.on_signal(services, signal)
+    return NoResult()
 
 
 async def _resolve(services: Services, signal: Signal) -> ResolveResult:

@@ -319,6 +319,18 @@ class Runs:
             .order_by(runs.c.created_at.desc())
         )
 
+    async def requests_on_pull(self, repository_id: int, number: int) -> list[RunRow]:
+        """The runs that published to this pull request, even if its repository was renamed."""
+        of_repository = runs.c.input["trigger"]["repository_id"].as_string()
+        return await self._select(
+            sa.select(runs)
+            .where(
+                runs.c.pull_number == number,
+                sa.cast(of_repository, sa.BigInteger) == repository_id,
+            )
+            .order_by(runs.c.created_at)
+        )
+
     async def enter(self, run: RunId, phase: Phase) -> RunRow:
         """Record that the run enters this phase; entering the current one again has no effect."""
 

@@ -28,7 +28,14 @@ from starlette.types import Receive, Scope, Send
 
 from app import log_events, metrics
 from app.domain.event import Event, EventError
-from app.domain.trigger import AppIdentity, Decision, Ignored, Signal, Trigger, from_event
+from app.domain.trigger import (
+    AppIdentity,
+    Ignored,
+    Signal,
+    Trigger,
+    from_event,
+    further_signals,
+)
 from app.errors import RetryableError
 from app.github import webhooks
 
@@ -224,14 +231,16 @@ class Receiver:
                 decided = await asyncio.to_thread(_decide, head, event, self._app)
             else:
                 decided = _decide(head, event, self._app)
-            if isinstance(decided, Ignored):
+            requests = [each for each in decided if not isinstance(each, Ignored)]
+            if not requests:
                 # Most deliveries end here, so skip the cost of a debug line.
                 if _stdlib_log.isEnabledFor(logging.DEBUG):
-                    _log.debug(
-                        log_events.DELIVERY_IGNORED, reason=decided.reason, delivery=head.delivery
-                    )
+                    reason = next(each.reason for each in decided if isinstance(each, Ignored))
+                    _log.debug(log_events.DELIVERY_IGNORED, reason=reason, delivery=head.delivery)
                 return _NO_CONTENT
-            return await self._hand_over(head, decided)
+            # If one of them fails, GitHub delivers all again, and those taken are known.
+            responses = [await self._hand_over(head, each) for each in requests]
+            return responses[0]
         except _Refusal as refusal:
             self._refusals.log(refusal)
             return refusal.response()
@@ -326,9 +335,11 @@ def _once_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return once
 
 
-def _decide(head: DeliveryHeaders, event: Event, app: AppIdentity) -> Decision:
+def _decide(
+    head: DeliveryHeaders, event: Event, app: AppIdentity
+) -> tuple[Trigger | Signal | Ignored, ...]:
     try:
-        return from_event(head.event, event, app)
+        return from_event(head.event, event, app), *further_signals(head.event, event, app)
     except EventError as problem:
         raise _Refusal(400, str(problem)) from None
 

@@ -43,14 +43,17 @@ def site(running: Site) -> Site:
 
 async def test_every_example_is_answered(site: Site) -> None:
     answered: dict[int, int] = {}
+    taken: set[str] = set()
     for event, payloads in examples().items():
         for payload in payloads:
             answer = await site.deliver(event, json.dumps(payload).encode())
             answered[answer.status] = answered.get(answer.status, 0) + 1
             assert answer.status in (200, 202, 204), (event, payload.get("action"), answer.body)
+            taken |= {event} if answer.status != 204 else set()
     assert sum(answered.values()) >= KNOWN
-    # None of them speaks to us: their labels are "bug", and their comments hold no command.
-    assert answered == {204: sum(answered.values())}
+    # None of them speaks to us: their labels are "bug", and their comments hold no command. But
+    # after some, a pull request may have other approvals.
+    assert taken == {"pull_request", "pull_request_review"}
 
 
 def ours(payload: dict[str, Any], **issue: Any) -> dict[str, Any]:

@@ -5,12 +5,14 @@ Outside contract: https://docs.github.com/graphql/reference/objects
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from .accounts import User
 from .api import Call
 from .conversation import issue_page
+from .git import SimulatedCommit
 from .heads import closing_numbers
 from .rules import check_states, mergeable_state, merged_tree
 from .shapes import html_url, moment, node_id
@@ -266,10 +268,57 @@ def pull_object(call: Call, issue: SimulatedIssue, pull: SimulatedPullRequest) -
             [one for one in pull.reviews if one.state != "PENDING" or one.author is call.user],
             lambda one: review_object(call, issue, one),
         ),
+        "commits": lambda arguments: _commits(call, pull, arguments),
         "reviewThreads": connection(
             "PullRequestReviewThread", pull.threads, lambda one: thread_object(call, issue, one)
         ),
         **_conversation(call, issue),
+    }
+
+
+async def _commits(call: Call, pull: SimulatedPullRequest, arguments: Json) -> Json:
+    git = call.repository.git
+    commits = [await git.commit(sha) for sha in await git.range(pull.base_sha, pull.head_sha)]
+    page: Json = connection(
+        "PullRequestCommit",
+        commits,
+        lambda one: {"__typename": "PullRequestCommit", "commit": _commit_object(call, one)},
+    )(arguments)
+    return page
+
+
+_CO_AUTHOR = re.compile(r"(?im)^co-authored-by:[ \t]*(?P<name>[^<\n]*?)[ \t]*<(?P<email>[^>\n]*)>")
+
+
+def _commit_object(call: Call, commit: SimulatedCommit) -> Json:
+    """A commit; its co-authors are those that its message names."""
+    named = [(found["name"], found["email"]) for found in _CO_AUTHOR.finditer(commit.message)]
+    authors = list(dict.fromkeys([(commit.author.name, commit.author.email), *named]))
+    signature = {
+        "__typename": "GpgSignature",
+        "isValid": commit.sha in call.repository.signed,
+        "wasSignedByGitHub": commit.sha in call.repository.signed,
+    }
+    return {
+        "__typename": "Commit",
+        "oid": commit.sha,
+        "message": commit.message,
+        "signature": signature if commit.signature else None,
+        "author": _git_actor(call, commit.author.name, commit.author.email),
+        "authors": connection("GitActor", authors, lambda one: _git_actor(call, *one)),
+        "committer": _git_actor(call, commit.committer.name, commit.committer.email),
+    }
+
+
+def _git_actor(call: Call, name: str, email: str) -> Json:
+    """Somebody in a commit; a bot has no account here, nor has GitHub itself."""
+    people = (one for one in call.world.users.values() if one.type == "User")
+    user = next((one for one in people if one.email == email), None)
+    return {
+        "__typename": "GitActor",
+        "name": name,
+        "email": email,
+        "user": actor_object(call, user),
     }
 
 

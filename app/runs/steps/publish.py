@@ -19,7 +19,7 @@ from app.github.client import RepositoryClient
 from app.github.commits import RefMoved
 from app.github.pulls import PullRequest
 from app.integrity import readiness
-from app.runs import reply
+from app.runs import reply, review_check
 from app.runs.attempt import Attempt
 from app.runs.services import PUBLISH, READ_CODE, WRITE_CODE, Services
 from app.runs.steps import (
@@ -86,6 +86,8 @@ async def publish(
     await complete_check.complete_check(
         attempt, sealed, verified, cut_short=cut_short, held_by=_held_by(run, work, verified)
     )
+    checked = review_check.after_publishing(services, run, pull)
+    await reply.decorate("the check of approvals", checked)
     return PublishResult(
         publication=Publication(
             branch=branch,

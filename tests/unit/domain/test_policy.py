@@ -31,7 +31,9 @@ def test_a_whole_file() -> None:
         "network: {allow: [python]}\npaths: {protect: ['.github/**']}\nscope: {max_lines: 2000}\n"
         "expectations: allow\nproof: required\nbug_labels: [defect]\n"
         "integrity: {block: [removed]}\nauto_fix_ci: 0\nengine: anthropic\nmerge: never\n"
+        "approvals: {human: 2}\n"
     )
+    assert read.approvals == policy.ApprovalsPolicy(human=2, requester_counts=False)
     assert read.verify == ("pytest -q",)
     assert (read.who, read.base, read.no_tests) == ("maintain", "develop", "neutral")
     assert (read.expectations, read.proof, read.bug_labels) == ("allow", "required", ("defect",))
@@ -62,6 +64,8 @@ def test_results_of_the_repositorys_own_ci() -> None:
         ("who: everybody", ("line 1", "`who`")),
         ("draft: true\ncorrections: many", ("line 2", "`corrections`")),
         ("budget: {usd: 0}", ("line 1", "`budget.usd`")),
+        ("approvals: {human: 0}", ("line 1", "`approvals.human`", "at least 1")),
+        ("approvals: true", ("line 1", "`approvals`", "indented keys")),
         ("- a\n- b\n", ("line 1", "expected keys with values")),
         ("a: [", ("not YAML",)),
         ("branch: 'x/{nmber}'", ("line 1", "{number} and {slug}")),

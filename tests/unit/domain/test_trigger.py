@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from app.domain.event import EventError
-from app.domain.trigger import AppIdentity, Decision, Ignored, Signal, Trigger, from_event
+from app.domain.trigger import (
+    AppIdentity,
+    Decision,
+    Ignored,
+    Signal,
+    Trigger,
+    from_event,
+    further_signals,
+)
 from app.github import webhooks
 from tests.support.deliveries import OUR_BOT, commented, encoded, labeled, without
 
@@ -263,6 +271,51 @@ def test_a_review_with_a_command_is_a_trigger_and_one_without_is_not() -> None:
     assert trigger.comment.on == "review"
     without_one = _event("submitted", pull_request=PULL, review={**review, "body": None})
     assert isinstance(_decide("pull_request_review", without_one), Ignored)
+
+
+REVIEW = {
+    "id": 6,
+    "node_id": "PRR_1",
+    "html_url": "https://github.com/x",
+    "submitted_at": "2026-03-02T09:10:11Z",
+    "body": "/honk all of this",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "first"),
+    [
+        ("pull_request_review", _event("submitted", pull_request=PULL, review=REVIEW), Trigger),
+        ("pull_request_review", _event("edited", pull_request=PULL, review=REVIEW), Ignored),
+        ("pull_request_review", _event("dismissed", pull_request=PULL, review=REVIEW), Ignored),
+        ("pull_request", _event("synchronize", pull_request=PULL), Signal),
+        ("pull_request", _event("opened", pull_request=PULL, sender=OUR_BOT), Ignored),
+        ("pull_request", _event("ready_for_review", pull_request=PULL), Ignored),
+    ],
+)
+def test_approvals_may_change_besides(
+    name: str, payload: dict[str, Any], first: type[Decision]
+) -> None:
+    assert isinstance(_decide(name, payload), first)
+    (signal,) = _besides(name, payload)
+    assert (signal.kind, signal.action) == ("approvals", payload["action"])
+    assert (signal.number, signal.head_sha) == (PULL["number"], SHA)
+    assert signal.id == _besides(name, payload)[0].id
+    assert Signal.model_validate(signal.model_dump(mode="json")) == signal
+
+
+def test_a_rerun_of_the_approvals_is_no_retry_of_a_run() -> None:
+    check = {"id": 1, "name": "honk / review", "head_sha": SHA, "app": {"id": 4711}}
+    payload = _event("rerequested", check_run={**check, "external_id": "approvals"})
+    assert isinstance(_decide("check_run", payload), Ignored)
+    (signal,) = _besides("check_run", payload)
+    assert (signal.number, signal.head_sha) == (None, SHA)
+    other = _event("rerequested", check_run={**check, "external_id": "approvals", "app": {"id": 1}})
+    assert _besides("check_run", other) == ()
+
+
+def _besides(name: str, payload: dict[str, Any]) -> tuple[Signal, ...]:
+    return further_signals(name, webhooks.read(name, "application/json", encoded(payload)), OURS)
 
 
 @pytest.mark.parametrize(
