@@ -108,6 +108,7 @@ class Settings(BaseSettings):
     setup_network: Literal["registries", "policy", "none"] = Field(
         "registries", validation_alias="HONK_SETUP_NETWORK"
     )
+    check: Literal["own", "bots", "all"] = Field("own", validation_alias="HONK_CHECK")
     own_bundle: Path | None = Field(None, validation_alias="HONK_CA_BUNDLE")
     ssl_cert_file: Path | None = None
     https_proxy: SecretStr | None = None
@@ -357,6 +358,10 @@ class Settings(BaseSettings):
         return self.anthropic_api_key
 
 
+class MissingSettingError(UserError):
+    """A setting that is needed is not set."""
+
+
 def load() -> Settings:
     """Read the environment. Raises UserError naming each invalid setting, never its value."""
     _refuse_open_env_file()
@@ -434,8 +439,8 @@ def _pem(key: SecretStr) -> SecretStr:
     return SecretStr(key.get_secret_value().replace("\\n", "\n"))
 
 
-def _missing(name: str, why: str) -> UserError:
-    return UserError(
+def _missing(name: str, why: str) -> MissingSettingError:
+    return MissingSettingError(
         f"{name} is not set; {why}.",
         next_step="Set it in the environment or in .env (see .env.example).",
     )

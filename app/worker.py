@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from app import gc_tuning, log_events, metrics
 from app.agent import engines
 from app.agent.engines import Engines
+from app.domain.command import COMMANDS
 from app.domain.fair_queue import ConcurrencyLimits
 from app.domain.retention import Retention
 from app.domain.trigger import AppIdentity
@@ -118,11 +119,23 @@ async def running_worker(settings: Settings, database: Database) -> AsyncIterato
                 _registered(settings, services) as registration,
                 _reconciling(settings, reconciler),
             ):
+                _warn_without_model(agent_engines)
                 log.info(log_events.WORKER_READY, concurrency=settings.concurrency)
                 yield RunningWorker(github, registration)
     finally:
         await github.close()
         await agent_engines.aclose()
+
+
+def _warn_without_model(agent_engines: Engines) -> None:
+    """Say which commands cannot work when the model's key is missing."""
+    problem = agent_engines.problem(agent_engines.default)
+    if problem is not None:
+        log.warning(
+            log_events.NO_MODEL,
+            why=problem.message,
+            unavailable=[f"/honk {each.name}" for each in COMMANDS.values() if each.uses_model],
+        )
 
 
 def _workspace_disks(settings: Settings) -> WorkspaceDisks | None:
@@ -338,6 +351,7 @@ def _services(
         public_url=settings.public_url or "",
         retention=_retention(settings),
         setup_network=settings.setup_network,
+        check=settings.check,
         usd_per_day=settings.max_usd_per_day,
         usd_per_day_installation=settings.max_usd_per_day_installation,
         sandbox_kind=settings.sandbox,

@@ -50,6 +50,11 @@ class CommandSpec(Value):
     takes_task: bool = False
     arguments: tuple[ArgumentName, ...] = ()
 
+    @property
+    def uses_model(self) -> bool:
+        """Whether it costs money, since the agent works."""
+        return "budget" in self.arguments
+
 
 COMMANDS: Mapping[Name, CommandSpec] = {
     spec.name: spec

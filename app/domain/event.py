@@ -26,6 +26,7 @@ ACTED_ON = frozenset(
         ("pull_request", "opened"),
         ("pull_request", "reopened"),
         ("pull_request", "ready_for_review"),
+        ("pull_request", "edited"),
         ("pull_request", "synchronize"),
         ("pull_request", "closed"),
         ("pull_request_review", "submitted"),
@@ -36,6 +37,8 @@ ACTED_ON = frozenset(
         ("check_run", "rerequested"),
         ("check_suite", "rerequested"),
         ("check_suite", "completed"),
+        ("merge_group", "checks_requested"),
+        ("merge_group", "destroyed"),
     }
 )
 """The events that may start something, each with its action."""
@@ -153,6 +156,25 @@ class PullRequestPayload(msgspec.Struct, frozen=True):
         return self.state == "open"
 
 
+class ChangedValue(msgspec.Struct, frozen=True):
+    """The earlier value of something that was edited; only its presence matters."""
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What an edit changed; `base` is there when the target branch is another one now."""
+
+    base: ChangedValue | None = None
+
+
+class MergeGroupPayload(msgspec.Struct, frozen=True):
+    """An entry of a merge queue: `head_sha` is tested as it would be merged onto `base_sha`."""
+
+    head_sha: _Sha
+    head_ref: _Word
+    base_sha: _Sha
+    base_ref: _Word
+
+
 class CommentPayload(msgspec.Struct, frozen=True):
     id: _Id
     node_id: _NodeId
@@ -238,10 +260,11 @@ class IssueCommentEvent(BaseEvent, frozen=True, kw_only=True):
 
 
 class PullRequestEvent(BaseEvent, frozen=True, kw_only=True):
-    """`pull_request`; `label` is there for the actions about one."""
+    """`pull_request`; `label` is there for the actions about one, `changes` for an edit."""
 
     pull_request: PullRequestPayload
     label: LabelPayload | None = None
+    changes: Changes | None = None
 
 
 class PullRequestReviewEvent(BaseEvent, frozen=True, kw_only=True):
@@ -271,6 +294,12 @@ class CheckSuiteEvent(BaseEvent, frozen=True, kw_only=True):
     check_suite: CheckSuitePayload
 
 
+class MergeGroupEvent(BaseEvent, frozen=True, kw_only=True):
+    """`merge_group`: a merge queue asks for checks of an entry, or has removed it."""
+
+    merge_group: MergeGroupPayload
+
+
 class OtherEvent(msgspec.Struct, frozen=True):
     """An event that Honk ignores."""
 
@@ -285,6 +314,7 @@ ActedOn = (
     | PullRequestReviewCommentEvent
     | CheckRunEvent
     | CheckSuiteEvent
+    | MergeGroupEvent
 )
 Event = ActedOn | OtherEvent
 
@@ -296,5 +326,6 @@ BY_NAME: dict[str, type[ActedOn]] = {
     "pull_request_review_comment": PullRequestReviewCommentEvent,
     "check_run": CheckRunEvent,
     "check_suite": CheckSuiteEvent,
+    "merge_group": MergeGroupEvent,
 }
 """The model of each event, by the name in its header."""

@@ -2,7 +2,8 @@
 
 A free slot goes to the installation with the fewest active runs, then to the least recently
 served one; within it to a repository by the same rule, and within that to the oldest request. So
-two hundred waiting runs of one installation cannot keep another from the next free slot.
+two hundred waiting runs of one installation cannot keep another from the next free slot. A run in
+the background starts only when none waits that a person asked for.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class QueuedRun(Value):
     installation_id: int
     asked_at: float
     admitted: bool
+    background: bool = False
 
 
 class QueuePosition(Value):
@@ -64,7 +66,7 @@ class FairQueue:
             if run.admitted:
                 self._at_work.update((run.installation_id, run.repository))
         self._queues: dict[tuple[int, str], deque[QueuedRun]] = defaultdict(deque)
-        for run in sorted(live, key=lambda run: (run.asked_at, run.id)):
+        for run in sorted(live, key=_order):
             if not run.admitted:
                 self._queues[run.installation_id, run.repository].append(run)
         self._moment = max(self._served.values(), default=0.0)
@@ -87,7 +89,8 @@ class FairQueue:
             first = next((run for run in queue if run.subject not in self._subjects), None)
             if first is None:
                 continue
-            rank = (*self._load(installation), *self._load(repository), first.asked_at)
+            load = (*self._load(installation), *self._load(repository))
+            rank = (float(first.background), *load, first.asked_at)
             if best is None or rank < best[0]:
                 best = rank, first
         return None if best is None else best[1]
@@ -142,4 +145,8 @@ def _ahead(run: QueuedRun, others: Collection[QueuedRun]) -> int:
 
 
 def _is_before(other: QueuedRun, run: QueuedRun) -> bool:
-    return other.admitted or (other.asked_at, other.id) < (run.asked_at, run.id)
+    return other.admitted or _order(other) < _order(run)
+
+
+def _order(run: QueuedRun) -> tuple[bool, float, str]:
+    return run.background, run.asked_at, run.id

@@ -103,6 +103,22 @@ class BudgetPolicy(_Keys):
     """Maximum daily cost of all runs in the repository in US dollars; no limit if unset."""
 
 
+class CheckPolicy(_Keys):
+    """Which pull requests get the check `honk / tests` without being asked."""
+
+    authors: Literal["own", "bots", "all"] | None = None
+    """Whose pull requests: `own` for Honk's, `bots` for those of every App and bot, `all` for
+    everyone's; the operator's HONK_CHECK if unset."""
+    forks: Literal["ask", "always", "never"] = "ask"
+    """Whether a pull request from a fork is verified: when someone with write access asks,
+    always, or never."""
+    skip: tuple[_Line, ...] = ()
+    """Globs of paths. A change that touches no other path is not verified, and its check says so.
+    """
+    minutes_per_day: float = Field(600.0, gt=0, le=100_000)
+    """Maximum minutes per day that Honk spends on pull requests without being asked."""
+
+
 class ServicePolicy(_Keys):
     """A database that the tests expect."""
 
@@ -217,6 +233,9 @@ class Policy(_Keys):
     """The check run's conclusion when there are no tests; `neutral` passes a required check."""
     expectations: Literal["confirm", "allow"] = "confirm"
     """Whether a person must accept removed tests and changed expectations; `allow` takes them."""
+    check: CheckPolicy = CheckPolicy()
+    """Which pull requests Honk verifies without being asked: `own`, `bots` or `all`, or settings.
+    """
     proof: Literal["optional", "required"] = "optional"
     """Whether the fix of a bug stays a draft without a test that fails without the change."""
     bug_labels: tuple[_Name, ...] = BUG_LABELS
@@ -322,7 +341,7 @@ def parse(text: str | None, *, engines: Collection[str] | None = None) -> Policy
         return Policy()
     if not isinstance(data, dict):
         raise PolicyError(1, "expected keys with values, such as `draft: true`")
-    data = _with_services(data)
+    data = _with_check(_with_services(data))
     _refuse_unknown(data, Policy, (), lines)
     try:
         # As JSON, so that strictness takes a list for a tuple and still no `true` for a number.
@@ -358,6 +377,10 @@ def json_schema() -> str:
         "anyOf": [listed, {name: value for name, value in keys.items() if name != "description"}],
         "description": keys["description"],
     }
+    schema["properties"]["check"] = _or_word(
+        schema["properties"]["check"],
+        get_args(get_args(CheckPolicy.model_fields["authors"].annotation)[0]),
+    )
     for key in NOT_BUILT_YET:
         default = Policy.model_fields[key].default
         schema["properties"][key] = {"const": default, "description": "Not supported yet."}
@@ -365,6 +388,15 @@ def json_schema() -> str:
         del schema["$defs"][PreviewPolicy.__name__]
     whole = {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": POLICY_PATH}
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
+def _or_word(mapping: dict[str, object], words: Collection[str]) -> dict[str, object]:
+    """The schema of a key that holds a mapping or one word."""
+    settings = {name: value for name, value in mapping.items() if name != "description"}
+    return {
+        "anyOf": [{"enum": list(words)}, settings],
+        "description": mapping["description"],
+    }
 
 
 class _SchemaForEditors(GenerateJsonSchema):
@@ -457,6 +489,12 @@ def _with_services(data: dict[object, object]) -> dict[object, object]:
     if isinstance(named, dict):
         return {**data, "services": {k: {} if v is None else v for k, v in named.items()}}
     return data
+
+
+def _with_check(data: dict[object, object]) -> dict[object, object]:
+    """`check: all` as a mapping."""
+    named = data.get("check")
+    return {**data, "check": {"authors": named}} if isinstance(named, str) else data
 
 
 def _refuse_unknown(

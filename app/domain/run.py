@@ -11,7 +11,7 @@ from typing import Literal
 
 from app.domain import labels
 from app.domain.policy import Policy
-from app.domain.trigger import Trigger
+from app.domain.trigger import MergeGroup, Trigger
 from app.domain.values import CommitSha, RepoName, RunId, Value
 
 _BRANCHES_TRIED = 20
@@ -152,6 +152,7 @@ class Preparation(Value):
     compared: CommitSha | None = (
         None  # the merge base with the target branch; None: the base itself
     )
+    compared_held: bool = True  # whether the target branch contains that commit
     parent: CommitSha  # the next commit's parent: the base, or the published head
     rules: CommitSha  # the default branch's head, from which agent instructions are read
     target: Target
@@ -173,7 +174,8 @@ class Preparation(Value):
         """
         if self.compared is None:
             return self.ground
-        return Ground(commit=self.compared, branch=self.target.base_branch)
+        branch = self.target.base_branch if self.compared_held else ""
+        return Ground(commit=self.compared, branch=branch)
 
 
 def run_id(trigger_id: str) -> RunId:
@@ -200,6 +202,18 @@ def work_pin(run: RunId) -> str:
 def subject_key(repo: RepoName, number: int) -> str:
     """The queue partition key: one run at a time for each."""
     return f"{repo}#{number}".lower()
+
+
+def subject_of(trigger: Trigger) -> str:
+    """The queue partition key of a trigger; each entry of a merge queue has its own."""
+    if trigger.merge_group is not None:
+        return subject_of_group(trigger.repository, trigger.merge_group)
+    return subject_key(trigger.repository, trigger.number)
+
+
+def subject_of_group(repo: RepoName, group: MergeGroup) -> str:
+    """The queue partition key of a merge queue's entry."""
+    return f"{repo}@{group.head_sha}".lower()
 
 
 def slug(title: str, *, words: int = 6) -> str:

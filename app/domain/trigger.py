@@ -8,6 +8,7 @@ no run: `further_signals`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from app.domain.command import Command
 from app.domain.event import EventError
 from app.domain.values import CommitSha, RepoName, Value
 
-BUTTONS = frozenset({"retry", "fix", "continue", "accept"})
+BUTTONS = frozenset({"retry", "fix", "continue", "accept", "test"})
 """The identifiers of our check runs' buttons; each is the command of that name."""
 
 REVIEW_CHECK_ID = "approvals"
@@ -82,7 +83,30 @@ class TriggerComment(Value):
     association: str = ""
 
 
-Kind = Literal["label", "unlabel", "comment", "reply", "button", "unasked"]
+Kind = Literal["label", "unlabel", "comment", "reply", "button", "unasked", "check"]
+SignalKind = Literal[
+    "button", "rerun", "failed", "pushed", "closed", "head", "merge_group", "approvals"
+]
+
+_MERGE_QUEUE_PULL = re.compile(r"/pr-([1-9][0-9]{0,17})-[0-9a-f]{40,64}\Z")
+
+
+class MergeGroup(Value):
+    """An entry of a merge queue. `base_ref` is the target branch's name, `head_ref` the entry's.
+
+    https://docs.github.com/en/webhooks/webhook-events-and-payloads#merge_group
+    """
+
+    head_sha: CommitSha
+    head_ref: str
+    base_sha: CommitSha
+    base_ref: str
+
+    @property
+    def number(self) -> int:
+        """The pull request that the entry adds to the queue; 0 if its name does not say."""
+        found = _MERGE_QUEUE_PULL.search(self.head_ref)
+        return int(found[1]) if found else 0
 
 
 class Trigger(Value):
@@ -95,10 +119,12 @@ class Trigger(Value):
     `comment` is there for the kinds "comment" and "reply" (a comment without a command where Honk
     has asked a question), `label` for the kinds "label" and "unlabel". `command` is what a comment
     says, or what a button stands for, and None for the others. "unasked" is the outer loop's: the
-    checks of another App failed on what a run has published. `author` is None when the author's
-    account is gone. `labels`, `title` and `body` are the issue's (or the pull request's) at that
-    moment, and `comments` the number of comments below it. `issue_type` is the type that an
-    organization gave the issue, such as "Bug", or empty.
+    checks of another App failed on what a run has published. "check" is about `head_sha` of a pull
+    request or of `merge_group`, which gets a verdict without a run of the agent; a `command` is
+    there when a person asked for it. `author` is None when the author's account is gone.
+    `labels`, `title` and `body` are the issue's (or the pull request's) at that moment, and
+    `comments` the number of comments below it. `issue_type` is the type that an organization gave
+    the issue, such as "Bug", or empty.
     """
 
     id: str
@@ -121,6 +147,8 @@ class Trigger(Value):
     label: str | None
     comment: TriggerComment | None
     command: Command | None
+    head_sha: CommitSha | None = None
+    merge_group: MergeGroup | None = None
     created_at: AwareDatetime
     updated_at: AwareDatetime
     html_url: str
@@ -131,18 +159,17 @@ class Trigger(Value):
         return self.comment.created_at if self.comment else self.updated_at
 
 
-SignalKind = Literal["button", "rerun", "failed", "pushed", "closed", "approvals"]
-
-
 class Signal(Value):
     """An event that concerns a run's subject, commit or check run.
 
     "button": somebody pressed a button or re-ran a check run; `run` is the check run's external
     id, `action` the command. "rerun": a whole suite of ours was asked for again at `head_sha`.
     "failed": the checks of another App failed at `head_sha`. "pushed": somebody pushed `head_sha`
-    to a pull request of ours, `number`. "closed": `number` was closed, merged, or is gone: `action`
-    tells which. "approvals": the approvals of the pull request `number`, or of all at `head_sha`,
-    may have changed: `action` is the event's, `review` the review that it is about.
+    to a pull request of ours, `number`. "head": the pull request `number` of anyone else has
+    another head, or another target branch. "merge_group": a merge queue asks for checks of
+    `merge_group`, or has removed it (`action`). "closed": `number` was closed, merged, or is gone:
+    `action` tells which. "approvals": the approvals of the pull request `number`, or of all at
+    `head_sha`, may have changed: `action` is the event's, `review` the review that it is about.
     `id` is made from signed content only, as a trigger's is.
     """
 
@@ -155,6 +182,7 @@ class Signal(Value):
     actor: Actor
     number: int | None = None
     head_sha: CommitSha | None = None
+    merge_group: MergeGroup | None = None
     run: str = ""
     action: str = ""
     review: int | None = None
@@ -226,12 +254,12 @@ def _decide(payload: event.ActedOn, app: AppIdentity) -> Decision:
             return _from_check_run(payload, app)
         case event.CheckSuiteEvent():
             return _from_check_suite(payload, app)
-        case event.PullRequestEvent() if payload.action in ("synchronize", "closed"):
-            return _from_pull_request(payload, app)
         case event.PullRequestEvent() if payload.action not in ("labeled", "unlabeled"):
-            return Ignored("the pull request asks for nothing")
+            return _from_pull_request(payload, app)
         case event.PullRequestReviewEvent() if payload.action != "submitted":
             return Ignored("the review was submitted before")
+        case event.MergeGroupEvent():
+            return _from_merge_group(payload)
         case event.IssuesEvent() if payload.action in ("closed", "deleted", "transferred"):
             return _from_the_end(payload, payload.issue)
     if _is_ours(payload.sender, app):
@@ -435,12 +463,41 @@ def _from_check_suite(payload: event.CheckSuiteEvent, app: AppIdentity) -> Signa
 def _from_pull_request(payload: event.PullRequestEvent, app: AppIdentity) -> Signal | Ignored:
     pull = payload.pull_request
     if payload.action == "closed":
-        known = _is_ours(pull.user, app) or _has_state(pull)
-        return _closed(payload, pull) if known else Ignored("no run is known to be here")
-    if not _is_ours(pull.user, app) or _is_ours(payload.sender, app):
-        return Ignored("nobody pushed to a pull request of ours")
-    pushed = f"{pull.number}:{pull.head.sha}"
-    return _signal(payload, "pushed", pushed, number=pull.number, head_sha=pull.head.sha)
+        return _closed(payload, pull)
+    if _is_ours(payload.sender, app):
+        return Ignored("this App is the sender")
+    if payload.action == "ready_for_review":
+        return Ignored("a draft is verified like any other")
+    if payload.action == "edited" and (payload.changes is None or payload.changes.base is None):
+        return Ignored("an edit of the text changes no code")
+    if _is_ours(pull.user, app) and payload.action == "synchronize":
+        pushed = f"{pull.number}:{pull.head.sha}"
+        return _signal(payload, "pushed", pushed, number=pull.number, head_sha=pull.head.sha)
+    if not pull.is_open:
+        return Ignored("the pull request is closed")
+    again = f":{pull.updated_at}" if payload.action in ("edited", "reopened") else ""
+    what = f"{pull.number}:{pull.head.sha}{again}"
+    return _signal(payload, "head", what, number=pull.number, head_sha=pull.head.sha)
+
+
+def _from_merge_group(payload: event.MergeGroupEvent) -> Signal:
+    entry = payload.merge_group
+    group = MergeGroup(
+        head_sha=CommitSha(entry.head_sha),
+        head_ref=entry.head_ref,
+        base_sha=CommitSha(entry.base_sha),
+        base_ref=entry.base_ref.removeprefix("refs/heads/"),
+    )
+    what = f"{entry.head_sha}:{entry.base_sha}:{payload.action}"
+    return _signal(
+        payload,
+        "merge_group",
+        what,
+        number=group.number or None,
+        head_sha=entry.head_sha,
+        merge_group=group,
+        action=payload.action,
+    )
 
 
 _CHANGE_APPROVALS = frozenset({"opened", "reopened", "ready_for_review", "synchronize", "closed"})
@@ -492,10 +549,6 @@ def _from_the_end(payload: event.ActedOn, subject: event.IssuePayload) -> Signal
     if labels.STOPPING.isdisjoint(_labels_of(subject)):
         return Ignored("no run is at work here")
     return _closed(payload, subject)
-
-
-def _has_state(subject: event.PullRequestPayload) -> bool:
-    return not labels.STATES.isdisjoint(_labels_of(subject))
 
 
 def _closed(

@@ -167,7 +167,7 @@ class GitHubApp:
         self.outgoing = outgoing
         self._clock = clock
         self.sleep = sleep
-        self._slug: str | None = None
+        self._app: _OwnAppWire | None = None
         self._ids: dict[RepoName, int] = {}
         self._names: dict[RepoName, RepoName] = {}
         self._connection = _Connection(
@@ -268,10 +268,21 @@ class GitHubApp:
 
     async def slug(self) -> str:
         """The App's slug; its bot is `<slug>[bot]`. Requested once."""
-        if self._slug is None:
+        return (await self._own_app()).slug
+
+    async def asks_for(self, permissions: Mapping[str, str]) -> bool:
+        """Whether the App asks its installations for these permissions. Requested once."""
+        asked = (await self._own_app()).permissions
+        return all(
+            asked.get(name) == level or (level == "read" and name in asked)
+            for name, level in permissions.items()
+        )
+
+    async def _own_app(self) -> _OwnAppWire:
+        if self._app is None:
             answer = await self.send_as_app(ApiRequest("GET", "/app", repeatable=True))
-            self._slug = answer.read(_OwnAppWire).slug
-        return self._slug
+            self._app = answer.read(_OwnAppWire)
+        return self._app
 
     @property
     def graphql_url(self) -> str:
@@ -558,6 +569,7 @@ def _without_secrets(value: Any, secrets: Collection[str]) -> Any:
 class _OwnAppWire(msgspec.Struct):
     id: int
     slug: str
+    permissions: dict[str, str] = {}
 
 
 class _TokenRepositoryWire(msgspec.Struct):

@@ -9,6 +9,7 @@ from app.domain.flag import Flag
 from app.domain.report import (
     Report,
 )
+from app.domain.values import short
 from app.domain.verdict import TestChange, Verdict, VerdictKind, VerifierResult
 from app.domain.verdict_words import ACCEPTED
 from app.messages import verdict as verdicts
@@ -46,6 +47,81 @@ def run_completed(report: Report) -> tuple[str, str]:
 def waiting() -> tuple[str, str]:
     """Title and summary of a check run that is queued or in progress."""
     return ("Waiting for tests", "Running the tests in a clean checkout of this commit.")
+
+
+def queued(page: str) -> tuple[str, str]:
+    """Title and summary of a check run that waits for a slot. `page` is its URL, or empty."""
+    lines = ["Requests from people go first. The result replaces this text."]
+    if page:
+        lines.append(f"Still queued after five minutes? [Its page]({page}) says why.")
+    return ("Queued", "\n\n".join(lines))
+
+
+def forks_ask(number: int) -> tuple[str, str]:
+    """Title and summary of the check on a fork's pull request that nobody has asked to verify."""
+    return (
+        "Not run: this pull request comes from a fork",
+        "Someone with write access can start the tests: use the button **Run the tests** above, or "
+        f"comment `/honk test` on #{number}. The code runs in a sandbox without secrets.\n\n"
+        "To verify every fork, set `check: {forks: always}` in `.github/honk.yml`.",
+    )
+
+
+def forks_never() -> tuple[str, str]:
+    """Title and summary of the check on a fork's pull request where the policy rules forks out."""
+    return (
+        "Not run: pull requests from forks are not verified",
+        "`check: {forks: never}` in `.github/honk.yml` rules it out. Nothing was measured.",
+    )
+
+
+def skipped_paths(globs: Sequence[str]) -> tuple[str, str]:
+    """Title and summary of the check on a change of skipped paths only."""
+    listed = ", ".join(sanitize.code(glob, limit=100) for glob in globs[:10])
+    return (
+        "Not run: only skipped paths changed",
+        f"Every changed file matches `check: {{skip: …}}` in `.github/honk.yml`: {listed}. "
+        "Nothing was measured.",
+    )
+
+
+def minutes_spent(minutes: float) -> tuple[str, str]:
+    """Title and summary of the check when the day's minutes are used up."""
+    return (
+        "Not run: today's minutes are used up",
+        f"Honk spends at most {minutes:g} minutes a day on pull requests that nobody asked it to "
+        "verify (`check: {minutes_per_day: …}` in `.github/honk.yml`). The day ends at midnight "
+        "UTC.\n\nThe button **Run the tests** above starts them now.",
+    )
+
+
+def policy_error(problem: str, next_step: str) -> tuple[str, str]:
+    """Title and summary of the check while the policy file has an error."""
+    return ("Not run: the policy file has an error", f"{problem}\n\n{next_step}".strip())
+
+
+def only_verifies() -> tuple[str, str]:
+    """Title and summary of the check that answers a request which needs more permissions."""
+    return (
+        "Honk only verifies here",
+        "This App may read code and write checks, so `/honk test` is all that it can do. For the "
+        "rest, the owner of the App has to give it the permissions in Honk's `manifest.yml`.",
+    )
+
+
+def superseded_by(sha: str) -> str:
+    """Why a verification stops when another commit is the head."""
+    return f"Superseded: {short(sha)} is the head now. Its own check has the result."
+
+
+def left_queue() -> str:
+    """Why a verification stops when its entry is no longer in the merge queue."""
+    return "The merge queue removed this entry."
+
+
+def merge_queue_entry() -> str:
+    """The title of a merge queue's entry that names no pull request."""
+    return "Merge queue entry"
 
 
 def title(verdict: Verdict) -> str:
@@ -129,8 +205,11 @@ def annotation(change: TestChange) -> tuple[str, str]:
     return title, sanitize.fit_middle(message, 8_000)
 
 
-def ended_early() -> tuple[str, str]:
-    """Title and summary of a check run whose run ended before its tests were judged."""
+def ended_early(why: str | None = None) -> tuple[str, str]:
+    """Title and summary of a check run whose run ended before its tests were judged; `why` is a
+    sentence, and where it is missing the issue has the reason."""
+    if why:
+        return ("Superseded" if why.startswith("Superseded") else "Stopped", why)
     return (
         "Not judged",
         "The run ended before this commit's tests were judged. See the issue for the reason.",

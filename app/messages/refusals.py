@@ -197,6 +197,15 @@ def only_stopped(names: Sequence[str]) -> tuple[str, str]:
     )
 
 
+def no_model(why: str) -> tuple[str, str]:
+    """Problem and next step of a request for the agent when the operator gave no model key."""
+    return (
+        f"No agent works here: {why}",
+        "`/honk test` and the check on every pull request work without one. For the rest, Honk's "
+        "operator has to set the key.",
+    )
+
+
 def daily_budget_spent(of: str) -> tuple[str, str]:
     """Problem and next step when a daily spending limit is reached."""
     if of == "operator":

@@ -15,11 +15,17 @@ _FIX = Action(label="Fix", description="Fix the failing checks", identifier="fix
 _CONTINUE = Action(
     label="Continue", description="Resume from where it ended", identifier="continue"
 )
+TEST = Action(label="Run the tests", description="Verify this commit now", identifier="test")
 
 BUTTONS = (_RETRY, _FIX, _CONTINUE)
 
 
-def of_verdict(verdict: Verdict) -> tuple[Action, ...]:
-    """The buttons below a verdict: where a person has to accept it, *Accept* replaces *Retry*."""
+def of_verdict(verdict: Verdict, *, agent: bool = True) -> tuple[Action, ...]:
+    """The buttons below a verdict: where a person has to accept it, *Accept* replaces *Retry*.
+
+    `agent`: a run of the agent made the commit. Otherwise there is no run to continue.
+    """
     waits = verdict.kind in ACCEPTABLE and not verdict.ready
+    if not agent:
+        return (_ACCEPT, TEST, _FIX) if waits else (TEST, _FIX)
     return (_ACCEPT, _FIX, _CONTINUE) if waits else BUTTONS

@@ -8,6 +8,7 @@ from app import log_events
 from app.domain.trigger import Trigger
 from app.errors import UserError
 from app.runs import commands, durable, intake, pending
+from app.runs.commands import check
 from app.runs.durable import InternalError, NoResult
 from app.runs.intake import Authorization, Refreshed
 from app.runs.services import Services
@@ -34,7 +35,7 @@ async def dispatch(services: Services, trigger: Trigger, tries: int = 0) -> None
         )
         await _execute(services, trigger, authorization)
     except (UserError, InternalError) as problem:
-        may_comment = authorization.policy is not None
+        may_comment = authorization.policy is not None and trigger.kind != "check"
         await pending.defer(services, trigger, problem, may_comment=may_comment)
     else:
         if tries:
@@ -42,11 +43,19 @@ async def dispatch(services: Services, trigger: Trigger, tries: int = 0) -> None
 
 
 async def _execute(services: Services, trigger: Trigger, authorization: Authorization) -> None:
+    if trigger.kind != "check" and not authorization.may_comment:
+        if authorization.policy is not None:
+            await check.handle_comment(services, trigger, authorization.policy)
+        return
     invalid = intake.validation_error(services, trigger)
     if authorization.policy is not None and invalid is None:
         await commands.handler(trigger)(services, trigger, authorization.policy)
     elif authorization.policy is not None and invalid is not None:
         await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *invalid))
+    elif trigger.kind == "check" and authorization.problem:
+        await check.show_policy_error(
+            services, trigger, authorization.problem, authorization.next_step
+        )
     elif intake.should_reply(trigger, authorization):
         refusal = authorization.problem, authorization.next_step
         await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *refusal))

@@ -42,6 +42,7 @@ class Authorization(Value):
     problem: str = ""
     next_step: str = ""
     silent: str = ""
+    may_comment: bool = True  # whether the App asks for permission to answer
 
 
 class SubjectState(Value):
@@ -81,9 +82,24 @@ async def authorize(services: Services, trigger: Trigger) -> Authorization:
     """Authorize a trigger by the actor's permission and the default branch's policy."""
     if trigger.kind in _SIGNED_KINDS and _is_too_old(services, trigger):
         return Authorization(silent="it was asked too long ago")
-    return await _authorize_actor(
-        await services.comment_client(trigger), trigger.actor, trigger.default_branch
-    )
+    client = await _reading_client(services, trigger)
+    if trigger.kind == "check" and trigger.command is None:
+        # Nobody asks: whose pull requests get a check is the policy's decision alone.
+        policy = await _policy(client, trigger.default_branch)
+        return (
+            _refusal(False, policy)
+            if isinstance(policy, UserError)
+            else Authorization(policy=policy)
+        )
+    authorization = await _authorize_actor(client, trigger.actor, trigger.default_branch)
+    return authorization.model_copy(update={"may_comment": await services.may_comment()})
+
+
+async def _reading_client(services: Services, trigger: Trigger) -> RepositoryClient:
+    """A client for reading. Most requests are answered with a comment, so they share its token."""
+    if trigger.kind != "check" and await services.may_comment():
+        return await services.comment_client(trigger)
+    return await services.github.repository(trigger.installation_id, trigger.repository, READ_PULLS)
 
 
 async def may_stop(services: Services, signal: Signal) -> bool:
@@ -122,7 +138,12 @@ async def _authorize_actor(
 
 async def refreshed(services: Services, trigger: Trigger) -> Refreshed:
     """Update a deferred trigger: its subject may have been closed or put on hold since."""
-    issue = await conversation.issue(await services.comment_client(trigger), trigger.number)
+    if trigger.merge_group is not None:
+        return Refreshed(trigger=trigger)
+    client = await services.github.repository(
+        trigger.installation_id, trigger.repository, {**READ_PULLS, "issues": "read"}
+    )
+    issue = await conversation.issue(client, trigger.number)
     now = {"closed": issue.state != "open", "labels": tuple(map(labels.plain, issue.labels))}
     return Refreshed(trigger=trigger.model_copy(update=now))
 
@@ -149,7 +170,7 @@ async def _permission(client: RepositoryClient, actor: Actor) -> repositories.Pe
 
 def should_reply(trigger: Trigger, authorization: Authorization) -> bool:
     """Whether to reply with a refusal: only to explicit requests."""
-    return bool(authorization.problem) and trigger.kind not in ("reply", "unasked")
+    return bool(authorization.problem) and trigger.kind not in ("reply", "unasked", "check")
 
 
 def validation_error(services: Services, trigger: Trigger) -> tuple[str, str] | None:

@@ -18,7 +18,7 @@ from dbos import _serialization as dbos_serialization
 from dbos._dbos import _get_dbos_instance
 from sqlalchemy.exc import DBAPIError
 
-from app.domain.run import RunInput, attempt_id, subject_key
+from app.domain.run import RunInput, attempt_id, subject_of
 from app.domain.trigger import Signal, Trigger
 from app.errors import UserError
 from app.store.database import Database, away
@@ -225,7 +225,7 @@ def _system_database() -> Any:
 
 def partition(run: RunInput) -> str:
     """The queue partition of a run: one attempt runs at a time in each."""
-    return subject_key(run.trigger.repository, run.trigger.number)
+    return subject_of(run.trigger)
 
 
 def intake_id(trigger: Trigger | Signal) -> str:

@@ -19,7 +19,7 @@ from app import log_events, messages
 from app.domain.report import (
     Report,
 )
-from app.domain.run import Outcome, RunInput, attempt_id, subject_key
+from app.domain.run import Outcome, RunInput, attempt_id, subject_of
 from app.domain.trigger import Trigger
 from app.domain.values import RunId
 from app.errors import HonkError, RetryableError, UserError
@@ -137,7 +137,7 @@ def _subject(given: Any) -> str | None:
     if not arguments:
         return None
     trigger = Trigger.recorded(arguments[0])
-    return subject_key(trigger.repository, trigger.number)
+    return subject_of(trigger)
 
 
 async def _close_run(services: Services, row: RunRow, problem_text: tuple[str, str]) -> None:

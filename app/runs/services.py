@@ -53,6 +53,7 @@ from app.store.writes import Writes
 log = structlog.get_logger()
 
 SetupNetwork = Literal["registries", "policy", "none"]
+CheckAuthors = Literal["own", "bots", "all"]
 
 # Token permissions of each kind of step; tokens are requested with exactly these.
 READ_CODE = {"contents": "read", "metadata": "read"}
@@ -280,6 +281,7 @@ class Services:
     public_url: str = ""  # base URL of the pages without trailing slash; empty when unset
     retention: Retention = field(default_factory=Retention)
     setup_network: SetupNetwork = "registries"  # the operator's HONK_SETUP_NETWORK
+    check: CheckAuthors = "own"  # the operator's HONK_CHECK
     usd_per_day: float | None = None  # the operator's limit for all repositories together
     usd_per_day_installation: float | None = None  # and for each installation
     sandbox_kind: str = "none"  # the operator's HONK_SANDBOX
@@ -309,6 +311,10 @@ class Services:
             observe=self.counting(run.id, run.trigger.installation_id),
         )
 
+    async def checks_client(self, run: RunInput) -> RepositoryClient:
+        """A client that writes check runs; one for both these and commits where a run commits."""
+        return await self.client(run, WRITE_CHECKS if run.mode == "test" else WRITE_COMMITS)
+
     async def remote(self, run: RunInput, permissions: Mapping[str, str]) -> Remote:
         """The repository's git remote, by its current name."""
         self.github.know(run.trigger.repository, run.trigger.repository_id)
@@ -329,6 +335,10 @@ class Services:
             WRITE_COMMENTS,
             observe=self.counting(run_id(trigger.id), trigger.installation_id),
         )
+
+    async def may_comment(self) -> bool:
+        """Whether the App asks for permission to comment; one that only verifies does not."""
+        return await self.github.asks_for(WRITE_COMMENTS)
 
     def model_named(self, name: str) -> str | None:
         """The model for a name: `max`, `normal` or one of the operator's two model ids; else

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
 from app import log_events, messages
 from app.domain.command import Command
-from app.domain.run import Outcome, hidden_ref, subject_key
-from app.domain.trigger import Kind, Signal, Trigger
+from app.domain.run import Outcome, hidden_ref, subject_key, subject_of_group
+from app.domain.trigger import Actor, Kind, Signal, Trigger
 from app.domain.values import Value
 from app.errors import HonkError, UserError
 from app.github import commits, conversation, pulls
@@ -26,12 +27,16 @@ from app.runs import (
     pending,
     review_check,
 )
+from app.runs.commands import check
 from app.runs.durable import InternalError, NoResult
 from app.runs.services import READ_PULLS, WRITE_CODE, WRITE_COMMENTS, Services
 from app.store.runs import RunRow
 
 log = structlog.get_logger()
 
+_LEFT_QUEUE = "destroyed"
+_CHECK_AGAIN = frozenset({"retry", "test", ""})
+_READ_SUBJECT = {**READ_PULLS, "issues": "read"}
 _END_POLLS = 120
 _GITHUB_CLOSES_SECONDS = 5.0
 
@@ -77,7 +82,18 @@ async def _check_approvals(services: Services, signal: Signal) -> NoResult:
 
 
 async def _resolve(services: Services, signal: Signal) -> ResolveResult:
+    if signal.kind in ("head", "merge_group"):
+        return await _resolve_head(services, signal)
     row = await _find_run(services, signal)
+    number = check.pull_of(signal.run)
+    if row is not None and row.input.trigger.kind == "check" and signal.action in _CHECK_AGAIN:
+        group = row.input.trigger.merge_group
+        subject = {"number": row.number or None, "head_sha": None, "merge_group": group}
+        return await _resolve_head(services, signal.model_copy(update=subject), asked=True)
+    if row is None and number is not None and signal.action in _CHECK_AGAIN:
+        return await _resolve_head(
+            services, signal.model_copy(update={"number": number, "head_sha": None}), asked=True
+        )
     if row is None:
         return ResolveResult()
     trigger = row.input.trigger
@@ -99,6 +115,69 @@ async def _resolve(services: Services, signal: Signal) -> ResolveResult:
             # On behalf of the run's requester, whose permission is checked again.
             asked = signal.model_copy(update={"actor": trigger.actor})
             return await _trigger(services, asked, row, "unasked", "fix", on_pull=True)
+
+
+async def _resolve_head(
+    services: Services, signal: Signal, *, asked: bool = False
+) -> ResolveResult:
+    """A trigger for the check on a pull request's head, or on a merge queue's entry.
+
+    `asked`: a person wants it, so it is about the present head.
+    """
+    group = signal.merge_group
+    if group is not None and signal.action == _LEFT_QUEUE:
+        for row in await services.runs.alive_on(subject_of_group(signal.repository, group)):
+            await check.stop(services, row, signal.actor.login, messages.check_run.left_queue())
+        return ResolveResult()
+    number = signal.number
+    client = await services.github.repository(
+        signal.installation_id, signal.repository, _READ_SUBJECT
+    )
+    subject: dict[str, Any] = {
+        "number": 0,
+        "title": messages.check_run.merge_queue_entry(),
+        "body": "",
+        "author": None,
+        "labels": (),
+        "html_url": "",
+    }
+    head = group.head_sha if group is not None else signal.head_sha
+    if number is not None:
+        issue = await conversation.issue(client, number)
+        author = Actor(login=issue.author.login, id=issue.author.id, type=issue.author.type)
+        subject = {
+            "number": number,
+            "title": issue.title,
+            "body": issue.body,
+            "author": author,
+            "labels": issue.labels,
+            "html_url": f"{services.github.server_url}/{signal.repository}/pull/{number}",
+            "closed": group is None and issue.state != "open",
+        }
+        if head is None:
+            head = (await pulls.pull_request(client, number)).head_sha
+    moment = datetime.now(UTC)
+    return ResolveResult(
+        trigger=Trigger(
+            id=signal.id,
+            kind="check",
+            installation_id=signal.installation_id,
+            repository=signal.repository,
+            repository_id=signal.repository_id,
+            default_branch=signal.default_branch,
+            private=True,
+            is_pull_request=group is None,
+            actor=signal.actor,
+            label=None,
+            comment=None,
+            command=Command(name="test", task="") if asked else None,
+            head_sha=head,
+            merge_group=group,
+            created_at=moment,
+            updated_at=moment,
+            **subject,
+        )
+    )
 
 
 async def _is_superseded(services: Services, signal: Signal) -> bool:
@@ -124,6 +203,8 @@ async def _find_run(services: Services, signal: Signal) -> RunRow | None:
         rows = await services.runs.of_pull(repository, signal.number)
         return rows[0] if rows and rows[0].published_sha != signal.head_sha else None
     rows = await services.runs.of_commit(repository, signal.head_sha or "")
+    if not rows and signal.kind == "rerun":
+        rows = await services.runs.of_checked_commit(repository, signal.head_sha or "")
     return rows[0] if rows else None
 
 
@@ -177,10 +258,14 @@ async def _handle_close(services: Services, signal: Signal) -> NoResult:
     assert signal.number is not None
     subject = subject_key(signal.repository, signal.number)
     alive = await services.runs.alive_on(subject)
+    checking = [row for row in alive if row.input.trigger.kind == "check"]
+    problem, _ = messages.refusals.subject_closed(signal.number, signal.action)
+    for row in checking:
+        await check.stop(services, row, signal.actor.login, problem)
+    alive = [row for row in alive if row not in checking]
     if alive and signal.action == "closed" and not await intake.may_stop(services, signal):
         return NoResult()
     published = await services.runs.of_pull(str(signal.repository), signal.number)
-    problem, _ = messages.refusals.subject_closed(signal.number, signal.action)
     for row in alive:
         await services.runs.ask_to_stop(row.id, signal.actor.login, problem)
     await _wait_until_ended(services, subject)

@@ -68,6 +68,8 @@ async def start(
     if await _is_refused(services, trigger):
         return
     if run.mode not in ("test", "setup"):
+        if await _lacks_model(services, trigger, run.engine):
+            return
         left = await durable.step(
             "check daily budget", BudgetLeft, lambda: _budget_left(services, run)
         )
@@ -141,6 +143,14 @@ async def _is_refused(services: Services, trigger: Trigger) -> bool:
     return False
 
 
+async def _lacks_model(services: Services, trigger: Trigger, engine: str) -> bool:
+    """Refuse the request if no agent can work; return whether it was refused."""
+    problem = services.engines.problem(engine)
+    if problem is not None:
+        await refuse(services, trigger, messages.refusals.no_model(problem.message))
+    return problem is not None
+
+
 async def resume(
     services: Services,
     trigger: Trigger,
@@ -160,6 +170,8 @@ async def resume(
         return
     assert state.run is not None
     row = await durable.step("load run", ExtendResult, lambda: _load_run(services, state))
+    if await _lacks_model(services, trigger, row.run.engine):
+        return
     left = await durable.step(
         "check daily budget", BudgetLeft, lambda: _budget_left(services, row.run)
     )

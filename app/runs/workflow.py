@@ -243,10 +243,13 @@ async def _test(attempt: Attempt, preparation: Preparation) -> Report:
     """Test the head as it is, without a change. Its check run shows the result."""
     run = attempt.run
     head = await attempt.step("verify head", CommitResult, verify_head.verify_head, preparation)
+    if head.skipped:
+        return Report(outcome=Outcome.NOTHING, head_sha=head.sha, mode=run.mode)
     verified = await attempt.step("verify", VerifyResult, verify.verify, preparation, head)
-    await _complete_check(attempt, head, verified)
     if verified.stopped:
+        await attempt.final_step("salvage", SalvageResult, _save_work)
         return Report(outcome=Outcome.STOPPED, mode=run.mode)
+    await _complete_check(attempt, head, verified)
     good = verified.verdict.conclusion in ("success", "neutral")
     return Report(
         outcome=Outcome.DONE if good else Outcome.NOT_READY,

@@ -137,6 +137,18 @@ class Acceptances:
         )
         return None if found is None else _acceptance(found)
 
+    async def of_pull(self, repo: RepoName, number: int) -> list[Acceptance]:
+        """Every acceptance on the pull request, oldest first."""
+        query = (
+            sa.select(acceptances)
+            .where(_is(acceptances, repo, number))
+            .order_by(acceptances.c.accepted_at)
+        )
+        rows = await self._database.run(
+            lambda connection: connection.execute(query).mappings().all()
+        )
+        return [_acceptance(row) for row in rows]
+
     async def _verdict(self, query: sa.Select[Any]) -> PostedVerdict | None:
         found = await self._database.run(
             lambda connection: connection.execute(query).mappings().one_or_none()

@@ -17,7 +17,7 @@ from app.domain.fair_queue import (
     QueuePosition,
     Served,
 )
-from app.domain.run import Outcome, Phase, RunInput, subject_key
+from app.domain.run import Outcome, Phase, RunInput, subject_of
 from app.domain.values import RunId, Value
 from app.store import totals
 from app.store.database import Database, now
@@ -105,7 +105,7 @@ class Runs:
         row = {
             "id": run.id,
             "trigger_id": run.trigger.id,
-            "subject": subject_key(run.trigger.repository, run.trigger.number),
+            "subject": subject_of(run.trigger),
             "repository": str(run.trigger.repository),
             "number": run.trigger.number,
             "installation_id": run.trigger.installation_id,
@@ -250,6 +250,7 @@ class Runs:
             installation_id=row.installation_id,
             asked_at=row.asked_at,
             admitted=row.admitted_at is not None,
+            background=row.input.quiet,
         )
         if run.admitted or row.finished_at is not None:
             return QueuePosition(ahead=0, why=None)
@@ -360,6 +361,32 @@ class Runs:
             await self._database.run(lambda connection: connection.execute(query).scalar_one())
         )
 
+    async def checking_seconds_since(
+        self, moment: float, *, repository: str, leave_out: RunId
+    ) -> float:
+        """Seconds that runs created since then have had a slot to verify heads unasked."""
+        trigger = runs.c.input["trigger"]
+        query = sa.select(runs.c.admitted_at, runs.c.finished_at).where(
+            runs.c.repository == repository,
+            runs.c.admitted_at >= moment,
+            runs.c.id != leave_out,
+            trigger["kind"].as_string() == "check",
+            trigger["command"]["name"].as_string().is_(None),
+        )
+        rows = await self._database.run(lambda connection: connection.execute(query).all())
+        return sum(float((row.finished_at or now()) - row.admitted_at) for row in rows)
+
+    async def of_checked_commit(self, repository: str, sha: str) -> list[RunRow]:
+        """The runs that verify this head of anyone's pull request, newest first."""
+        return await self._select(
+            sa.select(runs)
+            .where(
+                runs.c.repository == repository,
+                runs.c.input["trigger"]["head_sha"].as_string() == sha,
+            )
+            .order_by(runs.c.created_at.desc())
+        )
+
     async def add_cost(self, run: RunId, usd: float) -> None:
         """Add a cost besides that of the agent's turns, in US dollars."""
         change = sa.update(runs).where(runs.c.id == run).values(cost_usd=runs.c.cost_usd + usd)
@@ -433,6 +460,7 @@ def _live(connection: sa.Connection) -> list[QueuedRun]:
             runs.c.installation_id,
             runs.c.asked_at,
             runs.c.admitted_at.is_not(None).label("admitted"),
+            sa.func.coalesce(runs.c.input["quiet"].as_boolean(), sa.false()).label("background"),
         ).where(runs.c.finished_at.is_(None))
     )
     return [QueuedRun.model_validate(dict(row)) for row in rows.mappings()]

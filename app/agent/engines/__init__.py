@@ -12,6 +12,7 @@ from typing import cast
 
 from app.agent.engine import AgentEngine, EngineSpec
 from app.errors import UserError
+from app.settings import MissingSettingError
 
 NAMES = tuple(
     sorted(each.name.replace("_", "-") for each in pkgutil.iter_modules(__path__) if each.ispkg)
@@ -37,10 +38,15 @@ class Engines:
     """
 
     def __init__(self, default: str, create: Callable[[str], AgentEngine]) -> None:
-        """`create` makes the engine of a name; raises UserError when it cannot."""
+        """`create` makes the engine of a name; raises UserError when it cannot.
+
+        Without the default engine's key a worker still verifies, so only other errors are raised.
+        """
         self.default = default
         self._create = create
-        self._created = {default: create(default)}
+        self._created: dict[str, AgentEngine] = {}
+        if not isinstance(problem := self.problem(default), MissingSettingError | None):
+            raise problem
 
     def get(self, name: str) -> AgentEngine:
         """The engine of that name. Raises UserError when it is unknown or lacks a setting."""
@@ -48,9 +54,18 @@ class Engines:
             self._created[name] = self._create(name)
         return self._created[name]
 
+    def problem(self, name: str) -> UserError | None:
+        """Why no agent can work with that engine; None if one can."""
+        try:
+            self.get(name)
+        except UserError as problem:
+            return problem
+        return None
+
     async def warm(self) -> None:
         """Load what the first assignment would otherwise wait for."""
-        await self.get(self.default).warm()
+        if self.problem(self.default) is None:
+            await self.get(self.default).warm()
 
     async def aclose(self) -> None:
         """Close the connections of all engines."""

@@ -14,7 +14,7 @@ from typing import cast
 from app.domain.command import COMMANDS
 from app.domain.policy import Policy
 from app.domain.trigger import Trigger
-from app.runs.commands import automatic, fix, reply, stop, work
+from app.runs.commands import automatic, check, fix, reply, stop, work
 from app.runs.services import Services
 
 Handler = Callable[[Services, Trigger, Policy], Awaitable[None]]
@@ -32,6 +32,7 @@ BY_KIND: dict[str, Handler] = {
     "unlabel": stop.handle,
     "reply": reply.handle,
     "unasked": automatic.handle,
+    "check": check.handle,
 }
 
 
@@ -41,7 +42,7 @@ def handler(trigger: Trigger) -> Handler:
         return stop.handle
     if _means_fix(trigger):
         return fix.handle
-    if trigger.command is None or trigger.kind == "unasked":
+    if trigger.command is None or trigger.kind in ("unasked", "check"):
         return BY_KIND[trigger.kind]
     return BY_NAME[trigger.command.name]
 

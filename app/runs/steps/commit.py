@@ -23,12 +23,13 @@ log = structlog.get_logger()
 
 class CommitResult(Value):
     """The commit that is verified and published. Without a check run it is only shown as a
-    patch."""
+    patch. `skipped`: it is not verified, and its check run says why."""
 
     sha: CommitSha
     tree: TreeSha
     check_run: int | None
     check_url: str = ""
+    skipped: bool = False
 
 
 async def create_commit(

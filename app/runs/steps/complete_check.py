@@ -8,11 +8,11 @@ from app.domain.run import RunInput
 from app.domain.values import CommitSha
 from app.domain.verdict import TestChange, Verdict
 from app.github import checks
-from app.github.checks import Annotation, Output
+from app.github.checks import Action, Annotation, Output
 from app.runs import buttons, posted_verdicts
 from app.runs.attempt import Attempt
 from app.runs.durable import NoResult
-from app.runs.services import WRITE_COMMITS, Services
+from app.runs.services import Services
 from app.runs.steps.commit import CommitResult
 from app.runs.steps.verify import VerifyResult
 
@@ -35,7 +35,7 @@ async def complete_check(
     """
     services, run = attempt.services, attempt.run
     assert sealed.check_run is not None
-    client = await services.client(run, WRITE_COMMITS)
+    client = await services.checks_client(run)
     verdict = verified.verdict
     if published:
         # First, since a person may accept the verdict as soon as the check run shows it.
@@ -53,19 +53,24 @@ async def complete_check(
             ),
         ),
         annotations=[*_failures(verdict)[:ANNOTATIONS], *_doubts(verdict, verified.flags)],
-        actions=buttons.of_verdict(verdict) if published else buttons.BUTTONS,
+        actions=_buttons(run, verdict) if published else buttons.BUTTONS,
     )
     return NoResult()
+
+
+def _buttons(run: RunInput, verdict: Verdict) -> tuple[Action, ...]:
+    return buttons.of_verdict(verdict, agent=run.trigger.kind != "check")
 
 
 async def complete_open_check_runs(services: Services, run: RunInput) -> None:
     """Complete a finished run's check runs, so that none stays in progress forever."""
     row = await services.runs.get(run.id)
-    if row.head_sha is None:
+    head = row.head_sha or run.trigger.head_sha
+    if head is None:
         return
-    client = await services.client(run, WRITE_COMMITS)
-    title, summary = messages.check_run.ended_early()
-    for check in await checks.open_check_runs(client, CommitSha(row.head_sha), run.id):
+    client = await services.checks_client(run)
+    title, summary = messages.check_run.ended_early(row.stop_why if run.quiet else None)
+    for check in await checks.open_check_runs(client, CommitSha(head), run.id):
         await checks.complete_check_run(
             client, check, conclusion="cancelled", output=Output(title=title, summary=summary)
         )

@@ -44,10 +44,14 @@ async def prepare(attempt: Attempt) -> Preparation:
     await services.runs.update(run.id, base_sha=base)
     await _record_context(services, run, base, rules)
     await _show_in_progress(services, run, row, target)
+    held_by = await _containing_branch(services, run, target, base)
+    queued = run.trigger.merge_group is not None
     return Preparation(
         base=base,
-        held_by=await _containing_branch(services, run, target, base),
+        held_by=held_by,
         compared=await compared_with(services, run, target, base),
+        # An entry of a merge queue is compared with its base, which may be another entry's commit.
+        compared_held=not queued or bool(held_by),
         parent=target.at or base,
         rules=rules,
         target=target,
@@ -104,6 +108,9 @@ async def work_tree(services: Services, run: RunInput) -> TreeSha | None:
 
 async def _locate(services: Services, run: RunInput, row: RunRow) -> Target:
     """Find the target branch; this costs a request only if there may already be one."""
+    group = run.trigger.merge_group
+    if group is not None:
+        return Target(base_branch=group.base_ref, branch=group.head_ref, at=group.head_sha)
     if run.trigger.is_pull_request:
         client = await services.client(run, READ_PULLS)
         pull = await pulls.pull_request(client, run.trigger.number)
@@ -145,7 +152,7 @@ async def _pull_target(services: Services, run: RunInput, row: RunRow, pull: Pul
     target = Target(
         base_branch=pull.base_ref,
         branch=pull.head_ref,
-        at=pull.head_sha,
+        at=run.trigger.head_sha or pull.head_sha,
         pull=pull.number,
         ours=pull.author.login == await services.bot_login(),
     )
@@ -205,6 +212,8 @@ async def compared_with(
         return None
     repo = run.trigger.repository
     remote = await services.remote(run, READ_CODE)
+    if run.trigger.merge_group is not None:
+        return await services.mirrors.fetch(repo, remote, run.trigger.merge_group.base_sha)
     tip = await services.mirrors.fetch(repo, remote, f"refs/heads/{target.base_branch}")
     return await services.mirrors.merge_base(repo, tip, head) if tip else None
 

@@ -11,13 +11,14 @@ from app.domain.setup_outcome import SetupOutcome
 from app.domain.values import TreeSha, Value
 from app.domain.verdict import Results, Verdict, VerdictKind, executed
 from app.git.checkout import Workspace
+from app.git.command import GitError
 from app.git.packing import pack
 from app.github import checks
 from app.github.checks import Output
 from app.recipes.interesting import has_manifest, untested_manifests
 from app.runs.attempt import Attempt
 from app.runs.attestations import attest
-from app.runs.services import WRITE_COMMITS, Services
+from app.runs.services import Services
 from app.runs.steps import cells, handoff
 from app.runs.steps.commit import CommitResult
 from app.runs.steps.progress import announce
@@ -109,6 +110,8 @@ async def _accepted_by(
     sealed: CommitResult,
 ) -> str:
     """Who accepted exactly this change; a rebase that changes no file keeps the acceptance."""
+    if run.trigger.merge_group is not None:
+        return await _accepted_in_queue(services, run, comparison, sealed)
     number = preparation.target.pull or (await services.runs.get(run.id)).pull_number
     if number is None:
         return ""
@@ -121,6 +124,29 @@ async def _accepted_by(
         base_tree=await services.mirrors.tree_of(repo, comparison.commit),
     )
     return found.login if found else ""
+
+
+async def _accepted_in_queue(
+    services: Services, run: RunInput, comparison: Ground, sealed: CommitResult
+) -> str:
+    """Who accepted the change that a merge queue's entry makes to its files.
+
+    The queue puts it on top of other changes. The acceptance holds if every file changes from and
+    to the same content as in the accepted commit.
+    """
+    repo, mirrors = run.trigger.repository, services.mirrors
+    accepted = await services.acceptances.of_pull(repo, run.trigger.number)
+    if not accepted:
+        return ""
+    change = await mirrors.changes(repo, comparison.commit, sealed.sha)
+    for each in accepted:
+        try:
+            same = await mirrors.changes(repo, each.base_tree, each.tree) == change
+        except GitError:
+            continue  # the mirror was made again since, so nothing shows that it is the same
+        if same:
+            return each.login
+    return ""
 
 
 def rules(run: RunInput, *, accepted_by: str = "") -> Rules:
@@ -177,7 +203,7 @@ def feedback(run: RunInput, verified: VerifyResult, *, asked_before: bool) -> st
 
 
 async def _check_in_progress(services: Services, run: RunInput, check_run: int) -> None:
-    client = await services.client(run, WRITE_COMMITS)
+    client = await services.checks_client(run)
     title, summary = messages.check_run.waiting()
     await checks.update_check_run(
         client,

@@ -1,0 +1,239 @@
+"""The check `honk / tests` on a pull request or a merge-queue entry: a verdict without the agent.
+
+Nothing here comments or adds a label, so the App needs only to read code and write checks.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import structlog
+
+from app import log_events, messages
+from app.domain.policy import Policy
+from app.domain.report import Report
+from app.domain.run import Outcome, RunInput, attempt_id, subject_of
+from app.domain.trigger import Trigger
+from app.domain.values import Value
+from app.errors import UserError
+from app.github import checks, pulls
+from app.github.checks import Output
+from app.github.pulls import PullRequest
+from app.runs import buttons, durable, intake
+from app.runs.attempt import Attempt
+from app.runs.durable import NoResult
+from app.runs.queue import cancel_attempt, enqueue_attempt
+from app.runs.services import READ_PULLS, WRITE_CHECKS, Services
+from app.runs.steps import complete_check, report
+from app.store.runs import RunRow
+
+log = structlog.get_logger()
+
+_BY_PULL = "pull."
+"""The external id of a check run without a run, followed by the pull request's number."""
+
+
+class Decision(Value):
+    """What to do about a head: verify it, say why not in its check, or nothing (`why` is for the
+    log)."""
+
+    action: Literal["verify", "complete", "nothing"]
+    why: str = ""
+    title: str = ""
+    summary: str = ""
+    passes: bool = False
+
+
+async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
+    """Queue a verdict on the trigger's head, or complete its check with the reason against one."""
+    decision = await durable.step(
+        "decide about check", Decision, lambda: _decide(services, trigger, policy)
+    )
+    if decision.action == "nothing":
+        log.info(log_events.CHECK_NOT_STARTED, why=decision.why)
+        return
+    await durable.step("supersede", NoResult, lambda: _supersede(services, trigger))
+    if decision.action == "complete":
+        await durable.step("complete check", NoResult, lambda: _refuse(services, trigger, decision))
+        return
+    run = new_run(services, trigger, policy)
+    await durable.step("queue check", NoResult, lambda: _queue(services, run))
+    await enqueue_attempt(run, 1)
+
+
+async def show_policy_error(services: Services, trigger: Trigger, problem: str, next: str) -> None:
+    """Complete the check with what is wrong with the policy, where the operator asks for checks."""
+    if services.check == "own" and trigger.command is None:
+        log.info(log_events.CHECK_NOT_STARTED, why=problem)
+        return
+    title, summary = messages.check_run.policy_error(problem, next)
+    decision = Decision(action="complete", title=title, summary=summary)
+    await durable.step("complete check", NoResult, lambda: _refuse(services, trigger, decision))
+
+
+def external_id(number: int) -> str:
+    """The external id of a check run that no run stands behind."""
+    return f"{_BY_PULL}{number}"
+
+
+def pull_of(external_id: str) -> int | None:
+    """The pull request that such an external id names; None for another one."""
+    number = external_id.removeprefix(_BY_PULL)
+    is_ours = external_id.startswith(_BY_PULL) and number.isascii() and number.isdigit()
+    return int(number) if is_ours else None
+
+
+def new_run(services: Services, trigger: Trigger, policy: Policy) -> RunInput:
+    """A run that only verifies and shows nothing but its check run."""
+    run = intake.new_run(services, trigger, policy, request="Run the tests")
+    group = trigger.merge_group
+    base = {} if group is None else {"base_branch": group.base_ref}
+    return run.model_copy(update={"mode": "test", "quiet": True, **base})
+
+
+class Located(Value):
+    """A request as one for the check on its pull request's present head."""
+
+    trigger: Trigger
+
+
+async def handle_comment(services: Services, trigger: Trigger, policy: Policy) -> None:
+    """Answer a comment where Honk may only write checks: `/honk test`, and that it does no more."""
+    if not trigger.is_pull_request:
+        log.warning(log_events.ONLY_VERIFIES, number=trigger.number, kind=trigger.kind)
+        return
+    on_head = (
+        await durable.step("locate head", Located, lambda: _on_head(services, trigger))
+    ).trigger
+    if trigger.command is not None and trigger.command.name == "test":
+        await handle(services, on_head, policy)
+        return
+    await durable.step("show limits", NoResult, lambda: _show_limits(services, on_head))
+
+
+async def _on_head(services: Services, trigger: Trigger) -> Located:
+    client = await services.github.repository(
+        trigger.installation_id, trigger.repository, READ_PULLS
+    )
+    head = (await pulls.pull_request(client, trigger.number)).head_sha
+    return Located(trigger=trigger.model_copy(update={"kind": "check", "head_sha": head}))
+
+
+async def _show_limits(services: Services, trigger: Trigger) -> NoResult:
+    """Say in a check run of its own that this App only verifies."""
+    assert trigger.head_sha is not None
+    client = await services.github.repository(
+        trigger.installation_id, trigger.repository, WRITE_CHECKS
+    )
+    check = await checks.ensure_check_run(
+        client, messages.check_run.RUN_CHECK, trigger.head_sha, external_id(trigger.number)
+    )
+    title, summary = messages.check_run.only_verifies()
+    output = Output(title=title, summary=summary)
+    await checks.complete_check_run(client, check.id, conclusion="neutral", output=output)
+    return NoResult()
+
+
+async def _decide(services: Services, trigger: Trigger, policy: Policy) -> Decision:
+    """Whether and how this head is verified, by who opened the pull request and from where."""
+    if trigger.merge_group is not None and not trigger.number:
+        return _of_author(services, trigger, policy, "", "User", "")
+    client = await services.github.repository(
+        trigger.installation_id, trigger.repository, READ_PULLS
+    )
+    pull = await pulls.pull_request(client, trigger.number)
+    bot = await services.bot_login()
+    decision = _of_author(services, trigger, policy, pull.author.login, pull.author.type, bot)
+    if decision.action == "nothing" or trigger.merge_group is not None:
+        # Somebody with write access has put an entry into the merge queue.
+        return decision
+    return _of_pull(trigger, policy, pull)
+
+
+def _of_author(
+    services: Services, trigger: Trigger, policy: Policy, login: str, kind: str, bot: str
+) -> Decision:
+    authors = policy.check.authors or services.check
+    is_covered = (
+        trigger.command is not None
+        or authors == "all"
+        or (authors == "bots" and kind == "Bot")
+        or (login == bot and bool(bot))
+    )
+    if is_covered:
+        return Decision(action="verify")
+    return Decision(action="nothing", why=f"`check: {authors}` does not include {login}")
+
+
+def _of_pull(trigger: Trigger, policy: Policy, pull: PullRequest) -> Decision:
+    if pull.state != "open":
+        return Decision(action="nothing", why="the pull request is closed")
+    if trigger.head_sha is not None and pull.head_sha != trigger.head_sha:
+        return Decision(action="nothing", why=f"the head is {pull.head_sha} now")
+    if pull.same_repository or policy.check.forks == "always":
+        return Decision(action="verify")
+    if policy.check.forks == "never":
+        title, summary = messages.check_run.forks_never()
+        return Decision(action="complete", title=title, summary=summary, passes=True)
+    if trigger.command is not None:
+        return Decision(action="verify")
+    title, summary = messages.check_run.forks_ask(pull.number)
+    return Decision(action="complete", title=title, summary=summary)
+
+
+async def _refuse(services: Services, trigger: Trigger, decision: Decision) -> NoResult:
+    """Complete the check with the reason; required checks pass only if the policy wants so."""
+    assert trigger.head_sha is not None
+    client = await services.github.repository(
+        trigger.installation_id, trigger.repository, WRITE_CHECKS
+    )
+    check = await checks.ensure_check_run(
+        client, messages.check_run.TESTS_CHECK, trigger.head_sha, external_id(trigger.number)
+    )
+    await checks.complete_check_run(
+        client,
+        check.id,
+        conclusion="neutral" if decision.passes else "action_required",
+        output=Output(title=decision.title, summary=decision.summary),
+        actions=() if decision.passes else (buttons.TEST,),
+    )
+    return NoResult()
+
+
+async def _supersede(services: Services, trigger: Trigger) -> NoResult:
+    """Stop what verifies an earlier head; its check says so."""
+    assert trigger.head_sha is not None
+    why = messages.check_run.superseded_by(trigger.head_sha)
+    for row in await services.runs.alive_on(subject_of(trigger)):
+        if row.input.trigger.kind == "check" and row.trigger_id != trigger.id:
+            await stop(services, row, trigger.actor.login, why)
+    return NoResult()
+
+
+async def stop(services: Services, row: RunRow, by: str, why: str) -> None:
+    """Stop a verification; one that is still queued ends at once."""
+    row = await services.runs.ask_to_stop(row.id, by, why)
+    if row.admitted_at is not None or not await cancel_attempt(attempt_id(row.id, row.attempt)):
+        return
+    try:
+        await complete_check.complete_open_check_runs(services, row.input)
+    except UserError as problem:
+        log.warning(log_events.DEAD_RUN_CHECKS_LEFT_OPEN, run=row.id, why=str(problem))
+    ending = Report(outcome=Outcome.STOPPED, mode=row.input.mode)
+    await report.report(Attempt(services, row.input, row.attempt), ending)
+
+
+async def _queue(services: Services, run: RunInput) -> NoResult:
+    """Create the run's row, and its check run while it waits for a slot."""
+    assert run.trigger.head_sha is not None
+    await services.runs.open(run)
+    client = await services.client(run, WRITE_CHECKS)
+    page = f"{services.public_url}/runs/{run.id}" if services.public_url else None
+    check = await checks.ensure_check_run(
+        client, messages.check_run.TESTS_CHECK, run.trigger.head_sha, run.id, details_url=page
+    )
+    if check.created:
+        title, summary = messages.check_run.queued(page or "")
+        output = Output(title=title, summary=summary)
+        await checks.update_check_run(client, check.id, output=output)
+    return NoResult()

@@ -1,0 +1,226 @@
+"""The verdict on every pull request, whoever wrote it: no model key, and few permissions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import yaml
+
+from app import log_events
+from app.playground.github.accounts import User
+from app.playground.github.records import CheckRun
+from tests.support.harness import OWNER, PROJECT, Harness, Subject, open_harness
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+MANIFEST = Path("deploy/manifest-verify-only.yml")
+FIXED = {
+    "calc.py": PROJECT["calc.py"].replace(b"a - b", b"a + b"),
+    "test_more.py": b"from calc import add\n\n\ndef test_more():\n    assert add(1, 1) == 2\n",
+}
+UNPROVEN = {
+    "calc.py": PROJECT["calc.py"].replace(b"a * 2", b"2 * a"),
+    "test_more.py": b"from calc import double\n\n\ndef test_more():\n    assert double(1) == 2\n",
+}
+QUEUE = {
+    "type": "merge_queue",
+    "parameters": {
+        "check_response_timeout_minutes": 60,
+        "grouping_strategy": "ALLGREEN",
+        "max_entries_to_build": 5,
+        "max_entries_to_merge": 5,
+        "merge_method": "MERGE",
+        "min_entries_to_merge": 1,
+        "min_entries_to_merge_wait_minutes": 5,
+    },
+}
+REQUIRED = {
+    "type": "required_status_checks",
+    "parameters": {"required_status_checks": [{"context": "honk / tests"}]},
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", name="verifier")
+async def _verifier() -> AsyncIterator[Harness]:
+    """An installation that only verifies: its manifest's permissions, and no model key."""
+    async with open_harness(HONK_CHECK="all", ANTHROPIC_API_KEY="") as harness:
+        manifest = yaml.safe_load(MANIFEST.read_text())
+        harness.github.world.register(
+            dataclasses.replace(
+                harness.github.world.app,
+                permissions=dict(manifest["default_permissions"]),
+                events=tuple(manifest["default_events"]),
+            )
+        )
+        yield harness
+        assert harness.model.requests == []
+        refused = [each for each in harness.github.requests if each.status in (403, 422)]
+        assert [(each.method, each.template) for each in refused] == []
+        writes = {each.template for each in harness.github.requests if each.method != "GET"}
+        assert writes <= {
+            "/app/installations/{installation_id}/access_tokens",
+            "/installation/token",
+            "/repos/{owner}/{repo}/check-runs",
+            "/repos/{owner}/{repo}/check-runs/{check_run_id}",
+            "/{owner}/{repo}.git/git-upload-pack",
+        }
+
+
+async def _proposed(
+    harness: Harness,
+    files: dict[str, bytes],
+    *,
+    by: str = "walter",
+    fork: bool = False,
+    **more: str,
+) -> Subject:
+    base = await harness.subject(permissions={"walter": "write"})
+    return await _pull(harness, base.repository, files, by=by, fork=fork, **more)
+
+
+async def _pull(
+    harness: Harness,
+    repository: str,
+    files: dict[str, bytes],
+    *,
+    by: str = "walter",
+    fork: bool = False,
+    branch: str = "fix",
+) -> Subject:
+    at = (await harness.github.fork(repository, by)).full_name if fork else repository
+    await harness.github.push_files(at, branch, files, by, "Fix it")
+    head = f"{by}:{branch}" if fork else branch
+    pull = await harness.github.open_pull_request(repository, by, head, title="Fix add()")
+    return Subject(harness, repository, pull.number)
+
+
+def _tests(subject: Subject, sha: str | None = None) -> CheckRun | None:
+    pull = subject.issue.pull
+    assert pull is not None
+    found = [one for one in subject.checks(sha or pull.head_sha) if one.name == "honk / tests"]
+    return found[-1] if found else None
+
+
+async def _completed(subject: Subject, sha: str | None = None) -> CheckRun:
+    def is_complete() -> bool:
+        check = _tests(subject, sha)
+        return check is not None and check.status == "completed"
+
+    await subject.harness.until(is_complete, f"{subject.name} has no completed check")
+    check = _tests(subject, sha)
+    assert check is not None
+    return check
+
+
+async def test_every_pull_request_of_a_person_gets_the_whole_verdict(verifier: Harness) -> None:
+    subject = await _proposed(verifier, FIXED)
+    check = await _completed(subject)
+    assert (check.conclusion, check.title) == (
+        "success",
+        "Proven: 2 tests fail without this change",
+    )
+    assert subject.issue.comments == []
+    assert subject.labels == []
+
+
+async def test_every_pull_request_of_a_bot_gets_it_and_learns_that_nothing_is_proven(
+    verifier: Harness,
+) -> None:
+    verifier.github.world.users.setdefault(
+        "renovate[bot]", User(verifier.github.world.new_id(), "renovate[bot]", "Bot")
+    )
+    base = await verifier.subject(permissions={"walter": "write", "renovate[bot]": "write"})
+    subject = await _pull(verifier, base.repository, UNPROVEN, by="renovate[bot]")
+    check = await _completed(subject)
+    assert check.title == "Not proven: no test fails without this change"
+
+
+async def test_every_pull_request_of_a_fork_waits_for_a_person(verifier: Harness) -> None:
+    subject = await _proposed(verifier, FIXED, by="trudy", fork=True)
+    check = await _completed(subject)
+    assert check.conclusion == "action_required"
+    assert check.title == "Not run: this pull request comes from a fork"
+    await verifier.github.press(subject.repository, check.id, "test", OWNER)
+    await verifier.until(
+        lambda: (now := _tests(subject)) is not None and now.conclusion == "success",
+        "the button starts nothing",
+    )
+
+
+async def test_every_pull_request_can_be_verified_by_comment_without_an_answer(
+    verifier: Harness,
+) -> None:
+    subject = await _proposed(verifier, FIXED, by="trudy", fork=True)
+    await _completed(subject)
+    await subject.comment("/honk test", by="walter")
+    await verifier.until(
+        lambda: (now := _tests(subject)) is not None and now.conclusion == "success",
+        "the comment starts nothing",
+    )
+    assert [each.author.login for each in subject.issue.comments] == ["walter"]
+
+
+async def test_every_pull_request_is_verified_at_its_newest_push(verifier: Harness) -> None:
+    slow = {"test_slow.py": b"import time\n\n\ndef test_slow():\n    time.sleep(600)\n"}
+    subject = await _proposed(verifier, FIXED | slow)
+    assert subject.issue.pull is not None
+    first = subject.issue.pull.head_sha
+    await verifier.until(
+        lambda: (now := _tests(subject, first)) is not None and now.status == "in_progress",
+        "it is not at work",
+    )
+    fast = {"test_slow.py": b"def test_slow():\n    assert True\n"}
+    await verifier.github.push_files(subject.repository, "fix", fast, "walter", "Faster")
+    old, new = await _completed(subject, first), await _completed(subject)
+    assert (old.conclusion, old.title) == ("cancelled", "Superseded")
+    assert subject.issue.pull.head_sha[:7] in (old.summary or "")
+    assert new.conclusion == "success"
+
+
+async def test_every_pull_request_that_closes_is_left_alone(verifier: Harness) -> None:
+    slow = {"test_slow.py": b"import time\n\n\ndef test_slow():\n    time.sleep(600)\n"}
+    subject = await _proposed(verifier, slow, by="walter")
+    await verifier.until(lambda: _tests(subject) is not None, "it is not queued")
+    await verifier.github.close_issue(subject.repository, subject.number, "walter")
+    check = await _completed(subject)
+    assert (check.conclusion, check.title) == ("cancelled", "Stopped")
+
+
+async def test_every_pull_request_in_a_merge_queue_is_compared_with_the_entry_before(
+    verifier: Harness,
+) -> None:
+    base = await verifier.subject(permissions={"walter": "write"})
+    verifier.github.add_ruleset(base.repository, QUEUE, REQUIRED, include=["refs/heads/main"])
+    one = await _pull(verifier, base.repository, FIXED)
+    other = {
+        "other.py": b"def one():\n    return 1\n",
+        "test_other.py": b"from other import one\n\n\ndef test_one():\n    assert one() == 1\n",
+    }
+    two = await _pull(verifier, base.repository, other, branch="other")
+    for each in (one, two):
+        await _completed(each)
+        await verifier.github.enqueue(each.repository, each.number, "walter")
+    await verifier.until(
+        lambda: (one.issue.state, two.issue.state) == ("closed", "closed"),
+        "the queue does not merge",
+    )
+    titles = {
+        check.title
+        for check in verifier.github.check_runs(base.repository)
+        if check.name == "honk / tests"
+    }
+    assert "Proven: 2 tests fail without this change" in titles
+
+
+async def test_every_pull_request_by_policy_alone(harness: Harness) -> None:
+    """The operator's default asks for nothing here; the repository's policy does."""
+    files = PROJECT | {".github/honk.yml": b"check: {authors: bots, skip: ['docs/**']}\n"}
+    base = await harness.subject(files=files, permissions={"walter": "write"})
+    subject = await _pull(harness, base.repository, FIXED)
+    await harness.github.drained()
+    await harness.until(lambda: log_events.CHECK_NOT_STARTED in harness.log(), "nothing is decided")
+    assert subject.checks(subject.issue.pull.head_sha if subject.issue.pull else "") == []
