@@ -52,6 +52,8 @@ def _settings(settings: Settings, *, web: bool, worker: bool) -> tuple[DoctorFin
             ("HONK_EGRESS_NETWORKS", settings.egress_networks),
         ]
     found = [_setting(name, read) for name, read in wanted]
+    if settings.check != "own":
+        found = [_optional_key(settings, each) for each in found]
     if web:
         found.append(_sign_in(settings))
     return tuple(found)
@@ -64,6 +66,15 @@ def _of_engine(settings: Settings) -> list[tuple[str, Callable[[], object]]]:
         return [chosen]
     needs = engines.spec(settings.engine).needs
     return [chosen, *((name, partial(read, settings)) for name, read in needs.items())]
+
+
+def _optional_key(settings: Settings, finding: DoctorFinding) -> DoctorFinding:
+    """Where Honk verifies others' pull requests, it can do without the agent's key."""
+    needs = engines.spec(settings.engine).needs if settings.engine in engines.NAMES else {}
+    if finding.good or finding.what not in needs:
+        return finding
+    told = "not set: Honk verifies pull requests, and commands for the agent are refused"
+    return DoctorFinding(finding.what, None, told)
 
 
 def _setting(name: str, read: Callable[[], object]) -> DoctorFinding:

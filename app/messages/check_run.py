@@ -49,12 +49,18 @@ def waiting() -> tuple[str, str]:
     return ("Waiting for tests", "Running the tests in a clean checkout of this commit.")
 
 
-def queued(page: str) -> tuple[str, str]:
-    """Title and summary of a check run that waits for a slot. `page` is its URL, or empty."""
+def queued(page: str, image: str) -> tuple[str, str]:
+    """Title and summary of a check run that waits for a slot. `page` is its URL and `image` that
+    of its present state, or both are empty."""
     lines = ["Requests from people go first. The result replaces this text."]
     if page:
-        lines.append(f"Still queued after five minutes? [Its page]({page}) says why.")
+        lines.append(f"[![State of the run]({image})]({page})")
     return ("Queued", "\n\n".join(lines))
+
+
+def no_worker() -> str:
+    """The state of a run that no worker starts, though a slot is free."""
+    return "No worker is running; Honk's operator has to start one"
 
 
 def forks_ask(number: int) -> tuple[str, str]:

@@ -69,6 +69,8 @@ def state(phase: Phase, outcome: Outcome | None, mode: str) -> str:
         return PHASES.get(phase, "Finishing")
     if mode == "test" and outcome is Outcome.DONE:
         return "All tests pass"
+    if mode == "test" and outcome is Outcome.NOTHING:
+        return "Not run"
     if mode == "plan" and outcome is Outcome.ANSWERED:
         return "Plan"
     return HEADLINES[outcome]

@@ -23,6 +23,7 @@ from app.store import totals
 from app.store.database import Database, now
 from app.store.schema import runs, workers
 
+_STALLED_SECONDS = 300.0
 _IS_QUEUED = sa.and_(runs.c.finished_at.is_(None), runs.c.admitted_at.is_(None))
 
 
@@ -261,6 +262,16 @@ class Runs:
             return fair_queue.position_of(run, live, self._limits, served, slots=slots)
 
         return await self._database.run(find_position)
+
+    async def is_stalled(self, row: RunRow) -> bool:
+        """Whether the run has waited for five minutes though a slot is free: no worker runs."""
+        if row.admitted_at is not None or row.finished_at is not None:
+            return False
+        if now() - row.asked_at < _STALLED_SECONDS:
+            return False
+        if not await self._database.run(_slots):
+            return True
+        return (await self.waiting(row)).why is None
 
     async def next_to_admit(self, *, leave_out: Collection[str]) -> list[tuple[RunId, int]]:
         """Runs that free slots go to, in order, each with its attempt number.

@@ -23,6 +23,7 @@ from app.domain.report import (
     Report,
 )
 from app.domain.run import Outcome, Phase
+from app.domain.trigger import Trigger
 from app.domain.values import RepoName
 from app.domain.verdict import Verdict
 from app.github.people import People, client_of
@@ -37,6 +38,7 @@ from app.web.login import CALLBACK_PATH, AuthMiddleware
 from app.web.rendering import STATIC, Renderer, stamp
 from app.web.repository_access import RepositoryAccess
 from app.web.sessions import Cookies, WebSession
+from app.web.state_images import StateImages
 
 _PAGE_SIZE = 50
 _SCANNED_ROWS = 200
@@ -56,10 +58,11 @@ async def open_pages(settings: Settings, database: Database) -> AsyncIterator[li
     renderer = Renderer(settings.secrets(), now)
     attestations = Attestations(database)
     keys = key_route(attestations)
+    states = StateImages(Runs(database)).route()
     sign_in = settings.sign_in()
     if sign_in is None:
         _log.info(log_events.PAGES_DISABLED, why=_CLOSED)
-        yield [keys, *_disabled_pages(renderer)]
+        yield [keys, states, *_disabled_pages(renderer)]
         return
     async with client_of(Outgoing.of(settings)) as client:
         public = settings.public_url
@@ -77,7 +80,7 @@ async def open_pages(settings: Settings, database: Database) -> AsyncIterator[li
             auth, Runs(database), Reports(database), settings.github_server_url, public or ""
         )
         downloads = AttestationDownloads(auth, attestations)
-        yield [keys, *_static(), *auth.routes(), *pages.routes(), downloads.route()]
+        yield [keys, states, *_static(), *auth.routes(), *pages.routes(), downloads.route()]
 
 
 _CLOSED = (
@@ -164,7 +167,9 @@ class Pages:
             # The same response in both cases, so that it does not reveal whether the run exists.
             return self.auth.renderer.problem(404, "Not found", _NOT_HERE, session=session)
         report = await self.reports.of(row.id, row.attempt)
-        return self.auth.renderer.page("run.html", session=session, **self._run_values(row, report))
+        values = self._run_values(row, report)
+        values["stalled"] = await self.runs.is_stalled(row)
+        return self.auth.renderer.page("run.html", session=session, **values)
 
     async def _may_see(self, session: WebSession, row: RunRow) -> bool:
         trigger = row.input.trigger
@@ -182,7 +187,7 @@ class Pages:
             "row": row,
             "title": trigger.title,
             "asked": run.request or trigger.body,
-            "requester": "" if trigger.kind == "unasked" else trigger.actor.login,
+            "requester": "" if _is_automatic(trigger) else trigger.actor.login,
             "state": messages.formatting.state(row.phase, row.outcome, run.mode),
             "tone": _tone(row.outcome),
             "live": row.finished_at is None,
@@ -201,6 +206,10 @@ class Pages:
     def _on_github(self, url: str) -> str:
         """The URL if it points to GitHub, else nothing."""
         return url if url.startswith(f"{self.server_url}/") else ""
+
+
+def _is_automatic(trigger: Trigger) -> bool:
+    return trigger.kind == "unasked" or (trigger.kind == "check" and trigger.command is None)
 
 
 def _verdict_values(verdict: Verdict) -> dict[str, Any]:

@@ -233,7 +233,8 @@ async def _queue(services: Services, run: RunInput) -> NoResult:
         client, messages.check_run.TESTS_CHECK, run.trigger.head_sha, run.id, details_url=page
     )
     if check.created:
-        title, summary = messages.check_run.queued(page or "")
+        image = f"{services.public_url}/state/{run.id}.svg" if page else ""
+        title, summary = messages.check_run.queued(page or "", image)
         output = Output(title=title, summary=summary)
         await checks.update_check_run(client, check.id, output=output)
     return NoResult()
