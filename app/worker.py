@@ -156,6 +156,7 @@ async def local_services(settings: Settings, home: Path) -> AsyncIterator[Servic
     Without the App's key it still works, as long as nothing is asked of GitHub. Raises UserError
     when the sandbox does not work on this machine.
     """
+    outputs = settings.home_path / "outputs"  # what toolchains built serves every start
     alone: dict[str, object] = {"home": home, "database_url": None, "public_url": None}
     # An engine is made with every worker, but no agent works here.
     alone |= {"engine": "anthropic", "anthropic_api_key": SecretStr("none")}
@@ -169,7 +170,10 @@ async def local_services(settings: Settings, home: Path) -> AsyncIterator[Servic
         await asyncio.to_thread(database.migrate)
         with _reconciler(settings, database, github) as reconciler:
             sandbox = await chosen_sandbox(settings)
-            yield _services(settings, database, github, reconciler, agents, sandbox, None)
+            outputs.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            yield _services(
+                settings, database, github, reconciler, agents, sandbox, None, outputs=outputs
+            )
     finally:
         await github.close()
         await agents.aclose()
@@ -310,6 +314,8 @@ def _services(
     agent_engines: Engines,
     sandbox: Sandbox,
     disks: WorkspaceDisks | None,
+    *,
+    outputs: Path | None = None,
 ) -> Services:
     home = settings.home_path
     limits = ConcurrencyLimits(
@@ -318,8 +324,8 @@ def _services(
     outgoing = github.outgoing
     mirrors = Mirrors(home / "mirrors", outgoing=outgoing)
     installed, root = toolchains.installed(), home / "workspaces"
-    outputs = BuildOutputs(home / "outputs", root, sandbox, installed)
-    workspaces = Workspaces(root, mirrors, sandbox, installed, disks, outputs)
+    built = BuildOutputs(outputs or home / "outputs", root, sandbox, installed)
+    workspaces = Workspaces(root, mirrors, sandbox, installed, disks, built)
     signing_key, pem = attestation_key.load(settings.attestation_key(), home)
     keys = [each.get_secret_value() for each in (settings.private_key(), pem)]
     return Services(

@@ -8,6 +8,7 @@ from benchmarks import (
     capacity,
     crowd,
     durable,
+    every,
     history,
     intake,
     large,
@@ -30,6 +31,7 @@ BENCHMARKS = {
     "verify": verify.main,
     "report": report.main,
     "setup": setup.main,
+    "every": every.main,
 }
 
 

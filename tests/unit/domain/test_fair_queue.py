@@ -119,3 +119,15 @@ def test_no_limit_is_ever_exceeded(
         assert sum(run.repository == other.repository for other in admitted) <= repository
         theirs = [other for other in admitted if other.installation_id == run.installation_id]
         assert len(theirs) <= installation
+
+
+def test_runs_in_the_background_wait_for_what_people_asked_for() -> None:
+    behind = [
+        _run(f"check{n}", at=float(n)).model_copy(update={"background": True}) for n in range(3)
+    ]
+    asked = [_run("one", at=10.0), _run("two", "b/b", 2, at=11.0)]
+    assert sorted(_next([*behind, *asked])[:2]) == ["one", "two"]
+    position = position_of(asked[0], [*behind, *asked], ConcurrencyLimits(), {}, slots=1)
+    assert position.ahead == 0
+    last = position_of(behind[0], [*behind, *asked], ConcurrencyLimits(), {}, slots=1)
+    assert (last.ahead, last.why) == (2, "slots")

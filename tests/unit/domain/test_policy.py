@@ -307,3 +307,23 @@ def test_services_are_a_list_or_settings_by_name() -> None:
 def test_wrong_services_and_variables(text: str, says: str) -> None:
     with pytest.raises(PolicyError, match=re.escape(says)):
         policy.parse(text)
+
+
+@pytest.mark.parametrize("text", ["check: all", "check: {authors: all}", 'check: "all"'])
+def test_check_is_a_word_or_a_mapping(text: str) -> None:
+    assert policy.parse(text).check.authors == "all"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("check: everyone", "`check.authors`: expected `own` or `bots` or `all`"),
+        ("draft: true\ncheck: {fork: ask}", "did you mean `check.forks`?"),
+        ("check: true", "`check`: expected"),
+        ("check: [all]", "`check`: expected"),
+    ],
+)
+def test_a_wrong_check_names_what_was_expected(text: str, said: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        policy.parse(text)
+    assert said in caught.value.message

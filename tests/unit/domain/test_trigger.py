@@ -318,6 +318,16 @@ def _besides(name: str, payload: dict[str, Any]) -> tuple[Signal, ...]:
     return further_signals(name, webhooks.read(name, "application/json", encoded(payload)), OURS)
 
 
+WALTER = {"login": "walter", "id": 3, "type": "User"}
+GROUP = {
+    "head_sha": SHA,
+    "head_ref": f"refs/heads/gh-readonly-queue/main/pr-12-{SHA}",
+    "base_sha": SHA[::-1],
+    "base_ref": "refs/heads/main",
+    "head_commit": {"id": SHA},
+}
+
+
 @pytest.mark.parametrize(
     ("name", "payload", "kind"),
     [
@@ -366,6 +376,25 @@ def _besides(name: str, payload: dict[str, Any]) -> tuple[Signal, ...]:
         ),
         ("pull_request", _event("synchronize", pull_request=PULL), "pushed"),
         ("pull_request", _event("closed", pull_request={**PULL, "state": "closed"}), "closed"),
+        ("pull_request", _event("closed", pull_request={**PULL, "user": WALTER}), "closed"),
+        ("pull_request", _event("opened", pull_request={**PULL, "user": WALTER}), "head"),
+        ("pull_request", _event("synchronize", pull_request={**PULL, "user": WALTER}), "head"),
+        ("pull_request", _event("reopened", pull_request=PULL), "head"),
+        (
+            "pull_request",
+            _event(
+                "edited",
+                pull_request={**PULL, "user": None},
+                changes={"base": {"ref": {"from": "main"}, "sha": {"from": SHA}}},
+            ),
+            "head",
+        ),
+        ("merge_group", _event("checks_requested", merge_group=GROUP), "merge_group"),
+        (
+            "merge_group",
+            _event("destroyed", merge_group=GROUP, reason="dequeued"),
+            "merge_group",
+        ),
         (
             "issues",
             labeled(
@@ -386,13 +415,11 @@ def test_what_concerns_a_run_is_a_signal(name: str, payload: dict[str, Any], kin
     ("name", "payload"),
     [
         ("pull_request", _event("synchronize", pull_request=PULL, sender=OUR_BOT)),
+        ("pull_request", _event("opened", pull_request=PULL, sender=OUR_BOT)),
+        ("pull_request", _event("opened", pull_request={**PULL, "state": "closed"})),
         (
             "pull_request",
-            _event("synchronize", pull_request={**PULL, "user": {"login": "walter", "id": 3}}),
-        ),
-        (
-            "pull_request",
-            _event("closed", pull_request={**PULL, "user": {"login": "walter", "id": 3}}),
+            _event("edited", pull_request=PULL, changes={"title": {"from": "Old title"}}),
         ),
         ("issues", labeled(action="closed", issue__state="closed")),
         (
@@ -419,3 +446,28 @@ def test_what_concerns_a_run_is_a_signal(name: str, payload: dict[str, Any], kin
 )
 def test_what_concerns_no_run_of_ours_is_ignored(name: str, payload: dict[str, Any]) -> None:
     assert isinstance(_decide(name, payload), Ignored)
+
+
+def test_an_entry_of_a_merge_queue_names_its_pull_request_and_branch() -> None:
+    signal = _decide("merge_group", _event("checks_requested", merge_group=GROUP))
+    assert isinstance(signal, Signal)
+    assert signal.merge_group is not None
+    assert (signal.number, signal.merge_group.base_ref) == (12, "main")
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/main", f"refs/heads/x/pr-0-{SHA}", "pr-1-2"])
+def test_an_entry_with_another_name_names_no_pull_request(ref: str) -> None:
+    event = _event("checks_requested", merge_group={**GROUP, "head_ref": ref})
+    signal = _decide("merge_group", event)
+    assert isinstance(signal, Signal)
+    assert signal.number is None
+
+
+def test_reopening_asks_again_for_the_same_head() -> None:
+    opened = _decide("pull_request", _event("opened", pull_request={**PULL, "user": WALTER}))
+    pushed = _decide("pull_request", _event("synchronize", pull_request={**PULL, "user": WALTER}))
+    again = _decide("pull_request", _event("reopened", pull_request={**PULL, "user": WALTER}))
+    assert isinstance(opened, Signal)
+    assert isinstance(pushed, Signal)
+    assert isinstance(again, Signal)
+    assert opened.id == pushed.id != again.id
