@@ -74,10 +74,10 @@ SOURCE_AND_TEST = did(
 
 @dataclass
 class Counting:
-    """A sandbox that notes how long each run of tests took, and of which commit it was."""
+    """A sandbox that notes when each run of tests began and ended, and of which commit it was."""
 
     real: Any
-    runs: list[tuple[str, float]] = field(default_factory=list)
+    runs: list[tuple[str, float, float]] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
@@ -87,18 +87,40 @@ class Counting:
         done: Completed = await self.real.run(spec, argv, **more)
         if any(mount.target.endswith("/report") for mount in spec.mounts):
             commit = (spec.workspace / ".git/refs/heads/work").read_text().strip()
-            self.runs.append((commit, time.perf_counter() - began))
+            self.runs.append((commit, began, time.perf_counter()))
         return done
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run of tests. `began` and `ended` are of the monotonic clock."""
+
+    name: str
+    began: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
 
 
 @dataclass(frozen=True)
 class _Measured:
     outcome: Outcome
     seconds: float
-    runs: list[tuple[str, float]]
+    runs: list[_Run]
 
-    def of(self, word: str) -> float:
-        return sum(seconds for name, seconds in self.runs if word in name)
+    def of(self, word: str) -> list[_Run]:
+        return [run for run in self.runs if word in run.name]
+
+    def alone(self, word: str) -> float:
+        """The seconds in which runs with this word in their names were waited for alone."""
+        others = [run for run in self.runs if word not in run.name]
+        last = max((run.ended for run in others), default=0.0)
+        first = min((run.began for run in others), default=0.0)
+        spans = [(max(run.began, last), run.ended) for run in self.of(word)]
+        spans += [(run.began, min(run.ended, first)) for run in self.of(word)]
+        return sum(max(0.0, end - start) for start, end in spans)
 
 
 async def _measured(folder: Path, change: Change) -> _Measured:
@@ -110,7 +132,10 @@ async def _measured(folder: Path, change: Change) -> _Measured:
         outcome = await bench.judge(change, "run")
         seconds = time.perf_counter() - began
         mirror = bench.parts.mirrors.path(bench.repo)
-        runs = [(run_git(mirror, "log", "-1", "--format=%s", sha), s) for sha, s in counting.runs]
+        runs = [
+            _Run(run_git(mirror, "log", "-1", "--format=%s", sha), began, ended)
+            for sha, began, ended in counting.runs
+        ]
         return _Measured(outcome, seconds, runs)
 
 
@@ -121,14 +146,15 @@ async def _measure() -> None:
         four = await _measured(Path(folder) / "four", SOURCE_AND_TEST)
     for name, measured in (("one source file", two), ("one source and one test file", four)):
         print(f"{name}: {measured.seconds:.1f} s, {measured.outcome.why}")
-        for where, seconds in measured.runs:
-            print(f"  {where:24} {seconds:6.2f} s")
+        for run in measured.runs:
+            print(f"  {run.name:24} {run.seconds:6.2f} s")
     print(f"no test-side change: {len(two.runs)} runs of tests (2 are the base and the head)")
     print(f"four cells take {four.seconds / two.seconds:.2f} times the two runs")
-    proof = [seconds for name, seconds in four.runs if "proof" in name]
+    proof = four.of("proof")
     if proof:
-        ratio = four.of("canary") / proof[0]
-        print(f"the canary takes {ratio:.2f} times one run of the affected tests")
+        ran = sum(run.seconds for run in four.of("canary"))
+        print(f"the canary runs {ran / proof[0].seconds:.2f} times as long as the affected tests")
+        print(f"it is waited for {four.alone('canary') / proof[0].seconds:.2f} times as long")
 
 
 def main() -> None:

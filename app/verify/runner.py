@@ -184,11 +184,15 @@ async def run_tests(
     wanted: Mapping[tuple[str, str], Sequence[TestResult]],
     *,
     files: Sequence[str] | None = None,
+    first_failure: bool = False,
 ) -> Results:
-    """Run the wanted tests, given by verifier and command as in `repeat`, in another checkout."""
+    """Run the wanted tests, given by verifier and command as in `repeat`, in another checkout.
+
+    With `first_failure`, a run may end at the first of them that fails.
+    """
     by_key = {(label(verifier), verifier.line): verifier for verifier in verifiers}
     said = [
-        await _once_more(site, by_key[key], tests, files)
+        await _once_more(site, by_key[key], tests, files, first_failure=first_failure)
         for key, tests in wanted.items()
         if key in by_key
     ]
@@ -200,9 +204,12 @@ async def _once_more(
     verifier: Verifier,
     tests: Sequence[TestResult],
     files: Sequence[str] | None,
+    *,
+    first_failure: bool = False,
 ) -> VerifierResult:
     if verifier.selects(tests):
-        return await _run(site, verifier, tuple(test.id for test in tests))
+        only = tuple(test.id for test in tests)
+        return await _run(site, verifier, only, first_failure=first_failure)
     chosen: tuple[str, ...] = ()
     if files is not None and isinstance(verifier, SelectsFiles):
         chosen = verifier.selects_files(files)
@@ -328,6 +335,8 @@ async def _run(
     verifier: Verifier,
     only: tuple[str, ...] = (),
     files: tuple[str, ...] = (),
+    *,
+    first_failure: bool = False,
 ) -> VerifierResult:
     """One command in one fresh sandbox with one fresh report folder."""
     lent = await asyncio.to_thread(bundle_pytest, site.scratch / "lent")
@@ -339,6 +348,7 @@ async def _run(
             tools=site.sandbox.seen(tools),
             only=only,
             files=files,
+            first_failure=first_failure,
         )
         command = verifier.command(context)
         spec = replace(

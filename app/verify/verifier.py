@@ -31,12 +31,14 @@ class VerifierContext:
     `report`: empty, writable, new for each run. `tools`: the bundled tools, read-only. `only`:
     ids of the tests to run, as in the verifier's results; empty for all. `files`: test files to
     run as a whole, relative to the repository, from `SelectsFiles.selects_files`; empty for all.
+    `first_failure`: only the first failing test is of interest, so the run may end with it.
     """
 
     report: str
     tools: str
     only: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    first_failure: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from app.domain.diff import Diff, FileDiff
 from app.domain.evidence import ChangedSides
-from app.domain.verdict import Results
+from app.domain.verdict import Results, TestOutcome
 from app.integrity.canary import evaluate, plan_canary
-from app.verify.runner import verify
+from app.verify.runner import run_tests, verify
 from tests.verify.conftest import SHA, MakeProject, found
 
 BASE = {
@@ -55,3 +55,15 @@ async def test_rewritten_results_pass_without_the_functions_that_they_prove(
     project: MakeProject,
 ) -> None:
     assert await measured(project, REWRITES) == "passed"
+
+
+async def test_one_failure_is_enough(project: MakeProject) -> None:
+    tests = "".join(f"def test_{name}():\n    assert False\n\n" for name in "abc")
+    site = project({"test_sums.py": tests})
+    verifiers = found(site)
+    plain = await verify(site, verifiers, SHA)
+    (result,) = plain.verifiers
+    wanted = {(result.verifier, result.command): result.tests}
+    for first_failure, count in ((True, 1), (False, 3)):
+        ran = await run_tests(site, verifiers, SHA, wanted, first_failure=first_failure)
+        assert [test.outcome for test in ran.verifiers[0].tests] == [TestOutcome.FAILED] * count

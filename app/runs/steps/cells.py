@@ -12,10 +12,10 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import structlog
 
@@ -39,7 +39,7 @@ from app.git.checkout import Workspace
 from app.git.load_diff import load_diff
 from app.git.load_trees import load_trees
 from app.integrity import canary, keyed_answers, startup
-from app.integrity.canary import plan_canary
+from app.integrity.canary import CanaryPlan, plan_canary
 from app.integrity.cells import CellPlan, plan
 from app.integrity.composing import Override
 from app.integrity.deleted_code import removed_with_code
@@ -73,16 +73,21 @@ MEASURE_SECONDS = 60.0
 
 Key = tuple[str, str]
 Wanted = Mapping[Key, Sequence[TestResult]]
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
 class _CellCode:
-    """What one cell runs: a commit of the mirror, and which of its test files (None: all)."""
+    """What one cell runs: a commit of the mirror, and which of its test files (None: all).
+
+    `name` tells its checkout from that of a cell that runs at the same time.
+    """
 
     cell: Cell
     commit: CommitSha
     tree: TreeSha
     files: tuple[str, ...] | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,10 +137,12 @@ async def measure(
     unstable: Unstable = frozenset()
     measured = Measurements()
     if final:
-        proof, results = await _repeat_proof(compared, proof, results)
-        guard = await _repeat_guard(compared, base, guard, results)
+        wanted = _wanted(proof, results)
+        async with _alongside(_raising_canary(compared, wanted)) as raising:
+            proof, results = await _repeat_proof(compared, proof, results)
+            guard = await _repeat_guard(compared, base, guard, results)
         unstable = await _unstable(compared, base, results)
-        measured = await _measurements(compared, proof, results)
+        measured = await _measurements(compared, _wanted(proof, results), results, await raising)
         await _note_flaky(compared, base, proof.results, guard.results, results)
     known = await services.flaky_tests.known(run.trigger.repository, but=run.trigger.number)
     return Evidence(
@@ -426,15 +433,27 @@ async def _unstable(compared: _Comparison, base: Results | None, head: Results) 
     return unstable_ids(base, again)
 
 
-async def _measurements(compared: _Comparison, proof: CellRun, head: Results) -> Measurements:
+@asynccontextmanager
+async def _alongside(work: Coroutine[Any, Any, _Made]) -> AsyncIterator[asyncio.Task[_Made]]:
+    """Do the work beside the block. It ends with the block, or is canceled when that fails."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+        await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _measurements(
+    compared: _Comparison, wanted: Wanted, head: Results, raising: _RaisingCanary
+) -> Measurements:
     """What the cells cannot see: what is loaded before the tests, answers that are keyed to them,
     and whether the proof notices that the changed functions are gone."""
     diff, sides, request = compared.diff, compared.plan.sides, compared.run.request_text
     loaded = await asyncio.to_thread(startup.examine, diff, sides, compared.tracked)
     keyed = await asyncio.to_thread(keyed_answers.examine, diff, sides, request)
-    proving = _proving(proof.results, head) if proof.results is not None else {}
-    wanted = {key: [now for _, now in tests] for key, tests in proving.items()}
-    found, why = await _canary(compared, wanted)
+    found, why = await _canary(compared, wanted, raising)
     return Measurements(
         canary=found,
         canary_why=why,
@@ -458,28 +477,54 @@ async def _without_plugins(
     return startup.compare_autoload(head, off, proving) if off is not None else ()
 
 
-async def _canary(
-    compared: _Comparison, wanted: Wanted
-) -> tuple[Literal["failed", "passed", "not measured"], str]:
-    """Run the proof with the changed functions raising an error, then returning nothing."""
-    if why_not := compared.why_not():
-        return "not measured", f"{why_not[:1].upper()}{why_not[1:]}."
-    proving = {(key[0], test.id) for key, tests in wanted.items() for test in tests}
+def _wanted(proof: CellRun, head: Results) -> Wanted:
+    """The tests that look like proof, with their results on the head."""
+    proving = _proving(proof.results, head) if proof.results is not None else {}
+    return {key: [now for _, now in tests] for key, tests in proving.items()}
+
+
+@dataclass(frozen=True)
+class _RaisingCanary:
+    """The proof with the changed functions raising an error; `results` is None if it did not
+    run."""
+
+    plan: CanaryPlan
+    results: Results | None = None
+    why_not: str = ""
+
+
+async def _raising_canary(compared: _Comparison, wanted: Wanted) -> _RaisingCanary:
+    """Run what looks like proof with the changed functions raising an error.
+
+    This does not wait until the proof has been repeated, since it costs no time beside that.
+    """
     plan = await asyncio.to_thread(
         plan_canary, compared.diff, compared.plan.sides, secrets.token_hex(8)
     )
-    if not proving or plan.why_not:
-        return canary.evaluate(plan, proving, None, None)
-    raising = await _with_canary(compared, plan.raising, wanted)
-    verdict = canary.evaluate(plan, proving, raising, None)
-    if verdict[0] == "failed" or raising is None:
+    if why_not := compared.why_not():
+        return _RaisingCanary(plan, why_not=f"{why_not[:1].upper()}{why_not[1:]}.")
+    if not wanted or plan.why_not:
+        return _RaisingCanary(plan)
+    return _RaisingCanary(plan, await _with_canary(compared, plan.raising, wanted, "raising"))
+
+
+async def _canary(
+    compared: _Comparison, wanted: Wanted, raising: _RaisingCanary
+) -> tuple[Literal["failed", "passed", "not measured"], str]:
+    """What the canary says about the tests that are proof still; where none of them fails by an
+    error in the changed functions, they run once more with functions that return nothing."""
+    if raising.why_not:
+        return "not measured", raising.why_not
+    proving = {(key[0], test.id) for key, tests in wanted.items() for test in tests}
+    verdict = canary.evaluate(raising.plan, proving, raising.results, None)
+    if not proving or verdict[0] == "failed" or raising.results is None:
         return verdict
-    neutral = await _with_canary(compared, plan.neutral, wanted)
-    return canary.evaluate(plan, proving, raising, neutral)
+    neutral = await _with_canary(compared, raising.plan.neutral, wanted, "neutral")
+    return canary.evaluate(raising.plan, proving, raising.results, neutral)
 
 
 async def _with_canary(
-    compared: _Comparison, overrides: Mapping[str, Override], wanted: Wanted
+    compared: _Comparison, overrides: Mapping[str, Override], wanted: Wanted, name: str
 ) -> Results | None:
     """The wanted tests on the head with these overrides; None when they could not run."""
     repo, mirrors, head = compared.run.trigger.repository, compared.services.mirrors, compared.head
@@ -492,7 +537,9 @@ async def _with_canary(
     except ValueError:
         return None
     commit = await mirrors.commit_tree(repo, tree, [head.commit], "The canary\n")
-    return await _briefly(compared, _CellCode(Cell.HEAD, commit, tree), wanted)
+    return await _briefly(
+        compared, _CellCode(Cell.HEAD, commit, tree, name=name), wanted, first_failure=True
+    )
 
 
 async def _briefly(
@@ -500,6 +547,8 @@ async def _briefly(
     code: _CellCode,
     wanted: Wanted,
     environment: Mapping[str, str] | None = None,
+    *,
+    first_failure: bool = False,
 ) -> Results | None:
     """Run the wanted tests in a checkout for a short time; None if it cannot be set up."""
     services, run = compared.services, compared.run
@@ -514,7 +563,12 @@ async def _briefly(
             )
             chosen = (await _choice(services, run, workspace, code, None, None)).verifiers
             return await runner.run_tests(
-                replace(site, spec=spec), chosen, code.commit, wanted, files=files
+                replace(site, spec=spec),
+                chosen,
+                code.commit,
+                wanted,
+                files=files,
+                first_failure=first_failure,
             )
     except SetupError:
         return None
@@ -715,7 +769,8 @@ async def _choice(
 async def _clean_checkout(
     services: Services, run: RunInput, code: _CellCode, base: Ground
 ) -> AsyncIterator[Workspace]:
-    workspace = await check_out(services, run, code.commit, f"{run.id}-{code.cell.value}")
+    name = f"{run.id}-{code.name or code.cell.value}"
+    workspace = await check_out(services, run, code.commit, name)
     try:
         yield await set_up(services, run, workspace, base, code.tree)
     finally:

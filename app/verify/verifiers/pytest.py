@@ -182,7 +182,10 @@ class Pytest:
         if self.line == BY_ITSELF:
             chosen = (*context.only, *context.files)
             only = [unlocated(test_id, self.folder) for test_id in chosen]
-            what = ["run", *(f"--ignore={folder}" for folder in self.apart), *only]
+            options = [f"--ignore={folder}" for folder in self.apart]
+            if context.first_failure:
+                options.append("--maxfail=1")
+            what = ["run", *options, *only]
         return TestCommand(
             argv=("bash", "-c", _SCRIPT, "honk", context.report, context.tools, *what),
             environment={
