@@ -27,6 +27,8 @@ from app.recipes.python.commands import (
 from app.recipes.python.manifests import PythonProject
 from app.recipes.python.missing import from_conda, no_version, unreadable
 from app.recipes.python.names import is_path
+from app.recipes.python.older_pytest import SOURCE as OLDER_PYTEST
+from app.recipes.python.older_pytest import is_older_pytest
 from app.recipes.python.repairs import SCM
 from app.recipes.recipe import RecipeContext, SetupFailure
 
@@ -305,11 +307,12 @@ def _runner_step() -> SetupStep:
 
 
 def _extra_steps(packages: Sequence[str], source: str) -> Iterator[SetupStep]:
-    if packages:
-        names = " ".join(shlex.quote(name) for name in packages)
-        yield SetupStep(
-            commands=(SetupCommand(line=f"uv pip install {names}", source=f"{source}, tests"),),
-        )
+    older = [name for name in packages if is_older_pytest(name)]
+    others = [name for name in packages if name not in older]
+    for names, why in ((others, f"{source}, tests"), (older, OLDER_PYTEST)):
+        if names:
+            line = f"uv pip install {' '.join(map(shlex.quote, names))}"
+            yield SetupStep(commands=(SetupCommand(line=line, source=why),))
 
 
 def _pretended(project: PythonProject, chosen: Choices) -> dict[str, str]:

@@ -27,6 +27,8 @@ _KNOWN = frozenset(
 """Distributions of the shipped maps, in canonical form."""
 
 _MAX_NAMES = 300
+_OLDER_SETUPTOOLS = "setuptools<72"
+"""The last one with all that older `setup.py` files import: `setuptools.command.test`."""
 _TEST_FILE = re.compile(r"(?:^|/)(?:conftest|test_[^/]*|[^/]*_test|tests?)\.py$")
 
 
@@ -139,20 +141,27 @@ def _plain_lines(context: RecipeContext, project: PythonProject, chosen: Choices
     if not (listed or is_package or more):
         return []
 
-    def whole(extras: Sequence[str], groups: Sequence[str]) -> str:
+    def whole(extras: Sequence[str], groups: Sequence[str], options: str = "") -> str:
         package = _editable(extras) if is_package else ""
-        return f"uv pip install{listed}{package}{_options('--group', groups)}{more}"
+        return f"uv pip install{options}{listed}{package}{_options('--group', groups)}{more}"
 
     found = [whole(extras, groups), whole(extras[:1], groups[:1]), whole((), groups[:1])]
     if len(files) > 1:
         each = [f"uv pip install -r {shlex.quote(name)}" for name in files]
         found.append(" && ".join([*each, *(["uv pip install -e ."] if is_package else [])]))
+    found += ["uv pip install -e ."] if is_package and not listed else []
+    if is_package and project.is_built_by_setuptools:
+        constraint = f"echo '{_OLDER_SETUPTOOLS}' > .venv/build.txt"
+        found.append(
+            f"{constraint} && {whole((), groups[:1], ' --build-constraints .venv/build.txt')}"
+        )
+    # What others bring under the project's own name is not what is tested.
+    alone = f" && uv pip uninstall {project.name}" if is_package and project.name else ""
     if is_package and project.table("project"):
         # Its dependencies alone, where the package itself does not build.
         wanted = f"{_options('--extra', extras[:1])}{_options('--group', groups[:1])}"
-        found.append(f"uv pip install -r pyproject.toml{listed}{wanted}{more}")
-    found += [f"uv pip install{listed}"] if listed else []
-    found += ["uv pip install -e ."] if is_package and not listed else []
+        found.append(f"uv pip install -r pyproject.toml{listed}{wanted}{more}{alone}")
+    found += [f"uv pip install{listed}{alone}"] if listed else []
     return list(dict.fromkeys(found))
 
 

@@ -13,6 +13,7 @@ from app.recipes.python.names import is_name, is_path, requirement, wanted_for_t
 from app.recipes.python.setup_files import functions
 
 _TOX_NAMES = re.compile(r"testenv(?::(?:py.*|\{?py.*|.*\b(?:tests?|unit|dev)\b.*))?")
+_ONE_PYTHON = re.compile(r"testenv:(?:py\d*|pypy[\d.]*)")
 _OTHER_WORK = re.compile(r"(?i)lint|docs?\b|mypy|type|pypy|flake|min|oldest|dev|main|master|latest")
 _PLACES = re.compile(r"\{(?:toxinidir|tox_root|\.)\}/")
 _OWN_PACKAGE = re.compile(r"(?:-e\s*)?\.(?:\[([\w., -]+)\])?")
@@ -51,10 +52,7 @@ def read_tox(made: TestEnvironment, ini: str, legacy: object, native: Table) -> 
     """tox.ini, or its text or tables in pyproject.toml."""
     texts = [ini, *([legacy] if isinstance(legacy, str) else [])]
     sections: list[Table] = [
-        section
-        for text in texts
-        for name, section in ini_sections(text).items()
-        if _TOX_NAMES.fullmatch(name)
+        section for text in texts for section in _tox_sections(ini_sections(text))
     ]
     base, others = native.get("env_run_base"), native.get("env")
     sections += [base] if isinstance(base, Mapping) else []
@@ -68,6 +66,15 @@ def read_tox(made: TestEnvironment, ini: str, legacy: object, native: Table) -> 
         made.add(_tox_lines(section.get("deps")))
         made.extras += names_in(section.get("extras"))
         made.groups += names_in(section.get("dependency_groups"))
+
+
+def _tox_sections(sections: Mapping[str, Table]) -> Iterator[Table]:
+    """Those for tests. A section of one interpreter (`testenv:py33`) says what only that one needs
+    where the general one has a list."""
+    general = "deps" in sections.get("testenv", {})
+    for name, section in sections.items():
+        if _TOX_NAMES.fullmatch(name) and not (general and _ONE_PYTHON.fullmatch(name)):
+            yield section
 
 
 def _tox_lines(value: object) -> Iterator[str]:

@@ -141,17 +141,13 @@ class PythonProject:
 
     @cached_property
     def poetry_groups(self) -> Mapping[str, tuple[str, ...]]:
-        """Poetry's groups, by name, with the names of their packages."""
+        """Poetry's groups, by name, with their packages as requirements."""
         groups = {
-            name: tuple(
-                key
-                for key in self.table("tool", "poetry", "group", name, "dependencies")
-                if is_name(key)
-            )
+            name: _of_poetry(self.table("tool", "poetry", "group", name, "dependencies"))
             for name in self.table("tool", "poetry", "group")
             if is_name(name)
         }
-        old = tuple(key for key in self.table("tool", "poetry", "dev-dependencies") if is_name(key))
+        old = _of_poetry(self.table("tool", "poetry", "dev-dependencies"))
         return {**groups, **({"dev": old} if old else {})}
 
     @cached_property
@@ -173,6 +169,12 @@ class PythonProject:
             or bool(self.table("project"))
             or bool(self.table("build-system"))
         )
+
+    @property
+    def is_built_by_setuptools(self) -> bool:
+        """Whether setuptools builds it: that is the default."""
+        backend = self.table("build-system").get("build-backend", "setuptools")
+        return str(backend).startswith("setuptools")
 
     @cached_property
     def needs_install(self) -> bool:
@@ -241,15 +243,19 @@ class PythonProject:
     @cached_property
     def declared_names(self) -> frozenset[str]:
         """Every distribution that some manifest names, in canonical form."""
-        listed = [*self.dependencies, *self.environment.requirements, *self.conda]
-        listed += self.for_tests
+        listed = [*self.declared_texts, *self.conda, *self._pipfile_names()]
+        found = (re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", text) for text in listed)
+        return frozenset(canonicalize_name(match[1]) for match in found if match)
+
+    @cached_property
+    def declared_texts(self) -> tuple[str, ...]:
+        """Every requirement for pip that some manifest lists, as written."""
+        listed = [*self.dependencies, *self.environment.requirements, *self.for_tests]
         for values in (*self.groups.values(), *self.extras.values(), *self.poetry_groups.values()):
             listed += values
         for name in (*self.requirement_files, *self.environment.files):
             listed += self.text(name).splitlines()[:MAX_REQUIREMENTS]
-        listed += self._pipfile_names()
-        found = (re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", text) for text in listed)
-        return frozenset(canonicalize_name(match[1]) for match in found if match)
+        return tuple(listed)
 
     @cached_property
     def for_tests(self) -> tuple[str, ...]:
@@ -303,6 +309,18 @@ def poetry_range(text: str) -> str:
         else:
             parts.append("" if part == "*" else part)
     return ",".join(part for part in parts if part)
+
+
+def _of_poetry(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """The packages of a table, each with its range where that can be said in the standard form."""
+    found = []
+    for name, value in table.items():
+        wanted = value.get("version") if isinstance(value, dict) else value
+        text = poetry_range(wanted) if isinstance(wanted, str) else ""
+        exact = f"=={text}" if re.match(r"\d", text) else text
+        if is_name(name):
+            found.append(f"{name}{exact}" if requirement(f"{name} {exact}") else name)
+    return tuple(found)
 
 
 def _group(table: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 from app.domain.setup_plan import Choices, Missing, Recipe
 from app.recipes import versions
 from app.recipes.python import missing
+from app.recipes.python.commands import lock_of
 from app.recipes.python.import_names import (
     ALTERNATIVES,
     DISTRIBUTIONS,
@@ -18,6 +19,7 @@ from app.recipes.python.import_names import (
     PYTEST_SETTINGS,
 )
 from app.recipes.python.manifests import PythonProject
+from app.recipes.python.older_pytest import is_older_pytest, older_pytest
 from app.recipes.recipe import RecipeContext, SetupFailure
 
 SCM = "SETUPTOOLS_SCM_PRETEND_VERSION"
@@ -45,6 +47,7 @@ def repair(
     """Other choices to try, or what is missing."""
     chosen, output = context.chosen("python", project.folder), failure.output
     for other in (
+        _with_older_pytest(project, chosen, output),
         _with_extra(project, chosen, output),
         _with_packages(project, chosen, output),
         _with_version(context, recipe, chosen, output),
@@ -61,6 +64,13 @@ def repair(
     if not failure.collecting and not chosen.loose and recipe.name != "pip":
         return chosen.model_copy(update={"loose": True})
     return missing.unknown(failure.line, failure.exit_code, collecting=failure.collecting)
+
+
+def _with_older_pytest(project: PythonProject, chosen: Choices, output: str) -> Choices | None:
+    """The pytest before the one that removed what the tests use."""
+    name = older_pytest(project, lock_of(project), output, chosen.packages)
+    others = tuple(each for each in chosen.packages if not is_older_pytest(each))
+    return chosen.model_copy(update={"packages": (*others, name)}) if name else None
 
 
 def _with_extra(project: PythonProject, chosen: Choices, output: str) -> Choices | None:

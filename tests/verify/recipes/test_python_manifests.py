@@ -87,6 +87,15 @@ def test_recipes_follow_the_lock_of_the_configured_tool(
             },
             "uv pip install -e . --group check",
         ),
+        (
+            {
+                "tox.ini": "[testenv]\ndeps = -rdev.txt\n\n[testenv:py33]\ndeps = -r3.3/dev.txt\n"
+                "\n[testenv:pypy3]\ndeps = six\n\n[testenv:py-tests]\ndeps = attrs\n",
+                "dev.txt": "pytest\n",
+                "3.3/dev.txt": "pytest<3.3\n",
+            },
+            "uv pip install -r dev.txt attrs",
+        ),
         ({"setup.py": "setup(tests_require=['six'])\n"}, "uv pip install -e . six"),
         (
             {"pyproject.toml": FULL + '[tool.uv]\ndev-dependencies = ["six>=1"]\n'},
@@ -118,7 +127,23 @@ def test_recipes_end_with_what_is_installed_most_surely() -> None:
         "uv pip install -e '.[test,dev]'",
         "uv pip install -e '.[test]'",
         "uv pip install -e .",
-        "uv pip install -r pyproject.toml --extra test",
+        "echo 'setuptools<72' > .venv/build.txt"
+        " && uv pip install --build-constraints .venv/build.txt -e .",
+        "uv pip install -r pyproject.toml --extra test && uv pip uninstall a",
+    ]
+
+
+def test_recipes_build_with_an_older_setuptools_before_they_leave_the_package_out() -> None:
+    files = {
+        "setup.py": "from setuptools import setup\nsetup(name='six', install_requires=['attrs'])\n",
+        "requirements.txt": "pytest\n",
+    }
+    assert [each.line for each in recipe_of(files).steps[1].commands] == [
+        "uv pip install -r requirements.txt -e .",
+        "echo 'setuptools<72' > .venv/build.txt"
+        " && uv pip install --build-constraints .venv/build.txt -r requirements.txt -e .",
+        # What is on the registry under the project's name is not what is tested.
+        "uv pip install -r requirements.txt && uv pip uninstall six",
     ]
 
 

@@ -250,6 +250,65 @@ def test_recipes_install_no_package_that_nothing_names() -> None:
     assert not any("evil" in line or "requests" in line or "file:" in line for line in made)
 
 
+REMOVED = [
+    "pytest.PytestRemovedIn9Warning: The (path: py.path.local) argument is deprecated",
+    "Argument(s) {'path'} are declared in the hookimpl but can not be found in the hookspec",
+    "unknown hook 'pytest_cmdline_preparse' in plugin <module 'conftest'>",
+    "ImportError: cannot import name 'transfer_markers' from '_pytest.fixtures' (/x.py)",
+    "AttributeError: module 'pytest' has no attribute 'config'",
+    "ModuleNotFoundError: No module named '_pytest.capture_old'",
+]
+
+
+def repairs(files: Mapping[str, str], output: str) -> tuple[list[tuple[str, ...]], Recipe]:
+    """The packages that each repair chooses while the same error returns, and the last recipe."""
+    made = context(files)
+    found = []
+    while True:
+        (recipe,) = READER.read(made)
+        chosen = READER.repair(made, recipe, SetupFailure("pytest", 1, output, collecting=True))
+        if isinstance(chosen, Missing):
+            return found, recipe
+        found.append(chosen.packages)
+        made = RecipeContext(made.tree, MACHINE, choices=(chosen,))
+
+
+@pytest.mark.parametrize("output", REMOVED)
+def test_recipes_go_back_one_major_of_pytest_at_a_time(output: str) -> None:
+    found, recipe = repairs({"requirements.txt": "six\npytest>=6\n"}, output)
+    assert found == [("pytest<9",), ("pytest<8",), ("pytest<7",)]
+    older = recipe.steps[-1].commands[0]
+    assert older.line == "uv pip install 'pytest<7'"
+    assert "newer pytest" in older.source
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"requirements.txt": "pytest==9.0.1\n"}, []),
+        ({"requirements.txt": "pytest ~= 8.0\n"}, []),
+        ({"requirements.txt": "pytest<9\n"}, []),
+        ({"requirements.txt": "pytest>=8\n"}, [("pytest<9",)]),
+        (
+            {"pyproject.toml": f'{PROJECT}[dependency-groups]\ntest = ["pytest>=9", "six"]\n'},
+            [],
+        ),
+        ({"pyproject.toml": '[tool.poetry.group.dev.dependencies]\npytest = "^9"\n'}, []),
+        (
+            {
+                "pyproject.toml": f'{PROJECT}[dependency-groups]\ntest = ["pytest"]\n',
+                "uv.lock": '[[package]]\nname = "pytest"\nversion = "9.2.0"\n',
+            },
+            [],
+        ),
+    ],
+)
+def test_recipes_leave_the_version_of_pytest_that_the_repository_wants(
+    files: Mapping[str, str], expected: list[tuple[str, ...]]
+) -> None:
+    assert repairs(files, REMOVED[0])[0] == expected
+
+
 @pytest.mark.parametrize("fixture", FIXTURES, ids=lambda each: each.name)
 def test_recipes_read_every_fixture(fixture: object) -> None:
     files = fixture.files  # type: ignore[attr-defined]
