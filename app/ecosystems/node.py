@@ -99,7 +99,7 @@ ECOSYSTEM = Ecosystem(
         r"|e2e|cypress"
     ),
     runners=frozenset(
-        {"node", "npm", "npx", "pnpm", "yarn", "jest", "vitest", "mocha", "ava", "tap"}
+        {"node", "npm", "npx", "pnpm", "yarn", "jest", "vitest", "mocha", "ava", "tap", "tape"}
     ),
     shadows=r"(?:^|/)node_modules/",
     runner_config=(
@@ -135,6 +135,7 @@ ECOSYSTEM = Ecosystem(
         "mocha:Mocha",
         "ava:Ava",
         "ava:Tap",
+        "ava:Tape",
         "npm:Npm",
     ),
     checks=("eslint:Eslint", "prettier:Prettier", "tsc:Tsc"),

@@ -21,6 +21,7 @@ _POINT = re.compile(
     r"(?P<indent> *)(?P<not>not )?ok\b(?: +\d{1,9})?(?: +- +| +)?(?P<name>[^\n]{0,2000}?)"
     r"(?: +# *(?P<directive>(?i:skip|todo))\b.*| +# time=\S+(?P<opens> \{)?| \{)?$"
 )
+_SECTION = re.compile(r"# (?!Subtest: )(\S.{0,2000})$")
 _PLAN = re.compile(r"1\.\.(\d{1,7})")
 _DETAIL = re.compile(r" *(---|\.\.\.)$")
 _MESSAGE = re.compile(r" *message: (?!\|-?$|>-?$)(.+)")
@@ -28,13 +29,17 @@ _MESSAGE = re.compile(r" *message: (?!\|-?$|>-?$)(.+)")
 
 @dataclass
 class Point:
-    """One `ok` or `not ok`. `depth` 0 is the outermost. `inner`: the points right below it."""
+    """One `ok` or `not ok`. `depth` 0 is the outermost. `inner`: the points right below it.
+
+    `section`: the comment above it, and its number, as tape names its tests.
+    """
 
     name: str
     outcome: TestOutcome
     depth: int
     details: list[str] = field(default_factory=list)
     inner: list[Point] = field(default_factory=list)
+    section: tuple[int, str] = (0, "")
 
     @property
     def message(self) -> str:
@@ -68,7 +73,7 @@ def _points(text: str) -> tuple[list[Point], int | None, bool]:
     waiting: list[Point] = []  # what is inside the point that comes next
     last: Point | None = None
     opened: Point | None = None
-    planned, details = None, False
+    planned, details, section = None, False, (0, "")
     for line in text.split("\n")[:MAX_LINES]:
         marker = _DETAIL.match(line)
         if details or (marker and marker[1] == "---" and last is not None):
@@ -82,13 +87,15 @@ def _points(text: str) -> tuple[list[Point], int | None, bool]:
         planned = int(plan[1]) if plan else planned
         if line.startswith("Bail out!"):
             return outer, planned, True
+        if named_section := _SECTION.match(line):
+            section = (section[0] + 1, named_section[1].strip())
         found = _POINT.match(line)
         if found is None or len(outer) + len(waiting) >= MAX_TESTS:
             continue
         depth = len(found["indent"]) // 4
         if depth > 1:
             continue
-        last = Point(found["name"].strip(), _outcome(found), depth)
+        last = Point(found["name"].strip(), _outcome(found), depth, section=section)
         if depth == 1:
             waiting.append(last)
             continue

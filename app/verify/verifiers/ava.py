@@ -2,17 +2,19 @@
 
 AVA: https://github.com/avajs/ava/blob/main/docs/05-command-line.md
 Node-tap: https://node-tap.org/cli/
+Tape: https://github.com/tape-testing/tape
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from app.domain.file_tree import located
-from app.domain.verdict import TestResult, VerifierResult, executed
+from app.domain.verdict import TestOutcome, TestResult, VerifierResult, executed
 from app.sandbox.spec import Completed
 from app.verify.junit import repository_path
 from app.verify.results import output_tail, result_of
@@ -108,3 +110,37 @@ class Tap(_TapRunner):
                     yield start, point, file, True
 
         return named(each())
+
+
+@dataclass(frozen=True)
+class Tape(_TapRunner):
+    """A package tested with tape, whose assertions stand below a comment with the test's name."""
+
+    line: str = "tape"
+    name: ClassVar[str] = "tape"
+    program: ClassVar[str] = "tape"
+    none_found: ClassVar[re.Pattern[str]] = re.compile(r"No test files found")
+
+    def added(self, context: VerifierContext) -> Sequence[str]:
+        return ()
+
+    def results(self, document: TapDocument) -> tuple[TestResult, ...]:
+        place = located("", self.folder)
+
+        def each() -> Iterator[tuple[str, Point, str | None, bool]]:
+            for (_, name), points in itertools.groupby(document.points, lambda one: one.section):
+                if name:
+                    yield f"{place}{name}", _together(name, list(points)), None, False
+                else:
+                    yield from ((f"{place}{one.name}", one, None, False) for one in points)
+
+        return named(each())
+
+
+def _together(name: str, points: Sequence[Point]) -> Point:
+    """One point for all assertions of a test: the first that fails says why."""
+    bad = next((each for each in points if each.outcome.bad), None)
+    if bad is not None:
+        return Point(name, bad.outcome, 0, [f"message: {bad.name}", *bad.details])
+    skipped = all(each.outcome is TestOutcome.SKIPPED for each in points)
+    return Point(name, TestOutcome.SKIPPED if skipped else TestOutcome.PASSED, 0)

@@ -44,15 +44,15 @@ while [ "$folder" != / ] && [ -n "$folder" ]; do
   PATH=$PATH:$folder/node_modules/.bin folder=${folder%/*}
 done
 export PATH
-if [ -z "$manager" ]; then
-  [ -n "$last" ] || exec $program "$@"
-  exec sh -c "$last"' "$@"' sh "$@"
-fi
-if ! command -v "$manager" >/dev/null; then
+if [ -n "$manager" ] && ! command -v "$manager" >/dev/null; then
   manager=npm; : > "$HONK_REPORT/npm"
 fi
 if [ -n "$before" ]; then
-  sh -c "$before" || { echo "Exit code $? of: $before" >&2; : > "$HONK_REPORT/alone"; }
+  sh -c "$before" >&2 || { echo "Exit code $? of: $before" >&2; : > "$HONK_REPORT/alone"; }
+fi
+if [ -z "$manager" ]; then
+  [ -n "$last" ] || exec $program "$@"
+  exec sh -c "$last"' "$@"' sh "$@"
 fi
 dashes=
 [ "$manager" != npm ] || dashes=${1+--}

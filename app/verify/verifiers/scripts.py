@@ -40,7 +40,7 @@ class Script:
 
     `runner`: the name of what it calls at its end, or "". `hooks`: other scripts run before it.
     `before`: commands that `test` runs before it calls this script. `alone`: `text` is not a script
-    but one command of it, with others after it.
+    but one command of it, with others after it or with what formats its output.
     """
 
     folder: str
@@ -69,18 +69,17 @@ def test_scripts(tree: FileTree) -> Iterator[Script]:
         if below and _HANDS_ON.search(scripts["test"]):
             continue
         name, before = _followed(scripts)
-        if before and (not runner_of(scripts[name]) or runner_of(before) or _inner(before)):
+        if before and (not runner_of(scripts[name]) or _calls_runner(scripts, before)):
             name, before = "test", ""  # what runs before are tests, or the only ones
         text = scripts[name]
         runner, hooks = runner_of(text), _has_hooks(scripts, name)
-        inner = "" if runner else _inner(text)
-        if runner and f"post{name}" in scripts:
-            runner, inner = "", last_as_written(text)
+        if f"post{name}" in scripts:
+            runner = ""
         yield Script(folder, name, _manager(tree, folder), runner, text, hooks, before)
         # Words after a script's name go to its last command, and only its exit code says how what
         # follows a runner went. So such a runner is also called by itself.
-        if inner:
-            yield Script(folder, name, "", runner_of(inner), inner, alone=True)
+        if not runner:
+            yield from _inner(scripts, folder, name)
 
 
 def manifest(tree: FileTree, folder: str) -> Mapping[str, object]:
@@ -141,6 +140,7 @@ _RUNNERS = (
     ("mocha", re.compile(r"(?:node(?: --?\S+)* )?(?:\S*/)?_?mocha(?:\.c?js)?")),
     ("ava", re.compile(r"(?:\S*/)?ava")),
     ("tap", re.compile(r"(?:\S*/)?tap(?: run)?")),
+    ("tape", re.compile(r"(?:node(?: --?\S+(?: (?!-)\S+)?)*? )?(?:\S*/)?tape")),
     ("node", re.compile(r"(?:node|tsx)(?: --?\S+(?: (?!-)\S+)?)*? --test(?=[ =]|$)")),
 )
 _ASKS_OTHERWISE = re.compile(
@@ -180,9 +180,62 @@ def last_as_written(text: str) -> str:
     return chain[-1][1] if chain else ""
 
 
-def _inner(text: str) -> str:
-    """The last command of a chain that calls a runner, if others follow it."""
-    return next((each for _, each in reversed(_chain(text)[:-1]) if runner_of(each)), "")
+_MAX_COMMANDS = 30
+_FORMATTERS = (
+    *("faucet", "tap-spec", "tap-dot", "tap-min", "tap-summary", "tap-nyan", "tap-difflet"),
+    *("tap-arc", "tap-diff", "tap-format-spec", "colortape", "tap-bail"),
+)
+_FORMATTED = re.compile(rf"(.*\S) *\| *(?:{'|'.join(_FORMATTERS)})(?: -[\w-]+)* *", re.DOTALL)
+"""What prints the Test Anything Protocol, and what makes it pretty."""
+
+
+def _inner(scripts: Mapping[str, str], folder: str, name: str) -> Iterator[Script]:
+    """The last call of each runner in a script, with the commands that come before it."""
+    commands = _commands(scripts, name)
+    runners = [_runner_within(each) for each in commands]
+    for index, (runner, command) in enumerate(runners):
+        if runner and all(later != runner for later, _ in runners[index + 1 :]):
+            others = [
+                each for each, (one, _) in zip(commands, runners[:index], strict=False) if not one
+            ]
+            before = " && ".join(others)
+            yield Script(folder, name, "", runner, command, before=before, alone=True)
+
+
+def _runner_within(command: str) -> tuple[str, str]:
+    """The runner that one command calls, or "", and the command without what formats its output."""
+    piped = _FORMATTED.fullmatch(command)
+    if piped and _chain(piped[1]):
+        return runner_of(piped[1]) or "tape", piped[1]
+    return runner_of(command), command
+
+
+def _calls_runner(scripts: Mapping[str, str], text: str) -> bool:
+    found = _commands({**scripts, "": text}, "")
+    return any(runner for runner, _ in map(_runner_within, found))
+
+
+def _commands(scripts: Mapping[str, str], name: str, depth: int = 0) -> list[str]:
+    """The commands of a script as written, in order, those of the scripts that it calls with it."""
+    texts = [scripts.get(f"pre{name}", ""), scripts[name]] if name else [scripts[name]]
+    found: list[str] = []
+    for each in (command for text in texts for command in _written(text)):
+        called = _CALLS.fullmatch(each)
+        if called and called[1] in scripts and called[1] != name and depth < MAX_STEPS:
+            found += _commands(scripts, called[1], depth + 1)
+        else:
+            found.append(each)
+    return found[:_MAX_COMMANDS]
+
+
+def _written(text: str) -> list[str]:
+    """The commands of a chain, of which the last may be made pretty; none where it is no chain."""
+    before, joined, last = text.rpartition("&&")
+    piped = _FORMATTED.fullmatch(last)
+    if piped is None:
+        return [each for _, each in _chain(text)]
+    chain = _chain(f"{before}{joined}{piped[1]}")
+    return [*(each for _, each in chain[:-1]), last.strip()] if chain else []
 
 
 # Outside of quotes, `&&` is what separates commands.

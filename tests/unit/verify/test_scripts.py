@@ -32,6 +32,9 @@ from tests.unit.verify.conftest import MakeSite
         ("c8 ava --serial", "ava"),
         ("tap", "tap"),
         ("tap-spec", ""),
+        ("nyc tape 'test/**/*.js'", "tape"),
+        ("node -r esm node_modules/tape/bin/tape test", "tape"),
+        ("tape test | tap-spec", ""),
         ("node --test", "node"),
         ("node --import tsx --test test/*.ts", "node"),
         ("tsx --test", "node"),
@@ -72,7 +75,8 @@ def test_a_script_that_only_calls_another_is_followed(checkout: MakeSite) -> Non
     (found,) = verifiers(checkout, {"package.json": called})
     assert found == Jest("", "npm run unit", "npm", "unit", "jest")
     with_hook = scripts(test="npm run unit", unit="jest", pretest="make")
-    assert verifiers(checkout, {"package.json": with_hook}) == (Npm(),)
+    by_itself = Jest("", "jest", text="jest", before="make")
+    assert verifiers(checkout, {"package.json": with_hook}) == (by_itself, Npm())
     around = scripts(test="npm run test")
     assert verifiers(checkout, {"package.json": around}) == (Npm(),)
 
@@ -139,8 +143,29 @@ def test_a_line_of_the_policy_that_is_the_repositorys_own_is_read(checkout: Make
         ),
         (
             {"test": "jest && xo && npm run e2e", "e2e": "vitest run"},
-            [("jest", "jest"), ("npm", "npm test")],
+            [("jest", "jest"), ("npm", "npm test"), ("vitest", "vitest run")],
         ),
+        (
+            {
+                "test": "npm run lint && npm run test:unit && npm run test:typescript",
+                "lint": "standard",
+                "test:unit": "tap",
+                "test:typescript": "tsd",
+            },
+            [("npm", "npm test"), ("tap", "tap")],
+        ),
+        (
+            {"pretest": "npm run lint", "lint": "eslint .", "test": "npm run a", "a": "nyc tape t"},
+            [("npm", "npm test"), ("tape", "nyc tape t")],
+        ),
+        # What prints the protocol into one of its formatters.
+        (
+            {"test": "npm run lint && node test/test.js | faucet", "lint": "standard *.js"},
+            [("npm", "npm test"), ("tape", "node test/test.js")],
+        ),
+        ({"test": "tape 't/*.js' | tap-spec"}, [("npm", "npm test"), ("tape", "tape 't/*.js'")]),
+        ({"test": "node test.js | grep faucet"}, [("npm", "npm test")]),
+        ({"test": "npm run a && npm run a", "a": "npm run test"}, [("npm", "npm test")]),
         ({"test": "jest || true; xo"}, [("npm", "npm test")]),
         ({"test": "echo $(id) && ava && xo"}, [("npm", "npm test")]),
     ],
@@ -150,6 +175,15 @@ def test_a_runner_that_is_not_the_last_command_is_also_called_by_itself(
 ) -> None:
     found = verifiers(checkout, {"package.json": {"scripts": scripts}})
     assert sorted((each.name, each.line) for each in found) == expected
+
+
+def test_what_a_runner_needs_before_it_also_runs_before_it_alone(checkout: MakeSite) -> None:
+    called = scripts(
+        pretest="npm run build", build="tsc -p .", test="mocha a && npm run end && xo", end="ava b"
+    )
+    found = verifiers(checkout, {"package.json": called})
+    before = {each.name: getattr(each, "before", "") for each in found}
+    assert before == {"mocha": "tsc -p .", "ava": "tsc -p .", "npm": ""}
 
 
 def test_the_last_command_keeps_its_quotes() -> None:

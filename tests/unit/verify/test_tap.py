@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.domain.verdict import TestOutcome, VerifierResult
 from app.sandbox.spec import Completed
 from app.verify.verifier import STDOUT
-from app.verify.verifiers.ava import Ava, Tap
+from app.verify.verifiers.ava import Ava, Tap, Tape
 from app.verify.verifiers.javascript import ALONE
 
 AVA = """
@@ -98,6 +98,56 @@ def test_tap_reports_each_test_with_its_file() -> None:
         "test/broken.js",
     }
     assert [test.could_not_run for test in result.tests] == [False, False, False, False, True]
+
+
+TAPE = """
+> bl@6.0.16 test
+> node test/test.js
+
+TAP version 13
+# half
+ok 1 should be strictly equal
+not ok 2 is 2
+  ---
+    operator: equal
+    expected: 2
+    at: Test.<anonymous> (/workspace/test/test.js:4:5)
+  ...
+# SKIP later
+# asks # twice
+ok 3 should be truthy # SKIP
+# half
+ok 4 (unnamed assert)
+# nothing asked
+
+1..4
+# tests 4
+# pass  3
+# fail  1
+"""
+
+
+def test_tape_reports_what_stands_under_each_name() -> None:
+    done = Completed(1, b"", 0, timed_out=False, killed=None, seconds=1.0)
+    result = Tape("", "tape").parse(done, {STDOUT: TAPE.encode()})
+    assert [(test.id, test.outcome) for test in result.tests] == [
+        ("half", TestOutcome.FAILED),
+        ("asks # twice", TestOutcome.SKIPPED),
+        ("half #2", TestOutcome.PASSED),
+    ]
+    assert result.tests[0].message == "is 2"
+    assert "expected: 2" in result.tests[0].details
+    assert result.complete
+    assert result.problem is None
+
+
+def test_tape_that_breaks_off_is_a_failure() -> None:
+    cut = TAPE[: TAPE.index("1..4")]
+    result = Tape("", "tape").parse(
+        Completed(1, b"", 0, timed_out=False, killed=None, seconds=1.0), {STDOUT: cut.encode()}
+    )
+    assert not result.complete
+    assert result.problem
 
 
 def test_a_document_that_breaks_off_is_a_failure() -> None:
