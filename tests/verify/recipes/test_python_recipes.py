@@ -263,7 +263,7 @@ REMOVED = [
 def repairs(files: Mapping[str, str], output: str) -> tuple[list[tuple[str, ...]], Recipe]:
     """The packages that each repair chooses while the same error returns, and the last recipe."""
     made = context(files)
-    found = []
+    found: list[tuple[str, ...]] = []
     while True:
         (recipe,) = READER.read(made)
         chosen = READER.repair(made, recipe, SetupFailure("pytest", 1, output, collecting=True))
