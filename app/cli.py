@@ -356,6 +356,98 @@ def _repository_named(target: str, found: Settings, *, write: bool) -> RepoName:
     return repo
 
 
+@honk.command("report")
+@click.argument("repository", metavar="OWNER/REPO")
+@click.option("--since", "age", metavar="DAYS", help="Opened since, such as 30d. Default: 30d.")
+@click.option("--last", type=click.IntRange(1, 1000), help="The last N merged, instead of --since.")
+@click.option("--replay", is_flag=True, help="Measure the verdict of each merged one in sandboxes.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["markdown", "csv", "json"]),
+    default="markdown",
+    show_default=True,
+)
+@_told
+def pull_report(
+    repository: str, age: str | None, last: int | None, replay: bool, form: str
+) -> None:
+    """Report on a repository's pull requests: by people, Honk and other agents.
+
+    Shows verdicts, reverts, rework, time to review and machine minutes. GitHub is only read. The
+    report goes to stdout and progress to stderr; a replay that was interrupted resumes.
+    """
+    if age is not None and last is not None:
+        raise click.UsageError("--since and --last exclude each other.")
+    if replay and last is None:
+        raise click.UsageError("--replay needs --last: it measures merged pull requests.")
+    days = None if last is not None else _days(age or "30d")
+    _say(asyncio.run(_report(repository, days, last, replay=replay, form=form)))
+
+
+def _days(age: str) -> float:
+    """Raises click.UsageError for anything but a number of days or weeks."""
+    units = {"d": 1.0, "w": 7.0}
+    number, unit = age[:-1], age[-1:].lower()
+    if unit not in units or not number.isdecimal() or not 0 < int(number) <= 3650:
+        raise click.UsageError(f"--since takes days or weeks, such as 30d or 4w, not {age!r}.")
+    return int(number) * units[unit]
+
+
+async def _report(
+    name: str, days: float | None, last: int | None, *, replay: bool, form: str
+) -> str:
+    """The report's text. Raises HonkError when GitHub cannot be read or nothing can run here."""
+    from app import messages
+    from app.runs import pull_report as collecting
+    from app.runs import replay as replaying
+
+    found = settings.load()
+    repo = _reported_repository(name, found)
+    database = await asyncio.to_thread(_database)
+    if replay and database is None:
+        raise UserError(
+            "A replay keeps its results in Honk's database, which does not exist yet.",
+            next_step="Run `honk migrate` first.",
+        )
+    said = messages.pull_report.last(last) if last else messages.pull_report.since(days or 0)
+    async with _services_for_once(found) as services:
+        target = await collecting.target(services, repo)
+        since = collecting.since(days) if days is not None else None
+        chosen = await collecting.select(target, collecting.Selection(since, last))
+
+        def progress(done: int, of: int, number: int, told: str = "") -> None:
+            _say(messages.pull_report.progress(done, of, number, told), err=True)
+
+        pulls = await collecting.report(services, target, chosen, database, progress)
+        if replay and database is not None:
+            verdicts = await replaying.replay(services, target, chosen, database, progress)
+            pulls = replaying.with_verdicts(pulls, verdicts)
+    if form == "csv":
+        return messages.pull_report.as_csv(pulls)
+    if form == "json":
+        return messages.pull_report.as_json(str(repo), said, pulls)
+    return messages.pull_report.as_markdown(str(repo), said, pulls, each=replay)
+
+
+def _reported_repository(name: str, found: Settings) -> RepoName:
+    """Raises UserError unless the repository can be read from GitHub."""
+    from app.domain.values import RepoName
+
+    try:
+        repo = RepoName.parse(name)
+    except ValueError:
+        raise UserError(
+            f"{name} is not the name of a repository.", next_step="Give OWNER/REPO."
+        ) from None
+    if not found.has_app:
+        raise UserError(
+            "Reading pull requests from GitHub needs the App.",
+            next_step="Set GITHUB_APP_ID and GITHUB_PRIVATE_KEY, as for `honk worker`.",
+        )
+    return repo
+
+
 @honk.group(invoke_without_command=True)
 @click.pass_context
 def runs(context: click.Context) -> None:

@@ -242,13 +242,35 @@ async def open_check_runs(
 
 async def check_run_page(client: RepositoryClient, check_run_id: int) -> CheckRunPage:
     """Raises NotFoundError, for example when GitHub deleted an old check run."""
-    wire = (await client.get(_CHECK_RUN, path={"check_run_id": check_run_id})).read(_CheckRunWire)
+    answer = await client.get(_CHECK_RUN, path={"check_run_id": check_run_id})
+    return _page(answer.read(_CheckRunWire))
+
+
+def _page(wire: _CheckRunWire) -> CheckRunPage:
     return CheckRunPage(
         title=wire.output.title or "",
         summary=wire.output.summary or "",
         conclusion=wire.conclusion or "",
         completed_at=wire.completed_at,
     )
+
+
+async def newest_page(
+    client: RepositoryClient, name: str, head_sha: CommitSha
+) -> CheckRunPage | None:
+    """Our newest completed check run with this name on a commit, None without one."""
+    listing = client.pages(
+        _OF_COMMIT,
+        path={"ref": head_sha},
+        query={"check_name": name, "app_id": client.github.app_id, "filter": "all"},
+    )
+    found = [
+        run
+        async for answer in listing
+        for run in answer.read(_CheckRunsWire).check_runs
+        if run.name == name and run.conclusion and _is_ours(client, run)
+    ]
+    return _page(max(found, key=lambda run: run.id)) if found else None
 
 
 async def update_check_run(

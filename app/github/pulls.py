@@ -5,6 +5,8 @@ https://docs.github.com/en/rest/pulls/pulls
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -73,6 +75,23 @@ class PullRequest(Value):
         return self.head_repo_id is not None and self.head_repo_id == self.base_repo_id
 
 
+class ListedPull(Value):
+    """A pull request in a list. `state` is `open`, `closed` or `merged`; `merge_commit` is the
+    commit on the base branch when it is merged."""
+
+    number: int
+    title: str
+    body: str
+    author: Author
+    state: Literal["open", "closed", "merged"]
+    created_at: datetime
+    merged_at: datetime | None
+    head_sha: CommitSha
+    base_ref: str
+    base_sha: CommitSha
+    merge_commit: CommitSha | None
+
+
 class LinkedPull(Value):
     """An open pull request that would close an issue; `repository` may be another one."""
 
@@ -98,6 +117,11 @@ class _BranchWire(msgspec.Struct):
     repo: _RepoWire | None = None
 
 
+class _EventWire(msgspec.Struct):
+    event: str
+    created_at: datetime
+
+
 class _PullWire(msgspec.Struct):
     number: int
     html_url: str
@@ -109,7 +133,9 @@ class _PullWire(msgspec.Struct):
     draft: bool = False
     body: str | None = None
     user: UserWire | None = None
-    merged_at: str | None = None
+    merged_at: datetime | None = None
+    created_at: datetime | None = None
+    merge_commit_sha: str | None = None
     maintainer_can_modify: bool = False
     mergeable: bool | None = None
     mergeable_state: str = "unknown"
@@ -158,6 +184,35 @@ async def pull_request(
     """https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request"""
     answer = await client.get(_PULL, path={"pull_number": number}, just_created=just_created)
     return _pull_request(answer.read(_PullWire))
+
+
+async def newest(client: RepositoryClient, *, closed: bool = False) -> AsyncIterator[ListedPull]:
+    """All pull requests, newest first; only closed and merged ones with `closed`.
+
+    https://docs.github.com/en/rest/pulls/pulls#list-pull-requests
+    """
+    query = {"state": "closed" if closed else "all", "sort": "created", "direction": "desc"}
+    async for answer in client.pages(_PULLS, query=query):
+        for wire in answer.read(list[_PullWire]):
+            yield _listed(wire)
+
+
+async def ready_times(client: RepositoryClient, number: int) -> tuple[datetime, ...]:
+    """When a pull request was marked as ready for review, oldest first; empty if it never was.
+
+    https://docs.github.com/en/rest/issues/events#list-issue-events
+    """
+    listing = client.pages(
+        "/repos/{owner}/{repo}/issues/{issue_number}/events", path={"issue_number": number}, most=10
+    )
+    return tuple(
+        [
+            wire.created_at
+            async for answer in listing
+            for wire in answer.read(list[_EventWire])
+            if wire.event == "ready_for_review"
+        ]
+    )
 
 
 async def open_at(client: RepositoryClient, sha: CommitSha) -> tuple[PullRequest, ...]:
@@ -529,6 +584,24 @@ def _pull_request(wire: _PullWire, draft_wanted: bool = False) -> PullRequest:
         mergeable=wire.mergeable,
         mergeable_state=wire.mergeable_state,
         draft_refused=draft_wanted and not wire.draft and wire.title.startswith(NOT_READY),
+    )
+
+
+def _listed(wire: _PullWire) -> ListedPull:
+    merged = wire.merge_commit_sha if wire.merged_at else None
+    state: Literal["open", "closed"] = "open" if wire.state == "open" else "closed"
+    return ListedPull(
+        number=wire.number,
+        title=wire.title,
+        body=wire.body or "",
+        author=actor(wire.user),
+        state="merged" if wire.merged_at else state,
+        created_at=wire.created_at or datetime.fromtimestamp(0, UTC),
+        merged_at=wire.merged_at,
+        head_sha=commit_sha(wire.head.sha),
+        base_ref=wire.base.ref,
+        base_sha=commit_sha(wire.base.sha),
+        merge_commit=commit_sha(merged) if merged else None,
     )
 
 

@@ -68,6 +68,7 @@ WRITE_COMMENTS = {
     "metadata": "read",
 }
 WRITE_CHECKS = {"checks": "write", "metadata": "read"}
+READ_REPORT = {**READ_PULLS, "checks": "read"}
 REVIEW_CHECK = {**READ_PULLS, "checks": "write"}
 WRITE_COMMITS = {"contents": "write", "checks": "write", "metadata": "read"}
 PUBLISH = {"contents": "write", "pull_requests": "write", "checks": "write", "metadata": "read"}

@@ -343,6 +343,18 @@ class Runs:
             .order_by(runs.c.created_at)
         )
 
+    async def of_repository(self, repository_id: int, since: float) -> list[RunRow]:
+        """The runs of a repository created since then, newest first, whatever its name was."""
+        of_repository = runs.c.input["trigger"]["repository_id"].as_string()
+        return await self._select(
+            sa.select(runs)
+            .where(
+                runs.c.created_at >= since,
+                sa.cast(of_repository, sa.BigInteger) == repository_id,
+            )
+            .order_by(runs.c.created_at.desc())
+        )
+
     async def enter(self, run: RunId, phase: Phase) -> RunRow:
         """Record that the run enters this phase; entering the current one again has no effect."""
 

@@ -52,6 +52,7 @@ def _honk(
         "playground",
         "verify",
         "probe",
+        "report",
     ],
 )
 def test_help_is_everywhere(command: str) -> None:
