@@ -54,7 +54,7 @@ def _print(only: str, ledger: Ledger) -> int:
         if not rows:
             continue
         print(f"## {kind}\n")
-        print("| Attempt | Defence | What stopped it | Without that defence |\n|---|---|---|---|")
+        print("| Attempt | Defense | What stopped it | Without that defence |\n|---|---|---|---|")
         for name, (*cells, ending) in rows:
             shown = [_cell(cell) for cell in cells]
             if ending == "not run":
