@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from tests.support.harness import (
@@ -20,7 +18,6 @@ from tests.support.harness import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SLOW = {"use": [{"bash": {"command": "sleep 2"}}]}
 ENDLESS = {"use": [{"bash": {"command": "sleep 300"}}]}
 
 
@@ -32,6 +29,15 @@ async def _taken_in(harness: Harness) -> None:
     """Wait until all that was said has been taken in, and what follows from it has begun."""
     at_work = "SELECT 1 FROM workflow_status WHERE name = 'intake' AND status = 'PENDING'"
     await harness.until(lambda: not harness.sql(at_work), "something is still being taken in")
+
+
+async def _kept(subject: Subject) -> None:
+    """Wait until a message to the subject's run is stored."""
+    kept = "SELECT 1 FROM messages, runs WHERE runs.id = run_id AND repository = :repository"
+    await subject.harness.until(
+        lambda: bool(subject.harness.sql(kept, repository=subject.repository)),
+        "the words are not kept",
+    )
 
 
 def _attempts(subject: Subject) -> int:
@@ -114,10 +120,12 @@ async def test_taking_the_label_off_stops(harness: Harness) -> None:
 
 
 async def test_what_is_said_while_it_works_joins_the_run(harness: Harness) -> None:
-    subject = await harness.subject(plays=script(SLOW, [FIX], [FINISH]))
-    await subject.label()
-    await _running(subject)
-    await subject.comment("/honk mind the style, please")
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
+    async with subject.thinking():
+        await subject.label()
+        await subject.at_work()
+        await subject.comment("/honk mind the style, please")
+        await _kept(subject)
     await subject.settled()
 
     last = [r for r in harness.model.requests if subject.repository in str(r)][-1]
@@ -158,12 +166,15 @@ async def test_what_is_said_in_the_moment_of_its_end_starts_the_next_attempt(
 
 
 async def test_messages_that_the_run_read_start_nothing(harness: Harness) -> None:
-    subject = await harness.subject(plays=script(SLOW, [FIX], [FINISH]))
-    await subject.label()
-    await subject.at_work()
-    # The words are kept before they are seen to be heard, which is when the run has ended.
-    harness.github.faults.answer("POST", f"{subject.repository}/issues/comments/", 0, delay=8.0)
-    await subject.comment("/honk mind the style, please")
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
+    async with subject.thinking():
+        await subject.label()
+        await subject.at_work()
+        # The words are kept before they are seen to be heard, which is when the run has ended.
+        path = f"{subject.repository}/issues/comments/"
+        harness.github.faults.answer("POST", path, 0, delay=8.0)
+        await subject.comment("/honk mind the style, please")
+        await _kept(subject)
     await subject.settled()
     assert "mind the style, please" in subject.model_input
 
@@ -184,7 +195,14 @@ async def test_a_message_to_a_failing_attempt_starts_one_more_only(
     await subject.comment("/honk mind the style, please")
     await subject.settled(endings=2)
 
-    await asyncio.sleep(6)  # as long as another attempt would take to fail
+    await _taken_in(harness)
+    left = (
+        "SELECT 1 FROM runs JOIN workflow_status ON workflow_uuid LIKE id || '.%' "
+        "WHERE repository = :repository AND status IN ('PENDING', 'ENQUEUED')"
+    )
+    await harness.until(
+        lambda: not harness.sql(left, repository=subject.repository), "an attempt is left"
+    )
     assert _attempts(subject) == 2
     assert subject.labels == ["honk:failed"]
 
@@ -194,10 +212,7 @@ async def test_a_stop_is_for_what_was_said_before_it_too(harness: Harness) -> No
     await subject.label()
     await subject.at_work()
     await subject.comment("/honk mind the style, please")
-    kept = "SELECT 1 FROM messages, runs WHERE runs.id = run_id AND repository = :repository"
-    await harness.until(
-        lambda: bool(harness.sql(kept, repository=subject.repository)), "the words are not kept"
-    )
+    await _kept(subject)
     await subject.comment("/honk stop")
     await subject.settled()
 
@@ -327,13 +342,19 @@ async def test_hold_keeps_everything_from_starting(harness: Harness) -> None:
     assert subject.pulls == []
 
 
+def _answers(subject: Subject) -> int:
+    return sum("<!-- honk:answer=" in comment.body for comment in subject.ours)
+
+
 async def test_status_and_help_are_answered(harness: Harness) -> None:
-    subject = await harness.subject(plays=script(SLOW, [FIX], [FINISH]))
+    subject = await harness.subject(plays=script([FIX], [FINISH]))
     await subject.comment("/honk status")
-    await subject.label()
-    await _running(subject)
-    await subject.comment("/honk status")
-    await subject.comment("/honk help")
+    async with subject.thinking():
+        await subject.label()
+        await subject.at_work()
+        await subject.comment("/honk status")
+        await subject.comment("/honk help")
+        await harness.until(lambda: _answers(subject) == 3, "not all are answered")
     await subject.settled()
     answers = [c.body for c in subject.ours if "<!-- honk:answer=" in c.body]
     assert len(answers) == 3

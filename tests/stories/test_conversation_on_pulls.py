@@ -23,7 +23,6 @@ FIX_TRIPLE = {
         "new_str": "def triple(a):\n    return a * 3",
     }
 }
-SLOW = {"use": [{"bash": {"command": "sleep 3"}}]}
 
 
 async def proposal(
@@ -275,12 +274,13 @@ async def test_ready_turns_a_draft_of_ours(harness: Harness) -> None:
 
 
 async def test_a_push_during_the_run_is_kept_and_verified(harness: Harness) -> None:
-    subject = await proposal(harness, SLOW, [FIX_TRIPLE], [FINISH])
-    await subject.comment("/honk triple should triple")
-    await harness.until(lambda: "honk:running" in subject.labels, "it does not run")
-    pushed = await harness.github.push_files(
-        subject.repository, "triple", {"notes.txt": b"mine\n"}, "walter"
-    )
+    subject = await proposal(harness, [FIX_TRIPLE], [FINISH])
+    async with subject.thinking():
+        await subject.comment("/honk triple should triple")
+        await subject.at_work()
+        pushed = await harness.github.push_files(
+            subject.repository, "triple", {"notes.txt": b"mine\n"}, "walter"
+        )
     await subject.settled()
     head = await head_of(subject, "triple")
     assert (await subject.git("rev-parse", f"{head}^")).strip() == pushed
@@ -289,10 +289,12 @@ async def test_a_push_during_the_run_is_kept_and_verified(harness: Harness) -> N
 
 
 async def test_a_base_that_moved_is_merged_before_publishing(harness: Harness) -> None:
-    issue = await harness.subject(plays=script(SLOW, [FIX], [FINISH]))
-    await issue.label()
-    await harness.until(lambda: "honk:running" in issue.labels, "it does not run")
-    base = await harness.github.push_files(issue.repository, "main", {"README": b"Hi\n"}, OWNER)
+    issue = await harness.subject(plays=script([FIX], [FINISH]))
+    async with issue.thinking():
+        await issue.label()
+        await issue.at_work()
+        files = {"README": b"Hi\n"}
+        base = await harness.github.push_files(issue.repository, "main", files, OWNER)
     await issue.settled()
     assert issue.pull.pull is not None
     assert (await issue.git("rev-parse", f"{issue.pull.pull.head_sha}^")).strip() == base
@@ -307,11 +309,12 @@ async def test_a_conflict_with_the_base_is_the_agents_work_once(harness: Harness
             "file_text": "def add(a, b):\n    return b + a\n\n\ndef double(a):\n    return a * 2\n",
         }
     }
-    issue = await harness.subject(plays=script(SLOW, [FIX], [FINISH], [write], [FINISH]))
-    await issue.label()
-    await harness.until(lambda: "honk:running" in issue.labels, "it does not run")
-    other = PROJECT["calc.py"].replace(b"a - b", b"b - a")
-    base = await harness.github.push_files(issue.repository, "main", {"calc.py": other}, OWNER)
+    issue = await harness.subject(plays=script([FIX], [FINISH], [write], [FINISH]))
+    other = {"calc.py": PROJECT["calc.py"].replace(b"a - b", b"b - a")}
+    async with issue.thinking():
+        await issue.label()
+        await issue.at_work()
+        base = await harness.github.push_files(issue.repository, "main", other, OWNER)
     await issue.settled()
     assert issue.pull.pull is not None
     head = issue.pull.pull.head_sha

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 import pytest
 
 from tests.support.harness import FINISH, FIX, OWNER, PROJECT, Harness, Subject, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SLOW = {"use": [{"bash": {"command": "sleep 3"}}]}
 BRANCH = "honk/1-add-subtracts"
 FIXED = {"calc.py": PROJECT["calc.py"].replace(b"a - b", b"a + b")}
 
 
-async def started(harness: Harness, **more: object) -> Subject:
-    """An issue with a live run, with time left before the agent has its fix."""
-    issue = await harness.subject(plays=script(SLOW, [FIX], [FINISH]), **more)  # type: ignore[arg-type]
-    await issue.label()
-    await harness.until(lambda: "honk:running" in issue.labels, "it does not run")
-    return issue
+@asynccontextmanager
+async def started(harness: Harness, **more: Any) -> AsyncIterator[Subject]:
+    """An issue with a live run, whose agent has its fix only after the block."""
+    issue = await harness.subject(plays=script([FIX], [FINISH]), **more)
+    async with issue.thinking():
+        await issue.label()
+        await issue.at_work()
+        yield issue
 
 
 async def test_the_same_fix_on_the_base_makes_no_empty_pull_request(harness: Harness) -> None:
-    issue = await started(harness)
-    base = await harness.github.push_files(issue.repository, "main", FIXED, OWNER)
+    async with started(harness) as issue:
+        base = await harness.github.push_files(issue.repository, "main", FIXED, OWNER)
     await issue.settled()
     assert issue.pulls == []
     assert "main" not in await harness.github.refs(issue.repository, "refs/heads/honk")
@@ -37,12 +42,13 @@ async def test_the_same_fix_on_the_base_makes_no_empty_pull_request(harness: Har
 
 async def test_a_base_branch_that_is_gone_is_named(harness: Harness) -> None:
     issue = await harness.subject(
-        plays=script(SLOW, [FIX], [FINISH]), files={**PROJECT, ".github/honk.yml": b"base: dev\n"}
+        plays=script([FIX], [FINISH]), files={**PROJECT, ".github/honk.yml": b"base: dev\n"}
     )
     await harness.github.push_files(issue.repository, "dev", {"notes": b"\n"}, OWNER)
-    await issue.label()
-    await harness.until(lambda: "honk:running" in issue.labels, "it does not run")
-    await harness.github.delete_branch(issue.repository, "dev", OWNER)
+    async with issue.thinking():
+        await issue.label()
+        await issue.at_work()
+        await harness.github.delete_branch(issue.repository, "dev", OWNER)
     await issue.settled()
     assert issue.pulls == []
     assert "The base branch `dev` no longer exists" in issue.last_words

@@ -103,12 +103,46 @@ def never_twice(command: str, request: dict[str, Any], *, seconds: float = 0.0) 
 
 
 @dataclass
+class GatedModel:
+    """The scripted model, whose answers about a subject wait while its gate is closed."""
+
+    app: Any
+    gates: dict[str, asyncio.Event] = field(default_factory=dict)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        heard = bytearray()
+
+        async def hear() -> Any:
+            message = await receive()
+            heard.extend(message.get("body", b""))
+            return message
+
+        async def answer(message: Any) -> None:
+            about = re.search(rb"Subject: ([\w./-]+#\d+)", heard)
+            gate = self.gates.get(about[1].decode()) if about else None
+            if gate is not None and message["type"] == "http.response.start":
+                await gate.wait()
+            await send(message)
+
+        await self.app(scope, hear, answer)
+
+
+@dataclass
 class Subject:
     """One issue, as a person sees it."""
 
     harness: Harness
     repository: str
     number: int
+
+    @asynccontextmanager
+    async def thinking(self) -> AsyncIterator[None]:
+        """Inside this block the model is asked about the subject and does not answer."""
+        gate = self.harness.gates[self.name] = asyncio.Event()
+        try:
+            yield
+        finally:
+            gate.set()
 
     @property
     def issue(self) -> SimulatedIssue:
@@ -324,6 +358,8 @@ class Harness:
     """Seconds that something to be seen may take."""
     exempt: dict[tuple[str, str], str] = field(default_factory=dict)
     """Operations (method and template) that this story gets wrong on purpose, with reasons."""
+    gates: dict[str, asyncio.Event] = field(default_factory=dict)
+    """By a subject's name, what the model's answers about it wait for."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _numbers: Any = field(default_factory=itertools.count)
     _logs: Logs = field(default_factory=Logs)
@@ -683,7 +719,8 @@ async def open_harness_in(
     # Stories share an installation, and are busier than people.
     github.world.rate_limit = 1_000_000
     model = ScriptedModel()
-    async with serve(github, port=0) as url, serve_app(model.app) as model_url:
+    gated = GatedModel(model.app)
+    async with serve(github, port=0) as url, serve_app(gated) as model_url:
         harness = kind(
             home,
             github,
@@ -696,6 +733,7 @@ async def open_harness_in(
                 "HONK_SETUP_NETWORK": "policy",
                 **settings,
             },
+            gates=gated.gates,
         )
         with contract(
             github, of=lambda record: (record.method, record.template) not in harness.exempt
