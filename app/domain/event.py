@@ -212,6 +212,7 @@ class ReviewPayload(msgspec.Struct, frozen=True):
     submitted_at: _Time | None = None
     body: _Text | None = None
     author_association: _Text | None = None
+    state: _Text | None = None
     performed_via_github_app: AppPayload | None = None
 
 

@@ -169,7 +169,7 @@ class Signal(Value):
     another head, or another target branch. "merge_group": a merge queue asks for checks of
     `merge_group`, or has removed it (`action`). "closed": `number` was closed, merged, or is gone:
     `action` tells which. "approvals": the approvals of the pull request `number`, or of all at
-    `head_sha`, may have changed: `action` is the event's, `review` the review that it is about.
+    `head_sha`, may have changed: `action` is the event's, or what the submitted `review` decides.
     `id` is made from signed content only, as a trigger's is.
     """
 
@@ -480,7 +480,9 @@ def _from_pull_request(payload: event.PullRequestEvent, app: AppIdentity) -> Sig
     return _signal(payload, "head", what, number=pull.number, head_sha=pull.head.sha)
 
 
-def _from_merge_group(payload: event.MergeGroupEvent) -> Signal:
+def _from_merge_group(
+    payload: event.MergeGroupEvent, kind: Literal["merge_group", "approvals"] = "merge_group"
+) -> Signal:
     entry = payload.merge_group
     group = MergeGroup(
         head_sha=CommitSha(entry.head_sha),
@@ -491,7 +493,7 @@ def _from_merge_group(payload: event.MergeGroupEvent) -> Signal:
     what = f"{entry.head_sha}:{entry.base_sha}:{payload.action}"
     return _signal(
         payload,
-        "merge_group",
+        kind,
         what,
         number=group.number or None,
         head_sha=entry.head_sha,
@@ -513,7 +515,11 @@ def _approvals_signal(payload: event.ActedOn, app: AppIdentity) -> Signal | None
         case event.PullRequestReviewEvent():
             pull, review = payload.pull_request, payload.review
             what = f"{pull.number}:{payload.action}:{review.id}:{pull.updated_at}"
-            return _approvals_of(payload, what, pull, review=review.id)
+            state = (review.state or "").lower() if payload.action == "submitted" else ""
+            return _approvals_of(payload, what, pull, review=review.id, action=state)
+        case event.MergeGroupEvent() if payload.action == "checks_requested":
+            # A required check has to be on the queue's entry, too.
+            return _from_merge_group(payload, "approvals")
         case event.CheckRunEvent() if _is_rerun_of_approvals(payload, app):
             again = f"{payload.check_run.id}:{payload.sender.id}:{payload.check_run.completed_at}"
             return _signal(payload, "approvals", again, head_sha=payload.check_run.head_sha)
@@ -532,7 +538,12 @@ def _is_rerun_of_approvals(payload: event.CheckRunEvent, app: AppIdentity) -> bo
 
 
 def _approvals_of(
-    payload: event.ActedOn, what: str, pull: event.PullRequestPayload, review: int | None = None
+    payload: event.ActedOn,
+    what: str,
+    pull: event.PullRequestPayload,
+    *,
+    review: int | None = None,
+    action: str = "",
 ) -> Signal:
     return _signal(
         payload,
@@ -540,7 +551,7 @@ def _approvals_of(
         what,
         number=pull.number,
         head_sha=pull.head.sha,
-        action=payload.action,
+        action=action or payload.action,
         review=review,
     )
 

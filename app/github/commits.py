@@ -126,6 +126,11 @@ class _NamedRefWire(msgspec.Struct):
     ref: str
 
 
+class _MatchingRefWire(msgspec.Struct):
+    ref: str
+    object: _ObjectWire
+
+
 class _VerificationWire(msgspec.Struct):
     verified: bool = False
     reason: str = ""
@@ -291,6 +296,21 @@ async def read_ref(client: RepositoryClient, ref: str) -> CommitSha | None:
     if answer.status in (404, 409):
         return None
     return commit_sha(answer.read(_RefWire).object.sha)
+
+
+async def refs_below(client: RepositoryClient, prefix: str) -> dict[str, CommitSha]:
+    """The refs whose names start with `prefix` (`refs/...`), with their commits.
+
+    https://docs.github.com/en/rest/git/refs#list-matching-references
+    """
+    listing = client.pages(
+        "/repos/{owner}/{repo}/git/matching-refs/{ref}", path={"ref": _below_refs(prefix)}
+    )
+    return {
+        wire.ref: commit_sha(wire.object.sha)
+        async for answer in listing
+        for wire in answer.read(list[_MatchingRefWire])
+    }
 
 
 async def delete_ref(client: RepositoryClient, ref: str) -> None:

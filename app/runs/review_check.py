@@ -18,7 +18,7 @@ from app.domain.run import RunInput
 from app.domain.trigger import REVIEW_CHECK_ID, Signal
 from app.domain.values import CommitSha, Value
 from app.errors import HonkError, RetryableError, UserError
-from app.github import checks, pulls, repositories, reviews
+from app.github import checks, commits, pulls, repositories, reviews
 from app.github.checks import Conclusion, Output
 from app.github.client import RepositoryClient
 from app.github.pulls import PullRequest
@@ -53,21 +53,27 @@ async def on_signal(services: Services, signal: Signal) -> None:
     client = await services.github.repository(
         signal.installation_id, signal.repository, REVIEW_CHECK
     )
-    sha = signal.head_sha
+    sha, targets = signal.head_sha, {signal.head_sha}
     try:
         policy = await current_policy.load(client, signal.default_branch)
         if policy.approvals is None:
             return
         pull = await pulls.pull_request(client, signal.number) if signal.number else None
-        sha = pull.head_sha if pull else sha
+        if pull is not None:
+            sha = pull.head_sha
+            entries = await _queue_entries(client, pull)
+            entry = {signal.head_sha} if signal.merge_group else set()
+            targets = {sha, *entries, *entry}
         assert sha is not None
-        if signal.number and signal.review:
-            await _check_review_is_shown(client, signal.number, signal.review, signal.action)
+        is_listed = await _is_review_listed(client, signal)
         update = _Update(services, client, policy.approvals, signal.repository_id, sha, pull)
-        await update.run()
+        await update.run(sorted(filter(None, targets)))
     except HonkError as problem:
-        await _withhold(client, sha, problem)
+        for target in filter(None, targets):
+            await _withhold(client, target, problem)
         raise
+    if not is_listed:
+        raise RetryableError("GitHub does not list the review yet.")
 
 
 async def after_publishing(services: Services, run: RunInput, pull: PullRequest) -> None:
@@ -81,23 +87,37 @@ async def after_publishing(services: Services, run: RunInput, pull: PullRequest)
     head = await pulls.pull_request(client, pull.number)
     repository_id = run.trigger.repository_id
     update = _Update(services, client, run.policy.approvals, repository_id, head.head_sha, head)
-    await update.run()
+    await update.run([head.head_sha])
 
 
-async def _check_review_is_shown(
-    client: RepositoryClient, number: int, review: int, action: str
-) -> None:
-    """Raises RetryableError while GitHub's list of reviews does not contain the event's."""
-    found = {each.id: each.state for each in await reviews.submitted(client, number)}
-    stale = action == "dismissed" and found.get(review) in ("APPROVED", "CHANGES_REQUESTED")
-    if review not in found or stale:
+async def _queue_entries(client: RepositoryClient, pull: PullRequest) -> tuple[CommitSha, ...]:
+    """The merge queue's commits for a pull request: a required check has to be on them, too."""
+    prefix = f"refs/heads/gh-readonly-queue/{pull.base_ref}/pr-{pull.number}-"
+    return tuple((await commits.refs_below(client, prefix)).values())
+
+
+async def _is_review_listed(client: RepositoryClient, signal: Signal) -> bool:
+    """Whether GitHub's list of reviews contains the event's, if it is about one.
+
+    Raises RetryableError while the list lacks what takes an approval back. A stranger's review
+    takes none back, and GitHub may never list it.
+    """
+    if not signal.number or not signal.review:
+        return True
+    found = {each.id: each.state for each in await reviews.submitted(client, signal.number)}
+    state = found.get(signal.review)
+    stale = signal.action == "dismissed" and state in ("APPROVED", "CHANGES_REQUESTED")
+    if state is None and signal.action in ("changes_requested", "dismissed"):
+        who = signal.actor
+        permission = await repositories.permission_by_account(client, who.login, who.id)
+        stale = permission.at_least(Permission.WRITE)
+    if stale:
         raise RetryableError("GitHub does not list the review yet.")
+    return state is not None
 
 
-async def _withhold(client: RepositoryClient, sha: CommitSha | None, problem: HonkError) -> None:
+async def _withhold(client: RepositoryClient, sha: CommitSha, problem: HonkError) -> None:
     """Take back an earlier success on the commit, since it may no longer be one."""
-    if sha is None:
-        return
     next_step = problem.next_step if isinstance(problem, UserError) else ""
     title, summary = messages.review_check.unknown(str(problem), next_step)
     shown = Shown(conclusion="action_required", title=title, summary=summary)
@@ -118,7 +138,7 @@ async def _show(client: RepositoryClient, check: int, shown: Shown) -> None:
 
 
 class _Update:
-    """One update of the check run on one commit."""
+    """One update of the check run of one commit `sha`, the head of pull requests."""
 
     def __init__(
         self,
@@ -136,10 +156,11 @@ class _Update:
         self._sha = sha
         self._known = known
 
-    async def run(self) -> None:
-        """Show the current state, then read it again: another worker may have shown an older one.
+    async def run(self, targets: Sequence[CommitSha]) -> None:
+        """Show the current state on these commits: the head, and its entries in a merge queue.
 
-        The last writer always reads what it wrote before it leaves.
+        Then read it again: another worker may have shown an older one. The last writer always
+        reads what it wrote before it leaves.
         """
         key = f"review check {self._repository_id} {self._sha}"
         async with self._services.locks.only_one(key, asyncio.Event()):
@@ -148,7 +169,8 @@ class _Update:
                 current = await self._current()
                 if current is None or current == written:
                     return
-                await self._write(current)
+                for target in targets:
+                    await self._write(target, current)
                 written = current
         raise RetryableError("The reviews change faster than Honk reads them.")
 
@@ -168,14 +190,14 @@ class _Update:
     async def _standing(self, pull: PullRequest) -> Standing | None:
         """Where a pull request stands; None when no agent had a part in it."""
         honk = await self._services.bot_login()
-        commits, complete = await pulls.commits_of(self._client, pull.number)
+        made, complete = await pulls.commits_of(self._client, pull.number)
         rows = await self._services.runs.requests_on_pull(self._repository_id, pull.number)
         actors = (row.input.trigger.actor for row in rows)
         involved = Involved(
             author=Account(login=pull.author.login, id=pull.author.id),
             author_type=pull.author.type,
             requesters=tuple(Account(login=each.login, id=each.id) for each in actors),
-            commits=commits,
+            commits=made,
             all_commits=complete,
         )
         if not involved.is_agents(honk) and complete:
@@ -209,12 +231,12 @@ class _Update:
                 break
         return tuple(approved), tuple(powerless)
 
-    async def _write(self, shown: Shown) -> None:
+    async def _write(self, target: CommitSha, shown: Shown) -> None:
         """Write to every check run of this name, since two workers may have created one each."""
-        found = await checks.ours_named(self._client, _NAME, self._sha)
+        found = await checks.ours_named(self._client, _NAME, target)
         if not found:
             made = await checks.ensure_check_run(
-                self._client, _NAME, self._sha, REVIEW_CHECK_ID, status="in_progress"
+                self._client, _NAME, target, REVIEW_CHECK_ID, status="in_progress"
             )
             found = [made.id]
         for check in found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.playground.github.records import CheckRun
+from tests.stories.test_every_pull_request import QUEUE
 from tests.support.harness import FINISH, FIX, OWNER, PROJECT, Harness, Subject, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -144,3 +145,28 @@ async def test_an_approval_that_cannot_be_looked_up_is_none(harness: Harness) ->
         github.faults.clear()
     await github.rerequest(repo, check.id, OWNER)
     await shows(issue, number, "action_required", "`walter`: the review was dismissed")
+
+
+async def test_a_merge_queue_waits_for_the_approval_of_its_entry(harness: Harness) -> None:
+    issue, number = await published(harness)
+    github, repo = harness.github, issue.repository
+    required = {"required_status_checks": [{"context": "honk / review"}]}
+    checks = {"type": "required_status_checks", "parameters": required}
+    github.add_ruleset(repo, QUEUE, checks, include=["refs/heads/main"])
+    if github.issue(repo, number).pull.draft:  # type: ignore[union-attr]
+        await github.set_draft(repo, number, OWNER, draft=False)
+    await shows(issue, number, "action_required", "Waiting for 1")
+    await github.enqueue(repo, number, OWNER)
+    await github.drained()
+    await harness.until(
+        lambda: github.issue(repo, number).pull.queued is None,  # type: ignore[union-attr]
+        "an entry without approval stays in the queue",
+    )
+    assert github.issue(repo, number).state == "open"
+
+    await github.review(repo, number, "walter", event="APPROVE")
+    await shows(issue, number, "success", "Approved by walter")
+    await github.enqueue(repo, number, OWNER)
+    await harness.until(
+        lambda: github.issue(repo, number).state == "closed", "the queue does not merge"
+    )

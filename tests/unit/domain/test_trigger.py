@@ -314,6 +314,15 @@ def test_a_rerun_of_the_approvals_is_no_retry_of_a_run() -> None:
     assert _besides("check_run", other) == ()
 
 
+def test_an_entry_of_a_merge_queue_needs_approvals_too() -> None:
+    payload = _event("checks_requested", merge_group=GROUP)
+    (signal,) = _besides("merge_group", payload)
+    assert (signal.kind, signal.head_sha) == ("approvals", GROUP["head_sha"])
+    assert signal.merge_group is not None
+    assert signal.id != _decide("merge_group", payload).id  # type: ignore[union-attr]
+    assert _besides("merge_group", _event("destroyed", merge_group=GROUP, reason="merged")) == ()
+
+
 def _besides(name: str, payload: dict[str, Any]) -> tuple[Signal, ...]:
     return further_signals(name, webhooks.read(name, "application/json", encoded(payload)), OURS)
 
