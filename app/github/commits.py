@@ -303,14 +303,10 @@ async def refs_below(client: RepositoryClient, prefix: str) -> dict[str, CommitS
 
     https://docs.github.com/en/rest/git/refs#list-matching-references
     """
-    listing = client.pages(
-        "/repos/{owner}/{repo}/git/matching-refs/{ref}", path={"ref": _below_refs(prefix)}
-    )
-    return {
-        wire.ref: commit_sha(wire.object.sha)
-        async for answer in listing
-        for wire in answer.read(list[_MatchingRefWire])
-    }
+    template = "/repos/{owner}/{repo}/git/matching-refs/{ref}"
+    answer = await client.get(template, path={"ref": _below_refs(prefix)})
+    found = answer.read(list[_MatchingRefWire])
+    return {wire.ref: commit_sha(wire.object.sha) for wire in found}
 
 
 async def delete_ref(client: RepositoryClient, ref: str) -> None:
