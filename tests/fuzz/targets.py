@@ -40,12 +40,13 @@ from app.domain.comment_text import authored_lines
 from app.domain.diff import EXECUTABLE, LINK, NO_FILE, PLAIN, SUBMODULE, Diff, FileDiff
 from app.domain.dsse import Envelope, EnvelopeError
 from app.domain.event import EventError
+from app.domain.evidence import ChangedSides
 from app.domain.model_question import ModelAnswer
 from app.domain.policy import PathsPolicy, PolicyError, UnreadablePolicyError
 from app.domain.rendered_markdown import see
 from app.domain.trigger import AppIdentity, from_event
 from app.domain.values import CommitSha, RepoName, is_branch_name
-from app.domain.verdict import Results, VerifierResult, compare
+from app.domain.verdict import Results, TestOutcome, TestResult, VerifierResult, compare
 from app.ecosystems.node import ECOSYSTEM as NODE
 from app.egress import rules
 from app.egress.addresses import Addresses
@@ -56,6 +57,8 @@ from app.egress.rules import BlockedRequestError, HostRule, host_rule
 from app.errors import UserError
 from app.github import webhooks
 from app.integrity import scope, secrets
+from app.integrity.deleted_code import removed_with_code
+from app.integrity.mixed import SPLITTERS
 from app.sandbox.spec import Completed
 from app.verify import judge
 from app.verify.affected import affected
@@ -63,7 +66,7 @@ from app.verify.junit import BadReportError, read_junit
 from app.verify.reports import for_agent
 from app.verify.verifier import STDOUT, Verifier, VerifierContext, label
 from app.verify.verifiers import choose, of_ecosystem
-from app.verify.verifiers.ava import Ava, Tap
+from app.verify.verifiers.ava import Ava, Tap, Tape
 from app.verify.verifiers.cargo import Cargo, Nextest
 from app.verify.verifiers.clippy import Clippy
 from app.verify.verifiers.eslint import Eslint
@@ -99,6 +102,7 @@ from tests.fuzz.inputs import words as made_words
 from tests.support import deliveries
 from tests.support.evidence import attested
 from tests.support.keys import signing_key
+from tests.unit.integrity.test_mixed import SAMPLES
 
 APP = AppIdentity(app_id=4711, slug="honk")
 
@@ -575,6 +579,51 @@ def _secrets(given: list[tuple[str, bytes, bytes, str, str]]) -> None:
     secrets.as_flags(found)
 
 
+_MIXED = sorted({text.encode() for texts in SAMPLES.values() for text in texts})
+_MIXED_PIECES = (
+    *(
+        b'"',
+        b"\n",
+        b"[[package]]\n",
+        b"[metadata]\n",
+        b"groups = [",
+        b"category = 'dev'\n",
+        b"dev: true",
+    ),
+    *(
+        b"{",
+        b"}",
+        b"]",
+        b": ",
+        b"- ",
+        b"&a ",
+        b"*a",
+        b"snapshots:\n",
+        b"importers:\n",
+        b"\xff",
+        b"null",
+    ),
+)
+
+
+def _mixed(content: bytes) -> None:
+    for splitter in SPLITTERS.values():
+        splitter.parts(content)
+
+
+def _removed(given: list[tuple[str, bytes, bytes, str, str]]) -> None:
+    diff = _diff(given)
+    paths = tuple(each.path for each in diff.files)
+    tests = tuple(
+        TestResult(id=f"{path}::test_a", outcome=TestOutcome.PASSED, file=path) for path in paths
+    )
+    ran = VerifierResult(verifier="pytest", command="pytest", tests=tests, ran=True)
+    base = Results(commit=CommitSha("a" * 40), verifiers=(ran,))
+    head = Results(commit=CommitSha("b" * 40))
+    found = removed_with_code(diff, ChangedSides(source=paths), base, head)
+    assert {each.id for each in found} <= {each.id for each in tests}
+
+
 class Tree:
     """Files in memory, as a verifier sees a repository."""
 
@@ -782,7 +831,7 @@ def _junit(report: bytes) -> None:
     read_junit(report, lambda classname, file: classname or file, "sub")
 
 
-_SCRIPTS: tuple[Verifier, ...] = (Node(), Jest(folder="a"), Vitest(), Mocha(), Ava(), Tap())
+_SCRIPTS: tuple[Verifier, ...] = (Node(), Jest(folder="a"), Vitest(), Mocha(), Ava(), Tap(), Tape())
 _CHECKS: tuple[Verifier, ...] = (
     *(Ruff(), RuffFormat(), Mypy(), Eslint(folder="a"), Prettier(), Tsc(), Gofmt(), Clippy()),
 )
@@ -1082,6 +1131,8 @@ def _targets() -> Iterable[Target]:
     yield Target("what people see of a text", made_words(_COMMENTS, _SEEN_PIECES), _seen)
     yield Target("differences", _DIFFS, _change)
     yield Target("secrets in differences", _DIFFS, _secrets)
+    yield Target("removed tests and their code", _DIFFS, _removed)
+    yield Target("locks and other mixed files", foreign(_MIXED, _MIXED_PIECES), _mixed)
     yield Target(
         "manifests",
         both(lambda dice: dict(files(dice)), many(some_of(_LINES))),
