@@ -118,12 +118,14 @@ class CommitPeople(Value):
 
 
 class Involved(Value):
-    """Who had a part in a pull request. `requesters` asked Honk for it, according to its runs;
+    """Who had a part in a pull request. `requesters` asked Honk for it, according to its runs, and
+    `instructors` are the logins of people whose messages the runs read while they worked;
     `all_commits` is whether every commit and co-author could be read."""
 
     author: Account
     author_type: str
     requesters: tuple[Account, ...]
+    instructors: tuple[str, ...] = ()
     commits: tuple[CommitPeople, ...]
     all_commits: bool = True
 
@@ -165,7 +167,8 @@ class Involved(Value):
             for person in each.co_authors
         ]
         by_runs = [Contributor(name="", email="", account=each) for each in self.requesters]
-        return by_runs + by_commits
+        by_messages = [Contributor(name=login, email="") for login in self.instructors]
+        return by_runs + by_commits + by_messages
 
 
 class NotCounted(Value):

@@ -193,10 +193,12 @@ class _Update:
         made, complete = await pulls.commits_of(self._client, pull.number)
         rows = await self._services.runs.requests_on_pull(self._repository_id, pull.number)
         actors = (row.input.trigger.actor for row in rows)
+        said = [each for row in rows for each in await self._services.messages.of(row.id)]
         involved = Involved(
             author=Account(login=pull.author.login, id=pull.author.id),
             author_type=pull.author.type,
             requesters=tuple(Account(login=each.login, id=each.id) for each in actors),
+            instructors=tuple(sorted({each.author for each in said})),
             commits=made,
             all_commits=complete,
         )
