@@ -324,7 +324,18 @@ class Tour:
         [job] = (await self.repo("GET", f"{path}/jobs"))["jobs"]
         await self.repo("GET", f"/actions/jobs/{job['id']}")
         await self.repo("GET", f"/actions/jobs/{job['id']}/logs")
+        await self.workflow()
         self.github.use_ci(REPO, None)
+
+    async def workflow(self) -> None:
+        ci = OtherCi(on=("workflow_dispatch",), works=lambda run: ("success", {"junit": b"PK"}))
+        self.github.use_ci(REPO, ci)
+        [workflow] = (await self.repo("GET", "/actions/workflows"))["workflows"]
+        path = f"/actions/workflows/{workflow['id']}"
+        await self.repo("POST", f"{path}/dispatches", {"ref": "watched"})
+        [run] = (await self.repo("GET", f"{path}/runs"))["workflow_runs"]
+        [artifact] = (await self.repo("GET", f"/actions/runs/{run['id']}/artifacts"))["artifacts"]
+        await self.repo("GET", f"/actions/artifacts/{artifact['id']}/zip")
 
     async def rules(self) -> None:
         protection = {

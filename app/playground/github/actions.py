@@ -1,10 +1,16 @@
-"""GitHub Actions as another App sees them: CI on pushes, its runs, jobs and logs.
+"""GitHub Actions as another App sees them: a workflow, its runs, jobs, logs and artifacts.
 
-Nothing is really run: `RepositoryPayload.ci` says how it ends.
-Outside contract: https://docs.github.com/rest/actions/workflow-runs
+Nothing is really run: `RepositoryPayload.ci` says how it ends and what it uploads. A run of a pull
+request works on its head, not on a merge with the base.
+Outside contract: https://docs.github.com/rest/actions/workflow-runs and
+https://docs.github.com/rest/actions/artifacts
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from hashlib import sha256
 
 from .accounts import User
 from .api import Answer, ApiEndpoint, Call
@@ -16,12 +22,12 @@ from .checks import (
     pulls_of,
     suite_state,
 )
-from .records import ACTIONS, CheckRun, SimulatedWorkflowRun
+from .records import ACTIONS, CheckRun, OtherCi, SimulatedArtifact, SimulatedWorkflowRun
 from .refusals import Refusal, not_found
 from .shapes import html_url, moment, node_id, repository_shape, repository_url, user_shape
 from .signed import signed_url
 from .webhooks import emit
-from .world import Json, Repository, World
+from .world import Json, Repository, SimulatedPullRequest, World
 
 _WAITS = "action_required"
 _LOG_SECONDS = 60
@@ -31,11 +37,18 @@ _LOG_SECONDS = 60
 
 
 async def start_ci(
-    world: World, repository: Repository, actor: User, sha: str, branch: str
+    world: World,
+    repository: Repository,
+    actor: User,
+    sha: str,
+    branch: str,
+    *,
+    event: str = "push",
+    fork_id: int | None = None,
 ) -> None:
-    """Let the repository's CI answer a push, where it has one."""
+    """Let the repository's CI answer an event, where it has one that does."""
     ci = repository.ci
-    if ci is None:
+    if ci is None or ci.state != "active" or event not in ci.on:
         return
     suite = await new_suite(world, repository, sha, branch)
     suite.app = ACTIONS
@@ -43,6 +56,7 @@ async def start_ci(
     ci.workflow_id = ci.workflow_id or world.new_id()
     number = len(repository.workflow_runs) + 1
     run = SimulatedWorkflowRun(world.new_id(), number, ci, suite, branch, actor, now, now)
+    run.event, run.fork_id = event, fork_id
     repository.workflow_runs[run.id] = run
     _announce(world, repository, run, "requested")
     if ci.conclusion == _WAITS:
@@ -51,6 +65,17 @@ async def start_ci(
     _start_job(world, repository, run)
     if ci.conclusion is not None:
         finish(world, repository, run, ci.conclusion)
+
+
+async def start_pull_ci(
+    world: World, repository: Repository, pull: SimulatedPullRequest, actor: User
+) -> None:
+    """Let the repository's CI answer a pull request that was opened or pushed to."""
+    head = pull.head_repository
+    fork_id = head.id if head is not None and head is not repository else None
+    await start_ci(
+        world, repository, actor, pull.head_sha, pull.head, event="pull_request", fork_id=fork_id
+    )
 
 
 def _start_job(world: World, repository: Repository, run: SimulatedWorkflowRun) -> None:
@@ -78,8 +103,22 @@ def finish(
     job.title, job.summary = ci.title or None, ci.summary or None
     job.annotations = list(ci.annotations)
     run.log = ci.log
+    conclusion = _work(world, run, conclusion)
+    job.conclusion = conclusion
     announce_run(world, repository, job, "completed", run.actor)
     _settle(world, repository, run, conclusion)
+
+
+def _work(world: World, run: SimulatedWorkflowRun, conclusion: str) -> str:
+    """Upload what the job made; gives how it ended."""
+    if run.ci.works is None:
+        return conclusion
+    ended, archives = run.ci.works(run)
+    for name, content in archives.items():
+        digest = f"sha256:{sha256(content).hexdigest()}"
+        made = SimulatedArtifact(world.new_id(), name, content, digest, world.clock.now())
+        run.artifacts.append(made)
+    return ended if conclusion == "success" else conclusion
 
 
 def _settle(
@@ -97,7 +136,7 @@ def _settle(
 def _announce(world: World, repository: Repository, run: SimulatedWorkflowRun, action: str) -> None:
     payload = {
         "workflow_run": _shape(world, repository, run),
-        "workflow": _workflow_shape(world, repository, run),
+        "workflow": _workflow_shape(world, repository, run.ci),
     }
     emit(world, repository, "workflow_run", action, run.actor, payload)
 
@@ -119,11 +158,11 @@ def _shape(world: World, repository: Repository, run: SimulatedWorkflowRun) -> J
         "node_id": node_id("WFR", run.id),
         "head_branch": run.branch,
         "head_sha": run.suite.head_sha,
-        "path": run.path,
+        "path": run.ci.path,
         "display_title": run.suite.commit.message.partition("\n")[0],
         "run_number": run.number,
         "run_attempt": run.attempt,
-        "event": "push",
+        "event": run.event,
         "status": run.status,
         "conclusion": run.conclusion,
         "workflow_id": run.ci.workflow_id,
@@ -143,24 +182,29 @@ def _shape(world: World, repository: Repository, run: SimulatedWorkflowRun) -> J
         "workflow_url": f"{api}/actions/workflows/{run.ci.workflow_id}",
         "head_commit": head_commit_shape(run.suite.commit),
         "repository": short,
-        "head_repository": short,
+        "head_repository": _head_repository(world, run) or short,
     }
 
 
-def _workflow_shape(world: World, repository: Repository, run: SimulatedWorkflowRun) -> Json:
-    url = f"{repository_url(world, repository)}/actions/workflows/{run.ci.workflow_id}"
+def _head_repository(world: World, run: SimulatedWorkflowRun) -> Json | None:
+    found = (one for one in world.repositories.values() if one.id == run.fork_id)
+    return next((repository_shape(world, one) for one in found), None)
+
+
+def _workflow_shape(world: World, repository: Repository, ci: OtherCi) -> Json:
+    url = f"{repository_url(world, repository)}/actions/workflows/{ci.workflow_id}"
     created = moment(repository.created_at)
     return {
-        "id": run.ci.workflow_id,
-        "node_id": node_id("W", run.ci.workflow_id),
-        "name": run.ci.workflow,
-        "path": run.path,
-        "state": "active",
+        "id": ci.workflow_id,
+        "node_id": node_id("W", ci.workflow_id),
+        "name": ci.workflow,
+        "path": ci.path,
+        "state": ci.state,
         "created_at": created,
         "updated_at": created,
         "url": url,
-        "html_url": html_url(world, repository, "blob", run.branch, run.path),
-        "badge_url": html_url(world, repository, "workflows", run.ci.workflow, "badge.svg"),
+        "html_url": html_url(world, repository, "blob", repository.default_branch, ci.path),
+        "badge_url": html_url(world, repository, "workflows", ci.workflow, "badge.svg"),
     }
 
 
@@ -197,20 +241,119 @@ def _job_shape(call: Call, run: SimulatedWorkflowRun, job: CheckRun) -> Json:
 
 
 async def list_runs(call: Call) -> Answer:
-    wanted, query = call.query.get, call.query
+    return _listed(call, call.repository.workflow_runs.values())
+
+
+def _listed(call: Call, runs: Iterable[SimulatedWorkflowRun]) -> Answer:
+    wanted = call.query.get
     state = wanted("status")
     found = [
         run
-        for run in sorted(call.repository.workflow_runs.values(), key=lambda one: -one.id)
+        for run in sorted(runs, key=lambda one: -one.id)
         if wanted("head_sha") in (None, run.suite.head_sha)
         and wanted("branch") in (None, run.branch)
         and wanted("check_suite_id") in (None, str(run.suite.id))
         and wanted("actor") in (None, run.actor.login)
-        and query.get("event", "push") == "push"
+        and wanted("event") in (None, run.event)
         and state in (None, run.status, run.conclusion)
     ]
     world, repository = call.world, call.repository
     return call.page(found, lambda run: _shape(world, repository, run), under="workflow_runs")
+
+
+def _workflow(call: Call) -> OtherCi:
+    """The workflow that the path names by its id or its file."""
+    ci, name = call.repository.ci, call.params["workflow_id"]
+    if ci is None:
+        raise not_found()
+    ci.workflow_id = ci.workflow_id or call.world.new_id()
+    if name not in (str(ci.workflow_id), ci.path.rpartition("/")[2]):
+        raise not_found()
+    return ci
+
+
+async def list_workflows(call: Call) -> Answer:
+    ci = call.repository.ci
+    if ci is not None:
+        ci.workflow_id = ci.workflow_id or call.world.new_id()
+    found = [] if ci is None else [ci]
+    world, repository = call.world, call.repository
+    return call.page(found, lambda ci: _workflow_shape(world, repository, ci), under="workflows")
+
+
+async def list_runs_of_workflow(call: Call) -> Answer:
+    ci = _workflow(call)
+    runs = call.repository.workflow_runs.values()
+    return _listed(call, [run for run in runs if run.ci.workflow_id == ci.workflow_id])
+
+
+async def dispatch(call: Call) -> Answer:
+    """Start the workflow on a branch. Like GitHub's, the answer does not say which run it is."""
+    ci, branch = _workflow(call), call.required("ref", str)
+    sha = await call.repository.git.ref(f"refs/heads/{branch.removeprefix('refs/heads/')}")
+    if sha is None:
+        raise Refusal(422, f"No ref found for: {branch}")
+    if ci.state != "active":
+        raise Refusal(422, "Cannot trigger a 'workflow_dispatch' on a disabled workflow")
+    if "workflow_dispatch" not in ci.on:
+        raise Refusal(422, "Workflow does not have 'workflow_dispatch' trigger")
+    await start_ci(call.world, call.repository, call.user, sha, branch, event="workflow_dispatch")
+    return Answer(204, None)
+
+
+def _artifact_shape(call: Call, run: SimulatedWorkflowRun, artifact: SimulatedArtifact) -> Json:
+    url = f"{repository_url(call.world, call.repository)}/actions/artifacts/{artifact.id}"
+    created = moment(artifact.created_at)
+    return {
+        "id": artifact.id,
+        "node_id": node_id("A", artifact.id),
+        "name": artifact.name,
+        "size_in_bytes": len(artifact.content),
+        "url": url,
+        "archive_download_url": f"{url}/zip",
+        "expired": artifact.expired,
+        "digest": artifact.digest,
+        "created_at": created,
+        "updated_at": created,
+        "expires_at": moment(artifact.created_at + timedelta(days=90)),
+        "workflow_run": {
+            "id": run.id,
+            "repository_id": call.repository.id,
+            "head_repository_id": run.fork_id or call.repository.id,
+            "head_branch": run.branch,
+            "head_sha": run.suite.head_sha,
+        },
+    }
+
+
+async def list_artifacts(call: Call) -> Answer:
+    run = _run(call)
+    return call.page(
+        run.artifacts, lambda each: _artifact_shape(call, run, each), under="artifacts"
+    )
+
+
+async def download_artifact(call: Call) -> Answer:
+    """Lead to an address that is good for a minute and asks for no token."""
+    number = call.number("artifact_id")
+    found = artifact_of(call.world, call.repository.full_name, str(number))
+    if found is None or call.params["archive_format"] != "zip":
+        raise not_found()
+    if found.expired:
+        raise Refusal(410, "Artifact has expired")
+    path = f"/_artifacts/{call.repository.full_name}/{number}.zip"
+    expires = call.world.clock.timestamp() + _LOG_SECONDS
+    return Answer(302, None, {"Location": call.world.url + signed_url(path, expires)})
+
+
+def artifact_of(world: World, full_name: str, artifact_id: str) -> SimulatedArtifact | None:
+    """An artifact of any run of a repository."""
+    repository = world.repositories.get(full_name.lower())
+    for run in repository.workflow_runs.values() if repository else ():
+        for each in run.artifacts:
+            if str(each.id) == artifact_id:
+                return each
+    return None
 
 
 def _run(call: Call) -> SimulatedWorkflowRun:
@@ -273,7 +416,16 @@ _ACTIONS = "/repos/{owner}/{repo}/actions"
 _RUN = f"{_ACTIONS}/runs/{{run_id}}"
 _JOB = f"{_ACTIONS}/jobs/{{job_id}}"
 
+_WORKFLOWS = f"{_ACTIONS}/workflows"
+_WORKFLOW = f"{_WORKFLOWS}/{{workflow_id}}"
+_ZIP = f"{_ACTIONS}/artifacts/{{artifact_id}}/{{archive_format}}"
+
 ENDPOINTS = [
+    ApiEndpoint("GET", _WORKFLOWS, list_workflows, "actions:read"),
+    ApiEndpoint("GET", f"{_WORKFLOW}/runs", list_runs_of_workflow, "actions:read"),
+    ApiEndpoint("POST", f"{_WORKFLOW}/dispatches", dispatch, "actions:write", "write"),
+    ApiEndpoint("GET", f"{_RUN}/artifacts", list_artifacts, "actions:read"),
+    ApiEndpoint("GET", _ZIP, download_artifact, "actions:read"),
     ApiEndpoint("GET", f"{_ACTIONS}/runs", list_runs, "actions:read"),
     ApiEndpoint("GET", _RUN, get_run, "actions:read"),
     ApiEndpoint("POST", f"{_RUN}/approve", approve_run, "actions:write", "write"),

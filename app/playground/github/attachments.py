@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from .actions import log_of
+from .actions import artifact_of, log_of
 from .records import Attachment
 from .signed import PRIVATE_SECONDS, image_path, is_good, signed_url
 from .world import Repository, World
@@ -58,6 +58,13 @@ def routes(world: World) -> list[Route]:
             return _nothing()
         return Response(text, media_type="text/plain; charset=utf-8")
 
+    async def artifact(request: Request) -> Response:
+        parts = request.path_params
+        found = artifact_of(world, f"{parts['owner']}/{parts['repo']}", parts["artifact"])
+        if found is None or not _allowed(request):
+            return _nothing()
+        return Response(found.content, media_type="application/zip")
+
     def _allowed(request: Request) -> bool:
         permission = request.query_params.get("jwt", "")
         return is_good(request.url.path, permission, world.clock.timestamp())
@@ -66,6 +73,7 @@ def routes(world: World) -> list[Route]:
         Route("/user-attachments/assets/{asset}", in_text),
         Route(image_path("{asset}"), private_image),
         Route("/_logs/{owner}/{repo}/{job}.txt", log),
+        Route("/_artifacts/{owner}/{repo}/{artifact}.zip", artifact),
     ]
 
 

@@ -109,6 +109,7 @@ async def _follow_heads(
         if not await base.git.is_ancestor(old, new):
             add_event(world, issue, "head_ref_force_pushed", actor)
         announce(world, base, issue, "synchronize", actor, before=old, after=new)
+        await actions.start_pull_ci(world, base, pull, actor)
         _end_promises(world, base, issue, pull, actor)
 
 

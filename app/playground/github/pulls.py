@@ -5,7 +5,7 @@ Outside contract: https://docs.github.com/rest/pulls
 
 from __future__ import annotations
 
-from . import auto_merge
+from . import actions, auto_merge
 from .accounts import User
 from .api import Answer, ApiEndpoint, Call, limited
 from .commits import commit_shape, file_shape
@@ -101,6 +101,7 @@ async def create_pull(call: Call) -> Answer:
     repository.issues[issue.number] = issue
     await measure(repository, issue, pull)
     announce(world, repository, issue, "opened", call.user)
+    await actions.start_pull_ci(world, repository, pull, call.user)
     return Answer(201, await _shape(call, issue, pull))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -80,7 +81,9 @@ class OtherCi:
     """The CI of a repository, by Actions: what each push to a branch brings.
 
     `conclusion` None leaves it running until somebody says how it ends; `action_required` is a
-    run that waits for approval and has no jobs yet. `log` is what its job wrote.
+    run that waits for approval and has no jobs yet. `log` is what its job wrote. `on` are the
+    events that start it. `works` is called with the run when it ends, and gives the zip archives
+    that it uploads, by name, and a conclusion in place of `success`.
     """
 
     conclusion: str | None = "success"
@@ -91,6 +94,14 @@ class OtherCi:
     annotations: list[dict[str, Any]] = field(default_factory=list)
     log: str = ""
     workflow_id: int = 0
+    state: str = "active"
+    on: tuple[str, ...] = ("push",)
+    works: Callable[[SimulatedWorkflowRun], tuple[str, dict[str, bytes]]] | None = None
+
+    @property
+    def path(self) -> str:
+        """The workflow's file."""
+        return f".github/workflows/{self.workflow.lower().replace(' ', '-')}.yml"
 
 
 @dataclass(eq=False)
@@ -153,11 +164,23 @@ class SimulatedWorkflowRun:
     attempt: int = 1
     job: CheckRun | None = None
     log: str = ""
+    event: str = "push"
+    fork_id: int | None = None
+    """The repository that its commit comes from, if it is another one."""
+    artifacts: list[SimulatedArtifact] = field(default_factory=list)
 
-    @property
-    def path(self) -> str:
-        """The workflow's file."""
-        return f".github/workflows/{self.ci.workflow.lower().replace(' ', '-')}.yml"
+
+@dataclass(eq=False)
+class SimulatedArtifact:
+    """What a run uploaded, as the zip archive that can be downloaded. `digest` is what GitHub says
+    of its bytes."""
+
+    id: int
+    name: str
+    content: bytes
+    digest: str
+    created_at: datetime
+    expired: bool = False
 
 
 @dataclass(frozen=True)
