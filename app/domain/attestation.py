@@ -24,9 +24,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from app.domain import sanitize
+from app.domain.ci import CiRun
 from app.domain.dsse import Envelope, EnvelopeError
 from app.domain.evidence import Cell, CellRun, Evidence, Rules
-from app.domain.policy import NetworkPolicy, Policy
+from app.domain.policy import CiPolicy, NetworkPolicy, Policy
 from app.domain.safe_json import json_value
 from app.domain.values import CommitSha, RepoName, RunId, TreeSha, Value, commit_sha
 from app.domain.verdict import (
@@ -107,6 +108,7 @@ class CellRecord(Value):
     """One cell. The fields are those of `CellRun`, without the results of single tests.
 
     `digest` is over every test's name and letter, so it also covers tests that are not listed.
+    `ci` is the run of the repository's own CI that the results come from; None if Honk ran it.
     """
 
     cell: Cell
@@ -121,6 +123,7 @@ class CellRecord(Value):
     left_out: tuple[str, ...] = ()
     beyond: tuple[str, ...] = ()
     digest: str = ""
+    ci: CiRun | None = None
 
 
 class TestTable(Value):
@@ -162,7 +165,8 @@ class VerdictRecord(Value):
 
 class HowToRun(Value):
     """What of the policy decides how the cells are set up and run. `setup` is None where Honk
-    found the setup out from the repository's files."""
+    found the setup out from the repository's files, and `ci` names the workflow that ran them
+    instead of Honk."""
 
     setup: tuple[str, ...] | None = ()
     verify: tuple[str, ...] = ()
@@ -171,6 +175,7 @@ class HowToRun(Value):
     image: str | None = None
     variables: dict[str, str] = Field(default_factory=dict)
     search_path: tuple[str, ...] = ()
+    ci: CiPolicy | None = None
 
     @classmethod
     def of(cls, policy: Policy, image: str | None) -> HowToRun:
@@ -183,6 +188,7 @@ class HowToRun(Value):
             image=image,
             variables=policy.environment,
             search_path=policy.search_path,
+            ci=policy.ci,
         )
 
     def as_policy(self) -> Policy:
@@ -190,7 +196,7 @@ class HowToRun(Value):
         network = NetworkPolicy(allow=self.allow, mode=self.network)
         return Policy(
             setup=self.setup,
-            verify=self.verify,
+            verify=self.ci or self.verify,
             network=network,
             image=self.image,
             environment=self.variables,
@@ -457,7 +463,14 @@ def cell_record(evidence: Evidence, cell: Cell) -> CellRecord:
         left_out=tuple(_name(name) for name in (results.left_out if results else ())),
         beyond=tuple(_name(name) for name in (results.beyond if results else ())),
         digest=cell_digest(run_of(evidence, cell)) if results else "",
+        ci=_ci(run.ci),
     )
+
+
+def _ci(run: CiRun | None) -> CiRun | None:
+    if run is None:
+        return None
+    return run.model_copy(update={"workflow": _name(run.workflow), "url": _text(run.url)})
 
 
 def _own(evidence: Evidence, cell: Cell) -> CellRun:

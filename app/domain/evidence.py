@@ -21,6 +21,7 @@ from app.domain import verdict_words
 from app.domain.aligning import Moves, moves, renamed, with_common_commands
 from app.domain.cells import CellResults, View, breaks_of
 from app.domain.changed_files import ChangedFiles
+from app.domain.ci import CiRun
 from app.domain.failure_kinds import failure_kind
 from app.domain.moves import file_in
 from app.domain.rows import EFFECTS, CellRow, Context, GuardFailure, meaning
@@ -61,6 +62,10 @@ class Cell(StrEnum):
     HEAD = "head"
 
 
+NO_BASE = "the base commit could not be verified"
+"""Why a cell has no results where nothing else is known."""
+
+
 class CellRun(Value):
     """The results of one cell.
 
@@ -70,6 +75,7 @@ class CellRun(Value):
     `runs`: how often it ran; `TestResult.also` holds the outcomes of the other runs.
     `head_runner`: the proof could not start with the base's configuration, plugins and test
     dependencies, so it ran with the head's. Its evidence counts as new code.
+    `ci`: the run of the repository's own CI that the results come from; None if Honk ran it.
     """
 
     results: Results | None = None
@@ -78,6 +84,7 @@ class CellRun(Value):
     runs: int = 1
     head_runner: bool = False
     why_not: str = ""
+    ci: CiRun | None = None
 
 
 class ChangedSides(Value):
@@ -152,6 +159,8 @@ class Evidence(Value):
     `removed_with_code`: removed tests that reach code through a text, such as a route, when the
     change deleted that code, too. Those that call a name that is gone are found without it.
     `known_flaky`: tests that are known to be flaky in this repository.
+    `redefined`: a changed file that says what the repository's CI runs as tests, if its results
+    are the evidence.
     """
 
     base: CellRun
@@ -163,6 +172,12 @@ class Evidence(Value):
     moved: tuple[Move, ...] = ()
     removed_with_code: tuple[TestName, ...] = ()
     known_flaky: tuple[TestName, ...] = ()
+    redefined: str = ""
+
+    @property
+    def by_ci(self) -> bool:
+        """Whether results come from the repository's own CI."""
+        return any(run.ci is not None for run in (self.base, self.proof, self.guard, self.head))
 
 
 class Rules(Value):
@@ -541,7 +556,9 @@ def _summary(evidence: Evidence, head: Results, table: _Table, compared: Verdict
         blind=evidence.measured.canary == "passed",
         loaded=len(evidence.measured.loaded),
         keyed=len(evidence.measured.keyed),
-        redefined=table.redefined,
+        redefined=evidence.redefined or table.redefined,
+        by_ci=evidence.by_ci,
+        proof_known=evidence.proof.results is not None or not evidence.by_ci,
     )
 
 
@@ -604,6 +621,8 @@ def _notes(
             "The base commit could not be verified, so earlier failures are unknown: "
             "every failing test counts against this change."
         )
+        if evidence.base.why_not not in ("", NO_BASE):
+            yield sentence(evidence.base.why_not)
     elif not all(result.complete for result in of_kind(base, "tests").verifiers):
         yield "The base commit's tests did not finish, so the comparison is incomplete."
     if neutral:
@@ -631,8 +650,30 @@ def _could_not_run(tests: Sequence[TestResult], when: str) -> Iterator[str]:
         yield f"{len(tests) - _FEW:,} more could not run{when}."
 
 
+def _sources(evidence: Evidence) -> Iterator[str]:
+    """Who ran which cell, where the repository's CI ran some."""
+    if not evidence.by_ci:
+        return
+    for cell in Cell:
+        run: CellRun = getattr(evidence, cell.value)
+        if run.ci is None:
+            continue
+        how = "for the pull request, merged with its base branch" if run.ci.merged else ""
+        fork = "with the fork's own workflow" if run.ci.fork else ""
+        said = " ".join(part for part in ("", how, fork) if part)
+        yield (
+            f"The {cell.value} cell was run by the repository's CI, not by Honk: "
+            f"{run.ci.workflow} run {run.ci.id}, attempt {run.ci.attempt}{said and ' '}{said}."
+        )
+    yield (
+        "CI ran each of them once, so a test that passes or fails by chance may look like proof "
+        "or like a regression."
+    )
+
+
 def _notes_of_cells(evidence: Evidence) -> Iterator[str]:
     proof, guard, measured = evidence.proof, evidence.guard, evidence.measured
+    yield from _sources(evidence)
     if proof.results is None and proof.why_not:
         yield f"The new tests were not run on the old code: {sentence(proof.why_not)}"
     if guard.results is None and guard.why_not:

@@ -44,7 +44,9 @@ class Summary:
     known by their exit code. `checks`: new failures of formatters, linters and type checkers.
     `blind`: the tests pass with broken code in place of the change. `loaded`: plugins and start-up
     files that the change added. `keyed`: constants that a condition shares with a new test.
-    `redefined`: the changed file that defines a test command which passes only with the change.
+    `redefined`: the changed file that defines a test command which passes only with the change, or
+    the repository's CI where its results count (`by_ci`). `proof_known`: the new tests were run on
+    the old code.
     """
 
     rows: Sequence[CellRow] = ()
@@ -60,6 +62,8 @@ class Summary:
     loaded: int = 0
     keyed: int = 0
     redefined: str = ""
+    by_ci: bool = False
+    proof_known: bool = True
 
     @cached_property
     def groups(self) -> tuple[tuple[_Group, tuple[CellRow, ...]], ...]:
@@ -340,7 +344,7 @@ def _weakened(summary: Summary) -> str:
 
 def _confirm(summary: Summary) -> str:
     if summary.redefined and not summary.keyed:
-        return "the change also edits the test command"
+        return f"the change also edits the test {'workflow' if summary.by_ci else 'command'}"
     one = "1 value of the code is also in a new test"
     return one if summary.keyed == 1 else f"{summary.keyed:,} values are in code and new tests"
 
@@ -350,6 +354,8 @@ def _not_proven(summary: Summary) -> str:
         return "the base commit could not be verified"
     if not summary.passing:
         return "no test passes, before or after"
+    if not summary.proof_known:
+        return "the proof was not measured"
     return "no test fails without this change"
 
 
@@ -399,8 +405,11 @@ def sentences(kind: VerdictKind, summary: Summary) -> Iterator[str]:
         if group.kinds:
             yield from _about(rows, group)
     if summary.redefined:
-        yield f"This change also edits {summary.redefined}, which says what the test command runs."
-    if kind in (VerdictKind.NOT_PROVEN, VerdictKind.UNCHANGED) and summary.base_known:
+        runs = "CI runs as tests" if summary.by_ci else "the test command runs"
+        yield f"This change also edits {summary.redefined}, which says what {runs}."
+    if not summary.proof_known:
+        yield "Proof not measured: the new tests were not run on the old code."
+    elif kind in (VerdictKind.NOT_PROVEN, VerdictKind.UNCHANGED) and summary.base_known:
         yield "No test fails without this change."
     if summary.still_passing and not summary.commands:
         yield _still_passing(summary.still_passing, everything=not summary.rows)

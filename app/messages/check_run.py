@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.domain import sanitize
+from app.domain.ci import VERIFIER as CI
 from app.domain.flag import Flag
 from app.domain.report import (
     Report,
@@ -141,15 +142,18 @@ def summary(
     ran: tuple[str, ...],
     flags: Sequence[Flag] = (),
     attestation: str = "",
+    cells: str = "",
 ) -> str:
     """The check run's page below its title: evidence, table, names, notes, hints; commands
-    folded. `attestation` is the URL of the signed evidence, or empty."""
+    folded. `attestation` is the URL of the signed evidence, or empty; `cells` says who ran what,
+    where the repository's CI did."""
     parts = [
         verdicts.statement(verdict),
         verdicts.next_step(verdict, sha),
         verdicts.expectations(verdict),
         verdicts.table(verdict),
         verdicts.notes_list(verdict),
+        cells,
         flags_section(flags),
         verdicts.signed(attestation),
     ]
@@ -186,6 +190,8 @@ def flag_line(flag: Flag) -> str:
 
 def what_ran(result: VerifierResult) -> str:
     """One command, how it ended, and its last output in a fold."""
+    if result.verifier == CI:
+        return _what_ci_ran(result)
     ended = "timed out" if result.timed_out else f"exited with {result.exit_code}"
     folder = result.verifier.partition(":")[2]
     where = f" in {sanitize.code(folder, limit=200)}" if folder else ""
@@ -201,6 +207,16 @@ def what_ran(result: VerifierResult) -> str:
     if result.output_tail.strip():
         tail = sanitize.fence(result.output_tail, limit=20_000)
         lines.append(f"<details><summary>Output (end)</summary>\n\n{tail}\n\n</details>")
+    return "\n\n".join(lines)
+
+
+def _what_ci_ran(result: VerifierResult) -> str:
+    """The reports of one artifact of the repository's CI."""
+    count = f"{len(result.tests):,} tests in the reports of CI"
+    lines = [f"{sanitize.code(result.command, limit=300)}: {count} ({duration(result.seconds)})."]
+    if result.problem:
+        told = sanitize.plain(result.problem, limit=500)
+        lines.append(sentence(told[:1].upper() + told[1:]))
     return "\n\n".join(lines)
 
 

@@ -385,6 +385,21 @@ def tests(commands: Sequence[str]) -> list[RepositoryFinding]:
     return [RepositoryFinding(mark="good", about=about, text=f"{_codes(commands)}.")]
 
 
+def tests_of_ci(file: str, state: str, *, may_start: bool) -> list[RepositoryFinding]:
+    """The workflow that verifies changes. `state` is GitHub's value, empty if there is none."""
+    about, name = "Tests", sanitize.code(file, limit=200)
+    if state != "active":
+        how = f"is {state}" if state else "does not exist"
+        todo = "Enable it on the Actions page, or change `verify.workflow` in `.github/honk.yml`."
+        text = f"the workflow {name} {how}, so no change can be verified."
+        return [RepositoryFinding(mark="bad", about=about, text=text, todo=todo)]
+    if may_start:
+        return [RepositoryFinding(mark="good", about=about, text=f"the workflow {name}.")]
+    text = f"the workflow {name}, which Honk cannot start: proofs are not measured."
+    todo = "Grant the App `actions: write`, then accept it on the installation's page."
+    return [RepositoryFinding(mark="note", about=about, text=text, todo=todo)]
+
+
 def budget(left: float | None, limit: float | None, *, whose: str) -> list[RepositoryFinding]:
     """What is left of the daily limit, in US dollars; None without a limit."""
     about = f"Budget today, {whose}"

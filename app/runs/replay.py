@@ -100,6 +100,7 @@ async def _measured(services: Services, found: ReportTarget, pull: ListedPull) -
     try:
         base = await _base(services, found, pull)
         policy = await _policy(services, found, base)
+        _check_runs_here(policy, pull)
         run = requestless_run(
             RunId(f"replay-{pull.number}"),
             found.repo,
@@ -116,6 +117,15 @@ async def _measured(services: Services, found: ReportTarget, pull: ListedPull) -
         return Replayed(problem=str(problem))
     verdict = judge(evidence, verify.rules(run))
     return Replayed(verdict=verdict.title, seconds=round(time.monotonic() - began, 1))
+
+
+def _check_runs_here(policy: Policy, pull: ListedPull) -> None:
+    """Raises UserError for tests that only the repository's own CI can run."""
+    if policy.ci is not None:
+        raise UserError(
+            f"The tests of #{pull.number} run only in the repository's own CI "
+            f"({policy.ci.file}), which is not started again."
+        )
 
 
 async def _base(services: Services, found: ReportTarget, pull: ListedPull) -> CommitSha:

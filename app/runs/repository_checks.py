@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Mapping
 import structlog
 
 from app import log_events
-from app.domain.policy import Policy
+from app.domain.policy import CiPolicy, Policy
 from app.domain.run import branch_name, run_id
 from app.domain.trigger import Trigger
 from app.domain.values import CommitSha
@@ -18,10 +18,11 @@ from app.git.mirror import Remote
 from app.github import actions, commits, deliveries, installations, repositories
 from app.github.client import RepositoryClient
 from app.github.deliveries import KEPT_SECONDS
+from app.github.refusals import MissingPermissionError
 from app.messages import doctor_findings
 from app.messages.doctor_findings import RepositoryFinding
 from app.runs import starting
-from app.runs.services import READ_CODE, READ_RUNS, WRITE_CODE, Services
+from app.runs.services import READ_CODE, READ_RUNS, START_RUNS, WRITE_CODE, Services
 from app.verify.commit_tree import CommitTree
 from app.verify.verifier import as_typed
 from app.verify.verifiers import choose
@@ -172,6 +173,8 @@ async def _runs_at(services: Services, trigger: Trigger, head: CommitSha) -> fro
 
 async def _tests(services: Services, trigger: Trigger, policy: Policy) -> list[RepositoryFinding]:
     """The commands that would verify the default branch, derived from its files alone."""
+    if policy.ci is not None:
+        return await _tests_of_ci(services, trigger, policy.ci)
     repo = trigger.repository
     token = await services.github.token(trigger.installation_id, repo, READ_CODE)
     remote = Remote(url=services.git_url(repo), token=token.get_secret_value())
@@ -183,6 +186,19 @@ async def _tests(services: Services, trigger: Trigger, policy: Policy) -> list[R
     chosen = await asyncio.to_thread(choose, policy.commands, tree)
     commands = [as_typed(each) for each in chosen.verifiers if each.kind == "tests"]
     return doctor_findings.tests(commands)
+
+
+async def _tests_of_ci(
+    services: Services, trigger: Trigger, policy: CiPolicy
+) -> list[RepositoryFinding]:
+    found = await actions.workflows(await _client(services, trigger, READ_RUNS))
+    state = next((each.state for each in found if each.path == policy.path), "")
+    try:
+        await (await _client(services, trigger, START_RUNS)).token()
+        may_start = True
+    except MissingPermissionError:
+        may_start = False
+    return doctor_findings.tests_of_ci(policy.file, state, may_start=may_start)
 
 
 async def _money(services: Services, trigger: Trigger, policy: Policy) -> list[RepositoryFinding]:

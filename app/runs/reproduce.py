@@ -12,7 +12,7 @@ from app import __version__
 from app.domain import attestation, reproduction
 from app.domain.attestation import Attestation
 from app.domain.evidence import Cell, CellRun, Evidence, judge
-from app.domain.reproduction import Reproduction
+from app.domain.reproduction import CellComparison, Reproduction
 from app.domain.run import Ground, RunInput
 from app.domain.values import CommitSha, RepoName, RunId, short
 from app.errors import UserError
@@ -70,6 +70,8 @@ async def reproduce(services: Services, attested: Attestation, origin: Origin) -
     Raises UserError when the commits cannot be had or nothing can run here; whatever keeps one
     cell from being compared becomes a part of the result.
     """
+    if attested.how_to_run.ci is not None:
+        return _by_ci(attested)
     run = _run_input(attested, origin)
     await _fetch(services, attested, origin)
     await _check_external_content(services, attested, origin)
@@ -87,6 +89,17 @@ async def reproduce(services: Services, attested: Attestation, origin: Origin) -
     is_whole = all(each.answer != "unchecked" for each in compared)
     verdict = judge(evidence, attested.rules) if is_whole else None
     return reproduction.reproduction(attested, compared, verdict, await _notes(services, attested))
+
+
+def _by_ci(attested: Attestation) -> Reproduction:
+    """The repository's own CI ran the tests, which nothing here can."""
+    compared = []
+    for cell in Cell:
+        found = attested.cell(cell).ci
+        where = f" ({found.url}, attempt {found.attempt})" if found else ""
+        why = f"The repository's own CI ran it{where}; Honk cannot run it again here."
+        compared.append(CellComparison(cell=cell, answer="unchecked", why=why))
+    return reproduction.reproduction(attested, tuple(compared), None, ())
 
 
 def _unless_setup_failed(attested: Attestation, evidence: Evidence, cell: Cell) -> CellRun:

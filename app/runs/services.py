@@ -58,6 +58,7 @@ CheckAuthors = Literal["own", "bots", "all"]
 # Token permissions of each kind of step; tokens are requested with exactly these.
 READ_CODE = {"contents": "read", "metadata": "read"}
 READ_RUNS = {"actions": "read", "metadata": "read"}
+START_RUNS = {"actions": "write", "metadata": "read"}
 READ_PULLS = {"contents": "read", "pull_requests": "read", "metadata": "read"}
 READ_CHECKS = {**READ_PULLS, "checks": "read", "statuses": "read", "actions": "read"}
 WRITE_CODE = {"contents": "write", "metadata": "read"}

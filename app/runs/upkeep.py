@@ -27,7 +27,7 @@ from app.domain.retention import DAY, Cached, Retention
 from app.domain.run import ID_LENGTH
 from app.domain.values import RepoName
 from app.errors import HonkError
-from app.runs import queue
+from app.runs import ci_branches, queue
 from app.runs.services import Services
 from app.sandbox.removal import GRAVES, older, removed
 from app.store.history import History
@@ -75,7 +75,8 @@ async def clean_database(services: Services) -> None:
     Raises RetryableError while the database is unavailable.
     """
     history, now = History(services.database), time.time()
-    if not rules.is_due(await history.marked(_MARK), now):
+    last = await history.marked(_MARK)
+    if not rules.is_due(last, now):
         return
     async with services.database.alone("clean up") as ours:
         if not ours:
@@ -84,6 +85,8 @@ async def clean_database(services: Services) -> None:
         runs = await history.forget(kept.forgotten_before(now))
         attestations = await _forget_attestations(services, kept, now)
         workflows = await asyncio.to_thread(_forget_workflows, services, kept, now)
+        async with _isolated("CI branches"):
+            await ci_branches.delete_leftovers(services, last - 2 * DAY)
         await history.mark(_MARK, now)
     log.info(log_events.HISTORY_CLEANED, runs=runs, workflows=workflows, attestations=attestations)
 

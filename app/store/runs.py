@@ -165,6 +165,10 @@ class Runs:
         rows = await self._select(sa.select(runs).where(runs.c.finished_at.is_(None)))
         return sorted(rows, key=lambda row: row.created_at)
 
+    async def created_since(self, moment: float) -> list[RunRow]:
+        """The runs that were created after that Unix time."""
+        return await self._select(sa.select(runs).where(runs.c.created_at > moment))
+
     async def ids_in(self, repository: str) -> frozenset[str]:
         """The ids of a repository's runs; the name is compared case-insensitively."""
         query = sa.select(runs.c.id).where(sa.func.lower(runs.c.repository) == repository.lower())

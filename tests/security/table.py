@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.security.attempts import (
     caches,
+    ci,
     git_trees,
     leaks,
     network,
@@ -22,6 +23,7 @@ KINDS: Final[dict[str, tuple[Attempt, ...]]] = {
     "Git on hostile trees": git_trees.ATTEMPTS,
     "Caches": caches.ATTEMPTS,
     "Reading back": reading.ATTEMPTS,
+    "Results from CI": ci.ATTEMPTS,
     "Receiver over HTTP": receiver.ATTEMPTS,
     "Injection and words": words.ATTEMPTS,
     "Secrets on their way out": leaks.ATTEMPTS,
@@ -37,6 +39,7 @@ SHORT: Final = (
     "core.fsmonitor",
     "a report that is a link to a secret",
     *(each.name for each in caches.ATTEMPTS),
+    *(each.name for each in ci.ATTEMPTS),
     "a forged delivery",
     "a signature with SHA-1",
     "starts processes without end (fork bomb)",

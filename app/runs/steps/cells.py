@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import json
 import secrets
-import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -20,8 +19,7 @@ from typing import Any, Literal, TypeVar
 import structlog
 
 from app import log_events, messages
-from app.domain.diff import Diff
-from app.domain.evidence import Cell, CellRun, Evidence, Finding, Measurements, TestName
+from app.domain.evidence import NO_BASE, Cell, CellRun, Evidence, Finding, Measurements, TestName
 from app.domain.run import Ground, RunInput
 from app.domain.unstable_ids import Unstable, may_be_unstable, stabilized, unstable_ids
 from app.domain.values import CommitSha, TreeSha
@@ -30,22 +28,29 @@ from app.domain.verdict import (
     TestOutcome,
     TestResult,
     VerifierResult,
-    executed,
     is_flaky,
 )
 from app.errors import UserError
 from app.git import tags as tag_list
 from app.git.checkout import Workspace
-from app.git.load_diff import load_diff
-from app.git.load_trees import load_trees
 from app.integrity import canary, keyed_answers, startup
 from app.integrity.canary import CanaryPlan, plan_canary
-from app.integrity.cells import CellPlan, plan
 from app.integrity.composing import Override
 from app.integrity.deleted_code import removed_with_code
 from app.integrity.moved_tests import moved_tests
 from app.runs.checkouts import check_out, fetch_external_content
 from app.runs.services import Services
+from app.runs.steps.comparison import (
+    CellCode,
+    ChangeUnderTest,
+    any_executed,
+    compare,
+    compose,
+    hides_tests,
+    present,
+    same_as,
+    starts,
+)
 from app.runs.steps.set_up import SetupError, machine, set_up
 from app.store.flaky_tests import BASE
 from app.verify import runner
@@ -62,9 +67,6 @@ PROOF_RUNS = 3
 GUARD_RUNS = 2
 """How often a test of the base has to fail on the head's source before that is reported."""
 
-CELLS_SECONDS = 45 * 60.0
-"""How long after the first cell the last one may start: head, proof, guard, then the rest."""
-
 SETUP = "setup"
 """Stands for a verifier in the results of a commit whose setup fails."""
 
@@ -74,45 +76,6 @@ MEASURE_SECONDS = 60.0
 Key = tuple[str, str]
 Wanted = Mapping[Key, Sequence[TestResult]]
 _Made = TypeVar("_Made")
-
-
-@dataclass(frozen=True)
-class _CellCode:
-    """What one cell runs: a commit of the mirror, and which of its test files (None: all).
-
-    `name` tells its checkout from that of a cell that runs at the same time.
-    """
-
-    cell: Cell
-    commit: CommitSha
-    tree: TreeSha
-    files: tuple[str, ...] | None = None
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class _Comparison:
-    """A head and its base, and how their cells are composed."""
-
-    services: Services
-    run: RunInput
-    ground: Ground
-    head: _CellCode
-    diff: Diff
-    tracked: frozenset[str]  # the head's paths
-    plan: CellPlan
-    known: str  # a digest of the external content and tags that every cell sees
-    deadline: float  # by the monotonic clock: no further cell starts after it
-
-    def why_not(self) -> str:
-        """Why no further cell starts; empty while it may."""
-        if self.is_stopped():
-            return "the run was stopped"
-        return "the time for tests was used up" if time.monotonic() > self.deadline else ""
-
-    def is_stopped(self) -> bool:
-        """Whether somebody asked the run to stop."""
-        return self.services.stops.of(self.run.id).is_set()
 
 
 async def measure(
@@ -130,7 +93,9 @@ async def measure(
     run say so.
     """
     base = await baseline(services, run, ground)
-    compared = await _compare(services, run, ground, head, tree)
+    compared = await compare(
+        services, run, ground, head, tree, known=await _surroundings(services, run, head)
+    )
     results = await _head(compared, base)
     proof = await _proof(compared, base, results)
     guard = await _guard(compared, base, results)
@@ -146,7 +111,7 @@ async def measure(
         await _note_flaky(compared, base, proof.results, guard.results, results)
     known = await services.flaky_tests.known(run.trigger.repository, but=run.trigger.number)
     return Evidence(
-        base=_stable(CellRun(results=base, why_not="" if base else _NO_BASE), unstable),
+        base=_stable(CellRun(results=base, why_not="" if base else NO_BASE), unstable),
         proof=_stable(proof, unstable),
         guard=_stable(guard, unstable),
         head=_stable(CellRun(results=results), unstable),
@@ -162,9 +127,6 @@ async def measure(
         ),
         known_flaky=known,
     )
-
-
-_NO_BASE = "the base commit could not be verified"
 
 
 async def baseline(services: Services, run: RunInput, ground: Ground) -> Results | None:
@@ -187,7 +149,7 @@ async def baseline(services: Services, run: RunInput, ground: Ground) -> Results
         tree = await services.mirrors.tree_of(repo, base)
         try:
             results = await _run_verifiers(
-                services, run, _CellCode(Cell.BASE, base, tree), None, ground, is_base=True
+                services, run, CellCode(Cell.BASE, base, tree), None, ground, is_base=True
             )
         except UserError:
             return None
@@ -206,26 +168,7 @@ async def _surroundings(services: Services, run: RunInput, commit: CommitSha) ->
     return f"{supplies}{tag_list.digest(tags)}"
 
 
-async def _compare(
-    services: Services, run: RunInput, ground: Ground, head: CommitSha, tree: TreeSha
-) -> _Comparison:
-    repo, mirrors = run.trigger.repository, services.mirrors
-    diff = await load_diff(mirrors, repo, ground.commit, head)
-    before, after = await load_trees(mirrors, repo, ground.commit, head)
-    return _Comparison(
-        services=services,
-        run=run,
-        ground=ground,
-        head=_CellCode(Cell.HEAD, head, tree),
-        diff=diff,
-        tracked=frozenset(after.paths),
-        plan=await asyncio.to_thread(plan, diff, before, after),
-        known=await _surroundings(services, run, head),
-        deadline=time.monotonic() + CELLS_SECONDS,
-    )
-
-
-async def _head(compared: _Comparison, base: Results | None) -> Results:
+async def _head(compared: ChangeUnderTest, base: Results | None) -> Results:
     """The head's results. A setup that the change breaks is a result: the agent has to fix it."""
     try:
         return await _stored(compared, compared.head, base)
@@ -234,72 +177,37 @@ async def _head(compared: _Comparison, base: Results | None) -> Results:
         return _setup_failure(compared.head, problem, environment(services, run))
 
 
-async def _proof(compared: _Comparison, base: Results | None, head: Results) -> CellRun:
+async def _proof(compared: ChangeUnderTest, base: Results | None, head: Results) -> CellRun:
     """The base's source with the head's tests: what fails without the change."""
     cells = compared.plan
     if cells.proof_same_as is not None:
-        return _same(cells.proof_same_as, base, head)
+        return same_as(cells.proof_same_as, base, head)
     if cells.proof_files == ():
         # Tests were only removed. Those that are left are the base's, on the base's source.
-        return _same(Cell.BASE, _present(base, head), head)
+        return same_as(Cell.BASE, present(base, head), head)
     proof = await _composed(compared, Cell.PROOF, cells.proof, cells.proof_files, base)
-    if _starts(proof) or not _executed(head) or cells.proof_head_runner == cells.proof:
+    if starts(proof) or not any_executed(head) or cells.proof_head_runner == cells.proof:
         return proof
     # The head's tests may need the head's configuration, plugins or test dependencies to start.
     with_runner = await _composed(
         compared, Cell.PROOF, cells.proof_head_runner, cells.proof_files, base
     )
-    return with_runner.model_copy(update={"head_runner": True}) if _starts(with_runner) else proof
+    return with_runner.model_copy(update={"head_runner": True}) if starts(with_runner) else proof
 
 
-async def _guard(compared: _Comparison, base: Results | None, head: Results) -> CellRun:
+async def _guard(compared: ChangeUnderTest, base: Results | None, head: Results) -> CellRun:
     """The head's source with the base's tests: what the old tests say about the new code."""
     cells = compared.plan
     if cells.guard_same_as is not None:
-        return _same(cells.guard_same_as, base, head)
+        return same_as(cells.guard_same_as, base, head)
     if cells.guard_files == ():
         # Tests were only added. The others are the head's, on the head's source.
-        return _same(Cell.HEAD, base, _present(head, base) or head)
+        return same_as(Cell.HEAD, base, present(head, base) or head)
     return await _composed(compared, Cell.GUARD, cells.guard, cells.guard_files, base)
 
 
-def _same(cell: Cell, base: Results | None, head: Results) -> CellRun:
-    results = base if cell is Cell.BASE else head
-    return CellRun(results=results, same_as=cell, why_not="" if results else _NO_BASE)
-
-
-def _present(results: Results | None, other: Results | None) -> Results | None:
-    """The results without the tests that the other does not have."""
-    if results is None or other is None:
-        return results
-    known = {
-        (each.verifier, each.command, test.id) for each in other.verifiers for test in each.tests
-    }
-    kept = (
-        each.model_copy(
-            update={
-                "tests": tuple(
-                    test
-                    for test in each.tests
-                    if _hides_tests(test) or (each.verifier, each.command, test.id) in known
-                )
-            }
-        )
-        for each in results.verifiers
-    )
-    return results.model_copy(update={"verifiers": tuple(kept)})
-
-
-def _starts(cell: CellRun) -> bool:
-    return cell.results is not None and _executed(cell.results)
-
-
-def _executed(results: Results) -> bool:
-    return any(executed(each.tests) for each in results.verifiers if each.kind == "tests")
-
-
 async def _composed(
-    compared: _Comparison,
+    compared: ChangeUnderTest,
     cell: Cell,
     overrides: Mapping[str, Override],
     files: tuple[str, ...] | None,
@@ -309,7 +217,7 @@ async def _composed(
     if why_not := compared.why_not():
         return CellRun(why_not=why_not)
     try:
-        code = await _compose(compared, cell, overrides, files)
+        code = await compose(compared, cell, overrides, files)
         results = await _stored(compared, code, base)
     except ValueError as problem:
         return CellRun(why_not=f"its files could not be put together: {problem}")
@@ -318,23 +226,8 @@ async def _composed(
     return CellRun(results=results, only=files or ())
 
 
-async def _compose(
-    compared: _Comparison,
-    cell: Cell,
-    overrides: Mapping[str, Override],
-    files: tuple[str, ...] | None,
-) -> _CellCode:
-    """The cell as a commit of the mirror: its overrides on top of the source's tree."""
-    repo, mirrors = compared.run.trigger.repository, compared.services.mirrors
-    base, head = compared.ground.commit, compared.head.commit
-    source = base if cell is Cell.PROOF else head
-    tree = await mirrors.compose_tree(repo, source, overrides, base=base, head=head)
-    commit = await mirrors.commit_tree(repo, tree, [source], f"The {cell.value} cell\n")
-    return _CellCode(cell, commit, tree, files)
-
-
 async def _repeat_proof(
-    compared: _Comparison, proof: CellRun, head: Results
+    compared: ChangeUnderTest, proof: CellRun, head: Results
 ) -> tuple[CellRun, Results]:
     """Repeat what looks like proof on both sources: it counts only if it never differs."""
     if proof.results is None or compared.why_not():
@@ -347,11 +240,11 @@ async def _repeat_proof(
     if proof.same_as is None:
         cells = compared.plan
         overrides = cells.proof_head_runner if proof.head_runner else cells.proof
-        code = await _compose(compared, Cell.PROOF, overrides, cells.proof_files)
+        code = await compose(compared, Cell.PROOF, overrides, cells.proof_files)
     elif proof.same_as is Cell.BASE:
         base = compared.ground.commit
         tree = await compared.services.mirrors.tree_of(compared.run.trigger.repository, base)
-        code = _CellCode(Cell.BASE, base, tree, None)
+        code = CellCode(Cell.BASE, base, tree, None)
     wanted = {key: [pair[0] for pair in pairs] for key, pairs in failing.items()}
     again = await _repeated(compared, code, proof.results, wanted, PROOF_RUNS)
     if not compared.is_stopped():
@@ -375,17 +268,13 @@ def _proving(
             now = passed.get((each.verifier, each.command, test.id))
             if now is None or is_flaky(now) or is_flaky(test):
                 continue
-            if test.outcome.bad and not _hides_tests(test):
+            if test.outcome.bad and not hides_tests(test):
                 found.setdefault((each.verifier, each.command), []).append((test, now))
     return found
 
 
-def _hides_tests(test: TestResult) -> bool:
-    return test.whole_run or test.could_not_run
-
-
 async def _repeat_guard(
-    compared: _Comparison, base: Results | None, guard: CellRun, head: Results
+    compared: ChangeUnderTest, base: Results | None, guard: CellRun, head: Results
 ) -> CellRun:
     """Repeat the guard's failures, so that a test that fails by chance accuses no change."""
     measured = guard.results is not None and guard.same_as is None
@@ -401,24 +290,24 @@ async def _repeat_guard(
     wanted: dict[Key, list[TestResult]] = {}
     for each in guard.results.verifiers:
         for test in each.tests:
-            lost = test.outcome.bad and not _hides_tests(test)
+            lost = test.outcome.bad and not hides_tests(test)
             if lost and (each.verifier, each.command, test.id) in held:
                 wanted.setdefault((each.verifier, each.command), []).append(test)
     if not wanted:
         return guard
     cells = compared.plan
-    code = await _compose(compared, Cell.GUARD, cells.guard, cells.guard_files)
+    code = await compose(compared, Cell.GUARD, cells.guard, cells.guard_files)
     again = await _repeated(compared, code, guard.results, wanted, GUARD_RUNS)
     return guard.model_copy(update={"results": again, "runs": GUARD_RUNS})
 
 
-async def _unstable(compared: _Comparison, base: Results | None, head: Results) -> Unstable:
+async def _unstable(compared: ChangeUnderTest, base: Results | None, head: Results) -> Unstable:
     """The ids that differ between two runs of the base, which runs twice only if some may."""
     if base is None or compared.why_not() or not may_be_unstable(base, head):
         return frozenset()
     services, run, ground = compared.services, compared.run, compared.ground
     repo = run.trigger.repository
-    code = _CellCode(Cell.BASE, ground.commit, await services.mirrors.tree_of(repo, ground.commit))
+    code = CellCode(Cell.BASE, ground.commit, await services.mirrors.tree_of(repo, ground.commit))
     key = _key(compared, code, "again")
     known = await services.results.get(repo, code.tree, key)
     if known is not None:
@@ -446,7 +335,7 @@ async def _alongside(work: Coroutine[Any, Any, _Made]) -> AsyncIterator[asyncio.
 
 
 async def _measurements(
-    compared: _Comparison, wanted: Wanted, head: Results, raising: _RaisingCanary
+    compared: ChangeUnderTest, wanted: Wanted, head: Results, raising: _RaisingCanary
 ) -> Measurements:
     """What the cells cannot see: what is loaded before the tests, answers that are keyed to them,
     and whether the proof notices that the changed functions are gone."""
@@ -463,7 +352,7 @@ async def _measurements(
 
 
 async def _without_plugins(
-    compared: _Comparison, wanted: Wanted, head: Results
+    compared: ChangeUnderTest, wanted: Wanted, head: Results
 ) -> tuple[Finding, ...]:
     """Run the proof once without the plugins that pytest loads by itself, if the change adds
     any."""
@@ -493,7 +382,7 @@ class _RaisingCanary:
     why_not: str = ""
 
 
-async def _raising_canary(compared: _Comparison, wanted: Wanted) -> _RaisingCanary:
+async def _raising_canary(compared: ChangeUnderTest, wanted: Wanted) -> _RaisingCanary:
     """Run what looks like proof with the changed functions raising an error.
 
     This does not wait until the proof has been repeated, since it costs no time beside that.
@@ -509,7 +398,7 @@ async def _raising_canary(compared: _Comparison, wanted: Wanted) -> _RaisingCana
 
 
 async def _canary(
-    compared: _Comparison, wanted: Wanted, raising: _RaisingCanary
+    compared: ChangeUnderTest, wanted: Wanted, raising: _RaisingCanary
 ) -> tuple[Literal["failed", "passed", "not measured"], str]:
     """What the canary says about the tests that are proof still; where none of them fails by an
     error in the changed functions, they run once more with functions that return nothing."""
@@ -524,7 +413,7 @@ async def _canary(
 
 
 async def _with_canary(
-    compared: _Comparison, overrides: Mapping[str, Override], wanted: Wanted, name: str
+    compared: ChangeUnderTest, overrides: Mapping[str, Override], wanted: Wanted, name: str
 ) -> Results | None:
     """The wanted tests on the head with these overrides; None when they could not run."""
     repo, mirrors, head = compared.run.trigger.repository, compared.services.mirrors, compared.head
@@ -538,13 +427,13 @@ async def _with_canary(
         return None
     commit = await mirrors.commit_tree(repo, tree, [head.commit], "The canary\n")
     return await _briefly(
-        compared, _CellCode(Cell.HEAD, commit, tree, name=name), wanted, first_failure=True
+        compared, CellCode(Cell.HEAD, commit, tree, name=name), wanted, first_failure=True
     )
 
 
 async def _briefly(
-    compared: _Comparison,
-    code: _CellCode,
+    compared: ChangeUnderTest,
+    code: CellCode,
     wanted: Wanted,
     environment: Mapping[str, str] | None = None,
     *,
@@ -574,7 +463,7 @@ async def _briefly(
         return None
 
 
-async def _note_flaky(compared: _Comparison, *measured: Results | None) -> None:
+async def _note_flaky(compared: ChangeUnderTest, *measured: Results | None) -> None:
     """Remember tests that passed and failed in one cell; the first is the base."""
     store, run = compared.services.flaky_tests, compared.run
     for at, results in enumerate(measured):
@@ -596,7 +485,7 @@ def _stable(cell: CellRun, unstable: Unstable) -> CellRun:
 
 
 async def _repeated(
-    compared: _Comparison, code: _CellCode, results: Results, wanted: Wanted, times: int
+    compared: ChangeUnderTest, code: CellCode, results: Results, wanted: Wanted, times: int
 ) -> Results:
     """The results with further outcomes of the wanted tests, from the store or run now."""
     services, run = compared.services, compared.run
@@ -621,7 +510,7 @@ async def _repeated(
     return again
 
 
-async def _stored(compared: _Comparison, code: _CellCode, base: Results | None) -> Results:
+async def _stored(compared: ChangeUnderTest, code: CellCode, base: Results | None) -> Results:
     """The cell's results, from the store or run now. Raises SetupError."""
     services, run = compared.services, compared.run
     repo, key = run.trigger.repository, _key(compared, code, "once", code.files)
@@ -639,7 +528,7 @@ def _cut_short(results: Results) -> bool:
     return any(each.timed_out or each.killed for each in results.verifiers)
 
 
-def _key(compared: _Comparison, code: _CellCode, *more: object) -> str:
+def _key(compared: ChangeUnderTest, code: CellCode, *more: object) -> str:
     """What a cell's stored results depend on, besides its tree.
 
     The subject is in it, since a pull request's code made them, and so is the base, which decides
@@ -662,7 +551,9 @@ def verifiers(run: RunInput, workspace: Workspace, base: Results | None = None) 
 
 
 def test_commands(run: RunInput, workspace: Workspace) -> tuple[str, ...]:
-    """The test commands, as the agent may type them."""
+    """The test commands, as the agent may type them; none if only the repository's CI has them."""
+    if run.policy.ci is not None:
+        return ()
     return tuple(as_typed(verifier) for verifier in verifiers(run, workspace).verifiers)
 
 
@@ -679,7 +570,7 @@ def environment(services: Services, run: RunInput) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _setup_failure(code: _CellCode, problem: SetupError, environment: str) -> Results:
+def _setup_failure(code: CellCode, problem: SetupError, environment: str) -> Results:
     """The results of a commit whose setup fails: only that failure."""
     test = TestResult(
         id="setup",
@@ -703,7 +594,7 @@ def _setup_failure(code: _CellCode, problem: SetupError, environment: str) -> Re
 async def _run_verifiers(
     services: Services,
     run: RunInput,
-    code: _CellCode,
+    code: CellCode,
     base: Results | None,
     ground: Ground,
     *,
@@ -749,7 +640,7 @@ async def _choice(
     services: Services,
     run: RunInput,
     workspace: Workspace,
-    code: _CellCode,
+    code: CellCode,
     since: Ground | None,
     base: Results | None,
 ) -> Choice:
@@ -767,7 +658,7 @@ async def _choice(
 
 @asynccontextmanager
 async def _clean_checkout(
-    services: Services, run: RunInput, code: _CellCode, base: Ground
+    services: Services, run: RunInput, code: CellCode, base: Ground
 ) -> AsyncIterator[Workspace]:
     name = f"{run.id}-{code.name or code.cell.value}"
     workspace = await check_out(services, run, code.commit, name)

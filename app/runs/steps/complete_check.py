@@ -49,7 +49,12 @@ async def complete_check(
         output=Output(
             title=messages.check_run.title(verdict),
             summary=messages.check_run.summary(
-                verdict, sealed.sha, verified.ran, verified.flags, verified.attestation
+                verdict,
+                sealed.sha,
+                verified.ran,
+                verified.flags,
+                verified.attestation,
+                verified.cells,
             ),
         ),
         annotations=[*_failures(verdict)[:ANNOTATIONS], *_doubts(verdict, verified.flags)],

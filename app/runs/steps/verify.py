@@ -8,7 +8,7 @@ from app.domain.evidence import Evidence, Rules, judge
 from app.domain.flag import Flag
 from app.domain.run import Ground, Phase, Preparation, RunInput
 from app.domain.setup_outcome import SetupOutcome
-from app.domain.values import TreeSha, Value
+from app.domain.values import CommitSha, TreeSha, Value
 from app.domain.verdict import Results, Verdict, VerdictKind, executed
 from app.git.checkout import Workspace
 from app.git.command import GitError
@@ -19,7 +19,7 @@ from app.recipes.interesting import has_manifest, untested_manifests
 from app.runs.attempt import Attempt
 from app.runs.attestations import attest
 from app.runs.services import Services
-from app.runs.steps import cells, handoff
+from app.runs.steps import cells, ci_cells, handoff
 from app.runs.steps.commit import CommitResult
 from app.runs.steps.progress import announce
 from app.verify.judge import Judgement
@@ -39,6 +39,7 @@ class VerifyResult(Value):
     judgement: Judgement | None = None
     base_tree: str = ""  # what the commit was compared with
     attestation: str = ""  # the URL of the signed evidence, where there are pages
+    cells: str = ""  # which cells the repository's CI ran, in Markdown
 
 
 async def verify(attempt: Attempt, preparation: Preparation, sealed: CommitResult) -> VerifyResult:
@@ -50,7 +51,7 @@ async def verify(attempt: Attempt, preparation: Preparation, sealed: CommitResul
     await handoff.fetch_commits(services, run, comparison.commit, sealed.sha)
     if sealed.check_run is not None:
         await _check_in_progress(services, run, sealed.check_run)
-    evidence = await cells.measure(services, run, comparison, sealed.sha, sealed.tree)
+    evidence = await _measure(services, run, preparation, sealed)
     by = await _accepted_by(services, run, preparation, comparison, sealed)
     said = rules(run, accepted_by=by)
     verdict = judge(evidence, said)
@@ -74,6 +75,25 @@ async def verify(attempt: Attempt, preparation: Preparation, sealed: CommitResul
         stopped=stopped,
         base_tree=await services.mirrors.tree_of(run.trigger.repository, comparison.commit),
         attestation=attestation,
+        cells=messages.ci.cells(evidence),
+    )
+
+
+async def _measure(
+    services: Services, run: RunInput, preparation: Preparation, sealed: CommitResult
+) -> Evidence:
+    """The evidence, from sandboxes here or from the CI that the policy names."""
+    ground = preparation.comparison
+    if run.policy.ci is None:
+        return await cells.measure(services, run, ground, sealed.sha, sealed.tree)
+    return await ci_cells.measure(
+        services,
+        run,
+        ground,
+        sealed.sha,
+        sealed.tree,
+        fork=preparation.target.fork,
+        check_run=sealed.check_run,
     )
 
 
@@ -84,7 +104,8 @@ async def _with_setup(
 
     This comes after the attestation: what was measured is the same.
     """
-    if verdict.kind is not VerdictKind.NO_RESULT or run.policy.setup is not None:
+    policy = run.policy
+    if verdict.kind is not VerdictKind.NO_RESULT or policy.setup is not None or policy.ci:
         return verdict
     recorded = (await services.runs.get(run.id)).setup_outcome
     outcome = SetupOutcome.recorded(recorded) if recorded else SetupOutcome()
@@ -162,9 +183,9 @@ def rules(run: RunInput, *, accepted_by: str = "") -> Rules:
 
 
 def _head_of(evidence: Evidence) -> Results:
-    assert (
-        evidence.head.results is not None
-    )  # a head that cannot be set up has a result that says so
+    """The head's results. Only CI can have none: a head whose setup fails has one that says so."""
+    if evidence.head.results is None:
+        return Results(commit=CommitSha(""))
     return evidence.head.results
 
 
@@ -172,6 +193,8 @@ async def for_the_agent(
     services: Services, run: RunInput, ground: Ground, workspace: Workspace
 ) -> str:
     """The agent's tool: pack its work tree and verify it like a commit, without repeating tests."""
+    if run.policy.ci is not None:
+        return messages.ci.tests_run_in_ci(run.policy.ci.file)
     packed = await pack(workspace, services.workspaces)
     repo = run.trigger.repository
     parents = [ground.commit]

@@ -76,7 +76,7 @@ async def work(
     tree = await prepare.work_tree(services, run)
     await services.setup_choices.load(services.runs, run.id)
     workspace = await set_up.for_the_agent(services, run, workspace, preparation.ground, tree)
-    baseline = asyncio.create_task(cells.baseline(services, run, preparation.comparison))
+    baseline = asyncio.create_task(_baseline(services, run, preparation))
     try:
         async with (
             handoff.background_pusher(
@@ -98,6 +98,12 @@ async def work(
         baseline.cancel()
         await asyncio.gather(baseline, return_exceptions=True)
     return _to_work(ending)
+
+
+async def _baseline(services: Services, run: RunInput, preparation: Preparation) -> None:
+    """Verify the base while the agent works, so that its results are there when it has finished."""
+    if run.policy.ci is None:
+        await cells.baseline(services, run, preparation.comparison)
 
 
 def _to_github(

@@ -62,3 +62,14 @@ def test_the_head_tells_how_much_there_is_to_do() -> None:
     assert doctor_findings.report([good, unknown]).startswith("**Everything works**; 1 note.")
     (bad,) = doctor_findings.tests([])
     assert doctor_findings.report([bad]).startswith("**1 problem to fix**.")
+
+
+def test_the_workflow_that_verifies_changes() -> None:
+    (gone,) = doctor_findings.tests_of_ci("ci.yml", "", may_start=True)
+    assert (gone.mark, "does not exist" in gone.text) == ("bad", True)
+    (disabled,) = doctor_findings.tests_of_ci("ci.yml", "disabled_manually", may_start=True)
+    assert (disabled.mark, "is disabled_manually" in disabled.text) == ("bad", True)
+    (two,) = doctor_findings.tests_of_ci("ci.yml", "active", may_start=False)
+    assert (two.mark, "actions: write" in two.todo) == ("note", True)
+    (four,) = doctor_findings.tests_of_ci("ci.yml", "active", may_start=True)
+    assert four.mark == "good"

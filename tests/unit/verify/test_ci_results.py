@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from app.domain import verdict
-from app.domain.ci import WorkflowRun
-from app.domain.evidence import CellRun, Evidence, Rules, judge
+from app.domain.ci import CiRun, WorkflowRun
+from app.domain.evidence import CellRun, ChangedSides, Evidence, Rules, judge
 from app.domain.policy import CiPolicy
 from app.domain.values import CommitSha
-from app.domain.verdict import Results, TestOutcome, VerdictKind
+from app.domain.verdict import Results, TestOutcome, Verdict, VerdictKind
 from app.verify.archive import ArchivedFile
 from app.verify.ci_results import Artifact, read_reports, results
 
@@ -171,3 +171,51 @@ def test_verdicts_on_them() -> None:
     assert _judged(good, nothing) is VerdictKind.NO_RESULT
     assert _judged(broken, broken) in (VerdictKind.UNCHANGED, VerdictKind.NOT_PROVEN)
     assert _judged(good, good) in (VerdictKind.UNCHANGED, VerdictKind.NOT_PROVEN)
+
+
+def _changed(head: Results, **more: Any) -> Verdict:
+    """A change of source and test, with a base and a head from CI."""
+    run = CiRun(
+        workflow=_POLICY.path, id=7, attempt=2, event="push", url="https://github.example/7"
+    )
+    evidence = Evidence(
+        base=CellRun(results=_results(Artifact("junit", (_report(_PASSED),))), ci=run),
+        proof=CellRun(why_not="Honk may not start workflows here"),
+        guard=CellRun(why_not="Honk may not start workflows here"),
+        head=CellRun(results=head, ci=run),
+        sides=ChangedSides(source=("src/a.py",), tests=("pkg/test_b.py",)),
+        **more,
+    )
+    return judge(evidence, Rules())
+
+
+def test_a_proof_that_was_not_measured_is_not_called_missing() -> None:
+    new = '<testcase classname="pkg.test_b" name="test_new"/>'
+    verdict = _changed(_results(Artifact("junit", (_report(_PASSED, new),))))
+    assert verdict.title == "Not proven: the proof was not measured"
+    assert not verdict.ready
+    told = " ".join(verdict.reasons)
+    assert "Proof not measured: the new tests were not run on the old code." in told
+    assert "No test fails without this change" not in told
+    assert (
+        "run by the repository's CI, not by Honk: .github/workflows/ci.yml run 7, attempt" in told
+    )
+
+
+def test_a_change_that_edits_the_workflow_needs_a_person() -> None:
+    good = _results(Artifact("junit", (_report(_PASSED),)))
+    verdict = _changed(good, redefined=_POLICY.path)
+    assert verdict.title == "Please confirm: the change also edits the test workflow"
+    assert verdict.conclusion == "action_required"
+    assert f"edits {_POLICY.path}, which says what CI runs as tests." in " ".join(verdict.reasons)
+
+
+def test_a_head_without_results_says_why() -> None:
+    evidence = Evidence(
+        base=CellRun(), proof=CellRun(), guard=CellRun(), head=CellRun(why_not="It is disabled.")
+    )
+    verdict = judge(evidence, Rules())
+    assert (verdict.title, verdict.reasons) == (
+        "No result: the tests were not run",
+        ("It is disabled.",),
+    )
