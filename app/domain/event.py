@@ -70,6 +70,11 @@ class AccountPayload(msgspec.Struct, frozen=True):
     type: _Word = "User"
 
 
+GHOST = AccountPayload(login="ghost", id=10137)
+"""Stands for whoever did what an event without a sender is about, as on GitHub's pages. It has no
+permissions."""
+
+
 class AppPayload(msgspec.Struct, frozen=True):
     """A GitHub App; `id` is null where GitHub no longer knows it."""
 
@@ -263,6 +268,7 @@ class IssueCommentEvent(BaseEvent, frozen=True, kw_only=True):
 class PullRequestEvent(BaseEvent, frozen=True, kw_only=True):
     """`pull_request`; `label` is there for the actions about one, `changes` for an edit."""
 
+    sender: AccountPayload = GHOST
     pull_request: PullRequestPayload
     label: LabelPayload | None = None
     changes: Changes | None = None
@@ -299,6 +305,7 @@ class MergeGroupEvent(BaseEvent, frozen=True, kw_only=True):
     """`merge_group`: a merge queue asks for checks of an entry, or has removed it."""
 
     merge_group: MergeGroupPayload
+    sender: AccountPayload = GHOST
 
 
 class OtherEvent(msgspec.Struct, frozen=True):

@@ -52,6 +52,9 @@ def base(name: str, action: str) -> dict[str, Any]:
                 subject["state"] = "open"
             if action == "closed":
                 subject |= {"state": "closed", "closed_at": subject["updated_at"]}
+            if action == "edited":
+                earlier = {"from": "main"}
+                made["changes"] = {"base": {"ref": earlier, "sha": {"from": "a" * 40}}}
             if action == "synchronize":
                 subject["user"] |= {"login": "honk[bot]", "type": "Bot"}
         case "issue_comment":
@@ -141,6 +144,8 @@ def test_what_may_be_null_or_absent_is_no_mistake(name: str, action: str) -> Non
     known = set(webhook_problems(name, payload))
     least, spared = payload, 0
     for place in sorted(places(event.BY_NAME[name], payload), key=len, reverse=True):
+        if place == ("repository",):
+            continue  # The description of `merge_group` lets it be absent; GitHub always sends it.
         for how in ("absent", "null"):
             made = changed(payload, place, how)
             try:
