@@ -7,7 +7,7 @@ known forms. What was not understood is named in `Declared.unread`.
 from __future__ import annotations
 
 from app.domain.file_tree import FileTree
-from app.recipes.declared import others, workflows
+from app.recipes.declared import documents, gitlab, others, workflows
 from app.recipes.declared.findings import Findings
 from app.recipes.recipe import Declared, Machine
 
@@ -24,5 +24,8 @@ def read(tree: FileTree, machine: Machine = Machine()) -> Declared:  # noqa: B00
     found.add(others.prepared(tree))
     found.add(workflows.ci(tree, machine.versions))
     if not found.has_tests:
+        found.add(gitlab.ci(tree))
+    if not found.has_tests:
         found.add(others.tests(tree))
+    found.add(documents.read(tree))
     return found.declared()
