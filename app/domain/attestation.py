@@ -29,6 +29,7 @@ from app.domain.dsse import Envelope, EnvelopeError
 from app.domain.evidence import Cell, CellRun, Evidence, Rules
 from app.domain.policy import CiPolicy, NetworkPolicy, Policy
 from app.domain.safe_json import json_value
+from app.domain.setup_outcome import CommandRun
 from app.domain.values import CommitSha, RepoName, RunId, TreeSha, Value, commit_sha
 from app.domain.verdict import (
     Kind,
@@ -59,6 +60,7 @@ MAX_PAYLOAD_BYTES = 16 << 20
 _VERSION = 1
 _MAX_LISTED = 2_000
 _MAX_NAME = 400
+_MAX_COMMANDS = 200
 _MAX_TEXT = 2_000
 _DIGITS_OF_DIGEST = 16
 _IMAGE_DIGEST = re.compile(r"(.+)@sha256:([0-9a-f]{64})")
@@ -163,10 +165,18 @@ class VerdictRecord(Value):
     accepted_by: str = ""
 
 
+class SetupRecord(Value):
+    """A setup command that worked, in its folder, and the file that it comes from."""
+
+    line: str
+    source: str = ""
+    folder: str = ""
+
+
 class HowToRun(Value):
     """What of the policy decides how the cells are set up and run. `setup` is None where Honk
-    found the setup out from the repository's files, and `ci` names the workflow that ran them
-    instead of Honk."""
+    found the setup out from the repository's files; `ran` are then the commands that worked, the
+    first of them if there are many. `ci` names the workflow that ran the cells instead of Honk."""
 
     setup: tuple[str, ...] | None = ()
     verify: tuple[str, ...] = ()
@@ -176,12 +186,22 @@ class HowToRun(Value):
     variables: dict[str, str] = Field(default_factory=dict)
     search_path: tuple[str, ...] = ()
     ci: CiPolicy | None = None
+    ran: tuple[SetupRecord, ...] = ()
 
     @classmethod
-    def of(cls, policy: Policy, image: str | None) -> HowToRun:
-        """`image` is the image that the cells ran in, if they ran in one."""
+    def of(cls, policy: Policy, image: str | None, ran: Sequence[CommandRun] = ()) -> HowToRun:
+        """`image` is the image that the cells ran in, if they ran in one. `ran`: the commands of a
+        setup that Honk found out."""
         return cls(
             setup=policy.setup,
+            ran=tuple(
+                SetupRecord(
+                    line=each.line[:_MAX_TEXT],
+                    source=each.source[:_MAX_NAME],
+                    folder=each.folder[:_MAX_NAME],
+                )
+                for each in ran[:_MAX_COMMANDS]
+            ),
             verify=policy.commands,
             allow=policy.network.allow,
             network=policy.network.mode,

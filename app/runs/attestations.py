@@ -17,6 +17,7 @@ from app.domain.attestation import (
 from app.domain.dsse import Envelope
 from app.domain.evidence import Evidence, Rules
 from app.domain.run import Ground, RunInput
+from app.domain.setup_outcome import CommandRun, SetupOutcome
 from app.domain.values import CommitSha, RepoName
 from app.domain.verdict import Verdict
 from app.runs.services import Services
@@ -48,11 +49,20 @@ async def attest(
         commit=await _verified_commit(services, run, base.commit, head),
         run=run.id,
         url=page_url(services, run),
-        how_to_run=HowToRun.of(run.policy, run.policy.image or services.image),
+        how_to_run=HowToRun.of(
+            run.policy, run.policy.image or services.image, await _setup_commands(services, run)
+        ),
         surroundings=await _surroundings(services, base, evidence),
         finished=now(),
     )
     return await _sign(services, attested)
+
+
+async def _setup_commands(services: Services, run: RunInput) -> tuple[CommandRun, ...]:
+    """The commands that worked where Honk found the setup out; none where the policy names it."""
+    row = await services.runs.find(run.id)
+    recorded = row.setup_outcome if row is not None and run.policy.setup is None else None
+    return SetupOutcome.recorded(recorded).ran if recorded else ()
 
 
 async def record_acceptance(

@@ -11,9 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain import attestation
-from app.domain.attestation import MAX_TESTS, PAYLOAD_TYPE, Attestation, AttestationError
+from app.domain.attestation import (
+    MAX_TESTS,
+    PAYLOAD_TYPE,
+    Attestation,
+    AttestationError,
+    HowToRun,
+)
 from app.domain.dsse import Envelope
 from app.domain.evidence import Cell, CellRun, ChangedSides
+from app.domain.policy import Policy
+from app.domain.setup_outcome import CommandRun
 from app.domain.values import RunId
 from tests.support.evidence import BASE, HEAD, F, P, attested, cell, evidence, verdict
 
@@ -91,6 +99,20 @@ def test_a_cell_that_cannot_differ_has_the_other_ones_results() -> None:
 def test_what_is_written_is_read_again_the_same() -> None:
     given = attested()
     assert attestation.read(enveloped(statement(given))) == given
+
+
+def test_an_attestation_made_before_setup_commands_were_listed_is_read() -> None:
+    value = statement(attested())
+    del value["predicate"]["honkEvidence"]["how_to_run"]["ran"]
+    assert attestation.read(enveloped(value)).how_to_run.ran == ()
+
+
+def test_commands_of_a_setup_are_bounded() -> None:
+    ran = [CommandRun(line="x" * 9_000, source="y" * 9_000, output="secret")] * 1_000
+    how = HowToRun.of(Policy(), None, ran)
+    assert 0 < len(how.ran) < 1_000
+    assert all(len(each.line) + len(each.source) < 5_000 for each in how.ran)
+    assert "secret" not in how.model_dump_json()
 
 
 def test_a_later_field_is_ignored() -> None:

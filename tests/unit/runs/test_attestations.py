@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from app.domain import attestation
 from app.domain.evidence import Cell, Rules
 from app.domain.run import Ground, RunInput
+from app.domain.setup_outcome import CommandRun, SetupOutcome
 from app.domain.values import CommitSha
 from app.domain.verdict import VerdictKind
 from app.git.mirror import Mirrors
@@ -90,6 +91,26 @@ async def test_the_evidence_is_signed_and_found_at_its_url(
     assert found.cell(Cell.PROOF).only == ("t.py",)
     assert found.surroundings.held_by == "main"
     assert found.surroundings.toolchains[0].name == "python"
+
+
+async def test_the_commands_of_a_setup_that_honk_found_out_are_listed(
+    services: Services, run: RunInput, commits: tuple[CommitSha, CommitSha]
+) -> None:
+    command = CommandRun(line="npm ci", source="package-lock.json", folder="web", output="added 3")
+    outcome = SetupOutcome(ran=(command,))
+    await services.runs.record_setup(run.id, outcome.model_dump(mode="json"))
+
+    async def listed(run: RunInput) -> list[tuple[str, str, str]]:
+        url = await attest(services, run, commits)
+        stored = await services.attestations.find(url.rpartition("/")[2])
+        assert stored is not None
+        ran = attestation.read(stored.envelope).how_to_run.ran
+        return [(each.line, each.source, each.folder) for each in ran]
+
+    found_out = run.model_copy(update={"policy": run.policy.model_copy(update={"setup": None})})
+    assert await listed(found_out) == [("npm ci", "package-lock.json", "web")]
+    by_policy = run.policy.model_copy(update={"setup": ("make",)})
+    assert await listed(run.model_copy(update={"policy": by_policy})) == []
 
 
 async def test_a_repeated_step_writes_to_the_same_place(
