@@ -16,10 +16,12 @@ from app.domain.values import short
 from app.messages.formatting import count
 
 SETUP_REQUEST = "Set up this repository"
+SETUP_COMMAND = "/honk setup"
 
 _WIDTH = 80
 _OUTPUT_LINES = 15
 _HOSTS = 10
+_FLAKY = 10
 _HEADS = f"  {'':4}{'collected':>9}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}  command"
 
 
@@ -36,6 +38,15 @@ def report(found: ProbeResult, target: str) -> str:
         [ending(found), *_next_steps(found, target)],
     ]
     return "\n\n".join("\n".join(map(_plain, part)) for part in parts if part)
+
+
+def setup_issue() -> tuple[str, str]:
+    """Title and body of an issue for `/honk setup`: only a comment starts it."""
+    body = (
+        f"Comment `{SETUP_COMMAND}` on this issue. Honk then finds out how to set this repository "
+        f"up, runs its tests, and opens a pull request with `{POLICY_PATH}`."
+    )
+    return SETUP_REQUEST, body
 
 
 def ending(found: ProbeResult) -> str:
@@ -132,8 +143,10 @@ def _tests_table(found: ProbeResult) -> str:
 
 
 def _flaky(found: ProbeResult) -> str:
-    names = [name for each in found.tests for name in each.flaky][:10]
-    return f"Passed and failed: {', '.join(map(_code, names))}." if names else ""
+    names = [name for each in found.tests for name in each.flaky]
+    more = f" and {len(names) - _FLAKY:,} more" if len(names) > _FLAKY else ""
+    shown = ", ".join(map(_code, names[:_FLAKY]))
+    return f"Flaky (passed once and failed once): {shown}{more}." if names else ""
 
 
 def _not_working(found: ProbeResult) -> str:
@@ -221,6 +234,8 @@ def _tests(found: ProbeResult) -> Iterator[str]:
         yield _HEADS
     for each in found.tests:
         yield _row(each)
+        if each.flaky:
+            yield from _wrapped("", f"Flaky: {', '.join(each.flaky[:_FLAKY])}")
         if each.problem:
             yield from _wrapped("", each.problem)
             lines = each.output.strip().splitlines()[-_OUTPUT_LINES:]

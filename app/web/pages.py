@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import structlog
 from starlette.requests import Request
@@ -130,9 +131,23 @@ class Pages:
             session=session,
             lines=[_line(line) for line in lines],
             repository=_repository(request),
+            setup_url=self._setup_url(_repository(request)),
+            setup_command=messages.probe.SETUP_COMMAND,
             older=older,
             live=any(line.finished_at is None for line in lines),
         )
+
+    def _setup_url(self, repository: str) -> str:
+        """A new issue on GitHub that says what to comment; "" for the list of all repositories.
+
+        GitHub decides who may open it, and intake whether the comment may start a run.
+        https://docs.github.com/en/issues/tracking-your-work-with-issues/using-issues/creating-an-issue#creating-an-issue-from-a-url-query
+        """
+        if not repository:
+            return ""
+        title, body = messages.probe.setup_issue()
+        query = urlencode({"title": title, "body": body})
+        return f"{self.server_url}/{repository}/issues/new?{query}"
 
     async def _list_json(self, request: Request) -> Response:
         session = self.auth.session(request)

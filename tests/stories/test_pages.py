@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -250,6 +251,22 @@ async def test_to_others_a_private_run_is_not_there(
     assert "subtracts" in listed
     assert "the secret plan" not in listed + narrowed + str(told)
     assert private.repository not in {run["repository"] for run in told["runs"]}
+
+
+async def test_the_list_of_a_repository_says_how_to_set_it_up(
+    harness: Harness, public: Subject
+) -> None:
+    async with _signed_in(harness, "olivia") as client:
+        every = (await client.get("/runs")).text
+        one = (await client.get("/runs", params={"repo": public.repository})).text
+    (link,) = re.findall(r'href="([^"]+/issues/new[^"]+)"', one)
+    address = urlsplit(unescape(link))
+    assert address.path == f"/{public.repository}/issues/new"
+    asked = parse_qs(address.query)
+    assert asked["title"] == ["Set up this repository"]
+    assert "Comment `/honk setup` on this issue." in asked["body"][0]
+    assert "<code>/honk setup</code>" in one
+    assert "issues/new" not in every
 
 
 async def test_programs_get_the_same_list(harness: Harness, private: Subject) -> None:

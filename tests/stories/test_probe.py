@@ -74,6 +74,19 @@ async def test_probe_reads_the_last_commit_and_says_what_fails(tmp_path: Path, h
     assert not list((home / "scratch").iterdir())
 
 
+async def test_probe_names_tests_that_pass_only_once(tmp_path: Path, home: Path) -> None:
+    test = (
+        "from pathlib import Path\nfrom unittest import TestCase\n\nclass T(TestCase):\n"
+        "    def test_a(self):\n        pass\n"
+        "    def test_b(self):\n        Path('mark').mkdir()\n"
+    )
+    path = _folder(tmp_path / "once", {"test_a.py": test})
+    done = await asyncio.to_thread(_honk, "probe", str(path), HONK_HOME=str(home))
+    (flaky,) = [line for line in done.stdout.splitlines() if "Flaky:" in line]
+    assert "test_b" in flaky
+    assert "test_a.T.test_a" not in flaky
+
+
 async def test_probe_refuses_what_it_cannot_read(tmp_path: Path, home: Path) -> None:
     for words, said in (
         (["octo/hello"], "reading it from GitHub needs the App"),
