@@ -54,9 +54,22 @@ def _settings(settings: Settings, *, web: bool, worker: bool) -> tuple[DoctorFin
     found = [_setting(name, read) for name, read in wanted]
     if settings.check != "own":
         found = [_optional_key(settings, each) for each in found]
+    if worker:
+        found.append(setup_network(settings.setup_network))
     if web:
         found.append(_sign_in(settings))
     return tuple(found)
+
+
+def setup_network(setting: str) -> DoctorFinding:
+    """What setup may reach here, which the operator may want to narrow."""
+    told = {
+        "registries": "setup fetches from the registries of the ecosystems that a repository "
+        "uses; HONK_SETUP_NETWORK=policy or none allows less",
+        "policy": "setup reaches only what a repository's `network.allow` names",
+        "none": "setup reaches nothing, so that no dependencies are installed",
+    }
+    return DoctorFinding("HONK_SETUP_NETWORK", None if setting == "none" else True, told[setting])
 
 
 def _of_engine(settings: Settings) -> list[tuple[str, Callable[[], object]]]:

@@ -36,6 +36,7 @@ from app.recipes import Machine
 from app.runs.durable import ReleasableSemaphore
 from app.runs.graceful_shutdown import GracefulShutdown
 from app.runs.queue import INTAKE_CONCURRENCY
+from app.runs.read_trees import ReadTrees
 from app.runs.reconcile import Reconciler
 from app.sandbox.bubblewrap import Sandbox
 from app.store.acceptances import Acceptances
@@ -299,6 +300,7 @@ class Services:
     blocked_hosts: BlockedHosts = field(default_factory=BlockedHosts)
     setup_choices: SetupChoices = field(default_factory=SetupChoices)
     machines: dict[str, Machine] = field(default_factory=dict)  # what sandboxes have, by image
+    read_trees: ReadTrees = field(default_factory=ReadTrees)
     shutdown: GracefulShutdown = field(default_factory=GracefulShutdown)
     _calls: dict[RunId, Counter[str]] = field(default_factory=dict)
     _written: Counter[int] = field(default_factory=Counter)

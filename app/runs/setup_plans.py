@@ -6,7 +6,6 @@ its own setup runs. Manifests that differ from the base's are read from the tree
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
@@ -23,9 +22,8 @@ from app.domain.run import RunInput
 from app.domain.setup_plan import Choices, Recipe, SetupCommand, SetupPlan, SetupStep
 from app.domain.values import RepoName, TreeSha
 from app.git.checkout import Workspace
-from app.git.load_trees import load_files
-from app.recipes import Machine, RecipeContext, declared, service_programs
-from app.recipes.interesting import is_automation, is_manifest
+from app.recipes import Machine, RecipeContext, service_programs
+from app.recipes.interesting import is_manifest
 from app.runs.services import Services, SetupNetwork
 from app.sandbox.spec import ResourceLimits
 
@@ -126,10 +124,11 @@ async def _planned(
     same = at_base == at_tree
     base_files = await _load(services, repo, base)
     files = base_files if same else await _load(services, repo, wanted)
+    known = services.read_trees
     context = RecipeContext(
         tree=files,
         machine=Machine(network=services.setup_network != "none"),
-        declared=await asyncio.to_thread(declared.read, base_files),
+        declared=await known.declared(repo, base, base_files),
         choices=services.setup_choices.of(run.id),
     )
     if _is_worth_it(recipes.discover(context)):
@@ -138,7 +137,7 @@ async def _planned(
         context = replace(
             context,
             machine=replace(has, network=context.machine.network),
-            declared=await asyncio.to_thread(declared.read, base_files, has),
+            declared=await known.declared(repo, base, base_files, has),
         )
     planned = PlannedSetup(
         recipes.discover(context),
@@ -251,9 +250,7 @@ async def _dependencies(
 
 
 async def _load(services: Services, repo: RepoName, tree: TreeSha) -> LoadedFiles:
-    return await load_files(
-        services.mirrors, repo, tree, lambda path: is_manifest(path) or is_automation(path)
-    )
+    return await services.read_trees.files(services.mirrors, repo, tree)
 
 
 async def machine(services: Services, workspace: Workspace, image: str | None) -> Machine:

@@ -13,6 +13,7 @@ from tests.security.attempts import (
     processes,
     reading,
     receiver,
+    setups,
     words,
 )
 from tests.security.harness import Attempt
@@ -22,6 +23,7 @@ KINDS: Final[dict[str, tuple[Attempt, ...]]] = {
     "Network and egress": network.ATTEMPTS,
     "Git on hostile trees": git_trees.ATTEMPTS,
     "Caches": caches.ATTEMPTS,
+    "Setup that Honk finds out": setups.ATTEMPTS,
     "Reading back": reading.ATTEMPTS,
     "Results from CI": ci.ATTEMPTS,
     "Receiver over HTTP": receiver.ATTEMPTS,
@@ -40,6 +42,7 @@ SHORT: Final = (
     "a report that is a link to a secret",
     *(each.name for each in caches.ATTEMPTS),
     *(each.name for each in ci.ATTEMPTS),
+    *(each.name for each in setups.ATTEMPTS),
     "a forged delivery",
     "a signature with SHA-1",
     "starts processes without end (fork bomb)",
