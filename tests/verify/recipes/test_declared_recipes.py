@@ -369,7 +369,7 @@ def test_gitlabs_jobs_are_read_where_no_workflow_tests() -> None:
     assert not any("ruff" in each or "awscli" in each for each in found.packages.get("python", ()))
     assert any("curl" in what for what in reasons(found))
     assert not any("curl" in line.line for step in found.steps for line in step.commands)
-    by_workflow = declared(script("pip install -e .[ci]"), **files)
+    by_workflow = declared(script("pip install -e .[ci]"), None, **files)
     assert by_workflow.extras == ("ci",)
 
 
