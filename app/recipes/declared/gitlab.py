@@ -46,7 +46,7 @@ def ci(tree: FileTree) -> Findings:
         found.not_read(PATH, PATH, str(problem))
         return found
     for name in [each for each in file if each not in _NOT_JOBS and each[:1] != "."][:_MOST_JOBS]:
-        job = _Job(file, name)
+        job = _GitlabJob(file, name)
         if _OTHER_WORK.match(f"{name} {text(job.value('stage'))}"):
             continue
         findings = Findings()
@@ -56,7 +56,7 @@ def ci(tree: FileTree) -> Findings:
     return found
 
 
-class _Job:
+class _GitlabJob:
     """One job, with what it takes from the jobs that it extends and from the file's defaults."""
 
     def __init__(self, file: Mapping[str, Node], name: str) -> None:
@@ -86,7 +86,7 @@ def _extended(file: Mapping[str, Node], name: str, depth: int = 0) -> Iterator[d
             yield from _extended(file, each, depth + 1)
 
 
-def _read(tree: FileTree, findings: Findings, job: _Job) -> None:
+def _read(tree: FileTree, findings: Findings, job: _GitlabJob) -> None:
     findings.source = job.source
     image = job.value("image")
     found = _IMAGE.fullmatch(text(mapping(image).get("name", image)))
