@@ -80,7 +80,7 @@ def read_junit(report: bytes, naming: Naming, folder: str = "") -> JUnitReport:
     reader = _JUnitParser(naming, folder)
     with _no_collections():
         tests = reader.read(xml_text(report))
-    if not tests and reader.root not in ("testsuites", "testsuite"):
+    if not tests and reader.root not in _ROOTS:
         raise NotJUnitError("the report is not JUnit XML")
     return bounded(tests)
 
@@ -137,6 +137,7 @@ def bounded(tests: Sequence[TestResult]) -> JUnitReport:
     return JUnitReport(tuple(kept), dropped=len(tests) - len(kept))
 
 
+_ROOTS = ("testsuites", "testsuite")
 _TOLD = {
     "skipped": TestOutcome.SKIPPED,
     "failure": TestOutcome.FAILED,
@@ -288,8 +289,10 @@ class _JUnitParser:
         )
 
 
-def _refuse_document_type(*_: object) -> NoReturn:
-    raise BadReportError("the report brings a document type of its own, which is refused")
+def _refuse_document_type(name: str, *_: object) -> NoReturn:
+    # Coverage reports bring one: JaCoCo's `report`, Cobertura's `coverage`.
+    kind = BadReportError if name in _ROOTS else NotJUnitError
+    raise kind("the report brings a document type of its own, which is refused")
 
 
 def _seconds(text: str | None) -> float:

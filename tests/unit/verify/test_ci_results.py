@@ -124,7 +124,7 @@ def test_a_run_that_failed_before_it_uploaded_anything() -> None:
         Artifact("junit", unreadable="it is larger than 64 MiB"),
         Artifact("junit", (_report(_PASSED), ArchivedFile(b"b.xml", b"<testsuite><testc"))),
         Artifact("junit", (_report(_PASSED), ArchivedFile(b"b.xml", b""))),
-        Artifact("junit", (ArchivedFile(b"b.xml", b'<!DOCTYPE x [<!ENTITY a "b">]><testsuite/>'),)),
+        Artifact("junit", (ArchivedFile(b"b.xml", b"<!DOCTYPE testsuite []><testsuite/>"),)),
     ],
 )
 def test_what_cannot_be_read_is_a_failure(artifact: Artifact) -> None:
@@ -133,10 +133,16 @@ def test_what_cannot_be_read_is_a_failure(artifact: Artifact) -> None:
     assert any(test.whole_run and test.outcome.bad for test in result.tests)
 
 
-def test_coverage_beside_reports_is_skipped() -> None:
-    found = _results(
-        Artifact("junit", (_report(_PASSED), ArchivedFile(b"coverage.xml", b"<coverage/>")))
-    )
+@pytest.mark.parametrize(
+    "coverage",
+    [
+        b"<coverage/>",
+        b'<?xml version="1.0" ?>\n<!DOCTYPE coverage SYSTEM "coverage-04.dtd">\n<coverage/>',
+        b'<!DOCTYPE report PUBLIC "-//JACOCO//DTD Report 1.1//EN" "report.dtd"><report/>',
+    ],
+)
+def test_coverage_beside_reports_is_skipped(coverage: bytes) -> None:
+    found = _results(Artifact("junit", (_report(_PASSED), ArchivedFile(b"coverage.xml", coverage))))
     assert found.verifiers[0].complete
     assert len(found.verifiers[0].tests) == 1
 
