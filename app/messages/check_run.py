@@ -30,6 +30,15 @@ TESTS_CHECK = "honk / tests"
 RUN_CHECK = "honk / run"
 
 
+BY_PULL = "pull."
+"""The external id of a check run that belongs to no run; the pull request's number follows."""
+
+
+def pull_id(number: int) -> str:
+    """The external id of a check run on a pull request that belongs to no run."""
+    return f"{BY_PULL}{number}"
+
+
 def stopped() -> tuple[str, str]:
     """Title and summary of the check run of a run that was stopped."""
     return ("Stopped", "Someone stopped the run. The commit has its work; no tests were judged.")
@@ -107,13 +116,9 @@ def policy_error(problem: str, next_step: str) -> tuple[str, str]:
     return ("Not run: the policy file has an error", f"{problem}\n\n{next_step}".strip())
 
 
-def only_verifies() -> tuple[str, str]:
-    """Title and summary of the check that answers a request which needs more permissions."""
-    return (
-        "Honk only verifies here",
-        "This App may read code and write checks, so `/honk test` is all that it can do. For the "
-        "rest, the owner of the App has to give it the permissions in Honk's `manifest.yml`.",
-    )
+def refused(problem: str, next_step: str) -> tuple[str, str]:
+    """Title and summary of the check that refuses a request where Honk may not comment."""
+    return ("Nothing started", f"{problem}\n\n{next_step}".strip())
 
 
 def superseded_by(sha: str) -> str:

@@ -197,6 +197,15 @@ def only_stopped(names: Sequence[str]) -> tuple[str, str]:
     )
 
 
+def only_verifies() -> tuple[str, str]:
+    """Problem and next step of a request that needs more permissions than the App asks for."""
+    return (
+        "Honk only verifies here: it may read code and write checks.",
+        "`/honk test` and `/honk accept` work. For the rest, the owner of the App has to give it "
+        "the permissions in Honk's `manifest.yml`.",
+    )
+
+
 def no_model(why: str) -> tuple[str, str]:
     """Problem and next step of a request for the agent when the operator gave no model key."""
     return (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import structlog
 
-from app import log_events
+from app import log_events, messages
 from app.domain.trigger import Trigger
 from app.errors import UserError
-from app.runs import commands, durable, intake, pending
+from app.runs import commands, durable, intake, pending, starting
 from app.runs.commands import check
 from app.runs.durable import InternalError, NoResult
 from app.runs.intake import Authorization, Refreshed
@@ -43,13 +43,13 @@ async def dispatch(services: Services, trigger: Trigger, tries: int = 0) -> None
 
 
 async def _execute(services: Services, trigger: Trigger, authorization: Authorization) -> None:
-    if trigger.kind != "check" and not authorization.may_comment:
-        if authorization.policy is not None:
-            await check.handle_comment(services, trigger, authorization.policy)
-        return
     invalid = intake.validation_error(services, trigger)
     if authorization.policy is not None and invalid is None:
-        await commands.handler(trigger)(services, trigger, authorization.policy)
+        handler = _handler(trigger, may_comment=authorization.may_comment)
+        if handler is None:
+            await starting.refuse(services, trigger, messages.refusals.only_verifies())
+            return
+        await handler(services, trigger, authorization.policy)
     elif authorization.policy is not None and invalid is not None:
         await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *invalid))
     elif trigger.kind == "check" and authorization.problem:
@@ -61,3 +61,13 @@ async def _execute(services: Services, trigger: Trigger, authorization: Authoriz
         await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *refusal))
     else:
         log.info(log_events.TRIGGER_IGNORED, why=authorization.silent or authorization.problem)
+
+
+def _handler(trigger: Trigger, *, may_comment: bool) -> commands.Handler | None:
+    """What handles the trigger; None where the App's permissions allow only verifying."""
+    if may_comment or trigger.kind == "check":
+        return commands.handler(trigger)
+    name = trigger.command.name if trigger.command is not None else ""
+    if name == "test" and trigger.is_pull_request:
+        return check.handle_comment
+    return commands.handler(trigger) if name == "accept" else None

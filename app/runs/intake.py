@@ -18,12 +18,13 @@ from app.domain.run import Mode, Outcome, Phase, RunInput, run_id, subject_key
 from app.domain.trigger import Actor, Signal, Trigger
 from app.domain.values import RunId, Value
 from app.errors import HonkError, UserError
-from app.github import conversation, pulls, repositories
+from app.github import checks, conversation, pulls, repositories
+from app.github.checks import Output
 from app.github.client import RepositoryClient
 from app.github.refusals import GitHubRefusedError
 from app.runs import current_policy, durable, reply
 from app.runs.durable import NoResult
-from app.runs.services import READ_PULLS, WRITE_COMMENTS, Services
+from app.runs.services import READ_PULLS, WRITE_CHECKS, WRITE_COMMENTS, Services
 from app.runs.steps import work
 from app.runs.steps.progress import status_context
 from app.store.messages import Message
@@ -262,6 +263,9 @@ async def requested_runs(services: Services, trigger: Trigger) -> list[RunRow]:
 
 async def refuse(services: Services, trigger: Trigger, problem: str, next_step: str) -> NoResult:
     """Comment why nothing starts, and remove the label so that it can be added again."""
+    if not await services.may_comment():
+        await _refuse_in_check(services, trigger, problem, next_step)
+        return NoResult()
     client = await services.comment_client(trigger)
     run = run_id(trigger.id)
     marker = messages.comments.refusal_marker(run)
@@ -275,8 +279,28 @@ async def refuse(services: Services, trigger: Trigger, problem: str, next_step: 
     return NoResult()
 
 
+async def _refuse_in_check(
+    services: Services, trigger: Trigger, problem: str, next_step: str
+) -> None:
+    """Show a refusal in a check run of a pull request; on an issue only the log can say it."""
+    log.warning(log_events.ONLY_VERIFIES, number=trigger.number, why=problem)
+    if not trigger.is_pull_request:
+        return
+    client = await services.github.repository(
+        trigger.installation_id, trigger.repository, {**READ_PULLS, **WRITE_CHECKS}
+    )
+    head = trigger.head_sha or (await pulls.pull_request(client, trigger.number)).head_sha
+    name, number = messages.check_run.RUN_CHECK, trigger.number
+    check = await checks.ensure_check_run(client, name, head, messages.check_run.pull_id(number))
+    title, summary = messages.check_run.refused(problem, next_step)
+    output = Output(title=title, summary=summary)
+    await checks.complete_check_run(client, check.id, conclusion="neutral", output=output)
+
+
 async def answer(services: Services, trigger: Trigger, text: str) -> NoResult:
-    """Answer a question about Honk with one comment."""
+    """Answer a question about Honk with one comment, where the App may comment."""
+    if not await services.may_comment():
+        return NoResult()
     client = await services.comment_client(trigger)
     run = run_id(trigger.id)
     await asyncio.gather(

@@ -130,8 +130,9 @@ async def notify_or_keep(
     told = known is not None and known.told
     if isinstance(request, Trigger) and not told and (may_comment or _is_insider(request)):
         try:
-            await _notify(services, request, failure)
-            told = True
+            if await services.may_comment():
+                await _notify(services, request, failure)
+                told = True
         except HonkError as problem:
             log.warning(log_events.REQUESTER_NOT_NOTIFIED, why=str(problem))
             if _is_gone(problem):

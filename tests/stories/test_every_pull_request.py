@@ -164,6 +164,35 @@ async def test_every_pull_request_can_be_verified_by_comment_without_an_answer(
     assert [each.author.login for each in subject.issue.comments] == ["walter"]
 
 
+async def test_every_pull_request_can_have_its_changed_tests_accepted(verifier: Harness) -> None:
+    changed = {"test_calc.py": PROJECT["test_calc.py"].replace(b"== 8", b"== 9")}
+    more = {"calc.py": PROJECT["calc.py"].replace(b"a * 2", b"a * 2 + 1")}
+    subject = await _proposed(verifier, changed | more)
+    check = await _completed(subject)
+    assert check.conclusion == "action_required"
+    await verifier.github.press(subject.repository, check.id, "accept", "walter")
+    await verifier.until(
+        lambda: (now := _tests(subject)) is not None and now.conclusion == "success",
+        "nothing is accepted",
+    )
+
+
+async def test_every_pull_request_learns_what_needs_more_permissions(verifier: Harness) -> None:
+    subject = await _proposed(verifier, FIXED)
+    await _completed(subject)
+    await subject.comment("/honk make it faster", by="walter")
+    assert subject.issue.pull is not None
+    head = subject.issue.pull.head_sha
+
+    def refusals() -> list[CheckRun]:
+        return [one for one in subject.checks(head) if one.name == "honk / run"]
+
+    await verifier.until(
+        lambda: [one.conclusion for one in refusals()] == ["neutral"], "nothing is refused"
+    )
+    assert "Honk only verifies here" in (refusals()[0].summary or "")
+
+
 async def test_every_pull_request_is_verified_at_its_newest_push(verifier: Harness) -> None:
     slow = {"test_slow.py": b"import time\n\n\ndef test_slow():\n    time.sleep(600)\n"}
     subject = await _proposed(verifier, FIXED | slow)

@@ -19,7 +19,7 @@ from app.github.refusals import NotFoundError
 from app.runs import buttons, durable, intake, reply, starting
 from app.runs.attestations import record_acceptance
 from app.runs.durable import NoResult
-from app.runs.services import PUBLISH, WRITE_COMMENTS, Services
+from app.runs.services import PUBLISH, READ_PULLS, WRITE_CHECKS, WRITE_COMMENTS, Services
 from app.runs.steps.progress import status_context
 from app.store.acceptances import Acceptance, PostedVerdict
 from app.store.runs import RunRow
@@ -91,7 +91,7 @@ async def _acceptable_verdict(services: Services, trigger: Trigger) -> PostedVer
         raise _RefusedError(messages.refusals.only_on_pulls("accept"))
     if trigger.actor.type != "User":
         raise _RefusedError(messages.acceptance.only_people(number))
-    client = await services.github.repository(trigger.installation_id, trigger.repository, PUBLISH)
+    client = await _client(services, trigger)
     pull = await pulls.pull_request(client, number)
     if pull.state != "open":
         raise _RefusedError(messages.acceptance.pull_is_closed(number))
@@ -156,12 +156,15 @@ async def _check_what_was_seen(
 async def _show(
     services: Services, trigger: Trigger, verdict: PostedVerdict, acceptance: Acceptance
 ) -> AcceptanceShown:
-    """Update the check run, the pull request, the status comment and the label."""
+    """Update the check run, the pull request, the status comment and the label.
+
+    An App that only verifies has the check run alone.
+    """
     row = await _wait_for_report(services, verdict)
-    client = await services.github.repository(
-        trigger.installation_id, trigger.repository, {**WRITE_COMMENTS, **PUBLISH}
-    )
+    client = await _client(services, trigger)
     await _update_check(client, verdict, acceptance)
+    if not await services.may_comment():
+        return AcceptanceShown(answer="")
     is_ready = await _update_pull(services, client, trigger, verdict, acceptance)
     if row is not None and row.finished_at is not None and row.attempt == verdict.attempt:
         await _update_report(services, client, row, acceptance, is_ready=is_ready)
@@ -172,6 +175,16 @@ async def _show(
         verdict.number, verdict.sha, acceptance.login, ready=is_ready, held_by=verdict.held_by
     )
     return AcceptanceShown(answer=told)
+
+
+async def _client(services: Services, trigger: Trigger) -> RepositoryClient:
+    """A client for all that shows an acceptance, as far as the App's permissions go."""
+    permissions = {**READ_PULLS, "issues": "read", **WRITE_CHECKS}
+    if await services.may_comment():
+        permissions = {**WRITE_COMMENTS, **PUBLISH}
+    return await services.github.repository(
+        trigger.installation_id, trigger.repository, permissions
+    )
 
 
 async def _wait_for_report(services: Services, verdict: PostedVerdict) -> RunRow | None:

@@ -29,9 +29,6 @@ from app.store.runs import RunRow
 
 log = structlog.get_logger()
 
-_BY_PULL = "pull."
-"""The external id of a check run without a run, followed by the pull request's number."""
-
 
 class Decision(Value):
     """What to do about a head: verify it, say why not in its check, or nothing (`why` is for the
@@ -71,15 +68,11 @@ async def show_policy_error(services: Services, trigger: Trigger, problem: str, 
     await durable.step("complete check", NoResult, lambda: _refuse(services, trigger, decision))
 
 
-def external_id(number: int) -> str:
-    """The external id of a check run that no run stands behind."""
-    return f"{_BY_PULL}{number}"
-
-
 def pull_of(external_id: str) -> int | None:
     """The pull request that such an external id names; None for another one."""
-    number = external_id.removeprefix(_BY_PULL)
-    is_ours = external_id.startswith(_BY_PULL) and number.isascii() and number.isdigit()
+    prefix = messages.check_run.BY_PULL
+    number = external_id.removeprefix(prefix)
+    is_ours = external_id.startswith(prefix) and number.isascii() and number.isdigit()
     return int(number) if is_ours else None
 
 
@@ -98,17 +91,9 @@ class Located(Value):
 
 
 async def handle_comment(services: Services, trigger: Trigger, policy: Policy) -> None:
-    """Answer a comment where Honk may only write checks: `/honk test`, and that it does no more."""
-    if not trigger.is_pull_request:
-        log.warning(log_events.ONLY_VERIFIES, number=trigger.number, kind=trigger.kind)
-        return
-    on_head = (
-        await durable.step("locate head", Located, lambda: _on_head(services, trigger))
-    ).trigger
-    if trigger.command is not None and trigger.command.name == "test":
-        await handle(services, on_head, policy)
-        return
-    await durable.step("show limits", NoResult, lambda: _show_limits(services, on_head))
+    """`/honk test` where Honk may not comment: the check is the whole answer."""
+    located = await durable.step("locate head", Located, lambda: _on_head(services, trigger))
+    await handle(services, located.trigger, policy)
 
 
 async def _on_head(services: Services, trigger: Trigger) -> Located:
@@ -117,21 +102,6 @@ async def _on_head(services: Services, trigger: Trigger) -> Located:
     )
     head = (await pulls.pull_request(client, trigger.number)).head_sha
     return Located(trigger=trigger.model_copy(update={"kind": "check", "head_sha": head}))
-
-
-async def _show_limits(services: Services, trigger: Trigger) -> NoResult:
-    """Say in a check run of its own that this App only verifies."""
-    assert trigger.head_sha is not None
-    client = await services.github.repository(
-        trigger.installation_id, trigger.repository, WRITE_CHECKS
-    )
-    check = await checks.ensure_check_run(
-        client, messages.check_run.RUN_CHECK, trigger.head_sha, external_id(trigger.number)
-    )
-    title, summary = messages.check_run.only_verifies()
-    output = Output(title=title, summary=summary)
-    await checks.complete_check_run(client, check.id, conclusion="neutral", output=output)
-    return NoResult()
 
 
 async def _decide(services: Services, trigger: Trigger, policy: Policy) -> Decision:
@@ -170,13 +140,12 @@ def _of_pull(trigger: Trigger, policy: Policy, pull: PullRequest) -> Decision:
         return Decision(action="nothing", why="the pull request is closed")
     if trigger.head_sha is not None and pull.head_sha != trigger.head_sha:
         return Decision(action="nothing", why=f"the head is {pull.head_sha} now")
-    if pull.same_repository or policy.check.forks == "always":
+    is_asked = trigger.command is not None
+    if pull.same_repository or is_asked or policy.check.forks == "always":
         return Decision(action="verify")
     if policy.check.forks == "never":
         title, summary = messages.check_run.forks_never()
         return Decision(action="complete", title=title, summary=summary, passes=True)
-    if trigger.command is not None:
-        return Decision(action="verify")
     title, summary = messages.check_run.forks_ask(pull.number)
     return Decision(action="complete", title=title, summary=summary)
 
@@ -188,7 +157,10 @@ async def _refuse(services: Services, trigger: Trigger, decision: Decision) -> N
         trigger.installation_id, trigger.repository, WRITE_CHECKS
     )
     check = await checks.ensure_check_run(
-        client, messages.check_run.TESTS_CHECK, trigger.head_sha, external_id(trigger.number)
+        client,
+        messages.check_run.TESTS_CHECK,
+        trigger.head_sha,
+        messages.check_run.pull_id(trigger.number),
     )
     await checks.complete_check_run(
         client,
