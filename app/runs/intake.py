@@ -24,7 +24,7 @@ from app.github.client import RepositoryClient
 from app.github.refusals import GitHubRefusedError
 from app.runs import current_policy, durable, reply
 from app.runs.durable import NoResult
-from app.runs.services import READ_PULLS, WRITE_CHECKS, WRITE_COMMENTS, Services
+from app.runs.services import READ_PULLS, READ_SUBJECT, WRITE_CHECKS, Services
 from app.runs.steps import work
 from app.runs.steps.progress import status_context
 from app.store.messages import Message
@@ -100,7 +100,9 @@ async def _reading_client(services: Services, trigger: Trigger) -> RepositoryCli
     """A client for reading. Most requests are answered with a comment, so they share its token."""
     if trigger.kind != "check" and await services.may_comment():
         return await services.comment_client(trigger)
-    return await services.github.repository(trigger.installation_id, trigger.repository, READ_PULLS)
+    return await services.github.repository(
+        trigger.installation_id, trigger.repository, READ_SUBJECT
+    )
 
 
 async def may_stop(services: Services, signal: Signal) -> bool:
@@ -110,7 +112,7 @@ async def may_stop(services: Services, signal: Signal) -> bool:
     GitHub lets everybody close their own issues and pull requests.
     """
     client = await services.github.repository(
-        signal.installation_id, signal.repository, WRITE_COMMENTS
+        signal.installation_id, signal.repository, await services.conversation()
     )
     authorization = await _authorize_actor(client, signal.actor, signal.default_branch)
     if authorization.silent:
@@ -142,7 +144,7 @@ async def refreshed(services: Services, trigger: Trigger) -> Refreshed:
     if trigger.merge_group is not None:
         return Refreshed(trigger=trigger)
     client = await services.github.repository(
-        trigger.installation_id, trigger.repository, {**READ_PULLS, "issues": "read"}
+        trigger.installation_id, trigger.repository, READ_SUBJECT
     )
     issue = await conversation.issue(client, trigger.number)
     now = {"closed": issue.state != "open", "labels": tuple(map(labels.plain, issue.labels))}
@@ -494,7 +496,7 @@ async def on_pull(services: Services, trigger: Trigger, number: int) -> Trigger:
 
 async def _reader(services: Services, trigger: Trigger) -> RepositoryClient:
     return await services.github.repository(
-        trigger.installation_id, trigger.repository, {**READ_PULLS, "issues": "read"}
+        trigger.installation_id, trigger.repository, READ_SUBJECT
     )
 
 

@@ -61,6 +61,7 @@ READ_CODE = {"contents": "read", "metadata": "read"}
 READ_RUNS = {"actions": "read", "metadata": "read"}
 START_RUNS = {"actions": "write", "metadata": "read"}
 READ_PULLS = {"contents": "read", "pull_requests": "read", "metadata": "read"}
+READ_SUBJECT = {**READ_PULLS, "issues": "read"}
 READ_CHECKS = {**READ_PULLS, "checks": "read", "statuses": "read", "actions": "read"}
 WRITE_CODE = {"contents": "write", "metadata": "read"}
 WRITE_COMMENTS = {
@@ -343,6 +344,10 @@ class Services:
     async def may_comment(self) -> bool:
         """Whether the App asks for permission to comment; one that only verifies does not."""
         return await self.github.asks_for(WRITE_COMMENTS)
+
+    async def conversation(self) -> Mapping[str, str]:
+        """Permissions to read a subject: those of the answer's token, if the App may answer."""
+        return WRITE_COMMENTS if await self.may_comment() else READ_SUBJECT
 
     def model_named(self, name: str) -> str | None:
         """The model for a name: `max`, `normal` or one of the operator's two model ids; else

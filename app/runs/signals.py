@@ -29,14 +29,13 @@ from app.runs import (
 )
 from app.runs.commands import check
 from app.runs.durable import InternalError, NoResult
-from app.runs.services import READ_PULLS, WRITE_CODE, WRITE_COMMENTS, Services
+from app.runs.services import READ_PULLS, READ_SUBJECT, WRITE_CODE, Services
 from app.store.runs import RunRow
 
 log = structlog.get_logger()
 
 _LEFT_QUEUE = "destroyed"
 _CHECK_AGAIN = frozenset({"retry", "test", ""})
-_READ_SUBJECT = {**READ_PULLS, "issues": "read"}
 _END_POLLS = 120
 _GITHUB_CLOSES_SECONDS = 5.0
 
@@ -131,7 +130,7 @@ async def _resolve_head(
         return ResolveResult()
     number = signal.number
     client = await services.github.repository(
-        signal.installation_id, signal.repository, _READ_SUBJECT
+        signal.installation_id, signal.repository, READ_SUBJECT
     )
     subject: dict[str, Any] = {
         "number": 0,
@@ -223,7 +222,7 @@ async def _trigger(
     client = await services.github.repository(
         signal.installation_id,
         signal.repository,
-        WRITE_COMMENTS,
+        await services.conversation(),
         observe=services.counting(row.id, signal.installation_id),
     )
     issue = await conversation.issue(client, number)

@@ -19,7 +19,7 @@ from app.github.refusals import NotFoundError
 from app.runs import buttons, durable, intake, reply, starting
 from app.runs.attestations import record_acceptance
 from app.runs.durable import NoResult
-from app.runs.services import PUBLISH, READ_PULLS, WRITE_CHECKS, WRITE_COMMENTS, Services
+from app.runs.services import PUBLISH, READ_SUBJECT, WRITE_CHECKS, WRITE_COMMENTS, Services
 from app.runs.steps.progress import status_context
 from app.store.acceptances import Acceptance, PostedVerdict
 from app.store.runs import RunRow
@@ -179,7 +179,7 @@ async def _show(
 
 async def _client(services: Services, trigger: Trigger) -> RepositoryClient:
     """A client for all that shows an acceptance, as far as the App's permissions go."""
-    permissions = {**READ_PULLS, "issues": "read", **WRITE_CHECKS}
+    permissions = {**READ_SUBJECT, **WRITE_CHECKS}
     if await services.may_comment():
         permissions = {**WRITE_COMMENTS, **PUBLISH}
     return await services.github.repository(
