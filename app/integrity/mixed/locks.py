@@ -113,9 +113,11 @@ class TomlLock(Lock):
         # They are made from the whole manifest, which has sides itself.
         digest = (metadata.pop("content-hash", None), metadata.pop("content_hash", None))
         files = dict(metadata.pop("files", {}))
-        rest = [each for each in packages if self._is_development(each)]
+        rest: list[dict[str, Any]] = []
+        kept: list[dict[str, Any]] = []
+        for each in packages:
+            (rest if self._is_development(each) else kept).append(each)
         names = {each["name"] for each in rest}
-        kept = [each for each in packages if each not in rest]
         names -= {each["name"] for each in kept}
         own = {name: each for name, each in files.items() if name not in names}
         others = {name: each for name, each in files.items() if name in names}
@@ -209,7 +211,8 @@ class GradleLock(Lock):
             for line, names in configurations.items()
             if all(re.search(r"(?i)test|jacoco|checkstyle|pmd|spotbugs", name) for name in names)
         ]
-        return [line for line in lines if line not in set(rest)], rest
+        development = set(rest)
+        return [line for line in lines if line not in development], rest
 
 
 def _closure(start: Iterable[str], edges: Mapping[str, Collection[str]]) -> frozenset[str]:
