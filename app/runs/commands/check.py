@@ -10,6 +10,7 @@ from typing import Literal
 import structlog
 
 from app import log_events, messages
+from app.domain.author_kind import AuthorKind, author_kind
 from app.domain.policy import Policy
 from app.domain.report import Report
 from app.domain.run import Outcome, RunInput, attempt_id, subject_of
@@ -107,13 +108,14 @@ async def _on_head(services: Services, trigger: Trigger) -> Located:
 async def _decide(services: Services, trigger: Trigger, policy: Policy) -> Decision:
     """Whether and how this head is verified, by who opened the pull request and from where."""
     if trigger.merge_group is not None and not trigger.number:
-        return _of_author(services, trigger, policy, "", "User", "")
+        return _of_author(services, trigger, policy, AuthorKind.PERSON, "nobody it names")
     client = await services.github.repository(
         trigger.installation_id, trigger.repository, READ_PULLS
     )
     pull = await pulls.pull_request(client, trigger.number)
-    bot = await services.bot_login()
-    decision = _of_author(services, trigger, policy, pull.author.login, pull.author.type, bot)
+    author = pull.author
+    kind = author_kind(author.login, author.type, await services.bot_login())
+    decision = _of_author(services, trigger, policy, kind, author.login)
     if decision.action == "nothing" or trigger.merge_group is not None:
         # Somebody with write access has put an entry into the merge queue.
         return decision
@@ -121,14 +123,14 @@ async def _decide(services: Services, trigger: Trigger, policy: Policy) -> Decis
 
 
 def _of_author(
-    services: Services, trigger: Trigger, policy: Policy, login: str, kind: str, bot: str
+    services: Services, trigger: Trigger, policy: Policy, kind: AuthorKind, login: str
 ) -> Decision:
     authors = policy.check.authors or services.check
     is_covered = (
         trigger.command is not None
         or authors == "all"
-        or (authors == "bots" and kind == "Bot")
-        or (login == bot and bool(bot))
+        or (authors == "bots" and kind is AuthorKind.OTHER_AGENT)
+        or kind is AuthorKind.HONK
     )
     if is_covered:
         return Decision(action="verify")
