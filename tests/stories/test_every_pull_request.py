@@ -136,7 +136,7 @@ async def test_every_pull_request_of_a_bot_gets_it_and_learns_that_nothing_is_pr
     base = await verifier.subject(permissions={"walter": "write", "renovate[bot]": "write"})
     subject = await _pull(verifier, base.repository, UNPROVEN, by="renovate[bot]")
     check = await _completed(subject)
-    assert check.title == "Not proven: no test fails without this change"
+    assert check.title == "Not proven: the new test passes without the change too"
 
 
 async def test_every_pull_request_of_a_fork_waits_for_a_person(verifier: Harness) -> None:
