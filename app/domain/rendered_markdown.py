@@ -239,7 +239,7 @@ class _VisibleTextReader(HTMLParser):
     def _end_code(self, begin: int) -> None:
         if any(tag in _CODE or tag == "pre" for tag, _ in self._open):
             return
-        code = "".join(self._pieces[begin:])
+        code = self._restored("".join(self._pieces[begin:]))
         del self._pieces[begin:]
         if code.strip():
             is_formula = "".join(self._pieces[-1:]).endswith("$")

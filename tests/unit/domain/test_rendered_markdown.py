@@ -110,3 +110,9 @@ def test_any_text_can_be_read(text: str) -> None:
 )  # fmt: skip
 def test_no_text_takes_forever(part: str) -> None:
     visible_text(part * (65_000 // len(part)))
+
+
+def test_a_block_of_code_inside_code_in_a_cell() -> None:
+    text = "<table><td><code>\u200b<sub><sub><sub><sub><sub>*\ufffd\n---\n²<pre>x ![x](a.png)"
+    seen = see(text).text
+    assert "\ue000" not in seen
