@@ -558,7 +558,7 @@ def _summary(evidence: Evidence, head: Results, table: _Table, compared: Verdict
         keyed=len(evidence.measured.keyed),
         redefined=evidence.redefined or table.redefined,
         by_ci=evidence.by_ci,
-        proof_known=evidence.proof.results is not None or not evidence.by_ci,
+        proof_known=evidence.proof.results is not None or not evidence.proof.why_not,
     )
 
 

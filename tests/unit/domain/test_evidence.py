@@ -347,6 +347,7 @@ def test_a_cell_that_was_not_run_proves_nothing_and_excuses_nothing() -> None:
     without_proof = made.model_copy(update={"proof": CellRun(why_not="The time was up.")})
     found = judge(without_proof, Rules())
     assert (found.kind, found.ready) == (K.NOT_PROVEN, False)
+    assert found.title == "Not proven: the proof was not measured"
     assert "The new tests were not run on the old code: The time was up." in found.reasons
     without_guard = made.model_copy(update={"guard": CellRun(why_not="The time was up.")})
     found = judge(without_guard, Rules())
