@@ -18,6 +18,18 @@ BASE = 0
 _MAX_NOTED = 1_000
 
 
+def noted_as(number: int, *, is_base: bool, on_branch: bool, fork: bool) -> int | None:
+    """The number under which a cell's flaky tests are recorded; None if they are not.
+
+    What is recorded excuses failures of other changes. So only code that people with write access
+    have pushed counts: no fork's head, no base that is on no branch (such as an earlier entry of a
+    merge queue), and no head without a number, which would count as the base.
+    """
+    if is_base:
+        return BASE if on_branch else None
+    return None if fork or number == BASE else number
+
+
 class FlakyTests:
     """Each method is one short transaction. Raises RetryableError when unavailable."""
 

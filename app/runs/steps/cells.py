@@ -52,7 +52,7 @@ from app.runs.steps.comparison import (
     starts,
 )
 from app.runs.steps.set_up import SetupError, machine, set_up
-from app.store.flaky_tests import BASE
+from app.store.flaky_tests import noted_as
 from app.verify import runner
 from app.verify.affected import affected
 from app.verify.runner import VerifySite
@@ -86,11 +86,12 @@ async def measure(
     tree: TreeSha,
     *,
     final: bool = True,
+    fork: bool = False,
 ) -> Evidence:
     """Run all cells that can differ: the head, the proof, then the guard; the base runs first.
 
     With `final`, a proof is repeated until it counts. A stop ends it early; the cells that did not
-    run say so.
+    run say so. `fork`: the head is a fork's, so its flaky tests are not remembered.
     """
     base = await baseline(services, run, ground)
     compared = await compare(
@@ -108,7 +109,8 @@ async def measure(
             guard = await _repeat_guard(compared, base, guard, results)
         unstable = await _unstable(compared, base, results)
         measured = await _measurements(compared, _wanted(proof, results), results, await raising)
-        await _note_flaky(compared, base, proof.results, guard.results, results)
+        heads = (proof.results, guard.results, results)
+        await _note_flaky(compared, base, *heads, fork=fork)
     known = await services.flaky_tests.known(run.trigger.repository, but=run.trigger.number)
     return Evidence(
         base=_stable(CellRun(results=base, why_not="" if base else NO_BASE), unstable),
@@ -463,12 +465,17 @@ async def _briefly(
         return None
 
 
-async def _note_flaky(compared: ChangeUnderTest, *measured: Results | None) -> None:
+async def _note_flaky(compared: ChangeUnderTest, *measured: Results | None, fork: bool) -> None:
     """Remember tests that passed and failed in one cell; the first is the base."""
     store, run = compared.services.flaky_tests, compared.run
     for at, results in enumerate(measured):
-        if results is not None:
-            number = run.trigger.number if at else BASE
+        number = noted_as(
+            run.trigger.number,
+            is_base=at == 0,
+            on_branch=bool(compared.ground.branch),
+            fork=fork,
+        )
+        if results is not None and number is not None:
             seen = {
                 TestName(verifier=each.verifier, id=test.id)
                 for each in results.verifiers

@@ -85,7 +85,8 @@ async def _measure(
     """The evidence, from sandboxes here or from the CI that the policy names."""
     ground = preparation.comparison
     if run.policy.ci is None:
-        return await cells.measure(services, run, ground, sealed.sha, sealed.tree)
+        fork = preparation.target.fork
+        return await cells.measure(services, run, ground, sealed.sha, sealed.tree, fork=fork)
     return await ci_cells.measure(
         services,
         run,

@@ -10,7 +10,7 @@ import pytest
 from app.domain.evidence import TestName
 from app.domain.values import CommitSha, RepoName
 from app.store.database import Database
-from app.store.flaky_tests import BASE, FlakyTests
+from app.store.flaky_tests import BASE, FlakyTests, noted_as
 from app.store.history import History
 
 REPO, SHA = RepoName.parse("acme/rockets"), CommitSha("a" * 40)
@@ -44,3 +44,11 @@ async def test_the_base_is_believed_at_once(database: Database) -> None:
     assert await flaky.known(REPO, but=7) == (LONG,)
     await History(database).forget(2e12)
     assert await flaky.known(REPO, but=7) == ()
+
+
+def test_only_code_that_people_with_write_access_pushed_excuses_others() -> None:
+    assert noted_as(7, is_base=True, on_branch=True, fork=True) == BASE
+    assert noted_as(7, is_base=True, on_branch=False, fork=False) is None
+    assert noted_as(7, is_base=False, on_branch=True, fork=False) == 7
+    assert noted_as(7, is_base=False, on_branch=True, fork=True) is None
+    assert noted_as(BASE, is_base=False, on_branch=True, fork=False) is None
