@@ -69,6 +69,7 @@ from app.shielded import kill_group, start_process
 
 _ASK_SECONDS = 30.0
 _FRESH_SECONDS = 600.0
+_UNKNOWN_SECONDS = 10.0
 _MAX_ANSWER = 4 << 20
 _MAX_HOSTS = 8
 
@@ -155,16 +156,25 @@ class PackageClients:
     async def _registries(self, name: str) -> Registries:
         async with self._asking.setdefault(name, asyncio.Lock()):
             known = self._known.get(name)
-            if known is not None and time.monotonic() - known[0] < _FRESH_SECONDS:
+            if known is not None and time.monotonic() < known[0]:
                 return known[1]
-            try:
-                found = await _ASK[_CLIENTS[name]](self)
-            except FileNotFoundError as error:
-                found = _unknown(name, f"its client is not installed here ({error.filename})")
-            except (OSError, ValueError, KeyError, TimeoutError, zipfile.BadZipFile) as error:
-                found = _unknown(name, f"its client gives no answer ({error})")
-            self._known[name] = (time.monotonic(), found)
+            found = await self._asked(name)
+            # A busy machine's client may not answer; the next setup should not suffer from it.
+            fresh = _UNKNOWN_SECONDS if found.problems else _FRESH_SECONDS
+            self._known[name] = (time.monotonic() + fresh, found)
             return found
+
+    async def _asked(self, name: str) -> Registries:
+        """The registries as the client tells them, asked once more if it gives no answer."""
+        for is_last in (False, True):
+            try:
+                return await _ASK[_CLIENTS[name]](self)
+            except FileNotFoundError as error:
+                return _unknown(name, f"its client is not installed here ({error.filename})")
+            except (OSError, ValueError, KeyError, TimeoutError, zipfile.BadZipFile) as error:
+                if is_last:
+                    return _unknown(name, f"its client gives no answer ({error})")
+        raise AssertionError("the second try returns")
 
     async def _pip(self) -> Registries:
         told = await ask([*_pip(), "config", "list"])

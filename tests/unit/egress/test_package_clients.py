@@ -227,6 +227,22 @@ async def test_a_client_that_is_not_there(home: Path, monkeypatch: pytest.Monkey
     ]
 
 
+async def test_a_client_that_fails_once_is_asked_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = home / "npm"
+    client.write_text(
+        f"#!/bin/sh\n/bin/mkdir {home}/asked 2>/dev/null && exit 1\n"
+        'case "$*" in *get*) echo https://packages.example/ ;;\n'
+        '*) echo \'{"registry": "https://packages.example/"}\' ;; esac\n'
+    )
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", str(home))
+    found = await asked("node")
+    assert found.problems == ()
+    assert [rule.pattern for rule in found.rules] == ["packages.example"]
+
+
 async def test_a_client_that_hangs_is_given_up_with_its_children(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
