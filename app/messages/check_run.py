@@ -74,7 +74,7 @@ def no_worker() -> str:
 
 
 def forks_ask(number: int) -> tuple[str, str]:
-    """Title and summary of the check on a fork's pull request that nobody has asked to verify."""
+    """Title and summary of the check on a fork's pull request that no one has asked to verify."""
     return (
         "Not run: this pull request comes from a fork",
         "Someone with write access can start the tests: use the button **Run the tests** above, or "
@@ -105,7 +105,7 @@ def minutes_spent(minutes: float) -> tuple[str, str]:
     """Title and summary of the check when the day's minutes are used up."""
     return (
         "Not run: today's minutes are used up",
-        f"Honk spends at most {minutes:g} minutes a day on pull requests that nobody asked it to "
+        f"Honk spends at most {minutes:g} minutes a day on pull requests that no one asked it to "
         "verify (`check: {minutes_per_day: …}` in `.github/honk.yml`). The day ends at midnight "
         "UTC.\n\nThe button **Run the tests** above starts them now.",
     )

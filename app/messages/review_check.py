@@ -87,14 +87,15 @@ def _page(sha: CommitSha, standings: Sequence[Standing]) -> str:
     parts.append(
         "An approval counts for exactly this commit; after a push, people approve again. It "
         "counts from people with write access who didn't ask for the change, open the pull "
-        "request or write a commit. Commits say themselves who wrote them: to exclude whoever "
-        "pushed last, turn on GitHub's *Require approval of the most recent reviewable push*."
+        "request or write a commit. Commits say themselves who wrote them: to leave out the "
+        "person who pushed last, turn on GitHub's *Require approval of the most recent reviewable "
+        "push*."
     )
     return "\n\n".join([*parts, _REQUIRE])
 
 
 def _of_pull(sha: CommitSha, standing: Standing) -> str:
-    who = ", ".join(_code(each.login) for each in standing.approved[:_SHOWN]) or "nobody yet"
+    who = ", ".join(_code(each.login) for each in standing.approved[:_SHOWN]) or "no one yet"
     lines = [
         f"**#{standing.number}** needs {_approvals(standing.needed)} of {_code(sha)}.",
         *(_DOUBTS[each] for each in standing.doubts),
