@@ -162,12 +162,13 @@ async def test_a_run_needs_few_calls(harness: Harness) -> None:
         for r in harness.github.requests[before:]
         if r.token_kind in ("installation", "app")
         and "access_tokens" not in r.template
-        # Reading the delivery log, which may happen in between, belongs to no run.
-        and not r.path.startswith("/app/hook/")
+        # What concerns the App or other repositories belongs to no run.
+        and (subject.repository in r.path or r.path.endswith("/graphql"))
         and ".git/" not in r.path
         and not (r.method == "PATCH" and "/issues/comments/" in r.template)
     ]
-    assert len(calls) <= 25, "\n".join(calls)
+    # Two of them read whether the policy asks for approvals of the new pull request.
+    assert len(calls) <= 27, "\n".join(calls)
 
 
 async def test_the_label_for_the_stronger_model(harness: Harness) -> None:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 READ_BY_SANDBOXES = re.compile(
     r"mirrors/[\w.-]+/[\w.-]+\.git/.+|setups/\w+/made\.tar|scratch/lent/.+"
-    r"|elsewhere/.+/(?:lfs|submodules)/.+|outputs/.+"
+    r"|elsewhere/.+/(?:lfs|submodules)(?:/.+)?|outputs/.+"
 )
 """What the sandboxes of a root worker read as other users. See "Other users of the machine" in
 docs/security.md."""

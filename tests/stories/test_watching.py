@@ -78,7 +78,7 @@ async def test_the_figures_tell_what_a_run_did() -> None:
         assert after["honk_model_turns_total"] == 3
         assert after["honk_model_tokens_total output"] > 0
         assert after["honk_usd_total"] > 0
-        assert after["honk_process_deliveries_total 202"] == 3
+        assert after["honk_process_deliveries_total 202"] == 4
         assert after["honk_process_deliveries_total 204"] > 0
         assert after["honk_github_calls_total api_calls"] > 10
         assert after["honk_process_github_answers_total 200"] > 0
