@@ -12,6 +12,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from app.playground.github import GitHub, OtherCi
+from tests.support.rules import MERGE_QUEUE
 
 REPO = "octo/sample"
 PERMISSIONS = dict.fromkeys(
@@ -38,18 +39,6 @@ EVENTS = (
 )
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 OUTPUT = {"title": "t", "summary": "s"}
-QUEUE = {
-    "type": "merge_queue",
-    "parameters": {
-        "check_response_timeout_minutes": 60,
-        "grouping_strategy": "ALLGREEN",
-        "max_entries_to_build": 5,
-        "max_entries_to_merge": 5,
-        "merge_method": "MERGE",
-        "min_entries_to_merge": 1,
-        "min_entries_to_merge_wait_minutes": 5,
-    },
-}
 ACTION = {"label": "Retry", "description": "Try once more", "identifier": "retry"}
 
 
@@ -426,7 +415,7 @@ class Tour:
         held = self.github.add_ruleset(REPO, checks, include=["refs/heads/main"])
         for name in ("enablePullRequestAutoMerge", "disablePullRequestAutoMerge"):
             await self.mutate(name, "pullRequest { id }", pullRequestId=pull)
-        queue = self.github.add_ruleset(REPO, QUEUE, include=["refs/heads/main"])
+        queue = self.github.add_ruleset(REPO, MERGE_QUEUE, include=["refs/heads/main"])
         head = await self.github.branch(REPO, "feat")
         done = {"name": "never", "head_sha": head, "conclusion": "success", "output": OUTPUT}
         await self.repo("POST", "/check-runs", done)

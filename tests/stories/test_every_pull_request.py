@@ -14,6 +14,7 @@ from app import log_events
 from app.playground.github.accounts import User
 from app.playground.github.records import CheckRun
 from tests.support.harness import OWNER, PROJECT, Harness, Subject, open_harness
+from tests.support.rules import MERGE_QUEUE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -25,18 +26,6 @@ FIXED = {
 UNPROVEN = {
     "calc.py": PROJECT["calc.py"].replace(b"a * 2", b"2 * a"),
     "test_more.py": b"from calc import double\n\n\ndef test_more():\n    assert double(1) == 2\n",
-}
-QUEUE = {
-    "type": "merge_queue",
-    "parameters": {
-        "check_response_timeout_minutes": 60,
-        "grouping_strategy": "ALLGREEN",
-        "max_entries_to_build": 5,
-        "max_entries_to_merge": 5,
-        "merge_method": "MERGE",
-        "min_entries_to_merge": 1,
-        "min_entries_to_merge_wait_minutes": 5,
-    },
 }
 REQUIRED = {
     "type": "required_status_checks",
@@ -223,7 +212,7 @@ async def test_every_pull_request_in_a_merge_queue_is_compared_with_the_entry_be
     verifier: Harness,
 ) -> None:
     base = await verifier.subject(permissions={"walter": "write"})
-    verifier.github.add_ruleset(base.repository, QUEUE, REQUIRED, include=["refs/heads/main"])
+    verifier.github.add_ruleset(base.repository, MERGE_QUEUE, REQUIRED, include=["refs/heads/main"])
     one = await _pull(verifier, base.repository, FIXED)
     other = {
         "other.py": b"def one():\n    return 1\n",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.playground.github.records import CheckRun
-from tests.stories.test_every_pull_request import QUEUE
 from tests.support.harness import FINISH, FIX, OWNER, PROJECT, Harness, Subject, script
+from tests.support.rules import MERGE_QUEUE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -152,7 +152,7 @@ async def test_a_merge_queue_waits_for_the_approval_of_its_entry(harness: Harnes
     github, repo = harness.github, issue.repository
     required = {"required_status_checks": [{"context": "honk / review"}]}
     checks = {"type": "required_status_checks", "parameters": required}
-    github.add_ruleset(repo, QUEUE, checks, include=["refs/heads/main"])
+    github.add_ruleset(repo, MERGE_QUEUE, checks, include=["refs/heads/main"])
     if github.issue(repo, number).pull.draft:  # type: ignore[union-attr]
         await github.set_draft(repo, number, OWNER, draft=False)
     await shows(issue, number, "action_required", "Waiting for 1")

@@ -9,6 +9,7 @@ import pytest
 from app.playground.github import RefusedError
 from app.playground.github.records import ACTIONS, OtherCi
 from app.playground.github.world import RequiredCheck
+from tests.support.rules import MERGE_QUEUE
 
 from .conftest import REPO, World
 from .test_webhooks import Receiver
@@ -213,25 +214,11 @@ async def test_auto_merge_is_taken_back(world: World, receiver: Receiver) -> Non
         await github.disable_auto_merge(REPO, 1, "writer")
 
 
-QUEUE = {
-    "type": "merge_queue",
-    "parameters": {
-        "check_response_timeout_minutes": 60,
-        "grouping_strategy": "ALLGREEN",
-        "max_entries_to_build": 5,
-        "max_entries_to_merge": 5,
-        "merge_method": "MERGE",
-        "min_entries_to_merge": 1,
-        "min_entries_to_merge_wait_minutes": 5,
-    },
-}
-
-
 async def test_a_merge_queue(world: World, receiver: Receiver) -> None:
     github = world.github
     checks = {"required_status_checks": [{"context": "ci"}]}
     rules = {"type": "required_status_checks", "parameters": checks}
-    github.add_ruleset(REPO, QUEUE, rules, include=["refs/heads/main"])
+    github.add_ruleset(REPO, MERGE_QUEUE, rules, include=["refs/heads/main"])
     first = await pull_by(world)
     await pull_by(world, head="second")
     await check(world, first)
