@@ -281,6 +281,10 @@ def _is_ours(account: event.AccountPayload | None, app: AppIdentity) -> bool:
     )
 
 
+def _is_our_app(made_by: event.AppPayload | None, app: AppIdentity) -> bool:
+    return made_by is not None and made_by.id == app.app_id
+
+
 def _from_label(payload: event.IssuesEvent | event.PullRequestEvent) -> Trigger | Ignored:
     if payload.label is None:
         return Ignored("GitHub does not say which label it was")
@@ -311,7 +315,7 @@ def _from_comment(
     )
     comment = _comment(payload)
     via = _written(payload).performed_via_github_app
-    if via is not None and via.id == app.app_id:
+    if _is_our_app(via, app):
         return Ignored("this App wrote the comment")
     asked = command.parse(comment.body, app.slug)
     if asked is None and not _may_answer(payload.sender, subject, comment):
@@ -428,7 +432,7 @@ def _trigger(
 
 def _from_check_run(payload: event.CheckRunEvent, app: AppIdentity) -> Signal | Ignored:
     run = payload.check_run
-    if run.app is None or run.app.id != app.app_id:
+    if not _is_our_app(run.app, app):
         return Ignored("the check run is another App's")
     if run.external_id == REVIEW_CHECK_ID:
         return Ignored("the check run belongs to no run")
@@ -448,7 +452,7 @@ def _from_check_run(payload: event.CheckRunEvent, app: AppIdentity) -> Signal | 
 
 def _from_check_suite(payload: event.CheckSuiteEvent, app: AppIdentity) -> Signal | Ignored:
     suite = payload.check_suite
-    ours = suite.app is not None and suite.app.id == app.app_id
+    ours = _is_our_app(suite.app, app)
     if payload.action == "rerequested":
         if not ours:
             return Ignored("the check suite is another App's")
@@ -525,7 +529,7 @@ def _approvals_signal(payload: event.ActedOn, app: AppIdentity) -> Signal | None
             return _signal(payload, "approvals", again, head_sha=payload.check_run.head_sha)
         case event.CheckSuiteEvent() if payload.action == "rerequested":
             suite = payload.check_suite
-            if suite.app is not None and suite.app.id == app.app_id:
+            if _is_our_app(suite.app, app):
                 again = f"{suite.id}:{payload.sender.id}:{suite.updated_at}"
                 return _signal(payload, "approvals", again, head_sha=suite.head_sha)
     return None
@@ -533,7 +537,7 @@ def _approvals_signal(payload: event.ActedOn, app: AppIdentity) -> Signal | None
 
 def _is_rerun_of_approvals(payload: event.CheckRunEvent, app: AppIdentity) -> bool:
     run = payload.check_run
-    ours = run.app is not None and run.app.id == app.app_id
+    ours = _is_our_app(run.app, app)
     return ours and payload.action == "rerequested" and run.external_id == REVIEW_CHECK_ID
 
 

@@ -85,7 +85,7 @@ async def authorize(services: Services, trigger: Trigger) -> Authorization:
         return Authorization(silent="it was asked too long ago")
     client = await _reading_client(services, trigger)
     if trigger.kind == "check" and trigger.command is None:
-        # Nobody asks: whose pull requests get a check is the policy's decision alone.
+        # No one asked: the policy alone decides whose pull requests get a check.
         policy = await _policy(client, trigger.default_branch)
         return (
             _refusal(False, policy)
@@ -98,10 +98,12 @@ async def authorize(services: Services, trigger: Trigger) -> Authorization:
 
 async def _reading_client(services: Services, trigger: Trigger) -> RepositoryClient:
     """A client for reading. Most requests are answered with a comment, so they share its token."""
-    if trigger.kind != "check" and await services.may_comment():
-        return await services.comment_client(trigger)
+    is_check = trigger.kind == "check"
     return await services.github.repository(
-        trigger.installation_id, trigger.repository, READ_SUBJECT
+        trigger.installation_id,
+        trigger.repository,
+        READ_SUBJECT if is_check else await services.reading_permissions(),
+        observe=services.counting(run_id(trigger.id), trigger.installation_id),
     )
 
 
@@ -112,7 +114,7 @@ async def may_stop(services: Services, signal: Signal) -> bool:
     GitHub lets everybody close their own issues and pull requests.
     """
     client = await services.github.repository(
-        signal.installation_id, signal.repository, await services.conversation()
+        signal.installation_id, signal.repository, await services.reading_permissions()
     )
     authorization = await _authorize_actor(client, signal.actor, signal.default_branch)
     if authorization.silent:
@@ -143,10 +145,7 @@ async def refreshed(services: Services, trigger: Trigger) -> Refreshed:
     """Update a deferred trigger: its subject may have been closed or put on hold since."""
     if trigger.merge_group is not None:
         return Refreshed(trigger=trigger)
-    client = await services.github.repository(
-        trigger.installation_id, trigger.repository, READ_SUBJECT
-    )
-    issue = await conversation.issue(client, trigger.number)
+    issue = await conversation.issue(await _reading_client(services, trigger), trigger.number)
     now = {"closed": issue.state != "open", "labels": tuple(map(labels.plain, issue.labels))}
     return Refreshed(trigger=trigger.model_copy(update=now))
 
@@ -481,17 +480,21 @@ async def _open_pull(services: Services, trigger: Trigger, row: RunRow) -> _Open
 async def on_pull(services: Services, trigger: Trigger, number: int) -> Trigger:
     """The same request, moved from the issue to a pull request."""
     pull = await pulls.pull_request(await _reader(services, trigger), number)
-    author = Actor(login=pull.author.login, id=pull.author.id, type=pull.author.type)
     return trigger.model_copy(
         update={
             "number": pull.number,
             "is_pull_request": True,
             "title": pull.title,
             "body": pull.body,
-            "author": author,
+            "author": actor_of(pull.author),
             "html_url": pull.url,
         }
     )
+
+
+def actor_of(author: conversation.Author) -> Actor:
+    """An author on GitHub as the actor of a trigger."""
+    return Actor(login=author.login, id=author.id, type=author.type)
 
 
 async def _reader(services: Services, trigger: Trigger) -> RepositoryClient:

@@ -345,7 +345,7 @@ class Services:
         """Whether the App asks for permission to comment; one that only verifies does not."""
         return await self.github.asks_for(WRITE_COMMENTS)
 
-    async def conversation(self) -> Mapping[str, str]:
+    async def reading_permissions(self) -> Mapping[str, str]:
         """Permissions to read a subject: those of the answer's token, if the App may answer."""
         return WRITE_COMMENTS if await self.may_comment() else READ_SUBJECT
 

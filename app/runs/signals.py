@@ -15,7 +15,7 @@ import structlog
 from app import log_events, messages
 from app.domain.command import Command
 from app.domain.run import Outcome, hidden_ref, subject_key, subject_of_group
-from app.domain.trigger import Actor, Kind, Signal, Trigger
+from app.domain.trigger import Kind, MergeGroup, Signal, Trigger
 from app.domain.values import Value
 from app.errors import HonkError, UserError
 from app.github import commits, conversation, pulls
@@ -84,15 +84,9 @@ async def _resolve(services: Services, signal: Signal) -> ResolveResult:
     if signal.kind in ("head", "merge_group"):
         return await _resolve_head(services, signal)
     row = await _find_run(services, signal)
-    number = check.pull_of(signal.run)
-    if row is not None and row.input.trigger.kind == "check" and signal.action in _CHECK_AGAIN:
-        group = row.input.trigger.merge_group
-        subject = {"number": row.number or None, "head_sha": None, "merge_group": group}
-        return await _resolve_head(services, signal.model_copy(update=subject), asked=True)
-    if row is None and number is not None and signal.action in _CHECK_AGAIN:
-        return await _resolve_head(
-            services, signal.model_copy(update={"number": number, "head_sha": None}), asked=True
-        )
+    again = _checks_again(signal, row)
+    if again is not None:
+        return await _resolve_head(services, again, asked=True)
     if row is None:
         return ResolveResult()
     trigger = row.input.trigger
@@ -116,6 +110,21 @@ async def _resolve(services: Services, signal: Signal) -> ResolveResult:
             return await _trigger(services, asked, row, "unasked", "fix", on_pull=True)
 
 
+def _checks_again(signal: Signal, row: RunRow | None) -> Signal | None:
+    """A request to repeat the check on a present head, with or without a run behind the check."""
+    if signal.action not in _CHECK_AGAIN:
+        return None
+    number, group = check.pull_of(signal.run), None
+    if row is not None:
+        trigger = row.input.trigger
+        number, group = row.number or None, trigger.merge_group
+        if trigger.kind != "check":
+            return None
+    elif number is None:
+        return None
+    return signal.model_copy(update={"number": number, "head_sha": None, "merge_group": group})
+
+
 async def _resolve_head(
     services: Services, signal: Signal, *, asked: bool = False
 ) -> ResolveResult:
@@ -125,36 +134,14 @@ async def _resolve_head(
     """
     group = signal.merge_group
     if group is not None and signal.action == _LEFT_QUEUE:
-        for row in await services.runs.alive_on(subject_of_group(signal.repository, group)):
-            await check.stop(services, row, signal.actor.login, messages.check_run.left_queue())
+        await _stop_entry(services, signal, group)
         return ResolveResult()
-    number = signal.number
     client = await services.github.repository(
         signal.installation_id, signal.repository, READ_SUBJECT
     )
-    subject: dict[str, Any] = {
-        "number": 0,
-        "title": messages.check_run.merge_queue_entry(),
-        "body": "",
-        "author": None,
-        "labels": (),
-        "html_url": "",
-    }
     head = group.head_sha if group is not None else signal.head_sha
-    if number is not None:
-        issue = await conversation.issue(client, number)
-        author = Actor(login=issue.author.login, id=issue.author.id, type=issue.author.type)
-        subject = {
-            "number": number,
-            "title": issue.title,
-            "body": issue.body,
-            "author": author,
-            "labels": issue.labels,
-            "html_url": f"{services.github.server_url}/{signal.repository}/pull/{number}",
-            "closed": group is None and issue.state != "open",
-        }
-        if head is None:
-            head = (await pulls.pull_request(client, number)).head_sha
+    if head is None and signal.number is not None:
+        head = (await pulls.pull_request(client, signal.number)).head_sha
     moment = datetime.now(UTC)
     return ResolveResult(
         trigger=Trigger(
@@ -174,9 +161,38 @@ async def _resolve_head(
             merge_group=group,
             created_at=moment,
             updated_at=moment,
-            **subject,
+            **await _checked_subject(client, signal),
         )
     )
+
+
+async def _stop_entry(services: Services, signal: Signal, group: MergeGroup) -> None:
+    for row in await services.runs.alive_on(subject_of_group(signal.repository, group)):
+        await check.stop(services, row, signal.actor.login, messages.check_run.left_queue())
+
+
+async def _checked_subject(client: RepositoryClient, signal: Signal) -> dict[str, Any]:
+    """What a trigger says of the pull request; an entry of a merge queue may name none."""
+    if signal.number is None:
+        title = messages.check_run.merge_queue_entry()
+        return {
+            "number": 0,
+            "title": title,
+            "body": "",
+            "author": None,
+            "labels": (),
+            "html_url": "",
+        }
+    issue = await conversation.issue(client, signal.number)
+    return {
+        "number": signal.number,
+        "title": issue.title,
+        "body": issue.body,
+        "author": intake.actor_of(issue.author),
+        "labels": issue.labels,
+        "html_url": f"{client.github.server_url}/{signal.repository}/pull/{signal.number}",
+        "closed": signal.merge_group is None and issue.state != "open",
+    }
 
 
 async def _is_superseded(services: Services, signal: Signal) -> bool:
@@ -222,7 +238,7 @@ async def _trigger(
     client = await services.github.repository(
         signal.installation_id,
         signal.repository,
-        await services.conversation(),
+        await services.reading_permissions(),
         observe=services.counting(row.id, signal.installation_id),
     )
     issue = await conversation.issue(client, number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Literal
 
 from app import messages
@@ -24,6 +23,7 @@ from app.runs.durable import NoResult
 from app.runs.intake import DeliveredMessage, SubjectState
 from app.runs.queue import enqueue_attempt
 from app.runs.services import Services
+from app.store.runs import start_of_today
 
 
 class BudgetLeft(Value):
@@ -112,7 +112,7 @@ async def _budget_left(services: Services, run: RunInput) -> BudgetLeft:
 
 async def budget_left_today(services: Services, policy: Policy, trigger: Trigger) -> DailyBudget:
     """What is left of each limit today (UTC)."""
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    today = start_of_today()
     spent = services.runs.spent_since
     operator, installation = services.usd_per_day, services.usd_per_day_installation
     repository = policy.budget.per_day_usd

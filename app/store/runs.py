@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +26,11 @@ from app.store.schema import runs, workers
 
 _STALLED_SECONDS = 300.0
 _IS_QUEUED = sa.and_(runs.c.finished_at.is_(None), runs.c.admitted_at.is_(None))
+
+
+def start_of_today() -> float:
+    """When the day of daily limits began (UTC), in seconds since 1970."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
 
 
 class RunRow(Value):

@@ -341,9 +341,7 @@ async def download_artifact(call: Call) -> Answer:
         raise not_found()
     if found.expired:
         raise Refusal(410, "Artifact has expired")
-    path = f"/_artifacts/{call.repository.full_name}/{number}.zip"
-    expires = call.world.clock.timestamp() + _LOG_SECONDS
-    return Answer(302, None, {"Location": call.world.url + signed_url(path, expires)})
+    return _lead_to(call, f"/_artifacts/{call.repository.full_name}/{number}.zip")
 
 
 def artifact_of(world: World, full_name: str, artifact_id: str) -> SimulatedArtifact | None:
@@ -398,7 +396,10 @@ async def job_logs(call: Call) -> Answer:
     _, job = _job(call)
     if job.status != "completed":
         raise not_found()
-    path = f"/_logs/{call.repository.full_name}/{job.id}.txt"
+    return _lead_to(call, f"/_logs/{call.repository.full_name}/{job.id}.txt")
+
+
+def _lead_to(call: Call, path: str) -> Answer:
     expires = call.world.clock.timestamp() + _LOG_SECONDS
     return Answer(302, None, {"Location": call.world.url + signed_url(path, expires)})
 

@@ -108,7 +108,7 @@ async def _on_head(services: Services, trigger: Trigger) -> Located:
 async def _decide(services: Services, trigger: Trigger, policy: Policy) -> Decision:
     """Whether and how this head is verified, by who opened the pull request and from where."""
     if trigger.merge_group is not None and not trigger.number:
-        return _of_author(services, trigger, policy, AuthorKind.PERSON, "nobody it names")
+        return _of_author(services, trigger, policy, AuthorKind.PERSON, "an unnamed author")
     client = await services.github.repository(
         trigger.installation_id, trigger.repository, READ_PULLS
     )
@@ -117,7 +117,7 @@ async def _decide(services: Services, trigger: Trigger, policy: Policy) -> Decis
     kind = author_kind(author.login, author.type, await services.bot_login())
     decision = _of_author(services, trigger, policy, kind, author.login)
     if decision.action == "nothing" or trigger.merge_group is not None:
-        # Somebody with write access has put an entry into the merge queue.
+        # Someone with write access put the entry in the merge queue.
         return decision
     return _of_pull(trigger, policy, pull)
 

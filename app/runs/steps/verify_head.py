@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from app import messages
 from app.domain.run import Preparation
 from app.domain.values import CommitSha
 from app.github import checks
-from app.github.checks import Output
+from app.github.checks import Action, Conclusion, Output
+from app.github.client import RepositoryClient
 from app.integrity import scope
 from app.runs import buttons
 from app.runs.attempt import Attempt
 from app.runs.steps.commit import CommitResult
+from app.store.runs import start_of_today
 
 
 async def verify_head(attempt: Attempt, preparation: Preparation) -> CommitResult:
@@ -25,24 +25,31 @@ async def verify_head(attempt: Attempt, preparation: Preparation) -> CommitResul
     check = await checks.ensure_check_run(client, messages.check_run.TESTS_CHECK, head, run.id)
     tree = await services.mirrors.tree_of(repo, head)
     done = CommitResult(sha=head, tree=tree, check_run=check.id, check_url=check.url)
-    is_automatic = run.trigger.kind == "check" and run.trigger.command is None
-    if is_automatic and await _skips(attempt, preparation, head):
-        title, summary = messages.check_run.skipped_paths(run.policy.check.skip)
-        output = Output(title=title, summary=summary)
-        await checks.complete_check_run(client, check.id, conclusion="skipped", output=output)
-        return done.model_copy(update={"skipped": True})
-    if is_automatic and await _minutes_left(attempt) <= 0:
-        minutes = run.policy.check.minutes_per_day
-        title, summary = messages.check_run.minutes_spent(minutes)
-        await checks.complete_check_run(
-            client,
-            check.id,
-            conclusion="action_required",
-            output=Output(title=title, summary=summary),
-            actions=(buttons.TEST,),
-        )
-        return done.model_copy(update={"skipped": True})
-    return done
+    if run.trigger.kind != "check" or run.trigger.command is not None:
+        return done
+    if await _skips(attempt, preparation, head):
+        told = messages.check_run.skipped_paths(run.policy.check.skip)
+        await _complete(client, check.id, "skipped", told)
+    elif await _minutes_left(attempt) <= 0:
+        told = messages.check_run.minutes_spent(run.policy.check.minutes_per_day)
+        await _complete(client, check.id, "action_required", told, (buttons.TEST,))
+    else:
+        return done
+    return done.model_copy(update={"skipped": True})
+
+
+async def _complete(
+    client: RepositoryClient,
+    check_run: int,
+    conclusion: Conclusion,
+    told: tuple[str, str],
+    actions: tuple[Action, ...] = (),
+) -> None:
+    """Complete the check run of a head that is not verified, with this title and summary."""
+    output = Output(title=told[0], summary=told[1])
+    await checks.complete_check_run(
+        client, check_run, conclusion=conclusion, output=output, actions=actions
+    )
 
 
 async def _skips(attempt: Attempt, preparation: Preparation, head: CommitSha) -> bool:
@@ -57,10 +64,9 @@ async def _skips(attempt: Attempt, preparation: Preparation, head: CommitSha) ->
 
 
 async def _minutes_left(attempt: Attempt) -> float:
-    """Minutes left today (UTC) for heads that nobody asked to verify."""
+    """Minutes left today (UTC) for heads that no one asked to verify."""
     run = attempt.run
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
     used = await attempt.services.runs.checking_seconds_since(
-        today, repository=str(run.trigger.repository), leave_out=run.id
+        start_of_today(), repository=str(run.trigger.repository), leave_out=run.id
     )
     return run.policy.check.minutes_per_day - used / 60
