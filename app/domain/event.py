@@ -71,7 +71,7 @@ class AccountPayload(msgspec.Struct, frozen=True):
 
 
 GHOST = AccountPayload(login="ghost", id=10137)
-"""Stands for whoever did what an event without a sender is about, as on GitHub's pages. It has no
+"""The account for an event without a sender, as on GitHub's own pages. It has no
 permissions."""
 
 

@@ -1,4 +1,4 @@
-"""Lock files: what only development needs is told apart, where the format says it. Pure.
+"""Lock files: separates development dependencies from the rest, where the format allows it. Pure.
 
 A lock is never put together from two. Where it cannot be read, all of it is source.
 """

@@ -311,7 +311,7 @@ def _commit_object(call: Call, commit: SimulatedCommit) -> Json:
 
 
 def _git_actor(call: Call, name: str, email: str) -> Json:
-    """Somebody in a commit; a bot has no account here, nor has GitHub itself."""
+    """A person in a commit. Bots and GitHub itself have no account here."""
     people = (one for one in call.world.users.values() if one.type == "User")
     user = next((one for one in people if one.email == email), None)
     return {

@@ -57,7 +57,7 @@ _FIRST_PAUSE = 2.0
 _NO_REF = "No ref found"
 _LONGEST_PAUSE = 60.0
 _READS = 3
-"""How often reports are read when somebody keeps starting the run again."""
+"""How often reports are read while the workflow run is re-run again and again."""
 
 
 @dataclass(frozen=True)
