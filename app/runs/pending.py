@@ -128,11 +128,12 @@ async def notify_or_keep(
     """
     known = await services.pending.find(request.id)
     told = known is not None and known.told
-    if isinstance(request, Trigger) and not told and (may_comment or _is_insider(request)):
+    asker = request if isinstance(request, Trigger) and not told else None
+    trusted = asker is not None and (may_comment or _is_insider(asker))
+    if asker is not None and trusted and await _app_may_comment(services):
         try:
-            if await services.may_comment():
-                await _notify(services, request, failure)
-                told = True
+            await _notify(services, asker, failure)
+            told = True
         except HonkError as problem:
             log.warning(log_events.REQUESTER_NOT_NOTIFIED, why=str(problem))
             if _is_gone(problem):
@@ -151,6 +152,16 @@ async def notify_or_keep(
     reason = f"{failure.problem} {failure.next_step}".strip()
     await services.pending.keep(waiting, failure.cause, reason, told=told)
     return DeferResult(end="waits")
+
+
+async def _app_may_comment(services: Services) -> bool:
+    """Whether the App may comment at all. It may not while GitHub does not know the App: a 404 here
+    is a wrong App ID, not a subject that is gone."""
+    try:
+        return await services.may_comment()
+    except HonkError as problem:
+        log.warning(log_events.REQUESTER_NOT_NOTIFIED, why=str(problem))
+        return False
 
 
 def _as_pending(request: Trigger | Signal) -> Request:

@@ -17,7 +17,7 @@ from app.github import webhooks
 from app.github.client import GitHubApp
 from app.playground.run import registration
 from app.runs.pending import Failure, notify_or_keep
-from app.runs.services import Services
+from app.runs.services import WRITE_COMMENTS, Services
 from app.store.database import Database
 from app.store.schema import pending
 from tests.support.deliveries import commented, encoded, labeled
@@ -27,6 +27,7 @@ from tests.unit.github.scripted import Reply, ScriptedGitHub
 REPO = "/repos/acme/rounding"
 COMMENTS = f"{REPO}/issues/7/comments"
 FORBIDDEN = Reply(403, {"message": "Resource not accessible by integration"})
+APP = {"id": 7, "slug": "honk", "permissions": WRITE_COMMENTS}
 COMMENT = {
     "id": 1,
     "node_id": "IC_1",
@@ -40,6 +41,7 @@ COMMENT = {
 @pytest.fixture(name="github")
 async def _github() -> AsyncIterator[ScriptedGitHub]:
     github = ScriptedGitHub()
+    github.reply("GET", "/app", Reply(200, APP))
     async with github.serve():
         yield github
 
@@ -148,6 +150,16 @@ async def test_where_the_subject_is_gone_nothing_waits(
     trigger = _trigger("issues", labeled())
     assert (await notify_or_keep(worker, trigger, _failure("refused"), True)).end == "gone"
     assert not await _waits(worker, trigger)
+
+
+async def test_an_app_that_github_does_not_know_loses_nothing(
+    worker: Services, github: ScriptedGitHub
+) -> None:
+    github.replies["GET", "/app"].clear()
+    github.reply("GET", "/app", *[Reply(404, {"message": "Integration not found"})] * 2)
+    trigger = _trigger("issues", labeled())
+    assert (await notify_or_keep(worker, trigger, _failure("credentials"), True)).end == "waits"
+    assert await _waits(worker, trigger)
 
 
 async def test_after_a_week_it_is_given_up(worker: Services) -> None:
