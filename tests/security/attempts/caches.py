@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain import setup
+from app.domain.evidence import TestName
 from app.domain.values import CommitSha, RepoName, TreeSha
 from app.egress.package_clients import ask
 from app.git.external_cache import ExternalCache
@@ -23,6 +24,7 @@ from app.git.setup_snapshots import SetupSnapshots
 from app.private_files import close_home
 from app.sandbox.spec import Mount
 from app.store.database import Database
+from app.store.flaky_tests import FlakyTests, noted_as
 from app.store.results import ResultStore
 from app.verify.bundled_tools import bundle_pytest
 from tests.security.attempts.inside import Parts
@@ -88,6 +90,30 @@ async def _results_of_a_fork(store: type[ResultStore], folder: Path) -> Outcome:
     finally:
         database.close()
     return outcome(found is not None, "the fork's results for main", "results are by commit")
+
+
+Noted = Callable[..., int | None]
+
+
+def by_number(number: int, *, is_base: bool, on_branch: bool, fork: bool) -> int | None:
+    """No defense: whatever a pull request's head shows is known from then on."""
+    return number
+
+
+async def _flaky_tests_of_forks(noted: Noted, folder: Path) -> Outcome:
+    """Two pull requests of forks make a test flaky. Then a change breaks that test."""
+    database = Database(f"sqlite:///{folder / 'honk.db'}")
+    database.migrate()
+    store, test = FlakyTests(database), TestName(verifier="pytest", id="test_calc.py::test_add")
+    try:
+        for theirs in (8, 9):
+            number = noted(theirs, is_base=False, on_branch=True, fork=True)
+            if number is not None:
+                await store.note(REPO, number, CommitSha("f" * 40), {test})
+        excused = test in await store.known(REPO, but=10)
+    finally:
+        database.close()
+    return outcome(excused, "the broken test counts as flaky", "no fork says what is flaky")
 
 
 def as_it_is(mount: Mount) -> Mount:
@@ -243,6 +269,12 @@ ATTEMPTS = (
         "results of a base are kept by its commit",
         functools.partial(_results_of_a_fork, ResultStore),
         functools.partial(_results_of_a_fork, ByEnvironment),
+    ),
+    Attempt(
+        "forks make a test flaky so that another pull request may break it",
+        "flaky tests are known from branches of the repository itself",
+        functools.partial(_flaky_tests_of_forks, noted_as),
+        functools.partial(_flaky_tests_of_forks, by_number),
     ),
     _shown("writes into a kept setup", _archive),
     _shown("writes into the mirror's objects", _mirror),
