@@ -12,7 +12,7 @@ import yaml
 
 from app import log_events
 from app.playground.github.accounts import User
-from app.playground.github.records import CheckRun
+from app.playground.github.records import CheckRun, OtherCi
 from tests.support.harness import OWNER, PROJECT, Harness, Subject, open_harness
 from tests.support.rules import MERGE_QUEUE
 
@@ -92,6 +92,11 @@ def _tests(subject: Subject, sha: str | None = None) -> CheckRun | None:
     assert pull is not None
     found = [one for one in subject.checks(sha or pull.head_sha) if one.name == "honk / tests"]
     return found[-1] if found else None
+
+
+def _head(subject: Subject) -> str:
+    assert subject.issue.pull is not None
+    return subject.issue.pull.head_sha
 
 
 async def _completed(subject: Subject, sha: str | None = None) -> CheckRun:
@@ -242,3 +247,49 @@ async def test_every_pull_request_by_policy_alone(harness: Harness) -> None:
     await harness.github.drained()
     await harness.until(lambda: log_events.CHECK_NOT_STARTED in harness.log(), "nothing is decided")
     assert subject.checks(subject.issue.pull.head_sha if subject.issue.pull else "") == []
+
+
+async def test_every_pull_request_is_told_apart_from_a_job_of_the_same_name(
+    verifier: Harness,
+) -> None:
+    """The repository's own CI calls its job as Honk calls its check."""
+    base = await verifier.subject(permissions={"walter": "write"})
+    theirs = OtherCi(conclusion=None, job="honk / tests", on=("push", "pull_request"))
+    verifier.github.use_ci(base.repository, theirs)
+    subject = await _pull(verifier, base.repository, FIXED)
+
+    def ours() -> list[CheckRun]:
+        return [each for each in subject.checks(_head(subject)) if each.suite.app is None]
+
+    await verifier.until(
+        lambda: [each.status for each in ours()] == ["completed"], "it has no completed check"
+    )
+    assert ours()[0].title == "Proven: 2 tests fail without this change"
+    others = [each for each in subject.checks(_head(subject)) if each.suite.app is not None]
+    assert {each.status for each in others} == {"in_progress"}
+
+
+async def test_every_pull_request_of_hundreds_of_commits(verifier: Harness) -> None:
+    base = await verifier.subject(permissions={"walter": "write"})
+    git = verifier.github.world.repository(base.repository).git
+    commit = (
+        b"commit refs/heads/fix\ncommitter walter <walter@example.com> %d +0000\ndata 4\nWait\n"
+    )
+    history = [commit % 1_790_000_000 + b"from refs/heads/main\n"]
+    history += [commit % (1_790_000_000 + number) for number in range(1, 300)]
+    await git.run("fast-import", "--quiet", data=b"".join(history))
+    subject = await _pull(verifier, base.repository, FIXED)
+    check = await _completed(subject)
+    assert check.title == "Proven: 2 tests fail without this change"
+
+
+async def test_every_pull_request_of_a_repository_that_is_renamed(verifier: Harness) -> None:
+    slow = {"test_slow.py": b"import time\n\n\ndef test_slow():\n    time.sleep(5)\n"}
+    subject = await _proposed(verifier, FIXED | slow)
+    await verifier.until(
+        lambda: (now := _tests(subject)) is not None and now.status == "in_progress",
+        "it is not at work",
+    )
+    new = await verifier.github.rename(subject.repository, f"{subject.repository[7:]}-new", OWNER)
+    check = await _completed(Subject(verifier, new, subject.number))
+    assert check.conclusion == "success"
