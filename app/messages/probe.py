@@ -11,7 +11,7 @@ from app.domain.policy import POLICY_PATH
 from app.domain.probe import EXIT_CODES, ProbedTests, ProbeResult
 from app.domain.sanitize import without_invisible
 from app.domain.setup_outcome import CommandRun
-from app.domain.setup_plan import Missing, VersionChoice
+from app.domain.setup_plan import Choices, Missing, VersionChoice
 from app.domain.values import short
 from app.messages.formatting import count
 
@@ -77,14 +77,18 @@ def as_json(found: ProbeResult) -> dict[str, Any]:
     }
 
 
-def as_markdown(found: ProbeResult) -> str:
-    """The evidence for a proposed policy file: commands, tests, and what did not work."""
+def as_markdown(found: ProbeResult, chosen: Iterable[Choices] = ()) -> str:
+    """The evidence for a proposed policy file: commands, tests, and what did not work.
+
+    `chosen` is what a model chose.
+    """
     parts = [
         f"These commands set the repository up in {found.outcome.seconds:.0f} s:",
         "\n".join(
             f"- {_code(_line(each))} from {_code(each.source)}, {each.seconds:.0f} s"
             for each in found.outcome.ran
         ),
+        _chosen(chosen),
         _allowed(found),
         _tests_table(found),
         _flaky(found),
@@ -123,6 +127,27 @@ def _code(text: str) -> str:
 
 def _line(each: CommandRun) -> str:
     return f"cd {each.folder} && {each.line}" if each.folder else each.line
+
+
+def _chosen(chosen: Iterable[Choices]) -> str:
+    """What a model chose for each folder."""
+    lines = []
+    for each in chosen:
+        said = each.model_dump(exclude_defaults=True, exclude={"ecosystem", "folder"})
+        names = [f"{field} {_code(_value(value))}" for field, value in said.items()]
+        lines.append(
+            f"- {_code(each.ecosystem)} in {_code(each.folder or '.')}: {', '.join(names)}"
+        )
+    if not lines:
+        return ""
+    told = "Without help no test ran. So a model chose these names, and Honk built the commands:"
+    return "\n".join([told, "", *lines])
+
+
+def _value(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={each}" for name, each in value.items())
+    return ", ".join(value) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _allowed(found: ProbeResult) -> str:

@@ -42,6 +42,12 @@ def title(trigger: Trigger, mode: Mode = "work") -> str:
     return title or f"Work on issue {trigger.number}"
 
 
+def _setup_by(usage: Usage) -> str:
+    if not usage.cost_usd:
+        return "No model was used: Honk measured everything."
+    return "A model was asked for names; Honk built the commands and measured everything."
+
+
 def body(
     run: RunInput,
     work: Work,
@@ -66,7 +72,7 @@ def body(
         else f"{'Requested in' if run.mode == 'setup' else 'Closes'} #{trigger.number}"
     )
     by_whom = (
-        "No model was used: Honk measured everything."
+        _setup_by(usage)
         if run.mode == "setup"
         else "The description was written by the model; the test results were measured."
     )

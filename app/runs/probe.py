@@ -19,6 +19,7 @@ from app.domain.policy import Policy
 from app.domain.probe import ProbeResult, probed
 from app.domain.run import RunInput
 from app.domain.setup_outcome import Prepared, SetupOutcome
+from app.domain.setup_plan import Choices
 from app.domain.values import CommitSha, RepoName, RunId, commit_sha
 from app.domain.verdict import Results, executed
 from app.errors import UserError
@@ -31,7 +32,7 @@ from app.recipes.policy_file import policy_text
 from app.runs.checkouts import check_out
 from app.runs.requestless import requestless_run
 from app.runs.services import READ_CODE, Services
-from app.runs.setup_plans import plan_setup
+from app.runs.setup_plans import plan_setup, with_proposal
 from app.runs.steps import cells
 from app.runs.steps.run_setup import run_setup
 from app.sandbox.removal import remove_tree
@@ -150,16 +151,19 @@ async def _check_external_content(
         )
 
 
-async def probe(services: Services, target: ProbeTarget) -> ProbeResult:
+async def probe(
+    services: Services, target: ProbeTarget, choices: tuple[Choices, ...] = ()
+) -> ProbeResult:
     """Set the commit up by its policy or by what Honk finds out, and run its tests once.
 
-    Whatever the repository's commands do becomes a part of the result. Raises UserError when no
-    sandbox can be made.
+    `choices` change what Honk found out. Whatever the repository's commands do becomes a part of
+    the result. Raises ProposalRefusedError for choices outside the vocabulary, and UserError when
+    no sandbox can be made.
     """
     run, began = target.run, time.monotonic()
     workspace = await check_out(services, run, target.commit, f"{run.id}-probe")
     try:
-        outcome = await _set_up(services, run, workspace, target.commit)
+        outcome = await _set_up(services, target, workspace, choices)
         ready = replace(workspace, prepared=Prepared.by(outcome.plan))
         results = await _test(services, run, ready, target.commit)
     finally:
@@ -192,10 +196,13 @@ async def _test(services: Services, run: RunInput, ready: Workspace, commit: Com
 
 
 async def _set_up(
-    services: Services, run: RunInput, workspace: Workspace, commit: CommitSha
+    services: Services, target: ProbeTarget, workspace: Workspace, choices: tuple[Choices, ...]
 ) -> SetupOutcome:
-    tree = await services.mirrors.tree_of(run.trigger.repository, commit)
+    run = target.run
+    tree = await services.mirrors.tree_of(run.trigger.repository, target.commit)
     planned, _ = await plan_setup(services, run, workspace, tree, tree)
+    if choices:
+        planned = with_proposal(services, run, planned, choices)
     mode = "fetch-only" if planned.discovered else run.policy.network.mode
     outcome, _ = await run_setup(services, run, workspace, planned, mode, repair=planned.discovered)
     return outcome

@@ -19,10 +19,17 @@ from app.domain.file_tree import LoadedFiles
 from app.domain.go_modules import MODULE_FILES, go_modules
 from app.domain.policy import Policy
 from app.domain.run import RunInput
-from app.domain.setup_plan import Choices, Recipe, SetupCommand, SetupPlan, SetupStep
+from app.domain.setup_plan import (
+    Choices,
+    Recipe,
+    SetupCommand,
+    SetupPlan,
+    SetupStep,
+    with_choice,
+)
 from app.domain.values import RepoName, TreeSha
 from app.git.checkout import Workspace
-from app.recipes import Machine, RecipeContext, service_programs
+from app.recipes import Machine, RecipeContext, service_programs, vocabulary
 from app.recipes.interesting import is_manifest
 from app.runs.services import Services, SetupNetwork
 from app.sandbox.spec import ResourceLimits
@@ -149,15 +156,31 @@ async def _planned(
     return within_network(planned, services.setup_network, run.policy.network.allow), same
 
 
-def with_choices(
+class ProposalRefusedError(Exception):
+    """A proposal is outside the vocabulary. The text says why, and what is allowed."""
+
+
+def with_proposal(
     services: Services, run: RunInput, planned: PlannedSetup, choices: tuple[Choices, ...]
 ) -> PlannedSetup:
-    """A discovered plan with other choices, within what it may reach."""
+    """The plan that Honk rebuilds from the model's choices, within what it may reach.
+
+    Raises ProposalRefusedError, also for what a recipe leaves out of its commands.
+    """
+    known = services.setup_choices.of(run.id)
+    for each in choices:
+        if why := vocabulary.refusal(each, planned.plan):
+            raise ProposalRefusedError(why)
+        known = with_choice(known, each)
     assert planned.context is not None
-    context = replace(planned.context, choices=choices)
+    context = replace(planned.context, choices=known)
     plan = with_policy(recipes.discover(context), run.policy)
     changed = replace(planned, context=context, plan=plan)
-    return within_network(changed, services.setup_network, run.policy.network.allow)
+    changed = within_network(changed, services.setup_network, run.policy.network.allow)
+    for each in choices:
+        if why := vocabulary.left_out(each, changed.plan.recipes):
+            raise ProposalRefusedError(why)
+    return changed
 
 
 def _go_modules(base: LoadedFiles, allowed: Sequence[str]) -> frozenset[str] | None:

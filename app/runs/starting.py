@@ -71,7 +71,7 @@ async def start(
         if await _lacks_model(services, trigger, run.engine):
             return
         left = await durable.step(
-            "check daily budget", BudgetLeft, lambda: _budget_left(services, run)
+            "check daily budget", BudgetLeft, lambda: budget_left(services, run)
         )
         if left.usd <= 0:
             await refuse(services, trigger, messages.refusals.daily_budget_spent(left.of))
@@ -95,7 +95,7 @@ async def start(
     )
 
 
-async def _budget_left(services: Services, run: RunInput) -> BudgetLeft:
+async def budget_left(services: Services, run: RunInput) -> BudgetLeft:
     """The smallest budget left today, of the policy's and the operator's limits."""
     day = await budget_left_today(services, run.policy, run.trigger)
     limits = [
@@ -173,7 +173,7 @@ async def resume(
     if await _lacks_model(services, trigger, row.run.engine):
         return
     left = await durable.step(
-        "check daily budget", BudgetLeft, lambda: _budget_left(services, row.run)
+        "check daily budget", BudgetLeft, lambda: budget_left(services, row.run)
     )
     if left.usd <= 0:
         await refuse(services, trigger, messages.refusals.daily_budget_spent(left.of))

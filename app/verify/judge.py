@@ -8,14 +8,9 @@ boundary; its answer is untrusted too.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from typing import Protocol
-
 from pydantic import Field, ValidationError
 
-from app.domain.model_question import AnswerForm, ModelAnswer
-from app.domain.safe_json import json_value
+from app.domain.model_question import AnswerForm, AskModel, ModelAnswer, fenced, filled_in
 from app.domain.values import Value
 from app.errors import HonkError
 
@@ -79,14 +74,6 @@ FORM = AnswerForm(
         },
     },
 )
-
-
-class AskModel(Protocol):
-    """Puts one question to a model."""
-
-    async def ask(self, system: str, question: str, form: AnswerForm) -> ModelAnswer:
-        """Ask in a new conversation. Raises HonkError when the model cannot be reached."""
-        ...
 
 
 class RequestedChange(Value):
@@ -159,12 +146,10 @@ def feedback(judgement: Judgement) -> str | None:
 
 def question(request: str, diff: str, verdict: str, boundary: str) -> str:
     """Build the judge's message."""
-    if not re.fullmatch(r"[0-9a-f]{16,}", boundary):
-        raise ValueError("the boundary must be at least 16 hexadecimal digits")
     parts = [
-        _part("What was asked for", request, MAX_REQUEST, boundary),
-        _part("The difference", diff, MAX_DIFF, boundary),
-        _part("What the tests say", verdict, MAX_VERDICT, boundary),
+        fenced("What was asked for", request, MAX_REQUEST, boundary),
+        fenced("The difference", diff, MAX_DIFF, boundary),
+        fenced("What the tests say", verdict, MAX_VERDICT, boundary),
     ]
     return "\n\n".join([*parts, "Judge this change."])
 
@@ -174,7 +159,7 @@ def read(answer: ModelAnswer) -> Judgement | None:
 
     None when there is none, or when it both passes the change and requests changes.
     """
-    for given in _candidates(answer):
+    for given in filled_in(answer):
         try:
             found = _JudgeInput.model_validate(given)
         except ValidationError:
@@ -201,29 +186,6 @@ def _judgement(given: _JudgeInput) -> Judgement | None:
         for each in given.changes[:MAX_CHANGES]
     )
     return Judgement(passed=passed, summary=_cut(given.summary), changes=changes)
-
-
-def _candidates(answer: ModelAnswer) -> Sequence[object]:
-    """The filled-in form; several could contradict each other, so they count as none.
-
-    A text answer counts only if it is JSON and nothing else.
-    """
-    if answer.forms:
-        return answer.forms if len(answer.forms) == 1 else ()
-    plain = re.sub(r"^\s*```(?:json)?|```\s*$", "", answer.text)
-    try:
-        return [json_value(plain)]
-    except ValueError:
-        return ()
-
-
-def _part(title: str, words: str, limit: int, boundary: str) -> str:
-    """Fence a part between boundary lines that its content cannot forge."""
-    plain = re.sub(re.escape(boundary), "[removed]", words, flags=re.IGNORECASE)
-    left_out = len(plain) - limit
-    if left_out > 0:
-        plain = f"{plain[:limit]}\n[{left_out:,} more characters are not shown]"
-    return f"{title}\n<<{boundary}\n{plain}\n{boundary}>>"
 
 
 def _where(wanted: RequestedChange) -> str:

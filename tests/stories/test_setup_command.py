@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.domain.policy import parse
+from app.playground.model import ScriptedTurn
 from tests.stories.test_recipes import PYPROJECT
 from tests.stories.test_set_up import where_packages_are
 from tests.support.harness import PROJECT, open_harness
@@ -50,3 +51,30 @@ async def test_setup_says_what_it_would_use_where_there_is_a_policy_file() -> No
         await subject.settled()
         assert not subject.pulls
         assert any(".[test]" in each.body and "already" in each.body for each in subject.ours)
+
+
+async def test_setup_asks_a_model_for_names_where_no_test_runs() -> None:
+    """The tests need a variable that no file names in a way that Honk reads."""
+    wants = b"import os\n\nif os.environ.get('APP_ENV') != 'tests':\n    raise SystemExit(3)\n"
+    outside = {"choices": [{"ecosystem": "python", "environment": {"PIP_INDEX_URL": "x"}}]}
+    right = {"choices": [{"ecosystem": "python", "environment": {"APP_ENV": "tests"}}]}
+    answers = iter([{"choose_setup": outside}, {"choose_setup": right}])
+    networks = await where_packages_are()
+    async with open_harness(
+        HONK_EGRESS_NETWORKS=networks, HONK_SETUP_NETWORK="registries"
+    ) as harness:
+        harness.model.default = lambda _: ScriptedTurn.model_validate({"use": [next(answers)]})
+        subject = await harness.subject(files={**FILES, "conftest.py": wants})
+        await subject.comment("/honk setup")
+        await subject.settled()
+        first, second = [request["messages"] for request in harness.model.requests]
+        assert "No test ran." in str(first)
+        assert "PIP_INDEX_URL" in str(second)
+        body = subject.pull.body or ""
+        assert "a model chose these names" in body
+        assert "`APP_ENV=tests`" in body
+        assert "No model was used" not in body
+        assert subject.pull.pull is not None
+        policy = parse(await subject.git("show", f"{subject.pull.pull.head_sha}:.github/honk.yml"))
+        assert policy.environment == {"APP_ENV": "tests"}
+        assert subject.check.conclusion == "success"

@@ -1,20 +1,44 @@
-"""`/honk setup`: the policy file that fits the repository, with what its commands did here."""
+"""`/honk setup`: the policy file that fits the repository, with what its commands did here.
+
+The model is asked only where no test ran, and only for names: three times at most, within two
+minutes of its time.
+"""
 
 from __future__ import annotations
 
-from app import messages
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from app import log_events, messages
 from app.domain.policy import OTHER_POLICY_PATH, POLICY_PATH
 from app.domain.probe import ProbeResult
 from app.domain.run import Phase, Preparation
+from app.domain.setup_plan import Choices
 from app.domain.values import Value
+from app.ecosystems import ECOSYSTEMS
+from app.errors import HonkError
+from app.recipes import setup_question
 from app.recipes.policy_file import policy_text
-from app.runs import probe
+from app.runs import probe, starting
 from app.runs.attempt import Attempt
 from app.runs.probe import ProbeTarget
+from app.runs.run_model import RunModel
 from app.runs.services import Services
+from app.runs.setup_plans import ProposalRefusedError
 from app.runs.steps import handoff
 from app.runs.steps.checkpoint import CheckpointResult, checkpoint_tree
 from app.runs.steps.progress import announce
+
+log = structlog.get_logger()
+
+MODEL_SECONDS = 120.0
+"""Seconds that the model may take for all its answers."""
+
+_MANIFESTS = 6
 
 
 class SetupProposal(Value):
@@ -34,7 +58,11 @@ async def propose_setup(attempt: Attempt, preparation: Preparation) -> SetupProp
     unprepared: dict[str, object] = {"setup": None, "environment": {}, "search_path": ()}
     without = run.model_copy(update={"policy": run.policy.model_copy(update=unprepared)})
     repo = run.trigger.repository
-    found = await probe.probe(services, ProbeTarget(str(repo), without, base))
+    target = ProbeTarget(str(repo), without, base)
+    found = await probe.probe(services, target)
+    chosen: tuple[Choices, ...] = ()
+    if await _may_ask(attempt, found):
+        found, chosen = await _with_choices(attempt, target, found)
     policy = _policy(found)
     if not policy:
         return SetupProposal(text=messages.probe.nothing_to_propose(found))
@@ -45,7 +73,95 @@ async def propose_setup(attempt: Attempt, preparation: Preparation) -> SetupProp
         repo, base, {POLICY_PATH: ("100644", policy.encode())}, base=base, head=base
     )
     packed = await checkpoint_tree(services, run, base, tree)
-    return SetupProposal(text=messages.probe.as_markdown(found), policy=policy, packed=packed)
+    text = messages.probe.as_markdown(found, chosen)
+    return SetupProposal(text=text, policy=policy, packed=packed)
+
+
+async def _may_ask(attempt: Attempt, found: ProbeResult) -> bool:
+    """Whether a model can help: no test ran although something is set up, and it may cost."""
+    services, run = attempt.services, attempt.run
+    lacks = found.ending == "nothing ran" and bool(found.tests or found.outcome.failed)
+    if not lacks or not found.outcome.plan.recipes:
+        return False
+    if services.engines.problem(run.engine) is not None:
+        return False
+    return (await starting.budget_left(services, run)).usd > 0
+
+
+async def _with_choices(
+    attempt: Attempt, target: ProbeTarget, found: ProbeResult
+) -> tuple[ProbeResult, tuple[Choices, ...]]:
+    """Probe again with what the model chooses, until a test runs or its turns are used up.
+
+    Gives the first result in which a test ran, with the choices; else the one without any.
+    """
+    services, run = attempt.services, attempt.run
+    choices = services.setup_choices
+    await choices.load(services.runs, run.id)
+    question = _Question(attempt, target, found)
+    while question.seconds > 0 and await choices.propose(services.runs, run.id):
+        chosen = await question.ask()
+        if not chosen:
+            break
+        try:
+            tried = await probe.probe(services, target, chosen)
+        except ProposalRefusedError as refusal:
+            question.refused = str(refusal)
+            continue
+        if tried.ending != "nothing ran":
+            await choices.add(services.runs, run.id, chosen)
+            return tried, chosen
+        question.found, question.refused = tried, ""
+    return found, ()
+
+
+@dataclass
+class _Question:
+    """What the model is asked, in one new conversation each time. `seconds` are left for it."""
+
+    attempt: Attempt
+    target: ProbeTarget
+    found: ProbeResult
+    refused: str = ""
+    seconds: float = MODEL_SECONDS
+
+    async def ask(self) -> tuple[Choices, ...]:
+        """The model's choices; none where it has none or gives no answer in time."""
+        services, run = self.attempt.services, self.attempt.run
+        asked = setup_question.question(
+            messages.probe.report(self.found, self.target.name),
+            await self._manifests(),
+            self.refused,
+            secrets.token_hex(16),
+        )
+        system, form = setup_question.SYSTEM_PROMPT, setup_question.FORM
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self.seconds):
+                answer = await RunModel(services, run).ask(system, asked, form)
+        except (HonkError, TimeoutError) as problem:
+            log.warning(log_events.SETUP_QUESTION_FAILED, why=str(problem) or "no answer in time")
+            return ()
+        finally:
+            self.seconds -= time.monotonic() - began
+        return setup_question.read(answer)
+
+    async def _manifests(self) -> dict[str, str]:
+        """The manifests of the folders that are set up, by path."""
+        mirrors, repo = self.attempt.services.mirrors, self.target.run.trigger.repository
+        names = {each.name: each.manifests for each in ECOSYSTEMS}
+        paths = [
+            f"{recipe.folder}/{name}".lstrip("/")
+            for recipe in self.found.outcome.plan.recipes
+            for name in names.get(recipe.ecosystem, ())
+        ]
+        most = setup_question.MAX_MANIFEST * 4
+        read = [
+            (path, await mirrors.read_blob(repo, self.target.commit, path, most))
+            for path in dict.fromkeys(paths)
+        ]
+        found = {path: data.decode("utf-8", "replace") for path, data in read if data is not None}
+        return dict(list(found.items())[:_MANIFESTS])
 
 
 def _policy(found: ProbeResult) -> str:

@@ -12,12 +12,12 @@ import secrets
 from app import integrity, messages
 from app.domain.diff import Diff
 from app.domain.flag import Flag
-from app.domain.model_question import AnswerForm, ModelAnswer
 from app.domain.run import Preparation, RunInput
 from app.domain.verdict import Verdict
 from app.git.load_diff import load_diff
 from app.integrity import scope
 from app.runs.attempt import Attempt
+from app.runs.run_model import RunModel
 from app.runs.services import Services
 from app.runs.steps import handoff
 from app.runs.steps.commit import CommitResult
@@ -87,20 +87,6 @@ async def _judge(
     repo = run.trigger.repository
     patch = await services.mirrors.diff(repo, preparation.base, sealed.sha, _DIFF_BYTES)
     text = messages.agent.verdict_for_the_judge(verified.verdict)
-    found = await judge.judge(
-        _JudgeModel(services, run), run.request_text, patch, text, boundary=secrets.token_hex(16)
+    return await judge.judge(
+        RunModel(services, run), run.request_text, patch, text, boundary=secrets.token_hex(16)
     )
-    await services.runs.add_cost(run.id, found.usd)
-    return found
-
-
-class _JudgeModel:
-    """The run's model in a separate conversation."""
-
-    def __init__(self, services: Services, run: RunInput) -> None:
-        self._services = services
-        self._run = run
-
-    async def ask(self, system: str, question: str, form: AnswerForm) -> ModelAnswer:
-        engine = self._services.engines.get(self._run.engine)
-        return await engine.ask(self._run.model, system, question, form)

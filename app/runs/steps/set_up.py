@@ -23,17 +23,23 @@ from app import __version__, messages
 from app.domain import setup
 from app.domain.run import Ground, RunInput
 from app.domain.setup_outcome import Prepared, SetupOutcome
-from app.domain.setup_plan import Choices, with_choice
+from app.domain.setup_plan import Choices
 from app.domain.values import TreeSha
 from app.egress.setup_proxy import Mode
 from app.errors import UserError
 from app.git.checkout import Workspace
 from app.git.packing import pack
 from app.git.setup_snapshots import SetupSnapshot, SnapshotInfo
-from app.recipes import vocabulary
 from app.runs.checkouts import check_out
 from app.runs.services import PROPOSALS, Services
-from app.runs.setup_plans import PlannedSetup, by_lines, digest, plan_setup, with_choices
+from app.runs.setup_plans import (
+    PlannedSetup,
+    ProposalRefusedError,
+    by_lines,
+    digest,
+    plan_setup,
+    with_proposal,
+)
 from app.runs.steps.run_setup import run_setup
 
 _PACKAGE_JSON_BYTES = 1 << 20
@@ -155,12 +161,12 @@ async def run_again(
     if planned.is_empty and not choices:
         return messages.agent.nothing_to_set_up()
     if choices:
-        chosen = _with_proposal(services, run, planned, choices)
-        if isinstance(chosen, str):
-            return messages.agent.choice_refused(chosen)
+        try:
+            planned = with_proposal(services, run, planned, choices)
+        except ProposalRefusedError as refusal:
+            return messages.agent.choice_refused(str(refusal))
         if not await services.setup_choices.propose(services.runs, run.id):
             return messages.agent.no_more_choices(PROPOSALS)
-        planned = chosen
     try:
         outcome, _ = await run_setup(
             services, run, workspace, planned, "fetch-only", repair=planned.discovered
@@ -177,23 +183,6 @@ async def run_again(
         return messages.agent.choices_work(outcome, variables)
     said = outcome.ran[-1].output if outcome.ran else ""
     return messages.agent.setup_succeeded(said)
-
-
-def _with_proposal(
-    services: Services, run: RunInput, planned: PlannedSetup, choices: tuple[Choices, ...]
-) -> PlannedSetup | str:
-    """The plan that Honk rebuilds from the model's choices, or why they are refused."""
-    for each in choices:
-        if why := vocabulary.refusal(each, planned.plan):
-            return why
-    known = services.setup_choices.of(run.id)
-    for each in choices:
-        known = with_choice(known, each)
-    changed = with_choices(services, run, planned, known)
-    return next(
-        (why for each in choices if (why := vocabulary.left_out(each, changed.plan.recipes))),
-        changed,
-    )
 
 
 async def _plan_again(services: Services, run: RunInput, workspace: Workspace) -> PlannedSetup:

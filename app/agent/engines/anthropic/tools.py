@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.agent.engine import SandboxTools, WorkspaceActions
 from app.domain.report import PlanItem
 from app.domain.setup_plan import Choices
+from app.recipes.setup_question import CHOICE_FIELDS, SetupChoice
 from app.sandbox.spec import Completed
 
 BASH_SECONDS = 600.0
@@ -84,24 +85,6 @@ class VerifyInput(_Input):
     """verify takes no arguments."""
 
 
-_Word = Annotated[str, Field(min_length=1, max_length=120)]
-_Words = Annotated[list[_Word], Field(max_length=20)]
-
-
-class SetupChoice(_Input):
-    """What the model chooses for the setup of one folder: names only, never a command."""
-
-    ecosystem: _Word
-    folder: str = Field(default="", max_length=500)
-    recipe: str = Field(default="", max_length=40)
-    manager: str = Field(default="", max_length=40)
-    version: str = Field(default="", max_length=40)
-    groups: _Words = []
-    extras: _Words = []
-    packages: _Words = []
-    environment: dict[_Word, str] = Field(default_factory=dict, max_length=20)
-
-
 class SetupInput(_Input):
     """Without choices, the setup as it is."""
 
@@ -109,7 +92,7 @@ class SetupInput(_Input):
 
     @property
     def chosen(self) -> tuple[Choices, ...]:
-        return tuple(Choices.model_validate(each.model_dump()) for each in self.choices)
+        return tuple(each.chosen for each in self.choices)
 
 
 class PlanInput(_Input):
@@ -146,7 +129,6 @@ def _custom(name: str, description: str, properties: dict[str, Any], *required: 
 
 
 _TEXT = {"type": "string"}
-_TEXTS = {"type": "array", "items": _TEXT}
 
 TOOLS: tuple[dict[str, Any], ...] = (
     {"type": "bash_20250124", "name": "bash"},
@@ -174,22 +156,7 @@ TOOLS: tuple[dict[str, Any], ...] = (
         {
             "choices": {
                 "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "ecosystem": _TEXT,
-                        "folder": _TEXT,
-                        "recipe": _TEXT,
-                        "manager": _TEXT,
-                        "version": _TEXT,
-                        "groups": _TEXTS,
-                        "extras": _TEXTS,
-                        "packages": _TEXTS,
-                        "environment": {"type": "object", "additionalProperties": _TEXT},
-                    },
-                    "required": ["ecosystem"],
-                    "additionalProperties": False,
-                },
+                "items": CHOICE_FIELDS,
             }
         },
     ),
