@@ -61,6 +61,9 @@ OUTCOME_LABELS: dict[Outcome, str] = {
 }
 
 
+RESUMABLE = frozenset(Outcome) - {Outcome.DONE, Outcome.ANSWERED}
+"""The outcomes after which a run can be continued."""
+
 Mode = Literal["work", "plan", "ask", "test", "rebase", "setup"]
 """What a run is for. "plan" and "ask" change nothing, "test" only verifies, "rebase" moves, "setup"
 proposes a policy file."""

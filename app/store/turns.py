@@ -27,6 +27,16 @@ class Turns:
             lambda connection: list(connection.execute(query).scalars().all())
         )
 
+    async def stored(self, *, after: int = -1) -> list[tuple[dict[str, Any], float]]:
+        """The records of turns after `after`, in order, each with when it was stored (Unix)."""
+        query = (
+            sa.select(turns.c.record, turns.c.created_at)
+            .where(turns.c.run_id == self._run, turns.c.seq > after)
+            .order_by(turns.c.seq)
+        )
+        rows = await self._database.run(lambda connection: connection.execute(query).all())
+        return [(row.record, float(row.created_at)) for row in rows]
+
     async def record(
         self,
         seq: int,

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -296,6 +297,34 @@ async def test_a_second_worker_on_sqlite_is_refused_and_runs_are_shown() -> None
         _check_the_runs(harness)
 
 
+@in_one_process("it is about the terminal of one machine")
+async def test_runs_are_stopped_continued_and_retried_from_the_terminal() -> None:
+    async with open_harness() as harness:
+        subject = await harness.subject(plays=script([FIX], [FINISH]))
+
+        async def honk(*arguments: str) -> subprocess.CompletedProcess[str]:
+            return await asyncio.to_thread(_honk, *arguments, **harness.settings)
+
+        async with subject.thinking():
+            await subject.label()
+            await subject.at_work()
+            run = (await honk("runs")).stdout.split()[0]
+            refused = await honk("runs", "retry", run)
+            assert (refused.returncode, "still at work" in refused.stderr) == (1, True)
+            assert (await honk("runs", "stop", run)).returncode == 0
+            await subject.settled()
+        assert "Stopped" in subject.last_words
+        assert "ended already" in (await honk("runs", "stop", run)).stderr
+        assert (await honk("runs", "continue", run)).returncode == 0
+        await subject.settled(endings=2)
+        assert subject.pull.pull is not None
+        assert "nothing to continue" in (await honk("runs", "continue", run)).stderr
+        assert (await honk("runs", "retry", run)).returncode == 0
+        await harness.until(lambda: len(subject.labels) == 1, "the new run is not acknowledged")
+        await subject.settled(endings=3)
+        assert "newer run" in (await honk("runs", "continue", run)).stderr
+
+
 def _check_the_runs(harness: Harness) -> None:
     listed = _honk("runs", **harness.settings)
     assert listed.returncode == 0, listed.stderr
@@ -303,7 +332,12 @@ def _check_the_runs(harness: Harness) -> None:
     assert outcome == "done"
     assert "olivia/calc-0#1" in listed.stdout
     shown = _honk("runs", "show", run, **harness.settings)
-    assert "pull_number        2" in shown.stdout
-    records = _honk("runs", "log", run, **harness.settings)
-    assert '"tool_use"' in records.stdout
+    assert "/olivia/calc-0/pull/2\n" in shown.stdout
+    assert re.search(r"^working +\d{4}-\d\d-\d\d ", shown.stdout, re.M)
+    facts = json.loads(_honk("runs", "show", run, "--json", **harness.settings).stdout)
+    assert facts["report"]["verdict"]["title"] in shown.stdout
+    log = _honk("runs", "log", run, "-f", **harness.settings).stdout
+    assert "str_replace_based_edit_tool str_replace /workspace/calc.py return a - b" in log
+    records = _honk("runs", "log", run, "--json", **harness.settings).stdout.splitlines()
+    assert [json.loads(each)["seq"] for each in records] == list(range(len(records)))
     assert _honk("runs", "show", "nowhere", **harness.settings).returncode == 1

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from app import messages
 from app.domain.policy import Policy
-from app.domain.run import Outcome
+from app.domain.run import RESUMABLE
 from app.domain.trigger import Trigger
 from app.runs import starting
 from app.runs.services import Services
-
-RESUMABLE = frozenset(Outcome) - {Outcome.DONE, Outcome.ANSWERED}
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:

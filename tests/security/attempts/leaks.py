@@ -116,7 +116,9 @@ async def _transcript(known: Known, folder: Path) -> Outcome:
         )
         database.commit()
     keys = {"ANTHROPIC_API_KEY": known[0]} if known else {}
-    shown = await _process(["-m", "app", "runs", "log", "aaaaaaaaaa"], settings | keys)
+    log = ["-m", "app", "runs", "log", "aaaaaaaaaa"]
+    shown = await _process([*log, "--json"], settings | keys)
+    shown += await _process(log, settings | keys)
     assert '"seq": 0' in shown, shown
     return _judged(shown)
 

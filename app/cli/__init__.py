@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import logging
 import os
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from app import __version__, logs, settings, tracing
-from app.domain.sanitize import redact
+from app.cli.common import open_database, say, told
+from app.cli.runs import runs
 from app.errors import HonkError, UserError
 from app.outgoing import Outgoing
 from app.private_files import close_home
@@ -31,9 +30,7 @@ if TYPE_CHECKING:
     from app.domain.reproduction import Reproduction
     from app.domain.values import RepoName
     from app.runs.services import Services
-    from app.store.database import Database
 
-P = ParamSpec("P")
 Check = Callable[[], Awaitable[object]]
 
 
@@ -42,41 +39,19 @@ def main() -> None:
     honk(prog_name="honk")
 
 
-def _say(text: str, *, err: bool = False) -> None:
-    """Print a line with secrets redacted, by value and by shape."""
-    try:
-        secrets = settings.load().secrets()
-    except HonkError:
-        secrets = set()
-    click.echo(redact(text, secrets), err=err)
-
-
-def _told(command: Callable[P, None]) -> Callable[P, None]:
-    """Print errors that a person can fix on one line, without a traceback."""
-
-    @functools.wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except HonkError as problem:
-            _say(f"honk: {problem}", err=True)
-            sys.exit(1)
-        except KeyboardInterrupt:
-            sys.exit(130)
-
-    return wrapped
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="honk")
 def honk() -> None:
     """A GitHub App that turns a labeled issue into a pull request you can trust."""
 
 
+honk.add_command(runs)
+
+
 @honk.command()
 @click.option("--host", help="Address to listen on. Default: HOST or 127.0.0.1.")
 @click.option("--port", type=int, help="Port to listen on. Default: PORT or 8000.")
-@_told
+@told
 def serve(host: str | None, port: int | None) -> None:
     """Run the web server and the worker in one process."""
     _run(_settings(host, port), web=True, worker=True)
@@ -85,21 +60,21 @@ def serve(host: str | None, port: int | None) -> None:
 @honk.command()
 @click.option("--host", help="Address to listen on. Default: HOST or 127.0.0.1.")
 @click.option("--port", type=int, help="Port to listen on. Default: PORT or 8000.")
-@_told
+@told
 def web(host: str | None, port: int | None) -> None:
     """Run only the web server. Needs the webhook secret, but no private key or model key."""
     _run(_settings(host, port), web=True, worker=False)
 
 
 @honk.command()
-@_told
+@told
 def worker() -> None:
     """Run only a worker. Needs the App's private key and the model key."""
     _run(_settings(None, None), web=False, worker=True)
 
 
 @honk.command()
-@_told
+@told
 def migrate() -> None:
     """Migrate the database to this version's schema and register the queues."""
     from app.runs import engine
@@ -116,7 +91,7 @@ def migrate() -> None:
 
 @honk.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@_told
+@told
 def backup(path: Path) -> None:
     """Copy the SQLite database to the new file PATH, even while Honk is running."""
     from app.store.backup import backup as copy
@@ -141,7 +116,7 @@ def backup(path: Path) -> None:
     help="The processes that will run on this machine.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_told
+@told
 def doctor(half: str, as_json: bool) -> None:
     """Check this machine: settings, database, GitHub, the model, the sandbox.
 
@@ -152,7 +127,7 @@ def doctor(half: str, as_json: bool) -> None:
     found = _settings(None, None)
     web, worker = half != "worker", half != "web"
     parts = asyncio.run(surgery.examine(found, web=web, worker=worker))
-    _say(json.dumps(surgery.as_json(parts), indent=2) if as_json else surgery.as_text(parts))
+    say(json.dumps(surgery.as_json(parts), indent=2) if as_json else surgery.as_text(parts))
     sys.exit(0 if surgery.good(parts) else 1)
 
 
@@ -200,7 +175,7 @@ def verify(
             )
         )
     except HonkError as problem:
-        _say(f"honk: {problem}", err=True)
+        say(f"honk: {problem}", err=True)
         code = _CANNOT_CHECK
     except KeyboardInterrupt:
         code = 130
@@ -225,7 +200,7 @@ async def _verify(
     from app.runs import attestation_files as files
 
     found = _settings(None, None)
-    database = _database()
+    database = open_database()
     if sha is None:
         envelope = await files.read_file(Path(target))
     else:
@@ -233,12 +208,12 @@ async def _verify(
     trusted, source = await files.keys(keys, database, Outgoing.of(found))
     attested, key_id = files.check(envelope, trusted)
     if not as_json:
-        _say(messages.reproduction.signed(attested, key_id, source))
+        say(messages.reproduction.signed(attested, key_id, source))
     result = None if signature_only else await _run_again(found, attested, clone)
     if as_json:
-        _say(json.dumps(messages.reproduction.as_json(attested, key_id, result), indent=2))
+        say(json.dumps(messages.reproduction.as_json(attested, key_id, result), indent=2))
     elif result is not None:
-        _say(messages.reproduction.compared(result))
+        say(messages.reproduction.compared(result))
     return 0 if result is None else EXIT_CODES[result.answer]
 
 
@@ -300,7 +275,7 @@ def probe(target: str, write: bool, as_json: bool) -> None:
     try:
         code = asyncio.run(_probe(target, write=write, as_json=as_json))
     except HonkError as problem:
-        _say(f"honk: {problem}", err=True)
+        say(f"honk: {problem}", err=True)
         code = _CANNOT_CHECK
     except KeyboardInterrupt:
         code = 130
@@ -325,10 +300,10 @@ async def _probe(target: str, *, write: bool, as_json: bool) -> int:
             async with probe.local_target(services, path) as local:
                 result = await probe.probe(services, local)
     text = json.dumps(messages.probe.as_json(result), indent=2)
-    _say(text if as_json else messages.probe.report(result, target))
+    say(text if as_json else messages.probe.report(result, target))
     if write:
         written = await asyncio.to_thread(probe.write_policy, path, result)
-        _say(messages.probe.written(str(written)), err=as_json)
+        say(messages.probe.written(str(written)), err=as_json)
     return EXIT_CODES[result.ending]
 
 
@@ -368,7 +343,7 @@ def _repository_named(target: str, found: Settings, *, write: bool) -> RepoName:
     default="markdown",
     show_default=True,
 )
-@_told
+@told
 def pull_report(
     repository: str, age: str | None, last: int | None, replay: bool, form: str
 ) -> None:
@@ -382,7 +357,7 @@ def pull_report(
     if replay and last is None:
         raise click.UsageError("--replay needs --last: it measures merged pull requests.")
     days = None if last is not None else _days(age or "30d")
-    _say(asyncio.run(_report(repository, days, last, replay=replay, form=form)))
+    say(asyncio.run(_report(repository, days, last, replay=replay, form=form)))
 
 
 def _days(age: str) -> float:
@@ -404,7 +379,7 @@ async def _report(
 
     found = settings.load()
     repo = _reported_repository(name, found)
-    database = await asyncio.to_thread(_database)
+    database = await asyncio.to_thread(open_database)
     if replay and database is None:
         raise UserError(
             "A replay keeps its results in Honk's database, which does not exist yet.",
@@ -417,7 +392,7 @@ async def _report(
         chosen = await collecting.select(target, collecting.Selection(since, last))
 
         def progress(done: int, of: int, number: int, told: str = "") -> None:
-            _say(messages.pull_report.progress(done, of, number, told), err=True)
+            say(messages.pull_report.progress(done, of, number, told), err=True)
 
         pulls = await collecting.report(services, target, chosen, database, progress)
         if replay and database is not None:
@@ -448,68 +423,6 @@ def _reported_repository(name: str, found: Settings) -> RepoName:
     return repo
 
 
-@honk.group(invoke_without_command=True)
-@click.pass_context
-def runs(context: click.Context) -> None:
-    """List and inspect runs: list, show ID, log ID."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_runs)
-
-
-@runs.command("list")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
-@_told
-def list_runs(limit: int) -> None:
-    """List the latest runs."""
-    from app.store.runs import Runs
-
-    database = _database()
-    rows = [] if database is None else asyncio.run(Runs(database).latest(limit))
-    if not rows:
-        click.echo("No runs yet.")
-    for row in rows:
-        asked = time.strftime("%Y-%m-%d %H:%M", time.gmtime(row.created_at))
-        state = row.outcome or row.phase
-        click.echo(f"{row.id}  {asked}  {state:<10}  ${row.cost_usd:5.2f}  {row.subject}")
-
-
-@runs.command("show")
-@click.argument("run_id")
-@_told
-def show_run(run_id: str) -> None:
-    """Show one run and its verdict."""
-    from app.messages.verdict import terminal
-    from app.store.reports import Reports
-    from app.store.runs import Runs
-
-    database = _database()
-    row = None if database is None else asyncio.run(Runs(database).find(run_id))
-    if database is None or row is None:
-        _no_such_run(run_id)
-        return
-    for name, value in row.model_dump(mode="json", exclude={"input", "plan"}).items():
-        _say(f"{name:<18} {'' if value is None else value}")
-    report = asyncio.run(Reports(database).of(row.id, row.attempt))
-    for line in terminal(report.verdict) if report and report.verdict else ():
-        _say(f"{'verdict':<18} {line}")
-
-
-@runs.command("log")
-@click.argument("run_id")
-@_told
-def log_run(run_id: str) -> None:
-    """Print the transcript of a run, one JSON record per line."""
-    from app.domain.values import RunId
-    from app.store.turns import Turns
-
-    database = _database()
-    records = [] if database is None else asyncio.run(Turns(database, RunId(run_id)).load())
-    if not records:
-        _no_such_run(run_id)
-    for record in records:
-        _say(json.dumps(record, ensure_ascii=False))
-
-
 @honk.command()
 @click.option(
     "--repo",
@@ -532,7 +445,7 @@ def log_run(run_id: str) -> None:
 @click.option(
     "--once", is_flag=True, help="Exit after the run, with 0 only if it ended as expected."
 )
-@_told
+@told
 def playground(
     repo: Path | None, issue: Path | None, script: Path | None, port: int, once: bool
 ) -> None:
@@ -560,25 +473,6 @@ def _settings(host: str | None, port: int | None) -> Settings:
     )
     logs.configure(level=found.log_level, form=found.log_format, secrets=found.secrets)
     return found
-
-
-def _database() -> Database | None:
-    """The database, or None if Honk has not created it yet. Never creates it."""
-    from app.store.database import Database, database_exists
-
-    url = settings.load().database
-    if not database_exists(url):
-        return None
-    database = Database(url)
-    if database.is_sqlite and database.is_empty():
-        return None
-    database.check_migrated()
-    return database
-
-
-def _no_such_run(run_id: str) -> None:
-    click.echo(f"honk: no run {run_id!r}; list them with `honk runs`.", err=True)
-    sys.exit(1)
 
 
 def _run(found: Settings, *, web: bool, worker: bool) -> NoReturn:

@@ -1,0 +1,89 @@
+"""What the commands share: printing, errors that people can fix, the database, tables."""
+
+from __future__ import annotations
+
+import functools
+import io
+import shutil
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import click
+
+from app import settings
+from app.domain.sanitize import redact
+from app.errors import HonkError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from app.store.database import Database
+
+P = ParamSpec("P")
+
+_COLUMNS_IN_A_FILE = 160
+"""Where the output is no terminal, lines are for `grep` and not cut at 80 columns."""
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line with secrets redacted, by value and by shape."""
+    click.echo(redact(text, known_secrets()), err=err)
+
+
+def known_secrets() -> set[str]:
+    """What must not be printed; empty where the settings cannot be read."""
+    try:
+        return settings.load().secrets()
+    except HonkError:
+        return set()
+
+
+def told(command: Callable[P, None]) -> Callable[P, None]:
+    """Print errors that a person can fix on one line, without a traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except HonkError as problem:
+            say(f"honk: {problem}", err=True)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    return wrapped
+
+
+def open_database() -> Database | None:
+    """The database, or None if Honk has not created it yet. Never creates it."""
+    from app.store.database import Database, database_exists
+
+    url = settings.load().database
+    if not database_exists(url):
+        return None
+    database = Database(url)
+    if database.is_sqlite and database.is_empty():
+        return None
+    database.check_migrated()
+    return database
+
+
+def console(file: Any = None) -> Console:
+    """A console on stdout, or on `file`, that takes no markup from texts."""
+    from rich.console import Console
+
+    is_terminal = sys.stdout.isatty()
+    columns = shutil.get_terminal_size().columns if is_terminal else _COLUMNS_IN_A_FILE
+    return Console(
+        file=file, width=columns, force_terminal=is_terminal, markup=False, highlight=False
+    )
+
+
+def show(*parts: RenderableType) -> None:
+    """Print tables and texts, with secrets redacted."""
+    written = io.StringIO()
+    target = console(written)
+    for part in parts:
+        target.print(part)
+    say("\n".join(line.rstrip() for line in written.getvalue().rstrip("\n").split("\n")))
