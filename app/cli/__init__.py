@@ -19,6 +19,7 @@ import click
 
 from app import __version__, logs, settings, tracing
 from app.cli.common import open_database, say, told
+from app.cli.export import export
 from app.cli.runs import runs
 from app.errors import HonkError, UserError
 from app.outgoing import Outgoing
@@ -46,6 +47,7 @@ def honk() -> None:
 
 
 honk.add_command(runs)
+honk.add_command(export)
 
 
 @honk.command()

@@ -77,7 +77,7 @@ def _list_table(rows: list[RunRow]) -> RenderableType:
 @told
 def show_run(run_id: str, follow: bool, as_json: bool) -> None:
     """Show one run: request, phases with times, cost, verdict."""
-    asyncio.run(_show(*_found(run_id), follow=follow, as_json=as_json))
+    asyncio.run(_show(*found_run(run_id), follow=follow, as_json=as_json))
 
 
 async def _show(database: Database, row: RunRow, *, follow: bool, as_json: bool) -> None:
@@ -222,7 +222,7 @@ def _print_turn(turn: RecordedTurn, *, whole: bool) -> None:
 @told
 def stop_run(run_id: str) -> None:
     """End a live run. Its work so far is saved."""
-    asyncio.run(_ask(*_found(run_id), "stop"))
+    asyncio.run(_ask(*found_run(run_id), "stop"))
 
 
 @runs.command("continue")
@@ -234,7 +234,7 @@ def continue_run(run_id: str) -> None:
     A worker does it on behalf of the person who asked for the run, whose permission is checked
     again.
     """
-    asyncio.run(_ask(*_found(run_id), "continue"))
+    asyncio.run(_ask(*found_run(run_id), "continue"))
 
 
 @runs.command("retry")
@@ -246,7 +246,7 @@ def retry_run(run_id: str) -> None:
     A worker does it on behalf of the person who asked for the run, whose permission is checked
     again.
     """
-    asyncio.run(_ask(*_found(run_id), "retry"))
+    asyncio.run(_ask(*found_run(run_id), "retry"))
 
 
 async def _ask(database: Database, row: RunRow, action: str) -> None:
@@ -258,7 +258,7 @@ async def _ask(database: Database, row: RunRow, action: str) -> None:
     say(texts.asked(action, row.id))
 
 
-def _found(run_id: str) -> tuple[Database, RunRow]:
+def found_run(run_id: str) -> tuple[Database, RunRow]:
     """Raises UserError without such a run."""
     from app.store.runs import Runs
 

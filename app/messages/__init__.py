@@ -18,6 +18,7 @@ from app.messages import (
     runs,
     setup,
     status_comment,
+    transcript,
     verdict,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "runs",
     "setup",
     "status_comment",
+    "transcript",
     "verdict",
 ]

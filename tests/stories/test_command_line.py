@@ -50,6 +50,7 @@ def _honk(
         "backup",
         "doctor",
         "runs",
+        "export",
         "playground",
         "verify",
         "probe",
