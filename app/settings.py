@@ -98,6 +98,7 @@ class Settings(BaseSettings):
     anthropic_base_url: str | None = None
     model: str = Field("claude-sonnet-5-5", validation_alias="HONK_MODEL")
     model_max: str = Field("claude-opus-5-5", validation_alias="HONK_MODEL_MAX")
+    compact_at: int | None = Field(None, ge=10_000, le=900_000, validation_alias="HONK_COMPACT_AT")
 
     home: Path = Field(Path("~/.local/share/honk"), validation_alias="HONK_HOME")
     database_url: str | None = None

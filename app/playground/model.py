@@ -16,8 +16,8 @@ A script is YAML:
         fault: cut
         times: 2
 
-Which turn is played follows from the number of assistant messages in the request alone, so a
-client that comes back after a crash gets the same answer again.
+Which turn is played follows from the request alone (the number of assistant messages in it and in
+its summary), so a client that comes back after a crash gets the same answer again.
 """
 
 from __future__ import annotations
@@ -175,11 +175,17 @@ class ModelScript:
         return cls.parse(text, name=str(path))
 
     def __call__(self, request: Json) -> ScriptedTurn:
-        """The turn that comes after the assistant's messages in the request."""
-        index = 0
+        """The turn that comes after the assistant's messages in the request.
+
+        Asked for a summary, the model says what the script says there, or writes how many turns
+        were played: a conversation that begins with that summary goes on after them.
+        """
+        index = _turns_summarized(request)
         for message in request["messages"]:
             if message["role"] == "assistant":
                 index = self._after(index, _blocks(message["content"]))
+        if _asks_for_summary(request):
+            return ScriptedTurn(say=f"Summary of the work. [{index} turns of the script]")
         return self.turns[index] if index < len(self.turns) else _SCRIPT_ENDED
 
     def _after(self, index: int, blocks: list[Json]) -> int:
@@ -205,6 +211,23 @@ _SCRIPT_ENDED = ScriptedTurn(
         },
     )
 )
+
+SUMMARY_REQUEST = "Summarize the conversation so far"
+"""How a request for a summary begins."""
+
+_SUMMARIZED = re.compile(r"\[(\d+) turns of the script\]")
+
+
+def _asks_for_summary(request: Json) -> bool:
+    last = _blocks(request["messages"][-1]["content"])[-1]
+    return str(last.get("text", "")).startswith(SUMMARY_REQUEST)
+
+
+def _turns_summarized(request: Json) -> int:
+    """The turns in the summary that the conversation begins with; 0 without one."""
+    texts = (str(each.get("text", "")) for each in _blocks(request["messages"][0]["content"]))
+    return max((int(n) for text in texts for n in _SUMMARIZED.findall(text)), default=0)
+
 
 Responder = Callable[[Json], ScriptedTurn]
 """A Script, or any function from the request's body to the turn to play."""
@@ -244,16 +267,20 @@ def subject_of(request: Json) -> str:
 
 @dataclass
 class ScriptedModel:
-    """The server: `app` is the ASGI application, `requests` every body it was sent, in order.
+    """The server: `app` is the ASGI application, `requests` every body it was sent, in order,
+    `usages` what each answer cost.
 
     `scripts` has a responder for a subject (`owner/name#number`), `default` is for all others.
-    With `api_key` set, any other key is refused; without, any key will do.
+    With `api_key` set, any other key is refused; without, any key will do. `window` is the most
+    tokens that a request may have.
     """
 
     default: Responder = ModelScript(())
     scripts: dict[str, Responder] = field(default_factory=dict)
     api_key: str | None = None
+    window: int = 1_000_000
     requests: list[Json] = field(default_factory=list)
+    usages: list[Json] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._faults: Counter[tuple[str, int]] = Counter()
@@ -267,22 +294,30 @@ class ScriptedModel:
         try:
             _check_headers(request.headers, self.api_key)
             body = _parsed(await request.body())
-            self.requests.append(body)
-            _check_body(body, self._paused)
-            return self._play(body, request_id)
-        except _RefusalError as refusal:
+            turn, fault, message = self.reply(body)
+            streamed = bool(body.get("stream"))
+            return _Answer(message, turn, fault, streamed=streamed, id=request_id)
+        except RequestRefusedError as refusal:
             return refusal.response(request_id)
 
-    def _play(self, body: Json, request_id: str) -> Response:
+    def reply(self, body: Json) -> tuple[ScriptedTurn, str, Json]:
+        """The turn to play, the fault that is due, and the message, before any transport.
+
+        Raises RequestRefusedError for what the API refuses.
+        """
+        self.requests.append(body)
+        _check_body(body, self._paused)
+        _check_length(body, self.window)
         subject = subject_of(body)
         turn = self.scripts.get(subject, self.default)(body)
         fault = self._fault(turn, subject, body)
         if fault in _FAULT_ANSWERS:
-            raise _RefusalError(*_FAULT_ANSWERS[fault], retry_after=turn.retry_after)
+            raise RequestRefusedError(*_FAULT_ANSWERS[fault], retry_after=turn.retry_after)
         message = self._message(turn, body)
+        self.usages.append(message["usage"])
         if turn.stop_reason == "pause_turn":
             self._paused.add(_digest(_trimmed(message["content"][-1])))
-        return _Answer(message, turn, fault, streamed=bool(body.get("stream")), id=request_id)
+        return turn, fault, message
 
     def _fault(self, turn: ScriptedTurn, subject: str, body: Json) -> str:
         """The fault that is due now. They are counted for each subject and turn."""
@@ -529,7 +564,9 @@ def _halves(text: str) -> list[str]:
 # What is refused ----------------------------------------------------------------------------
 
 
-class _RefusalError(Exception):
+class RequestRefusedError(Exception):
+    """What the API answers to a request that it does not accept."""
+
     def __init__(self, status: int, words: str, *, retry_after: float | None = None) -> None:
         super().__init__(words)
         self.status = status
@@ -554,7 +591,7 @@ def _error_body(kind: str, words: str) -> Json:
 
 def _refuse_unless(good: object, words: str) -> None:
     if not good:
-        raise _RefusalError(400, words)
+        raise RequestRefusedError(400, words)
 
 
 def _check_headers(headers: Mapping[str, str], api_key: str | None) -> None:
@@ -562,9 +599,9 @@ def _check_headers(headers: Mapping[str, str], api_key: str | None) -> None:
     bearer = headers.get("authorization", "").removeprefix("Bearer ")
     key = headers.get("x-api-key") or bearer
     if not key:
-        raise _RefusalError(401, "x-api-key header is required")
+        raise RequestRefusedError(401, "x-api-key header is required")
     if api_key is not None and key != api_key:
-        raise _RefusalError(401, "invalid x-api-key")
+        raise RequestRefusedError(401, "invalid x-api-key")
     _refuse_unless(headers.get("anthropic-version"), "anthropic-version: header is required")
 
 
@@ -572,7 +609,7 @@ def _parsed(raw: bytes) -> Json:
     try:
         body = json.loads(raw)
     except ValueError:
-        raise _RefusalError(400, "The request body is not valid JSON") from None
+        raise RequestRefusedError(400, "The request body is not valid JSON") from None
     _refuse_unless(isinstance(body, dict), "The request body is not a JSON object")
     return dict(body)
 
@@ -607,6 +644,11 @@ def _check_body(body: Json, paused: set[str]) -> None:
     _check_messages(body.get("messages"), paused)
     _check_marks(body)
     _check_signatures(body)
+
+
+def _check_length(body: Json, window: int) -> None:
+    size = sum(_tokens(_unmarked(entry)) for entry in _flat(body))
+    _refuse_unless(size <= window, f"prompt is too long: {size} tokens > {window} maximum")
 
 
 def _check_max_tokens(body: Json) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -23,12 +24,19 @@ from app.agent.engine import (
     TurnRecord,
     WorkspaceActions,
 )
-from app.agent.engines.anthropic.model import AnthropicModel
+from app.agent.engines.anthropic.model import (
+    AnthropicModel,
+    Model,
+    ModelRequest,
+    ModelTurn,
+    parameters_of,
+    raise_by_status,
+)
 from app.agent.engines.anthropic.session import AgentSession
 from app.agent.prompt import Assignment
 from app.domain.setup_plan import Choices
 from app.domain.values import RepoName
-from app.playground.model import ModelScript, Responder, ScriptedModel
+from app.playground.model import ModelScript, RequestRefusedError, Responder, ScriptedModel
 from app.sandbox.spec import Completed, EditResult
 
 QUICK = replace(retrying.MODEL, waits=(0.001,) * 5, longest_wait=1.0)
@@ -62,11 +70,11 @@ async def serving(app: Any) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def asking(
-    script: str | Responder, **options: Any
+    script: str | Responder, *, window: int = 1_000_000, **options: Any
 ) -> AsyncIterator[tuple[AnthropicModel, ScriptedModel]]:
     """The true model client against a script; failures are tried again without waiting long."""
     responder = ModelScript.parse(script) if isinstance(script, str) else script
-    server = ScriptedModel(default=responder, api_key=KEY)
+    server = ScriptedModel(default=responder, api_key=KEY, window=window)
     settings = {"rule": QUICK, "read_timeout": 5.0, **options}
     async with serving(server.app) as url:
         model = AnthropicModel(KEY, url, **settings)
@@ -74,6 +82,26 @@ async def asking(
             yield model, server
         finally:
             await model.aclose()
+
+
+class InProcess:
+    """The scripted model without HTTP between: for conversations of hundreds of turns."""
+
+    def __init__(self, server: ScriptedModel) -> None:
+        self._server = server
+
+    async def turn(self, request: ModelRequest) -> ModelTurn:
+        """One turn; what the API refuses is raised as the true client raises it."""
+        body = json.loads(json.dumps(parameters_of(request)))
+        try:
+            _, _, message = self._server.reply({**body, "stream": True})
+        except RequestRefusedError as refusal:
+            raise_by_status(refusal.status, refusal.words, refusal.retry_after)
+        return ModelTurn(
+            content=tuple(message["content"]),
+            stop_reason=message["stop_reason"],
+            usage=message["usage"],
+        )
 
 
 def ended(output: bytes = b"", exit_code: int | None = 0, **more: Any) -> Completed:
@@ -156,11 +184,12 @@ class MemoryTranscript:
 class Desk:
     """Everything that a session is handed, to look at afterwards."""
 
-    model: AnthropicModel
+    model: Model
     hands: Any = field(default_factory=MemoryHands)
     transcript: MemoryTranscript = field(default_factory=MemoryTranscript)
     budget: Budget = field(default_factory=lambda: Budget(usd=5, seconds=60, turns=50))
     model_id: str = "claude-sonnet-5-5"
+    compact_at: int | None = None
     words: list[list[str]] = field(default_factory=list)
     heard: list[PersonMessage] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
@@ -179,7 +208,7 @@ class Desk:
             budget=self.budget,
             signals=Signals(self._should_stop, self._messages, self._on_progress),
         )
-        session = AgentSession(self.model, task)
+        session = AgentSession(self.model, task, compact_at=self.compact_at)
         return await session.run(feedback, feedback_id=feedback_id)
 
     async def _verify(self) -> str:

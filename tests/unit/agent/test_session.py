@@ -19,8 +19,8 @@ from app.agent.engine import (
     Stuck,
     TurnRecord,
 )
-from app.agent.engines.anthropic.conversation import DROPPED_RESULT, NUDGE, repeats
-from app.errors import RetryableError, UserError
+from app.agent.engines.anthropic.conversation import NUDGE, repeats
+from app.errors import RetryableError
 from app.playground.model import ModelScript, ScriptedTurn
 from tests.support.model_api import QUICK, SUBJECT, Desk, MemoryTranscript, asking, ended
 
@@ -471,32 +471,6 @@ def long_run(turns: int) -> ModelScript:
     )
     ends = ScriptedTurn(think="Enough.", use=({"finish": {"summary": "Long."}},))
     return ModelScript((*looks, ends))
-
-
-async def test_a_prompt_that_is_too_long_is_compacted_and_stays_so() -> None:
-    script = long_run(14)
-    too_long = script.turns[11].model_copy(update={"fault": "prompt_too_long", "times": 2})
-    script = ModelScript((*script.turns[:11], too_long, *script.turns[12:]))
-    async with asking(script) as (model, server):
-        desk = Desk(model, transcript=MemoryTranscript(fail_at=26))
-        desk.hands.answer = lambda command: ended(command.encode())
-        with pytest.raises(ConnectionError):
-            await desk.run()
-        assert await desk.run() == Done(summary="Long.")
-    last = str(server.requests[-1]["messages"])
-    assert last.count(DROPPED_RESULT) == 7, "all but four of the eleven results then known"
-    assert "Thought 10." not in last
-    assert "Thought 11." in last
-    assert "cat 7" in last
-    kept = desk.transcript.turns[2]
-    assert DROPPED_RESULT not in texts(kept), "the transcript itself stays whole"
-
-
-async def test_a_first_message_that_never_fits_is_said_plainly() -> None:
-    script = "turns: [{say: x, fault: prompt_too_long, times: 99}]"
-    async with asking(script) as (model, _):
-        with pytest.raises(UserError, match="no longer fits"):
-            await Desk(model).run()
 
 
 async def test_thinking_that_is_no_longer_accepted_is_left_out() -> None:

@@ -11,9 +11,8 @@ from app.settings import Settings
 
 def _create(settings: Settings, outgoing: Outgoing) -> AnthropicEngine:
     key = settings.model_key().get_secret_value()
-    return AnthropicEngine(
-        AnthropicModel(key, base_url=settings.anthropic_base_url, outgoing=outgoing)
-    )
+    model = AnthropicModel(key, base_url=settings.anthropic_base_url, outgoing=outgoing)
+    return AnthropicEngine(model, compact_at=settings.compact_at)
 
 
 ENGINE = EngineSpec(

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from app.agent.engine import Done, Ending, Question, TurnRecord
+from app.agent.engines.anthropic.compaction import remembered, shortened, summary_of
 from app.agent.engines.anthropic.model import Block
 from app.agent.engines.anthropic.tools import (
     AskInput,
@@ -20,9 +21,6 @@ from app.agent.engines.anthropic.tools import (
     understood,
 )
 from app.domain.report import PlanItem
-from app.domain.values import Value
-
-DROPPED_RESULT = "[omitted to save space; call the tool again if you need this]"
 
 NUDGE: Block = {
     "type": "text",
@@ -31,17 +29,6 @@ NUDGE: Block = {
 }
 
 _THINKING = ("thinking", "redacted_thinking")
-
-
-class Compaction(Value):
-    """How much of the past is omitted from requests.
-
-    Results of turns before `results` are replaced by a line. Thinking of turns before `thinking` is
-    omitted, because the API refuses thinking whose own past was changed.
-    """
-
-    results: int = 0
-    thinking: int = 0
 
 
 def tool_calls(record: TurnRecord) -> list[ToolCall]:
@@ -102,7 +89,7 @@ def texts_in_a_row(records: Sequence[TurnRecord]) -> int:
     count = 0
     for record in reversed(records):
         if record.role == "user":
-            if record.content != [NUDGE]:
+            if record.content != [NUDGE] and not summary_of(record):
                 break
         elif tool_calls(record) or record.stop_reason in ("max_tokens", "pause_turn"):
             break
@@ -111,14 +98,14 @@ def texts_in_a_row(records: Sequence[TurnRecord]) -> int:
     return count
 
 
-def latest_plan(records: Sequence[TurnRecord]) -> list[PlanItem]:
-    """The agent's latest plan."""
-    for record in reversed(records):
-        for call in reversed(tool_calls(record)):
+def plan_in(record: TurnRecord) -> tuple[PlanItem, ...] | None:
+    """The plan that a turn of the model's sent last; None if it sent none."""
+    for call in reversed(tool_calls(record)):
+        if call.name == "plan":
             match understood(call):
                 case PlanInput(items=items):
-                    return items
-    return []
+                    return tuple(items)
+    return None
 
 
 def repeats(records: Sequence[TurnRecord]) -> int:
@@ -143,38 +130,31 @@ def _calls_backwards(records: Sequence[TurnRecord]) -> Iterator[tuple[str, objec
                 yield call.name, call.input, results[call.id]
 
 
-def compaction_of(records: Sequence[TurnRecord]) -> Compaction:
-    """The compaction in force at the end of these records."""
+def thinking_from(records: Sequence[TurnRecord]) -> int:
+    """Thinking of turns before this one is omitted: the API refuses thinking whose own past was
+    changed."""
     for record in reversed(records):
-        if record.usage and "compaction" in record.usage:
-            return Compaction.recorded(record.usage["compaction"])
-    return Compaction()
-
-
-def compacted_further(records: Sequence[TurnRecord], now: Compaction) -> Compaction | None:
-    """The next stronger compaction, or None when nothing more can be omitted.
-
-    Keeps the results of the latest eight answered turns, then four, two, one.
-    """
-    answered = [record.seq for record in records if results_of(record)]
-    for keep in (8, 4, 2, 1):
-        results = answered[-keep] if len(answered) > keep else 0
-        if results > now.results:
-            return Compaction(results=results, thinking=len(records))
-    return None
+        if summary_of(record):
+            return record.seq
+        if record.usage and "thinking_from" in record.usage:
+            return int(record.usage["thinking_from"])
+    return 0
 
 
 def messages_of(
-    records: Sequence[TurnRecord], model: str, compaction: Compaction
+    records: Sequence[TurnRecord], model: str, thinking_since: int
 ) -> tuple[Block, ...]:
     """The conversation in the API's shape.
 
-    Omits refused turns and other models' thinking, which only its own model can read. Merges
-    consecutive turns of one role, since some endpoints refuse two in a row.
+    Omits refused turns, thinking of turns before `thinking_since`, and other models' thinking,
+    which only its own model can read. Merges consecutive turns of one role, since some endpoints
+    refuse two in a row.
     """
     messages: list[Block] = []
-    for record in records:
-        content = _content(record, model, compaction)
+    for record, characters in remembered(records):
+        content = _content(record, model, thinking_since)
+        if characters is not None:
+            content = [shortened(block, characters) for block in content]
         if record.stop_reason == "refusal" or not content:
             continue
         if messages and messages[-1]["role"] == record.role:
@@ -183,12 +163,11 @@ def messages_of(
     return tuple(messages)
 
 
-def _content(record: TurnRecord, model: str, compaction: Compaction) -> list[Block]:
+def _content(record: TurnRecord, model: str, thinking_since: int) -> list[Block]:
     if record.role == "user":
-        short = record.seq < compaction.results
-        return [_shortened(b) if short else b for b in record.content]
+        return record.content
     thought_here = (record.usage or {}).get("model") == model
-    if thought_here and record.seq >= compaction.thinking:
+    if thought_here and record.seq >= thinking_since:
         return _unfinished(record)
     spoken = [b for b in _unfinished(record) if b["type"] not in _THINKING]
     return spoken or [{"type": "text", "text": "(thinking)"}]
@@ -202,9 +181,3 @@ def _unfinished(record: TurnRecord) -> list[Block]:
     if record.stop_reason != "pause_turn" or last["type"] != "text" or not last["text"].strip():
         return record.content
     return [*before, {**last, "text": last["text"].rstrip()}]
-
-
-def _shortened(block: Block) -> Block:
-    if block["type"] != "tool_result":
-        return block
-    return {**block, "content": [{"type": "text", "text": DROPPED_RESULT}]}

@@ -12,13 +12,16 @@ from app.domain.model_question import AnswerForm, ModelAnswer
 class AnthropicEngine:
     """See `app.agent.engine.AgentEngine`."""
 
-    def __init__(self, model: AnthropicModel) -> None:
+    def __init__(self, model: AnthropicModel, *, compact_at: int | None = None) -> None:
+        """`compact_at` is the tokens at which a conversation is compacted; by model without it."""
         self._model = model
+        self._compact_at = compact_at
 
     async def run(
         self, task: AgentTask, feedback: str | None = None, *, feedback_id: str = ""
     ) -> Ending:
-        return await AgentSession(self._model, task).run(feedback, feedback_id=feedback_id)
+        session = AgentSession(self._model, task, compact_at=self._compact_at)
+        return await session.run(feedback, feedback_id=feedback_id)
 
     async def ask(self, model: str, system: str, question: str, form: AnswerForm) -> ModelAnswer:
         tool = {

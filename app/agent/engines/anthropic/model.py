@@ -216,7 +216,7 @@ class AnthropicModel:
 
         answer = Assembly()
         try:
-            stream = await self._client.messages.create(**_parameters(request), stream=True)
+            stream = await self._client.messages.create(**parameters_of(request), stream=True)
             async with stream:
                 async for event in stream:
                     answer.add(event.to_dict(mode="python"))
@@ -244,7 +244,7 @@ class AnthropicModel:
         if status == 200:
             status = _STATUS_OF.get(error.type or "", 500)
         words = (error.api_message or "no explanation was given").replace(self._api_key, "[key]")
-        _raise_by_status(status, words, _retry_after(error.response))
+        raise_by_status(status, words, _retry_after(error.response))
 
 
 def _unreachable(error: Exception) -> HonkError:
@@ -256,7 +256,8 @@ def _unreachable(error: Exception) -> HonkError:
     return RetryableError(f"The model cannot be reached ({type(error).__name__}).")
 
 
-def _raise_by_status(status: int, words: str, retry_after: float | None) -> NoReturn:
+def raise_by_status(status: int, words: str, retry_after: float | None) -> NoReturn:
+    """Raise our error for an HTTP status and the API's explanation."""
     lowered = words.lower()
     if 300 <= status < 400:
         raise UserError(
@@ -336,7 +337,7 @@ def _whole_turn(answer: Assembly, stop_reason: str, usage: Block) -> ModelTurn:
     )
 
 
-def _parameters(request: ModelRequest) -> dict[str, Any]:
+def parameters_of(request: ModelRequest) -> dict[str, Any]:
     """The SDK's parameters for the request, with cache marks."""
     system: list[TextBlockParam] = [
         {"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}

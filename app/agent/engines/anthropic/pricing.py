@@ -80,6 +80,11 @@ def cost(model: str, usage: Mapping[str, Any]) -> Cost:
     return Cost(sum(n * p for n, p in zip(tokens, price, strict=True)) / 1_000_000, known)
 
 
+def has_long_prompt_price(model: str) -> bool:
+    """Whether each token costs more in a prompt of over `LONG_PROMPT_TOKENS`."""
+    return _DATE.sub("", model) in LONG_PROMPT_PRICES
+
+
 def _tokens(usage: Mapping[str, Any]) -> Price:
     """The counts of a usage block, in the order of a price. Writes of unknown age count as 5m."""
     written = int(usage.get("cache_creation_input_tokens") or 0)

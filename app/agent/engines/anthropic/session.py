@@ -27,20 +27,19 @@ from app.agent.engine import (
     TurnRecord,
     already_heard,
 )
-from app.agent.engines.anthropic import pricing
+from app.agent.engines.anthropic import compaction, pricing, windows
+from app.agent.engines.anthropic.compaction import Compacted
 from app.agent.engines.anthropic.conversation import (
     NUDGE,
-    Compaction,
-    compacted_further,
-    compaction_of,
     cut_off_call,
     ending_of,
-    latest_plan,
     messages_of,
+    plan_in,
     recorded_ending,
     repeats,
     said,
     texts_in_a_row,
+    thinking_from,
     tool_calls,
 )
 from app.agent.engines.anthropic.model import (
@@ -58,8 +57,9 @@ from app.agent.engines.anthropic.tools import (
     ToolCall,
     ToolResult,
 )
-from app.agent.prompt import SYSTEM_PROMPT, first_message
+from app.agent.prompt import SUMMARIZE, SYSTEM_PROMPT, first_message
 from app.domain.rendered_markdown import visible_text
+from app.domain.report import PlanItem
 from app.errors import UserError
 
 POLL_SECONDS = 0.2
@@ -100,13 +100,17 @@ T = TypeVar("T")
 
 
 class AgentSession:
-    """One agent working on one task. `boundary` makes the random fence of the first message."""
+    """One agent working on one task. `boundary` makes the random fence of the first message.
+
+    `compact_at` is the tokens at which the conversation is compacted; without it, the model's own.
+    """
 
     def __init__(
         self,
         model: Model,
         task: AgentTask,
         *,
+        compact_at: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         boundary: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
@@ -116,11 +120,15 @@ class AgentSession:
         self._budget = task.budget
         self._signals = task.signals
         self._model_id = task.model
+        self._compact_at = compact_at or windows.compact_at(task.model)
         self._tools = Toolbox(task.sandbox, task.workspace)
         self._clock = clock
         self._boundary = boundary
         self._records: list[TurnRecord] = []
-        self._compaction = Compaction()
+        self._plan: tuple[PlanItem, ...] = ()
+        self._turns = 0
+        self._cost_usd = 0.0
+        self._thinking_since = 0
         self._started = 0.0
         self._seconds_before = 0.0
 
@@ -142,7 +150,9 @@ class AgentSession:
         self._started = self._clock()
         self._records = await self._transcript.load()
         self._seconds_before = sum(record.seconds for record in self._records)
-        self._compaction = compaction_of(self._records)
+        self._thinking_since = thinking_from(self._records)
+        for record in self._records:
+            self._count(record)
         if not self._records:
             words = _text(first_message(self._task.assignment, self._boundary()))
             opening = TurnRecord(
@@ -172,23 +182,25 @@ class AgentSession:
         return bool(new)
 
     def _check_budget(self) -> None:
-        turns = sum(record.role == "assistant" for record in self._records)
-        if sum(record.cost_usd for record in self._records) >= self._budget.usd:
+        if self._cost_usd >= self._budget.usd:
             raise _InterruptedError(BudgetSpent(which="money"))
         if self._seconds_left() <= 0:
             raise _InterruptedError(BudgetSpent(which="time"))
-        if turns >= self._budget.turns:
+        if self._turns >= self._budget.turns:
             raise _InterruptedError(BudgetSpent(which="turns"))
 
     async def _ask_model(self) -> tuple[ModelTurn, float]:
-        """One turn and its duration. Compacts and resends a conversation that does not fit."""
-        began = self._clock()
+        """One turn and its duration. Compacts a conversation that has become long or does not
+        fit."""
+        if compaction.is_due(self._records, self._compact_at):
+            await self._compact()
         lost: list[Block] = []
         while True:
+            began = self._clock()
             try:
-                turn = await self._interruptible(self._model.turn(self._request()))
+                turn = await self._interruptible(self._model.turn(self._request(self._records)))
             except PromptTooLongError:
-                self._compact()
+                await self._compact()
             except StaleThinkingError:
                 self._drop_thinking()
             else:
@@ -196,32 +208,76 @@ class AgentSession:
                     turn = turn.model_copy(update={"discarded": (*lost, *turn.discarded)})
                     return turn, self._clock() - began
                 lost += [turn.usage, *turn.discarded]
-                self._compact()
+                await self._compact()
 
-    def _request(self) -> ModelRequest:
+    def _request(self, records: Sequence[TurnRecord]) -> ModelRequest:
         return ModelRequest(
             model=self._model_id,
             system=SYSTEM_PROMPT,
             tools=TOOLS,
-            messages=messages_of(self._records, self._model_id, self._compaction),
+            messages=messages_of(records, self._model_id, self._thinking_since),
         )
 
-    def _compact(self) -> None:
-        stronger = compacted_further(self._records, self._compaction)
-        if stronger is None:
+    async def _compact(self) -> None:
+        """Record a summary that takes the place of all but the latest turns.
+
+        Where the last thing recorded is a summary already, it keeps less of these turns.
+        """
+        began = self._clock()
+        paid: tuple[Block, ...] = ()
+        text = ""
+        latest = compaction.latest_summary(self._records)
+        if latest and all(each.role == "user" for each in self._records[latest.seq :]):
+            summary = compaction.tightened(latest, self._records)
+            text = said(latest)
+        else:
+            summary = compaction.planned(self._records, self._compact_at)
+            if summary is not None:
+                text, paid = await self._summary(summary)
+        if summary is None:
             raise UserError(
-                "The conversation no longer fits the model's context window.",
-                next_step="Open a new issue with a smaller task.",
+                "The conversation does not fit the model's context window.",
+                next_step="Open a new issue with a smaller task, or Honk's operator can set "
+                "HONK_MODEL to a model with a larger window.",
             )
-        self._compaction = stronger
+        costs = [pricing.cost(self._model_id, each) for each in paid]
+        await self._record(
+            TurnRecord(
+                seq=len(self._records),
+                role="user",
+                content=[_text(text)],
+                usage={"summary": summary.model_dump(), "paid": list(paid)},
+                cost_usd=sum(each.usd for each in costs),
+                seconds=self._clock() - began,
+                tokens=_tokens(paid),
+            )
+        )
+        self._thinking_since = len(self._records) - 1
+
+    async def _summary(self, summary: Compacted) -> tuple[str, tuple[Block, ...]]:
+        """The text for the turns that are not kept, and the usage that it cost.
+
+        The request is the conversation as the model knows it, so all of it is read from the cache.
+        """
+        past = self._records[: summary.keep_from]
+        text, paid = "", tuple[Block, ...]()
+        if any(record.role == "assistant" for record in past):
+            asking = TurnRecord(seq=len(past), role="user", content=[_text(SUMMARIZE)])
+            try:
+                turn = await self._interruptible(self._model.turn(self._request([*past, asking])))
+            except (PromptTooLongError, StaleThinkingError):
+                pass
+            else:
+                text, paid = _said_in(turn), (turn.usage, *turn.discarded)
+        return compaction.summary_text(past, text, self._compact_at), paid
 
     def _drop_thinking(self) -> None:
-        if self._compaction.thinking == len(self._records):
+        if self._thinking_since == len(self._records):
             raise UserError(
                 "The model's API no longer accepts the recorded conversation.",
                 next_step="Comment `/honk retry` to start over.",
             )
-        self._compaction = self._compaction.model_copy(update={"thinking": len(self._records)})
+        self._thinking_since = len(self._records)
 
     async def _answer(self, record: TurnRecord) -> Ending | None:
         """Handle the model's turn: run its tools, or remind it to use them."""
@@ -309,8 +365,8 @@ class AgentSession:
             "price_known": all(each.known for each in costs),
             "discarded": list(turn.discarded),
         }
-        if self._compaction != Compaction():
-            usage["compaction"] = self._compaction.model_dump()
+        if self._thinking_since:
+            usage["thinking_from"] = self._thinking_since
         record = TurnRecord(
             seq=len(self._records),
             role="assistant",
@@ -333,17 +389,25 @@ class AgentSession:
     async def _record(self, record: TurnRecord) -> None:
         await self._transcript.record(record)
         self._records.append(record)
+        self._count(record)
+
+    def _count(self, record: TurnRecord) -> None:
+        """Keep what progress and budget ask for after each turn: the past is long."""
+        self._turns += record.role == "assistant"
+        self._cost_usd += record.cost_usd
+        plan = plan_in(record)
+        self._plan = self._plan if plan is None else plan
 
     async def _report(self) -> None:
-        assistants = [record for record in self._records if record.role == "assistant"]
+        latest = next(each for each in reversed(self._records) if each.role == "assistant")
         await self._signals.progress(
             Progress(
-                turns=len(assistants),
-                cost_usd=sum(record.cost_usd for record in assistants),
+                turns=self._turns,
+                cost_usd=self._cost_usd,
                 seconds=self._budget.seconds - self._seconds_left(),
-                plan=tuple(latest_plan(self._records)),
-                doing=tuple(call.name for call in tool_calls(assistants[-1])),
-                saying=said(assistants[-1]),
+                plan=self._plan,
+                doing=tuple(call.name for call in tool_calls(latest)),
+                saying=said(latest),
             )
         )
 
@@ -375,6 +439,13 @@ async def _cancelled(task: asyncio.Future[T]) -> None:
     await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
     if task.done() and not task.cancelled():
         task.exception()
+
+
+def _said_in(turn: ModelTurn) -> str:
+    """The text of an answer; empty for a refusal."""
+    if turn.stop_reason == "refusal":
+        return ""
+    return "\n\n".join(block["text"] for block in turn.content if block["type"] == "text")
 
 
 def _content_to_record(turn: ModelTurn) -> list[Block]:
