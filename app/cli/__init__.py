@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from app import __version__, logs, settings, tracing
-from app.cli.common import open_database, say, told
+from app.cli.attempt import try_task
+from app.cli.common import needs_playground, open_database, say, told
 from app.cli.export import export
 from app.cli.runs import runs
 from app.errors import HonkError, UserError
@@ -48,6 +49,7 @@ def honk() -> None:
 
 honk.add_command(runs)
 honk.add_command(export)
+honk.add_command(try_task)
 
 
 @honk.command()
@@ -452,15 +454,8 @@ def playground(
     repo: Path | None, issue: Path | None, script: Path | None, port: int, once: bool
 ) -> None:
     """Try Honk on a simulated GitHub on this machine."""
-    try:
+    with needs_playground():
         from app.playground.run import Scene, play
-    except ModuleNotFoundError as missing:
-        if missing.name != "graphql":
-            raise
-        raise UserError(
-            "The playground's packages are not installed.",
-            next_step="Install them: pip install 'honk-app[playground]'.",
-        ) from None
 
     if (repo is None) != (issue is None):
         raise click.UsageError("--repo and --issue must be used together.")

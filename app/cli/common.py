@@ -6,14 +6,15 @@ import functools
 import io
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
 from app import settings
 from app.domain.sanitize import redact
-from app.errors import HonkError
+from app.errors import HonkError, UserError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -53,6 +54,20 @@ def told(command: Callable[P, None]) -> Callable[P, None]:
             sys.exit(130)
 
     return wrapped
+
+
+@contextmanager
+def needs_playground() -> Iterator[None]:
+    """Raises UserError where the packages of the simulated GitHub are missing."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        if missing.name != "graphql":
+            raise
+        raise UserError(
+            "The playground's packages are not installed.",
+            next_step="Install them: pip install 'honk-app[playground]'.",
+        ) from None
 
 
 def open_database() -> Database | None:

@@ -51,6 +51,7 @@ def _honk(
         "doctor",
         "runs",
         "export",
+        "try",
         "playground",
         "verify",
         "probe",
