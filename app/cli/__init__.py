@@ -21,6 +21,7 @@ from app import __version__, logs, settings, tracing
 from app.cli.attempt import try_task
 from app.cli.common import needs_playground, open_database, say, told
 from app.cli.export import export
+from app.cli.replay import replay
 from app.cli.runs import runs
 from app.errors import HonkError, UserError
 from app.outgoing import Outgoing
@@ -50,6 +51,7 @@ def honk() -> None:
 honk.add_command(runs)
 honk.add_command(export)
 honk.add_command(try_task)
+honk.add_command(replay)
 
 
 @honk.command()

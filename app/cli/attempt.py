@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from app.cli.common import known_secrets, needs_playground, told
+from app.cli.live import errors_console, live_progress, print_line
 from app.domain.sanitize import printable, redact
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
-    from app.local.instance import Glimpse
     from app.local.trying import TryResult
 
-_CALLS_SHOWN = 6
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan", "d": "bold", "i": "dim"}
 _DIFF_LINES = 2_000
 
@@ -65,9 +62,9 @@ async def _try(task: str, repo: Path, script: Path | None, *, apply: bool) -> in
 
     played = ModelScript.load(script) if script else None
     checkout = await checkouts.read_checkout(repo)
-    errors = _errors()
-    _print(errors, texts.begins(str(checkout.path), checkout.head, checkout.uncommitted))
-    with _progress(errors) as progress:
+    errors = errors_console()
+    print_line(errors, texts.begins(str(checkout.path), checkout.head, checkout.uncommitted))
+    with live_progress(errors) as progress:
         async with trying.attempt(checkout, task, played, progress.watch) as finished:
             progress.end()
             result = finished.result
@@ -76,7 +73,9 @@ async def _try(task: str, repo: Path, script: Path | None, *, apply: bool) -> in
             branch = None
             if result.commit and (apply or _wants_it()):
                 branch = await finished.apply()
-            _print(errors, texts.applied(branch, checkout, has_changes=result.commit is not None))
+            print_line(
+                errors, texts.applied(branch, checkout, has_changes=result.commit is not None)
+            )
     return 0 if result.is_ready else 1
 
 
@@ -85,17 +84,6 @@ def _wants_it() -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     return click.confirm("Put it on a new branch?", default=False, err=True)
-
-
-def _errors() -> Console:
-    from rich.console import Console
-
-    width = None if sys.stderr.isatty() else 160
-    return Console(stderr=True, markup=False, highlight=False, width=width)
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(redact(text, known_secrets()), soft_wrap=True)
 
 
 def _show_patch(patch: bytes) -> None:
@@ -132,77 +120,3 @@ def _print_result(console: Console, result: TryResult) -> None:
     ):
         table.add_row(Text(name, style="bold"), Text(redact(value, known_secrets())))
     console.print(table)
-
-
-class _Progress:
-    """What the run does, on one screen that is updated, or line by line into a file."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._began = time.monotonic()
-        self._phase = ""
-        self._calls: list[str] = []
-        self._glimpse: Glimpse | None = None
-        self._is_over = False
-
-    def watch(self, glimpse: Glimpse) -> None:
-        """Show what is new."""
-        from app.messages import runs as texts
-
-        self._glimpse = glimpse
-        new = [texts.call_line(call) for turn in glimpse.turns for call in turn.calls]
-        self._calls = [*self._calls, *new][-_CALLS_SHOWN:]
-        if self._console.is_terminal:
-            return
-        if glimpse.row.phase != self._phase:
-            self._phase = glimpse.row.phase
-            _print(self._console, f"{self._seconds():7.1f} s  {glimpse.row.phase}")
-        for line in new:
-            _print(self._console, f"{self._seconds():7.1f} s    {line}")
-
-    def end(self) -> None:
-        """Show nothing from now on."""
-        self._is_over = True
-
-    def __rich__(self) -> RenderableType:
-        from rich.console import Group
-        from rich.text import Text
-
-        from app.messages import local as texts
-
-        if self._is_over:
-            return Text("")
-        row = self._glimpse.row if self._glimpse else None
-        head = texts.now(row.phase if row else None, self._seconds(), row.cost_usd if row else 0.0)
-        plan = [
-            Text(f"  {'✓' if item.get('done') else '○'} {printable(str(item.get('text', '')))}")
-            for item in (row.plan or [] if row else [])
-        ]
-        secrets = known_secrets()
-        calls = [
-            Text(f"  {redact(line, secrets)}", style="dim", no_wrap=True, overflow="ellipsis")
-            for line in self._calls
-        ]
-        return Group(Text(head, style="bold"), *plan, *calls)
-
-    def _seconds(self) -> float:
-        return time.monotonic() - self._began
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[_Progress]:
-    from rich.live import Live
-
-    progress = _Progress(console)
-    if not console.is_terminal:
-        yield progress
-        return
-    with Live(progress, console=console, refresh_per_second=4, transient=True) as live:
-        end = progress.end
-
-        def stop() -> None:
-            end()
-            live.stop()
-
-        progress.end = stop  # type: ignore[method-assign]
-        yield progress

@@ -92,7 +92,7 @@ def read_turn(record: Mapping[str, Any], at: float = 0.0) -> RecordedTurn:
         message=str(usage.get("feedback_id") or ""),
         model=str(usage.get("model") or ""),
         stop_reason=str(usage.get("stop_reason") or ""),
-        tokens=_tokens(usage) if is_model and usage else None,
+        tokens=_tokens(usage) if usage and (is_model or usage.get("paid")) else None,
         snapshot=str(record["snapshot"]) if record.get("snapshot") else None,
     )
 
@@ -130,9 +130,11 @@ def _shown(block: object) -> str:
 
 
 def _tokens(usage: Mapping[str, Any]) -> TokenCounts:
-    """The answer's tokens and those of answers that were lost on the way, which cost as much."""
-    lost = usage.get("discarded")
-    all_of = [usage, *(each for each in (lost if _is_list(lost) else ()) if isinstance(each, dict))]
+    """The answer's tokens, and those of answers besides it: lost on the way, or a summary's."""
+    others = [usage.get(name) for name in ("discarded", "paid")]
+    all_of = [usage]
+    for lost in others:
+        all_of += [each for each in (lost if _is_list(lost) else ()) if isinstance(each, dict)]
 
     def total(name: str) -> int:
         return sum(_whole(each.get(name)) for each in all_of)

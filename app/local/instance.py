@@ -100,15 +100,20 @@ class LocalHonk:
         await self._github.add_label(str(repository), issue.number, "honk", OWNER)
         return LocalIssue(repository, issue.number)
 
-    async def follow(self, issue: LocalIssue) -> AsyncIterator[Glimpse]:
-        """The run whenever it has changed; the last glimpse is of the finished run.
+    async def comment(self, issue: LocalIssue, text: str) -> None:
+        """Comment on the issue as the person who asked for the run."""
+        await self._github.comment(str(issue.repository), issue.number, OWNER, text)
 
+    async def follow(self, issue: LocalIssue, *, attempt: int = 1) -> AsyncIterator[Glimpse]:
+        """The run from this attempt on, whenever it has changed, until the attempt is finished.
+
+        Each glimpse has the turns since the last one, the first one all since the run began.
         Raises UserError when Honk refuses to work on the issue, or ends before the run does.
         """
         last, seen = -1, (0.0, 0)
         while True:
             row = next(iter(await self._runs.of_subject(issue.key)), None)
-            if row is None:
+            if row is None or row.attempt < attempt:
                 self._check_not_refused(issue)
             else:
                 stored = await Turns(self.database, row.id).stored(after=last)

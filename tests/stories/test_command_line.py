@@ -52,6 +52,7 @@ def _honk(
         "runs",
         "export",
         "try",
+        "replay",
         "playground",
         "verify",
         "probe",

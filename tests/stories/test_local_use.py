@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.harness import FINISH, FIX, PROJECT, in_one_process
+from tests.support.harness import FINISH, FIX, PROJECT, in_one_process, open_harness, script
 
 
 def git(path: Path, *arguments: str, given: bytes | None = None) -> str:
@@ -78,3 +79,32 @@ async def test_without_a_model_nothing_starts(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "ANTHROPIC_API_KEY" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@in_one_process("it starts a Honk of its own")
+async def test_a_run_is_replayed_to_the_same_or_to_the_first_difference() -> None:
+    ask = {"ask": {"question": "Really?"}}
+    async with open_harness() as harness:
+        subject = await harness.subject(plays=script([FIX], [ask], [FINISH]))
+        await subject.label()
+        await subject.settled()
+        await subject.comment("Yes.")
+        await subject.settled(endings=2)
+        run = harness.sql("SELECT id FROM runs")[0][0]
+        same = await honk("replay", run, **harness.settings)
+        assert same.returncode == 0, same.stdout + same.stderr
+        assert "The same came out: 3 turns of the model" in same.stdout
+        assert "the same verdict" in same.stdout
+        # As if the recorded edit had left something else.
+        other = "0" * 40
+        harness.sql(
+            "UPDATE turns SET record = json_set(record, '$.snapshot', :tree) "
+            "WHERE json_extract(record, '$.snapshot') IS NOT NULL",
+            tree=other,
+        )
+        differs = await honk("replay", run, "--json", **harness.settings)
+        found = json.loads(differs.stdout)
+        assert (differs.returncode, found["same"]) == (1, False)
+        assert (found["difference"]["what"], found["difference"]["turn"]) == ("tree", 1)
+        assert found["difference"]["then"] == other
+        assert found["difference"]["calls"][0]["name"] == "str_replace_based_edit_tool"

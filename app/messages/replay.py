@@ -1,0 +1,59 @@
+"""What `honk replay` prints. Plain text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.domain import sanitize
+from app.domain.replay import ReplayComparison, ReplayDifference
+from app.domain.values import short
+from app.messages import runs
+from app.messages.formatting import count
+
+_ANSWERS_SHOWN = 3
+_ANSWER = 1_500
+
+
+def compared(found: ReplayComparison, run: str) -> str:
+    """The result: the same, or the first difference."""
+    if found.difference is not None:
+        return _difference(found.difference, run)
+    parts = [f"The same came out: {count(found.turns, 'turn')} of the model"]
+    parts += [f"{count(found.trees, 'tree')} compared"]
+    parts += ["the same verdict" if found.verdict_compared else "no verdict to compare"]
+    text = f"{', '.join(parts)}."
+    if found.answers:
+        text += (
+            f" {count(found.answers, 'call')} answered in other words, as times and temporary "
+            "names do; no file differed."
+        )
+    return text
+
+
+def _difference(difference: ReplayDifference, run: str) -> str:
+    if difference.what == "verdict":
+        return f"The same files, another verdict.\nThen: {difference.then}\nNow:  {difference.now}"
+    calls = [f"  {runs.call_line(call)}" for call in difference.calls]
+    if difference.what == "calls":
+        head = f"The first difference is at turn {difference.turn}: {difference.now} instead of"
+        return "\n".join([head, *(calls or ["  a text without a call"])])
+    lines = [
+        f"The first difference is after turn {difference.turn}: other files than then "
+        f"(tree {short(difference.now)} instead of {short(difference.then)}). Its calls:",
+        *calls,
+    ]
+    for answer in difference.answers[:_ANSWERS_SHOWN]:
+        lines += [f"{answer.call.name} answered then:", _indented(answer.then)]
+        lines += ["and now:", _indented(answer.now)]
+    lines.append(f"The recorded turn: honk runs log {run}")
+    return "\n".join(lines)
+
+
+def _indented(text: str) -> str:
+    shown = sanitize.printable(sanitize.fit_middle(text, _ANSWER)).strip("\n") or "(nothing)"
+    return "\n".join(f"  {line}" for line in shown.split("\n"))
+
+
+def as_json(found: ReplayComparison, run: str) -> dict[str, Any]:
+    """The same for programs."""
+    return {"run": run, "same": found.difference is None, **found.model_dump(mode="json")}
