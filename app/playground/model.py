@@ -23,6 +23,7 @@ its summary), so a client that comes back after a crash gets the same answer aga
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import itertools
 import json
@@ -730,6 +731,7 @@ def _check_block(block: Any, role: str, where: str) -> None:
     if kind == "text":
         good = isinstance(block.get("text"), str) and block["text"].strip()
         _refuse_unless(good, f"{where}: text content blocks must be non-empty")
+    _check_media(block, where)
     if kind == "thinking":
         _refuse_unless(block.get("signature"), f"{where}.thinking.signature: Field required")
     if kind == "tool_use":
@@ -738,8 +740,33 @@ def _check_block(block: Any, role: str, where: str) -> None:
     if kind == "tool_result":
         _refuse_unless(block.get("tool_use_id"), f"{where}.tool_result.tool_use_id: Field required")
         for inner in _blocks(block.get("content") or []):
+            _check_media(inner, where)
             empty = inner.get("type") == "text" and not str(inner.get("text", "")).strip()
             _refuse_unless(not empty, f"{where}: text content blocks must be non-empty")
+
+
+_MEDIA = {
+    "image/png": b"\x89PNG\r\n\x1a\n",
+    "image/jpeg": b"\xff\xd8\xff",
+    "image/gif": b"GIF8",
+    "image/webp": b"RIFF",
+    "application/pdf": b"%PDF-",
+}
+_MOST_MEDIA = 5 << 20
+
+
+def _check_media(block: Json, where: str) -> None:
+    """Pictures and PDFs are looked at; a broken one is refused with all of the request."""
+    if block.get("type") not in ("image", "document"):
+        return
+    source = block.get("source") or {}
+    magic = _MEDIA.get(str(source.get("media_type")))
+    _refuse_unless(magic and source.get("type") == "base64", f"{where}: unknown media type")
+    encoded = str(source.get("data", ""))
+    _refuse_unless(len(encoded) <= _MOST_MEDIA, f"{where}: image exceeds 5 MB maximum")
+    whole = base64.b64decode(encoded)
+    good = whole.startswith(magic or b"") and b"broken" not in whole
+    _refuse_unless(good, f"{where}: Could not process {block['type']}")
 
 
 def _combined(messages: list[Json]) -> list[tuple[str, list[Json]]]:

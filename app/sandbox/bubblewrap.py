@@ -89,6 +89,8 @@ _TRIED: dict[MakeFlags, str] = {}
 log = structlog.get_logger()
 
 _STARTS_PER_CORE = 3
+READS_AT_ONCE = 8
+"""Requests to a sandbox that are answered together; each may have a picture."""
 ANSWER_GRACE_SECONDS = 20.0
 """How long the helper may take to reply after the command's own time limit."""
 
@@ -354,13 +356,33 @@ class _Session:
             await self._start_services()
 
     async def edit_file(self, request: Mapping[str, object]) -> EditResult:
-        done = await self._ask({"op": "edit"}, json.dumps(dict(request)).encode(), 30)
-        return EditResult(done.text, is_error=not done.ok)
+        answer, done = await self._exchange({"op": "edit"}, json.dumps(dict(request)).encode(), 30)
+        return _edit_result(answer, done.output)
+
+    async def read_many(self, requests: Sequence[Mapping[str, object]]) -> list[EditResult]:
+        results: list[EditResult] = []
+        for start in range(0, len(requests), READS_AT_ONCE):
+            some = [dict(each) for each in requests[start : start + READS_AT_ONCE]]
+            answer, done = await self._exchange({"op": "read"}, json.dumps(some).encode(), 30)
+            rest = done.output
+            for part in answer.get("parts", [{"exit": 1, "size": len(rest)}] * len(some)):
+                results.append(_edit_result(part, rest[: part["size"]]))
+                rest = rest[part["size"] :] if "parts" in answer else rest
+        return results
+
+    async def background(self, request: Mapping[str, object]) -> Completed:
+        return await self._ask({"op": "background"}, json.dumps(dict(request)).encode(), 30)
 
     async def search(self, pattern: str, path: str) -> Completed:
         return await self._ask({"op": "search"}, json.dumps([pattern, path]).encode(), 30)
 
     async def _ask(self, header: dict[str, Any], data: bytes, seconds: float) -> Completed:
+        return (await self._exchange(header, data, seconds))[1]
+
+    async def _exchange(
+        self, header: dict[str, Any], data: bytes, seconds: float
+    ) -> tuple[dict[str, Any], Completed]:
+        """The answer's header, empty if the sandbox went away, and what it says."""
         async with self._turn:
             began = time.monotonic()
             if self._process is None:
@@ -375,12 +397,12 @@ class _Session:
                 words = b"\n[The sandbox went away and is started again; only the workspace lasts.]"
                 gone = _explain_end(_ended(None, killed="sandbox"), process)
                 seconds = time.monotonic() - began
-                return _count_kill(replace(gone, output=words, seconds=seconds))
+                return {}, _count_kill(replace(gone, output=words, seconds=seconds))
             except BaseException:
                 # After a partial exchange the channel cannot be reused.
                 await shielded(self.end())
                 raise
-            return _count_kill(
+            return answer, _count_kill(
                 Completed(
                     exit_code=answer.get("exit"),
                     output=output,
@@ -390,6 +412,12 @@ class _Session:
                     seconds=time.monotonic() - began,
                 )
             )
+
+
+def _edit_result(answer: Mapping[str, Any], output: bytes) -> EditResult:
+    if media := answer.get("media"):
+        return EditResult("", is_error=False, media=str(media), data=output)
+    return EditResult(output.decode("utf-8", "replace"), is_error=answer.get("exit") != 0)
 
 
 class Bubblewrap(BaseSandbox):

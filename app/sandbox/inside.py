@@ -1,4 +1,4 @@
-# ruff: noqa: PTH103, PTH112, PTH118, PTH120, PTH123, PTH208
+# ruff: noqa: PTH103, PTH112, PTH114, PTH118, PTH120, PTH123, PTH208
 """The first process inside a sandbox. Standard library only, Python 3.8 or newer.
 
 The worker sends frames (`frame`) over one socket: a configuration, then requests. This process
@@ -30,8 +30,10 @@ import time
 # Instead of typing's: importing it would delay the start of every sandbox.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, NoReturn
+
+    Searcher = tuple[tuple[str, ...], tuple[str, ...]]
 
 HEADER = struct.Struct(">II")
 """The lengths of a frame's two parts: JSON, then raw bytes."""
@@ -45,6 +47,16 @@ MAX_SEARCH_FILE_BYTES = 4 << 20
 MAX_SEARCH_MATCHES = 500
 MAX_LINE_SHOWN = 400
 MAX_LISTED = 1000
+MAX_MEDIA_BYTES = 3 << 20
+"""The API takes 5 MB of base64, and all of it is recorded in the transcript."""
+MAX_PDF_PAGES = 20
+MAX_SEEN_BYTES = 1 << 20
+MAX_SEEN_TOTAL = 16 << 20
+MAX_DIFFERENCE = 200
+MAX_NOTE_BYTES = MAX_MEDIA_BYTES + (1 << 20)
+MAX_BACKGROUND = 8
+MAX_BACKGROUND_OUTPUT = 1 << 20
+MAX_FILE_NAMES = 8 << 20
 NICENESS = 5
 SPARE_PROCESSES = 32
 DISK_SECONDS = 0.1
@@ -188,15 +200,20 @@ class Processes:
         # twice: require two measurements in a row.
         return "memory" if before and self._seen_over else None
 
-    def kill(self, only: int | None = None) -> None:
-        """Kill one session's leader and its group, or everything, and reap it (5 seconds)."""
+    def kill(self, only: int | None = None) -> dict[int, int]:
+        """Kill one session's leader and its group, or everything, and reap it (5 seconds).
+
+        Returns the exit codes of what was reaped.
+        """
+        ended: dict[int, int] = {}
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             self._signal(only)
-            reap()
+            ended.update(reap())
             if only is not None or not self._table(with_dead=False):
-                return
+                break
             time.sleep(0.001)
+        return ended
 
     def _signal(self, only: int | None) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -777,10 +794,80 @@ class Shell:
         self.commands = commands
         self.status = status
         self.output = output
+        self.closed = False  # nothing will be written any more
 
     def close(self) -> None:
         for fd in (self.commands, self.status, self.output):
             os.close(fd)
+
+
+class Background:
+    """A command that goes on beside the agent's shell. Its output is kept until it is read."""
+
+    def __init__(self, pid: int, output: int, command: str) -> None:
+        self.pid = pid
+        self.output = output
+        self.command = command
+        self.exit: int | None = None
+        self.closed = False  # nothing will be written any more
+        self.kept = Bounded(MAX_BACKGROUND_OUTPUT)
+        self.began = time.monotonic()
+
+    def take(self) -> tuple[bytes, int]:
+        """The output since the last time, and how many bytes of its middle were dropped."""
+        kept, self.kept = self.kept, Bounded(MAX_BACKGROUND_OUTPUT)
+        return kept.value(), kept.dropped
+
+    def state(self, number: int) -> str:
+        seconds = f"{time.monotonic() - self.began:.0f} s"
+        how = f"running for {seconds}" if self.exit is None else f"exited with {self.exit}"
+        return f"{number}: {how}: {self.command[:200]}"
+
+
+class Child:
+    """Work of this helper in a process of its own, and the pipes on which it answers."""
+
+    def __init__(self, pid: int, text: int, note: int, limit: int) -> None:
+        self.pid = pid
+        self.fds = (text, note)
+        self.said = Bounded(limit)
+        self.note = bytearray()
+
+    def read(self) -> None:
+        """Take what the pipes hold now."""
+        for _ in range(64):
+            text, note = read_some(self.fds[0]), read_some(self.fds[1])
+            self.said.add(text)
+            self.note += note[: MAX_NOTE_BYTES - len(self.note)]
+            if not text and not note:
+                return
+
+    def close(self) -> None:
+        for fd in self.fds:
+            os.close(fd)
+
+
+class Seen:
+    """The content of files as the agent last read or wrote them, to notice other changes.
+
+    Of a large file only the digest is kept, and of many files only the latest.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, tuple[str, bytes]] = {}
+        self._total = 0
+
+    def get(self, path: str) -> tuple[str, bytes] | None:
+        """The digest, and the compressed content (empty for a large file)."""
+        return self._files.get(path)
+
+    def keep(self, path: str, digest: str, content: bytes) -> None:
+        self._total -= len(self._files.pop(path, ("", b""))[1])
+        self._files[path] = (digest, content)
+        self._total += len(content)
+        while self._total > MAX_SEEN_TOTAL or len(self._files) > MAX_LISTED:
+            oldest = next(iter(self._files))
+            self._total -= len(self._files.pop(oldest)[1])
 
 
 class Inside:
@@ -797,6 +884,9 @@ class Inside:
         self.last_disk = 0.0
         self.shell: Shell | None = None
         self.output = Bounded(int(self.limits["output_bytes"]))
+        self.background: dict[int, Background] = {}
+        self.numbered = 0
+        self.seen = Seen()
         self.started: set[int] = set()
         self.ended: dict[int, int] = {}
         self.last_watch = 0.0
@@ -807,7 +897,7 @@ class Inside:
         while True:
             ready = self.poll_briefly(IDLE_SECONDS, [self.channel.fileno()])
             if self.exceeded_limit():
-                self.processes.kill()
+                self.kill()
                 self.stop_shell()
             if self.channel.fileno() not in ready:
                 continue
@@ -825,15 +915,19 @@ class Inside:
         if operation == "bash":
             return self.bash(data, float(header["seconds"]))
         if operation == "restart":
-            self.processes.kill()
+            self.kill()
             self.stop_shell()
             return {"exit": 0}, b""
         if operation == "edit":
             request = json.loads(data)
-            return self.in_child(lambda: edit(self.workspace, request), EDIT_SECONDS)
+            return self.in_children([lambda: self.edit(request)], EDIT_SECONDS)[0]
         if operation == "search":
             pattern, path = json.loads(data)
-            return self.in_child(lambda: search(self.workspace, pattern, path), SEARCH_SECONDS)
+            return self.in_children([lambda: self.search(pattern, path)], SEARCH_SECONDS)[0]
+        if operation == "read":
+            return self.read_all(json.loads(data))
+        if operation == "background":
+            return self.in_background(json.loads(data))
         raise ValueError(operation)
 
     # One command
@@ -849,7 +943,7 @@ class Inside:
             self.poll([])
             killed = self.exceeded_limit()
             if killed:
-                self.processes.kill()
+                self.kill()
                 return {"exit": None, "killed": killed}, b""
         return {"exit": self.ended.pop(pid)}, b""
 
@@ -892,7 +986,7 @@ class Inside:
         return self.result(code)
 
     def kill_command(self, killed: str | None, why: str) -> tuple[dict[str, Any], bytes]:
-        self.processes.kill()
+        self.kill()
         if self.shell:
             self.drain(self.shell)
         self.stop_shell()
@@ -923,7 +1017,7 @@ class Inside:
 
     def stop_shell(self) -> None:
         if self.shell:
-            self.processes.kill(self.shell.pid)
+            self.kill(self.shell.pid)
             self.ended.pop(self.shell.pid, None)
             self.shell.close()
             self.shell = None
@@ -935,59 +1029,149 @@ class Inside:
                 return todo[os.write(shell.commands, todo) :]
         return todo
 
-    def drain(self, shell: Shell) -> None:
+    def drain(self, source: Shell | Background) -> None:
         """Read what the pipe holds now; a background process may keep it open forever."""
         for _ in range(64):
-            data = read_some(shell.output)
-            if not data:
+            if not self.take_output(source):
                 return
+
+    def take_output(self, source: Shell | Background) -> bool:
+        """Keep what is there, at most 64 KiB; return whether there was anything."""
+        data = read_some(source.output)
+        if isinstance(source, Shell):
             self.output.add(data)
+        else:
+            source.kept.add(data)
+        return bool(data)
 
-    # Work of this helper itself, in a child that can be killed
+    # Commands that go on in the background
 
-    def in_child(
-        self,
-        work: Callable[[], str],
-        seconds: float,
-    ) -> tuple[dict[str, Any], bytes]:
+    def in_background(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """Start, list, read or stop one. Exit code 1 comes with the reason."""
+        action = request.get("action")
+        if action == "start":
+            return self.start_background(str(request.get("command")))
+        if action == "list":
+            states = [each.state(number) for number, each in self.background.items()]
+            return {"exit": 0}, "\n".join(states).encode("utf-8", "replace")
+        number = request.get("id")
+        found = self.background.get(number) if isinstance(number, int) else None
+        if found is None:
+            known = ", ".join(map(str, self.background)) or "none"
+            return {"exit": 1}, f"There is no background command {number}; known: {known}.".encode()
+        if action == "stop" and not (found.closed and found.exit is not None):
+            self.kill(found.pid)
+            while found.exit is None:
+                self.poll([])
+        self.drain(found)
+        output, dropped = found.take()
+        state = found.state(int(request["id"])).encode("utf-8", "replace")
+        return {"exit": 0, "dropped": dropped}, b"[" + state + b"]\n" + output
+
+    def start_background(self, command: str) -> tuple[dict[str, Any], bytes]:
+        for number in [n for n, each in self.background.items() if each.exit is not None]:
+            if len(self.background) >= MAX_BACKGROUND:
+                os.close(self.background.pop(number).output)
+        if len(self.background) >= MAX_BACKGROUND:
+            return {"exit": 1}, f"{MAX_BACKGROUND} commands run already; stop one first.".encode()
         ours, theirs = os.pipe()
+        null = os.open(os.devnull, os.O_RDONLY)
+        argv = ["bash", "--noprofile", "--norc", "-c", command.replace("\0", "")]
+        pid = self.spawn(argv, {0: null, 1: theirs, 2: theirs})
+        for fd in (null, theirs):
+            os.close(fd)
+        os.set_blocking(ours, False)
+        self.numbered += 1
+        self.background[self.numbered] = Background(pid, ours, command)
+        return {"exit": 0}, f"Started as background command {self.numbered}.".encode()
+
+    # Work of this helper itself, in children that can be killed
+
+    def edit(self, request: dict[str, Any]) -> Result:
+        return edit(self.workspace, request, self.seen)
+
+    def search(self, pattern: str, path: str) -> Result:
+        return Result(search(self.workspace, pattern, path))
+
+    def read_all(self, requests: list[dict[str, Any]]) -> tuple[dict[str, Any], bytes]:
+        """Several requests that change nothing, at the same time."""
+
+        def work(request: dict[str, Any]) -> Callable[[], Result]:
+            if request["command"] == "search":
+                return lambda: self.search(request["pattern"], request["path"])
+            return lambda: self.edit(request)
+
+        answers = self.in_children([work(each) for each in requests], SEARCH_SECONDS)
+        parts = [{**header, "size": len(data)} for header, data in answers]
+        return {"exit": 0, "parts": parts}, b"".join(data for _, data in answers)
+
+    def in_children(
+        self, works: list[Callable[[], Result]], seconds: float
+    ) -> list[tuple[dict[str, Any], bytes]]:
+        running = [self.start_child(work) for work in works]
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            busy = [child for child in running if child.pid not in self.ended]
+            if not busy:
+                break
+            self.poll([fd for child in busy for fd in child.fds])
+            for child in busy:
+                child.read()
+        return [self.finish_child(child, seconds) for child in running]
+
+    def start_child(self, work: Callable[[], Result]) -> Child:
+        texts, notes = os.pipe(), os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._run_in_child(work, theirs)
+            self._run_in_child(work, texts[1], notes[1])
+        self.ended.pop(pid, None)
         self.started.add(pid)
-        os.close(theirs)
-        os.set_blocking(ours, False)
-        told = Bounded(int(self.limits["output_bytes"]))
-        deadline = time.monotonic() + seconds
-        while pid not in self.ended and time.monotonic() < deadline:
-            self.poll([ours])
-            told.add(read_some(ours))
-        if pid not in self.ended:
-            self.processes.kill(pid)
-            told = Bounded(1000)
-            told.add(f"It took over {seconds:g} seconds and was ended.".encode())
-        told.add(read_some(ours))
-        os.close(ours)
-        return {"exit": self.ended.pop(pid, 137), "dropped": told.dropped}, told.value()
+        for fd in (texts[1], notes[1]):
+            os.close(fd)
+        for fd in (texts[0], notes[0]):
+            os.set_blocking(fd, False)
+        return Child(pid, texts[0], notes[0], int(self.limits["output_bytes"]))
 
-    def _run_in_child(self, work: Callable[[], str], out: int) -> NoReturn:
-        code, text = 1, ""
+    def finish_child(self, child: Child, seconds: float) -> tuple[dict[str, Any], bytes]:
+        note: dict[str, Any] = {}
+        data = b""
+        if child.pid in self.ended:
+            child.read()
+            first, _, data = bytes(child.note).partition(b"\n")
+            note = json.loads(first or b"{}")
+        else:
+            self.kill(child.pid)
+            child.said = Bounded(1000)
+            child.said.add(f"It took over {seconds:g} seconds and was ended.".encode())
+        child.close()
+        code = self.ended.pop(child.pid, 137)
+        if note.get("path"):
+            self.seen.keep(note["path"], note["digest"], data[: note["kept"]])
+        if note.get("media"):
+            return {"exit": code, "media": note["media"]}, data[note["kept"] :]
+        return {"exit": code, "dropped": child.said.dropped}, child.said.value()
+
+    def _run_in_child(self, work: Callable[[], Result], out: int, note: int) -> NoReturn:
+        code, result = 1, Result("")
         try:
             os.setsid()
             if self.isolated:
                 keep_capabilities(ctypes.CDLL(None), 0)
             self.apply_limits()
-            code, text = 0, work()
+            code, result = 0, work()
         except EditRefusedError as refusal:
-            text = str(refusal)
+            result = Result(str(refusal), seen=refusal.seen)
         except OSError as error:
-            text = f"{error.filename or 'It'}: {error.strerror}"
+            result = Result(f"{error.filename or 'It'}: {error.strerror}")
         except MemoryError:
-            text = "It needs more memory than there is."
+            result = Result("It needs more memory than there is.")
         except Exception as error:  # noqa: BLE001 - it must not go on as a second first process
-            text = f"It failed: {error!r}."
-        with contextlib.suppress(OSError), os.fdopen(out, "wb") as file:
-            file.write(text.encode("utf-8", "replace"))
+            result = Result(f"It failed: {error!r}.")
+        with contextlib.suppress(OSError):
+            with os.fdopen(note, "wb") as file:
+                file.write(result.note())
+            with os.fdopen(out, "wb") as file:
+                file.write(result.text.encode("utf-8", "replace"))
         os._exit(code)
 
     # Event loop and processes
@@ -1005,24 +1189,35 @@ class Inside:
         writable: list[int] | None = None,
     ) -> list[int]:
         """Wait for an event, reap children and drain the shell's output. Returns ready fds."""
-        outputs = [self.shell.output] if self.shell else []
+        shells: list[Shell | Background] = [self.shell] if self.shell else []
+        outputs = [each for each in (*shells, *self.background.values()) if not each.closed]
         # Not select(): the worker's descriptor numbers may be above its limit.
         waiting = select.poll()
-        for fd in (self.wake, *readable, *outputs):
+        for fd in (self.wake, *readable, *(each.output for each in outputs)):
             waiting.register(fd, select.POLLIN)
         for fd in writable or ():
             waiting.register(fd, select.POLLOUT)
         ready = [fd for fd, _ in waiting.poll(seconds * 1000)]
         if self.wake in ready:
             read_some(self.wake)
-        for fd in outputs:
-            if fd in ready:
-                self.output.add(read_some(fd) or b"")
-        for pid, code in reap().items():
+        for each in outputs:
+            if each.output in ready and not self.take_output(each):
+                each.closed = True
+        self.note_ended(reap())
+        return ready
+
+    def kill(self, only: int | None = None) -> None:
+        """Kill one session, or everything in the sandbox."""
+        self.note_ended(self.processes.kill(only))
+
+    def note_ended(self, codes: dict[int, int]) -> None:
+        for pid, code in codes.items():
             if pid in self.started:
                 self.started.remove(pid)
                 self.ended[pid] = code
-        return ready
+        for each in self.background.values():
+            if each.pid in self.ended:
+                each.exit = self.ended.pop(each.pid)
 
     def exceeded_limit(self) -> str | None:
         now = time.monotonic()
@@ -1041,6 +1236,7 @@ class Inside:
         pid = os.fork()
         if pid == 0:
             self._become(argv, fds)
+        self.ended.pop(pid, None)
         self.started.add(pid)
         return pid
 
@@ -1110,7 +1306,52 @@ def read_some(fd: int) -> bytes:
 
 
 class EditRefusedError(Exception):
-    """The agent's request cannot be done; the message tells it why."""
+    """The agent's request cannot be done; the message tells it why.
+
+    `seen` is a file and its content, where the message shows what changed in it.
+    """
+
+    def __init__(self, words: str, seen: tuple[str, bytes] | None = None) -> None:
+        super().__init__(words)
+        self.seen = seen
+
+
+class Result:
+    """What a file tool answers: text, or a picture or document (`media` is its type).
+
+    `seen` is a file that the agent now knows, and its content.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        media: str = "",
+        data: bytes = b"",
+        seen: tuple[str, bytes] | None = None,
+    ) -> None:
+        self.text = text
+        self.media = media
+        self.data = data
+        self.seen = seen
+
+    def note(self) -> bytes:
+        """A line of JSON, the compressed content of `seen`, and `data`."""
+        header: dict[str, Any] = {"media": self.media, "kept": 0}
+        kept = b""
+        if self.seen is not None:
+            import zlib
+
+            path, content = self.seen
+            kept = zlib.compress(content, 1) if len(content) <= MAX_SEEN_BYTES else b""
+            header.update(path=os.path.realpath(path), digest=digest(content), kept=len(kept))
+        return json.dumps(header).encode() + b"\n" + kept + self.data
+
+
+def digest(content: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(content).hexdigest()
 
 
 # The file tools. They may follow any link or path: everything they can reach is in the sandbox.
@@ -1133,7 +1374,10 @@ def read_regular(path: str, most: int) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise EditRefusedError(f"{path} is not a regular file.")
         if status.st_size > most:
-            raise EditRefusedError(f"{path} is {status.st_size} bytes; at most {most} are handled.")
+            raise EditRefusedError(
+                f"{path} is {status.st_size} bytes; at most {most} are handled. Use bash for a "
+                "part of it (head, tail, sed -n, grep)."
+            )
         return file.read(most)
 
 
@@ -1156,37 +1400,156 @@ def text_of(request: dict[str, Any], name: str, missing: str | None = None) -> s
     return value
 
 
-def edit(workspace: str, request: dict[str, Any]) -> str:
-    """One request of the `text_editor_20250728` tool."""
+def edit(workspace: str, request: dict[str, Any], seen: Seen) -> Result:
+    """One request of the `text_editor_20250728` tool. `seen` is what the agent knows of files."""
     command = request.get("command")
     path = resolve(workspace, request.get("path"))
     if command == "view":
         return view(path, request.get("view_range"))
     if command == "create":
-        write_regular(path, text_of(request, "file_text").encode("utf-8", "surrogateescape"))
-        return f"{path} is written."
+        return create(path, as_bytes(text_of(request, "file_text")), seen)
     if command == "str_replace":
         old, new = text_of(request, "old_str"), text_of(request, "new_str", "")
-        return str_replace(path, old, new)
+        return str_replace(path, old, new, seen)
     if command == "insert":
-        return insert(path, request.get("insert_line"), text_of(request, "insert_text"))
+        return insert(path, request.get("insert_line"), text_of(request, "insert_text"), seen)
     raise EditRefusedError(f"{command!r} is not one of view, create, str_replace, insert.")
 
 
-def view(path: str, span: object) -> str:
+def demand_unchanged(path: str, data: bytes, seen: Seen) -> None:
+    """Raises EditRefusedError, with the difference, if the agent knows the file otherwise."""
+    known = seen.get(os.path.realpath(path))
+    if known is None or known[0] == digest(data):
+        return
+    words = f"{path} has changed since you last read or wrote it, so it was not edited."
+    raise EditRefusedError(f"{words}\n{difference(known[1], data)}", (path, data))
+
+
+def difference(before: bytes, now: bytes) -> str:
+    """How a file changed; `before` is compressed, and empty if it was not kept."""
+    import difflib
+    import zlib
+
+    if not before or len(now) > MAX_SEEN_BYTES:
+        return "View it before you edit it."
+    old, new = (
+        data.decode("utf-8", "replace").split("\n") for data in (zlib.decompress(before), now)
+    )
+    lines = list(difflib.unified_diff(old, new, "as you know it", "as it is", n=2, lineterm=""))
+    rest = "\n(The difference is longer: view the file.)" if len(lines) > MAX_DIFFERENCE else ""
+    shown = "\n".join(line[:MAX_LINE_SHOWN] for line in lines[:MAX_DIFFERENCE])
+    return f"{shown}{rest}\nIf the edit still fits, send it again."
+
+
+def create(path: str, content: bytes, seen: Seen) -> Result:
+    if seen.get(os.path.realpath(path)) is not None:
+        with contextlib.suppress(FileNotFoundError):
+            demand_unchanged(path, read_regular(path, MAX_EDIT_BYTES), seen)
+    write_regular(path, content)
+    return Result(f"{path} is written.", seen=(path, content))
+
+
+def view(path: str, span: object) -> Result:
     if os.path.isdir(path):
-        return listing(path)
+        return Result(listing(path))
     data = read_regular(path, MAX_EDIT_BYTES)
+    media = media_type(data)
+    if media:
+        return view_media(path, media, data)
     if b"\0" in data[:8192]:
-        raise EditRefusedError(f"{path} is a binary file of {len(data)} bytes.")
+        raise EditRefusedError(
+            f"{path} is a binary file of {len(data)} bytes. Use bash for it (file, xxd, strings)."
+        )
+    if path.endswith(".ipynb") and span is None:
+        cells = notebook(data)
+        if cells is not None:
+            return Result(cells, seen=(path, data))
     lines = data.decode("utf-8", "backslashreplace").split("\n")
     if lines[-1] == "":
         lines.pop()
     first, last = line_span(span, len(lines))
     if not lines:
-        return f"{path} is empty."
+        return Result(f"{path} is empty.", seen=(path, data))
     shown = enumerate(lines[first - 1 : last], first)
-    return "\n".join(f"{number:6d}\t{line}" for number, line in shown)
+    return Result("\n".join(f"{number:6d}\t{line}" for number, line in shown), seen=(path, data))
+
+
+_MEDIA = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"%PDF-", "application/pdf"),
+)
+
+
+def media_type(data: bytes) -> str:
+    """The type of a picture or document that a model can look at; empty for other files."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for magic, kind in _MEDIA if data.startswith(magic)), "")
+
+
+def view_media(path: str, media: str, data: bytes) -> Result:
+    if len(data) > MAX_MEDIA_BYTES:
+        raise EditRefusedError(
+            f"{path} ({media}) is {len(data)} bytes; at most {MAX_MEDIA_BYTES} can be shown. "
+            "Write a smaller copy to /tmp and view that."
+        )
+    if media == "application/pdf":
+        pages = pdf_pages(data)
+        if pages > MAX_PDF_PAGES:
+            raise EditRefusedError(
+                f"{path} has {pages} pages; at most {MAX_PDF_PAGES} can be shown. Write the pages "
+                "that you need to /tmp (pdfseparate, qpdf, pypdf) and view those, or use pdftotext."
+            )
+    return Result("", media=media, data=data)
+
+
+def pdf_pages(data: bytes) -> int:
+    """How many pages a PDF has, as its objects say; those in compressed streams count too."""
+    import zlib
+
+    page = re.compile(rb"/Type\s*/Page(?![A-Za-z])")
+    count = len(page.findall(data))
+    left = MAX_EDIT_BYTES * 4
+    for found in re.finditer(rb"/ObjStm.{0,400}?stream\r?\n", data, re.DOTALL):
+        unpacker = zlib.decompressobj()
+        with contextlib.suppress(zlib.error):
+            unpacked = unpacker.decompress(data[found.end() :], left)
+            left -= len(unpacked)
+            count += len(page.findall(unpacked))
+        if left <= 0:
+            break
+    return count
+
+
+def notebook(data: bytes) -> str | None:
+    """The cells of a Jupyter notebook; None if it is not one."""
+    try:
+        content = json.loads(data)
+        parts = [cell_text(number, cell) for number, cell in enumerate(content["cells"], 1)]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    parts.append("[These are its cells. The file is JSON: edits apply to that; cat shows it.]")
+    return "\n\n".join(parts)
+
+
+def cell_text(number: int, cell: dict[str, Any]) -> str:
+    lines = [f"[cell {number}: {cell['cell_type']}]", joined(cell.get("source", ""))]
+    for output in cell.get("outputs", ()):
+        shown = joined(output.get("text") or output.get("traceback") or "")
+        data = output.get("data") or {}
+        shown = shown or joined(data.get("text/plain", ""))
+        others = ", ".join(kind for kind in data if kind != "text/plain")
+        lines.append(f"[output: {others}]" if others else "[output]")
+        lines.append(shown[: MAX_LINE_SHOWN * 10])
+    return "\n".join(line for line in lines if line)
+
+
+def joined(text: object) -> str:
+    """A notebook writes a text as one string or as a list of lines."""
+    return "".join(map(str, text)) if isinstance(text, list) else str(text)
 
 
 def line_span(span: object, count: int) -> tuple[int, int]:
@@ -1228,23 +1591,113 @@ def names_in(folder: str) -> tuple[list[str], list[str]]:
     return sorted(folders), sorted(others)
 
 
-def str_replace(path: str, old: str, new: str) -> str:
+def str_replace(path: str, old: str, new: str, seen: Seen) -> Result:
     data = read_regular(path, MAX_EDIT_BYTES)
+    demand_unchanged(path, data, seen)
     before, after = as_bytes(old), as_bytes(new)
     if b"\r\n" in data and before not in data:
         before, after = with_crlf(before), with_crlf(after)
     if not before:
         raise EditRefusedError("`old_str` is empty.")
     count = data.count(before)
-    if count != 1:
+    note = ""
+    if count == 0:
+        span = without_spaces(data, before)
+        if span is None:
+            words = f"`old_str` must be in {path} exactly once, but is there 0 times."
+            raise EditRefusedError(f"{words} {nearest(data, old)}")
+        before, count = data[span[0] : span[1]], 1
+        at = span[0]
+        note = " White space at the ends of lines was ignored."
+    elif count > 1:
         lines = [str(data.count(b"\n", 0, at) + 1) for at in places(data, before)]
-        where = f", in lines {', '.join(lines[:20])}" if count else ""
         raise EditRefusedError(
-            f"`old_str` must be in {path} exactly once, but is there {count} times{where}."
+            f"`old_str` must be in {path} exactly once, but is there {count} times, in lines "
+            f"{', '.join(lines[:20])}. Add a line before or after it."
         )
-    at = data.index(before)
-    write_regular(path, data[:at] + after + data[at + len(before) :])
-    return f"{path} is changed in line {data.count(10, 0, at) + 1}."
+    else:
+        at = data.index(before)
+    content = data[:at] + after + data[at + len(before) :]
+    write_regular(path, content)
+    line = data.count(10, 0, at) + 1
+    return Result(f"{path} is changed in line {line}.{note}", seen=(path, content))
+
+
+def without_spaces(data: bytes, wanted: bytes) -> tuple[int, int] | None:
+    """Where whole lines of the file are the wanted ones but for white space at their ends.
+
+    None unless that is at one place only.
+    """
+    ends = wanted.endswith(b"\n")
+    lines = [line.rstrip() for line in wanted.splitlines()]
+    if not any(lines):
+        return None
+    ours = split_lines(data)
+    stripped = [line.rstrip() for line in ours]
+    first = max(lines, key=len)
+    offset = lines.index(first)
+    starts = [
+        i - offset
+        for i, line in enumerate(stripped)
+        if line == first and i >= offset and stripped[i - offset : i - offset + len(lines)] == lines
+    ]
+    if len(starts) != 1:
+        return None
+    begin = sum(map(len, ours[: starts[0]]))
+    found = b"".join(ours[starts[0] : starts[0] + len(lines)])
+    if not ends:
+        found = found.rstrip(b"\r\n")
+    return begin, begin + len(found)
+
+
+def nearest(data: bytes, old: str) -> str:
+    """The place of a file that is most like a text which is not in it, and how they differ."""
+    lines = data.decode("utf-8", "replace").split("\n")
+    wanted = old.strip("\n").split("\n")[:MAX_DIFFERENCE]
+    if all(re.match(r" *[0-9]+\t", line) for line in wanted if line.strip()):
+        return "It begins with the line numbers that view shows; leave them out."
+    start = nearest_start(lines, wanted)
+    if start is None:
+        return "Nothing in the file is like it; view the file."
+    told: list[str] = []
+    for number, text in enumerate(wanted, start):
+        here = lines[number] if 0 <= number < len(lines) else ""
+        if here.rstrip() != text.rstrip() and len(told) < 3:
+            why = ", only white space differs" if here.split() == text.split() else ""
+            told.append(
+                f"line {number + 1}{why}:\n  file:    {quoted(here)}\n  old_str: {quoted(text)}"
+            )
+    where = f"lines {max(start, 0) + 1} to {min(start + len(wanted), len(lines))}"
+    if not told:
+        return f"The nearest place, {where}, is the same but for where `old_str` begins or ends."
+    return f"The nearest place is {where}. It differs in\n" + "\n".join(told)
+
+
+def quoted(line: str) -> str:
+    return json.dumps(line[:MAX_LINE_SHOWN], ensure_ascii=False)
+
+
+def nearest_start(lines: list[str], wanted: list[str]) -> int | None:
+    """The line, from 0, where most of the wanted lines are where they would have to be."""
+    places: dict[str, list[int]] = {}
+    for number, line in enumerate(lines):
+        places.setdefault("".join(line.split()), []).append(number)
+    votes: dict[int, int] = {}
+    for offset, line in enumerate(wanted):
+        squeezed = "".join(line.split())
+        for number in places.get(squeezed, ())[:MAX_LISTED] if squeezed else ():
+            votes[number - offset] = votes.get(number - offset, 0) + len(squeezed)
+    if votes:
+        return max(votes, key=lambda start: votes[start])
+    import difflib
+
+    longest = max(wanted, key=len)
+    known = list(dict.fromkeys(line[:MAX_LINE_SHOWN] for line in lines))[: MAX_LISTED * 5]
+    close = difflib.get_close_matches(longest[:MAX_LINE_SHOWN], known, 1, 0.6)
+    if not close:
+        return None
+    found = next(n for n, line in enumerate(lines) if line[:MAX_LINE_SHOWN] == close[0])
+    return found - wanted.index(longest)
 
 
 def as_bytes(text: str) -> bytes:
@@ -1264,8 +1717,9 @@ def places(data: bytes, part: bytes) -> list[int]:
     return found
 
 
-def insert(path: str, line: object, text: str) -> str:
+def insert(path: str, line: object, text: str, seen: Seen) -> Result:
     data = read_regular(path, MAX_EDIT_BYTES)
+    demand_unchanged(path, data, seen)
     lines = data.splitlines(keepends=True) if b"\n" not in data else split_lines(data)
     if type(line) is not int or not 0 <= line <= len(lines):
         raise EditRefusedError(f"`insert_line` must be from 0 to {len(lines)}.")
@@ -1277,8 +1731,9 @@ def insert(path: str, line: object, text: str) -> str:
         added += newline
     if line and not lines[line - 1].endswith(b"\n"):
         lines[line - 1] += newline
-    write_regular(path, b"".join([*lines[:line], added, *lines[line:]]))
-    return f"{path} has the text after line {line}."
+    content = b"".join([*lines[:line], added, *lines[line:]])
+    write_regular(path, content)
+    return Result(f"{path} has the text after line {line}.", seen=(path, content))
 
 
 def split_lines(data: bytes) -> list[bytes]:
@@ -1290,7 +1745,25 @@ def split_lines(data: bytes) -> list[bytes]:
     return lines if lines[-1] else lines[:-1]
 
 
-def search(workspace: str, pattern: str, path: str) -> str:
+SEARCHERS: tuple[Searcher, ...] = (
+    (
+        ("/usr/bin/rg", "/usr/local/bin/rg"),
+        (
+            *("--files-with-matches", "--null", "--fixed-strings", "--text", "--no-config", "-uu"),
+            *("--glob", "!.git/"),
+        ),
+    ),
+    (
+        ("/usr/bin/grep", "/bin/grep"),
+        ("-r", "-l", "-Z", "-F", "-a", "-D", "skip", "--exclude-dir=.git"),
+    ),
+)
+"""Programs that list the files with a text, by where they may be, and their options."""
+
+
+def search(
+    workspace: str, pattern: str, path: str, searchers: tuple[Searcher, ...] = SEARCHERS
+) -> str:
     """Lines that match a regular expression, as `path:line: text`."""
     try:
         wanted = re.compile(pattern)
@@ -1300,7 +1773,7 @@ def search(workspace: str, pattern: str, path: str) -> str:
     if not os.path.lexists(top):
         raise EditRefusedError(f"There is no {path}.")
     found: list[str] = []
-    for file in files_below(top):
+    for file in candidates(top, pattern, searchers):
         for number, line in matching_lines(file, wanted):
             name = os.path.relpath(file, workspace)
             found.append(f"{name}:{number}: {line[:MAX_LINE_SHOWN]}")
@@ -1310,7 +1783,97 @@ def search(workspace: str, pattern: str, path: str) -> str:
     return "\n".join(found) if found else "Nothing matches."
 
 
+def candidates(top: str, pattern: str, searchers: tuple[Searcher, ...]) -> Iterable[str]:
+    """The files below `top` that the pattern may match in, in the order of `files_below`.
+
+    Where each match contains one of a few literal texts, ripgrep or grep finds the files that have
+    one, several times as fast as reading them all here.
+    """
+    literals = literals_of(pattern)
+    if not literals or not os.path.isdir(top):
+        return files_below(top)
+    names = files_with(literals, top, searchers)
+    return files_below(top) if names is None else sorted(names, key=walking_order)
+
+
+def walking_order(path: str) -> tuple[tuple[int, str], ...]:
+    """Sorts as `files_below` walks: a folder's files before its folders."""
+    *folders, name = path.split("/")
+    return (*((1, folder) for folder in folders), (0, name))
+
+
+def files_with(literals: list[str], top: str, searchers: tuple[Searcher, ...]) -> list[str] | None:
+    """The files below a folder that contain one of the texts; None where no program can tell."""
+    import subprocess
+
+    for programs, options in searchers:
+        program = next((each for each in programs if os.access(each, os.X_OK)), None)
+        if program is None:
+            continue
+        patterns = [part for literal in literals for part in ("-e", literal)]
+        with subprocess.Popen(
+            [program, *options, *patterns, "--", top],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"LC_ALL": "C"},
+        ) as process:
+            assert process.stdout is not None
+            names = process.stdout.read(MAX_FILE_NAMES)
+            if len(names) >= MAX_FILE_NAMES:
+                process.kill()
+                return None
+        # With 2, some files could not be read, or it did not understand its arguments.
+        if process.returncode in (0, 1) or names:
+            return [os.fsdecode(name) for name in names.split(b"\0") if name]
+    return None
+
+
+def literals_of(pattern: str) -> list[str]:
+    """Texts of which each match contains at least one; empty if there are none to rely on."""
+    try:
+        from re import _parser as parser  # type: ignore[attr-defined]
+    except ImportError:  # Python before 3.11
+        import sre_parse as parser
+    parsed = parser.parse(pattern)
+    if parsed.state.flags & re.IGNORECASE:
+        return []
+    return list(_needed(parsed)) if len(pattern) < MAX_LISTED else []
+
+
+def _needed(items: Any) -> tuple[str, ...]:
+    """The longest literal text of a parsed pattern, or one for each of its alternatives."""
+    best: tuple[str, ...] = ()
+    run: list[str] = []
+    for operation, value in [*items, ("END", None)]:
+        if str(operation) == "LITERAL" and _is_plain(value):
+            run.append(chr(value))
+            continue
+        best = max(best, ("".join(run),) if run else (), key=_shortest)
+        run = []
+        inner: tuple[str, ...] = ()
+        if str(operation) == "SUBPATTERN":
+            inner = () if value[1] & re.IGNORECASE else _needed(value[3])
+        elif str(operation) == "BRANCH":
+            each = [_needed(branch) for branch in value[1]]
+            inner = sum(each, ()) if all(each) else ()
+        elif str(operation) == "MAX_REPEAT" and value[0] > 0:
+            inner = _needed(value[2])
+        best = max(best, inner, key=_shortest)
+    return best
+
+
+def _is_plain(code: int) -> bool:
+    """Whether a character is the same in a file's bytes and in the text that is searched."""
+    return code >= 32 and not 0xD800 <= code < 0xE000 and code != 0xFFFD
+
+
+def _shortest(texts: tuple[str, ...]) -> int:
+    return min(map(len, texts)) if 0 < len(texts) <= 20 else 0
+
+
 def files_below(top: str) -> Iterator[str]:
+    """A folder's files, or the file itself. Links in folders are not followed."""
     if not os.path.isdir(top):
         yield top
         return
@@ -1319,7 +1882,9 @@ def files_below(top: str) -> Iterator[str]:
         folder = waiting.pop()
         folders, files = names_in(folder)
         for name in files:
-            yield os.path.join(folder, name)
+            path = os.path.join(folder, name)
+            if not os.path.islink(path):
+                yield path
         waiting += [os.path.join(folder, name) for name in reversed(folders) if name != ".git"]
 
 

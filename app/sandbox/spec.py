@@ -144,10 +144,15 @@ class Completed:
 
 @dataclass(frozen=True)
 class EditResult:
-    """The file tool's reply; with `is_error` the text says why it failed."""
+    """The file tool's reply; with `is_error` the text says why it failed.
+
+    A picture or PDF comes as `data` with its `media` type (`image/png`) and without text.
+    """
 
     text: str
     is_error: bool
+    media: str = ""
+    data: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -175,13 +180,34 @@ class SandboxSession(Protocol):
         ...
 
     async def edit_file(self, request: Mapping[str, object]) -> EditResult:
-        """Handle one request of the `text_editor_20250728` tool."""
+        """Handle one request of the `text_editor_20250728` tool.
+
+        An edit of a file that has changed since it was last viewed or edited is refused with the
+        difference.
+        """
+        ...
+
+    async def read_many(self, requests: Sequence[Mapping[str, object]]) -> list[EditResult]:
+        """Several requests that change nothing, at the same time; results in their order.
+
+        Each is a `view` of `edit_file`, or `{"command": "search", "pattern": ..., "path": ...}`.
+        """
+        ...
+
+    async def background(self, request: Mapping[str, object]) -> Completed:
+        """Start, list, read or stop a command that goes on beside the shell.
+
+        `action` is one of these; `start` takes `command`, `read` and `stop` take `id`. Exit code 1
+        comes with a reason. What runs ends with the sandbox, and when a command of the shell is
+        killed at a limit.
+        """
         ...
 
     async def search(self, pattern: str, path: str) -> Completed:
         """Matching lines below `path`, as `path:line: text`; exit code 1 and a reason on failure.
 
-        The pattern is a Python regular expression. Skips `.git`, binary and very large files.
+        The pattern is a Python regular expression. Skips `.git`, links, binary and very large
+        files.
         """
         ...
 

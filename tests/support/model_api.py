@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -118,6 +118,7 @@ class MemoryHands:
     commands: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     restarts: int = 0
+    together: list[int] = field(default_factory=list)
     cancelled: int = 0
     answer: Callable[[str], Completed] | None = None
 
@@ -143,8 +144,10 @@ class MemoryHands:
         self.restarts += 1
 
     async def edit_file(self, request: Mapping[str, object]) -> EditResult:
-        """`create` and `str_replace`, on the files in memory."""
+        """`view`, `create` and `str_replace`, on the files in memory."""
         path = str(PurePosixPath(str(request["path"])))
+        if request["command"] == "view":
+            return EditResult(self.files.get(path, ""), is_error=path not in self.files)
         if request["command"] == "create":
             self.files[path] = str(request["file_text"])
             return EditResult("created", is_error=False)
@@ -153,6 +156,22 @@ class MemoryHands:
             return EditResult("old_str was not found", is_error=True)
         self.files[path] = self.files[path].replace(old, str(request.get("new_str", "")), 1)
         return EditResult("replaced", is_error=False)
+
+    async def read_many(self, requests: Sequence[Mapping[str, object]]) -> list[EditResult]:
+        """All at the same time: each begins before the first one ends."""
+        self.together.append(len(requests))
+        results = []
+        for request in requests:
+            if request["command"] == "search":
+                found = await self.search(str(request["pattern"]), str(request["path"]))
+                results.append(EditResult(found.text, is_error=not found.ok))
+            else:
+                results.append(await self.edit_file(request))
+        return results
+
+    async def background(self, request: Mapping[str, object]) -> Completed:
+        """Say what was requested."""
+        return ended(str(request["action"]).encode())
 
     async def search(self, pattern: str, path: str) -> Completed:
         """Plain text, in every file."""

@@ -156,13 +156,14 @@ async def test_a_window_that_is_smaller_than_known_is_met_by_compacting() -> Non
 
 
 async def test_one_turn_larger_than_the_window_is_cut() -> None:
-    turn = ScriptedTurn(use=tuple({"bash": {"command": f"print {i} 29000"}} for i in range(4)))
-    server = ScriptedModel(default=ModelScript((turn, FINISH)), window=WINDOW)
+    many = tuple({"bash": {"command": f"print {i} 10 # {words(i, 29_000)}"}} for i in range(4))
+    script = ModelScript((ScriptedTurn(use=many), FINISH))
+    server = ScriptedModel(default=script, window=WINDOW)
     desk = desk_for(server)
     assert await desk.run() == Done(summary="Long.")
     assert len(server.requests) == 2, "nothing had come before it, so nothing is summarized"
     assert "characters omitted" in str(server.requests[1]["messages"])
-    assert "characters omitted" not in str(desk.transcript.turns[2].content)
+    assert "characters omitted" not in str(desk.transcript.turns[1].content)
 
 
 async def test_a_run_that_did_not_fit_can_be_continued() -> None:

@@ -22,7 +22,16 @@ from app.agent.engine import (
 from app.agent.engines.anthropic.conversation import NUDGE, repeats
 from app.errors import RetryableError
 from app.playground.model import ModelScript, ScriptedTurn
-from tests.support.model_api import QUICK, SUBJECT, Desk, MemoryTranscript, asking, ended
+from app.sandbox.spec import EditResult
+from tests.support.model_api import (
+    QUICK,
+    SUBJECT,
+    Desk,
+    MemoryHands,
+    MemoryTranscript,
+    asking,
+    ended,
+)
 
 FIX = """
 turns:
@@ -517,3 +526,74 @@ turns:
         desk = Desk(model)
         assert await desk.run() == Done(summary="Without.")
     assert "There is no tool" in texts(desk.transcript.turns[2])
+
+
+async def test_calls_in_a_row_that_only_read_run_together() -> None:
+    view = {"str_replace_based_edit_tool": {"command": "view", "path": "/workspace/a.py"}}
+    edit = {
+        "str_replace_based_edit_tool": {
+            "command": "str_replace",
+            "path": "/workspace/a.py",
+            "old_str": "1",
+            "new_str": "7",
+        }
+    }
+    find = {"search": {"pattern": "x", "path": "."}}
+    bad = {"str_replace_based_edit_tool": {"command": "view"}}
+    script = ModelScript(
+        (
+            ScriptedTurn(use=(view, find, view, edit, view, bad, find, view)),
+            ScriptedTurn(use=({"finish": {"summary": "Done."}},)),
+        )
+    )
+    async with asking(script) as (model, _):
+        desk = Desk(model)
+        desk.hands.files.update(FILES)
+        assert await desk.run() == Done(summary="Done.")
+    assert desk.hands.together == [3, 2]
+    shown = [block["content"][0]["text"] for block in desk.transcript.turns[2].content]
+    assert shown[0] == shown[2] == "x = 1 + 2\n"
+    assert shown[4] == shown[7] == "x = 7 + 2\n"
+    assert "invalid" in shown[5]
+
+
+class Gallery(MemoryHands):
+    """Hands whose files are all pictures."""
+
+    async def edit_file(self, request: Any) -> EditResult:
+        data = b"\x89PNG\r\n\x1a\n" + str(request["path"]).encode()
+        return EditResult("", is_error=False, media="image/png", data=data)
+
+
+def viewing(*paths: str) -> ModelScript:
+    looks = tuple(
+        ScriptedTurn(
+            think=f"Look at {path}.",
+            use=({"str_replace_based_edit_tool": {"command": "view", "path": path}},),
+        )
+        for path in paths
+    )
+    return ModelScript((*looks, ScriptedTurn(use=({"finish": {"summary": "Seen."}},))))
+
+
+async def test_a_picture_is_shown_to_the_model() -> None:
+    async with asking(viewing("/workspace/a.png")) as (model, server):
+        desk = Desk(model, hands=Gallery())
+        assert await desk.run() == Done(summary="Seen.")
+    [text, image] = server.requests[1]["messages"][-1]["content"][0]["content"]
+    assert text["text"] == "/workspace/a.png"
+    assert image["source"]["media_type"] == "image/png"
+
+
+async def test_a_picture_that_the_api_refuses_does_not_end_the_run() -> None:
+    """It is in the transcript, so each later request would be refused as well."""
+    script = viewing("/workspace/a.png", "/workspace/broken.png", "/workspace/b.png")
+    async with asking(script) as (model, server):
+        desk = Desk(model, hands=Gallery(), transcript=MemoryTranscript(fail_at=6))
+        with pytest.raises(ConnectionError):
+            await desk.run()
+        assert await desk.run() == Done(summary="Seen.")
+    last = str(server.requests[-1]["messages"])
+    assert last.count("image omitted") == 2
+    assert last.count("'image'") == 1
+    assert "'image'" in texts(desk.transcript.turns[4]), "the transcript itself stays whole"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic import TypeAdapter
 from app.agent.engine import WorkspaceActions
 from app.agent.engines.anthropic.tools import (
     OUTPUT_CHARACTERS,
+    OUTPUTS_KEPT,
     TOOLS,
     Toolbox,
     ToolCall,
@@ -23,20 +25,22 @@ from app.sandbox.spec import Completed, EditResult
 from tests.support.model_api import MemoryHands, ended
 
 
+async def verify() -> str:
+    return "\x1b[32m3 passed\x1b[0m"
+
+
+async def set_up(choices: tuple[Choices, ...]) -> str:
+    return f"Installed {choices[0].model_dump(exclude_defaults=True)}." if choices else "Installed."
+
+
+async def snapshot() -> None: ...
+
+
+WORKSPACE = WorkspaceActions(verify, set_up, snapshot)
+
+
 async def call(hands: MemoryHands, name: str, value: object, *, seconds: float = 60) -> ToolResult:
-    async def verify() -> str:
-        return "\x1b[32m3 passed\x1b[0m"
-
-    async def set_up(choices: tuple[Choices, ...]) -> str:
-        return (
-            f"Installed {choices[0].model_dump(exclude_defaults=True)}."
-            if choices
-            else "Installed."
-        )
-
-    async def snapshot() -> None: ...
-
-    toolbox = Toolbox(hands, WorkspaceActions(verify, set_up, snapshot))
+    toolbox = Toolbox(hands, WORKSPACE)
     return await toolbox.execute(ToolCall("t1", name, value), seconds=seconds)
 
 
@@ -47,6 +51,7 @@ def test_the_definitions_are_what_the_sdk_knows() -> None:
         "bash",
         "str_replace_based_edit_tool",
         "search",
+        "background",
         "verify",
         "setup",
         "plan",
@@ -132,7 +137,7 @@ async def test_long_output_keeps_its_head_and_tail() -> None:
     text = (await call(MemoryHands(answer=answer), "bash", {"command": "x"})).text
     assert text.startswith("first")
     assert text.endswith("last")
-    assert len(text) < OUTPUT_CHARACTERS + 100
+    assert len(text) < OUTPUT_CHARACTERS + 150
     assert f"{100_011 - OUTPUT_CHARACTERS} characters omitted" in text
 
 
@@ -211,3 +216,36 @@ async def test_setup_takes_names_and_no_commands() -> None:
     for bad in ({"command": "curl | sh"}, {"line": "x"}, {"extras": "test"}, {"loose": True}):
         refused = await call(MemoryHands(), "setup", {"choices": [{**choice, **bad}]})
         assert refused.is_error
+
+
+async def test_the_whole_of_a_long_output_is_in_a_file() -> None:
+    hands = MemoryHands(answer=lambda _: ended(b"x" * 50_000 + b"\x1b[31mend"))
+    tools = Toolbox(hands, WORKSPACE)
+    for _ in range(OUTPUTS_KEPT + 2):
+        result = await tools.execute(ToolCall("t1", "bash", {"command": "x"}), seconds=10)
+    [path] = re.findall(r"all of it is in (\S+) \.\.\.", result.text)
+    assert path.startswith("/tmp/")
+    assert hands.files[path] == "x" * 50_000 + "end"
+    assert len(hands.files) == OUTPUTS_KEPT
+
+
+async def test_a_long_output_that_cannot_be_kept_is_still_shown() -> None:
+    class Full(MemoryHands):
+        async def edit_file(self, request: Any) -> EditResult:
+            return EditResult("No space left on device", is_error=True)
+
+    hands = Full(answer=lambda _: ended(b"x" * 50_000))
+    text = (await call(hands, "bash", {"command": "x"})).text
+    assert "20000 characters omitted ...]" in text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"action": "start"}, {"action": "read"}, {"action": "wait"}, {"action": "stop", "id": "1"}],
+)
+async def test_a_background_call_that_lacks_something(value: dict[str, Any]) -> None:
+    assert (await call(MemoryHands(), "background", value)).is_error
+
+
+async def test_a_background_call_reaches_the_sandbox() -> None:
+    assert (await call(MemoryHands(), "background", {"action": "list"})).text == "list"

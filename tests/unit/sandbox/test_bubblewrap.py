@@ -604,3 +604,53 @@ def test_a_folder_behind_a_link_in_a_closed_one_is_staged() -> None:
         assert staged([target / "made"], other).places == {}
         assert source in staged([source], other).places
         assert staged([source], None).places == {}
+
+
+async def test_commands_in_the_background(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    async with sandbox.session(spec) as session:
+
+        async def ask(action: str, **rest: object) -> str:
+            return (await session.background({"action": action, **rest})).text
+
+        assert "command 1" in await ask("start", command="echo up; exec sleep 4717")
+        assert "command 2" in await ask("start", command="echo bye; exit 3")
+        await session.bash("sleep 0.3", seconds=5)
+        assert "\nup" in await ask("read", id=1)
+        assert "\nup" not in await ask("read", id=1), "what was read is not shown again"
+        listed = await ask("list")
+        assert "1: running" in listed
+        assert "2: exited with 3" in listed
+        assert "exited with 137" in await ask("stop", id=1)
+        assert processes("sleep\x004717") == []
+        missing = await session.background({"action": "read", "id": 9})
+        assert missing.exit_code == 1
+        assert "no background command 9; known: 1, 2" in missing.text
+        # Its output may be any amount, and it ends with what a limit of the shell kills.
+        await ask("start", command="yes")
+        await session.bash("sleep 0.5", seconds=5)
+        assert len(await ask("read", id=3)) < 1.1 * (1 << 20)
+        await session.bash("sleep 60", seconds=0.2)
+        assert "3: exited with 137" in await ask("list")
+        for _ in range(8):
+            await ask("start", command="exec sleep 4718")
+        assert "stop one first" in await ask("start", command="true")
+
+
+async def test_several_reads_at_once(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4000
+    (spec.workspace / "a.png").write_bytes(picture)
+    (spec.workspace / "a.txt").write_text("needle\n")
+    async with sandbox.session(spec) as session:
+        requests: list[dict[str, object]] = [
+            {"command": "view", "path": "a.txt"},
+            {"command": "view", "path": "a.png"},
+            {"command": "view", "path": "missing"},
+            {"command": "search", "pattern": "needle", "path": "."},
+        ]
+        results = await session.read_many(requests * 3)
+    assert len(results) == 12
+    for text, image, missing, found in (results[i : i + 4] for i in range(0, 12, 4)):
+        assert text.text == "     1\tneedle"
+        assert (image.media, image.data) == ("image/png", picture)
+        assert missing.is_error
+        assert found.text == "a.txt:1: needle"

@@ -22,8 +22,8 @@ from app.domain.values import Value
 Block = dict[str, Any]
 
 CHARACTERS_PER_TOKEN = 4
-IMAGE_TOKENS = 1_600
-"""About what a picture costs; the API scales larger ones down."""
+MEDIA_TOKENS = {"image": 1_600, "document": 20_000}
+"""About what a picture costs, and a PDF of as many pages as the sandbox shows."""
 
 _KEPT = 8
 """The latest turns are kept up to this fraction of the mark, and people's words as well."""
@@ -87,7 +87,23 @@ def shortened(block: Block, characters: int) -> Block:
 def _shortened_part(part: Block, characters: int) -> Block:
     if part["type"] == "text":
         return {**part, "text": cut(part["text"], characters)}
-    return {"type": "text", "text": f"[{part['type']} omitted to save space]"}
+    return without_media(part)
+
+
+def without_media(block: Block) -> Block:
+    """A block with a line in the place of each picture and document."""
+    if block["type"] == "tool_result":
+        return {**block, "content": [without_media(part) for part in block["content"]]}
+    if block["type"] in MEDIA_TOKENS:
+        return {"type": "text", "text": f"[{block['type']} omitted; view it again if you need it]"}
+    return block
+
+
+def has_media(records: Sequence[TurnRecord]) -> bool:
+    """Whether any of these turns shows the model a picture or document."""
+    return any(
+        without_media(b) != b for each in records if each.role == "user" for b in each.content
+    )
 
 
 def _shortened_value(value: Any, characters: int) -> Any:
@@ -102,8 +118,8 @@ def _shortened_value(value: Any, characters: int) -> Any:
 
 def estimated_tokens(block: Block) -> int:
     """About how many tokens a block has; no request is made to find out."""
-    if block["type"] in ("image", "document"):
-        return IMAGE_TOKENS
+    if block["type"] in MEDIA_TOKENS:
+        return MEDIA_TOKENS[block["type"]]
     if block["type"] == "tool_result":
         return sum(map(estimated_tokens, block["content"]))
     return len(json.dumps(block)) // CHARACTERS_PER_TOKEN

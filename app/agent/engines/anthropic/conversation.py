@@ -11,7 +11,12 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from app.agent.engine import Done, Ending, Question, TurnRecord
-from app.agent.engines.anthropic.compaction import remembered, shortened, summary_of
+from app.agent.engines.anthropic.compaction import (
+    remembered,
+    shortened,
+    summary_of,
+    without_media,
+)
 from app.agent.engines.anthropic.model import Block
 from app.agent.engines.anthropic.tools import (
     AskInput,
@@ -21,6 +26,7 @@ from app.agent.engines.anthropic.tools import (
     understood,
 )
 from app.domain.report import PlanItem
+from app.domain.values import Value
 
 NUDGE: Block = {
     "type": "text",
@@ -130,29 +136,34 @@ def _calls_backwards(records: Sequence[TurnRecord]) -> Iterator[tuple[str, objec
                 yield call.name, call.input, results[call.id]
 
 
-def thinking_from(records: Sequence[TurnRecord]) -> int:
-    """Thinking of turns before this one is omitted: the API refuses thinking whose own past was
-    changed."""
+class Omitted(Value):
+    """What requests leave out of turns before a turn.
+
+    Thinking of turns before `thinking`, because the API refuses thinking whose own past was
+    changed; pictures and documents of turns before `media`, because the API refused one of them.
+    """
+
+    thinking: int = 0
+    media: int = 0
+
+
+def omitted_at_end(records: Sequence[TurnRecord]) -> Omitted:
+    """What is left out at the end of these records."""
     for record in reversed(records):
-        if summary_of(record):
-            return record.seq
-        if record.usage and "thinking_from" in record.usage:
-            return int(record.usage["thinking_from"])
-    return 0
+        if record.usage and "omitted" in record.usage:
+            return Omitted.recorded(record.usage["omitted"])
+    return Omitted()
 
 
-def messages_of(
-    records: Sequence[TurnRecord], model: str, thinking_since: int
-) -> tuple[Block, ...]:
+def messages_of(records: Sequence[TurnRecord], model: str, omitted: Omitted) -> tuple[Block, ...]:
     """The conversation in the API's shape.
 
-    Omits refused turns, thinking of turns before `thinking_since`, and other models' thinking,
-    which only its own model can read. Merges consecutive turns of one role, since some endpoints
-    refuse two in a row.
+    Omits refused turns, what is `omitted`, and other models' thinking, which only its own model can
+    read. Merges consecutive turns of one role, since some endpoints refuse two in a row.
     """
     messages: list[Block] = []
     for record, characters in remembered(records):
-        content = _content(record, model, thinking_since)
+        content = _content(record, model, omitted)
         if characters is not None:
             content = [shortened(block, characters) for block in content]
         if record.stop_reason == "refusal" or not content:
@@ -163,11 +174,13 @@ def messages_of(
     return tuple(messages)
 
 
-def _content(record: TurnRecord, model: str, thinking_since: int) -> list[Block]:
+def _content(record: TurnRecord, model: str, omitted: Omitted) -> list[Block]:
     if record.role == "user":
+        if record.seq < omitted.media:
+            return [without_media(block) for block in record.content]
         return record.content
     thought_here = (record.usage or {}).get("model") == model
-    if thought_here and record.seq >= thinking_since:
+    if thought_here and record.seq >= omitted.thinking:
         return _unfinished(record)
     spoken = [b for b in _unfinished(record) if b["type"] not in _THINKING]
     return spoken or [{"type": "text", "text": "(thinking)"}]

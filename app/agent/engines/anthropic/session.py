@@ -31,20 +31,22 @@ from app.agent.engines.anthropic import compaction, pricing, windows
 from app.agent.engines.anthropic.compaction import Compacted
 from app.agent.engines.anthropic.conversation import (
     NUDGE,
+    Omitted,
     cut_off_call,
     ending_of,
     messages_of,
+    omitted_at_end,
     plan_in,
     recorded_ending,
     repeats,
     said,
     texts_in_a_row,
-    thinking_from,
     tool_calls,
 )
 from app.agent.engines.anthropic.model import (
     Block,
     Model,
+    ModelRefusedRequestError,
     ModelRequest,
     ModelTurn,
     PromptTooLongError,
@@ -56,6 +58,7 @@ from app.agent.engines.anthropic.tools import (
     Toolbox,
     ToolCall,
     ToolResult,
+    reading,
 )
 from app.agent.prompt import SUMMARIZE, SYSTEM_PROMPT, first_message
 from app.domain.rendered_markdown import visible_text
@@ -121,14 +124,14 @@ class AgentSession:
         self._signals = task.signals
         self._model_id = task.model
         self._compact_at = compact_at or windows.compact_at(task.model)
-        self._tools = Toolbox(task.sandbox, task.workspace)
+        self._tools = Toolbox(task.sandbox, task.workspace, characters=self._compact_at // 2)
         self._clock = clock
         self._boundary = boundary
         self._records: list[TurnRecord] = []
         self._plan: tuple[PlanItem, ...] = ()
         self._turns = 0
         self._cost_usd = 0.0
-        self._thinking_since = 0
+        self._omitted = Omitted()
         self._started = 0.0
         self._seconds_before = 0.0
 
@@ -150,7 +153,7 @@ class AgentSession:
         self._started = self._clock()
         self._records = await self._transcript.load()
         self._seconds_before = sum(record.seconds for record in self._records)
-        self._thinking_since = thinking_from(self._records)
+        self._omitted = omitted_at_end(self._records)
         for record in self._records:
             self._count(record)
         if not self._records:
@@ -203,6 +206,8 @@ class AgentSession:
                 await self._compact()
             except StaleThinkingError:
                 self._drop_thinking()
+            except ModelRefusedRequestError as refusal:
+                self._drop_media(refusal)
             else:
                 if turn.stop_reason != "model_context_window_exceeded":
                     turn = turn.model_copy(update={"discarded": (*lost, *turn.discarded)})
@@ -215,7 +220,7 @@ class AgentSession:
             model=self._model_id,
             system=SYSTEM_PROMPT,
             tools=TOOLS,
-            messages=messages_of(records, self._model_id, self._thinking_since),
+            messages=messages_of(records, self._model_id, self._omitted),
         )
 
     async def _compact(self) -> None:
@@ -241,18 +246,23 @@ class AgentSession:
                 "HONK_MODEL to a model with a larger window.",
             )
         costs = [pricing.cost(self._model_id, each) for each in paid]
+        omitted = self._omitted.model_copy(update={"thinking": len(self._records)})
         await self._record(
             TurnRecord(
                 seq=len(self._records),
                 role="user",
                 content=[_text(text)],
-                usage={"summary": summary.model_dump(), "paid": list(paid)},
+                usage={
+                    "summary": summary.model_dump(),
+                    "paid": list(paid),
+                    "omitted": omitted.model_dump(),
+                },
                 cost_usd=sum(each.usd for each in costs),
                 seconds=self._clock() - began,
                 tokens=_tokens(paid),
             )
         )
-        self._thinking_since = len(self._records) - 1
+        self._omitted = omitted
 
     async def _summary(self, summary: Compacted) -> tuple[str, tuple[Block, ...]]:
         """The text for the turns that are not kept, and the usage that it cost.
@@ -272,12 +282,19 @@ class AgentSession:
         return compaction.summary_text(past, text, self._compact_at), paid
 
     def _drop_thinking(self) -> None:
-        if self._thinking_since == len(self._records):
+        if self._omitted.thinking == len(self._records):
             raise UserError(
                 "The model's API no longer accepts the recorded conversation.",
                 next_step="Comment `/honk retry` to start over.",
             )
-        self._thinking_since = len(self._records)
+        self._omitted = self._omitted.model_copy(update={"thinking": len(self._records)})
+
+    def _drop_media(self, refusal: ModelRefusedRequestError) -> None:
+        """Send the conversation without pictures and documents: the API refuses a broken one, and
+        it would refuse it in each later request. Raises the refusal if there is none."""
+        if not compaction.has_media(self._records[self._omitted.media :]):
+            raise refusal
+        self._omitted = Omitted(thinking=len(self._records), media=len(self._records))
 
     async def _answer(self, record: TurnRecord) -> Ending | None:
         """Handle the model's turn: run its tools, or remind it to use them."""
@@ -324,23 +341,29 @@ class AgentSession:
         with calls that have none."""
         results: list[Block] = []
         interruption: _InterruptedError | None = None
-        for call in calls:
+        for group in _groups(calls, cut_off):
+            told: list[ToolResult] = []
             if interruption is not None:
-                result = ToolResult("Not executed: the work was interrupted.", is_error=True)
-            elif call.id == cut_off:
-                result = ToolResult(_CUT_CALL, is_error=True)
-            elif call.name in ("finish", "ask") and any(r["is_error"] for r in results):
-                result = ToolResult(_NOT_YET, is_error=True)
+                told = [ToolResult("Not executed: the work was interrupted.", is_error=True)]
+            elif group[0].id == cut_off:
+                told = [ToolResult(_CUT_CALL, is_error=True)]
+            elif group[0].name in ("finish", "ask") and any(r["is_error"] for r in results):
+                told = [ToolResult(_NOT_YET, is_error=True)]
             else:
                 try:
-                    result = await self._interruptible(
-                        self._tools.execute(call, seconds=self._seconds_left())
-                    )
+                    told = await self._interruptible(self._execute(group))
                 except _InterruptedError as error:
                     interruption = error
-                    result = ToolResult("Interrupted before it ended.", is_error=True)
-            results.append(_result(call, result))
+                    told = [ToolResult("Interrupted before it ended.", is_error=True)]
+            # What is said once is said of each call of the group.
+            told = told if len(told) == len(group) else told * len(group)
+            results += map(_result, group, told)
         return results, interruption
+
+    async def _execute(self, group: list[ToolCall]) -> list[ToolResult]:
+        if len(group) > 1:
+            return await self._tools.read_together(group)
+        return [await self._tools.execute(group[0], seconds=self._seconds_left())]
 
     async def _snapshot_after(self, calls: list[ToolCall]) -> str | None:
         if any(call.name in TOUCHES_THE_TREE for call in calls):
@@ -365,8 +388,8 @@ class AgentSession:
             "price_known": all(each.known for each in costs),
             "discarded": list(turn.discarded),
         }
-        if self._thinking_since:
-            usage["thinking_from"] = self._thinking_since
+        if self._omitted != Omitted():
+            usage["omitted"] = self._omitted.model_dump()
         record = TurnRecord(
             seq=len(self._records),
             role="assistant",
@@ -441,6 +464,20 @@ async def _cancelled(task: asyncio.Future[T]) -> None:
         task.exception()
 
 
+def _groups(calls: Sequence[ToolCall], cut_off: str | None) -> list[list[ToolCall]]:
+    """The calls in order; those in a row that only read are one group, which runs together."""
+    groups: list[list[ToolCall]] = []
+    together = False
+    for call in calls:
+        reads = call.id != cut_off and reading(call) is not None
+        if reads and together:
+            groups[-1].append(call)
+        else:
+            groups.append([call])
+        together = reads
+    return groups
+
+
 def _said_in(turn: ModelTurn) -> str:
     """The text of an answer; empty for a refusal."""
     if turn.stop_reason == "refusal":
@@ -461,10 +498,11 @@ def _unusable(block: Block) -> bool:
 
 
 def _result(call: ToolCall, result: ToolResult) -> Block:
+    media = [_media(result.media, result.data)] if result.media else []
     return {
         "type": "tool_result",
         "tool_use_id": call.id,
-        "content": [_text(result.text)],
+        "content": [_text(result.text), *media],
         "is_error": result.is_error,
     }
 
@@ -481,12 +519,16 @@ def _tokens(usages: Sequence[Block]) -> dict[str, int]:
 
 
 def _image(picture: Picture) -> Block:
-    """https://docs.claude.com/en/docs/build-with-claude/vision"""
+    return _media(picture.media_type, picture.data)
+
+
+def _media(media_type: str, data: bytes) -> Block:
+    """https://docs.claude.com/en/docs/build-with-claude/vision and `/pdf-support`"""
     return {
-        "type": "image",
+        "type": "image" if media_type.startswith("image/") else "document",
         "source": {
             "type": "base64",
-            "media_type": picture.media_type,
-            "data": base64.b64encode(picture.data).decode(),
+            "media_type": media_type,
+            "data": base64.b64encode(data).decode(),
         },
     }

@@ -8,6 +8,8 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/bash-tool and `/te
 from __future__ import annotations
 
 import re
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +19,7 @@ from app.agent.engine import SandboxTools, WorkspaceActions
 from app.domain.report import PlanItem
 from app.domain.setup_plan import Choices
 from app.recipes.setup_question import CHOICE_FIELDS, SetupChoice
-from app.sandbox.spec import Completed
+from app.sandbox.spec import Completed, EditResult
 
 BASH_SECONDS = 600.0
 """The longest one command may take."""
@@ -27,6 +29,9 @@ UNREADABLE = "not_json"
 
 OUTPUT_CHARACTERS = 30_000
 """Characters of one tool's output that the model sees."""
+
+
+OUTPUTS_KEPT = 20
 
 
 class _Input(BaseModel):
@@ -79,6 +84,22 @@ class SearchInput(_Input):
 
     pattern: str = Field(min_length=1, max_length=2000)
     path: str = Field(default=".", min_length=1, max_length=4096)
+
+
+class BackgroundInput(_Input):
+    """One action on a command that goes on beside the shell."""
+
+    action: Literal["start", "list", "read", "stop"]
+    command: str = Field(default="", max_length=200_000)
+    id: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> BackgroundInput:
+        if self.action == "start" and not self.command.strip():
+            raise ValueError("start needs command")
+        if self.action in ("read", "stop") and not self.id:
+            raise ValueError(f"{self.action} needs id")
+        return self
 
 
 class VerifyInput(_Input):
@@ -141,6 +162,17 @@ TOOLS: tuple[dict[str, Any], ...] = (
         "pattern",
     ),
     _custom(
+        "background",
+        "Commands that go on while you work, such as a server. start runs command and returns an "
+        "id; read returns the new output of id, stop ends it, list shows all.",
+        {
+            "action": {"enum": ["start", "list", "read", "stop"]},
+            "command": _TEXT,
+            "id": {"type": "integer"},
+        },
+        "action",
+    ),
+    _custom(
         "verify",
         "Run the project's tests the way the pull request will be verified. Call it before finish.",
         {},
@@ -200,6 +232,7 @@ _INPUTS: dict[str, type[_Input]] = {
     "bash": BashInput,
     "str_replace_based_edit_tool": EditInput,
     "search": SearchInput,
+    "background": BackgroundInput,
     "verify": VerifyInput,
     "setup": SetupInput,
     "plan": PlanInput,
@@ -207,7 +240,9 @@ _INPUTS: dict[str, type[_Input]] = {
     "finish": FinishInput,
 }
 
-TOUCHES_THE_TREE = frozenset({"bash", "str_replace_based_edit_tool", "verify", "setup"})
+TOUCHES_THE_TREE = frozenset(
+    {"bash", "str_replace_based_edit_tool", "background", "verify", "setup"}
+)
 """The tools that may change the work tree."""
 
 
@@ -222,10 +257,13 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class ToolResult:
-    """The result of one call, as the model sees it."""
+    """The result of one call, as the model sees it. `media` is the type of `data`, a picture or
+    PDF that comes with the text."""
 
     text: str
     is_error: bool = False
+    media: str = ""
+    data: bytes = b""
 
 
 def understood(call: ToolCall) -> _Input | str:
@@ -244,12 +282,44 @@ def understood(call: ToolCall) -> _Input | str:
         return f"The input of {call.name} is invalid: {_summary(error)}"
 
 
-class Toolbox:
-    """Runs tool calls in a sandbox and on its workspace."""
+def reading(call: ToolCall) -> dict[str, Any] | None:
+    """The request to the sandbox for a call that changes nothing there; None for all others."""
+    match understood(call):
+        case EditInput(command="view") as view:
+            return view.model_dump(mode="json", exclude_none=True)
+        case SearchInput(pattern=pattern, path=path):
+            return {"command": "search", "pattern": pattern, "path": path}
+    return None
 
-    def __init__(self, sandbox: SandboxTools, workspace: WorkspaceActions) -> None:
+
+class Toolbox:
+    """Runs tool calls in a sandbox and on its workspace.
+
+    Of an output with more than `characters` the model sees both ends. The whole is in a file in the
+    sandbox's /tmp, which is in no commit; the files of the latest outputs are kept.
+    """
+
+    def __init__(
+        self,
+        sandbox: SandboxTools,
+        workspace: WorkspaceActions,
+        *,
+        characters: int = OUTPUT_CHARACTERS,
+    ) -> None:
         self._sandbox = sandbox
         self._workspace = workspace
+        self._characters = min(characters, OUTPUT_CHARACTERS)
+        self._outputs = f"/tmp/honk-output-{secrets.token_hex(4)}"  # noqa: S108 - the sandbox's own
+        self._kept = 0
+
+    async def read_together(self, calls: Sequence[ToolCall]) -> list[ToolResult]:
+        """Run calls that `reading` knows at the same time. Raises as `execute`."""
+        requests = [request for request in map(reading, calls) if request is not None]
+        results = await self._sandbox.read_many(requests)
+        return [
+            await self._read(request, result)
+            for request, result in zip(requests, results, strict=True)
+        ]
 
     async def execute(self, call: ToolCall, *, seconds: float) -> ToolResult:
         """Run one call. `seconds` limits the tools that can take long.
@@ -264,16 +334,19 @@ class Toolbox:
                 return ToolResult("The shell was restarted.")
             case BashInput(command=str() as command):
                 allowed = max(min(BASH_SECONDS, seconds), 1.0)
-                return _outcome(await self._sandbox.bash(command, seconds=allowed))
+                return await self._outcome(await self._sandbox.bash(command, seconds=allowed))
             case EditInput() as edit:
-                return await self._edit(edit)
+                request = edit.model_dump(mode="json", exclude_none=True)
+                return await self._read(request, await self._sandbox.edit_file(request))
             case SearchInput(pattern=pattern, path=path):
-                return _outcome(await self._sandbox.search(pattern, path))
+                return await self._outcome(await self._sandbox.search(pattern, path))
+            case BackgroundInput() as background:
+                request = background.model_dump(mode="json")
+                return await self._outcome(await self._sandbox.background(request))
             case VerifyInput():
-                return ToolResult(cut(cleaned(await self._workspace.verify())))
+                return ToolResult(await self._shown(await self._workspace.verify()))
             case SetupInput() as setup:
-                said = await self._workspace.set_up(setup.chosen)
-                return ToolResult(cut(cleaned(said)))
+                return ToolResult(await self._shown(await self._workspace.set_up(setup.chosen)))
             case PlanInput():
                 return ToolResult("The plan was updated.")
             case AskInput():
@@ -281,30 +354,38 @@ class Toolbox:
             case _:
                 return ToolResult("The work is finished.")
 
-    async def _edit(self, edit: EditInput) -> ToolResult:
-        request = edit.model_dump(mode="json", exclude_none=True)
-        result = await self._sandbox.edit_file(request)
-        return ToolResult(cut(cleaned(result.text)) or "(empty)", is_error=result.is_error)
+    async def _read(self, request: Mapping[str, Any], result: EditResult) -> ToolResult:
+        if result.media:
+            return ToolResult(str(request["path"]), media=result.media, data=result.data)
+        # A file that is viewed is there in whole already.
+        shown = cut(cleaned(result.text), self._characters)
+        return ToolResult(shown or "(empty)", is_error=result.is_error)
 
+    async def _outcome(self, done: Completed) -> ToolResult:
+        """Describe how a command ended."""
+        text = await self._shown(done.output.decode("utf-8", errors="replace").rstrip())
+        notes = []
+        if done.dropped_bytes:
+            notes.append(f"[{done.dropped_bytes} bytes of output were dropped]")
+        if done.timed_out:
+            notes.append(f"The command timed out after {done.seconds:.0f} seconds.")
+        if done.killed:
+            notes.append(f"The command was killed: {done.killed}.")
+        if done.exit_code:
+            notes.append(f"Exit code {done.exit_code}.")
+        failed = bool(done.exit_code) or done.timed_out or bool(done.killed)
+        return ToolResult("\n".join([text or "(no output)", *notes]), is_error=failed)
 
-def _outcome(done: Completed) -> ToolResult:
-    """Describe how a command ended."""
-    notes = []
-    if done.timed_out:
-        notes.append(f"The command timed out after {done.seconds:.0f} seconds.")
-    if done.killed:
-        notes.append(f"The command was killed: {done.killed}.")
-    if done.exit_code:
-        notes.append(f"Exit code {done.exit_code}.")
-    failed = bool(done.exit_code) or done.timed_out or bool(done.killed)
-    return ToolResult("\n".join([_output(done) or "(no output)", *notes]), is_error=failed)
-
-
-def _output(done: Completed) -> str:
-    text = cut(cleaned(done.output.decode("utf-8", errors="replace")).rstrip())
-    if done.dropped_bytes:
-        text += f"\n[{done.dropped_bytes} bytes of output were dropped]"
-    return text
+    async def _shown(self, text: str) -> str:
+        """What the model sees of an output. Keeps the whole in a file if that is more."""
+        text = cleaned(text)
+        if len(text) <= self._characters:
+            return text
+        path = f"{self._outputs}/{self._kept % OUTPUTS_KEPT}.txt"
+        self._kept += 1
+        request = {"command": "create", "path": path, "file_text": text}
+        kept = await self._sandbox.edit_file(request)
+        return cut(text, self._characters, "" if kept.is_error else f"; all of it is in {path}")
 
 
 _ESCAPES = re.compile(
@@ -323,14 +404,14 @@ def cleaned(text: str) -> str:
     return _CONTROLS.sub("", text)
 
 
-def cut(text: str, characters: int = OUTPUT_CHARACTERS) -> str:
-    """Keep the head and tail of a long text, with a line between them that counts what is
-    omitted."""
+def cut(text: str, characters: int = OUTPUT_CHARACTERS, where: str = "") -> str:
+    """Keep the head and tail of a long text, with a line between them that counts what is omitted
+    and says `where` it is."""
     if len(text) <= characters:
         return text
     half = characters // 2
     dropped = len(text) - 2 * half
-    return f"{text[:half]}\n[... {dropped} characters omitted ...]\n{text[-half:]}"
+    return f"{text[:half]}\n[... {dropped} characters omitted{where} ...]\n{text[-half:]}"
 
 
 def _summary(error: ValidationError) -> str:
