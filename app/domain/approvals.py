@@ -33,6 +33,7 @@ class Why(StrEnum):
     DISMISSED = "dismissed"
     CHANGES_REQUESTED = "changes requested"
     OTHER_COMMIT = "other commit"
+    OTHER_BASE = "other base"
     AUTHOR = "author"
     REQUESTER = "requester"
     CONTRIBUTOR = "contributor"
@@ -120,7 +121,9 @@ class CommitPeople(Value):
 class Involved(Value):
     """Who had a part in a pull request. `requesters` asked Honk for it, according to its runs, and
     `instructors` are the logins of people whose messages the runs read while they worked;
-    `all_commits` is whether every commit and co-author could be read."""
+    `all_commits` is whether every commit and co-author could be read. `base_changed_at` is when the
+    pull request last got another base branch, or that branch another history: then it proposes
+    other changes than before, with the same head."""
 
     author: Account
     author_type: str
@@ -128,6 +131,7 @@ class Involved(Value):
     instructors: tuple[str, ...] = ()
     commits: tuple[CommitPeople, ...]
     all_commits: bool = True
+    base_changed_at: datetime | None = None
 
     def is_agents(self, honk_login: str) -> bool:
         """Whether an agent opened it or made one of its commits.
@@ -246,4 +250,7 @@ def _why_not(
         return Why.CHANGES_REQUESTED
     if review.commit != head:
         return Why.OTHER_COMMIT
+    # GitHub's times are whole seconds: a review in the same second may be of the former changes.
+    if involved.base_changed_at is not None and review.submitted_at <= involved.base_changed_at:
+        return Why.OTHER_BASE
     return involved.part_of(who, honk_login, requester_counts=requester_counts)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from app.domain import labels
 from app.domain.policy import Policy
-from app.domain.trigger import MergeGroup, Trigger
+from app.domain.trigger import Actor, MergeGroup, Trigger
 from app.domain.values import CommitSha, RepoName, RunId, Value
 
 _BRANCHES_TRIED = 20
@@ -108,6 +108,12 @@ class RunInput(Value):
     manifest: tuple[ContextItem, ...] = ()
     trusted: CommitSha | None = None  # the commit of a fork that a person has trusted
     quiet: bool = False  # started automatically: reported only by the check run
+    resumed_by: tuple[Actor, ...] = ()  # people who asked for one of its later attempts
+
+    @property
+    def requesters(self) -> tuple[Actor, ...]:
+        """Everyone who asked for one of its attempts."""
+        return (self.trigger.actor, *self.resumed_by)
 
     @property
     def request_text(self) -> str:

@@ -472,16 +472,21 @@ def _from_pull_request(payload: event.PullRequestEvent, app: AppIdentity) -> Sig
         return Ignored("this App is the sender")
     if payload.action == "ready_for_review":
         return Ignored("a draft is verified like any other")
-    if payload.action == "edited" and (payload.changes is None or payload.changes.base is None):
+    if payload.action == "edited" and not _has_other_base(payload):
         return Ignored("an edit of the text changes no code")
     if _is_ours(pull.user, app) and payload.action == "synchronize":
-        pushed = f"{pull.number}:{pull.head.sha}"
+        pushed = f"{pull.number}:{pull.head.sha}:{pull.updated_at}"
         return _signal(payload, "pushed", pushed, number=pull.number, head_sha=pull.head.sha)
     if not pull.is_open:
         return Ignored("the pull request is closed")
-    again = f":{pull.updated_at}" if payload.action in ("edited", "reopened") else ""
+    # A push may bring back a commit whose check was canceled, so the commit alone is not enough.
+    again = "" if payload.action == "opened" else f":{payload.action}:{pull.updated_at}"
     what = f"{pull.number}:{pull.head.sha}{again}"
     return _signal(payload, "head", what, number=pull.number, head_sha=pull.head.sha)
+
+
+def _has_other_base(payload: event.PullRequestEvent) -> bool:
+    return payload.changes is not None and payload.changes.base is not None
 
 
 def _from_merge_group(
@@ -506,13 +511,20 @@ def _from_merge_group(
     )
 
 
-_CHANGE_APPROVALS = frozenset({"opened", "reopened", "ready_for_review", "synchronize", "closed"})
-"""Actions on a pull request after which its head has other approvals, or other pull requests."""
+_CHANGE_APPROVALS = frozenset(
+    {"opened", "reopened", "ready_for_review", "synchronize", "edited", "closed"}
+)
+"""Actions on a pull request after which its head has other approvals, or other pull requests.
+
+"edited" only with another base branch: people approved the changes compared with the former one.
+"""
 
 
 def _approvals_signal(payload: event.ActedOn, app: AppIdentity) -> Signal | None:
     match payload:
         case event.PullRequestEvent() if payload.action in _CHANGE_APPROVALS:
+            if payload.action == "edited" and not _has_other_base(payload):
+                return None
             pull = payload.pull_request
             what = f"{pull.number}:{payload.action}:{pull.head.sha}:{pull.updated_at}"
             return _approvals_of(payload, what, pull)

@@ -92,6 +92,15 @@ class ListedPull(Value):
     merge_commit: CommitSha | None
 
 
+class PullHistory(Value):
+    """Who made a pull request's commits. `is_complete` is whether this is everyone;
+    `base_changed_at` when it last got another base branch, or that branch was force-pushed."""
+
+    commits: tuple[CommitPeople, ...]
+    is_complete: bool
+    base_changed_at: datetime | None
+
+
 class LinkedPull(Value):
     """An open pull request that would close an issue; `repository` may be another one."""
 
@@ -231,10 +240,8 @@ async def open_at(client: RepositoryClient, sha: CommitSha) -> tuple[PullRequest
     )
 
 
-async def commits_of(
-    client: RepositoryClient, number: int
-) -> tuple[tuple[CommitPeople, ...], bool]:
-    """Who made each commit of a pull request, and whether this is everyone.
+async def history_of(client: RepositoryClient, number: int) -> PullHistory:
+    """Who made each commit of a pull request, and when its base branch changed.
 
     Only the GraphQL API finds the accounts of co-authors. It has no accounts for bots; their
     addresses name them.
@@ -242,31 +249,48 @@ async def commits_of(
     """
     found: list[CommitPeople] = []
     complete, cursor = True, None
+    changed_at: datetime | None = None
     while len(found) < _MOST_COMMITS:
         given = {"owner": client.repo.owner, "name": client.repo.name, "number": number}
-        answer = await client.graphql(_COMMITS, {**given, "after": cursor})
+        answer = await client.graphql(_HISTORY, {**given, "after": cursor})
         if answer.get("errors"):
             raise graphql_refusal(client.repo, answer, "Contents (read), Pull requests (read)")
         try:
-            page = answer["data"]["repository"]["pullRequest"]["commits"]
+            pull = answer["data"]["repository"]["pullRequest"]
+            changed_at = _newest_time(pull["timelineItems"]["nodes"])
+            page = pull["commits"]
             for node in page["nodes"]:
                 found.append(_commit_people(node["commit"]))
                 authors = node["commit"]["authors"]
                 complete = complete and authors["totalCount"] == len(authors["nodes"])
             cursor = page["pageInfo"]["endCursor"]
             if not page["pageInfo"]["hasNextPage"]:
-                return tuple(found), complete and page["totalCount"] == len(found)
+                complete = complete and page["totalCount"] == len(found)
+                break
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as malformed:
             raise RetryableError("GitHub's list of a pull request's commits is malformed.") from (
                 malformed
             )
-    return tuple(found), False
+    else:
+        complete = False
+    return PullHistory(commits=tuple(found), is_complete=complete, base_changed_at=changed_at)
+
+
+def _newest_time(nodes: list[dict[str, Any]]) -> datetime | None:
+    return max((datetime.fromisoformat(each["createdAt"]) for each in nodes), default=None)
 
 
 _MOST_COMMITS = 2_000
-_COMMITS = (
+_BASE_CHANGES = {
+    "BASE_REF_CHANGED_EVENT": "BaseRefChangedEvent",
+    "AUTOMATIC_BASE_CHANGE_SUCCEEDED_EVENT": "AutomaticBaseChangeSucceededEvent",
+    "BASE_REF_FORCE_PUSHED_EVENT": "BaseRefForcePushedEvent",
+}
+_HISTORY = (
     "query($owner: String!, $name: String!, $number: Int!, $after: String) {"
     " repository(owner: $owner, name: $name) { pullRequest(number: $number) {"
+    f" timelineItems(last: 1, itemTypes: [{', '.join(_BASE_CHANGES)}]) {{ nodes {{ __typename"
+    f" {' '.join(f'... on {each} {{ createdAt }}' for each in _BASE_CHANGES.values())} }} }}"
     " commits(first: 50, after: $after) {"
     " totalCount pageInfo { hasNextPage endCursor }"
     " nodes { commit { oid signature { isValid wasSignedByGitHub }"

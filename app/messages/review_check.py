@@ -19,6 +19,7 @@ _WHY = {
     Why.DISMISSED: "the review was dismissed",
     Why.CHANGES_REQUESTED: "requested changes",
     Why.OTHER_COMMIT: "approved an earlier commit",
+    Why.OTHER_BASE: "approved before the base branch changed",
     Why.AUTHOR: "opened this pull request",
     Why.REQUESTER: "asked Honk for this change",
     Why.CONTRIBUTOR: "is an author or co-author of a commit, or may be",
@@ -85,8 +86,8 @@ def _page(sha: CommitSha, standings: Sequence[Standing]) -> str:
             "them is approved."
         )
     parts.append(
-        "An approval counts for exactly this commit; after a push, people approve again. It "
-        "counts from people with write access who didn't ask for the change, open the pull "
+        "An approval counts for exactly this commit; after a push or a change of the base branch, "
+        "people approve again. It counts from people with write access who didn't ask for the change, open the pull "
         "request or write a commit. Commits say themselves who wrote them: to leave out the "
         "person who pushed last, turn on GitHub's *Require approval of the most recent reviewable "
         "push*."

@@ -190,19 +190,20 @@ class _Update:
     async def _standing(self, pull: PullRequest) -> Standing | None:
         """Where a pull request stands; None when no agent had a part in it."""
         honk = await self._services.bot_login()
-        made, complete = await pulls.commits_of(self._client, pull.number)
+        history = await pulls.history_of(self._client, pull.number)
         rows = await self._services.runs.requests_on_pull(self._repository_id, pull.number)
-        actors = (row.input.trigger.actor for row in rows)
+        actors = [actor for row in rows for actor in row.input.requesters]
         said = [each for row in rows for each in await self._services.messages.of(row.id)]
         involved = Involved(
             author=Account(login=pull.author.login, id=pull.author.id),
             author_type=pull.author.type,
             requesters=tuple(Account(login=each.login, id=each.id) for each in actors),
             instructors=tuple(sorted({each.author for each in said})),
-            commits=made,
-            all_commits=complete,
+            commits=history.commits,
+            all_commits=history.is_complete,
+            base_changed_at=history.base_changed_at,
         )
-        if not involved.is_agents(honk) and complete:
+        if not involved.is_agents(honk) and history.is_complete:
             return None
         given = await reviews.submitted(self._client, pull.number)
         counts = self._policy.requester_counts

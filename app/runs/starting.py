@@ -235,4 +235,6 @@ async def _extend(
         change |= {"mode": "work", "carries_out": carries_out, "planned": planned}
     if trusted is not None:
         change |= {"trusted": trusted}
+    if trigger.actor.id not in {each.id for each in row.input.requesters}:
+        change |= {"resumed_by": (*row.input.resumed_by, trigger.actor)}
     return ExtendResult(run=row.input.model_copy(update=change))

@@ -114,6 +114,40 @@ async def test_a_push_makes_approvals_stale_and_its_author_a_contributor(harness
     await shows(issue, number, "success", "Approved by walter")
 
 
+async def test_people_who_resume_a_run_have_asked_for_it(harness: Harness) -> None:
+    """Olivia asks for a plan, and Stan has it carried out: neither is independent."""
+    issue = await harness.subject(
+        files={**PROJECT, **POLICY},
+        plays=script([{"finish": {"summary": "First fix add()."}}], [FIX], [FINISH]),
+        permissions=PEOPLE,
+    )
+    await issue.comment("/honk plan")
+    await issue.settled()
+    await issue.comment("/honk go", by="stan")
+    await issue.settled(endings=2)
+    number = issue.pull.number
+    await harness.github.review(issue.repository, number, "stan", event="APPROVE")
+    await shows(issue, number, "action_required", "`stan`: asked Honk for this change")
+    await harness.github.review(issue.repository, number, "walter", event="APPROVE")
+    await shows(issue, number, "success", "Approved by walter")
+
+
+async def test_another_base_branch_makes_approvals_stale(harness: Harness) -> None:
+    """The head is the same, but the pull request proposes other changes than people approved."""
+    issue, number = await published(harness)
+    github, repo = harness.github, issue.repository
+    await github.push_files(repo, "release", {"notes.txt": b"\n"}, OWNER, "Start a release")
+    await github.review(repo, number, "walter", event="APPROVE")
+    await shows(issue, number, "success", "Approved by walter")
+
+    await github.act(OWNER, "PATCH", f"/repos/{repo}/pulls/{number}", {"base": "release"})
+    words = "`walter`: approved before the base branch changed"
+    await shows(issue, number, "action_required", words)
+    github.world.clock.advance(2)
+    await github.review(repo, number, "walter", event="APPROVE")
+    await shows(issue, number, "success", "Approved by walter")
+
+
 async def test_people_s_pull_requests_and_repositories_without_the_policy(
     harness: Harness,
 ) -> None:

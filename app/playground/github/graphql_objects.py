@@ -269,11 +269,27 @@ def pull_object(call: Call, issue: SimulatedIssue, pull: SimulatedPullRequest) -
             lambda one: review_object(call, issue, one),
         ),
         "commits": lambda arguments: _commits(call, pull, arguments),
+        "timelineItems": lambda arguments: _timeline(issue, arguments),
         "reviewThreads": connection(
             "PullRequestReviewThread", pull.threads, lambda one: thread_object(call, issue, one)
         ),
         **_conversation(call, issue),
     }
+
+
+_TIMELINE = {"BASE_REF_CHANGED_EVENT": ("base_ref_changed", "BaseRefChangedEvent")}
+"""The kinds of events that the playground's timeline has, by the names of their types."""
+
+
+def _timeline(issue: SimulatedIssue, arguments: Json) -> Json:
+    kinds = dict(_TIMELINE[each] for each in arguments["itemTypes"] if each in _TIMELINE)
+    items = [one for one in issue.events if one.event in kinds]
+    page: Json = connection(
+        "PullRequestTimelineItems",
+        items,
+        lambda one: {"__typename": kinds[one.event], "createdAt": moment(one.created_at)},
+    )(arguments)
+    return page
 
 
 async def _commits(call: Call, pull: SimulatedPullRequest, arguments: Json) -> Json:

@@ -174,3 +174,12 @@ def test_an_agent_s_commits_stay_an_agent_s_under_a_person_s_name() -> None:
 )
 def test_kinds_of_authors(login: str, account_type: str, kind: AuthorKind) -> None:
     assert author_kind(login, account_type, HONK) is kind
+
+
+@pytest.mark.parametrize(("minutes", "why"), [(0, None), (1, Why.OTHER_BASE), (2, Why.OTHER_BASE)])
+def test_an_approval_is_of_the_changes_compared_with_one_base_branch(
+    minutes: int, why: Why | None
+) -> None:
+    """The approval is of the minute after START. The same second is in doubt."""
+    change = OURS.model_copy(update={"base_changed_at": START + timedelta(minutes=minutes)})
+    assert outcome(reviews("APPROVED"), change) is why

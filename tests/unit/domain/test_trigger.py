@@ -291,6 +291,15 @@ REVIEW = {
         ("pull_request", _event("synchronize", pull_request=PULL), Signal),
         ("pull_request", _event("opened", pull_request=PULL, sender=OUR_BOT), Ignored),
         ("pull_request", _event("ready_for_review", pull_request=PULL), Ignored),
+        (
+            "pull_request",
+            _event(
+                "edited",
+                pull_request=PULL,
+                changes={"base": {"ref": {"from": "main"}, "sha": {"from": SHA}}},
+            ),
+            Signal,
+        ),
     ],
 )
 def test_approvals_may_change_besides(
@@ -302,6 +311,11 @@ def test_approvals_may_change_besides(
     assert (signal.number, signal.head_sha) == (PULL["number"], SHA)
     assert signal.id == _besides(name, payload)[0].id
     assert Signal.model_validate(signal.model_dump(mode="json")) == signal
+
+
+def test_an_edit_of_the_text_changes_no_approvals() -> None:
+    edit = _event("edited", pull_request=PULL, changes={"title": {"from": "Old title"}})
+    assert _besides("pull_request", edit) == ()
 
 
 def test_a_rerun_of_the_approvals_is_no_retry_of_a_run() -> None:
@@ -472,11 +486,20 @@ def test_an_entry_with_another_name_names_no_pull_request(ref: str) -> None:
     assert signal.number is None
 
 
+def _head_signal(action: str, **pull: str) -> Signal:
+    event = _event(action, pull_request={**PULL, "user": WALTER, **pull})
+    signal = _decide("pull_request", event)
+    assert isinstance(signal, Signal)
+    return signal
+
+
 def test_reopening_asks_again_for_the_same_head() -> None:
-    opened = _decide("pull_request", _event("opened", pull_request={**PULL, "user": WALTER}))
-    pushed = _decide("pull_request", _event("synchronize", pull_request={**PULL, "user": WALTER}))
-    again = _decide("pull_request", _event("reopened", pull_request={**PULL, "user": WALTER}))
-    assert isinstance(opened, Signal)
-    assert isinstance(pushed, Signal)
-    assert isinstance(again, Signal)
-    assert opened.id == pushed.id != again.id
+    assert _head_signal("opened").id != _head_signal("reopened").id
+    assert _head_signal("reopened").id == _head_signal("reopened").id
+
+
+def test_a_push_that_brings_back_an_earlier_commit_asks_again() -> None:
+    """The commit's first check was canceled when another one was the head."""
+    first = _head_signal("synchronize")
+    assert _head_signal("synchronize").id == first.id
+    assert _head_signal("synchronize", updated_at="2026-03-02T09:12:00Z").id != first.id
