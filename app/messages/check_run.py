@@ -31,12 +31,13 @@ RUN_CHECK = "honk / run"
 
 
 BY_PULL = "pull."
-"""The external id of a check run that belongs to no run; the pull request's number follows."""
+"""The external id of a check run that belongs to no run; the pull request's number follows, and
+after a dot the request's id."""
 
 
-def pull_id(number: int) -> str:
+def pull_id(number: int, request: str) -> str:
     """The external id of a check run on a pull request that belongs to no run."""
-    return f"{BY_PULL}{number}"
+    return f"{BY_PULL}{number}.{request}"
 
 
 def stopped() -> tuple[str, str]:
@@ -98,6 +99,16 @@ def skipped_paths(globs: Sequence[str]) -> tuple[str, str]:
         "Not run: only skipped paths changed",
         f"Every changed file matches `check: {{skip: …}}` in `.github/honk.yml`: {listed}. "
         "Nothing was measured.",
+    )
+
+
+def shared(place: str) -> tuple[str, str]:
+    """Title and summary of a check that would also count elsewhere; `place` is #N, for example."""
+    return (
+        f"Does not count: {place} has the same head commit",
+        f"A check belongs to a commit, so this one would also count for {place}, which was not "
+        "measured with it. Close one of the two or push another commit to it, and then use the "
+        "button **Run the tests** above.",
     )
 
 

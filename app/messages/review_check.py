@@ -87,10 +87,10 @@ def _page(sha: CommitSha, standings: Sequence[Standing]) -> str:
         )
     parts.append(
         "An approval counts for exactly this commit; after a push or a change of the base branch, "
-        "people approve again. It counts from people with write access who didn't ask for the change, open the pull "
-        "request or write a commit. Commits say themselves who wrote them: to leave out the "
-        "person who pushed last, turn on GitHub's *Require approval of the most recent reviewable "
-        "push*."
+        "people approve again. It counts from people with write access who didn't ask for the "
+        "change, open the pull request or write a commit. Commits say themselves who wrote them: "
+        "to leave out the person who pushed last, turn on GitHub's *Require approval of the most "
+        "recent reviewable push*."
     )
     return "\n\n".join([*parts, _REQUIRE])
 

@@ -84,7 +84,7 @@ async def authorize(services: Services, trigger: Trigger) -> Authorization:
     if trigger.kind in _SIGNED_KINDS and _is_too_old(services, trigger):
         return Authorization(silent="it was asked too long ago")
     client = await _reading_client(services, trigger)
-    if trigger.kind == "check" and trigger.command is None:
+    if _only_verifies_unasked(trigger):
         # No one asked: the policy alone decides whose pull requests get a check.
         policy = await _policy(client, trigger.default_branch)
         return (
@@ -94,6 +94,14 @@ async def authorize(services: Services, trigger: Trigger) -> Authorization:
         )
     authorization = await _authorize_actor(client, trigger.actor, trigger.default_branch)
     return authorization.model_copy(update={"may_comment": await services.may_comment()})
+
+
+def _only_verifies_unasked(trigger: Trigger) -> bool:
+    """Whether this is about a head that was opened or pushed, also by a bot to a pull request of
+    ours: a required check has to come whoever pushed."""
+    said = trigger.command
+    is_push_to_ours = trigger.kind == "unasked" and said is not None and said.name == "test"
+    return is_push_to_ours or (trigger.kind == "check" and said is None)
 
 
 async def _reading_client(services: Services, trigger: Trigger) -> RepositoryClient:
@@ -292,7 +300,8 @@ async def _refuse_in_check(
     )
     head = trigger.head_sha or (await pulls.pull_request(client, trigger.number)).head_sha
     name, number = messages.check_run.RUN_CHECK, trigger.number
-    check = await checks.ensure_check_run(client, name, head, messages.check_run.pull_id(number))
+    external_id = messages.check_run.pull_id(number, run_id(trigger.id))
+    check = await checks.ensure_check_run(client, name, head, external_id)
     title, summary = messages.check_run.refused(problem, next_step)
     output = Output(title=title, summary=summary)
     await checks.complete_check_run(client, check.id, conclusion="neutral", output=output)

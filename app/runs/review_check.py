@@ -91,9 +91,13 @@ async def after_publishing(services: Services, run: RunInput, pull: PullRequest)
 
 
 async def _queue_entries(client: RepositoryClient, pull: PullRequest) -> tuple[CommitSha, ...]:
-    """The merge queue's commits for a pull request: a required check has to be on them, too."""
+    """The merge queue's commits for a pull request: a required check has to be on them, too.
+
+    A branch can be named like an entry, and lead to the head of a pull request without approvals.
+    """
     prefix = f"refs/heads/gh-readonly-queue/{pull.base_ref}/pr-{pull.number}-"
-    return tuple((await commits.refs_below(client, prefix)).values())
+    found = (await commits.refs_below(client, prefix)).values()
+    return tuple([sha for sha in found if not await pulls.open_at(client, sha)])
 
 
 async def _is_review_listed(client: RepositoryClient, signal: Signal) -> bool:

@@ -87,6 +87,8 @@ async def _resolve(services: Services, signal: Signal) -> ResolveResult:
     again = _checks_again(signal, row)
     if again is not None:
         return await _resolve_head(services, again, asked=True)
+    if row is None and signal.kind == "pushed":
+        return await _resolve_unknown_push(services, signal)
     if row is None:
         return ResolveResult()
     trigger = row.input.trigger
@@ -108,6 +110,14 @@ async def _resolve(services: Services, signal: Signal) -> ResolveResult:
             # On behalf of the run's requester, whose permission is checked again.
             asked = signal.model_copy(update={"actor": trigger.actor})
             return await _trigger(services, asked, row, "unasked", "fix", on_pull=True)
+
+
+async def _resolve_unknown_push(services: Services, signal: Signal) -> ResolveResult:
+    """A push to a pull request of ours whose run is forgotten is checked like anyone's."""
+    assert signal.number is not None
+    if await services.runs.of_pull(str(signal.repository), signal.number):
+        return ResolveResult()  # the run's own commit is the head again
+    return await _resolve_head(services, signal)
 
 
 def _checks_again(signal: Signal, row: RunRow | None) -> Signal | None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from app import log_events
+from app.playground.github.accounts import User
 from app.playground.github.records import OtherCi
 from tests.stories.test_conversation_on_pulls import BROKEN, FIX_TRIPLE, head_of, proposal
 from tests.support.harness import FINISH, FIX, OWNER, PROJECT, Harness, Subject, script
@@ -81,13 +82,20 @@ async def test_a_review_without_a_command_does_nothing(harness: Harness) -> None
 
 
 async def test_a_push_to_our_branch_is_judged_and_stays(harness: Harness) -> None:
-    issue, pull = await published(harness, permissions={"walter": "write"})
+    bot = "formatter[bot]"  # the policy does not name it
+    world = harness.github.world
+    world.users.setdefault(bot, User(world.new_id(), bot, "Bot"))
+    issue, pull = await published(harness, permissions={"walter": "write", bot: "write"})
     harness.model.scripts[f"{issue.repository}#2"] = script([MORE], [FINISH])
     repository = issue.repository
-    pushed = await harness.github.push_files(repository, BRANCH, {"mine.py": b"\n"}, "walter")
-    await harness.until(
-        lambda: [c.conclusion for c in pull.checks(pushed)] == ["success"], "it is not judged"
-    )
+    for who in ("walter", bot):
+        files = {"mine.py": f"# {who}\n".encode()}
+        pushed = await harness.github.push_files(repository, BRANCH, files, who)
+
+        def is_judged(sha: str = pushed) -> bool:
+            return [check.conclusion for check in pull.checks(sha)] == ["success"]
+
+        await harness.until(is_judged, f"what {who} pushed is not judged")
     assert pull.ours == []
 
     await pull.comment("/honk say more", by="walter")

@@ -145,6 +145,70 @@ async def test_every_pull_request_of_a_fork_waits_for_a_person(verifier: Harness
     )
 
 
+async def test_every_pull_request_of_a_fork_waits_again_with_another_base(
+    verifier: Harness,
+) -> None:
+    """Its author chooses the base branch; a person has started the tests against the first one."""
+    subject = await _proposed(verifier, FIXED, by="trudy", fork=True)
+    github, repo = verifier.github, subject.repository
+    check = await _completed(subject)
+    await github.press(repo, check.id, "test", OWNER)
+    await verifier.until(
+        lambda: (now := _tests(subject)) is not None and now.conclusion == "success",
+        "the button starts nothing",
+    )
+    await github.push_files(repo, "release", {"notes.txt": b"\n"}, OWNER, "Start a release")
+    await github.act("trudy", "PATCH", f"/repos/{repo}/pulls/{subject.number}", {"base": "release"})
+    await verifier.until(
+        lambda: (now := _tests(subject)) is not None and now.conclusion == "action_required",
+        "the newest check is of the former base branch",
+    )
+
+
+async def test_every_pull_request_with_the_same_head_has_to_pass(verifier: Harness) -> None:
+    """The second one is compared with a branch that has removed the test already."""
+    base = await verifier.subject(permissions={"walter": "write"})
+    github, repo = verifier.github, base.repository
+    sha = await github.push_files(repo, "bare", {"test_calc.py": None}, "walter", "Remove a test")
+    ref = {"ref": "refs/heads/fix", "sha": sha}
+    await github.act("walter", "POST", f"/repos/{repo}/git/refs", ref)
+    subject = await _pull(verifier, repo, FIXED)
+    assert (await _completed(subject)).conclusion == "action_required"
+    other = await github.open_pull_request(repo, "walter", "fix", "bare")
+    await verifier.until(
+        lambda: (
+            len([one for one in subject.checks(_head(subject)) if one.name == "honk / tests"]) == 2
+        ),
+        "it has no second check",
+    )
+    check = await _completed(subject)
+    assert check.conclusion == "action_required"
+    assert check.title == f"Does not count: #{subject.number} has the same head commit"
+
+    await github.close_issue(repo, subject.number, "walter")
+    await github.press(repo, check.id, "test", "walter")
+    await verifier.until(
+        lambda: (now := _tests(subject)) is not None and now.conclusion == "success",
+        f"#{other.number} alone does not pass",
+    )
+
+
+async def test_every_pull_request_of_a_fork_that_is_not_verified_passes_no_one_else_s(
+    verifier: Harness,
+) -> None:
+    """`never` passes a required check, and anyone can open a pull request with another's head."""
+    files = PROJECT | {".github/honk.yml": b"check: {authors: all, forks: never}\n"}
+    base = await verifier.subject(files=files, permissions={"walter": "write"})
+    subject = await _pull(verifier, base.repository, {"calc.py": b"def add(a, b):\n    return 0\n"})
+    assert (await _completed(subject)).conclusion == "failure"
+    await verifier.github.fork(base.repository, "trudy")
+    await verifier.github.open_pull_request(base.repository, "trudy", "trudy:fix")
+    await verifier.until(
+        lambda: (now := _tests(subject)) is not None and now.conclusion == "action_required",
+        "the fork's check is missing",
+    )
+
+
 async def test_every_pull_request_can_be_verified_by_comment_without_an_answer(
     verifier: Harness,
 ) -> None:
@@ -202,6 +266,20 @@ async def test_every_pull_request_is_verified_at_its_newest_push(verifier: Harne
     assert (old.conclusion, old.title) == ("cancelled", "Superseded")
     assert subject.issue.pull.head_sha[:7] in (old.summary or "")
     assert new.conclusion == "success"
+
+
+async def test_every_pull_request_is_verified_although_github_shows_the_former_head(
+    verifier: Harness,
+) -> None:
+    subject = await _proposed(verifier, UNPROVEN)
+    await _completed(subject)
+    path = f"/repos/{subject.repository}/pulls/{subject.number}"
+    former = await verifier.github.act("walter", "GET", path)
+    verifier.github.faults.answer("GET", f"{path}$", 200, former)
+    await verifier.github.push_files(subject.repository, "fix", FIXED, "walter", "Fix add()")
+    assert _head(subject) != former["head"]["sha"]
+    check = await _completed(subject)
+    assert check.title == "Proven: 2 tests fail without this change"
 
 
 async def test_every_pull_request_that_closes_is_left_alone(verifier: Harness) -> None:

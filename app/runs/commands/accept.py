@@ -20,6 +20,7 @@ from app.runs import buttons, durable, intake, reply, starting
 from app.runs.attestations import record_acceptance
 from app.runs.durable import NoResult
 from app.runs.services import PUBLISH, READ_SUBJECT, WRITE_CHECKS, WRITE_COMMENTS, Services
+from app.runs.shared_commit import shared_with
 from app.runs.steps.progress import status_context
 from app.store.acceptances import Acceptance, PostedVerdict
 from app.store.runs import RunRow
@@ -104,6 +105,9 @@ async def _acceptable_verdict(services: Services, trigger: Trigger) -> PostedVer
     if verdict.unfinished:
         row = await services.runs.find(verdict.run)
         raise _RefusedError(messages.acceptance.unfinished(number, row.number if row else number))
+    place = await shared_with(services, trigger.model_copy(update={"number": number}), verdict.sha)
+    if place:
+        raise _RefusedError(messages.check_run.shared(place))
     return verdict
 
 

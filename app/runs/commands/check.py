@@ -13,7 +13,7 @@ from app import log_events, messages
 from app.domain.author_kind import AuthorKind, author_kind
 from app.domain.policy import Policy
 from app.domain.report import Report
-from app.domain.run import Outcome, RunInput, attempt_id, subject_of
+from app.domain.run import Outcome, RunInput, attempt_id, run_id, subject_of
 from app.domain.trigger import Trigger
 from app.domain.values import Value
 from app.errors import UserError
@@ -25,10 +25,14 @@ from app.runs.attempt import Attempt
 from app.runs.durable import NoResult
 from app.runs.queue import cancel_attempt, enqueue_attempt
 from app.runs.services import READ_PULLS, WRITE_CHECKS, Services
+from app.runs.shared_commit import shared_with
 from app.runs.steps import complete_check, report
 from app.store.runs import RunRow
 
 log = structlog.get_logger()
+
+_FORMER_HEAD_PAUSES = (2.0, 5.0)
+"""Seconds between looks at a pull request that shows another head than the event."""
 
 
 class Decision(Value):
@@ -72,7 +76,7 @@ async def show_policy_error(services: Services, trigger: Trigger, problem: str, 
 def pull_of(external_id: str) -> int | None:
     """The pull request that such an external id names; None for another one."""
     prefix = messages.check_run.BY_PULL
-    number = external_id.removeprefix(prefix)
+    number = external_id.removeprefix(prefix).partition(".")[0]
     is_ours = external_id.startswith(prefix) and number.isascii() and number.isdigit()
     return int(number) if is_ours else None
 
@@ -109,10 +113,7 @@ async def _decide(services: Services, trigger: Trigger, policy: Policy) -> Decis
     """Whether and how this head is verified, by who opened the pull request and from where."""
     if trigger.merge_group is not None and not trigger.number:
         return _of_author(services, trigger, policy, AuthorKind.PERSON, "an unnamed author")
-    client = await services.github.repository(
-        trigger.installation_id, trigger.repository, READ_PULLS
-    )
-    pull = await pulls.pull_request(client, trigger.number)
+    pull = await _present_pull(services, trigger)
     author = pull.author
     kind = author_kind(author.login, author.type, await services.bot_login())
     decision = _of_author(services, trigger, policy, kind, author.login)
@@ -120,6 +121,22 @@ async def _decide(services: Services, trigger: Trigger, policy: Policy) -> Decis
         # Someone with write access put the entry in the merge queue.
         return decision
     return _of_pull(trigger, policy, pull)
+
+
+async def _present_pull(services: Services, trigger: Trigger) -> PullRequest:
+    """The pull request as GitHub shows it. Right after a push it may still show the former head,
+    and no other event will come for the pushed one."""
+    client = await services.github.repository(
+        trigger.installation_id, trigger.repository, READ_PULLS
+    )
+    pull = await pulls.pull_request(client, trigger.number)
+    for pause in _FORMER_HEAD_PAUSES:
+        if trigger.merge_group is not None or pull.head_sha == trigger.head_sha:
+            break
+        async with durable.released():
+            await services.github.sleep(pause)
+        pull = await pulls.pull_request(client, trigger.number)
+    return pull
 
 
 def _of_author(
@@ -153,8 +170,16 @@ def _of_pull(trigger: Trigger, policy: Policy, pull: PullRequest) -> Decision:
 
 
 async def _refuse(services: Services, trigger: Trigger, decision: Decision) -> NoResult:
-    """Complete the check with the reason; required checks pass only if the policy wants so."""
+    """Complete the check with the reason; required checks pass only if the policy wants so.
+
+    Each request has its own check run, since GitHub shows and counts the newest of a commit.
+    """
     assert trigger.head_sha is not None
+    if decision.passes:
+        place = await shared_with(services, trigger, trigger.head_sha, measured=False)
+        if place:
+            title, summary = messages.check_run.shared(place)
+            decision = Decision(action="complete", title=title, summary=summary)
     client = await services.github.repository(
         trigger.installation_id, trigger.repository, WRITE_CHECKS
     )
@@ -162,7 +187,7 @@ async def _refuse(services: Services, trigger: Trigger, decision: Decision) -> N
         client,
         messages.check_run.TESTS_CHECK,
         trigger.head_sha,
-        messages.check_run.pull_id(trigger.number),
+        messages.check_run.pull_id(trigger.number, run_id(trigger.id)),
     )
     await checks.complete_check_run(
         client,

@@ -13,6 +13,7 @@ from app.runs import buttons, posted_verdicts
 from app.runs.attempt import Attempt
 from app.runs.durable import NoResult
 from app.runs.services import Services
+from app.runs.shared_commit import shared_with
 from app.runs.steps.commit import CommitResult
 from app.runs.steps.verify import VerifyResult
 
@@ -42,21 +43,22 @@ async def complete_check(
         await posted_verdicts.record_verdict(
             attempt, sealed, verified, held_by=held_by, unfinished=cut_short
         )
+    title = messages.check_run.title(verdict)
+    summary = messages.check_run.summary(
+        verdict, sealed.sha, verified.ran, verified.flags, verified.attestation, verified.cells
+    )
+    conclusion = _conclusion(verdict, cut_short=cut_short, published=published)
+    if run.mode == "test" and conclusion in ("success", "neutral"):
+        place = await shared_with(services, run.trigger, sealed.sha)
+        if place:
+            conclusion = "action_required"
+            title, why = messages.check_run.shared(place)
+            summary = f"{why}\n\n{summary}"
     await checks.complete_check_run(
         client,
         sealed.check_run,
-        conclusion=_conclusion(verdict, cut_short=cut_short, published=published),
-        output=Output(
-            title=messages.check_run.title(verdict),
-            summary=messages.check_run.summary(
-                verdict,
-                sealed.sha,
-                verified.ran,
-                verified.flags,
-                verified.attestation,
-                verified.cells,
-            ),
-        ),
+        conclusion=conclusion,
+        output=Output(title=title, summary=summary),
         annotations=[*_failures(verdict)[:ANNOTATIONS], *_doubts(verdict, verified.flags)],
         actions=_buttons(run, verdict) if published else buttons.BUTTONS,
     )

@@ -11,6 +11,7 @@ from app.github.client import RepositoryClient
 from app.integrity import scope
 from app.runs import buttons
 from app.runs.attempt import Attempt
+from app.runs.shared_commit import shared_with
 from app.runs.steps.commit import CommitResult
 from app.store.runs import start_of_today
 
@@ -28,8 +29,11 @@ async def verify_head(attempt: Attempt, preparation: Preparation) -> CommitResul
     if run.trigger.kind != "check" or run.trigger.command is not None:
         return done
     if await _skips(attempt, preparation, head):
-        told = messages.check_run.skipped_paths(run.policy.check.skip)
-        await _complete(client, check.id, "skipped", told)
+        place = await shared_with(services, run.trigger, head)
+        skipped = messages.check_run.skipped_paths(run.policy.check.skip)
+        told = messages.check_run.shared(place) if place else skipped
+        conclusion: Conclusion = "action_required" if place else "skipped"
+        await _complete(client, check.id, conclusion, told, (buttons.TEST,) if place else ())
     elif await _minutes_left(attempt) <= 0:
         told = messages.check_run.minutes_spent(run.policy.check.minutes_per_day)
         await _complete(client, check.id, "action_required", told, (buttons.TEST,))
