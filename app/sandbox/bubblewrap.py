@@ -47,6 +47,7 @@ from app.sandbox.process import (
     SandboxProcess,
     UnfinishedError,
 )
+from app.sandbox.program import RunningProgram
 from app.sandbox.services import SERVICE_SECONDS, in_background, with_services
 from app.sandbox.spec import (
     DISK_BYTES,
@@ -56,6 +57,7 @@ from app.sandbox.spec import (
     Completed,
     EditResult,
     Mount,
+    Program,
     ResourceLimits,
     Sandbox,
     SandboxReport,
@@ -114,7 +116,13 @@ class BaseSandbox(ABC):
     @abstractmethod
     def _workspace(self, spec: SandboxSpec) -> str: ...
 
-    def _check_image(self, spec: SandboxSpec) -> None:
+    def _check_spec(self, spec: SandboxSpec) -> None:
+        if spec.worker_port is not None and not self.isolated:
+            raise UserError(
+                "The agent engine works only in a sandbox with its own network.",
+                next_step="Run the worker with HONK_SANDBOX=bubblewrap or container, or set "
+                "HONK_ENGINE=anthropic.",
+            )
         if spec.image is not None and not self.takes_images:
             raise UserError(
                 "`image` in `.github/honk.yml` requires container sandboxes.",
@@ -141,6 +149,7 @@ class BaseSandbox(ABC):
             "walls": self._inner(spec),
             "written": [self.seen(each) for each in self._disk_mounts(spec)],
             "own_disk": spec.own_disk,
+            "worker_port": spec.worker_port,
         }
 
     def _inner(self, spec: SandboxSpec) -> dict[str, Any] | None:
@@ -162,7 +171,7 @@ class BaseSandbox(ABC):
 
         def launch(channel: int) -> Launch:
             try:
-                self._check_image(spec)
+                self._check_spec(spec)
                 return self._launch(spec, channel, extra)
             except BaseException:
                 _close(extra)
@@ -238,6 +247,26 @@ class BaseSandbox(ABC):
         finally:
             for drain in drains:
                 drain.finish()
+
+    @asynccontextmanager
+    async def program(self, spec: SandboxSpec, argv: Sequence[str]) -> AsyncIterator[Program]:
+        """See `Sandbox.program`."""
+        theirs_in, ours_in = os.pipe()
+        ours_out, theirs_out = os.pipe()
+        ours_errors, theirs_errors = os.pipe()
+        theirs = (theirs_in, theirs_out, theirs_errors)
+        try:
+            process = await self.start(spec, theirs)
+        except BaseException:
+            _close((ours_in, ours_out, ours_errors))
+            raise
+        words = with_services(spec.services, spec.environment, argv)
+        program = RunningProgram(process, ours_in, ours_out, ours_errors)
+        try:
+            await program.begin({"op": "run", "argv": words, "fds": list(theirs)})
+            yield program
+        finally:
+            await shielded(program.end())
 
     @asynccontextmanager
     async def session(self, spec: SandboxSpec) -> AsyncIterator[SandboxSession]:

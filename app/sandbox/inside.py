@@ -2016,11 +2016,23 @@ def shield(isolated: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def listen(port: int) -> int:
+    """A socket that listens on this sandbox's loopback, for the worker.
+
+    A socket stays in the network namespace that it was made in, so the worker can accept on it what
+    runs here connects to it, and there is nothing else that this sandbox could reach.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(64)
+    return listener.detach()
+
+
 def main() -> None:
     channel = Channel(int(sys.argv[1]))
     config, _ = channel.receive()
     walls = Walls(config["walls"]) if config["walls"] else None
-    folders: list[int] = []
+    folders: list[int] = []  # and last, if there is one, the listener
     os.umask(0o022)
     try:
         if walls:
@@ -2028,6 +2040,8 @@ def main() -> None:
         inside = Inside(channel, config)
         if walls:
             walls.close()
+        if config["worker_port"]:
+            folders.append(listen(config["worker_port"]))
     except (WallsError, OSError) as error:
         channel.send({"unfinished": str(error)})
         return

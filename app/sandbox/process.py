@@ -63,6 +63,7 @@ class SandboxProcess:
         self._monitor = os.pidfd_open(process.pid)
         self._first: int | None = None
         self._folders: list[int] = []
+        self._listener: int | None = None
         self.name = ""
         self._group: Group | None = None
         self.ran_out = False
@@ -127,19 +128,26 @@ class SandboxProcess:
         walls: Any = config["walls"] or {"scratch": ()}
         for _ in filter(None, (each["kept"] for each in walls["scratch"])):
             self._folders.append(await self._descriptor())
+        if config["worker_port"]:
+            self._listener = await self._descriptor()
 
     async def _descriptor(self) -> int:
         """Receive a descriptor that the first process sends before it runs anything."""
         await readable(self._channel.fileno())
         data, descriptors, *_ = socket.recv_fds(self._channel, 1, 1)
         if not data or not descriptors:
-            raise SandboxGoneError("a folder was not handed over")
+            raise SandboxGoneError("a descriptor was not handed over")
         return descriptors[0]
 
     def folders(self) -> list[int]:
         """Descriptors of in-memory folders, readable after `kill`; the caller closes them."""
         taken, self._folders = self._folders, []
         return taken
+
+    def listener(self) -> socket.socket | None:
+        """What listens on the spec's `worker_port`; the caller closes it."""
+        taken, self._listener = self._listener, None
+        return None if taken is None else socket.socket(fileno=taken)
 
     async def ask(self, header: dict[str, Any], data: bytes = b"") -> tuple[dict[str, Any], bytes]:
         """Send one request and wait for its reply. Raises SandboxGoneError."""
@@ -189,10 +197,11 @@ class SandboxProcess:
                 self.ran_out = self._group.ran_out
                 await asyncio.to_thread(self._group.remove)
         finally:
-            for fd in (self._first, self._monitor, self._errors, *self.folders()):
+            handed_over = (*self.folders(), self._listener)
+            for fd in (self._first, self._monitor, self._errors, *handed_over):
                 if fd is not None:
                     os.close(fd)
-            self._first = None
+            self._first = self._listener = None
 
 
 class PlainProcess(SandboxProcess):

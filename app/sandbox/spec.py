@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -72,6 +73,8 @@ class SandboxSpec:
     `own_disk` means that nothing but this workspace is on its file system.
     `image` (by digest) applies only to containers; the default is the operator's image.
     `services` answer on its loopback before a command starts, and in a session.
+    `worker_port` is a port of its loopback where the worker answers (`Program.listener`). Only what
+    runs in this sandbox can connect to it, since the sandbox has its own loopback.
     """
 
     workspace: Path
@@ -82,6 +85,7 @@ class SandboxSpec:
     image: str | None = None
     own_disk: bool = False
     services: tuple[Service, ...] = ()
+    worker_port: int | None = None
 
 
 _KILLED = {
@@ -212,6 +216,36 @@ class SandboxSession(Protocol):
         ...
 
 
+class Program(Protocol):
+    """A program in its own sandbox, connected to the worker by its stdin and stdout."""
+
+    @property
+    def listener(self) -> socket.socket | None:
+        """Accepts connections to the spec's `worker_port`; None without one."""
+        ...
+
+    @property
+    def error_output(self) -> str:
+        """What it wrote to stderr so far, without the middle of a long output."""
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Write to its stdin. Raises BrokenPipeError once it reads no more."""
+        ...
+
+    async def receive(self) -> bytes:
+        """Read from its stdout, at most 64 KiB; empty once nothing more can come."""
+        ...
+
+    async def close_input(self) -> None:
+        """End its stdin."""
+        ...
+
+    async def ended(self) -> Completed:
+        """Wait until it has ended. `output` is empty."""
+        ...
+
+
 class Sandbox(Protocol):
     """Makes sandboxes."""
 
@@ -233,6 +267,16 @@ class Sandbox(Protocol):
 
     def session(self, spec: SandboxSpec) -> AbstractAsyncContextManager[SandboxSession]:
         """A running sandbox. It is dead when the context exits."""
+        ...
+
+    def program(
+        self, spec: SandboxSpec, argv: Sequence[str]
+    ) -> AbstractAsyncContextManager[Program]:
+        """A program in a fresh sandbox; all its processes are dead when the context exits.
+
+        The caller limits its time. Raises UserError when no sandbox can be made, or when
+        `worker_port` is set and the sandbox has no loopback of its own.
+        """
         ...
 
     def claim(self, path: Path, *, like: Path | None = None) -> None:
