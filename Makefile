@@ -13,7 +13,7 @@ demo: .venv/runtime | system            ## a GitHub on this machine, an issue, a
 
 # FLEET=1, which the stories read, tells them with two `honk web` and three `honk worker` on Postgres.
 # TOOLCHAINS=none leaves out Go, Rust, Java and Maven, and says so at the end.
-test: .venv/dev toolchains tests/contract/node_modules/.stamp | system    ## lint, types, floors and every story; ARGS go to pytest
+test: .venv/dev .venv/claude-code toolchains tests/contract/node_modules/.stamp | system    ## lint, types, floors and every story; ARGS go to pytest
 ifeq ($(strip $(ARGS)),)
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $$(.ci/skip-unchanged)
@@ -38,7 +38,7 @@ format: .venv/dev
 bench: .venv/dev | system               ## measures, never gates; ONLY=name,name
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-faults: .venv/dev toolchains tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, model, github, chaos, deliveries or machine, ON=postgres, SEED=1, AGAIN=1
+faults: .venv/dev .venv/claude-code toolchains tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, model, github, chaos, deliveries or machine, ON=postgres, SEED=1, AGAIN=1
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(ON),--on $(ON)) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
 
 trust: .venv/dev toolchains | system    ## cheats with their controls, honest changes, real releases, combinations; resumable; ONLY=word, SEED=1, AGAIN=1
@@ -47,7 +47,7 @@ trust: .venv/dev toolchains | system    ## cheats with their controls, honest ch
 probe: .venv/dev toolchains | system    ## small repositories and real packages, set up without a policy; resumable; needs registries; ONLY=word, AGAIN=1
 	@$(BIN)/python -m tests.probe $(if $(ONLY),--only "$(ONLY)") $(if $(AGAIN),--again)
 
-security: .venv/dev | system            ## what hostile code, texts and requests try, and what stops each; resumable; ONLY=word, AGAIN=1
+security: .venv/dev .venv/claude-code | system            ## what hostile code, texts and requests try, and what stops each; resumable; ONLY=word, AGAIN=1
 	@$(BIN)/python -m tests.security $(if $(ONLY),--only "$(ONLY)") $(if $(AGAIN),--again)
 
 audit: .venv/dev                        ## what is locked, against a public database; needs the network
@@ -82,6 +82,8 @@ lock: .venv/dev                         ## bring every lock file up to the newes
 		--python-version 3.11 --extra dev pyproject.toml -c requirements.lock -o requirements-dev.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 --group toolchains -o requirements-toolchains.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 --extra claude-code pyproject.toml -c requirements.lock -o requirements-claude-code.lock
 
 .PHONY: system
 system:
@@ -104,6 +106,14 @@ toolchains: | .venv/bin/python
 	@$(PIP_INSTALL) -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@ .venv/runtime
+
+# The engine claude-code and Claude Code itself, for its tests; TOOLCHAINS=none leaves them out.
+.venv/claude-code: requirements-claude-code.lock | .venv/dev
+ifneq ($(TOOLCHAINS),none)
+	@echo "Installing claude-agent-sdk with Claude Code (178 MB to download, 385 MB on disk) ..."
+	@$(PIP_INSTALL) -r requirements-claude-code.lock
+	@touch $@
+endif
 
 tests/contract/node_modules/.stamp: tests/contract/package-lock.json | system toolchains
 	@echo "Fetching GitHub's descriptions of its API (once) ..."

@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     github_server_url: str = github_urls.GITHUB_SERVER
 
     engine: str = Field("anthropic", validation_alias="HONK_ENGINE")
+    claude_code_path: Path | None = Field(None, validation_alias="HONK_CLAUDE_CODE_PATH")
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str | None = None
     model: str = Field("claude-sonnet-5-5", validation_alias="HONK_MODEL")
@@ -353,10 +354,19 @@ class Settings(BaseSettings):
         return self.image
 
     def model_key(self) -> SecretStr:
-        """The key of the Anthropic API. Raises UserError when it is missing."""
+        """The key of the Anthropic API. Raises UserError when it is missing or of another kind."""
         if self.anthropic_api_key is None:
             raise _missing("ANTHROPIC_API_KEY", "needed to call the model")
+        if self.anthropic_api_key.get_secret_value().startswith(_SUBSCRIPTION):
+            raise UserError(
+                "ANTHROPIC_API_KEY is the token of a subscription, which a service must not use.",
+                next_step="Set it to an API key from the Console (`sk-ant-api...`).",
+            )
         return self.anthropic_api_key
+
+
+_SUBSCRIPTION = "sk-ant-oat"
+"""How the tokens begin that `claude setup-token` makes for a person's subscription."""
 
 
 class MissingSettingError(UserError):

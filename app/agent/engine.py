@@ -7,6 +7,7 @@ The steps of a run know this module and nothing of an engine's API. Each engine 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -18,7 +19,7 @@ from app.domain.report import PlanItem
 from app.domain.setup_plan import Choices
 from app.domain.values import Value
 from app.outgoing import Outgoing
-from app.sandbox.spec import Completed, EditResult
+from app.sandbox.spec import Completed, EditResult, Mount, Program
 from app.settings import Settings
 
 Json = dict[str, Any]
@@ -76,6 +77,21 @@ class SandboxTools(Protocol):
     async def search(self, pattern: str, path: str) -> Completed: ...
     async def read_many(self, requests: Sequence[Mapping[str, object]]) -> list[EditResult]: ...
     async def background(self, request: Mapping[str, object]) -> Completed: ...
+
+
+class Programs(Protocol):
+    """Runs an engine's own program in a sandbox over the workspace, like those of the tools."""
+
+    def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        mounts: tuple[Mount, ...] = (),
+        environment: Mapping[str, str],
+        worker_port: int | None = None,
+    ) -> AbstractAsyncContextManager[Program]:
+        """See `app.sandbox.spec.Sandbox.program`. `environment` is added to the workspace's."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -154,6 +170,7 @@ class AgentTask:
     transcript: Transcript
     budget: Budget
     signals: Signals
+    programs: Programs
     pictures: tuple[Picture, ...] = ()
 
 

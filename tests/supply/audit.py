@@ -20,7 +20,12 @@ from typing import Any
 
 from packaging.markers import Marker
 
-LOCKS = ("requirements.lock", "requirements-playground.lock", "requirements-dev.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-playground.lock",
+    "requirements-claude-code.lock",
+    "requirements-dev.lock",
+)
 _ROOT = Path(__file__).parents[2]
 _SECONDS = 600
 _OPTIONS = (

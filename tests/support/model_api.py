@@ -215,6 +215,8 @@ class Desk:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     snapshots: int = 0
     verified: int = 0
+    programs: Any = None
+    """What starts programs; only engines that run one need it."""
 
     async def run(self, feedback: str | None = None, *, feedback_id: str = "") -> Ending:
         """One attempt, by a new session each time, as after a restart."""
@@ -226,9 +228,14 @@ class Desk:
             transcript=self.transcript,
             budget=self.budget,
             signals=Signals(self._should_stop, self._messages, self._on_progress),
+            programs=self.programs,
         )
-        session = AgentSession(self.model, task, compact_at=self.compact_at)
-        return await session.run(feedback, feedback_id=feedback_id)
+        ending: Ending = await self.session(task).run(feedback, feedback_id=feedback_id)
+        return ending
+
+    def session(self, task: AgentTask) -> Any:
+        """The engine's session for a task."""
+        return AgentSession(self.model, task, compact_at=self.compact_at)
 
     async def _verify(self) -> str:
         self.verified += 1

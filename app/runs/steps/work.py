@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 from app import log_events, messages, retrying
 from app.agent.engine import (
@@ -15,6 +17,7 @@ from app.agent.engine import (
     ModelDeclined,
     PersonMessage,
     Picture,
+    Programs,
     Progress,
     Question,
     Signals,
@@ -50,7 +53,7 @@ from app.runs.steps import (
 )
 from app.runs.steps.handoff import BackgroundPusher
 from app.runs.steps.progress import announce
-from app.sandbox.bubblewrap import SandboxSession
+from app.sandbox.spec import Mount, Program, SandboxSession
 from app.store.turns import Turns
 
 _DIFF_BYTES = 60_000
@@ -183,8 +186,31 @@ async def _task(
         transcript=StoredTranscript(Turns(services.database, run.id)),
         budget=Budget(usd=share.usd, seconds=share.minutes * 60, turns=share.turns),
         signals=Signals(should_stop=stopped, messages=said, progress=progress),
+        programs=_programs(services, run, workspace),
         pictures=await _pictures(services, run),
     )
+
+
+def _programs(services: Services, run: RunInput, workspace: Workspace) -> Programs:
+    """Sandboxes for an engine's own programs, over the agent's workspace."""
+
+    def program(
+        argv: Sequence[str],
+        *,
+        mounts: tuple[Mount, ...] = (),
+        environment: Mapping[str, str],
+        worker_port: int | None = None,
+    ) -> AbstractAsyncContextManager[Program]:
+        spec = services.workspaces.spec(
+            workspace,
+            environment=environment,
+            mounts=mounts,
+            image=run.policy.image,
+            with_services=True,
+        )
+        return services.sandbox.program(replace(spec, worker_port=worker_port), argv)
+
+    return program
 
 
 class StoredTranscript:
