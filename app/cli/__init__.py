@@ -20,6 +20,7 @@ import click
 from app import __version__, logs, settings, tracing
 from app.cli.attempt import try_task
 from app.cli.common import needs_playground, open_database, say, told
+from app.cli.evaluation import evaluate
 from app.cli.export import export
 from app.cli.replay import replay
 from app.cli.runs import runs
@@ -52,6 +53,7 @@ honk.add_command(runs)
 honk.add_command(export)
 honk.add_command(try_task)
 honk.add_command(replay)
+honk.add_command(evaluate)
 
 
 @honk.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +103,7 @@ async def _base_of_policy(checkout: UserCheckout) -> str | None:
 
 
 async def _show(path: Path, what: str) -> bytes | None:
-    done = await _run(path, "cat-file", "blob", what)
+    done = await run_git(path, "cat-file", "blob", what)
     most = policies.POLICY_MAX_BYTES + 1
     return done.output[:most] if done.code == 0 else None
 
@@ -110,7 +111,7 @@ async def _show(path: Path, what: str) -> bytes | None:
 async def diff(folder: Path, base: str, head: str) -> bytes:
     """The difference of two commits as a patch that `git apply` takes."""
     options = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary")
-    return (await _run(folder, "diff", *options, base, head, check=True)).output
+    return (await run_git(folder, "diff", *options, base, head, check=True)).output
 
 
 async def resolve(folder: Path, name: str) -> str | None:
@@ -138,7 +139,7 @@ async def apply_as_branch(
         branch = name if number == 1 else f"{name}-{number}"
         ref = f"refs/heads/{branch}"
         # The empty old value: git refuses where the branch is there already.
-        done = await _run(path, "update-ref", "-m", "honk try", ref, made, "")
+        done = await run_git(path, "update-ref", "-m", "honk try", ref, made, "")
         if done.code == 0:
             return branch
         if await resolve(path, ref) is None:
@@ -147,37 +148,44 @@ async def apply_as_branch(
 
 
 @dataclass(frozen=True)
-class _GitResult:
+class GitResult:
+    """How a git command ended."""
+
     code: int
     output: bytes
     problem: str
 
 
 async def _git(path: Path, *arguments: str) -> str:
-    done = await _run(path, *arguments, check=True)
-    return os.fsdecode(done.output).rstrip("\n")
+    return os.fsdecode((await run_git(path, *arguments, check=True)).output).rstrip("\n")
 
 
 async def _try(path: Path, *arguments: str) -> str | None:
-    done = await _run(path, *arguments)
+    done = await run_git(path, *arguments)
     return os.fsdecode(done.output).rstrip("\n") if done.code == 0 else None
 
 
-async def _run(path: Path, *arguments: str, check: bool = False) -> _GitResult:
-    """Run git in a folder. With `check`, raises UserError when it fails."""
-    environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+async def run_git(
+    path: Path,
+    *arguments: str,
+    check: bool = False,
+    given: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+) -> GitResult:
+    """Run git in a folder, with something on stdin. With `check`, raises UserError if it fails."""
+    ours = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     process = await asyncio.create_subprocess_exec(
         "git",
         *_NO_SURPRISES,
         *arguments,
         cwd=path if path.is_dir() else path.parent,
-        env={**environment, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
-        stdin=asyncio.subprocess.DEVNULL,
+        env={**ours, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(environment or {})},
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await process.communicate()
-    done = _GitResult(process.returncode or 0, output, errors.decode("utf-8", "replace").strip())
+    output, errors = await process.communicate(given)
+    done = GitResult(process.returncode or 0, output, errors.decode("utf-8", "replace").strip())
     if check and done.code != 0:
         command = next(each for each in arguments if not each.startswith("-"))
         raise UserError(f"git {command} failed in {path}: {done.problem[-500:]}")

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.report import Report
-from app.domain.run import subject_key
+from app.domain.run import hidden_ref, subject_key
 from app.domain.transcript import RecordedTurn, read_turn
 from app.domain.values import RepoName
 from app.errors import UserError
+from app.local import checkout as checkouts
 from app.playground.github import GitHub, serve
 from app.playground.model import Responder, ScriptedModel
 from app.playground.run import (
@@ -134,6 +135,11 @@ class LocalHonk:
     def git_folder(self, issue: LocalIssue) -> Path:
         """The bare repository on the simulated GitHub."""
         return self._github.world.repository(str(issue.repository)).git.path
+
+    async def work_commit(self, issue: LocalIssue, row: RunRow) -> str | None:
+        """The published commit, or the one that keeps unfinished work; None without either."""
+        folder = self.git_folder(issue)
+        return row.published_sha or await checkouts.resolve(folder, hidden_ref(row.id))
 
     def _check_not_refused(self, issue: LocalIssue) -> None:
         comments = self._github.issue(str(issue.repository), issue.number).comments

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.report import Report
-from app.domain.run import hidden_ref
 from app.domain.transcript import RecordedTurn
 from app.local import checkout as checkouts
 from app.local.checkout import UserCheckout
@@ -97,7 +96,7 @@ async def _result(
 ) -> TryResult:
     """What the run left: its published commit, or the work that was saved at the hidden ref."""
     source = honk.git_folder(issue)
-    commit = row.published_sha or await checkouts.resolve(source, hidden_ref(row.id))
+    commit = await honk.work_commit(issue, row)
     patch = await checkouts.diff(source, head, commit) if commit else b""
     report = await honk.report(row)
     return TryResult(row, report, turns, patch, commit if patch else None)

@@ -9,7 +9,7 @@ import asyncio
 import re
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,7 +72,7 @@ async def local_target(services: Services, path: Path) -> AsyncIterator[ProbeTar
         if found is None:
             raise UserError(f"{path} does not have its own commit {commit}; is it a partial clone?")
         await _check_external_content(services, repo, found, path)
-        policy = await _policy(services, repo, found)
+        policy = await policy_at(services, repo, found)
         yield ProbeTarget(str(path), requestless_run(_ID, repo, policy), found)
     finally:
         await asyncio.to_thread(remove_tree, folder)
@@ -128,12 +128,13 @@ async def github_target(services: Services, repo: RepoName) -> ProbeTarget:
     commit = await services.mirrors.fetch(repo, remote, f"refs/heads/{branch}")
     if commit is None:
         raise UserError(f"{repo} is empty.", next_step="Push a commit first.")
-    policy = await _policy(services, repo, commit)
+    policy = await policy_at(services, repo, commit)
     run = requestless_run(_ID, repo, policy, installation_id=found, default_branch=branch)
     return ProbeTarget(str(repo), run, commit)
 
 
-async def _policy(services: Services, repo: RepoName, commit: CommitSha) -> Policy:
+async def policy_at(services: Services, repo: RepoName, commit: CommitSha) -> Policy:
+    """The policy in a commit of the mirror. Raises UserError for a broken one."""
     paths = (policies.POLICY_PATH, policies.OTHER_POLICY_PATH)
     most = policies.POLICY_MAX_BYTES + 1
     yml, yaml = [await services.mirrors.read_blob(repo, commit, path, most) for path in paths]
@@ -160,39 +161,65 @@ async def probe(
     the result. Raises ProposalRefusedError for choices outside the vocabulary, and UserError when
     no sandbox can be made.
     """
-    run, began = target.run, time.monotonic()
-    workspace = await check_out(services, run, target.commit, f"{run.id}-probe")
-    try:
-        outcome = await _set_up(services, target, workspace, choices)
-        ready = replace(workspace, prepared=Prepared.by(outcome.plan))
-        results = await _test(services, run, ready, target.commit)
-    finally:
-        await services.workspaces.remove(workspace)
+    began = time.monotonic()
+    outcome, results = await run_tests(services, target, choices, times=2)
     return ProbeResult(
         repository=target.name,
         commit=target.commit,
-        by_policy=run.policy.setup is not None,
+        by_policy=target.run.policy.setup is not None,
         outcome=outcome,
         tests=tuple(map(probed, results.verifiers)),
         seconds=round(time.monotonic() - began, 1),
     )
 
 
-async def _test(services: Services, run: RunInput, ready: Workspace, commit: CommitSha) -> Results:
-    """Run the tests, and all that ran a second time: one that ends otherwise then is flaky."""
+async def run_tests(
+    services: Services,
+    target: ProbeTarget,
+    choices: tuple[Choices, ...] = (),
+    *,
+    times: int = 1,
+    files: Sequence[str] | None = None,
+) -> tuple[SetupOutcome, Results]:
+    """Set the commit up and run its tests: `files` or all, as often as that.
+
+    A test that ends otherwise another time is flaky. Raises as `probe`.
+    """
+    run = target.run
+    workspace = await check_out(services, run, target.commit, f"{run.id}-probe")
+    try:
+        outcome = await _set_up(services, target, workspace, choices)
+        ready = replace(workspace, prepared=Prepared.by(outcome.plan))
+        results = await _test(services, run, ready, target.commit, times, files)
+    finally:
+        await services.workspaces.remove(workspace)
+    return outcome, results
+
+
+async def _test(
+    services: Services,
+    run: RunInput,
+    ready: Workspace,
+    commit: CommitSha,
+    times: int,
+    files: Sequence[str] | None,
+) -> Results:
+    """Run the tests, and all that ran as often as `times`: one that ends otherwise is flaky."""
     spec = services.workspaces.spec(ready, image=run.policy.image)
     spec = replace(spec, limits=replace(spec.limits, seconds=_SECONDS))
     stop = services.stops.of(run.id)
     site = VerifySite(services.sandbox, spec, services.scratch, stop)
     chosen = await asyncio.to_thread(cells.verifiers, run, ready)
     tests = tuple(each for each in chosen.verifiers if each.kind == "tests")
-    results = await runner.verify(site, tests, commit)
+    results = await runner.verify(site, tests, commit, files=files)
+    if times == 1:
+        return results
     ran = {
         (each.verifier, each.command): each.tests
         for each in results.verifiers
         if executed(each.tests) and each.seconds <= _SECONDS_TO_REPEAT
     }
-    return await runner.repeat(site, tests, results, ran, times=2)
+    return await runner.repeat(site, tests, results, ran, times=times)
 
 
 async def _set_up(

@@ -108,3 +108,60 @@ async def test_a_run_is_replayed_to_the_same_or_to_the_first_difference() -> Non
         assert (found["difference"]["what"], found["difference"]["turn"]) == ("tree", 1)
         assert found["difference"]["then"] == other
         assert found["difference"]["calls"][0]["name"] == "str_replace_based_edit_tool"
+
+
+HIDDEN = """
+from calc import add
+
+
+def test_negative():
+    assert add(-2, -3) == -5
+"""
+
+
+@in_one_process("it starts a Honk of its own")
+async def test_an_evaluation_grades_resumes_and_compares(tmp_path: Path) -> None:
+    mine = project(tmp_path / "mine")
+    wrong = {**FIX["str_replace_based_edit_tool"], "new_str": "return abs(a) + abs(b)"}
+    plays = {
+        "right": script_file(tmp_path / "right.yml", [FIX], [FINISH]),
+        "wrong": script_file(
+            tmp_path / "wrong.yml", [{"str_replace_based_edit_tool": wrong}], [FINISH]
+        ),
+        "gone": script_file(tmp_path / "gone.yml", [FINISH]),
+    }
+    tasks = [
+        {
+            "id": name,
+            "repo": str(mine),
+            "base": "0" * 40 if name == "gone" else "",
+            "problem": "add() subtracts",
+            "tests": {"test_hidden.py": HIDDEN},
+            "fail_to_pass": ["test_calc.py::test_add", "test_hidden.py::test_negative"],
+            "pass_to_pass": ["test_calc.py::test_double"],
+            "script": str(path),
+        }
+        for name, path in plays.items()
+    ]
+    file = tmp_path / "tasks.yaml"
+    file.write_text(yaml.safe_dump({"tasks": tasks}))
+    given = {"HONK_HOME": str(tmp_path / "home")}
+    arguments = ("eval", str(file), "--scripted", "-j", "2", "-o", str(tmp_path / "out"))
+    first = await honk(*arguments, **given)
+    assert first.returncode == 1, first.stderr
+    assert "| Resolved | 1 (50% of 2 completed) |" in first.stdout
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["resolved_ids"] == ["right"]
+    assert report["unresolved_ids"] == ["wrong"]
+    assert report["infra_failure_ids"] == ["gone"]
+    assert "does not have the commit" in report["failure_reasons"]["gone"]
+    by_id = {each["id"]: each for each in report["report"]["results"]}
+    assert by_id["wrong"]["grade"]["not_fixed"] == ["test_hidden.py::test_negative"]
+    assert by_id["right"]["turns"] == 2
+    git(mine, "apply", "--check", given=by_id["right"]["patch"].encode())
+    again = await honk(*arguments, "--only", "right", **given)
+    assert again.returncode == 0, again.stderr
+    compared = await honk("eval", "compare", str(tmp_path / "out"), str(tmp_path / "out"))
+    assert "1 task cannot show any difference" in compared.stdout
+    refused = await honk("eval", "compare", str(file), str(file))
+    assert (refused.returncode, "not the report" in refused.stderr) == (1, True)

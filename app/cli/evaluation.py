@@ -1,0 +1,186 @@
+"""`honk eval`: tasks with hidden tests, and comparing two evaluations."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app import logs, settings
+from app.cli.common import needs_playground, say, told
+from app.errors import UserError
+
+if TYPE_CHECKING:
+    from app.domain.evaluation import EvalReport, TaskResult
+
+_REPORT = "report.json"
+
+
+class _FileOrCommand(click.Group):
+    """`honk eval FILE` is `honk eval run FILE`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands:
+            args = ["run", *args]
+        return super().resolve_command(ctx, args)
+
+
+@click.group("eval", cls=_FileOrCommand)
+def evaluate() -> None:
+    """Measure Honk on tasks with hidden tests: eval FILE, eval compare A B."""
+
+
+@evaluate.command("run")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Default: FILE.eval."
+)
+@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=1, help="Tasks at once.")
+@click.option(
+    "--repos",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with clones of the repositories that tasks name as OWNER/NAME.",
+)
+@click.option("--only", help="Only tasks with this in their id.")
+@click.option("--scripted", is_flag=True, help="Each task's script plays the model.")
+@click.option("--gold", is_flag=True, help="Grade the tasks' own solutions; nobody works.")
+@click.option("--again", is_flag=True, help="Forget the results of an earlier start.")
+@click.option("--name", default="", help="Who works, in the report. Default: model and engine.")
+@told
+def run_tasks(
+    file: Path,
+    out: Path | None,
+    jobs: int,
+    repos: Path | None,
+    only: str | None,
+    scripted: bool,
+    gold: bool,
+    again: bool,
+    name: str,
+) -> None:
+    """Work on the tasks of FILE through the real product, and grade them.
+
+    FILE is SWE-bench's JSON or JSON lines, or a short YAML (docs/evaluation.md). GitHub is
+    simulated; the hidden tests run in the sandbox afterwards. An interrupted evaluation resumes.
+
+    Exits with 0 when every task has a result, and with 1 when some could not be graded.
+    """
+    if scripted and gold:
+        raise click.UsageError("--scripted and --gold exclude each other.")
+    with needs_playground():
+        from app.evaluation.running import EvalOptions, Evaluation
+        from app.evaluation.tasks import read_tasks
+
+        found = settings.load()
+        logs.configure(level="warning", form=found.log_format, secrets=found.secrets)
+        tasks = [each for each in read_tasks(file) if not only or only in each.id]
+        if not tasks:
+            raise UserError(f"No task of {file} has {only} in its id.")
+        options = EvalOptions(
+            out=out or file.with_name(f"{file.name}.eval"),
+            jobs=jobs,
+            clones=repos,
+            scripted=scripted,
+            gold=gold,
+            again=again,
+            by=name,
+        )
+        evaluation = Evaluation(file.name, tasks, found, options)
+        with _progress(len(tasks)) as watch:
+            try:
+                report = asyncio.run(evaluation.run(watch))
+            finally:
+                if evaluation.results:
+                    _write(options.out, evaluation.report())
+    from app.messages import evaluation as texts
+
+    say(texts.as_markdown(report))
+    say(f"Written to {options.out}.", err=True)
+    sys.exit(0 if len(report.completed) == report.total else 1)
+
+
+def _write(out: Path, report: EvalReport) -> None:
+    """The report as JSON and Markdown, and the patches in SWE-bench's form of predictions."""
+    from app.messages import evaluation as texts
+
+    facts = json.dumps(texts.as_json(report), indent=2, ensure_ascii=False)
+    (out / _REPORT).write_text(facts + "\n", "utf-8")
+    (out / "report.md").write_text(texts.as_markdown(report), "utf-8")
+    lines = [
+        json.dumps(
+            {
+                "instance_id": each.id,
+                "model_name_or_path": report.by,
+                "model_patch": each.patch,
+            },
+            ensure_ascii=False,
+        )
+        for each in report.results
+    ]
+    (out / "predictions.jsonl").write_text("\n".join([*lines, ""]), "utf-8")
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[TaskResult], None]]:
+    """A bar on a terminal, and a line for each result."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    from app.messages import evaluation as texts
+
+    console = Console(stderr=True, markup=False, highlight=False)
+    done = 0
+    bar: Any = Progress(
+        BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True
+    )
+    with bar:
+        task = bar.add_task("", total=total)
+
+        def watch(result: TaskResult) -> None:
+            nonlocal done
+            done += 1
+            bar.advance(task)
+            bar.console.print(texts.progress(done, total, result), soft_wrap=True)
+
+        yield watch
+
+
+@evaluate.command("compare")
+@click.argument("first", metavar="A", type=click.Path(exists=True, path_type=Path))
+@click.argument("second", metavar="B", type=click.Path(exists=True, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@told
+def compare(first: Path, second: Path, as_json: bool) -> None:
+    """Compare two evaluations of the same tasks: is the difference more than luck?
+
+    A and B are folders of evaluations, or their report.json.
+    """
+    from app.messages import evaluation as texts
+
+    reports = [_read(each) for each in (first, second)]
+    if as_json:
+        say(json.dumps(texts.comparison(*reports), indent=2, ensure_ascii=False))
+    else:
+        say(texts.compared(*reports))
+
+
+def _read(path: Path) -> EvalReport:
+    """Raises UserError for what is no report of this version."""
+    from app.domain.evaluation import EvalReport
+
+    file = path / _REPORT if path.is_dir() else path
+    try:
+        return EvalReport.model_validate(json.loads(file.read_text("utf-8"))["report"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{file} is not the report of an evaluation.",
+            next_step="Give the folder that `honk eval` wrote, or the report.json in it.",
+        ) from None

@@ -1,0 +1,1 @@
+"""Evaluating Honk on tasks with hidden tests: `honk eval`."""

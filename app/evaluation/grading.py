@@ -1,0 +1,112 @@
+"""Running a task's hidden tests over a change, in the sandbox and with Honk's own verifiers."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from app.domain.evaluation import EvalTask, Grade, grade
+from app.domain.values import RepoName, RunId, Value, commit_sha
+from app.domain.verdict import Results, TestOutcome
+from app.errors import UserError
+from app.evaluation import sources
+from app.git.mirror import Remote
+from app.private_files import close_home
+from app.runs.probe import ProbeTarget, policy_at, run_tests
+from app.runs.requestless import requestless_run
+from app.runs.services import Services
+from app.sandbox.removal import remove_tree
+from app.settings import Settings
+from app.worker import local_services
+
+_EXAMPLES = 3
+_WORST = (TestOutcome.ERROR, TestOutcome.FAILED, TestOutcome.SKIPPED, TestOutcome.PASSED)
+
+
+class Graded(Value):
+    """What the hidden tests showed. `reported`: whether one of the task's tests was reported at
+    all; `others` has some names that were. `problem`: what was wrong with the run as a whole."""
+
+    grade: Grade
+    reported: bool
+    others: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class Grader:
+    """Grades changes to tasks on this machine, several at once."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def grade(self, task: EvalTask, folder: Path, base: str, work: str) -> Graded:
+        """Grade the commit `work` of the bare repository `folder`, by the policy of `base`.
+
+        Raises UserError when the hidden tests cannot be laid over it or no sandbox can be made.
+        """
+        commit = await sources.with_tests(task, folder, base, work)
+        repo = RepoName(owner="eval", name=_plain(folder.stem))
+        remote = Remote(url=folder.resolve().as_uri())
+        for each in (base, commit):
+            if await self._services.mirrors.fetch(repo, remote, each) is None:
+                raise UserError(f"{folder} does not have its own commit {each}.")
+        policy = await policy_at(self._services, repo, commit_sha(base))
+        run = requestless_run(RunId(_plain(f"eval-{folder.stem}")), repo, policy)
+        target = ProbeTarget(task.id, run, commit_sha(commit))
+        outcome, results = await run_tests(self._services, target, files=_files(task))
+        outcomes = _outcomes(results)
+        named = {*task.fail_to_pass, *task.pass_to_pass}
+        failed = f"Setup failed: {outcome.failed[0].line}" if outcome.failed else ""
+        problems = [each.problem for each in results.verifiers if each.problem]
+        none = "" if results.verifiers else "no test command was found"
+        return Graded(
+            grade=grade(task, outcomes),
+            reported=bool(named & outcomes.keys()),
+            others=tuple(sorted(outcomes)[:_EXAMPLES]),
+            problem=failed or next(iter(problems), none),
+        )
+
+
+def _plain(name: str) -> str:
+    return "".join(each if each.isalnum() else "-" for each in name)[:80].strip("-") or "task"
+
+
+def _files(task: EvalTask) -> Sequence[str] | None:
+    """The files of the task's tests; None (all) unless each name begins with its file."""
+    names = (*task.fail_to_pass, *task.pass_to_pass)
+    files = [name.partition("::")[0] for name in names if "::" in name]
+    is_known = len(files) == len(names) and all(file.endswith(".py") for file in files)
+    return sorted(set(files)) if is_known else None
+
+
+def _outcomes(results: Results) -> dict[str, TestOutcome]:
+    """Each test's outcome by its name; the worst, where several commands report the same name."""
+    found: dict[str, TestOutcome] = {}
+    for verifier in results.verifiers:
+        for test in verifier.tests:
+            if test.whole_run or test.could_not_run:
+                continue
+            both = (found.get(test.id, test.outcome), test.outcome)
+            found[test.id] = min(both, key=_WORST.index)
+    return found
+
+
+@asynccontextmanager
+async def open_grader(settings: Settings) -> AsyncIterator[Grader]:
+    """A grader with a database and caches of its own, which are deleted at the end.
+
+    Raises UserError when no sandbox works on this machine.
+    """
+    close_home(settings.home_path)
+    scratch = settings.home_path / "scratch"
+    scratch.mkdir(exist_ok=True, mode=0o700)
+    # A worker's nightly cleanup deletes it, should this process be killed.
+    home = Path(tempfile.mkdtemp(dir=scratch, prefix="report-eval-"))
+    try:
+        async with local_services(settings, home) as services:
+            yield Grader(services)
+    finally:
+        await asyncio.to_thread(remove_tree, home)
