@@ -11,7 +11,7 @@ from app.domain.report import (
     Usage,
     Work,
 )
-from app.domain.run import Mode, RunInput
+from app.domain.run import RunInput
 from app.domain.trigger import Trigger
 from app.domain.values import RunId, short
 from app.domain.verdict import Verdict, VerdictKind
@@ -34,12 +34,15 @@ from app.messages.formatting import (
 SETUP_TITLE = "Add .github/honk.yml with this repository's setup"
 
 
-def title(trigger: Trigger, mode: Mode = "work") -> str:
+def plain_title(run: RunInput) -> str:
     """The issue's title, unless the run is not about the issue."""
-    if mode == "setup":
-        return SETUP_TITLE
-    title = sanitize.title(trigger.title, limit=TITLE_LIMIT - 20)
-    return title or f"Work on issue {trigger.number}"
+    return SETUP_TITLE if run.mode == "setup" else run.trigger.title
+
+
+def title(run: RunInput, styled: str) -> str:
+    """The title of a pull request, made of the title in the repository's style."""
+    title = sanitize.title(styled, limit=TITLE_LIMIT - 20)
+    return title or f"Work on issue {run.trigger.number}"
 
 
 def _setup_by(usage: Usage) -> str:
@@ -250,13 +253,21 @@ def not_ready_title(title: str) -> str:
     return sanitize.title(f"Not ready: {title}", limit=TITLE_LIMIT)
 
 
-def commit_message(run: RunInput, work: Work, *, signer: str | None) -> str:
-    """Subject, body and trailers. Nothing in the text can forge a trailer."""
+def commit_title(run: RunInput) -> str:
+    """What a commit's subject is made from: what was asked on a pull request, the issue's title."""
+    if run.mode == "setup":
+        return SETUP_TITLE
+    asked = run.request.strip().split("\n")[0] if run.trigger.is_pull_request else ""
+    return (asked or run.trigger.title).strip().lstrip("#")
+
+
+def commit_message(
+    run: RunInput, work: Work, title: str, *, length: int, signer: str | None
+) -> str:
+    """Subject (at most `length` characters), body and trailers. Nothing in the text can forge a
+    trailer."""
     trigger = run.trigger
-    asked = run.request.strip().split("\n")[0] if trigger.is_pull_request else ""
-    asked = SETUP_TITLE if run.mode == "setup" else asked
-    title = (asked or trigger.title).strip().lstrip("#")
-    subject = sanitize.title(title, limit=72) or f"Work on #{trigger.number}"
+    subject = sanitize.title(title, limit=length) or f"Work on #{trigger.number}"
     body = "" if run.mode == "setup" else sanitize.message(work.text, limit=4_000)
     trailers = [
         f"Honk-Run: {run.id}",

@@ -1,10 +1,10 @@
-"""The repository's own template for pull requests."""
+"""The repository's own habits: its template for pull requests, and its commits' subjects."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.support.harness import FIX, PROJECT, Harness, script
+from tests.support.harness import FIX, OWNER, PROJECT, Harness, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -55,3 +55,21 @@ async def test_a_template_that_was_not_followed_is_appended(harness: Harness) ->
     # An open fence of the template's ends with the template.
     assert "```\nopen\n```\n\n<sub>" in told
     assert body.index("**Proven.**") < body.index("Pull request template to fill in")
+
+
+async def test_titles_are_written_as_the_repository_writes_its_commits(harness: Harness) -> None:
+    subject = await harness.subject(
+        title="Addition is wrong.", plays=script([FIX, {"verify": {}}], finish("Addition adds."))
+    )
+    for number in range(8):
+        notes = {"notes.md": f"{number}\n".encode()}
+        await harness.github.push_files(
+            subject.repository, "main", notes, OWNER, f"docs(notes): add note {number}"
+        )
+    await subject.label("bug")
+    await subject.label()
+    await subject.settled()
+    assert subject.pull.title == "fix: addition is wrong"
+    assert subject.pull.pull is not None
+    message = await subject.git("log", "-1", "--format=%s", subject.pull.pull.head_sha)
+    assert message.strip() == "fix: addition is wrong"

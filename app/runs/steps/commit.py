@@ -16,6 +16,7 @@ from app.github.client import RepositoryClient
 from app.runs.attempt import Attempt
 from app.runs.services import READ_CODE, WRITE_COMMITS, Services
 from app.runs.steps.checkpoint import CheckpointResult
+from app.runs.steps.commit_title import commit_title
 from app.runs.steps.progress import announce
 
 log = structlog.get_logger()
@@ -47,7 +48,11 @@ async def create_commit(
     if await _is_published(services, run, preparation, packed):
         return await keep(services, client, run, preparation.parent, packed.tree)
     signer = await _bot(services) if run.policy.sign_off else None
-    message = messages.pull_request.commit_message(run, work, signer=signer)
+    plain = messages.pull_request.commit_title(run)
+    title = await commit_title(services, run, plain, preparation.base, packed.tree)
+    message = messages.pull_request.commit_message(
+        run, work, title.text, length=title.length, signer=signer
+    )
     parents = [preparation.parent, *([preparation.merged] if preparation.merged else [])]
     key = hashlib.sha256(f"{parents}\n{packed.tree}\n{message}".encode()).hexdigest()
     known = CommitSha(row.head_sha) if row.head_sha and row.head_key == key else None

@@ -29,6 +29,7 @@ from app.runs.steps import (
     sync_upstream,
 )
 from app.runs.steps.commit import CommitResult
+from app.runs.steps.commit_title import commit_title
 from app.runs.steps.progress import announce, usage_of
 from app.runs.steps.verify import VerifyResult
 from app.verify.judge import allows
@@ -250,7 +251,9 @@ async def _pull_request(
 ) -> PullRequest:
     """Open or update the branch's pull request."""
     row = await services.runs.get(run.id)
-    title = messages.pull_request.title(run.trigger, run.mode)
+    plain = messages.pull_request.plain_title(run)
+    styled = await commit_title(services, run, plain, preparation.base, sealed.tree)
+    title = messages.pull_request.title(run, styled.text)
     body = messages.pull_request.body(
         run,
         work,

@@ -1,0 +1,171 @@
+"""How a repository writes the subjects of its commits, learned from its history. Pure.
+
+The history is the repository's own text: what is learned from it are choices (a prefix that is a
+plain word, the case of a letter), never a sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import Literal
+
+from app.domain.values import Value
+
+SUBJECTS = 100
+"""How many of the latest commits tell the style."""
+
+LIMIT = 72
+"""The most characters of a subject, whatever the history has."""
+
+_LEAST = 8
+"""Fewer commits show no style."""
+_MOST = 0.6
+"""A habit is what this share of the subjects has in common."""
+_SHORTEST = 50
+_MAX_PREFIXES = 200
+
+# https://www.conventionalcommits.org and the types of its usual configuration
+TYPES = frozenset(
+    "build chore ci deps docs feat fix perf refactor revert style test tests".split()  # noqa: SIM905
+)
+_PREFIX = re.compile(r"(?P<word>[A-Za-z][\w./-]{0,39})(?:\((?P<scope>[^()]{1,40})\))?!?: (?=\S)")
+_NOT_WRITTEN = re.compile(r"(?:Merge|Revert|fixup!|squash!|amend!) ", re.IGNORECASE)
+_PULL_NUMBER = re.compile(r" \(#\d{1,9}\)$")
+_FEATURE = re.compile(r"(?:^|[/: _-])(?:feature|enhancement|feat)(?:$|[/: _-])", re.IGNORECASE)
+_DOCS = re.compile(r"(?:^|[/: _-])(?:docs?|documentation)(?:$|[/: _-])", re.IGNORECASE)
+
+
+class CommitStyle(Value):
+    """`prefix`: `type` for `fix(parser): ...`, `area` for `parser: ...`, or empty for none.
+
+    `areas` are the words that areas begin with, the usual ones first. `lower`: whether what follows
+    begins with a small letter; None where both are usual. `length` is in characters.
+    """
+
+    prefix: Literal["", "type", "area"] = ""
+    areas: tuple[str, ...] = ()
+    lower: bool | None = None
+    period: bool = False
+    length: int = LIMIT
+
+
+def learned(subjects: Iterable[str]) -> CommitStyle:
+    """The style of these subjects; the usual one where there are too few to tell."""
+    written = [
+        _PULL_NUMBER.sub("", each.strip())
+        for each in subjects
+        if each.strip() and not _NOT_WRITTEN.match(each)
+    ]
+    if len(written) < _LEAST:
+        return CommitStyle()
+    prefixes = [found for each in written if (found := _PREFIX.match(each))]
+    types = sum(each["word"].lower() in TYPES for each in prefixes)
+    prefix: Literal["", "type", "area"] = ""
+    if types >= _MOST * len(written):
+        prefix = "type"
+    elif len(prefixes) >= _MOST * len(written):
+        prefix = "area"
+    words = Counter(each["word"] for each in prefixes if each["word"].lower() not in TYPES)
+    return CommitStyle(
+        prefix=prefix,
+        areas=tuple(word for word, _ in words.most_common(_MAX_PREFIXES)) if prefix else (),
+        lower=_is_lower([_after_prefix(each) if prefix else each for each in written]),
+        period=sum(each.endswith(".") for each in written) >= _MOST * len(written),
+        length=_length(written),
+    )
+
+
+def _after_prefix(subject: str) -> str:
+    found = _PREFIX.match(subject)
+    return subject[found.end() :] if found else subject
+
+
+def _is_lower(texts: Sequence[str]) -> bool | None:
+    letters = [each[0] for each in texts if each[:1].isalpha()]
+    lower = sum(letter.islower() for letter in letters)
+    if lower >= _MOST * len(letters):
+        return True
+    return False if len(letters) - lower >= _MOST * len(letters) else None
+
+
+def _length(subjects: Sequence[str]) -> int:
+    """What nine of ten subjects stay within, between the two usual limits."""
+    lengths = sorted(map(len, subjects))
+    return min(max(lengths[len(lengths) * 9 // 10], _SHORTEST), LIMIT)
+
+
+def styled(
+    style: CommitStyle, title: str, *, bug: bool, labels: Sequence[str], paths: Sequence[str]
+) -> str:
+    """The title as this repository would write it; may be longer than its length.
+
+    What kind of change it is comes from `labels` and `bug`, or from the changed `paths` alone where
+    they leave no doubt. A title that has a prefix keeps it.
+    """
+    text = title.strip()
+    if not text:
+        return ""
+    if style.prefix and (found := _PREFIX.match(text)):
+        head, text = found.group(), text[found.end() :]
+    elif style.prefix == "type":
+        head = f"{_type(bug=bug, labels=labels, paths=paths)}: "
+    elif style.prefix == "area":
+        head = _area(style.areas, paths)
+    else:
+        head = ""
+    return head + _punctuated(_cased(text, style.lower), period=style.period)
+
+
+def _type(*, bug: bool, labels: Sequence[str], paths: Sequence[str]) -> str:
+    if bug:
+        return "fix"
+    if any(map(_FEATURE.search, labels)):
+        return "feat"
+    if any(map(_DOCS.search, labels)) or (paths and all(map(_is_document, paths))):
+        return "docs"
+    # A release tool acts on `fix` and `feat`, and neither was said.
+    return "chore"
+
+
+def _is_document(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in (".md", ".rst", ".adoc", ".txt")
+
+
+def _area(areas: Sequence[str], paths: Sequence[str]) -> str:
+    """The known area that names a folder or file of the most changed paths; empty without one."""
+    places = [_place(path) for path in paths]
+    counts = [
+        (sum(f"/{area.lower()}/" in each for each in places), area.count("/"), area)
+        for area in areas
+    ]
+    most, _, area = max(counts, key=lambda each: each[:2], default=(0, 0, ""))
+    return f"{area}: " if most else ""
+
+
+def _place(path: str) -> str:
+    """The path between slashes in small letters, with and without the ending of its file."""
+    parts = PurePosixPath(path.lower())
+    return f"/{parts}/{parts.stem}/"
+
+
+def _cased(text: str, lower: bool | None) -> str:
+    first = re.match(r"[^\W\d_]+", text)
+    if lower is None or first is None:
+        return text
+    word = first.group()
+    if lower and word[0].isupper() and (word[1:].islower() or len(word) == 1):
+        return text[0].lower() + text[1:]
+    # A name that is code keeps its letters: `add()`, `snake_case`, `pkg.module`.
+    is_code = text[len(word) : len(word) + 1] not in ("", " ", ",", ":", "-")
+    if not lower and word.islower() and not is_code:
+        return text[0].upper() + text[1:]
+    return text
+
+
+def _punctuated(text: str, *, period: bool) -> str:
+    if not period:
+        return text.rstrip(".") if not text.endswith("...") else text
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
