@@ -30,6 +30,9 @@ from app.errors import UserError
 
 T = TypeVar("T")
 
+Effort = Literal["low", "medium", "high", "xhigh", "max"]
+"""How much a model thinks and checks before it answers."""
+
 _SECRETS = {
     "GITHUB_PRIVATE_KEY": "github_private_key",
     "GITHUB_WEBHOOK_SECRET": "github_webhook_secret",
@@ -99,6 +102,11 @@ class Settings(BaseSettings):
     anthropic_base_url: str | None = None
     model: str = Field("claude-sonnet-5-5", validation_alias="HONK_MODEL")
     model_max: str = Field("claude-opus-5-5", validation_alias="HONK_MODEL_MAX")
+    effort: Effort | None = Field(None, validation_alias="HONK_EFFORT")
+    effort_max: Effort = Field("xhigh", validation_alias="HONK_EFFORT_MAX")
+    thinking: Literal["adaptive", "between_tools", "disabled"] = Field(
+        "adaptive", validation_alias="HONK_THINKING"
+    )
     compact_at: int | None = Field(None, ge=10_000, le=900_000, validation_alias="HONK_COMPACT_AT")
 
     home: Path = Field(Path("~/.local/share/honk"), validation_alias="HONK_HOME")

@@ -161,7 +161,8 @@ class Picture(Value):
 
 @dataclass(frozen=True)
 class AgentTask:
-    """One assignment, with everything that an engine needs to work on it. `model` is its id."""
+    """One assignment, with everything that an engine needs to work on it. `model` is its id;
+    `stronger` asks for more effort than usual."""
 
     assignment: Assignment
     model: str
@@ -172,15 +173,18 @@ class AgentTask:
     signals: Signals
     programs: Programs
     pictures: tuple[Picture, ...] = ()
+    stronger: bool = False
 
 
 class Done(Value):
-    """The agent says that it is finished, in the three parts of `finish`."""
+    """The agent says that it is finished, in the parts of `finish`. `lacked` is what the request or
+    the guidance lacked."""
 
     kind: Literal["done"] = "done"
     summary: str
     not_done: str = ""
     how_to_check: str = ""
+    lacked: str = ""
 
 
 class Question(Value):

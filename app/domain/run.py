@@ -103,6 +103,7 @@ class RunInput(Value):
     request: str = ""  # the person's own instructions; empty when there are only the issue's
     base_branch: str
     model: str
+    stronger: bool = False  # `honk:max` or `model=max`: the model also works with more effort
     engine: str = "anthropic"  # it stays for the whole run: a transcript is in its engine's format
     context: tuple[ContextText, ...] = ()
     manifest: tuple[ContextItem, ...] = ()

@@ -71,6 +71,7 @@ def ending(report: Report) -> list[Fact]:
         name = "question" if report.work.ending == "question" else "agent's summary"
         facts += [(name, _block(report.work.text)), ("not done", _block(report.work.not_done))]
         facts += [("how to check", _block(report.work.how_to_check))]
+        facts += [("not said before", _block(report.work.lacked))]
     return [(name, value) for name, value in facts if value]
 
 

@@ -39,6 +39,7 @@ from app.messages.refusals import (
 )
 
 _MANIFEST_LINES = 60
+_LACKED = 3_000
 
 
 def marker(run: RunId) -> str:
@@ -62,7 +63,8 @@ def finished(told: StatusContext, report: Report) -> str:
     left_out = ""
     if report.work and report.work.left_out:
         left_out = f"Left out of the commit:\n\n{omitted_files(report.work)}"
-    told_more = "\n\n".join(part for part in (report.details, left_out) if part)
+    lacked = _lacked(report.work.lacked) if report.work else ""
+    told_more = "\n\n".join(part for part in (report.details, left_out, lacked) if part)
     without = _status(told, headline, live=False, extra=told_more)
     patch = _patch(report, COMMENT_LIMIT - len(without) - ROOM_BESIDE)
     if not patch:
@@ -201,6 +203,15 @@ def _context_list(items: tuple[ContextItem, ...]) -> str:
     more = len(lines) - _MANIFEST_LINES
     if more > 0:
         body += f"\n- and {more:,} more"
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def _lacked(text: str) -> str:
+    """What the agent says that the request or the guidance lacked, folded."""
+    if not text.strip():
+        return ""
+    title = "What the request or the guidance did not say"
+    body = sanitize.markdown(text, limit=_LACKED)
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
 
 

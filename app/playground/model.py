@@ -640,6 +640,7 @@ def _check_body(body: Json, paused: set[str]) -> None:
     _refuse_unless(isinstance(model, str) and model, "model: Field required")
     _check_max_tokens(body)
     _check_thinking(body)
+    _check_effort(body)
     _check_system(body.get("system"))
     _check_tools(body.get("tools", []))
     _check_messages(body.get("messages"), paused)
@@ -670,6 +671,18 @@ def _check_thinking(body: Json) -> None:
     choice = body.get("tool_choice") or {"type": "auto"}
     forced = choice.get("type") in ("any", "tool")
     _refuse_unless(not forced, "tool_choice: forced tool use is not supported for this model")
+
+
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+
+
+def _check_effort(body: Json) -> None:
+    effort = (body.get("output_config") or {}).get("effort", "high")
+    words = f"output_config.effort: Input should be one of {', '.join(_EFFORTS)}"
+    _refuse_unless(effort in _EFFORTS, words)
+    old = str(body["model"]).startswith(("claude-haiku-4-5", "claude-sonnet-4-5"))
+    refused = old and body.get("output_config")
+    _refuse_unless(not refused, "This model does not support the effort parameter.")
 
 
 def _check_system(system: Any) -> None:

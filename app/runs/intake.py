@@ -416,7 +416,8 @@ def new_run(
     """The input of a new run; `request` overrides the trigger's own text."""
     said = trigger.command.task if trigger.command else ""
     asked = trigger.command.arguments if trigger.command else None
-    stronger = labels.MAX_MODEL in trigger.labels
+    named = (asked and asked.model) or ""
+    stronger = named.lower() == "max" if named else labels.MAX_MODEL in trigger.labels
     if asked and asked.budget_usd is not None:
         budget = policy.budget.model_copy(update={"usd": asked.budget_usd})
         policy = policy.model_copy(update={"budget": budget})
@@ -427,7 +428,8 @@ def new_run(
         policy=policy,
         request=(said or _implied_request(trigger)) if request is None else request,
         base_branch=(asked and asked.base) or policy.base or trigger.default_branch,
-        model=(asked and asked.model and services.model_named(asked.model)) or model,
+        model=(named and services.model_named(named)) or model,
+        stronger=stronger,
         engine=policy.engine or services.engines.default,
     )
 

@@ -270,8 +270,9 @@ async def test_arguments_say_where_and_how(harness: Harness) -> None:
     pull = subject.pull.pull
     assert pull is not None
     assert (pull.base, pull.draft) == ("dev", True)
-    (name,) = {r["model"] for r in harness.model.requests if subject.repository in str(r)}
-    assert name == "claude-opus-5-5"
+    asked = [r for r in harness.model.requests if subject.repository in str(r)]
+    assert {r["model"] for r in asked} == {"claude-opus-5-5"}
+    assert all(r["output_config"] == {"effort": "xhigh"} for r in asked)
 
 
 async def test_a_budget_is_a_limit_and_invalid_arguments_are_reported(harness: Harness) -> None:

@@ -178,14 +178,17 @@ async def test_the_label_for_the_stronger_model(harness: Harness) -> None:
     await subject.settled()
 
     asked = [
-        request["model"] for request in harness.model.requests if subject.repository in str(request)
+        (request["model"], request["output_config"])
+        for request in harness.model.requests
+        if subject.repository in str(request)
     ]
-    assert set(asked) == {"claude-opus-5-5"}
+    assert asked
+    assert all(each == ("claude-opus-5-5", {"effort": "xhigh"}) for each in asked)
 
 
 async def test_a_secret_that_the_model_writes_is_not_shown(harness: Harness) -> None:
     said = f"The key is {KEY_OF_NOBODY}, and ghs_{'a1B2' * 9}."
-    finish = {"finish": {"summary": said, "not_done": said, "how_to_check": said}}
+    finish = {"finish": {"summary": said, "not_done": said, "how_to_check": said, "lacked": said}}
     subject = await harness.subject(plays=script([FIX], [finish]))
     await subject.label()
     await subject.settled()
@@ -193,5 +196,7 @@ async def test_a_secret_that_the_model_writes_is_not_shown(harness: Harness) -> 
     message = await subject.git("log", "-1", "--format=%B", "honk/1-add-subtracts")
     shown = "\n".join([*(c.body for c in subject.ours), subject.pull.body or "", message])
     assert "The key is [redacted], and [redacted]" in shown
+    _, _, lacked = subject.status.partition("What the request or the guidance did not say")
+    assert lacked.count("[redacted]") == 2
     assert KEY_OF_NOBODY not in shown
     assert "ghs_" not in shown

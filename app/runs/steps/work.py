@@ -188,6 +188,7 @@ async def _task(
         signals=Signals(should_stop=stopped, messages=said, progress=progress),
         programs=_programs(services, run, workspace),
         pictures=await _pictures(services, run),
+        stronger=run.stronger,
     )
 
 
@@ -309,6 +310,7 @@ def _to_work(ending: Ending) -> Work:
                 text=ending.summary,
                 not_done=ending.not_done,
                 how_to_check=ending.how_to_check,
+                lacked=ending.lacked,
             )
         case Question():
             return Work(ending="question", text=ending.text)

@@ -14,11 +14,13 @@ from app import retrying
 from app.agent.engines.anthropic.model import (
     AnthropicModel,
     Block,
+    Diligence,
     ModelRefusedRequestError,
     ModelRequest,
     PromptTooLongError,
     StaleThinkingError,
     marked_for_cache,
+    raise_by_status,
 )
 from app.agent.engines.anthropic.tools import TOOLS
 from app.errors import RetryableError, UserError
@@ -288,3 +290,29 @@ async def test_a_growing_conversation_is_read_from_the_cache() -> None:
         known = before["cache_read_input_tokens"] + before["cache_creation_input_tokens"]
         assert after["cache_read_input_tokens"] == known
         assert after["input_tokens"] == 0
+
+
+@pytest.mark.parametrize(
+    ("diligence", "thinking", "effort"),
+    [
+        (Diligence(), {"type": "adaptive", "display": "summarized"}, None),
+        (Diligence(effort="low", thinking="disabled"), {"type": "disabled"}, {"effort": "low"}),
+        (Diligence(thinking="between_tools"), {"type": "between_tools"}, None),
+    ],
+)
+async def test_effort_and_thinking_are_sent(
+    diligence: Diligence, thinking: dict[str, str], effort: dict[str, str] | None
+) -> None:
+    async with asking(WHOLE) as (model, server):
+        await model.turn(request(diligence=diligence))
+        # Older models refuse both.
+        await model.turn(request(diligence=diligence, model="claude-haiku-4-5"))
+    assert server.requests[0]["thinking"] == thinking
+    assert server.requests[0].get("output_config") == effort
+    assert not {"thinking", "output_config"} & set(server.requests[1])
+
+
+def test_a_refused_effort_names_its_setting() -> None:
+    with pytest.raises(ModelRefusedRequestError) as refused:
+        raise_by_status(400, "This model does not support the effort parameter.", None)
+    assert "HONK_EFFORT_MAX" in str(refused.value.next_step)

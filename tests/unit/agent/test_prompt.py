@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.agent.engines.anthropic.tools import TOOLS
 from app.agent.prompt import SYSTEM_PROMPT, Guidance, QuotedComment, fence, first_message
 from tests.support.model_api import assignment
 
@@ -88,3 +90,9 @@ def test_the_rules_are_short_and_say_what_matters() -> None:
     assert len(SYSTEM_PROMPT) < 4000
     for words in ("verify", "finish", "weaken a test", "ask", "data", "not_done", "smallest"):
         assert words in SYSTEM_PROMPT
+
+
+def test_what_each_request_begins_with_is_short() -> None:
+    """Tools and rules are read in every request of every run."""
+    # What the API says about its own two tools: 245 tokens for bash, 700 for the editor.
+    assert len(SYSTEM_PROMPT + json.dumps(TOOLS)) / 4 + 945 < 2_500

@@ -597,3 +597,12 @@ async def test_a_picture_that_the_api_refuses_does_not_end_the_run() -> None:
     assert last.count("image omitted") == 2
     assert last.count("'image'") == 1
     assert "'image'" in texts(desk.transcript.turns[4]), "the transcript itself stays whole"
+
+
+async def test_what_the_request_lacked_comes_with_the_end() -> None:
+    script = """
+turns:
+  - use: [{finish: {summary: "Done.", not_done: "", how_to_check: "", lacked: "How to test."}}]
+"""
+    async with asking(script) as (model, _):
+        assert await Desk(model).run() == Done(summary="Done.", lacked="How to test.")

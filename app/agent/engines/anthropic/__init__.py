@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.agent.engine import EngineSpec
 from app.agent.engines.anthropic.engine import AnthropicEngine
-from app.agent.engines.anthropic.model import DEFAULT_BASE_URL, AnthropicModel
+from app.agent.engines.anthropic.model import DEFAULT_BASE_URL, AnthropicModel, Diligence
 from app.outgoing import Outgoing
 from app.settings import Settings
 
@@ -12,7 +12,12 @@ from app.settings import Settings
 def _create(settings: Settings, outgoing: Outgoing) -> AnthropicEngine:
     key = settings.model_key().get_secret_value()
     model = AnthropicModel(key, base_url=settings.anthropic_base_url, outgoing=outgoing)
-    return AnthropicEngine(model, compact_at=settings.compact_at)
+    return AnthropicEngine(
+        model,
+        compact_at=settings.compact_at,
+        usual=Diligence(effort=settings.effort, thinking=settings.thinking),
+        stronger=Diligence(effort=settings.effort_max),
+    )
 
 
 ENGINE = EngineSpec(

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from app.agent.engine import AgentTask, Ending
 from app.agent.engines.anthropic import pricing
-from app.agent.engines.anthropic.model import AnthropicModel, Block, ModelRequest
+from app.agent.engines.anthropic.model import (
+    USUAL,
+    AnthropicModel,
+    Block,
+    Diligence,
+    ModelRequest,
+)
 from app.agent.engines.anthropic.session import AgentSession
 from app.domain.model_question import AnswerForm, ModelAnswer
 
@@ -12,15 +18,26 @@ from app.domain.model_question import AnswerForm, ModelAnswer
 class AnthropicEngine:
     """See `app.agent.engine.AgentEngine`."""
 
-    def __init__(self, model: AnthropicModel, *, compact_at: int | None = None) -> None:
-        """`compact_at` is the tokens at which a conversation is compacted; by model without it."""
+    def __init__(
+        self,
+        model: AnthropicModel,
+        *,
+        compact_at: int | None = None,
+        usual: Diligence = USUAL,
+        stronger: Diligence = USUAL,
+    ) -> None:
+        """`compact_at` is the tokens at which a conversation is compacted; by model without it.
+        `stronger` is for tasks that ask for it."""
         self._model = model
         self._compact_at = compact_at
+        self._usual = usual
+        self._stronger = stronger
 
     async def run(
         self, task: AgentTask, feedback: str | None = None, *, feedback_id: str = ""
     ) -> Ending:
-        session = AgentSession(self._model, task, compact_at=self._compact_at)
+        diligence = self._stronger if task.stronger else self._usual
+        session = AgentSession(self._model, task, compact_at=self._compact_at, diligence=diligence)
         return await session.run(feedback, feedback_id=feedback_id)
 
     async def ask(self, model: str, system: str, question: str, form: AnswerForm) -> ModelAnswer:

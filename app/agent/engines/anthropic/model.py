@@ -13,7 +13,7 @@ import importlib
 import itertools
 import socket
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, cast
 
 import httpx2
 
@@ -23,6 +23,7 @@ from app.domain.values import Value
 from app.errors import HonkError, RetryableError, UserError
 from app.outgoing import DIRECT, Outgoing, proxy_trust, untrusted
 from app.retrying import RetryRule, retry
+from app.settings import Effort
 
 if TYPE_CHECKING:
     # Importing this takes half of the worker's start time, so `AnthropicModel.warm` does it.
@@ -44,7 +45,8 @@ _ALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5),
 )
 _EPHEMERAL = {"type": "ephemeral"}
-_NO_ADAPTIVE_THINKING = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5")
+# The models before adaptive thinking take neither it nor an effort.
+_NO_EFFORT = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5")
 _OUT_OF_MONEY = ("credit balance", "usage limit", "spend limit", "billing")
 _TOO_LONG = ("too long", "exceed context limit")
 _STATUS_OF = {
@@ -73,6 +75,17 @@ class ModelRefusedRequestError(UserError):
     """The API says that the request is malformed, so a retry is useless."""
 
 
+class Diligence(Value):
+    """How much the model works for an answer, in the API's words. Without `effort`, as much as it
+    does by itself."""
+
+    effort: Effort | None = None
+    thinking: Literal["adaptive", "between_tools", "disabled"] = "adaptive"
+
+
+USUAL = Diligence()
+
+
 class ModelRequest(Value):
     """One request for a turn. `messages` are in the API's shape, without cache marks."""
 
@@ -81,6 +94,7 @@ class ModelRequest(Value):
     tools: tuple[Block, ...]
     messages: tuple[Block, ...]
     max_tokens: int = MAX_OUTPUT_TOKENS
+    diligence: Diligence = USUAL
 
 
 class ModelTurn(Value):
@@ -299,7 +313,8 @@ def raise_by_status(status: int, words: str, retry_after: float | None) -> NoRet
     raise ModelRefusedRequestError(
         f"The model's API refused the request ({status}): {words}",
         next_step="Comment `/honk retry` for a new run. If that fails too, "
-        "Honk's operator must check HONK_MODEL and ANTHROPIC_BASE_URL, or report a bug.",
+        f"Honk's operator must check {'HONK_EFFORT, HONK_EFFORT_MAX, ' * ('effort' in lowered)}"
+        "HONK_MODEL and ANTHROPIC_BASE_URL, or report a bug.",
     ) from None
 
 
@@ -349,10 +364,14 @@ def parameters_of(request: ModelRequest) -> dict[str, Any]:
         "tools": cast("list[ToolUnionParam]", list(request.tools)),
         "messages": cast("list[MessageParam]", marked_for_cache(request.messages)),
     }
-    if not request.model.startswith(_NO_ADAPTIVE_THINKING):
+    if not request.model.startswith(_NO_EFFORT):
         # Newer models put their text between tool calls into thinking and show it only on
         # request: https://platform.claude.com/docs/en/build-with-claude/thinking
-        parameters["thinking"] = {"type": "adaptive", "display": "summarized"}
+        parameters["thinking"] = {"type": request.diligence.thinking}
+        if request.diligence.thinking == "adaptive":
+            parameters["thinking"]["display"] = "summarized"
+        if request.diligence.effort is not None:
+            parameters["output_config"] = {"effort": request.diligence.effort}
     return parameters
 
 

@@ -44,7 +44,9 @@ from app.agent.engines.anthropic.conversation import (
     tool_calls,
 )
 from app.agent.engines.anthropic.model import (
+    USUAL,
     Block,
+    Diligence,
     Model,
     ModelRefusedRequestError,
     ModelRequest,
@@ -114,6 +116,7 @@ class AgentSession:
         task: AgentTask,
         *,
         compact_at: int | None = None,
+        diligence: Diligence = USUAL,
         clock: Callable[[], float] = time.monotonic,
         boundary: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
@@ -123,6 +126,7 @@ class AgentSession:
         self._budget = task.budget
         self._signals = task.signals
         self._model_id = task.model
+        self._diligence = diligence
         self._compact_at = compact_at or windows.compact_at(task.model)
         self._tools = Toolbox(task.sandbox, task.workspace, characters=self._compact_at // 2)
         self._clock = clock
@@ -221,6 +225,7 @@ class AgentSession:
             system=SYSTEM_PROMPT,
             tools=TOOLS,
             messages=messages_of(records, self._model_id, self._omitted),
+            diligence=self._diligence,
         )
 
     async def _compact(self) -> None:

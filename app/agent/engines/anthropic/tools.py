@@ -134,6 +134,7 @@ class FinishInput(_Input):
     summary: str = Field(min_length=1, max_length=20_000)
     not_done: str = Field(default="", max_length=20_000)
     how_to_check: str = Field(default="", max_length=20_000)
+    lacked: str = Field(default="", max_length=5_000)
 
 
 def _custom(name: str, description: str, properties: dict[str, Any], *required: str) -> Any:
@@ -219,8 +220,9 @@ TOOLS: tuple[dict[str, Any], ...] = (
         "finish",
         "End the work. summary: what you changed and why. not_done: what was requested and is "
         "missing, untested or uncertain; empty if nothing. how_to_check: how a reviewer can see "
-        "that it works.",
-        {"summary": _TEXT, "not_done": _TEXT, "how_to_check": _TEXT},
+        "that it works. lacked: what the request or the repository's guidance did not say and you "
+        "had to find out or guess; omit it if nothing.",
+        {"summary": _TEXT, "not_done": _TEXT, "how_to_check": _TEXT, "lacked": _TEXT},
         "summary",
         "not_done",
         "how_to_check",
