@@ -356,9 +356,22 @@ def _content(turn: ScriptedTurn, body: Json, ids: itertools.count[int]) -> list[
         content.append({"type": "text", "text": turn.say})
     for each in turn.use:
         [(name, value)] = each.items()
-        call = {"type": "tool_use", "id": f"toolu_{next(ids):08d}", "name": name, "input": value}
-        content.append(call)
+        content.append(
+            {
+                "type": "tool_use",
+                "id": f"toolu_{next(ids):08d}",
+                "name": _offered(name, body),
+                "input": value,
+            }
+        )
     return content
+
+
+def _offered(name: str, body: Json) -> str:
+    """The name that the request has for a tool: an MCP client puts the server's before it."""
+    names = [str(tool.get("name")) for tool in body.get("tools", [])]
+    ours = [each for each in names if each.endswith(f"__{name}")]
+    return ours[0] if name not in names and len(ours) == 1 else name
 
 
 def _trimmed(block: Json) -> Json:

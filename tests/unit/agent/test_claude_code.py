@@ -13,6 +13,7 @@ from app.agent.engine import Budget, BudgetSpent, Done, Stopped, Stuck
 from app.agent.engines.claude_code import cli
 from app.errors import UserError
 from app.outgoing import DIRECT
+from app.playground.model import ScriptedTurn
 from app.settings import Settings
 from tests.support.claude_code import FINISH, ClaudeDesk, claude_desk, own
 from tests.support.harness import script
@@ -102,6 +103,25 @@ async def test_one_call_repeated_is_named_as_that(tmp_path: Path) -> None:
     async with claude_desk(tmp_path, script(*again)) as (desk, server):
         assert await desk.run() == Stuck(tool="Bash", times=6)
         assert "same call several times" in str(server.requests[-1]["messages"])
+
+
+async def test_a_conversation_that_grows_too_long_is_summed_up(tmp_path: Path) -> None:
+    looks = [[{"Bash": {"command": f"echo {n}"}}] for n in range(2)]
+    too_long = {"use": [{"Bash": {"command": "echo 3"}}], "fault": "prompt_too_long"}
+    plays, summed_up = script(*looks, too_long), []
+
+    def answers(request: dict[str, Any]) -> ScriptedTurn:
+        if "Do NOT call any tools" in str(request["messages"][-1]):
+            summed_up.append(request)
+            return ScriptedTurn(say="<summary>I looked twice.</summary>")
+        return ScriptedTurn(use=(FINISH,)) if summed_up else plays(request)
+
+    async with claude_desk(tmp_path, answers) as (desk, server):
+        desk.words = [["mind the style"]]
+        assert isinstance(await desk.run(), Done)
+        assert len(summed_up) == 1
+        assert "I looked twice." in str(server.requests[-1]["messages"])
+        assert "mind the style" in str(server.requests[-1]["messages"])
 
 
 async def test_nothing_of_the_repository_is_started(tmp_path: Path) -> None:

@@ -63,6 +63,14 @@ async def test_a_whole_answer_without_a_stream(server: Server) -> None:
     assert server[0].requests == [body()]
 
 
+async def test_a_tool_is_called_by_the_name_that_it_is_offered_under(server: Server) -> None:
+    server[0].default = lambda _: ScriptedTurn(use=({"finish": {}}, {"bash": {}}, {"plan": {}}))
+    names = ("bash", "mcp__honk__finish", "a__plan", "b__plan")
+    tools = [{"name": name, "input_schema": {"type": "object"}} for name in names]
+    answer = (await server[1].post("/v1/messages", json=body(tools=tools))).json()
+    assert [each["name"] for each in answer["content"]] == ["mcp__honk__finish", "bash", "plan"]
+
+
 async def test_the_sdk_reads_both_ways_alike(server: Server) -> None:
     client = anthropic.AsyncAnthropic(api_key=KEY, base_url=str(server[1].base_url))
     asked: Any = body()
