@@ -243,11 +243,14 @@ def annotation(change: TestChange) -> tuple[str, str]:
     return title, sanitize.fit_middle(message, 8_000)
 
 
-def ended_early(why: str | None = None) -> tuple[str, str]:
-    """Title and summary of a check run whose run ended before its tests were judged; `why` is a
-    sentence, and where it is missing the issue has the reason."""
+def ended_early(why: str | None = None, problem: str = "") -> tuple[str, str]:
+    """Title and summary of a check run whose run ended before its tests were judged. `why` is a
+    sentence that says why it was stopped, `problem` why it failed; where both are missing, the
+    issue has the reason."""
     if why:
         return ("Superseded" if why.startswith("Superseded") else "Stopped", why)
+    if problem:
+        return ("Not judged: the run failed", sanitize.fit(problem, 4_000))
     return (
         "Not judged",
         "The run ended before this commit's tests were judged. See the issue for the reason.",

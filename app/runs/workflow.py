@@ -476,21 +476,22 @@ async def _failed(attempt: Attempt, problem: str, next_step: str, details: str =
         problem=problem,
         next_step=next_step,
         details=details,
-        kept_at=await _salvage(attempt),
+        kept_at=await _salvage(attempt, f"{problem} {next_step}".strip()),
     )
 
 
-async def _salvage(attempt: Attempt) -> str:
+async def _salvage(attempt: Attempt, problem: str = "") -> str:
     """Save the work of an attempt that ends early. Returns where it is; empty if nowhere."""
     try:
-        return (await attempt.final_step("salvage", SalvageResult, _save_work)).kept_at
+        result = await attempt.final_step("salvage", SalvageResult, _save_work, problem)
     except (UserError, InternalError):
         return ""
+    return result.kept_at
 
 
-async def _save_work(attempt: Attempt) -> SalvageResult:
+async def _save_work(attempt: Attempt, problem: str = "") -> SalvageResult:
     services, run = attempt.services, attempt.run
-    await complete_check.complete_open_check_runs(services, run)
+    await complete_check.complete_open_check_runs(services, run, problem)
     return SalvageResult(kept_at=await checkpoint.salvage(services, run))
 
 

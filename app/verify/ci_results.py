@@ -114,6 +114,8 @@ def _command(name: str, artifacts: Sequence[Artifact]) -> VerifierResult:
                 continue
             tests += map(_with_collection, read.tests)
             dropped += read.dropped
+            if read.unnamed:
+                problems.append(_unnamed(report.name, read.unnamed))
     kept = bounded(tests)
     result = VerifierResult(
         verifier=VERIFIER,
@@ -138,6 +140,11 @@ def _with_collection(test: TestResult) -> TestResult:
     if test.outcome is TestOutcome.ERROR and test.message == _NOT_COLLECTED:
         return test.model_copy(update={"could_not_run": True})
     return test
+
+
+def _unnamed(name: bytes, count: int) -> str:
+    what = "a failure" if count == 1 else f"{count:,} failures"
+    return f"{_shown(name)} counts {what} without the test"
 
 
 def _shown(name: bytes) -> str:

@@ -15,7 +15,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import NoReturn
 from xml.parsers import expat
@@ -58,10 +58,12 @@ class NotJUnitError(BadReportError):
 
 @dataclass(frozen=True)
 class JUnitReport:
-    """The tests of one report, and how many were dropped above the limit."""
+    """The tests of one report, and how many were dropped above the limit. `unnamed` counts the
+    failures that it declares without saying which test failed."""
 
     tests: tuple[TestResult, ...]
     dropped: int = 0
+    unnamed: int = 0
 
 
 Naming = Callable[[str, str | None], str | None]
@@ -82,7 +84,7 @@ def read_junit(report: bytes, naming: Naming, folder: str = "") -> JUnitReport:
         tests = reader.read(xml_text(report))
     if not tests and reader.root not in _ROOTS:
         raise NotJUnitError("the report is not JUnit XML")
-    return bounded(tests)
+    return replace(bounded(tests), unnamed=reader.unnamed)
 
 
 def read_named(report: bytes | None, folder: str) -> tuple[JUnitReport, str | None]:
@@ -144,6 +146,12 @@ _TOLD = {
     "error": TestOutcome.ERROR,
 }
 _WORSE = list(_TOLD.values())
+_STATUSES = {
+    **dict.fromkeys(("notrun", "disabled", "skipped", "ignored"), TestOutcome.SKIPPED),
+    **dict.fromkeys(("failed", "fail", "failure"), TestOutcome.FAILED),
+    "error": TestOutcome.ERROR,
+}
+"""Values of a case's `status` that need no element inside, as in GoogleTest's reports."""
 _PASSED = TestOutcome.PASSED
 _FIELDS = set(TestResult.model_fields)
 
@@ -164,6 +172,9 @@ class _JUnitParser:
         self._files: set[int] = set()
         self._text: list[str] = []
         self._message = ""
+        self._told_by = ""  # the element being read: others may be inside it
+        self._declared = 0
+        self._named = 0
         self._details_left = MAX_ALL_DETAILS
         # Ignore the encoding that the report declares.
         self._parser = expat.ParserCreate("utf-8")
@@ -180,6 +191,14 @@ class _JUnitParser:
             # Parser and handlers hold each other, and the report with them.
             self._parser.StartElementHandler = None
         return self._tests
+
+    @property
+    def unnamed(self) -> int:
+        """Failures that a suite counts or tells of, beyond those of its cases."""
+        if self._declared <= self._named:
+            return 0
+        failing = sum(test.outcome.bad for test in self._tests)
+        return max(0, self._declared - max(self._named, failing))
 
     def _starts(self) -> Callable[[str, Mapping[str, str]], None]:
         """Return the handler for opening tags: a closure that creates a passed test without
@@ -218,13 +237,14 @@ class _JUnitParser:
                 seconds = 0.0
             if line is not None and line < 1:
                 line = None
+            status = get("status")
             test = new(TestResult)
             put(
                 test,
                 "__dict__",
                 {
                     "id": test_id,
-                    "outcome": _PASSED,
+                    "outcome": _STATUSES.get(status.lower(), _PASSED) if status else _PASSED,
                     "message": "",
                     "details": "",
                     "file": file,
@@ -251,18 +271,28 @@ class _JUnitParser:
         return prefix, repository_path(file, self._folder)
 
     def _inside(self, tag: str, attributes: Mapping[str, str]) -> None:
+        if self._told_by:
+            return
         if tag in _TOLD and self._tests:
+            self._told_by = tag
+            self._named += tag != "skipped"
             self._message = attributes.get("message", "")
             self._text = []
             self._parser.CharacterDataHandler = self._text.append
             self._parser.EndElementHandler = self._end
-        elif self.root is None:
+            return
+        if tag in _ROOTS:
+            declared = _count(attributes, "failures") + _count(attributes, "errors")
+            self._declared = max(self._declared, declared)
+        elif tag in ("failure", "error"):
+            self._declared = max(self._declared, 1)  # of a suite that has no case yet
+        if self.root is None:
             self.root = tag
 
     def _end(self, tag: str) -> None:
-        outcome = _TOLD.get(tag)
-        if outcome is None:
+        if tag != self._told_by:
             return  # an element inside the one being read
+        outcome, self._told_by = _TOLD[tag], ""
         self._parser.CharacterDataHandler = None
         self._parser.EndElementHandler = None
         test = self._tests[-1]
@@ -293,6 +323,11 @@ def _refuse_document_type(name: str, *_: object) -> NoReturn:
     # Coverage reports bring one: JaCoCo's `report`, Cobertura's `coverage`.
     kind = BadReportError if name in _ROOTS else NotJUnitError
     raise kind("the report brings a document type of its own, which is refused")
+
+
+def _count(attributes: Mapping[str, str], name: str) -> int:
+    text = attributes.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _seconds(text: str | None) -> float:

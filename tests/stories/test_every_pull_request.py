@@ -317,6 +317,25 @@ async def test_every_pull_request_in_a_merge_queue_is_compared_with_the_entry_be
     assert "Proven: 2 tests fail without this change" in titles
 
 
+async def test_every_pull_request_whose_run_fails_says_why_in_its_check(harness: Harness) -> None:
+    """There is no comment and no issue that could say it."""
+    files = PROJECT | {".github/honk.yml": b"check: all\n"}
+    base = await harness.subject(files=files, permissions={"walter": "write"})
+    harness.github.faults.answer("GET", f"{base.repository}.git/info/refs", 403, times=None)
+    try:
+        subject = await _pull(harness, base.repository, FIXED)
+        check = await _completed(subject)
+    finally:
+        harness.github.faults.clear()
+    assert (check.conclusion, check.title) == ("cancelled", "Not judged: the run failed")
+    assert "git" in (check.summary or "").lower()
+    await harness.github.press(base.repository, check.id, "test", "walter")
+    await harness.until(
+        lambda: (now := _tests(subject)) is not None and now.conclusion == "success",
+        "the button starts nothing",
+    )
+
+
 async def test_every_pull_request_by_policy_alone(harness: Harness) -> None:
     """The operator's default asks for nothing here; the repository's policy does."""
     files = PROJECT | {".github/honk.yml": b"check: {authors: bots, skip: ['docs/**']}\n"}

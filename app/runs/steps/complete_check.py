@@ -69,17 +69,26 @@ def _buttons(run: RunInput, verdict: Verdict) -> tuple[Action, ...]:
     return buttons.of_verdict(verdict, agent=run.trigger.kind != "check")
 
 
-async def complete_open_check_runs(services: Services, run: RunInput) -> None:
-    """Complete a finished run's check runs, so that none stays in progress forever."""
+async def complete_open_check_runs(services: Services, run: RunInput, problem: str = "") -> None:
+    """Complete a finished run's check runs, so that none stays in progress forever.
+
+    `problem` is why it failed; the check of a quiet run is the only place that can say so.
+    """
     row = await services.runs.get(run.id)
     head = row.head_sha or run.trigger.head_sha
     if head is None:
         return
     client = await services.checks_client(run)
-    title, summary = messages.check_run.ended_early(row.stop_why if run.quiet else None)
+    title, summary = messages.check_run.ended_early(
+        row.stop_why if run.quiet else None, problem if run.quiet else ""
+    )
     for check in await checks.open_check_runs(client, CommitSha(head), run.id):
         await checks.complete_check_run(
-            client, check, conclusion="cancelled", output=Output(title=title, summary=summary)
+            client,
+            check,
+            conclusion="cancelled",
+            output=Output(title=title, summary=summary),
+            actions=(buttons.TEST,) if run.trigger.kind == "check" else (),
         )
 
 

@@ -225,3 +225,38 @@ def test_a_head_without_results_says_why() -> None:
         "No result: the tests were not run",
         ("It is disabled.",),
     )
+
+
+@pytest.mark.parametrize(
+    ("report", "outcomes", "problem"),
+    [
+        # Only the counts tell of a failure.
+        (f'<testsuite tests="2" failures="1">{_PASSED}</testsuite>', ["passed", "error"], "counts"),
+        ('<testsuites errors="2"/>', ["error"], "counts 2 failures without the test"),
+        (
+            f'<testsuites><testsuite><error message="no module"/></testsuite>'
+            f"<testsuite>{_PASSED}</testsuite></testsuites>",
+            ["passed", "error"],
+            "counts a failure without the test",
+        ),
+        # Every failure that is counted has its test.
+        (f'<testsuite failures="1">{_PASSED}{_FAILED}</testsuite>', ["passed", "failed"], ""),
+        ('<testsuite failures="1"><testcase name="a" status="fail"/></testsuite>', ["failed"], ""),
+        ('<testsuite><testcase name="a" status="notrun"/></testsuite>', ["skipped"], ""),
+        ('<testsuite><testcase name="a" status="run"/></testsuite>', ["passed"], ""),
+        ('<testsuite failures="many"><testcase name="a"/></testsuite>', ["passed"], ""),
+        # What is inside a failure takes nothing back.
+        (
+            '<testsuite><testcase name="a"><failure><skipped/></failure></testcase></testsuite>',
+            ["failed"],
+            "",
+        ),
+    ],
+)
+def test_a_failure_that_a_report_hides_counts(
+    report: str, outcomes: list[str], problem: str
+) -> None:
+    (read,) = _results(Artifact("junit", (ArchivedFile(b"a.xml", report.encode()),))).verifiers
+    assert [test.outcome.value for test in read.tests] == outcomes
+    assert problem in (read.problem or "")
+    assert bool(problem) == bool(read.problem)
