@@ -274,11 +274,18 @@ NOT_BUILT_YET = ("preview", "merge", "control_room")
 """Keys that accept only their default so far. Remove a key from here when it is implemented."""
 
 
-class UnreadablePolicyError(UserError):
+class BadPolicyError(UserError):
+    """The policy cannot be used. `asks_for_checks`: as far as its text shows, it asks for checks on
+    pull requests that are not Honk's, which a required check would wait for."""
+
+    asks_for_checks = False
+
+
+class UnreadablePolicyError(BadPolicyError):
     """The file exists but is too large or not UTF-8 text."""
 
 
-class PolicyError(UserError):
+class PolicyError(BadPolicyError):
     """The file is invalid. The message names the line and what was expected."""
 
     def __init__(self, line: int | None, what: str, path: str = POLICY_PATH) -> None:
@@ -291,13 +298,15 @@ class PolicyError(UserError):
 def choose(yml: bytes | None, yaml: bytes | None) -> tuple[bytes | None, str]:
     """Return the contents and path of the policy file that exists.
 
-    Raises UserError when both exist, since Honk cannot guess which one is meant.
+    Raises BadPolicyError when both exist, since Honk cannot guess which one is meant.
     """
     if yml is not None and yaml is not None:
-        raise UserError(
+        both = BadPolicyError(
             f"This repository has both `{POLICY_PATH}` and `{OTHER_POLICY_PATH}`.",
             next_step="Delete one of them on the default branch, then ask again.",
         )
+        both.asks_for_checks = _asks_for_checks(yml) or _asks_for_checks(yaml)
+        raise both
     return (yml, POLICY_PATH) if yaml is None else (yaml, OTHER_POLICY_PATH)
 
 
@@ -310,6 +319,26 @@ def read(
     """
     if content is None:
         return Policy()
+    try:
+        return _read(content, path, engines)
+    except BadPolicyError as problem:
+        problem.asks_for_checks = _asks_for_checks(content)
+        raise
+
+
+_CHECK = re.compile(rb"^[\"']?check[\"']?[ \t]*:(?P<value>.*)", re.MULTILINE)
+
+
+def _asks_for_checks(content: bytes) -> bool:
+    """Whether a file that may not even be YAML has the key `check` with another value than `own`.
+
+    A mapping counts: its authors may be on another line, or be the operator's.
+    """
+    found = _CHECK.search(content[: 2 * POLICY_MAX_BYTES])
+    return found is not None and found["value"].partition(b"#")[0].strip(b" \t\r\"'") != b"own"
+
+
+def _read(content: bytes, path: str, engines: Collection[str] | None) -> Policy:
     if len(content) > POLICY_MAX_BYTES:
         raise UnreadablePolicyError(
             f"`{path}` has {len(content)} bytes, more than the limit of {POLICY_MAX_BYTES}.",

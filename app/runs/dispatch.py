@@ -53,9 +53,7 @@ async def _execute(services: Services, trigger: Trigger, authorization: Authoriz
     elif authorization.policy is not None and invalid is not None:
         await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *invalid))
     elif trigger.kind == "check" and authorization.problem:
-        await check.show_policy_error(
-            services, trigger, authorization.problem, authorization.next_step
-        )
+        await check.show_policy_error(services, trigger, authorization)
     elif intake.should_reply(trigger, authorization):
         refusal = authorization.problem, authorization.next_step
         await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *refusal))

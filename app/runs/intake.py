@@ -13,7 +13,7 @@ import structlog
 
 from app import log_events, messages
 from app.domain import labels
-from app.domain.policy import Policy
+from app.domain.policy import BadPolicyError, Policy
 from app.domain.run import Mode, Outcome, Phase, RunInput, run_id, subject_key
 from app.domain.trigger import Actor, Signal, Trigger
 from app.domain.values import RunId, Value
@@ -44,6 +44,7 @@ class Authorization(Value):
     next_step: str = ""
     silent: str = ""
     may_comment: bool = True  # whether the App asks for permission to answer
+    asks_for_checks: bool = False  # whether the invalid policy asks for checks on pull requests
 
 
 class SubjectState(Value):
@@ -87,11 +88,10 @@ async def authorize(services: Services, trigger: Trigger) -> Authorization:
     if _only_verifies_unasked(trigger):
         # No one asked: the policy alone decides whose pull requests get a check.
         policy = await _policy(client, trigger.default_branch)
-        return (
-            _refusal(False, policy)
-            if isinstance(policy, UserError)
-            else Authorization(policy=policy)
-        )
+        if not isinstance(policy, UserError):
+            return Authorization(policy=policy)
+        asks = isinstance(policy, BadPolicyError) and policy.asks_for_checks
+        return _refusal(False, policy).model_copy(update={"asks_for_checks": asks})
     authorization = await _authorize_actor(client, trigger.actor, trigger.default_branch)
     return authorization.model_copy(update={"may_comment": await services.may_comment()})
 

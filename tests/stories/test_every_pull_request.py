@@ -346,6 +346,18 @@ async def test_every_pull_request_by_policy_alone(harness: Harness) -> None:
     assert subject.checks(subject.issue.pull.head_sha if subject.issue.pull else "") == []
 
 
+async def test_every_pull_request_shows_the_error_of_a_policy_that_asks_for_checks(
+    harness: Harness,
+) -> None:
+    """A required check would wait forever, also for the pull request that fixes the policy."""
+    files = PROJECT | {".github/honk.yml": b"check: {authors: all}\nbudget: {usd: much}\n"}
+    base = await harness.subject(files=files, permissions={"walter": "write"})
+    check = await _completed(await _pull(harness, base.repository, FIXED))
+    assert check.conclusion == "action_required"
+    assert check.title == "Not run: the policy file has an error"
+    assert "line 2" in (check.summary or "")
+
+
 async def test_every_pull_request_is_told_apart_from_a_job_of_the_same_name(
     verifier: Harness,
 ) -> None:

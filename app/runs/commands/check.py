@@ -23,6 +23,7 @@ from app.github.pulls import PullRequest
 from app.runs import buttons, durable, intake
 from app.runs.attempt import Attempt
 from app.runs.durable import NoResult
+from app.runs.intake import Authorization
 from app.runs.queue import cancel_attempt, enqueue_attempt
 from app.runs.services import READ_PULLS, WRITE_CHECKS, Services
 from app.runs.shared_commit import shared_with
@@ -63,12 +64,16 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     await enqueue_attempt(run, 1)
 
 
-async def show_policy_error(services: Services, trigger: Trigger, problem: str, next: str) -> None:
-    """Complete the check with what is wrong with the policy, where the operator asks for checks."""
-    if services.check == "own" and trigger.command is None:
-        log.info(log_events.CHECK_NOT_STARTED, why=problem)
+async def show_policy_error(
+    services: Services, trigger: Trigger, authorization: Authorization
+) -> None:
+    """Complete the check with what is wrong with the policy, where it or the operator asks for
+    checks."""
+    is_wanted = services.check != "own" or authorization.asks_for_checks
+    if not is_wanted and trigger.command is None:
+        log.info(log_events.CHECK_NOT_STARTED, why=authorization.problem)
         return
-    title, summary = messages.check_run.policy_error(problem, next)
+    title, summary = messages.check_run.policy_error(authorization.problem, authorization.next_step)
     decision = Decision(action="complete", title=title, summary=summary)
     await durable.step("complete check", NoResult, lambda: _refuse(services, trigger, decision))
 

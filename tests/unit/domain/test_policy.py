@@ -16,7 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain import policy
-from app.domain.policy import BudgetPolicy, Policy, PolicyError, UnreadablePolicyError
+from app.domain.policy import (
+    BadPolicyError,
+    BudgetPolicy,
+    Policy,
+    PolicyError,
+    UnreadablePolicyError,
+)
 from app.errors import UserError
 
 
@@ -327,3 +333,25 @@ def test_a_wrong_check_names_what_was_expected(text: str, said: str) -> None:
     with pytest.raises(PolicyError) as caught:
         policy.parse(text)
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "asks"),
+    [
+        (b"check: all\nbudget: much\n", True),
+        (b'draft: [\n"check" : bots # all\n', True),
+        (b"check:\n  authors: all\n\ttabs: 1\n", True),
+        (b"\xff\ncheck: all\n", True),
+        (b"check: own\nbudget: much\n", False),
+        (b"check: 'own' # not all\nbudget: much\n", False),
+        (b"budget: much\n", False),
+        (b"services: {check: all}\nsetup: |\n  check: all\n  [\nbudget: much\n", False),
+    ],
+)
+def test_a_policy_that_is_invalid_may_still_ask_for_checks(content: bytes, asks: bool) -> None:
+    with pytest.raises(BadPolicyError) as caught:
+        policy.read(content)
+    assert caught.value.asks_for_checks is asks
+    with pytest.raises(BadPolicyError) as caught:
+        policy.choose(b"", content)
+    assert caught.value.asks_for_checks is asks
