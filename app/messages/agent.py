@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from app.domain import sanitize
 from app.domain.flag import Flag
+from app.domain.run import Outcome
 from app.domain.setup_outcome import SetupOutcome
 from app.domain.verdict import Meaning, Verdict, VerdictKind
 from app.messages import verdict as verdicts
@@ -13,6 +15,17 @@ from app.messages.formatting import (
     FLAGS_SHOWN,
     SETUP_OUTPUT,
 )
+
+OVERVIEW = "an overview of the repository"
+"""What the first message and the context list call it."""
+
+
+def earlier_run(created_at: float, asked: str, outcome: Outcome, pull_url: str | None) -> str:
+    """One earlier run of the same subject. `created_at` is a Unix time."""
+    day = datetime.fromtimestamp(created_at, UTC).date().isoformat()
+    request = sanitize.fit(" ".join(asked.split()), 200)
+    pull = f", {pull_url}" if pull_url else ""
+    return f"- {day}: {request!r} ended as {outcome.value}{pull}"
 
 
 def setup_succeeded(output: str) -> str:

@@ -17,7 +17,7 @@ from app.domain import (
     sanitize,
 )
 from app.domain.rendered_markdown import see
-from app.domain.run import ContextItem, ContextText, RunInput
+from app.domain.run import ContextItem, ContextText, RunInput, subject_key
 from app.domain.trigger import ReviewLine, Trigger
 from app.domain.values import Value
 from app.errors import HonkError
@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 MAX_TEXT = 20_000
 MAX_ALL = 120_000
+_EARLIER_RUNS = 5
 _MAY_WRITE = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 _READ_CONTEXT = {**WRITE_COMMENTS, "checks": "read", "actions": "read", "statuses": "read"}
 
@@ -107,6 +108,9 @@ async def collect_context(services: Services, run: RunInput, *, fixing: bool = F
         )
     if trigger.comment is not None and trigger.comment.on != "conversation":
         await _add_or_skip(collector, "the review", _review(collector, client, access, trigger))
+    if run.mode not in ("test", "setup"):
+        await _add_or_skip(collector, "earlier runs here", _earlier_runs(collector, services, run))
+        collector.items.append(ContextItem(what=messages.agent.OVERVIEW))
     request = run.request
     if fixing:
         failing = await _failing(collector, client, trigger)
@@ -175,6 +179,22 @@ async def _add_or_skip(collector: _ContextCollector, what: str, reading: object)
     except HonkError as problem:
         log.warning(log_events.CONTEXT_ITEM_UNAVAILABLE, what=what, why=str(problem))
         collector.skip(what, f"it could not be read: {problem}")
+
+
+async def _earlier_runs(collector: _ContextCollector, services: Services, run: RunInput) -> None:
+    """What became of the latest runs on the same issue or pull request."""
+    subject = subject_key(run.trigger.repository, run.trigger.number)
+    rows = await services.runs.of_subject(subject)
+    ended = [row for row in rows if row.id != run.id and row.outcome is not None]
+    lines = [
+        messages.agent.earlier_run(
+            row.created_at, row.input.request or row.input.trigger.title, row.outcome, row.pull_url
+        )
+        for row in ended[:_EARLIER_RUNS]
+        if row.outcome is not None
+    ]
+    if lines:
+        collector.add("earlier runs here", "\n".join(lines))
 
 
 class _Access:

@@ -46,6 +46,13 @@ async def test_one_thing_more_for_an_issue_is_done_on_its_pull_request(harness: 
     await issue.settled(endings=2)
     await issue.comment("/honk retry")
     await harness.until(lambda: len(issue.pulls) == 2, "the question was asked once more")
+    openings = [
+        str(request["messages"][0])
+        for request in harness.model.requests
+        if f"Subject: {issue.name}\n" in request["messages"][0]["content"][0]["text"]
+    ]
+    assert "ended as done" in openings[-1]
+    assert "ended as answered" in openings[-1]
 
 
 async def test_the_plan_stays_when_it_is_carried_out(harness: Harness) -> None:

@@ -11,9 +11,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_label_becomes_a_pull_request(harness: Harness) -> None:
-    subject = await harness.subject(plays=script([FIX], [{"verify": {}}], [FINISH]))
+    subject = await harness.subject(
+        body="`add(2, 3)` in calc.py is -1.", plays=script([FIX], [{"verify": {}}], [FINISH])
+    )
     await subject.label()
     await subject.settled()
+
+    opening = str([r for r in harness.model.requests if subject.name in str(r)][0]["messages"][0])
+    assert "Named in the request:\\n- calc.py\\n" in opening
+    assert "an overview of the repository" in subject.status
 
     pull = subject.pull
     assert pull.pull is not None

@@ -28,14 +28,17 @@ from app.agent.engine import (
 )
 from app.agent.prompt import Assignment, QuotedComment
 from app.domain.budget import agent_budget
+from app.domain.overview import changed_together, named_files, overview
 from app.domain.report import (
     Work,
 )
 from app.domain.run import ContextText, Phase, Preparation, RunInput
+from app.domain.sanitize import printable
 from app.domain.setup_outcome import SetupOutcome
 from app.domain.setup_plan import Choices
 from app.domain.values import CommitSha, TreeSha
 from app.git.checkout import Workspace
+from app.git.co_changes import latest_changes
 from app.git.packing import pack
 from app.retrying import RetryRule, retry
 from app.runs.attempt import Attempt
@@ -284,6 +287,8 @@ async def _context(
     state = messages.agent.setup_state(SetupOutcome.recorded(recorded)) if recorded else ""
     if state:
         gathered = (ContextText(about="what the setup lacks", text=state), *gathered)
+    known = await _overview(services, run, preparation.base)
+    gathered = (ContextText(about=messages.agent.OVERVIEW, text=known), *gathered)
     target, repo = preparation.target, run.trigger.repository
     if target.pull is None or target.at is None:
         return gathered
@@ -295,6 +300,16 @@ async def _context(
         return gathered
     diff = await services.mirrors.diff(repo, base, target.at, _DIFF_BYTES)
     return (ContextText(about="what the pull request changes", text=diff), *gathered)
+
+
+async def _overview(services: Services, run: RunInput, base: CommitSha) -> str:
+    """The repository in a few lines: its files, and those that the request names."""
+    repo, trigger = run.trigger.repository, run.trigger
+    paths = [printable(path) for path in await services.mirrors.files(repo, base)]
+    said = "\n".join([trigger.title, trigger.body, run.request, *(c.text for c in run.context)])
+    named = named_files(said, paths)
+    commits = await latest_changes(services.mirrors, repo, base) if named else ()
+    return overview(paths, named, changed_together(named, commits, frozenset(paths)))
 
 
 async def _pictures(services: Services, run: RunInput) -> tuple[Picture, ...]:
