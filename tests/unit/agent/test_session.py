@@ -606,3 +606,60 @@ turns:
 """
     async with asking(script) as (model, _):
         assert await Desk(model).run() == Done(summary="Done.", lacked="How to test.")
+
+
+# What a model does wrong
+
+
+async def test_fifty_questions_in_one_turn_are_one_question() -> None:
+    questions = tuple({"ask": {"question": f"Question {n}?"}} for n in range(50))
+    script = ModelScript(
+        (
+            ScriptedTurn(use=questions),
+            ScriptedTurn(use=({"finish": {"summary": "Well."}},)),
+        )
+    )
+    async with asking(script) as (model, _):
+        desk = Desk(model)
+        assert await desk.run() == Question(text="Question 0?")
+        assert [b["is_error"] for b in desk.transcript.turns[2].content] == [False] + [True] * 49
+        assert "all questions into one ask" in texts(desk.transcript.turns[2])
+        assert await desk.run("Yes.") == Done(summary="Well.")
+
+
+async def test_a_question_after_each_answer_ends_with_the_turns() -> None:
+    async with asking(lambda _: ScriptedTurn(use=({"ask": {"question": "And?"}},))) as (model, _):
+        desk = Desk(model, budget=Budget(usd=5, seconds=60, turns=3))
+        for n in range(3):
+            assert await desk.run(f"Answer {n}.") == Question(text="And?")
+        assert await desk.run("Answer 3.") == BudgetSpent(which="turns")
+
+
+async def test_a_model_that_says_nothing_ends_with_that() -> None:
+    async with asking(lambda _: ScriptedTurn()) as (model, server):
+        ending = await Desk(model).run()
+    assert ending == Done(
+        summary="The model's answers were empty.",
+        not_done="The agent ended without calling finish.",
+    )
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        {"bash": {"command": "x" * 200_001}},
+        {"plan": {"items": [{"text": "x", "done": False}] * 51}},
+        {"search": {"pattern": "(" * 3_000}},
+        {"finish": {"summary": "x" * 20_001}},
+        {"bash": {"command": ["ls"]}},
+        {"nothing": {}},
+    ],
+)
+async def test_input_that_is_never_right_ends_as_a_repeated_call(use: dict[str, Any]) -> None:
+    async with asking(lambda _: ScriptedTurn(use=(use,))) as (model, server):
+        desk = Desk(model)
+        assert await desk.run() == Stuck(tool=next(iter(use)), times=6)
+    assert len(server.requests) <= 7, "six turns, and a summary of them where they are long"
+    assert desk.hands.commands == []
+    assert len(str(desk.transcript.turns[2].content)) < 1_000, "the input is not repeated"

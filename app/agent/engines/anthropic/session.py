@@ -77,6 +77,7 @@ REPEATS_WARNED = 3
 REPEATS_ENDED = 6
 """Consecutive calls with the same input and result before a warning, and before the end."""
 
+_ENDINGS = ("finish", "ask")
 _CANCEL_SECONDS = 5.0
 
 # https://docs.claude.com/en/api/messages#response-usage
@@ -87,8 +88,13 @@ _KINDS_OF_TOKENS = {
     "cache_read": "cache_read_input_tokens",
 }
 
+_EMPTY = "(empty answer)"
 _CONTINUE = "Your answer was cut off at its token limit. Continue from there, in smaller pieces."
 _CUT_CALL = "This call was cut off at the token limit and was not executed. Send a shorter one."
+_ENDED = (
+    "Not accepted: an earlier call of this turn ended the work. Put everything into one call; all "
+    "questions into one ask."
+)
 _NOT_YET = "Not accepted: another call in the same turn failed. Look at that first."
 _REPEATED = (
     "You have made the same call several times in a row with the same result. Try something else, "
@@ -317,7 +323,11 @@ class AgentSession:
             return None
         if await self._read_messages():
             return None
-        return Done(summary=said(record), not_done="The agent ended without calling finish.")
+        words = said(record)
+        return Done(
+            summary="The model's answers were empty." if words == _EMPTY else words,
+            not_done="The agent ended without calling finish.",
+        )
 
     async def _run_tools(self, record: TurnRecord) -> Ending | None:
         began = self._clock()
@@ -352,8 +362,10 @@ class AgentSession:
                 told = [ToolResult("Not executed: the work was interrupted.", is_error=True)]
             elif group[0].id == cut_off:
                 told = [ToolResult(_CUT_CALL, is_error=True)]
-            elif group[0].name in ("finish", "ask") and any(r["is_error"] for r in results):
+            elif group[0].name in _ENDINGS and any(r["is_error"] for r in results):
                 told = [ToolResult(_NOT_YET, is_error=True)]
+            elif group[0].name in _ENDINGS and ending_of(calls, results):
+                told = [ToolResult(_ENDED, is_error=True)]
             else:
                 try:
                     told = await self._interruptible(self._execute(group))
@@ -494,7 +506,7 @@ def _content_to_record(turn: ModelTurn) -> list[Block]:
     """The turn's blocks verbatim, without unsigned thinking and empty text, which the API would
     refuse later."""
     content = [block for block in turn.content if not _unusable(block)]
-    return content or [{"type": "text", "text": "(empty answer)"}]
+    return content or [_text(_EMPTY)]
 
 
 def _unusable(block: Block) -> bool:
