@@ -216,10 +216,13 @@ _SCRIPT_ENDED = ScriptedTurn(
 SUMMARY_REQUEST = "Summarize the conversation so far"
 """How a request for a summary begins."""
 
+_BETA = "compact-2026-09-04"
 _SUMMARIZED = re.compile(r"\[(\d+) turns of the script\]")
 
 
 def _asks_for_summary(request: Json) -> bool:
+    if "compaction" in request:
+        return True
     last = _blocks(request["messages"][-1]["content"])[-1]
     return str(last.get("text", "")).startswith(SUMMARY_REQUEST)
 
@@ -295,6 +298,9 @@ class ScriptedModel:
         try:
             _check_headers(request.headers, self.api_key)
             body = _parsed(await request.body())
+            if "compaction" in body:
+                betas = request.headers.get("anthropic-beta", "")
+                _refuse_unless(_BETA in betas, "compaction: Extra inputs are not permitted")
             turn, fault, message = self.reply(body)
             streamed = bool(body.get("stream"))
             return _Answer(message, turn, fault, streamed=streamed, id=request_id)
@@ -330,6 +336,11 @@ class ScriptedModel:
 
     def _message(self, turn: ScriptedTurn, body: Json) -> Json:
         content = _content(turn, body, self._ids)
+        reason: str = turn.stop_reason
+        if "compaction" in body:
+            digest = _digest(turn.say)
+            content = [{"type": "compaction", "content": turn.say, "signature": f"sig_{digest}"}]
+            reason = "compaction"
         details = {"type": "refusal", "category": None, "explanation": turn.say or None}
         return {
             "id": f"msg_{next(self._ids):08d}",
@@ -337,7 +348,7 @@ class ScriptedModel:
             "role": "assistant",
             "model": body["model"],
             "content": [] if turn.stop_reason == "refusal" else content,
-            "stop_reason": turn.stop_reason,
+            "stop_reason": reason,
             "stop_sequence": None,
             "stop_details": details if turn.stop_reason == "refusal" else None,
             "usage": _usage(body, content, self._cache),
@@ -564,6 +575,10 @@ def _pieces(block: Json) -> tuple[Json, list[Json]]:
         ]
         deltas.append({"type": "signature_delta", "signature": block["signature"]})
         return {**block, "thinking": "", "signature": ""}, deltas
+    if block["type"] == "compaction":
+        return {**block, "content": None}, [
+            {"type": "compaction_delta", "content": half} for half in _halves(block["content"])
+        ]
     halves = _halves(json.dumps(block["input"]))
     return {**block, "input": {}}, [
         {"type": "input_json_delta", "partial_json": half} for half in halves
@@ -633,7 +648,7 @@ _KNOWN_KEYS = frozenset(
         *("model", "messages", "max_tokens", "system", "tools", "tool_choice", "stream"),
         *("metadata", "stop_sequences", "thinking", "output_config", "cache_control"),
         *("container", "context_management", "diagnostics", "inference_geo", "service_tier"),
-        "speed",
+        *("speed", "compaction"),
     }
 )
 _MAX_OUTPUT = 128_000
@@ -657,6 +672,7 @@ def _check_body(body: Json, paused: set[str]) -> None:
     _check_system(body.get("system"))
     _check_tools(body.get("tools", []))
     _check_messages(body.get("messages"), paused)
+    _check_compaction(body)
     _check_marks(body)
     _check_signatures(body)
 
@@ -696,6 +712,22 @@ def _check_effort(body: Json) -> None:
     old = str(body["model"]).startswith(("claude-haiku-4-5", "claude-sonnet-4-5"))
     refused = old and body.get("output_config")
     _refuse_unless(not refused, "This model does not support the effort parameter.")
+
+
+def _check_compaction(body: Json) -> None:
+    """https://platform.claude.com/docs/en/build-with-claude/compaction-on-demand"""
+    if "compaction" not in body:
+        return
+    good = (body["compaction"] or {}).get("type") == "summarize"
+    _refuse_unless(good, "compaction.type: Input should be 'summarize'")
+    old = re.search(r"-4-[0-5]\b", str(body["model"]))
+    _refuse_unless(not old, "This model does not support compaction.")
+    words = "compaction cannot be combined with context_management"
+    _refuse_unless("context_management" not in body, words)
+    called = body["messages"][-1]["role"] == "assistant" and any(
+        block["type"] == "tool_use" for block in _blocks(body["messages"][-1]["content"])
+    )
+    _refuse_unless(not called, "compaction: the last turn has tool calls without results")
 
 
 def _check_system(system: Any) -> None:

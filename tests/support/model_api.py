@@ -92,7 +92,10 @@ class InProcess:
 
     async def turn(self, request: ModelRequest) -> ModelTurn:
         """One turn; what the API refuses is raised as the true client raises it."""
-        body = json.loads(json.dumps(parameters_of(request)))
+        parameters = parameters_of(request)
+        parameters.pop("extra_headers", None)
+        parameters |= parameters.pop("extra_body", {})
+        body = json.loads(json.dumps(parameters))
         try:
             _, _, message = self._server.reply({**body, "stream": True})
         except RequestRefusedError as refusal:

@@ -179,7 +179,7 @@ async def test_a_model_that_writes_no_summary_gets_what_the_records_show() -> No
     script = writing(40)
 
     def mute(body: dict[str, Any]) -> ScriptedTurn:
-        if SUMMARY_REQUEST in str(body["messages"][-1]):
+        if "compaction" in body or SUMMARY_REQUEST in str(body["messages"][-1]):
             return ScriptedTurn(stop="refusal")
         if "edited /workspace/19.py" in str(body["messages"][0]):
             return FINISH
@@ -189,6 +189,36 @@ async def test_a_model_that_writes_no_summary_gets_what_the_records_show() -> No
     desk = desk_for(server)
     assert await desk.run() == Done(summary="Long.")
     assert "- edited /workspace/5.py" in str(summaries(desk)[0].content)
+
+
+@pytest.mark.parametrize(
+    ("name", "by_api"),
+    [("claude-sonnet-5-5", True), ("claude-haiku-4-5", False), ("gateway/own", False)],
+)
+async def test_the_api_writes_the_summary_where_the_model_offers_it(
+    name: str, by_api: bool
+) -> None:
+    async with asking(reading(40), window=WINDOW) as (model, server):
+        desk = desk_for(server, model_id=name)
+        desk.model = model
+        assert await desk.run() == Done(summary="Long.")
+    assert any("compaction" in body for body in server.requests) == by_api
+    assert any(SUMMARY_REQUEST in str(body["messages"]) for body in server.requests) != by_api
+    assert "turns of the script" in str(summaries(desk)[0].content)
+
+
+async def test_an_api_that_refuses_to_summarize_is_asked_once() -> None:
+    script = reading(60)
+
+    def play(body: dict[str, Any]) -> ScriptedTurn:
+        turn = script(body)
+        return turn.model_copy(update={"fault": "status_400"}) if "compaction" in body else turn
+
+    server = ScriptedModel(default=play, window=WINDOW)
+    desk = desk_for(server)
+    assert await desk.run() == Done(summary="Long.")
+    assert len(summaries(desk)) > 1
+    assert sum("compaction" in body for body in server.requests) == 1
 
 
 async def test_a_first_message_that_never_fits_is_said_plainly() -> None:

@@ -1,11 +1,11 @@
 """Long conversations: a summary takes the place of all but the latest turns.
 
 Pure functions over records. A summary is a record of the transcript like any other, so a resumed
-run sends exactly what the interrupted one sent. It is written by the model in one request that
-reads the conversation from the cache. The API has compaction of its own (`compact_20260112`,
-`compaction: summarize`); it is not used, because it works on some models and hosts only, puts its
-block before the assignment, which then must be written to the cache again, and keeps nobody's
-words. https://platform.claude.com/docs/en/build-with-claude/compaction
+run sends exactly what the interrupted one sent, with another model too. The API's own compaction
+writes its text where the model offers that, and the model in an ordinary turn elsewhere; both read
+the conversation from the cache. The API's signed block is not sent back: it would stand before the
+assignment, which then had to be written to the cache again, and only its own API can read it.
+https://platform.claude.com/docs/en/build-with-claude/compaction-on-demand
 """
 
 from __future__ import annotations

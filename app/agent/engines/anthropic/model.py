@@ -87,7 +87,11 @@ USUAL = Diligence()
 
 
 class ModelRequest(Value):
-    """One request for a turn. `messages` are in the API's shape, without cache marks."""
+    """One request for a turn. `messages` are in the API's shape, without cache marks.
+
+    With `summarize` the API answers with a summary of the messages, written by these instructions,
+    in a `compaction` block.
+    """
 
     model: str
     system: str
@@ -95,6 +99,7 @@ class ModelRequest(Value):
     messages: tuple[Block, ...]
     max_tokens: int = MAX_OUTPUT_TOKENS
     diligence: Diligence = USUAL
+    summarize: str = ""
 
 
 class ModelTurn(Value):
@@ -233,7 +238,8 @@ class AnthropicModel:
             stream = await self._client.messages.create(**parameters_of(request), stream=True)
             async with stream:
                 async for event in stream:
-                    answer.add(event.to_dict(mode="python"))
+                    # Blocks that this version of the SDK does not know are kept as they came.
+                    answer.add(event.to_dict(mode="python", warnings=False))
         except anthropic.APIStatusError as error:
             _keep_usage(answer, discarded)
             self._raise_status(error)
@@ -372,6 +378,11 @@ def parameters_of(request: ModelRequest) -> dict[str, Any]:
             parameters["thinking"]["display"] = "summarized"
         if request.diligence.effort is not None:
             parameters["output_config"] = {"effort": request.diligence.effort}
+    if request.summarize:
+        # https://platform.claude.com/docs/en/build-with-claude/compaction-on-demand
+        parameters["extra_headers"] = {"anthropic-beta": "compact-2026-09-04"}
+        asking = {"type": "summarize", "instructions": request.summarize}
+        parameters["extra_body"] = {"compaction": asking}
     return parameters
 
 

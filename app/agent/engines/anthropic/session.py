@@ -11,7 +11,7 @@ import asyncio
 import base64
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 from app.agent.engine import (
@@ -133,6 +133,7 @@ class AgentSession:
         self._signals = task.signals
         self._model_id = task.model
         self._diligence = diligence
+        self._summarized_by_the_api = windows.summarized_by_the_api(task.model)
         self._compact_at = compact_at or windows.compact_at(task.model)
         self._tools = Toolbox(task.sandbox, task.workspace, characters=self._compact_at // 2)
         self._clock = clock
@@ -281,16 +282,27 @@ class AgentSession:
         The request is the conversation as the model knows it, so all of it is read from the cache.
         """
         past = self._records[: summary.keep_from]
-        text, paid = "", tuple[Block, ...]()
-        if any(record.role == "assistant" for record in past):
-            asking = TurnRecord(seq=len(past), role="user", content=[_text(SUMMARIZE)])
+        text, paid = "", list[Block]()
+        for request in self._summary_requests(past):
             try:
-                turn = await self._interruptible(self._model.turn(self._request([*past, asking])))
-            except (PromptTooLongError, StaleThinkingError):
-                pass
-            else:
-                text, paid = _said_in(turn), (turn.usage, *turn.discarded)
-        return compaction.summary_text(past, text, self._compact_at), paid
+                turn = await self._interruptible(self._model.turn(request))
+            except (PromptTooLongError, StaleThinkingError, ModelRefusedRequestError):
+                self._summarized_by_the_api = False
+                continue
+            paid += [turn.usage, *turn.discarded]
+            text = _said_in(turn)
+            if text:
+                break
+        return compaction.summary_text(past, text, self._compact_at), tuple(paid)
+
+    def _summary_requests(self, past: Sequence[TurnRecord]) -> Iterator[ModelRequest]:
+        """Requests for a summary, each for when the ones before it gave none."""
+        if all(record.role == "user" for record in past):
+            return
+        if self._summarized_by_the_api:
+            yield self._request(past).model_copy(update={"summarize": SUMMARIZE})
+        asking = TurnRecord(seq=len(past), role="user", content=[_text(SUMMARIZE)])
+        yield self._request([*past, asking])
 
     def _drop_thinking(self) -> None:
         if self._omitted.thinking == len(self._records):
@@ -499,7 +511,9 @@ def _said_in(turn: ModelTurn) -> str:
     """The text of an answer; empty for a refusal."""
     if turn.stop_reason == "refusal":
         return ""
-    return "\n\n".join(block["text"] for block in turn.content if block["type"] == "text")
+    said = {"text": "text", "compaction": "content"}
+    texts = (block.get(said[block["type"]]) for block in turn.content if block["type"] in said)
+    return "\n\n".join(text for text in texts if text)
 
 
 def _content_to_record(turn: ModelTurn) -> list[Block]:

@@ -60,6 +60,8 @@ class Assembly:
                 block["signature"] = delta["signature"]
             case "input_json_delta":
                 self._inputs[index] = self._inputs.get(index, "") + delta["partial_json"]
+            case "compaction_delta":
+                block["content"] = (block.get("content") or "") + (delta.get("content") or "")
             case "citations_delta":
                 block["citations"] = [*(block.get("citations") or []), delta["citation"]]
 
