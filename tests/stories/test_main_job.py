@@ -17,7 +17,8 @@ async def test_a_label_becomes_a_pull_request(harness: Harness) -> None:
     await subject.label()
     await subject.settled()
 
-    opening = str([r for r in harness.model.requests if subject.name in str(r)][0]["messages"][0])
+    asked = [r for r in harness.model.requests if subject.name in str(r)]
+    opening = str(asked[0]["messages"][0])
     assert "Named in the request:\\n- calc.py\\n" in opening
     assert "an overview of the repository" in subject.status
 
