@@ -8,10 +8,9 @@ import logging
 import os
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,7 +18,14 @@ import click
 
 from app import __version__, logs, settings, tracing
 from app.cli.attempt import try_task
-from app.cli.common import needs_playground, open_database, say, told
+from app.cli.common import (
+    needs_playground,
+    open_database,
+    readable_repository,
+    say,
+    services_for_once,
+    told,
+)
 from app.cli.evaluation import evaluate
 from app.cli.export import export
 from app.cli.replay import replay
@@ -33,7 +39,6 @@ if TYPE_CHECKING:
     from app.domain.attestation import Attestation
     from app.domain.reproduction import Reproduction
     from app.domain.values import RepoName
-    from app.runs.services import Services
 
 Check = Callable[[], Awaitable[object]]
 
@@ -235,32 +240,12 @@ async def _run_again(found: Settings, attested: Attestation, clone: Path | None)
             next_step="Give a local clone (--repository PATH), or set GITHUB_APP_ID and "
             "GITHUB_PRIVATE_KEY to read them from GitHub.",
         )
-    async with _services_for_once(found) as services:
+    async with services_for_once(found) as services:
         if clone is not None:
             origin = reproduce.local(clone)
         else:
             origin = await reproduce.on_github(services, attested)
         return await reproduce.reproduce(services, attested, origin)
-
-
-@asynccontextmanager
-async def _services_for_once(found: Settings) -> AsyncIterator[Services]:
-    """What works on this machine without a worker, in a folder that is deleted at the end.
-
-    It is among those that a worker's nightly cleanup deletes, should this process be killed.
-    """
-    from app.sandbox.removal import remove_tree
-    from app.worker import local_services
-
-    close_home(found.home_path)
-    scratch = found.home_path / "scratch"
-    scratch.mkdir(exist_ok=True, mode=0o700)
-    home = Path(tempfile.mkdtemp(dir=scratch, prefix="report-alone-"))
-    try:
-        async with local_services(found, home) as services:
-            yield services
-    finally:
-        await asyncio.to_thread(remove_tree, home)
 
 
 @honk.command()
@@ -301,7 +286,7 @@ async def _probe(target: str, *, write: bool, as_json: bool) -> int:
     repo = None if is_local else _repository_named(target, found, write=write)
     if write:
         probe.check_no_policy(path)
-    async with _services_for_once(found) as services:
+    async with services_for_once(found) as services:
         if repo is not None:
             result = await probe.probe(services, await probe.github_target(services, repo))
         else:
@@ -386,7 +371,7 @@ async def _report(
     from app.runs import replay as replaying
 
     found = settings.load()
-    repo = _reported_repository(name, found)
+    repo = readable_repository(name, found)
     database = await asyncio.to_thread(open_database)
     if replay and database is None:
         raise UserError(
@@ -394,7 +379,7 @@ async def _report(
             next_step="Run `honk migrate` first.",
         )
     said = messages.pull_report.last(last) if last else messages.pull_report.since(days or 0)
-    async with _services_for_once(found) as services:
+    async with services_for_once(found) as services:
         target = await collecting.target(services, repo)
         since = collecting.since(days) if days is not None else None
         chosen = await collecting.select(target, collecting.Selection(since, last))
@@ -411,24 +396,6 @@ async def _report(
     if form == "json":
         return messages.pull_report.as_json(str(repo), said, pulls)
     return messages.pull_report.as_markdown(str(repo), said, pulls, each=replay)
-
-
-def _reported_repository(name: str, found: Settings) -> RepoName:
-    """Raises UserError unless the repository can be read from GitHub."""
-    from app.domain.values import RepoName
-
-    try:
-        repo = RepoName.parse(name)
-    except ValueError:
-        raise UserError(
-            f"{name} is not the name of a repository.", next_step="Give OWNER/REPO."
-        ) from None
-    if not found.has_app:
-        raise UserError(
-            "Reading pull requests from GitHub needs the App.",
-            next_step="Set GITHUB_APP_ID and GITHUB_PRIVATE_KEY, as for `honk worker`.",
-        )
-    return repo
 
 
 @honk.command()

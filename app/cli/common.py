@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import io
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
@@ -15,10 +18,14 @@ import click
 from app import settings
 from app.domain.sanitize import redact
 from app.errors import HonkError, UserError
+from app.private_files import close_home
+from app.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from app.domain.values import RepoName
+    from app.runs.services import Services
     from app.store.database import Database
 
 P = ParamSpec("P")
@@ -102,3 +109,41 @@ def show(*parts: RenderableType) -> None:
     for part in parts:
         target.print(part)
     say("\n".join(line.rstrip() for line in written.getvalue().rstrip("\n").split("\n")))
+
+
+@asynccontextmanager
+async def services_for_once(found: Settings) -> AsyncIterator[Services]:
+    """What works on this machine without a worker, in a folder that is deleted at the end.
+
+    It is among those that a worker's nightly cleanup deletes, should this process be killed.
+    """
+    from app.sandbox.removal import remove_tree
+    from app.worker import local_services
+
+    close_home(found.home_path)
+    scratch = found.home_path / "scratch"
+    scratch.mkdir(exist_ok=True, mode=0o700)
+    home = Path(tempfile.mkdtemp(dir=scratch, prefix="report-alone-"))
+    try:
+        async with local_services(found, home) as services:
+            yield services
+    finally:
+        await asyncio.to_thread(remove_tree, home)
+
+
+def readable_repository(name: str, found: Settings) -> RepoName:
+    """Raises UserError unless the repository can be read from GitHub."""
+    from app.domain.values import RepoName
+
+    try:
+        repo = RepoName.parse(name)
+    except ValueError:
+        raise UserError(
+            f"{name} is not the name of a repository.", next_step="Give OWNER/REPO."
+        ) from None
+    if not found.has_app:
+        raise UserError(
+            "Reading pull requests from GitHub needs the App.",
+            next_step="Set GITHUB_APP_ID and GITHUB_PRIVATE_KEY, as for `honk worker`.",
+        )
+    return repo

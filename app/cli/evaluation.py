@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app import logs, settings
-from app.cli.common import needs_playground, say, told
+from app.cli.common import needs_playground, readable_repository, say, services_for_once, told
 from app.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class _FileOrCommand(click.Group):
 
 @click.group("eval", cls=_FileOrCommand)
 def evaluate() -> None:
-    """Measure Honk on tasks with hidden tests: eval FILE, eval compare A B."""
+    """Measure Honk on tasks with hidden tests: eval FILE, compare A B, from-history OWNER/REPO."""
 
 
 @evaluate.command("run")
@@ -87,7 +87,7 @@ def run_tasks(
         options = EvalOptions(
             out=out or file.with_name(f"{file.name}.eval"),
             jobs=jobs,
-            clones=repos,
+            clones=repos or _beside(file),
             scripted=scripted,
             gold=gold,
             again=again,
@@ -105,6 +105,12 @@ def run_tasks(
     say(texts.as_markdown(report))
     say(f"Written to {options.out}.", err=True)
     sys.exit(0 if len(report.completed) == report.total else 1)
+
+
+def _beside(file: Path) -> Path | None:
+    """The commits that `from-history` keeps beside its tasks."""
+    folder = file.parent / "repositories"
+    return folder if folder.is_dir() else None
 
 
 def _write(out: Path, report: EvalReport) -> None:
@@ -184,3 +190,59 @@ def _read(path: Path) -> EvalReport:
             f"{file} is not the report of an evaluation.",
             next_step="Give the folder that `honk eval` wrote, or the report.json in it.",
         ) from None
+
+
+@evaluate.command("from-history")
+@click.argument("repository", metavar="OWNER/REPO")
+@click.option(
+    "--last",
+    type=click.IntRange(1, 1000),
+    default=50,
+    show_default=True,
+    help="Look at the last N merged pull requests.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Default: OWNER-REPO.history.",
+)
+@told
+def from_history(repository: str, last: int, out: Path | None) -> None:
+    """Make tasks from a repository's own merged pull requests.
+
+    The problem is the issue that a pull request closed, as it was when that was opened; its tests
+    are hidden, and its change is the known solution, which is tested three times. GitHub is only
+    read. An interrupted start resumes.
+
+    Exits with 0 if there is a task, with 1 if not.
+    """
+    with needs_playground():
+        sys.exit(asyncio.run(_from_history(repository, last, out)))
+
+
+async def _from_history(repository: str, last: int, out: Path | None) -> int:
+    from app.evaluation import history
+    from app.messages import evaluation as texts
+    from app.runs import pull_report as collecting
+
+    found = settings.load()
+    logs.configure(level="warning", form=found.log_format, secrets=found.secrets)
+    repo = readable_repository(repository, found)
+    folder = out or Path(f"{repo.owner}-{repo.name}.history")
+    async with services_for_once(found) as services:
+        target = await collecting.target(services, repo)
+        chosen = await collecting.select(target, collecting.Selection(None, last))
+        done = 0
+
+        def watch(result: history.FromHistory) -> None:
+            nonlocal done
+            done += 1
+            is_task = result.task is not None
+            line = texts.looked_at(done, len(chosen), result.number, result.why_not, is_task)
+            say(line, err=True)
+
+        results = await history.from_history(services, target, chosen, folder, watch)
+    made = sum(each.task is not None for each in results)
+    say(texts.from_history(made, len(results), str(folder / "tasks.jsonl")))
+    return 0 if made else 1

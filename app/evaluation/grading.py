@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from app.domain.evaluation import EvalTask, Grade, grade
+from app.domain.setup_outcome import SetupOutcome
 from app.domain.values import RepoName, RunId, Value, commit_sha
 from app.domain.verdict import Results, TestOutcome
 from app.errors import UserError
@@ -47,16 +48,7 @@ class Grader:
 
         Raises UserError when the hidden tests cannot be laid over it or no sandbox can be made.
         """
-        commit = await sources.with_tests(task, folder, base, work)
-        repo = RepoName(owner="eval", name=_plain(folder.stem))
-        remote = Remote(url=folder.resolve().as_uri())
-        for each in (base, commit):
-            if await self._services.mirrors.fetch(repo, remote, each) is None:
-                raise UserError(f"{folder} does not have its own commit {each}.")
-        policy = await policy_at(self._services, repo, commit_sha(base))
-        run = requestless_run(RunId(_plain(f"eval-{folder.stem}")), repo, policy)
-        target = ProbeTarget(task.id, run, commit_sha(commit))
-        outcome, results = await run_tests(self._services, target, files=_files(task))
+        outcome, results = await self._tested(task, folder, base, work, _files(task))
         outcomes = _outcomes(results)
         named = {*task.fail_to_pass, *task.pass_to_pass}
         failed = f"Setup failed: {outcome.failed[0].line}" if outcome.failed else ""
@@ -68,6 +60,30 @@ class Grader:
             others=tuple(sorted(outcomes)[:_EXAMPLES]),
             problem=failed or next(iter(problems), none),
         )
+
+    async def outcomes(
+        self, task: EvalTask, folder: Path, base: str, work: str, files: Sequence[str]
+    ) -> dict[str, TestOutcome]:
+        """The outcome of each test of these files, or of all where files cannot be chosen.
+
+        Raises as `grade`.
+        """
+        _, results = await self._tested(task, folder, base, work, files)
+        return _outcomes(results)
+
+    async def _tested(
+        self, task: EvalTask, folder: Path, base: str, work: str, files: Sequence[str] | None
+    ) -> tuple[SetupOutcome, Results]:
+        commit = await sources.with_tests(task, folder, base, work)
+        repo = RepoName(owner="eval", name=_plain(folder.stem))
+        remote = Remote(url=folder.resolve().as_uri())
+        for each in (base, commit):
+            if await self._services.mirrors.fetch(repo, remote, each) is None:
+                raise UserError(f"{folder} does not have its own commit {each}.")
+        policy = await policy_at(self._services, repo, commit_sha(base))
+        run = requestless_run(RunId(_plain(f"eval-{folder.stem}")), repo, policy)
+        target = ProbeTarget(task.id, run, commit_sha(commit))
+        return await run_tests(self._services, target, files=files)
 
 
 def _plain(name: str) -> str:

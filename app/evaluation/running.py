@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +53,17 @@ class EvalOptions:
     by: str = ""
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """A task with its repository `place` and the commit `base` in it. `fingerprint` tells results
+    of the same task, code and worker from others."""
+
+    task: EvalTask
+    place: Path
+    base: str
+    fingerprint: str
+
+
 @dataclass
 class Evaluation:
     """The tasks of one file and their results so far."""
@@ -90,109 +101,114 @@ class Evaluation:
 
         Raises UserError when Honk or a sandbox cannot be started, or a script is missing.
         """
-        self.options.out.mkdir(parents=True, exist_ok=True)
-        self._load()
-        left = [each for each in self.tasks if each.id not in self.results]
-        for result in self.results.values():
-            watch(result)
-        if left:
-            async with open_grader(self.settings) as grader:
-                await self._work(left, grader, watch)
-        return self.report()
-
-    async def _work(
-        self, left: Sequence[EvalTask], grader: Grader, watch: Callable[[TaskResult], None]
-    ) -> None:
-        with tempfile.TemporaryDirectory(prefix="honk-eval-") as scratch:
-            places = _places(left, Path(scratch))
-            async with contextlib.AsyncExitStack() as stack:
-                honk = None
-                if not self.options.gold:
-                    scripts = self._scripts(left, places)
-                    jobs = self.options.jobs
-                    honk = await stack.enter_async_context(local_honk(scripts, concurrency=jobs))
-                slots = asyncio.Semaphore(self.options.jobs)
-
-                async def one(task: EvalTask) -> None:
-                    async with slots:
-                        result = await self._result(task, places[task.id], honk, grader)
-                        self._save(result)
-                        watch(result)
-
-                async with asyncio.TaskGroup() as group:
-                    for task in left:
-                        group.create_task(one(task))
-
-    def _scripts(
-        self, tasks: Sequence[EvalTask], places: Mapping[str, Path]
-    ) -> dict[str, Responder] | None:
-        if not self.options.scripted:
-            return None
-        without = [each.id for each in tasks if not each.script]
+        without = [each.id for each in self.tasks if self.options.scripted and not each.script]
         if without:
             raise UserError(
                 f"{without[0]} has no `script`.", next_step="Leave out --scripted for a real model."
             )
-        return {places[each.id].stem: ModelScript.load(Path(each.script)) for each in tasks}
+        self.options.out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="honk-eval-") as scratch:
+            places = _places(self.tasks, Path(scratch))
+            prepared = [
+                each
+                for task in self.tasks
+                if (each := await self._prepared(task, places[task.id], watch)) is not None
+            ]
+            left = [each for each in prepared if not self._is_known(each, watch)]
+            if left:
+                async with open_grader(self.settings) as grader:
+                    await self._work(left, grader, watch)
+        return self.report()
 
-    async def _result(
-        self, task: EvalTask, place: Path, honk: LocalHonk | None, grader: Grader
-    ) -> TaskResult:
-        """Work on one task and grade it. What breaks on the way is an infrastructure failure."""
-        fingerprint = task.fingerprint(self._key())
+    async def _prepared(
+        self, task: EvalTask, place: Path, watch: Callable[[TaskResult], None]
+    ) -> _Prepared | None:
+        """The task with its repository; None where that is missing, which the result says."""
+        clones, cache = self.options.clones, self.options.out / "repositories"
+        url = self.settings.github_server_url
         try:
-            base = await sources.prepare(
-                task,
-                place,
-                self.options.clones,
-                self.options.out / "repositories",
-                self.settings.github_server_url,
-            )
-            attempt = (
-                await _gold(task, place, base)
-                if honk is None
-                else await _attempt(task, place, base, honk)
-            )
-            graded = await _graded(task, place, base, attempt, grader)
+            base = await sources.prepare(task, place, clones, cache, url)
+            script = Path(task.script).read_text("utf-8") if self.options.scripted else ""
         except (HonkError, OSError) as problem:
-            return TaskResult(
-                id=task.id,
-                status="infra_failure",
-                reason=str(problem)[:1000],
-                fingerprint=fingerprint,
-            )
-        return graded.model_copy(update={"fingerprint": fingerprint})
+            self._conclude(_failure(task, problem), watch)
+            return None
+        return _Prepared(task, place, base, task.fingerprint(self._key(base, script)))
 
-    def _key(self) -> str:
-        """Whoever works and the code that does it: other results are not these results."""
+    def _is_known(self, prepared: _Prepared, watch: Callable[[TaskResult], None]) -> bool:
+        """Whether an earlier start has a result; infrastructure failures are tried again."""
+        if self.options.again:
+            return False
+        try:
+            text = self._file(prepared.task.id).read_text("utf-8")
+            result = TaskResult.model_validate_json(text)
+        except (OSError, ValueError):
+            return False
+        if result.fingerprint != prepared.fingerprint or result.status == "infra_failure":
+            return False
+        self.results[result.id] = result
+        watch(result)
+        return True
+
+    async def _work(
+        self, left: Sequence[_Prepared], grader: Grader, watch: Callable[[TaskResult], None]
+    ) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            honk = None
+            if not self.options.gold:
+                scripts = self._scripts(left)
+                jobs = self.options.jobs
+                honk = await stack.enter_async_context(local_honk(scripts, concurrency=jobs))
+            slots = asyncio.Semaphore(self.options.jobs)
+
+            async def one(prepared: _Prepared) -> None:
+                async with slots:
+                    self._conclude(await _result(prepared, honk, grader), watch)
+
+            async with asyncio.TaskGroup() as group:
+                for each in left:
+                    group.create_task(one(each))
+
+    def _scripts(self, left: Sequence[_Prepared]) -> dict[str, Responder] | None:
+        if not self.options.scripted:
+            return None
+        return {each.place.stem: ModelScript.load(Path(each.task.script)) for each in left}
+
+    def _key(self, base: str, script: str) -> str:
+        """Who works, on which code, and the code that does it: other results are not these."""
         names = ("HONK_MODEL", "HONK_ENGINE", "ANTHROPIC_BASE_URL")
         chosen = [os.environ.get(name, "") for name in names]
-        return json.dumps([self.by, __version__, self.settings.model, *chosen])
+        return json.dumps([self.by, __version__, self.settings.model, base, script, *chosen])
 
-    def _load(self) -> None:
-        """Results of an earlier start; infrastructure failures are tried again."""
-        if self.options.again:
-            return
-        for task in self.tasks:
-            try:
-                text = self._file(task.id).read_text("utf-8")
-                result = TaskResult.model_validate_json(text)
-            except (OSError, ValueError):
-                continue
-            is_same = result.fingerprint == task.fingerprint(self._key())
-            if is_same and result.status != "infra_failure":
-                self.results[task.id] = result
-
-    def _save(self, result: TaskResult) -> None:
+    def _conclude(self, result: TaskResult, watch: Callable[[TaskResult], None]) -> None:
+        """Store a result, so that another start does not work on the task again."""
         self.results[result.id] = result
         path = self._file(result.id)
         path.parent.mkdir(exist_ok=True)
         partial = path.with_suffix(".partial")
         partial.write_text(result.model_dump_json(indent=2), "utf-8")
         partial.replace(path)
+        watch(result)
 
     def _file(self, task: str) -> Path:
         return self.options.out / "results" / f"{_SAFE.sub('-', task)}.json"
+
+
+async def _result(prepared: _Prepared, honk: LocalHonk | None, grader: Grader) -> TaskResult:
+    """Work on one task and grade it. What breaks on the way is an infrastructure failure."""
+    task, place, base = prepared.task, prepared.place, prepared.base
+    try:
+        if honk is None:
+            attempt = await _gold(task, place, base)
+        else:
+            attempt = await _attempt(task, place, base, honk)
+        result = await _graded(task, place, base, attempt, grader)
+    except (HonkError, OSError) as problem:
+        result = _failure(task, problem)
+    return result.model_copy(update={"fingerprint": prepared.fingerprint})
+
+
+def _failure(task: EvalTask, problem: Exception) -> TaskResult:
+    return TaskResult(id=task.id, status="infra_failure", reason=str(problem)[:1000])
 
 
 def _places(tasks: Sequence[EvalTask], scratch: Path) -> dict[str, Path]:

@@ -25,6 +25,22 @@ def progress(done: int, of: int, result: TaskResult) -> str:
     return f"{done}/{of}  {result.id}: {_NAMES[result.status]}{why}, {cost}"
 
 
+def looked_at(done: int, of: int, number: int, why_not: str, is_task: bool) -> str:
+    """One line about a merged pull request: a task, or why there is none."""
+    said = "a task" if is_task else f"no task: {sanitize.printable(why_not)}"
+    return f"[{done}/{of}] #{number}: {said}"
+
+
+def from_history(made: int, of: int, path: str) -> str:
+    """What came of a repository's history."""
+    if not made:
+        return f"None of {count(of, 'merged pull request')} became a task."
+    return (
+        f"{made} of {count(of, 'merged pull request')} became tasks. "
+        f"To work on them: honk eval {path}"
+    )
+
+
 def as_markdown(report: EvalReport) -> str:
     """The whole report."""
     parts = [

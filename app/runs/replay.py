@@ -98,7 +98,7 @@ async def _measured(services: Services, found: ReportTarget, pull: ListedPull) -
     """Measure the four cells between the base at the time and the pull request's head."""
     began = time.monotonic()
     try:
-        base = await _base(services, found, pull)
+        base = await base_before_merge(services, found, pull)
         policy = await _policy(services, found, base)
         _check_runs_here(policy, pull)
         run = requestless_run(
@@ -128,7 +128,7 @@ def _check_runs_here(policy: Policy, pull: ListedPull) -> None:
         )
 
 
-async def _base(services: Services, found: ReportTarget, pull: ListedPull) -> CommitSha:
+async def base_before_merge(services: Services, found: ReportTarget, pull: ListedPull) -> CommitSha:
     """Where the pull request left its base branch, as of its merge. Raises UserError."""
     if not await pull_report.fetch_head(services, found, pull):
         raise UserError(f"GitHub no longer has the head of #{pull.number}.")

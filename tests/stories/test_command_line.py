@@ -56,6 +56,7 @@ def _honk(
         "eval",
         "eval run",
         "eval compare",
+        "eval from-history",
         "playground",
         "verify",
         "probe",

@@ -13,7 +13,15 @@ from typing import Any
 
 import yaml
 
-from tests.support.harness import FINISH, FIX, PROJECT, in_one_process, open_harness, script
+from tests.support.harness import (
+    FINISH,
+    FIX,
+    OWNER,
+    PROJECT,
+    in_one_process,
+    open_harness,
+    script,
+)
 
 
 def git(path: Path, *arguments: str, given: bytes | None = None) -> str:
@@ -165,3 +173,60 @@ async def test_an_evaluation_grades_resumes_and_compares(tmp_path: Path) -> None
     assert "1 task cannot show any difference" in compared.stdout
     refused = await honk("eval", "compare", str(file), str(file))
     assert (refused.returncode, "not the report" in refused.stderr) == (1, True)
+
+
+FIXED = PROJECT["calc.py"].replace(b"a - b", b"a + b")
+TESTED = PROJECT["test_calc.py"] + b"\n\ndef test_more():\n    assert add(1, 1) == 2\n"
+
+
+@in_one_process("it starts a Honk of its own")
+async def test_merged_pull_requests_become_tasks_without_their_answers(tmp_path: Path) -> None:
+    async with open_harness() as harness:
+        subject = await harness.subject(permissions={"walter": "write"})
+        github, repo, clock = harness.github, subject.repository, harness.github.clock
+
+        async def merged(branch: str, files: dict[str, bytes], body: str) -> int:
+            await github.push_files(repo, branch, files, "walter", branch)
+            pull = await github.open_pull_request(repo, "walter", branch, title=branch, body=body)
+            clock.advance(60)
+            return pull.number
+
+        await github.edit(repo, subject.number, OWNER, body="`add(2, 3)` is -1, not 5.")
+        clock.advance(60)
+        number = await merged(
+            "fix", {"calc.py": FIXED, "test_calc.py": TESTED}, f"Fixes #{subject.number}."
+        )
+        # What is said from now on holds the answer.
+        await github.edit(repo, subject.number, OWNER, title="Use +", body="Write a + b.")
+        await github.comment(repo, subject.number, OWNER, "It must be a + b.")
+        await github.merge(repo, number, OWNER)
+        others = {
+            "no-issue": ({"b.py": b"1\n", "test_b.py": b"def test(): pass\n"}, ""),
+            "no-test": ({"c.py": b"1\n"}, f"Closes #{subject.number}"),
+            "proves-nothing": (
+                {"d.py": b"1\n", "test_d.py": b"def test(): pass\n"},
+                f"Closes #{subject.number}",
+            ),
+        }
+        for branch, (files, body) in others.items():
+            await github.merge(repo, await merged(branch, files, body), OWNER)
+        out = tmp_path / "tasks"
+        made = await honk(
+            "eval", "from-history", repo, "--last", "9", "-o", str(out), **harness.settings
+        )
+        assert made.returncode == 0, made.stderr
+        assert "it does not say which issue it closes" in made.stderr
+        assert "it changes no test" in made.stderr
+        assert f"#{number}: a task" in made.stderr
+        (line,) = (out / "tasks.jsonl").read_text().splitlines()
+        task = json.loads(line)
+        assert task["problem_statement"] == "add() subtracts\n\n`add(2, 3)` is -1, not 5."
+        assert task["FAIL_TO_PASS"] == ["test_calc.py::test_add", "test_calc.py::test_more"]
+        assert task["PASS_TO_PASS"] == ["test_calc.py::test_double"]
+        clone = out / "repositories" / f"{repo.replace('/', '__')}.git"
+        assert task["base_commit"] in git(clone, "rev-list", "--all")
+        assert str(await github.branch(repo, "main")) not in git(clone, "rev-list", "--all")
+        given = {"HONK_HOME": str(tmp_path / "home")}
+        graded = await honk("eval", str(out / "tasks.jsonl"), "--gold", **given)
+        assert graded.returncode == 0, graded.stderr
+        assert "| Resolved | 1 (100% of 1 completed) |" in graded.stdout
