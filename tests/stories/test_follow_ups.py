@@ -29,6 +29,13 @@ async def test_after_an_undo_nothing_claims_to_be_done(harness: Harness) -> None
     assert pull.issue.pull.draft
     assert pull.issue.state == "open"
 
+    head = pull.issue.pull.head_sha
+    await harness.until(
+        lambda: [each.title for each in pull.checks(head) if each.name == "honk / tests"]
+        == ["Unchanged: 1 test passes before and after"],
+        "a required check would wait for the revert's forever",
+    )
+
 
 async def test_one_thing_more_for_an_issue_is_done_on_its_pull_request(harness: Harness) -> None:
     issue, pull = await published(harness)

@@ -15,6 +15,7 @@ from app.github.client import RepositoryClient
 from app.github.commits import RefMoved
 from app.github.pulls import PullRequest
 from app.runs import durable, intake, starting
+from app.runs.commands import check
 from app.runs.durable import NoResult
 from app.runs.services import PUBLISH, READ_CODE, WRITE_COMMENTS, Services
 from app.store.runs import RunRow
@@ -23,9 +24,12 @@ _MAX_COMMITS = 200
 
 
 class UndoResult(Value):
-    """The run that was reverted and the answer, or why nothing was done."""
+    """The run that was reverted, its pull request, the new head and the answer, or why nothing was
+    done."""
 
     run: RunId | None = None
+    pull: int | None = None
+    sha: CommitSha | None = None
     answer: str = ""
     problem: str = ""
     next_step: str = ""
@@ -38,8 +42,26 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
         run, answer = done.run, done.answer
         await durable.step("correct", NoResult, lambda: _update_texts(services, run))
         await durable.step("answer", NoResult, lambda: intake.answer(services, trigger, answer))
+        await _check(services, trigger, policy, done)
     else:
         await starting.refuse(services, trigger, (done.problem, done.next_step))
+
+
+async def _check(services: Services, trigger: Trigger, policy: Policy, done: UndoResult) -> None:
+    """Check the new head like anyone's push: GitHub's event for it is Honk's own and ignored."""
+    if done.pull is None:
+        return
+    change = {
+        "id": f"{trigger.id}:check",
+        "kind": "check",
+        "number": done.pull,
+        "is_pull_request": True,
+        "command": None,
+        "comment": None,
+        "label": None,
+        "head_sha": done.sha,
+    }
+    await check.handle(services, trigger.model_copy(update=change), policy)
 
 
 async def _undo(services: Services, trigger: Trigger) -> UndoResult:
@@ -68,7 +90,10 @@ async def _undo(services: Services, trigger: Trigger) -> UndoResult:
     await services.runs.update(row.id, published_sha=None)
     await commits.delete_ref(client, hidden_ref(row.id))
     return UndoResult(
-        run=row.id, answer=messages.comments.undo_answer(made.sha, row.branch, row.id)
+        run=row.id,
+        pull=row.pull_number,
+        sha=made.sha,
+        answer=messages.comments.undo_answer(made.sha, row.branch, row.id),
     )
 
 
