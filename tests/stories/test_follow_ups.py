@@ -31,8 +31,10 @@ async def test_after_an_undo_nothing_claims_to_be_done(harness: Harness) -> None
 
     head = pull.issue.pull.head_sha
     await harness.until(
-        lambda: [each.title for each in pull.checks(head) if each.name == "honk / tests"]
-        == ["Unchanged: 1 test passes before and after"],
+        lambda: (
+            [each.title for each in pull.checks(head) if each.name == "honk / tests"]
+            == ["Unchanged: 1 test passes before and after"]
+        ),
         "a required check would wait for the revert's forever",
     )
 
