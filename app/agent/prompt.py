@@ -154,12 +154,12 @@ def first_message(
 
 
 def summary_message(summary: str, words: Sequence[str]) -> str:
-    """What takes the place of the turns that a summary is about. `words` are those of people."""
+    """What takes the place of the turns that a summary is about. `words` came from outside."""
     parts = [
         "To save space, the conversation so far was replaced by this summary; only its latest "
         "turns follow, without the middle of long texts.",
         summary,
-        *(["People wrote since the first message:", *words] if words else []),
+        *(["What you were told since the first message:", *words] if words else []),
         "Continue the work. Read a file again before you rely on what it says.",
     ]
     return "\n\n".join(parts)

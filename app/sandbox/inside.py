@@ -1804,18 +1804,25 @@ def walking_order(path: str) -> tuple[tuple[int, str], ...]:
 
 def files_with(literals: list[str], top: str, searchers: tuple[Searcher, ...]) -> list[str] | None:
     """The files below a folder that contain one of the texts; None where no program can tell."""
-    import subprocess
-
     for programs, options in searchers:
         program = next((each for each in programs if os.access(each, os.X_OK)), None)
-        if program is None:
-            continue
-        patterns = [part for literal in literals for part in ("-e", literal)]
+        if program is not None:
+            patterns = [part for literal in literals for part in ("-e", literal)]
+            return names_printed([program, *options, *patterns, "--", top])
+    return None
+
+
+def names_printed(command: list[str]) -> list[str] | None:
+    """The file names that a search prints, each before a NUL; None if it did not do its work."""
+    import subprocess
+
+    errors = os.memfd_create("errors")
+    try:
         with subprocess.Popen(
-            [program, *options, *patterns, "--", top],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
             env={"LC_ALL": "C"},
         ) as process:
             assert process.stdout is not None
@@ -1823,10 +1830,13 @@ def files_with(literals: list[str], top: str, searchers: tuple[Searcher, ...]) -
             if len(names) >= MAX_FILE_NAMES:
                 process.kill()
                 return None
-        # With 2, some files could not be read, or it did not understand its arguments.
-        if process.returncode in (0, 1) or names:
-            return [os.fsdecode(name) for name in names.split(b"\0") if name]
-    return None
+        # A search that finds nothing ends with 1, and so does one that does not know an option.
+        found_nothing = process.returncode == 1 and not os.fstat(errors).st_size
+        if not names and not found_nothing:
+            return None
+        return [os.fsdecode(name) for name in names.split(b"\0") if name]
+    finally:
+        os.close(errors)
 
 
 def literals_of(pattern: str) -> list[str]:

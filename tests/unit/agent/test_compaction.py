@@ -229,6 +229,28 @@ async def test_a_first_message_that_never_fits_is_said_plainly() -> None:
     assert len(server.requests) == 1
 
 
+async def test_a_summary_that_fails_does_not_lose_the_one_before() -> None:
+    script = iter(reading(80).turns)
+
+    def play(body: dict[str, Any]) -> ScriptedTurn:
+        asked = "compaction" in body or SUMMARY_REQUEST in str(body["messages"][-1])
+        if asked and "The parser is in a.py." in str(body["messages"][0]):
+            return ScriptedTurn(stop="refusal")
+        if asked:
+            return ScriptedTurn(say="The parser is in a.py.")
+        return next(script)
+
+    server = ScriptedModel(default=play, window=WINDOW)
+    desk = desk_for(server)
+    assert await desk.run() == Done(summary="Long.")
+    assert len(summaries(desk)) > 1
+    assert all("The parser is in a.py." in texts_of(each) for each in summaries(desk))
+
+
+def texts_of(record: TurnRecord) -> str:
+    return str(record.content[0]["text"])
+
+
 async def test_what_a_summary_cost_counts() -> None:
     server = ScriptedModel(default=reading(60), window=WINDOW)
     desk = desk_for(server)

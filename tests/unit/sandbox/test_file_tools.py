@@ -207,6 +207,8 @@ def test_a_notebook_that_is_none_is_shown_as_text(edit: Editor, content: str) ->
 # Searching
 
 
+# Another program of that name, such as BusyBox's, prints its usage and ends with 1.
+NO_SUCH_OPTION = ((("/bin/sh",), ("-c", "echo usage >&2; exit 1")),)
 PATTERNS = {
     r"def\s+foo": ["def"],
     "foo|ba.r": ["foo", "ba"],
@@ -230,7 +232,7 @@ def test_the_literals_that_each_match_needs(pattern: str) -> None:
 @pytest.mark.parametrize(
     "pattern", ["needle", "ünique", "needle|ünique", r"^\s*needle$", "-e", "[n]eedle", "a.c", "x y"]
 )
-@pytest.mark.parametrize("searchers", [inside.SEARCHERS, ()])
+@pytest.mark.parametrize("searchers", [inside.SEARCHERS, (), NO_SUCH_OPTION])
 def test_a_search_finds_the_same_with_and_without_a_program(
     tmp_path: Path, pattern: str, searchers: tuple[Any, ...]
 ) -> None:

@@ -223,7 +223,7 @@ def summary_text(records: Sequence[TurnRecord], said: str, mark: int) -> str:
 
 
 def _words(records: Sequence[TurnRecord], characters: int) -> list[str]:
-    """What people wrote since the assignment, in order; the oldest are cut first."""
+    """What people and tests said since the assignment, in order; the oldest are cut first."""
     kept: list[str] = []
     for record in reversed(records[1:]):
         if (record.usage or {}).get("feedback_id"):
@@ -238,7 +238,7 @@ _SHOWN = 30
 
 
 def _from_records(records: Sequence[TurnRecord]) -> str:
-    """A summary that no model wrote: the files edited and the latest commands."""
+    """A summary that no model wrote: the one before it, the files edited, the latest commands."""
     calls = [
         block
         for record in records
@@ -254,4 +254,6 @@ def _from_records(records: Sequence[TurnRecord]) -> str:
     ran = [str(each["input"].get("command", ""))[:200] for each in calls if each["name"] == "bash"]
     lines = [f"- edited {path}" for path in list(dict.fromkeys(edited))[-_SHOWN:]]
     lines += [f"- ran {command}" for command in ran[-_SHOWN:]]
-    return "\n".join(lines) or "(nothing was edited and no command was run)"
+    earlier = latest_summary(records)
+    told = [str(earlier.content[0]["text"])] if earlier else []
+    return "\n".join([*told, *lines]) or "(nothing was edited and no command was run)"
