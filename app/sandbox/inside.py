@@ -847,7 +847,7 @@ class Child:
             os.close(fd)
 
 
-class Seen:
+class SeenFiles:
     """The content of files as the agent last read or wrote them, to notice other changes.
 
     Of a large file only the digest is kept, and of many files only the latest.
@@ -886,7 +886,7 @@ class Inside:
         self.output = Bounded(int(self.limits["output_bytes"]))
         self.background: dict[int, Background] = {}
         self.numbered = 0
-        self.seen = Seen()
+        self.seen = SeenFiles()
         self.started: set[int] = set()
         self.ended: dict[int, int] = {}
         self.last_watch = 0.0
@@ -1087,16 +1087,16 @@ class Inside:
 
     # Work of this helper itself, in children that can be killed
 
-    def edit(self, request: dict[str, Any]) -> Result:
+    def edit(self, request: dict[str, Any]) -> FileReply:
         return edit(self.workspace, request, self.seen)
 
-    def search(self, pattern: str, path: str) -> Result:
-        return Result(search(self.workspace, pattern, path))
+    def search(self, pattern: str, path: str) -> FileReply:
+        return FileReply(search(self.workspace, pattern, path))
 
     def read_all(self, requests: list[dict[str, Any]]) -> tuple[dict[str, Any], bytes]:
         """Several requests that change nothing, at the same time."""
 
-        def work(request: dict[str, Any]) -> Callable[[], Result]:
+        def work(request: dict[str, Any]) -> Callable[[], FileReply]:
             if request["command"] == "search":
                 return lambda: self.search(request["pattern"], request["path"])
             return lambda: self.edit(request)
@@ -1106,7 +1106,7 @@ class Inside:
         return {"exit": 0, "parts": parts}, b"".join(data for _, data in answers)
 
     def in_children(
-        self, works: list[Callable[[], Result]], seconds: float
+        self, works: list[Callable[[], FileReply]], seconds: float
     ) -> list[tuple[dict[str, Any], bytes]]:
         running = [self.start_child(work) for work in works]
         deadline = time.monotonic() + seconds
@@ -1119,7 +1119,7 @@ class Inside:
                 child.read()
         return [self.finish_child(child, seconds) for child in running]
 
-    def start_child(self, work: Callable[[], Result]) -> Child:
+    def start_child(self, work: Callable[[], FileReply]) -> Child:
         texts, notes = os.pipe(), os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -1151,8 +1151,8 @@ class Inside:
             return {"exit": code, "media": note["media"]}, data[note["kept"] :]
         return {"exit": code, "dropped": child.said.dropped}, child.said.value()
 
-    def _run_in_child(self, work: Callable[[], Result], out: int, note: int) -> NoReturn:
-        code, result = 1, Result("")
+    def _run_in_child(self, work: Callable[[], FileReply], out: int, note: int) -> NoReturn:
+        code, result = 1, FileReply("")
         try:
             os.setsid()
             if self.isolated:
@@ -1160,13 +1160,13 @@ class Inside:
             self.apply_limits()
             code, result = 0, work()
         except EditRefusedError as refusal:
-            result = Result(str(refusal), seen=refusal.seen)
+            result = FileReply(str(refusal), seen=refusal.seen)
         except OSError as error:
-            result = Result(f"{error.filename or 'It'}: {error.strerror}")
+            result = FileReply(f"{error.filename or 'It'}: {error.strerror}")
         except MemoryError:
-            result = Result("It needs more memory than there is.")
+            result = FileReply("It needs more memory than there is.")
         except Exception as error:  # noqa: BLE001 - it must not go on as a second first process
-            result = Result(f"It failed: {error!r}.")
+            result = FileReply(f"It failed: {error!r}.")
         with contextlib.suppress(OSError):
             with os.fdopen(note, "wb") as file:
                 file.write(result.note())
@@ -1316,7 +1316,7 @@ class EditRefusedError(Exception):
         self.seen = seen
 
 
-class Result:
+class FileReply:
     """What a file tool answers: text, or a picture or document (`media` is its type).
 
     `seen` is a file that the agent now knows, and its content.
@@ -1400,7 +1400,7 @@ def text_of(request: dict[str, Any], name: str, missing: str | None = None) -> s
     return value
 
 
-def edit(workspace: str, request: dict[str, Any], seen: Seen) -> Result:
+def edit(workspace: str, request: dict[str, Any], seen: SeenFiles) -> FileReply:
     """One request of the `text_editor_20250728` tool. `seen` is what the agent knows of files."""
     command = request.get("command")
     path = resolve(workspace, request.get("path"))
@@ -1416,7 +1416,7 @@ def edit(workspace: str, request: dict[str, Any], seen: Seen) -> Result:
     raise EditRefusedError(f"{command!r} is not one of view, create, str_replace, insert.")
 
 
-def demand_unchanged(path: str, data: bytes, seen: Seen) -> None:
+def demand_unchanged(path: str, data: bytes, seen: SeenFiles) -> None:
     """Raises EditRefusedError, with the difference, if the agent knows the file otherwise."""
     known = seen.get(os.path.realpath(path))
     if known is None or known[0] == digest(data):
@@ -1441,17 +1441,17 @@ def difference(before: bytes, now: bytes) -> str:
     return f"{shown}{rest}\nIf the edit still fits, send it again."
 
 
-def create(path: str, content: bytes, seen: Seen) -> Result:
+def create(path: str, content: bytes, seen: SeenFiles) -> FileReply:
     if seen.get(os.path.realpath(path)) is not None:
         with contextlib.suppress(FileNotFoundError):
             demand_unchanged(path, read_regular(path, MAX_EDIT_BYTES), seen)
     write_regular(path, content)
-    return Result(f"{path} is written.", seen=(path, content))
+    return FileReply(f"{path} is written.", seen=(path, content))
 
 
-def view(path: str, span: object) -> Result:
+def view(path: str, span: object) -> FileReply:
     if os.path.isdir(path):
-        return Result(listing(path))
+        return FileReply(listing(path))
     data = read_regular(path, MAX_EDIT_BYTES)
     media = media_type(data)
     if media:
@@ -1463,15 +1463,15 @@ def view(path: str, span: object) -> Result:
     if path.endswith(".ipynb") and span is None:
         cells = notebook(data)
         if cells is not None:
-            return Result(cells, seen=(path, data))
+            return FileReply(cells, seen=(path, data))
     lines = data.decode("utf-8", "backslashreplace").split("\n")
     if lines[-1] == "":
         lines.pop()
     first, last = line_span(span, len(lines))
     if not lines:
-        return Result(f"{path} is empty.", seen=(path, data))
+        return FileReply(f"{path} is empty.", seen=(path, data))
     shown = enumerate(lines[first - 1 : last], first)
-    return Result("\n".join(f"{number:6d}\t{line}" for number, line in shown), seen=(path, data))
+    return FileReply("\n".join(f"{number:6d}\t{line}" for number, line in shown), seen=(path, data))
 
 
 _MEDIA = (
@@ -1490,7 +1490,7 @@ def media_type(data: bytes) -> str:
     return next((kind for magic, kind in _MEDIA if data.startswith(magic)), "")
 
 
-def view_media(path: str, media: str, data: bytes) -> Result:
+def view_media(path: str, media: str, data: bytes) -> FileReply:
     if len(data) > MAX_MEDIA_BYTES:
         raise EditRefusedError(
             f"{path} ({media}) is {len(data)} bytes; at most {MAX_MEDIA_BYTES} can be shown. "
@@ -1503,7 +1503,7 @@ def view_media(path: str, media: str, data: bytes) -> Result:
                 f"{path} has {pages} pages; at most {MAX_PDF_PAGES} can be shown. Write the pages "
                 "that you need to /tmp (pdfseparate, qpdf, pypdf) and view those, or use pdftotext."
             )
-    return Result("", media=media, data=data)
+    return FileReply("", media=media, data=data)
 
 
 def pdf_pages(data: bytes) -> int:
@@ -1591,7 +1591,7 @@ def names_in(folder: str) -> tuple[list[str], list[str]]:
     return sorted(folders), sorted(others)
 
 
-def str_replace(path: str, old: str, new: str, seen: Seen) -> Result:
+def str_replace(path: str, old: str, new: str, seen: SeenFiles) -> FileReply:
     data = read_regular(path, MAX_EDIT_BYTES)
     demand_unchanged(path, data, seen)
     before, after = as_bytes(old), as_bytes(new)
@@ -1620,7 +1620,7 @@ def str_replace(path: str, old: str, new: str, seen: Seen) -> Result:
     content = data[:at] + after + data[at + len(before) :]
     write_regular(path, content)
     line = data.count(10, 0, at) + 1
-    return Result(f"{path} is changed in line {line}.{note}", seen=(path, content))
+    return FileReply(f"{path} is changed in line {line}.{note}", seen=(path, content))
 
 
 def without_spaces(data: bytes, wanted: bytes) -> tuple[int, int] | None:
@@ -1717,7 +1717,7 @@ def places(data: bytes, part: bytes) -> list[int]:
     return found
 
 
-def insert(path: str, line: object, text: str, seen: Seen) -> Result:
+def insert(path: str, line: object, text: str, seen: SeenFiles) -> FileReply:
     data = read_regular(path, MAX_EDIT_BYTES)
     demand_unchanged(path, data, seen)
     lines = data.splitlines(keepends=True) if b"\n" not in data else split_lines(data)
@@ -1733,7 +1733,7 @@ def insert(path: str, line: object, text: str, seen: Seen) -> Result:
         lines[line - 1] += newline
     content = b"".join([*lines[:line], added, *lines[line:]])
     write_regular(path, content)
-    return Result(f"{path} has the text after line {line}.", seen=(path, content))
+    return FileReply(f"{path} has the text after line {line}.", seen=(path, content))
 
 
 def split_lines(data: bytes) -> list[bytes]:
@@ -1816,13 +1816,16 @@ def names_printed(command: list[str]) -> list[str] | None:
     """The file names that a search prints, each before a NUL; None if it did not do its work."""
     import subprocess
 
-    errors = os.memfd_create("errors")
+    errors, theirs = os.pipe()
+    for fd in (errors, theirs):
+        # What does not fit in the pipe is lost, and nobody waits.
+        os.set_blocking(fd, False)
     try:
         with subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=errors,
+            stderr=theirs,
             env={"LC_ALL": "C"},
         ) as process:
             assert process.stdout is not None
@@ -1831,12 +1834,13 @@ def names_printed(command: list[str]) -> list[str] | None:
                 process.kill()
                 return None
         # A search that finds nothing ends with 1, and so does one that does not know an option.
-        found_nothing = process.returncode == 1 and not os.fstat(errors).st_size
+        found_nothing = process.returncode == 1 and not read_some(errors)
         if not names and not found_nothing:
             return None
         return [os.fsdecode(name) for name in names.split(b"\0") if name]
     finally:
         os.close(errors)
+        os.close(theirs)
 
 
 def literals_of(pattern: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.sandbox import inside
-from app.sandbox.inside import EditRefusedError, Result, Seen
+from app.sandbox.inside import EditRefusedError, FileReply, SeenFiles
 
 
 class Editor:
@@ -19,9 +19,9 @@ class Editor:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.seen = Seen()
+        self.seen = SeenFiles()
 
-    def __call__(self, command: str, path: str, **rest: object) -> Result:
+    def __call__(self, command: str, path: str, **rest: object) -> FileReply:
         request = {"command": command, "path": path, **rest}
         try:
             result = inside.edit(str(self.folder), request, self.seen)
@@ -32,7 +32,7 @@ class Editor:
         return result
 
     def keep(self, seen: tuple[str, bytes] | None) -> None:
-        note = Result("", seen=seen).note()
+        note = FileReply("", seen=seen).note()
         first, _, content = note.partition(b"\n")
         header = json.loads(first)
         if "path" in header:
@@ -96,7 +96,7 @@ def test_a_change_in_a_large_file_is_refused_without_its_difference(edit: Editor
 
 
 def test_what_was_seen_is_bounded() -> None:
-    seen = Seen()
+    seen = SeenFiles()
     for number in range(40):
         seen.keep(f"/{number}", "d", b"x" * (1 << 20))
     assert seen.get("/0") is None
