@@ -282,6 +282,23 @@ async def test_every_pull_request_is_verified_although_github_shows_the_former_h
     assert check.title == "Proven: 2 tests fail without this change"
 
 
+async def test_every_pull_request_is_verified_at_its_newest_push_whatever_comes_late(
+    verifier: Harness,
+) -> None:
+    """The first request has seen its head, and goes on when the second one is being verified."""
+    base = await verifier.subject(permissions={"walter": "write"})
+    late = verifier.github.faults.answer("GET", r"/pulls/\d+$", 0, delay=8.0, after=True)
+    subject = await _pull(verifier, base.repository, UNPROVEN)
+    first = _head(subject)
+    faults = verifier.github.faults
+    await verifier.until(lambda: late not in faults.answers, "the head is not asked for")
+    slow = {"test_slow.py": b"import time\n\n\ndef test_slow():\n    time.sleep(15)\n"}
+    await verifier.github.push_files(subject.repository, "fix", FIXED | slow, "walter", "Fix it")
+    check = await _completed(subject)
+    assert check.conclusion == "success"
+    assert _tests(subject, first) is None
+
+
 async def test_every_pull_request_that_closes_is_left_alone(verifier: Harness) -> None:
     slow = {"test_slow.py": b"import time\n\n\ndef test_slow():\n    time.sleep(600)\n"}
     subject = await _proposed(verifier, slow, by="walter")

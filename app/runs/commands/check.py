@@ -5,6 +5,7 @@ Nothing here comments or adds a label, so the App needs only to read code and wr
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Literal
 
 import structlog
@@ -38,13 +39,20 @@ _FORMER_HEAD_PAUSES = (2.0, 5.0)
 
 class Decision(Value):
     """What to do about a head: verify it, say why not in its check, or nothing (`why` is for the
-    log)."""
+    log). `at` is a moment before GitHub was asked for the head."""
 
     action: Literal["verify", "complete", "nothing"]
     why: str = ""
     title: str = ""
     summary: str = ""
     passes: bool = False
+    at: datetime | None = None
+
+
+class SupersedeResult(Value):
+    """Whether a later request about the same pull request or entry is being verified."""
+
+    is_superseded: bool = False
 
 
 async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
@@ -55,7 +63,12 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     if decision.action == "nothing":
         log.info(log_events.CHECK_NOT_STARTED, why=decision.why)
         return
-    await durable.step("supersede", NoResult, lambda: _supersede(services, trigger))
+    if decision.at is not None:
+        trigger = trigger.model_copy(update={"updated_at": decision.at})
+    others = await durable.step("supersede", SupersedeResult, lambda: _supersede(services, trigger))
+    if others.is_superseded:
+        log.info(log_events.CHECK_NOT_STARTED, why="a later request is at work")
+        return
     if decision.action == "complete":
         await durable.step("complete check", NoResult, lambda: _refuse(services, trigger, decision))
         return
@@ -116,6 +129,12 @@ async def _on_head(services: Services, trigger: Trigger) -> Located:
 
 async def _decide(services: Services, trigger: Trigger, policy: Policy) -> Decision:
     """Whether and how this head is verified, by who opened the pull request and from where."""
+    moment = datetime.now(UTC)
+    decision = await _about_head(services, trigger, policy)
+    return decision.model_copy(update={"at": moment})
+
+
+async def _about_head(services: Services, trigger: Trigger, policy: Policy) -> Decision:
     if trigger.merge_group is not None and not trigger.number:
         return _of_author(services, trigger, policy, AuthorKind.PERSON, "an unnamed author")
     pull = await _present_pull(services, trigger)
@@ -204,14 +223,23 @@ async def _refuse(services: Services, trigger: Trigger, decision: Decision) -> N
     return NoResult()
 
 
-async def _supersede(services: Services, trigger: Trigger) -> NoResult:
-    """Stop what verifies an earlier head; its check says so."""
+async def _supersede(services: Services, trigger: Trigger) -> SupersedeResult:
+    """Stop what verifies an earlier head; its check says so.
+
+    Requests are handled side by side, and one that was interrupted may come after a later one:
+    their order is that in which GitHub showed the heads.
+    """
     assert trigger.head_sha is not None
+    alive = await services.runs.alive_on(subject_of(trigger))
+    others = [
+        row for row in alive if row.input.trigger.kind == "check" and row.trigger_id != trigger.id
+    ]
     why = messages.check_run.superseded_by(trigger.head_sha)
-    for row in await services.runs.alive_on(subject_of(trigger)):
-        if row.input.trigger.kind == "check" and row.trigger_id != trigger.id:
+    for row in others:
+        if row.input.trigger.updated_at <= trigger.updated_at:
             await stop(services, row, trigger.actor.login, why)
-    return NoResult()
+    later = any(row.input.trigger.updated_at > trigger.updated_at for row in others)
+    return SupersedeResult(is_superseded=later)
 
 
 async def stop(services: Services, row: RunRow, by: str, why: str) -> None:
