@@ -109,7 +109,7 @@ class _Credentials:
         self.drop = drop
 
 
-class _Connection(GitHubCore[UnauthAuthStrategy]):
+class _PooledGitHub(GitHubCore[UnauthAuthStrategy]):
     """githubkit's connection, opened once and shared by all tasks.
 
     githubkit stores the client of its `async with` in a context variable: a task started elsewhere
@@ -170,7 +170,7 @@ class GitHubApp:
         self._app: _OwnAppWire | None = None
         self._ids: dict[RepoName, int] = {}
         self._names: dict[RepoName, RepoName] = {}
-        self._connection = _Connection(
+        self._connection = _PooledGitHub(
             base_url=self.api_url,
             user_agent=f"honk/{__version__}",
             timeout=self.timeout,

@@ -303,7 +303,7 @@ class ScriptedModel:
                 _refuse_unless(_BETA in betas, "compaction: Extra inputs are not permitted")
             turn, fault, message = self.reply(body)
             streamed = bool(body.get("stream"))
-            return _Answer(message, turn, fault, streamed=streamed, id=request_id)
+            return _StreamedAnswer(message, turn, fault, streamed=streamed, id=request_id)
         except RequestRefusedError as refusal:
             return refusal.response(request_id)
 
@@ -479,7 +479,7 @@ def _tokens(value: object) -> int:
 # How it is sent -----------------------------------------------------------------------------
 
 
-class _Answer(Response):
+class _StreamedAnswer(Response):
     """Sends a message, whole or as a stream of events, with what the script wants to go wrong."""
 
     def __init__(

@@ -102,7 +102,7 @@ _REPEATED = (
 )
 
 
-class _InterruptedError(Exception):
+class _EndedEarlyError(Exception):
     def __init__(self, ending: Ending) -> None:
         self.ending = ending
 
@@ -156,7 +156,7 @@ class AgentSession:
                 ending = None
             while ending is None:
                 ending = await self._step()
-        except _InterruptedError as interruption:
+        except _EndedEarlyError as interruption:
             return interruption.ending
         return ending
 
@@ -197,11 +197,11 @@ class AgentSession:
 
     def _check_budget(self) -> None:
         if self._cost_usd >= self._budget.usd:
-            raise _InterruptedError(BudgetSpent(which="money"))
+            raise _EndedEarlyError(BudgetSpent(which="money"))
         if self._seconds_left() <= 0:
-            raise _InterruptedError(BudgetSpent(which="time"))
+            raise _EndedEarlyError(BudgetSpent(which="time"))
         if self._turns >= self._budget.turns:
-            raise _InterruptedError(BudgetSpent(which="turns"))
+            raise _EndedEarlyError(BudgetSpent(which="turns"))
 
     async def _ask_model(self) -> tuple[ModelTurn, float]:
         """One turn and its duration. Compacts a conversation that has become long or does not
@@ -363,11 +363,11 @@ class AgentSession:
 
     async def _execute_all(
         self, calls: list[ToolCall], cut_off: str | None
-    ) -> tuple[list[Block], _InterruptedError | None]:
+    ) -> tuple[list[Block], _EndedEarlyError | None]:
         """Give every call a result, even after an interruption: the API refuses a conversation
         with calls that have none."""
         results: list[Block] = []
-        interruption: _InterruptedError | None = None
+        interruption: _EndedEarlyError | None = None
         for group in _groups(calls, cut_off):
             told: list[ToolResult] = []
             if interruption is not None:
@@ -381,7 +381,7 @@ class AgentSession:
             else:
                 try:
                     told = await self._interruptible(self._execute(group))
-                except _InterruptedError as error:
+                except _EndedEarlyError as error:
                     interruption = error
                     told = [ToolResult("Interrupted before it ended.", is_error=True)]
             # What is said once is said of each call of the group.
@@ -473,9 +473,9 @@ class AgentSession:
         try:
             while True:
                 if await self._signals.should_stop():
-                    raise _InterruptedError(Stopped())
+                    raise _EndedEarlyError(Stopped())
                 if self._seconds_left() <= 0:
-                    raise _InterruptedError(BudgetSpent(which="time"))
+                    raise _EndedEarlyError(BudgetSpent(which="time"))
                 await asyncio.wait({task}, timeout=POLL_SECONDS)
                 if task.done():
                     return task.result()
