@@ -275,12 +275,12 @@ async def _graded(
         gold = await sources.with_gold(task, place, base)
         known = {*(await _changed(place, base, gold)), *task.tests}
         change["files_beyond_gold"] = tuple(each for each in files if each not in known)
-    change |= await _status(task, place, base, graded, grader)
+    change |= await _status(task, place, base, attempt.commit, graded, grader)
     return facts.model_copy(update=change)
 
 
 async def _status(
-    task: EvalTask, place: Path, base: str, graded: Graded, grader: Grader
+    task: EvalTask, place: Path, base: str, work: str, graded: Graded, grader: Grader
 ) -> dict[str, object]:
     """The status and why; where no test was reported, the known solution says whose fault it is."""
     if graded.grade.is_full:
@@ -295,8 +295,9 @@ async def _status(
         why += f"; names here are like {graded.others[0]!r}"
     if not task.gold:
         return {"status": "ambiguous_failure", "reason": why}
-    gold = await grader.grade(task, place, base, await sources.with_gold(task, place, base))
-    if gold.grade.is_full:
+    solution = await sources.with_gold(task, place, base)
+    # The solution may be the work: then it has just been tested.
+    if solution != work and (await grader.grade(task, place, base, solution)).grade.is_full:
         return {"status": "unresolved", "reason": why}
     return {"status": "infra_failure", "reason": f"{why}; the known solution fails here, too"}
 
