@@ -53,6 +53,8 @@ MAX_PDF_PAGES = 20
 MAX_SEEN_BYTES = 1 << 20
 MAX_SEEN_TOTAL = 16 << 20
 MAX_DIFFERENCE = 200
+MAX_COMPARED_LINES = 2_000
+"""Beyond this many lines, comparing two texts can take minutes."""
 MAX_NOTE_BYTES = MAX_MEDIA_BYTES + (1 << 20)
 MAX_BACKGROUND = 8
 MAX_BACKGROUND_OUTPUT = 1 << 20
@@ -1435,9 +1437,21 @@ def difference(before: bytes, now: bytes) -> str:
     old, new = (
         data.decode("utf-8", "replace").split("\n") for data in (zlib.decompress(before), now)
     )
-    lines = list(difflib.unified_diff(old, new, "as you know it", "as it is", n=2, lineterm=""))
+    pairs = enumerate(zip(old, new))  # noqa: B905 - its argument is newer than Python 3.8
+    same = next((i for i, pair in pairs if pair[0] != pair[1]), min(len(old), len(new)))
+    first = max(same - 2, 0)
+    old, new = old[first:], new[first:]
+    while len(old) > 2 and len(new) > 2 and old[-3:] == new[-3:]:
+        old.pop()
+        new.pop()
+    if max(len(old), len(new)) > MAX_COMPARED_LINES:
+        return f"The difference begins in line {same + 1}: view it before you edit it."
+    names = f"as you know it, from line {first + 1}", f"as it is, from line {first + 1}"
+    lines = list(difflib.unified_diff(old, new, *names, n=2, lineterm=""))
     rest = "\n(The difference is longer: view the file.)" if len(lines) > MAX_DIFFERENCE else ""
-    shown = "\n".join(line[:MAX_LINE_SHOWN] for line in lines[:MAX_DIFFERENCE])
+    shown = "\n".join(
+        line[:MAX_LINE_SHOWN] for line in lines[:MAX_DIFFERENCE] if not line.startswith("@@ ")
+    )
     return f"{shown}{rest}\nIf the edit still fits, send it again."
 
 
@@ -1514,9 +1528,10 @@ def pdf_pages(data: bytes) -> int:
     count = len(page.findall(data))
     left = MAX_EDIT_BYTES * 4
     for found in re.finditer(rb"/ObjStm.{0,400}?stream\r?\n", data, re.DOTALL):
-        unpacker = zlib.decompressobj()
+        end = data.find(b"endstream", found.end())
         with contextlib.suppress(zlib.error):
-            unpacked = unpacker.decompress(data[found.end() :], left)
+            packed = data[found.end() : end if end >= 0 else len(data)]
+            unpacked = zlib.decompressobj().decompress(packed, max(left, 1))
             left -= len(unpacked)
             count += len(page.findall(unpacked))
         if left <= 0:

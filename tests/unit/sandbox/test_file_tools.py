@@ -95,6 +95,30 @@ def test_a_change_in_a_large_file_is_refused_without_its_difference(edit: Editor
         edit("create", "a.txt", file_text="z")
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("a\nb\nc\nd\ne\n", "a\nb\nc\nd\nE\n", ["from line 3\n", "-e\n+E"]),
+        ("a\n", "a\nb\n", ["+b"]),
+        ("a\nb\n", "b\n", ["-a"]),
+        ("", "a\n", ["+a"]),
+        ("same\n" * 9_000 + "x\n" + "same\n" * 9_000, "same\n" * 18_000, ["from line 8999", "-x"]),
+        ("\n".join(map(str, range(5_000))), "\n".join("y" * 5_000), ["in line 1: view it"]),
+        ("a\n" * 9_000, "a\n" * 9_000 + "b\n", ["from line 8999", "+b"]),
+    ],
+)
+def test_the_difference_says_where_and_what(
+    edit: Editor, before: str, after: str, words: list[str]
+) -> None:
+    path = write(edit, "a.txt", before)
+    edit("view", "a.txt")
+    path.write_text(after)
+    with pytest.raises(EditRefusedError) as refused:
+        edit("insert", "a.txt", insert_line=0, insert_text="top")
+    for each in words:
+        assert each in str(refused.value)
+
+
 def test_what_was_seen_is_bounded() -> None:
     seen = SeenFiles()
     for number in range(40):
