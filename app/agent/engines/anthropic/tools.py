@@ -8,7 +8,6 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/bash-tool and `/te
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,6 +30,7 @@ OUTPUT_CHARACTERS = 30_000
 """Characters of one tool's output that the model sees."""
 
 
+OUTPUTS = "/tmp/honk-output"  # noqa: S108 - the sandbox's own
 OUTPUTS_KEPT = 20
 
 
@@ -311,7 +311,6 @@ class Toolbox:
         self._sandbox = sandbox
         self._workspace = workspace
         self._characters = min(characters, OUTPUT_CHARACTERS)
-        self._outputs = f"/tmp/honk-output-{secrets.token_hex(4)}"  # noqa: S108 - the sandbox's own
         self._kept = 0
 
     async def read_together(self, calls: Sequence[ToolCall]) -> list[ToolResult]:
@@ -383,7 +382,7 @@ class Toolbox:
         text = cleaned(text)
         if len(text) <= self._characters:
             return text
-        path = f"{self._outputs}/{self._kept % OUTPUTS_KEPT}.txt"
+        path = f"{OUTPUTS}/{self._kept % OUTPUTS_KEPT}.txt"
         self._kept += 1
         request = {"command": "create", "path": path, "file_text": text}
         kept = await self._sandbox.edit_file(request)
