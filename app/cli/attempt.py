@@ -83,7 +83,10 @@ def _wants_it() -> bool:
     """Ask people at a terminal; in a pipe nothing is asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    return click.confirm("Put it on a new branch?", default=False, err=True)
+    try:
+        return click.confirm("Put it on a new branch?", default=False, err=True)
+    except click.Abort:
+        return False
 
 
 def _show_patch(patch: bytes) -> None:
