@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -97,6 +98,8 @@ class Settings(BaseSettings):
     github_server_url: str = github_urls.GITHUB_SERVER
 
     engine: str = Field("anthropic", validation_alias="HONK_ENGINE")
+    acp_command: str | None = Field(None, validation_alias="HONK_ACP_COMMAND")
+    acp_folder: Path | None = Field(None, validation_alias="HONK_ACP_FOLDER")
     claude_code_path: Path | None = Field(None, validation_alias="HONK_CLAUDE_CODE_PATH")
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str | None = None
@@ -360,6 +363,21 @@ class Settings(BaseSettings):
         if not self.image:
             raise _missing("HONK_IMAGE", "HONK_SANDBOX=container needs it")
         return self.image
+
+    def acp_words(self) -> list[str]:
+        """The command of the engine `acp`. Raises UserError when it is missing or no command."""
+        if self.acp_command is None:
+            raise _missing("HONK_ACP_COMMAND", "the engine `acp` starts its agent with it")
+        try:
+            words = shlex.split(self.acp_command)
+        except ValueError:
+            words = []
+        if not words:
+            raise UserError(
+                "HONK_ACP_COMMAND is not a command: a quotation mark is not closed.",
+                next_step="Write it as in a shell: /opt/agent/bin/agent --flag 'two words'",
+            )
+        return words
 
     def model_key(self) -> SecretStr:
         """The key of the Anthropic API. Raises UserError when it is missing or of another kind."""

@@ -14,7 +14,7 @@ import pytest
 
 from app.agent.engine import AgentTask, Budget
 from app.agent.engines.claude_code import cli
-from app.agent.engines.claude_code.upstream import Upstream
+from app.agent.program.upstream import Upstream
 from app.playground.model import Responder, ScriptedModel
 from app.sandbox.bubblewrap import Bubblewrap
 from app.sandbox.spec import Mount, Program, Sandbox, SandboxSpec
@@ -86,10 +86,12 @@ async def claude_desk(
     *,
     path: Path | None = None,
     sandbox: Sandbox | None = None,
+    kind: type[ClaudeDesk] = ClaudeDesk,
     **given: Any,
 ) -> AsyncIterator[tuple[ClaudeDesk, ScriptedModel]]:
     """A desk for Claude Code, or for another program at `path`, and the model it talks with."""
-    needs_claude_code()
+    if path is None:
+        needs_claude_code()
     found = path or cli.find(Settings(_env_file=None))
     sandboxes = sandbox or Bubblewrap.create(folder)
     workspace = folder / "workspace"
@@ -98,7 +100,7 @@ async def claude_desk(
     server = ScriptedModel(default=script, api_key=KEY)
     async with serving(server.app) as url:
         upstream = Upstream(KEY, url, rule=QUICK, read_timeout=5.0)
-        desk = ClaudeDesk(upstream, workspace=workspace, path=found, **given)
+        desk = kind(upstream, workspace=workspace, path=found, **given)
 
         def programs(
             argv: Sequence[str],

@@ -13,7 +13,7 @@ from app.settings import Settings
 
 
 def test_each_folder_declares_an_engine() -> None:
-    assert engines.NAMES == ("anthropic", "claude-code")
+    assert engines.NAMES == ("acp", "anthropic", "claude-code")
     for name in engines.NAMES:
         assert engines.spec(name).url(Settings(_env_file=None)).startswith("https://")
 
@@ -21,7 +21,7 @@ def test_each_folder_declares_an_engine() -> None:
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UserError, match="Unknown agent engine `anthropics`") as refused:
         engines.spec("anthropics")
-    assert refused.value.next_step == "Set HONK_ENGINE to one of: anthropic, claude-code."
+    assert refused.value.next_step == "Set HONK_ENGINE to one of: acp, anthropic, claude-code."
 
 
 def test_an_engine_without_its_key_is_refused_before_any_run() -> None:

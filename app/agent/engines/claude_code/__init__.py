@@ -6,7 +6,7 @@ from app.agent.engine import EngineSpec
 from app.agent.engines.anthropic.model import DEFAULT_BASE_URL
 from app.agent.engines.claude_code import cli
 from app.agent.engines.claude_code.engine import ClaudeCodeEngine
-from app.agent.engines.claude_code.upstream import Upstream
+from app.agent.program.upstream import Upstream
 from app.outgoing import Outgoing
 from app.settings import Settings
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.agent.program.own_tools import SERVER
 from app.errors import UserError
 from app.sandbox.spec import HOME, WORKSPACE, Mount
 from app.settings import Settings
@@ -24,9 +25,6 @@ PORT = 8118
 """Where the model answers inside the sandbox."""
 
 PLACEHOLDER_KEY = "sk-ant-placeholder"
-SERVER = "honk"
-"""The name of our MCP server; its tools are `mcp__honk__NAME` to the model."""
-
 BUILT_IN_TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep")
 
 _INSIDE = "/run/honk/claude"

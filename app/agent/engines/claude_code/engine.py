@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.agent.engine import AgentTask, Ending
 from app.agent.engines.anthropic.engine import AnthropicEngine
-from app.agent.engines.claude_code.upstream import Upstream
+from app.agent.program.upstream import Upstream
 from app.domain.model_question import AnswerForm, ModelAnswer
 
 _SESSION = "app.agent.engines.claude_code.session"

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import h11
@@ -20,6 +20,12 @@ from app.domain.safe_json import repaired_json_value
 Json = dict[str, Any]
 
 PATH = "/v1/messages"
+TOOLS_PATH = "/honk/tools"
+"""Where an agent's own process for MCP (`tools_relay.py`) hands over messages."""
+
+Tools = Callable[[Json], Awaitable[Json | None]]
+"""Answers one MCP message; None if it wants no answer."""
+
 MAX_BODY_BYTES = 40 << 20
 CONNECTIONS = 16
 PING_SECONDS = 5.0
@@ -78,12 +84,16 @@ class ModelCall:
 class ModelPort:
     """Accepts on a sandbox's listener while its context is open, and puts requests into `calls`."""
 
-    def __init__(self, listener: socket.socket, calls: asyncio.Queue[Any]) -> None:
+    def __init__(
+        self, listener: socket.socket, calls: asyncio.Queue[Any], tools: Tools | None = None
+    ) -> None:
+        """Without `tools` its path is refused like every other."""
         self._listener = listener
         self._free = asyncio.Semaphore(CONNECTIONS)
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
         self._calls = calls
+        self._tools = tools
 
     async def __aenter__(self) -> ModelPort:
         self._server = await asyncio.start_server(
@@ -106,7 +116,7 @@ class ModelPort:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with self._free:
-                connection = _Connection(reader, writer)
+                connection = _PortClient(reader, writer, self._tools)
                 while await connection.answer_one(self._calls):
                     pass
         except (OSError, TimeoutError, EOFError, h11.ProtocolError):
@@ -115,8 +125,11 @@ class ModelPort:
             writer.transport.abort()
 
 
-class _Connection:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+class _PortClient:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tools: Tools | None
+    ) -> None:
+        self._tools = tools
         self._reader = reader
         self._writer = writer
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_BYTES)
@@ -129,13 +142,17 @@ class _Connection:
         async with asyncio.timeout(_BODY_SECONDS):
             body = await self._body()
         target = head.target.decode("ascii", "replace").partition("?")[0]
-        if head.method != b"POST" or target != PATH:
+        paths = (PATH,) if self._tools is None else (PATH, TOOLS_PATH)
+        if head.method != b"POST" or target not in paths:
             await self._refuse(404, "Only POST /v1/messages is answered here.")
         elif body is None:
             await self._refuse(413, "The request is too large.")
             return False
         elif (parsed := _parsed(body)) is None:
             await self._refuse(400, "The request's body is not a JSON object.")
+        elif target == TOOLS_PATH:
+            assert self._tools is not None
+            await self._respond(200, await self._tools(parsed) or {})
         else:
             call = ModelCall(parsed, _header(head, b"anthropic-beta"))
             calls.put_nowait(call)

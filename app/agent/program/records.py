@@ -1,7 +1,7 @@
-"""What a session of Claude Code leaves in the transcript, and what follows from it. Pure.
+"""What an agent that is a program leaves in the transcript, and what follows from it. Pure.
 
 An assistant's record is an answer of the model, with the names of our tools as every engine has
-them. A user's record with results also keeps what the CLI wrote to its own session until then, as
+them. A user's record with results may keep what the program wrote to its own session until then, as
 `usage["session"]`: together these entries are the session that a resumed run goes on from.
 """
 
@@ -14,33 +14,35 @@ from typing import Any
 from app.agent.engine import TurnRecord
 from app.agent.engines.anthropic.conversation import results_of, tool_calls
 from app.agent.engines.anthropic.tools import ToolCall, cleaned, cut
-from app.agent.engines.claude_code.cli import SERVER
+from app.agent.program.own_tools import OWN
 
 Json = dict[str, Any]
 
-_PREFIX = f"mcp__{SERVER}__"
 _REMINDER = re.compile(r"\s*<system-reminder>.*</system-reminder>\s*\Z", re.DOTALL)
-TOUCHES_THE_TREE = frozenset({"Bash", "Edit", "Write", "verify", "setup"})
-"""The tools that may change the work tree."""
+_OURS = re.compile(r"(?:.*honk[^a-z]+)?(" + "|".join(OWN) + ")")
+"""How agents name a tool of ours: `mcp__honk__finish`, `honk_finish`, `honk/finish` or `finish`."""
 
 
 def is_main(body: Mapping[str, Any]) -> bool:
-    """Whether a request is a turn of the agent, not one of the CLI's asides (a title, say)."""
-    return any(tool.get("name") == f"{_PREFIX}finish" for tool in _objects(body.get("tools")))
+    """Whether a request is a turn of the agent, not one of the program's asides (a title, say)."""
+    return any(_ours(str(tool.get("name"))) == "finish" for tool in _objects(body.get("tools")))
 
 
 def named_as_ours(content: Iterable[Json]) -> list[Json]:
     """An answer's blocks, with the names of our tools without their server's."""
     return [
-        {**block, "name": str(block["name"]).removeprefix(_PREFIX)}
-        if block.get("type") == "tool_use"
-        else block
+        {**block, "name": _ours(str(block["name"]))} if block.get("type") == "tool_use" else block
         for block in content
     ]
 
 
+def _ours(name: str) -> str:
+    found = _OURS.fullmatch(name)
+    return found[1] if found else name
+
+
 def main_turns(records: Sequence[TurnRecord]) -> list[TurnRecord]:
-    """The records without the CLI's asides."""
+    """The records without the program's asides."""
     return [each for each in records if not (each.usage or {}).get("aside")]
 
 
@@ -74,7 +76,7 @@ def _result(block: Json) -> Json:
 
 
 def without_reminders(records: Sequence[TurnRecord]) -> list[TurnRecord]:
-    """The records with results as the tools gave them: the CLI adds reminders to some."""
+    """The records with results as the tools gave them: Claude Code adds reminders to some."""
     return [
         each.model_copy(update={"content": [_without_reminder(block) for block in each.content]})
         for each in records
@@ -112,7 +114,7 @@ def names_results(entries: Iterable[Any], ids: Iterable[str]) -> bool:
 class Notes:
     """What the worker adds to the conversation: the words of people, and its own.
 
-    They are not in the CLI's session, so each request gets them again, always in the same place:
+    They are not in the program's own session, so each request gets them again, in the same place:
     behind the results that were the latest when a note was recorded, or in the first message.
     """
 
@@ -151,7 +153,7 @@ class Notes:
         }
         for anchor, text in self._notes:
             index = 0 if anchor == "" else places.get(anchor)
-            # What the CLI has summed up was there when it did.
+            # What the program has summed up was there when it did.
             if index is not None:
                 content = [*_blocks(messages[index]), {"type": "text", "text": text}]
                 messages[index] = {**messages[index], "content": content}
@@ -168,5 +170,5 @@ def _blocks(message: Mapping[str, Any]) -> list[Json]:
 
 
 def _objects(value: object) -> list[Json]:
-    """The objects in a list; what is none was not written by the CLI, and the API refuses it."""
+    """The objects in a list; what is none, the API refuses."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
