@@ -64,10 +64,11 @@ async def test_a_whole_run_keeps_the_book_itself(tmp_path: Path) -> None:
         [own("verify")],
         [FINISH],
     )
-    async with claude_desk(tmp_path, plays) as (desk, server):
+    async with claude_desk(tmp_path, plays, parts={"effort": "low"}) as (desk, server):
         assert await desk.run() == Done(
             summary="add() now adds.", not_done="", how_to_check="Run pytest."
         )
+        assert {request["output_config"]["effort"] for request in server.requests} == {"low"}
         assert (desk.workspace / "made").read_text() == "hi\n"
         assert {request["model"] for request in server.requests} == {"claude-sonnet-5-5"}
         assert KEY not in str(desk.environments)

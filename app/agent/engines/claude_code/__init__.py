@@ -14,7 +14,12 @@ from app.settings import Settings
 def _create(settings: Settings, outgoing: Outgoing) -> ClaudeCodeEngine:
     key = settings.model_key().get_secret_value()
     upstream = Upstream(key, base_url=settings.anthropic_base_url, outgoing=outgoing)
-    return ClaudeCodeEngine(upstream, cli.find(settings))
+    return ClaudeCodeEngine(
+        upstream,
+        cli.find(settings),
+        effort=settings.effort,
+        effort_max=settings.effort_max,
+    )
 
 
 ENGINE = EngineSpec(

@@ -16,7 +16,7 @@ from pathlib import Path
 from app.agent.program.own_tools import SERVER
 from app.errors import UserError
 from app.sandbox.spec import HOME, WORKSPACE, Mount
-from app.settings import Settings
+from app.settings import Effort, Settings
 
 VERSION = "2.1.332"
 """The version that the locked package brings, and the only one that Honk's tests ran with."""
@@ -93,7 +93,12 @@ def environment(model: str) -> dict[str, str]:
 
 
 def arguments(
-    model: str, *, instructions: str, own_tools: Sequence[str], resume: str | None
+    model: str,
+    *,
+    instructions: str,
+    own_tools: Sequence[str],
+    resume: str | None,
+    effort: Effort | None = None,
 ) -> list[str]:
     """The command line. `instructions` follow Claude Code's own; `resume` is a session's id."""
     allowed = [*BUILT_IN_TOOLS, *(f"mcp__{SERVER}__{name}" for name in own_tools)]
@@ -104,6 +109,7 @@ def arguments(
         *("--tools", ",".join(BUILT_IN_TOOLS), "--allowedTools", ",".join(allowed)),
         *("--permission-mode", "dontAsk", "--setting-sources="),
         *("--mcp-config", json.dumps(servers), "--strict-mcp-config", "--session-mirror"),
+        *(["--effort", effort] if effort is not None else []),
         *([f"--resume={resume}"] if resume is not None else []),
     ]
 

@@ -47,6 +47,7 @@ from app.agent.program.upstream import Upstream
 from app.agent.prompt import SYSTEM_PROMPT
 from app.errors import RetryableError, UserError
 from app.sandbox.spec import Program
+from app.settings import Effort
 
 SESSION_SECONDS = 20.0
 """How long the CLI may take to write its session after a turn."""
@@ -69,6 +70,7 @@ class ClaudeCodeSession(ProgramSession):
         path: Path,
         task: AgentTask,
         *,
+        effort: Effort | None = None,
         arguments: Callable[..., list[str]] = cli.arguments,
         environment: Callable[[str], dict[str, str]] = cli.environment,
         **more: Any,
@@ -76,6 +78,7 @@ class ClaudeCodeSession(ProgramSession):
         """`path` is the CLI; `arguments` and `environment` make its command line and variables."""
         super().__init__(upstream, task, **more)
         self._path = path
+        self._effort = effort
         self._arguments = arguments
         self._environment = environment
         self._entries: list[Any] = []
@@ -93,6 +96,7 @@ class ClaudeCodeSession(ProgramSession):
             instructions=SYSTEM_PROMPT,
             own_tools=OWN,
             resume=recorded[0] if recorded else None,
+            effort=self._effort,
         )
         stored = b""
         if recorded is not None:
