@@ -402,8 +402,17 @@ class MissingSettingError(UserError):
 def load() -> Settings:
     """Read the environment. Raises UserError naming each invalid setting, never its value."""
     _refuse_open_env_file()
+    return _load(_ENV_FILE)
+
+
+def load_environment() -> Settings:
+    """As `load`, without a `.env` file: the current folder may be anybody's repository."""
+    return _load(None)
+
+
+def _load(env_file: str | None) -> Settings:
     try:
-        return Settings()
+        return Settings(_env_file=env_file)
     except ValidationError as problem:
         errors = problem.errors(include_input=False, include_url=False)
         lines = [_error_text(error["loc"], error["msg"]).rstrip(".") for error in errors]

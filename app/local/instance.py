@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.agent import engines
 from app.domain.report import Report
 from app.domain.run import hidden_ref, subject_key
 from app.domain.transcript import RecordedTurn, read_turn
@@ -34,6 +35,7 @@ from app.playground.run import (
     registration,
 )
 from app.playground.serving import serve_app
+from app.settings import MissingSettingError, load_environment
 from app.store.database import Database
 from app.store.reports import Reports
 from app.store.runs import RunRow, Runs
@@ -164,9 +166,11 @@ async def local_honk(
     """Start Honk on a simulated GitHub without repositories.
 
     `scripts` has who plays the model in each repository, by the repository's name; without it the
-    real model of `environment` (by default this process's) works. Raises UserError when Honk does
-    not start.
+    real model of the settings works. `environment` is this process's by default. Raises UserError
+    when a setting of the model is missing, or Honk does not start.
     """
+    if scripts is None:
+        _check_model()
     given = os.environ if environment is None else environment
     home = Path(tempfile.mkdtemp(prefix="honk-local-"))
     # Sandboxes run as accounts of their own, which must be able to pass through.
@@ -199,6 +203,18 @@ def _settings(given: Mapping[str, str]) -> dict[str, str]:
         for name, value in given.items()
         if _HANDED_ON.fullmatch(name) and not _OF_AN_INSTALLATION.fullmatch(name)
     }
+
+
+def _check_model() -> None:
+    """Raises UserError that names the setting which the engine lacks."""
+    found = load_environment()
+    try:
+        for needed in engines.spec(found.engine).needs.values():
+            needed(found)
+    except MissingSettingError as problem:
+        raise UserError(
+            problem.message, next_step="Set it in the environment; a .env file is not read here."
+        ) from None
 
 
 @asynccontextmanager
