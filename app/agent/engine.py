@@ -177,13 +177,15 @@ class AgentTask:
 
 
 class Done(Value):
-    """The agent says that it is finished, in the parts of `finish`. `lacked` is what the request or
-    the guidance lacked."""
+    """The agent says that it is finished, in the parts of `finish`: `look_first` is where a
+    reviewer should begin, `lacked` what the request or the guidance lacked."""
 
     kind: Literal["done"] = "done"
     summary: str
     not_done: str = ""
     how_to_check: str = ""
+    risks: str = ""
+    look_first: str = ""
     lacked: str = ""
 
 

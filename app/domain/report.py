@@ -36,6 +36,8 @@ class Work(Value):
     text: str = ""  # the summary, the question, the obstacle, or the reason for a refusal
     not_done: str = ""
     how_to_check: str = ""
+    risks: str = ""
+    look_first: str = ""  # where a reviewer should begin
     lacked: str = ""  # what the request or the guidance lacked
     spent: str = ""  # the exhausted part of the budget: money, time or turns
     left_out: tuple[str, ...] = ()  # files that no commit can include, each with the reason

@@ -95,12 +95,14 @@ def body(
         "## Changes",
         sanitize.markdown(work.text, limit=min(15_000, room // 5)) or "No description provided.",
     ]
-    if work.not_done.strip():
-        told = sanitize.markdown(work.not_done, limit=min(5_000, room // 5))
-        theirs += ["## Not done", told]
-    if work.how_to_check.strip():
-        told = sanitize.markdown(work.how_to_check, limit=min(5_000, room // 5))
-        theirs += ["## How to check", told]
+    for heading, text in (
+        ("## Not done", work.not_done),
+        ("## How to check", work.how_to_check),
+        ("## Risks", work.risks),
+        ("## Look at first", work.look_first),
+    ):
+        if text.strip():
+            theirs += [heading, sanitize.markdown(text, limit=min(4_000, room // 8))]
     if template and not pull_template.is_followed(template, work.text):
         told = sanitize.markdown(template, limit=min(10_000, room // 5))
         theirs += ["## Pull request template to fill in", told] if told else []

@@ -71,6 +71,8 @@ def ending(report: Report) -> list[Fact]:
         name = "question" if report.work.ending == "question" else "agent's summary"
         facts += [(name, _block(report.work.text)), ("not done", _block(report.work.not_done))]
         facts += [("how to check", _block(report.work.how_to_check))]
+        facts += [("risks", _block(report.work.risks))]
+        facts += [("look at first", _block(report.work.look_first))]
         facts += [("not said before", _block(report.work.lacked))]
     return [(name, value) for name, value in facts if value]
 

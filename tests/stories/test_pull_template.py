@@ -23,8 +23,8 @@ open
 FOLLOWED = "## What changed\n\nAddition adds.\n\n## Checklist\n\n- [x] The docs say so"
 
 
-def finish(summary: str) -> dict[str, dict[str, str]]:
-    return {"finish": {"summary": summary}}
+def finish(summary: str, **more: str) -> dict[str, dict[str, str]]:
+    return {"finish": {"summary": summary, **more}}
 
 
 async def test_the_model_that_follows_the_template_has_the_last_word(harness: Harness) -> None:
@@ -57,9 +57,12 @@ async def test_a_template_that_was_not_followed_is_appended(harness: Harness) ->
     assert body.index("**Proven.**") < body.index("Pull request template to fill in")
 
 
-async def test_titles_are_written_as_the_repository_writes_its_commits(harness: Harness) -> None:
+async def test_a_title_in_the_repositorys_style_and_where_to_begin(
+    harness: Harness,
+) -> None:
+    said = finish("Addition adds.", risks="Callers that add.", look_first="calc.py, line 2.")
     subject = await harness.subject(
-        title="Addition is wrong.", plays=script([FIX, {"verify": {}}], finish("Addition adds."))
+        title="Addition is wrong.", plays=script([FIX, {"verify": {}}], said)
     )
     for number in range(8):
         notes = {"notes.md": f"{number}\n".encode()}
@@ -73,3 +76,7 @@ async def test_titles_are_written_as_the_repository_writes_its_commits(harness: 
     assert subject.pull.pull is not None
     message = await subject.git("log", "-1", "--format=%s", subject.pull.pull.head_sha)
     assert message.strip() == "fix: addition is wrong"
+    body = subject.pull.body or ""
+    told = [body.index(text) for text in ("Addition adds.", "Callers that add.", "calc.py, line")]
+    assert told == sorted(told)
+    assert "## Risks\n\nCallers that add.\n\n## Look at first\n\n" in body

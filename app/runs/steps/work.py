@@ -325,6 +325,8 @@ def _to_work(ending: Ending) -> Work:
                 text=ending.summary,
                 not_done=ending.not_done,
                 how_to_check=ending.how_to_check,
+                risks=ending.risks,
+                look_first=ending.look_first,
                 lacked=ending.lacked,
             )
         case Question():

@@ -72,6 +72,8 @@ def ending_of(calls: Sequence[ToolCall], results: Sequence[Block]) -> Ending | N
                     summary=finish.summary,
                     not_done=finish.not_done,
                     how_to_check=finish.how_to_check,
+                    risks=finish.risks,
+                    look_first=finish.look_first,
                     lacked=finish.lacked,
                 )
             case AskInput(question=question):

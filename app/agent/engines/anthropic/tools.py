@@ -134,6 +134,8 @@ class FinishInput(_Input):
     summary: str = Field(min_length=1, max_length=20_000)
     not_done: str = Field(default="", max_length=20_000)
     how_to_check: str = Field(default="", max_length=20_000)
+    risks: str = Field(default="", max_length=5_000)
+    look_first: str = Field(default="", max_length=2_000)
     lacked: str = Field(default="", max_length=5_000)
 
 
@@ -220,9 +222,13 @@ TOOLS: tuple[dict[str, Any], ...] = (
         "finish",
         "End the work. summary: what you changed and why. not_done: what was requested and is "
         "missing, untested or uncertain; empty if nothing. how_to_check: how a reviewer can see "
-        "that it works. lacked: what the request or the repository's guidance did not say and you "
-        "had to find out or guess; omit it if nothing.",
-        {"summary": _TEXT, "not_done": _TEXT, "how_to_check": _TEXT, "lacked": _TEXT},
+        "that it works. risks: what could break, and for whom. look_first: the file or decision "
+        "that a reviewer should see first. lacked: what the request or the repository's guidance "
+        "did not say and you had to find out or guess. Omit the last three if there is nothing.",
+        {
+            **dict.fromkeys(("summary", "not_done", "how_to_check"), _TEXT),
+            **dict.fromkeys(("risks", "look_first", "lacked"), _TEXT),
+        },
         "summary",
         "not_done",
         "how_to_check",
