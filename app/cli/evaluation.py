@@ -51,7 +51,7 @@ def evaluate() -> None:
 )
 @click.option("--only", help="Only tasks with this in their id.")
 @click.option("--scripted", is_flag=True, help="Each task's script plays the model.")
-@click.option("--gold", is_flag=True, help="Grade the tasks' own solutions; nobody works.")
+@click.option("--gold", is_flag=True, help="Grade the tasks' own solutions; no agent works.")
 @click.option("--again", is_flag=True, help="Forget the results of an earlier start.")
 @click.option("--name", default="", help="Who works, in the report. Default: model and engine.")
 @told

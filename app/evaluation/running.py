@@ -42,7 +42,7 @@ _NO_TEST = "no test of the task was reported"
 class EvalOptions:
     """How to evaluate. `out` is the folder for results; `clones` has clones of repositories that
     are named `owner/name`. `scripted`: each task's script plays the model. `gold`: the tasks' own
-    solutions are graded and nobody works. `again`: ignore results that are there."""
+    solutions are graded and no agent works. `again`: ignore results that are there."""
 
     out: Path
     jobs: int = 1

@@ -1,6 +1,6 @@
 """A recorded run again: its turns are played to the product, from the same commit.
 
-The model's answers come from the record; tools, setup and tests run anew. GitHub is simulated, so
+The model's answers come from the record; tools, setup and tests run again. GitHub is simulated, so
 nothing can be published.
 """
 
