@@ -21,7 +21,7 @@ from app.integrity import canary
 from app.integrity.canary.syntax import Dialect, Function
 from app.integrity.moved_tests import SEPARATORS
 
-_TEXT = re.compile(r"([\"'`])((?:\\.|(?!\1)[^\\\n]){0,200}+)(\1?)")
+_TEXT = re.compile(r"([\"'`])((?:\\.|(?!\1)[^\\\n]){0,200})(\1?)")
 _VARIABLE = re.compile(r"[<{:*(]")
 """Begins what a route leaves open."""
 
