@@ -29,12 +29,18 @@ _PATTERNS = (
 )
 _FOLDERS = ("requirements/", "requirements.d/")
 _DEEPEST = 3
+CHANGELOGS = tuple(
+    f"{name}{ending}"
+    for name in ("CHANGELOG", "CHANGES", "HISTORY", "NEWS")
+    for ending in (".md", ".rst", "", ".txt")
+)
+"""Names of files that name a project's releases, the newest first."""
 _AUTOMATION = frozenset(
     (
         *("tox.ini", "noxfile.py", "Makefile", "makefile", "GNUmakefile", "justfile", "Justfile"),
         *(".justfile", "Taskfile.yml", "Taskfile.yaml", "AGENTS.md", "CONTRIBUTING.md", "app.json"),
         *("devcontainer.json", ".devcontainer.json", "Procfile", ".gitlab-ci.yml"),
-        *("CHANGELOG.md", "CHANGES.md", "CHANGELOG.rst", "CHANGES.rst", "HISTORY.md"),
+        *CHANGELOGS,
         *("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml"),
     )
 )

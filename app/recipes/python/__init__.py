@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from app.domain.file_tree import FileTree, folders_with, is_below, located
 from app.domain.setup_plan import Choices, Missing, Recipe, SetupCommand, SetupStep, VersionChoice
 from app.recipes import versions
+from app.recipes.interesting import CHANGELOGS
 from app.recipes.lookalikes import refused
 from app.recipes.python import repairs
 from app.recipes.python.commands import (
@@ -60,7 +61,6 @@ _SCM = {
     "poetry-dynamic-versioning": "POETRY_DYNAMIC_VERSIONING_BYPASS",
     "uv-dynamic-versioning": "UV_DYNAMIC_VERSIONING_BYPASS",
 }
-_CHANGELOGS = ("CHANGELOG.md", "CHANGES.md", "CHANGELOG.rst", "CHANGES.rst", "HISTORY.md")
 _COLLECT = SetupCommand(
     # 5: there are no tests for pytest, which is not a failed setup.
     line=".venv/bin/python -m pytest --collect-only -q || [ $? -eq 5 ]",
@@ -340,7 +340,7 @@ def _dynamic(project: PythonProject) -> Sequence[str]:
 
 def _released(project: PythonProject) -> str:
     """The newest version that the change log names."""
-    for name in _CHANGELOGS:
+    for name in CHANGELOGS:
         found = _RELEASE.search(project.text(name)) if project.has(name) else None
         if found:
             return found[1]

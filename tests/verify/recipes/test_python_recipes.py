@@ -150,9 +150,17 @@ def test_recipes_read_what_ci_says_of_names_only() -> None:
     assert first == "uv pip install -r ci.txt -e '.[fast]'"
 
 
-def test_recipes_pretend_a_version_for_back_ends_that_read_tags() -> None:
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("CHANGELOG.md", "# Changes\n\n## 2.4.1 (today)\n"),
+        # What the tests need may want a version of the project itself, such as its latest.
+        ("NEWS", "Version 2.4.1.post0 (2024-03-01)\n====\n\nVersion 2.4.0\n"),
+    ],
+)
+def test_recipes_pretend_a_version_for_back_ends_that_read_tags(name: str, text: str) -> None:
     build = '[build-system]\nrequires = ["setuptools_scm>=8"]\n'
-    files = {"pyproject.toml": FULL + build, "CHANGELOG.md": "# Changes\n\n## 2.4.1 (today)\n"}
+    files = {"pyproject.toml": FULL + build, name: text}
     (recipe,) = recipes(files)
     found = [step.environment for step in recipe.steps if step.environment]
     assert found == [{"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_A": "2.4.1"}]
