@@ -26,6 +26,16 @@ TOOLS_PATH = "/honk/tools"
 Tools = Callable[[Json], Awaitable[Json | None]]
 """Answers one MCP message; None if it wants no answer."""
 
+PORT = 8118
+"""Where the model answers inside the sandbox, and Honk's tools for agents that reach them so."""
+
+PLACEHOLDER_KEY = "sk-ant-placeholder"
+VARIABLES = {
+    "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{PORT}",
+    "ANTHROPIC_API_KEY": PLACEHOLDER_KEY,
+}
+"""What leads a program to the port. The key in it is none: the worker adds its own."""
+
 MAX_BODY_BYTES = 40 << 20
 CONNECTIONS = 16
 PING_SECONDS = 5.0

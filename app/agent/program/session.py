@@ -12,29 +12,21 @@ work follow from what the model answered and from the calls that reached Honk's 
 from __future__ import annotations
 
 import asyncio
-import base64
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from app.agent.engine import (
     AgentTask,
-    BudgetSpent,
     Done,
     Ending,
     ModelDeclined,
-    Picture,
-    Progress,
-    Stopped,
-    Stuck,
     TurnRecord,
     already_heard,
 )
-from app.agent.engines.anthropic import pricing
 from app.agent.engines.anthropic.conversation import (
     ending_of,
-    plan_in,
     recorded_ending,
     repeats,
     said,
@@ -44,6 +36,17 @@ from app.agent.engines.anthropic.model import (
     ModelRefusedRequestError,
     PromptTooLongError,
     StaleThinkingError,
+)
+from app.agent.engines.anthropic.recorded_session import (
+    EMPTY_ANSWER,
+    NUDGES,
+    POLL_SECONDS,
+    REPEATS_ENDED,
+    InterruptedRunError,
+    RecordedSession,
+    cancelled,
+    text_block,
+    words_of,
 )
 from app.agent.engines.anthropic.tools import Toolbox, ToolCall, ToolResult
 from app.agent.program.model_port import ModelCall
@@ -57,14 +60,8 @@ from app.agent.program.records import (
     without_reminders,
 )
 from app.agent.program.upstream import Forwarded, Upstream
-from app.agent.prompt import first_message
-from app.domain.rendered_markdown import visible_text
-from app.domain.report import PlanItem
 from app.errors import HonkError, RetryableError, UserError
 from app.sandbox.spec import Program
-
-POLL_SECONDS = 0.2
-"""Seconds between checks for a stop and the time limit during a wait."""
 
 START_SECONDS = 170.0
 """How long the program may take until it answers at all, on a busy machine."""
@@ -72,26 +69,11 @@ START_SECONDS = 170.0
 SILENT_SECONDS = 15 * 60.0
 """How long the program may say and ask nothing. A command of Claude Code may take ten minutes."""
 
-NUDGES = 2
-"""How often an agent that stops without calling finish is sent back."""
-
-REPEATS_WARNED = 3
-REPEATS_ENDED = 6
-"""Consecutive calls with the same input and result before a warning, and before the end."""
-
 REFUSALS = 5
 """How many requests in a row the API may refuse before the run ends."""
 
-_CANCEL_SECONDS = 5.0
 _END_SECONDS = 5.0
-
-# https://docs.claude.com/en/api/messages#response-usage
-_KINDS_OF_TOKENS = {
-    "input": "input_tokens",
-    "output": "output_tokens",
-    "cache_write": "cache_creation_input_tokens",
-    "cache_read": "cache_read_input_tokens",
-}
+_BY_HOOK = {"by_hook": True}
 
 _NUDGE = "Continue the work, call finish if it is done, or call ask if you need an answer."
 _NOT_YET = (
@@ -102,18 +84,7 @@ _NOT_VERIFIED = (
     "Not accepted yet: you changed something after the last call of verify. Its result now:\n\n"
     "{}\n\nCall finish again if the work is done."
 )
-_REPEATED = (
-    "You have made the same call several times in a row with the same result. Try something else, "
-    "or call finish and say what is missing."
-)
 RETRY = "Comment `/honk retry`. If it happens again, Honk's operator should run `honk doctor`."
-
-
-class InterruptedRunError(Exception):
-    """A stop or a limit came first."""
-
-    def __init__(self, ending: Ending) -> None:
-        self.ending = ending
 
 
 class StopAsked:
@@ -143,10 +114,8 @@ class TurnEnded:
 
 Event = ModelCall | StopAsked | TurnEnded | ProgramEnded | Failed
 
-T = TypeVar("T")
 
-
-class ProgramSession:
+class ProgramSession(RecordedSession):
     """One run of one task. `name` is what messages call the program."""
 
     name: str
@@ -160,28 +129,19 @@ class ProgramSession:
         boundary: Callable[[], str] = lambda: secrets.token_hex(16),
         silent_seconds: float = SILENT_SECONDS,
     ) -> None:
-        """`boundary` makes the random fence of the first message."""
+        super().__init__(task, clock=clock, boundary=boundary)
         self._upstream = upstream
-        self._task = task
-        self._budget = task.budget
-        self._signals = task.signals
-        self._model_id = task.model
         self._tools = Toolbox(task.sandbox, task.workspace)
-        self._clock = clock
-        self._boundary = boundary
         self._silent_seconds = silent_seconds
-        self._records: list[TurnRecord] = []
         self._notes = Notes(())
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._accepted: set[str] = set()
         self._open: list[ToolCall] = []
         self._refused: list[HonkError] = []
         self._busy = 0
-        self._plan: tuple[PlanItem, ...] = ()
         self._tree: str | None = None
         self._verified: str | None = None
-        self._last_sign = self._answered = self._started = 0.0
-        self._seconds_before = 0.0
+        self._last_sign = self._answered = 0.0
 
     async def run(self, feedback: str | None = None, *, feedback_id: str = "") -> Ending:
         """See `AgentEngine.run`."""
@@ -200,20 +160,9 @@ class ProgramSession:
             return interruption.ending
 
     async def _load(self) -> None:
-        self._started = self._clock()
-        self._records = await self._task.transcript.load()
-        self._seconds_before = sum(record.seconds for record in self._records)
+        await super()._load()
         self._notes = Notes(self._records)
         self._tree, self._verified = _trees(main_turns(self._records))
-        for record in self._records:
-            self._take_plan(record)
-        if not self._records:
-            words = {
-                "type": "text",
-                "text": first_message(self._task.assignment, self._boundary()),
-            }
-            content = [words, *map(_image, self._task.pictures)]
-            await self._record(TurnRecord(seq=0, role="user", content=content))
 
     # The program
 
@@ -322,7 +271,7 @@ class ProgramSession:
         answer = await self._ask_model(call, self._notes.added_to(call.body))
         if answer is None:
             return None
-        record = await self._record_answer(answer)
+        record = await self._record_turn(answer)
         self._open = tool_calls(record)
         self._answered = self._clock()
         _give(call, answer)
@@ -335,7 +284,7 @@ class ProgramSession:
         self._check_budget()
         answer = await self._ask_model(call, call.body)
         if answer is not None:
-            await self._record_answer(answer, aside=True)
+            await self._record_turn(answer, aside=True)
             _give(call, answer)
 
     async def _finish_calls(self, call: ModelCall) -> Ending | None:
@@ -353,7 +302,7 @@ class ProgramSession:
         elif ending is not None:
             return None if await self._read_messages() else ending
         await self._report()
-        return await self._detect_loop(calls[-1])
+        return await self._end_of_loop(calls[-1], self._repeated())
 
     async def _after_tools(self, calls: Sequence[ToolCall]) -> str | None:
         """The work tree as the calls left it, once the program has kept its own session."""
@@ -429,7 +378,7 @@ class ProgramSession:
                 return ""
             verified = await self._interruptible(self._verified_now())
             words = [_NUDGE] if verified is None else [f"verify says:\n\n{verified}", _NUDGE]
-            await self._record_text("\n\n".join(words), by_hook=True)
+            await self._record_text("\n\n".join(words), more=_BY_HOOK)
         return "\n\n".join(words)
 
     async def _verified_now(self) -> str | None:
@@ -467,68 +416,29 @@ class ProgramSession:
 
     async def _read_messages(self, *, by_hook: bool = False) -> list[str]:
         """Record people's new messages and pass them on; return them."""
-        heard = await self._signals.messages()
-        new = [each for each in heard if not already_heard(self._records, each.id)]
         texts = []
-        for each in new:
-            text = f"{each.author} wrote while you worked:\n\n{visible_text(each.text)}"
-            await self._record_text(text, each.id, by_hook=by_hook)
+        for each in await self._unheard():
+            text = words_of(each)
+            await self._record_text(text, each.id, _BY_HOOK if by_hook else None)
             texts.append(text)
             if not by_hook:
                 self._notes.add(text)
         return texts
 
     async def _note(self, text: str) -> None:
-        await self._record_text(text)
+        await super()._note(text)
         self._notes.add(text)
 
-    def _check_budget(self) -> None:
-        turns = sum(record.role == "assistant" for record in self._records)
-        if sum(record.cost_usd for record in self._records) >= self._budget.usd:
-            raise InterruptedRunError(BudgetSpent(which="money"))
-        if self._seconds_left() <= 0:
-            raise InterruptedRunError(BudgetSpent(which="time"))
-        if turns >= self._budget.turns:
-            raise InterruptedRunError(BudgetSpent(which="turns"))
-
-    async def _detect_loop(self, latest: ToolCall) -> Ending | None:
+    def _repeated(self) -> int:
         # Each repetition has two records, and a warning may follow.
-        latest_turns = main_turns(self._records)[-4 * REPEATS_ENDED :]
-        count = repeats(without_reminders(latest_turns))
-        if count >= REPEATS_ENDED:
-            return Stuck(tool=latest.name, times=count)
-        if count >= REPEATS_WARNED:
-            await self._note(_REPEATED)
-        return None
+        return repeats(without_reminders(main_turns(self._records)[-4 * REPEATS_ENDED :]))
 
-    async def _record_answer(self, answer: Forwarded, *, aside: bool = False) -> TurnRecord:
-        usages = (answer.usage, *answer.discarded)
-        costs = [pricing.cost(self._model_id, each) for each in usages]
-        usage = {
-            **answer.usage,
-            "model": self._model_id,
-            "stop_reason": answer.stop_reason,
-            "refusal": answer.refusal,
-            "price_known": all(each.known for each in costs),
-            "discarded": list(answer.discarded),
-        }
-        if aside:
-            usage["aside"] = True
-        record = TurnRecord(
-            seq=len(self._records),
-            role="assistant",
-            content=named_as_ours(answer.content) or [{"type": "text", "text": "(empty answer)"}],
-            usage=usage,
-            cost_usd=sum(each.usd for each in costs),
-            seconds=self._clock() - self._last_sign,
-            tokens={
-                kind: sum(each.get(name) or 0 for each in usages)
-                for kind, name in _KINDS_OF_TOKENS.items()
-            },
+    async def _record_turn(self, answer: Forwarded, *, aside: bool = False) -> TurnRecord:
+        content = named_as_ours(answer.content) or [text_block(EMPTY_ANSWER)]
+        seconds = self._clock() - self._last_sign
+        return await self._record_answer(
+            answer, content, seconds, {"aside": True} if aside else None
         )
-        await self._record(record)
-        await self._report()
-        return record
 
     async def _record_results(
         self, calls: Sequence[ToolCall], results: list[Json], tree: str | None, *, session: bool
@@ -555,69 +465,13 @@ class ProgramSession:
         calls, self._open = self._open, []
         if not calls:
             return
-        words = [{"type": "text", "text": "Interrupted before it ended."}]
+        words = [text_block("Interrupted before it ended.")]
         results: list[Json] = [
             {"type": "tool_result", "tool_use_id": each.id, "content": words, "is_error": True}
             for each in calls
         ]
         tree = await self._task.workspace.snapshot() if self._touching(calls) else self._tree
         await self._record_results(calls, results, tree, session=False)
-
-    async def _record_text(
-        self, text: str, feedback_id: str = "", *, by_hook: bool = False
-    ) -> None:
-        usage: Json = {"feedback_id": feedback_id} if feedback_id else {}
-        if by_hook:
-            usage["by_hook"] = True
-        content = [{"type": "text", "text": text if text.strip() else "(empty)"}]
-        await self._record(
-            TurnRecord(seq=len(self._records), role="user", content=content, usage=usage or None)
-        )
-
-    async def _record(self, record: TurnRecord) -> None:
-        await self._task.transcript.record(record)
-        self._records.append(record)
-        self._take_plan(record)
-
-    def _take_plan(self, record: TurnRecord) -> None:
-        plan = plan_in(record)
-        self._plan = self._plan if plan is None else plan
-
-    async def _report(self) -> None:
-        main = main_turns(self._records)
-        latest = next((each for each in reversed(main) if each.role == "assistant"), None)
-        await self._signals.progress(
-            Progress(
-                turns=sum(each.role == "assistant" for each in self._records),
-                cost_usd=sum(each.cost_usd for each in self._records),
-                seconds=self._budget.seconds - self._seconds_left(),
-                plan=self._plan,
-                doing=tuple(call.name for call in tool_calls(latest)) if latest else (),
-                saying=said(latest) if latest else "",
-            )
-        )
-
-    def _seconds_left(self) -> float:
-        used = self._seconds_before + self._clock() - self._started
-        return self._budget.seconds - used
-
-    async def _check_interruption(self) -> None:
-        if await self._signals.should_stop():
-            raise InterruptedRunError(Stopped())
-        if self._seconds_left() <= 0:
-            raise InterruptedRunError(BudgetSpent(which="time"))
-
-    async def _interruptible(self, awaitable: Awaitable[T]) -> T:
-        """Await it, or cancel it when a stop or the time limit comes first."""
-        task = asyncio.ensure_future(awaitable)
-        try:
-            while True:
-                await self._check_interruption()
-                await asyncio.wait({task}, timeout=POLL_SECONDS)
-                if task.done():
-                    return task.result()
-        finally:
-            await cancelled(task)
 
 
 def _trees(records: Sequence[TurnRecord]) -> tuple[str | None, str | None]:
@@ -674,25 +528,3 @@ def shown(words: str) -> str:
     """What the CLI said, short, as the end of a sentence; nothing if it said nothing."""
     line = " ".join(words.split())[:200].rstrip(". ")
     return f" ({line})" if line else ""
-
-
-async def cancelled(task: asyncio.Future[Any] | None) -> None:
-    """Cancel a task and retrieve its exception, so that asyncio does not warn about it."""
-    if task is None or task.done():
-        return
-    task.cancel()
-    await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
-    if task.done() and not task.cancelled():
-        task.exception()
-
-
-def _image(picture: Picture) -> Json:
-    """https://docs.claude.com/en/docs/build-with-claude/vision"""
-    return {
-        "type": "image",
-        "source": {
-            "type": "base64",
-            "media_type": picture.media_type,
-            "data": base64.b64encode(picture.data).decode(),
-        },
-    }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.agent.engines.claude_code import cli
+from app.agent.program import model_port
 from app.sandbox.bubblewrap_flags import bubblewrap_flags
 from tests.security.attempts.inside import THROUGH, Parts, judged, without_flags
 from tests.security.harness import Attempt, Outcome, outcome
@@ -69,7 +70,7 @@ def _started(name: str, files: dict[str, Any], *flags: str) -> Attempt:
 
 _PORT_OF_ANOTHER = (
     "import socket\n"
-    f"try: socket.create_connection(('127.0.0.1', {cli.PORT}), 5); print({THROUGH!r})\n"
+    f"try: socket.create_connection(('127.0.0.1', {model_port.PORT}), 5); print({THROUGH!r})\n"
     "except OSError as problem: print(problem)"
 )
 
@@ -79,7 +80,7 @@ async def _reaches_the_model_of_another_run(parts: Parts, folder: Path) -> Outco
     (folder / "other").mkdir()
     sandbox, spec = parts.made(folder / "one")
     other, other_spec = parts.made(folder / "other")
-    async with sandbox.program(replace(spec, worker_port=cli.PORT), ["sleep", "60"]):
+    async with sandbox.program(replace(spec, worker_port=model_port.PORT), ["sleep", "60"]):
         return judged(await other.run(other_spec, ["python3", "-c", _PORT_OF_ANOTHER]))
 
 
@@ -106,7 +107,9 @@ async def _finds_the_key(environment: Callable[[str], dict[str, str]], folder: P
         await asyncio.gather(desk.run(), return_exceptions=True)
         found = (desk.workspace / "found").read_text(errors="replace")
     assert "ANTHROPIC_API_KEY" in found
-    return outcome(KEY in found, "the model's key", f"{cli.PLACEHOLDER_KEY} and no other key")
+    return outcome(
+        KEY in found, "the model's key", f"{model_port.PLACEHOLDER_KEY} and no other key"
+    )
 
 
 def _with_the_key(model: str) -> dict[str, str]:

@@ -19,9 +19,10 @@ from app.agent.engine import AgentTask, Ending, TurnRecord
 from app.agent.engines.acp.client import SandboxClient
 from app.agent.engines.acp.mcp_server import answered
 from app.agent.engines.anthropic.conversation import results_of, said, tool_calls
+from app.agent.engines.anthropic.recorded_session import cancelled
 from app.agent.engines.anthropic.tools import ToolCall, cut
 from app.agent.program.lines import JsonLines
-from app.agent.program.model_port import TOOLS_PATH, ModelPort
+from app.agent.program.model_port import PORT, TOOLS_PATH, VARIABLES, ModelPort
 from app.agent.program.own_tools import SERVER
 from app.agent.program.records import Json, Notes
 from app.agent.program.session import (
@@ -30,7 +31,6 @@ from app.agent.program.session import (
     ProgramEnded,
     ProgramSession,
     TurnEnded,
-    cancelled,
     last_line,
     listener_of,
     shown,
@@ -40,10 +40,6 @@ from app.agent.prompt import SYSTEM_PROMPT
 from app.errors import UserError
 from app.sandbox.spec import WORKSPACE, Mount, Program
 
-PORT = 8118
-"""Where the model and Honk's tools answer inside the sandbox."""
-
-PLACEHOLDER_KEY = "sk-ant-placeholder"
 AGENT_FOLDER = "/opt/agent"
 """Where the agent sees the operator's HONK_ACP_FOLDER."""
 
@@ -175,17 +171,13 @@ class AcpSession(ProgramSession):
         self._last_sign = self._clock()
 
     def _touching(self, calls: Sequence[ToolCall]) -> bool:
-        """Nobody knows what the tools of an unknown agent do."""
+        """What the tools of an unknown agent do is not known, so each of them may."""
         return any(each.name not in ("plan", "ask", "finish") for each in calls)
 
 
 def environment(model: str) -> dict[str, str]:
-    """The agent's variables. The key in them is none: the worker adds its own."""
-    return {
-        "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{PORT}",
-        "ANTHROPIC_API_KEY": PLACEHOLDER_KEY,
-        "ANTHROPIC_MODEL": model,
-    }
+    """The agent's variables."""
+    return {**VARIABLES, "ANTHROPIC_MODEL": model}
 
 
 def _block(block: Mapping[str, Any]) -> Any:

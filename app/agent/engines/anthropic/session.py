@@ -7,23 +7,15 @@ the caller has reset the work tree to the last snapshot.
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
 
 from app.agent.engine import (
     AgentTask,
-    BudgetSpent,
     Done,
     Ending,
     ModelDeclined,
-    Picture,
-    Progress,
-    Stopped,
-    Stuck,
     TurnRecord,
     already_heard,
 )
@@ -36,7 +28,6 @@ from app.agent.engines.anthropic.conversation import (
     ending_of,
     messages_of,
     omitted_at_end,
-    plan_in,
     recorded_ending,
     repeats,
     said,
@@ -54,6 +45,16 @@ from app.agent.engines.anthropic.model import (
     PromptTooLongError,
     StaleThinkingError,
 )
+from app.agent.engines.anthropic.recorded_session import (
+    EMPTY_ANSWER,
+    NUDGES,
+    InterruptedRunError,
+    RecordedSession,
+    media_block,
+    text_block,
+    tokens_in,
+    words_of,
+)
 from app.agent.engines.anthropic.tools import (
     TOOLS,
     TOUCHES_THE_TREE,
@@ -62,33 +63,10 @@ from app.agent.engines.anthropic.tools import (
     ToolResult,
     reading,
 )
-from app.agent.prompt import SUMMARIZE, SYSTEM_PROMPT, first_message
-from app.domain.rendered_markdown import visible_text
-from app.domain.report import PlanItem
+from app.agent.prompt import SUMMARIZE, SYSTEM_PROMPT
 from app.errors import UserError
 
-POLL_SECONDS = 0.2
-"""Seconds between checks for a stop and the time limit during a wait."""
-
-NUDGES = 2
-"""How often a model that calls no tool is reminded to."""
-
-REPEATS_WARNED = 3
-REPEATS_ENDED = 6
-"""Consecutive calls with the same input and result before a warning, and before the end."""
-
 _ENDINGS = ("finish", "ask")
-_CANCEL_SECONDS = 5.0
-
-# https://docs.claude.com/en/api/messages#response-usage
-_KINDS_OF_TOKENS = {
-    "input": "input_tokens",
-    "output": "output_tokens",
-    "cache_write": "cache_creation_input_tokens",
-    "cache_read": "cache_read_input_tokens",
-}
-
-_EMPTY = "(empty answer)"
 _CONTINUE = "Your answer was cut off at its token limit. Continue from there, in smaller pieces."
 _CUT_CALL = "This call was cut off at the token limit and was not executed. Send a shorter one."
 _ENDED = (
@@ -96,22 +74,10 @@ _ENDED = (
     "questions into one ask."
 )
 _NOT_YET = "Not accepted: another call in the same turn failed. Look at that first."
-_REPEATED = (
-    "You have made the same call several times in a row with the same result. Try something else, "
-    "or call finish and say what is missing."
-)
 
 
-class _EndedEarlyError(Exception):
-    def __init__(self, ending: Ending) -> None:
-        self.ending = ending
-
-
-T = TypeVar("T")
-
-
-class AgentSession:
-    """One agent working on one task. `boundary` makes the random fence of the first message.
+class AgentSession(RecordedSession):
+    """Honk's own loop on one task.
 
     `compact_at` is the tokens at which the conversation is compacted; without it, the model's own.
     """
@@ -126,25 +92,13 @@ class AgentSession:
         clock: Callable[[], float] = time.monotonic,
         boundary: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
+        super().__init__(task, clock=clock, boundary=boundary)
         self._model = model
-        self._task = task
-        self._transcript = task.transcript
-        self._budget = task.budget
-        self._signals = task.signals
-        self._model_id = task.model
         self._diligence = diligence
         self._summarized_by_the_api = windows.summarized_by_the_api(task.model)
         self._compact_at = compact_at or windows.compact_at(task.model)
         self._tools = Toolbox(task.sandbox, task.workspace, characters=self._compact_at // 2)
-        self._clock = clock
-        self._boundary = boundary
-        self._records: list[TurnRecord] = []
-        self._plan: tuple[PlanItem, ...] = ()
-        self._turns = 0
-        self._cost_usd = 0.0
         self._omitted = Omitted()
-        self._started = 0.0
-        self._seconds_before = 0.0
 
     async def run(self, feedback: str | None = None, *, feedback_id: str = "") -> Ending:
         """See `AgentEngine.run`."""
@@ -156,23 +110,13 @@ class AgentSession:
                 ending = None
             while ending is None:
                 ending = await self._step()
-        except _EndedEarlyError as interruption:
+        except InterruptedRunError as interruption:
             return interruption.ending
         return ending
 
     async def _load(self) -> None:
-        self._started = self._clock()
-        self._records = await self._transcript.load()
-        self._seconds_before = sum(record.seconds for record in self._records)
+        await super()._load()
         self._omitted = omitted_at_end(self._records)
-        for record in self._records:
-            self._count(record)
-        if not self._records:
-            words = _text(first_message(self._task.assignment, self._boundary()))
-            opening = TurnRecord(
-                seq=0, role="user", content=[words, *map(_image, self._task.pictures)]
-            )
-            await self._record(opening)
 
     async def _finish_interrupted(self) -> Ending | None:
         """Finish what an interrupted run started: calls without results, an unreported ending."""
@@ -188,20 +132,10 @@ class AgentSession:
 
     async def _read_messages(self) -> bool:
         """Record new messages from people; return whether there were any."""
-        said = await self._signals.messages()
-        new = [each for each in said if not already_heard(self._records, each.id)]
+        new = await self._unheard()
         for each in new:
-            words = f"{each.author} wrote while you worked:\n\n{visible_text(each.text)}"
-            await self._record_text(words, each.id)
+            await self._record_text(words_of(each), each.id)
         return bool(new)
-
-    def _check_budget(self) -> None:
-        if self._cost_usd >= self._budget.usd:
-            raise _EndedEarlyError(BudgetSpent(which="money"))
-        if self._seconds_left() <= 0:
-            raise _EndedEarlyError(BudgetSpent(which="time"))
-        if self._turns >= self._budget.turns:
-            raise _EndedEarlyError(BudgetSpent(which="turns"))
 
     async def _ask_model(self) -> tuple[ModelTurn, float]:
         """One turn and its duration. Compacts a conversation that has become long or does not
@@ -263,7 +197,7 @@ class AgentSession:
             TurnRecord(
                 seq=len(self._records),
                 role="user",
-                content=[_text(text)],
+                content=[text_block(text)],
                 usage={
                     "summary": summary.model_dump(),
                     "paid": list(paid),
@@ -271,7 +205,7 @@ class AgentSession:
                 },
                 cost_usd=sum(each.usd for each in costs),
                 seconds=self._clock() - began,
-                tokens=_tokens(paid),
+                tokens=tokens_in(paid),
             )
         )
         self._omitted = omitted
@@ -301,7 +235,7 @@ class AgentSession:
             return
         if self._summarized_by_the_api:
             yield self._request(past).model_copy(update={"summarize": SUMMARIZE})
-        asking = TurnRecord(seq=len(past), role="user", content=[_text(SUMMARIZE)])
+        asking = TurnRecord(seq=len(past), role="user", content=[text_block(SUMMARIZE)])
         yield self._request([*past, asking])
 
     def _drop_thinking(self) -> None:
@@ -337,7 +271,7 @@ class AgentSession:
             return None
         words = said(record)
         return Done(
-            summary="The model's answers were empty." if words == _EMPTY else words,
+            summary="The model's answers were empty." if words == EMPTY_ANSWER else words,
             not_done="The agent ended without calling finish.",
         )
 
@@ -359,15 +293,15 @@ class AgentSession:
         if ending := ending_of(calls, results):
             return None if await self._read_messages() else ending
         await self._report()
-        return await self._detect_loop(calls[-1])
+        return await self._end_of_loop(calls[-1], repeats(self._records))
 
     async def _execute_all(
         self, calls: list[ToolCall], cut_off: str | None
-    ) -> tuple[list[Block], _EndedEarlyError | None]:
+    ) -> tuple[list[Block], InterruptedRunError | None]:
         """Give every call a result, even after an interruption: the API refuses a conversation
         with calls that have none."""
         results: list[Block] = []
-        interruption: _EndedEarlyError | None = None
+        interruption: InterruptedRunError | None = None
         for group in _groups(calls, cut_off):
             told: list[ToolResult] = []
             if interruption is not None:
@@ -381,7 +315,7 @@ class AgentSession:
             else:
                 try:
                     told = await self._interruptible(self._execute(group))
-                except _EndedEarlyError as error:
+                except InterruptedRunError as error:
                     interruption = error
                     told = [ToolResult("Interrupted before it ended.", is_error=True)]
             # What is said once is said of each call of the group.
@@ -399,98 +333,9 @@ class AgentSession:
             return await self._task.workspace.snapshot()
         return next((r.snapshot for r in reversed(self._records) if r.snapshot), None)
 
-    async def _detect_loop(self, latest: ToolCall) -> Ending | None:
-        count = repeats(self._records)
-        if count >= REPEATS_ENDED:
-            return Stuck(tool=latest.name, times=count)
-        if count >= REPEATS_WARNED:
-            await self._record_text(_REPEATED)
-        return None
-
     async def _record_assistant(self, turn: ModelTurn, seconds: float) -> TurnRecord:
-        costs = [pricing.cost(self._model_id, each) for each in (turn.usage, *turn.discarded)]
-        usage = {
-            **turn.usage,
-            "model": self._model_id,
-            "stop_reason": turn.stop_reason,
-            "refusal": turn.refusal,
-            "price_known": all(each.known for each in costs),
-            "discarded": list(turn.discarded),
-        }
-        if self._omitted != Omitted():
-            usage["omitted"] = self._omitted.model_dump()
-        record = TurnRecord(
-            seq=len(self._records),
-            role="assistant",
-            content=_content_to_record(turn),
-            usage=usage,
-            cost_usd=sum(each.usd for each in costs),
-            seconds=seconds,
-            tokens=_tokens((turn.usage, *turn.discarded)),
-        )
-        await self._record(record)
-        await self._report()
-        return record
-
-    async def _record_text(self, text: str, feedback_id: str = "") -> None:
-        usage = {"feedback_id": feedback_id} if feedback_id else None
-        await self._record(
-            TurnRecord(seq=len(self._records), role="user", content=[_text(text)], usage=usage)
-        )
-
-    async def _record(self, record: TurnRecord) -> None:
-        await self._transcript.record(record)
-        self._records.append(record)
-        self._count(record)
-
-    def _count(self, record: TurnRecord) -> None:
-        """Keep what progress and budget ask for after each turn: the past is long."""
-        self._turns += record.role == "assistant"
-        self._cost_usd += record.cost_usd
-        plan = plan_in(record)
-        self._plan = self._plan if plan is None else plan
-
-    async def _report(self) -> None:
-        latest = next(each for each in reversed(self._records) if each.role == "assistant")
-        await self._signals.progress(
-            Progress(
-                turns=self._turns,
-                cost_usd=self._cost_usd,
-                seconds=self._budget.seconds - self._seconds_left(),
-                plan=self._plan,
-                doing=tuple(call.name for call in tool_calls(latest)),
-                saying=said(latest),
-            )
-        )
-
-    def _seconds_left(self) -> float:
-        used = self._seconds_before + self._clock() - self._started
-        return self._budget.seconds - used
-
-    async def _interruptible(self, awaitable: Awaitable[T]) -> T:
-        """Await it, or cancel it when a stop or the time limit comes first."""
-        task = asyncio.ensure_future(awaitable)
-        try:
-            while True:
-                if await self._signals.should_stop():
-                    raise _EndedEarlyError(Stopped())
-                if self._seconds_left() <= 0:
-                    raise _EndedEarlyError(BudgetSpent(which="time"))
-                await asyncio.wait({task}, timeout=POLL_SECONDS)
-                if task.done():
-                    return task.result()
-        finally:
-            await _cancelled(task)
-
-
-async def _cancelled(task: asyncio.Future[T]) -> None:
-    """Cancel a task and retrieve its exception, so that asyncio does not warn about it."""
-    if task.done():
-        return
-    task.cancel()
-    await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
-    if task.done() and not task.cancelled():
-        task.exception()
+        omitted = None if self._omitted == Omitted() else {"omitted": self._omitted.model_dump()}
+        return await self._record_answer(turn, _content_to_record(turn), seconds, omitted)
 
 
 def _groups(calls: Sequence[ToolCall], cut_off: str | None) -> list[list[ToolCall]]:
@@ -520,7 +365,7 @@ def _content_to_record(turn: ModelTurn) -> list[Block]:
     """The turn's blocks verbatim, without unsigned thinking and empty text, which the API would
     refuse later."""
     content = [block for block in turn.content if not _unusable(block)]
-    return content or [_text(_EMPTY)]
+    return content or [text_block(EMPTY_ANSWER)]
 
 
 def _unusable(block: Block) -> bool:
@@ -529,37 +374,10 @@ def _unusable(block: Block) -> bool:
 
 
 def _result(call: ToolCall, result: ToolResult) -> Block:
-    media = [_media(result.media, result.data)] if result.media else []
+    media = [media_block(result.media, result.data)] if result.media else []
     return {
         "type": "tool_result",
         "tool_use_id": call.id,
-        "content": [_text(result.text), *media],
+        "content": [text_block(result.text), *media],
         "is_error": result.is_error,
-    }
-
-
-def _text(text: str) -> Block:
-    return {"type": "text", "text": text if text.strip() else "(empty)"}
-
-
-def _tokens(usages: Sequence[Block]) -> dict[str, int]:
-    """Tokens used, by kind."""
-    return {
-        kind: sum(each.get(name) or 0 for each in usages) for kind, name in _KINDS_OF_TOKENS.items()
-    }
-
-
-def _image(picture: Picture) -> Block:
-    return _media(picture.media_type, picture.data)
-
-
-def _media(media_type: str, data: bytes) -> Block:
-    """https://docs.claude.com/en/docs/build-with-claude/vision and `/pdf-support`"""
-    return {
-        "type": "image" if media_type.startswith("image/") else "document",
-        "source": {
-            "type": "base64",
-            "media_type": media_type,
-            "data": base64.b64encode(data).decode(),
-        },
     }

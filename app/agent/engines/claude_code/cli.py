@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.agent.program.model_port import VARIABLES
 from app.agent.program.own_tools import SERVER
 from app.errors import UserError
 from app.sandbox.spec import HOME, WORKSPACE, Mount
@@ -21,10 +22,6 @@ from app.settings import Effort, Settings
 VERSION = "2.1.332"
 """The version that the locked package brings, and the only one that Honk's tests ran with."""
 
-PORT = 8118
-"""Where the model answers inside the sandbox."""
-
-PLACEHOLDER_KEY = "sk-ant-placeholder"
 BUILT_IN_TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep")
 
 _INSIDE = "/run/honk/claude"
@@ -63,7 +60,7 @@ def mount(path: Path) -> Mount:
 
 
 def environment(model: str) -> dict[str, str]:
-    """Its variables inside. The key in them is none: the worker adds its own."""
+    """Its variables inside."""
     off = (
         *("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER", "DISABLE_TELEMETRY"),
         *("CLAUDE_CODE_DISABLE_CLAUDE_MDS", "CLAUDE_CODE_DISABLE_AUTO_MEMORY"),
@@ -75,8 +72,7 @@ def environment(model: str) -> dict[str, str]:
     )
     return {
         **dict.fromkeys(off, "1"),
-        "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{PORT}",
-        "ANTHROPIC_API_KEY": PLACEHOLDER_KEY,
+        **VARIABLES,
         "ANTHROPIC_SMALL_FAST_MODEL": model,
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": model,
         "CLAUDE_CONFIG_DIR": _CONFIGURATION,

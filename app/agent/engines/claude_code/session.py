@@ -23,11 +23,12 @@ from claude_agent_sdk import (
 )
 
 from app.agent.engine import AgentTask, Ending
+from app.agent.engines.anthropic.recorded_session import cancelled
 from app.agent.engines.anthropic.tools import ToolCall
 from app.agent.engines.claude_code import cli
 from app.agent.engines.claude_code.tools import own_tools
 from app.agent.engines.claude_code.transport import SandboxTransport
-from app.agent.program.model_port import ModelPort
+from app.agent.program.model_port import PORT, ModelPort
 from app.agent.program.own_tools import OWN, SERVER
 from app.agent.program.records import Json, names_results, session_of
 from app.agent.program.session import (
@@ -38,7 +39,6 @@ from app.agent.program.session import (
     ProgramSession,
     StopAsked,
     TurnEnded,
-    cancelled,
     last_line,
     listener_of,
     shown,
@@ -107,7 +107,7 @@ class ClaudeCodeSession(ProgramSession):
                 words,
                 mounts=(cli.mount(self._path),),
                 environment=self._environment(self._model_id),
-                worker_port=cli.PORT,
+                worker_port=PORT,
             ) as program,
             ModelPort(listener_of(program), self._events),
         ):

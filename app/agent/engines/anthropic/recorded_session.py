@@ -1,0 +1,288 @@
+"""What the session of any agent keeps: its records, and the limits that follow from them.
+
+Honk's own loop and the agents that are programs differ in how a turn comes about. They share how it
+is recorded, paid, reported and interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from app.agent.engine import (
+    AgentTask,
+    BudgetSpent,
+    Ending,
+    PersonMessage,
+    Picture,
+    Progress,
+    Stopped,
+    Stuck,
+    TurnRecord,
+    already_heard,
+)
+from app.agent.engines.anthropic import pricing
+from app.agent.engines.anthropic.conversation import plan_in, said, tool_calls
+from app.agent.engines.anthropic.model import Block
+from app.agent.engines.anthropic.tools import ToolCall
+from app.agent.prompt import first_message
+from app.domain.rendered_markdown import visible_text
+from app.domain.report import PlanItem
+
+POLL_SECONDS = 0.2
+"""Seconds between checks for a stop and the time limit during a wait."""
+
+NUDGES = 2
+"""How often an agent that calls no tool, or stops without finish, is sent back."""
+
+REPEATS_WARNED = 3
+REPEATS_ENDED = 6
+"""Consecutive calls with the same input and result before a warning, and before the end."""
+
+EMPTY_ANSWER = "(empty answer)"
+"""What is recorded of an answer in which there is nothing to record."""
+
+_CANCEL_SECONDS = 5.0
+
+# https://docs.claude.com/en/api/messages#response-usage
+_KINDS_OF_TOKENS = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache_write": "cache_creation_input_tokens",
+    "cache_read": "cache_read_input_tokens",
+}
+
+_REPEATED = (
+    "You have made the same call several times in a row with the same result. Try something else, "
+    "or call finish and say what is missing."
+)
+
+T = TypeVar("T")
+
+
+class InterruptedRunError(Exception):
+    """A stop or a limit came first."""
+
+    def __init__(self, ending: Ending) -> None:
+        self.ending = ending
+
+
+class Answered(Protocol):
+    """What an answer of the model says besides its content: a `ModelTurn`, a `Forwarded`."""
+
+    @property
+    def usage(self) -> Block: ...
+    @property
+    def discarded(self) -> Sequence[Block]: ...
+    @property
+    def stop_reason(self) -> str: ...
+    @property
+    def refusal(self) -> str: ...
+
+
+class RecordedSession:
+    """One agent at work on one task, as its transcript and its limits see it."""
+
+    def __init__(
+        self,
+        task: AgentTask,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        boundary: Callable[[], str] = lambda: secrets.token_hex(16),
+    ) -> None:
+        """`boundary` makes the random fence of the first message."""
+        self._task = task
+        self._budget = task.budget
+        self._signals = task.signals
+        self._model_id = task.model
+        self._clock = clock
+        self._boundary = boundary
+        self._records: list[TurnRecord] = []
+        self._plan: tuple[PlanItem, ...] = ()
+        self._turns = 0
+        self._cost_usd = 0.0
+        self._started = 0.0
+        self._seconds_before = 0.0
+
+    # The records
+
+    async def _load(self) -> None:
+        """Read the transcript, and begin it with the assignment if it is empty."""
+        self._started = self._clock()
+        self._records = await self._task.transcript.load()
+        self._seconds_before = sum(record.seconds for record in self._records)
+        for record in self._records:
+            self._count(record)
+        if not self._records:
+            words = text_block(first_message(self._task.assignment, self._boundary()))
+            content = [words, *map(_image, self._task.pictures)]
+            await self._record(TurnRecord(seq=0, role="user", content=content))
+
+    async def _record(self, record: TurnRecord) -> None:
+        await self._task.transcript.record(record)
+        self._records.append(record)
+        self._count(record)
+
+    def _count(self, record: TurnRecord) -> None:
+        """Keep what progress and budget ask for after each turn: the past is long."""
+        self._turns += record.role == "assistant"
+        self._cost_usd += record.cost_usd
+        plan = plan_in(record)
+        self._plan = self._plan if plan is None else plan
+
+    async def _record_text(
+        self, text: str, feedback_id: str = "", more: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record a text for the agent; `more` is kept beside it."""
+        usage = {**({"feedback_id": feedback_id} if feedback_id else {}), **(more or {})}
+        content = [text_block(text)]
+        await self._record(
+            TurnRecord(seq=len(self._records), role="user", content=content, usage=usage or None)
+        )
+
+    async def _note(self, text: str) -> None:
+        """Tell the agent something of Honk's own."""
+        await self._record_text(text)
+
+    async def _record_answer(
+        self,
+        answer: Answered,
+        content: list[Block],
+        seconds: float,
+        more: Mapping[str, Any] | None = None,
+    ) -> TurnRecord:
+        """Record what the model answered and what it cost, and report it."""
+        usages = (answer.usage, *answer.discarded)
+        costs = [pricing.cost(self._model_id, each) for each in usages]
+        usage = {
+            **answer.usage,
+            "model": self._model_id,
+            "stop_reason": answer.stop_reason,
+            "refusal": answer.refusal,
+            "price_known": all(each.known for each in costs),
+            "discarded": list(answer.discarded),
+            **(more or {}),
+        }
+        record = TurnRecord(
+            seq=len(self._records),
+            role="assistant",
+            content=content,
+            usage=usage,
+            cost_usd=sum(each.usd for each in costs),
+            seconds=seconds,
+            tokens=tokens_in(usages),
+        )
+        await self._record(record)
+        await self._report()
+        return record
+
+    # People
+
+    async def _unheard(self) -> list[PersonMessage]:
+        """What people wrote and the transcript does not have yet."""
+        heard = await self._signals.messages()
+        return [each for each in heard if not already_heard(self._records, each.id)]
+
+    async def _report(self) -> None:
+        latest = self._last_answer()
+        await self._signals.progress(
+            Progress(
+                turns=self._turns,
+                cost_usd=self._cost_usd,
+                seconds=self._budget.seconds - self._seconds_left(),
+                plan=self._plan,
+                doing=tuple(call.name for call in tool_calls(latest)) if latest else (),
+                saying=said(latest) if latest else "",
+            )
+        )
+
+    def _last_answer(self) -> TurnRecord | None:
+        """The agent's latest turn."""
+        return next((each for each in reversed(self._records) if each.role == "assistant"), None)
+
+    # Limits
+
+    def _check_budget(self) -> None:
+        if self._cost_usd >= self._budget.usd:
+            raise InterruptedRunError(BudgetSpent(which="money"))
+        if self._seconds_left() <= 0:
+            raise InterruptedRunError(BudgetSpent(which="time"))
+        if self._turns >= self._budget.turns:
+            raise InterruptedRunError(BudgetSpent(which="turns"))
+
+    async def _end_of_loop(self, latest: ToolCall, repeated: int) -> Ending | None:
+        """Warn an agent that made its latest call so often in a row, and in the end stop it."""
+        if repeated >= REPEATS_ENDED:
+            return Stuck(tool=latest.name, times=repeated)
+        if repeated >= REPEATS_WARNED:
+            await self._note(_REPEATED)
+        return None
+
+    def _seconds_left(self) -> float:
+        used = self._seconds_before + self._clock() - self._started
+        return self._budget.seconds - used
+
+    async def _check_interruption(self) -> None:
+        if await self._signals.should_stop():
+            raise InterruptedRunError(Stopped())
+        if self._seconds_left() <= 0:
+            raise InterruptedRunError(BudgetSpent(which="time"))
+
+    async def _interruptible(self, awaitable: Awaitable[T]) -> T:
+        """Await it, or cancel it when a stop or the time limit comes first."""
+        task = asyncio.ensure_future(awaitable)
+        try:
+            while True:
+                await self._check_interruption()
+                await asyncio.wait({task}, timeout=POLL_SECONDS)
+                if task.done():
+                    return task.result()
+        finally:
+            await cancelled(task)
+
+
+async def cancelled(task: asyncio.Future[Any] | None) -> None:
+    """Cancel a task and retrieve its exception, so that asyncio does not warn about it."""
+    if task is None or task.done():
+        return
+    task.cancel()
+    await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
+    if task.done() and not task.cancelled():
+        task.exception()
+
+
+def words_of(message: PersonMessage) -> str:
+    """What a person wrote to the run, as the agent is shown it."""
+    return f"{message.author} wrote while you worked:\n\n{visible_text(message.text)}"
+
+
+def text_block(text: str) -> Block:
+    """A block of text; the API refuses an empty one."""
+    return {"type": "text", "text": text if text.strip() else "(empty)"}
+
+
+def media_block(media_type: str, data: bytes) -> Block:
+    """https://docs.claude.com/en/docs/build-with-claude/vision and `/pdf-support`"""
+    return {
+        "type": "image" if media_type.startswith("image/") else "document",
+        "source": {
+            "type": "base64",
+            "media_type": media_type,
+            "data": base64.b64encode(data).decode(),
+        },
+    }
+
+
+def _image(picture: Picture) -> Block:
+    return media_block(picture.media_type, picture.data)
+
+
+def tokens_in(usages: Sequence[Block]) -> dict[str, int]:
+    """Tokens used, by kind."""
+    return {
+        kind: sum(each.get(name) or 0 for each in usages) for kind, name in _KINDS_OF_TOKENS.items()
+    }
