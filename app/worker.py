@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from app.git.setup_snapshots import SetupSnapshots
 from app.github.client import GitHubApp
 from app.github.exchange import ApiCall
 from app.outgoing import Outgoing
+from app.private_files import close_home
 from app.runs import (
     attestation_key,
     engine,
@@ -52,6 +54,7 @@ from app.sandbox import toolchains
 from app.sandbox.bubblewrap import Sandbox
 from app.sandbox.build_outputs import BuildOutputs
 from app.sandbox.factory import chosen_sandbox, workspace_disks
+from app.sandbox.removal import remove_tree
 from app.sandbox.workspace_disks import DisksUnavailableError, WorkspaceDisks
 from app.settings import Settings
 from app.store.acceptances import Acceptances
@@ -178,6 +181,23 @@ async def local_services(settings: Settings, home: Path) -> AsyncIterator[Servic
         await github.close()
         await agents.aclose()
         database.close()
+
+
+@asynccontextmanager
+async def services_for_once(settings: Settings) -> AsyncIterator[Services]:
+    """`local_services` in a folder that is deleted at the end.
+
+    It is among those that a worker's nightly cleanup deletes, should this process be killed.
+    """
+    close_home(settings.home_path)
+    scratch = settings.home_path / "scratch"
+    scratch.mkdir(exist_ok=True, mode=0o700)
+    home = Path(tempfile.mkdtemp(dir=scratch, prefix="report-alone-"))
+    try:
+        async with local_services(settings, home) as services:
+            yield services
+    finally:
+        await asyncio.to_thread(remove_tree, home)
 
 
 def allow_many_open_files() -> None:

@@ -22,9 +22,8 @@ from app.cli.common import (
     needs_playground,
     open_database,
     readable_repository,
+    reports_errors,
     say,
-    services_for_once,
-    told,
 )
 from app.cli.evaluation import evaluate
 from app.cli.export import export
@@ -64,7 +63,7 @@ honk.add_command(evaluate)
 @honk.command()
 @click.option("--host", help="Address to listen on. Default: HOST or 127.0.0.1.")
 @click.option("--port", type=int, help="Port to listen on. Default: PORT or 8000.")
-@told
+@reports_errors
 def serve(host: str | None, port: int | None) -> None:
     """Run the web server and the worker in one process."""
     _run(_settings(host, port), web=True, worker=True)
@@ -73,21 +72,21 @@ def serve(host: str | None, port: int | None) -> None:
 @honk.command()
 @click.option("--host", help="Address to listen on. Default: HOST or 127.0.0.1.")
 @click.option("--port", type=int, help="Port to listen on. Default: PORT or 8000.")
-@told
+@reports_errors
 def web(host: str | None, port: int | None) -> None:
     """Run only the web server. Needs the webhook secret, but no private key or model key."""
     _run(_settings(host, port), web=True, worker=False)
 
 
 @honk.command()
-@told
+@reports_errors
 def worker() -> None:
     """Run only a worker. Needs the App's private key and the model key."""
     _run(_settings(None, None), web=False, worker=True)
 
 
 @honk.command()
-@told
+@reports_errors
 def migrate() -> None:
     """Migrate the database to this version's schema and register the queues."""
     from app.runs import engine
@@ -104,7 +103,7 @@ def migrate() -> None:
 
 @honk.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@told
+@reports_errors
 def backup(path: Path) -> None:
     """Copy the SQLite database to the new file PATH, even while Honk is running."""
     from app.store.backup import backup as copy
@@ -129,7 +128,7 @@ def backup(path: Path) -> None:
     help="The processes that will run on this machine.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@told
+@reports_errors
 def doctor(half: str, as_json: bool) -> None:
     """Check this machine: settings, database, GitHub, the model, the sandbox.
 
@@ -233,6 +232,7 @@ async def _verify(
 async def _run_again(found: Settings, attested: Attestation, clone: Path | None) -> Reproduction:
     """Run the cells of an attestation in a folder of their own."""
     from app.runs import reproduce
+    from app.worker import services_for_once
 
     if clone is None and not found.has_app:
         raise UserError(
@@ -280,6 +280,7 @@ async def _probe(target: str, *, write: bool, as_json: bool) -> int:
     from app import messages
     from app.domain.probe import EXIT_CODES
     from app.runs import probe
+    from app.worker import services_for_once
 
     found, path = _settings(None, None), Path(target)
     is_local = path.is_dir()
@@ -336,7 +337,7 @@ def _repository_named(target: str, found: Settings, *, write: bool) -> RepoName:
     default="markdown",
     show_default=True,
 )
-@told
+@reports_errors
 def pull_report(
     repository: str, age: str | None, last: int | None, replay: bool, form: str
 ) -> None:
@@ -369,6 +370,7 @@ async def _report(
     from app import messages
     from app.runs import pull_report as collecting
     from app.runs import replay as replaying
+    from app.worker import services_for_once
 
     found = settings.load()
     repo = readable_repository(name, found)
@@ -420,7 +422,7 @@ async def _report(
 @click.option(
     "--once", is_flag=True, help="Exit after the run, with 0 only if it ended as expected."
 )
-@told
+@reports_errors
 def playground(
     repo: Path | None, issue: Path | None, script: Path | None, port: int, once: bool
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.common import known_secrets, needs_playground, told
+from app.cli.common import known_secrets, needs_playground, reports_errors
 from app.cli.live import errors_console, live_progress, print_line
 from app.domain.sanitize import printable, redact
 
@@ -38,7 +38,7 @@ _DIFF_LINES = 2_000
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A script for a scripted model. Without it, the real model works.",
 )
-@told
+@reports_errors
 def try_task(task: str, repo: Path, apply: bool, script: Path | None) -> None:
     """Work on TASK in a local repository: no GitHub, no database to set up.
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import io
 import shutil
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
@@ -18,14 +15,12 @@ import click
 from app import settings
 from app.domain.sanitize import redact
 from app.errors import HonkError, UserError
-from app.private_files import close_home
 from app.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from app.domain.values import RepoName
-    from app.runs.services import Services
     from app.store.database import Database
 
 P = ParamSpec("P")
@@ -47,7 +42,7 @@ def known_secrets() -> set[str]:
         return set()
 
 
-def told(command: Callable[P, None]) -> Callable[P, None]:
+def reports_errors(command: Callable[P, None]) -> Callable[P, None]:
     """Print errors that a person can fix on one line, without a traceback."""
 
     @functools.wraps(command)
@@ -109,26 +104,6 @@ def show(*parts: RenderableType) -> None:
     for part in parts:
         target.print(part)
     say("\n".join(line.rstrip() for line in written.getvalue().rstrip("\n").split("\n")))
-
-
-@asynccontextmanager
-async def services_for_once(found: Settings) -> AsyncIterator[Services]:
-    """What works on this machine without a worker, in a folder that is deleted at the end.
-
-    It is among those that a worker's nightly cleanup deletes, should this process be killed.
-    """
-    from app.sandbox.removal import remove_tree
-    from app.worker import local_services
-
-    close_home(found.home_path)
-    scratch = found.home_path / "scratch"
-    scratch.mkdir(exist_ok=True, mode=0o700)
-    home = Path(tempfile.mkdtemp(dir=scratch, prefix="report-alone-"))
-    try:
-        async with local_services(found, home) as services:
-            yield services
-    finally:
-        await asyncio.to_thread(remove_tree, home)
 
 
 def readable_repository(name: str, found: Settings) -> RepoName:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app import logs, settings
-from app.cli.common import needs_playground, readable_repository, say, services_for_once, told
+from app.cli.common import needs_playground, readable_repository, reports_errors, say
 from app.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def evaluate() -> None:
 @click.option("--gold", is_flag=True, help="Grade the tasks' own solutions; no agent works.")
 @click.option("--again", is_flag=True, help="Forget the results of an earlier start.")
 @click.option("--name", default="", help="Who works, in the report. Default: model and engine.")
-@told
+@reports_errors
 def run_tasks(
     file: Path,
     out: Path | None,
@@ -163,7 +163,7 @@ def _progress(total: int) -> Iterator[Callable[[TaskResult], None]]:
 @click.argument("first", metavar="A", type=click.Path(exists=True, path_type=Path))
 @click.argument("second", metavar="B", type=click.Path(exists=True, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@told
+@reports_errors
 def compare(first: Path, second: Path, as_json: bool) -> None:
     """Compare two evaluations of the same tasks: is the difference more than luck?
 
@@ -207,7 +207,7 @@ def _read(path: Path) -> EvalReport:
     type=click.Path(file_okay=False, path_type=Path),
     help="Default: OWNER-REPO.history.",
 )
-@told
+@reports_errors
 def from_history(repository: str, last: int, out: Path | None) -> None:
     """Make tasks from a repository's own merged pull requests.
 
@@ -225,6 +225,7 @@ async def _from_history(repository: str, last: int, out: Path | None) -> int:
     from app.evaluation import history
     from app.messages import evaluation as texts
     from app.runs import pull_report as collecting
+    from app.worker import services_for_once
 
     found = settings.load()
     logs.configure(level="warning", form=found.log_format, secrets=found.secrets)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app import __version__
-from app.cli.common import known_secrets, say, told
+from app.cli.common import known_secrets, reports_errors, say
 from app.cli.runs import found_run
 from app.domain.sanitize import redact
 from app.errors import UserError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="The folder to write RUN.atif.json and RUN.md to; - prints one format.",
 )
-@told
+@reports_errors
 def export(run_id: str, form: str, folder: str) -> None:
     """Write a run's transcript as ATIF 1.8 and as Markdown. Secrets are redacted."""
     from app.runs.exporting import exported_run

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from app import settings
-from app.cli.common import needs_playground, say, told
+from app.cli.common import needs_playground, reports_errors, say
 from app.cli.live import errors_console, live_progress
 from app.cli.runs import found_run
 
@@ -23,7 +23,7 @@ from app.cli.runs import found_run
     help="A clone that has the run's base commit. Default: the worker's own copy in HONK_HOME.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@told
+@reports_errors
 def replay(run_id: str, repo: Path | None, as_json: bool) -> None:
     """Play a run's recorded turns again, and compare the files after each turn and the verdict.
 

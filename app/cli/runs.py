@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.common import open_database, say, show, told
+from app.cli.common import open_database, reports_errors, say, show
 from app.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def runs(context: click.Context) -> None:
 @runs.command("list")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@told
+@reports_errors
 def list_runs(limit: int, as_json: bool) -> None:
     """List the latest runs."""
     from app.store.runs import Runs
@@ -74,7 +74,7 @@ def _list_table(rows: list[RunRow]) -> RenderableType:
 @click.argument("run_id")
 @click.option("-f", "--follow", is_flag=True, help="Update until the run ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; one line each with -f.")
-@told
+@reports_errors
 def show_run(run_id: str, follow: bool, as_json: bool) -> None:
     """Show one run: request, phases with times, cost, verdict."""
     asyncio.run(_show(*found_run(run_id), follow=follow, as_json=as_json))
@@ -175,7 +175,7 @@ def _grid(rows: list[Any], heads: tuple[str, ...] = ()) -> RenderableType:
 @click.option("-f", "--follow", is_flag=True, help="Print new turns until the run ends.")
 @click.option("--full", is_flag=True, help="Print long outputs whole.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON record per line.")
-@told
+@reports_errors
 def log_run(run_id: str, follow: bool, full: bool, as_json: bool) -> None:
     """Print what the model and its tools said and did."""
     database = open_database()
@@ -219,7 +219,7 @@ def _print_turn(turn: RecordedTurn, *, whole: bool) -> None:
 
 @runs.command("stop")
 @click.argument("run_id")
-@told
+@reports_errors
 def stop_run(run_id: str) -> None:
     """End a live run. Its work so far is saved."""
     asyncio.run(_ask(*found_run(run_id), "stop"))
@@ -227,7 +227,7 @@ def stop_run(run_id: str) -> None:
 
 @runs.command("continue")
 @click.argument("run_id")
-@told
+@reports_errors
 def continue_run(run_id: str) -> None:
     """Resume a run where it ended, as `/honk continue` does.
 
@@ -239,7 +239,7 @@ def continue_run(run_id: str) -> None:
 
 @runs.command("retry")
 @click.argument("run_id")
-@told
+@reports_errors
 def retry_run(run_id: str) -> None:
     """Start a new run of the same request, as `/honk retry` does.
 

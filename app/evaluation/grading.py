@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from app.domain.evaluation import EvalTask, Grade, grade
@@ -15,13 +12,9 @@ from app.domain.verdict import Results, TestOutcome
 from app.errors import UserError
 from app.evaluation import sources
 from app.git.mirror import Remote
-from app.private_files import close_home
 from app.runs.probe import ProbeTarget, policy_at, run_tests
 from app.runs.requestless import requestless_run
 from app.runs.services import Services
-from app.sandbox.removal import remove_tree
-from app.settings import Settings
-from app.worker import local_services
 
 _EXAMPLES = 3
 _WORST = (TestOutcome.ERROR, TestOutcome.FAILED, TestOutcome.SKIPPED, TestOutcome.PASSED)
@@ -108,21 +101,3 @@ def _outcomes(results: Results) -> dict[str, TestOutcome]:
             both = (found.get(test.id, test.outcome), test.outcome)
             found[test.id] = min(both, key=_WORST.index)
     return found
-
-
-@asynccontextmanager
-async def open_grader(settings: Settings) -> AsyncIterator[Grader]:
-    """A grader with a database and caches of its own, which are deleted at the end.
-
-    Raises UserError when no sandbox works on this machine.
-    """
-    close_home(settings.home_path)
-    scratch = settings.home_path / "scratch"
-    scratch.mkdir(exist_ok=True, mode=0o700)
-    # A worker's nightly cleanup deletes it, should this process be killed.
-    home = Path(tempfile.mkdtemp(dir=scratch, prefix="report-eval-"))
-    try:
-        async with local_services(settings, home) as services:
-            yield Grader(services)
-    finally:
-        await asyncio.to_thread(remove_tree, home)

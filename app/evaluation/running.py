@@ -22,7 +22,7 @@ from app.domain.report import Report
 from app.domain.run import Outcome
 from app.errors import HonkError, UserError
 from app.evaluation import sources
-from app.evaluation.grading import Graded, Grader, open_grader
+from app.evaluation.grading import Graded, Grader
 from app.local import checkout as checkouts
 from app.local.checkout import run_git
 from app.local.instance import LocalHonk, LocalIssue, local_honk, repository_name
@@ -30,6 +30,7 @@ from app.local.trying import split_task
 from app.playground.model import ModelScript, Responder
 from app.settings import Settings
 from app.store.runs import RunRow
+from app.worker import services_for_once
 
 GOLD = "the known solutions"
 """Who works where the tasks' own solutions are graded, to see whether the tasks are sound."""
@@ -116,8 +117,8 @@ class Evaluation:
             ]
             left = [each for each in prepared if not self._is_known(each, watch)]
             if left:
-                async with open_grader(self.settings) as grader:
-                    await self._work(left, grader, watch)
+                async with services_for_once(self.settings) as services:
+                    await self._work(left, Grader(services), watch)
         return self.report()
 
     async def _prepared(

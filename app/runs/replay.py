@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pydantic import ValidationError
 
 from app import __version__
-from app.domain import policy as policies
 from app.domain.evidence import judge
 from app.domain.policy import Policy
 from app.domain.pull_report import ReportedPull
@@ -20,6 +19,7 @@ from app.errors import UserError
 from app.git.command import GitError
 from app.github.pulls import ListedPull
 from app.runs import pull_report
+from app.runs.probe import policy_at
 from app.runs.pull_report import ReportTarget
 from app.runs.requestless import requestless_run
 from app.runs.services import Services
@@ -99,7 +99,7 @@ async def _measured(services: Services, found: ReportTarget, pull: ListedPull) -
     began = time.monotonic()
     try:
         base = await base_before_merge(services, found, pull)
-        policy = await _policy(services, found, base)
+        policy = await policy_at(services, found.repo, base)
         _check_runs_here(policy, pull)
         run = requestless_run(
             RunId(f"replay-{pull.number}"),
@@ -141,11 +141,3 @@ async def base_before_merge(services: Services, found: ReportTarget, pull: Liste
     if base is None or base == pull.head_sha:
         raise UserError(f"Git does not show where #{pull.number} left its base branch.")
     return base
-
-
-async def _policy(services: Services, found: ReportTarget, base: CommitSha) -> Policy:
-    """The policy as it was at the base. Raises UserError when it is invalid."""
-    paths = (policies.POLICY_PATH, policies.OTHER_POLICY_PATH)
-    most = policies.POLICY_MAX_BYTES + 1
-    yml, yaml = [await services.mirrors.read_blob(found.repo, base, path, most) for path in paths]
-    return policies.read(*policies.choose(yml, yaml))
