@@ -98,7 +98,8 @@ async def _with_choices(
     services, run = attempt.services, attempt.run
     choices = services.setup_choices
     await choices.load(services.runs, run.id)
-    question = _Question(attempt, target, found)
+    manifests = await _manifests(services, target, found)
+    question = _Question(attempt, target.name, manifests, found)
     while question.seconds > 0 and await choices.propose(services.runs, run.id):
         chosen = await question.ask()
         if not chosen:
@@ -120,7 +121,8 @@ class _Question:
     """What the model is asked, in one new conversation each time. `seconds` are left for it."""
 
     attempt: Attempt
-    target: ProbeTarget
+    name: str
+    manifests: dict[str, str]
     found: ProbeResult
     refused: str = ""
     seconds: float = MODEL_SECONDS
@@ -129,8 +131,8 @@ class _Question:
         """The model's choices; none where it has none or gives no answer in time."""
         services, run = self.attempt.services, self.attempt.run
         asked = setup_question.question(
-            messages.probe.report(self.found, self.target.name),
-            await self._manifests(),
+            messages.probe.report(self.found, self.name),
+            self.manifests,
             self.refused,
             secrets.token_hex(16),
         )
@@ -146,22 +148,24 @@ class _Question:
             self.seconds -= time.monotonic() - began
         return setup_question.read(answer)
 
-    async def _manifests(self) -> dict[str, str]:
-        """The manifests of the folders that are set up, by path."""
-        mirrors, repo = self.attempt.services.mirrors, self.target.run.trigger.repository
-        names = {each.name: each.manifests for each in ECOSYSTEMS}
-        paths = [
-            f"{recipe.folder}/{name}".lstrip("/")
-            for recipe in self.found.outcome.plan.recipes
-            for name in names.get(recipe.ecosystem, ())
-        ]
-        most = setup_question.MAX_MANIFEST * 4
-        read = [
-            (path, await mirrors.read_blob(repo, self.target.commit, path, most))
-            for path in dict.fromkeys(paths)
-        ]
-        found = {path: data.decode("utf-8", "replace") for path, data in read if data is not None}
-        return dict(list(found.items())[:_MANIFESTS])
+
+async def _manifests(services: Services, target: ProbeTarget, found: ProbeResult) -> dict[str, str]:
+    """The first manifests of the folders that are set up, by path."""
+    repo, most = target.run.trigger.repository, setup_question.MAX_MANIFEST * 4
+    names = {each.name: each.manifests for each in ECOSYSTEMS}
+    paths = [
+        f"{recipe.folder}/{name}".lstrip("/")
+        for recipe in found.outcome.plan.recipes
+        for name in names.get(recipe.ecosystem, ())
+    ]
+    manifests: dict[str, str] = {}
+    for path in dict.fromkeys(paths):
+        data = await services.mirrors.read_blob(repo, target.commit, path, most)
+        if data is not None:
+            manifests[path] = data.decode("utf-8", "replace")
+        if len(manifests) == _MANIFESTS:
+            break
+    return manifests
 
 
 def _policy(found: ProbeResult) -> str:
