@@ -88,10 +88,7 @@ async def test_what_is_said_while_it_works_joins_the_run(harness: Harness) -> No
         await subject.label()
         await subject.at_work()
         await subject.comment("/honk mind the style, please")
-        kept = "SELECT 1 FROM messages, runs WHERE runs.id = run_id AND repository = :repository"
-        await harness.until(
-            lambda: bool(harness.sql(kept, repository=subject.repository)), "nothing is kept"
-        )
+        await subject.message_kept()
     await subject.settled()
     for request in subject.requests[1:]:
         assert str(request["messages"]).count("mind the style, please") == 1

@@ -10,7 +10,6 @@ import os
 import re
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,20 +22,14 @@ from app.doctor import as_json
 from app.doctor.contacts import try_contacts
 from app.playground.run import KEY_OF_NOBODY
 from app.settings import load
+from tests.support.command_line import run_honk
 from tests.support.harness import FINISH, FIX, Harness, in_one_process, open_harness, script
 
 
 def _honk(
     *arguments: str, within: Sequence[str] = (), **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*within, sys.executable, "-m", "app", *arguments],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), **settings},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_honk(*arguments, settings=settings, seconds=60, within=within)
 
 
 @pytest.mark.parametrize(

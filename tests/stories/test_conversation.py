@@ -31,15 +31,6 @@ async def _taken_in(harness: Harness) -> None:
     await harness.until(lambda: not harness.sql(at_work), "something is still being taken in")
 
 
-async def _kept(subject: Subject) -> None:
-    """Wait until a message to the subject's run is stored."""
-    kept = "SELECT 1 FROM messages, runs WHERE runs.id = run_id AND repository = :repository"
-    await subject.harness.until(
-        lambda: bool(subject.harness.sql(kept, repository=subject.repository)),
-        "the words are not kept",
-    )
-
-
 def _attempts(subject: Subject) -> int:
     """How many attempts the one run of the subject has had."""
     query = "SELECT attempt FROM runs WHERE repository = :repository"
@@ -125,7 +116,7 @@ async def test_what_is_said_while_it_works_joins_the_run(harness: Harness) -> No
         await subject.label()
         await subject.at_work()
         await subject.comment("/honk mind the style, please")
-        await _kept(subject)
+        await subject.message_kept()
     await subject.settled()
 
     last = [r for r in harness.model.requests if subject.repository in str(r)][-1]
@@ -174,7 +165,7 @@ async def test_messages_that_the_run_read_start_nothing(harness: Harness) -> Non
         path = f"{subject.repository}/issues/comments/"
         harness.github.faults.answer("POST", path, 0, delay=8.0)
         await subject.comment("/honk mind the style, please")
-        await _kept(subject)
+        await subject.message_kept()
     await subject.settled()
     assert "mind the style, please" in subject.model_input
 
@@ -212,7 +203,7 @@ async def test_a_stop_is_for_what_was_said_before_it_too(harness: Harness) -> No
     await subject.label()
     await subject.at_work()
     await subject.comment("/honk mind the style, please")
-    await _kept(subject)
+    await subject.message_kept()
     await subject.comment("/honk stop")
     await subject.settled()
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.support.command_line import run_honk
 from tests.support.harness import (
     FINISH,
     FIX,
@@ -50,15 +49,7 @@ def script_file(path: Path, *turns: list[dict[str, Any]]) -> Path:
 
 
 async def honk(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "app", *arguments],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), **settings},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return await asyncio.to_thread(run_honk, *arguments, settings=settings)
 
 
 @in_one_process("it starts a Honk of its own")

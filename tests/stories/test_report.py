@@ -6,15 +6,14 @@ import asyncio
 import csv
 import io
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.stories.test_command_line import _honk
+from tests.support.command_line import run_honk
 from tests.support.harness import FINISH, FIX, OWNER, PROJECT, Harness, Subject, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -27,15 +26,7 @@ TESTED = PROJECT["test_calc.py"] + b"\n\ndef test_add_more():\n    assert add(1,
 async def honk(harness: Harness, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command with the worker's settings; a busy machine may need a while."""
     settings = {"HONK_HOME": str(harness.machines[0]), **harness.settings}
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "app", *arguments],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), **settings},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return await asyncio.to_thread(run_honk, *arguments, settings=settings)
 
 
 async def merged(

@@ -241,6 +241,14 @@ class Subject:
         """All requests to the model that mention the repository, as one text."""
         return str([r for r in self.harness.model.requests if self.repository in str(r)])
 
+    async def message_kept(self) -> None:
+        """Wait until a message to the subject's run is stored."""
+        kept = "SELECT 1 FROM messages, runs WHERE runs.id = run_id AND repository = :repository"
+        await self.harness.until(
+            lambda: bool(self.harness.sql(kept, repository=self.repository)),
+            "the message is not stored",
+        )
+
     async def at_work(self, *, turns: int = 1) -> None:
         """Wait until the model was asked so many times."""
         await self.harness.until(lambda: len(self.requests) >= turns, f"{self.name} is not at work")

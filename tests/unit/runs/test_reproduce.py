@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +37,7 @@ from app.runs import reproduce
 from app.runs.services import Services
 from app.store.database import Database
 from tests.support import runs
+from tests.support.command_line import run_honk
 from tests.support.evidence import attested
 from tests.support.keys import signing_key
 from tests.support.workspaces import Origin, run_git
@@ -212,14 +211,7 @@ async def test_a_runner_that_is_not_found_here_is_named(scene: Scene) -> None:
 
 def _honk(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     settings = {"HONK_HOME": str(home), "HONK_SANDBOX": "none", "HONK_ALLOW_UNSANDBOXED": "yes"}
-    return subprocess.run(
-        [sys.executable, "-m", "app", "verify", *arguments],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), **settings},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return run_honk("verify", *arguments, settings=settings)
 
 
 async def test_the_terminal_says_whether_the_same_comes_out(scene: Scene, tmp_path: Path) -> None:

@@ -1,0 +1,26 @@
+"""The command `honk` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def run_honk(
+    *arguments: str,
+    settings: Mapping[str, str],
+    seconds: float = 300.0,
+    within: Sequence[str] = (),
+) -> subprocess.CompletedProcess[str]:
+    """Run it with these settings and no others; `within` is what it is started by."""
+    return subprocess.run(
+        [*within, sys.executable, "-m", "app", *arguments],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), **settings},
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
