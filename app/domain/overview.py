@@ -1,4 +1,4 @@
-"""What an agent is told about a repository before it looks for itself. Pure.
+"""What an agent knows about a repository before it reads any file. Pure.
 
 Everything here comes from the repository's own names, which are data like the rest of it; the
 caller makes them printable. The text stays within a budget of characters, so that it costs the same

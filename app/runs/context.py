@@ -182,7 +182,7 @@ async def _add_or_skip(collector: _ContextCollector, what: str, reading: object)
 
 
 async def _earlier_runs(collector: _ContextCollector, services: Services, run: RunInput) -> None:
-    """What became of the latest runs on the same issue or pull request."""
+    """How the latest runs on the same issue or pull request ended."""
     subject = subject_key(run.trigger.repository, run.trigger.number)
     rows = await services.runs.of_subject(subject)
     ended = [row for row in rows if row.id != run.id and row.outcome is not None]

@@ -98,7 +98,7 @@ async def authorize(services: Services, trigger: Trigger) -> Authorization:
 
 def _only_verifies_unasked(trigger: Trigger) -> bool:
     """Whether this is about a head that was opened or pushed, also by a bot to a pull request of
-    ours: a required check has to come whoever pushed."""
+    ours: a required check has to come no matter who pushed."""
     said = trigger.command
     is_push_to_ours = trigger.kind == "unasked" and said is not None and said.name == "test"
     return is_push_to_ours or (trigger.kind == "check" and said is None)

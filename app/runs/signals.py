@@ -113,7 +113,7 @@ async def _resolve(services: Services, signal: Signal) -> ResolveResult:
 
 
 async def _resolve_unknown_push(services: Services, signal: Signal) -> ResolveResult:
-    """A push to a pull request of ours whose run is forgotten is checked like anyone's."""
+    """A push to our own pull request without a known run is checked like any other."""
     assert signal.number is not None
     if await services.runs.of_pull(str(signal.repository), signal.number):
         return ResolveResult()  # the run's own commit is the head again

@@ -16,7 +16,7 @@ from app.store.database import Database
 from app.store.runs import RunRow, Runs
 
 OPERATOR = "(operator)"
-"""Who asked, where it was nobody on GitHub: no login has parentheses."""
+"""Who asked, if not someone on GitHub: no login has parentheses."""
 
 
 async def ask(database: Database, row: RunRow, action: str) -> None:

@@ -1833,7 +1833,7 @@ def names_printed(command: list[str]) -> list[str] | None:
 
     errors, theirs = os.pipe()
     for fd in (errors, theirs):
-        # What does not fit in the pipe is lost, and nobody waits.
+        # What does not fit in the pipe is lost, and nothing waits for it.
         os.set_blocking(fd, False)
     try:
         with subprocess.Popen(

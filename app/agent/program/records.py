@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 _REMINDER = re.compile(r"\s*<system-reminder>.*</system-reminder>\s*\Z", re.DOTALL)
 _OURS = re.compile(r"(?:.*honk[^a-z]+)?(" + "|".join(OWN) + ")")
-"""How agents name a tool of ours: `mcp__honk__finish`, `honk_finish`, `honk/finish` or `finish`."""
+"""How agents name our tools: `mcp__honk__finish`, `honk_finish`, `honk/finish` or `finish`."""
 
 
 def is_main(body: Mapping[str, Any]) -> bool:

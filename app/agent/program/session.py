@@ -99,7 +99,7 @@ class ProgramEnded:
 
 
 class Failed:
-    """A tool of ours could not do its work."""
+    """One of our tools failed."""
 
     def __init__(self, problem: Exception) -> None:
         self.problem = problem
@@ -315,7 +315,7 @@ class ProgramSession(RecordedSession):
         return self._tree
 
     async def _ask_model(self, call: ModelCall, body: Json) -> Forwarded | None:
-        """Ask the model; None when its API refuses the request, which the program is told."""
+        """Ask the model; None when its API refuses the request; the program gets the refusal."""
         body = {**body, "model": self._model_id}
         try:
             answer = await self._interruptible(

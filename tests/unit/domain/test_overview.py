@@ -1,4 +1,4 @@
-"""What an agent is told about a repository before it looks for itself."""
+"""What an agent knows about a repository before it reads any file."""
 
 from __future__ import annotations
 
