@@ -17,6 +17,8 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+_KILLED_SECONDS = 5.0
+
 
 async def shielded(work: Awaitable[T]) -> T:
     """Await the work to its end even if the caller is cancelled; then raise CancelledError."""
@@ -51,15 +53,26 @@ async def start_process(*argv: str, **options: Any) -> asyncio.subprocess.Proces
         return await shielded(starting)
     except asyncio.CancelledError:
         if starting.done() and not starting.cancelled() and starting.exception() is None:
-            kill_group(starting.result())
+            await kill_group(starting.result())
         raise
 
 
-def kill_group(process: asyncio.subprocess.Process) -> None:
-    """Kill a process of `start_process` with its children, and close its pipes.
+async def kill_group(process: asyncio.subprocess.Process) -> None:
+    """Kill a process of `start_process` with its children, and wait for its exit.
 
-    asyncio reports the exit only after the pipes are closed, which a child may hold open.
+    asyncio reports the exit only after the pipes are closed, which a child may hold open. A
+    cancelled caller waits too: asyncio can no longer reap the process once its loop has ended.
     """
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process._transport.close()  # type: ignore[attr-defined]
+    await shielded(_killed(process))
+
+
+async def _killed(process: asyncio.subprocess.Process) -> None:
+    """Wait for a killed process. The kernel may still hold it, for example on a hung disk."""
+    try:
+        async with asyncio.timeout(_KILLED_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        log.warning(log_events.PROCESS_SURVIVED_KILL, pid=process.pid)

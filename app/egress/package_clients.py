@@ -424,8 +424,7 @@ async def ask(argv: Sequence[str], *, folder: str = "/", succeeds: bool = True) 
         async with asyncio.timeout(_ASK_SECONDS):
             told, errors = await process.communicate()
     except BaseException:
-        kill_group(process)
-        await process.wait()
+        await kill_group(process)
         raise
     if succeeds and process.returncode != 0:
         raise ValueError(errors.decode("utf-8", "replace").strip()[-300:])

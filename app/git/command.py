@@ -21,11 +21,10 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from app import log_events
 from app.errors import HonkError, RetryableError, UserError
 from app.git import fsck
 from app.sandbox.inside import Bounded
-from app.shielded import shielded, start_process
+from app.shielded import kill_group, shielded, start_process
 
 log = structlog.get_logger()
 
@@ -320,18 +319,7 @@ async def _terminate(process: asyncio.subprocess.Process) -> None:
                 await process.wait()
     finally:
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await _wait_for_killed(process)
-
-
-async def _wait_for_killed(process: asyncio.subprocess.Process) -> None:
-    """Wait for a killed process. The kernel may still hold it, for example on a hung disk."""
-    try:
-        async with asyncio.timeout(_END_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        log.warning(log_events.GIT_SURVIVED_KILL, pid=process.pid)
+            await kill_group(process)
 
 
 def _close_pipes(process: asyncio.subprocess.Process) -> None:

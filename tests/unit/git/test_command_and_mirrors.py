@@ -230,7 +230,7 @@ async def test_a_git_that_cannot_be_killed_is_left_to_the_kernel(
             with pytest.raises(RetryableError, match="took over"):
                 async with asyncio.timeout(15):
                     await asked
-    assert [line["event"] for line in lines] == [log_events.GIT_SURVIVED_KILL]
+    assert [line["event"] for line in lines] == [log_events.PROCESS_SURVIVED_KILL]
     assert not _running("sleep 4712")
 
 
