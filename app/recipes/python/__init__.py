@@ -11,6 +11,8 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
+from packaging.specifiers import SpecifierSet
+
 from app.domain.file_tree import FileTree, folders_with, is_below, located
 from app.domain.setup_plan import Choices, Missing, Recipe, SetupCommand, SetupStep, VersionChoice
 from app.recipes import versions
@@ -325,12 +327,21 @@ def _pretended(project: PythonProject, chosen: Choices) -> dict[str, str]:
     for backend, variable in _SCM.items():
         if backend not in project.build_requires:
             continue
-        if variable == SCM and project.name:
+        if variable == SCM and project.name and _reads_named_version(project):
             variable += f"_FOR_{re.sub(r'[-_.]+', '_', project.name).upper()}"
         if backend == "pdm-backend" and "version" not in _dynamic(project):
             continue
         found[variable] = _released(project)
     return found
+
+
+def _reads_named_version(project: PythonProject) -> bool:
+    """Whether setuptools_scm reads the variable with the project's name in it.
+
+    Before version 8 it does not where setup.py asks for it. The variable without a name also
+    counts for every dependency that is built with setuptools_scm, so it is the second choice.
+    """
+    return project.build_requires.get("setuptools-scm", SpecifierSet()).contains("8.999")
 
 
 def _dynamic(project: PythonProject) -> Sequence[str]:

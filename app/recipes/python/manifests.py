@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from app.domain.file_tree import FileTree, located
@@ -194,12 +195,12 @@ class PythonProject:
         )
 
     @cached_property
-    def build_requires(self) -> tuple[str, ...]:
-        """Names of what the build itself needs, in canonical form."""
+    def build_requires(self) -> Mapping[str, SpecifierSet]:
+        """What the build itself needs: canonical names with their versions."""
         found = texts(self.table("build-system").get("requires"))
         found += texts(self._setup_py.get("setup_requires"))
-        names = (requirement(text) for text in found)
-        return tuple(canonicalize_name(each.name) for each in names if each is not None)
+        read = (requirement(text) for text in found)
+        return {canonicalize_name(each.name): each.specifier for each in read if each is not None}
 
     # Other files
 

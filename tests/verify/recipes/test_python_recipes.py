@@ -166,6 +166,14 @@ def test_recipes_pretend_a_version_for_back_ends_that_read_tags(name: str, text:
     assert found == [{"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_A": "2.4.1"}]
 
 
+def test_recipes_pretend_a_version_for_an_older_setuptools_scm() -> None:
+    """Before version 8 it does not read the variable of one project where setup.py asks for it."""
+    build = '[build-system]\nrequires = ["setuptools", "setuptools_scm<8.0"]\n'
+    (recipe,) = recipes({"pyproject.toml": FULL + build, "NEWS": "Version 2.4.1\n"})
+    found = [step.environment for step in recipe.steps if step.environment]
+    assert found == [{"SETUPTOOLS_SCM_PRETEND_VERSION": "2.4.1"}]
+
+
 def test_recipes_of_a_monorepo_are_bounded_and_a_workspace_is_one() -> None:
     many = {f"p{n}/pyproject.toml": FULL for n in range(60)}
     many |= {f"p{n}/test_a.py": "" for n in range(60)}
