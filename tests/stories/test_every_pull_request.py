@@ -419,3 +419,83 @@ async def test_every_pull_request_of_a_repository_that_is_renamed(verifier: Harn
     new = await verifier.github.rename(subject.repository, f"{subject.repository[7:]}-new", OWNER)
     check = await _completed(Subject(verifier, new, subject.number))
     assert check.conclusion == "success"
+
+
+def _module(name: str, more: bytes = b"") -> dict[str, bytes]:
+    """A module with one test, which fails without it."""
+    test = f"from {name} import get\n\n\ndef test_{name}():\n    assert get() == 1\n".encode()
+    return {f"{name}.py": b"def get():\n    return 1\n", f"test_{name}.py": test + more}
+
+
+_WAITS_BEHIND_ONE = (
+    b"\n\ndef test_time():\n    import os, time\n\n"
+    b"    time.sleep(600 if os.path.exists('one.py') else 0)\n"
+)
+_DOUBLE = b"import calc\n\n\ndef test_four():\n    assert calc.double(4) == 8\n"
+
+
+async def test_every_pull_request_of_five_in_a_merge_queue_has_one_check_for_each_entry(
+    verifier: Harness,
+) -> None:
+    """The third is removed while its tests run, and the fourth passes alone but not behind the
+    second; each time what is behind them gets other commits."""
+    files = {"calc.py": PROJECT["calc.py"], "test_base.py": b"def test_base():\n    assert True\n"}
+    base = await verifier.subject(files=files, permissions={"walter": "write"})
+    github, repo = verifier.github, base.repository
+    github.add_ruleset(repo, MERGE_QUEUE, REQUIRED, include=["refs/heads/main"])
+    renamed = {"calc.py": PROJECT["calc.py"].replace(b"double", b"twice")}
+    proposed = {
+        "one": _module("one"),
+        "two": _module("two") | renamed,
+        "three": _module("three", _WAITS_BEHIND_ONE),
+        "four": {"test_four.py": _DOUBLE},
+        "five": _module("five"),
+    }
+    pulls = [await _pull(verifier, repo, each, branch=name) for name, each in proposed.items()]
+    for each in pulls:
+        await github.enqueue(repo, each.number, "walter")
+
+    def checks_of(entry: str) -> list[CheckRun]:
+        return [one for one in base.checks(entry) if one.name == "honk / tests"]
+
+    third = pulls[2].issue.pull
+    assert third is not None
+    assert third.queued is not None
+    waiting = third.queued.head_sha
+    await verifier.until(
+        lambda: [one.status for one in checks_of(waiting)] == ["in_progress"],
+        "the third entry is not at work",
+    )
+    await github.dequeue(repo, pulls[2].number, "walter")
+    await verifier.until(lambda: pulls[4].issue.state == "closed", "the queue does not merge")
+    await github.drained()
+
+    groups = [
+        each.payload["merge_group"]
+        for each in github.deliveries
+        if (each.event, each.action) == ("merge_group", "checks_requested")
+        and each.payload["repository"]["full_name"] == repo
+    ]
+    entries = [(each["head_ref"].rpartition("/pr-")[2], each["head_sha"]) for each in groups]
+    await verifier.until(
+        lambda: all(one.status == "completed" for _, sha in entries for one in checks_of(sha)),
+        "an entry waits",
+    )
+    first = pulls[0].number
+    found: dict[int, list[tuple[str | None, str | None]]] = {}
+    for name, sha in entries:
+        (check,) = checks_of(sha)
+        nth = int(name.partition("-")[0]) - first + 1
+        found.setdefault(nth, []).append((check.conclusion, check.title))
+    good = ("success", "New code: 1 test cannot run without this change")
+    removed = ("cancelled", "Stopped")
+    failed = ("failure", "Regression: 1 new test fails")
+    if found[5][1] == good:  # its tests were faster than those of the fourth
+        found[5][1] = removed
+    assert found == {
+        1: [good],
+        2: [good],
+        3: [removed],
+        4: [removed, failed],
+        5: [removed, removed, good],
+    }

@@ -117,9 +117,25 @@ async def dequeue(
     announce(world, repository, issue, "dequeued", who, reason=reason)
     await _tell(world, repository, entry, "destroyed", who, reason="dequeued")
     await move_ref(world, repository, who, entry.ref, entry.head_sha, ZERO)
-    for other, behind in repository.pulls():
-        if behind.queued is not None and behind.queued.base_sha == entry.head_sha:
-            await _again(world, repository, other, behind, behind.queued)
+    behind = [
+        (other, their, queued)
+        for other, their in repository.pulls()
+        if (queued := their.queued) and their.base == pull.base and queued.id > entry.id
+    ]
+    behind.sort(key=lambda each: each[2].id)
+    for _, their, queued in behind:
+        await _invalidate(world, repository, their, queued)
+    for other, their, queued in behind:
+        await _again(world, repository, other, their, queued.enqueued_by)
+
+
+async def _invalidate(
+    world: World, repository: Repository, pull: SimulatedPullRequest, entry: QueueEntry
+) -> None:
+    """Take away the entry's commit, which was made on top of one that is gone."""
+    await _tell(world, repository, entry, "destroyed", entry.enqueued_by, reason="invalidated")
+    await move_ref(world, repository, entry.enqueued_by, entry.ref, entry.head_sha, ZERO)
+    pull.queued = None
 
 
 async def _again(
@@ -127,17 +143,14 @@ async def _again(
     repository: Repository,
     issue: SimulatedIssue,
     pull: SimulatedPullRequest,
-    entry: QueueEntry,
+    who: User,
 ) -> None:
-    await _tell(world, repository, entry, "destroyed", entry.enqueued_by, reason="invalidated")
-    await move_ref(world, repository, entry.enqueued_by, entry.ref, entry.head_sha, ZERO)
-    pull.queued = None
     try:
-        pull.queued = await _try_out(world, repository, issue, pull, entry.enqueued_by)
+        pull.queued = await _try_out(world, repository, issue, pull, who)
     except Refusal:
-        announce(world, repository, issue, "dequeued", entry.enqueued_by, reason="MERGE_CONFLICT")
+        announce(world, repository, issue, "dequeued", who, reason="MERGE_CONFLICT")
         return
-    await _tell(world, repository, pull.queued, "checks_requested", entry.enqueued_by)
+    await _tell(world, repository, pull.queued, "checks_requested", who)
 
 
 async def advance(world: World, repository: Repository) -> None:

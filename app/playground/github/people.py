@@ -255,6 +255,10 @@ class PlaygroundPeople:
         wanted = {"pullRequestId": self._node(repo, number)}
         await self._mutate(actor, "enqueuePullRequest", wanted)
 
+    async def dequeue(self, repo: str, number: int, actor: str) -> None:
+        """A person removes a pull request from the merge queue."""
+        await self._mutate(actor, "dequeuePullRequest", {"id": self._node(repo, number)})
+
     async def set_draft(self, repo: str, number: int, actor: str, *, draft: bool) -> None:
         """A person turns a pull request into a draft, or says that it is ready."""
         name = "convertPullRequestToDraft" if draft else "markPullRequestReadyForReview"

@@ -244,3 +244,23 @@ async def test_a_merge_queue(world: World, receiver: Receiver) -> None:
     assert ("pull_request", "dequeued") in receiver.events()
     left = [ref for ref in await github.refs(REPO, "refs/heads") if "queue" in ref]
     assert left == []
+
+
+async def test_all_entries_behind_one_that_leaves_the_merge_queue_are_made_again(
+    world: World,
+) -> None:
+    github = world.github
+    checks = {"required_status_checks": [{"context": "ci"}]}
+    rules = {"type": "required_status_checks", "parameters": checks}
+    github.add_ruleset(REPO, MERGE_QUEUE, rules, include=["refs/heads/main"])
+    for number in range(1, 5):
+        await pull_by(world, head=f"head-{number}")
+        await github.enqueue(REPO, number, "writer")
+    await github.dequeue(REPO, 2, "writer")
+    pulls = [github.issue(REPO, number).pull for number in (1, 3, 4)]
+    entries = [pull.queued for pull in pulls if pull and pull.queued]
+    assert [each.base_sha for each in entries] == [
+        await github.branch(REPO, "main"),
+        entries[0].head_sha,
+        entries[1].head_sha,
+    ]
