@@ -79,6 +79,10 @@ GITHUB_MERGEABILITY = RetryRule(exponential(0.5, 3), _GITHUB_JITTER)
 GITHUB_DOWNLOAD = RetryRule(exponential(0.5, 2), _GITHUB_JITTER)
 """Logs, images and Git LFS files."""
 
+# Setup's network.
+NAME_LOOKUP = RetryRule(exponential(0.25, 3))
+"""A lookup that the resolver dropped. A name that does not exist is not looked up again."""
+
 # The model.
 MODEL = RetryRule(
     exponential(0.5, 5, longest=60.0), (0.5, 1.0), retry_after_wins=True, longest_wait=60.0

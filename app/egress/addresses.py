@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import httpcore
 
 from app.egress.rules import BlockedRequestError
+from app.retrying import NAME_LOOKUP, Retries
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -23,7 +25,10 @@ Lookup = Callable[[str], Awaitable[Sequence[str]]]
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
-_LOOKUP_SECONDS = 10.0
+_LOOKUP_SECONDS = 20.0
+_FRESH_SECONDS = 30.0
+_UNKNOWN_SECONDS = 10.0
+_MAX_NAMES = 1000
 
 
 async def system_lookup(host: str) -> Sequence[str]:
@@ -68,12 +73,16 @@ class NoAddressError(BlockedRequestError):
 class Addresses:
     """Resolves hosts and refuses addresses that the operator does not allow.
 
-    `networks` are allowed although they are not public.
+    `networks` are allowed although they are not public. An answer is kept for 30 seconds, since a
+    package client opens dozens of connections to one host at once, and a small resolver drops some
+    of as many lookups.
     """
 
     def __init__(self, networks: Iterable[Network] = (), lookup: Lookup = system_lookup) -> None:
         self._networks = tuple(networks)
         self._lookup = lookup
+        self._asking: dict[str, asyncio.Lock] = {}
+        self._known: dict[str, tuple[float, Sequence[str]]] = {}
 
     def allows(self, address: Address) -> bool:
         """Whether it may be connected to."""
@@ -111,8 +120,8 @@ class Addresses:
         """
         try:
             async with asyncio.timeout(_LOOKUP_SECONDS):
-                found = await self._lookup(host)
-        except (OSError, TimeoutError, UnicodeError) as error:
+                found = await self._found(host)
+        except (TimeoutError, UnicodeError) as error:
             raise NoAddressError from error
         if not found:
             raise NoAddressError
@@ -120,6 +129,31 @@ class Addresses:
         if not allowed:
             raise BlockedRequestError(_not_public(found))
         return allowed
+
+    async def _found(self, host: str) -> Sequence[str]:
+        """One lookup of a name at a time; empty if this machine cannot resolve it."""
+        async with self._asking.setdefault(host, asyncio.Lock()):
+            until, found = self._known.get(host, (0.0, ()))
+            if time.monotonic() < until:
+                return found
+            found = await self._looked_up(host)
+            if len(self._known) >= _MAX_NAMES:
+                self._known.clear()
+                self._asking.clear()
+            fresh = _FRESH_SECONDS if found else _UNKNOWN_SECONDS
+            self._known[host] = (time.monotonic() + fresh, found)
+            return found
+
+    async def _looked_up(self, host: str) -> Sequence[str]:
+        retries = Retries(NAME_LOOKUP)
+        while True:
+            try:
+                return await self._lookup(host)
+            except socket.gaierror as error:
+                if error.errno != socket.EAI_AGAIN or not await retries.pause():
+                    return ()
+            except OSError:
+                return ()
 
 
 def _not_public(found: Sequence[str]) -> str:
