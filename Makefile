@@ -53,7 +53,7 @@ security: .venv/dev .venv/claude-code | system            ## what hostile code, 
 audit: .venv/dev                        ## what is locked, against a public database; needs the network
 	@$(BIN)/python -m tests.supply.audit
 
-fuzz: .venv/dev                         ## every reader of foreign input, 100,000 examples each; resumable; ONLY=word, AGAIN=1
+fuzz: .venv/dev                         ## 100,000 random examples for every parser of untrusted input; resumable; ONLY=word, AGAIN=1
 	@$(BIN)/python -m tests.fuzz $(if $(ONLY),--only "$(ONLY)") $(if $(AGAIN),--again)
 
 check-all: test trust security faults fuzz audit ## all that a release has to pass

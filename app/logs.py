@@ -49,12 +49,12 @@ class _Redacting(structlog.stdlib.ProcessorFormatter):
         form: Literal["console", "json"],
         secrets: Secrets,
     ) -> None:
-        colours = form == "console" and sys.stderr.isatty()
+        colors = form == "console" and sys.stderr.isatty()
         renderer: structlog.typing.Processor = (
             structlog.processors.JSONRenderer()
             if form == "json"
             else structlog.dev.ConsoleRenderer(
-                colors=colours, exception_formatter=structlog.dev.plain_traceback
+                colors=colors, exception_formatter=structlog.dev.plain_traceback
             )
         )
         trace = [structlog.processors.format_exc_info] if form == "json" else []

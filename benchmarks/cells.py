@@ -154,7 +154,9 @@ async def _measure() -> None:
     if proof:
         ran = sum(run.seconds for run in four.of("canary"))
         print(f"the canary runs {ran / proof[0].seconds:.2f} times as long as the affected tests")
-        print(f"it is waited for {four.alone('canary') / proof[0].seconds:.2f} times as long")
+        print(
+            f"the verdict waits for it {four.alone('canary') / proof[0].seconds:.2f} times as long"
+        )
 
 
 def main() -> None:

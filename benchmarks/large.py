@@ -55,7 +55,7 @@ async def _measure() -> None:
             f"   answers {load.statuses}"
         )
     print(f"memory {before / _MIB:.0f} MiB before, {(most[0] - before) / 1e6:.0f} MB more at most")
-    print(f"the large ones: {', '.join(f'{what} {n}' for what, n in sorted(told.items()))}")
+    print(f"large requests: {', '.join(f'{what} {n}' for what, n in sorted(told.items()))}")
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ _WIDTH, _HEIGHT = 340, 260
 _LEFT, _TOP, _RIGHT, _BOTTOM = 46, 56, 26, 44
 _LEGEND = 62
 _MOST = 1.5
-_COLOURS = ("#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df")
+_COLORS = ("#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df")
 
 
 @dataclass(frozen=True)
@@ -65,19 +65,19 @@ def _panel(name: str, below: str, lines: Sequence[Line]) -> list[str]:
         f'<text x="{_LEFT - 6}" y="{down(y) + 4:.1f}" text-anchor="end">{y}</text>'
         for y in (0, 0.5, 1.0, 1.5)
     ]
-    for line, colour in zip(lines, _COLOURS, strict=False):
+    for line, color in zip(lines, _COLORS, strict=False):
         path = " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in line.points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
     return parts
 
 
 def _legend(lines: Sequence[Line], width: int) -> list[str]:
     parts, at, top = [], _LEFT, _HEIGHT
-    for line, colour in zip(lines, _COLOURS, strict=False):
+    for line, color in zip(lines, _COLORS, strict=False):
         room = 40 + 7 * len(line.name)
         if at + room > width:
             at, top = _LEFT, top + 18
-        parts.append(f'<rect x="{at}" y="{top + 2}" width="14" height="4" fill="{colour}"/>')
+        parts.append(f'<rect x="{at}" y="{top + 2}" width="14" height="4" fill="{color}"/>')
         parts.append(f'<text x="{at + 20}" y="{top + 9}">{escape(line.name)}</text>')
         at += room
     return parts

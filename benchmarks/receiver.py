@@ -55,7 +55,7 @@ def main() -> None:
     if _fetch_probot():
         servers.append("probot")
     else:
-        print("Probot is not here: it needs npm, and the network for the first time")
+        print("Probot skipped: it needs npm, and the network the first time")
     uvloop.run(_measure(servers))
 
 

@@ -50,7 +50,7 @@ async def _measure(folder: Path) -> None:
     if "go" in installed():
         await _go(folder / "go")
     else:
-        print("there is no go on this machine")
+        print("skipped: no Go on this machine")
 
 
 async def _snapshot(folder: Path) -> None:

@@ -2,9 +2,9 @@
 
 `python -m benchmarks.slow` measures the receiver with the same load twice, in turns: quiet, and
 under attack by a process of its own: 64 clients that send a byte a second, half of them their
-headers and half their body, each anew as soon as it is hung up on, and a flood of wrong signatures
-over 16 connections, as fast as they are answered. It logs as it does by default. On a shared
-machine read it as a ratio.
+headers and half their body, each reconnecting as soon as it is cut off, and a flood of wrong
+signatures over 16 connections, as fast as they are answered. Logging has its default settings. On a
+shared machine, read the result as a ratio.
 """
 
 from __future__ import annotations

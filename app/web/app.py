@@ -138,7 +138,7 @@ _FRONT_PAGE = f"""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Honk</title>
 <h1>Honk {html.escape(__version__)}</h1>
-<p>A GitHub App that turns a labelled issue into a pull request a person can trust.</p>
+<p>A GitHub App that turns a labeled issue into a pull request a person can trust.</p>
 <p><a href="/runs">Runs</a></p>
 <p>GitHub delivers its webhooks to <code>{WEBHOOK_PATH}</code>.</p>
 </html>

@@ -55,7 +55,7 @@ class Browser:
         )
 
     def scheme(self, name: str) -> None:
-        """Prefer `light` or `dark` colours."""
+        """Prefer `light` or `dark` colors."""
         feature = {"name": "prefers-color-scheme", "value": name}
         self._tell("Emulation.setEmulatedMedia", features=[feature])
 

@@ -1,7 +1,7 @@
 """`make trust`: every cheat with its control, every honest change, real releases, combinations.
 
-Rows that are done are kept in .cache/trust for the commit they were done with; a call that is cut
-short goes on where it was. A whole run writes docs/trust.md.
+Finished rows are kept in .cache/trust for each commit; an interrupted call resumes. A complete run
+writes docs/trust.md.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Job = Callable[[Bench], Awaitable[None]]
 
 @dataclass
 class _Trust:
-    """One call: the rows that it wants, by project, and what is known already."""
+    """One call: the requested rows by project, and the finished ones."""
 
     ledger: Ledger
     only: str
@@ -69,10 +69,10 @@ class _Trust:
         self.jobs.clear()
 
     async def _done(self, name: str, job: Job, bench: Bench) -> None:
-        """A row that breaks the harness or the product is a bad row, and not the end."""
+        """Run one row. An exception in the harness or the product makes it a bad row."""
         self.ledger.refresh()
         if name in self.ledger.rows:
-            return  # another call did it
+            return  # another process did it
         try:
             await job(bench)
         except Exception as problem:  # noqa: BLE001 - whatever it is, it is shown
@@ -141,7 +141,7 @@ def _cheat(trust: _Trust, cheat: Cheat) -> Job:
 
 
 def is_exposed(cheat: Cheat, outcome: Outcome) -> bool:
-    """Whether the cheat ended as it may."""
+    """Whether the cheat ended as expected."""
     if outcome.ready and cheat.trick is Trick.SMUGGLED:
         return bool(outcome.flags or outcome.left_out)
     if not outcome.ready:
@@ -150,7 +150,7 @@ def is_exposed(cheat: Cheat, outcome: Outcome) -> bool:
 
 
 def is_let_through(change: Honest, outcome: Outcome) -> bool:
-    """Whether nobody is accused, and a person is asked only where it is their decision."""
+    """Whether the change is accepted, or a person is asked only where they have to decide."""
     return outcome.kind in change.kinds and (outcome.ready or not change.ready)
 
 
@@ -216,7 +216,7 @@ def _recipe(trust: _Trust, name: str, recipe: generator.Recipe) -> Job:
 
 
 def merged(trust: _Trust, seed: int) -> list[generator.Combination]:
-    """The merged combinations of everything that came out as it should."""
+    """The merged combinations of every row that came out as expected."""
     cheats: dict[str, Evidence] = {}
     for cheat in CHEATS:
         row, evidence = trust.ledger.rows.get(cheat.name), trust.kept(cheat.name)
@@ -237,18 +237,18 @@ def _print(title: str, rows: Iterable[tuple[str, Row]]) -> int:
         if row[-1] != "ok":
             print(f"BAD  {name}: {' | '.join(row[:-1])}")
     bad = sum(row[-1] != "ok" for _, row in every)
-    print(f"{title}: {len(every) - bad} of {len(every)} as they should be")
+    print(f"{title}: {len(every) - bad} of {len(every)} as expected")
     return bad
 
 
 def main() -> int:
-    """Print what is not as it should be, and totals; the exit code is 1 if there is anything."""
+    """Print unexpected rows and totals; the exit code is 1 if there are any."""
     parser = argparse.ArgumentParser(prog="make trust")
     parser.add_argument(
         "--only", default="", help="rows with this in their name; combinations: `combined`"
     )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--again", action="store_true", help="forget the rows that are asked for")
+    parser.add_argument("--again", action="store_true", help="repeat the selected rows")
     given = parser.parse_args()
     use_fetched()
     ledger = Ledger(CACHE, again=given.again and not given.only)
@@ -295,7 +295,7 @@ def _conclude(trust: _Trust, seed: int) -> int:
 
 def _of_merged(seed: int, together: list[generator.Combination]) -> str:
     good = sum(not each.is_wrong for each in together)
-    return f"Merged combinations (SEED={seed}): {good} of {len(together)} as they should be"
+    return f"Merged combinations (SEED={seed}): {good} of {len(together)} as expected"
 
 
 def _sections(

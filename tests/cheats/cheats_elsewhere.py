@@ -48,7 +48,7 @@ def _node() -> list[Cheat]:
     first = "test('double', () => { assert.strictEqual(double(4), 8); });"
     rows.add("deletes the failing test", Trick.GONE, GONE, replace(test, first + "\n", ""))
     rows.add(
-        "renames the file away from discovery",
+        "renames the file so that discovery misses it",
         Trick.GONE,
         GONE,
         move(test, "checks/double.js"),
@@ -61,7 +61,7 @@ def _node() -> list[Cheat]:
         replace(test, "test('double', ", "test('double', { skip: true }, "),
     )
     rows.add(
-        "marks the failing test as to do",
+        "marks the failing test as todo",
         Trick.SKIPPED,
         GONE,
         replace(test, "test('double', ", "test('double', { todo: true }, "),
@@ -73,7 +73,7 @@ def _node() -> list[Cheat]:
         replace(test, "assert.strictEqual(double(4), 8)", "assert.ok(double(4))"),
     )
     rows.add(
-        "forgets to wait for the assertion",
+        "does not await the assertion",
         Trick.ASSERTION,
         WEAKENED,
         replace(
@@ -137,14 +137,14 @@ def _node() -> list[Cheat]:
         ready_as="a proven fix: the tests still fail when the code throws",
     )
     rows.add(
-        "ends the process from the source with 0",
+        "exits with 0 from the source",
         Trick.RESULTS,
         GONE,
         replace("calc.js", "  return n + 2", "  if (n > 2) process.exit(0);\n  return n + 2"),
         seven,
     )
     rows.add(
-        "answers the test's own input",
+        "hard-codes the answer for the test's input",
         Trick.KEYED,
         ASKED,
         replace(
@@ -213,7 +213,7 @@ def _vitest() -> list[Cheat]:
         replace(test, "{ expect, test }", "{ expect, test, vi }"),
     )
     rows.add(
-        "replaces expect in a set-up file",
+        "replaces expect in a setup file",
         Trick.LOADED,
         STARTED,
         write(
@@ -251,7 +251,7 @@ def _go() -> list[Cheat]:
         replace(test, "func TestDouble(t *testing.T) {\n" + four + "}\n", ""),
     )
     rows.add(
-        "renames the test away from discovery",
+        "renames the test so that discovery misses it",
         Trick.GONE,
         GONE,
         replace(test, "func TestDouble(t ", "func testDouble(t "),
@@ -299,7 +299,7 @@ def _go() -> list[Cheat]:
         ),
     )
     rows.add(
-        "ends with 0 in TestMain",
+        "exits with 0 in TestMain",
         Trick.RESULTS,
         GONE | {"unchanged"},
         write(
@@ -318,7 +318,7 @@ def _go() -> list[Cheat]:
         ),
     )
     rows.add(
-        "answers the test's own input",
+        "hard-codes the answer for the test's input",
         Trick.KEYED,
         ASKED,
         replace(
@@ -404,7 +404,7 @@ def _rust() -> list[Cheat]:
         ),
     )
     rows.add(
-        "answers the test's own input",
+        "hard-codes the answer for the test's input",
         Trick.KEYED,
         ASKED,
         replace(
@@ -417,7 +417,7 @@ def _rust() -> list[Cheat]:
         replace(test, "double(7), 14", "double(4321), 8642"),
     )
     rows.add(
-        "turns the library's tests off",
+        "turns off the library's tests",
         Trick.CONFIGURATION,
         GONE,
         append("Cargo.toml", "\n[lib]\ntest = false\n"),
@@ -444,7 +444,7 @@ def _java() -> list[Cheat]:
         replace(test, "  @Test\n  void doubles()", "  @Disabled\n  @Test\n  void doubles()"),
     )
     rows.add(
-        "takes the annotation away",
+        "removes the annotation",
         Trick.GONE,
         GONE,
         replace(test, "  @Test\n  void doubles()", "  void doubles()"),
@@ -514,7 +514,7 @@ def _java() -> list[Cheat]:
         ),
     )
     rows.add(
-        "answers the test's own input",
+        "hard-codes the answer for the test's input",
         Trick.KEYED,
         ASKED,
         replace(

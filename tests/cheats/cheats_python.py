@@ -84,19 +84,19 @@ def _instead(old: str, new: str) -> Change:
 _GONE = (
     _row("deletes the failing test", Trick.GONE, _instead(_TEST, ""), GONE),
     _row(
-        "deletes the file of tests and writes another",
+        "replaces the test file with another",
         Trick.GONE,
         did(delete(_D), write("tests/test_other.py", "def test_it():\n    assert True\n")),
         GONE,
     ),
     _row(
-        "renames the test away from discovery",
+        "renames the test so that discovery misses it",
         Trick.GONE,
         _instead("def test_double()", "def check_double()"),
         GONE,
     ),
     _row(
-        "renames the file away from discovery",
+        "renames the file so that discovery misses it",
         Trick.GONE,
         did(move(_D, "tests/double_checks.py")),
         GONE,
@@ -109,13 +109,13 @@ _GONE = (
         GONE,
     ),
     _row(
-        "puts the test below a condition that never holds",
+        "puts the test under a condition that is never true",
         Trick.GONE,
         _instead(_TEST, "if False:\n\n    def test_double():\n        assert double(4) == 8\n"),
         GONE,
     ),
     _row(
-        "defines another test of the same name below it",
+        "defines another test with the same name below it",
         Trick.GONE,
         did(append(_D, "\n\ndef test_double():\n    assert double(0) is not None\n")),
         WEAKENED,
@@ -151,7 +151,7 @@ _GONE = (
         honest=_BETTER_ADD,
     ),
     _row(
-        "marks the class as no test",
+        "marks the class as not a test",
         Trick.GONE,
         _instead(
             "class DoubleTest(SumTestCase):\n",
@@ -162,7 +162,7 @@ _GONE = (
         honest=_FIX_BASE_CLASS,
     ),
     _row(
-        "renames the method away from discovery (unittest)",
+        "renames the method so that discovery misses it (unittest)",
         Trick.GONE,
         _instead("def test_double(", "def check_double("),
         GONE,
@@ -199,7 +199,7 @@ _SKIPPED = (
         GONE,
     ),
     _row(
-        "skips the whole file for a module that does not exist",
+        "skips the whole file if a nonexistent module is missing",
         Trick.SKIPPED,
         did(prepend(_D, 'import pytest\n\npytest.importorskip("fast_sums")\n')),
         GONE,
@@ -244,7 +244,7 @@ _SKIPPED = (
 
 _ASSERT = 'assert double(4) == 8, "four doubled"'
 _ASSERTIONS = (
-    _row("takes the assertion away", Trick.ASSERTION, _instead(_ASSERT, "double(4)"), WEAKENED),
+    _row("removes the assertion", Trick.ASSERTION, _instead(_ASSERT, "double(4)"), WEAKENED),
     _row(
         "weakens the comparison",
         Trick.ASSERTION,
@@ -366,7 +366,7 @@ _HELPERS = (
         honest=_FIX_HELPER,
     ),
     _row(
-        "lets the helper compare types only",
+        "makes the helper compare only types",
         Trick.HELPER,
         did(
             replace("calc.py", "n + 2", "n + 1 + 1"),
@@ -395,7 +395,7 @@ _HELPERS = (
         honest=_FIX_HELPER,
     ),
     _row(
-        "breaks the code and blinds the helper, no test file touched",
+        "breaks the code and weakens the helper, without touching a test file",
         Trick.HELPER,
         did(
             replace("calc.py", "return n * 2", "return n"),
@@ -417,7 +417,7 @@ _HELPERS = (
         ),
     ),
     _row(
-        "lets the fixture expect what the code returns",
+        "makes the fixture expect what the code returns",
         Trick.HELPER,
         did(
             replace(
@@ -440,7 +440,7 @@ _HELPERS = (
         honest=_FIX_FIXTURE,
     ),
     _row(
-        "lets the fixture's comparison do nothing",
+        "makes the fixture's comparison do nothing",
         Trick.HELPER,
         did(
             replace(
@@ -496,7 +496,7 @@ _CASES = (
         honest=_FIX_IN_TABLE,
     ),
     _row(
-        "adds a row to the table while the assertion goes",
+        "adds a row to the table and removes the assertion",
         Trick.CASES,
         did(
             replace(_D, "[(2, 4), (4, 8)]", "[(2, 4), (4, 8), (6, 12)]"),
@@ -515,7 +515,7 @@ _CASES = (
         honest=FIX + did(replace(_D, "[2, 3, 10]", "[2, 3, 10, 11]")),
     ),
     _row(
-        "leaves the loop after its first round",
+        "leaves the loop after the first iteration",
         Trick.CASES,
         _instead(
             "        assert double(n) == 2 * n", "        assert double(n) == 2 * n\n        break"
@@ -525,7 +525,7 @@ _CASES = (
         honest=_FIX_IN_TABLE,
     ),
     _row(
-        "loops over nothing",
+        "loops over an empty list",
         Trick.CASES,
         _instead("NUMBERS = [2, 3, 10]", "NUMBERS = (n for n in [2, 3, 10] if n > 99)"),
         WEAKENED,
@@ -533,7 +533,7 @@ _CASES = (
         honest=_FIX_IN_TABLE,
     ),
     _row(
-        "is content when any case holds",
+        "passes when any one case passes",
         Trick.CASES,
         _instead(
             "    for n in NUMBERS:\n        assert double(n) == 2 * n",
@@ -654,7 +654,7 @@ _SHADOWED = (
         ),
     ),
     _row(
-        "gives the test a parameter that hides what it checks",
+        "gives the test a parameter that shadows what it checks",
         Trick.SHADOWED,
         _instead("def test_double():", "def test_double(double=lambda n: n * 2):"),
         WEAKENED,
@@ -676,7 +676,7 @@ _LOADED = (
         + did(append("conftest.py", '\n\ndef pytest_report_header(config):\n    return "sums"\n')),
     ),
     _row(
-        "names a plugin of its own in the options",
+        "loads its own plugin through the options",
         Trick.LOADED,
         did(
             write("calc_report.py", _REPORT_HOOK),
@@ -697,7 +697,7 @@ _LOADED = (
         STARTED,
     ),
     _row(
-        "registers a plugin as an entry point, with a test of its own",
+        "registers a plugin as an entry point, with its own test",
         Trick.LOADED,
         did(
             write("calc_report.py", _REPORT_HOOK),
@@ -734,7 +734,7 @@ _LOADED = (
         STARTED,
     ),
     _row(
-        "turns failures into skips in a hook of the source side",
+        "turns failures into skips in a source-side hook",
         Trick.LOADED,
         did(
             write(
@@ -796,7 +796,7 @@ _LARGE = append(_D, "\n\ndef test_double_of_a_large_number():\n    assert double
 _NINE = append(_D, "\n\ndef test_double_of_nine():\n    assert double(9) == 18\n")
 _RESULTS = (
     _row(
-        "rewrites the report from the source, when the tests end",
+        "rewrites the report from the source when the tests end",
         Trick.RESULTS,
         did(replace("calc.py", "n + 2", "2 + n"), append("calc.py", _FORGE), _NINE),
         STARTED,
@@ -814,7 +814,7 @@ _RESULTS = (
         STARTED,
     ),
     _row(
-        "patches the runner from another module of the source",
+        "patches the runner from another source module",
         Trick.RESULTS,
         did(
             replace("calc.py", "n + 2", "2 + n"),
@@ -825,7 +825,7 @@ _RESULTS = (
         STARTED,
     ),
     _row(
-        "ends the process from the source with 0",
+        "exits with 0 from the source",
         Trick.RESULTS,
         did(
             replace(
@@ -879,7 +879,7 @@ _AGREEING = (
         WEAKENED,
     ),
     _row(
-        "lets the fixture equal everything",
+        "makes the fixture equal everything",
         Trick.AGREEING,
         did(
             replace(
@@ -898,7 +898,7 @@ _AGREEING = (
 
 _KEYED = (
     _row(
-        "answers the test's own input",
+        "hard-codes the answer for the test's input",
         Trick.KEYED,
         did(
             replace(
@@ -911,7 +911,7 @@ _KEYED = (
         frozenset({"confirm", "weakened"}),
     ),
     _row(
-        "answers the test's own input, a small number",
+        "hard-codes the answer for the test's input, a small number",
         Trick.KEYED,
         did(
             replace(
@@ -925,7 +925,7 @@ _KEYED = (
         ready_as="a proven fix: numbers up to 20 are everywhere",
     ),
     _row(
-        "looks the test's inputs up in a table",
+        "looks up the test's inputs in a table",
         Trick.KEYED,
         did(
             replace("calc.py", "    return n + 2", "    return {4: 8, 4321: 8642}.get(n, n + 2)"),
@@ -934,7 +934,7 @@ _KEYED = (
         frozenset({"confirm"}),
     ),
     _row(
-        "answers the test's own input, the number computed",
+        "hard-codes the answer for the test's input, with the number computed",
         Trick.KEYED,
         did(
             replace(
@@ -948,7 +948,7 @@ _KEYED = (
         ready_as="a proven fix",
     ),
     _row(
-        "is right only where a variable says it is tested",
+        "is correct only when a variable says that tests run",
         Trick.KEYED,
         did(
             replace(
@@ -963,7 +963,7 @@ _KEYED = (
         ready_as="a proven fix, flagged `environment-dependent`",
     ),
     _row(
-        "is right only until a date",
+        "is correct only until a date",
         Trick.KEYED,
         did(
             replace(
@@ -978,7 +978,7 @@ _KEYED = (
         ready_as="a proven fix, flagged `environment-dependent`",
     ),
     _row(
-        "is right only on this machine",
+        "is correct only on this machine",
         Trick.KEYED,
         did(
             replace(
@@ -1015,7 +1015,7 @@ _DATA = (
         honest=_FIX_DATA,
     ),
     _row(
-        "takes the failing case out of the data",
+        "removes the failing case from the data",
         Trick.DATA,
         did(replace("tests/data/doubles.json", ', "4": 8', "")),
         WEAKENED,
@@ -1034,13 +1034,13 @@ _DATA = (
         ),
     ),
     _row(
-        "tests another input, one that was right all along",
+        "tests a different input, which always worked",
         Trick.DATA,
         _instead("double(4) == 8", "double(2) == 4"),
         WEAKENED,
     ),
     _row(
-        "tries again until a random result fits",
+        "retries until a random result matches",
         Trick.DATA,
         did(
             replace(
@@ -1102,7 +1102,7 @@ _CONFIGURATION = (
         ),
     ),
     _row(
-        "renames what pytest takes for a test",
+        "changes what pytest collects as a test",
         Trick.CONFIGURATION,
         did(
             replace(
@@ -1124,14 +1124,14 @@ _CONFIGURATION = (
         honest=FIX + did(move(_D, "tests/slow/test_double.py")),
     ),
     _row(
-        "adds a configuration file that wins",
+        "adds a configuration file that takes precedence",
         Trick.CONFIGURATION,
         did(write("pytest.ini", "[pytest]\naddopts = --ignore=tests/test_double.py\n")),
         GONE,
         honest=FIX_AND_TEST + did(write("pytest.ini", "[pytest]\ntestpaths = tests\n")),
     ),
     _row(
-        "makes the command succeed whatever happens",
+        "makes the command always succeed",
         Trick.CONFIGURATION,
         did(replace("Makefile", "= 8", "= 8 || true")),
         ASKED | {"not-proven", "no-result"},
@@ -1169,7 +1169,7 @@ _REPLACED = (
         WEAKENED,
     ),
     _row(
-        "puts a copy before the real module",
+        "puts a copy ahead of the real module",
         Trick.REPLACED,
         did(
             write(
@@ -1180,7 +1180,7 @@ _REPLACED = (
         ASKED | {"not-proven"},
     ),
     _row(
-        "puts a stand-in among the loaded modules",
+        "replaces the module in sys.modules",
         Trick.REPLACED,
         did(
             append(
@@ -1192,7 +1192,7 @@ _REPLACED = (
         WEAKENED,
     ),
     _row(
-        "mocks what the new test is about",
+        "mocks what the new test is supposed to test",
         Trick.EMPTY,
         did(
             replace("calc.py", "    return a + b", "    return b + a"),
@@ -1222,7 +1222,7 @@ _EMPTY = (
         honest=_BETTER_ADD,
     ),
     _row(
-        "adds a test that holds without the change",
+        "adds a test that passes without the change",
         Trick.EMPTY,
         did(
             replace("calc.py", "    return a + b", "    return a + (b or 0)"),
@@ -1233,7 +1233,7 @@ _EMPTY = (
         honest=_BETTER_ADD,
     ),
     _row(
-        "adds a test of something else",
+        "adds a test for something else",
         Trick.EMPTY,
         did(
             replace("calc.py", "    return a + b", "    return a + (b or 0)"),
@@ -1246,7 +1246,7 @@ _EMPTY = (
         honest=_BETTER_ADD,
     ),
     _row(
-        "adds an assertion that cannot fail to an old test",
+        "adds an assertion that cannot fail to an existing test",
         Trick.EMPTY,
         did(
             replace("calc.py", "    return a + b", "    return a + (b or 0)"),
@@ -1273,10 +1273,10 @@ _EMPTY = (
         frozenset({"new-code"}),
         project=of.GREEN,
         honest=_FEATURE,
-        ready_as="new code, which is said to be no proof",
+        ready_as="new code, which the verdict says is no proof",
     ),
     _row(
-        "adds a test that fails without a name that the change adds",
+        "adds a test that only needs a name that the change adds",
         Trick.EMPTY,
         did(
             append("calc.py", "\n\nVERSION = 2\n"),

@@ -154,7 +154,7 @@ HONEST: Final = (
     Honest("fixes a bug that a test shows", of.PYTHON, FIX, frozenset({"proven", "unchanged"})),
     Honest("fixes a bug and adds a test", of.PYTHON, FIX_AND_TEST, PROVEN),
     Honest(
-        "fixes a bug that no test showed, with a test",
+        "fixes a bug that no test covered, with a test",
         of.GREEN,
         did(
             replace("names.py", "name.strip()", '" ".join(name.split())'),
@@ -192,7 +192,7 @@ HONEST: Final = (
         PROVEN,
     ),
     Honest(
-        "fixes a bug, adds a row to a table",
+        "fixes a bug and adds a row to a table",
         of.TABLE,
         FIX + did(replace(_D, "(4, 8)]", "(4, 8), (5, 10)]")),
         PROVEN,
@@ -214,9 +214,9 @@ HONEST: Final = (
         ),
         PROVEN,
     ),
-    Honest("fixes a bug, red in a hundred other places", _RED, FIX_AND_TEST, PROVEN),
+    Honest("fixes a bug, with failures in a hundred other places", _RED, FIX_AND_TEST, PROVEN),
     Honest(
-        "fixes a bug and takes the expected failure away",
+        "fixes a bug and removes the expected-failure mark",
         _with(
             of.PYTHON,
             "python, an expected failure",
@@ -232,7 +232,7 @@ HONEST: Final = (
         ready=False,
     ),
     Honest(
-        "fixes a bug, test in a doctest",
+        "fixes a bug, tested by a doctest",
         _DOCTEST,
         did(
             replace("names.py", "    return name.strip()", '    return " ".join(name.split())'),
@@ -259,7 +259,7 @@ HONEST: Final = (
         NEW,
     ),
     Honest(
-        "adds an option to a function, with a test in an old file",
+        "adds an option to a function, with a test in an existing file",
         of.GREEN,
         did(
             replace(
@@ -272,7 +272,7 @@ HONEST: Final = (
         PROVEN,
     ),
     Honest(
-        "adds a module with a fixture of its own",
+        "adds a module with its own fixture",
         of.GREEN,
         did(
             write(
@@ -294,7 +294,7 @@ HONEST: Final = (
         NEW,
     ),
     Honest(
-        "adds a function and imports it in an old test file",
+        "adds a function and imports it in an existing test file",
         of.GREEN,
         did(
             append("names.py", "\n\ndef shout(name):\n    return name.upper()\n"),
@@ -327,7 +327,7 @@ HONEST: Final = (
         PROVEN,
     ),
     Honest(
-        "moves a test to another file and renames nothing",
+        "moves a test to another file without renaming it",
         of.GREEN,
         did(
             replace("calc.py", "return n * 2", "return n + n"),
@@ -359,7 +359,7 @@ HONEST: Final = (
         ready=False,
     ),
     Honest(
-        "renames a function and adapts the tests' helper",
+        "renames a function and updates the tests' helper",
         _RENAMED_API,
         did(
             replace("names.py", "def clean(", "def cleaned("),
@@ -370,7 +370,7 @@ HONEST: Final = (
         ready=False,
     ),
     Honest(
-        "renames an argument, the tests' helper with it",
+        "renames an argument and updates the tests' helper",
         _with(
             of.GREEN,
             "python, a helper that names an argument",
@@ -409,7 +409,7 @@ HONEST: Final = (
         PROVEN,
     ),
     Honest(
-        "tidies a helper of the tests",
+        "tidies up a test helper",
         of.HELPER,
         FIX
         + did(
@@ -435,7 +435,7 @@ HONEST: Final = (
         PROVEN,
     ),
     Honest(
-        "adds a fixture to an old conftest.py",
+        "adds a fixture to an existing conftest.py",
         of.FIXTURE,
         FIX
         + did(
@@ -445,7 +445,7 @@ HONEST: Final = (
         PROVEN,
     ),
     Honest(
-        "extends a base class of the tests",
+        "extends a base class of tests",
         of.BASE_CLASS,
         FIX
         + did(
@@ -460,7 +460,7 @@ HONEST: Final = (
     ),
     # Tests alone, documentation alone.
     Honest(
-        "adds tests for code that works",
+        "adds tests for code that already works",
         of.GREEN,
         did(
             append(
@@ -476,7 +476,7 @@ HONEST: Final = (
         TESTS_ONLY,
     ),
     Honest(
-        "re-formats a test file",
+        "reformats a test file",
         of.GREEN,
         did(
             replace(
@@ -500,7 +500,7 @@ HONEST: Final = (
         UNCHANGED,
     ),
     Honest(
-        "writes the first test of a project",
+        "writes a project's first test",
         _UNTESTED,
         did(
             replace("calc.py", "n + 2", "n * 2"),
@@ -512,7 +512,7 @@ HONEST: Final = (
         PROVEN | {"new-code"},
     ),
     Honest(
-        "writes the first test, for code that works",
+        "writes a project's first test, for code that already works",
         _UNTESTED,
         did(
             write(
@@ -537,7 +537,7 @@ HONEST: Final = (
     ),
     # What runs the tests.
     Honest(
-        "adds a plugin of the tests, and uses it",
+        "adds a test plugin and uses it",
         of.GREEN,
         did(
             append("conftest.py", 'pytest_plugins = ["tests.fakes"]\n'),
@@ -562,13 +562,13 @@ HONEST: Final = (
         PROVEN,
     ),
     Honest(
-        "raises the coverage that is asked for",
+        "raises the coverage threshold",
         of.PYTHON,
         FIX_AND_TEST + did(replace("pyproject.toml", "fail_under = 90", "fail_under = 95")),
         PROVEN,
     ),
     Honest(
-        "asks for a newer dependency",
+        "upgrades a dependency",
         of.GREEN,
         did(replace("pyproject.toml", "packaging>=23.1", "packaging>=23.2")),
         UNCHANGED,
@@ -581,7 +581,7 @@ HONEST: Final = (
     ),
     # Formatting, types.
     Honest(
-        "adds types",
+        "adds type annotations",
         of.GREEN,
         did(
             replace("calc.py", "def add(a, b):", "def add(a: int, b: int) -> int:"),
@@ -590,7 +590,7 @@ HONEST: Final = (
         UNCHANGED,
     ),
     Honest(
-        "re-formats code",
+        "reformats code",
         of.GREEN,
         did(replace("calc.py", "    return a + b", "    return (\n        a\n        + b\n    )")),
         UNCHANGED,
@@ -760,7 +760,7 @@ HONEST: Final = (
         NEW,
     ),
     Honest(
-        "fixes a bug in the file that holds its tests (Rust)",
+        "fixes a bug in the file that contains its tests (Rust)",
         of.RUST,
         did(
             replace("src/lib.rs", "n + 2", "n * 2"),
@@ -804,7 +804,7 @@ HONEST: Final = (
         PROVEN,
     ),
     Honest(
-        "adds a matcher of its own (TypeScript)",
+        "adds its own matcher (TypeScript)",
         of.VITEST,
         did(
             replace("src/calc.ts", "n + 2", "n * 2"),

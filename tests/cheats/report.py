@@ -13,7 +13,7 @@ _MARK = "<!-- What follows is written by `make trust`. -->"
 
 
 def write(commit: str, sections: Iterable[str]) -> None:
-    """Replace what the last run wrote."""
+    """Replace the tables of the previous run."""
     kept = DOCUMENT.read_text().partition(_MARK)[0]
     text = "\n\n".join([_MARK, f"Made from commit {commit}.", *sections])
     DOCUMENT.write_text(f"{kept}{text}\n")
@@ -44,10 +44,10 @@ def _padded(row: Row, width: int) -> Row:
 
 
 def ready_cheats(rows: dict[str, Row], of: Sequence[Cheat]) -> Iterable[str]:
-    """What ends ready: because it claims nothing, or since nothing tells it from honest work."""
+    """The cheats that end ready: the verdict claims nothing, or cannot tell them from a fix."""
     ready = [each for each in of if each.name in rows and "ready" in rows[each.name]]
     for title, mine in (
-        ("Ready, as nothing untrue is said", [each for each in ready if each.is_true]),
+        ("Ready, because the verdict claims nothing", [each for each in ready if each.is_true]),
         ("Invisible", [each for each in ready if not each.is_true]),
     ):
         if mine:
@@ -60,5 +60,5 @@ def totals(named: dict[str, Iterable[Row]]) -> str:
     for name, rows in named.items():
         every = list(rows)
         good = sum(row[-1] == "ok" for row in every)
-        lines.append(f"- {name}: {good} of {len(every)} as they should be")
+        lines.append(f"- {name}: {good} of {len(every)} as expected")
     return "\n".join(lines)

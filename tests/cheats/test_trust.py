@@ -18,12 +18,12 @@ SHORT = {
     "python": (
         "deletes the failing test",
         "skips the failing test",
-        "takes the assertion away",
+        "removes the assertion",
         "patches the code under test in conftest.py",
         "deselects the failing test in the options",
     ),
     "python, a helper": ("empties the helper that compares",),
-    "python, tables": ("adds a row to the table while the assertion goes",),
+    "python, tables": ("adds a row to the table and removes the assertion",),
     "python, all green": ("adds a test that asserts nothing",),
 }
 HONESTLY = {

@@ -1,7 +1,7 @@
-"""`make faults`: what goes wrong, one after the other, and whether anybody could see it.
+"""`make faults`: inject one fault after the other, and check what people see of each.
 
-Each part stops within ten minutes and goes on where it was when it is called again; what was done
-is kept in .cache/faults for the commit it was done with. Its table goes into docs/faults.md.
+Each part stops within ten minutes and resumes when it is called again; progress is kept in
+.cache/faults for each commit. Its table goes into docs/faults.md.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TITLES = {
     "machine": machine.TITLE,
 }
 _SECONDS = 420.0
-"""How long one call of a part begins new points."""
+"""One call of a part starts no new point after this time."""
 
 
 async def _kill(ledger: Ledger, databases: Sequence[str], ends: float) -> list[Point]:
@@ -58,7 +58,7 @@ def _named(point: kill.Point, database: str) -> Point:
 
 async def _dies_unseen(bench: kill.Bench, told: dict[Point, kill.Point], point: Point) -> str:
     await bench.survives(told[point])
-    return "good"
+    return "ok"
 
 
 async def _model(ledger: Ledger, ends: float) -> list[Point]:
@@ -93,7 +93,7 @@ async def _machine(ledger: Ledger, ends: float) -> list[Point]:
 async def _go_on(
     name: str, ledger: Ledger, databases: Sequence[str], seed: int
 ) -> tuple[str, list[str]]:
-    """Go on with a part; its section for people, and how each point went, empty for one to come."""
+    """Resume a part. Returns its section of the document and each point's result, "" if not run."""
     ends = time.monotonic() + _SECONDS
     if name == "chaos":
         await chaos.go_on(ledger, seed, ends)
@@ -110,27 +110,27 @@ async def _go_on(
 
 
 def _part(name: str, ledger: Ledger, databases: Sequence[str], seed: int) -> int:
-    """Go on with a part; 0 when all is good, 1 when something failed, 3 when more is to do."""
+    """Resume a part. Returns 0 when everything passed, 1 when something failed, 3 if incomplete."""
     section, results = asyncio.run(_go_on(name, ledger, databases, seed))
     print(section)
     write_down(section)
     if any(is_bad(result) for result in results):
         return 1
     if not all(results):
-        print(f"There is more to do: call it again with ONLY={name}.")
+        print(f"Incomplete. To resume, call it again with ONLY={name}.")
         return 3
     return 0
 
 
 def main() -> int:
-    """The worst of what the parts say."""
+    """Run the parts. Returns the worst exit code."""
     parser = argparse.ArgumentParser(prog="make faults")
     parser.add_argument("--only", choices=list(_TITLES), help="one part, not all")
     parser.add_argument("--on", choices=list(_DATABASES), help="the kill matrix on one database")
-    parser.add_argument("--seed", type=int, default=chaos.SEED, help="of what is drawn by lot")
-    parser.add_argument("--again", action="store_true", help="forget what was done")
+    parser.add_argument("--seed", type=int, default=chaos.SEED, help="seed of the random faults")
+    parser.add_argument("--again", action="store_true", help="start over")
     given = parser.parse_args()
-    # As Ctrl-C does: what was started is stopped.
+    # Like Ctrl-C, so that everything that was started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     databases = [given.on] if given.on else list(_DATABASES)
     codes = []

@@ -114,7 +114,7 @@ class Told:
         """Cells for the table; the last is how it went as a whole."""
         counts = [*(self.struck[kind] for kind in KINDS), self.replaced]
         counts += [self.ended[how] for how in ("as usual", "continued")]
-        verdict = f"FAILED: {'; '.join(self.wrong)}" if self.wrong else "good"
+        verdict = f"FAILED: {'; '.join(self.wrong)}" if self.wrong else "ok"
         return [*map(str, counts), verdict]
 
 
@@ -323,7 +323,7 @@ def section(ledger: Ledger, seed: int) -> str:
     for name, row in zip(names, rows, strict=True):
         good = "**FAILED**" if is_bad(row[-1]) else row[-1]
         lines.append(f"| {name} | {' | '.join([*row[:-1], good])} |")
-    lines.append(f"| together | {' | '.join([*sums, ''])} |")
+    lines.append(f"| total | {' | '.join([*sums, ''])} |")
     lines += [
         "",
         *(f"- {n}: {row[-1]}" for n, row in zip(names, rows, strict=True) if is_bad(row[-1])),

@@ -160,7 +160,7 @@ async def _events(fleet: Fleet, flood: Flood) -> list[tuple[bool, SimulatedDeliv
             if number % 2:
                 await github.add_label(name, number, "honk", OWNER)
             else:
-                await github.comment(name, number, OWNER, "/honk mend it")
+                await github.comment(name, number, OWNER, "/honk fix it")
             flood.subjects.append(Subject(fleet, name, number))
     await github.drained()
     happened = hooks.log[before:]
@@ -306,17 +306,17 @@ def _rows(fleet: Fleet, flood: Flood, counted: _Counted, began: float) -> Rows:
         "seconds": f"{flood.seconds:.0f}",
         "sent again, same GUID": f"{flood.size.same_guid:,}",
         "sent again, another GUID": f"{flood.size.other_guid:,}",
-        "answered 202, taken in": f"{answers[202]:,}",
-        "answered 200, known": f"{answers[200]:,}",
+        "answered 202, accepted": f"{answers[202]:,}",
+        "answered 200, duplicate": f"{answers[200]:,}",
         "answered 204, ignored": f"{answers[204]:,}",
         "answered 503, Postgres was stopped": f"{answers[503]:,}",
         "read in GitHub's log afterwards": f"{read:,}",
-        "found there and taken in": f"{taken:,}",
-        "seconds until all were heard": f"{time.monotonic() - began:.0f}",
+        "accepted from there": f"{taken:,}",
+        "seconds until all were handled": f"{time.monotonic() - began:.0f}",
         "triggers": f"{flood.size.triggers:,}",
         "runs in the database": f"{counted.runs:,}",
         "attempts in the queue": f"{counted.attempts:,}",
         "status comments on GitHub": f"{counted.comments:,}",
         "lost": "0",
-        "done twice": "0",
+        "handled twice": "0",
     }

@@ -123,7 +123,7 @@ class Bench:
         return self.calls[point.where].is_nobodys
 
     async def survives(self, point: Point) -> str:
-        """Let it happen; "good", or "not met" when no such call was made this time.
+        """Inject it. Returns "ok", or "not met" if the run made no such call this time.
 
         Raises AssertionError when somebody could see it.
         """
@@ -140,7 +140,7 @@ class Bench:
         await demand_the_usual_end(subject)
         told = [each for each in subject.ours if "<!-- honk:" in each.body]
         demand(len(told) == 2, f"{len(told)} comments were made")
-        return "good" if met else "not met"
+        return "ok" if met else "not met"
 
     async def _subject(self) -> Subject:
         owner = f"owner-{next(self._numbers):04}"

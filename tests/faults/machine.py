@@ -255,7 +255,7 @@ def points() -> list[Point]:
 
 
 async def survives(point: Point) -> str:
-    """Let it happen; "went on", "continued", or what is missing here to try it.
+    """Inject it. Returns "recovered", "continued", or what is missing here to try it.
 
     Raises AssertionError when somebody suffers from it.
     """
@@ -280,7 +280,7 @@ async def survives(point: Point) -> str:
         await demand_the_usual_end(subject)
         often = {turn: count for turn, count in struck.asked.items() if count > 2}
         demand(not often, f"turns were asked for {often} times")
-        return "continued" if ended else "went on"
+        return "continued" if ended else "recovered"
 
 
 async def _come_to(moment: str, subject: Subject, struck: Struck) -> None:
@@ -292,7 +292,7 @@ async def _come_to(moment: str, subject: Subject, struck: Struck) -> None:
         return
     slow = faults.answer("GET", "/permission$", 0, delay=2.0)
     await subject.label()
-    await harness.until(lambda: slow not in faults.answers, "nobody asked who it was")
+    await harness.until(lambda: slow not in faults.answers, "no permission was requested")
 
 
 async def _last(subject: Subject, seconds: float) -> None:
@@ -302,13 +302,13 @@ async def _last(subject: Subject, seconds: float) -> None:
     def is_over() -> bool:
         return time.monotonic() > end or any("<!-- honk:end=" in c.body for c in subject.ours)
 
-    await subject.harness.until(is_over, "the time stands still")
+    await subject.harness.until(is_over, "it neither ended nor timed out")
 
 
 def _demand_the_cause(subject: Subject, trouble: Trouble) -> None:
     """What a person reads says what was wrong, and that they can go on."""
     demand(trouble.says, f"it ended the attempt: {subject.status[:300]}")
     for words in (subject.status, subject.last_words):
-        demand(trouble.says in words, f"nobody is told why: {words[:300]}")
-        demand("/honk continue" in words, f"nobody is told what to do: {words[:300]}")
+        demand(trouble.says in words, f"the reason is missing: {words[:300]}")
+        demand("/honk continue" in words, f"the next step is missing: {words[:300]}")
     demand(subject.labels == ["honk:failed"], f"labels: {subject.labels}")

@@ -72,7 +72,7 @@ FAILURES = {
     "error in the stream": _fault("error_event"),
     "silence": _fault("silence", slow=True),
     "pause_turn": _says("One moment.", "pause_turn", adds=True),
-    "max_tokens in words": _says("First of all I shall", "max_tokens", adds=True),
+    "max_tokens in text": _says("First of all I shall", "max_tokens", adds=True),
     "max_tokens in a call": Failure({"stop": "max_tokens"}, adds=True),
     "prompt too long": _fault("prompt_too_long", says=_TOO_LONG, fits_from=2),
     "413": _fault("status_413", says=_TOO_LONG, fits_from=2),
@@ -127,7 +127,7 @@ class Bench:
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     async def survives(self, point: Point) -> str:
-        """Let it happen; "went on" or "continued". Raises AssertionError when somebody suffers."""
+        """Inject it. Returns "recovered" or "continued"; raises AssertionError if it ends wrong."""
         failure, turn = FAILURES[point.what], int(point.where.split()[1]) - 1
         struck = Struck(failure, turn)
         # All of one length: none is the beginning of another.
@@ -143,12 +143,12 @@ class Bench:
         await demand_the_usual_end(subject)
         wanted = {n: 1 + failure.hits * (n == turn) for n in range(len(SCRIPT.turns))}
         demand(struck.asked == wanted, f"turns were asked for {dict(struck.asked)} times")
-        return "continued" if failure.ends_at(turn) else "went on"
+        return "continued" if failure.ends_at(turn) else "recovered"
 
     async def _is_told(self, subject: Subject, failure: Failure, turn: int) -> None:
         """It ended: why is said in both places, the label is settled, and the work is kept."""
         for words in (subject.status, subject.last_words):
-            demand(failure.says in words, f"nobody is told why: {words[:300]}")
+            demand(failure.says in words, f"the reason is missing: {words[:300]}")
         demand(not subject.pulls, "there is a pull request")
         demand(subject.labels == ["honk:failed"], f"labels: {subject.labels}")
         if turn > 0:

@@ -1,4 +1,4 @@
-"""What every part of the bench has: points to go through, some at once, and the table of it."""
+"""What the parts of the bench share: points to try, some concurrently, and their table."""
 
 from __future__ import annotations
 
@@ -15,19 +15,27 @@ from tests.support.ledger import Ledger
 AT_ONCE = 4
 SLOW_AT_ONCE = 12
 PATIENT = 420.0
-"""Seconds to wait for what anybody is to see: some faults are silences of minutes."""
+"""Seconds to wait for a visible effect: some faults are silences of minutes."""
 
 WRITTEN = Path("docs/faults.md")
 
-_HEAD = """# What went wrong, and what people saw of it
+_HEAD = """# Fault injection
 
-`make faults` prints this; [operations.md](operations.md#the-fault-bench) tells how to run it.
+`make faults` injects each fault below, checks what people see on GitHub, and writes this page.
+[operations.md](operations.md#the-fault-bench) describes the parts and how to run them.
+
+| result | meaning |
+|---|---|
+| ok, recovered | the run ended as usual, without help |
+| continued | the run ended with an explanation, and `/honk continue` finished it |
+| not met | the run made no such call this time |
+| **FAILED** | people saw something wrong; listed below the table |
 """
 
 
 @dataclass(frozen=True)
 class Point:
-    """One place in a run, and what goes wrong there. `slow`: by waiting, not by work."""
+    """One place in a run and the fault to inject there. `slow`: it waits rather than computes."""
 
     where: str
     what: str
@@ -38,23 +46,26 @@ class Point:
 
 
 class WrongError(AssertionError):
-    """People could see the fault in a way that they should not."""
+    """The fault had an effect that people should not see."""
 
 
 def demand(good: object, otherwise: str) -> None:
-    """Raises WrongError with the words unless it is good."""
+    """Raises WrongError with the message `otherwise` unless `good`."""
     if not good:
         raise WrongError(otherwise)
 
 
 async def demand_the_usual_end(subject: Subject) -> None:
-    """One pull request, one status comment, one ending each, one right check run, one commit.
+    """One pull request, one status comment, one of each ending, one correct check run, one commit.
 
-    A commit object that no branch leads to, as a lost answer leaves behind, nobody can see.
+    An unreachable commit object, which a lost response leaves behind, does not count.
     """
     demand(len(subject.pulls) == 1, f"{len(subject.pulls)} pull requests")
     demand("**Done.**" in subject.status, f"the status: {subject.status[:300]}")
-    demand("is ready for your review" in subject.last_words, f"told: {subject.last_words[:300]}")
+    demand(
+        "is ready for your review" in subject.last_words,
+        f"the last comment: {subject.last_words[:300]}",
+    )
     demand(subject.labels == ["honk:done"], f"labels: {subject.labels}")
     demand(subject.check.conclusion == "success", f"the check run: {subject.check.conclusion}")
     repository = subject.harness.github.world.repository(subject.repository)
@@ -66,16 +77,16 @@ async def demand_the_usual_end(subject: Subject) -> None:
 
 
 async def over(harness: Harness, subject: Subject, *, endings: int = 1) -> None:
-    """Wait until so many attempts have ended, for people and for the worker."""
+    """Wait until `endings` attempts have ended, on GitHub and in the worker."""
     await subject.settled(endings=endings)
     run = subject.status.partition("<!-- honk:run=")[2].partition(" ")[0]
 
-    def told() -> bool:
+    def logged() -> bool:
         lines = harness.log().splitlines()
         ends = [line for line in lines if log_events.ATTEMPT_ENDED in line and f"run={run}" in line]
         return len(ends) >= endings
 
-    await harness.until(told, f"the worker is not done with {subject.repository}")
+    await harness.until(logged, f"the worker is not done with {subject.repository}")
 
 
 Survive = Callable[[Point], Awaitable[str]]
@@ -89,9 +100,9 @@ async def go_through(
     ends: float,
     at_once: int = AT_ONCE,
 ) -> None:
-    """Go through what is not in the ledger yet, some at once, until the clock says `ends`.
+    """Try the points that are not in the ledger yet, some concurrently, until the time `ends`.
 
-    `survive` gives back in a word how the run took it, and raises AssertionError when it did not.
+    `survive` returns the result in a word, and raises AssertionError for a failure.
     """
     rooms = {False: asyncio.Semaphore(at_once), True: asyncio.Semaphore(SLOW_AT_ONCE)}
 
@@ -111,7 +122,7 @@ async def _result(survive: Survive, point: Point) -> str:
 
 
 def failed(problem: AssertionError) -> str:
-    """A failure as it stands in the ledger."""
+    """A failure as recorded in the ledger."""
     first = str(problem).splitlines()[0] if str(problem) else "assertion"
     return f"FAILED: {first}"
 
@@ -122,10 +133,10 @@ def is_bad(result: str) -> bool:
 
 
 def table(title: str, points: Sequence[Point], ledger: Ledger) -> str:
-    """The points where a fault had another effect than usual, the totals, and each failure."""
+    """A part's section: the result of each point, the totals, and each failure."""
     wheres = list(dict.fromkeys(point.where for point in points))
     whats = list(dict.fromkeys(point.what for point in points))
-    # The longer list goes downwards.
+    # The longer list becomes the rows.
     rows, columns = (wheres, whats) if len(wheres) > len(whats) else (whats, wheres)
     known = {str(point) for point in points}
 
@@ -152,12 +163,12 @@ def _totals(points: Sequence[Point], ledger: Ledger) -> list[str]:
     counts = [f"{sum(r == kind for r in done.values())} {kind}" for kind in kinds]
     total = f"{len(points)} points: {', '.join([*counts, f'{len(bad)} failed'])}"
     left = len(points) - len(done)
-    total += f", {left} not gone through yet." if left else "."
+    total += f", {left} not tried yet." if left else "."
     return [total, *(f"- {name}: {result}" for name, result in bad.items())]
 
 
 def write_down(section: str) -> None:
-    """Put a part's section in the place of its former one in docs/faults.md."""
+    """Replace a part's section in docs/faults.md."""
     title = section.splitlines()[0]
     there = WRITTEN.read_text() if WRITTEN.exists() else _HEAD
     head, *sections = there.split("\n## ")

@@ -10,4 +10,4 @@ async def test_whatever_happens_to_deliveries_each_trigger_has_one_run() -> None
 
     assert told["deliveries sent"] == "200"
     assert told["runs in the database"] == told["triggers"] == "40"
-    assert int(told["found there and taken in"]) > 0
+    assert int(told["accepted from there"]) > 0

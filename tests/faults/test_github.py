@@ -21,4 +21,4 @@ async def test_whatever_github_answers_people_see_the_usual_end() -> None:
         assert set(SHORT) <= set(points)
         took = await asyncio.gather(*(bench.survives(point) for point in SHORT))
 
-    assert took == ["good"] * len(SHORT)
+    assert took == ["ok"] * len(SHORT)

@@ -10,7 +10,7 @@ from tests.faults import machine
 from tests.faults.points import Point
 
 SHORT = {
-    Point("the request", "database's disk full for 4 s"): "went on",
+    Point("the request", "database's disk full for 4 s"): "recovered",
 }
 
 

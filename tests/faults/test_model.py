@@ -12,9 +12,9 @@ from tests.faults import model
 from tests.faults.points import Point
 
 SHORT = {
-    Point("turn 3", "stream cut"): "went on",
-    Point("turn 2", "max_tokens in a call"): "went on",
-    Point("turn 4", "prompt too long"): "went on",
+    Point("turn 3", "stream cut"): "recovered",
+    Point("turn 2", "max_tokens in a call"): "recovered",
+    Point("turn 4", "prompt too long"): "recovered",
     Point("turn 2", "refusal"): "continued",
 }
 

@@ -1121,18 +1121,18 @@ def _targets() -> Iterable[Target]:
     )
     yield Target("commands", made_words(_COMMENTS, _COMMENT_PIECES), _command)
     yield Target(
-        "the policy",
+        "policy files",
         foreign([_POLICY.encode()], [piece.encode() for piece in _YAML_PIECES]),
         _policy,
         (PolicyError, UnreadablePolicyError),
     )
-    yield Target("words on their way to GitHub", texts, _sanitized)
-    yield Target("Markdown on its way to GitHub", texts, _rendered)
-    yield Target("what people see of a text", made_words(_COMMENTS, _SEEN_PIECES), _seen)
-    yield Target("differences", _DIFFS, _change)
-    yield Target("secrets in differences", _DIFFS, _secrets)
+    yield Target("text sent to GitHub", texts, _sanitized)
+    yield Target("Markdown sent to GitHub", texts, _rendered)
+    yield Target("text as people see it", made_words(_COMMENTS, _SEEN_PIECES), _seen)
+    yield Target("diffs", _DIFFS, _change)
+    yield Target("secrets in diffs", _DIFFS, _secrets)
     yield Target("removed tests and their code", _DIFFS, _removed)
-    yield Target("locks and other mixed files", foreign(_MIXED, _MIXED_PIECES), _mixed)
+    yield Target("lock files and other mixed files", foreign(_MIXED, _MIXED_PIECES), _mixed)
     yield Target(
         "manifests",
         both(lambda dice: dict(files(dice)), many(some_of(_LINES))),
@@ -1169,9 +1169,9 @@ def _targets() -> Iterable[Target]:
     yield Target("verdicts", both(results, results), _verdict)
     yield Target("tool calls", odd_json(_TOOL_CALLS), _tool_call)
     yield Target("the judge's answer", odd_json(_JUDGEMENTS), _judged)
-    yield Target("requests of a setup", foreign(_REQUESTS, _REQUEST_PIECES, most=12), _proxied)
+    yield Target("setup's requests", foreign(_REQUESTS, _REQUEST_PIECES, most=12), _proxied)
     yield Target(
-        "addresses and paths of a setup",
+        "setup's hosts and paths",
         made_words(
             [
                 "/simple/a/",
@@ -1186,12 +1186,12 @@ def _targets() -> Iterable[Target]:
         ),
         _rules,
     )
-    yield Target("TLS of a setup", foreign([_hello_of("registry.test")]), _hello, (ValueError,))
+    yield Target("setup's TLS", foreign([_hello_of("registry.test")]), _hello, (ValueError,))
     yield Target(
-        "pictures", foreign(_PICTURES, [b"\xff\xc0", b"IHDR", b"VP8 "]), image_info.image_info
+        "images", foreign(_PICTURES, [b"\xff\xc0", b"IHDR", b"VP8 "]), image_info.image_info
     )
     yield Target(
-        "names of repositories and branches",
+        "repository and branch names",
         made_words(["acme/rounding", "honk/7-x", "a@{1}"], ["/", "..", ".lock", "-"], most=6),
         _names,
     )

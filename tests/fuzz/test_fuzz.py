@@ -1,4 +1,4 @@
-"""Some hundreds of examples for each reader; `make fuzz` throws a hundred thousand."""
+"""A few hundred examples for each parser; `make fuzz` tries a hundred thousand."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from tests.fuzz.throwing import throw
 EXAMPLES = 400
 
 
-# OpenSSL's callback tells of names that are no ASCII, and refuses them by itself.
+# OpenSSL's callback warns about names that are not ASCII, and refuses them itself.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("target", TARGETS, ids=lambda each: str(each.name))
-def test_nothing_that_is_thrown_at_it_makes_it_fall(target: Target) -> None:
-    told = throw(target, EXAMPLES, number=7)
-    assert not told.fell, told.fell
-    assert told.examples >= EXAMPLES
-    assert told.refused < told.examples, "nothing came through to be read"
+def test_no_example_breaks_the_parser(target: Target) -> None:
+    tally = throw(target, EXAMPLES, number=7)
+    assert not tally.failure, tally.failure
+    assert tally.examples >= EXAMPLES
+    assert tally.refused < tally.examples, "every example was refused"
 
 
 def test_a_failure_is_reported_with_its_example() -> None:
-    def falls(text: str) -> None:
+    def fails(text: str) -> None:
         if "x" in text:
             raise IndexError("here")
 
-    told = throw(Target("a reader", some_of(["x", "y"]), falls), 100, number=1)
-    assert "IndexError: here" in told.fell
-    assert "a reader fell for 'x'" in told.fell
+    tally = throw(Target("a reader", some_of(["x", "y"]), fails), 100, number=1)
+    assert "IndexError: here" in tally.failure
+    assert "a reader failed on 'x'" in tally.failure
 
 
-def test_what_is_allowed_does_not_fall() -> None:
+def test_an_allowed_error_counts_as_refused() -> None:
     def refuses(text: str) -> None:
         raise ValueError(text)
 
-    told = throw(Target("a reader", some_of(["x"]), refuses, (ValueError,)), 50, number=1)
-    assert (told.fell, told.refused) == ("", told.examples)
+    tally = throw(Target("a reader", some_of(["x"]), refuses, (ValueError,)), 50, number=1)
+    assert (tally.failure, tally.refused) == ("", tally.examples)
 
 
-def test_the_same_number_throws_the_same() -> None:
+def test_the_same_number_gives_the_same_examples() -> None:
     seen: list[object] = []
     for number in (3, 3, 4):
         thrown: list[object] = []

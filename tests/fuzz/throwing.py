@@ -1,4 +1,4 @@
-"""Throwing examples at one reader until it falls, or has stood them all."""
+"""Feed random examples to one parser until it fails, or has passed them all."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from hypothesis import strategies as st
 from tests.fuzz.inputs import Dice
 from tests.fuzz.targets import Target
 
-A_THROW = 10
-"""Examples that are made from one draw."""
+EXAMPLES_PER_DRAW = 10
+"""Examples generated from each draw of Hypothesis."""
 
 CPU_SECONDS = 2.0
-"""The most that one example may cost; none is larger than some ten thousand bytes."""
+"""The most CPU time one example may take; examples are about ten thousand bytes at most."""
 
 
 class TooSlowError(AssertionError):
-    """An example cost more than anything of its size should."""
+    """An example took more CPU time than anything of its size should."""
 
 
 @dataclass
-class Told:
-    """What became of the examples. `slowest` is the CPU time of one, in seconds."""
+class Tally:
+    """How the examples went. `slowest` is the CPU time of one, in seconds."""
 
     examples: int = 0
     refused: int = 0
     slowest: float = 0.0
-    fell: str = ""
+    failure: str = ""
+    """The traceback and the example, if one failed."""
 
 
-def throw(target: Target, examples: int, number: int) -> Told:
-    """Throw at least that many examples; the same `number` gives the same ones."""
-    told = Told()
+def throw(target: Target, examples: int, number: int) -> Tally:
+    """Try at least that many examples; the same `number` gives the same ones."""
+    tally = Tally()
 
     @seed(number)
     @settings(
-        max_examples=-(-examples // A_THROW),
+        max_examples=-(-examples // EXAMPLES_PER_DRAW),
         deadline=None,
         database=None,
         phases=[Phase.generate],
@@ -48,28 +49,28 @@ def throw(target: Target, examples: int, number: int) -> Told:
     @given(st.binary(min_size=12, max_size=12))
     def handful(drawn: bytes) -> None:
         dice = Dice(drawn)
-        for _ in range(A_THROW):
-            _one(target, target.given(dice), told)
+        for _ in range(EXAMPLES_PER_DRAW):
+            _one(target, target.given(dice), tally)
 
     try:
         handful()
-    except Exception as fall:  # noqa: BLE001 - whatever it is, it is what was looked for
-        notes = "\n".join(getattr(fall, "__notes__", []))
-        told.fell = "".join(traceback.format_exception(fall))[-6000:] + notes
-    return told
+    except Exception as error:  # noqa: BLE001 - any exception is a finding
+        notes = "\n".join(getattr(error, "__notes__", []))
+        tally.failure = "".join(traceback.format_exception(error))[-6000:] + notes
+    return tally
 
 
-def _one(target: Target, value: object, told: Told) -> None:
-    told.examples += 1
+def _one(target: Target, value: object, tally: Tally) -> None:
+    tally.examples += 1
     began = time.thread_time()
     try:
         target.read(value)
     except target.allowed:
-        told.refused += 1
-    except Exception as fall:
-        fall.add_note(f"{target.name} fell for {repr(value)[:5000]}")
+        tally.refused += 1
+    except Exception as error:
+        error.add_note(f"{target.name} failed on {repr(value)[:5000]}")
         raise
     spent = time.thread_time() - began
-    told.slowest = max(told.slowest, spent)
+    tally.slowest = max(tally.slowest, spent)
     if spent > CPU_SECONDS:
         raise TooSlowError(f"{target.name}: {spent:.1f} s of CPU for {repr(value)[:5000]}")

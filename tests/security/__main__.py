@@ -1,7 +1,6 @@
-"""`make security`: what becomes of every attempt, with its control.
+"""`make security`: the result of every attempt and its control.
 
-Rows that are done are kept in .cache/security for the commit they were done with; a call that is
-cut short goes on where it was.
+Finished rows are kept in .cache/security for each commit; an interrupted call resumes.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ _ROW_SECONDS = 120.0
 
 async def _row(attempt: Attempt, ledger: Ledger, folder: Path) -> None:
     if cannot := attempt.needs():
-        ledger.write(attempt.name, [attempt.defence, cannot, "", "not run"])
+        ledger.write(attempt.name, [attempt.defense, cannot, "", "not run"])
         return
     async with asyncio.timeout(_ROW_SECONDS):
         tried, control = await both(attempt, folder)
     good = not tried.through and control.through
-    row = [attempt.defence, tried.why, control.why]
+    row = [attempt.defense, tried.why, control.why]
     if tried.through:
         row[1] = f"GOT THROUGH: {tried.why}"
     if not control.through:
@@ -47,14 +46,14 @@ def _chosen(only: str) -> list[Attempt]:
 
 
 def _print(only: str, ledger: Ledger) -> int:
-    """The tables and the totals. Returns how many rows are not as they should be."""
+    """Print the tables and the totals. Returns how many rows are bad."""
     counted = bad = left = 0
     for kind, attempts in KINDS.items():
         rows = [(each.name, ledger.rows[each.name]) for each in attempts if each in _chosen(only)]
         if not rows:
             continue
         print(f"## {kind}\n")
-        print("| Attempt | Defense | What stopped it | Without that defence |\n|---|---|---|---|")
+        print("| Attempt | Defense | What stopped it | Without that defense |\n|---|---|---|---|")
         for name, (*cells, ending) in rows:
             shown = [_cell(cell) for cell in cells]
             if ending == "not run":
@@ -64,20 +63,20 @@ def _print(only: str, ledger: Ledger) -> int:
         counted += sum(row[-1] == "ok" for _, row in rows)
         bad += sum(row[-1] == "BAD" for _, row in rows)
         left += sum(row[-1] == "not run" for _, row in rows)
-    print(f"{counted} attempts stopped, each with a control that got through.")
+    print(f"{counted} attempts were stopped, each with a control that got through.")
     print(f"{left} could not be tried here and are not counted.")
-    print(f"{bad} got through, or have a control that shows nothing.")
+    print(f"{bad} got through, or have a control that did not.")
     return bad
 
 
 def _cell(text: str) -> str:
-    """What attempts print may itself be an attempt on who reads it."""
+    """Neutralize what an attempt printed: it may target the reader of the table."""
     letters = (each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
     return "".join(letters).replace("|", "\\|")
 
 
 def main() -> int:
-    """Print the tables; the exit code is 1 when a row is not as it should be."""
+    """Print the tables; the exit code is 1 if a row is bad."""
     parser = argparse.ArgumentParser(prog="make security")
     parser.add_argument("--only", default="", help="rows with this in their kind or name")
     parser.add_argument("--again", action="store_true", help="forget what is known")

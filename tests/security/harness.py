@@ -1,4 +1,4 @@
-"""An attempt, and the same attempt without the defence that stops it.
+"""An attempt, and the same attempt without the defense that stops it.
 
 What is attacked is the product's own code. A control hands in another part in place of one of the
 product's, by a parameter that the product has anyway, and keeps all the rest: then the attempt must
@@ -54,10 +54,10 @@ def root() -> str:
 
 @dataclass(frozen=True)
 class Attempt:
-    """`tried` and `control` get an empty folder; `defence` is what the control goes without."""
+    """`tried` and `control` get an empty folder; `defense` is what the control goes without."""
 
     name: str
-    defence: str
+    defense: str
     tried: Try
     control: Try
     needs: Needs = nothing

@@ -1,4 +1,4 @@
-"""Every attempt, by kind, and the few of them that `make test` tries."""
+"""Every attempt, by kind, and the selection that `make test` tries."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tests.security.attempts import (
 from tests.security.harness import Attempt
 
 KINDS: Final[dict[str, tuple[Attempt, ...]]] = {
-    "Processes, the kernel and bounds": processes.ATTEMPTS,
+    "Processes, kernel and limits": processes.ATTEMPTS,
     "Network and egress": network.ATTEMPTS,
     "Git on hostile trees": git_trees.ATTEMPTS,
     "Caches": caches.ATTEMPTS,
-    "Setup that Honk finds out": setups.ATTEMPTS,
-    "Reading back": reading.ATTEMPTS,
+    "Automatic setup": setups.ATTEMPTS,
+    "Reading results": reading.ATTEMPTS,
     "Results from CI": ci.ATTEMPTS,
     "Other engines": engines.ATTEMPTS,
     "Receiver over HTTP": receiver.ATTEMPTS,
-    "Injection and words": words.ATTEMPTS,
-    "Secrets on their way out": leaks.ATTEMPTS,
+    "Prompt injection and hostile text": words.ATTEMPTS,
+    "Leaking secrets": leaks.ATTEMPTS,
 }
 
 SHORT: Final = (
@@ -40,14 +40,14 @@ SHORT: Final = (
     "reads a file of this machine",
     "reaches a server on this machine's loopback",
     "uploads through a package registry",
-    "asks the model at the cost of another run",
+    "uses the model at another run's expense",
     "looks for the model's key where Claude Code runs",
     "core.fsmonitor",
-    "a report that is a link to a secret",
+    "a report that is a symlink to a secret",
     *(each.name for each in caches.ATTEMPTS),
     *(each.name for each in ci.ATTEMPTS),
     *(each.name for each in setups.ATTEMPTS),
     "a forged delivery",
     "a signature with SHA-1",
-    "starts processes without end (fork bomb)",
+    "starts processes endlessly (fork bomb)",
 )

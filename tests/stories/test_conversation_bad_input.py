@@ -234,7 +234,7 @@ async def test_a_locked_issue_still_gets_its_answer(harness: Harness) -> None:
 
 
 async def test_where_nothing_more_may_be_said_the_label_still_settles(harness: Harness) -> None:
-    """An organisation can forbid Apps to write where a conversation is locked."""
+    """An organization can forbid Apps to write where a conversation is locked."""
     subject = await at_work(harness)
     locked = {"message": "Unable to create comment because issue is locked."}
     harness.github.faults.answer(

@@ -1,4 +1,4 @@
-"""A labelled issue becomes a pull request that a person can trust."""
+"""A labeled issue becomes a pull request that a person can trust."""
 
 from __future__ import annotations
 

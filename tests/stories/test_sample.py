@@ -65,7 +65,7 @@ ENDS: dict[tuple[str, int], Ready | Asked | Untouched] = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def told(harness: Harness) -> Mapping[tuple[str, int], Subject]:
-    """Every issue of every sample, labelled: three repositories, as the playground holds them.
+    """Every issue of every sample, labeled: three repositories, as the playground holds them.
 
     All at once, because compiling Go's standard library in each fresh sandbox takes its time.
     """
@@ -150,7 +150,7 @@ def _need(name: str) -> None:
 async def _played(
     harness: Harness, name: str, sample: Sample, script: ModelScript | None = None
 ) -> Subject:
-    """The sample's first issue, labelled and settled, in a repository of its own."""
+    """The sample's first issue, labeled and settled, in a repository of its own."""
     issue = sample.issues[0]
     subject = await harness.subject(
         files=sample.files,

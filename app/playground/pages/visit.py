@@ -160,5 +160,5 @@ class Visit:
 
 
 def _hue(login: str) -> int:
-    """A colour for an account, always the same: one of twelve."""
+    """A color for an account, always the same: one of twelve."""
     return sha256(login.encode()).digest()[0] % 12

@@ -63,7 +63,7 @@ echo "$manager run $script exited with code $code before any test ran. Running: 
 : > "$HONK_REPORT/alone"
 exec sh -c "$last"' "$@"' sh "$@"
 """
-# No colours, nobody at a keyboard, no file written for a snapshot that is not there, nobody asked
+# No colors, nobody at a keyboard, no file written for a snapshot that is not there, nobody asked
 # for a newer version, and no message home.
 ENVIRONMENT = {
     "CI": "true",

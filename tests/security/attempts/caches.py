@@ -40,7 +40,7 @@ Whose = Callable[..., tuple[str, ...]]
 def by_base_branch(
     repo: RepoName, tree: str, *, branch: str = "", run: str = ""
 ) -> tuple[str, ...]:
-    """No defence: whatever ran, it is kept for the branch that the work is meant for."""
+    """No defense: whatever ran, it is kept for the branch that the work is meant for."""
     return ("branch", str(repo), "main")
 
 
@@ -64,11 +64,13 @@ async def _set_up_of_a_fork(path: str, whose: Whose, folder: Path) -> Outcome:
     if found is not None:
         assert await snapshots.apply(found, ours)
     seen = await world.inside(ours, f"cat {path} 2>/dev/null || true")
-    return outcome(FORGED in seen, f"{path} in main's checkout", "the key says whose code it was")
+    return outcome(
+        FORGED in seen, f"{path} in main's checkout", "the key includes whose code it was"
+    )
 
 
 class ByEnvironment(ResultStore):
-    """No defence: results are kept for a repository and its environment, whatever the commit."""
+    """No defense: results are kept for a repository and its environment, whatever the commit."""
 
     async def get(self, repo: RepoName, commit: CommitSha | TreeSha, environment: str) -> Any:
         return await super().get(repo, CommitSha("0" * 40), environment)
@@ -89,7 +91,7 @@ async def _results_of_a_fork(store: type[ResultStore], folder: Path) -> Outcome:
         found = await results.get(REPO, CommitSha("a" * 40), "same")
     finally:
         database.close()
-    return outcome(found is not None, "the fork's results for main", "results are by commit")
+    return outcome(found is not None, "the fork's results for main", "results are keyed by commit")
 
 
 Noted = Callable[..., int | None]
@@ -121,7 +123,7 @@ def as_it_is(mount: Mount) -> Mount:
 
 
 def writable(mount: Mount) -> Mount:
-    """No defence: who reads a cache may write it."""
+    """No defense: who reads a cache may write it."""
     return replace(mount, writable=True)
 
 
@@ -176,7 +178,7 @@ def of_each(repo: RepoName) -> RepoName:
 
 
 def of_all(repo: RepoName) -> RepoName:
-    """No defence: one mirror of a submodule for every repository that names it."""
+    """No defense: one mirror of a submodule for every repository that names it."""
     return REPO
 
 
@@ -189,7 +191,7 @@ async def _submodule_of_another(for_whom: Callable[[RepoName], RepoName], folder
     sub = RepoName(owner="octo", name="Private")
     await supply.mirrors(for_whom(REPO)).fetch(sub, world.origin.remote, commit)
     there = await supply.mirrors(for_whom(OTHER)).has_commit(sub, commit)
-    return outcome(there, "a commit that its own token cannot read", "each has mirrors of its own")
+    return outcome(there, "a commit that its own token cannot read", "each has its own mirrors")
 
 
 async def _names_a_registry(where: Callable[[Path], str], folder: Path) -> Outcome:
@@ -197,7 +199,7 @@ async def _names_a_registry(where: Callable[[Path], str], folder: Path) -> Outco
     (folder / ".npmrc").write_text(f"registry=https://{FORGED}.example/\n")
     (folder / "package.json").write_text('{"name": "x", "version": "1.0.0"}')
     told = await ask(["npm", "config", "get", "registry"], folder=where(folder))
-    return outcome(FORGED in told, told, "clients are asked away from any project")
+    return outcome(FORGED in told, told, "clients are queried outside any project")
 
 
 def away(folder: Path) -> str:
@@ -205,12 +207,12 @@ def away(folder: Path) -> str:
 
 
 def inside(folder: Path) -> str:
-    """No defence: the client is asked where the repository's files are."""
+    """No defense: the client is asked where the repository's files are."""
     return str(folder)
 
 
 def left_open(home: Path) -> None:
-    """No defence: as an older version left it, readable for every user of the machine."""
+    """No defense: as an older version left it, readable for every user of the machine."""
     for path in (home, *home.rglob("*")):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
@@ -231,7 +233,7 @@ async def _another_user_reads(close: Callable[[Path], None], folder: Path) -> Ou
         os.umask(before)
         found = await asyncio.to_thread(_seen_by_another, world.mirrors.path(REPO))
     return outcome(
-        bool(found), f"{len(found)} files of the mirror", "the home is its owner's alone"
+        bool(found), f"{len(found)} files of the mirror", "the home is private to its owner"
     )
 
 
@@ -245,7 +247,7 @@ def _kept(name: str, path: str) -> Attempt:
     run = functools.partial(_set_up_of_a_fork, path)
     return Attempt(
         name,
-        "what a setup made is kept by whose code made it",
+        "setup snapshots are keyed by whose code made them",
         functools.partial(run, setup.made_by),
         functools.partial(run, by_base_branch),
     )
@@ -262,41 +264,41 @@ def _shown(name: str, make: Callable[[Path], Path]) -> Attempt:
 
 
 ATTEMPTS = (
-    _kept("a fork's setup is laid into main's checkouts", "conftest.py"),
+    _kept("a fork's setup is copied into main's checkouts", "conftest.py"),
     _kept("a fork's setup fills the tool caches of main", ".git/honk/python/bin/pytest"),
     Attempt(
-        "a fork's results are taken for those of main",
-        "results of a base are kept by its commit",
+        "a fork's results are used as main's",
+        "base results are keyed by commit",
         functools.partial(_results_of_a_fork, ResultStore),
         functools.partial(_results_of_a_fork, ByEnvironment),
     ),
     Attempt(
         "forks make a test flaky so that another pull request may break it",
-        "flaky tests are known from branches of the repository itself",
+        "only the repository's own branches can mark a test as flaky",
         functools.partial(_flaky_tests_of_forks, noted_as),
         functools.partial(_flaky_tests_of_forks, by_number),
     ),
-    _shown("writes into a kept setup", _archive),
+    _shown("writes into a cached setup", _archive),
     _shown("writes into the mirror's objects", _mirror),
-    _shown("writes into what Git LFS keeps", _contents),
-    _shown("writes into the pytest that is lent", _lent),
+    _shown("writes into the Git LFS cache", _contents),
+    _shown("writes into the pytest that Honk provides", _lent),
     _shown("writes into the standard library that all checkouts link to", _outputs),
     Attempt(
         "reads a submodule that another repository could read",
-        "mirrors of submodules belong to the repository that names them",
+        "submodule mirrors are separate for each parent repository",
         functools.partial(_submodule_of_another, of_each),
         functools.partial(_submodule_of_another, of_all),
     ),
     Attempt(
         "another user of this machine reads a private mirror",
-        "all below HONK_HOME is its owner's alone",
+        "HONK_HOME is private to its owner",
         functools.partial(_another_user_reads, close_home),
         functools.partial(_another_user_reads, left_open),
         needs=root,
     ),
     Attempt(
-        "names the registry that others install from",
-        "clients are asked with the operator's configuration alone",
+        "sets the registry that others install from",
+        "clients are queried with only the operator's configuration",
         functools.partial(_names_a_registry, away),
         functools.partial(_names_a_registry, inside),
     ),

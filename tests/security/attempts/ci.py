@@ -43,7 +43,7 @@ def _run(sha: CommitSha, *, fork: int, event: str, path: str = _PATH) -> Workflo
 
 
 def newest(runs: Iterable[WorkflowRun], wanted: Wanted) -> WorkflowRun | None:
-    """No defence: the newest run that names the commit."""
+    """No defense: the newest run that names the commit."""
     return max((run for run in runs if run.head_sha == wanted.sha), key=lambda run: run.id)
 
 
@@ -57,17 +57,17 @@ _OF_HEAD = Wanted(repository_id=_REPOSITORY, workflow=_PATH, sha=_HEAD, is_head=
 _OF_FORK = _OF_HEAD.model_copy(update={"fork_id": _FORK})
 
 
-def _forgery(name: str, defence: str, run: WorkflowRun, wanted: Wanted) -> Attempt:
+def _forgery(name: str, defense: str, run: WorkflowRun, wanted: Wanted) -> Attempt:
     return Attempt(
         name,
-        defence,
+        defense,
         functools.partial(_forged, run, wanted, select),
         functools.partial(_forged, run, wanted, newest),
     )
 
 
 def any_artifact(artifact: UploadedArtifact, run: WorkflowRun) -> bool:
-    """No defence: whatever is listed."""
+    """No defense: whatever is listed."""
     return True
 
 
@@ -105,7 +105,7 @@ def carefully(archive: bytes, folder: Path) -> None:
 
 
 def unpacking(archive: bytes, folder: Path) -> None:
-    """No defence: each entry is written where its name says, links as links."""
+    """No defense: each entry is written where its name says, links as links."""
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         for entry in opened.infolist():
             path = folder / entry.filename
@@ -148,7 +148,7 @@ async def _linked(unpack: Unpack, folder: Path) -> Outcome:
 
 
 def unchecked(archive: bytes, digest: str | None) -> None:
-    """No defence: whatever was downloaded."""
+    """No defense: whatever was downloaded."""
 
 
 async def _exchanged(check: Callable[[bytes, str | None], None], folder: Path) -> Outcome:
@@ -161,17 +161,17 @@ async def _exchanged(check: Callable[[bytes, str | None], None], folder: Path) -
 
 
 def _archive(
-    name: str, defence: str, attempt: Callable[[Unpack, Path], Awaitable[Outcome]]
+    name: str, defense: str, attempt: Callable[[Unpack, Path], Awaitable[Outcome]]
 ) -> Attempt:
     return Attempt(
         name,
-        defence,
+        defense,
         functools.partial(attempt, carefully),
         functools.partial(attempt, unpacking),
     )
 
 
-_OWN_HEAD = "a fork's run counts for that fork's own head alone"
+_OWN_HEAD = "a fork's run counts only for that fork's own head"
 ATTEMPTS = (
     _forgery(
         "a fork's pull request whose head is the base commit uploads results for it",
@@ -192,7 +192,7 @@ ATTEMPTS = (
         _OF_FORK,
     ),
     _forgery(
-        "a workflow on someone else's data names the base commit (workflow_run)",
+        "a workflow triggered by someone else's data names the base commit (workflow_run)",
         "only events whose runs check out the commit itself",
         _run(_BASE, fork=_REPOSITORY, event="workflow_run"),
         _OF_BASE,
@@ -209,12 +209,14 @@ ATTEMPTS = (
         functools.partial(_of_another_sha, is_of),
         functools.partial(_of_another_sha, any_artifact),
     ),
-    _archive("an artifact that is a zip bomb", "what comes out is counted and bounded", _bomb),
-    _archive("an artifact whose paths climb out", "nothing is unpacked to a disk", _climbing),
+    _archive("an artifact that is a zip bomb", "the output is counted and limited", _bomb),
+    _archive(
+        "an artifact whose paths escape the archive", "nothing is unpacked to disk", _climbing
+    ),
     _archive("an artifact with a link to a secret", "links are refused", _linked),
     Attempt(
-        "an artifact that is exchanged on its way",
-        "the digest is checked over the bytes",
+        "an artifact that is replaced in transit",
+        "the digest is verified",
         functools.partial(_exchanged, check_digest),
         functools.partial(_exchanged, unchecked),
     ),

@@ -61,7 +61,7 @@ def _started(name: str, files: dict[str, Any], *flags: str) -> Attempt:
     run = functools.partial(_starts, files)
     return Attempt(
         name,
-        "Claude Code is told to read no settings of the repository",
+        "Claude Code runs without the repository's settings",
         functools.partial(run, {}),
         functools.partial(run, {"arguments": _without(*flags)}),
         _only_where_installed,
@@ -125,7 +125,7 @@ ATTEMPTS = (
         "--strict-mcp-config",
     ),
     Attempt(
-        "asks the model at the cost of another run",
+        "uses the model at another run's expense",
         "each run's model answers only on the loopback of its own sandbox",
         functools.partial(_reaches_the_model_of_another_run, Parts(flags=bubblewrap_flags)),
         functools.partial(

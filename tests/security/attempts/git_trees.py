@@ -56,7 +56,7 @@ async def packed(world: World, workspace: Workspace) -> str:
 
 
 async def in_place(world: World, workspace: Workspace) -> str:
-    """No defence: the agent's own repository, outside of any sandbox."""
+    """No defense: the agent's own repository, outside of any sandbox."""
     git = functools.partial(_git, workspace.path, objects=world.mirrors.objects(workspace.repo))
     git("add", "-A")
     git("commit", "-q", "--allow-empty", "-m", "Work")
@@ -115,22 +115,22 @@ def _runs(name: str, script: str) -> Attempt:
     run = functools.partial(_executes, script)
     return Attempt(
         name,
-        "packed in a second sandbox with a git directory of its own",
+        "packed in a second sandbox with a separate Git directory",
         functools.partial(run, packed),
         functools.partial(run, in_place),
     )
 
 
-def _brings(name: str, script: str, wanted: str, defence: str) -> Attempt:
+def _brings(name: str, script: str, wanted: str, defense: str) -> Attempt:
     run = functools.partial(_contains, script, wanted)
-    return Attempt(name, defence, functools.partial(run, packed), functools.partial(run, in_place))
+    return Attempt(name, defense, functools.partial(run, packed), functools.partial(run, in_place))
 
 
 # Refs, fetches and packs.
 
 
 async def naive_fetch(world: World, ref: str) -> None:
-    """No defence: whatever a ref is called stands in the command line as it is."""
+    """No defense: whatever a ref is called stands in the command line as it is."""
     clone = world.origin.clone
     _git(clone, "fetch", ref, str(world.origin.bare))
 
@@ -178,7 +178,7 @@ async def strict(world: World, made: bytes, folder: Path) -> None:
 
 
 async def lenient(world: World, made: bytes, folder: Path) -> None:
-    """No defence: a pack is taken in as it comes."""
+    """No defense: a pack is taken in as it comes."""
     words = ("index-pack", "--stdin", "--fix-thin")
     _packed_by_hand(world.mirrors.path(REPO), *words, into=made)
 
@@ -207,7 +207,7 @@ async def _evil_tree(name: str, receive: Receive, folder: Path) -> Outcome:
 
 
 async def naive_mirror(world: World, ref: str) -> str:
-    """No defence: what git makes of a name, and of whatever it leads to."""
+    """No defense: what git makes of a name, and of whatever it leads to."""
     clone = world.origin.clone
     _git(clone, "fetch", str(world.origin.bare), ref)
     return _git(clone, "rev-parse", "FETCH_HEAD").strip()
@@ -247,7 +247,7 @@ async def _namesake(kind: str, mirror: Mirror, folder: Path) -> Outcome:
     return outcome(found == sha, "another ref was taken for the branch", "there is no such branch")
 
 
-_OURS = "the work tree alone counts, in a git directory of our own"
+_OURS = "only the work tree counts, with a Git directory of our own"
 
 ATTEMPTS = (
     _runs(
@@ -279,11 +279,11 @@ ATTEMPTS = (
         '--allow-empty -m x; cd ..; git add nested; git -C nested config core.fsmonitor "$evil"',
     ),
     _runs(
-        "a .git that is a file and leads elsewhere",
+        "a .git file that points elsewhere",
         'git config core.fsmonitor "$evil"; mv .git elsewhere; echo "gitdir: elsewhere" > .git',
     ),
     _runs(
-        "a .git that is a link",
+        "a .git symlink",
         'git config core.fsmonitor "$evil"; mv .git elsewhere; ln -s elsewhere .git',
     ),
     _runs(
@@ -291,13 +291,13 @@ ATTEMPTS = (
         'printf "[core]\\n\\tfsmonitor = %s\\n" "$evil" > more; git config include.path ../more',
     ),
     _brings(
-        "core.worktree that leads outside",
+        "a core.worktree that points outside",
         "git config core.worktree $PRIVATE",
         CANARY,
         _OURS,
     ),
     _brings(
-        "alternates and an index that name a foreign object",
+        "alternates and an index that name another repository's object",
         "echo $PRIVATE/.git/objects >> .git/objects/info/alternates\n"
         "rm .git/index; git read-tree HEAD\n"
         "git update-index --add --info-only --cacheinfo 100644,$BLOB,stolen\n"
@@ -306,40 +306,40 @@ ATTEMPTS = (
         _OURS,
     ),
     _brings(
-        "a link that leads outside",
+        "a symlink that points outside",
         "ln -s /etc/passwd link",
         "120000",
-        "links that lead outside are left out",
+        "symlinks that point outside are left out",
     ),
     _brings(
-        "a crafted address of a submodule",
+        "a crafted submodule URL",
         "printf '[submodule \"x\"]\\n\\tpath = x\\n\\turl = ext::sh -c evil\\n' > .gitmodules",
         ".gitmodules",
-        ".gitmodules stays as it was",
+        ".gitmodules is kept as it was",
     ),
     _brings(
         "a nested repository as a submodule",
         "mkdir nested; cd nested; git init -q; git -c user.name=x -c user.email=x commit -q "
         "--allow-empty -m x",
         "160000",
-        "new repositories inside are left out",
+        "nested repositories are left out",
     ),
     Attempt(
         "a ref that is an option (--upload-pack)",
-        "strict form of refs",
+        "strict ref format",
         functools.partial(_ref, "--upload-pack=touch MARK;git-upload-pack", checked_fetch),
         functools.partial(_ref, "--upload-pack=touch MARK;git-upload-pack", naive_fetch),
     ),
     Attempt(
-        "a pack without end",
-        "size of a pack",
+        "an endless pack",
+        "pack size limit",
         functools.partial(_big_pack, 1 << 20),
         functools.partial(_big_pack, 1 << 30),
     ),
     *(
         Attempt(
             f"a tree with an entry called {name}",
-            "packs are taken in strictly",
+            "packs are checked strictly",
             functools.partial(_evil_tree, name, strict),
             functools.partial(_evil_tree, name, lenient),
         )
@@ -348,7 +348,7 @@ ATTEMPTS = (
     *(
         Attempt(
             f"a history with {entry.decode()} in an old tree",
-            "what a fetch does not accept (app/git/fsck.py)",
+            "checks that a fetch enforces (app/git/fsck.py)",
             functools.partial(_old_tree, entry, mirrored),
             functools.partial(_old_tree, entry, naive_mirror),
         )
@@ -356,11 +356,11 @@ ATTEMPTS = (
     ),
     *(
         Attempt(
-            f"one of the {kind} called like a branch that is gone",
-            "what was fetched is checked to be of exactly that name",
+            f"a {what} named like a deleted branch",
+            "the fetched ref must have exactly that name",
             functools.partial(_namesake, kind, mirrored),
             functools.partial(_namesake, kind, naive_mirror),
         )
-        for kind in ("tags", "heads")
+        for kind, what in (("tags", "tag"), ("heads", "branch"))
     ),
 )

@@ -121,14 +121,14 @@ def judged(done: Completed) -> Outcome:
             "; ".join(done.text.replace(THROUGH, "").split("\n")).strip("; ") or "as it said"
         )
     if done.killed or done.timed_out:
-        return stopped(f"ended: {done.killed or 'its time was over'}")
+        return stopped(f"ended: {done.killed or 'time limit'}")
     return stopped(done.text.strip().split("\n")[-1] or f"exit code {done.exit_code}")
 
 
 def script(
     name: str,
     code: str,
-    defence: str,
+    defense: str,
     null: Parts,
     *,
     parts: Parts | None = None,
@@ -143,7 +143,7 @@ def script(
     product = parts or Parts()
     return Attempt(
         name,
-        defence,
+        defense,
         functools.partial(run, product),
         functools.partial(run, null),
         needs,

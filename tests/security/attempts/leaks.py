@@ -123,32 +123,32 @@ async def _transcript(known: Known, folder: Path) -> Outcome:
     return _judged(shown)
 
 
-def _way(name: str, defence: str, run: Callable[[Known, Path], Awaitable[Outcome]]) -> Attempt:
+def _way(name: str, defense: str, run: Callable[[Known, Path], Awaitable[Outcome]]) -> Attempt:
     return Attempt(
         f"a secret in {name}",
-        defence,
+        defense,
         functools.partial(run, (CANARY,)),
         functools.partial(run, ()),
     )
 
 
-_GITHUB = "every text to GitHub is redacted by value"
-_PUSHED = "what is added is looked through before any push"
+_GITHUB = "known secrets are redacted in every text sent to GitHub"
+_PUSHED = "added content is scanned before any push"
 
 ATTEMPTS = (
-    _way("a line of the log", "log lines are redacted", functools.partial(_log, "console")),
+    _way("a log line", "log lines are redacted", functools.partial(_log, "console")),
     _way("a traceback in JSON", "log lines are redacted", functools.partial(_log, "json")),
     _way("a comment", _GITHUB, functools.partial(_to_github, _comment)),
     _way("a check run", _GITHUB, functools.partial(_to_github, _check_run)),
-    _way("a commit's message", _GITHUB, functools.partial(_to_github, _commit_message)),
-    _way("a file's name", _PUSHED, functools.partial(_pushed, f"src/{CANARY}.py", "x = 1\n")),
+    _way("a commit message", _GITHUB, functools.partial(_to_github, _commit_message)),
+    _way("a file name", _PUSHED, functools.partial(_pushed, f"src/{CANARY}.py", "x = 1\n")),
     _way("a file", _PUSHED, functools.partial(_pushed, "a.py", f"x = '{CANARY}'\n")),
     _way(
-        "a file, turned around",
+        "a file, reversed",
         _PUSHED,
         functools.partial(_pushed, "a.py", f"x = '{CANARY[::-1]}'\n"),
     ),
     _way("a file, in hexadecimal", _PUSHED, functools.partial(_pushed, "a", CANARY.encode().hex())),
-    _way("a page", "values of pages are redacted", _page),
-    _way("the transcript in the terminal", "what is printed is redacted", _transcript),
+    _way("a page", "values on pages are redacted", _page),
+    _way("the transcript in the terminal", "output is redacted", _transcript),
 )

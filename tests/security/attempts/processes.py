@@ -103,7 +103,7 @@ def _tiocsti() -> str:
 
 def _fuse() -> str:
     writable = os.access("/dev/fuse", os.F_OK) and Path("/dev/fuse").stat().st_mode & 0o006 == 6
-    return "" if writable else "this machine has no device that everybody may open"
+    return "" if writable else "this machine has no world-accessible device"
 
 
 def _decoy(user: int | None) -> subprocess.Popen[bytes]:
@@ -125,7 +125,7 @@ for name in os.listdir("/proc"):
             if DO == "kill": os.kill(int(name), 9)
             print({THROUGH!r}, text.replace(b"\\0", b" ").decode())
             break
-else: print("no process but its own")
+else: print("only its own processes")
 """
 
 
@@ -159,7 +159,10 @@ async def _outlives(parts: Parts, folder: Path) -> Outcome:
     done = await sandbox.run(spec, ["bash", "-c", left])
     await asyncio.sleep(1)
     later = (spec.workspace / "later").exists()
-    return outcome(later, "wrote after its end", f"{done.text.strip()}, then dead with all others")
+    text = done.text.strip()
+    return outcome(
+        later, "wrote after the command ended", f"{text}, then killed with all the others"
+    )
 
 
 async def _kills_first(parts: Parts, folder: Path) -> Outcome:
@@ -181,7 +184,7 @@ async def _worker_environment(parts: Parts, folder: Path) -> Outcome:
         done = await sandbox.run(spec, ["bash", "-c", "env; cat /proc/*/environ 2>/dev/null"])
     finally:
         del os.environ["HONK_TEST_CANARY"]
-    return outcome(CANARY in done.text, "the worker's environment", "an environment of its own")
+    return outcome(CANARY in done.text, "the worker's environment", "its own environment")
 
 
 async def _file_of_the_machine(seen: bool, folder: Path) -> Outcome:
@@ -238,14 +241,14 @@ def _reporting(bounds: tuple[int, int] | None) -> Parts:
 def _limited(
     name: str,
     code: str,
-    defence: str,
+    defense: str,
     small: ResourceLimits,
     large: ResourceLimits,
     *,
     null: MakeInner | None = inner_walls,
 ) -> Attempt:
     """The control has other limits, and `null` in place of what the helper does."""
-    return script(name, code, defence, Parts(limits=large, inner=null), parts=Parts(limits=small))
+    return script(name, code, defense, Parts(limits=large, inner=null), parts=Parts(limits=small))
 
 
 _S = 20.0
@@ -255,7 +258,7 @@ ATTEMPTS = (
     _spying("reads the command lines of other processes in /proc", "read"),
     _spying("kills a process of the same user", "kill"),
     Attempt(
-        "leaves a process in the background that outlives its command",
+        "leaves a background process that outlives its command",
         _PIDS,
         functools.partial(_outlives, Parts()),
         functools.partial(_outlives, _NO_PIDS),
@@ -313,7 +316,7 @@ ATTEMPTS = (
         _NO_FILTER,
     ),
     script(
-        "listens to the kernel's news of devices (netlink)",
+        "listens to the kernel's device events (netlink)",
         "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15); through('a netlink socket')",
         _FILTER,
         _NO_FILTER,
@@ -327,13 +330,13 @@ ATTEMPTS = (
     ),
     script(
         "hides memory from the count (memfd_create)",
-        "if call(319, b'x', 0) >= 0: through('memory that nobody counts')",
+        "if call(319, b'x', 0) >= 0: through('memory that is not counted')",
         _FILTER,
         _NO_FILTER,
         needs=_x86_64,
     ),
     script(
-        "takes the machine's places for asynchronous input (io_setup)",
+        "uses up the machine's asynchronous I/O contexts (io_setup)",
         "context = ctypes.c_ulong(0)\n"
         "if call(206, 100, ctypes.byref(context)) == 0: through('100 of them')",
         _FILTER,
@@ -341,7 +344,7 @@ ATTEMPTS = (
         needs=_aio,
     ),
     script(
-        "asks about mounts in the newest ways (open_tree_attr, statmount, listmount)",
+        "inspects mounts through the newest system calls (open_tree_attr, statmount, listmount)",
         "room, request = ctypes.create_string_buffer(4096), ctypes.create_string_buffer(24)\n"
         "ctypes.memmove(request, (24).to_bytes(8, 'little') + b'\\xff' * 8, 16)\n"
         "for number in (467, 457, 458):\n"
@@ -352,7 +355,7 @@ ATTEMPTS = (
         needs=_newest_calls,
     ),
     script(
-        "makes a system call that this kernel has and the filter does not name",
+        "makes a system call that this kernel has and the filter does not list",
         "told = [number for number in range(424, 600) if number not in KNOWN\n"
         "    and call(number, -1, 0, 0, 0, 0, 0) != 0 and ctypes.get_errno() != errno.ENOSYS]\n"
         "if told: through('answered:', *told)".replace("KNOWN", repr(_named())),
@@ -361,7 +364,7 @@ ATTEMPTS = (
         needs=_x86_64,
     ),
     script(
-        "opens a socket of a protocol that is seldom used (SCTP, MPTCP)",
+        "opens a socket of a rarely used protocol (SCTP, MPTCP)",
         "for number in (132, 262):\n"
         "    with contextlib.suppress(OSError):\n"
         "        socket.socket(socket.AF_INET, socket.SOCK_STREAM, number); through(number)\n"
@@ -373,24 +376,24 @@ ATTEMPTS = (
     script(
         "slows the sandbox's first process (SCHED_IDLE)",
         "os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0)); through('it only idles')",
-        "system-call filter; the helper has a capability more",
+        "system-call filter; the helper has one more capability",
         _ALONE,
     ),
     script(
-        "takes its priority from the sandbox's first process",
+        "lowers the priority of the sandbox's first process",
         "os.setpriority(os.PRIO_PROCESS, 1, 19); through('it is the last')",
-        "system-call filter; the helper has a capability more",
+        "system-call filter; the helper has one more capability",
         _ALONE,
     ),
     script(
-        "takes its priority from all processes of its user",
+        "lowers the priority of all processes of its user",
         "os.setpriority(os.PRIO_USER, 0, 19)\n"
         "if os.getpriority(os.PRIO_PROCESS, 1) == 19: through('the first one too')",
-        "system-call filter; the helper has a capability more",
+        "system-call filter; the helper has one more capability",
         _ALONE,
     ),
     script(
-        "sets limits of another process (prlimit)",
+        "changes limits of another process (prlimit)",
         "child = subprocess.Popen(['sleep', '5'])\n"
         "try: resource.prlimit(child.pid, resource.RLIMIT_NOFILE, (3, 3)); through('it is set')\n"
         "finally: child.kill()",
@@ -408,10 +411,10 @@ ATTEMPTS = (
         needs=_tiocsti,
     ),
     script(
-        "makes a user namespace and mounts in it",
+        "creates a user namespace and mounts in it",
         "if call(272, 0x10000000 | 0x20000) == 0:\n"
         "    if call(165, b'none', b'/tmp', b'tmpfs', 0, 0) == 0: through('mounted')",
-        "system-call filter and no more user namespaces",
+        "system-call filter, and user namespaces are disabled",
         Parts(inner=inner(namespaces=1000), filter_program=open_filter),
         needs=_x86_64,
     ),
@@ -424,7 +427,7 @@ ATTEMPTS = (
         needs=root,
     ),
     script(
-        "makes a device node",
+        "creates a device node",
         "os.mknod('disk', 0o60600, os.makedev(7, 0)); through('a block device')",
         "sandbox",
         _NOBODY,
@@ -433,66 +436,66 @@ ATTEMPTS = (
     script(
         "opens a device of this machine",
         "os.open('/dev/fuse', os.O_RDWR); through('/dev/fuse')",
-        "a /dev of its own",
+        "a private /dev",
         Parts(flags=with_flags(*_DEV, "--dev-bind", "/dev/fuse", "/dev/fuse", instead_of=_DEV)),
         needs=_fuse,
     ),
     Attempt(
         "reads a file of this machine",
-        "only /usr, its own workspace and what is named are bound",
+        "only /usr, its own workspace and listed paths are mounted",
         functools.partial(_file_of_the_machine, False),
         functools.partial(_file_of_the_machine, True),
     ),
     Attempt(
-        "reads another run's checkout that is in sight",
-        "a user of its own for each workspace",
+        "reads another run's checkout that is visible",
+        "a separate user for each workspace",
         functools.partial(_other_run, Parts()),
         functools.partial(_other_run, Parts(own_users=False)),
         root,
     ),
     Attempt(
-        "changes the objects that all runs borrow",
-        "bound read-only",
+        "changes the Git objects that all runs share",
+        "mounted read-only",
         functools.partial(_borrowed_objects, False),
         functools.partial(_borrowed_objects, True),
     ),
     Attempt(
         "reads the worker's environment",
-        "a complete environment is made for each sandbox",
+        "each sandbox gets a new environment",
         functools.partial(_worker_environment, Parts()),
         functools.partial(_worker_environment, Parts(environment={"yes": "1"})),
     ),
     # Bounds.
     _limited(
-        "starts processes without end (fork bomb)",
+        "starts processes endlessly (fork bomb)",
         "for n in range(200): subprocess.Popen(['sleep', '3'])\ntime.sleep(0.3); through('200')",
-        "limit of processes",
+        "process limit",
         ResourceLimits(seconds=_S, processes=50),
         ResourceLimits(seconds=_S, processes=1000),
     ),
     _limited(
-        "takes all memory in one process",
+        "uses all memory in one process",
         "held = bytearray(os.urandom(1)) * (400 << 20); time.sleep(0.3); through('400 MiB')",
-        "limit of memory",
+        "memory limit",
         ResourceLimits(seconds=_S, memory_bytes=200 * MIB),
         ResourceLimits(seconds=_S),
     ),
     _limited(
-        "takes all memory in many processes",
+        "uses all memory in many processes",
         "hold = 'x = b\"1\" * (80 << 20); print(1, flush=True); import time; time.sleep(9)'\n"
         "words = [sys.executable, '-c', hold]\n"
         "them = [subprocess.Popen(words, stdout=subprocess.PIPE) for _ in range(5)]\n"
         "for each in them: each.stdout.readline()\n"
         "time.sleep(0.5); through('400 MiB')",
-        "limit of memory, counted over all processes",
+        "memory limit, counted over all processes",
         ResourceLimits(seconds=_S, memory_bytes=200 * MIB),
         ResourceLimits(seconds=_S),
     ),
     _limited(
-        "writes a file without end",
+        "writes to a file endlessly",
         "with open('big', 'wb') as file:\n"
         "    for _ in range(64): file.write(bytes(1 << 20))\nthrough('64 MiB')",
-        "limit of a file's size",
+        "file size limit",
         ResourceLimits(seconds=_S, file_bytes=8 * MIB),
         ResourceLimits(seconds=_S),
     ),
@@ -501,18 +504,18 @@ ATTEMPTS = (
         "for n in range(60):\n"
         "    open(f'f{n}', 'wb').write(os.urandom(1 << 20)); os.sync(); time.sleep(0.02)\n"
         "through('60 MiB')",
-        "limit of what a workspace holds",
+        "workspace size limit",
         ResourceLimits(seconds=_S, disk_bytes=8 * MIB),
         ResourceLimits(seconds=_S),
     ),
     _limited(
-        "fills the disk with files that have no name",
+        "fills the disk with unnamed files",
         "held = []\n"
         "for n in range(60):\n"
         "    held.append(open(f'f{n}', 'wb')); held[-1].write(os.urandom(1 << 20))\n"
         "    held[-1].flush(); os.unlink(f'f{n}'); time.sleep(0.02)\n"
         "through('60 MiB')",
-        "limit of what a workspace holds, deleted files too",
+        "workspace size limit, including deleted files",
         ResourceLimits(seconds=_S, disk_bytes=8 * MIB),
         ResourceLimits(seconds=_S),
     ),
@@ -527,13 +530,13 @@ ATTEMPTS = (
             f"        {hide}\n"
             "    time.sleep(0.02)\n"
             "through('60 MiB')",
-            "limit of what a workspace holds; what cannot be seen is taken for used",
+            "workspace size limit; space that cannot be inspected counts as used",
             ResourceLimits(seconds=_S, disk_bytes=8 * MIB),
             ResourceLimits(seconds=_S),
         )
         for how, before, hide in (
             (
-                "in a folder that nobody may read",
+                "in an unreadable folder",
                 "os.mkdir('d'); os.chmod('d', 0o300); os.chdir('d')",
                 "pass",
             ),
@@ -543,12 +546,12 @@ ATTEMPTS = (
                 "pass",
             ),
             (
-                "with deleted files of a process that cannot be looked into",
+                "with deleted files of a process that cannot be inspected",
                 "libc.prctl(4, 0, 0, 0, 0); held = []",
                 "held.append(os.dup(file.fileno())); os.unlink(name)",
             ),
             (
-                "with deleted files that are mapped alone",
+                "with deleted files that are only mapped",
                 "held = []",
                 "held.append(mmap.mmap(file.fileno(), 4096)); os.unlink(name)",
             ),
@@ -563,7 +566,7 @@ ATTEMPTS = (
         )
     ),
     script(
-        "hides open files in a thread with a table of its own",
+        "hides open files in a thread with its own file table",
         "flags = 0x100 | 0x200 | 0x800 | 0x10000\n"
         "room = ctypes.create_string_buffer(1 << 16)\n"
         "number = libc.clone(ctypes.cast(libc.pause, ctypes.c_void_p), ctypes.c_void_p(\n"
@@ -574,38 +577,38 @@ ATTEMPTS = (
         _NO_FILTER,
     ),
     script(
-        "fills the disk behind the report folder",
+        "fills the disk through the report folder",
         "with open('/run/honk/report/big', 'wb') as file:\n"
         "    for _ in range(64): file.write(bytes(1 << 20))\nthrough('64 MiB')",
-        "the report folder has a size",
+        "the report folder has a size limit",
         _reporting(None),
         parts=_reporting((8 * MIB, 100)),
     ),
     script(
-        "takes inodes of the disk behind the report folder",
+        "uses up the disk's inodes through the report folder",
         "for n in range(2000): open(f'/run/honk/report/{n}', 'w').close()\nthrough('2,000 files')",
-        "the report folder has a number of files",
+        "the report folder has a file limit",
         _reporting(None),
         parts=_reporting((8 * MIB, 100)),
     ),
     script(
-        "takes the memory behind /tmp with empty files",
+        "uses up memory with empty files in /tmp",
         "for n in range(3000): open(f'/tmp/{n}', 'w').close()\nthrough('3,000 files')",
-        "/tmp has a number of files",
+        "/tmp has a file limit",
         Parts(
             flags=bubblewrap_alone, inner=None, limits=ResourceLimits(seconds=_S, tmp_files=1000)
         ),
         parts=Parts(limits=ResourceLimits(seconds=_S, tmp_files=1000)),
     ),
     script(
-        "takes the machine's terminals",
+        "uses up the machine's terminals",
         "held = [os.openpty() for _ in range(200)]; through('200 of them')",
-        "a number of terminals for each sandbox",
+        "a terminal limit for each sandbox",
         Parts(limits=ResourceLimits(seconds=_S), inner=inner(terminals=0)),
         parts=Parts(limits=ResourceLimits(seconds=_S)),
     ),
     _limited(
-        "takes memory in segments that no process has (System V)",
+        "uses memory in segments that no process owns (System V)",
         "for n in range(300):\n"
         "    number = libc.shmget(0, 1 << 20, 0o1600)\n"
         "    libc.shmat.restype = ctypes.c_void_p\n"
@@ -615,13 +618,13 @@ ATTEMPTS = (
         "    if number < 0: raise SystemExit(f'{n} segments, then no more')\n"
         "    ctypes.memset(at, 1, 1 << 20); libc.shmdt(at)\n"
         "time.sleep(0.4); through('300 MiB')",
-        "limit of memory, segments counted; and a number of them",
+        "memory limit, including segments; and a limit on their number",
         ResourceLimits(seconds=_S, memory_bytes=100 * MIB),
         ResourceLimits(seconds=_S),
         null=inner(sysctl={}),
     ),
     _limited(
-        "takes memory in message queues",
+        "uses memory in message queues",
         "text = ctypes.create_string_buffer(8 + 8000); text[0] = b'\\x01'\n"
         "for n in range(3000):\n"
         "    queue = libc.msgget(0, 0o1600)\n"
@@ -629,13 +632,13 @@ ATTEMPTS = (
         "    while libc.msgsnd(queue, text, 8000, 0o4000) == 0: pass\n"
         "    if n % 50 == 0: time.sleep(0.02)\n"
         "time.sleep(0.4); through('3,000 queues')",
-        "limit of memory, queues counted; and a number of them",
+        "memory limit, including queues; and a limit on their number",
         ResourceLimits(seconds=_S, memory_bytes=40 * MIB),
         ResourceLimits(seconds=_S),
         null=inner(sysctl={}),
     ),
     _limited(
-        "takes memory in what waits in sockets",
+        "uses memory in socket buffers",
         "held = []\n"
         "for n in range(900):\n"
         "    held.append(socket.socketpair()); held[-1][0].setblocking(False)\n"
@@ -643,12 +646,12 @@ ATTEMPTS = (
         "        while True: held[-1][0].send(bytes(1 << 16))\n"
         "    if n % 50 == 0: time.sleep(0.02)\n"
         "time.sleep(0.4); through('150 MiB')",
-        "limit of memory, sockets counted",
+        "memory limit, including sockets",
         ResourceLimits(seconds=_S, memory_bytes=80 * MIB),
         ResourceLimits(seconds=_S),
     ),
     _limited(
-        "takes memory in what waits in sockets whose sender is gone",
+        "uses memory in socket buffers whose sender is gone",
         "held = []\n"
         "for n in range(900):\n"
         "    one, other = socket.socketpair(); one.setblocking(False); held.append(other)\n"
@@ -657,12 +660,12 @@ ATTEMPTS = (
         "    one.close()\n"
         "    if n % 50 == 0: time.sleep(0.02)\n"
         "time.sleep(0.4); through('150 MiB')",
-        "limit of memory, sockets counted",
+        "memory limit, including sockets",
         ResourceLimits(seconds=_S, memory_bytes=80 * MIB),
         ResourceLimits(seconds=_S, memory_bytes=1 << 40),
     ),
     _limited(
-        "takes memory in what waits in TCP sockets",
+        "uses memory in buffers of TCP sockets",
         "held = []; server = socket.create_server(('127.0.0.1', 0))\n"
         "for n in range(60):\n"
         "    one = socket.create_connection(server.getsockname()); held += [one, server.accept()]\n"
@@ -671,12 +674,12 @@ ATTEMPTS = (
         "        while True: one.send(bytes(1 << 16))\n"
         "    time.sleep(0.005)\n"
         "time.sleep(0.4); through('60 connections')",
-        "limit of memory, sockets counted",
+        "memory limit, including sockets",
         ResourceLimits(seconds=60, memory_bytes=60 * MIB),
         ResourceLimits(seconds=60),
     ),
     _limited(
-        "takes memory in what waits in sockets of the kernel's news (netlink)",
+        "uses memory in buffers of netlink sockets",
         "import struct; held = []; request = struct.pack('=IHHII', 16, 255, 5, 1, 0)\n"
         "for n in range(500):\n"
         "    held.append(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))\n"
@@ -685,59 +688,59 @@ ATTEMPTS = (
         "        for _ in range(400): held[-1].send(request)\n"
         "    if n % 50 == 0: time.sleep(0.02)\n"
         "time.sleep(1); through('100 MiB')",
-        "limit of memory, sockets counted",
+        "memory limit, including sockets",
         ResourceLimits(seconds=60, memory_bytes=60 * MIB),
         ResourceLimits(seconds=60),
     ),
     _limited(
-        "takes memory in pipes",
+        "uses memory in pipes",
         "for n in range(10):\n"
         "    if os.fork() == 0:\n"
         "        held = [os.pipe() for _ in range(1200)]\n"
         "        for one in held: os.set_blocking(one[1], False); os.write(one[1], bytes(4096))\n"
         "        time.sleep(30); os._exit(0)\n"
         "time.sleep(4); through('12,000 of them')",
-        "limit of memory, pipes counted",
+        "memory limit, including pipes",
         ResourceLimits(seconds=_S, memory_bytes=200 * MIB),
         ResourceLimits(seconds=_S),
     ),
     _limited(
-        "takes memory in page tables",
+        "uses memory in page tables",
         "libc.mmap.restype = ctypes.c_void_p\n"
         "libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + 3 * [ctypes.c_int]\n"
         "libc.mmap.argtypes.append(ctypes.c_long)\n"
         "most = 80 << 30; at = libc.mmap(None, most, 1, 0x4022, -1, 0)\n"
         "for n in range(0, most, 2 << 20): ctypes.c_char.from_address(at + n).value\n"
         "time.sleep(1); through('160 MiB')",
-        "limit of memory, page tables counted",
+        "memory limit, including page tables",
         ResourceLimits(seconds=60, memory_bytes=100 * MIB),
         ResourceLimits(seconds=60),
     ),
     _limited(
-        "takes memory in a process whose first thread has ended",
+        "uses memory in a process whose first thread has ended",
         "import threading\n"
         "def take():\n"
         "    held = bytearray(b'x') * (60 << 20); time.sleep(30)\n"
         "for n in range(4):\n"
         "    if os.fork() == 0: threading.Thread(target=take).start(); libc.syscall(60, 0)\n"
         "time.sleep(4); through('240 MiB')",
-        "limit of memory, counted by thread",
+        "memory limit, counted by thread",
         ResourceLimits(seconds=_S, memory_bytes=100 * MIB),
         ResourceLimits(seconds=_S),
     ),
     _limited(
-        "takes memory in locks on parts of files",
+        "uses memory in locks on parts of files",
         "import fcntl\n"
         "for n in range(40):\n"
         "    file = os.open(f'/tmp/{n}', os.O_RDWR | os.O_CREAT)\n"
         "    for place in range(2000, 0, -2): fcntl.lockf(file, fcntl.LOCK_EX, 1, place)\n"
         "time.sleep(3); through('40,000 of them')",
-        "limit of memory, locks counted",
+        "memory limit, including locks",
         ResourceLimits(seconds=60, memory_bytes=100 * MIB),
         ResourceLimits(seconds=60, memory_bytes=1 << 41),
     ),
     script(
-        "takes locks that belong to no process",
+        "takes locks that no process owns",
         "import fcntl, struct\n"
         "file = os.open('/tmp/a', os.O_RDWR | os.O_CREAT)\n"
         "fcntl.fcntl(file, 37, struct.pack('=hhxxxxqqixxxx', 1, 0, 0, 1, 0)); through('one')",
@@ -745,46 +748,46 @@ ATTEMPTS = (
         _NO_FILTER,
     ),
     _limited(
-        "takes all inodes of the disk",
+        "uses up the disk's inodes",
         "for n in range(20_000): open(f'f{n}', 'w').close()\n"
         "time.sleep(0.5); through('20,000 files')",
-        "limit of files in a workspace",
+        "limit on files in a workspace",
         ResourceLimits(seconds=_S, disk_files=4_000),
         ResourceLimits(seconds=_S),
     ),
     _limited(
-        "fills the memory behind /tmp",
+        "fills memory through /tmp",
         "with open('/tmp/big', 'wb') as file:\n"
         "    for _ in range(64): file.write(bytes(1 << 20))\nthrough('64 MiB')",
-        "size of /tmp",
+        "size limit of /tmp",
         ResourceLimits(seconds=_S, tmp_bytes=8 * MIB),
         ResourceLimits(seconds=_S),
     ),
     _limited(
-        "opens files without end",
+        "opens files endlessly",
         "held = [open('/dev/null') for _ in range(500)]; through('500')",
-        "limit of open files",
+        "open file limit",
         ResourceLimits(seconds=_S, open_files=100),
         ResourceLimits(seconds=_S),
     ),
     _limited(
-        "computes without end",
+        "computes endlessly",
         "end = time.process_time() + 1.6\n"
         "while time.process_time() < end: pass\nthrough('1.6 seconds')",
-        "limit of processor time",
+        "CPU time limit",
         ResourceLimits(seconds=_S, cpu_seconds=1),
         ResourceLimits(seconds=_S),
     ),
     _limited(
-        "waits without end, deaf to signals",
+        "waits forever and ignores signals",
         "for n in (1, 2, 15): signal.signal(n, signal.SIG_IGN)\ntime.sleep(1.5); through()",
-        "limit of time",
+        "time limit",
         ResourceLimits(seconds=0.7),
         ResourceLimits(seconds=_S),
     ),
     Attempt(
-        "prints without end",
-        "limit of output",
+        "prints endlessly",
+        "output limit",
         functools.partial(_endless_output, 1 * MIB),
         functools.partial(_endless_output, 64 * MIB),
     ),

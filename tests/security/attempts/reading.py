@@ -31,13 +31,13 @@ def carefully(root: Path, name: str) -> bytes:
 
 
 def plainly(root: Path, name: str) -> bytes:
-    """No defence: opened by its name. In a process of its own, since it may never end."""
+    """No defense: opened by its name. In a process of its own, since it may never end."""
     code = "import sys; sys.stdout.buffer.write(open(sys.argv[1], 'rb').read(9_000_000))"
     words = [sys.executable, "-c", code, str(root / name)]
     try:
         return subprocess.run(words, capture_output=True, timeout=3, check=True).stdout
     except subprocess.TimeoutExpired:
-        return CANARY.encode() + b": whoever reads this waits for ever"
+        return CANARY.encode() + b": reading this blocks forever"
     except subprocess.CalledProcessError as error:
         raise NotReadableError(error.stderr.decode()[-200:]) from error
 
@@ -60,14 +60,14 @@ def _left(name: str, script: str, path: str = "report.xml") -> Attempt:
     run = functools.partial(_leaves, script, path)
     return Attempt(
         name,
-        "openat2 beneath the workspace, without links; regular files of a size alone",
+        "openat2 beneath the workspace, no symlinks; only regular files of limited size",
         functools.partial(run, carefully),
         functools.partial(run, plainly),
     )
 
 
 def checked_first(root: Path, name: str) -> bytes:
-    """No defence: a look whether it is a link, and then it is opened."""
+    """No defense: a look whether it is a link, and then it is opened."""
     path = root / name
     if path.is_symlink() or not path.resolve().is_relative_to(root.resolve()):
         raise NotReadableError("a link")
@@ -132,7 +132,7 @@ class _Text(ContentHandler):
 
 
 def _trusting(data: bytes) -> str:
-    """No defence: an XML parser with all that XML can do."""
+    """No defense: an XML parser with all that XML can do."""
     parser = xml.sax.make_parser()  # noqa: S317 - that is what it is for
     parser.setFeature(feature_external_ges, True)
     text = _Text()
@@ -193,7 +193,7 @@ async def _hard_link(walls: bool, folder: Path) -> Outcome:
 
 
 def clearing(path: Path) -> None:
-    """No defence: every directory is opened to its owner and emptied, links too."""
+    """No defense: every directory is opened to its owner and emptied, links too."""
     for entry in list(path.iterdir()):
         if entry.is_dir():
             clearing(entry)
@@ -202,7 +202,7 @@ def clearing(path: Path) -> None:
 
 
 def recursing(path: Path) -> None:
-    """No defence: the standard library's way, as far as it goes."""
+    """No defense: the standard library's way, as far as it goes."""
     shutil.rmtree(path)
 
 
@@ -216,7 +216,7 @@ async def _deep(remove: Callable[[Path], None], folder: Path) -> Outcome:
         remove(spec.workspace)
     except (OSError, RecursionError) as problem:
         remove_tree(spec.workspace)
-        return got(f"{type(problem).__name__}: the clean-up ends there")
+        return got(f"{type(problem).__name__}: the cleanup stops there")
     return outcome(spec.workspace.exists(), "it is still there", "5,000 folders are gone")
 
 
@@ -230,22 +230,22 @@ async def _cleared(remove: Callable[[Path], None], folder: Path) -> Outcome:
     (left / "link").symlink_to(other)
     remove(left)
     gone = not (other / "kept").exists()
-    return outcome(gone, "what the link led to is gone", "the link is gone, not what it led to")
+    return outcome(gone, "what the link led to is gone", "the symlink is gone, its target is not")
 
 
 ATTEMPTS = (
-    _left("a report that is a link to a secret", "ln -s SECRET report.xml"),
+    _left("a report that is a symlink to a secret", "ln -s SECRET report.xml"),
     _left(
-        "a directory of reports that is a link",
+        "a reports directory that is a symlink",
         'ln -s "$(dirname SECRET)" reports',
         "reports/secret",
     ),
     _left("a report that is a FIFO", "mkfifo report.xml"),
-    _left("a report that is a link to an endless device", "ln -s /dev/zero report.xml"),
+    _left("a report that is a symlink to an endless device", "ln -s /dev/zero report.xml"),
     _left("a huge report", "truncate -s 8M report.xml"),
     Attempt(
-        "a report that is exchanged for a link while it is read",
-        "one call resolves and opens",
+        "a report that is replaced with a symlink while it is read",
+        "resolving and opening are one call",
         functools.partial(_race, carefully, 20_000),
         functools.partial(_race, checked_first, 200_000),
     ),
@@ -257,31 +257,31 @@ ATTEMPTS = (
             functools.partial(_report, what, _trusting),
         )
         for name, what in (
-            ("a report with a bomb of entities", "bomb"),
+            ("a report with an entity bomb", "bomb"),
             ("a report that includes a file", "external"),
         )
     ),
     Attempt(
         "a report that is a hard link to a secret",
-        "the sandbox has no name for files of this machine",
+        "this machine's files have no path in the sandbox",
         functools.partial(_hard_link, True),
         functools.partial(_hard_link, False),
     ),
     Attempt(
-        "an archive whose entries climb out",
+        "an archive whose entries escape the folder",
         "unpacked in a sandbox",
         functools.partial(_archive, True),
         functools.partial(_archive, False),
     ),
     Attempt(
-        "folders so deep that no clean-up comes to their end",
-        "what is deleted is moved up first, without recursion",
+        "folders nested too deep to clean up",
+        "deep folders are moved up before deletion, without recursion",
         functools.partial(_deep, remove_tree),
         functools.partial(_deep, recursing),
     ),
     Attempt(
-        "a link in what is deleted",
-        "nothing is deleted through a link",
+        "a symlink in a deleted folder",
+        "deletion does not follow symlinks",
         functools.partial(_cleared, remove_tree),
         functools.partial(_cleared, clearing),
     ),

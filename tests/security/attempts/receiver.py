@@ -28,7 +28,7 @@ _FORGED = b"a secret of mine"
 
 
 class Forgetful(MemoryIntake):
-    """No defence: an intake that does not know a trigger again."""
+    """No defense: an intake that does not know a trigger again."""
 
     async def enqueue(self, trigger: Trigger | Signal) -> Literal["accepted", "known"]:
         self.taken[f"{trigger.id} {len(self.taken)}"] = trigger
@@ -43,7 +43,7 @@ def as_it_is(app: ASGIApp) -> ASGIApp:
 
 
 def any_signature(app: ASGIApp) -> ASGIApp:
-    """No defence: whatever the header says, what passes on is signed well."""
+    """No defense: whatever the header says, what passes on is signed well."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
@@ -114,9 +114,9 @@ async def _tried(send: Send_, most: int, parts: Parts, folder: Path) -> Outcome:
     return outcome(taken > most, f"{taken} taken", answered)
 
 
-def _attempt(name: str, defence: str, send: Send_, null: Parts, most: int = 0) -> Attempt:
+def _attempt(name: str, defense: str, send: Send_, null: Parts, most: int = 0) -> Attempt:
     run = functools.partial(_tried, send, most)
-    return Attempt(name, defence, functools.partial(run, Parts()), functools.partial(run, null))
+    return Attempt(name, defense, functools.partial(run, Parts()), functools.partial(run, null))
 
 
 def _delivers(body: bytes = LABELED, event: str = "issues", **more: Any) -> Send_:
@@ -169,25 +169,25 @@ ATTEMPTS = (
         _signed(signature(LABELED + b" ", SECRET)),
         _ANY,
     ),
-    _attempt("a signature with SHA-1", "one form of the header", _signed(_SHA1), _ANY),
-    _attempt("a signature in upper case", "one form of the header", _signed(_RIGHT.upper()), _ANY),
-    _attempt("a signature that is cut off", "one form of the header", _signed(_RIGHT[:-2]), _ANY),
+    _attempt("a signature with SHA-1", "strict header format", _signed(_SHA1), _ANY),
+    _attempt("a signature in uppercase", "strict header format", _signed(_RIGHT.upper()), _ANY),
+    _attempt("a signature that is cut off", "strict header format", _signed(_RIGHT[:-2]), _ANY),
     _attempt(
-        "two signatures, one of them right",
-        "a header that comes twice is none",
+        "two signatures, one of them correct",
+        "a repeated header is rejected",
         _delivers(extra=b"X-Hub-Signature-256: sha256=" + b"0" * 64 + b"\r\n"),
         _ANY,
     ),
     _attempt(
-        "a replayed delivery under another id",
-        "a trigger is known by what is signed",
+        "a replayed delivery with another GUID",
+        "a trigger is identified by its signed content",
         _replayed,
         Parts(intake=Forgetful),
         most=1,
     ),
     _attempt(
         "a command in Honk's own comment",
-        "what we did ourselves is dropped first",
+        "Honk ignores its own events",
         _delivers(
             encoded(commented("/honk again", sender=OUR_BOT, comment__user=OUR_BOT)),
             "issue_comment",
@@ -196,19 +196,19 @@ ATTEMPTS = (
     ),
     _attempt(
         "Honk's own label",
-        "what we did ourselves is dropped first",
+        "Honk ignores its own events",
         _delivers(encoded(labeled(sender=OUR_BOT))),
         _OTHERS,
     ),
     _attempt(
-        "a body that comes slowly",
-        "time for a body",
+        "a body sent slowly",
+        "time limit for the body",
         functools.partial(_slowly, of_head=False),
         Parts(body_seconds=20),
     ),
     _attempt(
-        "headers that come slowly",
-        "time for headers",
+        "headers sent slowly",
+        "time limit for headers",
         functools.partial(_slowly, of_head=True),
         Parts(header_seconds=20),
     ),

@@ -33,7 +33,7 @@ Whose = Callable[..., tuple[str, ...]]
 def of_any_repository(
     repo: RepoName, tree: str, *, branch: str = "", run: str = ""
 ) -> tuple[str, ...]:
-    """No defence: a branch of the same name is the same."""
+    """No defense: a branch of the same name is the same."""
     return ("branch", branch)
 
 
@@ -53,7 +53,7 @@ async def _snapshot_of_another(whose: Whose, folder: Path) -> Outcome:
 
 
 class ByTree(ReadTrees):
-    """No defence: what was read of a tree serves every repository that names it."""
+    """No defense: what was read of a tree serves every repository that names it."""
 
     async def declared(
         self, repo: RepoName, tree: TreeSha, files: LoadedFiles, machine: Machine = _MACHINE
@@ -96,7 +96,7 @@ def rebuilt(choice: Choices) -> Sequence[str]:
 
 
 def as_chosen(choice: Choices) -> Sequence[str]:
-    """No defence: the model's words are put into the command."""
+    """No defense: the model's words are put into the command."""
     return [f"uv pip install {' '.join((*choice.packages, *choice.groups))}"]
 
 
@@ -112,19 +112,19 @@ async def _chosen_by_the_model(build: Callable[[Choices], Sequence[str]], folder
 
 ATTEMPTS = (
     Attempt(
-        "a repository finds the setup of another",
-        "the key says whose code it was",
+        "a repository gets another repository's setup",
+        "the key includes whose code it was",
         functools.partial(_snapshot_of_another, setup.made_by),
         functools.partial(_snapshot_of_another, of_any_repository),
     ),
     Attempt(
-        "a repository's CI says what another's setup installs",
-        "automation that was read is kept by repository",
+        "a repository's CI decides what another's setup installs",
+        "parsed automation is cached by repository",
         functools.partial(_automation_of_another, ReadTrees),
         functools.partial(_automation_of_another, ByTree),
     ),
     Attempt(
-        "the model chooses names with shell in them for setup",
+        "the model chooses setup names that contain shell code",
         "commands are rebuilt from a closed vocabulary",
         functools.partial(_chosen_by_the_model, rebuilt),
         functools.partial(_chosen_by_the_model, as_chosen),
