@@ -116,7 +116,8 @@ class CheckPolicy(_Keys):
     """Globs of paths. A change that touches no other path is not verified, and its check says so.
     """
     minutes_per_day: float = Field(600.0, gt=0, le=100_000)
-    """Maximum minutes per day that Honk spends on pull requests without being asked."""
+    """Maximum minutes per day that Honk spends on pull requests without being asked; entries of a
+    merge queue don't count."""
 
 
 class ServicePolicy(_Keys):

@@ -108,7 +108,8 @@ class RunInput(Value):
     context: tuple[ContextText, ...] = ()
     manifest: tuple[ContextItem, ...] = ()
     trusted: CommitSha | None = None  # the commit of a fork that a person has trusted
-    quiet: bool = False  # started automatically: reported only by the check run
+    quiet: bool = False  # reported only by the check run
+    background: bool = False  # starts only when no run waits that a person asked for
     resumed_by: tuple[Actor, ...] = ()  # people who asked for one of its later attempts
 
     @property

@@ -154,6 +154,11 @@ class Trigger(Value):
     html_url: str
 
     @property
+    def is_requested(self) -> bool:
+        """Whether a person wants the check: asked for it, or put the entry in a merge queue."""
+        return self.command is not None or self.merge_group is not None
+
+    @property
     def asked_at(self) -> AwareDatetime:
         """When the request was made; later comments and edits are not part of it."""
         return self.comment.created_at if self.comment else self.updated_at

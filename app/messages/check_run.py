@@ -118,7 +118,8 @@ def minutes_spent(minutes: float) -> tuple[str, str]:
         "Not run: today's minutes are used up",
         f"Honk spends at most {minutes:g} minutes a day on pull requests that no one asked it to "
         "verify (`check: {minutes_per_day: …}` in `.github/honk.yml`). The day ends at midnight "
-        "UTC.\n\nThe button **Run the tests** above starts them now.",
+        "UTC.\n\nThe button **Run the tests** above starts them now. Entries of a merge queue are "
+        "always verified.",
     )
 
 

@@ -262,7 +262,7 @@ class Runs:
             installation_id=row.installation_id,
             asked_at=row.asked_at,
             admitted=row.admitted_at is not None,
-            background=row.input.quiet,
+            background=row.input.background,
         )
         if run.admitted or row.finished_at is not None:
             return QueuePosition(ahead=0, why=None)
@@ -408,6 +408,7 @@ class Runs:
             runs.c.id != leave_out,
             trigger["kind"].as_string() == "check",
             trigger["command"]["name"].as_string().is_(None),
+            trigger["merge_group"]["head_sha"].as_string().is_(None),
         )
         rows = await self._database.run(lambda connection: connection.execute(query).all())
         return sum(float((row.finished_at or now()) - row.admitted_at) for row in rows)
@@ -496,7 +497,9 @@ def _live(connection: sa.Connection) -> list[QueuedRun]:
             runs.c.installation_id,
             runs.c.asked_at,
             runs.c.admitted_at.is_not(None).label("admitted"),
-            sa.func.coalesce(runs.c.input["quiet"].as_boolean(), sa.false()).label("background"),
+            sa.func.coalesce(runs.c.input["background"].as_boolean(), sa.false()).label(
+                "background"
+            ),
         ).where(runs.c.finished_at.is_(None))
     )
     return [QueuedRun.model_validate(dict(row)) for row in rows.mappings()]

@@ -499,3 +499,24 @@ async def test_every_pull_request_of_five_in_a_merge_queue_has_one_check_for_eac
         4: [removed, failed],
         5: [removed, removed, good],
     }
+
+
+async def test_every_pull_request_in_a_merge_queue_is_verified_although_the_minutes_are_used_up(
+    verifier: Harness,
+) -> None:
+    """GitHub would drop the entry before the next day; a person has asked for this merge."""
+    policy = {".github/honk.yml": b"check: {authors: all, minutes_per_day: 0.001}\n"}
+    base = await verifier.subject(files=PROJECT | policy, permissions={"walter": "write"})
+    github, repo = verifier.github, base.repository
+    github.add_ruleset(repo, MERGE_QUEUE, REQUIRED, include=["refs/heads/main"])
+    await _completed(await _pull(verifier, repo, FIXED))
+    late = await _pull(verifier, repo, _module("late"), branch="late")
+    check = await _completed(late)
+    assert check.conclusion == "action_required"
+    assert check.title == "Not run: today's minutes are used up"
+    assert "minutes_per_day" in (check.summary or "")
+
+    await github.enqueue(repo, late.number, "walter")
+    await verifier.until(lambda: late.issue.state == "closed", "the entry is not verified")
+    again = await _completed(await _pull(verifier, repo, _module("more"), branch="more"))
+    assert again.title == "Not run: today's minutes are used up"

@@ -43,7 +43,13 @@ LARGE = 2**40
 
 
 async def open_run(
-    database: Database, name: str, repository: str, number: int, *, quiet: bool = False
+    database: Database,
+    name: str,
+    repository: str,
+    number: int,
+    *,
+    quiet: bool = False,
+    background: bool = False,
 ) -> RunInput:
     """What putting the label on an issue asks for, written down and not queued."""
     event = labeled(
@@ -62,6 +68,7 @@ async def open_run(
         base_branch="main",
         model="m",
         quiet=quiet,
+        background=background,
     )
     await Runs(database).open(run)
     return run

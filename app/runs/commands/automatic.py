@@ -30,7 +30,7 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
         log.info(log_events.AUTOMATIC_FIX_NOT_STARTED, live=state.live, closed=trigger.closed)
     elif trigger.command is not None and trigger.command.name == "test":
         run = intake.new_run(services, trigger, policy, request="Run the tests")
-        quiet = run.model_copy(update={"mode": "test", "quiet": True})
+        quiet = run.model_copy(update={"mode": "test", "quiet": True, "background": True})
         await starting.start(services, trigger, quiet)
     else:
         await _fix(services, trigger, policy)

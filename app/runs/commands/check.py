@@ -104,7 +104,8 @@ def new_run(services: Services, trigger: Trigger, policy: Policy) -> RunInput:
     run = intake.new_run(services, trigger, policy, request="Run the tests")
     group = trigger.merge_group
     base = {} if group is None else {"base_branch": group.base_ref}
-    return run.model_copy(update={"mode": "test", "quiet": True, **base})
+    quiet = {"mode": "test", "quiet": True, "background": not trigger.is_requested}
+    return run.model_copy(update={**quiet, **base})
 
 
 class Located(Value):

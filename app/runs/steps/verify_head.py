@@ -34,7 +34,7 @@ async def verify_head(attempt: Attempt, preparation: Preparation) -> CommitResul
         told = messages.check_run.shared(place) if place else skipped
         conclusion: Conclusion = "action_required" if place else "skipped"
         await _complete(client, check.id, conclusion, told, (buttons.TEST,) if place else ())
-    elif await _minutes_left(attempt) <= 0:
+    elif not run.trigger.is_requested and await _minutes_left(attempt) <= 0:
         told = messages.check_run.minutes_spent(run.policy.check.minutes_per_day)
         await _complete(client, check.id, "action_required", told, (buttons.TEST,))
     else:
