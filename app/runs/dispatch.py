@@ -52,7 +52,7 @@ async def _execute(services: Services, trigger: Trigger, authorization: Authoriz
         await handler(services, trigger, authorization.policy)
     elif authorization.policy is not None and invalid is not None:
         await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *invalid))
-    elif trigger.kind == "check" and authorization.problem:
+    elif authorization.problem and intake.only_verifies_head(trigger):
         await check.show_policy_error(services, trigger, authorization)
     elif intake.should_reply(trigger, authorization):
         refusal = authorization.problem, authorization.next_step

@@ -96,12 +96,20 @@ async def authorize(services: Services, trigger: Trigger) -> Authorization:
     return authorization.model_copy(update={"may_comment": await services.may_comment()})
 
 
+def only_verifies_head(trigger: Trigger) -> bool:
+    """Whether this is about the check `honk / tests` on a head, which shows what is wrong."""
+    return trigger.kind == "check" or _is_push_to_ours(trigger)
+
+
 def _only_verifies_unasked(trigger: Trigger) -> bool:
     """Whether this is about a head that was opened or pushed, also by a bot to a pull request of
     ours: a required check has to come no matter who pushed."""
+    return _is_push_to_ours(trigger) or (trigger.kind == "check" and trigger.command is None)
+
+
+def _is_push_to_ours(trigger: Trigger) -> bool:
     said = trigger.command
-    is_push_to_ours = trigger.kind == "unasked" and said is not None and said.name == "test"
-    return is_push_to_ours or (trigger.kind == "check" and said is None)
+    return trigger.kind == "unasked" and said is not None and said.name == "test"
 
 
 async def _reading_client(services: Services, trigger: Trigger) -> RepositoryClient:

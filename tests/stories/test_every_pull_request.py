@@ -13,7 +13,16 @@ import yaml
 from app import log_events
 from app.playground.github.accounts import User
 from app.playground.github.records import CheckRun, OtherCi
-from tests.support.harness import OWNER, PROJECT, Harness, Subject, open_harness
+from tests.support.harness import (
+    FINISH,
+    FIX,
+    OWNER,
+    PROJECT,
+    Harness,
+    Subject,
+    open_harness,
+    script,
+)
 from tests.support.rules import MERGE_QUEUE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -373,6 +382,33 @@ async def test_every_pull_request_shows_the_error_of_a_policy_that_asks_for_chec
     assert check.conclusion == "action_required"
     assert check.title == "Not run: the policy file has an error"
     assert "line 2" in (check.summary or "")
+
+
+async def test_every_pull_request_of_honk_shows_the_error_of_a_policy_after_a_push(
+    harness: Harness,
+) -> None:
+    """Its check always comes, whatever the policy says about the pull requests of others."""
+    subject = await harness.subject(plays=script(FIX, FINISH), permissions={"walter": "write"})
+    await subject.label()
+    await subject.settled()
+    github, repo = harness.github, subject.repository
+    ours = Subject(harness, repo, subject.pull.number)
+    assert ours.issue.pull is not None
+    wrong = {".github/honk.yml": b"budget: {usd: much}\n"}
+    await github.push_files(repo, "main", wrong, OWNER, "Limit the budget")
+    more = {"test_more.py": FIXED["test_more.py"]}
+    await github.push_files(repo, ours.issue.pull.head, more, "walter", "Add a test")
+    check = await _completed(ours)
+    assert check.conclusion == "action_required"
+    assert check.title == "Not run: the policy file has an error"
+    assert "line 1" in (check.summary or "")
+
+    await github.push_files(repo, "main", {".github/honk.yml": b""}, OWNER, "Don't")
+    await github.press(repo, check.id, "test", "walter")
+    await harness.until(
+        lambda: (now := _tests(ours)) is not None and now.conclusion == "success",
+        "the button starts nothing",
+    )
 
 
 async def test_every_pull_request_is_told_apart_from_a_job_of_the_same_name(

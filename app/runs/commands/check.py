@@ -81,14 +81,33 @@ async def show_policy_error(
     services: Services, trigger: Trigger, authorization: Authorization
 ) -> None:
     """Complete the check with what is wrong with the policy, where it or the operator asks for
-    checks."""
-    is_wanted = services.check != "own" or authorization.asks_for_checks
-    if not is_wanted and trigger.command is None:
-        log.info(log_events.CHECK_NOT_STARTED, why=authorization.problem)
+    checks, and always on a pull request of ours."""
+    decision = await durable.step(
+        "decide about check",
+        Decision,
+        lambda: _about_policy_error(services, trigger, authorization),
+    )
+    if decision.action == "nothing":
+        log.info(log_events.CHECK_NOT_STARTED, why=decision.why)
         return
-    title, summary = messages.check_run.policy_error(authorization.problem, authorization.next_step)
-    decision = Decision(action="complete", title=title, summary=summary)
+    if trigger.head_sha is None:
+        # A push to a pull request of ours continues the trigger of its run.
+        located = await durable.step("locate head", Located, lambda: _on_head(services, trigger))
+        trigger = located.trigger
     await durable.step("complete check", NoResult, lambda: _refuse(services, trigger, decision))
+
+
+async def _about_policy_error(
+    services: Services, trigger: Trigger, authorization: Authorization
+) -> Decision:
+    is_wanted = (
+        services.check != "own" or authorization.asks_for_checks or trigger.command is not None
+    )
+    author = trigger.author.login if trigger.author is not None else ""
+    if not is_wanted and author != await services.bot_login():
+        return Decision(action="nothing", why=authorization.problem)
+    title, summary = messages.check_run.policy_error(authorization.problem, authorization.next_step)
+    return Decision(action="complete", title=title, summary=summary)
 
 
 def pull_of(external_id: str) -> int | None:
