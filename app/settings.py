@@ -40,6 +40,7 @@ _SECRETS = {
     "GITHUB_CLIENT_SECRET": "github_client_secret",
     "HONK_SESSION_SECRET": "HONK_SESSION_SECRET",
     "ANTHROPIC_API_KEY": "anthropic_api_key",
+    "AWS_BEARER_TOKEN_BEDROCK": "aws_bearer_token_bedrock",
     "HONK_METRICS_TOKEN": "HONK_METRICS_TOKEN",
     "HONK_ATTESTATION_KEY": "HONK_ATTESTATION_KEY",
 }
@@ -103,6 +104,15 @@ class Settings(BaseSettings):
     claude_code_path: Path | None = Field(None, validation_alias="HONK_CLAUDE_CODE_PATH")
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str | None = None
+    model_provider: Literal["anthropic", "bedrock", "vertex"] = Field(
+        "anthropic", validation_alias="HONK_MODEL_PROVIDER"
+    )
+    aws_region: str | None = None
+    aws_default_region: str | None = None
+    aws_bearer_token_bedrock: SecretStr | None = None
+    cloud_ml_region: str | None = None
+    anthropic_vertex_project_id: str | None = None
+    google_application_credentials: Path | None = None
     model: str = Field("claude-sonnet-5-5", validation_alias="HONK_MODEL")
     model_max: str = Field("claude-opus-5-5", validation_alias="HONK_MODEL_MAX")
     effort: Effort | None = Field(None, validation_alias="HONK_EFFORT")
@@ -293,6 +303,7 @@ class Settings(BaseSettings):
             self.github_client_secret,
             self.session_secret,
             self.anthropic_api_key,
+            self.aws_bearer_token_bedrock,
             self.github_private_key,
             self.metrics_token,
             self.own_attestation_key,
@@ -389,6 +400,23 @@ class Settings(BaseSettings):
                 next_step="Set it to an API key from the Console (`sk-ant-api...`).",
             )
         return self.anthropic_api_key
+
+    def bedrock(self) -> tuple[str, SecretStr]:
+        """The AWS region and the API key of Bedrock. Raises UserError when one is missing."""
+        region, key = self.aws_region or self.aws_default_region, self.aws_bearer_token_bedrock
+        if not region:
+            raise _missing("AWS_REGION", "HONK_MODEL_PROVIDER=bedrock needs it")
+        if key is None:
+            raise _missing("AWS_BEARER_TOKEN_BEDROCK", "HONK_MODEL_PROVIDER=bedrock needs it")
+        return region, key
+
+    def vertex(self) -> tuple[str, str]:
+        """Google's region and project for Vertex AI. Raises UserError when one is missing."""
+        if not self.cloud_ml_region:
+            raise _missing("CLOUD_ML_REGION", "HONK_MODEL_PROVIDER=vertex needs it")
+        if not self.anthropic_vertex_project_id:
+            raise _missing("ANTHROPIC_VERTEX_PROJECT_ID", "HONK_MODEL_PROVIDER=vertex needs it")
+        return self.cloud_ml_region, self.anthropic_vertex_project_id
 
 
 _SUBSCRIPTION = "sk-ant-oat"

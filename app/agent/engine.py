@@ -268,11 +268,12 @@ class AgentEngine(Protocol):
 class EngineSpec:
     """How an engine's folder declares it, as `ENGINE` in its `__init__.py`.
 
-    `needs` reads each setting that the engine cannot do without, by its name in the environment,
-    and raises UserError while it is missing. `url` is the address of its model, which doctor shows.
+    `needs` has a reader for each setting that the engine cannot do without under these settings, by
+    its name in the environment; a reader raises UserError while its setting is missing. `url` is
+    the address of its model, which doctor shows.
     """
 
-    needs: Mapping[str, Callable[[Settings], object]]
+    needs: Callable[[Settings], Mapping[str, Callable[[Settings], object]]]
     url: Callable[[Settings], str]
     create: Callable[[Settings, Outgoing], AgentEngine]
     """Builds the engine without any request. Raises UserError when a setting is missing."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -75,16 +75,18 @@ def setup_network(setting: str) -> DoctorFinding:
 def _of_engine(settings: Settings) -> list[tuple[str, Callable[[], object]]]:
     """The choice of the agent engine, and the settings that the chosen one needs."""
     chosen = ("HONK_ENGINE", lambda: engines.spec(settings.engine))
-    if settings.engine not in engines.NAMES:
-        return [chosen]
-    needs = engines.spec(settings.engine).needs
+    needs = _needs(settings)
     return [chosen, *((name, partial(read, settings)) for name, read in needs.items())]
+
+
+def _needs(settings: Settings) -> Mapping[str, Callable[[Settings], object]]:
+    known = settings.engine in engines.NAMES
+    return engines.spec(settings.engine).needs(settings) if known else {}
 
 
 def _optional_key(settings: Settings, finding: DoctorFinding) -> DoctorFinding:
     """Where Honk verifies others' pull requests, it can do without the agent's key."""
-    needs = engines.spec(settings.engine).needs if settings.engine in engines.NAMES else {}
-    if finding.good or finding.what not in needs:
+    if finding.good or finding.what not in _needs(settings):
         return finding
     told = "not set: Honk verifies pull requests, and commands for the agent are refused"
     return DoctorFinding(finding.what, None, told)

@@ -209,7 +209,7 @@ def _check_model() -> None:
     """Raises UserError that names the setting which the engine lacks."""
     found = load_environment()
     try:
-        for needed in engines.spec(found.engine).needs.values():
+        for needed in engines.spec(found.engine).needs(found).values():
             needed(found)
     except MissingSettingError as problem:
         raise UserError(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from app.agent.engine import AgentTask, Budget
+from app.agent.engines.anthropic.providers import anthropic_api
 from app.agent.engines.claude_code import cli
 from app.agent.program.upstream import Upstream
 from app.playground.model import Responder, ScriptedModel
@@ -99,7 +100,7 @@ async def claude_desk(
     sandboxes.claim(workspace)
     server = ScriptedModel(default=script, api_key=KEY)
     async with serving(server.app) as url:
-        upstream = Upstream(KEY, url, rule=QUICK, read_timeout=5.0)
+        upstream = Upstream(anthropic_api(KEY, url), rule=QUICK, read_timeout=5.0)
         desk = kind(upstream, workspace=workspace, path=found, **given)
 
         def programs(

@@ -32,6 +32,7 @@ from app.agent.engines.anthropic.model import (
     parameters_of,
     raise_by_status,
 )
+from app.agent.engines.anthropic.providers import anthropic_api
 from app.agent.engines.anthropic.session import AgentSession
 from app.agent.prompt import Assignment
 from app.domain.setup_plan import Choices
@@ -77,7 +78,7 @@ async def asking(
     server = ScriptedModel(default=responder, api_key=KEY, window=window)
     settings = {"rule": QUICK, "read_timeout": 5.0, **options}
     async with serving(server.app) as url:
-        model = AnthropicModel(KEY, url, **settings)
+        model = AnthropicModel(anthropic_api(KEY, url), **settings)
         try:
             yield model, server
         finally:

@@ -113,7 +113,7 @@ class Upstream(AnthropicModel):
         return await self._client.post(
             "/v1/messages",
             cast_to=Message,
-            body={**body, "stream": True},
+            body={**body, "model": self._provider.wire_name(str(body["model"])), "stream": True},
             options={
                 "headers": {"anthropic-beta": betas} if betas else {},
                 "params": {"beta": "true"} if betas else {},

@@ -30,7 +30,7 @@ def test_an_engine_without_its_key_is_refused_before_any_run() -> None:
     with pytest.raises(UserError, match="ANTHROPIC_API_KEY is not set"):
         spec.create(settings, DIRECT)
     with pytest.raises(UserError, match="ANTHROPIC_API_KEY is not set"):
-        spec.needs["ANTHROPIC_API_KEY"](settings)
+        spec.needs(settings)["ANTHROPIC_API_KEY"](settings)
 
 
 async def test_each_engine_is_created_once() -> None:

@@ -22,6 +22,7 @@ from app.agent.engines.anthropic.model import (
     marked_for_cache,
     raise_by_status,
 )
+from app.agent.engines.anthropic.providers import anthropic_api
 from app.agent.engines.anthropic.tools import TOOLS
 from app.errors import RetryableError, UserError
 from app.playground.model import ScriptedTurn
@@ -152,7 +153,9 @@ async def test_waits_grow() -> None:
 async def test_a_refused_connection_is_retryable() -> None:
     async with asking(WHOLE) as (_, server):
         pass
-    model = AnthropicModel(KEY, "http://127.0.0.1:9", rule=replace(QUICK, waits=(0.001,)))
+    model = AnthropicModel(
+        anthropic_api(KEY, "http://127.0.0.1:9"), rule=replace(QUICK, waits=(0.001,))
+    )
     with pytest.raises(RetryableError, match="cannot be reached"):
         await model.turn(request())
     await model.aclose()
@@ -169,7 +172,7 @@ async def test_the_key_does_not_follow_a_redirect() -> None:
             await send({"type": "http.response.body", "body": b""})
 
         async with serving(leads_elsewhere) as url:
-            model = AnthropicModel(KEY, url, rule=retrying.NEVER)
+            model = AnthropicModel(anthropic_api(KEY, url), rule=retrying.NEVER)
             with pytest.raises(UserError, match="does not follow with its key") as caught:
                 await model.turn(request())
             await model.aclose()
@@ -228,7 +231,7 @@ async def test_a_wrong_key_is_refused_and_never_seen(caplog: pytest.LogCaptureFi
 
 def test_no_key_is_said_at_once() -> None:
     with pytest.raises(UserError, match="No model configured"):
-        AnthropicModel("")
+        anthropic_api("")
 
 
 async def test_a_refusal_carries_its_explanation() -> None:
@@ -255,7 +258,7 @@ async def test_older_models_get_no_adaptive_thinking() -> None:
 
 
 async def test_the_connection_outlives_five_idle_seconds() -> None:
-    model = AnthropicModel(KEY, "http://127.0.0.1:9")
+    model = AnthropicModel(anthropic_api(KEY, "http://127.0.0.1:9"))
     pool: Any = model._client._client._transport
     assert pool._pool._keepalive_expiry >= 60
     await model.aclose()

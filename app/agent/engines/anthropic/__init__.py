@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from app.agent.engine import EngineSpec
 from app.agent.engines.anthropic.engine import AnthropicEngine
-from app.agent.engines.anthropic.model import DEFAULT_BASE_URL, AnthropicModel, Diligence
+from app.agent.engines.anthropic.model import AnthropicModel, Diligence
+from app.agent.engines.anthropic.providers import model_needs, provider_of, url_of
 from app.outgoing import Outgoing
 from app.settings import Settings
 
 
 def _create(settings: Settings, outgoing: Outgoing) -> AnthropicEngine:
-    key = settings.model_key().get_secret_value()
-    model = AnthropicModel(key, base_url=settings.anthropic_base_url, outgoing=outgoing)
+    model = AnthropicModel(provider_of(settings), outgoing=outgoing)
     return AnthropicEngine(
         model,
         compact_at=settings.compact_at,
@@ -21,7 +21,7 @@ def _create(settings: Settings, outgoing: Outgoing) -> AnthropicEngine:
 
 
 ENGINE = EngineSpec(
-    needs={"ANTHROPIC_API_KEY": Settings.model_key},
-    url=lambda settings: settings.anthropic_base_url or DEFAULT_BASE_URL,
+    needs=model_needs,
+    url=url_of,
     create=_create,
 )

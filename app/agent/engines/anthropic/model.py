@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, cast
 import httpx2
 
 from app import retrying, tracing
+from app.agent.engines.anthropic.providers import Provider
 from app.agent.engines.anthropic.stream import Assembly
 from app.domain.values import Value
 from app.errors import HonkError, RetryableError, UserError
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
     from anthropic.types import MessageParam, ToolUnionParam
     from anthropic.types.text_block_param import TextBlockParam
 
+    from app.agent.engines.anthropic.providers import Client
+
 Block = dict[str, Any]
 """One content block of a message, as the API writes it: plain JSON."""
 
-DEFAULT_BASE_URL = "https://api.anthropic.com"
 MAX_OUTPUT_TOKENS = 32_000
 
 # Detect connections that a NAT or proxy on the way has dropped.
@@ -139,8 +141,7 @@ class AnthropicModel:
 
     def __init__(
         self,
-        api_key: str,
-        base_url: str | None = None,
+        provider: Provider,
         *,
         rule: RetryRule = retrying.MODEL,
         connect_timeout: float = 10.0,
@@ -148,36 +149,27 @@ class AnthropicModel:
         outgoing: Outgoing = DIRECT,
         sleep: retrying.Sleep = asyncio.sleep,
     ) -> None:
-        if not api_key:
-            _no_key()
-        self._api_key = api_key
+        self._provider = provider
         self._rule = rule
         self._sleep = sleep
-        self._base_url = base_url or DEFAULT_BASE_URL
         self._outgoing = outgoing
         self._timeout = httpx2.Timeout(read_timeout, connect=connect_timeout, write=60.0, pool=60.0)
 
     @cached_property
-    def _client(self) -> anthropic.AsyncAnthropic:
-        import anthropic
-
-        return anthropic.AsyncAnthropic(
-            api_key=self._api_key,
-            base_url=self._base_url,
-            max_retries=0,
-            timeout=self._timeout,
-            http_client=httpx2.AsyncClient(
+    def _client(self) -> Client:
+        return self._provider.connect(
+            httpx2.AsyncClient(
                 timeout=self._timeout,
                 transport=self._transport(),
                 # The SDK's own client would follow, and take the key along to any host.
                 follow_redirects=False,
                 trust_env=False,
-            ),
+            )
         )
 
     def _transport(self) -> httpx2.AsyncHTTPTransport:
         trust = self._outgoing.trust
-        proxy = self._outgoing.proxy_for(self._base_url)
+        proxy = self._outgoing.proxy_for(self._provider.url)
         through = (
             None if proxy is None else httpx2.Proxy(proxy, ssl_context=proxy_trust(proxy, trust))
         )
@@ -220,7 +212,9 @@ class AnthropicModel:
 
         try:
             await self._client.messages.create(
-                model=model, max_tokens=1, messages=[{"role": "user", "content": "Hi"}]
+                model=self._provider.wire_name(model),
+                max_tokens=1,
+                messages=[{"role": "user", "content": "Hi"}],
             )
         except anthropic.APIStatusError as error:
             self._raise_status(error)
@@ -235,7 +229,9 @@ class AnthropicModel:
 
         answer = Assembly()
         try:
-            stream = await self._client.messages.create(**parameters_of(request), stream=True)
+            parameters = parameters_of(request)
+            parameters["model"] = self._provider.wire_name(request.model)
+            stream = await self._client.messages.create(**parameters, stream=True)
             async with stream:
                 async for event in stream:
                     # Blocks that this version of the SDK does not know are kept as they came.
@@ -263,8 +259,10 @@ class AnthropicModel:
         status = error.status_code
         if status == 200:
             status = _STATUS_OF.get(error.type or "", 500)
-        words = (error.api_message or "no explanation was given").replace(self._api_key, "[key]")
-        raise_by_status(status, words, _retry_after(error.response))
+        words = error.api_message or "no explanation was given"
+        for secret in self._provider.secrets:
+            words = words.replace(secret, "[key]")
+        raise_by_status(status, words, _retry_after(error.response), self._provider.credentials)
 
 
 def _unreachable(error: Exception) -> HonkError:
@@ -276,8 +274,16 @@ def _unreachable(error: Exception) -> HonkError:
     return RetryableError(f"The model cannot be reached ({type(error).__name__}).")
 
 
-def raise_by_status(status: int, words: str, retry_after: float | None) -> NoReturn:
-    """Raise our error for an HTTP status and the API's explanation."""
+def raise_by_status(
+    status: int,
+    words: str,
+    retry_after: float | None,
+    credentials: str = "ANTHROPIC_API_KEY to a valid key",
+) -> NoReturn:
+    """Raise our error for an HTTP status and the API's explanation.
+
+    `credentials` says what to set when they were rejected, as `Provider.credentials`.
+    """
     lowered = words.lower()
     if 300 <= status < 400:
         raise UserError(
@@ -287,8 +293,7 @@ def raise_by_status(status: int, words: str, retry_after: float | None) -> NoRet
     if status == 401:
         raise UserError(
             "The model's API rejected the key.",
-            next_step="Honk's operator must set ANTHROPIC_API_KEY to a valid key. "
-            "Then comment `/honk continue`.",
+            next_step=f"Honk's operator must set {credentials}. Then comment `/honk continue`.",
         ) from None
     if status == 402 or (status == 400 and any(each in lowered for each in _OUT_OF_MONEY)):
         raise UserError(
@@ -327,13 +332,6 @@ def raise_by_status(status: int, words: str, retry_after: float | None) -> NoRet
 def _means_stale_thinking(lowered: str) -> bool:
     signs = ("signature", "conversation", "cannot be modified", "different model")
     return any(sign in lowered for sign in signs)
-
-
-def _no_key() -> NoReturn:
-    raise UserError(
-        "No model configured.",
-        next_step="Honk's operator must set ANTHROPIC_API_KEY.",
-    )
 
 
 def _retry_after(response: httpx2.Response) -> float | None:

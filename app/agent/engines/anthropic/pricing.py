@@ -62,7 +62,8 @@ LONG_PROMPT_PRICES: dict[str, Price] = {"claude-haiku-5-5": _price(0.5, 2.5, rea
 """What every token of a request costs when its prompt, cache included, is over
 `LONG_PROMPT_TOKENS`; only for models that have a second price."""
 
-_DATE = re.compile(r"-20\d{6}$")
+_NOT_IN_THE_NAME = re.compile(r"^anthropic\.|[-@]20\d{6}$")
+"""What Amazon Bedrock writes before a model's name, and the date that may follow it."""
 
 
 def cost(model: str, usage: Mapping[str, Any]) -> Cost:
@@ -71,7 +72,7 @@ def cost(model: str, usage: Mapping[str, Any]) -> Cost:
     A model that is not in `PRICES` is priced as the dearest of them, so that a budget errs on the
     side of ending early, and `known` is False.
     """
-    name = _DATE.sub("", model)
+    name = _NOT_IN_THE_NAME.sub("", model)
     tokens = _tokens(usage)
     long_prompt = sum(tokens) - tokens.output > LONG_PROMPT_TOKENS
     price = (LONG_PROMPT_PRICES.get(name) if long_prompt else None) or PRICES.get(name)
@@ -82,7 +83,7 @@ def cost(model: str, usage: Mapping[str, Any]) -> Cost:
 
 def has_long_prompt_price(model: str) -> bool:
     """Whether each token costs more in a prompt of over `LONG_PROMPT_TOKENS`."""
-    return _DATE.sub("", model) in LONG_PROMPT_PRICES
+    return _NOT_IN_THE_NAME.sub("", model) in LONG_PROMPT_PRICES
 
 
 def _tokens(usage: Mapping[str, Any]) -> Price:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.agent.engine import EngineSpec
-from app.agent.engines.anthropic.model import DEFAULT_BASE_URL
+from app.agent.engines.anthropic.providers import model_needs, provider_of, url_of
 from app.agent.engines.claude_code import cli
 from app.agent.engines.claude_code.engine import ClaudeCodeEngine
 from app.agent.program.upstream import Upstream
@@ -12,8 +12,7 @@ from app.settings import Settings
 
 
 def _create(settings: Settings, outgoing: Outgoing) -> ClaudeCodeEngine:
-    key = settings.model_key().get_secret_value()
-    upstream = Upstream(key, base_url=settings.anthropic_base_url, outgoing=outgoing)
+    upstream = Upstream(provider_of(settings), outgoing=outgoing)
     return ClaudeCodeEngine(
         upstream,
         cli.find(settings),
@@ -23,7 +22,7 @@ def _create(settings: Settings, outgoing: Outgoing) -> ClaudeCodeEngine:
 
 
 ENGINE = EngineSpec(
-    needs={"ANTHROPIC_API_KEY": Settings.model_key, "HONK_CLAUDE_CODE_PATH": cli.find},
-    url=lambda settings: settings.anthropic_base_url or DEFAULT_BASE_URL,
+    needs=lambda settings: {**model_needs(settings), "HONK_CLAUDE_CODE_PATH": cli.find},
+    url=url_of,
     create=_create,
 )
