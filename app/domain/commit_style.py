@@ -1,4 +1,4 @@
-"""How a repository writes the subjects of its commits, learned from its history. Pure.
+"""How a repository writes its commits, learned from their messages. Pure.
 
 The history is the repository's own text: what is learned from it are choices (a prefix that is a
 plain word, the case of a letter), never a sentence.
@@ -24,6 +24,8 @@ _LEAST = 8
 """Fewer commits show no style."""
 _MOST = 0.6
 """A habit is what this share of the subjects has in common."""
+_OFTEN = 0.2
+"""Not every commit belongs to an issue, so fewer that name one show a habit."""
 _SHORTEST = 50
 _MAX_PREFIXES = 200
 
@@ -33,6 +35,11 @@ TYPES = frozenset(
 )
 _PREFIX = re.compile(r"(?P<word>[A-Za-z][\w./-]{0,39})(?:\((?P<scope>[^()]{1,40})\))?!?: (?=\S)")
 _NOT_WRITTEN = re.compile(r"(?:Merge|Revert|fixup!|squash!|amend!) ", re.IGNORECASE)
+_ISSUE = re.compile(
+    r"^(?P<word>Fix(?:es)?|Closes?|Resolves?|Refs?|References?|Issue|Bug|See)(?P<colon>:?)"
+    r" ?#\d{1,9}\.?$",
+    re.IGNORECASE | re.MULTILINE,
+)
 _PULL_NUMBER = re.compile(r" \(#\d{1,9}\)$")
 _FEATURE = re.compile(r"(?:^|[/: _-])(?:feature|enhancement|feat)(?:$|[/: _-])", re.IGNORECASE)
 _DOCS = re.compile(r"(?:^|[/: _-])(?:docs?|documentation)(?:$|[/: _-])", re.IGNORECASE)
@@ -42,7 +49,8 @@ class CommitStyle(Value):
     """`prefix`: `type` for `fix(parser): ...`, `area` for `parser: ...`, or empty for none.
 
     `areas` are the words that areas begin with, the usual ones first. `lower`: whether what follows
-    begins with a small letter; None where both are usual. `length` is in characters.
+    begins with a small letter; None where both are usual. `length` is in characters. `issue` is
+    what comes before an issue's number on a line of its own (`Fixes: `), or empty.
     """
 
     prefix: Literal["", "type", "area"] = ""
@@ -50,15 +58,13 @@ class CommitStyle(Value):
     lower: bool | None = None
     period: bool = False
     length: int = LIMIT
+    issue: str = ""
 
 
-def learned(subjects: Iterable[str]) -> CommitStyle:
-    """The style of these subjects; the usual one where there are too few to tell."""
-    written = [
-        _PULL_NUMBER.sub("", each.strip())
-        for each in subjects
-        if each.strip() and not _NOT_WRITTEN.match(each)
-    ]
+def learned(messages: Iterable[str]) -> CommitStyle:
+    """The style of these messages; the usual one where there are too few to tell."""
+    by_people = [each.strip() for each in messages if not _NOT_WRITTEN.match(each.strip())]
+    written = [_PULL_NUMBER.sub("", each.split("\n")[0]) for each in by_people if each]
     if len(written) < _LEAST:
         return CommitStyle()
     prefixes = [found for each in written if (found := _PREFIX.match(each))]
@@ -75,7 +81,17 @@ def learned(subjects: Iterable[str]) -> CommitStyle:
         lower=_is_lower([_after_prefix(each) if prefix else each for each in written]),
         period=sum(each.endswith(".") for each in written) >= _MOST * len(written),
         length=_length(written),
+        issue=_issue(by_people),
     )
+
+
+def _issue(messages: Sequence[str]) -> str:
+    """The usual way to name an issue below a message: the word, as it is written, and a colon."""
+    found = [each for message in messages if (each := _ISSUE.search(message.partition("\n")[2]))]
+    if len(found) < max(_OFTEN * len(messages), 2):
+        return ""
+    ((usual, _),) = Counter(f"{each['word']}{each['colon']} " for each in found).most_common(1)
+    return usual
 
 
 def _after_prefix(subject: str) -> str:

@@ -264,14 +264,19 @@ def commit_title(run: RunInput) -> str:
 
 
 def commit_message(
-    run: RunInput, work: Work, title: str, *, length: int, signer: str | None
+    run: RunInput, work: Work, title: str, *, length: int, signer: str | None, issue: str = ""
 ) -> str:
     """Subject (at most `length` characters), body and trailers. Nothing in the text can forge a
-    trailer."""
+    trailer.
+
+    `issue` is what the repository writes before the number of a commit's issue, such as `Fixes: `.
+    """
     trigger = run.trigger
     subject = sanitize.title(title, limit=length) or f"Work on #{trigger.number}"
     body = "" if run.mode == "setup" else sanitize.message(work.text, limit=4_000)
+    named = issue and run.mode != "setup" and not trigger.is_pull_request
     trailers = [
+        *([f"{issue}#{trigger.number}"] if named else []),
         f"Honk-Run: {run.id}",
         f"Co-authored-by: {_address(trigger.actor.login, trigger.actor.id)}",
     ]

@@ -67,15 +67,20 @@ async def test_a_title_in_the_repositorys_style_and_where_to_begin(
     for number in range(8):
         notes = {"notes.md": f"{number}\n".encode()}
         await harness.github.push_files(
-            subject.repository, "main", notes, OWNER, f"docs(notes): add note {number}"
+            subject.repository,
+            "main",
+            notes,
+            OWNER,
+            f"docs(notes): add note {number}\n\nIt was asked for.\n\nRefs: #{number + 2}",
         )
     await subject.label("bug")
     await subject.label()
     await subject.settled()
     assert subject.pull.title == "fix: addition is wrong"
     assert subject.pull.pull is not None
-    message = await subject.git("log", "-1", "--format=%s", subject.pull.pull.head_sha)
-    assert message.strip() == "fix: addition is wrong"
+    message = await subject.git("log", "-1", "--format=%B", subject.pull.pull.head_sha)
+    assert message.startswith("fix: addition is wrong\n\n")
+    assert f"\n\nRefs: #{subject.number}\nHonk-Run: " in message
     body = subject.pull.body or ""
     told = [body.index(text) for text in ("Addition adds.", "Callers that add.", "calc.py, line")]
     assert told == sorted(told)

@@ -51,7 +51,7 @@ async def create_commit(
     plain = messages.pull_request.commit_title(run)
     title = await commit_title(services, run, plain, preparation.base, packed.tree)
     message = messages.pull_request.commit_message(
-        run, work, title.text, length=title.length, signer=signer
+        run, work, title.text, length=title.length, signer=signer, issue=title.issue
     )
     parents = [preparation.parent, *([preparation.merged] if preparation.merged else [])]
     key = hashlib.sha256(f"{parents}\n{packed.tree}\n{message}".encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The title of a run's change, written as the repository writes the subjects of its commits."""
+"""The title of a run's change, written as the repository writes its commits."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from app.runs.steps import handoff
 
 
 class CommitTitle(Value):
-    """`text` may be longer than `length`, which is what the repository keeps to."""
+    """`text` may be longer than `length`, which is what the repository keeps to.
+
+    `issue` is what the repository's commits write before an issue's number, or empty.
+    """
 
     text: str
     length: int
+    issue: str = ""
 
 
 async def commit_title(
@@ -33,7 +37,7 @@ async def commit_title(
         changes = await services.mirrors.changes(repo, base, changed)
     except GitError:
         return CommitTitle(text=plain, length=CommitStyle().length)
-    style = learned(each.message.strip().split("\n")[0] for each in history)
+    style = learned(each.message for each in history)
     text = styled(
         style,
         plain,
@@ -41,4 +45,4 @@ async def commit_title(
         labels=run.trigger.labels,
         paths=[printable(each.path) for each in changes],
     )
-    return CommitTitle(text=text or plain, length=style.length)
+    return CommitTitle(text=text or plain, length=style.length, issue=style.issue)

@@ -77,6 +77,25 @@ def test_names_keep_their_letters() -> None:
     assert _styled(lower, "A crash") == "a crash"
 
 
+@pytest.mark.parametrize(
+    ("lines", "usual"),
+    [
+        (["Fixes: #12"], "Fixes: "),
+        (["fixes #12", "fixes #13.", "Refs #4"], "fixes "),
+        (["Why it is so.\n\nCloses #7\nSigned-off-by: A <a@b.test>"], "Closes "),
+        (["See the fix of #12 in the text"], ""),
+        (["Change-Id: I1234", "Reviewed-by: somebody"], ""),
+    ],
+)
+def test_the_line_that_names_an_issue_is_learned(lines: list[str], usual: str) -> None:
+    messages = [f"{subject}\n\n{lines[n % len(lines)]}\n" for n, subject in enumerate(AREAS)]
+    assert learned([*messages, *CONVENTIONAL]).issue == usual
+
+
+def test_one_commit_that_names_an_issue_is_no_habit() -> None:
+    assert learned([*PLAIN, "Fix it\n\nFixes: #12"]).issue == ""
+
+
 def test_too_few_commits_show_no_style() -> None:
     assert learned(CONVENTIONAL[:5]) == CommitStyle()
     assert _styled(["Initial commit"], "Fix it.") == "Fix it"
