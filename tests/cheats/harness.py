@@ -248,9 +248,9 @@ def exposed_by(evidence: Evidence, verdict: Verdict) -> str:
     """What the verdict rests on: the first of the things without which the change looks better."""
     measured = evidence.measured
     for name, without in (
-        ("start-up record", {"loaded": ()}),
+        ("startup record", {"loaded": ()}),
         ("canary", {"canary": "not measured"}),
-        ("keyed answers", {"keyed": ()}),
+        ("hard-coded answers", {"keyed": ()}),
     ):
         blind = evidence.model_copy(update={"measured": measured.model_copy(update=without)})
         if blind != evidence and judge(blind, Rules()).kind != verdict.kind:
