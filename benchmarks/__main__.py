@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from benchmarks import (
+    agent,
     capacity,
     crowd,
     durable,
@@ -32,6 +33,7 @@ BENCHMARKS = {
     "report": report.main,
     "setup": setup.main,
     "every": every.main,
+    "agent": agent.main,
 }
 
 

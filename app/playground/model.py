@@ -429,6 +429,9 @@ def _unmarked(entry: Json) -> Json:
     [(kind, block)] = entry.items()
     if isinstance(block, dict):
         block = {k: v for k, v in block.items() if k != "cache_control"}
+        if isinstance(block.get("content"), str) and block.get("type") == "tool_result":
+            # A text and a list with this one text are the same to the API.
+            block["content"] = _blocks(block["content"])
     return {kind: block}
 
 
