@@ -97,8 +97,9 @@ def grade(task: EvalTask, outcomes: Mapping[str, TestOutcome]) -> Grade:
 class TaskResult(Value):
     """What came out of one task. `reason` says why it is not resolved, in a few words.
 
-    `outcome` is how Honk's run ended, `verdict` what Honk itself said of its change, and `ready`
-    whether it asked for review: Honk knew neither the hidden tests nor the grade. `seconds` is the
+    `outcome` is how Honk's run ended, `verdict` what Honk itself said of its change, `flags` the
+    kinds of flags that it raised, and `ready` whether it asked for review: Honk knew neither the
+    hidden tests nor the grade. `seconds` is the
     run's time without the grading. `fingerprint` is `EvalTask.fingerprint`.
     """
 
@@ -108,6 +109,7 @@ class TaskResult(Value):
     grade: Grade | None = None
     outcome: str = ""
     verdict: str = ""
+    flags: tuple[str, ...] = ()
     ready: bool = False
     cost_usd: float = 0.0
     turns: int = 0

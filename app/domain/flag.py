@@ -84,6 +84,11 @@ def blocking(flags: Iterable[Flag], block: Sequence[str]) -> tuple[Flag, ...]:
     return tuple(flag for flag in flags if flag.kind in kinds)
 
 
+def kinds(flags: Iterable[Flag]) -> tuple[str, ...]:
+    """The kinds of the flags, each once, in their order."""
+    return tuple(dict.fromkeys(flag.kind for flag in flags))
+
+
 def snippet(text: str) -> str:
     """Shorten the text to one line."""
     flat = " ".join(text.split())

@@ -72,6 +72,7 @@ class Report(Value):
     patch: str = ""  # the patch, when the work is only shown
     trust: str = ""  # the commit of a fork that a person may trust
     tried: tuple[BlockedHost, ...] = ()  # hosts that setup was blocked from reaching
+    flags: tuple[str, ...] = ()  # the kinds of flags that a reviewer sees on the change
 
 
 class StatusContext(Value):

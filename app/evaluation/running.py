@@ -313,6 +313,7 @@ def _facts(task: EvalTask, attempt: _Attempt) -> TaskResult:
         status="unresolved",
         outcome=row.outcome.value if row.outcome else "",
         verdict=report.verdict.title if report and report.verdict else "",
+        flags=report.flags if report else (),
         ready=publication is not None and not publication.draft,
         cost_usd=row.cost_usd,
         turns=row.model_turns,

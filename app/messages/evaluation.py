@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from app.domain import paired, sanitize
@@ -63,6 +64,9 @@ def _summary(report: EvalReport) -> str:
         for status in STATUSES
         if status != "resolved" and report.of(status)
     ]
+    flags = Counter(kind for each in report.results for kind in each.flags)
+    listed = ", ".join(f"{kind} {count}" for kind, count in flags.most_common())
+    rows += [("Flags", listed)] if flags else []
     left = report.total - len(report.results)
     rows += [("Not run", str(left))] if left else []
     rows += [("Cost", f"{runs.money(report.cost_usd)}{_per_solved(report)}")]
@@ -91,12 +95,14 @@ def _row(result: TaskResult) -> str:
     fixed = f"{len(grade.fixed)}/{len(grade.fixed) + len(grade.not_fixed)}" if grade else ""
     kept = f"{len(grade.kept)}/{len(grade.kept) + len(grade.broken)}" if grade else ""
     verdict = result.verdict or result.outcome
+    if result.flags:
+        verdict += f" ({', '.join(result.flags)})"
     cells = [
         sanitize.plain(result.id, limit=100),
         _NAMES[result.status],
         fixed,
         kept,
-        sanitize.plain(verdict, limit=80),
+        sanitize.plain(verdict, limit=200),
         runs.money(result.cost_usd),
         str(result.turns),
         duration(result.seconds),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app import messages
+from app.domain.flag import kinds
 from app.domain.report import Report, Work
 from app.domain.run import Outcome, Preparation, RunInput, hidden_ref
 from app.runs.steps.checkpoint import CheckpointResult, PushRefusal
@@ -28,6 +29,7 @@ def forbidden_by_policy(run: RunInput, work: Work, verified: VerifyResult) -> Re
         problem=problem,
         next_step=next_step,
         kept_at=hidden_ref(run.id),
+        flags=kinds(verified.flags),
     )
 
 

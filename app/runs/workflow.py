@@ -10,6 +10,7 @@ from dbos import DBOS
 
 from app import log_events, messages, tracing
 from app.domain import policy as policies
+from app.domain.flag import kinds
 from app.domain.report import Report, Work
 from app.domain.run import Outcome, Preparation, RunInput, hidden_ref
 from app.domain.trigger import Signal, Trigger
@@ -428,6 +429,7 @@ async def _publish(
         publication=published.publication,
         head_sha=committed.sha,
         mode=run.mode,
+        flags=kinds(verified.flags),
     )
 
 

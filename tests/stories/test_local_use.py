@@ -125,7 +125,12 @@ async def test_an_evaluation_grades_resumes_and_compares(tmp_path: Path) -> None
     plays = {
         "right": script_file(tmp_path / "right.yml", [FIX], [FINISH]),
         "wrong": script_file(
-            tmp_path / "wrong.yml", [{"str_replace_based_edit_tool": wrong}], [FINISH]
+            tmp_path / "wrong.yml",
+            [
+                {"str_replace_based_edit_tool": wrong},
+                {"bash": {"command": "mkdir .circleci && echo {} > .circleci/config.yml"}},
+            ],
+            [FINISH],
         ),
         "gone": script_file(tmp_path / "gone.yml", [FINISH]),
     }
@@ -156,6 +161,7 @@ async def test_an_evaluation_grades_resumes_and_compares(tmp_path: Path) -> None
     assert "does not have the commit" in report["failure_reasons"]["gone"]
     by_id = {each["id"]: each for each in report["report"]["results"]}
     assert by_id["wrong"]["grade"]["not_fixed"] == ["test_hidden.py::test_negative"]
+    assert by_id["wrong"]["flags"] == ["ci-config"]
     assert by_id["right"]["turns"] == 2
     git(mine, "apply", "--check", given=by_id["right"]["patch"].encode())
     again = await honk(*arguments, "--only", "right", **given)

@@ -64,6 +64,16 @@ def test_infrastructure_failures_are_not_unsolved_tasks() -> None:
     assert "Ready for review and not resolved: t01." in shown
 
 
+def test_flags_are_counted_and_shown_beside_the_verdict() -> None:
+    report = _report("m", "resolved", "unresolved")
+    flagged = report.results[1].model_copy(
+        update={"verdict": "Removed: 1 test", "flags": ("removed-test", "ci-config")}
+    )
+    shown = texts.as_markdown(report.model_copy(update={"results": (flagged, flagged)}))
+    assert "| Flags | removed-test 2, ci-config 2 |" in shown
+    assert "Removed: 1 test (removed-test, ci-config)" in shown
+
+
 def test_an_evaluation_that_solved_nothing_has_no_price_of_a_solved_task() -> None:
     report = _report("m", "infra_failure")
     assert (report.solve_rate, report.usd_per_solved, report.median_cost_usd) == (None, None, None)
