@@ -472,6 +472,7 @@ class Tour:
         me = self.as_app()
         await self.github.drained()
         await self.ask("GET", "/app/hook/config", token=me)
+        await self.ask("PATCH", "/app/hook/config", {"content_type": "json"}, token=me)
         found = await self.ask("GET", "/app/hook/deliveries?per_page=100", token=me)
         path = f"/app/hook/deliveries/{found[0]['id']}"
         await self.ask("GET", path, token=me)
@@ -492,6 +493,10 @@ class Tour:
         manifest = '{"name": "Honk two", "url": "http://x.example", "redirect_url": "http://y"}'
         answer = await self.client.post(
             f"{self.github.url}/settings/apps/new?state=s", data={"manifest": manifest}
+        )
+        ticket = answer.text.partition('name=ticket value="')[2].partition('"')[0]
+        answer = await self.client.post(
+            f"{self.github.url}/settings/apps", data={"ticket": ticket, "login": "writer"}
         )
         code = httpx.URL(answer.headers["location"]).params["code"]
         await self.ask("POST", f"/app-manifests/{code}/conversions", token="")

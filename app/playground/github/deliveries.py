@@ -36,7 +36,7 @@ class SimulatedDelivery:
     action: str | None
     payload: dict[str, Any]
     repository_id: int | None
-    installation_id: int
+    installation_id: int | None
     delivered_at: datetime
     redelivery: bool = False
     duration: float = 0.0
@@ -74,7 +74,7 @@ class Webhooks:
         event: str,
         action: str | None,
         payload: dict[str, Any],
-        installation_id: int,
+        installation_id: int | None,
         repository_id: int | None,
     ) -> None:
         """Send a whole payload to the App, whatever it is subscribed to."""

@@ -209,6 +209,12 @@ class Desk:
     """What was handed in and not fetched yet, by its code."""
 
     sign_ins: dict[str, OAuthCode] = field(default_factory=dict)
+    asked: dict[str, tuple[dict[str, Any], str | None]] = field(default_factory=dict)
+    """Manifests that a person looks at, each with its state."""
     manifests: dict[str, tuple[User, dict[str, Any], datetime]] = field(default_factory=dict)
+    organizations: dict[str, set[str]] = field(default_factory=dict)
+    """Logins of organizations, in small letters, with those of their owners."""
+    taken_names: set[str] = field(default_factory=set)
+    """Slugs of other Apps."""
     refreshes: dict[str, tuple[User, datetime]] = field(default_factory=dict)
     """Refresh tokens."""

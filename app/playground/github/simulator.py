@@ -134,6 +134,12 @@ class GitHub(PlaygroundPeople):
         """Make a person's account, or give the one there is."""
         return self.world.add_user(login)
 
+    def add_organization(self, login: str, owners: Sequence[str]) -> User:
+        """Make an organization; `owners` are those who may create Apps for it."""
+        owned = {self.add_user(owner).login.lower() for owner in owners}
+        self.world.desk.organizations[login.lower()] = owned
+        return self.world.add_user(login)
+
     def token_for(self, login: str) -> str:
         """A token of a person's own, for the API and for git."""
         return auth.new_person_token(self.world, self.world.user(login))

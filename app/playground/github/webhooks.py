@@ -5,6 +5,7 @@ Outside contract: https://docs.github.com/webhooks and https://docs.github.com/r
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -110,6 +111,16 @@ async def redeliver(call: Call) -> Answer:
     return Answer(202, {})
 
 
+async def change_hook_config(call: Call) -> Answer:
+    hooks = call.world.webhooks
+    if call.given("url"):
+        hooks.url = call.required("url", str)
+    if call.given("secret"):
+        secret = call.required("secret", str)
+        call.world.app = replace(call.world.app, webhook_secret=secret)
+    return await hook_config(call)
+
+
 async def hook_config(call: Call) -> Answer:
     hooks = call.world.webhooks
     config = {"url": hooks.url or "", "content_type": hooks.content_type}
@@ -118,6 +129,7 @@ async def hook_config(call: Call) -> Answer:
 
 ENDPOINTS = [
     ApiEndpoint("GET", "/app/hook/config", hook_config, "app"),
+    ApiEndpoint("PATCH", "/app/hook/config", change_hook_config, "app"),
     ApiEndpoint("GET", "/app/hook/deliveries", list_deliveries, "app"),
     ApiEndpoint("GET", "/app/hook/deliveries/{delivery_id}", get_delivery, "app"),
     ApiEndpoint("POST", "/app/hook/deliveries/{delivery_id}/attempts", redeliver, "app"),

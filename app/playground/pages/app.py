@@ -36,7 +36,7 @@ HEADERS = {
 }
 _HOSTS = ("127.0.0.1", "localhost", "::1")
 _MOST_BYTES = 1 << 20
-_RESERVED = ("api", "apps", "assets", "login", "notifications", "settings")
+_RESERVED = ("api", "apps", "assets", "login", "notifications", "organizations", "settings")
 
 Page = Callable[[Visit], Awaitable[Response]]
 

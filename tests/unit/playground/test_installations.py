@@ -183,9 +183,18 @@ MANIFEST = {
 }
 
 
-async def agree(world: World, manifest: Any) -> Any:
-    url = f"{world.github.url}/settings/apps/new?state=abc"
+async def ask(world: World, manifest: Any, place: str = "/settings/apps") -> Any:
+    url = f"{world.github.url}{place}/new?state=abc"
     return await world.client.post(url, data={"manifest": json.dumps(manifest)})
+
+
+async def agree(world: World, manifest: Any, place: str = "/settings/apps", **more: str) -> Any:
+    page = await ask(world, manifest, place)
+    found = re.search(r'name=ticket value="(\w+)"', page.text)
+    if found is None:
+        return page
+    form = {"ticket": found[1], "login": "owner"} | more
+    return await world.client.post(f"{world.github.url}{place}", data=form)
 
 
 async def test_a_manifest_becomes_an_app(world: World) -> None:
@@ -222,6 +231,36 @@ async def test_a_manifest_becomes_an_app(world: World) -> None:
 async def test_a_manifest_that_makes_no_app(world: World, change: dict[str, Any]) -> None:
     assert (await agree(world, MANIFEST | change)).status_code == 422
     assert (await agree(world, None)).status_code == 422
+
+
+@pytest.mark.parametrize("name", ["honk", "Writer", "x" * 35])
+async def test_a_name_that_is_taken_can_be_changed_on_the_page(world: World, name: str) -> None:
+    refused = await agree(world, MANIFEST, name=name)
+    assert refused.status_code == 422
+    assert ("already been taken" in refused.text) is (len(name) < 35)
+    assert (await agree(world, MANIFEST, name="honk-9f3a")).status_code == 302
+
+
+async def test_only_an_organizations_owner_makes_its_app(world: World) -> None:
+    world.github.add_organization("octo", ["owner"])
+    place = "/organizations/octo/settings/apps"
+    assert (await agree(world, MANIFEST, place, login="writer")).status_code == 404
+    assert (await agree(world, MANIFEST, place)).status_code == 302
+    assert (await ask(world, MANIFEST, "/organizations/none/settings/apps")).status_code == 404
+
+
+async def test_the_install_page_covers_the_chosen_repositories(world: World) -> None:
+    await world.github.add_repository("octo/other")
+    answer = await agree(world, MANIFEST)
+    code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
+    made = await world.ask("POST", f"/app-manifests/{code}/conversions", token="")
+    url = f"{made.json()['html_url']}/installations/new"
+    assert 'value="octo/other"' in (await world.client.get(url)).text
+    await world.client.post(url, data={"account": "octo", "repository": "octo/other"})
+    assert world.github.repository("octo/other").installed
+    assert not world.github.repository(REPO).installed
+    assert world.github.deliveries[0].event == "ping"
+    assert (await world.client.get(url.replace("honk-at", "x"))).status_code == 404
 
 
 # -- pictures
