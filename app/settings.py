@@ -6,6 +6,8 @@ every secret can be given as `NAME_FILE=path` instead.
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import os
 import re
 import shlex
@@ -46,7 +48,8 @@ _SECRETS = {
 }
 """Environment variable to the field name or alias that `Settings` accepts."""
 
-_ENV_FILE = ".env"
+ENV_FILE = ".env"
+"""In the working directory."""
 _GROUP_OR_OTHERS = 0o077
 _SESSION_SECRET_LENGTH = 32
 
@@ -79,7 +82,7 @@ class Settings(BaseSettings):
     """The operator's settings. Secrets never appear in a log, a `repr` or a traceback."""
 
     model_config = SettingsConfigDict(
-        env_file=_ENV_FILE,
+        env_file=ENV_FILE,
         extra="ignore",
         frozen=True,
         env_ignore_empty=True,
@@ -156,7 +159,7 @@ class Settings(BaseSettings):
         None, gt=0, validation_alias="HONK_MAX_USD_PER_DAY_INSTALLATION"
     )
     lease_seconds: float = Field(12.0, ge=1, le=600, validation_alias="HONK_LEASE_SECONDS")
-    intake: Literal["webhook", "poll"] = Field("webhook", validation_alias="HONK_INTAKE")
+    intake: Literal["webhook", "log", "poll"] = Field("webhook", validation_alias="HONK_INTAKE")
 
     host: str = Field("127.0.0.1", validation_alias="HOST")
     port: int = Field(8000, ge=0, le=65535, validation_alias="PORT")
@@ -310,6 +313,8 @@ class Settings(BaseSettings):
         )
         given = (secret.get_secret_value() for secret in secrets if secret is not None)
         found = {part.strip() for secret in given for part in secret.split(",")}
+        keys = (self.github_private_key, self.own_attestation_key)
+        found |= {_pem(key).get_secret_value() for key in keys if key is not None}
         return found | self._database_passwords() | self._proxy_passwords()
 
     def _proxy_passwords(self) -> set[str]:
@@ -430,7 +435,7 @@ class MissingSettingError(UserError):
 def load() -> Settings:
     """Read the environment. Raises UserError naming each invalid setting, never its value."""
     _refuse_open_env_file()
-    return _load(_ENV_FILE)
+    return _load(ENV_FILE)
 
 
 def load_environment() -> Settings:
@@ -478,7 +483,7 @@ def _proxy(name: str, given: str) -> str:
 
 def _refuse_open_env_file() -> None:
     """Raises UserError when other users can read a `.env` that holds a secret."""
-    path = Path(_ENV_FILE)
+    path = Path(ENV_FILE)
     if not path.is_file() or not path.stat().st_mode & _GROUP_OR_OTHERS:
         return
     given = dotenv_values(path)
@@ -509,8 +514,12 @@ def read_secret_file(path: Path, *, setting: str) -> str:
 
 
 def _pem(key: SecretStr) -> SecretStr:
-    """A key from the environment, where a line break may be written as `\\n`."""
-    return SecretStr(key.get_secret_value().replace("\\n", "\n"))
+    """A key from the environment: a line break may be written as `\\n`, or the whole in base64."""
+    text = key.get_secret_value().strip()
+    if "-----" not in text:
+        with contextlib.suppress(ValueError):
+            text = base64.b64decode(text, validate=True).decode()
+    return SecretStr(text.replace("\\n", "\n"))
 
 
 def _missing(name: str, why: str) -> MissingSettingError:

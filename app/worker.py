@@ -262,8 +262,8 @@ def _reconciler(settings: Settings, database: Database, github: GitHubApp) -> It
 
 @asynccontextmanager
 async def _reconciling(settings: Settings, reconciler: Reconciler) -> AsyncIterator[None]:
-    """Fetch missed deliveries from GitHub's log; with HONK_INTAKE=poll, all of them."""
-    seconds = POLL_SECONDS if settings.intake == "poll" else RECONCILE_SECONDS
+    """Fetch missed deliveries from GitHub's log; with HONK_INTAKE=log, all of them."""
+    seconds = POLL_SECONDS if settings.intake == "log" else RECONCILE_SECONDS
     async with _background_tasks(reconciler.keep_reconciling(seconds)):
         yield
 

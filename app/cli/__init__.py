@@ -27,6 +27,7 @@ from app.cli.common import (
 )
 from app.cli.evaluation import evaluate
 from app.cli.export import export
+from app.cli.init import init
 from app.cli.replay import replay
 from app.cli.runs import runs
 from app.errors import HonkError, UserError
@@ -58,6 +59,7 @@ honk.add_command(export)
 honk.add_command(try_task)
 honk.add_command(replay)
 honk.add_command(evaluate)
+honk.add_command(init)
 
 
 @honk.command()

@@ -126,7 +126,7 @@ async def _as_app(settings: Settings, github: GitHubApp) -> list[DoctorFinding]:
         DoctorFinding(what, True, f"{app.slug}, {app.url}"),
         _slug(settings, app),
         clock(app.answered_at, app.received_at),
-        *_asked_for(app),
+        *_asked_for(app, events=settings.intake != "poll"),
         *await _looks(_granted(github, app), _delivered(settings, github)),
     ]
 
@@ -177,8 +177,8 @@ def clock(theirs: float | None, ours: float) -> DoctorFinding:
     return DoctorFinding(what, good, told, "Enable NTP, for example with systemd-timesyncd.")
 
 
-def _asked_for(app: App) -> list[DoctorFinding]:
-    """The App's requested permissions and events, against what Honk needs."""
+def _asked_for(app: App, *, events: bool) -> list[DoctorFinding]:
+    """The App's requested permissions and `events`, against what Honk needs."""
     todo = f"Add it at {app.url} under “Permissions & events”."
     missing = [
         DoctorFinding(
@@ -191,7 +191,7 @@ def _asked_for(app: App) -> list[DoctorFinding]:
             f"event {name}", False, f"not subscribed, so {doctor_findings.EVENTS[name]}", todo
         )
         for name in doctor_findings.EVENTS
-        if name not in app.events
+        if events and name not in app.events
     ]
     return [*missing, *unheard] or [DoctorFinding("App permissions and events", True)]
 
@@ -230,6 +230,9 @@ def _installed(one: Installation) -> DoctorFinding:
 async def _delivered(settings: Settings, github: GitHubApp) -> list[DoctorFinding]:
     """The webhook URL and recent deliveries."""
     if settings.intake == "poll":
+        told = "issues and comments are polled by the worker (HONK_INTAKE=poll)"
+        return [DoctorFinding("deliveries", True, told)]
+    if settings.intake == "log":
         return [await _log_is_read(github)]
     address = await deliveries.address(github)
     return [_webhook(address, settings.public_url), *await _log(github)]
@@ -238,7 +241,7 @@ async def _delivered(settings: Settings, github: GitHubApp) -> list[DoctorFindin
 async def _log_is_read(github: GitHubApp) -> DoctorFinding:
     async for _ in deliveries.recent(github, since=time.time() - deliveries.KEPT_SECONDS):
         break
-    return DoctorFinding("delivery log", True, "read by the worker (HONK_INTAKE=poll)")
+    return DoctorFinding("delivery log", True, "read by the worker (HONK_INTAKE=log)")
 
 
 def _webhook(address: str, public_url: str | None) -> DoctorFinding:

@@ -326,6 +326,21 @@ class GitHubApp:
             )
         return answer
 
+    async def send_with(self, request: ApiRequest, token: SecretStr) -> ApiResponse:
+        """Send with a token that the caller has asked for and revokes. Raises as `send_as_app`."""
+
+        async def same() -> SecretStr:
+            return token
+
+        answer = await self._send(request, _Credentials(same, lambda *_: None), self._observers)
+        if answer.status >= 300 and answer.status not in request.accept:
+            raise GitHubRefusedError(
+                f"GitHub refuses the call ({answer.status}: {answer.reason}).",
+                status=answer.status,
+                reason=answer.reason,
+            )
+        return answer
+
     async def _token(self, scope: TokenScope, observers: Sequence[Observe]) -> SecretStr:
         return await self._tokens.get(scope, self._mint(scope, observers))
 
@@ -406,6 +421,7 @@ class GitHubApp:
             "Authorization": f"Bearer {secret.get_secret_value()}",
             "X-GitHub-Api-Version": _API_VERSION,
             **({"Accept": request.media} if request.media else {}),
+            **({"If-None-Match": request.known} if request.known else {}),
         }
         try:
             response = await self._connection.arequest(

@@ -23,6 +23,7 @@ KEPT_SECONDS = 3 * 86_400.0
 """How long GitHub keeps deliveries."""
 
 _PER_PAGE = 100
+_EMPTY = (b"", b"null", b"{}")
 
 
 class Delivery(Value):
@@ -111,6 +112,34 @@ async def read(github: GitHubApp, delivery: Delivery) -> Event | None:
         return None
     whole = answer.read(_WholeWire)
     return webhooks.read(whole.event, "application/json", bytes(whole.request.payload))
+
+
+async def has_payload(github: GitHubApp, delivery: Delivery) -> bool:
+    """Whether GitHub's log still has what was delivered. Raises as `read`."""
+    answer = await github.send_as_app(
+        ApiRequest(
+            "GET",
+            "/app/hook/deliveries/{delivery_id}",
+            path={"delivery_id": delivery.id},
+            repeatable=True,
+            accept={404},
+        )
+    )
+    return answer.status != 404 and bytes(answer.read(_WholeWire).request.payload) not in _EMPTY
+
+
+async def send_again(github: GitHubApp, delivery: Delivery) -> None:
+    """Ask GitHub to deliver once more, under the same GUID.
+
+    https://docs.github.com/en/rest/apps/webhooks#redeliver-a-delivery-for-an-app-webhook
+    """
+    await github.send_as_app(
+        ApiRequest(
+            "POST",
+            "/app/hook/deliveries/{delivery_id}/attempts",
+            path={"delivery_id": delivery.id},
+        )
+    )
 
 
 def _delivery(wire: _DeliveryWire) -> Delivery:

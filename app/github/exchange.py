@@ -116,7 +116,9 @@ class ApiRequest:
 
     `template` is the path as GitHub documents it, `path` fills its placeholders. `repeatable` means
     that sending it twice has the same effect as once. `accept` lists error and redirect statuses
-    that the caller handles. `media` is a media type other than the default:
+    that the caller handles. `known` is the ETag of an answer that the caller has: if nothing
+    changed, GitHub answers 304, which costs nothing of the rate limit. `media` is a media type
+    other than the default:
     https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types
     """
 
@@ -130,6 +132,7 @@ class ApiRequest:
     just_created: bool = False
     accept: Collection[int] = ()
     media: str = ""
+    known: str = ""
 
     @property
     def writes(self) -> bool:

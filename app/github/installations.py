@@ -5,13 +5,16 @@ https://docs.github.com/en/rest/apps/apps
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 
 import msgspec
+from pydantic import SecretStr
 
 from app.domain.values import RepoName, Value
+from app.errors import HonkError
 from app.github.client import GitHubApp
 from app.github.exchange import ApiRequest
 
@@ -46,6 +49,32 @@ class App(Value):
     events: tuple[str, ...]
     answered_at: float | None
     received_at: float
+
+
+class InstalledRepository(Value):
+    """A repository that an installation covers."""
+
+    id: int
+    name: RepoName
+    default_branch: str
+    private: bool
+    archived: bool
+
+
+class _InstallationTokenWire(msgspec.Struct):
+    token: str
+
+
+class _RepositoryNameWire(msgspec.Struct):
+    id: int
+    full_name: str
+    default_branch: str = "main"
+    private: bool = True
+    archived: bool = False
+
+
+class _CoveredWire(msgspec.Struct):
+    repositories: list[_RepositoryNameWire]
 
 
 class _AppWire(msgspec.Struct):
@@ -120,6 +149,44 @@ async def app(github: GitHubApp) -> App:
         answered_at=answer.date,
         received_at=time.time(),
     )
+
+
+async def covered(github: GitHubApp, installation_id: int) -> AsyncIterator[InstalledRepository]:
+    """The repositories that an installation covers.
+
+    Asked with a token for the whole installation that can read nothing but names.
+    https://docs.github.com/en/rest/apps/installations#list-repositories-accessible-to-the-app-installation
+    """
+    minted = await github.send_as_app(
+        ApiRequest(
+            "POST",
+            "/app/installations/{installation_id}/access_tokens",
+            path={"installation_id": installation_id},
+            body={"permissions": {"metadata": "read"}},
+            kind="token",
+            repeatable=True,
+        )
+    )
+    token = SecretStr(minted.read(_InstallationTokenWire).token)
+    try:
+        page: int | None = 1
+        while page is not None:
+            query: dict[str, str | int] = {"per_page": _PER_PAGE, "page": page}
+            request = ApiRequest("GET", "/installation/repositories", query=query, repeatable=True)
+            answer = await github.send_with(request, token)
+            for wire in answer.read(_CoveredWire).repositories:
+                yield InstalledRepository(
+                    id=wire.id,
+                    name=RepoName.parse(wire.full_name),
+                    default_branch=wire.default_branch,
+                    private=wire.private,
+                    archived=wire.archived,
+                )
+            page = answer.page("next")
+    finally:
+        revoke = ApiRequest("DELETE", "/installation/token", kind="token", repeatable=True)
+        with contextlib.suppress(HonkError):
+            await github.send_with(revoke, token)
 
 
 async def every(github: GitHubApp) -> AsyncIterator[Installation]:

@@ -154,7 +154,7 @@ def deliveries(
             about="Deliveries",
             text=f"{last}; {lost} of the last {seen} failed.",
             todo="Check the webhook URL and secret in the App's settings. With "
-            "`HONK_INTAKE=poll` this is expected.",
+            "`HONK_INTAKE=log` or `poll` this is expected.",
         )
     ]
 

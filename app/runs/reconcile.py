@@ -1,6 +1,6 @@
 """Fetches missed deliveries from GitHub's log, since GitHub never redelivers by itself.
 
-With HONK_INTAKE=poll this is the only intake.
+With HONK_INTAKE=log this is the only intake.
 
 Triggers are identified by id, so one that arrived both ways counts once. Deliveries that our
 receiver accepted (202) or ignored (204) are skipped; any other response may be another server's.

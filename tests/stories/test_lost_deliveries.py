@@ -42,9 +42,7 @@ async def test_what_was_asked_while_honk_was_away_is_done_when_it_is_back() -> N
 
 
 async def test_a_single_worker_reads_the_delivery_log() -> None:
-    async with open_fleet(
-        None, workers=1, receivers=0, settings={"HONK_INTAKE": "poll"}
-    ) as harness:
+    async with open_fleet(None, workers=1, receivers=0, settings={"HONK_INTAKE": "log"}) as harness:
         subject = await harness.subject(plays=script([FIX], [FINISH]))
         await subject.label()
         await subject.settled()

@@ -44,7 +44,7 @@ class Company(Harness):
             "GITHUB_API_URL": f"{self.github.url}/api/v3",
             "ANTHROPIC_BASE_URL": await put(MODEL, self.settings["ANTHROPIC_BASE_URL"]),
             "OTEL_EXPORTER_OTLP_ENDPOINT": await put(TRACES, traces),
-            "HONK_INTAKE": "poll",
+            "HONK_INTAKE": "log",
             # What only the proxy can look up may be reached by setup.
             "HONK_EGRESS_NETWORKS": "0.0.0.0/0",
             **self.network.settings,
