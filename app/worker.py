@@ -45,6 +45,7 @@ from app.runs import (
 )
 from app.runs.admission import Admission
 from app.runs.pending import keep_retrying
+from app.runs.polling import Poller
 from app.runs.reaper import keep_reaping
 from app.runs.reconcile import POLL_SECONDS, RECONCILE_SECONDS, Reconciler
 from app.runs.services import Services
@@ -120,7 +121,7 @@ async def running_worker(settings: Settings, database: Database) -> AsyncIterato
             await services.attestations.publish(services.signing_key.public)
             async with (
                 _registered(settings, services) as registration,
-                _reconciling(settings, reconciler),
+                _asking_github(settings, services, reconciler),
             ):
                 _warn_without_model(agent_engines)
                 log.info(log_events.WORKER_READY, concurrency=settings.concurrency)
@@ -260,9 +261,24 @@ def _reconciler(settings: Settings, database: Database, github: GitHubApp) -> It
         yield Reconciler(database, github, triggers, app)
 
 
+@contextmanager
+def _poller(settings: Settings, database: Database, github: GitHubApp) -> Iterator[Poller]:
+    app = AppIdentity(app_id=int(settings.app_id()), slug=settings.github_app_slug)
+    with queue.trigger_queue(database) as triggers:
+        yield Poller(database, github, triggers, app)
+
+
 @asynccontextmanager
-async def _reconciling(settings: Settings, reconciler: Reconciler) -> AsyncIterator[None]:
-    """Fetch missed deliveries from GitHub's log; with HONK_INTAKE=log, all of them."""
+async def _asking_github(
+    settings: Settings, services: Services, reconciler: Reconciler
+) -> AsyncIterator[None]:
+    """Fetch what webhooks do not bring: as HONK_INTAKE says, little or everything."""
+    if settings.intake == "poll":
+        # An App without a webhook has no log of deliveries.
+        with _poller(settings, services.database, services.github) as poller:
+            async with _background_tasks(poller.keep_polling()):
+                yield
+        return
     seconds = POLL_SECONDS if settings.intake == "log" else RECONCILE_SECONDS
     async with _background_tasks(reconciler.keep_reconciling(seconds)):
         yield

@@ -8,7 +8,7 @@ intake. Each attempt of a run is one `attempt` workflow; attempts of one subject
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NoReturn
 
@@ -124,6 +124,23 @@ class TriggerQueue:
         except DBAPIError as problem:
             raise away(problem) from None
         return waiting[0].created_at / 1000 if waiting and waiting[0].created_at else None
+
+    async def knows(self, ids: Sequence[str]) -> bool:
+        """Whether a trigger with one of these ids was enqueued before.
+
+        Raises RetryableError when the database is unavailable.
+        """
+        try:
+            found = await asyncio.to_thread(
+                self._client.list_workflows,
+                workflow_ids=[f"intake:{each}" for each in ids],
+                limit=1,
+                load_input=False,
+                load_output=False,
+            )
+        except DBAPIError as problem:
+            raise away(problem) from None
+        return bool(found)
 
     async def enqueue(self, trigger: Trigger | Signal) -> Literal["accepted", "known"]:
         """Insert the trigger durably. Raises RetryableError when the database is unavailable."""

@@ -188,6 +188,7 @@ class Tour:
             await self.repo("PATCH", issue, {"state": state})
         await self.repo("GET", f"{issue}/events")
         await self.repo("GET", f"{issue}/timeline")
+        await self.repo("GET", "/issues/events")
 
     async def comments(self, issue: str) -> None:
         made = await self.repo("POST", f"{issue}/comments", {"body": "x"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,19 @@ def test_an_env_file_with_a_secret_that_others_can_read_is_refused(
     assert "not for others" not in str(refused.value)
     path.chmod(0o600)
     assert settings.load().port == 7000
+
+
+@pytest.mark.parametrize("form", ["pem", "escaped", "base64"])
+def test_a_key_in_each_form_is_the_same_key(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    pem = "-----BEGIN RSA PRIVATE KEY-----\nMIIE+/==\n-----END RSA PRIVATE KEY-----"
+    forms = {
+        "pem": pem,
+        "escaped": pem.replace("\n", "\\n"),
+        "base64": base64.b64encode(pem.encode()).decode(),
+    }
+    monkeypatch.setenv("GITHUB_PRIVATE_KEY", forms[form])
+    found = settings.load()
+    assert found.private_key().get_secret_value() == pem
+    assert {forms[form], pem} <= found.secrets()
+    monkeypatch.setenv("GITHUB_PRIVATE_KEY", "no key")
+    assert settings.load().private_key().get_secret_value() == "no key"

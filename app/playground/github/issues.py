@@ -222,6 +222,16 @@ async def list_events(call: Call) -> Answer:
     return call.page(issue.events, lambda event: _event_shape(call, issue, event))
 
 
+async def list_all_events(call: Call) -> Answer:
+    world, repository = call.world, call.repository
+    found = [(one, event) for one in repository.issues.values() for event in one.events]
+    found.sort(key=lambda pair: -pair[1].id)
+    return call.page(
+        found,
+        lambda pair: _event_shape(call, *pair) | {"issue": issue_shape(world, repository, pair[0])},
+    )
+
+
 async def list_timeline(call: Call) -> Answer:
     issue = call.issue()
     rows = [(event.created_at, _event_shape(call, issue, event)) for event in issue.events]
@@ -255,6 +265,7 @@ _READ = "issues:read|pull_requests:read"
 _WRITE = "issues:write|pull_requests:write"
 
 ENDPOINTS = [
+    ApiEndpoint("GET", "/repos/{owner}/{repo}/issues/events", list_all_events, "issues:read"),
     ApiEndpoint("GET", "/repos/{owner}/{repo}/issues", list_issues, "issues:read"),
     ApiEndpoint("POST", "/repos/{owner}/{repo}/issues", create_issue, "issues:write"),
     ApiEndpoint("GET", _ISSUE, get_issue, _READ),

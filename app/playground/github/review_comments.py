@@ -176,7 +176,12 @@ async def list_comments(call: Call) -> Answer:
 
 async def list_all_comments(call: Call) -> Answer:
     pulls = call.repository.pulls()
-    return _page(call, [(issue, *pair) for issue, pull in pulls for pair in pull.review_comments])
+    found = [(issue, *pair) for issue, pull in pulls for pair in pull.review_comments]
+    if "sort" in call.query:
+        # Without `sort` GitHub ignores the direction.
+        backwards = call.query.get("direction") == "desc"
+        found.sort(key=lambda row: (row[2].created_at, row[2].id), reverse=backwards)
+    return _page(call, found)
 
 
 async def create_comment(call: Call) -> Answer:
