@@ -210,7 +210,7 @@ class Wizard:
         """Why the agent cannot use its model, after one cheap call; empty if it can."""
         try:
             spec = engines.spec(found.engine)
-            for read in spec.needs.values():
+            for read in spec.needs(found).values():
                 read(found)
             engine = spec.create(found, Outgoing.of(found))
         except UserError as problem:
