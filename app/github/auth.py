@@ -148,6 +148,11 @@ class InstallationTokens:
         if known is not None and known.value == token:
             del self._current[scope]
 
+    def drop_all(self, repo: RepoName) -> None:
+        """Forget the tokens for a repository that their installation no longer has."""
+        for scope in [each for each in self._current if each.repo == repo]:
+            del self._current[scope]
+
     def take_idle(self, seconds: float) -> list[SecretStr]:
         """Remove and return the tokens that have not been requested for `seconds`."""
         now = self.clock()

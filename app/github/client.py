@@ -10,6 +10,7 @@ GraphQL, 200 with GitHub's internal error    like 5xx
 rate limit of a few seconds                  waited for; longer ones raise RetryableError
 404 or 409 not in `accept`                   one short retry: GitHub's replicas lag
 404 of something just created                the same
+403 or 404, repository was transferred       repeated with a token from its new owner's installation
 other refusals                               `GitHubRefusedError`, a UserError
 
 The rules in `app/retrying.py` say how often and how long to wait.
@@ -170,6 +171,7 @@ class GitHubApp:
         self._app: _OwnAppWire | None = None
         self._ids: dict[RepoName, int] = {}
         self._names: dict[RepoName, RepoName] = {}
+        self._transferred: dict[RepoName, int] = {}
         self._connection = _PooledGitHub(
             base_url=self.api_url,
             user_agent=f"honk/{__version__}",
@@ -255,7 +257,7 @@ class GitHubApp:
         self._tokens.drop(TokenScope.of(installation_id, repo, permissions), token)
 
     def know(self, repo: RepoName, repository_id: int) -> None:
-        """Remember a repository's id, which finds it after a rename."""
+        """Remember a repository's id, which finds it after a rename or a transfer."""
         self._ids[repo] = repository_id
 
     def present_name(self, repo: RepoName) -> RepoName:
@@ -302,7 +304,11 @@ class GitHubApp:
             lambda: self._token(scope, observers),
             lambda token, _: self._tokens.drop(scope, token),
         )
+        before = self._installation_of(scope)
         answer = await self._send(request, credentials, observers)
+        unseen = answer.status in (403, 404) and answer.status not in request.accept
+        if unseen and await self._was_transferred(scope, before, observers):
+            answer = await self._send(request, credentials, observers)
         if answer.status >= 300 and answer.status not in request.accept:
             raise refusal(request, answer, scope)
         return answer
@@ -348,16 +354,16 @@ class GitHubApp:
         """https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
 
         Repeating is safe: an unused token expires after an hour. If GitHub does not find the
-        repository by name, it may have been renamed, and is requested by id.
+        repository by name, it may have been renamed or transferred, and is requested by id.
         """
-        known = self._ids.get(scope.repo)
 
         async def mint() -> InstallationToken:
-            request = _token_request(scope, {"repositories": [scope.repo.name]})
-            answer = await self.send_as_app(request, observers)
-            if answer.status == 422 and known is not None:
-                request = _token_request(scope, {"repository_ids": [known]})
-                answer = await self.send_as_app(request, observers)
+            before = self._installation_of(scope)
+            answer = await self._request_token(scope, observers)
+            if answer.status in (404, 422) and await self._was_transferred(
+                scope, before, observers
+            ):
+                answer = await self._request_token(scope, observers)
             if answer.status != 201:
                 raise no_token(scope, answer)
             wire = answer.read(_TokenWire)
@@ -366,6 +372,48 @@ class GitHubApp:
             return InstallationToken(SecretStr(wire.token), wire.expires_at.timestamp())
 
         return mint
+
+    async def _request_token(self, scope: TokenScope, observers: Sequence[Observe]) -> ApiResponse:
+        installation, known = self._installation_of(scope), self._ids.get(scope.repo)
+        if known is None or scope.repo not in self._transferred:
+            by_name = {"repositories": [scope.repo.name]}
+            request = _token_request(installation, scope, by_name)
+            answer = await self.send_as_app(request, observers)
+            if known is None or not _is_of_another(answer, known):
+                return answer
+        request = _token_request(installation, scope, {"repository_ids": [known]})
+        return await self.send_as_app(request, observers)
+
+    def _installation_of(self, scope: TokenScope) -> int:
+        return self._transferred.get(scope.repo, scope.installation_id)
+
+    async def _was_transferred(
+        self, scope: TokenScope, before: int, observers: Sequence[Observe]
+    ) -> bool:
+        """Whether another installation than `before` has the repository now: its new owner's.
+
+        Tokens of the former owner's installation reach it no more, and are forgotten.
+        https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app
+        """
+        if scope.repo not in self._ids:
+            return False
+        request = ApiRequest(
+            "GET",
+            "/repos/{owner}/{repo}/installation",
+            path={"owner": scope.repo.owner, "repo": scope.repo.name},
+            repeatable=True,
+            accept={404},
+        )
+        try:
+            answer = await self.send_as_app(request, observers)
+            present = before if answer.status == 404 else answer.read(_InstallationIdWire).id
+        except HonkError:
+            return False
+        if present == before:
+            return False
+        self._transferred[scope.repo] = present
+        self._tokens.drop_all(scope.repo)
+        return True
 
     async def _send(
         self, request: ApiRequest, credentials: _Credentials, observers: Sequence[Observe]
@@ -590,6 +638,7 @@ class _OwnAppWire(msgspec.Struct):
 
 class _TokenRepositoryWire(msgspec.Struct):
     full_name: str
+    id: int | None = None
 
 
 class _TokenWire(msgspec.Struct):
@@ -598,11 +647,23 @@ class _TokenWire(msgspec.Struct):
     repositories: list[_TokenRepositoryWire] = []
 
 
-def _token_request(scope: TokenScope, repository: Json) -> ApiRequest:
+class _InstallationIdWire(msgspec.Struct):
+    id: int
+
+
+def _is_of_another(answer: ApiResponse, repository_id: int) -> bool:
+    """Whether GitHub finds no repository of that name, or another one than that with this id."""
+    if answer.status != 201:
+        return answer.status == 422
+    found = answer.read(_TokenWire).repositories
+    return any(each.id not in (None, repository_id) for each in found)
+
+
+def _token_request(installation_id: int, scope: TokenScope, repository: Json) -> ApiRequest:
     return ApiRequest(
         "POST",
         "/app/installations/{installation_id}/access_tokens",
-        path={"installation_id": scope.installation_id},
+        path={"installation_id": installation_id},
         body={**repository, "permissions": dict(scope.permissions)},
         kind="token",
         repeatable=True,

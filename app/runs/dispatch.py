@@ -22,6 +22,7 @@ async def dispatch(services: Services, trigger: Trigger, tries: int = 0) -> None
     A failing request is deferred; `tries` counts the earlier failures.
     """
     structlog.contextvars.bind_contextvars(trigger=trigger.id)
+    services.github.know(trigger.repository, trigger.repository_id)
     authorization = Authorization()
     try:
         if tries:

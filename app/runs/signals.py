@@ -52,6 +52,7 @@ async def handle_signal(services: Services, signal: Signal, tries: int = 0) -> N
     `tries` counts earlier attempts to handle it that failed.
     """
     structlog.contextvars.bind_contextvars(trigger=signal.id)
+    services.github.know(signal.repository, signal.repository_id)
     found = ResolveResult()
     try:
         if signal.kind == "approvals":
@@ -223,7 +224,12 @@ async def _find_run(services: Services, signal: Signal) -> RunRow | None:
     if signal.run:
         # `honk / run` has the external id `<run>.<attempt>`.
         row = await services.runs.find(signal.run.partition(".")[0])
-        return row if row and row.repository == repository else None
+        if row is None or row.repository == repository:
+            return row
+        # Checks are repeated under the repository's present name; a run's issue stays where it was.
+        before = row.input.trigger
+        is_moved = before.kind == "check" and before.repository_id == signal.repository_id
+        return row if is_moved else None
     if signal.kind == "pushed" and signal.number is not None:
         rows = await services.runs.of_pull(repository, signal.number)
         return rows[0] if rows and rows[0].published_sha != signal.head_sha else None

@@ -444,6 +444,10 @@ class Tour:
         await self.repo("POST", "/forks", {}, self.person("stranger"))
         await self.repo("GET", "/forks")
         await self.github.add_repository("octo/spare", files={"x": b""})
+        owner = self.person("octo")
+        await self.ask("POST", "/repos/octo/spare/transfer", {"new_owner": "stranger"}, owner)
+        await self.ask("DELETE", "/repos/stranger/spare", token=self.person("stranger"))
+        await self.github.add_repository("octo/spare", files={"x": b""})
         await self.ask("DELETE", "/repos/octo/spare")
 
     async def people(self) -> None:

@@ -556,3 +556,33 @@ async def test_every_pull_request_in_a_merge_queue_is_verified_although_the_minu
     await verifier.until(lambda: late.issue.state == "closed", "the entry is not verified")
     again = await _completed(await _pull(verifier, repo, _module("more"), branch="more"))
     assert again.title == "Not run: today's minutes are used up"
+
+
+async def test_every_pull_request_of_a_repository_that_is_transferred(harness: Harness) -> None:
+    """One check is at work and one is not decided; the old owner's installation can do neither."""
+    github = harness.github
+    await harness.subject(owner="oscar")
+    policy = {".github/honk.yml": b"check: all\n"}
+    base = await harness.subject(files=PROJECT | policy, permissions={"walter": "write"})
+    slow = {"test_slow.py": b"import time\n\n\ndef test_slow():\n    time.sleep(4)\n"}
+    subject = await _pull(harness, base.repository, FIXED | slow)
+    await harness.until(
+        lambda: (now := _tests(subject)) is not None and now.status == "in_progress",
+        "it is not at work",
+    )
+    late = github.faults.answer("GET", r"/issues/\d+$", 502)
+    other = await _pull(harness, base.repository, _module("other"), branch="other")
+    await harness.until(lambda: late not in github.faults.answers, "the other is not asked for")
+    new = await github.transfer_repository(base.repository, "oscar", OWNER)
+    for number in (subject.number, other.number):
+        check = await _completed(Subject(harness, new, number))
+        assert check.conclusion == "success"
+    await github.press(new, check.id, "test", "walter")
+    again = Subject(harness, new, other.number)
+    await harness.until(
+        lambda: (
+            [one.conclusion for one in again.checks(_head(again)) if one.name == "honk / tests"]
+            == ["success", "success"]
+        ),
+        "the button starts nothing",
+    )

@@ -123,6 +123,11 @@ class PlaygroundPeople:
         made = await self.act(actor, "PATCH", f"/repos/{repo}", {"name": name})
         return str(made["full_name"])
 
+    async def transfer_repository(self, repo: str, owner: str, actor: str) -> str:
+        """A person gives a repository to another account; gives the new `owner/name`."""
+        await self.act(actor, "POST", f"/repos/{repo}/transfer", {"new_owner": owner})
+        return f"{owner}/{repo.partition('/')[2]}"
+
     async def delete_repository(self, repo: str, actor: str) -> None:
         """A person deletes a repository; pull requests from it lose their head."""
         await self.act(actor, "DELETE", f"/repos/{repo}")

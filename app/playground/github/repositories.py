@@ -71,19 +71,34 @@ async def edit_repository(call: Call) -> Answer:
 
 
 def _rename(call: Call, name: str) -> None:
-    """Give the repository another name; the one it had leads to it until it is taken again."""
+    """Give the repository another name."""
+    old = call.repository.name
+    _move(call, call.repository.owner, name)
+    changes = {"repository": {"name": {"from": old}}}
+    emit(call.world, call.repository, "repository", "renamed", call.user, {"changes": changes})
+
+
+async def transfer_repository(call: Call) -> Answer:
+    """Give the repository to another account at once, as to an organization of the sender's."""
+    old = call.repository.owner
+    name = call.optional("new_name", str) or call.repository.name
+    _move(call, call.world.user(call.value("new_owner", str, "")), name)
+    changes = {"owner": {"from": {"user": user_shape(call.world, old)}}}
+    emit(call.world, call.repository, "repository", "transferred", call.user, {"changes": changes})
+    return Answer(202, full_repository_shape(call.world, call.repository))
+
+
+def _move(call: Call, owner: User, name: str) -> None:
+    """Give the repository another address; the one it had leads to it until it is taken again."""
     world, repository = call.world, call.repository
-    new = f"{repository.owner.login}/{name}".lower()
+    new = f"{owner.login}/{name}".lower()
     if new in world.repositories and world.repositories[new] is not repository:
         raise custom("Repository", "name already exists on this account")
-    old = repository.name
     del world.repositories[repository.full_name.lower()]
     world.renamed[repository.full_name.lower()] = repository
     world.renamed.pop(new, None)
-    repository.name = name
+    repository.owner, repository.name = owner, name
     world.repositories[new] = repository
-    changes = {"repository": {"name": {"from": old}}}
-    emit(world, repository, "repository", "renamed", call.user, {"changes": changes})
 
 
 def _edit_merging(call: Call) -> None:
@@ -196,6 +211,7 @@ _PEOPLE = f"{_REPO}/collaborators/{{username}}"
 ENDPOINTS = [
     ApiEndpoint("GET", _REPO, get_repository, "metadata:read"),
     ApiEndpoint("PATCH", _REPO, edit_repository, "administration:write", "admin"),
+    ApiEndpoint("POST", f"{_REPO}/transfer", transfer_repository, "administration:write", "admin"),
     ApiEndpoint("GET", f"{_PEOPLE}/permission", get_permission, "metadata:read"),
     ApiEndpoint("GET", _PEOPLE, is_collaborator, "metadata:read"),
     ApiEndpoint(

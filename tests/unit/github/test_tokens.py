@@ -240,3 +240,58 @@ async def test_a_limit_is_waited_for_by_githubs_clock(bench: Bench) -> None:
     await read(bench)
 
     assert bench.time.slept == [5.0]
+
+
+INSTALLATION = "/repos/octo/widget/installation"
+UNSEEN = Reply(422, {"message": "There is at least one repository that does not exist"})
+
+
+def _token(repository_id: int, full_name: str) -> Reply:
+    found = [{"id": repository_id, "full_name": full_name}]
+    ends = "2099-01-01T00:00:00Z"
+    return Reply(201, {"token": f"ghs_{repository_id}", "expires_at": ends, "repositories": found})
+
+
+async def test_a_transferred_repository_is_found_in_its_new_owner_s_installation(
+    bench: Bench,
+) -> None:
+    bench.app.know(REPO, 9)
+    bench.github.reply("POST", MINT, UNSEEN, UNSEEN)
+    bench.github.reply("GET", INSTALLATION, Reply(200, {"id": 43}))
+    bench.github.reply("POST", MINT.replace("42", "43"), _token(9, "oscar/widget"))
+    await read(bench)
+    assert bench.github.mints[-1].body == {"repository_ids": [9], "permissions": PERMISSIONS}
+    assert str(bench.app.present_name(REPO)) == "oscar/widget"
+
+
+async def test_a_token_from_before_a_transfer_is_replaced(bench: Bench) -> None:
+    bench.app.know(REPO, 9)
+    await read(bench)
+    gone = Reply(403, {"message": "Resource not accessible by integration"})
+    bench.github.reply("GET", ISSUE, gone)
+    bench.github.reply("GET", INSTALLATION, Reply(200, {"id": 43}))
+    await read(bench)
+    assert [mint.path for mint in bench.github.mints] == [MINT, MINT.replace("42", "43")]
+
+
+@pytest.mark.parametrize("answer", [Reply(404), Reply(200, {"id": 42}), Reply(200, {})])
+async def test_a_refusal_stays_one_where_nothing_was_transferred(
+    bench: Bench, answer: Reply
+) -> None:
+    bench.app.know(REPO, 9)
+    refused = Reply(403, {"message": "Resource not accessible by integration"})
+    bench.github.reply("GET", ISSUE, refused)
+    # A 404 is believed when it comes again.
+    bench.github.reply("GET", INSTALLATION, answer, answer)
+    with pytest.raises(MissingPermissionError, match="lacks a permission in octo/widget"):
+        await read(bench)
+
+
+async def test_another_repository_under_the_former_name_gets_no_token(bench: Bench) -> None:
+    """The repository was renamed, and its owner made another one of that name."""
+    bench.app.know(REPO, 9)
+    bench.github.reply("POST", MINT, _token(10, "octo/widget"), _token(9, "octo/gadget"))
+    await read(bench)
+    (call,) = bench.github.requests("GET", ISSUE)
+    assert call.headers["authorization"].split()[1] == "ghs_9"
+    assert str(bench.app.present_name(REPO)) == "octo/gadget"
