@@ -73,7 +73,7 @@ class Outgoing:
             raise UserError(
                 f"{self.chosen_by or 'The certificate store'}: {self.bundle} holds no certificate "
                 f"that can be read ({why}).",
-                next_step="Use a PEM file of certificates.",
+                next_step="Use a PEM file with certificates.",
             ) from None
         # Python 3.13 and later reject many company CAs for formal errors. git accepts them, and all
         # our clients should trust the same CAs.

@@ -228,7 +228,7 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         rest = (parts.path.strip("/"), parts.query, parts.fragment, parts.username)
         if parts.scheme not in ("http", "https") or not parts.hostname or any(rest):
-            raise ValueError("give scheme and host alone, such as https://honk.example.com")
+            raise ValueError("set only the scheme and host, such as https://honk.example.com")
         return f"{parts.scheme}://{parts.netloc}"
 
     @property
@@ -390,7 +390,7 @@ class Settings(BaseSettings):
             words = []
         if not words:
             raise UserError(
-                "HONK_ACP_COMMAND is not a command: a quotation mark is not closed.",
+                "HONK_ACP_COMMAND is not a command: a quotation mark is missing.",
                 next_step="Write it as in a shell: /opt/agent/bin/agent --flag 'two words'",
             )
         return words
@@ -401,7 +401,7 @@ class Settings(BaseSettings):
             raise _missing("ANTHROPIC_API_KEY", "needed to call the model")
         if self.anthropic_api_key.get_secret_value().startswith(_SUBSCRIPTION):
             raise UserError(
-                "ANTHROPIC_API_KEY is the token of a subscription, which a service must not use.",
+                "ANTHROPIC_API_KEY is a subscription token, which a service must not use.",
                 next_step="Set it to an API key from the Console (`sk-ant-api...`).",
             )
         return self.anthropic_api_key

@@ -159,7 +159,7 @@ def doctor(half: str, as_json: bool) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A local clone that has the commits. Default: GitHub, with the App's token.",
 )
-@click.option("--signature-only", is_flag=True, help="Check the signature and run nothing.")
+@click.option("--signature-only", is_flag=True, help="Only check the signature; run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(
     target: str,
@@ -349,7 +349,7 @@ def pull_report(
     report goes to stdout and progress to stderr; a replay that was interrupted resumes.
     """
     if age is not None and last is not None:
-        raise click.UsageError("--since and --last exclude each other.")
+        raise click.UsageError("--since and --last cannot be used together.")
     if replay and last is None:
         raise click.UsageError("--replay needs --last: it measures merged pull requests.")
     days = None if last is not None else _days(age or "30d")

@@ -30,13 +30,13 @@ _DIFF_LINES = 2_000
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=".",
     show_default=True,
-    help="The checkout to work on. Its last commit counts.",
+    help="The checkout to work on. Honk uses its last commit.",
 )
 @click.option("--apply", is_flag=True, help="Put the work on a new branch of the checkout.")
 @click.option(
     "--script",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A script for a scripted model. Without it, the real model works.",
+    help="A script for a scripted model. Default: the real model.",
 )
 @reports_errors
 def try_task(task: str, repo: Path, apply: bool, script: Path | None) -> None:

@@ -43,17 +43,19 @@ def evaluate() -> None:
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Default: FILE.eval."
 )
-@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=1, help="Tasks at once.")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1, 64), default=1, help="Number of concurrent tasks."
+)
 @click.option(
     "--repos",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A folder with clones of the repositories that tasks name as OWNER/NAME.",
 )
 @click.option("--only", help="Only tasks with this in their id.")
-@click.option("--scripted", is_flag=True, help="Each task's script plays the model.")
-@click.option("--gold", is_flag=True, help="Grade the tasks' own solutions; no agent works.")
-@click.option("--again", is_flag=True, help="Forget the results of an earlier start.")
-@click.option("--name", default="", help="Who works, in the report. Default: model and engine.")
+@click.option("--scripted", is_flag=True, help="Use each task's script instead of a model.")
+@click.option("--gold", is_flag=True, help="Grade the tasks' own solutions, without an agent.")
+@click.option("--again", is_flag=True, help="Ignore earlier results.")
+@click.option("--name", default="", help="The name in the report. Default: model and engine.")
 @reports_errors
 def run_tasks(
     file: Path,
@@ -74,7 +76,7 @@ def run_tasks(
     Exits with 0 when every task has a result, and with 1 when some could not be graded.
     """
     if scripted and gold:
-        raise click.UsageError("--scripted and --gold exclude each other.")
+        raise click.UsageError("--scripted and --gold cannot be used together.")
     with needs_playground():
         from app.evaluation.running import EvalOptions, Evaluation
         from app.evaluation.tasks import read_tasks

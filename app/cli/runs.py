@@ -173,7 +173,7 @@ def _grid(rows: list[Any], heads: tuple[str, ...] = ()) -> RenderableType:
 @runs.command("log")
 @click.argument("run_id")
 @click.option("-f", "--follow", is_flag=True, help="Print new turns until the run ends.")
-@click.option("--full", is_flag=True, help="Print long outputs whole.")
+@click.option("--full", is_flag=True, help="Print long outputs in full.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON record per line.")
 @reports_errors
 def log_run(run_id: str, follow: bool, full: bool, as_json: bool) -> None:

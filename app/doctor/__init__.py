@@ -66,8 +66,8 @@ def setup_network(setting: str) -> DoctorFinding:
     told = {
         "registries": "setup fetches from the registries of the ecosystems that a repository "
         "uses; HONK_SETUP_NETWORK=policy or none allows less",
-        "policy": "setup reaches only what a repository's `network.allow` names",
-        "none": "setup reaches nothing, so that no dependencies are installed",
+        "policy": "setup reaches only what a repository's `network.allow` lists",
+        "none": "setup has no network, so no dependencies are installed",
     }
     return DoctorFinding("HONK_SETUP_NETWORK", None if setting == "none" else True, told[setting])
 
@@ -176,8 +176,8 @@ async def _sandbox(settings: Settings) -> tuple[DoctorFinding, ...]:
 
 def _disk(settings: Settings) -> DoctorFinding:
     """How the disk is limited here, and where to find a better option."""
-    what, limit = "the disk's bound", f"{settings.workspace_gb:g} GiB"
-    more = "docs/operations.md, Bounds, says how to have more"
+    what, limit = "the disk limit", f"{settings.workspace_gb:g} GiB"
+    more = "see docs/operations.md, Bounds, for stronger limits"
     try:
         disks = workspace_disks(settings)
     except DisksUnavailableError as problem:

@@ -386,9 +386,11 @@ def read(envelope: Envelope) -> Attestation:
     predicate = value.get("predicate")
     found = predicate.get("honkEvidence") if isinstance(predicate, dict) else None
     if not isinstance(found, dict):
-        raise AttestationError("It has test results, but Honk did not make it.")
+        raise AttestationError("It has test results, but Honk did not create it.")
     if found.get("version") != _VERSION:
-        raise AttestationError(f"It has version {found.get('version')!r}, which this Honk lacks.")
+        raise AttestationError(
+            f"It has version {found.get('version')!r}, which this version of Honk does not support."
+        )
     try:
         attested = Attestation.recorded(found)
     except ValidationError as problem:
@@ -410,7 +412,7 @@ def _check_names(attested: Attestation) -> None:
     """Names that git and GitHub are asked for must be names. Raises AttestationError."""
     commit, cells = attested.commit, attested.cells
     if any(attested.cell(each.same_as).same_as for each in cells if each.same_as):
-        raise AttestationError("A cell stands for another one that was not run either.")
+        raise AttestationError("A cell refers to another one that was not run either.")
     commits = [commit.base, commit.head, *(each.commit for each in cells)]
     trees = [commit.base_tree, commit.head_tree, *(each.tree for each in cells)]
     try:

@@ -177,7 +177,7 @@ class Envelope:
         for key_id, key, signature in candidates:
             if key.signed(self.payload_type, self.payload, signature):
                 return key_id
-        raise EnvelopeError("The signature does not fit: the file was changed after signing.")
+        raise EnvelopeError("The signature does not match: the file was changed after signing.")
 
 
 def key_set(text: bytes) -> dict[str, PublicKey]:

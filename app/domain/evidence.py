@@ -602,7 +602,7 @@ def _accepted_by_policy(rules: Rules) -> Iterator[str]:
 
 def _why_draft(kind: VerdictKind, rules: Rules) -> Iterator[str]:
     if kind is VerdictKind.UNCHANGED and rules.bug and rules.proof == "required":
-        yield "The policy asks for a test that fails without the fix of a bug."
+        yield "The policy requires a test that fails without the bug fix."
 
 
 def _measured(measured: Measurements) -> Iterator[str]:
@@ -631,7 +631,7 @@ def _notes(
     yield from _notes_of_cells(evidence)
     if evidence.sides.partly:
         names = ", ".join(evidence.sides.partly[:_FEW])
-        yield f"Partly compared, since source and tests could not be told apart: {names}."
+        yield f"Partly compared, because source and tests could not be separated: {names}."
     told = {found.test.message for found in table.breaks.values()}
     for result in table.head_results.verifiers:
         yield from reasons_of_run(result, told)

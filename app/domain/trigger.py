@@ -249,7 +249,7 @@ def _not_for_us(payload: event.ActedOn) -> str | None:
     if payload.repository.archived:
         return "the repository is archived"
     if payload.installation is None:
-        return "it names no installation, so it is a repository's own webhook"
+        return "it has no installation, so it comes from a repository's own webhook"
     return None
 
 
@@ -297,7 +297,7 @@ def _from_label(payload: event.IssuesEvent | event.PullRequestEvent) -> Trigger 
     subject = payload.issue if isinstance(payload, event.IssuesEvent) else payload.pull_request
     kind: Literal["label", "unlabel"] = "label" if payload.action == "labeled" else "unlabel"
     if name not in ({labels.TRIGGER} if kind == "label" else labels.STOPPING):
-        return Ignored("the label is none that starts or stops work")
+        return Ignored("the label neither starts nor stops anything")
     if kind == "unlabel" and not subject.is_open:
         return Ignored("a closed subject has no run to stop")
     return _trigger(
@@ -324,7 +324,7 @@ def _from_comment(
         return Ignored("this App wrote the comment")
     asked = command.parse(comment.body, app.slug)
     if asked is None and not _may_answer(payload.sender, subject, comment):
-        return Ignored("the comment holds no command")
+        return Ignored("the comment contains no command")
     return _trigger(
         payload,
         subject,

@@ -311,8 +311,8 @@ _GROUPS = (
         "",
         "",
         (
-            "is flaky, so it counts for nothing",
-            "are flaky, so they count for nothing",
+            "is flaky, so it does not count",
+            "are flaky, so they do not count",
         ),
     ),
 )
@@ -399,14 +399,14 @@ def sentences(kind: VerdictKind, summary: Summary) -> Iterator[str]:
     if summary.blind:
         yield (
             "The tests still pass when every changed function is broken on purpose, "
-            "so their results cannot be believed."
+            "so their results cannot be trusted."
         )
     for group, rows in summary.groups:
         if group.kinds:
             yield from _about(rows, group)
     if summary.redefined:
         runs = "CI runs as tests" if summary.by_ci else "the test command runs"
-        yield f"This change also edits {summary.redefined}, which says what {runs}."
+        yield f"This change also edits {summary.redefined}, which defines what {runs}."
     if not summary.proof_known:
         yield "Proof not measured: the new tests were not run on the old code."
     elif kind in (VerdictKind.NOT_PROVEN, VerdictKind.UNCHANGED) and summary.base_known:

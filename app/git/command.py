@@ -145,7 +145,9 @@ class GitUntrustedError(GitError, UserError):
     def __init__(self, command: str, code: int, words: str) -> None:
         super().__init__(command, code, words)
         self.message = "The certificate of GitHub's server is not trusted."
-        self.next_step = "Honk's operator can set HONK_CA_BUNDLE to the authority's certificate."
+        self.next_step = (
+            "Honk's operator can set HONK_CA_BUNDLE to a file with the authority's certificate."
+        )
 
 
 class GitMissingError(GitError, UserError):

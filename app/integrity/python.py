@@ -228,7 +228,7 @@ class PythonReader(SyntaxReader):
         """`del test_a`, `test_a = None`: the runner no longer finds the test."""
         for name in re.split(r"[\s,]+", names):
             if name.startswith(("test", "Test")):
-                reason = f"`{name}` is taken away from the test runner."
+                reason = f"`{name}` is hidden from the test runner."
                 yield self.mark(Kind.SKIPPED, node, reason, name)
 
     def _patched_where(self, node: Node, name: str, place: SyntaxContext) -> Iterator[TestMark]:

@@ -33,7 +33,7 @@ MAX_FOUND = 100
 """Most findings reported for one file; the rest is not scanned, since one is enough to refuse
 it."""
 
-NOT_LOOKED_AT = "too large to be looked through for secrets"
+NOT_LOOKED_AT = "too large to scan for secrets"
 
 SHORTEST_KNOWN = 8
 """Shorter credentials of the worker are not searched: they would match anything."""
@@ -175,9 +175,9 @@ def _added(file: FileDiff) -> Iterator[FoundSecret]:
 def _credentials(file: FileDiff, needles: Sequence[bytes]) -> Iterator[FoundSecret]:
     """Find the worker's own credentials in the content or the name."""
     name = file.path.encode("utf-8", "surrogateescape")
-    kind = "a credential of this Honk"
+    kind = "one of this Honk's credentials"
     if any(needle in name for needle in needles):
-        yield FoundSecret("(a file's name)", None, kind)
+        yield FoundSecret("(a file name)", None, kind)
     content = file.new or b""
     for needle in needles:
         at = content.find(needle)
@@ -281,7 +281,9 @@ def _random_values(text: str, path: str, ends: _LineEnds) -> Iterator[FoundSecre
         if _is_random(found.group(1)):
             name = text[max(0, found.start() - _NAME) : found.start()]
             if _CALLED.search(name):
-                yield FoundSecret(path, ends.line(found.start()), "a random value called a secret")
+                yield FoundSecret(
+                    path, ends.line(found.start()), "a random value named like a secret"
+                )
 
 
 def _is_random(value: str, shortest: int = _SHORTEST_RANDOM) -> bool:
@@ -349,5 +351,5 @@ def _detectors() -> tuple[_Detector, ...]:
             many_lines=True,
         ),
         kept("JSON web token", "eyJ", jwt.JwtTokenDetector, tokens=False),
-        kept("password in an address", "", basic_auth.BasicAuthDetector, tokens=False, random=True),
+        kept("password in a URL", "", basic_auth.BasicAuthDetector, tokens=False, random=True),
     )

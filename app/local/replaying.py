@@ -82,7 +82,7 @@ def _check_replayable(row: RunRow, turns: Sequence[RecordedTurn]) -> None:
     trigger = row.input.trigger
     if row.finished_at is None:
         raise UserError(
-            f"The run {row.id} is still at work.", next_step="Replay it when it has ended."
+            f"The run {row.id} is still in progress.", next_step="Replay it when it has ended."
         )
     if row.input.mode != "work" or not any(turn.role == "assistant" for turn in turns):
         raise UserError(f"In the run {row.id} no agent changed files, so there is no replay.")

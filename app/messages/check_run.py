@@ -42,7 +42,10 @@ def pull_id(number: int, request: str) -> str:
 
 def stopped() -> tuple[str, str]:
     """Title and summary of the check run of a run that was stopped."""
-    return ("Stopped", "Someone stopped the run. The commit has its work; no tests were judged.")
+    return (
+        "Stopped",
+        "Someone stopped the run. The commit has its work, but there is no verdict on it.",
+    )
 
 
 def run_in_progress() -> tuple[str, str]:
@@ -63,7 +66,7 @@ def waiting() -> tuple[str, str]:
 def queued(page: str, image: str) -> tuple[str, str]:
     """Title and summary of a check run that waits for a slot. `page` is its URL and `image` that
     of its present state, or both are empty."""
-    lines = ["Requests from people go first. The result replaces this text."]
+    lines = ["Requests from people run first. The result will replace this text."]
     if page:
         lines.append(f"[![State of the run]({image})]({page})")
     return ("Queued", "\n\n".join(lines))
@@ -77,7 +80,7 @@ def no_worker() -> str:
 def forks_ask(number: int) -> tuple[str, str]:
     """Title and summary of the check on a fork's pull request that no one has asked to verify."""
     return (
-        "Not run: this pull request comes from a fork",
+        "Not run: this pull request is from a fork",
         "Someone with write access can start the tests: use the button **Run the tests** above, or "
         f"comment `/honk test` on #{number}. The code runs in a sandbox without secrets.\n\n"
         "To verify every fork, set `check: {forks: always}` in `.github/honk.yml`.",
@@ -88,7 +91,7 @@ def forks_never() -> tuple[str, str]:
     """Title and summary of the check on a fork's pull request where the policy rules forks out."""
     return (
         "Not run: pull requests from forks are not verified",
-        "`check: {forks: never}` in `.github/honk.yml` rules it out. Nothing was measured.",
+        "`check: {forks: never}` in `.github/honk.yml` disables it. Nothing was measured.",
     )
 
 
@@ -140,7 +143,7 @@ def superseded_by(sha: str) -> str:
 
 def left_queue() -> str:
     """Why a verification stops when its entry is no longer in the merge queue."""
-    return "The merge queue removed this entry."
+    return "This entry was removed from the merge queue."
 
 
 def merge_queue_entry() -> str:
@@ -195,7 +198,7 @@ def flags_section(flags: Sequence[Flag]) -> str:
     lines = [f"- {flag_line(flag)}" for flag in flags[:FLAGS_SHOWN]]
     if len(flags) > FLAGS_SHOWN:
         lines.append(f"- and {len(flags) - FLAGS_SHOWN:,} more")
-    return "\n".join(["**Look here first**", "", *lines])
+    return "\n".join(["**Review these first**", "", *lines])
 
 
 def flag_line(flag: Flag) -> str:
@@ -216,7 +219,7 @@ def what_ran(result: VerifierResult) -> str:
         f"{sanitize.code(result.command, limit=300)}{where} {ended} ({duration(result.seconds)})."
     ]
     if result.from_exit_code_only:
-        lines.append("It writes no test report that Honk can read, so only its exit code counts.")
+        lines.append("It writes no test report that Honk can read, so only the exit code counts.")
     for remark in (result.problem, result.note):
         if remark:
             told = sanitize.plain(remark, limit=500)
@@ -251,17 +254,17 @@ def ended_early(why: str | None = None, problem: str = "") -> tuple[str, str]:
     if why:
         return ("Superseded" if why.startswith("Superseded") else "Stopped", why)
     if problem:
-        return ("Not judged: the run failed", sanitize.fit(problem, 4_000))
+        return ("No verdict: the run failed", sanitize.fit(problem, 4_000))
     return (
         "Not judged",
-        "The run ended before this commit's tests were judged. See the issue for the reason.",
+        "The run ended before the verdict on this commit. See the issue for the reason.",
     )
 
 
 def _commands(ran: tuple[str, ...], room: int) -> str:
     """The commands with their output, folded, as far as they fit in `room` bytes."""
     head = "\n\n<details><summary>Commands and output</summary>\n\n"
-    foot, left_out = "\n\n</details>", "\n\nThe others are left out to stay within GitHub's limit."
+    foot, left_out = "\n\n</details>", "\n\nThe rest was left out to stay within GitHub's limit."
     room -= len((head + foot + left_out).encode())
     kept: list[str] = []
     for each in ran:

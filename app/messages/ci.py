@@ -85,7 +85,7 @@ def may_not_start() -> str:
 
 def never_for_forks() -> str:
     """Why no workflow run is started for a fork."""
-    return "a fork's code is never started in this repository's CI, which has its secrets"
+    return "a fork's code never runs in this repository's CI, which has its secrets"
 
 
 def refused_by_policy(path: str) -> str:
@@ -139,7 +139,7 @@ def took_too_long(url: str, minutes: int) -> str:
 
 def started_again(url: str) -> str:
     """A run was started again each time while its reports were read."""
-    return f"The workflow run was started again while its reports were read: {url}"
+    return f"The workflow run was re-run while Honk read its reports: {url}"
 
 
 def of_another_commit(artifact: str, url: str) -> str:
@@ -165,7 +165,7 @@ def no_reports(file: str, url: str, names: Sequence[str], expired: Sequence[str]
 
 def too_large(size: str) -> str:
     """The end of a sentence on an artifact that is not downloaded."""
-    return f"it has {size}; name the artifacts with reports under `verify.artifacts`"
+    return f"it has {size}; list the artifacts with reports under `verify.artifacts`"
 
 
 def tests_run_in_ci(file: str) -> str:

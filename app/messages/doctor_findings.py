@@ -177,7 +177,7 @@ def reconciled(looked_at: int, taken: int) -> list[RepositoryFinding]:
         more = f" ({looked_at} checked)" if looked_at else ""
         text = f"none{more}."
         return [RepositoryFinding(mark="good", about="Missed requests", text=text)]
-    text = f"{taken} had not reached Honk and will be processed now."
+    text = f"{taken} had not reached Honk and will be handled now."
     todo = "See “Deliveries” for the reason."
     return [RepositoryFinding(mark="note", about="Missed requests", text=text, todo=todo)]
 
@@ -260,7 +260,7 @@ def rules(
     ]
     if findings:
         return findings
-    text = "none affects Honk. GitHub doesn't show Apps classic branch protection."
+    text = "none affects Honk. GitHub doesn't show classic branch protection to Apps."
     return [RepositoryFinding(mark="good", about=about, text=text)]
 
 

@@ -77,7 +77,7 @@ def _summary(report: EvalReport) -> str:
 
 def _per_solved(report: EvalReport) -> str:
     per, middle = report.usd_per_solved, report.median_cost_usd
-    told = [f"{runs.money(per)} for each resolved task"] if per is not None else []
+    told = [f"{runs.money(per)} per resolved task"] if per is not None else []
     told += [f"median {runs.money(middle)}"] if middle is not None else []
     return f" ({', '.join(told)})" if told else ""
 
@@ -177,7 +177,7 @@ def compared(first: EvalReport, second: EvalReport) -> str:
         f"Only B: {_ids(found['only_ids'][1])}.",
     ]
     if found["left_out"]:
-        lines.append(f"Left out, since not both completed them: {_ids(found['left_out'])}.")
+        lines.append(f"Left out, because only one of them completed it: {_ids(found['left_out'])}.")
     return "\n".join(lines) + "\n"
 
 
@@ -211,11 +211,11 @@ def comparison(first: EvalReport, second: EvalReport) -> dict[str, Any]:
 def _meaning(found: dict[str, Any]) -> str:
     smallest = found["smallest_visible"]
     if found["p"] < paired.ALPHA:
-        return "Luck alone would hardly do that."
+        return "That is unlikely to be chance."
     if smallest is None:
         return f"{count(found['tasks'], 'task')} cannot show any difference: six is the fewest."
     return (
-        "That can be luck. The smallest difference that these tasks could have shown is "
+        "That may be chance. The smallest difference that these tasks could have shown is "
         f"{_points(smallest)}."
     )
 

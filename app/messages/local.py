@@ -21,7 +21,7 @@ def begins(path: str, head: str, uncommitted: int) -> str:
     text = f"Working on {path} at {short(head)}."
     if uncommitted:
         text += (
-            f" {count(uncommitted, 'uncommitted file')} left out: Honk sees only what is committed."
+            f" {count(uncommitted, 'uncommitted file')} left out: Honk sees only committed files."
         )
     return text
 

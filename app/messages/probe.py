@@ -58,7 +58,7 @@ def ending(found: ProbeResult) -> str:
     if uncounted and len(uncounted) == len(found.tests):
         said = [f"{each.command} {'passed' if each.ran else 'failed'}" for each in uncounted]
     if found.outcome.failed:
-        said.insert(0, "setup failed in part")
+        said.insert(0, "setup partly failed")
     unable = [each.verifier for each in found.tests if not each.ran]
     if unable:
         said.append(f"{', '.join(unable)} could not run")
@@ -83,7 +83,7 @@ def as_markdown(found: ProbeResult, chosen: Iterable[Choices] = ()) -> str:
     `chosen` is what a model chose.
     """
     parts = [
-        f"These commands set the repository up in {found.outcome.seconds:.0f} s:",
+        f"These commands set up the repository in {found.outcome.seconds:.0f} s:",
         "\n".join(
             f"- {_code(_line(each))} from {_code(each.source)}, {each.seconds:.0f} s"
             for each in found.outcome.ran
@@ -93,7 +93,7 @@ def as_markdown(found: ProbeResult, chosen: Iterable[Choices] = ()) -> str:
         _tests_table(found),
         _flaky(found),
         _not_working(found),
-        "Until this is merged, Honk finds the setup out each time.",
+        "Until this is merged, Honk detects the setup each time.",
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -113,7 +113,7 @@ def would_change(found: ProbeResult, path: str, policy: str) -> str:
 def nothing_to_propose(found: ProbeResult) -> str:
     """There is no command to put into a policy file."""
     told = (
-        "Nothing has to be installed here, so there is nothing to put into a policy file."
+        "Nothing needs to be installed here, so no policy file is needed."
         if not found.outcome.failed and not found.outcome.missing
         else "No setup command worked, so there is no pull request."
     )
@@ -140,8 +140,11 @@ def _chosen(chosen: Iterable[Choices]) -> str:
         )
     if not lines:
         return ""
-    told = "Without help no test ran. So a model chose these names, and Honk built the commands:"
-    return "\n".join([told, "", *lines])
+    intro = (
+        "Without help, no test ran. So a model chose these names, and Honk built the commands "
+        "from them:"
+    )
+    return "\n".join([intro, "", *lines])
 
 
 def _value(value: object) -> str:
@@ -190,7 +193,7 @@ def _not_working(found: ProbeResult) -> str:
         for each in found.tests
         if each.problem
     ]
-    return "\n".join(["What did not work:", "", *lines[:30]]) if lines else ""
+    return "\n".join(["Failed:", "", *lines[:30]]) if lines else ""
 
 
 def written(path: str) -> str:
@@ -205,7 +208,7 @@ def _section(title: str, lines: Iterable[str]) -> list[str]:
 
 def _found(found: ProbeResult) -> Iterator[str]:
     if found.by_policy:
-        yield f"  {POLICY_PATH} names the setup, so Honk looks for no other."
+        yield f"  {POLICY_PATH} has the setup commands, so Honk does not detect any."
     for recipe in found.outcome.plan.recipes:
         if not found.by_policy:
             yield from _wrapped(f"{recipe.ecosystem} ({recipe.name})", f"from {recipe.source}")

@@ -47,8 +47,8 @@ def title(run: RunInput, styled: str) -> str:
 
 def _setup_by(usage: Usage) -> str:
     if not usage.cost_usd:
-        return "No model was used: Honk measured everything."
-    return "A model was asked for names; Honk built the commands and measured everything."
+        return "No model was involved; Honk measured everything."
+    return "A model chose names; Honk built the commands and measured everything."
 
 
 def body(
@@ -202,12 +202,12 @@ def judge_objects() -> str:
 
 def draft_requested() -> str:
     """Why it is a draft: the policy or the requester wants drafts."""
-    return "A draft was requested. When you are done with it, comment `/honk ready`."
+    return "A draft was requested. When it is ready for review, comment `/honk ready`."
 
 
 def flags_to_review() -> str:
     """Why it is a draft: flags that the policy blocks."""
-    return "Look at the flagged lines. If they are right, comment `/honk ready`."
+    return "Review the flagged lines. If they are fine, comment `/honk ready`."
 
 
 def follow_up(

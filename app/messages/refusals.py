@@ -54,7 +54,7 @@ def setup_network(*, has_network: bool, switched_off: bool) -> str:
     """What the commands of a policy may reach. `switched_off`: the operator allows nothing."""
     if switched_off:
         return (
-            "This worker allows setup no network (`HONK_SETUP_NETWORK=none`), whatever "
+            "This worker gives setup no network (`HONK_SETUP_NETWORK=none`), whatever "
             "`network.allow` lists."
         )
     if has_network:
@@ -68,7 +68,7 @@ def set_up_output(output: str, network: str) -> str:
     `network` says what it could reach.
     """
     if not output.strip():
-        return f"It printed nothing. {network}"
+        return f"It printed no output. {network}"
     telling = log_lines.that_matter(output)
     parts = [sanitize.fence(telling, limit=SETUP_OUTPUT)]
     if telling != output.strip():
@@ -200,7 +200,7 @@ def only_stopped(names: Sequence[str]) -> tuple[str, str]:
 def only_verifies() -> tuple[str, str]:
     """Problem and next step of a request that needs more permissions than the App asks for."""
     return (
-        "Honk only verifies here: it may read code and write checks.",
+        "Honk can only verify here: it may read code and write checks.",
         "`/honk test` and `/honk accept` work. For the rest, the owner of the App has to give it "
         "the permissions in Honk's `manifest.yml`.",
     )
@@ -209,7 +209,7 @@ def only_verifies() -> tuple[str, str]:
 def no_model(why: str) -> tuple[str, str]:
     """Problem and next step of a request for the agent when the operator gave no model key."""
     return (
-        f"No agent works here: {why}",
+        f"No agent is available here: {why}",
         "`/honk test` and the check on every pull request work without one. For the rest, Honk's "
         "operator has to set the key.",
     )

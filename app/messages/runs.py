@@ -73,7 +73,7 @@ def ending(report: Report) -> list[Fact]:
         facts += [("how to check", _block(report.work.how_to_check))]
         facts += [("risks", _block(report.work.risks))]
         facts += [("look at first", _block(report.work.look_first))]
-        facts += [("not said before", _block(report.work.lacked))]
+        facts += [("not mentioned before", _block(report.work.lacked))]
     return [(name, value) for name, value in facts if value]
 
 

@@ -210,7 +210,7 @@ def _lacked(text: str) -> str:
     """What the agent says that the request or the guidance lacked, folded."""
     if not text.strip():
         return ""
-    title = "What the request or the guidance did not say"
+    title = "What the request or the guidance did not mention"
     body = sanitize.markdown(text, limit=_LACKED)
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
 

@@ -162,20 +162,17 @@ def how_to_go_on(kind: VerdictKind, sha: str) -> str:
                 f"{_how_to_accept(sha)}. Otherwise, comment `/honk <what to change>`."
             )
         case VerdictKind.WEAKENED:
-            return (
-                "To have the tests check again what they did, comment "
-                "`/honk restore the weakened tests`."
-            )
+            return "To have Honk restore the checks, comment `/honk restore the weakened tests`."
         case VerdictKind.REGRESSION:
-            return "To have the failures fixed, comment `/honk fix the failing tests`."
+            return "To have Honk fix the failures, comment `/honk fix the failing tests`."
         case VerdictKind.NO_RESULT:
             return (
-                "Fix what keeps the tests from running, then comment `/honk test`. "
+                "Fix the problem that keeps the tests from running, then comment `/honk test`. "
                 "If the change broke it, comment `/honk make the tests run again`."
             )
         case _:
             return (
-                "To have a test that fails without the change, comment "
+                "To have Honk add a test that fails without the change, comment "
                 "`/honk add a test that fails without this change`. To review it as it is, "
                 "comment `/honk ready`."
             )
@@ -200,7 +197,7 @@ def table(verdict: Verdict) -> str:
     numbers += [(name, number) for name, number in _counts(verdict) if number]
     if not numbers:
         return ""
-    lines = ["| What was seen | Tests |", "|---|--:|"]
+    lines = ["| Result | Tests |", "|---|--:|"]
     lines += [f"| {name} | {number:,} |" for name, number in numbers]
     names = "\n".join(_names(name, tests) for name, tests in named)
     return "\n".join(lines) + (f"\n\n{names}" if names else "")

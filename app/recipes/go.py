@@ -318,7 +318,7 @@ def _with_version(
 
 _NO_GO = Missing(
     what="go",
-    why="The repository holds Go modules, and Go is not installed on this worker.",
+    why="The repository has Go modules, and Go is not installed on this worker.",
     next_step="Ask the operator to install Go, or name an `image` that has it.",
 )
 
@@ -414,7 +414,7 @@ def _replacements(tree: FileTree, module: _Manifest) -> Iterator[Missing]:
             f"path = {each.target}" in line
             for line in (tree.read_text(".gitmodules", MAX_BYTES) or "").splitlines()
         )
-        where = "it is a submodule" if submodule else "the repository does not hold it"
+        where = "it is a submodule" if submodule else "the repository does not have it"
         yield Missing(
             what=each.written[:100],
             why=f"{module.path}, line {each.line}, replaces a module by this folder, but {where}.",
@@ -470,7 +470,7 @@ def _repair(context: RecipeContext, recipe: Recipe, output: str) -> Choices | Mi
     if found := _MISMATCH.search(output):
         return Missing(
             what=found[1],
-            why="Its contents are not those that go.sum names.",
+            why="Its contents do not match go.sum.",
             next_step="Check whether its tag was moved, then run `go mod tidy`.",
         )
     if found := _NOT_SERVED.search(output):

@@ -366,4 +366,4 @@ def _unreadable(path: str, why: str) -> Missing:
 def _unknown(recipe: Recipe, output: str) -> Missing:
     said = telling_line(output, "[ERROR]").removeprefix("[ERROR]").strip()[:200]
     command = "mvn -B verify" if recipe.name == "maven" else "gradle --no-daemon test"
-    return by_hand(recipe, f"The build failed: {said or 'it said nothing'}", command)
+    return by_hand(recipe, f"The build failed: {said or 'it printed nothing'}", command)

@@ -28,8 +28,8 @@ def refused(name: str, known: Iterable[str]) -> Missing:
     likely = likely_name(name, known)
     return Missing(
         what=shown,
-        why="no manifest of the repository and no list of Honk's names this package"
-        + (f"; the name is close to `{likely}`, which is named" if likely else ""),
+        why="neither a manifest of the repository nor a list of Honk's has this package"
+        + (f"; its name is close to `{likely}`, which one of them has" if likely else ""),
         next_step=f"If `{likely or shown}` is needed, add it to a manifest of the repository.",
     )
 

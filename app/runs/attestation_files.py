@@ -119,7 +119,7 @@ async def _download(url: str, outgoing: Outgoing) -> bytes:
         raise UserError(f"{url} is not a URL.") from None
     if not is_safe:
         raise UserError(
-            f"Keys from {url} could be exchanged on the way.", next_step="Use an https:// URL."
+            f"Keys from {url} could be replaced in transit.", next_step="Use an https:// URL."
         )
     content = b""
     headers = {"user-agent": f"honk/{__version__}"}
@@ -135,7 +135,7 @@ async def _download(url: str, outgoing: Outgoing) -> bytes:
             async for chunk in answer.aiter_bytes():
                 content += chunk
                 if len(content) > _KEY_SET_BYTES:
-                    raise UserError(f"{url} is longer than any set of keys.")
+                    raise UserError(f"{url} is too long for a set of keys.")
     except (httpx.HTTPError, httpx.InvalidURL) as problem:
         raise UserError(f"{url} cannot be read ({type(problem).__name__}).") from None
     return content

@@ -75,7 +75,7 @@ class _ContextCollector:
             notes.append(f"cut from {len(seen):,} characters")
             seen = sanitize.fit_middle(seen, MAX_TEXT)
         if self._size + len(seen) > MAX_ALL:
-            self.skip(about, "there was no more room", author=author, at=at)
+            self.skip(about, "there was no room left", author=author, at=at)
             return
         self._size += len(seen)
         if seen:
@@ -222,7 +222,7 @@ async def _conversation(
     own = trigger.comment.id if trigger.comment else None
     found = await conversation.comments(client, trigger.number)
     if found.left_out:
-        collector.skip(f"{found.left_out:,} older comments", "only the newest are read")
+        collector.skip(f"{found.left_out:,} older comments", "only the newest comments are read")
     for comment in found.comments:
         if trigger.comment is not None and comment.id == own:
             collector.note_images("the request", trigger.comment.body, comment.body_html)

@@ -17,7 +17,7 @@ async def exported_run(database: Database, row: RunRow) -> ExportedRun:
     if not turns:
         raise UserError(
             f"The run {row.id} has no turns of a model, so there is nothing to export.",
-            next_step=f"honk runs show {row.id} says what it did.",
+            next_step=f"honk runs show {row.id} shows what it did.",
         )
     return ExportedRun(
         run=row.input,

@@ -83,7 +83,7 @@ run."""
 async def authorize(services: Services, trigger: Trigger) -> Authorization:
     """Authorize a trigger by the actor's permission and the default branch's policy."""
     if trigger.kind in _SIGNED_KINDS and _is_too_old(services, trigger):
-        return Authorization(silent="it was asked too long ago")
+        return Authorization(silent="the request is too old")
     client = await _reading_client(services, trigger)
     if _only_verifies_unasked(trigger):
         # No one asked: the policy alone decides whose pull requests get a check.
@@ -151,7 +151,7 @@ async def _authorize_actor(
     if isinstance(policy, UserError):
         return _refusal(is_bot, policy)
     if is_bot and actor.id not in policy.bots:
-        return Authorization(silent=f"{actor.login} is a bot that the policy does not name")
+        return Authorization(silent=f"{actor.login} is a bot that the policy does not list")
     if not is_bot and not permission.at_least(repositories.Permission(policy.who)):
         return Authorization(silent=f"{actor.login} is below `who: {policy.who}`")
     return Authorization(policy=policy)
@@ -203,7 +203,7 @@ def validation_error(services: Services, trigger: Trigger) -> tuple[str, str] | 
         return messages.refusals.unknown_model(model, services.model_id, services.model_id_max)
     # `accept` and `trust` name the exact commit to give them.
     if said.problem and said.name not in ("accept", "trust"):
-        return said.problem, "`/honk help` shows what can be asked for."
+        return said.problem, "`/honk help` lists the commands."
     if said.near:
         return messages.refusals.did_you_mean(said.near)
     return None

@@ -49,7 +49,7 @@ async def on_github(services: Services, attested: Attestation) -> Origin:
     commit, github = attested.commit, services.github
     if commit.server != github.server_url:
         raise UserError(
-            f"The attestation is about a repository on {commit.server}, and this Honk works on "
+            f"The attestation is for a repository on {commit.server}, and this Honk works on "
             f"{github.server_url}.",
             next_step="Give a local clone: --repository PATH.",
         )

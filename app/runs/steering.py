@@ -43,13 +43,13 @@ async def _problem(database: Database, row: RunRow, action: str) -> UserError | 
         return None if is_live else UserError(f"The run {row.id} has ended already.")
     if is_live:
         return UserError(
-            f"The run {row.id} is still at work.",
+            f"The run {row.id} is still in progress.",
             next_step=f"Follow it (honk runs log -f {row.id}), or stop it first.",
         )
     newest = (await Runs(database).of_subject(row.subject))[0]
     if newest.id != row.id and row.input.trigger.kind != "check":
         return UserError(
-            f"{row.subject} has a newer run, {newest.id}.", next_step="Name that one instead."
+            f"{row.subject} has a newer run, {newest.id}.", next_step="Use that one instead."
         )
     if action == "continue" and row.outcome not in RESUMABLE:
         return UserError(

@@ -230,7 +230,7 @@ class _LeaseKeeper:
         known = sa.select(workers.c.id).where(workers.c.id == self._executor)
         found = self._session.execute(known).first()
         if found is None and self._registered:
-            _end_this_process("another worker has taken its work over")
+            _end_this_process("another worker has taken over its work")
         self._registered = self._registered or found is not None
         self._confirmed = sent
 
@@ -240,7 +240,7 @@ class _LeaseKeeper:
         session.execute(sa.text(f"SET idle_session_timeout = {milliseconds}"))
         take = sa.select(sa.func.pg_try_advisory_lock(_key(self._executor)))
         if not session.execute(take).scalar_one():
-            _end_this_process("another worker is taking its work over")
+            _end_this_process("another worker is taking over its work")
         return session
 
     def _close(self) -> None:

@@ -219,14 +219,13 @@ def away(problem: sa.exc.DBAPIError) -> RetryableError:
     """A RetryableError for a database error. It omits Postgres's message, which could name the
     server's address and account."""
     is_sqlite = isinstance(problem.orig, sqlite3.Error)
-    return RetryableError(
-        f"The database is away ({problem.orig if is_sqlite else type(problem.orig).__name__})."
-    )
+    why = problem.orig if is_sqlite else type(problem.orig).__name__
+    return RetryableError(f"The database is unavailable ({why}).")
 
 
 def _pool_exhausted() -> RetryableError:
     """Every pooled connection is busy, for example waiting for a schema change."""
-    return RetryableError("The database is away (every connection is in use).")
+    return RetryableError("The database is unavailable (every connection is in use).")
 
 
 @functools.cache
@@ -251,7 +250,9 @@ def _take_lock(connection: sa.Connection, key: int, *, wait: bool) -> bool:
         while not (taken := connection.execute(take).scalar_one()) and wait:
             time.sleep(_LOCK_POLL_SECONDS)
     except sa.exc.OperationalError as problem:
-        raise RetryableError(f"The database is away ({type(problem.orig).__name__}).") from None
+        raise RetryableError(
+            f"The database is unavailable ({type(problem.orig).__name__})."
+        ) from None
     return bool(taken)
 
 

@@ -105,11 +105,11 @@ def _checked_name(entry: zipfile.ZipInfo) -> bytes:
         raise BadArchiveError(f"a name in it is longer than {MAX_NAME_BYTES:,} bytes")
     parts = name.replace(b"\\", b"/").split(b"/")
     if b"\0" in name or b".." in parts or not parts[0] or _DRIVE.match(name):
-        raise BadArchiveError("a path in it leads out of the archive")
+        raise BadArchiveError("a path in it points outside the archive")
     mode = entry.external_attr >> 16
     # Other systems than Unix keep other bits there.
     if entry.create_system == _UNIX and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise BadArchiveError("it holds a link or a special file")
+        raise BadArchiveError("it contains a symlink or a special file")
     if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _METHODS:
         raise BadArchiveError("it is encrypted, or compressed in a way that Honk does not read")
     return name.removeprefix(b"./")

@@ -49,7 +49,7 @@ what must be different, in one or two sentences that the author can act on."""
 
 FORM = AnswerForm(
     name="judge_change",
-    description="Give your judgement of the change.",
+    description="Give your verdict on the change.",
     fields={
         "type": "object",
         "additionalProperties": False,
@@ -117,7 +117,7 @@ async def judge(
         found = read(answer)
         if found is not None:
             return found.model_copy(update={"usd": usd})
-    return Judgement(passed=None, summary="The judge's answer could not be read.", usd=usd)
+    return Judgement(passed=None, summary="The judge's answer was unreadable.", usd=usd)
 
 
 def allows(good: bool, judgement: Judgement | None) -> bool:
@@ -168,7 +168,7 @@ def read(answer: ModelAnswer) -> Judgement | None:
     return None
 
 
-_REMINDER = "\n\nYour last answer could not be read. Call judge_change, once."
+_REMINDER = "\n\nYour last answer was unreadable. Call judge_change, once."
 
 
 class _JudgeInput(Value):

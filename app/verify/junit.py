@@ -322,7 +322,7 @@ class _JUnitParser:
 def _refuse_document_type(name: str, *_: object) -> NoReturn:
     # Coverage reports bring one: JaCoCo's `report`, Cobertura's `coverage`.
     kind = BadReportError if name in _ROOTS else NotJUnitError
-    raise kind("the report brings a document type of its own, which is refused")
+    raise kind("the report declares its own document type, which is refused")
 
 
 def _count(attributes: Mapping[str, str], name: str) -> int:

@@ -28,7 +28,7 @@ _MEDIA_TYPE = "application/vnd.in-toto.test-result+dsse"
 
 _ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
 _NOT_HERE = (
-    "This attestation does not exist or is no longer kept, or you don't have access to its "
+    "This attestation does not exist or has been deleted, or you don't have access to its "
     "repository on GitHub."
 )
 

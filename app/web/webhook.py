@@ -251,7 +251,7 @@ class Receiver:
         try:
             await self._receive_body(receive, body)
             if not check.holds():
-                raise _Refusal(401, "The signature is not that of this body.")
+                raise _Refusal(401, "The signature does not match the body.")
             if body.size <= SMALL_BYTES:
                 return webhooks.read(head.event, head.content_type, body.content())
             # Parsing this takes long enough to delay others: do it off the loop.
@@ -270,7 +270,7 @@ class Receiver:
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise _Refusal(400, "The connection ended before the body did.")
+                        raise _Refusal(400, "The connection ended before the body was complete.")
                     if chunk := message.get("body"):
                         await body.add(chunk)
                     more = message.get("more_body", False)
@@ -282,7 +282,9 @@ class Receiver:
             async with asyncio.timeout(self._intake_seconds):
                 status = await self._intake.enqueue(trigger)
         except (RetryableError, TimeoutError):
-            raise _Refusal(503, "The database is away; this delivery is not taken.") from None
+            raise _Refusal(
+                503, "The database is unavailable; this delivery was not accepted."
+            ) from None
         _log.info(
             log_events.DELIVERY_ACCEPTED,
             outcome=status,
@@ -307,10 +309,10 @@ def read_headers(headers: Sequence[tuple[bytes, bytes]]) -> DeliveryHeaders:
     once = _once_each(headers)
     signature = webhooks.signature_of(once.get(b"x-hub-signature-256", b""))
     if signature is None:
-        raise _Refusal(401, "X-Hub-Signature-256 is missing or is none that GitHub sends.")
+        raise _Refusal(401, "X-Hub-Signature-256 is missing or malformed.")
     event = once.get(b"x-github-event", b"")
     if not _EVENT_NAME.fullmatch(event):
-        raise _Refusal(400, "X-GitHub-Event is missing or names no event.")
+        raise _Refusal(400, "X-GitHub-Event is missing or malformed.")
     content_type = webhooks.content_type_of(once.get(b"content-type", b""))
     if content_type is None:
         raise _Refusal(415, "Send application/json or application/x-www-form-urlencoded.")

@@ -188,7 +188,7 @@ def _compiler() -> str:
 
 
 TROUBLES = {
-    "Postgres away for 4 s": Trouble(_postgres_restarted, seconds=4, logged="is away"),
+    "Postgres away for 4 s": Trouble(_postgres_restarted, seconds=4, logged="is unavailable"),
     "SQLite locked for 35 s": Trouble(
         _sqlite_locked, seconds=_LONGER_THAN_PATIENCE, logged="database is locked"
     ),

@@ -310,7 +310,7 @@ async def test_runs_are_stopped_continued_and_retried_from_the_terminal() -> Non
             await subject.at_work()
             run = (await honk("runs")).stdout.split()[0]
             refused = await honk("runs", "retry", run)
-            assert (refused.returncode, "still at work" in refused.stderr) == (1, True)
+            assert (refused.returncode, "still in progress" in refused.stderr) == (1, True)
             assert (await honk("runs", "stop", run)).returncode == 0
             await subject.settled()
         assert "Stopped" in subject.last_words

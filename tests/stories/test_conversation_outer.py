@@ -225,7 +225,7 @@ async def test_bots_that_the_policy_names_may_use_honk(harness: Harness) -> None
         harness.github.set_permission(subject.repository, bot, "write")
     await subject.comment("/honk add() should add", by="noisy[bot]")
     await harness.until(
-        lambda: "a bot that the policy does not name" in harness.log(), "not logged"
+        lambda: "a bot that the policy does not list" in harness.log(), "not logged"
     )
     assert subject.ours == []
     await subject.comment("/honk add() should add", by="helper[bot]")

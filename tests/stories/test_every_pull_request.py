@@ -146,7 +146,7 @@ async def test_every_pull_request_of_a_fork_waits_for_a_person(verifier: Harness
     subject = await _proposed(verifier, FIXED, by="trudy", fork=True)
     check = await _completed(subject)
     assert check.conclusion == "action_required"
-    assert check.title == "Not run: this pull request comes from a fork"
+    assert check.title == "Not run: this pull request is from a fork"
     await verifier.github.press(subject.repository, check.id, "test", OWNER)
     await verifier.until(
         lambda: (now := _tests(subject)) is not None and now.conclusion == "success",
@@ -257,7 +257,7 @@ async def test_every_pull_request_learns_what_needs_more_permissions(verifier: H
     await verifier.until(
         lambda: [one.conclusion for one in refusals()] == ["neutral"], "nothing is refused"
     )
-    assert "Honk only verifies here" in (refusals()[0].summary or "")
+    assert "Honk can only verify here" in (refusals()[0].summary or "")
 
 
 async def test_every_pull_request_is_verified_at_its_newest_push(verifier: Harness) -> None:
@@ -353,7 +353,7 @@ async def test_every_pull_request_whose_run_fails_says_why_in_its_check(harness:
         check = await _completed(subject)
     finally:
         harness.github.faults.clear()
-    assert (check.conclusion, check.title) == ("cancelled", "Not judged: the run failed")
+    assert (check.conclusion, check.title) == ("cancelled", "No verdict: the run failed")
     assert "git" in (check.summary or "").lower()
     await harness.github.press(base.repository, check.id, "test", "walter")
     await harness.until(

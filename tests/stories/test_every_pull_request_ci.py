@@ -204,6 +204,6 @@ async def test_a_forks_run_counts_for_its_own_head_alone(harness: Harness) -> No
         await subject.settled()
     check = check_of(harness, subject)
     assert "with the fork's own workflow file" in check.summary
-    assert "never started in this repository's CI" in check.summary
+    assert "never runs in this repository's CI" in check.summary
     runs = harness.github.repository(subject.repository).workflow_runs.values()
     assert not [run for run in runs if run.branch.startswith("honk/tmp-")]

@@ -203,7 +203,7 @@ async def test_a_secret_that_the_model_writes_is_not_shown(harness: Harness) -> 
     message = await subject.git("log", "-1", "--format=%B", "honk/1-add-subtracts")
     shown = "\n".join([*(c.body for c in subject.ours), subject.pull.body or "", message])
     assert "The key is [redacted], and [redacted]" in shown
-    _, _, lacked = subject.status.partition("What the request or the guidance did not say")
+    _, _, lacked = subject.status.partition("What the request or the guidance did not mention")
     assert lacked.count("[redacted]") == 2
     assert KEY_OF_NOBODY not in shown
     assert "ghs_" not in shown

@@ -115,7 +115,7 @@ async def test_a_replay_measures_merged_changes_and_writes_nothing(harness: Harn
         (["nonsense"], 1, "Give OWNER/REPO"),
         (["o/r", "--since", "soon"], 2, "such as 30d"),
         (["o/r", "--replay"], 2, "--replay needs --last"),
-        (["o/r", "--last", "5", "--since", "3d"], 2, "exclude each other"),
+        (["o/r", "--last", "5", "--since", "3d"], 2, "cannot be used together"),
     ],
 )
 async def test_wrong_requests_have_a_next_step(

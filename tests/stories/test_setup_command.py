@@ -25,7 +25,7 @@ async def test_setup_opens_a_pull_request_with_a_policy_file_that_works() -> Non
         await subject.settled()
         assert subject.pull.title == "Add .github/honk.yml with this repository's setup"
         assert f"Requested in #{subject.number}" in (subject.pull.body or "")
-        assert "No model was used" in (subject.pull.body or "")
+        assert "No model was involved" in (subject.pull.body or "")
         assert not harness.model.requests
         assert subject.pull.pull is not None
         head = subject.pull.pull.head_sha
@@ -73,7 +73,7 @@ async def test_setup_asks_a_model_for_names_where_no_test_runs() -> None:
         body = subject.pull.body or ""
         assert "a model chose these names" in body
         assert "`APP_ENV=tests`" in body
-        assert "No model was used" not in body
+        assert "No model was involved" not in body
         assert subject.pull.pull is not None
         policy = parse(await subject.git("show", f"{subject.pull.pull.head_sha}:.github/honk.yml"))
         assert policy.environment == {"APP_ENV": "tests"}

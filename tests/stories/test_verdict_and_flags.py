@@ -43,8 +43,8 @@ async def test_a_removed_test_makes_a_draft_and_is_pointed_at(harness: Harness) 
     assert subject.pull.pull.draft
     assert "test_add" in (subject.pull.body or "")
     assert (subject.check.title or "").startswith("Removed: ")
-    assert "Look here first" in (subject.pull.body or "")
-    assert "Look here first" in (subject.check.summary or "")
+    assert "Review these first" in (subject.pull.body or "")
+    assert "Review these first" in (subject.check.summary or "")
     assert subject.labels == ["honk:needs-you"]
 
 

@@ -56,7 +56,7 @@ class JsonLines:
             self._whole += whole
             self._pending = bytearray(rest)
         elif len(self._pending) > MAX_LINE_BYTES:
-            raise UserError("The agent's program printed a line that has no end.")
+            raise UserError("The agent's program printed an endless line.")
 
     def _message(self, line: bytes) -> dict[str, Any] | None:
         try:

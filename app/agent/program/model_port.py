@@ -154,7 +154,7 @@ class _PortClient:
         target = head.target.decode("ascii", "replace").partition("?")[0]
         paths = (PATH,) if self._tools is None else (PATH, TOOLS_PATH)
         if head.method != b"POST" or target not in paths:
-            await self._refuse(404, "Only POST /v1/messages is answered here.")
+            await self._refuse(404, "Only POST /v1/messages is supported here.")
         elif body is None:
             await self._refuse(413, "The request is too large.")
             return False

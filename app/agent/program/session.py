@@ -333,7 +333,7 @@ class ProgramSession(RecordedSession):
     async def _exited(self, program: Program, junk: Callable[[], str]) -> HonkError:
         done = await program.ended()
         if done.killed == "sandbox":
-            return RetryableError(f"{self.name}'s sandbox went away.")
+            return RetryableError(f"{self.name}'s sandbox disappeared.")
         how = done.how_it_ended or f"it exited with code {done.exit_code}"
         words = last_line(program) or junk()
         return UserError(
@@ -525,6 +525,6 @@ def listener_of(program: Program) -> Any:
 
 
 def shown(words: str) -> str:
-    """What the CLI said, short, as the end of a sentence; nothing if it said nothing."""
+    """What the CLI said, short, as the end of a sentence; nothing if it printed nothing."""
     line = " ".join(words.split())[:200].rstrip(". ")
     return f" ({line})" if line else ""

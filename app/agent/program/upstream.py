@@ -95,7 +95,7 @@ class Upstream(AnthropicModel):
             raise RetryableError("The model's answer could not be read.") from None
         if answer.usage is None or answer.stop_reason is None:
             self._keep(answer, discarded)
-            raise RetryableError("The model's answer ended before it was whole.")
+            raise RetryableError("The model's answer was cut off.")
         details = answer.stop_details
         return Forwarded(
             events=tuple(events),

@@ -321,7 +321,7 @@ def _instrumented(part: _Part, nonce: str) -> tuple[_Made, list[Untouched]]:
     fitting = _fitting(part.dialect, source, edits)
     names = {each.function.key for each in fitting}
     kept += [
-        Untouched(path, each.function.key, "takes no statement at its start")
+        Untouched(path, each.function.key, "cannot take a statement at its start")
         for each in edits
         if each.function.key not in names
     ]
@@ -377,7 +377,7 @@ def _outside_functions(part: _Part, still_there: Collection[str]) -> Iterator[Un
             yield Untouched(path, "", f"also changes outside functions: `{snippet(piece)}`")
             break
     if name := dialect.rebound(before.pieces, after.pieces):
-        yield Untouched(path, name, "is imported from another place")
+        yield Untouched(path, name, "is imported from elsewhere")
     for name, header in after.classes.items():
         if before.classes.get(name, header) != header:
             yield Untouched(path, name, "has a changed declaration")

@@ -131,7 +131,9 @@ def _by_path(file: FileDiff) -> Iterator[Finding]:
     elif _STARTS.search(path):
         yield Finding(file=path, reason="This file tells the test runner what to load.")
     elif vendored and _is_asserter(vendored["name"]):
-        yield Finding(file=path, reason="This file belongs to what runs or judges the tests.")
+        yield Finding(
+            file=path, reason="This file belongs to the code that runs or judges the tests."
+        )
 
 
 def _is_asserter(name: str) -> bool:

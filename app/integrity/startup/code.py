@@ -82,7 +82,7 @@ def _python(node: Node, aliases: dict[str, str]) -> Iterator[Sign]:
         yield from _python_call(node, aliases)
     elif kind == "subscript" and text(node.child_by_field_name("value")) == "sys.modules":
         if names.PYTHON_MODULES.match(_folded(node)):
-            yield _sign(node, "This code takes or replaces a module that runs the tests.")
+            yield _sign(node, "This code accesses or replaces a module that runs the tests.")
     elif kind in ("assignment", "augmented_assignment"):
         left = node.child_by_field_name("left")
         if left is not None and left.type in ("attribute", "subscript"):
@@ -120,7 +120,9 @@ def _python_set(node: Node, target: str, aliases: Mapping[str, str]) -> Iterator
     inner = re.match(r"(?:getattr|vars|dict)\((?P<of>[\w.]+)", target)
     whole = _resolved(f"{inner['of']}." if inner else target, aliases)
     if names.PYTHON_OWNERS.match(whole) and not whole.startswith("builtins._."):
-        yield _sign(node, f"`{whole.rstrip('.')}` is replaced, but belongs to what runs the tests.")
+        yield _sign(
+            node, f"`{whole.rstrip('.')}` is replaced, but belongs to the code that runs the tests."
+        )
 
 
 def _resolved(name: str, aliases: Mapping[str, str]) -> str:
@@ -194,7 +196,7 @@ def _node(node: Node, _: dict[str, str]) -> Iterator[Sign]:
     elif kind == "assignment_expression":
         left = tokens(node.child_by_field_name("left"), 200).replace(" ", "")
         if _NODE_SETS.match(left):
-            yield _sign(node, f"`{left}` is replaced, but belongs to what runs the tests.")
+            yield _sign(node, f"`{left}` is replaced, but belongs to the code that runs the tests.")
     elif kind == "call_expression":
         name = callee(node)
         if _NODE_CALLS.fullmatch(name):
@@ -204,7 +206,9 @@ def _node(node: Node, _: dict[str, str]) -> Iterator[Sign]:
             first = given.named_children[0] if given and given.named_children else None
             target = tokens(first, 100).replace(" ", "")
             if _NODE_SETS.match(f"{target}.x") or target in ("assert", "expect"):
-                yield _sign(node, f"`{target}` is changed, but belongs to what runs the tests.")
+                yield _sign(
+                    node, f"`{target}` is changed, but belongs to the code that runs the tests."
+                )
 
 
 def _node_source(node: Node) -> str:
@@ -254,11 +258,13 @@ _RUST_ATTRIBUTES = re.compile(
 def _rust(node: Node, _: dict[str, str]) -> Iterator[Sign]:
     is_attribute = node.type in ("attribute_item", "inner_attribute_item")
     if is_attribute and _RUST_ATTRIBUTES.match(tokens(node, 400)):
-        yield _sign(node, "This attribute runs code at start-up, or changes the test harness.")
+        yield _sign(node, "This attribute runs code at startup, or changes the test harness.")
     elif node.type == "use_as_clause":
         alias = text(node.child_by_field_name("alias"))
         if re.fullmatch(r"(?:debug_)?assert(?:_eq|_ne)?|panic|test", alias):
-            yield _sign(node, f"`{alias}!` is replaced, but belongs to what judges the tests.")
+            yield _sign(
+                node, f"`{alias}!` is replaced, but belongs to the code that judges the tests."
+            )
 
 
 # Java.
@@ -275,11 +281,11 @@ def _java(node: Node, _: dict[str, str]) -> Iterator[Sign]:
         if names.JAVA_PACKAGES.match(package):
             yield _sign(node, f"This code imports `{package.rstrip(';')}`, which runs the tests.")
     elif node.type == "super_interfaces" and _JAVA_LISTENS.search(text(node)):
-        yield _sign(node, "This class takes part in how tests run.")
+        yield _sign(node, "This class takes part in running the tests.")
     elif node.type == "method_declaration":
         name = text(node.child_by_field_name("name"))
         if name in ("premain", "agentmain"):
-            yield _sign(node, f"`{name}` makes this class an agent of the virtual machine.")
+            yield _sign(node, f"`{name}` makes this class a Java agent.")
 
 
 _LANGUAGES = {
@@ -305,5 +311,5 @@ _RUBY_LINE = re.compile(
 
 def line_sign(path: str, number: int, words: str) -> Sign | None:
     if path.endswith(".rb") and not words.lstrip().startswith("#") and _RUBY_LINE.search(words):
-        return Sign(number, snippet(words), "This code reaches into what runs the tests.")
+        return Sign(number, snippet(words), "This code reaches into the code that runs the tests.")
     return None

@@ -177,7 +177,7 @@ class ScriptReader:
                 return ""
             return "" if words[1:2] in (("develop",), ("install",)) else _UNKNOWN
         if words[:1] in (("-V",), ("--version",), ("-c",)):
-            return "" if words[0] != "-c" else "it runs code of its own"
+            return "" if words[0] != "-c" else "it runs its own code"
         if len(words) == 1 and words[0] == "manage.py":
             return _UNKNOWN
         return _UNKNOWN

@@ -61,7 +61,7 @@ def commands(script: str, known: Mapping[str, str]) -> Iterator[ShellCommand]:
         command = _command(raw, known)
         words = command.words
         if words and words[0] in _CONTROL:
-            yield replace(command, problem="it holds conditions or loops", is_last=True)
+            yield replace(command, problem="it contains conditions or loops", is_last=True)
             return
         if before == "?" or after.startswith("<<"):
             why = "its shell syntax is beyond what Honk reads"
@@ -137,7 +137,7 @@ def _value(word: str, known: Mapping[str, str]) -> tuple[str, str]:
     """A word without its quotes, and why it was not understood, or ""."""
     value = ""
     if "${{" in word:
-        return word, "it holds an expression that Honk does not evaluate"
+        return word, "it contains an expression that Honk does not evaluate"
     for part in _PART.finditer(word):
         if part["single"] is not None:
             value += part["single"]
@@ -147,7 +147,7 @@ def _value(word: str, known: Mapping[str, str]) -> tuple[str, str]:
             continue
         text = part["plain"] if part["plain"] is not None else part["double"]
         if part["plain"] is not None and re.search(r"[*?{}]", re.sub(r"\$\{\w+\}", "", text)):
-            return word, "it uses a pattern of file names"
+            return word, "it uses a file name pattern"
         if part["double"] is not None:
             text = re.sub(r'\\(["\\])', r"\1", text)
         text = _VARIABLE.sub(lambda found: known.get(found[1] or found[2], found[0]), text)

@@ -112,7 +112,7 @@ async def _fetch(services: Services, run: RunInput, sha: CommitSha) -> None:
     fetched = await services.mirrors.fetch(run.trigger.repository, remote, hidden_ref(run.id))
     if fetched != sha:
         raise UserError(
-            f"{hidden_ref(run.id)} was moved by somebody else while Honk worked.",
+            f"{hidden_ref(run.id)} was moved by someone else during the run.",
             next_step="Add the label `honk` again.",
         )
     await services.mirrors.pin(run.trigger.repository, f"{run.id}-sealed", sha)

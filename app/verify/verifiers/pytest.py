@@ -216,7 +216,7 @@ class Pytest:
         return _judged(result, broken, unreadable)
 
 
-_LENT_NOTE = "the project's environment has no pytest, so the one that Honk brings was used"
+_LENT_NOTE = "the project's environment has no pytest, so Honk's own was used"
 
 
 def is_configured(tree: FileTree, folder: str) -> bool:

@@ -261,6 +261,6 @@ def test_without_a_cli_the_operator_is_told(tmp_path: Path) -> None:
 
 def test_the_token_of_a_subscription_is_refused() -> None:
     settings = Settings(_env_file=None, anthropic_api_key="sk-ant-oat01-abc")
-    with pytest.raises(UserError, match="token of a subscription") as refused:
+    with pytest.raises(UserError, match="subscription token") as refused:
         engines.spec("anthropic").create(settings, DIRECT)
     assert "sk-ant-oat01-abc" not in str(refused.value)

@@ -13,7 +13,7 @@ from app.settings import Settings
     [
         ("registries", "HONK_SETUP_NETWORK=policy or none allows less", True),
         ("policy", "`network.allow`", True),
-        ("none", "reaches nothing", None),
+        ("none", "has no network", None),
     ],
 )
 def test_every_setting_is_explained(setting: str, said: str, good: bool | None) -> None:

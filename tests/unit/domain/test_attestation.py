@@ -179,7 +179,7 @@ def _letters_of_tests(statement: Any, letters: str) -> None:
     [
         (lambda v: v.update(_type="https://in-toto.io/Statement/v2"), "not an in-toto statement"),
         (lambda v: v.update(predicateType="https://x/y"), "not an in-toto statement"),
-        (lambda v: v["predicate"].pop("honkEvidence"), "Honk did not make it"),
+        (lambda v: v["predicate"].pop("honkEvidence"), "Honk did not create it"),
         (lambda v: v["predicate"]["honkEvidence"].update(version=2), "version 2"),
         (lambda v: v["predicate"]["honkEvidence"].pop("commit"), "honkEvidence.commit"),
         (lambda v: v["subject"][0]["digest"].update(gitCommit="c" * 40), "different commits"),
@@ -187,7 +187,7 @@ def _letters_of_tests(statement: Any, letters: str) -> None:
             lambda v: v["predicate"]["honkEvidence"]["evidence"].update(sides=1),
             "evidence.sides",
         ),
-        (lambda v: v.update(predicate=[]), "Honk did not make it"),
+        (lambda v: v.update(predicate=[]), "Honk did not create it"),
         (
             lambda v: v["predicate"]["honkEvidence"]["commit"].update(repository="../.."),
             "cannot exist",

@@ -129,7 +129,7 @@ def test_a_nul_is_kept_from_the_database() -> None:
             commented("Yes.", sender=OTHER_BOT, issue__labels=[{"name": "honk:needs-you"}]),
             "no command",
         ),
-        ("issues", labeled(action="unlabeled"), "starts or stops"),
+        ("issues", labeled(action="unlabeled"), "starts nor stops"),
         ("issue_comment", commented(action="edited"), "not acted on"),
         ("issue_comment", commented(action="deleted"), "not acted on"),
         ("push", labeled(), "not acted on"),

@@ -194,7 +194,7 @@ def test_what_runs_while_the_module_loads_keeps_its_code() -> None:
         ),
         (
             FileDiff.of("a.py", "from a import f\n", "from b import f, g\n"),
-            "`f` in a.py is imported from another place",
+            "`f` in a.py is imported from elsewhere",
         ),
         (FileDiff.of("a.json", "{}", '{"a": 1}'), "a.json is not code"),
         (FileDiff.of("package.json", "{}", '{"dependencies": {"a": "1"}}'), "package.json is not"),

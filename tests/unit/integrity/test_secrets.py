@@ -149,7 +149,7 @@ FORMS = {
 @pytest.mark.parametrize("path", ["src/a.py", "tests/fixtures/a.bin"])
 def test_the_worker_s_own_credentials_are_found_in_any_form(form: str, path: str) -> None:
     diff = Diff((FileDiff.of(path, None, f"\n\n.{form}.\n"),))
-    own = FoundSecret(path, 3, "a credential of this Honk")
+    own = FoundSecret(path, 3, "one of this Honk's credentials")
     assert own in added_secrets(diff, [OWN])
     assert own not in added_secrets(diff, [some(20)])
 
@@ -168,7 +168,7 @@ def test_a_line_of_the_worker_s_private_key_is_enough() -> None:
 def test_what_was_too_large_to_load_is_reported() -> None:
     large = FileDiff("a.bin", None, None, NO_FILE, PLAIN, 0, 90_000_000)
     (flag,) = as_flags(added_secrets(Diff((large,))))
-    assert flag.reason == "This is too large to be looked through for secrets."
+    assert flag.reason == "This is too large to scan for secrets."
     module = FileDiff("lib", None, None, NO_FILE, SUBMODULE)
     assert not added_secrets(Diff((module, FileDiff.of("b", "x", None))))
 

@@ -109,7 +109,7 @@ def test_the_verdict_comes_first_and_nothing_is_zero(verdict: Verdict, run: RunI
         name = f"`{NAME}`" if verdict.rows else NAME
         assert visible(text)[0].startswith(f"**{label}.** {name} is what this is about. 411 ")
         assert re.search(r"(?<![\d.,])0 (?!\()", text) is None
-        assert text.index("**Look here first**") > text.index("411 other")
+        assert text.index("**Review these first**") > text.index("411 other")
     assert "<details><summary>Commands and output</summary>" in summary
     assert body.index("411 other") < body.index("## Request") < body.index("## Changes")
 

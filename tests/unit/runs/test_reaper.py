@@ -144,7 +144,7 @@ async def test_trouble_of_the_database_is_no_trouble_of_one_run(
     work = {"base_sha": _SHA, "start_tree": _SHA}
     await _opened_long_ago(worker.database, "first", 1, quiet=True, **work)
     mirrors.problem = sa.exc.OperationalError("SELECT", {}, OSError("gone"))
-    with pytest.raises(RetryableError, match="database is away"):
+    with pytest.raises(RetryableError, match="database is unavailable"):
         await reap(worker)
 
 

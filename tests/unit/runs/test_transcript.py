@@ -15,7 +15,7 @@ from app.store.turns import Turns
 
 
 class _AwayForNow(Turns):
-    """The database is away so often before it is there."""
+    """The database is unavailable so often before it is there."""
 
     def __init__(self, folder: Path, times: int) -> None:
         super().__init__(Database(f"sqlite:///{folder}/honk.db"), RunId("a-run"))
@@ -25,7 +25,7 @@ class _AwayForNow(Turns):
     async def record(self, seq: int, *_: Any, **__: Any) -> None:
         if self.times:
             self.times -= 1
-            raise RetryableError("The database is away.")
+            raise RetryableError("The database is unavailable.")
         self.recorded.append(seq)
 
 

@@ -213,7 +213,9 @@ def test_a_change_that_edits_the_workflow_needs_a_person() -> None:
     verdict = _changed(good, redefined=_POLICY.path)
     assert verdict.title == "Please confirm: the change also edits the test workflow"
     assert verdict.conclusion == "action_required"
-    assert f"edits {_POLICY.path}, which says what CI runs as tests." in " ".join(verdict.reasons)
+    assert f"edits {_POLICY.path}, which defines what CI runs as tests." in " ".join(
+        verdict.reasons
+    )
 
 
 def test_a_head_without_results_says_why() -> None:

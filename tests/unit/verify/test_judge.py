@@ -111,7 +111,7 @@ async def test_what_cannot_be_read_is_asked_once_more() -> None:
     found = await ask(canned)
     assert found.passed is True
     assert found.usd == 1.0
-    assert "could not be read" in canned.asked[1]
+    assert "was unreadable" in canned.asked[1]
 
 
 UNREADABLE = [

@@ -68,7 +68,7 @@ async def test_a_project_with_every_outcome(checkout: MakeSite) -> None:
     assert (deep.file, deep.line) == ("src/pkg/__init__.py", 2)
     assert result.exit_code == 1
     assert result.problem is None
-    assert "Honk brings" in (result.note or "")
+    assert "Honk's own" in (result.note or "")
     # Nothing is left behind: no cache, no report, no byte code.
     left = {path.name for path in site.spec.workspace.rglob("*")}
     assert left == {"src", "pkg", "__init__.py", "tests", "test_half.py"}

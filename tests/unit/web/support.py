@@ -33,7 +33,7 @@ class MemoryIntake:
     async def enqueue(self, trigger: Trigger | Signal) -> Literal["accepted", "known"]:
         await asyncio.sleep(self.slow)
         if self.away:
-            raise RetryableError("The database is away.")
+            raise RetryableError("The database is unavailable.")
         if self.broken:
             raise KeyError("a bug with secret-looking words")
         if trigger.id in self.taken:
@@ -62,7 +62,7 @@ class Site:
 
     async def check_ready(self) -> None:
         if not self.ready:
-            raise RetryableError("The database is away.")
+            raise RetryableError("The database is unavailable.")
 
     async def deliver(self, event: str, body: bytes, **more: Any) -> Answer:
         """POST a delivery. `headers` override those of GitHub; None takes one away."""

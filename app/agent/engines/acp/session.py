@@ -145,14 +145,14 @@ class AcpSession(ProgramSession):
                 self._events.put_nowait(TurnEnded(""))
                 blocks = [schema.TextContentBlock(type="text", text=await self._prompts.get())]
         except RequestError as problem:
-            self._events.put_nowait(TurnEnded(str(problem) or "an error without words"))
+            self._events.put_nowait(TurnEnded(str(problem) or "an error without a message"))
         except ConnectionError:
             await program.ended()
             self._events.put_nowait(ProgramEnded())
         except ValueError as problem:
             words = shown(str(problem))
             self._events.put_nowait(
-                Failed(UserError(f"The agent said what cannot be read{words}.", next_step=RETRY))
+                Failed(UserError(f"The agent sent an unreadable message{words}.", next_step=RETRY))
             )
 
     async def _turn_ended(self, event: TurnEnded) -> Ending | None:

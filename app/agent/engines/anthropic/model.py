@@ -248,7 +248,7 @@ class AnthropicModel:
             raise RetryableError("The model's answer could not be read.") from None
         if answer.usage is None or answer.stop_reason is None:
             _keep_usage(answer, discarded)
-            raise RetryableError("The model's answer ended before it was whole.")
+            raise RetryableError("The model's answer was cut off.")
         return _whole_turn(answer, answer.stop_reason, answer.usage)
 
     def _raise_status(self, error: anthropic.APIStatusError) -> NoReturn:
@@ -269,7 +269,8 @@ def _unreachable(error: Exception) -> HonkError:
     if untrusted(error.__cause__ or error):
         return UserError(
             "The certificate of the model's API is not trusted.",
-            next_step="Honk's operator can set HONK_CA_BUNDLE to the authority's certificate.",
+            next_step="Honk's operator can set HONK_CA_BUNDLE to a file with the authority's "
+            "certificate.",
         )
     return RetryableError(f"The model cannot be reached ({type(error).__name__}).")
 

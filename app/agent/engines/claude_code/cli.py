@@ -49,7 +49,7 @@ def find(settings: Settings) -> Path:
         raise UserError(
             f"There is no Claude Code at {path}.",
             next_step="Honk's operator must set HONK_CLAUDE_CODE_PATH to the program `claude`, or "
-            "unset it to use the one of the package.",
+            "unset it to use the package's one.",
         )
     return path.resolve()
 

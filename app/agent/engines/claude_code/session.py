@@ -164,7 +164,9 @@ class ClaudeCodeSession(ProgramSession):
         except ClaudeSDKError as problem:
             words = shown(str(problem))
             self._events.put_nowait(
-                Failed(UserError(f"Claude Code said what cannot be read{words}.", next_step=RETRY))
+                Failed(
+                    UserError(f"Claude Code sent an unreadable message{words}.", next_step=RETRY)
+                )
             )
         except UserError as problem:
             self._events.put_nowait(Failed(problem))
@@ -203,7 +205,7 @@ class ClaudeCodeSession(ProgramSession):
             raise RetryableError("Claude Code did not write its session.") from None
         if self._entry_bytes > SESSION_BYTES:
             raise UserError(
-                "Claude Code's session grew by more than a run can keep.", next_step=RETRY
+                "Claude Code's session has become too large for Honk to store.", next_step=RETRY
             )
 
     def _kept_session(self) -> Json:
