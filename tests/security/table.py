@@ -15,6 +15,7 @@ from tests.security.attempts import (
     reading,
     receiver,
     setups,
+    verdicts,
     words,
 )
 from tests.security.harness import Attempt
@@ -27,6 +28,7 @@ KINDS: Final[dict[str, tuple[Attempt, ...]]] = {
     "Automatic setup": setups.ATTEMPTS,
     "Reading results": reading.ATTEMPTS,
     "Results from CI": ci.ATTEMPTS,
+    "Verdicts and approvals": verdicts.ATTEMPTS,
     "Other engines": engines.ATTEMPTS,
     "Receiver over HTTP": receiver.ATTEMPTS,
     "Prompt injection and hostile text": words.ATTEMPTS,
@@ -46,6 +48,7 @@ SHORT: Final = (
     "a report that is a symlink to a secret",
     *(each.name for each in caches.ATTEMPTS),
     *(each.name for each in ci.ATTEMPTS),
+    *(each.name for each in verdicts.ATTEMPTS),
     *(each.name for each in setups.ATTEMPTS),
     "a forged delivery",
     "a signature with SHA-1",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from app.agent.engine import AgentTask, Ending
 from app.agent.engines import Engines
 from app.domain.model_question import AnswerForm, ModelAnswer
 from app.domain.policy import Policy
 from app.domain.run import RunInput
-from app.domain.trigger import AppIdentity, Trigger, from_event
-from app.domain.values import RunId
+from app.domain.trigger import Actor, AppIdentity, Trigger, from_event
+from app.domain.values import CommitSha, RepoName, RunId
 from app.egress.setup_proxy import SetupProxies
 from app.git.checkout import Workspaces
 from app.git.external_cache import ExternalCache
@@ -72,6 +74,35 @@ async def open_run(
     )
     await Runs(database).open(run)
     return run
+
+
+def check_trigger(**values: Any) -> Trigger:
+    """A request for the check on a head that a bot has pushed; `values` are other fields."""
+    moment = datetime.now(UTC)
+    given = {
+        "id": "head:1:7",
+        "kind": "check",
+        "installation_id": 1,
+        "repository": RepoName.parse("acme/one"),
+        "repository_id": 1,
+        "default_branch": "main",
+        "private": True,
+        "number": 7,
+        "is_pull_request": True,
+        "actor": Actor(login="renovate[bot]", id=1, type="Bot"),
+        "title": "",
+        "body": "",
+        "author": None,
+        "labels": (),
+        "label": None,
+        "comment": None,
+        "command": None,
+        "head_sha": CommitSha("a" * 40),
+        "created_at": moment,
+        "updated_at": moment,
+        "html_url": "",
+    }
+    return Trigger.model_validate(given | values)
 
 
 @contextmanager

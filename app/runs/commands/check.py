@@ -65,7 +65,7 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
         return
     if decision.at is not None:
         trigger = trigger.model_copy(update={"updated_at": decision.at})
-    others = await durable.step("supersede", SupersedeResult, lambda: _supersede(services, trigger))
+    others = await durable.step("supersede", SupersedeResult, lambda: supersede(services, trigger))
     if others.is_superseded:
         log.info(log_events.CHECK_NOT_STARTED, why="a later request is at work")
         return
@@ -243,7 +243,7 @@ async def _refuse(services: Services, trigger: Trigger, decision: Decision) -> N
     return NoResult()
 
 
-async def _supersede(services: Services, trigger: Trigger) -> SupersedeResult:
+async def supersede(services: Services, trigger: Trigger) -> SupersedeResult:
     """Stop what verifies an earlier head; its check says so.
 
     Requests are handled side by side, and one that was interrupted may come after a later one:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,14 +12,14 @@ import sqlalchemy as sa
 
 from app.domain.command import Command
 from app.domain.policy import Policy
-from app.domain.trigger import Actor, MergeGroup, Trigger
-from app.domain.values import CommitSha, RepoName
+from app.domain.trigger import MergeGroup
+from app.domain.values import CommitSha
 from app.runs.commands import check
 from app.runs.services import Services
 from app.store.database import Database
 from app.store.runs import Runs
 from app.store.schema import workers
-from tests.support.runs import open_run
+from tests.support.runs import check_trigger, open_run
 
 _SHA = CommitSha("a" * 40)
 _GROUP = MergeGroup(
@@ -28,34 +27,6 @@ _GROUP = MergeGroup(
 )
 _ENGINES = SimpleNamespace(default="e")
 _SERVICES = cast("Services", SimpleNamespace(model_id="m", model_id_max="x", engines=_ENGINES))
-
-
-def _trigger(**more: Any) -> Trigger:
-    moment = datetime.now(UTC)
-    return Trigger(
-        id="head:1:7",
-        kind="check",
-        installation_id=1,
-        repository=RepoName.parse("acme/one"),
-        repository_id=1,
-        default_branch="main",
-        private=True,
-        number=7,
-        is_pull_request=True,
-        actor=Actor(login="renovate[bot]", id=1, type="Bot"),
-        title="",
-        body="",
-        author=None,
-        labels=(),
-        label=None,
-        comment=None,
-        command=more.get("command"),
-        merge_group=more.get("merge_group"),
-        head_sha=_SHA,
-        created_at=moment,
-        updated_at=moment,
-        html_url="",
-    )
 
 
 @pytest.mark.parametrize(
@@ -70,7 +41,7 @@ def _trigger(**more: Any) -> Trigger:
 def test_only_what_no_one_asked_for_waits_in_the_background(
     asked: dict[str, Any], background: bool
 ) -> None:
-    run = check.new_run(_SERVICES, _trigger(**asked), Policy())
+    run = check.new_run(_SERVICES, check_trigger(**asked), Policy())
     assert (run.quiet, run.background) == (True, background)
 
 
