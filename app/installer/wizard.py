@@ -115,6 +115,11 @@ class InstallProgress:
     problem: str = ""
 
     @property
+    def takes_key(self) -> bool:
+        """Whether the agent needs a key of the Anthropic API."""
+        return "ANTHROPIC_API_KEY" in engines.spec(self.settings.engine).needs(self.settings)
+
+    @property
     def repositories(self) -> tuple[str, ...]:
         """All repositories that the App is installed on."""
         return tuple(name for account in self.accounts for name in account.repositories)
