@@ -63,6 +63,8 @@ class Visitor:
     form: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     states: list[str] = field(default_factory=list)
     without_model: bool = False
+    given: Mapping[str, str] = field(default_factory=dict)
+    """What was typed about the App, to be corrected."""
     said: str = ""
     """What the next page says first: a problem with what was just done."""
 
@@ -263,6 +265,7 @@ class InstallerPages:
     # -- forms
 
     async def _choose(self, given: Mapping[str, str]) -> str:
+        self._known.given = given
         intake = _INTAKES.get(given.get("intake", ""), "poll")
         address = given.get("address", "") if intake == "webhook" else ""
         await self._wizard.choose(

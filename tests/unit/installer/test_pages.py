@@ -221,6 +221,7 @@ async def test_a_taken_name_gets_another_suggestion(scene: Scene) -> None:
     assert refused.status_code == 422 and "already been taken" in refused.text
     names = {re.findall(r"<strong>(honk-\w+)", await scene.page("/create"))[0] for _ in range(3)}
     assert len(names) == 3
+    assert "send it again with another name" in await scene.page()
 
 
 async def test_without_rights_in_the_organization(scene: Scene) -> None:
