@@ -85,7 +85,7 @@ class IntegrityPolicy(_Keys):
     block: tuple[Kind, ...] = ()
     """Flags that keep a pull request a draft until a person has reviewed it.
 
-    Flags are hints for the reader: what the tests show decides. `removed` includes tests that no
+    Flags are hints for the reviewer: the test results decide. `removed` includes tests that no
     runner finds; `skipped` includes tests expected to fail.
     """
 
@@ -124,7 +124,7 @@ class ServicePolicy(_Keys):
     """A database that the tests expect."""
 
     kind: Literal["postgres", "redis"] | None = None
-    """The program; unless set, the service's name says it."""
+    """The database program; taken from the service's name if unset."""
     port: int | None = Field(None, ge=1024, le=65535)
     """The port on the loopback; 5432 or 6379 if unset."""
     user: str = Field("", pattern=_SETTING, max_length=63)
@@ -200,7 +200,7 @@ class Policy(_Keys):
     setup: tuple[_Line, ...] | None = None
     """Commands that prepare the checkout before the agent works and before tests run.
 
-    Without this key, Honk finds out from the repository's files; an empty list means no setup.
+    Without this key, Honk detects them from the repository's files; an empty list means no setup.
     """
     services: dict[_Host, ServicePolicy] = Field(default_factory=dict, max_length=8)
     """Databases to start for the tests and the agent: a list, or settings by host name."""
@@ -212,7 +212,7 @@ class Policy(_Keys):
     verify: _Verify = ()
     """Test commands, or verifiers by name; detected automatically if empty.
 
-    Or where the repository's own CI leaves its results: `{workflow: ci.yml, junit: ["**/*.xml"]}`.
+    Or where the repository's own CI uploads its results: `{workflow: ci.yml, junit: ["**/*.xml"]}`.
     """
     image: _Line | None = None
     """The image of the container sandbox, by digest."""
@@ -233,12 +233,12 @@ class Policy(_Keys):
     no_tests: Literal["failure", "neutral"] = "failure"
     """The check run's conclusion when there are no tests; `neutral` passes a required check."""
     expectations: Literal["confirm", "allow"] = "confirm"
-    """Whether a person must accept removed tests and changed expectations; `allow` takes them."""
+    """Whether a person must accept removed tests and changed expectations; `allow` accepts all."""
     check: CheckPolicy = CheckPolicy()
     """Which pull requests Honk verifies without being asked: `own`, `bots` or `all`, or settings.
     """
     proof: Literal["optional", "required"] = "optional"
-    """Whether the fix of a bug stays a draft without a test that fails without the change."""
+    """Whether a bug fix stays a draft until a test fails without it."""
     bug_labels: tuple[_Name, ...] = BUG_LABELS
     """Labels that mark an issue as a bug, in any case; GitHub's issue type `Bug` always does."""
     approvals: ApprovalsPolicy | None = None

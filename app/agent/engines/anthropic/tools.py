@@ -166,8 +166,8 @@ TOOLS: tuple[dict[str, Any], ...] = (
     ),
     _custom(
         "background",
-        "Commands that go on while you work, such as a server. start runs command and returns an "
-        "id; read returns the new output of id, stop ends it, list shows all.",
+        "Commands that run in the background while you work, such as a server. start runs command "
+        "and returns an id; read returns the new output of id, stop ends it, list shows all.",
         {
             "action": {"enum": ["start", "list", "read", "stop"]},
             "command": _TEXT,
@@ -184,7 +184,7 @@ TOOLS: tuple[dict[str, Any], ...] = (
         "setup",
         "Run the project's setup commands again, with the network access that its maintainers "
         "allow; bash has none. Call it after you changed the project's dependencies. If setup "
-        "failed, choices (at most three calls with them) say by names what Honk should do "
+        "failed, choices (at most three calls with them) name what Honk should do "
         "differently in a folder: recipe or manager (uv, pip, poetry, npm, pnpm, yarn, ...), "
         "version, dependency groups, extras, packages, variables. Honk builds the commands; "
         "packages must be named by the repository.",
