@@ -1,7 +1,7 @@
 # Everything a contributor runs. The first run sets up what it needs; later runs start at once.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test quick lint format schema tables lock bench faults trust probe security fuzz audit check-all check-bare pictures clean
+.PHONY: demo test quick lint format schema tables lock bench faults trust probe security fuzz audit check-all check-bare pictures dist clean
 
 export TOOLCHAINS ?=
 PYTHON ?= $(shell .ci/find-python)
@@ -65,6 +65,9 @@ check-bare:                             ## the README's commands in bare roots o
 
 pictures: .venv/dev | system            ## the story as pictures in docs/pictures
 	@$(BIN)/python -m tests.browser.pictures
+
+dist: .venv/dev                         ## the wheel and the source distribution, in dist/
+	@$(BIN)/python -m hatchling build -d dist
 
 schema: .venv/dev                       ## docs/honk.schema.json, from the code
 	@$(BIN)/python -c 'from app.domain.policy import json_schema; print(json_schema(), end="")' \

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from app import __version__, logs, settings, tracing
+from app import build_info, logs, settings, tracing
 from app.cli.attempt import try_task
 from app.cli.common import (
     needs_playground,
@@ -48,8 +48,20 @@ def main() -> None:
     honk(prog_name="honk")
 
 
+def _show_version(context: click.Context) -> None:
+    click.echo(f"honk {build_info.described()}")
+    context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="honk")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda context, _option, given: given and _show_version(context),
+    help="Show the version, its commit and its build.",
+)
 def honk() -> None:
     """A GitHub App that turns a labeled issue into a pull request you can trust."""
 
