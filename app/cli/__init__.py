@@ -48,9 +48,10 @@ def main() -> None:
     honk(prog_name="honk")
 
 
-def _show_version(context: click.Context) -> None:
-    click.echo(f"honk {build_info.described()}")
-    context.exit()
+def _show_version(context: click.Context, _option: click.Parameter, given: bool) -> None:
+    if given:
+        click.echo(f"honk {build_info.described()}")
+        context.exit()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,7 +60,7 @@ def _show_version(context: click.Context) -> None:
     is_flag=True,
     is_eager=True,
     expose_value=False,
-    callback=lambda context, _option, given: given and _show_version(context),
+    callback=_show_version,
     help="Show the version, its commit and its build.",
 )
 def honk() -> None:

@@ -114,7 +114,7 @@ def test_the_command_is_from_the_environment(environment: Path) -> None:
 
 
 def _honk(environment: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [environment / "bin" / "honk", *words]
+    command = [str(environment / "bin" / "honk"), *words]
     return subprocess.run(command, cwd="/", env={}, check=True, capture_output=True, text=True)
 
 
@@ -144,4 +144,4 @@ async def test_a_label_becomes_a_pull_request(environment: Path) -> None:
             await subject.label()
             await subject.settled()
             assert subject.labels == ["honk:done"]
-            assert "Proven" in subject.pull.body
+            assert "Proven" in (subject.pull.body or "")
