@@ -62,10 +62,10 @@ async def stored(database: Database | None, repository: str, sha: str) -> Envelo
 async def keys(
     given: str | None, database: Database | None, outgoing: Outgoing
 ) -> tuple[Mapping[str, PublicKey], str]:
-    """The trusted keys, and where they come from in words. Raises UserError.
+    """The trusted keys, and a description of where they come from. Raises UserError.
 
     `given` is a URL or a file with a JWK set; without it, the keys of this installation. Keys are
-    never taken from where the attestation says they are: whoever forged it could say anything.
+    never taken from a location in the attestation itself, which a forger could choose.
     """
     if given is None:
         found = {} if database is None else await Attestations(database).keys()

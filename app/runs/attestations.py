@@ -39,8 +39,8 @@ async def attest(
 ) -> str:
     """Sign and store the attestation of a verdict; return its URL, or "" without a public URL.
 
-    Another attestation of the same run on the same commits is replaced, so a repeated step is
-    harmless. Raises RetryableError while the database is away.
+    An existing attestation of the same run on the same commits is replaced, so a repeated step is
+    harmless. Raises RetryableError while the database is unavailable.
     """
     attested = attestation.attestation(
         evidence,
@@ -59,7 +59,7 @@ async def attest(
 
 
 async def _setup_commands(services: Services, run: RunInput) -> tuple[CommandRun, ...]:
-    """The commands that worked where Honk found the setup out; none where the policy names it."""
+    """The commands that worked in automatic setup; none if the policy has the setup commands."""
     row = await services.runs.find(run.id)
     recorded = row.setup_outcome if row is not None and run.policy.setup is None else None
     return SetupOutcome.recorded(recorded).ran if recorded else ()
@@ -68,7 +68,7 @@ async def _setup_commands(services: Services, run: RunInput) -> tuple[CommandRun
 async def record_acceptance(
     services: Services, repo: RepoName, head: CommitSha, verdict: Verdict
 ) -> str:
-    """Say in a commit's newest attestation who accepted it; return its URL.
+    """Record in a commit's newest attestation who accepted it; return its URL.
 
     `verdict` is the accepted one. Without an attestation (an older run, or one that is no longer
     kept) nothing happens and "" is returned.

@@ -21,7 +21,7 @@ BUTTONS = (_RETRY, _FIX, _CONTINUE)
 
 
 def of_verdict(verdict: Verdict, *, agent: bool = True) -> tuple[Action, ...]:
-    """The buttons below a verdict: where a person has to accept it, *Accept* replaces *Retry*.
+    """The buttons below a verdict; if a person has to accept it, *Accept* replaces *Retry*.
 
     `agent`: a run of the agent made the commit. Otherwise there is no run to continue.
     """

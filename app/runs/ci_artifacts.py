@@ -16,7 +16,7 @@ from app.verify.archive import MAX_ARCHIVE_BYTES, BadArchiveError, check_digest
 from app.verify.ci_results import Artifact, read_reports
 
 MAX_ARTIFACTS = 50
-"""Artifacts of one run that are read."""
+"""The maximum number of artifacts to read per run."""
 
 
 class NotMeasuredError(Exception):
@@ -26,7 +26,7 @@ class NotMeasuredError(Exception):
 async def read_artifacts(
     client: RepositoryClient, policy: CiPolicy, run: WorkflowRun
 ) -> list[Artifact]:
-    """The artifacts of an ended run with their reports, or with why they cannot be read.
+    """The artifacts of an ended run with their reports, or with the reason they are unreadable.
 
     Empty for a run that failed without uploading reports. Raises NotMeasuredError for one that
     succeeded without, and when an artifact is of another run or commit. Needs actions: read.

@@ -1,4 +1,4 @@
-"""The temporary branches of workflow runs that Honk started, and what is left of them."""
+"""Cleans up the temporary branches of workflow runs that Honk started."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEADS = "refs/heads/"
 
 
 async def delete_branches(client: RepositoryClient, branches: set[str]) -> None:
-    """Delete the branches. One that GitHub keeps is logged and left to the nightly cleanup."""
+    """Delete the branches. If GitHub refuses one, log that and leave it to the nightly cleanup."""
     for branch in sorted(branches):
         try:
             await commits.delete_ref(client, f"{_HEADS}{branch}")
@@ -29,8 +29,8 @@ async def delete_branches(client: RepositoryClient, branches: set[str]) -> None:
 async def delete_leftovers(services: Services, since: float) -> None:
     """Delete the temporary branches of ended runs that began after `since` (Unix time).
 
-    A killed worker may have left them. Those of live runs stay, since their workflow runs may not
-    have started yet. Raises RetryableError while the database is away.
+    A killed worker may have left them. Those of live runs stay, because their workflow runs may not
+    have started yet. Raises RetryableError while the database is unavailable.
     """
     alive = {row.id for row in await services.runs.alive()}
     rows = [row for row in await services.runs.created_since(since) if row.input.policy.ci]

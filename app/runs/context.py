@@ -1,4 +1,4 @@
-"""The context that a run gets besides its subject, and the list of it for people.
+"""The context of a run besides its subject, and the list of it for people.
 
 Only text by people with write access is included, as it was when the run was requested: later
 comments or edits could be written to manipulate the agent.
@@ -128,8 +128,7 @@ async def collect_context(services: Services, run: RunInput, *, fixing: bool = F
 
 
 def _subject(collector: _ContextCollector, trigger: Trigger) -> None:
-    """List title and text, which come with the trigger, with notes on what was removed from
-    them."""
+    """List the title and text, which come with the trigger, and note what was removed from them."""
     author = trigger.author.login if trigger.author else ""
     what = "the pull request's text" if trigger.is_pull_request else "the issue's text"
     note = "; ".join(see(trigger.body).notes)

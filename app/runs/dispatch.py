@@ -63,7 +63,7 @@ async def _execute(services: Services, trigger: Trigger, authorization: Authoriz
 
 
 def _handler(trigger: Trigger, *, may_comment: bool) -> commands.Handler | None:
-    """What handles the trigger; None where the App's permissions allow only verifying."""
+    """The trigger's handler; None if the App's permissions allow only verification."""
     if may_comment or trigger.kind == "check":
         return commands.handler(trigger)
     name = trigger.command.name if trigger.command is not None else ""

@@ -53,11 +53,11 @@ class ServiceUnavailableError(UserError):
 
 
 class HistoryError(Exception):
-    """The recorded steps of an attempt do not fit this version of the workflow."""
+    """The recorded steps of an attempt do not match this version of the workflow."""
 
 
 class StoppedError(Exception):
-    """Somebody stopped the run while one of its steps waited for an unavailable service."""
+    """The run was stopped while one of its steps waited for an unavailable service."""
 
 
 class ReleasableSemaphore:

@@ -47,7 +47,7 @@ def contains_secret(work: Work, packed: CheckpointResult) -> Report:
 
 
 def merge_conflict(run: RunInput, work: Work, preparation: Preparation) -> Report:
-    """Others changed the same lines again. The next attempt resolves the conflict."""
+    """Others changed the same lines again; the next attempt will resolve the conflict."""
     problem, next_step = messages.refusals.merge_conflict(preparation.conflicts)
     return Report(
         outcome=Outcome.ERROR,

@@ -39,7 +39,7 @@ async def running(database: Database, *, executor: str) -> AsyncIterator[None]:
         yield
     finally:
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
-        # DBOS replaced asyncio.to_thread's executor with its own and has shut that down.
+        # DBOS replaced asyncio.to_thread's executor with its own, which it has shut down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
 

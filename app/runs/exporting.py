@@ -12,7 +12,7 @@ from app.store.turns import Turns
 
 
 async def exported_run(database: Database, row: RunRow) -> ExportedRun:
-    """All that is recorded of a run. Raises UserError before its first turn."""
+    """Everything recorded about a run. Raises UserError before its first turn."""
     turns = [read_turn(record, at) for record, at in await Turns(database, row.id).stored()]
     if not turns:
         raise UserError(

@@ -97,13 +97,14 @@ async def authorize(services: Services, trigger: Trigger) -> Authorization:
 
 
 def only_verifies_head(trigger: Trigger) -> bool:
-    """Whether this is about the check `honk / tests` on a head, which shows what is wrong."""
+    """Whether this is about the check `honk / tests` on a head, which can show the error."""
     return trigger.kind == "check" or _is_push_to_ours(trigger)
 
 
 def _only_verifies_unasked(trigger: Trigger) -> bool:
-    """Whether this is about a head that was opened or pushed, also by a bot to a pull request of
-    ours: a required check has to come no matter who pushed."""
+    """Whether a head was opened or pushed, even by a bot to a pull request of ours: a required
+    check must appear no matter who pushed.
+    """
     return _is_push_to_ours(trigger) or (trigger.kind == "check" and trigger.command is None)
 
 
@@ -240,7 +241,7 @@ async def subject_state(
 
 
 def is_answered(row: RunRow) -> bool:
-    """Whether this is a `/honk ask` that has its answer, so there is nothing to resume or undo."""
+    """Whether this is an answered `/honk ask`, so there is nothing to resume or undo."""
     return row.input.mode == "ask" and row.outcome is Outcome.ANSWERED
 
 
@@ -265,7 +266,8 @@ async def last_run(services: Services, trigger: Trigger) -> RunRow | None:
 
 
 async def requested_runs(services: Services, trigger: Trigger) -> list[RunRow]:
-    """The subject's requested runs except this trigger's own: a live one, then the latest request.
+    """The subject's requested runs except this trigger's own: a live one first, then by latest
+    request.
 
     Resuming a run is a request, too, so an older run can come before a newer one. Includes live
     runs that started under an earlier name of the repository.

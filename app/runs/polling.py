@@ -1,8 +1,8 @@
-"""Asks GitHub for new labels and comments, with HONK_INTAKE=poll: no webhook, no public address.
+"""Polls GitHub for new labels and comments, with HONK_INTAKE=poll: no webhook, no public address.
 
-What is found becomes the same events as webhooks carry, and so the same triggers with the same
-ids: one that also arrives another way counts once. GitHub's lists hold labels, closings and
-comments, and nothing about pushes, checks and merge queues.
+Each entry becomes the event that a webhook would carry, and so the same trigger with the same id:
+one that also arrives another way counts once. GitHub's lists have labels, closings and comments,
+but nothing about pushes, checks and merge queues.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from app.store.marks import Marks
 log = structlog.get_logger()
 
 POLL_SECONDS = 10.0
-"""Between two looks at a repository, unless there are many repositories."""
+"""Seconds between two polls of a repository, unless there are many repositories."""
 
 _CALLS_PER_SECOND = 8.0
 """At most: GitHub allows 900 a minute.
@@ -44,7 +44,7 @@ _LISTS: tuple[ActivityList, ...] = ("events", "comments", "line_comments")
 _REPOSITORIES_SECONDS = 300.0
 """How long the list of installed repositories is used."""
 _FIRST_LOOK_SECONDS = 3600.0
-"""How far the first look at a repository goes back."""
+"""How far back the first poll of a repository goes."""
 _OVERLAP_SECONDS = 120.0
 """How late an entry may appear in GitHub's lists."""
 _SEEN = 500
@@ -64,11 +64,11 @@ class PolledRepository:
 
     @property
     def mark(self) -> str:
-        """The name of its mark in the database."""
+        """The name of its bookmark in the database."""
         return f"polled {self.found.id}"
 
     def is_new(self, entry: Entry) -> bool:
-        """Whether the entry is met for the first time since this process started."""
+        """Whether the entry is new since this process started."""
         return str(entry.get("node_id")) not in self.seen
 
     def remember(self, entry: Entry) -> None:
@@ -103,10 +103,10 @@ class Poller:
             await asyncio.sleep(max(POLL_SECONDS, calls / _CALLS_PER_SECOND))
 
     async def poll(self) -> int:
-        """Enqueue what is new; gives how many triggers that were.
+        """Enqueue new entries; return the number of triggers.
 
-        A repository that cannot be read is left for the next time. Raises RetryableError and
-        GitHubRefusedError when not even the list of repositories can be had.
+        An unreadable repository is skipped until the next poll. Raises RetryableError and
+        GitHubRefusedError when the list of repositories is unavailable.
         """
         async with self._database.alone("poll") as ours:
             if not ours:
@@ -141,7 +141,7 @@ class Poller:
         self._polled, self._listed_at = found, time.monotonic()
 
     async def _look_at(self, polled: PolledRepository) -> int:
-        """Read all lists of a repository. What fails is read again the next time."""
+        """Read all lists of a repository. A failed one is read again at the next poll."""
         client = await self._github.repository(
             polled.installation_id, polled.found.name, activity.READ
         )
@@ -167,7 +167,7 @@ class Poller:
     async def _take(
         self, client: RepositoryClient, polled: PolledRepository, name: ActivityList, entry: Entry
     ) -> bool:
-        """Enqueue the trigger in an entry; gives whether there was one that is not known yet."""
+        """Enqueue the trigger in an entry; return whether there was a new one."""
         try:
             whole = await _event_of(client, name, entry, self._app)
             if whole is None:
@@ -194,7 +194,7 @@ class Poller:
         return True
 
     async def _arrived_otherwise(self, decided: Trigger | Signal) -> bool:
-        """Whether a webhook brought it under an id whose time is a second or two off."""
+        """Whether a webhook delivered it with an id whose time differs by a second or two."""
         timed = _TIMED_ID.match(decided.id)
         if timed is None:
             return False
@@ -211,7 +211,7 @@ def _stamp(at: datetime) -> str:
 async def _event_of(
     client: RepositoryClient, name: ActivityList, entry: Entry, app: AppIdentity
 ) -> tuple[str, dict[str, Any]] | None:
-    """The event that a webhook would have carried, without repository; None if nothing acts on it.
+    """The event that a webhook would have carried, without the repository; None if Honk ignores it.
 
     https://docs.github.com/en/rest/using-the-rest-api/issue-event-types
     """
@@ -245,7 +245,9 @@ async def _issue_event(client: RepositoryClient, entry: Entry) -> tuple[str, dic
 
 
 def _may_ask(account: object, app: AppIdentity) -> bool:
-    """Whether a comment may start something: for Honk's own, the issue is not even asked for."""
+    """Whether a comment may start something; for Honk's own comments, the issue is not even
+    requested.
+    """
     return isinstance(account, dict) and account.get("login") != app.bot_login
 
 

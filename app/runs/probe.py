@@ -43,7 +43,7 @@ _ID = RunId("probe")
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 _SECONDS = 900.0
 _SECONDS_TO_REPEAT = 300.0
-"""Tests that take longer run once: a second time would tell too little for the wait."""
+"""Tests that take longer run only once: a second run is not worth the wait."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ async def local_target(services: Services, path: Path) -> AsyncIterator[ProbeTar
 
 
 async def _imported(path: Path, folder: Path) -> Path:
-    """A repository with one commit: the folder's files, without those that it ignores."""
+    """A repository with one commit of the folder's files, without ignored ones."""
     git_folder = folder / ".git"
     try:
         await git(["init", "--quiet", "--template=", str(folder)])
@@ -103,7 +103,7 @@ _WHO = {
 
 async def _committed(path: Path) -> CommitSha:
     try:
-        # git runs in a folder of its own, where a relative path leads elsewhere.
+        # git runs in a different folder, where a relative path would not work.
         at = str(path.resolve())
         told = await git(["-C", at, "rev-parse", "--verify", "HEAD^{commit}"])
         return commit_sha(told.decode().strip())
@@ -155,11 +155,11 @@ async def _check_external_content(
 async def probe(
     services: Services, target: ProbeTarget, choices: tuple[Choices, ...] = ()
 ) -> ProbeResult:
-    """Set the commit up by its policy or by what Honk finds out, and run its tests once.
+    """Set up the commit by its policy or automatically, and run its tests once.
 
-    `choices` change what Honk found out. Whatever the repository's commands do becomes a part of
-    the result. Raises ProposalRefusedError for choices outside the vocabulary, and UserError when
-    no sandbox can be made.
+    `choices` adjust automatic setup. Whatever the repository's commands do becomes part of the
+    result. Raises ProposalRefusedError for choices outside the vocabulary, and UserError when no
+    sandbox can be made.
     """
     began = time.monotonic()
     outcome, results = await run_tests(services, target, choices, times=2)
@@ -181,9 +181,10 @@ async def run_tests(
     times: int = 1,
     files: Sequence[str] | None = None,
 ) -> tuple[SetupOutcome, Results]:
-    """Set the commit up and run its tests: `files` or all, as often as that.
+    """Set up the commit and run its tests, `files` or all, `times` times. A test whose result
+    varies is flaky.
 
-    A test that ends otherwise another time is flaky. Raises as `probe`.
+    Raises the errors of `probe`.
     """
     run = target.run
     workspace = await check_out(services, run, target.commit, f"{run.id}-probe")
@@ -204,7 +205,7 @@ async def _test(
     times: int,
     files: Sequence[str] | None,
 ) -> Results:
-    """Run the tests, and all that ran as often as `times`: one that ends otherwise is flaky."""
+    """Run the tests `times` times; a test whose result varies is flaky."""
     spec = services.workspaces.spec(ready, image=run.policy.image)
     spec = replace(spec, limits=replace(spec.limits, seconds=_SECONDS))
     stop = services.stops.of(run.id)
@@ -236,7 +237,7 @@ async def _set_up(
 
 
 def check_no_policy(path: Path) -> None:
-    """Raises UserError where a policy file would be overwritten."""
+    """Raises UserError if a policy file would be overwritten."""
     for name in (policies.POLICY_PATH, policies.OTHER_POLICY_PATH):
         if (path / name).exists():
             raise UserError(
@@ -246,7 +247,7 @@ def check_no_policy(path: Path) -> None:
 
 
 def write_policy(path: Path, result: ProbeResult) -> Path:
-    """Write what worked as the policy file of the checkout at `path`. Raises UserError."""
+    """Write the working commands as the policy file of the checkout at `path`. Raises UserError."""
     if not result.outcome.ran:
         raise UserError(f"No setup command worked, so {policies.POLICY_PATH} was not written.")
     text = policy_text(result.outcome.plan, result.outcome.taken)

@@ -31,12 +31,12 @@ from app.store.reports import Reports
 from app.store.runs import RunRow, Runs
 
 MOST_PULLS = 1_000
-"""Pull requests in one report; the newest of them."""
+"""The maximum number of pull requests in one report; the newest ones."""
 
 _AT_ONCE = 8
 
 Progress = Callable[[int, int, int], None]
-"""Called with how many pull requests are done, of how many, and the number of the last."""
+"""Called with the number of finished pull requests, their total, and the last one's number."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ReportTarget:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which pull requests: those opened since a moment, or the last that were merged."""
+    """Which pull requests: those opened since a given time, or the last merged ones."""
 
     since: datetime | None = None
     last: int | None = None
@@ -163,7 +163,9 @@ async def _reported(
 async def _verdict(
     found: ReportTarget, pull: ListedPull, rows: Sequence[RunRow], database: Database | None
 ) -> str:
-    """The verdict's title on the head: from the stored runs, else from GitHub's check run."""
+    """The title of the verdict on the head: from the stored runs, or else from GitHub's check
+    run.
+    """
     for row in rows:
         stored = await Reports(database).of(row.id, row.attempt) if database is not None else None
         if stored is not None and stored.verdict is not None and stored.head_sha == pull.head_sha:
@@ -190,7 +192,9 @@ async def _review_seconds(found: ReportTarget, pull: ListedPull) -> float | None
 async def _later_texts(
     services: Services, found: ReportTarget, chosen: Sequence[ListedPull]
 ) -> list[tuple[float, str]]:
-    """The texts that may say what was reverted, with their times: commits, and merged pulls."""
+    """The texts that may name a reverted change, with their times: commits and merged pull
+    requests.
+    """
     merged = [each.merged_at for each in chosen if each.merged_at is not None]
     if not merged:
         return []
@@ -207,7 +211,7 @@ async def _followed(
     pull: ListedPull,
     later: Sequence[tuple[float, str]],
 ) -> tuple[bool | None, Lines | None]:
-    """Whether a merged change was reverted, and what became of its lines; None if unknown."""
+    """Whether a merged change was reverted, and how many of its lines survived; None if unknown."""
     merged, at = pull.merge_commit, pull.merged_at
     if merged is None or at is None:
         return None, None
@@ -257,5 +261,5 @@ async def fetch_head(services: Services, found: ReportTarget, pull: ListedPull) 
 
 
 def since(days: float) -> datetime:
-    """The moment so many days ago."""
+    """The time that many days ago."""
     return datetime.now(UTC) - timedelta(days=days)

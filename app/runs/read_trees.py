@@ -1,4 +1,4 @@
-"""What the planning of a setup reads of a tree, remembered: each run plans many checkouts."""
+"""Caches what setup planning reads of a tree: each run plans many checkouts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.recipes import Declared, Machine, declared
 from app.recipes.interesting import is_automation, is_manifest
 
 _MOST = 8
-"""Trees that are remembered; what is read of each is bounded."""
+"""The number of cached trees; the size of each entry is bounded."""
 
 _ANY = Machine()
 K = TypeVar("K")
@@ -24,8 +24,9 @@ _MachineKey = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class ReadTrees:
-    """By repository and tree, whose content never changes: nothing that one repository holds is
-    found under the name of another, even if that names the same tree."""
+    """Keyed by repository and tree, whose content never changes. An entry of one repository is
+    never used for another, even if that has the same tree.
+    """
 
     def __init__(self) -> None:
         self._files: OrderedDict[_TreeKey, LoadedFiles] = OrderedDict()
@@ -45,7 +46,7 @@ class ReadTrees:
     async def declared(
         self, repo: RepoName, tree: TreeSha, files: LoadedFiles, machine: Machine = _ANY
     ) -> Declared:
-        """What the automation in these `files` of the tree says."""
+        """The parsed automation in these `files` of the tree."""
         key = ((repo, tree), tuple(sorted(machine.versions.items())))
         found = self._declared.get(key)
         if found is None:
@@ -55,7 +56,7 @@ class ReadTrees:
 
 
 def _remember(known: OrderedDict[K, V], key: K, value: V) -> None:
-    """Keep the value as the most recently used one."""
+    """Store the value as the most recently used one."""
     known[key] = value
     known.move_to_end(key)
     while len(known) > _MOST:

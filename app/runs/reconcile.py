@@ -102,7 +102,7 @@ class Reconciler:
         return [each for guid, each in found.items() if guid not in answered]
 
     async def _enqueue(self, delivery: Delivery) -> bool:
-        """Enqueue a logged delivery; return whether it held an unknown trigger."""
+        """Enqueue a logged delivery; return whether it contained an unknown trigger."""
         try:
             event = await deliveries.read(self._github, delivery)
             if event is None:

@@ -28,7 +28,7 @@ from app.store.database import Database
 from app.store.results import ResultStore
 
 Progress = Callable[[int, int, int, str], None]
-"""Called with how many are done, of how many, the last one's number, and what came out."""
+"""Called with the number of finished ones, their total, the last one's number, and its result."""
 
 
 class Replayed(Value):
@@ -46,10 +46,10 @@ async def replay(
     database: Database,
     progress: Progress,
 ) -> dict[int, Replayed]:
-    """The verdict on each pull request, by number: stored ones, else measured now in sandboxes.
+    """The verdict on each pull request, by number: stored, or measured now in sandboxes.
 
-    Each is stored when it is known, so an interrupted replay goes on where it was. Raises
-    RetryableError when GitHub is unavailable, and UserError when no sandbox can be made.
+    Each new one is stored, so an interrupted replay resumes. Raises RetryableError when GitHub is
+    unavailable, and UserError when no sandbox can be made.
     """
     store = ResultStore(database)
     verdicts: dict[int, Replayed] = {}
@@ -129,7 +129,7 @@ def _check_runs_here(policy: Policy, pull: ListedPull) -> None:
 
 
 async def base_before_merge(services: Services, found: ReportTarget, pull: ListedPull) -> CommitSha:
-    """Where the pull request left its base branch, as of its merge. Raises UserError."""
+    """The merge base of the pull request and its base branch, as of its merge. Raises UserError."""
     if not await pull_report.fetch_head(services, found, pull):
         raise UserError(f"GitHub no longer has the head of #{pull.number}.")
     if pull.merge_commit is None:

@@ -67,8 +67,8 @@ async def on_github(services: Services, attested: Attestation) -> Origin:
 async def reproduce(services: Services, attested: Attestation, origin: Origin) -> Reproduction:
     """Fetch the commits, measure the same cells as a run does, and compare the results.
 
-    Raises UserError when the commits cannot be had or nothing can run here; whatever keeps one
-    cell from being compared becomes a part of the result.
+    Raises UserError when the commits cannot be had or nothing can run here; a reason why one cell
+    cannot be compared becomes part of the result.
     """
     if attested.how_to_run.ci is not None:
         return _by_ci(attested)
@@ -78,7 +78,7 @@ async def reproduce(services: Services, attested: Attestation, origin: Origin) -
     commit = attested.commit
     ground = Ground(commit=commit.base, branch=attested.surroundings.held_by)
     evidence = await cells.measure(services, run, ground, commit.head, commit.head_tree)
-    # The Honk that signed knows other runs of these tests, and has read the request.
+    # Only the Honk that signed knows other runs of these tests and the request.
     then = attested.evidence_with({})
     measured = evidence.measured.model_copy(update={"keyed": then.measured.keyed})
     evidence = evidence.model_copy(update={"known_flaky": then.known_flaky, "measured": measured})
@@ -140,7 +140,7 @@ async def _fetched(
 async def _check_external_content(
     services: Services, attested: Attestation, origin: Origin
 ) -> None:
-    """Raises UserError when the commits need files that only GitHub has, and it is not asked."""
+    """Raises UserError when the commits need files that only GitHub has, and GitHub is not used."""
     if origin.is_github:
         return
     commit = attested.commit

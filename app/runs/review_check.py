@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 _NAME = messages.review_check.REVIEW_CHECK
 _ROUNDS = 5
-"""How often the state is read again until it is the one that the check shows."""
+"""How many times the state is reread until it matches what the check shows."""
 _MOST_CANDIDATES = 100
 """Approvals whose permission is looked up: in a public repository, anyone can approve."""
 
@@ -103,8 +103,8 @@ async def _queue_entries(client: RepositoryClient, pull: PullRequest) -> tuple[C
 async def _is_review_listed(client: RepositoryClient, signal: Signal) -> bool:
     """Whether GitHub's list of reviews contains the event's, if it is about one.
 
-    Raises RetryableError while the list lacks what takes an approval back. A stranger's review
-    takes none back, and GitHub may never list it.
+    Raises RetryableError while the list lacks a review that withdraws an approval. A stranger's
+    review withdraws none, and GitHub may never list it.
     """
     if not signal.number or not signal.review:
         return True
@@ -121,7 +121,7 @@ async def _is_review_listed(client: RepositoryClient, signal: Signal) -> bool:
 
 
 async def _withhold(client: RepositoryClient, sha: CommitSha, problem: HonkError) -> None:
-    """Take back an earlier success on the commit, since it may no longer be one."""
+    """Withdraw an earlier success on the commit, because it may no longer be justified."""
     next_step = problem.next_step if isinstance(problem, UserError) else ""
     title, summary = messages.review_check.unknown(str(problem), next_step)
     shown = Shown(conclusion="action_required", title=title, summary=summary)
@@ -179,7 +179,7 @@ class _Update:
         raise RetryableError("The reviews change faster than Honk reads them.")
 
     async def _current(self) -> Shown | None:
-        """What the check has to show now; None when no open pull request has this head."""
+        """What the check must show now; None when no open pull request has this head."""
         found = {each.number: each for each in await pulls.open_at(self._client, self._sha)}
         if self._known is not None:
             again = await pulls.pull_request(self._client, self._known.number)
@@ -192,7 +192,7 @@ class _Update:
         return _shown(self._sha, [standing for standing in each if standing is not None])
 
     async def _standing(self, pull: PullRequest) -> Standing | None:
-        """Where a pull request stands; None when no agent had a part in it."""
+        """The state of a pull request's approvals; None if no agent was involved in it."""
         honk = await self._services.bot_login()
         history = await pulls.history_of(self._client, pull.number)
         rows = await self._services.runs.requests_on_pull(self._repository_id, pull.number)
@@ -239,7 +239,7 @@ class _Update:
         return tuple(approved), tuple(powerless)
 
     async def _write(self, target: CommitSha, shown: Shown) -> None:
-        """Write to every check run of this name, since two workers may have created one each."""
+        """Write to every check run of this name, because two workers may have created one each."""
         found = await checks.ours_named(self._client, _NAME, target)
         if not found:
             made = await checks.ensure_check_run(

@@ -1,4 +1,4 @@
-"""The run's model, asked beside any conversation."""
+"""Asks the run's model outside of its conversation."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ PUBLISH = {"contents": "write", "pull_requests": "write", "checks": "write", "me
 
 
 PROPOSALS = 3
-"""How often the agent of a run may try choices of its own for the setup."""
+"""How many times the agent of a run may try its own choices for setup."""
 
 _EDIT_SECONDS = 60.0
 _STOP_SECONDS = 0.3
@@ -213,14 +213,14 @@ class BlockedHosts:
 
 
 class SetupChoices:
-    """What was chosen for each run's setup besides what its files say, as recorded on the run."""
+    """The choices for each run's setup in addition to its files, as recorded on the run."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Choices, ...]] = {}
         self._proposals: dict[str, int] = {}
 
     async def load(self, runs: Runs, run: RunId) -> None:
-        """Read them before a step that sets checkouts up: another worker may have made them."""
+        """Read them before a step that sets up checkouts: another worker may have recorded them."""
         recorded = (await runs.get(run)).setup_choices or {}
         self._known[run] = tuple(Choices.recorded(each) for each in recorded.get("choices", []))
         self._proposals[run] = int(recorded.get("proposals", 0))

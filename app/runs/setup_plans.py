@@ -1,6 +1,6 @@
-"""How a tree is set up: by its policy's lines, or by the recipes that its own files lead to.
+"""Plans how to set up a tree: with its policy's commands, or with recipes from its own files.
 
-Declared automation (CI, Makefiles) is read from the base alone, so that a change cannot say what
+Declared automation (CI, Makefiles) is read only from the base, so that a change cannot decide what
 its own setup runs. Manifests that differ from the base's are read from the tree itself.
 """
 
@@ -68,10 +68,10 @@ say ruby ruby --version
 
 @dataclass(frozen=True)
 class PlannedSetup:
-    """A plan, and what it was made from. `context` is None for the lines of a policy.
+    """A plan, and what it was made from. `context` is None for a policy's commands.
 
-    `allow` is what the plan may reach, in the terms of a policy's `network.allow`.
-    `only_go_modules`: the only modules that a Go module proxy is asked for; None: all.
+    `allow` is what the plan may reach, in the format of a policy's `network.allow`.
+    `only_go_modules`: the only modules that may be requested from a Go module proxy; None: all.
     """
 
     plan: SetupPlan
@@ -82,7 +82,7 @@ class PlannedSetup:
 
     @property
     def discovered(self) -> bool:
-        """Whether Honk found out; otherwise the policy names the commands."""
+        """Whether Honk detected the setup; otherwise it comes from the policy."""
         return self.context is not None
 
     @property
@@ -104,9 +104,9 @@ async def plan_setup(
     base: TreeSha,
     wanted: TreeSha,
 ) -> tuple[PlannedSetup, bool]:
-    """The plan for a tree, and whether its dependency files are those of the base's tree.
+    """The plan for a tree, and whether its dependency files equal the base's.
 
-    `workspace` is only asked what its sandboxes have. Raises GitError.
+    `workspace` is only used to find out what its sandboxes have. Raises GitError.
     """
     planned, same = await _planned(services, run, workspace, base, wanted)
     return replace(planned, plan=with_policy(planned.plan, run.policy)), same
@@ -140,7 +140,7 @@ async def _planned(
     )
     if _is_worth_it(recipes.discover(context)):
         has = await machine(services, workspace, run.policy.image)
-        # Of a CI's matrix, the row nearest to what the machine has is read.
+        # Of CI's matrix, use the row that is closest to what the machine has.
         context = replace(
             context,
             machine=replace(has, network=context.machine.network),
@@ -184,7 +184,7 @@ def with_proposal(
 
 
 def _go_modules(base: LoadedFiles, allowed: Sequence[str]) -> frozenset[str] | None:
-    """The modules that the base names. All are allowed where the policy allows Go's registries."""
+    """The modules that the base names. All are allowed if the policy allows Go's registries."""
     if "go" in allowed:
         return None
     paths = [path for name in MODULE_FILES for path in (name, *base.names(f"*/{name}"))]
@@ -195,7 +195,7 @@ def _go_modules(base: LoadedFiles, allowed: Sequence[str]) -> frozenset[str] | N
 def within_network(
     planned: PlannedSetup, setting: SetupNetwork, allowed: Sequence[str]
 ) -> PlannedSetup:
-    """The plan with what it may reach; recipes that need more than that are only reported."""
+    """The plan with what it may reach; recipes that need more are only reported."""
     plan = planned.plan
     open_to = {
         "registries": (*plan.allow, *allowed),
@@ -214,7 +214,7 @@ def within_network(
 
 
 def _is_cut_off(recipe: Recipe, open_to: Sequence[str]) -> bool:
-    """Whether a recipe has to reach its ecosystem's registries and may not."""
+    """Whether a recipe needs its ecosystem's registries but may not reach them."""
     needs = any(step.needs_network and not step.optional for step in recipe.steps)
     return needs and recipe.ecosystem not in open_to and not any("." in each for each in open_to)
 
@@ -231,7 +231,7 @@ async def _by_policy(
 
 
 def by_lines(services: Services, run: RunInput, lines: tuple[str, ...]) -> PlannedSetup:
-    """The plan of a policy's lines, as far as the operator allows network."""
+    """The plan of a policy's commands, as far as the operator allows network."""
     allow = () if services.setup_network == "none" else run.policy.network.allow
     policy = run.policy
     plan = from_lines(lines, allow, policy.environment, policy.search_path)
@@ -277,7 +277,7 @@ async def _load(services: Services, repo: RepoName, tree: TreeSha) -> LoadedFile
 
 
 async def machine(services: Services, workspace: Workspace, image: str | None) -> Machine:
-    """What the sandboxes of this worker have, as one of them sees it; asked once per image."""
+    """The programs and versions in this worker's sandboxes; queried once per image."""
     key = f"{services.workspaces.toolchains.fingerprint} {image or services.image or ''}"
     known = services.machines.get(key)
     if known is None:
@@ -287,7 +287,7 @@ async def machine(services: Services, workspace: Workspace, image: str | None) -
 
 
 async def _ask(services: Services, workspace: Workspace, image: str | None) -> Machine:
-    """Ask with a PATH that holds nothing of the checkout, whose code must not answer for others."""
+    """Query with a PATH without the checkout's folders: its code must not answer for others."""
     own = services.workspaces.toolchains.folders(services.sandbox)
     async with services.workspaces.scratch(workspace) as scratch:
         spec = services.workspaces.spec(
@@ -306,7 +306,7 @@ async def _ask(services: Services, workspace: Workspace, image: str | None) -> M
 
 
 def parse_machine(text: str) -> Machine:
-    """Read the answers of a sandbox: lines of `program NAME` and `version TOOL WORDS`."""
+    """Parse a sandbox's answers: lines `program NAME` and `version TOOL TEXT`."""
     versions: dict[str, set[str]] = {}
     programs = set()
     for line in text.splitlines():
@@ -324,7 +324,7 @@ def parse_machine(text: str) -> Machine:
 
 
 def digest(planned: PlannedSetup) -> str:
-    """Changes with everything in the plan, and with what it may reach."""
+    """A digest of the plan and of what it may reach."""
     only = planned.only_go_modules
     modules = None if only is None else sorted(only)
     parts = [planned.plan.model_dump(mode="json"), planned.allow, modules]

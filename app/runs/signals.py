@@ -122,7 +122,7 @@ async def _resolve_unknown_push(services: Services, signal: Signal) -> ResolveRe
 
 
 def _checks_again(signal: Signal, row: RunRow | None) -> Signal | None:
-    """A request to repeat the check on a present head, with or without a run behind the check."""
+    """A request to repeat the check on the current head, with or without a run behind the check."""
     if signal.action not in _CHECK_AGAIN:
         return None
     number, group = check.pull_of(signal.run), None
@@ -141,7 +141,7 @@ async def _resolve_head(
 ) -> ResolveResult:
     """A trigger for the check on a pull request's head, or on a merge queue's entry.
 
-    `asked`: a person wants it, so it is about the present head.
+    `asked`: a person asked for it, so it is about the current head.
     """
     group = signal.merge_group
     if group is not None and signal.action == _LEFT_QUEUE:
@@ -183,7 +183,7 @@ async def _stop_entry(services: Services, signal: Signal, group: MergeGroup) -> 
 
 
 async def _checked_subject(client: RepositoryClient, signal: Signal) -> dict[str, Any]:
-    """What a trigger says of the pull request; an entry of a merge queue may name none."""
+    """The trigger's data about the pull request; a merge queue entry may have none."""
     if signal.number is None:
         title = messages.check_run.merge_queue_entry()
         return {
@@ -226,7 +226,7 @@ async def _find_run(services: Services, signal: Signal) -> RunRow | None:
         row = await services.runs.find(signal.run.partition(".")[0])
         if row is None or row.repository == repository:
             return row
-        # Checks are repeated under the repository's present name; a run's issue stays where it was.
+        # Repeat checks under the repository's current name; a run's issue keeps its location.
         before = row.input.trigger
         is_moved = before.kind == "check" and before.repository_id == signal.repository_id
         return row if is_moved else None

@@ -16,19 +16,19 @@ from app.store.database import Database
 from app.store.runs import RunRow, Runs
 
 OPERATOR = "(operator)"
-"""Who asked, if not someone on GitHub: no login has parentheses."""
+"""The requester if it is not someone on GitHub; no login has parentheses."""
 
 
 async def ask(database: Database, row: RunRow, action: str) -> None:
     """Ask for `stop`, `continue` or `retry` of a run.
 
-    Raises UserError when that makes no sense for the run as it is now.
+    Raises UserError if that is impossible in the run's current state.
     """
     problem = await _problem(database, row, action)
     if problem is not None:
         raise problem
     if action == "stop":
-        # The operator needs no permission on GitHub, so that a stop works whatever GitHub says.
+        # The operator needs no permission on GitHub, so that a stop works even without GitHub.
         await Runs(database).ask_to_stop(row.id, OPERATOR)
         if row.phase is not Phase.QUEUED:
             return

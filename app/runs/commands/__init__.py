@@ -1,7 +1,7 @@
 """What each trigger does: one module for each slash command and for each kind of trigger.
 
-A command's module is found by the command's name, with an underscore behind it if Python reserves
-the name; there is no list to add it to. `app/domain/command.py` declares the commands.
+A command's module is found by the command's name, followed by an underscore if Python reserves the
+name; there is no list to add it to. `app/domain/command.py` declares the commands.
 """
 
 from __future__ import annotations

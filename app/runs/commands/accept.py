@@ -29,7 +29,7 @@ _END_POLLS = 60
 
 
 class AcceptResult(Value):
-    """The verdict that the person accepted, and who did so first; or why nothing was accepted."""
+    """The accepted verdict and who accepted it first, or why nothing was accepted."""
 
     verdict: PostedVerdict | None = None
     acceptance: Acceptance | None = None
@@ -44,7 +44,7 @@ class AcceptanceShown(Value):
 
 
 class _RefusedError(Exception):
-    """Nothing is accepted. Holds problem and next step."""
+    """Nothing is accepted. Has the problem and the next step."""
 
     def __init__(self, refusal: tuple[str, str]) -> None:
         super().__init__(refusal[0])
@@ -138,8 +138,8 @@ async def _check_what_was_seen(
 ) -> None:
     """Refuse a request that is not about this verdict.
 
-    One that names its commit is. A bare comment is about what the person saw: a verdict that was
-    posted after it is another one. Both times are GitHub's, in whole seconds.
+    A request that names the commit is. A bare comment is about the verdict that the person saw, so
+    not about one that was posted after the comment. Both times are GitHub's, in whole seconds.
     """
     said, number, sha = trigger.command, verdict.number, verdict.sha
     if said is not None and (said.problem or (said.sha and said.sha != sha)):
@@ -182,7 +182,7 @@ async def _show(
 
 
 async def _client(services: Services, trigger: Trigger) -> RepositoryClient:
-    """A client for all that shows an acceptance, as far as the App's permissions go."""
+    """A client for everything that shows an acceptance, within the App's permissions."""
     permissions = {**READ_SUBJECT, **WRITE_CHECKS}
     if await services.may_comment():
         permissions = {**WRITE_COMMENTS, **PUBLISH}
@@ -192,7 +192,9 @@ async def _client(services: Services, trigger: Trigger) -> RepositoryClient:
 
 
 async def _wait_for_report(services: Services, verdict: PostedVerdict) -> RunRow | None:
-    """The verdict's run; it may still be writing its report, which would undo ours."""
+    """The verdict's run, once it has ended: a report written later would overwrite the
+    acceptance.
+    """
     row = await services.runs.find(verdict.run)
     for _ in range(_END_POLLS):
         if row is None or row.finished_at is not None or row.attempt != verdict.attempt:

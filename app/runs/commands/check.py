@@ -34,7 +34,7 @@ from app.store.runs import RunRow
 log = structlog.get_logger()
 
 _FORMER_HEAD_PAUSES = (2.0, 5.0)
-"""Seconds between looks at a pull request that shows another head than the event."""
+"""Seconds between polls of a pull request that shows a different head than the event."""
 
 
 class Decision(Value):
@@ -80,8 +80,9 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
 async def show_policy_error(
     services: Services, trigger: Trigger, authorization: Authorization
 ) -> None:
-    """Complete the check with what is wrong with the policy, where it or the operator asks for
-    checks, and always on a pull request of ours."""
+    """Complete the check with the policy's error, if the policy or the operator asks for checks,
+    and always on a pull request of ours.
+    """
     decision = await durable.step(
         "decide about check",
         Decision,
@@ -111,7 +112,7 @@ async def _about_policy_error(
 
 
 def pull_of(external_id: str) -> int | None:
-    """The pull request that such an external id names; None for another one."""
+    """The pull request that such an external id names; None for other external ids."""
     prefix = messages.check_run.BY_PULL
     number = external_id.removeprefix(prefix).partition(".")[0]
     is_ours = external_id.startswith(prefix) and number.isascii() and number.isdigit()
@@ -128,7 +129,7 @@ def new_run(services: Services, trigger: Trigger, policy: Policy) -> RunInput:
 
 
 class Located(Value):
-    """A request as one for the check on its pull request's present head."""
+    """The request, changed to one for the check on its pull request's current head."""
 
     trigger: Trigger
 
@@ -148,7 +149,9 @@ async def _on_head(services: Services, trigger: Trigger) -> Located:
 
 
 async def _decide(services: Services, trigger: Trigger, policy: Policy) -> Decision:
-    """Whether and how this head is verified, by who opened the pull request and from where."""
+    """Whether and how to verify this head, depending on the pull request's author and
+    repository.
+    """
     moment = datetime.now(UTC)
     decision = await _about_head(services, trigger, policy)
     return decision.model_copy(update={"at": moment})
@@ -168,8 +171,9 @@ async def _about_head(services: Services, trigger: Trigger, policy: Policy) -> D
 
 
 async def _present_pull(services: Services, trigger: Trigger) -> PullRequest:
-    """The pull request as GitHub shows it. Right after a push it may still show the former head,
-    and no other event will come for the pushed one."""
+    """The pull request as GitHub shows it. Right after a push, GitHub may still show the previous
+    head, and it sends no other event for the pushed one.
+    """
     client = await services.github.repository(
         trigger.installation_id, trigger.repository, READ_PULLS
     )
@@ -214,9 +218,9 @@ def _of_pull(trigger: Trigger, policy: Policy, pull: PullRequest) -> Decision:
 
 
 async def _refuse(services: Services, trigger: Trigger, decision: Decision) -> NoResult:
-    """Complete the check with the reason; required checks pass only if the policy wants so.
+    """Complete the check with the reason; a required check passes only if the policy says so.
 
-    Each request has its own check run, since GitHub shows and counts the newest of a commit.
+    Each request has its own check run, because GitHub shows and counts the newest one of a commit.
     """
     assert trigger.head_sha is not None
     if decision.passes:
@@ -244,10 +248,10 @@ async def _refuse(services: Services, trigger: Trigger, decision: Decision) -> N
 
 
 async def supersede(services: Services, trigger: Trigger) -> SupersedeResult:
-    """Stop what verifies an earlier head; its check says so.
+    """Stop the verification of an earlier head; its check says so.
 
-    Requests are handled side by side, and one that was interrupted may come after a later one:
-    their order is that in which GitHub showed the heads.
+    Requests are handled concurrently, and an interrupted one may finish after a later one, so the
+    order is that in which GitHub showed the heads.
     """
     assert trigger.head_sha is not None
     alive = await services.runs.alive_on(subject_of(trigger))
@@ -263,7 +267,7 @@ async def supersede(services: Services, trigger: Trigger) -> SupersedeResult:
 
 
 async def stop(services: Services, row: RunRow, by: str, why: str) -> None:
-    """Stop a verification; one that is still queued ends at once."""
+    """Stop a verification; a queued one ends at once."""
     row = await services.runs.ask_to_stop(row.id, by, why)
     if row.admitted_at is not None or not await cancel_attempt(attempt_id(row.id, row.attempt)):
         return

@@ -1,4 +1,4 @@
-"""`/honk plan [task]`: make a plan; nothing changes until somebody says `/honk go`."""
+"""`/honk plan [task]`: make a plan; nothing changes until `/honk go`."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from app.runs.services import PUBLISH, Services
 
 
 class ReadyResult(Value):
-    """The pull request that is ready now, or why none is."""
+    """The pull request that is now ready, or why nothing was done."""
 
     number: int | None = None
     problem: str = ""

@@ -32,7 +32,7 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
 
 
 async def _last_request(services: Services, trigger: Trigger) -> RetryRequest:
-    """The last run's request, except `ask`: there is nothing to retry about an answer."""
+    """The last run's request; not that of an `ask`, which has its answer."""
     rows = await intake.requested_runs(services, trigger)
     row = next((row for row in rows if row.input.mode != "ask"), None)
     return RetryRequest(request=row.input.request, mode=row.input.mode) if row else RetryRequest()

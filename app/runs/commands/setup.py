@@ -1,4 +1,4 @@
-"""`/honk setup`: propose a policy file with the commands that set the repository up."""
+"""`/honk setup`: propose a policy file with the commands that set up the repository."""
 
 from __future__ import annotations
 
