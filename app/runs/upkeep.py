@@ -192,7 +192,7 @@ async def _clear_workspaces(services: Services, live: Collection[str], *, before
 
 
 async def _prune_mirrors(services: Services, busy: set[str]) -> None:
-    """Delete pins of deleted runs; until then somebody may continue the run."""
+    """Delete pins of deleted runs; until then, people may continue the run."""
     for repo, used in services.mirrors.known():
         if str(repo) in busy or used < time.time() - 2 * DAY:
             continue

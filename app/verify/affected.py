@@ -1,9 +1,9 @@
 """Which verifiers of a monorepo a change cannot affect. When in doubt, none.
 
-A project is a folder with a manifest. It is told apart from a changed one only when every changed
-file lies in a project, and nothing in it, nor in any project that it speaks of, speaks of a changed
-one, looks above its own folder, or is a link. Names are looked for in the text of all its files:
-that finds more than there is, which costs time and hides nothing.
+A project is a folder with a manifest. It counts as unaffected only if every changed file is in
+another project, and neither its files nor those of any project that it mentions name a changed
+project, refer to anything above its own folder, or contain a symlink. Names are searched in the
+text of all its files: false matches cost time and hide nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MANIFESTS = tuple(name for ecosystem in ECOSYSTEMS for name in ecosystem.manifes
 MAX_PROJECTS = 100
 MAX_FILES = 2_000
 MAX_BYTES = 8 * 1024 * 1024
-"""Of one project; a larger one is taken to speak of everything."""
+"""Maximum text of one project; a larger one counts as mentioning everything."""
 
 # `..` as a path and not as a range or a spread, and the other ways out of a folder.
 _LOOKS_ABOVE = re.compile(
@@ -33,14 +33,14 @@ _DECLARED = tuple(
         each for ecosystem in ECOSYSTEMS for each in ecosystem.declared_names
     )
 )
-# What a project installs may be loaded by another that never names it.
+# Another project may load what a project installs without naming it.
 _PLUGIN = re.compile(r"entry[-_]?points|pytest11|ServiceLoader", re.IGNORECASE)
 _EVERYBODYS = frozenset({"", "src", "lib", "test", "tests", "conftest", "setup", "noxfile", "docs"})
 
 
 @dataclass(frozen=True)
 class _Project:
-    """A folder with a manifest. `text` is None when it has to be taken to speak of everything."""
+    """A folder with a manifest. `text` is None if it must count as mentioning everything."""
 
     folder: str
     names: frozenset[str]
@@ -51,7 +51,7 @@ class _Project:
 def affected(choice: Choice, changed: Collection[str], tree: FileTree) -> Choice:
     """The choice without those that the changed paths cannot affect.
 
-    `tree` is the changed commit. Where no test would be left, all are kept.
+    `tree` is the changed commit. If no test would remain, all are kept.
     """
     if not changed or not any(verifier.folder for verifier in choice.verifiers):
         return choice
@@ -79,14 +79,14 @@ def _home(path: str, folders: Sequence[str]) -> str | None:
 
 
 def _touches(folder: str, reached: Iterable[str]) -> bool:
-    """Whether one of them is the folder, lies in it, or holds it."""
+    """Whether one of them is the folder, inside it, or contains it."""
     return any(
         f"{folder}/".startswith(f"{each}/") or each.startswith(f"{folder}/") for each in reached
     )
 
 
 def _reached(changed: set[str], folders: Sequence[str], tree: FileTree) -> set[str] | None:
-    """The changed projects and all that speak of them; None when that cannot be told."""
+    """The changed projects and all that mention them; None if unknown."""
     projects = {folder: _read(folder, tree) for folder in folders}
     if any(projects[folder].plugin for folder in changed):
         return None
@@ -102,7 +102,7 @@ def _reached(changed: set[str], folders: Sequence[str], tree: FileTree) -> set[s
 
 
 def _pattern(names: Iterable[str]) -> re.Pattern[str]:
-    """Finds any of the names, however its parts are joined."""
+    """A pattern that finds any of the names, however its parts are joined."""
     words = ("[-_.]".join(map(re.escape, re.split("[-_.]", name))) for name in sorted(names))
     return re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)")
 

@@ -1,9 +1,9 @@
 """Reads reports from a zip archive as untrusted input: any code in a CI job could have made it.
 
-The bytes are bounded before the archive is opened, and so are its entries, each file and all of
-them together, by what really comes out and not by what the archive says. Names are bytes. Links,
-absolute paths and paths that leave the archive make the whole archive unreadable: nothing is
-unpacked to a disk, but an archive with such names was not made by an upload of reports.
+The bytes are limited before the archive is opened, and so are its entries, each file and all of
+them together, by the real output and not by what the archive claims. Names are bytes. Symlinks,
+absolute paths and paths outside the archive make the whole archive unreadable: nothing is unpacked
+to disk, but an upload of reports would not contain such names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_ALL_BYTES = 256 * 1024 * 1024
 """Bytes of all wanted files of one archive together."""
 MAX_RATIO = 200
-"""How many times larger than its compressed data a file may be. Reports repeat themselves a lot."""
+"""How many times larger than its compressed data a file may be. Reports are repetitive."""
 MAX_NAME_BYTES = 1_000
 
 _UNSUSPICIOUS_BYTES = 1024 * 1024
@@ -99,7 +99,7 @@ def _read_wanted(
 
 def _checked_name(entry: zipfile.ZipInfo) -> bytes:
     """The name of an entry that is a plain file or folder inside the archive."""
-    # `filename` ends at the first null byte; the name in the archive may go on.
+    # `filename` ends at the first null byte; the name in the archive may continue.
     name = entry.orig_filename.encode("utf-8" if entry.flag_bits & _UTF8 else "cp437")
     if len(name) > MAX_NAME_BYTES:
         raise BadArchiveError(f"a name in it is longer than {MAX_NAME_BYTES:,} bytes")
@@ -107,7 +107,7 @@ def _checked_name(entry: zipfile.ZipInfo) -> bytes:
     if b"\0" in name or b".." in parts or not parts[0] or _DRIVE.match(name):
         raise BadArchiveError("a path in it points outside the archive")
     mode = entry.external_attr >> 16
-    # Other systems than Unix keep other bits there.
+    # Systems other than Unix store other bits there.
     if entry.create_system == _UNIX and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise BadArchiveError("it contains a symlink or a special file")
     if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _METHODS:

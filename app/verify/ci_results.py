@@ -18,12 +18,12 @@ from app.verify.results import ended_early
 _WILDCARD = re.compile(r"[*?]")
 _FILE = re.compile(r".*(?:/|\.(?:[cm]?[jt]sx?|rb|php|exs|bats|dart|lua))", re.DOTALL)
 _NOT_COLLECTED = "collection failure"
-"""What pytest says of a file that it could not import."""
+"""pytest's message for a file that it could not import."""
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """The reports of one artifact, or why it cannot be read: the end of a sentence."""
+    """The reports of one artifact, or why it cannot be read, as the end of a sentence."""
 
     name: str
     reports: tuple[ArchivedFile, ...] = ()
@@ -62,10 +62,10 @@ def results(
 ) -> Results:
     """What the run's reports say about the commit. Takes up to a second: call it in a thread.
 
-    Each artifact is a command of its own, so that a test of two operating systems is two tests. A
-    report that cannot be read, and a run that failed although no test in its reports did, are
-    failures of the run as a whole. `expected` are the commands that failed so where there are no
-    reports: those of another commit.
+    Each artifact counts as a separate command, so that a test on two operating systems is two
+    tests. An unreadable report, and a run that failed although no test in its reports did, are
+    failures of the run as a whole. `expected`: the commands of another commit, which count as
+    failed if there are no reports.
     """
     commands: dict[str, list[Artifact]] = {}
     for artifact in artifacts:
@@ -78,7 +78,7 @@ def results(
         read = [VerifierResult(verifier=VERIFIER, command=name) for name in names]
         read = [ended_early(each, _ending(run, read), could_not_run=True) for each in read]
     elif problem := _ending(run, read):
-        # Beside the tests that did run, since it says that there may be more.
+        # In addition to the tests that ran, because there may be more.
         read[0] = ended_early(read[0], problem)
     return Results(
         commit=commit,
@@ -152,7 +152,7 @@ def _shown(name: bytes) -> str:
 
 
 def _ending(run: WorkflowRun, commands: Sequence[VerifierResult]) -> str:
-    """Why the run did not succeed, unless a failing test says that; empty if it did."""
+    """Why the run did not succeed, unless a failing test explains it; empty if it did."""
     if run.conclusion in ("success", "neutral"):
         return ""
     if run.conclusion == "failure" and any(

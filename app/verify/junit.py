@@ -59,7 +59,8 @@ class NotJUnitError(BadReportError):
 @dataclass(frozen=True)
 class JUnitReport:
     """The tests of one report, and how many were dropped above the limit. `unnamed` counts the
-    failures that it declares without saying which test failed."""
+    failures that it declares without naming the test.
+    """
 
     tests: tuple[TestResult, ...]
     dropped: int = 0
@@ -67,9 +68,9 @@ class JUnitReport:
 
 
 Naming = Callable[[str, str | None], str | None]
-"""What comes before the name of a case in the id of its test: (classname, file) -> prefix.
+"""The prefix of a case's name in the id of its test: (classname, file) -> prefix.
 
-None where the case is a file that could not be collected: then the file is the id.
+None if the case is a file that could not be collected: then the file is the id.
 """
 
 
@@ -194,7 +195,7 @@ class _JUnitParser:
 
     @property
     def unnamed(self) -> int:
-        """Failures that a suite counts or tells of, beyond those of its cases."""
+        """Failures that a suite counts or reports, beyond those of its cases."""
         if self._declared <= self._named:
             return 0
         failing = sum(test.outcome.bad for test in self._tests)

@@ -1,7 +1,7 @@
 """Verification results for the agent: success in one line, failures with their essentials.
 
-Test names, messages and output come from the repository: each of their lines starts with a bar
-and has no control characters, so that none can pass for one of Honk's lines.
+Test names, messages and output come from the repository: each of their lines starts with a bar and
+has no control characters, so that none can be mistaken for one of Honk's lines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from app.domain.verdict import (
 
 MAX_NAME = 300
 _LEAST = 300
-"""A failure's description is not cut shorter than this many characters, but left out."""
+"""A failure's description that would be cut below this many characters is left out."""
 
 
 @dataclass(frozen=True)

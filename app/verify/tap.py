@@ -1,6 +1,6 @@
-"""Reads what a test runner prints in the Test Anything Protocol: https://testanything.org.
+"""Reads a test runner's output in the Test Anything Protocol: https://testanything.org.
 
-The text is untrusted: anything in it that is not the protocol is skipped.
+The text is untrusted: anything that does not follow the protocol is skipped.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class Point:
 
     @property
     def message(self) -> str:
-        """What its details call the message, or their first line."""
+        """The message in its details, or their first line."""
         found = next((each[1] for line in self.details if (each := _MESSAGE.match(line))), "")
         return fit(found or next((line.strip() for line in self.details), ""), MAX_MESSAGE)
 
 
 @dataclass(frozen=True)
 class TapDocument:
-    """The last document of a text. `complete`: all that its plan announced is there."""
+    """The last document of a text. `complete`: everything that its plan announced is present."""
 
     points: tuple[Point, ...] = ()
     complete: bool = False
@@ -70,7 +70,7 @@ def read_tap(report: bytes) -> TapDocument:
 
 def _points(text: str) -> tuple[list[Point], int | None, bool]:
     outer: list[Point] = []
-    waiting: list[Point] = []  # what is inside the point that comes next
+    waiting: list[Point] = []  # the content of the next point
     last: Point | None = None
     opened: Point | None = None
     planned, details, section = None, False, (0, "")
@@ -109,13 +109,14 @@ def _points(text: str) -> tuple[list[Point], int | None, bool]:
 
 def _outcome(found: re.Match[str]) -> TestOutcome:
     if found["directive"]:
-        return TestOutcome.SKIPPED  # also a `todo` that fails: it is expected to
+        return TestOutcome.SKIPPED  # also a failing `todo`, which is expected
     return TestOutcome.FAILED if found["not"] else TestOutcome.PASSED
 
 
 def named(points: Iterator[tuple[str, Point, str | None, bool]]) -> tuple[TestResult, ...]:
-    """Results of points, each with its id, its file, and whether it stands for a file whose tests
-    could not run. Ids that occur twice are numbered."""
+    """Results of points, each with its id, its file, and whether it represents a file whose tests
+    could not run. Ids that occur twice are numbered.
+    """
     seen: Counter[str] = Counter()
     found = []
     for test_id, point, file, could_not_run in points:

@@ -62,16 +62,16 @@ from app.verify.verifiers import Choice, choose
 log = structlog.get_logger()
 
 PROOF_RUNS = 3
-"""How often a test has to fail without the change, and to pass with it, to count as proof."""
+"""How many times a test must fail without the change, and pass with it, to count as proof."""
 
 GUARD_RUNS = 2
-"""How often a test of the base has to fail on the head's source before that is reported."""
+"""How many times a base test must fail on the head's source before that is reported."""
 
 SETUP = "setup"
-"""Stands for a verifier in the results of a commit whose setup fails."""
+"""Takes the place of a verifier in the results of a commit whose setup fails."""
 
 MEASURE_SECONDS = 60.0
-"""The longest that one command may take beyond the cells, as each of the canary's two runs."""
+"""Time limit of one command besides the cells, such as each of the canary's two runs."""
 
 Key = tuple[str, str]
 Wanted = Mapping[Key, Sequence[TestResult]]
@@ -134,11 +134,11 @@ async def measure(
 async def baseline(services: Services, run: RunInput, ground: Ground) -> Results | None:
     """The base commit's results, from the store or verified now in a separate checkout.
 
-    None when the base cannot be verified, or when the run was stopped while waiting for another run
-    that verifies it; the verdict says so.
+    None when the base cannot be verified, or when the run was stopped while it waited for another
+    run to verify it; the verdict says so.
     """
     repo, base = run.trigger.repository, ground.commit
-    # The same commit may first be a fork's head, and after the merge on the base branch.
+    # The same commit may first be a fork's head and later, after a merge, on the base branch.
     apart = "-apart" if run.policy.setup != () and not ground.branch else ""
     key = f"{environment(services, run)}{await _surroundings(services, run, base)}{apart}"
     stop = services.stops.of(run.id)
@@ -171,7 +171,7 @@ async def _surroundings(services: Services, run: RunInput, commit: CommitSha) ->
 
 
 async def _head(compared: ChangeUnderTest, base: Results | None) -> Results:
-    """The head's results. A setup that the change breaks is a result: the agent has to fix it."""
+    """The head's results. If the change breaks setup, that is a result: the agent has to fix it."""
     try:
         return await _stored(compared, compared.head, base)
     except SetupError as problem:
@@ -185,7 +185,7 @@ async def _proof(compared: ChangeUnderTest, base: Results | None, head: Results)
     if cells.proof_same_as is not None:
         return same_as(cells.proof_same_as, base, head)
     if cells.proof_files == ():
-        # Tests were only removed. Those that are left are the base's, on the base's source.
+        # Tests were only removed, so the remaining ones are the base's on the base's source.
         return same_as(Cell.BASE, present(base, head), head)
     proof = await _composed(compared, Cell.PROOF, cells.proof, cells.proof_files, base)
     if starts(proof) or not any_executed(head) or cells.proof_head_runner == cells.proof:
@@ -203,7 +203,7 @@ async def _guard(compared: ChangeUnderTest, base: Results | None, head: Results)
     if cells.guard_same_as is not None:
         return same_as(cells.guard_same_as, base, head)
     if cells.guard_files == ():
-        # Tests were only added. The others are the head's, on the head's source.
+        # Tests were only added, so the others are the head's on the head's source.
         return same_as(Cell.HEAD, base, present(head, base) or head)
     return await _composed(compared, Cell.GUARD, cells.guard, cells.guard_files, base)
 
@@ -231,7 +231,9 @@ async def _composed(
 async def _repeat_proof(
     compared: ChangeUnderTest, proof: CellRun, head: Results
 ) -> tuple[CellRun, Results]:
-    """Repeat what looks like proof on both sources: it counts only if it never differs."""
+    """Repeat tests that look like proof on both sources; they count only if their results never
+    vary.
+    """
     if proof.results is None or compared.why_not():
         return proof, head
     failing = _proving(proof.results, head)
@@ -257,7 +259,7 @@ async def _repeat_proof(
 def _proving(
     proof: Results, head: Results
 ) -> Mapping[Key, Sequence[tuple[TestResult, TestResult]]]:
-    """Tests that fail by their own result in the proof and pass on the head: pairs of the two."""
+    """Tests that ran and failed in the proof and pass on the head, as pairs of results."""
     passed = {
         (each.verifier, each.command, test.id): test
         for each in head.verifiers
@@ -278,7 +280,7 @@ def _proving(
 async def _repeat_guard(
     compared: ChangeUnderTest, base: Results | None, guard: CellRun, head: Results
 ) -> CellRun:
-    """Repeat the guard's failures, so that a test that fails by chance accuses no change."""
+    """Repeat the guard's failures, so that a flaky test never counts against the change."""
     measured = guard.results is not None and guard.same_as is None
     if not measured or base is None or compared.why_not():
         return guard
@@ -304,7 +306,9 @@ async def _repeat_guard(
 
 
 async def _unstable(compared: ChangeUnderTest, base: Results | None, head: Results) -> Unstable:
-    """The ids that differ between two runs of the base, which runs twice only if some may."""
+    """The ids whose results differ between two runs of the base, which runs twice only if
+    necessary.
+    """
     if base is None or compared.why_not() or not may_be_unstable(base, head):
         return frozenset()
     services, run, ground = compared.services, compared.run, compared.ground
@@ -326,7 +330,9 @@ async def _unstable(compared: ChangeUnderTest, base: Results | None, head: Resul
 
 @asynccontextmanager
 async def _alongside(work: Coroutine[Any, Any, _Made]) -> AsyncIterator[asyncio.Task[_Made]]:
-    """Do the work beside the block. It ends with the block, or is canceled when that fails."""
+    """Do the work concurrently with the block. It is awaited at the block's end, or canceled if
+    that fails.
+    """
     task = asyncio.create_task(work)
     try:
         yield task
@@ -339,8 +345,9 @@ async def _alongside(work: Coroutine[Any, Any, _Made]) -> AsyncIterator[asyncio.
 async def _measurements(
     compared: ChangeUnderTest, wanted: Wanted, head: Results, raising: _RaisingCanary
 ) -> Measurements:
-    """What the cells cannot see: what is loaded before the tests, answers that are keyed to them,
-    and whether the proof notices that the changed functions are gone."""
+    """What the cells cannot see: startup files, hard-coded answers, and whether the proof notices
+    that the changed functions are broken.
+    """
     diff, sides, request = compared.diff, compared.plan.sides, compared.run.request_text
     loaded = await asyncio.to_thread(startup.examine, diff, sides, compared.tracked)
     keyed = await asyncio.to_thread(keyed_answers.examine, diff, sides, request)
@@ -402,8 +409,9 @@ async def _raising_canary(compared: ChangeUnderTest, wanted: Wanted) -> _Raising
 async def _canary(
     compared: ChangeUnderTest, wanted: Wanted, raising: _RaisingCanary
 ) -> tuple[Literal["failed", "passed", "not measured"], str]:
-    """What the canary says about the tests that are proof still; where none of them fails by an
-    error in the changed functions, they run once more with functions that return nothing."""
+    """The canary's result for the remaining proof. If no test fails with the changed functions
+    raising an error, they run once more with functions that return nothing.
+    """
     if raising.why_not:
         return "not measured", raising.why_not
     proving = {(key[0], test.id) for key, tests in wanted.items() for test in tests}
@@ -466,7 +474,7 @@ async def _briefly(
 
 
 async def _note_flaky(compared: ChangeUnderTest, *measured: Results | None, fork: bool) -> None:
-    """Remember tests that passed and failed in one cell; the first is the base."""
+    """Store tests that both passed and failed in one cell; the first cell is the base."""
     store, run = compared.services.flaky_tests, compared.run
     for at, results in enumerate(measured):
         number = noted_as(
@@ -531,15 +539,15 @@ async def _stored(compared: ChangeUnderTest, code: CellCode, base: Results | Non
 
 
 def _cut_short(results: Results) -> bool:
-    """Whether the machine ended a command, which may go better the next time."""
+    """Whether the machine ended a command, so that another try may succeed."""
     return any(each.timed_out or each.killed for each in results.verifiers)
 
 
 def _key(compared: ChangeUnderTest, code: CellCode, *more: object) -> str:
     """What a cell's stored results depend on, besides its tree.
 
-    The subject is in it, since a pull request's code made them, and so is the base, which decides
-    what is run again. Whoever asks for another test run gets one: then the run is in it, too.
+    It includes the subject, because a pull request's code made them, and the base, which decides
+    what runs again. A person who asks for another test run gets one: then it includes the run, too.
     """
     run = compared.run
     asked = run.id if run.mode == "test" else ""

@@ -1,8 +1,8 @@
 """The cells of a verdict from the repository's own CI, for tests that no sandbox here can run.
 
-The base and the head have workflow runs of their own. Where the App may start workflows, the
-composed cells get one each, on a temporary branch that is deleted afterwards. The code runs at
-GitHub: nothing of it is checked out here, and only the reports that it uploaded are read.
+The base and the head have their own workflow runs. If the App may start workflows, each composed
+cell gets one, on a temporary branch that is deleted afterwards. The code runs at GitHub: none of it
+is checked out here, and only the uploaded reports are read.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ _MAX_WORKFLOW_BYTES = 200_000
 _MAX_USES = 50
 
 _APPEAR_POLLS = 12
-"""How often a run that an event or Honk has just started is looked for."""
+"""How many times Honk looks for a run that an event or Honk has just started."""
 _WAIT_SECONDS = 60 * 60.0
 """How long one workflow run may take, from when Honk first saw it."""
 _FIRST_PAUSE = 2.0
 _NO_REF = "No ref found"
 _LONGEST_PAUSE = 60.0
 _READS = 3
-"""How often reports are read while the workflow run is re-run again and again."""
+"""How many times reports are read if the workflow run is re-run again and again."""
 
 
 @dataclass(frozen=True)
 class _Commit:
-    """A commit whose results are wanted. `name` tells temporary branches apart.
+    """A commit whose results are wanted. `name` distinguishes temporary branches.
 
     `may_start`: Honk may push it to a temporary branch and start the workflow there.
     """
@@ -139,7 +139,7 @@ class _CiReader:
         """The run for the commit, started now if there is none. Raises NotMeasuredError."""
         found = await self._newest(commit)
         if found is None and commit.cell is Cell.HEAD and self.run.mode == "test":
-            # It was published, perhaps just now: GitHub may be about to start its run.
+            # It may just have been published, and GitHub may be about to start its run.
             found = await self._appearing(commit, _APPEAR_POLLS // 2)
         if found is None and commit.may_start:
             found = await self._start(commit)
@@ -187,7 +187,7 @@ class _CiReader:
         client = await self.services.client(self.run, START_RUNS)
         refused = await actions.dispatch(client, self.policy.file, branch)
         if refused.startswith(_NO_REF):
-            # GitHub may need a moment until it sees the branch that was pushed.
+            # GitHub may need a moment to see the pushed branch.
             await self._sleep(_FIRST_PAUSE)
             refused = await actions.dispatch(client, self.policy.file, branch)
         if refused:
@@ -204,7 +204,7 @@ class _CiReader:
         return messages.ci.no_run(self.policy.file, commit.commit, why)
 
     async def _why_not_usable(self) -> str:
-        """Whether the workflow is gone or disabled, as a sentence; empty if it is neither."""
+        """A sentence if the workflow is gone or disabled; empty if it is neither."""
         client = await self.services.client(self.run, READ_RUNS)
         known = {each.path: each.state for each in await actions.workflows(client)}
         state = known.get(self.policy.path)
@@ -213,7 +213,8 @@ class _CiReader:
         return "" if state == "active" else messages.ci.disabled(self.policy.file, state)
 
     async def ended(self, commit: _Commit, run: WorkflowRun) -> WorkflowRun:
-        """The run when it has ended. Raises NotMeasuredError when it waits for a person, or long.
+        """The run when it has ended. Raises NotMeasuredError when it waits for a person, or too
+        long.
 
         The wait holds no sandbox.
         """
@@ -232,7 +233,7 @@ class _CiReader:
         return run
 
     async def _sleep(self, seconds: float) -> None:
-        """Wait that long. Raises NotMeasuredError when the run is stopped meanwhile."""
+        """Wait that long. Raises NotMeasuredError when the run is stopped."""
         stop = self.services.stops.of(self.run.id)
         sleeping = asyncio.ensure_future(self.services.github.sleep(seconds))
         stopped = asyncio.ensure_future(stop.wait())
@@ -339,7 +340,7 @@ async def _cells(reader: _CiReader) -> dict[Cell, CellRun]:
             runs[cell] = await reader.find(commit)
     await reader.show_waiting()
     found: dict[Cell, CellRun] = {}
-    # The head first: where another cell has no reports, the head's commands are those it lacks.
+    # The head first: if another cell has no reports, it lacks the head's commands.
     for cell in (Cell.HEAD, Cell.BASE, Cell.PROOF, Cell.GUARD):
         if cell in runs:
             with _noted(why_not, cell):
@@ -349,7 +350,7 @@ async def _cells(reader: _CiReader) -> dict[Cell, CellRun]:
 
 
 async def _with_collapsed(reader: _CiReader, found: dict[Cell, CellRun]) -> dict[Cell, CellRun]:
-    """All four cells, with those that cannot differ from another one."""
+    """All four cells, including those that cannot differ from another one."""
     plan, base, head = reader.compared.plan, found[Cell.BASE].results, found[Cell.HEAD].results
     if head is None:
         unmeasured = CellRun(why_not="The head was not measured.")
@@ -434,7 +435,9 @@ async def _evidence(reader: _CiReader, cells: Mapping[Cell, CellRun]) -> Evidenc
 
 
 async def _redefined(reader: _CiReader) -> str:
-    """A changed file that says what CI runs: its workflow, or what that uses from here."""
+    """A changed file that defines what CI runs: its workflow, or what that uses from this
+    repository.
+    """
     compared, path = reader.compared, reader.policy.path
     uses: list[str] = []
     for commit in (compared.ground.commit, compared.head.commit):
@@ -456,7 +459,7 @@ def _changed(compared: ChangeUnderTest) -> list[str]:
 
 
 def _workflows_of_base(compared: ChangeUnderTest) -> dict[str, Override]:
-    """What a composed cell has of CI: the base's, so that the change decides nothing there."""
+    """A composed cell's CI files: the base's, so that the change cannot influence them."""
     return {
         each.path: None if each.is_added else CommitSide.BASE
         for each in compared.diff.files
@@ -473,7 +476,7 @@ async def _fork_id(services: Services, run: RunInput) -> int | None:
 async def _why_not_start(
     services: Services, run: RunInput, compared: ChangeUnderTest, *, fork: bool
 ) -> str:
-    """Why Honk starts no workflow run for this change; empty if it may."""
+    """Why Honk may not start a workflow run for this change; empty if it may."""
     if fork:
         return messages.ci.never_for_forks()
     refused = scope.refused(scope.examine(compared.diff, run.policy.paths, run.policy.scope))

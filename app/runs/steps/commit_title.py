@@ -1,4 +1,4 @@
-"""The title of a run's change, written as the repository writes its commits."""
+"""The title of a run's change, in the style of the repository's commits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.runs.steps import handoff
 
 
 class CommitTitle(Value):
-    """`text` may be longer than `length`, which is what the repository keeps to.
+    """`text` may be longer than `length`, the repository's usual limit.
 
     `issue` is what the repository's commits write before an issue's number, or empty.
     """

@@ -1,4 +1,4 @@
-"""A head and its base, the plan of their cells, and the cells that no commit is, composed."""
+"""A head and its base, the plan of their cells, and the composed cells."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from app.integrity.composing import Override
 from app.runs.services import Services
 
 CELLS_SECONDS = 45 * 60.0
-"""How long after the first cell the last one may start: head, proof, guard, then the rest."""
+"""How long after the first cell another one may start: head, proof, guard, then the rest."""
 
 
 @dataclass(frozen=True)
 class CellCode:
     """What one cell runs: a commit of the mirror, and which of its test files (None: all).
 
-    `name` tells its checkout from that of a cell that runs at the same time.
+    `name` distinguishes its checkout from those of concurrent cells.
     """
 
     cell: Cell
@@ -57,7 +57,7 @@ class ChangeUnderTest:
         return "the time for tests was used up" if time.monotonic() > self.deadline else ""
 
     def is_stopped(self) -> bool:
-        """Whether somebody asked the run to stop."""
+        """Whether a person asked the run to stop."""
         return self.services.stops.of(self.run.id).is_set()
 
 
@@ -112,7 +112,7 @@ def same_as(cell: Cell, base: Results | None, head: Results) -> CellRun:
 
 
 def present(results: Results | None, other: Results | None) -> Results | None:
-    """The results without the tests that the other does not have."""
+    """The results, without tests that the other results lack."""
     if results is None or other is None:
         return results
     known = {

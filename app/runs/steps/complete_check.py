@@ -1,4 +1,4 @@
-"""Completing the check run of a commit: with its verdict, or because the run ended before."""
+"""Completing a commit's check run: with its verdict, or because the run ended early."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _annotation(change: TestChange, path: str, line: int) -> Annotation:
 
 
 def _doubts(verdict: Verdict, flags: tuple[Flag, ...]) -> list[Annotation]:
-    """The few lines to look at first: doubtful tests, then flags; the summary has the others."""
+    """The few lines to review first: suspicious tests, then flags; the summary has the others."""
     found: dict[tuple[str, int], Annotation] = {}
     for row in messages.verdict.doubts(verdict):
         title, message = messages.verdict.doubt(row)

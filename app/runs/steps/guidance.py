@@ -60,7 +60,7 @@ async def read(services: Services, run: RunInput, rules: CommitSha) -> GuidanceF
 
 
 def _shown(name: str, start: Start) -> tuple[str, list[str]]:
-    """The text with a marker where it was cut, and notes on what was done to it."""
+    """The text with a marker where it was cut, and notes on the changes to it."""
     notes = [f"a link to {start.path}"] if start.path != name else []
     content = start.content
     if not start.is_whole:

@@ -90,7 +90,7 @@ async def _show_in_progress(services: Services, run: RunInput, row: RunRow, targ
 
 
 async def move(services: Services, run: RunInput, base: CommitSha, merged: MergeResult) -> None:
-    """Move the work: from now on it is this tree on top of that commit."""
+    """Rebase the work: from now on, it is this tree on top of that commit."""
     repo = run.trigger.repository
     await services.mirrors.pin(repo, f"{run.id}-base", base)
     await services.mirrors.pin(repo, work_pin(run.id), merged.tree)
@@ -160,7 +160,7 @@ async def _pull_target(services: Services, run: RunInput, row: RunRow, pull: Pul
         return target
     if run.trusted is None:
         return target.model_copy(update={"fork": True})
-    # On top of the commit a person vouched for, whatever was pushed to the fork since.
+    # On top of the commit that a person trusts, whatever was pushed to the fork since.
     branch = row.branch or ""
     return target.model_copy(
         update={"branch": branch, "at": CommitSha(row.published_sha or run.trusted), "ours": True}

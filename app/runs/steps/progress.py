@@ -87,7 +87,7 @@ def status_context(services: Services, row: RunRow) -> StatusContext:
 
 
 def _policy_file(outcome: SetupOutcome | None) -> str:
-    """The setup as a policy to paste; empty where nothing worked or it does not fit into one."""
+    """The setup as a policy to paste; empty if nothing worked or a policy cannot express it."""
     if outcome is None or not outcome.ran:
         return ""
     try:

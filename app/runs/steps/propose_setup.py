@@ -1,4 +1,4 @@
-"""`/honk setup`: the policy file that fits the repository, with what its commands did here.
+"""`/honk setup`: a policy file for the repository, and the results of its commands.
 
 The model is asked only where no test ran, and only for names: three times at most, within two
 minutes of its time.
@@ -36,7 +36,7 @@ from app.runs.steps.progress import announce
 log = structlog.get_logger()
 
 MODEL_SECONDS = 120.0
-"""Seconds that the model may take for all its answers."""
+"""Seconds that all the model's answers together may take."""
 
 _MANIFESTS = 6
 
@@ -51,7 +51,7 @@ class SetupProposal(Value):
 
 
 async def propose_setup(attempt: Attempt, preparation: Preparation) -> SetupProposal:
-    """Find out how the base commit is set up, whatever its policy says, and run its tests."""
+    """Detect how to set up the base commit, whatever its policy says, and run its tests."""
     services, run, base = attempt.services, attempt.run, preparation.base
     await announce(services, run, Phase.WORKING)
     await handoff.fetch_commits(services, run, base)
@@ -78,7 +78,7 @@ async def propose_setup(attempt: Attempt, preparation: Preparation) -> SetupProp
 
 
 async def _may_ask(attempt: Attempt, found: ProbeResult) -> bool:
-    """Whether a model can help: no test ran although something is set up, and it may cost."""
+    """Whether a model can help: no test ran although something was set up, and there is budget."""
     services, run = attempt.services, attempt.run
     lacks = found.ending == "nothing ran" and bool(found.tests or found.outcome.failed)
     if not lacks or not found.outcome.plan.recipes:
@@ -91,9 +91,10 @@ async def _may_ask(attempt: Attempt, found: ProbeResult) -> bool:
 async def _with_choices(
     attempt: Attempt, target: ProbeTarget, found: ProbeResult
 ) -> tuple[ProbeResult, tuple[Choices, ...]]:
-    """Probe again with what the model chooses, until a test runs or its turns are used up.
+    """Probe again with the model's choices, until a test runs or the tries are used up.
 
-    Gives the first result in which a test ran, with the choices; else the one without any.
+    Returns the first result in which a test ran, with the choices; otherwise the one without
+    choices.
     """
     services, run = attempt.services, attempt.run
     choices = services.setup_choices
@@ -118,7 +119,7 @@ async def _with_choices(
 
 @dataclass
 class _Question:
-    """What the model is asked, in one new conversation each time. `seconds` are left for it."""
+    """Asks the model, in a new conversation each time. `seconds` are left for it."""
 
     attempt: Attempt
     name: str
@@ -128,7 +129,7 @@ class _Question:
     seconds: float = MODEL_SECONDS
 
     async def ask(self) -> tuple[Choices, ...]:
-        """The model's choices; none where it has none or gives no answer in time."""
+        """The model's choices; none if it has none or does not answer in time."""
         services, run = self.attempt.services, self.attempt.run
         asked = setup_question.question(
             messages.probe.report(self.found, self.name),
@@ -150,7 +151,7 @@ class _Question:
 
 
 async def _manifests(services: Services, target: ProbeTarget, found: ProbeResult) -> dict[str, str]:
-    """The first manifests of the folders that are set up, by path."""
+    """The first manifests of the folders to set up, by path."""
     repo, most = target.run.trigger.repository, setup_question.MAX_MANIFEST * 4
     names = {each.name: each.manifests for each in ECOSYSTEMS}
     paths = [
@@ -169,13 +170,15 @@ async def _manifests(services: Services, target: ProbeTarget, found: ProbeResult
 
 
 def _policy(found: ProbeResult) -> str:
-    """The file; empty where no command worked. Raises UserError when it does not fit."""
+    """The file; empty if no command worked. Raises UserError when a policy cannot express the
+    setup.
+    """
     if not found.outcome.ran:
         return ""
     return policy_text(found.outcome.plan, found.outcome.taken)
 
 
 async def _existing(services: Services, preparation: Preparation, attempt: Attempt) -> str:
-    """The name of the policy file that the base has; empty without one."""
+    """The name of the base's policy file; empty without one."""
     files = await services.mirrors.files(attempt.run.trigger.repository, preparation.base)
     return next((path for path in (POLICY_PATH, OTHER_POLICY_PATH) if path in files), "")

@@ -44,7 +44,7 @@ class KeepResult(Value):
 
 
 class PublishResult(Value):
-    """The publication; None if somebody moved the branch or the base at that moment."""
+    """The publication; None if someone moved the branch or the base at that moment."""
 
     publication: Publication | None = None
 
@@ -81,7 +81,7 @@ async def publish(
         asked = pulls.request_review(client, pull.number, run.trigger.actor.login)
         await reply.decorate("the request for a review", asked)
     if not pull.created and not is_ready(run, work, verified):
-        # Somebody enabled auto-merge for an earlier commit; it must not merge this one.
+        # Someone enabled auto-merge for an earlier commit; it must not merge this one.
         await pulls.disable_auto_merge(client, pull.node_id)
     cut_short = work.ending in ("budget", "stuck")
     await complete_check.complete_check(
@@ -130,7 +130,7 @@ def is_ready(run: RunInput, work: Work, verified: VerifyResult) -> bool:
 
 
 def _held_by(run: RunInput, work: Work, verified: VerifyResult) -> str:
-    """Why the pull request is a draft whatever its tests say and a person accepts, or empty."""
+    """Why the pull request is a draft regardless of its tests and acceptances, or empty."""
     if work.ending != "done":
         return messages.pull_request.unfinished(run.trigger.number)
     if not allows(True, verified.judgement):

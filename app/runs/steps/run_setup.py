@@ -1,4 +1,4 @@
-"""Running a setup plan in a checkout: each step's alternatives, repairs, and counting the tests."""
+"""Runs a setup plan in a checkout: each step's alternatives, repairs, and counting the tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from app.sandbox.toolchains import caches_inside, expanded
 log = structlog.get_logger()
 
 REPAIRS = 3
-"""How often rules may change the plan of one setup."""
+"""How many times repair rules may change the plan of one setup."""
 
 _SECONDS = 1800.0
 _INSTALL_SECONDS = 900.0
@@ -41,7 +41,7 @@ _COLLECTED = re.compile(r"^(?:=+ )?(\d+)(?:/\d+)? tests? collected|^collected (\
 
 @dataclass
 class SetupRun:
-    """One setup as it goes on. Ends early when the run is stopped."""
+    """The state of one setup. It ends early when the run is stopped."""
 
     services: Services
     run: RunInput
@@ -70,10 +70,10 @@ async def run_setup(
     *,
     repair: bool,
 ) -> tuple[SetupOutcome, bool]:
-    """Run the plan, and say whether it was run to its end: a stop ends it.
+    """Run the plan; return whether it ran to its end, because a stop ends it. With `repair`, a
+    failing recipe is changed by its rules and tried again; remaining failures are in the outcome.
 
-    With `repair`, a recipe that fails is changed by its rules and tried again; what does not work
-    then is in the outcome. Never raises for a command that fails.
+    Never raises for a failing command.
     """
     began = time.monotonic()
     async with _proxy(services, workspace, planned, mode) as proxy:
@@ -114,7 +114,7 @@ async def _recipe(going: SetupRun, recipe: Recipe, *, repair: bool) -> Recipe:
 async def _repaired(
     going: SetupRun, context: RecipeContext, recipe: Recipe, failure: SetupFailure
 ) -> tuple[RecipeContext, Recipe] | None:
-    """The recipe with what its rules chose after the failure; None when they have no answer."""
+    """The recipe as repaired by its rules after the failure; None when no rule applies."""
     if going.repairs == REPAIRS or time.monotonic() > going.deadline:
         return None
     going.repairs += 1
@@ -159,7 +159,9 @@ async def _steps(going: SetupRun, recipe: Recipe) -> tuple[SetupFailure | None, 
 
 
 def _prepared(going: SetupRun, recipe: Recipe) -> Prepared:
-    """What a recipe's commands see: its own variables win over those of the others."""
+    """The environment of a recipe's commands: its own variables take precedence over those of the
+    others.
+    """
     others = tuple(each for each in going.planned.plan.recipes if each.source != recipe.source)
     plan = going.planned.plan.model_copy(update={"recipes": (*others, recipe)})
     return Prepared.by(plan)
@@ -221,7 +223,7 @@ def in_folder(folder: str, line: str) -> list[str]:
 
 
 def collected(output: str) -> int | None:
-    """The number of tests that a runner said it collected."""
+    """The number of tests that a runner reports as collected."""
     found = _COLLECTED.findall(output)
     return int("".join(found[-1])) if found else None
 
@@ -238,7 +240,7 @@ def _told(command: SetupCommand, folder: str, done: Completed) -> CommandRun:
 
 
 def how_it_failed(done: Completed) -> str:
-    """How a failed command ended, to follow its name."""
+    """How a failed command ended, as the predicate of a sentence."""
     if done.timed_out:
         return "did not end in time"
     return f"exited with {done.exit_code}" if done.killed is None else f"ended: {done.how_it_ended}"

@@ -7,8 +7,8 @@ A snapshot is code from elsewhere that runs in a checkout. So its key includes w
 snapshots made by the base branch serve that branch; those made by a pull request, a fork or a run's
 own work serve only the very same tree.
 
-A policy's commands must work. Where the policy says nothing, Honk plans the setup itself
-(`app/runs/setup_plans.py`), and a plan that fails does not end the run: its outcome says why.
+A policy's commands must work. Without such commands, Honk plans the setup itself
+(`app/runs/setup_plans.py`), and a failing plan does not end the run: its outcome says why.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class _Job:
 
     @property
     def warms(self) -> bool:
-        """Whether the snapshot may hold what a compiler made of other sources."""
+        """Whether the snapshot may contain a compiler's output of other sources."""
         return any(step.purpose == "warm" for step in self.planned.plan.steps)
 
 
@@ -149,8 +149,8 @@ async def run_again(
     """The agent's tool: run the commands in its current work tree and return a report.
 
     The tree is the agent's, so the network is fetch-only, whatever the policy says. `choices` are
-    the model's: from the closed vocabulary, or nothing runs. Those that work serve the rest of the
-    run.
+    the model's: outside the closed vocabulary, nothing runs. Those that work apply to the rest of
+    the run.
     """
     if run.policy.setup == ():
         return messages.agent.no_setup()
@@ -203,10 +203,10 @@ async def _job(
     wanted = tree or at_base
     planned, same = await plan_setup(services, run, workspace, at_base, wanted)
     installs = await _only_installs(services, run, planned, wanted)
-    # What the model chose serves its own run.
+    # The model's choices apply only to its own run.
     by_model = bool(services.setup_choices.of(run.id)) and planned.discovered
     branch = base.branch if same and not by_model else ""
-    # If the base may be anybody's code, its commands prepare other trees only by installing.
+    # If the base may be anyone's code, its setup serves other trees only if it just installs.
     shared = not by_model and (bool(branch) or wanted == at_base or (same and installs))
     made_of = at_base if shared else wanted
     whose = setup.made_by(
@@ -296,7 +296,7 @@ async def _run_here(
     job: _Job,
     known: SetupOutcome | None,
 ) -> SetupOutcome:
-    """Run the commands in the checkout itself; those that worked, if that is `known`."""
+    """Run the commands in the checkout itself; only those that worked, if that is `known`."""
     planned = job.planned if known is None else replace(job.planned, plan=known.plan)
     repair = known is None and planned.discovered
     outcome, complete = await run_setup(services, run, workspace, planned, job.mode, repair=repair)
@@ -306,7 +306,7 @@ async def _run_here(
 
 
 def _demand_success(run: RunInput, planned: PlannedSetup, outcome: SetupOutcome) -> None:
-    """Raise SetupError where a command of the policy failed."""
+    """Raise SetupError if a command of the policy failed."""
     if not planned.discovered and outcome.failed:
         failed = outcome.failed[0]
         off = not planned.allow and bool(run.policy.network.allow)
@@ -315,6 +315,6 @@ def _demand_success(run: RunInput, planned: PlannedSetup, outcome: SetupOutcome)
 
 
 async def _record(services: Services, run: RunInput, outcome: SetupOutcome) -> None:
-    """Keep on the run what people are shown of its setup."""
+    """Store the part of the setup that people see with the run."""
     if outcome.discovered and not outcome.is_empty:
         await services.runs.record_setup(run.id, outcome.model_dump(mode="json"))

@@ -22,7 +22,7 @@ class SyncResult(Value):
     """The work on top of the current upstream state.
 
     With `preparation.conflicts` the tree has conflict markers for the agent to resolve. `same_as`
-    is the branch that already has exactly this tree, because somebody made the same change.
+    is the branch that already has exactly this tree, because someone made the same change.
     """
 
     preparation: Preparation

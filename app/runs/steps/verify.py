@@ -101,9 +101,9 @@ async def _measure(
 async def _with_setup(
     services: Services, run: RunInput, tree: TreeSha, evidence: Evidence, verdict: Verdict
 ) -> Verdict:
-    """Where no test ran, the verdict with what the setup lacked and the lines that would help.
+    """If no test ran, add to the verdict what the setup lacked and the lines that would help.
 
-    This comes after the attestation: what was measured is the same.
+    This comes after the attestation, because the measurements stay the same.
     """
     policy = run.policy
     if verdict.kind is not VerdictKind.NO_RESULT or policy.setup is not None or policy.ci:
@@ -165,14 +165,14 @@ async def _accepted_in_queue(
         try:
             same = await mirrors.changes(repo, each.base_tree, each.tree) == change
         except GitError:
-            continue  # the mirror was made again since, so nothing shows that it is the same
+            continue  # the mirror was recreated since, so nothing shows that it is the same
         if same:
             return each.login
     return ""
 
 
 def rules(run: RunInput, *, accepted_by: str = "") -> Rules:
-    """What the repository's policy and people say about the verdict."""
+    """How the repository's policy and people affect the verdict."""
     policy = run.policy
     return Rules(
         no_tests=policy.no_tests,
@@ -184,7 +184,7 @@ def rules(run: RunInput, *, accepted_by: str = "") -> Rules:
 
 
 def _head_of(evidence: Evidence) -> Results:
-    """The head's results. Only CI can have none: a head whose setup fails has one that says so."""
+    """The head's results. Only CI can have none: if a head's setup fails, its results say so."""
     if evidence.head.results is None:
         return Results(commit=CommitSha(""))
     return evidence.head.results

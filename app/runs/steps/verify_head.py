@@ -1,4 +1,4 @@
-"""`/honk test` and the check on every pull request: verify a head like a commit of our own."""
+"""`/honk test` and the check on every pull request: verify a head like Honk's own commits."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ async def work(
 
 
 async def _baseline(services: Services, run: RunInput, preparation: Preparation) -> None:
-    """Verify the base while the agent works, so that its results are there when it has finished."""
+    """Verify the base while the agent works, so that its results are ready when it finishes."""
     if run.policy.ci is None:
         await cells.baseline(services, run, preparation.comparison)
 
@@ -221,7 +221,7 @@ class StoredTranscript:
     """The agent's transcript, stored in the run's turns."""
 
     def __init__(self, turns: Turns, rule: RetryRule = retrying.TRANSCRIPT) -> None:
-        """`rule` is for recording while the database is away."""
+        """`rule` says how to retry recording while the database is unavailable."""
         self._turns = turns
         self._rule = rule
 

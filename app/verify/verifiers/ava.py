@@ -63,7 +63,7 @@ class _TapRunner(ScriptRunner):
 
 @dataclass(frozen=True)
 class Ava(_TapRunner):
-    """A package tested with AVA. It names a test's file only where there are several."""
+    """A package tested with AVA, which names a test's file only if there are several."""
 
     line: str = "ava"
     name: ClassVar[str] = "ava"
@@ -114,7 +114,7 @@ class Tap(_TapRunner):
 
 @dataclass(frozen=True)
 class Tape(_TapRunner):
-    """A package tested with tape, whose assertions stand below a comment with the test's name."""
+    """A package tested with tape, whose assertions follow a comment with the test's name."""
 
     line: str = "tape"
     name: ClassVar[str] = "tape"
@@ -138,7 +138,7 @@ class Tape(_TapRunner):
 
 
 def _together(name: str, points: Sequence[Point]) -> Point:
-    """One point for all assertions of a test: the first that fails says why."""
+    """One point for all assertions of a test; the first failing one gives the reason."""
     bad = next((each for each in points if each.outcome.bad), None)
     if bad is not None:
         return Point(name, bad.outcome, 0, [f"message: {bad.name}", *bad.details])

@@ -47,9 +47,9 @@ MAX_SELECTED = 100
 _MAX_KEPT = 64_000
 """Characters of one test's output to keep, from its start and end."""
 
-# $1 report folder, $2 and following: what to test. No module proxy: missing modules fail at once,
-# and no checksum database is asked for a module that go.sum lacks: setup has, when it got it.
-# No test cache: a pass in another sandbox does not count.
+# $1 report folder, $2 and following: what to test. No module proxy: missing modules fail at once.
+# No checksum database: setup has already verified modules that go.sum lacks. No test cache: a pass
+# in another sandbox does not count.
 _SCRIPT = """
 report=$1; shift
 command -v go >/dev/null || { echo "There is no go here." >&2; exit 127; }
@@ -297,10 +297,10 @@ class _GoOutput:
     def _where(
         self, package: str, text: str, *, built: bool = False
     ) -> tuple[str, tuple[str | None, int | None]]:
-        """What is said first, and the first line of the repository that is named.
+        """The first message, and the first line in the repository that it names.
 
-        A compiler names files from where it runs, a test from its package's folder, and a panic in
-        full.
+        A compiler's paths are relative to where it runs, a test's to its package's folder, and a
+        panic's are absolute.
         """
         panic = _PANIC.search(text)
         message, place = panic[0] if panic else "", (None, None)

@@ -1,8 +1,8 @@
 """Shared base of the JavaScript test runners.
 
-The package's own test script is called, by whoever wrote its lock file, and the runner at its end
-gets a reporter of Honk's besides: `app/verify/reporters`, seen read-only in the sandbox. All of
-them write the same report, with a test's names in order and its file.
+The package's own test script is called, with the package manager of its lock file, and the runner
+at its end gets an additional reporter of Honk's (`app/verify/reporters`, read-only in the sandbox).
+All reporters write the same format, with a test's names in order and its file.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ MAX_SELECTED = 100
 SUFFIXES = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts")
 SEPARATOR = " > "
 
-# $1 report folder, $2 who calls the script, $3 its name, $4 the last command in it, $5 what runs
-# before it, $6 a program for where there is no command; then what is added. npm alone takes a `--`
-# before what is for the script.
+# $1 report folder, $2 the package manager, $3 the script's name, $4 its last command, $5 the
+# commands before that, $6 a program to use if there is no command; then the added arguments. Only
+# npm needs a `--` before the script's arguments.
 _SCRIPT = """
 export HONK_REPORT=$1; manager=$2 script=$3 last=$4 before=$5 program=$6; shift 6
 command -v node >/dev/null || { echo "There is no node here." >&2; exit 127; }
@@ -63,8 +63,7 @@ echo "$manager run $script exited with code $code before any test ran. Running: 
 : > "$HONK_REPORT/alone"
 exec sh -c "$last"' "$@"' sh "$@"
 """
-# No colors, nobody at a keyboard, no file written for a snapshot that is not there, nobody asked
-# for a newer version, and no message home.
+# No colors, no interaction, no new snapshot files, no update checks, and no telemetry.
 ENVIRONMENT = {
     "CI": "true",
     "NO_COLOR": "1",
@@ -77,7 +76,7 @@ ENVIRONMENT = {
 
 
 _NOT_FOUND = re.compile(r"^(?:.*: )?([\w.@-]{1,40}): (?:command )?not found$", re.MULTILINE)
-"""How `sh`, `bash` and `dash` name a program that they do not find."""
+"""How `sh`, `bash` and `dash` report a missing program."""
 
 
 @dataclass(frozen=True)
@@ -121,21 +120,21 @@ class ScriptRunner:
         return self.hooks or "&&" in self.text
 
     def added(self, context: VerifierContext) -> Sequence[str]:
-        """The words after the runner's own."""
+        """The arguments after the runner's own."""
         raise NotImplementedError
 
     def node_options(self, context: VerifierContext) -> str:
-        """What every node of the run is started with."""
+        """The options of every node process of the run."""
         return ""
 
     def selects(self, tests: Sequence[TestResult]) -> bool:
-        """By the whole names of tests; those that two files have in common run in both."""
+        """Select by the full names of tests; a name that two files share runs in both."""
         return 0 < len(tests) <= MAX_SELECTED and all(
             SEPARATOR in test.id and "…" not in test.id for test in tests
         )
 
     def selection(self, context: VerifierContext) -> str:
-        """An expression for whole names, as Jest, Vitest and Mocha join them: with blanks."""
+        """An expression for full names, which Jest, Vitest and Mocha join with spaces."""
         names = [unlocated(test, self.folder).split(SEPARATOR)[1:] for test in context.only]
         joined = (f"(?: |{SEPARATOR})".join(map(_escaped, words)) for words in names)
         return f"^(?:{'|'.join(dict.fromkeys(joined))})$"
@@ -183,7 +182,7 @@ class ScriptRunner:
         return "; ".join(notes) or None
 
     def _not_installed(self, output: str) -> str:
-        """Which program was not found, as far as the shell said so."""
+        """The program that was not found, according to the shell."""
         found = _NOT_FOUND.findall(output)
         program = found[-1] if found else ""
         if program in (self.manager, "node", "npx"):
@@ -215,5 +214,5 @@ class ScriptRunner:
 
 
 def _escaped(name: str) -> str:
-    """For an expression of JavaScript's, whatever its flags."""
+    """Escape for a JavaScript expression, whatever its flags."""
     return re.sub(r"[\\^$.*+?()\[\]{}|/]", r"\\\g<0>", name)

@@ -14,7 +14,7 @@ from app.verify.verifier import TestCommand, VerifierContext
 from app.verify.verifiers import surefire
 
 MAX_SELECTED = 100
-# Words of a Java method; what else a name may hold (parameters, display names) selects nothing.
+# The characters of a Java method; other names (parameters, display names) cannot be selected.
 _NAMED = re.compile(r"(?:.*/)?((?:\w+\.)*[\w$]+)\.([A-Za-z_]\w*)")
 # A failing module must not hide the tests of the others.
 _CALL = ("mvn", "--batch-mode", "--offline", "--fail-at-end", "-Dstyle.color=never", "test")

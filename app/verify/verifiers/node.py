@@ -18,8 +18,8 @@ _DESTINATION = "--test-reporter-destination="
 class Node(ScriptRunner):
     """A package tested with `node --test`.
 
-    Words after those of the script could be taken for arguments of its last file, so the reporter
-    comes before them, through NODE_OPTIONS.
+    Arguments after the script's could be taken for arguments of its last file, so the reporter is
+    passed through NODE_OPTIONS.
     """
 
     line: str = "node --test"
@@ -35,7 +35,7 @@ class Node(ScriptRunner):
         return ()
 
     def node_options(self, context: VerifierContext) -> str:
-        """Ours, and what the script would have had without: its own reporter, or node's."""
+        """Our reporter, and the one that the script would use without it: its own, or node's."""
         ours = f'"--test-reporter={context.tools}/reporters/node.mjs"'
         options = [ours, f"{_DESTINATION}stdout"]  # where it prints nothing
         own = len(re.findall(r"--test-reporter[= ]", self.text))

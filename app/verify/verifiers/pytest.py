@@ -46,8 +46,8 @@ IS_UNITTEST = re.compile(r"^\s*(?:import|from) +unittest\b|\bTestCase\)", re.MUL
 _DECLARING = ("pyproject.toml", "setup.cfg", "setup.py", "tox.ini", "noxfile.py", "Pipfile")
 _TEST_FILES = ("*test_*.py", "*_test.py", "*tests/*.py")
 
-# `cache_dir` and not `-p no:cacheprovider`: a project whose own options hold `--ff` would then be
-# refused. `--maxfail=0` so that a project's own `-x` does not hide the tests behind a failure.
+# `cache_dir` and not `-p no:cacheprovider`, with which a project's own `--ff` would be an error.
+# `--maxfail=0` so that a project's own `-x` does not hide the tests behind a failure.
 _OPTIONS = (
     "-o junit_family=xunit1 -o junit_logging=no -o cache_dir=/tmp/honk-pytest-cache "
     "--color=no --tb=short --maxfail=0"
@@ -97,7 +97,7 @@ fi
 """
 )
 
-# `source`: packages lie in src/ and are not installed. `missing`: there is no pytest.
+# `source`: packages are in src/ and not installed. `missing`: there is no pytest.
 PROBE = """
 import importlib.util, os, sys
 sys.path[:1] = []
@@ -131,7 +131,7 @@ _EXITS = {
 
 @dataclass(frozen=True)
 class Pytest:
-    """pytest by itself, or a line of the policy that is plainly a call of pytest.
+    """pytest by itself, or a line of the policy that is a plain call of pytest.
 
     `apart`: folders that have their own run.
     """
@@ -144,10 +144,10 @@ class Pytest:
 
     @classmethod
     def detect(cls, tree: FileTree) -> Iterator[Pytest]:
-        """Its own configuration, or files that are named and written like its tests.
+        """Detects its configuration, or files that are named and written like its tests.
 
-        Where the repository itself is configured one run does for all. Otherwise each configured
-        folder has its own, and tests outside all of them are run from the repository.
+        If the repository's root is configured, one run covers everything. Otherwise each configured
+        folder has its own run, and tests outside all of them run from the root.
         """
         folders = ("",) if is_configured(tree, "") else tuple(_configured(tree))
         if "" in folders or _has_tests(tree, folders):
@@ -168,7 +168,9 @@ class Pytest:
         )
 
     def selects_files(self, files: Sequence[str]) -> tuple[str, ...]:
-        """Python files of its own folder. An option of a line would take them for its value."""
+        """Python files of its own folder. None for a line: an option in it could take them as its
+        value.
+        """
         if self.line != BY_ITSELF:
             return ()
         return tuple(
@@ -238,7 +240,7 @@ def _configured(tree: FileTree) -> Iterator[str]:
 def _has_tests(tree: FileTree, apart: Sequence[str]) -> bool:
     """Whether files outside these folders are written like its tests.
 
-    Where the project speaks of pytest, tests written for unittest are its tests too.
+    If the project mentions pytest, tests written for unittest are its tests, too.
     """
     files = dict.fromkeys(path for pattern in _TEST_FILES for path in tree.names(pattern))
     outside = [path for path in files if not any(path.startswith(f"{folder}/") for folder in apart)]
@@ -310,7 +312,7 @@ def _judged(result: VerifierResult, broken: str | None, unreadable: str | None) 
         return ended_early(result, f"pytest exited with code 0, but {bad} of its tests fail")
     if code != 0 and not bad:
         return ended_early(result, f"pytest exited with code {code}, but no test fails")
-    # With `--continue-on-collection-errors` a file that cannot be read stops no other.
+    # With `--continue-on-collection-errors`, an unreadable file does not stop the others.
     unread = any(test.could_not_run for test in result.tests)
     complete = not unread and not (code == 1 and _STOPPED_EARLY in result.output_tail)
     return _with(result, nothing_to_run=all_skipped(result.tests), complete=complete)
@@ -329,10 +331,11 @@ def _with(result: VerifierResult, **changes: object) -> VerifierResult:
 
 
 def node_prefix(classname: str, file: str | None) -> str | None:
-    """Puts together pytest's own ids, which JUnit XML takes apart: `tests/test_a.py::TestB::`.
+    """Rebuilds pytest's own ids, such as `tests/test_a.py::TestB::`, from JUnit XML. `classname` is
+    the dotted module and then the classes.
 
-    `classname` is the module with dots and then the classes. `file` is where the function stands,
-    which for an inherited test is another module: then the dotted form is the id.
+    `file` is where the function is defined, which for an inherited test is another module: then the
+    dotted form is the id.
     """
     if not classname:
         return None

@@ -90,7 +90,7 @@ class _RubyTests:
     def _judged(
         self, result: VerifierResult, broken: str | None, unreadable: str | None, outside: bool
     ) -> VerifierResult:
-        """What exit code and report say together; where they disagree, the worse holds."""
+        """Combine exit code and report; if they disagree, the worse one wins."""
         code, bad = result.exit_code, sum(test.outcome.bad for test in result.tests)
         ended = f"{self.line} ended with exit code {code}"
         if broken is not None:

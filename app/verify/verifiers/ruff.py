@@ -67,7 +67,7 @@ class RuffFormat(LintCheck):
     )
 
     def findings(self, report: bytes) -> Iterator[LintFinding]:
-        """One line for each file; of newer versions, the place of its first difference."""
+        """One line for each file; newer versions add the place of its first difference."""
         unformatted = False
         for line in lines_of(report):
             _, would, file = line.partition("Would reformat: ")

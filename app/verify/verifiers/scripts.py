@@ -23,7 +23,7 @@ _LOCKS = (
 # The placeholder that npm writes into a new package.json.
 _NO_TESTS = re.compile(r"^echo .*no test specified.*exit 1$")
 _CALLS = re.compile(r"(?:npm|pnpm|yarn) (?:run(?:-script)? )?([\w:.-]+)")
-# A root that hands on to its packages, each of which is tested by itself.
+# A root script that delegates to its packages, each of which is tested by itself.
 _HANDS_ON = re.compile(
     r"\b(?:turbo|nx|lerna|wireit|rush)\b|--workspaces?\b|(?<!\w)-ws\b|\bpnpm\b.* -r\b|"
     r"\bpnpm -r\b|--recursive\b|\byarn workspaces\b"
@@ -38,9 +38,9 @@ _BEFORE = re.compile(
 class Script:
     """The test script of one package.
 
-    `runner`: the name of what it calls at its end, or "". `hooks`: other scripts run before it.
-    `before`: commands that `test` runs before it calls this script. `alone`: `text` is not a script
-    but one command of it, with others after it or with what formats its output.
+    `runner`: the runner that it calls last, or "". `hooks`: other scripts run before it. `before`:
+    commands that `test` runs before it calls this script. `alone`: `text` is one command of the
+    script, followed by others or by a formatter of its output.
     """
 
     folder: str
@@ -70,14 +70,14 @@ def test_scripts(tree: FileTree) -> Iterator[Script]:
             continue
         name, before = _followed(scripts)
         if before and (not runner_of(scripts[name]) or _calls_runner(scripts, before)):
-            name, before = "test", ""  # what runs before are tests, or the only ones
+            name, before = "test", ""  # the commands before it are tests, or the only ones
         text = scripts[name]
         runner, hooks = runner_of(text), _has_hooks(scripts, name)
         if f"post{name}" in scripts:
             runner = ""
         yield Script(folder, name, _manager(tree, folder), runner, text, hooks, before)
-        # Words after a script's name go to its last command, and only its exit code says how what
-        # follows a runner went. So such a runner is also called by itself.
+        # Arguments after a script's name go to its last command, and only the exit code covers the
+        # commands after a runner. So such a runner is also called by itself.
         if not runner:
             yield from _inner(scripts, folder, name)
 
@@ -126,7 +126,7 @@ def _has_hooks(scripts: Mapping[str, str], name: str) -> bool:
 
 
 def _manager(tree: FileTree, folder: str) -> str:
-    """Who wrote the lock file of the package, or of the nearest folder above that has one."""
+    """The package manager of the package's lock file, or of the nearest one in a folder above."""
     for place in and_above(folder):
         for lock, manager in _LOCKS:
             if tree.exists(located(lock, place)):
@@ -149,9 +149,9 @@ _ASKS_OTHERWISE = re.compile(
 
 
 def runner_of(text: str) -> str:
-    """The runner that a script calls last, or "": what follows a script's name goes to that call.
+    """The runner that a script calls last, or "": arguments after a script's name go to that call.
 
-    Where the line asks for something else than a single run, Honk adds nothing to it.
+    If the line asks for something other than a single run, Honk adds nothing to it.
     """
     command = last_command(text)
     if command is None:
@@ -162,20 +162,22 @@ def runner_of(text: str) -> str:
         found = pattern.match(call)
         if found is None or not re.match(r"(?:[ =]|$)", call[found.end() :]):
             continue
-        # What Honk hands to node's own runner comes through that variable.
+        # Honk passes options to node's own runner through that variable.
         otherwise = "NODE_OPTIONS" in text if name == "node" else _ASKS_OTHERWISE.search(call)
         return "" if otherwise else name
     return ""
 
 
 def last_command(text: str) -> str | None:
-    """The last of a chain of commands, with single blanks; None where it is more than a chain."""
+    """The last of a chain of commands, with single spaces; None if the script is not just a
+    chain.
+    """
     chain = _chain(text)
     return " ".join(chain[-1][0]) if chain else None
 
 
 def last_as_written(text: str) -> str:
-    """The last of a chain of commands with its quotes, for a shell; "" where it is no chain."""
+    """The last of a chain of commands with its quotes, for a shell; "" if it is not a chain."""
     chain = _chain(text)
     return chain[-1][1] if chain else ""
 
@@ -186,7 +188,7 @@ _FORMATTERS = (
     *("tap-arc", "tap-diff", "tap-format-spec", "colortape", "tap-bail"),
 )
 _FORMATTED = re.compile(rf"(.*\S) *\| *(?:{'|'.join(_FORMATTERS)})(?: -[\w-]+)* *", re.DOTALL)
-"""What prints the Test Anything Protocol, and what makes it pretty."""
+"""Splits a command that prints the Test Anything Protocol from its formatter."""
 
 
 def _inner(scripts: Mapping[str, str], folder: str, name: str) -> Iterator[Script]:
@@ -203,7 +205,7 @@ def _inner(scripts: Mapping[str, str], folder: str, name: str) -> Iterator[Scrip
 
 
 def _runner_within(command: str) -> tuple[str, str]:
-    """The runner that one command calls, or "", and the command without what formats its output."""
+    """The runner that one command calls, or "", and the command without its output's formatter."""
     piped = _FORMATTED.fullmatch(command)
     if piped and _chain(piped[1]):
         return runner_of(piped[1]) or "tape", piped[1]
@@ -216,7 +218,9 @@ def _calls_runner(scripts: Mapping[str, str], text: str) -> bool:
 
 
 def _commands(scripts: Mapping[str, str], name: str, depth: int = 0) -> list[str]:
-    """The commands of a script as written, in order, those of the scripts that it calls with it."""
+    """The commands of a script as written, in order, including those of the scripts that it
+    calls.
+    """
     texts = [scripts.get(f"pre{name}", ""), scripts[name]] if name else [scripts[name]]
     found: list[str] = []
     for each in (command for text in texts for command in _written(text)):
@@ -229,7 +233,9 @@ def _commands(scripts: Mapping[str, str], name: str, depth: int = 0) -> list[str
 
 
 def _written(text: str) -> list[str]:
-    """The commands of a chain, of which the last may be made pretty; none where it is no chain."""
+    """The commands of a chain, the last of which may have a formatter; none if it is not a
+    chain.
+    """
     before, joined, last = text.rpartition("&&")
     piped = _FORMATTED.fullmatch(last)
     if piped is None:
@@ -243,7 +249,7 @@ _COMMAND = re.compile(r"""(?:[^&"'\\]|\\.|"(?:\\.|[^"\\])*"|'[^']*'|(?<!&)&(?!&)
 
 
 def _chain(text: str) -> list[tuple[list[str], str]]:
-    """The commands that `&&` joins, as words and as written; none where there is anything else."""
+    """The commands that `&&` joins, as arguments and as written; none if there is anything else."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
     lexer.whitespace_split, lexer.commenters = True, ""
     commands: list[list[str]] = [[]]
@@ -251,12 +257,12 @@ def _chain(text: str) -> list[tuple[list[str], str]]:
         for word in lexer:
             if word and set(word) <= set("();<>|&\n"):
                 if word != "&&":
-                    return []  # `jest || true` answers for something else than jest
+                    return []  # the exit code of `jest || true` is not jest's
                 commands.append([])
             else:
                 commands[-1].append(word)
     except ValueError:
-        return []  # a quote that is never closed
+        return []  # an unclosed quote
     written = [each.strip() for each in _COMMAND.findall(text)]
     if "`" in text or "$(" in text or len(written) != len(commands) or not all(commands):
         return []

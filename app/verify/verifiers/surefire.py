@@ -1,8 +1,8 @@
 """The XML that Maven's Surefire and Failsafe write, and Gradle after them: a file for each class.
 
-They write into the project, so the script around them copies into the report folder what is newer
-than its own start: a report that lay in the repository is none. What else the script lists there
-are the files of tests, so that a failing class has a file and a line.
+They write into the project, so the wrapper script copies only files newer than its own start into
+the report folder: a report in the repository does not count. The script also lists the test files
+there, so that a failing class has a file and a line.
 
 The format: https://maven.apache.org/surefire/maven-surefire-plugin/xsd/surefire-test-report.xsd
 """
@@ -54,7 +54,8 @@ _COMPILER = re.compile(
     re.MULTILINE,
 )
 
-# What Maven and Gradle say at their end of each module that failed, and of those left out for it.
+# Maven's and Gradle's final messages about each failed module, and about those skipped because of
+# it.
 _GOAL_FAILED = re.compile(
     r"^\[ERROR\] Failed to execute goal (?:\S+ (?:\([^)\n]*\) )?)?on project (\S+): (.*)$", re.M
 )
@@ -65,7 +66,7 @@ _MODULE_SKIPPED = re.compile(r"^\[INFO\] (\S.{0,200}?) \.* ?SKIPPED$", re.M)
 
 
 class SurefireReport(NamedTuple):
-    """What all reports of one run hold together. `problem`: why not all of them count."""
+    """The combined content of all reports of one run. `problem`: why not all of them count."""
 
     tests: tuple[TestResult, ...]
     dropped: int
@@ -109,9 +110,9 @@ def _prefix(classname: str, _: str | None) -> str | None:
 
 
 def _from_body(test: TestResult) -> TestResult:
-    """An exception that the test method itself raised is its failure, as an assertion's is.
+    """An exception that the test method itself raised is a failure, like an assertion's.
 
-    JUnit's reports call both it and a failed preparation an error.
+    JUnit's reports call both it and a failed fixture an error.
     """
     owner, _, method = test.id.partition("(")[0].partition("[")[0].rpartition(".")
     if test.outcome is not TestOutcome.ERROR or not method:
@@ -123,7 +124,7 @@ def _from_body(test: TestResult) -> TestResult:
 
 
 def _numbered(tests: Sequence[TestResult]) -> list[TestResult]:
-    """Cases that share a name, as repeated ones can, one by one: none stands for another."""
+    """Number cases that share a name, as repeated ones can, so that none replaces another."""
     seen: Counter[str] = Counter()
     numbered = []
     for test in tests:
@@ -133,8 +134,8 @@ def _numbered(tests: Sequence[TestResult]) -> list[TestResult]:
     return numbered
 
 
-# What stands for all tests of a class whose preparation fails: Surefire leaves the name out, and
-# JUnit 4 and Gradle have words for it.
+# The entry for all tests of a class whose fixture fails: Surefire leaves out the name, and JUnit 4
+# and Gradle use a fixed text.
 _OF_CLASS = re.compile(r"(.+)\.(?:|initializationError|classMethod|executionError)(?: #\d+)?")
 
 
@@ -164,7 +165,7 @@ def _listed(places: bytes) -> list[tuple[str, str]]:
 
 
 class _Sources:
-    """The files of the project by the name that a stack frame has for them."""
+    """The project's files by their name in a stack frame."""
 
     def __init__(self, listed: bytes, folder: str) -> None:
         self._by_name: dict[str, list[str]] = {}
@@ -174,7 +175,7 @@ class _Sources:
                 self._by_name.setdefault(path.rpartition("/")[2], []).append(path)
 
     def placed(self, test: TestResult) -> TestResult:
-        """With the innermost line of the project's own that its stack names."""
+        """Add the innermost line in the project's own files that the stack names."""
         for found in _FRAME.finditer(test.details):
             package = found[1].rpartition(".")[0].replace(".", "/")
             wanted = f"/{package}/{found[2]}" if package else f"/{found[2]}"
@@ -220,7 +221,7 @@ def result(
 
 
 def _untested(output: str) -> str | None:
-    """What kept a module from being tested, while others were: another goal, or their failure."""
+    """What kept a module from being tested although others were: another goal, or their failure."""
     for project, reason in _GOAL_FAILED.findall(output):
         if not reason.startswith("There are test failures"):
             return f"the build of {project} failed: {reason}"

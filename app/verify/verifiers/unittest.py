@@ -1,7 +1,7 @@
 """unittest, where a project's tests use it and the project does not mention pytest.
 
-It is unittest itself that runs, with its own rules of discovery: pytest would run most of such
-tests alike, but not `load_tests`, and not sub-tests. What Honk adds writes a report.
+unittest itself runs, with its own discovery rules: pytest would run most of these tests the same
+way, but not `load_tests` and sub-tests. Honk only adds the report.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Unittest:
 
     @classmethod
     def of_line(cls, line: str) -> Unittest | None:
-        """None: a line of the policy runs as it is written, and its exit code counts."""
+        """None: a policy's line runs as it is written, judged by its exit code."""
         return None
 
     def selects(self, tests: Sequence[TestResult]) -> bool:

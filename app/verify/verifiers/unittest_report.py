@@ -1,8 +1,8 @@
 """`python -m unittest`, writing a report: run by the project's own Python, 3.7 or newer.
 
-Nothing of Honk is imported here, nor is this module by anything but tests: `unittest.py` hands its
-text to that Python, with the file to write as its argument. Cases are named as pytest names them,
-so a project that changes from the one to the other keeps the history of its tests.
+This module imports nothing from Honk, and only tests import it: `unittest.py` passes its text to
+that Python, with the file to write as its argument. Cases are named like pytest's, so a project
+that switches between the two keeps the history of its tests.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def _may_stand(c: str) -> bool:
     return c in "\t\n" or " " <= c < "\ud800" or "\ue000" <= c < "\ufffe" or c > "\uffff"
 
 
-# What unittest tells in place of the tests of a class or module whose preparation fails.
+# unittest's entry for the tests of a class or module whose fixture fails.
 _HOLDER = re.compile(r"(setUpClass|setUpModule) \((.*)\)$")
 
 
 def _below(method: str, name: str) -> str:
-    """The module or class as the ids of its tests begin."""
+    """The prefix of the ids of a module's or class's tests."""
     module, classes = name, ""
     while module and module not in sys.modules:
         module, _, last = module.rpartition(".")
@@ -56,7 +56,7 @@ def _below(method: str, name: str) -> str:
 
 
 class ReportCase:
-    """What is known of one test."""
+    """The result of one test so far."""
 
     def __init__(self, test: unittest.TestCase) -> None:
         self.test = test
@@ -66,7 +66,7 @@ class ReportCase:
         kind, method = type(self.test), getattr(self.test, "_testMethodName", "")
         held = _HOLDER.match(self.test.id()) if kind.__module__ == "unittest.suite" else None
         if kind.__module__ == "unittest.loader":
-            # A module that cannot be imported, as unittest stands in for it.
+            # unittest's entry for a module that cannot be imported.
             where = _attributes([("name", method), ("file", method.replace(".", "/") + ".py")])
         elif held is not None:
             where = _attributes([("name", _below(*held.groups()))])
@@ -90,7 +90,7 @@ def _place(
             classname = ".".join([file[:-3].replace("/", "."), kind.__qualname__])
         line = str(inspect.unwrap(getattr(kind, method)).__code__.co_firstlineno - 1)
     except (AttributeError, OSError, TypeError, ValueError):
-        pass  # a test made while running: it has a name, and no place
+        pass  # a dynamically created test has a name but no location
     return [("classname", classname), ("name", name), ("file", file), ("line", line)]
 
 
@@ -111,7 +111,7 @@ def _is_from_body(test: unittest.TestCase, error: Error) -> bool:
 
 
 class RecordingResult(unittest.TextTestResult):
-    """As unittest's own, and remembers every case."""
+    """unittest's own result, which also records every case."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -158,7 +158,9 @@ class RecordingResult(unittest.TextTestResult):
 
 
 def discovered() -> unittest.TestSuite:
-    """As `python -m unittest` finds tests; where it finds none, in a folder that is no package."""
+    """Find tests like `python -m unittest`; if there are none, also in folders that are not
+    packages.
+    """
     found = unittest.TestLoader().discover(".")
     for start in ("tests", "test"):
         if not found.countTestCases() and Path(start).is_dir():
