@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tests.support.harness import (
     Harness,
     Subject,
     open_harness,
+    open_harness_with_one_worker,
     script,
 )
 from tests.support.rules import MERGE_QUEUE
@@ -586,3 +588,56 @@ async def test_every_pull_request_of_a_repository_that_is_transferred(harness: H
         ),
         "the button starts nothing",
     )
+
+
+@pytest.mark.slow
+async def test_every_pull_request_of_two_hundred_that_a_bot_opens_at_once() -> None:
+    """Each has one completed check, and what a person asks for last is the next to start.
+
+    The bot opens most of them from its fork, whose tests a person has to start.
+    """
+    policy = b"check: {authors: bots, skip: ['docs/**'], minutes_per_day: 0.001}\n"
+    settings = {"HONK_CONCURRENCY": "1", "ANTHROPIC_API_KEY": ""}
+    async with open_harness_with_one_worker(**settings) as harness:
+        harness.patience = 600.0
+        users, bot = harness.github.world.users, "forking-renovate[bot]"
+        users.setdefault(bot, User(harness.github.world.new_id(), bot, "Bot"))
+        files = PROJECT | {".github/honk.yml": policy}
+        base = await harness.subject(files=files, permissions={bot: "write", "walter": "write"})
+        repo = base.repository
+        person = await _pull(harness, repo, FIXED)
+        slow = {"test_slow.py": b"import time\n\n\ndef test_slow():\n    time.sleep(600)\n"}
+        first = await _pull(harness, repo, slow, by=bot, branch="slow")
+        await harness.until(
+            lambda: (now := _tests(first)) is not None and now.status == "in_progress",
+            "the first is not at work",
+        )
+        pulls: dict[str, list[Subject]] = {"docs": [], "code": [], "fork": []}
+        for number in range(199):
+            kind = ("docs", "code")[number % 2] if number < 20 else "fork"
+            name = f"update-{number}"
+            change = {f"{'docs/' if kind == 'docs' else ''}{name}.txt": b"1\n"}
+            opened = await _pull(harness, repo, change, by=bot, branch=name, fork=kind == "fork")
+            pulls[kind].append(opened)
+        await person.comment("/honk test", by="walter")
+        await person.answered("Queued")
+        await harness.github.close_issue(repo, first.number, "walter")
+
+        def results(kind: str) -> list[list[str | None]]:
+            return [
+                [one.title for one in pull.checks(_head(pull)) if one.conclusion]
+                for pull in pulls[kind]
+            ]
+
+        await _completed(person)
+        assert [] in results("docs"), "the person waited for all of them"
+        for kind in pulls:
+            await harness.until(partial(_all_in, results, kind), "a check is not completed")
+        await harness.github.drained()
+        assert results("docs") == [["Not run: only skipped paths changed"]] * 10
+        assert results("code") == [["Not run: today's minutes are used up"]] * 10
+        assert results("fork") == [["Not run: this pull request is from a fork"]] * 179
+
+
+def _all_in(results: Callable[[str], list[list[str | None]]], kind: str) -> bool:
+    return [] not in results(kind)
