@@ -35,8 +35,12 @@ _MVN = "mvn -B -ntp -Dstyle.color=never"
 _RELEASE = re.compile(r"(?:1\.)?(\d{1,2})(?:\.\d+)*")
 _WRAPPED = re.compile(r"apache-maven-(\d{1,2}(?:\.\d{1,3}){1,2})-bin\.zip\s*$", re.MULTILINE)
 _GRADLE_URL = re.compile(r"^distributionUrl\s*=\s*(\S{1,300})", re.MULTILINE)
-_UNCHECKED = "-Dmaven.repo.local=@/maven -Denforcer.skip=true"
-"""MAVEN_OPTS holds for every call of Maven, the tests' too."""
+_UNCHECKED = (
+    "-Dmaven.repo.local=@/maven -Denforcer.skip=true -Drat.skip=true -Dlicense.skip=true"
+    " -Dcheckstyle.skip=true -Dspotless.check.skip=true -Dfmt.skip=true"
+)
+"""Without the checks that plug-ins make before any test: of the machine, of license headers, of
+style. MAVEN_OPTS holds for every call of Maven, the tests' too."""
 
 
 class JavaRecipes:
@@ -295,7 +299,10 @@ _NEWER_JDK = re.compile(
     r"(?:release version|invalid (?:target|source) release:?) (?:1\.)?(\d{1,2})(?: not supported)?"
     r"|class file version (\d\d)\.\d"
 )
-_ENFORCED = re.compile(r"maven-enforcer-plugin|Some Enforcer rules have failed")
+_CHECKED = re.compile(
+    r"maven-enforcer-plugin|Some Enforcer rules have failed"
+    r"|Failed to execute goal \S*(?:apache-rat|license-maven|checkstyle|spotless|fmt-maven)"
+)
 _NOT_FOUND = re.compile(
     r"(?:Could not find artifact|Failure to find|Could not transfer artifact)"
     r" ([\w.-]{1,100}:[\w.-]{1,100}(?::[\w.-]{1,60}){1,3})(?: (?:in|from/to|from) ([\w.-]{1,60})"
@@ -319,7 +326,7 @@ def _repair(context: RecipeContext, recipe: Recipe, output: str) -> Choices | Mi
         return _no_jdk(release, recipe)
     if (found := _ALLOWED_JDK.search(output)) and choices.loose:
         return _no_jdk(found[1], recipe)
-    if _ENFORCED.search(output) and not choices.loose:
+    if _CHECKED.search(output) and not choices.loose:
         return choices.model_copy(update={"loose": True})
     if found := _NOT_FOUND.search(output):
         return _not_found(found[1], found[3] or "")

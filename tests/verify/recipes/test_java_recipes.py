@@ -154,11 +154,28 @@ def test_a_rule_that_wants_a_newer_maven_gets_it() -> None:
     assert recipe.search_path == ("@/tools/maven/apache-maven-3.9.2/bin",)
 
 
-def test_other_rules_are_skipped() -> None:
-    choices = _repaired("[ERROR] Failed to execute goal maven-enforcer-plugin:3.4.1:enforce")
+@pytest.mark.parametrize(
+    ("goal", "skipped"),
+    [
+        ("maven-enforcer-plugin:3.4.1:enforce", "enforcer.skip"),
+        ("org.apache.rat:apache-rat-plugin:0.16.1:check (rat-check) on project a", "rat.skip"),
+        ("com.mycila:license-maven-plugin:4.3:check (default) on project a", "license.skip"),
+        (
+            "org.apache.maven.plugins:maven-checkstyle-plugin:3.3.1:check (validate) on project a",
+            "checkstyle.skip",
+        ),
+        (
+            "com.diffplug.spotless:spotless-maven-plugin:2.43.0:check (default) on project a",
+            "spotless.check.skip",
+        ),
+    ],
+)
+def test_checks_before_the_tests_are_skipped_when_one_fails(goal: str, skipped: str) -> None:
+    choices = _repaired(f"[ERROR] Failed to execute goal {goal}")
     assert isinstance(choices, Choices)
     (recipe,) = _read({"pom.xml": _POM, **_TEST}, choices)
-    assert recipe.environment == {"MAVEN_OPTS": "-Dmaven.repo.local=@/maven -Denforcer.skip=true"}
+    assert recipe.environment["MAVEN_OPTS"].startswith("-Dmaven.repo.local=@/maven ")
+    assert f"-D{skipped}=true" in recipe.environment["MAVEN_OPTS"].split()
 
 
 @pytest.mark.parametrize(
