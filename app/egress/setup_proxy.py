@@ -205,6 +205,14 @@ def _with_relay(
     return SetupProxy(mount, {**_environment(seen, proxy.mode), **environment}, prefix, proxy)
 
 
+_MAVEN_FOLLOWS_THE_PROXY = (
+    "aether.connector.http.useSystemProperties",
+    "aether.transport.apache.useSystemProperties",
+)
+"""Since version 3.9 Maven's own client ignores Java's proxy unless one of these is set: Maven 3.9,
+and Maven 4. https://maven.apache.org/resolver/configuration.html"""
+
+
 def _environment(seen: str, mode: Mode) -> dict[str, str]:
     """Variables that tell each client about the proxy and the CA certificate."""
     url = "http://127.0.0.1:@PORT@"
@@ -218,6 +226,7 @@ def _environment(seen: str, mode: Mode) -> dict[str, str]:
         for scheme in ("http", "https")
         for what, value in (("Host", "127.0.0.1"), ("Port", "@PORT@"))
     ]
+    java += [f"-D{name}=true" for name in _MAVEN_FOLLOWS_THE_PROXY]
     if mode == "fetch-only":
         java += [
             f"-Djavax.net.ssl.trustStore={seen}/ca.p12",
