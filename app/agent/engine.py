@@ -1,4 +1,4 @@
-"""What an agent engine is: it works on an assignment in a sandbox until an ending.
+"""The agent engine's interface: it works on an assignment in a sandbox until an ending.
 
 The steps of a run know this module and nothing of an engine's API. Each engine is a folder in
 `app/agent/engines/`, which builds it by name.
@@ -28,12 +28,12 @@ Json = dict[str, Any]
 class TurnRecord(Value):
     """One recorded turn. `seq` counts from 0 without gaps.
 
-    `content` and `usage` are the engine's own JSON. Others read only two fields of
-    `usage`: `feedback_id` of a user's turn marks a message from outside, and `stop_reason` of an
-    assistant's says why it ended. `cost_usd` includes answers that were lost. `snapshot` names the
-    tree of the work tree after a user turn's tools ran; `seconds` is how long the turn took.
-    `tokens` are what the turn used, by kind (`input`, `output`, `cache_write`, `cache_read`); they
-    are counted when the turn is recorded, and are not part of the stored record.
+    `content` and `usage` are the engine's own JSON. Other code reads only two fields of `usage`:
+    `feedback_id` of a user's turn marks a message from outside, and `stop_reason` of an assistant's
+    turn says why it ended. `cost_usd` includes answers that were lost. `snapshot` names the tree of
+    the work tree after a user turn's tools ran; `seconds` is how long the turn took. `tokens` are
+    what the turn used, by kind (`input`, `output`, `cache_write`, `cache_read`); they are counted
+    when the turn is recorded, and are not part of the stored record.
     """
 
     seq: int
@@ -57,7 +57,7 @@ def already_heard(records: Sequence[TurnRecord], feedback_id: str) -> bool:
 
 
 class Transcript(Protocol):
-    """Where turns are stored. What `record` has returned from is durable."""
+    """Where turns are stored. A turn is durable when `record` returns."""
 
     async def load(self) -> list[TurnRecord]:
         """All turns, in order of `seq`."""
@@ -96,11 +96,11 @@ class Programs(Protocol):
 
 @dataclass(frozen=True)
 class WorkspaceActions:
-    """What an agent can have done to its workspace outside the sandbox.
+    """Operations on the workspace that run outside the agent's sandbox.
 
-    `verify` and `set_up` return text for the model; `set_up` takes what the model chooses for the
-    setup, which may be nothing; `snapshot` stores the work tree and returns
-    the id of its tree, None where changes are not kept.
+    `verify` and `set_up` return text for the model; `set_up` takes the model's choices for setup,
+    which may be empty; `snapshot` stores the work tree and returns the id of its tree, or None if
+    changes are not kept.
     """
 
     verify: Callable[[], Awaitable[str]]
@@ -109,7 +109,7 @@ class WorkspaceActions:
 
 
 class PersonMessage(Value):
-    """What a person wrote to the run; the same `id` is the same message."""
+    """A person's message to the run, identified by `id`."""
 
     id: str
     author: str
@@ -117,9 +117,10 @@ class PersonMessage(Value):
 
 
 class Progress(Value):
-    """What people are shown while the agent works. `seconds` are those of its work so far, `doing`
-    names the tools of the latest turn, `saying` is the text that came with them (the model's: not
-    to be trusted as Markdown)."""
+    """The progress that people see while the agent works. `seconds` is how long it has worked so
+    far, `doing` names the tools of the latest turn, `saying` is the model's text with them
+    (untrusted Markdown).
+    """
 
     turns: int
     cost_usd: float
@@ -131,7 +132,7 @@ class Progress(Value):
 
 @dataclass(frozen=True)
 class Signals:
-    """What passes between an agent and people while it works.
+    """Communication between an agent and people while it works.
 
     `should_stop` is called several times a second and must be cheap. `messages` returns all that
     people wrote to the run; the engine skips those that the transcript already has.
@@ -144,8 +145,9 @@ class Signals:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a whole run may use, earlier attempts included: US dollars, seconds of work, turns of
-    the model. What is already used comes from the transcript."""
+    """The limits of a whole run, including earlier attempts: US dollars, seconds of work, turns of
+    the model. The transcript says what is already used.
+    """
 
     usd: float
     seconds: float
@@ -153,7 +155,7 @@ class Budget:
 
 
 class Picture(Value):
-    """A picture that came with the request; `media_type` is, say, `image/png`."""
+    """An image from the request; `media_type` is, for example, `image/png`."""
 
     media_type: str
     data: bytes
@@ -177,8 +179,9 @@ class AgentTask:
 
 
 class Done(Value):
-    """The agent says that it is finished, in the parts of `finish`: `look_first` is where a
-    reviewer should begin, `lacked` what the request or the guidance lacked."""
+    """The agent finished, with the fields of `finish`: `look_first` is where a reviewer should
+    begin, `lacked` what was missing in the request or the guidance.
+    """
 
     kind: Literal["done"] = "done"
     summary: str
@@ -236,27 +239,26 @@ class AgentEngine(Protocol):
         """Work until an ending. `feedback` continues an attempt that has ended.
 
         Feedback with a `feedback_id` that the transcript already has is not recorded again, so a
-        caller that is itself resumed gets the ending that followed it. Without an id it is
-        recorded each time.
+        resumed caller gets the ending that followed it. Without an id, it is recorded each time.
 
         Raises UserError (the operator or the requester must act), RetryableError (the model's
-        service stayed away; running again goes on from here), and what a broken sandbox raises.
+        service stayed unavailable; running again resumes), and the errors of a broken sandbox.
         """
         ...
 
     async def ask(self, model: str, system: str, question: str, form: AnswerForm) -> ModelAnswer:
-        """Ask a model one question in a conversation of its own. Raises as `run`."""
+        """Ask a model one question in a separate conversation. Raises as `run`."""
         ...
 
     async def probe(self, model: str) -> None:
-        """Ask a model for as little as possible, once. Raises as `run`.
+        """Request the smallest possible answer from a model, once. Raises as `run`.
 
         Proves that the credentials are valid, the model exists and the account has credit.
         """
         ...
 
     async def warm(self) -> None:
-        """Load what the first assignment would otherwise have to wait for."""
+        """Load what would otherwise delay the first assignment."""
         ...
 
     async def aclose(self) -> None:
@@ -268,9 +270,8 @@ class AgentEngine(Protocol):
 class EngineSpec:
     """How an engine's folder declares it, as `ENGINE` in its `__init__.py`.
 
-    `needs` has a reader for each setting that the engine cannot do without under these settings, by
-    its name in the environment; a reader raises UserError while its setting is missing. `url` is
-    the address of its model, which doctor shows.
+    `needs` has a reader for each required setting, by its name in the environment; a reader raises
+    UserError while its setting is missing. `url` is the URL of its model, which doctor shows.
     """
 
     needs: Callable[[Settings], Mapping[str, Callable[[Settings], object]]]

@@ -154,7 +154,7 @@ def first_message(
 
 
 def summary_message(summary: str, words: Sequence[str]) -> str:
-    """What takes the place of the turns that a summary is about. `words` came from outside."""
+    """The text that replaces summarized turns. `words` is untrusted."""
     parts = [
         "To save space, the conversation so far was replaced by this summary; only its latest "
         "turns follow, without the middle of long texts.",

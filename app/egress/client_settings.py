@@ -1,5 +1,6 @@
-"""What the clients' own files and answers say of their registries. Pure, but for the operator's
-files that are read: netrc, npm's and Maven's."""
+"""Parses the clients' own files and answers for their registries. Pure, except that it reads the
+operator's files: netrc, npm's and Maven's.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +71,7 @@ def nuget_packages(url: str, index: bytes) -> list[str]:
 
 
 def bundler_mirrors(told: str) -> dict[str, str]:
-    """Mirrors by what they stand for (`all`, or an address): `mirror.all=https://...` lines."""
+    """Mirrors by what they replace (`all`, or a URL): `mirror.all=https://...` lines."""
     return dict(re.findall(r"(?m)^mirror\.(\S+?)=(https?://\S+)$", told))
 
 
@@ -83,15 +84,15 @@ def cargo_mirror(url: str) -> str:
 
 
 def is_central(mirror_of: str) -> bool:
-    """Whether a Maven mirror stands for the repository that every project inherits."""
+    """Whether a Maven mirror replaces the repository that every project inherits."""
     return bool({"*", "external:*", "central"} & set(mirror_of.split(",")))
 
 
 def maven_mirrors(mirrors: Sequence[tuple[str, str]]) -> str:
     """Settings with the operator's mirrors, without their credentials.
 
-    The one for `central` has that name: Maven keeps it with each file, and offline it takes only
-    files from repositories that the project knows.
+    The one for `central` has that name: Maven stores the name with each file, and offline it uses
+    only files from repositories that the project knows.
     """
     entries = "".join(
         f"<mirror><id>{'central' if is_central(of) else f'mirror-{number}'}</id>"

@@ -1,4 +1,4 @@
-"""What setup may ask a Go module proxy for: the modules that the repository names.
+"""Limits requests to Go module proxies to the modules that the repository names.
 
 https://go.dev/ref/mod#goproxy-protocol, https://go.dev/design/25530-sumdb#checksum-database
 """
@@ -29,7 +29,7 @@ _TOOLCHAIN = re.compile(
 class ModuleServer:
     """A module proxy or checksum database. `rule` is its host; its paths begin with `prefix`.
 
-    `alone`: nothing else that is allowed is on this host.
+    `alone`: this host serves nothing else that is allowed.
     """
 
     rule: HostRule

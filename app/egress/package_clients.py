@@ -109,9 +109,8 @@ class Registries:
     """One ecosystem's registries, the client settings to use them inside, and any problems.
 
     `files`: settings that a client reads only from a file, by path (`~` and `$NAME` are the
-    sandbox's). `aliases`: by host, the registry that is asked in its place. Lock files name the
-    public registry although the operator's clients use another. `modules`: those of the registries
-    that serve Go modules.
+    sandbox's). `aliases`: by host, the registry to use instead. Lock files name the public registry
+    even if the operator's clients use another one. `modules`: the registries that serve Go modules.
     """
 
     rules: tuple[HostRule, ...] = ()
@@ -165,7 +164,9 @@ class PackageClients:
             return found
 
     async def _asked(self, name: str) -> Registries:
-        """The registries as the client tells them, asked once more if it gives no answer."""
+        """The registries according to the client, which is asked once more if it does not
+        answer.
+        """
         for is_last in (False, True):
             try:
                 return await _ASK[_CLIENTS[name]](self)
@@ -193,7 +194,7 @@ class PackageClients:
         if others:
             environment["PIP_EXTRA_INDEX_URL"] = " ".join(map(bare, others))
         if _place(main) != _place(own) or others:
-            # The others know the same default as pip, and a lock file may name it.
+            # The other clients have the same default as pip, and a lock file may name it.
             environment |= _for_other_installers(bare(main), [bare(url) for url in others])
         return Registries(tuple(rules), environment)
 
@@ -223,7 +224,9 @@ class PackageClients:
         return Registries(tuple(rules), environment, aliases=dict.fromkeys(public, main))
 
     async def _yarns_registry(self, registry: str, rules: Sequence[HostRule]) -> list[str]:
-        """Yarn's own name for the public registry, which its locks hold: read from yarn itself."""
+        """Yarn's own name for the public registry, which its lock files contain: read from yarn
+        itself.
+        """
         if self._yarn is None:
             (archive, *_) = [*await self._links(f"{registry}/yarn/latest", tarball, rules), ""]
             found = await self._links(archive, yarns_default, rules) if archive else []
@@ -256,7 +259,7 @@ class PackageClients:
             own = _CARGO_WANTED.search(await _cargo_fetches(f"CARGO_HOME={empty}"))
         if own is None or own[1] == wanted[1]:
             return Registries(tuple(rules))
-        # Kept with the checkout's caches: cargo keeps apart what came from another source.
+        # Stored with the checkout's caches: cargo separates packages by source.
         return Registries(tuple(rules), files={"$CARGO_HOME/config.toml": cargo_mirror(wanted[1])})
 
     async def _maven(self) -> Registries:
@@ -324,7 +327,7 @@ class PackageClients:
     async def _links(
         self, url: str, read: Callable[[str, bytes], list[str]], known: Sequence[HostRule]
     ) -> list[str]:
-        """URLs in what the registry answers to one request; none where it does not."""
+        """URLs in the registry's answer to one request; none if it does not answer."""
         outgoing = self._outgoing
         outside = UpstreamClient(known, self._addresses, EgressLimits(), outgoing.trust, outgoing)
         try:
@@ -380,7 +383,7 @@ _CLIENTS = {each.name: each.registry for each in ECOSYSTEMS if each.registry}
 def _is_shared(
     server: ModuleServer, own: Registries, found: Sequence[Registries], plain: Sequence[HostRule]
 ) -> bool:
-    """Whether something else than Go modules may be asked of the server's host."""
+    """Whether anything other than Go modules may be requested from the server's host."""
     others = [rule for each in found if each is not own for rule in each.rules]
     host, port, tls = server.rule.pattern, server.rule.port, server.rule.tls
     return any(rule.covers(host, port, tls=tls) for rule in (*others, *plain))
@@ -399,7 +402,7 @@ def _for_other_installers(index: str, others: Sequence[str]) -> dict[str, str]:
 
 
 async def _cargo_fetches(*settings: str) -> str:
-    """What cargo says of a fetch that reaches nothing."""
+    """cargo's message about a fetch without network."""
     with tempfile.TemporaryDirectory(prefix="honk-ask-") as folder:
         Path(folder, "Cargo.toml").write_text(_PROBE_CRATE)
         Path(folder, "lib.rs").write_text("")

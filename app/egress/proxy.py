@@ -71,8 +71,8 @@ class EgressLimits:
 
     `requests` and `misses` (404 and 410 responses) limit what could be leaked by the choice of
     paths alone. `head_seconds` is for a request head, `body_seconds` for a whole response,
-    `idle_seconds` for each read or write. `busy_seconds`: how long a registry is asked again that
-    has no time for a request or cannot be reached.
+    `idle_seconds` for each read or write. `busy_seconds`: how long requests to a busy or
+    unreachable registry are retried.
     """
 
     connections: int = 256
@@ -116,7 +116,7 @@ class EgressRecord:
         self._requests = 0
         self._misses = 0
         self.unavailable: set[str] = set()
-        """Hosts that had no time for a request until its end. They are not waited for again."""
+        """Hosts that stayed busy for all tries of a request. They are not waited for again."""
 
     @property
     def tried(self) -> tuple[BlockedRequest, ...]:
@@ -194,7 +194,7 @@ class UpstreamClient:
         return rule_for(self._rules, endpoint.host, endpoint.port, tls=endpoint.tls)
 
     def known_as(self, endpoint: Endpoint, target: str) -> tuple[Endpoint, str]:
-        """The registry that is asked in place of another, and the path there."""
+        """The registry to use instead of another, and the path there."""
         allowed = any(rule.pattern == endpoint.host for rule in self._rules)
         if allowed or endpoint.host not in self._aliases:
             return endpoint, target
@@ -442,7 +442,7 @@ class _Conversation:
     async def _until_available(
         self, endpoint: Endpoint, method: str, target: str, headers: Sequence[tuple[bytes, bytes]]
     ) -> None:
-        """Forward; ask again for a while where the registry is busy. Raises as `_forward`."""
+        """Forward; retry for a while if the registry is busy. Raises as `_forward`."""
         record, host = self._proxy.record, endpoint.host
         patience = 0.0 if host in record.unavailable else self._proxy.bounds.busy_seconds
         waits = retry_waits(patience)
@@ -482,8 +482,9 @@ class _Conversation:
         *,
         last: bool,
     ) -> float | None:
-        """Pass the registry's response on. If it is busy and this is not the `last` time, return
-        for how many seconds it wants to be left alone instead."""
+        """Pass the registry's response on. If it is busy and this is not the `last` try, instead
+        return the number of seconds to wait.
+        """
         record = self._proxy.record
         async with self._proxy.upstream.answer(endpoint, method, target, headers) as response:
             if response.status in _BUSY:

@@ -18,7 +18,7 @@ from app.errors import UserError
 Mode = Literal["fetch-only", "connect"]
 
 WITH_REGISTRY = tuple(each.name for each in ECOSYSTEMS if each.registry)
-"""Names in an allow-list that stand for the hosts an ecosystem's client is configured for."""
+"""Names in an allow-list that mean the hosts an ecosystem's client is configured for."""
 
 MAX_TARGET = 1024
 """Bytes of a request's path: enough for names of packages and files, too short for a file's

@@ -102,8 +102,8 @@ class SetupProxies:
         """A proxy for the sandboxes of one workspace while the context is open.
 
         `allow` contains hosts, `*.suffix` and ecosystem names. Raises UserError for others.
-        `only_go_modules` (from `go_modules`) are the only ones that are fetched of Go's; None: all.
-        They limit `fetch-only`; nothing in a tunnel is inspected.
+        `only_go_modules` (from `go_modules`) are the only Go modules that may be fetched; None:
+        all. They limit `fetch-only`; nothing in a tunnel is inspected.
         """
         found = await self._clients.resolve(allow)
         async with open_setup_proxy(
@@ -247,7 +247,9 @@ def _only_modules(found: Registries, modules: frozenset[str] | None) -> OnlyModu
 
 
 def _clients_environment(allow: Sequence[str]) -> dict[str, str]:
-    """Variables that keep the clients from posting, and from hosts that are not allowed."""
+    """Variables that keep the clients from sending data and from using hosts that are not
+    allowed.
+    """
     only_registries = all(entry in WITH_REGISTRY for entry in allow)
     variables = {"DO_NOT_TRACK": "1"}
     for ecosystem in ECOSYSTEMS:

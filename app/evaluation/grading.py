@@ -21,8 +21,9 @@ _WORST = (TestOutcome.ERROR, TestOutcome.FAILED, TestOutcome.SKIPPED, TestOutcom
 
 
 class Graded(Value):
-    """What the hidden tests showed. `reported`: whether one of the task's tests was reported at
-    all; `others` has some names that were. `problem`: what was wrong with the run as a whole."""
+    """The results of the hidden tests. `reported`: whether any of the task's tests was reported;
+    `others` has some reported names. `problem`: what was wrong with the run as a whole.
+    """
 
     grade: Grade
     reported: bool
@@ -39,7 +40,7 @@ class Grader:
     async def grade(self, task: EvalTask, folder: Path, base: str, work: str) -> Graded:
         """Grade the commit `work` of the bare repository `folder`, by the policy of `base`.
 
-        Raises UserError when the hidden tests cannot be laid over it or no sandbox can be made.
+        Raises UserError when the hidden tests cannot be copied over it or no sandbox can be made.
         """
         outcome, results = await self._tested(task, folder, base, work, _files(task))
         outcomes = _outcomes(results)
@@ -57,7 +58,7 @@ class Grader:
     async def outcomes(
         self, task: EvalTask, folder: Path, base: str, work: str, files: Sequence[str]
     ) -> dict[str, TestOutcome]:
-        """The outcome of each test of these files, or of all where files cannot be chosen.
+        """The outcome of each test in these files, or of all tests if files cannot be selected.
 
         Raises as `grade`.
         """
@@ -92,7 +93,7 @@ def _files(task: EvalTask) -> Sequence[str] | None:
 
 
 def _outcomes(results: Results) -> dict[str, TestOutcome]:
-    """Each test's outcome by its name; the worst, where several commands report the same name."""
+    """Each test's outcome by name; the worst one if several commands report the same name."""
     found: dict[str, TestOutcome] = {}
     for verifier in results.verifiers:
         for test in verifier.tests:

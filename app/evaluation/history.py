@@ -1,7 +1,7 @@
 """Tasks from a repository's own merged pull requests: `honk eval from-history`.
 
 A pull request becomes a task if it says which issue it closes and changes tests and other files.
-The problem is the issue as it was when the pull request was opened; later words may hold the
+The problem is the issue as it was when the pull request was opened; later text may contain the
 answer. The pull request's own change is the known solution, which must pass each time.
 """
 
@@ -34,14 +34,14 @@ from app.runs.pull_report import ReportTarget
 from app.runs.services import READ_SUBJECT, Services
 
 GOLD_RUNS = 3
-"""How often the known solution is tested; a test that differs is left out."""
+"""How many times the known solution is tested; a test whose result varies is left out."""
 
 _KEYWORD = r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+"
 _PASSED = TestOutcome.PASSED
 
 
 class FromHistory(Value):
-    """What became of one pull request: a task as SWE-bench writes it, or why there is none."""
+    """The result for one pull request: a task in SWE-bench's format, or why there is none."""
 
     number: int
     head: str
@@ -58,8 +58,8 @@ async def from_history(
 ) -> list[FromHistory]:
     """Make tasks of merged pull requests and write them to `out`, with the commits they need.
 
-    Pull requests that an earlier start has decided about are not tested again. Raises UserError
-    when GitHub cannot be read or no sandbox can be made.
+    Pull requests that an earlier call has handled are not tested again. Raises UserError when
+    GitHub cannot be read or no sandbox can be made.
     """
     out.mkdir(parents=True, exist_ok=True)
     known = _known(out / "history.jsonl")
@@ -172,7 +172,7 @@ async def _patch(mirror: Path, base: str, head: str, names: Sequence[str]) -> st
 async def _verified(
     services: Services, task: EvalTask, mirror: Path, base: CommitSha, tests: Sequence[str]
 ) -> EvalTask:
-    """The task with its two lists of tests. Raises UserError where the tests prove nothing."""
+    """The task with its two lists of tests. Raises UserError if the tests prove nothing."""
     grader = Grader(services)
     with tempfile.TemporaryDirectory(prefix="honk-history-") as scratch:
         folder = Path(scratch) / f"{task.id}.git"
@@ -190,7 +190,7 @@ async def _verified(
 
 
 async def _keep(mirror: Path, folder: Path, repo: RepoName, base: str) -> None:
-    """Keep the base commit with its past, and nothing later, for the evaluation."""
+    """Store the base commit with its history, and nothing later, for the evaluation."""
     clone = folder / f"{repo.owner}__{repo.name}.git"
     if not clone.is_dir():
         clone.parent.mkdir(parents=True, exist_ok=True)
@@ -202,7 +202,7 @@ async def _keep(mirror: Path, folder: Path, repo: RepoName, base: str) -> None:
 
 
 def _as_instance(task: EvalTask, created_at: datetime) -> dict[str, Any]:
-    """The task as SWE-bench writes it."""
+    """The task in SWE-bench's format."""
     return {
         "instance_id": task.id,
         "repo": task.repository,

@@ -33,7 +33,7 @@ from app.store.runs import RunRow
 from app.worker import services_for_once
 
 GOLD = "the known solutions"
-"""Who works where the tasks' own solutions are graded, to see whether the tasks are sound."""
+"""The name in reports when the tasks' own solutions are graded, to check the tasks."""
 
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _NO_TEST = "no test of the task was reported"
@@ -42,8 +42,8 @@ _NO_TEST = "no test of the task was reported"
 @dataclass(frozen=True)
 class EvalOptions:
     """How to evaluate. `out` is the folder for results; `clones` has clones of repositories that
-    are named `owner/name`. `scripted`: each task's script plays the model. `gold`: the tasks' own
-    solutions are graded and no agent works. `again`: ignore results that are there."""
+    are named `owner/name`. `scripted`: use each task's script instead of a model. `gold`: grade the
+    tasks' own solutions, without an agent. `again`: ignore existing results."""
 
     out: Path
     jobs: int = 1
@@ -56,8 +56,9 @@ class EvalOptions:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A task with its repository `place` and the commit `base` in it. `fingerprint` tells results
-    of the same task, code and worker from others."""
+    """A task with its repository `place` and the commit `base` in it. `fingerprint` identifies
+    results of the same task, code and worker.
+    """
 
     task: EvalTask
     place: Path
@@ -77,7 +78,7 @@ class Evaluation:
 
     @property
     def by(self) -> str:
-        """Who works on the tasks, as reports name it."""
+        """The name in reports of who works on the tasks."""
         if self.options.by:
             return self.options.by
         if self.options.gold:
@@ -87,7 +88,7 @@ class Evaluation:
         return f"{self.settings.model} ({self.settings.engine})"
 
     def report(self) -> EvalReport:
-        """What is known, in the order of the tasks."""
+        """The results so far, in the order of the tasks."""
         known = [self.results[each.id] for each in self.tasks if each.id in self.results]
         return EvalReport(
             name=self.name,
@@ -98,7 +99,7 @@ class Evaluation:
         )
 
     async def run(self, watch: Callable[[TaskResult], None]) -> EvalReport:
-        """Work on all tasks without a result and grade them; `watch` sees each result.
+        """Run and grade all tasks without a result; `watch` gets each result.
 
         Raises UserError when Honk or a sandbox cannot be started, or a script is missing.
         """
@@ -124,7 +125,7 @@ class Evaluation:
     async def _prepared(
         self, task: EvalTask, place: Path, watch: Callable[[TaskResult], None]
     ) -> _Prepared | None:
-        """The task with its repository; None where that is missing, which the result says."""
+        """The task with its repository; None if that is missing, which the result says."""
         clones, cache = self.options.clones, self.options.out / "repositories"
         url = self.settings.github_server_url
         try:
@@ -136,7 +137,7 @@ class Evaluation:
         return _Prepared(task, place, base, task.fingerprint(self._key(base, script)))
 
     def _is_known(self, prepared: _Prepared, watch: Callable[[TaskResult], None]) -> bool:
-        """Whether an earlier start has a result; infrastructure failures are tried again."""
+        """Whether an earlier call has a result; infrastructure failures are retried."""
         if self.options.again:
             return False
         try:
@@ -175,13 +176,13 @@ class Evaluation:
         return {each.place.stem: ModelScript.load(Path(each.task.script)) for each in left}
 
     def _key(self, base: str, script: str) -> str:
-        """Who works, on which code, and the code that does it: other results are not these."""
+        """A digest of the worker, the task's code and Honk's version, which results depend on."""
         names = ("HONK_MODEL", "HONK_ENGINE", "ANTHROPIC_BASE_URL")
         chosen = [os.environ.get(name, "") for name in names]
         return json.dumps([self.by, __version__, self.settings.model, base, script, *chosen])
 
     def _conclude(self, result: TaskResult, watch: Callable[[TaskResult], None]) -> None:
-        """Store a result, so that another start does not work on the task again."""
+        """Store a result, so that another call does not run the task again."""
         self.results[result.id] = result
         path = self._file(result.id)
         path.parent.mkdir(exist_ok=True)
@@ -195,7 +196,7 @@ class Evaluation:
 
 
 async def _result(prepared: _Prepared, honk: LocalHonk | None, grader: Grader) -> TaskResult:
-    """Work on one task and grade it. What breaks on the way is an infrastructure failure."""
+    """Run one task and grade it. An error on the way is an infrastructure failure."""
     task, place, base = prepared.task, prepared.place, prepared.base
     try:
         if honk is None:
@@ -213,8 +214,9 @@ def _failure(task: EvalTask, problem: Exception) -> TaskResult:
 
 
 def _places(tasks: Sequence[EvalTask], scratch: Path) -> dict[str, Path]:
-    """A bare repository's path for each task; its name is the repository's on the simulated GitHub
-    as well, and does not tell which task it is."""
+    """A bare repository's path for each task. Its name is also used on the simulated GitHub, and
+    does not reveal the task.
+    """
     names: list[str] = []
     for task in tasks:
         names.append(repository_name(Path(task.repository).name, names))
@@ -223,7 +225,7 @@ def _places(tasks: Sequence[EvalTask], scratch: Path) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """What was made of a task: its commit in the task's repository, if anything changed."""
+    """The result of a task: its commit in the task's repository, if anything changed."""
 
     commit: str | None
     row: RunRow | None = None
@@ -237,7 +239,7 @@ async def _gold(task: EvalTask, place: Path, base: str) -> _Attempt:
 
 
 async def _attempt(task: EvalTask, place: Path, base: str, honk: LocalHonk) -> _Attempt:
-    """Let Honk work on the task, and fetch what it made. Raises UserError when Honk fails."""
+    """Let Honk work on the task, and fetch the result. Raises UserError when Honk fails."""
     title, body = (task.title, task.problem) if task.title else split_task(task.problem)
     issue = await honk.start(place.stem, place, title, body, branch=sources.BRANCH)
     async for glimpse in honk.follow(issue):
@@ -283,7 +285,9 @@ async def _graded(
 async def _status(
     task: EvalTask, place: Path, base: str, work: str, graded: Graded, grader: Grader
 ) -> dict[str, object]:
-    """The status and why; where no test was reported, the known solution says whose fault it is."""
+    """The status and the reason. If no test was reported, the known solution shows what is at
+    fault.
+    """
     if graded.grade.is_full:
         return {"status": "resolved"}
     if graded.reported:
@@ -297,7 +301,7 @@ async def _status(
     if not task.gold:
         return {"status": "ambiguous_failure", "reason": why}
     solution = await sources.with_gold(task, place, base)
-    # The solution may be the work: then it has just been tested.
+    # If the work is the known solution itself, it has just been tested.
     if solution != work and (await grader.grade(task, place, base, solution)).grade.is_full:
         return {"status": "unresolved", "reason": why}
     return {"status": "infra_failure", "reason": f"{why}; the known solution fails here, too"}

@@ -1,4 +1,4 @@
-"""The repository of a task: one commit with its past, and nothing of its future."""
+"""The repository of a task: one commit with its history, and nothing later."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ async def prepare(task: EvalTask, folder: Path, clones: Path | None, cache: Path
     """Make the bare repository `folder` with the task's base commit as its only branch.
 
     A repository named `owner/name` is looked for below `clones` (as owner/name, owner__name or
-    name), and else cloned once from the server `url` to `cache`. Gives the base commit. Raises
-    UserError when the repository or the commit cannot be had.
+    name), and else cloned once from the server `url` to `cache`. Returns the base commit. Raises
+    UserError when the repository or the commit is unavailable.
     """
     source = await _source(task.repository, clones, cache, url)
     if not await _is_repository(source):
@@ -73,7 +73,7 @@ async def _cloned(repository: str, target: Path, url: str) -> Path:
 
 
 async def _is_repository(path: Path) -> bool:
-    """Whether the folder itself is a repository; one that is inside of one is imported."""
+    """Whether the folder itself is a repository; a folder inside a repository is imported."""
     found = await run_git(path, "rev-parse", "--path-format=absolute", "--git-dir")
     if found.code != 0:
         return False
@@ -117,7 +117,7 @@ async def with_tests(task: EvalTask, folder: Path, base: str, work: str) -> str:
             folder, "update-index", *options, check=True, given=overlay, environment=index
         )
         if done.problem:
-            # git leaves out paths that no tree may have, and only says so.
+            # git leaves out paths that are invalid in a tree, with only a warning.
             raise UserError(f"The hidden tests cannot be added: {done.problem[-300:]}")
         tree = await _text(folder, "write-tree", environment=index)
     return await _commit(folder, tree, work)
@@ -180,6 +180,6 @@ async def _text(
 
 @contextmanager
 def _index() -> Iterator[dict[str, str]]:
-    """The environment of commands that share an index of their own."""
+    """The environment of commands that share a separate index."""
     with tempfile.TemporaryDirectory(prefix="honk-index-") as folder:
         yield {"GIT_INDEX_FILE": f"{folder}/index"}

@@ -1,7 +1,7 @@
 """Reading tasks: SWE-bench's JSON and JSON lines, and a short YAML.
 
 SWE-bench's fields are read under their own names, and its two lists of tests as arrays or as JSON
-in a string. Fields that Honk has no use for are ignored there; in the YAML they are errors.
+in a string. Unknown fields are ignored there; in the YAML they are errors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MOST_BYTES = 512_000_000
 
 
 def read_tasks(path: Path) -> tuple[EvalTask, ...]:
-    """The tasks of a file. Raises UserError that names the entry and what is wrong with it."""
+    """The tasks of a file. Raises UserError that names the entry and its problem."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise UserError(f"{path} is larger than {_MOST_BYTES // 1_000_000} MB.")
@@ -40,7 +40,7 @@ def read_tasks(path: Path) -> tuple[EvalTask, ...]:
 
 
 def _names(value: object) -> object:
-    """A list of tests, also where it is JSON in a string."""
+    """A list of tests, which may be JSON in a string."""
     if not isinstance(value, str):
         return value
     try:
@@ -154,7 +154,9 @@ def _yaml_task(each: _YamlTask, path: Path) -> EvalTask:
 
 
 def _beside(path: Path, name: str) -> str:
-    """A path relative to the file of tasks; `owner/name` stays where there is no such folder."""
+    """A path relative to the file of tasks; `owner/name` stays as it is if there is no such
+    folder.
+    """
     found = path.parent / name
     return str(found.resolve()) if found.exists() else name
 

@@ -278,7 +278,7 @@ class Workspaces:
         return Workspace(name, folder, described.repo, described.base, described.lfs)
 
     async def remove(self, workspace: Workspace) -> None:
-        """Delete it, whatever the code in it did to its files, and unpin its objects.
+        """Delete it, no matter what the code in it did to its files, and unpin its objects.
 
         Its sandboxes must be dead. Objects that are still needed must have another pin.
         """

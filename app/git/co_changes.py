@@ -11,7 +11,7 @@ from app.git.mirror import Mirrors
 
 _COMMITS = 300
 _MOST_FILES = 40
-"""A commit of more files (an import, a rename of everything) tells nothing about two of them."""
+"""A commit of more files (an import, a mass rename) says nothing about two of them."""
 
 _SECONDS = 20.0
 _MOST_OUTPUT_BYTES = 8 << 20

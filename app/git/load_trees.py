@@ -1,4 +1,4 @@
-"""The files of two commits in memory, as far as the rules about sides read them."""
+"""Loads the files of two commits into memory, as far as the rules about sides read them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_BYTES = 128_000_000
 """For both commits together; files that they share count once."""
 
 MOST_FILE_BYTES = 1_000_000
-"""A larger file of code is not loaded: it is generated or data as a rule."""
+"""A larger code file is not loaded: it is usually generated, or data."""
 
 _AT_ONCE = 32_000_000
 

@@ -1,4 +1,4 @@
-"""What became of the lines that a change added."""
+"""How many of the lines that a change added still exist."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BLAMED = re.compile(rb"(?m)^([0-9a-f]{40}(?:[0-9a-f]{24})?) [0-9]+ [0-9]+")
 async def landed_commits(
     mirrors: Mirrors, repo: RepoName, before: CommitSha, merged: CommitSha
 ) -> frozenset[str]:
-    """The commits that a merge brought: in `merged`, and not in `before`. Raises GitError."""
+    """The commits that a merge added: in `merged`, but not in `before`. Raises GitError."""
     listed = await _git(
         mirrors, repo, ["rev-list", f"--max-count={_MOST_COMMITS}", merged, f"^{before}"]
     )

@@ -1,11 +1,11 @@
-"""What happened lately in a repository, read without webhooks: comments and issue events.
+"""Reads a repository's recent activity without webhooks: comments and issue events.
 
 https://docs.github.com/en/rest/issues/comments#list-issue-comments-for-a-repository
 https://docs.github.com/en/rest/issues/events#list-issue-events-for-a-repository
 https://docs.github.com/en/rest/pulls/comments#list-review-comments-in-a-repository
 
-Each list is asked for with the ETag of the last answer. While nothing changes, GitHub answers 304,
-which costs nothing of the rate limit.
+Each request for a list has the ETag of the last answer. While nothing changes, GitHub answers 304,
+which does not count toward the rate limit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from app.github.exchange import ApiRequest, ApiResponse
 ActivityList = Literal["comments", "events", "line_comments"]
 
 READ = {"issues": "read", "pull_requests": "read", "metadata": "read"}
-"""The permissions that reading all of this takes."""
+"""The permissions needed to read all of this."""
 
 _PER_PAGE = 100
 _MOST_PAGES = 10
@@ -42,7 +42,7 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True)
 class RecentActivity:
-    """The entries since a moment, oldest first. `etag` is for the next call.
+    """The entries since a given time, oldest first. `etag` is for the next call.
 
     `at` is when GitHub answered, by its own clock (Unix time); None if the list cannot be read.
     """
@@ -61,7 +61,7 @@ async def recent(
     """
     first = await _page(client, name, 1, etag)
     if first.status in _ABSENT:
-        # Nothing was read, so nothing is known up to now.
+        # Nothing was read, so the bookmark must not advance.
         return RecentActivity((), etag, None)
     if first.status == _NOT_MODIFIED:
         return RecentActivity((), etag, first.date)
@@ -74,17 +74,17 @@ async def recent(
 
 
 async def issue(client: RepositoryClient, number: int) -> Entry | None:
-    """An issue as events carry it; None if it is gone."""
+    """An issue in the format of events; None if it is gone."""
     return await _one(client, "/repos/{owner}/{repo}/issues/{number}", number)
 
 
 async def pull_request(client: RepositoryClient, number: int) -> Entry | None:
-    """A pull request as its events carry it; None if it is gone."""
+    """A pull request in the format of its events; None if it is gone."""
     return await _one(client, "/repos/{owner}/{repo}/pulls/{number}", number)
 
 
 def repository_payload(id: int, name: RepoName, default_branch: str, *, private: bool) -> Entry:
-    """A repository as events carry it."""
+    """A repository in the format of events."""
     return {
         "id": id,
         "full_name": str(name),

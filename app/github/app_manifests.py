@@ -2,8 +2,8 @@
 
 https://docs.github.com/en/rest/apps/apps#create-a-github-app-from-a-manifest
 
-The call has no authentication: whoever has the code gets the App's private key, once, within an
-hour.
+The call has no authentication: anyone who has the code can get the App's private key, once, within
+an hour.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class CodeRefusedError(UserError):
 
 @dataclass(frozen=True)
 class NewApp:
-    """What GitHub tells about a new App; the secrets are told only this once.
+    """GitHub's data about a new App; it sends the secrets only this once.
 
     `webhook_secret` is None for an App without a webhook. `url` is its public page.
     """

@@ -333,7 +333,7 @@ class GitHubApp:
         return answer
 
     async def send_with(self, request: ApiRequest, token: SecretStr) -> ApiResponse:
-        """Send with a token that the caller has asked for and revokes. Raises as `send_as_app`."""
+        """Send with a token that the caller requested and revokes. Raises as `send_as_app`."""
 
         async def same() -> SecretStr:
             return token

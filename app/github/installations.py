@@ -154,7 +154,7 @@ async def app(github: GitHubApp) -> App:
 async def covered(github: GitHubApp, installation_id: int) -> AsyncIterator[InstalledRepository]:
     """The repositories that an installation covers.
 
-    Asked with a token for the whole installation that can read nothing but names.
+    Requested with a token for the whole installation that can only read names.
     https://docs.github.com/en/rest/apps/installations#list-repositories-accessible-to-the-app-installation
     """
     minted = await github.send_as_app(

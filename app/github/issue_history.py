@@ -1,4 +1,4 @@
-"""What an issue said at a moment in the past."""
+"""An issue as it was at a time in the past."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def _issue(client: RepositoryClient, number: int) -> dict[str, Any] | None
     data = answer.get("data")
     if not isinstance(data, dict):
         raise graphql_refusal(client.repo, answer, "Issues (read)")
-    # There is an error, too, where the number is a pull request's or nothing's.
+    # There is also an error if the number is a pull request's or does not exist.
     issue = (data.get("repository") or {}).get("issue")
     return issue if isinstance(issue, dict) else None
 

@@ -1,4 +1,4 @@
-"""The user's own repository: read as it was last committed, and given a branch on request.
+"""The user's own repository: read at its last commit, with a new branch on request.
 
 Git runs here as the user would run it, with their configuration, but without hooks. The work tree,
 the index and the current branch are never changed.
@@ -41,7 +41,7 @@ class UserCheckout:
 
 
 async def read_checkout(path: Path) -> UserCheckout:
-    """Raises UserError for what is no git repository, or one whose history is not all there."""
+    """Raises UserError if it is not a git repository, or if its history is incomplete."""
     path = path.resolve()
     inside = await _try(path, "rev-parse", "--show-toplevel")
     if inside is None:
@@ -109,13 +109,13 @@ async def _show(path: Path, what: str) -> bytes | None:
 
 
 async def diff(folder: Path, base: str, head: str) -> bytes:
-    """The difference of two commits as a patch that `git apply` takes."""
+    """The diff of two commits as a patch for `git apply`."""
     options = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary")
     return (await run_git(folder, "diff", *options, base, head, check=True)).output
 
 
 async def resolve(folder: Path, name: str) -> str | None:
-    """The commit that a name stands for."""
+    """The commit that a name refers to."""
     return await _try(folder, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
 
 
@@ -138,7 +138,7 @@ async def apply_as_branch(
     for number in range(1, _BRANCHES_TRIED):
         branch = name if number == 1 else f"{name}-{number}"
         ref = f"refs/heads/{branch}"
-        # The empty old value: git refuses where the branch is there already.
+        # With the empty old value, git refuses if the branch already exists.
         done = await run_git(path, "update-ref", "-m", "honk try", ref, made, "")
         if done.code == 0:
             return branch
@@ -193,4 +193,4 @@ async def run_git(
 
 
 _ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR"})
-"""What would lead git to another repository, as inside a hook."""
+"""Variables that would direct git to another repository, as inside a hook."""

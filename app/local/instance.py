@@ -1,7 +1,7 @@
-"""The product on a simulated GitHub of its own, for one terminal: `honk try` and `honk eval`.
+"""The product on a private simulated GitHub, for one terminal: `honk try` and `honk eval`.
 
-Honk runs as a process, as its operator would start it. Only GitHub is simulated, and the model
-where a script plays it. Everything is in one folder, which is deleted at the end.
+Honk runs as a process, as its operator would start it. Only GitHub is simulated, and the model if a
+script plays it. Everything is in one folder, which is deleted at the end.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ _POLL_SECONDS = 0.3
 _LOG_CHARACTERS = 3_000
 
 _HANDED_ON = re.compile(r"(?:HONK|ANTHROPIC|AWS|GOOGLE|CLOUD|VERTEX|CLAUDE_CODE)_[A-Z0-9_]+")
-"""Settings that say who works and how: the model, the engine, the sandbox, the network."""
+"""Settings of the agent and its environment: the model, the engine, the sandbox, the network."""
 
 _OF_AN_INSTALLATION = re.compile(
     r"HONK_(?:HOME|PUBLIC_URL|SESSION_SECRET|INTAKE|CHECK|CONCURRENCY\w*|METRICS_\w+|\w+_DAYS"
     r"|ATTESTATION_KEY|LEASE_SECONDS|MAX_USD\w*)"
 )
-"""Settings of a server that other people use; they say nothing about a run on this machine."""
+"""Settings of a server for other people; they do not apply to a run on this machine."""
 
 _REFUSED = re.compile(r"<!-- honk:refused=")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -59,7 +59,7 @@ _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 @dataclass(frozen=True)
 class Glimpse:
-    """A run as it is now, with the turns that are new since the last look."""
+    """A run's current state, with the turns since the last glimpse."""
 
     row: RunRow
     turns: tuple[RecordedTurn, ...]
@@ -79,7 +79,7 @@ class LocalIssue:
 
 
 class LocalHonk:
-    """A running Honk with its GitHub, and what can be asked of both."""
+    """A running Honk with its simulated GitHub."""
 
     def __init__(self, home: Path, github: GitHub, honk: Product, database: Database) -> None:
         self.home = home
@@ -108,9 +108,10 @@ class LocalHonk:
         await self._github.comment(str(issue.repository), issue.number, OWNER, text)
 
     async def follow(self, issue: LocalIssue, *, attempt: int = 1) -> AsyncIterator[Glimpse]:
-        """The run from this attempt on, whenever it has changed, until the attempt is finished.
+        """Yield the run whenever it has changed, from this attempt on, until the attempt is
+        finished.
 
-        Each glimpse has the turns since the last one, the first one all since the run began.
+        Each glimpse has the turns since the last one; the first one has all since the run began.
         Raises UserError when Honk refuses to work on the issue, or ends before the run does.
         """
         last, seen = -1, (0.0, 0)
@@ -173,7 +174,7 @@ async def local_honk(
         _check_model()
     given = os.environ if environment is None else environment
     home = Path(tempfile.mkdtemp(prefix="honk-local-"))
-    # Sandboxes run as accounts of their own, which must be able to pass through.
+    # Sandboxes run as separate users, which must be able to traverse the folder.
     home.chmod(0o711)
     try:
         github = GitHub.create(home / "github", registration(home))
@@ -219,7 +220,7 @@ def _check_model() -> None:
 
 @asynccontextmanager
 async def _scripted(scripts: Mapping[str, Responder] | None) -> AsyncIterator[dict[str, str]]:
-    """The settings that lead to a scripted model; none without scripts."""
+    """The settings for a scripted model; none without scripts."""
     if scripts is None:
         yield {}
         return

@@ -1,4 +1,4 @@
-"""A recorded run again: its turns are played to the product, from the same commit.
+"""Replays a recorded run: the product gets its turns again, from the same commit.
 
 The model's answers come from the record; tools, setup and tests run again. GitHub is simulated, so
 nothing can be published.
@@ -98,7 +98,7 @@ def _check_replayable(row: RunRow, turns: Sequence[RecordedTurn]) -> None:
 
 
 def script_of(turns: Sequence[RecordedTurn]) -> ModelScript:
-    """The recorded answers as a script. Thinking is left out: its signatures are of its time."""
+    """The recorded answers as a script. Thinking is left out: its signatures would be invalid."""
     return ModelScript(tuple(_scripted(turn) for turn in turns if turn.role == "assistant"))
 
 

@@ -23,8 +23,9 @@ _TITLE = 120
 
 @dataclass(frozen=True)
 class TryResult:
-    """How a try ended. `patch` takes the checkout's head to the work; it is empty if nothing
-    changed. `commit` is the work's commit on the simulated GitHub, if there is any."""
+    """How a try ended. `patch` is the diff from the checkout's head to the work; empty if nothing
+    changed. `commit` is the work's commit on the simulated GitHub, if there is any.
+    """
 
     row: RunRow
     report: Report | None
@@ -34,14 +35,14 @@ class TryResult:
 
     @property
     def is_ready(self) -> bool:
-        """Whether Honk would ask people to review it: a pull request that is no draft."""
+        """Whether Honk would request a review: a pull request that is not a draft."""
         publication = self.report.publication if self.report else None
         return publication is not None and not publication.draft
 
 
 @dataclass(frozen=True)
 class FinishedTry:
-    """A try with its GitHub still there, so that the work can be applied."""
+    """A try whose simulated GitHub still exists, so that the work can be applied."""
 
     result: TryResult
     _checkout: UserCheckout
@@ -69,7 +70,7 @@ async def attempt(
     script: ModelScript | None,
     watch: Callable[[Glimpse], None],
 ) -> AsyncIterator[FinishedTry]:
-    """Let Honk work on a task at the checkout's head; `watch` is called as it goes on.
+    """Let Honk work on a task at the checkout's head; `watch` is called during the run.
 
     Raises UserError when Honk does not start or refuses the task.
     """
@@ -94,7 +95,7 @@ async def attempt(
 async def _result(
     honk: LocalHonk, issue: LocalIssue, row: RunRow, turns: tuple[RecordedTurn, ...], head: str
 ) -> TryResult:
-    """What the run left: its published commit, or the work that was saved at the hidden ref."""
+    """The run's result: its published commit, or the work that was saved at the hidden ref."""
     source = honk.git_folder(issue)
     commit = await honk.work_commit(issue, row)
     patch = await checkouts.diff(source, head, commit) if commit else b""
@@ -112,7 +113,7 @@ def split_task(task: str) -> tuple[str, str]:
 
 
 def _message(result: TryResult) -> str:
-    """The commit's message: the task, and what the agent says it did."""
+    """The commit's message: the task, and the agent's summary."""
     title = result.row.input.trigger.title
     work = result.report.work if result.report else None
     said = work.text if work and work.ending == "done" else "The work is not finished."

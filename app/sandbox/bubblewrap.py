@@ -92,7 +92,7 @@ log = structlog.get_logger()
 
 _STARTS_PER_CORE = 3
 READS_AT_ONCE = 8
-"""Requests to a sandbox that are answered together; each may have a picture."""
+"""Requests to a sandbox that are answered together; each may return an image."""
 ANSWER_GRACE_SECONDS = 20.0
 """How long the helper may take to reply after the command's own time limit."""
 
@@ -290,7 +290,7 @@ def _explain_end(ended: Completed, process: SandboxProcess) -> Completed:
 
 
 def _copy_back(folders: Mapping[int, Mount]) -> None:
-    """Copy regular files out of the in-memory folders of a sandbox that has ended."""
+    """Copy regular files out of an ended sandbox's in-memory folders."""
     for fd, mount in folders.items():
         assert mount.bounds is not None
         room, most = mount.bounds
@@ -357,7 +357,7 @@ class _Session:
         await self._start_services()
 
     async def _start_services(self) -> None:
-        """Start them in the background of the shell; one that fails is the command's to notice."""
+        """Start them in the background of the shell; a command notices if one failed."""
         if self._process is not None and self._spec.services:
             line = in_background(self._spec.services, self._spec.environment)
             request = {"op": "bash", "seconds": SERVICE_SECONDS}
@@ -374,7 +374,7 @@ class _Session:
         with tracing.span("sandbox bash"):
             done = await self._ask(request, command.encode("utf-8", "surrogateescape"), seconds)
         if done.timed_out or done.killed is not None:
-            # All that ran in the sandbox was killed, services too.
+            # Everything in the sandbox was killed, including services.
             async with self._turn:
                 await self._start_services()
         return done
@@ -411,7 +411,7 @@ class _Session:
     async def _exchange(
         self, header: dict[str, Any], data: bytes, seconds: float
     ) -> tuple[dict[str, Any], Completed]:
-        """The answer's header, empty if the sandbox went away, and what it says."""
+        """The answer's header, empty if the sandbox went away, and its text."""
         async with self._turn:
             began = time.monotonic()
             if self._process is None:

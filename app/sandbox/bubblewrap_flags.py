@@ -55,7 +55,7 @@ _LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 # If the worker is root, its files may be below a directory that other users cannot enter. Then, in
 # a separate mount namespace, bind what the sandbox needs to a reachable path before dropping root.
-# All in one call of mount: each call costs a twentieth of what the start of a sandbox does.
+# All in one call of mount: each call takes a twentieth of a sandbox's start time.
 _STAGE = """
 set -e
 uid=$1 stage=$2 table=$3; shift 3
@@ -71,7 +71,9 @@ _STAGES = ("/mnt", "/media", "/srv", "/opt")
 
 @dataclass(frozen=True)
 class Stage:
-    """A command prefix that starts bubblewrap, and the new paths of what it bound elsewhere."""
+    """A command prefix that starts bubblewrap, and the new paths of sources that it bound
+    elsewhere.
+    """
 
     prefix: Sequence[str] = ()
     places: Mapping[Path, Path] = field(default_factory=dict)
@@ -114,7 +116,7 @@ def _in_fstab(path: Path) -> str:
 
 
 def _reachable(path: Path, uid: int) -> bool:
-    """Whether a user can enter every folder above it, also where one of them is a link."""
+    """Whether a user can enter every folder above it, even if one of them is a symlink."""
     above = dict.fromkeys([*path.absolute().parents, *path.resolve().parents])
     return all(
         status.st_mode & stat.S_IXOTH or (status.st_uid == uid and status.st_mode & stat.S_IXUSR)
@@ -123,7 +125,7 @@ def _reachable(path: Path, uid: int) -> bool:
 
 
 def data_fd(name: str, data: bytes) -> int:
-    """A descriptor to read the data from: not a file with a name, nor limited like a pipe."""
+    """A descriptor to read the data from: an unnamed file, without a pipe's size limit."""
     fd = os.memfd_create(name)
     written = 0
     while written < len(data):
@@ -134,7 +136,7 @@ def data_fd(name: str, data: bytes) -> int:
 
 @functools.cache
 def compiled_helper() -> bytes:
-    """The helper compiled by the system's Python, so that no sandbox has to at its start."""
+    """The helper, compiled once by the system's Python instead of at each sandbox's start."""
     source = Path(__file__).with_name("inside.py")
     script = "import py_compile, sys; py_compile.compile(*sys.argv[1:], doraise=True)"
     with tempfile.TemporaryDirectory(prefix="honk-") as folder:

@@ -1,4 +1,4 @@
-"""What a toolchain builds for every project alike, made once per worker and toolchain.
+"""Build outputs that are the same for every project, made once per worker and toolchain.
 
     <root>/<toolchain>-<key>/    the contents of its build cache, owned by the worker
 
@@ -66,9 +66,9 @@ class BuildOutputs:
         self._failed: set[Path] = set()
 
     async def needed(self, paths: Iterable[str]) -> tuple[BuildOutput, ...]:
-        """Those that a tree with these files uses, made now if they are missing.
+        """The outputs that a tree with these files uses, made now if they are missing.
 
-        Leaves out those that cannot be made, and all where sandboxes have no mounts.
+        Leaves out those that cannot be made, and all of them if sandboxes have no mounts.
         """
         names = {path.rpartition("/")[2] for path in paths}
         wanted = [
@@ -115,7 +115,7 @@ class BuildOutputs:
 
     @asynccontextmanager
     async def _only_worker(self) -> AsyncIterator[None]:
-        """Wait for other workers with the same home: compiling at once helps none of them."""
+        """Wait for other workers with the same home, instead of compiling the same concurrently."""
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self._root / ".lock").open("a") as lock:
             while not _locked(lock):  # noqa: ASYNC110 - a process holds it

@@ -48,7 +48,7 @@ MAX_SEARCH_MATCHES = 500
 MAX_LINE_SHOWN = 400
 MAX_LISTED = 1000
 MAX_MEDIA_BYTES = 3 << 20
-"""The API takes 5 MB of base64, and all of it is recorded in the transcript."""
+"""The API accepts 5 MB of base64, and all of it is recorded in the transcript."""
 MAX_PDF_PAGES = 20
 MAX_SEEN_BYTES = 1 << 20
 MAX_SEEN_TOTAL = 16 << 20
@@ -81,7 +81,7 @@ GUESSED_SOCKET_BYTES = 100_000
 """Assumed per socket when the kernel does not report its memory."""
 PIPE_BYTES = 1 << 16
 LITTLE_BYTES = 64 << 20
-"""What pipes and page tables can take at most is looked into only above this."""
+"""The maximum size of pipes and page tables is computed only above this."""
 LOCK_BYTES = 250
 TOO_MANY_BYTES = 1 << 40
 OWN_MEMORY_BYTES = 512 << 20
@@ -272,7 +272,7 @@ class Processes:
 
 
 class Process:
-    """What the kernel tells of one: its memory, and the folder in /proc that tells the rest."""
+    """The kernel's data about one process: its memory, and the folder in /proc for the rest."""
 
     __slots__ = ("addresses", "folder", "pages", "parent", "threads")
 
@@ -288,7 +288,7 @@ _DEAD = (b"Z", b"X")
 
 
 def stat_words(folder: str) -> list[bytes]:
-    """What follows the name in proc(5), /proc/pid/stat."""
+    """The fields after the name in proc(5), /proc/pid/stat."""
     with open(folder + "/stat", "rb") as file:
         return file.read().rpartition(b")")[2].split()
 
@@ -399,7 +399,7 @@ class Disk:
 
 
 class OwnDisk(Disk):
-    """A file system that holds nothing but the workspace: the kernel knows how full it is."""
+    """A file system with only the workspace: the kernel knows how full it is."""
 
     def excess(self) -> str | None:
         """See `Disk.excess`. A sandbox that finds the disk over its limit may still write a little,
@@ -688,8 +688,8 @@ _NETLINK = "/proc/net/netlink"
 def _of_locks() -> int:
     """Locks on parts of files (proc(5), /proc/locks), of which a process may have any number.
 
-    Reading them takes the square of their number, so above some 20,000 it is as if there was no end
-    of them. Those of open files are listed for the whole machine; the seccomp filter forbids them.
+    Reading them takes quadratic time, so more than about 20,000 count as exceeding the limit. Those
+    of open files are listed for the whole machine; the seccomp filter forbids them.
     """
     try:
         with open("/proc/locks", "rb") as file:
@@ -702,7 +702,7 @@ def _of_locks() -> int:
 
 
 def _of_page_tables(processes: list[Process]) -> int:
-    """A page table takes up to a 512th of the addresses it is for; few are used as a rule."""
+    """A page table takes up to a 512th of the addresses that it maps; usually few are used."""
     rest = sum(each.addresses for each in processes) // 512
     total = 0
     for each in sorted(processes, key=lambda each: -each.addresses):
@@ -804,7 +804,7 @@ class Shell:
 
 
 class Background:
-    """A command that goes on beside the agent's shell. Its output is kept until it is read."""
+    """A background command beside the agent's shell. Its output is kept until it is read."""
 
     def __init__(self, pid: int, output: int, command: str) -> None:
         self.pid = pid
@@ -827,7 +827,7 @@ class Background:
 
 
 class Child:
-    """Work of this helper in a process of its own, and the pipes on which it answers."""
+    """Work of this helper in a child process, and the pipes on which it answers."""
 
     def __init__(self, pid: int, text: int, note: int, limit: int) -> None:
         self.pid = pid
@@ -836,7 +836,7 @@ class Child:
         self.note = bytearray()
 
     def read(self) -> None:
-        """Take what the pipes hold now."""
+        """Read what the pipes contain now."""
         for _ in range(64):
             text, note = read_some(self.fds[0]), read_some(self.fds[1])
             self.said.add(text)
@@ -1046,7 +1046,7 @@ class Inside:
             source.kept.add(data)
         return bool(data)
 
-    # Commands that go on in the background
+    # Background commands
 
     def in_background(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """Start, list, read or stop one. Exit code 1 comes with the reason."""
@@ -1096,7 +1096,7 @@ class Inside:
         return FileReply(search(self.workspace, pattern, path))
 
     def read_all(self, requests: list[dict[str, Any]]) -> tuple[dict[str, Any], bytes]:
-        """Several requests that change nothing, at the same time."""
+        """Several read-only requests, concurrently."""
 
         def work(request: dict[str, Any]) -> Callable[[], FileReply]:
             if request["command"] == "search":
@@ -1308,9 +1308,9 @@ def read_some(fd: int) -> bytes:
 
 
 class EditRefusedError(Exception):
-    """The agent's request cannot be done; the message tells it why.
+    """The agent's request cannot be carried out; the message says why.
 
-    `seen` is a file and its content, where the message shows what changed in it.
+    `seen` is a file and its content, if the message shows what changed in it.
     """
 
     def __init__(self, words: str, seen: tuple[str, bytes] | None = None) -> None:
@@ -1319,7 +1319,7 @@ class EditRefusedError(Exception):
 
 
 class FileReply:
-    """What a file tool answers: text, or a picture or document (`media` is its type).
+    """A file tool's answer: text, or an image or document (`media` is its type).
 
     `seen` is a file that the agent now knows, and its content.
     """
@@ -1419,7 +1419,7 @@ def edit(workspace: str, request: dict[str, Any], seen: SeenFiles) -> FileReply:
 
 
 def demand_unchanged(path: str, data: bytes, seen: SeenFiles) -> None:
-    """Raises EditRefusedError, with the difference, if the agent knows the file otherwise."""
+    """Raises EditRefusedError, with the diff, if the file has changed since the agent saw it."""
     known = seen.get(os.path.realpath(path))
     if known is None or known[0] == digest(data):
         return
@@ -1498,7 +1498,7 @@ _MEDIA = (
 
 
 def media_type(data: bytes) -> str:
-    """The type of a picture or document that a model can look at; empty for other files."""
+    """The type of an image or document that a model can look at; empty for other files."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for magic, kind in _MEDIA if data.startswith(magic)), "")
@@ -1521,7 +1521,7 @@ def view_media(path: str, media: str, data: bytes) -> FileReply:
 
 
 def pdf_pages(data: bytes) -> int:
-    """How many pages a PDF has, as its objects say; those in compressed streams count too."""
+    """How many pages a PDF has, counted from its objects, including those in compressed streams."""
     import zlib
 
     page = re.compile(rb"/Type\s*/Page(?![A-Za-z])")
@@ -1639,9 +1639,10 @@ def str_replace(path: str, old: str, new: str, seen: SeenFiles) -> FileReply:
 
 
 def without_spaces(data: bytes, wanted: bytes) -> tuple[int, int] | None:
-    """Where whole lines of the file are the wanted ones but for white space at their ends.
+    """The place where whole lines of the file match the wanted ones except for trailing white
+    space.
 
-    None unless that is at one place only.
+    None unless there is exactly one.
     """
     ends = wanted.endswith(b"\n")
     lines = [line.rstrip() for line in wanted.splitlines()]
@@ -1666,7 +1667,7 @@ def without_spaces(data: bytes, wanted: bytes) -> tuple[int, int] | None:
 
 
 def nearest(data: bytes, old: str) -> str:
-    """The place of a file that is most like a text which is not in it, and how they differ."""
+    """The place in a file that is most similar to a missing text, and how they differ."""
     lines = data.decode("utf-8", "replace").split("\n")
     wanted = old.strip("\n").split("\n")[:MAX_DIFFERENCE]
     if all(re.match(r" *[0-9]+\t", line) for line in wanted if line.strip()):
@@ -1693,7 +1694,7 @@ def quoted(line: str) -> str:
 
 
 def nearest_start(lines: list[str], wanted: list[str]) -> int | None:
-    """The line, from 0, where most of the wanted lines are where they would have to be."""
+    """The line, counted from 0, at which most of the wanted lines match in position."""
     places: dict[str, list[int]] = {}
     for number, line in enumerate(lines):
         places.setdefault("".join(line.split()), []).append(number)
@@ -1773,7 +1774,7 @@ SEARCHERS: tuple[Searcher, ...] = (
         ("-r", "-l", "-Z", "-F", "-a", "-D", "skip", "--exclude-dir=.git"),
     ),
 )
-"""Programs that list the files with a text, by where they may be, and their options."""
+"""Programs that list the files with a text, by their possible paths, with their options."""
 
 
 def search(
@@ -1801,7 +1802,7 @@ def search(
 def candidates(top: str, pattern: str, searchers: tuple[Searcher, ...]) -> Iterable[str]:
     """The files below `top` that the pattern may match in, in the order of `files_below`.
 
-    Where each match contains one of a few literal texts, ripgrep or grep finds the files that have
+    If each match must contain one of a few literal texts, ripgrep or grep finds the files that have
     one, several times as fast as reading them all here.
     """
     literals = literals_of(pattern)
@@ -1818,7 +1819,7 @@ def walking_order(path: str) -> tuple[tuple[int, str], ...]:
 
 
 def files_with(literals: list[str], top: str, searchers: tuple[Searcher, ...]) -> list[str] | None:
-    """The files below a folder that contain one of the texts; None where no program can tell."""
+    """The files below a folder that contain one of the texts; None if no program can find them."""
     for programs, options in searchers:
         program = next((each for each in programs if os.access(each, os.X_OK)), None)
         if program is not None:
@@ -1828,12 +1829,12 @@ def files_with(literals: list[str], top: str, searchers: tuple[Searcher, ...]) -
 
 
 def names_printed(command: list[str]) -> list[str] | None:
-    """The file names that a search prints, each before a NUL; None if it did not do its work."""
+    """The file names that a search prints, each followed by a NUL; None if it failed."""
     import subprocess
 
     errors, theirs = os.pipe()
     for fd in (errors, theirs):
-        # What does not fit in the pipe is lost, and nothing waits for it.
+        # Output that does not fit in the pipe is lost; nothing waits for it.
         os.set_blocking(fd, False)
     try:
         with subprocess.Popen(
@@ -1848,7 +1849,7 @@ def names_printed(command: list[str]) -> list[str] | None:
             if len(names) >= MAX_FILE_NAMES:
                 process.kill()
                 return None
-        # A search that finds nothing ends with 1, and so does one that does not know an option.
+        # A search that finds nothing exits with 1, and so does one with an unknown option.
         found_nothing = process.returncode == 1 and not read_some(errors)
         if not names and not found_nothing:
             return None
@@ -1859,7 +1860,7 @@ def names_printed(command: list[str]) -> list[str] | None:
 
 
 def literals_of(pattern: str) -> list[str]:
-    """Texts of which each match contains at least one; empty if there are none to rely on."""
+    """Texts of which each match contains at least one; empty if there are none."""
     try:
         from re import _parser as parser  # type: ignore[attr-defined]
     except ImportError:  # Python before 3.11
@@ -2048,8 +2049,8 @@ def shield(isolated: bool) -> None:
 def listen(port: int) -> int:
     """A socket that listens on this sandbox's loopback, for the worker.
 
-    A socket stays in the network namespace that it was made in, so the worker can accept on it what
-    runs here connects to it, and there is nothing else that this sandbox could reach.
+    A socket stays in its network namespace, so the worker can accept connections from this sandbox
+    on it, and the sandbox can reach nothing else.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.bind(("127.0.0.1", port))

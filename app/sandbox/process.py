@@ -145,7 +145,7 @@ class SandboxProcess:
         return taken
 
     def listener(self) -> socket.socket | None:
-        """What listens on the spec's `worker_port`; the caller closes it."""
+        """The listening socket of the spec's `worker_port`; the caller closes it."""
         taken, self._listener = self._listener, None
         return None if taken is None else socket.socket(fileno=taken)
 

@@ -80,7 +80,7 @@ class RunningProgram:
         return await asyncio.shield(self._asked)
 
     async def end(self) -> None:
-        """Kill everything in the sandbox and close what leads to it."""
+        """Kill everything in the sandbox and close its connections."""
         try:
             if self.listener is not None:
                 self.listener.close()

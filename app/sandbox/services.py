@@ -1,8 +1,8 @@
 """Databases started inside a sandbox, before its command and with it.
 
 They run as the sandbox's ordinary user, from programs that the sandbox already has or that setup
-put into the checkout's caches, with data that nobody keeps. The sandbox has no network, so its
-loopback is its own.
+put into the checkout's caches, with temporary data. The sandbox has no network, so its loopback is
+its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from app.sandbox.spec import HOSTS
 from app.sandbox.toolchains import CACHES_VARIABLE
 
 SERVICE_FAILED = 97
-"""How a command ends whose services could not be started; its output says why (`failure`)."""
+"""The exit code of a command whose services could not be started; its output says why
+(`failure`).
+"""
 
 SERVICE_SECONDS = 90.0
 """How long all services of a session may take to answer."""
@@ -129,7 +131,7 @@ def with_services(
 
 
 def in_background(services: Sequence[Service], environment: Mapping[str, str]) -> str:
-    """A shell line that starts the services and returns when they answer, or cannot."""
+    """A shell line that starts the services and returns when they answer or have failed."""
     log = '"$honk_services"'
     waiting = with_services(services, environment, ["sh", "-c", "echo >&7; exec sleep infinity"])
     return (

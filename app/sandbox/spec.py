@@ -150,7 +150,7 @@ class Completed:
 class EditResult:
     """The file tool's reply; with `is_error` the text says why it failed.
 
-    A picture or PDF comes as `data` with its `media` type (`image/png`) and without text.
+    An image or PDF comes as `data` with its `media` type (`image/png`) and without text.
     """
 
     text: str
@@ -187,23 +187,23 @@ class SandboxSession(Protocol):
         """Handle one request of the `text_editor_20250728` tool.
 
         An edit of a file that has changed since it was last viewed or edited is refused with the
-        difference.
+        diff.
         """
         ...
 
     async def read_many(self, requests: Sequence[Mapping[str, object]]) -> list[EditResult]:
-        """Several requests that change nothing, at the same time; results in their order.
+        """Several read-only requests, concurrently; results in their order.
 
         Each is a `view` of `edit_file`, or `{"command": "search", "pattern": ..., "path": ...}`.
         """
         ...
 
     async def background(self, request: Mapping[str, object]) -> Completed:
-        """Start, list, read or stop a command that goes on beside the shell.
+        """Start, list, read or stop a background command.
 
         `action` is one of these; `start` takes `command`, `read` and `stop` take `id`. Exit code 1
-        comes with a reason. What runs ends with the sandbox, and when a command of the shell is
-        killed at a limit.
+        comes with a reason. They end with the sandbox, and when a command of the shell is killed at
+        a limit.
         """
         ...
 

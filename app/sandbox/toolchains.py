@@ -136,8 +136,9 @@ class Toolchains:
 
     @functools.cached_property
     def versions(self) -> dict[str, str]:
-        """By name, the first line of what each toolchain, and the system's Python, says of its
-        version; empty for one that does not answer. Blocks while they are asked, once."""
+        """By name, the first line of the version output of each toolchain and of the system's
+        Python; empty for one that does not answer. Blocks the first time, while it runs them.
+        """
         asked = {
             each.name: (str(each.home / each.bin / each.asked[0]), *each.asked[1:])
             for each in self.found
@@ -207,9 +208,9 @@ def _home_of(search: str, program: str) -> Path | None:
 
 
 def rustup_home(program: str) -> dict[str, str]:
-    """Where a stand-in of rustup's finds its toolchains, when it is not the home that we have.
+    """The RUSTUP_HOME for a rustup proxy whose toolchains are not below our own home.
 
-    rustup looks below HOME or RUSTUP_HOME; a worker whose home is its own, with somebody's
+    rustup looks below HOME or RUSTUP_HOME; a worker with a separate home, and a user's
     `~/.cargo/bin` on its path, would find none. https://rust-lang.github.io/rustup/
     """
     found = Path(program).resolve()
@@ -220,7 +221,7 @@ def rustup_home(program: str) -> dict[str, str]:
 
 
 def _asked(search: str, program: str, words: Sequence[str]) -> Path | None:
-    """The absolute path that a program answers with."""
+    """The absolute path that a program prints."""
     found = shutil.which(program, path=search)
     if found is None:
         return None
@@ -234,12 +235,12 @@ def _first_line(argv: Sequence[str]) -> str:
 
 
 def _output(argv: Sequence[str]) -> bytes:
-    """What one of this machine's programs prints; nothing when it fails."""
+    """The output of one of this machine's programs; empty when it fails."""
     try:
         done = subprocess.run(
             argv,
             env={**os.environ, **rustup_home(argv[0])},
-            cwd="/",  # in a project's folder, rustc and go answer for another version
+            cwd="/",  # in a project's folder, rustc and go may report another version
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_ASK_SECONDS,

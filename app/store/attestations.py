@@ -32,7 +32,7 @@ class StoredAttestation:
 
 
 class Attestations:
-    """Attestations by id and by commit. Raises RetryableError while the database is away."""
+    """Attestations by id and by commit. Raises RetryableError while the database is unavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""The deliveries in GitHub's log that were read, and up to when all of them were."""
+"""The deliveries in GitHub's log that were read, and the time up to which all of them were."""
 
 from __future__ import annotations
 

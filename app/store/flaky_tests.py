@@ -68,10 +68,10 @@ class FlakyTests:
         await self._database.run(replace)
 
     async def known(self, repo: RepoName, *, but: int) -> tuple[TestName, ...]:
-        """The tests that were flaky on the base, or in two issues or pull requests at least.
+        """The tests that were flaky on the base, or in at least two issues or pull requests.
 
-        A change could make a test flaky to excuse its failure. So what was seen for `but`, the
-        number of the change that is judged, does not count.
+        A change could make a test flaky to excuse its failure, so results of `but`, the number of
+        the change being judged, do not count.
         """
         where = [flaky_tests.c.repository == str(repo), flaky_tests.c.number != but]
         query = sa.select(

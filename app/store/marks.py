@@ -1,4 +1,4 @@
-"""Up to when a recurring task is done, by the task's name."""
+"""Bookmarks of recurring tasks: the time up to which each is done, by the task's name."""
 
 from __future__ import annotations
 

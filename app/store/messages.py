@@ -1,4 +1,4 @@
-"""What people say to a run while it works, in order. The transcript records which were read."""
+"""Messages from people to a live run, in order. The transcript records which were read."""
 
 from __future__ import annotations
 

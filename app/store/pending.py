@@ -44,7 +44,7 @@ class Pending:
 
 @dataclass(frozen=True)
 class PendingCount:
-    """How many requests one cause holds up, and since when, subject and reason of the oldest."""
+    """How many requests wait for one cause, and the oldest one's time, subject and reason."""
 
     cause: Cause
     number: int
@@ -54,7 +54,7 @@ class PendingCount:
 
 
 class PendingRequests:
-    """Each method is one transaction. Raises RetryableError when the database is away."""
+    """Each method is one transaction. Raises RetryableError when the database is unavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -400,7 +400,9 @@ class Runs:
     async def checking_seconds_since(
         self, moment: float, *, repository: str, leave_out: RunId
     ) -> float:
-        """Seconds that runs created since then have had a slot to verify heads unasked."""
+        """Seconds for which runs created since then have had a slot to verify heads without being
+        asked.
+        """
         trigger = runs.c.input["trigger"]
         query = sa.select(runs.c.admitted_at, runs.c.finished_at).where(
             runs.c.repository == repository,

@@ -32,7 +32,9 @@ class RepositoryAccess:
         self._known: OrderedDict[Key, tuple[bool, float]] = OrderedDict()
 
     async def may_read(self, token: str, repository: str, repository_id: int) -> bool:
-        """Raises NotSignedInError for an ended token, RetryableError while GitHub is away."""
+        """Raises NotSignedInError for an expired token, RetryableError while GitHub is
+        unavailable.
+        """
         key = (_fingerprint(token), repository_id)
         known = self._known.get(key)
         if known is not None and known[1] > self._clock():

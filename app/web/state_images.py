@@ -1,6 +1,6 @@
 """A run's state as an image, for texts on GitHub that stay as they are while no worker runs.
 
-Anyone who knows a run's id can see its state, and nothing else of it: GitHub fetches images without
+Anyone who knows a run's id can see its state, but nothing else: GitHub fetches images without
 signing in.
 """
 

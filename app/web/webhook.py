@@ -238,7 +238,8 @@ class Receiver:
                     reason = next(each.reason for each in decided if isinstance(each, Ignored))
                     _log.debug(log_events.DELIVERY_IGNORED, reason=reason, delivery=head.delivery)
                 return _NO_CONTENT
-            # If one of them fails, GitHub delivers all again, and those taken are known.
+            # If one of them fails, GitHub redelivers all of them, and the enqueued ones count as
+            # duplicates.
             responses = [await self._hand_over(head, each) for each in requests]
             return responses[0]
         except _Refusal as refusal:

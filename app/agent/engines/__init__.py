@@ -63,7 +63,7 @@ class Engines:
         return None
 
     async def warm(self) -> None:
-        """Load what the first assignment would otherwise wait for."""
+        """Load what would otherwise delay the first assignment."""
         if self.problem(self.default) is None:
             await self.get(self.default).warm()
 

@@ -1,1 +1,1 @@
-"""What engines share whose agent is a program in a sandbox: the model's port and the records."""
+"""Shared by engines whose agent is a program in a sandbox: the model's port and the records."""

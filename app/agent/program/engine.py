@@ -13,7 +13,8 @@ from app.domain.model_question import AnswerForm, ModelAnswer
 
 
 class ProgramEngine:
-    """See `app.agent.engine.AgentEngine`. Single questions need no agent: they go to the API.
+    """See `app.agent.engine.AgentEngine`. Single questions need no agent and go directly to the
+    API.
 
     `session_module` is imported when a session is first needed: its library is large, and the other
     engines do not need it.

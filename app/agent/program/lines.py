@@ -21,7 +21,7 @@ class JsonLines:
         self._pending = bytearray()
         self._whole: list[bytes] = []
         self.junk = ""
-        """The latest line that was no message, for an error about it."""
+        """The latest line that was not a message, for error messages."""
 
     async def write(self, text: str) -> bool:
         """Send text; False when the program reads no more."""
@@ -32,7 +32,7 @@ class JsonLines:
         return True
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Send one message. A program that has ended is noticed where its end is awaited."""
+        """Send one message. The program's exit is handled where it is awaited."""
         await self.write(json.dumps(message) + "\n")
 
     async def receive(self) -> dict[str, Any] | None:

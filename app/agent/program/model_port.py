@@ -1,7 +1,7 @@
 """The Messages API as one sandbox sees it: one path, no key, and the worker behind it.
 
-Any process in the sandbox can send requests, not only the agent's. They are handed to the run one
-by one, which decides, pays and records; nothing is forwarded from here.
+Any process in the sandbox can send requests, not only the agent's. They are passed one by one to
+the run, which decides, pays and records; nothing is forwarded from here.
 """
 
 from __future__ import annotations
@@ -21,25 +21,29 @@ Json = dict[str, Any]
 
 PATH = "/v1/messages"
 TOOLS_PATH = "/honk/tools"
-"""Where an agent's own process for MCP (`tools_relay.py`) hands over messages."""
+"""The path to which an agent's MCP process (`tools_relay.py`) sends messages."""
 
 Tools = Callable[[Json], Awaitable[Json | None]]
 """Answers one MCP message; None if it wants no answer."""
 
 PORT = 8118
-"""Where the model answers inside the sandbox, and Honk's tools for agents that reach them so."""
+"""The port inside the sandbox for the model, and for Honk's tools if the agent reaches them
+there.
+"""
 
 PLACEHOLDER_KEY = "sk-ant-placeholder"
 VARIABLES = {
     "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{PORT}",
     "ANTHROPIC_API_KEY": PLACEHOLDER_KEY,
 }
-"""What leads a program to the port. The key in it is none: the worker adds its own."""
+"""The variables that direct a program to the port. The key in them is a placeholder: the worker
+adds the real one.
+"""
 
 MAX_BODY_BYTES = 40 << 20
 CONNECTIONS = 16
 PING_SECONDS = 5.0
-"""How often a client that waits for an answer is sent a sign of life, once the model has begun."""
+"""Seconds between keep-alive messages to a waiting client, once the model has begun to answer."""
 
 _HEAD_BYTES = 64 << 10
 _HEAD_SECONDS = 30.0
@@ -48,7 +52,7 @@ _ERRORS = {400: "invalid_request_error", 404: "not_found_error", 413: "request_t
 
 
 class ModelCall:
-    """One request to the model, and the place for its answer."""
+    """One request to the model, and its answer when there is one."""
 
     def __init__(self, body: Json, betas: str) -> None:
         self.body = body
@@ -77,7 +81,7 @@ class ModelCall:
             self._answer.set_result((status, events))
 
     async def wait(self, seconds: float) -> tuple[int, list[Json]] | None:
-        """The status and the answer, or None after so many seconds without one."""
+        """The status and the answer, or None if there is none within that many seconds."""
         await asyncio.wait({self._answer}, timeout=seconds)
         return self._answer.result() if self._answer.done() else None
 
@@ -145,7 +149,7 @@ class _PortClient:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_BYTES)
 
     async def answer_one(self, calls: asyncio.Queue[Any]) -> bool:
-        """Answer one request; False when the connection is of no more use."""
+        """Answer one request; False when the connection cannot be reused."""
         head = await self._next(None)
         if not isinstance(head, h11.Request):
             return False
@@ -174,7 +178,7 @@ class _PortClient:
         return True
 
     async def _relay(self, call: ModelCall) -> None:
-        """Send the answer, as soon as there is one, without the client losing its patience."""
+        """Send the answer as soon as it exists, with keep-alive messages until then."""
         await call.until_begun()
         found = await call.wait(0)
         if not call.streamed or (found is not None and found[0] != 200):

@@ -1,6 +1,6 @@
 """Honk's own tools, for agents that are programs: they run in the worker, outside the sandbox.
 
-They are those of the engine `anthropic`, with the same checks of what the model sends. The agent
+They are those of the engine `anthropic`, with the same validation of the model's input. The agent
 reaches them over MCP, from a server of this name.
 """
 

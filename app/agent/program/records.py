@@ -1,8 +1,8 @@
-"""What an agent that is a program leaves in the transcript, and what follows from it. Pure.
+"""The transcript of an agent that is a program. Pure.
 
-An assistant's record is an answer of the model, with the names of our tools as every engine has
-them. A user's record with results may keep what the program wrote to its own session until then, as
-`usage["session"]`: together these entries are the session that a resumed run goes on from.
+An assistant's record is an answer of the model, with the names of our tools that every engine uses.
+A user's record with results may contain, as `usage["session"]`, what the program had written to its
+own session: together, these entries are the session from which a resumed run continues.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _OURS = re.compile(r"(?:.*honk[^a-z]+)?(" + "|".join(OWN) + ")")
 
 
 def is_main(body: Mapping[str, Any]) -> bool:
-    """Whether a request is a turn of the agent, not one of the program's asides (a title, say)."""
+    """Whether a request is a turn of the agent, not one of the program's own requests (such as for
+    a title).
+    """
     return any(_ours(str(tool.get("name"))) == "finish" for tool in _objects(body.get("tools")))
 
 
@@ -42,7 +44,7 @@ def _ours(name: str) -> str:
 
 
 def main_turns(records: Sequence[TurnRecord]) -> list[TurnRecord]:
-    """The records without the program's asides."""
+    """The records without the program's own requests."""
     return [each for each in records if not (each.usage or {}).get("aside")]
 
 
@@ -112,10 +114,10 @@ def names_results(entries: Iterable[Any], ids: Iterable[str]) -> bool:
 
 
 class Notes:
-    """What the worker adds to the conversation: the words of people, and its own.
+    """Messages that the worker adds to the conversation: from people, and its own.
 
-    They are not in the program's own session, so each request gets them again, in the same place:
-    behind the results that were the latest when a note was recorded, or in the first message.
+    They are not in the program's own session, so each request gets them again at the same position:
+    after the results that were the latest when a note was recorded, or in the first message.
     """
 
     def __init__(self, records: Sequence[TurnRecord]) -> None:
@@ -153,7 +155,7 @@ class Notes:
         }
         for anchor, text in self._notes:
             index = 0 if anchor == "" else places.get(anchor)
-            # What the program has summed up was there when it did.
+            # The program's own summary already includes them.
             if index is not None:
                 content = [*_blocks(messages[index]), {"type": "text", "text": text}]
                 messages[index] = {**messages[index], "content": content}
@@ -170,5 +172,5 @@ def _blocks(message: Mapping[str, Any]) -> list[Json]:
 
 
 def _objects(value: object) -> list[Json]:
-    """The objects in a list; what is none, the API refuses."""
+    """The objects in a list; the API refuses anything else."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

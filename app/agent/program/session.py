@@ -1,12 +1,12 @@
-"""One run of an agent that is a program: it works in its sandbox, and the worker keeps the book.
+"""One run of an agent that is a program: it works in its sandbox, and the worker keeps the record.
 
-Each request of the program for a turn of the model waits at the worker's port until what came
-before it is recorded: first the results of the latest calls, with the work tree, then, once the
-model has answered, its answer. Only then does the program get the answer and run its tools. So
-whatever happens, the transcript and the work tree agree, and the run resumes from them.
+Each request of the program for a turn waits at the worker's port until everything before it is
+recorded: first the results of the latest calls, with the work tree, then, once the model has
+answered, its answer. Only then does the program get the answer and run its tools. So the transcript
+and the work tree always agree, and the run resumes from them.
 
-Nothing that the program says about itself is relied on: the budget, the price and the end of the
-work follow from what the model answered and from the calls that reached Honk's own tools.
+Nothing depends on what the program says about itself: the budget, the price and the end of the work
+follow from what the model answered and from the calls that reached Honk's own tools.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ from app.errors import HonkError, RetryableError, UserError
 from app.sandbox.spec import Program
 
 START_SECONDS = 170.0
-"""How long the program may take until it answers at all, on a busy machine."""
+"""How long the program may take until its first answer, on a busy machine."""
 
 SILENT_SECONDS = 15 * 60.0
-"""How long the program may say and ask nothing. A command of Claude Code may take ten minutes."""
+"""How long the program may be silent. A command of Claude Code may take ten minutes."""
 
 REFUSALS = 5
-"""How many requests in a row the API may refuse before the run ends."""
+"""How many consecutive requests the API may refuse before the run ends."""
 
 _END_SECONDS = 5.0
 _BY_HOOK = {"by_hook": True}
@@ -88,7 +88,7 @@ RETRY = "Comment `/honk retry`. If it happens again, Honk's operator should run 
 
 
 class StopAsked:
-    """The program asks whether it may end its turn; the answer is why not, or nothing."""
+    """The program asks whether it may end its turn; the answer says why not, or is empty."""
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -171,13 +171,13 @@ class ProgramSession(RecordedSession):
         raise NotImplementedError
 
     async def _introduce(self) -> None:
-        """What has to be known of the program before the model is asked anything."""
+        """Checks of the program before the first request to the model."""
 
     async def _session_written(self, calls: Sequence[ToolCall]) -> None:
-        """Wait until the program has kept what it needs to resume after these calls."""
+        """Wait until the program has stored what it needs to resume after these calls."""
 
     def _kept_session(self) -> Json | None:
-        """What a record of results keeps of the program's own session."""
+        """The part of the program's own session that is stored with a record of results."""
         return None
 
     def _touching(self, calls: Sequence[ToolCall]) -> bool:
@@ -185,7 +185,7 @@ class ProgramSession(RecordedSession):
         raise NotImplementedError
 
     async def _turn_ended(self, event: TurnEnded) -> Ending | None:
-        """The program has ended its turn, though nothing has ended the work."""
+        """The program has ended its turn, but not the work."""
         if self._refused:
             raise _refusal(self._refused[-1])
         if event.problem:
@@ -206,7 +206,7 @@ class ProgramSession(RecordedSession):
                     waiting, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
             if connecting.done() and connecting.exception() is not None:
-                # Its end is seen in two places, in either order.
+                # Its exit shows up in two places, in either order.
                 await asyncio.wait({ended}, timeout=_END_SECONDS)
             if ended.done():
                 raise await self._exited(program, junk)
@@ -224,7 +224,7 @@ class ProgramSession(RecordedSession):
     # Its requests
 
     async def _serve(self, program: Program, junk: Callable[[], str]) -> Ending:
-        """Handle what the program asks until the work ends."""
+        """Handle the program's requests until the work ends."""
         self._last_sign = self._clock()
         while True:
             event = await self._next(junk)
@@ -263,7 +263,7 @@ class ProgramSession(RecordedSession):
             await cancelled(waiting)
 
     async def _turn(self, call: ModelCall) -> Ending | None:
-        """One turn: record what came before it, ask the model, record its answer."""
+        """One turn: record everything before it, ask the model, record its answer."""
         if self._open and (ending := await self._finish_calls(call)):
             return ending
         await self._read_messages()
@@ -280,7 +280,9 @@ class ProgramSession(RecordedSession):
         return None
 
     async def _aside(self, call: ModelCall) -> None:
-        """A request beside the agent's turns: answered, paid and recorded, no part of the work."""
+        """A request outside the agent's turns: answered, paid and recorded, but not part of the
+        work.
+        """
         self._check_budget()
         answer = await self._ask_model(call, call.body)
         if answer is not None:
@@ -371,7 +373,9 @@ class ProgramSession(RecordedSession):
         return None
 
     async def _why_not_stop(self) -> str:
-        """What an agent that stops without finish is sent back with: people's words, or verify."""
+        """The message to an agent that stops without finish: from people, or a verification
+        result.
+        """
         words = await self._read_messages(by_hook=True)
         if not words:
             if self._bare_answers() > NUDGES:
@@ -461,7 +465,7 @@ class ProgramSession(RecordedSession):
             self._verified = self._tree
 
     async def _record_interruption(self) -> None:
-        """Keep what an interrupted turn did to the work tree. The program is gone by now."""
+        """Record an interrupted turn's changes to the work tree, after the program has ended."""
         calls, self._open = self._open, []
         if not calls:
             return
@@ -525,6 +529,6 @@ def listener_of(program: Program) -> Any:
 
 
 def shown(words: str) -> str:
-    """What the CLI said, short, as the end of a sentence; nothing if it printed nothing."""
+    """The program's output, shortened, as the end of a sentence; empty if it printed nothing."""
     line = " ".join(words.split())[:200].rstrip(". ")
     return f" ({line})" if line else ""

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Forwarded:
-    """One whole answer: the API's events, and what they add up to.
+    """One complete answer: the API's events, and the message that they form.
 
     `discarded` is the usage of answers that broke off and were requested again.
     """
@@ -49,7 +49,7 @@ class Forwarded:
 
 
 class Upstream(AnthropicModel):
-    """Forwards whole requests of another client to the Messages API."""
+    """Forwards another client's complete requests to the Messages API."""
 
     async def forward(self, body: Json, betas: str, begun: Callable[[], None]) -> Forwarded:
         """Ask, streamed, with the body as it is. `begun` is called at an answer's first event.

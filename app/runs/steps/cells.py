@@ -394,7 +394,7 @@ class _RaisingCanary:
 async def _raising_canary(compared: ChangeUnderTest, wanted: Wanted) -> _RaisingCanary:
     """Run what looks like proof with the changed functions raising an error.
 
-    This does not wait until the proof has been repeated, since it costs no time beside that.
+    This runs while the proof is repeated, so it costs no extra time.
     """
     plan = await asyncio.to_thread(
         plan_canary, compared.diff, compared.plan.sides, secrets.token_hex(8)

@@ -188,7 +188,7 @@ _FORMATTERS = (
     *("tap-arc", "tap-diff", "tap-format-spec", "colortape", "tap-bail"),
 )
 _FORMATTED = re.compile(rf"(.*\S) *\| *(?:{'|'.join(_FORMATTERS)})(?: -[\w-]+)* *", re.DOTALL)
-"""Splits a command that prints the Test Anything Protocol from its formatter."""
+"""A command that prints the Test Anything Protocol, piped into a formatter."""
 
 
 def _inner(scripts: Mapping[str, str], folder: str, name: str) -> Iterator[Script]:

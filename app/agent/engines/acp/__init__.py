@@ -1,4 +1,4 @@
-"""The engine `acp`: an agent of the operator's that speaks the Agent Client Protocol."""
+"""The engine `acp`: an agent of the operator's choice that supports the Agent Client Protocol."""
 
 from __future__ import annotations
 

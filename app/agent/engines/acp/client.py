@@ -1,7 +1,8 @@
-"""What an agent may ask of its client: files and terminals inside the sandbox, and permissions.
+"""Serves an agent's requests to its client: files and terminals inside the sandbox, and
+permissions.
 
-https://agentclientprotocol.com. An agent can do in its sandbox what it likes, so it gets every
-permission that it asks for once; none of its requests is served outside.
+https://agentclientprotocol.com. An agent can do anything in its sandbox, so every permission that
+it asks for is granted once; none of its requests is served outside.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from app.sandbox.spec import WORKSPACE, Program
 FILE_SECONDS = 60.0
 TERMINALS = 16
 OUTPUT_BYTES = 1 << 20
-"""How much of a terminal's output is kept, at most."""
+"""The maximum size of a terminal's output."""
 
 
 class SandboxClient:
-    """The client of one agent; `heard` is called whenever the agent says something.
+    """The client of one agent; `heard` is called at each of the agent's messages.
 
-    Use it as a context: what runs in its terminals ends with it.
+    Use it as a context manager: its terminals end with it.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class SandboxClient:
         """Nothing to do."""
 
     async def session_update(self, session_id: str, update: object, **_: Any) -> None:
-        """What the agent says about itself is no record: that is made at the model's port."""
+        """The agent's own updates are not recorded: the record is made at the model's port."""
         self._heard()
 
     async def request_permission(
@@ -128,7 +129,7 @@ class SandboxClient:
     async def terminal_output(
         self, session_id: str, terminal_id: str, **_: Any
     ) -> schema.TerminalOutputResponse:
-        """What it wrote so far, and how it ended if it did."""
+        """Its output so far, and how it ended if it has."""
         terminal = self._terminal(terminal_id)
         return schema.TerminalOutputResponse(
             output=terminal.output.value().decode("utf-8", "replace"),
@@ -185,7 +186,7 @@ class _Terminal:
         return await asyncio.shield(self._reading)
 
     async def end(self) -> None:
-        """Kill what still runs. The second time nothing happens."""
+        """Kill what still runs. A second call has no effect."""
         await self._close()
         if self.status is None:
             self.status = schema.TerminalExitStatus(signal="SIGKILL")

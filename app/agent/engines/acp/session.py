@@ -1,8 +1,8 @@
 """One run of an agent that speaks the Agent Client Protocol.
 
 An agent's own session is lost with its sandbox, and the protocol does not say how to move one. So
-an agent that resumes is given a new session, with the record of its turns so far in the first
-message: its words, its calls and their results.
+when a run resumes, the agent gets a new session, with the record of its turns so far in the first
+message: its text, its calls and their results.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class AcpSession(ProgramSession):
         self._prompts: asyncio.Queue[str] = asyncio.Queue()
 
     async def _work(self) -> Ending:
-        """Start the agent with all that was said so far, and serve it until an ending."""
+        """Start the agent with the conversation so far, and serve it until an ending."""
         opening = [*self._records[0].content, *_history(self._records)]
         self._notes = Notes(())
         async with (
@@ -136,7 +136,7 @@ class AcpSession(ProgramSession):
     async def _talk(
         self, agent: Any, session: str, opening: Sequence[Json], program: Program
     ) -> None:
-        """Send the first message, then each that the run wants sent, until the agent is gone."""
+        """Send the first message, then each message of the run, until the agent has ended."""
         blocks: list[Any] = [schema.TextContentBlock(type="text", text=SYSTEM_PROMPT)]
         blocks += map(_block, opening)
         try:
@@ -171,7 +171,7 @@ class AcpSession(ProgramSession):
         self._last_sign = self._clock()
 
     def _touching(self, calls: Sequence[ToolCall]) -> bool:
-        """What the tools of an unknown agent do is not known, so each of them may."""
+        """The tools of an unknown agent are unknown, so each of them may change the work tree."""
         return any(each.name not in ("plan", "ask", "finish") for each in calls)
 
 
@@ -190,7 +190,7 @@ def _block(block: Mapping[str, Any]) -> Any:
 
 
 def _history(records: Sequence[TurnRecord]) -> list[Json]:
-    """What happened so far, for an agent that resumes; nothing for one that begins."""
+    """The record so far, for a resumed run; empty for a new one."""
     parts = [text for record in records[1:] if (text := _told(record))]
     if not parts:
         return []

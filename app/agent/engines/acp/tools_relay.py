@@ -1,7 +1,7 @@
 """Runs inside the sandbox: an MCP server on stdin and stdout whose tools are the worker's.
 
-Standard library only, Python 3.8 or newer. Each line is handed to the worker's port as it is, and
-the answer is written back.
+Standard library only, Python 3.8 or newer. Each line is forwarded to the worker's port unchanged,
+and the answer is written back.
 """
 
 import json

@@ -1,11 +1,11 @@
-"""Long conversations: a summary takes the place of all but the latest turns.
+"""Compacts long conversations: a summary replaces all but the latest turns.
 
 Pure functions over records. A summary is a record of the transcript like any other, so a resumed
 run sends exactly what the interrupted one sent, with another model too. The API's own compaction
-writes its text where the model offers that, and the model in an ordinary turn elsewhere; both read
-the conversation from the cache. The API's signed block is not sent back: it would stand before the
-assignment, which then had to be written to the cache again, and only its own API can read it.
-https://platform.claude.com/docs/en/build-with-claude/compaction-on-demand
+writes the text if the model supports it, otherwise the model in an ordinary turn; both read the
+conversation from the cache. The API's signed block is not sent back: it would come before the
+assignment, which would then have to be written to the cache again, and only its own API can read
+it. https://platform.claude.com/docs/en/build-with-claude/compaction-on-demand
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ Block = dict[str, Any]
 
 CHARACTERS_PER_TOKEN = 4
 MEDIA_TOKENS = {"image": 1_600, "document": 20_000}
-"""About what a picture costs, and a PDF of as many pages as the sandbox shows."""
+"""The approximate tokens of an image, and of a PDF with the most pages that the sandbox shows."""
 
 _KEPT = 8
-"""The latest turns are kept up to this fraction of the mark, and people's words as well."""
+"""The latest turns are kept up to this fraction of the threshold, and so are people's messages."""
 _GROWN = 4
-"""Nothing is compacted before the conversation has grown by this fraction of the mark."""
+"""Nothing is compacted before the conversation has grown by this fraction of the threshold."""
 _TIGHTER = 4
 LEAST_CHARACTERS = 200
 _THINKING = ("thinking", "redacted_thinking")
 
 
 class Compacted(Value):
-    """What a summary's record says besides its text.
+    """A summary's record, besides its text.
 
-    Of the turns before it only those from `keep_from` on are sent, and of their long texts (results
-    and inputs of tools) only the first and last characters, at most `characters` of each.
+    Of the turns before it, only those from `keep_from` on are sent, and of their long texts
+    (results and inputs of tools) at most `characters` of each, from both ends.
     """
 
     keep_from: int
@@ -46,7 +46,7 @@ class Compacted(Value):
 
 
 def summary_of(record: TurnRecord) -> Compacted | None:
-    """What a record says about its summary; None for other records."""
+    """The summary of a record; None for other records."""
     found = (record.usage or {}).get("summary")
     return None if found is None else Compacted.recorded(found)
 
@@ -74,7 +74,7 @@ def remembered(records: Sequence[TurnRecord]) -> Iterator[tuple[TurnRecord, int 
 
 
 def shortened(block: Block, characters: int) -> Block:
-    """A block without its middle. What people wrote is kept as it is."""
+    """A block without its middle. Text from people is kept as it is."""
     match block["type"]:
         case "tool_result":
             content = [_shortened_part(part, characters) for part in block["content"]]
@@ -91,7 +91,7 @@ def _shortened_part(part: Block, characters: int) -> Block:
 
 
 def without_media(block: Block) -> Block:
-    """A block with a line in the place of each picture and document."""
+    """A block with each image and document replaced with a line."""
     if block["type"] == "tool_result":
         return {**block, "content": [without_media(part) for part in block["content"]]}
     if block["type"] in MEDIA_TOKENS:
@@ -100,7 +100,7 @@ def without_media(block: Block) -> Block:
 
 
 def has_media(records: Sequence[TurnRecord]) -> bool:
-    """Whether any of these turns shows the model a picture or document."""
+    """Whether any of these turns shows the model an image or document."""
     return any(
         without_media(b) != b for each in records if each.role == "user" for b in each.content
     )
@@ -117,7 +117,7 @@ def _shortened_value(value: Any, characters: int) -> Any:
 
 
 def estimated_tokens(block: Block) -> int:
-    """About how many tokens a block has; no request is made to find out."""
+    """The approximate number of tokens of a block, without a request."""
     if block["type"] in MEDIA_TOKENS:
         return MEDIA_TOKENS[block["type"]]
     if block["type"] == "tool_result":
@@ -126,13 +126,13 @@ def estimated_tokens(block: Block) -> int:
 
 
 def is_due(records: Sequence[TurnRecord], mark: int) -> bool:
-    """Whether the next request would have `mark` tokens, and a summary would help."""
+    """Whether the next request would reach `mark` tokens, and a summary would help."""
     now = _context_tokens(records)
     return now >= mark and now - _first_context(records) >= mark // _GROWN
 
 
 def _context_tokens(records: Sequence[TurnRecord]) -> int:
-    """What the API counted in the latest turn, and an estimate of what came after it."""
+    """The API's count at the latest turn, plus an estimate for what followed it."""
     since = 0
     for record in reversed(records):
         if summary_of(record):
@@ -158,7 +158,7 @@ def _input_tokens(usage: Block) -> int:
 
 
 def planned(records: Sequence[TurnRecord], mark: int) -> Compacted | None:
-    """What a summary at the end of these records keeps; None if there is no turn to keep.
+    """The turns that a summary at the end of these records keeps; None if there are none.
 
     The latest turn is always kept; its texts are cut until they fit.
     """
@@ -176,7 +176,7 @@ def planned(records: Sequence[TurnRecord], mark: int) -> Compacted | None:
 
 
 def tightened(record: TurnRecord, records: Sequence[TurnRecord]) -> Compacted | None:
-    """A summary of the same turns that keeps less; None when it keeps as little as can be."""
+    """A summary of the same turns that keeps less; None if it already keeps the minimum."""
     summary = summary_of(record)
     assert summary is not None
     before = records[: record.seq]
@@ -214,8 +214,9 @@ def _kept_tokens(records: Sequence[TurnRecord], summary: Compacted) -> int:
 
 
 def summary_text(records: Sequence[TurnRecord], said: str, mark: int) -> str:
-    """What the model reads instead of these records: its own summary (`said`), or what the records
-    show where there is none, and the latest words of people."""
+    """The text that replaces these records for the model: its own summary (`said`), or one made
+    from the records if there is none, and the latest messages from people.
+    """
     characters = mark * CHARACTERS_PER_TOKEN // _KEPT
     return summary_message(
         cut(said.strip() or _from_records(records), characters), _words(records, characters)
@@ -223,7 +224,9 @@ def summary_text(records: Sequence[TurnRecord], said: str, mark: int) -> str:
 
 
 def _words(records: Sequence[TurnRecord], characters: int) -> list[str]:
-    """What people and tests said since the assignment, in order; the oldest are cut first."""
+    """Messages from people and test results since the assignment, in order; the oldest are cut
+    first.
+    """
     kept: list[str] = []
     for record in reversed(records[1:]):
         if (record.usage or {}).get("feedback_id"):

@@ -82,7 +82,7 @@ def ending_of(calls: Sequence[ToolCall], results: Sequence[Block]) -> Ending | N
 
 
 def recorded_ending(records: Sequence[TurnRecord]) -> Ending | None:
-    """The ending recorded by the last turn, if that holds tool results."""
+    """The ending recorded by the last turn, if that has tool results."""
     if len(records) < 2 or records[-1].role != "user":
         return None
     return ending_of(tool_calls(records[-2]), results_of(records[-1]))
@@ -94,7 +94,7 @@ def results_of(record: TurnRecord) -> list[Block]:
 
 
 def texts_in_a_row(records: Sequence[TurnRecord]) -> int:
-    """How many of the latest assistant turns, with only reminders in between, called no tool."""
+    """How many of the latest assistant turns called no tool, with only reminders in between."""
     count = 0
     for record in reversed(records):
         if record.role == "user":
@@ -118,7 +118,7 @@ def plan_in(record: TurnRecord) -> tuple[PlanItem, ...] | None:
 
 
 def repeats(records: Sequence[TurnRecord]) -> int:
-    """How often the latest call was made in a row with the same result; 0 without any call."""
+    """How many times in a row the latest call was made with the same result; 0 without any call."""
     latest: tuple[str, object, object] | None = None
     count = 0
     for each in _calls_backwards(records):
@@ -140,10 +140,10 @@ def _calls_backwards(records: Sequence[TurnRecord]) -> Iterator[tuple[str, objec
 
 
 class Omitted(Value):
-    """What requests leave out of turns before a turn.
+    """What requests omit:
 
-    Thinking of turns before `thinking`, because the API refuses thinking whose own past was
-    changed; pictures and documents of turns before `media`, because the API refused one of them.
+    thinking of turns before `thinking`, because the API refuses thinking if the turns before it
+    were changed; images and documents of turns before `media`, because the API refused one of them.
     """
 
     thinking: int = 0

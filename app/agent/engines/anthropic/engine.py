@@ -26,8 +26,9 @@ class AnthropicEngine:
         usual: Diligence = USUAL,
         stronger: Diligence = USUAL,
     ) -> None:
-        """`compact_at` is the tokens at which a conversation is compacted; by model without it.
-        `stronger` is for tasks that ask for it."""
+        """`compact_at` is the number of tokens at which a conversation is compacted; the model's
+        default without it. `stronger` is for tasks that ask for it.
+        """
         self._model = model
         self._compact_at = compact_at
         self._usual = usual

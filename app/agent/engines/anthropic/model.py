@@ -47,7 +47,7 @@ _ALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5),
 )
 _EPHEMERAL = {"type": "ephemeral"}
-# The models before adaptive thinking take neither it nor an effort.
+# Models older than adaptive thinking support neither it nor an effort.
 _NO_EFFORT = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5")
 _OUT_OF_MONEY = ("credit balance", "usage limit", "spend limit", "billing")
 _TOO_LONG = ("too long", "exceed context limit")
@@ -78,8 +78,9 @@ class ModelRefusedRequestError(UserError):
 
 
 class Diligence(Value):
-    """How much the model works for an answer, in the API's words. Without `effort`, as much as it
-    does by itself."""
+    """The model's effort for an answer, in the API's terms. Without `effort`, the model's
+    default.
+    """
 
     effort: Effort | None = None
     thinking: Literal["adaptive", "between_tools", "disabled"] = "adaptive"
@@ -126,7 +127,7 @@ class Model(Protocol):
         """Ask for one turn.
 
         Raises PromptTooLongError, StaleThinkingError, UserError (the operator must act) or
-        RetryableError (the service stayed away).
+        RetryableError (the service stayed unavailable).
         """
         ...
 

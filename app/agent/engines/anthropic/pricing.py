@@ -22,7 +22,7 @@ class Price(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """`usd`, and whether the model's own price was known (`known`) or the dearest was assumed."""
+    """`usd`, and whether the model's own price was known (`known`) or the highest was assumed."""
 
     usd: float
     known: bool
@@ -63,14 +63,14 @@ LONG_PROMPT_PRICES: dict[str, Price] = {"claude-haiku-5-5": _price(0.5, 2.5, rea
 `LONG_PROMPT_TOKENS`; only for models that have a second price."""
 
 _NOT_IN_THE_NAME = re.compile(r"^anthropic\.|[-@]20\d{6}$")
-"""What Amazon Bedrock writes before a model's name, and the date that may follow it."""
+"""Amazon Bedrock's prefix of a model's name, and the date that may follow it."""
 
 
 def cost(model: str, usage: Mapping[str, Any]) -> Cost:
     """Price one `usage` block of the Messages API.
 
-    A model that is not in `PRICES` is priced as the dearest of them, so that a budget errs on the
-    side of ending early, and `known` is False.
+    A model that is not in `PRICES` is priced like the most expensive one, so that a budget errs on
+    the side of ending early, and `known` is False.
     """
     name = _NOT_IN_THE_NAME.sub("", model)
     tokens = _tokens(usage)

@@ -1,7 +1,7 @@
-"""Where the model runs, and as whom Honk calls it: Anthropic's API, Amazon Bedrock or Vertex AI.
+"""Where the model runs, and with which credentials: Anthropic's API, Amazon Bedrock or Vertex AI.
 
-All three speak the Messages API, so only the SDK's client differs: its address, its credentials and
-what it calls a model. Outside contracts:
+All three support the Messages API, so only the SDK's client differs: its URL, its credentials and
+its names of models. Outside contracts:
 https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock and
 https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai.
 """
@@ -41,7 +41,7 @@ class Provider:
 
     `url` is the address of its API. `connect` makes the SDK's client over an HTTP client.
     `credentials` says which settings to check when the API rejects them, `secrets` are removed from
-    what the API says, and `wire_name` is what the API calls a model of Anthropic's name.
+    the API's messages, and `wire_name` is the API's name for a model.
     """
 
     url: str
@@ -60,7 +60,7 @@ def provider_of(settings: Settings) -> Provider:
 
 
 def model_needs(settings: Settings) -> dict[str, Callable[[Settings], object]]:
-    """What an engine that uses the model needs; see `EngineSpec.needs`."""
+    """The required settings of an engine that uses the model; see `EngineSpec.needs`."""
     names = {
         "anthropic": "ANTHROPIC_API_KEY",
         "bedrock": "HONK_MODEL_PROVIDER=bedrock",
@@ -70,7 +70,7 @@ def model_needs(settings: Settings) -> dict[str, Callable[[Settings], object]]:
 
 
 def url_of(settings: Settings) -> str:
-    """The address of the model's API, also where a setting is missing."""
+    """The URL of the model's API, even if a setting is missing."""
     try:
         return provider_of(settings).url
     except UserError:
@@ -78,7 +78,7 @@ def url_of(settings: Settings) -> str:
 
 
 def anthropic_api(api_key: str, base_url: str | None = None) -> Provider:
-    """Anthropic's own API, or another address that speaks it. Raises UserError without a key."""
+    """Anthropic's own API, or another server with the same API. Raises UserError without a key."""
     if not api_key:
         raise UserError(
             "No model configured.", next_step="Honk's operator must set ANTHROPIC_API_KEY."

@@ -1,7 +1,7 @@
-"""What the session of any agent keeps: its records, and the limits that follow from them.
+"""The common base of all agents' sessions: its records, and the limits that depend on them.
 
-Honk's own loop and the agents that are programs differ in how a turn comes about. They share how it
-is recorded, paid, reported and interrupted.
+Honk's own loop and agents that are programs differ in how a turn is made. They share how it is
+recorded, priced, reported and interrupted.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ POLL_SECONDS = 0.2
 """Seconds between checks for a stop and the time limit during a wait."""
 
 NUDGES = 2
-"""How often an agent that calls no tool, or stops without finish, is sent back."""
+"""How many times an agent that calls no tool, or stops without finish, is sent back."""
 
 REPEATS_WARNED = 3
 REPEATS_ENDED = 6
 """Consecutive calls with the same input and result before a warning, and before the end."""
 
 EMPTY_ANSWER = "(empty answer)"
-"""What is recorded of an answer in which there is nothing to record."""
+"""The recorded text of an empty answer."""
 
 _CANCEL_SECONDS = 5.0
 
@@ -72,7 +72,7 @@ class InterruptedRunError(Exception):
 
 
 class Answered(Protocol):
-    """What an answer of the model says besides its content: a `ModelTurn`, a `Forwarded`."""
+    """The metadata of a model's answer: a `ModelTurn` or a `Forwarded`."""
 
     @property
     def usage(self) -> Block: ...
@@ -85,7 +85,7 @@ class Answered(Protocol):
 
 
 class RecordedSession:
-    """One agent at work on one task, as its transcript and its limits see it."""
+    """The transcript and limits of one agent that works on one task."""
 
     def __init__(
         self,
@@ -128,7 +128,9 @@ class RecordedSession:
         self._count(record)
 
     def _count(self, record: TurnRecord) -> None:
-        """Keep what progress and budget ask for after each turn: the past is long."""
+        """Update the totals that progress and budget need after each turn: rereading the whole
+        record would be slow.
+        """
         self._turns += record.role == "assistant"
         self._cost_usd += record.cost_usd
         plan = plan_in(record)
@@ -137,7 +139,7 @@ class RecordedSession:
     async def _record_text(
         self, text: str, feedback_id: str = "", more: Mapping[str, Any] | None = None
     ) -> None:
-        """Record a text for the agent; `more` is kept beside it."""
+        """Record a text for the agent; `more` is stored with it."""
         usage = {**({"feedback_id": feedback_id} if feedback_id else {}), **(more or {})}
         content = [text_block(text)]
         await self._record(
@@ -145,7 +147,7 @@ class RecordedSession:
         )
 
     async def _note(self, text: str) -> None:
-        """Tell the agent something of Honk's own."""
+        """Send the agent a message of Honk's own."""
         await self._record_text(text)
 
     async def _record_answer(
@@ -155,7 +157,7 @@ class RecordedSession:
         seconds: float,
         more: Mapping[str, Any] | None = None,
     ) -> TurnRecord:
-        """Record what the model answered and what it cost, and report it."""
+        """Record the model's answer and its cost, and report it."""
         usages = (answer.usage, *answer.discarded)
         costs = [pricing.cost(self._model_id, each) for each in usages]
         usage = {
@@ -183,7 +185,7 @@ class RecordedSession:
     # People
 
     async def _unheard(self) -> list[PersonMessage]:
-        """What people wrote and the transcript does not have yet."""
+        """Messages from people that the transcript does not have yet."""
         heard = await self._signals.messages()
         return [each for each in heard if not already_heard(self._records, each.id)]
 
@@ -215,7 +217,7 @@ class RecordedSession:
             raise InterruptedRunError(BudgetSpent(which="turns"))
 
     async def _end_of_loop(self, latest: ToolCall, repeated: int) -> Ending | None:
-        """Warn an agent that made its latest call so often in a row, and in the end stop it."""
+        """Warn an agent that repeats its latest call, and finally stop it."""
         if repeated >= REPEATS_ENDED:
             return Stuck(tool=latest.name, times=repeated)
         if repeated >= REPEATS_WARNED:
@@ -256,7 +258,7 @@ async def cancelled(task: asyncio.Future[Any] | None) -> None:
 
 
 def words_of(message: PersonMessage) -> str:
-    """What a person wrote to the run, as the agent is shown it."""
+    """A person's message to the run, in the form that the agent gets."""
     return f"{message.author} wrote while you worked:\n\n{visible_text(message.text)}"
 
 

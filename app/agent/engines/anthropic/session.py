@@ -170,9 +170,9 @@ class AgentSession(RecordedSession):
         )
 
     async def _compact(self) -> None:
-        """Record a summary that takes the place of all but the latest turns.
+        """Record a summary that replaces all but the latest turns.
 
-        Where the last thing recorded is a summary already, it keeps less of these turns.
+        If the last record is already a summary, the new one keeps fewer of these turns.
         """
         began = self._clock()
         paid: tuple[Block, ...] = ()
@@ -211,7 +211,7 @@ class AgentSession(RecordedSession):
         self._omitted = omitted
 
     async def _summary(self, summary: Compacted) -> tuple[str, tuple[Block, ...]]:
-        """The text for the turns that are not kept, and the usage that it cost.
+        """The summary of the turns that are not kept, and its usage.
 
         The request is the conversation as the model knows it, so all of it is read from the cache.
         """
@@ -230,7 +230,7 @@ class AgentSession(RecordedSession):
         return compaction.summary_text(past, text, self._compact_at), tuple(paid)
 
     def _summary_requests(self, past: Sequence[TurnRecord]) -> Iterator[ModelRequest]:
-        """Requests for a summary, each for when the ones before it gave none."""
+        """Requests for a summary, each a fallback for the one before it."""
         if all(record.role == "user" for record in past):
             return
         if self._summarized_by_the_api:
@@ -247,8 +247,9 @@ class AgentSession(RecordedSession):
         self._omitted = self._omitted.model_copy(update={"thinking": len(self._records)})
 
     def _drop_media(self, refusal: ModelRefusedRequestError) -> None:
-        """Send the conversation without pictures and documents: the API refuses a broken one, and
-        it would refuse it in each later request. Raises the refusal if there is none."""
+        """Send the conversation without images and documents: the API refuses a broken one, and
+        would refuse it in each later request. Raises the refusal if there are none.
+        """
         if not compaction.has_media(self._records[self._omitted.media :]):
             raise refusal
         self._omitted = Omitted(thinking=len(self._records), media=len(self._records))
@@ -318,7 +319,7 @@ class AgentSession(RecordedSession):
                 except InterruptedRunError as error:
                     interruption = error
                     told = [ToolResult("Interrupted before it ended.", is_error=True)]
-            # What is said once is said of each call of the group.
+            # A message about one call applies to each call of the group.
             told = told if len(told) == len(group) else told * len(group)
             results += map(_result, group, told)
         return results, interruption
@@ -339,7 +340,7 @@ class AgentSession(RecordedSession):
 
 
 def _groups(calls: Sequence[ToolCall], cut_off: str | None) -> list[list[ToolCall]]:
-    """The calls in order; those in a row that only read are one group, which runs together."""
+    """The calls in order; consecutive read-only ones form a group, which runs concurrently."""
     groups: list[list[ToolCall]] = []
     together = False
     for call in calls:

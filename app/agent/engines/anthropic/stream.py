@@ -1,7 +1,7 @@
-"""One streamed answer, put together from its events. Pure.
+"""Assembles one streamed answer from its events. Pure.
 
-The SDK's own accumulator parses a tool's input as it arrives and gives up on the whole answer where
-that is not JSON; here one bad input costs one call.
+The SDK's own accumulator parses a tool's input as it arrives and rejects the whole answer if that
+is not JSON; here one bad input affects only its call.
 https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
@@ -28,7 +28,7 @@ class Assembly:
         self._inputs: dict[int, str] = {}
 
     def add(self, event: Block) -> None:
-        """Take the next event in. Raises ValueError where it does not fit what came before."""
+        """Add the next event. Raises ValueError if it does not match the ones before."""
         try:
             self._add(event)
         except (KeyError, IndexError, TypeError) as problem:
@@ -45,7 +45,7 @@ class Assembly:
             case "message_delta":
                 self.stop_reason = event["delta"].get("stop_reason")
                 self.stop_details = event["delta"].get("stop_details") or {}
-                # Totals, not additions; what is left out has not changed.
+                # Totals, not increments; missing fields have not changed.
                 new = {name: value for name, value in event["usage"].items() if value is not None}
                 self.usage = {**(self.usage or {}), **new}
 
@@ -66,7 +66,7 @@ class Assembly:
                 block["citations"] = [*(block.get("citations") or []), delta["citation"]]
 
     def content(self) -> tuple[Block, ...]:
-        """The blocks, fit to be stored and sent back."""
+        """The blocks in a form that can be stored and sent back."""
         return tuple(self._finished(index, block) for index, block in enumerate(self._blocks))
 
     def _finished(self, index: int, block: Block) -> Block:
@@ -76,13 +76,13 @@ class Assembly:
             block = {**block, "input": {UNREADABLE: str(block.get("input"))}}
         whole: Block = _encodable(block)
         if block["type"] == "thinking" and whole != block:
-            # It is signed as it was, and can be stored only as something else.
+            # Its signature covers the original text, which cannot be stored.
             whole["signature"] = ""
         return whole
 
 
 def _input(text: str) -> Block:
-    """A tool's input: an object, or the text that is none, under a name of its own."""
+    """A tool's input: an object, or the invalid text under a special key."""
     try:
         value = json_value(_paired(text, "strict") or "{}")
     except ValueError:
@@ -91,7 +91,7 @@ def _input(text: str) -> Block:
 
 
 def _encodable(value: Any) -> Any:
-    """The same without halves of surrogate pairs, which no database and no request can hold."""
+    """The same without lone surrogates, which no database and no request can contain."""
     if isinstance(value, str):
         return _paired(value, "replace")
     if isinstance(value, dict):
@@ -102,7 +102,7 @@ def _encodable(value: Any) -> Any:
 
 
 def _paired(text: str, lone: Literal["strict", "replace"]) -> str:
-    """The same with surrogate pairs that came in two pieces joined; `lone` is what becomes of one
-    without the other. Raises ValueError where that is "strict".
+    """The same with split surrogate pairs joined; `lone` is the error handler for lone surrogates.
+    Raises ValueError if that is "strict".
     """
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", lone)

@@ -87,7 +87,7 @@ class SearchInput(_Input):
 
 
 class BackgroundInput(_Input):
-    """One action on a command that goes on beside the shell."""
+    """One action on a background command."""
 
     action: Literal["start", "list", "read", "stop"]
     command: str = Field(default="", max_length=200_000)
@@ -107,7 +107,7 @@ class VerifyInput(_Input):
 
 
 class SetupInput(_Input):
-    """Without choices, the setup as it is."""
+    """Without choices, setup runs as planned."""
 
     choices: list[SetupChoice] = Field(default=[], max_length=5)
 
@@ -265,8 +265,9 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class ToolResult:
-    """The result of one call, as the model sees it. `media` is the type of `data`, a picture or
-    PDF that comes with the text."""
+    """The result of one call, as the model sees it. `media` is the type of `data`, an image or PDF
+    that comes with the text.
+    """
 
     text: str
     is_error: bool = False
@@ -291,7 +292,7 @@ def understood(call: ToolCall) -> _Input | str:
 
 
 def reading(call: ToolCall) -> dict[str, Any] | None:
-    """The request to the sandbox for a call that changes nothing there; None for all others."""
+    """The request to the sandbox for a read-only call; None for all others."""
     match understood(call):
         case EditInput(command="view") as view:
             return view.model_dump(mode="json", exclude_none=True)
@@ -303,8 +304,8 @@ def reading(call: ToolCall) -> dict[str, Any] | None:
 class Toolbox:
     """Runs tool calls in a sandbox and on its workspace.
 
-    Of an output with more than `characters` the model sees both ends. The whole is in a file in the
-    sandbox's /tmp, which is in no commit; the files of the latest outputs are kept.
+    Of an output with more than `characters`, the model sees both ends. All of it is in a file in
+    the sandbox's /tmp, which is in no commit; only the files of the latest outputs are kept.
     """
 
     def __init__(
@@ -320,7 +321,7 @@ class Toolbox:
         self._kept = 0
 
     async def read_together(self, calls: Sequence[ToolCall]) -> list[ToolResult]:
-        """Run calls that `reading` knows at the same time. Raises as `execute`."""
+        """Run calls for which `reading` is not None concurrently. Raises as `execute`."""
         requests = [request for request in map(reading, calls) if request is not None]
         results = await self._sandbox.read_many(requests)
         return [
@@ -364,7 +365,7 @@ class Toolbox:
     async def _read(self, request: Mapping[str, Any], result: EditResult) -> ToolResult:
         if result.media:
             return ToolResult(str(request["path"]), media=result.media, data=result.data)
-        # A file that is viewed is there in whole already.
+        # A viewed file already exists in full.
         shown = cut(cleaned(result.text), self._characters)
         return ToolResult(shown or "(empty)", is_error=result.is_error)
 
@@ -384,7 +385,7 @@ class Toolbox:
         return ToolResult("\n".join([text or "(no output)", *notes]), is_error=failed)
 
     async def _shown(self, text: str) -> str:
-        """What the model sees of an output. Keeps the whole in a file if that is more."""
+        """The part of an output that the model sees. If it is cut, a file has all of it."""
         text = cleaned(text)
         if len(text) <= self._characters:
             return text
@@ -412,8 +413,9 @@ def cleaned(text: str) -> str:
 
 
 def cut(text: str, characters: int = OUTPUT_CHARACTERS, where: str = "") -> str:
-    """Keep the head and tail of a long text, with a line between them that counts what is omitted
-    and says `where` it is."""
+    """Keep the head and tail of a long text, with a line between them that counts the omitted
+    characters and says `where` they are.
+    """
     if len(text) <= characters:
         return text
     half = characters // 2

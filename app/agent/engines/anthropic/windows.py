@@ -1,4 +1,4 @@
-"""When a model's conversation is compacted, in tokens, and by whom."""
+"""When a model's conversation is compacted, in tokens, and by the API or the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _SUMMARIZED_BY_THE_API = (
     *("claude-sonnet-5", "claude-haiku-5-5", "claude-opus-4-8", "claude-opus-4-7"),
     *("claude-opus-4-6", "claude-sonnet-4-6"),
 )
-"""How their ids begin: the list of https://platform.claude.com/docs, "Compaction on demand"."""
+"""The prefixes of their ids: the list of https://platform.claude.com/docs, "Compaction on
+demand".
+"""
 
 
 def summarized_by_the_api(model: str) -> bool:

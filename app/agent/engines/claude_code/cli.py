@@ -1,8 +1,8 @@
 """The command line of Claude Code: where it is, and how it is started in a sandbox.
 
-Flags and variables: https://code.claude.com/docs/en/cli-reference and `/settings`. Everything that
-the repository could bring along is off: its settings, hooks, MCP servers, plugins and memory files.
-What its maintainers want the agent to know is in the assignment, from the default branch.
+Flags and variables: https://code.claude.com/docs/en/cli-reference and `/settings`. Everything from
+the repository is disabled: its settings, hooks, MCP servers, plugins and memory files. Its
+maintainers' guidance is in the assignment, from the default branch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from app.sandbox.spec import HOME, WORKSPACE, Mount
 from app.settings import Effort, Settings
 
 VERSION = "2.1.332"
-"""The version that the locked package brings, and the only one that Honk's tests ran with."""
+"""The version in the locked package, and the only one that Honk's tests ran with."""
 
 BUILT_IN_TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep")
 
@@ -65,9 +65,9 @@ def environment(model: str) -> dict[str, str]:
         *("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER", "DISABLE_TELEMETRY"),
         *("CLAUDE_CODE_DISABLE_CLAUDE_MDS", "CLAUDE_CODE_DISABLE_AUTO_MEMORY"),
         *("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "CLAUDE_CODE_DISABLE_MCP_TASK_BACKGROUND"),
-        # Drafts of the API that a gateway or a cloud may not know.
+        # Beta features of the API that a gateway or a cloud may not support.
         "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS",
-        # Honk writes the commits, and signs them with its own name.
+        # Honk creates the commits, under its own name.
         *("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS", "CLAUDE_CODE_SUPPRESS_SESSION_ATTRIBUTION"),
     )
     return {
@@ -79,10 +79,10 @@ def environment(model: str) -> dict[str, str]:
         "CLAUDE_CODE_ENTRYPOINT": "sdk-py",
         "CLAUDE_CODE_SDK_READS_SESSION_STATE": "1",
         "CLAUDE_CODE_ATTRIBUTION_HEADER": "0",
-        # A recorded session ends with results of tools, and the CLI goes on from them.
+        # A recorded session ends with tool results, and the CLI continues from them.
         "CLAUDE_CODE_RESUME_INTERRUPTED_TURN": "1",
         "SHELL": "/bin/bash",
-        # Verifying may take long, and the worker waits for the model by its own rules.
+        # Verification may take long, and the worker has its own time limits for the model.
         "MCP_TOOL_TIMEOUT": _DAY_MILLISECONDS,
         "API_TIMEOUT_MS": _DAY_MILLISECONDS,
     }

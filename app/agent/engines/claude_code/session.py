@@ -1,7 +1,7 @@
 """One run's session of Claude Code.
 
-The CLI writes its own session down as it goes. What it has written by the end of a turn is kept
-with that turn's results, so a resumed run goes on in the very same session.
+The CLI writes its own session file as it works. Its content at the end of a turn is stored with
+that turn's results, so a resumed run continues in the same session.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ SESSION_SECONDS = 20.0
 """How long the CLI may take to write its session after a turn."""
 
 SESSION_BYTES = 64 << 20
-"""How much the CLI may write to its session in one turn."""
+"""The most that the CLI may write to its session in one turn."""
 
 _TOUCHES_THE_TREE = frozenset({"Bash", "Edit", "Write", "verify", "setup"})
 _HOOK_SECONDS = 86_400.0
@@ -125,25 +125,25 @@ class ClaudeCodeSession(ProgramSession):
                 await client.disconnect()
 
     def _options(self) -> ClaudeAgentOptions:
-        """What the SDK does on our side. The CLI's own options are on its command line."""
+        """The SDK's options. The CLI's own options are on its command line."""
         return ClaudeAgentOptions(
             mcp_servers={SERVER: own_tools(self._execute)},
             hooks={"Stop": [HookMatcher(hooks=[self._may_stop], timeout=_HOOK_SECONDS)]},
             setting_sources=[],
-            # The assignment has the words of others: nothing in it is a command or a mention.
+            # The assignment contains other people's text: nothing in it is a command or a mention.
             verbatim_prompts=True,
         )
 
     async def _connect(
         self, client: ClaudeSDKClient, program: Program, transport: SandboxTransport
     ) -> None:
-        # The SDK has no other way to say how long it waits for the CLI's first answer.
+        # The SDK has no other setting for how long it waits for the CLI's first answer.
         os.environ.setdefault("CLAUDE_CODE_STREAM_CLOSE_TIMEOUT", f"{2000 * START_SECONDS:.0f}")
         connecting = asyncio.ensure_future(client.connect())
         await self._until_started(connecting, program, lambda: transport.junk)
 
     async def _opening(self) -> AsyncIterator[Json]:
-        """The first message, with what people said before there was a session."""
+        """The first message, with messages from people that came before the session."""
         yield {
             "type": "user",
             "message": {"role": "user", "content": list(self._records[0].content)},
@@ -151,7 +151,7 @@ class ClaudeCodeSession(ProgramSession):
         }
 
     async def _read(self, client: ClaudeSDKClient) -> None:
-        """Follow what the CLI says until its output ends."""
+        """Process the CLI's messages until its output ends."""
         try:
             async for message in client.receive_messages():
                 self._last_sign = self._clock()
@@ -173,7 +173,7 @@ class ClaudeCodeSession(ProgramSession):
         self._events.put_nowait(ProgramEnded())
 
     def _mirrored(self, path: str, entries: list[Any]) -> None:
-        """Take what the CLI wrote to its session."""
+        """Collect what the CLI wrote to its session."""
         if (session := cli.session_in(path)) is not None:
             self._session = session
             self._entries += entries

@@ -10,7 +10,7 @@ from app.sandbox.spec import Program
 
 
 class SandboxTransport:
-    """The SDK's `Transport`. What the CLI writes of its session is set apart."""
+    """The SDK's `Transport`. Entries of the CLI's session file are collected separately."""
 
     def __init__(
         self, program: Program, session: bytes, mirror: Callable[[str, list[Any]], None]
@@ -24,7 +24,7 @@ class SandboxTransport:
 
     @property
     def junk(self) -> str:
-        """The latest line that was no message."""
+        """The latest line that was not a message."""
         return self._lines.junk
 
     async def connect(self) -> None:
@@ -34,7 +34,7 @@ class SandboxTransport:
         self._ready = True
 
     async def write(self, data: str) -> None:
-        """See the SDK's `Transport`. A CLI that has ended is noticed where its end is awaited."""
+        """See the SDK's `Transport`. The CLI's exit is handled where it is awaited."""
         self._ready = await self._lines.write(data)
 
     async def read_messages(self) -> AsyncIterator[dict[str, Any]]:
