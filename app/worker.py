@@ -394,6 +394,7 @@ def _services(
         retention=_retention(settings),
         setup_network=settings.setup_network,
         check=settings.check,
+        intake=settings.intake,
         usd_per_day=settings.max_usd_per_day,
         usd_per_day_installation=settings.max_usd_per_day_installation,
         sandbox_kind=settings.sandbox,

@@ -231,11 +231,19 @@ async def _delivered(settings: Settings, github: GitHubApp) -> list[DoctorFindin
     """The webhook URL and recent deliveries."""
     if settings.intake == "poll":
         told = "issues and comments are polled by the worker (HONK_INTAKE=poll)"
-        return [DoctorFinding("deliveries", True, told)]
+        return [DoctorFinding("deliveries", True, told), *_unheard(settings)]
     if settings.intake == "log":
         return [await _log_is_read(github)]
     address = await deliveries.address(github)
     return [_webhook(address, settings.public_url), *await _log(github)]
+
+
+def _unheard(settings: Settings) -> list[DoctorFinding]:
+    """What is asked for and cannot work with polling."""
+    if settings.check == "own":
+        return []
+    told = f"HONK_CHECK={settings.check} has no effect: polling does not see pull requests"
+    return [DoctorFinding("HONK_CHECK", False, told, "Set HONK_INTAKE=webhook or log.")]
 
 
 async def _log_is_read(github: GitHubApp) -> DoctorFinding:

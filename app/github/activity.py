@@ -25,7 +25,7 @@ READ = {"issues": "read", "pull_requests": "read", "metadata": "read"}
 """The permissions needed to read all of this."""
 
 _PER_PAGE = 100
-_MOST_PAGES = 10
+_MOST_PAGES = 30
 _NOT_MODIFIED = 304
 _ABSENT = {403, 404, 410}
 """The repository is gone or blocked, or has its issues turned off."""

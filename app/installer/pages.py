@@ -84,10 +84,18 @@ class Visitor:
 class InstallerPages:
     """The application. `token` is in the first link; `local_url` is where `honk serve` listens."""
 
-    def __init__(self, wizard: Wizard, token: str, local_url: str) -> None:
+    def __init__(
+        self,
+        wizard: Wizard,
+        token: str,
+        local_url: str,
+        *,
+        visitor: Callable[[], Visitor] = Visitor,
+    ) -> None:
         self._wizard = wizard
         self._token = token
         self._local_url = local_url
+        self._new_visitor = visitor
         self._visitor: Visitor | None = None
         self._environment = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
@@ -193,7 +201,7 @@ class InstallerPages:
                 "This link was already opened in another browser.",
                 next_step="Stop `honk init` with Ctrl-C and start it again for a new link.",
             )
-        self._visitor = Visitor()
+        self._visitor = self._new_visitor()
         response = _go_to("/")
         # GitHub's redirect back is cross-site, so a strict cookie would not be sent.
         response.set_cookie(

@@ -159,6 +159,12 @@ def deliveries(
     ]
 
 
+def polled() -> list[RepositoryFinding]:
+    """Nothing is delivered: Honk asks."""
+    text = "Honk asks GitHub for new labels and comments (`HONK_INTAKE=poll`)."
+    return [RepositoryFinding(mark="good", about="Deliveries", text=text)]
+
+
 def no_deliveries() -> list[RepositoryFinding]:
     """GitHub's delivery log is empty."""
     return [

@@ -41,8 +41,8 @@ https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
 """
 
 _LISTS: tuple[ActivityList, ...] = ("events", "comments", "line_comments")
-_REPOSITORIES_SECONDS = 300.0
-"""How long the list of installed repositories is used."""
+_REPOSITORIES_SECONDS = 60.0
+"""How long the list of installed repositories is used; three more for each installation."""
 _FIRST_LOOK_SECONDS = 3600.0
 """How far back the first poll of a repository goes."""
 _OVERLAP_SECONDS = 120.0
@@ -90,7 +90,7 @@ class Poller:
         self._queue = queue
         self._app = app
         self._polled: dict[int, PolledRepository] = {}
-        self._listed_at = -_REPOSITORIES_SECONDS
+        self._listed_at = float("-inf")
 
     async def keep_polling(self) -> None:
         """Poll until cancelled, more slowly the more repositories there are."""
@@ -123,7 +123,8 @@ class Poller:
             return accepted
 
     async def _list_repositories(self) -> None:
-        if time.monotonic() - self._listed_at < _REPOSITORIES_SECONDS:
+        installed = {each.installation_id for each in self._polled.values()}
+        if time.monotonic() - self._listed_at < _REPOSITORIES_SECONDS + 3 * len(installed):
             return
         found: dict[int, PolledRepository] = {}
         async for installation in installations.every(self._github):

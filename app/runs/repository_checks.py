@@ -69,11 +69,15 @@ async def _installation(services: Services, trigger: Trigger) -> list[Repository
     if found is None:
         return doctor_findings.uninstalled()
     granted = doctor_findings.permissions(found.permissions, found.url)
+    if services.intake == "poll":
+        return granted
     return [*granted, *doctor_findings.events(found.events)]
 
 
 async def _deliveries(services: Services) -> list[RepositoryFinding]:
     """The newest entries of the App's delivery log, and how they were answered."""
+    if services.intake == "poll":
+        return doctor_findings.polled()
     now, seen, lost = time.time(), 0, 0
     last = None
     async for delivery in deliveries.recent(services.github, since=now - KEPT_SECONDS):
@@ -89,6 +93,8 @@ async def _deliveries(services: Services) -> list[RepositoryFinding]:
 
 
 async def _missed(services: Services) -> list[RepositoryFinding]:
+    if services.intake == "poll":
+        return []
     found = await services.reconciler.reconcile()
     return doctor_findings.reconciled(found.inspected, found.accepted)
 

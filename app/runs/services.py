@@ -286,6 +286,7 @@ class Services:
     retention: Retention = field(default_factory=Retention)
     setup_network: SetupNetwork = "registries"  # the operator's HONK_SETUP_NETWORK
     check: CheckAuthors = "own"  # the operator's HONK_CHECK
+    intake: Literal["webhook", "log", "poll"] = "webhook"  # the operator's HONK_INTAKE
     usd_per_day: float | None = None  # the operator's limit for all repositories together
     usd_per_day_installation: float | None = None  # and for each installation
     sandbox_kind: str = "none"  # the operator's HONK_SANDBOX

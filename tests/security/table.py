@@ -9,6 +9,7 @@ from tests.security.attempts import (
     ci,
     engines,
     git_trees,
+    installer,
     leaks,
     network,
     processes,
@@ -31,6 +32,7 @@ KINDS: Final[dict[str, tuple[Attempt, ...]]] = {
     "Verdicts and approvals": verdicts.ATTEMPTS,
     "Other engines": engines.ATTEMPTS,
     "Receiver over HTTP": receiver.ATTEMPTS,
+    "The page of honk init": installer.ATTEMPTS,
     "Prompt injection and hostile text": words.ATTEMPTS,
     "Leaking secrets": leaks.ATTEMPTS,
 }
@@ -50,6 +52,7 @@ SHORT: Final = (
     *(each.name for each in ci.ATTEMPTS),
     *(each.name for each in verdicts.ATTEMPTS),
     *(each.name for each in setups.ATTEMPTS),
+    *(each.name for each in installer.ATTEMPTS),
     "a forged delivery",
     "a signature with SHA-1",
     "starts processes endlessly (fork bomb)",

@@ -73,6 +73,16 @@ class Scene:
         assert (await self.choose(**fields)).headers["location"] == "/create"
         return (await self.to_github()).headers["location"]
 
+    async def restart(self) -> None:
+        """End `honk init` and start it again; the same browser opens the new link."""
+        await self.wizard.close()
+        self.wizard = Wizard(EnvFile(self.env))
+        pages = InstallerPages(self.wizard, "u" * 43, "http://127.0.0.1:8000")
+        cookies = self.browser.cookies
+        await self.browser.aclose()
+        self.browser = browser_of(pages, cookies=cookies)
+        assert (await self.browser.get(f"/start/{'u' * 43}")).status_code == 303
+
     async def install(self) -> None:
         self.github.install("olivia")
         self.wizard._app = None
@@ -106,8 +116,10 @@ async def _scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
         answer = await browser.get(f"/start/{'t' * 43}")
         assert answer.headers["location"] == "/"
-        yield Scene(github, machine / ".env", wizard, browser)
-        await wizard.close()
+        scene = Scene(github, machine / ".env", wizard, browser)
+        yield scene
+        await scene.wizard.close()
+        await scene.browser.aclose()
 
 
 async def test_from_nothing_to_a_working_app(scene: Scene) -> None:
@@ -146,6 +158,32 @@ async def test_from_nothing_to_a_working_app(scene: Scene) -> None:
     assert (await again.progress()).step == "ready"
     assert scene.env.read_bytes() == before
     await again.close()
+
+
+@pytest.mark.parametrize("after", ["nothing", "choose", "create", "install", "key"])
+async def test_interrupted_after_each_step_and_started_again(scene: Scene, after: str) -> None:
+    steps = {"nothing": "create", "choose": "create", "create": "install", "install": "model"}
+    if after != "nothing":
+        back = await scene.create()
+        if after != "choose":
+            await scene.browser.get(back)
+        if after in ("install", "key"):
+            await scene.install()
+        if after == "key":
+            await scene.post("/key", key=KEY)
+    before = scene.written()
+    await scene.restart()
+    if after == "choose":
+        # The answer to the first start's form.
+        assert (await scene.browser.get(back)).status_code == 403
+    assert (await scene.wizard.progress()).step == steps.get(after, "ready")
+    if not before:
+        await scene.browser.get(await scene.create())
+    await scene.install()
+    await scene.post("/key", key=KEY)
+    assert (await scene.wizard.progress()).step == "ready"
+    found = scene.written()
+    assert {name: found[name] for name in before} == before
 
 
 async def test_githubs_answer_counts_once_and_in_this_browser(scene: Scene) -> None:
