@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from app.domain.setup_plan import Missing, Recipe
+
+_HOST = r"([A-Za-z0-9-]{1,60}(?:\.[A-Za-z0-9-]{1,60})+)"
+_GIT_HOST = re.compile(
+    rf"(?:(?:git\+https?|git\+ssh|ssh|git)://|\bgit [^\n]{{0,200}}?https?://)(?:[\w.-]{{1,40}}@)?{_HOST}[/:]"
+    rf"|\bgit@{_HOST}:"
+)
 
 
 def telling_line(output: str, start: str) -> str:
@@ -21,11 +29,14 @@ def by_hand(recipe: Recipe, why: str, command: str) -> Missing:
     )
 
 
-def git_dependency(ecosystem: str) -> Missing:
-    """A dependency comes from a repository whose host the output does not name."""
+def git_dependency(ecosystem: str, output: str) -> Missing:
+    """A dependency comes from a Git repository, whose host the output may name."""
+    found = _GIT_HOST.search(output)
+    host = (found[1] or found[2]).lower() if found else "GIT-HOST"
+    also = ", codeload.github.com" if host == "github.com" else ""
     return Missing(
         what="a dependency from a Git repository",
         why="A dependency is fetched with Git, and setup only reaches package registries.",
         next_step="Allow its host in `.github/honk.yml`.",
-        lines=(f"network: {{allow: [{ecosystem}, GIT-HOST]}}",),
+        lines=(f"network: {{allow: [{ecosystem}, {host}{also}]}}",),
     )

@@ -66,7 +66,7 @@ def _missing(package: NodePackage, output: str) -> Iterator[Missing]:
             next_step=f"Debian: `build-essential python3`. {_WORKER}",
         )
     if re.search(r"ls-remote|ssh://git@|git\+https|Permission denied \(publickey\)", output):
-        yield git_dependency("node")
+        yield git_dependency("node", output)
     if re.search(
         r"playwright install|Executable doesn't exist at|Failed to launch the browser", output
     ):

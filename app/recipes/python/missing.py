@@ -105,7 +105,7 @@ def missing_in(project: PythonProject, output: str) -> Iterator[Missing]:
     for name in _ABSENT.findall(output):
         yield _no_package(name)
     if re.search(r"(?i)git\+(?:https?|ssh)://|Git operation failed|git clone|git fetch", output):
-        yield git_dependency("python")
+        yield git_dependency("python", output)
 
 
 def no_module(module: str) -> Missing:

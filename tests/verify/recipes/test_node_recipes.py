@@ -12,6 +12,7 @@ from app.domain.setup_plan import Choices, Missing, Recipe
 from app.recipes import Machine, RecipeContext, SetupFailure
 from app.recipes.node import READER
 from app.recipes.node.manifests import in_range
+from app.recipes.reasons import git_dependency
 from tests.support.probe_fixtures import ProbeFixture
 from tests.support.probe_fixtures.node import FIXTURES
 
@@ -263,3 +264,19 @@ def test_recipes_keep_pnpm_from_installing_when_tests_run() -> None:
     assert found.environment["npm_config_verify_deps_before_run"] == "false"
     assert found.environment["pnpm_config_pm_on_fail"] == "ignore"
     assert recipe({"package.json": package()}).environment == {}
+
+
+@pytest.mark.parametrize(
+    ("output", "allowed"),
+    [
+        (
+            "npm error command git --no-replace-objects ls-remote ssh://git@github.com/a/b.git",
+            "[node, github.com, codeload.github.com]",
+        ),
+        ("git clone --depth 1 https://git.corp.example/a/b.git", "[node, git.corp.example]"),
+        ("fatal: git@gitlab.com: Permission denied (publickey).", "[node, gitlab.com]"),
+        ("https://registry.example/x answered 404; git fetch failed", "[node, GIT-HOST]"),
+    ],
+)
+def test_the_host_of_a_git_dependency_is_named(output: str, allowed: str) -> None:
+    assert git_dependency("node", output).lines == (f"network: {{allow: {allowed}}}",)
