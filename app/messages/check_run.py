@@ -131,6 +131,16 @@ def policy_error(problem: str, next_step: str) -> tuple[str, str]:
     return ("Not run: the policy file has an error", f"{problem}\n\n{next_step}".strip())
 
 
+def breaks_policy(problem: str) -> tuple[str, str]:
+    """Title and summary of the check on a change after which the policy file has an error."""
+    return (
+        "Not run: this change breaks the policy file",
+        f"{sanitize.markdown(problem, limit=4_000)}\n\nWith this error on the default branch, no "
+        "pull request would be verified. Fix the file on this branch; the next push starts the "
+        "tests.",
+    )
+
+
 def refused(problem: str, next_step: str) -> tuple[str, str]:
     """Title and summary of the check that refuses a request where Honk may not comment."""
     return ("Nothing started", f"{problem}\n\n{next_step}".strip())

@@ -413,6 +413,21 @@ async def test_every_pull_request_of_honk_shows_the_error_of_a_policy_after_a_pu
     )
 
 
+async def test_every_pull_request_that_breaks_the_policy_file_is_told_before_it_is_merged(
+    verifier: Harness,
+) -> None:
+    """After the merge each check would show the error, also that of the change that fixes it."""
+    wrong = {".github/honk.yml": b"check: all\nbudget: {usd: much}\n"}
+    subject = await _proposed(verifier, FIXED | wrong)
+    check = await _completed(subject)
+    assert check.conclusion == "action_required"
+    assert check.title == "Not run: this change breaks the policy file"
+    assert "line 2" in (check.summary or "")
+    right = {".github/honk.yml": b"check: all\nbudget: {usd: 2}\n"}
+    await verifier.github.push_files(subject.repository, "fix", right, "walter", "Fix the policy")
+    assert (await _completed(subject)).conclusion == "success"
+
+
 async def test_every_pull_request_is_told_apart_from_a_job_of_the_same_name(
     verifier: Harness,
 ) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from app import messages
+from app.agent import engines
+from app.domain import policy as policies
 from app.domain.run import Preparation
 from app.domain.values import CommitSha
+from app.errors import UserError
 from app.github import checks
 from app.github.checks import Action, Conclusion, Output
 from app.github.client import RepositoryClient
@@ -14,6 +17,8 @@ from app.runs.attempt import Attempt
 from app.runs.shared_commit import shared_with
 from app.runs.steps.commit import CommitResult
 from app.store.runs import start_of_today
+
+_MOST_BYTES = 2**20
 
 
 async def verify_head(attempt: Attempt, preparation: Preparation) -> CommitResult:
@@ -26,6 +31,13 @@ async def verify_head(attempt: Attempt, preparation: Preparation) -> CommitResul
     check = await checks.ensure_check_run(client, messages.check_run.TESTS_CHECK, head, run.id)
     tree = await services.mirrors.tree_of(repo, head)
     done = CommitResult(sha=head, tree=tree, check_run=check.id, check_url=check.url)
+    error = await _policy_error(attempt, preparation, head)
+    if error is not None:
+        if run.trigger.kind != "check":
+            raise error
+        told = messages.check_run.breaks_policy(error.message)
+        await _complete(client, check.id, "action_required", told)
+        return done.model_copy(update={"skipped": True})
     if run.trigger.kind != "check" or run.trigger.command is not None:
         return done
     if await _skips(attempt, preparation, head):
@@ -54,6 +66,28 @@ async def _complete(
     await checks.complete_check_run(
         client, check_run, conclusion=conclusion, output=output, actions=actions
     )
+
+
+async def _policy_error(
+    attempt: Attempt, preparation: Preparation, head: CommitSha
+) -> UserError | None:
+    """What would be wrong with the default branch's policy file after this change.
+
+    From then on every check would show that error, also that of the change that fixes it.
+    """
+    if preparation.target.base_branch != attempt.run.trigger.default_branch:
+        return None
+    repo, mirrors = attempt.run.trigger.repository, attempt.services.mirrors
+    names = policies.POLICY_PATH, policies.OTHER_POLICY_PATH
+    changes = await mirrors.changes(repo, preparation.comparison.commit, head)
+    if not any(each.path in names for each in changes):
+        return None
+    yml, yaml = [await mirrors.read_blob(repo, head, name, _MOST_BYTES) for name in names]
+    try:
+        policies.read(*policies.choose(yml, yaml), engines=engines.NAMES)
+    except UserError as problem:
+        return problem
+    return None
 
 
 async def _skips(attempt: Attempt, preparation: Preparation, head: CommitSha) -> bool:
