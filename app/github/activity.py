@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any, Literal
 
 from app.domain.values import RepoName
-from app.errors import RetryableError
 from app.github.client import RepositoryClient
 from app.github.exchange import ApiRequest, ApiResponse
 
@@ -120,7 +119,8 @@ def _since(answer: ApiResponse, since: float) -> list[Entry]:
 
 
 def _created(entry: Entry) -> float:
+    """When it was created (Unix time); 0 where that cannot be read, so that it is skipped."""
     try:
         return datetime.fromisoformat(str(entry["created_at"])).timestamp()
-    except (KeyError, ValueError) as problem:
-        raise RetryableError(f"GitHub's answer could not be read ({problem}).") from None
+    except (KeyError, ValueError):
+        return 0.0

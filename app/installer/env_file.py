@@ -37,7 +37,7 @@ class EnvFile:
     def close(self) -> None:
         """Make an existing file unreadable for others. Raises UserError."""
         try:
-            if self.path.exists() and self.path.stat().st_mode & 0o077:
+            if self.path.is_file() and self.path.stat().st_mode & 0o077:
                 self.path.chmod(0o600)
         except OSError as problem:
             raise self._unwritable(problem) from None

@@ -38,7 +38,8 @@ GitHubStep = Literal["create", "install", "model", "deliveries", "ready"]
 
 _GITHUB_SECONDS = 10.0
 _MODEL_SECONDS = 30.0
-_APP_KNOWN_SECONDS = 15.0
+_KNOWN_SECONDS = 15.0
+"""How long the page uses what GitHub said about the App: it asks every two seconds."""
 _MOST_REPOSITORIES = 200
 _PING_SECONDS = 60.0
 """How long an entry may take to appear in GitHub's delivery log before it counts as missing."""
@@ -140,6 +141,7 @@ class Wizard:
     probe: BackgroundWork[str] = field(default_factory=BackgroundWork)
     _github: tuple[tuple[str, str, str], GitHubApp] | None = None
     _app: tuple[float, str, App] | None = None
+    _installed: tuple[float, str, tuple[InstalledAccount, ...]] | None = None
     _models: dict[str, str] = field(default_factory=dict)
     """What came of trying each key of the model: a problem, or empty."""
 
@@ -180,7 +182,7 @@ class Wizard:
         github, now = await self._client(found), time.monotonic()
         if self._app is None or self._app[1] != repr(github) or self._app[0] < now:
             app = await installations.app(github)
-            self._app = (now + _APP_KNOWN_SECONDS, repr(github), app)
+            self._app = (now + _KNOWN_SECONDS, repr(github), app)
         return self._app[2]
 
     async def _client(self, found: Settings) -> GitHubApp:
@@ -203,12 +205,18 @@ class Wizard:
         return self._github[1]
 
     async def _accounts(self, found: Settings) -> tuple[InstalledAccount, ...]:
-        github = await self._client(found)
+        """Those with the App. None yet is asked again each time: somebody is waiting for it."""
+        github, now = await self._client(found), time.monotonic()
+        known = self._installed
+        if known is not None and known[0] > now and known[1] == repr(github):
+            return known[2]
         accounts = []
         async for each in installations.every(github):
             if each.suspended_at is None:
                 names = [str(one.name) async for one in _covered(github, each.id)]
                 accounts.append(InstalledAccount(each.account, tuple(sorted(names))))
+        if accounts:
+            self._installed = (now + _KNOWN_SECONDS, repr(github), tuple(accounts))
         return tuple(accounts)
 
     async def model_problem(self, found: Settings) -> str:

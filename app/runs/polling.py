@@ -184,7 +184,7 @@ class Poller:
             body = json.dumps(payload).encode()
             event = webhooks.read(kind, "application/json", body)
             decided = from_event(kind, event, self._app)
-        except EventError as problem:
+        except (EventError, KeyError, TypeError, ValueError) as problem:
             log.warning(log_events.POLLED_ENTRY_UNREADABLE, why=str(problem))
             return False
         if isinstance(decided, Ignored) or await self._arrived_otherwise(decided):

@@ -98,6 +98,12 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_happens(tmp_pat
     for attempt in (env.check_writable, lambda: env.add({"A": "1"})):
         with pytest.raises(UserError, match="cannot be written"):
             attempt()
+    (tmp_path / "folder").mkdir(mode=0o755)
+    in_the_way = EnvFile(tmp_path / "folder")
+    in_the_way.close()
+    assert mode(in_the_way.path) == 0o755
+    with pytest.raises(UserError, match="cannot be read"):
+        in_the_way.check_writable()
     (tmp_path / "bytes").write_bytes(b"\xff")
     with pytest.raises(UserError, match="is not text"):
         EnvFile(tmp_path / "bytes").check_writable()

@@ -195,6 +195,17 @@ async def test_a_failure_half_way_loses_nothing(bench: Bench) -> None:
     assert len(bench.triggers()) == 2
 
 
+@pytest.mark.parametrize("part", ["actor", "label", "created_at"])
+async def test_an_entry_that_cannot_be_read_is_skipped(bench: Bench, part: str) -> None:
+    await bench.poller.poll()
+    await bench.github.add_label(REPO, 1, "honk", "olivia")
+    event = bench.github.issue(REPO, 1).events[-1]
+    event.more[part] = {"what": "ever"}
+    await bench.github.comment(REPO, 1, "olivia", "/honk fix it")
+    await bench.poller.poll()
+    assert len(bench.triggers()) == 1
+
+
 async def test_closing_ends_a_run_as_by_webhook(bench: Bench) -> None:
     await bench.github.add_label(REPO, 1, "honk:running", "olivia")
     await bench.github.close_issue(REPO, 1, "olivia")
