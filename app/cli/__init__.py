@@ -182,12 +182,12 @@ def verify(
     signature_only: bool,
     as_json: bool,
 ) -> None:
-    """Check a verdict: its signature, and whether the same comes out when the tests run again here.
+    """Check a verdict: its signature, and whether rerunning the tests here gives the same results.
 
     FILE is an attestation, downloaded from the link in a check or pull request. With OWNER/REPO and
-    the full SHA of a commit it comes from this installation's database.
+    the full SHA of a commit, it comes from this installation's database.
 
-    Exits with 0 if the same comes out, with 1 if something else does, and with 2 if it cannot be
+    Exits with 0 if the results are the same, with 1 if they differ, and with 2 if it cannot be
     checked.
     """
     try:
@@ -221,7 +221,7 @@ async def _verify(
     signature_only: bool,
     as_json: bool,
 ) -> int:
-    """Print what came out; gives the exit code. Raises HonkError when it cannot be checked."""
+    """Print the result; return the exit code. Raises HonkError when it cannot be checked."""
     from app import messages
     from app.domain.reproduction import EXIT_CODES
     from app.runs import attestation_files as files
@@ -245,7 +245,7 @@ async def _verify(
 
 
 async def _run_again(found: Settings, attested: Attestation, clone: Path | None) -> Reproduction:
-    """Run the cells of an attestation in a folder of their own."""
+    """Run the cells of an attestation in a separate folder."""
     from app.runs import reproduce
     from app.worker import services_for_once
 
@@ -274,8 +274,8 @@ async def _run_again(found: Settings, attested: Attestation, clone: Path | None)
 def probe(target: str, write: bool, as_json: bool) -> None:
     """Set up a repository in the sandbox and run its tests, without a model.
 
-    PATH is a local checkout, of which the last commit counts, or a plain folder; it needs no
-    settings. OWNER/REPO is read with the App's token, and nothing is written to GitHub.
+    PATH is a local checkout, whose last commit is used, or a plain folder; it needs no settings.
+    OWNER/REPO is read with the App's token, and nothing is written to GitHub.
 
     Exits with 0 if all tests ran and passed, with 1 if some failed or could not run, and with 2 if
     none ran or the repository cannot be probed.
@@ -291,7 +291,7 @@ def probe(target: str, write: bool, as_json: bool) -> None:
 
 
 async def _probe(target: str, *, write: bool, as_json: bool) -> int:
-    """Print what came out; gives the exit code. Raises HonkError when it cannot be probed."""
+    """Print the result; return the exit code. Raises HonkError when it cannot be probed."""
     from app import messages
     from app.domain.probe import EXIT_CODES
     from app.runs import probe
@@ -461,7 +461,7 @@ def _settings(host: str | None, port: int | None) -> Settings:
 
 
 def _run(found: Settings, *, web: bool, worker: bool) -> NoReturn:
-    """Run the requested halves until SIGINT or SIGTERM, then exit without joining threads.
+    """Run the requested parts until SIGINT or SIGTERM, then exit without joining threads.
 
     The engine's threads retry forever while the database is locked, and Python would wait for them.
     """

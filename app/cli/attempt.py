@@ -90,7 +90,7 @@ def _wants_it() -> bool:
 
 
 def _show_patch(patch: bytes) -> None:
-    """The exact patch into a pipe or a file; in colors on a terminal."""
+    """Print the exact patch to a pipe or a file, and a colored one to a terminal."""
     if not sys.stdout.isatty():
         sys.stdout.buffer.write(patch)
         sys.stdout.buffer.flush()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 _COLUMNS_IN_A_FILE = 160
-"""Where the output is no terminal, lines are for `grep` and not cut at 80 columns."""
+"""If the output is not a terminal, lines are for `grep` and not cut at 80 columns."""
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -35,7 +35,7 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def known_secrets() -> set[str]:
-    """What must not be printed; empty where the settings cannot be read."""
+    """Secrets that must not be printed; empty if the settings cannot be read."""
     try:
         return settings.load().secrets()
     except HonkError:

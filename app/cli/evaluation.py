@@ -68,7 +68,7 @@ def run_tasks(
     again: bool,
     name: str,
 ) -> None:
-    """Work on the tasks of FILE through the real product, and grade them.
+    """Run the tasks of FILE through the real product, and grade them.
 
     FILE is SWE-bench's JSON or JSON lines, or a short YAML (docs/evaluation.md). GitHub is
     simulated; the hidden tests run in the sandbox afterwards. An interrupted evaluation resumes.
@@ -167,7 +167,7 @@ def _progress(total: int) -> Iterator[Callable[[TaskResult], None]]:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @reports_errors
 def compare(first: Path, second: Path, as_json: bool) -> None:
-    """Compare two evaluations of the same tasks: is the difference more than luck?
+    """Compare two evaluations of the same tasks: is the difference significant?
 
     A and B are folders of evaluations, or their report.json.
     """
@@ -181,7 +181,7 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
 
 
 def _read(path: Path) -> EvalReport:
-    """Raises UserError for what is no report of this version."""
+    """Raises UserError if it is not a report of this version."""
     from app.domain.evaluation import EvalReport
 
     file = path / _REPORT if path.is_dir() else path

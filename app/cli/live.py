@@ -34,7 +34,7 @@ def print_line(console: Console, text: str) -> None:
 
 
 class LiveProgress:
-    """What the run does, on one screen that is updated, or line by line into a file."""
+    """Shows what the run does: on one screen that is updated, or line by line in a file."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

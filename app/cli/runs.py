@@ -99,7 +99,7 @@ async def _show(database: Database, row: RunRow, *, follow: bool, as_json: bool)
 
 
 async def _changes(database: Database, row: RunRow, *, follow: bool) -> AsyncIterator[RunRow]:
-    """The run now and, with `follow`, each time that it has changed until it has ended."""
+    """The run now and, with `follow`, after each change until it has ended."""
     from app.store.runs import Runs
 
     yield row
@@ -119,7 +119,7 @@ def _progress_line(row: RunRow) -> str:
 
 
 def _facts_of(row: RunRow) -> dict[str, Any]:
-    """A run for programs: all that is recorded, with the request but without its context."""
+    """A run as JSON data: everything recorded, with the request but without its context."""
     context = {"input": {"context", "manifest"}}
     return row.model_dump(mode="json", exclude=context)
 
@@ -250,7 +250,7 @@ def retry_run(run_id: str) -> None:
 
 
 async def _ask(database: Database, row: RunRow, action: str) -> None:
-    """Hand a request about a run to the workers. Raises UserError when it makes no sense now."""
+    """Pass a request about a run to the workers. Raises UserError if it is impossible now."""
     from app.messages import runs as texts
     from app.runs import steering
 

@@ -62,7 +62,7 @@ def _settings(settings: Settings, *, web: bool, worker: bool) -> tuple[DoctorFin
 
 
 def setup_network(setting: str) -> DoctorFinding:
-    """What setup may reach here, which the operator may want to narrow."""
+    """What setup may reach here, which the operator may want to restrict."""
     told = {
         "registries": "setup fetches from the registries of the ecosystems that a repository "
         "uses; HONK_SETUP_NETWORK=policy or none allows less",

@@ -1,4 +1,4 @@
-"""Gives the tests of several cells the same names, so that they can be compared. Pure."""
+"""Gives tests the same names in all cells, so that they can be compared. Pure."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ Moves = dict[tuple[str, str], tuple[str, ...]]
 
 
 def moves(before: Results, after: Results, told: Iterable[tuple[str, str, str]]) -> Moves:
-    """The new ids of tests that moved. `told`: verifier, old and new id of those that are known.
+    """The new ids of moved tests. `told`: verifier, old and new id of the known ones.
 
-    A test whose old id is still there has not moved.
+    A test whose old id still exists has not moved.
     """
     old_ids, new_ids = _ids(before), _ids(after)
     found: Moves = {}
@@ -69,8 +69,9 @@ def _ids(results: Results) -> dict[str, set[str]]:
 
 
 def renamed(results: Results, moves: Moves, *, best: bool) -> Results:
-    """The results under the new ids. Where several old tests became one, the `best` of them counts
-    or the worst: no earlier failure may excuse a test that passed, and no old test is dropped."""
+    """The results under the new ids. If several old tests became one, the `best` or the worst of
+    them counts: no earlier failure may excuse a test that passed, and no old test is dropped.
+    """
     verifiers = tuple(
         result.model_copy(update={"tests": tuple(_renamed_tests(result, moves, best))})
         if result.kind == "tests"

@@ -1,8 +1,8 @@
 """Whose approvals of an agent's pull request are independent. Pure.
 
-An approval counts for exactly the commit it was given on, from a person with write access who had
-no part in the change: who neither asked for it, nor opened it, nor wrote one of its commits. Whom
-GitHub's records leave in doubt does not count.
+An approval counts only for the commit it was given on, from a person with write access who was not
+involved in the change: who neither asked for it, nor opened it, nor wrote one of its commits. If
+GitHub's records leave a doubt about a person, their approval does not count.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NOREPLY = re.compile(
     re.IGNORECASE,
 )
 _GITHUB_ITSELF = "noreply@github.com"
-"""The committer of what people merge and edit on GitHub's pages."""
+"""The committer of merges and edits on GitHub's pages."""
 
 _DECISIONS = frozenset({"APPROVED", "CHANGES_REQUESTED", "DISMISSED"})
 
@@ -41,7 +41,7 @@ class Why(StrEnum):
 
 
 class Doubt(StrEnum):
-    """What keeps a pull request from being approved, however many people approve it."""
+    """What prevents a pull request from being approved, however many people approve it."""
 
     REQUESTER_UNKNOWN = "requester unknown"
     COMMITS_UNREAD = "commits unread"
@@ -83,8 +83,8 @@ class Contributor(Value):
     def may_be(self, person: Account) -> bool:
         """Whether this is or may be the person.
 
-        Without an account, the name and the address of the commit are all there is: anyone they
-        fit is not independent.
+        Without an account, only the commit's name and email address are known: anyone who matches
+        them is not independent.
         """
         if self.account is not None:
             return self.account.id == person.id
@@ -119,8 +119,8 @@ class CommitPeople(Value):
 
 
 class Involved(Value):
-    """Who had a part in a pull request. `requesters` asked Honk for it, according to its runs, and
-    `instructors` are the logins of people whose messages the runs read while they worked;
+    """Who was involved in a pull request. `requesters` asked Honk for it, according to its runs,
+    and `instructors` are the logins of people whose messages the runs read while they worked;
     `all_commits` is whether every commit and co-author could be read. `base_changed_at` is when the
     pull request last got another base branch, or that branch another history: then it proposes
     other changes than before, with the same head."""
@@ -143,7 +143,7 @@ class Involved(Value):
         return {opened, *made} != {AuthorKind.PERSON}
 
     def doubts(self, honk_login: str) -> tuple[Doubt, ...]:
-        """What cannot be known about who had a part."""
+        """What is unknown about the people involved."""
         is_honks = author_kind(self.author.login, self.author_type, honk_login) is AuthorKind.HONK
         found = []
         if is_honks and not self._asked(honk_login):
@@ -153,7 +153,7 @@ class Involved(Value):
         return tuple(found)
 
     def part_of(self, person: Account, honk_login: str, *, requester_counts: bool) -> Why | None:
-        """The person's part in the change, None if they had none."""
+        """How the person was involved in the change; None if they were not."""
         if person.id == self.author.id:
             return Why.AUTHOR
         asked = any(each.may_be(person) for each in self._asked(honk_login))
@@ -183,7 +183,9 @@ class NotCounted(Value):
 
 
 class Standing(Value):
-    """Where a pull request stands: who approved, whose reviews do not count, what is in doubt."""
+    """The state of a pull request's approvals: who approved, whose reviews do not count, what is in
+    doubt.
+    """
 
     number: int
     needed: int
@@ -208,7 +210,8 @@ def sort_out(
     """The people whose approval of `head` counts if they have write access, members first; and the
     people whose review does not count.
 
-    Each person's latest decision is theirs: a comment is none, a dismissed one approves nothing.
+    Only each person's latest decision counts: a comment is not one, and a dismissed review approves
+    nothing.
     """
     candidates: list[GivenReview] = []
     others: list[NotCounted] = []

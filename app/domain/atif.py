@@ -1,8 +1,8 @@
 """A run as a trajectory in the Agent Trajectory Interchange Format, version 1.8. Pure.
 
 The format is Harbor's: https://www.harborframework.com/docs/agents/trajectory-format. Its token
-counts include cached tokens; Anthropic's are apart, so three are added. Unknown keys are refused
-there, and whatever has no field is in an `extra`.
+counts include cached tokens; Anthropic's are separate, so three counts are added. The format allows
+no unknown keys, so everything without a field is in an `extra`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 class ExportedRun(Value):
     """What an export says about a run; times are Unix seconds.
 
-    `cost_usd` is all that the run cost, also besides its turns: the judge, choices for the setup.
+    `cost_usd` is the run's total cost, including the judge and choices for setup.
     """
 
     run: RunInput

@@ -3,8 +3,8 @@
 The statement is version 1 (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md)
 with the test-result predicate
 (https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md). Besides that
-predicate's own fields it has one extension field, `honkEvidence`: what is needed to read the
-verdict again and to run the same cells again. Extension fields have plain names without dots
+predicate's own fields it has one extension field, `honkEvidence`: what is needed to derive the
+verdict again and to rerun the same cells. Extension fields have plain names without dots
 (https://github.com/in-toto/attestation/blob/main/spec/v1/README.md#parsing-rules).
 
 Names of files and tests come from the repository: they are made printable and bounded. At most
@@ -86,11 +86,11 @@ _OUTCOMES = {
 
 
 class AttestationError(ValueError):
-    """A signed statement that is no attestation of Honk's, or one that cannot be read."""
+    """A signed statement that is not an attestation of Honk's, or is unreadable."""
 
 
 class ToolchainVersion(Value):
-    """A toolchain that the sandboxes saw, with the first line of what it says of its version."""
+    """A toolchain in the sandboxes, with the first line of its version output."""
 
     name: str
     version: str
@@ -174,9 +174,10 @@ class SetupRecord(Value):
 
 
 class HowToRun(Value):
-    """What of the policy decides how the cells are set up and run. `setup` is None where Honk
-    found the setup out from the repository's files; `ran` are then the commands that worked, the
-    first of them if there are many. `ci` names the workflow that ran the cells instead of Honk."""
+    """The parts of the policy that decide how the cells are set up and run. `setup` is None for
+    automatic setup; `ran` are then the commands that worked, or the first of them if there are
+    many. `ci` names the workflow that ran the cells instead of Honk.
+    """
 
     setup: tuple[str, ...] | None = ()
     verify: tuple[str, ...] = ()
@@ -190,8 +191,9 @@ class HowToRun(Value):
 
     @classmethod
     def of(cls, policy: Policy, image: str | None, ran: Sequence[CommandRun] = ()) -> HowToRun:
-        """`image` is the image that the cells ran in, if they ran in one. `ran`: the commands of a
-        setup that Honk found out."""
+        """`image` is the image that the cells ran in, if they ran in one. `ran`: the commands of
+        automatic setup.
+        """
         return cls(
             setup=policy.setup,
             ran=tuple(
@@ -409,7 +411,7 @@ def _unreadable(what: str, problem: ValidationError) -> AttestationError:
 
 
 def _check_names(attested: Attestation) -> None:
-    """Names that git and GitHub are asked for must be names. Raises AttestationError."""
+    """Validate the names that are used with git and GitHub. Raises AttestationError."""
     commit, cells = attested.commit, attested.cells
     if any(attested.cell(each.same_as).same_as for each in cells if each.same_as):
         raise AttestationError("A cell refers to another one that was not run either.")
@@ -436,7 +438,7 @@ def attestation_id(repository_id: int, run: str, base: str, head: str) -> str:
     """The id of the attestation of a run's verdict on one pair of commits.
 
     The same verdict always has the same id, so that a repeated step writes to the same place. The
-    id is no secret: who may read the attestation is asked of GitHub.
+    id is not secret: GitHub decides who may read the attestation.
     """
     text = json.dumps([repository_id, run, base, head])
     return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
@@ -621,9 +623,10 @@ def _configuration(attested: Attestation) -> list[dict[str, Any]]:
 
 
 def _named_tests(attested: Attestation) -> dict[str, list[str]]:
-    """The optional lists of test names, by the head cell. One that would be too long is left out.
+    """The optional lists of test names, by the head cell. A list that would be too long is left out
+    rather than shortened:
 
-    A list never ends early: an absent list claims nothing, a shortened one would.
+    an absent list claims nothing, a shortened one would.
     """
     wanted = {"passedTests": PASSED, "warnedTests": FLAKY, "failedTests": FAILED + ERROR}
     if attested.omitted or attested.cell(Cell.HEAD).why_not:

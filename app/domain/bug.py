@@ -11,7 +11,7 @@ _ISSUE_TYPE = "bug"
 def is_bug(trigger: Trigger, policy: Policy) -> bool:
     """Whether people say that the issue is a bug: by GitHub's issue type, or by a label.
 
-    What the issue's text says does not count, and the model is not asked.
+    The issue's text does not count, and no model is asked.
     """
     if trigger.issue_type.casefold() == _ISSUE_TYPE:
         return True

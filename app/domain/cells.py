@@ -25,7 +25,7 @@ Where = Literal["base", "proof", "guard", "head"]
 
 @dataclass(frozen=True)
 class View:
-    """What a cell shows of one test. `hidden`: something that could not start hides it."""
+    """One test's state in a cell. `hidden`: something that could not start hides it."""
 
     seen: Seen
     test: TestResult | None = None
@@ -43,7 +43,7 @@ class View:
 
 @dataclass(frozen=True)
 class CellResults:
-    """One cell. `only`: the test files that ran; empty for all. `runs`: how often it ran."""
+    """One cell. `only`: the test files that ran; empty for all. `runs`: how many times it ran."""
 
     where: Where
     results: Results | None
@@ -72,7 +72,7 @@ class CellResults:
         )
 
     def view(self, key: TestKey, file: str | None) -> View:
-        """What the cell shows of the test, whose file is given if it is known."""
+        """The test's state in the cell. The test's file is given if it is known."""
         if self.results is None:
             return View(Seen.NOT_RUN)
         test = self.tests.get(key)
@@ -85,7 +85,7 @@ class CellResults:
             return View(Seen.NOT_RUN)
         if run.hides(key.id):
             return View(Seen.NO_START, hidden=True)
-        # A test whose file is not known may be in one that this cell left out.
+        # A test whose file is unknown may be in a file that this cell left out.
         return View(Seen.NOT_RUN if self.only and file is None else Seen.ABSENT)
 
     def holds_below(self, unit: str) -> bool:
@@ -135,7 +135,7 @@ class CellResults:
 
 @dataclass(frozen=True)
 class _VerifierRun:
-    """One verifier's run: what of it hides tests."""
+    """One verifier's run, and which of its entries hide tests."""
 
     ran: bool
     units: frozenset[str]
@@ -153,16 +153,18 @@ class _VerifierRun:
         return cls(ran, units, empty or interrupted or whole)
 
     def hides(self, test_id: str) -> bool:
-        """Whether something that could not run holds the test: all, a file, a package, a class."""
+        """Whether something that could not run contains the test: everything, a file, a package, a
+        class.
+        """
         if self.everything or not self.units:
             return self.everything
         return any(above in self.units for above in _above(test_id))
 
 
 def breaks_of(result: VerifierResult) -> Iterator[TestResult]:
-    """The entries that stand for tests that could not run, or for a run that broke off.
+    """The entries for tests that could not run, or for an interrupted run.
 
-    A command that is known by its exit code alone stands for itself when it ended by itself.
+    A command with only an exit code counts as a test of its own if it exited by itself.
     """
     for test in tests_of(result):
         by_itself = result.from_exit_code_only and test.outcome is TestOutcome.FAILED

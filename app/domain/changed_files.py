@@ -28,12 +28,12 @@ class ChangedFiles:
 
     @cached_property
     def test_side(self) -> frozenset[str]:
-        """Changed tests and helpers, and what may be one."""
+        """Changed tests and helpers, and files that may be one."""
         return frozenset({*self.tests, *self.helpers, *self.partly})
 
     @cached_property
     def _data(self) -> bool:
-        """Whether snapshots or test data changed: what tests compare with."""
+        """Whether snapshots or test data changed, with which tests compare."""
         return any(_CODE.search(path) is None for path in self.helpers)
 
     @cached_property
@@ -47,7 +47,7 @@ class ChangedFiles:
     def holds(self, test_id: str, file: str | None) -> bool:
         """Whether the test's own file changed, or data that it may compare with.
 
-        Where the file is not known, tests whose package or class a changed file may be count.
+        If the file is unknown, tests count whose package or class a changed file may be.
         """
         if not self.test_side:
             return False
@@ -72,7 +72,7 @@ class ChangedFiles:
         return bool(self.runner) or any(_reaches(path, file) for path in self.helpers)
 
     def defines(self, command: str) -> str:
-        """A changed file that says what a test command runs, or ""; it is on the source side.
+        """A changed file that defines what a test command runs, or ""; it is on the source side.
 
         Build files cannot be split into source and tests, and a script is named in the command.
         """
@@ -85,11 +85,11 @@ class ChangedFiles:
         return ""
 
     def are_about(self, test_id: str, file: str | None, folder: str) -> bool:
-        """Whether what could not run is the change's own.
+        """Whether an entry that could not run is related to the change:
 
-        That is a file that changed, one that failed in a changed file, one named like a changed
-        file, a package that a changed file is in, and a run as a whole (`test_id` is then empty)
-        in a changed folder.
+        its file changed, it failed in a changed file, it is named after a changed file, a changed
+        file is in its package, or it is a whole run (`test_id` is then empty) in a folder with a
+        changed file.
         """
         changed = (*self.source, *self.tests, *self.helpers, *self.runner, *self.partly)
         if not test_id:
@@ -120,6 +120,6 @@ def _stem(path: str) -> str:
 
 
 def _plain(path: str) -> str:
-    """The name of a file without what says that it is a test."""
+    """The name of a file without the part that marks it as a test."""
     stem = _stem(path)
     return _TEST_WORDS.sub("", stem) or stem

@@ -1,8 +1,8 @@
 """Which run of the repository's own workflow counts as a cell's results. Pure.
 
 A run counts for a commit only if GitHub says that it belongs to this repository, to this workflow
-file and to exactly this commit, and only if it was started in a way that runs what the commit
-holds. A run of the newest attempt counts, whatever came before.
+file and to exactly this commit, and only if its event runs the commit's own files. Only the newest
+attempt of a run counts.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Literal
 from app.domain.values import CommitSha, Value
 
 VERIFIER = "ci"
-"""Names the repository's CI among the verifiers of a result."""
+"""The name of the repository's CI among the verifiers of a result."""
 
 OF_THE_COMMIT = frozenset({"push", "workflow_dispatch", "merge_group", "schedule"})
-"""Events whose runs check out the commit itself, with the workflow file that it holds.
+"""Events whose runs check out the commit itself, with its own workflow file.
 
 Others run the default branch's workflow on anyone's data (`workflow_run`, `issue_comment`,
 `pull_request_target`), so their results say nothing about the commit that they name.
@@ -28,7 +28,7 @@ OF_A_PULL_REQUEST = "pull_request"
 """The event of a run that names the head commit and tests its merge with the base branch."""
 
 TEMPORARY = "honk/tmp-"
-"""What the branches begin with that Honk creates for one run of a workflow."""
+"""The prefix of the branches that Honk creates for one run of a workflow."""
 
 State = Literal["done", "waiting", "approval"]
 
@@ -88,8 +88,9 @@ class WorkflowRun(Value):
 
 
 class Wanted(Value):
-    """What a run has to be about. `fork_id` is the repository that a fork's pull request comes
-    from, if the commit is its head; `is_head`: runs of the pull request itself count, too."""
+    """The commit that a run must be for. `fork_id` is the repository of a fork's pull request, if
+    the commit is its head; `is_head`: runs of the pull request itself count, too.
+    """
 
     repository_id: int
     workflow: str
@@ -109,7 +110,7 @@ def select(runs: Iterable[WorkflowRun], wanted: Wanted) -> WorkflowRun | None:
 
 
 def counts(run: WorkflowRun, wanted: Wanted) -> bool:
-    """Whether the run's results may be taken for the commit's."""
+    """Whether the run's results count as the commit's."""
     if (run.repository_id, run.head_sha) != (wanted.repository_id, wanted.sha):
         return False
     if run.path.partition("@")[0] != wanted.workflow:
@@ -157,7 +158,7 @@ def used_files(workflow: str) -> tuple[str, ...]:
 
 
 def defining(changed: Sequence[str], workflow: str, uses: Sequence[str]) -> str:
-    """A changed path that says what the workflow runs, or nothing.
+    """A changed path that defines what the workflow runs, or nothing.
 
     `uses` are the paths of `used_files`: a workflow file, or the folder of an action.
     """

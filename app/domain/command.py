@@ -193,7 +193,7 @@ class _ArgumentError(Exception):
 
 
 def parse(text: str, slug: str) -> Command | None:
-    """Find what a comment asks of the App called `slug`. Never raises.
+    """Find the command in a comment for the App called `slug`. Never raises.
 
     A command's name is the first word after the address, in any case. `plan` and `ask` take the
     rest as their task. "/honk fix" is about the failing checks; in "/honk fix the rounding" the
@@ -248,7 +248,7 @@ def _read(line: str, following: list[str]) -> Command:
     task = "\n".join([said, *following]).strip()
     command = Command(name=spec.name, task=task if spec.takes_task else "")
     try:
-        # "fix the rounding" is a sentence, and takes what work takes.
+        # "fix the rounding" is a task, with a task's arguments.
         takes = COMMANDS["work"] if spec.name == "fix" and words else spec
         arguments = _arguments(takes, given)
         sha = _commit(spec, words)

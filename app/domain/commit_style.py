@@ -1,7 +1,7 @@
 """How a repository writes its commits, learned from their messages. Pure.
 
-The history is the repository's own text: what is learned from it are choices (a prefix that is a
-plain word, the case of a letter), never a sentence.
+The history is the repository's own text: only choices are learned from it (a prefix that is a plain
+word, the case of a letter), never a sentence.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Literal
 from app.domain.values import Value
 
 SUBJECTS = 100
-"""How many of the latest commits tell the style."""
+"""How many of the latest commits determine the style."""
 
 LIMIT = 72
-"""The most characters of a subject, whatever the history has."""
+"""The maximum length of a subject, whatever the history has."""
 
 _LEAST = 8
 """Fewer commits show no style."""
 _MOST = 0.6
-"""A habit is what this share of the subjects has in common."""
+"""The share of subjects that must have something in common to make it a habit."""
 _OFTEN = 0.2
 """Not every commit belongs to an issue, so fewer that name one show a habit."""
 _SHORTEST = 50
@@ -86,7 +86,7 @@ def learned(messages: Iterable[str]) -> CommitStyle:
 
 
 def _issue(messages: Sequence[str]) -> str:
-    """The usual way to name an issue below a message: the word, as it is written, and a colon."""
+    """The usual prefix for an issue below a message: the word, as written, and a colon."""
     found = [each for message in messages if (each := _ISSUE.search(message.partition("\n")[2]))]
     if len(found) < max(_OFTEN * len(messages), 2):
         return ""
@@ -108,7 +108,7 @@ def _is_lower(texts: Sequence[str]) -> bool | None:
 
 
 def _length(subjects: Sequence[str]) -> int:
-    """What nine of ten subjects stay within, between the two usual limits."""
+    """The length that nine of ten subjects stay within, between the two usual limits."""
     lengths = sorted(map(len, subjects))
     return min(max(lengths[len(lengths) * 9 // 10], _SHORTEST), LIMIT)
 
@@ -118,8 +118,8 @@ def styled(
 ) -> str:
     """The title as this repository would write it; may be longer than its length.
 
-    What kind of change it is comes from `labels` and `bug`, or from the changed `paths` alone where
-    they leave no doubt. A title that has a prefix keeps it.
+    The kind of change comes from `labels` and `bug`, or from the changed `paths` alone if they
+    leave no doubt. A title that has a prefix keeps it.
     """
     text = title.strip()
     if not text:
@@ -142,7 +142,7 @@ def _type(*, bug: bool, labels: Sequence[str], paths: Sequence[str]) -> str:
         return "feat"
     if any(map(_DOCS.search, labels)) or (paths and all(map(_is_document, paths))):
         return "docs"
-    # A release tool acts on `fix` and `feat`, and neither was said.
+    # A release tool acts on `fix` and `feat`, so do not guess either.
     return "chore"
 
 

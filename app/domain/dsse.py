@@ -5,7 +5,7 @@ https://github.com/secure-systems-lab/dsse/blob/master/protocol.md
 https://github.com/secure-systems-lab/dsse/blob/master/envelope.md
 
 Public keys are JSON Web Keys (RFC 7517, RFC 8037). A key's id is its thumbprint (RFC 7638), so it
-follows from the key itself, and nobody can put another key under the same id.
+follows from the key itself, and no other key can have the same id.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _STANDARD = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 
 
 class EnvelopeError(ValueError):
-    """The envelope cannot be read, or no key of ours signed it; the text says which."""
+    """The envelope is unreadable, or none of our keys signed it; the text says which."""
 
 
 class UnknownKeyError(EnvelopeError):

@@ -48,7 +48,7 @@ _OWNED = re.compile(
     # Package managers.
     r"|PIP_.*|PIPENV.*|PIPX.*|UV_.*|POETRY.*|PDM_.*|HATCH.*|TOX.*|NOX.*|NPM_.*|YARN.*|PNPM.*|BUN_.*"
     r"|COREPACK.*|BUNDLE.*|COMPOSER.*|HEX_.*|MIX_(?:HOME|ARCHIVES)|NUGET.*|DOTNET_.*|MISE_.*|ASDF_.*"
-    # What counts tests.
+    # Tools that count tests.
     r"|PYTEST_.*|PY_.*|COVERAGE_PROCESS_START|COV_CORE_.*|JEST_.*|VITEST.*|MOCHA_.*|AVA_.*|SPEC_OPTS"
     r"|TESTOPTS|MAKEFLAGS|MFLAGS|GNUMAKEFLAGS|MAKEFILES"
     # Honk, its host and its services.

@@ -1,8 +1,8 @@
 """Tasks with hidden tests, how they are graded, and what an evaluation found. Pure.
 
-The rules are SWE-bench's (https://github.com/SWE-bench/SWE-bench, version 5). A test that has to
-be fixed must pass: missing, failed, with an error or skipped is a failure. A test that has to stay
-must pass or be skipped. What broke outside the change is kept apart from what it did not solve.
+The rules are SWE-bench's (https://github.com/SWE-bench/SWE-bench, version 5). A test that has to be
+fixed must pass: missing, failed, with an error or skipped is a failure. A test that has to stay
+must pass or be skipped. Failures outside the change are counted separately from unsolved tasks.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from app.domain.values import Value
 from app.domain.verdict import TestOutcome
 
 Status = Literal[
-    "resolved",  # every test that has to pass passes
+    "resolved",  # every required test passes
     "unresolved",
     "empty_patch",  # nothing was changed
-    "infra_failure",  # something broke outside the change: not counted as unsolved
-    "ambiguous_failure",  # no test was reported, and it is not known whose fault that is
+    "infra_failure",  # something failed outside the change: not counted as unsolved
+    "ambiguous_failure",  # no test was reported, and the cause is unknown
 ]
 
 STATUSES: tuple[Status, ...] = (
@@ -34,15 +34,15 @@ STATUSES: tuple[Status, ...] = (
     "ambiguous_failure",
 )
 COMPLETED = frozenset({"resolved", "unresolved", "empty_patch"})
-"""Statuses that say something about who worked on the task."""
+"""Statuses that count in the solve rate."""
 
 
 class EvalTask(Value):
     """One task. `repository` is a path or `owner/name`, `base` a commit in it ("" is its head).
 
-    `tests` are the hidden test files by path, laid over the work before it is graded;
+    `tests` are the hidden test files by path, copied over the work before it is graded;
     `test_patch` is the same as a patch to the base. `gold` is a patch that solves it, if known.
-    `script` is the path of what a scripted model does.
+    `script` is the path of a scripted model's script.
     """
 
     id: str
@@ -58,13 +58,13 @@ class EvalTask(Value):
     script: str = ""
 
     def fingerprint(self, by: str) -> str:
-        """A digest of the task and of who works on it, to know old results by."""
+        """A digest of the task and of the worker, which identifies earlier results."""
         content = json.dumps([self.model_dump(mode="json"), by], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 class Grade(Value):
-    """How the tests of a task came out: names of those that succeeded and failed."""
+    """The test results of a task: the names of those that succeeded and failed."""
 
     fixed: tuple[str, ...] = ()
     not_fixed: tuple[str, ...] = ()
@@ -73,12 +73,12 @@ class Grade(Value):
 
     @property
     def is_full(self) -> bool:
-        """Whether everything that has to pass passes."""
+        """Whether all required tests pass."""
         return not self.not_fixed and not self.broken
 
     @property
     def is_partial(self) -> bool:
-        """Whether some of what was to be fixed is, and nothing was broken."""
+        """Whether some of the tests to fix pass, and nothing was broken."""
         return bool(self.fixed) and bool(self.not_fixed) and not self.broken
 
 
@@ -95,12 +95,12 @@ def grade(task: EvalTask, outcomes: Mapping[str, TestOutcome]) -> Grade:
 
 
 class TaskResult(Value):
-    """What came out of one task. `reason` says why it is not resolved, in a few words.
+    """The result of one task. `reason` says briefly why it is not resolved.
 
-    `outcome` is how Honk's run ended, `verdict` what Honk itself said of its change, `flags` the
-    kinds of flags that it raised, and `ready` whether it asked for review: Honk knew neither the
-    hidden tests nor the grade. `seconds` is the
-    run's time without the grading. `fingerprint` is `EvalTask.fingerprint`.
+    `outcome` is how Honk's run ended, `verdict` Honk's own verdict on its change, `flags` the kinds
+    of flags that it raised, and `ready` whether it requested review: Honk knew neither the hidden
+    tests nor the grade. `seconds` is the run's time without the grading. `fingerprint` is
+    `EvalTask.fingerprint`.
     """
 
     id: str
@@ -121,7 +121,7 @@ class TaskResult(Value):
 
 
 class EvalReport(Value):
-    """An evaluation: `name` of the file with the tasks, `by` who worked on them."""
+    """An evaluation: `name` is that of the tasks' file, `by` that of the worker."""
 
     name: str
     by: str
@@ -135,7 +135,7 @@ class EvalReport(Value):
 
     @property
     def completed(self) -> tuple[TaskResult, ...]:
-        """The results that say something about who worked."""
+        """The results that count in the solve rate."""
         return tuple(each for each in self.results if each.status in COMPLETED)
 
     @property
@@ -146,12 +146,12 @@ class EvalReport(Value):
 
     @property
     def cost_usd(self) -> float:
-        """What all runs cost together, also those that solved nothing."""
+        """The total cost of all runs, including those that solved nothing."""
         return sum(each.cost_usd for each in self.results)
 
     @property
     def usd_per_solved(self) -> float | None:
-        """What a solved task cost, with what was spent on the others."""
+        """The total cost per solved task."""
         solved = len(self.of("resolved"))
         return self.cost_usd / solved if solved else None
 

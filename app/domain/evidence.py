@@ -1,13 +1,10 @@
-"""The evidence of a change: its tests in four cells, and what was measured besides. Pure.
+"""The evidence about a change: its tests in four cells, and other measurements. Pure.
 
 A cell is the source of one commit with the tests of one commit:
 
-| cell | source | tests | question |
-|---|---|---|---|
-| base | base | base | What held before? |
-| proof | base | head | What fails without the change? |
-| guard | head | base | What do the old tests say about the new code? |
-| head | head | head | What holds now? |
+| cell | source | tests | question | |---|---|---|---| | base | base | base | What passed before? |
+| proof | base | head | What fails without the change? | | guard | head | base | What do the old
+tests say about the new code? | | head | head | head | What passes now? |
 """
 
 from __future__ import annotations
@@ -63,19 +60,19 @@ class Cell(StrEnum):
 
 
 NO_BASE = "the base commit could not be verified"
-"""Why a cell has no results where nothing else is known."""
+"""Why a cell has no results if nothing else is known."""
 
 
 class CellRun(Value):
     """The results of one cell.
 
-    `results`: None if the cell was not measured; `why_not` is then a sentence.
-    `same_as`: the cell was not run because it cannot differ from that cell, whose results it has.
-    `only`: the test files that ran; empty for all of them.
-    `runs`: how often it ran; `TestResult.also` holds the outcomes of the other runs.
-    `head_runner`: the proof could not start with the base's configuration, plugins and test
-    dependencies, so it ran with the head's. Its evidence counts as new code.
-    `ci`: the run of the repository's own CI that the results come from; None if Honk ran it.
+    `results`: None if the cell was not measured; `why_not` is then a sentence. `same_as`: the cell
+    was not run because it cannot differ from that cell, whose results it has. `only`: the test
+    files that ran; empty for all of them. `runs`: how many times it ran; `TestResult.also` has the
+    outcomes of the other runs. `head_runner`: the proof could not start with the base's
+    configuration, plugins and test dependencies, so it ran with the head's. Its evidence counts as
+    new code. `ci`: the run of the repository's own CI that the results come from; None if Honk ran
+    it.
     """
 
     results: Results | None = None
@@ -90,8 +87,8 @@ class CellRun(Value):
 class ChangedSides(Value):
     """The changed paths by side, as printable text.
 
-    `tests`: files in which the runner finds tests. `helpers`: what only tests use: modules that
-    only tests import, fixtures, snapshots, test data. `runner`: configuration, plugins, test
+    `tests`: files in which the runner finds tests. `helpers`: used only by tests: modules that only
+    tests import, fixtures, snapshots, test data. `runner`: configuration, plugins, test
     dependencies. `ci`: workflows; the base's are kept. `partly`: files that could not be split;
     they went with the source.
     """
@@ -116,11 +113,11 @@ class Finding(Value):
 class Measurements(Value):
     """What four cells cannot see.
 
-    `canary`: whether the proof failed with broken code in place of the changed functions.
-    "passed" means that it passed although they raised and although they returned nothing, so the
-    results cannot be believed. `canary_why` says why it was not measured.
-    `loaded`: plugins, hooks and start-up files that the change added to the source side.
-    `keyed`: constants in added conditions that also appear in a new test or in the request.
+    `canary`: whether the proof failed with broken code in place of the changed functions. "passed"
+    means that it passed although they raised and although they returned nothing, so the results
+    cannot be trusted. `canary_why` says why it was not measured. `loaded`: plugins, hooks and
+    startup files that the change added to the source side. `keyed`: constants in added conditions
+    that also appear in a new test or in the request.
     """
 
     canary: Literal["failed", "passed", "not measured"] = "not measured"
@@ -156,11 +153,10 @@ class Evidence(Value):
 
     `moved`: tests of the base that exist at head under another id, matched by what they exercise
     and assert. Tests of renamed files and with other parameters are found without it.
-    `removed_with_code`: removed tests that reach code through a text, such as a route, when the
-    change deleted that code, too. Those that call a name that is gone are found without it.
-    `known_flaky`: tests that are known to be flaky in this repository.
-    `redefined`: a changed file that says what the repository's CI runs as tests, if its results
-    are the evidence.
+    `removed_with_code`: removed tests that reach code through a string, such as a route, if the
+    change deleted that code, too. Those that call a deleted name are found without it.
+    `known_flaky`: tests that are known to be flaky in this repository. `redefined`: a changed file
+    that defines what the repository's CI runs as tests, if its results are the evidence.
     """
 
     base: CellRun
@@ -181,7 +177,7 @@ class Evidence(Value):
 
 
 class Rules(Value):
-    """What the policy and people say.
+    """The rules from the policy and people.
 
     `no_tests`: the conclusion for a repository without tests. `expectations`: whether changed
     expectations and removed tests need a person. `proof`: whether a fixed bug needs a test that
@@ -203,7 +199,7 @@ _FEW = 3
 
 
 def judge(evidence: Evidence, rules: Rules) -> Verdict:
-    """The verdict on a change. Total: any evidence has one, and the worst that was seen wins."""
+    """The verdict on a change. Total: any evidence has one, and the worst finding wins."""
     head = evidence.head.results
     if head is None:
         return _not_run(evidence.head.why_not)
@@ -261,14 +257,14 @@ def is_ready(kind: VerdictKind, rules: Rules, *, accepted: bool) -> bool:
 
 
 def _kind(evidence: Evidence, table: _Table, summary: Summary) -> VerdictKind:
-    """The worst verdict that the evidence gives reason for."""
+    """The worst verdict that the evidence justifies."""
     if summary.no_result:
         return VerdictKind.NO_RESULT
     effects = {EFFECTS[row.meaning] for row in summary.rows}
     proven = "proof" in effects
     if "regression" in effects or summary.checks:
         return VerdictKind.REGRESSION
-    # A test that accepts more than before may be what makes an unproven change pass.
+    # A test that accepts more than before may be why an unproven change passes.
     loosened = any(row.meaning is Meaning.LOOSENED for row in summary.rows)
     if "weakened" in effects or summary.blind or summary.loaded or (loosened and not proven):
         return VerdictKind.WEAKENED
@@ -313,7 +309,7 @@ def _aligned(evidence: Evidence, head: Results) -> Evidence:
 
 
 def _results(evidence: Evidence) -> dict[Cell, Results]:
-    """The results of each measured cell, also of one that cannot differ from another."""
+    """The results of each measured cell, including one that cannot differ from another."""
     found = {}
     for cell in Cell:
         run: CellRun = getattr(evidence, cell.value)
@@ -411,7 +407,7 @@ class _Table:
     def _row(self, key: TestKey) -> CellRow:
         tests = [cell.tests.get(key) for cell in (self.head, self.base, self.guard, self.proof)]
         if all(test is not None and _plainly_passed(test) for test in tests):
-            # The usual case, told apart first: there may be 50,000 of them.
+            # Handle the usual case first: there may be 50,000 of them.
             test = tests[0]
             assert test is not None
             passed = Seen.PASS
@@ -434,8 +430,9 @@ class _Table:
         )
 
     def _views(self, key: TestKey, file: str | None) -> tuple[View, View, View, View]:
-        """The four results. A cell that left out the test's file, because it cannot differ there,
-        has that of the cell with the same source."""
+        """The four results. If a cell left out the test's file, because it cannot differ there, it
+        has the result of the cell with the same source.
+        """
         base, head = self.base.view(key, file), self.head.view(key, file)
         proof, guard = self.proof.view(key, file), self.guard.view(key, file)
         if not self.files.holds(key.id, file) and not self.files.helpers_of(file):
@@ -444,7 +441,7 @@ class _Table:
             if guard.seen is Seen.NOT_RUN and self.guard.only and head.test is not None:
                 guard = head
         if guard.hidden and base.seen is Seen.ABSENT:
-            guard = View(Seen.ABSENT)  # what hides the old tests does not hide a new one
+            guard = View(Seen.ABSENT)  # an entry that hides the old tests does not hide a new one
         return base, proof, guard, head
 
     def _context(
@@ -473,8 +470,9 @@ class _Table:
         return failure_kind(guard.test)
 
     def _break(self, key: TestKey, was: TestResult | None, found: _BrokenRun) -> Iterator[CellRow]:
-        """A file, package or run that could not run at head. One that could not before either
-        leaves the change untested if it is the change's own."""
+        """A file, package or run that could not run at head. If it could not run before either, the
+        change is untested if the entry is related to it.
+        """
         now = found.test
         if was is not None and was.outcome.bad and same_failure(was, now):
             own = self.files.are_about(
@@ -495,7 +493,9 @@ class _Table:
         )
 
     def _gone_break(self, key: TestKey, found: _BrokenRun) -> Iterator[CellRow]:
-        """What could not run on the base and is gone: removed, unless tests are in its place."""
+        """Entries that could not run on the base and no longer exist: removed, unless tests
+        replaced them.
+        """
         test = found.test
         if test.whole_run or self.head.holds_below(test.id):
             return
@@ -509,7 +509,7 @@ class _Table:
 
 
 class _BrokenRun(NamedTuple):
-    """An entry that stands for tests that could not run, and the run that it is of."""
+    """An entry for tests that could not run, and its run."""
 
     test: TestResult
     result: VerifierResult
@@ -567,7 +567,7 @@ def _lost(checks: CheckResults) -> Iterator[TestChange]:
 
 
 def _no_result(head: Results, table: _Table, compared: Verdict) -> str:
-    """Why the results say nothing, as the end of a title; empty if they say something."""
+    """Why there is no result, as the end of a title; empty if there is one."""
     results = table.head_results.verifiers
     if not any(result.ran for result in results):
         fails = any(row.meaning is Meaning.REGRESSION for row in table.every_row)
@@ -589,7 +589,7 @@ def _why_nothing_ran(results: Sequence[VerifierResult], compared: Verdict) -> st
 
 
 def _ran_nothing(result: VerifierResult, table: _Table) -> bool:
-    """Whether a verifier that concerns the change executed no test, without saying why."""
+    """Whether a verifier that concerns the change ran no test without a reason."""
     if result.ran or result.nothing_to_run or any(True for _ in breaks_of(result)):
         return False
     return table.files.are_about("", None, result.verifier.partition(":")[2])
@@ -614,7 +614,7 @@ def _measured(measured: Measurements) -> Iterator[str]:
 def _notes(
     evidence: Evidence, head: Results, table: _Table, compared: Verdict, *, neutral: bool
 ) -> Iterator[str]:
-    """What limits the comparison, and what else was found."""
+    """Notes about limits of the comparison, and other findings."""
     base = evidence.base.results
     if base is None:
         yield (
@@ -651,7 +651,7 @@ def _could_not_run(tests: Sequence[TestResult], when: str) -> Iterator[str]:
 
 
 def _sources(evidence: Evidence) -> Iterator[str]:
-    """Who ran which cell, where the repository's CI ran some."""
+    """Who ran which cell, if the repository's CI ran some."""
     if not evidence.by_ci:
         return
     for cell in Cell:

@@ -1,7 +1,7 @@
 """How a test failed: by an assertion, because a name or signature is gone, or otherwise. Pure.
 
 Test runners report only text, so the kinds are declared as patterns. The text comes from the
-repository: it decides nothing but how a failure of an *old* test on the new code is read.
+repository: it only decides how a failure of an *old* test on the new code is interpreted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from app.domain.rows import GuardFailure
 from app.domain.verdict import TestResult
 
 _START = r"^(?:E +)?(?:panic: |Error: |[\w.:$\\]+[.:\\$])?"
-"""What may precede an error's name: pytest's mark, the package or module that it is in."""
+"""What may precede an error's name: pytest's mark, and its package or module."""
 
 _MISSING = re.compile(
     f"{_START}(?:"
@@ -50,7 +50,9 @@ _ASSERTION = re.compile(
 
 
 def failure_kind(test: TestResult) -> GuardFailure:
-    """How a failing test failed. In doubt an error, which accuses nothing."""
+    """How a failing test failed. If in doubt, with an error, which does not count against the
+    change.
+    """
     text = test.message.strip() or test.details.strip()
     if _MISSING.match(text):
         return "missing"

@@ -1,9 +1,9 @@
 """Picks the next waiting run, fairly between installations and between their repositories. Pure.
 
-A free slot goes to the installation with the fewest active runs, then to the least recently
-served one; within it to a repository by the same rule, and within that to the oldest request. So
-two hundred waiting runs of one installation cannot keep another from the next free slot. A run in
-the background starts only when none waits that a person asked for.
+A free slot goes to the installation with the fewest active runs, then to the least recently served
+one; within it to a repository by the same rule, and within that to the oldest request. So two
+hundred waiting runs of one installation cannot keep another from the next free slot. A background
+run starts only when no run that a person requested is waiting.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def and_above(folder: str) -> Iterator[str]:
 def folders_with(tree: FileTree, *names: str) -> tuple[str, ...]:
     """Folders that hold one of these files (plain names), outermost first; "" is the repository.
 
-    Vendored code, build output and the projects that tests work on are left out.
+    Vendored code, build output and the tests' sample projects are left out.
     """
     folders = {
         folder

@@ -28,7 +28,7 @@ class Kind(StrEnum):
     TOLERANCE = "tolerance"
     RETRY = "retry"
     FEWER_CASES = "fewer-cases"
-    # What runs and judges the tests.
+    # Code that runs and judges the tests.
     COVERAGE = "coverage"
     TEST_COMMAND = "test-command"
     CI_CONFIG = "ci-config"

@@ -1,7 +1,7 @@
 """Files that tools generate in a work tree and that do not belong in commits, by ecosystem. Pure.
 
-The facts are those of the ignore files that people use for each ecosystem. A repository's own
-`.gitignore` counts first; this is for what it does not mention.
+The patterns come from common ignore files of each ecosystem. A repository's own `.gitignore` takes
+precedence; these cover what it does not mention.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _GENERATED = (
 def patterns(tracked: Iterable[str]) -> tuple[str, ...]:
     """The patterns for a repository with these files, for one of git's exclude files.
 
-    What matches a file that the repository itself keeps is no pattern here: people commit it.
+    A pattern that matches a file in the repository itself is left out: people commit such files.
     """
     paths = tuple(tracked)
     names = {part for path in paths for part in path.split("/")}

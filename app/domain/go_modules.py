@@ -1,7 +1,7 @@
-"""Which Go modules a repository names, from its own files. Pure.
+"""The Go modules that a repository names in its own files. Pure.
 
-A module's path begins with a host, and a Go module proxy contacts it. So the request alone tells
-that host something: code in setup could ask for `github.com/attacker/what-it-read`.
+A module's path begins with a host, which a Go module proxy contacts. So the request itself can leak
+data to that host: code in setup could request `github.com/attacker/what-it-read`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _SUM = re.compile(r"(\S+) (v\S+?)(?:/go\.mod)? h1:\S+")
 def go_modules(texts: Iterable[str]) -> frozenset[str]:
     """Each module as `path@version`, from the texts of files named `MODULE_FILES`.
 
-    `go.sum` has the whole graph of what the build loads; `go.mod` what it requires, and what takes
-    the place of it. Lines that are neither are skipped.
+    `go.sum` has everything that the build loads; `go.mod` has requirements and replacements. Other
+    lines are skipped.
     """
     found = (pair for text in texts for pair in (*_required(text), *_summed(text)))
     return frozenset(

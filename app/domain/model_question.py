@@ -1,4 +1,4 @@
-"""One question to a model beside any conversation, in no API's own terms. Pure."""
+"""One question to a model outside of any conversation, independent of the API. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class AnswerForm(Value):
 
 
 class ModelAnswer(Value):
-    """A model's answer: the JSON of every form that it filled in, and the text beside them.
+    """A model's answer: the JSON of every form that it filled in, and its text.
 
     Both are untrusted. `usd` is the cost in US dollars, including tries that failed.
     """

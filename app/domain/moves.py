@@ -1,6 +1,6 @@
 """Matches tests of two commits by their ids alone: a renamed file, other parameters. Pure.
 
-A match that is wrong hides nothing: the two tests are then compared like a test that was edited.
+A wrong match hides nothing: the two tests are then compared like an edited test.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 SEPARATORS = ("::", " > ")
-"""What comes after the file in a test's id."""
+"""The separators after the file in a test's id."""
 
 
 def file_in(test_id: str) -> str | None:
@@ -22,7 +22,7 @@ def file_in(test_id: str) -> str | None:
 
 
 def moves_by_id(before: Collection[str], after: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """The new ids of tests that only `before` has, each of a test that only `after` has."""
+    """New ids for tests that only `before` has; each is the id of a test that only `after` has."""
     gone = sorted(set(before) - set(after))
     come = sorted(set(after) - set(before))
     if not gone or not come:
@@ -39,7 +39,9 @@ def moves_by_id(before: Collection[str], after: Collection[str]) -> dict[str, tu
 
 
 def _with_other_parameters(gone: Iterable[str], come: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Cases of one function: as many as both have; all of them where the table came or went."""
+    """Match cases of one function: as many as both sides have; all if the table is new or
+    removed.
+    """
     new, old = _by_function(come), _by_function(gone)
     found: dict[str, tuple[str, ...]] = {}
     for function, cases in old.items():
@@ -80,7 +82,9 @@ def _in_renamed_files(
     old_files: Collection[str | None],
     new_files: Collection[str | None],
 ) -> dict[str, tuple[str, ...]]:
-    """Tests of files that are gone, by their names in files that are new, where only one fits."""
+    """Match tests of deleted files with tests of the same name in new files, if only one
+    matches.
+    """
     of_new = list(_named(come, old_files))
     by_name = dict(of_new)
     often = Counter(name for name, _ in of_new)

@@ -1,8 +1,8 @@
-"""What an agent knows about a repository before it reads any file. Pure.
+"""An overview of a repository for the agent. Pure.
 
-Everything here comes from the repository's own names, which are data like the rest of it; the
-caller makes them printable. The text stays within a budget of characters, so that it costs the same
-in a repository of any size.
+Everything here comes from names in the repository, which are untrusted data; the caller makes them
+printable. The text stays within a budget of characters, so that it costs the same in a repository
+of any size.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SHOWN_PATH = 160
 _NOT_IN_PATH = re.compile(r"[^\w@.+/\\-]+")
 _MAX_WORD = 500
 _MAX_TEXT = 200_000
-"""Characters in which files are looked for."""
+"""The characters of a text that are searched for file names."""
 
 
 def named_files(text: str, paths: Iterable[str]) -> tuple[str, ...]:
     """The files of the repository that a text or a stack trace names, in the text's order.
 
-    A name counts if it is the end of exactly one path, so absolute paths of other machines are
-    found; `utils.py` is not, where there are several.
+    A name counts if it is the end of exactly one path, so absolute paths of other machines match,
+    but not `utils.py` if there are several.
     """
     by_name: dict[str, list[str]] = {}
     for path in paths:
@@ -46,7 +46,7 @@ def named_files(text: str, paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def _path_named(word: str, by_name: Mapping[str, Sequence[str]]) -> str:
-    """The one path that shares the most trailing parts with the word; empty where none leads."""
+    """The path that shares the most trailing parts with the word; empty on a tie."""
     parts = [part for part in word.split("/") if part not in ("", ".", "..")]
     if not parts or "." not in parts[-1]:
         return ""
@@ -95,8 +95,9 @@ def overview(
     *,
     limit: int = MAX_CHARACTERS,
 ) -> str:
-    """Files by ending, those that the request names with what changes beside them, and the folders
-    as far as they fit."""
+    """File counts by suffix, the files that the request names with those that usually change
+    together with them, and the folders that fit.
+    """
     endings = Counter(PurePosixPath(path).suffix or "no ending" for path in paths)
     usual = ", ".join(f"{ending} {count:,}" for ending, count in endings.most_common(_ENDINGS))
     lines = [f"{len(paths):,} files: {usual}"]
@@ -131,7 +132,7 @@ def _shown(path: str) -> str:
 
 
 def _fitted(lines: Sequence[str], limit: int) -> str:
-    """As many lines as fit, and how many are left out."""
+    """The lines that fit, and how many are left out."""
     kept, size = [], 0
     for line in lines:
         size += len(line) + 1

@@ -1,7 +1,7 @@
 """Comparing two systems on the same tasks: exact and without libraries. Pure.
 
-McNemar's exact test counts only the tasks on which the two differ: under luck alone each of them is
-a fair coin. The bootstrap resamples tasks, so all that belongs to a task stays together.
+McNemar's exact test counts only the tasks on which the two differ: by chance alone, each of them is
+a fair coin flip. The bootstrap resamples tasks, so everything about a task stays together.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def bootstrap_interval(
 
 
 def smallest_visible(tasks: int, discordant: int) -> float | None:
-    """The smallest difference of two solve rates that the test could have told from luck.
+    """The smallest difference of two solve rates that the test could have distinguished from
+    chance, with that many tasks of which that many differ; at least six must differ.
 
-    With that many tasks of which that many came out differently; never fewer than six can tell.
-    None where even all tasks would be too few.
+    None if even all tasks would be too few.
     """
     for number in range(discordant, tasks + 1):
         for fewer in range(number // 2, -1, -1):

@@ -44,10 +44,10 @@ _TRIES_OF_A_BUG = 5
 
 
 def wait_before(tries: int) -> float:
-    """Seconds until the next try, after so many that were in vain."""
+    """Seconds until the next try, after that many failed ones."""
     return _WAITS[tries] if tries < len(_WAITS) else _LONGEST_WAIT
 
 
 def is_given_up(cause: Cause, tries: int, age: float) -> bool:
-    """Whether nothing more is tried. `age` is in seconds."""
+    """Whether no more tries follow. `age` is in seconds."""
     return age > _KEPT_SECONDS or (cause == "bug" and tries >= _TRIES_OF_A_BUG)

@@ -1,4 +1,4 @@
-"""`.github/honk.yml`: what a repository asks of Honk. Pure: bytes or text in, a `Policy` out.
+"""`.github/honk.yml`: a repository's settings for Honk. Pure: bytes or text in, a `Policy` out.
 
 It is read from the default branch only, so that a change cannot alter its own rules. Absent,
 unreadable and invalid files differ: `Policy()`, UnreadablePolicyError, and
@@ -276,8 +276,9 @@ NOT_BUILT_YET = ("preview", "merge", "control_room")
 
 
 class BadPolicyError(UserError):
-    """The policy cannot be used. `asks_for_checks`: as far as its text shows, it asks for checks on
-    pull requests that are not Honk's, which a required check would wait for."""
+    """The policy cannot be used. `asks_for_checks`: its text appears to ask for checks on pull
+    requests that are not Honk's, and a required check would wait for them.
+    """
 
     asks_for_checks = False
 
@@ -392,7 +393,7 @@ def parse(text: str | None, *, engines: Collection[str] | None = None) -> Policy
 
 
 def with_setup_of(policy: Policy, other: Policy) -> Policy:
-    """The policy with how the other one sets checkouts up."""
+    """The policy with the other one's setup keys."""
     names = ("setup", "environment", "search_path", "network")
     return policy.model_copy(update={name: getattr(other, name) for name in names})
 

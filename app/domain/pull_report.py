@@ -1,4 +1,4 @@
-"""What became of a repository's pull requests, by who opened them. Pure."""
+"""Statistics about a repository's pull requests, by kind of author. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _REVERTS_PULL = re.compile(
 
 
 class Lines(Value):
-    """Lines that a merged change added, and how many of them are gone some time later."""
+    """Lines that a merged change added, and how many of them no longer exist some time later."""
 
     added: int
     gone: int
@@ -87,7 +87,7 @@ class KindSummary(Value):
 
 
 def summarize(pulls: Sequence[ReportedPull]) -> tuple[KindSummary, ...]:
-    """One summary for each kind of author, also for those without pull requests."""
+    """One summary for each kind of author, including those without pull requests."""
     return tuple(
         _summary(kind, [each for each in pulls if each.kind is kind]) for kind in AuthorKind
     )
@@ -115,7 +115,7 @@ def _summary(kind: AuthorKind, pulls: Sequence[ReportedPull]) -> KindSummary:
 
 
 def verdict_name(title: str) -> str:
-    """The verdict that a title begins with."""
+    """The verdict at the beginning of a title."""
     name = title.partition(":")[0].strip()
     return name if name in _VERDICTS else _OTHER
 

@@ -21,8 +21,8 @@ _NOT_WORDS = re.compile(r"[\W_]+")
 def candidates(paths: Iterable[str]) -> tuple[str, ...]:
     """The paths of templates, in order of precedence; case does not matter.
 
-    GitHub applies no template from a folder of several, since people choose one. Neither does
-    this, unless there is only one or one has the default name.
+    GitHub applies no template from a folder of several, since people choose one. Neither does Honk,
+    unless there is only one or one has the default name.
     """
     single: list[tuple[int, str]] = []
     several: list[tuple[int, str]] = []

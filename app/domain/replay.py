@@ -11,7 +11,7 @@ from app.domain.verdict import Verdict
 
 
 class CallDifference(Value):
-    """A call that was answered otherwise."""
+    """A call with a different answer."""
 
     call: RecordedCall
     then: str
@@ -19,11 +19,10 @@ class CallDifference(Value):
 
 
 class ReplayDifference(Value):
-    """The first thing that came out otherwise. `turn` is the recorded turn of the model; None where
-    it is about the end.
+    """The first difference. `turn` is the recorded turn of the model; None for the end.
 
-    "tree": its tools left other files. "calls": the replay did not get to that turn, or made
-    other calls. "verdict": the files are the same and the verdict is not.
+    "tree": its tools left different files. "calls": the replay did not get to that turn, or made
+    different calls. "verdict": the files are the same, but the verdict is not.
     """
 
     what: Literal["tree", "calls", "verdict"]
@@ -35,8 +34,9 @@ class ReplayDifference(Value):
 
 
 class ReplayComparison(Value):
-    """What a replay showed. `trees` counts compared trees, `answers` the calls that were answered
-    in other words; times and temporary names differ, so that alone is no difference."""
+    """The result of a replay. `trees` counts compared trees, `answers` the calls whose answers
+    differ in text; times and temporary names vary, so that alone is not a difference.
+    """
 
     difference: ReplayDifference | None
     turns: int

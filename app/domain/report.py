@@ -1,4 +1,4 @@
-"""What a run reports: the data behind every text that people read. Pure."""
+"""The data of a run's reports, behind every text that people read. Pure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Work(Value):
 
 
 class Publication(Value):
-    """Where the change stands on GitHub."""
+    """Where the change is on GitHub."""
 
     branch: str
     pull_number: int
@@ -95,6 +95,6 @@ class StatusContext(Value):
     now: float = 0.0
     manifest: tuple[ContextItem, ...] = ()
     tried: tuple[BlockedHost, ...] = ()
-    setup: SetupOutcome | None = None  # how the setup that Honk found out went
+    setup: SetupOutcome | None = None  # the result of automatic setup
     policy_file: str = ""  # the same setup as a policy
     page: str = ""

@@ -1,7 +1,6 @@
 """Whether running an attestation's cells again gives the same results. Pure.
 
-A test that passes and fails by chance is no difference, then or now. Everything else that ends
-another way is one.
+A flaky test is not a difference, then or now. Every other changed result is one.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ MAX_DIFFERENCES = 1_000
 
 
 class TestDifference(Value):
-    """A test that ended another way: the letters of the attestation, then and now."""
+    """A test with a different result: the letters of the attestation, then and now."""
 
     __test__ = False
 
@@ -61,7 +60,7 @@ class CellComparison(Value):
 
 
 class Reproduction(Value):
-    """What came out when the cells ran again.
+    """The results of running the cells again.
 
     `verdict_now` is the title of the verdict that the new results lead to, with the recorded rules
     and measurements; empty when there is none. `same_verdict` says whether it is of the same kind.
@@ -98,7 +97,7 @@ def compare_cell(attested: Attestation, cell: Cell, run: CellRun) -> CellCompari
         for name, letter in tests.items()
     }
     unstable = tuple(f"{key[0]}: {key[2]}" for key, letter in now.items() if letter == FLAKY)
-    # A test that is not in a shortened list may have been there.
+    # A test that is missing in a shortened list may have existed.
     unlisted = attested.omitted > 0
     names = recorded.keys() if unlisted else {**recorded, **now}
     found = [

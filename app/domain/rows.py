@@ -1,4 +1,4 @@
-"""What one test's results in the four cells mean together. Pure and total.
+"""The combined meaning of one test's results in the four cells. Pure and total.
 
 The table in docs/verification.md is generated from `meaning` by `table`.
 """
@@ -13,11 +13,13 @@ Effect = Literal["proof", "new code", "none", "confirm", "removed", "weakened", 
 """What a meaning does to the verdict."""
 
 GuardFailure = Literal["assertion", "error", "missing"]
-"""How a test fails in the guard: by an assertion, another error, or as what it calls is gone."""
+"""How a test fails in the guard: by an assertion, another error, or because it calls something that
+no longer exists.
+"""
 
 
 class Context(NamedTuple):
-    """What else has to be known about a test, besides its four results.
+    """What else is needed about a test, besides its four results.
 
     `own_file`: the file that it is in changed, or data that it compares with.
     `helpers`: helpers, fixtures or runner files changed that it may depend on.
@@ -84,13 +86,13 @@ EFFECTS: dict[Meaning, Effect] = {
 def meaning(base: Seen, proof: Seen, guard: Seen, head: Seen, context: Context) -> Meaning:
     """What the four results mean. `NOT_RUN` is a cell that says nothing about the test.
 
-    A cell that did not have to run the test's file, since it cannot differ from another cell, is
+    If a cell did not have to run the test's file, because it cannot differ from another cell, it is
     given with that cell's result.
     """
     if context.head_flaky or (context.base_flaky and head in (Seen.FAIL, Seen.PASS)):
         return Meaning.FLAKY
     if guard is Seen.FAIL and context.guard_failure == "missing":
-        # The old test calls what is gone or has another signature: it cannot say anything.
+        # The old test calls something that is gone or has another signature: it says nothing.
         guard = Seen.NO_START
     if head is Seen.FAIL:
         return _failing(base, context)
@@ -125,7 +127,7 @@ def _new(proof: Seen, guard: Seen, context: Context) -> Meaning:
         return Meaning.UNPROVEN
     if proof is Seen.NOT_RUN or context.proof_void:
         return Meaning.NONE
-    # A case that the old tests have on the new code was made by the source, not by a new test.
+    # A case that the old tests have on the new code comes from the source, not from a new test.
     return Meaning.NEW_CODE if guard in (Seen.ABSENT, Seen.NOT_RUN) else Meaning.NONE
 
 

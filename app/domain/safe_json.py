@@ -27,8 +27,8 @@ def json_value(text: str | bytes) -> Any:
 
 
 def repaired_json_value(text: bytes) -> Any:
-    """Like `json_value`, for a program whose every line counts: what no file or database can store
-    is replaced (bytes that are not UTF-8, lone surrogates). Raises ValueError for all the rest.
+    """Like `json_value`, for a program whose every line matters: bytes that are not UTF-8 and lone
+    surrogates are replaced. Raises ValueError for everything else.
     """
     whole = text.decode("utf-8", "replace")
     if not _HALF_A_CHARACTER.search(whole):

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable
 from app.domain.markdown import code_block, code_span, render, render_line
 
 _ZERO_WIDTH_SPACE = "\N{ZERO WIDTH SPACE}"
-# What has no shape: format characters, fillers, and the selectors of variants, which could spell
-# anything. Those of emoji stay after what can be one.
+# Invisible characters: format characters, fillers, and variation selectors, which could encode any
+# text. Emoji selectors stay after characters that can be emoji.
 _HIDDEN = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u2800\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
@@ -39,8 +39,8 @@ _REFERENCE = re.compile(r"(#|\bgh-)(?=\d)", re.IGNORECASE)
 _CLOSED_BY_ADDRESS = re.compile(
     r"\b((?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\W{1,20})(?=https?://)", re.IGNORECASE
 )
-# https://docs.github.com/en/actions/how-tos/manage-workflow-runs/skip-workflow-runs, and the same
-# of other services.
+# https://docs.github.com/en/actions/how-tos/manage-workflow-runs/skip-workflow-runs, and the
+# equivalents of other services.
 _SKIPS_CI = re.compile(
     r"\[(\s*(?:(?:skip|no)[\s_-]*[a-z][\w.-]*|[a-z][\w.-]*[\s_-]*skip)\s*)\]", re.IGNORECASE
 )

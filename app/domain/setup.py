@@ -1,4 +1,4 @@
-"""What a setup depends on, so that its result can be used again. Pure."""
+"""What a setup depends on, so that its result can be reused. Pure."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class BlockedHost(Value):
 
 
 def dependency_files(files: Mapping[str, str], lines: Sequence[str]) -> dict[str, str]:
-    """Of a tree's files (blob by path) those that a setup's result follows from.
+    """The files of a tree (blob by path) that determine a setup's result:
 
-    They are known by their names, or named in a setup command.
+    recognized by their names, or named in a setup command.
     """
     named = {posixpath.normpath(word) for line in lines for word in _words(line)}
     return {path: blob for path, blob in files.items() if path in named or is_dependency_file(path)}
 
 
 def is_dependency_file(path: str) -> bool:
-    """Whether a file's name says that it decides what setup installs."""
+    """Whether a file's name shows that it decides what setup installs."""
     return any(_matches(path, pattern) for pattern in _DEPENDENCY_FILES)
 
 
@@ -65,9 +65,9 @@ def key(parts: Iterable[object]) -> str:
 def made_by(repo: RepoName, tree: str, *, branch: str = "", run: str = "") -> tuple[str, ...]:
     """Whose code made a setup's result, as part of its key.
 
-    `branch`: the code is on that branch, which serves itself with what its earlier commits made.
-    `run`: it is the work of a run, for that run alone. Otherwise it is neither (a fork's, a pull
-    request's), and serves exactly the same tree.
+    `branch`: the code is on that branch, which reuses the results of its earlier commits. `run`: it
+    is the work of a run, for that run alone. Otherwise it is neither (a fork's, a pull request's),
+    and its result applies only to exactly the same tree.
     """
     if branch:
         return ("branch", str(repo), branch)
@@ -75,11 +75,11 @@ def made_by(repo: RepoName, tree: str, *, branch: str = "", run: str = "") -> tu
 
 
 def only_installs(lines: Sequence[str], files: Iterable[str], package_json: str = "") -> bool:
-    """Do the commands only fetch what others wrote, whatever the project's own sources say?
+    """Whether the commands only download dependencies, independently of the project's own sources.
 
-    Then their result serves another tree with the same dependency files. Anything not plainly
-    known to be so is taken to build something from the sources (`pip install .`, `make`, a
-    script), and is done again where the sources are others.
+    Then their result applies to another tree with the same dependency files. Any other command may
+    build something from the sources (`pip install .`, `make`, a script), and runs again if the
+    sources differ.
     """
     parts = [part for line in lines for part in re.split(r"&&|;", line) if part.strip()]
     if not all(_fetches(part) for part in parts):
@@ -93,7 +93,7 @@ def only_installs(lines: Sequence[str], files: Iterable[str], package_json: str 
 def steps_only_install(
     steps: Iterable[SetupStep], files: Iterable[str], package_json: str = ""
 ) -> bool:
-    """The same for steps that Honk planned: it knows which of them build."""
+    """The same for steps planned by Honk, which knows which of them build."""
     if any(step.purpose == "build" for step in steps):
         return False
     if any(f'"{script}"' in package_json for script in _SCRIPTS):
@@ -119,7 +119,7 @@ def _fetches(command: str) -> bool:
 
 
 def _pip_fetches(words: Sequence[str]) -> bool:
-    """`pip install .`, or of any path or address, builds."""
+    """`pip install` of `.`, any path or URL builds."""
     before = ""
     for word in words:
         names_path = before in _PATH_FOLLOWS

@@ -1,4 +1,6 @@
-"""What a setup did: shown to people, offered as a policy file, stored with snapshots. Pure."""
+"""The outcome of a setup: shown to people, offered as a policy file, stored with snapshots.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,11 @@ class CommandRun(Value):
 
 
 class SetupOutcome(Value):
-    """How a setup went. `plan` is what was run, after repairs.
+    """The result of a setup. `plan` is what ran, after repairs.
 
-    `ran`: the commands that worked, in order. `failed`: the last alternative of each step that did
-    not. `collected`: the tests that the runners found; None where only running them can tell.
-    `missing`: what is missing, the plan's own included.
+    `ran`: the commands that worked, in order. `failed`: the last alternative of each failed step.
+    `collected`: the number of tests that the runners found; None if only running them can tell.
+    `missing`: what is missing, including the plan's own entries.
     """
 
     plan: SetupPlan = SetupPlan()
@@ -58,7 +60,7 @@ class SetupOutcome(Value):
 
     @property
     def taken(self) -> tuple[SetupCommand | None, ...]:
-        """For each of the plan's steps the alternative that worked; None where none did."""
+        """For each of the plan's steps, the alternative that worked; None if none did."""
         worked = {(each.line, each.folder) for each in self.ran}
         return tuple(
             next((each for each in step.commands if (each.line, step.folder) in worked), None)
@@ -67,16 +69,16 @@ class SetupOutcome(Value):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to tell: nothing was needed, and nothing is missing."""
+        """Whether there is nothing to report: nothing was needed, and nothing is missing."""
         return not (self.ran or self.failed or self.missing or self.unread or self.versions)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What every sandbox of a checkout gets from its setup.
+    """The setup's additions to every sandbox of a checkout.
 
-    In `environment` and `search_path`, `@/` stands for the checkout's caches. `fixed` variables are
-    the repository's own: taken as they are.
+    In `environment` and `search_path`, `@/` means the checkout's caches. `fixed` variables are the
+    repository's own: taken as they are.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -86,7 +88,9 @@ class Prepared:
 
     @classmethod
     def by(cls, plan: SetupPlan) -> Prepared:
-        """What the plan's recipes declare together; the last recipe's value of a name wins."""
+        """The combined declarations of the plan's recipes; for each name, the last recipe's value
+        wins.
+        """
         environment: dict[str, str] = {}
         for recipe in plan.recipes:
             environment |= recipe.environment

@@ -1,5 +1,4 @@
-"""How a repository is set up where its policy says nothing: data that Honk makes, shows and
-stores. Pure.
+"""How to set up a repository without a policy: data that Honk creates, shows and stores. Pure.
 
 Every command line in here was built by Honk from a closed vocabulary. Text from the repository or
 the model enters a line only as a quoted argument of a known form, never as shell.
@@ -26,9 +25,9 @@ class SetupCommand(Value):
 
 
 class SetupStep(Value):
-    """Alternatives, the strict one first: the first that exits with 0 is taken.
+    """Alternatives, the strict one first: the first that exits with 0 is used.
 
-    `environment` holds only for this step. An `optional` step may fail without a message.
+    `environment` applies only to this step. An `optional` step may fail without a message.
     """
 
     commands: tuple[SetupCommand, ...]
@@ -59,7 +58,8 @@ class VersionChoice(Value):
 
 
 class Missing(Value):
-    """What the tests need and this worker cannot get: a tool, a package, a service, a version.
+    """Something that the tests need and this worker does not have: a tool, a package, a service, a
+    version.
 
     `next_step`: what a person can do, as a sentence. `lines`: to paste into `.github/honk.yml`.
     """
@@ -81,8 +81,8 @@ class Unread(Value):
 class Service(Value):
     """A database that the tests expect, started inside their sandbox on loopback.
 
-    `names`: host names that resolve to it. `port`: where the tests expect it. `environment`: what
-    the image would be given (`POSTGRES_USER`, `POSTGRES_PASSWORD`, `POSTGRES_DB`).
+    `names`: host names that resolve to it. `port`: where the tests expect it. `environment`: the
+    variables that the image would get (`POSTGRES_USER`, `POSTGRES_PASSWORD`, `POSTGRES_DB`).
     """
 
     kind: Literal["postgres", "redis"]
@@ -93,11 +93,12 @@ class Service(Value):
 
 
 class Choices(Value):
-    """What a repair rule, the model or a person may choose: the closed vocabulary.
+    """The choices of a repair rule, the model or a person: the closed vocabulary.
 
-    A recipe rebuilds its commands from them; it ignores or refuses what the repository's own files
-    do not name. `recipe`: `uv`, `poetry`, `pip`, `npm`, `pnpm`, `yarn`, ... `packages`: only those
-    that the repository or the shipped import map names. Empty values mean the recipe's own choice.
+    A recipe rebuilds its commands from them; it ignores or refuses anything that the repository's
+    own files do not name. `recipe`: `uv`, `poetry`, `pip`, `npm`, `pnpm`, `yarn`, ... `packages`:
+    only those that the repository or the shipped import map names. Empty values mean the recipe's
+    own choice.
     """
 
     ecosystem: str
@@ -113,17 +114,17 @@ class Choices(Value):
 
 
 def with_choice(choices: tuple[Choices, ...], choice: Choices) -> tuple[Choices, ...]:
-    """The choices with one more; it replaces the one for its folder."""
+    """The choices with an additional one; it replaces an existing one for the same folder."""
     place = (choice.ecosystem, choice.folder)
     return (*(each for each in choices if (each.ecosystem, each.folder) != place), choice)
 
 
 class Recipe(Value):
-    """How one folder with a manifest is set up.
+    """How to set up one folder with a manifest.
 
-    `environment` and `search_path` hold in every sandbox of the checkout: setup, agent, tests.
-    In both, `@` stands for the checkout's caches (`app/sandbox/toolchains.py: CACHES`).
-    `collect` counts the tests without network and without running them; None where only a run can.
+    `environment` and `search_path` apply to every sandbox of the checkout: setup, agent, tests. In
+    both, `@` means the checkout's caches (`app/sandbox/toolchains.py: CACHES`). `collect` counts
+    the tests without network and without running them; None if only a run can.
     """
 
     ecosystem: str
@@ -139,7 +140,7 @@ class Recipe(Value):
 
 
 class SetupPlan(Value):
-    """How a whole checkout is set up. `allow`: what `network.allow` in a policy may hold."""
+    """How to set up a whole checkout. `allow`: entries as in a policy's `network.allow`."""
 
     recipes: tuple[Recipe, ...] = ()
     services: tuple[Service, ...] = ()

@@ -26,7 +26,7 @@ class RecordedCall(Value):
 
 
 class RecordedResult(Value):
-    """What came back for the call `call`; pictures and unknown parts are named in `text`."""
+    """The result of the call `call`; `text` mentions images and unknown parts."""
 
     call: str
     text: str
@@ -130,7 +130,7 @@ def _shown(block: object) -> str:
 
 
 def _tokens(usage: Mapping[str, Any]) -> TokenCounts:
-    """The answer's tokens, and those of answers besides it: lost on the way, or a summary's."""
+    """The answer's tokens, and those of additional answers: lost ones, or a summary's."""
     others = [usage.get(name) for name in ("discarded", "paid")]
     all_of = [usage]
     for lost in others:

@@ -52,7 +52,7 @@ class Actor(Value):
 
 
 class ReviewLine(Value):
-    """Where a review comment stands. `thread` is the id of the first comment of its thread.
+    """The position of a review comment. `thread` is the id of the first comment of its thread.
 
     `line` is None once the line is no longer in the diff, or for a comment on a whole file.
     """
@@ -118,13 +118,13 @@ class Trigger(Value):
 
     `comment` is there for the kinds "comment" and "reply" (a comment without a command where Honk
     has asked a question), `label` for the kinds "label" and "unlabel". `command` is what a comment
-    says, or what a button stands for, and None for the others. "unasked" is the outer loop's: the
-    checks of another App failed on what a run has published. "check" is about `head_sha` of a pull
-    request or of `merge_group`, which gets a verdict without a run of the agent; a `command` is
-    there when a person asked for it. `author` is None when the author's account is gone.
-    `labels`, `title` and `body` are the issue's (or the pull request's) at that moment, and
-    `comments` the number of comments below it. `issue_type` is the type that an organization gave
-    the issue, such as "Bug", or empty.
+    says, or what a button stands for, and None for the others. "unasked" is automatic: another
+    App's checks failed on what a run has published. "check" is about `head_sha` of a pull request
+    or of `merge_group`, which gets a verdict without a run of the agent; a `command` is there when
+    a person asked for it. `author` is None when the author's account is gone. `labels`, `title` and
+    `body` are the issue's (or the pull request's) at that moment, and `comments` the number of
+    comments below it. `issue_type` is the type that an organization gave the issue, such as "Bug",
+    or empty.
     """
 
     id: str
@@ -167,13 +167,13 @@ class Trigger(Value):
 class Signal(Value):
     """An event that concerns a run's subject, commit or check run.
 
-    "button": somebody pressed a button or re-ran a check run; `run` is the check run's external
-    id, `action` the command. "rerun": a whole suite of ours was asked for again at `head_sha`.
+    "button": somebody pressed a button or re-ran a check run; `run` is the check run's external id,
+    `action` the command. "rerun": a whole suite of ours was asked for again at `head_sha`.
     "failed": the checks of another App failed at `head_sha`. "pushed": somebody pushed `head_sha`
     to a pull request of ours, `number`. "head": the pull request `number` of anyone else has
     another head, or another target branch. "merge_group": a merge queue asks for checks of
-    `merge_group`, or has removed it (`action`). "closed": `number` was closed, merged, or is gone:
-    `action` tells which. "approvals": the approvals of the pull request `number`, or of all at
+    `merge_group`, or has removed it (`action`). "closed": `number` was closed, merged or deleted;
+    `action` says which. "approvals": the approvals of the pull request `number`, or of all at
     `head_sha`, may have changed: `action` is the event's, or what the submitted `review` decides.
     `id` is made from signed content only, as a trigger's is.
     """
@@ -354,7 +354,7 @@ def _comment(
     where: dict[str, Any] = {}
     if isinstance(payload, event.PullRequestReviewEvent):
         where = {"on": "review"}
-        # A review updates its pull request, so that time stands in for a missing one.
+        # A review updates its pull request, so use that time if the review's is missing.
         at = payload.review.submitted_at or payload.pull_request.updated_at
     else:
         at = payload.comment.created_at
@@ -628,5 +628,5 @@ def _actor(account: event.AccountPayload) -> Actor:
 
 
 def _text(text: str | None) -> str:
-    """An empty body is null in an event; a NUL is something that Postgres stores nowhere."""
+    """An empty body is null in an event; Postgres cannot store a NUL."""
     return (text or "").replace("\0", "")

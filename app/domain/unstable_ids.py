@@ -1,8 +1,8 @@
 """Test ids that differ between runs of the same commit: random values, times, addresses. Pure.
 
-Such a test looks removed and added in every comparison. When two runs of one commit disagree, the
-part of the id that differs is taken out, and the tests that share what is left become one, with
-the worst of their outcomes.
+Such a test looks removed and added in every comparison. If two runs of one commit disagree, the
+varying part of the id is removed, and the tests that share the rest become one, with the worst of
+their outcomes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CHANGING = re.compile(
 
 
 def may_be_unstable(base: Results, head: Results) -> bool:
-    """Whether some tests are gone and others came that differ only in what may change by itself."""
+    """Whether some tests are gone and others are new that differ only in a part that may vary."""
     old, new = _ids(base), _ids(head)
     gone = {(verifier, _stable(test)) for verifier, test in old - new}
     came = {(verifier, _stable(test)) for verifier, test in new - old}
@@ -32,13 +32,13 @@ def may_be_unstable(base: Results, head: Results) -> bool:
 
 
 def unstable_ids(one: Results, other: Results) -> Unstable:
-    """What two runs of the same commit disagree about."""
+    """The ids on which two runs of the same commit disagree."""
     differing = _ids(one) ^ _ids(other)
     return frozenset((verifier, _stable(test)) for verifier, test in differing)
 
 
 def stabilized(results: Results, names: Unstable) -> Results:
-    """The results with the changing part taken out of these ids."""
+    """The results, with the varying part removed from these ids."""
     if not names:
         return results
     verifiers = tuple(_stabilized(result, names) for result in results.verifiers)

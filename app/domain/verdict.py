@@ -22,7 +22,7 @@ Kind = Literal["tests", "checks"]
 
 
 class VerdictKind(StrEnum):
-    """What the evidence comes to, worst first."""
+    """The kinds of verdicts, worst first."""
 
     NO_RESULT = "no-result"
     REGRESSION = "regression"
@@ -37,7 +37,7 @@ class VerdictKind(StrEnum):
 
 
 class Seen(StrEnum):
-    """What one cell shows of one test."""
+    """The state of one test in one cell."""
 
     ABSENT = "absent"
     FAIL = "fail"  # executed, and failed
@@ -47,7 +47,7 @@ class Seen(StrEnum):
 
 
 class Meaning(StrEnum):
-    """What a test's results in the four cells mean together."""
+    """The combined meaning of a test's results in the four cells."""
 
     NONE = "none"
     PROVEN = "proven"
@@ -71,7 +71,7 @@ class Meaning(StrEnum):
 
 
 class TestOutcome(StrEnum):
-    """How one test ended. An expected failure counts as skipped: it says nothing of the code."""
+    """How one test ended. An expected failure counts as skipped: it says nothing about the code."""
 
     __test__ = False  # not a test class, whatever pytest makes of its name
 
@@ -88,13 +88,13 @@ class TestOutcome(StrEnum):
 class TestResult(Value):
     """One test of one run.
 
-    `also`: outcomes of the same commit when the test was run again.
-    `whole_run`: not a test but the run as a whole: a command known by its exit code, a crash, a
-    timeout. Two of these are the same failure only when their messages are.
-    `could_not_run`: not a test but a file, module, package or crate whose tests could not be run: a
-    syntax error, a failed import, a compiler's error. How many tests it hides is not known, so it
-    excuses nothing. As with `whole_run`, two are the same failure only when their messages are.
-    `file` is relative to the repository and `line` counts from one: where an annotation belongs.
+    `also`: outcomes of the same commit when the test was run again. `whole_run`: not a test but the
+    run as a whole: a command known by its exit code, a crash, a timeout. Two of these are the same
+    failure only when their messages are. `could_not_run`: not a test but a file, module, package or
+    crate whose tests could not be run: a syntax error, a failed import, a compiler's error. The
+    number of hidden tests is unknown, so it excuses nothing. As with `whole_run`, two are the same
+    failure only when their messages are. `file` is relative to the repository and `line` counts
+    from one: where an annotation belongs.
     """
 
     __test__: ClassVar[bool] = False
@@ -114,15 +114,14 @@ class TestResult(Value):
 class VerifierResult(Value):
     """One verifier's results for one commit.
 
-    `verifier`: its name, with `:` and its folder where that is not the repository itself.
-    `kind`: for checks a `tests` entry is one command or one finding of it, told while it is there.
-    `ran`: at least one test was executed (`executed`); a skip, an error while collecting or
-    compiling, and a fixture that fails are not.
-    `complete`: every test is told; False after a crash, a timeout, an error while collecting.
-    `nothing_to_run`: the verifier itself says that there is nothing, which is no breakdown.
-    `problem`: what was wrong with the run as a whole, in words; it counts as a failure of its own.
-    `note`: what else to know.
-    `tests_dropped`: tests that the report had beyond the number that is compared.
+    `verifier`: its name, with `:` and its folder where that is not the repository itself. `kind`:
+    for checks a `tests` entry is one command or one finding of it, told while it is there. `ran`:
+    at least one test was executed (`executed`); a skip, an error while collecting or compiling, and
+    a fixture that fails are not. `complete`: every test is reported; False after a crash, a
+    timeout, an error while collecting. `nothing_to_run`: the verifier itself reports that there is
+    nothing to run, which is not a failure. `problem`: a description of what was wrong with the run
+    as a whole; it counts as a separate failure. `note`: what else to know. `tests_dropped`: tests
+    that the report had beyond the number that is compared.
     """
 
     verifier: str
@@ -183,8 +182,8 @@ class TestCounts(Value):
 class CheckResults(Value):
     """What the change did to the findings of formatters, linters and type checkers.
 
-    A check may end in one entry, or in one for each finding; only those that fail before or after
-    are told one by one, and `passed` counts the rest. The names mean what they mean for tests.
+    A check may have one entry, or one for each finding; only those that fail before or after are
+    listed, and `passed` counts the rest. The fields have the same meaning as for tests.
     """
 
     new_failures: tuple[TestChange, ...] = ()
@@ -220,16 +219,14 @@ class Verdict(Value):
 
     The classes share no test; `unchanged` counts the rest.
 
-    `failing_unknown`: failing, and the base does not say whether it failed there.
-    `not_run`: known to the base, but the run of this commit broke off before telling.
-    `unskipped`: skipped before, passing now.
-    `kind`: what the evidence of the four cells comes to, and `rows` the tests behind it, worst
-    first and at most `MAX_ROWS`.
-    `ready`: whether the tests let the pull request be ready for review; secrets and the scope of
-    the change may still make it a draft.
+    `failing_unknown`: failing, and the base does not say whether it failed there. `not_run`: known
+    on the base, but the run of this commit was interrupted before reporting it. `unskipped`:
+    skipped before, passing now. `kind`: what the evidence of the four cells comes to, and `rows`
+    the tests behind it, worst first and at most `MAX_ROWS`. `ready`: whether the tests let the pull
+    request be ready for review; secrets and the scope of the change may still make it a draft.
     `accepted_by`: the login of the person who accepted its changed or removed tests; then the
-    conclusion is a success, while `kind` and `title` still say what was seen.
-    `lines_to_add`: what to put into the policy so that tests can run, if that is known.
+    conclusion is a success, while `kind` and `title` still say what was measured. `lines_to_add`:
+    what to put into the policy so that tests can run, if that is known.
     """
 
     fixed: tuple[TestChange, ...] = ()
@@ -363,7 +360,7 @@ def _class_of_check(
     incomplete_before: set[tuple[str, str]] | None,
     incomplete_after: set[tuple[str, str]],
 ) -> _Class:
-    """As with tests, but a finding that is gone is fixed, and its message may change."""
+    """As with tests, but a finding that no longer exists is fixed, and its message may change."""
     if now is None:
         if key[:2] in incomplete_after:
             return "not_run"

@@ -1,7 +1,7 @@
 """The titles and sentences of a verdict. Pure.
 
-A title is `VERDICT: what was seen`: the worst of what was seen, one count, no zeroes, at most
-`TITLE` characters whatever the count.
+A title is `VERDICT: finding`, with the worst finding, one count, no zeroes, and at most `TITLE`
+characters.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ NAMES = {
     VerdictKind.TESTS_ONLY: "Tests only",
     VerdictKind.UNCHANGED: "Unchanged",
 }
-"""What the title of a verdict begins with."""
+"""The beginning of a verdict's title."""
 
 ACCEPTED = "Accepted"
-"""What it begins with when a person or the policy accepts what it asks."""
+"""Its beginning when a person or the policy accepts what it asks."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What the words of a verdict are made from.
+    """The data behind the texts of a verdict.
 
     `rows`: all tests with a meaning, worst first. `no_result`: why there is none, as the end of a
     title. `passing`: tests that pass at head; `still_passing`: those of them that passed before and
     mean nothing else; `all_pass`: no other test is there. `commands`: the ids that are commands
     known by their exit code. `checks`: new failures of formatters, linters and type checkers.
-    `blind`: the tests pass with broken code in place of the change. `loaded`: plugins and start-up
+    `blind`: the tests pass with broken code in place of the change. `loaded`: plugins and startup
     files that the change added. `keyed`: constants that a condition shares with a new test.
     `redefined`: the changed file that defines a test command which passes only with the change, or
     the repository's CI where its results count (`by_ci`). `proof_known`: the new tests were run on
@@ -80,9 +80,9 @@ class Summary:
 class _Group:
     """Rows that one phrase describes.
 
-    `kinds`: the verdicts that it may give a title; none for what is only worth a note. `one` and
-    `many` end that title, and `command` does where all rows are commands. `says` is the singular
-    and the plural of a sentence about names.
+    `kinds`: the verdicts whose titles may name it; none if it is only worth a note. `one` and
+    `many` end that title, or `command` if all rows are commands. `says` is the singular and the
+    plural of a sentence about names.
     """
 
     kinds: tuple[VerdictKind, ...]
@@ -395,7 +395,7 @@ _OTHERWISE: dict[VerdictKind, Callable[[Summary], str]] = {
 
 
 def sentences(kind: VerdictKind, summary: Summary) -> Iterator[str]:
-    """What was seen, worst first."""
+    """The findings, worst first."""
     if summary.blind:
         yield (
             "The tests still pass when every changed function is broken on purpose, "
@@ -416,7 +416,7 @@ def sentences(kind: VerdictKind, summary: Summary) -> Iterator[str]:
 
 
 def notes(summary: Summary) -> Iterator[str]:
-    """What else to know: failures that were there before, flaky tests."""
+    """Notes: failures that existed before, flaky tests."""
     for group, rows in summary.groups:
         if not group.kinds:
             yield from _about(rows, group)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 class Generated:
     """What the tools generate, as gitignore(5) patterns without a leading slash.
 
-    `anywhere` are names that mean nothing else. `beside` are common words: they count only next to
+    `anywhere` are names that mean nothing else. `beside` are common names: they count only next to
     one of the `manifests` (patterns of names).
     """
 
@@ -24,13 +24,13 @@ class ToolchainSpec:
     """How to find a toolchain on this machine, and how a sandbox uses it.
 
     `ask`: arguments that make `program` print the toolchain's folder, or the path of a program in
-    its `bin`. Without them the folder is the one above the `bin` that `program` really lies in.
+    its `bin`. Without them, it is the folder above the `bin` that really contains `program`.
     `marker`: must exist below that folder. `parts`: what of the folder a sandbox sees; ("",) is all
-    of it. `caches`: variables that name a folder, with `@` for the caches of the checkout.
-    `set`: other variables. `well_known`: folders to search after PATH, with `~` for the home.
+    of it. `caches`: variables that name a folder, with `@` for the caches of the checkout. `set`:
+    other variables. `well_known`: folders to search after PATH, with `~` for the home.
     `configuration`: patterns below /etc of files that the toolchain cannot do without. `version`:
-    arguments that make `program` print its version. `build_outputs`: one of the `caches`, and
-    a shell script that fills it with what every project needs, from the toolchain alone.
+    arguments that make `program` print its version. `build_outputs`: one of the `caches`, and a
+    shell script that fills it with what every project needs, from the toolchain alone.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Ecosystem:
     """Names of files that make their folder a project."""
 
     recognized_by: tuple[str, ...] = ()
-    """Patterns of names that show the language where nothing here reads its manifests."""
+    """Patterns of names that show the language if no code here reads its manifests."""
 
     declared_names: tuple[str, ...] = ()
     """Expressions whose group is the name of the project in the text of a manifest."""
@@ -76,7 +76,7 @@ class Ecosystem:
     """Patterns of files that decide what setup installs."""
 
     fetch_commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By program, the arguments with which it only downloads what others wrote."""
+    """By program, the arguments with which it only downloads."""
 
     toolchains: tuple[ToolchainSpec, ...] = ()
 
@@ -94,12 +94,11 @@ class Ecosystem:
     """Variables that name a file of certificate authorities, besides `SSL_CERT_FILE`."""
 
     setup_environment: Mapping[str, str] = field(default_factory=dict)
-    """Other variables. Mostly they switch off what posts or only asks for news: audits, telemetry,
-    checks for updates."""
+    """Other variables. Most of them disable audits, telemetry and update checks."""
 
     no_downloads: Mapping[str, str] = field(default_factory=dict)
     """Variables that keep install scripts from other hosts than the registry: browsers and the
-    like. Not set where a policy allows hosts, since it may mean just these."""
+    like. Not set if a policy allows hosts, because it may mean just these."""
 
     registry: str = ""
     """The client in `app/egress/package_clients.py` that knows where packages come from. Then
@@ -116,9 +115,10 @@ class Ecosystem:
     """Files among `test_paths` in which the runner finds no tests: they only serve other tests."""
 
     test_folders: str = ""
-    """An expression for whole folder names (a path such as `src/test` too). What is below serves
-    the tests: helpers, fixtures, snapshots, data. A folder counts for code of this language and
-    for files that are no code."""
+    """An expression for whole folder names (a path such as `src/test` too). Everything below serves
+    the tests: helpers, fixtures, snapshots, data. A folder counts for code of this language and for
+    files that are not code.
+    """
 
     runners: frozenset[str] = frozenset()
     """Names of the programs that run tests: a new file with such a name could replace one."""
@@ -160,7 +160,7 @@ class Ecosystem:
     """Linters, formatters and type checkers that detect themselves."""
 
     fallback_verifiers: tuple[str, ...] = ()
-    """Used where no test runner detects itself: the first of all ecosystems that does."""
+    """Fallbacks if no test runner detects itself: the first one of all ecosystems that does."""
 
     named_verifiers: tuple[str, ...] = ()
-    """Used only where a policy names them."""
+    """Used only if a policy names them."""

@@ -35,7 +35,7 @@ ECOSYSTEM = Ecosystem(
             marker="bin/go",
             parts=("bin", "pkg", "src", "lib", "VERSION"),
             caches={"GOMODCACHE": "@/go-mod", "GOCACHE": "@/go-build"},
-            # The version that is here is the version that is used, and no stamp asks git for one.
+            # Use the installed version, and do not ask git for a version stamp.
             set={"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false", "GOTELEMETRY": "off"},
             well_known=("/usr/local/go/bin",),
             build_outputs=("GOCACHE", _BUILD_STANDARD_LIBRARY),

@@ -25,8 +25,8 @@ ECOSYSTEM = Ecosystem(
         *("gradle.lockfile", "libs.versions.toml", "gradle-wrapper.*"),
     ),
     fetch_commands={"mvn": ("dependency:go-offline", "dependency:resolve")},
-    # Debian keeps below /etc what `conf` in a Java's or Maven's folder links to. Left out are
-    # `management/`, which is for passwords, and Maven's `settings.xml`, which may hold some.
+    # On Debian, `conf` in Java's and Maven's folders links to files below /etc. `management/`,
+    # which is for passwords, and Maven's `settings.xml`, which may contain some, are left out.
     toolchains=(
         ToolchainSpec(
             "java",

@@ -54,7 +54,7 @@ ECOSYSTEM = Ecosystem(
             caches={"YARN_GLOBAL_FOLDER": "@/yarn"},
         ),
     ),
-    # Yarn 2 and newer reads no variable but its own.
+    # Yarn 2 and newer reads only its own variables.
     proxy_variables=("YARN_HTTP_PROXY", "YARN_HTTPS_PROXY"),
     ca_variables=("NODE_EXTRA_CA_CERTS", "npm_config_cafile"),
     setup_environment={

@@ -48,7 +48,7 @@ ECOSYSTEM = Ecosystem(
         "PDM_REQUEST_TIMEOUT": "180",
         "PIPENV_TIMEOUT": "180",
         "POETRY_REQUESTS_TIMEOUT": "180",
-        # uv gets its own builds of Python from elsewhere.
+        # uv would download its own builds of Python from another host.
         "UV_PYTHON_DOWNLOADS": "never",
     },
     registry="pip",

@@ -16,7 +16,7 @@ ECOSYSTEM = Ecosystem(
     ),
     fetch_commands={"cargo": ("fetch",)},
     toolchains=(
-        # What rustup's stand-ins in ~/.cargo/bin lead to: that folder also holds credentials.
+        # The targets of rustup's proxies in ~/.cargo/bin: that folder also contains credentials.
         ToolchainSpec(
             "rust",
             program="rustc",

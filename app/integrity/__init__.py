@@ -1,4 +1,4 @@
-"""Finds where a change makes the tests say less. Pure.
+"""Finds where a change makes the tests check less. Pure.
 
 Languages with a grammar are read as syntax trees, configuration with its format's parser. A file
 that is too large to read, or is not text, gets its own flag, so nothing is skipped silently.
@@ -77,8 +77,9 @@ def removed_tests(diff: Diff) -> tuple[tuple[str, TestCode], ...]:
 
 
 def _in_pairs(diff: Diff) -> list[FileDiff]:
-    """The files, with renames paired: a renamed file has its old content, and its old name is
-    not a deletion."""
+    """The files, with renames paired: a renamed file has its old content, and its old name does not
+    count as deleted.
+    """
     sources = {old for new, old in diff.renames.items() if new in diff.by_path}
     return [
         diff.before_rename(file)

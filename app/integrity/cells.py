@@ -1,4 +1,4 @@
-"""The two cells that no commit is: which files of which commit they consist of. Pure.
+"""The two composed cells: which files of which commit they consist of. Pure.
 
 *Proof* is the base commit with the head's tests: what fails there fails without the change.
 *Guard* is the head commit with the base's tests and runner: what the old tests say about the new
@@ -39,10 +39,10 @@ class CellPlan:
 
     `proof` over the base's tree is the proof's tree, `guard` over the head's is the guard's.
     `proof_head_runner` is `proof` with the head's runner, manifests and locks as well: for head's
-    tests that cannot start without them. It equals `proof` where the runner did not change.
+    tests that cannot start without them. It equals `proof` if the runner did not change.
 
-    `proof_files` and `guard_files` are the files of tests to run, as a whole; None: all that there
-    are; empty: there is nothing to run in that cell.
+    `proof_files` and `guard_files` are the test files to run, as whole files; None: all; empty:
+    there is nothing to run in that cell.
 
     `proof_same_as` and `guard_same_as` name a cell that cannot have other results; then there is
     nothing to compose and to run.
@@ -63,10 +63,10 @@ def plan(diff: Diff, base_tree: Tree, head_tree: Tree) -> CellPlan:
 
     Without a change of the tests, the proof is the base and the guard is the head, unless the
     runner changed: the guard always has the base's runner. Without a change of the source, the
-    proof is the head and the guard is the base, *also* where the runner changed. A proof with
-    the base's runner would then ask whether new tests need the new configuration, which says
-    nothing about source; and a failing test that only a new plugin or setting turns green would
-    look as if it needed both sides, while it was turned green without any change of source.
+    proof is the head and the guard is the base, *even* if the runner changed. A proof with the
+    base's runner would then ask whether new tests need the new configuration, which says nothing
+    about source; and a failing test that only a new plugin or setting turns green would look as if
+    it needed both sides, while it was turned green without any change of source.
 
     A change of the runner together with source is in the guard alone: old tests, configured as
     they were, on the new code. Documentation and CI are no source: the guard has the head's and
@@ -105,7 +105,7 @@ def _collapses(
     return None if proof else Cell.BASE, None if guard else Cell.HEAD
 
 
-# What a file is in a cell.
+# The content of a file in a cell.
 
 _Setter = Callable[[FileSides], "Override | _Keep"]
 
@@ -125,7 +125,7 @@ def _overrides(files: Iterable[FileSides], setter: _Setter) -> Overrides:
 def _in_proof(each: FileSides) -> Override | _Keep:
     if each.whole in TEST_SIDE:
         return None if each.file.is_deleted else HEAD
-    # Tests in a file that is new need its source; those of a deleted file are gone with it.
+    # Tests in a new file need its source; those in a deleted file are gone with it.
     return _KEEP if each.proof is None else (each.file.old_mode, each.proof)
 
 
@@ -145,7 +145,7 @@ def _of_runner(each: FileSides) -> Override | _Keep:
 def _without_conflicts(
     files: Iterable[FileSides], base_tree: Tree, head_tree: Tree
 ) -> tuple[FileSides, ...]:
-    """The files; those that would be file and folder at once in a cell go with the source."""
+    """The files; those that would be both file and folder in a cell go with the source."""
     settled = tuple(files)
     while True:
         conflicting = {
@@ -179,16 +179,16 @@ def _folders(path: str) -> list[str]:
 
 @dataclass(frozen=True)
 class _Selection:
-    """The files of tests that can have another result than in the commit itself.
+    """The test files whose results can differ from those in the commit itself.
 
-    They run as a whole, as the tests of one file may depend on each other.
+    They run as whole files, because the tests of one file may depend on each other.
     """
 
     finder: SideFinder
     files: tuple[FileSides, ...]
 
     def of_proof(self) -> tuple[str, ...] | None:
-        """The changed files of tests and all that use what changed; None in doubt."""
+        """The changed test files and all that use something changed; None if in doubt."""
         found: set[str] = set()
         for each in self.files:
             if each.proof is not None:
@@ -201,7 +201,7 @@ class _Selection:
         return self._present(found, self.finder.head)
 
     def of_guard(self) -> tuple[str, ...] | None:
-        """The base's files of tests that changed; None where more than such files changed."""
+        """The base's changed test files; None if other files of the test side changed."""
         found: set[str] = set()
         for each in self.files:
             is_override = not isinstance(_in_guard(each), _Keep)
@@ -218,7 +218,7 @@ class _Selection:
         return tuple(sorted(path for path in found if path in tree.paths))
 
     def _users(self, each: FileSides) -> set[str] | None:
-        """The files of tests that use this one, itself included; None if that cannot be told."""
+        """The test files that use this one, including itself; None if unknown."""
         path = each.path
         if path.endswith(".go"):
             return self._of_package(path.rpartition("/")[0])
@@ -236,7 +236,7 @@ class _Selection:
         suites = {user for user in users if paths.finds_tests(user)}
         if each.whole is Side.TESTS:
             return suites | {path}
-        # A helper without users is loaded in a way that is not seen.
+        # A helper without known users is loaded in a way that Honk does not see.
         return suites - {path} or None
 
     def _of_package(self, folder: str) -> set[str]:

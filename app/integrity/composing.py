@@ -1,4 +1,4 @@
-"""How the tree of a cell differs from the commit that it starts from, path by path. Pure."""
+"""How a cell's tree differs from the commit that it starts from, path by path. Pure."""
 
 from __future__ import annotations
 
@@ -14,4 +14,5 @@ class CommitSide(StrEnum):
 
 Override = tuple[str, bytes] | CommitSide | None
 """What a path becomes: this mode (`100644` or `100755`) and content, that commit's entry as it is
-(a link or submodule included), or None: no file."""
+(including a symlink or submodule), or None: no file.
+"""

@@ -1,7 +1,7 @@
-"""Everything beside the tests that decides what they say: how they are run, measured and linted.
+"""Everything besides the tests that affects their results: how they are run, measured and linted.
 
 Each format is read by its own parser; Makefiles, shell scripts and Gradle files, which have none
-here, are looked at line by line, and only at the lines that the change adds.
+here, are read line by line, and only the lines that the change adds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_CONFIG_BYTES = 300_000
 
 _MAX_KEYS = 20_000
 
-# PyYAML's constructors raise what they happen to, where a tag does not fit its value.
+# PyYAML's constructors raise arbitrary errors if a tag does not match its value.
 _UNREADABLE = (
     *(ValueError, RecursionError, yaml.YAMLError, configparser.Error, expat.ExpatError),
     *(AttributeError, LookupError, OverflowError, TypeError),
@@ -38,7 +38,7 @@ Flat = Mapping[str, tuple[str, ...]]
 
 
 def examine(file: FileDiff) -> Iterator[Flag]:
-    """Flags on one file that is no test. Never raises for what it holds."""
+    """Flags on one file that is not a test. Never raises for its contents."""
     yield from _by_path(file)
     if file.new is None or not file.is_text:
         return
@@ -46,7 +46,7 @@ def examine(file: FileDiff) -> Iterator[Flag]:
     yield from _by_lines(file)
 
 
-# What a file is, is enough.
+# The kind of file is enough.
 
 
 def _by_path(file: FileDiff) -> Iterator[Flag]:
@@ -74,7 +74,7 @@ def _by_path(file: FileDiff) -> Iterator[Flag]:
         yield _flag(file, Kind.RUNNER_OUTPUT_FORGED, "This file contains test results.")
 
 
-# What its keys say.
+# Its keys.
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _changed(before: tuple[str, ...] | None, after: tuple[str, ...] | None) -> b
 
 
 def _altered(before: tuple[str, ...] | None, after: tuple[str, ...] | None) -> bool:
-    """Changed or taken away; a key that is new says nothing less."""
+    """Changed or removed; a new key does not weaken anything."""
     return before is not None and before != after
 
 
@@ -287,7 +287,7 @@ def _by_keys(file: FileDiff) -> Iterator[Flag]:
 
 
 def flat_settings(file: FileDiff) -> tuple[Flat, Flat]:
-    """The settings before and after, as one level; empty for a file that is none or unreadable."""
+    """The settings before and after, as one level; empty for a missing or unreadable file."""
     reader = _reader(file.path)
     if reader is None or max(len(file.old or b""), len(file.new or b"")) > MAX_CONFIG_BYTES:
         return {}, {}
@@ -483,7 +483,7 @@ _CONFIG_FORMATS = (
     (re.compile(r"\.tool-versions"), "toolchain"),
 )
 
-# What its lines say, where no parser is kept.
+# Its lines, if there is no parser.
 
 _COMMANDS = re.compile(
     either(
@@ -586,7 +586,7 @@ def _flag(
 
 
 def _line_of(file: FileDiff, key: str) -> int | None:
-    """The added line that has the last part of the key, or the first added line."""
+    """The added line that contains the last part of the key, or the first added line."""
     if not file.is_text or file.new is None:
         return None
     word = key.rpartition(".")[2].encode("utf-8", "replace")

@@ -1,8 +1,9 @@
 """Finds removed tests whose exercised code the change deleted, too. Pure.
 
-A test that calls what is gone says so itself when it runs on the new code. Others reach their code
-through a text: a route, a command, the path of a script. Such a test exercised deleted code if one
-of its texts is what a deleted definition was registered under, its name, or a deleted file.
+A test that calls deleted code fails accordingly when it runs on the new code. Others reach their
+code through a string: a route, a command, the path of a script. Such a test exercised deleted code
+if one of its strings is what a deleted definition was registered under, its name, or a deleted
+file.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from app.integrity.moved_tests import SEPARATORS
 
 _TEXT = re.compile(r"([\"'`])((?:\\.|(?!\1)[^\\\n]){0,200})(\1?)")
 _VARIABLE = re.compile(r"[<{:*(]")
-"""Begins what a route leaves open."""
+"""The characters that begin a route's placeholder."""
 
 _NUMBER = re.compile(r" \(\d+\)$")
 _MIN_NAME = 3
@@ -61,7 +62,7 @@ class _Deleted:
     routes: frozenset[str]
 
     def has(self, text: str) -> bool:
-        """Whether a test's text leads to something deleted."""
+        """Whether a test's string refers to something deleted."""
         name = text.rpartition(".")[2]
         if {text, name, name.replace("-", "_")} & self.names:
             return True
@@ -120,7 +121,7 @@ def _names_of_file(path: str) -> Iterator[str]:
 
 
 def _registered(file: FileDiff, names: set[str]) -> Iterator[str]:
-    """Texts on removed lines that name a deleted definition."""
+    """Strings on removed lines that name a deleted definition."""
     for _, line in file.removed_lines:
         text = line.decode("utf-8", "replace")
         if names.intersection(re.findall(r"\w+", text)):
@@ -157,7 +158,7 @@ def _definitions(file: FileDiff) -> _Definitions | None:
 
 
 def _gone(before: Iterable[Function], after: Iterable[Function]) -> Iterator[Function]:
-    """Functions of which there are fewer now, by their names and code."""
+    """Functions of which there are now fewer, by name and code."""
     old, new = list(before), list(after)
     many = Counter(_plain(each) for each in old)
     many.subtract(_plain(each) for each in new)

@@ -2,7 +2,7 @@
 
 Statements are found by regular expressions, and names are resolved to every file that they may
 mean. So the graph has edges that the program does not use, which is the safe side: a file that
-source may import belongs to the source. What is imported by a computed name is not seen.
+source may import belongs to the source. Imports by a computed name are not seen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from app.integrity import paths
 from app.integrity.trees import Tree
 
 MAX_FILE_BYTES = 1_000_000
-"""The imports of a larger file are not read; it is generated or data as a rule."""
+"""The imports of a larger file are not read; it is usually generated, or data."""
 
 Statements = tuple[str, ...]
 
@@ -34,7 +34,7 @@ class ImportGraph:
 
     @cached_property
     def importers(self) -> Mapping[str, frozenset[str]]:
-        """The files that import a file, without steps in between."""
+        """The files that import a file directly."""
         found: defaultdict[str, set[str]] = defaultdict(set)
         for path, targets in self.imports.items():
             for target in targets:
@@ -42,11 +42,11 @@ class ImportGraph:
         return {path: frozenset(each) for path, each in found.items()}
 
     def reachable(self, roots: Iterable[str]) -> frozenset[str]:
-        """The roots, and all that they import, directly or not."""
+        """The roots, and everything that they import, directly or indirectly."""
         return _closure(roots, self.imports)
 
     def users(self, targets: Iterable[str]) -> frozenset[str]:
-        """The targets, and all that import them, directly or not."""
+        """The targets, and everything that imports them, directly or indirectly."""
         return _closure(targets, self.importers)
 
 
@@ -96,7 +96,7 @@ class ImportReader:
 
 
 class _Index:
-    """The paths of a commit, by what an import may call them."""
+    """The paths of a commit, by the names that an import may use for them."""
 
     def __init__(self, tree: Tree) -> None:
         self.paths = tree.paths
@@ -218,7 +218,9 @@ def _python_files(index: _Index, folder: str, inner: str) -> Iterator[str]:
 
 
 def _python_always(index: _Index, path: str) -> Iterator[str]:
-    """What is loaded with a file: its package, and for tests the `conftest.py` above."""
+    """The files that are loaded with a file: its package, and for tests the `conftest.py` files
+    above.
+    """
     own = _join(path.rpartition("/")[0], "__init__.py")
     if own in index.paths:
         yield own

@@ -1,9 +1,9 @@
-"""Answers keyed to the tests' own inputs. Pure.
+"""Hard-coded answers for the tests' own inputs. Pure.
 
-Code that knows what the new tests ask passes in all four cells, and mutating the changed lines
-does not tell: every mutant is killed. What gives it away is a constant that decides what the code
+Code that knows the inputs of the new tests passes in all four cells, and mutating the changed lines
+does not reveal it: every mutant is killed. It is exposed by a constant that decides what the code
 does and that also appears in a new test or in the request. Special cases that people ask for look
-the same, so a finding asks a person; it accuses no one.
+the same, so a finding only asks a person.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _COMMON_NUMBERS = frozenset(
 )
 _VERBS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 _SMALL = 20
-"""Integers up to here are everywhere: alone they say nothing."""
+"""Integers up to this one are common: alone they say nothing."""
 _VOCABULARY = re.compile(r"[\W_]*(?:[A-Za-z][A-Za-z]*[-_.:/ ]?)*\d{0,2}[\W_]*")
-"""Names, separators, formats. Strings beyond them are somebody's data."""
+"""Names, separators, formats. Other strings are data."""
 _ESTABLISHED = 3
-"""A table that had this many entries before may get more."""
+"""A table that already had this many entries may get more."""
 
 _QUOTED = tuple(re.compile(rf"{sign}([^{sign}\n]{{1,200}}){sign}") for sign in "\"'`")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])")
@@ -71,7 +71,7 @@ def examine(diff: Diff, sides: ChangedSides, request: str) -> tuple[Finding, ...
     return tuple(found)[:MAX_FINDINGS]
 
 
-# What the tests ask.
+# The tests' inputs.
 
 
 def _asked(file: FileDiff, *, mixed: bool) -> set[Literal]:
@@ -105,7 +105,7 @@ def _in_text(words: str) -> Iterator[Literal]:
     yield from (each.strip() for each in words[:200_000].splitlines() if 0 < len(each) < 200)
 
 
-# What the code knows.
+# The code's constants.
 
 
 def _examined(file: FileDiff, asked: Collection[Literal]) -> Iterator[Finding]:
@@ -148,7 +148,7 @@ def _is_trivial(value: Literal) -> bool:
 
 
 def _is_general(key: Key, new: list[Key], matched: list[Key], found: list[Key]) -> bool:
-    """Whether the key is one of a table that knows more than the tests ask."""
+    """Whether the key belongs to a table that has more keys than the tests use."""
     if not key.siblings:
         return False
     table = [each for each in found if each.siblings == key.siblings]
@@ -186,9 +186,9 @@ _TYPE_CHECKS = re.compile(
 
 
 def _agrees(node: Node) -> bool:
-    """Whether a function decides equality without looking at what it is given.
+    """Whether a function decides equality without using the other value.
 
-    A check for its own class is a look: no other value agrees with that.
+    A check for its own class counts as a use, because no other value passes it.
     """
     if node.type not in ("function_definition", "method_declaration", "function_item"):
         return False

@@ -57,7 +57,7 @@ _MEASURES = re.compile(
 
 @dataclass(frozen=True)
 class Key:
-    """A literal that decides what code does. `answers`: literals that the code then gives.
+    """A literal that decides what code does. `answers`: literals that the code then returns.
 
     `siblings`: how many other keys the same table has.
     """
@@ -70,7 +70,7 @@ class Key:
 
 
 def value_of(node: Node) -> Literal | None:
-    """The literal, or None if the node is none, or holds more than text."""
+    """The literal, or None if the node is not one or contains more than text."""
     kind = node.type
     if kind in _STRINGS:
         if any(
@@ -328,7 +328,7 @@ def _indexed(node: Node) -> Iterator[Key]:
 
 
 def _answers(node: Node) -> frozenset[Literal]:
-    """What the code gives when the comparison holds."""
+    """What the code returns if the comparison is true."""
     at = node
     for _ in range(6):
         above = at.parent

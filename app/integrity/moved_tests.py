@@ -1,6 +1,6 @@
 """Matches tests that a change moved or renamed, by what they exercise and assert. Pure.
 
-A match that is wrong hides nothing: the two are then compared like a test that was edited.
+A wrong match hides nothing: the two are then compared like an edited test.
 """
 
 from __future__ import annotations

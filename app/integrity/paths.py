@@ -91,21 +91,23 @@ def is_test(path: str) -> bool:
 
 
 def finds_tests(path: str) -> bool:
-    """Whether a runner finds tests in the file: it is no helper, and no source with tests in it."""
+    """Whether a runner finds tests in the file: it is neither a helper nor source with tests in
+    it.
+    """
     if _suffix(path) == "rs":
         return is_in_test_folder(path)
     return is_test(path) and not _HELPERS.search(path)
 
 
 def is_code(path: str) -> bool:
-    """Whether the file is code of a language that Honk knows tests of."""
+    """Whether the file is code in a language whose tests Honk knows."""
     return _suffix(path) in _TESTS
 
 
 def is_in_test_folder(path: str) -> bool:
     """Whether the file's folder serves the tests, by the rules of its language.
 
-    A folder of any language counts for a file that is no code. Cargo has its test folders beside
+    A folder of any language counts for a file that is not code. Cargo has its test folders next to
     `src/`, not in it.
     """
     if _suffix(path) == "rs":
@@ -115,7 +117,7 @@ def is_in_test_folder(path: str) -> bool:
 
 
 def may_serve_the_product(path: str) -> bool:
-    """Whether a file that looks like test data lies where some projects keep the product's data."""
+    """Whether a file that looks like test data is where some projects store the product's data."""
     return bool(_AMBIGUOUS_FOLDER.search(path)) and not _SURE_FOLDER.search(path)
 
 
@@ -171,12 +173,12 @@ def is_ci(path: str) -> bool:
 
 
 def is_shadow(path: str) -> bool:
-    """A file that the interpreter or the runner takes in instead of its own."""
+    """A file that the interpreter or the runner would load instead of its own."""
     return bool(_SHADOWS.search(path))
 
 
 def is_shim(path: str) -> bool:
-    """A file with the name of a runner, which a path could find first."""
+    """A file named like a runner, which a search path could find first."""
     return path.rpartition("/")[2] in _SHIMS
 
 

@@ -1,7 +1,7 @@
-"""Does the change stay within what was asked, and is it of a kind that can be reviewed? Pure.
+"""Whether the change stays within the policy's limits and can be reviewed. Pure.
 
-`examine` answers with flags; `refused` are those that the policy does not let through at all. What
-a request is about is not guessed at from its words: that is left to the judge.
+`examine` returns flags; `refused` are those that the policy does not allow at all. Honk does not
+guess what a request is about from its text: that is left to the judge.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from app.domain.policy import PathsPolicy, ScopePolicy
 from app.ecosystems import ECOSYSTEMS
 
 MAX_BINARY_BYTES = 1_000_000
-"""A larger file that is no text is told as large: it stays in the history for good."""
+"""A larger file that is not text is flagged as large: it stays in the history forever."""
 
 MAX_FLAGS = 100
 """More flags than these are counted and not listed."""
@@ -49,7 +49,7 @@ _HIDES = re.compile(rb"linguist-(?:generated|vendored)|(?:^|\s)-diff\b|(?:^|\s)b
 def examine(
     diff: Diff, paths: PathsPolicy | None = None, scope: ScopePolicy | None = None
 ) -> tuple[Flag, ...]:
-    """All flags on what a change touches. Never raises for what the files hold."""
+    """All flags on the touched files. Never raises for file contents."""
     allowed = paths or PathsPolicy()
     flags = [
         *_forbidden(diff, allowed),
@@ -65,12 +65,12 @@ def examine(
 
 
 def refused(flags: Iterable[Flag]) -> tuple[Flag, ...]:
-    """Those that the policy does not let through: protected paths, and paths outside of `only`."""
+    """Those that the policy does not allow: protected paths, and paths outside of `only`."""
     return tuple(flag for flag in flags if flag.kind in REFUSED)
 
 
 def changed_lines(diff: Diff) -> int:
-    """Lines added and removed, in text; a moved file counts by what it changed."""
+    """Added and removed lines in text files; a moved file counts only with its changed lines."""
     sources = set(diff.renames.values())
     return sum(
         len(file.added_lines) + len(file.removed_lines)
@@ -167,7 +167,7 @@ def leads_outside(path: str, target: str) -> bool:
 
 
 def _executable(file: FileDiff) -> Iterator[Flag]:
-    """A script says by its first line that it is one; anything else should say why."""
+    """A script has a first line that marks it as one; anything else is flagged."""
     if file.old_mode != NO_FILE:
         yield _flag(file, Kind.EXECUTABLE, "This file is now executable.")
     elif not (file.new or b"").startswith(b"#!"):

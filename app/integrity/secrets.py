@@ -36,7 +36,7 @@ it."""
 NOT_LOOKED_AT = "too large to scan for secrets"
 
 SHORTEST_KNOWN = 8
-"""Shorter credentials of the worker are not searched: they would match anything."""
+"""Shorter credentials of the worker are not searched: they would match too much."""
 
 _BEFORE, _AFTER, _STEP = 120, 600, 300
 _LEAST_ENTROPY = 3.0

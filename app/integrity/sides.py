@@ -1,8 +1,8 @@
 """Which side of a change each file is on: source, tests, runner. Pure.
 
-The rules of the ecosystems say what a path looks like; the imports of both commits say whether
-source uses it after all. A file in doubt goes with the source and is marked as partly compared:
-the cells cannot tell what it does to the tests, so it must not improve a verdict.
+The rules of the ecosystems say what a path looks like; the imports of both commits show whether
+source uses it after all. A file in doubt goes with the source and is marked as partly compared: the
+cells cannot show its effect on the tests, so it must not improve a verdict.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Side(StrEnum):
 
 
 MAX_SPLIT_BYTES = 8_000_000
-"""At most this much of both sides of one change is taken apart. It takes seconds."""
+"""The limit for splitting files, over both sides of one change. It takes seconds."""
 
 TEST_SIDE = frozenset({Side.TESTS, Side.HELPERS})
 
@@ -62,7 +62,7 @@ class FileSides:
 
 
 def changed_sides(files: Iterable[FileSides]) -> ChangedSides:
-    """The paths by side, as people read them."""
+    """The paths by side, as printable text."""
     listed = tuple(files)
 
     def on(side: Side) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ def changed_sides(files: Iterable[FileSides]) -> ChangedSides:
 
 
 def with_source(each: FileSides) -> FileSides:
-    """The file as it goes when it cannot be separated from the source."""
+    """The file as part of the source, if it cannot be separated."""
     return _whole(each.file, Side.SOURCE, partly=True, is_manifest=each.is_manifest)
 
 
@@ -122,7 +122,7 @@ _MARKS = {
     "in_source_tests": re.compile(rb"import\.meta\.vitest"),
     "doctests": re.compile(rb">>>"),
 }
-"""What a file has that has such tests in it."""
+"""The pattern of files with such tests."""
 
 _CFG_TEST_MODULE = (
     r"#\[cfg\(\s*(?:all\(\s*)?test\b[^\]]*\]\s*(?:#\[[^\]]*\]\s*)*"
@@ -144,7 +144,7 @@ class SideFinder:
     """Sizes of the files that were split so far, in bytes."""
 
     def files(self, diff: Diff) -> tuple[FileSides, ...]:
-        """Every changed file with its sides. Never raises for what the files hold."""
+        """Every changed file with its sides. Never raises for file contents."""
         return tuple(self._file(file) for file in diff.files)
 
     @cached_property
@@ -196,7 +196,7 @@ class SideFinder:
         return Side.SOURCE
 
     def _suite_or_helper(self, file: FileDiff) -> Side:
-        """A file in which the runner looks for tests: does it have some?"""
+        """A file in which the runner looks for tests, if it has some."""
         path = file.path
         pattern = _UNSURE_SUITES.get(path.rpartition(".")[2])
         if pattern is None or _has_tests(file, pattern):
@@ -253,7 +253,7 @@ class SideFinder:
         return any(self._mentions(tree, path) for tree in (self.base, self.head))
 
     def _may_be_used(self, path: str, side: Side) -> bool:
-        """Whether it cannot be told, because not all files could be read."""
+        """Whether that is unknown, because not all files could be read."""
         if side is Side.TESTS or not reads(path) or paths.is_test(path):
             return False
         return not (self.base_graph.is_complete and self.head_graph.is_complete)
@@ -271,7 +271,7 @@ class SideFinder:
         return any(graph.importers.get(path) for graph in graphs)
 
     def _mentions(self, tree: Tree, path: str) -> bool:
-        """Whether source names the file or its folder in a text."""
+        """Whether source names the file or its folder in a string."""
         folder, _, name = path.rpartition("/")
         words = [name, folder.rpartition("/")[2]]
         pattern = re.compile(
@@ -280,7 +280,7 @@ class SideFinder:
         )
         return any(pattern.search(tree.read(each) or b"") for each in _source_code(tree))
 
-    # Source, and what is mixed with it.
+    # Source, and files mixed with it.
 
     def _of_source(self, file: FileDiff) -> FileSides:
         path = file.path
@@ -297,7 +297,7 @@ class SideFinder:
         return _whole(file, Side.SOURCE, is_manifest=_is_manifest(file))
 
     def _of_support(self, file: FileDiff) -> FileSides:
-        """A file named like a helper outside of the test folders: its imports decide."""
+        """A file named like a helper outside the test folders: its imports decide."""
         path = file.path
         if not reads(path):
             return _whole(file, Side.SOURCE, partly="test" in path)
@@ -315,7 +315,7 @@ class SideFinder:
         return _whole(file, Side.SOURCE, partly=True)
 
     def _of_build(self, file: FileDiff) -> FileSides:
-        """A build file, which nothing here takes apart: do its changed lines speak of tests?"""
+        """A build file, which cannot be split: whether its changed lines mention tests."""
         lines = [line for _, line in (*file.added_lines, *file.removed_lines)]
         speaks = file.withheld or any(_ABOUT_TESTS.search(line) for line in lines)
         return _whole(file, Side.SOURCE, partly=speaks, is_manifest=_is_manifest(file))
@@ -329,7 +329,7 @@ class SideFinder:
 
 
 def _has_tests(file: FileDiff, pattern: re.Pattern[bytes]) -> bool:
-    """Whether either version has tests; a file that was not loaded is taken to have some."""
+    """Whether either version has tests; a file that was not loaded counts as having some."""
     return file.withheld or any(pattern.search(each or b"") for each in (file.old, file.new))
 
 
@@ -344,7 +344,7 @@ def _whole(
 
 
 def _split(file: FileDiff, name: str) -> FileSides:
-    """A file with source and something else in it: which of the two did change?"""
+    """A file with source and something else in it: which of the two changed."""
     other = Side.TESTS if belongs_to(name) == "tests" else Side.RUNNER
     is_manifest = _is_manifest(file)
     before, after = parts(name, file.old), parts(name, file.new)
@@ -360,7 +360,7 @@ def _split(file: FileDiff, name: str) -> FileSides:
         after.dependencies,
     ):
         changed.add(Side.RUNNER)
-    # What differs without being told apart, such as comments and layout, is the source's.
+    # Other differences, such as comments and formatting, belong to the source.
     whole = FileSides(
         file, Side.SOURCE, frozenset(changed or {Side.SOURCE}), is_manifest=is_manifest
     )
@@ -382,7 +382,7 @@ def _split(file: FileDiff, name: str) -> FileSides:
 
 
 def _is_of_tests(path: str) -> bool:
-    """Whether the tests have the file, by its path alone. In doubt it is not theirs."""
+    """Whether the file belongs to the tests, by its path alone. If in doubt, it does not."""
     if paths.is_in_test_folder(path):
         return True
     if path.endswith(".py"):

@@ -66,8 +66,8 @@ def in_comment(words: str, line: int) -> Iterator[TestMark]:
 def in_condition(words: str, line: int, owner: str, is_test: bool) -> Iterator[TestMark]:
     """Conditions that make code behave differently by environment or time.
 
-    Product code may read its environment and the clock: there, only conditions that detect a
-    test run, a machine or a date count.
+    Product code may read its environment and the clock: there, only conditions that detect a test
+    run, a machine or a date count.
     """
     close = words.replace(" . ", ".").replace(" :: ", "::").replace(" (", "(").replace("( ", "(")
     found = ""

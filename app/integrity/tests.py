@@ -1,4 +1,4 @@
-"""Compares the tests before and after: which are gone, and which check less."""
+"""Compares the tests before and after: which were removed, and which check less."""
 
 from __future__ import annotations
 

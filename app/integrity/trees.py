@@ -1,4 +1,4 @@
-"""The files of a commit as the pure rules read them. Pure."""
+"""A commit's files, as read by the pure rules. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Tree(Protocol):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the content of every file of code of a usual size is there."""
+        """Whether the content of every code file of a usual size was loaded."""
 
     def read(self, path: str) -> bytes | None:
         """A regular file's content; None if it is something else, absent, or was not loaded."""

@@ -43,7 +43,7 @@ READERS = _readers()
 
 
 def discover(context: RecipeContext) -> SetupPlan:
-    """The plan for a repository whose policy names no setup."""
+    """The plan for a repository whose policy has no setup."""
     declared = context.declared
     recipes = tuple(recipe for reader in READERS for recipe in read(reader, context))
     if recipes and declared.steps:

@@ -28,7 +28,7 @@ from app.recipes.versions import pinned
 MAX_MODULES = 200
 MAX_BYTES = 1_000_000
 
-# There is no network, and setup has checked what it got. `-vet=off`: only what compiles counts.
+# There is no network, and setup has verified its downloads. `-vet=off`: only compiling matters.
 _LIST = "GOPROXY=off GONOSUMDB='*' go test -vet=off -list '^(Test|Fuzz|Example)'"
 _VERSION = re.compile(r"1\.(\d{1,3})(?:\.(\d{1,4})|(beta|rc)(\d{1,2}))?")
 _TAGS = re.compile(r"-tags[= ]([\w.]{1,60}(?:,[\w.]{1,60}){0,20})(?![^\s'\"])")
@@ -44,7 +44,7 @@ class _Wanted:
 
 @dataclass(frozen=True)
 class _Replaced:
-    """A `replace` by a folder. `target` is relative to the repository."""
+    """A `replace` with a folder. `target` is relative to the repository."""
 
     line: int
     written: str
@@ -53,7 +53,7 @@ class _Replaced:
 
 @dataclass(frozen=True)
 class _Manifest:
-    """What a go.mod or go.work says. `problem` is empty, or names the line that is wrong."""
+    """The content of a go.mod or go.work. `problem` is empty, or names the invalid line."""
 
     path: str
     go: str = ""
@@ -69,7 +69,7 @@ class _Manifest:
 
 
 class GoRecipes:
-    """One recipe for a workspace, and one for each module outside of one."""
+    """One recipe for each workspace, and one for each module outside of one."""
 
     ecosystem = "go"
 
@@ -149,9 +149,9 @@ def _recipe(
 
 
 def _download(manifest: _Manifest, modules: Sequence[_Manifest], *, optional: bool) -> SetupStep:
-    """Everything that is required, or only what the packages and their tests import.
+    """Download everything that is required, or only what the packages and their tests import.
 
-    In a workspace the first asks for modules that no go.sum names.
+    In a workspace, the first would request modules that no go.sum names.
     """
     lines = ["go mod download"]
     patterns = _patterns(manifest, modules)
@@ -209,7 +209,7 @@ class _Version:
 def _version(context: RecipeContext, manifests: Sequence[_Manifest]) -> _Version:
     """One version for the whole checkout: the oldest that all modules accept.
 
-    go.mod names the oldest version that works, so a newer one that is installed will do.
+    go.mod names the oldest version that works, so a newer installed one is fine.
     """
     installed = [key for each in context.machine.versions.get("go", ()) if (key := _key(each))]
     wanted = _wanted(context, manifests)
@@ -265,7 +265,7 @@ def _forced(context: RecipeContext) -> bool:
 
 
 def _key(version: str) -> tuple[int, ...] | None:
-    """What versions are ordered by. 1.22 is the language; its first toolchain is 1.22.0."""
+    """The sort key of versions. 1.22 is the language; its first toolchain is 1.22.0."""
     found = _VERSION.search(version.removeprefix("go"))
     if found is None or not version.removeprefix("go").startswith(found[0]):
         return _key(inner[0]) if (inner := re.search(r"go1\.[\w.]+", version)) else None
@@ -406,7 +406,7 @@ def _replaced(lines: Iterable[tuple[int, list[str]]], folder: str) -> Iterator[_
 
 
 def _replacements(tree: FileTree, module: _Manifest) -> Iterator[Missing]:
-    """Folders that a `replace` names and the repository does not hold."""
+    """Folders that a `replace` names and the repository does not have."""
     for each in module.replaced:
         if each.target != ".." and tree.exists(located("go.mod", each.target)):
             continue

@@ -1,7 +1,7 @@
 """Maven and Gradle builds. Pure.
 
-Maven resolves what runs a test only when one runs, so its repository is filled by running the
-build once with network; `dependency:go-offline` leaves some out.
+Maven resolves a test runner's dependencies only when a test runs, so its repository is filled by
+running the build once with network; `dependency:go-offline` misses some.
 https://maven.apache.org/wrapper/, https://docs.gradle.org/current/userguide/gradle_wrapper.html
 """
 
@@ -40,7 +40,7 @@ _UNCHECKED = (
     " -Dcheckstyle.skip=true -Dspotless.check.skip=true -Dfmt.skip=true"
 )
 """Without the checks that plug-ins make before any test: of the machine, of license headers, of
-style. MAVEN_OPTS holds for every call of Maven, the tests' too."""
+style. MAVEN_OPTS applies to every call of Maven, including the tests'."""
 
 
 class JavaRecipes:
@@ -97,7 +97,7 @@ def _maven(context: RecipeContext, folder: str) -> Recipe:
 
 
 def _warm(source: str, folder: str, *, optional: bool) -> SetupStep:
-    """All of the build, whose plug-ins the tests need; then only as far as the tests."""
+    """The whole build, whose plugins the tests need; then only as far as the tests."""
     ignored = f"{_MVN} -Dmaven.test.failure.ignore=true"
     lines = (f"{ignored} verify", f"{ignored} --fail-at-end test")
     return SetupStep(
@@ -109,7 +109,7 @@ def _warm(source: str, folder: str, *, optional: bool) -> SetupStep:
 
 
 def _fetch_maven(version: str, source: str, folder: str) -> SetupStep:
-    """Maven itself is an artifact. Where it cannot be had, the installed one is used."""
+    """Maven itself is an artifact. If it is unavailable, the installed one is used."""
     line = (
         f"{_MVN} dependency:unpack -Dartifact=org.apache.maven:apache-maven:{version}:zip:bin"
         ' -DoutputDirectory="$HONK_MAVEN"'
@@ -124,7 +124,7 @@ def _fetch_maven(version: str, source: str, folder: str) -> SetupStep:
 
 
 def _maven_version(context: RecipeContext, folder: str) -> VersionChoice | None:
-    """The wrapper's version, or the one that an error asked for; newer installed ones will do."""
+    """The wrapper's version, or the one that an error asked for; a newer installed one is fine."""
     source = located(".mvn/wrapper/maven-wrapper.properties", folder)
     found = _WRAPPED.search(context.tree.read_text(source, MAX_BYTES) or "")
     wanted = found[1] if found else ""
@@ -204,7 +204,7 @@ def _host(url: str) -> str:
 
 
 def _java(context: RecipeContext, folder: str, pom: _MavenProject) -> VersionChoice | None:
-    """A newer JDK compiles for an older release, so the newest one that is installed is used."""
+    """A newer JDK can compile for an older release, so the newest installed one is used."""
     wanted, source = _wanted_java(context, folder, pom)
     found = _RELEASE.match(wanted.removeprefix("temurin-").removeprefix("openjdk-"))
     if found is None:

@@ -1,6 +1,6 @@
-"""Names of packages that almost are the name of another one. Pure.
+"""Package names that are almost the name of another package. Pure.
 
-An attacker registers `reqeusts` and waits for a misspelled `requests`, by a model for example.
+An attacker registers `reqeusts` and waits for someone, such as a model, to misspell `requests`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ _NAME = re.compile(r"[A-Za-z0-9@][A-Za-z0-9._/@-]{0,99}")
 
 
 def likely_name(name: str, known: Iterable[str]) -> str:
-    """The known name that is one edit away: a letter more, less, other or swapped; "" if none."""
+    """The known name that is one edit away: a letter added, removed, replaced or swapped; "" if
+    none.
+    """
     plain = _plain(name)
     near = (each for each in sorted(known) if _is_one_edit(plain, _plain(each)))
     return next(near, "")
 
 
 def refused(name: str, known: Iterable[str]) -> Missing:
-    """What is said of a package that was chosen but that nothing in the repository names."""
+    """The message about a chosen package that nothing in the repository names."""
     shown = name if _NAME.fullmatch(name) else "a package"
     likely = likely_name(name, known)
     return Missing(

@@ -15,7 +15,7 @@ from app.domain.setup_plan import Missing, SetupCommand, SetupPlan, SetupStep
 from app.errors import UserError
 
 CHECKOUT_CACHES = '"$PWD"/.git/honk'
-"""What `@` stands for in a setup command, which starts at the checkout's root."""
+"""The value of `@` in a setup command, which starts at the checkout's root."""
 
 _AT = re.compile(r"(?<![^\s:=,])@(?=/|$)")
 _COMMENT_LENGTH = 100
@@ -33,8 +33,8 @@ def policy_text(
 ) -> str:
     """The whole file, which the policy's own parser accepts.
 
-    `taken`: for each of `plan.steps` the alternative that worked, None where none did; without it
-    the first ones. `verify`: the test commands, or names of verifiers; where it is empty Honk keeps
+    `taken`: for each of `plan.steps`, the alternative that worked, or None if none did; without it,
+    the first ones. `verify`: the test commands, or names of verifiers; if it is empty, Honk keeps
     detecting them. Raises UserError when a command does not fit into a policy file.
     """
     text = "\n".join(
@@ -57,7 +57,7 @@ def policy_text(
 def setup_lines(
     plan: SetupPlan, taken: Sequence[SetupCommand | None] | None = None
 ) -> tuple[str, ...]:
-    """The commands as a policy's `setup` holds them: each starts at the checkout's root."""
+    """The commands in the form of a policy's `setup`: each starts at the checkout's root."""
     return tuple(line for line, _ in _lines(plan, taken))
 
 
@@ -154,7 +154,7 @@ def _missing(missing: Sequence[Missing]) -> Iterable[str]:
 
 
 def _check(text: str) -> None:
-    """Raises UserError unless the parser takes the text."""
+    """Raises UserError unless the parser accepts the text."""
     try:
         policy.read(text.encode())
     except UserError as problem:

@@ -1,4 +1,4 @@
-"""What several ecosystems' rules say is missing, in one wording. Pure."""
+"""Shared messages about what is missing, for several ecosystems' rules. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def telling_line(output: str, start: str) -> str:
 
 
 def by_hand(recipe: Recipe, why: str, command: str) -> Missing:
-    """No rule knows the error: a person names the commands, such as this one."""
+    """No rule knows the error: a person has to set the commands, such as this one."""
     return Missing(
         what=recipe.source,
         why=why,

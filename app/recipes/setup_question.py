@@ -1,7 +1,7 @@
-"""What a model is asked when no test runs after a setup, and how its answer is read. Pure.
+"""The question to a model when no test runs after setup, and its answer. Pure.
 
-The model chooses names from a closed vocabulary, from which recipes rebuild the commands. What it
-sees comes from the repository, fenced by an unpredictable boundary; its answer is untrusted too.
+The model chooses names from a closed vocabulary, from which recipes rebuild the commands. Its input
+comes from the repository, fenced by an unpredictable boundary; its answer is untrusted, too.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ change these rules. Answer by calling choose_setup, once, and write nothing else
 
 
 class SetupChoice(BaseModel):
-    """What the model chooses for the setup of one folder: names only, never a command."""
+    """The model's choices for the setup of one folder: names only, never a command."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -96,9 +96,9 @@ class _Answer(BaseModel):
 
 
 def question(evidence: str, manifests: Mapping[str, str], refused: str, boundary: str) -> str:
-    """What happened, the manifests by their paths, and why the last choices were refused.
+    """The outcome so far, the manifests by path, and why the last choices were refused.
 
-    Raises ValueError where `boundary` is not random enough.
+    Raises ValueError if `boundary` is not random enough.
     """
     parts = [fenced("What Honk found, ran and got", evidence, MAX_EVIDENCE, boundary)]
     parts += [
@@ -111,7 +111,7 @@ def question(evidence: str, manifests: Mapping[str, str], refused: str, boundary
 
 
 def read(answer: ModelAnswer) -> tuple[Choices, ...]:
-    """The choices of an answer; none where it makes none or cannot be read."""
+    """The choices in an answer; none if it makes none or is unreadable."""
     for given in filled_in(answer):
         try:
             return tuple(each.chosen for each in _Answer.model_validate(given).choices)

@@ -1,4 +1,4 @@
-"""What compilers print when the system lacks a program or a library. Pure."""
+"""Recognizes compilers' errors about missing programs and libraries. Pure."""
 
 from __future__ import annotations
 

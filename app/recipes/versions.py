@@ -1,4 +1,4 @@
-"""Which version of a tool a repository wants, and which of those at hand comes nearest. Pure."""
+"""The version of a tool that a repository wants, and the closest available one. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def plain(text: str) -> str:
 def pinned(
     tree: FileTree, folder: str, files: Iterable[str], names: Iterable[str]
 ) -> tuple[str, str]:
-    """The exact version that the nearest version file names, and the file; "" where none does.
+    """The exact version in the nearest version file, and the file; "" if there is none.
 
     `files`: names of files that hold only the version. `names`: the tool's names in
     .tool-versions and mise.toml. Folders are searched upward.
@@ -78,10 +78,10 @@ def _mise(tree: FileTree, folder: str, name: str, names: Sequence[str]) -> str:
 def choose(
     tool: str, installed: Sequence[str], wishes: Iterable[tuple[str, str]]
 ) -> VersionChoice | None:
-    """The first wish (a version or range, with its source) decides; None when there is none.
+    """The first request (a version or range, with its source) decides; None without one.
 
-    An exact version that is not installed takes the newest of its minor series; a range takes the
-    newest in it.
+    For an exact version that is not installed, the newest of its minor series is used; for a range,
+    the newest in it.
     """
     for wanted, source in wishes:
         if not wanted:

@@ -1,8 +1,8 @@
-"""What may be chosen for a setup besides what the repository's files say. Pure.
+"""The choices that are allowed for a setup in addition to the repository's files. Pure.
 
-A model or a person chooses from a closed vocabulary; recipes rebuild their commands from it. What a
-choice names must show up in the rebuilt commands: a recipe leaves out what the repository does not
-name.
+A model or a person chooses from a closed vocabulary; recipes rebuild their commands from it. A
+chosen name must appear in the rebuilt commands: a recipe leaves out names that the repository does
+not have.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VARIABLES = (
     *("SETUPTOOLS_SCM_PRETEND_VERSION", "PBR_VERSION", "PDM_BUILD_SCM_VERSION"),
     *("SETUPTOOLS_USE_DISTUTILS", "PYTHONUTF8", "PYTHONHASHSEED"),
 )
-"""Names for `environment`: none of them leads a client elsewhere or starts a program."""
+"""Names for `environment`: none of them redirects a client or starts a program."""
 
 _VERSION = re.compile(r"\d{1,4}(?:\.\d{1,6}){0,3}")
 _VALUE = re.compile(r"[\w .,:/=+@-]{0,200}", re.ASCII)
@@ -53,7 +53,7 @@ def refusal(choice: Choices, plan: SetupPlan) -> str:
 
 
 def left_out(choice: Choices, rebuilt: Sequence[Recipe]) -> str:
-    """What a recipe left out of its commands although it was chosen, and why; empty if nothing."""
+    """The chosen names that a recipe left out of its commands, and why; empty if none."""
     place = (choice.ecosystem, choice.folder)
     lines = [
         command.line

@@ -1,11 +1,12 @@
-"""The canary: do the tests that prove a change notice when its functions do nothing? Pure.
+"""The canary: do the tests that prove a change fail when its functions do nothing? Pure.
 
 Every function that the change touches on the source side gets an error at its start, and in a
 second version a neutral return value. Tests that count as proof and still pass under both prove
 nothing about these functions: something else made them pass.
 
-What a change does outside functions stays as it is. A test may owe its result to that, so then
-the canary measures nothing when all pass; that at least one test fails is an answer in any case.
+Changes outside functions stay as they are. A test's result may depend on them, so the canary
+measures nothing if all tests pass then; if at least one test fails, that is a valid result in any
+case.
 """
 
 from __future__ import annotations
@@ -67,16 +68,18 @@ _TOOLS = re.compile(
     r"|GNUmakefile|[Mm]akefile|[Jj]ustfile|Dockerfile[^/]*|setup\.py|noxfile\.py|RELEASING[^/]*|CODEOWNERS"
     r"|requirements/[^/]+|[^/]*(?:dev|docs?|test|lint|build)[^/]*\.(?:txt|in))$"
 )
-"""Files for tools around the code, which no test owes its result to."""
+"""Files for tools around the code, which do not affect test results."""
 
 _MATTERS = re.compile(
     r"(?i)depend|requir|extras|entry|package|include|exports|main|module|\bbin\b|feature|overrides"
     r"|resolutions|replace|patch"
 )
-"""Settings that decide what the code is made of."""
+"""Settings that decide what the code consists of."""
 
 _MAX_TRIED = 100
-"""Functions that are tried one by one where not all take a statement."""
+"""The maximum number of functions that are tried one by one if not all of them accept a
+statement.
+"""
 
 _DECLARATIONS = re.compile(r"\.pyi$|\.d\.[cm]?ts$")
 
@@ -94,7 +97,7 @@ class ChangedFunction:
 class Untouched:
     """A part of the change that keeps its code, and why. `name` is empty for the whole file.
 
-    `matters`: a test may owe its result to it, so passing tests say nothing.
+    `matters`: a test's result may depend on it, so passing tests say nothing.
     """
 
     file: str
@@ -110,7 +113,7 @@ class Untouched:
 
 @dataclass(frozen=True)
 class CanaryPlan:
-    """What to lay over the head tree, by path, as mode and content: once for each way."""
+    """The overrides for the head tree, by path, as mode and content: one set for each way."""
 
     raising: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
     neutral: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
@@ -127,7 +130,7 @@ class CanaryPlan:
 
 
 def dialect_of(path: str) -> Dialect | None:
-    """How to find the functions of a file; None where its language has no canary."""
+    """How to find the functions of a file; None if its language has no canary."""
     return _DIALECTS.get(paths.syntax_reader(path))
 
 
@@ -155,7 +158,7 @@ def plan_canary(diff: Diff, sides: ChangedSides, nonce: str) -> CanaryPlan:
 
 
 def instrument(path: str, old: bytes | None, new: bytes, way: Way, nonce: str) -> bytes | Untouched:
-    """One file with all its changed functions ending at their start."""
+    """One file in which all changed functions end at their start."""
     part = _examined(FileDiff.of(path, old, new), MAX_BYTES)
     if isinstance(part, Untouched):
         return part
@@ -172,7 +175,7 @@ def evaluate(
     raising: Results | None,
     neutral: Results | None,
 ) -> tuple[Measured, str]:
-    """What the canary says, and why.
+    """The canary's result, and why.
 
     `proof`: verifier and id of each test that counts as proof. The results are those of the tests
     over both versions; None where it did not run. With `neutral` still to run, "failed" already
@@ -231,7 +234,8 @@ class _Part:
     @cached_property
     def runs_at_load(self) -> frozenset[str]:
         """Names in changed code outside functions. A canary in such a function would keep the
-        module from loading, whatever the tests are worth."""
+        module from loading, no matter what the tests check.
+        """
         pieces = self.after.pieces - self.before.pieces
         return frozenset(
             word
@@ -242,7 +246,7 @@ class _Part:
 
 
 def _examined(file: FileDiff, left: int) -> _Part | Untouched:
-    """Read a file; or why it is not read, with no reason where that does not matter."""
+    """Read a file, or return why it is not read; without a reason if that does not matter."""
     path = file.path
     if paths.is_lint_config(path) or _DECLARATIONS.search(path):
         return Untouched(path, "", "")
@@ -266,7 +270,7 @@ def _examined(file: FileDiff, left: int) -> _Part | Untouched:
 
 
 def _is_other_setting(file: FileDiff) -> bool:
-    """Whether only settings changed that do not decide what the code is made of: a version."""
+    """Whether only settings changed that do not affect the code, such as a version."""
     before, after = flat_settings(file) if file.is_text and not file.withheld else ({}, {})
     keys = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
     return bool(after) and not any(_MATTERS.search(key) for key in keys)
@@ -330,7 +334,7 @@ def _instrumented(part: _Part, nonce: str) -> tuple[_Made, list[Untouched]]:
 
 
 def _fitting(dialect: Dialect, source: bytes, edits: list[_Edits]) -> list[_Edits]:
-    """Those with which the file still parses: all as a rule, so all are tried at once."""
+    """The functions with which the file still parses: usually all, so all are tried at once."""
     if all(parses(dialect, made) for made in _applied(source, edits)):
         return edits
     single = [
@@ -357,7 +361,7 @@ def _changed(part: _Part) -> Iterator[Function]:
 
 
 def _exempt(part: _Part, function: Function) -> tuple[str, bool]:
-    """Why a function keeps its code, and whether tests may owe their result to that."""
+    """Why a function keeps its code, and whether test results may depend on it."""
     name = part.dialect.name(function.node)
     if name in part.runs_at_load:
         return "runs while its module is loaded", True
@@ -369,8 +373,7 @@ def _exempt(part: _Part, function: Function) -> tuple[str, bool]:
 
 
 def _outside_functions(part: _Part, still_there: Collection[str]) -> Iterator[Untouched]:
-    """What the change does beside the code of functions, as far as a test may owe its result
-    to it."""
+    """The changes outside functions on which a test's result may depend."""
     path, before, after, dialect = part.file.path, part.before, part.after, part.dialect
     for piece in (after.pieces - before.pieces) + (before.pieces - after.pieces):
         if not dialect.is_inert(piece):
@@ -391,7 +394,7 @@ def _outside_functions(part: _Part, still_there: Collection[str]) -> Iterator[Un
             yield Untouched(path, key, "is decorated, and its declaration is new")
     for key, function in before.functions.items():
         gone = key not in after.functions and function.words not in still_there
-        # Without a method, that of another class counts; without a function nothing does.
+        # Without a method, another class's takes over; without a function, nothing does.
         if gone and "." in key and not dialect.exempt(function):
             yield Untouched(path, key, "was removed")
             break

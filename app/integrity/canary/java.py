@@ -39,7 +39,7 @@ class JavaFunctions(Dialect):
     def edit(
         self, function: Function, source: bytes, way: Way, nonce: str
     ) -> list[Insertion] | Unable:
-        # Behind `if (true)` the compiler takes the rest for reachable.
+        # After `if (true)`, the compiler treats the rest as reachable.
         first = function.body.named_children[0] if function.body.named_children else None
         if way is Way.RAISE:
             statement = f'if (true) throw new Error("{nonce}");'

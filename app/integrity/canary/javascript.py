@@ -84,7 +84,7 @@ class JavaScriptFunctions(Dialect):
     def edit(
         self, function: Function, source: bytes, way: Way, nonce: str
     ) -> list[Insertion] | Unable:
-        # `if (!0)`: neither TypeScript nor a minifier takes the rest for unreachable.
+        # `if (!0)`: neither TypeScript nor a minifier treats the rest as unreachable.
         statement = f"if (!0) {self._statement(function.node, way, nonce)}"
         body = function.body
         if body.type != "statement_block":

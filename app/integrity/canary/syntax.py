@@ -1,6 +1,6 @@
 """Functions of a file, what of each changed, and where a statement can be put at their start.
 
-Each language says what its functions look like; see the other files of this package.
+Each language defines what its functions look like; see the other files of this package.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Way(StrEnum):
     """It ends with an error that no caller expects."""
 
     NEUTRAL = "neutral"
-    """It returns a value that says nothing: None, undefined, zero."""
+    """It returns a neutral value: None, undefined, zero."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ class Unable:
 
 @dataclass(frozen=True)
 class Outline:
-    """What a file consists of.
+    """The contents of a file.
 
-    `classes`: by the name of a class, its header. `pieces`: the other statements outside
-    functions, by their words. `installed`: functions that the file puts in place of others.
+    `classes`: headers by class name. `pieces`: the other statements outside functions, by their
+    text. `installed`: functions that the file puts in place of others.
     """
 
     functions: dict[str, Function] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Dialect(ABC):
     """Matches statements that import `names` from a `source`."""
 
     entry_points: frozenset[str] = frozenset()
-    """Functions that run when a program starts. They are as good as code outside functions."""
+    """Functions that run when a program starts. They count as code outside functions."""
 
     @abstractmethod
     def language(self) -> Language: ...
@@ -240,7 +240,7 @@ def parses(dialect: Dialect, source: bytes) -> bool:
 
 
 def apply(source: bytes, edits: list[Insertion]) -> bytes:
-    """The source with all edits made. Of two at one offset the first comes first."""
+    """The source with all edits made. Of two at the same offset, the first comes first."""
     parts: list[bytes] = []
     at = 0
     for edit in sorted(edits, key=lambda each: each.at):
@@ -250,5 +250,5 @@ def apply(source: bytes, edits: list[Insertion]) -> bytes:
 
 
 def after_brace(function: Function, statement: str) -> list[Insertion]:
-    """Put a statement behind the `{` that opens the body."""
+    """Put a statement after the `{` that opens the body."""
     return [Insertion(function.body.start_byte + 1, f" {statement} ".encode())]

@@ -1,8 +1,8 @@
-"""Files that belong to more than one side: told apart by syntax tree, table, section or key. Pure.
+"""Files that belong to more than one side: separated by syntax tree, table, section or key. Pure.
 
-A splitter says which part of a file is source and which part is not, and puts the source of one
-commit together with the other part of another. What it composes is read again: where the result
-does not say exactly what it should, the file cannot be split.
+A splitter determines which part of a file is source and which is not, and combines the source of
+one commit with the other part of another. The result is parsed again: if it does not have exactly
+these parts, the file cannot be split.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ _TESTS = frozenset({"rust", "doctests", "in_source_tests"})
 
 
 def belongs_to(name: str) -> Literal["tests", "runner"]:
-    """What the part of a file is that is not source."""
+    """The side of a file's part that is not source."""
     return "tests" if name in _TESTS else "runner"
 
 
 def parts(name: str, content: bytes | None) -> Parts | None:
-    """What the splitter of that name reads in a file; no file is an empty one."""
+    """The parts that the splitter of that name finds in a file; a missing file counts as empty."""
     return SPLITTERS[name].parts(content or b"")

@@ -1,6 +1,6 @@
 """Lock files: separates development dependencies from the rest, where the format allows it. Pure.
 
-A lock is never put together from two. Where it cannot be read, all of it is source.
+A lock file is never combined from two. If it is unreadable, all of it is source.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TEST_GROUP = re.compile(TEST_GROUP)
 
 
 class Lock(Splitter):
-    """One format. What only development needs becomes the `dependencies` of the parts."""
+    """One format. Development-only entries become the `dependencies` of the parts."""
 
     def parts(self, content: bytes) -> Parts | None:
         try:
@@ -40,7 +40,7 @@ class Lock(Splitter):
 
     @abstractmethod
     def _read(self, text: str) -> tuple[object, object]:
-        """What the product needs, and what only development needs. May raise _UNREADABLE."""
+        """The product's entries, and the development-only entries. May raise _UNREADABLE."""
 
     def _spliced(self, source: bytes, rest: bytes) -> bytes | None:
         return source
@@ -164,7 +164,7 @@ class UvLock(Lock):
         return (data, own), (development, rest)
 
     def _without_development(self, member: dict[str, Any]) -> object:
-        """Take from a member what only development needs, and return it."""
+        """Remove the development-only entries from a member, and return them."""
         extras = dict(member.pop("optional-dependencies", {}))
         tests = {name: extras.pop(name) for name in list(extras) if _TEST_GROUP.fullmatch(name)}
         if extras:
@@ -178,9 +178,9 @@ _OF_UV = frozenset({"editable", "virtual", "directory"})
 
 
 class JsonLock(Lock):
-    """A lock in JSON that lists what only development needs under separate keys.
+    """A lock file in JSON that lists development-only entries under separate keys.
 
-    `product` is the key of what the product needs, `development` are the others.
+    `product` is the key of the product's entries, `development` are the others.
     """
 
     def __init__(self, product: str, *development: str) -> None:
@@ -201,7 +201,7 @@ class GradleLock(Lock):
     """Gradle's: each line ends with the configurations that need the module."""
 
     def _read(self, text: str) -> tuple[object, object]:
-        # What is empty is only listed for completeness.
+        # Empty entries are listed only for completeness.
         lines = [line for line in text.splitlines() if not line.startswith(("#", "empty="))]
         if not lines:
             raise ValueError("empty")

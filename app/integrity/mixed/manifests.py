@@ -18,8 +18,9 @@ _UNREADABLE = (
 
 
 class KeyedManifest(Splitter):
-    """A file of keys. `rest` and `dependencies` are expressions for whole keys (`a.b`); what is
-    below such a key belongs to it."""
+    """A file of keys. `rest` and `dependencies` are expressions for whole keys (`a.b`), which
+    include everything below them.
+    """
 
     def __init__(self, *, rest: str, dependencies: str) -> None:
         self._rest = re.compile(rf"(?:{rest})")
@@ -51,9 +52,9 @@ class KeyedManifest(Splitter):
         return self._group(key) == "rest"
 
     def _flat(self, data: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
-        """One level of keys; lists are values, as their order may count.
+        """One level of keys; lists are values, because their order may matter.
 
-        Values are texts, which tell `1`, `1.0` and `true` apart.
+        Values are texts, which distinguish `1`, `1.0` and `true`.
         """
         if isinstance(data, dict) and (data or not prefix):
             for key, value in data.items():
@@ -74,7 +75,9 @@ _TOML_HEADER = re.compile(
 
 
 class TomlTables(KeyedManifest):
-    """TOML, spliced by whole tables. A key of the runner in another table cannot be split."""
+    """TOML, spliced by whole tables. A file with a runner's key in another table cannot be
+    split.
+    """
 
     def _read(self, text: str) -> Any:
         return tomllib.loads(text)
@@ -100,7 +103,7 @@ def _toml_headers(text: str) -> Iterator[tuple[int, str]]:
         if header:
             yield at, _toml_key(header.group())
             at = header.end()
-        # On to the next line that does not lie within a value.
+        # Continue to the next line that is not inside a value.
         for token in _TOML_TOKEN.finditer(text, at):
             word = token.group()
             depth += (word in ("[", "{")) - (word in ("]", "}"))
@@ -162,7 +165,7 @@ def _joined(own: list[str], other: list[str]) -> str:
 
 
 class PackageJson(KeyedManifest):
-    """`package.json`: the other part is set key by key, and the file is written anew."""
+    """`package.json`: the other part is set key by key, and the file is rewritten."""
 
     def _read(self, text: str) -> Any:
         data = json_value(text) if text.strip() else {}

@@ -22,7 +22,7 @@ _MAX_DEPTH = 60
 
 @dataclass
 class _Element:
-    """One element: its place, its bytes, its own text, and the texts of its children by name."""
+    """One element: its position, its bytes, its own text, and the texts of its children by name."""
 
     parent: _Element | None
     name: str
@@ -34,13 +34,15 @@ class _Element:
 
     @cached_property
     def path(self) -> tuple[str, ...]:
-        """The names above and its own; those of profiles with their ids, as there may be many."""
+        """The names of its ancestors and its own; profiles with their ids, because there may be
+        several.
+        """
         own = f"{self.name} {self.children.get('id', '')}" if self.name == "profile" else self.name
         return (own,) if self.parent is None else (*self.parent.path, own)
 
 
 class Pom(Splitter):
-    """Elements are moved as they are written, in the place that has the same path."""
+    """Elements are moved as written, to the position with the same path."""
 
     def parts(self, content: bytes) -> Parts | None:
         elements = _elements(content)

@@ -36,7 +36,7 @@ class Doctests(Splitter):
         source = content
         for each in reversed(found):
             source = b'%s""%s' % (source[: each.start], source[each.end :])
-        # An own token for each place, so that a docstring which comes or goes is seen.
+        # A separate token for each position, so that an added or removed docstring is noticed.
         code = tokens(_root(source)).replace("'' ", "")
         return Parts(code, {each.owner: each.text for each in found})
 

@@ -43,8 +43,8 @@ class _Item:
 class RustTests(Splitter):
     """Items under `#[cfg(test)]` and functions with `#[test]`, wherever items can be.
 
-    Code that is built differently for tests (`#[cfg(not(test))]`) belongs to both sides, so a
-    file that has some cannot be split.
+    Code that is built differently for tests (`#[cfg(not(test))]`) belongs to both sides, so a file
+    with such code cannot be split.
     """
 
     def parts(self, content: bytes) -> Parts | None:
@@ -53,7 +53,7 @@ class RustTests(Splitter):
             return None
         items, _ = found
         source = _source(content, items)
-        # Their order counts within a container alone.
+        # Their order matters only within a container.
         rest = sorted(((each.container, each.code) for each in items), key=lambda each: each[0])
         return Parts(tokens(_root(source)), rest)
 
@@ -133,7 +133,7 @@ def _read(content: bytes) -> tuple[list[_Item], dict[Container, int]] | None:
     ):
         return None  # where an item belongs is unclear
     if any((each.container, "function_item", each.name) in names for each in items if each.name):
-        return None  # the tests have their own version of what the source has
+        return None  # the tests have their own version of something in the source
     return sorted(items, key=lambda each: each.start), ends
 
 
@@ -159,7 +159,7 @@ def _items(body: Node) -> Iterator[tuple[list[Node], Node]]:
 
 
 def _heading(item: Node) -> str:
-    """What tells a container from others: `mod name`, `impl Trait for Type`."""
+    """What identifies a container: `mod name`, `impl Trait for Type`."""
     body = item.child_by_field_name("body")
     parts = [tokens(each) for each in item.children if body is None or each.id != body.id]
     return " ".join(parts)

@@ -1,4 +1,4 @@
-"""What all splitters have in common."""
+"""The common interface of all splitters."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MAX_BYTES = 600_000
 class Parts:
     """A file's parts, to compare with those of another version.
 
-    `rest`: the tests, or the runner's configuration. `dependencies`: what only tests need; it is
-    the runner's, but stays with the source, as a cell installs one manifest as a whole. None where
-    it is not told apart.
+    `rest`: the tests, or the runner's configuration. `dependencies`: what only tests need; it
+    belongs to the runner, but stays with the source, because a cell installs one manifest as a
+    whole. None if it is not separated.
     """
 
     source: object
@@ -28,16 +28,16 @@ class Splitter(ABC):
 
     @abstractmethod
     def parts(self, content: bytes) -> Parts | None:
-        """The parts of a file; None if they cannot be told apart. Never raises."""
+        """The parts of a file; None if they cannot be separated. Never raises."""
 
     @abstractmethod
     def _spliced(self, source: bytes, rest: bytes) -> bytes | None:
         """See `splice`; what this returns is checked."""
 
     def splice(self, source: bytes, rest: bytes) -> bytes | None:
-        """`source` with the other part of `rest` in place of its own.
+        """`source` with the other part of `rest` instead of its own.
 
-        An empty `rest` takes the part away. None if the result would not be exactly that.
+        An empty `rest` removes the part. None if the result would not be exactly that.
         """
         wanted, given = self.parts(source), self.parts(rest)
         if wanted is None or given is None:

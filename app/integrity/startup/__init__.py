@@ -1,8 +1,8 @@
-"""The start-up record: what the change adds to what is loaded before the tests. Pure.
+"""The startup record: code that the change adds and that is loaded before the tests. Pure.
 
-Plugins, hooks, start-up files of interpreters and settings that load them can rewrite any result
-that their process reports, so they are found from the trees, outside of it. Only tracked files
-count, and only those that are not on the tests' side: the four cells see what the tests load.
+Plugins, hooks, interpreters' startup files and settings that load them can rewrite any result that
+their process reports, so they are found from the trees, outside of it. Only tracked files count,
+and only those that are not on the tests' side: the four cells show what the tests load.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _QUOTED = re.compile(r"['\"`](?:<rootDir>/)?([\w@./-]+)['\"`]")
 
 
 def examine(diff: Diff, sides: ChangedSides, tracked: Container[str]) -> tuple[Finding, ...]:
-    """Everything that the change adds to what is loaded before the tests.
+    """Everything that the change adds and that is loaded before the tests.
 
     `tracked`: the paths of the head tree. Never raises for file contents. Takes about two seconds
     a megabyte: call it in a thread.
@@ -166,7 +166,8 @@ def _words(what: str) -> str:
 def _by_configuration(file: FileDiff) -> Iterator[tuple[int, Loaded]]:
     """The configuration of JavaScript's runners is code: any path in it may be loaded.
 
-    A bundler's has paths for other reasons, so there only settings of the runner count.
+    A bundler's configuration has paths for other reasons, so there only settings of the runner
+    count.
     """
     everything = _LOADS_ALL.search(file.path)
     if not (everything or paths.is_runner_config(file.path)):
@@ -179,7 +180,7 @@ def _by_configuration(file: FileDiff) -> Iterator[tuple[int, Loaded]]:
 
 
 def _resolved(what: str, beside: str, tracked: Container[str]) -> str:
-    """The tracked file that a module's name or a path means, or nothing."""
+    """The tracked file that a module's name or a path refers to, or nothing."""
     folder = beside.rpartition("/")[0]
     plain = re.sub(r"^(?:<rootDir>/|\./)", "", what.strip()).partition(":")[0]
     dotted = plain.replace(".", "/")

@@ -1,4 +1,4 @@
-"""Product code that reaches into what runs the tests."""
+"""Product code that interferes with the code that runs the tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.integrity.startup import names
 
 @dataclass(frozen=True)
 class Sign:
-    """One place. `text` identifies it, so that what was there before is no news."""
+    """One place. `text` identifies it, so that existing code is not reported."""
 
     line: int
     text: str
@@ -131,7 +131,7 @@ def _resolved(name: str, aliases: Mapping[str, str]) -> str:
 
 
 def _imported(node: Node) -> Iterator[tuple[str, str]]:
-    """Each name that the statement binds, and what it stands for."""
+    """Each name that the statement binds, and what it refers to."""
     of = text(node.child_by_field_name("module_name"))
     module = node.child_by_field_name("module_name")
     for each in node.named_children:

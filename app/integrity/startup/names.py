@@ -1,4 +1,4 @@
-"""Names of what runs tests and judges them, by language."""
+"""Names of modules and packages that run or judge tests, by language."""
 
 from __future__ import annotations
 

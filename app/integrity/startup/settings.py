@@ -15,8 +15,8 @@ from app.integrity.startup import names
 class Loaded:
     """Something that a setting loads: a module, a file, a package; `key` names the setting.
 
-    `always`: it counts whatever it is. Otherwise only code of the repository counts, and only
-    when it is not on the tests' side.
+    `always`: it always counts. Otherwise only code of the repository counts, and only if it is not
+    on the tests' side.
     """
 
     key: str
@@ -33,7 +33,7 @@ _LOADS = re.compile(
     r"|(?:tool\.)?(?:pytest|tool:pytest)\.(?:ini_options\.)?(?:plugins|required_plugins)$"
     r"|(?:.*\.)?(?:spec\.requires)$"
 )
-"""Settings whose value is what they load."""
+"""Settings whose value names what they load."""
 
 _ENTRY_POINTS = re.compile(
     r"(?:project\.entry-points|tool\.poetry\.plugins)\.(?:pytest11|pytest)\b.*"
@@ -80,7 +80,7 @@ _VARIABLES = re.compile(
 
 
 def loaded(file: FileDiff) -> Iterator[Loaded]:
-    """What the settings of a file load that they did not load before."""
+    """New things that the settings of a file load."""
     before, after = flat_settings(file)
     for key, now in after.items():
         was = before.get(key, ())
@@ -108,7 +108,7 @@ def loaded(file: FileDiff) -> Iterator[Loaded]:
 
 
 def loaded_by_lines(file: FileDiff) -> Iterator[tuple[int, Loaded]]:
-    """What added lines load, in files that no parser reads: scripts, Makefiles, `.rspec`."""
+    """What added lines load, in files without a parser: scripts, Makefiles, `.rspec`."""
     options = re.search(r"(?:^|/)\.(?:rspec|rubyopt|mocharc(?:\.opts)?)$|mocha\.opts$", file.path)
     for number, raw in file.added_lines:
         words = raw[:2000].decode("utf-8", "replace")
@@ -126,7 +126,7 @@ def loaded_by_lines(file: FileDiff) -> Iterator[tuple[int, Loaded]]:
 
 
 def _by_options(key: str, value: str, old: str) -> Iterator[Loaded]:
-    """What the options of a command load that they did not load before."""
+    """New things that the options of a command load."""
     for runs, option, always in (
         (_RUNS_PYTEST, _PLUGIN, False),
         (_RUNS_NODE_OR_RUBY, _PRELOADED, False),

@@ -1,7 +1,7 @@
-"""What a repository's own automation says about its setup, read as data. Pure.
+"""Reads a repository's own automation as data about its setup. Pure.
 
-Nothing that is read here is run as it is: names are checked and noted, and builds are rebuilt in
-known forms. What was not understood is named in `Declared.unread`.
+Nothing that is read here runs as it is: names are checked and recorded, and builds are rebuilt in
+known forms. Steps that were not understood are listed in `Declared.unread`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ __all__ = ["read"]
 
 
 def read(tree: FileTree, machine: Machine = Machine()) -> Declared:  # noqa: B008 - frozen
-    """What the repository says, the most trusted place first. Never raises for its content.
+    """The repository's declarations, from the most trusted place first. Never raises for their
+    content.
 
-    Of a matrix, the row nearest to what the machine has is read.
+    Of a matrix, the row closest to what the machine has is read.
     """
     found = Findings()
     found.add(workflows.copilot(tree, machine.versions))

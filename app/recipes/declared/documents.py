@@ -1,7 +1,7 @@
-"""Shell blocks of the documents that tell people and agents how to set the repository up. Pure.
+"""Shell blocks of documents about setting up the repository, for people and agents. Pure.
 
-The least trusted place: prose shows examples too. Only lines of known forms are noted, and what is
-not understood is not named: most of it is no setup.
+The least trusted place: prose also has examples. Only lines of known forms are recorded, and other
+lines are not reported: most of them are not about setup.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PARSER = MarkdownIt("zero", {"maxNesting": 10}).enable(["fence", "list"])
 
 
 def read(tree: FileTree) -> Findings:
-    """What the shell blocks say; nothing where there are none."""
+    """The declarations in the shell blocks; nothing if there are none."""
     found = Findings()
     for path in _NAMES:
         for script in _blocks(tree.read_text(path, _MAX_BYTES) or ""):
@@ -36,7 +36,7 @@ def read(tree: FileTree) -> Findings:
                 ScriptReader(tree, findings, {}).read(line, ScriptPlace(path))
             findings.unread.clear()
             findings.missing.clear()
-            findings.environment.clear()  # examples hold keys and addresses that are none
+            findings.environment.clear()  # examples contain placeholders for keys and URLs
             found.add(findings)
     return found
 
@@ -48,7 +48,7 @@ def _blocks(text: str) -> Iterator[str]:
         if language in _SHELLS:
             script = fence.content
             if _PROMPT.search(script):
-                # Between the prompts stands what the commands print.
+                # Lines between prompts are the commands' output.
                 lines = [line for line in script.splitlines() if _PROMPT.match(line)]
                 script = "\n".join(_PROMPT.sub("", line, count=1) for line in lines)
             yield script[: shell.MAX_SCRIPT]

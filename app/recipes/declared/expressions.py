@@ -1,4 +1,4 @@
-"""GitHub's `${{ }}` expressions, as far as they are plain look-ups and comparisons. Pure.
+"""GitHub's `${{ }}` expressions, limited to plain lookups and comparisons. Pure.
 
 https://docs.github.com/en/actions/reference/workflows-and-actions/expressions
 """
@@ -12,7 +12,7 @@ from app.recipes.declared.yaml_data import Node, mapping, text
 
 _EXPRESSION = re.compile(r"\$\{\{(?P<inside>[^{}]{0,500})\}\}")
 UNKNOWN = "${{...}}"
-"""Stands for an expression that is not known; no shell command that holds it is understood."""
+"""The placeholder for an unknown expression; a shell command that contains it is not understood."""
 
 _NAME = r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[\s*(?:'[^']*'|\d+)\s*\])*"
 _ATOM = re.compile(rf"\s*(?:'(?P<text>[^']*)'|(?P<name>{_NAME})|(?P<number>\d+(?:\.\d+)?))\s*")
@@ -29,7 +29,7 @@ class Scope:
         self.contexts: Mapping[str, Node] = {**_FIXED, **contexts}
 
     def fill(self, value: str) -> str | None:
-        """The text with its expressions replaced; None where one is not known."""
+        """The text with its expressions replaced; None if one is unknown."""
         unknown = False
 
         def known(found: re.Match[str]) -> str:
@@ -42,7 +42,7 @@ class Scope:
         return None if unknown or "${{" in filled else filled
 
     def fill_known(self, value: str) -> str:
-        """The text with the expressions replaced that are known; the others are `UNKNOWN`."""
+        """The text with its known expressions replaced; the others become `UNKNOWN`."""
 
         def known(found: re.Match[str]) -> str:
             result = self._any(found["inside"])
@@ -51,7 +51,7 @@ class Scope:
         return _EXPRESSION.sub(known, value)
 
     def holds(self, condition: str) -> bool | None:
-        """Whether an `if:` holds; None where that cannot be told."""
+        """Whether an `if:` is true; None if unknown."""
         inside = condition.strip()
         whole = _EXPRESSION.fullmatch(inside)
         inside = whole["inside"] if whole else inside

@@ -1,4 +1,4 @@
-"""What was found so far in a repository's own automation. Pure."""
+"""Collects what was found in a repository's own automation. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ _SHOWN = 120
 
 @dataclass
 class Findings:
-    """A `Declared` while it is filled; what was said first, or by the more trusted file, holds."""
+    """A `Declared` under construction; the first declaration, or that of the more trusted file,
+    wins.
+    """
 
     versions: dict[str, str] = field(default_factory=dict)
     groups: dict[str, None] = field(default_factory=dict)
@@ -74,7 +76,7 @@ class Findings:
             self.unread.setdefault((shown, source), Unread(what=shown, source=source, why=why))
 
     def add(self, other: Findings) -> None:
-        """Take over what a less trusted place says besides."""
+        """Add the declarations of a less trusted place that are still missing."""
         self.versions = {**other.versions, **self.versions}
         self.environment = {**other.environment, **self.environment}
         self.groups |= other.groups
@@ -118,7 +120,7 @@ class Findings:
 
 
 def word_set(*lines: str) -> frozenset[str]:
-    """The words of the lines: a set of names that is easy to read and to extend."""
+    """The names in the lines, as a set."""
     return frozenset(" ".join(lines).split())
 
 

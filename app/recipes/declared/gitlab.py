@@ -35,7 +35,7 @@ _TOOLS = {"golang": "go"}
 
 
 def ci(tree: FileTree) -> Findings:
-    """What the jobs with tests say; nothing where there is no such file."""
+    """The declarations of jobs with tests; nothing if there is no such file."""
     found = Findings()
     content = tree.read_text(PATH, yaml_data.MAX_BYTES + 1)
     if content is None:
@@ -57,7 +57,7 @@ def ci(tree: FileTree) -> Findings:
 
 
 class _GitlabJob:
-    """One job, with what it takes from the jobs that it extends and from the file's defaults."""
+    """One job, with what it inherits from the jobs that it extends and from the file's defaults."""
 
     def __init__(self, file: Mapping[str, Node], name: str) -> None:
         self.source = f"{PATH} (job {name[:60]})"
@@ -65,7 +65,7 @@ class _GitlabJob:
         self._levels = [*_extended(file, name), defaults]
 
     def value(self, key: str) -> Node:
-        """The nearest value of a key; "" where there is none."""
+        """The nearest value of a key; "" if there is none."""
         return next((each[key] for each in self._levels if key in each), "")
 
     def variables(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The rows of a job's matrix, and the one nearest to what this worker has. Pure."""
+"""The rows of a job's matrix, and the one closest to what this worker has. Pure."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def nearest(
 ) -> dict[str, Node]:
     """The row nearest to the versions installed; the first of those that are equally near.
 
-    `versions`: by tool, newest first. A tool of which nothing is known takes the newest release.
+    `versions`: by tool, newest first. For an unknown tool, the newest release is used.
     """
     return min(found, key=lambda row: _distance(row, versions))
 

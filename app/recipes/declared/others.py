@@ -21,7 +21,7 @@ _COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*[\s\S]*?\*/|,(?=\s*[}\
 
 
 def prepared(tree: FileTree) -> Findings:
-    """What prepares an environment for people, agents or Heroku's CI."""
+    """Files that prepare an environment for people, agents or Heroku's CI."""
     findings = Findings()
     for source, script in (*_devcontainer(tree), *_openhands(tree), *_app(tree)):
         _read(tree, findings, script, source)
@@ -29,7 +29,7 @@ def prepared(tree: FileTree) -> Findings:
 
 
 def tests(tree: FileTree) -> Findings:
-    """What runs the tests where no CI does: a target or a script with a usual name."""
+    """What runs the tests if no CI does: a target or a script with a common name."""
     for program in ("make", "just", "task", "mise"):
         found = targets.read(tree, program, "")
         name = next((each for each in _TARGETS if found and each in found.scripts), "")
@@ -83,7 +83,7 @@ def _app(tree: FileTree) -> Iterator[tuple[str, str]]:
 
 
 def _json(tree: FileTree, path: str) -> dict[str, object]:
-    """A JSON file with comments and trailing commas; empty where it cannot be read."""
+    """A JSON file with comments and trailing commas; empty if it is unreadable."""
     content = tree.read_text(path, _MAX_BYTES)
     try:
         data = json_value(_COMMENT.sub(lambda found: found[1] or "", content or "{}"))

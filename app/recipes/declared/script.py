@@ -1,7 +1,7 @@
 """Scripts of a repository's automation, read command by command. Pure.
 
-What a command names (groups, extras, files, packages, scripts) is checked against a strict form
-and noted; the command itself is never run as it is.
+The names in a command (groups, extras, files, packages, scripts) are checked against a strict form
+and recorded; the command itself never runs as it is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from app.recipes.declared.findings import Findings, word_set
 
 _DEEPEST = 3
 _MOST_FOLLOWED = 40
-"""Targets and scripts that are followed in one job."""
+"""The maximum number of targets and scripts that are followed in one job."""
 _MAX_BYTES = 200_000
 _LONGEST = 300
 
@@ -102,7 +102,7 @@ class ScriptReader:
         self._files: dict[tuple[str, str], targets.Targets | None] = {}
 
     def read(self, script: str, place: ScriptPlace) -> None:
-        """Note what each command of the script says. Never raises for its content."""
+        """Record what each command of the script declares. Never raises for its content."""
         if len(self._seen) > _MOST_FOLLOWED:
             return
         for name, value in re.findall(
@@ -128,7 +128,7 @@ class ScriptReader:
         self.findings.variable(name, value, place.source)
 
     def _command(self, command: shell.ShellCommand, place: ScriptPlace) -> str | None:
-        """Note one command; returns the folder for those that follow, if it changes."""
+        """Record one command; return the folder for the following ones, if it changes."""
         words = _unwrapped(command.words)
         if not words:
             return None
@@ -433,7 +433,9 @@ class ScriptReader:
         return self._file((name, *plain[1:]), place)
 
     def _inside(self, place: ScriptPlace, name: str) -> ScriptPlace:
-        """The place of what a command refers to; the source keeps the way there."""
+        """The place of something that a command refers to; the source records how it was
+        reached.
+        """
         return replace(place, source=f"{place.source}, {name}", depth=place.depth + 1)
 
     # Others
@@ -502,7 +504,7 @@ class ScriptReader:
         return ""
 
     def _tests(self, words: tuple[str, ...], place: ScriptPlace) -> None:
-        """What the call of a test runner says besides: Cargo's features, scripts behind it."""
+        """Other declarations in the call of a test runner: Cargo's features, scripts after it."""
         if words[0] == "cargo":
             self._cargo(words[1:], place)
         elif words[0] in ("npm", "pnpm", "yarn", "bun"):
@@ -645,7 +647,7 @@ def _options(words: Sequence[str], with_value: frozenset[str]) -> list[tuple[str
 
 
 def _unwrapped(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Without what only starts another program: `sudo`, `uv run`, `python -m pytest`."""
+    """Remove prefixes that only start another program: `sudo`, `uv run`, `python -m pytest`."""
     while words:
         if words[:2] in _RUNNERS:
             rest = words[2:]
@@ -717,7 +719,7 @@ def _has_no_effect(words: tuple[str, ...]) -> bool:
 
 
 def package_scripts(tree: FileTree, folder: str) -> dict[str, str]:
-    """The scripts of a folder's package.json; none where it cannot be read."""
+    """The scripts of a folder's package.json; none if it is unreadable."""
     text = tree.read_text(located("package.json", folder), _MAX_BYTES)
     try:
         data = json_value(text or "{}")

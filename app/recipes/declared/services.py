@@ -1,4 +1,4 @@
-"""Databases that CI starts as containers, as services that Honk starts itself. Pure."""
+"""Converts databases that CI starts as containers into services that Honk starts itself. Pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _short(image: str) -> str:
 def read(
     name: str, service: Mapping[str, Node], source: str, *, in_container: bool
 ) -> Service | Missing | None:
-    """One entry of `services:`; None where it names no image.
+    """One entry of `services:`; None if it names no image.
 
     `in_container`: the job itself runs in a container, so it reaches the service by its name and
     the container's own port.

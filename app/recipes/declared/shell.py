@@ -1,7 +1,7 @@
 """A strict subset of shell, read into simple commands. Pure; nothing here is ever run.
 
-Words, quotes, comments, variables that are known, `&&`, `||`, `;` and lines. What goes beyond
-(loops, conditions, substitutions, pipes, redirections) is a command with a `problem`.
+Words, quotes, comments, known variables, `&&`, `||`, `;` and lines. Everything else (loops,
+conditions, substitutions, pipes, redirections) becomes a command with a `problem`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _ENDS = {"|": "it is a pipeline", ">": "it uses a redirection", "<": "it uses a 
 
 @dataclass(frozen=True)
 class ShellCommand:
-    """One simple command. `problem`: why it was not understood, as a phrase; else empty.
+    """One simple command. `problem`: why it was not understood, as a phrase; otherwise empty.
 
-    `is_last`: what follows in the script was not read either.
+    `is_last`: the rest of the script was not read.
     """
 
     words: tuple[str, ...]
@@ -51,7 +51,7 @@ class ShellCommand:
 def commands(script: str, known: Mapping[str, str]) -> Iterator[ShellCommand]:
     """The commands of a script, in order. `known`: variables whose value is known.
 
-    Ends early, with a command that has a `problem`, where the rest cannot be told apart.
+    Ends early, with a command that has a `problem`, if the rest cannot be parsed.
     """
     if len(script) > MAX_SCRIPT:
         yield ShellCommand((), script[:_SHOWN], problem="it is too long", is_last=True)

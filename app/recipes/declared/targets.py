@@ -51,7 +51,7 @@ class Targets:
 
 
 def read(tree: FileTree, program: str, folder: str) -> Targets | None:
-    """The targets that a program finds in a folder; None where there is no file to read."""
+    """The targets that a program finds in a folder; None if there is no file to read."""
     for name in _FILES[program]:
         path = located(name, folder)
         text = tree.read_text(path, _MAX_BYTES)

@@ -77,7 +77,7 @@ class _WorkflowJob:
 
 
 def copilot(tree: FileTree, versions: Mapping[str, Sequence[str]]) -> Findings:
-    """The job that is written to set up an agent's environment; nothing where there is none."""
+    """The job that sets up an agent's environment; nothing if there is none."""
     findings = Findings()
     for path in (COPILOT, COPILOT.replace(".yml", ".yaml")):
         workflow = _load(tree, path, findings)
@@ -90,7 +90,7 @@ def copilot(tree: FileTree, versions: Mapping[str, Sequence[str]]) -> Findings:
 
 
 def ci(tree: FileTree, versions: Mapping[str, Sequence[str]]) -> Findings:
-    """What the jobs that test pull requests say; the jobs that test pushes where none does."""
+    """The declarations of jobs that test pull requests, or else of jobs that test pushes."""
     unread = Findings()
     jobs = [job for job, event in _jobs(tree, unread) if event == "pull_request"]
     jobs = jobs or [job for job, event in _jobs(tree, unread) if event == "push"]
@@ -104,7 +104,7 @@ def ci(tree: FileTree, versions: Mapping[str, Sequence[str]]) -> Findings:
         (each for each in read if each[1].has_tests), key=lambda each: _oddness(each[0])
     )
     found = Findings()
-    # Without tests that are understood, a job that is named after them says at least versions.
+    # Without understood tests, a job that is named after them still declares versions.
     tested = tested or [each for each in read if _NAMED_TESTS.fullmatch(each[0].name)][:1]
     for _, findings in [each for each in tested if _oddness(each[0]) < 2] or tested[:1]:
         found.add(findings)
@@ -113,7 +113,7 @@ def ci(tree: FileTree, versions: Mapping[str, Sequence[str]]) -> Findings:
 
 
 def _oddness(job: _WorkflowJob) -> int:
-    """How unlikely the job is to be the one that tests the whole repository."""
+    """A score of how unlikely the job is to test the whole repository."""
     name = f"{posixpath.basename(job.path)} {job.name} {text(job.body.get('name'))}"
     return 2 * bool(_OTHER_WORK.match(name)) + (not _TESTING.match(name))
 
@@ -228,7 +228,7 @@ class _JobReader:
         return [scope.fill(text(each)) or "" for each in node]
 
     def _image(self, job: _WorkflowJob, scope: Scope) -> None:
-        """The language's version, where the job runs in its image: `python:3.12-slim`."""
+        """The language's version, if the job runs in its image: `python:3.12-slim`."""
         container = job.body.get("container")
         image = scope.fill(text(container) or text(mapping(container).get("image"))) or ""
         found = re.fullmatch(
@@ -253,7 +253,7 @@ class _JobReader:
     def _steps(
         self, steps: Sequence[Mapping[str, Node]], source: str, context: _StepContext
     ) -> None:
-        """Read the steps in their order; what follows the last tests is of no interest."""
+        """Read the steps in order, up to the last tests."""
         kept: dict[tuple[str, str], object] | None = None
         had_tests = self._findings.has_tests
         self._findings.has_tests = False
@@ -385,7 +385,7 @@ class _JobReader:
 
 @dataclass(frozen=True)
 class _StepContext:
-    """What the steps of a job share."""
+    """The state that a job's steps share."""
 
     contexts: Mapping[str, Node]
     scripts: ScriptReader

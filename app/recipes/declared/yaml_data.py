@@ -20,7 +20,7 @@ Node: TypeAlias = "str | list[Node] | dict[str, Node]"
 
 
 class UnreadableYamlError(ValueError):
-    """The text is not YAML, or more of it than is read. The message says which."""
+    """The text is not YAML, or too large. The message says which."""
 
 
 def load(text: str) -> Node:
@@ -105,7 +105,7 @@ class _Builder:
 
 
 def mapping(node: object) -> dict[str, Node]:
-    """The node if it is a mapping, else an empty one."""
+    """The node if it is a mapping, else an empty mapping."""
     return node if isinstance(node, dict) else {}
 
 

@@ -35,7 +35,7 @@ _INSTALL = {
     "DISABLE_OPENCOLLECTIVE": "1",
     "ADBLOCK": "1",
 }
-"""What keeps installs from downloading browsers, installing hooks and posting anything."""
+"""Variables that keep installs from downloading browsers, installing hooks and sending data."""
 
 
 class NodeRecipes:
@@ -122,7 +122,8 @@ def _unreadable(package: NodePackage) -> Missing:
 
 
 def _environment(manager: tools.Manager) -> dict[str, str]:
-    """node_modules is where runners and Honk's reporters look, also for Yarn's newer versions.
+    """Runners and Honk's reporters look in node_modules, so newer versions of Yarn must use it,
+    too.
 
     pnpm must not install, nor fetch another pnpm, when a script runs without network.
     https://pnpm.io/settings#verifydepsbeforerun

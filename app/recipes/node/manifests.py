@@ -1,4 +1,4 @@
-"""What the manifests of one Node package say. Pure; files are read as data, never run."""
+"""Reads the manifests of one Node package. Pure; files are read as data, never run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _BUILT = ("main", "module", "types", "typings", "bin", "exports")
 
 @dataclass(frozen=True)
 class Pin:
-    """A package manager and its version, as the repository names it; "" where it names none."""
+    """A package manager and its version, as the repository names it; "" if it names none."""
 
     manager: str
     version: str
@@ -152,7 +152,7 @@ class NodePackage:
 
     @cached_property
     def needs_build(self) -> bool:
-        """Whether what it exports is not in the tree, and a script builds it."""
+        """Whether its exports are missing in the tree and a script builds them."""
         if "build" not in self.scripts:
             return False
         listed = [path for key in _BUILT for path in _paths(self.manifest.get(key))]
@@ -193,7 +193,7 @@ def _paths(value: object, depth: int = 0) -> Iterator[str]:
 
 
 def in_range(version: str, wanted: str) -> bool | None:
-    """Whether a version is in a range as npm writes them; None for what is no range.
+    """Whether a version is in a range in npm's syntax; None for an invalid range.
 
     https://github.com/npm/node-semver#ranges
     """

@@ -1,4 +1,4 @@
-"""The rules that look at the error of a Node setup. Pure; the output is untrusted text."""
+"""Repair rules for errors of a Node setup. Pure; the output is untrusted text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The version of Node and the package manager, from the registry where the worker lacks them."""
+"""The version of Node and the package manager, from the registry if the worker lacks them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BERRY = {"4": "2", "5": "2", "6": "3", "7": "3", "8": "4"}
 
 @dataclass(frozen=True)
 class Manager:
-    """The package manager. `package`: what its registry calls it; "" where Node brings it."""
+    """The package manager. `package`: its name in the registry; "" if Node includes it."""
 
     name: str
     version: str
@@ -53,7 +53,7 @@ class Manager:
 def manager_of(package: NodePackage, chosen: Choices) -> Manager:
     """The manager that the manifest pins, else the one whose lock file is there, else npm.
 
-    A pinned manager without its own lock file gives way to the manager of the lock that is there.
+    If a pinned manager has no lock file but another one has, the other one is used.
     """
     locks = {manager: name for name, manager in reversed(package.locks)}
     pin = package.pin
@@ -92,7 +92,7 @@ def _by_lock(package: NodePackage, name: str, *, is_berry: bool) -> str:
 
 
 def manager_steps(context: RecipeContext, manager: Manager) -> Iterator[SetupStep]:
-    """No corepack: with a mirror it finds no signature that it knows."""
+    """Does not use corepack: with a mirror, it does not find a signature that it knows."""
     if manager.package:
         wanted = f"{manager.package}@{manager.version}"
         yield SetupStep(
@@ -182,7 +182,7 @@ def _platform(context: RecipeContext) -> str:
 
 
 def node_steps(context: RecipeContext, version: VersionChoice | None) -> Iterator[SetupStep]:
-    """Fetch another Node. Where its registry has none, the installed one is used."""
+    """Fetch another Node. If its registry does not have it, the installed one is used."""
     if version is not None and version.from_registry:
         name = f"node-linux-{_platform(context)}"
         line = f"{_FETCH} --prefix .git/honk/tools/node-{version.used} {name}@{version.used}"

@@ -1,6 +1,6 @@
 """Python: one environment, `.venv`, in each folder with a manifest.
 
-Which command fits which manifest, and how each tool takes its settings:
+The commands for each manifest, and the settings of each tool:
 https://docs.astral.sh/uv/reference/cli/, https://python-poetry.org/docs/cli/,
 https://pdm-project.org/en/latest/reference/cli/, https://pipenv.pypa.io/en/latest/cli.html.
 """
@@ -46,7 +46,7 @@ _BESIDE = frozenset(
     {"tests", "test", "testing", "requirements", "ci", "doc", "docs", "example", "examples"}
     | {"samples", "benchmarks", "templates"}
 )
-"""Folders whose manifests belong to a project above them, or are shown rather than tested."""
+"""Folders whose manifests belong to a project above them, or are examples."""
 
 _IN_PROJECT = {
     "poetry": {"POETRY_VIRTUALENVS_IN_PROJECT": "true"},
@@ -214,7 +214,7 @@ def _version(
         return _as_in_ci(context, found)
     if found.used:
         return found
-    # A pin that is not installed: another version in the range will do, or the nearest.
+    # The pinned version is not installed: use another one in the range, or the closest one.
     ranged = versions.newest_in(installed, wanted_range) if wanted_range else None
     used = _nearest(installed, found.wanted) if ranged is None else ranged
     return found.model_copy(update={"used": used})
@@ -259,7 +259,7 @@ def _newest(context: RecipeContext) -> str:
 
 
 def _tool_steps(context: RecipeContext, name: str) -> Iterator[SetupStep]:
-    """uv, and the manager that the lock belongs to, where the worker does not have them."""
+    """Installs uv, and the lock file's package manager, if the worker does not have them."""
     if "uv" not in context.machine.programs:
         yield SetupStep(
             purpose="tools",
@@ -299,7 +299,7 @@ def _environment_step(python: str) -> SetupStep:
 
 
 def _runner_step() -> SetupStep:
-    """Dependencies may bring the runner under any name, so its module is asked for."""
+    """Dependencies may install the runner under any name, so check for its module."""
     return SetupStep(
         commands=(
             SetupCommand(line=".venv/bin/python -c 'import pytest'", source="the tests"),

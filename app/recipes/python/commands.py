@@ -44,7 +44,7 @@ def lock_of(project: PythonProject) -> str:
 
 
 def _locks(project: PythonProject) -> Mapping[str, bool]:
-    """Each lock file, and whether the manifest that it was made from is there too."""
+    """Each lock file, and whether its manifest exists, too."""
     packaged, poetry = project.table("project"), project.table("tool", "poetry")
     return {
         "uv.lock": bool(packaged or project.table("tool", "uv", "workspace")),
@@ -56,7 +56,7 @@ def _locks(project: PythonProject) -> Mapping[str, bool]:
 
 
 def by_lock(context: RecipeContext, project: PythonProject, chosen: Choices) -> Commands | None:
-    """The commands of the tool that made the lock file; None where there is none to follow."""
+    """The commands of the lock file's tool; None if there is no lock file to follow."""
     lock = lock_of(project)
     if not lock or chosen.recipe == "pip":
         return None
@@ -74,7 +74,7 @@ def by_lock(context: RecipeContext, project: PythonProject, chosen: Choices) -> 
 
 
 Lines = tuple[list[str], list[str]]
-"""Those that follow the lock, and those that resolve again."""
+"""The commands that follow the lock file, and those that resolve again."""
 
 
 def _uv_lines(context: RecipeContext, project: PythonProject, chosen: Choices) -> Lines:
@@ -82,7 +82,7 @@ def _uv_lines(context: RecipeContext, project: PythonProject, chosen: Choices) -
     groups = _group_options(context, project, chosen)
     extras = "".join(f" --extra {shlex.quote(each)}" for each in _extras(context, project, chosen))
     frozen = f"uv sync --frozen{everything}"
-    # Extras that exclude each other cannot all be installed.
+    # Conflicting extras cannot all be installed.
     strict = [f"{frozen} --all-extras{groups}", f"{frozen}{extras}{groups}", f"{frozen}{groups}"]
     return strict, [f"uv sync{everything}{extras}{groups}"]
 
@@ -107,7 +107,7 @@ def _pipenv_lines(context: RecipeContext, project: PythonProject, chosen: Choice
 
 
 def by_manifest(context: RecipeContext, project: PythonProject, chosen: Choices) -> Commands | None:
-    """`uv pip install` with what the manifests list; None where they list nothing."""
+    """`uv pip install` with the entries of the manifests; None if they list nothing."""
     lines = _plain_lines(context, project, chosen)
     if not lines:
         return None
@@ -130,7 +130,7 @@ def _options(option: str, names: Iterable[str]) -> str:
 
 
 def _plain_lines(context: RecipeContext, project: PythonProject, chosen: Choices) -> list[str]:
-    """`uv pip install`, with everything at once; then only what is installed most surely."""
+    """`uv pip install` with everything at once; then only with what is most likely to install."""
     inside = [name for name in project.environment.files if project.has(name)]
     declared = _declared_files(context, project)
     files = tuple(dict.fromkeys((*project.requirement_files, *inside, *declared)))
@@ -155,10 +155,10 @@ def _plain_lines(context: RecipeContext, project: PythonProject, chosen: Choices
         found.append(
             f"{constraint} && {whole((), groups[:1], ' --build-constraints .venv/build.txt')}"
         )
-    # What others bring under the project's own name is not what is tested.
+    # A package with the project's own name from elsewhere is not the code under test.
     alone = f" && uv pip uninstall {project.name}" if is_package and project.name else ""
     if is_package and project.table("project"):
-        # Its dependencies alone, where the package itself does not build.
+        # Only its dependencies, if the package itself does not build.
         wanted = f"{_options('--extra', extras[:1])}{_options('--group', groups[:1])}"
         found.append(f"uv pip install -r pyproject.toml{listed}{wanted}{more}{alone}")
     found += [f"uv pip install{listed}{alone}"] if listed else []
@@ -195,7 +195,7 @@ def _extras(context: RecipeContext, project: PythonProject, chosen: Choices) -> 
 
 
 def _names_for_tests(project: PythonProject) -> tuple[str, ...]:
-    """What is listed by name: by tox, nox, hatch and conda's pip, by poetry and older tools."""
+    """Packages listed by name: by tox, nox, hatch and conda's pip, by poetry and older tools."""
     groups = wanted_for_tests(project.poetry_groups)
     of_poetry = [name for group in groups for name in project.poetry_groups[group]]
     listed = [*project.environment.requirements, *project.for_tests, *of_poetry]
@@ -204,7 +204,7 @@ def _names_for_tests(project: PythonProject) -> tuple[str, ...]:
 
 
 def packages_beside(project: PythonProject, chosen: Choices) -> tuple[str, ...]:
-    """What a repair added."""
+    """Packages that a repair added."""
     return tuple(dict.fromkeys(name for name in chosen.packages if is_allowed(project, name)))
 
 

@@ -1,4 +1,4 @@
-"""What tox, nox, hatch and conda give to the environment of the tests. Pure; read, never run."""
+"""Reads the test environments of tox, nox, hatch and conda. Pure; nothing is run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TestEnvironment:
     files: list[str] = field(default_factory=list)
 
     def add(self, words: Iterable[str]) -> None:
-        """Sort words that `pip install` would get; what is not understood is left out."""
+        """Sort the arguments of a `pip install`; those that are not understood are left out."""
         for word in words:
             word = _PLACES.sub("", word.strip())
             own, file = _OWN_PACKAGE.fullmatch(word), _FILE.fullmatch(word)
@@ -90,7 +90,7 @@ def _tox_lines(value: object) -> Iterator[str]:
 
 
 def read_nox(made: TestEnvironment, text: str) -> None:
-    """Literal arguments of `session.install` in sessions that speak of tests."""
+    """Literal arguments of `session.install` in sessions that mention tests."""
     for function in functions(text):
         if not wanted_for_tests([function.name]):
             continue
@@ -104,7 +104,7 @@ def read_nox(made: TestEnvironment, text: str) -> None:
 
 
 def _joined(arguments: Iterable[ast.expr]) -> Iterator[str]:
-    """The literal words; an option that takes a value is one with it (`-r FILE`)."""
+    """The literal arguments; an option and its value are one (`-r FILE`)."""
     option = ""
     for argument in arguments:
         word = argument.value if isinstance(argument, ast.Constant) else None
@@ -154,7 +154,7 @@ def _plain(line: str) -> str:
 
 
 def ini_sections(text: str) -> Mapping[str, Mapping[str, str]]:
-    """The sections of an INI file; none where it cannot be parsed."""
+    """The sections of an INI file; none if it cannot be parsed."""
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read_string(text)
@@ -173,6 +173,6 @@ def lines_of(value: object) -> list[str]:
 
 
 def names_in(value: object) -> list[str]:
-    """The names in a list, or in a text between commas and blanks."""
+    """The names in a list, or in a text separated by commas and spaces."""
     words = re.split(r"[\s,]+", value) if isinstance(value, str) else value
     return [word for word in words if is_name(word)] if isinstance(words, (list, tuple)) else []

@@ -1,6 +1,7 @@
-"""Distributions by the name that is imported, where the two differ; and by option of pytest.
+"""Distributions by import name, if the two differ, and by pytest option.
 
-Only well-known names: what is neither here nor in the repository's manifests is not installed.
+Only well-known names: a package that is neither here nor in the repository's manifests is not
+installed.
 """
 
 from __future__ import annotations
@@ -231,7 +232,7 @@ ALTERNATIVES: Mapping[str, tuple[str, ...]] = {
     "psycopg2": ("psycopg2-binary", "psycopg2"),
     "tensorflow": ("tensorflow", "tensorflow-cpu"),
 }
-"""Distributions that have the same module: the one that a manifest names is taken."""
+"""Distributions with the same module: the one that a manifest names is used."""
 
 PYTEST_OPTIONS: Mapping[str, str] = {
     "--asyncio-mode": "pytest-asyncio",
@@ -278,4 +279,4 @@ FIXTURES: Mapping[str, str] = {
     "subtests": "pytest-subtests",
     "aiohttp_client": "pytest-aiohttp",
 }
-"""Fixtures that a plugin brings, where tests ask for one that is not found."""
+"""The plugins of fixtures, for tests that use a fixture that is not found."""

@@ -1,4 +1,4 @@
-"""What the manifests of one Python project say. Pure; files are read as data, never run."""
+"""Reads the manifests of one Python project. Pure; files are read as data, never run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _PLAIN_FILE = re.compile(
 
 @dataclass(frozen=True)
 class BadManifest:
-    """A file that cannot be parsed, and what the parser said of it."""
+    """A file that cannot be parsed, and the parser's message."""
 
     path: str
     why: str
@@ -57,7 +57,7 @@ class PythonProject:
     """Names below the folder, relative to it."""
 
     def text(self, name: str) -> str:
-        """The file's content; "" where there is no such file."""
+        """The file's content; "" if there is no such file."""
         if not self.has(name):
             return ""
         return self.tree.read_text(located(name, self.folder), MAX_BYTES) or ""
@@ -153,7 +153,7 @@ class PythonProject:
 
     @cached_property
     def dependencies(self) -> tuple[str, ...]:
-        """What the package itself needs, as written."""
+        """The package's own requirements, as written."""
         listed = self.table("project").get("dependencies")
         found = [str(each) for each in listed] if isinstance(listed, list) else []
         found += [key for key in self.table("tool", "poetry", "dependencies") if key != "python"]
@@ -163,7 +163,7 @@ class PythonProject:
 
     @property
     def is_package(self) -> bool:
-        """Whether it can be installed: some file says how it is built."""
+        """Whether it can be installed: a file declares how to build it."""
         return (
             self.has("setup.py")
             or bool(self._cfg.get("metadata", {}).get("name"))
@@ -179,7 +179,7 @@ class PythonProject:
 
     @cached_property
     def needs_install(self) -> bool:
-        """Whether its tests can need more than its own files beside them."""
+        """Whether its tests may need more than its own files next to them."""
         project = self.table("project")
         return bool(
             self.dependencies
@@ -196,7 +196,7 @@ class PythonProject:
 
     @cached_property
     def build_requires(self) -> Mapping[str, SpecifierSet]:
-        """What the build itself needs: canonical names with their versions."""
+        """The build requirements: canonical names with their versions."""
         found = texts(self.table("build-system").get("requires"))
         found += texts(self._setup_py.get("setup_requires"))
         read = (requirement(text) for text in found)
@@ -222,7 +222,7 @@ class PythonProject:
 
     @cached_property
     def environment(self) -> TestEnvironment:
-        """What tox, nox, hatch and conda's pip give to the environment of the tests."""
+        """The test requirements of tox, nox, hatch and conda's pip."""
         made = TestEnvironment()
         tox = self.table("tool", "tox")
         read_tox(made, self.text("tox.ini"), tox.get("legacy_tox_ini"), tox)
@@ -234,7 +234,7 @@ class PythonProject:
 
     @property
     def conda(self) -> tuple[str, ...]:
-        """What environment.yml wants from conda itself."""
+        """The packages that environment.yml takes from conda itself."""
         return self._conda[1]
 
     @cached_property
@@ -260,7 +260,7 @@ class PythonProject:
 
     @cached_property
     def for_tests(self) -> tuple[str, ...]:
-        """Older lists of what the tests need: `tests_require`, and tables of uv and pdm."""
+        """Older lists of test requirements: `tests_require`, and tables of uv and pdm."""
         found = texts(self._setup_py.get("tests_require"))
         found += lines_of(self._cfg.get("options", {}).get("tests_require"))
         found += texts(self.table("tool", "uv").get("dev-dependencies"))
@@ -270,7 +270,7 @@ class PythonProject:
 
     @cached_property
     def pipfile(self) -> Mapping[str, Any]:
-        """The Pipfile; empty where it cannot be parsed."""
+        """The Pipfile; empty if it cannot be parsed."""
         try:
             return tomllib.loads(self.text("Pipfile"))
         except (tomllib.TOMLDecodeError, RecursionError, ValueError):
@@ -313,7 +313,7 @@ def poetry_range(text: str) -> str:
 
 
 def _of_poetry(table: Mapping[str, Any]) -> tuple[str, ...]:
-    """The packages of a table, each with its range where that can be said in the standard form."""
+    """The packages of a table, each with its range if the standard form can express it."""
     found = []
     for name, value in table.items():
         wanted = value.get("version") if isinstance(value, dict) else value

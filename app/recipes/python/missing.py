@@ -80,7 +80,7 @@ def unreadable(path: str, why: str) -> Missing:
 
 
 def from_conda(project: PythonProject) -> Missing:
-    """Packages that only conda has are not installed: it downloads from hosts of its own."""
+    """Packages that only conda has are not installed: it downloads from other hosts."""
     names = ", ".join(project.conda[:_SHOWN])
     more = len(project.conda) - _SHOWN
     return Missing(
@@ -96,7 +96,7 @@ def from_conda(project: PythonProject) -> Missing:
 
 
 def missing_in(project: PythonProject, output: str) -> Iterator[Missing]:
-    """What the output of a failed command says is missing, the most telling first."""
+    """What is missing according to the output of a failed command, the most specific first."""
     for pattern, (what, packages) in _PROGRAMS.items():
         if re.search(pattern, output):
             yield _system(what, f"Debian: `{packages}`")
@@ -109,7 +109,7 @@ def missing_in(project: PythonProject, output: str) -> Iterator[Missing]:
 
 
 def no_module(module: str) -> Missing:
-    """An import that neither a manifest nor the shipped map can be traced to."""
+    """An import that neither a manifest nor the shipped map explains."""
     return Missing(
         what=f"the Python module `{module}`",
         why=f"The tests import `{module}`, and no manifest of the repository names a package "

@@ -1,4 +1,4 @@
-"""Strict forms of the names and paths that manifests bring into a command. Pure."""
+"""Strict forms of names and paths from manifests that become part of a command. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def is_path(text: str) -> bool:
 
 
 def requirement(text: object) -> Requirement | None:
-    """A requirement by name; None for addresses, paths and what cannot be read."""
+    """A requirement by name; None for URLs, paths and unreadable ones."""
     if not isinstance(text, str) or len(text) > 500:
         return None
     try:
@@ -35,7 +35,7 @@ def requirement(text: object) -> Requirement | None:
 
 
 def wanted_for_tests(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of the names that speak of tests or development, the usual ones first."""
+    """The names that refer to tests or development, the usual ones first."""
     found = []
     for name in names:
         words = re.split(r"[-_.]", name.lower())

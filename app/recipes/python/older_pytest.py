@@ -14,7 +14,7 @@ from app.recipes.python.names import requirement
 SOURCE = "the tests, which use what a newer pytest removed"
 
 _MAJORS = (9, 8, 7)
-"""The first majors that are too new, newest first: the one before each is tried."""
+"""The major versions that may be too new, newest first: the one before each is tried."""
 
 _REMOVED = re.compile(
     r"PytestRemovedIn\d+Warning"
@@ -28,8 +28,9 @@ _LOCKED = re.compile(r"""(?m)^name = "pytest"$|^\s*"pytest": \{""")
 
 
 def older_pytest(project: PythonProject, lock: str, output: str, tried: Sequence[str]) -> str:
-    """The requirement to try next (`pytest<9`); empty if the output does not speak of a removal,
-    there is none left, or the repository itself says which versions it wants."""
+    """The requirement to try next (`pytest<9`); empty if the output does not mention a removal,
+    there is none left, or the repository itself specifies the version.
+    """
     if not _REMOVED.search(output) or (lock and _LOCKED.search(project.text(lock))):
         return ""
     wanted = list(_wanted(project))

@@ -1,4 +1,4 @@
-"""The rules that look at the error of a Python setup. Pure; the output is untrusted text."""
+"""Repair rules for errors of a Python setup. Pure; the output is untrusted text."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _with_older_pytest(project: PythonProject, chosen: Choices, output: str) -> 
 
 
 def _with_extra(project: PythonProject, chosen: Choices, output: str) -> Choices | None:
-    """The extra or group that lists a missing module, so that its range of versions holds."""
+    """The extra or group that lists a missing module, so that its version range applies."""
     for module in _foreign_modules(project, output):
         name = distribution(project, module)
         for field, sources in (("groups", project.groups), ("extras", project.extras)):
@@ -101,7 +101,7 @@ def _with_packages(project: PythonProject, chosen: Choices, output: str) -> Choi
 
 
 def _packages(project: PythonProject, output: str) -> Iterator[str]:
-    """Packages that the output speaks of, if a manifest or a shipped map names them."""
+    """Packages that the output mentions, if a manifest or a shipped map names them."""
     for module in (*_foreign_modules(project, output), *_PLUGIN.findall(output)):
         name = distribution(project, module)
         if name:
@@ -161,7 +161,7 @@ def _is_own(project: PythonProject, name: str) -> bool:
 def _with_version(
     context: RecipeContext, recipe: Recipe, chosen: Choices, output: str
 ) -> Choices | None:
-    """Another installed Python, if the error names a range that holds one."""
+    """Another installed Python, if the error names a range that contains one."""
     found = _PYTHON_RANGE.search(output)
     if found is None:
         return None

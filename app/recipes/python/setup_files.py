@@ -11,14 +11,14 @@ _LONGEST = 2_000
 
 
 def functions(text: str) -> Iterator[ast.FunctionDef]:
-    """The functions of a module; none where it cannot be parsed."""
+    """The functions of a module; none if it cannot be parsed."""
     return (each for each in _parsed(text).body if isinstance(each, ast.FunctionDef))
 
 
 def setup_arguments(text: str) -> Mapping[str, Any]:
     """Arguments of the call of `setup`, with names that are literals above it.
 
-    A value that is no literal is None.
+    A value that is not a literal is None.
     """
     module = _parsed(text)
     known: dict[str, Any] = {}
@@ -57,7 +57,7 @@ def _is_setup(function: ast.expr) -> bool:
 
 
 def _value(node: ast.expr, known: Mapping[str, Any], depth: int = 0) -> Any:
-    """The value of a literal expression, where names stand for literals; None for what is not."""
+    """The value of a literal expression, in which names may refer to literals; None for others."""
     if depth > _DEEPEST:
         return None
     if isinstance(node, ast.Constant):
